@@ -1,0 +1,63 @@
+"""Errors that end the work on one target or one command: where, what, what to do.
+
+What is expected to happen is a value (a verdict, a list of problems, the state of a target), not one of these.
+They carry fields and are worded here; `str()` is the one line that a person reads.
+"""
+
+from __future__ import annotations
+
+
+class AgentError(Exception):
+    """`where: what. remedy`"""
+
+    def __init__(self, where: str, what: str, remedy: str = "") -> None:
+        super().__init__(where, what, remedy)
+        self.where = where
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        line = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{line}. {self.remedy}" if self.remedy else line
+
+
+class PolicyRefused(AgentError):
+    """The policy, or a file that it names, is not as it must be; `problems` has a line for each."""
+
+    def __init__(self, path: str, problems: tuple[str, ...]) -> None:
+        super().__init__(path, problems[0] if problems else "refused")
+        self.path = path
+        self.problems = problems
+
+
+class NoPolicy(AgentError):
+    """There is no policy yet: nothing is touched."""
+
+
+class TargetFailed(AgentError):
+    """One target could not be read or written; the others go on."""
+
+
+class EngineSilent(AgentError):
+    """dockerd did not answer, or not within the time it had: unknown, not different."""
+
+
+class UnitFailed(AgentError):
+    """systemctl could not do what it was asked."""
+
+
+class RestartFailed(AgentError):
+    """dockerd did not come up, or crashed on the way."""
+
+
+class NotInForce(AgentError):
+    """dockerd runs, but not with what was written."""
+
+
+class Locked(AgentError):
+    """Another process holds the lock."""
+
+    def __init__(self, path: str, pid: int | None) -> None:
+        holder = f"process {pid}" if pid else "another process"
+        super().__init__(path, f"{holder} is at work", "See: docker-proxy-agent status")
+        self.pid = pid

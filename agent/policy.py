@@ -1,0 +1,373 @@
+"""The policy that the user writes: its values, its tables and their defaults.
+
+Values only. `policy_text.py` reads them from TOML and words what is wrong; owners, modes and passwords are looked
+at by `policy_file.py`; which network this is and which upstream works is decided in `decide/`.
+"""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from agent.secret import Secret
+from agent.settings import DEFAULT_PORT, Credentials, ProxyUrl, no_proxy_entry, proxy
+
+DIRECT_NAME: Final = "direct"
+ELSEWHERE_NAME: Final = "elsewhere"
+DEFAULT_REGISTRY: Final = "https://registry-1.docker.io"
+
+
+# --- values: each is checked once, when it is read ------------------------------------------------------------------
+
+
+class Duration(float):
+    """Seconds."""
+
+    _PARTS = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
+    _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+    _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+    @classmethod
+    def parse(cls, text: str) -> Duration:
+        """`1h30m` and the like; ValueError if it is no such text."""
+        if not cls._PARTS.fullmatch(text):
+            raise ValueError('is not a duration, such as "30s", "5m", "2h" or "400d"')
+        return cls(sum(float(number) * cls._SECONDS[unit] for number, unit in cls._PART.findall(text)))
+
+
+class Size(int):
+    """Bytes."""
+
+    _TEXT = re.compile(r"(\d+) ?(B|kB|KB|MB|GB)")
+    _BYTES: Final = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
+
+    @classmethod
+    def parse(cls, text: str) -> Size:
+        parts = cls._TEXT.fullmatch(text)
+        if parts is None:
+            raise ValueError('is not a size, such as "500kB" or "100MB"')
+        return cls(int(parts[1]) * cls._BYTES[parts[2]])
+
+
+class Address(str):
+    """An IPv4 or IPv6 address in its usual spelling."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        try:
+            return cls(ipaddress.ip_address(text))
+        except ValueError:
+            raise ValueError("is not an address") from None
+
+
+class Subnet(str):
+    """An IPv4 or IPv6 network in its usual spelling; an address alone is a network of one."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Subnet:
+        try:
+            return cls(ipaddress.ip_network(text, strict=False))
+        except ValueError:
+            raise ValueError('is not a network, such as "10.10.0.0/16"') from None
+
+
+class Mac(str):
+    """A hardware address, lower case with colons."""
+
+    __slots__ = ()
+    _TEXT = re.compile(r"[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}")
+
+    @classmethod
+    def parse(cls, text: str) -> Mac:
+        if not cls._TEXT.fullmatch(text.lower()):
+            raise ValueError('is not a MAC, such as "52:54:00:12:34:56"')
+        return cls(text.lower().replace("-", ":"))
+
+
+class Pattern(str):
+    """A name in which `*` and `?` stand for any text and any character."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Pattern:
+        if not text or not text.isprintable():
+            raise ValueError('is not a name or a pattern, such as "CorpNet*"')
+        return cls(text)
+
+
+class Exclusion(str):
+    """A canonical entry of no_proxy, in a form that Go understands (FACTS 9)."""
+
+    __slots__ = ()
+    _HOST = re.compile(
+        r"(?:\*|(?:\*\.|\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?(?::\d{1,5})?|\[[0-9a-f:.]+\](?::\d{1,5})?)"
+    )
+
+    @classmethod
+    def parse(cls, text: str) -> Exclusion:
+        entry = no_proxy_entry(text)
+        try:
+            ipaddress.ip_network(entry, strict=False)
+        except ValueError:
+            if not cls._HOST.fullmatch(entry) or re.fullmatch(r"[\d.]+/.*", entry):
+                raise ValueError(
+                    'is not understood by Docker: write "host", ".domain", "host:port", an address or a CIDR'
+                ) from None
+        return cls(entry)
+
+
+class RegistryUrl(str):
+    """Where a registry answers `GET /v2/`: scheme, host and, where it is not the usual one, port."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> RegistryUrl:
+        """From what a person or daemon.json's registry-mirrors say; a path does not count."""
+        url = proxy(text) if re.match(r"https?://", text, re.IGNORECASE) else None
+        if not isinstance(url, ProxyUrl) or url.credentials:
+            raise ValueError('is not the URL of a registry, such as "https://registry.example"')
+        return cls(str(url).removesuffix(f":{DEFAULT_PORT[url.scheme]}"))
+
+    @property
+    def _parts(self) -> ProxyUrl:
+        url = proxy(self)
+        assert isinstance(url, ProxyUrl)  # noqa: S101 - `parse` made it
+        return url
+
+    @property
+    def is_https(self) -> bool:
+        return self.startswith("https:")
+
+    @property
+    def host(self) -> str:
+        return self._parts.host
+
+    @property
+    def port(self) -> int:
+        return self._parts.port
+
+
+class UpstreamUrl:
+    """A proxy's URL as the policy writes it: with its scheme, without credentials; '' is none."""
+
+    __slots__ = ("url",)
+
+    def __init__(self, url: ProxyUrl | None) -> None:
+        self.url = url
+
+    @classmethod
+    def parse(cls, text: str) -> UpstreamUrl:
+        if not text:
+            return cls(None)
+        url = proxy(text)
+        if not isinstance(url, ProxyUrl) or "://" not in text:
+            raise ValueError('is not a proxy\'s URL, such as "http://proxy.example:3128" or "socks5://…"')
+        if url.credentials:
+            raise ValueError("holds a user or password: write username and password_file instead")
+        return cls(url)
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+class Method(enum.Enum):
+    """Where the daemon's settings go."""
+
+    AUTO = "auto"
+    DROP_IN = "systemd-drop-in"
+    DAEMON_JSON = "daemon-json"
+
+
+class Restart(enum.Enum):
+    """When Docker may be restarted."""
+
+    PROTECT = "protect"
+    WHEN_IDLE = "when-idle"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class Scope(enum.Enum):
+    """Which entry of a client's `proxies` is kept."""
+
+    DEFAULT = "default"
+    LOCAL = "local"
+
+
+class Unreachable(enum.Enum):
+    """What happens when nothing works."""
+
+    KEEP = "keep"
+    DIRECT = "direct"
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the policy: unknown keys are errors."""
+
+
+class Probing(Table, frozen=True):
+    """[probe]"""
+
+    registry: tuple[RegistryUrl, ...] = ()
+    timeout: Duration = Duration(3)
+    recheck: Duration = Duration(60)
+    failures: int = 2
+    failback: Duration = Duration(30)
+    ca_file: str = ""
+
+
+class Docker(Table, frozen=True):
+    """[docker]"""
+
+    method: Method = Method.AUTO
+    restart: Restart = Restart.PROTECT
+    min_interval: Duration = Duration(30)
+    service: str = "docker.service"
+    socket: str = "/run/docker.sock"
+    restart_command: tuple[str, ...] = ()
+
+
+class Clients(Table, frozen=True):
+    """[clients]"""
+
+    users: Literal["auto"] | tuple[str, ...] = "auto"
+    files: tuple[str, ...] = ()
+    credentials: bool = False
+    scope: Scope = Scope.DEFAULT
+
+
+class Audit(Table, frozen=True):
+    """[audit]"""
+
+    keep: Duration = Duration(400 * 86400)
+    max_size: Size = Size(100 * 1000**2)
+
+
+class NoProxy(Table, frozen=True):
+    """[no_proxy]"""
+
+    always: tuple[Exclusion, ...] = (Exclusion("localhost"), Exclusion("127.0.0.0/8"), Exclusion("::1"))
+    private_networks: bool = True
+
+
+class UpstreamTable(Table, frozen=True):
+    """[upstream.NAME] as it is written."""
+
+    url: UpstreamUrl = UpstreamUrl(None)
+    http_url: UpstreamUrl = UpstreamUrl(None)
+    https_url: UpstreamUrl = UpstreamUrl(None)
+    username: str = ""
+    password_file: str = ""
+    password_credential: str = ""
+    no_proxy: tuple[Exclusion, ...] = ()
+    container_url: UpstreamUrl = UpstreamUrl(None)
+
+
+class Match(Table, frozen=True):
+    """`match` of a network: keys AND, values OR; an empty list is as if absent."""
+
+    ssid: tuple[Pattern, ...] = ()
+    gateway: tuple[Address, ...] = ()
+    gateway_mac: tuple[Mac, ...] = ()
+    address: tuple[Subnet, ...] = ()
+    interface: tuple[Pattern, ...] = ()
+    dns_search: tuple[Pattern, ...] = ()
+    dns_server: tuple[Address, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return self == Match()
+
+
+class NetworkTable(Table, frozen=True):
+    """[[network]] as it is written."""
+
+    use: tuple[str, ...]
+    name: str = ""
+    match: Match = Match()
+    unreachable: Unreachable = Unreachable.KEEP
+
+
+class Upstream(msgspec.Struct, frozen=True):
+    """A way out. `direct` has no URL."""
+
+    name: str
+    http: ProxyUrl | None = None
+    https: ProxyUrl | None = None
+    username: str = ""
+    password_file: str = ""
+    password_credential: str = ""
+    password: Secret | None = None  # filled in by policy_file
+    no_proxy: tuple[str, ...] = ()
+    container_url: ProxyUrl | None = None
+
+    @property
+    def is_direct(self) -> bool:
+        return self.name == DIRECT_NAME
+
+    @property
+    def sends_password(self) -> bool:
+        return bool(self.password_file or self.password_credential)
+
+    @property
+    def credentials(self) -> Credentials | None:
+        return Credentials(self.username, self.password) if self.username else None
+
+    def _with_credentials(self, url: ProxyUrl | None) -> ProxyUrl | None:
+        return url and msgspec.structs.replace(url, credentials=self.credentials)
+
+    @property
+    def http_with_credentials(self) -> ProxyUrl | None:
+        return self._with_credentials(self.http)
+
+    @property
+    def https_with_credentials(self) -> ProxyUrl | None:
+        return self._with_credentials(self.https)
+
+
+DIRECT: Final = Upstream(DIRECT_NAME)
+
+
+class Network(msgspec.Struct, frozen=True):
+    """A named place, with the upstreams to use there in order of preference."""
+
+    name: str
+    use: tuple[str, ...]
+    match: Match = Match()
+    unreachable: Unreachable = Unreachable.KEEP
+
+
+ELSEWHERE: Final = Network(ELSEWHERE_NAME, (DIRECT_NAME,))
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """A whole and valid policy."""
+
+    probe: Probing = Probing()
+    docker: Docker = Docker()
+    clients: Clients = Clients()
+    audit: Audit = Audit()
+    no_proxy: NoProxy = NoProxy()
+    upstreams: Mapping[str, Upstream] = msgspec.field(default_factory=lambda: {DIRECT_NAME: DIRECT})
+    networks: tuple[Network, ...] = ()
+
+    @property
+    def names_a_mac(self) -> bool:
+        return any(network.match.gateway_mac for network in self.networks)
+
+
+class Problems(msgspec.Struct, frozen=True):
+    """Why a text is no policy: a line for each, each naming table, key, value and what was expected."""
+
+    lines: tuple[str, ...]

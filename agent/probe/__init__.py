@@ -1,0 +1,1 @@
+"""Probing: a real request to a registry through an upstream becomes a `Verdict`."""

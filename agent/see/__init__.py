@@ -1,0 +1,1 @@
+"""Seeing: the host's interfaces, routes and resolver become one `Snapshot`."""

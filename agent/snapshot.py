@@ -1,0 +1,78 @@
+"""What the host's network looks like at one moment; its fingerprint tells two apart.
+
+Values only: `see/` looks at the host. No lifetimes, no metrics and no full IPv6 addresses are in here: they change
+while the network stays the same.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import ipaddress
+import re
+from typing import Final
+
+import msgspec
+
+# Interfaces of containers and virtual machines never count: Docker makes them by itself (FACTS 17).
+_OF_CONTAINERS: Final = ("lo", "veth*", "docker0", "docker_gwbridge", "virbr*", "cni*", "cali*", "flannel*", "podman*")
+_BRIDGE_OF_DOCKER: Final = re.compile(r"br-[0-9a-f]{12}")
+
+
+def counts(interface: str) -> bool:
+    """Whether an interface of that name says anything about where the host is."""
+    if _BRIDGE_OF_DOCKER.fullmatch(interface):
+        return False
+    return not any(fnmatch.fnmatchcase(interface, pattern) for pattern in _OF_CONTAINERS)
+
+
+class Interface(msgspec.Struct, frozen=True):
+    """One interface that counts."""
+
+    name: str
+    has_carrier: bool = True
+    ssid: str | None = None
+    ipv4: tuple[str, ...] = ()  # sorted, "10.10.0.7/16"
+    ipv6_64s: tuple[str, ...] = ()  # sorted, "2001:db8:1:2::/64": the addresses themselves rotate
+    gateways: tuple[str, ...] = ()  # sorted, of the default routes that leave here, whatever their table
+    gateway_macs: tuple[str, ...] = ()  # sorted, lower case; only if the policy names a MAC
+
+    @property
+    def is_online(self) -> bool:
+        """A carrier, and an address that is not link-local."""
+        addresses = [*self.ipv4, *self.ipv6_64s]
+        return self.has_carrier and any(not ipaddress.ip_interface(text).ip.is_link_local for text in addresses)
+
+
+class Way(msgspec.Struct, frozen=True):
+    """The kernel's answer to "which way to a public address?" (FACTS 29)."""
+
+    interface: str
+    gateway: str | None = None
+    source: str | None = None
+    table: int = 254
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The host's network at one moment."""
+
+    interfaces: tuple[Interface, ...] = ()  # sorted by name
+    dns_servers: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    way_ipv4: Way | None = None  # None: no way
+    way_ipv6: Way | None = None
+
+    @property
+    def is_offline(self) -> bool:
+        """No interface that counts is online. No default route is not offline: locked-down offices have none."""
+        return not any(interface.is_online for interface in self.interfaces)
+
+    def fingerprint(self) -> str:
+        """Twelve hex digits that are the same exactly while the host stays in the same network."""
+        # An interface without a carrier or an address says nothing about the network; an IPv6 source rotates.
+        seen = msgspec.structs.replace(
+            self,
+            interfaces=tuple(interface for interface in self.interfaces if interface.is_online),
+            way_ipv6=self.way_ipv6 and msgspec.structs.replace(self.way_ipv6, source=None),
+        )
+        return hashlib.sha256(msgspec.json.encode(seen)).hexdigest()[:12]
