@@ -1,0 +1,84 @@
+"""The addresses of the interfaces that count.
+
+By netifaces, in both its shapes: `netifaces-plus` tells all interfaces at once; Debian's netifaces 0.11 tells one at
+a time, and each time looks at all of them (FACTS 27), so containers' are not asked for.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+import netifaces
+
+from agent.snapshot import counts
+
+_AF_INET: Final = 2  # Linux's, as netifaces' keys
+_AF_INET6: Final = 10
+
+Families = Mapping[int, Sequence[Mapping[str, str]]]
+
+
+class Netifaces(Protocol):
+    """What is asked of netifaces; `allifaddresses` besides, where it has that."""
+
+    def interfaces(self) -> Sequence[str]: ...
+    def ifaddresses(self, interface: str, /) -> Families: ...
+
+
+class Addresses(msgspec.Struct, frozen=True):
+    """What of an interface's addresses stays the same while it stays in a network."""
+
+    ipv4: tuple[str, ...] = ()
+    ipv6_64s: tuple[str, ...] = ()
+
+
+def addresses(source: Netifaces = netifaces) -> dict[str, Addresses]:
+    """By interface; of those that count."""
+    ipv4: dict[str, set[str]] = {}
+    ipv6: dict[str, set[str]] = {}
+    for label, families in _families(source):
+        name = _interface(label)
+        ipv4.setdefault(name, set()).update(_with_prefix(entry) for entry in families.get(_AF_INET, ()))
+        ipv6.setdefault(name, set()).update(_64s(entry["addr"] for entry in families.get(_AF_INET6, ())))
+    return {name: Addresses(tuple(sorted(ipv4[name])), tuple(sorted(ipv6[name]))) for name in ipv4}
+
+
+def bridge_address(interface: str = "docker0", source: Netifaces = netifaces) -> str | None:
+    """The IPv4 address of a bridge, which its containers reach the host by; None if there is no such bridge now."""
+    entries = _of_one(source, interface).get(_AF_INET, ())
+    return entries[0]["addr"] if entries else None
+
+
+def _families(source: Netifaces) -> Iterable[tuple[str, Families]]:
+    everything = getattr(source, "allifaddresses", None)
+    if everything is not None:
+        return [(label, families) for label, families in everything().items() if counts(_interface(label))]
+    return [(label, _of_one(source, label)) for label in source.interfaces() if counts(_interface(label))]
+
+
+def _of_one(source: Netifaces, label: str) -> Families:
+    try:
+        return source.ifaddresses(label)
+    except ValueError:  # there is none of that name, or none any more
+        return {}
+
+
+def _interface(label: str) -> str:
+    """A further IPv4 address may come under a label of its own, `eth0:1`."""
+    return label.partition(":")[0]
+
+
+def _with_prefix(entry: Mapping[str, str]) -> str:
+    mask = int(ipaddress.IPv4Address(entry.get("netmask", "255.255.255.255")))
+    return f"{entry['addr']}/{mask.bit_count()}"
+
+
+def _64s(texts: Iterable[str]) -> Iterable[str]:
+    """The networks of these addresses, but for link-local ones: they say nothing about where the host is."""
+    for text in texts:
+        address = ipaddress.IPv6Address(text.partition("%")[0])
+        if not address.is_link_local:
+            yield str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))

@@ -1,0 +1,71 @@
+"""The MACs of gateways, for a policy that names one.
+
+The kernel knows a MAC only after something was sent there: an empty UDP datagram prompts it (FACTS 28). What is
+waited for is the kernel's news of its neighbours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+
+from agent.see import netlink
+
+ANSWERS_WITHIN_S: Final = 1.0  # a gateway on the link takes milliseconds; one that is asleep must not hold up a pass
+_DISCARD: Final = 9  # the port that throws away what it gets; what counts is that an ARP request goes before it
+_NEWS_OF_NEIGHBOURS: Final = 1 << 2  # RTNLGRP_NEIGH
+_IP_UNICAST_IF: Final = 50  # linux/in.h, in6.h: the interface to send by, without a privilege
+_IPV6_UNICAST_IF: Final = 76
+
+
+class Gateway(msgspec.Struct, frozen=True):
+    """A gateway on one interface: the same address may be another box on another."""
+
+    interface: int  # its index
+    address: str
+
+
+async def macs(gateways: Collection[Gateway]) -> dict[Gateway, str]:
+    """The MACs of those that have one; an unresolved one is prompted and waited for."""
+    known = _known(gateways)
+    if len(known) == len(set(gateways)):
+        return known
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as news:
+        news.setblocking(False)
+        news.bind((0, _NEWS_OF_NEIGHBOURS))  # before they are prompted: the answer may be there at once
+        awaited = {gateway for gateway in gateways if gateway not in known and _is_prompted(gateway)}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWERS_WITHIN_S):
+                while not awaited <= known.keys():
+                    with contextlib.suppress(OSError):  # too much news at once is news, too
+                        await asyncio.get_running_loop().sock_recv(news, 65536)
+                    known = _known(gateways)
+    return known
+
+
+def _known(gateways: Collection[Gateway]) -> dict[Gateway, str]:
+    found = {Gateway(neighbour.interface, neighbour.address): neighbour.mac for neighbour in netlink.neighbours()}
+    return {gateway: found[gateway] for gateway in gateways if gateway in found}
+
+
+def _is_prompted(gateway: Gateway) -> bool:
+    """Send it nothing, so that the kernel has to ask for its MAC."""
+    is_ipv6 = ":" in gateway.address
+    with socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM) as prompt:
+        prompt.setblocking(False)
+        number = socket.htonl(gateway.interface)
+        try:
+            if is_ipv6:
+                prompt.setsockopt(socket.IPPROTO_IPV6, _IPV6_UNICAST_IF, number)
+                prompt.sendto(b"", (gateway.address, _DISCARD, 0, gateway.interface))
+            else:
+                prompt.setsockopt(socket.IPPROTO_IP, _IP_UNICAST_IF, number)
+                prompt.sendto(b"", (gateway.address, _DISCARD))
+        except OSError:  # it cannot be sent, or a firewall forbids it: then there is nothing to wait for
+            return False
+    return True

@@ -1,0 +1,294 @@
+"""Netlink's bytes: four questions about the network, and what the kernel's answers mean.
+
+Pure: a request comes out as bytes, datagrams go in. Not known here: sockets, retries and time-outs (`netlink.py`),
+and what the routes say about the host (`routes.py`).
+Layouts and numbers: linux/netlink.h, rtnetlink.h, if_link.h, neighbour.h. Numbers are in this machine's byte order,
+addresses in the network's.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+import sys
+from collections.abc import Iterator
+from socket import AF_INET, AF_INET6, AF_UNSPEC
+from typing import Final
+
+import msgspec
+
+from agent.errors import AgentError
+
+_HEADER: Final = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
+_ATTRIBUTE: Final = struct.Struct("=HH")  # struct rtattr: length, type
+_LINK: Final = struct.Struct("=BxHiII")  # struct ifinfomsg: family, hardware, index, flags, change
+_ROUTE: Final = struct.Struct(
+    "=8BI"
+)  # struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
+_HOP: Final = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, weight, interface
+_NEIGHBOUR: Final = struct.Struct("=BxxxiHBB")  # struct ndmsg: family, interface, state, flags, type
+_ERRNO: Final = struct.Struct("=i")
+_FAMILY: Final = struct.Struct("=H")
+
+NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE, NLMSG_OVERRUN = 1, 2, 3, 4
+NLM_F_REQUEST, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x10, 0x300
+RTM_NEWLINK, RTM_GETLINK, RTM_NEWROUTE, RTM_GETROUTE, RTM_NEWNEIGH, RTM_GETNEIGH = 16, 18, 24, 26, 28, 30
+
+_IFLA_IFNAME, _IFLA_EXT_MASK, _IFLA_CARRIER = 3, 29, 33
+_RTEXT_FILTER_SKIP_STATS: Final = 0x8
+_IFF_UP, _IFF_LOOPBACK, _IFF_POINTOPOINT, _IFF_NOARP, _IFF_LOWER_UP = 0x1, 0x8, 0x10, 0x80, 0x10000
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 7, 9, 15, 18
+_RTM_F_LOOKUP_TABLE: Final = 0x1000  # without it the answer says table 254, whichever it was (FACTS 29)
+_RTN_UNICAST: Final = 1  # the others deliver here, or refuse
+_NDA_DST, _NDA_LLADDR = 1, 2
+_TYPE_OF_ATTRIBUTE: Final = 0x3FFF  # the two bits above are flags
+
+
+class Garbled(AgentError):
+    """Bytes that are no netlink message."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__("netlink", f"the kernel's answer cannot be read: {what}")
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One question."""
+
+    type: int
+    body: bytes
+    is_dump: bool = True
+
+    def encode(self, sequence: int) -> bytes:
+        flags = NLM_F_REQUEST | (NLM_F_DUMP if self.is_dump else 0)
+        return _HEADER.pack(_HEADER.size + len(self.body), self.type, flags, sequence, 0) + self.body
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message of an answer."""
+
+    type: int
+    flags: int
+    sequence: int
+    body: bytes
+
+
+class Link(msgspec.Struct, frozen=True):
+    """An interface as the kernel has it."""
+
+    index: int
+    name: str
+    has_carrier: bool
+    has_neighbours: bool  # whether the addresses behind it have MACs to be asked for: a tunnel's have none
+
+
+class Hop(msgspec.Struct, frozen=True):
+    """Where a route goes next."""
+
+    interface: int  # its index
+    gateway: str | None = None  # None: what is routed here is on the link itself, or the link is a tunnel
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A route with one hop, or with several side by side."""
+
+    hops: tuple[Hop, ...]
+    table: int
+    source: str | None = None
+
+
+class Neighbour(msgspec.Struct, frozen=True):
+    """A resolved address on a link."""
+
+    interface: int  # its index
+    address: str
+    mac: str
+
+
+# --- questions ------------------------------------------------------------------------------------------------------
+
+
+def links_request() -> Request:
+    """All links. Without their counters, which are most of the bytes."""
+    mask = _attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
+    return Request(RTM_GETLINK, _LINK.pack(AF_UNSPEC, 0, 0, 0, 0) + mask)
+
+
+def routes_request() -> Request:
+    """All routes, of all tables and families."""
+    return Request(RTM_GETROUTE, _ROUTE.pack(AF_UNSPEC, 0, 0, 0, 0, 0, 0, 0, 0))
+
+
+def way_request(address: str) -> Request:
+    """The route that a packet from here to that address would take."""
+    to = ipaddress.ip_address(address)
+    family = AF_INET if to.version == 4 else AF_INET6
+    head = _ROUTE.pack(family, to.max_prefixlen, 0, 0, 0, 0, 0, 0, _RTM_F_LOOKUP_TABLE)
+    return Request(RTM_GETROUTE, head + _attribute(_RTA_DST, to.packed), is_dump=False)
+
+
+def neighbours_request() -> Request:
+    """All neighbours."""
+    return Request(RTM_GETNEIGH, _NEIGHBOUR.pack(AF_UNSPEC, 0, 0, 0, 0))
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    length = _ATTRIBUTE.size + len(value)
+    return _ATTRIBUTE.pack(length, kind) + value + bytes(_aligned(length) - length)
+
+
+# --- answers --------------------------------------------------------------------------------------------------------
+
+
+class Answer:
+    """One answer, as it comes in datagrams."""
+
+    def __init__(self, request: Request, sequence: int) -> None:
+        self._is_dump = request.is_dump
+        self._sequence = sequence
+        self.messages: list[Message] = []
+        self.is_complete = False
+        self.is_torn = False  # the table changed while it was told, or a part was lost: to be asked again
+        self.errno = 0  # the kernel's reason to refuse
+
+    def take(self, datagram: bytes) -> None:
+        """A datagram from the kernel; what answers another question is passed over."""
+        for message in messages(datagram):
+            if message.sequence != self._sequence or message.type == NLMSG_NOOP or self.is_complete:
+                continue
+            self.is_torn |= bool(message.flags & NLM_F_DUMP_INTR) or message.type == NLMSG_OVERRUN
+            if message.type in (NLMSG_ERROR, NLMSG_DONE):
+                self.errno = _errno(message)
+            if message.type > NLMSG_OVERRUN:
+                self.messages.append(message)
+            self.is_complete = message.type <= NLMSG_OVERRUN or not self._is_dump
+
+
+def messages(datagram: bytes) -> Iterator[Message]:
+    """The messages of one datagram."""
+    at = 0
+    while at < len(datagram):
+        if at + _HEADER.size > len(datagram):
+            raise Garbled("a message's head is cut off")
+        length, kind, flags, sequence, _port = _HEADER.unpack_from(datagram, at)
+        if length < _HEADER.size or at + length > len(datagram):
+            raise Garbled(f"a message claims {length} of {len(datagram) - at} bytes")
+        yield Message(kind, flags, sequence, datagram[at + _HEADER.size : at + length])
+        at += _aligned(length)
+
+
+def _errno(message: Message) -> int:
+    """What an error or an end says; 0 is none."""
+    if len(message.body) < _ERRNO.size:
+        raise Garbled("an end without its error number")
+    return -int(_ERRNO.unpack_from(message.body)[0])
+
+
+def link(message: Message) -> Link | None:
+    """None if the message is about something else."""
+    if message.type != RTM_NEWLINK:
+        return None
+    _family, _hardware, index, flags, _change = _head(_LINK, message.body)
+    attributes = _attributes(message.body[_LINK.size :])
+    name = attributes.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
+    carrier = attributes.get(_IFLA_CARRIER)
+    is_connected = bool(flags & _IFF_LOWER_UP) if carrier is None else carrier != b"\0"
+    return Link(
+        index,
+        name,
+        has_carrier=bool(flags & _IFF_UP) and is_connected,
+        has_neighbours=not flags & (_IFF_LOOPBACK | _IFF_POINTOPOINT | _IFF_NOARP),
+    )
+
+
+def default_route(message: Message) -> Route | None:
+    """None if the message is about something else than a route to everywhere: most are, so that is asked first."""
+    if message.type != RTM_NEWROUTE or _head(_ROUTE, message.body)[1] != 0:
+        return None
+    return way(message)
+
+
+def way(message: Message) -> Route | None:
+    """None if the message is about something else, or if the packet would not leave (blackhole, unreachable …)."""
+    if message.type != RTM_NEWROUTE:
+        return None
+    family, *_, table, _protocol, _scope, kind, _flags = _head(_ROUTE, message.body)
+    if kind != _RTN_UNICAST or family not in (AF_INET, AF_INET6):
+        return None
+    attributes = _attributes(message.body[_ROUTE.size :])
+    if _RTA_TABLE in attributes:  # the head has one byte for it
+        table = _number(attributes[_RTA_TABLE])
+    source = attributes.get(_RTA_PREFSRC)
+    return Route(tuple(_hops(attributes)), table, None if source is None else _address(source))
+
+
+def neighbour(message: Message) -> Neighbour | None:
+    """None if the message is about something else, or about an address that is not resolved."""
+    if message.type != RTM_NEWNEIGH:
+        return None
+    family, interface, _state, _flags, _kind = _head(_NEIGHBOUR, message.body)
+    attributes = _attributes(message.body[_NEIGHBOUR.size :])
+    mac = attributes.get(_NDA_LLADDR, b"")  # the kernel leaves it out while it is not valid
+    if family not in (AF_INET, AF_INET6) or _NDA_DST not in attributes or not any(mac):
+        return None
+    return Neighbour(interface, _address(attributes[_NDA_DST]), mac.hex(":"))
+
+
+def _hops(attributes: dict[int, bytes]) -> Iterator[Hop]:
+    several = attributes.get(_RTA_MULTIPATH)
+    if several is None:
+        if _RTA_OIF in attributes:
+            yield Hop(_number(attributes[_RTA_OIF]), _gateway(attributes))
+        return
+    at = 0
+    while at < len(several):
+        if at + _HOP.size > len(several):
+            raise Garbled("a hop is cut off")
+        length, _flags, _weight, interface = _HOP.unpack_from(several, at)
+        if length < _HOP.size or at + length > len(several):
+            raise Garbled(f"a hop claims {length} of {len(several) - at} bytes")
+        yield Hop(interface, _gateway(_attributes(several[at + _HOP.size : at + length])))
+        at += _aligned(length)
+
+
+def _gateway(attributes: dict[int, bytes]) -> str | None:
+    if _RTA_GATEWAY in attributes:
+        return _address(attributes[_RTA_GATEWAY])
+    if _RTA_VIA in attributes:  # of another family than the route: IPv4 by an IPv6 router (RFC 5549)
+        return _address(attributes[_RTA_VIA][_FAMILY.size :])
+    return None
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found = {}
+    at = 0
+    while at < len(data):
+        if at + _ATTRIBUTE.size > len(data):
+            raise Garbled("an attribute's head is cut off")
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
+        if length < _ATTRIBUTE.size or at + length > len(data):
+            raise Garbled(f"an attribute claims {length} of {len(data) - at} bytes")
+        found[kind & _TYPE_OF_ATTRIBUTE] = data[at + _ATTRIBUTE.size : at + length]
+        at += _aligned(length)
+    return found
+
+
+def _head(layout: struct.Struct, body: bytes) -> tuple[int, ...]:
+    if len(body) < layout.size:
+        raise Garbled(f"{len(body)} bytes where {layout.size} are due")
+    return layout.unpack_from(body)
+
+
+def _number(value: bytes) -> int:
+    if len(value) != 4:
+        raise Garbled(f"a number of {len(value)} bytes")
+    return int.from_bytes(value, sys.byteorder)
+
+
+def _address(value: bytes) -> str:
+    if len(value) not in (4, 16):
+        raise Garbled(f"an address of {len(value)} bytes")
+    return str(ipaddress.ip_address(value))  # spelled as the policy's are
+
+
+def _aligned(length: int) -> int:
+    return (length + 3) & ~3

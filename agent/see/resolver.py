@@ -1,0 +1,92 @@
+"""Which DNS servers and search domains the host uses.
+
+From /etc/resolv.conf; where that only names systemd-resolved's stub, from the file in which resolved writes the real
+ones (FACTS 23). What libc and Go's resolver make of the other lines (`options`, `sortlist`) does not tell networks
+apart.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.paths import Paths
+
+RESOLV_CONF: Final = "/etc/resolv.conf"
+OF_RESOLVED: Final = "/run/systemd/resolve/resolv.conf"
+_STUB_FILE: Final = "systemd/resolve/stub-resolv.conf"
+_STUBS: Final = frozenset({"127.0.0.53", "127.0.0.54"})  # resolved's, with and without its own ideas
+_LINKS: Final = 8  # followed at most
+
+
+class Resolver(msgspec.Struct, frozen=True):
+    """The servers as they are tried, the domains as they are tried."""
+
+    servers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+
+    @property
+    def is_stub(self) -> bool:
+        """Whether all it names is systemd-resolved on this host."""
+        return bool(self.servers) and set(self.servers) <= _STUBS
+
+
+def resolver(paths: Paths) -> Resolver:
+    """What the host asks, whoever asks it on its behalf."""
+    path = _followed(paths, paths.below(RESOLV_CONF))
+    named = parse(_text(path))
+    if not named.is_stub and not str(path).endswith(_STUB_FILE):
+        return named
+    real = parse(_text(paths.below(OF_RESOLVED)))
+    # Without resolved's file the stub is all that is known; and it may be that only the stub's file has domains.
+    return Resolver(real.servers or named.servers, real.search or named.search)
+
+
+def parse(text: str) -> Resolver:
+    """By resolv.conf(5): of `search` and `domain` the last one counts."""
+    servers: list[str] = []
+    search: tuple[str, ...] = ()
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) < 2 or line[0] in "#;":
+            continue
+        if words[0] == "nameserver":
+            servers += _address(words[1])
+        elif words[0] == "domain":
+            search = _domains(words[1:2])
+        elif words[0] == "search":
+            search = _domains(words[1:])
+    return Resolver(tuple(dict.fromkeys(servers)), search)
+
+
+def _address(word: str) -> list[str]:
+    """Without a scope, `fe80::1%2`: an interface's number changes while the network stays the same."""
+    try:
+        return [str(ipaddress.ip_address(word.partition("%")[0]))]
+    except ValueError:
+        return []
+
+
+def _domains(words: list[str]) -> tuple[str, ...]:
+    """Lower case, without a trailing dot; `search .` means none."""
+    return tuple(dict.fromkeys(domain for word in words if (domain := word.lower().removesuffix("."))))
+
+
+def _followed(paths: Paths, path: Path) -> Path:
+    """Where a link leads. An absolute one stays below the root."""
+    for _ in range(_LINKS):
+        if not path.is_symlink():
+            break
+        target = str(path.readlink())
+        path = paths.below(target) if target.startswith("/") else path.parent / target
+    return path
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:  # there is none, or none for us: then none is known, and nothing depends on it
+        return ""
