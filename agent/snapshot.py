@@ -6,7 +6,7 @@ while the network stays the same.
 
 from __future__ import annotations
 
-import fnmatch
+import functools
 import hashlib
 import ipaddress
 import re
@@ -15,15 +15,14 @@ from typing import Final
 import msgspec
 
 # Interfaces of containers and virtual machines never count: Docker makes them by itself (FACTS 17).
-_OF_CONTAINERS: Final = ("lo", "veth*", "docker0", "docker_gwbridge", "virbr*", "cni*", "cali*", "flannel*", "podman*")
-_BRIDGE_OF_DOCKER: Final = re.compile(r"br-[0-9a-f]{12}")
+_OF_CONTAINERS: Final = re.compile(
+    r"lo|docker0|docker_gwbridge|br-[0-9a-f]{12}|(?:veth|virbr|cni|cali|flannel|podman).*", re.DOTALL
+)
 
 
 def counts(interface: str) -> bool:
     """Whether an interface of that name says anything about where the host is."""
-    if _BRIDGE_OF_DOCKER.fullmatch(interface):
-        return False
-    return not any(fnmatch.fnmatchcase(interface, pattern) for pattern in _OF_CONTAINERS)
+    return _OF_CONTAINERS.fullmatch(interface) is None
 
 
 class Interface(msgspec.Struct, frozen=True):
@@ -40,8 +39,12 @@ class Interface(msgspec.Struct, frozen=True):
     @property
     def is_online(self) -> bool:
         """A carrier, and an address that is not link-local."""
-        addresses = [*self.ipv4, *self.ipv6_64s]
-        return self.has_carrier and any(not ipaddress.ip_interface(text).ip.is_link_local for text in addresses)
+        return self.has_carrier and not all(_is_link_local(text) for text in (*self.ipv4, *self.ipv6_64s))
+
+
+@functools.lru_cache(maxsize=256)  # asked at each look, of the same few
+def _is_link_local(address: str) -> bool:
+    return ipaddress.ip_interface(address).ip.is_link_local
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -57,8 +60,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """The host's network at one moment."""
 
     interfaces: tuple[Interface, ...] = ()  # sorted by name
-    dns_servers: tuple[str, ...] = ()
-    dns_search: tuple[str, ...] = ()
+    dns_servers: tuple[str, ...] = ()  # as they are tried; without a scope
+    dns_search: tuple[str, ...] = ()  # as they are tried; lower case
     way_ipv4: Way | None = None  # None: no way
     way_ipv6: Way | None = None
 
@@ -69,10 +72,13 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     def fingerprint(self) -> str:
         """Twelve hex digits that are the same exactly while the host stays in the same network."""
-        # An interface without a carrier or an address says nothing about the network; an IPv6 source rotates.
+        # An interface without a carrier or an address says nothing about the network; an IPv6 source rotates; of two
+        # links with DNS, the one that came up first may stand first.
         seen = msgspec.structs.replace(
             self,
             interfaces=tuple(interface for interface in self.interfaces if interface.is_online),
+            dns_servers=tuple(sorted(self.dns_servers)),
+            dns_search=tuple(sorted(self.dns_search)),
             way_ipv6=self.way_ipv6 and msgspec.structs.replace(self.way_ipv6, source=None),
         )
         return hashlib.sha256(msgspec.json.encode(seen)).hexdigest()[:12]
