@@ -1,0 +1,132 @@
+"""The files of the log: the one that grows, and the ones that are full.
+
+`audit.jsonl` grows; a full one is renamed once, to `audit-0000000123.jsonl` after its first record, and never touched
+again until it is dropped. Sorted by name they are the chain from its oldest record on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.audit.chain import Entry, decoded, opened
+
+_WINDOW: Final = 1 << 16  # bytes looked at from the end of a file before looking further back
+
+
+def full_name(path: Path, first_seq: int) -> Path:
+    """The name of a full file that begins with this record."""
+    return path.with_name(f"{path.stem}-{first_seq:010d}{path.suffix}")
+
+
+def full_files(path: Path) -> tuple[Path, ...]:
+    """The full files of the log at `path`, the oldest first. OSError if the folder may not be read."""
+    name = re.compile(rf"{re.escape(path.stem)}-(\d{{10,}}){re.escape(path.suffix)}")
+    try:
+        entries = os.listdir(path.parent)  # noqa: PTH208 - names are all that is needed
+    except FileNotFoundError:
+        return ()
+    numbered = sorted((int(match[1]), match[0]) for entry in entries if (match := name.fullmatch(entry)))
+    return tuple(path.with_name(found) for _, found in numbered)
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of a file, as it stands there."""
+
+    file: Path
+    number: int  # the first is 1
+    raw: bytes  # with its newline, unless it is torn
+
+    @property
+    def text(self) -> bytes:
+        return self.raw.removesuffix(b"\n")
+
+    @property
+    def is_torn(self) -> bool:
+        """No newline: the write of this line did not end."""
+        return not self.raw.endswith(b"\n")
+
+    def opened(self) -> Entry | None:
+        """The record, if it is whole and as it was sealed."""
+        return None if self.is_torn else opened(self.text)
+
+    def decoded(self) -> Entry | None:
+        """The record, whatever its hash says: for reading, not for believing."""
+        return decoded(self.text)
+
+
+def lines(path: Path) -> Iterator[Line]:
+    """Every line of the log, the oldest first; a log that is not there has none. OSError if it may not be read."""
+    try:
+        growing = path.open("rb")
+    except FileNotFoundError:
+        growing = None
+    # The one that grows is opened first: renamed meanwhile, it turns up among the full ones and is not read twice.
+    try:
+        grown = None if growing is None else os.fstat(growing.fileno())
+        for file in full_files(path):
+            with file.open("rb") as stream:
+                if grown is not None and os.path.samestat(os.fstat(stream.fileno()), grown):
+                    grown = None
+                    break
+                yield from (Line(file, number, raw) for number, raw in enumerate(stream, start=1))
+        if growing is not None:
+            yield from (Line(path, number, raw) for number, raw in enumerate(growing, start=1))
+    finally:
+        if growing is not None:
+            growing.close()
+
+
+class Tail(msgspec.Struct, frozen=True):
+    """How a file ends."""
+
+    last: Entry | None  # the last record that is whole; None if the file has none
+    rest: bytes  # what stands behind it
+
+
+def tail(file: Path) -> Tail:
+    """The end of a file, read from behind. OSError if it may not be read."""
+    with file.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        window = _WINDOW
+        while True:
+            start = max(0, size - window)
+            stream.seek(start)
+            found = _tail(stream.read(size - start), starts_line=start == 0)
+            if found.last is not None or start == 0:
+                return found
+            window *= 4
+
+
+def _tail(block: bytes, *, starts_line: bool) -> Tail:
+    end = len(block)
+    whole = block.rfind(b"\n") + 1
+    while whole > 0:
+        start = block.rfind(b"\n", 0, whole - 1) + 1
+        if start == 0 and not starts_line:
+            break
+        entry = opened(block[start : whole - 1])
+        if entry is not None:
+            return Tail(entry, block[whole:end])
+        whole = start
+    return Tail(None, block)
+
+
+def entries(file: Path) -> Generator[Entry]:
+    """The records of one file that are whole."""
+    with file.open("rb") as stream:
+        for number, raw in enumerate(stream, start=1):
+            entry = Line(file, number, raw).opened()
+            if entry is not None:
+                yield entry
+
+
+def first_entry(file: Path) -> Entry | None:
+    with contextlib.closing(entries(file)) as found:
+        return next(found, None)

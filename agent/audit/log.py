@@ -1,0 +1,349 @@
+"""The log that is appended to: one record after the other, each on disk before `append` returns.
+
+What *is* comes from the files: where the chain ends is read from them, compared with the anchor, and read again when
+a file is not as it was left. What was found wrong is said in the log itself, in a `log-recovered` record before the
+next one; nothing that stands there is ever mended. Its facts, which `verify` goes by:
+
+    because   for a person
+    torn      bytes and sha256 of what stands between the record before and this one, and is none
+    found     seq and hash of the last record that was found, where that is not what the anchor says, and
+    anchor    what the anchor says: records between the two are missing, or the log was written anew
+    missed    how many records could not be written, since when, and why
+
+Not known here: who may append at all. The caller holds the agent's lock.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.audit import anchor, files
+from agent.audit.anchor import NoAnchor
+from agent.audit.chain import GENESIS, Anchor, Entry, sealed
+from agent.audit.facts import Plain
+from agent.errors import AgentError
+from agent.events import Event
+from agent.policy import Audit
+
+PARTS: Final = 10  # a file is full with a tenth of max_size, or of keep: what is dropped at once is never more
+MODE: Final = 0o640
+TIMESTAMP: Final = "%Y-%m-%dT%H:%M:%S.%fZ"  # RFC 3339, UTC, microseconds
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+class AuditUnwritable(AgentError):
+    """A record could not be written. The pass goes on; the journal carries the record."""
+
+
+def utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def boot_id() -> str:
+    """Which boot of this machine it is; '' where the kernel does not tell."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+class _About(msgspec.Struct, frozen=True):
+    """What the records of one `append` have in common."""
+
+    trigger: str
+    pass_id: str
+
+
+class _Missed(msgspec.Struct, frozen=True):
+    """Records that could not be written."""
+
+    records: int
+    since: str
+    because: str
+
+
+class _End(msgspec.Struct, frozen=True):
+    """Where the log ended when it was looked at."""
+
+    last: Entry | None = None  # None: there is no record at all
+    first: Entry | None = None  # of the growing file
+    length: tuple[int, int, int] | None = None  # device, inode and size of the growing file; None: not there
+    rest: bytes = b""  # what stands behind `last` and is no record
+    anchor: Anchor | NoAnchor = NoAnchor.ABSENT
+
+    @property
+    def seq(self) -> int:
+        return self.last.seq if self.last else 0
+
+    @property
+    def hash(self) -> str:
+        return self.last.hash if self.last else GENESIS
+
+
+class AuditLog:
+    """Appends to the log at `path`, and keeps the anchor in `state_dir`."""
+
+    def __init__(  # noqa: PLR0913 - what is after the limits is for tests
+        self,
+        path: Path,
+        state_dir: Path,
+        keep_s: float = Audit().keep,
+        max_bytes: int = Audit().max_size,
+        *,
+        clock: Callable[[], dt.datetime] = utc_now,
+        this_boot: str | None = None,
+    ) -> None:
+        self.path = path
+        self.problem = ""  # what is wrong with where the last record went; '' if nothing is
+        self._state_dir = state_dir
+        self._keep_s = keep_s
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._boot_id = boot_id() if this_boot is None else this_boot
+        self._end: _End | None = None  # None: to be looked at
+        self._missed: _Missed | None = None
+        self._is_compared = False  # whether the end was compared with the anchor since we started
+        self._may_be_too_much = True
+
+    def limit(self, keep_s: float, max_bytes: int) -> None:
+        """Other limits, from the next record on."""
+        self._keep_s, self._max_bytes = keep_s, max_bytes
+        self._may_be_too_much = True
+
+    def append(self, event: Event, trigger: str, pass_id: str, facts: Mapping[str, Plain]) -> Anchor:
+        """The record is on disk when this returns; AuditUnwritable if it cannot be."""
+        about = _About(trigger, pass_id)
+        self.problem = ""
+        try:
+            self._recover(about)
+            self._rotate()
+            self._trim(about)
+            return self._write(event, about, facts)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> AuditUnwritable:
+        self._end = None  # a part of the line may stand there now
+        why = error.strerror or str(error)
+        if self._missed is None:
+            self._missed = _Missed(1, self._now(), why)
+        else:
+            self._missed = msgspec.structs.replace(self._missed, records=self._missed.records + 1)
+        self.problem = f"{error.filename or self.path}: {why}"
+        return AuditUnwritable(str(self.path), f"no record could be written ({why})", "The journal says what happened")
+
+    def _now(self) -> str:
+        return self._clock().astimezone(dt.UTC).strftime(TIMESTAMP)
+
+    # --- where the log ends, and what is wrong there -----------------------------------------------------------------
+
+    def _look(self) -> _End:
+        """The end as we left it; looked at anew if the growing file is another one or has another length."""
+        length = _length(self.path)
+        if self._end is not None and self._end.length == length:
+            return self._end
+        found = files.Tail(None, b"") if length is None else files.tail(self.path)
+        first = files.first_entry(self.path) if found.last else None
+        last = found.last
+        for full in reversed(files.full_files(self.path)):
+            last = last or files.tail(full).last
+        self._end = _End(last, first, length, found.rest, anchor.read(self._state_dir))
+        self._may_be_too_much = True
+        return self._end
+
+    def _recover(self, about: _About) -> None:
+        end = self._look()
+        facts: dict[str, Plain] = {}
+        because = []
+        seq = end.seq + 1
+        if end.rest:
+            because.append("the last line was cut short")
+            facts["torn"] = {"bytes": len(end.rest), "sha256": hashlib.sha256(end.rest).hexdigest()}
+        if isinstance(end.anchor, Anchor):
+            if not self._agrees(end.anchor, end):
+                missing = end.anchor.seq > end.seq
+                what = (
+                    f"records {seq} to {end.anchor.seq} are missing" if missing else f"record {end.anchor.seq} differs"
+                )
+                because.append(f"{what}, says the anchor")
+                facts["found"] = {"seq": end.seq, "hash": end.hash}
+                facts["anchor"] = {"seq": end.anchor.seq, "hash": end.anchor.hash}
+                seq = max(end.seq, end.anchor.seq) + 1
+        elif end.seq > 0 and not self._is_compared:
+            because.append(f"the anchor was {end.anchor.value}")
+            facts["anchor"] = end.anchor.value
+        if self._missed is not None:
+            because.append(f"{self._missed.records} could not be written since {self._missed.since}")
+            facts["missed"] = {
+                "records": self._missed.records,
+                "since": self._missed.since,
+                "because": self._missed.because,
+            }
+        if because:
+            self._write(Event.LOG_RECOVERED, about, {"because": "; ".join(because), **facts}, seq)
+        self._missed = None
+        self._is_compared = True
+
+    def _agrees(self, kept: Anchor, end: _End) -> bool:
+        """Whether the log has the record that the anchor says, or had it before it was dropped."""
+        if kept.seq >= end.seq:
+            return kept == Anchor(end.seq, end.hash)
+        # An anchor that could not be written stays behind: look for its record, from the newest file on.
+        for file in (self.path, *reversed(files.full_files(self.path))):
+            first = files.first_entry(file) if file.exists() else None
+            if first is not None and first.seq <= kept.seq:
+                return any(entry.anchor == kept for entry in files.entries(file))
+        return True
+
+    # --- full files --------------------------------------------------------------------------------------------------
+
+    def _rotate(self) -> None:
+        """The growing file gets its final name when it is full or its first record is old."""
+        end = self._look()
+        if end.first is None or end.length is None:
+            return
+        is_full = end.length[2] >= self._max_bytes / PARTS
+        if not is_full and not self._is_older(end.first, self._keep_s / PARTS):
+            return
+        name = files.full_name(self.path, end.first.seq)
+        try:
+            if name.exists():
+                raise FileExistsError(errno.EEXIST, "a full file of that name is there", str(name))
+            self.path.rename(name)
+            _sync_folder(self.path.parent)
+        except OSError as error:  # the growing file then grows on: a record is worth more than its file's size
+            self.problem = f"{name}: {error.strerror}"
+            return
+        self._end = msgspec.structs.replace(end, first=None, length=None)
+        self._may_be_too_much = True
+
+    def _trim(self, about: _About) -> None:
+        """Drops the oldest full files that `keep` and `max_size` do not allow, after saying so in the log."""
+        if not self._may_be_too_much:
+            return
+        surplus = self._surplus()
+        if surplus:
+            self._write(
+                Event.LOG_TRIMMED,
+                about,
+                {
+                    "because": " and ".join(sorted({file.because for file in surplus})),
+                    "first": surplus[0].first,
+                    "last": surplus[-1].last,
+                    "files": [{"first": file.first, "last": file.last, "hash": file.hash} for file in surplus],
+                },
+            )
+            try:
+                for file in surplus:  # the oldest first: a crash in between leaves no hole
+                    file.path.unlink()
+                _sync_folder(self.path.parent)
+            except OSError as error:  # tried again with the next full file
+                self.problem = f"{error.filename}: {error.strerror}"
+        self._may_be_too_much = False
+
+    def _surplus(self) -> list[_Surplus]:
+        full = [(path, path.stat().st_size) for path in files.full_files(self.path)]
+        total = sum(size for _, size in full)
+        allowed = self._max_bytes - self._max_bytes // PARTS  # the growing file has its tenth
+        surplus = []
+        for file, size in full:
+            first, last = files.first_entry(file), files.tail(file).last
+            is_old = last is not None and self._is_older(last, self._keep_s)
+            if total <= allowed and not is_old:
+                break
+            total -= size
+            because = "keep" if is_old else "max_size"
+            surplus.append(
+                _Surplus(
+                    file,
+                    first=None if first is None else first.seq,
+                    last=None if last is None else last.seq,
+                    hash="" if last is None else last.hash,
+                    because=because,
+                )
+            )
+        return surplus
+
+    def _is_older(self, entry: Entry, seconds: float) -> bool:
+        return (self._clock() - dt.datetime.fromisoformat(entry.ts)).total_seconds() > seconds
+
+    # --- one record --------------------------------------------------------------------------------------------------
+
+    def _write(self, event: Event, about: _About, facts: Mapping[str, Plain], seq: int | None = None) -> Anchor:
+        end = self._look()
+        entry = Entry(
+            ts=self._now(),
+            seq=end.seq + 1 if seq is None else seq,
+            boot_id=self._boot_id,
+            pass_id=about.pass_id,
+            event=event.value,
+            trigger=about.trigger,
+            facts=dict(facts),
+            prev=end.hash,
+        )
+        line, written = sealed(entry)
+        is_torn = end.rest and not end.rest.endswith(b"\n")
+        length = _append(self.path, b"\n" + line if is_torn else line)
+        entry = msgspec.structs.replace(entry, hash=written.hash)
+        self._end = _End(entry, end.first or entry, length, b"", written)
+        try:
+            anchor.write(self._state_dir, written)
+        except AgentError as error:  # the record itself is on disk; `verify` has one anchor less
+            self.problem = f"{error.where}: {error.what}"
+        return written
+
+
+class _Surplus(msgspec.Struct, frozen=True):
+    """A full file that may go; None for what is not legible in it."""
+
+    path: Path
+    first: int | None
+    last: int | None
+    hash: str
+    because: str
+
+
+def _length(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return (stat.st_dev, stat.st_ino, stat.st_size)
+
+
+def _append(path: Path, line: bytes) -> tuple[int, int, int]:
+    """The line is on disk, and its file there to stay; what the file is like afterwards."""
+    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    try:
+        descriptor, is_new = os.open(path, flags | os.O_EXCL, MODE), True
+    except FileExistsError:
+        descriptor, is_new = os.open(path, flags, MODE), False
+    try:
+        if is_new:
+            os.fchmod(descriptor, MODE)  # whatever the umask
+        while line:
+            line = line[os.write(descriptor, line) :]
+        os.fsync(descriptor)
+        stat = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    if is_new:
+        _sync_folder(path.parent)
+    return (stat.st_dev, stat.st_ino, stat.st_size)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
