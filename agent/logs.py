@@ -1,0 +1,221 @@
+"""What goes to the journal or the terminal: structlog, configured once.
+
+Three forms of the same events and fields: native journal fields where systemd connected stderr to the journal,
+structlog's console form on a terminal, JSON lines otherwise; always on stderr's side, for stdout is for data.
+Before any of them `_safe` passes every value through `audit.facts`, so that no form can show a secret. What other
+libraries log by the standard library's logging goes the same way.
+
+Everything of the house that logs takes `log` from here: structlog must not be imported before the line below.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import fcntl
+import logging
+import os
+import re
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import msgspec
+
+from agent.audit.facts import plain, without_userinfo
+from agent.events import Event, sentence
+from agent.secret import escaped
+
+# structlog imports rich wherever it is installed: 4.4 MB for a traceback in colours (FACTS 33).
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+
+import structlog  # noqa: E402
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger  # noqa: E402
+
+log: Final[FilteringBoundLogger] = structlog.get_logger()
+
+IDENTIFIER: Final = "docker-proxy-agent"
+JOURNAL_SOCKET: Final = Path("/run/systemd/journal/socket")
+_EVENTS: Final = frozenset(event.value for event in Event)
+_PRIORITY: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+
+
+class Form(enum.Enum):
+    """How a log line looks."""
+
+    CONSOLE = "console"
+    JSON = "json"
+    JOURNAL = "journal"
+
+
+def form_for(stream: TextIO, environment: Mapping[str, str]) -> Form:
+    """The form that whoever reads the stream can use."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # no file at all: a test's, or closed
+        return Form.JSON
+    # systemd.exec(5): device and inode of the stream that it connected to the journal.
+    if environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}":
+        return Form.JOURNAL
+    return Form.CONSOLE if stream.isatty() else Form.JSON
+
+
+def configure(
+    verbose: int = 0,
+    *,
+    form: Form | None = None,
+    stream: TextIO | None = None,
+    journal: Path = JOURNAL_SOCKET,
+) -> None:
+    """Once per process, before anything is logged."""
+    stream = sys.stderr if stream is None else stream
+    form = form_for(stream, os.environ) if form is None else form
+    level = logging.DEBUG if verbose else logging.INFO
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            _safe,
+            *_rendering(form, stream, journal),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(handlers=[_FromOthers()], level=logging.WARNING, force=True)
+
+
+def _safe(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
+    """The last thing before a form: every value plain and redacted. A log line never ends a pass, so nothing raises."""
+    return {name: _shown(value) for name, value in fields.items()}
+
+
+def _shown(value: object) -> object:
+    try:
+        return plain(value)
+    except TypeError:
+        # Its repr may hold anything; an exception's text is what is logged it for.
+        return without_userinfo(str(value)) if isinstance(value, BaseException) else f"‹{type(value).__name__}›"
+
+
+class _FromOthers(logging.Handler):
+    """What asyncio or watchdog log, as an event of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
+
+
+# --- the three forms -------------------------------------------------------------------------------------------------
+
+
+def _rendering(form: Form, stream: TextIO, journal: Path) -> list[Any]:
+    match form:
+        case Form.CONSOLE:
+            return [
+                structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+                _one_line,
+                structlog.dev.ConsoleRenderer(
+                    colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, sort_keys=False
+                ),
+            ]
+        case Form.JSON:
+            return [structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"), _json]
+        case Form.JOURNAL:
+            return [_Journal(journal)]
+
+
+def _one_line(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
+    """A name of a network may hold what a terminal would obey. A traceback has its lines."""
+    return {
+        name: escaped(value, len(value)) if isinstance(value, str) and name != "exception" else value
+        for name, value in fields.items()
+    }
+
+
+def _json(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:
+    first = {name: fields[name] for name in ("ts", "level", "event") if name in fields}
+    return msgspec.json.encode({**first, **fields}).decode()
+
+
+class _Journal:
+    """Sends the fields to journald by its native protocol: systemd.io/JOURNAL_NATIVE_PROTOCOL.
+
+    A renderer; what journald does not take is printed as JSON, which systemd then reads from stderr.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, logger: WrappedLogger, method: str, fields: EventDict) -> str:
+        datagram = b"".join(_field(name, value) for name, value in journal_fields(fields).items())
+        try:
+            self._send(datagram)
+        except OSError:  # journald is not there, or restarts
+            return _json(logger, method, fields)
+        raise structlog.DropEvent
+
+    def _send(self, datagram: bytes) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.settimeout(1)
+            sender.connect(str(self._path))
+            try:
+                sender.send(datagram)
+            except OSError as error:
+                if error.errno not in _TOO_LARGE:
+                    raise
+                _send_by_descriptor(sender, datagram)
+
+
+_TOO_LARGE: Final = frozenset({errno.EMSGSIZE, errno.ENOBUFS})
+_OWN: Final = frozenset({"MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "EVENT"})
+_NO_FIELD = re.compile(r"[^A-Z0-9_]")
+
+
+def journal_fields(fields: Mapping[str, Any]) -> dict[str, str]:
+    """What a log line is in the journal: a sentence as MESSAGE, and each fact under its name in capitals."""
+    facts = {name: value for name, value in fields.items() if name not in {"event", "level", "exception"}}
+    name = str(fields["event"])
+    event = Event(name) if name in _EVENTS else None
+    message = name if event is None else sentence(event, facts)
+    if "exception" in fields:
+        message = f"{message}\n{fields['exception']}"
+    own = {
+        "MESSAGE": message,
+        "PRIORITY": str(_PRIORITY.get(str(fields.get("level")), 6)),
+        "SYSLOG_IDENTIFIER": IDENTIFIER,
+        **({} if event is None else {"EVENT": name}),
+    }
+    named = {_field_name(key): _field_text(value) for key, value in facts.items() if value is not None}
+    return {**named, **own}
+
+
+def _field_name(name: str) -> str:
+    # journald drops fields that begin with an underscore or a digit, or are longer than 64.
+    field = _NO_FIELD.sub("_", name.upper()).lstrip("_0123456789")[:64]
+    return f"FACT_{field}"[:64] if field in _OWN or not field else field
+
+
+def _field_text(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _field(name: str, text: str) -> bytes:
+    data = text.encode()
+    if b"\n" in data:
+        return name.encode() + b"\n" + len(data).to_bytes(8, "little") + data + b"\n"
+    return name.encode() + b"=" + data + b"\n"
+
+
+def _send_by_descriptor(sender: socket.socket, datagram: bytes) -> None:
+    """journald reads what is too large for a datagram from a sealed memory file."""
+    descriptor = os.memfd_create(IDENTIFIER, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with os.fdopen(descriptor, "r+b", buffering=0) as memory:
+        memory.write(datagram)
+        fcntl.fcntl(
+            descriptor,
+            fcntl.F_ADD_SEALS,
+            fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL,
+        )
+        socket.send_fds(sender, [b""], [descriptor])

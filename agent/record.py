@@ -1,0 +1,60 @@
+"""What a pass says about itself: into the audit log, and into the journal.
+
+    record = Record(AuditLog(paths.audit_log, paths.state)).for_pass("a1-17", "netlink")
+    record(Event.UPSTREAM_CHOSEN, network="office", upstream="direct", because=choice.because, verdicts=verdicts)
+
+The same event with the same facts goes to both, made plain and redacted once; the journal gets the record's seq and
+hash with it, so that it anchors the log. A pass goes on where the audit log cannot be written: the journal then
+says `audit="unwritable"`, and `problem` is the text of the condition.
+"""
+
+from __future__ import annotations
+
+from agent.audit.facts import Plain, plain
+from agent.audit.log import AuditLog, AuditUnwritable
+from agent.events import Event
+from agent.logs import log
+
+# The names that a record and a log line have already.
+RESERVED = frozenset({"event", "pass", "trigger", "level", "exception", "audit", "audit_seq", "audit_hash"})
+
+
+class Record:
+    """Takes down what happens, outside of a pass until `for_pass` names one."""
+
+    def __init__(self, audit_log: AuditLog, pass_id: str = "", trigger: str = "") -> None:
+        self._audit_log = audit_log
+        self._pass_id = pass_id
+        self._trigger = trigger
+
+    def for_pass(self, pass_id: str, trigger: str) -> Record:
+        """The same, for what happens in this pass."""
+        return Record(self._audit_log, pass_id, trigger)
+
+    @property
+    def problem(self) -> str:
+        """Why the last record is not, or not wholly, where it should be; '' if it is."""
+        return self._audit_log.problem
+
+    @property
+    def is_audited(self) -> bool:
+        return not self.problem
+
+    def __call__(self, event: Event, /, **facts: object) -> None:
+        """Takes it down; it is on disk when this returns, unless there is a `problem`."""
+        if not RESERVED.isdisjoint(facts):
+            raise TypeError(f"no name for a fact: {', '.join(sorted(RESERVED & facts.keys()))}")
+        shown = {name: plain(fact) for name, fact in facts.items()}
+        say = log.warning if event.is_trouble else log.info
+        say(event.value, **shown, **self._about(), **self._audited(event, shown))
+
+    def _about(self) -> dict[str, str]:
+        about = {"pass": self._pass_id, "trigger": self._trigger}
+        return {name: value for name, value in about.items() if value}
+
+    def _audited(self, event: Event, facts: dict[str, Plain]) -> dict[str, Plain]:
+        try:
+            anchor = self._audit_log.append(event, self._trigger, self._pass_id, facts)
+        except AuditUnwritable as error:  # the journal has the record, and the agent shows the condition
+            return {"audit": "unwritable", "audit_error": str(error)}
+        return {"audit_seq": anchor.seq, "audit_hash": anchor.hash}
