@@ -1,0 +1,501 @@
+"""Replace a file and lose nothing: the one way in which a file is written.
+
+A replacement is made beside the file and takes its place in one step, so that whoever reads sees the old or the new
+one, whole. What a write can lose besides bytes stays too: mode, owner, SELinux label, ACL and other attributes, and
+the symbolic link by which the file is reached. What somebody else wrote in between is never overwritten: `Changed`
+says so, and the caller reads again.
+
+Where the place cannot be taken (the file is a mount point) it is rewritten in place, after a copy was made beside it.
+
+The steps of a replacement are the methods of `Disk`, in their order; `sweep` clears away what a crash between any
+two of them has left. Not known here: what stands in the file, and as which user this runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from agent.errors import AgentError, TargetFailed
+
+LARGEST: Final = 1024 * 1024  # bytes; a daemon.json or config.json has a few hundred
+PRIVATE: Final = 0o600
+
+_AGAIN: Final = "Mend that, then: docker-proxy-agent apply"
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Which file it is, and since when as it is: another one means look again, the same means nothing was written."""
+
+    device: int
+    inode: int
+    mtime_ns: int
+    size: int
+
+
+class FileState(msgspec.Struct, frozen=True):
+    """A file as it was when it was read. It may hold a password, so it does not show what stands in it."""
+
+    path: Path  # the real one, behind all symbolic links
+    data: bytes
+    mode: int
+    uid: int
+    gid: int
+    identity: Identity
+
+    def __repr__(self) -> str:
+        return f"FileState({str(self.path)!r}, {len(self.data)} bytes, {self.mode:04o})"
+
+    def is_as(self, other: FileState) -> bool:
+        """Whether nobody changed anything that a replacement could lose; a mere `touch` is no change."""
+        return (self.data, self.mode, self.uid, self.gid) == (other.data, other.mode, other.uid, other.gid)
+
+
+class Changed(AgentError):
+    """Somebody else wrote the file, made it or removed it since it was read; theirs stands. Read it again."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), "somebody else changed it meanwhile", _AGAIN)
+
+
+class Disk(Protocol):
+    """The steps of a replacement. A crash can come between any two of them, and in the middle of `fill`."""
+
+    def make_directory(self, path: Path, mode: int) -> None: ...
+    def create(self, path: Path) -> int:
+        """A new file, for this user alone from birth; its descriptor."""
+        ...
+
+    def fill(self, descriptor: int, data: bytes) -> None:
+        """Exactly these bytes, and on the disk."""
+        ...
+
+    def exchange(self, one: Path, other: Path) -> None:
+        """Two files swap their names in one step."""
+        ...
+
+    def rename(self, old: Path, new: Path) -> None: ...
+    def rename_to_free(self, old: Path, new: Path) -> None:
+        """FileExistsError rather than overwrite."""
+        ...
+
+    def remove(self, path: Path) -> None: ...
+    def sync_directory(self, path: Path) -> None: ...
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def read_file(path: Path) -> FileState | None:
+    """A regular file and what a replacement must keep of it; None if there is none."""
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _failed(path, "cannot be read", error) from error
+
+
+def _read(path: Path) -> FileState:
+    # O_NONBLOCK: a named pipe must not hold a pass up; it is refused below.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        return _read_open(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read_open(path: Path, descriptor: int) -> FileState:
+    for _ in range(5):
+        before = _regular(path, os.fstat(descriptor))
+        data = os.pread(descriptor, LARGEST + 1, 0)
+        state = _state(path, data, descriptor)
+        if len(data) == before.st_size and _identity(before) == state.identity:
+            return state
+    raise Changed(path)
+
+
+def _regular(path: Path, status: os.stat_result) -> os.stat_result:
+    if not stat.S_ISREG(status.st_mode):
+        raise TargetFailed(str(path), "is no regular file; left as it is", _AGAIN)
+    if status.st_size > LARGEST:
+        raise TargetFailed(str(path), f"is larger than {LARGEST // 1024} KiB; left as it is", _AGAIN)
+    return status
+
+
+def _state(path: Path, data: bytes, descriptor: int) -> FileState:
+    status = os.fstat(descriptor)
+    return FileState(_real(path), data, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, _identity(status))
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return Identity(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # Path.resolve raises RuntimeError in a loop of links before Python 3.13
+
+
+# --- the disk ----------------------------------------------------------------------------------------------------
+
+_NO_REPLACE: Final = 1  # RENAME_NOREPLACE, linux/fs.h
+_EXCHANGE: Final = 2  # RENAME_EXCHANGE
+_HERE: Final = -100  # AT_FDCWD
+# An old kernel; a file system that does not know the flag (NFS).
+_NO_RENAMEAT2: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
+_NO_DIRECTORY_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES})  # FUSE; a folder without r
+
+
+class LocalDisk:
+    """The disk of this machine."""
+
+    def make_directory(self, path: Path, mode: int) -> None:
+        path.mkdir(mode)
+        path.chmod(mode)  # the umask is not asked
+
+    def create(self, path: Path) -> int:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE)
+
+    def fill(self, descriptor: int, data: bytes) -> None:
+        written = 0
+        while written < len(data):
+            written += os.pwrite(descriptor, data[written:], written)
+        os.ftruncate(descriptor, len(data))
+        os.fsync(descriptor)
+
+    def exchange(self, one: Path, other: Path) -> None:
+        _renameat2(one, other, _EXCHANGE)
+
+    def rename(self, old: Path, new: Path) -> None:
+        old.rename(new)
+
+    def rename_to_free(self, old: Path, new: Path) -> None:
+        try:
+            _renameat2(old, new, _NO_REPLACE)
+        except OSError as error:
+            if error.errno not in _NO_RENAMEAT2:
+                raise
+            new.hardlink_to(old)
+            old.unlink()
+
+    def remove(self, path: Path) -> None:
+        path.unlink()
+
+    def sync_directory(self, path: Path) -> None:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            if error.errno not in _NO_DIRECTORY_SYNC:
+                raise
+
+
+LOCAL_DISK: Final = LocalDisk()
+
+
+def _renameat2(old: Path, new: Path, flags: int) -> None:
+    """rename(2) with flags, which Python does not have."""
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError as error:  # a C library without it
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from error
+    if call(_HERE, os.fsencode(old), _HERE, os.fsencode(new), ctypes.c_uint(flags)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(old), None, str(new))
+
+
+# --- replacing ---------------------------------------------------------------------------------------------------
+
+# The file is a mount point (EBUSY), or its owner, label or ACL cannot be given to another file: the file itself stays.
+_PLACE_CANNOT_BE_TAKEN: Final = frozenset({errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOTSUP})
+
+
+def replace_file(  # noqa: PLR0913 - named at every call
+    path: Path,
+    data: bytes,
+    *,
+    expected: FileState | None,
+    mode: int | None = None,
+    parent_mode: int = 0o755,
+    disk: Disk = LOCAL_DISK,
+) -> FileState:
+    """Put `data` where `expected` was read (None: where nothing was), and say what was put there.
+
+    Without a mode the file keeps its own; a new one is private. Missing folders are made with `parent_mode`.
+    """
+    if len(data) > LARGEST:
+        raise TargetFailed(str(path), f"would be larger than {LARGEST // 1024} KiB; left as it is", _AGAIN)
+    real = _real(path)
+    try:
+        with _parents(real, parent_mode, disk):
+            if expected is None:
+                return _make(real, data, PRIVATE if mode is None else mode, disk)
+            return _replace(real, data, expected, expected.mode if mode is None else mode, disk)
+    except FileNotFoundError as error:
+        raise Changed(path) from error
+    except OSError as error:
+        raise _failed(path, "cannot be written", error) from error
+
+
+def _make(real: Path, data: bytes, mode: int, disk: Disk) -> FileState:
+    """A new file; if somebody was faster, theirs stays."""
+    if os.path.lexists(real):
+        raise Changed(real)
+    beside = _beside(real)
+    with _created(beside, disk) as descriptor:
+        os.fchmod(descriptor, mode)
+        disk.fill(descriptor, data)
+        try:
+            disk.rename_to_free(beside, real)
+        except FileExistsError as error:
+            raise Changed(real) from error
+        disk.sync_directory(real.parent)
+        return _state(real, data, descriptor)
+
+
+def _replace(real: Path, data: bytes, expected: FileState, mode: int, disk: Disk) -> FileState:
+    """The new file takes the old one's place and attributes; where it cannot, the old one gets the new bytes."""
+    if real != expected.path or not _read(real).is_as(expected):  # a link that leads elsewhere now is a change, too
+        raise Changed(real)
+    beside = _beside(real)
+    with _created(beside, disk) as descriptor:
+        try:
+            # Before the bytes, so that they are never readable by more people than in the end.
+            _copy_attributes(real, descriptor, expected, mode)
+            disk.fill(descriptor, data)
+            _take_place(beside, real, expected, disk)
+        except OSError as error:
+            if error.errno not in _PLACE_CANNOT_BE_TAKEN:
+                raise
+            disk.fill(descriptor, data)
+            return _rewrite_in_place(beside, data, expected, mode, disk)
+        disk.sync_directory(real.parent)
+        return _state(real, data, descriptor)
+
+
+def _take_place(beside: Path, real: Path, expected: FileState, disk: Disk) -> None:
+    """Swap the two, then look at what came out: a rename would bury a `docker login` of this moment (FACTS 19)."""
+    ours = beside.stat().st_ino
+    try:
+        disk.exchange(beside, real)
+    except OSError as error:
+        if error.errno not in _NO_RENAMEAT2:
+            raise
+        if not _read(real).is_as(expected):
+            raise Changed(real) from error
+        disk.rename(beside, real)
+        return
+    if _read(beside).is_as(expected):
+        disk.remove(beside)
+        return
+    while beside.stat().st_ino != ours:  # more than once only if they wrote again just now
+        disk.exchange(beside, real)
+    raise Changed(real)
+
+
+def _rewrite_in_place(beside: Path, data: bytes, expected: FileState, mode: int, disk: Disk) -> FileState:
+    """New bytes into the same file; until that is done the old ones lie beside it, and `sweep` would put them back."""
+    real = expected.path
+    descriptor = os.open(real, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        with _created(beside.with_name(beside.name + _OLD), disk) as copy:
+            os.fchmod(copy, expected.mode)
+            disk.fill(copy, expected.data)
+            disk.sync_directory(real.parent)
+            if not _read_open(real, descriptor).is_as(expected):
+                raise Changed(real)
+            _fill_with_mode(descriptor, data, expected, mode, disk)
+        return _state(real, data, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fill_with_mode(descriptor: int, data: bytes, expected: FileState, mode: int, disk: Disk) -> None:
+    """Neither the old nor the new bytes are ever readable by more people than before and after."""
+    if mode != expected.mode:
+        os.fchmod(descriptor, mode & expected.mode)
+    try:
+        disk.fill(descriptor, data)
+    except OSError:
+        disk.fill(descriptor, expected.data)
+        if mode != expected.mode:
+            os.fchmod(descriptor, expected.mode)
+        raise
+    if mode != expected.mode:
+        os.fchmod(descriptor, mode)
+
+
+def remove_file(path: Path, *, expected: FileState, disk: Disk = LOCAL_DISK) -> None:
+    """Remove what was read, if it is still that."""
+    real = _real(path)
+    aside = _beside(real)
+    try:
+        if not _read(real).is_as(expected):
+            raise Changed(path)
+        disk.rename(real, aside)
+        if not _read(aside).is_as(expected):
+            disk.rename_to_free(aside, real)
+            raise Changed(path)
+        disk.remove(aside)
+        disk.sync_directory(real.parent)
+    except FileNotFoundError as error:
+        raise Changed(path) from error
+    except OSError as error:
+        raise _failed(path, "cannot be removed", error) from error
+
+
+@contextlib.contextmanager
+def _created(path: Path, disk: Disk) -> Iterator[int]:
+    """A new file's descriptor; the file is gone in the end, unless it has got another name."""
+    descriptor = disk.create(path)
+    try:
+        yield descriptor
+    finally:
+        # What lies there under that name and is not ours is what somebody else wrote: see _take_place.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(path.stat(follow_symlinks=False), os.fstat(descriptor)):
+                path.unlink()
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _parents(real: Path, mode: int, disk: Disk) -> Iterator[None]:
+    """The folders down to a file; those that had to be made are gone again if the file could not be."""
+    missing = [folder for folder in real.parents if not folder.exists()]
+    made: list[Path] = []
+    try:
+        for folder in reversed(missing):
+            disk.make_directory(folder, mode)
+            made.append(folder)
+            disk.sync_directory(folder.parent)
+        yield
+    except BaseException:
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):  # somebody else put something there
+                folder.rmdir()
+        raise
+
+
+# --- attributes --------------------------------------------------------------------------------------------------
+
+# Signatures over the bytes, kept by the kernel: the old one would make the new file unreadable.
+_NOT_COPIED: Final = frozenset({"security.ima", "security.evm"})
+
+
+def _copy_attributes(real: Path, descriptor: int, expected: FileState, mode: int) -> None:
+    """Owner, extended attributes (the SELinux label and ACLs are among them) and mode, in the order that keeps each."""
+    status = os.fstat(descriptor)
+    if (status.st_uid, status.st_gid) != (expected.uid, expected.gid):
+        os.fchown(descriptor, expected.uid, expected.gid)
+    wanted, present = _attributes(real), _attributes(descriptor)
+    for name in present.keys() - wanted.keys():
+        if not name.startswith("security."):  # an ACL that the folder hands down to new files
+            os.removexattr(descriptor, name)
+    for name, value in wanted.items():
+        if present.get(name) != value:
+            os.setxattr(descriptor, name, value)
+    os.fchmod(descriptor, mode)
+
+
+def _attributes(file: Path | int) -> dict[str, bytes]:
+    try:
+        return {name: os.getxattr(file, name) for name in os.listxattr(file) if name not in _NOT_COPIED}
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        return {}
+
+
+# --- what a crash leaves -----------------------------------------------------------------------------------------
+
+_BESIDE = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.docker-proxy-agent(?P<copy>-old)?")
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file of this name is one of ours on its way, or left by a crash."""
+    return _BESIDE.fullmatch(name) is not None
+
+
+def sweep(directory: Path, disk: Disk = LOCAL_DISK) -> tuple[Path, ...]:
+    """Remove what a crash left in a folder, for it may hold a password; undo a rewriting in place that it cut short.
+
+    Only for who holds the lock: a replacement on its way looks just the same.
+    """
+    try:
+        left = tuple(sorted(path for path in directory.iterdir() if is_leftover(path.name) and _is_plain(path)))
+        for path in left:
+            _undo(path, disk)
+        # The new bytes go last: without them nobody can tell a torn file from one that somebody else wrote.
+        for path in reversed(left):
+            disk.remove(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        raise _failed(directory, "cannot be cleared of what a crash left", error) from error
+    return left
+
+
+def _is_plain(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+def _undo(copy: Path, disk: Disk) -> None:
+    """Put the old bytes back, unless what stands there was written by somebody else."""
+    parts = _BESIDE.fullmatch(copy.name)
+    if parts is None or not parts["copy"]:
+        return
+    old, new = read_file(copy), read_file(copy.with_name(copy.name.removesuffix(_OLD)))
+    torn = read_file(copy.with_name(parts["name"]))
+    if old is None or new is None or torn is None or not _is_mixture(torn.data, old.data, new.data):
+        return
+    descriptor = os.open(torn.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        disk.fill(descriptor, old.data)
+        os.fchmod(descriptor, old.mode)
+    finally:
+        os.close(descriptor)
+
+
+def _is_mixture(torn: bytes, old: bytes, new: bytes) -> bool:
+    """Each byte is the old one, the new one, or one that never reached the disk before the power went."""
+    longest = max(len(old), len(new))
+    columns = zip(torn, old.ljust(longest, b"\0"), new.ljust(longest, b"\0"), strict=False)
+    return len(torn) <= longest and all(byte in (was, would_be, 0) for byte, was, would_be in columns)
+
+
+# --- names and words ---------------------------------------------------------------------------------------------
+
+_OLD: Final = "-old"
+
+
+def _beside(real: Path) -> Path:
+    return real.with_name(f".{real.name}.{secrets.token_hex(4)}.docker-proxy-agent")
+
+
+_NOT_PERMITTED: Final = "not permitted", "See who may write there (ls -ld, lsattr -d), then: docker-proxy-agent apply"
+_FULL: Final = "no space left", "Free some, then: docker-proxy-agent apply"
+_WORDS: Final = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: ("the file system is read-only", "Mount it writable, then: docker-proxy-agent apply"),
+    errno.EACCES: _NOT_PERMITTED,
+    errno.EPERM: _NOT_PERMITTED,
+}
+
+
+def _failed(path: Path, what: str, error: OSError) -> TargetFailed:
+    cause, remedy = _WORDS.get(error.errno or 0, (error.strerror or type(error).__name__, _AGAIN))
+    return TargetFailed(str(path), f"{what}: {cause}; left as it is", remedy)

@@ -1,0 +1,624 @@
+"""Replacing a file on a real file system, and on one with one thing broken."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from agent.errors import TargetFailed
+from agent.files import (
+    LARGEST,
+    Changed,
+    Disk,
+    FileState,
+    LocalDisk,
+    is_leftover,
+    read_file,
+    remove_file,
+    replace_file,
+    sweep,
+)
+
+OLD = b'{"old": "' + b"o" * 40 + b'"}\n'
+NEW = b'{"proxies": {"http-proxy": "http://alice:secret@proxy.example:3128"}}\n'
+
+
+def present(path: Path) -> FileState:
+    state = read_file(path)
+    assert state is not None
+    return state
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def broken(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+class MountPoint(LocalDisk):
+    """Where daemon.json is a mount point: its name cannot be given to another file."""
+
+    def exchange(self, _one: Path, _other: Path) -> None:
+        raise broken(errno.EBUSY)
+
+    def rename(self, _old: Path, _new: Path) -> None:
+        raise broken(errno.EBUSY)
+
+
+class NoExchange(LocalDisk):
+    """A file system that knows no flags of renameat2, as NFS."""
+
+    def exchange(self, _one: Path, _other: Path) -> None:
+        raise broken(errno.EINVAL)
+
+
+class Fails(LocalDisk):
+    """A disk on which bytes cannot be written: half of them, then an error, once."""
+
+    def __init__(self, number: int, fill: int = 1) -> None:
+        self.number = number
+        self.fills_left = fill
+
+    def fill(self, descriptor: int, data: bytes) -> None:
+        self.fills_left -= 1
+        if self.fills_left == 0:
+            os.pwrite(descriptor, data[: len(data) // 2], 0)
+            raise broken(self.number)
+        super().fill(descriptor, data)
+
+
+class FailsInPlace(MountPoint, Fails):
+    """A mount point on a file system without space."""
+
+
+class Meanwhile(LocalDisk):
+    """Somebody else does something just before the name is taken."""
+
+    def __init__(self, deed: Callable[[], object]) -> None:
+        self.deed = deed
+
+    def exchange(self, one: Path, other: Path) -> None:
+        self._once()
+        super().exchange(one, other)
+
+    def rename_to_free(self, old: Path, new: Path) -> None:
+        self._once()
+        super().rename_to_free(old, new)
+
+    def rename(self, old: Path, new: Path) -> None:
+        self._once()
+        super().rename(old, new)
+
+    def _once(self) -> None:
+        deed, self.deed = self.deed, lambda: None
+        deed()
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_file_is_none_and_an_empty_one_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "dangling").symlink_to("nowhere")
+
+    assert read_file(tmp_path / "missing") is None
+    assert read_file(tmp_path / "no" / "folder" / "either") is None
+    assert read_file(tmp_path / "dangling") is None
+    assert present(tmp_path / "empty").data == b""
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/null")):
+        with pytest.raises(TargetFailed, match="no regular file"):
+            read_file(path)
+    with pytest.raises(TargetFailed, match=r"loop: cannot be read: .*symbolic links; left as it is"):
+        read_file(tmp_path / "loop")
+
+
+def test_a_file_is_read_up_to_its_limit_and_refused_beyond(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(b" " * LARGEST)
+    state = present(path)
+    with pytest.raises(TargetFailed, match="would be larger than 1024 KiB"):
+        replace_file(path, b" " * (LARGEST + 1), expected=state)
+
+    path.write_bytes(b" " * (LARGEST + 1))
+    with pytest.raises(TargetFailed, match="larger than 1024 KiB"):
+        read_file(path)
+
+
+def test_a_state_does_not_show_what_stands_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "daemon.json"
+    path.write_bytes(NEW)
+
+    assert "secret" not in repr(present(path))
+
+
+# --- replacing ---------------------------------------------------------------------------------------------------
+
+DISKS = [
+    pytest.param(LocalDisk(), id="exchange"),
+    pytest.param(NoExchange(), id="rename"),
+    pytest.param(MountPoint(), id="in-place"),
+]
+
+
+@pytest.mark.parametrize("disk", DISKS)
+@pytest.mark.parametrize("mode", [0o644, 0o600, 0o640, 0o444])
+def test_mode_and_owner_survive(tmp_path: Path, disk: Disk, mode: int) -> None:
+    path = tmp_path / "daemon.json"
+    path.write_bytes(OLD)
+    if os.geteuid() == 0:
+        os.chown(path, 1234, 2345)
+    path.chmod(mode)
+    before = present(path)
+
+    after = replace_file(path, NEW, expected=before, disk=disk)
+
+    assert after == present(path)
+    assert after.data == NEW
+    assert (after.mode, after.uid, after.gid) == (before.mode, before.uid, before.gid)
+    assert names(tmp_path) == ["daemon.json"]
+
+
+@pytest.mark.parametrize("disk", DISKS)
+@pytest.mark.parametrize(("old", "new"), [(0o644, 0o600), (0o600, 0o644)])
+def test_a_mode_that_is_asked_for_is_set(tmp_path: Path, disk: Disk, old: int, new: int) -> None:
+    path = tmp_path / "daemon.json"
+    path.write_bytes(OLD)
+    path.chmod(old)
+
+    after = replace_file(path, NEW, expected=present(path), mode=new, disk=disk)
+
+    assert after.mode == mode_of(path) == new
+
+
+@pytest.mark.parametrize("disk", DISKS)
+def test_extended_attributes_survive(tmp_path: Path, disk: Disk) -> None:
+    path = tmp_path / "daemon.json"
+    path.write_bytes(OLD)
+    try:
+        os.setxattr(path, "user.note", b"mine")
+    except OSError as error:
+        pytest.skip(f"no extended attributes here: {error}")
+
+    replace_file(path, NEW, expected=present(path), disk=disk)
+
+    assert os.getxattr(path, "user.note") == b"mine"
+
+
+# u::rw-, u:1234:r--, g::---, m::r--, o::---  in the kernel's encoding: version 2, then (tag, rights, id) each.
+ACL = bytes.fromhex("02000000 01000600ffffffff 02000400d2040000 04000000ffffffff 10000400ffffffff 20000000ffffffff")
+
+
+@pytest.mark.parametrize("disk", DISKS)
+def test_an_acl_survives_and_a_folder_hands_none_down(tmp_path: Path, disk: Disk) -> None:
+    with_acl, without = tmp_path / "with.json", tmp_path / "without.json"
+    for path in (with_acl, without):
+        path.write_bytes(OLD)
+        path.chmod(0o644)
+    try:
+        os.setxattr(with_acl, "system.posix_acl_access", ACL)
+        os.setxattr(tmp_path, "system.posix_acl_default", ACL)
+    except OSError as error:
+        pytest.skip(f"no ACLs here: {error}")
+
+    for path in (with_acl, without):
+        replace_file(path, NEW, expected=present(path), disk=disk)
+
+    assert os.getxattr(with_acl, "system.posix_acl_access") == ACL
+    assert "system.posix_acl_access" not in os.listxattr(without)
+    assert mode_of(without) == 0o644
+
+
+@pytest.mark.parametrize("disk", DISKS)
+def test_links_survive_and_lead_to_the_new_file(tmp_path: Path, disk: Disk) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    (tmp_path / "home").mkdir()
+    real = tmp_path / "dotfiles" / "config.json"
+    real.write_bytes(OLD)
+    (tmp_path / "home" / ".docker").symlink_to("../dotfiles")  # as stow makes them
+    (tmp_path / "dotfiles" / "link.json").symlink_to("config.json")
+    path = tmp_path / "home" / ".docker" / "link.json"
+
+    after = replace_file(path, NEW, expected=present(path), disk=disk)
+
+    assert after.path == real
+    assert real.read_bytes() == NEW
+    assert path.is_symlink()
+    assert path.parent.is_symlink()
+    assert names(tmp_path / "dotfiles") == ["config.json", "link.json"]
+
+
+def test_a_new_file_has_the_mode_asked_for_whatever_the_umask(tmp_path: Path) -> None:
+    umask = os.umask(0o077)
+    try:
+        made = replace_file(tmp_path / "a" / "b" / "c", NEW, expected=None, mode=0o644, parent_mode=0o755)
+    finally:
+        os.umask(umask)
+
+    assert made == present(tmp_path / "a" / "b" / "c")
+    assert [mode_of(tmp_path / name) for name in ("a", "a/b", "a/b/c")] == [0o755, 0o755, 0o644]
+
+
+def test_a_new_file_is_private_unless_asked_otherwise(tmp_path: Path) -> None:
+    assert replace_file(tmp_path / "dockerd.env", NEW, expected=None).mode == 0o600
+
+
+def test_a_dangling_link_is_filled_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.symlink_to("dotfiles/config.json")
+
+    replace_file(path, NEW, expected=read_file(path))
+
+    assert path.is_symlink()
+    assert (tmp_path / "dotfiles" / "config.json").read_bytes() == NEW
+
+
+def test_the_bytes_are_never_readable_by_more_people_than_in_the_end(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class Watched(MountPoint):
+        def fill(self, descriptor: int, data: bytes) -> None:
+            if data == NEW:
+                seen.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+            super().fill(descriptor, data)
+
+    path = tmp_path / "daemon.json"
+    path.write_bytes(OLD)
+    path.chmod(0o644)
+
+    replace_file(path, NEW, expected=present(path), mode=0o600, disk=Watched())
+
+    assert seen
+    assert set(seen) == {0o600}
+
+
+# --- somebody else -----------------------------------------------------------------------------------------------
+
+THEIRS = b'{"auths": {"registry.example": {}}}\n'
+
+
+def login(path: Path) -> Callable[[], object]:
+    """What `docker login` does: a temporary file and a rename."""
+
+    def deed() -> None:
+        (path.parent / "theirs").write_bytes(THEIRS)
+        (path.parent / "theirs").rename(path)
+
+    return deed
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        pytest.param(login, id="renamed-over"),
+        pytest.param(lambda path: lambda: path.write_bytes(THEIRS), id="written-in-place"),
+    ],
+)
+def test_what_somebody_wrote_in_the_last_moment_stays(
+    tmp_path: Path, deed: Callable[[Path], Callable[[], object]]
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(OLD)
+
+    with pytest.raises(Changed):
+        replace_file(path, NEW, expected=present(path), disk=Meanwhile(deed(path)))
+
+    assert path.read_bytes() == THEIRS
+    assert names(tmp_path) == ["config.json"]
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        pytest.param(lambda path: path.write_bytes(OLD.replace(b"o", b"x")), id="same-size"),
+        pytest.param(lambda path: path.chmod(0o640), id="another-mode"),
+        pytest.param(lambda path: path.unlink(), id="removed"),
+        pytest.param(lambda path: (path.unlink(), path.symlink_to("elsewhere")), id="now-a-link-to-nothing"),
+        pytest.param(
+            lambda path: (path.rename(path.parent / "other"), path.symlink_to("other")), id="now-a-link-to-the-same"
+        ),
+    ],
+)
+@pytest.mark.parametrize("disk", DISKS)
+def test_a_file_that_changed_since_it_was_read_is_not_replaced(
+    tmp_path: Path, deed: Callable[[Path], object], disk: Disk
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(OLD)
+    expected = present(path)
+    deed(path)
+    theirs = read_file(path)
+
+    with pytest.raises(Changed):
+        replace_file(path, NEW, expected=expected, disk=disk)
+
+    assert read_file(path) == theirs
+
+
+def test_a_touched_file_has_not_changed(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(OLD)
+    expected = present(path)
+    path.touch()
+
+    assert replace_file(path, NEW, expected=expected).data == NEW
+
+
+def test_a_file_that_appeared_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    with pytest.raises(Changed):
+        replace_file(path, NEW, expected=None, disk=Meanwhile(login(path)))
+    with pytest.raises(Changed):
+        replace_file(path, NEW, expected=None)
+
+    assert path.read_bytes() == THEIRS
+    assert names(tmp_path) == ["config.json"]
+
+
+# --- what goes wrong ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "disk",
+    [
+        pytest.param(lambda: Fails(errno.ENOSPC), id="beside"),
+        pytest.param(lambda: FailsInPlace(errno.ENOSPC, fill=4), id="in-place"),
+    ],
+)
+def test_a_full_disk_leaves_the_old_file_whole_and_nothing_beside(tmp_path: Path, disk: Callable[[], Disk]) -> None:
+    path = tmp_path / "daemon.json"
+    path.write_bytes(OLD)
+    path.chmod(0o644)
+    before = present(path)
+
+    with pytest.raises(TargetFailed) as failure:
+        replace_file(path, NEW, expected=before, mode=0o600, disk=disk())
+
+    assert present(path).is_as(before)
+    assert names(tmp_path) == ["daemon.json"]
+    assert str(failure.value) == (
+        f"{path}: cannot be written: no space left; left as it is. Free some, then: docker-proxy-agent apply"
+    )
+    assert isinstance(failure.value.__cause__, OSError)
+
+
+def test_a_new_file_that_fails_leaves_not_even_its_folders(tmp_path: Path) -> None:
+    with pytest.raises(TargetFailed):
+        replace_file(tmp_path / "a" / "b" / "c", NEW, expected=None, disk=Fails(errno.ENOSPC))
+
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        pytest.param(errno.EROFS, "the file system is read-only; left as it is. Mount it writable", id="read-only"),
+        pytest.param(errno.EACCES, "not permitted; left as it is. See who may write there", id="not-permitted"),
+        pytest.param(errno.EIO, "Input/output error; left as it is. Mend that", id="anything-else"),
+    ],
+)
+def test_what_the_system_refuses_is_said_with_what_to_do(tmp_path: Path, number: int, words: str) -> None:
+    class Refuses(LocalDisk):
+        def create(self, _path: Path) -> int:
+            raise broken(number)
+
+    path = tmp_path / "daemon.json"
+    path.write_bytes(OLD)
+
+    with pytest.raises(TargetFailed, match=words) as failure:
+        replace_file(path, NEW, expected=present(path), disk=Refuses())
+
+    assert str(failure.value).startswith(f"{path}: cannot be written: ")
+    assert path.read_bytes() == OLD
+
+
+def test_a_real_mount_point_is_rewritten_in_place(tmp_path: Path) -> None:
+    for name in ("real", "daemon.json"):
+        (tmp_path / name).write_bytes(OLD)
+    script = (
+        "import pathlib, sys; from agent.files import read_file, replace_file; p = pathlib.Path(sys.argv[1]);"
+        "replace_file(p, sys.argv[2].encode(), expected=read_file(p))"
+    )
+    mount = ["unshare", "--mount", "sh", "-c", 'mount --bind "$1" "$2" || exit 77; shift; exec "$0" -c "$3" "$1" "$2"']
+    paths = [str(tmp_path / "real"), str(tmp_path / "daemon.json")]
+    try:
+        done = subprocess.run(
+            [*mount, sys.executable, *paths, NEW.decode(), script], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        pytest.skip("no unshare here")
+    if done.returncode in (1, 77) and "agent" not in done.stderr:
+        pytest.skip(f"no mounts here: {done.stderr.strip()}")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "real").read_bytes() == NEW
+    assert (tmp_path / "daemon.json").read_bytes() == OLD  # what the mount covered
+    assert names(tmp_path) == ["daemon.json", "real"]
+
+
+# --- a crash -----------------------------------------------------------------------------------------------------
+
+
+class Dies(LocalDisk):
+    """kill -9 before one of the steps, or in the middle of it where it has one."""
+
+    def __init__(self, before: int) -> None:
+        self.left = before
+
+    def _step(self, half: Callable[[], object] = lambda: None) -> None:
+        if self.left == 0:
+            half()
+            os._exit(9)
+        self.left -= 1
+
+    def create(self, path: Path) -> int:
+        self._step()
+        return super().create(path)
+
+    def fill(self, descriptor: int, data: bytes) -> None:
+        self._step()
+        self._step(lambda: os.pwrite(descriptor, data[: len(data) // 2], 0))
+        super().fill(descriptor, data)
+        self._step()
+
+    def exchange(self, one: Path, other: Path) -> None:
+        self._step()
+        super().exchange(one, other)
+        self._step()
+
+    def rename(self, old: Path, new: Path) -> None:
+        self._step()
+        super().rename(old, new)
+        self._step()
+
+    def rename_to_free(self, old: Path, new: Path) -> None:
+        self._step()
+        super().rename_to_free(old, new)
+        self._step()
+
+    def remove(self, path: Path) -> None:
+        self._step()
+        super().remove(path)
+        self._step()
+
+    def sync_directory(self, path: Path) -> None:
+        self._step()
+        super().sync_directory(path)
+
+
+class DiesInPlace(Dies):
+    def exchange(self, _one: Path, _other: Path) -> None:
+        raise broken(errno.EBUSY)
+
+
+class DiesWithoutExchange(Dies):
+    def exchange(self, _one: Path, _other: Path) -> None:
+        raise broken(errno.ENOSYS)
+
+
+def dies(disk: Disk, work: Callable[..., object]) -> bool:
+    """Whether a process that does this on this disk is killed on the way."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work(disk=disk)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, 9)
+    return status == 9
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("disk", [Dies, DiesWithoutExchange, DiesInPlace])
+@pytest.mark.parametrize("existed", [True, False])
+@pytest.mark.parametrize("old", [OLD, b"{}\n", b"x" * 2000], ids=["shorter", "tiny", "longer"])
+def test_killed_at_any_step_the_file_is_the_old_or_the_new_one_and_no_secret_lies_beside(
+    tmp_path: Path, disk: type[Dies], existed: bool, old: bytes
+) -> None:
+    path = tmp_path / "daemon.json"
+    for step in range(40):
+        path.unlink(missing_ok=True)
+        if existed:
+            path.write_bytes(old)
+            path.chmod(0o644)
+        expected = read_file(path)
+
+        killed = dies(disk(step), partial(replace_file, path, NEW, expected=expected, mode=0o600))
+        sweep(tmp_path)
+
+        now = read_file(path)
+        found = None if now is None else (now.data, now.mode)
+        assert found in ((NEW, 0o600), (old, 0o644) if existed else None), f"step {step}"
+        assert names(tmp_path) in ([], ["daemon.json"]), f"step {step}"
+        if not killed:
+            assert found == (NEW, 0o600)
+            assert step > 3
+            return
+    pytest.fail("it never came to an end")
+
+
+def test_what_somebody_wrote_after_a_crash_in_place_stays(tmp_path: Path) -> None:
+    path = tmp_path / "daemon.json"
+    path.write_bytes(THEIRS)
+    (tmp_path / ".daemon.json.00000000.docker-proxy-agent").write_bytes(NEW)
+    (tmp_path / ".daemon.json.00000000.docker-proxy-agent-old").write_bytes(OLD)
+
+    swept = sweep(tmp_path)
+
+    assert len(swept) == 2
+    assert path.read_bytes() == THEIRS
+    assert names(tmp_path) == ["daemon.json"]
+
+
+def test_sweep_touches_only_what_is_ours(tmp_path: Path) -> None:
+    others = ["daemon.json", ".daemon.json.swp", ".daemon.json.0000.docker-proxy-agent", "docker-proxy-agent"]
+    for name in others:
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / ".a.00000000.docker-proxy-agent").mkdir()
+    (tmp_path / ".b.00000000.docker-proxy-agent").symlink_to("daemon.json")
+    before = names(tmp_path)
+
+    assert sweep(tmp_path) == ()
+    assert names(tmp_path) == before
+    assert sweep(tmp_path / "missing") == ()
+    assert not any(is_leftover(name) for name in others)
+
+
+# --- removing ----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_removed_if_it_is_still_what_was_read(tmp_path: Path) -> None:
+    path = tmp_path / "dockerd.env"
+    path.write_bytes(OLD)
+
+    remove_file(path, expected=present(path))
+
+    assert names(tmp_path) == []
+
+
+def test_a_file_that_changed_is_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "dockerd.env"
+    path.write_bytes(OLD)
+    expected = present(path)
+
+    with pytest.raises(Changed):
+        remove_file(path, expected=expected, disk=Meanwhile(login(path)))
+    with pytest.raises(Changed):
+        remove_file(path, expected=expected)
+
+    assert path.read_bytes() == THEIRS
+    assert names(tmp_path) == ["dockerd.env"]
+    path.unlink()
+    with pytest.raises(Changed):
+        remove_file(path, expected=expected)
+
+
+def test_a_mount_point_that_cannot_be_removed_is_said_so(tmp_path: Path) -> None:
+    path = tmp_path / "daemon.json"
+    path.write_bytes(OLD)
+
+    with pytest.raises(TargetFailed, match="cannot be removed: Device or resource busy"):
+        remove_file(path, expected=present(path), disk=MountPoint())
+
+    assert path.read_bytes() == OLD
