@@ -43,12 +43,11 @@ def why_not(network: Network, snapshot: Snapshot) -> str | None:
     host = _Host.of(snapshot)
     if network.match.is_empty or _holds(network.match, host) is not None:
         return None
-    missing = _misses(_ON_THE_HOST, network.match, host)
+    missing = _misses(_ON_THE_HOST, network.match, host, "the host")
     if _asks_for_an_interface(network.match):
         # Of the interfaces, the one that comes closest: what fails there is what a person would mend.
-        on_each = [(place.name, _misses(_ON_ONE_INTERFACE, network.match, place)) for place in host.online]
-        name, nearest = min(on_each, key=lambda on: len(on[1]), default=("", ["no interface is online"]))
-        missing += [f"{miss} on {name}" if name else miss for miss in nearest]
+        on_each = [_misses(_ON_ONE_INTERFACE, network.match, place, place.name) for place in host.online]
+        missing += min(on_each, key=len) if on_each else ["no interface is online"]
     return f"network {network.name}: {'; '.join(missing)}"
 
 
@@ -226,7 +225,7 @@ def _hits(rules: Sequence[_Rule[Where]], match: Match, where: Where) -> list[str
     return hits
 
 
-def _misses(rules: Sequence[_Rule[Where]], match: Match, where: Where) -> list[str]:
+def _misses(rules: Sequence[_Rule[Where]], match: Match, where: Where, name: str) -> list[str]:
     """For each key that has no value that holds there, what was asked for and what is seen."""
     misses = []
     for rule in rules:
@@ -234,7 +233,7 @@ def _misses(rules: Sequence[_Rule[Where]], match: Match, where: Where) -> list[s
         if values and not any(rule.holds(value, where) for value in values):
             # An SSID or a domain is somebody else's text.
             seen = ", ".join(escaped(text, 64) for text in rule.seen(where)) or "none"
-            misses.append(f"match.{rule.key} {_few(values)} is not {seen}")
+            misses.append(f"match.{rule.key} {_few(values)}, but {name} has {seen}")
     return misses
 
 
