@@ -1,0 +1,53 @@
+"""Machine tests: a laptop that boots for each test, on every suite, and is gone after it."""
+
+import os
+import subprocess
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from .lab.laptop import Laptop
+from .lab.places import World
+from .lab.rootfs import SUITES, TRIXIE, rootfs
+
+HERE = Path(__file__).parent
+HOW = "machine tests need root, Debian packages and systemd-nspawn. Run: sudo make test-machine"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ours = [item for item in items if HERE in item.path.parents]
+    skip = ours and not _can_run()
+    if skip and os.environ.get("CI"):
+        raise pytest.UsageError(HOW)
+    for item in ours:
+        item.add_marker(pytest.mark.machine)
+        if skip:
+            item.add_marker(pytest.mark.skip(reason=HOW))
+
+
+def _can_run() -> bool:
+    return os.geteuid() == 0 and subprocess.run([HERE / "prepare", "--check"], check=False).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    with World.made(rootfs(TRIXIE) / "bin/busybox") as world:
+        yield world
+
+
+@pytest.fixture(params=list(SUITES))
+def laptop(request: pytest.FixtureRequest, world: World) -> Iterator[Laptop]:
+    """Booted with Docker up, and plugged in nowhere."""
+    with Laptop(SUITES[request.param], world) as laptop:
+        yield laptop
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the laptop's journal says of a test that failed."""
+    report = yield
+    laptop = item.funcargs.get("laptop") if isinstance(item, pytest.Function) else None
+    if report.when == "call" and report.failed and isinstance(laptop, Laptop):
+        report.sections.append(("journal of the laptop", laptop.journal("docker-proxy-agent", "docker")))
+    return report

@@ -1,0 +1,166 @@
+"""One booted machine: systemd-nspawn on a throw-away overlay. Not known here: Docker, networks, the product."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .ground import DIES_WITH_US, ENVIRONMENT, children
+from .waiting import Seen, until
+
+BOOT = """
+echo $$ >$CGROUP/cgroup.procs
+# In a mount namespace of its own: memory and overlay are gone with the last process of the box.
+mount -t tmpfs -o mode=0755 box $DIR
+mkdir $DIR/upper $DIR/work $DIR/root $DIR/docker $DIR/containerd
+mount -t overlay box -o lowerdir=$LOWER,upperdir=$DIR/upper,workdir=$DIR/work $DIR/root
+# Docker's own overlays cannot lie on an overlay.
+exec systemd-nspawn --quiet --register=no --keep-unit --machine=$MACHINE --directory=$DIR/root \
+    --bind=$DIR/docker:/var/lib/docker --bind=$DIR/containerd:/var/lib/containerd --private-network \
+    --capability=all --system-call-filter='add_key keyctl bpf' --resolv-conf=off --timezone=off --boot
+"""
+
+
+class CommandFailed(AssertionError):
+    pass
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def ok(self) -> bool:
+        return self.code == 0
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.argv)} ended with {self.code}\n{self.stdout}{self.stderr}".rstrip()
+
+
+class Box:
+    def __init__(self, machine: str, lower: Sequence[Path]) -> None:
+        """Boot, and come back when systemd says that everything has started."""
+        self._cgroup = _cgroup()
+        self._dir = Path(tempfile.mkdtemp(prefix="docker-proxy-agent-box-"))
+        self._console = self._dir.with_suffix(".console")
+        settings = {
+            "CGROUP": str(self._cgroup),
+            "DIR": str(self._dir),
+            "LOWER": ":".join(str(path) for path in lower),
+            "MACHINE": machine,
+            "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+        }
+        with self._console.open("wb") as console:
+            self._nspawn = subprocess.Popen(
+                [*DIES_WITH_US, "unshare", "--mount", "sh", "-euc", BOOT],
+                env={**ENVIRONMENT, **settings},
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,  # a Ctrl-C is for the tests, which then close this
+            )
+        self.pid = 0
+        try:
+            until(20, self._init, "the box's systemd starts", every=0.02)
+            until(60, self._is_up, "everything in the box has started")
+        except BaseException as error:
+            error.add_note(self._console.read_text(errors="replace")[-3000:])
+            self.close()
+            raise
+
+    def run(
+        self,
+        *argv: str,
+        input: str | bytes = "",  # noqa: A002 (as subprocess has it)
+        user: str | None = None,
+        check: bool = True,
+        timeout: float = 60,
+    ) -> Ran:
+        """A command in the box, in the clean environment of a log-in."""
+        inside = ["nsenter", "-t", str(self.pid), "-m", "-u", "-i", "-n", "-p", "-C", "--"]
+        who = (
+            ["runuser", "-u", user, "--", "env", f"HOME=/home/{user}", f"USER={user}", f"LOGNAME={user}"]
+            if user
+            else []
+        )
+        try:
+            done = subprocess.run(
+                [*inside, *who, *argv],
+                env=ENVIRONMENT,
+                input=input.encode() if isinstance(input, str) else input,
+                capture_output=True,
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as late:
+            said = b"".join(part for part in (late.stdout, late.stderr) if part).decode(errors="replace")
+            raise CommandFailed(f"{' '.join(argv)} did not end within {timeout:g} s\n{said}") from late
+        ran = Ran(argv, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        if check and not ran.ok:
+            raise CommandFailed(str(ran))
+        return ran
+
+    def put(self, path: str, content: str | bytes, mode: int = 0o644, owner: str = "root") -> None:
+        """A file with this content, at once; a link is replaced. Folders that are missing are made, by the owner."""
+        write = 'mkdir -p "$(dirname "$1")"; cat >"$1.new"; chmod "$2" "$1.new"; mv -T "$1.new" "$1"'
+        user = None if owner == "root" else owner
+        self.run("sh", "-euc", write, "sh", path, f"{mode:o}", input=content, user=user)
+
+    def close(self) -> None:
+        """Pull the plug."""
+        if self.pid and self._nspawn.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+        else:
+            self._nspawn.kill()
+        self._nspawn.wait()
+        until(10, lambda: _removed(self._cgroup), f"{self._cgroup} is empty", every=0.02)
+        shutil.rmtree(self._dir)
+        self._console.unlink()
+
+    def __enter__(self) -> "Box":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _init(self) -> bool:
+        if self._nspawn.poll() is not None:
+            raise RuntimeError(f"systemd-nspawn ended with {self._nspawn.returncode}")
+        for pid in children(self._nspawn.pid):
+            if Path(f"/proc/{pid}/comm").read_text() == "systemd\n":
+                self.pid = pid
+        return self.pid != 0
+
+    def _is_up(self) -> Seen:
+        state = self.run("systemctl", "is-system-running", "--wait", check=False)
+        if state.stdout.strip() == "degraded":
+            state = self.run("systemctl", "--failed", "--no-legend", "--plain", check=False)
+        return Seen(state.stdout == "running\n", state)
+
+
+def _cgroup() -> Path:
+    """A control group outside all others: machines booted from one group stop each other's services."""
+    unified = Path("/sys/fs/cgroup/unified")
+    top = unified if unified.is_dir() else Path("/sys/fs/cgroup")
+    for stale in top.glob("docker-proxy-agent-box-*"):
+        _removed(stale)  # of a run that was killed; not if one still lives there
+    return Path(tempfile.mkdtemp(prefix="docker-proxy-agent-box-", dir=top))
+
+
+def _removed(group: Path) -> bool:
+    """Whether the group is gone; it and those below it are removed when they are empty."""
+    try:
+        for folder, _, _ in os.walk(group, topdown=False):
+            Path(folder).rmdir()
+    except OSError:  # EBUSY: a process is still in it
+        return False
+    return True

@@ -1,0 +1,164 @@
+"""The laptop: a box with Docker and the agent, which is plugged into places."""
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .box import Box, Ran
+from .docker import Docker
+from .ground import output
+from .layer import layers
+from .places import REGISTRY, Place, Proxy, World
+from .rootfs import Suite, rootfs
+from .waiting import Seen, until
+
+T = TypeVar("T")
+
+AGENT = "/usr/local/bin/docker-proxy-agent"
+POLICY = "/etc/docker-proxy-agent/config.toml"
+PROBE = f'[probe]\nregistry = ["https://{REGISTRY}"]\n'
+
+
+class Laptop:
+    """Booted, with Docker up, plugged in nowhere; a context that ends it."""
+
+    def __init__(self, suite: Suite, world: World) -> None:
+        self.suite, self.world = suite.name, world
+        self.home, self.office, self.cafe, self.internet = world.home, world.office, world.cafe, world.internet
+        self._place: Place | None = None
+        world.reset()
+        self._box = Box("laptop", layers(suite))
+        self.run = self._box.run
+        self.docker = Docker(self._box, rootfs(suite) / "bin/busybox")
+        self.audit = Audit(self)
+
+    # Roaming
+
+    def plug(self, name: str) -> None:
+        """Into "home", "office" or "cafe", by wlan0: carrier, address, route and then DNS, as from a DHCP client."""
+        self.unplug()
+        place = self.world.place(name)
+        place.ground.sh(f"""
+            ip link add laptop type veth peer name wlan0 netns {self._box.pid}
+            ip link set laptop master lan; ip link set laptop up
+        """)
+        self._place = place
+        self.network(f"""
+            ip link set wlan0 up
+            ip address add {place.laptop_address}/24 dev wlan0
+            ip route add default via {place.gateway} dev wlan0
+        """)
+        self.write("/etc/resolv.conf", place.resolv_conf)
+
+    def unplug(self) -> None:
+        if self._place is not None:
+            self._place.ground.sh("ip link delete laptop")
+            self._place = None
+            self.write("/etc/resolv.conf", "")
+
+    def network(self, script: str) -> str:
+        """A script of `ip` commands and the like on the laptop's network: VPNs, rules, other addresses."""
+        return output(["nsenter", "-t", str(self._box.pid), "-n", "--", "sh", "-euc", script])
+
+    def start_proxy(self, port: int = 7890, address: str = "127.0.0.1", upstream: Proxy | None = None) -> "LocalProxy":
+        """A proxy app on the laptop itself (tinyproxy), that goes out by a proxy of the office or directly."""
+        return LocalProxy(self, address, port, upstream)
+
+    def distrust(self) -> None:
+        """The lab's CA out of the system's store; it stays in LAB_CA, and in Docker's certs.d."""
+        self.run("sh", "-euc", "rm /usr/local/share/ca-certificates/lab.crt; update-ca-certificates")
+
+    # The agent
+
+    def agent(self, *argv: str, user: str | None = None, timeout: float = 120) -> Ran:
+        """A command of the agent; a failure is an answer, not an error."""
+        return self.run(AGENT, *argv, user=user, check=False, timeout=timeout)
+
+    def policy(self, text: str) -> None:
+        """The policy file; probes go to the lab's registry unless the text has a [probe] of its own."""
+        self.write(POLICY, text if "[probe]" in text else PROBE + text)
+
+    def status(self) -> dict[str, Any]:
+        """What the running agent last wrote, or {}."""
+        file = "/run/docker-proxy-agent/status.json"
+        found: dict[str, Any] = json.loads(self.read(file)) if self.exists(file) else {}
+        return found
+
+    def journal(self, *units: str, lines: int = 100) -> str:
+        chosen = [f"--unit={unit}" for unit in units]
+        return self.run("journalctl", "--no-pager", "--output=short-precise", f"--lines={lines}", *chosen).stdout
+
+    # Files
+
+    def write(self, path: str, text: str, mode: int = 0o644, owner: str = "root") -> None:
+        """At once, by rename (a link is replaced); folders that are missing are made, by the owner."""
+        self._box.put(path, text, mode, owner)
+
+    def read(self, path: str) -> str:
+        return self.run("cat", "--", path).stdout
+
+    def exists(self, path: str) -> bool:
+        return self.run("test", "-e", path, check=False).ok
+
+    # Waiting
+
+    def until(self, predicate: Callable[..., T], *args: object, within: float = 10, **kwargs: object) -> T:
+        """`until(docker.reports, http="…", within=5)`: the predicate's first truthy answer, else NotInTime."""
+        asked = [*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())]
+        what = f"{getattr(predicate, '__qualname__', repr(predicate))}({', '.join(asked)})"
+        return until(within, lambda: predicate(*args, **kwargs), what)
+
+    def close(self) -> None:
+        self._box.close()  # and with its network the other end of the cable
+
+    def __enter__(self) -> "Laptop":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class LocalProxy:
+    def __init__(self, laptop: Laptop, address: str, port: int, upstream: Proxy | None) -> None:
+        self.url = f"http://{address}:{port}"
+        self._laptop, self._address, self._port = laptop, address, port
+        self._unit, self._log = f"local-proxy-{port}", f"/var/log/local-proxy-{port}.log"
+        self._config = f"/etc/local-proxy-{port}.conf"
+        way = f"Upstream http {upstream.url.partition('//')[2]}\n" if upstream else ""
+        basics = f"Listen {address}\nPort {port}\nTimeout 600\nLogLevel Connect\n"
+        laptop.write(self._config, f'{basics}LogFile "{self._log}"\n{way}')
+        self.start()
+
+    def start(self) -> None:
+        argv = ("systemd-run", "--quiet", "--unit", self._unit, "tinyproxy", "-d", "-c", self._config)
+        self._laptop.run(*argv)
+        self._laptop.until(self.answers)
+
+    def stop(self) -> None:
+        self._laptop.run("systemctl", "stop", self._unit)
+
+    def answers(self) -> bool:
+        listening = self._laptop.network(f"ss -Htln src {self._address}:{self._port}")
+        return listening != ""
+
+    def log_text(self) -> str:
+        return self._laptop.read(self._log)
+
+
+class Audit:
+    """The agent's audit log as it lies in the laptop."""
+
+    def __init__(self, laptop: Laptop) -> None:
+        self._laptop = laptop
+
+    def records(self) -> list[dict[str, Any]]:
+        file = "/var/log/docker-proxy-agent/audit.jsonl"
+        text = self._laptop.read(file) if self._laptop.exists(file) else ""
+        return [json.loads(line) for line in text.splitlines()]
+
+    def events(self) -> list[str]:
+        return [record["event"] for record in self.records()]
+
+    def has(self, event: str) -> Seen:
+        events = self.events()
+        return Seen(event in events, events)

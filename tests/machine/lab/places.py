@@ -1,0 +1,317 @@
+"""Where the laptop goes: a home and a café and an office, and the internet behind them.
+
+    internet   10.99.0.0/24    registry.example is 10.99.0.10; so is Docker Hub (registry-1.docker.io)
+    home       10.20.0.0/24    NAT; direct works
+    office     10.10.0.0/24    no way out but the proxies on 10.10.0.2 (proxy.corp.example)
+    cafe       10.30.0.0/24    a portal; direct works once it is passed
+
+In each the gateway and the DNS server are .1 and the laptop gets .100.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from .authority import ca_file, issue
+from .ground import Ground, Server
+
+REGISTRY = "registry.example"
+HUB = "registry-1.docker.io"
+IMAGE = f"{REGISTRY}/busybox:latest"
+HUB_IMAGE = "busybox:latest"
+ALICE = "alice"
+# Everything that some reader of a URL, a file or a shell takes for something else.
+PASSWORD = "p@ss:w%rd$x \"q'#/?\\"
+HERE = Path(__file__).parent
+# A proxy's log in, the host:port of each request that was let through out.
+Asked = Callable[[str], list[str]]
+
+
+class Proxy:
+    """A proxy and what was asked of it."""
+
+    def __init__(
+        self, server: Server, scheme: str, port: int, asked: Callable[[str], list[str]], user: str = ""
+    ) -> None:
+        self._server, self._asked, self._mark = server, asked, 0
+        self.user, self.password = user, PASSWORD if user else ""
+        self.url = f"{scheme}://{Office.PROXIES}:{port}"
+        at = f"{quote(user, safe='')}:{quote(PASSWORD, safe='')}@" if user else ""
+        self.url_with_password = f"{scheme}://{at}{Office.PROXIES}:{port}"
+        # As /info on Docker's socket shows it.
+        self.url_reported = self.url_with_password if not user else f"{scheme}://xxxxx:xxxxx@{Office.PROXIES}:{port}"
+
+    def log(self) -> list[str]:
+        """The host:port that clients were let through to since the test began, or since `forget`."""
+        return self._asked(self.log_text())
+
+    def log_text(self) -> str:
+        return self._server.log_file.read_bytes()[self._mark :].decode(errors="replace")
+
+    def forget(self) -> None:
+        self._mark = self._server.log_file.stat().st_size
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def start(self) -> None:
+        self._server.start()
+
+
+class Internet:
+    def __init__(self, scratch: Path, busybox: Path) -> None:
+        self.ground = Ground("internet")
+        self.ground.sh("""
+            ip link add net type bridge; ip link set net up
+            ip address add 10.99.0.1/24 dev net; ip address add 10.99.0.10/24 dev net
+        """)
+        names = [f"--address=/{name}/10.99.0.10" for name in (REGISTRY, HUB, "mirror.example")]
+        self.dns = serve_dns(self.ground, scratch, "10.99.0.1", [*names, "--address=/#/"])
+        certificate, key = issue(scratch, REGISTRY, HUB, "mirror.example", "10.99.0.10")
+        config = scratch / "registry.yml"
+        config.write_text(
+            f"version: 0.1\nlog: {{accesslog: {{disabled: false}}, level: warn}}\nstorage: {{inmemory: {{}}}}\n"
+            f"http: {{addr: 10.99.0.10:443, tls: {{certificate: {certificate}, key: {key}}}}}\n"
+        )
+        self._registry = self.ground.serve(["docker-registry", "serve", str(config)], scratch / "registry.log", [443])
+        resolve_by(self.ground, scratch, "10.99.0.1")
+        self.ground.python(HERE / "images.py", str(busybox), str(ca_file()), REGISTRY, "busybox", "library/busybox")
+        self._mark = 0
+
+    def requests(self) -> list[str]:
+        """What the registry was asked since the test began: "ADDRESS METHOD PATH"."""
+        lines = self._registry.log_file.read_bytes()[self._mark :].decode(errors="replace").splitlines()
+        words = [line.split() for line in lines if " HTTP/" in line]
+        return [f"{word[0]} {word[5].lstrip(chr(34))} {word[6]}" for word in words if word[5].startswith('"')]
+
+    def stop_registry(self) -> None:
+        self._registry.stop()
+
+    def reset(self) -> None:
+        self._mark = self._registry.log_file.stat().st_size
+
+
+class Place:
+    """A network that a laptop can be plugged into."""
+
+    NETWORK = ""
+    WAN = ""
+    SEARCH = ""
+
+    def __init__(self, internet: Internet, scratch: Path) -> None:
+        scratch.mkdir()
+        self.name = type(self).__name__.lower()
+        self.scratch = scratch
+        self.gateway = f"{self.NETWORK}.1"
+        self.gateway_mac = "02:00:" + ":".join(f"{int(part):02x}" for part in self.gateway.split("."))
+        self.laptop_address = f"{self.NETWORK}.100"
+        self.resolv_conf = (f"search {self.SEARCH}\n" if self.SEARCH else "") + f"nameserver {self.gateway}\n"
+        self.ground = Ground(self.name)
+        self.ground.sh(f"""
+            ip link add lan type bridge; ip link set lan address {self.gateway_mac}; ip link set lan up
+            ip address add {self.gateway}/24 dev lan
+            ip link add wan type veth peer name {self.name} netns {internet.ground.pid}
+            ip address add {self.WAN}/24 dev wan; ip link set wan up; ip route add default via 10.99.0.1
+        """)
+        internet.ground.sh(f"ip link set {self.name} master net; ip link set {self.name} up")
+        self.ground.files("echo 1 >/proc/sys/net/ipv4/ip_forward")
+        resolve_by(self.ground, scratch, "10.99.0.1")
+
+    def forward(self, *rules: str) -> None:
+        """Which packets of the laptop go on to the internet; the DNS server of the place before says no at once."""
+        first = "-p udp --dport 53 -j REJECT --reject-with icmp-port-unreachable"
+        self.ground.sh(
+            "; ".join(["iptables -F FORWARD", *(f"iptables -A FORWARD -i lan {rule}" for rule in (first, *rules))])
+        )
+
+    def reset(self) -> None:
+        """As it was before the test."""
+
+
+class Home(Place):
+    NETWORK, WAN, SEARCH = "10.20.0", "10.99.0.20", "home.example"
+
+    def __init__(self, internet: Internet, scratch: Path) -> None:
+        super().__init__(internet, scratch)
+        self.ground.sh("iptables -t nat -A POSTROUTING -o wan -j MASQUERADE")
+        self.forward()
+        serve_dns(self.ground, scratch, self.gateway, ["--server=10.99.0.1"])
+
+
+class Cafe(Place):
+    NETWORK, WAN = "10.30.0", "10.99.0.30"
+
+    def __init__(self, internet: Internet, scratch: Path) -> None:
+        super().__init__(internet, scratch)
+        serve_dns(
+            self.ground, scratch, self.gateway, ["--server=10.99.0.1", f"--address=/portal.cafe.example/{self.gateway}"]
+        )
+        portal = [sys.executable, str(HERE / "portal.py"), self.gateway, "80"]
+        self.ground.serve(portal, scratch / "portal.log", [80])
+        self.ground.sh("iptables -t nat -A POSTROUTING -o wan -j MASQUERADE")
+        self.reset()
+
+    def pass_portal(self) -> None:
+        """As if a person had accepted the terms: from now on everything goes through."""
+        self.ground.sh("iptables -t nat -F PREROUTING")
+        self.forward()
+
+    def reset(self) -> None:
+        redirect = "iptables -t nat -A PREROUTING -i lan -p tcp --dport 80 -j REDIRECT"
+        self.ground.sh(f"iptables -t nat -F PREROUTING; {redirect}")
+        self.forward("-p tcp -j REJECT --reject-with tcp-reset", "-j DROP")
+
+
+class Office(Place):
+    NETWORK, WAN, SEARCH = "10.10.0", "10.99.0.40", "corp.example"
+    PROXIES = "10.10.0.2"
+
+    def __init__(self, internet: Internet, scratch: Path) -> None:
+        super().__init__(internet, scratch)
+        self.ground.sh(f"ip address add {self.PROXIES}/24 dev lan")
+        # Knows the names of the house, and says of all others that there is no such name.
+        serve_dns(
+            self.ground, scratch, self.gateway, [f"--address=/proxy.corp.example/{self.PROXIES}", "--address=/#/"]
+        )
+        self.tinyproxy = self._tinyproxy()
+        self.squid, self.tls = self._squid()
+        self.socks = self._microsocks(1080)
+        self.socks_with_password = self._microsocks(1081, ALICE)
+        self.proxies = [self.tinyproxy, self.squid, self.tls, self.socks, self.socks_with_password]
+        self.reset()
+
+    def swallow(self) -> None:
+        """From now on packets to the outside vanish, instead of being answered with "network unreachable"."""
+        self.forward("-j DROP")
+
+    def reset(self) -> None:
+        self.forward("-j REJECT --reject-with icmp-net-unreachable")
+        for proxy in self.proxies:
+            proxy.start()
+            proxy.forget()
+
+    def _tinyproxy(self) -> Proxy:
+        config, log = self.scratch / "tinyproxy.conf", self.scratch / "tinyproxy.log"
+        config.write_text(f"Listen {self.PROXIES}\nPort 8888\nMaxClients 100\nTimeout 600\nLogLevel Connect\n")
+        server = self.ground.serve(["tinyproxy", "-d", "-c", str(config)], log, [8888])
+
+        def asked(text: str) -> list[str]:
+            # ... Request (file descriptor 5): CONNECT registry.example:443 HTTP/1.1
+            lines = [line.partition("): ")[2].split() for line in text.splitlines() if "Request (file" in line]
+            return [words[1] for words in lines if len(words) > 1]
+
+        return Proxy(server, "http", 8888, asked)
+
+    def _squid(self) -> tuple[Proxy, Proxy]:
+        """One squid with two doors: plain with Basic auth, and TLS without."""
+        folder = self.scratch / "squid"
+        folder.mkdir()
+        certificate, key = issue(folder, "proxy.corp.example", self.PROXIES)
+        users, access = folder / "users", folder / "access.log"
+        hashed = subprocess.run(
+            ["openssl", "passwd", "-apr1", "-stdin"], input=PASSWORD, capture_output=True, text=True, check=True
+        ).stdout
+        users.write_text(f"{ALICE}:{hashed}")
+        access.touch()
+        config = folder / "squid.conf"
+        config.write_text(f"""
+http_port {self.PROXIES}:3128
+https_port {self.PROXIES}:3129 tls-cert={certificate} tls-key={key}
+auth_param basic program /usr/lib/squid/basic_ncsa_auth {users}
+auth_param basic children 2 startup=1 idle=1
+acl by_tls localport 3129
+acl known proxy_auth REQUIRED
+http_access allow by_tls
+http_access allow known
+http_access deny all
+cache deny all
+visible_hostname proxy.corp.example
+pid_filename none
+cache_log {folder}/cache.log
+logformat lab %>lp %>Hs %rm %ru
+access_log stdio:{access} lab
+shutdown_lifetime 0 seconds
+""")
+        for path in (folder, *folder.iterdir()):
+            shutil.chown(path, "proxy", "proxy")
+        server = self.ground.serve(["squid", "-N", "-f", str(config)], folder / "out.log", [3128, 3129])
+        server.log_file = access
+
+        def asked(port: str) -> Asked:
+            def of(text: str) -> list[str]:
+                lines = [line.split() for line in text.splitlines()]
+                return [words[3] for words in lines if words[0] == port and words[1] == "200"]
+
+            return of
+
+        return Proxy(server, "http", 3128, asked("3128"), ALICE), Proxy(server, "https", 3129, asked("3129"))
+
+    def _microsocks(self, port: int, user: str = "") -> Proxy:
+        argv = ["microsocks", "-i", self.PROXIES, "-p", str(port), *(["-u", user, "-P", PASSWORD] if user else [])]
+        server = self.ground.serve(argv, self.scratch / f"microsocks-{port}.log", [port])
+
+        def asked(text: str) -> list[str]:
+            # client[4] 10.10.0.100: connected to registry.example:443
+            return [line.split("connected to ")[1] for line in text.splitlines() if "connected to " in line]
+
+        return Proxy(server, "socks5", port, asked, user)
+
+
+@dataclass
+class World:
+    """All the places; a context that ends them."""
+
+    internet: Internet
+    home: Home
+    office: Office
+    cafe: Cafe
+    _ends: ExitStack
+
+    @classmethod
+    def made(cls, busybox: Path) -> "World":
+        with ExitStack() as ends:
+            scratch = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="docker-proxy-agent-lab-")))
+            scratch.chmod(0o755)
+            internet = Internet(scratch, busybox)
+            ends.callback(internet.ground.close)
+            home = Home(internet, scratch / "home")
+            ends.callback(home.ground.close)
+            office = Office(internet, scratch / "office")
+            ends.callback(office.ground.close)
+            cafe = Cafe(internet, scratch / "cafe")
+            ends.callback(cafe.ground.close)
+            return cls(internet, home, office, cafe, ends.pop_all())
+        raise AssertionError
+
+    def place(self, name: str) -> Place:
+        return {place.name: place for place in (self.home, self.office, self.cafe)}[name]
+
+    def reset(self) -> None:
+        self.internet.reset()
+        self.office.reset()
+        self.cafe.reset()
+
+    def __enter__(self) -> "World":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.close()
+
+
+def serve_dns(ground: Ground, scratch: Path, address: str, answers: list[str]) -> Server:
+    quiet = ["--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--pid-file=", "--user=root"]
+    argv = ["dnsmasq", *quiet, "--bind-interfaces", f"--listen-address={address}", "--log-facility=-", *answers]
+    return ground.serve(argv, scratch / "dnsmasq.log", [53])
+
+
+def resolve_by(ground: Ground, scratch: Path, server: str) -> None:
+    """The ground's own programs ask this DNS server."""
+    file = scratch / "resolv.conf"
+    file.write_text(f"nameserver {server}\n")
+    ground.files(f"mount --bind {file} /etc/resolv.conf")

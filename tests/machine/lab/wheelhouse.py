@@ -1,0 +1,89 @@
+"""The product and what it needs, as wheels: a box has no network to fetch them from."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from .cache import digest, kept
+from .rootfs import SUITES
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def dependencies() -> list[str]:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    return sorted(project["dependencies"])
+
+
+def build_requires() -> list[str]:
+    return sorted(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["build-system"]["requires"])
+
+
+def wheelhouse() -> Path:
+    """Wheels of the dependencies for every suite's Python, and of what builds the product; from the cache or PyPI."""
+    pythons = sorted({suite.python for suite in SUITES.values()})
+
+    def make(house: Path) -> None:
+        # sdnotify has no wheel on PyPI (docs/facts.md 38).
+        for need in dependencies():
+            if need.startswith("sdnotify"):
+                _pip("wheel", "--no-deps", "--wheel-dir", str(house), need)
+        for python in pythons:
+            exactly = ("--only-binary", ":all:", "--python-version", python)
+            _pip("download", *exactly, "--find-links", str(house), "--dest", str(house), *dependencies())
+        _pip("wheel", "--wheel-dir", str(house), *build_requires(), "wheel")
+
+    return kept("wheelhouse", digest(*dependencies(), *build_requires(), *pythons), make)
+
+
+@cache
+def product_wheel() -> Path:
+    """The product's own wheel, built from the work tree as it was when first asked: the same for a whole run."""
+
+    def make(folder: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="docker-proxy-agent-wheel-") as scratch:
+            for name, content in sources.items():
+                copy = Path(scratch) / name
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(content)
+            offline = ("--no-index", "--find-links", str(wheelhouse()))
+            _pip("wheel", "--no-deps", *offline, "--wheel-dir", str(folder), scratch)
+
+    sources = _sources()
+    key = hashlib.sha256(b"".join(name.encode() + b"\0" + content for name, content in sources.items())).hexdigest()
+    (wheel,) = kept("product-wheel", key[:12], make).glob("docker_proxy_agent-*.whl")
+    return wheel
+
+
+def _sources() -> dict[str, bytes]:
+    """What a wheel is built from. Read at once: others may be writing in the work tree."""
+    apart = {"tests", "build", "dist", "__pycache__"}
+    files = {}
+    for folder, folders, names in os.walk(REPOSITORY):
+        folders[:] = sorted(
+            name for name in folders if name not in apart and not name.startswith(".") and ".egg" not in name
+        )
+        for name in sorted(names):
+            path = Path(folder, name)
+            if not name.startswith(".") and path.is_file():
+                files[str(path.relative_to(REPOSITORY))] = path.read_bytes()
+    return files
+
+
+def _pip(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--quiet", *arguments],
+        cwd="/",
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"pip {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-2000:]}")

@@ -1,0 +1,189 @@
+"""The lab itself: are the places what the other tests take them for?"""
+
+import time
+
+import pytest
+
+from .lab.docker import LOCAL_IMAGE
+from .lab.laptop import Laptop
+from .lab.layer import LAB_CA
+from .lab.places import HUB_IMAGE, IMAGE, REGISTRY
+
+ASKED = f"{REGISTRY}:443"
+
+
+def pulls(laptop: Laptop, image: str = IMAGE) -> bool:
+    return laptop.docker.pull(image).ok
+
+
+def test_versions_are_those_of_the_suite(laptop: Laptop) -> None:
+    docker, systemd = {"bookworm": ("20.10", "systemd 252"), "trixie": ("26.1", "systemd 257")}[laptop.suite]
+
+    assert laptop.docker.version().startswith(docker)
+    assert laptop.run("systemctl", "--version").stdout.startswith(systemd)
+    assert laptop.docker.info()["Driver"] == "overlay2"
+    assert laptop.docker.reports(http="", https="", no_proxy="")
+
+
+def test_at_home_direct_works(laptop: Laptop) -> None:
+    laptop.plug("home")
+
+    assert laptop.until(pulls, laptop, within=20)
+    assert pulls(laptop, HUB_IMAGE)
+    assert any(request.endswith("GET /v2/") for request in laptop.internet.requests())
+
+
+def test_office_has_no_way_out_but_its_proxies(laptop: Laptop) -> None:
+    laptop.plug("office")
+
+    assert not laptop.docker.pull().ok
+    assert (
+        "10.10.0.2"
+        in laptop.run("curl", "-sv", "--max-time", "3", "http://proxy.corp.example:8888", check=False).stderr
+    )
+    assert "Could not resolve" in laptop.run("curl", "-sS", f"https://{REGISTRY}/v2/", check=False).stderr
+    by_address = ("curl", "-sS", "--max-time", "1", "https://10.99.0.10/v2/")
+    assert "connect" in laptop.run(*by_address, check=False).stderr
+    laptop.office.swallow()
+    assert "timed out" in laptop.run(*by_address, check=False).stderr
+    assert laptop.internet.requests() == []
+
+
+@pytest.mark.parametrize("kind", ["tinyproxy", "squid", "tls", "socks", "socks_with_password"])
+def test_office_proxy_lets_docker_through(laptop: Laptop, kind: str) -> None:
+    proxy = getattr(laptop.office, kind)
+    others = [other for other in laptop.office.proxies if other is not proxy]
+    laptop.plug("office")
+
+    url = proxy.url_with_password.replace("%", "%%")
+    laptop.docker.drop_in(f'[Service]\nEnvironment="HTTP_PROXY={url}" "HTTPS_PROXY={url}"\n')
+
+    assert laptop.docker.reports(http=proxy.url_reported, https=proxy.url_reported)
+    assert laptop.docker.environment()["HTTPS_PROXY"] == proxy.url_with_password
+    pulled = laptop.docker.pull()
+    assert pulled.ok, pulled
+    assert ASKED in proxy.log()
+    assert [other.log() for other in others] == [[], [], [], []]
+
+    proxy.stop()
+    assert not laptop.docker.pull().ok
+    proxy.start()
+    assert laptop.docker.pull().ok
+
+
+@pytest.mark.parametrize("kind", ["squid", "socks_with_password"])
+def test_office_proxy_wants_its_password(laptop: Laptop, kind: str) -> None:
+    proxy = getattr(laptop.office, kind)
+    laptop.plug("office")
+
+    for url in (proxy.url, proxy.url.replace("//", "//alice:wrong@")):
+        laptop.docker.drop_in(f'[Service]\nEnvironment="HTTPS_PROXY={url}"\n')
+        assert not laptop.docker.pull().ok
+    assert proxy.log() == []
+
+
+def test_cafe_has_a_portal_until_it_is_passed(laptop: Laptop) -> None:
+    laptop.plug("cafe")
+
+    answer = laptop.run("curl", "-sSi", f"http://{REGISTRY}/v2/").stdout
+    assert answer.startswith("HTTP/1.0 302")
+    assert "Location: http://portal.cafe.example/accept" in answer
+    assert "Free Wi-Fi" in laptop.run("curl", "-sSL", f"http://{REGISTRY}/v2/").stdout
+    assert not laptop.docker.pull().ok
+
+    laptop.cafe.pass_portal()
+    assert laptop.until(pulls, laptop, within=20)
+
+
+def test_roaming_leaves_no_trace_of_the_last_place(laptop: Laptop) -> None:
+    for place, gateway in (("home", "10.20.0.1"), ("office", "10.10.0.1"), ("cafe", "10.30.0.1")):
+        laptop.plug(place)
+        assert f"nameserver {gateway}" in laptop.read("/etc/resolv.conf")
+        assert laptop.network("ip -4 route show default").split()[2] == gateway
+        assert len(laptop.network("ip -4 -o address show scope global dev wlan0").splitlines()) == 1
+
+    laptop.unplug()
+    assert laptop.read("/etc/resolv.conf") == ""
+    assert "wlan0" not in laptop.network("ip link")
+
+
+def test_box_has_no_network_of_its_own(laptop: Laptop) -> None:
+    assert "default" not in laptop.network("ip route")
+    assert not laptop.docker.pull().ok
+
+
+def test_container_runs_and_can_be_told_from_its_successor(laptop: Laptop) -> None:
+    web = laptop.docker.start_container("--env", "PLACE=café", "--restart", "always")
+
+    assert web.is_running()
+    assert web.environment()["PLACE"] == "café"
+    before = laptop.docker.invocation_id()
+    laptop.docker.restart()
+    assert laptop.docker.invocation_id() != before
+    laptop.until(web.is_running)
+    assert web.pid() != web.first_pid
+
+
+def test_local_proxy_serves_the_laptop_and_its_containers(laptop: Laptop) -> None:
+    laptop.plug("home")
+    local = laptop.start_proxy(7890, "172.17.0.1")
+    laptop.docker.import_image()
+
+    fetch = "wget -q -O - http://registry.example/ || true"
+    laptop.run("docker", "run", "--rm", "--env", f"http_proxy={local.url}", LOCAL_IMAGE, "sh", "-c", fetch)
+    assert "registry.example" in local.log_text()
+
+    local.stop()
+    assert not local.answers()
+
+
+def test_stopped_docker_is_not_woken_by_looking(laptop: Laptop) -> None:
+    laptop.run("systemctl", "stop", "docker.service")
+
+    assert not laptop.docker.reports(http="")
+    assert "inactive" in str(laptop.docker.reports(http=""))
+    assert not laptop.docker.is_active()
+    assert laptop.docker.environment() == {}
+
+
+def test_agent_is_installed_in_a_venv_of_its_own(laptop: Laptop) -> None:
+    assert laptop.run("readlink", "-f", "/usr/local/bin/docker-proxy-agent").stdout.startswith(
+        "/opt/docker-proxy-agent/"
+    )
+    python = "/opt/docker-proxy-agent/bin/python"
+    assert laptop.run(python, "-c", "import agent; print(agent.__file__)").stdout.startswith("/opt/docker-proxy-agent/")
+
+
+def test_files_arrive_as_given(laptop: Laptop) -> None:
+    laptop.policy("# nothing\n")
+    laptop.write("/home/alice/.docker/config.json", "{}", 0o600, owner="alice")
+
+    assert laptop.run("stat", "-c", "%U %a", "/etc/docker-proxy-agent/config.toml").stdout == "root 644\n"
+    mine = laptop.run(
+        "stat", "-c", "%U %a", "/home/alice/.docker", "/home/alice/.docker/config.json", user="alice"
+    ).stdout
+    assert mine == "alice 755\nalice 600\n"
+    assert laptop.exists("/etc/docker-proxy-agent")
+    assert not laptop.exists("/home/bob/.docker")
+    assert not laptop.run("docker", "ps", user="bob", check=False).ok
+
+
+def test_lab_authority_can_be_distrusted(laptop: Laptop) -> None:
+    laptop.plug("home")
+    ask = ("curl", "-sS", f"https://{REGISTRY}/v2/")
+    assert laptop.run(*ask).ok
+
+    laptop.distrust()
+
+    assert not laptop.run(*ask, check=False).ok
+    assert laptop.run(*ask, "--cacert", LAB_CA).ok
+    assert laptop.until(pulls, laptop, within=20)  # Docker has certs.d
+
+
+def test_until_says_what_was_last_seen(laptop: Laptop) -> None:
+    started = time.monotonic()
+    with pytest.raises(
+        AssertionError, match=r"http='http://nowhere:1'.* not within 0.2 s; last seen: .*'HttpProxy': ''"
+    ):
+        laptop.until(laptop.docker.reports, http="http://nowhere:1", within=0.2)
+    assert time.monotonic() - started < 2
