@@ -41,20 +41,15 @@ class Line(msgspec.Struct, frozen=True):
 
     file: Path
     number: int  # the first is 1
-    raw: bytes  # with its newline, unless it is torn
+    raw: bytes  # with its newline, unless the write of this line did not end
 
     @property
     def text(self) -> bytes:
         return self.raw.removesuffix(b"\n")
 
-    @property
-    def is_torn(self) -> bool:
-        """No newline: the write of this line did not end."""
-        return not self.raw.endswith(b"\n")
-
     def opened(self) -> Entry | None:
-        """The record, if it is whole and as it was sealed."""
-        return None if self.is_torn else opened(self.text)
+        """The record, if it is as it was sealed; one that lacks no more than its newline is."""
+        return opened(self.text)
 
     def decoded(self) -> Entry | None:
         """The record, whatever its hash says: for reading, not for believing."""
@@ -86,8 +81,9 @@ def lines(path: Path) -> Iterator[Line]:
 class Tail(msgspec.Struct, frozen=True):
     """How a file ends."""
 
-    last: Entry | None  # the last record that is whole; None if the file has none
-    rest: bytes  # what stands behind it
+    last: Entry | None = None  # the last record that is whole; None if the file has none
+    rest: bytes = b""  # what stands behind it and is none
+    ends_line: bool = True  # whether the file ends with a newline
 
 
 def tail(file: Path) -> Tail:
@@ -98,24 +94,25 @@ def tail(file: Path) -> Tail:
         while True:
             start = max(0, size - window)
             stream.seek(start)
-            found = _tail(stream.read(size - start), starts_line=start == 0)
+            found = _tail(stream.read(size - start), begins_line=start == 0)
             if found.last is not None or start == 0:
                 return found
             window *= 4
 
 
-def _tail(block: bytes, *, starts_line: bool) -> Tail:
+def _tail(block: bytes, *, begins_line: bool) -> Tail:
+    ends_line = not block or block.endswith(b"\n")
     end = len(block)
-    whole = block.rfind(b"\n") + 1
-    while whole > 0:
-        start = block.rfind(b"\n", 0, whole - 1) + 1
-        if start == 0 and not starts_line:
+    while end > 0:
+        stop = end - 1 if block[end - 1 : end] == b"\n" else end
+        start = block.rfind(b"\n", 0, stop) + 1
+        if start == 0 and not begins_line:
             break
-        entry = opened(block[start : whole - 1])
+        entry = opened(block[start:stop])
         if entry is not None:
-            return Tail(entry, block[whole:end])
-        whole = start
-    return Tail(None, block)
+            return Tail(entry, block[end:], ends_line)
+        end = start
+    return Tail(None, block, ends_line)
 
 
 def entries(file: Path) -> Generator[Entry]:

@@ -2,13 +2,7 @@
 
 What *is* comes from the files: where the chain ends is read from them, compared with the anchor, and read again when
 a file is not as it was left. What was found wrong is said in the log itself, in a `log-recovered` record before the
-next one; nothing that stands there is ever mended. Its facts, which `verify` goes by:
-
-    because   for a person
-    torn      bytes and sha256 of what stands between the record before and this one, and is none
-    found     seq and hash of the last record that was found, where that is not what the anchor says, and
-    anchor    what the anchor says: records between the two are missing, or the log was written anew
-    missed    how many records could not be written, since when, and why
+next one; nothing that stands there is ever mended.
 
 Not known here: who may append at all. The caller holds the agent's lock.
 """
@@ -17,7 +11,6 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,10 +18,11 @@ from typing import Final
 
 import msgspec
 
-from agent.audit import anchor, files
+from agent.audit import anchor, files, itself
 from agent.audit.anchor import NoAnchor
 from agent.audit.chain import GENESIS, Anchor, Entry, sealed
 from agent.audit.facts import Plain
+from agent.audit.itself import DroppedFile, Missed, Torn
 from agent.errors import AgentError
 from agent.events import Event
 from agent.policy import Audit
@@ -62,14 +56,6 @@ class _About(msgspec.Struct, frozen=True):
     pass_id: str
 
 
-class _Missed(msgspec.Struct, frozen=True):
-    """Records that could not be written."""
-
-    records: int
-    since: str
-    because: str
-
-
 class _End(msgspec.Struct, frozen=True):
     """Where the log ended when it was looked at."""
 
@@ -77,6 +63,7 @@ class _End(msgspec.Struct, frozen=True):
     first: Entry | None = None  # of the growing file
     length: tuple[int, int, int] | None = None  # device, inode and size of the growing file; None: not there
     rest: bytes = b""  # what stands behind `last` and is no record
+    ends_line: bool = True  # whether the growing file ends with a newline
     anchor: Anchor | NoAnchor = NoAnchor.ABSENT
 
     @property
@@ -109,7 +96,7 @@ class AuditLog:
         self._clock = clock
         self._boot_id = boot_id() if this_boot is None else this_boot
         self._end: _End | None = None  # None: to be looked at
-        self._missed: _Missed | None = None
+        self._missed: Missed | None = None
         self._is_compared = False  # whether the end was compared with the anchor since we started
         self._may_be_too_much = True
 
@@ -134,7 +121,7 @@ class AuditLog:
         self._end = None  # a part of the line may stand there now
         why = error.strerror or str(error)
         if self._missed is None:
-            self._missed = _Missed(1, self._now(), why)
+            self._missed = Missed(1, self._now(), why)
         else:
             self._missed = msgspec.structs.replace(self._missed, records=self._missed.records + 1)
         self.problem = f"{error.filename or self.path}: {why}"
@@ -150,45 +137,46 @@ class AuditLog:
         length = _length(self.path)
         if self._end is not None and self._end.length == length:
             return self._end
-        found = files.Tail(None, b"") if length is None else files.tail(self.path)
+        found = files.Tail() if length is None else files.tail(self.path)
         first = files.first_entry(self.path) if found.last else None
         last = found.last
         for full in reversed(files.full_files(self.path)):
             last = last or files.tail(full).last
-        self._end = _End(last, first, length, found.rest, anchor.read(self._state_dir))
+        self._end = _End(last, first, length, found.rest, found.ends_line, anchor.read(self._state_dir))
         self._may_be_too_much = True
         return self._end
 
     def _recover(self, about: _About) -> None:
+        """Says in the log what is wrong with its end, if anything is."""
         end = self._look()
-        facts: dict[str, Plain] = {}
+        kept, found, absent = None, None, ""
         because = []
-        seq = end.seq + 1
         if end.rest:
             because.append("the last line was cut short")
-            facts["torn"] = {"bytes": len(end.rest), "sha256": hashlib.sha256(end.rest).hexdigest()}
-        if isinstance(end.anchor, Anchor):
-            if not self._agrees(end.anchor, end):
-                missing = end.anchor.seq > end.seq
-                what = (
-                    f"records {seq} to {end.anchor.seq} are missing" if missing else f"record {end.anchor.seq} differs"
-                )
-                because.append(f"{what}, says the anchor")
-                facts["found"] = {"seq": end.seq, "hash": end.hash}
-                facts["anchor"] = {"seq": end.anchor.seq, "hash": end.anchor.hash}
-                seq = max(end.seq, end.anchor.seq) + 1
-        elif end.seq > 0 and not self._is_compared:
-            because.append(f"the anchor was {end.anchor.value}")
-            facts["anchor"] = end.anchor.value
+        if isinstance(end.anchor, NoAnchor):
+            if end.seq > 0 and not self._is_compared:
+                absent = end.anchor.value
+                because.append(f"the anchor was {absent}")
+        elif not self._agrees(end.anchor, end):
+            kept, found = end.anchor, Anchor(end.seq, end.hash)
+            what = (
+                f"records {end.seq + 1} to {kept.seq} are missing" if kept.seq > end.seq else f"{kept.seq} is another"
+            )
+            because.append(f"{what}, says the anchor")
         if self._missed is not None:
             because.append(f"{self._missed.records} could not be written since {self._missed.since}")
-            facts["missed"] = {
-                "records": self._missed.records,
-                "since": self._missed.since,
-                "because": self._missed.because,
-            }
         if because:
-            self._write(Event.LOG_RECOVERED, about, {"because": "; ".join(because), **facts}, seq)
+            recovered = itself.Recovered(
+                because="; ".join(because),
+                torn=Torn.of(end.rest) if end.rest else None,
+                found=found,
+                anchor=kept,
+                no_anchor=absent,
+                missed=self._missed,
+            )
+            # No number is used twice, not even that of a record that is lost.
+            seq = max(end.seq, kept.seq if kept else 0) + 1
+            self._write(Event.LOG_RECOVERED, about, itself.facts(recovered), seq)
         self._missed = None
         self._is_compared = True
 
@@ -222,7 +210,7 @@ class AuditLog:
         except OSError as error:  # the growing file then grows on: a record is worth more than its file's size
             self.problem = f"{name}: {error.strerror}"
             return
-        self._end = msgspec.structs.replace(end, first=None, length=None)
+        self._end = msgspec.structs.replace(end, first=None, length=None, ends_line=True)
         self._may_be_too_much = True
 
     def _trim(self, about: _About) -> None:
@@ -231,16 +219,10 @@ class AuditLog:
             return
         surplus = self._surplus()
         if surplus:
-            self._write(
-                Event.LOG_TRIMMED,
-                about,
-                {
-                    "because": " and ".join(sorted({file.because for file in surplus})),
-                    "first": surplus[0].first,
-                    "last": surplus[-1].last,
-                    "files": [{"first": file.first, "last": file.last, "hash": file.hash} for file in surplus],
-                },
-            )
+            dropped = tuple(file.dropped for file in surplus)
+            because = " and ".join(sorted({file.because for file in surplus}))
+            trimmed = itself.Trimmed(because, dropped[0].first, dropped[-1].last, dropped)
+            self._write(Event.LOG_TRIMMED, about, itself.facts(trimmed))
             try:
                 for file in surplus:  # the oldest first: a crash in between leaves no hole
                     file.path.unlink()
@@ -260,16 +242,8 @@ class AuditLog:
             if total <= allowed and not is_old:
                 break
             total -= size
-            because = "keep" if is_old else "max_size"
-            surplus.append(
-                _Surplus(
-                    file,
-                    first=None if first is None else first.seq,
-                    last=None if last is None else last.seq,
-                    hash="" if last is None else last.hash,
-                    because=because,
-                )
-            )
+            dropped = DroppedFile(first.seq if first else None, last.seq if last else None, last.hash if last else "")
+            surplus.append(_Surplus(file, dropped, "keep" if is_old else "max_size"))
         return surplus
 
     def _is_older(self, entry: Entry, seconds: float) -> bool:
@@ -290,10 +264,9 @@ class AuditLog:
             prev=end.hash,
         )
         line, written = sealed(entry)
-        is_torn = end.rest and not end.rest.endswith(b"\n")
-        length = _append(self.path, b"\n" + line if is_torn else line)
+        length = _append(self.path, line if end.ends_line else b"\n" + line)
         entry = msgspec.structs.replace(entry, hash=written.hash)
-        self._end = _End(entry, end.first or entry, length, b"", written)
+        self._end = _End(entry, end.first or entry, length, anchor=written)
         try:
             anchor.write(self._state_dir, written)
         except AgentError as error:  # the record itself is on disk; `verify` has one anchor less
@@ -302,12 +275,10 @@ class AuditLog:
 
 
 class _Surplus(msgspec.Struct, frozen=True):
-    """A full file that may go; None for what is not legible in it."""
+    """A full file that may go, and which of the limits says so."""
 
     path: Path
-    first: int | None
-    last: int | None
-    hash: str
+    dropped: DroppedFile
     because: str
 
 

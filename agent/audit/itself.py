@@ -1,0 +1,82 @@
+"""What the log says about itself: the facts of `log-recovered` and `log-trimmed`.
+
+Pure. `log` writes them and `verify` goes by them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, TypeVar
+
+import msgspec
+
+from agent.audit.chain import Anchor, Entry
+from agent.events import Event
+
+
+class Torn(msgspec.Struct, frozen=True):
+    """What stands between a record and the one before it, and is none: the write of a line that did not end."""
+
+    length: int  # bytes
+    sha256: str
+
+    @classmethod
+    def of(cls, rest: bytes) -> Torn:
+        return cls(len(rest), hashlib.sha256(rest).hexdigest())
+
+
+class Missed(msgspec.Struct, frozen=True):
+    """Records that could not be written; the journal has them."""
+
+    records: int
+    since: str
+    because: str
+
+
+class Recovered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was wrong with the log before this record."""
+
+    because: str  # all of it, for a person
+    torn: Torn | None = None
+    # Where the log was found to end, and what the anchor says instead: records are missing, or others were written.
+    found: Anchor | None = None
+    anchor: Anchor | None = None
+    no_anchor: str = ""  # why there was none
+    missed: Missed | None = None
+
+
+class DroppedFile(msgspec.Struct, frozen=True):
+    """A full file that is gone; None for what was not legible in it."""
+
+    first: int | None  # seq
+    last: int | None
+    hash: str  # of its last record
+
+
+class Trimmed(msgspec.Struct, frozen=True):
+    """What `keep` and `max_size` did not allow any longer."""
+
+    because: str
+    first: int | None
+    last: int | None
+    files: tuple[DroppedFile, ...]
+
+
+T = TypeVar("T", Recovered, Trimmed)
+EVENTS = {Recovered: Event.LOG_RECOVERED, Trimmed: Event.LOG_TRIMMED}
+
+
+def facts(said: Recovered | Trimmed) -> dict[str, Any]:
+    """As the facts of a record."""
+    built: dict[str, Any] = msgspec.to_builtins(said)
+    return built
+
+
+def said(kind: type[T], entry: Entry) -> T | None:
+    """What a record says about the log; None if it is about something else."""
+    if entry.event != EVENTS[kind].value:
+        return None
+    try:
+        return msgspec.convert(entry.facts, kind)
+    except msgspec.ValidationError:  # written by another version, or by nobody of ours
+        return None

@@ -1,0 +1,222 @@
+"""Whether the log is as it was written: from the oldest record that is there to the newest.
+
+The chain finds what was edited, dropped, put in or moved; the anchors find what was cut off its end, or a log that
+was written anew from some record on. What the log says about itself is believed as far as the chain bears it out: a
+line that was cut short if `log-recovered` has its hash, a beginning that is gone if `log-trimmed` has dropped it.
+Records that are missing stay missing, even where the agent has noticed it and said so.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from agent.audit import anchor, files
+from agent.audit.chain import GENESIS, Anchor, Entry
+from agent.audit.files import Line
+from agent.audit.itself import Recovered, Torn, Trimmed, said
+
+
+class Source(enum.Enum):
+    """Where else the end of the chain is kept."""
+
+    STATE = "state directory"
+    JOURNAL = "journal"
+
+
+class Broken(msgspec.Struct, frozen=True):
+    """The first place where the log is not as it was written."""
+
+    seq: int
+    what: str
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        where = f" ({self.file}, line {self.line})" if self.file else ""
+        return f"record {self.seq}: {self.what}{where}"
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """The anchors of one source, as far as their records are still kept."""
+
+    source: Source
+    anchors: int
+    newest: int = 0  # seq
+
+    def __str__(self) -> str:
+        if not self.anchors:
+            return f"{self.source.value}: none"
+        return f"{self.source.value}: {self.anchors}, up to record {self.newest}"
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """What was found."""
+
+    records: int
+    first: int | None  # seq of the oldest and the newest record that are there
+    last: int | None
+    broken: Broken | None
+    compared: tuple[Compared, ...]
+    notes: tuple[str, ...]  # what the log says about itself, and what could not be looked at
+
+    @property
+    def is_whole(self) -> bool:
+        return self.broken is None
+
+
+def verify(path: Path, state_dir: Path, journal_anchors: Sequence[Anchor] | None = None) -> Verification:
+    """Looks at every record. OSError if the log may not be read."""
+    # Anchors first: the agent may be writing, and a log that has more than its anchor is no cut.
+    notes = []
+    kept = anchor.read(state_dir)
+    anchors = {Source.STATE: (kept,) if isinstance(kept, Anchor) else (), Source.JOURNAL: tuple(journal_anchors or ())}
+    if not isinstance(kept, Anchor):
+        notes.append(f"the anchor in the state directory is {kept.value}")
+    if journal_anchors is None:
+        notes.append("the journal was not asked")
+    walk = _Walk(anchors)
+    for line in files.lines(path):
+        walk.pass_over(line)
+    walk.arrive()
+    return Verification(
+        walk.records,
+        walk.first.seq if walk.first else None,
+        walk.last.seq if walk.last else None,
+        walk.broken,
+        tuple(walk.compared(source) for source in Source),
+        (*walk.notes, *notes),
+    )
+
+
+class _Walk:
+    """One way along the log."""
+
+    def __init__(self, anchors: Mapping[Source, Iterable[Anchor]]) -> None:
+        self.records = 0
+        self.first: Entry | None = None
+        self.last: Entry | None = None
+        self.broken: Broken | None = None
+        self.notes: list[str] = []
+        self._anchors = {source: tuple(of_source) for source, of_source in anchors.items()}
+        self._wanted = {one.seq for of_source in self._anchors.values() for one in of_source}
+        self._hashes: dict[int, str] = {}  # of the records that are anchored
+        self._no_records: list[Line] = []  # since the last record
+        self._dropped: set[tuple[int | None, str]] = set()  # seq and hash of the last records of dropped files
+
+    # --- on the way -------------------------------------------------------------------------------------------------
+
+    def pass_over(self, line: Line) -> None:
+        entry = line.opened()
+        if entry is None:
+            self._no_records.append(line)
+            return
+        if self.broken is None:  # what comes after the first place may be broken because of it
+            self._look_at_the_lines_before(entry)
+            self._look_at_the_order(entry, line)
+        self._no_records = []
+        self._listen_to(entry, line)
+        self.first = self.first or entry
+        self.last = entry
+        self.records += 1
+        if entry.seq in self._wanted:
+            self._hashes.setdefault(entry.seq, entry.hash)
+
+    def _look_at_the_order(self, entry: Entry, line: Line) -> None:
+        if self.last is None:
+            return
+        expected = self.last.seq + 1
+        if entry.seq > expected:
+            self._breaks(expected, f"is missing, up to {entry.seq - 1}", line)
+        elif entry.seq < expected:
+            self._breaks(expected, f"is not where it was: record {entry.seq} stands there", line)
+        elif entry.prev != self.last.hash:
+            self._breaks(entry.seq, "does not continue the record before it", line)
+
+    def _look_at_the_lines_before(self, entry: Entry) -> None:
+        found = self._no_records
+        if not found:
+            return
+        if _is_said(found, entry):
+            self.notes.append(f"a line before record {entry.seq} was cut short, as that says")
+            return
+        seq = self.last.seq + 1 if self.last else max(1, entry.seq - len(found))
+        self._breaks(seq, "is not as it was written", found[0])
+
+    def _listen_to(self, entry: Entry, line: Line) -> None:
+        """What the log says about itself."""
+        if trimmed := said(Trimmed, entry):
+            self._dropped |= {(file.last, file.hash) for file in trimmed.files}
+            self.notes.append(f"records up to {trimmed.last} were dropped ({trimmed.because}), says record {entry.seq}")
+        if recovered := said(Recovered, entry):
+            if recovered.missed:
+                self.notes.append(f"{recovered.missed.records} could not be written, says record {entry.seq}")
+            if recovered.no_anchor:
+                self.notes.append(f"the anchor was {recovered.no_anchor}, says record {entry.seq}")
+            if recovered.anchor and recovered.found:
+                kept, end = recovered.anchor.seq, recovered.found.seq
+                what = f"is missing, up to {kept}" if kept > end else "is not the one that was written"
+                self._breaks(min(kept, end + 1), f"{what}, says record {entry.seq}", line)
+
+    def _breaks(self, seq: int, what: str, line: Line | None = None) -> None:
+        """Only the first place is told."""
+        if self.broken is None or seq < self.broken.seq:
+            self.broken = Broken(seq, what, str(line.file), line.number) if line else Broken(seq, what)
+
+    # --- at the end -------------------------------------------------------------------------------------------------
+
+    def arrive(self) -> None:
+        if self.broken is None:
+            self._look_at_the_end()
+        self._look_at_the_beginning()
+        first = self.first.seq if self.first else 1
+        for source, of_source in self._anchors.items():
+            for one in of_source:
+                if one.seq >= first and self._hashes.get(one.seq) != one.hash:
+                    self._breaks(one.seq, f"is not the one that the {source.value} knows")
+
+    def _look_at_the_end(self) -> None:
+        end = self.last.seq if self.last else 0
+        newest, source = max(
+            ((one.seq, source.value) for source, of_source in self._anchors.items() for one in of_source),
+            default=(0, ""),
+        )
+        if self._no_records and (newest > end or not _may_be_torn(self._no_records)):
+            self._breaks(end + 1, "is not as it was written", self._no_records[0])
+        elif self._no_records:
+            self.notes.append(f"a line after record {end} is cut short; the agent's next record will say so")
+        elif newest > end:
+            self._breaks(end + 1, f"is cut off, up to {newest}, says the {source}")
+
+    def _look_at_the_beginning(self) -> None:
+        if self.first is None:
+            return
+        before = self.first.seq - 1
+        if before == 0 and self.first.prev != GENESIS:
+            self._breaks(1, "does not begin the log")
+        elif before > 0 and (before, self.first.prev) not in self._dropped:
+            honest = max((seq for seq, _ in self._dropped if seq is not None and seq < before), default=0)
+            self._breaks(honest + 1, f"is missing, up to {before}, and no record says that it was dropped")
+
+    def compared(self, source: Source) -> Compared:
+        first = self.first.seq if self.first else 1
+        seqs = [one.seq for one in self._anchors[source] if one.seq >= first]
+        return Compared(source, len(seqs), max(seqs, default=0))
+
+
+def _is_said(found: list[Line], entry: Entry) -> bool:
+    """Whether a `log-recovered` says that these lines are none, and they could be what it says."""
+    recovered = said(Recovered, entry)
+    if recovered is None or recovered.torn is None or not _may_be_torn(found):
+        return False
+    standing = b"".join(line.raw for line in found)
+    # The agent has ended the last of them before it wrote on.
+    return recovered.torn in (Torn.of(standing), Torn.of(standing.removesuffix(b"\n")))
+
+
+def _may_be_torn(found: list[Line]) -> bool:
+    """A record with another hash was not cut short: somebody wrote it."""
+    return all(line.decoded() is None for line in found)

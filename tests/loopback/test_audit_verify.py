@@ -1,0 +1,352 @@
+"""`audit verify`: every tampering is found and named by its seq, and an honest log never accused."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.audit import Anchor, AuditLog, Entry
+from agent.audit.chain import opened, sealed
+from agent.audit.verify import Verification, verify
+from agent.events import Event
+
+# fsync costs nothing there; a few thousand logs are written.
+FAST = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+class Log:
+    """A log on disk, and who tampers with it."""
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / "log" / "audit.jsonl"
+        self.state = root / "state"
+        self.anchors: list[Anchor] = []
+        self._now = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+
+    def write(self, facts: list[dict[str, str]], max_bytes: int = 100_000_000) -> None:
+        log = AuditLog(self.path, self.state, 1e9, max_bytes, clock=lambda: self._now, this_boot="b")
+        self.anchors += [log.append(Event.SETTINGS_WRITTEN, "timer", "1", fact) for fact in facts]
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The records of the growing file; number i is record i + 1 as long as nothing was rotated."""
+        return self.path.read_bytes().splitlines(keepends=True)
+
+    @lines.setter
+    def lines(self, lines: list[bytes]) -> None:
+        self.path.write_bytes(b"".join(lines))
+
+    @property
+    def full(self) -> list[Path]:
+        return sorted(self.path.parent.glob("audit-*.jsonl"))
+
+    def resealed(self, change: Callable[[Entry], Entry], index: int) -> bytes:
+        entry = opened(self.lines[index].rstrip(b"\n"))
+        assert entry is not None
+        return sealed(change(entry))[0]
+
+    def verified(self, journal: list[Anchor] | None = None) -> Verification:
+        return verify(self.path, self.state, journal)
+
+    def broken_at(self, journal: list[Anchor] | None = None) -> int | None:
+        found = self.verified(journal)
+        return found.broken.seq if found.broken else None
+
+
+@contextmanager
+def a_log(facts: list[dict[str, str]] | int, max_bytes: int = 100_000_000) -> Iterator[Log]:
+    with tempfile.TemporaryDirectory(dir=FAST) as root:
+        log = Log(Path(root))
+        log.write([{"n": str(n)} for n in range(facts)] if isinstance(facts, int) else facts, max_bytes)
+        yield log
+
+
+FACTS = st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=30), max_size=3), min_size=1, max_size=8)
+few = settings(deadline=None, max_examples=150)
+
+
+# --- nothing was done to it ------------------------------------------------------------------------------------------
+
+
+@few
+@given(facts=FACTS, restarts=st.lists(FACTS, max_size=3), max_bytes=st.sampled_from([1, 1000, 3000, 9000, 10**8]))
+def test_an_honest_log_is_whole_whatever_was_rotated_and_dropped(
+    facts: list[dict[str, str]], restarts: list[list[dict[str, str]]], max_bytes: int
+) -> None:
+    with a_log(facts, max_bytes) as log:
+        for more in restarts:
+            log.write(more, max_bytes)
+
+        found = log.verified(log.anchors)
+
+        assert found.is_whole, str(found.broken)
+        assert found.last == log.anchors[-1].seq
+
+
+@few
+@given(data=st.data(), facts=FACTS)
+def test_a_log_torn_by_crashes_is_whole(data: st.DataObject, facts: list[dict[str, str]]) -> None:
+    with a_log(facts) as log:
+        for _ in range(data.draw(st.integers(1, 3), label="crashes")):
+            anchor, before = (log.state / "anchors.json").read_bytes(), log.path.read_bytes()
+            log.write([{"torn": "yes"}])
+            line = log.path.read_bytes()[len(before) :]
+            left = data.draw(st.integers(0, len(line)), label="bytes left")
+            log.path.write_bytes(before + line[:left])
+            if left < len(line) - 1:
+                (log.state / "anchors.json").write_bytes(anchor)
+            assert log.verified().is_whole
+        log.write(facts)
+
+        found = log.verified()
+
+        assert found.is_whole, str(found.broken)
+
+
+def test_a_log_that_is_not_there_yet_is_whole(tmp_path: Path) -> None:
+    found = Log(tmp_path).verified([])
+
+    assert (found.is_whole, found.records, found.first, found.last) == (True, 0, None, None)
+
+
+# --- somebody was there ----------------------------------------------------------------------------------------------
+
+
+@few
+@given(data=st.data(), facts=FACTS)
+def test_a_changed_byte_is_found(data: st.DataObject, facts: list[dict[str, str]]) -> None:
+    with a_log(facts) as log:
+        lines = log.lines
+        index = data.draw(st.integers(0, len(lines) - 1), label="record")
+        at = data.draw(st.integers(0, len(lines[index]) - 1), label="byte")
+        byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != lines[index][at]), label="becomes")
+        lines[index] = lines[index][:at] + bytes([byte]) + lines[index][at + 1 :]
+        log.lines = lines
+
+        assert log.broken_at() == index + 1
+
+
+@few
+@given(data=st.data(), facts=FACTS.filter(lambda facts: len(facts) > 1))
+def test_a_removed_record_is_found(data: st.DataObject, facts: list[dict[str, str]]) -> None:
+    with a_log(facts) as log:
+        lines = log.lines
+        index = data.draw(st.integers(0, len(lines) - 1), label="record")
+        log.lines = lines[:index] + lines[index + 1 :]
+
+        assert log.broken_at() == index + 1
+
+
+@few
+@given(data=st.data(), facts=FACTS.filter(lambda facts: len(facts) > 1))
+def test_two_records_that_changed_places_are_found(data: st.DataObject, facts: list[dict[str, str]]) -> None:
+    with a_log(facts) as log:
+        lines = log.lines
+        one, other = sorted(
+            data.draw(st.lists(st.integers(0, len(lines) - 1), min_size=2, max_size=2, unique=True), label="records")
+        )
+        lines[one], lines[other] = lines[other], lines[one]
+        log.lines = lines
+
+        assert log.broken_at() == one + 1
+
+
+@few
+@given(data=st.data(), facts=FACTS)
+def test_a_record_put_in_a_second_time_is_found(data: st.DataObject, facts: list[dict[str, str]]) -> None:
+    with a_log(facts) as log:
+        lines = log.lines
+        index = data.draw(st.integers(0, len(lines) - 1), label="record")
+        at = data.draw(st.integers(index + 1, len(lines)), label="put in before")
+        log.lines = [*lines[:at], lines[index], *lines[at:]]
+
+        assert log.broken_at() == at + 1
+
+
+@few
+@given(data=st.data(), facts=FACTS)
+def test_a_cut_end_is_found(data: st.DataObject, facts: list[dict[str, str]]) -> None:
+    with a_log(facts) as log:
+        whole = log.path.read_bytes()
+        left = data.draw(st.integers(0, len(whole) - 2), label="bytes left")
+        log.path.write_bytes(whole[:left])
+        # A record that lost its newline and nothing else is still there.
+        expected = whole[: left + 1].count(b"\n") + 1
+
+        assert log.broken_at() == expected
+
+
+@few
+@given(data=st.data(), facts=FACTS)
+def test_a_record_sealed_again_after_a_change_is_found(data: st.DataObject, facts: list[dict[str, str]]) -> None:
+    with a_log(facts) as log:
+        lines = log.lines
+        index = data.draw(st.integers(0, len(lines) - 1), label="record")
+        lines[index] = log.resealed(lambda entry: msgspec.structs.replace(entry, trigger="nobody"), index)
+        log.lines = lines
+
+        # The record that follows does not fit any more, or for the last one the anchor.
+        assert log.broken_at() == min(index + 2, len(lines))
+
+
+def test_a_chain_written_anew_from_some_record_on_is_found_by_each_anchor() -> None:
+    with a_log(6) as log:
+        kept = (log.state / "anchors.json").read_bytes()
+        log.lines = log.lines[:3]
+        (log.state / "anchors.json").unlink()
+        log.write([{"forged": "yes"}] * 2)
+        forged = (log.state / "anchors.json").read_bytes()
+
+        assert log.broken_at(log.anchors[:6]) == 4  # who forged the state directory, too, has left the journal
+        (log.state / "anchors.json").write_bytes(kept)
+        assert log.broken_at() == 6
+        (log.state / "anchors.json").write_bytes(forged)
+        found = log.verified()
+        assert found.is_whole  # no anchor is left that knows better, and it says how few it had:
+        assert "the journal was not asked" in found.notes
+        assert "the anchor was absent, says record 4" in found.notes
+
+
+def test_what_is_cut_while_the_agent_runs_on_stays_broken() -> None:
+    with a_log(6) as log:
+        log.lines = log.lines[:4]
+        log.write([{"later": "yes"}] * 3)
+
+        assert log.broken_at() == 5
+
+
+def test_an_edited_last_record_is_not_taken_for_a_torn_line() -> None:
+    with a_log(4) as log:
+        lines = log.lines
+        log.lines = [*lines[:3], lines[3].replace(b"timer", b"never")]
+        (log.state / "anchors.json").unlink()  # so that the agent finds nothing but a line that is no record
+        log.write([{"later": "yes"}])
+
+        assert log.broken_at() == 4
+
+
+def test_a_torn_line_cannot_be_changed_either() -> None:
+    with a_log(2) as log, log.path.open("ab") as stream:
+        stream.write(b'{"ts":"2026-0')
+        stream.flush()
+        log.write([{"later": "yes"}])
+        assert log.verified().is_whole
+        lines = log.lines
+        assert lines[2] == b'{"ts":"2026-0\n'
+
+        log.lines = [*lines[:2], b'{"ts":"2027-0\n', *lines[3:]]
+        assert log.broken_at() == 3
+
+        log.lines = [*lines[:2], *lines[3:]]
+        assert log.verified().notes  # a torn line that is gone was no record
+
+
+@pytest.mark.parametrize("line", [b"\n", b"x\n", b"{}\n", b'{"seq":3}\n', b"\xff\x00\n", b"[" * 100_000 + b"\n"])
+def test_lines_that_are_no_records_are_found_in_the_middle(line: bytes) -> None:
+    with a_log(4) as log:
+        lines = log.lines
+        log.lines = [*lines[:2], line, *lines[2:]]
+
+        assert log.broken_at() == 3
+
+
+# --- full files ------------------------------------------------------------------------------------------------------
+
+
+def rotated(log: Log) -> list[Path]:
+    assert len(log.full) > 4
+    assert log.verified().is_whole
+    return log.full
+
+
+def first_seq(file: Path) -> int:
+    entry = opened(file.read_bytes().splitlines()[0])
+    assert entry is not None
+    return entry.seq
+
+
+def test_a_removed_oldest_file_is_no_honest_drop() -> None:
+    with a_log(60, max_bytes=20_000) as log:
+        rotated(log)[0].unlink()
+
+        assert log.broken_at() == 1
+
+
+def test_a_further_file_removed_behind_an_honest_drop_is_found() -> None:
+    with a_log(100, max_bytes=20_000) as log:
+        files = rotated(log)
+        seq = first_seq(files[0])
+        assert seq > 1
+        files[0].unlink()
+
+        assert log.broken_at() == seq
+
+
+def test_a_removed_middle_file_is_found() -> None:
+    with a_log(60, max_bytes=20_000) as log:
+        files = rotated(log)
+        seq = first_seq(files[2])
+        files[2].unlink()
+
+        assert log.broken_at() == seq
+
+
+def test_files_that_changed_places_are_found() -> None:
+    with a_log(60, max_bytes=20_000) as log:
+        files = rotated(log)
+        one, other = files[1].read_bytes(), files[2].read_bytes()
+        seq = first_seq(files[1])
+        files[1].write_bytes(other)
+        files[2].write_bytes(one)
+
+        assert log.broken_at() == seq
+
+
+def test_a_changed_record_in_a_full_file_is_named_with_its_file_and_line() -> None:
+    with a_log(60, max_bytes=20_000) as log:
+        file = rotated(log)[1]
+        lines = file.read_bytes().splitlines(keepends=True)
+        file.write_bytes(b"".join([lines[0], lines[1].replace(b"timer", b"timed"), *lines[2:]]))
+
+        broken = log.verified().broken
+        assert broken is not None
+        assert str(broken) == f"record {first_seq(file) + 1}: is not as it was written ({file}, line 2)"
+
+
+def test_a_dropped_file_that_comes_back_is_found() -> None:
+    with a_log(60, max_bytes=20_000) as log:
+        old, content = log.full[0], log.full[0].read_bytes()
+        log.write([{}] * 60, max_bytes=20_000)
+        assert not old.exists()
+        old.write_bytes(content)
+
+        assert log.broken_at() is not None
+
+
+def test_anchors_of_records_that_were_dropped_do_not_count() -> None:
+    with a_log(100, max_bytes=20_000) as log:
+        found = log.verified(log.anchors)
+
+        assert found.is_whole
+        state, journal = found.compared
+        assert (state.anchors, state.newest) == (1, found.last)
+        assert found.first is not None
+        assert found.last is not None
+        assert 0 < journal.anchors <= found.last - found.first + 1
+        assert journal.newest == found.last
+
+
+def test_a_journal_that_knows_another_record_is_believed() -> None:
+    with a_log(5) as log:
+        other = "5" * 64
+
+        assert log.broken_at([*log.anchors[:2], Anchor(3, other)]) == 3
+        assert log.broken_at([Anchor(6, other)]) == 6
