@@ -47,7 +47,8 @@ def why_not(network: Network, snapshot: Snapshot) -> str | None:
     if _asks_for_an_interface(network.match):
         # Of the interfaces, the one that comes closest: what fails there is what a person would mend.
         on_each = [_misses(_ON_ONE_INTERFACE, network.match, place, place.name) for place in host.online]
-        missing += min(on_each, key=len) if on_each else ["no interface is online"]
+        nearest = min(on_each, key=len, default=["no interface is online"])
+        missing += nearest
     return f"network {network.name}: {'; '.join(missing)}"
 
 

@@ -35,63 +35,63 @@ class NetlinkFailed(AgentError):
 
 def links() -> list[Link]:
     """All interfaces."""
-    return [link for message in _answer(wire.links_request()) if (link := wire.link(message))]
+    return [link for message in answer(wire.links_request()) if (link := wire.link(message))]
 
 
 def default_routes() -> list[Route]:
     """The default routes of all tables, IPv4 and IPv6."""
-    return [route for message in _answer(wire.routes_request()) if (route := wire.default_route(message))]
+    return [route for message in answer(wire.routes_request()) if (route := wire.default_route(message))]
 
 
 def way_to(address: str) -> Route | None:
     """The way that a packet from here to that address would take; None if there is none. No packet is sent."""
     try:
-        answer = _answer(wire.way_request(address))
+        told = answer(wire.way_request(address))
     except NetlinkFailed as failure:
         if failure.errno in _NO_WAY:
             return None
         raise
-    return next((route for message in answer if (route := wire.way(message))), None)
+    return next((route for message in told if (route := wire.way(message))), None)
 
 
 def neighbours() -> list[Neighbour]:
     """All resolved neighbours."""
-    return [neighbour for message in _answer(wire.neighbours_request()) if (neighbour := wire.neighbour(message))]
+    return [neighbour for message in answer(wire.neighbours_request()) if (neighbour := wire.neighbour(message))]
 
 
-def _answer(request: Request) -> list[Message]:
+def answer(request: Request) -> list[Message]:
     """The whole answer, told in one go if the network stands still for that long."""
-    answer = None
+    told = None
     for sequence in range(1, _ATTEMPTS + 1):
-        answer = _ask(request, sequence) or answer
-        if answer is not None and not answer.is_torn:
+        told = _ask(request, sequence) or told
+        if told is not None and not told.is_torn:
             break
-    if answer is None:
+    if told is None:
         raise NetlinkFailed(f"the kernel's answer was lost {_ATTEMPTS} times")
-    if answer.errno:
-        raise NetlinkFailed(f"the kernel refused: {os.strerror(answer.errno)}", answer.errno)
+    if told.errno:
+        raise NetlinkFailed(f"the kernel refused: {os.strerror(told.errno)}", told.errno)
     # It may still be torn; but the change that tore it wakes the agent, to look again.
-    return answer.messages
+    return told.messages
 
 
 def _ask(request: Request, sequence: int) -> Answer | None:
     """None: part of the answer found no room."""
-    answer = Answer(request, sequence)
+    told = Answer(request, sequence)
     # A socket for each question: nothing of a torn answer is left in the way of the next.
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as kernel:
         kernel.settimeout(ANSWERS_WITHIN_S)
         try:
             kernel.sendto(request.encode(sequence), (0, 0))
-            while not answer.is_complete:
+            while not told.is_complete:
                 datagram, _, flags, (port, _groups) = kernel.recvmsg(_BUFFER)
                 if flags & socket.MSG_TRUNC:
                     raise NetlinkFailed(f"a message of the kernel is larger than {_BUFFER} bytes")
                 if port == 0:  # of the kernel itself
-                    answer.take(datagram)
+                    told.take(datagram)
         except TimeoutError as silence:
             raise NetlinkFailed(f"the kernel did not answer within {ANSWERS_WITHIN_S:.0f} s") from silence
         except OSError as failure:
             if failure.errno == errno.ENOBUFS:
                 return None
             raise NetlinkFailed(os.strerror(failure.errno or 0), failure.errno or 0) from failure
-    return answer
+    return told

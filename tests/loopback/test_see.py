@@ -1,0 +1,167 @@
+"""A look at this very host, and at files below a root."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+import netifaces
+import pytest
+
+from agent.paths import Paths
+from agent.see import netlink
+from agent.see.interfaces import Families, addresses
+from agent.see.netlink_messages import Request
+from agent.see.resolver import Resolver, resolver
+from agent.see.see import see
+from agent.snapshot import counts
+
+
+async def test_this_host(tmp_path: Path) -> None:
+    snapshot = await see(Paths(tmp_path), with_macs=False)
+
+    names = [interface.name for interface in snapshot.interfaces]
+    assert names == sorted(name for _, name in socket.if_nameindex() if counts(name))
+    assert (snapshot.dns_servers, snapshot.dns_search) == ((), ())  # the root has no resolv.conf
+
+
+async def test_two_looks_at_a_host_that_stands_still_are_the_same(tmp_path: Path) -> None:
+    first = await see(Paths(tmp_path), with_macs=False)
+
+    assert (await see(Paths(tmp_path), with_macs=False)).fingerprint() == first.fingerprint()
+
+
+async def test_a_look_is_cheap(tmp_path: Path) -> None:
+    async def elapsed() -> float:
+        start = time.perf_counter()
+        await see(Paths(tmp_path), with_macs=False)
+        return time.perf_counter() - start
+
+    assert min([await elapsed() for _ in range(5)]) < 0.05  # it takes 3 ms, all of it without the loop
+
+
+def test_loopback_is_a_link_without_neighbours() -> None:
+    lo = next(link for link in netlink.links() if link.name == "lo")
+
+    assert (lo.index, lo.has_neighbours) == (1, False)
+
+
+def test_what_the_kernel_refuses_says_why() -> None:
+    with pytest.raises(netlink.NetlinkFailed, match=r"netlink: the kernel refused: \w+") as failure:
+        netlink.answer(Request(9999, b"\0" * 16))
+
+    assert failure.value.errno
+
+
+class OneAtATime:
+    """The real netifaces without `allifaddresses`, as Debian has it."""
+
+    def interfaces(self) -> list[str]:
+        return list(netifaces.interfaces())
+
+    def ifaddresses(self, interface: str, /) -> Families:
+        families: Families = netifaces.ifaddresses(interface)
+        return families
+
+
+def test_both_shapes_of_netifaces_tell_the_same() -> None:
+    told = addresses(OneAtATime())
+
+    assert {name: seen for name, seen in addresses().items() if seen.ipv4 or seen.ipv6_64s} == {
+        name: seen for name, seen in told.items() if seen.ipv4 or seen.ipv6_64s
+    }
+
+
+# --- the resolver's files -------------------------------------------------------------------------------------------
+
+STUB = "nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch stub.example\n"
+REAL = "nameserver 10.10.0.53\nsearch corp.example\n"
+
+
+class Root:
+    """A root directory with the files of a resolver."""
+
+    def __init__(self, directory: Path) -> None:
+        self.paths = Paths(directory)
+
+    def write(self, path: str, text: str) -> Root:
+        file = self.paths.below(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return self
+
+    def link(self, path: str, target: str) -> Root:
+        file = self.paths.below(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.symlink_to(target)
+        return self
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    return Root(tmp_path)
+
+
+def test_a_file_of_ones_own(root: Root) -> None:
+    root.write("/etc/resolv.conf", REAL).write("/run/systemd/resolve/resolv.conf", "nameserver 10.0.0.1\n")
+
+    assert resolver(root.paths) == Resolver(("10.10.0.53",), ("corp.example",))
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["../run/systemd/resolve/stub-resolv.conf", "/run/systemd/resolve/stub-resolv.conf"],
+    ids=["relative", "absolute"],
+)
+def test_a_link_to_the_stub_means_what_is_behind_it(root: Root, target: str) -> None:
+    root.write("/run/systemd/resolve/stub-resolv.conf", STUB).write("/run/systemd/resolve/resolv.conf", REAL)
+    root.link("/etc/resolv.conf", target)
+
+    assert resolver(root.paths) == Resolver(("10.10.0.53",), ("corp.example",))
+
+
+def test_a_copy_of_the_stub_means_what_is_behind_it(root: Root) -> None:
+    root.write("/etc/resolv.conf", STUB).write("/run/systemd/resolve/resolv.conf", "nameserver 10.10.0.53\nsearch .\n")
+
+    assert resolver(root.paths) == Resolver(("10.10.0.53",), ("stub.example",))
+
+
+def test_a_stub_with_nothing_behind_it_is_all_that_is_known(root: Root) -> None:
+    root.write("/etc/resolv.conf", STUB)
+
+    assert resolver(root.paths) == Resolver(("127.0.0.53",), ("stub.example",))
+
+
+def test_an_absolute_link_stays_below_the_root(root: Root) -> None:
+    root.write("/run/NetworkManager/resolv.conf", REAL).link("/etc/resolv.conf", "/run/NetworkManager/resolv.conf")
+
+    assert resolver(root.paths).servers == ("10.10.0.53",)
+
+
+def test_a_link_to_the_file_of_resolved_itself(root: Root) -> None:
+    root.write("/run/systemd/resolve/resolv.conf", REAL).link("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
+
+    assert resolver(root.paths).servers == ("10.10.0.53",)
+
+
+@pytest.mark.parametrize("target", ["resolv.conf", "/nowhere"], ids=["to-itself", "dangling"])
+def test_a_link_that_leads_nowhere_names_no_servers(root: Root, target: str) -> None:
+    root.link("/etc/resolv.conf", target)
+
+    assert resolver(root.paths) == Resolver()
+
+
+def test_bytes_that_are_no_text_are_passed_over(root: Root) -> None:
+    root.write("/etc/resolv.conf", "")
+    root.paths.below("/etc/resolv.conf").write_bytes(b"search caf\xe9.example\nnameserver 10.10.0.53\n")
+
+    assert resolver(root.paths).servers == ("10.10.0.53",)
+
+
+async def test_the_resolver_is_part_of_the_snapshot(root: Root) -> None:
+    root.write("/etc/resolv.conf", REAL)
+
+    snapshot = await see(root.paths, with_macs=False)
+
+    assert (snapshot.dns_servers, snapshot.dns_search) == (("10.10.0.53",), ("corp.example",))

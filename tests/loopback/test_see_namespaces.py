@@ -1,0 +1,377 @@
+"""A laptop's network in a namespace of its own: what is reported is what the kernel does.
+
+Real links, routes, rules and neighbours, made by `ip` (iproute2); nothing leaves the namespaces, and they go with
+their test.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+
+from agent.see.routes import WORLD_IPV4, WORLD_IPV6
+from agent.snapshot import Interface, Snapshot, Way
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 and "CI" not in os.environ, reason="needs root: sudo make test")
+
+IP: Final = shutil.which("ip", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "ip"
+REPOSITORY: Final = Path(__file__).parents[2]
+SEE: Final = """
+import asyncio, pathlib, sys
+import msgspec
+from agent.paths import Paths
+from agent.see.see import see
+snapshot = asyncio.run(see(Paths(pathlib.Path(sys.argv[1])), with_macs=sys.argv[2] == "with-macs"))
+sys.stdout.buffer.write(msgspec.json.encode(snapshot))
+"""
+
+
+class Namespace:
+    """A network namespace with nothing in it but loopback."""
+
+    _numbers = itertools.count()
+
+    def __init__(self, name: str) -> None:
+        self.name = f"see-{name}-{os.getpid()}-{next(self._numbers)}"
+        run(IP, "netns", "add", self.name)
+
+    def ip(self, *commands: str) -> None:
+        for command in commands:
+            run(IP, "-n", self.name, *command.split())
+
+    def python(self, code: str, *arguments: str) -> str:
+        """What Python says in here; a warning is an error."""
+        python = (sys.executable, "-X", "dev", "-W", "error", "-c", code)
+        return run(IP, "netns", "exec", self.name, *python, *arguments)
+
+    def remove(self) -> None:
+        run(IP, "netns", "del", self.name)
+
+
+class Laptop(Namespace):
+    """What roams."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__("laptop")
+        self._root = root
+        self._others: list[Namespace] = []
+        self.ip("link set lo up")
+
+    def plug(self, interface: str, address: str, gateway: str, mac: str = "52:54:00:00:00:01") -> Namespace:
+        """An interface with that address (and its /64 of 2001:db8::), a box at the other end."""
+        box = Namespace("box")
+        self._others.append(box)
+        self.ip(f"link add {interface} type veth peer name lan netns {box.name}")
+        box.ip(f"link set lan address {mac}", f"addr add {gateway} dev lan", "link set lan up")
+        self.ip(f"addr add {address} dev {interface}", f"link set {interface} up")
+        return box
+
+    def see(self, macs: str = "without-macs") -> Snapshot:
+        return msgspec.json.decode(self.python(SEE, str(self._root), macs), type=Snapshot)
+
+    def route_get(self, address: str) -> tuple[str, str | None, str | None] | None:
+        """What `ip route get` says: interface, gateway, source."""
+        command = [IP, "-json", "-n", self.name, "route", "get", address]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return None
+        (route,) = json.loads(done.stdout)
+        via = route.get("via", {}).get("host")
+        return route["dev"], route.get("gateway", via), route.get("prefsrc")
+
+    def remove(self) -> None:
+        for namespace in self._others:
+            namespace.remove()
+        super().remove()
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+    return done.stdout
+
+
+def interface(snapshot: Snapshot, name: str) -> Interface:
+    return next(interface for interface in snapshot.interfaces if interface.name == name)
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Iterator[Laptop]:
+    laptop = Laptop(tmp_path)
+    yield laptop
+    laptop.remove()
+
+
+@pytest.fixture
+def at_office(laptop: Laptop) -> Laptop:
+    laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16")
+    laptop.ip("addr add 2001:db8:1:2::7/64 dev wlan0 nodad")
+    return laptop
+
+
+TUN0: Final = (
+    "tuntap add tun0 mode tun",
+    "addr add 10.8.0.2/24 dev tun0",
+    "addr add fd08::2/64 dev tun0 nodad",
+    "link set tun0 up",
+)
+IN_MAIN: Final = ("route add default via 10.10.0.1", "-6 route add default via fe80::1 dev wlan0")
+
+
+@pytest.mark.parametrize(
+    ("commands", "way_ipv4", "way_ipv6"),
+    [
+        pytest.param(
+            IN_MAIN,
+            Way("wlan0", "10.10.0.1", "10.10.0.7"),
+            Way("wlan0", "fe80::1", "2001:db8:1:2::7"),
+            id="main",
+        ),
+        pytest.param((), None, None, id="no-default-route"),
+        pytest.param(IN_MAIN[:1], Way("wlan0", "10.10.0.1", "10.10.0.7"), None, id="ipv4-only"),
+        pytest.param(IN_MAIN[1:], None, Way("wlan0", "fe80::1", "2001:db8:1:2::7"), id="ipv6-only"),
+        pytest.param(
+            (
+                *IN_MAIN,
+                *TUN0,
+                "route add default dev tun0 table 51820",
+                "rule add not fwmark 0xca6c table 51820",
+                "rule add table main suppress_prefixlength 0",
+                "-6 route add default dev tun0 table 51820",
+                "-6 rule add not fwmark 0xca6c table 51820",
+                "-6 rule add table main suppress_prefixlength 0",
+            ),
+            Way("tun0", None, "10.8.0.2", 51820),
+            Way("tun0", None, "fd08::2", 51820),
+            id="wireguard-by-rules-and-a-table",
+        ),
+        pytest.param(
+            (
+                *IN_MAIN,
+                *TUN0,
+                "route add 0.0.0.0/1 via 10.8.0.1",
+                "route add 128.0.0.0/1 via 10.8.0.1",
+                "-6 route add 2000::/3 dev tun0",
+            ),
+            Way("tun0", "10.8.0.1", "10.8.0.2"),
+            Way("tun0", None, "fd08::2"),
+            id="openvpn-in-two-halves",
+        ),
+        pytest.param(
+            (*TUN0, "route add default dev tun0", "-6 route add default dev tun0"),
+            Way("tun0", None, "10.8.0.2"),
+            Way("tun0", None, "fd08::2"),
+            id="a-tunnel-without-gateway",
+        ),
+        pytest.param(
+            ("-4 route add default via inet6 fe80::1 dev wlan0",),
+            Way("wlan0", "fe80::1", "10.10.0.7"),
+            None,
+            id="ipv4-by-an-ipv6-router",
+        ),
+        pytest.param(
+            (*IN_MAIN, *TUN0, "route add default dev tun0 metric 500"),
+            Way("wlan0", "10.10.0.1", "10.10.0.7"),
+            Way("wlan0", "fe80::1", "2001:db8:1:2::7"),
+            id="the-better-metric",
+        ),
+        pytest.param(("route add blackhole default", "-6 route add blackhole default"), None, None, id="blackhole"),
+        pytest.param(
+            ("route add unreachable default", "-6 route add unreachable default"), None, None, id="unreachable"
+        ),
+        pytest.param(("route add prohibit default", "-6 route add prohibit default"), None, None, id="prohibited"),
+    ],
+)
+def test_the_way_is_what_the_kernel_does(
+    at_office: Laptop, commands: tuple[str, ...], way_ipv4: Way | None, way_ipv6: Way | None
+) -> None:
+    at_office.ip(*commands)
+
+    snapshot = at_office.see()
+
+    assert (snapshot.way_ipv4, snapshot.way_ipv6) == (way_ipv4, way_ipv6)
+    for way, address in ((way_ipv4, WORLD_IPV4), (way_ipv6, WORLD_IPV6)):
+        assert at_office.route_get(address) == (way and (way.interface, way.gateway, way.source))
+
+
+def test_several_ways_side_by_side(at_office: Laptop) -> None:
+    at_office.plug("eth0", "192.168.1.7/24", "192.168.1.1/24")
+    at_office.ip("route add default nexthop via 10.10.0.1 dev wlan0 nexthop via 192.168.1.1 dev eth0")
+
+    snapshot = at_office.see()
+
+    assert snapshot.way_ipv4 is not None
+    way = snapshot.way_ipv4
+    assert at_office.route_get(WORLD_IPV4) == (way.interface, way.gateway, way.source)
+    assert interface(snapshot, "wlan0").gateways == ("10.10.0.1",)
+    assert interface(snapshot, "eth0").gateways == ("192.168.1.1",)
+
+
+def test_an_interface_as_it_is(at_office: Laptop) -> None:
+    at_office.ip(
+        *IN_MAIN, "addr add 10.10.0.8/16 dev wlan0 label wlan0:1", "addr add 2001:db8:1:2::8/64 dev wlan0 nodad"
+    )
+
+    assert at_office.see().interfaces == (
+        Interface(
+            "wlan0",
+            ipv4=("10.10.0.7/16", "10.10.0.8/16"),
+            ipv6_64s=("2001:db8:1:2::/64",),
+            gateways=("10.10.0.1", "fe80::1"),
+        ),
+    )
+
+
+def test_the_gateway_of_half_a_default_route_is_the_tunnel_s(at_office: Laptop) -> None:
+    at_office.ip(*IN_MAIN, *TUN0, "route add 0.0.0.0/1 via 10.8.0.1", "route add 128.0.0.0/1 via 10.8.0.1")
+
+    snapshot = at_office.see()
+
+    assert interface(snapshot, "tun0").gateways == ("10.8.0.1",)
+    assert interface(snapshot, "wlan0").gateways == ("10.10.0.1", "fe80::1")
+
+
+def test_the_cable_pulled_is_offline(laptop: Laptop) -> None:
+    box = laptop.plug("eth0", "192.168.1.7/24", "192.168.1.1/24")
+    assert not laptop.see().is_offline
+
+    box.ip("link set lan down")
+
+    snapshot = laptop.see()
+    assert snapshot.is_offline
+    assert interface(snapshot, "eth0").ipv4 == ("192.168.1.7/24",)  # it is still there
+
+
+def test_switched_off_is_offline(laptop: Laptop) -> None:
+    laptop.plug("eth0", "192.168.1.7/24", "192.168.1.1/24")
+
+    laptop.ip("link set eth0 down")
+
+    assert laptop.see().is_offline
+
+
+def test_a_vpn_by_rules_only_is_another_network(at_office: Laptop) -> None:
+    at_office.ip(*IN_MAIN, *TUN0, "route add default dev tun0 table 51820")
+    before = at_office.see().fingerprint()
+
+    at_office.ip("rule add not fwmark 0xca6c table 51820")
+
+    assert at_office.see().fingerprint() != before
+
+
+def test_what_docker_makes_is_the_same_network(at_office: Laptop) -> None:
+    at_office.ip(*IN_MAIN)
+    before = at_office.see().fingerprint()
+
+    at_office.ip(
+        "link add docker0 type bridge",
+        "addr add 172.17.0.1/16 dev docker0",
+        "link set docker0 up",
+        "link add br-0123456789ab type bridge",
+        "addr add 172.18.0.1/16 dev br-0123456789ab",
+        "link add veth1a2b3c type veth peer name veth4d5e6f",
+        "link set veth1a2b3c master br-0123456789ab up",
+        "link set veth4d5e6f up",
+        "link set br-0123456789ab up",
+    )
+
+    assert at_office.see().fingerprint() == before
+
+
+def test_another_metric_is_the_same_network(at_office: Laptop) -> None:
+    at_office.ip("route add default via 10.10.0.1 metric 600")
+    before = at_office.see().fingerprint()
+
+    at_office.ip("route add default via 10.10.0.1 metric 100", "route del default via 10.10.0.1 metric 600")
+
+    assert at_office.see().fingerprint() == before
+
+
+def test_the_bridge_of_docker(laptop: Laptop) -> None:
+    ask = "from agent.see.interfaces import bridge_address; print(bridge_address())"
+    assert laptop.python(ask).strip() == "None"
+
+    laptop.ip("link add docker0 type bridge", "addr add 172.17.0.1/16 dev docker0")
+
+    assert laptop.python(ask).strip() == "172.17.0.1"
+
+
+# --- MACs -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_unresolved_gateway_is_prompted_for_its_mac(laptop: Laptop) -> None:
+    laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16", mac="52:54:00:ab:cd:ef")
+    laptop.ip("route add default via 10.10.0.1")
+
+    assert interface(laptop.see(), "wlan0").gateway_macs == ()
+    assert interface(laptop.see("with-macs"), "wlan0").gateway_macs == ("52:54:00:ab:cd:ef",)
+
+
+def test_an_ipv6_gateway_is_prompted_for_its_mac(laptop: Laptop) -> None:
+    box = laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16", mac="52:54:00:ab:cd:ef")
+    laptop.ip("addr add 2001:db8:1:2::7/64 dev wlan0 nodad", "-6 route add default via 2001:db8:1:2::1")
+    box.ip("addr add 2001:db8:1:2::1/64 dev lan nodad")
+
+    assert interface(laptop.see("with-macs"), "wlan0").gateway_macs == ("52:54:00:ab:cd:ef",)
+
+
+def test_two_gateways_with_one_address_are_told_apart(laptop: Laptop) -> None:
+    laptop.plug("wlan0", "192.168.1.7/24", "192.168.1.1/24", mac="52:54:00:00:00:0a")
+    laptop.plug("eth0", "192.168.1.8/24", "192.168.1.1/24", mac="52:54:00:00:00:0b")
+    laptop.ip(
+        "route add default via 192.168.1.1 dev wlan0 metric 600",
+        "route add default via 192.168.1.1 dev eth0 metric 100",
+    )
+
+    snapshot = laptop.see("with-macs")
+
+    assert interface(snapshot, "wlan0").gateway_macs == ("52:54:00:00:00:0a",)
+    assert interface(snapshot, "eth0").gateway_macs == ("52:54:00:00:00:0b",)
+
+
+def test_a_gateway_that_is_not_there_is_waited_for_a_second_at_most(laptop: Laptop) -> None:
+    laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16")
+    laptop.ip("route add default via 10.10.0.99")
+    timed = SEE.replace("snapshot =", "import time; start = time.monotonic(); snapshot =")
+    timed += "\nsys.stderr.write(str(time.monotonic() - start)); assert time.monotonic() - start < 1.5"
+
+    laptop.python(timed, "/nowhere", "with-macs")
+
+    assert interface(laptop.see("with-macs"), "wlan0").gateway_macs == ()
+
+
+def test_a_tunnel_and_a_pulled_cable_are_not_waited_for(laptop: Laptop) -> None:
+    laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16").ip("link set lan down")
+    laptop.ip("route add default via 10.10.0.1", *TUN0, "route add default via 10.8.0.1 metric 500")
+    timed = SEE.replace("snapshot =", "import time; start = time.monotonic(); snapshot =")
+    timed += "\nassert time.monotonic() - start < 0.5"
+
+    laptop.python(timed, "/nowhere", "with-macs")
+
+
+# --- while it changes -----------------------------------------------------------------------------------------------
+
+
+def test_no_link_is_missed_while_containers_come_and_go(at_office: Laptop, tmp_path: Path) -> None:
+    batch = tmp_path / "storm"
+    batch.write_text(
+        "".join(f"link add veth{n} type veth peer name vethx{n}\n" for n in range(150))
+        + "".join(f"link del veth{n}\n" for n in range(150))
+    )
+    storm = subprocess.Popen([IP, "-n", at_office.name, "-batch", str(batch)])
+    look = "from agent.see.netlink import links; print(all('wlan0' in [x.name for x in links()] for _ in range(200)))"
+
+    told = at_office.python(look)
+
+    assert storm.wait(timeout=30) == 0
+    assert told.strip() == "True"
