@@ -58,6 +58,7 @@ class Masked(enum.Enum):
     """Credentials that dockerd has and does not tell: /info says `xxxxx:xxxxx@` (FACTS 2)."""
 
     MASKED = "masked"
+    OTHER = "other"  # not told, and known to be none that may be wanted
 
 
 class ProxyUrl(msgspec.Struct, frozen=True):

@@ -1,5 +1,93 @@
-"""The commands: each file reads its arguments, asks one thing and prints it."""
+"""The commands: each file reads its arguments, asks one thing and prints it.
+
+Data goes to stdout, everything else to stderr. A new command is a file here with NAME, HELP, `arguments` and `run`,
+and a line in COMMANDS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Final, NoReturn
+
+from agent.errors import AgentError, PolicyRefused
+from agent.paths import Paths
+
+USAGE: Final = 64  # sysexits(3), EX_USAGE
+COMMANDS: Final = {
+    "apply": "one pass now: find what works here, write it, restart Docker if that is due",
+    "plan": "what a pass would do and why, as a diff; changes nothing",
+    "probe": "every upstream's verdict here and now, with timings",
+    "check": "is the policy valid",
+    "audit": "the audit log, filtered and readable; `audit verify`",
+    "demo": "a roaming laptop on loopback, in a throw-away root, nothing of the system touched",
+}
 
 
-def main() -> int:
-    return 0
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}. See: {self.prog} --help", file=sys.stderr)
+        raise SystemExit(USAGE)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    words = sys.argv[1:] if argv is None else argv
+    # Only the command that is asked for is imported: `--help` and `check` answer at once.
+    name = next((word for word in words if word in COMMANDS), None)
+    module = importlib.import_module(f"agent.cli.{name}") if name else None
+    args = _parser(name, module).parse_args(words)
+    if module is None:
+        _parser(None, None).print_help()
+        return USAGE
+    try:
+        status: int = module.run(args, Paths(args.root.absolute()))
+    except PolicyRefused as error:
+        for problem in error.problems:
+            print(f"{error.path}: {problem}", file=sys.stderr)
+        return 1
+    except AgentError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `… | head`: whoever reads has enough
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
+    common = _Parser(add_help=False)
+    _common(common, argparse.SUPPRESS)
+    parser = _Parser(prog="docker-proxy-agent", description=metadata.metadata("docker-proxy-agent")["Summary"])
+    parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version('docker-proxy-agent')}")
+    _common(parser, None)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for command, text in COMMANDS.items():
+        own = commands.add_parser(command, help=text, description=text, parents=[common])
+        if command == name and module is not None:
+            module.arguments(own)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """Options that stand before or behind the command; behind it they must not undo what stood before."""
+    is_first = default is None
+    parser.add_argument(
+        "--policy", type=Path, metavar="FILE", default=default, help="the policy (/etc/docker-proxy-agent/config.toml)"
+    )
+    parser.add_argument(
+        "--root", type=Path, metavar="DIR", default=Path("/") if is_first else default,
+        help="take every path of the system below DIR; systemctl is never called",
+    )  # fmt: skip
+    parser.add_argument(
+        "--json", action="store_true", default=False if is_first else default, help="print facts for programs"
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="count", default=0 if is_first else default, help="say more on stderr"
+    )

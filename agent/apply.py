@@ -1,0 +1,192 @@
+"""The transaction: write, restart, verify; or everything back as it was, and Docker up.
+
+    keep originals → intent recorded → journal → write → restart → verify → done, or roll back
+
+Not known here: what is to be written and whether a restart is due (`decide/plan.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from agent.condition import Code, Condition
+from agent.decide.effective import effective
+from agent.decide.plan import Plan
+from agent.decide.restart import When
+from agent.docker.validate import refused
+from agent.dockerd import Reality, UnitState
+from agent.errors import AgentError, EngineSilent, NotInForce, RestartFailed, TargetFailed, UnitFailed
+from agent.events import Event
+from agent.files import Changed
+from agent.journal import Journal
+from agent.marks import Marks
+from agent.originals import Originals
+from agent.policy import Method
+from agent.record import Record
+from agent.settings import Settings, Texts, agrees
+from agent.targets import daemon_json
+from agent.text_files import read_text, write_text
+
+REPORTS_WITHIN_S: Final = 60.0  # dockerd is up and has this long to report what was written
+_LOOK_AGAIN_S: Final = 0.1
+
+
+class Supervisor(Protocol):
+    """What a transaction asks of who runs Docker. RestartFailed and UnitFailed say what went wrong."""
+
+    async def state(self) -> UnitState: ...
+    async def daemon_reload(self) -> None: ...
+    async def restart(self, before: UnitState) -> UnitState: ...
+    async def stop(self) -> None: ...
+    async def start(self) -> UnitState: ...
+
+
+class Look(Protocol):
+    """Looks at dockerd again."""
+
+    async def reality(self, desired: Settings) -> Reality: ...
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a transaction ended."""
+
+    written: tuple[str, ...] = ()
+    restarted_s: float | None = None  # how long the restart took until dockerd reported the settings
+    deferred: str = ""  # why a restart that is due was not made
+    rolled_back: str = ""  # why everything is as it was
+    condition: Condition | None = None
+
+    @property
+    def is_failed(self) -> bool:
+        return bool(self.rolled_back) or (
+            self.condition is not None and self.condition.code in (Code.FOREIGN_CONFIG_BROKEN, Code.NOT_EFFECTIVE)
+        )
+
+
+class Transaction:
+    """One plan carried out on one Docker."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        look: Look,
+        state: Path,
+        record: Record,
+        reports_within_s: float = REPORTS_WITHIN_S,
+    ) -> None:
+        self._supervisor = supervisor
+        self._look = look
+        self._originals = Originals(state)
+        self._marks = Marks(state)
+        self._record = record
+        self._reports_within_s = reports_within_s
+        self._journal = Journal()
+
+    async def carry_out(self, plan: Plan, reality: Reality) -> Outcome:
+        """Write, restart, verify. TargetFailed or UnitFailed: nothing is changed, or all of it is put back."""
+        is_restarting = plan.restart is not None and plan.restart.when is When.NOW
+        if is_restarting and (broken := await refused(reality)):
+            return Outcome(condition=broken)
+        self._record(Event.APPLY_STARTED, **_intent(plan))
+        try:
+            await self._write(plan, reality)
+        except (TargetFailed, UnitFailed, Changed):
+            await self._put_files_back(plan)
+            raise
+        written = tuple(edit.path for edit in plan.edits)
+        if written or plan.needs_daemon_reload:
+            self._record(Event.SETTINGS_WRITTEN, settings=plan.desired, method=plan.method, targets=written)
+        if plan.restart is None:
+            return Outcome(written)
+        if not is_restarting:
+            self._record(Event.RESTART_DEFERRED, because=plan.restart.because)
+            return Outcome(written, deferred=plan.restart.because)
+        try:
+            seconds = await self._restart(plan, reality)
+        except (RestartFailed, NotInForce, UnitFailed) as failure:
+            return await self._roll_back(plan, failure)
+        self._record(
+            Event.DOCKER_RESTARTED, took_s=round(seconds, 2), settings=plan.desired, because=plan.restart.because
+        )
+        return Outcome(written, restarted_s=seconds)
+
+    async def _write(self, plan: Plan, reality: Reality) -> None:
+        if plan.method is Method.DAEMON_JSON and isinstance(reality.started_with, Texts):
+            # After the write the file no longer says what this dockerd was started with.
+            self._marks.set(reality.unit.invocation, reality.started_with)
+        for edit in plan.edits:
+            self._keep_original(edit.path, edit.before, reality)
+            written = await asyncio.to_thread(write_text, Path(edit.path), edit.before, edit.after, edit.mode)
+            self._journal.note(written)
+        if plan.needs_daemon_reload:
+            await self._supervisor.daemon_reload()
+
+    def _keep_original(self, path: str, before: str | None, reality: Reality) -> None:
+        is_daemon_json = path == reality.daemon_json_path
+        texts = daemon_json.texts(before) if is_daemon_json else Texts()
+        kept = self._originals.keep(path, before, texts, with_content=is_daemon_json)
+        if kept is not None and texts != Texts():
+            self._record(Event.ADOPTED, target=path, old=texts.meaning())
+
+    async def _restart(self, plan: Plan, reality: Reality) -> float:
+        """Seconds from the call until dockerd reported the desired settings."""
+        began = time.monotonic()
+        state = await self._supervisor.restart(reality.unit)
+        await self._in_force(plan.desired)
+        if plan.method is Method.DAEMON_JSON:
+            self._marks.set(state.invocation, daemon_json.texts(read_text(Path(reality.daemon_json_path))))
+        return time.monotonic() - began
+
+    async def _in_force(self, desired: Settings) -> None:
+        """A restart that succeeded proves nothing (FACTS 7): what dockerd reports does."""
+        deadline = time.monotonic() + self._reports_within_s
+        while True:
+            now = await self._look.reality(desired)
+            running = effective(now)
+            if running is not None and agrees(running, desired):
+                return
+            if running is not None:
+                shown = ", ".join(f"{name} {value}" for name, value in running.lines())
+                raise NotInForce("docker", f"runs with other settings than were written: {shown}")
+            if time.monotonic() > deadline:
+                raise NotInForce("docker", f"did not report within {self._reports_within_s:.0f} s what it runs with")
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _roll_back(self, plan: Plan, failure: AgentError) -> Outcome:
+        """Stop, files back, start; Docker is never left down because of the agent."""
+        reason = str(failure)
+        try:
+            await self._supervisor.stop()
+        except UnitFailed as error:  # what does not stop may still start anew below
+            reason += f"; {error}"
+        await self._put_files_back(plan)
+        try:
+            await self._supervisor.start()
+            ending = "the old settings are in force again"
+        except (RestartFailed, UnitFailed, EngineSilent) as error:
+            ending = f"and with the old settings, too: {error}"
+        because = f"{reason}; {ending}"
+        self._record(Event.ROLLED_BACK, settings=plan.desired, because=because)
+        return Outcome(rolled_back=because)
+
+    async def _put_files_back(self, plan: Plan) -> None:
+        await asyncio.to_thread(self._journal.put_back)
+        if plan.needs_daemon_reload:
+            await self._supervisor.daemon_reload()
+
+
+def _intent(plan: Plan) -> dict[str, object]:
+    """What is about to be done, as the audit log keeps it: on disk before the first write."""
+    return {
+        "effective": plan.effective,
+        "prospective": plan.prospective,
+        "desired": plan.desired,
+        "method": plan.method,
+        "targets": tuple(edit.path for edit in plan.edits),
+        "restart": plan.restart and f"{plan.restart.when.value}: {plan.restart.because}",
+    }

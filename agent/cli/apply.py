@@ -1,0 +1,75 @@
+"""`apply`: one pass now.
+
+Exits 0 if it is done, or there is nothing to do, or a restart waits, or the host is offline or behind a portal;
+1 if it failed, nothing is reachable, something blocks it, or there is no policy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from agent.cli.page import outcome_lines, plan_lines, seen_lines
+from agent.cli.policy_of import loaded
+from agent.cli.session import pass_json, print_json, record_for
+from agent.condition import Code
+from agent.errors import AgentError
+from agent.events import Event
+from agent.lock import held
+from agent.paths import Paths
+from agent.policy import Policy
+from agent.reconcile import Pass, reconcile
+from agent.record import Record
+from agent.world import world
+
+_FAILURES = frozenset(
+    {
+        Code.UNREACHABLE,
+        Code.BLOCKED,
+        Code.UNSUPPORTED,
+        Code.FOREIGN_CONFIG_BROKEN,
+        Code.NOT_EFFECTIVE,
+        Code.ENGINE_SILENT,
+    }
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--now", action="store_true", help="restart Docker if that is due, even if containers run")
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    policy = loaded(args, paths, refuses_unsafe=True).policy
+    record = record_for("apply", paths, policy, args.verbose)
+    with held(paths.lock):
+        done = _pass(policy, paths, record, is_asked_now=args.now)
+    if args.json:
+        print_json(pass_json(done))
+    else:
+        print(*_lines(done), sep="\n")
+    if record.problem:
+        print(f"audit log: {record.problem}", file=sys.stderr)
+    return 1 if _is_failed(done) else 0
+
+
+def _pass(policy: Policy, paths: Paths, record: Record, *, is_asked_now: bool) -> Pass:
+    try:
+        return asyncio.run(reconcile(policy, world(paths, policy, record), record, is_asked_now))
+    except AgentError as error:
+        record(Event.TARGET_FAILED, target=error.where, error=str(error))
+        raise
+
+
+def _lines(done: Pass) -> list[str]:
+    seen = list(seen_lines(done.seen))
+    if done.outcome is not None:
+        return [*seen, *outcome_lines(done.outcome)]
+    return [*seen, *(plan_lines(done.seen.plan) if done.seen.plan else ())]
+
+
+def _is_failed(done: Pass) -> bool:
+    condition = done.seen.condition
+    return (condition is not None and condition.code in _FAILURES) or (
+        done.outcome is not None and done.outcome.is_failed
+    )

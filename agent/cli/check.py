@@ -1,0 +1,39 @@
+"""`check`: is the policy valid."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from agent.cli.policy_of import loaded
+from agent.errors import PolicyRefused
+from agent.paths import Paths
+from agent.policy import Policy
+
+
+def arguments(_parser: argparse.ArgumentParser) -> None:
+    """None of its own."""
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    try:
+        found = loaded(args, paths, refuses_unsafe=False)
+    except PolicyRefused as error:
+        if not args.json:
+            raise
+        print(json.dumps({"valid": False, "policy": error.path, "problems": error.problems}, indent=2))
+        return 1
+    if args.json:
+        answer = {"valid": True, "policy": found.path, "warnings": [*found.warnings, *found.unsafe]}
+        print(json.dumps(answer, indent=2))
+    else:
+        print(f"{found.path}: valid: {_counted(found.policy)}")
+    return 0
+
+
+def _counted(policy: Policy) -> str:
+    upstreams, networks = len(policy.upstreams) - 1, len(policy.networks)
+    return (
+        f"{upstreams} upstream{'' if upstreams == 1 else 's'} and direct, "
+        f"{networks} network{'' if networks == 1 else 's'} and elsewhere"
+    )

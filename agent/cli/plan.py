@@ -1,0 +1,39 @@
+"""`plan`: what a pass would do and why, as a diff. Changes nothing; exits 0 for nothing to do, 2 for changes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from agent.cli.page import plan_lines, seen_lines
+from agent.cli.policy_of import loaded
+from agent.cli.session import print_json, record_for, seen_json
+from agent.decide.recognise import why_not
+from agent.paths import Paths
+from agent.reconcile import Seen, look
+from agent.world import world
+
+CHANGES = 2
+
+
+def arguments(_parser: argparse.ArgumentParser) -> None:
+    """None of its own."""
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    policy = loaded(args, paths, refuses_unsafe=False).policy
+    seen = asyncio.run(look(policy, world(paths, policy, record_for("plan", paths, policy, args.verbose))))
+    if args.json:
+        print_json(seen_json(seen))
+    else:
+        print(*seen_lines(seen), sep="\n")
+        if args.verbose and not seen.is_offline:
+            reasons = (why_not(network, seen.snapshot) for network in policy.networks)
+            print(*(f"  not here     {reason}" for reason in reasons if reason), sep="\n")
+        if seen.plan is not None:
+            print(*plan_lines(seen.plan), sep="\n")
+    return CHANGES if _changes(seen) else 0
+
+
+def _changes(seen: Seen) -> bool:
+    return seen.plan is not None and seen.plan.changes

@@ -1,0 +1,38 @@
+"""Something that a person should know, and what to do about it."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class Code(enum.Enum):
+    """What a script can tell conditions apart by."""
+
+    NO_POLICY = "no-policy"
+    POLICY_ERROR = "policy-error"
+    PORTAL = "portal"
+    UNREACHABLE = "unreachable"
+    BLOCKED = "blocked"
+    ENGINE_ABSENT = "engine-absent"
+    ENGINE_STOPPED = "engine-stopped"
+    ENGINE_SILENT = "engine-silent"
+    ENGINE_SLOW = "engine-slow"
+    UNSUPPORTED = "unsupported"
+    FOREIGN_CONFIG_BROKEN = "foreign-config-broken"
+    NOT_EFFECTIVE = "not-effective"
+    AUDIT_UNWRITABLE = "audit-unwritable"
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """One of them. `target` is the place it is about, '' for the whole."""
+
+    code: Code
+    text: str
+    remedy: str = ""
+    target: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.target}: " if self.target else ""
+        return f"{where}{self.text}" + (f". {self.remedy}" if self.remedy else "")

@@ -1,0 +1,51 @@
+"""What dockerd is running with now, and what it would run with if it were started now.
+
+Pure. /info says what is in force and hides user and password (FACTS 2); where they came from says the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from agent.dockerd import Reality
+from agent.settings import Masked, Proxy, ProxyUrl, Settings, Texts, proxy
+from agent.targets import daemon_json
+
+
+def prospective(reality: Reality) -> Settings:
+    """Flags, then the file, then the unit's environment (FACTS 3). TextRefused if the file cannot be read."""
+    return reality.flags.proxies.over(daemon_json.texts(reality.daemon_json)).over(reality.environment).meaning()
+
+
+def effective(reality: Reality) -> Settings | None:
+    """What dockerd reports, with the credentials that it was started with where they are known; None: unknown."""
+    if reality.engine is None:
+        return None
+    reported = reality.engine.proxies.meaning()
+    known = [reality.flags.proxies]
+    if isinstance(reality.started_with, Texts):
+        known.append(reality.started_with)
+    if reality.running_environment is not None:
+        known.append(reality.running_environment)
+    if_unknown = Masked.OTHER if reality.started_with is Masked.OTHER else Masked.MASKED
+    return msgspec.structs.replace(
+        reported,
+        http=_unmasked(reported.http, [texts.http for texts in known], if_unknown),
+        https=_unmasked(reported.https, [texts.https for texts in known], if_unknown),
+    )
+
+
+def _unmasked(reported: Proxy | None, known: Sequence[str], if_unknown: Masked) -> Proxy | None:
+    if not isinstance(reported, ProxyUrl) or not isinstance(reported.credentials, Masked):
+        return reported
+    for text in known:
+        candidate = proxy(text)
+        if (
+            isinstance(candidate, ProxyUrl)
+            and candidate.credentials is not None
+            and candidate.without_credentials() == reported.without_credentials()
+        ):
+            return candidate
+    return msgspec.structs.replace(reported, credentials=if_unknown)

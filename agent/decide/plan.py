@@ -1,0 +1,219 @@
+"""What must change so that dockerd runs with the desired settings, and why.
+
+Pure: desired settings and what is real go in, a `Plan` comes out: edits of files, whether systemd must read them,
+whether Docker must be restarted, or the condition that stands in the way.
+
+    write iff prospective ≠ desired; restart iff dockerd runs and effective ≠ desired
+
+Not known here: how a file is replaced and Docker restarted (`apply.py`), and how a choice came about.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from agent.condition import Code, Condition
+from agent.decide.effective import effective, prospective
+from agent.decide.restart import Restarting, When, restarting
+from agent.dockerd import Phase, Reality
+from agent.policy import Docker, Method
+from agent.settings import Settings, Texts, agrees
+from agent.targets import daemon_json, drop_in
+from agent.targets.refused import CannotExpress, TextRefused
+
+SECRET_MODE: Final = 0o600
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """One file's text before and after; None: no file. The texts may hold passwords, so they never show."""
+
+    path: str
+    before: str | None
+    after: str | None
+    mode: int | None  # None: the one that it has, or the usual one
+
+    def __repr__(self) -> str:
+        return f"Edit({self.path})"
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a pass does for the daemon. Nothing in it: everything is as desired."""
+
+    desired: Settings
+    method: Method | None = None  # None: nothing is written for the daemon
+    prospective: Settings | None = None
+    effective: Settings | None = None  # None: unknown, or dockerd does not run
+    edits: tuple[Edit, ...] = ()
+    needs_daemon_reload: bool = False
+    restart: Restarting | None = None  # None: no restart is due
+    condition: Condition | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do or to wait for."""
+        return self.acts or self.restart is not None
+
+    @property
+    def acts(self) -> bool:
+        """Whether carrying it out would change something; a restart that only waits does not."""
+        is_restarting = self.restart is not None and self.restart.when is When.NOW
+        return bool(self.edits) or self.needs_daemon_reload or is_restarting
+
+
+class Owned(msgspec.Struct, frozen=True):
+    """What is known of daemon.json from before the agent first wrote there."""
+
+    is_ours: bool = False  # whether it ever did
+    original: str | None = None  # the text that it then had; None: there was no file
+
+    def __repr__(self) -> str:
+        return f"Owned(is_ours={self.is_ours})"
+
+
+def plan(desired: Settings, reality: Reality, policy: Docker, owned: Owned, is_asked_now: bool) -> Plan:
+    """Desired against real."""
+    if (condition := _in_the_way(reality)) is not None:
+        return Plan(desired, condition=condition)
+    try:
+        now = prospective(reality)
+        method = method_for(policy, reality, owned)
+        edits = () if now == desired else _edits(method, desired, reality, owned)
+    except TextRefused as error:
+        return Plan(desired, condition=_broken(error, reality))
+    except Inexpressible as error:
+        return Plan(desired, condition=error.condition)
+    running = effective(reality)
+    restart = None
+    if reality.engine is not None and running is not None and not agrees(running, desired):
+        restart = restarting(policy.restart, reality.engine.containers_running, is_asked_now, reality.can_restart)
+    return Plan(
+        desired,
+        method,
+        now,
+        running,
+        edits,
+        _needs_daemon_reload(method, now, desired, edits, reality),
+        restart,
+        _to_be_said(reality),
+    )
+
+
+def method_for(policy: Docker, reality: Reality, owned: Owned) -> Method:
+    """Where the settings go: what the policy says; else the drop-in, unless somebody else's `proxies` beat it."""
+    wanted = policy.method
+    if wanted is Method.AUTO:
+        wanted = (
+            Method.DROP_IN if reality.is_systemd and not _has_foreign_proxies(reality, owned) else Method.DAEMON_JSON
+        )
+    if wanted is Method.DROP_IN and not reality.is_systemd:
+        raise Inexpressible(Code.UNSUPPORTED, "systemd does not run this Docker", 'Set docker.method = "daemon-json"')
+    if wanted is Method.DAEMON_JSON and reality.takes_proxies is False:
+        version = f" ({reality.engine.version})" if reality.engine else ""
+        raise Inexpressible(
+            Code.UNSUPPORTED,
+            f"this Docker{version} knows no proxies in daemon.json; Docker 23 does",
+            'Set docker.method = "systemd-drop-in"',
+        )
+    if wanted is Method.DAEMON_JSON and reality.takes_proxies is None:
+        # With the key in its file, an older dockerd would not start at all (FACTS 1).
+        raise Inexpressible(Code.ENGINE_STOPPED, "whether this Docker knows proxies in daemon.json is not known yet")
+    return wanted
+
+
+def _has_foreign_proxies(reality: Reality, owned: Owned) -> bool:
+    foreign = owned.original if owned.is_ours else reality.daemon_json
+    return daemon_json.texts(foreign) != Texts()
+
+
+def _broken(error: TextRefused, reality: Reality) -> Condition:
+    failed = error.failed(reality.daemon_json_path)
+    return Condition(Code.FOREIGN_CONFIG_BROKEN, failed.what, failed.remedy, failed.where)
+
+
+class Inexpressible(Exception):
+    """What is desired cannot be had by the method that is asked for."""
+
+    def __init__(self, code: Code, text: str, remedy: str = "", target: str = "") -> None:
+        super().__init__(text)
+        self.condition = Condition(code, text, remedy, target)
+
+
+def _in_the_way(reality: Reality) -> Condition | None:
+    """What forbids writing anything for the daemon."""
+    phase = reality.unit.phase
+    if phase in (Phase.ABSENT, Phase.MASKED):
+        return Condition(Code.ENGINE_ABSENT, f"Docker's unit is {phase.value}: nothing is written for the daemon")
+    if reality.engine is not None and reality.engine.is_podman:
+        return Condition(Code.UNSUPPORTED, "podman answers on Docker's socket: nothing is written for the daemon")
+    if reality.flags.names:
+        return Condition(
+            Code.BLOCKED,
+            f"dockerd is started with {', '.join(reality.flags.names)}, which beats every file: nothing is written",
+            "Take the flag out of the unit or out of DOCKER_OPTS",
+        )
+    return None
+
+
+def _to_be_said(reality: Reality) -> Condition | None:
+    if reality.unit.is_running and reality.engine is None:
+        return Condition(
+            Code.ENGINE_SILENT, reality.silence or "dockerd did not answer", "See: systemctl status docker"
+        )
+    if not reality.unit.is_running:
+        return Condition(Code.ENGINE_STOPPED, f"Docker is {reality.unit.phase.value}: it is not started by the agent")
+    return None
+
+
+def _edits(method: Method, desired: Settings, reality: Reality, owned: Owned) -> tuple[Edit, ...]:
+    """The new place is written, then our half of the old one is taken out."""
+    if method is Method.DROP_IN:
+        places = _into_drop_in(desired, reality, owned)
+        file, environment = places[-1].after, drop_in.read(places[0].after or "")
+    else:
+        places = _into_daemon_json(desired, reality)
+        file, environment = places[0].after, reality.foreign_environment
+    if daemon_json.texts(file).over(environment).meaning() != desired:
+        raise Inexpressible(
+            Code.NOT_EFFECTIVE,
+            "proxies that stand there beat the unit's environment",
+            'Set docker.method = "auto", or take them out',
+            reality.daemon_json_path,
+        )
+    return tuple(edit for edit in places if edit.before != edit.after)
+
+
+def _into_drop_in(desired: Settings, reality: Reality, owned: Owned) -> tuple[Edit, Edit, Edit]:
+    file = reality.daemon_json
+    if owned.is_ours and file is not None:
+        file = daemon_json.put_back(file, daemon_json.originals(owned.original)) or owned.original
+    return (
+        Edit(reality.environment_file_path, reality.environment_file, drop_in.edit(desired), SECRET_MODE),
+        Edit(reality.drop_in_path, reality.drop_in, drop_in.DROP_IN, None),
+        Edit(reality.daemon_json_path, reality.daemon_json, file, None),
+    )
+
+
+def _into_daemon_json(desired: Settings, reality: Reality) -> tuple[Edit, Edit, Edit]:
+    try:
+        after = daemon_json.edit(reality.daemon_json, desired, reality.foreign_environment)
+    except CannotExpress as error:
+        raise Inexpressible(
+            Code.NOT_EFFECTIVE, str(error), 'Set docker.method = "systemd-drop-in"', reality.daemon_json_path
+        ) from error
+    mode = SECRET_MODE if daemon_json.holds_secret(after) else None
+    return (
+        Edit(reality.daemon_json_path, reality.daemon_json, after, mode),
+        Edit(reality.drop_in_path, reality.drop_in, None, None),
+        Edit(reality.environment_file_path, reality.environment_file, None, None),
+    )
+
+
+def _needs_daemon_reload(
+    method: Method, now: Settings, desired: Settings, edits: tuple[Edit, ...], reality: Reality
+) -> bool:
+    """systemd reads values at each start, the drop-in itself only when told (FACTS 11)."""
+    if any(edit.path == reality.drop_in_path for edit in edits):
+        return True
+    return method is Method.DROP_IN and now != desired and not reality.is_drop_in_loaded

@@ -1,0 +1,85 @@
+"""Docker under another supervisor than systemd: one command restarts it, its socket shows whether it runs.
+
+For `docker.restart_command` and for `--root`, where systemctl is never called. There are no flags and no
+environment to look at here, so the settings are daemon.json's alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+from agent.dockerd import Phase, Start, UnitState
+from agent.errors import EngineSilent, RestartFailed
+from agent.secret import escaped
+
+_UP_WITHIN_S: Final = 60.0
+_LOOK_AGAIN_S: Final = 0.05
+
+
+class Peer(Protocol):
+    """Who listens on Docker's socket."""
+
+    def peer(self) -> str:
+        """Another value for another start; EngineSilent if nobody listens."""
+        ...
+
+
+class CommandUnit:
+    """What `Unit` is under systemd. An empty command: nothing here can restart Docker."""
+
+    def __init__(self, argv: Sequence[str], engine: Peer) -> None:
+        self.name = argv[0] if argv else "docker"
+        self._argv = tuple(argv)
+        self._engine = engine
+
+    async def state(self) -> UnitState:
+        try:
+            return UnitState(Phase.RUNNING, invocation=self._engine.peer())
+        except EngineSilent:
+            return UnitState(Phase.STOPPED)
+
+    async def start_values(self, ours: Path) -> Start:  # noqa: ARG002 - as `Unit`
+        return Start((), {}, {})
+
+    async def daemon_reload(self) -> None:
+        """Nothing keeps a copy of a unit's files here."""
+
+    async def restart(self, before: UnitState) -> UnitState:
+        """Run the command, then wait until another dockerd listens."""
+        await self._run()
+        deadline = time.monotonic() + _UP_WITHIN_S
+        while time.monotonic() < deadline:
+            state = await self.state()
+            if state.is_running and state.invocation != before.invocation:
+                return state
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        raise RestartFailed(self.name, f"no other dockerd listens {_UP_WITHIN_S:.0f} s after the command")
+
+    async def stop(self) -> None:
+        """The command stops and starts in one."""
+
+    async def start(self) -> UnitState:
+        return await self.restart(await self.state())
+
+    async def _run(self) -> None:
+        try:
+            running = await asyncio.create_subprocess_exec(
+                *self._argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+        except OSError as error:
+            raise RestartFailed("docker.restart_command", escaped(str(error))) from error
+        try:
+            async with asyncio.timeout(_UP_WITHIN_S):
+                _, err = await running.communicate()
+        except TimeoutError as error:
+            running.kill()
+            await running.wait()
+            raise RestartFailed("docker.restart_command", f"did not end within {_UP_WITHIN_S:.0f} s") from error
+        if running.returncode != 0:
+            what = escaped(err.decode(errors="replace").strip())
+            raise RestartFailed("docker.restart_command", f"ended with {running.returncode}: {what}")

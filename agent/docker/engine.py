@@ -1,0 +1,122 @@
+"""dockerd's API over its socket: what it reports about itself.
+
+Opening the socket of a stopped Docker starts it (FACTS 16): the caller asks only when systemd says that it runs.
+Not known here: what the values mean for a pass, and how Docker is restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import struct
+from pathlib import Path
+from typing import Any, Final
+
+import h11
+import msgspec
+
+from agent.dockerd import Engine
+from agent.errors import EngineSilent
+from agent.secret import escaped
+from agent.settings import Texts
+
+TIMEOUT_S: Final = 10.0  # a loaded dockerd takes seconds for /info, a dead one for ever
+_LARGEST_ANSWER: Final = 4 * 1024 * 1024
+
+
+class EngineSocket:
+    """dockerd behind a Unix socket."""
+
+    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
+        self.path = path
+        self._timeout_s = timeout_s
+
+    async def report(self) -> Engine:
+        """What dockerd says of itself; EngineSilent if it does not, or not in time."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                version = await self._get("/version")
+                info = await self._get("/info")
+        except TimeoutError as error:
+            raise self._silent(f"no answer within {self._timeout_s:.0f} s") from error
+        except (OSError, h11.ProtocolError, msgspec.DecodeError) as error:
+            raise self._silent(escaped(str(error))) from error
+        return _engine(version, info)
+
+    def peer(self) -> str:
+        """What tells one start of dockerd from another where no systemd does: pid and start time of who listens."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(self._timeout_s)
+            try:
+                client.connect(str(self.path))
+            except OSError as error:
+                raise self._silent(escaped(str(error))) from error
+            pid, _, _ = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
+            return str(pid)
+        return f"{pid}-{stat.rpartition(')')[2].split()[19]}"  # starttime: proc(5), field 22
+
+    def _silent(self, what: str) -> EngineSilent:
+        return EngineSilent(str(self.path), f"dockerd did not answer: {what}", "See: systemctl status docker")
+
+    async def _get(self, target: str) -> dict[str, Any]:
+        reader, writer = await asyncio.open_unix_connection(str(self.path))
+        try:
+            http = h11.Connection(h11.CLIENT)
+            request = h11.Request(method="GET", target=target, headers=[("Host", "docker"), ("Connection", "close")])
+            writer.write((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
+            status, body = await _answer(http, reader)
+        finally:
+            writer.close()
+        if status != 200:
+            raise h11.RemoteProtocolError(f"{target} answered {status}")
+        document = msgspec.json.decode(body)
+        if not isinstance(document, dict):
+            raise h11.RemoteProtocolError(f"{target} did not answer with an object")
+        return document
+
+
+async def _answer(http: h11.Connection, reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    status, body = 0, bytearray()
+    while True:
+        event = http.next_event()
+        if event is h11.NEED_DATA:
+            http.receive_data(await reader.read(65536))
+        elif isinstance(event, h11.Response):
+            status = event.status_code
+        elif isinstance(event, h11.Data):
+            body += event.data
+            if len(body) > _LARGEST_ANSWER:
+                raise h11.RemoteProtocolError("the answer does not end")
+        elif isinstance(event, h11.EndOfMessage):
+            return status, bytes(body)
+        elif isinstance(event, h11.ConnectionClosed):
+            raise h11.RemoteProtocolError("the connection broke off")
+
+
+def _engine(version: dict[str, Any], info: dict[str, Any]) -> Engine:
+    components = version.get("Components") or []
+    swarm = info.get("Swarm") or {}
+    mirrors = (info.get("RegistryConfig") or {}).get("Mirrors") or []
+    return Engine(
+        version=escaped(str(version.get("Version", "?")), 40),
+        api=_api(str(version.get("ApiVersion", ""))),
+        is_podman=any("podman" in str(component.get("Name", "")).lower() for component in components),
+        proxies=Texts(
+            http=str(info.get("HttpProxy") or ""),
+            https=str(info.get("HttpsProxy") or ""),
+            no_proxy=str(info.get("NoProxy") or ""),
+        ),
+        live_restore=bool(info.get("LiveRestoreEnabled")),
+        is_swarm=swarm.get("LocalNodeState", "inactive") not in ("inactive", ""),
+        containers_running=int(info.get("ContainersRunning") or 0),
+        registry_mirrors=tuple(str(mirror) for mirror in mirrors),
+    )
+
+
+def _api(text: str) -> tuple[int, int]:
+    parts = re.fullmatch(r"(\d+)\.(\d+)", text)
+    return (int(parts[1]), int(parts[2])) if parts else (0, 0)

@@ -1,0 +1,134 @@
+"""One look at dockerd: its unit, its process, its socket and its files become a `Reality`.
+
+The socket is opened only while the unit is running: a connection would start a stopped Docker (FACTS 16).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from pathlib import Path
+from typing import Final, Protocol
+
+from agent.docker import process
+from agent.dockerd import Engine, Flags, Phase, Reality, Start, UnitState
+from agent.errors import EngineSilent
+from agent.marks import Marks
+from agent.paths import Paths
+from agent.settings import Masked, Settings, Texts
+from agent.targets import daemon_json, environment
+from agent.targets.refused import TextRefused
+from agent.text_files import read_text
+
+_STARTING_S: Final = 10.0  # how long a look waits for a dockerd that is just starting or stopping
+_LOOK_AGAIN_S: Final = 0.1
+_FIRST_WITH_PROXIES: Final = 23
+
+
+class Supervisor(Protocol):
+    """What a look asks of who runs Docker."""
+
+    async def state(self) -> UnitState: ...
+    async def start_values(self, ours: Path) -> Start: ...
+
+
+class Socket(Protocol):
+    """What a look asks of dockerd. EngineSilent if it does not answer."""
+
+    async def report(self) -> Engine: ...
+
+
+class Looking:
+    """Looks at one Docker."""
+
+    def __init__(self, paths: Paths, service: str, supervisor: Supervisor, socket: Socket, can_restart: bool) -> None:
+        self._paths = paths
+        self._service = service
+        self._supervisor = supervisor
+        self._socket = socket
+        self._can_restart = can_restart
+        self._marks = Marks(paths.state)
+
+    async def reality(self, desired: Settings) -> Reality:
+        """What is real now. `desired`: whether dockerd was started with its credentials is looked up."""
+        unit = await self._settled()
+        if unit.phase in (Phase.ABSENT, Phase.MASKED):
+            return Reality(unit)
+        start = await self._supervisor.start_values(self._paths.environment_file)
+        engine, silence = await self._engine(unit)
+        flags, running = await asyncio.to_thread(_process, unit, start)
+        file_path = self._paths.below(flags.config_file) if flags.config_file else self._paths.daemon_json
+        file = await asyncio.to_thread(read_text, file_path)
+        drop_in_path = self._paths.drop_in(self._service)
+        return Reality(
+            unit=unit,
+            engine=engine,
+            silence=silence,
+            takes_proxies=engine.takes_proxies if engine else await _binary_takes_proxies(start),
+            binary=start.argv[0] if start.argv else "",
+            is_systemd=self._paths.is_system and bool(start.argv),
+            can_restart=self._can_restart,
+            flags=flags,
+            environment=environment.texts(start.environment),
+            foreign_environment=environment.texts(start.foreign_environment),
+            running_environment=running,
+            started_with=self._started_with(unit, file, desired) if engine else None,
+            daemon_json_path=str(file_path),
+            daemon_json=file,
+            environment_file_path=str(self._paths.environment_file),
+            environment_file=await asyncio.to_thread(read_text, self._paths.environment_file),
+            drop_in_path=str(drop_in_path),
+            drop_in=await asyncio.to_thread(read_text, drop_in_path),
+            is_drop_in_loaded=str(drop_in_path) in unit.drop_ins,
+        )
+
+    async def _settled(self) -> UnitState:
+        """The unit's state, after a start or stop that is under way has had some time to end."""
+        deadline = time.monotonic() + _STARTING_S
+        while True:
+            state = await self._supervisor.state()
+            if state.phase not in (Phase.STARTING, Phase.STOPPING) or time.monotonic() > deadline:
+                return state
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _engine(self, unit: UnitState) -> tuple[Engine | None, str]:
+        if not unit.is_running:
+            return None, ""
+        try:
+            return await self._socket.report(), ""
+        except EngineSilent as error:  # unknown is not different: the plan says so and restarts nothing
+            return None, str(error)
+
+    def _started_with(self, unit: UnitState, file: str | None, desired: Settings) -> Texts | Masked | None:
+        """daemon.json's values at this dockerd's start: by its mark; without one, the file still says them."""
+        try:
+            in_file = daemon_json.texts(file)
+        except TextRefused:  # the plan leaves such a file alone and says why
+            return None
+        wanted = daemon_json.texts(daemon_json.edit(None, desired, Texts()))
+        known = self._marks.started_with(unit.invocation, (wanted, in_file))
+        return in_file if known is None else known
+
+
+def _process(unit: UnitState, start: Start) -> tuple[Flags, Texts | None]:
+    """What the running dockerd was started with; the flags of the next start where none runs."""
+    argv = process.command_line(unit.pid) if unit.pid else None
+    running = process.environment(unit.pid) if unit.pid else None
+    return process.flags(argv or start.argv), None if running is None else environment.texts(running)
+
+
+async def _binary_takes_proxies(start: Start) -> bool | None:
+    """Whether the dockerd that would be started knows `proxies`: asked of the daemon's binary, never of the CLI."""
+    if not start.argv:
+        return None
+    try:
+        running = await asyncio.create_subprocess_exec(
+            start.argv[0], "--version", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        out, _ = await running.communicate()
+    except OSError:
+        return None
+    version = re.search(rb"version (\d+)\.", out)
+    return int(version[1]) >= _FIRST_WITH_PROXIES if version else None

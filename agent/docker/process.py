@@ -1,0 +1,68 @@
+"""dockerd's command line and environment: what its flags say, and what it was started with.
+
+The pure half reads argument lists; the other half reads /proc. `systemctl show -p ExecStart` does not expand
+`$DOCKER_OPTS`, the process does (FACTS 4).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from agent.dockerd import Flags
+from agent.settings import Texts
+
+_TAKES_VALUE: Final = ("http-proxy", "https-proxy", "no-proxy", "config-file")
+
+
+def flags(argv: Sequence[str]) -> Flags:
+    """What the arguments of a dockerd say; both `--flag value` and `--flag=value` count, the last one wins."""
+    found: dict[str, str] = {}
+    words = iter(argv[1:])
+    for word in words:
+        name, has_value, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--"):
+            continue
+        if name in _TAKES_VALUE:
+            found[name] = value if has_value else next(words, "")
+        elif name == "live-restore":
+            found[name] = value if has_value else "true"
+    return Flags(
+        proxies=Texts(found.get("http-proxy", ""), found.get("https-proxy", ""), found.get("no-proxy", "")),
+        names=tuple(f"--{name}" for name in _TAKES_VALUE[:3] if name in found),
+        config_file=found.get("config-file", ""),
+        live_restore=found.get("live-restore", "false").lower() in ("true", "1", "t"),
+    )
+
+
+def expanded(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """ExecStart's words as systemd fills them in: `$NAME` alone becomes words, `${NAME}` a part of one."""
+    words: list[str] = []
+    for word in argv:
+        alone = re.fullmatch(r"\$([A-Za-z_][A-Za-z0-9_]*)", word)
+        if alone:
+            words += environment.get(alone[1], "").split()
+        else:
+            words.append(re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", lambda m: environment.get(m[1], ""), word))
+    return tuple(words)
+
+
+def command_line(pid: int) -> tuple[str, ...] | None:
+    """The arguments of a process; None if it is gone."""
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return None
+    return tuple(word.decode(errors="surrogateescape") for word in raw.split(b"\0")[:-1]) or None
+
+
+def environment(pid: int) -> dict[str, str] | None:
+    """What a process was started with; None if it is gone, or may not be read (CAP_SYS_PTRACE, FACTS 12)."""
+    try:
+        raw = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return None
+    pairs = (entry.decode(errors="surrogateescape").partition("=") for entry in raw.split(b"\0") if entry)
+    return {name: value for name, _, value in pairs}

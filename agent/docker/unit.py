@@ -1,0 +1,211 @@
+"""Docker's unit in systemd: its state, what it would be started with, and how it is restarted.
+
+Everything goes through `systemctl` and `busctl --json`. Calls that start or restart something do not block (a
+blocking one in a unit that is `Before=docker.service` dead-locks, FACTS 16): the unit is watched instead.
+Not known here: why Docker is restarted, and whether it then runs with what it should.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import json
+import os
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from agent.docker import process
+from agent.dockerd import Phase, Start, UnitState
+from agent.errors import RestartFailed, UnitFailed
+from agent.secret import escaped
+from agent.targets import environment
+
+SLOW_S: Final = 300.0  # still starting, without a crash: dockerd with many layers needs minutes after a power cut
+_LOOK_AGAIN_S: Final = 0.05
+_CALL_S: Final = 30.0  # systemctl itself hangs only where systemd does
+
+
+_PROPERTIES: Final = (
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "MainPID",
+    "InvocationID",
+    "NRestarts",
+    "DropInPaths",
+    "NeedDaemonReload",
+)
+
+
+class Unit:
+    """A service of systemd, with its socket unit if it has one."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._socket_unit = name.removesuffix(".service") + ".socket"
+
+    async def state(self) -> UnitState:
+        shown = await _systemctl("show", "--property", ",".join(_PROPERTIES), "--", self.name)
+        return unit_state(shown)
+
+    async def start_values(self, ours: Path) -> Start:
+        """What systemd would start the service with now, as it has loaded the unit; `ours` is the agent's own file."""
+        service, manager = await asyncio.gather(
+            _bus(_bus_path(self.name), "Service", "ExecStart", "Environment", "EnvironmentFiles", "UnsetEnvironment"),
+            _bus("/org/freedesktop/systemd1", "Manager", "Environment"),
+        )
+        commands, assigned, files, unset = service
+        found = _pairs(manager[0]) | _pairs(assigned)
+        foreign = dict(found)
+        for path, _may_be_missing in files:
+            for name in sorted(glob.glob(path)) or [path]:  # noqa: PTH207 - systemd's pattern is an absolute path
+                values = await asyncio.to_thread(_environment_file, Path(name))
+                found |= values
+                foreign |= {} if Path(name) == ours else values
+        for assigned_there in (found, foreign):
+            _unset(assigned_there, unset)
+        argv = tuple(commands[-1][1]) if commands else ()
+        return Start(process.expanded(argv, found), found, foreign)
+
+    async def daemon_reload(self) -> None:
+        await _systemctl("daemon-reload")
+
+    async def restart(self, before: UnitState) -> UnitState:
+        """Restart it if it runs, and watch it until it is up; RestartFailed if it breaks on the way."""
+        await self._clear_start_limit()
+        await _systemctl("try-restart", "--no-block", "--", self.name)
+        return await self._watched(before)
+
+    async def stop(self) -> None:
+        await _systemctl("stop", "--no-block", "--", self.name)
+        deadline = time.monotonic() + SLOW_S
+        while (state := await self.state()).phase in (Phase.STOPPING, Phase.STARTING, Phase.RUNNING):
+            if time.monotonic() > deadline:
+                raise UnitFailed(self.name, f"is {state.phase.value} {SLOW_S:.0f} s after it was told to stop")
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def start(self) -> UnitState:
+        """Start it and its socket, whatever the start limit says, and watch it until it is up."""
+        before = await self.state()
+        await self._clear_start_limit()
+        await _systemctl("start", "--no-block", "--", *await self._units())
+        return await self._watched(msgspec.structs.replace(before, invocation=""))
+
+    async def _units(self) -> tuple[str, ...]:
+        shown = unit_state(await _systemctl("show", "--property", ",".join(_PROPERTIES), "--", self._socket_unit))
+        has_socket = shown.phase not in (Phase.ABSENT, Phase.MASKED)
+        return (self._socket_unit, self.name) if has_socket else (self.name,)
+
+    async def _clear_start_limit(self) -> None:
+        # The fourth start within a minute fails and takes the socket down, too; this resets the count (FACTS 13).
+        await _systemctl("reset-failed", "--", *await self._units())
+
+    async def _watched(self, before: UnitState) -> UnitState:
+        deadline = time.monotonic() + SLOW_S
+        while True:
+            state = await self.state()
+            if state.is_running and state.invocation != before.invocation:
+                return state
+            if state.phase is Phase.BROKEN or state.restarts > before.restarts:
+                raise RestartFailed(self.name, "did not come up", f"See: journalctl -u {self.name} -n 50")
+            if state.phase in (Phase.ABSENT, Phase.MASKED):
+                raise RestartFailed(self.name, f"is {state.phase.value} now")
+            if time.monotonic() > deadline:
+                raise RestartFailed(self.name, f"is {state.phase.value} after {SLOW_S:.0f} s")
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+def unit_state(shown: str) -> UnitState:
+    """What `systemctl show` printed, understood. Pure."""
+    values = dict(line.partition("=")[::2] for line in shown.splitlines())
+    return UnitState(
+        phase=_phase(values.get("LoadState", ""), values.get("ActiveState", ""), values.get("SubState", "")),
+        pid=int(values.get("MainPID") or 0),
+        invocation=values.get("InvocationID", ""),
+        restarts=int(values.get("NRestarts") or 0),
+        drop_ins=tuple(values.get("DropInPaths", "").split()),
+        needs_reload=values.get("NeedDaemonReload") == "yes",
+    )
+
+
+def _phase(load: str, active: str, sub: str) -> Phase:
+    if load == "masked":
+        return Phase.MASKED
+    if load not in ("loaded", ""):
+        return Phase.ABSENT
+    if active == "failed" or sub == "auto-restart":
+        return Phase.BROKEN
+    by_state = {
+        "active": Phase.RUNNING,
+        "reloading": Phase.RUNNING,
+        "activating": Phase.STARTING,
+        "deactivating": Phase.STOPPING,
+    }
+    return by_state.get(active, Phase.STOPPED)
+
+
+def _pairs(assignments: Sequence[str]) -> dict[str, str]:
+    return {name: value for name, _, value in (entry.partition("=") for entry in assignments)}
+
+
+def _unset(values: dict[str, str], names: Sequence[str]) -> None:
+    """UnsetEnvironment= has the last word: a name alone always, an assignment where it is exactly that."""
+    for entry in names:
+        name, has_value, value = entry.partition("=")
+        if not has_value or values.get(name) == value:
+            values.pop(name, None)
+
+
+def _environment_file(path: Path) -> dict[str, str]:
+    try:
+        return environment.parse(path.read_text(errors="surrogateescape"))
+    except OSError:  # as systemd does with the `-` in front; without it, the unit itself would not start
+        return {}
+
+
+def _bus_path(unit: str) -> str:
+    """systemd's object path of a unit: every byte that is no letter or digit as _xx (sd_bus_path_encode)."""
+    name = re.sub(r"[^A-Za-z0-9]", lambda match: f"_{ord(match[0]):02x}", unit)
+    return f"/org/freedesktop/systemd1/unit/{name}"
+
+
+async def _bus(path: str, interface: str, *properties: str) -> list[Any]:
+    printed = await _run(
+        "busctl", "--json=short", "get-property", "org.freedesktop.systemd1", path,
+        f"org.freedesktop.systemd1.{interface}", *properties,
+    )  # fmt: skip
+    return [json.loads(line)["data"] for line in printed.splitlines()]
+
+
+async def _systemctl(*arguments: str) -> str:
+    return await _run("systemctl", *arguments)
+
+
+async def _run(*argv: str) -> str:
+    """What a program of systemd printed; UnitFailed with its own words if it failed."""
+    name = " ".join(argv[:2])
+    try:
+        running = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""},
+        )
+    except OSError as error:
+        raise UnitFailed(name, escaped(str(error)), "Is this system run by systemd?") from error
+    try:
+        async with asyncio.timeout(_CALL_S):
+            out, err = await running.communicate()
+    except TimeoutError as error:
+        running.kill()
+        await running.wait()
+        raise UnitFailed(name, f"did not end within {_CALL_S:.0f} s") from error
+    if running.returncode != 0:
+        raise UnitFailed(name, escaped(err.decode(errors="replace").strip()))
+    return out.decode(errors="surrogateescape")

@@ -1,0 +1,40 @@
+"""Whether dockerd would take its configuration file, asked before Docker is stopped for a restart.
+
+`dockerd --validate` exists from Docker 23 (FACTS 5); an older one is asked nothing. It does not find everything:
+what it lets pass and dockerd refuses is found by the restart, and rolled back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from agent.condition import Code, Condition
+from agent.dockerd import Reality
+from agent.secret import escaped
+
+_WITHIN_S: Final = 20.0
+
+
+async def refused(reality: Reality) -> Condition | None:
+    """Why the file as it stands, without our change, would keep dockerd from starting; None if nothing does."""
+    if not reality.binary or reality.daemon_json is None or not reality.takes_proxies:
+        return None
+    try:
+        running = await asyncio.create_subprocess_exec(
+            reality.binary, "--validate", "--config-file", reality.daemon_json_path,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(_WITHIN_S):
+            _, err = await running.communicate()
+    except (OSError, TimeoutError):  # no answer is no refusal: the restart will tell, and be rolled back
+        return None
+    if running.returncode == 0:
+        return None
+    lines = err.decode(errors="replace").strip().splitlines() or ["no reason given"]
+    return Condition(
+        Code.FOREIGN_CONFIG_BROKEN,
+        f"dockerd would not start with it: {escaped(lines[-1])}; Docker is not restarted",
+        "Mend it, then: docker-proxy-agent apply",
+        reality.daemon_json_path,
+    )

@@ -1,0 +1,104 @@
+"""dockerd and its unit at one moment: what is real, as values.
+
+Values only: `docker/` looks at them, `decide/plan.py` compares them with what is desired.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+import msgspec
+
+from agent.settings import Masked, Texts
+
+PROXIES_IN_DAEMON_JSON: Final = (1, 42)  # the API of Docker 23.0 (FACTS 1)
+
+
+class Phase(enum.Enum):
+    """Where a unit is in its life, as far as a pass cares."""
+
+    ABSENT = "absent"
+    MASKED = "masked"
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    BROKEN = "broken"  # failed, or waiting for its next automatic restart
+
+
+class UnitState(msgspec.Struct, frozen=True):
+    """A unit in one moment."""
+
+    phase: Phase
+    pid: int = 0
+    invocation: str = ""  # another start, another value
+    restarts: int = 0  # automatic ones, since it was last started by hand
+    drop_ins: tuple[str, ...] = ()  # that systemd has loaded
+    needs_reload: bool = False  # files changed since systemd read them
+
+    @property
+    def is_running(self) -> bool:
+        return self.phase is Phase.RUNNING
+
+
+class Start(msgspec.Struct, frozen=True):
+    """What dockerd would be started with now. The environment may hold a password, so it never shows."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    foreign_environment: dict[str, str]  # the same without the agent's own file
+
+    def __repr__(self) -> str:
+        return f"Start(argv={len(self.argv)} words, environment={sorted(self.environment)})"
+
+
+class Engine(msgspec.Struct, frozen=True):
+    """What dockerd says of itself, in one moment."""
+
+    version: str
+    api: tuple[int, int]
+    is_podman: bool
+    proxies: Texts  # as /info shows them: user and password masked
+    live_restore: bool
+    is_swarm: bool
+    containers_running: int
+    registry_mirrors: tuple[str, ...] = ()
+
+    @property
+    def takes_proxies(self) -> bool:
+        """Whether `proxies` may stand in its daemon.json."""
+        return self.api >= PROXIES_IN_DAEMON_JSON
+
+
+class Flags(msgspec.Struct, frozen=True):
+    """The flags of dockerd that matter here."""
+
+    proxies: Texts = Texts()
+    names: tuple[str, ...] = ()  # of the proxy flags that stand there, even with an empty value
+    config_file: str = ""
+    live_restore: bool = False
+
+
+class Reality(msgspec.Struct, frozen=True):
+    """Everything that a plan for the daemon's settings compares with."""
+
+    unit: UnitState
+    engine: Engine | None = None  # None: it does not run, or did not answer
+    silence: str = ""  # why a running engine did not answer
+    takes_proxies: bool | None = None  # whether this dockerd knows `proxies` in daemon.json; None: unknown
+    binary: str = ""  # of the dockerd that would be started; '' where no systemd says
+    is_systemd: bool = True
+    can_restart: bool = True
+    flags: Flags = Flags()
+    environment: Texts = Texts()  # what it would be started with now
+    foreign_environment: Texts = Texts()  # the same without the agent's own file
+    running_environment: Texts | None = None  # what it was started with; None: may not be read
+    started_with: Texts | Masked | None = None  # daemon.json's half; OTHER: none that we know; None: nothing known
+    daemon_json_path: str = "/etc/docker/daemon.json"
+    daemon_json: str | None = None  # the file's text; None: there is none
+    environment_file_path: str = "/etc/docker-proxy-agent/dockerd.env"
+    environment_file: str | None = None
+    drop_in_path: str = "/etc/systemd/system/docker.service.d/zz-docker-proxy-agent.conf"
+    drop_in: str | None = None
+    is_drop_in_loaded: bool = False

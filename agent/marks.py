@@ -1,0 +1,62 @@
+"""With which credentials a dockerd was started, told by a mark that gives none of them away.
+
+daemon.json's values are not in the process's environment, and /info hides user and password (FACTS 2, 12). So a
+restart that was verified leaves an HMAC of what it was started with, named by that start's InvocationID.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.files import read_file, replace_file
+from agent.settings import Masked, Texts
+
+FORMAT: Final = 1
+
+
+class _Mark(msgspec.Struct):
+    invocation: str
+    mark: str
+    format: int = FORMAT
+
+
+class Marks:
+    """The mark of the last start that was verified, and the key that only root can read."""
+
+    def __init__(self, state: Path) -> None:
+        self._mark = state / "started-with.json"
+        self._key = state / "hmac.key"
+
+    def set(self, invocation: str, texts: Texts) -> None:
+        mark = _Mark(invocation, self._of(texts))
+        replace_file(self._mark, msgspec.json.encode(mark), expected=read_file(self._mark), parent_mode=0o700)
+
+    def started_with(self, invocation: str, candidates: tuple[Texts, ...]) -> Texts | Masked | None:
+        """The candidate that this start is known to have had; OTHER: none of them; None: nothing is known."""
+        try:
+            found = msgspec.json.decode(self._mark.read_bytes(), type=_Mark)
+        except (OSError, msgspec.DecodeError):  # no mark, or none that can be read: nothing is known
+            return None
+        if found.invocation != invocation or found.format != FORMAT:
+            return None
+        for texts in candidates:
+            if hmac.compare_digest(self._of(texts), found.mark):
+                return texts
+        return Masked.OTHER
+
+    def _of(self, texts: Texts) -> str:
+        return hmac.new(self._secret_key(), msgspec.json.encode(texts), hashlib.sha256).hexdigest()
+
+    def _secret_key(self) -> bytes:
+        try:
+            return self._key.read_bytes()
+        except FileNotFoundError:
+            key = secrets.token_bytes(32)
+            replace_file(self._key, key, expected=None, parent_mode=0o700)
+            return key

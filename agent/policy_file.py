@@ -1,0 +1,126 @@
+"""The policy's file and the files it names: who may have written them, and the passwords in them.
+
+Not known here: what the policy's text means (`policy_text.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from agent.errors import NoPolicy, PolicyRefused
+from agent.policy import Policy, Problems, Upstream
+from agent.policy_text import parse, warnings
+from agent.secret import Secret
+
+_LARGEST_PASSWORD = 4096
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A valid policy with its passwords, and what is unwise about it.
+
+    `unsafe` lists owners and modes that are not as they must be: `run` and `apply` refuse them, the commands that
+    change nothing only warn.
+    """
+
+    path: str
+    policy: Policy
+    warnings: tuple[str, ...] = ()
+    unsafe: tuple[str, ...] = ()
+
+
+def load(path: Path, owners: frozenset[int], environment: Mapping[str, str]) -> Loaded:
+    """The policy of a file; NoPolicy if there is none, PolicyRefused with every problem if it is wrong.
+
+    `owners`: the users whom the files may belong to. `environment`: where systemd says $CREDENTIALS_DIRECTORY.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise NoPolicy(
+            str(path), "there is no policy yet", "Write one; config.example.toml explains every line"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyRefused(str(path), (f"cannot be read: {_why(error)}",)) from error
+    policy = parse(text)
+    if isinstance(policy, Problems):
+        raise PolicyRefused(str(path), policy.lines)
+    reading = _Passwords(owners, environment)
+    upstreams = {name: reading.filled(upstream) for name, upstream in policy.upstreams.items()}
+    if reading.problems:
+        raise PolicyRefused(str(path), tuple(reading.problems))
+    unsafe = [line for place in (path, path.parent) for line in _unsafe(place, owners, may_be_read=True)]
+    unsafe += reading.unsafe
+    policy = msgspec.structs.replace(policy, upstreams=upstreams)
+    return Loaded(str(path), policy, (*warnings(policy), *reading.warnings), tuple(unsafe))
+
+
+class _Passwords:
+    def __init__(self, owners: frozenset[int], environment: Mapping[str, str]) -> None:
+        self._owners = owners
+        self._credentials = environment.get("CREDENTIALS_DIRECTORY", "")
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+        self.unsafe: list[str] = []
+
+    def filled(self, upstream: Upstream) -> Upstream:
+        if upstream.password_file:
+            label, path = f"upstream.{upstream.name}.password_file", Path(upstream.password_file)
+            self.unsafe += [f"{label}: {line}" for line in _unsafe(path, self._owners, may_be_read=False)]
+        elif upstream.password_credential:
+            label = f"upstream.{upstream.name}.password_credential"
+            if not self._credentials:
+                self.warnings.append(
+                    f'{label}: "{upstream.password_credential}" is not checked: only the service has it'
+                )
+                return upstream
+            path = Path(self._credentials) / upstream.password_credential
+        else:
+            return upstream
+        password = self._read(label, path)
+        return msgspec.structs.replace(upstream, password=password)
+
+    def _read(self, label: str, path: Path) -> Secret | None:
+        try:
+            with path.open("rb") as file:
+                text = file.read(_LARGEST_PASSWORD + 1).decode()
+        except PermissionError:
+            if os.geteuid() == 0:
+                self.problems.append(f'{label}: "{path}" may not be read')
+            else:
+                self.warnings.append(f'{label}: "{path}" is not checked: it may not be read by you')
+            return None
+        except UnicodeDecodeError:
+            self.problems.append(f'{label}: "{path}" is not UTF-8')
+            return None
+        except OSError as error:
+            self.problems.append(f'{label}: "{path}" cannot be read: {_why(error)}')
+            return None
+        if len(text) > _LARGEST_PASSWORD:
+            self.problems.append(f'{label}: "{path}" is larger than any password')
+        return Secret(text.removesuffix("\n"))
+
+
+def _unsafe(path: Path, owners: frozenset[int], *, may_be_read: bool) -> list[str]:
+    """What is wrong with the owner and the mode of a file or directory that the agent, as root, goes by."""
+    try:
+        found = path.stat()
+    except OSError:
+        return []  # that it cannot be read is said elsewhere
+    mode = stat.S_IMODE(found.st_mode)
+    lines = []
+    if found.st_uid not in owners:
+        lines.append(f'"{path}" belongs to user {found.st_uid}: sudo chown root "{path}"')
+    if mode & 0o022:
+        lines.append(f'"{path}" can be written by others (mode {mode:04o}): sudo chmod go-w "{path}"')
+    if not may_be_read and mode & 0o044:
+        lines.append(f'"{path}" can be read by others (mode {mode:04o}): sudo chmod 600 "{path}"')
+    return lines
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,166 @@
+"""One pass: see → recognise → probe → choose → plan → apply → record.
+
+`look` goes as far as the plan and changes nothing; `reconcile` carries it out. What is comes from reality every
+time, never from a memory of what was done last. Not known here: what woke the pass, and how it is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from agent.apply import Outcome
+from agent.condition import Code, Condition
+from agent.decide.choose import PATIENCE_S, SOFT_AGAIN_S, Choice, Ending, choose
+from agent.decide.desired import for_dockerd
+from agent.decide.plan import Owned, Plan, plan
+from agent.decide.recognise import Recognised, recognise
+from agent.dockerd import Reality
+from agent.events import Event
+from agent.files import Changed
+from agent.policy import Policy, Upstream
+from agent.record import Record
+from agent.settings import Settings
+from agent.snapshot import Snapshot
+from agent.verdict import Verdict
+
+_TRIES: Final = 3  # a file that somebody else writes at the very moment is read again
+
+Verdicts = Mapping[str, Verdict]
+
+
+class Host(Protocol):
+    """Looks at the host's network."""
+
+    async def see(self) -> Snapshot: ...
+
+
+class Prober(Protocol):
+    """Tests upstreams side by side, and stops as soon as what it knows is enough."""
+
+    async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts: ...
+
+
+class Daemon(Protocol):
+    """dockerd: looked at, and changed."""
+
+    async def reality(self, desired: Settings) -> Reality: ...
+    def owned(self, reality: Reality) -> Owned: ...
+    async def carry_out(self, plan: Plan, reality: Reality) -> Outcome: ...
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What a pass found out and would do. Without a choice the host is offline; without a plan nothing is chosen."""
+
+    snapshot: Snapshot
+    recognised: Recognised | None = None
+    verdicts: Verdicts = msgspec.field(default_factory=dict)
+    choice: Choice | None = None
+    reality: Reality | None = None
+    plan: Plan | None = None
+
+    @property
+    def is_offline(self) -> bool:
+        return self.recognised is None
+
+    @property
+    def condition(self) -> Condition | None:
+        """What a person should know of this pass before anything is carried out."""
+        if self.choice is not None and self.choice.ending is Ending.PORTAL:
+            return Condition(Code.PORTAL, self.choice.because)
+        if self.choice is not None and self.choice.ending is Ending.UNREACHABLE:
+            return Condition(Code.UNREACHABLE, self.choice.because, "See: docker-proxy-agent probe")
+        return self.plan.condition if self.plan is not None else None
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """A pass that was carried out."""
+
+    seen: Seen
+    outcome: Outcome | None = None  # None: nothing was to be done
+
+
+class World(Protocol):
+    """Everything outside of the decisions."""
+
+    @property
+    def host(self) -> Host: ...
+    @property
+    def prober(self) -> Prober: ...
+    @property
+    def daemon(self) -> Daemon: ...
+
+
+async def look(policy: Policy, world: World, is_asked_now: bool = False) -> Seen:
+    """See, probe, choose and plan; nothing is changed."""
+    snapshot = await world.host.see()
+    if snapshot.is_offline:
+        return Seen(snapshot)
+    recognised = recognise(policy.networks, snapshot)
+    verdicts, choice = await _chosen(policy, recognised, world.prober)
+    if choice.upstream is None:
+        return Seen(snapshot, recognised, verdicts, choice)
+    desired = for_dockerd(policy.upstreams[choice.upstream], policy.no_proxy)
+    reality = await world.daemon.reality(desired)
+    planned = plan(desired, reality, policy.docker, world.daemon.owned(reality), is_asked_now)
+    return Seen(snapshot, recognised, verdicts, choice, reality, planned)
+
+
+async def reconcile(policy: Policy, world: World, record: Record, is_asked_now: bool = False) -> Pass:
+    """One whole pass. A pass that finds nothing to do records nothing."""
+    for tries_left in reversed(range(_TRIES)):
+        seen = await look(policy, world, is_asked_now)
+        if seen.plan is None or seen.reality is None or not seen.plan.acts:
+            return Pass(seen)
+        _record_choice(seen, record)
+        try:
+            return Pass(seen, await world.daemon.carry_out(seen.plan, seen.reality))
+        except Changed:
+            if not tries_left:
+                raise
+    raise AssertionError("unreachable")
+
+
+async def _chosen(policy: Policy, recognised: Recognised, prober: Prober) -> tuple[Verdicts, Choice]:
+    """Probe until one can be chosen. Without a history it is as after a network change: soft verdicts get patience."""
+    network = recognised.network
+    until = time.monotonic() + PATIENCE_S
+    verdicts: dict[str, Verdict] = {}
+    for pause in (*SOFT_AGAIN_S, 0.0):
+        doubtful = [policy.upstreams[name] for name in network.use if name not in verdicts or verdicts[name].is_soft]
+        verdicts.update(
+            await prober.verdicts(doubtful, lambda new: _is_chosen(choose(network, {**verdicts, **new}, 0.0)))
+        )
+        patience_s = until - time.monotonic()
+        choice = choose(network, verdicts, patience_s)
+        if choice.ending is not Ending.WAITING:
+            break
+        await asyncio.sleep(min(pause, max(patience_s, 0.0)))
+    return verdicts, choose(network, verdicts, 0.0)
+
+
+def _is_chosen(choice: Choice) -> bool:
+    return choice.ending is Ending.CHOSEN
+
+
+def _record_choice(seen: Seen, record: Record) -> None:
+    assert seen.recognised is not None  # noqa: S101 - there is a plan
+    assert seen.choice is not None  # noqa: S101
+    network = seen.recognised.network.name
+    record(
+        Event.NETWORK_CHANGED,
+        network=network,
+        fingerprint=seen.snapshot.fingerprint(),
+        because=seen.recognised.because,
+    )
+    record(
+        Event.UPSTREAM_CHOSEN,
+        network=network,
+        upstream=seen.choice.upstream,
+        because=seen.choice.because,
+        verdicts=seen.verdicts,
+    )

@@ -1,0 +1,62 @@
+"""A target's file as text: read it, and carry out an edit of it.
+
+On top of `files.py`, which knows how a file is replaced; not known here: what stands in the text.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.errors import TargetFailed
+from agent.files import Changed, FileState, read_file, remove_file, replace_file
+
+NEW_FILE: Final = 0o644
+
+
+class Written(msgspec.Struct, frozen=True):
+    """One file before and after a write; None: there was, or is, no file."""
+
+    path: Path
+    before: FileState | None
+    after: FileState | None
+
+
+def read_text(path: Path) -> str | None:
+    """What stands in a file; None if there is none. TargetFailed if it cannot be read or is no UTF-8."""
+    return _text(path, read_file(path))
+
+
+def write_text(path: Path, before: str | None, after: str | None, mode: int | None) -> Written:
+    """Turn the text `before` into `after`. Changed if something else stands there by now.
+
+    `mode`: None keeps the mode that the file has.
+    """
+    found = read_file(path)
+    if _text(path, found) != before:
+        raise Changed(path)
+    if after is not None:
+        kept = mode if mode is not None or found is not None else NEW_FILE
+        return Written(path, found, replace_file(path, after.encode(), expected=found, mode=kept))
+    if found is not None:
+        remove_file(path, expected=found)
+    return Written(path, found, None)
+
+
+def put_back(written: Written) -> None:
+    """The file as it was before a write. Changed if somebody else wrote since: theirs stands."""
+    before, after = written.before, written.after
+    if before is not None:
+        replace_file(written.path, before.data, expected=after, mode=before.mode)
+    elif after is not None:
+        remove_file(written.path, expected=after)
+
+
+def _text(path: Path, state: FileState | None) -> str | None:
+    try:
+        return None if state is None else state.data.decode()
+    except UnicodeDecodeError as error:
+        remedy = "Mend it, then: docker-proxy-agent apply"
+        raise TargetFailed(str(path), f"byte {error.start} is no UTF-8; left as it is", remedy) from error

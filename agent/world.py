@@ -1,0 +1,115 @@
+"""The real world behind the Protocols of a pass: this host's network, its registries and its Docker.
+
+Put together from the policy and the paths; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from agent.apply import Outcome, Transaction
+from agent.decide.desired import for_dockerd
+from agent.decide.plan import Owned, Plan
+from agent.docker.command import CommandUnit
+from agent.docker.engine import EngineSocket
+from agent.docker.look import Looking
+from agent.docker.unit import Unit
+from agent.dockerd import Reality
+from agent.errors import TargetFailed
+from agent.originals import Originals
+from agent.paths import Paths
+from agent.policy import DEFAULT_REGISTRY, Policy, RegistryUrl, Upstream
+from agent.probe.probe import Question, probe
+from agent.probe.side_by_side import Verdicts, probe_all
+from agent.probe.tls import Trust
+from agent.record import Record
+from agent.see.see import see
+from agent.settings import Settings
+from agent.snapshot import Snapshot
+from agent.targets import daemon_json
+from agent.targets.refused import TextRefused
+from agent.text_files import read_text
+from agent.verdict import Verdict
+
+
+class ThisHost:
+    """The host that the agent runs on."""
+
+    def __init__(self, paths: Paths, policy: Policy) -> None:
+        self._paths = paths
+        self._policy = policy
+
+    async def see(self) -> Snapshot:
+        return await see(self._paths, self._policy.names_a_mac)
+
+
+class Registries:
+    """The registries of the policy; without any in it, those that Docker itself would ask, of which one must answer."""
+
+    def __init__(self, paths: Paths, policy: Policy) -> None:
+        self._paths = paths
+        self._policy = policy
+        self._trust = Trust(policy.probe.ca_file, paths.docker_certificates)
+
+    async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts:
+        question = self._question()
+
+        async def ask(upstream: Upstream) -> Verdict:
+            excluded = for_dockerd(upstream, self._policy.no_proxy).no_proxy
+            return await probe(upstream, question, excluded)
+
+        return await probe_all(upstreams, ask, is_enough)
+
+    def _question(self) -> Question:
+        wanted = self._policy.probe.registry
+        registries = wanted or _default_registries(self._paths)
+        return Question(registries, not wanted, self._trust, self._policy.probe.timeout)
+
+
+def _default_registries(paths: Paths) -> tuple[RegistryUrl, ...]:
+    """Docker Hub, and the mirrors that daemon.json names for it."""
+    hub = RegistryUrl.parse(DEFAULT_REGISTRY)
+    try:
+        mirrors = daemon_json.registry_mirrors(read_text(paths.daemon_json))
+        return (*(RegistryUrl.parse(mirror) for mirror in mirrors), hub)
+    except (TextRefused, TargetFailed, ValueError):  # a file that dockerd would not take, either: the plan says so
+        return (hub,)
+
+
+class LocalDaemon:
+    """The dockerd of the policy."""
+
+    def __init__(self, paths: Paths, policy: Policy, record: Record) -> None:
+        docker = policy.docker
+        self._paths = paths
+        self._record = record
+        engine = EngineSocket(paths.below(docker.socket))
+        is_systemd = paths.is_system and not docker.restart_command
+        self._supervisor = Unit(docker.service) if is_systemd else CommandUnit(docker.restart_command, engine)
+        can_restart = is_systemd or bool(docker.restart_command)
+        self._look = Looking(paths, docker.service, self._supervisor, engine, can_restart)
+
+    async def reality(self, desired: Settings) -> Reality:
+        return await self._look.reality(desired)
+
+    def owned(self, reality: Reality) -> Owned:
+        original = Originals(self._paths.state).of(reality.daemon_json_path)
+        return Owned(original is not None, original.text if original else None)
+
+    async def carry_out(self, plan: Plan, reality: Reality) -> Outcome:
+        transaction = Transaction(self._supervisor, self._look, self._paths.state, self._record)
+        return await transaction.carry_out(plan, reality)
+
+
+class TheWorld:
+    """What `reconcile` asks for."""
+
+    def __init__(self, paths: Paths, policy: Policy, record: Record) -> None:
+        self.host = ThisHost(paths, policy)
+        self.daemon = LocalDaemon(paths, policy, record)
+        self.prober = Registries(paths, policy)
+
+
+def world(paths: Paths, policy: Policy, record: Record) -> TheWorld:
+    """The real one."""
+    return TheWorld(paths, policy, record)
