@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from agent.settings import ProxyUrl, Settings, Texts, Unparsable
-from agent.targets import environment
+from agent.settings import Settings, Texts
+from agent.targets import environment, for_dockerd
 
 _DROP_IN: Final = """\
 # Written by docker-proxy-agent: it keeps Docker's proxy right while this machine moves between networks.
@@ -34,10 +34,11 @@ _HEAD: Final = "# Written by docker-proxy-agent; changes are overwritten. Empty 
 
 def edit(settings: Settings) -> str:
     """The file with the values: all six names, for an empty one hides what other files set (FACTS 11)."""
+    texts = for_dockerd.as_written(settings)
     values = (
-        (environment.HTTP, _url(settings.http)),
-        (environment.HTTPS, _url(settings.https)),
-        (environment.NO_PROXY, settings.no_proxy_text),
+        (environment.HTTP, texts.http),
+        (environment.HTTPS, texts.https),
+        (environment.NO_PROXY, texts.no_proxy),
     )
     lines = (f"{name}={environment.quoted(value)}\n" for names, value in values for name in names)
     return _HEAD + "".join(lines)
@@ -46,9 +47,3 @@ def edit(settings: Settings) -> str:
 def read(text: str) -> Texts:
     """What dockerd gets from a file with the values."""
     return environment.texts(environment.parse(text))
-
-
-def _url(proxy: ProxyUrl | Unparsable | None) -> str:
-    if proxy is None:
-        return ""
-    return proxy.reveal_for_dockerd() if isinstance(proxy, ProxyUrl) else proxy.reveal()

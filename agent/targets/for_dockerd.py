@@ -1,0 +1,29 @@
+"""The settings as every dockerd can read them, wherever they are written for it.
+
+Pure. dockerd has no proxy for all (FACTS 7), and old ones know no socks5h (FACTS 8).
+Not known here: how a place spells and quotes the three texts.
+"""
+
+from __future__ import annotations
+
+from agent.settings import Proxy, ProxyUrl, Settings, Texts, settings
+
+
+def as_seen(wanted: Settings) -> Settings:
+    """What dockerd says that it runs with when it runs with these."""
+    return settings(_as_seen(wanted.http), _as_seen(wanted.https), wanted.no_proxy)
+
+
+def as_written(wanted: Settings) -> Texts:
+    """The three texts, with user and password."""
+    return Texts(_url(wanted.http), _url(wanted.https), wanted.no_proxy_text)
+
+
+def _as_seen(value: Proxy | None) -> Proxy | None:
+    return value.as_dockerd_sees_it() if isinstance(value, ProxyUrl) else value
+
+
+def _url(value: Proxy | None) -> str:
+    if value is None:
+        return ""
+    return value.reveal_for_dockerd() if isinstance(value, ProxyUrl) else value.reveal()

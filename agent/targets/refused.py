@@ -1,0 +1,34 @@
+"""What a target answers when a text cannot be edited: where in the text, and what is wrong.
+
+Pure. Not known here: the file's path; whoever has it says `failed(path)`.
+"""
+
+from __future__ import annotations
+
+from agent.errors import TargetFailed
+
+
+class TextRefused(ValueError):
+    """A text is not what it must be, so nothing of it is changed; `line` and `column` count from 1, 0 is nowhere."""
+
+    def __init__(self, what: str, line: int = 0, column: int = 0) -> None:
+        super().__init__(what, line, column)
+        self.what = what
+        self.line = line
+        self.column = column
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.what}" if self.line else self.what
+
+    def failed(self, path: object) -> TargetFailed:
+        """The same for the file that the text stands in."""
+        return TargetFailed(str(path), f"{self}; left as it is", "Mend it, then: docker-proxy-agent apply")
+
+
+class CannotExpress(TextRefused):
+    """The text is right, but what is wanted cannot be said there."""
+
+    def failed(self, path: object) -> TargetFailed:
+        return TargetFailed(
+            str(path), f"{self}; left as it is", 'Take it out of the unit, or use: docker.method = "systemd-drop-in"'
+        )
