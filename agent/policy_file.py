@@ -6,6 +6,7 @@ Not known here: what the policy's text means (`policy_text.py`).
 from __future__ import annotations
 
 import os
+import ssl
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,12 +52,25 @@ def load(path: Path, owners: frozenset[int], environment: Mapping[str, str]) -> 
         raise PolicyRefused(str(path), policy.lines)
     reading = _Passwords(owners, environment)
     upstreams = {name: reading.filled(upstream) for name, upstream in policy.upstreams.items()}
-    if reading.problems:
-        raise PolicyRefused(str(path), tuple(reading.problems))
+    problems = [*_ca_problems(policy.probe.ca_file), *reading.problems]
+    if problems:
+        raise PolicyRefused(str(path), tuple(problems))
     unsafe = [line for place in (path, path.parent) for line in _unsafe(place, owners, may_be_read=True)]
     unsafe += reading.unsafe
     policy = msgspec.structs.replace(policy, upstreams=upstreams)
     return Loaded(str(path), policy, (*warnings(policy), *reading.warnings), tuple(unsafe))
+
+
+def _ca_problems(path: str) -> list[str]:
+    """A CA that cannot be used would show as a certificate that is rejected, far from here."""
+    if not path:
+        return []
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ssl.SSLError) as error:
+        why = "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read: {_why(error)}"
+        return [f'probe.ca_file: "{path}" {why}']
+    return []
 
 
 class _Passwords:

@@ -10,7 +10,7 @@ import enum
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
@@ -71,6 +71,7 @@ class _Reading:
         probe, clients = self._single("probe", Probing), self._single("clients", Clients)
         docker = self._single("docker", Docker)
         audit, exclusions = self._single("audit", Audit), self._single("no_proxy", NoProxy)
+        self._check_probe(probe)
         self._check_docker(docker)
         upstreams = self._upstreams()
         networks = self._networks(upstreams)
@@ -87,6 +88,14 @@ class _Reading:
         except msgspec.ValidationError as error:
             self.problems.append(_worded(label, raw, str(error), kind))
             return None
+
+    def _check_probe(self, probe: Probing) -> None:
+        if not probe.timeout:
+            self.problems.append('probe.timeout: "0s" is not longer than nothing')
+        elif probe.failures < 1:
+            self.problems.append(f"probe.failures: {probe.failures} is not at least 1")
+        elif probe.ca_file and not probe.ca_file.startswith("/"):
+            self.problems.append(f'probe.ca_file: "{probe.ca_file}" is not an absolute path')
 
     def _check_docker(self, docker: Docker) -> None:
         if not re.fullmatch(r"[A-Za-z0-9:_.@-]+\.service", docker.service):
@@ -217,8 +226,7 @@ def _worded(label: str, raw: object, message: str, kind: type) -> str:
         wanted = " or ".join(_IN_WORDS.get(name.strip(), name.strip()) for name in expected["wanted"].split("|"))
         return f"{where}: {value} is not {wanted}"
     if what.startswith("Invalid enum value"):
-        options = ", ".join(str(member.value) for member in _enum_at(kind, path))
-        return f"{where}: {value} is not one of {options}"
+        return f"{where}: {value} is not one of {_options_at(kind, path)}"
     return f"{where}: {value} {what}"
 
 
@@ -238,9 +246,12 @@ def _kind_at(kind: Any, path: str) -> Any:
     return kind
 
 
-def _enum_at(kind: Any, path: str) -> type[enum.Enum]:
-    found: type[enum.Enum] = _kind_at(kind, path)
-    return found
+def _options_at(kind: Any, path: str) -> str:
+    found = _kind_at(kind, path)
+    if isinstance(found, type) and issubclass(found, enum.Enum):
+        return ", ".join(str(member.value) for member in found)
+    words = [word for choice in get_args(found) for word in get_args(choice) if isinstance(word, str)]
+    return f"{', '.join(words)}; a list names users"  # `clients.users`, the one key that is a word or a list
 
 
 def _shown(value: object) -> str:

@@ -62,7 +62,7 @@ def _pass(policy: Policy, paths: Paths, record: Record, *, is_asked_now: bool) -
 
 
 def _lines(done: Pass) -> list[str]:
-    seen = list(seen_lines(done.seen))
+    seen = list(seen_lines(done.seen, done.outcome))
     if done.outcome is not None:
         return [*seen, *outcome_lines(done.outcome)]
     return [*seen, *(plan_lines(done.seen.plan) if done.seen.plan else ())]

@@ -23,7 +23,7 @@ def line(label: str, text: str) -> str:
     return f"  {label:<{_LABEL}}{text}".rstrip()
 
 
-def seen_lines(seen: Seen) -> Iterator[str]:
+def seen_lines(seen: Seen, outcome: Outcome | None = None) -> Iterator[str]:
     """Where the host is, what was chosen and why, how the upstreams do, and what Docker runs with."""
     if seen.recognised is None or seen.choice is None:
         yield "offline: nothing is touched"
@@ -31,10 +31,10 @@ def seen_lines(seen: Seen) -> Iterator[str]:
     network = seen.recognised.network
     yield headline(network.name, seen.choice)
     yield line("because", seen.choice.because)
-    yield line("network", seen.recognised.because)
+    yield line("recognised", seen.recognised.because)
     yield line("upstreams", upstreams(network.use, seen.verdicts))
     if seen.reality is not None and seen.plan is not None:
-        yield line("docker", _docker(seen))
+        yield line("docker", _docker(seen, outcome))
     if seen.plan is not None and seen.plan.condition is not None:
         yield line("note", str(seen.plan.condition))
 
@@ -58,14 +58,17 @@ def _verdict(name: str, verdicts: Verdicts) -> str:
     return f"ok {verdict.timings.total:.0f} ms" if verdict.is_ok else verdict.outcome.value
 
 
-def _docker(seen: Seen) -> str:
+def _docker(seen: Seen, outcome: Outcome | None) -> str:
     assert seen.plan is not None  # noqa: S101 - the caller looked
     assert seen.reality is not None  # noqa: S101
     engine = seen.reality.engine
     if engine is None:
         return seen.reality.unit.phase.value
-    running = seen.plan.effective
-    return f"{engine.version} runs with {'other settings' if running is None else in_words(running)}"
+    running = "settings that are not known" if seen.plan.effective is None else in_words(seen.plan.effective)
+    if outcome is None or outcome.restarted_s is None:
+        return f"{engine.version} runs with {running}"
+    now = f"{in_words(seen.plan.desired)} since its restart, {outcome.restarted_s:.1f} s"
+    return f"{engine.version} ran with {running}; with {now}"
 
 
 def in_words(settings: Settings) -> str:
@@ -103,25 +106,20 @@ def _places(plan: Plan) -> str:
 def diff(before: Settings, after: Settings) -> Iterator[str]:
     """The settings that differ, redacted, one a line."""
     old, new = dict(before.lines()), dict(after.lines())
-    for name in ("proxy", "http", "https", "all", "no_proxy"):
-        if old.get(name) == new.get(name) and getattr(before, name, None) == getattr(after, name, None):
-            continue
-        if name in old:
-            yield line("", f"- {name:<9}{old[name]}")
-        if name in new:
-            yield line("", f"+ {name:<9}{new[name]}{_hidden_change(old, new, name)}")
-
-
-def _hidden_change(old: dict[str, str], new: dict[str, str], name: str) -> str:
-    return "  (another user or password)" if old.get(name) == new[name] else ""
+    same = {name for name in old if getattr(before, name, None) == getattr(after, name, None) and name in new}
+    for name, value in old.items():
+        if name not in same:
+            yield line("", f"- {name:<9}{value}")
+    for name, value in new.items():
+        if name not in same:
+            hidden = "  (another user or password)" if old.get(name) == value else ""
+            yield line("", f"+ {name:<9}{value}{hidden}")
 
 
 def outcome_lines(outcome: Outcome) -> Iterator[str]:
     """What was done."""
     if outcome.written:
         yield line("written", ", ".join(outcome.written))
-    if outcome.restarted_s is not None:
-        yield line("restarted", f"Docker, {outcome.restarted_s:.1f} s, and it reports the new settings")
     if outcome.deferred:
         yield line("deferred", f"restart of Docker: {outcome.deferred}")
     if outcome.rolled_back:

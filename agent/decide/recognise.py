@@ -31,11 +31,15 @@ def recognise(networks: Sequence[Network], snapshot: Snapshot) -> Recognised:
     host = _Host.of(snapshot)
     for network in networks:
         if network.match.is_empty:
-            return Recognised(network, f"network {network.name}: it has no match")
+            return Recognised(network, "it has no match, so it is everywhere")
         reason = _holds(network.match, host)
         if reason is not None:
-            return Recognised(network, f"network {network.name}: {reason}")
-    return Recognised(ELSEWHERE, f"network {ELSEWHERE.name}: none of the policy's {len(networks)} matches")
+            return Recognised(network, reason)
+    return Recognised(ELSEWHERE, _none_matches(len(networks)))
+
+
+def _none_matches(networks: int) -> str:
+    return "the policy names no network" if networks == 0 else f"none of the policy's {networks} networks matches"
 
 
 def why_not(network: Network, snapshot: Snapshot) -> str | None:

@@ -120,17 +120,19 @@ def named(text: str, name: str = "office") -> Network:
         pytest.param(
             'match.interface = ["wlan0"]\nmatch.dns_server = ["10.10.0.54"]', host(), None, id="interface-but-not-host"
         ),
-        pytest.param("match.ssid = []", host(), "it has no match", id="an-empty-list-is-as-if-absent"),
-        pytest.param("", host(), "it has no match", id="no-match"),
+        pytest.param(
+            "match.ssid = []", host(), "it has no match, so it is everywhere", id="an-empty-list-is-as-if-absent"
+        ),
+        pytest.param("", host(), "it has no match, so it is everywhere", id="no-match"),
     ],
 )
 def test_match(match: str, snapshot: Snapshot, because: str | None) -> None:
     office = named(match)
 
     expected = (
-        Recognised(ELSEWHERE, "network elsewhere: none of the policy's 1 matches")
+        Recognised(ELSEWHERE, "none of the policy's 1 networks matches")
         if because is None
-        else Recognised(office, f"network office: {because}")
+        else Recognised(office, because)
     )
     assert recognise([office], snapshot) == expected
     assert (why_not(office, snapshot) is None) == (because is not None)
@@ -217,4 +219,6 @@ def test_a_thousand_networks_are_looked_through_in_time() -> None:
 
 
 def test_an_empty_match_holds_offline() -> None:
-    assert recognise([Network("any", ("direct",), Match())], Snapshot()).because == "network any: it has no match"
+    assert (
+        recognise([Network("any", ("direct",), Match())], Snapshot()).because == "it has no match, so it is everywhere"
+    )

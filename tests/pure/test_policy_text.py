@@ -1,0 +1,203 @@
+"""What a policy's text means, and how what is wrong with it is worded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.policy import DIRECT, Method, Policy, Problems, RegistryUrl, Restart, Unreachable
+from agent.policy_text import parse, warnings
+from agent.settings import proxy
+
+EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
+LOCAL = '[upstream.local]\nurl = "http://127.0.0.1:7890"\n'
+ANYWHERE = '[[network]]\nuse = ["local", "direct"]\n'
+
+
+def policy(text: str) -> Policy:
+    read = parse(text)
+    assert isinstance(read, Policy), read
+    return read
+
+
+def problems(text: str) -> tuple[str, ...]:
+    read = parse(text)
+    assert isinstance(read, Problems), read
+    return read.lines
+
+
+def test_the_smallest_useful_policy() -> None:
+    read = policy(LOCAL + ANYWHERE)
+
+    assert list(read.upstreams) == ["direct", "local"]
+    assert read.upstreams["direct"] == DIRECT
+    assert read.upstreams["local"].http == read.upstreams["local"].https == proxy("http://127.0.0.1:7890")
+    assert [network.name for network in read.networks] == ["network 1"]
+    assert read.networks[0].use == ("local", "direct")
+    assert read.networks[0].unreachable is Unreachable.KEEP
+
+
+def test_defaults() -> None:
+    read = policy("")
+
+    assert (read.probe.timeout, read.probe.recheck, read.probe.failures, read.probe.failback) == (3, 60, 2, 30)
+    assert (read.docker.method, read.docker.restart) == (Method.AUTO, Restart.PROTECT)
+    assert read.no_proxy.always == ("localhost", "127.0.0.0/8", "::1")
+    assert (read.audit.keep, read.audit.max_size) == (400 * 86400, 100_000_000)
+    assert read.networks == ()
+
+
+def test_the_example_is_valid_and_knows_every_key() -> None:
+    text = EXAMPLE.read_text()
+
+    read = policy(text)
+
+    assert not warnings(read)
+    written = {line.lstrip("#").split("=")[0].strip() for line in text.splitlines() if "=" in line}
+    tables = (read.probe, read.docker, read.clients, read.audit, read.no_proxy)
+    known = {key for table in tables for key in table.__struct_fields__}
+    known |= {f"match.{key}" for key in read.networks[0].match.__struct_fields__}
+    assert known <= written
+
+
+def test_the_example_shows_the_defaults() -> None:
+    example, default = policy(EXAMPLE.read_text()), policy("")
+
+    assert example.docker == default.docker
+    assert example.clients == default.clients
+    assert example.audit == default.audit
+    assert example.no_proxy == default.no_proxy
+    assert (example.probe.timeout, example.probe.failures) == (default.probe.timeout, default.probe.failures)
+
+
+GATEWAY = (
+    '[[network]]\nuse = ["direct"]\n[[network]]\nname = "office"\nuse = ["direct"]\nmatch.gateway = ["10.0.0.300"]'
+)
+UPSTREAM = "[upstream.a]\n"
+URL = 'url = "http://proxy:3128"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (GATEWAY, 'network 2 (office).match.gateway: "10.0.0.300" is not an address'),
+        ("relay = {}", "relay: unknown; known are probe, docker, clients, audit, no_proxy, upstream, network"),
+        ("[probe]\ntimout = 3", "probe.timout: unknown; known are registry, timeout, recheck, failures, failback, ca_file"),
+        ("[probe]\ntimeout = 3", "probe.timeout: 3 is not a text in quotes"),
+        ('[probe]\ntimeout = "3"', 'probe.timeout: "3" is not a duration, such as "30s", "5m", "2h" or "400d"'),
+        ("[probe]\nfailures = true", "probe.failures: true is not a whole number"),
+        ("[probe]\nfailures = 0", "probe.failures: 0 is not at least 1"),
+        ('[probe]\ntimeout = "0s"', 'probe.timeout: "0s" is not longer than nothing'),
+        ('[probe]\nregistry = ["registry"]', 'probe.registry: "registry" is not the URL of a registry, such as "https://registry.example"'),
+        ('[probe]\nca_file = "ca.pem"', 'probe.ca_file: "ca.pem" is not an absolute path'),
+        ('[docker]\nmethod = "dropin"', 'docker.method: "dropin" is not one of auto, systemd-drop-in, daemon-json'),
+        ('[docker]\nservice = "docker"', 'docker.service: "docker" is not the name of a unit, such as "docker.service"'),
+        ('[docker]\nsocket = "tcp://x"', 'docker.socket: "tcp://x" is not an absolute path'),
+        ("[clients]\nusers = 5", "clients.users: 5 is not a text in quotes or a list"),
+        ('[clients]\nusers = "alice"', 'clients.users: "alice" is not one of auto; a list names users'),
+        ('[clients]\nscope = "all"', 'clients.scope: "all" is not one of default, local'),
+        ('[audit]\nmax_size = "1 mile"', 'audit.max_size: "1 mile" is not a size, such as "500kB" or "100MB"'),
+        ("probe = 3", "probe: 3 is not a table"),
+        ('[no_proxy]\nalways = ["192.168.*"]', 'no_proxy.always: "192.168.*" is not understood by Docker: write "host", ".domain", "host:port", an address or a CIDR'),
+        ('[no_proxy]\nalways = "localhost"', 'no_proxy.always: "localhost" is not a list'),
+        ("upstream = 3", "upstream: expected tables, such as [upstream.office]"),
+        ('[upstream.direct]\nurl = ""', "upstream.direct: direct is built in and cannot be defined; use another name"),
+        (UPSTREAM, 'upstream.a: url is missing, such as "http://proxy.example:3128"'),
+        (UPSTREAM + 'url = "proxy:3128"', 'upstream.a.url: "proxy:3128" is not a proxy\'s URL, such as "http://proxy.example:3128" or "socks5://…"'),
+        (UPSTREAM + 'url = "socks4://proxy"', 'upstream.a.url: "socks4://proxy" is not a proxy\'s URL, such as "http://proxy.example:3128" or "socks5://…"'),
+        (UPSTREAM + 'url = "http://u:hunter2@proxy"', 'upstream.a.url: "http://•••@proxy" holds a user or password: write username and password_file instead'),
+        (UPSTREAM + URL + 'http_url = "http://b"', "upstream.a: url stands beside http_url or https_url: write one or the other"),
+        (UPSTREAM + URL + 'password_file = "/p"', "upstream.a: username is missing; a password does not go without"),
+        (UPSTREAM + URL + 'username = "u"\npassword_file = "p"', 'upstream.a.password_file: "p" is not an absolute path'),
+        (UPSTREAM + URL + 'username = "u"\npassword_file = "/p"\npassword_credential = "c"', "upstream.a.password_file and password_credential: write one of them"),
+        (UPSTREAM + URL + 'password = "hunter2"', "upstream.a.password: unknown; known are url, http_url, https_url, username, password_file, password_credential, no_proxy, container_url"),
+        ("network = 3", "network: expected [[network]], with two brackets"),
+        ("[network]\nuse = []", "network: expected [[network]], with two brackets"),
+        ("[[network]]", "network 1.use: is missing"),
+        ("[[network]]\nuse = []", 'network 1.use: names no upstream; write ["direct"] for none'),
+        ('[[network]]\nuse = ["offce"]', 'network 1.use: "offce" is no upstream; known are direct'),
+        ('[[network]]\nuse = ["direct", "direct"]', 'network 1.use: "direct" stands twice'),
+        ('[[network]]\nname = "a"\nuse = ["direct"]\n' * 2, 'network: the name "a" stands 2 times; a name is for one network'),
+        ('[[network]]\nuse = ["direct"]\nmatch.gateway_mac = ["aa:bb"]', 'network 1.match.gateway_mac: "aa:bb" is not a MAC, such as "52:54:00:12:34:56"'),
+        ('[[network]]\nuse = ["direct"]\nmatch.address = ["10.0.0.0/33"]', 'network 1.match.address: "10.0.0.0/33" is not a network, such as "10.10.0.0/16"'),
+        ('[[network]]\nuse = ["direct"]\nmatch.ssid = [""]', 'network 1.match.ssid: "" is not a name or a pattern, such as "CorpNet*"'),
+        ('[[network]]\nuse = ["direct"]\nunreachable = "panic"', 'network 1.unreachable: "panic" is not one of keep, direct'),
+        ("[probe", "not TOML: Expected ']' at the end of a table declaration (at end of document)"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_where_what_and_what_was_expected(text: str, line: str) -> None:
+    assert problems(text) == (line,)
+
+
+def test_every_table_tells_its_first_problem_in_one_reading() -> None:
+    text = "[probe]\ntimeout = 1\nrecheck = 1\n[audit]\nkeep = 1\n[upstream.a]\n[upstream.b]\n[[network]]\n[[network]]\nuse = 1"
+
+    places = [line.split(":")[0] for line in problems(text)]
+
+    assert places == ["probe.timeout", "audit.keep", "upstream.a", "upstream.b", "network 1.use", "network 2.use"]
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused(text: str) -> None:
+    assert isinstance(parse(text), Policy | Problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ('[probe]\nrecheck = "0s"', 'probe.recheck: "0s" looks only on events'),
+        ('[upstream.a]\nhttps_url = "http://a"', "upstream.a: https_url without http_url"),
+        ('[upstream.a]\nhttp_url = "http://a"', "upstream.a: http_url without https_url"),
+        (f'{UPSTREAM}{URL}username="u"\npassword_file="/p"\n[[network]]\nuse=["a"]', "network 1 (network 1): has no match, so the password of a is sent"),
+        ('[[network]]\nuse=["direct"]\n[[network]]\nuse=["direct"]', "network 1 (network 1): has no match, so what stands below it is never reached"),
+    ],
+)  # fmt: skip
+def test_what_is_valid_and_unwise_is_warned_of(text: str, warning: str) -> None:
+    assert [line for line in warnings(policy(text)) if line.startswith(warning)], warnings(policy(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("500ms", 0.5), ("3s", 3), ("1h30m", 5400), ("400d", 34_560_000), ("0s", 0), ("1.5s", 1.5)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert policy(f'[probe]\nrecheck = "{text}"').probe.recheck == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("https://Registry.example/v2/", "https://registry.example"),
+        ("https://registry.example:443", "https://registry.example"),
+        ("http://registry.example:5000", "http://registry.example:5000"),
+        ("http://[::1]:80", "http://[::1]"),
+    ],
+)
+def test_registries_are_canonical(text: str, url: str) -> None:
+    assert RegistryUrl.parse(text) == url
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "host",
+        ".domain.example",
+        "*.domain.example",
+        "host:8080",
+        "10.0.0.0/8",
+        "10.0.0.1",
+        "::1",
+        "[::1]:80",
+        "*",
+        "fd00::/8",
+    ],
+)
+def test_exclusions_that_docker_understands(entry: str) -> None:
+    assert policy(f'[no_proxy]\nalways = ["{entry}"]').no_proxy.always == (entry,)
+
+
+@pytest.mark.parametrize("entry", ["a;b", "a b", "a,b", "192.168.*", "10.0.0.0/99", "http://a", "", "a*"])
+def test_exclusions_that_docker_does_not_understand(entry: str) -> None:
+    assert "is not understood by Docker" in problems(f'[no_proxy]\nalways = ["{entry}"]')[0]

@@ -1,0 +1,58 @@
+"""Decisions, targets and values know nothing of the world: a test keeps it so."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+AGENT = Path(__file__).parents[2] / "agent"
+VALUES = ("condition", "dockerd", "errors", "events", "paths", "policy", "policy_text", "secret", "settings")
+VALUES += ("snapshot", "verdict")
+PURE = [
+    *sorted((AGENT / "decide").glob("*.py")),
+    *sorted((AGENT / "targets").glob("*.py")),
+    *(AGENT / f"{name}.py" for name in VALUES),
+]
+HARMLESS = {
+    "__future__", "base64", "bisect", "collections", "datetime", "enum", "fnmatch", "functools", "hashlib", "ipaddress",
+    "itertools", "json", "math", "msgspec", "operator", "pathlib", "re", "tomllib", "typing", "urllib",
+}  # fmt: skip
+# pathlib is for `paths.py`, which only joins names; none of the methods that look at a disk may be called.
+LOOKS_AT_A_DISK = {"read_text", "read_bytes", "write_text", "write_bytes", "exists", "stat", "open", "resolve", "mkdir"}
+PURE_HOUSE = {"agent", *VALUES}
+
+
+@pytest.mark.parametrize("file", PURE, ids=lambda file: str(file.relative_to(AGENT)))
+def test_pure_code_imports_nothing_of_the_world(file: Path) -> None:
+    for name in _imported(file):
+        top, *rest = name.split(".")
+        if top == "agent":
+            assert rest, name
+            assert rest[0] in {*VALUES, "decide", "targets"}, f"{file.name} imports {name}"
+        else:
+            assert top in HARMLESS, f"{file.name} imports {name}"
+
+
+@pytest.mark.parametrize("file", PURE, ids=lambda file: str(file.relative_to(AGENT)))
+def test_pure_code_asks_no_clock_and_no_disk(file: Path) -> None:
+    called = {node.func.attr for node in _calls(file) if isinstance(node.func, ast.Attribute)}
+
+    assert not called & {*LOOKS_AT_A_DISK, "now", "today", "monotonic"}
+
+
+def _imported(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            from_agent = node.module in {"agent", "agent.targets", "agent.decide"}
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} if from_agent else {node.module or ""}
+    return found
+
+
+def _calls(file: Path) -> list[ast.Call]:
+    return [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
