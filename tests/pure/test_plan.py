@@ -1,0 +1,372 @@
+"""Desired against real: what is written, whether Docker is restarted, and what stands in the way."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.condition import Code
+from agent.decide.desired import for_dockerd
+from agent.decide.effective import effective, prospective
+from agent.decide.plan import Owned, Plan, plan
+from agent.decide.restart import When
+from agent.dockerd import Engine, Flags, Phase, Reality, UnitState
+from agent.policy import DIRECT as DIRECT_UPSTREAM
+from agent.policy import Docker, Method, NoProxy, Restart, Upstream
+from agent.secret import Secret
+from agent.settings import DIRECT, Masked, ProxyUrl, Settings, Texts, proxy, settings
+from agent.targets import daemon_json, drop_in, environment
+
+OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
+HOME = DIRECT
+RUNNING = UnitState(Phase.RUNNING, pid=1, invocation="a")
+FOREIGN = "http://foreign:1"
+
+
+def url(text: str) -> ProxyUrl:
+    read = proxy(text)
+    assert isinstance(read, ProxyUrl)
+    return read
+
+
+def engine(proxies: Texts = Texts(), containers: int = 0, api: tuple[int, int] = (1, 45)) -> Engine:
+    return Engine("26.1.5", api, False, proxies, False, False, containers)
+
+
+def texts(wanted: Settings) -> Texts:
+    return drop_in.read(drop_in.edit(wanted))
+
+
+def docker_with(running: Texts = Texts(), **real: object) -> Reality:
+    """A Docker 26 under systemd, running, that reports these proxies."""
+    facts: dict[str, object] = {"unit": RUNNING, "engine": engine(running), "takes_proxies": True, **real}
+    return Reality(**facts)  # type: ignore[arg-type]
+
+
+def with_drop_in(wanted: Settings, **real: object) -> Reality:
+    """The same after a pass that wrote the drop-in and restarted."""
+    return docker_with(
+        texts(wanted), environment=texts(wanted), running_environment=texts(wanted), environment_file=drop_in.edit(wanted),
+        drop_in=drop_in.DROP_IN, is_drop_in_loaded=True, **real,
+    )  # fmt: skip
+
+
+def planned(desired: Settings, reality: Reality, policy: Docker = Docker(), owned: Owned = Owned()) -> Plan:
+    return plan(desired, reality, policy, owned, is_asked_now=False)
+
+
+def written(made: Plan) -> dict[str, str | None]:
+    return {edit.path.rpartition("/")[2]: edit.after for edit in made.edits}
+
+
+# --- write iff prospective ≠ desired, restart iff effective ≠ desired ----------------------------------------------
+
+
+def test_a_fresh_docker_that_should_be_direct_is_left_alone() -> None:
+    made = planned(HOME, docker_with())
+
+    assert not made.changes
+    assert made.condition is None
+
+
+def test_the_first_proxy_goes_into_the_drop_in() -> None:
+    made = planned(OFFICE, docker_with())
+
+    assert written(made) == {"dockerd.env": drop_in.edit(OFFICE), "zz-docker-proxy-agent.conf": drop_in.DROP_IN}
+    assert made.needs_daemon_reload
+    assert made.restart is not None
+    assert made.restart.when is When.NOW
+
+
+def test_a_pass_after_a_pass_has_nothing_to_do() -> None:
+    assert not planned(OFFICE, with_drop_in(OFFICE)).changes
+
+
+def test_moving_home_writes_the_values_only() -> None:
+    made = planned(HOME, with_drop_in(OFFICE))
+
+    assert written(made) == {"dockerd.env": drop_in.edit(HOME)}
+    assert not made.needs_daemon_reload
+    assert made.restart is not None
+
+
+def test_written_but_not_restarted_is_a_restart_alone() -> None:
+    made = planned(OFFICE, msgspec.structs.replace(with_drop_in(OFFICE), engine=engine(Texts())))
+
+    assert not made.edits
+    assert made.restart is not None
+    assert made.acts
+
+
+def test_somebody_elses_edit_is_put_right_without_a_restart() -> None:
+    drifted = msgspec.structs.replace(
+        with_drop_in(OFFICE), environment=Texts(http=FOREIGN), environment_file='HTTP_PROXY="http://foreign:1"\n'
+    )
+
+    made = planned(OFFICE, drifted)
+
+    assert written(made) == {"dockerd.env": drop_in.edit(OFFICE)}
+    assert made.restart is None
+
+
+def test_moving_back_before_the_restart_needs_none() -> None:
+    waiting = msgspec.structs.replace(with_drop_in(OFFICE), engine=engine(texts(HOME)))
+
+    made = planned(HOME, waiting)
+
+    assert written(made) == {"dockerd.env": drop_in.edit(HOME)}
+    assert made.restart is None
+
+
+def test_a_drop_in_that_systemd_has_not_read_is_read() -> None:
+    unread = docker_with(environment_file=drop_in.edit(OFFICE), drop_in=drop_in.DROP_IN)
+
+    made = planned(OFFICE, unread)
+
+    assert not made.edits
+    assert made.needs_daemon_reload
+    assert made.acts
+
+
+def test_a_foreign_proxy_in_the_environment_is_overruled_by_six_empty_names() -> None:
+    made = planned(HOME, docker_with(Texts(FOREIGN, FOREIGN), environment=Texts(FOREIGN, FOREIGN)))
+
+    assert environment.parse(written(made)["dockerd.env"] or "") == dict.fromkeys(
+        ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"), ""
+    )
+
+
+def test_a_container_that_runs_defers_the_restart_and_not_the_write() -> None:
+    busy = docker_with(engine=engine(containers=1))
+
+    made = planned(OFFICE, busy)
+
+    assert made.edits
+    assert made.restart is not None
+    assert made.restart.when is When.LATER
+    assert plan(OFFICE, busy, Docker(), Owned(), is_asked_now=True).restart.when is When.NOW  # type: ignore[union-attr]
+    assert planned(OFFICE, busy, Docker(restart=Restart.ALWAYS)).restart.when is When.NOW  # type: ignore[union-attr]
+
+
+def test_a_stopped_docker_is_written_for_and_stays_stopped() -> None:
+    made = planned(OFFICE, Reality(UnitState(Phase.STOPPED), takes_proxies=True))
+
+    assert made.edits
+    assert made.restart is None
+    assert made.condition is not None
+    assert made.condition.code is Code.ENGINE_STOPPED
+
+
+def test_an_engine_that_does_not_answer_is_unknown_not_different() -> None:
+    made = planned(OFFICE, with_drop_in(OFFICE, engine=None, silence="no answer within 10 s"))
+
+    assert not made.changes
+    assert made.condition is not None
+    assert made.condition.code is Code.ENGINE_SILENT
+
+
+# --- where the settings go ------------------------------------------------------------------------------------------
+
+THEIRS = '{"proxies": {"http-proxy": "http://foreign:1"}}'
+
+
+@pytest.mark.parametrize(
+    ("policy", "reality", "owned", "method"),
+    [
+        pytest.param(Docker(), docker_with(), Owned(), Method.DROP_IN, id="auto"),
+        pytest.param(Docker(), docker_with(daemon_json=THEIRS), Owned(), Method.DAEMON_JSON, id="auto-foreign-proxies"),
+        pytest.param(
+            Docker(), docker_with(daemon_json=THEIRS), Owned(True, "{}"), Method.DROP_IN, id="auto-they-are-ours"
+        ),
+        pytest.param(
+            Docker(),
+            docker_with(daemon_json=THEIRS),
+            Owned(True, THEIRS),
+            Method.DAEMON_JSON,
+            id="auto-we-took-them-over",
+        ),
+        pytest.param(Docker(), docker_with(is_systemd=False), Owned(), Method.DAEMON_JSON, id="auto-without-systemd"),
+        pytest.param(Docker(method=Method.DAEMON_JSON), docker_with(), Owned(), Method.DAEMON_JSON, id="asked-for"),
+    ],
+)
+def test_method(policy: Docker, reality: Reality, owned: Owned, method: Method) -> None:
+    assert planned(OFFICE, reality, policy, owned).method is method
+
+
+def test_a_docker_before_23_never_gets_proxies_in_its_file() -> None:
+    old = docker_with(engine=engine(api=(1, 41)), takes_proxies=False)
+
+    made = planned(OFFICE, old, Docker(method=Method.DAEMON_JSON))
+
+    assert not made.changes
+    assert made.condition is not None
+    assert made.condition.code is Code.UNSUPPORTED
+    assert planned(OFFICE, old).method is Method.DROP_IN
+
+
+def test_daemon_json_keeps_everything_else() -> None:
+    before = '{\n\t"debug": true,\n\t"proxies": {"http-proxy": "http://foreign:1"}\n}\n'
+
+    made = planned(OFFICE, docker_with(Texts(http=FOREIGN), daemon_json=before))
+
+    after = written(made)["daemon.json"] or ""
+    assert after.startswith('{\n\t"debug": true,\n\t"proxies": {')
+    assert daemon_json.texts(after).meaning() == OFFICE
+
+
+def test_direct_in_daemon_json_over_a_proxy_in_the_environment() -> None:
+    """Without the keys the environment would be in force."""
+    real = docker_with(
+        Texts(FOREIGN), daemon_json=THEIRS, environment=Texts(FOREIGN), foreign_environment=Texts(FOREIGN)
+    )
+
+    after = written(planned(HOME, real))["daemon.json"] or ""
+
+    assert daemon_json.texts(after) == Texts(no_proxy="*")
+
+
+def test_a_half_that_the_file_cannot_switch_off_is_said() -> None:
+    https_only = settings(https="http://office:3128", no_proxy="localhost")
+    real = docker_with(daemon_json=THEIRS, environment=Texts(FOREIGN), foreign_environment=Texts(FOREIGN))
+
+    made = planned(https_only, real)
+
+    assert not made.changes
+    assert made.condition is not None
+    assert made.condition.code is Code.NOT_EFFECTIVE
+    assert "HTTP_PROXY" in made.condition.text
+
+
+def test_the_drop_in_under_foreign_proxies_in_the_file_is_said_to_be_beaten() -> None:
+    made = planned(OFFICE, docker_with(daemon_json=THEIRS), Docker(method=Method.DROP_IN))
+
+    assert not made.changes
+    assert made.condition is not None
+    assert made.condition.code is Code.NOT_EFFECTIVE
+
+
+def test_a_change_of_method_takes_our_half_of_the_old_place_out() -> None:
+    in_file = daemon_json.edit('{"debug": true}', OFFICE, Texts())
+    from_file = docker_with(texts(OFFICE), daemon_json=in_file)
+    to_drop_in = plan(HOME, from_file, Docker(), Owned(True, '{"debug": true}'), is_asked_now=False)
+    to_file = planned(HOME, with_drop_in(OFFICE), Docker(method=Method.DAEMON_JSON))
+
+    assert written(to_drop_in)["daemon.json"] == '{"debug": true}'
+    assert "dockerd.env" in written(to_drop_in)
+    assert written(to_file)["dockerd.env"] is None
+    assert written(to_file)["zz-docker-proxy-agent.conf"] is None
+
+
+def test_a_file_that_we_made_goes_with_our_half() -> None:
+    in_file = daemon_json.edit(None, OFFICE, Texts())
+
+    made = plan(HOME, docker_with(texts(OFFICE), daemon_json=in_file), Docker(), Owned(True, None), is_asked_now=False)
+
+    assert written(made)["daemon.json"] is None
+
+
+# --- what stands in the way -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reality", "code"),
+    [
+        (Reality(UnitState(Phase.ABSENT)), Code.ENGINE_ABSENT),
+        (Reality(UnitState(Phase.MASKED)), Code.ENGINE_ABSENT),
+        (docker_with(engine=msgspec.structs.replace(engine(), is_podman=True)), Code.UNSUPPORTED),
+        (docker_with(flags=Flags(Texts(http=FOREIGN), ("--http-proxy",))), Code.BLOCKED),
+        (docker_with(daemon_json="{,}"), Code.FOREIGN_CONFIG_BROKEN),
+        (docker_with(daemon_json='{"proxies": {"http-proxy": 3}}'), Code.FOREIGN_CONFIG_BROKEN),
+        (docker_with(daemon_json='{"proxies": {}, "proxies": {}}'), Code.FOREIGN_CONFIG_BROKEN),
+    ],
+)
+def test_nothing_is_written_where_it_would_not_count_or_would_harm(reality: Reality, code: Code) -> None:
+    made = planned(OFFICE, reality)
+
+    assert not made.changes
+    assert made.condition is not None
+    assert made.condition.code is code
+
+
+# --- credentials ----------------------------------------------------------------------------------------------------
+
+ALICE = Upstream("office", url("http://office:3128"), url("http://office:3128"), "alice", password=Secret("p@ss:w%rd"))
+WITH_PASSWORD = for_dockerd(ALICE, NoProxy())
+MASKED = Texts("http://xxxxx:xxxxx@office:3128", "http://xxxxx:xxxxx@office:3128", WITH_PASSWORD.no_proxy_text)
+OLD = for_dockerd(msgspec.structs.replace(ALICE, password=Secret("old")), NoProxy())
+
+
+@pytest.mark.parametrize(
+    ("real", "is_restarted"),
+    [
+        pytest.param({"running_environment": texts(WITH_PASSWORD)}, False, id="started-with-this-password"),
+        pytest.param({"running_environment": texts(OLD)}, True, id="started-with-another"),
+        pytest.param({"running_environment": None}, False, id="not-to-be-known"),
+        pytest.param({"started_with": texts(OLD)}, True, id="the-file-said-another"),
+        pytest.param({"started_with": Masked.OTHER}, True, id="its-mark-says-another"),
+        pytest.param({"started_with": texts(WITH_PASSWORD), "running_environment": texts(OLD)}, False, id="mark-beats"),
+    ],
+)
+def test_a_password_that_info_hides_is_known_from_where_it_came(real: dict[str, object], is_restarted: bool) -> None:
+    made = planned(WITH_PASSWORD, docker_with(MASKED, environment=texts(WITH_PASSWORD), **real))
+
+    assert (made.restart is not None) is is_restarted
+
+
+def test_no_plan_shows_a_password() -> None:
+    made = planned(WITH_PASSWORD, docker_with(Texts("http://u:hunter2@foreign:1")))
+
+    for secret in ("p@ss:w%rd", "p%40ss", "hunter2"):
+        assert secret not in repr(made)
+
+
+def test_dockerds_no_proxy_is_never_empty() -> None:
+    assert for_dockerd(ALICE, NoProxy(always=())).no_proxy == ("localhost",)
+
+
+def test_direct_is_direct() -> None:
+    assert for_dockerd(DIRECT_UPSTREAM, NoProxy()) == DIRECT
+
+
+# --- properties -----------------------------------------------------------------------------------------------------
+
+VALUES = st.sampled_from(["", "http://office:3128", "http://foreign:1", "https://u:p@q:1", "socks5://s:1"])
+ANY_TEXTS = st.builds(Texts, VALUES, VALUES, st.sampled_from(["", "localhost", "*", "a,b"]))
+SETTINGS = ANY_TEXTS.map(Texts.meaning)
+
+
+@given(SETTINGS, ANY_TEXTS, ANY_TEXTS, st.sampled_from(Method), st.booleans())
+def test_after_what_is_written_dockerd_would_run_with_what_is_desired(
+    desired: Settings, in_environment: Texts, in_file: Texts, method: Method, is_ours: bool
+) -> None:
+    file = daemon_json.edit('{"debug": true}', in_file.meaning(), Texts())
+    real = docker_with(environment=in_environment, foreign_environment=in_environment, daemon_json=file)
+
+    made = planned(desired, real, Docker(method=method), Owned(is_ours, '{"debug": true}'))
+
+    if made.edits:
+        after = _carried_out(made, real)
+        assert prospective(after) == desired
+        assert not planned(desired, after, Docker(method=method), Owned(True, '{"debug": true}')).edits
+    else:
+        assert made.condition is not None or prospective(real) == desired
+
+
+def _carried_out(made: Plan, real: Reality) -> Reality:
+    files = {edit.path: edit.after for edit in made.edits}
+    values = files.get(real.environment_file_path, real.environment_file)
+    return msgspec.structs.replace(
+        real,
+        daemon_json=files.get(real.daemon_json_path, real.daemon_json),
+        environment_file=values,
+        drop_in=files.get(real.drop_in_path, real.drop_in),
+        is_drop_in_loaded=True,
+        environment=drop_in.read(values) if values is not None else real.foreign_environment,
+    )
+
+
+@given(ANY_TEXTS)
+def test_what_dockerd_reports_unmasked_is_what_it_runs_with(reported: Texts) -> None:
+    assert effective(docker_with(reported)) == reported.meaning()

@@ -1,0 +1,47 @@
+"""What `systemctl show` says, as a pass understands it."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.docker.unit import unit_state
+from agent.dockerd import Phase, UnitState
+
+RUNNING = """\
+LoadState=loaded
+ActiveState=active
+SubState=running
+MainPID=812
+InvocationID=4f0c
+NRestarts=1
+DropInPaths=/etc/systemd/system/docker.service.d/a.conf /run/b.conf
+NeedDaemonReload=no
+"""
+
+
+def test_a_running_unit() -> None:
+    assert unit_state(RUNNING) == UnitState(
+        Phase.RUNNING,
+        pid=812,
+        invocation="4f0c",
+        restarts=1,
+        drop_ins=("/etc/systemd/system/docker.service.d/a.conf", "/run/b.conf"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("load", "active", "sub", "phase"),
+    [
+        ("not-found", "inactive", "dead", Phase.ABSENT),
+        ("bad-setting", "inactive", "dead", Phase.ABSENT),
+        ("masked", "inactive", "dead", Phase.MASKED),
+        ("loaded", "inactive", "dead", Phase.STOPPED),
+        ("loaded", "activating", "start", Phase.STARTING),
+        ("loaded", "activating", "auto-restart", Phase.BROKEN),
+        ("loaded", "failed", "failed", Phase.BROKEN),
+        ("loaded", "reloading", "reload", Phase.RUNNING),
+        ("loaded", "deactivating", "stop-sigterm", Phase.STOPPING),
+    ],
+)
+def test_phases(load: str, active: str, sub: str, phase: Phase) -> None:
+    assert unit_state(f"LoadState={load}\nActiveState={active}\nSubState={sub}\n").phase is phase
