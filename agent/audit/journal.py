@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from agent.audit.chain import Anchor
-from agent.logs import IDENTIFIER
 
+IDENTIFIER: Final = "docker-proxy-agent"  # the name under which the agent is in the journal
 _PATIENCE_S: Final = 60  # a journal of many gigabytes on a slow disk
 
 

@@ -50,7 +50,8 @@ class Compared(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         if not self.anchors:
             return f"{self.source.value}: none"
-        return f"{self.source.value}: {self.anchors}, up to record {self.newest}"
+        anchors = "1 anchor" if self.anchors == 1 else f"{self.anchors} anchors, the newest"
+        return f"{self.source.value}: {anchors} of record {self.newest}"
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -73,10 +74,14 @@ def verify(path: Path, state_dir: Path, journal_anchors: Sequence[Anchor] | None
     # Anchors first: the agent may be writing, and a log that has more than its anchor is no cut.
     notes = []
     kept = anchor.read(state_dir)
-    anchors = {Source.STATE: (kept,) if isinstance(kept, Anchor) else (), Source.JOURNAL: tuple(journal_anchors or ())}
-    if not isinstance(kept, Anchor):
+    anchors: dict[Source, Iterable[Anchor]] = {}
+    if isinstance(kept, Anchor):
+        anchors[Source.STATE] = (kept,)
+    else:
         notes.append(f"the anchor in the state directory is {kept.value}")
-    if journal_anchors is None:
+    if journal_anchors is not None:
+        anchors[Source.JOURNAL] = journal_anchors
+    else:
         notes.append("the journal was not asked")
     walk = _Walk(anchors)
     for line in files.lines(path):
@@ -87,7 +92,7 @@ def verify(path: Path, state_dir: Path, journal_anchors: Sequence[Anchor] | None
         walk.first.seq if walk.first else None,
         walk.last.seq if walk.last else None,
         walk.broken,
-        tuple(walk.compared(source) for source in Source),
+        tuple(walk.compared(source) for source in anchors),
         (*walk.notes, *notes),
     )
 

@@ -1,0 +1,123 @@
+"""The audit log, filtered and readable; `audit verify` asks whether anybody changed it."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from agent.audit import Anchor, Entry, journal
+from agent.audit.facts import without_userinfo
+from agent.audit.read import Found, Wanted, begins, moment, moment_of, records
+from agent.audit.verify import Verification, verify
+from agent.errors import AgentError
+from agent.events import Event, sentence
+from agent.paths import Paths
+from agent.secret import escaped
+
+NAME = "audit"
+HELP = "the audit log, filtered and readable; `audit verify` asks whether it is as it was written"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", nargs="?", choices=("verify",), help="look for what was changed, dropped or cut off")
+    parser.add_argument(
+        "--event",
+        action="append",
+        default=[],
+        choices=[event.value for event in Event],
+        metavar="NAME",
+        help="only these, such as docker-restarted; may be given several times",
+    )
+    parser.add_argument("--network", default="", metavar="NAME", help="only what is about this network")
+    parser.add_argument("--since", type=_moment, metavar="TIME", help='"2h" ago, or 2026-03-01T09:12:04Z')
+    parser.add_argument("--until", type=_moment, metavar="TIME", help="the same")
+    parser.add_argument("--last", type=_count, metavar="N", help="only the last N of them")
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    try:
+        if args.what == "verify":
+            return _verify(args, paths)
+        return _show(args, paths.audit_log)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise AgentError(
+            str(error.filename or paths.audit_log), f"cannot be read ({error.strerror})", "The log belongs to root"
+        ) from error
+
+
+def _moment(text: str) -> dt.datetime:
+    try:
+        return moment(text, dt.datetime.now(dt.UTC))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'"{text}" is no number of records')
+    return int(text)
+
+
+def _show(args: argparse.Namespace, path: Path) -> int:
+    wanted = Wanted(frozenset(args.event), args.network, args.since, args.until)
+    illegible = 0
+
+    def legible() -> Iterator[Found]:
+        nonlocal illegible
+        for found in records(path, wanted):
+            if isinstance(found, Found):
+                yield found
+            else:
+                illegible += 1
+
+    shown = 0
+    for found in deque(legible(), args.last) if args.last else legible():
+        shown += 1
+        print(found.line if args.json else readable(found.entry))
+    if illegible:
+        print(f"{path}: {illegible} lines are no records. See: docker-proxy-agent audit verify", file=sys.stderr)
+    if not shown:
+        print(f"{path}: no such records", file=sys.stderr)
+    return 0
+
+
+def readable(entry: Entry) -> str:
+    """One record on one line, in the reader's own time."""
+    when = moment_of(entry)
+    local = entry.ts if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+    try:
+        said = sentence(Event(entry.event), entry.facts)
+    except ValueError:  # of a newer agent
+        said = escaped(without_userinfo(msgspec.json.encode(entry.facts).decode()), 400)
+    return f"{escaped(local)}  {escaped(entry.event):<17} {said}"
+
+
+def _verify(args: argparse.Namespace, paths: Paths) -> int:
+    found = verify(paths.audit_log, paths.state, _journal_anchors(paths))
+    if args.json:
+        print(msgspec.json.encode(found).decode())
+    else:
+        print(_report(found))
+    return 0 if found.is_whole else 1
+
+
+def _journal_anchors(paths: Paths) -> tuple[Anchor, ...] | None:
+    """Only the system's own log goes to the system's journal."""
+    began = begins(paths.audit_log) if paths.is_system else None
+    return None if began is None else journal.ask(began, paths.audit_log.parent.stat().st_uid)
+
+
+def _report(found: Verification) -> str:
+    kept = f"{found.records} records, {found.first} to {found.last}" if found.records else "no records"
+    lines = [f"whole: {kept}" if found.broken is None else f"broken: {found.broken}\n  found    {kept}"]
+    lines += [f"  anchor   {compared}" for compared in found.compared]
+    lines += [f"  note     {note}" for note in found.notes]
+    return "\n".join(lines)

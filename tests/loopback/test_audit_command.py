@@ -1,0 +1,204 @@
+"""`docker-proxy-agent audit`: what a person reads, and what a script gets."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.audit import Anchor, AuditLog, journal
+from agent.audit.read import moment
+from agent.cli import audit
+from agent.errors import AgentError
+from agent.events import Event
+from agent.paths import Paths
+
+NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+
+
+class Host:
+    """A root directory with a log in it, and somebody at the command line."""
+
+    def __init__(self, root: Path, printed: pytest.CaptureFixture[str]) -> None:
+        self.paths = Paths(root)
+        self._printed = printed
+        self._now = NOW
+        self._log = AuditLog(self.paths.audit_log, self.paths.state, clock=lambda: self._now, this_boot="b")
+
+    def write(self, event: Event, hours_ago: float = 0, pass_id: str = "", **facts: str) -> None:
+        self._now = NOW - dt.timedelta(hours=hours_ago)
+        self._log.append(event, "timer", pass_id, {**facts})
+
+    def audit(self, *words: str) -> tuple[int, list[str], list[str]]:
+        """Exit status and the lines of stdout and stderr."""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--json", action="store_true")
+        audit.arguments(parser)
+        status = audit.run(parser.parse_args(words), self.paths)
+        out, err = self._printed.readouterr()
+        return status, out.splitlines(), err.splitlines()
+
+
+@pytest.fixture
+def host(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    yield Host(tmp_path, capsys)
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def diary(host: Host) -> Host:
+    host.write(Event.OFFLINE, hours_ago=30, pass_id="1", was="office")
+    host.write(Event.UPSTREAM_CHOSEN, hours_ago=3, pass_id="2", network="office", upstream="corp")
+    host.write(Event.DOCKER_RESTARTED, hours_ago=3, pass_id="2", upstream="corp")
+    host.write(Event.DOCKER_RESTARTED, hours_ago=1, pass_id="3", upstream="direct")
+    return host
+
+
+def test_a_record_is_a_line_in_the_readers_own_time(diary: Host) -> None:
+    assert diary.audit() == (
+        0,
+        [
+            "2026-02-28 11:30:00  offline           Offline, before: office; nothing is touched",
+            "2026-03-01 14:30:00  upstream-chosen   Chose corp in office",
+            "2026-03-01 14:30:00  docker-restarted  Docker restarted with corp",
+            "2026-03-01 16:30:00  docker-restarted  Docker restarted with direct",
+        ],
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "seqs"),
+    [
+        pytest.param([], [1, 2, 3, 4], id="all"),
+        pytest.param(["--event", "docker-restarted"], [3, 4], id="event"),
+        pytest.param(["--event", "docker-restarted", "--event", "offline"], [1, 3, 4], id="events"),
+        pytest.param(["--last", "2"], [3, 4], id="last"),
+        pytest.param(["--event", "docker-restarted", "--last", "1"], [4], id="last-of-those"),
+        pytest.param(["--network", "office"], [2, 3], id="network-of-the-pass"),
+        pytest.param(["--network", "home"], [], id="no-such-network"),
+        pytest.param(["--since", "2026-03-01T09:00:00Z"], [2, 3, 4], id="since"),
+        pytest.param(["--until", "2026-03-01T09:00:00Z"], [1], id="until"),
+        pytest.param(["--since", "2026-03-01T14:30"], [2, 3, 4], id="without-offset-local"),
+        pytest.param(["--since", "2026-03-01"], [2, 3, 4], id="a-day"),
+        pytest.param(["--since", "2026-02-28T06:00:00Z", "--until", "2026-03-01T10:00:00+00:00"], [1, 2, 3], id="both"),
+    ],
+)
+def test_filters(diary: Host, words: list[str], seqs: list[int]) -> None:
+    status, out, _ = diary.audit("--json", *words)
+
+    assert status == 0
+    assert [json.loads(line)["seq"] for line in out] == seqs
+
+
+def test_json_prints_the_very_lines_of_the_log(diary: Host) -> None:
+    _, out, _ = diary.audit("--json")
+
+    assert "\n".join(out) + "\n" == diary.paths.audit_log.read_text()
+
+
+@pytest.mark.parametrize(("text", "hours"), [("2h", 2), ("1d12h", 36), ("90m", 1.5)])
+def test_a_time_may_be_so_long_ago(text: str, hours: float) -> None:
+    assert moment(text, NOW) == NOW - dt.timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2 h", "2026-13-01", "9999999999d", "0001-01-01"])
+def test_what_is_no_time_is_said(host: Host, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        host.audit("--since", text)
+
+    assert "is no time, such as" in capsys.readouterr().err
+
+
+def test_no_log_yet(host: Host) -> None:
+    assert host.audit() == (0, [], [f"{host.paths.audit_log}: no such records"])
+    assert host.audit("verify")[:2] == (
+        0,
+        [
+            "whole: no records",
+            "  note     the anchor in the state directory is absent",
+            "  note     the journal was not asked",
+        ],
+    )
+
+
+def test_lines_that_are_no_records_do_not_stop_a_reader(diary: Host) -> None:
+    with diary.paths.audit_log.open("ab") as stream:
+        stream.write(b'\xff\xfe\n{"seq":"five"}\n[[[[\n\n{"ts":"torn')
+
+    status, out, err = diary.audit()
+
+    assert (status, len(out)) == (0, 4)
+    assert "5 lines are no records" in err[0]
+
+
+def test_a_record_of_a_newer_agent_is_shown_as_far_as_it_can_be(diary: Host) -> None:
+    text = diary.paths.audit_log.read_text().replace('"offline"', '"teleported"').replace("2026-02-28T", "yesterday T")
+    diary.paths.audit_log.write_text(text)
+
+    _, out, _ = diary.audit()
+
+    assert out[0] == 'yesterday T06:00:00.000000Z  teleported        {"was":"office"}'
+
+
+def test_nothing_in_a_record_reaches_the_terminal_as_it_is(host: Host) -> None:
+    host.write(Event.NETWORK_CHANGED, network="a\x1b]0;b\x07\nc http://u:p@h")
+
+    _, out, _ = host.audit()
+
+    assert len(out) == 1
+    assert out[0].isprintable()
+
+
+def test_verify_says_whole_and_by_which_anchors(diary: Host) -> None:
+    status, out, _ = diary.audit("verify")
+
+    assert status == 0
+    assert out == [
+        "whole: 4 records, 1 to 4",
+        "  anchor   state directory: 1 anchor of record 4",
+        "  note     the journal was not asked",
+    ]
+
+
+def test_verify_names_the_first_broken_place_and_exits_1(diary: Host) -> None:
+    path = diary.paths.audit_log
+    path.write_text(path.read_text().replace('"corp"', '"none"'))
+
+    status, out, _ = diary.audit("verify")
+
+    assert status == 1
+    assert out[0] == f"broken: record 2: is not as it was written ({path}, line 2)"
+    assert json.loads(diary.audit("verify", "--json")[1][0])["broken"]["seq"] == 2
+
+
+def test_a_log_that_cannot_be_read_is_one_line_with_its_path(host: Host) -> None:
+    host.paths.audit_log.parent.parent.mkdir(parents=True)
+    host.paths.audit_log.parent.write_text("no folder")
+
+    for words in ([], ["verify"]):
+        with pytest.raises(AgentError, match=r"audit\.jsonl: cannot be read \(Not a directory\)"):
+            host.audit(*words)
+
+
+def test_anchors_are_found_among_what_journalctl_prints() -> None:
+    """Recorded with systemd 257: `journalctl --output=json --output-fields=AUDIT_SEQ,AUDIT_HASH`."""
+    printed = [
+        b'{"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1","AUDIT_SEQ":"7","AUDIT_HASH":"ab","_BOOT_ID":"x"}',
+        b'{"__CURSOR":"s=2","__REALTIME_TIMESTAMP":"2","_BOOT_ID":"x"}',
+        b'{"__CURSOR":"s=3","AUDIT_SEQ":["7","8"],"AUDIT_HASH":"ab"}',
+        b'{"__CURSOR":"s=4","AUDIT_SEQ":"many","AUDIT_HASH":"ab"}',
+        b'{"__CURSOR":"s=5","AUDIT_SEQ":"9","AUDIT_HASH":null}',
+        b"-- No entries --",
+        b'{"AUDIT_SEQ":"8","AUDIT_HASH":"cd"}',
+    ]
+
+    assert journal.anchors_in(printed) == (Anchor(7, "ab"), Anchor(8, "cd"))

@@ -1,0 +1,173 @@
+"""What may stand in a record, and how each event is said to a person."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.audit.facts import plain, without_userinfo
+from agent.errors import TargetFailed
+from agent.events import LONGEST, Event, sentence
+from agent.policy import Duration, Method, Size, Upstream
+from agent.secret import HIDDEN, Secret
+from agent.settings import DIRECT, Masked, Texts, Unparsable, proxy, settings
+from agent.snapshot import Interface
+from agent.verdict import Outcome, Timings, Verdict
+
+OFFICE = settings("http://al:pw@proxy.corp:3128", no_proxy="localhost,.corp")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        pytest.param(
+            OFFICE, {"http": f"http://{HIDDEN}@proxy.corp:3128", "no_proxy": ".corp,localhost"}, id="settings"
+        ),
+        pytest.param(DIRECT, {"proxy": "direct"}, id="direct"),
+        pytest.param(proxy("socks5://u:p@h"), f"socks5://{HIDDEN}@h:1080", id="proxy"),
+        pytest.param(proxy("http://xxxxx:xxxxx@h:1"), f"http://{HIDDEN}@h:1", id="masked"),
+        pytest.param(Unparsable(), "‹unparsable›", id="unparsable"),
+        pytest.param(Secret("pw"), HIDDEN, id="secret"),
+        pytest.param(Texts(http="http://u:p@h"), HIDDEN, id="texts"),
+        pytest.param(Masked.MASKED, "masked", id="enum"),
+        pytest.param(Method.DROP_IN, "systemd-drop-in", id="enum-text"),
+        pytest.param(
+            Verdict(Outcome.TLS, "issuer X", Timings(total=84.26)),
+            {"outcome": "tls", "ms": 84.3, "evidence": "issuer X"},
+            id="verdict",
+        ),
+        pytest.param(Verdict(Outcome.OK), {"outcome": "ok", "ms": 0.0}, id="verdict-without-evidence"),
+        pytest.param(
+            Interface("wlan0", ssid="CorpNet"),
+            {
+                "name": "wlan0",
+                "has_carrier": True,
+                "ssid": "CorpNet",
+                "ipv4": [],
+                "ipv6_64s": [],
+                "gateways": [],
+                "gateway_macs": [],
+            },
+            id="struct",
+        ),
+        pytest.param(Duration(3), 3.0, id="duration"),
+        pytest.param(Size(5), 5, id="size"),
+        pytest.param(Path("/etc/docker/daemon.json"), "/etc/docker/daemon.json", id="path"),
+        pytest.param(Path("/home/\udcff"), "/home/\\udcff", id="path-that-is-no-utf-8"),
+        pytest.param(frozenset({"b", "a"}), ["a", "b"], id="set"),
+        pytest.param({"a": (1, None, True)}, {"a": [1, None, True]}, id="nested"),
+        pytest.param(dt.datetime(2026, 3, 1, tzinfo=dt.UTC), "2026-03-01T00:00:00+00:00", id="moment"),
+        pytest.param(
+            TargetFailed("/a", "no", "http://u:p@h"), f"/a: no. http://{HIDDEN}@h", id="error-with-a-url-in-it"
+        ),
+    ],
+)
+def test_plain(value: object, shown: object) -> None:
+    assert plain(value) == shown
+    assert msgspec.json.decode(msgspec.json.encode(plain(value))) == shown
+
+
+def test_user_names_are_not_shown_for_they_may_be_tokens() -> None:
+    shown = plain(Upstream("office", username="ghp_token", password=Secret("pw")))
+
+    assert isinstance(shown, dict)
+    assert (shown["name"], shown["username"], shown["password"]) == ("office", HIDDEN, HIDDEN)
+
+
+@pytest.mark.parametrize(
+    "value", [b"bytes", object(), {1: "a"}, {"a": object()}, [object()], ValueError("x"), range(3)]
+)
+def test_a_type_that_nobody_decided_about_is_refused(value: object) -> None:
+    with pytest.raises(TypeError):
+        plain(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://u:p@h:1/x", f"http://{HIDDEN}@h:1/x"),
+        ("HTTPS://token@h", f"HTTPS://{HIDDEN}@h"),
+        (
+            "dial http://u:p@h:1: refused, then socks5://a@b",
+            f"dial http://{HIDDEN}@h:1: refused, then socks5://{HIDDEN}@b",
+        ),
+        ("http://u:p@ss/w#rd?@h", f"http://{HIDDEN}@h"),
+        ("http://u:http://x@y@h", f"http://{HIDDEN}@h"),
+        ("http://proxy:3128", "http://proxy:3128"),
+        ("mail alice@corp.example", "mail alice@corp.example"),
+        ("busybox@sha256:12ab", "busybox@sha256:12ab"),
+    ],
+)
+def test_a_text_loses_what_stands_before_the_host_of_a_url(text: str, shown: str) -> None:
+    assert without_userinfo(text) == shown
+
+
+# --- sentences -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("event", "facts", "said"),
+    [
+        pytest.param(
+            Event.DOCKER_RESTARTED,
+            {"upstream": "office", "took_s": 0.71, "settings": {"http": "http://proxy:3128"}, "containers_kept": 3},
+            "Docker restarted with office (0.7 s): http://proxy:3128; 3 containers kept",
+            id="restarted",
+        ),
+        pytest.param(Event.DOCKER_RESTARTED, {"containers_kept": 0}, "Docker restarted", id="nothing-known"),
+        pytest.param(
+            Event.UPSTREAM_CHOSEN,
+            {
+                "network": "office",
+                "upstream": "corp",
+                "because": "first that works",
+                "verdicts": {"corp": {"outcome": "ok", "ms": 84.1}, "direct": {"outcome": "dns", "ms": 0}},
+            },
+            "Chose corp in office: first that works (corp ok 84 ms, direct dns)",
+            id="chosen",
+        ),
+        pytest.param(
+            Event.APPLY_STARTED,
+            {"upstream": "direct", "targets": ["daemon.json", "alice"]},
+            "Going to write direct to daemon.json, alice",
+            id="list",
+        ),
+        pytest.param(
+            Event.ROLLED_BACK,
+            {"upstream": "corp", "because": "dockerd did not come up", "settings": {"proxy": "direct"}},
+            "Rolled back from corp: dockerd did not come up; in force again: direct",
+            id="direct",
+        ),
+        pytest.param(
+            Event.NETWORK_CHANGED, {"network": "a\x1b[31m\nb"}, "The network changed: a\\x1b[31m\\x0ab", id="escaped"
+        ),
+    ],
+)
+def test_sentence(event: Event, facts: dict[str, object], said: str) -> None:
+    assert sentence(event, facts) == said
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(
+    ["upstream", "took_s", "settings", "verdicts", "because", "targets", "target", "network", "was", "who", "error"]
+)
+
+
+@given(event=st.sampled_from(Event), facts=st.dictionaries(NAMES, JSON))
+def test_every_event_has_one_line_for_a_person_whatever_its_facts(event: Event, facts: dict[str, object]) -> None:
+    said = sentence(event, facts)
+
+    assert said[0].isupper()
+    assert said.isprintable()
+    assert len(said) <= LONGEST
+    assert "{" not in sentence(event, {})
+    assert "[" not in sentence(event, {})
