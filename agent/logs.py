@@ -18,13 +18,14 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 import msgspec
 
 from agent.audit.facts import plain, without_userinfo
+from agent.audit.journal import IDENTIFIER
 from agent.events import Event, sentence
 from agent.secret import escaped
 
@@ -36,7 +37,6 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger  # n
 
 log: Final[FilteringBoundLogger] = structlog.get_logger()
 
-IDENTIFIER: Final = "docker-proxy-agent"
 JOURNAL_SOCKET: Final = Path("/run/systemd/journal/socket")
 _EVENTS: Final = frozenset(event.value for event in Event)
 _PRIORITY: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
@@ -63,7 +63,7 @@ def form_for(stream: TextIO, environment: Mapping[str, str]) -> Form:
 
 
 def configure(
-    verbose: int = 0,
+    level: int = logging.INFO,
     *,
     form: Form | None = None,
     stream: TextIO | None = None,
@@ -72,19 +72,17 @@ def configure(
     """Once per process, before anything is logged."""
     stream = sys.stderr if stream is None else stream
     form = form_for(stream, os.environ) if form is None else form
-    level = logging.DEBUG if verbose else logging.INFO
+    _go_through(_rendering(form, stream, journal), level, structlog.PrintLoggerFactory(stream))
+    logging.basicConfig(handlers=[_FromOthers()], level=logging.WARNING, force=True)
+
+
+def _go_through(rendering: list[Any], level: int, factory: Callable[..., WrappedLogger]) -> None:
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.format_exc_info,
-            _safe,
-            *_rendering(form, stream, journal),
-        ],
+        processors=[structlog.processors.add_log_level, structlog.processors.format_exc_info, _safe, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=factory,
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(handlers=[_FromOthers()], level=logging.WARNING, force=True)
 
 
 def _safe(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
@@ -129,7 +127,7 @@ def _rendering(form: Form, stream: TextIO, journal: Path) -> list[Any]:
 def _one_line(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
     """A name of a network may hold what a terminal would obey. A traceback has its lines."""
     return {
-        name: escaped(value, len(value)) if isinstance(value, str) and name != "exception" else value
+        name: escaped(value, 8 * len(value)) if isinstance(value, str) and name != "exception" else value
         for name, value in fields.items()
     }
 
@@ -219,3 +217,7 @@ def _send_by_descriptor(sender: socket.socket, datagram: bytes) -> None:
             fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL,
         )
         socket.send_fds(sender, [b""], [descriptor])
+
+
+# Until `configure` is called. structlog's own default shows everything, and on stdout.
+_go_through([_json], logging.INFO, lambda *_: structlog.PrintLogger(sys.stderr))

@@ -1,0 +1,238 @@
+"""The three forms of a log line: a real terminal, a real file, and a socket where journald's would be."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import pty
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from agent import logs
+from agent.logs import Form, form_for, log
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
+    root.handlers.clear()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**before)
+
+
+# --- which form ------------------------------------------------------------------------------------------------------
+
+
+def test_systemd_gets_journal_fields_only_if_it_is_this_very_stream_that_it_connected(tmp_path: Path) -> None:
+    with (tmp_path / "stream").open("w") as stream, (tmp_path / "other").open("w") as other:
+        status = os.fstat(stream.fileno())
+        environment = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+
+        assert form_for(stream, environment) is Form.JOURNAL
+        assert form_for(other, environment) is Form.JSON  # 2>somewhere in a unit's ExecStart
+        assert form_for(stream, {}) is Form.JSON
+    assert form_for(stream, environment) is Form.JSON  # closed
+    assert form_for(io.StringIO(), environment) is Form.JSON
+
+
+def test_a_terminal_gets_the_console_form() -> None:
+    controller, terminal = pty.openpty()
+    with os.fdopen(terminal, "w") as stream:
+        assert form_for(stream, {}) is Form.CONSOLE
+        logs.configure(stream=stream)
+
+        log.info("upstream-chosen", network="office\x1b[2J", because="first that works")
+        shown = os.read(controller, 4096).decode()
+    os.close(controller)
+
+    plain = re.sub(r"\x1b\[\d*m", "", shown)  # colours are for a terminal
+    assert "upstream-chosen" in plain
+    assert "because='first that works'" in plain
+    assert "office\\x1b[2J" in plain  # and nothing else that a terminal obeys
+
+
+def test_everything_goes_to_stderr() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from agent import logs; logs.configure(); logs.log.info('offline', was='office')"],
+        capture_output=True,
+        check=True,
+        env={name: value for name, value in os.environ.items() if name != "JOURNAL_STREAM"},
+    )
+
+    assert done.stdout == b""
+    assert json.loads(done.stderr)["was"] == "office"
+
+
+def test_nothing_is_shown_before_it_is_configured_either() -> None:
+    code = "from agent.logs import log; log.info('x', url='http://u:hunter2@h')"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == ""
+    assert json.loads(done.stderr)["url"] == "http://•••@h"
+
+
+def test_debug_lines_are_for_those_who_ask() -> None:
+    for level, expected in ((logging.INFO, ["info"]), (logging.DEBUG, ["debug", "info"])):
+        stream = io.StringIO()
+        logs.configure(level, form=Form.JSON, stream=stream)
+        log.debug("x")
+        log.info("x")
+        assert [json.loads(line)["level"] for line in stream.getvalue().splitlines()] == expected
+
+
+def test_what_other_libraries_log_takes_the_same_way() -> None:
+    stream = io.StringIO()
+    logs.configure(form=Form.JSON, stream=stream)
+
+    logging.getLogger("watchdog").warning("lost %s", "http://u:p@h")
+    logging.getLogger("watchdog").info("chatter")
+
+    [line] = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert (line["event"], line["logger"], line["level"]) == ("lost http://•••@h", "watchdog", "warning")
+
+
+def test_rich_is_not_imported_even_where_it_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "rich").mkdir()
+    (tmp_path / "rich" / "__init__.py").write_text("raise SystemExit('rich was imported')\n")
+    code = (
+        "import sys; from agent import logs; logs.configure(); logs.log.info('x'); sys.exit(sys.modules['rich'] or 0)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+# --- the journal -----------------------------------------------------------------------------------------------------
+
+
+class Journald:
+    """Takes datagrams as journald does (systemd.io/JOURNAL_NATIVE_PROTOCOL)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.socket.settimeout(5)
+
+    def entry(self) -> dict[str, str]:
+        data, descriptors, _, _ = socket.recv_fds(self.socket, 1 << 20, 1)
+        if descriptors:
+            with os.fdopen(descriptors[0], "rb") as memory:
+                os.lseek(descriptors[0], 0, os.SEEK_SET)
+                data = memory.read()
+        fields = {}
+        while data:
+            line, _, data = data.partition(b"\n")
+            name, is_short, value = line.partition(b"=")
+            if not is_short:
+                length = int.from_bytes(data[:8], "little")
+                value, data = data[8 : 8 + length], data[8 + length :]
+                assert data[:1] == b"\n"
+                data = data[1:]
+            fields[name.decode()] = value.decode()
+        return fields
+
+
+@pytest.fixture
+def journald(tmp_path: Path) -> Iterator[Journald]:
+    running = Journald(tmp_path / "socket")
+    yield running
+    running.socket.close()
+
+
+def test_the_journal_gets_a_sentence_and_every_fact_as_a_field(journald: Journald) -> None:
+    stream = io.StringIO()
+    logs.configure(form=Form.JOURNAL, stream=stream, journal=journald.path)
+
+    log.warning(
+        "docker-restarted",
+        upstream="office",
+        took_s=0.71,
+        settings={"http": "http://proxy:3128"},
+        audit_seq=7,
+        none=None,
+    )
+
+    assert journald.entry() == {
+        "MESSAGE": "Docker restarted with office (0.7 s): http://proxy:3128",
+        "PRIORITY": "4",
+        "SYSLOG_IDENTIFIER": "docker-proxy-agent",
+        "EVENT": "docker-restarted",
+        "UPSTREAM": "office",
+        "TOOK_S": "0.71",
+        "SETTINGS": '{"http":"http://proxy:3128"}',
+        "AUDIT_SEQ": "7",
+    }
+    assert stream.getvalue() == ""
+
+
+def test_a_fact_with_lines_and_one_that_is_too_large_for_a_datagram_arrive_whole(journald: Journald) -> None:
+    logs.configure(form=Form.JOURNAL, stream=io.StringIO(), journal=journald.path)
+    diff = "-a\n+MESSAGE=forged\n\n"
+
+    log.info("apply-started", diff=diff)
+    assert journald.entry()["DIFF"] == diff
+
+    log.info("apply-started", diff=diff * 100_000)
+    entry = journald.entry()
+    assert entry["DIFF"] == diff * 100_000
+    assert entry["MESSAGE"] == "Going to write"
+
+
+def test_names_that_journald_would_drop_or_that_are_taken_become_others(journald: Journald) -> None:
+    logs.configure(form=Form.JOURNAL, stream=io.StringIO(), journal=journald.path)
+
+    log.info("a plain line", **{"_pid": "1", "message": "2", "x-y": "3", "": "4", "n" * 80: "5"})
+
+    assert journald.entry() == {
+        "MESSAGE": "a plain line",
+        "PRIORITY": "6",
+        "SYSLOG_IDENTIFIER": "docker-proxy-agent",
+        "PID": "1",
+        "FACT_MESSAGE": "2",
+        "X_Y": "3",
+        "FACT_": "4",
+        "N" * 64: "5",
+    }
+
+
+def test_a_traceback_is_in_the_message(journald: Journald) -> None:
+    logs.configure(form=Form.JOURNAL, stream=io.StringIO(), journal=journald.path)
+
+    try:
+        raise OSError("http://u:p@h")  # noqa: TRY301 - a real one has to be caught
+    except OSError:
+        log.exception("a pass failed")
+
+    message = journald.entry()["MESSAGE"]
+    assert message.startswith("a pass failed\nTraceback")
+    assert message.endswith("OSError: http://•••@h")
+
+
+def test_without_journald_the_line_goes_to_stderr_which_systemd_reads(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    logs.configure(form=Form.JOURNAL, stream=stream, journal=tmp_path / "nobody")
+
+    log.info("offline", was="office")
+
+    assert json.loads(stream.getvalue()) == {"level": "info", "event": "offline", "was": "office"}

@@ -1,0 +1,129 @@
+"""What a pass says about itself reaches the audit log and the log, the same in both."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from agent import logs
+from agent.audit import AuditLog
+from agent.events import Event
+from agent.record import Record
+from agent.settings import settings
+from agent.verdict import Outcome, Timings, Verdict
+
+
+class Writing:
+    """A record, and what became of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / "log" / "audit.jsonl"
+        self.record = Record(AuditLog(self.path, root / "state"))
+        self.stream = io.StringIO()
+
+    @property
+    def audited(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.path.read_bytes().splitlines()]
+
+    @property
+    def logged(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stream.getvalue().splitlines()]
+
+
+@pytest.fixture
+def writing(tmp_path: Path) -> Iterator[Writing]:
+    root = logging.getLogger()
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
+    root.handlers.clear()
+    made = Writing(tmp_path)
+    logs.configure(form=logs.Form.JSON, stream=made.stream)
+    yield made
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**before)
+
+
+def test_both_have_the_same_event_and_facts_and_the_log_anchors_the_record(writing: Writing) -> None:
+    record = writing.record.for_pass("p7", "netlink")
+
+    record(
+        Event.UPSTREAM_CHOSEN,
+        network="office",
+        verdicts={"corp": Verdict(Outcome.OK, timings=Timings(total=84.12))},
+        settings=settings("http://al:secret@proxy:3128"),
+    )
+
+    [audited], [logged] = writing.audited, writing.logged
+    facts = {
+        "network": "office",
+        "verdicts": {"corp": {"outcome": "ok", "ms": 84.1}},
+        "settings": {"http": "http://•••@proxy:3128"},
+    }
+    assert audited["facts"] == facts
+    assert {name: logged[name] for name in facts} == facts
+    for name in ("event", "pass", "trigger"):
+        assert audited[name] == logged[name]
+    assert (logged["audit_seq"], logged["audit_hash"]) == (audited["seq"], audited["hash"])
+    assert list(logged)[:3] == ["ts", "level", "event"]
+
+
+def test_it_is_on_disk_before_the_call_returns(writing: Writing) -> None:
+    writing.record(Event.APPLY_STARTED, diff="-a\n+b")
+
+    assert [record["event"] for record in writing.audited] == ["apply-started"]
+
+
+def test_trouble_is_a_warning(writing: Writing) -> None:
+    writing.record(Event.OFFLINE)
+    writing.record(Event.ROLLED_BACK)
+
+    assert [line["level"] for line in writing.logged] == ["info", "warning"]
+
+
+def test_a_pass_goes_on_without_an_audit_log_and_says_so(writing: Writing) -> None:
+    writing.path.parent.write_text("no folder")
+    record = writing.record.for_pass("p1", "timer")
+
+    record(Event.DOCKER_RESTARTED, upstream="office")
+
+    [logged] = writing.logged
+    assert (logged["event"], logged["upstream"], logged["audit"]) == ("docker-restarted", "office", "unwritable")
+    assert "audit_seq" not in logged
+    assert not record.is_audited
+    assert str(writing.path.parent) in record.problem
+    assert not writing.record.is_audited  # the condition is the log's, not one pass's
+
+
+def test_the_condition_ends_when_the_log_can_be_written_again(writing: Writing) -> None:
+    writing.path.parent.write_text("no folder")
+    writing.record(Event.OFFLINE)
+    writing.path.parent.unlink()
+
+    writing.record(Event.NETWORK_CHANGED, network="home")
+
+    assert writing.record.is_audited
+    assert [record["event"] for record in writing.audited] == ["log-recovered", "network-changed"]
+    assert writing.logged[-1]["audit_seq"] == 2
+
+
+def test_a_fact_of_a_type_that_nobody_decided_about_is_refused_before_anything_is_written(writing: Writing) -> None:
+    with pytest.raises(TypeError, match="object is not a fact"):
+        writing.record(Event.OFFLINE, it=object())
+
+    assert not writing.path.exists()
+    assert writing.logged == []
+
+
+@pytest.mark.parametrize("name", ["event", "pass", "audit_hash", "level"])
+def test_a_fact_cannot_take_the_name_of_something_else(writing: Writing, name: str) -> None:
+    with pytest.raises(TypeError, match=name):
+        writing.record(Event.OFFLINE, **{name: "x"})
+
+    assert not writing.path.exists()
