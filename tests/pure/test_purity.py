@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 AGENT = Path(__file__).parents[2] / "agent"
-VALUES = ("condition", "dockerd", "errors", "events", "paths", "policy", "policy_text", "secret", "settings")
-VALUES += ("snapshot", "verdict")
+VALUES = (
+    "condition", "dockerd", "errors", "events", "paths", "policy", "policy_text", "secret", "settings", "snapshot",
+    "verdict",
+)  # fmt: skip
 PURE = [
     *sorted((AGENT / "decide").glob("*.py")),
     *sorted((AGENT / "targets").glob("*.py")),

@@ -1,0 +1,134 @@
+"""The policy's files: who may have written them, and the passwords in them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agent.errors import NoPolicy, PolicyRefused
+from agent.policy_file import Loaded, load
+from agent.secret import Secret
+
+ME = frozenset({os.geteuid()})
+NOBODY = frozenset({65534})
+OFFICE = '[upstream.office]\nurl = "http://proxy:3128"\nusername = "alice"\n'
+
+
+class Etc:
+    """A folder with a policy in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.chmod(0o755)
+        self.policy = folder / "config.toml"
+
+    def write(self, text: str, mode: int = 0o644) -> Etc:
+        self.policy.write_text(text)
+        self.policy.chmod(mode)
+        return self
+
+    def password(self, text: str | bytes, mode: int = 0o600) -> str:
+        file = self.folder / "office.password"
+        file.write_bytes(text.encode() if isinstance(text, str) else text)
+        file.chmod(mode)
+        return f'password_file = "{file}"\n'
+
+    def load(self, owners: frozenset[int] = ME, **environment: str) -> Loaded:
+        return load(self.policy, owners, environment)
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Etc:
+    return Etc(tmp_path)
+
+
+def test_a_password_loses_one_newline_and_nothing_else(etc: Etc) -> None:
+    etc.write(OFFICE + etc.password(" p@ss \n\n"))
+
+    assert etc.load().policy.upstreams["office"].password == Secret(" p@ss \n")
+
+
+def test_a_credential_of_systemd(etc: Etc, tmp_path: Path) -> None:
+    etc.write(OFFICE + 'password_credential = "office"\n')
+    (tmp_path / "office").write_text("p@ss\n")
+
+    assert etc.load(CREDENTIALS_DIRECTORY=str(tmp_path)).policy.upstreams["office"].password == Secret("p@ss")
+    assert "only the service has it" in etc.load().warnings[-1]
+
+
+def test_no_policy_is_not_a_wrong_one(etc: Etc) -> None:
+    with pytest.raises(NoPolicy, match="there is no policy yet"):
+        etc.load()
+
+
+@pytest.mark.parametrize(
+    ("mode", "what"),
+    [(0o666, "can be written by others (mode 0666)"), (0o664, "can be written by others (mode 0664)")],
+)
+def test_a_policy_that_others_can_write_is_unsafe(etc: Etc, mode: int, what: str) -> None:
+    etc.write("", mode)
+
+    assert [line for line in etc.load().unsafe if what in line]
+
+
+def test_a_policy_in_a_folder_that_others_can_write_is_unsafe(etc: Etc) -> None:
+    etc.write("").folder.chmod(0o777)
+
+    assert len(etc.load().unsafe) == 1
+
+
+def test_a_policy_of_somebody_else_is_unsafe(etc: Etc) -> None:
+    lines = etc.write("").load(NOBODY).unsafe
+
+    assert [line for line in lines if f'"{etc.policy}" belongs to user {os.geteuid()}' in line]
+
+
+def test_a_password_that_others_can_read_is_unsafe(etc: Etc) -> None:
+    etc.write(OFFICE + etc.password("hunter2", 0o644))
+
+    (line,) = etc.load().unsafe
+
+    assert line.startswith("upstream.office.password_file: ")
+    assert "can be read by others (mode 0644): sudo chmod 600" in line
+
+
+def test_safe_files_are_safe(etc: Etc) -> None:
+    etc.write(OFFICE + etc.password("hunter2"))
+
+    assert etc.load().unsafe == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (OFFICE + 'password_file = "/none/p"', 'upstream.office.password_file: "/none/p" cannot be read: No such'),
+        ('[probe]\nca_file = "/nonexistent/ca"', 'probe.ca_file: "/nonexistent/ca" cannot be read: No such file'),
+        ('[probe]\nca_file = "/dev/null"', 'probe.ca_file: "/dev/null" holds no certificate in PEM'),
+        ("[[network]]", "network 1.use: is missing"),
+    ],
+)  # fmt: skip
+def test_what_the_policy_names_must_be_there(etc: Etc, text: str, problem: str) -> None:
+    with pytest.raises(PolicyRefused) as refused:
+        etc.write(text).load()
+
+    assert refused.value.path == str(etc.policy)
+    assert refused.value.problems[0].startswith(problem)
+
+
+def test_a_password_that_is_no_text_is_refused_without_showing_it(etc: Etc) -> None:
+    etc.write(OFFICE + etc.password(b"hunter2\xff"))
+
+    with pytest.raises(PolicyRefused) as refused:
+        etc.load()
+
+    assert "is not UTF-8" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_password_as_long_as_a_file_by_mistake_is_refused(etc: Etc) -> None:
+    etc.write(OFFICE + etc.password("x" * 5000))
+
+    with pytest.raises(PolicyRefused, match="is larger than any password"):
+        etc.load()
