@@ -77,7 +77,7 @@ _SENTENCES: Final = {
     Event.OFFLINE: "Offline[, before: {was}]; nothing is touched",
     Event.UPSTREAM_CHOSEN: "Chose[ {upstream}][ in {network}][ instead of {was}][: {because}][ ({verdicts})]",
     Event.NO_UPSTREAM: "No upstream works[ in {network}][: {because}][ ({verdicts})]",
-    Event.APPLY_STARTED: "Going to write[ {upstream}][ to {targets}][: {because}]",
+    Event.APPLY_STARTED: "Begins[: {desired}][, to be written to {targets}][; restart of Docker {restart}][: {because}]",
     Event.SETTINGS_WRITTEN: "Written[ to {target}][ to {targets}][: {settings}]",
     Event.DOCKER_RESTARTED: (
         "Docker restarted[ with {upstream}][ ({took_s})][: {settings}][; {containers_kept} containers kept]"

@@ -39,6 +39,8 @@ def recognise(networks: Sequence[Network], snapshot: Snapshot) -> Recognised:
 
 
 def _none_matches(networks: int) -> str:
+    if networks == 1:
+        return "the policy's one network does not match"
     return "the policy names no network" if networks == 0 else f"none of the policy's {networks} networks matches"
 
 

@@ -130,7 +130,7 @@ def test_match(match: str, snapshot: Snapshot, because: str | None) -> None:
     office = named(match)
 
     expected = (
-        Recognised(ELSEWHERE, "none of the policy's 1 networks matches")
+        Recognised(ELSEWHERE, "the policy's one network does not match")
         if because is None
         else Recognised(office, because)
     )
