@@ -9,21 +9,24 @@ import pytest
 
 from .lab.laptop import Laptop
 from .lab.places import World
-from .lab.rootfs import SUITES, TRIXIE, rootfs
+from .lab.rootfs import SUITES, TRIXIE, all_made, rootfs
 
 HERE = Path(__file__).parent
 HOW = "machine tests need root, Debian packages and systemd-nspawn. Run: sudo make test-machine"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     ours = [item for item in items if HERE in item.path.parents]
-    skip = ours and not _can_run()
-    if skip and os.environ.get("CI"):
-        raise pytest.UsageError(HOW)
     for item in ours:
         item.add_marker(pytest.mark.machine)
-        if skip:
-            item.add_marker(pytest.mark.skip(reason=HOW))
+    if not ours or _can_run():
+        return
+    if os.environ.get("CI"):
+        raise pytest.UsageError(HOW)
+    # One stands for all: pytest would print a line for each.
+    ours[0].add_marker(pytest.mark.skip(reason=HOW))
+    config.hook.pytest_deselected(items=ours[1:])
+    items[:] = [item for item in items if item not in ours[1:]]
 
 
 def _can_run() -> bool:
@@ -32,6 +35,7 @@ def _can_run() -> bool:
 
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
+    all_made()
     with World.made(rootfs(TRIXIE) / "bin/busybox") as world:
         yield world
 

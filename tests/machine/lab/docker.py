@@ -115,6 +115,11 @@ class Docker:
         self._box.run("docker", "image", "rm", "--force", image, check=False)
         return self._box.run("docker", "pull", image, check=False, timeout=timeout)
 
+    def pulls(self, image: str = IMAGE) -> Seen:
+        """For `until`: after a move dockerd asks the last place's DNS server for up to 5 s more (docs/facts.md 26)."""
+        pulled = self.pull(image)
+        return Seen(pulled.ok, pulled)
+
     def start_container(self, *options: str, command: str = "sleep 1000000", image: str = LOCAL_IMAGE) -> Container:
         """`docker run` in the background, by default of an image that needs no registry."""
         if image == LOCAL_IMAGE:

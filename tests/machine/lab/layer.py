@@ -19,7 +19,7 @@ READY = f"""
 useradd --create-home --shell /bin/bash --groups docker alice
 useradd --create-home --shell /bin/bash bob
 systemd-machine-id-setup
-# debootstrap left those of the machine it ran on.
+# mmdebstrap left those of the machine it ran on.
 echo laptop >/etc/hostname
 echo '127.0.0.1 localhost laptop' >/etc/hosts
 : >/etc/resolv.conf
@@ -46,7 +46,7 @@ def layers(suite: Suite) -> Sequence[Path]:
     def make_ready(layer: Path) -> None:
         _run_on([base], layer, READY, given)
 
-    ready = kept(f"ready-{suite.name}", digest(base.name, wheels.name, ca_file().read_text(), READY), make_ready)
+    ready = kept(f"ready-{suite.name}", digest(base.parent.name, wheels.name, ca_file().read_text(), READY), make_ready)
 
     def make_product(layer: Path) -> None:
         _run_on([ready, base], layer, PRODUCT, {"product": wheel.parent})
