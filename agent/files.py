@@ -438,8 +438,7 @@ def sweep(directory: Path, disk: Disk = LOCAL_DISK) -> tuple[Path, ...]:
         left = tuple(sorted(path for path in directory.iterdir() if is_leftover(path.name) and _is_plain(path)))
         for path in left:
             _undo(path, disk)
-        # The new bytes go last: without them nobody can tell a torn file from one that somebody else wrote.
-        for path in reversed(left):
+        for path in left:
             disk.remove(path)
     except (FileNotFoundError, NotADirectoryError):
         return ()

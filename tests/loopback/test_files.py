@@ -272,6 +272,15 @@ def test_a_dangling_link_is_filled_and_stays(tmp_path: Path) -> None:
     assert (tmp_path / "dotfiles" / "config.json").read_bytes() == NEW
 
 
+def test_a_file_beside_is_never_somebody_elses(tmp_path: Path) -> None:
+    (tmp_path / "planted").write_bytes(THEIRS)
+    (tmp_path / "link").symlink_to("elsewhere")
+
+    for name in ("planted", "link"):
+        with pytest.raises(FileExistsError):
+            LocalDisk().create(tmp_path / name)
+
+
 def test_the_bytes_are_never_readable_by_more_people_than_in_the_end(tmp_path: Path) -> None:
     seen: list[int] = []
 
@@ -306,6 +315,26 @@ def login(path: Path) -> Callable[[], object]:
     return deed
 
 
+class MeanwhileThen(Meanwhile):
+    """The same on a disk that then refuses to exchange."""
+
+    def __init__(self, deed: Callable[[], object], number: int) -> None:
+        super().__init__(deed)
+        self.number = number
+
+    def exchange(self, _one: Path, _other: Path) -> None:
+        self._once()
+        raise broken(self.number)
+
+
+@pytest.mark.parametrize(
+    "disk",
+    [
+        pytest.param(Meanwhile, id="exchange"),
+        pytest.param(partial(MeanwhileThen, number=errno.EINVAL), id="rename"),
+        pytest.param(partial(MeanwhileThen, number=errno.EBUSY), id="in-place"),
+    ],
+)
 @pytest.mark.parametrize(
     "deed",
     [
@@ -314,13 +343,13 @@ def login(path: Path) -> Callable[[], object]:
     ],
 )
 def test_what_somebody_wrote_in_the_last_moment_stays(
-    tmp_path: Path, deed: Callable[[Path], Callable[[], object]]
+    tmp_path: Path, disk: Callable[[Callable[[], object]], Disk], deed: Callable[[Path], Callable[[], object]]
 ) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(OLD)
 
     with pytest.raises(Changed):
-        replace_file(path, NEW, expected=present(path), disk=Meanwhile(deed(path)))
+        replace_file(path, NEW, expected=present(path), disk=disk(deed(path)))
 
     assert path.read_bytes() == THEIRS
     assert names(tmp_path) == ["config.json"]
@@ -604,8 +633,8 @@ def test_a_file_that_changed_is_not_removed(tmp_path: Path) -> None:
 
     with pytest.raises(Changed):
         remove_file(path, expected=expected, disk=Meanwhile(login(path)))
-    with pytest.raises(Changed):
-        remove_file(path, expected=expected)
+    with pytest.raises(Changed):  # and it is not even moved aside
+        remove_file(path, expected=expected, disk=MountPoint())
 
     assert path.read_bytes() == THEIRS
     assert names(tmp_path) == ["dockerd.env"]

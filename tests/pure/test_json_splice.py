@@ -190,6 +190,10 @@ def lines(*of: str) -> str:
         pytest.param('{"a":1}', '{"a":1,"proxies":{"http-proxy":"x"}}', id="compact"),
         pytest.param('{"a": 1}', '{"a": 1, "proxies": {"http-proxy": "x"}}', id="one-line"),
         pytest.param('{ "a": 1 }', '{ "a": 1, "proxies": { "http-proxy": "x" } }', id="one-line-with-room"),
+        pytest.param(
+            '{"a": 1, "b": 2}', '{"a": 1, "b": 2, "proxies": {"http-proxy": "x"}}', id="one-line-with-two-members"
+        ),
+        pytest.param('{ "a": 1}', '{ "a": 1, "proxies": {"http-proxy": "x"}}', id="room-on-one-side-only"),
         pytest.param('{"proxies":{"a":1,"b":2}}', '{"proxies":{"a":1,"b":2,"http-proxy":"x"}}', id="compact-beside"),
         pytest.param(
             lines("{", '    "a": 1', "}"),
@@ -249,6 +253,33 @@ def test_what_others_wrote_meanwhile_stays() -> None:
     meanwhile = set_value(set_value(delete(ours, ("z",)), ("proxies", "y"), "2"), ("new",), "3")
 
     assert put_back(meanwhile, kept) == '{"proxies": {"http-proxy": "theirs", "x": 1, "y": "2"}, "new": "3"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('{"proxies": {"no-proxy": "a",  "http-proxy": "b" }}', id="ours-in-another-order"),
+        pytest.param('{"proxies": {"x": 1, "no-proxy": "a",\t"http-proxy": "b"}}', id="ours-behind-another"),
+        pytest.param('{"a": 1, "proxies": { \n }, "b": 2}', id="an-empty-object-with-room"),
+        pytest.param("{ \t}", id="an-empty-document-with-room"),
+    ],
+)
+def test_what_an_edit_took_away_comes_back_where_it_was(text: str) -> None:
+    kept = [original(text, HTTP), original(text, NO_PROXY)]
+
+    taken = edited(text, [(HTTP, None), (NO_PROXY, None), (("proxies",), None)])
+
+    assert put_back(taken, kept) == text
+    assert put_back(set_value(taken, NO_PROXY, "*"), kept) == text
+
+
+def test_a_member_that_was_the_last_one_comes_back_before_one_added_behind_it() -> None:
+    before = lines("{", '  "x": 1,', '  "http-proxy": "theirs"', "}")
+    meanwhile = set_value(set_value(before, ("http-proxy",), "ours"), ("z",), "1")
+
+    assert put_back(meanwhile, [original(before, ("http-proxy",))]) == lines(
+        "{", '  "x": 1,', '  "http-proxy": "theirs",', '  "z": "1"', "}"
+    )
 
 
 def test_an_original_comes_back_into_an_object_that_somebody_took_away() -> None:
