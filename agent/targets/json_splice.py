@@ -184,7 +184,7 @@ def _layout_of(text: str, objects: list[_Object], line_break: str) -> _Layout:
     else:
         gap = "," + (lead or (" " if colon.endswith(" ") else ""))
     if "\n" not in lead:
-        pad = lead if len(members) == 1 or text[members[0].begin : members[0].key] == lead else ""
+        pad = lead if text[members[0].begin : members[0].key] == lead else ""
         return _Layout(gap, colon, "", "", pad if text[last.value_end : last.end] == pad else "")
     mine = lead.rpartition("\n")[2]
     outer = _indentation(text, objects)
