@@ -77,13 +77,16 @@ _SENTENCES: Final = {
     Event.OFFLINE: "Offline[, before: {was}]; nothing is touched",
     Event.UPSTREAM_CHOSEN: "Chose[ {upstream}][ in {network}][ instead of {was}][: {because}][ ({verdicts})]",
     Event.NO_UPSTREAM: "No upstream works[ in {network}][: {because}][ ({verdicts})]",
-    Event.APPLY_STARTED: "Begins[: {desired}][, to be written to {targets}][; restart of Docker {restart}][: {because}]",
+    Event.APPLY_STARTED: (
+        "Begins[: {desired}][, to be written to {targets}][; restart of Docker {restart}][: {because}]"
+    ),
     Event.SETTINGS_WRITTEN: "Written[ to {target}][ to {targets}][: {settings}]",
     Event.DOCKER_RESTARTED: (
-        "Docker restarted[ with {upstream}][ ({took_s})][: {settings}][; {containers_kept} containers kept]"
+        "Docker restarted[ with {upstream}][ ({took_s})][: {settings}][; {because}]"
+        "[; {containers_kept} containers kept]"
     ),
     Event.RESTART_DEFERRED: "The restart of Docker waits[ until {until}][: {because}]",
-    Event.ROLLED_BACK: "Rolled back[ from {upstream}][: {because}][; in force again: {settings}]",
+    Event.ROLLED_BACK: "Rolled back[ from {upstream}][ ({settings})][: {because}]",
     Event.DRIFT_CORRECTED: "Put right[ {target}][, which said {found}][; written by {who}]",
     Event.GAVE_UP: "Gave up[ on {target}][ after {times} corrections][: {because}][; written by {who}]",
     Event.PINNED: "Pinned[ to {upstream}][ until {until}][, by {by}]",

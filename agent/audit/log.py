@@ -98,7 +98,7 @@ class AuditLog:
         self._end: _End | None = None  # None: to be looked at
         self._missed: Missed | None = None
         self._is_compared = False  # whether the end was compared with the anchor since we started
-        self._may_be_too_much = True
+        self._may_be_too_much = False  # the first look says more
 
     def limit(self, keep_s: float, max_bytes: int) -> None:
         """Other limits, from the next record on."""
@@ -118,7 +118,6 @@ class AuditLog:
             raise self._failed(error) from error
 
     def _failed(self, error: OSError) -> AuditUnwritable:
-        self._end = None  # a part of the line may stand there now
         why = error.strerror or str(error)
         if self._missed is None:
             self._missed = Missed(1, self._now(), why)

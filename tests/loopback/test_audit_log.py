@@ -112,8 +112,9 @@ def test_the_end_is_returned_and_kept_in_the_state_directory(laptop: Laptop) -> 
     assert laptop.anchor() == {"format": 1, "seq": 3, "hash": last["hash"]}
 
 
-def test_only_root_and_its_group_may_read(laptop: Laptop) -> None:
-    umask = os.umask(0)
+@pytest.mark.parametrize("mask", [0, 0o077])
+def test_only_root_and_its_group_may_read(laptop: Laptop, mask: int) -> None:
+    umask = os.umask(mask)
     try:
         write(laptop.agent())
     finally:
@@ -410,6 +411,17 @@ def test_a_state_directory_that_cannot_be_written_costs_an_anchor_and_no_record(
     (laptop.state / "kept").rename(laptop.state / "anchors.json")
     write(laptop.agent())  # the anchor says 1, the log has 3 and the same 1
     assert laptop.events() == ["settings-written"] * 4
+    assert laptop.verified().is_whole
+
+
+def test_an_anchor_that_can_never_be_written_is_said_once_by_each_agent(laptop: Laptop) -> None:
+    laptop.state.write_text("no folder")
+    write(laptop.agent())
+    one, other = laptop.agent(), laptop.agent()
+    for log in (one, other, one, other):
+        write(log)
+
+    assert laptop.events().count("log-recovered") == 2
     assert laptop.verified().is_whole
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.audit import Anchor, AuditLog, Entry
@@ -70,7 +70,7 @@ def a_log(facts: list[dict[str, str]] | int, max_bytes: int = 100_000_000) -> It
 
 
 FACTS = st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=30), max_size=3), min_size=1, max_size=8)
-few = settings(deadline=None, max_examples=80)
+few = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 
 # --- nothing was done to it ------------------------------------------------------------------------------------------

@@ -196,7 +196,7 @@ def test_a_fact_with_lines_and_one_that_is_too_large_for_a_datagram_arrive_whole
     log.info("apply-started", diff=diff * 100_000)
     entry = journald.entry()
     assert entry["DIFF"] == diff * 100_000
-    assert entry["MESSAGE"] == "Going to write"
+    assert entry["EVENT"] == "apply-started"
 
 
 def test_names_that_journald_would_drop_or_that_are_taken_become_others(journald: Journald) -> None:

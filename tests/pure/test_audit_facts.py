@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from agent.audit.facts import plain, without_userinfo
@@ -133,15 +134,15 @@ def test_a_text_loses_what_stands_before_the_host_of_a_url(text: str, shown: str
         ),
         pytest.param(
             Event.APPLY_STARTED,
-            {"upstream": "direct", "targets": ["daemon.json", "alice"]},
-            "Going to write direct to daemon.json, alice",
+            {"desired": {"proxy": "direct"}, "targets": ["/etc/docker/daemon.json", "alice"]},
+            "Begins: direct, to be written to /etc/docker/daemon.json, alice",
             id="list",
         ),
         pytest.param(
             Event.ROLLED_BACK,
-            {"upstream": "corp", "because": "dockerd did not come up", "settings": {"proxy": "direct"}},
-            "Rolled back from corp: dockerd did not come up; in force again: direct",
-            id="direct",
+            {"upstream": "corp", "because": "dockerd did not come up", "settings": {"https": "http://proxy:3128"}},
+            "Rolled back from corp (http://proxy:3128): dockerd did not come up",
+            id="rolled-back",
         ),
         pytest.param(
             Event.NETWORK_CHANGED, {"network": "a\x1b[31m\nb"}, "The network changed: a\\x1b[31m\\x0ab", id="escaped"
@@ -162,6 +163,7 @@ NAMES = st.sampled_from(
 )
 
 
+@examples(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(event=st.sampled_from(Event), facts=st.dictionaries(NAMES, JSON))
 def test_every_event_has_one_line_for_a_person_whatever_its_facts(event: Event, facts: dict[str, object]) -> None:
     said = sentence(event, facts)

@@ -16,7 +16,8 @@ from urllib.parse import quote
 import msgspec
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from agent import logs
@@ -36,6 +37,8 @@ PASSWORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=
     lambda text: f"Q7{text}#x%Zq@9"
 )
 IN_A_WORD = PASSWORDS.filter(lambda text: not any(char.isspace() for char in text))
+
+on_a_busy_machine = examples(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +130,7 @@ def hides(password: str, rendering: str) -> None:
     assert password not in rendering.encode().decode("unicode_escape", "replace")
 
 
+@on_a_busy_machine
 @given(password=PASSWORDS)
 def test_a_value_does_not_show_its_password(password: str) -> None:
     for holder in holders(password):
@@ -135,6 +139,7 @@ def test_a_value_does_not_show_its_password(password: str) -> None:
         hides(password, f"{holder} {holder!r} {holder!s:>40} {[holder]} {(holder,)!s}")
 
 
+@on_a_busy_machine
 @given(password=PASSWORDS)
 def test_an_audit_record_and_its_sentence_do_not_show_it(password: str) -> None:
     for holder in holders(password):
@@ -144,6 +149,7 @@ def test_an_audit_record_and_its_sentence_do_not_show_it(password: str) -> None:
 
 
 @pytest.mark.parametrize("form", [logs.Form.CONSOLE, logs.Form.JSON])
+@on_a_busy_machine
 @given(password=PASSWORDS)
 def test_a_log_line_does_not_show_it(form: logs.Form, password: str) -> None:
     for holder in holders(password):
@@ -153,6 +159,7 @@ def test_a_log_line_does_not_show_it(form: logs.Form, password: str) -> None:
 
 
 @pytest.mark.parametrize("form", [logs.Form.CONSOLE, logs.Form.JSON])
+@on_a_busy_machine
 @given(password=PASSWORDS)
 def test_neither_an_exception_nor_its_traceback_shows_it(form: logs.Form, password: str) -> None:
     url = f"http://{USER}:{quote(password, safe='')}@proxy:3128"
@@ -174,6 +181,7 @@ def test_neither_an_exception_nor_its_traceback_shows_it(form: logs.Form, passwo
 
 
 @pytest.mark.parametrize("form", [logs.Form.CONSOLE, logs.Form.JSON])
+@on_a_busy_machine
 @given(password=IN_A_WORD)
 def test_a_url_in_somebody_elses_text_loses_it_even_if_it_is_not_encoded(form: logs.Form, password: str) -> None:
     text = f"dial http://{USER}:{password}@proxy:3128: refused"
@@ -194,6 +202,7 @@ class Unknown:
 
 
 @pytest.mark.parametrize("form", [logs.Form.CONSOLE, logs.Form.JSON])
+@on_a_busy_machine
 @given(password=PASSWORDS)
 def test_a_type_that_nobody_decided_about_is_named_and_not_shown(form: logs.Form, password: str) -> None:
     shown = lines_of(
@@ -204,6 +213,7 @@ def test_a_type_that_nobody_decided_about_is_named_and_not_shown(form: logs.Form
     hides(password, shown)
 
 
+@on_a_busy_machine
 @given(password=PASSWORDS)
 def test_no_encoder_and_no_pickle_takes_a_secret(password: str) -> None:
     secret = Secret(password)
@@ -214,6 +224,7 @@ def test_no_encoder_and_no_pickle_takes_a_secret(password: str) -> None:
         hides(password, str(refused.value))
 
 
+@on_a_busy_machine
 @given(password=PASSWORDS)
 def test_a_url_for_a_person_does_not_show_it(password: str) -> None:
     for url in (f"http://{USER}:{password}@proxy:3128", f"http://{USER}:{quote(password, safe='')}@proxy:3128"):
