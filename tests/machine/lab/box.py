@@ -2,16 +2,16 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .ground import DIES_WITH_US, ENVIRONMENT, children
+from .ground import ALONE, DIES_WITH_US, ENVIRONMENT, children
 from .waiting import Seen, until
 
+# Run ALONE: nspawn's systemd would outlive a killed nspawn, but not the process namespace around both.
 BOOT = """
 echo $$ >$CGROUP/cgroup.procs
 # In a mount namespace of its own: memory and overlay are gone with the last process of the box.
@@ -60,8 +60,8 @@ class Box:
             "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
         }
         with self._console.open("wb") as console:
-            self._nspawn = subprocess.Popen(
-                [*DIES_WITH_US, "unshare", "--mount", "sh", "-euc", BOOT],
+            self._holder = subprocess.Popen(
+                [*DIES_WITH_US, *ALONE, "sh", "-euc", BOOT],
                 env={**ENVIRONMENT, **settings},
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -117,11 +117,8 @@ class Box:
 
     def close(self) -> None:
         """Pull the plug."""
-        if self.pid and self._nspawn.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
-        else:
-            self._nspawn.kill()
-        self._nspawn.wait()
+        self._holder.kill()
+        self._holder.wait()
         until(10, lambda: _removed(self._cgroup), f"{self._cgroup} is empty", every=0.02)
         shutil.rmtree(self._dir)
         self._console.unlink()
@@ -133,11 +130,12 @@ class Box:
         self.close()
 
     def _init(self) -> bool:
-        if self._nspawn.poll() is not None:
-            raise RuntimeError(f"systemd-nspawn ended with {self._nspawn.returncode}")
-        for pid in children(self._nspawn.pid):
-            if Path(f"/proc/{pid}/comm").read_text() == "systemd\n":
-                self.pid = pid
+        if self._holder.poll() is not None:
+            raise RuntimeError(f"systemd-nspawn ended with {self._holder.returncode}")
+        for nspawn in children(self._holder.pid):
+            for pid in children(nspawn):
+                if is_systemd(pid):
+                    self.pid = pid
         return self.pid != 0
 
     def _is_up(self) -> Seen:
@@ -145,6 +143,13 @@ class Box:
         if state.stdout.strip() == "degraded":
             state = self.run("systemctl", "--failed", "--no-legend", "--plain", check=False)
         return Seen(state.stdout == "running\n", state)
+
+
+def is_systemd(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text() == "systemd\n"
+    except (FileNotFoundError, ProcessLookupError):  # one of nspawn's helpers, which has done its part
+        return False
 
 
 def _cgroup() -> Path:

@@ -14,6 +14,8 @@ ENVIRONMENT = {
     "HOME": "/root",
     "LC_ALL": "C.UTF-8",
 }
+# Mounts and processes of its own, which end with it: nothing stays mounted, nothing runs on.
+ALONE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 # The kernel kills the process when this one ends, however it ends.
 DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
@@ -22,9 +24,8 @@ class Ground:
     def __init__(self, name: str) -> None:
         self.name = name
         self._servers: list[Server] = []
-        alone = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         self._holder = subprocess.Popen(
-            [*DIES_WITH_US, *alone, "sh", "-c", "ip link set lo up && echo ready && exec sleep infinity"],
+            [*DIES_WITH_US, *ALONE, "--net", "sh", "-c", "ip link set lo up && echo ready && exec sleep infinity"],
             env=ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -126,7 +127,10 @@ class Server:
 
 
 def children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return []
 
 
 def output(argv: Sequence[str]) -> str:

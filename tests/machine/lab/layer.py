@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .authority import ca_file
 from .cache import digest, kept
-from .ground import output
+from .ground import ALONE, output
 from .places import REGISTRY
 from .rootfs import Suite, rootfs
 from .wheelhouse import dependencies, product_wheel, wheelhouse
@@ -68,10 +68,8 @@ def _run_on(lower: Sequence[Path], layer: Path, script: str, given: dict[str, Pa
         *binds,
         'exec chroot . /bin/sh -euc "$1"',
     ]
-    # In a mount namespace of its own: whatever happens, nothing stays mounted.
-    alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
     try:
-        output([*alone, "sh", "-euc", "\n".join(mounts), "sh", script])
+        output([*ALONE, "sh", "-euc", "\n".join(mounts), "sh", script])
     finally:
         root.rmdir()
         shutil.rmtree(work)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cache import digest, kept
-from .ground import output
+from .ground import ALONE, output
 
 SYSTEM = ("systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd", "procps", "iproute2", "ca-certificates")
 DOCKER = ("docker.io", "containerd", "runc", "iptables")
@@ -40,9 +40,7 @@ def rootfs(suite: Suite) -> Path:
         include = f"--include={','.join(suite.packages)}"
         dpkg = [f"--dpkgopt={option}" for option in DPKG]
         mmdebstrap = ["mmdebstrap", "--mode=root", "--variant=minbase", include, *dpkg]
-        # In a mount and a process namespace of its own: whatever happens, nothing stays mounted or runs on.
-        alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        output([*alone, *mmdebstrap, suite.name, str(folder / "tree"), mirror()])
+        output([*ALONE, *mmdebstrap, suite.name, str(folder / "tree"), mirror()])
 
     return kept(f"rootfs-{suite.name}", digest(*sorted(suite.packages), *DPKG), make) / "tree"
 
