@@ -1,0 +1,320 @@
+"""A client's own file, ~/.docker/config.json: four keys of one entry of `proxies`.
+
+Pure: text in, text out; an empty text is a file without keys. All else in the file is the user's: logins, other
+entries, `ftpProxy`, keys that nobody knows, and how all of it is written. What the client does with the file: FACTS
+18 and 19.
+
+What the client cannot read as proxies (a flat `proxies`, an entry that is no object, a value that is no string) is
+refused with its name. `repaired` takes it out first where the agent itself made what is broken now. A `{}` that the
+client leaves of a flat key is an entry that nothing asks for: it is no fault, and stays.
+
+Not known here: whose file it is, whether it is there, and what clients should have.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from agent.secret import HIDDEN
+from agent.settings import Proxy, ProxyUrl, Settings, proxy, settings
+from agent.settings import no_proxy as no_proxy_set
+from agent.targets import json_splice
+from agent.targets.json_splice import MISSING, Original, Path
+from agent.targets.refused import TextRefused
+
+PROXIES: Final[Path] = ("proxies",)
+HTTP: Final = "httpProxy"
+HTTPS: Final = "httpsProxy"
+NO_PROXY: Final = "noProxy"
+ALL: Final = "allProxy"
+OURS: Final = (HTTP, HTTPS, NO_PROXY, ALL)
+
+_BOM: Final = "\ufeff"
+_NO_MEMBERS = re.compile(r"(\ufeff?[ \t\r\n]*)(?:\{[ \t\r\n]*\})?([ \t\r\n]*)")
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
+
+
+class ClientTexts(msgspec.Struct, frozen=True):
+    """The four values as they stand in one entry, not interpreted; '' is absent.
+
+    They may hold a password, so they never show.
+    """
+
+    http: str = ""
+    https: str = ""
+    no_proxy: str = ""
+    all: str = ""
+
+    def __repr__(self) -> str:
+        return f"ClientTexts({HIDDEN})"
+
+    def meaning(self) -> Settings:
+        return settings(self.http, self.https, self.no_proxy, self.all)
+
+    def by_name(self) -> dict[str, str]:
+        return dict(zip(OURS, (self.http, self.https, self.no_proxy, self.all), strict=True))
+
+
+# --- reading and editing -----------------------------------------------------------------------------------------
+
+
+def texts(text: str | None, entry: str) -> ClientTexts:
+    """What an entry says. TextRefused if the client could not tell either."""
+    text = text or ""
+    fault = _fault(text, entry)
+    if fault is not None:
+        raise fault.refused(text)
+    if not _has_object(text, PROXIES) or not _has_object(text, (*PROXIES, entry)):
+        return ClientTexts()
+    return ClientTexts(*(_string(text, (*PROXIES, entry, name)) for name in OURS))
+
+
+def edit(text: str | None, entry: str, wanted: Settings, kept: Sequence[Original] = ()) -> str:
+    """The file whose entry says what is wanted; one that says so already stays.
+
+    `kept`, the originals, make a removal exact where somebody had empty objects before.
+    """
+    text = text or ""
+    if texts(text, entry).meaning() == wanted:
+        return text
+    if wanted.is_direct:
+        return without(text, entry, OURS, kept)
+    values = _written(wanted).by_name()
+    if not json_splice.names(text, ()):
+        return _new(text, entry, values)
+    text = _null_as_object(_null_as_object(text, PROXIES), (*PROXIES, entry))
+    for name, value in values.items():
+        path = (*PROXIES, entry, name)
+        text = json_splice.set_value(text, path, value) if value else json_splice.delete(text, path)
+    return text
+
+
+def without(text: str, entry: str, names: Iterable[str], kept: Sequence[Original] = ()) -> str:
+    """The file without these of our keys, and without the objects around them where those are empty then."""
+    said = texts(text, entry).by_name()
+    removed = set(names)
+    is_all = not any(value for name, value in said.items() if name not in removed)
+    if is_all and kept and not any(_said_in(one.value) for one in kept if _is_of_a_key(one)):
+        before = put_back(text, kept)
+        if before.removeprefix(_BOM).strip():  # an empty text is no JSON: `{}` is left instead
+            return before
+    if not _has_object(text, PROXIES) or not _has_object(text, (*PROXIES, entry)):
+        return text
+    for name in OURS:
+        if name in removed:
+            text = json_splice.delete(text, (*PROXIES, entry, name))
+    return _pruned(text, entry)
+
+
+def holds_secret(text: str | None, entry: str) -> bool:
+    """Whether our keys hold a user or a password, so that nobody else may read the file."""
+    said = texts(text, entry)
+    return any("@" in url for url in (said.http, said.https, said.all))
+
+
+def _written(wanted: Settings) -> ClientTexts:
+    return ClientTexts(_url(wanted.http), _url(wanted.https), wanted.no_proxy_text, _url(wanted.all))
+
+
+def _url(value: Proxy | None) -> str:
+    return "" if value is None else value.reveal()
+
+
+def _new(text: str, entry: str, values: dict[str, str]) -> str:
+    """A file without keys gets them as the client itself writes them: by tabs (`json.MarshalIndent`)."""
+    said = {name: value for name, value in values.items() if value}
+    written = json.dumps({PROXIES[0]: {entry: said}}, indent="\t")
+    if "\r\n" in text:
+        written = written.replace("\n", "\r\n")
+    around = _NO_MEMBERS.fullmatch(text)
+    if around is None or not text.removeprefix(_BOM).strip():
+        return _BOM * text.startswith(_BOM) + written + "\n"
+    return around[1] + written + around[2]
+
+
+def _null_as_object(text: str, path: Path) -> str:
+    """Go reads null as nothing; a key cannot be added to it."""
+    found = json_splice.locate(text, path)
+    if found is None or json_splice.value_at(text, path) is not None:
+        return text
+    return text[: found[0]] + "{}" + text[found[1] :]
+
+
+def _pruned(text: str, entry: str) -> str:
+    for path in ((*PROXIES, entry), PROXIES):
+        if _has_object(text, path[:-1]) and json_splice.value_at(text, path) == {}:
+            text = json_splice.delete(text, path)
+    return text
+
+
+# --- restoring ---------------------------------------------------------------------------------------------------
+
+
+def originals(text: str | None, entry: str) -> tuple[Original, ...]:
+    """What our keys say now, for `put_back`; and that `proxies` or the entry is null, where it is."""
+    text = text or ""
+    texts(text, entry)  # refuses what must not be kept
+    nulls = []
+    for path in (PROXIES, (*PROXIES, entry)):
+        if (filled := _null_as_object(text, path)) != text:
+            nulls.append(json_splice.original(text, path))
+            text = filled
+    return (*(json_splice.original(text, (*PROXIES, entry, name)) for name in OURS), *nulls)
+
+
+def put_back(text: str | None, kept: Sequence[Original]) -> str:
+    """The file with what our keys said then; the very same text if nobody else wrote since."""
+    text = text or ""
+    for entry in entries(kept):
+        text = _null_as_object(_null_as_object(text, PROXIES), (*PROXIES, entry))
+    text = json_splice.put_back(text, [one for one in kept if _is_of_a_key(one)])
+    for null in sorted((one for one in kept if not _is_of_a_key(one)), key=lambda one: -len(one.path)):
+        if _has_object(text, null.path[:-1]) and json_splice.value_at(text, null.path) == {}:
+            begin, end = json_splice.locate(text, null.path) or (0, 0)
+            text = text[:begin] + (null.value or "null") + text[end:]
+    return text
+
+
+def entries(kept: Sequence[Original]) -> tuple[str, ...]:
+    """The entries that originals are of: one, or none."""
+    return tuple(dict.fromkeys(one.path[1] for one in kept if _is_of_a_key(one)))
+
+
+def _is_of_a_key(original: Original) -> bool:
+    return len(original.path) == len(PROXIES) + 2
+
+
+# --- whose it is -------------------------------------------------------------------------------------------------
+
+
+def ours(text: str | None, entry: str, kept: Sequence[Original], last: ClientTexts | None) -> tuple[str, ...]:
+    """The names of the keys that say what the agent wrote there.
+
+    `last` is what it wrote last; where that is not known, what stands there is its own if it is not the original.
+    """
+    if not kept:
+        return ()
+    said = texts(text, entry).by_name()
+    if last is not None:
+        written = last.by_name()
+        return tuple(name for name in OURS if said[name] and _same(name, said[name], written[name]))
+    before = {one.path[-1]: one.value for one in kept if _is_of_a_key(one)}
+    return tuple(name for name in OURS if said[name] and not _same(name, said[name], _said_in(before.get(name))))
+
+
+def repaired(text: str | None, entry: str, kept: Sequence[Original], last: ClientTexts | None) -> str:
+    """The file without what is broken in `proxies`, where the agent made it; TextRefused where somebody else did.
+
+    Its own are: `proxies` and the entry if they were not there before its first write; its four keys after that
+    write; and a flat key that says what it last wrote into the entry.
+    """
+    text = text or ""
+    while (fault := _fault(text, entry)) is not None:
+        if not _is_ours(text, entry, fault, kept, last):
+            raise fault.refused(text)
+        text = json_splice.delete(text, fault.path)
+        if len(fault.path) > len(PROXIES):
+            text = _pruned_if_sound(text, entry)
+    return text
+
+
+class _Fault(msgspec.Struct, frozen=True):
+    """What the client cannot read, and where."""
+
+    path: Path
+    what: str
+    is_repairable: bool = True
+
+    def refused(self, text: str) -> TextRefused:
+        return json_splice.refused_at(text, self.path, self.what)
+
+
+def _fault(text: str, entry: str) -> _Fault | None:
+    """The first fault in `proxies`, from the outside in."""
+    if (fault := _spelling(text, (), PROXIES)) is not None:
+        return fault
+    proxies = json_splice.value_at(text, PROXIES)
+    if proxies is MISSING or proxies is None:
+        return None
+    if not isinstance(proxies, dict):
+        return _Fault(PROXIES, "proxies: expected an object")
+    for name, value in proxies.items():
+        if value is not None and not isinstance(value, dict):
+            return _Fault((*PROXIES, name), _not_an_entry(name, entry))
+    path = (*PROXIES, entry)
+    if proxies.get(entry) is None:
+        json_splice.locate(text, path)  # refuses a name that stands twice
+        return None
+    if (fault := _spelling(text, path, OURS)) is not None:
+        return fault
+    for name in OURS:
+        value = json_splice.value_at(text, (*path, name))
+        if value is not MISSING and value is not None and not isinstance(value, str):
+            return _Fault((*path, name), f"{'.'.join((*path, name))}: expected a string")
+    return None
+
+
+def _not_an_entry(name: str, entry: str) -> str:
+    what = f"proxies.{name}: expected an object"
+    return f"{what}; the client reads proxies.{entry}.{name}" if name in (*OURS, "ftpProxy") else what
+
+
+def _spelling(text: str, place: Path, exact: Sequence[str]) -> _Fault | None:
+    """Go takes `HTTPProxy` for `httpProxy` and merges the two; an edit of one would not say what is read."""
+    folded = {name.casefold(): name for name in exact}
+    for name in json_splice.names(text, place):
+        meant = folded.get(name.casefold(), name)
+        if meant != name:
+            return _Fault((*place, name), f"{name} must be spelled {meant}", is_repairable=False)
+    return None
+
+
+def _is_ours(text: str, entry: str, fault: _Fault, kept: Sequence[Original], last: ClientTexts | None) -> bool:
+    if not kept or not fault.is_repairable or entries(kept) != (entry,):
+        return False
+    depth = len(fault.path)
+    if depth == len(PROXIES) + 2:
+        return True
+    name = fault.path[-1]
+    if depth == len(PROXIES) or name == entry:
+        return all(len(one.slots) < depth for one in kept if _is_of_a_key(one))
+    value = json_splice.value_at(text, fault.path)
+    return name in OURS and last is not None and isinstance(value, str) and _same(name, value, last.by_name()[name])
+
+
+def _pruned_if_sound(text: str, entry: str) -> str:
+    return text if _fault(text, entry) is not None else _pruned(text, entry)
+
+
+def _same(name: str, one: str, other: str) -> bool:
+    if name == NO_PROXY:
+        return no_proxy_set(one) == no_proxy_set(other)
+    return one == other or (isinstance(meant := proxy(one), ProxyUrl) and meant == proxy(other))
+
+
+def _said_in(raw: str | None) -> str:
+    value = None if raw is None else json.loads(raw)
+    return _as_go_reads(value) if isinstance(value, str) else ""
+
+
+# --- values ------------------------------------------------------------------------------------------------------
+
+
+def _has_object(text: str, path: Path) -> bool:
+    """Whether there is an object at a path, below objects."""
+    return not path or isinstance(json_splice.value_at(text, path), dict)
+
+
+def _string(text: str, path: Path) -> str:
+    """A value that is known to be a string, null or missing."""
+    value = json_splice.value_at(text, path)
+    return _as_go_reads(value) if isinstance(value, str) else ""
+
+
+def _as_go_reads(value: str) -> str:
+    return _HALF_A_CHARACTER.sub("\ufffd", value)
