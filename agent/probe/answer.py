@@ -1,0 +1,68 @@
+"""What the answer to `GET /v2/` says about the upstream that it came through.
+
+Pure. An https registry has shown its certificate, so whatever answers is the registry itself. On plain http anybody
+may answer in its place, and only the registry header tells; through an HTTP proxy, which is asked for the whole URL,
+an answer without that header is taken for the proxy's own, since that is who refuses.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+from agent.probe.exchange import Answer
+from agent.probe.handshake import auth_wanted
+from agent.probe.redirect import destination, host_of
+from agent.verdict import Outcome
+
+OK: Final = frozenset({200, 401, 429})
+_REGISTRY_HEADER: Final = b"docker-distribution-api-version"
+
+
+class Asked(enum.Enum):
+    """Who may have answered."""
+
+    REGISTRY = "the registry, its certificate verified"
+    SOMEBODY = "whoever answers on plain http"
+    PROXY = "an HTTP proxy that was asked for the whole URL"
+
+
+Finding = tuple[Outcome, str]
+
+
+def judged(answer: Answer, asked: Asked) -> Finding:
+    """The outcome with its evidence."""
+    if 300 <= answer.status < 400:
+        return Outcome.PORTAL, f"{answer.status} {destination(answer)}"
+    if answer.status == 511:  # Network Authentication Required (RFC 6585): a portal says so itself
+        return Outcome.PORTAL, answer.words
+    if asked is Asked.REGISTRY or is_registry(answer):
+        return (Outcome.OK if answer.status in OK else Outcome.REGISTRY), answer.words
+    if asked is Asked.PROXY:
+        return _by_proxy(answer)
+    if answer.status >= 500:
+        return Outcome.REGISTRY, answer.words
+    return Outcome.PORTAL, f"{answer.words}, and no registry's"
+
+
+def _by_proxy(answer: Answer) -> Finding:
+    if answer.status == 407:
+        return Outcome.PROXY_AUTH, auth_wanted(answer)
+    if answer.status >= 500:
+        return Outcome.PROXY_DOWN, f"{answer.words}, not from a registry"
+    if answer.status >= 400:
+        return Outcome.PROXY_DENIED, f"{answer.words}, not from a registry"
+    return Outcome.PORTAL, f"{answer.words}, and no registry's"
+
+
+def on_port_80(answer: Answer, host: str) -> str | None:
+    """What shows that a portal answered in the place of an https registry; a registry redirects to itself there."""
+    if not 300 <= answer.status < 400:
+        return f"{answer.words} on port 80"
+    if host_of(answer) == host:
+        return None
+    return f"{answer.status} {destination(answer)} on port 80"
+
+
+def is_registry(answer: Answer) -> bool:
+    return any(value.strip().lower() == "registry/2.0" for value in answer.values(_REGISTRY_HEADER))

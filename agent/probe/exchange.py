@@ -1,0 +1,107 @@
+"""One HTTP request and the head of its answer, as bytes in and bytes out.
+
+A dialogue is a generator: it yields what is to be sent (b"" for nothing), is sent what was received (b"" when the
+other end has closed), and returns its result. Sockets, time and what an answer means are not known here.
+"""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Generator, Sequence
+from typing import Final, TypeVar
+
+import h11
+import msgspec
+
+from agent.secret import escaped
+from agent.verdict import Outcome
+
+HEAD_LIMIT: Final = 64 * 1024
+USER_AGENT: Final = b"docker-proxy-agent"
+_PREFIX: Final = b"HTTP/"
+_SHOWN: Final = 20  # bytes of an answer that is no HTTP: less than any request up to its credentials, if it is an echo
+
+T = TypeVar("T")
+
+Dialogue = Generator[bytes, bytes, T]
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class DialogueFailed(Exception):
+    """The other end did not do what the dialogue is for."""
+
+    def __init__(self, outcome: Outcome, evidence: str) -> None:
+        super().__init__(outcome, evidence)
+        self.outcome = outcome
+        self.evidence = evidence
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The head of an answer, and what was received after it."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...] = ()  # names in lower case
+    rest: bytes = b""
+
+    def values(self, name: bytes) -> tuple[str, ...]:
+        return tuple(value.decode("latin-1") for header, value in self.headers if header == name)
+
+    @property
+    def words(self) -> str:
+        """The status with its usual name: what the other end calls it may be anything, our own request included."""
+        try:
+            return f"{self.status} {http.HTTPStatus(self.status).phrase}"
+        except ValueError:
+            return str(self.status)
+
+
+def authority(host: str, port: int) -> str:
+    """As in a CONNECT, and for a person."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def ask(method: bytes, target: str, host: str, headers: Headers = ()) -> Dialogue[Answer]:
+    """Send a request without a body; the head of the final answer, in as many pieces as it comes."""
+    http1 = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+    request = h11.Request(
+        method=method,
+        target=target.encode("ascii"),
+        headers=[(b"Host", host.encode("ascii")), (b"User-Agent", USER_AGENT), *headers],
+    )
+    received = yield http1.send(request) + http1.send(h11.EndOfMessage())
+    start = b""
+    while True:
+        if not received:
+            raise DialogueFailed(
+                Outcome.ERROR, "closed in the middle of its answer" if start else "closed without an answer"
+            )
+        if len(start) < _SHOWN:
+            start += received[:_SHOWN]
+        # h11 would wait for the end of a head that never was one (FACTS 36).
+        if not _PREFIX.startswith(start[: len(_PREFIX)]):
+            raise DialogueFailed(Outcome.ERROR, f"no HTTP: {as_text(start)}")
+        http1.receive_data(received)
+        response = _response(http1)
+        if response is not None:
+            return Answer(response.status_code, tuple(response.headers), http1.trailing_data[0])
+        received = yield b""
+
+
+def _response(http1: h11.Connection) -> h11.Response | None:
+    """The final answer, past any 1xx before it; None if it is not all there."""
+    while True:
+        try:
+            event = http1.next_event()
+        except h11.RemoteProtocolError as error:
+            # Its words may quote the answer at length, and an answer may quote our request.
+            what = f"a head of more than {HEAD_LIMIT // 1024} KB" if error.error_status_hint == 431 else "broken HTTP"
+            raise DialogueFailed(Outcome.ERROR, f"answered with {what}") from None
+        if isinstance(event, h11.Response):
+            return event
+        if not isinstance(event, h11.InformationalResponse):
+            return None
+
+
+def as_text(received: bytes) -> str:
+    """The first bytes of something unexpected, for a person."""
+    return f'"{escaped(received[:_SHOWN].decode("latin-1"))}"'
