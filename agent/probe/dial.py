@@ -1,0 +1,151 @@
+"""A host and a port become a connected socket.
+
+Names are looked up in a thread each: a resolver that hangs holds up neither the caller's deadline, nor
+another look-up, nor the end of the process. What is spoken on the socket is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import itertools
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+from agent.probe.exchange import authority
+from agent.probe.race import Entrant, race
+from agent.probe.stopwatch import Step, Stopwatch
+
+STAGGER_S: Final = 0.25  # RFC 8305: before the next address of a name is tried as well
+
+NO_ROUTE: Final = frozenset(
+    {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+)
+
+Address = tuple[int, tuple[Any, ...]]  # the family, and what `connect` takes
+Resolve = Callable[[str, int], Coroutine[Any, Any, Sequence[Address]]]
+
+
+async def dial(host: str, port: int, resolve: Resolve, watch: Stopwatch) -> socket.socket:
+    """The first address that accepts; OSError if none does."""
+    addresses: Sequence[Address] = _literal(host, port)
+    if not addresses:
+        watch.enter(Step.RESOLVE, f"looking up {host}")
+        addresses = await resolve(host, port)
+        if not addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "no address")
+    watch.enter(Step.CONNECT, f"connecting to {authority(host, port)}")
+    return await _first(_interleaved(addresses))
+
+
+def threaded(look_up: Callable[[str, int], Sequence[Address]]) -> Resolve:
+    """A look-up that blocks, each in a thread that nothing waits for."""
+
+    async def resolve(host: str, port: int) -> Sequence[Address]:
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[Sequence[Address]] = loop.create_future()
+
+        def run() -> None:
+            try:
+                _hand_over(loop, found, look_up(host, port))
+            except (OSError, UnicodeError) as error:  # UnicodeError: a label that no DNS name may have
+                _hand_over(loop, found, error)
+
+        # Not the loop's executor: 49 hanging names would fill it, and the interpreter waits for it at exit.
+        threading.Thread(target=run, name=f"look-up of {host}", daemon=True).start()
+        return await found
+
+    return resolve
+
+
+def _system(host: str, port: int) -> Sequence[Address]:
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [(family, address) for family, _, _, _, address in infos]
+
+
+in_a_thread: Final = threaded(_system)
+
+
+def _hand_over(
+    loop: asyncio.AbstractEventLoop, future: asyncio.Future[Sequence[Address]], result: Sequence[Address] | Exception
+) -> None:
+    def settle() -> None:
+        if future.done():
+            return  # nobody waits any more
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
+
+    try:
+        loop.call_soon_threadsafe(settle)
+    except RuntimeError:
+        return  # the loop has ended while the resolver hung
+
+
+def _literal(host: str, port: int) -> list[Address]:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return []
+    return [(socket.AF_INET if address.version == 4 else socket.AF_INET6, (host, port))]
+
+
+def _interleaved(addresses: Sequence[Address]) -> list[Address]:
+    """The families by turns, beginning with the resolver's favourite (RFC 8305)."""
+    families = dict.fromkeys(family for family, _ in addresses)
+    columns = [[address for address in addresses if address[0] == family] for family in families]
+    return [address for row in itertools.zip_longest(*columns) for address in row if address is not None]
+
+
+async def _first(addresses: Sequence[Address]) -> socket.socket:
+    if len(addresses) == 1:
+        return await _connected(*addresses[0])
+    opened: list[socket.socket] = []
+    winner: socket.socket | None = None
+    try:
+        results = await race(
+            [_entrant(address, opened) for address in addresses],
+            apart_s=[STAGGER_S] * len(addresses),
+            enough=lambda results: any(isinstance(result, socket.socket) for result in results.values()),
+        )
+        failures = [result for result in results.values() if isinstance(result, OSError)]
+        winner = next((result for result in results.values() if isinstance(result, socket.socket)), None)
+        if winner is None:
+            raise _most_telling(failures)
+        return winner
+    finally:
+        for loser in opened:
+            if loser is not winner:
+                loser.close()
+
+
+def _entrant(address: Address, opened: list[socket.socket]) -> Entrant[socket.socket | OSError]:
+    async def attempt() -> socket.socket | OSError:
+        try:
+            connected = await _connected(*address)
+        except OSError as error:
+            return error
+        opened.append(connected)
+        return connected
+
+    return attempt
+
+
+def _most_telling(failures: Sequence[OSError]) -> OSError:
+    """A laptop without IPv6 has no route to half of the addresses: what the others said counts."""
+    return next((failure for failure in failures if failure.errno not in NO_ROUTE), failures[0])
+
+
+async def _connected(family: int, address: tuple[Any, ...]) -> socket.socket:
+    connecting = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connecting.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connecting, address)
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting

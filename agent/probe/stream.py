@@ -1,0 +1,326 @@
+"""A byte stream to host:port through an upstream, or directly, with TLS to its end or without.
+
+The relay uses it as well as the probe: nothing of registries and verdicts is known here beyond the words for what
+went wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
+
+import msgspec
+
+from agent.probe import handshake
+from agent.probe.dial import NO_ROUTE, Resolve, dial, in_a_thread
+from agent.probe.exchange import Dialogue, DialogueFailed, authority
+from agent.probe.stopwatch import Step, Stopwatch
+from agent.secret import escaped
+from agent.settings import ProxyUrl, Scheme
+from agent.verdict import Outcome, Timings
+
+_HIGH_WATER: Final = 64 * 1024  # received and not yet read
+
+T = TypeVar("T")
+
+
+class StreamFailed(Exception):
+    """What went wrong, at which step, in one line that may be shown."""
+
+    def __init__(self, outcome: Outcome, evidence: str, step: Step | None, timings: Timings) -> None:
+        super().__init__(outcome, evidence, step)
+        self.outcome = outcome
+        self.evidence = evidence
+        self.step = step
+        self.timings = timings
+
+
+class Way(msgspec.Struct, frozen=True):
+    """How to get out: through this proxy, or directly."""
+
+    proxy: ProxyUrl | None = None
+    proxy_tls: ssl.SSLContext | None = None  # an https proxy's certificate is checked against it
+    resolve: Resolve = in_a_thread
+
+
+async def open_stream(
+    host: str, port: int, way: Way, *, end_tls: ssl.SSLContext | None = None, watch: Stopwatch | None = None
+) -> Stream:
+    """To host:port; with `end_tls` the end has shown its certificate. StreamFailed otherwise.
+
+    How long it may take is the caller's to say, with `asyncio.timeout`.
+    """
+    watch = watch or Stopwatch()
+    proxy = way.proxy
+    stream = await (open_proxy(way, watch=watch) if proxy else _dialled(host, port, way.resolve, watch))
+    with failures_of(watch):
+        try:
+            if proxy is not None:
+                watch.enter(Step.PROXY, f"asking the proxy {authority(proxy.host, proxy.port)} for {host}")
+                await stream.shake(handshake.through(proxy, host, port))
+            if end_tls is not None:
+                watch.enter(Step.TLS, f"TLS with {host}")
+                await stream.secure_end(end_tls, host)
+        except BaseException:  # cancelled, too: no socket stays behind
+            await stream.aclose()
+            raise
+    return stream
+
+
+async def open_proxy(way: Way, *, watch: Stopwatch | None = None) -> Stream:
+    """To the proxy itself, which is then asked for a whole URL. Nothing has been sent to it yet."""
+    watch = watch or Stopwatch()
+    proxy = way.proxy
+    if proxy is None:
+        raise TypeError("directly there is no proxy to open")
+    stream = await _dialled(proxy.host, proxy.port, way.resolve, watch)
+    if proxy.scheme is not Scheme.HTTPS:
+        return stream
+    with failures_of(watch):
+        try:
+            watch.enter(Step.PROXY, f"TLS with the proxy {authority(proxy.host, proxy.port)}")
+            await stream.secure_proxy(_given(way.proxy_tls), proxy.host)
+        except BaseException:
+            await stream.aclose()
+            raise
+    return stream
+
+
+def _given(context: ssl.SSLContext | None) -> ssl.SSLContext:
+    if context is None:
+        raise TypeError("an https proxy needs a context for its certificate")
+    return context
+
+
+async def _dialled(host: str, port: int, resolve: Resolve, watch: Stopwatch) -> Stream:
+    with failures_of(watch):
+        connected = await dial(host, port, resolve, watch)
+        pipe = _Pipe()
+        transport, _ = await asyncio.get_running_loop().create_connection(lambda: pipe, sock=connected)
+        return Stream(transport, pipe)
+
+
+class Stream:
+    """Bytes to and from the end. `aclose`, or `async with`, leaves no socket behind."""
+
+    def __init__(self, transport: asyncio.Transport, pipe: _Pipe) -> None:
+        self._socket = transport
+        self._pipe = pipe
+        self._tls: _Tls | None = None
+
+    async def read(self) -> bytes:
+        """What has been received, at least a byte; b"" when the other end has closed."""
+        return await (self._tls.read() if self._tls else self._pipe.take())
+
+    async def write(self, data: bytes) -> None:
+        """Returns when there is room for more."""
+        await (self._tls.write(data) if self._tls else self._pipe.put(data))
+
+    async def converse(self, dialogue: Dialogue[T]) -> T:
+        """Write what the dialogue wants sent, and give it what is read, until it has its result."""
+        try:
+            to_send = next(dialogue)
+            while True:
+                if to_send:
+                    await self.write(to_send)
+                to_send = dialogue.send(await self.read())
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def shake(self, way: handshake.Handshake) -> None:
+        """Go through a proxy; what came after its answer is read next."""
+        self._pipe.received[:0] = await self.converse(way)
+
+    async def secure_proxy(self, context: ssl.SSLContext, host: str) -> None:
+        """TLS to the proxy, which all that follows lies within."""
+        if self._pipe.received:  # or what anybody said in the clear would pass for the proxy's answer
+            raise DialogueFailed(Outcome.ERROR, "it spoke before TLS had begun")
+        loop = asyncio.get_running_loop()
+        with _nameable():
+            secured = await loop.start_tls(self._pipe.transport, self._pipe, context, server_hostname=host)
+        if secured is None:  # lost without an error, and sslproto has no transport to return
+            raise ConnectionResetError
+        self._pipe.transport = secured
+
+    async def secure_end(self, context: ssl.SSLContext, host: str) -> None:
+        """TLS to the end."""
+        with _nameable():
+            tls = _Tls(self._pipe, context, host)
+        await tls.shake()
+        self._tls = tls
+
+    @property
+    def certificate(self) -> bytes | None:
+        """Of the end, or of the proxy where there is no TLS to the end; in DER."""
+        tls = self._tls.session if self._tls else self._pipe.transport.get_extra_info("ssl_object")
+        return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject) else None
+
+    def hand_over(self, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes]:
+        """The transport, which speaks to `protocol` from now on, and what had been received before.
+
+        That the other end has closed meanwhile is told by the transport's `is_closing`.
+        """
+        if self._tls:
+            raise TypeError("TLS to the end is no part of the transport")
+        received = bytes(self._pipe.received)
+        self._pipe.transport.set_protocol(protocol)
+        self._pipe.transport.resume_reading()
+        return self._pipe.transport, received
+
+    async def aclose(self) -> None:
+        """At once: nobody waits for a black hole to say good-bye."""
+        self._pipe.transport.abort()
+        self._socket.abort()
+        await asyncio.sleep(0)  # the loop closes the socket in its next round
+
+    async def __aenter__(self) -> Stream:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+@contextlib.contextmanager
+def _nameable() -> Iterator[None]:
+    try:
+        yield
+    except UnicodeError as error:
+        raise DialogueFailed(Outcome.ERROR, "not a name that a certificate can have") from error
+
+
+class _Tls:
+    """TLS over a pipe.
+
+    Not asyncio's `start_tls`: over its own TLS, to an https proxy, a rejected certificate is a TypeError that nobody
+    gets (Python 3.11.7). noticed by: tests/loopback/test_probe.py, test_an_interceptor_is_named
+    """
+
+    def __init__(self, pipe: _Pipe, context: ssl.SSLContext, host: str) -> None:
+        self._pipe = pipe
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self.session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+
+    async def shake(self) -> None:
+        await self._done(self.session.do_handshake)
+
+    async def read(self) -> bytes:
+        try:
+            return await self._done(lambda: self.session.read(_HIGH_WATER))
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):  # many servers close without a word, as their HTTP allows
+            return b""
+
+    async def write(self, data: bytes) -> None:
+        self.session.write(data)
+        await self._pipe.put(self._outgoing.read())
+
+    async def _done(self, step: Callable[[], T]) -> T:
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                pass  # it goes on below: first send what it has to say, then read
+            finally:
+                if self._outgoing.pending:  # an alert says good-bye to whoever was not believed
+                    await self._pipe.put(self._outgoing.read())
+            received = await self._pipe.take()
+            if received:
+                self._incoming.write(received)
+            else:
+                self._incoming.write_eof()
+
+
+class _Pipe(asyncio.Protocol):
+    """What a transport delivers, until somebody reads it."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._news = asyncio.Event()
+        self._ended = False
+        self._error: Exception | None = None
+
+    async def take(self) -> bytes:
+        while not self.received and not self._ended:
+            self._news.clear()
+            await self._news.wait()
+        if self._error is not None and not self.received:
+            raise self._error
+        taken = bytes(self.received)
+        self.received.clear()
+        if not self._ended:
+            self.transport.resume_reading()
+        return taken
+
+    async def put(self, data: bytes) -> None:
+        self.transport.write(data)
+        await self._has_room.wait()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_connection makes
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        if len(self.received) > _HIGH_WATER:
+            self.transport.pause_reading()
+        self._news.set()
+
+    def eof_received(self) -> None:
+        self._ended = True
+        self._news.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended = True
+        self._error = self._error or exc
+        self._news.set()
+        self._has_room.set()
+
+    def pause_writing(self) -> None:
+        self._has_room.clear()
+
+    def resume_writing(self) -> None:
+        self._has_room.set()
+
+
+@contextlib.contextmanager
+def failures_of(watch: Stopwatch) -> Iterator[None]:
+    """Whatever a stream raises in here becomes a StreamFailed that says what was being done."""
+    try:
+        yield
+    except DialogueFailed as error:
+        raise _failed(watch, error.outcome, error.evidence) from error
+    except ssl.SSLCertVerificationError as error:
+        raise _failed(watch, Outcome.TLS, escaped(error.verify_message)) from error
+    except ssl.SSLError as error:
+        raise _failed(watch, Outcome.ERROR, f"broke off ({error.reason or 'no reason given'})") from error
+    except (OSError, UnicodeError) as error:
+        raise _failed(watch, *_went_wrong(error)) from error
+
+
+def _failed(watch: Stopwatch, outcome: Outcome, what: str) -> StreamFailed:
+    return StreamFailed(outcome, f"{watch.doing}: {what}", watch.step, watch.timings())
+
+
+def _went_wrong(error: OSError | UnicodeError) -> tuple[Outcome, str]:
+    if isinstance(error, UnicodeError):
+        return Outcome.DNS, "no name that DNS could have"
+    if isinstance(error, socket.gaierror):
+        return Outcome.DNS, error.strerror or "not found"
+    if isinstance(error, ConnectionRefusedError):
+        return Outcome.REFUSED, "nobody listens there"
+    if error.errno in NO_ROUTE:
+        return Outcome.NO_ROUTE, "no route"
+    if isinstance(error, TimeoutError):
+        return Outcome.TIMEOUT, "no answer from that address"
+    if isinstance(error, ConnectionError):
+        return Outcome.ERROR, "broke off"
+    return Outcome.ERROR, error.strerror or "failed"

@@ -1,0 +1,246 @@
+"""Bytes to the end, whatever lies between; and the way there by name."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.probe.dial import Address, in_a_thread, threaded
+from agent.probe.exchange import DialogueFailed
+from agent.probe.stopwatch import Step, Stopwatch
+from agent.probe.stream import StreamFailed, Way, open_proxy, open_stream
+from agent.settings import ProxyUrl, Scheme
+from agent.verdict import Outcome
+from tests.loopback.certificates import server_tls, trust
+from tests.loopback.servers import HOST, PATIENCE_S, HttpProxy, Registry, Says, Server, SocksProxy, closed_port
+
+
+class Echo(Server):
+    """Says what it is told."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+
+
+@pytest.mark.parametrize("scheme", [None, Scheme.HTTP, Scheme.HTTPS, Scheme.SOCKS5])
+async def test_what_is_written_arrives_and_comes_back(tmp_path: Path, scheme: Scheme | None) -> None:
+    message = bytes(range(256)) * 4096  # more than any buffer between
+    async with Echo() as echo:
+        reaches = {f"{HOST}:{echo.port}": echo}
+        tls = server_tls(HOST) if scheme is Scheme.HTTPS else None
+        async with SocksProxy(reaches) if scheme is Scheme.SOCKS5 else HttpProxy(reaches, tls=tls) as proxy:
+            way = Way(proxy.url(scheme) if scheme else None, trust(tmp_path).context())
+            async with await open_stream(HOST, echo.port, way) as stream:
+                writing = asyncio.create_task(stream.write(message))
+                received = b""
+                while len(received) < len(message):
+                    received += await stream.read()
+                await writing
+
+    assert received == message
+
+
+async def test_what_came_with_the_proxys_answer_is_read_next() -> None:
+    async with (
+        Says(b"HTTP/1.1 200 OK\r\n\r\n220 mail.test", b" ready") as proxy,
+        await open_stream("mail.test", 25, Way(proxy.url())) as stream,
+    ):
+        received = b""
+        while piece := await stream.read():
+            received += piece
+
+    assert received == b"220 mail.test ready"
+
+
+async def test_a_stream_is_handed_over_with_what_had_come() -> None:
+    class Rest(asyncio.Protocol):
+        def __init__(self) -> None:
+            self.received: asyncio.Queue[bytes] = asyncio.Queue()
+
+        def data_received(self, data: bytes) -> None:
+            self.received.put_nowait(data)
+
+    async with Says(b"HTTP/1.1 200 OK\r\n\r\n220 mail.test", stays=True, echoes=True) as proxy:
+        stream = await open_stream("mail.test", 25, Way(proxy.url()))
+        rest = Rest()
+        transport, before = stream.hand_over(rest)
+        transport.write(b"HELO")
+        async with asyncio.timeout(PATIENCE_S):
+            while b"HELO" not in before:
+                before += await rest.received.get()
+        transport.abort()
+
+    assert before == b"220 mail.testHELO"
+
+
+async def test_tls_to_the_end_cannot_be_handed_over(tmp_path: Path) -> None:
+    async with Registry(server_tls("registry.test")) as registry:
+
+        async def resolve(_host: str, port: int) -> Sequence[Address]:
+            return [(socket.AF_INET, (HOST, port))]
+
+        tls = trust(tmp_path).context()
+        stream = await open_stream("registry.test", registry.port, Way(resolve=resolve), end_tls=tls)
+        async with stream:
+            assert stream.certificate
+            with pytest.raises(TypeError):
+                stream.hand_over(asyncio.Protocol())
+
+
+async def test_an_https_proxy_is_not_spoken_to_unchecked() -> None:
+    async with Says(waits=False, stays=True) as proxy:
+        with pytest.raises(TypeError):
+            await open_proxy(Way(proxy.url(Scheme.HTTPS)))
+
+
+async def test_what_was_said_before_tls_is_not_taken_for_the_proxys_answer(tmp_path: Path) -> None:
+    async with (
+        Says(b"HTTP/1.1 200 OK\r\n\r\n", waits=False, stays=True) as proxy,
+        await open_proxy(Way(proxy.url())) as stream,
+    ):
+
+        def overheard() -> Generator[bytes, bytes, bytes]:
+            said: bytes = yield b""
+            return said
+
+        await stream.shake(overheard())
+        with pytest.raises(DialogueFailed, match="before TLS"):
+            await stream.secure_proxy(trust(tmp_path).context(), HOST)
+
+
+async def test_the_proxy_is_reached_by_ipv6() -> None:
+    async with Says(b"HTTP/1.1 503 x\r\n\r\n", host="::1") as proxy:
+        with pytest.raises(StreamFailed) as caught:
+            await open_stream("registry.test", 443, Way(proxy.url()))
+
+    assert caught.value.evidence.startswith(f"asking the proxy [::1]:{proxy.port} for registry.test: 503")
+
+
+async def test_a_failure_says_what_where_and_how_long() -> None:
+    port = closed_port()
+    watch = Stopwatch()
+
+    with pytest.raises(StreamFailed) as caught:
+        await open_stream("registry.test", 443, Way(ProxyUrl(Scheme.HTTP, HOST, port)), watch=watch)
+
+    failure = caught.value
+    assert (failure.outcome, failure.step) == (Outcome.REFUSED, Step.CONNECT)
+    assert failure.timings.connect is not None
+    assert failure.timings.proxy is None
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def answers(*hosts: tuple[str, int]) -> Way:
+    """A resolver whose answer is this, whatever it is asked."""
+
+    async def resolve(_host: str, _port: int) -> Sequence[Address]:
+        return [(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port)) for host, port in hosts]
+
+    return Way(resolve=resolve)
+
+
+async def test_the_next_address_is_tried_when_one_refuses() -> None:
+    async with Echo() as echo:
+        way = answers(("::1", closed_port()), (HOST, closed_port()), (HOST, echo.port))
+        async with await open_stream("echo.test", 7, way) as stream:
+            await stream.write(b"hello")
+            assert await stream.read() == b"hello"
+
+
+async def test_the_next_address_is_tried_when_one_hangs() -> None:
+    with socket.socket() as full:  # its queue is full: further connections hang
+        full.bind((HOST, 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        with socket.create_connection((HOST, port)):
+            async with (
+                Echo() as echo,
+                await open_stream("echo.test", 7, answers((HOST, port), (HOST, echo.port))) as stream,
+            ):
+                await stream.write(b"hello")
+                assert await stream.read() == b"hello"
+
+
+async def test_of_several_failures_the_telling_one_is_told() -> None:
+    async def resolve(_host: str, _port: int) -> Sequence[Address]:
+        return [(socket.AF_APPLETALK, ("x", 1)), (socket.AF_INET, (HOST, closed_port()))]
+
+    with pytest.raises(StreamFailed) as caught:
+        await open_stream("echo.test", 7, Way(resolve=resolve))
+
+    assert caught.value.outcome is Outcome.REFUSED
+
+
+async def test_the_systems_resolver_knows_localhost() -> None:
+    addresses = await in_a_thread("localhost", 443)
+
+    assert {address[0] for _, address in addresses} <= {"127.0.0.1", "::1"}
+    assert all(address[1] == 443 for _, address in addresses)
+    assert addresses
+
+
+@pytest.mark.parametrize("name", ["a..test", "x" * 64 + ".test"])
+async def test_what_cannot_be_a_name_is_dns(name: str) -> None:
+    with pytest.raises(StreamFailed) as caught:
+        await open_stream(name, 443, Way())
+
+    assert (caught.value.outcome, caught.value.step) == (Outcome.DNS, Step.RESOLVE)
+
+
+async def test_a_name_without_addresses_is_dns() -> None:
+    with pytest.raises(StreamFailed) as caught:
+        await open_stream("empty.test", 443, answers())
+
+    assert caught.value.outcome is Outcome.DNS
+
+
+async def test_a_hanging_resolver_holds_up_nobody() -> None:
+    """More names than a pool has threads hang, and one that is known is still found."""
+    end = threading.Event()
+
+    def look_up(host: str, port: int) -> Sequence[Address]:
+        if host == "hangs.test":
+            end.wait()
+        return [(socket.AF_INET, (HOST, port))]
+
+    resolve = threaded(look_up)
+    hanging = [asyncio.create_task(resolve("hangs.test", 443)) for _ in range(100)]
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            assert await resolve("known.test", 443) == [(socket.AF_INET, (HOST, 443))]
+        assert not any(task.done() for task in hanging)
+        for task in hanging:
+            task.cancel()
+        assert all(
+            isinstance(each, asyncio.CancelledError) for each in await asyncio.gather(*hanging, return_exceptions=True)
+        )
+    finally:
+        end.set()
+
+
+def test_a_hanging_resolver_does_not_keep_the_process_alive() -> None:
+    script = (
+        "import asyncio, threading\n"
+        "from agent.probe.dial import threaded\n"
+        "async def main():\n"
+        "    try:\n"
+        "        async with asyncio.timeout(0.1):\n"
+        "            await threaded(lambda host, port: threading.Event().wait())('hangs.test', 1)\n"
+        "    except TimeoutError:\n"
+        "        print('gave up')\n"
+        "asyncio.run(main())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+
+    assert ended.stdout == "gave up\n"
