@@ -1,0 +1,221 @@
+"""One upstream, tested: a real request to each registry, the way dockerd would send it.
+
+Which upstreams are probed, when, and what follows from a verdict is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from agent.policy import RegistryUrl, Upstream
+from agent.probe import answer, der
+from agent.probe.dial import Resolve, in_a_thread
+from agent.probe.exchange import ask, authority
+from agent.probe.handshake import authorization, known
+from agent.probe.no_proxy import excludes
+from agent.probe.race import Entrant, race
+from agent.probe.stopwatch import Step, Stopwatch
+from agent.probe.stream import StreamFailed, Way, failures_of, open_proxy, open_stream
+from agent.probe.tls import Trust
+from agent.settings import Credentials, ProxyUrl
+from agent.verdict import Outcome, Verdict
+
+# How `direct` ends where a portal has no certificate for an https registry.
+_PORTAL_LIKE: Final = frozenset({Outcome.TLS, Outcome.TIMEOUT, Outcome.REFUSED, Outcome.ERROR})
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is asked of every upstream alike."""
+
+    registries: tuple[RegistryUrl, ...]
+    any_of: bool  # whether one that answers is enough
+    tls: Trust
+    timeout_s: float  # of one whole probe
+    resolve: Resolve = in_a_thread
+    portal_port: int = 80
+
+
+async def probe(upstream: Upstream, question: Question, no_proxy: Sequence[str] = ()) -> Verdict:
+    """How the upstream does. `no_proxy` is what dockerd would be given with it."""
+    if not question.registries:
+        raise ValueError("a probe needs a registry to ask")
+    attempts = _attempts(upstream, question, no_proxy)
+    turn_s = question.timeout_s / (2 * len(attempts))
+    refused: dict[Credentials, Verdict] = {}
+    found = await race(
+        [_entrant(attempt, refused) for attempt in attempts],
+        apart_s=[turn_s if attempt.waits_its_turn else 0.0 for attempt in attempts],
+        enough=lambda verdicts: any(verdict.is_ok is question.any_of for verdict in verdicts.values()),
+    )
+    position = min(found, key=lambda position: (_weight(found[position], question.any_of), position))
+    if len(attempts) == 1:
+        return found[position]
+    asked = attempts[position].registry
+    evidence = f"{authority(asked.host, asked.port)}: {found[position].evidence}"
+    return msgspec.structs.replace(found[position], evidence=evidence)
+
+
+def proxy_for(upstream: Upstream, registry: RegistryUrl, no_proxy: Sequence[str]) -> ProxyUrl | None:
+    """The proxy that dockerd would use for this registry; None is directly."""
+    if excludes(no_proxy, registry.host, registry.port):
+        return None
+    return upstream.https_with_credentials if registry.is_https else upstream.http_with_credentials
+
+
+# --- several registries ---------------------------------------------------------------------------------------------
+
+
+class _Attempt(msgspec.Struct, frozen=True):
+    """One registry, and the way to it."""
+
+    registry: RegistryUrl
+    way: Way
+    question: Question
+    ends_at: float  # of the loop's clock
+    portal_is_possible: bool
+    waits_its_turn: bool = False
+
+    @property
+    def credentials(self) -> Credentials | None:
+        return known(self.way.proxy) if self.way.proxy else None
+
+
+def _attempts(upstream: Upstream, question: Question, no_proxy: Sequence[str]) -> list[_Attempt]:
+    """In the order of the list; but a password is shown once before it is shown again: accounts lock (FACTS 25)."""
+    ends_at = asyncio.get_running_loop().time() + question.timeout_s
+    at_once: list[_Attempt] = []
+    in_turn: list[_Attempt] = []
+    for registry in question.registries:
+        tls = question.tls.context(registry.host, registry.port)
+        way = Way(proxy_for(upstream, registry, no_proxy), tls, question.resolve)
+        attempt = _Attempt(registry, way, question, ends_at, upstream.is_direct and registry.is_https)
+        if attempt.credentials and any(other.credentials for other in at_once):
+            in_turn.append(msgspec.structs.replace(attempt, waits_its_turn=True))
+        else:
+            at_once.append(attempt)
+    return at_once + in_turn
+
+
+def _entrant(attempt: _Attempt, refused: dict[Credentials, Verdict]) -> Entrant[Verdict]:
+    async def asked() -> Verdict:
+        credentials = attempt.credentials
+        if credentials in refused:
+            return refused[credentials]
+        verdict = await (_directly(attempt) if attempt.portal_is_possible else _asked(attempt))
+        if credentials and verdict.outcome is Outcome.PROXY_AUTH:
+            refused[credentials] = verdict
+        return verdict
+
+    return asked
+
+
+def _weight(verdict: Verdict, any_of: bool) -> int:
+    """Whose verdict stands for all: the lightest."""
+    if verdict.is_ok:
+        return 0 if any_of else 5
+    if verdict.outcome is Outcome.PROXY_AUTH:
+        return 1  # a wrong password must be heard of
+    if verdict.outcome is Outcome.PORTAL:
+        return 2
+    return 3 if verdict.is_soft else 4  # one registry that may come back is a reason to wait
+
+
+# --- one registry ---------------------------------------------------------------------------------------------------
+
+
+async def _asked(attempt: _Attempt) -> Verdict:
+    watch = Stopwatch()
+    try:
+        async with asyncio.timeout_at(attempt.ends_at):
+            outcome, evidence = await _finding(attempt, watch)
+    except StreamFailed as failure:
+        evidence = failure.evidence
+        if failure.outcome is Outcome.TLS:
+            evidence += await _whose(attempt, failure.step)
+        return Verdict(failure.outcome, evidence, failure.timings)
+    except TimeoutError:
+        evidence = f"{watch.doing}: not done after {attempt.question.timeout_s:g} s"
+        return Verdict(Outcome.TIMEOUT, evidence, watch.timings())
+    return Verdict(outcome, evidence, watch.timings())
+
+
+async def _finding(attempt: _Attempt, watch: Stopwatch) -> answer.Finding:
+    """The registry's answer, by a stream to it; only an HTTP proxy is asked for a plain http URL itself."""
+    registry, way = attempt.registry, attempt.way
+    if registry.is_https or way.proxy is None or way.proxy.scheme.is_socks:
+        end_tls = way.proxy_tls if registry.is_https else None
+        stream = await open_stream(registry.host, registry.port, way, end_tls=end_tls, watch=watch)
+        request = ask(b"GET", "/v2/", _host_header(registry))
+        asked = answer.Asked.REGISTRY if registry.is_https else answer.Asked.SOMEBODY
+    else:
+        stream = await open_proxy(way, watch=watch)
+        request = ask(b"GET", f"{registry}/v2/", _host_header(registry), authorization(attempt.credentials))
+        asked = answer.Asked.PROXY
+    async with stream:
+        watch.enter(Step.ANSWER, f"waiting for the answer of {registry.host}")
+        with failures_of(watch):
+            return answer.judged(await stream.converse(request), asked)
+
+
+async def _whose(attempt: _Attempt, rejected_at: Step | None) -> str:
+    """Whose certificate was rejected: no exception holds it, so one connects again and believes it (FACTS 35).
+
+    Nothing is sent to an end that was believed, and no password to a proxy that was.
+    """
+    registry, unverified = attempt.registry, attempt.question.tls.unverified
+    try:
+        async with asyncio.timeout_at(attempt.ends_at):
+            if rejected_at is Step.PROXY:
+                stream = await open_proxy(msgspec.structs.replace(attempt.way, proxy_tls=unverified))
+            else:
+                stream = await open_stream(registry.host, registry.port, attempt.way, end_tls=unverified)
+            async with stream:
+                return f"; {der.certificate(stream.certificate or b'')}"
+    except (StreamFailed, TimeoutError, ValueError):
+        return ""  # that it was rejected is known; who signed it only explains it
+
+
+def _host_header(registry: RegistryUrl) -> str:
+    return registry.partition("://")[2]
+
+
+# --- a portal in the place of an https registry ----------------------------------------------------------------------
+
+
+async def _directly(attempt: _Attempt) -> Verdict:
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(_asked(attempt))
+        check = group.create_task(_portal(attempt, asked))
+        verdict = await asked
+        if verdict.outcome not in _PORTAL_LIKE:
+            check.cancel()
+            return verdict
+        portal = await check
+    if portal is None:
+        return verdict
+    return msgspec.structs.replace(verdict, outcome=Outcome.PORTAL, evidence=f"{portal}; {verdict.evidence}")
+
+
+async def _portal(attempt: _Attempt, asked: asyncio.Task[Verdict]) -> str | None:
+    """What a plain GET shows of a portal; it is sent once the registry was not reached.
+
+    A portal that swallows port 443 takes all the time there is, so the GET is sent when half of it is over.
+    """
+    await asyncio.wait({asked}, timeout=attempt.question.timeout_s / 2)
+    if asked.done() and asked.result().outcome not in _PORTAL_LIKE:
+        return None
+    host, port = attempt.registry.host, attempt.question.portal_port
+    watch = Stopwatch()
+    try:
+        async with asyncio.timeout_at(attempt.ends_at):
+            stream = await open_stream(host, port, Way(resolve=attempt.way.resolve), watch=watch)
+            async with stream:
+                with failures_of(watch):
+                    head = await stream.converse(ask(b"GET", "/v2/", authority(host, port)))
+    except (StreamFailed, TimeoutError):
+        return None  # nobody there: the registry's own verdict stands
+    return answer.on_port_80(head, host)
