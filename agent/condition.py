@@ -23,6 +23,8 @@ class Code(enum.Enum):
     FOREIGN_CONFIG_BROKEN = "foreign-config-broken"
     NOT_EFFECTIVE = "not-effective"
     AUDIT_UNWRITABLE = "audit-unwritable"
+    CLIENT_UNREACHABLE = "client-unreachable"
+    CLIENT_NO_CREDENTIALS = "client-no-credentials"
 
 
 class Condition(msgspec.Struct, frozen=True):

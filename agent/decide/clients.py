@@ -1,0 +1,252 @@
+"""What clients should have, and what must change in one client's file.
+
+Pure. `for_clients` says what a choice means for clients: they are not the daemon. A container cannot reach the host's
+loopback (FACTS 20), its programs read ALL_PROXY, and whoever may look at it sees its passwords. `plan_file` compares
+that with what one file says.
+
+The exclusions of clients depend on the policy and the choice alone, as the daemon's do.
+
+Not known here: whose file it is, whether it may be made, and how it is written; and how the bridge was looked at.
+"""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+from typing import Final
+
+import msgspec
+
+from agent.condition import Code, Condition
+from agent.policy import Clients, NoProxy, Scope, Upstream
+from agent.settings import DIRECT, ProxyUrl, Settings, settings
+from agent.targets import client_config
+from agent.targets.client_config import ClientTexts
+from agent.targets.json_splice import Original
+
+SECRET_MODE: Final = 0o600
+
+# What no proxy on the way out is asked for: private (RFC 1918, RFC 4193) and link-local (RFC 3927, RFC 4291) addresses.
+# Not 100.64.0.0/10: behind some carriers' and VPNs' shared space lies more than one's own network.
+PRIVATE_NETWORKS: Final = (
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "fc00::/7",
+    "fe80::/10",
+)
+
+DEFAULT_SOCKET: Final = "/run/docker.sock"
+# What the client calls the engine on the default socket (FACTS 18); /var/run is a link to /run.
+_DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
+
+# Debian's and Fedora's /etc/hosts give these to the loopback addresses, as they do `localhost`.
+_LOOPBACK_NAMES: Final = ("localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback")
+
+
+# --- what clients should have --------------------------------------------------------------------------------------
+
+
+class Bridge(msgspec.Struct, frozen=True):
+    """Docker's bridge, by which containers reach the host."""
+
+    address: str | None = None  # None: not known; Docker is never waked to learn it
+    answering: frozenset[int] = frozenset()  # the ports of `ports_to_ask` at which somebody listens on that address
+
+
+class Intent(enum.Enum):
+    """What is to be done with a client's file."""
+
+    SET = "set"  # it says the settings
+    LEAVE = "leave"  # it stays as it is
+    WITHDRAW = "withdraw"  # what the agent wrote there goes, what somebody else wrote stays
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What clients should have, and why."""
+
+    intent: Intent
+    because: str
+    settings: Settings = DIRECT
+    condition: Condition | None = None
+
+
+def ports_to_ask(upstream: Upstream) -> frozenset[int]:
+    """The ports that must answer on the bridge, or clients cannot use this upstream."""
+    if upstream.container_url is not None:
+        return frozenset()
+    return frozenset(url.port for url in (upstream.http, upstream.https) if url is not None and _is_loopback(url))
+
+
+def for_clients(upstream: Upstream, clients: Clients, exclusions: NoProxy, bridge: Bridge) -> Wanted:
+    """What clients should have: the upstream as a container can use it."""
+    if upstream.is_direct:
+        return Wanted(Intent.SET, "direct: no proxy")
+    asked = ports_to_ask(upstream)
+    if asked and bridge.address is None:
+        because = f"{upstream.name} is on loopback, and the address of Docker's bridge is not known"
+        return Wanted(Intent.LEAVE, because)
+    if bridge.address is not None and (silent := asked - bridge.answering):
+        because = f"{upstream.name} is on loopback, and does not listen on {_places(bridge.address, silent)}"
+        return Wanted(Intent.WITHDRAW, because, condition=_unreachable(upstream, bridge.address, silent))
+    because, http, https = _as_reached(upstream, bridge)
+    credentials = upstream.credentials if clients.credentials else None
+    http, https = (url and msgspec.structs.replace(url, credentials=credentials) for url in (http, https))
+    private = PRIVATE_NETWORKS if exclusions.private_networks else ()
+    return Wanted(
+        Intent.SET,
+        because,
+        settings(
+            http=None if _is_socks(http) else http,
+            https=None if _is_socks(https) else https,
+            # One value for all schemes: where the two differ, most of what is fetched is https.
+            all=https if _is_socks(https) else http if _is_socks(http) else None,
+            no_proxy=(*exclusions.always, *upstream.no_proxy, *private),
+        ),
+        _no_credentials(upstream, clients),
+    )
+
+
+def entry_for(scope: Scope, socket: str) -> str:
+    """The entry of `proxies` that is kept: every engine's, or that of the engine on this socket."""
+    if scope is Scope.DEFAULT:
+        return "default"
+    return _DEFAULT_HOST if socket in (DEFAULT_SOCKET, f"/var{DEFAULT_SOCKET}") else f"unix://{socket}"
+
+
+def _as_reached(upstream: Upstream, bridge: Bridge) -> tuple[str, ProxyUrl | None, ProxyUrl | None]:
+    """The two URLs as a container reaches them, and why they are so."""
+    if upstream.container_url is not None:
+        return f"{upstream.name}: its container_url", upstream.container_url, upstream.container_url
+    if bridge.address is None or not ports_to_ask(upstream):
+        return upstream.name, upstream.http, upstream.https
+    http, https = (_for_containers(url, bridge.address) for url in (upstream.http, upstream.https))
+    return f"{upstream.name}: loopback, as containers reach it", http, https
+
+
+def _no_credentials(upstream: Upstream, clients: Clients) -> Condition | None:
+    # With a container_url it is the policy that says what containers use: a proxy of their own may ask for nothing.
+    if clients.credentials or upstream.credentials is None or upstream.container_url is not None:
+        return None
+    return Condition(
+        Code.CLIENT_NO_CREDENTIALS,
+        f"{upstream.name} asks for a user; clients have its URL without, so containers and builds may be refused",
+        "Set clients.credentials = true (whoever can look at a container then sees the password),"
+        f" or upstream.{upstream.name}.container_url to a proxy that asks for none",
+    )
+
+
+def _unreachable(upstream: Upstream, address: str, silent: frozenset[int]) -> Condition:
+    urls = (url for url in (upstream.http, upstream.https) if url is not None and url.port in silent)
+    listening = " and ".join(dict.fromkeys(_place(url.host, url.port) for url in urls))
+    return Condition(
+        Code.CLIENT_UNREACHABLE,
+        f"{upstream.name} is {listening}; containers reach it only if it listens on {_places(address, silent)}, too",
+        f"Make it listen on {address}, or set upstream.{upstream.name}.container_url",
+    )
+
+
+def _places(address: str, ports: frozenset[int]) -> str:
+    return " and ".join(_place(address, port) for port in sorted(ports))
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _for_containers(url: ProxyUrl | None, address: str) -> ProxyUrl | None:
+    return msgspec.structs.replace(url, host=address) if url is not None and _is_loopback(url) else url
+
+
+def _is_socks(url: ProxyUrl | None) -> bool:
+    return url is not None and url.scheme.is_socks
+
+
+def _is_loopback(url: ProxyUrl) -> bool:
+    """Whether it is this host alone that reaches the proxy so; 0.0.0.0 and [::] are loopback to who connects there."""
+    if url.host in _LOOPBACK_NAMES or url.host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(url.host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback or (mapped or address).is_unspecified
+
+
+# --- what must change in one file ----------------------------------------------------------------------------------
+
+
+class Owned(msgspec.Struct, frozen=True):
+    """What is known of one file from before the agent first wrote there, and from its last write."""
+
+    originals: tuple[Original, ...] = ()  # none: it never wrote there
+    last: ClientTexts | None = None  # None: not known
+
+    @property
+    def is_ours(self) -> bool:
+        return bool(self.originals)
+
+    def is_of(self, entry: str) -> bool:
+        return client_config.entries(self.originals) in ((), (entry,))
+
+
+class Change(enum.Enum):
+    """Why a file is written."""
+
+    CHOICE = "choice"  # something else is wanted
+    ADOPTED = "adopted"  # for the first time a value that somebody else wrote is replaced
+    DRIFT = "drift"  # somebody else wrote at our keys since
+
+
+class FileEdit(msgspec.Struct, frozen=True):
+    """One client's file before and after. The texts hold tokens, so they never show."""
+
+    entry: str
+    before: str | None  # None: there is no file
+    after: str
+    mode: int | None  # None: the one that it has
+    old: Settings
+    new: Settings
+    change: Change
+    owned: Owned  # what is to be kept: the originals before the write, the last write after it
+
+    def __repr__(self) -> str:
+        return f"FileEdit({self.entry})"
+
+
+def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned) -> FileEdit | None:
+    """Desired against what the file says; None: nothing is to be written. TextRefused: it cannot be told.
+
+    Where the originals are of another entry (the policy's scope has changed), that one is put back first.
+    """
+    if wanted.intent is Intent.LEAVE or (wanted.intent is Intent.WITHDRAW and not owned.is_ours):
+        return None
+    base = text or ""
+    if not owned.is_of(entry):
+        base = client_config.put_back(base, owned.originals)
+        owned = Owned()
+    old = client_config.repaired(base, entry, owned.originals, owned.last)
+    said = client_config.texts(old, entry)
+    kept = owned.originals or client_config.originals(old, entry)
+    if wanted.intent is Intent.WITHDRAW:
+        mine = client_config.ours(old, entry, owned.originals, owned.last)
+        after = client_config.without(old, entry, mine, kept) if mine else old
+        last = ClientTexts()  # what is left is somebody else's
+    else:
+        after = client_config.edit(old, entry, wanted.settings, kept)
+        last = client_config.texts(after, entry)
+    if after == (text or ""):
+        return None
+    new = client_config.texts(after, entry).meaning()
+    mode = SECRET_MODE if text is None or client_config.holds_secret(after, entry) else None
+    change = _change(said, owned, is_broken=old != base)
+    return FileEdit(entry, text, after, mode, said.meaning(), new, change, Owned(kept, last))
+
+
+def _change(said: ClientTexts, owned: Owned, *, is_broken: bool) -> Change:
+    if not owned.is_ours:
+        return Change.CHOICE if said == ClientTexts() else Change.ADOPTED
+    is_drift = is_broken or (owned.last is not None and said.meaning() != owned.last.meaning())
+    return Change.DRIFT if is_drift else Change.CHOICE

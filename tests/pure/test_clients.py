@@ -1,0 +1,409 @@
+"""What clients should have, as a container can use it; and what must change in one file for that."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.condition import Code
+from agent.decide.clients import (
+    PRIVATE_NETWORKS,
+    SECRET_MODE,
+    Bridge,
+    Change,
+    FileEdit,
+    Intent,
+    Owned,
+    Wanted,
+    entry_for,
+    for_clients,
+    plan_file,
+    ports_to_ask,
+)
+from agent.policy import DIRECT as DIRECT_UPSTREAM
+from agent.policy import Clients, Exclusion, NoProxy, Scope, Upstream
+from agent.secret import Secret
+from agent.settings import DIRECT, ProxyUrl, Settings, proxy, settings
+from agent.targets.client_config import ClientTexts, put_back, texts
+from agent.targets.refused import TextRefused
+
+GATEWAY = "172.17.0.1"
+NO_PRIVATE = NoProxy(always=(Exclusion("localhost"),), private_networks=False)
+ENTRY = "default"
+
+# --- what clients should have ----------------------------------------------------------------------------------------
+
+
+def url(text: str) -> ProxyUrl | None:
+    read = proxy(text)
+    assert read is None or isinstance(read, ProxyUrl)
+    return read
+
+
+def upstream(both: str = "", *, http: str = "", https: str = "", container: str = "", user: str = "", no_proxy: tuple[str, ...] = ()) -> Upstream:  # fmt: skip
+    password = Secret("hunter2") if user else None
+    return Upstream(
+        "office", url(both or http), url(both or https), user, password=password, no_proxy=no_proxy, container_url=url(container)
+    )  # fmt: skip
+
+
+def bridge(*ports: int) -> Bridge:
+    """A bridge on whose address somebody listens at these ports."""
+    return Bridge(GATEWAY, frozenset(ports))
+
+
+UNKNOWN = Bridge()
+HIDDEN = Clients()
+SHOWN = Clients(credentials=True)
+
+
+def have(http: str | None = None, https: str | None = None, all_: str | None = None) -> Settings:
+    return settings(http, https, "localhost", all_)
+
+
+@pytest.mark.parametrize(
+    ("way", "clients", "docker0", "wanted"),
+    [
+        # direct, and proxies elsewhere
+        pytest.param(DIRECT_UPSTREAM, HIDDEN, UNKNOWN, DIRECT, id="direct"),
+        pytest.param(DIRECT_UPSTREAM, HIDDEN, bridge(), DIRECT, id="direct-whatever-the-bridge"),
+        pytest.param(upstream("http://p:3128"), HIDDEN, UNKNOWN, have("http://p:3128", "http://p:3128"), id="elsewhere-needs-no-bridge"),
+        pytest.param(upstream("https://p"), HIDDEN, UNKNOWN, have("https://p:443", "https://p:443"), id="a-proxy-behind-tls"),
+        pytest.param(upstream("http://172.17.0.1:3128"), HIDDEN, UNKNOWN, have("http://172.17.0.1:3128", "http://172.17.0.1:3128"), id="already-on-the-bridge"),
+        pytest.param(upstream("http://[fd00::1]:3128"), HIDDEN, UNKNOWN, have("http://[fd00::1]:3128", "http://[fd00::1]:3128"), id="ipv6-elsewhere"),
+        # http_url and https_url apart
+        pytest.param(upstream(http="http://a:1", https="http://b:2"), HIDDEN, UNKNOWN, have("http://a:1", "http://b:2"), id="apart"),
+        pytest.param(upstream(http="http://a:1"), HIDDEN, UNKNOWN, have("http://a:1"), id="http-only"),
+        pytest.param(upstream(https="http://b:2"), HIDDEN, UNKNOWN, have(None, "http://b:2"), id="https-only"),
+        # loopback
+        pytest.param(upstream("http://127.0.0.1:7890"), HIDDEN, bridge(7890), have("http://172.17.0.1:7890", "http://172.17.0.1:7890"), id="loopback"),
+        pytest.param(upstream("http://127.8.8.8:7890"), HIDDEN, bridge(7890), have("http://172.17.0.1:7890", "http://172.17.0.1:7890"), id="all-of-127"),
+        pytest.param(upstream("http://LOCALHOST:7890"), HIDDEN, bridge(7890), have("http://172.17.0.1:7890", "http://172.17.0.1:7890"), id="localhost"),
+        pytest.param(upstream("http://proxy.localhost:7890"), HIDDEN, bridge(7890), have("http://172.17.0.1:7890", "http://172.17.0.1:7890"), id="below-localhost"),
+        pytest.param(upstream("http://[::1]:7890"), HIDDEN, bridge(7890), have("http://172.17.0.1:7890", "http://172.17.0.1:7890"), id="loopback-of-ipv6"),
+        pytest.param(upstream("http://[::ffff:127.0.0.1]:7890"), HIDDEN, bridge(7890), have("http://172.17.0.1:7890", "http://172.17.0.1:7890"), id="loopback-of-ipv4-in-ipv6"),
+        pytest.param(upstream("http://0.0.0.0:7890"), HIDDEN, bridge(7890), have("http://172.17.0.1:7890", "http://172.17.0.1:7890"), id="unspecified"),
+        pytest.param(upstream("https://127.0.0.1"), HIDDEN, bridge(443), have("https://172.17.0.1:443", "https://172.17.0.1:443"), id="loopback-at-a-default-port"),
+        pytest.param(upstream(http="http://127.0.0.1:1", https="http://b:2"), HIDDEN, bridge(1), have("http://172.17.0.1:1", "http://b:2"), id="one-on-loopback"),
+        pytest.param(upstream(http="http://127.0.0.1:1", https="http://127.0.0.1:2"), HIDDEN, bridge(1, 2), have("http://172.17.0.1:1", "http://172.17.0.1:2"), id="two-on-loopback"),
+        # SOCKS
+        pytest.param(upstream("socks5://p:1080"), HIDDEN, UNKNOWN, have(all_="socks5://p:1080"), id="socks"),
+        pytest.param(upstream("socks5h://p"), HIDDEN, UNKNOWN, have(all_="socks5h://p:1080"), id="socks-as-the-policy-spells-it"),
+        pytest.param(upstream("socks5://127.0.0.1:1080"), HIDDEN, bridge(1080), have(all_="socks5://172.17.0.1:1080"), id="socks-on-loopback"),
+        pytest.param(upstream(http="http://a:1", https="socks5://p:1080"), HIDDEN, UNKNOWN, have("http://a:1", None, "socks5://p:1080"), id="socks-for-https"),
+        pytest.param(upstream(http="socks5://p:1080", https="http://a:1"), HIDDEN, UNKNOWN, have(None, "http://a:1", "socks5://p:1080"), id="socks-for-http"),
+        pytest.param(upstream(http="socks5://p:1", https="socks5://p:2"), HIDDEN, UNKNOWN, have(all_="socks5://p:2"), id="two-socks-one-value"),
+        # container_url
+        pytest.param(upstream("http://127.0.0.1:7890", container="http://10.0.0.5:8080"), HIDDEN, UNKNOWN, have("http://10.0.0.5:8080", "http://10.0.0.5:8080"), id="container-url-over-loopback"),
+        pytest.param(upstream("http://p:3128", container="http://10.0.0.5:8080"), HIDDEN, bridge(), have("http://10.0.0.5:8080", "http://10.0.0.5:8080"), id="container-url-over-any"),
+        pytest.param(upstream("socks5://127.0.0.1:1080", container="http://host.example:8118"), HIDDEN, bridge(), have("http://host.example:8118", "http://host.example:8118"), id="container-url-over-socks"),
+        pytest.param(upstream("http://p:3128", container="socks5://10.0.0.5"), HIDDEN, UNKNOWN, have(all_="socks5://10.0.0.5:1080"), id="container-url-that-is-socks"),
+        pytest.param(upstream("http://p:3128", container="http://127.0.0.1:1"), HIDDEN, bridge(), have("http://127.0.0.1:1", "http://127.0.0.1:1"), id="container-url-is-taken-at-its-word"),
+        pytest.param(upstream(http="http://p:3128", container="http://10.0.0.5:1"), HIDDEN, UNKNOWN, have("http://10.0.0.5:1", "http://10.0.0.5:1"), id="container-url-is-for-both"),
+        pytest.param(upstream("http://p:3128", container="http://10.0.0.5:1", user="alice"), SHOWN, UNKNOWN, have("http://alice:hunter2@10.0.0.5:1", "http://alice:hunter2@10.0.0.5:1"), id="container-url-with-credentials"),
+        pytest.param(upstream("http://p:3128", container="http://10.0.0.5:1", user="alice"), HIDDEN, UNKNOWN, have("http://10.0.0.5:1", "http://10.0.0.5:1"), id="container-url-without-credentials"),
+        # credentials that clients may have
+        pytest.param(upstream("http://p:3128", user="alice"), SHOWN, UNKNOWN, have("http://alice:hunter2@p:3128", "http://alice:hunter2@p:3128"), id="credentials"),
+        pytest.param(upstream("http://127.0.0.1:1", user="alice"), SHOWN, bridge(1), have("http://alice:hunter2@172.17.0.1:1", "http://alice:hunter2@172.17.0.1:1"), id="credentials-on-loopback"),
+        pytest.param(upstream("socks5://p:1", user="alice"), SHOWN, UNKNOWN, have(all_="socks5://alice:hunter2@p:1"), id="credentials-for-socks"),
+        pytest.param(upstream(http="http://p:1", user="alice"), SHOWN, UNKNOWN, have("http://alice:hunter2@p:1"), id="credentials-for-one"),
+        pytest.param(upstream("http://p:3128"), SHOWN, UNKNOWN, have("http://p:3128", "http://p:3128"), id="no-credentials-to-show"),
+    ],
+)  # fmt: skip
+def test_what_clients_should_have(way: Upstream, clients: Clients, docker0: Bridge, wanted: Settings) -> None:
+    found = for_clients(way, clients, NO_PRIVATE, docker0)
+
+    assert found.intent is Intent.SET
+    assert found.settings == wanted
+    assert found.condition is None
+
+
+@pytest.mark.parametrize(
+    ("way", "docker0", "intent", "because"),
+    [
+        pytest.param(upstream("http://127.0.0.1:7890"), UNKNOWN, Intent.LEAVE, "office is on loopback, and the address of Docker's bridge is not known", id="unknown-bridge"),
+        pytest.param(upstream(http="http://a:1", https="socks5://[::1]:1"), UNKNOWN, Intent.LEAVE, "office is on loopback, and the address of Docker's bridge is not known", id="unknown-bridge-and-one-on-loopback"),
+        pytest.param(upstream("http://127.0.0.1:7890"), bridge(), Intent.WITHDRAW, "office is on loopback, and does not listen on 172.17.0.1:7890", id="not-listening"),
+        pytest.param(upstream("http://127.0.0.1:7890"), bridge(8080), Intent.WITHDRAW, "office is on loopback, and does not listen on 172.17.0.1:7890", id="another-port-listens"),
+        pytest.param(upstream(http="http://127.0.0.1:1", https="http://127.0.0.1:2"), bridge(1), Intent.WITHDRAW, "office is on loopback, and does not listen on 172.17.0.1:2", id="half-of-it"),
+        pytest.param(upstream("socks5://127.0.0.1:1080"), bridge(), Intent.WITHDRAW, "office is on loopback, and does not listen on 172.17.0.1:1080", id="socks"),
+        pytest.param(upstream("http://127.0.0.1:7890", user="alice"), bridge(), Intent.WITHDRAW, "office is on loopback, and does not listen on 172.17.0.1:7890", id="with-a-user"),
+        pytest.param(upstream("http://p:1"), UNKNOWN, Intent.SET, "office", id="elsewhere"),
+        pytest.param(upstream("http://127.0.0.1:1"), bridge(1), Intent.SET, "office: loopback, as containers reach it", id="listening"),
+        pytest.param(upstream("http://127.0.0.1:1", container="http://a:1"), UNKNOWN, Intent.SET, "office: its container_url", id="container-url"),
+        pytest.param(DIRECT_UPSTREAM, UNKNOWN, Intent.SET, "direct: no proxy", id="direct"),
+    ],
+)  # fmt: skip
+def test_what_is_to_be_done_and_why(way: Upstream, docker0: Bridge, intent: Intent, because: str) -> None:
+    found = for_clients(way, HIDDEN, NO_PRIVATE, docker0)
+
+    assert (found.intent, found.because) == (intent, because)
+    assert (found.condition is not None) == (intent is Intent.WITHDRAW)
+
+
+def test_a_proxy_that_containers_cannot_reach_is_said_with_what_to_do() -> None:
+    way = upstream(http="http://127.0.0.1:7890", https="http://[::1]:7891")
+
+    condition = for_clients(way, HIDDEN, NO_PRIVATE, bridge()).condition
+
+    assert condition is not None
+    assert condition.code is Code.CLIENT_UNREACHABLE
+    assert str(condition) == (
+        "office is 127.0.0.1:7890 and [::1]:7891; containers reach it only if it listens on 172.17.0.1:7890 and"
+        " 172.17.0.1:7891, too. Make it listen on 172.17.0.1, or set upstream.office.container_url"
+    )
+
+
+def test_a_password_that_clients_do_not_get_is_said_with_what_to_do() -> None:
+    found = for_clients(upstream("http://p:3128", user="alice"), HIDDEN, NO_PRIVATE, UNKNOWN)
+
+    assert found.settings == have("http://p:3128", "http://p:3128")
+    assert found.condition is not None
+    assert found.condition.code is Code.CLIENT_NO_CREDENTIALS
+    assert str(found.condition) == (
+        "office asks for a user; clients have its URL without, so containers and builds may be refused. Set"
+        " clients.credentials = true (whoever can look at a container then sees the password), or"
+        " upstream.office.container_url to a proxy that asks for none"
+    )
+
+
+@pytest.mark.parametrize(
+    ("way", "ports"),
+    [
+        (upstream("http://127.0.0.1:7890"), {7890}),
+        (upstream(http="http://127.0.0.1:1", https="socks5://[::1]"), {1, 1080}),
+        (upstream(http="http://127.0.0.1:1", https="http://p:2"), {1}),
+        (upstream("http://p:3128"), set()),
+        (upstream("http://127.0.0.1:7890", container="http://a:1"), set()),
+        (DIRECT_UPSTREAM, set()),
+    ],
+)
+def test_only_what_is_on_loopback_is_asked_for_at_the_bridge(way: Upstream, ports: set[int]) -> None:
+    assert ports_to_ask(way) == ports
+
+
+@pytest.mark.parametrize(
+    ("exclusions", "of_upstream", "no_proxy"),
+    [
+        pytest.param(NO_PRIVATE, (), "localhost", id="always"),
+        pytest.param(NO_PRIVATE, (".corp.example",), "localhost,.corp.example", id="the-upstream's"),
+        pytest.param(NoProxy(always=()), (), ",".join(PRIVATE_NETWORKS), id="private-networks"),
+        pytest.param(NoProxy(), ("10.0.0.0/8",), ",".join(("localhost", "127.0.0.0/8", "::1", *PRIVATE_NETWORKS)), id="by-default"),
+        pytest.param(NoProxy(always=(), private_networks=False), (), "", id="none"),
+    ],
+)  # fmt: skip
+def test_exclusions(exclusions: NoProxy, of_upstream: tuple[str, ...], no_proxy: str) -> None:
+    found = for_clients(upstream("http://p:1", no_proxy=of_upstream), HIDDEN, exclusions, UNKNOWN)
+
+    assert found.settings == settings("http://p:1", "http://p:1", no_proxy)
+
+
+def test_all_excluded_is_direct() -> None:
+    assert for_clients(upstream("http://p:1"), HIDDEN, NoProxy(always=(Exclusion("*"),)), UNKNOWN).settings == DIRECT
+
+
+@pytest.mark.parametrize(
+    ("scope", "socket", "entry"),
+    [
+        (Scope.DEFAULT, "/run/docker.sock", "default"),
+        (Scope.LOCAL, "/run/docker.sock", "unix:///var/run/docker.sock"),
+        (Scope.LOCAL, "/var/run/docker.sock", "unix:///var/run/docker.sock"),
+        (Scope.LOCAL, "/run/user/1000/docker.sock", "unix:///run/user/1000/docker.sock"),
+    ],
+)
+def test_the_entry_is_named_as_the_client_asks_for_it(scope: Scope, socket: str, entry: str) -> None:
+    assert entry_for(scope, socket) == entry
+
+
+# --- what must change in one file ------------------------------------------------------------------------------------
+
+OFFICE = Wanted(Intent.SET, "office", settings("http://office:3128", "http://office:3128", "localhost"))
+CAFE = Wanted(Intent.SET, "cafe", settings("http://cafe:8080", "http://cafe:8080", "localhost"))
+HOME = Wanted(Intent.SET, "direct: no proxy", DIRECT)
+LEAVE = Wanted(Intent.LEAVE, "not known")
+WITHDRAW = Wanted(Intent.WITHDRAW, "does not listen")
+NEVER_WRITTEN = Owned()
+EVERY = (OFFICE, CAFE, HOME, LEAVE, WITHDRAW)
+FOREIGN = '{"auths": {}, "proxies": {"default": {"httpProxy": "http://foreign:1"}}}'
+LOGINS = '{\n\t"auths": {\n\t\t"r": {}\n\t}\n}'
+
+
+def said(**values: str) -> str:
+    return json.dumps({"auths": {}, "proxies": {"default": values}})
+
+
+def written(text: str | None, wanted: Wanted, owned: Owned = NEVER_WRITTEN) -> FileEdit:
+    edit = plan_file(text, ENTRY, wanted, owned)
+    assert edit is not None
+    return edit
+
+
+def after_office(text: str | None = LOGINS) -> FileEdit:
+    return written(text, OFFICE)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        pytest.param(None, HOME, id="no-file-is-direct"),
+        pytest.param(LOGINS, HOME, id="without-proxies-is-direct"),
+        pytest.param(said(httpProxy="office:3128", httpsProxy="HTTP://OFFICE:3128/", noProxy="localhost"), OFFICE, id="says-so-in-another-spelling"),
+        pytest.param(FOREIGN, LEAVE, id="leave"),
+        pytest.param('{"proxies": []}', LEAVE, id="leave-even-what-is-broken"),
+        pytest.param(None, LEAVE, id="leave-nothing"),
+        pytest.param(FOREIGN, WITHDRAW, id="withdraw-leaves-what-we-did-not-write"),
+        pytest.param('{"proxies": []}', WITHDRAW, id="withdraw-from-a-file-that-we-never-wrote"),
+        pytest.param(None, WITHDRAW, id="withdraw-from-no-file"),
+    ],
+)  # fmt: skip
+def test_nothing_is_written(text: str | None, wanted: Wanted) -> None:
+    assert plan_file(text, ENTRY, wanted, Owned()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "after", "change"),
+    [
+        pytest.param('{"auths": {}}', OFFICE, said(httpProxy="http://office:3128", httpsProxy="http://office:3128", noProxy="localhost"), Change.CHOICE, id="the-first-proxy"),
+        pytest.param(FOREIGN, OFFICE, said(httpProxy="http://office:3128", httpsProxy="http://office:3128", noProxy="localhost"), Change.ADOPTED, id="over-a-foreign-value"),
+        pytest.param(FOREIGN, HOME, '{"auths": {}}', Change.ADOPTED, id="direct-over-a-foreign-value"),
+    ],
+)  # fmt: skip
+def test_the_first_write(text: str, wanted: Wanted, after: str, change: Change) -> None:
+    edit = written(text, wanted)
+
+    assert (edit.before, edit.after, edit.change) == (text, after, change)
+    assert edit.old == texts(text, ENTRY).meaning()
+    assert edit.new == wanted.settings
+    assert edit.owned.last == texts(after, ENTRY)
+    assert put_back(edit.after, edit.owned.originals) == text
+
+
+def test_a_new_file_is_for_its_owner_alone_and_an_old_one_keeps_its_mode() -> None:
+    secret = Wanted(Intent.SET, "office", settings("http://alice:hunter2@office:3128"))
+
+    assert written(None, OFFICE).mode == SECRET_MODE == 0o600
+    assert written(LOGINS, OFFICE).mode is None
+    assert written(LOGINS, secret).mode == 0o600
+    assert "hunter2" not in repr(written(LOGINS, secret))
+
+
+@pytest.mark.parametrize("text", [None, "", LOGINS, FOREIGN])
+def test_a_pass_after_a_pass_has_nothing_to_do(text: str | None) -> None:
+    for wanted in (OFFICE, CAFE, HOME):
+        edit = plan_file(text, ENTRY, wanted, Owned())
+        if edit is not None:
+            assert plan_file(edit.after, ENTRY, wanted, edit.owned) is None
+
+
+def test_moving_keeps_the_originals_of_the_first_write() -> None:
+    first = after_office()
+
+    second = written(first.after, CAFE, first.owned)
+    home = written(second.after, HOME, second.owned)
+
+    assert [edit.change for edit in (first, second, home)] == [Change.CHOICE] * 3
+    assert second.owned.originals == first.owned.originals
+    assert second.old == OFFICE.settings
+    assert home.after == LOGINS
+
+
+def test_somebody_elses_edit_is_drift_and_put_right() -> None:
+    first = after_office()
+
+    edit = written(first.after.replace("office", "other"), OFFICE, first.owned)
+
+    assert edit.change is Change.DRIFT
+    assert edit.after == first.after
+
+
+def test_what_was_broken_since_is_drift_and_put_right() -> None:
+    first = after_office()
+
+    edit = written(LOGINS.replace("\n}", ',\n\t"proxies": "x"\n}'), OFFICE, first.owned)
+
+    assert edit.change is Change.DRIFT
+    assert edit.after == first.after
+
+
+def test_what_somebody_else_broke_is_refused() -> None:
+    with pytest.raises(TextRefused, match=r"proxies\.httpProxy: expected an object"):
+        plan_file('{"proxies": {"httpProxy": "http://a:1"}}', ENTRY, OFFICE, Owned())
+
+
+@pytest.mark.parametrize(
+    ("since", "left"),
+    [
+        pytest.param({}, None, id="as-we-wrote-it"),
+        pytest.param({"noProxy": "mine"}, {"noProxy": "mine"}, id="a-key-that-somebody-changed-stays"),
+        pytest.param({"ftpProxy": "f"}, {"ftpProxy": "f"}, id="a-key-that-is-not-ours-stays"),
+        pytest.param({"allProxy": "socks5://a:1"}, {"allProxy": "socks5://a:1"}, id="a-key-that-somebody-added-stays"),
+    ],
+)
+def test_withdrawn_is_what_we_wrote_and_nothing_else(since: dict[str, str], left: dict[str, str] | None) -> None:
+    first = after_office()
+    document = json.loads(first.after)
+    document["proxies"]["default"] |= since
+
+    edit = written(json.dumps(document), WITHDRAW, first.owned)
+
+    assert json.loads(edit.after).get("proxies", {}).get("default") == left
+    assert plan_file(edit.after, ENTRY, WITHDRAW, edit.owned) is None
+
+
+def test_withdrawn_as_if_it_had_never_been() -> None:
+    first = after_office()
+
+    edit = written(first.after, WITHDRAW, first.owned)
+
+    assert edit.after == LOGINS
+    assert edit.new == DIRECT
+    assert edit.owned == Owned(first.owned.originals, ClientTexts())
+
+
+def test_a_value_that_somebody_writes_after_a_withdrawal_stays() -> None:
+    gone = written(after_office().after, WITHDRAW, after_office().owned)
+    theirs = json.dumps(json.loads(LOGINS) | {"proxies": {"default": {"httpProxy": "http://theirs:1"}}})
+
+    assert plan_file(theirs, ENTRY, WITHDRAW, gone.owned) is None
+    assert written(theirs, OFFICE, gone.owned).change is Change.DRIFT
+
+
+def test_a_foreign_value_is_not_put_back_by_a_withdrawal_but_by_a_restore() -> None:
+    first = after_office(FOREIGN)
+
+    edit = written(first.after, WITHDRAW, first.owned)
+
+    assert edit.after == '{"auths": {}}'
+    assert json.loads(put_back(edit.after, edit.owned.originals)) == json.loads(FOREIGN)
+
+
+def test_another_scope_puts_the_old_entry_back_and_keeps_anew() -> None:
+    first = written(FOREIGN, OFFICE)
+
+    edit = plan_file(first.after, "unix:///var/run/docker.sock", CAFE, first.owned)
+
+    assert edit is not None
+    proxies = json.loads(edit.after)["proxies"]
+    assert proxies["default"] == {"httpProxy": "http://foreign:1"}
+    assert texts(edit.after, "unix:///var/run/docker.sock").meaning() == CAFE.settings
+    assert put_back(edit.after, edit.owned.originals) == FOREIGN
+
+
+steps = st.lists(st.sampled_from(EVERY), min_size=1, max_size=6)
+
+
+@given(st.sampled_from([None, "", "{}", LOGINS, FOREIGN, said(noProxy="x"), '{"proxies": null}']), steps)
+def test_any_journey_ends_in_what_was_there(text: str | None, journey: list[Wanted]) -> None:
+    now, owned = text, Owned()
+    for wanted in journey:
+        edit = plan_file(now, ENTRY, wanted, owned)
+        if edit is not None:
+            now, owned = edit.after, msgspec.json.decode(msgspec.json.encode(edit.owned), type=Owned)
+        if wanted.intent is Intent.SET:
+            assert texts(now, ENTRY).meaning() == wanted.settings
+
+    assert put_back(now, owned.originals) == (text or "") if owned.is_ours else now == text
