@@ -19,6 +19,7 @@ from agent.errors import TargetFailed
 from agent.originals import Originals
 from agent.paths import Paths
 from agent.policy import DEFAULT_REGISTRY, Policy, RegistryUrl, Upstream
+from agent.probe.dial import Resolve, in_a_thread
 from agent.probe.probe import Question, probe
 from agent.probe.side_by_side import Verdicts, probe_all
 from agent.probe.tls import Trust
@@ -46,9 +47,10 @@ class ThisHost:
 class Registries:
     """The registries of the policy; without any in it, those that Docker itself would ask, of which one must answer."""
 
-    def __init__(self, paths: Paths, policy: Policy) -> None:
+    def __init__(self, paths: Paths, policy: Policy, resolve: Resolve = in_a_thread) -> None:
         self._paths = paths
         self._policy = policy
+        self._resolve = resolve
         self._trust = Trust(policy.probe.ca_file, paths.docker_certificates)
 
     async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts:
@@ -63,7 +65,7 @@ class Registries:
     def _question(self) -> Question:
         wanted = self._policy.probe.registry
         registries = wanted or _default_registries(self._paths)
-        return Question(registries, not wanted, self._trust, self._policy.probe.timeout)
+        return Question(registries, not wanted, self._trust, self._policy.probe.timeout, self._resolve)
 
 
 def _default_registries(paths: Paths) -> tuple[RegistryUrl, ...]:

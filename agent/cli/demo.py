@@ -1,0 +1,166 @@
+"""`demo`: a laptop that roams, on loopback and in a throw-away root.
+
+Exits 0 if every pass ended as it must, else 1 with a line for each thing that did not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from agent.audit.read import Found, Wanted, records
+from agent.audit.verify import verify
+from agent.cli.audit import readable
+from agent.cli.page import line, outcome_lines, plan_lines, seen_lines
+from agent.demo import root
+from agent.demo.check import Left, problems
+from agent.demo.roam import PULLED, roam
+from agent.demo.stop import Pulled, Stop
+from agent.events import Event
+from agent.logs import configure
+from agent.paths import Paths
+from agent.policy import Policy
+from agent.text_files import read_text
+
+_READ_ALOUD: Final = Wanted(frozenset({Event.UPSTREAM_CHOSEN.value, Event.DOCKER_RESTARTED.value}), network="office")
+_WIDEST: Final = 100  # columns: a longer line is hard to read
+_INDENT: Final = len(line("", ".")) - 1
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--keep", action="store_true", help="leave the throw-away root in place, and say where it is")
+
+
+def run(args: argparse.Namespace, _paths: Paths) -> int:
+    configure(logging.INFO if args.verbose else logging.WARNING)
+    with root.throw_away_root(args.keep) as paths:
+        screen = _Screen(paths)
+        try:
+            return asyncio.run(_shown(screen, paths, args.keep))
+        except asyncio.CancelledError:  # by a signal; all that was started has ended
+            return 128 + signal.SIGTERM
+
+
+async def _shown(screen: _Screen, paths: Paths, is_kept: bool) -> int:
+    this = asyncio.current_task()
+    assert this is not None  # noqa: S101 - asyncio.run makes one
+    for number in (signal.SIGTERM, signal.SIGHUP):  # the terminal may be closed on the way
+        asyncio.get_running_loop().add_signal_handler(number, this.cancel)
+    began = time.monotonic()
+    screen.show(_opening(paths, is_kept))
+    known: list[str] = []
+
+    def told(policy: Policy, stop: Stop) -> None:
+        if not known:
+            screen.show(_policy(policy))
+        screen.head(f"{len(known) + 1}  {stop.place.name}", stop.place.about)
+        screen.show(_stop(stop, stop.place.name in known))
+        known.append(stop.place.name)
+
+    policy, stops = await roam(paths, told)
+    wrong = _checked(screen, paths, policy, stops)
+    if wrong:
+        print(*(f"self-check: {problem}" for problem in wrong), sep="\n", file=sys.stderr)
+        return 1
+    restarts = sum(stop.restarts for stop in stops)
+    took_s = time.monotonic() - began
+    screen.show(
+        [line("self-check", f"{len(stops)} passes and {restarts} restarts, all as they must be; {took_s:.1f} s")]
+    )
+    return 0
+
+
+def _checked(screen: _Screen, paths: Paths, policy: Policy, stops: tuple[Stop, ...]) -> tuple[str, ...]:
+    """What the journey has left behind, shown; and all that was not as it must be."""
+    verification = verify(paths.audit_log, paths.state)
+    daemon_json = read_text(paths.daemon_json) or ""
+    screen.head("afterwards", "docker-proxy-agent audit --network office; audit verify")
+    screen.show(_audit(paths))
+    log = f"{verification.records} records, {verification.broken or 'none of them changed since'}"
+    file = f"daemon.json is {'byte for byte' if daemon_json == root.DAEMON_JSON else 'not'} as before"
+    screen.show([line("verify", f"{log}; {file}")])
+    texts = {"what is shown": screen.text, "the audit log": read_text(paths.audit_log) or ""}
+    left = Left(verification.is_whole, daemon_json, root.DAEMON_JSON, texts)
+    return problems(stops, policy, left, root.USER, root.PASSWORD)
+
+
+# --- what is shown ---------------------------------------------------------------------------------------------------
+
+
+class _Screen:
+    """Prints, and remembers what it printed. The throw-away root is called ROOT on it."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._root = str(paths.root)
+        self._width = min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
+        self._is_bold = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        self.text = ""
+
+    def show(self, lines: Iterable[str]) -> None:
+        for text in lines:
+            shown = text.replace(f"{self._root}/", "ROOT/")
+            folded = textwrap.wrap(
+                shown, self._width, subsequent_indent=" " * _INDENT, break_long_words=False, break_on_hyphens=False
+            )
+            self._print(shown, "\n".join(folded))
+
+    def head(self, title: str, about: str) -> None:
+        text = f"── {title} ── {about} "
+        ruled = text.ljust(self._width, "─")
+        self._print(text, f"\n\x1b[1m{ruled}\x1b[0m" if self._is_bold else f"\n{ruled}")
+
+    def _print(self, text: str, shown: str) -> None:
+        self.text += f"{text}\n"
+        print(shown, flush=True)
+
+
+def _opening(paths: Paths, is_kept: bool) -> Iterator[str]:
+    yield "A laptop roams: home, an office with a proxy, a café with a portal, home again."
+    yield line("simulated", "what it sees of a network, the look-up of names, and dockerd: a stand-in that reads")
+    yield line("", "daemon.json only when it starts, as dockerd does")
+    yield line("real", "the agent with all its files, and real requests through real proxies on loopback")
+    yield line("touched", f"only ROOT = {paths.root}, {'which is kept' if is_kept else 'gone afterwards'}")
+
+
+def _policy(policy: Policy) -> Iterator[str]:
+    uses = (f"{network.name} uses {', then '.join(network.use)}" for network in policy.networks)
+    yield line("policy", " · ".join(uses))
+
+
+def _stop(stop: Stop, is_known: bool) -> Iterator[str]:
+    """The pull before, the pass, and the pull after it; in short where nothing is new."""
+    planned, outcome, seen = stop.would_do.plan, stop.done.outcome, stop.done.seen
+    yield line("pull", _pulled(stop.before))
+    if planned is not None and planned.edits and not planned.desired.is_direct:  # one diff is enough: of what comes in
+        yield line("plan", "would do this; nothing is changed yet")
+        yield from plan_lines(planned)
+    if outcome is not None:
+        yield from seen_lines(seen, outcome)
+        yield from outcome_lines(outcome)
+        yield line("pull", _pulled(stop.after))
+        return
+    yield from islice(seen_lines(seen), 1 if is_known else None)
+    if seen.plan is not None:
+        yield from plan_lines(seen.plan)
+    if stop.is_same_engine:
+        yield line("engine", "not restarted, the same process as before")
+
+
+def _pulled(pulled: Pulled) -> str:
+    return f"{PULLED} works" if pulled.is_ok else f"{PULLED} fails: {pulled.words}"
+
+
+def _audit(paths: Paths) -> Iterator[str]:
+    for found in records(paths.audit_log, _READ_ALOUD):
+        if isinstance(found, Found):
+            yield f"  {readable(found.entry)}"

@@ -1,0 +1,167 @@
+"""What stands in for dockerd: as much of Docker 26's API as the agent asks for, and pulls.
+
+    python -m agent.demo.engine ROOT
+
+A process of its own, so that a restart is one. Like dockerd it reads daemon.json when it starts and never again,
+shows no user and password, and goes to registries the way its settings say (FACTS 2, 7, 9). It ends on SIGTERM, and
+when whoever started it has gone. It runs no containers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import http
+import json
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from agent.demo.names import Names
+from agent.demo.servers import Request, answer
+from agent.probe.exchange import Answer, ask
+from agent.probe.handshake import authorization, known
+from agent.probe.no_proxy import excludes
+from agent.probe.stream import Stream, StreamFailed, Way, open_proxy, open_stream
+from agent.settings import ProxyUrl, Texts, no_proxy, proxy
+
+VERSION: Final = "stand-in"
+API: Final = "1.45"
+_PULL_WITHIN_S: Final = 5.0
+_PORT: Final = 80  # its registry speaks plain HTTP, as one in `insecure-registries` may
+
+Reply = tuple[http.HTTPStatus, object]
+
+
+class PullFailed(Exception):
+    """Why, in a line."""
+
+
+class Engine:
+    """One start of it, with the settings that it found then."""
+
+    def __init__(self, root: Path) -> None:
+        self.socket = root / "run/docker.sock"
+        self._names = Names(root)
+        self._proxies = _read(root / "etc/docker/daemon.json")
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            status, document = await self._replied(await Request.read(reader))
+            writer.write(answer(status, json.dumps(document).encode(), {"Content-Type": "application/json"}))
+            await writer.drain()
+        except (OSError, EOFError, ValueError):
+            pass  # a client that only looked who listens, or that has gone
+        finally:
+            writer.close()
+
+    async def _replied(self, request: Request) -> Reply:
+        url = urlsplit(request.target)
+        path = re.sub(r"^/v1\.\d+(?=/)", "", url.path)
+        match request.method, path:
+            case "GET", "/version":
+                component = {"Name": "Engine", "Version": VERSION}
+                return http.HTTPStatus.OK, {"Version": VERSION, "ApiVersion": API, "Components": [component]}
+            case "GET", "/info":
+                return http.HTTPStatus.OK, self._info()
+            case "GET", "/containers/json":
+                return http.HTTPStatus.OK, []
+            case "POST", "/images/create":
+                return await self._pulled(parse_qs(url.query).get("fromImage", [""])[0])
+        return http.HTTPStatus.NOT_FOUND, {"message": "page not found"}
+
+    def _info(self) -> dict[str, object]:
+        return {
+            "ServerVersion": VERSION,
+            "HttpProxy": _masked(self._proxies.http),
+            "HttpsProxy": _masked(self._proxies.https),
+            "NoProxy": self._proxies.no_proxy,
+            "LiveRestoreEnabled": False,
+            "ContainersRunning": 0,
+            "RegistryConfig": {"Mirrors": []},
+            "Swarm": {"LocalNodeState": "inactive"},
+        }
+
+    async def _pulled(self, image: str) -> Reply:
+        host, _, name = image.partition("/")
+        try:
+            async with asyncio.timeout(_PULL_WITHIN_S):
+                digest = await self._manifest(host, name)
+        except PullFailed as error:
+            return http.HTTPStatus.INTERNAL_SERVER_ERROR, {"message": str(error)}
+        except StreamFailed as error:
+            return http.HTTPStatus.INTERNAL_SERVER_ERROR, {"message": error.evidence}
+        except TimeoutError:
+            return http.HTTPStatus.INTERNAL_SERVER_ERROR, {"message": f"{host}: no answer"}
+        return http.HTTPStatus.OK, {"status": f"Digest: {digest}"}
+
+    async def _manifest(self, host: str, name: str) -> str:
+        """The digest of the image's manifest, checked as dockerd checks it."""
+        by = self._proxy_for(host)
+        path = f"/v2/{name}/manifests/latest"
+        way = Way(by, resolve=self._names.resolve)
+        if by is None:
+            stream = await open_stream(host, _PORT, way)
+            request = ask(b"GET", path, host)
+        else:
+            stream = await open_proxy(way)
+            request = ask(b"GET", f"http://{host}{path}", host, authorization(known(by)))
+        async with stream:
+            head = await stream.converse(request)
+            if head.status != http.HTTPStatus.OK:
+                raise PullFailed(f"unexpected answer: {head.words}")
+            digest = f"sha256:{hashlib.sha256(await _body(stream, head)).hexdigest()}"
+        if digest not in head.values(b"docker-content-digest"):
+            raise PullFailed(f"{host}: the manifest is not what its digest says")
+        return digest
+
+    def _proxy_for(self, host: str) -> ProxyUrl | None:
+        if excludes(no_proxy(self._proxies.no_proxy), host, _PORT):
+            return None
+        found = proxy(self._proxies.http)
+        return found if isinstance(found, ProxyUrl) else None  # one that does not parse is dropped silently
+
+
+async def _body(stream: Stream, head: Answer) -> bytes:
+    length = int("".join(head.values(b"content-length")) or 0)
+    body = head.rest
+    while len(body) < length and (more := await stream.read()):
+        body += more
+    return body
+
+
+def _read(path: Path) -> Texts:
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return Texts()
+    proxies = json.loads(text or "{}").get("proxies", {})
+    return Texts(*(proxies.get(key, "") for key in ("http-proxy", "https-proxy", "no-proxy")))
+
+
+def _masked(url: str) -> str:
+    return re.sub(r"(?<=://).*@", "xxxxx:xxxxx@", url)
+
+
+async def _run(root: Path) -> None:
+    engine = Engine(root)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    loop.add_reader(sys.stdin.fileno(), stopped.set)  # nothing is ever written to it: it is readable when it ends
+    engine.socket.unlink(missing_ok=True)
+    server = await asyncio.start_unix_server(engine.serve, engine.socket)
+    print("listening", flush=True)
+    await stopped.wait()
+    loop.remove_reader(sys.stdin.fileno())
+    server.close()
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(_run(Path(sys.argv[1])))
+    except (OSError, ValueError, AttributeError) as error:
+        sys.exit(f"unable to configure the Docker daemon with file /etc/docker/daemon.json: {error}")

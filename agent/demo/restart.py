@@ -1,0 +1,25 @@
+"""What `docker.restart_command` runs in the demo: asks the supervisor on its socket, and waits for the answer.
+
+A program of its own that imports nothing of the agent, so that it is quick and runs wherever the agent lies.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import Final
+
+DONE: Final = "restarted"
+
+
+def main() -> str | None:
+    """None: done. Else why not, which is then the program's last line and its failure."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as supervisor:
+        supervisor.connect(sys.argv[1])
+        with supervisor.makefile() as answer:
+            said = answer.read().strip()
+    return None if said == DONE else said or "the supervisor has ended"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

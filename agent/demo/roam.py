@@ -1,0 +1,132 @@
+"""The journey: at each place a pull, a pass, and a pull again.
+
+The passes are `reconcile`'s own, in a world of which only the sight of the network and the name look-up are
+simulated. How it is shown, and whether it ended as it must, is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Final
+
+from agent.audit import AuditLog
+from agent.demo import places
+from agent.demo.names import HOST, Names
+from agent.demo.places import Place, Ports
+from agent.demo.pull import pull
+from agent.demo.root import PASSWORD, USER, furnish
+from agent.demo.servers import IMAGE, Portal, Proxy, Registry, Server
+from agent.demo.stop import Stop
+from agent.demo.supervisor import Supervisor
+from agent.docker.engine import EngineSocket
+from agent.errors import AgentError, PolicyRefused
+from agent.lock import held
+from agent.paths import Paths
+from agent.policy import Policy
+from agent.policy_file import load
+from agent.reconcile import look, reconcile
+from agent.record import Record
+from agent.snapshot import Snapshot
+from agent.world import LocalDaemon, Registries
+
+PULLED: Final = f"{places.REGISTRY}/{IMAGE}"
+_JOURNEY: Final = (places.home, places.office, places.cafe, places.cafe_once_passed, places.home)
+
+
+class Laptop:
+    """A host that is where it is put."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    async def see(self) -> Snapshot:
+        return self._snapshot
+
+
+class World:
+    """As the real one, but for the host and the look-up of names."""
+
+    def __init__(self, host: Laptop, names: Names, paths: Paths, policy: Policy, record: Record) -> None:
+        self.host = host
+        self.prober = Registries(paths, policy, names.resolve)
+        self.daemon = LocalDaemon(paths, policy, record)
+
+
+async def roam(paths: Paths, told: Callable[[Policy, Stop], None]) -> tuple[Policy, tuple[Stop, ...]]:
+    """All of it; each stop is told as soon as it is over, and when this returns everything it started has ended."""
+    supervisor, names = Supervisor(paths.root), Names(paths.root)
+    furnish(paths, supervisor.restart_command)
+    policy = _policy(paths)
+    stops = []
+    async with _servers() as ports, supervisor:
+        for place_at in _JOURNEY:
+            place = place_at(ports)
+            names.mean(place.names)
+            stops.append(await _stop(place, names, paths, policy, supervisor))
+            told(policy, stops[-1])
+    return policy, tuple(stops)
+
+
+async def _stop(place: Place, names: Names, paths: Paths, policy: Policy, supervisor: Supervisor) -> Stop:
+    audit_log = AuditLog(paths.audit_log, paths.state, policy.audit.keep, policy.audit.max_size)
+    record = Record(audit_log).for_pass(secrets.token_hex(4), "demo")
+    world = World(Laptop(place.snapshot), names, paths, policy, record)
+    engine = EngineSocket(paths.below(policy.docker.socket))
+    pid, restarts = supervisor.pid, supervisor.restarts
+    with held(paths.lock):
+        return Stop(
+            place=place,
+            before=await pull(engine.path, PULLED),
+            would_do=await look(policy, world),
+            done=await reconcile(policy, world, record),
+            after=await pull(engine.path, PULLED),
+            reported=(await engine.report()).proxies.meaning(),
+            restarts=supervisor.restarts - restarts,
+            is_same_engine=supervisor.pid == pid,
+        )
+
+
+def _policy(paths: Paths) -> Policy:
+    """As a command loads it; what that would only warn of does not stand in the demo's."""
+    found = load(paths.policy, frozenset({0, os.geteuid()}), os.environ)
+    if found.unsafe or found.warnings:
+        raise PolicyRefused(found.path, (*found.unsafe, *found.warnings))
+    return found.policy
+
+
+@contextlib.asynccontextmanager
+async def _servers() -> AsyncIterator[Ports]:
+    async with (
+        Registry() as registry,
+        Proxy({}) as guest_proxy,
+        Proxy({places.REGISTRY: registry.port}, (USER, PASSWORD)) as proxy,
+        Portal() as portal,
+    ):
+        await _reached(registry)
+        with _nobody() as nobody:
+            yield Ports(registry.port, guest_proxy.port, proxy.port, portal.port, nobody)
+
+
+async def _reached(server: Server) -> None:
+    """Where loopback is down one can listen there, and not connect."""
+    try:
+        _, writer = await asyncio.open_connection(HOST, server.port)
+    except OSError as error:
+        raise AgentError(
+            HOST, f"cannot be reached: {error.strerror}", "The demo needs loopback: ip link set lo up"
+        ) from error
+    writer.close()
+
+
+@contextlib.contextmanager
+def _nobody() -> Iterator[int]:
+    """A port that is taken and on which nobody listens: connections are refused, as by a firewall that rejects."""
+    with socket.socket() as bound:
+        bound.bind((HOST, 0))
+        port: int = bound.getsockname()[1]
+        yield port
