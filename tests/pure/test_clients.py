@@ -329,6 +329,14 @@ def test_what_was_broken_since_is_drift_and_put_right() -> None:
     assert edit.after == first.after
 
 
+def test_where_the_last_write_is_not_known_only_what_is_broken_is_drift() -> None:
+    first = after_office()
+    owned = Owned(first.owned.originals)
+
+    assert written(first.after, CAFE, owned).change is Change.CHOICE
+    assert written(first.after.replace('"localhost"', "7"), CAFE, owned).change is Change.DRIFT
+
+
 def test_what_somebody_else_broke_is_refused() -> None:
     with pytest.raises(TextRefused, match=r"proxies\.httpProxy: expected an object"):
         plan_file('{"proxies": {"httpProxy": "http://a:1"}}', ENTRY, OFFICE, Owned())
