@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import socket
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.probe.dial import Address, in_a_thread, threaded
 from agent.probe.exchange import DialogueFailed
 from agent.probe.stopwatch import Step, Stopwatch
 from agent.probe.stream import StreamFailed, Way, open_proxy, open_stream
-from agent.settings import ProxyUrl, Scheme
+from agent.secret import Secret
+from agent.settings import Credentials, ProxyUrl, Scheme
 from agent.verdict import Outcome
 from tests.loopback.certificates import server_tls, trust
 from tests.loopback.servers import HOST, PATIENCE_S, HttpProxy, Registry, Says, Server, SocksProxy, closed_port
@@ -136,6 +140,21 @@ async def test_a_failure_says_what_where_and_how_long() -> None:
     assert (failure.outcome, failure.step) == (Outcome.REFUSED, Step.CONNECT)
     assert failure.timings.connect is not None
     assert failure.timings.proxy is None
+
+
+@pytest.mark.parametrize("scheme", [Scheme.HTTP, Scheme.SOCKS5])
+async def test_no_failure_shows_the_password(scheme: Scheme) -> None:
+    login = Credentials("alice", Secret("open sesame"))
+    kind = SocksProxy if scheme is Scheme.SOCKS5 else HttpProxy
+    async with kind(login=("alice", "another")) as proxy:
+        way = Way(msgspec.structs.replace(proxy.url(scheme), credentials=login))
+        with pytest.raises(StreamFailed) as caught:
+            await open_stream("registry.test", 443, way)
+
+    assert caught.value.outcome is Outcome.PROXY_AUTH
+    shown = repr(way) + repr(caught.value) + "".join(traceback.format_exception(caught.value))
+    assert "sesame" not in shown
+    assert base64.b64encode(b"alice:open sesame").decode() not in shown
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
