@@ -16,6 +16,7 @@ from agent.docker.look import Looking
 from agent.docker.unit import Unit
 from agent.dockerd import Reality
 from agent.errors import TargetFailed
+from agent.files import sweep
 from agent.originals import Originals
 from agent.paths import Paths
 from agent.policy import DEFAULT_REGISTRY, Policy, RegistryUrl, Upstream
@@ -84,12 +85,19 @@ class LocalDaemon:
     def __init__(self, paths: Paths, policy: Policy, record: Record) -> None:
         docker = policy.docker
         self._paths = paths
+        self._service = docker.service
         self._record = record
         engine = EngineSocket(paths.below(docker.socket))
         is_systemd = paths.is_system and not docker.restart_command
         self._supervisor = Unit(docker.service) if is_systemd else CommandUnit(docker.restart_command, engine)
         can_restart = is_systemd or bool(docker.restart_command)
         self._look = Looking(paths, docker.service, self._supervisor, engine, can_restart)
+
+    def sweep(self) -> None:
+        """Clear away what a crash left beside the targets; for who holds the lock."""
+        files = (self._paths.environment_file, self._paths.drop_in(self._service), self._paths.daemon_json)
+        for folder in {*(file.parent for file in files), self._paths.state}:
+            sweep(folder)
 
     async def reality(self, desired: Settings) -> Reality:
         return await self._look.reality(desired)

@@ -37,15 +37,8 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: list[str] | None = None) -> int:
     """Run one command; its exit status."""
     words = sys.argv[1:] if argv is None else argv
-    # Only the command that is asked for is imported: `--help` and `check` answer at once.
-    name = next((word for word in words if word in COMMANDS), None)
-    module = importlib.import_module(f"agent.cli.{name}") if name else None
-    args = _parser(name, module).parse_args(words)
-    if module is None:
-        _parser(None, None).print_help()
-        return USAGE
     try:
-        status: int = module.run(args, Paths(args.root.absolute()))
+        return _run(words)
     except PolicyRefused as error:
         for problem in error.problems:
             print(f"{error.path}: {problem}", file=sys.stderr)
@@ -58,7 +51,26 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _run(words: list[str]) -> int:
+    # Only the command that is asked for is imported: `--help` and `check` answer at once.
+    name = _named(words)
+    module = importlib.import_module(f"agent.cli.{name}") if name in COMMANDS else None
+    args = _parser(name, module).parse_args(words)
+    if module is None:
+        _parser(None, None).print_help()
+        return USAGE
+    status: int = module.run(args, Paths(args.root.absolute()))
     return status
+
+
+def _named(words: list[str]) -> str | None:
+    parser = _Parser(add_help=False)
+    _common(parser, None)
+    parser.add_argument("command", nargs="?")
+    found: str | None = parser.parse_known_args(words)[0].command
+    return found
 
 
 def _parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentParser:

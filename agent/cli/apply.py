@@ -54,8 +54,10 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
 
 def _pass(policy: Policy, paths: Paths, record: Record, *, is_asked_now: bool) -> Pass:
+    this = world(paths, policy, record)
     try:
-        return asyncio.run(reconcile(policy, world(paths, policy, record), record, is_asked_now))
+        this.daemon.sweep()
+        return asyncio.run(reconcile(policy, this, record, is_asked_now))
     except AgentError as error:
         record(Event.TARGET_FAILED, target=error.where, error=str(error))
         raise

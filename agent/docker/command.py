@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from agent.dockerd import Phase, Start, UnitState
 from agent.errors import EngineSilent, RestartFailed
+from agent.programs import run
 from agent.secret import escaped
 
 _UP_WITHIN_S: Final = 60.0
@@ -67,19 +68,10 @@ class CommandUnit:
 
     async def _run(self) -> None:
         try:
-            running = await asyncio.create_subprocess_exec(
-                *self._argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-            )  # fmt: skip
+            done = await run(self._argv, _UP_WITHIN_S)
+        except TimeoutError as error:
+            raise RestartFailed("docker.restart_command", f"did not end within {_UP_WITHIN_S:.0f} s") from error
         except OSError as error:
             raise RestartFailed("docker.restart_command", escaped(str(error))) from error
-        try:
-            async with asyncio.timeout(_UP_WITHIN_S):
-                _, err = await running.communicate()
-        except TimeoutError as error:
-            running.kill()
-            await running.wait()
-            raise RestartFailed("docker.restart_command", f"did not end within {_UP_WITHIN_S:.0f} s") from error
-        if running.returncode != 0:
-            what = escaped(err.decode(errors="replace").strip())
-            raise RestartFailed("docker.restart_command", f"ended with {running.returncode}: {what}")
+        if done.status != 0:
+            raise RestartFailed("docker.restart_command", f"ended with {done.status}: {escaped(done.complaint)}")

@@ -16,13 +16,15 @@ from agent.dockerd import Engine, Flags, Phase, Reality, Start, UnitState
 from agent.errors import EngineSilent
 from agent.marks import Marks
 from agent.paths import Paths
+from agent.programs import run
 from agent.settings import Masked, Settings, Texts
-from agent.targets import daemon_json, environment
+from agent.targets import daemon_json, environment, for_dockerd
 from agent.targets.refused import TextRefused
 from agent.text_files import read_text
 
 _STARTING_S: Final = 10.0  # how long a look waits for a dockerd that is just starting or stopping
 _LOOK_AGAIN_S: Final = 0.1
+_VERSION_S: Final = 5.0
 _FIRST_WITH_PROXIES: Final = 23
 
 
@@ -106,7 +108,7 @@ class Looking:
             in_file = daemon_json.texts(file)
         except TextRefused:  # the plan leaves such a file alone and says why
             return None
-        wanted = daemon_json.texts(daemon_json.edit(None, desired, Texts()))
+        wanted = for_dockerd.as_written(desired)
         known = self._marks.started_with(unit.invocation, (wanted, in_file))
         return in_file if known is None else known
 
@@ -123,12 +125,8 @@ async def _binary_takes_proxies(start: Start) -> bool | None:
     if not start.argv:
         return None
     try:
-        running = await asyncio.create_subprocess_exec(
-            start.argv[0], "--version", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        out, _ = await running.communicate()
-    except OSError:
+        done = await run((start.argv[0], "--version"), _VERSION_S)
+    except (OSError, TimeoutError):
         return None
-    version = re.search(rb"version (\d+)\.", out)
+    version = re.search(rb"version (\d+)\.", done.out)
     return int(version[1]) >= _FIRST_WITH_PROXIES if version else None

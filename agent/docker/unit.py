@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import glob
 import json
-import os
 import re
 import time
 from collections.abc import Sequence
@@ -22,12 +21,14 @@ import msgspec
 from agent.docker import process
 from agent.dockerd import Phase, Start, UnitState
 from agent.errors import RestartFailed, UnitFailed
+from agent.programs import run
 from agent.secret import escaped
 from agent.targets import environment
 
 SLOW_S: Final = 300.0  # still starting, without a crash: dockerd with many layers needs minutes after a power cut
 _LOOK_AGAIN_S: Final = 0.05
 _CALL_S: Final = 30.0  # systemctl itself hangs only where systemd does
+_PLAIN: Final = {"LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
 
 
 _PROPERTIES: Final = (
@@ -190,22 +191,11 @@ async def _run(*argv: str) -> str:
     """What a program of systemd printed; UnitFailed with its own words if it failed."""
     name = " ".join(argv[:2])
     try:
-        running = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""},
-        )
+        done = await run(argv, _CALL_S, _PLAIN)
+    except TimeoutError as error:
+        raise UnitFailed(name, f"did not end within {_CALL_S:.0f} s") from error
     except OSError as error:
         raise UnitFailed(name, escaped(str(error)), "Is this system run by systemd?") from error
-    try:
-        async with asyncio.timeout(_CALL_S):
-            out, err = await running.communicate()
-    except TimeoutError as error:
-        running.kill()
-        await running.wait()
-        raise UnitFailed(name, f"did not end within {_CALL_S:.0f} s") from error
-    if running.returncode != 0:
-        raise UnitFailed(name, escaped(err.decode(errors="replace").strip()))
-    return out.decode(errors="surrogateescape")
+    if done.status != 0:
+        raise UnitFailed(name, escaped(done.complaint))
+    return done.out.decode(errors="surrogateescape")

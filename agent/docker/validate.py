@@ -6,11 +6,11 @@ what it lets pass and dockerd refuses is found by the restart, and rolled back.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from agent.condition import Code, Condition
 from agent.dockerd import Reality
+from agent.programs import run
 from agent.secret import escaped
 
 _WITHIN_S: Final = 20.0
@@ -21,20 +21,14 @@ async def refused(reality: Reality) -> Condition | None:
     if not reality.binary or reality.daemon_json is None or not reality.takes_proxies:
         return None
     try:
-        running = await asyncio.create_subprocess_exec(
-            reality.binary, "--validate", "--config-file", reality.daemon_json_path,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        async with asyncio.timeout(_WITHIN_S):
-            _, err = await running.communicate()
+        done = await run((reality.binary, "--validate", "--config-file", reality.daemon_json_path), _WITHIN_S)
     except (OSError, TimeoutError):  # no answer is no refusal: the restart will tell, and be rolled back
         return None
-    if running.returncode == 0:
+    if done.status == 0:
         return None
-    lines = err.decode(errors="replace").strip().splitlines() or ["no reason given"]
     return Condition(
         Code.FOREIGN_CONFIG_BROKEN,
-        f"dockerd would not start with it: {escaped(lines[-1])}; Docker is not restarted",
+        f"dockerd would not start with it: {escaped(done.complaint or 'no reason given')}; Docker is not restarted",
         "Mend it, then: docker-proxy-agent apply",
         reality.daemon_json_path,
     )

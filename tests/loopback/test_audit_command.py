@@ -190,7 +190,7 @@ def test_a_log_that_cannot_be_read_is_one_line_with_its_path(host: Host) -> None
 
 
 def test_anchors_are_found_among_what_journalctl_prints() -> None:
-    """Recorded with systemd 257: `journalctl --output=json --output-fields=AUDIT_SEQ,AUDIT_HASH`."""
+    """What `journalctl --output=json --output-fields=AUDIT_SEQ,AUDIT_HASH` may print, and what others may have sent."""
     printed = [
         b'{"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1","AUDIT_SEQ":"7","AUDIT_HASH":"ab","_BOOT_ID":"x"}',
         b'{"__CURSOR":"s=2","__REALTIME_TIMESTAMP":"2","_BOOT_ID":"x"}',

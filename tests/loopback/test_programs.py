@@ -1,0 +1,44 @@
+"""Programs that are run: none outlives whoever waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from agent.programs import run
+
+
+async def test_how_a_program_ended_and_what_it_printed() -> None:
+    done = await run(["sh", "-c", "echo out; echo one >&2; echo two >&2; exit 3"], 10)
+
+    assert (done.status, done.out, done.complaint) == (3, b"out\n", "two")
+
+
+async def test_a_program_that_is_not_there() -> None:
+    with pytest.raises(FileNotFoundError):
+        await run(["/nonexistent/program"], 10)
+
+
+async def test_a_program_that_hangs_is_ended() -> None:
+    with pytest.raises(TimeoutError):
+        await run(["sleep", "1000"], 0.05)
+
+
+async def test_a_program_ends_with_whoever_waits_for_it(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    waiting = asyncio.create_task(
+        run(["sh", "-c", f"echo $$ >{pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 1000"], 60)
+    )
+    async with asyncio.timeout(10):
+        while not pid_file.exists():  # noqa: ASYNC110 - a file is waited for
+            await asyncio.sleep(0.01)
+
+    waiting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid_file.read_text()), 0)
