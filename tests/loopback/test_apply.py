@@ -105,7 +105,7 @@ class Dockerd:
     def events(self) -> list[str]:
         return [record["event"] for record in self.records()]
 
-    def records(self) -> list[dict[str, object]]:
+    def records(self) -> list[dict[str, str]]:
         lines = self.audit.read_text().splitlines() if self.audit.exists() else []
         return [json.loads(line) for line in lines]
 
