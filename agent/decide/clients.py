@@ -23,6 +23,7 @@ from agent.settings import DIRECT, ProxyUrl, Settings, settings
 from agent.targets import client_config
 from agent.targets.client_config import ClientTexts
 from agent.targets.json_splice import Original
+from agent.targets.refused import TextRefused
 
 SECRET_MODE: Final = 0o600
 
@@ -227,8 +228,14 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned) -> Fil
     if not owned.is_of(entry):
         base = client_config.put_back(base, owned.originals)
         owned = Owned()
-    old = client_config.repaired(base, entry, owned.originals, owned.last)
-    said = client_config.texts(old, entry)
+    old = base
+    try:
+        said = client_config.texts(base, entry)
+    except TextRefused:
+        old = client_config.repaired(base, entry, owned.originals, owned.last)
+        said = client_config.texts(old, entry)
+    if wanted.intent is Intent.SET and said.meaning() == wanted.settings and old == (text or ""):
+        return None
     kept = owned.originals or client_config.originals(old, entry)
     if wanted.intent is Intent.WITHDRAW:
         mine = client_config.ours(old, entry, owned.originals, owned.last)
@@ -239,10 +246,10 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned) -> Fil
         last = client_config.texts(after, entry)
     if after == (text or ""):
         return None
-    new = client_config.texts(after, entry).meaning()
-    mode = SECRET_MODE if text is None or client_config.holds_secret(after, entry) else None
+    now = last if wanted.intent is Intent.SET else client_config.texts(after, entry)
+    mode = SECRET_MODE if text is None or now.holds_secret else None
     change = _change(said, owned, is_broken=old != base)
-    return FileEdit(entry, text, after, mode, said.meaning(), new, change, Owned(kept, last))
+    return FileEdit(entry, text, after, mode, said.meaning(), now.meaning(), change, Owned(kept, last))
 
 
 def _change(said: ClientTexts, owned: Owned, *, is_broken: bool) -> Change:

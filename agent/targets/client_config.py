@@ -32,6 +32,7 @@ HTTP: Final = "httpProxy"
 HTTPS: Final = "httpsProxy"
 NO_PROXY: Final = "noProxy"
 ALL: Final = "allProxy"
+LONGEST: Final = 64 * 1024  # characters of `proxies`: hundreds of entries; who writes more wants to keep the agent busy
 OURS: Final = (HTTP, HTTPS, NO_PROXY, ALL)
 
 _BOM: Final = "\ufeff"
@@ -56,6 +57,11 @@ class ClientTexts(msgspec.Struct, frozen=True):
     def meaning(self) -> Settings:
         return settings(self.http, self.https, self.no_proxy, self.all)
 
+    @property
+    def holds_secret(self) -> bool:
+        """Whether there is a user or a password in it, so that nobody else may read the file."""
+        return any("@" in url for url in (self.http, self.https, self.all))
+
     def by_name(self) -> dict[str, str]:
         return dict(zip(OURS, (self.http, self.https, self.no_proxy, self.all), strict=True))
 
@@ -66,12 +72,14 @@ class ClientTexts(msgspec.Struct, frozen=True):
 def texts(text: str | None, entry: str) -> ClientTexts:
     """What an entry says. TextRefused if the client could not tell either."""
     text = text or ""
-    fault = _fault(text, entry)
+    _check_spelling(text, (), PROXIES)
+    alone = _alone(text)
+    fault = _fault(alone, entry)
     if fault is not None:
-        raise fault.refused(text)
-    if not _has_object(text, PROXIES) or not _has_object(text, (*PROXIES, entry)):
+        raise fault.refused(alone)
+    if not _has_object(alone, PROXIES) or not _has_object(alone, (*PROXIES, entry)):
         return ClientTexts()
-    return ClientTexts(*(_string(text, (*PROXIES, entry, name)) for name in OURS))
+    return ClientTexts(*(_string(alone, (*PROXIES, entry, name)) for name in OURS))
 
 
 def edit(text: str | None, entry: str, wanted: Settings, kept: Sequence[Original] = ()) -> str:
@@ -87,7 +95,8 @@ def edit(text: str | None, entry: str, wanted: Settings, kept: Sequence[Original
     values = _written(wanted).by_name()
     if not json_splice.names(text, ()):
         return _new(text, entry, values)
-    text = _null_as_object(_null_as_object(text, PROXIES), (*PROXIES, entry))
+    for null in _nulls(text, entry):
+        text = _as_object(text, null)
     for name, value in values.items():
         path = (*PROXIES, entry, name)
         text = json_splice.set_value(text, path, value) if value else json_splice.delete(text, path)
@@ -103,18 +112,13 @@ def without(text: str, entry: str, names: Iterable[str], kept: Sequence[Original
         before = put_back(text, kept)
         if before.removeprefix(_BOM).strip():  # an empty text is no JSON: `{}` is left instead
             return before
-    if not _has_object(text, PROXIES) or not _has_object(text, (*PROXIES, entry)):
+    alone = _alone(text)
+    if not _has_object(alone, PROXIES) or not _has_object(alone, (*PROXIES, entry)):
         return text
     for name in OURS:
         if name in removed:
             text = json_splice.delete(text, (*PROXIES, entry, name))
     return _pruned(text, entry)
-
-
-def holds_secret(text: str | None, entry: str) -> bool:
-    """Whether our keys hold a user or a password, so that nobody else may read the file."""
-    said = texts(text, entry)
-    return any("@" in url for url in (said.http, said.https, said.all))
 
 
 def _written(wanted: Settings) -> ClientTexts:
@@ -137,18 +141,27 @@ def _new(text: str, entry: str, values: dict[str, str]) -> str:
     return around[1] + written + around[2]
 
 
-def _null_as_object(text: str, path: Path) -> str:
-    """Go reads null as nothing; a key cannot be added to it."""
-    found = json_splice.locate(text, path)
-    if found is None or json_splice.value_at(text, path) is not None:
-        return text
-    return text[: found[0]] + "{}" + text[found[1] :]
+def _nulls(text: str, entry: str) -> tuple[Path, ...]:
+    """Where null stands for an object. Go reads it as nothing; a key cannot be added to it."""
+    alone = _alone(text)
+    if json_splice.value_at(alone, PROXIES) is None:
+        return (PROXIES,)
+    path = (*PROXIES, entry)
+    return (path,) if _has_object(alone, PROXIES) and json_splice.value_at(alone, path) is None else ()
+
+
+def _as_object(text: str, null: Path) -> str:
+    begin, end = json_splice.locate(text, null) or (0, 0)
+    return text[:begin] + "{}" + text[end:]
 
 
 def _pruned(text: str, entry: str) -> str:
-    for path in ((*PROXIES, entry), PROXIES):
-        if _has_object(text, path[:-1]) and json_splice.value_at(text, path) == {}:
-            text = json_splice.delete(text, path)
+    alone = _alone(text)
+    proxies = json_splice.value_at(alone, PROXIES)
+    if isinstance(proxies, dict) and proxies.get(entry) == {}:
+        text = json_splice.delete(text, (*PROXIES, entry) if len(proxies) > 1 else PROXIES)
+    elif proxies == {}:
+        text = json_splice.delete(text, PROXIES)
     return text
 
 
@@ -160,10 +173,9 @@ def originals(text: str | None, entry: str) -> tuple[Original, ...]:
     text = text or ""
     texts(text, entry)  # refuses what must not be kept
     nulls = []
-    for path in (PROXIES, (*PROXIES, entry)):
-        if (filled := _null_as_object(text, path)) != text:
-            nulls.append(json_splice.original(text, path))
-            text = filled
+    for null in _nulls(text, entry):
+        nulls.append(json_splice.original(text, null))
+        text = _as_object(text, null)
     return (*(json_splice.original(text, (*PROXIES, entry, name)) for name in OURS), *nulls)
 
 
@@ -171,12 +183,14 @@ def put_back(text: str | None, kept: Sequence[Original]) -> str:
     """The file with what our keys said then; the very same text if nobody else wrote since."""
     text = text or ""
     for entry in entries(kept):
-        text = _null_as_object(_null_as_object(text, PROXIES), (*PROXIES, entry))
+        for null in _nulls(text, entry):
+            text = _as_object(text, null)
     text = json_splice.put_back(text, [one for one in kept if _is_of_a_key(one)])
-    for null in sorted((one for one in kept if not _is_of_a_key(one)), key=lambda one: -len(one.path)):
-        if _has_object(text, null.path[:-1]) and json_splice.value_at(text, null.path) == {}:
-            begin, end = json_splice.locate(text, null.path) or (0, 0)
-            text = text[:begin] + (null.value or "null") + text[end:]
+    for was_null in (one for one in kept if not _is_of_a_key(one)):
+        alone = _alone(text)
+        if _has_object(alone, was_null.path[:-1]) and json_splice.value_at(alone, was_null.path) == {}:
+            begin, end = json_splice.locate(text, was_null.path) or (0, 0)
+            text = text[:begin] + (was_null.value or "null") + text[end:]
     return text
 
 
@@ -214,12 +228,11 @@ def repaired(text: str | None, entry: str, kept: Sequence[Original], last: Clien
     write; and a flat key that says what it last wrote into the entry.
     """
     text = text or ""
-    while (fault := _fault(text, entry)) is not None:
-        if not _is_ours(text, entry, fault, kept, last):
-            raise fault.refused(text)
-        text = json_splice.delete(text, fault.path)
-        if len(fault.path) > len(PROXIES):
-            text = _pruned_if_sound(text, entry)
+    _check_spelling(text, (), PROXIES)
+    while (fault := _fault(alone := _alone(text), entry)) is not None:
+        if not _is_ours(alone, entry, fault, kept, last):
+            raise fault.refused(alone)
+        text = _pruned(json_splice.delete(text, fault.path), entry)
     return text
 
 
@@ -228,7 +241,6 @@ class _Fault(msgspec.Struct, frozen=True):
 
     path: Path
     what: str
-    is_repairable: bool = True
 
     def refused(self, text: str) -> TextRefused:
         return json_splice.refused_at(text, self.path, self.what)
@@ -236,8 +248,6 @@ class _Fault(msgspec.Struct, frozen=True):
 
 def _fault(text: str, entry: str) -> _Fault | None:
     """The first fault in `proxies`, from the outside in."""
-    if (fault := _spelling(text, (), PROXIES)) is not None:
-        return fault
     proxies = json_splice.value_at(text, PROXIES)
     if proxies is MISSING or proxies is None:
         return None
@@ -250,8 +260,7 @@ def _fault(text: str, entry: str) -> _Fault | None:
     if proxies.get(entry) is None:
         json_splice.locate(text, path)  # refuses a name that stands twice
         return None
-    if (fault := _spelling(text, path, OURS)) is not None:
-        return fault
+    _check_spelling(text, path, OURS)
     for name in OURS:
         value = json_splice.value_at(text, (*path, name))
         if value is not MISSING and value is not None and not isinstance(value, str):
@@ -264,18 +273,17 @@ def _not_an_entry(name: str, entry: str) -> str:
     return f"{what}; the client reads proxies.{entry}.{name}" if name in (*OURS, "ftpProxy") else what
 
 
-def _spelling(text: str, place: Path, exact: Sequence[str]) -> _Fault | None:
+def _check_spelling(text: str, place: Path, exact: Sequence[str]) -> None:
     """Go takes `HTTPProxy` for `httpProxy` and merges the two; an edit of one would not say what is read."""
     folded = {name.casefold(): name for name in exact}
     for name in json_splice.names(text, place):
         meant = folded.get(name.casefold(), name)
         if meant != name:
-            return _Fault((*place, name), f"{name} must be spelled {meant}", is_repairable=False)
-    return None
+            raise json_splice.refused_at(text, (*place, name), f"{name} must be spelled {meant}")
 
 
 def _is_ours(text: str, entry: str, fault: _Fault, kept: Sequence[Original], last: ClientTexts | None) -> bool:
-    if not kept or not fault.is_repairable or entries(kept) != (entry,):
+    if not kept or entries(kept) != (entry,):
         return False
     depth = len(fault.path)
     if depth == len(PROXIES) + 2:
@@ -285,10 +293,6 @@ def _is_ours(text: str, entry: str, fault: _Fault, kept: Sequence[Original], las
         return all(len(one.slots) < depth for one in kept if _is_of_a_key(one))
     value = json_splice.value_at(text, fault.path)
     return name in OURS and last is not None and isinstance(value, str) and _same(name, value, last.by_name()[name])
-
-
-def _pruned_if_sound(text: str, entry: str) -> str:
-    return text if _fault(text, entry) is not None else _pruned(text, entry)
 
 
 def _same(name: str, one: str, other: str) -> bool:
@@ -303,6 +307,23 @@ def _said_in(raw: str | None) -> str:
 
 
 # --- values ------------------------------------------------------------------------------------------------------
+
+
+def _alone(text: str) -> str:
+    """`proxies` in a text of its own, on the line and column where it stands: what is read of it needs no logins.
+
+    A scan of a large file takes long; so it is not scanned for each key.
+    """
+    found = json_splice.locate(text, PROXIES)
+    if found is None:
+        return "{}"
+    begin, end = found
+    if end - begin > LONGEST:
+        raise json_splice.refused_at(text, PROXIES, f"proxies: longer than {LONGEST // 1024} KiB")
+    lines = text.count("\n", 0, begin)
+    column = begin - (text.rfind("\n", 0, begin) + 1)
+    opening = f"{{{json.dumps(PROXIES[0])}:"
+    return opening + "\n" * lines + " " * (column if lines else column - len(opening)) + text[begin:end] + "}"
 
 
 def _has_object(text: str, path: Path) -> bool:

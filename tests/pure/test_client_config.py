@@ -17,7 +17,6 @@ from agent.targets.client_config import (
     ClientTexts,
     edit,
     entries,
-    holds_secret,
     originals,
     ours,
     put_back,
@@ -231,6 +230,21 @@ def without_ours(text: str, entry: str) -> object:
     return said, {name: value for name, value in mine.items() if name not in OURS}
 
 
+@given(
+    blanks.map(lambda blank: blank + '{"a": 1,' + blank + '"proxies":' + blank + "@}"),
+    st.sampled_from(['"x"', '{"default": {"noProxy": \n 1}}', '{"a":1}']),
+)
+def test_an_error_names_the_very_place(around: str, broken: str) -> None:
+    text = around.replace("@", broken)
+
+    with pytest.raises(TextRefused) as refused:
+        texts(text, DEFAULT)
+
+    line = text.splitlines()[refused.value.line - 1] if "\r" not in text else text.split("\n")[refused.value.line - 1]
+    assert line[refused.value.column - 1] in '"1'
+    assert line[refused.value.column - 1 :].startswith(('"x"', "1"))
+
+
 @given(some_texts, any_entry)
 def test_originals_survive_their_file(text: str, entry: str) -> None:
     kept = originals(text, entry)
@@ -250,9 +264,9 @@ def test_user_and_password_are_written_only_if_they_are_wanted() -> None:
     edited = edit("{}", DEFAULT, secret)
 
     assert json.loads(edited)["proxies"][DEFAULT] == {"httpProxy": "http://alice:p%23ss%40@proxy.example:3128"}
-    assert holds_secret(edited, DEFAULT)
-    assert not holds_secret(edit(edited, DEFAULT, OFFICE), DEFAULT)
-    assert holds_secret(proxies(allProxy="socks5://token@a:1"), DEFAULT)
+    assert texts(edited, DEFAULT).holds_secret
+    assert not texts(edit(edited, DEFAULT, OFFICE), DEFAULT).holds_secret
+    assert texts(proxies(allProxy="socks5://token@a:1"), DEFAULT).holds_secret
 
 
 def test_values_and_originals_never_show() -> None:
@@ -278,6 +292,7 @@ def test_values_and_originals_never_show() -> None:
         pytest.param('{"proxies": {"default": {"HTTPProxy": "x"}}}', "line 1: HTTPProxy must be spelled httpProxy", id="of-a-key"),
         pytest.param('{"proxies": {"default": {}, "default": null}}', 'line 1: "default" stands here a second time', id="an-entry-twice"),
         pytest.param('{"proxies": {"default": {"noProxy": "", "noProxy": "*"}}}', 'line 1: "noProxy" stands here a second time', id="a-key-twice"),
+        pytest.param('{"a": 1,\n "proxies": {"default": {"x": "' + "a" * 65536 + '"}}}', "line 2: proxies: longer than 64 KiB", id="long"),
         pytest.param("[]", "line 1: not an object", id="a-list-for-a-file"),
         pytest.param('{"auths": {},}', "line 1: not JSON (expected a name in quotation marks)", id="not-json"),
     ],
