@@ -32,7 +32,7 @@ def wheelhouse() -> Path:
         # sdnotify has no wheel on PyPI (docs/facts.md 38).
         for need in dependencies():
             if need.startswith("sdnotify"):
-                _pip("wheel", "--no-deps", "--wheel-dir", str(house), need)
+                _pip("wheel", "--use-pep517", "--no-deps", "--wheel-dir", str(house), need)
         for python in pythons:
             exactly = ("--only-binary", ":all:", "--python-version", python)
             _pip("download", *exactly, "--find-links", str(house), "--dest", str(house), *dependencies())
