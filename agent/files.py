@@ -16,9 +16,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import functools
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,12 +209,17 @@ LOCAL_DISK: Final = LocalDisk()
 def _renameat2(old: Path, new: Path, flags: int) -> None:
     """rename(2) with flags, which Python does not have."""
     try:
-        call = ctypes.CDLL(None, use_errno=True).renameat2
+        call = _libc().renameat2
     except AttributeError as error:  # a C library without it
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from error
     if call(_HERE, os.fsencode(old), _HERE, os.fsencode(new), ctypes.c_uint(flags)):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), str(old), None, str(new))
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 # --- replacing ---------------------------------------------------------------------------------------------------
@@ -240,10 +245,10 @@ def replace_file(  # noqa: PLR0913 - named at every call
         raise TargetFailed(str(path), f"would be larger than {LARGEST // 1024} KiB; left as it is", _AGAIN)
     real = _real(path)
     try:
-        with _parents(real, parent_mode, disk):
-            if expected is None:
-                return _make(real, data, PRIVATE if mode is None else mode, disk)
+        if expected is not None:
             return _replace(real, data, expected, expected.mode if mode is None else mode, disk)
+        with _parents(real, parent_mode, disk):
+            return _make(real, data, PRIVATE if mode is None else mode, disk)
     except FileNotFoundError as error:
         raise Changed(path) from error
     except OSError as error:
@@ -287,8 +292,15 @@ def _replace(real: Path, data: bytes, expected: FileState, mode: int, disk: Disk
 
 
 def _take_place(beside: Path, real: Path, expected: FileState, disk: Disk) -> None:
-    """Swap the two, then look at what came out: a rename would bury a `docker login` of this moment (FACTS 19)."""
+    """Swap the two, then look at what came out: a rename would bury a `docker login` of this moment (FACTS 19).
+
+    While the two are wrongly swapped, a second login would start from ours and drop the first. So that is made rare
+    by looking once more before, for writing took milliseconds, and short by a mere glance after.
+    """
     ours = beside.stat().st_ino
+    found = _read(real)
+    if not found.is_as(expected) or not _is_still(real, found):
+        raise Changed(real)
     try:
         disk.exchange(beside, real)
     except OSError as error:
@@ -298,12 +310,32 @@ def _take_place(beside: Path, real: Path, expected: FileState, disk: Disk) -> No
             raise Changed(real) from error
         disk.rename(beside, real)
         return
-    if _read(beside).is_as(expected):
+    if not _is_still(beside, found) or not _read(beside).is_as(expected):
+        _give_back(beside, real, ours, disk)
+        raise Changed(real)
+    disk.remove(beside)
+
+
+def _is_still(path: Path, found: FileState) -> bool:
+    return _identity(path.lstat()) == found.identity
+
+
+def _give_back(beside: Path, real: Path, ours: int, disk: Disk) -> None:
+    """The place goes to what somebody else wrote last; what comes out tells whether they wrote once more just now."""
+    placed = ours
+    while True:
+        theirs = beside.stat().st_ino
+        try:
+            disk.exchange(beside, real)
+        except FileNotFoundError:  # removed just now: what they had written before that is gone, too
+            disk.remove(beside)
+            return
+        came_out = beside.stat().st_ino
+        if came_out == placed:
+            break
+        placed = theirs
+    if came_out != ours:  # theirs, but replaced by themselves
         disk.remove(beside)
-        return
-    while beside.stat().st_ino != ours:  # more than once only if they wrote again just now
-        disk.exchange(beside, real)
-    raise Changed(real)
 
 
 def _rewrite_in_place(beside: Path, data: bytes, expected: FileState, mode: int, disk: Disk) -> FileState:
@@ -481,7 +513,7 @@ _OLD: Final = "-old"
 
 
 def _beside(real: Path) -> Path:
-    return real.with_name(f".{real.name}.{secrets.token_hex(4)}.docker-proxy-agent")
+    return real.with_name(f".{real.name}.{os.urandom(4).hex()}.docker-proxy-agent")
 
 
 _NOT_PERMITTED: Final = "not permitted", "See who may write there (ls -ld, lsattr -d), then: docker-proxy-agent apply"
