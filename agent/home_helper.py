@@ -1,0 +1,259 @@
+"""The process that works below somebody's home as that somebody: a request a line comes in, an answer a line goes out.
+
+`homes.py` starts it as root, with nothing but two pipes. It has imported all it needs before it becomes the user, so
+that Python and this package may lie where that user cannot read; nothing of the user has been looked at by then.
+From there on the kernel judges every step with the user's rights alone. So a path is opened as it stands: whatever
+link lies in it, and whatever is swapped for another on the way, leads where the user could have gone without us.
+
+Not known here: what stands in the files, and whether it should be changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+from agent.errors import TargetFailed
+from agent.files import LARGEST, Changed, FileState, Identity, read_file, remove_file, replace_file, sweep
+
+_PRIVATE_FOLDER: Final = 0o700
+_AGAIN: Final = "Mend that, then: docker-proxy-agent apply"
+
+# --- what is asked -----------------------------------------------------------------------------------------------
+
+
+class User(msgspec.Struct, frozen=True):
+    """Whom to become."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+
+class Start(msgspec.Struct, frozen=True):
+    """The first line. No user: stay who we are."""
+
+    user: User | None
+    within_s: float
+
+
+class Read(msgspec.Struct, frozen=True, tag=True):
+    path: bytes
+
+
+class Write(msgspec.Struct, frozen=True, tag=True):
+    """As `text_files.write_text`, in bytes. It may hold a password, so it does not show what is written."""
+
+    path: bytes
+    before: bytes | None
+    after: bytes | None
+    mode: int | None
+    may_create: bool
+    folder_was_there: bool
+
+    def __repr__(self) -> str:
+        return f"Write({os.fsdecode(self.path)!r})"
+
+
+class Sweep(msgspec.Struct, frozen=True, tag=True):
+    """Clear the folder of a file of what a crash left there."""
+
+    path: bytes
+
+
+Request = Read | Write | Sweep
+
+# --- what is answered: by somebody else's process, so every field has its bounds ---------------------------------
+
+_Number = Annotated[int, msgspec.Meta(ge=0)]
+_PathBytes = Annotated[bytes, msgspec.Meta(max_length=4096)]
+
+
+class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file but for its bytes."""
+
+    real: _PathBytes
+    mode: Annotated[int, msgspec.Meta(ge=0, le=0o7777)]
+    uid: _Number
+    gid: _Number
+    identity: Identity
+
+
+class Found(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """What was read; it does not show what stands in it."""
+
+    state: State
+    data: Annotated[bytes, msgspec.Meta(max_length=LARGEST)]
+
+    def __repr__(self) -> str:
+        return f"Found({self.state!r}, {len(self.data)} bytes)"
+
+
+class NotThere(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """There is no such file."""
+
+
+class Wrote(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """None: there was, or is, no file."""
+
+    before: State | None
+    after: State | None
+    made_folder: bool
+
+
+class Swept(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """How many leftovers are gone."""
+
+    left: _Number
+
+
+class SomebodyWrote(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """`Changed`."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """`TargetFailed`, but for where: whoever asked knows that."""
+
+    what: str
+    remedy: str
+
+
+Answer = Found | NotThere | Wrote | Swept | SomebodyWrote | Failed
+
+# --- the process -------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Become the user, then answer until nobody asks any more."""
+    _confine()
+    start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
+    # Should the agent be gone: nobody else would end a helper that hangs.
+    signal.setitimer(signal.ITIMER_REAL, start.within_s + 1)
+    try:
+        if start.user is not None:
+            _become(start.user)
+        _hide()
+    except OSError as error:
+        _answer(Failed(f"cannot be looked at as its user: {error.strerror}", "Run the agent as root"))
+        return
+    asked = msgspec.json.Decoder(Request)
+    for line in sys.stdin.buffer:
+        _answer(carry_out(asked.decode(line)))
+
+
+def _answer(answer: Answer) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+_SET_DUMPABLE: Final = 4  # PR_SET_DUMPABLE, linux/prctl.h
+_SET_NO_NEW_PRIVS: Final = 38
+
+
+def _confine() -> None:
+    """No program gains rights from here, and nothing grows beyond what a file of 1 MiB needs."""
+    _prctl(_SET_NO_NEW_PRIVS, 1)
+    _at_most(resource.RLIMIT_CORE, 0)
+    _at_most(resource.RLIMIT_FSIZE, LARGEST)
+    _at_most(resource.RLIMIT_NOFILE, 32)
+    _at_most(resource.RLIMIT_CPU, 10)  # seconds
+    _at_most(resource.RLIMIT_AS, 512 * 1024 * 1024)  # Python alone maps 30 MiB
+
+
+def _at_most(which: int, most: int) -> None:
+    _, hard = resource.getrlimit(which)
+    limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(which, (limit, limit))
+
+
+def _become(user: User) -> None:
+    """All of root goes, and it is seen that it has gone."""
+    os.setgroups(user.groups)
+    os.setresgid(user.gid, user.gid, user.gid)
+    os.setresuid(user.uid, user.uid, user.uid)
+    try:
+        os.setresuid(0, 0, 0)
+    except PermissionError:
+        return
+    raise PermissionError(0, "root's rights could not be given up")
+
+
+def _hide() -> None:
+    """No core, wherever cores are sent, and no debugger of the user: what is written may be meant for later."""
+    _prctl(_SET_DUMPABLE, 0)
+
+
+def _prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, ctypes.c_ulong(value), *(ctypes.c_ulong(0),) * 3):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+# --- the work ----------------------------------------------------------------------------------------------------
+
+
+def carry_out(request: Request) -> Answer:
+    """Do what is asked; what stands in the way is an answer, too."""
+    path = Path(os.fsdecode(request.path))
+    try:
+        match request:
+            case Read():
+                return _read(path)
+            case Write():
+                return _write(path, request)
+            case Sweep():
+                return Swept(len(sweep(Path(os.path.realpath(path)).parent)))
+    except Changed:
+        return SomebodyWrote()
+    except TargetFailed as failure:
+        return Failed(failure.what, failure.remedy)
+    except OSError as error:  # a folder on the way that cannot be looked into
+        return Failed(f"cannot be reached: {error.strerror}; left as it is", _AGAIN)
+
+
+def _read(path: Path) -> Answer:
+    found = read_file(path)
+    return NotThere() if found is None else Found(_state(found), found.data)
+
+
+def _write(path: Path, request: Write) -> Answer:
+    found = read_file(path)
+    if (None if found is None else found.data) != request.before:
+        raise Changed(path)
+    if request.after is None:
+        return _remove(path, found, request.folder_was_there)
+    folder = Path(os.path.realpath(path)).parent
+    made_folder = not folder.is_dir()
+    if found is None:
+        _refuse_to_make(path, folder, request.may_create)
+    after = replace_file(path, request.after, expected=found, mode=request.mode, parent_mode=_PRIVATE_FOLDER)
+    return Wrote(None if found is None else _state(found), _state(after), made_folder)
+
+
+def _refuse_to_make(path: Path, folder: Path, may_create: bool) -> None:
+    """At most one folder is made, ~/.docker: a home that is not mounted must not get a life of its own below it."""
+    if not may_create:
+        raise TargetFailed(str(path), "is not there, and is not to be made", "Make it, then: docker-proxy-agent apply")
+    if not folder.is_dir() and not folder.parent.is_dir():
+        raise TargetFailed(str(path), "the folder above its own is not there, or not mounted; nothing is made", _AGAIN)
+
+
+def _remove(path: Path, found: FileState | None, folder_was_there: bool) -> Answer:
+    if found is not None:
+        remove_file(path, expected=found)
+        if not folder_was_there:
+            with contextlib.suppress(OSError):  # somebody else put something there
+                path.parent.rmdir()
+    return Wrote(None if found is None else _state(found), None, made_folder=False)
+
+
+def _state(file: FileState) -> State:
+    return State(os.fsencode(file.path), file.mode, file.uid, file.gid, file.identity)

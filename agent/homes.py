@@ -1,0 +1,449 @@
+"""The files below people's homes, read and written as the person whose home it is.
+
+Nothing below a home is opened here: a helper process (`home_helper.py`) does that with the user's rights, so that no
+link, however placed, leads further than the user could go alone. A helper that does not answer in time is killed,
+and if it cannot be killed (its file system hangs, and the kernel waits for it) it is left behind: a hung home blocks
+only itself. What a helper answers is somebody else's word, and is taken only if it has the form of an answer.
+
+Not known here: what stands in the files, and whose home is looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+
+from agent.errors import TargetFailed
+from agent.files import LARGEST, Changed, Identity
+from agent.home_helper import (
+    Answer,
+    Failed,
+    Found,
+    NotThere,
+    Read,
+    Request,
+    SomebodyWrote,
+    Start,
+    State,
+    Sweep,
+    Swept,
+    User,
+    Write,
+    Wrote,
+)
+from agent.secret import escaped
+
+_WITHIN_S: Final = 10.0
+_AT_ONCE: Final = 4  # helpers, of 12 MiB each
+_TRIES: Final = 20  # each takes milliseconds; a `docker login` takes longer than a few of them
+_KILLED_WITHIN_S: Final = 0.5  # a process that can be killed is gone in 10 ms
+_LONGEST_ANSWER: Final = LARGEST * 4 // 3 + 16 * 1024  # bytes: the file in base64, and what is said about it
+
+_AGAIN: Final = "docker-proxy-agent apply"
+_HANGS: Final = f"See whether its file system hangs (findmnt, dmesg), then: {_AGAIN}"
+
+
+class Account(Protocol):
+    """Whose home it is."""
+
+    @property
+    def uid(self) -> int: ...
+    @property
+    def gid(self) -> int: ...
+    @property
+    def groups(self) -> Sequence[int]: ...
+    @property
+    def home(self) -> Path: ...
+
+
+class Glance(msgspec.Struct, frozen=True):
+    """What tells, without opening it, whether a file is as it was when it was read. No identity: no such file."""
+
+    identity: Identity | None
+    uid: int | None
+
+
+class HomeFile(msgspec.Struct, frozen=True):
+    """A file as the helper saw it. It may hold a password or a token, so it does not show what stands in it."""
+
+    real: Path  # behind all links, as the user is led; for display and comparison
+    text: str
+    mode: int
+    uid: int
+    gid: int
+    identity: Identity
+
+    def __repr__(self) -> str:
+        return f"HomeFile({str(self.real)!r}, {len(self.text)} characters, {self.mode:04o})"
+
+
+class Written(msgspec.Struct, frozen=True):
+    """One file before and after a write; None: there was, or is, no file."""
+
+    path: Path
+    before: HomeFile | None
+    after: HomeFile | None
+    made_folder: bool
+
+
+_T = TypeVar("_T")
+
+
+class Homes:
+    """The homes of this machine. One for the life of the agent: it remembers which of them hang."""
+
+    def __init__(
+        self, *, within_s: float = _WITHIN_S, at_once: int = _AT_ONCE, argv: Sequence[str] | None = None
+    ) -> None:
+        self._within_s = within_s
+        self._argv = tuple(argv) if argv is not None else helper_argv()
+        self._turns = asyncio.Semaphore(at_once)
+        self._hanging: dict[tuple[int, Path], _Helper] = {}
+
+    async def read(self, account: Account, path: Path) -> HomeFile | None:
+        """What stands in a file; None if there is none. TargetFailed if it cannot be read or is no UTF-8."""
+        return await self._with_helper(account, path, lambda helper: helper.read())
+
+    async def write(  # noqa: PLR0913 - named at every call
+        self,
+        account: Account,
+        path: Path,
+        before: str | None,
+        after: str | None,
+        *,
+        mode: int | None = None,
+        may_create: bool = False,
+        folder_was_there: bool = True,
+    ) -> Written:
+        """Turn the text `before` into `after` (None: no file). Changed if something else stands there by now.
+
+        Without a mode the file keeps its own; a new one is 0600, and a folder made for it 0700. A file that is removed
+        takes its folder along if that was not there before, and is empty.
+        """
+        request = Write(os.fsencode(path), _bytes(before), _bytes(after), mode, may_create, folder_was_there)
+        return await self._with_helper(account, path, lambda helper: helper.write(request))
+
+    async def edit(
+        self,
+        account: Account,
+        path: Path,
+        change: Callable[[str | None], str | None],
+        *,
+        may_create: bool = False,
+        mode: int | None = None,
+    ) -> Written:
+        """Write what `change` makes of the text, and again whenever somebody else wrote in between; not if the same.
+
+        Between reading and writing lies a millisecond, not the start of a helper: so it ends even beside somebody who
+        writes all the time. Changed if it does not.
+        """
+
+        async def talk(helper: _Helper) -> Written:
+            for _ in range(_TRIES):
+                found = await helper.read()
+                before = None if found is None else found.text
+                after = await asyncio.to_thread(change, before)  # a large file takes its time
+                if after == before:
+                    return Written(path, found, found, made_folder=False)
+                with contextlib.suppress(Changed):
+                    request = Write(os.fsencode(path), _bytes(before), _bytes(after), mode, may_create, True)
+                    return await helper.write(request)
+            raise Changed(path)
+
+        return await self._with_helper(account, path, talk)
+
+    async def put_back(self, account: Account, written: Written) -> None:
+        """The file as it was before a write. Changed if somebody else wrote since: theirs stands."""
+        before, after = written.before, written.after
+        await self.write(
+            account,
+            written.path,
+            None if after is None else after.text,
+            None if before is None else before.text,
+            mode=None if before is None else before.mode,
+            may_create=True,
+            folder_was_there=not written.made_folder,
+        )
+
+    async def sweep(self, account: Account, path: Path) -> int:
+        """Clear a file's folder of what a crash left there, as `files.sweep`: once, before anything is written."""
+        return await self._with_helper(account, path, lambda helper: helper.sweep())
+
+    async def _with_helper(self, account: Account, path: Path, talk: Callable[[_Helper], Awaitable[_T]]) -> _T:
+        place = (account.uid, path)
+        if place in self._hanging and self._hanging[place].is_running:
+            # Or every pass would leave one more behind that nobody can end.
+            raise TargetFailed(str(path), "still gives no answer: a helper hangs there, killed in vain", _HANGS)
+        self._hanging.pop(place, None)
+        async with self._turns:
+            helper = await _Helper.started(self._argv, account, path, self._within_s)
+            try:
+                async with asyncio.timeout(self._within_s):
+                    return await talk(helper)
+            except TimeoutError as error:
+                unsure = "; whether it was written is not known" if helper.is_writing else "; left as it is"
+                raise TargetFailed(str(path), f"no answer within {self._within_s:g} s{unsure}", _HANGS) from error
+            finally:
+                # Whatever it has answered is done and on the disk, so there is nothing that it could lose.
+                await helper.end()
+                if helper.is_running:
+                    self._hanging[place] = helper
+
+
+# --- the helper, seen from here ----------------------------------------------------------------------------------
+
+# The folders of this package and of msgspec, and nothing else of what site would add: as root, the helper runs
+# no .pth file and no sitecustomize, and starts faster. msgspec imports typing_extensions wherever it is
+# installed, which it does not need: 20 ms.
+_CODE: Final = """\
+import sys
+sys.path += sys.argv[1:]
+sys.modules["typing_extensions"] = None
+from agent.home_helper import main
+main()
+"""
+
+
+def helper_argv() -> tuple[str, ...]:
+    """The command of a helper that runs the very code that this process runs, wherever that lies."""
+    ours, msgspecs = (str(Path(str(file)).absolute().parents[1]) for file in (__file__, msgspec.__file__))
+    return (sys.executable, "-I", "-S", "-X", "utf8", "-c", _CODE, ours, msgspecs)
+
+
+_ANSWERS: Final = msgspec.json.Decoder(Answer)
+
+
+class _Helper(asyncio.SubprocessProtocol):
+    """One helper process and the talk with it. Whoever starts one ends it."""
+
+    def __init__(self, path: Path) -> None:
+        self.is_writing = False
+        self._path = path
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._received = bytearray()
+        self._heard = asyncio.Event()
+        self._is_silent = False
+        self._gone = asyncio.Event()
+
+    @classmethod
+    async def started(cls, argv: Sequence[str], account: Account, path: Path, within_s: float) -> _Helper:
+        """A helper of that account, who has been told who it is."""
+        try:
+            _, helper = await asyncio.get_running_loop().subprocess_exec(
+                lambda: cls(path),
+                *argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd="/",  # never below a home
+                env={},
+                umask=0o077,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise TargetFailed(
+                str(path), f"no helper process: {error.strerror}; left as it is", f"Mend that, then: {_AGAIN}"
+            ) from error
+        is_own = account.uid == os.geteuid()
+        user = None if is_own else User(account.uid, account.gid, tuple(account.groups))
+        helper._say(msgspec.json.encode(Start(user, within_s)))
+        return helper
+
+    # --- questions -----------------------------------------------------------------------------------------------
+
+    async def read(self) -> HomeFile | None:
+        answer = await self._ask(Read(os.fsencode(self._path)))
+        match answer:
+            case NotThere():
+                return None
+            case Found():
+                return _home_file(answer.state, self._text(answer.data))
+        raise self._nonsense()
+
+    async def write(self, request: Write) -> Written:
+        answer = await self._ask(request)
+        # Each side has to be there exactly if its text was given.
+        if (
+            not isinstance(answer, Wrote)
+            or (answer.before is None) != (request.before is None)
+            or (answer.after is None) != (request.after is None)
+        ):
+            raise self._nonsense()
+        before, after = (
+            None if state is None or data is None else _home_file(state, data.decode())
+            for state, data in ((answer.before, request.before), (answer.after, request.after))
+        )
+        return Written(self._path, before, after, answer.made_folder)
+
+    async def sweep(self) -> int:
+        answer = await self._ask(Sweep(os.fsencode(self._path)))
+        if not isinstance(answer, Swept):
+            raise self._nonsense()
+        return answer.left
+
+    async def _ask(self, request: Request) -> Answer:
+        """The answer; the two that mean an exception are raised."""
+        self.is_writing = isinstance(request, Write)
+        self._say(msgspec.json.encode(request))
+        line = await self._line()
+        try:
+            answer: Answer = _ANSWERS.decode(line)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise self._nonsense() from error
+        match answer:
+            case SomebodyWrote():
+                raise Changed(self._path)
+            case Failed():
+                raise TargetFailed(str(self._path), escaped(answer.what), escaped(answer.remedy))
+        return answer
+
+    def _text(self, data: bytes) -> str:
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            what = f"byte {error.start} is no UTF-8; left as it is"
+            # Not from `error`, which carries the bytes.
+            raise TargetFailed(str(self._path), what, f"Mend it, then: {_AGAIN}") from None
+
+    def _nonsense(self) -> TargetFailed:
+        return self._failed("its helper process did not answer as it should")
+
+    def _failed(self, what: str) -> TargetFailed:
+        unsure = "whether it was written is not known" if self.is_writing else "left as it is"
+        return TargetFailed(str(self._path), f"{what}; {unsure}", f"Try again: {_AGAIN}")
+
+    # --- lines ---------------------------------------------------------------------------------------------------
+
+    def _say(self, line: bytes) -> None:
+        pipe = self._transport.get_pipe_transport(0) if self._transport is not None else None
+        if isinstance(pipe, asyncio.WriteTransport) and not pipe.is_closing():
+            pipe.write(line + b"\n")
+
+    async def _line(self) -> bytes:
+        while b"\n" not in self._received:
+            if len(self._received) > _LONGEST_ANSWER:
+                raise self._nonsense()
+            if self._is_silent:
+                raise self._failed(f"its helper process {await self._fate()} without an answer")
+            self._heard.clear()
+            await self._heard.wait()
+        line, _, rest = bytes(self._received).partition(b"\n")
+        if rest or len(line) > _LONGEST_ANSWER:
+            raise self._nonsense()
+        self._received.clear()
+        return line
+
+    async def _fate(self) -> str:
+        await self._gone.wait()
+        status = self._transport.get_returncode() if self._transport is not None else None
+        return f"was ended by signal {-status}" if status is not None and status < 0 else f"ended with status {status}"
+
+    # --- what asyncio tells --------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.SubprocessTransport)  # noqa: S101 - asyncio's promise
+        self._transport = transport
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - stdout's alone
+        if len(self._received) <= _LONGEST_ANSWER:  # more than that is not kept, only known
+            self._received += data
+        self._heard.set()
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - why is `_fate`
+        if fd == 1:
+            self._is_silent = True
+            self._heard.set()
+
+    def process_exited(self) -> None:
+        self._gone.set()
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    @property
+    def is_running(self) -> bool:
+        return not self._gone.is_set()
+
+    async def end(self) -> None:
+        """Kill it, wait a moment for its end, and let go of it in any case.
+
+        Where the kernel holds it fast, asyncio goes on waiting for it, and takes away what is left when it ends: no
+        zombie stays, and nobody here waits.
+        """
+        if self._transport is None:
+            return
+        if self.is_running:
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.killpg(self._transport.get_pid(), signal.SIGKILL)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_KILLED_WITHIN_S):
+                    await self._gone.wait()
+        finally:
+            self._transport.close()
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()
+
+
+def _home_file(state: State, text: str) -> HomeFile:
+    return HomeFile(Path(os.fsdecode(state.real)), text, state.mode, state.uid, state.gid, state.identity)
+
+
+# --- a glance ----------------------------------------------------------------------------------------------------
+
+
+def glance_of(file: HomeFile | None) -> Glance:
+    """What `identity` says as long as nobody writes."""
+    return Glance(None, None) if file is None else Glance(file.identity, file.uid)
+
+
+def identity(account: Account, path: Path) -> Glance | None:
+    """Which file stands there, without a helper and without opening it; None: only a helper can tell.
+
+    For homes on local file systems. A link that leads to another file system is not followed: that one may hang, and
+    with it the agent.
+    """
+    top = account.home if path.is_relative_to(account.home) else path.parent
+    try:
+        folder = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            file = _open_path(folder, path.relative_to(top))
+        finally:
+            os.close(folder)
+        try:
+            status = os.fstat(file)
+        finally:
+            os.close(file)
+    except FileNotFoundError:
+        return Glance(None, None)
+    except OSError:  # another file system, a loop of links, a kernel before 5.6
+        return None
+    return Glance(Identity(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size), status.st_uid)
+
+
+_OPENAT2: Final = 437  # the same on every architecture that Docker runs on
+_NO_XDEV: Final = 0x01  # RESOLVE_NO_XDEV, linux/openat2.h
+_NO_MAGICLINKS: Final = 0x02
+
+
+def _open_path(folder: int, path: Path) -> int:
+    """openat2(2), which Python does not have, with O_PATH: the name is looked up, the file is not opened."""
+    how = (ctypes.c_uint64 * 3)(os.O_PATH | os.O_CLOEXEC, 0, _NO_XDEV | _NO_MAGICLINKS)
+    size = ctypes.c_size_t(ctypes.sizeof(how))
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor: int = libc.syscall(ctypes.c_long(_OPENAT2), folder, os.fsencode(path), ctypes.byref(how), size)
+    if descriptor < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(path))
+    return descriptor

@@ -1,0 +1,1092 @@
+"""Files in people's homes, read and written by real helper processes of real other users.
+
+Most promises hold for the user who runs the agent and for another user alike; the second half needs root.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+
+from agent.errors import TargetFailed
+from agent.files import LARGEST, Changed, LocalDisk, read_file, replace_file
+from agent.home_helper import NotThere, Wrote
+from agent.homes import Homes, glance_of, helper_argv, identity
+
+IS_ROOT: Final = os.geteuid() == 0
+CANNOT: Final = not IS_ROOT and "CI" not in os.environ
+NEEDS_ROOT: Final = pytest.mark.skipif(CANNOT, reason="needs root: sudo make test")
+
+CONFIG = '{"auths": {"registry.example": {"auth": "dG9rZW4="}}}\n'
+MERGED = '{"auths": {"registry.example": {"auth": "dG9rZW4="}}, "proxies": {}}\n'
+OFFICE = "http://alice:hunter2@proxy.corp.example:3128"
+
+
+class Person(msgspec.Struct, frozen=True):
+    """An account with a home of its own, 0700."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.home / ".docker"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.json"
+
+    def owns(self, path: Path, mode: int) -> Path:
+        os.chown(path, self.uid, self.gid)
+        path.chmod(mode)
+        return path
+
+    def has(self, text: str = CONFIG, mode: int = 0o600) -> Path:
+        """A config.json, as `docker login` makes it."""
+        if not self.folder.is_dir():
+            self.folder.mkdir()
+            self.owns(self.folder, 0o700)
+        self.writes(text, mode)
+        return self.config
+
+    def writes(self, text: str, mode: int = 0o600) -> None:
+        """As the docker CLI does: a temporary file and a rename."""
+        theirs = self.folder / "config.json123"
+        theirs.write_text(text)
+        self.owns(theirs, mode).rename(self.config)
+
+
+@pytest.fixture
+def house() -> Iterator[Path]:
+    """A folder for homes that every user can reach; pytest's own are for one user alone."""
+    house = Path(tempfile.mkdtemp(prefix="homes-"))
+    house.chmod(0o755)
+    yield house
+    shutil.rmtree(house)
+
+
+def moves_in(house: Path, name: str, uid: int, gid: int, groups: tuple[int, ...] = ()) -> Person:
+    person = Person(uid, gid, groups, house / name)
+    person.home.mkdir()
+    person.owns(person.home, 0o700)
+    return person
+
+
+@pytest.fixture(params=["the-same-user", pytest.param("another-user", marks=NEEDS_ROOT)])
+def somebody(request: pytest.FixtureRequest, house: Path) -> Person:
+    if request.param == "another-user":
+        return moves_in(house, "alice", 12345, 12345, (12400,))
+    return moves_in(house, "me", os.geteuid(), os.getegid())
+
+
+@pytest.fixture
+def alice(house: Path) -> Person:
+    return moves_in(house, "alice", 12345, 12345, (12400,))
+
+
+@pytest.fixture
+def bob(house: Path) -> Person:
+    return moves_in(house, "bob", 12346, 12346)
+
+
+@pytest.fixture
+def homes() -> Homes:
+    return Homes()
+
+
+def looks(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
+
+
+def written_at(path: Path) -> tuple[int, int, int, int]:
+    status = path.lstat()
+    return status.st_ino, status.st_mode, status.st_mtime_ns, status.st_ctime_ns
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- reading and writing -----------------------------------------------------------------------------------------
+
+
+async def test_a_file_is_read_with_all_that_tells_whether_it_changes(somebody: Person, homes: Homes) -> None:
+    path = somebody.has(mode=0o640)
+
+    found = await homes.read(somebody, path)
+
+    assert found is not None
+    assert (found.real, found.text, found.mode, found.uid, found.gid) == (
+        path, CONFIG, 0o640, somebody.uid, somebody.gid,
+    )  # fmt: skip
+    assert glance_of(found) == identity(somebody, path)
+
+
+async def test_no_file_is_none(somebody: Person, homes: Homes) -> None:
+    assert await homes.read(somebody, somebody.config) is None
+    somebody.has()
+    assert await homes.read(somebody, somebody.folder / "other.json") is None
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+async def test_mode_and_owner_survive_a_write(somebody: Person, homes: Homes, mode: int) -> None:
+    path = somebody.has(mode=mode)
+
+    written = await homes.write(somebody, path, CONFIG, MERGED)
+
+    assert path.read_text() == MERGED
+    assert looks(path) == (mode, somebody.uid, somebody.gid)
+    assert written.before is not None
+    assert written.before.text == CONFIG
+    assert written.after == await homes.read(somebody, path)
+    assert names(somebody.folder) == ["config.json"]
+
+
+async def test_a_new_file_is_private_and_its_owners_and_so_is_its_folder(somebody: Person, homes: Homes) -> None:
+    written = await homes.write(somebody, somebody.config, None, MERGED, may_create=True)
+
+    assert somebody.config.read_text() == MERGED
+    assert looks(somebody.config) == (0o600, somebody.uid, somebody.gid)
+    assert looks(somebody.folder) == (0o700, somebody.uid, somebody.gid)
+    assert written.before is None
+    assert written.made_folder
+
+
+async def test_a_file_is_made_only_if_that_is_allowed(somebody: Person, homes: Homes) -> None:
+    with pytest.raises(TargetFailed, match="is not there, and is not to be made"):
+        await homes.write(somebody, somebody.config, None, MERGED)
+
+    assert names(somebody.home) == []
+
+
+async def test_a_home_that_is_not_mounted_is_not_made(somebody: Person, homes: Homes, house: Path) -> None:
+    somebody.home.rename(house / "moved")
+    somebody.owns(house, 0o755)  # even if it could be
+
+    with pytest.raises(TargetFailed, match="not mounted; nothing is made"):
+        await homes.write(somebody, somebody.config, None, MERGED, may_create=True)
+
+    assert names(house) == ["moved"]
+
+
+async def test_what_somebody_wrote_meanwhile_stays(somebody: Person, homes: Homes) -> None:
+    path = somebody.has('{"auths": {}}')
+
+    with pytest.raises(Changed, match=r"config\.json"):
+        await homes.write(somebody, path, CONFIG, MERGED)
+    with pytest.raises(Changed):
+        await homes.write(somebody, path, None, MERGED, may_create=True)
+    with pytest.raises(Changed):
+        await homes.write(somebody, path, CONFIG, None)
+
+    assert path.read_text() == '{"auths": {}}'
+
+
+async def test_put_back_is_as_before(somebody: Person, homes: Homes) -> None:
+    path = somebody.has(mode=0o644)
+    written = await homes.write(somebody, path, CONFIG, MERGED, mode=0o600)
+    assert looks(path)[0] == 0o600
+
+    await homes.put_back(somebody, written)
+
+    assert path.read_text() == CONFIG
+    assert looks(path) == (0o644, somebody.uid, somebody.gid)
+
+
+@pytest.mark.parametrize(("others", "left"), [((), []), (("contexts",), [".docker"])])
+async def test_put_back_takes_away_what_was_made(
+    somebody: Person, homes: Homes, others: Sequence[str], left: list[str]
+) -> None:
+    written = await homes.write(somebody, somebody.config, None, MERGED, may_create=True)
+    for name in others:
+        (somebody.folder / name).mkdir()
+
+    await homes.put_back(somebody, written)
+
+    assert names(somebody.home) == left
+    assert not somebody.config.exists()
+
+
+async def test_a_folder_that_was_there_stays_when_its_file_goes(somebody: Person, homes: Homes) -> None:
+    await homes.write(somebody, somebody.has(), CONFIG, None)
+
+    assert names(somebody.folder) == []
+
+
+async def test_an_edit_merges_again_with_what_somebody_wrote_in_between(somebody: Person, homes: Homes) -> None:
+    path = somebody.has("first")
+
+    def change(text: str | None) -> str:
+        if text == "first":
+            somebody.writes("second")
+        return f"{text}, merged"
+
+    written = await homes.edit(somebody, path, change)
+
+    assert path.read_text() == "second, merged"
+    assert written.before is not None
+    assert written.before.text == "second"
+
+
+async def test_an_edit_gives_up_beside_somebody_who_never_stops(somebody: Person, homes: Homes) -> None:
+    path = somebody.has("0")
+
+    def change(text: str | None) -> str:
+        somebody.writes(str(int(text or "") + 1))
+        return "ours"
+
+    with pytest.raises(Changed):
+        await homes.edit(somebody, path, change)
+
+    assert int(path.read_text()) > 1
+
+
+async def test_an_edit_that_changes_nothing_writes_nothing(somebody: Person, homes: Homes) -> None:
+    path = somebody.has()
+    before = identity(somebody, path)
+
+    written = await homes.edit(somebody, path, lambda text: text)
+
+    assert identity(somebody, path) == before
+    assert written.after == written.before
+
+
+async def test_what_the_change_refuses_is_raised_and_the_file_stays(somebody: Person, homes: Homes) -> None:
+    path = somebody.has()
+
+    def change(_text: str | None) -> str:
+        raise TargetFailed(str(path), "not JSON")
+
+    with pytest.raises(TargetFailed, match="not JSON"):
+        await homes.edit(somebody, path, change)
+
+    assert path.read_text() == CONFIG
+
+
+async def test_what_a_crash_left_is_swept(somebody: Person, homes: Homes) -> None:
+    path = somebody.has()
+    left = path.with_name(".config.json.0123abcd.docker-proxy-agent")
+    left.write_text(OFFICE)
+    somebody.owns(left, 0o600)
+
+    assert await homes.sweep(somebody, path) == 1
+
+    assert names(somebody.folder) == ["config.json"]
+
+
+@pytest.mark.parametrize("size", [LARGEST, LARGEST + 1])
+async def test_a_file_is_read_and_written_up_to_its_limit_and_refused_beyond(
+    somebody: Person, homes: Homes, size: int
+) -> None:
+    path = somebody.has("\x01" * size)
+
+    if size == LARGEST:
+        await homes.write(somebody, path, "\x01" * size, "\x02" * size)
+        assert path.read_text() == "\x02" * size
+    else:
+        with pytest.raises(TargetFailed, match="larger than 1024 KiB"):
+            await homes.read(somebody, path)
+        somebody.writes("small")
+        with pytest.raises(TargetFailed, match="would be larger than 1024 KiB"):
+            await homes.write(somebody, path, "small", "\x01" * size)
+        assert path.read_text() == "small"
+
+
+async def test_bytes_that_are_no_text_are_said_and_not_shown(somebody: Person, homes: Homes) -> None:
+    path = somebody.has()
+    path.write_bytes(b"hunter2\xff")
+
+    with pytest.raises(TargetFailed, match=r"config\.json: byte 7 is no UTF-8; left as it is") as raised:
+        await homes.read(somebody, path)
+
+    error: BaseException | None = raised.value
+    while error is not None:
+        assert "hunter2" not in repr(error)
+        error = error.__cause__
+
+
+async def test_a_name_that_is_no_utf_8_is_a_name(somebody: Person, homes: Homes) -> None:
+    path = somebody.has().rename(somebody.folder / os.fsdecode(b"config\xff.json"))
+
+    found = await homes.read(somebody, path)
+
+    assert found is not None
+    assert found.real == path
+
+
+# --- links -------------------------------------------------------------------------------------------------------
+
+
+async def test_relative_links_as_stow_makes_them_survive(somebody: Person, homes: Homes) -> None:
+    stowed = somebody.owns(_folder(somebody.home / "dotfiles"), 0o700)
+    path = somebody.has().rename(stowed / "docker.json")
+    somebody.folder.rename(somebody.home / "dotfiles" / "docker")
+    somebody.folder.symlink_to("dotfiles/docker")
+    somebody.config.symlink_to("../docker.json")
+
+    written = await homes.write(somebody, somebody.config, CONFIG, MERGED)
+
+    assert path.read_text() == MERGED
+    assert written.after is not None
+    assert written.after.real == path
+    assert somebody.config.is_symlink()
+    assert somebody.folder.is_symlink()
+    assert glance_of(written.after) == identity(somebody, somebody.config)
+
+
+async def test_a_dangling_link_is_no_file_and_is_filled(somebody: Person, homes: Homes) -> None:
+    somebody.has().unlink()
+    somebody.config.symlink_to("elsewhere.json")
+    assert await homes.read(somebody, somebody.config) is None
+
+    written = await homes.write(somebody, somebody.config, None, MERGED, may_create=True)
+
+    assert (somebody.folder / "elsewhere.json").read_text() == MERGED
+    assert somebody.config.is_symlink()
+    await homes.put_back(somebody, written)
+    assert names(somebody.folder) == ["config.json"]
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def roots_file(house: Path) -> Path:
+    """What nobody but root may read."""
+    path = house / "shadow"
+    path.write_text("root:$6$salt$hash:19000:0:99999:7:::\n")
+    path.chmod(0o600)
+    return path
+
+
+def link_to_shadow(alice: Person, bob: Person, roots_file: Path) -> None:
+    alice.has().unlink()
+    alice.config.symlink_to("/etc/shadow")
+
+
+def link_to_roots_file(alice: Person, bob: Person, roots_file: Path) -> None:
+    alice.has().unlink()
+    alice.config.symlink_to(roots_file)
+
+
+def link_to_anothers_file(alice: Person, bob: Person, roots_file: Path) -> None:
+    alice.has().unlink()
+    alice.config.symlink_to(bob.config)
+
+
+def folder_is_a_link_to_anothers(alice: Person, bob: Person, roots_file: Path) -> None:
+    alice.folder.symlink_to(bob.folder)
+
+
+def folder_is_a_dangling_link_into_anothers(alice: Person, bob: Person, roots_file: Path) -> None:
+    alice.folder.symlink_to(bob.home / "made")
+
+
+def folder_without_rights(alice: Person, bob: Person, roots_file: Path) -> None:
+    alice.has()
+    alice.folder.chmod(0o000)
+
+
+def home_of_another(alice: Person, bob: Person, roots_file: Path) -> None:
+    alice.has()
+    bob.owns(alice.home, 0o700)
+
+
+@NEEDS_ROOT
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        link_to_shadow,
+        link_to_roots_file,
+        link_to_anothers_file,
+        folder_is_a_link_to_anothers,
+        folder_is_a_dangling_link_into_anothers,
+        folder_without_rights,
+        home_of_another,
+    ],
+)
+async def test_nothing_outside_the_users_reach_is_read_or_written(
+    alice: Person, bob: Person, roots_file: Path, homes: Homes, hostile: Callable[[Person, Person, Path], None]
+) -> None:
+    bob.has('{"bob": "hunter2"}')
+    before = [written_at(path) for path in (roots_file, bob.config, bob.folder, bob.home)]
+    hostile(alice, bob, roots_file)
+
+    for attempt in (
+        homes.read(alice, alice.config),
+        homes.write(alice, alice.config, None, MERGED, may_create=True),
+        homes.write(alice, alice.config, CONFIG, None),
+        homes.edit(alice, alice.config, lambda _: MERGED, may_create=True),
+    ):
+        with pytest.raises(TargetFailed, match=r"alice/\.docker/config\.json: .*not permitted.*See who may") as raised:
+            await attempt
+        assert "hunter2" not in str(raised.value)
+
+    assert [written_at(path) for path in (roots_file, bob.config, bob.folder, bob.home)] == before
+
+
+@NEEDS_ROOT
+async def test_a_file_of_root_in_somebodys_home_is_left_to_root(alice: Person, homes: Homes) -> None:
+    path = alice.has()
+    os.chown(path, 0, 0)  # `sudo docker login`
+    path.chmod(0o644)
+    found = await homes.read(alice, path)
+    assert found is not None
+    assert (found.text, found.uid) == (CONFIG, 0)
+
+    with pytest.raises(TargetFailed, match="cannot be written: not permitted"):
+        await homes.write(alice, path, CONFIG, MERGED)
+
+    assert path.read_text() == CONFIG
+    assert names(alice.folder) == ["config.json"]
+
+
+@contextmanager
+def meanwhile(deed: Callable[[], object]) -> Iterator[list[int]]:
+    """Somebody who does something again and again; how often, is in the list."""
+    times, is_over = [0], threading.Event()
+    failures: list[BaseException] = []
+
+    def again() -> None:
+        try:
+            while not is_over.is_set():
+                deed()
+                times[0] += 1
+        except BaseException as error:  # noqa: BLE001 - raised below, in the test
+            failures.append(error)
+
+    thread = threading.Thread(target=again)
+    thread.start()
+    try:
+        yield times
+    finally:
+        is_over.set()
+        thread.join()
+    assert not failures, failures
+
+
+def swaps_the_file(alice: Person, target: Path) -> Callable[[], object]:
+    def swap() -> None:
+        link = alice.folder / "link"
+        link.symlink_to(target)
+        link.rename(alice.config)
+        alice.writes(CONFIG)
+
+    return swap
+
+
+def swaps_the_folder(alice: Person, target: Path) -> Callable[[], object]:
+    real, link = alice.home / "real", alice.home / "link"
+    config = target.parent / "config.json"
+    if not config.exists():
+        target.rename(config)
+        target.symlink_to("config.json")
+
+    def swap() -> None:
+        alice.folder.rename(real)
+        link.symlink_to(target.parent)
+        link.rename(alice.folder)
+        alice.folder.unlink()
+        real.rename(alice.folder)
+
+    return swap
+
+
+@NEEDS_ROOT
+@pytest.mark.parametrize("swaps", [swaps_the_file, swaps_the_folder])
+async def test_a_link_swapped_in_between_leads_nowhere(
+    alice: Person, homes: Homes, house: Path, swaps: Callable[[Person, Path], Callable[[], object]]
+) -> None:
+    roots = _folder(house / "root") / "secret.json"
+    roots.write_text('{"root": "hunter2"}')
+    roots.chmod(0o600)
+    alice.has()
+    deed = swaps(alice, roots)
+    outcomes: list[str] = []
+
+    def change(text: str | None) -> str:
+        assert "hunter2" not in (text or "")
+        return f"{CONFIG}{len(outcomes)}"
+
+    with meanwhile(deed) as times:
+        for _ in range(25):
+            try:
+                await homes.edit(alice, alice.config, change)
+                outcomes.append("written")
+            except Changed:
+                outcomes.append("changed")
+            except TargetFailed as failure:
+                assert "hunter2" not in str(failure)  # noqa: PT017 - whether it fails is chance
+                outcomes.append("failed")
+
+    assert times[0] > 25
+    assert roots.read_text() == '{"root": "hunter2"}'
+    assert looks(roots.resolve()) == (0o600, 0, 0)
+    assert not [name for name in names(roots.parent) if "docker-proxy-agent" in name]
+    assert set(outcomes) != {"written"}, "nothing was swapped in between"
+
+
+# --- no regular files --------------------------------------------------------------------------------------------
+
+
+def a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def a_device(path: Path) -> None:
+    if CANNOT or not IS_ROOT:
+        pytest.skip("only root makes devices")
+    os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))  # /dev/zero
+
+
+def a_huge_file(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(2 * 1024**3)
+
+
+def a_loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (a_pipe, "is no regular file; left as it is. Mend that, then: docker-proxy-agent apply"),
+        (a_socket, "cannot be read: No such device or address; left as it is. Mend that"),
+        (a_folder, "is no regular file; left as it is. Mend that"),
+        (a_device, "is no regular file; left as it is. Mend that"),
+        (a_huge_file, "is larger than 1024 KiB; left as it is. Mend that"),
+        (a_loop, "cannot be read: Too many levels of symbolic links; left as it is. Mend that"),
+    ],
+)
+async def test_what_is_no_small_regular_file_is_refused_at_once(
+    somebody: Person, homes: Homes, make: Callable[[Path], None], what: str
+) -> None:
+    somebody.has().unlink()
+    make(somebody.config)
+    if not somebody.config.is_symlink():
+        somebody.owns(somebody.config, 0o600)
+    before = written_at(somebody.config)
+
+    for attempt in (
+        homes.read(somebody, somebody.config),
+        homes.write(somebody, somebody.config, None, MERGED, may_create=True),
+    ):
+        with pytest.raises(TargetFailed) as raised:
+            await attempt
+        assert str(raised.value).startswith(f"{somebody.config}: {what}")
+
+    assert written_at(somebody.config) == before
+
+
+# --- the helper is what it should be -----------------------------------------------------------------------------
+
+
+async def test_the_helper_has_the_rights_of_its_user_and_no_others(somebody: Person, homes: Homes) -> None:
+    helpers: list[dict[str, str]] = []
+    limits: list[dict[str, list[str]]] = []
+
+    def look(text: str | None) -> str | None:
+        (pid,) = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        process = Path("/proc", pid)
+        status = process.joinpath("status").read_text()
+        helpers.append(dict(line.split(":\t", 1) for line in status.splitlines()))
+        numbers = re.findall(r"Max (core file size|file size) +(\d+) +(\d+)", process.joinpath("limits").read_text())
+        limits.append({name: [soft, hard] for name, soft, hard in numbers})
+        helpers[-1]["cwd"] = str(process.joinpath("cwd").readlink()) if IS_ROOT else "/"
+        helpers[-1]["session"] = process.joinpath("stat").read_text().rpartition(")")[2].split()[3]
+        return text
+
+    await homes.edit(somebody, somebody.has(), look)
+
+    (helper,) = helpers
+    assert helper["Uid"].split() == [str(somebody.uid)] * 4
+    assert helper["Gid"].split() == [str(somebody.gid)] * 4
+    assert helper["NoNewPrivs"] == "1"
+    assert helper["cwd"] == "/"
+    assert helper["session"] == helper["Pid"]
+    assert helper["Umask"] == "0077"
+    if somebody.uid != os.geteuid():
+        assert helper["Groups"].split() == [str(group) for group in somebody.groups]
+        assert [helper[key] for key in ("CapPrm", "CapEff", "CapInh", "CapAmb")] == ["0" * 16] * 4
+    assert limits == [{"core file size": ["0", "0"], "file size": [str(LARGEST)] * 2}]
+
+
+@NEEDS_ROOT
+async def test_the_user_cannot_look_into_the_helper(alice: Person, homes: Homes) -> None:
+    seen: list[int] = []
+
+    def look(text: str | None) -> str | None:
+        (pid,) = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        # The kernel gives these to root where no debugger of the user is let in.
+        seen.append(Path("/proc", pid, "mem").stat().st_uid)
+        return text
+
+    await homes.edit(alice, alice.has(), look)
+
+    assert seen == [0]
+
+
+async def test_the_helper_inherits_nothing(somebody: Person, tmp_path: Path) -> None:
+    environment, files = tmp_path / "environment", tmp_path / "files"
+    code = f"""
+open = [name for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{{name}}")]
+os.system("cat /proc/$PPID/environ >{environment}")
+os.system("echo {{}} >{files}".format(" ".join(sorted(open))))
+"""
+    left_open = os.open("/dev/null", os.O_RDONLY)
+    os.set_inheritable(left_open, True)
+    os.environ["HOMES_TEST"] = OFFICE
+    try:
+        with pytest.raises(TargetFailed):
+            await python(code).read(somebody, somebody.config)
+    finally:
+        os.close(left_open)
+        del os.environ["HOMES_TEST"]
+
+    assert environment.read_text() == ""
+    assert files.read_text() == "0 1 2\n"
+
+
+async def test_no_secret_is_in_a_command_line_an_error_or_a_repr(somebody: Person, homes: Homes) -> None:
+    path = somebody.has(OFFICE)
+    shown: list[str] = []
+
+    def look(text: str | None) -> str:
+        for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+            shown.append(Path("/proc", pid, "cmdline").read_text())
+        return f"{text} {OFFICE}"
+
+    written = await homes.edit(somebody, path, look)
+    with pytest.raises(Changed) as raised:
+        await homes.write(somebody, path, OFFICE, f"{OFFICE}{OFFICE}")
+
+    shown += [repr(written), repr(raised.value), str(raised.value)]
+    assert "agent.home_helper" in shown[0]
+    assert not [text for text in shown if "hunter2" in text]
+
+
+def test_the_helper_imports_only_what_it_needs() -> None:
+    *python, code, ours, msgspecs = helper_argv()
+    code = code.replace("main()", 'print("\\n".join(sys.modules))')
+    done = subprocess.run([*python, code, ours, msgspecs], env={}, capture_output=True, text=True, check=True)
+
+    modules = done.stdout.split()
+    assert "agent.files" in modules
+    assert not {"site", "asyncio", "ssl", "socket", "subprocess", "inspect", "structlog", "hashlib"} & {*modules}
+    assert [name for name in modules if name.startswith("agent")] == [
+        "agent", "agent.errors", "agent.files", "agent.home_helper",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("rights", [0o755, pytest.param(0o700, marks=NEEDS_ROOT)])
+async def test_the_helper_works_from_a_private_folder(somebody: Person, tmp_path: Path, rights: int) -> None:
+    """As in the .deb, and where nobody else can look; without the folder being on the path of any other Python."""
+    private = _folder(tmp_path / "private")
+    shutil.copytree(Path(sys.modules["agent"].__file__ or "").parent, private / "agent")
+    private.chmod(rights)
+    code = f"""\
+import sys
+sys.path += [{str(private)!r}, {str(Path(msgspec.__file__).parents[1])!r}]
+import asyncio, pathlib, types
+import agent.homes
+account = types.SimpleNamespace(uid={somebody.uid}, gid={somebody.gid}, groups=(), home=pathlib.Path("/"))
+found = asyncio.run(agent.homes.Homes().read(account, pathlib.Path({str(somebody.has())!r})))
+print(agent.homes.__file__, agent.homes.helper_argv()[-2], found.uid)
+"""
+    command = [sys.executable, "-I", "-S", "-X", "dev", "-W", "error", "-c", code]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+
+    assert done.stderr == ""
+    assert done.stdout.split() == [str(private / "agent" / "homes.py"), str(private), str(somebody.uid)]
+
+
+@pytest.mark.skipif(IS_ROOT, reason="root may become anybody")
+async def test_without_root_nobody_else_can_be_looked_at(house: Path, homes: Homes) -> None:
+    other = Person(os.geteuid() + 1, os.getegid(), (), house)
+
+    with pytest.raises(TargetFailed, match=r"cannot be looked at as its user: .*Run the agent as root"):
+        await homes.read(other, house / "config.json")
+
+
+# --- the helper is not what it should be -------------------------------------------------------------------------
+
+
+def python(code: str) -> Homes:
+    return Homes(within_s=30, argv=(sys.executable, "-I", "-S", "-c", f"import os, sys, time\n{code}"))
+
+
+def says(line: str) -> Homes:
+    return says_what(repr(line))
+
+
+def says_what(expression: str) -> Homes:
+    """Asked once, it says that line and stays."""
+    code = "sys.stdin.readline(); sys.stdin.readline(); os.write(1, %s + b'\\n'); time.sleep(600)"
+    return python(code % f"({expression}).encode('latin-1')")
+
+
+STATE = (
+    '{"real": "L3g=", "mode": 384, "uid": 1, "gid": 1, "identity": {"device": 1, "inode": 1, "mtime_ns": 1, "size": 1}}'
+)
+FOUND = '{"type": "Found", "state": %s, "data": "%s"}'
+NONSENSE = "its helper process did not answer as it should; left as it is. Try again: docker-proxy-agent apply"
+
+
+@pytest.mark.parametrize(
+    ("helper", "what"),
+    [
+        pytest.param(lambda: says("garbage"), NONSENSE, id="garbage"),
+        pytest.param(lambda: says("\xff\xfe"), NONSENSE, id="bytes"),
+        pytest.param(lambda: says("[" * 100_000), NONSENSE, id="deep"),
+        pytest.param(lambda: says(""), NONSENSE, id="empty-line"),
+        pytest.param(lambda: says('{"type": "Elsewhere"}'), NONSENSE, id="no-such-answer"),
+        pytest.param(lambda: says('{"type": "Swept", "left": 1}'), NONSENSE, id="another-answer"),
+        pytest.param(lambda: says('{"type": "NotThere", "more": 1}'), NONSENSE, id="more-fields"),
+        pytest.param(lambda: says('{"type": "NotThere"}\n{"type": "NotThere"}'), NONSENSE, id="two-answers"),
+        pytest.param(
+            lambda: says(FOUND % (STATE.replace("384", "99999"), "")),
+            NONSENSE,
+            id="no-such-mode",
+        ),
+        pytest.param(lambda: says(FOUND % (STATE, "not base64!")), NONSENSE, id="no-base64"),
+        pytest.param(
+            lambda: says_what(f"{FOUND!r} % ({STATE!r}, 'A' * {LARGEST // 3 * 4 + 4})"),
+            NONSENSE,
+            id="a-byte-too-much",
+        ),
+        pytest.param(lambda: python("while True: os.write(1, b'x' * 65536)"), NONSENSE, id="endless"),
+        pytest.param(lambda: python("pass"), "ended with status 0 without an answer; left as it is", id="nothing"),
+        pytest.param(lambda: python("sys.exit(3)"), "ended with status 3 without an answer", id="status"),
+        pytest.param(lambda: python("print('half', end=''); sys.exit()"), "ended with status 0", id="half-a-line"),
+        pytest.param(lambda: python("os.kill(os.getpid(), 9)"), "was ended by signal 9 without", id="signal"),
+        pytest.param(lambda: python("os.close(1); os.abort()"), "was ended by signal 6 without", id="abort"),
+        pytest.param(lambda: Homes(argv=("/nowhere/python",)), "no helper process: No such file", id="no-program"),
+        pytest.param(
+            lambda: says('{"type": "Failed", "what": "\\u001b[31m' + "x" * 999 + '", "remedy": "a\\nb"}'),
+            r"\x1b[31mxxx",
+            id="words-for-a-terminal",
+        ),
+    ],
+)
+async def test_an_answer_that_is_none_is_a_failure_of_that_file(
+    somebody: Person, helper: Callable[[], Homes], what: str
+) -> None:
+    with pytest.raises(TargetFailed) as raised:
+        await helper().read(somebody, somebody.config)
+
+    line = str(raised.value)
+    assert line.startswith(f"{somebody.config}: ")
+    assert what in line
+    assert line.isprintable()
+    assert len(line) < 600
+
+
+@pytest.mark.parametrize("answer", [Wrote(None, None, False), NotThere()])
+async def test_an_answer_to_a_write_has_both_sides(somebody: Person, answer: Wrote | NotThere) -> None:
+    homes = says(msgspec.json.encode(answer).decode())
+
+    with pytest.raises(TargetFailed, match="as it should; whether it was written is not known"):
+        await homes.write(somebody, somebody.config, CONFIG, MERGED)
+
+
+HANGS = """
+child = os.fork()
+if child:
+    sys.stdin.readline()
+    with open({pids!r}, "w") as file: file.write(f"{{os.getpid()}} {{child}}")
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("attempt", "unsure"),
+    [
+        pytest.param(lambda homes, whose: homes.read(whose, whose.config), "left as it is", id="read"),
+        pytest.param(
+            lambda homes, whose: homes.write(whose, whose.config, CONFIG, MERGED),
+            "whether it was written is not known",
+            id="write",
+        ),
+    ],
+)
+async def test_a_helper_that_hangs_is_killed_with_all_that_it_started(
+    somebody: Person, tmp_path: Path, attempt: Callable[[Homes, Person], Awaitable[object]], unsure: str
+) -> None:
+    pids = tmp_path / "pids"
+    code = "import os, sys, time\n" + HANGS.format(pids=str(pids))
+    homes = Homes(within_s=2, argv=(sys.executable, "-I", "-S", "-c", code))
+
+    with pytest.raises(TargetFailed, match=rf"config\.json: no answer within 2 s; {unsure}\. See whether its file"):
+        await attempt(homes, somebody)
+
+    for pid in pids.read_text().split():
+        await until(lambda pid=pid: not is_alive(pid))  # type: ignore[misc]
+
+
+async def test_a_cancelled_read_leaves_no_helper(somebody: Person, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    homes = Homes(argv=(sys.executable, "-I", "-S", "-c", "import os, sys, time\n" + HANGS.format(pids=str(pids))))
+    reading = asyncio.create_task(homes.read(somebody, somebody.config))
+    await until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+    for pid in pids.read_text().split():
+        await until(lambda pid=pid: not is_alive(pid))  # type: ignore[misc]
+
+
+def is_alive(pid: str) -> bool:
+    """Whether it still does something; a zombie does not, and may be some other parent's to take away."""
+    try:
+        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def until(is_so: Callable[[], bool], within_s: float = 10) -> None:
+    deadline = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        await asyncio.sleep(0.01)
+
+
+async def test_helpers_work_side_by_side_but_not_all_at_once(somebody: Person, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    code = f"""
+import os, sys
+log = os.open({str(log)!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+os.write(log, b"+")
+sys.stdin.readline(); sys.stdin.readline()
+for _ in range(200_000): pass
+os.write(log, b"-")
+print('{{"type": "NotThere"}}', flush=True)
+sys.stdin.read()
+"""
+    homes = Homes(at_once=3, argv=(sys.executable, "-I", "-S", "-c", code))
+
+    assert await asyncio.gather(*(homes.read(somebody, somebody.config) for _ in range(15))) == [None] * 15
+
+    running = [log.read_text()[:end].count("+") - log.read_text()[:end].count("-") for end in range(31)]
+    assert 1 < max(running) <= 3
+
+
+# --- a glance ----------------------------------------------------------------------------------------------------
+
+
+def test_a_glance_tells_files_apart_and_opens_none(somebody: Person) -> None:
+    nothing = identity(somebody, somebody.config)
+    first = identity(somebody, somebody.has())
+    again = identity(somebody, somebody.config)
+    somebody.writes(CONFIG)
+    second = identity(somebody, somebody.config)
+    somebody.config.unlink()
+    a_pipe(somebody.config)
+
+    assert nothing == glance_of(None)
+    assert first == again
+    assert first != second
+    assert identity(somebody, somebody.config) is not None  # opened, it would wait for a writer
+
+
+@NEEDS_ROOT
+def test_a_glance_sees_another_owner(somebody: Person) -> None:
+    before = identity(somebody, somebody.has())
+    os.chown(somebody.config, 4321, -1)
+
+    assert identity(somebody, somebody.config) != before
+
+
+def test_a_glance_does_not_go_to_another_file_system(somebody: Person) -> None:
+    somebody.has().unlink()
+    for elsewhere in ("/proc/version", "/proc/nothing-there"):
+        somebody.config.unlink(missing_ok=True)
+        somebody.config.symlink_to(elsewhere)
+
+        assert identity(somebody, somebody.config) is None
+
+
+def test_a_glance_at_a_loop_tells_nothing(somebody: Person) -> None:
+    somebody.has().unlink()
+    a_loop(somebody.config)
+
+    assert identity(somebody, somebody.config) is None
+
+
+def test_a_glance_at_a_file_that_is_in_no_home(house: Path, somebody: Person) -> None:
+    path = house / "config.json"
+    assert identity(somebody, path) == glance_of(None)
+    path.write_text(CONFIG)
+    glance = identity(somebody, path)
+    assert glance is not None
+    assert glance.identity is not None
+    assert glance.identity.size == len(CONFIG)
+
+
+# --- beside the docker CLI ---------------------------------------------------------------------------------------
+
+# Reads, changes one login, writes a temporary file, renames it over; each time as a process starts (FACTS 19).
+DOCKER = """
+import json, os, subprocess, sys, tempfile
+path, uid, gid, times = sys.argv[1], *map(int, sys.argv[2:])
+if uid != os.geteuid():
+    os.setgroups([]); os.setgid(gid); os.setuid(uid)
+for number in range(times):
+    subprocess.run(["/bin/true"], check=True)
+    with open(path) as file:
+        config = json.load(file)
+    if number % 5 == 4:
+        del config["auths"][f"registry-{number - 3}"]
+    else:
+        config["auths"][f"registry-{number}"] = {"auth": f"token-{number}"}
+    descriptor, temporary = tempfile.mkstemp(prefix="config.json", dir=os.path.dirname(path))
+    with open(descriptor, "w") as file:
+        json.dump(config, file, indent="\\t")
+    os.rename(temporary, path)
+"""
+
+
+class LoginWhileWriting(LocalDisk):
+    """Somebody logs in while our bytes go to the disk; the two files must not be swapped then, not even for a moment.
+
+    A second `docker login` of that moment would start from ours, and drop the first.
+    """
+
+    def __init__(self, whose: Person) -> None:
+        self._whose = whose
+
+    def fill(self, descriptor: int, data: bytes) -> None:
+        super().fill(descriptor, data)
+        self._whose.writes("theirs")
+
+    def exchange(self, _one: Path, _other: Path) -> None:
+        pytest.fail("swapped")
+
+
+def test_a_login_while_our_bytes_are_written_is_seen_before_the_swap(house: Path) -> None:
+    me = moves_in(house, "me", os.geteuid(), os.getegid())
+    path = me.has()
+
+    with pytest.raises(Changed):
+        replace_file(path, b"ours", expected=read_file(path), disk=LoginWhileWriting(me))
+
+    assert path.read_text() == "theirs"
+    assert names(me.folder) == ["config.json"]
+
+
+class AroundEachSwap(LocalDisk):
+    """Somebody does one thing before the first swap of the two files, and one after each."""
+
+    def __init__(self, *deeds: Callable[[], object]) -> None:
+        self._deeds = iter(deeds)
+        self._swaps = 0
+
+    def exchange(self, one: Path, other: Path) -> None:
+        if self._swaps == 0:
+            next(self._deeds)()
+        self._swaps += 1
+        assert self._swaps < 10, "no end of it"
+        super().exchange(one, other)
+        next(self._deeds, lambda: None)()
+
+
+@pytest.mark.parametrize("after", [[], ["2"], ["2", "3"], ["2", "3", "4"], ["removed"], ["2", "removed"]], ids="-".join)
+def test_what_somebody_wrote_last_stays_however_often_they_write_meanwhile(house: Path, after: list[str]) -> None:
+    me = moves_in(house, "me", os.geteuid(), os.getegid())
+    path = me.has("0")
+    expected = read_file(path)
+    deeds = [partial(me.writes, text) if text != "removed" else path.unlink for text in ("1", *after)]
+
+    with pytest.raises(Changed):
+        replace_file(path, b"ours", expected=expected, disk=AroundEachSwap(*deeds))
+
+    left = {file.name: file.read_text() for file in me.folder.iterdir()}
+    assert left == ({} if "removed" in after else {"config.json": ["1", *after][-1]})
+
+
+class NoFolderIsMade(LocalDisk):
+    def make_directory(self, path: Path, _mode: int) -> None:
+        pytest.fail(f"made {path}")
+
+
+def test_a_folder_that_is_moved_away_meanwhile_is_not_made_again(house: Path) -> None:
+    me = moves_in(house, "me", os.geteuid(), os.getegid())
+    expected = read_file(me.has())
+    me.folder.rename(me.home / "moved")
+
+    with pytest.raises(Changed):
+        replace_file(me.config, b"ours", expected=expected, disk=NoFolderIsMade())
+
+
+async def test_no_login_is_lost_in_500_rewrites(somebody: Person, homes: Homes) -> None:
+    path = somebody.has('{"auths": {}, "credsStore": "pass"}')
+    number = 0
+
+    def change(text: str | None) -> str:
+        config = json.loads(text or "")
+        config["proxies"] = {"default": {"httpProxy": f"http://proxy-{number}:3128"}}
+        return json.dumps(config)
+
+    def look() -> None:
+        with path.open() as file:
+            assert json.load(file)["credsStore"] == "pass"
+            status = os.fstat(file.fileno())
+        assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o600, somebody.uid, somebody.gid)
+
+    docker = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-c", DOCKER, str(path), str(somebody.uid), str(somebody.gid), "500"
+    )
+    with meanwhile(look) as looked:
+        ending = asyncio.create_task(docker.wait())
+        while not ending.done():
+            number += 1
+            try:
+                await homes.edit(somebody, path, change)
+            except Changed:
+                continue
+        number += 1
+        await homes.edit(somebody, path, change)
+
+    assert ending.result() == 0
+    config = json.loads(path.read_text())
+    gone = {logout - 3 for logout in range(4, 500, 5)}
+    logins = [login for login in range(500) if login % 5 != 4 and login not in gone]
+    assert config["auths"] == {f"registry-{login}": {"auth": f"token-{login}"} for login in logins}
+    assert config["proxies"]["default"]["httpProxy"] == f"http://proxy-{number}:3128"
+    assert number > 3
+    assert looked[0] > 100
+    assert names(somebody.folder) == ["config.json"]

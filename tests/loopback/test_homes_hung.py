@@ -1,0 +1,164 @@
+"""A home on a file system that hangs so that even SIGKILL waits: FUSE, whose server reads a request and is silent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import select
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+
+from agent.errors import TargetFailed
+from agent.homes import HomeFile, Homes, glance_of, identity
+
+from .test_homes import CONFIG, MERGED, NEEDS_ROOT, Person, house, moves_in, until
+
+__all__ = ["house"]  # the fixture
+
+pytestmark = [
+    NEEDS_ROOT,
+    pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="this kernel has no FUSE"),
+]
+
+# linux/fuse.h
+_HEADER: Final = struct.Struct("=IIQQIII4x")  # length, opcode, number, inode, uid, gid, pid
+_INIT: Final = 26
+_INIT_ANSWER: Final = struct.Struct("=IiQ IIIIHHII 36x")
+_DETACH: Final = 2  # MNT_DETACH, sys/mount.h
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What the kernel asks of the file system, and for whom."""
+
+    uid: int
+    pid: int
+
+
+class HungFileSystem:
+    """Mounted, and never answering."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = os.fsencode(place)
+        self._device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        options = f"fd={self._device},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+        if self._libc.mount(b"hung", self._place, b"fuse", ctypes.c_ulong(0), options):
+            number = ctypes.get_errno()
+            os.close(self._device)
+            raise OSError(number, os.strerror(number), str(place))
+        _, _, number, *_ = self._read()
+        os.write(self._device, _INIT_ANSWER.pack(_INIT_ANSWER.size, 0, number, 7, 31, 0, 0, 0, 0, 4096, 1))
+
+    async def request(self) -> Request:
+        """Waits for one; it stays without an answer for ever."""
+        _, _, _, _, uid, _, pid = await asyncio.to_thread(self._read)
+        return Request(uid, pid)
+
+    def has_a_request(self) -> bool:
+        return bool(select.select([self._device], [], [], 0)[0])
+
+    def _read(self) -> tuple[int, ...]:
+        assert select.select([self._device], [], [], 10)[0], "the kernel asks nothing"
+        return _HEADER.unpack_from(os.read(self._device, 65536))
+
+    def ends(self) -> None:
+        """Its server is gone: the kernel lets everybody go who waits."""
+        if self._device >= 0:
+            os.close(self._device)
+            self._device = -1
+            assert self._libc.umount2(self._place, _DETACH) == 0
+
+
+@pytest.fixture
+def alice(house: Path) -> Person:
+    return moves_in(house, "alice", 12345, 12345)
+
+
+@pytest.fixture
+def bob(house: Path) -> Person:
+    return moves_in(house, "bob", 12346, 12346)
+
+
+@pytest.fixture
+def hung_home(alice: Person) -> Iterator[HungFileSystem]:
+    hung = HungFileSystem(alice.home)
+    yield hung
+    hung.ends()
+
+
+async def test_a_hung_home_blocks_only_itself(alice: Person, bob: Person, hung_home: HungFileSystem) -> None:
+    bob.has()
+    homes = Homes(within_s=2, at_once=2)
+    reading = asyncio.create_task(homes.read(alice, alice.config))
+    request = await hung_home.request()
+    assert request.uid == alice.uid
+
+    written = await homes.write(bob, bob.config, CONFIG, MERGED)
+
+    assert written.after is not None
+    assert not reading.done()
+    with pytest.raises(TargetFailed, match=r"alice/\.docker/config\.json: no answer within 2 s; .*findmnt"):
+        await reading
+    assert _state(request.pid) == "D"  # killed in vain
+    hung_home.ends()
+    await until(lambda: _state(request.pid) == "gone")
+
+
+async def test_no_second_helper_hangs_in_the_same_home(alice: Person, bob: Person, hung_home: HungFileSystem) -> None:
+    bob.has()
+    homes = Homes(within_s=0.5)
+    reading = asyncio.create_task(homes.read(alice, alice.config))
+    request = await hung_home.request()
+    with pytest.raises(TargetFailed, match="no answer"):
+        await reading
+    while hung_home.has_a_request():  # the kernel tells the file system of the kill
+        await hung_home.request()
+
+    with pytest.raises(TargetFailed, match=r"config\.json: still gives no answer"):
+        await homes.read(alice, alice.config)
+    with pytest.raises(TargetFailed, match="still gives no answer"):
+        await homes.write(alice, alice.config, None, MERGED, may_create=True)
+
+    assert not hung_home.has_a_request()
+    assert await homes.read(bob, bob.config) is not None
+    hung_home.ends()
+    await until(lambda: _state(request.pid) == "gone")  # not even a zombie
+    assert await _answer_in_the_end(homes, alice) is None
+
+
+async def test_a_glance_at_a_link_into_a_hung_file_system_does_not_hang(
+    alice: Person, bob: Person, hung_home: HungFileSystem
+) -> None:
+    bob.has().unlink()
+    for target in (alice.config, Path("../../alice/.docker/config.json")):
+        bob.config.unlink(missing_ok=True)
+        bob.config.symlink_to(target)
+
+        assert await asyncio.to_thread(identity, bob, bob.config) is None
+
+    bob.config.unlink()
+    assert identity(bob, bob.config) == glance_of(None)
+    assert not hung_home.has_a_request()
+
+
+async def _answer_in_the_end(homes: Homes, person: Person) -> HomeFile | None:
+    """asyncio hears of the end of a process a moment after it."""
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(TargetFailed):
+                return await homes.read(person, person.config)
+            await asyncio.sleep(0.01)
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
