@@ -25,7 +25,7 @@ from agent.events import Event
 from agent.files import Changed
 from agent.journal import Journal
 from agent.marks import Marks
-from agent.originals import Originals
+from agent.originals import Original, daemon_originals
 from agent.policy import Method
 from agent.record import Record
 from agent.settings import Settings, Texts, agrees
@@ -81,7 +81,7 @@ class Transaction:
     ) -> None:
         self._supervisor = supervisor
         self._look = look
-        self._originals = Originals(state)
+        self._originals = daemon_originals(state)
         self._marks = Marks(state)
         self._record = record
         self._reports_within_s = reports_within_s
@@ -92,7 +92,6 @@ class Transaction:
         is_restarting = plan.restart is not None and plan.restart.when is When.NOW
         if is_restarting and (broken := await refused(reality)):
             return Outcome(condition=broken)
-        self._record(Event.APPLY_STARTED, **_intent(plan))
         try:
             await self._write(plan, reality)
         except (TargetFailed, UnitFailed, Changed):
@@ -127,11 +126,12 @@ class Transaction:
             await self._supervisor.daemon_reload()
 
     def _keep_original(self, path: str, before: str | None, reality: Reality) -> None:
-        is_daemon_json = path == reality.daemon_json_path
-        texts = daemon_json.texts(before) if is_daemon_json else Texts()
-        kept = self._originals.keep(path, before, texts, with_content=is_daemon_json)
-        if kept is not None and texts != Texts():
-            self._record(Event.ADOPTED, target=path, old=texts.meaning())
+        if self._originals.of(path) is not None:
+            return
+        self._originals.keep(path, Original.of(path, before))
+        theirs = daemon_json.texts(before) if path == reality.daemon_json_path else Texts()
+        if theirs != Texts():
+            self._record(Event.ADOPTED, target=path, old=theirs.meaning())
 
     async def _restart(self, plan: Plan, reality: Reality) -> float:
         """Seconds from the call until dockerd reported the desired settings."""
@@ -178,15 +178,3 @@ class Transaction:
         await asyncio.to_thread(self._journal.put_back)
         if plan.needs_daemon_reload:
             await self._supervisor.daemon_reload()
-
-
-def _intent(plan: Plan) -> dict[str, object]:
-    """What is about to be done, as the audit log keeps it: on disk before the first write."""
-    return {
-        "effective": plan.effective,
-        "prospective": plan.prospective,
-        "desired": plan.desired,
-        "method": plan.method,
-        "targets": tuple(edit.path for edit in plan.edits),
-        "restart": plan.restart and f"{plan.restart.when.value}: {plan.restart.because}",
-    }

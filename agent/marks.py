@@ -10,40 +10,37 @@ import hashlib
 import hmac
 import secrets
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
+from agent.errors import AgentError
 from agent.files import read_file, replace_file
 from agent.settings import Masked, Texts
-
-FORMAT: Final = 1
+from agent.state_file import StateFile
 
 
 class _Mark(msgspec.Struct):
     invocation: str
     mark: str
-    format: int = FORMAT
 
 
 class Marks:
     """The mark of the last start that was verified, and the key that only root can read."""
 
     def __init__(self, state: Path) -> None:
-        self._mark = state / "started-with.json"
+        self._file = StateFile(state / "started-with.json", _Mark, 1)
         self._key = state / "hmac.key"
 
     def set(self, invocation: str, texts: Texts) -> None:
-        mark = _Mark(invocation, self._of(texts))
-        replace_file(self._mark, msgspec.json.encode(mark), expected=read_file(self._mark), parent_mode=0o700)
+        self._file.save(_Mark(invocation, self._of(texts)))
 
     def started_with(self, invocation: str, candidates: tuple[Texts, ...]) -> Texts | Masked | None:
         """The candidate that this start is known to have had; OTHER: none of them; None: nothing is known."""
         try:
-            found = msgspec.json.decode(self._mark.read_bytes(), type=_Mark)
-        except (OSError, msgspec.DecodeError):  # no mark, or none that can be read: nothing is known
+            found = self._file.load()
+        except AgentError:  # a mark that cannot be read says nothing, and the next restart makes a new one
             return None
-        if found.invocation != invocation or found.format != FORMAT:
+        if found is None or found.invocation != invocation:
             return None
         for texts in candidates:
             if hmac.compare_digest(self._of(texts), found.mark):
@@ -54,9 +51,9 @@ class Marks:
         return hmac.new(self._secret_key(), msgspec.json.encode(texts), hashlib.sha256).hexdigest()
 
     def _secret_key(self) -> bytes:
-        try:
-            return self._key.read_bytes()
-        except FileNotFoundError:
-            key = secrets.token_bytes(32)
-            replace_file(self._key, key, expected=None, parent_mode=0o700)
-            return key
+        found = read_file(self._key)
+        if found is not None:
+            return found.data
+        key = secrets.token_bytes(32)
+        replace_file(self._key, key, expected=None, parent_mode=0o700)
+        return key

@@ -1,83 +1,60 @@
 """What stood at our keys before the agent first wrote there, for `restore` and `uninstall`.
 
-One file in the state directory, 0600: what it keeps may hold a password.
+Files in the state directory, 0600: what they keep may hold a password. Of the daemon's files the bytes are kept, of a
+client's never: it holds tokens.
 """
 
 from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Final
+from typing import Generic, TypeVar
 
 import msgspec
 
-from agent.errors import AgentError
-from agent.files import read_file, replace_file
-from agent.settings import Texts
-
-FORMAT: Final = 1
+from agent.state_file import StateFile
 
 
 class Original(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One target before the agent's first write."""
+    """One of the daemon's files before the agent's first write."""
 
-    path: str
     existed: bool
-    texts: Texts = Texts()  # our keys
-    content: str | None = None  # the whole file, base64; only of daemon.json
+    content: str | None = None  # the whole file, base64
     folder_existed: bool = True
 
     def __repr__(self) -> str:
-        return f"Original({self.path})"
+        return f"Original(existed={self.existed})"
 
     @property
     def text(self) -> str | None:
-        """The whole file, where it was kept; None: there was none."""
+        """The whole file; None: there was none."""
         return None if self.content is None else base64.b64decode(self.content).decode()
 
+    @classmethod
+    def of(cls, path: str, text: str | None) -> Original:
+        content = None if text is None else base64.b64encode(text.encode()).decode()
+        return cls(text is not None, content, Path(path).parent.is_dir())
 
-class _Kept(msgspec.Struct):
-    format: int = FORMAT
-    targets: dict[str, Original] = msgspec.field(default_factory=dict)
+
+T = TypeVar("T")
 
 
-class Originals:
-    """The kept originals, by the target's path."""
+class Kept(Generic[T]):
+    """What is kept of each target, by its path."""
 
-    def __init__(self, state: Path) -> None:
-        self._path = state / "originals.json"
+    def __init__(self, path: Path, kind: type[T]) -> None:
+        self._file = StateFile(path, dict[str, kind], 1)  # type: ignore[valid-type]
 
-    def of(self, path: str) -> Original | None:
-        return self._load().targets.get(path)
+    def of(self, target: str) -> T | None:
+        return self.all().get(target)
 
-    def keep(self, path: str, before: str | None, texts: Texts, with_content: bool) -> Original | None:
-        """Keep a target as it is before its first write; the original that was kept now, None if there was one."""
-        kept = self._load()
-        if path in kept.targets:
-            return None
-        content = base64.b64encode(before.encode()).decode() if with_content and before is not None else None
-        original = Original(path, before is not None, texts, content, Path(path).parent.is_dir())
-        kept.targets[path] = original
-        self._save(kept)
-        return original
+    def all(self) -> dict[str, T]:
+        return self._file.load() or {}
 
-    def forget(self, path: str) -> None:
-        kept = self._load()
-        if kept.targets.pop(path, None) is not None:
-            self._save(kept)
+    def keep(self, target: str, what: T) -> None:
+        self._file.save({**self.all(), target: what})
 
-    def _load(self) -> _Kept:
-        try:
-            kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
-        except FileNotFoundError:
-            return _Kept()
-        except (OSError, msgspec.DecodeError) as error:
-            raise AgentError(str(self._path), "cannot be read; it says what stood there before the agent") from error
-        if kept.format != FORMAT:
-            raise AgentError(
-                str(self._path), f"is of format {kept.format}; this agent knows {FORMAT}", "Update the agent"
-            )
-        return kept
 
-    def _save(self, kept: _Kept) -> None:
-        replace_file(self._path, msgspec.json.encode(kept), expected=read_file(self._path), parent_mode=0o700)
+def daemon_originals(state: Path) -> Kept[Original]:
+    """The daemon's files, as they were."""
+    return Kept(state / "originals.json", Original)

@@ -268,8 +268,6 @@ def warnings(policy: Policy) -> tuple[str, ...]:
     found = []
     if not policy.probe.recheck:
         found.append('probe.recheck: "0s" looks only on events: a proxy that dies between two is noticed at the next')
-    if policy.clients != Clients():
-        found.append("clients: understood, and not acted upon by this version, which keeps the daemon's settings only")
     for upstream in policy.upstreams.values():
         if not upstream.is_direct and (upstream.http is None or upstream.https is None):
             missing, given = ("https_url", "http_url") if upstream.https is None else ("http_url", "https_url")

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from agent.apply import Outcome
+from agent.clients import ClientFile, ClientsSeen
 from agent.condition import Code, Condition
 from agent.decide.choose import PATIENCE_S, SOFT_AGAIN_S, Choice, Ending, choose
 from agent.decide.desired import for_dockerd
@@ -53,6 +54,13 @@ class Daemon(Protocol):
     async def carry_out(self, plan: Plan, reality: Reality) -> Outcome: ...
 
 
+class Clients(Protocol):
+    """The clients' files: looked at, and changed. What fails for one is said, and stops nobody else."""
+
+    async def look(self, upstream: Upstream) -> ClientsSeen: ...
+    async def carry_out(self, seen: ClientsSeen) -> Sequence[ClientFile]: ...
+
+
 class Seen(msgspec.Struct, frozen=True):
     """What a pass found out and would do. Without a choice the host is offline; without a plan nothing is chosen."""
 
@@ -62,26 +70,38 @@ class Seen(msgspec.Struct, frozen=True):
     choice: Choice | None = None
     reality: Reality | None = None
     plan: Plan | None = None
+    clients: ClientsSeen | None = None
+
+    @property
+    def acts(self) -> bool:
+        """Whether carrying it out would change something."""
+        return self.daemon_acts or bool(self.clients and self.clients.edits)
+
+    @property
+    def daemon_acts(self) -> bool:
+        return self.plan is not None and self.plan.acts
 
     @property
     def is_offline(self) -> bool:
         return self.recognised is None
 
     @property
-    def condition(self) -> Condition | None:
+    def conditions(self) -> tuple[Condition, ...]:
         """What a person should know of this pass before anything is carried out."""
-        if self.choice is not None and self.choice.ending is Ending.PORTAL:
-            return Condition(Code.PORTAL, self.choice.because)
-        if self.choice is not None and self.choice.ending is Ending.UNREACHABLE:
-            return Condition(Code.UNREACHABLE, self.choice.because, "See: docker-proxy-agent probe")
-        return self.plan.condition if self.plan is not None else None
+        found = (
+            _of_choice(self.choice) if self.choice else None,
+            self.plan.condition if self.plan else None,
+            self.clients.condition if self.clients else None,
+        )
+        return tuple(condition for condition in found if condition is not None)
 
 
 class Pass(msgspec.Struct, frozen=True):
     """A pass that was carried out."""
 
     seen: Seen
-    outcome: Outcome | None = None  # None: nothing was to be done
+    outcome: Outcome | None = None  # None: nothing was to be done for the daemon
+    clients: tuple[ClientFile, ...] = ()  # those that were to be written
 
 
 class World(Protocol):
@@ -93,6 +113,8 @@ class World(Protocol):
     def prober(self) -> Prober: ...
     @property
     def daemon(self) -> Daemon: ...
+    @property
+    def clients(self) -> Clients: ...
 
 
 async def look(policy: Policy, world: World, is_asked_now: bool = False) -> Seen:
@@ -104,21 +126,28 @@ async def look(policy: Policy, world: World, is_asked_now: bool = False) -> Seen
     verdicts, choice = await _chosen(policy, recognised, world.prober)
     if choice.upstream is None:
         return Seen(snapshot, recognised, verdicts, choice)
-    desired = for_dockerd(policy.upstreams[choice.upstream], policy.no_proxy)
-    reality = await world.daemon.reality(desired)
+    upstream = policy.upstreams[choice.upstream]
+    desired = for_dockerd(upstream, policy.no_proxy)
+    reality, clients = await asyncio.gather(world.daemon.reality(desired), world.clients.look(upstream))
     planned = plan(desired, reality, policy.docker, world.daemon.owned(reality), is_asked_now)
-    return Seen(snapshot, recognised, verdicts, choice, reality, planned)
+    return Seen(snapshot, recognised, verdicts, choice, reality, planned, clients)
 
 
 async def reconcile(policy: Policy, world: World, record: Record, is_asked_now: bool = False) -> Pass:
     """One whole pass. A pass that finds nothing to do records nothing."""
     for tries_left in reversed(range(_TRIES)):
         seen = await look(policy, world, is_asked_now)
-        if seen.plan is None or seen.reality is None or not seen.plan.acts:
+        if not seen.acts:
             return Pass(seen)
         _record_choice(seen, record)
+        record(Event.APPLY_STARTED, **_intent(seen))
+        for file in seen.clients.failed if seen.clients else ():
+            record(Event.TARGET_FAILED, target=file.path, error=file.error)
+        written = tuple(await world.clients.carry_out(seen.clients)) if seen.clients and seen.clients.edits else ()
+        if seen.plan is None or seen.reality is None or not seen.plan.acts:
+            return Pass(seen, clients=written)
         try:
-            return Pass(seen, await world.daemon.carry_out(seen.plan, seen.reality))
+            return Pass(seen, await world.daemon.carry_out(seen.plan, seen.reality), written)
         except Changed:
             if not tries_left:
                 raise
@@ -145,6 +174,30 @@ async def _chosen(policy: Policy, recognised: Recognised, prober: Prober) -> tup
 
 def _is_chosen(choice: Choice) -> bool:
     return choice.ending is Ending.CHOSEN
+
+
+def _of_choice(choice: Choice) -> Condition | None:
+    if choice.ending is Ending.PORTAL:
+        return Condition(Code.PORTAL, choice.because)
+    if choice.ending is Ending.UNREACHABLE:
+        return Condition(Code.UNREACHABLE, choice.because, "See: docker-proxy-agent probe")
+    return None
+
+
+def _intent(seen: Seen) -> dict[str, object]:
+    """What is about to be done, as the audit log keeps it: on disk before the first write."""
+    plan, clients = seen.plan, seen.clients
+    daemon_targets = tuple(edit.path for edit in plan.edits) if plan else ()
+    client_targets = tuple(file.path for file in clients.edits) if clients else ()
+    return {
+        "desired": plan and plan.desired,
+        "effective": plan and plan.effective,
+        "prospective": plan and plan.prospective,
+        "method": plan and plan.method,
+        "clients": clients.wanted.settings if client_targets and clients else None,
+        "targets": (*daemon_targets, *client_targets),
+        "restart": plan and plan.restart and f"{plan.restart.when.value}: {plan.restart.because}",
+    }
 
 
 def _record_choice(seen: Seen, record: Record) -> None:

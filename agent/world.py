@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from agent.apply import Outcome, Transaction
+from agent.clients import LocalClients
 from agent.decide.desired import for_dockerd
 from agent.decide.plan import Owned, Plan
 from agent.docker.command import CommandUnit
@@ -17,7 +18,8 @@ from agent.docker.unit import Unit
 from agent.dockerd import Reality
 from agent.errors import TargetFailed
 from agent.files import sweep
-from agent.originals import Originals
+from agent.homes import Homes
+from agent.originals import daemon_originals
 from agent.paths import Paths
 from agent.policy import DEFAULT_REGISTRY, Policy, RegistryUrl, Upstream
 from agent.probe.dial import Resolve, in_a_thread
@@ -25,12 +27,14 @@ from agent.probe.probe import Question, probe
 from agent.probe.side_by_side import Verdicts, probe_all
 from agent.probe.tls import Trust
 from agent.record import Record
+from agent.see.interfaces import bridge_address
 from agent.see.see import see
 from agent.settings import Settings
 from agent.snapshot import Snapshot
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
 from agent.text_files import read_text
+from agent.users import Caller, ThisSystem, Who, who
 from agent.verdict import Verdict
 
 
@@ -103,7 +107,7 @@ class LocalDaemon:
         return await self._look.reality(desired)
 
     def owned(self, reality: Reality) -> Owned:
-        original = Originals(self._paths.state).of(reality.daemon_json_path)
+        original = daemon_originals(self._paths.state).of(reality.daemon_json_path)
         return Owned(original is not None, original.text if original else None)
 
     async def carry_out(self, plan: Plan, reality: Reality) -> Outcome:
@@ -111,11 +115,24 @@ class LocalDaemon:
         return await transaction.carry_out(plan, reality)
 
 
+def local_clients(paths: Paths, policy: Policy, record: Record) -> LocalClients:
+    """The clients of everybody whom the policy means."""
+    system, caller = ThisSystem(paths.root), Caller.this()
+
+    def whose() -> Who:
+        return who(policy.clients, system, caller, str(paths.root))
+
+    return LocalClients(
+        policy=policy, state=paths.state, record=record, who=whose, bridge_address=bridge_address, homes=Homes()
+    )
+
+
 class TheWorld:
     """What `reconcile` asks for."""
 
     def __init__(self, paths: Paths, policy: Policy, record: Record) -> None:
         self.host = ThisHost(paths, policy)
+        self.clients = local_clients(paths, policy, record)
         self.daemon = LocalDaemon(paths, policy, record)
         self.prober = Registries(paths, policy)
 

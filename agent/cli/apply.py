@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import sys
 
-from agent.cli.page import outcome_lines, plan_lines, seen_lines
+from agent.cli.page import done_lines, seen_lines, to_do_lines
 from agent.cli.policy_of import loaded
 from agent.cli.session import pass_json, print_json, record_for
 from agent.condition import Code
@@ -64,14 +64,16 @@ def _pass(policy: Policy, paths: Paths, record: Record, *, is_asked_now: bool) -
 
 
 def _lines(done: Pass) -> list[str]:
-    seen = list(seen_lines(done.seen, done.outcome))
-    if done.outcome is not None:
-        return [*seen, *outcome_lines(done.outcome)]
-    return [*seen, *(plan_lines(done.seen.plan) if done.seen.plan else ())]
+    lines = list(seen_lines(done.seen, done.outcome))
+    if done.outcome is not None or done.clients:
+        lines += done_lines(done)
+    return lines if done.outcome is not None or done.clients else [*lines, *to_do_lines(done.seen)]
 
 
 def _is_failed(done: Pass) -> bool:
-    condition = done.seen.condition
-    return (condition is not None and condition.code in _FAILURES) or (
-        done.outcome is not None and done.outcome.is_failed
+    return (
+        any(condition.code in _FAILURES for condition in done.seen.conditions)
+        or (done.outcome is not None and done.outcome.is_failed)
+        or bool(done.seen.clients and done.seen.clients.failed)
+        or any(file.error for file in done.clients)
     )

@@ -21,7 +21,7 @@ from typing import Final
 from agent.audit.read import Found, Wanted, records
 from agent.audit.verify import verify
 from agent.cli.audit import readable
-from agent.cli.page import line, outcome_lines, plan_lines, seen_lines
+from agent.cli.page import done_lines, line, plan_lines, seen_lines, to_do_lines
 from agent.demo import root
 from agent.demo.check import Left, problems
 from agent.demo.roam import PULLED, roam
@@ -146,12 +146,11 @@ def _stop(stop: Stop, is_known: bool) -> Iterator[str]:
         yield from plan_lines(planned)
     if outcome is not None:
         yield from seen_lines(seen, outcome)
-        yield from outcome_lines(outcome)
+        yield from done_lines(stop.done)
         yield line("pull", _pulled(stop.after))
         return
     yield from islice(seen_lines(seen), 1 if is_known else None)
-    if seen.plan is not None:
-        yield from plan_lines(seen.plan)
+    yield from to_do_lines(seen)
     if stop.is_same_engine:
         yield line("engine", "not restarted, the same process as before")
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.apply import Outcome
+from agent.clients import ClientsSeen
 from agent.decide.choose import Choice, Ending
 from agent.decide.plan import Plan
 from agent.decide.restart import When
 from agent.policy import Method
-from agent.reconcile import Seen, Verdicts
+from agent.reconcile import Pass, Seen, Verdicts
 from agent.settings import Settings
 
 _LABEL = 13
@@ -35,8 +36,18 @@ def seen_lines(seen: Seen, outcome: Outcome | None = None) -> Iterator[str]:
     yield line("upstreams", upstreams(network.use, seen.verdicts))
     if seen.reality is not None and seen.plan is not None:
         yield line("docker", _docker(seen, outcome))
-    if seen.plan is not None and seen.plan.condition is not None:
-        yield line("note", str(seen.plan.condition))
+    for condition in seen.conditions if seen.choice.upstream is not None else ():
+        yield line("note", str(condition))
+    yield from _left_alone(seen)
+
+
+def _left_alone(seen: Seen) -> Iterator[str]:
+    if seen.clients is None:
+        return
+    for file in seen.clients.failed:
+        yield line("not written", file.error)
+    for skipped in seen.clients.skipped:
+        yield line("not written", f"{skipped.name}: {skipped.why}")
 
 
 def headline(network: str, choice: Choice) -> str:
@@ -80,12 +91,29 @@ def in_words(settings: Settings) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.lines() if name != "no_proxy")
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
+def to_do_lines(seen: Seen) -> Iterator[str]:
     """What would be done."""
-    if not plan.changes:
-        if plan.condition is None:
-            yield line("to do", "nothing: Docker runs with the right settings")
-        return
+    if seen.plan is not None and seen.plan.changes:
+        yield from plan_lines(seen.plan)
+    if seen.clients is not None and seen.clients.edits:
+        yield from clients_lines(seen.clients)
+    elif seen.plan is not None and not seen.plan.changes and not seen.conditions:
+        yield line("to do", "nothing: Docker runs with the right settings")
+
+
+def clients_lines(clients: ClientsSeen) -> Iterator[str]:
+    """Whose config.json would be written, together where it is the same change."""
+    by_change: dict[tuple[Settings, Settings], list[str]] = {}
+    for file in clients.edits:
+        if file.edit is not None:
+            by_change.setdefault((file.edit.old, file.edit.new), []).append(file.name)
+    for (old, new), names in by_change.items():
+        yield line("write", f"clients of {' · '.join(names)}")
+        yield from diff(old, new)
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """What would be done for the daemon."""
     if plan.edits and plan.prospective is not None:
         yield line("write", _places(plan))
         yield from diff(plan.prospective, plan.desired)
@@ -116,10 +144,15 @@ def diff(before: Settings, after: Settings) -> Iterator[str]:
             yield line("", f"+ {name:<9}{value}{hidden}")
 
 
-def outcome_lines(outcome: Outcome) -> Iterator[str]:
+def done_lines(done: Pass) -> Iterator[str]:
     """What was done."""
-    if outcome.written:
-        yield line("written", ", ".join(outcome.written))
+    outcome = done.outcome or Outcome()
+    clients = [f"client of {file.name}" for file in done.clients if not file.error]
+    if outcome.written or clients:
+        yield line("written", " · ".join([*outcome.written, *clients]))
+    for file in done.clients:
+        if file.error:
+            yield line("not written", file.error)
     if outcome.deferred:
         yield line("deferred", f"restart of Docker: {outcome.deferred}")
     if outcome.rolled_back:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from agent.cli.page import plan_lines, seen_lines
+from agent.cli.page import seen_lines, to_do_lines
 from agent.cli.policy_of import loaded
 from agent.cli.session import print_json, record_for, seen_json
 from agent.decide.recognise import why_not
@@ -30,10 +30,10 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         if args.verbose and not seen.is_offline:
             reasons = (why_not(network, seen.snapshot) for network in policy.networks)
             print(*(f"  not here     {reason}" for reason in reasons if reason), sep="\n")
-        if seen.plan is not None:
-            print(*plan_lines(seen.plan), sep="\n")
+        for to_do in to_do_lines(seen):
+            print(to_do)
     return CHANGES if _changes(seen) else 0
 
 
 def _changes(seen: Seen) -> bool:
-    return seen.plan is not None and seen.plan.changes
+    return seen.acts or (seen.plan is not None and seen.plan.changes)

@@ -49,13 +49,26 @@ def seen_json(seen: Seen) -> dict[str, object]:
             "edits": [edit.path for edit in plan.edits],
             "restart": plan.restart and {"when": plan.restart.when.value, "because": plan.restart.because},
         },
-        "conditions": [plain(seen.condition)] if seen.condition else [],
+        "clients": seen.clients
+        and {
+            "wanted": plain(seen.clients.wanted.settings),
+            "because": seen.clients.wanted.because,
+            "edits": [file.path for file in seen.clients.edits],
+            "failed": {file.path: file.error for file in seen.clients.failed},
+            "skipped": {skipped.name: skipped.why for skipped in seen.clients.skipped},
+        },
+        "conditions": [plain(condition) for condition in seen.conditions],
     }
 
 
 def pass_json(done: Pass) -> dict[str, object]:
     """A pass that was carried out, redacted."""
-    return {**seen_json(done.seen), "outcome": plain(done.outcome) if done.outcome else None}
+    written = {file.path: file.error or "written" for file in done.clients}
+    return {
+        **seen_json(done.seen),
+        "outcome": plain(done.outcome) if done.outcome else None,
+        "clients_written": written,
+    }
 
 
 def print_json(facts: object) -> None:

@@ -32,7 +32,7 @@ from agent.policy_file import load
 from agent.reconcile import look, reconcile
 from agent.record import Record
 from agent.snapshot import Snapshot
-from agent.world import LocalDaemon, Registries
+from agent.world import LocalDaemon, Registries, local_clients
 
 PULLED: Final = f"{places.REGISTRY}/{IMAGE}"
 _JOURNEY: Final = (places.home, places.office, places.cafe, places.cafe_once_passed, places.home)
@@ -55,6 +55,7 @@ class World:
         self.host = host
         self.prober = Registries(paths, policy, names.resolve)
         self.daemon = LocalDaemon(paths, policy, record)
+        self.clients = local_clients(paths, policy, record)
 
 
 async def roam(paths: Paths, told: Callable[[Policy, Stop], None]) -> tuple[Policy, tuple[Stop, ...]]:

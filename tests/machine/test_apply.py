@@ -459,7 +459,7 @@ def test_the_audit_log_tells_the_story(laptop: Laptop) -> None:
     applied(laptop)
 
     assert laptop.audit.events() == [
-        "network-changed", "upstream-chosen", "apply-started", "settings-written", "docker-restarted",
+        "network-changed", "upstream-chosen", "apply-started", "settings-written", "settings-written", "docker-restarted",
     ]  # fmt: skip
     assert laptop.agent("audit", "verify").ok
     laptop.run("sed", "-i", "2d", "/var/log/docker-proxy-agent/audit.jsonl")

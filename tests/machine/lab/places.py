@@ -83,6 +83,11 @@ class Internet:
         resolve_by(self.ground, scratch, "10.99.0.1")
         self.ground.python(HERE / "images.py", str(busybox), str(ca_file()), REGISTRY, "busybox", "library/busybox")
         self._mark = 0
+        web = scratch / "web"
+        web.mkdir()
+        (web / "hello").write_text("hello from the internet\n")
+        server = [sys.executable, "-m", "http.server", "--bind", "10.99.0.10", "--directory", str(web), "80"]
+        self.web = self.ground.serve(server, scratch / "web.log", [80])
 
     def requests(self) -> list[str]:
         """What the registry was asked since the test began: "ADDRESS METHOD PATH"."""

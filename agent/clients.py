@@ -1,0 +1,205 @@
+"""The clients' files of this machine: whose they are, what they say, and how they come to say what is wanted.
+
+Each file is a target of its own: what fails for one person is said and stops nobody else. Everything below a home is
+done by `homes.py`; what a file must say is decided in `decide/clients.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from agent.condition import Condition
+from agent.decide.clients import (
+    Bridge,
+    Change,
+    FileEdit,
+    Owned,
+    Wanted,
+    entry_for,
+    for_clients,
+    plan_file,
+    ports_to_ask,
+)
+from agent.errors import AgentError
+from agent.events import Event
+from agent.homes import HomeFile, Written
+from agent.originals import Kept
+from agent.policy import Policy, Upstream
+from agent.record import Record
+from agent.targets.refused import TextRefused
+from agent.users import Account, Skipped, Who
+
+_ANSWERS_WITHIN_S = 0.5  # on a local address: a listener answers at once or not at all
+
+
+class ClientFile(msgspec.Struct, frozen=True):
+    """One person's file in one pass."""
+
+    account: Account
+    edit: FileEdit | None = None  # None: nothing is to be written
+    error: str = ""  # why it is left as it is
+
+    @property
+    def name(self) -> str:
+        return self.account.name
+
+    @property
+    def path(self) -> str:
+        return str(self.account.config)
+
+
+class ClientsSeen(msgspec.Struct, frozen=True):
+    """All of them, and what they should have."""
+
+    wanted: Wanted
+    files: tuple[ClientFile, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def edits(self) -> tuple[ClientFile, ...]:
+        return tuple(file for file, _ in _edits(self.files))
+
+    @property
+    def failed(self) -> tuple[ClientFile, ...]:
+        return tuple(file for file in self.files if file.error)
+
+    @property
+    def condition(self) -> Condition | None:
+        return self.wanted.condition if self.files else None
+
+
+class Files(Protocol):
+    """Reads and writes as somebody else. TargetFailed says why not, Changed that somebody wrote meanwhile."""
+
+    async def read(self, account: Account, path: Path) -> HomeFile | None: ...
+    async def edit(
+        self,
+        account: Account,
+        path: Path,
+        change: Callable[[str | None], str | None],
+        *,
+        may_create: bool = False,
+        mode: int | None = None,
+    ) -> Written: ...
+
+
+class LocalClients:
+    """The clients of this machine."""
+
+    def __init__(  # noqa: PLR0913 - each is a part of the world
+        self,
+        *,
+        policy: Policy,
+        state: Path,
+        record: Record,
+        who: Callable[[], Who],
+        bridge_address: Callable[[], str | None],
+        homes: Files,
+    ) -> None:
+        self._policy = policy
+        self._record = record
+        self._who = who
+        self._bridge_address = bridge_address
+        self._homes = homes
+        self._entry = entry_for(policy.clients.scope, policy.docker.socket)
+        self._owned: Kept[Owned] = Kept(state / "client-originals.json", Owned)
+
+    async def look(self, upstream: Upstream) -> ClientsSeen:
+        """What every file says against what it should; nothing is changed."""
+        who = await asyncio.to_thread(self._who)
+        bridge = await _bridge(self._bridge_address(), ports_to_ask(upstream)) if who.accounts else Bridge()
+        wanted = for_clients(upstream, self._policy.clients, self._policy.no_proxy, bridge)
+        owned = self._owned.all()
+        files = await asyncio.gather(
+            *(self._file(account, wanted, owned.get(str(account.config), Owned())) for account in who.accounts)
+        )
+        return ClientsSeen(wanted, tuple(files), who.skipped)
+
+    async def carry_out(self, seen: ClientsSeen) -> tuple[ClientFile, ...]:
+        """Write every file that needs it, as its owner; how each came out."""
+        known = self._owned.all()
+        owned = {file.path: known.get(file.path, Owned()) for file in seen.edits}
+        for file, edit in _edits(seen.files):
+            # Before the write what stood there, after it what we wrote: a crash in between loses neither.
+            self._owned.keep(file.path, msgspec.structs.replace(edit.owned, last=owned[file.path].last))
+        done = await asyncio.gather(*(self._written(file, seen.wanted, owned[file.path]) for file in seen.edits))
+        for file, edit in _edits(done):
+            self._owned.keep(file.path, edit.owned)
+        self._say(seen, done)
+        return tuple(done)
+
+    async def _file(self, account: Account, wanted: Wanted, owned: Owned) -> ClientFile:
+        try:
+            found = await self._homes.read(account, account.config)
+            if found is None and not account.may_create:
+                return ClientFile(account)
+            text = None if found is None else found.text
+            # In a thread: a large file takes long enough to hold up everybody else.
+            return ClientFile(account, await asyncio.to_thread(plan_file, text, self._entry, wanted, owned))
+        except TextRefused as error:
+            return ClientFile(account, error=str(error.failed(account.config)))
+        except AgentError as error:  # this file is left alone, and the others go on
+            return ClientFile(account, error=str(error))
+
+    async def _written(self, file: ClientFile, wanted: Wanted, owned: Owned) -> ClientFile:
+        """Planned anew from what stands there at the moment of writing: a `docker login` in between loses nothing."""
+        made: list[FileEdit] = []
+
+        def change(text: str | None) -> str | None:
+            edit = plan_file(text, self._entry, wanted, owned)
+            made[:] = [] if edit is None else [edit]
+            return text if edit is None else edit.after
+
+        account, mode = file.account, file.edit.mode if file.edit else None
+        try:
+            await self._homes.edit(account, account.config, change, may_create=account.may_create, mode=mode)
+        except TextRefused as error:
+            return ClientFile(account, error=str(error.failed(file.path)))
+        except AgentError as error:  # this file is left alone, and the others go on
+            return ClientFile(account, error=str(error))
+        return ClientFile(account, made[0] if made else None)
+
+    def _say(self, seen: ClientsSeen, done: Sequence[ClientFile]) -> None:
+        for file, edit in _edits(done):
+            if edit.change is Change.ADOPTED:
+                self._record(Event.ADOPTED, target=file.path, old=edit.old)
+            if edit.change is Change.DRIFT:
+                self._record(Event.DRIFT_CORRECTED, target=file.path, found=edit.old)
+        for file in done:
+            if file.error:
+                self._record(Event.TARGET_FAILED, target=file.path, error=file.error)
+        written = tuple(file.path for file, _ in _edits(done))
+        if written:
+            self._record(
+                Event.SETTINGS_WRITTEN, settings=seen.wanted.settings, because=seen.wanted.because, targets=written
+            )
+
+
+def _edits(files: Iterable[ClientFile]) -> list[tuple[ClientFile, FileEdit]]:
+    return [(file, file.edit) for file in files if file.edit is not None]
+
+
+async def _bridge(address: str | None, ports: frozenset[int]) -> Bridge:
+    """What listens on Docker's bridge. A bare connect to a local address: no packet leaves this machine."""
+    if address is None:
+        return Bridge()
+    answers = await asyncio.gather(*(_answers(address, port) for port in sorted(ports)))
+    return Bridge(address, frozenset(port for port, does in zip(sorted(ports), answers, strict=True) if does))
+
+
+async def _answers(address: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(_ANSWERS_WITHIN_S):
+            _, writer = await asyncio.open_connection(address, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True

@@ -1,0 +1,45 @@
+"""A file of the agent's own state: JSON with a format number, 0600, replaced whole.
+
+Not known here: what stands in it, and what follows if it is lost.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+from agent.errors import AgentError
+from agent.files import read_file, replace_file
+
+T = TypeVar("T")
+
+
+class StateFile(Generic[T]):
+    """One file in the state directory."""
+
+    def __init__(self, path: Path, kind: type[T], version: int) -> None:
+        self.path = path
+        self._kind = kind
+        self._version = version
+
+    def load(self) -> T | None:
+        """What was saved last; None if nothing was. AgentError if it is there and cannot be understood."""
+        found = read_file(self.path)
+        if found is None:
+            return None
+        try:
+            envelope = msgspec.json.decode(found.data)
+            version = envelope["format"]
+            if version == self._version:
+                return msgspec.convert(envelope["state"], self._kind)
+        except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
+            raise AgentError(str(self.path), "cannot be understood", "Put it right, or move it away") from error
+        raise AgentError(
+            str(self.path), f"is of format {version}; this agent knows {self._version}", "Update the agent"
+        )
+
+    def save(self, state: T) -> None:
+        data = msgspec.json.encode({"format": self._version, "state": state})
+        replace_file(self.path, data, expected=read_file(self.path), parent_mode=0o700)

@@ -1,0 +1,126 @@
+"""A dockerd that can be told how to behave, on real files below a folder of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from agent.apply import Outcome, Transaction
+from agent.audit.log import AuditLog
+from agent.decide.plan import Owned, Plan, plan
+from agent.dockerd import Engine, Phase, Reality, UnitState
+from agent.errors import RestartFailed
+from agent.originals import daemon_originals
+from agent.policy import Docker, Method
+from agent.record import Record
+from agent.settings import Settings, Texts
+from agent.targets import daemon_json, drop_in
+from agent.text_files import read_text
+
+
+class Dockerd:
+    """A dockerd and its unit: reads its files when it starts, and refuses or changes settings if it is told to."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.audit = root / "log/audit.jsonl"
+        self.refuses: Settings | None = None  # does not start with these
+        self.takes_instead: Texts | None = None  # reports these, whatever is written
+        self.containers = 0
+        self.starts = 0
+        self.is_running = False
+        self.seen_at_reload: list[str] = []
+        self._running = Texts()
+        for folder in ("log", "etc", "unit"):
+            (root / folder).mkdir()
+        self._boot()
+
+    # What a transaction asks of who runs Docker
+
+    async def state(self) -> UnitState:
+        phase = Phase.RUNNING if self.is_running else Phase.BROKEN
+        return UnitState(phase, invocation=str(self.starts))
+
+    async def daemon_reload(self) -> None:
+        self.seen_at_reload = self.events()
+
+    async def restart(self, before: UnitState) -> UnitState:
+        return await self.start()
+
+    async def stop(self) -> None:
+        self.is_running = False
+
+    async def start(self) -> UnitState:
+        self._boot()
+        if not self.is_running:
+            raise RestartFailed("docker.service", "did not come up")
+        return await self.state()
+
+    # What a look sees
+
+    async def reality(self, desired: Settings) -> Reality:
+        values = self.text("etc/dockerd.env")
+        return Reality(
+            unit=await self.state(),
+            engine=Engine("26", (1, 45), False, self._running, False, False, self.containers)
+            if self.is_running
+            else None,
+            takes_proxies=True,
+            environment=drop_in.read(values or ""),
+            running_environment=None,
+            daemon_json_path=str(self.root / "etc/daemon.json"),
+            daemon_json=self.text("etc/daemon.json"),
+            environment_file_path=str(self.root / "etc/dockerd.env"),
+            environment_file=values,
+            drop_in_path=str(self.root / "unit/drop-in.conf"),
+            drop_in=self.text("unit/drop-in.conf"),
+            is_drop_in_loaded=self.text("unit/drop-in.conf") is not None,
+        )
+
+    # What a pass asks of the daemon
+
+    def owned(self, reality: Reality) -> Owned:
+        original = daemon_originals(self.root / "state").of(reality.daemon_json_path)
+        return Owned(original is not None, original.text if original else None)
+
+    async def carry_out(self, made: Plan, reality: Reality) -> Outcome:
+        return await self.transaction().carry_out(made, reality)
+
+    # What a test asks
+
+    async def plan(
+        self, desired: Settings, method: Method = Method.AUTO, owned: Owned = Owned()
+    ) -> tuple[Plan, Reality]:
+        reality = await self.reality(desired)
+        return plan(desired, reality, Docker(method=method), owned, is_asked_now=False), reality
+
+    def record(self) -> Record:
+        return Record(AuditLog(self.audit, self.root / "state"), "1", "test")
+
+    def transaction(self) -> Transaction:
+        return Transaction(self, self, self.root / "state", self.record(), reports_within_s=0.5)
+
+    def text(self, name: str) -> str | None:
+        return read_text(self.root / name)
+
+    def files(self) -> dict[str, bytes]:
+        folders = (self.root / "etc", self.root / "unit")
+        return {path.name: path.read_bytes() for folder in folders for path in folder.iterdir()}
+
+    def events(self) -> list[str]:
+        return [record["event"] for record in self.records()]
+
+    def records(self) -> list[dict[str, str]]:
+        lines = self.audit.read_text().splitlines() if self.audit.exists() else []
+        return [json.loads(line) for line in lines]
+
+    @property
+    def runs_with(self) -> Settings:
+        return self._running.meaning()
+
+    def _boot(self) -> None:
+        self.starts += 1
+        file = daemon_json.texts(self.text("etc/daemon.json"))
+        wanted = file.over(drop_in.read(self.text("etc/dockerd.env") or ""))
+        self.is_running = wanted.meaning() != self.refuses
+        self._running = self.takes_instead or wanted

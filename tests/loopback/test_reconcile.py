@@ -1,0 +1,192 @@
+"""One whole pass: real files and a real transaction, in a place that the test chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.apply import Outcome as Applied
+from agent.clients import ClientFile, ClientsSeen
+from agent.decide.clients import Intent, Wanted
+from agent.decide.plan import Plan
+from agent.dockerd import Reality
+from agent.files import Changed
+from agent.policy import Policy, Upstream
+from agent.policy_text import parse
+from agent.reconcile import Pass, look, reconcile
+from agent.settings import DIRECT, settings
+from agent.snapshot import Interface, Snapshot
+from agent.verdict import Outcome, Verdict
+
+from .dockerd import Dockerd
+
+POLICY = """
+[upstream.office]
+url = "http://office:3128"
+[[network]]
+name = "office"
+match.gateway = ["10.10.0.1"]
+use = ["office", "direct"]
+"""
+OFFICE = settings("http://office:3128", "http://office:3128", "localhost,127.0.0.0/8,::1")
+
+
+def at(gateway: str) -> Snapshot:
+    return Snapshot((Interface("wlan0", ipv4=("10.10.0.7/16",), gateways=(gateway,)),))
+
+
+class NoClients:
+    """Nobody has a config.json here."""
+
+    async def look(self, upstream: Upstream) -> ClientsSeen:
+        return ClientsSeen(Wanted(Intent.SET, ""))
+
+    async def carry_out(self, seen: ClientsSeen) -> Sequence[ClientFile]:
+        raise AssertionError("there is nothing to write")
+
+
+class Place:
+    """Where the laptop is, and how its upstreams do there: each as often as it is asked, its last answer for ever."""
+
+    def __init__(self, snapshot: Snapshot, dockerd: Dockerd, **outcomes: str) -> None:
+        self.snapshot = snapshot
+        self.daemon = dockerd
+        self.clients = NoClients()
+        self.asked: list[str] = []
+        self._outcomes = {name: [Outcome(word) for word in words.split()] for name, words in outcomes.items()}
+        read = parse(POLICY)
+        assert isinstance(read, Policy)
+        self.policy = read
+
+    @property
+    def host(self) -> Place:
+        return self
+
+    @property
+    def prober(self) -> Place:
+        return self
+
+    async def see(self) -> Snapshot:
+        return self.snapshot
+
+    async def verdicts(
+        self, upstreams: Sequence[Upstream], is_enough: Callable[[Mapping[str, Verdict]], bool]
+    ) -> Mapping[str, Verdict]:
+        found: dict[str, Verdict] = {}
+        for upstream in upstreams:
+            left = self._outcomes[upstream.name]
+            found[upstream.name] = Verdict(left.pop(0) if len(left) > 1 else left[0])
+            self.asked.append(upstream.name)
+            if is_enough(found):
+                break
+        return found
+
+    async def passed(self) -> Pass:
+        return await reconcile(self.policy, self, self.daemon.record())
+
+
+@pytest.fixture
+def dockerd(tmp_path: Path) -> Dockerd:
+    return Dockerd(tmp_path)
+
+
+async def test_a_pass_tells_its_story_and_the_intent_comes_before_the_first_write(dockerd: Dockerd) -> None:
+    done = await Place(at("10.10.0.1"), dockerd, office="ok", direct="ok").passed()
+
+    assert dockerd.runs_with == OFFICE
+    assert done.outcome is not None
+    assert dockerd.seen_at_reload == ["network-changed", "upstream-chosen", "apply-started"]
+    assert dockerd.events()[3:] == ["settings-written", "docker-restarted"]
+
+
+async def test_a_pass_that_finds_nothing_to_do_records_nothing(dockerd: Dockerd) -> None:
+    place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
+    await place.passed()
+    before = dockerd.events(), dockerd.files(), dockerd.starts
+
+    await place.passed()
+
+    assert (dockerd.events(), dockerd.files(), dockerd.starts) == before
+
+
+async def test_a_look_changes_nothing(dockerd: Dockerd) -> None:
+    place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
+
+    seen = await look(place.policy, place)
+
+    assert seen.acts
+    assert not (dockerd.root / "state").exists()
+    assert dockerd.files() == {}
+
+
+async def test_what_may_still_come_is_asked_again_until_it_does(dockerd: Dockerd) -> None:
+    place = Place(at("10.10.0.1"), dockerd, office="dns no-route ok", direct="ok")
+
+    done = await place.passed()
+
+    assert done.seen.choice is not None
+    assert done.seen.choice.upstream == "office"
+    assert place.asked.count("office") == 3
+    assert place.asked.count("direct") == 1
+
+
+async def test_a_hard_failure_is_not_waited_for(dockerd: Dockerd) -> None:
+    place = Place(at("10.10.0.1"), dockerd, office="refused", direct="ok")
+
+    done = await place.passed()
+
+    assert done.seen.choice is not None
+    assert done.seen.choice.upstream == "direct"
+    assert place.asked == ["office", "direct"]
+
+
+async def test_elsewhere_is_direct(dockerd: Dockerd) -> None:
+    await Place(at("10.10.0.1"), dockerd, office="ok", direct="ok").passed()
+
+    await Place(at("10.20.0.1"), dockerd, direct="ok").passed()
+
+    assert dockerd.runs_with == DIRECT
+
+
+async def test_offline_and_behind_a_portal_nothing_is_touched(dockerd: Dockerd) -> None:
+    offline = await Place(Snapshot(), dockerd).passed()
+    portal = await Place(at("10.20.0.1"), dockerd, direct="portal").passed()
+
+    assert offline.seen.is_offline
+    assert [condition.code.value for condition in portal.seen.conditions] == ["portal"]
+    assert dockerd.files() == {}
+    assert dockerd.events() == []
+
+
+class Meddled(Dockerd):
+    """Somebody else writes the drop-in between the look and the write, so often."""
+
+    def __init__(self, root: Path, times: int) -> None:
+        super().__init__(root)
+        self.times = times
+
+    async def carry_out(self, made: Plan, reality: Reality) -> Applied:
+        if self.times:
+            self.times -= 1
+            (self.root / "unit/drop-in.conf").write_text(f"theirs {self.times}\n")
+        return await super().carry_out(made, reality)
+
+
+async def test_a_file_that_changed_meanwhile_is_looked_at_again(tmp_path: Path) -> None:
+    dockerd = Meddled(tmp_path, times=2)
+
+    await Place(at("10.10.0.1"), dockerd, office="ok", direct="ok").passed()
+
+    assert dockerd.runs_with == OFFICE
+
+
+async def test_a_file_that_changes_all_the_time_is_left_to_who_writes_it(tmp_path: Path) -> None:
+    dockerd = Meddled(tmp_path, times=99)
+
+    with pytest.raises(Changed):
+        await Place(at("10.10.0.1"), dockerd, office="ok", direct="ok").passed()
+
+    assert (tmp_path / "unit/drop-in.conf").read_text() == "theirs 96\n"
+    assert dockerd.starts == 1

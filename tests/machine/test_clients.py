@@ -1,0 +1,263 @@
+"""The clients' files on a real Docker: what containers and builds get, and whose files are written as whom."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from .lab.docker import LOCAL_IMAGE
+from .lab.laptop import Laptop
+from .lab.places import REGISTRY
+from .test_apply import PASSWORD_FILE, PLACES, applied, office_policy, soon_pulls, through
+
+URL = f"http://{REGISTRY}/hello"
+HELLO = "hello from the internet"
+DOWNLOAD = f"wget -q -O - {URL}"
+
+
+def people(laptop: Laptop) -> None:
+    """alice may use Docker and has no ~/.docker yet; bob has logged in somewhere; carol has nothing to do with it."""
+    laptop.run(
+        "sh", "-euc", "for name in alice bob carol; do id $name || useradd --create-home --shell /bin/bash $name; done"
+    )
+    laptop.run("usermod", "--append", "--groups", "docker", "alice")
+    laptop.write("/home/bob/.docker/config.json", BOBS, mode=0o600, owner="bob")
+    laptop.docker.import_image()
+
+
+BOBS = '{\n\t"auths": {\n\t\t"registry.example": {\n\t\t\t"auth": "Ym9iOmh1bnRlcjI="\n\t\t}\n\t},\n\t"detachKeys": "ctrl-e,e"\n}'
+
+
+def downloads(laptop: Laptop, user: str | None = None) -> bool:
+    """Whether a container that this person starts gets to the internet by what it was given."""
+    ran = laptop.run("docker", "run", "--rm", LOCAL_IMAGE, "sh", "-c", DOWNLOAD, user=user, check=False)
+    assert "WARNING" not in ran.stderr, ran
+    return HELLO in ran.stdout
+
+
+def builds(laptop: Laptop, user: str | None = None) -> bool:
+    dockerfile = f"FROM {LOCAL_IMAGE}\nRUN {DOWNLOAD}\n"
+    ran = laptop.run("docker", "build", "--no-cache", "-", input=dockerfile, user=user, check=False, timeout=120)
+    return ran.ok
+
+
+def config(laptop: Laptop, home: str) -> dict[str, object]:
+    read: dict[str, object] = json.loads(laptop.read(f"{home}/.docker/config.json"))
+    return read
+
+
+def owner(laptop: Laptop, path: str) -> str:
+    return laptop.run("stat", "-c", "%a %U:%G", path).stdout.strip()
+
+
+def test_run_and_build_follow_the_laptop_for_root_and_for_users(laptop: Laptop) -> None:
+    people(laptop)
+    laptop.run("usermod", "--append", "--groups", "docker", "bob")
+    office_policy(laptop)
+    proxy = laptop.office.tinyproxy
+
+    laptop.plug("office")
+    assert not downloads(laptop)
+    applied(laptop)
+    for user in (None, "alice", "bob"):
+        proxy.forget()
+        assert downloads(laptop, user), user
+        assert proxy.log() == [URL], user
+    proxy.forget()
+    assert builds(laptop, "alice")
+    assert URL in proxy.log()
+    assert laptop.docker.pull().ok
+
+    laptop.plug("home")
+    applied(laptop)
+    proxy.forget()
+    assert soon_pulls(laptop)
+    for user in (None, "alice", "bob"):
+        assert laptop.until(downloads, laptop, user, within=20), user
+    assert laptop.until(builds, laptop, "alice", within=20)
+    assert proxy.log() == []
+    assert laptop.read("/home/bob/.docker/config.json") == BOBS
+
+
+def test_whose_file_is_written_and_as_whom(laptop: Laptop) -> None:
+    people(laptop)
+    office_policy(laptop)
+    laptop.plug("office")
+
+    printed = applied(laptop)
+
+    assert "client of root · client of alice · client of bob" in printed
+    assert owner(laptop, "/home/alice/.docker") == "700 alice:alice"
+    assert owner(laptop, "/home/alice/.docker/config.json") == "600 alice:alice"
+    assert owner(laptop, "/home/bob/.docker/config.json") == "600 bob:bob"
+    assert owner(laptop, "/root/.docker/config.json") == "600 root:root"
+    assert not laptop.exists("/home/carol/.docker")
+    assert laptop.read("/home/bob/.docker/config.json").startswith(BOBS.rstrip("\n}"))
+    before = laptop.run("sh", "-c", "stat -c '%n %i %Y' /root/.docker/* /home/*/.docker/*").stdout
+    assert "nothing: Docker runs with the right settings" in applied(laptop)
+    assert laptop.run("sh", "-c", "stat -c '%n %i %Y' /root/.docker/* /home/*/.docker/*").stdout == before
+
+
+def test_no_password_in_a_container_unless_the_policy_says_so(laptop: Laptop) -> None:
+    people(laptop)
+    squid = laptop.office.squid
+    office_policy(laptop, squid)
+    laptop.plug("office")
+
+    printed = applied(laptop)
+
+    assert "Set clients.credentials = true" in printed
+    web = laptop.docker.start_container()
+    assert web.environment()["http_proxy"] == squid.url
+    assert squid.password not in json.dumps(config(laptop, "/root"))
+    laptop.write(PASSWORD_FILE, squid.password, mode=0o600)
+    laptop.policy(f"[clients]\ncredentials = true\n{through(squid)}{PLACES}")
+    assert squid.password not in applied(laptop)
+    assert laptop.docker.start_container().environment()["http_proxy"] == squid.url_with_password
+    assert downloads(laptop)
+    assert owner(laptop, "/home/bob/.docker/config.json") == "600 bob:bob"
+
+
+def test_a_proxy_on_loopback_is_given_to_containers_only_where_it_listens(laptop: Laptop) -> None:
+    policy = '[upstream.office]\nurl = "http://127.0.0.1:7890"\n' + PLACES
+    people(laptop)
+    laptop.policy(policy)
+    laptop.plug("office")
+    on_loopback = laptop.start_proxy(7890, "127.0.0.1", upstream=laptop.office.tinyproxy)
+
+    printed = applied(laptop)
+
+    assert "Make it listen on 172.17.0.1" in printed
+    assert laptop.docker.pull().ok
+    assert not laptop.exists("/root/.docker/config.json")
+    on_loopback.stop()
+    everywhere = laptop.start_proxy(7890, "0.0.0.0", upstream=laptop.office.tinyproxy)
+    applied(laptop)
+    assert config(laptop, "/root")["proxies"]["default"]["httpProxy"] == "http://172.17.0.1:7890"  # type: ignore[index]
+    assert downloads(laptop, "alice")
+    assert URL in everywhere.log_text()
+
+
+def test_no_login_is_lost_while_apply_changes_its_mind(laptop: Laptop) -> None:
+    """What `docker login`, `logout` and `context use` do: write a new file and rename it over the old one."""
+    people(laptop)
+    office_policy(laptop)
+    laptop.plug("office")
+    applied(laptop)
+    stop = threading.Event()
+    results: list[str] = []
+
+    def apply_in_a_loop() -> None:
+        while not stop.is_set():
+            for exclusion in ("a.example", "b.example"):
+                laptop.policy(
+                    f'{through(laptop.office.tinyproxy)}no_proxy = ["{exclusion}"]\n'
+                    '[docker]\nrestart = "never"\n' + PLACES
+                )
+                ran = laptop.agent("apply")
+                results.append(str(ran) if not ran.ok else "")
+
+    applying = threading.Thread(target=apply_in_a_loop)
+    applying.start()
+    try:
+        done = laptop.run("python3", "-c", LOGINS, user="bob", timeout=120)
+    finally:
+        stop.set()
+        applying.join()
+
+    assert done.stdout.strip() == "500 logins kept"
+    assert len(results) > 3
+    assert [result for result in results if result] == []
+    assert owner(laptop, "/home/bob/.docker/config.json") == "600 bob:bob"
+    assert "proxies" in config(laptop, "/home/bob")
+
+
+LOGINS = """
+import json, os, tempfile, time
+path = os.path.expanduser("~/.docker/config.json")
+lost = 0
+for number in range(500):
+    time.sleep(0.02)
+    with open(path) as file:
+        read = json.load(file)
+    if number and read["auths"].get("last", {}).get("auth") != str(number - 1):
+        lost += 1
+    read["auths"]["last"] = {"auth": str(number)}
+    if number % 3 == 0:
+        read["currentContext"] = f"context-{number}"
+    handle, new = tempfile.mkstemp(dir=os.path.dirname(path))
+    os.write(handle, json.dumps(read, indent="\\t").encode())
+    os.close(handle)
+    os.rename(new, path)
+print(500 - lost, "logins kept")
+"""
+
+HOSTILE = {
+    "a link to shadow": "mkdir .docker; ln -s /etc/shadow .docker/config.json",
+    "a link to somebody else's": "mkdir .docker; ln -s /home/alice/secret.json .docker/config.json",
+    "a named pipe": "mkdir .docker; mkfifo .docker/config.json",
+    "a folder": "mkdir -p .docker/config.json",
+    "two gigabytes": "mkdir .docker; truncate -s 2G .docker/config.json",
+    "a folder without rights": "mkdir .docker; echo '{}' > .docker/config.json; chmod 0 .docker",
+    "somebody else's folder": "ln -s /home/alice/private .docker",
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_home_harms_only_itself(laptop: Laptop, what: str) -> None:
+    people(laptop)
+    laptop.run("sh", "-euc", "umask 077; cd; echo '{\"a\": 1}' > secret.json; mkdir private; chmod 700 .", user="alice")
+    laptop.run("sh", "-euc", f"cd; rm -rf .docker; {HOSTILE[what]}", user="bob")
+    laptop.run("usermod", "--append", "--groups", "docker", "bob")
+    office_policy(laptop)
+    laptop.plug("office")
+    before = laptop.run(
+        "sh", "-c", "cat /etc/shadow /home/alice/secret.json; ls -A /home/alice/private; stat -c %Z /home/alice/private"
+    ).stdout
+
+    ran = laptop.agent("apply", timeout=60)
+
+    assert ran.code == 1, ran
+    assert "/home/bob/.docker" in ran.stdout
+    assert laptop.docker.reports(http=laptop.office.tinyproxy.url)
+    assert config(laptop, "/root")["proxies"]
+    assert config(laptop, "/home/alice")["proxies"]
+    assert (
+        laptop.run(
+            "sh",
+            "-c",
+            "cat /etc/shadow /home/alice/secret.json; ls -A /home/alice/private; stat -c %Z /home/alice/private",
+        ).stdout
+        == before
+    )
+    assert "root:" not in ran.stdout
+    assert any(record["event"] == "target-failed" for record in laptop.audit.records())
+
+
+def test_a_docker_login_of_the_real_cli_keeps_the_proxies(laptop: Laptop) -> None:
+    people(laptop)
+    office_policy(laptop)
+    laptop.plug("office")
+    applied(laptop)
+
+    ran = laptop.run(
+        "docker", "login", "--username", "bob", "--password-stdin", REGISTRY, input="x", user="bob", check=False
+    )
+    laptop.run("docker", "logout", REGISTRY, user="bob", check=False)
+
+    assert "proxies" in config(laptop, "/home/bob"), ran
+    assert "WARNING: Error loading config file" not in ran.stderr
+    assert "nothing: Docker runs with the right settings" in applied(laptop)
+
+
+def test_a_local_scope_leaves_remote_engines_alone(laptop: Laptop) -> None:
+    people(laptop)
+    laptop.policy('[clients]\nscope = "local"\n' + through(laptop.office.tinyproxy) + PLACES)
+    laptop.plug("office")
+
+    applied(laptop)
+
+    assert list(config(laptop, "/root")["proxies"]) == ["unix:///var/run/docker.sock"]  # type: ignore[call-overload]
+    assert downloads(laptop)
