@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -22,7 +23,7 @@ from agent.docker.validate import refused
 from agent.dockerd import Reality, UnitState
 from agent.errors import AgentError, EngineSilent, NotInForce, RestartFailed, TargetFailed, UnitFailed
 from agent.events import Event
-from agent.files import Changed
+from agent.files import Changed, read_file
 from agent.journal import Journal
 from agent.marks import Marks
 from agent.originals import Original, daemon_originals
@@ -30,7 +31,10 @@ from agent.policy import Method
 from agent.record import Record
 from agent.settings import Settings, Texts, agrees
 from agent.targets import daemon_json
+from agent.targets.refused import TextRefused
 from agent.text_files import read_text, write_text
+
+T = TypeVar("T")
 
 REPORTS_WITHIN_S: Final = 60.0  # dockerd is up and has this long to report what was written
 _LOOK_AGAIN_S: Final = 0.1
@@ -128,7 +132,8 @@ class Transaction:
     def _keep_original(self, path: str, before: str | None, reality: Reality) -> None:
         if self._originals.of(path) is not None:
             return
-        self._originals.keep(path, Original.of(path, before))
+        found = read_file(Path(path))
+        self._originals.keep(path, Original.of(path, before, found.mode if found else None))
         theirs = daemon_json.texts(before) if path == reality.daemon_json_path else Texts()
         if theirs != Texts():
             self._record(Event.ADOPTED, target=path, old=theirs.meaning())
@@ -138,9 +143,16 @@ class Transaction:
         began = time.monotonic()
         state = await self._supervisor.restart(reality.unit)
         await self._in_force(plan.desired)
+        seconds = time.monotonic() - began
         if plan.method is Method.DAEMON_JSON:
-            self._marks.set(state.invocation, daemon_json.texts(read_text(Path(reality.daemon_json_path))))
-        return time.monotonic() - began
+            self._mark(state.invocation, Path(reality.daemon_json_path))
+        return seconds
+
+    def _mark(self, invocation: str, file: Path) -> None:
+        try:
+            self._marks.set(invocation, daemon_json.texts(read_text(file)))
+        except (AgentError, TextRefused):  # Docker is right; without a mark the file is asked what it was started with
+            return
 
     async def _in_force(self, desired: Settings) -> None:
         """A restart that succeeded proves nothing (FACTS 7): what dockerd reports does."""
@@ -151,30 +163,57 @@ class Transaction:
             if running is not None and agrees(running, desired):
                 return
             if running is not None:
-                shown = ", ".join(f"{name} {value}" for name, value in running.lines())
-                raise NotInForce("docker", f"runs with other settings than were written: {shown}")
+                raise NotInForce("docker", f"runs with other settings than were written: {_in_words(running)}")
             if time.monotonic() > deadline:
                 raise NotInForce("docker", f"did not report within {self._reports_within_s:.0f} s what it runs with")
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _roll_back(self, plan: Plan, failure: AgentError) -> Outcome:
-        """Stop, files back, start; Docker is never left down because of the agent."""
-        reason = str(failure)
+        """Stop, files back, start, look once. Whatever fails on the way, Docker is started: never left down by us."""
+        said = [str(failure)]
         try:
             await self._supervisor.stop()
         except UnitFailed as error:  # what does not stop may still start anew below
-            reason += f"; {error}"
-        await self._put_files_back(plan)
+            said.append(str(error))
+        said += await self._put_files_back(plan)
         try:
             await self._supervisor.start()
-            ending = "the old settings are in force again"
+            said.append(await self._afterwards(plan))
         except (RestartFailed, UnitFailed, EngineSilent) as error:
-            ending = f"and with the old settings, too: {error}"
-        because = f"{reason}; {ending}"
+            said.append(f"and Docker does not start with the old settings, either: {error}")
+        because = "; ".join(said)
         self._record(Event.ROLLED_BACK, settings=plan.desired, because=because)
         return Outcome(rolled_back=because)
 
-    async def _put_files_back(self, plan: Plan) -> None:
-        await asyncio.to_thread(self._journal.put_back)
+    async def _afterwards(self, plan: Plan) -> str:
+        running = effective(await self._look.reality(plan.desired))
+        if running is None:
+            return "Docker is started again, and does not say yet what it runs with"
+        if plan.effective is not None and agrees(running, plan.effective):
+            return "the old settings are in force again"
+        return f"Docker runs again, with {_in_words(running)}"
+
+    async def _put_files_back(self, plan: Plan) -> tuple[str, ...]:
+        """What could not be put back, and why."""
+        left = await asyncio.to_thread(self._journal.put_back)
         if plan.needs_daemon_reload:
-            await self._supervisor.daemon_reload()
+            try:
+                await self._supervisor.daemon_reload()
+            except UnitFailed as error:
+                return (*left, str(error))
+        return left
+
+
+def _in_words(running: Settings) -> str:
+    return ", ".join(f"{name} {value}" for name, value in running.lines())
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for it even if we are told to stop meanwhile, and only then stop: a ctrl-C must not leave Docker down."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            await asyncio.wait([task])
+        raise

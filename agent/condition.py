@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Final
 
 import msgspec
 
@@ -25,6 +26,19 @@ class Code(enum.Enum):
     AUDIT_UNWRITABLE = "audit-unwritable"
     CLIENT_UNREACHABLE = "client-unreachable"
     CLIENT_NO_CREDENTIALS = "client-no-credentials"
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether a command that meets it has failed."""
+        return self in _FAILURES
+
+
+_FAILURES: Final = frozenset(
+    {
+        Code.UNREACHABLE, Code.BLOCKED, Code.UNSUPPORTED, Code.FOREIGN_CONFIG_BROKEN, Code.NOT_EFFECTIVE,
+        Code.ENGINE_SILENT, Code.POLICY_ERROR, Code.NO_POLICY,
+    }
+)  # fmt: skip
 
 
 class Condition(msgspec.Struct, frozen=True):

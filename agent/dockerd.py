@@ -48,6 +48,7 @@ class Start(msgspec.Struct, frozen=True):
     argv: tuple[str, ...]
     environment: dict[str, str]
     foreign_environment: dict[str, str]  # the same without the agent's own file
+    unset: tuple[str, ...] = ()  # UnsetEnvironment=, which has the last word
 
     def __repr__(self) -> str:
         return f"Start(argv={len(self.argv)} words, environment={sorted(self.environment)})"
@@ -84,6 +85,7 @@ class Reality(msgspec.Struct, frozen=True):
     """Everything that a plan for the daemon's settings compares with."""
 
     unit: UnitState
+    unit_name: str = "docker.service"
     engine: Engine | None = None  # None: it does not run, or did not answer
     silence: str = ""  # why a running engine did not answer
     takes_proxies: bool | None = None  # whether this dockerd knows `proxies` in daemon.json; None: unknown
@@ -93,6 +95,7 @@ class Reality(msgspec.Struct, frozen=True):
     flags: Flags = Flags()
     environment: Texts = Texts()  # what it would be started with now
     foreign_environment: Texts = Texts()  # the same without the agent's own file
+    unset_names: tuple[str, ...] = ()  # of the six, those that UnsetEnvironment= takes away
     running_environment: Texts | None = None  # what it was started with; None: may not be read
     started_with: Texts | Masked | None = None  # daemon.json's half; OTHER: none that we know; None: nothing known
     daemon_json_path: str = "/etc/docker/daemon.json"

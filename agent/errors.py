@@ -59,5 +59,5 @@ class Locked(AgentError):
 
     def __init__(self, path: str, pid: int | None) -> None:
         holder = f"process {pid}" if pid else "another process"
-        super().__init__(path, f"{holder} is at work", "See: docker-proxy-agent status")
+        super().__init__(path, f"{holder} is at work", "Wait until it has ended")
         self.pid = pid

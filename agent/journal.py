@@ -7,7 +7,7 @@ crash recovery is built: `note` and `put_back` are the places.
 
 from __future__ import annotations
 
-from agent.files import Changed
+from agent.errors import AgentError
 from agent.text_files import Written, put_back
 
 
@@ -21,12 +21,11 @@ class Journal:
         self._notes.append(written)
 
     def put_back(self) -> tuple[str, ...]:
-        """Everything as it was, the last write first; the paths that somebody else wrote since, which stay theirs."""
-        foreign = []
+        """Everything as it was, the last write first; why each that stays could not be."""
+        left = []
         while self._notes:
-            written = self._notes.pop()
             try:
-                put_back(written)
-            except Changed:
-                foreign.append(str(written.path))
-        return tuple(foreign)
+                put_back(self._notes.pop())
+            except AgentError as error:  # the others still go back, and Docker is started whatever happens
+                left.append(str(error))
+        return tuple(left)

@@ -21,7 +21,8 @@ def held(path: Path) -> Iterator[None]:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     except OSError as error:
-        raise AgentError(str(path), f"cannot be opened: {error.strerror}", "Run it as root") from error
+        remedy = "Run it as root" if os.geteuid() != 0 else ""
+        raise AgentError(str(path), f"cannot be opened: {error.strerror}", remedy) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -20,6 +20,7 @@ class Original(msgspec.Struct, frozen=True, omit_defaults=True):
 
     existed: bool
     content: str | None = None  # the whole file, base64
+    mode: int | None = None
     folder_existed: bool = True
 
     def __repr__(self) -> str:
@@ -31,9 +32,9 @@ class Original(msgspec.Struct, frozen=True, omit_defaults=True):
         return None if self.content is None else base64.b64decode(self.content).decode()
 
     @classmethod
-    def of(cls, path: str, text: str | None) -> Original:
+    def of(cls, path: str, text: str | None, mode: int | None) -> Original:
         content = None if text is None else base64.b64encode(text.encode()).decode()
-        return cls(text is not None, content, Path(path).parent.is_dir())
+        return cls(text is not None, content, mode, Path(path).parent.is_dir())
 
 
 T = TypeVar("T")

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import msgspec
 
-from agent.errors import NoPolicy, PolicyRefused
+from agent.errors import NoPolicy, PolicyRefused, TargetFailed
 from agent.policy import Policy, Problems, Upstream
 from agent.policy_text import parse, warnings
 from agent.secret import Secret
+from agent.text_files import read_text
 
 _LARGEST_PASSWORD = 4096
 
@@ -24,8 +25,8 @@ _LARGEST_PASSWORD = 4096
 class Loaded(msgspec.Struct, frozen=True):
     """A valid policy with its passwords, and what is unwise about it.
 
-    `unsafe` lists owners and modes that are not as they must be: `run` and `apply` refuse them, the commands that
-    change nothing only warn.
+    `unsafe` lists owners and modes that are not as they must be, and passwords that could not be read: `run` and
+    `apply` refuse them, the commands that change nothing only warn.
     """
 
     path: str
@@ -40,13 +41,11 @@ def load(path: Path, owners: frozenset[int], environment: Mapping[str, str]) -> 
     `owners`: the users whom the files may belong to. `environment`: where systemd says $CREDENTIALS_DIRECTORY.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise NoPolicy(
-            str(path), "there is no policy yet", "Write one; config.example.toml explains every line"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyRefused(str(path), (f"cannot be read: {_why(error)}",)) from error
+        text = read_text(path)
+    except TargetFailed as error:
+        raise PolicyRefused(str(path), (error.what.removesuffix("; left as it is"),)) from error
+    if text is None:
+        raise NoPolicy(str(path), "there is no policy yet", "Write one; config.example.toml explains every line")
     policy = parse(text)
     if isinstance(policy, Problems):
         raise PolicyRefused(str(path), policy.lines)
@@ -58,7 +57,7 @@ def load(path: Path, owners: frozenset[int], environment: Mapping[str, str]) -> 
     unsafe = [line for place in (path, path.parent) for line in _unsafe(place, owners, may_be_read=True)]
     unsafe += reading.unsafe
     policy = msgspec.structs.replace(policy, upstreams=upstreams)
-    return Loaded(str(path), policy, (*warnings(policy), *reading.warnings), tuple(unsafe))
+    return Loaded(str(path), policy, warnings(policy), tuple(unsafe))
 
 
 def _ca_problems(path: str) -> list[str]:
@@ -78,7 +77,6 @@ class _Passwords:
         self._owners = owners
         self._credentials = environment.get("CREDENTIALS_DIRECTORY", "")
         self.problems: list[str] = []
-        self.warnings: list[str] = []
         self.unsafe: list[str] = []
 
     def filled(self, upstream: Upstream) -> Upstream:
@@ -88,9 +86,7 @@ class _Passwords:
         elif upstream.password_credential:
             label = f"upstream.{upstream.name}.password_credential"
             if not self._credentials:
-                self.warnings.append(
-                    f'{label}: "{upstream.password_credential}" is not checked: only the service has it'
-                )
+                self.unsafe.append(f'{label}: "{upstream.password_credential}" is not checked: only the service has it')
                 return upstream
             path = Path(self._credentials) / upstream.password_credential
         else:
@@ -100,23 +96,22 @@ class _Passwords:
 
     def _read(self, label: str, path: Path) -> Secret | None:
         try:
-            with path.open("rb") as file:
-                text = file.read(_LARGEST_PASSWORD + 1).decode()
-        except PermissionError:
-            if os.geteuid() == 0:
-                self.problems.append(f'{label}: "{path}" may not be read')
-            else:
-                self.warnings.append(f'{label}: "{path}" is not checked: it may not be read by you')
+            found = read_text(path)
+        except TargetFailed as error:
+            self._not_read(label, path, error)
             return None
-        except UnicodeDecodeError:
-            self.problems.append(f'{label}: "{path}" is not UTF-8')
-            return None
-        except OSError as error:
-            self.problems.append(f'{label}: "{path}" cannot be read: {_why(error)}')
-            return None
-        if len(text) > _LARGEST_PASSWORD:
+        if found is None:
+            self.problems.append(f'{label}: "{path}" does not exist')
+        elif len(found) > _LARGEST_PASSWORD:
             self.problems.append(f'{label}: "{path}" is larger than any password')
-        return Secret(text.removesuffix("\n"))
+        return None if found is None else Secret(found.removesuffix("\n"))
+
+    def _not_read(self, label: str, path: Path, error: TargetFailed) -> None:
+        if isinstance(error.__cause__, PermissionError) and os.geteuid() != 0:
+            # Whoever only looks may go on without it; whoever writes would write a URL without a password.
+            self.unsafe.append(f'{label}: "{path}" is not checked: it may not be read by you')
+        else:
+            self.problems.append(f'{label}: "{path}" {error.what.removesuffix("; left as it is")}')
 
 
 def _unsafe(path: Path, owners: frozenset[int], *, may_be_read: bool) -> list[str]:

@@ -54,6 +54,10 @@ def parse(text: str) -> Policy | Problems:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         return Problems((f"not TOML: {error}",))
+    except RecursionError:
+        return Problems(("not a policy: nested too deeply",))
+    if "\0" in str(document) or "\\x00" in str(document):
+        return Problems(("not a policy: no text in it may hold a NUL",))
     return _Reading(document).policy()
 
 

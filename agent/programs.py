@@ -21,9 +21,9 @@ class Finished(msgspec.Struct, frozen=True):
 
     @property
     def complaint(self) -> str:
-        """The last line that it said about what went wrong, or nothing."""
+        """The last line that it said about what went wrong."""
         lines = self.err.decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
+        return lines[-1] if lines else "it gives no reason"
 
 
 async def run(argv: Sequence[str], within_s: float, environment: Mapping[str, str] | None = None) -> Finished:
@@ -34,6 +34,7 @@ async def run(argv: Sequence[str], within_s: float, environment: Mapping[str, st
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **(environment or {})},
+        start_new_session=True,  # a ctrl-C at the terminal is for whoever waits, who ends it in good order
     )
     try:
         async with asyncio.timeout(within_s):

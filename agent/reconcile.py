@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import msgspec
 
-from agent.apply import Outcome
+from agent.apply import Outcome, to_the_end
 from agent.clients import ClientFile, ClientsSeen
 from agent.condition import Code, Condition
 from agent.decide.choose import PATIENCE_S, SOFT_AGAIN_S, Choice, Ending, choose
@@ -51,14 +51,14 @@ class Daemon(Protocol):
 
     async def reality(self, desired: Settings) -> Reality: ...
     def owned(self, reality: Reality) -> Owned: ...
-    async def carry_out(self, plan: Plan, reality: Reality) -> Outcome: ...
+    def carry_out(self, plan: Plan, reality: Reality) -> Coroutine[Any, Any, Outcome]: ...
 
 
 class Clients(Protocol):
     """The clients' files: looked at, and changed. What fails for one is said, and stops nobody else."""
 
     async def look(self, upstream: Upstream) -> ClientsSeen: ...
-    async def carry_out(self, seen: ClientsSeen) -> Sequence[ClientFile]: ...
+    def carry_out(self, seen: ClientsSeen) -> Coroutine[Any, Any, Sequence[ClientFile]]: ...
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -143,11 +143,15 @@ async def reconcile(policy: Policy, world: World, record: Record, is_asked_now: 
         record(Event.APPLY_STARTED, **_intent(seen))
         for file in seen.clients.failed if seen.clients else ():
             record(Event.TARGET_FAILED, target=file.path, error=file.error)
-        written = tuple(await world.clients.carry_out(seen.clients)) if seen.clients and seen.clients.edits else ()
+        written = (
+            tuple(await to_the_end(world.clients.carry_out(seen.clients)))
+            if seen.clients and seen.clients.edits
+            else ()
+        )
         if seen.plan is None or seen.reality is None or not seen.plan.acts:
             return Pass(seen, clients=written)
         try:
-            return Pass(seen, await world.daemon.carry_out(seen.plan, seen.reality), written)
+            return Pass(seen, await to_the_end(world.daemon.carry_out(seen.plan, seen.reality)), written)
         except Changed:
             if not tries_left:
                 raise
@@ -161,9 +165,12 @@ async def _chosen(policy: Policy, recognised: Recognised, prober: Prober) -> tup
     verdicts: dict[str, Verdict] = {}
     for pause in (*SOFT_AGAIN_S, 0.0):
         doubtful = [policy.upstreams[name] for name in network.use if name not in verdicts or verdicts[name].is_soft]
-        verdicts.update(
-            await prober.verdicts(doubtful, lambda new: _is_chosen(choose(network, {**verdicts, **new}, 0.0)))
-        )
+
+        def is_enough(new: Verdicts) -> bool:
+            # While patience lasts, a soft verdict of a preferred one is no reason to stop asking it.
+            return _is_chosen(choose(network, {**verdicts, **new}, until - time.monotonic()))
+
+        verdicts.update(await prober.verdicts(doubtful, is_enough))
         patience_s = until - time.monotonic()
         choice = choose(network, verdicts, patience_s)
         if choice.ending is not Ending.WAITING:

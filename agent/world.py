@@ -5,7 +5,10 @@ Put together from the policy and the paths; nothing is decided here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
 
 from agent.apply import Outcome, Transaction
 from agent.clients import LocalClients
@@ -36,6 +39,8 @@ from agent.targets.refused import TextRefused
 from agent.text_files import read_text
 from agent.users import Caller, ThisSystem, Who, who
 from agent.verdict import Verdict
+
+_BOOTED_BY_SYSTEMD: Final = Path("/run/systemd/system")  # sd_booted(3)
 
 
 class ThisHost:
@@ -92,7 +97,7 @@ class LocalDaemon:
         self._service = docker.service
         self._record = record
         engine = EngineSocket(paths.below(docker.socket))
-        is_systemd = paths.is_system and not docker.restart_command
+        is_systemd = paths.is_system and not docker.restart_command and _BOOTED_BY_SYSTEMD.is_dir()
         self._supervisor = Unit(docker.service) if is_systemd else CommandUnit(docker.restart_command, engine)
         can_restart = is_systemd or bool(docker.restart_command)
         self._look = Looking(paths, docker.service, self._supervisor, engine, can_restart)
@@ -100,7 +105,8 @@ class LocalDaemon:
     def sweep(self) -> None:
         """Clear away what a crash left beside the targets; for who holds the lock."""
         files = (self._paths.environment_file, self._paths.drop_in(self._service), self._paths.daemon_json)
-        for folder in {*(file.parent for file in files), self._paths.state}:
+        # Behind links: a replacement is made beside the real file.
+        for folder in {*(Path(os.path.realpath(file)).parent for file in files), self._paths.state}:
             sweep(folder)
 
     async def reality(self, desired: Settings) -> Reality:
@@ -108,7 +114,7 @@ class LocalDaemon:
 
     def owned(self, reality: Reality) -> Owned:
         original = daemon_originals(self._paths.state).of(reality.daemon_json_path)
-        return Owned(original is not None, original.text if original else None)
+        return Owned(True, original.text, original.mode) if original else Owned()
 
     async def carry_out(self, plan: Plan, reality: Reality) -> Outcome:
         transaction = Transaction(self._supervisor, self._look, self._paths.state, self._record)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 from agent.cli.page import done_lines, seen_lines, to_do_lines
 from agent.cli.policy_of import loaded
 from agent.cli.session import pass_json, print_json, record_for
-from agent.condition import Code
 from agent.errors import AgentError
 from agent.events import Event
 from agent.lock import held
@@ -23,17 +25,6 @@ from agent.reconcile import Pass, reconcile
 from agent.record import Record
 from agent.world import world
 
-_FAILURES = frozenset(
-    {
-        Code.UNREACHABLE,
-        Code.BLOCKED,
-        Code.UNSUPPORTED,
-        Code.FOREIGN_CONFIG_BROKEN,
-        Code.NOT_EFFECTIVE,
-        Code.ENGINE_SILENT,
-    }
-)
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--now", action="store_true", help="restart Docker if that is due, even if containers run")
@@ -42,8 +33,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, paths: Paths) -> int:
     policy = loaded(args, paths, refuses_unsafe=True).policy
     record = record_for("apply", paths, policy, args.verbose)
-    with held(paths.lock):
-        done = _pass(policy, paths, record, is_asked_now=args.now)
+    try:
+        with held(paths.lock):
+            done = _pass(policy, paths, record, is_asked_now=args.now)
+    except asyncio.CancelledError:
+        print("stopped; nothing is left half done", file=sys.stderr)
+        return 130
     if args.json:
         print_json(pass_json(done))
     else:
@@ -57,10 +52,18 @@ def _pass(policy: Policy, paths: Paths, record: Record, *, is_asked_now: bool) -
     this = world(paths, policy, record)
     try:
         this.daemon.sweep()
-        return asyncio.run(reconcile(policy, this, record, is_asked_now))
+        return asyncio.run(_told_to_stop_in_good_order(reconcile(policy, this, record, is_asked_now)))
     except AgentError as error:
         record(Event.TARGET_FAILED, target=error.where, error=str(error))
         raise
+
+
+async def _told_to_stop_in_good_order(work: Coroutine[Any, Any, Pass]) -> Pass:
+    """SIGTERM and a terminal that is closed are answered as ctrl-C is: when nothing is half done."""
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task
 
 
 def _lines(done: Pass) -> list[str]:
@@ -72,7 +75,7 @@ def _lines(done: Pass) -> list[str]:
 
 def _is_failed(done: Pass) -> bool:
     return (
-        any(condition.code in _FAILURES for condition in done.seen.conditions)
+        any(condition.code.is_failure for condition in done.seen.conditions)
         or (done.outcome is not None and done.outcome.is_failed)
         or bool(done.seen.clients and done.seen.clients.failed)
         or any(file.error for file in done.clients)

@@ -1,11 +1,12 @@
-"""`plan`: what a pass would do and why, as a diff. Changes nothing; exits 0 for nothing to do, 2 for changes."""
+"""`plan`: what a pass would do and why, as a diff. Changes nothing; exits 0 for nothing to do, 2 for
+changes, 1 if something stands in the way."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 
-from agent.cli.page import seen_lines, to_do_lines
+from agent.cli.page import line, seen_lines, to_do_lines
 from agent.cli.policy_of import loaded
 from agent.cli.session import print_json, record_for, seen_json
 from agent.decide.recognise import why_not
@@ -28,10 +29,12 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     else:
         print(*seen_lines(seen), sep="\n")
         if args.verbose and not seen.is_offline:
-            reasons = (why_not(network, seen.snapshot) for network in policy.networks)
-            print(*(f"  not here     {reason}" for reason in reasons if reason), sep="\n")
+            for reason in filter(None, (why_not(network, seen.snapshot) for network in policy.networks)):
+                print(line("not here", reason))
         for to_do in to_do_lines(seen):
             print(to_do)
+    if any(condition.code.is_failure for condition in seen.conditions):
+        return 1
     return CHANGES if _changes(seen) else 0
 
 

@@ -17,7 +17,7 @@ from agent.record import Record
 
 def record_for(command: str, paths: Paths, policy: Policy, verbose: int) -> Record:
     """The record of a pass that a person started. What it says is on stderr only if they ask for it."""
-    configure(logging.INFO if verbose else logging.WARNING)
+    configure(logging.INFO if verbose else logging.ERROR)
     log = AuditLog(paths.audit_log, paths.state, policy.audit.keep, policy.audit.max_size)
     return Record(log).for_pass(secrets.token_hex(4), command)
 

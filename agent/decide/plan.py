@@ -24,6 +24,7 @@ from agent.targets import daemon_json, drop_in
 from agent.targets.refused import CannotExpress, TextRefused
 
 SECRET_MODE: Final = 0o600
+PUBLIC_MODE: Final = 0o644
 
 
 class Edit(msgspec.Struct, frozen=True):
@@ -67,6 +68,7 @@ class Owned(msgspec.Struct, frozen=True):
 
     is_ours: bool = False  # whether it ever did
     original: str | None = None  # the text that it then had; None: there was no file
+    mode: int | None = None  # and its mode
 
     def __repr__(self) -> str:
         return f"Owned(is_ours={self.is_ours})"
@@ -169,10 +171,11 @@ def _to_be_said(reality: Reality) -> Condition | None:
 def _edits(method: Method, desired: Settings, reality: Reality, owned: Owned) -> tuple[Edit, ...]:
     """The new place is written, then our half of the old one is taken out."""
     if method is Method.DROP_IN:
+        _check_not_beaten(reality)
         places = _into_drop_in(desired, reality, owned)
         file, environment = places[-1].after, drop_in.read(places[0].after or "")
     else:
-        places = _into_daemon_json(desired, reality)
+        places = _into_daemon_json(desired, reality, owned)
         file, environment = places[0].after, reality.foreign_environment
     if daemon_json.texts(file).over(environment).meaning() != desired:
         raise Inexpressible(
@@ -181,7 +184,25 @@ def _edits(method: Method, desired: Settings, reality: Reality, owned: Owned) ->
             'Set docker.method = "auto", or take them out',
             reality.daemon_json_path,
         )
-    return tuple(edit for edit in places if edit.before != edit.after)
+    edits = tuple(edit for edit in places if edit.before != edit.after)
+    if not edits and method is Method.DROP_IN and reality.is_drop_in_loaded:
+        raise Inexpressible(
+            Code.NOT_EFFECTIVE,
+            "what stands there is right, and a later drop-in or EnvironmentFile= beats it",
+            f"See: systemctl cat {reality.unit_name}",
+            reality.environment_file_path,
+        )
+    return edits
+
+
+def _check_not_beaten(reality: Reality) -> None:
+    if reality.unset_names:
+        raise Inexpressible(
+            Code.NOT_EFFECTIVE,
+            f"UnsetEnvironment={' '.join(reality.unset_names)} takes away what the drop-in sets",
+            "Take it out of the unit",
+            reality.drop_in_path,
+        )
 
 
 def _into_drop_in(desired: Settings, reality: Reality, owned: Owned) -> tuple[Edit, Edit, Edit]:
@@ -191,23 +212,30 @@ def _into_drop_in(desired: Settings, reality: Reality, owned: Owned) -> tuple[Ed
     return (
         Edit(reality.environment_file_path, reality.environment_file, drop_in.edit(desired), SECRET_MODE),
         Edit(reality.drop_in_path, reality.drop_in, drop_in.DROP_IN, None),
-        Edit(reality.daemon_json_path, reality.daemon_json, file, None),
+        Edit(reality.daemon_json_path, reality.daemon_json, file, _mode(reality.daemon_json, file, owned)),
     )
 
 
-def _into_daemon_json(desired: Settings, reality: Reality) -> tuple[Edit, Edit, Edit]:
+def _into_daemon_json(desired: Settings, reality: Reality, owned: Owned) -> tuple[Edit, Edit, Edit]:
     try:
         after = daemon_json.edit(reality.daemon_json, desired, reality.foreign_environment)
     except CannotExpress as error:
         raise Inexpressible(
             Code.NOT_EFFECTIVE, str(error), 'Set docker.method = "systemd-drop-in"', reality.daemon_json_path
         ) from error
-    mode = SECRET_MODE if daemon_json.holds_secret(after) else None
     return (
-        Edit(reality.daemon_json_path, reality.daemon_json, after, mode),
+        Edit(reality.daemon_json_path, reality.daemon_json, after, _mode(reality.daemon_json, after, owned)),
         Edit(reality.drop_in_path, reality.drop_in, None, None),
         Edit(reality.environment_file_path, reality.environment_file, None, None),
     )
+
+
+def _mode(before: str | None, after: str | None, owned: Owned) -> int | None:
+    """Nobody else may read it while it holds a password; then it is again as it was."""
+    if daemon_json.holds_secret(after):
+        return SECRET_MODE
+    is_released = owned.is_ours and daemon_json.holds_secret(before)
+    return (owned.mode or PUBLIC_MODE) if is_released else None
 
 
 def _needs_daemon_reload(

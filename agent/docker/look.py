@@ -25,6 +25,7 @@ from agent.text_files import read_text
 _STARTING_S: Final = 10.0  # how long a look waits for a dockerd that is just starting or stopping
 _LOOK_AGAIN_S: Final = 0.1
 _VERSION_S: Final = 5.0
+PROXY_NAMES: Final = (*environment.HTTP, *environment.HTTPS, *environment.NO_PROXY)
 _FIRST_WITH_PROXIES: Final = 23
 
 
@@ -65,15 +66,17 @@ class Looking:
         drop_in_path = self._paths.drop_in(self._service)
         return Reality(
             unit=unit,
+            unit_name=self._service,
             engine=engine,
             silence=silence,
-            takes_proxies=engine.takes_proxies if engine else await _binary_takes_proxies(start),
-            binary=start.argv[0] if start.argv else "",
+            takes_proxies=engine.takes_proxies if engine else await _takes_proxies(_binary(start)),
+            binary=_binary(start),
             is_systemd=self._paths.is_system and bool(start.argv),
             can_restart=self._can_restart,
             flags=flags,
             environment=environment.texts(start.environment),
             foreign_environment=environment.texts(start.foreign_environment),
+            unset_names=tuple(name for name in start.unset if name in PROXY_NAMES),
             running_environment=running,
             started_with=self._started_with(unit, file, desired) if engine else None,
             daemon_json_path=str(file_path),
@@ -120,12 +123,17 @@ def _process(unit: UnitState, start: Start) -> tuple[Flags, Texts | None]:
     return process.flags(argv or start.argv), None if running is None else environment.texts(running)
 
 
-async def _binary_takes_proxies(start: Start) -> bool | None:
+def _binary(start: Start) -> str:
+    """dockerd itself; '' where a script starts it: that would start one with whatever arguments it is asked by."""
+    return start.argv[0] if start.argv and Path(start.argv[0]).name == "dockerd" else ""
+
+
+async def _takes_proxies(binary: str) -> bool | None:
     """Whether the dockerd that would be started knows `proxies`: asked of the daemon's binary, never of the CLI."""
-    if not start.argv:
+    if not binary:
         return None
     try:
-        done = await run((start.argv[0], "--version"), _VERSION_S)
+        done = await run((binary, "--version"), _VERSION_S)
     except (OSError, TimeoutError):
         return None
     version = re.search(rb"version (\d+)\.", done.out)

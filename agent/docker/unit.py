@@ -71,7 +71,7 @@ class Unit:
         for assigned_there in (found, foreign):
             _unset(assigned_there, unset)
         argv = tuple(commands[-1][1]) if commands else ()
-        return Start(process.expanded(argv, found), found, foreign)
+        return Start(process.expanded(argv, found), found, foreign, tuple(unset))
 
     async def daemon_reload(self) -> None:
         await _systemctl("daemon-reload")

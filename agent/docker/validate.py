@@ -28,7 +28,7 @@ async def refused(reality: Reality) -> Condition | None:
         return None
     return Condition(
         Code.FOREIGN_CONFIG_BROKEN,
-        f"dockerd would not start with it: {escaped(done.complaint or 'no reason given')}; Docker is not restarted",
+        f"dockerd would not start with it: {escaped(done.complaint)}; Docker is not restarted",
         "Mend it, then: docker-proxy-agent apply",
         reality.daemon_json_path,
     )

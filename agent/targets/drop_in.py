@@ -15,8 +15,7 @@ from agent.targets import environment, for_dockerd
 _DROP_IN: Final = """\
 # Written by docker-proxy-agent: it keeps Docker's proxy right while this machine moves between networks.
 # The values are in the file below, which beats every EnvironmentFile= and Environment= before it.
-# To be rid of it: docker-proxy-agent uninstall
-#   or by hand: delete this file, then: systemctl daemon-reload && systemctl restart docker
+# To be rid of it: delete this file, then: systemctl daemon-reload && systemctl restart docker
 [Service]
 EnvironmentFile=-{path}
 """

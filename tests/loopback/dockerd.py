@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.apply import Outcome, Transaction
@@ -29,6 +30,7 @@ class Dockerd:
         self.containers = 0
         self.starts = 0
         self.is_running = False
+        self.before_it_stops: Callable[[], object] = lambda: None
         self.seen_at_reload: list[str] = []
         self._running = Texts()
         for folder in ("log", "etc", "unit"):
@@ -48,6 +50,7 @@ class Dockerd:
         return await self.start()
 
     async def stop(self) -> None:
+        self.before_it_stops()
         self.is_running = False
 
     async def start(self) -> UnitState:
@@ -81,7 +84,7 @@ class Dockerd:
 
     def owned(self, reality: Reality) -> Owned:
         original = daemon_originals(self.root / "state").of(reality.daemon_json_path)
-        return Owned(original is not None, original.text if original else None)
+        return Owned(True, original.text, original.mode) if original else Owned()
 
     async def carry_out(self, made: Plan, reality: Reality) -> Outcome:
         return await self.transaction().carry_out(made, reality)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from agent.apply import to_the_end
 from agent.decide.plan import Owned
 from agent.dockerd import Reality
 from agent.errors import NotInForce, TargetFailed
 from agent.files import Changed
 from agent.originals import daemon_originals
+from agent.policy import Method
 from agent.settings import DIRECT, Settings, Texts, settings
 from agent.targets import drop_in
 
@@ -127,3 +130,43 @@ async def test_a_dockerd_that_never_reports_is_not_in_force(dockerd: Dockerd) ->
 
     assert str(NotInForce("docker", "did not report within 0 s what it runs with")) in outcome.rolled_back
     assert silent.is_running
+
+
+async def test_docker_is_started_even_where_a_file_cannot_be_put_back(dockerd: Dockerd) -> None:
+    """A folder that became read-only meanwhile, a full disk: Docker is never left down because of us."""
+    dockerd.refuses = OFFICE
+    made, reality = await dockerd.plan(OFFICE)
+    dockerd.before_it_stops = lambda: (dockerd.root / "etc/dockerd.env").write_text("HTTP_PROXY=http://theirs:1\n")
+
+    outcome = await dockerd.transaction().carry_out(made, reality)
+
+    assert "somebody else changed it meanwhile" in outcome.rolled_back
+    assert "Docker runs again, with http http://theirs:1" in outcome.rolled_back
+    assert dockerd.is_running
+    assert dockerd.events()[-1] == "rolled-back"
+
+
+async def test_a_ctrl_c_during_a_restart_waits_for_the_roll_back(dockerd: Dockerd) -> None:
+    dockerd.refuses = OFFICE
+    made, reality = await dockerd.plan(OFFICE)
+    working = asyncio.create_task(to_the_end(dockerd.transaction().carry_out(made, reality)))
+    dockerd.before_it_stops = working.cancel
+
+    with pytest.raises(asyncio.CancelledError):
+        await working
+
+    assert dockerd.files() == {}
+    assert dockerd.is_running
+
+
+async def test_the_file_is_as_open_as_before_once_the_password_is_gone(dockerd: Dockerd) -> None:
+    file = dockerd.root / "etc/daemon.json"
+    file.write_text('{"debug": true}')
+    file.chmod(0o640)
+    with_password = settings("http://u:p@office:1", "http://u:p@office:1", "localhost")
+
+    for wanted, mode in ((with_password, 0o600), (DIRECT, 0o640)):
+        made, reality = await dockerd.plan(wanted, Method.DAEMON_JSON)
+        made, reality = await dockerd.plan(wanted, Method.DAEMON_JSON, dockerd.owned(reality))
+        await dockerd.transaction().carry_out(made, reality)
+        assert file.stat().st_mode & 0o777 == mode

@@ -55,7 +55,7 @@ def test_a_credential_of_systemd(etc: Etc, tmp_path: Path) -> None:
     (tmp_path / "office").write_text("p@ss\n")
 
     assert etc.load(CREDENTIALS_DIRECTORY=str(tmp_path)).policy.upstreams["office"].password == Secret("p@ss")
-    assert "only the service has it" in etc.load().warnings[-1]
+    assert "only the service has it" in etc.load().unsafe[-1]
 
 
 def test_no_policy_is_not_a_wrong_one(etc: Etc) -> None:
@@ -103,7 +103,7 @@ def test_safe_files_are_safe(etc: Etc) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (OFFICE + 'password_file = "/none/p"', 'upstream.office.password_file: "/none/p" cannot be read: No such'),
+        (OFFICE + 'password_file = "/none/p"', 'upstream.office.password_file: "/none/p" does not exist'),
         ('[probe]\nca_file = "/nonexistent/ca"', 'probe.ca_file: "/nonexistent/ca" cannot be read: No such file'),
         ('[probe]\nca_file = "/dev/null"', 'probe.ca_file: "/dev/null" holds no certificate in PEM'),
         ("[[network]]", "network 1.use: is missing"),
@@ -123,7 +123,7 @@ def test_a_password_that_is_no_text_is_refused_without_showing_it(etc: Etc) -> N
     with pytest.raises(PolicyRefused) as refused:
         etc.load()
 
-    assert "is not UTF-8" in str(refused.value)
+    assert "is no UTF-8" in str(refused.value)
     assert "hunter2" not in str(refused.value)
 
 
@@ -132,3 +132,16 @@ def test_a_password_as_long_as_a_file_by_mistake_is_refused(etc: Etc) -> None:
 
     with pytest.raises(PolicyRefused, match="is larger than any password"):
         etc.load()
+
+
+def test_what_is_no_file_is_refused_at_once(etc: Etc) -> None:
+    os.mkfifo(etc.policy)
+
+    with pytest.raises(PolicyRefused, match="is no regular file"):
+        etc.load()
+
+
+@pytest.mark.parametrize("text", ['[probe]\nca_file = "/a\\u0000b"', "a = " + "[" * 5000 + "]" * 5000])
+def test_a_text_that_no_file_name_can_hold_or_that_never_ends_is_refused(etc: Etc, text: str) -> None:
+    with pytest.raises(PolicyRefused, match="not a policy"):
+        etc.write(text).load()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from agent.dockerd import Reality
 from agent.files import Changed
 from agent.policy import Policy, Upstream
 from agent.policy_text import parse
+from agent.probe.side_by_side import probe_all
 from agent.reconcile import Pass, look, reconcile
 from agent.settings import DIRECT, settings
 from agent.snapshot import Interface, Snapshot
@@ -190,3 +192,36 @@ async def test_a_file_that_changes_all_the_time_is_left_to_who_writes_it(tmp_pat
 
     assert (tmp_path / "unit/drop-in.conf").read_text() == "theirs 96\n"
     assert dockerd.starts == 1
+
+
+class Racing(Place):
+    """Upstreams that are really probed side by side: outcome and seconds, one after the other."""
+
+    tries: dict[str, list[tuple[str, float]]]
+
+    async def verdicts(
+        self, upstreams: Sequence[Upstream], is_enough: Callable[[Mapping[str, Verdict]], bool]
+    ) -> Mapping[str, Verdict]:
+        async def ask(upstream: Upstream) -> Verdict:
+            left = self.tries[upstream.name]
+            outcome, seconds = left.pop(0) if len(left) > 1 else left[0]
+            await asyncio.sleep(seconds)
+            return Verdict(Outcome(outcome))
+
+        return await probe_all(upstreams, ask, is_enough)
+
+
+async def test_a_preferred_upstream_that_comes_late_is_not_cut_off_by_a_soft_one_below(dockerd: Dockerd) -> None:
+    place = Racing(at("10.10.0.1"), dockerd)
+    read = parse(
+        POLICY.replace('["office", "direct"]', '["office", "backup", "direct"]')
+        + '[upstream.backup]\nurl = "http://b"\n'
+    )
+    assert isinstance(read, Policy)
+    place.policy = read
+    place.tries = {"office": [("dns", 0.0), ("ok", 0.2)], "backup": [("dns", 0.0)], "direct": [("ok", 0.0)]}
+
+    done = await place.passed()
+
+    assert done.seen.choice is not None
+    assert done.seen.choice.upstream == "office"

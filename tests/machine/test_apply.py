@@ -280,6 +280,68 @@ def test_a_docker_that_refuses_the_new_configuration_is_rolled_back_and_runs(lap
     assert laptop.audit.events()[-1] == "rolled-back"
 
 
+def test_a_roll_back_that_cannot_put_a_file_back_still_starts_docker(laptop: Laptop) -> None:
+    """The folder of the values becomes read-only on the way, as a disk with errors does."""
+    folder = "/etc/docker-proxy-agent"
+    laptop.docker.drop_in(
+        '[Service]\nExecStartPre=+/bin/sh -c \'case "$HTTPS_PROXY" in *8888*) '
+        f"[ -e /run/once ] && exit 0; touch /run/once; mount --bind {folder} {folder}; mount -o remount,ro,bind {folder}; "
+        "exit 1;; esac'\nRestart=no\n"
+    )
+    office_policy(laptop)
+    laptop.plug("office")
+
+    ran = laptop.agent("apply")
+
+    assert ran.code == 1, ran
+    assert "read-only" in ran.stdout
+    assert laptop.docker.is_active()
+    assert laptop.audit.events()[-1] == "rolled-back"
+
+
+def test_a_script_that_starts_docker_is_not_asked_for_its_version(laptop: Laptop) -> None:
+    """It would start a dockerd, whatever it is asked."""
+    laptop.write(
+        "/usr/local/sbin/start-docker", "#!/bin/sh\ntouch /run/was-started\nexec dockerd -H fd://\n", mode=0o755
+    )
+    laptop.docker.drop_in("[Service]\nExecStart=\nExecStart=/usr/local/sbin/start-docker\n")
+    laptop.run("systemctl", "stop", "docker.service", "docker.socket")
+    laptop.run("rm", "/run/was-started")
+    office_policy(laptop)
+    laptop.plug("office")
+
+    assert laptop.agent("plan").code == 2
+    applied(laptop)
+
+    assert not laptop.exists("/run/was-started")
+    laptop.run("systemctl", "start", "docker.service")
+    laptop.plug("home")
+    applied(laptop)
+    assert laptop.docker.reports(http="", https="")
+
+
+def test_what_takes_our_values_away_is_said_and_nothing_is_restarted(laptop: Laptop) -> None:
+    laptop.docker.drop_in("[Service]\nUnsetEnvironment=HTTP_PROXY HTTPS_PROXY http_proxy https_proxy\n")
+    office_policy(laptop)
+    laptop.plug("office")
+    before = laptop.docker.invocation_id()
+
+    ran = laptop.agent("apply")
+
+    assert ran.code == 1
+    assert "UnsetEnvironment=HTTP_PROXY HTTPS_PROXY" in ran.stdout
+    assert laptop.docker.invocation_id() == before
+
+
+def test_who_may_not_read_the_password_is_told_so(laptop: Laptop) -> None:
+    office_policy(laptop, laptop.office.squid)
+
+    ran = laptop.agent("check", user="bob")
+
+    assert ran.ok, ran
+    assert "is not checked: it may not be read by you" in ran.stderr
+
+
 def test_a_foreign_half_that_dockerd_would_not_take_is_no_reason_to_kill_it(laptop: Laptop) -> None:
     laptop.write(DAEMON_JSON, '{"no-such-key": true}' if laptop.suite == "trixie" else "{,}")
     office_policy(laptop)

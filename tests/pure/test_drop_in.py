@@ -97,7 +97,7 @@ def test_the_drop_in_is_a_unit_file_with_one_setting_and_says_how_to_be_rid_of_i
     assert {section: dict(unit[section]) for section in unit.sections()} == {
         "Service": {"EnvironmentFile": "-/etc/docker-proxy-agent/dockerd.env"}
     }
-    assert "docker-proxy-agent uninstall" in DROP_IN
+    assert "delete this file, then: systemctl daemon-reload" in DROP_IN
 
 
 def test_a_percent_in_the_path_is_no_specifier() -> None:
