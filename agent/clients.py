@@ -28,12 +28,12 @@ from agent.decide.clients import (
 )
 from agent.errors import AgentError
 from agent.events import Event
-from agent.homes import HomeFile, Written
+from agent.homes import Glance, HomeFile, Written, glance_of, identity
 from agent.originals import Kept
 from agent.policy import Policy, Upstream
 from agent.record import Record
 from agent.targets.refused import TextRefused
-from agent.users import Account, Skipped, Who
+from agent.users import Account, Skipped, Source, Who
 
 _ANSWERS_WITHIN_S = 0.5  # on a local address: a listener answers at once or not at all
 
@@ -109,6 +109,7 @@ class LocalClients:
         self._homes = homes
         self._entry = entry_for(policy.clients.scope, policy.docker.socket)
         self._owned: Kept[Owned] = Kept(state / "client-originals.json", Owned)
+        self._right: dict[Path, _Right] = {}  # the files that said what they should when they were last read
 
     async def look(self, upstream: Upstream) -> ClientsSeen:
         """What every file says against what it should; nothing is changed."""
@@ -135,13 +136,19 @@ class LocalClients:
         return tuple(done)
 
     async def _file(self, account: Account, wanted: Wanted, owned: Owned) -> ClientFile:
+        right = self._right.get(account.config)
+        if right is not None and right.wanted == wanted and right.glance == await asyncio.to_thread(_glance, account):
+            return ClientFile(account)  # as it was when it was right: an idle pass starts no helper
+        self._right.pop(account.config, None)
         try:
             found = await self._homes.read(account, account.config)
-            if found is None and not account.may_create:
-                return ClientFile(account)
-            text = None if found is None else found.text
             # In a thread: a large file takes long enough to hold up everybody else.
-            return ClientFile(account, await asyncio.to_thread(plan_file, text, self._entry, wanted, owned))
+            text = None if found is None else found.text
+            edit = await asyncio.to_thread(plan_file, text, self._entry, wanted, owned)
+            if edit is None or (found is None and not account.may_create):
+                self._right[account.config] = _Right(glance_of(found), wanted)
+                return ClientFile(account)
+            return ClientFile(account, edit)
         except TextRefused as error:
             return ClientFile(account, error=str(error.failed(account.config)))
         except AgentError as error:  # this file is left alone, and the others go on
@@ -183,6 +190,18 @@ class LocalClients:
 
 def _edits(files: Iterable[ClientFile]) -> list[tuple[ClientFile, FileEdit]]:
     return [(file, file.edit) for file in files if file.edit is not None]
+
+
+class _Right(msgspec.Struct, frozen=True):
+    """A file that said what it should, and how it looked from outside then."""
+
+    glance: Glance
+    wanted: Wanted
+
+
+def _glance(account: Account) -> Glance | None:
+    # A home that was named by hand may lie on a network: there only the helper may hang.
+    return None if account.source is Source.NAMED else identity(account, account.config)
 
 
 async def _bridge(address: str | None, ports: frozenset[int]) -> Bridge:

@@ -1,0 +1,250 @@
+"""The clients' files of a machine in one pass: real files, real helpers, and an audit log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from agent.audit.log import AuditLog
+from agent.clients import ClientFile, ClientsSeen, LocalClients
+from agent.homes import HomeFile, Homes, Written
+from agent.policy import Policy, Upstream
+from agent.policy_text import parse
+from agent.record import Record
+from agent.secret import Secret
+from agent.settings import ProxyUrl, proxy
+from agent.users import Account, Skipped, Source, Who
+
+LOGGED_IN = '{\n\t"auths": {"registry.example": {"auth": "aHVudGVyMg=="}}\n}'
+
+
+def upstream(url: str, **facts: object) -> Upstream:
+    read = proxy(url)
+    assert isinstance(read, ProxyUrl)
+    return Upstream("office", read, read, **facts)  # type: ignore[arg-type]
+
+
+OFFICE = upstream("http://office:3128")
+DIRECT = Upstream("direct")
+
+
+class People:
+    """Accounts that are all the caller's, each with a home of its own below a folder."""
+
+    def __init__(self, folder: Path, policy: str = "") -> None:
+        self.folder = folder
+        self.accounts: list[Account] = []
+        self.bridge: str | None = None
+        self.audit = folder / "log/audit.jsonl"
+        self.state = folder / "state"
+        (folder / "log").mkdir()
+        read = parse(policy)
+        assert isinstance(read, Policy)
+        self.policy = read
+
+    def add(self, name: str, text: str | None = None, *, may_create: bool = False) -> Path:
+        home = self.folder / "home" / name
+        home.mkdir(parents=True)
+        file = home / ".docker/config.json"
+        source = Source.DOCKER if may_create else Source.HAS_CONFIG
+        self.accounts.append(Account(name, os.geteuid(), os.getegid(), (), home, file, may_create, source))
+        if text is not None:
+            file.parent.mkdir()
+            file.write_text(text)
+            file.chmod(0o600)
+        return file
+
+    def clients(self, homes: Homes | None = None) -> LocalClients:
+        return LocalClients(
+            policy=self.policy,
+            state=self.state,
+            record=Record(AuditLog(self.audit, self.state), "1", "test"),
+            who=lambda: Who(tuple(self.accounts), (Skipped("dave", "its home is not mounted"),)),
+            bridge_address=lambda: self.bridge,
+            homes=homes or Homes(),
+        )
+
+    async def passed(
+        self, wanted: Upstream, clients: LocalClients | None = None
+    ) -> tuple[ClientsSeen, list[ClientFile]]:
+        clients = clients or self.clients()
+        seen = await clients.look(wanted)
+        return seen, list(await clients.carry_out(seen)) if seen.edits else []
+
+    def events(self) -> list[str]:
+        lines = self.audit.read_text().splitlines() if self.audit.exists() else []
+        return [json.loads(line)["event"] for line in lines]
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> People:
+    return People(tmp_path)
+
+
+async def test_there_and_back_again_to_the_byte(people: People) -> None:
+    alice, bob = people.add("alice", may_create=True), people.add("bob", LOGGED_IN)
+
+    await people.passed(OFFICE)
+    assert json.loads(alice.read_text())["proxies"]["default"]["httpProxy"] == "http://office:3128"
+    assert json.loads(bob.read_text())["auths"]["registry.example"] == {"auth": "aHVudGVyMg=="}
+    assert alice.stat().st_mode & 0o777 == 0o600
+    assert alice.parent.stat().st_mode & 0o777 == 0o700
+
+    await people.passed(DIRECT)
+    assert bob.read_text() == LOGGED_IN
+    assert "proxies" not in json.loads(alice.read_text())
+
+
+async def test_direct_makes_no_file(people: People) -> None:
+    alice = people.add("alice", may_create=True)
+
+    seen, _ = await people.passed(DIRECT)
+
+    assert seen.edits == ()
+    assert not alice.parent.exists()
+
+
+async def test_what_is_kept_holds_no_token(people: People) -> None:
+    people.add("bob", LOGGED_IN)
+
+    await people.passed(OFFICE)
+
+    for file in people.state.iterdir():
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert b"aHVudGVyMg" not in file.read_bytes()
+    assert "aHVudGVyMg" not in people.audit.read_text()
+
+
+async def test_somebody_elses_value_is_adopted_once_and_drift_is_said(people: People) -> None:
+    theirs = '{"proxies": {"default": {"httpProxy": "http://u:hunter2@theirs:1", "ftpProxy": "ftp://theirs"}}}'
+    bob = people.add("bob", theirs)
+
+    await people.passed(OFFICE)
+    assert people.events() == ["adopted", "settings-written"]
+    assert "hunter2" not in people.audit.read_text()
+    assert json.loads(bob.read_text())["proxies"]["default"]["ftpProxy"] == "ftp://theirs"
+
+    bob.write_text(bob.read_text().replace("http://office:3128", "http://meddler:1"))
+    await people.passed(OFFICE)
+    assert people.events()[2:] == ["drift-corrected", "settings-written"]
+    assert "meddler" not in bob.read_text()
+
+
+async def test_one_that_fails_stops_nobody_else(people: People) -> None:
+    bob, carol = people.add("bob", "{,}"), people.add("carol", "{}")
+
+    seen, done = await people.passed(OFFICE)
+
+    assert [file.name for file in seen.failed] == ["bob"]
+    assert seen.failed[0].error.startswith(f"{bob}: line 1: ")
+    assert "docker-proxy-agent apply" in seen.failed[0].error
+    assert [file.name for file in done] == ["carol"]
+    assert bob.read_text() == "{,}"
+    assert "proxies" in carol.read_text()
+    assert seen.skipped == (Skipped("dave", "its home is not mounted"),)
+
+
+class Once(Homes):
+    """Homes that may be read only so often: an idle pass starts no helper."""
+
+    reads_left = 1
+
+    async def read(self, account: object, path: Path) -> HomeFile | None:
+        assert self.reads_left, f"{path} is read again"
+        self.reads_left -= 1
+        return await super().read(account, path)  # type: ignore[arg-type]
+
+
+async def test_an_idle_pass_starts_no_helper_and_a_change_is_seen(people: People) -> None:
+    bob = people.add("bob", LOGGED_IN)
+    homes = Once()
+    clients = people.clients(homes)
+
+    for _ in range(3):
+        assert (await clients.look(DIRECT)).edits == ()
+
+    homes.reads_left = 1
+    bob.write_text('{"proxies": {"default": {"httpProxy": "http://x"}}}')
+    assert [file.name for file in (await clients.look(DIRECT)).edits] == ["bob"]
+    homes.reads_left = 1
+    assert len((await clients.look(OFFICE)).edits) == 1
+
+
+def log_in(path: Path) -> None:
+    path.write_text('{"auths": {"new.example": {}}}')
+
+
+class Meddled(Homes):
+    """Somebody logs in between the look and the write."""
+
+    async def edit(
+        self,
+        account: object,
+        path: Path,
+        change: Callable[[str | None], str | None],
+        *,
+        may_create: bool = False,
+        mode: int | None = None,
+    ) -> Written:
+        log_in(path)
+        return await super().edit(account, path, change, may_create=may_create, mode=mode)  # type: ignore[arg-type]
+
+
+async def test_a_login_between_look_and_write_is_kept(people: People) -> None:
+    bob = people.add("bob", LOGGED_IN)
+
+    await people.passed(OFFICE, people.clients(Meddled()))
+
+    written = json.loads(bob.read_text())
+    assert written["auths"] == {"new.example": {}}
+    assert written["proxies"]["default"]["httpsProxy"] == "http://office:3128"
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[int]:
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_a_loopback_proxy_is_written_as_the_bridge_only_where_it_answers(people: People) -> None:
+    bob = people.add("bob", "{}")
+    people.bridge = "127.0.0.1"  # the one local address that is always there stands for the bridge's
+    async with listening() as port:
+        local = upstream(f"http://localhost:{port}")
+        await people.passed(local)
+        assert json.loads(bob.read_text())["proxies"]["default"]["httpProxy"] == f"http://127.0.0.1:{port}"
+
+    seen, _ = await people.passed(local)
+
+    assert seen.condition is not None
+    assert seen.condition.code.value == "client-unreachable"
+    assert json.loads(bob.read_text()) == {}
+
+
+async def test_without_a_known_bridge_the_files_stay_as_they_are(people: People) -> None:
+    people.add("bob", "{}")
+
+    seen, _ = await people.passed(upstream("http://127.0.0.1:7890"))
+
+    assert seen.edits == ()
+
+
+async def test_passwords_are_for_those_who_ask_for_them(tmp_path: Path) -> None:
+    with_password = upstream("http://office:3128", username="alice", password=Secret("hunter2"))
+    for folder, policy in (("no", ""), ("yes", "[clients]\ncredentials = true\n")):
+        (tmp_path / folder).mkdir()
+        people = People(tmp_path / folder, policy)
+        bob = people.add("bob", "{}")
+        bob.chmod(0o644)
+        seen, _ = await people.passed(with_password)
+        assert ("hunter2" in bob.read_text()) is (folder == "yes")
+        assert (seen.condition is None) is (folder == "yes")
+        assert bob.stat().st_mode & 0o777 == (0o600 if folder == "yes" else 0o644)
+        assert "hunter2" not in people.audit.read_text()
