@@ -1,22 +1,29 @@
 """Which upstream to use, and why.
 
-Pure: the network, the verdicts so far and what is left of patience go in, a `Choice` comes out.
+Pure: the network, the verdicts so far and what is left of patience go in, a `Choice` comes out. `choose` is the rule
+for who has no history; `choose_on` is the service's, which holds on to what it chose and knows of pins and quarantines.
 Not known here: how a verdict came about, and whether a choice is worth a restart.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
 
-from agent.policy import DIRECT_NAME, Network, Unreachable
+from agent.decide.history import History, Streak
+from agent.decide.standing import Standing
+from agent.policy import DIRECT_NAME, Network, Policy, Probing, Unreachable
 from agent.verdict import Outcome, Verdict
 
 PATIENCE_S: Final = 5.0  # after a network change DHCP, DNS and VPNs still arrive (FACTS 23)
 SOFT_AGAIN_S: Final = (0.3, 0.6, 1.2, 1.2, 1.2)  # when soft verdicts are looked at again
+APP_STARTS_S: Final = 60.0  # after boot or resume an app on loopback that Docker's settings name may still start
+BELIEVED_S: Final = 5.0  # an upstream is not taken for an older verdict: it is asked again first
+
+_NONE: Final[Mapping[str, str]] = {}
 
 
 class Ending(enum.Enum):
@@ -36,35 +43,130 @@ class Choice(msgspec.Struct, frozen=True):
     upstream: str | None = None
 
 
-def choose(network: Network, verdicts: Mapping[str, Verdict], patience_s: float) -> Choice:
+class Situation(msgspec.Struct, frozen=True):
+    """All that a choice depends on but the time."""
+
+    policy: Policy
+    network: Network  # which of the policy's it is
+    history: History
+    standing: Standing = Standing()
+
+
+def choose(
+    network: Network,
+    verdicts: Mapping[str, Verdict],
+    patience_s: float,
+    passed_over: Mapping[str, str] = _NONE,
+    starting: Collection[str] = (),
+) -> Choice:
     """The first usable upstream of the network.
 
     `verdicts` may lack upstreams that were not waited for. While patience lasts, a less preferred upstream waits
-    until every more preferred one has failed hard.
+    until every more preferred one has failed hard. `passed_over` says of upstreams why they are not usable whatever
+    their verdict; those `starting` are waited for while they are refused.
     """
     for place, name in enumerate(network.use):
+        if name in passed_over:
+            continue
         verdict = verdicts.get(name)
         if verdict is None:
             return Choice(Ending.WAITING, f"{name} has not answered yet")
         if verdict.is_ok:
-            return Choice(Ending.CHOSEN, _reason(network, place, verdicts), name)
+            return Choice(Ending.CHOSEN, _reason(network, place, verdicts, passed_over), name)
         if verdict.is_soft and patience_s > 0:
             return Choice(Ending.WAITING, f"{name} may still come: {verdict.outcome.value}")
-    if any(verdicts[name].outcome is Outcome.PORTAL for name in network.use):
+        if verdict.outcome is Outcome.REFUSED and name in starting:
+            return Choice(Ending.WAITING, f"{name} may still be starting: refused")
+    if any(name in verdicts and verdicts[name].outcome is Outcome.PORTAL for name in network.use):
         return Choice(Ending.PORTAL, f"a portal answers in {network.name}; pass it in a browser: nothing is changed")
-    failed = _failures(network.use, verdicts)
-    if network.unreachable is Unreachable.DIRECT:
+    failed = _failures(network.use, verdicts, passed_over)
+    if network.unreachable is Unreachable.DIRECT and DIRECT_NAME not in passed_over:
         return Choice(Ending.CHOSEN, f'nothing works ({failed}) and unreachable = "direct"', DIRECT_NAME)
     return Choice(Ending.UNREACHABLE, f"nothing works ({failed}): kept as it is")
 
 
-def _reason(network: Network, place: int, verdicts: Mapping[str, Verdict]) -> str:
+def choose_on(situation: Situation, now: float) -> Choice:
+    """The upstream to go on with: what was chosen here is given up, and left for a better one, only on evidence."""
+    policy, network = situation.policy, situation.network
+    history, standing = situation.history, situation.standing
+    pinned = standing.pinned(policy.upstreams, now)
+    # A quarantine holds against a person, too: the settings did not start Docker, and would not the next time.
+    if pinned is not None and not standing.is_quarantined(pinned, now):
+        return Choice(Ending.CHOSEN, _reason_of_pin(history.verdict(pinned)), pinned)
+    quarantined = {name: "quarantined" for name in policy.upstreams if standing.is_quarantined(name, now)}
+    held = history.chosen if history.chosen in network.use and history.chosen not in quarantined else None
+    streak = None if held is None else history.streaks.get(held)
+    is_kept = held is not None and streak is not None and is_doubted(streak, policy.probe)
+    is_working = streak is not None and (streak.is_ok or is_kept)
+    choice = choose(
+        network,
+        {name: verdict for name in network.use if (verdict := history.verdict(name)) is not None},
+        patience_left(history, now),
+        {**(_unproved(network, history, policy.probe) if is_working else {}), **quarantined},
+        [name for name in network.use if is_starting(name, history, standing, now)],
+    )
+    if is_kept and streak is not None and not _is_before(choice.upstream, held, network):
+        failed = f"failed {streak.failures} of {policy.probe.failures} probes in a row"
+        return Choice(Ending.CHOSEN, f"{held} {failed} ({streak.verdict.outcome.value}): kept so far", held)
+    return _if_recent(choice, history, now) if choice.upstream != history.chosen else choice
+
+
+def patience_left(history: History, now: float) -> float:
+    """Seconds; not above zero when it is over."""
+    return history.arrived + PATIENCE_S - now
+
+
+def is_starting(name: str, history: History, standing: Standing, now: float) -> bool:
+    """Whether it is an app on this host that Docker counts on and that may not be up yet."""
+    return name in standing.on_loopback and name == standing.in_docker and now < history.woken + APP_STARTS_S
+
+
+def is_doubted(streak: Streak, probing: Probing) -> bool:
+    """It worked, fails, and not often enough yet."""
+    return not streak.is_ok and streak.has_worked and streak.failures < probing.failures
+
+
+def _unproved(network: Network, history: History, probing: Probing) -> Mapping[str, str]:
+    """Those preferred to the one in use that came back and must prove themselves, in words."""
+    before = network.use[: network.use.index(history.chosen)] if history.chosen in network.use else ()
+    return {
+        name: f"works again, for {streak.worked_s:.0f} of {probing.failback:.0f} s"
+        for name in before
+        if (streak := history.streaks.get(name)) is not None and streak.is_ok and not is_proved(streak, probing)
+    }
+
+
+def is_proved(streak: Streak, probing: Probing) -> bool:
+    """Whether a preferred upstream that works may be taken from one that works, too."""
+    return not streak.has_failed or streak.seen >= streak.since + probing.failback
+
+
+def _is_before(name: str | None, other: str | None, network: Network) -> bool:
+    return name in network.use and other in network.use and network.use.index(name) < network.use.index(other)
+
+
+def _if_recent(choice: Choice, history: History, now: float) -> Choice:
+    """The choice, unless what speaks for it is too old to act on."""
+    streak = None if choice.upstream is None else history.streaks.get(choice.upstream)
+    if streak is None or not streak.is_ok or now <= streak.seen + BELIEVED_S:
+        return choice
+    return Choice(Ending.WAITING, f"{choice.upstream} worked {now - streak.seen:.0f} s ago: it is asked again")
+
+
+def _reason_of_pin(verdict: Verdict | None) -> str:
+    if verdict is None or verdict.is_ok:
+        return "pinned by hand"
+    return f"pinned by hand, though it fails here: {verdict.outcome.value}"
+
+
+def _reason(network: Network, place: int, verdicts: Mapping[str, Verdict], passed_over: Mapping[str, str]) -> str:
     if len(network.use) == 1:
         return f"the only one of {network.name}, and works"
     if place == 0:
         return f"first of {', '.join(network.use)} that works"
-    return f"first of {', '.join(network.use)} that works ({_failures(network.use[:place], verdicts)})"
+    failed = _failures(network.use[:place], verdicts, passed_over)
+    return f"first of {', '.join(network.use)} that works ({failed})"
 
 
-def _failures(names: tuple[str, ...], verdicts: Mapping[str, Verdict]) -> str:
-    return ", ".join(f"{name} {verdicts[name].outcome.value}" for name in names)
+def _failures(names: tuple[str, ...], verdicts: Mapping[str, Verdict], passed_over: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {passed_over.get(name) or verdicts[name].outcome.value}" for name in names)

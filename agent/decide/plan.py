@@ -74,8 +74,10 @@ class Owned(msgspec.Struct, frozen=True):
         return f"Owned(is_ours={self.is_ours})"
 
 
-def plan(desired: Settings, reality: Reality, policy: Docker, owned: Owned, is_asked_now: bool) -> Plan:
-    """Desired against real."""
+def plan(  # noqa: PLR0913 - each is a part of what is compared
+    desired: Settings, reality: Reality, policy: Docker, owned: Owned, is_asked_now: bool, *, restart_waits: str = ""
+) -> Plan:
+    """Desired against real. `restart_waits`: why a restart that could happen now has to wait its turn."""
     if (condition := _in_the_way(reality)) is not None:
         return Plan(desired, condition=condition)
     try:
@@ -90,6 +92,8 @@ def plan(desired: Settings, reality: Reality, policy: Docker, owned: Owned, is_a
     restart = None
     if reality.engine is not None and running is not None and not agrees(running, desired):
         restart = restarting(policy.restart, reality.engine.containers_running, is_asked_now, reality.can_restart)
+        if restart.when is When.NOW and restart_waits and not is_asked_now:
+            restart = Restarting(When.LATER, restart_waits)
     return Plan(
         desired,
         method,

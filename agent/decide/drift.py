@@ -1,0 +1,57 @@
+"""When somebody else changes our keys: put them right, or stop fighting.
+
+Pure: what was counted, the target and the time (CLOCK_BOOTTIME seconds) go in; the new count and what to do come out.
+Not known here: how a foreign change is told from our own (`plan.py`), and what putting right takes.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+TIMES: Final = 5  # a service that writes at its start and at ours is no fight; this is
+WITHIN_S: Final = 600.0
+
+
+class Answer(enum.Enum):
+    """What is done about a foreign change."""
+
+    PUT_RIGHT = "put-right"
+    GIVE_UP = "give-up"  # now: to be said, once
+    LEAVE = "leave"  # given up before
+
+
+class Correction(msgspec.Struct, frozen=True):
+    """The answer, with its reason."""
+
+    answer: Answer
+    because: str
+
+
+class Drifts(msgspec.Struct, frozen=True):
+    """The foreign changes counted by target. A reload begins again with none."""
+
+    times: Mapping[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
+    given_up: frozenset[str] = frozenset()
+
+
+def drifted(drifts: Drifts, target: str, now: float, who: str | None = None) -> tuple[Drifts, Correction]:
+    """Count one foreign change of a target. The fifth within ten minutes is not put right any more."""
+    if target in drifts.given_up:
+        return drifts, Correction(Answer.LEAVE, f"{target}: given up until: docker-proxy-agent reload")
+    by = who or "somebody else"
+    recent = (*(at for at in drifts.times.get(target, ()) if at > now - WITHIN_S), now)
+    if len(recent) < TIMES:
+        counted = msgspec.structs.replace(drifts, times={**drifts.times, target: recent})
+        times = "once" if len(recent) == 1 else f"{len(recent)} times"
+        because = f"{target}: {by} changed our keys ({times} in {WITHIN_S / 60:.0f} min)"
+        return counted, Correction(Answer.PUT_RIGHT, because)
+    others = {name: times for name, times in drifts.times.items() if name != target}
+    because = (
+        f"{target}: {by} changed our keys {TIMES} times in {WITHIN_S / 60:.0f} min; left to them."
+        " When that is mended: docker-proxy-agent reload"
+    )
+    return Drifts(others, drifts.given_up | {target}), Correction(Answer.GIVE_UP, because)

@@ -1,0 +1,45 @@
+"""What stands beside the verdicts when an upstream is chosen: a pin, a pause, quarantines, and where upstreams listen.
+
+Pure values; times are CLOCK_BOOTTIME seconds. Not known here: how a pin or a quarantine survives a reboot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+
+import msgspec
+
+
+class Pin(msgspec.Struct, frozen=True):
+    """An upstream that a person chose by hand."""
+
+    upstream: str
+    until: float | None = None  # None: until it is taken back
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Nothing is written or restarted."""
+
+    until: float | None = None  # None: until `resume`
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Everything but verdicts that a choice depends on."""
+
+    pin: Pin | None = None
+    pause: Pause | None = None
+    quarantined: Mapping[str, float] = msgspec.field(default_factory=dict)  # by upstream: until when it is passed over
+    on_loopback: frozenset[str] = frozenset()  # the upstreams that are apps on this host
+    in_docker: str | None = None  # the upstream that Docker's settings name already
+
+    def pinned(self, upstreams: Container[str], now: float) -> str | None:
+        """The upstream pinned now; a pin ends with its time, and with a policy that has no such name."""
+        if self.pin is None or self.pin.upstream not in upstreams:
+            return None
+        return None if self.pin.until is not None and now >= self.pin.until else self.pin.upstream
+
+    def is_paused(self, now: float) -> bool:
+        return self.pause is not None and (self.pause.until is None or now < self.pause.until)
+
+    def is_quarantined(self, name: str, now: float) -> bool:
+        return name in self.quarantined and now < self.quarantined[name]
