@@ -1,0 +1,61 @@
+"""Somebody else changes our keys: how often that is put right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from agent.decide.drift import Answer, Correction, Drifts, drifted
+
+FILE = "/etc/docker/daemon.json"
+
+
+def answers(times: Sequence[float], drifts: Drifts | None = None, target: str = FILE) -> list[Answer]:
+    counted, given = drifts or Drifts(), []
+    for now in times:
+        counted, correction = drifted(counted, target, now)
+        given.append(correction.answer)
+    return given
+
+
+@pytest.mark.parametrize(
+    ("times", "last"),
+    [
+        pytest.param([0], Answer.PUT_RIGHT, id="once"),
+        pytest.param([0, 1, 2, 3], Answer.PUT_RIGHT, id="four-times"),
+        pytest.param([0, 1, 2, 3, 4], Answer.GIVE_UP, id="the-fifth-in-ten-minutes"),
+        pytest.param([0, 150, 300, 450, 599], Answer.GIVE_UP, id="the-fifth-in-just-ten-minutes"),
+        pytest.param([0, 150, 300, 450, 600], Answer.PUT_RIGHT, id="the-fifth-after-ten-minutes"),
+        pytest.param([0, 1, 2, 3, 4, 5], Answer.LEAVE, id="given-up"),
+        pytest.param([0, 1, 2, 3, 4, 99999], Answer.LEAVE, id="given-up-for-good"),
+    ],
+)
+def test_answer(times: list[float], last: Answer) -> None:
+    assert answers(times)[-1] is last
+
+
+def test_words() -> None:
+    drifts, first = drifted(Drifts(), FILE, 0, "puppet (pid 812)")
+    drifts, second = drifted(drifts, FILE, 1)
+    for now in (2, 3):
+        drifts, _ = drifted(drifts, FILE, now)
+    drifts, fifth = drifted(drifts, FILE, 4, "puppet (pid 812)")
+    drifts, sixth = drifted(drifts, FILE, 5)
+
+    assert first == Correction(Answer.PUT_RIGHT, f"{FILE}: puppet (pid 812) changed our keys (once in 10 min)")
+    assert second == Correction(Answer.PUT_RIGHT, f"{FILE}: somebody else changed our keys (2 times in 10 min)")
+    assert fifth.because == (
+        f"{FILE}: puppet (pid 812) changed our keys 5 times in 10 min; left to them."
+        " When that is mended: docker-proxy-agent reload"
+    )
+    assert sixth == Correction(Answer.LEAVE, f"{FILE}: given up until: docker-proxy-agent reload")
+
+
+def test_targets_are_counted_apart() -> None:
+    drifts = Drifts()
+    for now in range(5):
+        drifts, _ = drifted(drifts, FILE, now)
+
+    assert answers([5], drifts) == [Answer.LEAVE]
+    assert answers([5], drifts, "/root/.docker/config.json") == [Answer.PUT_RIGHT]

@@ -1,0 +1,420 @@
+"""A laptop that roams, as a model: whatever happened, it ends at the right upstream, with no restart too many.
+
+The rules are the real ones; the driver around them is the smallest that can carry them out. `HISTORIES=100000` tries
+more than the usual number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from agent.decide.choose import Choice, Ending, Situation, choose_on
+from agent.decide.desired import for_dockerd
+from agent.decide.drift import Drifts, drifted
+from agent.decide.history import History, after, chose, moved, resumed, without
+from agent.decide.next_look import Look, next_look
+from agent.decide.rate import Cause, Start, allowed_at, started
+from agent.decide.recognise import recognise
+from agent.decide.standing import Pause, Pin, Standing
+from agent.policy import DIRECT, Duration, Exclusion, Network, NoProxy, Pattern, Policy, Probing, Unreachable, Upstream
+from agent.policy import Match as Where
+from agent.settings import ProxyUrl, Settings, proxy
+from agent.snapshot import Interface, Snapshot
+from agent.verdict import Outcome, Verdict
+
+HISTORIES: Final = int(os.environ.get("HISTORIES", "2000"))
+SETTLED_S: Final = 180.0  # a recheck, the failures, failback and the turn of a restart, one after the other
+NAMES: Final = ("local", "office", "backup", "direct")
+PLACES: Final = ("office", "home", "cafe")
+MIN_INTERVAL_S: Final = 30.0
+
+# Spellings of the same exclusions, and others: the number says what it means.
+EXCLUSIONS: Final = (
+    (1, ("localhost", "10.0.0.0/8")),
+    (1, ("10.0.0.0/8", "localhost", "localhost")),
+    (1, ("LOCALHOST", "10.1.2.3/8")),
+    (2, ("localhost", "10.0.0.0/8", ".corp.example")),
+)
+USES: Final = (
+    ("local", "office", "direct"),
+    ("office", "backup", "direct"),
+    ("backup", "office"),
+    ("direct",),
+)
+
+
+def url(text: str) -> ProxyUrl:
+    parsed = proxy(text)
+    assert isinstance(parsed, ProxyUrl)
+    return parsed
+
+
+UPSTREAMS: Final = {
+    "local": Upstream("local", url("http://127.0.0.1:7890"), url("http://127.0.0.1:7890")),
+    "office": Upstream("office", url("http://10.10.0.2:3128"), url("http://10.10.0.2:3128")),
+    "backup": Upstream("backup", url("http://10.10.0.3:3128"), url("http://10.10.0.3:3128")),
+    "direct": DIRECT,
+}
+
+
+class Meaning(msgspec.Struct, frozen=True):
+    """What settings mean, told apart without the product's own comparison."""
+
+    upstream: str
+    exclusions: int
+
+
+class Written(msgspec.Struct, frozen=True):
+    """Settings in a file or in dockerd, and what they mean."""
+
+    meaning: Meaning
+    settings: Settings
+
+
+FOREIGN: Final = tuple(
+    Written(Meaning(text, 9), Settings(http=url(text), https=url(text), no_proxy=("localhost",)))
+    for text in ("http://198.51.100.1:8080", "http://198.51.100.2:8080")
+)
+
+
+def policy_of(use: tuple[str, ...], exclusions: tuple[str, ...], unreachable: Unreachable, recheck_s: float) -> Policy:
+    others = tuple(name for name in ("backup", "direct") if name not in use) or ("direct",)
+    return Policy(
+        probe=Probing(recheck=Duration(recheck_s)),
+        no_proxy=NoProxy(always=tuple(Exclusion.parse(text) for text in exclusions)),
+        upstreams=UPSTREAMS,
+        networks=(
+            Network("home", ("direct",), Where(ssid=(Pattern("home"),))),
+            Network("office", use, Where(ssid=(Pattern("office"),)), unreachable),
+            Network("cafe", others, Where(ssid=(Pattern("cafe"),))),
+        ),
+    )
+
+
+SNAPSHOTS: Final[Mapping[str | None, Snapshot]] = {
+    None: Snapshot(),
+    **{
+        place: Snapshot((Interface("wlan0", ssid=place, ipv4=("192.168.1.2/24",), gateways=("192.168.1.1",)),))
+        for place in PLACES
+    },
+}
+FINGERPRINTS: Final = {place: snapshot.fingerprint() for place, snapshot in SNAPSHOTS.items()}
+OK: Final = Verdict(Outcome.OK)
+HARD: Final = (Outcome.REFUSED, Outcome.PROXY_AUTH, Outcome.TLS)
+SOFT: Final = (Outcome.TIMEOUT, Outcome.DNS, Outcome.PROXY_DOWN)
+
+
+class Laptop(RuleBasedStateMachine):
+    """The world, the driver, and what may never happen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 100.0
+        self.place: str | None = None
+        self.world: dict[tuple[str | None, str], Verdict] = {}
+        self.meaning = 1
+        self.exclusions: tuple[str, ...] = EXCLUSIONS[0][1]
+        self.wall = 1.8e9  # no rule is ever given it
+        self.standing = Standing(on_loopback=frozenset({"local"}))
+        self.history = History()
+        self.choice: Choice | None = None
+        self.look: Look | None = None
+        self.drifts = Drifts()
+        self.files: Written | None = None
+        self.effective: Written | None = None
+        self.deferred: float | None = None
+        self.starts: tuple[Start, ...] = ()
+        self.all_starts: list[float] = []  # whoever made them
+        self.entered = 0.0  # when the last change of network was seen
+        self.last_online: str | None = None
+        self.last_failure: dict[str, float] = {}  # seen here
+        self.down_since: dict[tuple[str | None, str], float] = {}
+        self.is_free = True  # whether the next choice may differ for a reason of its own
+
+    @initialize(use=st.sampled_from(USES), place=st.sampled_from(PLACES))
+    def begin(self, use: tuple[str, ...], place: str) -> None:
+        self.use, self.unreachable, self.recheck_s = use, Unreachable.KEEP, 60.0
+        self.policy = policy_of(use, self.exclusions, self.unreachable, self.recheck_s)
+        self.networks = self.recognised()
+        self.place = place
+        self.wake()
+
+    # --- what happens ---------------------------------------------------------------------------------------------
+
+    @rule(place=st.sampled_from((*PLACES, "office", None)))
+    def roam(self, place: str | None) -> None:
+        self.place = place
+        self.wake()
+
+    @rule(seconds=st.sampled_from((0.1, 1.0, 3.0, 7.0, 20.0, 45.0, 90.0)))
+    def wait(self, seconds: float) -> None:
+        self.run_until(self.now + seconds)
+
+    @rule(
+        name=st.sampled_from(NAMES),
+        outcome=st.sampled_from((*HARD, *SOFT, Outcome.PORTAL)),
+        seconds=st.sampled_from((0.0, 1.5, 4.0)),
+    )
+    def upstream_dies(self, name: str, outcome: Outcome, seconds: float) -> None:
+        key = (self.place, name)
+        if self.verdict(name).is_ok:
+            self.down_since[key] = self.now
+        self.world[key] = Verdict(outcome)
+        self.run_until(self.now + seconds)
+
+    @rule(name=st.sampled_from(NAMES))
+    def upstream_comes_back(self, name: str) -> None:
+        self.world.pop((self.place, name), None)
+
+    @rule()
+    def everything_works(self) -> None:
+        self.world.clear()
+
+    @rule(wakes=st.integers(1, 5))
+    def noise(self, wakes: int) -> None:
+        for _ in range(wakes):
+            self.wake()
+            self.now += 0.05
+
+    @rule(
+        use=st.sampled_from(USES),
+        unreachable=st.sampled_from(Unreachable),
+        recheck_s=st.sampled_from((60.0, 60.0, 0.0)),
+    )
+    def policy_edited(self, use: tuple[str, ...], unreachable: Unreachable, recheck_s: float) -> None:
+        self.use, self.unreachable, self.recheck_s = use, unreachable, recheck_s
+        self.reload()
+
+    @rule(spelling=st.sampled_from(EXCLUSIONS))
+    def exclusions_edited(self, spelling: tuple[int, tuple[str, ...]]) -> None:
+        self.meaning, self.exclusions = spelling
+        self.reload()
+
+    @rule(name=st.sampled_from(NAMES))
+    def upstream_means_another_proxy(self, name: str) -> None:
+        self.history = without(self.history, {name})
+        self.last_failure.pop(name, None)
+        self.is_free = True
+        self.wake()
+
+    @rule(name=st.sampled_from(NAMES), lasts=st.sampled_from((None, 10.0, 600.0)))
+    def pinned(self, name: str, lasts: float | None) -> None:
+        self.stand(pin=Pin(name, None if lasts is None else self.now + lasts))
+
+    @rule()
+    def unpinned(self) -> None:
+        self.stand(pin=None)
+
+    @rule(lasts=st.sampled_from((5.0, 60.0)))
+    def paused(self, lasts: float) -> None:
+        self.stand(pause=Pause(self.now + lasts))
+
+    @rule(name=st.sampled_from(NAMES))
+    def quarantined(self, name: str) -> None:
+        self.stand(quarantined={**self.standing.quarantined, name: self.now + 600})
+
+    @precondition(lambda self: self.files is not None)
+    @rule(written=st.sampled_from(FOREIGN))
+    def foreign_edit(self, written: Written) -> None:
+        self.files = written
+        self.drifts, correction = drifted(self.drifts, "dockerd", self.now)
+        assert correction.because
+        self.wake()
+
+    @precondition(lambda self: self.files is not None)
+    @rule()
+    def docker_restarted_by_others(self) -> None:
+        self.effective = self.files
+        self.starts = started(self.starts, Start(self.now, Cause.OTHERS))
+        self.all_starts.append(self.now)
+        self.wake()
+
+    @rule(seconds=st.sampled_from((-86400.0, 86400.0)))
+    def wall_clock_jumps(self, seconds: float) -> None:
+        self.wall += seconds
+        self.wake()
+
+    @rule(seconds=st.sampled_from((5.0, 3600.0, 86400.0)), place=st.sampled_from((*PLACES, None)))
+    def suspended(self, seconds: float, place: str | None) -> None:
+        self.now += seconds
+        self.place = place
+        self.history = resumed(self.history, self.now)
+        self.wake()
+
+    # --- the driver -----------------------------------------------------------------------------------------------
+
+    def verdict(self, name: str) -> Verdict:
+        return self.world.get((self.place, name), OK)
+
+    def stand(self, **changes: object) -> None:
+        self.standing = msgspec.structs.replace(self.standing, **changes)
+        self.is_free = True
+        self.wake()
+
+    def reload(self) -> None:
+        self.policy = policy_of(self.use, self.exclusions, self.unreachable, self.recheck_s)
+        self.networks = self.recognised()
+        self.drifts = Drifts()
+        self.is_free = True
+        self.wake()
+
+    def desired(self) -> Written | None:
+        if self.choice is None or self.choice.upstream is None:
+            return None
+        name = self.choice.upstream
+        meaning = Meaning(name, self.meaning if name != "direct" else 0)
+        return Written(meaning, for_dockerd(self.policy.upstreams[name], self.policy.no_proxy))
+
+    def recognised(self) -> dict[str | None, Network]:
+        return {place: recognise(self.policy.networks, seen).network for place, seen in SNAPSHOTS.items()}
+
+    def network(self) -> Network:
+        return self.networks[self.place]
+
+    def wake(self) -> None:
+        self.one_pass(self.network().use if self.place else ())
+
+    def one_pass(self, probe: tuple[str, ...]) -> None:
+        """See, probe, choose, write, restart: as the service does it."""
+        self.history = moved(self.history, FINGERPRINTS[self.place] if self.place else None, self.now)
+        if self.place is None:
+            self.choice = self.look = self.deferred = None
+            return
+        if self.place != self.last_online:
+            self.last_online, self.entered, self.is_free = self.place, self.now, True
+            self.last_failure.clear()
+        pinned = self.standing.pinned(self.policy.upstreams, self.now)
+        asked = {*probe, *((pinned,) if pinned else ())}
+        self.history = after(self.history, {name: self.verdict(name) for name in asked}, self.now)
+        self.last_failure.update({name: self.now for name in asked if not self.verdict(name).is_ok})
+        in_docker = self.files.meaning.upstream if self.files else None
+        self.standing = msgspec.structs.replace(self.standing, in_docker=in_docker)
+        situation = Situation(self.policy, self.network(), self.history, self.standing)
+        before, self.choice = self.history.chosen, choose_on(situation, self.now)
+        assert self.choice.because
+        self.history = chose(self.history, self.choice.upstream)
+        self.judge(before, self.choice, situation.network)
+        self.carry_out()
+        situation = msgspec.structs.replace(situation, history=self.history)
+        self.look = next_look(situation, self.choice, self.now)
+
+    def carry_out(self) -> None:
+        self.deferred = None
+        desired = self.desired()
+        if desired is None or self.standing.is_paused(self.now) or "dockerd" in self.drifts.given_up:
+            return
+        self.files = desired
+        if self.effective is not None and self.effective.settings == desired.settings:
+            assert self.effective.meaning == desired.meaning, "different settings were taken for the same"
+            return
+        assert self.effective is None or self.effective.meaning != desired.meaning, "a cosmetic change restarts"
+        allowed = allowed_at(self.starts, self.history.changed, MIN_INTERVAL_S, self.now)
+        assert allowed.because
+        if not allowed.is_now(self.now):
+            self.deferred = allowed.at
+            return
+        self.judge_restart()
+        self.effective = desired
+        self.starts = started(self.starts, Start(self.now))
+        self.all_starts.append(self.now)
+
+    def run_until(self, end: float) -> None:
+        """Time passes; nothing happens but what was asked for."""
+        passes = 0
+        while True:
+            due = [at for at in (None if self.look is None else self.look.at, self.deferred) if at is not None]
+            if not due or min(due) > end:
+                break
+            look, is_look = self.look, self.look is not None and self.look.at <= min(due)
+            self.now = max(self.now, min(due))
+            if look is None or not is_look:
+                self.one_pass(())
+            elif look.connect and not look.probe and not any(self.answers(name) for name in look.connect):
+                self.one_pass(look.connect)
+            else:
+                self.one_pass(self.network().use if look.connect else look.probe)
+            passes += 1
+            assert passes < 20 + 4 * SETTLED_S, f"it looks again and again: {self.look}"
+        self.now = max(self.now, end)
+
+    def answers(self, name: str) -> bool:
+        return self.verdict(name).outcome is not Outcome.REFUSED
+
+    # --- what may never happen ------------------------------------------------------------------------------------
+
+    def judge(self, before: str | None, choice: Choice, network: Network) -> None:
+        """Hysteresis, judged by what the world did and not by the history."""
+        is_free, self.is_free = self.is_free, choice.ending is not Ending.CHOSEN or self.is_pin_or_quarantine()
+        if is_free or before is None or choice.upstream in {None, before} or before not in network.use:
+            return
+        assert choice.upstream is not None
+        if self.verdict(before).is_ok:
+            assert choice.upstream in network.use[: network.use.index(before)], (
+                "a working upstream was left for a worse"
+            )
+            failed = self.last_failure.get(choice.upstream)
+            assert failed is None or self.now >= failed + self.policy.probe.failback, "failback was not respected"
+        elif choice.upstream not in network.use[: network.use.index(before)]:
+            assert self.now >= self.down_since[self.place, before] + 2.0, "one failed probe was enough"
+
+    def is_pin_or_quarantine(self) -> bool:
+        return self.standing.pin is not None or bool(self.standing.quarantined)
+
+    def judge_restart(self) -> None:
+        if not self.all_starts or self.now >= self.all_starts[-1] + MIN_INTERVAL_S:
+            return
+        assert self.entered > self.all_starts[-1], "two restarts within one network and min_interval"
+        assert sum(at + 60 > self.now for at in self.all_starts) < 3, "more than three restarts in a minute"
+
+    # --- what is true in the end ----------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        if self.place is None or not hasattr(self, "policy"):
+            return
+        if not self.recheck_s:
+            self.wake()  # "0s": only events tell
+        self.run_until(self.now + SETTLED_S)
+        assert self.choice is not None
+        expected = self.expected(self.network())
+
+        assert self.choice.upstream == expected, f"{self.choice} instead of {expected}"
+        if expected is not None and not self.standing.is_paused(self.now) and not self.drifts.given_up:
+            assert self.files == self.effective == self.desired()
+
+    def expected(self, network: Network) -> str | None:
+        usable = [name for name in network.use if self.standing.quarantined.get(name, 0.0) <= self.now]
+        pin = self.standing.pin
+        if (
+            pin
+            and (pin.until is None or pin.until > self.now)
+            and self.standing.quarantined.get(pin.upstream, 0.0) <= self.now
+        ):
+            return pin.upstream
+        working = [name for name in usable if self.verdict(name).is_ok]
+        if working:
+            return working[0]
+        is_portal = any(self.verdict(name).outcome is Outcome.PORTAL for name in network.use)
+        is_direct = network.unreachable is Unreachable.DIRECT and not is_portal
+        return "direct" if is_direct and self.standing.quarantined.get("direct", 0.0) <= self.now else None
+
+
+# Shrinking a history of a day takes minutes: it is asked for with SHRINK=1.
+PHASES: Final = tuple(phase for phase in Phase if phase is Phase.generate or os.environ.get("SHRINK"))
+
+TestLaptop = Laptop.TestCase
+TestLaptop.settings = settings(
+    max_examples=HISTORIES,
+    stateful_step_count=9,
+    deadline=None,
+    report_multiple_bugs=False,
+    phases=PHASES,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)

@@ -1,0 +1,88 @@
+"""When Docker may be restarted again: the rule as a table, with its reasons."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.decide.rate import Asked, Cause, Start, allowed_at, started
+
+NOW = 1000.0
+
+
+def starts(*at: float, cause: Cause = Cause.AGENT) -> list[Start]:
+    return [Start(each, cause) for each in at]
+
+
+@pytest.mark.parametrize(
+    ("before", "changed", "asked", "at", "because"),
+    [
+        pytest.param([], 0, Asked.AGENT, NOW, "Docker was not started lately", id="never-started"),
+        pytest.param(starts(900), 0, Asked.AGENT, NOW, "the last start of Docker is 100 s ago", id="long-ago"),
+        pytest.param(starts(970), 0, Asked.AGENT, NOW, "the last start of Docker is 30 s ago", id="just-its-turn"),
+        pytest.param(
+            starts(990), 0, Asked.AGENT, 1020,
+            "one restart in 30 s within one network (docker.min_interval): 20 s left", id="within-one-network",
+        ),
+        pytest.param(
+            starts(990), 0, Asked.PERSON, 1020,
+            "one restart in 30 s within one network (docker.min_interval): 20 s left;"
+            " not to wait: docker-proxy-agent apply --now", id="a-person-waits-and-is-told",
+        ),
+        pytest.param(starts(990), 0, Asked.NOW, NOW, "asked for by --now", id="now-skips"),
+        pytest.param(
+            starts(990, cause=Cause.OTHERS), 0, Asked.AGENT, 1020,
+            "one restart in 30 s within one network (docker.min_interval): 20 s left", id="starts-by-others-count",
+        ),
+        pytest.param(
+            starts(990, cause=Cause.ROLL_BACK), 0, Asked.AGENT, NOW, "Docker was not started lately",
+            id="a-roll-back-does-not",
+        ),
+        pytest.param(
+            starts(990), 995, Asked.AGENT, NOW, "the network changed since Docker was last started", id="network-change"
+        ),
+        pytest.param(
+            starts(990), 990, Asked.AGENT, 1020,
+            "one restart in 30 s within one network (docker.min_interval): 20 s left", id="that-change-had-its-restart",
+        ),
+        pytest.param(
+            starts(960, 990), 995, Asked.AGENT, NOW, "the network changed since Docker was last started",
+            id="third-in-a-minute",
+        ),
+        pytest.param(
+            starts(950, 980, 990), 995, Asked.AGENT, 1010,
+            "one restart in 30 s after 3 starts in 60 s (docker.min_interval): 10 s left", id="fourth-when-there-is-room",
+        ),
+        pytest.param(
+            starts(980, 985, 990), 995, Asked.AGENT, 1020,
+            "one restart in 30 s after 3 starts in 60 s (docker.min_interval): 20 s left", id="fourth-at-its-turn",
+        ),
+    ],
+)  # fmt: skip
+def test_allowed(before: list[Start], changed: float, asked: Asked, at: float, because: str) -> None:
+    allowed = allowed_at(before, changed, 30, NOW, asked)
+
+    assert (allowed.at, allowed.because) == (at, because)
+
+
+@given(st.lists(st.integers(900, 1000), max_size=8), st.integers(900, 1000), st.integers(0, 300))
+def test_who_comes_back_when_told_may(at: list[int], changed: int, min_interval: int) -> None:
+    before = starts(*sorted(at))
+
+    then = allowed_at(before, changed, min_interval, NOW).at
+
+    assert allowed_at(before, changed, min_interval, then).is_now(then)
+
+
+@given(st.lists(st.integers(900, 1000), max_size=8), st.integers(900, 1000))
+def test_the_last_few_starts_are_enough(at: list[int], changed: int) -> None:
+    kept: tuple[Start, ...] = ()
+    for start in starts(*sorted(at)):
+        kept = started(kept, start)
+
+    assert allowed_at(kept, changed, 30, NOW) == allowed_at(starts(*at), changed, 30, NOW)
+
+
+def test_a_roll_back_is_not_remembered() -> None:
+    assert started((), Start(NOW, Cause.ROLL_BACK)) == ()
