@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.decide.choose import Choice, Ending, choose
-from agent.policy import Network, Unreachable
+from agent.decide.choose import Choice, Ending, Situation, choose, choose_on
+from agent.decide.history import History, after, chose, moved
+from agent.decide.standing import Pin, Standing
+from agent.policy import Network, Policy, Unreachable, Upstream
 from agent.verdict import Outcome, Verdict
 
 OFFICE = Network("office", ("office", "backup", "direct"))
@@ -101,3 +103,87 @@ def test_what_is_chosen_works_and_nothing_preferred_does(seen: dict[str, Verdict
 @given(OUTCOMES)
 def test_without_patience_nothing_waits(seen: dict[str, Verdict]) -> None:
     assert choose(OFFICE, seen, OVER).ending is not Ending.WAITING
+
+
+# --- with a history -------------------------------------------------------------------------------------------------
+
+POLICY = Policy(upstreams={name: Upstream(name) for name in (*OFFICE.use, "vpn")})
+USE = "first of office, backup, direct that works"
+ALL = verdicts(office="ok", backup="ok", direct="ok")
+BACKUP = verdicts(office="refused", backup="ok", direct="ok")
+Probes = list[tuple[float, dict[str, Verdict]]]
+
+
+@pytest.mark.parametrize(
+    ("standing", "probes", "choice"),
+    [
+        pytest.param(Standing(), [(0, ALL)], chosen("office", USE), id="as-after-a-change"),
+        pytest.param(
+            Standing(), [(0, verdicts(office="dns", backup="ok"))], Choice(Ending.WAITING, "office may still come: dns"),
+            id="patience",
+        ),
+        pytest.param(
+            Standing(), [(0, ALL), (60, verdicts(office="timeout", backup="ok", direct="ok"))],
+            chosen("office", "office failed 1 of 2 probes in a row (timeout): kept so far"), id="failed-once",
+        ),
+        pytest.param(
+            Standing(), [(0, ALL), (60, BACKUP), (61, BACKUP)],
+            chosen("office", "office failed 1 of 2 probes in a row (refused): kept so far"), id="failed-in-a-burst",
+        ),
+        pytest.param(
+            Standing(), [(0, ALL), (60, BACKUP), (62, BACKUP)], chosen("backup", f"{USE} (office refused)"),
+            id="failed-twice",
+        ),
+        pytest.param(
+            Standing(), [(0, ALL), (60, verdicts(office="refused")), (62, verdicts(office="refused"))],
+            Choice(Ending.WAITING, "backup worked 62 s ago: it is asked again"), id="not-for-an-old-verdict",
+        ),
+        pytest.param(
+            Standing(), [(0, BACKUP), (60, ALL)],
+            chosen("backup", f"{USE} (office works again, for 0 of 30 s)"), id="preferred-just-back",
+        ),
+        pytest.param(
+            Standing(), [(0, BACKUP), (60, ALL), (90, ALL)], chosen("office", USE), id="preferred-proved-itself"
+        ),
+        pytest.param(
+            Standing(), [(0, BACKUP), (60, verdicts(office="ok", backup="tls")), (62, verdicts(office="ok", backup="tls"))],
+            chosen("office", USE), id="the-one-in-use-is-given-up-for-one-just-back",
+        ),
+        pytest.param(Standing(pin=Pin("backup")), [(0, ALL)], chosen("backup", "pinned by hand"), id="pin"),
+        pytest.param(
+            Standing(pin=Pin("vpn")), [(0, {**ALL, **verdicts(vpn="refused")})],
+            chosen("vpn", "pinned by hand, though it fails here: refused"), id="pin-not-in-use-and-failing",
+        ),
+        pytest.param(Standing(pin=Pin("backup", 60)), [(60, ALL)], chosen("office", USE), id="pin-is-over"),
+        pytest.param(Standing(pin=Pin("gone")), [(0, ALL)], chosen("office", USE), id="pin-of-no-upstream"),
+        pytest.param(
+            Standing(quarantined={"office": 600}), [(0, ALL)], chosen("backup", f"{USE} (office quarantined)"),
+            id="quarantined",
+        ),
+        pytest.param(Standing(quarantined={"office": 600}), [(600, ALL)], chosen("office", USE), id="quarantine-is-over"),
+        pytest.param(
+            Standing(pin=Pin("office"), quarantined={"office": 600}), [(0, ALL)],
+            chosen("backup", f"{USE} (office quarantined)"), id="a-pin-does-not-end-a-quarantine",
+        ),
+        pytest.param(
+            Standing(on_loopback=frozenset({"office"}), in_docker="office"), [(10, BACKUP)],
+            Choice(Ending.WAITING, "office may still be starting: refused"), id="app-that-starts",
+        ),
+        pytest.param(
+            Standing(on_loopback=frozenset({"office"}), in_docker="office"), [(60, BACKUP)],
+            chosen("backup", f"{USE} (office refused)"), id="app-that-did-not-start",
+        ),
+        pytest.param(
+            Standing(on_loopback=frozenset({"office"}), in_docker="backup"), [(10, BACKUP)],
+            chosen("backup", f"{USE} (office refused)"), id="app-that-docker-does-not-count-on",
+        ),
+    ],
+)  # fmt: skip
+def test_choice_with_a_history(standing: Standing, probes: Probes, choice: Choice) -> None:
+    history, last = moved(History(), "0ff1ce", 0), None
+    for now, seen in probes:
+        history = after(history, seen, now)
+        last = choose_on(Situation(POLICY, OFFICE, history, standing), now)
+        history = chose(history, last.upstream)
+
+    assert last == choice
