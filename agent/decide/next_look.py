@@ -84,7 +84,8 @@ def _probes(situation: Situation, choice: Choice, now: float) -> Iterator[Look]:
     if choice.ending is Ending.WAITING:
         yield from _waiting(network, history, standing, now)
     else:
-        streak = history.streaks.get(in_use) if choice.upstream is not None and in_use is not None else None
+        # `direct` that is taken because nothing works need not be in `use`: what was seen of it says nothing then.
+        streak = history.streaks.get(choice.upstream) if choice.upstream in network.use else None
         if streak is not None and is_doubted(streak, policy.probe):
             # All of them: what it is given up for must have been asked just now.
             yield Look(streak.counted + FAILURES_APART_S, f"{in_use} failed, and is asked again", network.use)

@@ -135,7 +135,7 @@ class Laptop(RuleBasedStateMachine):
         self.entered = 0.0  # when the last change of network was seen
         self.last_online: str | None = None
         self.last_failure: dict[str, float] = {}  # seen here
-        self.down_since: dict[tuple[str | None, str], float] = {}
+        self.first_failure: dict[str, float] = {}  # in a row, seen here
         self.is_free = True  # whether the next choice may differ for a reason of its own
 
     @initialize(use=st.sampled_from(USES), place=st.sampled_from(PLACES))
@@ -158,20 +158,23 @@ class Laptop(RuleBasedStateMachine):
         self.run_until(self.now + seconds)
 
     @rule(
-        name=st.sampled_from(NAMES),
+        place=st.sampled_from((0, 0, 1, 2)),
         outcome=st.sampled_from((*HARD, *SOFT, Outcome.PORTAL)),
-        seconds=st.sampled_from((0.0, 1.5, 4.0)),
+        seconds=st.sampled_from((0.0, 1.5, 70.0)),
     )
-    def upstream_dies(self, name: str, outcome: Outcome, seconds: float) -> None:
-        key = (self.place, name)
-        if self.verdict(name).is_ok:
-            self.down_since[key] = self.now
-        self.world[key] = Verdict(outcome)
+    def upstream_dies(self, place: int, outcome: Outcome, seconds: float) -> None:
+        self.world[self.place, self.of_use(place)] = Verdict(outcome)
         self.run_until(self.now + seconds)
 
-    @rule(name=st.sampled_from(NAMES))
-    def upstream_comes_back(self, name: str) -> None:
-        self.world.pop((self.place, name), None)
+    @rule(place=st.sampled_from((0, 0, 1, 2)), seconds=st.sampled_from((0.0, 10.0, 70.0)))
+    def upstream_comes_back(self, place: int, seconds: float) -> None:
+        self.world.pop((self.place, self.of_use(place)), None)
+        self.run_until(self.now + seconds)
+
+    @rule(outcome=st.sampled_from((*HARD, *SOFT, Outcome.PORTAL)))
+    def everything_dies(self, outcome: Outcome) -> None:
+        self.world.update({(self.place, name): Verdict(outcome) for name in NAMES})
+        self.wake()
 
     @rule()
     def everything_works(self) -> None:
@@ -201,24 +204,26 @@ class Laptop(RuleBasedStateMachine):
     def upstream_means_another_proxy(self, name: str) -> None:
         self.history = without(self.history, {name})
         self.last_failure.pop(name, None)
+        self.first_failure.pop(name, None)
         self.is_free = True
         self.wake()
 
-    @rule(name=st.sampled_from(NAMES), lasts=st.sampled_from((None, 10.0, 600.0)))
-    def pinned(self, name: str, lasts: float | None) -> None:
-        self.stand(pin=Pin(name, None if lasts is None else self.now + lasts))
-
-    @rule()
-    def unpinned(self) -> None:
-        self.stand(pin=None)
-
-    @rule(lasts=st.sampled_from((5.0, 60.0)))
-    def paused(self, lasts: float) -> None:
-        self.stand(pause=Pause(self.now + lasts))
-
-    @rule(name=st.sampled_from(NAMES))
-    def quarantined(self, name: str) -> None:
-        self.stand(quarantined={**self.standing.quarantined, name: self.now + 600})
+    @rule(
+        standing=st.one_of(
+            st.builds(Pin, st.sampled_from(NAMES), st.sampled_from((None, 10.0, 600.0))),
+            st.builds(Pause, st.sampled_from((5.0, 60.0))),
+            st.sampled_from((None, *NAMES)),
+        )
+    )
+    def pinned_paused_or_quarantined(self, standing: Pin | Pause | str | None) -> None:
+        if isinstance(standing, Pin):
+            self.stand(pin=Pin(standing.upstream, standing.until and self.now + standing.until))
+        elif isinstance(standing, Pause):
+            self.stand(pause=Pause(self.now + (standing.until or 0.0)))
+        elif standing is None:
+            self.stand(pin=None)
+        else:
+            self.stand(quarantined={**self.standing.quarantined, standing: self.now + 600})
 
     @precondition(lambda self: self.files is not None)
     @rule(written=st.sampled_from(FOREIGN))
@@ -247,6 +252,10 @@ class Laptop(RuleBasedStateMachine):
         self.place = place
         self.history = resumed(self.history, self.now)
         self.wake()
+
+    def of_use(self, place: int) -> str:
+        use = self.network().use
+        return use[min(place, len(use) - 1)]
 
     # --- the driver -----------------------------------------------------------------------------------------------
 
@@ -290,10 +299,16 @@ class Laptop(RuleBasedStateMachine):
         if self.place != self.last_online:
             self.last_online, self.entered, self.is_free = self.place, self.now, True
             self.last_failure.clear()
+            self.first_failure.clear()
         pinned = self.standing.pinned(self.policy.upstreams, self.now)
         asked = {*probe, *((pinned,) if pinned else ())}
         self.history = after(self.history, {name: self.verdict(name) for name in asked}, self.now)
-        self.last_failure.update({name: self.now for name in asked if not self.verdict(name).is_ok})
+        for name in asked:
+            if self.verdict(name).is_ok:
+                self.first_failure.pop(name, None)
+            else:
+                self.last_failure[name] = self.now
+                self.first_failure.setdefault(name, self.now)
         in_docker = self.files.meaning.upstream if self.files else None
         self.standing = msgspec.structs.replace(self.standing, in_docker=in_docker)
         situation = Situation(self.policy, self.network(), self.history, self.standing)
@@ -362,7 +377,7 @@ class Laptop(RuleBasedStateMachine):
             failed = self.last_failure.get(choice.upstream)
             assert failed is None or self.now >= failed + self.policy.probe.failback, "failback was not respected"
         elif choice.upstream not in network.use[: network.use.index(before)]:
-            assert self.now >= self.down_since[self.place, before] + 2.0, "one failed probe was enough"
+            assert self.now >= self.first_failure[before] + 2.0, "one failed probe was enough"
 
     def is_pin_or_quarantine(self) -> bool:
         return self.standing.pin is not None or bool(self.standing.quarantined)

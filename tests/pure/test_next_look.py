@@ -13,6 +13,7 @@ from agent.verdict import Outcome, Verdict
 
 OFFICE = Network("office", ("office", "backup", "direct"))
 OPEN = Network("office", ("office", "backup", "direct"), unreachable=Unreachable.DIRECT)
+ALONE = Network("office", ("office",), unreachable=Unreachable.DIRECT)
 POLICY = Policy(upstreams={"office": Upstream("office"), "backup": Upstream("backup"), "direct": DIRECT})
 ON_EVENTS = Policy(upstreams=POLICY.upstreams, probe=Probing(recheck=Duration(0)))
 APP = Standing(on_loopback=frozenset({"office"}))
@@ -81,6 +82,10 @@ PORTAL = {"office": "refused", "backup": "refused", "direct": "portal"}
         pytest.param(
             ON_EVENTS, OPEN, Standing(), [(1000, NOTHING)], Look(1005, "nothing works here", USE),
             id="unreachable-and-direct",
+        ),
+        pytest.param(
+            ON_EVENTS, ALONE, Standing(), [(1000, {"office": "refused", "direct": "ok"}), (1060, NOTHING)],
+            Look(1065, "nothing works here", ("office",)), id="direct-is-asked-for-only-if-in-use",
         ),
         pytest.param(
             ON_EVENTS, OFFICE, Standing(), [BACKUP, (1020, {"office": "ok", "backup": "ok"})],
