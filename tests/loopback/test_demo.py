@@ -31,6 +31,11 @@ WITHIN_S = 20
 KEPT = Left(is_log_whole=True, daemon_json=DAEMON_JSON, daemon_json_before=DAEMON_JSON, texts={})
 
 
+def _at_a_terminal() -> None:
+    """Tests that were started in the background of a shell ignore ctrl-C, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Run:
     """The command in a directory for temporary files of its own."""
 
@@ -39,6 +44,7 @@ class Run:
         self._running = subprocess.Popen(
             [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "TMPDIR": str(directory), "PYTHONPATH": str(Path(__file__).parents[2])},
+            preexec_fn=_at_a_terminal,  # noqa: PLW1509 - no thread of this process holds a lock that it needs
         )  # fmt: skip
 
     def ended(self) -> tuple[int, str, str]:
