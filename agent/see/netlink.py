@@ -1,6 +1,6 @@
 """Asks the kernel about its network, over netlink.
 
-Four questions of a millisecond each, asked without waiting for the loop. Not known here: the bytes
+Six questions of a millisecond each, asked without waiting for the loop. Not known here: the bytes
 (`netlink_messages.py`), and waking up when something changes (`watch/`).
 """
 
@@ -13,7 +13,7 @@ from typing import Final
 
 from agent.errors import AgentError
 from agent.see import netlink_messages as wire
-from agent.see.netlink_messages import Answer, Link, Message, Neighbour, Request, Route
+from agent.see.netlink_messages import Answer, Link, Message, Neighbour, Radio, Request, Route
 
 ANSWERS_WITHIN_S: Final = 1.0  # it takes a millisecond; a kernel that takes longer has more on its mind than us
 _ATTEMPTS: Final = 5
@@ -59,6 +59,20 @@ def neighbours() -> list[Neighbour]:
     return [neighbour for message in answer(wire.neighbours_request()) if (neighbour := wire.neighbour(message))]
 
 
+def radios() -> list[Radio]:
+    """All Wi-Fi interfaces that are in a network; none where the kernel has no Wi-Fi."""
+    try:
+        told = answer(wire.family_request("nl80211"))
+    except NetlinkFailed as failure:
+        if failure.errno == errno.ENOENT:  # no cfg80211 (FACTS 28)
+            return []
+        raise
+    nl80211 = next((number for message in told if (number := wire.family(message))), None)
+    if nl80211 is None:
+        return []
+    return [radio for message in answer(wire.radios_request(nl80211)) if (radio := wire.radio(message, nl80211))]
+
+
 def answer(request: Request) -> list[Message]:
     """The whole answer, told in one go if the network stands still for that long."""
     told = None
@@ -78,7 +92,7 @@ def _ask(request: Request, sequence: int) -> Answer | None:
     """None: part of the answer found no room."""
     told = Answer(request, sequence)
     # A socket for each question: nothing of a torn answer is left in the way of the next.
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as kernel:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, request.protocol) as kernel:
         kernel.settimeout(ANSWERS_WITHIN_S)
         try:
             kernel.sendto(request.encode(sequence), (0, 0))

@@ -1,9 +1,9 @@
-"""Netlink's bytes: four questions about the network, and what the kernel's answers mean.
+"""Netlink's bytes: six questions about the network, and what the kernel's answers mean.
 
 Pure: a request comes out as bytes, datagrams go in. Not known here: sockets, retries and time-outs (`netlink.py`),
 and what the routes say about the host (`routes.py`).
-Layouts and numbers: linux/netlink.h, rtnetlink.h, if_link.h, neighbour.h. Numbers are in this machine's byte order,
-addresses in the network's.
+Layouts and numbers: linux/netlink.h, rtnetlink.h, if_link.h, neighbour.h, genetlink.h, nl80211.h. Numbers are in this
+machine's byte order, addresses in the network's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import ipaddress
 import struct
 import sys
 from collections.abc import Iterator
-from socket import AF_INET, AF_INET6, AF_UNSPEC
+from socket import AF_INET, AF_INET6, AF_UNSPEC, NETLINK_ROUTE
 from typing import Final
 
 import msgspec
@@ -27,8 +27,11 @@ _ROUTE: Final = struct.Struct(
 )  # struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
 _HOP: Final = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, weight, interface
 _NEIGHBOUR: Final = struct.Struct("=BxxxiHBB")  # struct ndmsg: family, interface, state, flags, type
+_GENERIC: Final = struct.Struct("=BBxx")  # struct genlmsghdr: command, version
 _ERRNO: Final = struct.Struct("=i")
 _FAMILY: Final = struct.Struct("=H")
+
+NETLINK_GENERIC: Final = 16  # the socket module does not name it
 
 NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE, NLMSG_OVERRUN = 1, 2, 3, 4
 NLM_F_REQUEST, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x10, 0x300
@@ -41,6 +44,14 @@ _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_MULTIPATH, _RTA_TABLE, _RTA
 _RTM_F_LOOKUP_TABLE: Final = 0x1000  # without it the answer says table 254, whichever it was (FACTS 29)
 _RTN_UNICAST: Final = 1  # the others deliver here, or refuse
 _NDA_DST, _NDA_LLADDR = 1, 2
+
+GENL_ID_CTRL: Final = 16
+_CTRL_CMD_NEWFAMILY, _CTRL_CMD_GETFAMILY = 1, 3
+_CTRL_ATTR_FAMILY_ID, _CTRL_ATTR_FAMILY_NAME = 1, 2
+_NL80211_CMD_GET_INTERFACE, _NL80211_CMD_NEW_INTERFACE = 5, 7
+_NL80211_ATTR_IFNAME, _NL80211_ATTR_IFTYPE, _NL80211_ATTR_SSID = 4, 5, 52
+_NL80211_IFTYPE_AP, _NL80211_IFTYPE_P2P_GO = 3, 9
+
 _TYPE_OF_ATTRIBUTE: Final = 0x3FFF  # the two bits above are flags
 
 
@@ -57,6 +68,7 @@ class Request(msgspec.Struct, frozen=True):
     type: int
     body: bytes
     is_dump: bool = True
+    protocol: int = NETLINK_ROUTE
 
     def encode(self, sequence: int) -> bytes:
         flags = NLM_F_REQUEST | (NLM_F_DUMP if self.is_dump else 0)
@@ -79,6 +91,13 @@ class Link(msgspec.Struct, frozen=True):
     name: str
     has_carrier: bool
     has_neighbours: bool  # whether the addresses behind it have MACs to be asked for: a tunnel's have none
+
+
+class Radio(msgspec.Struct, frozen=True):
+    """A Wi-Fi interface that is in a network."""
+
+    name: str
+    ssid: str
 
 
 class Hop(msgspec.Struct, frozen=True):
@@ -129,6 +148,17 @@ def way_request(address: str) -> Request:
 def neighbours_request() -> Request:
     """All neighbours."""
     return Request(RTM_GETNEIGH, _NEIGHBOUR.pack(AF_UNSPEC, 0, 0, 0, 0))
+
+
+def family_request(name: str) -> Request:
+    """The number that a family of generic netlink goes by until its module is unloaded."""
+    body = _GENERIC.pack(_CTRL_CMD_GETFAMILY, 1) + _attribute(_CTRL_ATTR_FAMILY_NAME, name.encode() + b"\0")
+    return Request(GENL_ID_CTRL, body, is_dump=False, protocol=NETLINK_GENERIC)
+
+
+def radios_request(nl80211: int) -> Request:
+    """All Wi-Fi interfaces, asked of nl80211 by its number."""
+    return Request(nl80211, _GENERIC.pack(_NL80211_CMD_GET_INTERFACE, 0), protocol=NETLINK_GENERIC)
 
 
 def _attribute(kind: int, value: bytes) -> bytes:
@@ -231,6 +261,40 @@ def neighbour(message: Message) -> Neighbour | None:
     if family not in (AF_INET, AF_INET6) or _NDA_DST not in attributes or not any(mac):
         return None
     return Neighbour(interface, _address(attributes[_NDA_DST]), mac.hex(":"))
+
+
+def family(message: Message) -> int | None:
+    """None if the message is about something else."""
+    if message.type != GENL_ID_CTRL or _head(_GENERIC, message.body)[0] != _CTRL_CMD_NEWFAMILY:
+        return None
+    number = _attributes(message.body[_GENERIC.size :]).get(_CTRL_ATTR_FAMILY_ID, b"")
+    if len(number) != _FAMILY.size:
+        raise Garbled("a family without its number")
+    return int(_FAMILY.unpack(number)[0])
+
+
+def radio(message: Message, nl80211: int) -> Radio | None:
+    """None if the message is about something else, or about an interface in no network.
+
+    An access point's own SSID says nothing about where the host is.
+    """
+    if message.type != nl80211 or _head(_GENERIC, message.body)[0] != _NL80211_CMD_NEW_INTERFACE:
+        return None
+    attributes = _attributes(message.body[_GENERIC.size :])
+    kind = attributes.get(_NL80211_ATTR_IFTYPE)
+    name = attributes.get(_NL80211_ATTR_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
+    ssid = attributes.get(_NL80211_ATTR_SSID, b"")
+    if not name or not ssid.strip(b"\0"):  # a hidden one may be all zeros
+        return None
+    if kind is not None and _number(kind) in (_NL80211_IFTYPE_AP, _NL80211_IFTYPE_P2P_GO):
+        return None
+    return Radio(name, ssid_text(ssid))
+
+
+def ssid_text(ssid: bytes) -> str:
+    """Up to 32 bytes of anything: UTF-8 if they are that; what is not, or does not print, is escaped."""
+    text = ssid.decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _hops(attributes: dict[int, bytes]) -> Iterator[Hop]:

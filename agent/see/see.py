@@ -13,6 +13,7 @@ from agent.see.interfaces import Addresses, addresses
 from agent.see.neighbours import Gateway
 from agent.see.netlink_messages import Link
 from agent.see.resolver import resolver
+from agent.see.wifi import ssids
 from agent.snapshot import Interface, Snapshot, counts
 
 
@@ -26,10 +27,17 @@ async def see(paths: Paths, with_macs: bool) -> Snapshot:
     counted = sorted((link for link in links if counts(link.name)), key=lambda link: link.name)
     macs = await _macs(counted, gateways) if with_macs else {}
     by_name = addresses()
+    networks = ssids()
     resolved = resolver(paths)
     return Snapshot(
         tuple(
-            _interface(link, by_name.get(link.name, Addresses()), gateways.get(link.name, ()), macs.get(link.name, ()))
+            _interface(
+                link,
+                networks.get(link.name),
+                by_name.get(link.name, Addresses()),
+                gateways.get(link.name, ()),
+                macs.get(link.name, ()),
+            )
             for link in counted
         ),
         resolved.servers,
@@ -39,11 +47,13 @@ async def see(paths: Paths, with_macs: bool) -> Snapshot:
     )
 
 
-def _interface(link: Link, has: Addresses, gateways: tuple[str, ...], macs: tuple[str, ...]) -> Interface:
+def _interface(
+    link: Link, ssid: str | None, has: Addresses, gateways: tuple[str, ...], macs: tuple[str, ...]
+) -> Interface:
     return Interface(
         link.name,
         link.has_carrier,
-        ssid=None,  # nobody asks for it yet: a `wifi.py` beside this file would, over nl80211 (FACTS 28)
+        ssid=ssid,
         ipv4=has.ipv4,
         ipv6_64s=has.ipv6_64s,
         gateways=gateways,
