@@ -1,0 +1,98 @@
+"""Wakes when the kernel tells of a change of its network.
+
+What a message says is not read: the next look finds out. Joined to the groups whose news can mean another network
+(FACTS 22); to neighbours only while a MAC is missing, for theirs never end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import socket
+from typing import Final
+
+from agent.watch.wakeups import Reason, Wake
+
+_SOL_NETLINK: Final = 270  # linux/socket.h; the socket module names neither it nor its options
+_ADD_MEMBERSHIP, _DROP_MEMBERSHIP = 1, 2
+_AT_ONCE: Final = 4096  # read in one go at most, far more than the buffer holds: the loop has other work, too
+
+
+class Group(enum.IntEnum):
+    """RTNLGRP_* of linux/rtnetlink.h."""
+
+    LINK = 1
+    NEIGHBOURS = 3
+    IPV4_ADDRESS = 5
+    IPV4_ROUTE = 7
+    IPV4_RULE = 8
+    IPV6_ADDRESS = 9
+    IPV6_ROUTE = 11
+    IPV6_RULE = 19
+
+
+class NetworkWatch:
+    """Wakes until it is closed, but for when it is paused."""
+
+    def __init__(self, wake: Wake) -> None:
+        self._wake = wake
+        self._loop = asyncio.get_running_loop()
+        self._is_paused = False
+        self._kernel = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
+        )
+        try:
+            self._kernel.bind((0, 0))
+            for group in Group:
+                if group is not Group.NEIGHBOURS:
+                    self._kernel.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+            self._loop.add_reader(self._kernel, self._told)
+        except BaseException:
+            self._kernel.close()
+            raise
+
+    def pause(self) -> None:
+        """While it settles: what a storm tells costs nothing until `resume`, and what overflows is news, too."""
+        if not self._is_paused:
+            self._is_paused = True
+            self._loop.remove_reader(self._kernel)
+
+    def resume(self) -> None:
+        """One wake-up, if anything was told meanwhile."""
+        if self._is_paused:
+            self._is_paused = False
+            self._told()
+            self._loop.add_reader(self._kernel, self._told)
+
+    def follow_neighbours(self) -> None:
+        """News of neighbours, too, until `ignore_neighbours`."""
+        self._kernel.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, Group.NEIGHBOURS)
+
+    def ignore_neighbours(self) -> None:
+        self._kernel.setsockopt(_SOL_NETLINK, _DROP_MEMBERSHIP, Group.NEIGHBOURS)
+
+    def close(self) -> None:
+        if self._kernel.fileno() >= 0:
+            self._loop.remove_reader(self._kernel)
+            self._kernel.close()
+
+    def _told(self) -> None:
+        if self._drained():
+            self._wake(Reason.NETWORK)
+
+    def _drained(self) -> bool:
+        """Whether there was anything."""
+        anything = False
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(_AT_ONCE):
+                try:
+                    # A byte of each is enough: the kernel drops the rest of a message with it.
+                    self._kernel.recv(1)
+                except BlockingIOError:
+                    raise
+                except OSError:  # ENOBUFS: some found no room (FACTS 22); whatever else it is, looking again is right
+                    anything = True
+                    continue
+                anything = True
+        return anything

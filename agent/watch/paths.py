@@ -1,0 +1,222 @@
+"""Wakes when one of some files changes, appears, vanishes, or is another one all of a sudden.
+
+By watchdog, on directories: a watch on a file goes deaf when it is renamed over (FACTS 37). Watched are the directory
+of each path, of each link on the way to it, and the nearest one that exists where a part is missing; each only for the
+names that lead on. A directory that was swapped for another is found by `refresh`, and often told by the one above it.
+Our own temporary files and mere reading wake nobody. Not known here: what is in the files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from watchdog import events
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import ObservedWatch
+
+from agent.files import is_leftover
+from agent.watch.wakeups import Reason, Wake
+
+GATHER_S: Final = 0.1  # what changes within this time is one wake-up: an editor's save is several changes
+_LINKS: Final = 40  # on one way at most, as the kernel has it
+
+_MOVES: Final[list[type[FileSystemEvent]]] = [
+    events.FileCreatedEvent,
+    events.DirCreatedEvent,
+    events.FileMovedEvent,
+    events.DirMovedEvent,
+    events.FileDeletedEvent,
+    events.DirDeletedEvent,
+]
+_WRITES: Final[list[type[FileSystemEvent]]] = [
+    *_MOVES,
+    events.FileModifiedEvent,
+    events.FileClosedEvent,
+    # A change of mode or owner: `modified` before watchdog 7.1, which has a class for it.
+    *([events.FileAttribEvent] if hasattr(events, "FileAttribEvent") else []),
+]
+
+
+class Depth(enum.IntEnum):
+    """What in a directory counts."""
+
+    NAMES = 1  # a name comes, goes, or is another file's: a link, or part of a way that ends here
+    FILES = 2  # what is in them, too
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A directory to be watched."""
+
+    directory: Path
+    depth: Depth
+    names: frozenset[str] | None  # None: any
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A name that is looked up in a directory, on the way to a file."""
+
+    directory: Path  # without links
+    name: str
+    depth: Depth | None  # None: the way goes on below; the directory need not be watched for it
+
+
+def places(paths: Iterable[Path]) -> list[Place]:
+    """The directories that tell of a change of these files, as things are now."""
+    names: dict[Path, set[str] | None] = {}
+    depths: dict[Path, Depth] = {}
+    for step in (step for path in paths for step in _steps(path)):
+        if step.depth is not None:
+            depths[step.directory] = max(step.depth, depths.get(step.directory, Depth.NAMES))
+        if not step.name:
+            names[step.directory] = None
+        elif (known := names.setdefault(step.directory, set())) is not None:
+            known.add(step.name)
+    return [
+        Place(directory, depth, None if (known := names[directory]) is None else frozenset(known))
+        for directory, depth in sorted(depths.items())
+    ]
+
+
+def _steps(path: Path) -> Iterator[Step]:
+    """The way to a file, name by name, through all links, as far as it exists."""
+    here, ahead, links = Path("/"), [*reversed(path.absolute().parts[1:])], 0
+    while ahead:
+        name = ahead.pop()
+        if name == "..":
+            here = here.parent
+            continue
+        try:
+            target = (here / name).readlink()
+        except OSError as error:
+            if error.errno == errno.EINVAL and ahead and (here / name).is_dir():
+                yield Step(here, name, None)
+                here /= name
+                continue
+            # The last name; or what should be a directory is missing, closed to us, or a file.
+            yield Step(here, name, Depth.NAMES if ahead else Depth.FILES)
+            if not ahead and (here / name).is_dir():  # a directory was asked for: all that is in it counts
+                yield Step(here / name, "", Depth.FILES)
+            return
+        yield Step(here, name, Depth.NAMES)
+        links += 1
+        if links > _LINKS:
+            return
+        if target.is_absolute():
+            here = Path("/")
+        ahead += reversed([part for part in target.parts if part != "/"])
+
+
+class _Told(FileSystemEventHandler):
+    """What watchdog's thread tells of one directory."""
+
+    def __init__(self, watch: FileWatch, place: Place) -> None:
+        self._watch = watch
+        self.place = place
+        self.is_gone = False  # and its number may be another's by now
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
+        if isinstance(event, events.DirDeletedEvent | events.FileDeletedEvent):
+            self.is_gone |= paths[0] == str(self.place.directory)
+        if self.is_gone or any(self._counts(os.path.basename(path)) for path in paths):  # noqa: PTH119  text, no path
+            self._watch.told()
+
+    def _counts(self, name: str) -> bool:
+        return not is_leftover(name) and (self.place.names is None or name in self.place.names)
+
+
+class _Watched(msgspec.Struct):
+    told: _Told
+    identity: tuple[int, int]
+    watch: ObservedWatch
+
+
+class FileWatch:
+    """Wakes until it is closed. Its methods look at the disk, for some microseconds each path."""
+
+    def __init__(self, wake: Wake) -> None:
+        self._wake = wake
+        self._loop = asyncio.get_running_loop()
+        self._paths: tuple[Path, ...] = ()
+        self._watched: dict[Path, _Watched] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_told = False
+        self._is_closed = False
+        self.unwatched: dict[Path, str] = {}  # directories that cannot be watched, and why
+        self._observer = Observer()
+        self._observer.start()
+
+    def watch(self, paths: Iterable[Path]) -> None:
+        """These, instead of those before."""
+        self._paths = tuple(paths)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Follow the directories: those that are others now, that appeared, and that a link leads to now.
+
+        A directory that was not watched until now is a reason to look again: it may have changed since the last look.
+        """
+        wanted = {place.directory: place for place in places(self._paths)}
+        for directory in self._watched.keys() - wanted.keys():
+            self._unschedule(directory)
+        self.unwatched = {}
+        new = [place for place in wanted.values() if self._follow(place)]
+        if new:
+            self._wake(Reason.FILES)
+
+    def close(self) -> None:
+        """No wake-up comes after this, and no thread is left."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._observer.stop()
+        self._observer.join()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def told(self) -> None:
+        """From watchdog's thread. While one wake-up is under way, what else changes is part of it."""
+        if not self._is_told and not self._is_closed:
+            self._is_told = True
+            self._loop.call_soon_threadsafe(self._gather)
+
+    def _gather(self) -> None:
+        if not self._is_closed:
+            self._timer = self._loop.call_later(GATHER_S, self._gathered)
+
+    def _gathered(self) -> None:
+        self._is_told = False
+        self._wake(Reason.FILES)
+
+    def _follow(self, place: Place) -> bool:
+        """Whether it is watched from now on, and was not before."""
+        directory = place.directory
+        known = self._watched.get(directory)
+        try:
+            status = directory.stat()  # before it is watched: if it is swapped just now, the next refresh finds out
+            identity = (status.st_dev, status.st_ino)
+            if known is not None:
+                is_same = known.identity == identity and not known.told.is_gone
+                if is_same and known.told.place.depth == place.depth:
+                    known.told.place = place
+                    return False
+                self._unschedule(directory)  # or scheduling it would do nothing (FACTS 37)
+            told = _Told(self, place)
+            event_filter = _WRITES if place.depth is Depth.FILES else _MOVES
+            watch = self._observer.schedule(told, str(directory), event_filter=event_filter)
+        except OSError as error:  # it vanished just now, is closed to us, or the system has no watches left
+            self.unwatched[directory] = error.strerror or str(error)
+            return False
+        self._watched[directory] = _Watched(told, identity, watch)
+        return True
+
+    def _unschedule(self, directory: Path) -> None:
+        self._observer.unschedule(self._watched.pop(directory).watch)

@@ -1,0 +1,96 @@
+"""Wakes after the host was suspended: CLOCK_BOOTTIME has advanced further than CLOCK_MONOTONIC (FACTS 24).
+
+The addresses may be the very same, and yet it is another network, or a portal. Nothing is polled: the wall clock, too,
+has jumped against CLOCK_MONOTONIC, and the kernel says so. When somebody only set the wall clock, the other two tell.
+
+Not tested: that the kernel says so after a real suspend, for which there is its word in timerfd_create(2) only. A test
+neither suspends the machine nor sets its clock; it has clocks of its own for the rule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import time
+from typing import Final, Protocol
+
+from agent.watch import timerfd
+from agent.watch.wakeups import Reason, Wake
+
+_AT_LEAST_S: Final = 0.5  # the clocks are read one after the other, and a process may be held up between the two
+
+
+class Clock(Protocol):
+    """The two clocks whose distance is the time that the host was suspended since its start."""
+
+    def boottime_s(self) -> float: ...
+    def monotonic_s(self) -> float: ...
+
+
+class SystemClock:
+    """The kernel's."""
+
+    def boottime_s(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def monotonic_s(self) -> float:
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+SYSTEM_CLOCK: Final = SystemClock()
+
+
+class Suspended:
+    """How long the host was suspended, from one asking to the next."""
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._told_s = self._total_s()
+
+    def since_s(self) -> float:
+        """Since the last time that this was not 0, or the start; 0 if it was not, or too short to tell."""
+        total_s = self._total_s()
+        new_s = total_s - self._told_s
+        if new_s < _AT_LEAST_S:
+            return 0.0
+        self._told_s = total_s
+        return new_s
+
+    def _total_s(self) -> float:
+        # In this order a process that is held up in between seems to have been suspended for less, not for longer.
+        boottime_s = self._clock.boottime_s()
+        return boottime_s - self._clock.monotonic_s()
+
+
+class ResumeWatch:
+    """Wakes once for each time that the host was suspended."""
+
+    def __init__(self, wake: Wake, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._wake = wake
+        self._suspended = Suspended(clock)
+        self._loop = asyncio.get_running_loop()
+        self._descriptor = timerfd.jump_timer()
+        self._is_closed = False
+        timerfd.set_to_next_jump(self._descriptor)
+        self._loop.add_reader(self._descriptor, self._jumped)
+
+    def look(self) -> None:
+        """A look at the clocks, without waiting to be told: a pass or a timer may be the first to run after resume."""
+        if self._suspended.since_s():
+            self._wake(Reason.RESUME)
+
+    def close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self._loop.remove_reader(self._descriptor)
+            os.close(self._descriptor)
+
+    def _jumped(self) -> None:
+        try:
+            os.read(self._descriptor, 8)
+        except OSError as jump:
+            if jump.errno not in (errno.ECANCELED, errno.EAGAIN):
+                raise
+        timerfd.set_to_next_jump(self._descriptor)
+        self.look()

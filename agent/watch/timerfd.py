@@ -1,0 +1,71 @@
+"""The kernel's timers, as descriptors that become readable when they fire.
+
+os.timerfd_create is there from Python 3.13 on; before, libc is asked.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+from typing import Final
+
+_NS: Final = 1_000_000_000
+_FLAGS_OF_CREATE: Final = os.O_NONBLOCK | os.O_CLOEXEC  # TFD_NONBLOCK and TFD_CLOEXEC are these
+_ABSTIME, _CANCEL_ON_SET = 1, 2
+
+if sys.version_info >= (3, 13):
+
+    def _created(clock: int) -> int:
+        return os.timerfd_create(clock, flags=_FLAGS_OF_CREATE)
+
+    def _set(descriptor: int, flags: int, at_ns: int) -> None:
+        os.timerfd_settime_ns(descriptor, flags=flags, initial=at_ns)
+
+else:
+
+    class _Itimerspec(ctypes.Structure):
+        """struct itimerspec: the interval, then the time."""
+
+        _fields_ = (
+            ("interval_s", ctypes.c_long),
+            ("interval_ns", ctypes.c_long),
+            ("s", ctypes.c_long),
+            ("ns", ctypes.c_long),
+        )
+
+    _LIBC: Final = ctypes.CDLL(None, use_errno=True)
+
+    def _created(clock: int) -> int:
+        return _checked(_LIBC.timerfd_create(clock, _FLAGS_OF_CREATE))
+
+    def _set(descriptor: int, flags: int, at_ns: int) -> None:
+        at = _Itimerspec(0, 0, at_ns // _NS, at_ns % _NS)
+        _checked(_LIBC.timerfd_settime(descriptor, flags, ctypes.byref(at), None))
+
+    def _checked(result: int) -> int:
+        if result < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        return result
+
+
+def boottime_timer() -> int:
+    """A descriptor of a timer that goes on while the host is suspended, and fires late rather than never."""
+    return _created(time.CLOCK_BOOTTIME)
+
+
+def set_to(descriptor: int, at_s: float | None) -> None:
+    """Fires once, at that time of its clock: at once if it is over; None: never."""
+    _set(descriptor, _ABSTIME, 0 if at_s is None else max(1, int(at_s * _NS)))
+
+
+def jump_timer() -> int:
+    """A descriptor of a timer that is set to `next_jump`."""
+    return _created(time.CLOCK_REALTIME)
+
+
+def set_to_next_jump(descriptor: int) -> None:
+    """Reading fails with ECANCELED after the wall clock jumped: somebody set it, or it was suspended."""
+    _set(descriptor, _ABSTIME | _CANCEL_ON_SET, (1 << 33) * _NS)  # in 2242: it never fires by itself

@@ -1,0 +1,177 @@
+"""Reasons are collected, and none is lost. Time is the event loop's own, made to jump."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.watch.wakeups import Reason, Wakeups
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """Where nobody waits for anything but time, the time is there."""
+
+    def __init__(self) -> None:
+        self._now_s = 1000.0
+        super().__init__(_Jump(self))
+
+    def time(self) -> float:
+        return self._now_s
+
+    def jump(self, by_s: float) -> None:
+        self._now_s += by_s
+
+
+class _Jump(selectors.SelectSelector):
+    def __init__(self, loop: JumpingLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        assert timeout is not None, "all wait for ever"
+        self._loop.jump(max(0.0, timeout))
+        return super().select(0)
+
+
+def run(main: Callable[[Wakeups], Coroutine[Any, Any, None]]) -> None:
+    async def with_wakeups() -> None:
+        await main(Wakeups())
+
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        runner.run(with_wakeups())
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def test_what_came_before_is_there_at_once() -> None:
+    async def main(wakeups: Wakeups) -> None:
+        wakeups.wake(Reason.NETWORK)
+        wakeups.wake(Reason.FILES)
+        wakeups.wake(Reason.NETWORK)
+
+        assert await wakeups.next() == {Reason.NETWORK, Reason.FILES}
+        assert await wakeups.next(5) == frozenset()
+
+    run(main)
+
+
+def test_what_comes_while_waiting_ends_the_wait() -> None:
+    async def main(wakeups: Wakeups) -> None:
+        start = now()
+        asyncio.get_running_loop().call_later(3, wakeups.wake, Reason.RESUME)
+
+        assert await wakeups.next(60) == {Reason.RESUME}
+        assert now() - start == pytest.approx(3)
+
+    run(main)
+
+
+def test_what_comes_during_a_pass_is_there_after_it() -> None:
+    async def main(wakeups: Wakeups) -> None:
+        wakeups.wake(Reason.TIMER)
+        assert await wakeups.next() == {Reason.TIMER}
+        asyncio.get_running_loop().call_later(1, wakeups.wake, Reason.NETWORK)
+        await asyncio.sleep(2)  # the pass
+
+        assert wakeups.pending == {Reason.NETWORK}
+        assert await wakeups.next() == {Reason.NETWORK}
+
+    run(main)
+
+
+def test_a_pass_that_waits_for_one_reason_takes_none() -> None:
+    async def main(wakeups: Wakeups) -> None:
+        start = now()
+        asyncio.get_running_loop().call_later(1, wakeups.wake, Reason.TIMER)
+        asyncio.get_running_loop().call_later(4, wakeups.wake, Reason.NETWORK)
+
+        await wakeups.arrival(Reason.NETWORK, Reason.RESUME)
+
+        assert now() - start == pytest.approx(4)
+        assert await wakeups.next() == {Reason.TIMER, Reason.NETWORK}
+
+    run(main)
+
+
+@pytest.mark.parametrize("method", ["next", "settled"])
+def test_a_wait_that_is_cancelled_has_taken_nothing(method: str) -> None:
+    async def main(wakeups: Wakeups) -> None:
+        waiting = asyncio.ensure_future(wakeups.next() if method == "next" else wakeups.settled(at_most_s=9))
+        await asyncio.sleep(0)
+        wakeups.wake(Reason.NETWORK)
+        waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting
+
+        assert waiting.cancelled()
+        assert wakeups.pending == {Reason.NETWORK}
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("came_at", "settled_after"),
+    [
+        pytest.param([], 0.3, id="nothing-more"),
+        pytest.param([0.1], 0.4, id="once-more"),
+        pytest.param([0.2, 0.4, 0.6], 0.9, id="again-and-again"),
+        pytest.param([0.31], 0.3, id="too-late-to-be-part-of-it"),
+        pytest.param([n / 10 for n in range(1, 40)], 2.0, id="without-an-end"),
+    ],
+)
+def test_settled_after_a_quiet_time(came_at: list[float], settled_after: float) -> None:
+    async def main(wakeups: Wakeups) -> None:
+        wakeups.wake(Reason.NETWORK)
+        await wakeups.next()
+        start = now()
+        for at in came_at:
+            asyncio.get_running_loop().call_later(at, wakeups.wake, Reason.FILES)
+
+        came = await wakeups.settled(at_most_s=2)
+
+        assert now() - start == pytest.approx(settled_after, abs=0.01)
+        assert came == ({Reason.FILES} if came_at and came_at[0] < settled_after else frozenset())
+        assert wakeups.pending == frozenset()
+
+    run(main)
+
+
+def test_what_was_quiet_before_counts() -> None:
+    async def main(wakeups: Wakeups) -> None:
+        wakeups.wake(Reason.NETWORK)
+        await wakeups.next()
+        await asyncio.sleep(0.2)  # probing
+        start = now()
+
+        await wakeups.settled(at_most_s=2)
+
+        assert now() - start == pytest.approx(0.1)
+
+    run(main)
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.sampled_from(Reason))), st.lists(st.floats(0, 2), min_size=1, max_size=9))
+def test_each_reason_is_taken_by_the_next_who_asks(arrivals: list[tuple[float, Reason]], passes: list[float]) -> None:
+    async def main(wakeups: Wakeups) -> None:
+        taken: list[Reason] = []
+        for at, reason in arrivals:
+            asyncio.get_running_loop().call_later(at, wakeups.wake, reason)
+        for busy_s in passes:
+            taken += await wakeups.next(0.5)
+            await asyncio.sleep(busy_s)
+            taken += await wakeups.settled(at_most_s=1)
+        await asyncio.sleep(6)
+        taken += wakeups.pending
+
+        assert set(taken) == {reason for _, reason in arrivals}
+
+    run(main)
