@@ -208,12 +208,16 @@ def _in_words(running: Settings) -> str:
     return ", ".join(f"{name} {value}" for name, value in running.lines())
 
 
-async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for it even if we are told to stop meanwhile, and only then stop: a ctrl-C must not leave Docker down."""
+async def to_the_end(work: Coroutine[Any, Any, T], within_s: float | None) -> T:
+    """Wait for it even if we are told to stop meanwhile, and only then stop: a ctrl-C must not leave Docker down.
+
+    `within_s`: how long it may still take then; None: as long as it takes.
+    """
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        while not task.done():
-            await asyncio.wait([task])
+        await asyncio.wait([task], timeout=within_s)
+        task.cancel()
+        await asyncio.wait([task])
         raise

@@ -24,6 +24,7 @@ class Code(enum.Enum):
     FOREIGN_CONFIG_BROKEN = "foreign-config-broken"
     NOT_EFFECTIVE = "not-effective"
     AUDIT_UNWRITABLE = "audit-unwritable"
+    TARGET_FAILED = "target-failed"
     CLIENT_UNREACHABLE = "client-unreachable"
     CLIENT_NO_CREDENTIALS = "client-no-credentials"
 
@@ -37,6 +38,7 @@ _FAILURES: Final = frozenset(
     {
         Code.UNREACHABLE, Code.BLOCKED, Code.UNSUPPORTED, Code.FOREIGN_CONFIG_BROKEN, Code.NOT_EFFECTIVE,
         Code.ENGINE_SILENT, Code.POLICY_ERROR, Code.NO_POLICY,
+        Code.TARGET_FAILED,
     }
 )  # fmt: skip
 

@@ -45,6 +45,11 @@ class Paths(msgspec.Struct, frozen=True):
         return self.below("/run/docker-proxy-agent")
 
     @property
+    def status(self) -> Path:
+        """What the running agent shows; everybody may read it."""
+        return self.runtime / "status.json"
+
+    @property
     def lock(self) -> Path:
         return self.runtime / "lock"
 

@@ -14,12 +14,18 @@ from pathlib import Path
 import msgspec
 
 from agent.errors import NoPolicy, PolicyRefused, TargetFailed
+from agent.paths import Paths
 from agent.policy import Policy, Problems, Upstream
 from agent.policy_text import parse, warnings
 from agent.secret import Secret
 from agent.text_files import read_text
 
 _LARGEST_PASSWORD = 4096
+
+
+def owners(paths: Paths) -> frozenset[int]:
+    """Whom the policy and its files may belong to: root; below another root the caller as well."""
+    return frozenset({0} if paths.is_system else {0, os.geteuid()})
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -58,6 +64,14 @@ def load(path: Path, owners: frozenset[int], environment: Mapping[str, str]) -> 
     unsafe += reading.unsafe
     policy = msgspec.structs.replace(policy, upstreams=upstreams)
     return Loaded(str(path), policy, warnings(policy), tuple(unsafe))
+
+
+def load_safely(path: Path, owners: frozenset[int], environment: Mapping[str, str]) -> Loaded:
+    """The same for who will write: what is unsafe is refused, too."""
+    found = load(path, owners, environment)
+    if found.unsafe:
+        raise PolicyRefused(found.path, found.unsafe)
+    return found
 
 
 def _ca_problems(path: str) -> list[str]:

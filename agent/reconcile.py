@@ -23,7 +23,7 @@ from agent.decide.recognise import Recognised, recognise
 from agent.dockerd import Reality
 from agent.events import Event
 from agent.files import Changed
-from agent.policy import Policy, Upstream
+from agent.policy import Network, Policy, Upstream
 from agent.record import Record
 from agent.settings import Settings
 from agent.snapshot import Snapshot
@@ -59,6 +59,15 @@ class Clients(Protocol):
 
     async def look(self, upstream: Upstream) -> ClientsSeen: ...
     def carry_out(self, seen: ClientsSeen) -> Coroutine[Any, Any, Sequence[ClientFile]]: ...
+
+
+class Choosing(Protocol):
+    """Probes the upstreams of a network and chooses one; and knows whether a restart must wait its turn."""
+
+    async def chosen(self, network: Network, snapshot: Snapshot) -> tuple[Verdicts, Choice]: ...
+    def restart_waits(self) -> str:
+        """Why a restart has to wait for now; '' if it has not."""
+        ...
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -117,26 +126,45 @@ class World(Protocol):
     def clients(self) -> Clients: ...
 
 
-async def look(policy: Policy, world: World, is_asked_now: bool = False) -> Seen:
+async def look(policy: Policy, world: World, is_asked_now: bool = False, choosing: Choosing | None = None) -> Seen:
     """See, probe, choose and plan; nothing is changed."""
     snapshot = await world.host.see()
     if snapshot.is_offline:
         return Seen(snapshot)
     recognised = recognise(policy.networks, snapshot)
-    verdicts, choice = await _chosen(policy, recognised, world.prober)
+    choosing = choosing or WithoutHistory(policy, world.prober)
+    verdicts, choice = await choosing.chosen(recognised.network, snapshot)
     if choice.upstream is None:
         return Seen(snapshot, recognised, verdicts, choice)
     upstream = policy.upstreams[choice.upstream]
     desired = for_dockerd(upstream, policy.no_proxy)
     reality, clients = await asyncio.gather(world.daemon.reality(desired), world.clients.look(upstream))
-    planned = plan(desired, reality, policy.docker, world.daemon.owned(reality), is_asked_now)
+    planned = plan(
+        desired,
+        reality,
+        policy.docker,
+        world.daemon.owned(reality),
+        is_asked_now,
+        restart_waits=choosing.restart_waits(),
+    )
     return Seen(snapshot, recognised, verdicts, choice, reality, planned, clients)
 
 
-async def reconcile(policy: Policy, world: World, record: Record, is_asked_now: bool = False) -> Pass:
-    """One whole pass. A pass that finds nothing to do records nothing."""
+async def reconcile(  # noqa: PLR0913 - named at every call
+    policy: Policy,
+    world: World,
+    record: Record,
+    *,
+    is_asked_now: bool = False,
+    choosing: Choosing | None = None,
+    stops_within_s: float | None = None,
+) -> Pass:
+    """One whole pass. A pass that finds nothing to do records nothing.
+
+    `stops_within_s`: how long what is being written and restarted may still take after we were told to stop.
+    """
     for tries_left in reversed(range(_TRIES)):
-        seen = await look(policy, world, is_asked_now)
+        seen = await look(policy, world, is_asked_now, choosing)
         if not seen.acts:
             return Pass(seen)
         _record_choice(seen, record)
@@ -144,39 +172,48 @@ async def reconcile(policy: Policy, world: World, record: Record, is_asked_now: 
         for file in seen.clients.failed if seen.clients else ():
             record(Event.TARGET_FAILED, target=file.path, error=file.error)
         written = (
-            tuple(await to_the_end(world.clients.carry_out(seen.clients)))
+            tuple(await to_the_end(world.clients.carry_out(seen.clients), stops_within_s))
             if seen.clients and seen.clients.edits
             else ()
         )
         if seen.plan is None or seen.reality is None or not seen.plan.acts:
             return Pass(seen, clients=written)
         try:
-            return Pass(seen, await to_the_end(world.daemon.carry_out(seen.plan, seen.reality)), written)
+            return Pass(
+                seen, await to_the_end(world.daemon.carry_out(seen.plan, seen.reality), stops_within_s), written
+            )
         except Changed:
             if not tries_left:
                 raise
     raise AssertionError("unreachable")
 
 
-async def _chosen(policy: Policy, recognised: Recognised, prober: Prober) -> tuple[Verdicts, Choice]:
-    """Probe until one can be chosen. Without a history it is as after a network change: soft verdicts get patience."""
-    network = recognised.network
-    until = time.monotonic() + PATIENCE_S
-    verdicts: dict[str, Verdict] = {}
-    for pause in (*SOFT_AGAIN_S, 0.0):
-        doubtful = [policy.upstreams[name] for name in network.use if name not in verdicts or verdicts[name].is_soft]
+class WithoutHistory:
+    """How a command chooses: it has no memory, so it is as after a network change, and soft verdicts get patience."""
+
+    def __init__(self, policy: Policy, prober: Prober) -> None:
+        self._policy = policy
+        self._prober = prober
+
+    async def chosen(self, network: Network, snapshot: Snapshot) -> tuple[Verdicts, Choice]:  # noqa: ARG002 - no memory
+        until = time.monotonic() + PATIENCE_S
+        verdicts: dict[str, Verdict] = {}
 
         def is_enough(new: Verdicts) -> bool:
             # While patience lasts, a soft verdict of a preferred one is no reason to stop asking it.
             return _is_chosen(choose(network, {**verdicts, **new}, until - time.monotonic()))
 
-        verdicts.update(await prober.verdicts(doubtful, is_enough))
-        patience_s = until - time.monotonic()
-        choice = choose(network, verdicts, patience_s)
-        if choice.ending is not Ending.WAITING:
-            break
-        await asyncio.sleep(min(pause, max(patience_s, 0.0)))
-    return verdicts, choose(network, verdicts, 0.0)
+        for pause in (*SOFT_AGAIN_S, 0.0):
+            names = [name for name in network.use if name not in verdicts or verdicts[name].is_soft]
+            verdicts.update(await self._prober.verdicts([self._policy.upstreams[name] for name in names], is_enough))
+            patience_s = until - time.monotonic()
+            if choose(network, verdicts, patience_s).ending is not Ending.WAITING:
+                break
+            await asyncio.sleep(min(pause, max(patience_s, 0.0)))
+        return verdicts, choose(network, verdicts, 0.0)
+
+    def restart_waits(self) -> str:
+        return ""
 
 
 def _is_chosen(choice: Choice) -> bool:

@@ -24,6 +24,8 @@ COMMANDS: Final = {
     "plan": "what a pass would do and why, as a diff; changes nothing",
     "probe": "every upstream's verdict here and now, with timings",
     "check": "is the policy valid",
+    "run": "the service, which the unit starts",
+    "status": "what the running agent sees, chose, did, and waits for",
     "audit": "the audit log, filtered and readable; `audit verify`",
     "demo": "a roaming laptop on loopback, in a throw-away root, nothing of the system touched",
 }

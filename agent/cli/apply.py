@@ -52,7 +52,7 @@ def _pass(policy: Policy, paths: Paths, record: Record, *, is_asked_now: bool) -
     this = world(paths, policy, record)
     try:
         this.daemon.sweep()
-        return asyncio.run(_told_to_stop_in_good_order(reconcile(policy, this, record, is_asked_now)))
+        return asyncio.run(_told_to_stop_in_good_order(reconcile(policy, this, record, is_asked_now=is_asked_now)))
     except AgentError as error:
         record(Event.TARGET_FAILED, target=error.where, error=str(error))
         raise

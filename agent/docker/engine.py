@@ -16,6 +16,7 @@ from typing import Any, Final
 import h11
 import msgspec
 
+from agent.docker.process import started
 from agent.dockerd import Engine
 from agent.errors import EngineSilent
 from agent.secret import escaped
@@ -53,11 +54,7 @@ class EngineSocket:
             except OSError as error:
                 raise self._silent(escaped(str(error))) from error
             pid, _, _ = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-        except OSError:
-            return str(pid)
-        return f"{pid}-{stat.rpartition(')')[2].split()[19]}"  # starttime: proc(5), field 22
+        return f"{pid}-{started(pid)}"
 
     def _silent(self, what: str) -> EngineSilent:
         return EngineSilent(str(self.path), f"dockerd did not answer: {what}", "See: systemctl status docker")

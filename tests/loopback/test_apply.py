@@ -149,7 +149,7 @@ async def test_docker_is_started_even_where_a_file_cannot_be_put_back(dockerd: D
 async def test_a_ctrl_c_during_a_restart_waits_for_the_roll_back(dockerd: Dockerd) -> None:
     dockerd.refuses = OFFICE
     made, reality = await dockerd.plan(OFFICE)
-    working = asyncio.create_task(to_the_end(dockerd.transaction().carry_out(made, reality)))
+    working = asyncio.create_task(to_the_end(dockerd.transaction().carry_out(made, reality), None))
     dockerd.before_it_stops = working.cancel
 
     with pytest.raises(asyncio.CancelledError):

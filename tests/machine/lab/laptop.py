@@ -109,7 +109,11 @@ class Laptop:
         return until(within, lambda: predicate(*args, **kwargs), what)
 
     def close(self) -> None:
-        self._box.close()  # and with its network the other end of the cable
+        # Not left to the end of its network: the kernel takes its time for that, and the next laptop wants the socket.
+        if self._place is not None:
+            self._place.ground.sh("ip link delete laptop")
+            self._place = None
+        self._box.close()
 
     def __enter__(self) -> "Laptop":
         return self

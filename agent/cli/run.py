@@ -1,0 +1,43 @@
+"""`run`: the service, which the unit starts."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+
+from agent.lock import held
+from agent.logs import configure
+from agent.notify import Notify
+from agent.paths import Paths
+from agent.service import Service
+from agent.wakes import HostWakes
+from agent.world import world
+
+
+def arguments(_parser: argparse.ArgumentParser) -> None:
+    """None of its own."""
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    configure(logging.DEBUG if args.verbose else logging.INFO)
+    with held(paths.lock):
+        asyncio.run(_run(args, paths))
+    return 0
+
+
+async def _run(args: argparse.Namespace, paths: Paths) -> None:
+    loop = asyncio.get_running_loop()
+    wakes = HostWakes()
+    service = Service(paths, args.policy or paths.policy, wakes, Notify(), world)
+    running = asyncio.ensure_future(service.run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    loop.add_signal_handler(signal.SIGHUP, wakes.request)
+    try:
+        await running
+    except asyncio.CancelledError:  # by a signal: everything stays as it is
+        return
+    finally:
+        wakes.close()

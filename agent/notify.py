@@ -1,0 +1,44 @@
+"""What systemd is told: sd_notify(3). Outside of a unit nobody is told anything."""
+
+from __future__ import annotations
+
+import os
+
+import sdnotify
+
+from agent.secret import escaped
+
+
+class Notify:
+    """READY once, STATUS when it changes, WATCHDOG as often as the unit asks for."""
+
+    def __init__(self) -> None:
+        # Without the variable the library opens a socket all the same, and never closes it.
+        self._notifier = sdnotify.SystemdNotifier() if "NOTIFY_SOCKET" in os.environ else None
+        self._is_ready = False
+        self._status = ""
+        self.watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
+
+    def ready(self) -> None:
+        if not self._is_ready:
+            self._is_ready = True
+            self._say("READY=1")
+
+    def status(self, text: str) -> None:
+        line = escaped(text)
+        if line != self._status:
+            self._status = line
+            self._say(f"STATUS={line}")
+
+    def alive(self) -> None:
+        self._say("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """The last word."""
+        self._say("STOPPING=1")
+        if self._notifier is not None and self._notifier.socket is not None:
+            self._notifier.socket.close()  # the library leaves that to us
+
+    def _say(self, text: str) -> None:
+        if self._notifier is not None:
+            self._notifier.notify(text)

@@ -1,0 +1,197 @@
+"""What the running agent shows of itself: status.json, readable by everybody, redacted, replaced whole.
+
+It is written only when something in it has changed: an idle pass writes nothing. `status` reads it and talks to nobody.
+Not known here: how it reads for a person (`cli/status.py`).
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent.audit.facts import Plain, plain
+from agent.condition import Code, Condition
+from agent.docker.process import started
+from agent.errors import TargetFailed
+from agent.files import read_file, replace_file
+from agent.reconcile import Pass
+
+PUBLIC = 0o644
+
+
+class State(enum.Enum):
+    """What the agent is about, the gravest first."""
+
+    FAILED = "failed"
+    WORKING = "working"
+    DEFERRED = "deferred"
+    WAITING = "waiting"  # for a portal to be passed, or for anything to be reachable
+    OFFLINE = "offline"
+    IDLE = "idle"  # without a policy
+    STEADY = "steady"
+
+
+class PolicyStatus(msgspec.Struct, frozen=True):
+    """Which policy is in force."""
+
+    path: str
+    loaded: str | None = None  # when, RFC 3339
+    error: str | None = None  # why the file as it stands is not
+
+
+class Status(msgspec.Struct, frozen=True, omit_defaults=False):
+    """status.json."""
+
+    version: str
+    pid: int
+    started: int | None  # clock ticks after boot: with the pid it tells this process from every other one
+    state: State
+    policy: PolicyStatus
+    # Plain and redacted; msgspec knows no recursive type.
+    conditions: tuple[Any, ...] = ()
+    network: Any = None
+    upstream: Any = None
+    verdicts: Any = None
+    settings: Any = None
+    docker: Any = None
+    targets: tuple[Any, ...] = ()
+
+
+class Docker(msgspec.Struct, frozen=True):
+    """What the agent remembers of the restarts it made."""
+
+    restarts: int = 0
+    last_restart: str | None = None
+    last_took_s: float | None = None
+
+
+class Since(msgspec.Struct, frozen=True):
+    """The upstream in use, and since when."""
+
+    name: str
+    at: str
+
+
+def status_of(
+    done: Pass | None, policy: PolicyStatus, docker: Docker, since: Since | None, extra: tuple[Condition, ...]
+) -> Status:
+    """The status after a pass; None: there has been none, for want of a policy."""
+    conditions = (*extra, *(done.seen.conditions if done else ()))
+    shown = Status(
+        metadata.version("docker-proxy-agent"),
+        os.getpid(),
+        started(os.getpid()),
+        _state(done, conditions),
+        policy,
+        tuple(plain(condition) for condition in conditions),
+    )
+    if done is None:
+        return shown
+    seen, recognised = done.seen, done.seen.recognised
+    if recognised is None:
+        return shown
+    network = {"name": recognised.network.name, "fingerprint": seen.snapshot.fingerprint()}
+    return msgspec.structs.replace(
+        shown,
+        network={**network, "because": recognised.because},
+        upstream=plain({"name": seen.choice.upstream, "since": since.at if since else None, "why": seen.choice.because})
+        if seen.choice
+        else None,
+        verdicts=_verdicts(done),
+        settings=plain(seen.plan.desired) if seen.plan else None,
+        docker=_docker(done, docker),
+        targets=_targets(done),
+    )
+
+
+def _verdicts(done: Pass) -> Plain:
+    """Without timings: they differ at every probe, and a file that says so would be written at every probe."""
+    return {name: verdict.outcome.value for name, verdict in done.seen.verdicts.items()}
+
+
+def _docker(done: Pass, docker: Docker) -> Plain:
+    plan, reality = done.seen.plan, done.seen.reality
+    if plan is None or reality is None:
+        return None
+    restarted = done.outcome is not None and done.outcome.restarted_s is not None
+    return plain(
+        {
+            "version": reality.engine.version if reality.engine else None,
+            "phase": reality.unit.phase,
+            "method": plan.method,
+            "effective": plan.desired if restarted else plan.effective,
+            "restarts": docker.restarts,
+            "last_restart": docker.last_restart,
+            "last_took_s": docker.last_took_s,
+            "deferred": plan.restart.because if plan.restart and not restarted else None,
+        }
+    )
+
+
+def _targets(done: Pass) -> tuple[Plain, ...]:
+    clients = done.seen.clients
+    if clients is None:
+        return ()
+    failed = {file.path: file.error for file in (*clients.failed, *done.clients) if file.error}
+    shown: list[Plain] = [
+        {"path": file.path, "state": "failed" if file.path in failed else "right", "error": failed.get(file.path)}
+        for file in clients.files
+    ]
+    shown += [{"path": skipped.name, "state": "skipped", "error": skipped.why} for skipped in clients.skipped]
+    return tuple(shown)
+
+
+def _state(done: Pass | None, conditions: tuple[Condition, ...]) -> State:
+    codes = {condition.code for condition in conditions}
+    if done is None:
+        return State.IDLE
+    if (done.outcome is not None and done.outcome.is_failed) or any(
+        code.is_failure for code in codes - {Code.UNREACHABLE, Code.POLICY_ERROR}
+    ):
+        return State.FAILED
+    if done.seen.is_offline:
+        return State.OFFLINE
+    if codes & {Code.PORTAL, Code.UNREACHABLE}:
+        return State.WAITING
+    restarted = done.outcome is not None and done.outcome.restarted_s is not None
+    if done.seen.plan is not None and done.seen.plan.restart is not None and not restarted:
+        return State.DEFERRED
+    return State.STEADY
+
+
+class StatusFile:
+    """Where it is shown."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._last = b""
+
+    def show(self, status: Status) -> None:
+        data = msgspec.json.format(msgspec.json.encode(status), indent=2) + b"\n"
+        if data == self._last:
+            return
+        replace_file(self.path, data, expected=read_file(self.path), mode=PUBLIC)
+        self._last = data
+
+
+def read(path: Path) -> tuple[Status, float] | None:
+    """What the running agent shows, and since when (seconds of the wall clock); None if none runs."""
+    try:
+        found = read_file(path)
+        status = msgspec.json.decode(found.data, type=Status) if found else None
+    except (TargetFailed, msgspec.DecodeError):
+        return None
+    if found is None or status is None or status.started != started(status.pid):
+        return None
+    return status, found.identity.mtime_ns / 1e9
+
+
+def now_text() -> str:
+    """RFC 3339, in UTC, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

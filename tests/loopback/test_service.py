@@ -1,0 +1,202 @@
+"""The service on real files: what wakes it is the test's, what it does is its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.notify import Notify
+from agent.paths import Paths
+from agent.policy import Policy
+from agent.record import Record
+from agent.service import Service
+from agent.settings import DIRECT
+from agent.status import read
+from agent.watch.wakeups import Reason
+
+from .dockerd import Dockerd
+from .test_reconcile import OFFICE, POLICY, Place, at
+
+
+class Hand:
+    """Wakes the service by hand; knows when it is asleep again."""
+
+    def __init__(self) -> None:
+        self.asleep = asyncio.Event()
+        self.next_at: float | None = None
+        self.watched: Sequence[Path] = ()
+        self._reasons: asyncio.Queue[Reason] = asyncio.Queue()
+
+    async def next(self, at: float | None) -> frozenset[Reason]:
+        self.next_at = at
+        self.asleep.set()
+        return frozenset({await self._reasons.get()})
+
+    def watch(self, files: Sequence[Path]) -> None:
+        self.watched = files
+
+    async def wake(self, reason: Reason = Reason.NETWORK) -> None:
+        """One pass, from this wake-up to the next sleep."""
+        self.asleep.clear()
+        self._reasons.put_nowait(reason)
+        await asyncio.wait_for(self.asleep.wait(), 30)
+
+
+class Laptop:
+    """A root with a policy, a place, a dockerd, and the service."""
+
+    def __init__(self, root: Path) -> None:
+        self.paths = Paths(root)
+        (root / "dockerd").mkdir()
+        self.dockerd = Dockerd(root / "dockerd")
+        self.place = Place(at("10.10.0.1"), self.dockerd, office="ok", direct="ok")
+        self.hand = Hand()
+        self.paths.policy.parent.mkdir(parents=True)
+        self.paths.policy.parent.chmod(0o755)
+
+    def policy(self, text: str = POLICY) -> None:
+        self.paths.policy.write_text(text)
+        self.paths.policy.chmod(0o644)
+
+    def world(self, _paths: Paths, policy: Policy, _record: Record) -> Place:
+        self.place.policy = policy
+        return self.place
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Hand]:
+        service = Service(self.paths, self.paths.policy, self.hand, Notify(), self.world)
+        task = asyncio.create_task(service.run())
+        await asyncio.wait_for(self.hand.asleep.wait(), 30)
+        try:
+            yield self.hand
+        finally:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.paths.status.read_text())
+        return found
+
+    def events(self) -> list[str]:
+        return [json.loads(line)["event"] for line in self.paths.audit_log.read_text().splitlines()]
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Laptop:
+    return Laptop(tmp_path)
+
+
+async def test_it_follows_the_laptop_and_shows_it(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running() as hand:
+        assert laptop.dockerd.runs_with == OFFICE
+        assert laptop.status()["state"] == "steady"
+        assert laptop.status()["upstream"]["name"] == "office"
+
+        laptop.place.snapshot = at("10.20.0.1")
+        await hand.wake()
+
+        assert laptop.dockerd.runs_with == DIRECT
+        assert laptop.status()["network"]["name"] == "elsewhere"
+        assert laptop.status()["docker"]["restarts"] == 2
+        shown = read(laptop.paths.status)
+        assert shown is not None
+        assert shown[0].pid == os.getpid()
+    passed = ["network-changed", "upstream-chosen", "apply-started"]
+    # Written, then READY, then restarted; and the move.
+    assert laptop.events() == ["agent-started", "policy-loaded", *passed, *passed, *passed, "agent-stopped"]
+
+
+async def test_an_idle_pass_writes_nothing(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running() as hand:
+        await hand.wake()
+        before = laptop.paths.status.stat().st_mtime_ns, laptop.events(), laptop.dockerd.starts, laptop.dockerd.events()
+
+        for reason in Reason:
+            await hand.wake(reason)
+
+        after = laptop.paths.status.stat().st_mtime_ns, laptop.events(), laptop.dockerd.starts, laptop.dockerd.events()
+        assert after == before
+
+
+async def test_without_a_policy_it_waits_for_one(laptop: Laptop) -> None:
+    async with laptop.running() as hand:
+        assert laptop.status()["state"] == "idle"
+        assert laptop.status()["conditions"][0]["code"] == "no-policy"
+        assert laptop.paths.policy in hand.watched
+        assert laptop.dockerd.files() == {}
+
+        laptop.policy()
+        await hand.wake(Reason.FILES)
+        assert laptop.dockerd.runs_with == OFFICE
+
+        laptop.paths.policy.unlink()
+        await hand.wake(Reason.FILES)
+        assert laptop.status()["state"] == "idle"
+        assert laptop.dockerd.runs_with == OFFICE
+
+
+async def test_a_wrong_policy_leaves_the_last_good_one_in_force(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running() as hand:
+        laptop.policy(POLICY.replace("10.10.0.1", "10.10.0.300"))
+        laptop.place.snapshot = at("10.20.0.1")
+        await hand.wake(Reason.FILES)
+
+        assert laptop.dockerd.runs_with == DIRECT
+        (condition,) = laptop.status()["conditions"]
+        assert condition["code"] == "policy-error"
+        assert '"10.10.0.300" is not an address' in condition["text"]
+        assert laptop.status()["policy"]["error"] == condition["text"]
+
+        await hand.wake(Reason.FILES)
+        assert laptop.events().count("policy-rejected") == 1
+
+        laptop.policy()
+        await hand.wake(Reason.FILES)
+        assert laptop.status()["conditions"] == []
+
+
+async def test_one_failed_probe_is_no_reason_to_move(laptop: Laptop) -> None:
+    laptop.policy()
+    laptop.place = Place(at("10.10.0.1"), laptop.dockerd, office="ok refused ok", direct="ok")
+    async with laptop.running() as hand:
+        await hand.wake()
+
+        assert laptop.dockerd.runs_with == OFFICE
+        assert laptop.dockerd.starts == 2
+        assert hand.next_at is not None
+
+
+async def test_systemd_is_told(laptop: Laptop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    laptop.policy()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+        async with laptop.running():
+            told = _told(systemd)
+            assert "READY=1" in told
+            assert "WATCHDOG=1" in told
+            assert any(line.startswith("STATUS=office: office (first of office, direct") for line in told)
+        assert _told(systemd)[-1] == "STOPPING=1"
+
+
+def _told(systemd: socket.socket) -> list[str]:
+    lines: list[str] = []
+    while True:
+        try:
+            lines.append(systemd.recv(4096).decode())
+        except BlockingIOError:
+            return lines
