@@ -15,15 +15,15 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from agent.condition import Code, Condition
+from agent.condition import Condition
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.restart import When
 from agent.docker.validate import refused
 from agent.dockerd import Reality, UnitState
-from agent.errors import AgentError, EngineSilent, NotInForce, RestartFailed, TargetFailed, UnitFailed
+from agent.errors import AgentError, EngineSilent, NotInForce, RestartFailed, UnitFailed
 from agent.events import Event
-from agent.files import Changed, read_file
+from agent.files import read_file
 from agent.journal import Journal
 from agent.marks import Marks
 from agent.originals import Original, daemon_originals
@@ -67,9 +67,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def is_failed(self) -> bool:
-        return bool(self.rolled_back) or (
-            self.condition is not None and self.condition.code in (Code.FOREIGN_CONFIG_BROKEN, Code.NOT_EFFECTIVE)
-        )
+        return bool(self.rolled_back) or (self.condition is not None and self.condition.code.is_failure)
 
 
 class Transaction:
@@ -89,17 +87,17 @@ class Transaction:
         self._marks = Marks(state)
         self._record = record
         self._reports_within_s = reports_within_s
-        self._journal = Journal()
+        self._journal = Journal(state)
 
     async def carry_out(self, plan: Plan, reality: Reality) -> Outcome:
-        """Write, restart, verify. TargetFailed or UnitFailed: nothing is changed, or all of it is put back."""
+        """Write, restart, verify. AgentError: nothing is changed, or all of it is put back."""
         is_restarting = plan.restart is not None and plan.restart.when is When.NOW
         if is_restarting and (broken := await refused(reality)):
             return Outcome(condition=broken)
         try:
             await self._write(plan, reality)
-        except (TargetFailed, UnitFailed, Changed):
-            await self._put_files_back(plan)
+        except AgentError:
+            await self._put_files_back()
             raise
         written = tuple(edit.path for edit in plan.edits)
         if written or plan.needs_daemon_reload:
@@ -122,19 +120,22 @@ class Transaction:
         if plan.method is Method.DAEMON_JSON and isinstance(reality.started_with, Texts):
             # After the write the file no longer says what this dockerd was started with.
             self._marks.set(reality.unit.invocation, reality.started_with)
+        if plan.effective is not None and plan.prospective is not None and agrees(plan.effective, plan.prospective):
+            self._journal.forget()  # dockerd runs with what stands there: that is what a roll-back goes back to
         for edit in plan.edits:
-            self._keep_original(edit.path, edit.before, reality)
-            written = await asyncio.to_thread(write_text, Path(edit.path), edit.before, edit.after, edit.mode)
-            self._journal.note(written)
+            found = read_file(Path(edit.path))
+            mode = found.mode if found else None
+            self._keep_original(edit.path, Original.of(edit.path, edit.before, mode), reality)
+            self._journal.note(edit.path, edit.before, edit.after, mode)
+            await asyncio.to_thread(write_text, Path(edit.path), edit.before, edit.after, edit.mode)
         if plan.needs_daemon_reload:
             await self._supervisor.daemon_reload()
 
-    def _keep_original(self, path: str, before: str | None, reality: Reality) -> None:
+    def _keep_original(self, path: str, original: Original, reality: Reality) -> None:
         if self._originals.of(path) is not None:
             return
-        found = read_file(Path(path))
-        self._originals.keep(path, Original.of(path, before, found.mode if found else None))
-        theirs = daemon_json.texts(before) if path == reality.daemon_json_path else Texts()
+        self._originals.keep(path, original)
+        theirs = daemon_json.texts(original.text) if path == reality.daemon_json_path else Texts()
         if theirs != Texts():
             self._record(Event.ADOPTED, target=path, old=theirs.meaning())
 
@@ -144,6 +145,7 @@ class Transaction:
         state = await self._supervisor.restart(reality.unit)
         await self._in_force(plan.desired)
         seconds = time.monotonic() - began
+        self._journal.forget()
         if plan.method is Method.DAEMON_JSON:
             self._mark(state.invocation, Path(reality.daemon_json_path))
         return seconds
@@ -175,7 +177,7 @@ class Transaction:
             await self._supervisor.stop()
         except UnitFailed as error:  # what does not stop may still start anew below
             said.append(str(error))
-        said += await self._put_files_back(plan)
+        said += await self._put_files_back()
         try:
             await self._supervisor.start()
             said.append(await self._afterwards(plan))
@@ -193,14 +195,13 @@ class Transaction:
             return "the old settings are in force again"
         return f"Docker runs again, with {_in_words(running)}"
 
-    async def _put_files_back(self, plan: Plan) -> tuple[str, ...]:
-        """What could not be put back, and why."""
+    async def _put_files_back(self) -> tuple[str, ...]:
+        """What could not be put back, and why. systemd looks again: the drop-in may be of an earlier pass."""
         left = await asyncio.to_thread(self._journal.put_back)
-        if plan.needs_daemon_reload:
-            try:
-                await self._supervisor.daemon_reload()
-            except UnitFailed as error:
-                return (*left, str(error))
+        try:
+            await self._supervisor.daemon_reload()
+        except UnitFailed as error:
+            return (*left, str(error))
         return left
 
 

@@ -15,6 +15,7 @@ class Code(enum.Enum):
     POLICY_ERROR = "policy-error"
     PORTAL = "portal"
     UNREACHABLE = "unreachable"
+    QUARANTINED = "quarantined"
     BLOCKED = "blocked"
     ENGINE_ABSENT = "engine-absent"
     ENGINE_STOPPED = "engine-stopped"

@@ -5,12 +5,13 @@ The rules are pure and lie in `decide/`; here they meet the clock and the probes
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable, Collection, Mapping
+from typing import Final
 
 from agent.decide import rate
 from agent.decide.choose import Choice, Ending, Situation, choose_on
+from agent.decide.clients import is_loopback
 from agent.decide.history import History, after, chose, moved, resumed, without
 from agent.decide.next_look import Look, next_look
 from agent.decide.standing import Standing
@@ -18,6 +19,8 @@ from agent.policy import Network, Policy, Upstream
 from agent.reconcile import Prober
 from agent.snapshot import Snapshot
 from agent.verdict import Verdict
+
+QUARANTINE_S: Final = 600.0  # settings that Docker did not start with are not tried again at the next wake-up
 
 
 def boottime() -> float:
@@ -37,12 +40,14 @@ class Memory:
         self._policy = Policy()
         self._prober: Prober | None = None
         self._may_restart = False
+        self._quarantined: dict[str, float] = {}  # by upstream: until when it is passed over
 
     def use(self, policy: Policy, prober: Prober) -> None:
         """Another policy: what is known of upstreams that mean something else now is forgotten."""
         before = self._policy.upstreams
         changed = {name for name in before if before[name] != policy.upstreams.get(name)}
         self._history = without(self._history, changed)
+        self._quarantined = {name: until for name, until in self._quarantined.items() if name not in changed}
         self._policy, self._prober = policy, prober
 
     def now(self) -> float:
@@ -54,6 +59,19 @@ class Memory:
     def may_restart(self) -> None:
         """systemd has been told READY: from now on a restart of Docker does not wait for us, nor we for it."""
         self._may_restart = True
+
+    def quarantine(self, upstream: str) -> None:
+        """Docker did not start with it, or ran with something else: pass it over for a while."""
+        self._quarantined[upstream] = self._clock() + QUARANTINE_S
+
+    def forgive(self) -> None:
+        """A person asks: whatever was passed over may be tried again."""
+        self._quarantined = {}
+
+    @property
+    def quarantined(self) -> tuple[str, ...]:
+        """What is passed over now."""
+        return tuple(name for name, until in self._quarantined.items() if self._clock() < until)
 
     def offline(self) -> None:
         self._history = moved(self._history, None, self._clock())
@@ -107,17 +125,11 @@ class Memory:
         return choose_on(self._situation(network, history), self._clock())
 
     def _situation(self, network: Network, history: History) -> Situation:
-        standing = Standing(on_loopback=frozenset(filter(self._is_on_loopback, self._policy.upstreams)))
+        on_loopback = frozenset(filter(self._is_on_loopback, self._policy.upstreams))
+        standing = Standing(quarantined=self._quarantined, on_loopback=on_loopback)
         return Situation(self._policy, network, history, standing)
 
     def _is_on_loopback(self, name: str) -> bool:
         upstream = self._policy.upstreams[name]
-        hosts = [url.host for url in (upstream.http, upstream.https) if url is not None]
-        return bool(hosts) and all(_is_loopback(host) for host in hosts)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        urls = [url for url in (upstream.http, upstream.https) if url is not None]
+        return bool(urls) and all(is_loopback(url) for url in urls)

@@ -55,6 +55,10 @@ class Kept(Generic[T]):
     def keep(self, target: str, what: T) -> None:
         self._file.save({**self.all(), target: what})
 
+    def clear(self) -> None:
+        if self.all():
+            self._file.save({})
+
 
 def daemon_originals(state: Path) -> Kept[Original]:
     """The daemon's files, as they were."""

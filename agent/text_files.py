@@ -8,20 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from agent.errors import TargetFailed
 from agent.files import Changed, FileState, read_file, remove_file, replace_file
 
 NEW_FILE: Final = 0o644
-
-
-class Written(msgspec.Struct, frozen=True):
-    """One file before and after a write; None: there was, or is, no file."""
-
-    path: Path
-    before: FileState | None
-    after: FileState | None
 
 
 def read_text(path: Path) -> str | None:
@@ -29,7 +19,7 @@ def read_text(path: Path) -> str | None:
     return _text(path, read_file(path))
 
 
-def write_text(path: Path, before: str | None, after: str | None, mode: int | None) -> Written:
+def write_text(path: Path, before: str | None, after: str | None, mode: int | None) -> None:
     """Turn the text `before` into `after`. Changed if something else stands there by now.
 
     `mode`: None keeps the mode that the file has.
@@ -39,19 +29,9 @@ def write_text(path: Path, before: str | None, after: str | None, mode: int | No
         raise Changed(path)
     if after is not None:
         kept = mode if mode is not None or found is not None else NEW_FILE
-        return Written(path, found, replace_file(path, after.encode(), expected=found, mode=kept))
-    if found is not None:
+        replace_file(path, after.encode(), expected=found, mode=kept)
+    elif found is not None:
         remove_file(path, expected=found)
-    return Written(path, found, None)
-
-
-def put_back(written: Written) -> None:
-    """The file as it was before a write. Changed if somebody else wrote since: theirs stands."""
-    before, after = written.before, written.after
-    if before is not None:
-        replace_file(written.path, before.data, expected=after, mode=before.mode)
-    elif after is not None:
-        remove_file(written.path, expected=after)
 
 
 def _text(path: Path, state: FileState | None) -> str | None:

@@ -170,3 +170,32 @@ async def test_the_file_is_as_open_as_before_once_the_password_is_gone(dockerd: 
         made, reality = await dockerd.plan(wanted, Method.DAEMON_JSON, dockerd.owned(reality))
         await dockerd.transaction().carry_out(made, reality)
         assert file.stat().st_mode & 0o777 == mode
+
+
+async def test_a_restart_that_was_put_off_and_then_fails_puts_back_what_was_written_then(dockerd: Dockerd) -> None:
+    """Another pass, another process: what dockerd ran with is still known."""
+    (dockerd.root / "etc/dockerd.env").write_text(drop_in.edit(DIRECT))
+    before = dockerd.files()
+    dockerd.containers = 1
+    await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
+    assert dockerd.files() != before
+    dockerd.containers = 0
+    dockerd.refuses = OFFICE
+
+    outcome = await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
+
+    assert "the old settings are in force again" in outcome.rolled_back
+    assert dockerd.files() == before
+    assert dockerd.is_running
+
+
+async def test_a_roll_back_goes_no_further_than_the_last_start_that_was_right(dockerd: Dockerd) -> None:
+    other = settings("http://other:1", "http://other:1", "localhost")
+    await dockerd.transaction().carry_out(*await dockerd.plan(other))
+    right = dockerd.files()
+    dockerd.refuses = OFFICE
+
+    await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
+
+    assert dockerd.files() == right
+    assert dockerd.runs_with == other

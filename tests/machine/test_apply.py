@@ -299,6 +299,24 @@ def test_a_roll_back_that_cannot_put_a_file_back_still_starts_docker(laptop: Lap
     assert laptop.audit.events()[-1] == "rolled-back"
 
 
+def test_a_restart_that_was_put_off_and_then_fails_does_not_leave_docker_down(laptop: Laptop) -> None:
+    laptop.docker.drop_in(
+        "[Service]\nExecStartPre=/bin/sh -c 'case \"$HTTPS_PROXY\" in *8888*) exit 1;; esac'\nRestartSec=100ms\n"
+    )
+    office_policy(laptop)
+    laptop.docker.start_container("--restart=no")
+    laptop.plug("office")
+    assert "1 container runs" in applied(laptop)
+
+    ran = laptop.agent("apply", "--now")
+
+    assert ran.code == 1, ran
+    assert "the old settings are in force again" in ran.stdout
+    assert laptop.docker.is_active()
+    assert not laptop.exists(ENVIRONMENT)
+    assert not laptop.exists(DROP_IN)
+
+
 def test_a_script_that_starts_docker_is_not_asked_for_its_version(laptop: Laptop) -> None:
     """It would start a dockerd, whatever it is asked."""
     laptop.write(
