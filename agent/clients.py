@@ -92,18 +92,16 @@ class Files(Protocol):
 class LocalClients:
     """The clients of this machine."""
 
-    def __init__(  # noqa: PLR0913 - each is a part of the world
+    def __init__(
         self,
         *,
         policy: Policy,
         state: Path,
-        record: Record,
         who: Callable[[], Who],
         bridge_address: Callable[[], str | None],
         homes: Files,
     ) -> None:
         self._policy = policy
-        self._record = record
         self._who = who
         self._bridge_address = bridge_address
         self._homes = homes
@@ -122,7 +120,7 @@ class LocalClients:
         )
         return ClientsSeen(wanted, tuple(files), who.skipped)
 
-    async def carry_out(self, seen: ClientsSeen) -> tuple[ClientFile, ...]:
+    async def carry_out(self, seen: ClientsSeen, record: Record) -> tuple[ClientFile, ...]:
         """Write every file that needs it, as its owner; how each came out."""
         known = self._owned.all()
         owned = {file.path: known.get(file.path, Owned()) for file in seen.edits}
@@ -132,7 +130,7 @@ class LocalClients:
         done = await asyncio.gather(*(self._written(file, seen.wanted, owned[file.path]) for file in seen.edits))
         for file, edit in _edits(done):
             self._owned.keep(file.path, edit.owned)
-        self._say(seen, done)
+        _say(seen, done, record)
         return tuple(done)
 
     async def _file(self, account: Account, wanted: Wanted, owned: Owned) -> ClientFile:
@@ -172,20 +170,19 @@ class LocalClients:
             return ClientFile(account, error=str(error))
         return ClientFile(account, made[0] if made else None)
 
-    def _say(self, seen: ClientsSeen, done: Sequence[ClientFile]) -> None:
-        for file, edit in _edits(done):
-            if edit.change is Change.ADOPTED:
-                self._record(Event.ADOPTED, target=file.path, old=edit.old)
-            if edit.change is Change.DRIFT:
-                self._record(Event.DRIFT_CORRECTED, target=file.path, found=edit.old)
-        for file in done:
-            if file.error:
-                self._record(Event.TARGET_FAILED, target=file.path, error=file.error)
-        written = tuple(file.path for file, _ in _edits(done))
-        if written:
-            self._record(
-                Event.SETTINGS_WRITTEN, settings=seen.wanted.settings, because=seen.wanted.because, targets=written
-            )
+
+def _say(seen: ClientsSeen, done: Sequence[ClientFile], record: Record) -> None:
+    for file, edit in _edits(done):
+        if edit.change is Change.ADOPTED:
+            record(Event.ADOPTED, target=file.path, old=edit.old)
+        if edit.change is Change.DRIFT:
+            record(Event.DRIFT_CORRECTED, target=file.path, found=edit.old)
+    for file in done:
+        if file.error:
+            record(Event.TARGET_FAILED, target=file.path, error=file.error)
+    written = tuple(file.path for file, _ in _edits(done))
+    if written:
+        record(Event.SETTINGS_WRITTEN, settings=seen.wanted.settings, because=seen.wanted.because, targets=written)
 
 
 def _edits(files: Iterable[ClientFile]) -> list[tuple[ClientFile, FileEdit]]:

@@ -35,7 +35,6 @@ class UnitState(msgspec.Struct, frozen=True):
     invocation: str = ""  # another start, another value
     restarts: int = 0  # automatic ones, since it was last started by hand
     drop_ins: tuple[str, ...] = ()  # that systemd has loaded
-    needs_reload: bool = False  # files changed since systemd read them
 
     @property
     def is_running(self) -> bool:

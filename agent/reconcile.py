@@ -51,14 +51,14 @@ class Daemon(Protocol):
 
     async def reality(self, desired: Settings) -> Reality: ...
     def owned(self, reality: Reality) -> Owned: ...
-    def carry_out(self, plan: Plan, reality: Reality) -> Coroutine[Any, Any, Outcome]: ...
+    def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Coroutine[Any, Any, Outcome]: ...
 
 
 class Clients(Protocol):
     """The clients' files: looked at, and changed. What fails for one is said, and stops nobody else."""
 
     async def look(self, upstream: Upstream) -> ClientsSeen: ...
-    def carry_out(self, seen: ClientsSeen) -> Coroutine[Any, Any, Sequence[ClientFile]]: ...
+    def carry_out(self, seen: ClientsSeen, record: Record) -> Coroutine[Any, Any, Sequence[ClientFile]]: ...
 
 
 class Choosing(Protocol):
@@ -172,7 +172,7 @@ async def reconcile(  # noqa: PLR0913 - named at every call
         for file in seen.clients.failed if seen.clients else ():
             record(Event.TARGET_FAILED, target=file.path, error=file.error)
         written = (
-            tuple(await to_the_end(world.clients.carry_out(seen.clients), stops_within_s))
+            tuple(await to_the_end(world.clients.carry_out(seen.clients, record), stops_within_s))
             if seen.clients and seen.clients.edits
             else ()
         )
@@ -180,7 +180,7 @@ async def reconcile(  # noqa: PLR0913 - named at every call
             return Pass(seen, clients=written)
         try:
             return Pass(
-                seen, await to_the_end(world.daemon.carry_out(seen.plan, seen.reality), stops_within_s), written
+                seen, await to_the_end(world.daemon.carry_out(seen.plan, seen.reality, record), stops_within_s), written
             )
         except Changed:
             if not tries_left:

@@ -20,7 +20,7 @@ from agent.condition import Code, Condition
 from agent.decide.rate import Cause
 from agent.errors import AgentError, NoPolicy, PolicyRefused
 from agent.events import Event
-from agent.memory import Memory
+from agent.memory import QUARANTINE_S, Memory
 from agent.notify import Notify
 from agent.paths import Paths
 from agent.policy import Policy
@@ -60,7 +60,7 @@ class Service:
         policy_path: Path,
         wakes: Wakes,
         notify: Notify,
-        world: Callable[[Paths, Policy, Record], World],
+        world: Callable[[Paths, Policy], World],
     ) -> None:
         self._paths = paths
         self._policy_path = policy_path
@@ -119,6 +119,8 @@ class Service:
         """One pass, and when the next is due; None: only when something wakes us."""
         if Reason.RESUME in why:
             self._memory.resumed()
+        if Reason.REQUEST in why:
+            self._memory.forgive()
         if not _REREAD.isdisjoint(why) or self._world is None:
             self._reread()
         again: float | None = None
@@ -141,6 +143,7 @@ class Service:
                 self._failure = error
                 again = self._memory.now() + _AGAIN_S
         self._show()
+        self._wakes.watch(self._watched())
         return again
 
     def _remember(self, done: Pass) -> None:
@@ -154,10 +157,14 @@ class Service:
             self._memory.docker_started(Cause.OTHERS)
         self._invocation = invocation or self._invocation
         outcome = done.outcome
-        if outcome is not None and outcome.restarted_s is not None:
-            self._memory.docker_started(Cause.AGENT)
-            self._invocation = ""  # ours: the next pass sees which it is
+        if outcome is None or (outcome.restarted_s is None and not outcome.rolled_back):
+            return
+        self._memory.docker_started(Cause.AGENT)
+        self._invocation = ""  # ours: the next pass sees which it is
+        if outcome.restarted_s is not None:
             self._docker = Docker(self._docker.restarts + 1, now_text(), outcome.restarted_s)
+        elif upstream is not None:
+            self._memory.quarantine(upstream)
 
     def _reread(self) -> None:
         """The policy and the files it names; a wrong one is said, and the last good one stays in force."""
@@ -173,14 +180,13 @@ class Service:
             self._refused = None
             if self._loaded is None or self._loaded != loaded:
                 self._take(loaded)
-        self._wakes.watch(self._watched())
 
     def _take(self, loaded: Loaded) -> None:
         self._loaded, self._loaded_at = loaded, now_text()
         policy = loaded.policy
         self._audit_log.limit(policy.audit.keep, policy.audit.max_size)
         self._record(Event.POLICY_LOADED, path=loaded.path, warnings=loaded.warnings)
-        self._world = self._make_world(self._paths, policy, self._record)
+        self._world = self._make_world(self._paths, policy)
         self._memory.use(policy, self._world.prober)
 
     def _watched(self) -> list[Path]:
@@ -209,6 +215,11 @@ class Service:
             found += [Condition(Code.POLICY_ERROR, text, target=self._refused.path) for text in self._refused.problems]
         elif self._loaded is None:
             found.append(Condition(Code.NO_POLICY, f"there is no policy: {self._policy_path}", "Write one"))
+        for name in self._memory.quarantined:
+            text = (
+                f"Docker did not start with the settings of {name}: it is passed over for {QUARANTINE_S / 60:.0f} min"
+            )
+            found.append(Condition(Code.QUARANTINED, text, "To try again: systemctl reload docker-proxy-agent"))
         if self._failure is not None:
             found.append(Condition(Code.TARGET_FAILED, self._failure.what, self._failure.remedy, self._failure.where))
         if self._record.problem:

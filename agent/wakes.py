@@ -34,7 +34,6 @@ class HostWakes:
 
     async def next(self, at: float | None) -> frozenset[Reason]:
         """Why it is time to look again, once that has come to rest."""
-        self._files.refresh()
         self._timer.set(at)
         why = await self._wakeups.next()
         self._resume.look()  # a timer that was slept through may be the first to tell

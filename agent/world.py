@@ -91,11 +91,10 @@ def _default_registries(paths: Paths) -> tuple[RegistryUrl, ...]:
 class LocalDaemon:
     """The dockerd of the policy."""
 
-    def __init__(self, paths: Paths, policy: Policy, record: Record) -> None:
+    def __init__(self, paths: Paths, policy: Policy) -> None:
         docker = policy.docker
         self._paths = paths
         self._service = docker.service
-        self._record = record
         engine = EngineSocket(paths.below(docker.socket))
         is_systemd = paths.is_system and not docker.restart_command and _BOOTED_BY_SYSTEMD.is_dir()
         self._supervisor = Unit(docker.service) if is_systemd else CommandUnit(docker.restart_command, engine)
@@ -116,33 +115,26 @@ class LocalDaemon:
         original = daemon_originals(self._paths.state).of(reality.daemon_json_path)
         return Owned(True, original.text, original.mode) if original else Owned()
 
-    async def carry_out(self, plan: Plan, reality: Reality) -> Outcome:
-        transaction = Transaction(self._supervisor, self._look, self._paths.state, self._record)
+    async def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Outcome:
+        transaction = Transaction(self._supervisor, self._look, self._paths.state, record)
         return await transaction.carry_out(plan, reality)
 
 
-def local_clients(paths: Paths, policy: Policy, record: Record) -> LocalClients:
+def local_clients(paths: Paths, policy: Policy) -> LocalClients:
     """The clients of everybody whom the policy means."""
     system, caller = ThisSystem(paths.root), Caller.this()
 
     def whose() -> Who:
         return who(policy.clients, system, caller, str(paths.root))
 
-    return LocalClients(
-        policy=policy, state=paths.state, record=record, who=whose, bridge_address=bridge_address, homes=Homes()
-    )
+    return LocalClients(policy=policy, state=paths.state, who=whose, bridge_address=bridge_address, homes=Homes())
 
 
 class TheWorld:
     """What `reconcile` asks for."""
 
-    def __init__(self, paths: Paths, policy: Policy, record: Record) -> None:
+    def __init__(self, paths: Paths, policy: Policy) -> None:
         self.host = ThisHost(paths, policy)
-        self.clients = local_clients(paths, policy, record)
-        self.daemon = LocalDaemon(paths, policy, record)
+        self.clients = local_clients(paths, policy)
+        self.daemon = LocalDaemon(paths, policy)
         self.prober = Registries(paths, policy)
-
-
-def world(paths: Paths, policy: Policy, record: Record) -> TheWorld:
-    """The real one."""
-    return TheWorld(paths, policy, record)

@@ -1,7 +1,7 @@
 """The commands: each file reads its arguments, asks one thing and prints it.
 
-Data goes to stdout, everything else to stderr. A new command is a file here with NAME, HELP, `arguments` and `run`,
-and a line in COMMANDS.
+Data goes to stdout, everything else to stderr. A new command is a file here with `arguments` and `run`, and a line in
+COMMANDS.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Any
 
 from agent.cli.page import done_lines, seen_lines, to_do_lines
 from agent.cli.policy_of import loaded
-from agent.cli.session import pass_json, print_json, record_for
+from agent.cli.session import pass_json, print_json, quiet, record_for
 from agent.errors import AgentError
 from agent.events import Event
 from agent.lock import held
@@ -23,7 +23,7 @@ from agent.paths import Paths
 from agent.policy import Policy
 from agent.reconcile import Pass, reconcile
 from agent.record import Record
-from agent.world import world
+from agent.world import TheWorld
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +31,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
+    quiet(args.verbose)
     policy = loaded(args, paths, refuses_unsafe=True).policy
-    record = record_for("apply", paths, policy, args.verbose)
+    record = record_for("apply", paths, policy)
     try:
         with held(paths.lock):
             done = _pass(policy, paths, record, is_asked_now=args.now)
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
 
 def _pass(policy: Policy, paths: Paths, record: Record, *, is_asked_now: bool) -> Pass:
-    this = world(paths, policy, record)
+    this = TheWorld(paths, policy)
     try:
         this.daemon.sweep()
         return asyncio.run(_told_to_stop_in_good_order(reconcile(policy, this, record, is_asked_now=is_asked_now)))

@@ -20,9 +20,6 @@ from agent.events import Event, sentence
 from agent.paths import Paths
 from agent.secret import escaped
 
-NAME = "audit"
-HELP = "the audit log, filtered and readable; `audit verify` asks whether it is as it was written"
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", nargs="?", choices=("verify",), help="look for what was changed, dropped or cut off")

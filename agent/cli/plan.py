@@ -8,11 +8,11 @@ import asyncio
 
 from agent.cli.page import line, seen_lines, to_do_lines
 from agent.cli.policy_of import loaded
-from agent.cli.session import print_json, record_for, seen_json
+from agent.cli.session import print_json, quiet, seen_json
 from agent.decide.recognise import why_not
 from agent.paths import Paths
 from agent.reconcile import Seen, look
-from agent.world import world
+from agent.world import TheWorld
 
 CHANGES = 2
 
@@ -22,8 +22,9 @@ def arguments(_parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
+    quiet(args.verbose)
     policy = loaded(args, paths, refuses_unsafe=False).policy
-    seen = asyncio.run(look(policy, world(paths, policy, record_for("plan", paths, policy, args.verbose))))
+    seen = asyncio.run(look(policy, TheWorld(paths, policy)))
     if args.json:
         print_json(seen_json(seen))
     else:

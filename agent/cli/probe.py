@@ -13,13 +13,13 @@ import msgspec
 
 from agent.audit.facts import plain
 from agent.cli.policy_of import loaded
-from agent.cli.session import print_json, record_for
+from agent.cli.session import print_json, quiet
 from agent.decide.recognise import Recognised, recognise
 from agent.paths import Paths
 from agent.policy import Policy
 from agent.probe.side_by_side import Verdicts, everything
 from agent.verdict import Timings, Verdict
-from agent.world import TheWorld, world
+from agent.world import TheWorld
 
 _STEPS = ("resolve", "connect", "proxy", "tls", "answer")
 
@@ -29,8 +29,9 @@ def arguments(_parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
+    quiet(args.verbose)
     policy = loaded(args, paths, refuses_unsafe=False).policy
-    recognised, verdicts = asyncio.run(_probed(policy, world(paths, policy, record_for("probe", paths, policy, 0))))
+    recognised, verdicts = asyncio.run(_probed(policy, TheWorld(paths, policy)))
     network = recognised.network
     works = any(verdicts[name].is_ok for name in network.use)
     if args.json:

@@ -13,7 +13,7 @@ from agent.notify import Notify
 from agent.paths import Paths
 from agent.service import Service
 from agent.wakes import HostWakes
-from agent.world import world
+from agent.world import TheWorld
 
 
 def arguments(_parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 async def _run(args: argparse.Namespace, paths: Paths) -> None:
     loop = asyncio.get_running_loop()
     wakes = HostWakes()
-    service = Service(paths, args.policy or paths.policy, wakes, Notify(), world)
+    service = Service(paths, args.policy or paths.policy, wakes, Notify(), TheWorld)
     running = asyncio.ensure_future(service.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)

@@ -15,9 +15,13 @@ from agent.reconcile import Pass, Seen
 from agent.record import Record
 
 
-def record_for(command: str, paths: Paths, policy: Policy, verbose: int) -> Record:
-    """The record of a pass that a person started. What it says is on stderr only if they ask for it."""
+def quiet(verbose: int) -> None:
+    """A command says on stderr what happens only if it is asked to: what it prints says it, too."""
     configure(logging.INFO if verbose else logging.ERROR)
+
+
+def record_for(command: str, paths: Paths, policy: Policy) -> Record:
+    """The record of a pass that a person started."""
     log = AuditLog(paths.audit_log, paths.state, policy.audit.keep, policy.audit.max_size)
     return Record(log).for_pass(secrets.token_hex(4), command)
 

@@ -77,7 +77,7 @@ def ports_to_ask(upstream: Upstream) -> frozenset[int]:
     """The ports that must answer on the bridge, or clients cannot use this upstream."""
     if upstream.container_url is not None:
         return frozenset()
-    return frozenset(url.port for url in (upstream.http, upstream.https) if url is not None and _is_loopback(url))
+    return frozenset(url.port for url in (upstream.http, upstream.https) if url is not None and is_loopback(url))
 
 
 def for_clients(upstream: Upstream, clients: Clients, exclusions: NoProxy, bridge: Bridge) -> Wanted:
@@ -157,14 +157,14 @@ def _place(host: str, port: int) -> str:
 
 
 def _for_containers(url: ProxyUrl | None, address: str) -> ProxyUrl | None:
-    return msgspec.structs.replace(url, host=address) if url is not None and _is_loopback(url) else url
+    return msgspec.structs.replace(url, host=address) if url is not None and is_loopback(url) else url
 
 
 def _is_socks(url: ProxyUrl | None) -> bool:
     return url is not None and url.scheme.is_socks
 
 
-def _is_loopback(url: ProxyUrl) -> bool:
+def is_loopback(url: ProxyUrl) -> bool:
     """Whether it is this host alone that reaches the proxy so; 0.0.0.0 and [::] are loopback to who connects there."""
     if url.host in _LOOPBACK_NAMES or url.host.endswith(".localhost"):
         return True

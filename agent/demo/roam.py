@@ -51,11 +51,11 @@ class Laptop:
 class World:
     """As the real one, but for the host and the look-up of names."""
 
-    def __init__(self, host: Laptop, names: Names, paths: Paths, policy: Policy, record: Record) -> None:
+    def __init__(self, host: Laptop, names: Names, paths: Paths, policy: Policy) -> None:
         self.host = host
         self.prober = Registries(paths, policy, names.resolve)
-        self.daemon = LocalDaemon(paths, policy, record)
-        self.clients = local_clients(paths, policy, record)
+        self.daemon = LocalDaemon(paths, policy)
+        self.clients = local_clients(paths, policy)
 
 
 async def roam(paths: Paths, told: Callable[[Policy, Stop], None]) -> tuple[Policy, tuple[Stop, ...]]:
@@ -76,7 +76,7 @@ async def roam(paths: Paths, told: Callable[[Policy, Stop], None]) -> tuple[Poli
 async def _stop(place: Place, names: Names, paths: Paths, policy: Policy, supervisor: Supervisor) -> Stop:
     audit_log = AuditLog(paths.audit_log, paths.state, policy.audit.keep, policy.audit.max_size)
     record = Record(audit_log).for_pass(secrets.token_hex(4), "demo")
-    world = World(Laptop(place.snapshot), names, paths, policy, record)
+    world = World(Laptop(place.snapshot), names, paths, policy)
     engine = EngineSocket(paths.below(policy.docker.socket))
     pid, restarts = supervisor.pid, supervisor.restarts
     with held(paths.lock):

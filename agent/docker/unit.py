@@ -39,7 +39,6 @@ _PROPERTIES: Final = (
     "InvocationID",
     "NRestarts",
     "DropInPaths",
-    "NeedDaemonReload",
 )
 
 
@@ -130,7 +129,6 @@ def unit_state(shown: str) -> UnitState:
         invocation=values.get("InvocationID", ""),
         restarts=int(values.get("NRestarts") or 0),
         drop_ins=tuple(values.get("DropInPaths", "").split()),
-        needs_reload=values.get("NeedDaemonReload") == "yes",
     )
 
 

@@ -86,8 +86,8 @@ class Dockerd:
         original = daemon_originals(self.root / "state").of(reality.daemon_json_path)
         return Owned(True, original.text, original.mode) if original else Owned()
 
-    async def carry_out(self, made: Plan, reality: Reality) -> Outcome:
-        return await self.transaction().carry_out(made, reality)
+    async def carry_out(self, made: Plan, reality: Reality, record: Record) -> Outcome:
+        return await self.transaction(record).carry_out(made, reality)
 
     # What a test asks
 
@@ -100,8 +100,8 @@ class Dockerd:
     def record(self) -> Record:
         return Record(AuditLog(self.audit, self.root / "state"), "1", "test")
 
-    def transaction(self) -> Transaction:
-        return Transaction(self, self, self.root / "state", self.record(), reports_within_s=0.5)
+    def transaction(self, record: Record | None = None) -> Transaction:
+        return Transaction(self, self, self.root / "state", record or self.record(), reports_within_s=0.5)
 
     def text(self, name: str) -> str | None:
         return read_text(self.root / name)

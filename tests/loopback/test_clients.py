@@ -64,7 +64,6 @@ class People:
         return LocalClients(
             policy=self.policy,
             state=self.state,
-            record=Record(AuditLog(self.audit, self.state), "1", "test"),
             who=lambda: Who(tuple(self.accounts), (Skipped("dave", "its home is not mounted"),)),
             bridge_address=lambda: self.bridge,
             homes=homes or Homes(),
@@ -75,7 +74,8 @@ class People:
     ) -> tuple[ClientsSeen, list[ClientFile]]:
         clients = clients or self.clients()
         seen = await clients.look(wanted)
-        return seen, list(await clients.carry_out(seen)) if seen.edits else []
+        record = Record(AuditLog(self.audit, self.state), "1", "test")
+        return seen, list(await clients.carry_out(seen, record)) if seen.edits else []
 
     def events(self) -> list[str]:
         lines = self.audit.read_text().splitlines() if self.audit.exists() else []

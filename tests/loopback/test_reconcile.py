@@ -18,6 +18,7 @@ from agent.policy import Policy, Upstream
 from agent.policy_text import parse
 from agent.probe.side_by_side import probe_all
 from agent.reconcile import Pass, look, reconcile
+from agent.record import Record
 from agent.settings import DIRECT, settings
 from agent.snapshot import Interface, Snapshot
 from agent.verdict import Outcome, Verdict
@@ -45,7 +46,7 @@ class NoClients:
     async def look(self, upstream: Upstream) -> ClientsSeen:
         return ClientsSeen(Wanted(Intent.SET, ""))
 
-    async def carry_out(self, seen: ClientsSeen) -> Sequence[ClientFile]:
+    async def carry_out(self, seen: ClientsSeen, record: Record) -> Sequence[ClientFile]:
         raise AssertionError("there is nothing to write")
 
 
@@ -169,11 +170,11 @@ class Meddled(Dockerd):
         super().__init__(root)
         self.times = times
 
-    async def carry_out(self, made: Plan, reality: Reality) -> Applied:
+    async def carry_out(self, made: Plan, reality: Reality, record: Record) -> Applied:
         if self.times:
             self.times -= 1
             (self.root / "unit/drop-in.conf").write_text(f"theirs {self.times}\n")
-        return await super().carry_out(made, reality)
+        return await super().carry_out(made, reality, record)
 
 
 async def test_a_file_that_changed_meanwhile_is_looked_at_again(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ import pytest
 from agent.notify import Notify
 from agent.paths import Paths
 from agent.policy import Policy
-from agent.record import Record
 from agent.service import Service
 from agent.settings import DIRECT
 from agent.status import read
@@ -66,7 +65,7 @@ class Laptop:
         self.paths.policy.write_text(text)
         self.paths.policy.chmod(0o644)
 
-    def world(self, _paths: Paths, policy: Policy, _record: Record) -> Place:
+    def world(self, _paths: Paths, policy: Policy) -> Place:
         self.place.policy = policy
         return self.place
 
@@ -112,8 +111,13 @@ async def test_it_follows_the_laptop_and_shows_it(laptop: Laptop) -> None:
         assert shown is not None
         assert shown[0].pid == os.getpid()
     passed = ["network-changed", "upstream-chosen", "apply-started"]
-    # Written, then READY, then restarted; and the move.
-    assert laptop.events() == ["agent-started", "policy-loaded", *passed, *passed, *passed, "agent-stopped"]
+    assert laptop.events() == [
+        "agent-started", "policy-loaded",
+        *passed, "settings-written", "restart-deferred",  # until systemd has been told READY
+        *passed, "docker-restarted",
+        *passed, "settings-written", "docker-restarted",
+        "agent-stopped",
+    ]  # fmt: skip
 
 
 async def test_an_idle_pass_writes_nothing(laptop: Laptop) -> None:
@@ -165,6 +169,37 @@ async def test_a_wrong_policy_leaves_the_last_good_one_in_force(laptop: Laptop) 
         laptop.policy()
         await hand.wake(Reason.FILES)
         assert laptop.status()["conditions"] == []
+
+
+async def test_settings_that_docker_does_not_start_with_are_not_tried_at_every_wake_up(laptop: Laptop) -> None:
+    laptop.policy()
+    laptop.dockerd.refuses = OFFICE
+    async with laptop.running() as hand:
+        tried = laptop.dockerd.starts
+        assert laptop.dockerd.is_running
+
+        for reason in (Reason.FILES, Reason.NETWORK, Reason.TIMER):
+            await hand.wake(reason)
+
+        assert laptop.dockerd.starts == tried
+        assert laptop.dockerd.files() == {}
+        assert [condition["code"] for condition in laptop.status()["conditions"]] == ["quarantined"]
+        assert laptop.status()["upstream"]["name"] == "direct"
+
+        await hand.wake(Reason.REQUEST)
+        assert laptop.status()["upstream"]["name"] == "office"
+        assert laptop.status()["state"] == "deferred"  # docker.min_interval holds for a person's word, too
+
+
+async def test_every_record_of_a_pass_names_it(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running():
+        pass
+
+    records = [json.loads(line) for line in laptop.paths.audit_log.read_text().splitlines()]
+    restarted = next(record for record in records if record["event"] == "docker-restarted")
+    chosen = [record["pass"] for record in records if record["event"] == "upstream-chosen"]
+    assert restarted["pass"] == chosen[-1] != ""
 
 
 async def test_one_failed_probe_is_no_reason_to_move(laptop: Laptop) -> None:
