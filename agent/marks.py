@@ -6,15 +6,13 @@ restart that was verified leaves an HMAC of what it was started with, named by t
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import secrets
 from pathlib import Path
 
 import msgspec
 
 from agent.errors import AgentError
-from agent.files import read_file, replace_file
+from agent.keyed import digest
 from agent.settings import Masked, Texts
 from agent.state_file import StateFile
 
@@ -25,11 +23,11 @@ class _Mark(msgspec.Struct):
 
 
 class Marks:
-    """The mark of the last start that was verified, and the key that only root can read."""
+    """The mark of the last start that was verified."""
 
     def __init__(self, state: Path) -> None:
         self._file = StateFile(state / "started-with.json", _Mark, 1)
-        self._key = state / "hmac.key"
+        self._state = state
 
     def set(self, invocation: str, texts: Texts) -> None:
         self._file.save(_Mark(invocation, self._of(texts)))
@@ -48,12 +46,4 @@ class Marks:
         return Masked.OTHER
 
     def _of(self, texts: Texts) -> str:
-        return hmac.new(self._secret_key(), msgspec.json.encode(texts), hashlib.sha256).hexdigest()
-
-    def _secret_key(self) -> bytes:
-        found = read_file(self._key)
-        if found is not None:
-            return found.data
-        key = secrets.token_bytes(32)
-        replace_file(self._key, key, expected=None, parent_mode=0o700)
-        return key
+        return digest(self._state, msgspec.json.encode(texts))

@@ -1,0 +1,57 @@
+"""What a person laid down by hand and a reboot must not undo: a pin, a pause.
+
+Kept in the state directory; an end is a moment of the wall clock, as the person meant it. Not known here: what a pin or
+a pause means for a pass (`decide/`), and who may ask for one (`control.py`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from agent.decide.standing import Pause, Pin
+from agent.errors import AgentError
+from agent.state_file import StateFile
+
+
+class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Ends are seconds of the wall clock; None: none is named."""
+
+    pin: str | None = None
+    pin_until: float | None = None
+    is_paused: bool = False
+    paused_until: float | None = None
+
+    def pin_at(self, now: float, wall: float) -> Pin | None:
+        """With its end on the clock of `now`, where it is `wall` on the wall; None: there is none."""
+        return None if self.pin is None else Pin(self.pin, _moved(self.pin_until, now - wall))
+
+    def pause_at(self, now: float, wall: float) -> Pause | None:
+        return Pause(_moved(self.paused_until, now - wall)) if self.is_paused else None
+
+
+class StandingFile:
+    """Where it is kept."""
+
+    def __init__(self, state: Path) -> None:
+        self._file = StateFile(state / "standing.json", Kept, 1)
+        self.problem: AgentError | None = None  # why what is kept is not known
+
+    def load(self) -> Kept:
+        """Nothing, with a `problem`, if it cannot be understood: a pass goes on without."""
+        try:
+            found = self._file.load()
+            self.problem = None
+        except AgentError as error:
+            self.problem = error
+            return Kept()
+        return found or Kept()
+
+    def save(self, kept: Kept) -> None:
+        self._file.save(kept)
+        self.problem = None
+
+
+def _moved(at: float | None, by: float) -> float | None:
+    return None if at is None else at + by
