@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+OPT    := /opt/docker-proxy-agent
+LINK   := /usr/local/bin/docker-proxy-agent
 
-.PHONY: demo test check lint format test-machine clean
+.PHONY: demo test check lint format test-machine install uninstall clean
 
 demo: $(READY)
 	$(BIN)/docker-proxy-agent demo
@@ -28,6 +30,23 @@ format: $(READY)
 test-machine: $(READY)
 	tests/machine/prepare
 	$(BIN)/pytest tests/machine
+
+# As root. Again is an upgrade. Built from a copy: nothing of root's is left in the checkout of a user.
+install:
+	@test "$$(id -u)" = 0 || { echo 'make install: must be run as root. Try: sudo make install' >&2; exit 1; }
+	test -x $(OPT)/bin/pip || $(PYTHON) -m venv $(OPT)
+	copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
+	cp -R agent systemd pyproject.toml README.md config.example.toml "$$copy" && \
+	$(OPT)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir "$$copy"
+	ln -sfT $(OPT)/bin/docker-proxy-agent $(LINK)
+	$(LINK) install
+
+# As root. PURGE=1 removes the policy and the audit log, too; NOW=1 restarts Docker even if containers run.
+uninstall:
+	@test "$$(id -u)" = 0 || { echo 'make uninstall: must be run as root. Try: sudo make uninstall' >&2; exit 1; }
+	test ! -x $(LINK) || $(LINK) uninstall $(if $(PURGE),--purge) $(if $(NOW),--now)
+	rm -rf $(OPT)
+	rm -f $(LINK)
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -21,6 +21,7 @@ from agent.decide.clients import (
     FileEdit,
     Owned,
     Wanted,
+    Was,
     entry_for,
     for_clients,
     plan_file,
@@ -29,7 +30,7 @@ from agent.decide.clients import (
 from agent.errors import AgentError
 from agent.events import Event
 from agent.homes import Glance, HomeFile, Written, glance_of, identity
-from agent.originals import Kept
+from agent.originals import Kept, client_originals
 from agent.policy import Policy, Upstream
 from agent.record import Record
 from agent.targets.refused import TextRefused
@@ -78,7 +79,7 @@ class Files(Protocol):
     """Reads and writes as somebody else. TargetFailed says why not, Changed that somebody wrote meanwhile."""
 
     async def read(self, account: Account, path: Path) -> HomeFile | None: ...
-    async def edit(
+    async def edit(  # noqa: PLR0913 - named at every call
         self,
         account: Account,
         path: Path,
@@ -86,6 +87,7 @@ class Files(Protocol):
         *,
         may_create: bool = False,
         mode: int | None = None,
+        folder_was_there: bool = True,
     ) -> Written: ...
 
 
@@ -106,7 +108,7 @@ class LocalClients:
         self._bridge_address = bridge_address
         self._homes = homes
         self._entry = entry_for(policy.clients.scope, policy.docker.socket)
-        self._owned: Kept[Owned] = Kept(state / "client-originals.json", Owned)
+        self._owned: Kept[Owned] = client_originals(state)
         self._right: dict[Path, _Right] = {}  # the files that said what they should when they were last read
 
     async def look(self, upstream: Upstream) -> ClientsSeen:
@@ -126,7 +128,8 @@ class LocalClients:
         owned = {file.path: known.get(file.path, Owned()) for file in seen.edits}
         for file, edit in _edits(seen.files):
             # Before the write what stood there, after it what we wrote: a crash in between loses neither.
-            self._owned.keep(file.path, msgspec.structs.replace(edit.owned, last=owned[file.path].last))
+            was = owned[file.path]
+            self._owned.keep(file.path, msgspec.structs.replace(edit.owned, last=was.last, was=was.was))
         done = await asyncio.gather(*(self._written(file, seen.wanted, owned[file.path]) for file in seen.edits))
         for file, edit in _edits(done):
             self._owned.keep(file.path, edit.owned)
@@ -163,12 +166,15 @@ class LocalClients:
 
         account, mode = file.account, file.edit.mode if file.edit else None
         try:
-            await self._homes.edit(account, account.config, change, may_create=account.may_create, mode=mode)
+            written = await self._homes.edit(account, account.config, change, may_create=account.may_create, mode=mode)
         except TextRefused as error:
             return ClientFile(account, error=str(error.failed(file.path)))
         except AgentError as error:  # this file is left alone, and the others go on
             return ClientFile(account, error=str(error))
-        return ClientFile(account, made[0] if made else None)
+        if not made:
+            return ClientFile(account)
+        kept = msgspec.structs.replace(made[0].owned, was=owned.was or _was(written))
+        return ClientFile(account, msgspec.structs.replace(made[0], owned=kept))
 
 
 def _say(seen: ClientsSeen, done: Sequence[ClientFile], record: Record) -> None:
@@ -183,6 +189,11 @@ def _say(seen: ClientsSeen, done: Sequence[ClientFile], record: Record) -> None:
     written = tuple(file.path for file, _ in _edits(done))
     if written:
         record(Event.SETTINGS_WRITTEN, settings=seen.wanted.settings, because=seen.wanted.because, targets=written)
+
+
+def _was(written: Written) -> Was:
+    before = written.before
+    return Was(before is not None, before.mode if before else None, not written.made_folder)
 
 
 def _edits(files: Iterable[ClientFile]) -> list[tuple[ClientFile, FileEdit]]:

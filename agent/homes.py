@@ -133,7 +133,7 @@ class Homes:
         request = Write(os.fsencode(path), _bytes(before), _bytes(after), mode, may_create, folder_was_there)
         return await self._with_helper(account, path, lambda helper: helper.write(request))
 
-    async def edit(
+    async def edit(  # noqa: PLR0913 - named at every call
         self,
         account: Account,
         path: Path,
@@ -141,11 +141,13 @@ class Homes:
         *,
         may_create: bool = False,
         mode: int | None = None,
+        folder_was_there: bool = True,
     ) -> Written:
         """Write what `change` makes of the text, and again whenever somebody else wrote in between; not if the same.
 
         Between reading and writing lies a millisecond, not the start of a helper: so it ends even beside somebody who
-        writes all the time. Changed if it does not.
+        writes all the time. Changed if it does not. A file for which
+        `change` says None is removed, as by `write`.
         """
 
         async def talk(helper: _Helper) -> Written:
@@ -156,8 +158,8 @@ class Homes:
                 if after == before:
                     return Written(path, found, found, made_folder=False)
                 with contextlib.suppress(Changed):
-                    request = Write(os.fsencode(path), _bytes(before), _bytes(after), mode, may_create, True)
-                    return await helper.write(request)
+                    texts = _bytes(before), _bytes(after)
+                    return await helper.write(Write(os.fsencode(path), *texts, mode, may_create, folder_was_there))
             raise Changed(path)
 
         return await self._with_helper(account, path, talk)

@@ -7,11 +7,13 @@ client's never: it holds tokens.
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
 
+from agent.decide.clients import Owned
 from agent.state_file import StateFile
 
 
@@ -55,6 +57,12 @@ class Kept(Generic[T]):
     def keep(self, target: str, what: T) -> None:
         self._file.save({**self.all(), target: what})
 
+    def forget(self, targets: Iterable[str]) -> None:
+        gone = set(targets)
+        left = {target: what for target, what in self.all().items() if target not in gone}
+        if left != self.all():
+            self._file.save(left)
+
     def clear(self) -> None:
         if self.all():
             self._file.save({})
@@ -63,3 +71,8 @@ class Kept(Generic[T]):
 def daemon_originals(state: Path) -> Kept[Original]:
     """The daemon's files, as they were."""
     return Kept(state / "originals.json", Original)
+
+
+def client_originals(state: Path) -> Kept[Owned]:
+    """The clients' files: what our keys said."""
+    return Kept(state / "client-originals.json", Owned)

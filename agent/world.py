@@ -6,7 +6,7 @@ Put together from the policy and the paths; nothing is decided here.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,12 +24,13 @@ from agent.files import sweep
 from agent.homes import Homes
 from agent.originals import daemon_originals
 from agent.paths import Paths
-from agent.policy import DEFAULT_REGISTRY, Policy, RegistryUrl, Upstream
+from agent.policy import DEFAULT_REGISTRY, Clients, Policy, RegistryUrl, Upstream
 from agent.probe.dial import Resolve, in_a_thread
 from agent.probe.probe import Question, probe
 from agent.probe.side_by_side import Verdicts, probe_all
 from agent.probe.tls import Trust
 from agent.record import Record
+from agent.restore import Restoring
 from agent.see.interfaces import bridge_address
 from agent.see.see import see
 from agent.settings import Settings
@@ -37,7 +38,7 @@ from agent.snapshot import Snapshot
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
 from agent.text_files import read_text
-from agent.users import Caller, ThisSystem, Who, who
+from agent.users import Account, Caller, ThisSystem, Who, who
 from agent.verdict import Verdict
 
 _BOOTED_BY_SYSTEMD: Final = Path("/run/systemd/system")  # sd_booted(3)
@@ -130,6 +131,16 @@ def local_clients(paths: Paths, policy: Policy) -> LocalClients:
     return LocalClients(policy=policy, state=paths.state, who=whose, bridge_address=bridge_address, homes=Homes())
 
 
+def accounts_of(paths: Paths, clients: Clients, files: Iterable[str]) -> tuple[Account, ...]:
+    """As whom each of these clients' files is written, also where the policy names it no longer."""
+    system, caller, wanted = ThisSystem(paths.root), Caller.this(), set(files)
+    found = {str(one.config): one for one in who(clients, system, caller, str(paths.root)).accounts}
+    if missing := wanted - found.keys():
+        named = Clients(users=(), files=tuple(sorted(missing)))
+        found |= {str(one.config): one for one in who(named, system, caller, str(paths.root)).accounts}
+    return tuple(account for file, account in found.items() if file in wanted)
+
+
 class TheWorld:
     """What `reconcile` asks for."""
 
@@ -138,3 +149,12 @@ class TheWorld:
         self.clients = local_clients(paths, policy)
         self.daemon = LocalDaemon(paths, policy)
         self.prober = Registries(paths, policy)
+
+
+def restoring(paths: Paths, policy: Policy) -> Restoring:
+    """What `restore` puts back on this machine."""
+
+    def accounts(files: Iterable[str]) -> tuple[Account, ...]:
+        return accounts_of(paths, policy.clients, files)
+
+    return Restoring(paths.state, policy.docker, LocalDaemon(paths, policy), Homes(), accounts)

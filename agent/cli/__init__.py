@@ -27,6 +27,9 @@ COMMANDS: Final = {
     "run": "the service, which the unit starts",
     "status": "what the running agent sees, chose, did, and waits for",
     "audit": "the audit log, filtered and readable; `audit verify`",
+    "install": "the service: unit, folders, enabled and started; again is an upgrade",
+    "uninstall": "the service away, and everything as it was before it",
+    "restore": "everything as it was before the agent first wrote; the service stays installed",
     "demo": "a roaming laptop on loopback, in a throw-away root, nothing of the system touched",
 }
 

@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 
+from agent.errors import NoPolicy, PolicyRefused
 from agent.paths import Paths
+from agent.policy import Policy
 from agent.policy_file import Loaded, load, load_safely, owners
 
 
@@ -17,3 +19,14 @@ def loaded(args: argparse.Namespace, paths: Paths, *, refuses_unsafe: bool) -> L
     for line in (*found.warnings, *found.unsafe):
         print(f"{found.path}: warning: {line}", file=sys.stderr)
     return found
+
+
+def loaded_or_default(args: argparse.Namespace, paths: Paths) -> Policy:
+    """The policy for what must be possible without one: its defaults, said on stderr, where it is refused."""
+    try:
+        return loaded(args, paths, refuses_unsafe=False).policy
+    except NoPolicy:
+        return Policy()
+    except PolicyRefused as error:
+        print(f"{error}; the defaults of [docker] and [clients] are used", file=sys.stderr)
+        return Policy()

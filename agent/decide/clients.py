@@ -179,11 +179,20 @@ def is_loopback(url: ProxyUrl) -> bool:
 # --- what must change in one file ----------------------------------------------------------------------------------
 
 
+class Was(msgspec.Struct, frozen=True):
+    """What lay there before the agent first wrote."""
+
+    existed: bool
+    mode: int | None = None
+    folder_existed: bool = True
+
+
 class Owned(msgspec.Struct, frozen=True):
     """What is known of one file from before the agent first wrote there, and from its last write."""
 
     originals: tuple[Original, ...] = ()  # none: it never wrote there
     last: ClientTexts | None = None  # None: not known
+    was: Was | None = None  # None: not known, or not written yet
 
     @property
     def is_ours(self) -> bool:

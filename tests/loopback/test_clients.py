@@ -191,6 +191,7 @@ class Meddled(Homes):
         *,
         may_create: bool = False,
         mode: int | None = None,
+        folder_was_there: bool = True,
     ) -> Written:
         log_in(path)
         return await super().edit(account, path, change, may_create=may_create, mode=mode)  # type: ignore[arg-type]

@@ -1,0 +1,21 @@
+"""`install`: the service, put on this machine or brought up to date. Exits 0 if it runs, else 1."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from agent.cli.session import quiet
+from agent.install.install import check_can, install
+from agent.paths import Paths
+
+
+def arguments(_parser: argparse.ArgumentParser) -> None:
+    """None of its own."""
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    quiet(args.verbose)
+    check_can("install", paths)
+    asyncio.run(install(paths, print))
+    return 0

@@ -1,0 +1,60 @@
+"""`restore`: everything as it was before the agent first wrote.
+
+Exits 0 if it is done, or there is nothing to do, or only Docker's restart waits; 1 if something is left as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from agent.audit.facts import plain
+from agent.cli.policy_of import loaded_or_default
+from agent.cli.session import print_json, quiet, record_for
+from agent.errors import AgentError, Locked
+from agent.lock import held
+from agent.paths import Paths
+from agent.restore import Restored
+from agent.world import restoring
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--now", action="store_true", help="restart Docker if that is due, even if containers run")
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    quiet(args.verbose)
+    policy = loaded_or_default(args, paths)
+    record = record_for("restore", paths, policy)
+    try:
+        with held(paths.lock):
+            done = asyncio.run(restoring(paths, policy).restore(record, is_asked_now=args.now))
+    except Locked as error:
+        # It would write everything again in its next pass.
+        remedy = "Stop it first: systemctl disable --now docker-proxy-agent; or remove it: docker-proxy-agent uninstall"
+        raise AgentError(error.where, error.what, remedy) from error
+    if args.json:
+        print_json(plain(done))
+    else:
+        print(*lines(done), sep="\n")
+    for left in done.left:
+        print(left, file=sys.stderr)
+    if record.problem:
+        print(f"audit log: {record.problem}", file=sys.stderr)
+    return 1 if done.is_failed else 0
+
+
+def lines(done: Restored) -> list[str]:
+    """What a person reads of it."""
+    shown = [f"put back     {target}" for target in done.targets]
+    outcome = done.outcome
+    if outcome.restarted_s is not None:
+        shown.append(f"docker       restarted, {outcome.restarted_s:.1f} s")
+    if outcome.deferred:
+        shown.append(f"docker       still runs with the old settings: {outcome.deferred}")
+    if outcome.rolled_back:
+        shown.append(f"docker       {outcome.rolled_back}")
+    if outcome.condition:
+        shown.append(f"docker       {outcome.condition.text}")
+    return shown or ["nothing to put back"]

@@ -1,0 +1,45 @@
+"""`uninstall`: the service away, and everything as it was before it.
+
+Policy and audit log stay unless `--purge`, as apt keeps what a person wrote. Exits 0 if it is gone, 1 if something
+could not be put back: then what that needs is kept, and a second try goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from agent.cli.policy_of import loaded_or_default
+from agent.cli.restore import lines
+from agent.cli.session import quiet, record_for
+from agent.install.install import check_can
+from agent.install.uninstall import uninstall
+from agent.paths import Paths
+from agent.restore import Restored
+from agent.world import restoring
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--now", action="store_true", help="restart Docker if that is due, even if containers run")
+    parser.add_argument("--purge", action="store_true", help="remove the policy and the audit log, too")
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    quiet(args.verbose)
+    check_can("uninstall", paths)
+    policy = loaded_or_default(args, paths)
+    record = record_for("uninstall", paths, policy)
+
+    async def restore() -> Restored:
+        done = await restoring(paths, policy).restore(record, is_asked_now=args.now)
+        print(*lines(done), sep="\n")
+        return done
+
+    done = asyncio.run(uninstall(paths, print, restore, is_purged=args.purge))
+    if not done.is_failed:
+        return 0
+    for left in done.left:
+        print(left, file=sys.stderr)
+    print("stopped, and not wholly put back; the rest: docker-proxy-agent uninstall", file=sys.stderr)
+    return 1

@@ -1,0 +1,87 @@
+"""What must change so that Docker's settings are again those of before the agent.
+
+Pure. The answer is a plan like any other, so that it is carried out by the same transaction: what dockerd would then
+start with is what is desired. Not known here: the clients' files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from agent.decide.effective import effective, prospective
+from agent.decide.plan import PUBLIC_MODE, Edit, Owned, Plan
+from agent.decide.restart import Restarting, restarting
+from agent.dockerd import Reality
+from agent.policy import Docker, Method
+from agent.settings import DIRECT, Settings, agrees
+from agent.targets import daemon_json, drop_in
+from agent.targets.refused import TextRefused
+
+
+class PutBack(msgspec.Struct, frozen=True):
+    """What puts everything back, and why something cannot be."""
+
+    plan: Plan
+    left: tuple[str, ...] = ()  # of targets that stay as they are: where, what, what to do
+    left_targets: tuple[str, ...] = ()
+
+
+def put_back(
+    kept: Mapping[str, Owned], texts: Mapping[str, str | None], reality: Reality, policy: Docker, is_asked_now: bool
+) -> PutBack:
+    """`texts`: what stands now in the files of `kept` and in the agent's own."""
+    edits: list[Edit] = []
+    left: dict[str, str] = {}
+    for path, text in texts.items():
+        try:
+            edits += _edit(path, text, kept.get(path), reality)
+        except TextRefused as error:
+            left[path] = str(error.failed(path))
+    is_reloaded = any(edit.path.endswith(".conf") for edit in edits) or (
+        reality.is_drop_in_loaded and reality.drop_in is None
+    )
+    is_file_edited = any(edit.path == reality.daemon_json_path for edit in edits)
+    try:
+        now, desired = prospective(reality), _afterwards(edits, reality)
+    except TextRefused as error:  # what dockerd would start with cannot be told: it is not restarted
+        left[reality.daemon_json_path] = str(error.failed(reality.daemon_json_path))
+        return PutBack(Plan(DIRECT, None, edits=tuple(edits), needs_daemon_reload=is_reloaded), *_left(left))
+    running = effective(reality)
+    restart = None
+    if (edits or is_asked_now) and reality.engine is not None and running is not None and not agrees(running, desired):
+        due = restarting(policy.restart, reality.engine.containers_running, is_asked_now, reality.can_restart)
+        by_hand = f"systemctl restart {reality.unit_name}"
+        restart = Restarting(due.when, due.because.replace("docker-proxy-agent apply --now", by_hand))
+    method = Method.DAEMON_JSON if is_file_edited else Method.DROP_IN
+    return PutBack(Plan(desired, method, now, running, tuple(edits), is_reloaded, restart), *_left(left))
+
+
+def _edit(path: str, text: str | None, owned: Owned | None, reality: Reality) -> tuple[Edit, ...]:
+    if text is None:
+        return ()
+    if path == reality.environment_file_path:  # ours by its name, and made of values that are the agent's alone
+        return (Edit(path, text, None, None),)
+    if path.endswith(".conf"):
+        # A line that a person added is theirs; without the file that it names the rest does nothing.
+        return (Edit(path, text, None, None),) if text == drop_in.DROP_IN else ()
+    if owned is None:
+        return ()
+    after: str | None = daemon_json.put_back(text, daemon_json.originals(owned.original))
+    if not after:
+        after = owned.original
+    if after == text:
+        return ()
+    is_as_then = after == owned.original
+    mode = owned.mode if is_as_then or daemon_json.holds_secret(text) else None
+    return (Edit(path, text, after, (mode or PUBLIC_MODE) if daemon_json.holds_secret(text) else mode),)
+
+
+def _afterwards(edits: list[Edit], reality: Reality) -> Settings:
+    file = next((edit.after for edit in edits if edit.path == reality.daemon_json_path), reality.daemon_json)
+    return reality.flags.proxies.over(daemon_json.texts(file)).over(reality.foreign_environment).meaning()
+
+
+def _left(left: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return tuple(left.values()), tuple(left)

@@ -1,0 +1,102 @@
+"""The service put on this machine, or brought up to date there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.errors import AgentError
+from agent.files import read_file
+from agent.install import product
+from agent.install.systemd import UNIT, says, systemctl
+from agent.paths import Paths
+from agent.state_file import StateFile
+from agent.text_files import read_text, write_text
+
+Say = Callable[[str], None]
+
+_BOOTED_BY_SYSTEMD: Final = Path("/run/systemd/system")  # sd_booted(3)
+
+
+class Installed(msgspec.Struct, frozen=True):
+    """What `install` knows of its last time, and `uninstall` needs to know."""
+
+    code: str = ""  # that the service was last started with
+    folders: tuple[str, ...] = ()  # that were not there before
+
+
+def unit_file(paths: Paths) -> Path:
+    return paths.below(f"/etc/systemd/system/{UNIT}")
+
+
+def notes(paths: Paths) -> StateFile[Installed]:
+    return StateFile(paths.state / "installed.json", Installed, 1)
+
+
+def check_can(what: str, paths: Paths) -> None:
+    """AgentError where a service cannot be put or taken away."""
+    if not paths.is_system:
+        raise AgentError(what, "a service belongs to a whole system", "Leave out --root")
+    if os.geteuid() != 0:
+        raise AgentError(what, "must be run as root", f"Try: sudo docker-proxy-agent {what}")
+    if not _BOOTED_BY_SYSTEMD.is_dir():
+        raise AgentError(
+            what, "this system was not started by systemd", "Start the agent by your own means: docker-proxy-agent run"
+        )
+
+
+async def install(paths: Paths, say: Say) -> None:
+    """Unit, folders, enabled and running; restarted only where unit or code is new, or it does not run."""
+    file, command = unit_file(paths), product.command()
+    text, before = product.unit_text(command), read_text(file)
+    known = _folders(paths)
+    if text != before:
+        write_text(file, before, text, 0o644)
+        await systemctl("daemon-reload")
+        say(f"unit         {file} {'written' if before is None else 'brought up to date'}, which starts {command}")
+    if not await says("is-enabled", "--quiet", UNIT):
+        await systemctl("enable", "--quiet", UNIT)
+        say("enabled      starts at boot, before Docker")
+    code = product.code_digest()
+    is_new = text != before or known.code != code
+    is_running = await says("is-active", "--quiet", UNIT)
+    if is_new or not is_running:
+        await systemctl("restart", UNIT)
+        notes(paths).save(msgspec.structs.replace(known, code=code))
+        say(f"{'restarted' if is_running else 'started':13}version {metadata.version('docker-proxy-agent')}")
+    else:
+        say("up to date   the service runs on")
+    if read_file(paths.policy) is None:
+        say("next         no policy yet, so nothing is touched. Write one, and the service takes it at once:")
+        say(f"             sudo install -m 644 {product.example()} {paths.policy}")
+        say(f"             sudoedit {paths.policy}; docker-proxy-agent check; docker-proxy-agent status")
+    else:
+        say("next         docker-proxy-agent status")
+
+
+def _folders(paths: Paths) -> Installed:
+    """Made, and noted before: `uninstall` removes those of them that nobody else uses by then."""
+    known = notes(paths).load()
+    if known is None:
+        lasting = (paths.daemon_json.parent, paths.policy.parent, paths.drop_in("docker.service").parent)
+        missing = tuple(str(folder) for folder in lasting if not folder.is_dir())
+        known = Installed(folders=missing)
+        _make(paths.state, 0o700)
+        notes(paths).save(known)
+    _make(paths.policy.parent, 0o755)
+    _make(paths.audit_log.parent, 0o755)
+    return known
+
+
+def _make(folder: Path, mode: int) -> None:
+    try:
+        if not folder.is_dir():
+            folder.mkdir(mode=mode)
+            folder.chmod(mode)  # whatever the umask
+    except OSError as error:
+        raise AgentError(str(folder), f"cannot be made: {error.strerror}") from error

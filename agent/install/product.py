@@ -1,0 +1,60 @@
+"""What is installed here: the command, the unit that came with it, and what tells one version from another."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from agent.errors import AgentError
+from agent.install.systemd import UNIT
+
+_CODE = Path(__file__).resolve().parents[1]
+_EXEC_START = re.compile(r"(?m)^ExecStart=\S+ run$")
+
+
+def command() -> str:
+    """The path of the very command that runs. AgentError if it was not started by one."""
+    found = shutil.which(sys.argv[0])
+    if found is None or not Path(found).name.startswith("docker-proxy-agent"):
+        raise AgentError(sys.argv[0], "the unit needs the path of a command", "Run: docker-proxy-agent install")
+    return str(Path(found).absolute())
+
+
+def unit_text(path: str) -> str:
+    """The unit that starts the command at this path."""
+    start = "ExecStart=" + shlex.quote(path).replace("%", "%%") + " run"
+    text, found = _EXEC_START.subn(lambda _: start, _shared(UNIT).read_text())
+    if found != 1:
+        raise AgentError(str(_shared(UNIT)), "has no ExecStart= to fill in", "Install the package anew")
+    return text
+
+
+def example() -> Path:
+    """The policy's example, which explains every line."""
+    return _shared("config.example.toml")
+
+
+def code_digest() -> str:
+    """Another value for other code, whatever its version says."""
+    digest = hashlib.sha256()
+    for file in sorted(_CODE.rglob("*.py")):
+        digest.update(str(file.relative_to(_CODE)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _shared(name: str) -> Path:
+    """In a checkout where it is kept there; else where pip puts what is no code."""
+    checkout = _CODE.parent
+    places: tuple[Path, ...] = (
+        *((checkout / name, checkout / "systemd" / name) if (checkout / "pyproject.toml").is_file() else ()),
+        Path(sys.prefix, "share/docker-proxy-agent", name),
+        Path("/usr/share/docker-proxy-agent", name),
+    )
+    for place in places:
+        if place.is_file():
+            return place
+    raise AgentError(str(places[-2]), "did not come with this installation", "Install the package anew")

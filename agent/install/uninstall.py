@@ -1,0 +1,60 @@
+"""The service taken away. First it stops, then everything is put back, and only then is forgotten what that needs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from agent.install.install import Say, notes, unit_file
+from agent.install.systemd import UNIT, systemctl
+from agent.lock import held
+from agent.paths import Paths
+from agent.restore import Restored
+from agent.text_files import read_text, write_text
+
+
+async def uninstall(paths: Paths, say: Say, restore: Callable[[], Awaitable[Restored]], *, is_purged: bool) -> Restored:
+    """Nothing is left of it but policy and audit log, unless `is_purged`. Where something could not be put back, the
+    state that is needed for it stays, and a second try goes on.
+    """
+    unit = unit_file(paths)
+    text = read_text(unit)
+    if text is not None:
+        await systemctl("disable", "--now", "--quiet", UNIT)
+        say("stopped      and no longer started at boot")
+    with held(paths.lock):
+        restored = await restore()
+        if restored.is_failed:
+            return restored
+        if text is not None:
+            write_text(unit, text, None, None)
+            await systemctl("daemon-reload")
+            say(f"removed      {unit}")
+        known = notes(paths).load()
+        _remove(paths.state, say)
+        _remove(paths.runtime, say)
+    _forget(paths, known.folders if known else (), say, is_purged=is_purged)
+    return restored
+
+
+def _forget(paths: Paths, made: Sequence[str], say: Say, *, is_purged: bool) -> None:
+    """What a person may want to keep; and the folders that were made for us, if nobody else uses them by now."""
+    kept = (paths.policy.parent, paths.audit_log.parent)
+    for folder in kept:
+        if is_purged:
+            _remove(folder, say)
+    for one in (*map(Path, made), *kept):
+        with contextlib.suppress(OSError):
+            one.rmdir()
+    for folder in kept:
+        if os.path.lexists(folder):
+            say(f"kept         {folder}; to be rid of it, too: rm -r {folder}, or --purge the next time")
+
+
+def _remove(folder: Path, say: Say) -> None:
+    if os.path.lexists(folder):
+        shutil.rmtree(folder)
+        say(f"removed      {folder}")

@@ -1,0 +1,153 @@
+"""Everything as it was before the agent: Docker's files, and the clients'.
+
+The original bytes where nobody else wrote since, else only our keys. What is put back is forgotten, so that a later
+pass takes it over anew; what cannot be is said and kept. Not known here: how Docker is restarted (`apply.py`), and
+the service, which must not run meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from agent.apply import Outcome, to_the_end
+from agent.clients import Files
+from agent.decide.clients import Owned
+from agent.decide.plan import Owned as OwnedFile
+from agent.decide.plan import Plan
+from agent.decide.put_back import PutBack, put_back
+from agent.dockerd import Reality
+from agent.errors import AgentError
+from agent.events import Event
+from agent.originals import Kept, Original, client_originals, daemon_originals
+from agent.policy import Docker
+from agent.record import Record
+from agent.settings import DIRECT, Settings
+from agent.targets import client_config
+from agent.targets.refused import TextRefused
+from agent.text_files import read_text
+from agent.users import Account
+
+Accounts = Callable[[Iterable[str]], tuple[Account, ...]]
+
+
+class Daemon(Protocol):
+    """dockerd: looked at, and changed."""
+
+    async def reality(self, desired: Settings) -> Reality: ...
+    def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Coroutine[Any, Any, Outcome]: ...
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What was put back, and what was not."""
+
+    targets: tuple[str, ...] = ()
+    outcome: Outcome = Outcome()
+    left: tuple[str, ...] = ()  # where, what, what to do
+
+    @property
+    def is_failed(self) -> bool:
+        return bool(self.left) or self.outcome.is_failed
+
+
+class Restoring(msgspec.Struct, frozen=True):
+    """Whose files are put back, and what they were."""
+
+    state: Path
+    docker: Docker
+    daemon: Daemon
+    homes: Files
+    accounts: Accounts
+
+    async def restore(self, record: Record, *, is_asked_now: bool) -> Restored:
+        """Put everything back; Docker is restarted by the rules of a pass. Again: nothing is left to do."""
+        kept, clients = daemon_originals(self.state), client_originals(self.state)
+        found, reality = await self._planned(kept.all(), is_asked_now=is_asked_now)
+        plan = found.plan
+        about = (*(edit.path for edit in plan.edits), *clients.all())
+        if about or plan.acts:
+            record(Event.APPLY_STARTED, targets=about, because="everything is put back as it was before the agent")
+        written, left = await to_the_end(self._clients(clients), None)
+        outcome = Outcome()
+        if plan.acts:
+            outcome = await to_the_end(self.daemon.carry_out(plan, reality, record), None)
+        if not outcome.rolled_back and outcome.condition is None:
+            originals = {path: one for path, one in kept.all().items() if path not in found.left_targets}
+            _remove_folders(originals)
+            kept.forget(originals)
+            written = (*outcome.written, *written)
+        if not plan.acts and plan.restart is not None:
+            outcome = Outcome(deferred=plan.restart.because)
+        if written:
+            record(Event.RESTORED, targets=written)
+        return Restored(written, outcome, (*found.left, *left))
+
+    async def _planned(self, kept: Mapping[str, Original], *, is_asked_now: bool) -> tuple[PutBack, Reality]:
+        # Twice: whether dockerd already runs with what it then should is asked of the marks by that very value.
+        desired = DIRECT
+        for _ in range(2):
+            reality = await self.daemon.reality(desired)
+            paths = dict.fromkeys((reality.environment_file_path, reality.drop_in_path, *kept))
+            texts = {path: await asyncio.to_thread(read_text, Path(path)) for path in paths}
+            owned = {path: OwnedFile(True, one.text, one.mode) for path, one in kept.items()}
+            found = put_back(owned, texts, reality, self.docker, is_asked_now)
+            desired = found.plan.desired
+        return found, reality
+
+    async def _clients(self, kept: Kept[Owned]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The files that were written, and why others were not."""
+        known = kept.all()
+        accounts = {str(one.config): one for one in self.accounts(known)} if known else {}
+        written, left, done = [], [], []
+        for path, owned in known.items():
+            try:
+                if path in accounts:
+                    if await _client(self.homes, accounts[path], owned):
+                        written.append(path)
+                elif await asyncio.to_thread(os.path.lexists, path):
+                    left.append(f"{path}: no account is known whose file it is; left as it is")
+                    continue
+            except TextRefused as error:
+                left.append(str(error.failed(path)))
+                continue
+            except AgentError as error:  # this file is left alone, and the others go on
+                left.append(str(error))
+                continue
+            done.append(path)
+        kept.forget(done)
+        return tuple(written), tuple(left)
+
+
+async def _client(homes: Files, account: Account, owned: Owned) -> bool:
+    """Whether the file had to be written."""
+    was = owned.was
+
+    def change(text: str | None) -> str | None:
+        if text is None:
+            return None
+        after = client_config.put_back(text, owned.originals)
+        return None if not after and not (was and was.existed) else after
+
+    found = await homes.read(account, account.config)
+    if found is None:
+        return False
+    entries = client_config.entries(owned.originals)
+    is_secret = any(client_config.texts(found.text, entry).holds_secret for entry in entries)
+    # It was closed when a password came into it.
+    mode = was.mode if was and is_secret else None
+    folder_was_there = was is None or was.folder_existed
+    done = await homes.edit(account, account.config, change, mode=mode, folder_was_there=folder_was_there)
+    return done.before != done.after
+
+
+def _remove_folders(originals: Mapping[str, Original]) -> None:
+    for path, original in originals.items():
+        if not original.folder_existed:
+            with contextlib.suppress(OSError):  # something of somebody else stands there
+                Path(path).parent.rmdir()

@@ -1,0 +1,282 @@
+"""`restore` on real files: what was there is there again, and what others wrote since stays."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from agent.decide.plan import plan
+from agent.homes import Homes
+from agent.originals import client_originals, daemon_originals
+from agent.policy import Docker, Method, Restart
+from agent.restore import Restored, Restoring
+from agent.secret import Secret
+from agent.settings import DIRECT, Settings, settings
+from agent.targets import daemon_json
+from agent.users import Account
+
+from .dockerd import Dockerd
+from .test_clients import LOGGED_IN, People, upstream
+
+OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
+SECRET = settings("http://u:hunter2@office:3128", "http://u:hunter2@office:3128", "localhost")
+FOREIGN = '{\n\t"proxies": {"http-proxy": "http://foreign:1"},   "debug":true\n}\n'
+
+
+def restoring(dockerd: Dockerd, people: People | None = None, docker: Docker = Docker()) -> Restoring:
+    def accounts(files: Iterable[str]) -> tuple[Account, ...]:
+        wanted = set(files)
+        return tuple(one for one in (people.accounts if people else ()) if str(one.config) in wanted)
+
+    return Restoring(dockerd.root / "state", docker, dockerd, Homes(), accounts)
+
+
+async def restored(dockerd: Dockerd, *, is_asked_now: bool = False) -> Restored:
+    return await restoring(dockerd).restore(dockerd.record(), is_asked_now=is_asked_now)
+
+
+async def applied(dockerd: Dockerd, wanted: Settings, method: Method = Method.AUTO) -> None:
+    reality = await dockerd.reality(wanted)
+    made = plan(wanted, reality, Docker(method=method, restart=Restart.ALWAYS), dockerd.owned(reality), False)
+    await dockerd.transaction().carry_out(made, reality)
+
+
+@pytest.fixture
+def dockerd(tmp_path: Path) -> Dockerd:
+    (tmp_path / "docker").mkdir()
+    return Dockerd(tmp_path / "docker")
+
+
+@pytest.mark.parametrize("method", [Method.DROP_IN, Method.DAEMON_JSON])
+async def test_nothing_is_left_where_nothing_was(dockerd: Dockerd, method: Method) -> None:
+    await applied(dockerd, OFFICE, method)
+    assert dockerd.runs_with == OFFICE
+
+    done = await restored(dockerd)
+
+    assert not done.is_failed
+    assert dockerd.files() == {}
+    assert dockerd.runs_with == DIRECT
+    assert dockerd.is_running
+    assert dockerd.events()[-3:] == ["settings-written", "docker-restarted", "restored"]
+
+
+async def test_the_files_own_bytes_and_mode(dockerd: Dockerd) -> None:
+    file = dockerd.root / "etc/daemon.json"
+    file.write_text(FOREIGN)
+    file.chmod(0o640)
+    dockerd._boot()
+    await applied(dockerd, SECRET)
+    assert file.stat().st_mode & 0o777 == 0o600
+
+    await restored(dockerd)
+
+    assert dockerd.files() == {"daemon.json": FOREIGN.encode()}
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert "hunter2" not in dockerd.audit.read_text()
+
+
+async def test_again_there_is_nothing_to_do_and_a_later_pass_adopts_anew(dockerd: Dockerd) -> None:
+    await applied(dockerd, OFFICE)
+    await restored(dockerd)
+    starts, events = dockerd.starts, dockerd.events()
+
+    done = await restored(dockerd)
+
+    assert done == Restored()
+    assert (dockerd.starts, dockerd.events()) == (starts, events)
+    assert daemon_originals(dockerd.root / "state").all() == {}
+    (dockerd.root / "etc/daemon.json").write_text(FOREIGN)
+    await applied(dockerd, OFFICE)
+    await restored(dockerd)
+    assert dockerd.text("etc/daemon.json") == FOREIGN
+
+
+async def test_a_container_that_runs_defers_the_restart_and_now_does_it(dockerd: Dockerd) -> None:
+    await applied(dockerd, OFFICE)
+    dockerd.containers = 1
+    starts = dockerd.starts
+
+    done = await restored(dockerd)
+
+    assert dockerd.files() == {}
+    assert dockerd.starts == starts
+    assert done.outcome.deferred == "1 container runs; to restart all the same: systemctl restart docker.service"
+    await restored(dockerd, is_asked_now=True)
+    assert dockerd.runs_with == DIRECT
+
+
+async def test_a_docker_that_does_not_start_without_us_keeps_ours_and_what_restore_needs(dockerd: Dockerd) -> None:
+    await applied(dockerd, OFFICE)
+    before = dockerd.files()
+    dockerd.refuses = DIRECT
+
+    done = await restored(dockerd)
+
+    assert done.is_failed
+    assert dockerd.files() == before
+    assert dockerd.is_running
+    dockerd.refuses = None
+    assert not (await restored(dockerd)).is_failed
+    assert dockerd.files() == {}
+
+
+async def test_a_broken_daemon_json_is_left_and_said_and_what_it_was_stays_known(dockerd: Dockerd) -> None:
+    file = dockerd.root / "etc/daemon.json"
+    file.write_text(FOREIGN)
+    dockerd._boot()
+    await applied(dockerd, OFFICE)
+    right = file.read_text()
+    file.write_text("{")
+
+    done = await restoring(dockerd).restore(dockerd.record(), is_asked_now=False)
+
+    assert done.is_failed
+    assert "not JSON" in done.left[0]
+    assert file.read_text() == "{"
+    file.write_text(right)
+    await restored(dockerd)
+    assert file.read_text() == FOREIGN
+
+
+async def test_a_drop_in_that_a_person_added_to_stays(dockerd: Dockerd) -> None:
+    await applied(dockerd, OFFICE)
+    drop_in = dockerd.root / "unit/drop-in.conf"
+    theirs = drop_in.read_text() + "LimitNOFILE=1000\n"
+    drop_in.write_text(theirs)
+
+    await restored(dockerd)
+
+    assert dockerd.files() == {"drop-in.conf": theirs.encode()}
+
+
+async def test_clients_files_and_folders(dockerd: Dockerd, tmp_path: Path) -> None:
+    people = People(tmp_path, "[clients]\ncredentials = true")
+    people.state = dockerd.root / "state"
+    alice, bob = people.add("alice", may_create=True), people.add("bob", LOGGED_IN)
+    carol = people.add("carol", may_create=True)
+    carol.parent.mkdir()
+    bob.chmod(0o640)
+    await people.passed(upstream("http://office:3128", username="u", password=Secret("hunter2")))
+    assert bob.stat().st_mode & 0o777 == 0o600
+
+    done = await restoring(dockerd, people).restore(dockerd.record(), is_asked_now=False)
+
+    assert set(done.targets) == {str(alice), str(bob), str(carol)}
+    assert not alice.parent.exists()
+    assert carol.parent.is_dir()
+    assert not carol.exists()
+    assert bob.read_text() == LOGGED_IN
+    assert bob.stat().st_mode & 0o777 == 0o640
+    assert client_originals(people.state).all() == {}
+
+
+async def test_a_login_since_stays_in_a_file_that_was_made_for_us(dockerd: Dockerd, tmp_path: Path) -> None:
+    people = People(tmp_path)
+    people.state = dockerd.root / "state"
+    alice = people.add("alice", may_create=True)
+    await people.passed(upstream("http://office:3128"))
+    alice.write_text(json.dumps({**json.loads(alice.read_text()), "auths": {"registry.example": {}}}))
+
+    await restoring(dockerd, people).restore(dockerd.record(), is_asked_now=False)
+
+    assert json.loads(alice.read_text()) == {"auths": {"registry.example": {}}}
+
+
+# --- whatever stood there, whatever was written -------------------------------------------------------------------
+
+NAMES = st.sampled_from(["debug", "labels", "a b", "log-driver"])
+VALUES = st.sampled_from(["true", "[ ]", '["x"]', "{}", '{ "a":1}', '"\\u00e9"', "1.50"])
+SPACES = st.sampled_from(["", " ", "\n", "\n\t", "\r\n    "])
+PROXIES = st.sampled_from(
+    ["", "{}", '{"http-proxy":"http://foreign:1"}', '{ "no-proxy" : "x" , "https-proxy": "http://foreign:2" }']
+)
+CLIENT_PROXIES = st.sampled_from(
+    ["", "{}", '{"default": {}}', '{"default":{"httpProxy" : "http://foreign:1","ftpProxy":"x"}}', '{ "other":{} }']
+)
+WANTED = st.sampled_from([OFFICE, SECRET, DIRECT, settings("http://b:1", "", "x"), settings("", "socks5://c:2", "*.y")])
+UPSTREAMS = st.sampled_from(["http://office:3128", "socks5://office:1080", "http://10.0.0.1:8"])
+
+
+@st.composite
+def objects(draw: st.DrawFn, proxies: st.SearchStrategy[str]) -> str | None:
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.sampled_from([None, "", "\n", "{}", "{ \n}\n"]))
+    members = [(name, draw(VALUES)) for name in draw(st.lists(NAMES, unique=True, max_size=3))]
+    if said := draw(proxies):
+        members.insert(draw(st.integers(0, len(members))), ("proxies", said))
+    space = draw(SPACES)
+    inside = ("," + space).join(f'"{name}"{draw(SPACES)}:{draw(SPACES)}{value}' for name, value in members)
+    return "{" + space + inside + draw(SPACES) + "}" + draw(SPACES)
+
+
+@examples(deadline=None, max_examples=100)
+@given(objects(PROXIES), st.lists(WANTED, min_size=1, max_size=3), st.sampled_from(list(Method)), st.booleans())
+def test_any_daemon_json_comes_back(text: str | None, wanted: list[Settings], method: Method, is_edited: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        dockerd = Dockerd(Path(folder))
+        file = dockerd.root / "etc/daemon.json"
+        if text is not None:
+            file.write_bytes(text.encode())
+            dockerd._boot()
+        before = dockerd.files()
+
+        async def there_and_back() -> None:
+            for one in wanted:
+                await applied(dockerd, one, method)
+            if is_edited:
+                file.write_text(_with(dockerd.text("etc/daemon.json")))
+            done = await restored(dockerd)
+            assert not done.is_failed, done
+
+        asyncio.run(there_and_back())
+
+        if not is_edited:
+            assert dockerd.files() == before
+        else:
+            assert json.loads(file.read_text()) == {**json.loads((text or "").strip() or "{}"), "theirs": 1}
+        assert dockerd.runs_with == daemon_json.texts(text).meaning()
+
+
+@examples(deadline=None, max_examples=15)
+@given(objects(CLIENT_PROXIES), st.lists(UPSTREAMS, min_size=1, max_size=2), st.booleans())
+def test_any_clients_file_comes_back(text: str | None, urls: list[str], is_edited: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "docker").mkdir()
+        dockerd = Dockerd(Path(folder) / "docker")
+        people = People(Path(folder))
+        people.state = dockerd.root / "state"
+        file = people.add("alice", may_create=True)
+        if text is not None:
+            file.parent.mkdir()
+            file.write_bytes(text.encode())
+
+        async def there_and_back() -> None:
+            for url in urls:
+                await people.passed(upstream(url))
+            if is_edited:
+                file.write_text(_with(file.read_text()))
+            done = await restoring(dockerd, people).restore(dockerd.record(), is_asked_now=False)
+            assert not done.is_failed, done
+
+        asyncio.run(there_and_back())
+
+        if is_edited:
+            assert json.loads(file.read_text()) == {**json.loads((text or "").strip() or "{}"), "theirs": 1}
+        elif text is None:
+            assert not file.parent.exists()
+        else:
+            assert file.read_bytes() == text.encode()
+
+
+def _with(text: str | None) -> str:
+    """What somebody else makes of the file: another key, and the formatting of their tool."""
+    return json.dumps({**json.loads((text or "").strip() or "{}"), "theirs": 1}, indent=3)
