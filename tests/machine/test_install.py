@@ -1,0 +1,167 @@
+"""`make install`, upgrade and `make uninstall`, as README says them, and a machine that is as before."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from .lab.laptop import Laptop
+from .lab.wheelhouse import REPOSITORY, wheelhouse
+from .test_apply import office_policy
+from .test_service import NAME
+
+CHECKOUT = "/home/alice/docker-proxy-agent"
+# With a formatting of its own, and somebody else's proxies: in the file, which bookworm's Docker would not take, or
+# in the unit's environment.
+DAEMON_JSON = '{\n\t"proxies": {"http-proxy": "http://foreign.example:1"},   "log-level":"info"\n}\n\n'
+OLD_DAEMON_JSON = '{\n\t"log-level"  :"info"\n}\n\n'
+DROP_IN = "[Service]\nEnvironment=HTTP_PROXY=http://foreign.example:1\n"
+OF_ONE_START = {"INVOCATION_ID", "JOURNAL_STREAM", "LISTEN_PID", "SYSTEMD_EXEC_PID"}
+LOGGED_IN = '{ "auths" : {"registry.example": {"auth": "aHVudGVyMg=="}}}'
+# Everything that there is, as it is: kind, mode, owner, link and content. The policy is a person's.
+LISTING = r"""
+cd /
+find etc home root -path home/alice/docker-proxy-agent -prune -o -path etc/docker-proxy-agent -prune -o \
+    -printf '%y %m %U %G %p %l\n' | sort
+find etc home root -path home/alice/docker-proxy-agent -prune -o -path etc/docker-proxy-agent -prune -o \
+    -type f -print0 | sort -z | xargs -0 sha256sum
+ls -1 /opt /usr/local/bin
+"""
+
+
+@pytest.fixture
+def bare(laptop: Laptop) -> Laptop:
+    """Without the agent, and with a checkout of it that is alice's."""
+    laptop.run("sh", "-euc", "rm -rf /opt/docker-proxy-agent /usr/local/bin/docker-proxy-agent")
+    _untar(laptop, "/opt/wheels", {path.name: path for path in wheelhouse().iterdir()})
+    names = [
+        *("Makefile", "pyproject.toml", "README.md", "config.example.toml"),
+        *(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "systemd").iterdir()),
+        *(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "agent").rglob("*.py")),
+    ]
+    _untar(laptop, CHECKOUT, {name: REPOSITORY / name for name in names})
+    laptop.run("chown", "-R", "alice:alice", CHECKOUT)
+    return laptop
+
+
+def _untar(laptop: Laptop, folder: str, files: dict[str, Path]) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, path in files.items():
+            tar.add(path, name)
+    laptop.run("mkdir", "-p", folder)
+    laptop.run("tar", "-x", "-C", folder, input=packed.getvalue())
+
+
+def make(laptop: Laptop, target: str, *variables: str) -> str:
+    # The recipes and no more: a box has no make.
+    script = _recipe(target, dict(variable.split("=") for variable in variables))
+    offline = ("PIP_NO_INDEX=1", "PIP_FIND_LINKS=/opt/wheels", "LC_ALL=C.UTF-8")
+    ran = laptop.run("env", "-C", CHECKOUT, *offline, "sh", "-euxc", script, timeout=240)
+    return ran.stdout
+
+
+def _recipe(target: str, variables: dict[str, str]) -> str:
+    """What make would run, asked of make itself."""
+    assigned = [f"{name}={value}" for name, value in variables.items()]
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-n", "-C", str(REPOSITORY), target, *assigned],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def listing(laptop: Laptop) -> list[str]:
+    return laptop.run("sh", "-euc", LISTING).stdout.splitlines()
+
+
+def in_force(laptop: Laptop) -> dict[str, object]:
+    environment = laptop.docker.environment()
+    return {
+        **{name: value for name, value in laptop.docker.info().items() if "Proxy" in name},
+        **{name: laptop.docker.show(name) for name in ("DropInPaths", "EnvironmentFiles", "Environment")},
+        **{name: value for name, value in environment.items() if name not in OF_ONE_START},
+    }
+
+
+def test_there_and_back_again(bare: Laptop) -> None:
+    laptop = bare
+    is_old = laptop.suite == "bookworm"
+    laptop.write("/etc/docker/daemon.json", OLD_DAEMON_JSON if is_old else DAEMON_JSON, mode=0o640)
+    if is_old:
+        laptop.docker.drop_in(DROP_IN)
+    laptop.write("/home/bob/.docker/config.json", LOGGED_IN, mode=0o600, owner="bob")
+    laptop.plug("office")  # which writes resolv.conf
+    laptop.docker.restart()
+    before, before_in_force = listing(laptop), in_force(laptop)
+
+    said = make(laptop, "install")
+
+    assert laptop.docker.show("ActiveState", NAME) == "active"
+    assert "no policy yet" in said
+    assert laptop.agent("status").stdout.startswith("waits for a policy")
+    assert laptop.run("find", CHECKOUT, "!", "-user", "alice").stdout == ""
+
+    office_policy(laptop)
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
+    assert "httpProxy" in laptop.read("/home/bob/.docker/config.json")
+    assert laptop.exists("/home/alice/.docker/config.json")
+
+    _upgrade_changes_nothing(laptop)
+
+    said = make(laptop, "uninstall")
+
+    assert "stopped" in said
+    assert "kept         /etc/docker-proxy-agent" in said
+    assert set(listing(laptop)) ^ set(before) == set()
+    assert in_force(laptop) == before_in_force
+    assert laptop.docker.is_active()
+    for gone in ("/var/lib/docker-proxy-agent", "/run/docker-proxy-agent", "/etc/docker-proxy-agent/dockerd.env"):
+        assert not laptop.exists(gone)
+    assert laptop.exists("/etc/docker-proxy-agent/config.toml")
+    assert laptop.audit.events()[-1] == "restored"
+    assert laptop.docker.show("LoadState", NAME) == "not-found"
+
+
+def _upgrade_changes_nothing(laptop: Laptop) -> None:
+    as_it_is = listing(laptop), laptop.docker.invocation_id(), laptop.docker.show("InvocationID", NAME)
+
+    said = make(laptop, "install")
+
+    assert "up to date" in said
+    assert (listing(laptop), laptop.docker.invocation_id(), laptop.docker.show("InvocationID", NAME)) == as_it_is
+
+
+def test_containers_that_run_are_spared_unless_now_and_purge_leaves_nothing(bare: Laptop) -> None:
+    laptop = bare
+    laptop.run("sh", "-euc", "rm -rf /etc/systemd/system/docker.service.d")
+    make(laptop, "install")
+    office_policy(laptop)
+    laptop.plug("office")
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
+    laptop.docker.import_image()
+    laptop.docker.start_container()
+    invocation = laptop.docker.invocation_id()
+
+    refused = laptop.agent("restore")
+    said = make(laptop, "uninstall", "PURGE=1")
+
+    assert refused.code == 1
+    assert "systemctl disable --now docker-proxy-agent" in refused.stderr
+    assert "still runs with the old settings: 1 container runs" in said
+    assert laptop.docker.invocation_id() == invocation
+    for gone in ("/etc/docker-proxy-agent", "/var/log/docker-proxy-agent", "/etc/systemd/system/docker.service.d"):
+        assert not laptop.exists(gone), gone
+    laptop.docker.restart()
+    assert laptop.docker.reports(https="")
+
+
+def test_who_may_not_is_told_in_one_line(laptop: Laptop) -> None:
+    ran = laptop.agent("install", user="alice")
+
+    assert ran.code == 1
+    assert ran.stderr == "install: must be run as root. Try: sudo docker-proxy-agent install\n"
