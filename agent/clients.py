@@ -216,11 +216,12 @@ async def _bridge(address: str | None, ports: frozenset[int]) -> Bridge:
     """What listens on Docker's bridge. A bare connect to a local address: no packet leaves this machine."""
     if address is None:
         return Bridge()
-    answers = await asyncio.gather(*(_answers(address, port) for port in sorted(ports)))
-    return Bridge(address, frozenset(port for port, does in zip(sorted(ports), answers, strict=True) if does))
+    found = await asyncio.gather(*(answers(address, port) for port in sorted(ports)))
+    return Bridge(address, frozenset(port for port, does in zip(sorted(ports), found, strict=True) if does))
 
 
-async def _answers(address: str, port: int) -> bool:
+async def answers(address: str, port: int) -> bool:
+    """Whether a local address accepts a bare connect."""
     try:
         async with asyncio.timeout(_ANSWERS_WITHIN_S):
             _, writer = await asyncio.open_connection(address, port)

@@ -15,6 +15,10 @@ class Code(enum.Enum):
     POLICY_ERROR = "policy-error"
     PORTAL = "portal"
     UNREACHABLE = "unreachable"
+    PINNED = "pinned"
+    PINNED_BUT_FAILING = "pinned-but-failing"
+    PAUSED = "paused"
+    GAVE_UP = "gave-up"
     QUARANTINED = "quarantined"
     BLOCKED = "blocked"
     ENGINE_ABSENT = "engine-absent"
@@ -39,7 +43,7 @@ _FAILURES: Final = frozenset(
     {
         Code.UNREACHABLE, Code.BLOCKED, Code.UNSUPPORTED, Code.FOREIGN_CONFIG_BROKEN, Code.NOT_EFFECTIVE,
         Code.ENGINE_SILENT, Code.POLICY_ERROR, Code.NO_POLICY,
-        Code.TARGET_FAILED,
+        Code.TARGET_FAILED, Code.GAVE_UP,
     }
 )  # fmt: skip
 

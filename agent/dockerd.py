@@ -48,6 +48,7 @@ class Start(msgspec.Struct, frozen=True):
     environment: dict[str, str]
     foreign_environment: dict[str, str]  # the same without the agent's own file
     unset: tuple[str, ...] = ()  # UnsetEnvironment=, which has the last word
+    files: tuple[str, ...] = ()  # EnvironmentFile=, as they exist now
 
     def __repr__(self) -> str:
         return f"Start(argv={len(self.argv)} words, environment={sorted(self.environment)})"
@@ -94,6 +95,7 @@ class Reality(msgspec.Struct, frozen=True):
     flags: Flags = Flags()
     environment: Texts = Texts()  # what it would be started with now
     foreign_environment: Texts = Texts()  # the same without the agent's own file
+    environment_files: tuple[str, ...] = ()  # that it would be started with
     unset_names: tuple[str, ...] = ()  # of the six, those that UnsetEnvironment= takes away
     running_environment: Texts | None = None  # what it was started with; None: may not be read
     started_with: Texts | Masked | None = None  # daemon.json's half; OTHER: none that we know; None: nothing known

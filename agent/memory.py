@@ -1,46 +1,70 @@
-"""How the service chooses: with a memory of what it saw here, which only ever holds a choice or a restart back.
+"""How the agent chooses: with a memory of what it saw here, which only ever holds a choice, a write or a restart back.
 
-The rules are pure and lie in `decide/`; here they meet the clock and the probes.
+The rules are pure and lie in `decide/`; here they meet the clock, the probes, and what a person laid down by hand.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from agent.condition import Code, Condition
 from agent.decide import rate
 from agent.decide.choose import Choice, Ending, Situation, choose_on
 from agent.decide.clients import is_loopback
 from agent.decide.history import History, after, chose, moved, resumed, without
 from agent.decide.next_look import Look, next_look
+from agent.decide.rate import Asked
 from agent.decide.standing import Standing
-from agent.policy import Network, Policy, Upstream
-from agent.reconcile import Prober
+from agent.events import Event
+from agent.policy import Network, Policy
+from agent.reconcile import Prober, Verdicts
+from agent.refused_passwords import REFUSED, RefusedPasswords
 from agent.snapshot import Snapshot
-from agent.verdict import Verdict
+from agent.standing_file import Kept, StandingFile
+from agent.verdict import Outcome, Verdict
 
 QUARANTINE_S: Final = 600.0  # settings that Docker did not start with are not tried again at the next wake-up
+DEFERRED_S: Final = 10.0  # how soon it is seen that what a restart waits for is over
 
 
-def boottime() -> float:
-    """Seconds of CLOCK_BOOTTIME, which goes on during suspend (FACTS 24)."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+class Clock:
+    """The two clocks: one goes on during suspend and never jumps (FACTS 24), the other is a person's."""
+
+    def boottime_s(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def wall_s(self) -> float:
+        return time.time()
 
 
 class Memory:
-    """The history of one service, across its policies."""
+    """The history of one agent, across its policies."""
 
-    def __init__(self, clock: Callable[[], float] = boottime) -> None:
-        self._clock = clock
-        self._history = resumed(History(), clock())
+    def __init__(self, state: Path, clock: Clock | None = None, *, remembers: bool = True) -> None:
+        """`remembers`: whether what proxies refuse is kept on disk; not for who only looks."""
+        self._clock = clock or Clock()
+        self._remembers = remembers
+        self._history = History()
         self._starts: tuple[rate.Start, ...] = ()
         self._waits = rate.Allowed(0.0, "")
         self._look: Look | None = None
         self._policy = Policy()
         self._prober: Prober | None = None
-        self._may_restart = False
+        self._standing_file = StandingFile(state)
+        self._kept = self._standing_file.load()
+        self._refused = RefusedPasswords(state)
         self._quarantined: dict[str, float] = {}  # by upstream: until when it is passed over
+        self._asks_all = True
+        self.is_starting = False  # until systemd is told READY, a restart of Docker and we would wait for each other
+        self.asked = Asked.AGENT  # who wants this pass
+
+    # --- what happens -----------------------------------------------------------------------------------------------
 
     def use(self, policy: Policy, prober: Prober) -> None:
         """Another policy: what is known of upstreams that mean something else now is forgotten."""
@@ -48,88 +72,255 @@ class Memory:
         changed = {name for name in before if before[name] != policy.upstreams.get(name)}
         self._history = without(self._history, changed)
         self._quarantined = {name: until for name, until in self._quarantined.items() if name not in changed}
+        if self._prober is not None and policy != self._policy:
+            self._refused.forget()
         self._policy, self._prober = policy, prober
 
-    def now(self) -> float:
-        return self._clock()
-
     def resumed(self) -> None:
-        self._history = resumed(self._history, self._clock())
+        """Boot, or the host woke up."""
+        self._history = resumed(self._history, self._clock.boottime_s())
+        self._asks_all = True
 
-    def may_restart(self) -> None:
-        """systemd has been told READY: from now on a restart of Docker does not wait for us, nor we for it."""
-        self._may_restart = True
+    def asked_anew(self) -> None:
+        """A person asks: all are asked again, whatever was known."""
+        self._asks_all = True
+
+    def forgive(self) -> None:
+        """Whatever was passed over or given up may be tried again."""
+        self._quarantined = {}
+        self._refused.forget()
 
     def quarantine(self, upstream: str) -> None:
         """Docker did not start with it, or ran with something else: pass it over for a while."""
-        self._quarantined[upstream] = self._clock() + QUARANTINE_S
-
-    def forgive(self) -> None:
-        """A person asks: whatever was passed over may be tried again."""
-        self._quarantined = {}
-
-    @property
-    def quarantined(self) -> tuple[str, ...]:
-        """What is passed over now."""
-        return tuple(name for name, until in self._quarantined.items() if self._clock() < until)
+        self._quarantined[upstream] = self._clock.boottime_s() + QUARANTINE_S
 
     def offline(self) -> None:
-        self._history = moved(self._history, None, self._clock())
+        self._history = moved(self._history, None, self._clock.boottime_s())
         self._look = None
 
     def docker_started(self, cause: rate.Cause) -> None:
-        self._starts = rate.started(self._starts, rate.Start(self._clock(), cause))
+        self._starts = rate.started(self._starts, rate.Start(self._clock.boottime_s(), cause))
 
-    async def chosen(self, network: Network, snapshot: Snapshot) -> tuple[Mapping[str, Verdict], Choice]:
+    # --- what a person lays down ------------------------------------------------------------------------------------
+
+    def pin(self, upstream: str, for_s: float | None) -> float | None:
+        """Until when, on the wall clock; None: until it is taken back."""
+        until = None if for_s is None else self._clock.wall_s() + for_s
+        self._keep(pin=upstream, pin_until=until)
+        return until
+
+    def unpin(self) -> str | None:
+        """What was pinned."""
+        was = self._kept.pin
+        self._keep(pin=None, pin_until=None)
+        return was
+
+    def pause(self, for_s: float | None) -> float | None:
+        until = None if for_s is None else self._clock.wall_s() + for_s
+        self._keep(is_paused=True, paused_until=until)
+        return until
+
+    def resume(self) -> bool:
+        """Whether it was paused."""
+        was = self._kept.is_paused
+        self._keep(is_paused=False, paused_until=None)
+        return was
+
+    def over(self) -> Iterator[tuple[Event, Mapping[str, object]]]:
+        """What has come to its end since it was last asked."""
+        wall, kept = self._clock.wall_s(), self._kept
+        if kept.pin is not None and kept.pin not in self._policy.upstreams:
+            self._keep(pin=None, pin_until=None)
+            yield Event.UNPINNED, {"upstream": kept.pin, "because": "the policy has no such upstream"}
+        elif kept.pin is not None and kept.pin_until is not None and wall >= kept.pin_until:
+            self._keep(pin=None, pin_until=None)
+            yield Event.UNPINNED, {"upstream": kept.pin, "because": "its time is over"}
+        if kept.is_paused and kept.paused_until is not None and wall >= kept.paused_until:
+            self._keep(is_paused=False, paused_until=None)
+            yield Event.RESUMED, {"because": "its time is over"}
+
+    @property
+    def is_paused(self) -> bool:
+        return self._standing().is_paused(self._clock.boottime_s())
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What a person laid down, and what is passed over."""
+        return tuple(self._conditions())
+
+    def _conditions(self) -> Iterator[Condition]:
+        now, wall, kept = self._clock.boottime_s(), self._clock.wall_s(), self._kept
+        if self._standing_file.problem is not None:
+            error = self._standing_file.problem
+            yield Condition(Code.TARGET_FAILED, error.what, error.remedy, error.where)
+        pinned = self._standing().pinned(self._policy.upstreams, now)
+        if pinned is not None:
+            verdict = self._history.verdict(pinned)
+            fails = verdict is not None and not verdict.is_ok
+            text = f"{pinned} is pinned by hand{_until(kept.pin_until, wall)}"
+            if fails and verdict is not None:
+                text += f", and fails here: {verdict.outcome.value}"
+            code = Code.PINNED_BUT_FAILING if fails else Code.PINNED
+            yield Condition(code, text, "To end it: docker-proxy-agent unpin")
+        if self.is_paused:
+            text = f"paused{_until(kept.paused_until, wall)}: nothing is written or restarted"
+            yield Condition(Code.PAUSED, text, "To end it: docker-proxy-agent resume")
+        for name, until in self._quarantined.items():
+            if now < until:
+                text = (
+                    f"Docker did not start with the settings of {name}: it is passed over for {_minutes(until - now)}"
+                )
+                yield Condition(Code.QUARANTINED, text, "To try it again at once: docker-proxy-agent reload")
+
+    # --- choosing ---------------------------------------------------------------------------------------------------
+
+    async def chosen(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
         assert self._prober is not None  # noqa: S101 - `use` comes first
-        self._history = moved(self._history, snapshot.fingerprint(), self._clock())
-        asked = self._asked(network)
+        fingerprint = snapshot.fingerprint()
+        self._history = moved(self._history, fingerprint, self._clock.boottime_s())
         is_new = not self._history.streaks
+        situation = self._situation(network, in_docker)
+        asked, connects = self._due(network, situation.standing)
+        known = {name: REFUSED for name in asked if self._refused.has(self._policy.upstreams[name], fingerprint)}
+        known |= {name: verdict for name in connects if (verdict := await self._connected(name)) is not None}
+        probed = [name for name in dict.fromkeys((*asked, *connects)) if name not in known]
 
         def is_enough(new: Mapping[str, Verdict]) -> bool:
             # On arrival the preferred one that works decides; later, what was asked is also to be remembered.
-            return is_new and self._choice(network, after(self._history, new, self._clock())).ending is Ending.CHOSEN
+            now = self._clock.boottime_s()
+            so_far = msgspec.structs.replace(situation, history=after(self._history, {**known, **new}, now))
+            return is_new and choose_on(so_far, now).ending is Ending.CHOSEN
 
-        verdicts = await self._prober.verdicts(asked, is_enough)
-        now = self._clock()
-        self._history = after(self._history, verdicts, now)
-        choice = self._choice(network, self._history)
+        verdicts = await self._prober.verdicts([self._policy.upstreams[name] for name in probed], is_enough)
+        for name, verdict in verdicts.items():
+            if verdict.outcome is Outcome.PROXY_AUTH and self._remembers:
+                self._refused.add(self._policy.upstreams[name], fingerprint)
+        return self._concluded(network, situation, {**known, **verdicts})
+
+    def _concluded(
+        self, network: Network, situation: Situation, verdicts: Mapping[str, Verdict]
+    ) -> tuple[Verdicts, Choice]:
+        now = self._clock.boottime_s()
+        if verdicts:
+            self._history = after(self._history, verdicts, now)
+        self._asks_all = False
+        choice = choose_on(msgspec.structs.replace(situation, history=self._history), now)
         self._history = chose(self._history, choice.upstream)
-        self._look = next_look(self._situation(network, self._history), choice, now)
-        known = {name: verdict for name in network.use if (verdict := self._history.verdict(name)) is not None}
+        self._look = next_look(msgspec.structs.replace(situation, history=self._history), choice, now)
+        names = dict.fromkeys((*network.use, *((choice.upstream,) if choice.upstream else ())))
+        known = {name: verdict for name in names if (verdict := self._history.verdict(name)) is not None}
         return known, choice
 
-    def restart_waits(self) -> str:
-        if not self._may_restart:
-            return "the agent is only just starting"
-        now = self._clock()
-        self._waits = rate.allowed_at(self._starts, self._history.changed, self._policy.docker.min_interval, now)
-        return "" if self._waits.is_now(now) else self._waits.because
+    def verdict_of(self, name: str) -> Verdict | None:
+        """The last one here, if there was one."""
+        return self._history.verdict(name)
 
-    def next_at(self, is_restart_due: bool) -> float | None:
-        """When to look again without being woken; None: only when woken."""
-        times = [self._look.at] if self._look is not None else []
-        if is_restart_due and not self._waits.is_now(self._clock()):
-            times.append(self._waits.at)
-        return min(times, default=None)
+    async def _connected(self, name: str) -> Verdict | None:
+        """Refused, if an app on this host still does not listen; None: it does, and can be probed."""
+        assert self._prober is not None  # noqa: S101 - `use` comes first
+        if await self._prober.listens(self._policy.upstreams[name]):
+            return None
+        return Verdict(Outcome.REFUSED, "nobody listens there yet")
 
-    def _asked(self, network: Network) -> list[Upstream]:
-        """Those that are due; all of the network if it was something else that woke us."""
-        now, look = self._clock(), self._look
-        names: Collection[str] = network.use
-        if look is not None and now >= look.at and self._history.streaks:
-            names = [name for name in network.use if name in {*look.probe, *look.connect}]
-        return [self._policy.upstreams[name] for name in names or network.use]
+    def _due(self, network: Network, standing: Standing) -> tuple[list[str], list[str]]:
+        """Whom to probe, and where a bare connect is enough. What only stirs the network is no reason to ask."""
+        now, look = self._clock.boottime_s(), self._look
+        pinned = standing.pinned(self._policy.upstreams, now)
+        names = [*network.use, *(() if pinned is None or pinned in network.use else (pinned,))]
+        if self._asks_all or not self._history.streaks:
+            return names, []
+        chosen = self._history.chosen
+        until = names.index(chosen) + 1 if chosen in names else len(names)
+        unknown = [name for name in names[:until] if self._history.verdict(name) is None]
+        is_due = look is not None and now >= look.at
+        probe = [name for name in names if name in unknown or (is_due and look is not None and name in look.probe)]
+        connect = [name for name in names if is_due and look is not None and name in look.connect]
+        return probe, [name for name in connect if name not in probe]
 
-    def _choice(self, network: Network, history: History) -> Choice:
-        return choose_on(self._situation(network, history), self._clock())
+    def _situation(self, network: Network, in_docker: str | None) -> Situation:
+        return Situation(self._policy, network, self._history, self._standing(in_docker))
 
-    def _situation(self, network: Network, history: History) -> Situation:
-        on_loopback = frozenset(filter(self._is_on_loopback, self._policy.upstreams))
-        standing = Standing(quarantined=self._quarantined, on_loopback=on_loopback)
-        return Situation(self._policy, network, history, standing)
+    def _standing(self, in_docker: str | None = None) -> Standing:
+        now, wall = self._clock.boottime_s(), self._clock.wall_s()
+        return Standing(
+            self._kept.pin_at(now, wall),
+            self._kept.pause_at(now, wall),
+            self._quarantined,
+            frozenset(filter(self._is_on_loopback, self._policy.upstreams)),
+            in_docker,
+        )
 
     def _is_on_loopback(self, name: str) -> bool:
         upstream = self._policy.upstreams[name]
         urls = [url for url in (upstream.http, upstream.https) if url is not None]
         return bool(urls) and all(is_loopback(url) for url in urls)
+
+    # --- when -------------------------------------------------------------------------------------------------------
+
+    def restart_waits(self) -> str:
+        now = self._clock.boottime_s()
+        interval = self._policy.docker.min_interval
+        self._waits = rate.allowed_at(self._starts, self._history.changed, interval, now, self.asked)
+        return "" if self._waits.is_now(now) else self._waits.because
+
+    def next_at(self, is_restart_due: bool) -> float | None:
+        """When to look again without being woken; None: only when woken."""
+        times = [self._look.at] if self._look is not None else []
+        if is_restart_due:
+            now = self._clock.boottime_s()
+            times.append(now + DEFERRED_S if self._waits.is_now(now) else self._waits.at)
+        return min(times, default=None)
+
+    def now(self) -> float:
+        return self._clock.boottime_s()
+
+    def _keep(self, **changes: object) -> None:
+        kept: Kept = msgspec.structs.replace(self._kept, **changes)
+        if kept != self._kept:
+            self._standing_file.save(kept)
+            self._kept = kept
+
+
+class Patiently:
+    """For who has no next pass: waits here until a choice has come. Everything is as after a change of network."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self.is_starting = False
+
+    async def chosen(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
+        while True:
+            verdicts, choice = await self._memory.chosen(network, snapshot, in_docker)
+            at = self._memory.next_at(is_restart_due=False)
+            if choice.ending is not Ending.WAITING or at is None:
+                return verdicts, choice
+            await asyncio.sleep(max(0.0, at - self._memory.now()))
+
+    @property
+    def is_paused(self) -> bool:
+        return self._memory.is_paused
+
+    @property
+    def asked(self) -> Asked:
+        return self._memory.asked
+
+    def restart_waits(self) -> str:
+        return self._memory.restart_waits()
+
+
+def only_looking(policy: Policy, prober: Prober, state: Path) -> Patiently:
+    """How a command chooses that changes nothing."""
+    memory = Memory(state, remembers=False)
+    memory.use(policy, prober)
+    return Patiently(memory)
+
+
+def _until(at: float | None, wall: float) -> str:
+    if at is None:
+        return ""
+    form = "%H:%M" if at - wall < 86400 else "%Y-%m-%d %H:%M"
+    return f" until {time.strftime(form, time.localtime(at))}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{max(1, round(seconds / 60))} min"

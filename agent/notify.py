@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import sdnotify
 
@@ -22,6 +23,15 @@ class Notify:
     def ready(self) -> None:
         if not self._is_ready:
             self._is_ready = True
+            self._say("READY=1")
+
+    def reloading(self) -> None:
+        """What was told with SIGHUP is being read; `ready_again` ends it."""
+        if self._is_ready:
+            self._say(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def ready_again(self) -> None:
+        if self._is_ready:
             self._say("READY=1")
 
     def status(self, text: str) -> None:

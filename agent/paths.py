@@ -50,6 +50,11 @@ class Paths(msgspec.Struct, frozen=True):
         return self.runtime / "status.json"
 
     @property
+    def control(self) -> Path:
+        """Where the running agent is asked; root's alone."""
+        return self.runtime / "control.sock"
+
+    @property
     def lock(self) -> Path:
         return self.runtime / "lock"
 

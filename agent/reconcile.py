@@ -16,19 +16,27 @@ import msgspec
 from agent.apply import Outcome, to_the_end
 from agent.clients import ClientFile, ClientsSeen
 from agent.condition import Code, Condition
-from agent.decide.choose import PATIENCE_S, SOFT_AGAIN_S, Choice, Ending, choose
+from agent.decide.choose import Choice, Ending
 from agent.decide.desired import for_dockerd
+from agent.decide.effective import effective, prospective
 from agent.decide.plan import Owned, Plan, plan
+from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
 from agent.dockerd import Reality
 from agent.events import Event
 from agent.files import Changed
 from agent.policy import Network, Policy, Upstream
 from agent.record import Record
-from agent.settings import Settings
+from agent.settings import Settings, agrees
 from agent.snapshot import Snapshot
+from agent.targets.refused import TextRefused
 from agent.verdict import Verdict
+from agent.watch.wakeups import Reason
 
+STILL_S: Final = (
+    0.3  # nothing is written before the network stood still so long: an address comes before its DNS (FACTS 23)
+)
+STILL_AT_LAST_S: Final = 3.0  # a network that never comes to rest is taken as it is
 _TRIES: Final = 3  # a file that somebody else writes at the very moment is read again
 
 Verdicts = Mapping[str, Verdict]
@@ -44,12 +52,19 @@ class Prober(Protocol):
     """Tests upstreams side by side, and stops as soon as what it knows is enough."""
 
     async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts: ...
+    async def listens(self, upstream: Upstream) -> bool:
+        """Whether a bare connect is accepted there."""
+        ...
 
 
 class Daemon(Protocol):
     """dockerd: looked at, and changed."""
 
-    async def reality(self, desired: Settings) -> Reality: ...
+    def known(self) -> Reality | None:
+        """What was last found, if nothing that tells of a change has moved since; costs microseconds."""
+        ...
+
+    async def reality(self, *desired: Settings) -> Reality: ...
     def owned(self, reality: Reality) -> Owned: ...
     def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Coroutine[Any, Any, Outcome]: ...
 
@@ -62,11 +77,50 @@ class Clients(Protocol):
 
 
 class Choosing(Protocol):
-    """Probes the upstreams of a network and chooses one; and knows whether a restart must wait its turn."""
+    """Probes the upstreams of a network and chooses one; and knows what holds a pass back."""
 
-    async def chosen(self, network: Network, snapshot: Snapshot) -> tuple[Verdicts, Choice]: ...
+    @property
+    def asked(self) -> Asked:
+        """Who wants this pass."""
+        ...
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether it is too early to restart Docker: it may be waiting for us."""
+        ...
+
+    @property
+    def is_paused(self) -> bool: ...
+
+    async def chosen(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
+        """`in_docker`: the upstream that Docker's settings mean, if it is one of the policy's."""
+        ...
+
     def restart_waits(self) -> str:
         """Why a restart has to wait for now; '' if it has not."""
+        ...
+
+
+class Telling(Protocol):
+    """Says what is new of network and choice, each once."""
+
+    def has_news(self, seen: Seen) -> bool: ...
+    def tell(self, seen: Seen, record: Record) -> None: ...
+
+
+class Surroundings(Protocol):
+    """What the service adds to a pass."""
+
+    async def interrupted(self) -> Reason:
+        """Until something comes that a pass which only looks should not wait for."""
+        ...
+
+    def judged(self, seen: Seen, record: Record) -> Seen:
+        """What is left to do of it."""
+        ...
+
+    def begins(self, seen: Seen) -> None:
+        """It is about to be carried out."""
         ...
 
 
@@ -112,6 +166,16 @@ class Pass(msgspec.Struct, frozen=True):
     outcome: Outcome | None = None  # None: nothing was to be done for the daemon
     clients: tuple[ClientFile, ...] = ()  # those that were to be written
 
+    @property
+    def is_failed(self) -> bool:
+        """Whether a command that made it has failed."""
+        return (
+            any(condition.code.is_failure for condition in self.seen.conditions)
+            or (self.outcome is not None and self.outcome.is_failed)
+            or bool(self.seen.clients and self.seen.clients.failed)
+            or any(file.error for file in self.clients)
+        )
+
 
 class World(Protocol):
     """Everything outside of the decisions."""
@@ -126,28 +190,45 @@ class World(Protocol):
     def clients(self) -> Clients: ...
 
 
-async def look(policy: Policy, world: World, is_asked_now: bool = False, choosing: Choosing | None = None) -> Seen:
+async def look(policy: Policy, world: World, choosing: Choosing, snapshot: Snapshot | None = None) -> Seen:
     """See, probe, choose and plan; nothing is changed."""
-    snapshot = await world.host.see()
+    snapshot = snapshot or await world.host.see()
     if snapshot.is_offline:
         return Seen(snapshot)
     recognised = recognise(policy.networks, snapshot)
-    choosing = choosing or WithoutHistory(policy, world.prober)
-    verdicts, choice = await choosing.chosen(recognised.network, snapshot)
+    meant = {name: for_dockerd(upstream, policy.no_proxy) for name, upstream in policy.upstreams.items()}
+    known = world.daemon.known()
+    reality = known or await world.daemon.reality(*meant.values())
+    verdicts, choice = await choosing.chosen(recognised.network, snapshot, _in_docker(reality, meant))
     if choice.upstream is None:
-        return Seen(snapshot, recognised, verdicts, choice)
-    upstream = policy.upstreams[choice.upstream]
-    desired = for_dockerd(upstream, policy.no_proxy)
-    reality, clients = await asyncio.gather(world.daemon.reality(desired), world.clients.look(upstream))
+        return Seen(snapshot, recognised, verdicts, choice, reality)
+    desired = meant[choice.upstream]
+    clients = await world.clients.look(policy.upstreams[choice.upstream])
+    planned = _planned(policy, world, choosing, desired, reality)
+    if planned.changes and known is not None:  # what is acted on is looked at just before
+        reality = await world.daemon.reality(*meant.values())
+        planned = _planned(policy, world, choosing, desired, reality)
+    return Seen(snapshot, recognised, verdicts, choice, reality, planned, clients)
+
+
+def _planned(policy: Policy, world: World, choosing: Choosing, desired: Settings, reality: Reality) -> Plan:
     planned = plan(
         desired,
         reality,
         policy.docker,
         world.daemon.owned(reality),
-        is_asked_now,
+        choosing.asked is Asked.NOW,
         restart_waits=choosing.restart_waits(),
     )
-    return Seen(snapshot, recognised, verdicts, choice, reality, planned, clients)
+    return msgspec.structs.replace(planned, restart=None) if choosing.is_starting else planned
+
+
+def _in_docker(reality: Reality, meant: Mapping[str, Settings]) -> str | None:
+    try:
+        settings = effective(reality) or prospective(reality)
+    except TextRefused:  # the plan says so
+        return None
+    return next((name for name, meaning in meant.items() if agrees(settings, meaning)), None)
 
 
 async def reconcile(  # noqa: PLR0913 - named at every call
@@ -155,69 +236,96 @@ async def reconcile(  # noqa: PLR0913 - named at every call
     world: World,
     record: Record,
     *,
-    is_asked_now: bool = False,
-    choosing: Choosing | None = None,
+    choosing: Choosing,
+    telling: Telling | None = None,
+    surroundings: Surroundings | None = None,
     stops_within_s: float | None = None,
 ) -> Pass:
-    """One whole pass. A pass that finds nothing to do records nothing.
+    """One whole pass. A pass that finds nothing to do and nothing new to tell records nothing.
 
     `stops_within_s`: how long what is being written and restarted may still take after we were told to stop.
+    Interrupted, if somebody asked for another pass before anything was written.
     """
     for tries_left in reversed(range(_TRIES)):
-        seen = await look(policy, world, is_asked_now, choosing)
-        if not seen.acts:
+        seen = await _look_at_rest(policy, world, choosing, telling, surroundings)
+        if telling is not None:
+            telling.tell(seen, record)
+        if choosing.is_paused or not seen.acts:
             return Pass(seen)
-        _record_choice(seen, record)
-        record(Event.APPLY_STARTED, **_intent(seen))
-        for file in seen.clients.failed if seen.clients else ():
-            record(Event.TARGET_FAILED, target=file.path, error=file.error)
-        written = (
-            tuple(await to_the_end(world.clients.carry_out(seen.clients, record), stops_within_s))
-            if seen.clients and seen.clients.edits
-            else ()
-        )
-        if seen.plan is None or seen.reality is None or not seen.plan.acts:
-            return Pass(seen, clients=written)
+        if surroundings is not None:
+            seen = surroundings.judged(seen, record)
+            surroundings.begins(seen)
+        if telling is None:
+            _record_choice(seen, record)
         try:
-            return Pass(
-                seen, await to_the_end(world.daemon.carry_out(seen.plan, seen.reality, record), stops_within_s), written
-            )
+            return await _carried_out(seen, world, record, stops_within_s)
         except Changed:
             if not tries_left:
                 raise
     raise AssertionError("unreachable")
 
 
-class WithoutHistory:
-    """How a command chooses: it has no memory, so it is as after a network change, and soft verdicts get patience."""
-
-    def __init__(self, policy: Policy, prober: Prober) -> None:
-        self._policy = policy
-        self._prober = prober
-
-    async def chosen(self, network: Network, snapshot: Snapshot) -> tuple[Verdicts, Choice]:  # noqa: ARG002 - no memory
-        until = time.monotonic() + PATIENCE_S
-        verdicts: dict[str, Verdict] = {}
-
-        def is_enough(new: Verdicts) -> bool:
-            # While patience lasts, a soft verdict of a preferred one is no reason to stop asking it.
-            return _is_chosen(choose(network, {**verdicts, **new}, until - time.monotonic()))
-
-        for pause in (*SOFT_AGAIN_S, 0.0):
-            names = [name for name in network.use if name not in verdicts or verdicts[name].is_soft]
-            verdicts.update(await self._prober.verdicts([self._policy.upstreams[name] for name in names], is_enough))
-            patience_s = until - time.monotonic()
-            if choose(network, verdicts, patience_s).ending is not Ending.WAITING:
-                break
-            await asyncio.sleep(min(pause, max(patience_s, 0.0)))
-        return verdicts, choose(network, verdicts, 0.0)
-
-    def restart_waits(self) -> str:
-        return ""
+async def _carried_out(seen: Seen, world: World, record: Record, stops_within_s: float | None) -> Pass:
+    if not seen.acts:
+        return Pass(seen)
+    record(Event.APPLY_STARTED, **_intent(seen))
+    for file in seen.clients.failed if seen.clients else ():
+        record(Event.TARGET_FAILED, target=file.path, error=file.error)
+    written: tuple[ClientFile, ...] = ()
+    if seen.clients and seen.clients.edits:
+        written = tuple(await to_the_end(world.clients.carry_out(seen.clients, record), stops_within_s))
+    if seen.plan is None or seen.reality is None or not seen.plan.acts:
+        return Pass(seen, clients=written)
+    outcome = await to_the_end(world.daemon.carry_out(seen.plan, seen.reality, record), stops_within_s)
+    return Pass(seen, outcome, written)
 
 
-def _is_chosen(choice: Choice) -> bool:
-    return choice.ending is Ending.CHOSEN
+class Interrupted(Exception):
+    """Somebody asks for a pass of his own; nothing was written yet."""
+
+
+async def _look_at_rest(
+    policy: Policy, world: World, choosing: Choosing, telling: Telling | None, surroundings: Surroundings | None
+) -> Seen:
+    """A look that no change of the network overtook: probing begins at once, what follows waits until all is still."""
+    given_up = time.monotonic() + STILL_AT_LAST_S
+    while True:
+        began = time.monotonic()
+        snapshot = await world.host.see()
+        looking = look(policy, world, choosing, snapshot)
+        is_hasty = began < given_up
+        seen = await (_undisturbed(looking, snapshot, world, surroundings) if is_hasty and surroundings else looking)
+        if seen is None:
+            continue
+        if not is_hasty or not (seen.acts or (telling is not None and telling.has_news(seen))):
+            return seen
+        await asyncio.sleep(began + STILL_S - time.monotonic())
+        if (await world.host.see()).fingerprint() == snapshot.fingerprint():
+            return seen
+
+
+async def _undisturbed(
+    looking: Coroutine[Any, Any, Seen], snapshot: Snapshot, world: World, surroundings: Surroundings
+) -> Seen | None:
+    """None: the host is in another network by now."""
+    task = asyncio.ensure_future(looking)
+    try:
+        while True:
+            interrupted = asyncio.ensure_future(surroundings.interrupted())
+            try:
+                await asyncio.wait({task, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                interrupted.cancel()
+            if task.done():
+                return task.result()
+            if interrupted.result() is Reason.REQUEST:
+                raise Interrupted
+            # Containers that come and go stir the network and change nothing.
+            if (await world.host.see()).fingerprint() != snapshot.fingerprint():
+                return None
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def _of_choice(choice: Choice) -> Condition | None:

@@ -17,16 +17,21 @@ from typing import Final, Protocol
 
 from agent.audit.log import AuditLog
 from agent.condition import Code, Condition
-from agent.decide.rate import Cause
+from agent.corrections import Corrections
+from agent.decide.rate import Asked, Cause
+from agent.decide.restart import When
+from agent.diary import Diary
+from agent.docker.glance import invocation_link
 from agent.errors import AgentError, NoPolicy, PolicyRefused
 from agent.events import Event
-from agent.memory import QUARANTINE_S, Memory
+from agent.memory import Memory
 from agent.notify import Notify
 from agent.paths import Paths
 from agent.policy import Policy
 from agent.policy_file import Loaded, load_safely, owners
-from agent.reconcile import Pass, World, reconcile
+from agent.reconcile import Interrupted, Pass, Seen, World, reconcile
 from agent.record import Record
+from agent.requests import Answer, Command, Request, Wish, answer_of, asked_by, obey
 from agent.status import Docker, PolicyStatus, Since, StatusFile, now_text, status_of
 from agent.users import Source
 from agent.watch.wakeups import Reason
@@ -46,8 +51,16 @@ class Wakes(Protocol):
         """Why it is time to look again, once that has come to rest; at the latest at that moment of CLOCK_BOOTTIME."""
         ...
 
+    async def interrupted(self) -> Reason:
+        """NETWORK, which is taken with it, or REQUEST, which stays for `next`: what a mere look does not hold up."""
+        ...
+
     def watch(self, files: Sequence[Path]) -> None:
         """The files whose change wakes us."""
+        ...
+
+    def request(self) -> None:
+        """Wakes us as one who asks."""
         ...
 
 
@@ -69,7 +82,10 @@ class Service:
         self._make_world = world
         self._audit_log = AuditLog(paths.audit_log, paths.state)
         self._record = Record(self._audit_log, trigger="service")
-        self._memory = Memory()
+        self._memory = Memory(paths.state)
+        self._memory.is_starting = True
+        self._diary = Diary()
+        self._corrections = Corrections()
         self._status = StatusFile(paths.status)
         self._loaded: Loaded | None = None
         self._loaded_at: str | None = None
@@ -80,6 +96,20 @@ class Service:
         self._docker = Docker()
         self._since: Since | None = None
         self._invocation = ""
+        self._requests: list[Request] = []
+        self._is_reload_due = False
+
+    def reload(self) -> None:
+        """SIGHUP: read everything again, and forgive."""
+        self._is_reload_due = True
+        self._notify.reloading()
+        self._wakes.request()
+
+    async def asked(self, request: Request) -> Answer:
+        """What a person asks for; answered when the pass that follows has ended."""
+        self._requests.append(request)
+        self._wakes.request()
+        return await request.answer
 
     async def run(self) -> None:
         """Until it is cancelled; everything then stays as it is."""
@@ -88,12 +118,11 @@ class Service:
         alive = asyncio.create_task(self._alive())
         try:
             # The unit is Before=docker.service: until READY only files are written, or the two wait for each other.
-            why = frozenset[Reason]()
-            at = await self._looked(why)
+            self._memory.resumed()
+            await self._looked(frozenset())
             self._notify.ready()
-            self._memory.may_restart()
-            if self._last is not None and _is_restart_due(self._last):
-                at = await self._looked(why)
+            self._memory.is_starting = False
+            at = await self._looked(frozenset())
             while True:
                 why = await self._wakes.next(at)
                 at = await self._looked(why)
@@ -119,32 +148,122 @@ class Service:
         """One pass, and when the next is due; None: only when something wakes us."""
         if Reason.RESUME in why:
             self._memory.resumed()
-        if Reason.REQUEST in why:
-            self._memory.forgive()
         if not _REREAD.isdisjoint(why) or self._world is None:
             self._reread()
-        again: float | None = None
-        if self._loaded is not None and self._world is not None:
-            record = self._record.for_pass(secrets.token_hex(4), " ".join(sorted(why)) or "start")
-            try:
-                self._last = await reconcile(
-                    self._loaded.policy,
-                    self._world,
-                    record,
-                    choosing=self._memory,
-                    stops_within_s=_STOPS_WITHIN_S,
-                )
-                self._failure = None
-                self._remember(self._last)
-                again = self._memory.next_at(_is_restart_due(self._last))
-            except AgentError as error:  # said, shown, and tried again: the service goes on
-                if str(error) != str(self._failure):
-                    record(Event.TARGET_FAILED, target=error.where, error=str(error))
-                self._failure = error
-                again = self._memory.now() + _AGAIN_S
+        requests, self._requests = self._requests, []
+        requests = self._obeyed(requests)
+        if self._is_reload_due:
+            self._is_reload_due = False
+            self._notify.ready_again()
+        record = self._record.for_pass(secrets.token_hex(4), " ".join(sorted(why)) or "start")
+        for event, facts in self._memory.over() if self._loaded is not None else ():
+            record(event, **facts)
+        try:
+            again = await self._passed(record)
+        except Interrupted:  # what was asked for is pending: its pass is the next, and answers these, too
+            self._requests = [*requests, *self._requests]
+            return self._memory.now()
         self._show()
         self._wakes.watch(self._watched())
+        self._answer(requests)
         return again
+
+    async def _passed(self, record: Record) -> float | None:
+        if self._loaded is None or self._world is None:
+            return None
+        try:
+            self._last = await reconcile(
+                self._loaded.policy,
+                self._world,
+                record,
+                choosing=self._memory,
+                telling=self._diary,
+                surroundings=self,
+                stops_within_s=_STOPS_WITHIN_S,
+            )
+        except AgentError as error:  # said, shown, and tried again: the service goes on
+            if str(error) != str(self._failure):
+                record(Event.TARGET_FAILED, target=error.where, error=str(error))
+            self._failure = error
+            return self._memory.now() + _AGAIN_S
+        self._failure = None
+        self._corrections.done(self._last, record)
+        self._remember(self._last)
+        return self._memory.next_at(_is_restart_due(self._last))
+
+    # --- what a person asks for ---------------------------------------------------------------------------------------
+
+    def _obeyed(self, requests: Sequence[Request]) -> list[Request]:
+        """Before the pass that answers them; those that cannot be obeyed have their answer already."""
+        wishes = [request.wish for request in requests]
+        self._memory.asked = asked_by(wishes)
+        if (
+            self._is_reload_due
+            or any(wish.command is Command.RELOAD for wish in wishes)
+            or self._memory.asked is Asked.NOW
+        ):
+            self._forgive()
+        elif requests:
+            self._memory.asked_anew()
+        return [request for request in requests if self._is_obeyed(request)]
+
+    def _is_obeyed(self, request: Request) -> bool:
+        if request.said:  # it waits its turn
+            return True
+        policy = self._loaded.policy if self._loaded is not None else None
+        record = self._record.for_pass("", request.wish.command.value)
+        try:
+            said = obey(request.wish, self._memory, policy, record)
+        except AgentError as error:  # what was laid down could not be kept
+            said = Answer(1, (str(error),))
+        if isinstance(said, Answer):
+            request.answer.set_result(said)
+            return False
+        request.said = said
+        return True
+
+    def _forgive(self) -> None:
+        self._memory.forgive()
+        self._memory.asked_anew()
+        self._corrections.forget()
+
+    def _answer(self, requests: Sequence[Request]) -> None:
+        for request in requests:
+            if request.answer.done():  # who asked is gone
+                continue
+            if why := self._waits_its_turn(request.wish):
+                if not request.said:
+                    request.said = [f"waited: {why}"]
+                    request.say(f"waits: {why}")
+                self._requests.append(request)
+            else:
+                request.answer.set_result(self._answer_of(request))
+
+    def _waits_its_turn(self, wish: Wish) -> str:
+        """A person's `apply` waits until Docker may be restarted; what waits for containers is only said."""
+        is_due = self._last is not None and self._failure is None and _is_restart_due(self._last)
+        return self._memory.restart_waits() if is_due and wish.command is Command.APPLY else ""
+
+    def _answer_of(self, request: Request) -> Answer:
+        if self._refused is not None and request.wish.command is Command.RELOAD:
+            return Answer(1, tuple(f"{self._refused.path}: {problem}" for problem in self._refused.problems))
+        if self._failure is not None:
+            return Answer(1, (*request.said, str(self._failure)))
+        if self._last is None:
+            return Answer(1, (*request.said, f"there is no policy: {self._policy_path}"))
+        return answer_of(request.said, self._last, self._memory.conditions)
+
+    # --- what a pass asks for -----------------------------------------------------------------------------------------
+
+    async def interrupted(self) -> Reason:
+        return await self._wakes.interrupted()
+
+    def judged(self, seen: Seen, record: Record) -> Seen:
+        return self._corrections.judged(seen, self._memory.now(), record)
+
+    def begins(self, seen: Seen) -> None:
+        if seen.acts:
+            self._show(Pass(seen), is_working=True)
 
     def _remember(self, done: Pass) -> None:
         if done.seen.is_offline:
@@ -197,17 +316,19 @@ class Service:
         files = self._last.seen.clients.files if self._last and self._last.seen.clients else ()
         # A home that was named by hand may lie on a network: looking at it would hold everything up.
         clients = [file.account.config for file in files if file.account.source is not Source.NAMED]
+        unit = [invocation_link(policy.docker.service)] if paths.is_system else []  # Docker starts and stops
         resolvers = [paths.below("/etc/resolv.conf"), paths.below("/run/systemd/resolve/resolv.conf")]
-        return [self._policy_path, *passwords, *targets, *resolvers, *clients]
+        return [self._policy_path, *passwords, *targets, *resolvers, *unit, *clients]
 
-    def _show(self) -> None:
+    def _show(self, done: Pass | None = None, *, is_working: bool = False) -> None:
+        done = done or self._last
         policy = PolicyStatus(
             str(self._policy_path), self._loaded_at, "; ".join(self._refused.problems) if self._refused else None
         )
-        status = status_of(self._last, policy, self._docker, self._since, tuple(self._conditions()))
+        status = status_of(done, policy, self._docker, self._since, tuple(self._conditions()), is_working=is_working)
         with contextlib.suppress(AgentError):  # a full disk: the journal goes on, and the next pass tries again
             self._status.show(status)
-        self._notify.status(_in_one_line(status.state.value, self._last))
+        self._notify.status(_in_one_line(status.state.value, done))
 
     def _conditions(self) -> list[Condition]:
         found = []
@@ -215,11 +336,7 @@ class Service:
             found += [Condition(Code.POLICY_ERROR, text, target=self._refused.path) for text in self._refused.problems]
         elif self._loaded is None:
             found.append(Condition(Code.NO_POLICY, f"there is no policy: {self._policy_path}", "Write one"))
-        for name in self._memory.quarantined:
-            text = (
-                f"Docker did not start with the settings of {name}: it is passed over for {QUARANTINE_S / 60:.0f} min"
-            )
-            found.append(Condition(Code.QUARANTINED, text, "To try again: systemctl reload docker-proxy-agent"))
+        found += self._memory.conditions
         if self._failure is not None:
             found.append(Condition(Code.TARGET_FAILED, self._failure.what, self._failure.remedy, self._failure.where))
         if self._record.problem:
@@ -228,8 +345,10 @@ class Service:
 
 
 def _is_restart_due(done: Pass) -> bool:
+    """Whether one waits that the agent will make itself."""
     restarted = done.outcome is not None and done.outcome.restarted_s is not None
-    return done.seen.plan is not None and done.seen.plan.restart is not None and not restarted
+    restart = done.seen.plan.restart if done.seen.plan is not None else None
+    return restart is not None and restart.when is not When.NEVER and not restarted
 
 
 def _in_one_line(state: str, done: Pass | None) -> str:

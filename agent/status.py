@@ -33,7 +33,7 @@ class State(enum.Enum):
     DEFERRED = "deferred"
     WAITING = "waiting"  # for a portal to be passed, or for anything to be reachable
     OFFLINE = "offline"
-    IDLE = "idle"  # without a policy
+    IDLE = "idle"  # without a policy, or paused
     STEADY = "steady"
 
 
@@ -78,8 +78,14 @@ class Since(msgspec.Struct, frozen=True):
     at: str
 
 
-def status_of(
-    done: Pass | None, policy: PolicyStatus, docker: Docker, since: Since | None, extra: tuple[Condition, ...]
+def status_of(  # noqa: PLR0913 - each is a part of what is shown
+    done: Pass | None,
+    policy: PolicyStatus,
+    docker: Docker,
+    since: Since | None,
+    extra: tuple[Condition, ...],
+    *,
+    is_working: bool = False,
 ) -> Status:
     """The status after a pass; None: there has been none, for want of a policy."""
     conditions = (*extra, *(done.seen.conditions if done else ()))
@@ -87,7 +93,7 @@ def status_of(
         metadata.version("docker-proxy-agent"),
         os.getpid(),
         started(os.getpid()),
-        _state(done, conditions),
+        State.WORKING if is_working else _state(done, conditions),
         policy,
         tuple(plain(condition) for condition in conditions),
     )
@@ -157,6 +163,8 @@ def _state(done: Pass | None, conditions: tuple[Condition, ...]) -> State:
         return State.FAILED
     if done.seen.is_offline:
         return State.OFFLINE
+    if Code.PAUSED in codes:
+        return State.IDLE
     if codes & {Code.PORTAL, Code.UNREACHABLE}:
         return State.WAITING
     restarted = done.outcome is not None and done.outcome.restarted_s is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -12,11 +13,17 @@ from agent.watch.resume import ResumeWatch
 from agent.watch.timer import Timer
 from agent.watch.wakeups import Reason, Wakeups
 
-SETTLED_AT_MOST_S: Final = 3.0  # a link that never comes to rest is looked at all the same
+SHORTEST_PAUSE_S: Final = 0.3
+LONGEST_PAUSE_S: Final = 3.0  # while containers come and go, a real change is seen this late at most
+_STORM_S: Final = 1.0  # news that come again so soon are a storm
 
 
 class HostWakes:
-    """Network, files, resume and the clock; closed when the service ends."""
+    """Network, files, resume and the clock; closed when the service ends.
+
+    The network's first message wakes at once. While more follow, nobody reads what they say for a while, and for longer
+    each time: so a storm of containers costs next to nothing (FACTS 22), and a roam is seen by its first message.
+    """
 
     def __init__(self) -> None:
         self._wakeups = Wakeups()
@@ -24,6 +31,9 @@ class HostWakes:
         self._resume = ResumeWatch(self._wakeups.wake)
         self._timer = Timer(self._wakeups.wake)
         self._files = FileWatch(self._wakeups.wake)
+        self._pause_s = SHORTEST_PAUSE_S
+        self._listening_since_s = asyncio.get_running_loop().time() - _STORM_S
+        self._listening: asyncio.TimerHandle | None = None
 
     def request(self) -> None:
         """Somebody asks for a pass."""
@@ -33,19 +43,41 @@ class HostWakes:
         self._files.watch(files)
 
     async def next(self, at: float | None) -> frozenset[Reason]:
-        """Why it is time to look again, once that has come to rest."""
+        """Why it is time to look again."""
         self._timer.set(at)
         why = await self._wakeups.next()
         self._resume.look()  # a timer that was slept through may be the first to tell
-        if Reason.NETWORK not in why:
-            return why
-        # A storm of containers coming and going costs nothing while nobody reads what it says (FACTS 22).
-        self._network.pause()
-        try:
-            return why | await self._wakeups.settled(at_most_s=SETTLED_AT_MOST_S)
-        finally:
-            self._network.resume()
+        if Reason.NETWORK in why:
+            self._rest()
+        return why
+
+    async def interrupted(self) -> Reason:
+        """Until something comes that a pass which only looks should not wait for.
+
+        What the network tells is taken with it; a request stays, for `next`.
+        """
+        await self._wakeups.arrival(Reason.NETWORK, Reason.REQUEST)
+        if Reason.REQUEST in self._wakeups.pending:
+            return Reason.REQUEST
+        self._wakeups.take(Reason.NETWORK)
+        self._rest()
+        return Reason.NETWORK
 
     def close(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
         for watch in (self._files, self._timer, self._resume, self._network):
             watch.close()
+
+    def _rest(self) -> None:
+        loop = asyncio.get_running_loop()
+        is_storm = loop.time() < self._listening_since_s + _STORM_S
+        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S) if is_storm else SHORTEST_PAUSE_S
+        self._network.pause()
+        if self._listening is not None:
+            self._listening.cancel()
+        self._listening = loop.call_later(self._pause_s, self._listen)
+
+    def _listen(self) -> None:
+        self._listening_since_s = asyncio.get_running_loop().time()
+        self._network.resume()

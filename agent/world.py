@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Final
 
 from agent.apply import Outcome, Transaction
-from agent.clients import LocalClients
+from agent.clients import LocalClients, answers
 from agent.decide.desired import for_dockerd
 from agent.decide.plan import Owned, Plan
 from agent.docker.command import CommandUnit
 from agent.docker.engine import EngineSocket
+from agent.docker.glance import Glance, glance, invocation, unit_places
 from agent.docker.look import Looking
 from agent.docker.unit import Unit
-from agent.dockerd import Reality
-from agent.errors import TargetFailed
+from agent.dockerd import Phase, Reality
+from agent.errors import EngineSilent, TargetFailed
 from agent.files import sweep
 from agent.homes import Homes
 from agent.originals import daemon_originals
@@ -41,6 +42,7 @@ from agent.text_files import read_text
 from agent.users import Account, Caller, ThisSystem, Who, who
 from agent.verdict import Verdict
 
+_AT_REST: Final = frozenset({Phase.STOPPED, Phase.ABSENT, Phase.MASKED, Phase.BROKEN})
 _BOOTED_BY_SYSTEMD: Final = Path("/run/systemd/system")  # sd_booted(3)
 
 
@@ -73,6 +75,11 @@ class Registries:
 
         return await probe_all(upstreams, ask, is_enough)
 
+    async def listens(self, upstream: Upstream) -> bool:
+        """Of an app on this host; it answers at once or not at all."""
+        urls = {(url.host, url.port) for url in (upstream.http, upstream.https) if url is not None}
+        return all([await answers(host, port) for host, port in sorted(urls)])
+
     def _question(self) -> Question:
         wanted = self._policy.probe.registry
         registries = wanted or _default_registries(self._paths)
@@ -98,6 +105,8 @@ class LocalDaemon:
         self._service = docker.service
         engine = EngineSocket(paths.below(docker.socket))
         is_systemd = paths.is_system and not docker.restart_command and _BOOTED_BY_SYSTEMD.is_dir()
+        self._engine, self._is_systemd = engine, is_systemd
+        self._last: tuple[Reality, Glance] | None = None
         self._supervisor = Unit(docker.service) if is_systemd else CommandUnit(docker.restart_command, engine)
         can_restart = is_systemd or bool(docker.restart_command)
         self._look = Looking(paths, docker.service, self._supervisor, engine, can_restart)
@@ -109,8 +118,30 @@ class LocalDaemon:
         for folder in {*(Path(os.path.realpath(file)).parent for file in files), self._paths.state}:
             sweep(folder)
 
-    async def reality(self, desired: Settings) -> Reality:
-        return await self._look.reality(desired)
+    def known(self) -> Reality | None:
+        if self._last is None or self._glance(self._last[0]) != self._last[1]:
+            self._last = None
+            return None
+        return self._last[0]
+
+    async def reality(self, *desired: Settings) -> Reality:
+        found = await self._look.reality(*desired)
+        # A dockerd that is on its way, or silent, is looked at again each time.
+        is_at_rest = found.engine is not None if found.unit.is_running else found.unit.phase in _AT_REST
+        self._last = (found, self._glance(found)) if is_at_rest else None
+        return found
+
+    def _glance(self, found: Reality) -> Glance:
+        files = (found.daemon_json_path, found.environment_file_path, found.drop_in_path, *found.unit.drop_ins)
+        places = unit_places(self._service) if self._paths.is_system else ()
+        started = invocation(self._service) if self._is_systemd else self._supervisor_peer()
+        return glance(started, [*map(Path, (*files, *found.environment_files)), *places])
+
+    def _supervisor_peer(self) -> str:
+        try:
+            return self._engine.peer()
+        except EngineSilent:
+            return ""
 
     def owned(self, reality: Reality) -> Owned:
         original = daemon_originals(self._paths.state).of(reality.daemon_json_path)

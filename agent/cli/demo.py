@@ -21,13 +21,13 @@ from typing import Final
 from agent.audit.read import Found, Wanted, records
 from agent.audit.verify import verify
 from agent.cli.audit import readable
-from agent.cli.page import done_lines, line, plan_lines, seen_lines, to_do_lines
 from agent.demo import root
 from agent.demo.check import Left, problems
 from agent.demo.roam import PULLED, roam
 from agent.demo.stop import Pulled, Stop
 from agent.events import Event
 from agent.logs import configure
+from agent.page import done_lines, line, plan_lines, seen_lines, to_do_lines
 from agent.paths import Paths
 from agent.policy import Policy
 from agent.text_files import read_text

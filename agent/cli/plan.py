@@ -6,10 +6,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from agent.cli.page import line, seen_lines, to_do_lines
 from agent.cli.policy_of import loaded
-from agent.cli.session import print_json, quiet, seen_json
+from agent.cli.session import print_json, quiet
 from agent.decide.recognise import why_not
+from agent.memory import only_looking
+from agent.page import line, seen_json, seen_lines, to_do_lines
 from agent.paths import Paths
 from agent.reconcile import Seen, look
 from agent.world import TheWorld
@@ -24,7 +25,8 @@ def arguments(_parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     policy = loaded(args, paths, refuses_unsafe=False).policy
-    seen = asyncio.run(look(policy, TheWorld(paths, policy)))
+    world = TheWorld(paths, policy)
+    seen = asyncio.run(look(policy, world, only_looking(policy, world.prober, paths.state)))
     if args.json:
         print_json(seen_json(seen))
     else:

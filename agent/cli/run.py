@@ -7,6 +7,7 @@ import asyncio
 import logging
 import signal
 
+from agent.control import listening
 from agent.lock import held
 from agent.logs import configure
 from agent.notify import Notify
@@ -34,9 +35,10 @@ async def _run(args: argparse.Namespace, paths: Paths) -> None:
     running = asyncio.ensure_future(service.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
-    loop.add_signal_handler(signal.SIGHUP, wakes.request)
+    loop.add_signal_handler(signal.SIGHUP, service.reload)
     try:
-        await running
+        async with listening(paths.control, service.asked):
+            await running
     except asyncio.CancelledError:  # by a signal: everything stays as it is
         return
     finally:

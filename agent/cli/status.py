@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from agent.cli.page import line
 from agent.cli.session import print_json
+from agent.page import line
 from agent.paths import Paths
 from agent.status import Status, read
 

@@ -26,6 +26,7 @@ from agent.demo.supervisor import Supervisor
 from agent.docker.engine import EngineSocket
 from agent.errors import AgentError, PolicyRefused
 from agent.lock import held
+from agent.memory import only_looking
 from agent.paths import Paths
 from agent.policy import Policy
 from agent.policy_file import load
@@ -83,8 +84,8 @@ async def _stop(place: Place, names: Names, paths: Paths, policy: Policy, superv
         return Stop(
             place=place,
             before=await pull(engine.path, PULLED),
-            would_do=await look(policy, world),
-            done=await reconcile(policy, world, record),
+            would_do=await look(policy, world, only_looking(policy, world.prober, paths.state)),
+            done=await reconcile(policy, world, record, choosing=only_looking(policy, world.prober, paths.state)),
             after=await pull(engine.path, PULLED),
             reported=(await engine.report()).proxies.meaning(),
             restarts=supervisor.restarts - restarts,

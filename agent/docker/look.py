@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -53,8 +54,8 @@ class Looking:
         self._can_restart = can_restart
         self._marks = Marks(paths.state)
 
-    async def reality(self, desired: Settings) -> Reality:
-        """What is real now. `desired`: whether dockerd was started with its credentials is looked up."""
+    async def reality(self, *desired: Settings) -> Reality:
+        """What is real now. `desired`: whether dockerd was started with the credentials of one of them is looked up."""
         unit = await self._settled()
         if unit.phase in (Phase.ABSENT, Phase.MASKED):
             return Reality(unit)
@@ -76,6 +77,7 @@ class Looking:
             flags=flags,
             environment=environment.texts(start.environment),
             foreign_environment=environment.texts(start.foreign_environment),
+            environment_files=start.files,
             unset_names=tuple(name for name in start.unset if name in PROXY_NAMES),
             running_environment=running,
             started_with=self._started_with(unit, file, desired) if engine else None,
@@ -105,14 +107,14 @@ class Looking:
         except EngineSilent as error:  # unknown is not different: the plan says so and restarts nothing
             return None, str(error)
 
-    def _started_with(self, unit: UnitState, file: str | None, desired: Settings) -> Texts | Masked | None:
+    def _started_with(self, unit: UnitState, file: str | None, desired: Sequence[Settings]) -> Texts | Masked | None:
         """daemon.json's values at this dockerd's start: by its mark; without one, the file still says them."""
         try:
             in_file = daemon_json.texts(file)
         except TextRefused:  # the plan leaves such a file alone and says why
             return None
-        wanted = for_dockerd.as_written(desired)
-        known = self._marks.started_with(unit.invocation, (wanted, in_file))
+        wanted = (for_dockerd.as_written(settings) for settings in desired)
+        known = self._marks.started_with(unit.invocation, (*wanted, in_file))
         return in_file if known is None else known
 
 

@@ -61,16 +61,17 @@ class Unit:
         )
         commands, assigned, files, unset = service
         found = _pairs(manager[0]) | _pairs(assigned)
-        foreign = dict(found)
+        foreign, read = dict(found), []
         for path, _may_be_missing in files:
             for name in sorted(glob.glob(path)) or [path]:  # noqa: PTH207 - systemd's pattern is an absolute path
+                read.append(name)
                 values = await asyncio.to_thread(_environment_file, Path(name))
                 found |= values
                 foreign |= {} if Path(name) == ours else values
         for assigned_there in (found, foreign):
             _unset(assigned_there, unset)
         argv = tuple(commands[-1][1]) if commands else ()
-        return Start(process.expanded(argv, found), found, foreign, tuple(unset))
+        return Start(process.expanded(argv, found), found, foreign, tuple(unset), tuple(read))
 
     async def daemon_reload(self) -> None:
         await _systemctl("daemon-reload")

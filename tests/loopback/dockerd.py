@@ -61,7 +61,10 @@ class Dockerd:
 
     # What a look sees
 
-    async def reality(self, desired: Settings) -> Reality:
+    def known(self) -> None:
+        """It is looked at each time."""
+
+    async def reality(self, *desired: Settings) -> Reality:
         values = self.text("etc/dockerd.env")
         return Reality(
             unit=await self.state(),

@@ -119,8 +119,8 @@ async def test_somebody_elses_values_are_kept_and_said_once(dockerd: Dockerd) ->
 
 async def test_a_dockerd_that_never_reports_is_not_in_force(dockerd: Dockerd) -> None:
     class Silent(Dockerd):
-        async def reality(self, desired: Settings) -> Reality:
-            seen = await Dockerd.reality(self, desired)
+        async def reality(self, *desired: Settings) -> Reality:
+            seen = await Dockerd.reality(self, *desired)
             return seen if self.starts != 2 else Reality(seen.unit)
 
     (dockerd.root / "silent").mkdir()

@@ -14,6 +14,7 @@ from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
 from agent.dockerd import Reality
 from agent.files import Changed
+from agent.memory import Patiently, only_looking
 from agent.policy import Policy, Upstream
 from agent.policy_text import parse
 from agent.probe.side_by_side import probe_all
@@ -58,6 +59,7 @@ class Place:
         self.daemon = dockerd
         self.clients = NoClients()
         self.asked: list[str] = []
+        self.connected: list[str] = []
         self._outcomes = {name: [Outcome(word) for word in words.split()] for name, words in outcomes.items()}
         read = parse(POLICY)
         assert isinstance(read, Policy)
@@ -86,8 +88,15 @@ class Place:
                 break
         return found
 
+    async def listens(self, upstream: Upstream) -> bool:
+        self.connected.append(upstream.name)
+        return self._outcomes[upstream.name][0] is not Outcome.REFUSED
+
     async def passed(self) -> Pass:
-        return await reconcile(self.policy, self, self.daemon.record())
+        return await reconcile(self.policy, self, self.daemon.record(), choosing=self.choosing())
+
+    def choosing(self) -> Patiently:
+        return only_looking(self.policy, self, self.daemon.root / "state")
 
 
 @pytest.fixture
@@ -117,7 +126,7 @@ async def test_a_pass_that_finds_nothing_to_do_records_nothing(dockerd: Dockerd)
 async def test_a_look_changes_nothing(dockerd: Dockerd) -> None:
     place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
 
-    seen = await look(place.policy, place)
+    seen = await look(place.policy, place, place.choosing())
 
     assert seen.acts
     assert not (dockerd.root / "state").exists()

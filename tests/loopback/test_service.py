@@ -16,6 +16,7 @@ import pytest
 from agent.notify import Notify
 from agent.paths import Paths
 from agent.policy import Policy
+from agent.requests import Answer, Command, Request, Wish
 from agent.service import Service
 from agent.settings import DIRECT
 from agent.status import read
@@ -39,6 +40,14 @@ class Hand:
         self.asleep.set()
         return frozenset({await self._reasons.get()})
 
+    async def interrupted(self) -> Reason:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    def request(self) -> None:
+        self.asleep.clear()
+        self._reasons.put_nowait(Reason.REQUEST)
+
     def watch(self, files: Sequence[Path]) -> None:
         self.watched = files
 
@@ -58,6 +67,7 @@ class Laptop:
         self.dockerd = Dockerd(root / "dockerd")
         self.place = Place(at("10.10.0.1"), self.dockerd, office="ok", direct="ok")
         self.hand = Hand()
+        self.said: list[str] = []
         self.paths.policy.parent.mkdir(parents=True)
         self.paths.policy.parent.chmod(0o755)
 
@@ -71,8 +81,8 @@ class Laptop:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Hand]:
-        service = Service(self.paths, self.paths.policy, self.hand, Notify(), self.world)
-        task = asyncio.create_task(service.run())
+        self.service = Service(self.paths, self.paths.policy, self.hand, Notify(), self.world)
+        task = asyncio.create_task(self.service.run())
         await asyncio.wait_for(self.hand.asleep.wait(), 30)
         try:
             yield self.hand
@@ -80,6 +90,11 @@ class Laptop:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+
+    async def asks(self, command: Command, **wish: Any) -> Answer:
+        """As from the control socket, until it is answered."""
+        request = Request(Wish(command, **wish), self.said.append)
+        return await asyncio.wait_for(self.service.asked(request), 30)
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.paths.status.read_text())
@@ -110,12 +125,11 @@ async def test_it_follows_the_laptop_and_shows_it(laptop: Laptop) -> None:
         shown = read(laptop.paths.status)
         assert shown is not None
         assert shown[0].pid == os.getpid()
-    passed = ["network-changed", "upstream-chosen", "apply-started"]
     assert laptop.events() == [
         "agent-started", "policy-loaded",
-        *passed, "settings-written", "restart-deferred",  # until systemd has been told READY
-        *passed, "docker-restarted",
-        *passed, "settings-written", "docker-restarted",
+        "network-changed", "upstream-chosen", "apply-started", "settings-written",  # then systemd is told READY
+        "apply-started", "docker-restarted",
+        "network-changed", "upstream-chosen", "apply-started", "settings-written", "docker-restarted",
         "agent-stopped",
     ]  # fmt: skip
 
@@ -123,7 +137,7 @@ async def test_it_follows_the_laptop_and_shows_it(laptop: Laptop) -> None:
 async def test_an_idle_pass_writes_nothing(laptop: Laptop) -> None:
     laptop.policy()
     async with laptop.running() as hand:
-        await hand.wake()
+        await hand.wake(Reason.RESUME)  # all are asked, which the status shows
         before = laptop.paths.status.stat().st_mtime_ns, laptop.events(), laptop.dockerd.starts, laptop.dockerd.events()
 
         for reason in Reason:
@@ -186,7 +200,7 @@ async def test_settings_that_docker_does_not_start_with_are_not_tried_at_every_w
         assert [condition["code"] for condition in laptop.status()["conditions"]] == ["quarantined"]
         assert laptop.status()["upstream"]["name"] == "direct"
 
-        await hand.wake(Reason.REQUEST)
+        await laptop.asks(Command.RELOAD)
         assert laptop.status()["upstream"]["name"] == "office"
         assert laptop.status()["state"] == "deferred"  # docker.min_interval holds for a person's word, too
 
@@ -198,8 +212,8 @@ async def test_every_record_of_a_pass_names_it(laptop: Laptop) -> None:
 
     records = [json.loads(line) for line in laptop.paths.audit_log.read_text().splitlines()]
     restarted = next(record for record in records if record["event"] == "docker-restarted")
-    chosen = [record["pass"] for record in records if record["event"] == "upstream-chosen"]
-    assert restarted["pass"] == chosen[-1] != ""
+    begun = [record["pass"] for record in records if record["event"] == "apply-started"]
+    assert restarted["pass"] == begun[-1] != ""
 
 
 async def test_one_failed_probe_is_no_reason_to_move(laptop: Laptop) -> None:
@@ -211,6 +225,116 @@ async def test_one_failed_probe_is_no_reason_to_move(laptop: Laptop) -> None:
         assert laptop.dockerd.runs_with == OFFICE
         assert laptop.dockerd.starts == 2
         assert hand.next_at is not None
+
+
+async def test_a_pin_holds_through_a_move_and_a_restart_of_the_agent(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running():
+        answer = await laptop.asks(Command.PIN, upstream="direct", by="alice")
+
+        assert answer.exit == 0
+        assert answer.lines[:2] == ("pinned to direct", "office, direct")
+        assert [condition["code"] for condition in laptop.status()["conditions"]] == ["pinned"]
+        assert "pinned" in laptop.events()
+    laptop.hand = Hand()
+    async with laptop.running():
+        assert laptop.status()["upstream"]["name"] == "direct"
+
+        assert (await laptop.asks(Command.UNPIN)).lines[0] == "no longer pinned to direct"
+        assert laptop.status()["upstream"]["name"] == "office"
+
+
+async def test_a_name_that_the_policy_does_not_have_cannot_be_pinned(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running():
+        answer = await laptop.asks(Command.PIN, upstream="offcie")
+
+    assert answer == Answer(1, ('pin: the policy has no upstream "offcie"; it has direct, office',))
+    assert "pinned" not in laptop.events()
+
+
+async def test_paused_it_only_says_what_it_would_do(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running() as hand:
+        await laptop.asks(Command.PAUSE)
+        laptop.place.snapshot = at("10.20.0.1")
+        await hand.wake()
+
+        assert laptop.dockerd.runs_with == OFFICE
+        assert laptop.status()["state"] == "idle"
+        assert laptop.status()["network"]["name"] == "elsewhere"
+
+        await laptop.asks(Command.RESUME)
+        assert laptop.dockerd.runs_with == DIRECT
+
+
+async def test_an_apply_that_must_wait_its_turn_says_so_and_waits(laptop: Laptop) -> None:
+    laptop.policy(POLICY + '[docker]\nmin_interval = "300ms"\n')
+    async with laptop.running() as hand:
+        await laptop.asks(Command.PIN, upstream="direct")
+        asking = asyncio.create_task(laptop.asks(Command.APPLY))
+        while not asking.done():
+            await asyncio.sleep(0.05)
+            await hand.wake(Reason.TIMER)
+
+        assert laptop.dockerd.runs_with == DIRECT
+        assert asking.result().exit == 0
+
+
+async def test_foreign_changes_are_put_right_and_given_up_in_the_end(laptop: Laptop) -> None:
+    laptop.policy()
+    environment = laptop.dockerd.root / "etc/dockerd.env"
+    async with laptop.running() as hand:
+        ours, starts = environment.read_text(), laptop.dockerd.starts
+        for _ in range(4):
+            environment.write_text(ours.replace("office", "elsewhere"))
+            await hand.wake(Reason.FILES)
+            assert environment.read_text() == ours
+        assert laptop.events().count("drift-corrected") == 4
+        assert laptop.dockerd.starts == starts
+
+        environment.write_text(ours.replace("office", "elsewhere"))
+        for _ in range(2):
+            await hand.wake(Reason.FILES)
+        assert "elsewhere" in environment.read_text()
+        assert laptop.events().count("gave-up") == 1
+        assert [condition["code"] for condition in laptop.status()["conditions"]] == ["gave-up"]
+
+        await laptop.asks(Command.RELOAD)
+        assert environment.read_text() == ours
+
+
+async def test_what_only_stirs_the_network_asks_nobody(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running() as hand:
+        asked = list(laptop.place.asked)
+        for _ in range(20):
+            await hand.wake(Reason.NETWORK)
+
+        assert laptop.place.asked == asked
+
+
+async def test_a_password_that_was_refused_is_not_sent_again(laptop: Laptop, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2\n")
+    secret.chmod(0o600)
+    with_password = f'url = "http://office:3128"\nusername = "alice"\npassword_file = "{secret}"'
+    laptop.policy(POLICY.replace('url = "http://office:3128"', with_password))
+    laptop.place = Place(at("10.10.0.1"), laptop.dockerd, office="proxy-auth", direct="ok")
+    async with laptop.running() as hand:
+        assert laptop.place.asked.count("office") == 1
+        await hand.wake(Reason.RESUME)
+        assert laptop.place.asked.count("office") == 1
+    laptop.hand = Hand()
+    async with laptop.running():
+        assert laptop.place.asked.count("office") == 1
+
+        secret.write_text("hunter3\n")
+        await laptop.hand.wake(Reason.FILES)
+        assert laptop.place.asked.count("office") == 2
+
+        await laptop.asks(Command.RELOAD)
+        assert laptop.place.asked.count("office") == 3
 
 
 async def test_systemd_is_told(laptop: Laptop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ import pytest
 from agent.watch.netlink import NetworkWatch
 from agent.watch.wakeups import Reason, Wakeups
 
+from .rest import at_rest
+
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 and "CI" not in os.environ, reason="needs root: sudo make test")
 
 IP: Final = shutil.which("ip", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "ip"
@@ -47,7 +49,7 @@ class Laptop:
 
     async def at_rest(self) -> None:
         """What the kernel still had to tell of what was done is told."""
-        await self.wakeups.settled(at_most_s=WITHIN_S)
+        await at_rest(self.wakeups, WITHIN_S)
         self.woken.clear()
 
     def remove(self) -> None:

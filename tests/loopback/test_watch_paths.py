@@ -15,6 +15,8 @@ from agent.files import read_file, replace_file
 from agent.watch.paths import GATHER_S, Depth, FileWatch, Place, places
 from agent.watch.wakeups import Reason, Wakeups
 
+from .rest import at_rest
+
 WITHIN_S = 5.0
 
 
@@ -44,7 +46,7 @@ class Watched:
 
     async def at_rest(self) -> None:
         """All that was done is told: a mark that is made after it is told later."""
-        await self.wakeups.settled(at_most_s=WITHIN_S)
+        await at_rest(self.wakeups, WITHIN_S)
 
     async def is_deaf_to(self, act: Callable[[], object], mark: Path) -> bool:
         """Whether only what is done after it wakes. Events of one directory are told in their order."""

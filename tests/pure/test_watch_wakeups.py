@@ -102,10 +102,9 @@ def test_a_pass_that_waits_for_one_reason_takes_none() -> None:
     run(main)
 
 
-@pytest.mark.parametrize("method", ["next", "settled"])
-def test_a_wait_that_is_cancelled_has_taken_nothing(method: str) -> None:
+def test_a_wait_that_is_cancelled_has_taken_nothing() -> None:
     async def main(wakeups: Wakeups) -> None:
-        waiting = asyncio.ensure_future(wakeups.next() if method == "next" else wakeups.settled(at_most_s=9))
+        waiting = asyncio.ensure_future(wakeups.next())
         await asyncio.sleep(0)
         wakeups.wake(Reason.NETWORK)
         waiting.cancel()
@@ -118,43 +117,14 @@ def test_a_wait_that_is_cancelled_has_taken_nothing(method: str) -> None:
     run(main)
 
 
-@pytest.mark.parametrize(
-    ("came_at", "settled_after"),
-    [
-        pytest.param([], 0.3, id="nothing-more"),
-        pytest.param([0.1], 0.4, id="once-more"),
-        pytest.param([0.2, 0.4, 0.6], 0.9, id="again-and-again"),
-        pytest.param([0.31], 0.3, id="too-late-to-be-part-of-it"),
-        pytest.param([n / 10 for n in range(1, 40)], 2.0, id="without-an-end"),
-    ],
-)
-def test_settled_after_a_quiet_time(came_at: list[float], settled_after: float) -> None:
+def test_one_reason_can_be_taken_alone() -> None:
     async def main(wakeups: Wakeups) -> None:
         wakeups.wake(Reason.NETWORK)
-        await wakeups.next()
-        start = now()
-        for at in came_at:
-            asyncio.get_running_loop().call_later(at, wakeups.wake, Reason.FILES)
+        wakeups.wake(Reason.FILES)
 
-        came = await wakeups.settled(at_most_s=2)
-
-        assert now() - start == pytest.approx(settled_after, abs=0.01)
-        assert came == ({Reason.FILES} if came_at and came_at[0] < settled_after else frozenset())
-        assert wakeups.pending == frozenset()
-
-    run(main)
-
-
-def test_what_was_quiet_before_counts() -> None:
-    async def main(wakeups: Wakeups) -> None:
-        wakeups.wake(Reason.NETWORK)
-        await wakeups.next()
-        await asyncio.sleep(0.2)  # probing
-        start = now()
-
-        await wakeups.settled(at_most_s=2)
-
-        assert now() - start == pytest.approx(0.1)
+        assert wakeups.take(Reason.NETWORK)
+        assert not wakeups.take(Reason.NETWORK)
+        assert await wakeups.next() == {Reason.FILES}
 
     run(main)
 
@@ -168,7 +138,7 @@ def test_each_reason_is_taken_by_the_next_who_asks(arrivals: list[tuple[float, R
         for busy_s in passes:
             taken += await wakeups.next(0.5)
             await asyncio.sleep(busy_s)
-            taken += await wakeups.settled(at_most_s=1)
+            taken += [Reason.NETWORK] if wakeups.take(Reason.NETWORK) else []
         await asyncio.sleep(6)
         taken += wakeups.pending
 

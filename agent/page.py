@@ -1,6 +1,6 @@
 """How a pass reads for a person: the words of `status`, in a column that fits on a screen.
 
-Pure: a pass goes in, lines come out.
+Pure: a pass goes in, lines come out; or, for programs, plain facts.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.apply import Outcome
+from agent.audit.facts import plain
 from agent.clients import ClientsSeen
 from agent.decide.choose import Choice, Ending
 from agent.decide.plan import Plan
@@ -144,6 +145,14 @@ def diff(before: Settings, after: Settings) -> Iterator[str]:
             yield line("", f"+ {name:<9}{value}{hidden}")
 
 
+def pass_lines(done: Pass) -> list[str]:
+    """A whole pass: where the host is, and what was done, or would be if nothing held it back."""
+    lines = list(seen_lines(done.seen, done.outcome))
+    if done.outcome is not None or done.clients:
+        return [*lines, *done_lines(done)]
+    return [*lines, *to_do_lines(done.seen)]
+
+
 def done_lines(done: Pass) -> Iterator[str]:
     """What was done."""
     outcome = done.outcome or Outcome()
@@ -159,3 +168,52 @@ def done_lines(done: Pass) -> Iterator[str]:
         yield line("rolled back", outcome.rolled_back)
     if outcome.condition is not None:
         yield line("failed", str(outcome.condition))
+
+
+def seen_json(seen: Seen) -> dict[str, object]:
+    """A pass before it acts, redacted."""
+    plan, engine = seen.plan, seen.reality.engine if seen.reality else None
+    return {
+        "offline": seen.is_offline,
+        "network": seen.recognised
+        and {
+            "name": seen.recognised.network.name,
+            "because": seen.recognised.because,
+            "fingerprint": seen.snapshot.fingerprint(),
+        },
+        "upstream": seen.choice and {"name": seen.choice.upstream, "why": seen.choice.because},
+        "verdicts": plain(seen.verdicts),
+        "docker": seen.reality
+        and {
+            "phase": seen.reality.unit.phase.value,
+            "version": engine.version if engine else None,
+            "method": plan.method.value if plan and plan.method else None,
+            "effective": plain(plan.effective) if plan else None,
+        },
+        "plan": plan
+        and {
+            "desired": plain(plan.desired),
+            "prospective": plain(plan.prospective),
+            "edits": [edit.path for edit in plan.edits],
+            "restart": plan.restart and {"when": plan.restart.when.value, "because": plan.restart.because},
+        },
+        "clients": seen.clients
+        and {
+            "wanted": plain(seen.clients.wanted.settings),
+            "because": seen.clients.wanted.because,
+            "edits": [file.path for file in seen.clients.edits],
+            "failed": {file.path: file.error for file in seen.clients.failed},
+            "skipped": {skipped.name: skipped.why for skipped in seen.clients.skipped},
+        },
+        "conditions": [plain(condition) for condition in seen.conditions],
+    }
+
+
+def pass_json(done: Pass) -> dict[str, object]:
+    """A pass that was carried out, redacted."""
+    written = {file.path: file.error or "written" for file in done.clients}
+    return {
+        **seen_json(done.seen),
+        "outcome": plain(done.outcome) if done.outcome else None,
+        "clients_written": written,
+    }

@@ -1,0 +1,102 @@
+"""How a command asks for a pass: of the running agent; where none runs, it makes one itself under the same lock."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+from agent.cli.policy_of import loaded
+from agent.cli.session import print_json, quiet, record_for
+from agent.control import NobodyListens, ask
+from agent.errors import AgentError
+from agent.events import Event
+from agent.lock import held
+from agent.memory import Memory, Patiently
+from agent.paths import Paths
+from agent.policy import Duration, Policy
+from agent.reconcile import Pass, reconcile
+from agent.record import Record
+from agent.requests import Answer, Wish, answer_of, asked_by, obey
+from agent.secret import escaped
+from agent.world import TheWorld
+
+
+def asked(args: argparse.Namespace, paths: Paths, wish: Wish) -> int:
+    """Ask, print what comes back, and say how it went."""
+    quiet(args.verbose)
+    try:
+        answer = _of_the_agent(paths, wish)
+    except NobodyListens:
+        try:
+            answer = _alone(args, paths, wish)
+        except asyncio.CancelledError:
+            print("stopped; nothing is left half done", file=sys.stderr)
+            return 130
+    if args.json and answer.facts is not None:
+        print_json(answer.facts)
+    else:
+        print(*answer.lines, sep="\n", file=sys.stdout if answer.facts is not None else sys.stderr)
+    return answer.exit
+
+
+def caller() -> str:
+    """Who asks, for the audit log: sudo says who became root."""
+    return escaped(os.environ.get("SUDO_USER", ""), 64)
+
+
+def lasting(text: str) -> float:
+    """Seconds, from the policy's way to write a duration."""
+    try:
+        return float(Duration.parse(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'"{text}" {error}') from error
+
+
+def _of_the_agent(paths: Paths, wish: Wish) -> Answer:
+    for said in ask(paths.control, wish):
+        if isinstance(said, Answer):
+            return said
+        print(said, file=sys.stderr, flush=True)
+    raise AssertionError("unreachable")
+
+
+def _alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
+    policy = loaded(args, paths, refuses_unsafe=True).policy
+    record = record_for(wish.command.value, paths, policy)
+    with held(paths.lock):
+        memory = Memory(paths.state)
+        world = TheWorld(paths, policy)
+        memory.use(policy, world.prober)
+        for event, facts in memory.over():
+            record(event, **facts)
+        said = obey(wish, memory, policy, record)
+        if isinstance(said, Answer):
+            return said
+        memory.asked = asked_by([wish])
+        done = _pass(policy, world, memory, record)
+    if record.problem:
+        print(f"audit log: {record.problem}", file=sys.stderr)
+    return answer_of(said, done, memory.conditions)
+
+
+def _pass(policy: Policy, world: TheWorld, memory: Memory, record: Record) -> Pass:
+    try:
+        world.daemon.sweep()
+        work = reconcile(policy, world, record, choosing=Patiently(memory))
+        return asyncio.run(_told_to_stop_in_good_order(work))
+    except AgentError as error:
+        record(Event.TARGET_FAILED, target=error.where, error=str(error))
+        raise
+
+
+async def _told_to_stop_in_good_order(work: Coroutine[Any, Any, Pass]) -> Pass:
+    """SIGTERM and a terminal that is closed are answered as ctrl-C is: when nothing is half done."""
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task

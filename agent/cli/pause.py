@@ -1,0 +1,17 @@
+"""`pause`: hands off; nothing is written or restarted until `resume`."""
+
+from __future__ import annotations
+
+import argparse
+
+from agent.cli.asking import asked, caller, lasting
+from agent.paths import Paths
+from agent.requests import Command, Wish
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--for", dest="for_s", type=lasting, metavar="TIME", help="such as 90s, 45m or 2h")
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    return asked(args, paths, Wish(Command.PAUSE, for_s=args.for_s, by=caller()))

@@ -1,0 +1,17 @@
+"""`unpin`: the agent chooses again."""
+
+from __future__ import annotations
+
+import argparse
+
+from agent.cli.asking import asked, caller
+from agent.paths import Paths
+from agent.requests import Command, Wish
+
+
+def arguments(_parser: argparse.ArgumentParser) -> None:
+    """None of its own."""
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    return asked(args, paths, Wish(Command.UNPIN, by=caller()))

@@ -1,0 +1,109 @@
+"""The control socket: one line of JSON asks, lines of JSON come back until the pass has ended.
+
+Mode 0600, and only for root, or for whoever the agent runs as, by SO_PEERCRED. Not known here: what is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.errors import AgentError
+from agent.requests import Answer, Request, Wish
+from agent.secret import escaped
+
+_LONGEST: Final = 4096  # of a wish
+_ASKS_WITHIN_S: Final = 5.0  # who connects and says nothing is not waited for
+
+Ask = Callable[[Request], Awaitable[Answer]]
+
+
+@contextlib.asynccontextmanager
+async def listening(path: Path, ask: Ask) -> AsyncIterator[None]:
+    """Answers while the context lasts; for who holds the lock: a socket that an agent left behind is replaced."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 - at once, and in memory
+    umask = os.umask(0o177)  # nobody else may connect, not even before a chmod
+    try:
+        server = await asyncio.start_unix_server(
+            lambda reader, writer: _serve(reader, writer, ask), str(path), limit=_LONGEST
+        )
+    except OSError as error:
+        raise AgentError(str(path), f"cannot be listened on: {error.strerror}") from error
+    finally:
+        os.umask(umask)
+    try:
+        yield
+    finally:
+        server.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108 - at once, and in memory
+
+
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ask: Ask) -> None:
+    def say(line: str) -> None:
+        _send(writer, {"say": line})
+
+    try:
+        if _peer(writer) not in {0, os.geteuid()}:
+            _send(writer, msgspec.to_builtins(Answer(1, ("only root may ask",))))
+            return
+        async with asyncio.timeout(_ASKS_WITHIN_S):
+            line = await reader.readline()
+        wish = msgspec.json.decode(line, type=Wish)
+        _send(writer, msgspec.to_builtins(await ask(Request(wish, say))))
+        await writer.drain()
+    except msgspec.DecodeError as error:
+        _send(writer, msgspec.to_builtins(Answer(1, (f"not understood: {escaped(str(error))}",))))
+    except (OSError, ValueError, TimeoutError):  # who asked is gone, said nothing, or does not stop
+        return
+    finally:
+        writer.close()
+
+
+def _send(writer: asyncio.StreamWriter, message: object) -> None:
+    if not writer.is_closing():
+        writer.write(json.dumps(message, ensure_ascii=False).encode(errors="replace") + b"\n")
+
+
+def _peer(writer: asyncio.StreamWriter) -> int:
+    connected: socket.socket = writer.get_extra_info("socket")
+    _, user, _ = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(user)
+
+
+class NobodyListens(Exception):
+    """No agent runs here."""
+
+
+def ask(path: Path, wish: Wish) -> Iterator[str | Answer]:
+    """What the running agent says meanwhile, and its answer at last. NobodyListens if none runs."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        try:
+            client.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise NobodyListens from error
+        except OSError as error:
+            remedy = "Run it as root" if os.geteuid() != 0 else ""
+            raise AgentError(str(path), f"cannot be asked: {error.strerror}", remedy) from error
+        try:
+            client.sendall(msgspec.json.encode(wish) + b"\n")
+            for line in client.makefile("rb"):
+                message = msgspec.json.decode(line)
+                if "say" in message:
+                    yield str(message["say"])
+                else:
+                    yield msgspec.convert(message, Answer)
+                    return
+        except OSError as error:
+            raise AgentError(str(path), f"the agent does not answer: {error.strerror}") from error
+    raise AgentError(str(path), "the agent ended before it answered", "See: docker-proxy-agent status")

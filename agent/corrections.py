@@ -1,0 +1,103 @@
+"""Foreign changes of our keys, as one agent meets them: told from changes of its own mind, counted, put right.
+
+How often is too often lies in `decide/drift.py`. Not known here: how something is put right.
+"""
+
+from __future__ import annotations
+
+import pwd
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from agent.clients import ClientFile, ClientsSeen
+from agent.condition import Code, Condition
+from agent.decide.clients import Change
+from agent.decide.drift import Answer, Correction, Drifts, drifted
+from agent.decide.plan import Plan
+from agent.events import Event
+from agent.reconcile import Pass, Seen
+from agent.record import Record
+from agent.settings import Settings
+
+
+class Corrections:
+    """Of one run of the agent; a reload begins anew."""
+
+    def __init__(self) -> None:
+        self._drifts = Drifts()
+        self._in_place: Settings | None = None  # dockerd's, when a pass last left everything right
+        self._found: tuple[str, Settings | None, str] | None = (
+            None  # what the pass under way puts right, and whose it was
+        )
+
+    def forget(self) -> None:
+        """A person asks: whatever was given up is put right again."""
+        self._drifts = Drifts()
+
+    def judged(self, seen: Seen, now: float, record: Record) -> Seen:
+        """What is left to do without the fights that were given up; what is about to be undone is counted."""
+        plan = self._plan(seen.plan, now, record) if seen.plan is not None and seen.plan.edits else seen.plan
+        clients = self._clients(seen.clients, now, record) if seen.clients is not None else None
+        return msgspec.structs.replace(seen, plan=plan, clients=clients)
+
+    def done(self, made: Pass, record: Record) -> None:
+        """After a pass: what it put right is said, and what stands now is what later changes are told from."""
+        plan, outcome, found = made.seen.plan, made.outcome, self._found
+        self._found = None
+        if plan is None or plan.condition is not None:
+            return
+        is_written = outcome is not None and not outcome.rolled_back
+        if found is not None and is_written:
+            target, settings, who = found
+            record(Event.DRIFT_CORRECTED, target=target, found=settings, who=who)
+        if is_written or not plan.edits:
+            self._in_place = plan.desired
+        elif outcome is not None:
+            self._in_place = None
+
+    def _plan(self, plan: Plan, now: float, record: Record) -> Plan:
+        target = plan.edits[0].path
+        if target not in self._drifts.given_up and self._in_place != plan.desired:
+            return plan  # not theirs: we want something else than before
+        who = last_writer(Path(target))
+        correction = self._counted(target, now, who, record)
+        if correction.answer is Answer.PUT_RIGHT:
+            self._found = (target, plan.prospective, who)
+            return plan
+        condition = Condition(Code.GAVE_UP, correction.because, "To go on: docker-proxy-agent reload", target)
+        return Plan(plan.desired, plan.method, plan.prospective, plan.effective, condition=condition)
+
+    def _clients(self, clients: ClientsSeen, now: float, record: Record) -> ClientsSeen:
+        return msgspec.structs.replace(clients, files=tuple(self._files(clients, now, record)))
+
+    def _files(self, clients: ClientsSeen, now: float, record: Record) -> Iterator[ClientFile]:
+        for file in clients.files:
+            is_foreign = file.edit is not None and file.edit.change is Change.DRIFT
+            if file.edit is None or not (is_foreign or file.path in self._drifts.given_up):
+                yield file
+                continue
+            correction = self._counted(file.path, now, file.name, record)
+            is_put_right = correction.answer is Answer.PUT_RIGHT
+            yield file if is_put_right else ClientFile(file.account, error=correction.because)
+
+    def _counted(self, target: str, now: float, who: str, record: Record) -> Correction:
+        self._drifts, correction = drifted(self._drifts, target, now, who)
+        if correction.answer is Answer.GIVE_UP:
+            record(Event.GAVE_UP, target=target, because=correction.because, who=who)
+        return correction
+
+
+def last_writer(path: Path) -> str:
+    """Whose the file is and when it was written: all that a file tells of who wrote it; '' if nothing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "somebody who removed it"
+    try:
+        name = pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        name = f"user {status.st_uid}"
+    return f"{name} at {time.strftime('%H:%M:%S', time.localtime(status.st_mtime))}"

@@ -1,0 +1,82 @@
+"""What was last said of the network and the choice, so that each change of them is said once.
+
+Not known here: what is done about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from agent.decide.choose import Ending
+from agent.events import Event
+from agent.reconcile import Seen
+from agent.record import Record
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """The last word; None: nothing was said of it yet."""
+
+    is_offline: bool = False
+    network: str | None = None
+    fingerprint: str | None = None
+    ending: Ending | None = None
+    upstream: str | None = None
+
+
+Line = tuple[Event, Mapping[str, object]]
+
+
+class Diary:
+    """Of one run of the agent."""
+
+    def __init__(self) -> None:
+        self._told = _Told()
+
+    def has_news(self, seen: Seen) -> bool:
+        return bool(list(self._lines(seen)))
+
+    def tell(self, seen: Seen, record: Record) -> None:
+        """What is new since the last time."""
+        for event, facts in self._lines(seen):
+            record(event, **facts)
+        self._told = self._after(seen)
+
+    def _lines(self, seen: Seen) -> Iterator[Line]:
+        told = self._told
+        if seen.recognised is None:
+            if not told.is_offline:
+                yield Event.OFFLINE, {"was": told.network}
+            return
+        choice, network = seen.choice, seen.recognised.network.name
+        if choice is None or choice.ending is Ending.WAITING:
+            return
+        fingerprint = seen.snapshot.fingerprint()
+        is_new = told.is_offline or (network, fingerprint) != (told.network, told.fingerprint)
+        if is_new:
+            because, was = seen.recognised.because, told.network if told.network != network else None
+            yield (
+                Event.NETWORK_CHANGED,
+                {"network": network, "fingerprint": fingerprint, "because": because, "was": was},
+            )
+        facts = {"network": network, "because": choice.because, "verdicts": seen.verdicts}
+        if choice.ending is not Ending.CHOSEN:
+            if is_new or choice.ending is not told.ending:
+                yield Event.NO_UPSTREAM, facts
+        elif is_new or told.ending is not Ending.CHOSEN or choice.upstream != told.upstream:
+            was = told.upstream if told.upstream != choice.upstream else None
+            yield Event.UPSTREAM_CHOSEN, {"upstream": choice.upstream, "was": was, **facts}
+
+    def _after(self, seen: Seen) -> _Told:
+        told = self._told
+        if seen.recognised is None:
+            return msgspec.structs.replace(told, is_offline=True)
+        if seen.choice is None or seen.choice.ending is Ending.WAITING:
+            return told
+        return _Told(
+            network=seen.recognised.network.name,
+            fingerprint=seen.snapshot.fingerprint(),
+            ending=seen.choice.ending,
+            upstream=seen.choice.upstream or told.upstream,
+        )

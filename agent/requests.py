@@ -1,0 +1,111 @@
+"""What a person asks of the agent by hand, and how it is obeyed: the same for a running agent and for a command alone.
+
+Not known here: how a request reaches the agent (`control.py`), and the pass that follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from agent.condition import Condition
+from agent.decide.rate import Asked
+from agent.events import Event
+from agent.memory import Memory
+from agent.page import pass_json, pass_lines
+from agent.policy import Policy
+from agent.reconcile import Pass
+from agent.record import Record
+
+
+class Command(enum.Enum):
+    """What can be asked for."""
+
+    APPLY = "apply"
+    RELOAD = "reload"
+    PIN = "pin"
+    UNPIN = "unpin"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
+    """As it is sent: one line of JSON."""
+
+    command: Command
+    upstream: str = ""  # of pin
+    for_s: float | None = None  # of pin and pause; None: without an end
+    is_now: bool = False  # of apply: containers and turns are not waited for
+    by: str = ""  # who asks, as sudo says
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """As it is answered, redacted."""
+
+    exit: int = 0
+    lines: tuple[str, ...] = ()
+    facts: Any = None  # of the pass
+
+
+class Request:
+    """A wish on its way: what is said meanwhile, and the answer."""
+
+    def __init__(self, wish: Wish, say: Callable[[str], None]) -> None:
+        self.wish = wish
+        self.say = say
+        self.said: list[str] = []  # the first lines of the answer
+        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+
+def asked_by(wishes: Sequence[Wish]) -> Asked:
+    if any(wish.is_now for wish in wishes):
+        return Asked.NOW
+    return Asked.PERSON if wishes else Asked.AGENT
+
+
+def obey(wish: Wish, memory: Memory, policy: Policy | None, record: Record) -> Answer | list[str]:
+    """Carried out, but for the pass that follows: what to say of it. An `Answer` if it cannot be obeyed."""
+    match wish.command:
+        case Command.PIN:
+            if policy is None or wish.upstream not in policy.upstreams:
+                names = ", ".join(policy.upstreams) if policy is not None else "none: there is no policy"
+                return Answer(1, (f'pin: the policy has no upstream "{wish.upstream}"; it has {names}',))
+            until = _clock(memory.pin(wish.upstream, wish.for_s))
+            record(Event.PINNED, upstream=wish.upstream, until=until, by=wish.by or None)
+            return [f"pinned to {wish.upstream}" + (f" until {until}" if until else "")]
+        case Command.UNPIN:
+            was = memory.unpin()
+            if was is None:
+                return ["nothing was pinned"]
+            record(Event.UNPINNED, upstream=was, because=_asked_for(wish))
+            return [f"no longer pinned to {was}"]
+        case Command.PAUSE:
+            until = _clock(memory.pause(wish.for_s))
+            record(Event.PAUSED, until=until, by=wish.by or None)
+            return ["paused" + (f" until {until}" if until else "") + ": nothing is written or restarted"]
+        case Command.RESUME:
+            if not memory.resume():
+                return ["it was not paused"]
+            record(Event.RESUMED, because=_asked_for(wish))
+            return ["no longer paused"]
+    return []
+
+
+def answer_of(said: Sequence[str], done: Pass, conditions: Sequence[Condition]) -> Answer:
+    """After the pass."""
+    notes = [f"  {'note':<13}{condition}" for condition in conditions]
+    return Answer(1 if done.is_failed else 0, (*said, *pass_lines(done), *notes), pass_json(done))
+
+
+def _asked_for(wish: Wish) -> str:
+    return f"asked for by {wish.by}" if wish.by else "asked for by hand"
+
+
+def _clock(at: float | None) -> str | None:
+    """RFC 3339, on the wall clock."""
+    return None if at is None else time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(at))
