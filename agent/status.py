@@ -20,6 +20,7 @@ from agent.condition import Code, Condition
 from agent.docker.process import started
 from agent.errors import TargetFailed
 from agent.files import read_file, replace_file
+from agent.policy import Method
 from agent.reconcile import Pass
 
 PUBLIC = 0o644
@@ -117,8 +118,10 @@ def status_of(  # noqa: PLR0913 - each is a part of what is shown
 
 
 def _verdicts(done: Pass) -> Plain:
-    """Without timings: they differ at every probe, and a file that says so would be written at every probe."""
-    return {name: verdict.outcome.value for name, verdict in done.seen.verdicts.items()}
+    return {
+        name: {"verdict": verdict.outcome.value, "ms": round(verdict.timings.total)}
+        for name, verdict in done.seen.verdicts.items()
+    }
 
 
 def _docker(done: Pass, docker: Docker) -> Plain:
@@ -145,12 +148,28 @@ def _targets(done: Pass) -> tuple[Plain, ...]:
     if clients is None:
         return ()
     failed = {file.path: file.error for file in (*clients.failed, *done.clients) if file.error}
-    shown: list[Plain] = [
-        {"path": file.path, "state": "failed" if file.path in failed else "right", "error": failed.get(file.path)}
-        for file in clients.files
-    ]
-    shown += [{"path": skipped.name, "state": "skipped", "error": skipped.why} for skipped in clients.skipped]
-    return tuple(shown)
+    files = [(file.path, file.name, failed.get(file.path)) for file in clients.files]
+    files += [(skipped.name, skipped.name, skipped.why) for skipped in clients.skipped]
+    return (*_daemon_target(done), *({"path": path, "name": name, **_said(error)} for path, name, error in files))
+
+
+def _daemon_target(done: Pass) -> tuple[Plain, ...]:
+    plan, reality = done.seen.plan, done.seen.reality
+    if plan is None or reality is None or plan.method is None:
+        return ()
+    is_drop_in = plan.method is Method.DROP_IN
+    path, name = (
+        (reality.environment_file_path, f"{reality.unit_name} drop-in")
+        if is_drop_in
+        else (reality.daemon_json_path, "daemon.json")
+    )
+    outcome = done.outcome
+    error = plan.condition.text if plan.condition is not None and plan.condition.code is Code.GAVE_UP else None
+    return ({"path": path, "name": name, **_said((outcome.rolled_back or error) if outcome is not None else error)},)
+
+
+def _said(error: str | None) -> dict[str, Plain]:
+    return {"state": "failed" if error else "right", "error": error}
 
 
 def _state(done: Pass | None, conditions: tuple[Condition, ...]) -> State:
@@ -178,14 +197,19 @@ class StatusFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._last = b""
+        self._last: Status | None = None
 
     def show(self, status: Status) -> None:
+        if self._last is not None and _without_ms(status) == _without_ms(self._last):
+            return  # timings differ at every probe, and an idle pass writes nothing
         data = msgspec.json.format(msgspec.json.encode(status), indent=2) + b"\n"
-        if data == self._last:
-            return
         replace_file(self.path, data, expected=read_file(self.path), mode=PUBLIC)
-        self._last = data
+        self._last = status
+
+
+def _without_ms(status: Status) -> Status:
+    verdicts = status.verdicts and {name: found["verdict"] for name, found in status.verdicts.items()}
+    return msgspec.structs.replace(status, verdicts=verdicts)
 
 
 def read(path: Path) -> tuple[Status, float] | None:

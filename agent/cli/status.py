@@ -61,12 +61,12 @@ def lines(status: Status, now: dt.datetime) -> Iterator[str]:
         yield line("docker", _docker(status.docker, now))
     right = [_name(target) for target in status.targets if isinstance(target, dict) and target["state"] == "right"]
     if right:
-        yield line("clients", " · ".join(right))
+        yield line("written", " · ".join(right))
     for target in status.targets:
         if isinstance(target, dict) and target["error"]:
             yield line("not written", f"{_name(target)}: {target['error']}")
     if isinstance(status.verdicts, dict):
-        yield line("upstreams", " · ".join(f"{name} {outcome}" for name, outcome in status.verdicts.items()))
+        yield line("upstreams", " · ".join(f"{name} {_verdict(found)}" for name, found in status.verdicts.items()))
     for condition in status.conditions:
         if isinstance(condition, dict):
             remedy = f". {condition['remedy']}" if condition["remedy"] else ""
@@ -77,6 +77,8 @@ def _headline(status: Status, now: dt.datetime) -> str:
     if not isinstance(status.network, dict):
         return "offline: nothing is touched" if status.state.value == "offline" else "waits for a policy"
     name, upstream = status.network["name"], status.upstream
+    if status.state.value == "working":
+        return f"{name}: at work"
     if not isinstance(upstream, dict) or upstream["name"] is None:
         return f"{name}: nothing is chosen"
     way = f"{name}, direct" if upstream["name"] == "direct" else f"{name} via {upstream['name']}"
@@ -105,7 +107,11 @@ def _settings(settings: Any) -> str:
 
 
 def _name(target: dict[str, Any]) -> str:
-    return str(target["path"])
+    return str(target["name"])
+
+
+def _verdict(found: dict[str, Any]) -> str:
+    return f"ok {found['ms']} ms" if found["verdict"] == "ok" else str(found["verdict"])
 
 
 def _clock(text: Any) -> str:

@@ -19,7 +19,7 @@ AT_THE_OFFICE = Status(
     policy=POLICY,
     network={"name": "office", "fingerprint": "0", "because": "match.gateway"},
     upstream={"name": "corp", "since": "2026-03-01T11:48:00Z", "why": "first of corp, direct that works"},
-    verdicts={"corp": "ok", "direct": "dns"},
+    verdicts={"corp": {"verdict": "ok", "ms": 84}, "direct": {"verdict": "dns", "ms": 3}},
     docker={
         "version": "26.1.5",
         "phase": "running",
@@ -30,8 +30,9 @@ AT_THE_OFFICE = Status(
         "deferred": None,
     },
     targets=(
-        {"path": "/root/.docker/config.json", "state": "right", "error": None},
-        {"path": "bob", "state": "skipped", "error": "its home is not mounted"},
+        {"path": "/etc/docker/daemon.json", "name": "daemon.json", "state": "right", "error": None},
+        {"path": "/root/.docker/config.json", "name": "root", "state": "right", "error": None},
+        {"path": "bob", "name": "bob", "state": "failed", "error": "its home is not mounted"},
     ),
 )
 
@@ -44,9 +45,9 @@ def test_a_steady_day_at_the_office() -> None:
     assert rest == [
         "  because      first of corp, direct that works",
         "  docker       26.1.5 runs with http://corp:3128; restarted once by this agent, last 0.7 s, 12 min ago",
-        "  clients      /root/.docker/config.json",
+        "  written      daemon.json · root",
         "  not written  bob: its home is not mounted",
-        "  upstreams    corp ok · direct dns",
+        "  upstreams    corp ok 84 ms · direct dns",
     ]
 
 
