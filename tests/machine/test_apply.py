@@ -65,6 +65,7 @@ def untouched(laptop: Laptop) -> tuple[str, str, str]:
     return laptop.docker.invocation_id(), files, audit
 
 
+@pytest.mark.sid
 def test_home_office_home_with_nothing_but_apply_between(laptop: Laptop) -> None:
     office_policy(laptop)
     proxy = laptop.office.tinyproxy
@@ -89,6 +90,7 @@ def test_home_office_home_with_nothing_but_apply_between(laptop: Laptop) -> None
     assert proxy.log() == []
 
 
+@pytest.mark.sid
 def test_a_second_apply_writes_nothing_and_restarts_nothing(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.plug("office")

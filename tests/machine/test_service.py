@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from .lab.laptop import Laptop
 from .lab.places import IMAGE
 from .test_apply import office_policy
@@ -28,6 +30,7 @@ def is_at(laptop: Laptop, network: str) -> bool:
     return bool(shown.get("network")) and shown["network"]["name"] == network
 
 
+@pytest.mark.sid
 def test_it_follows_the_laptop(laptop: Laptop) -> None:
     office_policy(laptop)
     started(laptop)
@@ -70,6 +73,7 @@ def test_a_second_agent_is_told_who_runs(laptop: Laptop) -> None:
     assert f"process {pid} is at work" in ran.stderr
 
 
+@pytest.mark.sid
 def test_stopping_it_leaves_everything_as_it_is(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.plug("office")

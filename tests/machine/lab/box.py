@@ -14,14 +14,22 @@ from .waiting import Seen, until
 # Run ALONE: nspawn's systemd would outlive a killed nspawn, but not the process namespace around both.
 BOOT = """
 echo $$ >$CGROUP/cgroup.procs
-# In a mount namespace of its own: memory and overlay are gone with the last process of the box.
+# In a mount namespace of its own: memory and overlay are gone with the last process of the box; and in a network of its
+# own, which is there before the box boots and while it boots again.
 mount -t tmpfs -o mode=0755 box $DIR
 mkdir $DIR/upper $DIR/work $DIR/root $DIR/docker $DIR/containerd
 mount -t overlay box -o lowerdir=$LOWER,upperdir=$DIR/upper,workdir=$DIR/work $DIR/root
 # Docker's own overlays cannot lie on an overlay.
-exec systemd-nspawn --quiet --register=no --keep-unit --machine=$MACHINE --directory=$DIR/root \
-    --bind=$DIR/docker:/var/lib/docker --bind=$DIR/containerd:/var/lib/containerd --private-network \
-    --capability=all --system-call-filter='add_key keyctl bpf' --resolv-conf=off --timezone=off --boot
+boot() {
+    systemd-nspawn --quiet --register=no --keep-unit --machine=$MACHINE --directory=$DIR/root \
+        --bind=$DIR/docker:/var/lib/docker --bind=$DIR/containerd:/var/lib/containerd \
+        --network-namespace-path=/proc/self/ns/net --capability=all --system-call-filter='add_key keyctl bpf' \
+        --resolv-conf=off --timezone=off --boot || ended=$?
+    # "Start me again": a reboot. What only a boot makes has to be gone by then.
+    test "$ended" = 133
+    if test -d /sys/class/net/docker0; then ip link delete docker0; fi
+}
+while :; do boot; done
 """
 
 
@@ -58,10 +66,11 @@ class Box:
             "LOWER": ":".join(str(path) for path in lower),
             "MACHINE": machine,
             "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+            "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
         }
         with self._console.open("wb") as console:
             self._holder = subprocess.Popen(
-                [*DIES_WITH_US, *ALONE, "sh", "-euc", BOOT],
+                [*DIES_WITH_US, *ALONE, "--net", "sh", "-euc", BOOT],
                 env={**ENVIRONMENT, **settings},
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -70,12 +79,23 @@ class Box:
             )
         self.pid = 0
         try:
+            self._has_started()
+        except BaseException:
+            self.close()
+            raise
+
+    def _has_started(self) -> None:
+        try:
             until(20, self._init, "the box's systemd starts", every=0.02)
             until(60, self._is_up, "everything in the box has started")
         except BaseException as error:
             error.add_note(self._console.read_text(errors="replace")[-3000:])
-            self.close()
             raise
+
+    def reboot(self) -> None:
+        """Shut down in good order and boot again: disks and cables stay, /run and all processes do not."""
+        self.run("systemctl", "reboot", "--no-block")
+        self._has_started()
 
     def run(
         self,
@@ -132,11 +152,16 @@ class Box:
     def _init(self) -> bool:
         if self._holder.poll() is not None:
             raise RuntimeError(f"systemd-nspawn ended with {self._holder.returncode}")
-        for nspawn in children(self._holder.pid):
-            for pid in children(nspawn):
-                if is_systemd(pid):
-                    self.pid = pid
-        return self.pid != 0
+        found = [
+            pid
+            for shell in children(self._holder.pid)
+            for nspawn in children(shell)
+            for pid in children(nspawn)
+            if pid != self.pid and is_systemd(pid)
+        ]
+        if found:
+            (self.pid,) = found
+        return bool(found)
 
     def _is_up(self) -> Seen:
         state = self.run("systemctl", "is-system-running", "--wait", check=False)

@@ -29,6 +29,7 @@ class Laptop:
         world.reset()
         self._box = Box("laptop", layers(suite))
         self.run = self._box.run
+        self.reboot = self._box.reboot
         self.docker = Docker(self._box, rootfs(suite) / "bin/busybox")
         self.audit = Audit(self)
 
