@@ -521,7 +521,11 @@ _FULL: Final = "no space left", "Free some, then: docker-proxy-agent apply"
 _WORDS: Final = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
-    errno.EROFS: ("the file system is read-only", "Mount it writable, then: docker-proxy-agent apply"),
+    # Two causes that look alike from inside: a mount, or our own unit's ProtectSystem=strict.
+    errno.EROFS: (
+        "the file system is read-only",
+        "Mount it writable; if only the service cannot write: systemctl edit docker-proxy-agent, ReadWritePaths=FOLDER",
+    ),
     errno.EACCES: _NOT_PERMITTED,
     errno.EPERM: _NOT_PERMITTED,
 }

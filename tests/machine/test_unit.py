@@ -1,0 +1,214 @@
+"""The unit file: how closed it is, that everything works as closed as it is, and what a drop-in opens."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .lab.laptop import Laptop
+from .lab.waiting import Seen
+from .test_apply import DAEMON_JSON, ENVIRONMENT, PASSWORD_FILE, PLACES, office_policy, through
+from .test_service import NAME, installed, started
+
+EXPOSURE = 29  # tenths. Root, the network, other users, /proc/PID/environ and netlink are 2.6 of it
+CAROLS = "/srv/homes/carol/.docker/config.json"
+BOTH = [pytest.param(method, id=method) for method in ("systemd-drop-in", "daemon-json")]
+
+
+def opened(laptop: Laptop, *lines: str) -> None:
+    """A drop-in for the agent's unit, as `systemctl edit` writes it."""
+    text = "".join(f"{line}\n" for line in ("[Service]", *lines))
+    laptop.write(f"/etc/systemd/system/{NAME}.d/override.conf", text)
+    laptop.run("systemctl", "daemon-reload")
+
+
+def proxy_of(laptop: Laptop, path: str) -> Seen:
+    """The client's httpsProxy in that file."""
+    if not laptop.exists(path):
+        return Seen(False, "no such file")
+    found = json.loads(laptop.read(path)).get("proxies", {}).get("default", {}).get("httpsProxy", "")
+    return Seen(bool(found), found)
+
+
+def has_failed(laptop: Laptop, path: str) -> Seen:
+    failed = [record for record in laptop.audit.records() if record["event"] == "target-failed"]
+    return Seen(any(path in json.dumps(record) for record in failed), failed)
+
+
+@pytest.mark.sid
+def test_it_is_no_more_exposed_than_it_was(laptop: Laptop) -> None:
+    installed(laptop)
+
+    laptop.run("systemd-analyze", "security", "--no-pager", "--offline=no", f"--threshold={EXPOSURE}", NAME)
+
+    verified = laptop.run("systemd-analyze", "verify", NAME)
+    assert verified.stderr == "", verified
+
+
+@pytest.mark.sid
+@pytest.mark.parametrize("method", BOTH)
+def test_a_roam_with_a_password_and_the_files_of_users(laptop: Laptop, method: str) -> None:
+    if laptop.suite == "bookworm" and method == "daemon-json":  # its Docker has no such place: what it does then
+        method = "auto"
+    proxy = laptop.office.squid
+    laptop.write("/home/bob/.docker/config.json", '{"auths": {}}', mode=0o600, owner="bob")
+    laptop.run("chmod", "0700", "/home/bob", "/home/alice")
+    office_policy(laptop, proxy, f'[docker]\nmethod = "{method}"\nmin_interval = "1s"\n')
+    started(laptop)
+
+    laptop.plug("office")
+    laptop.until(laptop.docker.reports, https=proxy.url_reported, within=30)
+    assert laptop.docker.pull().ok
+    for home in ("/root", "/home/alice", "/home/bob"):
+        assert laptop.until(proxy_of, laptop, f"{home}/.docker/config.json").what == proxy.url
+    assert laptop.run("stat", "-c", "%U %a", "/home/bob/.docker/config.json").stdout == "bob 600\n"
+
+    laptop.plug("home")
+    laptop.until(laptop.docker.reports, https="", within=60)
+    for home in ("/root", "/home/alice", "/home/bob"):
+        assert not proxy_of(laptop, f"{home}/.docker/config.json")
+
+    assert "target-failed" not in laptop.audit.events()
+    assert laptop.agent("audit", "verify").ok
+    assert laptop.docker.show("NRestarts", NAME) == "0"
+
+
+@pytest.mark.sid
+def test_a_password_that_dockerd_was_not_started_with_is_seen(laptop: Laptop) -> None:
+    """/info hides it: only the environment of the process tells, which is root's with all its rights."""
+    proxy = laptop.office.squid
+    office_policy(laptop, proxy, '[docker]\nmin_interval = "1s"\n')
+    laptop.plug("office")
+    started(laptop)
+    laptop.until(laptop.docker.reports, https=proxy.url_reported, within=30)
+    right = laptop.read(ENVIRONMENT)
+    laptop.run("systemctl", "stop", NAME)
+    laptop.write(ENVIRONMENT, right.replace("alice:", "alice:no"), mode=0o600)
+    laptop.docker.restart()
+    assert not laptop.docker.pull().ok
+
+    laptop.run("systemctl", "start", NAME, timeout=30)
+
+    laptop.until(laptop.docker.pulls, within=30)
+    assert laptop.read(ENVIRONMENT) == right
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_a_daemon_json_of_somebody_else_stays_theirs(laptop: Laptop) -> None:
+    laptop.write(DAEMON_JSON, "{}", mode=0o640)
+    laptop.run("chown", "-R", "bob:docker", "/etc/docker")
+    laptop.run("chmod", "0700", "/etc/docker")
+    office_policy(laptop, docker='[docker]\nmethod = "daemon-json"\n')
+    laptop.plug("office")
+
+    started(laptop)
+
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
+    assert laptop.run("stat", "-c", "%U:%G %a", DAEMON_JSON).stdout == "bob:docker 640\n"
+
+
+def test_a_home_elsewhere_needs_a_drop_in(laptop: Laptop) -> None:
+    laptop.run("mkdir", "-p", "/srv/homes")
+    laptop.run("useradd", "--create-home", "--base-dir", "/srv/homes", "--groups", "docker", "carol")
+    office_policy(laptop)
+    laptop.plug("office")
+
+    started(laptop)
+    laptop.until(has_failed, laptop, CAROLS, within=20)
+    assert "ReadWritePaths=" in str(has_failed(laptop, CAROLS))
+    assert laptop.until(proxy_of, laptop, "/home/alice/.docker/config.json")
+
+    opened(laptop, "ReadWritePaths=-/srv/homes")
+    laptop.run("systemctl", "restart", NAME, timeout=30)
+    assert laptop.until(proxy_of, laptop, CAROLS, within=20)
+    assert laptop.run("stat", "-c", "%U %a", CAROLS).stdout == "carol 600\n"
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_a_config_file_elsewhere_needs_a_drop_in(laptop: Laptop) -> None:
+    file = "/srv/docker/daemon.json"
+    laptop.write(file, "{}")
+    laptop.docker.drop_in(
+        f"[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// --config-file {file} "
+        "--containerd=/run/containerd/containerd.sock\n"
+    )
+    office_policy(laptop, docker='[docker]\nmethod = "daemon-json"\n')
+    laptop.plug("office")
+
+    started(laptop)
+    laptop.until(has_failed, laptop, file, within=20)
+    assert "ReadWritePaths=" in str(has_failed(laptop, file))
+    assert laptop.docker.is_active()
+
+    opened(laptop, "ReadWritePaths=-/srv/docker")
+    laptop.run("systemctl", "restart", NAME, timeout=30)
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
+    assert not laptop.exists(DAEMON_JSON)
+
+
+@pytest.mark.sid
+def test_a_password_from_systemd(laptop: Laptop) -> None:
+    proxy = laptop.office.squid
+    laptop.write("/etc/credstore/office", proxy.password, mode=0o600)
+    by_file = f'password_file = "{PASSWORD_FILE}"'
+    laptop.policy(through(proxy).replace(by_file, 'password_credential = "office"') + PLACES)
+    opened(laptop, "LoadCredential=office:/etc/credstore/office")
+    laptop.plug("office")
+
+    started(laptop)
+
+    laptop.until(laptop.docker.reports, https=proxy.url_reported, within=30)
+    assert laptop.docker.pull().ok
+
+
+def test_a_resolv_conf_that_leads_into_run(laptop: Laptop) -> None:
+    here = '[[network]]\nmatch.dns_search = ["corp.example"]\nuse = ["office"]\n'
+    laptop.policy(through(laptop.office.tinyproxy) + here)
+    laptop.plug("office")
+    laptop.run("mkdir", "-p", "/run/systemd/resolve")
+    laptop.run("mv", "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
+    laptop.run("ln", "-s", "../run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
+
+    started(laptop)
+
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
+
+
+@pytest.mark.sid
+def test_one_that_hangs_is_ended_by_the_watchdog_and_started_again(laptop: Laptop) -> None:
+    office_policy(laptop)
+    laptop.plug("office")
+    opened(laptop, "WatchdogSec=2s", "RestartSec=0")
+    started(laptop)
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
+    hangs, docker = laptop.docker.show("MainPID", NAME), laptop.docker.invocation_id()
+
+    laptop.run("kill", "-STOP", hangs)
+
+    def is_another() -> Seen:
+        pid, state = laptop.docker.show("MainPID", NAME), laptop.docker.show("ActiveState", NAME)
+        return Seen(state == "active" and pid not in ("0", hangs), (pid, state))
+
+    laptop.until(is_another, within=20)
+    assert "atchdog timeout" in laptop.run("journalctl", "--no-pager", f"--unit={NAME}").stdout
+    assert laptop.docker.show("NRestarts", NAME) == "1"
+    assert laptop.docker.invocation_id() == docker
+    assert laptop.agent("audit", "verify").ok
+    laptop.plug("home")
+    laptop.until(laptop.docker.reports, https="", within=30)
+
+
+@pytest.mark.sid
+def test_reload_reads_the_policy_again_and_ends_nothing(laptop: Laptop) -> None:
+    office_policy(laptop)
+    laptop.plug("office")
+    started(laptop)
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
+    before = laptop.docker.show("MainPID", NAME), laptop.docker.invocation_id()
+
+    for _ in range(5):
+        laptop.run("systemctl", "reload", NAME)
+
+    assert (laptop.docker.show("MainPID", NAME), laptop.docker.invocation_id()) == before
+    assert laptop.docker.show("ActiveState", NAME) == "active"
