@@ -19,16 +19,18 @@ from agent.condition import Condition
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.restart import When
+from agent.docker.away import Away
 from agent.docker.validate import refused
-from agent.dockerd import Reality, UnitState
-from agent.errors import AgentError, EngineSilent, NotInForce, RestartFailed, UnitFailed
+from agent.dockerd import Phase, Reality, UnitState
+from agent.errors import AgentError, ByOthers, NotInForce, RestartFailed, UnitFailed
 from agent.events import Event
 from agent.files import read_file
-from agent.journal import Journal
+from agent.journal import Journal, Stage
 from agent.marks import Marks
 from agent.originals import Original, daemon_originals
 from agent.policy import Method
 from agent.record import Record
+from agent.recover import back_and_up, files_back
 from agent.settings import Settings, Texts, agrees
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
@@ -45,7 +47,10 @@ class Supervisor(Protocol):
 
     async def state(self) -> UnitState: ...
     async def daemon_reload(self) -> None: ...
-    async def restart(self, before: UnitState) -> UnitState: ...
+    async def restart(self) -> UnitState:
+        """ByOthers if somebody else has taken Docker down meanwhile."""
+        ...
+
     async def stop(self) -> None: ...
     async def start(self) -> UnitState: ...
 
@@ -96,8 +101,11 @@ class Transaction:
             return Outcome(condition=broken)
         try:
             await self._write(plan, reality)
+            if is_restarting:
+                self._journal.enter(Stage.RESTARTING)
         except AgentError:
-            await self._put_files_back()
+            await files_back(self._supervisor, self._journal)
+            self._journal.settle()
             raise
         written = tuple(edit.path for edit in plan.edits)
         if written or plan.needs_daemon_reload:
@@ -108,7 +116,9 @@ class Transaction:
             self._record(Event.RESTART_DEFERRED, because=plan.restart.because)
             return Outcome(written, deferred=plan.restart.because)
         try:
-            seconds = await self._restart(plan, reality)
+            seconds = await self._restart(plan)
+        except ByOthers as meanwhile:
+            return self._left_to_others(written, meanwhile)
         except (RestartFailed, NotInForce, UnitFailed) as failure:
             return await self._roll_back(plan, failure)
         self._record(
@@ -139,15 +149,15 @@ class Transaction:
         if theirs != Texts():
             self._record(Event.ADOPTED, target=path, old=theirs.meaning())
 
-    async def _restart(self, plan: Plan, reality: Reality) -> float:
+    async def _restart(self, plan: Plan) -> float:
         """Seconds from the call until dockerd reported the desired settings."""
         began = time.monotonic()
-        state = await self._supervisor.restart(reality.unit)
-        await self._in_force(plan.desired)
+        state = await self._supervisor.restart()
+        reality = await self._in_force(plan.desired, state)
         seconds = time.monotonic() - began
         self._journal.forget()
         if plan.method is Method.DAEMON_JSON:
-            self._mark(state.invocation, Path(reality.daemon_json_path))
+            self._mark(reality.unit.invocation, Path(reality.daemon_json_path))
         return seconds
 
     def _mark(self, invocation: str, file: Path) -> None:
@@ -156,53 +166,60 @@ class Transaction:
         except (AgentError, TextRefused):  # Docker is right; without a mark the file is asked what it was started with
             return
 
-    async def _in_force(self, desired: Settings) -> None:
+    async def _in_force(self, desired: Settings, started: UnitState) -> Reality:
         """A restart that succeeded proves nothing (FACTS 7): what dockerd reports does."""
         deadline = time.monotonic() + self._reports_within_s
+        away = Away()
         while True:
             now = await self._look.reality(desired)
             running = effective(now)
             if running is not None and agrees(running, desired):
-                return
+                return now
+            if running is not None and now.unit.invocation != started.invocation:
+                raise ByOthers(now.unit_name, "was restarted by somebody else meanwhile, and runs with other settings")
             if running is not None:
                 raise NotInForce("docker", f"runs with other settings than were written: {_in_words(running)}")
+            if now.unit.phase is Phase.BROKEN:
+                raise RestartFailed(now.unit_name, "came up and broke", f"See: journalctl -u {now.unit_name} -n 50")
+            if now.is_systemd and away.lasts(now.unit):  # else one that broke looks like one that was stopped
+                raise ByOthers(now.unit_name, f"is {now.unit.phase.value} now: not by the agent, so it stays so")
             if time.monotonic() > deadline:
                 raise NotInForce("docker", f"did not report within {self._reports_within_s:.0f} s what it runs with")
             await asyncio.sleep(_LOOK_AGAIN_S)
+
+    def _left_to_others(self, written: tuple[str, ...], meanwhile: ByOthers) -> Outcome:
+        """What is written is right for the next start, and the next pass looks whether it is in force."""
+        self._journal.enter(Stage.WRITING)
+        self._record(Event.RESTART_DEFERRED, because=str(meanwhile))
+        return Outcome(written, deferred=str(meanwhile))
 
     async def _roll_back(self, plan: Plan, failure: AgentError) -> Outcome:
         """Stop, files back, start, look once. Whatever fails on the way, Docker is started: never left down by us."""
         said = [str(failure)]
         try:
+            self._journal.enter(Stage.ROLLING_BACK)
             await self._supervisor.stop()
-        except UnitFailed as error:  # what does not stop may still start anew below
+        except AgentError as error:  # what does not stop may still start anew below
             said.append(str(error))
-        said += await self._put_files_back()
-        try:
-            await self._supervisor.start()
-            said.append(await self._afterwards(plan))
-        except (RestartFailed, UnitFailed, EngineSilent) as error:
-            said.append(f"and Docker does not start with the old settings, either: {error}")
+        said += await back_and_up(self._supervisor, self._journal)
+        said += await self._afterwards(plan)
         because = "; ".join(said)
         self._record(Event.ROLLED_BACK, settings=plan.desired, because=because)
         return Outcome(rolled_back=because)
 
-    async def _afterwards(self, plan: Plan) -> str:
-        running = effective(await self._look.reality(plan.desired))
-        if running is None:
-            return "Docker is started again, and does not say yet what it runs with"
-        if plan.effective is not None and agrees(running, plan.effective):
-            return "the old settings are in force again"
-        return f"Docker runs again, with {_in_words(running)}"
-
-    async def _put_files_back(self) -> tuple[str, ...]:
-        """What could not be put back, and why. systemd looks again: the drop-in may be of an earlier pass."""
-        left = await asyncio.to_thread(self._journal.put_back)
+    async def _afterwards(self, plan: Plan) -> tuple[str, ...]:
         try:
-            await self._supervisor.daemon_reload()
-        except UnitFailed as error:
-            return (*left, str(error))
-        return left
+            now = await self._look.reality(plan.desired)
+        except AgentError as error:  # Docker is as it is, and the record of that must not be lost
+            return (str(error),)
+        if not now.unit.is_running:
+            return ()
+        running = effective(now)
+        if running is None:
+            return ("Docker is started again, and does not say yet what it runs with",)
+        if plan.effective is not None and agrees(running, plan.effective):
+            return ("the old settings are in force again",)
+        return (f"Docker runs again, with {_in_words(running)}",)
 
 
 def _in_words(running: Settings) -> str:

@@ -35,10 +35,16 @@ class UnitState(msgspec.Struct, frozen=True):
     invocation: str = ""  # another start, another value
     restarts: int = 0  # automatic ones, since it was last started by hand
     drop_ins: tuple[str, ...] = ()  # that systemd has loaded
+    has_job: bool = False  # systemd is about to start or stop it
 
     @property
     def is_running(self) -> bool:
         return self.phase is Phase.RUNNING
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it is down without having broken, and nothing is about to change that."""
+        return self.phase in (Phase.ABSENT, Phase.MASKED, Phase.STOPPED) and not self.has_job
 
 
 class Start(msgspec.Struct, frozen=True):

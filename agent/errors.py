@@ -50,6 +50,10 @@ class RestartFailed(AgentError):
     """dockerd did not come up, or crashed on the way."""
 
 
+class ByOthers(AgentError):
+    """Somebody else stopped or restarted Docker meanwhile: that stands, and nothing is rolled back."""
+
+
 class NotInForce(AgentError):
     """dockerd runs, but not with what was written."""
 

@@ -5,6 +5,7 @@ Put together from the policy and the paths; nothing is decided here.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from agent.dockerd import Phase, Reality
 from agent.errors import EngineSilent, TargetFailed
 from agent.files import sweep
 from agent.homes import Homes
+from agent.journal import Journal
 from agent.originals import daemon_originals
 from agent.paths import Paths
 from agent.policy import DEFAULT_REGISTRY, Clients, Policy, RegistryUrl, Upstream
@@ -31,6 +33,7 @@ from agent.probe.probe import Question, probe
 from agent.probe.side_by_side import Verdicts, probe_all
 from agent.probe.tls import Trust
 from agent.record import Record
+from agent.recover import recover
 from agent.restore import Restoring
 from agent.see.interfaces import bridge_address
 from agent.see.see import see
@@ -108,14 +111,30 @@ class LocalDaemon:
         self._engine, self._is_systemd = engine, is_systemd
         self._last: tuple[Reality, Glance] | None = None
         self._supervisor = Unit(docker.service) if is_systemd else CommandUnit(docker.restart_command, engine)
+        self._is_systemd = is_systemd
         can_restart = is_systemd or bool(docker.restart_command)
         self._look = Looking(paths, docker.service, self._supervisor, engine, can_restart)
 
+    async def recover(self, record: Record, *, may_restart: bool) -> None:
+        """Finish or undo what an agent that ended in the middle left; before anything else, for who holds the lock.
+
+        `may_restart`: whether Docker may be asked and started already; without it, call it again when it may.
+        """
+        await asyncio.to_thread(self.sweep)
+        journal = Journal(self._paths.state)
+        await recover(
+            self._supervisor, self._look, journal, record, is_systemd=self._is_systemd, may_restart=may_restart
+        )
+
     def sweep(self) -> None:
         """Clear away what a crash left beside the targets; for who holds the lock."""
-        files = (self._paths.environment_file, self._paths.drop_in(self._service), self._paths.daemon_json)
+        state = self._paths.state
+        sweep(state)  # first: what is read below lies there
+        ours = (self._paths.environment_file, self._paths.drop_in(self._service), self._paths.daemon_json)
+        # Also a daemon.json that --config-file names.
+        files = {*map(str, ours), *Journal(state).under_way().notes, *daemon_originals(state).all()}
         # Behind links: a replacement is made beside the real file.
-        for folder in {*(Path(os.path.realpath(file)).parent for file in files), self._paths.state}:
+        for folder in {Path(os.path.realpath(file)).parent for file in files}:
             sweep(folder)
 
     def known(self) -> Reality | None:

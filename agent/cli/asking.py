@@ -10,6 +10,7 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
+from agent.apply import to_the_end
 from agent.cli.policy_of import loaded
 from agent.cli.session import print_json, quiet, record_for
 from agent.control import NobodyListens, ask
@@ -86,12 +87,16 @@ def _alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
 
 def _pass(policy: Policy, world: TheWorld, memory: Memory, record: Record) -> Pass:
     try:
-        world.daemon.sweep()
-        work = reconcile(policy, world, record, choosing=Patiently(memory))
+        work = _recovered_and_reconciled(policy, world, memory, record)
         return asyncio.run(_told_to_stop_in_good_order(work))
     except AgentError as error:
         record(Event.TARGET_FAILED, target=error.where, error=str(error))
         raise
+
+
+async def _recovered_and_reconciled(policy: Policy, world: TheWorld, memory: Memory, record: Record) -> Pass:
+    await to_the_end(world.daemon.recover(record, may_restart=True), None)
+    return await reconcile(policy, world, record, choosing=Patiently(memory))
 
 
 async def _told_to_stop_in_good_order(work: Coroutine[Any, Any, Pass]) -> Pass:

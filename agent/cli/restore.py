@@ -9,14 +9,17 @@ import argparse
 import asyncio
 import sys
 
+from agent.apply import to_the_end
 from agent.audit.facts import plain
 from agent.cli.policy_of import loaded_or_default
 from agent.cli.session import print_json, quiet, record_for
 from agent.errors import AgentError, Locked
 from agent.lock import held
 from agent.paths import Paths
+from agent.policy import Policy
+from agent.record import Record
 from agent.restore import Restored
-from agent.world import restoring
+from agent.world import LocalDaemon, restoring
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +32,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     record = record_for("restore", paths, policy)
     try:
         with held(paths.lock):
-            done = asyncio.run(restoring(paths, policy).restore(record, is_asked_now=args.now))
+            done = asyncio.run(restored(paths, policy, record, is_asked_now=args.now))
     except Locked as error:
         # It would write everything again in its next pass.
         remedy = "Stop it first: systemctl disable --now docker-proxy-agent; or remove it: docker-proxy-agent uninstall"
@@ -43,6 +46,12 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     if record.problem:
         print(f"audit log: {record.problem}", file=sys.stderr)
     return 1 if done.is_failed else 0
+
+
+async def restored(paths: Paths, policy: Policy, record: Record, *, is_asked_now: bool) -> Restored:
+    """With the lock held: first what an agent that ended in the middle left, then everything as it was."""
+    await to_the_end(LocalDaemon(paths, policy).recover(record, may_restart=True), None)
+    return await restoring(paths, policy).restore(record, is_asked_now=is_asked_now)
 
 
 def lines(done: Restored) -> list[str]:

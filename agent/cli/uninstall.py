@@ -11,13 +11,12 @@ import asyncio
 import sys
 
 from agent.cli.policy_of import loaded_or_default
-from agent.cli.restore import lines
+from agent.cli.restore import lines, restored
 from agent.cli.session import quiet, record_for
 from agent.install.install import check_can
 from agent.install.uninstall import uninstall
 from agent.paths import Paths
 from agent.restore import Restored
-from agent.world import restoring
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +31,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     record = record_for("uninstall", paths, policy)
 
     async def restore() -> Restored:
-        done = await restoring(paths, policy).restore(record, is_asked_now=args.now)
+        done = await restored(paths, policy, record, is_asked_now=args.now)
         print(*lines(done), sep="\n")
         return done
 

@@ -49,8 +49,9 @@ class CommandUnit:
     async def daemon_reload(self) -> None:
         """Nothing keeps a copy of a unit's files here."""
 
-    async def restart(self, before: UnitState) -> UnitState:
+    async def restart(self) -> UnitState:
         """Run the command, then wait until another dockerd listens."""
+        before = await self.state()
         await self._run()
         deadline = time.monotonic() + _UP_WITHIN_S
         while time.monotonic() < deadline:
@@ -64,7 +65,7 @@ class CommandUnit:
         """The command stops and starts in one."""
 
     async def start(self) -> UnitState:
-        return await self.restart(await self.state())
+        return await self.restart()
 
     async def _run(self) -> None:
         try:

@@ -19,8 +19,9 @@ from typing import Any, Final
 import msgspec
 
 from agent.docker import process
+from agent.docker.away import Away
 from agent.dockerd import Phase, Start, UnitState
-from agent.errors import RestartFailed, UnitFailed
+from agent.errors import ByOthers, RestartFailed, UnitFailed
 from agent.programs import run
 from agent.secret import escaped
 from agent.targets import environment
@@ -39,6 +40,7 @@ _PROPERTIES: Final = (
     "InvocationID",
     "NRestarts",
     "DropInPaths",
+    "Job",
 )
 
 
@@ -76,9 +78,12 @@ class Unit:
     async def daemon_reload(self) -> None:
         await _systemctl("daemon-reload")
 
-    async def restart(self, before: UnitState) -> UnitState:
-        """Restart it if it runs, and watch it until it is up; RestartFailed if it breaks on the way."""
-        await self._clear_start_limit()
+    async def restart(self) -> UnitState:
+        """Restart it if it runs, and watch it until it is up; RestartFailed if it breaks on the way.
+
+        ByOthers if somebody else has stopped, masked or removed it meanwhile: then it stays so.
+        """
+        before = await self._ready()
         await _systemctl("try-restart", "--no-block", "--", self.name)
         return await self._watched(before)
 
@@ -92,30 +97,39 @@ class Unit:
 
     async def start(self) -> UnitState:
         """Start it and its socket, whatever the start limit says, and watch it until it is up."""
-        before = await self.state()
-        await self._clear_start_limit()
+        before = await self._ready()
         await _systemctl("start", "--no-block", "--", *await self._units())
         return await self._watched(msgspec.structs.replace(before, invocation=""))
 
     async def _units(self) -> tuple[str, ...]:
-        shown = unit_state(await _systemctl("show", "--property", ",".join(_PROPERTIES), "--", self._socket_unit))
-        has_socket = shown.phase not in (Phase.ABSENT, Phase.MASKED)
+        has_socket = (await self._socket()).phase not in (Phase.ABSENT, Phase.MASKED)
         return (self._socket_unit, self.name) if has_socket else (self.name,)
 
-    async def _clear_start_limit(self) -> None:
+    async def _socket(self) -> UnitState:
+        return unit_state(await _systemctl("show", "--property", ",".join(_PROPERTIES), "--", self._socket_unit))
+
+    async def _ready(self) -> UnitState:
+        """Its state at this moment, and no start limit in the way."""
+        if (state := await self.state()).phase in (Phase.ABSENT, Phase.MASKED):
+            raise ByOthers(self.name, f"is {state.phase.value} now")
         # The fourth start within a minute fails and takes the socket down, too; this resets the count (FACTS 13).
         await _systemctl("reset-failed", "--", *await self._units())
+        return await self.state()
 
     async def _watched(self, before: UnitState) -> UnitState:
         deadline = time.monotonic() + SLOW_S
+        away = Away()
         while True:
             state = await self.state()
-            if state.is_running and state.invocation != before.invocation:
+            # With a job it is somebody else's start, which the job that waits will replace.
+            if state.is_running and state.invocation != before.invocation and not state.has_job:
                 return state
             if state.phase is Phase.BROKEN or state.restarts > before.restarts:
                 raise RestartFailed(self.name, "did not come up", f"See: journalctl -u {self.name} -n 50")
-            if state.phase in (Phase.ABSENT, Phase.MASKED):
-                raise RestartFailed(self.name, f"is {state.phase.value} now")
+            if away.lasts(state):
+                if (await self._socket()).phase is Phase.BROKEN:  # it cannot start without
+                    raise RestartFailed(self._socket_unit, "did not come up")
+                raise ByOthers(self.name, f"is {state.phase.value} now: not by the agent, so it stays so")
             if time.monotonic() > deadline:
                 raise RestartFailed(self.name, f"is {state.phase.value} after {SLOW_S:.0f} s")
             await asyncio.sleep(_LOOK_AGAIN_S)
@@ -130,6 +144,7 @@ def unit_state(shown: str) -> UnitState:
         invocation=values.get("InvocationID", ""),
         restarts=int(values.get("NRestarts") or 0),
         drop_ins=tuple(values.get("DropInPaths", "").split()),
+        has_job=values.get("Job", "") not in ("", "0"),
     )
 
 

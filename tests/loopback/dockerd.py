@@ -10,7 +10,7 @@ from agent.apply import Outcome, Transaction
 from agent.audit.log import AuditLog
 from agent.decide.plan import Owned, Plan, plan
 from agent.dockerd import Engine, Phase, Reality, UnitState
-from agent.errors import RestartFailed
+from agent.errors import ByOthers, RestartFailed
 from agent.originals import daemon_originals
 from agent.policy import Docker, Method
 from agent.record import Record
@@ -29,8 +29,9 @@ class Dockerd:
         self.takes_instead: Texts | None = None  # reports these, whatever is written
         self.containers = 0
         self.starts = 0
-        self.is_running = False
+        self.phase = Phase.STOPPED
         self.before_it_stops: Callable[[], object] = lambda: None
+        self.before_it_starts: Callable[[], object] = lambda: None
         self.seen_at_reload: list[str] = []
         self._running = Texts()
         for folder in ("log", "etc", "unit"):
@@ -40,20 +41,22 @@ class Dockerd:
     # What a transaction asks of who runs Docker
 
     async def state(self) -> UnitState:
-        phase = Phase.RUNNING if self.is_running else Phase.BROKEN
-        return UnitState(phase, invocation=str(self.starts))
+        return UnitState(self.phase, invocation=str(self.starts))
 
     async def daemon_reload(self) -> None:
         self.seen_at_reload = self.events()
 
-    async def restart(self, before: UnitState) -> UnitState:
+    async def restart(self) -> UnitState:
+        if not self.is_running:
+            raise ByOthers("docker.service", f"is {self.phase.value} now")
         return await self.start()
 
     async def stop(self) -> None:
         self.before_it_stops()
-        self.is_running = False
+        self.phase = Phase.STOPPED
 
     async def start(self) -> UnitState:
+        self.before_it_starts()
         self._boot()
         if not self.is_running:
             raise RestartFailed("docker.service", "did not come up")
@@ -121,6 +124,10 @@ class Dockerd:
         return [json.loads(line) for line in lines]
 
     @property
+    def is_running(self) -> bool:
+        return self.phase is Phase.RUNNING
+
+    @property
     def runs_with(self) -> Settings:
         return self._running.meaning()
 
@@ -128,5 +135,5 @@ class Dockerd:
         self.starts += 1
         file = daemon_json.texts(self.text("etc/daemon.json"))
         wanted = file.over(drop_in.read(self.text("etc/dockerd.env") or ""))
-        self.is_running = wanted.meaning() != self.refuses
+        self.phase = Phase.BROKEN if wanted.meaning() == self.refuses else Phase.RUNNING
         self._running = self.takes_instead or wanted

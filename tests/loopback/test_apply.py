@@ -9,9 +9,10 @@ import pytest
 
 from agent.apply import to_the_end
 from agent.decide.plan import Owned
-from agent.dockerd import Reality
+from agent.dockerd import Phase, Reality, UnitState
 from agent.errors import NotInForce, TargetFailed
 from agent.files import Changed
+from agent.journal import Journal, Stage
 from agent.originals import daemon_originals
 from agent.policy import Method
 from agent.settings import DIRECT, Settings, Texts, settings
@@ -199,3 +200,77 @@ async def test_a_roll_back_goes_no_further_than_the_last_start_that_was_right(do
 
     assert dockerd.files() == right
     assert dockerd.runs_with == other
+
+
+async def test_until_docker_runs_again_the_journal_says_that_we_stopped_it(dockerd: Dockerd) -> None:
+    journal, stages = Journal(dockerd.root / "state"), list[Stage | None]()
+    dockerd.refuses = OFFICE
+    dockerd.before_it_stops = lambda: stages.append(journal.under_way().stage)
+    dockerd.before_it_starts = lambda: stages.append(journal.under_way().stage)
+
+    await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
+
+    assert stages == [Stage.RESTARTING, Stage.ROLLING_BACK, Stage.ROLLING_BACK]
+    assert journal.under_way().stage is None
+
+
+async def test_a_file_that_could_not_be_put_back_is_not_forgotten(dockerd: Dockerd) -> None:
+    file = dockerd.root / "etc/dockerd.env"
+    dockerd.refuses = OFFICE
+
+    def in_the_way() -> None:
+        file.rename(file.with_name("aside"))
+        file.mkdir()
+
+    def out_of_the_way() -> None:
+        if not file.is_dir():
+            return
+        file.rmdir()
+        file.with_name("aside").rename(file)
+        dockerd.refuses = None
+
+    dockerd.before_it_stops = in_the_way
+    made, reality = await dockerd.plan(OFFICE)
+    dockerd.before_it_starts = out_of_the_way
+
+    outcome = await dockerd.transaction().carry_out(made, reality)
+
+    assert "is no regular file" in outcome.rolled_back
+    assert list(Journal(dockerd.root / "state").under_way().notes) == [str(file)]
+    assert not (dockerd.root / "unit/drop-in.conf").exists()
+
+
+async def test_a_docker_that_somebody_stopped_meanwhile_stays_stopped_and_the_settings_stay_written(
+    dockerd: Dockerd,
+) -> None:
+    made, reality = await dockerd.plan(OFFICE)
+    dockerd.phase = Phase.STOPPED
+
+    outcome = await dockerd.transaction().carry_out(made, reality)
+
+    assert not outcome.is_failed
+    assert "docker.service: is stopped now" in outcome.deferred
+    assert dockerd.text("etc/dockerd.env") == drop_in.edit(OFFICE)
+    assert dockerd.starts == 1
+    assert dockerd.events() == ["settings-written", "restart-deferred"]
+
+
+async def test_a_restart_by_somebody_else_is_looked_at_again_and_not_rolled_back(dockerd: Dockerd) -> None:
+    """An upgrade restarts Docker right after we did: what it reports is not what our restart led to."""
+
+    class Upgraded(Dockerd):
+        async def restart(self) -> UnitState:
+            ours = await Dockerd.restart(self)
+            self.takes_instead = Texts(http="http://theirs:1")
+            await self.start()
+            return ours
+
+    (dockerd.root / "upgraded").mkdir()
+    upgraded = Upgraded(dockerd.root / "upgraded")
+
+    outcome = await upgraded.transaction().carry_out(*await upgraded.plan(OFFICE))
+
+    assert not outcome.is_failed
+    assert "restarted by somebody else meanwhile" in outcome.deferred
+    assert upgraded.text("etc/dockerd.env") == drop_in.edit(OFFICE)
+    assert upgraded.starts == 3

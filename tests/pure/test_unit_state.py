@@ -45,3 +45,8 @@ def test_a_running_unit() -> None:
 )
 def test_phases(load: str, active: str, sub: str, phase: Phase) -> None:
     assert unit_state(f"LoadState={load}\nActiveState={active}\nSubState={sub}\n").phase is phase
+
+
+@pytest.mark.parametrize(("job", "is_away"), [("", True), ("Job=\n", True), ("Job=0\n", True), ("Job=1207\n", False)])
+def test_a_stopped_docker_that_is_about_to_be_started_is_not_away(job: str, is_away: bool) -> None:
+    assert unit_state(f"LoadState=loaded\nActiveState=inactive\nSubState=dead\n{job}").is_away is is_away

@@ -1,0 +1,31 @@
+"""Whether Docker is down to stay, or only passes through on its way up.
+
+A restart goes through "inactive" for a moment, so one look is not enough: nothing may be starting it, for a while.
+Not known here: who took it down.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from agent.dockerd import UnitState
+
+LASTS_S: Final = 2.0  # chosen against the moment between the two halves of somebody else's `stop; start`
+
+
+class Away:
+    """Looks at one state after the other."""
+
+    def __init__(self, lasts_s: float = LASTS_S) -> None:
+        self._lasts_s = lasts_s
+        self._since: float | None = None
+
+    def lasts(self, state: UnitState) -> bool:
+        """Whether it has been down, with nothing starting it, for as long as counts."""
+        if not state.is_away:
+            self._since = None
+            return False
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        return now - self._since >= self._lasts_s

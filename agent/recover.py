@@ -1,0 +1,130 @@
+"""What an agent that ended in the middle of a transaction has left, finished or undone by the next one.
+
+    nothing under way          nothing
+    writing                    the pass decides: each file is whole, and what dockerd runs with is looked at
+    restarting, Docker broke   rolled back: files back, Docker started
+    restarting, else           as writing: whoever stopped a Docker that did not break was not us
+    rolling back               files back; Docker is started if it does not run, for it was us who stopped it
+
+Another boot starts what it starts: a Docker that is only stopped there was not stopped by us; one that broke there was
+started with what nobody had verified, and is rolled back, too.
+Not known here: who holds the lock, and what is desired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final, Protocol
+
+from agent.audit.log import boot_id
+from agent.decide.effective import effective, prospective
+from agent.dockerd import Phase, Reality, UnitState
+from agent.errors import AgentError, ByOthers, RestartFailed, UnitFailed
+from agent.events import Event
+from agent.journal import Journal, Stage, UnderWay
+from agent.record import Record
+from agent.settings import DIRECT, Settings, agrees
+from agent.targets.refused import TextRefused
+
+_SETTLES_S: Final = 300.0  # as long as a restart of our own would have been watched
+_LOOK_AGAIN_S: Final = 0.1
+
+
+class Supervisor(Protocol):
+    """What a recovery asks of who runs Docker. RestartFailed and UnitFailed say what went wrong."""
+
+    async def state(self) -> UnitState: ...
+    async def daemon_reload(self) -> None: ...
+    async def start(self) -> UnitState: ...
+
+
+class Look(Protocol):
+    """Looks at dockerd."""
+
+    async def reality(self, desired: Settings) -> Reality: ...
+
+
+async def recover(  # noqa: PLR0913 - named at its one call
+    supervisor: Supervisor, look: Look, journal: Journal, record: Record, *, is_systemd: bool, may_restart: bool
+) -> None:
+    """Before anything else, by who holds the lock; again: nothing is left to do.
+
+    `may_restart`: whether Docker may be asked and started already; without it only files are put back, and it has to
+    be called once more with it. AgentError if the journal cannot be understood.
+    """
+    found = await asyncio.to_thread(journal.under_way)
+    left = await files_back(supervisor, journal) if found.stage is Stage.ROLLING_BACK else ()
+    if found.stage is None or not may_restart:
+        return
+    said = [f"the agent ended in the middle of it ({found.stage.value})", *left]
+    if _is_down_by_us(found, await _settled(supervisor), is_systemd):
+        try:
+            journal.enter(Stage.ROLLING_BACK)
+        except AgentError as error:  # Docker is started whatever happens
+            said.append(str(error))
+        said += await back_and_up(supervisor, journal)
+    else:
+        if found.stage is Stage.ROLLING_BACK:
+            await asyncio.to_thread(journal.settle)
+        await _forget_what_is_in_force(look, journal)
+        if found.stage is not Stage.ROLLING_BACK:
+            return
+    record(Event.ROLLED_BACK, because="; ".join(dict.fromkeys(said)))
+
+
+def _is_down_by_us(found: UnderWay, unit: UnitState, is_systemd: bool) -> bool:
+    is_this_boot = found.boot == boot_id()
+    if unit.phase is Phase.BROKEN:
+        return found.stage is not Stage.WRITING or not is_this_boot
+    if unit.phase is not Phase.STOPPED or not is_this_boot:
+        return False
+    # Without systemd a dockerd that broke looks just like one that was stopped.
+    return found.stage is Stage.ROLLING_BACK or (found.stage is Stage.RESTARTING and not is_systemd)
+
+
+async def _forget_what_is_in_force(look: Look, journal: Journal) -> None:
+    reality = await look.reality(DIRECT)
+    running = effective(reality)
+    try:
+        if running is not None and agrees(running, prospective(reality)):
+            await asyncio.to_thread(journal.forget)
+    except TextRefused:  # the pass leaves such a file alone and says why
+        return
+
+
+async def _settled(supervisor: Supervisor) -> UnitState:
+    """Its state once it neither starts nor stops: systemd goes on with a restart whose caller died."""
+    deadline = time.monotonic() + _SETTLES_S
+    while True:
+        state = await supervisor.state()
+        is_on_its_way = state.has_job or state.phase in (Phase.STARTING, Phase.STOPPING)
+        if not is_on_its_way or time.monotonic() > deadline:
+            return state
+        await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+async def files_back(supervisor: Supervisor, journal: Journal) -> tuple[str, ...]:
+    """What could not be put back, and why. systemd looks again: the drop-in may be of an earlier pass."""
+    left = await asyncio.to_thread(journal.put_back)
+    try:
+        await supervisor.daemon_reload()
+    except UnitFailed as error:
+        return (*left, str(error))
+    return left
+
+
+async def back_and_up(supervisor: Supervisor, journal: Journal) -> tuple[str, ...]:
+    """The second half of a roll-back: files back, Docker started whatever failed on the way; and what did fail."""
+    said = await files_back(supervisor, journal)
+    try:
+        await supervisor.start()
+    except ByOthers as meanwhile:
+        said = (*said, str(meanwhile))
+    except (RestartFailed, UnitFailed) as error:
+        said = (*said, f"and Docker does not start with the old settings, either: {error}")
+    try:
+        await asyncio.to_thread(journal.settle)
+    except AgentError as error:  # Docker is as it is; the next start of the agent looks again
+        said = (*said, str(error))
+    return said

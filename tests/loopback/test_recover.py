@@ -1,0 +1,128 @@
+"""What the next agent makes of what one that ended in the middle has left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.dockerd import Phase
+from agent.journal import Journal, Note, Stage, UnderWay
+from agent.recover import recover
+from agent.settings import DIRECT, settings
+from agent.state_file import StateFile
+from agent.targets import drop_in
+
+from .dockerd import Dockerd
+
+OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
+
+
+class Left:
+    """A machine as an agent left it that ended at this stage, with this Docker."""
+
+    def __init__(self, root: Path, stage: Stage, phase: Phase) -> None:
+        self.file = root / "etc/dockerd.env"
+        self.dockerd = Dockerd(root)
+        self.journal = Journal(root / "state")
+        self.file.write_text(drop_in.edit(OFFICE))
+        self.journal.note(str(self.file), drop_in.edit(DIRECT), drop_in.edit(OFFICE), 0o600)
+        self.journal.enter(stage)
+        self.dockerd.phase = phase
+
+    async def recover(self, *, is_systemd: bool = True, may_restart: bool = True) -> None:
+        dockerd = self.dockerd
+        await recover(dockerd, dockerd, self.journal, dockerd.record(), is_systemd=is_systemd, may_restart=may_restart)
+
+    def in_another_boot(self) -> None:
+        file = StateFile(self.dockerd.root / "state/journal.json", UnderWay, 1)
+        file.save(msgspec.structs.replace(self.journal.under_way(), boot="another"))
+
+    @property
+    def is_put_back(self) -> bool:
+        return self.file.read_text() == drop_in.edit(DIRECT)
+
+
+@pytest.mark.parametrize(
+    ("stage", "phase", "ends", "is_put_back"),
+    [
+        pytest.param(Stage.WRITING, Phase.RUNNING, Phase.RUNNING, False, id="the-pass-decides"),
+        pytest.param(Stage.WRITING, Phase.STOPPED, Phase.STOPPED, False, id="somebody-stopped-it-while-we-wrote"),
+        pytest.param(Stage.WRITING, Phase.BROKEN, Phase.BROKEN, False, id="it-broke-before-it-was-started-with-ours"),
+        pytest.param(Stage.RESTARTING, Phase.RUNNING, Phase.RUNNING, False, id="came-up"),
+        pytest.param(Stage.RESTARTING, Phase.BROKEN, Phase.RUNNING, True, id="did-not-come-up"),
+        pytest.param(Stage.RESTARTING, Phase.STOPPED, Phase.STOPPED, False, id="somebody-stopped-it-after-the-restart"),
+        pytest.param(Stage.ROLLING_BACK, Phase.STOPPED, Phase.RUNNING, True, id="we-stopped-it"),
+        pytest.param(Stage.ROLLING_BACK, Phase.BROKEN, Phase.RUNNING, True, id="never-came-up"),
+        pytest.param(Stage.ROLLING_BACK, Phase.RUNNING, Phase.RUNNING, True, id="not-stopped-yet"),
+    ],
+)
+async def test_docker_is_up_again_only_where_we_took_it_down(
+    tmp_path: Path, stage: Stage, phase: Phase, ends: Phase, is_put_back: bool
+) -> None:
+    left = Left(tmp_path, stage, phase)
+
+    await left.recover()
+
+    assert left.dockerd.phase is ends
+    assert left.is_put_back is is_put_back
+    assert ("rolled-back" in left.dockerd.events()) is is_put_back
+    assert (left.journal.under_way().stage is None) is is_put_back
+
+
+async def test_before_docker_may_be_touched_only_files_are_put_back(tmp_path: Path) -> None:
+    left = Left(tmp_path, Stage.ROLLING_BACK, Phase.STOPPED)
+
+    await left.recover(may_restart=False)
+
+    assert left.is_put_back
+    assert left.dockerd.phase is Phase.STOPPED
+    assert left.journal.under_way().stage is Stage.ROLLING_BACK
+    await left.recover()
+    assert left.dockerd.is_running
+    assert left.journal.under_way() == UnderWay()
+
+
+async def test_a_docker_that_another_boot_did_not_start_stays_stopped(tmp_path: Path) -> None:
+    left = Left(tmp_path, Stage.ROLLING_BACK, Phase.STOPPED)
+    left.in_another_boot()
+
+    await left.recover()
+
+    assert left.is_put_back
+    assert left.dockerd.phase is Phase.STOPPED
+    assert left.journal.under_way() == UnderWay()
+
+
+async def test_what_was_written_before_a_boot_and_broke_in_it_is_rolled_back(tmp_path: Path) -> None:
+    left = Left(tmp_path, Stage.WRITING, Phase.BROKEN)
+    left.in_another_boot()
+
+    await left.recover()
+
+    assert left.is_put_back
+    assert left.dockerd.is_running
+
+
+async def test_without_systemd_a_dockerd_that_is_gone_after_our_restart_is_started(tmp_path: Path) -> None:
+    left = Left(tmp_path, Stage.RESTARTING, Phase.STOPPED)
+
+    await left.recover(is_systemd=False)
+
+    assert left.is_put_back
+    assert left.dockerd.is_running
+
+
+async def test_settings_that_are_in_force_are_nothing_to_put_back(tmp_path: Path) -> None:
+    left = Left(tmp_path, Stage.RESTARTING, Phase.RUNNING)
+    await left.dockerd.start()
+
+    await left.recover()
+
+    assert left.journal.under_way() == UnderWay()
+    assert not left.is_put_back
+
+
+def test_a_note_does_not_show_what_it_holds() -> None:
+    assert "hunter2" not in repr(UnderWay(Stage.WRITING, {"f": Note("hunter2", None, None)}))
