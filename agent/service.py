@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final, Protocol
 
+from agent.apply import to_the_end
 from agent.audit.log import AuditLog
 from agent.condition import Code, Condition
 from agent.corrections import Corrections
@@ -119,9 +120,12 @@ class Service:
         try:
             # The unit is Before=docker.service: until READY only files are written, or the two wait for each other.
             self._memory.resumed()
+            self._reread()
+            await self._recovered(may_restart=False)
             await self._looked(frozenset())
             self._notify.ready()
             self._memory.is_starting = False
+            await self._recovered(may_restart=True)
             at = await self._looked(frozenset())
             while True:
                 why = await self._wakes.next(at)
@@ -133,6 +137,16 @@ class Service:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             self._record(Event.AGENT_STOPPED, because="told to stop")
+
+    async def _recovered(self, *, may_restart: bool) -> None:
+        """Before anything else: what an agent that ended in the middle left. Without a policy nothing is touched."""
+        if self._world is None:
+            return
+        try:
+            await to_the_end(self._world.daemon.recover(self._record, may_restart=may_restart), _STOPS_WITHIN_S)
+        except AgentError as error:
+            self._failure = error
+            self._record(Event.TARGET_FAILED, target=error.where, error=str(error))
 
     async def _ready_at_the_latest(self) -> None:
         await asyncio.sleep(READY_WITHIN_S)

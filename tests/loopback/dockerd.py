@@ -29,6 +29,7 @@ class Dockerd:
         self.takes_instead: Texts | None = None  # reports these, whatever is written
         self.containers = 0
         self.starts = 0
+        self.recovered: list[bool] = []  # whether Docker might be restarted, each time
         self.phase = Phase.STOPPED
         self.before_it_stops: Callable[[], object] = lambda: None
         self.before_it_starts: Callable[[], object] = lambda: None
@@ -63,6 +64,9 @@ class Dockerd:
         return await self.state()
 
     # What a look sees
+
+    async def recover(self, record: Record, *, may_restart: bool) -> None:
+        self.recovered.append(may_restart)
 
     def known(self) -> None:
         """It is looked at each time."""

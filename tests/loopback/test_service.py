@@ -134,6 +134,12 @@ async def test_it_follows_the_laptop_and_shows_it(laptop: Laptop) -> None:
     ]  # fmt: skip
 
 
+async def test_what_a_crash_left_is_finished_first_and_docker_only_after_ready(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running():
+        assert laptop.dockerd.recovered == [False, True]
+
+
 async def test_an_idle_pass_writes_nothing(laptop: Laptop) -> None:
     laptop.policy()
     async with laptop.running() as hand:
