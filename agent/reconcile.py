@@ -66,8 +66,11 @@ class Daemon(Protocol):
 
     async def reality(self, *desired: Settings) -> Reality: ...
     def owned(self, reality: Reality) -> Owned: ...
-    async def recover(self, record: Record, *, may_restart: bool) -> None:
-        """Finish or undo what an agent that ended in the middle left. AgentError if that is not known."""
+    async def recover(self, record: Record, *, may_restart: bool) -> bool:
+        """Finish or undo what an agent that ended in the middle left. AgentError if that is not known.
+
+        Without `may_restart`: whether nothing may be written before it is called again with it.
+        """
         ...
 
     def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Coroutine[Any, Any, Outcome]: ...

@@ -47,16 +47,17 @@ class Look(Protocol):
 
 async def recover(  # noqa: PLR0913 - named at its one call
     supervisor: Supervisor, look: Look, journal: Journal, record: Record, *, is_systemd: bool, may_restart: bool
-) -> None:
+) -> bool:
     """Before anything else, by who holds the lock; again: nothing is left to do.
 
     `may_restart`: whether Docker may be asked and started already; without it only files are put back, and it has to
-    be called once more with it. AgentError if the journal cannot be understood.
+    be called once more with it. Whether nothing may be written until then: a write would forget whose Docker it was
+    that went down. AgentError if the journal cannot be understood.
     """
     found = await asyncio.to_thread(journal.under_way)
     left = await files_back(supervisor, journal) if found.stage is Stage.ROLLING_BACK else ()
     if found.stage is None or not may_restart:
-        return
+        return found.stage in {Stage.RESTARTING, Stage.ROLLING_BACK}
     said = [f"the agent ended in the middle of it ({found.stage.value})", *left]
     if _is_down_by_us(found, await _settled(supervisor), is_systemd):
         try:
@@ -69,8 +70,9 @@ async def recover(  # noqa: PLR0913 - named at its one call
             await asyncio.to_thread(journal.settle)
         await _forget_what_is_in_force(look, journal)
         if found.stage is not Stage.ROLLING_BACK:
-            return
+            return False
     record(Event.ROLLED_BACK, because="; ".join(dict.fromkeys(said)))
+    return False
 
 
 def _is_down_by_us(found: UnderWay, unit: UnitState, is_systemd: bool) -> bool:

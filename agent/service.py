@@ -121,8 +121,8 @@ class Service:
             # The unit is Before=docker.service: until READY only files are written, or the two wait for each other.
             self._memory.resumed()
             self._reread()
-            await self._recovered(may_restart=False)
-            await self._looked(frozenset())
+            if not await self._recovered(may_restart=False):
+                await self._looked(frozenset())
             self._notify.ready()
             self._memory.is_starting = False
             await self._recovered(may_restart=True)
@@ -138,15 +138,19 @@ class Service:
                     await task
             self._record(Event.AGENT_STOPPED, because="told to stop")
 
-    async def _recovered(self, *, may_restart: bool) -> None:
-        """Before anything else: what an agent that ended in the middle left. Without a policy nothing is touched."""
+    async def _recovered(self, *, may_restart: bool) -> bool:
+        """Before anything else: what an agent that ended in the middle left. Without a policy nothing is touched.
+
+        Whether nothing may be written before Docker, too, is looked after.
+        """
         if self._world is None:
-            return
+            return False
         try:
-            await to_the_end(self._world.daemon.recover(self._record, may_restart=may_restart), _STOPS_WITHIN_S)
+            return await to_the_end(self._world.daemon.recover(self._record, may_restart=may_restart), _STOPS_WITHIN_S)
         except AgentError as error:
             self._failure = error
             self._record(Event.TARGET_FAILED, target=error.where, error=str(error))
+            return False
 
     async def _ready_at_the_latest(self) -> None:
         await asyncio.sleep(READY_WITHIN_S)

@@ -115,14 +115,15 @@ class LocalDaemon:
         can_restart = is_systemd or bool(docker.restart_command)
         self._look = Looking(paths, docker.service, self._supervisor, engine, can_restart)
 
-    async def recover(self, record: Record, *, may_restart: bool) -> None:
+    async def recover(self, record: Record, *, may_restart: bool) -> bool:
         """Finish or undo what an agent that ended in the middle left; before anything else, for who holds the lock.
 
-        `may_restart`: whether Docker may be asked and started already; without it, call it again when it may.
+        `may_restart`: whether Docker may be asked and started already; without it, call it again when it may. Whether
+        nothing may be written until then.
         """
         await asyncio.to_thread(self.sweep)
         journal = Journal(self._paths.state)
-        await recover(
+        return await recover(
             self._supervisor, self._look, journal, record, is_systemd=self._is_systemd, may_restart=may_restart
         )
 

@@ -11,9 +11,11 @@ from agent.audit.log import AuditLog
 from agent.decide.plan import Owned, Plan, plan
 from agent.dockerd import Engine, Phase, Reality, UnitState
 from agent.errors import ByOthers, RestartFailed
+from agent.journal import Journal
 from agent.originals import daemon_originals
 from agent.policy import Docker, Method
 from agent.record import Record
+from agent.recover import recover
 from agent.settings import Settings, Texts
 from agent.targets import daemon_json, drop_in
 from agent.text_files import read_text
@@ -65,8 +67,10 @@ class Dockerd:
 
     # What a look sees
 
-    async def recover(self, record: Record, *, may_restart: bool) -> None:
+    async def recover(self, record: Record, *, may_restart: bool) -> bool:
         self.recovered.append(may_restart)
+        journal = Journal(self.root / "state")
+        return await recover(self, self, journal, record, is_systemd=True, may_restart=may_restart)
 
     def known(self) -> None:
         """It is looked at each time."""

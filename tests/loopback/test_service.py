@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 
+from agent.dockerd import Phase
+from agent.journal import Journal, Stage, UnderWay
 from agent.notify import Notify
 from agent.paths import Paths
 from agent.policy import Policy
 from agent.requests import Answer, Command, Request, Wish
 from agent.service import Service
-from agent.settings import DIRECT
+from agent.settings import DIRECT, settings
 from agent.status import read
+from agent.targets import drop_in
 from agent.watch.wakeups import Reason
 
 from .dockerd import Dockerd
@@ -138,6 +141,24 @@ async def test_what_a_crash_left_is_finished_first_and_docker_only_after_ready(l
     laptop.policy()
     async with laptop.running():
         assert laptop.dockerd.recovered == [False, True]
+
+
+@pytest.mark.parametrize("stage", [Stage.ROLLING_BACK, Stage.RESTARTING])
+async def test_a_docker_that_a_crash_of_ours_left_down_comes_up(laptop: Laptop, stage: Stage) -> None:
+    laptop.policy()
+    environment = laptop.dockerd.root / "etc/dockerd.env"
+    journal = Journal(laptop.dockerd.root / "state")
+    elsewhere = drop_in.edit(settings("http://elsewhere:1", "http://elsewhere:1", "localhost"))
+    environment.write_text(elsewhere)
+    journal.note(str(environment), None, elsewhere, 0o600)
+    journal.enter(stage)
+    laptop.dockerd.phase = Phase.STOPPED if stage is Stage.ROLLING_BACK else Phase.BROKEN
+
+    async with laptop.running():
+        assert laptop.dockerd.is_running
+        assert laptop.dockerd.runs_with == OFFICE
+        assert "rolled-back" in laptop.events() or "rolled-back" in laptop.dockerd.events()
+        assert journal.under_way() == UnderWay()
 
 
 async def test_an_idle_pass_writes_nothing(laptop: Laptop) -> None:
