@@ -26,7 +26,6 @@ class Restarting(msgspec.Struct, frozen=True):
 
     when: When
     because: str
-    keeps_containers: bool = False  # whether the containers that run must survive it, by live-restore
 
 
 def restarting(mode: Restart, containers_running: int, is_asked_now: bool, can_restart: bool = True) -> Restarting:
