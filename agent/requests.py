@@ -43,6 +43,11 @@ class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
     is_now: bool = False  # of apply: containers and turns are not waited for
     by: str = ""  # who asks, as sudo says
 
+    @property
+    def forgives(self) -> bool:
+        """Whether what was passed over or given up is tried again."""
+        return self.is_now or self.command is Command.RELOAD
+
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """As it is answered, redacted."""

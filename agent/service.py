@@ -19,7 +19,7 @@ from agent.apply import to_the_end
 from agent.audit.log import AuditLog
 from agent.condition import Code, Condition
 from agent.corrections import Corrections
-from agent.decide.rate import Asked, Cause
+from agent.decide.rate import Cause
 from agent.decide.restart import When
 from agent.diary import Diary
 from agent.docker.glance import invocation_link
@@ -215,11 +215,7 @@ class Service:
         """Before the pass that answers them; those that cannot be obeyed have their answer already."""
         wishes = [request.wish for request in requests]
         self._memory.asked = asked_by(wishes)
-        if (
-            self._is_reload_due
-            or any(wish.command is Command.RELOAD for wish in wishes)
-            or self._memory.asked is Asked.NOW
-        ):
+        if self._is_reload_due or any(wish.forgives for wish in wishes):
             self._forgive()
         elif requests:
             self._memory.asked_anew()

@@ -78,6 +78,8 @@ def _alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
         said = obey(wish, memory, policy, record)
         if isinstance(said, Answer):
             return said
+        if wish.forgives:
+            memory.forgive()
         memory.asked = asked_by([wish])
         done = _pass(policy, world, memory, record)
     if record.problem:
