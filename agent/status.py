@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from agent.apply import Outcome
 from agent.audit.facts import Plain, plain
 from agent.condition import Code, Condition
 from agent.docker.process import started
@@ -148,9 +149,12 @@ def _targets(done: Pass) -> tuple[Plain, ...]:
     if clients is None:
         return ()
     failed = {file.path: file.error for file in (*clients.failed, *done.clients) if file.error}
-    files = [(file.path, file.name, failed.get(file.path)) for file in clients.files]
-    files += [(skipped.name, skipped.name, skipped.why) for skipped in clients.skipped]
-    return (*_daemon_target(done), *({"path": path, "name": name, **_said(error)} for path, name, error in files))
+    left = {file.path for file in clients.edits} - {file.path for file in done.clients}
+    return (
+        *_daemon_target(done),
+        *(_target(file.path, file.name, failed.get(file.path), file.path in left) for file in clients.files),
+        *(_target(skipped.name, skipped.name, skipped.why) for skipped in clients.skipped),
+    )
 
 
 def _daemon_target(done: Pass) -> tuple[Plain, ...]:
@@ -163,13 +167,15 @@ def _daemon_target(done: Pass) -> tuple[Plain, ...]:
         if is_drop_in
         else (reality.daemon_json_path, "daemon.json")
     )
-    outcome = done.outcome
-    error = plan.condition.text if plan.condition is not None and plan.condition.code is Code.GAVE_UP else None
-    return ({"path": path, "name": name, **_said((outcome.rolled_back or error) if outcome is not None else error)},)
+    outcome = done.outcome or Outcome()
+    gave_up = plan.condition.text if plan.condition is not None and plan.condition.code is Code.GAVE_UP else None
+    return (_target(path, name, outcome.rolled_back or gave_up, bool(plan.edits) and not outcome.written),)
 
 
-def _said(error: str | None) -> dict[str, Plain]:
-    return {"state": "failed" if error else "right", "error": error}
+def _target(path: str, name: str, error: str | None, is_pending: bool = False) -> Plain:
+    """`is_pending`: what it should say is not written, for the pass is under way or was held back."""
+    state = "failed" if error else "pending" if is_pending else "right"
+    return {"path": path, "name": name, "state": state, "error": error}
 
 
 def _state(done: Pass | None, conditions: tuple[Condition, ...]) -> State:

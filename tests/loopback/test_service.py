@@ -290,9 +290,11 @@ async def test_paused_it_only_says_what_it_would_do(laptop: Laptop) -> None:
         assert laptop.dockerd.runs_with == OFFICE
         assert laptop.status()["state"] == "idle"
         assert laptop.status()["network"]["name"] == "elsewhere"
+        assert [target["state"] for target in laptop.status()["targets"]] == ["pending"]
 
         await laptop.asks(Command.RESUME)
         assert laptop.dockerd.runs_with == DIRECT
+        assert [target["state"] for target in laptop.status()["targets"]] == ["right"]
 
 
 async def test_an_apply_that_must_wait_its_turn_says_so_and_waits(laptop: Laptop) -> None:
