@@ -11,7 +11,7 @@ import msgspec
 
 from agent.decide.choose import Ending
 from agent.events import Event
-from agent.reconcile import Seen
+from agent.reconcile import Seen, about_choice, about_network
 from agent.record import Record
 
 
@@ -55,12 +55,9 @@ class Diary:
         fingerprint = seen.snapshot.fingerprint()
         is_new = told.is_offline or (network, fingerprint) != (told.network, told.fingerprint)
         if is_new:
-            because, was = seen.recognised.because, told.network if told.network != network else None
-            yield (
-                Event.NETWORK_CHANGED,
-                {"network": network, "fingerprint": fingerprint, "because": because, "was": was},
-            )
-        facts = {"network": network, "because": choice.because, "verdicts": seen.verdicts}
+            was = told.network if told.network != network else None
+            yield Event.NETWORK_CHANGED, {**about_network(seen.recognised, seen.snapshot), "was": was}
+        facts = about_choice(seen.recognised, choice, seen.verdicts)
         if choice.ending is not Ending.CHOSEN:
             if is_new or choice.ending is not told.ending:
                 yield Event.NO_UPSTREAM, facts

@@ -106,6 +106,14 @@ def read_file(path: Path) -> FileState | None:
         raise _failed(path, "cannot be read", error) from error
 
 
+def identity_of(path: Path) -> Identity | None:
+    """Without opening it; None if there is none, or it cannot be looked at."""
+    try:
+        return _identity(path.stat())
+    except OSError:
+        return None
+
+
 def _read(path: Path) -> FileState:
     # O_NONBLOCK: a named pipe must not hold a pass up; it is refused below.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)

@@ -28,27 +28,17 @@ from agent.refused_passwords import REFUSED, RefusedPasswords
 from agent.snapshot import Snapshot
 from agent.standing_file import Kept, StandingFile
 from agent.verdict import Outcome, Verdict
+from agent.watch.resume import SYSTEM_CLOCK
 
 QUARANTINE_S: Final = 600.0  # settings that Docker did not start with are not tried again at the next wake-up
 DEFERRED_S: Final = 10.0  # how soon it is seen that what a restart waits for is over
 
 
-class Clock:
-    """The two clocks: one goes on during suspend and never jumps (FACTS 24), the other is a person's."""
-
-    def boottime_s(self) -> float:
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-    def wall_s(self) -> float:
-        return time.time()
-
-
 class Memory:
     """The history of one agent, across its policies."""
 
-    def __init__(self, state: Path, clock: Clock | None = None, *, remembers: bool = True) -> None:
+    def __init__(self, state: Path, *, remembers: bool = True) -> None:
         """`remembers`: whether what proxies refuse is kept on disk; not for who only looks."""
-        self._clock = clock or Clock()
         self._remembers = remembers
         self._history = History()
         self._starts: tuple[rate.Start, ...] = ()
@@ -78,7 +68,7 @@ class Memory:
 
     def resumed(self) -> None:
         """Boot, or the host woke up."""
-        self._history = resumed(self._history, self._clock.boottime_s())
+        self._history = resumed(self._history, SYSTEM_CLOCK.boottime_s())
         self._asks_all = True
 
     def asked_anew(self) -> None:
@@ -92,20 +82,20 @@ class Memory:
 
     def quarantine(self, upstream: str) -> None:
         """Docker did not start with it, or ran with something else: pass it over for a while."""
-        self._quarantined[upstream] = self._clock.boottime_s() + QUARANTINE_S
+        self._quarantined[upstream] = SYSTEM_CLOCK.boottime_s() + QUARANTINE_S
 
     def offline(self) -> None:
-        self._history = moved(self._history, None, self._clock.boottime_s())
+        self._history = moved(self._history, None, SYSTEM_CLOCK.boottime_s())
         self._look = None
 
     def docker_started(self, cause: rate.Cause) -> None:
-        self._starts = rate.started(self._starts, rate.Start(self._clock.boottime_s(), cause))
+        self._starts = rate.started(self._starts, rate.Start(SYSTEM_CLOCK.boottime_s(), cause))
 
     # --- what a person lays down ------------------------------------------------------------------------------------
 
     def pin(self, upstream: str, for_s: float | None) -> float | None:
         """Until when, on the wall clock; None: until it is taken back."""
-        until = None if for_s is None else self._clock.wall_s() + for_s
+        until = None if for_s is None else time.time() + for_s
         self._keep(pin=upstream, pin_until=until)
         return until
 
@@ -116,7 +106,7 @@ class Memory:
         return was
 
     def pause(self, for_s: float | None) -> float | None:
-        until = None if for_s is None else self._clock.wall_s() + for_s
+        until = None if for_s is None else time.time() + for_s
         self._keep(is_paused=True, paused_until=until)
         return until
 
@@ -128,7 +118,7 @@ class Memory:
 
     def over(self) -> Iterator[tuple[Event, Mapping[str, object]]]:
         """What has come to its end since it was last asked."""
-        wall, kept = self._clock.wall_s(), self._kept
+        wall, kept = time.time(), self._kept
         if kept.pin is not None and kept.pin not in self._policy.upstreams:
             self._keep(pin=None, pin_until=None)
             yield Event.UNPINNED, {"upstream": kept.pin, "because": "the policy has no such upstream"}
@@ -141,7 +131,7 @@ class Memory:
 
     @property
     def is_paused(self) -> bool:
-        return self._standing().is_paused(self._clock.boottime_s())
+        return self._standing().is_paused(SYSTEM_CLOCK.boottime_s())
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -149,7 +139,7 @@ class Memory:
         return tuple(self._conditions())
 
     def _conditions(self) -> Iterator[Condition]:
-        now, wall, kept = self._clock.boottime_s(), self._clock.wall_s(), self._kept
+        now, wall, kept = SYSTEM_CLOCK.boottime_s(), time.time(), self._kept
         if self._standing_file.problem is not None:
             error = self._standing_file.problem
             yield Condition(Code.TARGET_FAILED, error.what, error.remedy, error.where)
@@ -177,7 +167,7 @@ class Memory:
     async def chosen(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
         assert self._prober is not None  # noqa: S101 - `use` comes first
         fingerprint = snapshot.fingerprint()
-        self._history = moved(self._history, fingerprint, self._clock.boottime_s())
+        self._history = moved(self._history, fingerprint, SYSTEM_CLOCK.boottime_s())
         is_new = not self._history.streaks
         situation = self._situation(network, in_docker)
         asked, connects = self._due(network, situation.standing)
@@ -187,7 +177,7 @@ class Memory:
 
         def is_enough(new: Mapping[str, Verdict]) -> bool:
             # On arrival the preferred one that works decides; later, what was asked is also to be remembered.
-            now = self._clock.boottime_s()
+            now = SYSTEM_CLOCK.boottime_s()
             so_far = msgspec.structs.replace(situation, history=after(self._history, {**known, **new}, now))
             return is_new and choose_on(so_far, now).ending is Ending.CHOSEN
 
@@ -200,7 +190,7 @@ class Memory:
     def _concluded(
         self, network: Network, situation: Situation, verdicts: Mapping[str, Verdict]
     ) -> tuple[Verdicts, Choice]:
-        now = self._clock.boottime_s()
+        now = SYSTEM_CLOCK.boottime_s()
         if verdicts:
             self._history = after(self._history, verdicts, now)
         self._asks_all = False
@@ -224,7 +214,7 @@ class Memory:
 
     def _due(self, network: Network, standing: Standing) -> tuple[list[str], list[str]]:
         """Whom to probe, and where a bare connect is enough. What only stirs the network is no reason to ask."""
-        now, look = self._clock.boottime_s(), self._look
+        now, look = SYSTEM_CLOCK.boottime_s(), self._look
         pinned = standing.pinned(self._policy.upstreams, now)
         names = [*network.use, *(() if pinned is None or pinned in network.use else (pinned,))]
         if self._asks_all or not self._history.streaks:
@@ -241,7 +231,7 @@ class Memory:
         return Situation(self._policy, network, self._history, self._standing(in_docker))
 
     def _standing(self, in_docker: str | None = None) -> Standing:
-        now, wall = self._clock.boottime_s(), self._clock.wall_s()
+        now, wall = SYSTEM_CLOCK.boottime_s(), time.time()
         return Standing(
             self._kept.pin_at(now, wall),
             self._kept.pause_at(now, wall),
@@ -258,7 +248,7 @@ class Memory:
     # --- when -------------------------------------------------------------------------------------------------------
 
     def restart_waits(self) -> str:
-        now = self._clock.boottime_s()
+        now = SYSTEM_CLOCK.boottime_s()
         interval = self._policy.docker.min_interval
         self._waits = rate.allowed_at(self._starts, self._history.changed, interval, now, self.asked)
         return "" if self._waits.is_now(now) else self._waits.because
@@ -267,12 +257,12 @@ class Memory:
         """When to look again without being woken; None: only when woken."""
         times = [self._look.at] if self._look is not None else []
         if is_restart_due:
-            now = self._clock.boottime_s()
+            now = SYSTEM_CLOCK.boottime_s()
             times.append(now + DEFERRED_S if self._waits.is_now(now) else self._waits.at)
         return min(times, default=None)
 
     def now(self) -> float:
-        return self._clock.boottime_s()
+        return SYSTEM_CLOCK.boottime_s()
 
     def _keep(self, **changes: object) -> None:
         kept: Kept = msgspec.structs.replace(self._kept, **changes)

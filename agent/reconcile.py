@@ -359,20 +359,22 @@ def _intent(seen: Seen) -> dict[str, object]:
     }
 
 
+def about_network(recognised: Recognised, snapshot: Snapshot) -> dict[str, object]:
+    """The facts of `network-changed`."""
+    return {"network": recognised.network.name, "fingerprint": snapshot.fingerprint(), "because": recognised.because}
+
+
+def about_choice(recognised: Recognised, choice: Choice, verdicts: Verdicts) -> dict[str, object]:
+    """The facts of `upstream-chosen`, but for the upstream, and of `no-upstream`."""
+    return {"network": recognised.network.name, "because": choice.because, "verdicts": verdicts}
+
+
 def _record_choice(seen: Seen, record: Record) -> None:
     assert seen.recognised is not None  # noqa: S101 - there is a plan
     assert seen.choice is not None  # noqa: S101
-    network = seen.recognised.network.name
-    record(
-        Event.NETWORK_CHANGED,
-        network=network,
-        fingerprint=seen.snapshot.fingerprint(),
-        because=seen.recognised.because,
-    )
+    record(Event.NETWORK_CHANGED, **about_network(seen.recognised, seen.snapshot))
     record(
         Event.UPSTREAM_CHOSEN,
-        network=network,
         upstream=seen.choice.upstream,
-        because=seen.choice.because,
-        verdicts=seen.verdicts,
+        **about_choice(seen.recognised, seen.choice, seen.verdicts),
     )

@@ -17,11 +17,11 @@ from agent.decide.desired import for_dockerd
 from agent.decide.plan import Owned, Plan
 from agent.docker.command import CommandUnit
 from agent.docker.engine import EngineSocket
-from agent.docker.glance import Glance, glance, invocation, unit_places
+from agent.docker.glance import Glance, glance, unit_places
 from agent.docker.look import Looking
-from agent.docker.unit import Unit
+from agent.docker.unit import BOOTED_BY_SYSTEMD, Unit
 from agent.dockerd import Phase, Reality
-from agent.errors import EngineSilent, TargetFailed
+from agent.errors import TargetFailed
 from agent.files import sweep
 from agent.homes import Homes
 from agent.journal import Journal
@@ -46,7 +46,6 @@ from agent.users import Account, Caller, ThisSystem, Who, who
 from agent.verdict import Verdict
 
 _AT_REST: Final = frozenset({Phase.STOPPED, Phase.ABSENT, Phase.MASKED, Phase.BROKEN})
-_BOOTED_BY_SYSTEMD: Final = Path("/run/systemd/system")  # sd_booted(3)
 
 
 class ThisHost:
@@ -107,8 +106,7 @@ class LocalDaemon:
         self._paths = paths
         self._service = docker.service
         engine = EngineSocket(paths.below(docker.socket))
-        is_systemd = paths.is_system and not docker.restart_command and _BOOTED_BY_SYSTEMD.is_dir()
-        self._engine, self._is_systemd = engine, is_systemd
+        is_systemd = paths.is_system and not docker.restart_command and BOOTED_BY_SYSTEMD.is_dir()
         self._last: tuple[Reality, Glance] | None = None
         self._supervisor = Unit(docker.service) if is_systemd else CommandUnit(docker.restart_command, engine)
         self._is_systemd = is_systemd
@@ -154,14 +152,7 @@ class LocalDaemon:
     def _glance(self, found: Reality) -> Glance:
         files = (found.daemon_json_path, found.environment_file_path, found.drop_in_path, *found.unit.drop_ins)
         places = unit_places(self._service) if self._paths.is_system else ()
-        started = invocation(self._service) if self._is_systemd else self._supervisor_peer()
-        return glance(started, [*map(Path, (*files, *found.environment_files)), *places])
-
-    def _supervisor_peer(self) -> str:
-        try:
-            return self._engine.peer()
-        except EngineSilent:
-            return ""
+        return glance(self._supervisor.started(), [*map(Path, (*files, *found.environment_files)), *places])
 
     def owned(self, reality: Reality) -> Owned:
         original = daemon_originals(self._paths.state).of(reality.daemon_json_path)

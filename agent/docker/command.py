@@ -38,10 +38,15 @@ class CommandUnit:
         self._engine = engine
 
     async def state(self) -> UnitState:
+        started = self.started()
+        return UnitState(Phase.RUNNING, invocation=started) if started else UnitState(Phase.STOPPED)
+
+    def started(self) -> str:
+        """Another value for another start; '' if none runs."""
         try:
-            return UnitState(Phase.RUNNING, invocation=self._engine.peer())
+            return self._engine.peer()
         except EngineSilent:
-            return UnitState(Phase.STOPPED)
+            return ""
 
     async def start_values(self, ours: Path) -> Start:  # noqa: ARG002 - as `Unit`
         return Start((), {}, {})

@@ -6,12 +6,13 @@ opens no socket. A file is glanced at by what `stat` says of it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from agent.files import Identity, identity_of
 
 _UNITS: Final = Path("/run/systemd/units")
 
@@ -20,7 +21,7 @@ class Glance(msgspec.Struct, frozen=True):
     """Equal to another one as long as nothing has moved."""
 
     invocation: str
-    files: tuple[tuple[int, int, int, int], ...]
+    files: tuple[Identity | None, ...]
 
 
 def invocation_link(unit: str) -> Path:
@@ -37,15 +38,7 @@ def invocation(unit: str) -> str:
 
 def glance(started: str, files: Iterable[Path]) -> Glance:
     """`started`: what differs for another start of dockerd."""
-    return Glance(started, tuple(_stat(file) for file in files))
-
-
-def _stat(file: Path) -> tuple[int, int, int, int]:
-    try:
-        status = os.stat(file)  # noqa: PTH116 - as path.stat, in half the time
-    except OSError:
-        return (0, 0, 0, 0)
-    return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+    return Glance(started, tuple(identity_of(file) for file in files))
 
 
 def unit_places(unit: str) -> tuple[Path, ...]:

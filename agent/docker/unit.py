@@ -20,12 +20,14 @@ import msgspec
 
 from agent.docker import process
 from agent.docker.away import Away
+from agent.docker.glance import invocation
 from agent.dockerd import Phase, Start, UnitState
 from agent.errors import ByOthers, RestartFailed, UnitFailed
 from agent.programs import run
 from agent.secret import escaped
 from agent.targets import environment
 
+BOOTED_BY_SYSTEMD: Final = Path("/run/systemd/system")  # it is there: sd_booted(3)
 SLOW_S: Final = 300.0  # still starting, without a crash: dockerd with many layers needs minutes after a power cut
 _LOOK_AGAIN_S: Final = 0.05
 _CALL_S: Final = 30.0  # systemctl itself hangs only where systemd does
@@ -54,6 +56,10 @@ class Unit:
     async def state(self) -> UnitState:
         shown = await _systemctl("show", "--property", ",".join(_PROPERTIES), "--", self.name)
         return unit_state(shown)
+
+    def started(self) -> str:
+        """Another value for another start, without asking systemd; '' if none runs."""
+        return invocation(self.name)
 
     async def start_values(self, ours: Path) -> Start:
         """What systemd would start the service with now, as it has loaded the unit; `ours` is the agent's own file."""

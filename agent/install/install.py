@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
+from agent.docker.unit import BOOTED_BY_SYSTEMD
 from agent.errors import AgentError
 from agent.files import read_file
 from agent.install import product
@@ -19,8 +19,6 @@ from agent.state_file import StateFile
 from agent.text_files import read_text, write_text
 
 Say = Callable[[str], None]
-
-_BOOTED_BY_SYSTEMD: Final = Path("/run/systemd/system")  # sd_booted(3)
 
 
 class Installed(msgspec.Struct, frozen=True):
@@ -44,7 +42,7 @@ def check_can(what: str, paths: Paths) -> None:
         raise AgentError(what, "a service belongs to a whole system", "Leave out --root")
     if os.geteuid() != 0:
         raise AgentError(what, "must be run as root", f"Try: sudo docker-proxy-agent {what}")
-    if not _BOOTED_BY_SYSTEMD.is_dir():
+    if not BOOTED_BY_SYSTEMD.is_dir():
         raise AgentError(
             what, "this system was not started by systemd", "Start the agent by your own means: docker-proxy-agent run"
         )
