@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 OPT    := /opt/docker-proxy-agent
 LINK   := /usr/local/bin/docker-proxy-agent
 
-.PHONY: demo test check lint format test-machine install uninstall clean
+.PHONY: demo test check lint format test-machine bench install uninstall clean
 
 demo: $(READY)
 	$(BIN)/docker-proxy-agent demo
@@ -30,6 +30,12 @@ format: $(READY)
 test-machine: $(READY)
 	tests/machine/prepare
 	$(BIN)/pytest tests/machine
+
+# As root, like the machine tests. Measures for some twenty minutes and writes docs/measurements.md; SUBJECTS="roams idle"
+# only prints those.
+bench: $(READY)
+	tests/machine/prepare
+	$(BIN)/python -m tests.bench $(SUBJECTS)
 
 # As root. Again is an upgrade. Built from a copy: nothing of root's is left in the checkout of a user.
 install:

@@ -1,7 +1,9 @@
 """The laptop: a box with Docker and the agent, which is plugged into places."""
 
 import json
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from .box import Box, Ran
@@ -35,8 +37,11 @@ class Laptop:
 
     # Roaming
 
-    def plug(self, name: str) -> None:
-        """Into "home", "office" or "cafe", by wlan0: carrier, address, route and then DNS, as from a DHCP client."""
+    def plug(self, name: str) -> float:
+        """Into "home", "office" or "cafe", by wlan0: carrier, address, route and then DNS, as from a DHCP client.
+
+        The moment (of time.monotonic) before the first of it was there.
+        """
         self.unplug()
         place = self.world.place(name)
         place.ground.sh(f"""
@@ -44,12 +49,14 @@ class Laptop:
             ip link set laptop master lan; ip link set laptop up
         """)
         self._place = place
+        before = time.monotonic()
         self.network(f"""
             ip link set wlan0 up
             ip address add {place.laptop_address}/24 dev wlan0
             ip route add default via {place.gateway} dev wlan0
         """)
         self.write("/etc/resolv.conf", place.resolv_conf)
+        return before
 
     def unplug(self) -> None:
         if self._place is not None:
@@ -68,6 +75,10 @@ class Laptop:
     def distrust(self) -> None:
         """The lab's CA out of the system's store; it stays in LAB_CA, and in Docker's certs.d."""
         self.run("sh", "-euc", "rm /usr/local/share/ca-certificates/lab.crt; update-ca-certificates")
+
+    def proc(self, pid: int) -> Path:
+        """What the kernel says of a process of the laptop, by its number there."""
+        return Path(f"/proc/{self._box.pid}/root/proc/{pid}")
 
     # The agent
 

@@ -1,0 +1,61 @@
+"""One goal and what was measured, and the table that they make. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement of one goal: met if it is not above `at_most`."""
+
+    what: str
+    measured: float
+    at_most: float
+    unit: str = ""
+    baseline: str = ""
+    where: str = ""  # the time or the space goes
+
+    @property
+    def is_met(self) -> bool:
+        return self.measured <= self.at_most
+
+
+def in_the_middle(rows: Sequence[Row]) -> Row:
+    """Of repetitions of one row: all of it is of one run, so that its parts add up."""
+    middle = statistics.median_low(row.measured for row in rows)
+    return next(row for row in rows if row.measured == middle)
+
+
+def table(rows: Mapping[str, Sequence[Row]]) -> str:
+    """By row, its repetitions; as Markdown."""
+    head = ("what", "goal", "measured", "of", "baseline", "met", "where it goes")
+    return "\n".join(
+        [_line(head), _line("---" for _ in head), *(_line(_cells(repetitions)) for repetitions in rows.values())]
+    )
+
+
+def _cells(repetitions: Sequence[Row]) -> Iterable[str]:
+    row = in_the_middle(repetitions)
+    least, most = (f(each.measured for each in repetitions) for f in (min, max))
+    spread = f"{number(least)}–{number(most)}" if least < most else ""
+    yield row.what
+    yield f"≤ {number(row.at_most)}{row.unit}"
+    yield f"**{number(row.measured)}{row.unit}**"
+    yield spread
+    yield row.baseline
+    yield "yes" if row.is_met else "**no**"
+    yield row.where
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def number(value: float) -> str:
+    """As many digits as mean something."""
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.4f}"
