@@ -2,6 +2,8 @@
 
     keep originals → intent recorded → journal → write → restart → verify → done, or roll back
 
+A restart that has to keep containers is made with live-restore on (`live_restore.py`).
+
 Not known here: what is to be written and whether a restart is due (`decide/plan.py`).
 """
 
@@ -15,20 +17,23 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from agent.condition import Condition
+from agent.condition import Code, Condition
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
-from agent.decide.restart import When
+from agent.decide.restart import Busy
 from agent.docker.away import Away
 from agent.docker.validate import refused
-from agent.dockerd import Phase, Reality, UnitState
+from agent.dockerd import Engine, Phase, Reality, UnitState
 from agent.errors import AgentError, ByOthers, NotInForce, RestartFailed, UnitFailed
 from agent.events import Event
 from agent.files import read_file
 from agent.journal import Journal, Stage
+from agent.last_good import LastGood
+from agent.live_restore import LiveRestore, NotTaken
 from agent.marks import Marks
 from agent.originals import Original, daemon_originals
 from agent.policy import Method
+from agent.quarantine import Quarantine
 from agent.record import Record
 from agent.recover import back_and_up, files_back
 from agent.settings import Settings, Texts, agrees
@@ -47,6 +52,7 @@ class Supervisor(Protocol):
 
     async def state(self) -> UnitState: ...
     async def daemon_reload(self) -> None: ...
+    async def reload(self) -> None: ...
     async def restart(self) -> UnitState:
         """ByOthers if somebody else has taken Docker down meanwhile."""
         ...
@@ -59,6 +65,9 @@ class Look(Protocol):
     """Looks at dockerd again."""
 
     async def reality(self, desired: Settings) -> Reality: ...
+    async def engine(self) -> Engine | None:
+        """What it says; None: it does not run, or does not answer. Starts no process."""
+        ...
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -66,7 +75,9 @@ class Outcome(msgspec.Struct, frozen=True):
 
     written: tuple[str, ...] = ()
     restarted_s: float | None = None  # how long the restart took until dockerd reported the settings
+    containers_kept: int = 0  # that ran on over the restart
     deferred: str = ""  # why a restart that is due was not made
+    not_taken: str = ""  # why this dockerd did not switch live-restore on
     rolled_back: str = ""  # why everything is as it was
     condition: Condition | None = None
 
@@ -93,38 +104,89 @@ class Transaction:
         self._record = record
         self._reports_within_s = reports_within_s
         self._journal = Journal(state)
+        self._live_restore = LiveRestore(supervisor, look, self._journal)
+        self._last_good = LastGood(state)
+        self._quarantine = Quarantine(state)
 
     async def carry_out(self, plan: Plan, reality: Reality) -> Outcome:
         """Write, restart, verify. AgentError: nothing is changed, or all of it is put back."""
-        is_restarting = plan.restart is not None and plan.restart.when is When.NOW
-        if is_restarting and (broken := await refused(reality)):
-            return Outcome(condition=broken)
+        if plan.restarts:
+            if broken := await refused(reality):
+                return Outcome(condition=broken)
+            self._last_good.seen(reality)
         try:
             await self._write(plan, reality)
-            if is_restarting:
-                self._journal.enter(Stage.RESTARTING)
         except AgentError:
-            await files_back(self._supervisor, self._journal)
-            self._journal.settle()
+            await self._undone()
             raise
         written = tuple(edit.path for edit in plan.edits)
         if written or plan.needs_daemon_reload:
             self._record(Event.SETTINGS_WRITTEN, settings=plan.desired, method=plan.method, targets=written)
+        if plan.starts_docker:
+            return await self._started(plan, written)
         if plan.restart is None:
             return Outcome(written)
-        if not is_restarting:
-            self._record(Event.RESTART_DEFERRED, because=plan.restart.because)
-            return Outcome(written, deferred=plan.restart.because)
+        if not plan.restarts:
+            return self._deferred(written, plan.restart.because)
+        return await self._restart(plan, reality, written)
+
+    async def _restart(self, plan: Plan, reality: Reality, written: tuple[str, ...]) -> Outcome:
+        assert plan.restart is not None  # noqa: S101 - the caller looked
+        if plan.restart.spares_containers and (late := await self._late_containers()):
+            return self._deferred(written, f"{late}, started at the last moment")
         try:
-            seconds = await self._restart(plan)
+            if plan.restart.keeps_containers:
+                await self._live_restore.on(Path(reality.daemon_json_path))
+            self._journal.enter(Stage.RESTARTING)
+        except NotTaken as failure:
+            return msgspec.structs.replace(self._deferred(written, str(failure)), not_taken=str(failure))
+        except AgentError:
+            await self._undone()
+            raise
+        try:
+            seconds, kept = await self._restarted(plan)
         except ByOthers as meanwhile:
-            return self._left_to_others(written, meanwhile)
+            return await self._left_to_others(written, meanwhile)
         except (RestartFailed, NotInForce, UnitFailed) as failure:
             return await self._roll_back(plan, failure)
+        left = await self._live_restore.off()
         self._record(
-            Event.DOCKER_RESTARTED, took_s=round(seconds, 2), settings=plan.desired, because=plan.restart.because
+            Event.DOCKER_RESTARTED,
+            took_s=round(seconds, 2),
+            settings=plan.desired,
+            because=plan.restart.because,
+            containers_kept=kept,
+            left=left,
         )
-        return Outcome(written, restarted_s=seconds)
+        return Outcome(written, restarted_s=seconds, containers_kept=kept)
+
+    async def _started(self, plan: Plan, written: tuple[str, ...]) -> Outcome:
+        """What kept dockerd from starting was ours, and is gone; what it runs with is for the next pass."""
+        self._journal.forget()  # it must not come back
+        self._journal.enter(Stage.ROLLING_BACK)  # a Docker that is down is ours to start, by the next agent, too
+        try:
+            await self._supervisor.start()
+        except AgentError as failure:
+            condition = Condition(Code.ENGINE_STOPPED, f"Docker does not start without our settings, either: {failure}")
+            return Outcome(written, condition=condition)
+        finally:
+            self._journal.forget()
+        self._record(Event.DOCKER_RESTARTED, settings=plan.desired, because="it knows no proxies in daemon.json")
+        return Outcome(written)
+
+    async def _undone(self) -> None:
+        """Nothing was restarted yet: the files as they were."""
+        await files_back(self._supervisor, self._journal)
+        self._journal.settle()
+        await self._live_restore.off()
+
+    async def _late_containers(self) -> str:
+        engine = await self._look.engine()
+        return "" if engine is None or not engine.containers_running else str(Busy(engine.containers_running))
+
+    def _deferred(self, written: tuple[str, ...], because: str) -> Outcome:
+        self._record(Event.RESTART_DEFERRED, because=because)
+        return Outcome(written, deferred=because)
 
     async def _write(self, plan: Plan, reality: Reality) -> None:
         if plan.method is Method.DAEMON_JSON and isinstance(reality.started_with, Texts):
@@ -149,8 +211,8 @@ class Transaction:
         if theirs != Texts():
             self._record(Event.ADOPTED, target=path, old=theirs.meaning())
 
-    async def _restart(self, plan: Plan) -> float:
-        """Seconds from the call until dockerd reported the desired settings."""
+    async def _restarted(self, plan: Plan) -> tuple[float, int]:
+        """Seconds from the call until dockerd reported the desired settings, and how many containers run then."""
         began = time.monotonic()
         state = await self._supervisor.restart()
         reality = await self._in_force(plan.desired, state)
@@ -158,7 +220,11 @@ class Transaction:
         self._journal.forget()
         if plan.method is Method.DAEMON_JSON:
             self._mark(reality.unit.invocation, Path(reality.daemon_json_path))
-        return seconds
+        bracket = self._journal.under_way().bracket
+        self._last_good.keep(
+            reality.daemon_json_path, bracket.closed(reality.daemon_json) if bracket else reality.daemon_json
+        )
+        return seconds, reality.engine.containers_running if reality.engine else 0
 
     def _mark(self, invocation: str, file: Path) -> None:
         try:
@@ -187,21 +253,23 @@ class Transaction:
                 raise NotInForce("docker", f"did not report within {self._reports_within_s:.0f} s what it runs with")
             await asyncio.sleep(_LOOK_AGAIN_S)
 
-    def _left_to_others(self, written: tuple[str, ...], meanwhile: ByOthers) -> Outcome:
+    async def _left_to_others(self, written: tuple[str, ...], meanwhile: ByOthers) -> Outcome:
         """What is written is right for the next start, and the next pass looks whether it is in force."""
         self._journal.enter(Stage.WRITING)
-        self._record(Event.RESTART_DEFERRED, because=str(meanwhile))
-        return Outcome(written, deferred=str(meanwhile))
+        left = await self._live_restore.off()
+        return self._deferred(written, "; ".join([str(meanwhile), *left]))
 
     async def _roll_back(self, plan: Plan, failure: AgentError) -> Outcome:
         """Stop, files back, start, look once. Whatever fails on the way, Docker is started: never left down by us."""
         said = [str(failure)]
         try:
+            self._quarantine.add(plan.desired)
             self._journal.enter(Stage.ROLLING_BACK)
             await self._supervisor.stop()
         except AgentError as error:  # what does not stop may still start anew below
             said.append(str(error))
-        said += await back_and_up(self._supervisor, self._journal)
+        said += await back_and_up(self._supervisor, self._journal, self._last_good)
+        said += await self._live_restore.off()
         said += await self._afterwards(plan)
         because = "; ".join(said)
         self._record(Event.ROLLED_BACK, settings=plan.desired, because=because)

@@ -84,7 +84,7 @@ class Flags(msgspec.Struct, frozen=True):
     proxies: Texts = Texts()
     names: tuple[str, ...] = ()  # of the proxy flags that stand there, even with an empty value
     config_file: str = ""
-    live_restore: bool = False
+    live_restore: bool | None = None  # None: no such flag
 
 
 class Reality(msgspec.Struct, frozen=True):
@@ -94,6 +94,7 @@ class Reality(msgspec.Struct, frozen=True):
     unit_name: str = "docker.service"
     engine: Engine | None = None  # None: it does not run, or did not answer
     silence: str = ""  # why a running engine did not answer
+    transfer: str = ""  # what a restart would break off beside containers, in words: a pull or push, a build
     takes_proxies: bool | None = None  # whether this dockerd knows `proxies` in daemon.json; None: unknown
     binary: str = ""  # of the dockerd that would be started; '' where no systemd says
     is_systemd: bool = True

@@ -78,12 +78,12 @@ _SENTENCES: Final = {
     Event.UPSTREAM_CHOSEN: "Chose[ {upstream}][ in {network}][ instead of {was}][: {because}][ ({verdicts})]",
     Event.NO_UPSTREAM: "No upstream works[ in {network}][: {because}][ ({verdicts})]",
     Event.APPLY_STARTED: (
-        "Begins[: {desired}][, to be written to {targets}][; restart of Docker {restart}][: {because}]"
+        "Begins[: {desired}][ ({changes})][, to be written to {targets}][; restart of Docker {restart}][: {because}]"
     ),
     Event.SETTINGS_WRITTEN: "Written[ to {target}][ to {targets}][: {settings}]",
     Event.DOCKER_RESTARTED: (
         "Docker restarted[ with {upstream}][ ({took_s})][: {settings}][; {because}]"
-        "[; {containers_kept} containers kept]"
+        "[; {containers_kept} containers kept][; {left}]"
     ),
     Event.RESTART_DEFERRED: "The restart of Docker waits[ until {until}][: {because}]",
     Event.ROLLED_BACK: "Rolled back[ from {upstream}][ ({settings})][: {because}]",

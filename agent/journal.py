@@ -10,6 +10,7 @@ Not known here: when something is put back, and how Docker comes up again (`appl
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ import msgspec
 from agent.audit.log import boot_id
 from agent.errors import AgentError
 from agent.state_file import StateFile
+from agent.targets import daemon_json, json_splice
 from agent.text_files import read_text, write_text
 
 
@@ -26,6 +28,33 @@ class Stage(enum.Enum):
     WRITING = "writing"  # dockerd has not run with all of it yet
     RESTARTING = "restarting"  # or verifying
     ROLLING_BACK = "rolling-back"  # Docker may be down, and that was us
+    VERIFIED = "verified"  # only live-restore has still to be put back as it was
+
+
+class Bracket(msgspec.Struct, frozen=True):
+    """daemon.json while it says `live-restore: true` for one restart, and what it said before."""
+
+    path: str
+    was: json_splice.Original
+    was_on: bool  # the file said true already
+    existed: bool
+
+    @classmethod
+    def of(cls, path: str, text: str | None) -> Bracket:
+        """TextRefused if the file cannot be understood."""
+        was_on = daemon_json.live_restore(text) is True
+        return cls(path, json_splice.original(text or "", daemon_json.LIVE_RESTORE), was_on, text is not None)
+
+    def opened(self, text: str | None) -> str:
+        """The file that says so."""
+        return daemon_json.set_live_restore(text, True)
+
+    def closed(self, text: str | None) -> str | None:
+        """The file with the key as it was; None: no file."""
+        if text is None:
+            return None
+        after = daemon_json.put_back(text, (self.was,))
+        return after if self.existed or json_splice.names(after, ()) else None
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -45,6 +74,7 @@ class UnderWay(msgspec.Struct, frozen=True):
     stage: Stage | None = None
     notes: dict[str, Note] = msgspec.field(default_factory=dict)  # by path, in the order of their first writes
     boot: str = ""  # of which this is said
+    bracket: Bracket | None = None  # live-restore is on, or about to be, for this restart alone
 
 
 class Journal:
@@ -65,13 +95,34 @@ class Journal:
         noted = Note(before, after, mode) if first is None else Note(first.before, after, first.mode)
         self._save(Stage.WRITING, {**notes, path: noted})
 
+    def open(self, path: str, text: str | None) -> Bracket:
+        """Before live-restore is written: what is put back from now on says `true`, too, or containers would die."""
+        was = self.under_way()
+        if was.bracket is not None:  # one that could not be closed: it knows what stood there first
+            return was.bracket
+        first = was.notes.get(path)
+        bracket = Bracket.of(path, first.before if first else text)
+        self._file.save(UnderWay(Stage.WRITING, _with(was.notes, path, bracket.opened), boot_id(), bracket))
+        return bracket
+
+    def close(self) -> None:
+        """After the key is as it was."""
+        was = self.under_way()
+        if was.bracket is None:
+            return
+        notes = _with(was.notes, was.bracket.path, was.bracket.closed)
+        self._file.save(UnderWay(was.stage, notes, was.boot) if notes else UnderWay())
+
     def enter(self, stage: Stage) -> None:
         """Before the step that it names."""
         self._save(stage, self.under_way().notes)
 
     def forget(self) -> None:
         """dockerd runs with what stands in the files."""
-        if self.under_way() != UnderWay():
+        was = self.under_way()
+        if was.bracket is not None:
+            self._file.save(UnderWay(Stage.VERIFIED, {}, boot_id(), was.bracket))
+        elif was != UnderWay():
             self._file.save(UnderWay())
 
     def put_back(self) -> tuple[str, ...]:
@@ -93,7 +144,15 @@ class Journal:
             self.forget()
 
     def _save(self, stage: Stage, notes: dict[str, Note]) -> None:
-        self._file.save(UnderWay(stage, notes, boot_id()))
+        self._file.save(UnderWay(stage, notes, boot_id(), self.under_way().bracket))
+
+
+def _with(notes: Mapping[str, Note], path: str, change: Callable[[str | None], str | None]) -> dict[str, Note]:
+    """The same notes, as if the file had always been like that."""
+    found = notes.get(path)
+    if found is None:
+        return dict(notes)
+    return {**notes, path: Note(change(found.before), change(found.after), found.mode)}
 
 
 def _put_back(path: Path, note: Note) -> None:

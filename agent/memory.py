@@ -15,14 +15,19 @@ import msgspec
 
 from agent.condition import Code, Condition
 from agent.decide import rate
-from agent.decide.choose import Choice, Ending, Situation, choose_on
+from agent.decide.choose import BELIEVED_S, Choice, Ending, Situation, choose_on
 from agent.decide.clients import is_loopback
+from agent.decide.desired import for_dockerd
 from agent.decide.history import History, after, chose, moved, resumed, without
 from agent.decide.next_look import Look, next_look
+from agent.decide.plan import Holding
 from agent.decide.rate import Asked
+from agent.decide.restart import in_flight_since, is_believed
 from agent.decide.standing import Standing
+from agent.dockerd import Reality
 from agent.events import Event
-from agent.policy import Network, Policy
+from agent.policy import Network, Policy, Upstream
+from agent.quarantine import Quarantine
 from agent.reconcile import Prober, Verdicts
 from agent.refused_passwords import REFUSED, RefusedPasswords
 from agent.snapshot import Snapshot
@@ -30,8 +35,16 @@ from agent.standing_file import Kept, StandingFile
 from agent.verdict import Outcome, Verdict
 from agent.watch.resume import SYSTEM_CLOCK
 
-QUARANTINE_S: Final = 600.0  # settings that Docker did not start with are not tried again at the next wake-up
 DEFERRED_S: Final = 10.0  # how soon it is seen that what a restart waits for is over
+
+
+class _InForce(msgspec.Struct, frozen=True):
+    """How the way out that dockerd uses did, where it is not among those of the network."""
+
+    upstream: Upstream
+    fingerprint: str
+    verdict: Verdict
+    at: float
 
 
 class Memory:
@@ -49,7 +62,10 @@ class Memory:
         self._standing_file = StandingFile(state)
         self._kept = self._standing_file.load()
         self._refused = RefusedPasswords(state)
-        self._quarantined: dict[str, float] = {}  # by upstream: until when it is passed over
+        self._quarantine = Quarantine(state)
+        self._in_force: _InForce | None = None
+        self._transfer_since: float | None = None
+        self._not_taken = ("", "")  # which start of dockerd did not switch live-restore on, and why
         self._asks_all = True
         self.is_starting = False  # until systemd is told READY, a restart of Docker and we would wait for each other
         self.asked = Asked.AGENT  # who wants this pass
@@ -61,7 +77,6 @@ class Memory:
         before = self._policy.upstreams
         changed = {name for name in before if before[name] != policy.upstreams.get(name)}
         self._history = without(self._history, changed)
-        self._quarantined = {name: until for name, until in self._quarantined.items() if name not in changed}
         if self._prober is not None and policy != self._policy:
             self._refused.forget()
         self._policy, self._prober = policy, prober
@@ -77,12 +92,13 @@ class Memory:
 
     def forgive(self) -> None:
         """Whatever was passed over or given up may be tried again."""
-        self._quarantined = {}
+        self._quarantine.forget()
         self._refused.forget()
+        self._not_taken = ("", "")
 
-    def quarantine(self, upstream: str) -> None:
-        """Docker did not start with it, or ran with something else: pass it over for a while."""
-        self._quarantined[upstream] = SYSTEM_CLOCK.boottime_s() + QUARANTINE_S
+    def live_restore_not_taken(self, invocation: str, because: str) -> None:
+        """This start of dockerd is not asked again to switch it on."""
+        self._not_taken = (invocation, because)
 
     def offline(self) -> None:
         self._history = moved(self._history, None, SYSTEM_CLOCK.boottime_s())
@@ -155,7 +171,7 @@ class Memory:
         if self.is_paused:
             text = f"paused{_until(kept.paused_until, wall)}: nothing is written or restarted"
             yield Condition(Code.PAUSED, text, "To end it: docker-proxy-agent resume")
-        for name, until in self._quarantined.items():
+        for name, until in self._quarantined().items():
             if now < until:
                 text = (
                     f"Docker did not start with the settings of {name}: it is passed over for {_minutes(until - now)}"
@@ -235,10 +251,18 @@ class Memory:
         return Standing(
             self._kept.pin_at(now, wall),
             self._kept.pause_at(now, wall),
-            self._quarantined,
+            self._quarantined(),
             frozenset(filter(self._is_on_loopback, self._policy.upstreams)),
             in_docker,
         )
+
+    def _quarantined(self) -> dict[str, float]:
+        """By upstream: until when it is passed over."""
+        found = {
+            name: self._quarantine.until(for_dockerd(upstream, self._policy.no_proxy))
+            for name, upstream in self._policy.upstreams.items()
+        }
+        return {name: until for name, until in found.items() if until is not None}
 
     def _is_on_loopback(self, name: str) -> bool:
         upstream = self._policy.upstreams[name]
@@ -247,7 +271,38 @@ class Memory:
 
     # --- when -------------------------------------------------------------------------------------------------------
 
+    def holding(self, reality: Reality) -> Holding:
+        invocation, because = self._not_taken
+        not_taken = because if invocation == reality.unit.invocation else ""
+        now = SYSTEM_CLOCK.boottime_s()
+        self._transfer_since = in_flight_since(self._transfer_since, reality.transfer, now)
+        return Holding(self.restart_waits(), None, not_taken, is_believed(self._transfer_since, now))
+
+    async def works(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:
+        """Asked again when it would be if it were in use; a password that was refused is not sent again."""
+        assert self._prober is not None  # noqa: S101 - `use` comes first
+        now, fingerprint = SYSTEM_CLOCK.boottime_s(), snapshot.fingerprint()
+        fresh_s = max(self._policy.probe.recheck, BELIEVED_S)
+        streak = self._history.streaks.get(upstream.name)
+        if streak is not None and upstream == self._policy.upstreams.get(upstream.name) and now - streak.seen < fresh_s:
+            return streak.verdict
+        known = self._in_force
+        if (
+            known is not None
+            and (known.upstream, known.fingerprint) == (upstream, fingerprint)
+            and now - known.at < fresh_s
+        ):
+            return known.verdict
+        if self._refused.has(upstream, fingerprint):
+            return REFUSED
+        verdict = (await self._prober.verdicts([upstream], lambda _: False))[upstream.name]
+        if verdict.outcome is Outcome.PROXY_AUTH and self._remembers:
+            self._refused.add(upstream, fingerprint)
+        self._in_force = _InForce(upstream, fingerprint, verdict, now)
+        return verdict
+
     def restart_waits(self) -> str:
+        """Why a restart has to wait for now; '' if it has not."""
         now = SYSTEM_CLOCK.boottime_s()
         interval = self._policy.docker.min_interval
         self._waits = rate.allowed_at(self._starts, self._history.changed, interval, now, self.asked)
@@ -294,8 +349,11 @@ class Patiently:
     def asked(self) -> Asked:
         return self._memory.asked
 
-    def restart_waits(self) -> str:
-        return self._memory.restart_waits()
+    def holding(self, reality: Reality) -> Holding:
+        return self._memory.holding(reality)
+
+    async def works(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:
+        return await self._memory.works(upstream, snapshot)
 
 
 def only_looking(policy: Policy, prober: Prober, state: Path) -> Patiently:

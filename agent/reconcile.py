@@ -17,11 +17,12 @@ from agent.apply import Outcome, to_the_end
 from agent.clients import ClientFile, ClientsSeen
 from agent.condition import Code, Condition
 from agent.decide.choose import Choice, Ending
-from agent.decide.desired import for_dockerd
+from agent.decide.desired import as_upstream, for_dockerd
 from agent.decide.effective import effective, prospective
-from agent.decide.plan import Owned, Plan, plan
+from agent.decide.plan import Holding, Owned, Plan, plan
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
+from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, urgency
 from agent.dockerd import Reality
 from agent.events import Event
 from agent.files import Changed
@@ -65,6 +66,10 @@ class Daemon(Protocol):
         ...
 
     async def reality(self, *desired: Settings) -> Reality: ...
+    async def busy_now(self, found: Reality) -> Reality:
+        """The same with what dockerd is in the middle of by now; starts no process."""
+        ...
+
     def owned(self, reality: Reality) -> Owned: ...
     async def recover(self, record: Record, *, may_restart: bool) -> bool:
         """Finish or undo what an agent that ended in the middle left. AgentError if that is not known.
@@ -103,8 +108,12 @@ class Choosing(Protocol):
         """`in_docker`: the upstream that Docker's settings mean, if it is one of the policy's."""
         ...
 
-    def restart_waits(self) -> str:
-        """Why a restart has to wait for now; '' if it has not."""
+    def holding(self, reality: Reality) -> Holding:
+        """What holds a restart of this dockerd back."""
+        ...
+
+    async def works(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:
+        """Whether a way out works here, be it in `use` or not."""
         ...
 
 
@@ -150,6 +159,11 @@ class Seen(msgspec.Struct, frozen=True):
     @property
     def daemon_acts(self) -> bool:
         return self.plan is not None and self.plan.acts
+
+    @property
+    def restarts(self) -> bool:
+        """Whether carrying it out would restart Docker."""
+        return self.plan is not None and self.plan.restarts
 
     @property
     def is_offline(self) -> bool:
@@ -211,23 +225,50 @@ async def look(policy: Policy, world: World, choosing: Choosing, snapshot: Snaps
         return Seen(snapshot, recognised, verdicts, choice, reality)
     desired = meant[choice.upstream]
     clients = await world.clients.look(policy.upstreams[choice.upstream])
-    planned = _planned(policy, world, choosing, desired, reality)
-    if planned.changes and known is not None:  # what is acted on is looked at just before
+    weighing = _Weighing(policy, world, choosing, snapshot, meant, desired)
+    planned = await weighing.plan(reality)
+    if known is not None and planned.changes and not planned.acts:
+        reality = await world.daemon.busy_now(reality)
+        planned = await weighing.plan(reality)
+    if known is not None and planned.acts:  # what is acted on is looked at just before
         reality = await world.daemon.reality(*meant.values())
-        planned = _planned(policy, world, choosing, desired, reality)
+        planned = await weighing.plan(reality)
     return Seen(snapshot, recognised, verdicts, choice, reality, planned, clients)
 
 
-def _planned(policy: Policy, world: World, choosing: Choosing, desired: Settings, reality: Reality) -> Plan:
-    planned = plan(
-        desired,
-        reality,
-        policy.docker,
-        world.daemon.owned(reality),
-        choosing.asked is Asked.NOW,
-        restart_waits=choosing.restart_waits(),
-    )
-    return msgspec.structs.replace(planned, restart=None) if choosing.is_starting else planned
+class _Weighing(msgspec.Struct, frozen=True):
+    """What a plan of this pass depends on, but for what is real."""
+
+    policy: Policy
+    world: World
+    choosing: Choosing
+    snapshot: Snapshot
+    meant: Mapping[str, Settings]  # what each upstream means for dockerd
+    desired: Settings
+
+    async def plan(self, reality: Reality) -> Plan:
+        """Whether a restart is urgent costs a probe, and is asked only where it decides."""
+        holding = self.choosing.holding(reality)
+        planned = self._planned(reality, holding)
+        if planned.is_urgency_asked and not holding.waits and not self.choosing.is_starting:
+            urgent = await self._urgency(planned)
+            planned = self._planned(reality, msgspec.structs.replace(holding, urgency=urgent))
+        return msgspec.structs.replace(planned, restart=None) if self.choosing.is_starting else planned
+
+    def _planned(self, reality: Reality, holding: Holding) -> Plan:
+        is_asked_now = self.choosing.asked is Asked.NOW
+        owned = self.world.daemon.owned(reality)
+        return plan(self.desired, reality, self.policy.docker, owned, is_asked_now, holding=holding)
+
+    async def _urgency(self, planned: Plan) -> Urgency:
+        assert planned.effective is not None  # noqa: S101 - else no restart is due
+        name = next((name for name, meaning in self.meant.items() if agrees(planned.effective, meaning)), None)
+        upstream = self.policy.upstreams.get(name or "")
+        is_other_secret = is_another_secret(planned.effective, self.desired) and can_be_asked(planned.effective)
+        if upstream is None and is_other_secret:
+            upstream = as_upstream(planned.effective, "the old password")
+        verdict = await self.choosing.works(upstream, self.snapshot) if upstream is not None else None
+        return urgency(planned.effective, self.desired, upstream.name if upstream else "", verdict)
 
 
 def _in_docker(reality: Reality, meant: Mapping[str, Settings]) -> str | None:
@@ -352,11 +393,19 @@ def _intent(seen: Seen) -> dict[str, object]:
         "desired": plan and plan.desired,
         "effective": plan and plan.effective,
         "prospective": plan and plan.prospective,
+        "changes": _hidden_change(plan) if plan else None,
         "method": plan and plan.method,
         "clients": clients.wanted.settings if client_targets and clients else None,
         "targets": (*daemon_targets, *client_targets),
         "restart": plan and plan.restart and f"{plan.restart.when.value}: {plan.restart.because}",
     }
+
+
+def _hidden_change(plan: Plan) -> str | None:
+    """What the redacted settings do not show: that there is another secret, never which."""
+    before = plan.effective or plan.prospective
+    is_hidden = before is not None and is_another_secret(before, plan.desired)
+    return "nothing but a user or a password" if is_hidden else None
 
 
 def about_network(recognised: Recognised, snapshot: Snapshot) -> dict[str, object]:

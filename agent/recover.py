@@ -15,14 +15,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Final, Protocol
 
 from agent.audit.log import boot_id
 from agent.decide.effective import effective, prospective
-from agent.dockerd import Phase, Reality, UnitState
+from agent.decide.urgent import can_be_asked
+from agent.dockerd import Engine, Phase, Reality, UnitState
 from agent.errors import AgentError, ByOthers, RestartFailed, UnitFailed
 from agent.events import Event
 from agent.journal import Journal, Stage, UnderWay
+from agent.last_good import LastGood
+from agent.live_restore import LiveRestore
+from agent.quarantine import Quarantine
 from agent.record import Record
 from agent.settings import DIRECT, Settings, agrees
 from agent.targets.refused import TextRefused
@@ -36,6 +41,8 @@ class Supervisor(Protocol):
 
     async def state(self) -> UnitState: ...
     async def daemon_reload(self) -> None: ...
+    async def reload(self) -> None: ...
+    async def stop(self) -> None: ...
     async def start(self) -> UnitState: ...
 
 
@@ -43,10 +50,11 @@ class Look(Protocol):
     """Looks at dockerd."""
 
     async def reality(self, desired: Settings) -> Reality: ...
+    async def engine(self) -> Engine | None: ...
 
 
 async def recover(  # noqa: PLR0913 - named at its one call
-    supervisor: Supervisor, look: Look, journal: Journal, record: Record, *, is_systemd: bool, may_restart: bool
+    supervisor: Supervisor, look: Look, state: Path, record: Record, *, is_systemd: bool, may_restart: bool
 ) -> bool:
     """Before anything else, by who holds the lock; again: nothing is left to do.
 
@@ -54,25 +62,39 @@ async def recover(  # noqa: PLR0913 - named at its one call
     be called once more with it. Whether nothing may be written until then: a write would forget whose Docker it was
     that went down. AgentError if the journal cannot be understood.
     """
+    journal = Journal(state)
     found = await asyncio.to_thread(journal.under_way)
     left = await files_back(supervisor, journal) if found.stage is Stage.ROLLING_BACK else ()
     if found.stage is None or not may_restart:
         return found.stage in {Stage.RESTARTING, Stage.ROLLING_BACK}
     said = [f"the agent ended in the middle of it ({found.stage.value})", *left]
-    if _is_down_by_us(found, await _settled(supervisor), is_systemd):
+    is_down = _is_down_by_us(found, await _settled(supervisor), is_systemd)
+    if is_down:
+        if found.stage is not Stage.ROLLING_BACK:  # else they are back already
+            await _quarantined(look, state)
         try:
             journal.enter(Stage.ROLLING_BACK)
         except AgentError as error:  # Docker is started whatever happens
             said.append(str(error))
-        said += await back_and_up(supervisor, journal)
-    else:
-        if found.stage is Stage.ROLLING_BACK:
-            await asyncio.to_thread(journal.settle)
+        said += await back_and_up(supervisor, journal, LastGood(state))
+    elif found.stage is Stage.ROLLING_BACK:
+        await asyncio.to_thread(journal.settle)
+    said += await LiveRestore(supervisor, look, journal).off()
+    if not is_down:
         await _forget_what_is_in_force(look, journal)
-        if found.stage is not Stage.ROLLING_BACK:
-            return False
-    record(Event.ROLLED_BACK, because="; ".join(dict.fromkeys(said)))
+    if is_down or found.stage is Stage.ROLLING_BACK:
+        record(Event.ROLLED_BACK, because="; ".join(dict.fromkeys(said)))
     return False
+
+
+async def _quarantined(look: Look, state: Path) -> None:
+    """Docker did not come up with what stands there: the next pass tries something else."""
+    try:
+        failed = prospective(await look.reality(DIRECT))
+        if can_be_asked(failed):
+            await asyncio.to_thread(Quarantine(state).add, failed)
+    except (AgentError, TextRefused):  # it is tried once more, then
+        return
 
 
 def _is_down_by_us(found: UnderWay, unit: UnitState, is_systemd: bool) -> bool:
@@ -116,7 +138,7 @@ async def files_back(supervisor: Supervisor, journal: Journal) -> tuple[str, ...
     return left
 
 
-async def back_and_up(supervisor: Supervisor, journal: Journal) -> tuple[str, ...]:
+async def back_and_up(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> tuple[str, ...]:
     """The second half of a roll-back: files back, Docker started whatever failed on the way; and what did fail."""
     said = await files_back(supervisor, journal)
     try:
@@ -124,9 +146,24 @@ async def back_and_up(supervisor: Supervisor, journal: Journal) -> tuple[str, ..
     except ByOthers as meanwhile:
         said = (*said, str(meanwhile))
     except (RestartFailed, UnitFailed) as error:
-        said = (*said, f"and Docker does not start with the old settings, either: {error}")
+        said = (*said, f"Docker does not start with the old settings, either: {error}")
+        said += await _up_with_the_last_good(supervisor, journal, last_good)
     try:
         await asyncio.to_thread(journal.settle)
     except AgentError as error:  # Docker is as it is; the next start of the agent looks again
         said = (*said, str(error))
     return said
+
+
+async def _up_with_the_last_good(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> tuple[str, ...]:
+    """What somebody else wrote keeps dockerd from starting: it comes up with what it last came up with."""
+    bracket = journal.under_way().bracket
+    try:
+        put_back = await asyncio.to_thread(last_good.put_back, bracket.opened if bracket else None)
+        if not put_back:
+            return ("there is no other daemon.json that it ever started with",)
+        await supervisor.stop()  # else systemd's own next try counts as a failure of ours
+        await supervisor.start()
+    except (AgentError, TextRefused) as error:
+        return (f"nor with its last good daemon.json: {error}",)
+    return (put_back,)

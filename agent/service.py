@@ -23,6 +23,8 @@ from agent.decide.rate import Cause
 from agent.decide.restart import When
 from agent.diary import Diary
 from agent.docker.glance import invocation_link
+from agent.docker.unit import SLOW_S
+from agent.dockerd import Phase
 from agent.errors import AgentError, NoPolicy, PolicyRefused
 from agent.events import Event
 from agent.memory import Memory
@@ -41,6 +43,7 @@ READY_WITHIN_S: Final = 5.0  # then Docker's start is no longer held up, whateve
 # While our unit stops, systemd holds up Docker's start, for we are Before= it: waiting for that would never end. Docker
 # then starts with what was written, and the next start of the agent looks.
 _STOPS_WITHIN_S: Final = 2.0
+SLOW_SAID_S: Final = 20.0  # a dockerd with many containers takes some seconds
 _AGAIN_S: Final = 5.0  # after a pass that failed as a whole
 _REREAD: Final = frozenset({Reason.FILES, Reason.REQUEST})  # wake-ups after which the policy is read again
 
@@ -97,6 +100,7 @@ class Service:
         self._docker = Docker()
         self._since: Since | None = None
         self._invocation = ""
+        self._slow: asyncio.Task[None] | None = None
         self._requests: list[Request] = []
         self._is_reload_due = False
 
@@ -204,10 +208,17 @@ class Service:
                 record(Event.TARGET_FAILED, target=error.where, error=str(error))
             self._failure = error
             return self._memory.now() + _AGAIN_S
+        finally:
+            if self._slow is not None:
+                self._slow.cancel()
         self._failure = None
         self._corrections.done(self._last, record)
         self._remember(self._last)
-        return self._memory.next_at(_is_restart_due(self._last))
+        again = self._memory.next_at(_is_restart_due(self._last))
+        if not _is_starting(self._last):
+            return again
+        soon = self._memory.now() + _AGAIN_S  # nothing tells when it is up
+        return soon if again is None else min(again, soon)
 
     # --- what a person asks for ---------------------------------------------------------------------------------------
 
@@ -276,8 +287,17 @@ class Service:
         return self._corrections.judged(seen, self._memory.now(), record)
 
     def begins(self, seen: Seen) -> None:
-        if seen.acts:
-            self._show(Pass(seen), is_working=True)
+        if not seen.acts:
+            return
+        self._show(Pass(seen), is_working=True)
+        if seen.restarts:
+            self._slow = asyncio.create_task(self._said_when_slow(seen))
+
+    async def _said_when_slow(self, seen: Seen) -> None:
+        """A restart is waited for as long as dockerd does not break; a person who looks should know of it."""
+        await asyncio.sleep(SLOW_SAID_S)
+        text = f"Docker has not come up for {SLOW_SAID_S:.0f} s: it is waited for, up to {SLOW_S / 60:.0f} min"
+        self._show(Pass(seen), Condition(Code.ENGINE_SLOW, text, "See: journalctl -u docker -f"), is_working=True)
 
     def _remember(self, done: Pass) -> None:
         if done.seen.is_offline:
@@ -290,14 +310,14 @@ class Service:
             self._memory.docker_started(Cause.OTHERS)
         self._invocation = invocation or self._invocation
         outcome = done.outcome
+        if outcome is not None and outcome.not_taken:
+            self._memory.live_restore_not_taken(invocation, outcome.not_taken)
         if outcome is None or (outcome.restarted_s is None and not outcome.rolled_back):
             return
         self._memory.docker_started(Cause.AGENT)
         self._invocation = ""  # ours: the next pass sees which it is
         if outcome.restarted_s is not None:
-            self._docker = Docker(self._docker.restarts + 1, now_text(), outcome.restarted_s)
-        elif upstream is not None:
-            self._memory.quarantine(upstream)
+            self._docker = Docker(self._docker.restarts + 1, now_text(), outcome.restarted_s, outcome.containers_kept)
 
     def _reread(self) -> None:
         """The policy and the files it names; a wrong one is said, and the last good one stays in force."""
@@ -334,12 +354,13 @@ class Service:
         resolvers = [paths.below("/etc/resolv.conf"), paths.below("/run/systemd/resolve/resolv.conf")]
         return [self._policy_path, *passwords, *targets, *resolvers, *unit, *clients]
 
-    def _show(self, done: Pass | None = None, *, is_working: bool = False) -> None:
+    def _show(self, done: Pass | None = None, *also: Condition, is_working: bool = False) -> None:
         done = done or self._last
         policy = PolicyStatus(
             str(self._policy_path), self._loaded_at, "; ".join(self._refused.problems) if self._refused else None
         )
-        status = status_of(done, policy, self._docker, self._since, tuple(self._conditions()), is_working=is_working)
+        conditions = (*self._conditions(), *also)
+        status = status_of(done, policy, self._docker, self._since, conditions, is_working=is_working)
         with contextlib.suppress(AgentError):  # a full disk: the journal goes on, and the next pass tries again
             self._status.show(status)
         self._notify.status(_in_one_line(status.state.value, done))
@@ -356,6 +377,11 @@ class Service:
         if self._record.problem:
             found.append(Condition(Code.AUDIT_UNWRITABLE, self._record.problem))
         return found
+
+
+def _is_starting(done: Pass) -> bool:
+    """Whether Docker was on its way up, and not by us."""
+    return done.seen.reality is not None and done.seen.reality.unit.phase is Phase.STARTING
 
 
 def _is_restart_due(done: Pass) -> bool:

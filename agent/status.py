@@ -18,6 +18,7 @@ import msgspec
 from agent.apply import Outcome
 from agent.audit.facts import Plain, plain
 from agent.condition import Code, Condition
+from agent.decide.plan import Plan
 from agent.docker.process import started
 from agent.errors import TargetFailed
 from agent.files import read_file, replace_file
@@ -71,6 +72,7 @@ class Docker(msgspec.Struct, frozen=True):
     restarts: int = 0
     last_restart: str | None = None
     last_took_s: float | None = None
+    last_kept: int = 0  # containers that ran on
 
 
 class Since(msgspec.Struct, frozen=True):
@@ -139,9 +141,17 @@ def _docker(done: Pass, docker: Docker) -> Plain:
             "restarts": docker.restarts,
             "last_restart": docker.last_restart,
             "last_took_s": docker.last_took_s,
-            "deferred": plan.restart.because if plan.restart and not restarted else None,
+            "last_kept": docker.last_kept,
+            "deferred": _deferred(plan, done.outcome) if plan.restart and not restarted else None,
         }
     )
+
+
+def _deferred(plan: Plan, outcome: Outcome | None) -> str | None:
+    """Why a restart that is due was not made: what came in its way, else what the plan said."""
+    if outcome is not None and outcome.deferred:
+        return outcome.deferred
+    return plan.restart.because if plan.restart is not None else None
 
 
 def _targets(done: Pass) -> tuple[Plain, ...]:

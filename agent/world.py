@@ -120,9 +120,9 @@ class LocalDaemon:
         nothing may be written until then.
         """
         await asyncio.to_thread(self.sweep)
-        journal = Journal(self._paths.state)
+        state = self._paths.state
         return await recover(
-            self._supervisor, self._look, journal, record, is_systemd=self._is_systemd, may_restart=may_restart
+            self._supervisor, self._look, state, record, is_systemd=self._is_systemd, may_restart=may_restart
         )
 
     def sweep(self) -> None:
@@ -148,6 +148,9 @@ class LocalDaemon:
         is_at_rest = found.engine is not None if found.unit.is_running else found.unit.phase in _AT_REST
         self._last = (found, self._glance(found)) if is_at_rest else None
         return found
+
+    async def busy_now(self, found: Reality) -> Reality:
+        return await self._look.busy_now(found)
 
     def _glance(self, found: Reality) -> Glance:
         files = (found.daemon_json_path, found.environment_file_path, found.drop_in_path, *found.unit.drop_ins)

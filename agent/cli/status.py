@@ -92,6 +92,8 @@ def _docker(docker: dict[str, Any], now: dt.datetime) -> str:
     if docker["restarts"]:
         times = "once" if docker["restarts"] == 1 else f"{docker['restarts']} times"
         last = f"{docker['last_took_s']:.1f} s, {_ago(docker['last_restart'], now)} ago"
+        if kept := docker["last_kept"]:
+            last += ", 1 container kept" if kept == 1 else f", {kept} containers kept"
         parts.append(f"restarted {times} by this agent, last {last}")
     if docker["deferred"]:
         parts.append(f"a restart is due: {docker['deferred']}")

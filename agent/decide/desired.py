@@ -7,7 +7,7 @@ a choice, or `docker network create`, is no change.
 from __future__ import annotations
 
 from agent.policy import NoProxy, Upstream
-from agent.settings import DIRECT, ProxyUrl, Settings, settings
+from agent.settings import DIRECT, Credentials, ProxyUrl, Settings, settings
 
 
 def for_dockerd(upstream: Upstream, exclusions: NoProxy) -> Settings:
@@ -18,6 +18,21 @@ def for_dockerd(upstream: Upstream, exclusions: NoProxy) -> Settings:
         http=_spelled(upstream.http_with_credentials),
         https=_spelled(upstream.https_with_credentials),
         no_proxy=(*exclusions.always, *upstream.no_proxy) or ("localhost",),
+    )
+
+
+def as_upstream(settings: Settings, name: str) -> Upstream:
+    """The way out that these settings are, to be asked whether it works; one user for both of its URLs."""
+    urls = [url for url in (settings.https, settings.http) if isinstance(url, ProxyUrl)]
+    known = next((url.credentials for url in urls if isinstance(url.credentials, Credentials)), None)
+    bare = [url.without_credentials() if isinstance(url, ProxyUrl) else None for url in (settings.http, settings.https)]
+    return Upstream(
+        name,
+        bare[0],
+        bare[1],
+        username=known.username if known else "",
+        password=known.password if known else None,
+        no_proxy=settings.no_proxy,
     )
 
 

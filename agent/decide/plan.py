@@ -16,7 +16,8 @@ import msgspec
 
 from agent.condition import Code, Condition
 from agent.decide.effective import effective, prospective
-from agent.decide.restart import Restarting, When, restarting
+from agent.decide.restart import Restarting, When, busy, hangs_on_urgency, restarting
+from agent.decide.urgent import Urgency
 from agent.dockerd import Phase, Reality
 from agent.policy import Docker, Method
 from agent.settings import Settings, Texts, agrees
@@ -49,6 +50,8 @@ class Plan(msgspec.Struct, frozen=True):
     edits: tuple[Edit, ...] = ()
     needs_daemon_reload: bool = False
     restart: Restarting | None = None  # None: no restart is due
+    starts_docker: bool = False  # it broke on what we wrote for a newer one, and comes up without
+    is_urgency_asked: bool = False  # the restart hangs on whether what dockerd runs with still works here
     condition: Condition | None = None
 
     @property
@@ -59,8 +62,24 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def acts(self) -> bool:
         """Whether carrying it out would change something; a restart that only waits does not."""
-        is_restarting = self.restart is not None and self.restart.when is When.NOW
-        return bool(self.edits) or self.needs_daemon_reload or is_restarting
+        return bool(self.edits) or self.needs_daemon_reload or self.restarts
+
+    @property
+    def restarts(self) -> bool:
+        """Whether carrying it out restarts Docker."""
+        return self.restart is not None and self.restart.when is When.NOW
+
+
+class Holding(msgspec.Struct, frozen=True):
+    """What holds a restart back, or hurries it, beside what is real."""
+
+    waits: str = ""  # why one that could happen now has to wait its turn
+    urgency: Urgency | None = None  # None: not asked yet
+    not_taken: str = ""  # why this dockerd did not switch live-restore on when it was told to
+    believes_transfer: bool = True  # not of one that never ends
+
+
+NOTHING_HOLDS: Final = Holding()
 
 
 class Owned(msgspec.Struct, frozen=True):
@@ -75,25 +94,34 @@ class Owned(msgspec.Struct, frozen=True):
 
 
 def plan(  # noqa: PLR0913 - each is a part of what is compared
-    desired: Settings, reality: Reality, policy: Docker, owned: Owned, is_asked_now: bool, *, restart_waits: str = ""
+    desired: Settings,
+    reality: Reality,
+    policy: Docker,
+    owned: Owned,
+    is_asked_now: bool,
+    *,
+    holding: Holding = NOTHING_HOLDS,
 ) -> Plan:
-    """Desired against real. `restart_waits`: why a restart that could happen now has to wait its turn."""
+    """Desired against real."""
     if (condition := _in_the_way(reality)) is not None:
         return Plan(desired, condition=condition)
     try:
         now = prospective(reality)
+        is_in_its_way = _is_in_its_way(reality, owned)
+        starts_docker = is_in_its_way and reality.unit.phase is Phase.BROKEN
         method = method_for(policy, reality, owned)
-        edits = () if now == desired else _edits(method, desired, reality, owned)
+        edits = () if now == desired and not is_in_its_way else _edits(method, desired, reality, owned)
     except TextRefused as error:
         return Plan(desired, condition=_broken(error, reality))
     except Inexpressible as error:
-        return Plan(desired, condition=error.condition)
+        edits = (_given_back(reality, owned),) if is_in_its_way else ()
+        return Plan(desired, edits=edits, starts_docker=starts_docker, condition=error.condition)
     running = effective(reality)
-    restart = None
+    restart, met = None, busy(reality, holding.not_taken, believes_transfer=holding.believes_transfer)
     if reality.engine is not None and running is not None and not agrees(running, desired):
-        restart = restarting(policy.restart, reality.engine.containers_running, is_asked_now, reality.can_restart)
-        if restart.when is When.NOW and restart_waits and not is_asked_now:
-            restart = Restarting(When.LATER, restart_waits)
+        restart = restarting(policy.restart, met, holding.urgency, is_asked_now, reality.can_restart)
+        if restart.when is When.NOW and holding.waits and not is_asked_now:
+            restart = Restarting(When.LATER, holding.waits)
     return Plan(
         desired,
         method,
@@ -102,8 +130,17 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         edits,
         _needs_daemon_reload(method, now, desired, edits, reality),
         restart,
+        starts_docker,
+        restart is not None and hangs_on_urgency(policy.restart, met, is_asked_now),
         _to_be_said(reality),
     )
+
+
+def _is_in_its_way(reality: Reality, owned: Owned) -> bool:
+    """Whether this dockerd does not start with our half of its file: one before 23.0 knows no proxies (FACTS 1)."""
+    if reality.takes_proxies is not False or not owned.is_ours or daemon_json.texts(reality.daemon_json) == Texts():
+        return False
+    return _given_back(reality, owned).after != reality.daemon_json
 
 
 def method_for(policy: Docker, reality: Reality, owned: Owned) -> Method:
@@ -167,6 +204,8 @@ def _to_be_said(reality: Reality) -> Condition | None:
         return Condition(
             Code.ENGINE_SILENT, reality.silence or "dockerd did not answer", "See: systemctl status docker"
         )
+    if reality.unit.phase is Phase.STARTING:
+        return Condition(Code.ENGINE_SLOW, "Docker is still starting", f"See: journalctl -u {reality.unit_name} -f")
     if not reality.unit.is_running:
         return Condition(Code.ENGINE_STOPPED, f"Docker is {reality.unit.phase.value}: it is not started by the agent")
     return None
@@ -210,14 +249,19 @@ def _check_not_beaten(reality: Reality) -> None:
 
 
 def _into_drop_in(desired: Settings, reality: Reality, owned: Owned) -> tuple[Edit, Edit, Edit]:
-    file = reality.daemon_json
-    if owned.is_ours and file is not None:
-        file = daemon_json.put_back(file, daemon_json.originals(owned.original)) or owned.original
     return (
         Edit(reality.environment_file_path, reality.environment_file, drop_in.edit(desired), SECRET_MODE),
         Edit(reality.drop_in_path, reality.drop_in, drop_in.DROP_IN, None),
-        Edit(reality.daemon_json_path, reality.daemon_json, file, _mode(reality.daemon_json, file, owned)),
+        _given_back(reality, owned),
     )
+
+
+def _given_back(reality: Reality, owned: Owned) -> Edit:
+    """daemon.json without our half of it."""
+    file = reality.daemon_json
+    if owned.is_ours and file is not None:
+        file = daemon_json.put_back(file, daemon_json.originals(owned.original)) or owned.original
+    return Edit(reality.daemon_json_path, reality.daemon_json, file, _mode(reality.daemon_json, file, owned))
 
 
 def _into_daemon_json(desired: Settings, reality: Reality, owned: Owned) -> tuple[Edit, Edit, Edit]:

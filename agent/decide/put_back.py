@@ -12,7 +12,7 @@ import msgspec
 
 from agent.decide.effective import effective, prospective
 from agent.decide.plan import PUBLIC_MODE, Edit, Owned, Plan
-from agent.decide.restart import Restarting, restarting
+from agent.decide.restart import Restarting, busy, restarting
 from agent.dockerd import Reality
 from agent.policy import Docker, Method
 from agent.settings import DIRECT, Settings, agrees
@@ -51,7 +51,7 @@ def put_back(
     running = effective(reality)
     restart = None
     if (edits or is_asked_now) and reality.engine is not None and running is not None and not agrees(running, desired):
-        due = restarting(policy.restart, reality.engine.containers_running, is_asked_now, reality.can_restart)
+        due = restarting(policy.restart, busy(reality), None, is_asked_now, reality.can_restart)
         by_hand = f"systemctl restart {reality.unit_name}"
         restart = Restarting(due.when, due.because.replace("docker-proxy-agent apply --now", by_hand))
     method = Method.DAEMON_JSON if is_file_edited else Method.DROP_IN

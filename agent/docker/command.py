@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from agent.dockerd import Phase, Start, UnitState
-from agent.errors import EngineSilent, RestartFailed
+from agent.errors import EngineSilent, RestartFailed, UnitFailed
 from agent.programs import run
 from agent.secret import escaped
 
@@ -53,6 +53,9 @@ class CommandUnit:
 
     async def daemon_reload(self) -> None:
         """Nothing keeps a copy of a unit's files here."""
+
+    async def reload(self) -> None:
+        raise UnitFailed(self.name, "restarts Docker, and cannot make it read its file again")
 
     async def restart(self) -> UnitState:
         """Run the command, then wait until another dockerd listens."""

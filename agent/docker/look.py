@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.docker import process
+import msgspec
+
+from agent.docker import busy, process
 from agent.dockerd import Engine, Flags, Phase, Reality, Start, UnitState
-from agent.errors import EngineSilent
+from agent.errors import AgentError, EngineSilent
+from agent.journal import Journal
 from agent.marks import Marks
 from agent.paths import Paths
 from agent.programs import run
@@ -35,6 +38,9 @@ class Supervisor(Protocol):
 
     async def state(self) -> UnitState: ...
     async def start_values(self, ours: Path) -> Start: ...
+    def started(self) -> str:
+        """Another value for another start, '' if none runs; starts no process."""
+        ...
 
 
 class Socket(Protocol):
@@ -53,6 +59,7 @@ class Looking:
         self._socket = socket
         self._can_restart = can_restart
         self._marks = Marks(paths.state)
+        self._journal = Journal(paths.state)
 
     async def reality(self, *desired: Settings) -> Reality:
         """What is real now. `desired`: whether dockerd was started with the credentials of one of them is looked up."""
@@ -70,6 +77,7 @@ class Looking:
             unit_name=self._service,
             engine=engine,
             silence=silence,
+            transfer=await asyncio.to_thread(busy.transfer, unit.pid) if engine else "",
             takes_proxies=engine.takes_proxies if engine else await _takes_proxies(_binary(start)),
             binary=_binary(start),
             is_systemd=self._paths.is_system and bool(start.argv),
@@ -80,7 +88,7 @@ class Looking:
             environment_files=start.files,
             unset_names=tuple(name for name in start.unset if name in PROXY_NAMES),
             running_environment=running,
-            started_with=self._started_with(unit, file, desired) if engine else None,
+            started_with=self._started_with(unit, file_path, file, desired) if engine else None,
             daemon_json_path=str(file_path),
             daemon_json=file,
             environment_file_path=str(self._paths.environment_file),
@@ -89,6 +97,23 @@ class Looking:
             drop_in=await asyncio.to_thread(read_text, drop_in_path),
             is_drop_in_loaded=str(drop_in_path) in unit.drop_ins,
         )
+
+    async def busy_now(self, found: Reality) -> Reality:
+        """The same with what dockerd is in the middle of by now; starts no process."""
+        if not found.unit.is_running or not self._supervisor.started():
+            return found
+        engine, silence = await self._engine(found.unit)
+        moving = await asyncio.to_thread(busy.transfer, found.unit.pid)
+        return msgspec.structs.replace(found, engine=engine, silence=silence, transfer=moving)
+
+    async def engine(self) -> Engine | None:
+        """What dockerd says; None: it does not run, or does not answer. Starts no process."""
+        if not self._supervisor.started():  # the socket would start it
+            return None
+        try:
+            return await self._socket.report()
+        except EngineSilent:
+            return None
 
     async def _settled(self) -> UnitState:
         """The unit's state, after a start or stop that is under way has had some time to end."""
@@ -107,15 +132,26 @@ class Looking:
         except EngineSilent as error:  # unknown is not different: the plan says so and restarts nothing
             return None, str(error)
 
-    def _started_with(self, unit: UnitState, file: str | None, desired: Sequence[Settings]) -> Texts | Masked | None:
+    def _started_with(
+        self, unit: UnitState, path: Path, file: str | None, desired: Sequence[Settings]
+    ) -> Texts | Masked | None:
         """daemon.json's values at this dockerd's start: by its mark; without one, the file still says them."""
         try:
             in_file = daemon_json.texts(file)
+            before = tuple(daemon_json.texts(text) for text in self._written_over(path))
         except TextRefused:  # the plan leaves such a file alone and says why
             return None
         wanted = (for_dockerd.as_written(settings) for settings in desired)
-        known = self._marks.started_with(unit.invocation, (*wanted, in_file))
+        known = self._marks.started_with(unit.invocation, (*wanted, in_file, *before))
         return in_file if known is None else known
+
+    def _written_over(self, path: Path) -> tuple[str | None, ...]:
+        """What the file said before what a restart is still due for was written."""
+        try:
+            note = self._journal.under_way().notes.get(str(path))
+        except AgentError:  # one candidate less
+            return ()
+        return () if note is None else (note.before,)
 
 
 def _process(unit: UnitState, start: Start) -> tuple[Flags, Texts | None]:

@@ -33,7 +33,7 @@ def flags(argv: Sequence[str]) -> Flags:
         proxies=Texts(found.get("http-proxy", ""), found.get("https-proxy", ""), found.get("no-proxy", "")),
         names=tuple(f"--{name}" for name in _TAKES_VALUE[:3] if name in found),
         config_file=found.get("config-file", ""),
-        live_restore=found.get("live-restore", "false").lower() in ("true", "1", "t"),
+        live_restore=found["live-restore"].lower() in ("true", "1", "t") if "live-restore" in found else None,
     )
 
 

@@ -91,7 +91,14 @@ class Unit:
         """
         before = await self._ready()
         await _systemctl("try-restart", "--no-block", "--", self.name)
-        return await self._watched(before)
+        started = await self._watched(before)
+        # Ours must not be the one because of which a person's next restart is refused.
+        await _systemctl("reset-failed", "--", *await self._units())
+        return started
+
+    async def reload(self) -> None:
+        """dockerd reads its file again, some time after this has returned (FACTS 6)."""
+        await _systemctl("reload", "--no-block", "--", self.name)
 
     async def stop(self) -> None:
         await _systemctl("stop", "--no-block", "--", self.name)
@@ -130,7 +137,9 @@ class Unit:
             # With a job it is somebody else's start, which the job that waits will replace.
             if state.is_running and state.invocation != before.invocation and not state.has_job:
                 return state
-            if state.phase is Phase.BROKEN or state.restarts > before.restarts:
+            # Broken with a job it is from before: our start has not come to it yet.
+            is_broken = state.phase is Phase.BROKEN and not state.has_job
+            if is_broken or state.restarts > before.restarts:
                 raise RestartFailed(self.name, "did not come up", f"See: journalctl -u {self.name} -n 50")
             if away.lasts(state):
                 if (await self._socket()).phase is Phase.BROKEN:  # it cannot start without

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from agent.apply import Outcome, Transaction
 from agent.audit.log import AuditLog
 from agent.decide.plan import Owned, Plan, plan
 from agent.dockerd import Engine, Phase, Reality, UnitState
 from agent.errors import ByOthers, RestartFailed
-from agent.journal import Journal
 from agent.originals import daemon_originals
 from agent.policy import Docker, Method
 from agent.record import Record
@@ -24,12 +26,18 @@ from agent.text_files import read_text
 class Dockerd:
     """A dockerd and its unit: reads its files when it starts, and refuses or changes settings if it is told to."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, state: Path | None = None) -> None:
         self.root = root
+        self.agent_state = state or root / "state"  # of the agent
         self.audit = root / "log/audit.jsonl"
         self.refuses: Settings | None = None  # does not start with these
+        self.refuses_file = ""  # does not start with a daemon.json that holds this
         self.takes_instead: Texts | None = None  # reports these, whatever is written
         self.containers = 0
+        self.live_restore = False
+        self.takes_live_restore = True  # switches it on and off when it reads its file again
+        self.killed = 0  # containers, by a start without live-restore
+        self.transfer = ""
         self.starts = 0
         self.recovered: list[bool] = []  # whether Docker might be restarted, each time
         self.phase = Phase.STOPPED
@@ -48,6 +56,11 @@ class Dockerd:
 
     async def daemon_reload(self) -> None:
         self.seen_at_reload = self.events()
+
+    async def reload(self) -> None:
+        said = daemon_json.live_restore(self.text("etc/daemon.json"))
+        if said is not None and self.takes_live_restore:
+            self.live_restore = said
 
     async def restart(self) -> UnitState:
         if not self.is_running:
@@ -69,8 +82,15 @@ class Dockerd:
 
     async def recover(self, record: Record, *, may_restart: bool) -> bool:
         self.recovered.append(may_restart)
-        journal = Journal(self.root / "state")
-        return await recover(self, self, journal, record, is_systemd=True, may_restart=may_restart)
+        return await recover(self, self, self.agent_state, record, is_systemd=True, may_restart=may_restart)
+
+    async def engine(self) -> Engine | None:
+        if not self.is_running:
+            return None
+        return Engine("26", (1, 45), False, self._running, self.live_restore, False, self.containers)
+
+    async def busy_now(self, found: Reality) -> Reality:
+        return msgspec.structs.replace(found, engine=await self.engine(), transfer=self.transfer)
 
     def known(self) -> None:
         """It is looked at each time."""
@@ -79,9 +99,8 @@ class Dockerd:
         values = self.text("etc/dockerd.env")
         return Reality(
             unit=await self.state(),
-            engine=Engine("26", (1, 45), False, self._running, False, False, self.containers)
-            if self.is_running
-            else None,
+            engine=await self.engine(),
+            transfer=self.transfer,
             takes_proxies=True,
             environment=drop_in.read(values or ""),
             running_environment=None,
@@ -97,7 +116,7 @@ class Dockerd:
     # What a pass asks of the daemon
 
     def owned(self, reality: Reality) -> Owned:
-        original = daemon_originals(self.root / "state").of(reality.daemon_json_path)
+        original = daemon_originals(self.agent_state).of(reality.daemon_json_path)
         return Owned(True, original.text, original.mode) if original else Owned()
 
     async def carry_out(self, made: Plan, reality: Reality, record: Record) -> Outcome:
@@ -112,10 +131,10 @@ class Dockerd:
         return plan(desired, reality, Docker(method=method), owned, is_asked_now=False), reality
 
     def record(self) -> Record:
-        return Record(AuditLog(self.audit, self.root / "state"), "1", "test")
+        return Record(AuditLog(self.audit, self.agent_state), "1", "test")
 
     def transaction(self, record: Record | None = None) -> Transaction:
-        return Transaction(self, self, self.root / "state", record or self.record(), reports_within_s=0.5)
+        return Transaction(self, self, self.agent_state, record or self.record(), reports_within_s=0.5)
 
     def text(self, name: str) -> str | None:
         return read_text(self.root / name)
@@ -127,7 +146,7 @@ class Dockerd:
     def events(self) -> list[str]:
         return [record["event"] for record in self.records()]
 
-    def records(self) -> list[dict[str, str]]:
+    def records(self) -> list[dict[str, Any]]:
         lines = self.audit.read_text().splitlines() if self.audit.exists() else []
         return [json.loads(line) for line in lines]
 
@@ -143,5 +162,9 @@ class Dockerd:
         self.starts += 1
         file = daemon_json.texts(self.text("etc/daemon.json"))
         wanted = file.over(drop_in.read(self.text("etc/dockerd.env") or ""))
-        self.phase = Phase.BROKEN if wanted.meaning() == self.refuses else Phase.RUNNING
+        is_refused = bool(self.refuses_file) and self.refuses_file in (self.text("etc/daemon.json") or "")
+        self.phase = Phase.BROKEN if is_refused or wanted.meaning() == self.refuses else Phase.RUNNING
+        self.live_restore = bool(daemon_json.live_restore(self.text("etc/daemon.json")))
+        if self.is_running and not self.live_restore:
+            self.killed, self.containers = self.killed + self.containers, 0
         self._running = self.takes_instead or wanted

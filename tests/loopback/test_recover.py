@@ -33,7 +33,8 @@ class Left:
 
     async def recover(self, *, is_systemd: bool = True, may_restart: bool = True) -> None:
         dockerd = self.dockerd
-        await recover(dockerd, dockerd, self.journal, dockerd.record(), is_systemd=is_systemd, may_restart=may_restart)
+        state = dockerd.root / "state"
+        await recover(dockerd, dockerd, state, dockerd.record(), is_systemd=is_systemd, may_restart=may_restart)
 
     def in_another_boot(self) -> None:
         file = StateFile(self.dockerd.root / "state/journal.json", UnderWay, 1)

@@ -67,7 +67,7 @@ class Laptop:
     def __init__(self, root: Path) -> None:
         self.paths = Paths(root)
         (root / "dockerd").mkdir()
-        self.dockerd = Dockerd(root / "dockerd")
+        self.dockerd = Dockerd(root / "dockerd", self.paths.state)
         self.place = Place(at("10.10.0.1"), self.dockerd, office="ok", direct="ok")
         self.hand = Hand()
         self.said: list[str] = []
@@ -147,7 +147,7 @@ async def test_what_a_crash_left_is_finished_first_and_docker_only_after_ready(l
 async def test_a_docker_that_a_crash_of_ours_left_down_comes_up(laptop: Laptop, stage: Stage) -> None:
     laptop.policy()
     environment = laptop.dockerd.root / "etc/dockerd.env"
-    journal = Journal(laptop.dockerd.root / "state")
+    journal = Journal(laptop.dockerd.agent_state)
     elsewhere = drop_in.edit(settings("http://elsewhere:1", "http://elsewhere:1", "localhost"))
     environment.write_text(elsewhere)
     journal.note(str(environment), None, elsewhere, 0o600)

@@ -305,7 +305,7 @@ def test_a_restart_that_was_put_off_and_then_fails_does_not_leave_docker_down(la
     laptop.docker.drop_in(
         "[Service]\nExecStartPre=/bin/sh -c 'case \"$HTTPS_PROXY\" in *8888*) exit 1;; esac'\nRestartSec=100ms\n"
     )
-    office_policy(laptop)
+    office_policy(laptop, docker='[docker]\nrestart = "when-idle"\n')
     laptop.docker.start_container("--restart=no")
     laptop.plug("office")
     assert "1 container runs" in applied(laptop)
@@ -391,7 +391,7 @@ def test_a_stopped_docker_stays_stopped_and_starts_right(laptop: Laptop) -> None
 
 
 def test_a_running_container_is_spared_until_a_person_says_now(laptop: Laptop) -> None:
-    office_policy(laptop)
+    office_policy(laptop, docker='[docker]\nrestart = "when-idle"\n')
     web = laptop.docker.start_container()
     laptop.plug("office")
 

@@ -370,3 +370,36 @@ def _carried_out(made: Plan, real: Reality) -> Reality:
 @given(ANY_TEXTS)
 def test_what_dockerd_reports_unmasked_is_what_it_runs_with(reported: Texts) -> None:
     assert effective(docker_with(reported)) == reported.meaning()
+
+
+PLAIN_FILE = '{\n  "debug": true\n}\n'
+BRICKED = daemon_json.edit(PLAIN_FILE, OFFICE, Texts())
+OWNED = Owned(True, PLAIN_FILE)
+BROKEN = UnitState(Phase.BROKEN)
+
+
+def older(text: str, unit: UnitState = BROKEN) -> Reality:
+    """A Docker before 23.0 with this daemon.json."""
+    return Reality(unit, takes_proxies=False, daemon_json=text)
+
+
+@pytest.mark.parametrize("method", [Method.AUTO, Method.DROP_IN, Method.DAEMON_JSON])
+def test_a_key_of_ours_that_an_older_docker_does_not_start_with_is_taken_out_and_docker_started(method: Method) -> None:
+    made = planned(OFFICE, older(BRICKED), Docker(method=method), OWNED)
+
+    assert written(made)["daemon.json"] == PLAIN_FILE
+    assert made.starts_docker
+    assert (made.condition is not None and made.condition.code is Code.UNSUPPORTED) is (method is Method.DAEMON_JSON)
+
+
+def test_what_somebody_else_broke_or_stopped_is_not_started() -> None:
+    assert not planned(OFFICE, older(PLAIN_FILE), owned=OWNED).starts_docker
+    assert not planned(OFFICE, older(BRICKED)).starts_docker
+    assert not planned(OFFICE, older(BRICKED, UnitState(Phase.STOPPED)), owned=OWNED).starts_docker
+
+
+def test_a_docker_that_is_still_starting_is_slow_and_not_stopped() -> None:
+    made = planned(OFFICE, Reality(UnitState(Phase.STARTING), takes_proxies=True))
+
+    assert made.condition is not None
+    assert made.condition.code is Code.ENGINE_SLOW

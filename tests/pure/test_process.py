@@ -19,7 +19,7 @@ from agent.settings import Texts
         (["dockerd", "--no-proxy", "a", "--no-proxy=b"], Flags(Texts(no_proxy="b"), ("--no-proxy",))),
         (["dockerd", "--config-file", "/srv/daemon.json"], Flags(config_file="/srv/daemon.json")),
         (["dockerd", "--live-restore"], Flags(live_restore=True)),
-        (["dockerd", "--live-restore=false"], Flags()),
+        (["dockerd", "--live-restore=false"], Flags(live_restore=False)),
         (["dockerd", "--http-proxy"], Flags(names=("--http-proxy",))),
     ],
 )

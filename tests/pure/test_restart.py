@@ -1,31 +1,191 @@
-"""When Docker is restarted."""
+"""When Docker is restarted, and why."""
 
 from __future__ import annotations
 
 import pytest
 
-from agent.decide.restart import When, restarting
+from agent.decide.restart import Busy, When, cannot_keep, hangs_on_urgency, in_flight_since, is_believed, restarting
+from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, urgency
+from agent.dockerd import Engine, Flags, Phase, Reality, UnitState
 from agent.policy import Restart
+from agent.settings import DIRECT, Settings, Texts, settings
+from agent.verdict import Outcome, Verdict
+
+IDLE = Busy()
+ONE, TWO = Busy(1), Busy(2)
+SWARM = Busy(2, cannot_keep="live-restore and Swarm exclude each other")
+ON = Busy(2, is_keeping=True)
+PULL, BUILD = Busy(transfer="a pull or push"), Busy(transfer="a build")
+BOTH = Busy(1, "a pull or push")
+
+URGENT = Urgency(True, "office does not work here (timeout)")
+FINE = Urgency(False, "office still works here")
+ALIKE = Urgency(False, "only no_proxy differs")
+UNKNOWN = None
+
+PROTECT, WHEN_IDLE, ALWAYS, NEVER = Restart.PROTECT, Restart.WHEN_IDLE, Restart.ALWAYS, Restart.NEVER
+NOW, LATER, BY_HAND = When.NOW, When.LATER, When.NEVER
+HOW = "; to restart all the same: docker-proxy-agent apply --now"
+NEVER_BY_US = 'docker.restart = "never": restart Docker by hand, or: docker-proxy-agent apply --now'
 
 
 @pytest.mark.parametrize(
-    ("mode", "containers", "now", "when", "because"),
+    ("mode", "met", "urgent", "when", "because"),
     [
-        (Restart.PROTECT, 0, False, When.NOW, "no container runs"),
-        (Restart.WHEN_IDLE, 0, False, When.NOW, "no container runs"),
-        (Restart.PROTECT, 1, False, When.LATER, "1 container runs; to restart all the same: docker-proxy-agent apply --now"),
-        (Restart.WHEN_IDLE, 2, False, When.LATER, "2 containers run; to restart all the same: docker-proxy-agent apply --now"),
-        (Restart.ALWAYS, 5, False, When.NOW, 'docker.restart = "always"'),
-        (Restart.NEVER, 0, False, When.NEVER, 'docker.restart = "never": restart Docker by hand, or: docker-proxy-agent apply --now'),
-        (Restart.NEVER, 3, True, When.NOW, "asked for by --now"),
-        (Restart.PROTECT, 3, True, When.NOW, "asked for by --now"),
+        (PROTECT, IDLE, UNKNOWN, NOW, "no container runs"),
+        (PROTECT, IDLE, FINE, NOW, "no container runs"),
+        (PROTECT, ONE, UNKNOWN, LATER, f"1 container runs{HOW}"),
+        (PROTECT, ONE, FINE, LATER, f"1 container runs, and office still works here{HOW}"),
+        (PROTECT, TWO, ALIKE, LATER, f"2 containers run, and only no_proxy differs{HOW}"),
+        (PROTECT, TWO, URGENT, NOW, "office does not work here (timeout); 2 containers run and will go on"),
+        (PROTECT, ON, URGENT, NOW, "office does not work here (timeout); 2 containers run and will go on"),
+        (PROTECT, ON, FINE, LATER, f"2 containers run, and office still works here{HOW}"),
+        (PROTECT, SWARM, URGENT, LATER, f"2 containers run and would not survive: live-restore and Swarm exclude each other{HOW}"),
+        (PROTECT, SWARM, FINE, LATER, f"2 containers run, and office still works here{HOW}"),
+        (PROTECT, PULL, UNKNOWN, LATER, f"a pull or push is in flight{HOW}"),
+        (PROTECT, PULL, FINE, LATER, f"a pull or push is in flight, and office still works here{HOW}"),
+        (PROTECT, PULL, URGENT, NOW, "office does not work here (timeout); a pull or push is broken off"),
+        (PROTECT, BUILD, ALIKE, LATER, f"a build is in flight, and only no_proxy differs{HOW}"),
+        (PROTECT, BUILD, URGENT, NOW, "office does not work here (timeout); a build is broken off"),
+        (PROTECT, BOTH, FINE, LATER, f"1 container runs, and office still works here{HOW}"),
+        (PROTECT, BOTH, URGENT, NOW, "office does not work here (timeout); 1 container runs and will go on"),
+        (WHEN_IDLE, IDLE, UNKNOWN, NOW, "no container runs"),
+        (WHEN_IDLE, ONE, URGENT, LATER, f"1 container runs{HOW}"),
+        (WHEN_IDLE, ON, URGENT, LATER, f"2 containers run{HOW}"),
+        (WHEN_IDLE, PULL, FINE, LATER, f"a pull or push is in flight, and office still works here{HOW}"),
+        (WHEN_IDLE, PULL, URGENT, NOW, "office does not work here (timeout); a pull or push is broken off"),
+        (WHEN_IDLE, BOTH, URGENT, LATER, f"1 container runs{HOW}"),
+        (ALWAYS, IDLE, UNKNOWN, NOW, 'docker.restart = "always"'),
+        (ALWAYS, TWO, FINE, NOW, 'docker.restart = "always"'),
+        (ALWAYS, PULL, FINE, NOW, 'docker.restart = "always"'),
+        (ALWAYS, SWARM, URGENT, NOW, 'docker.restart = "always"'),
+        (NEVER, IDLE, UNKNOWN, BY_HAND, NEVER_BY_US),
+        (NEVER, TWO, URGENT, BY_HAND, NEVER_BY_US),
+        (NEVER, PULL, URGENT, BY_HAND, NEVER_BY_US),
     ],
 )  # fmt: skip
-def test_when(mode: Restart, containers: int, now: bool, when: When, because: str) -> None:
-    decided = restarting(mode, containers, is_asked_now=now)
+def test_when(mode: Restart, met: Busy, urgent: Urgency | None, when: When, because: str) -> None:
+    decided = restarting(mode, met, urgent, is_asked_now=False)
 
     assert (decided.when, decided.because) == (when, because)
 
 
+@pytest.mark.parametrize("mode", Restart)
+@pytest.mark.parametrize("met", [IDLE, TWO, SWARM, PULL, BOTH])
+def test_a_person_who_says_now_is_obeyed(mode: Restart, met: Busy) -> None:
+    decided = restarting(mode, met, FINE, is_asked_now=True)
+
+    assert (decided.when, decided.because) == (NOW, "asked for by --now")
+
+
+@pytest.mark.parametrize(
+    ("mode", "met", "is_asked_now", "keeps"),
+    [
+        pytest.param(PROTECT, TWO, False, True, id="switched-on-for-it"),
+        pytest.param(PROTECT, TWO, True, True, id="a-person-who-cannot-wait-keeps-them-too"),
+        pytest.param(PROTECT, ON, False, False, id="on-already"),
+        pytest.param(PROTECT, SWARM, True, False, id="cannot-be-had"),
+        pytest.param(PROTECT, IDLE, False, False, id="none-to-keep"),
+        pytest.param(PROTECT, PULL, False, False, id="a-pull-survives-nothing"),
+        pytest.param(ALWAYS, TWO, False, False, id="always-does-not-ask"),
+        pytest.param(WHEN_IDLE, TWO, True, False, id="who-waits-for-idle-does-not-want-it-switched"),
+    ],
+)
+def test_when_live_restore_is_switched_on(mode: Restart, met: Busy, is_asked_now: bool, keeps: bool) -> None:
+    assert restarting(mode, met, URGENT, is_asked_now).keeps_containers is keeps
+
+
+def test_only_who_counts_on_no_container_looks_once_more() -> None:
+    assert restarting(PROTECT, IDLE, None, is_asked_now=False).spares_containers
+    assert restarting(PROTECT, PULL, URGENT, is_asked_now=False).spares_containers
+    assert not restarting(PROTECT, TWO, URGENT, is_asked_now=False).spares_containers
+    assert not restarting(ALWAYS, IDLE, None, is_asked_now=False).spares_containers
+    assert not restarting(PROTECT, IDLE, None, is_asked_now=True).spares_containers
+
+
 def test_what_cannot_be_restarted_is_not_even_by_now() -> None:
-    assert restarting(Restart.ALWAYS, 0, is_asked_now=True, can_restart=False).when is When.LATER
+    assert restarting(ALWAYS, IDLE, None, is_asked_now=True, can_restart=False).when is LATER
+
+
+@pytest.mark.parametrize("mode", Restart)
+@pytest.mark.parametrize("met", [IDLE, TWO, SWARM, ON, PULL, BOTH])
+@pytest.mark.parametrize("is_asked_now", [False, True])
+def test_a_probe_is_made_exactly_where_its_answer_matters(mode: Restart, met: Busy, is_asked_now: bool) -> None:
+    answers = {restarting(mode, met, one, is_asked_now).when for one in (URGENT, FINE)}
+    reasons = {restarting(mode, met, one, is_asked_now).because for one in (URGENT, FINE)}
+
+    assert hangs_on_urgency(mode, met, is_asked_now) is (len(reasons) == 2)
+    assert len(answers) <= len(reasons)
+
+
+def test_what_never_ends_is_no_transfer() -> None:
+    since = in_flight_since(None, "a pull or push", 100.0)
+    assert since == 100.0
+    assert is_believed(since, 100.0)
+    since = in_flight_since(since, "a build", 3600.0)
+    assert is_believed(since, 3699.9)
+    assert not is_believed(since, 3700.0)
+    assert in_flight_since(since, "", 3700.0) is None
+
+
+OFFICE = settings("http://office:1", "http://office:1", "localhost")
+WIDER = settings("http://office:1", "http://office:1", "localhost,.corp")
+OLD = settings("http://u:old@office:1", "http://u:old@office:1", "localhost")
+NEW = settings("http://u:new@office:1", "http://u:new@office:1", "localhost")
+HIDDEN = settings("http://xxxxx:xxxxx@office:1", "http://xxxxx:xxxxx@office:1", "localhost")
+
+
+@pytest.mark.parametrize(
+    ("running", "desired", "outcome", "urgent", "because"),
+    [
+        (OFFICE, DIRECT, Outcome.OK, False, "office still works here"),
+        (OFFICE, DIRECT, Outcome.TIMEOUT, True, "office does not work here (timeout)"),
+        (OFFICE, DIRECT, None, True, "what Docker runs with is no upstream of the policy"),
+        (OFFICE, WIDER, Outcome.TIMEOUT, False, "only no_proxy differs"),
+        (OFFICE, WIDER, None, False, "only no_proxy differs"),
+        (OLD, NEW, Outcome.OK, False, "office still works here"),
+        (OLD, NEW, Outcome.PROXY_AUTH, True, "office does not work here (proxy-auth)"),
+        (DIRECT, OFFICE, Outcome.PORTAL, True, "office does not work here (portal)"),
+    ],
+)
+def test_urgent_is_what_does_not_work_here(
+    running: Settings, desired: Settings, outcome: Outcome | None, urgent: bool, because: str
+) -> None:
+    verdict = None if outcome is None else Verdict(outcome)
+
+    assert urgency(running, desired, "office", verdict) == Urgency(urgent, because)
+
+
+def test_another_password_is_told_from_another_proxy() -> None:
+    assert is_another_secret(OLD, NEW)
+    assert is_another_secret(OFFICE, NEW)
+    assert not is_another_secret(OLD, OLD)
+    assert not is_another_secret(OLD, DIRECT)
+    assert not is_another_secret(OFFICE, WIDER)
+    assert can_be_asked(OLD)
+    assert can_be_asked(DIRECT)
+    assert not can_be_asked(HIDDEN)
+
+
+def docker(live_restore: bool = False, is_swarm: bool = False, **real: object) -> Reality:
+    engine = Engine("26.1.5", (1, 45), False, Texts(), live_restore, is_swarm, 2)
+    facts: dict[str, object] = {"unit": UnitState(Phase.RUNNING), "engine": engine, **real}
+    return Reality(**facts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("reality", "why"),
+    [
+        (docker(), ""),
+        (docker(live_restore=True, flags=Flags(live_restore=True)), ""),
+        (docker(is_swarm=True), "Swarm"),
+        (docker(flags=Flags(live_restore=False)), "flag"),
+        (docker(is_systemd=False), "read its file again"),
+        (docker(engine=None), "does not answer"),
+    ],
+)
+def test_whether_containers_can_survive(reality: Reality, why: str) -> None:
+    found = cannot_keep(reality)
+
+    assert why in found
+    assert bool(found) is bool(why)

@@ -27,6 +27,7 @@ AT_THE_OFFICE = Status(
         "restarts": 1,
         "last_restart": "2026-03-01T11:48:00Z",
         "last_took_s": 0.7,
+        "last_kept": 3,
         "deferred": None,
     },
     targets=(
@@ -44,7 +45,7 @@ def test_a_steady_day_at_the_office() -> None:
     assert first.endswith("(12 min)")
     assert rest == [
         "  because      first of corp, direct that works",
-        "  docker       26.1.5 runs with http://corp:3128; restarted once by this agent, last 0.7 s, 12 min ago",
+        "  docker       26.1.5 runs with http://corp:3128; restarted once by this agent, last 0.7 s, 12 min ago, 3 containers kept",
         "  written      daemon.json · root",
         "  not written  bob: its home is not mounted",
         "  upstreams    corp ok 84 ms · direct dns",

@@ -1,0 +1,46 @@
+"""Whether a restart that is due is urgent: whether what dockerd runs with still works in this place.
+
+Pure. What still works can wait for containers and pulls; what does not hangs every pull until it is changed.
+Not known here: what waits (`restart.py`), and how a verdict came about.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from agent.settings import Masked, Proxy, ProxyUrl, Settings
+from agent.verdict import Verdict
+
+
+class Urgency(msgspec.Struct, frozen=True):
+    """The answer, with its reason."""
+
+    is_urgent: bool
+    because: str
+
+
+def urgency(running: Settings, desired: Settings, in_force: str, verdict: Verdict | None) -> Urgency:
+    """`in_force`: what to call the way out that dockerd uses now; without a verdict it cannot be asked."""
+    if (running.http, running.https) == (desired.http, desired.https):
+        return Urgency(False, "only no_proxy differs")
+    if verdict is None:
+        return Urgency(True, "what Docker runs with is no upstream of the policy")
+    if verdict.is_ok:
+        return Urgency(False, f"{in_force} still works here")
+    return Urgency(True, f"{in_force} does not work here ({verdict.outcome.value})")
+
+
+def is_another_secret(running: Settings, desired: Settings) -> bool:
+    """Whether they differ by nothing but a user or a password."""
+    without = [(_bare(one.http), _bare(one.https), one.no_proxy) for one in (running, desired)]
+    return running != desired and without[0] == without[1]
+
+
+def can_be_asked(running: Settings) -> bool:
+    """Whether all that it takes to go the way that dockerd goes is known, passwords too."""
+    urls = (running.http, running.https)
+    return all(url is None or (isinstance(url, ProxyUrl) and not isinstance(url.credentials, Masked)) for url in urls)
+
+
+def _bare(url: Proxy | None) -> Proxy | None:
+    return url.without_credentials() if isinstance(url, ProxyUrl) else url

@@ -1,0 +1,90 @@
+"""What dockerd is in the middle of that a restart would break off: a pull, a push, a build.
+
+Docker's API does not tell, so the kernel is asked: who pulls or pushes has a connection to the outside, and a step of a
+build is a child of dockerd's, an OCI runtime that works below `buildkit/executor`. A build of the classic builder is
+a container like any other.
+Not known here: containers, which dockerd reports itself, and for how long any of it is believed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+_ESTABLISHED, _SYN_SENT, _LISTEN = "01", "02", "0A"  # include/net/tcp_states.h
+_BUILDS_BELOW: Final = b"/buildkit/executor/"
+TRANSFER: Final = "a pull or push"
+BUILD: Final = "a build"
+
+
+def transfer(pid: int, proc: Path = Path("/proc")) -> str:
+    """What this dockerd is in the middle of, in words; '' if it is in nothing, is gone, or may not be looked at."""
+    if not pid:
+        return ""
+    try:
+        if any(_is_step_of_a_build(child) for child in _children(proc, pid)):
+            return BUILD
+        return TRANSFER if _connects_out(proc / str(pid)) else ""
+    except OSError:
+        return ""
+
+
+def _children(proc: Path, pid: int) -> Iterator[Path]:
+    # Kernels without CONFIG_PROC_CHILDREN do not list them, so each process is asked for its parent: proc(5), stat.
+    parent = str(pid).encode()
+    for name in os.listdir(proc):  # noqa: PTH208 - a Path for each process is most of the time that this takes
+        if not name.isdecimal():
+            continue
+        try:
+            with open(f"{proc}/{name}/stat", "rb") as stat:  # noqa: PTH123
+                words = stat.read().rpartition(b")")[2].split(None, 2)
+        except OSError:  # it has ended
+            continue
+        if words[1] == parent:
+            yield proc / name
+
+
+def _is_step_of_a_build(process: Path) -> bool:
+    try:
+        return _BUILDS_BELOW in (process / "cmdline").read_bytes()
+    except OSError:  # it has ended
+        return False
+
+
+def _connects_out(process: Path) -> bool:
+    sockets = _sockets(process)
+    mine = [row for row in _rows(process) if row.inode in sockets]
+    listening = {row.port for row in mine if row.state == _LISTEN}  # who came in by these is a client of the API
+    return any(row.state in (_ESTABLISHED, _SYN_SENT) and row.port not in listening for row in mine)
+
+
+def _sockets(process: Path) -> set[str]:
+    """The inodes of the sockets that it holds."""
+    found = set()
+    for descriptor in (process / "fd").iterdir():
+        try:
+            target = str(descriptor.readlink())
+        except OSError:  # closed meanwhile
+            continue
+        if target.startswith("socket:["):
+            found.add(target[len("socket:[") : -1])
+    return found
+
+
+class _Row:
+    """A line of /proc/PID/net/tcp: proc(5)."""
+
+    def __init__(self, line: str) -> None:
+        words = line.split()
+        self.port = words[1].rpartition(":")[2]
+        self.state = words[3]
+        self.inode = words[9]
+
+
+def _rows(process: Path) -> Iterator[_Row]:
+    for family in ("tcp", "tcp6"):
+        file = process / "net" / family
+        lines = file.read_text().splitlines()[1:] if file.exists() else ()
+        yield from map(_Row, lines)

@@ -1,0 +1,126 @@
+"""Containers that survive a restart of Docker: live-restore switched on for it, and off again as it was.
+
+    write true → reload → dockerd says so → (restart, verify)
+    write false → reload → dockerd says so → the key as it was
+
+The journal knows of it before the first step, so that a later start can take the last three. A reload returns before it
+took effect, and taking the key out leaves live-restore on (FACTS 6, 15). Containers that run while dockerd starts
+without it are killed, so a roll-back in between goes back to files that say `true`, too.
+Not known here: whether it can be had (`decide/restart.py`), and the restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+from agent.dockerd import Engine
+from agent.errors import AgentError
+from agent.files import Changed
+from agent.journal import Journal
+from agent.targets import daemon_json
+from agent.targets.refused import TextRefused
+from agent.text_files import read_text, write_text
+
+_TAKES_S: Final = 10.0  # chosen against the 0.3 s that it was seen to take
+_LOOK_AGAIN_S: Final = 0.05
+_TRIES: Final = 3  # a file that somebody else writes at the very moment is read again
+
+
+class Supervisor(Protocol):
+    """Who makes dockerd read its file again. UnitFailed if that cannot be done."""
+
+    async def reload(self) -> None: ...
+
+
+class Look(Protocol):
+    """Looks at dockerd."""
+
+    async def engine(self) -> Engine | None:
+        """What it says; None: it does not run, or does not answer. Starts no process."""
+        ...
+
+
+class NotTaken(AgentError):
+    """dockerd did not switch live-restore on; everything is as it was."""
+
+
+class LiveRestore:
+    """That of one dockerd, for one restart."""
+
+    def __init__(self, supervisor: Supervisor, look: Look, journal: Journal, takes_s: float = _TAKES_S) -> None:
+        self._supervisor = supervisor
+        self._look = look
+        self._journal = journal
+        self._takes_s = takes_s
+
+    async def on(self, file: Path) -> None:
+        """NotTaken if that cannot be had, or not in time; everything is then as it was."""
+        try:
+            await asyncio.to_thread(self._write_true, file)
+            await self._supervisor.reload()
+            if await self._says(True):
+                return
+            why = f"dockerd did not switch it on within {self._takes_s:.0f} s"
+        except (AgentError, TextRefused) as error:
+            why = str(error)
+        left = await self.off()
+        raise NotTaken("live-restore", "; ".join([why, *left]))
+
+    async def off(self) -> tuple[str, ...]:
+        """As it was, in dockerd and in the file; what could not be. Without an open bracket: nothing to do."""
+        bracket = self._journal.under_way().bracket
+        if bracket is None:
+            return ()
+        try:
+            engine = await self._look.engine()
+            is_told = daemon_json.live_restore(await asyncio.to_thread(read_text, Path(bracket.path)))
+            if engine is not None and not bracket.was_on and (engine.live_restore or is_told):
+                # Written out, not removed: dockerd keeps the old value when the key is gone (FACTS 15). And again if
+                # it says off already: it may not have come to read what it was told first.
+                await asyncio.to_thread(_edit, Path(bracket.path), _switched_off)
+                await self._supervisor.reload()
+                if not await self._says(False):
+                    return ("dockerd did not switch live-restore off again: it is tried at the agent's next start",)
+            await asyncio.to_thread(_edit, Path(bracket.path), bracket.closed)
+            await asyncio.to_thread(self._journal.close)
+        except (AgentError, TextRefused) as error:
+            return (f"live-restore could not be put back as it was: {error}",)
+        return ()
+
+    def _write_true(self, file: Path) -> None:
+        bracket = self._journal.open(str(file), read_text(file))
+        _edit(Path(bracket.path), bracket.opened)
+
+    async def _says(self, wanted: bool) -> bool:
+        deadline = time.monotonic() + self._takes_s
+        while True:
+            engine = await self._look.engine()
+            if engine is not None and engine.live_restore is wanted:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+def _switched_off(text: str | None) -> str:
+    return daemon_json.set_live_restore(text, False)
+
+
+def _edit(file: Path, change: Callable[[str | None], str | None]) -> None:
+    """Changed if somebody else keeps writing at the very moment."""
+    for tries_left in reversed(range(_TRIES)):
+        before = read_text(file)
+        after = change(before)
+        if after == before:
+            return
+        try:
+            write_text(file, before, after, None)
+        except Changed:
+            if not tries_left:
+                raise
+        else:
+            return

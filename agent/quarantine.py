@@ -1,0 +1,61 @@
+"""Settings that Docker did not start with, or did not take: they are not tried again for a while.
+
+Kept across restarts of the agent, as keyed hashes with a time of CLOCK_BOOTTIME; another boot begins anew. Changed
+settings are other settings. Not known here: what is chosen meanwhile (`decide/choose.py`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.audit.log import boot_id
+from agent.errors import AgentError
+from agent.keyed import digest
+from agent.settings import Settings
+from agent.state_file import StateFile
+from agent.targets.for_dockerd import as_written
+from agent.watch.resume import SYSTEM_CLOCK
+
+LASTS_S: Final = 600.0
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    boot: str = ""
+    until: dict[str, float] = msgspec.field(default_factory=dict)  # by the hash of the settings
+
+
+class Quarantine:
+    """That of one Docker."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._file = StateFile(state / "quarantine.json", _Kept, 1)
+
+    def add(self, settings: Settings) -> None:
+        """From now on."""
+        now = SYSTEM_CLOCK.boottime_s()
+        current = {key: until for key, until in self._kept().items() if now < until}
+        self._file.save(_Kept(boot_id(), {**current, self._of(settings): now + LASTS_S}))
+
+    def until(self, settings: Settings) -> float | None:
+        """A moment of CLOCK_BOOTTIME, past or to come; None: they never failed."""
+        kept = self._kept()  # the hash costs a file's read: only where there is something to compare it with
+        return kept.get(self._of(settings)) if kept else None
+
+    def forget(self) -> None:
+        """A person asks: everything may be tried again."""
+        if self._kept():
+            self._file.save(_Kept())
+
+    def _kept(self) -> dict[str, float]:
+        try:
+            found = self._file.load()
+        except AgentError:  # then one more try is made, and remembered
+            return {}
+        return found.until if found is not None and found.boot == boot_id() else {}
+
+    def _of(self, settings: Settings) -> str:
+        return digest(self._state, msgspec.json.encode(as_written(settings)))

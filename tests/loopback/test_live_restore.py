@@ -1,0 +1,189 @@
+"""Containers over a restart: live-restore on for it, off again after it, and the file as it was to the byte."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.decide.plan import Holding, plan
+from agent.decide.urgent import Urgency
+from agent.dockerd import Phase
+from agent.journal import Journal, UnderWay
+from agent.last_good import REFUSED
+from agent.live_restore import LiveRestore, NotTaken
+from agent.policy import Docker, Method
+from agent.quarantine import Quarantine
+from agent.recover import recover
+from agent.settings import DIRECT, Settings, settings
+
+from .dockerd import Dockerd
+
+OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
+URGENT = Holding(urgency=Urgency(True, "direct does not work here (no-route)"))
+FILES = [
+    pytest.param(None, id="no-file"),
+    pytest.param("", id="empty"),
+    pytest.param("{}", id="no-keys"),
+    pytest.param('{\n\t"live-restore" : false,\n\t"debug": true\n}', id="false"),
+    pytest.param('{"live-restore": true}\n', id="true-and-not-read-yet"),
+    pytest.param('{\n  "log-driver": "local"\n}\n', id="other-keys"),
+]
+METHODS = [Method.DROP_IN, Method.DAEMON_JSON]
+
+
+@pytest.fixture
+def dockerd(tmp_path: Path) -> Dockerd:
+    return Dockerd(tmp_path)
+
+
+def file_of(dockerd: Dockerd) -> Path:
+    return dockerd.root / "etc/daemon.json"
+
+
+async def restarted(dockerd: Dockerd, desired: Settings = OFFICE, method: Method = Method.DROP_IN) -> object:
+    reality = await dockerd.reality(desired)
+    made = plan(desired, reality, Docker(method=method), dockerd.owned(reality), is_asked_now=False, holding=URGENT)
+    return await dockerd.transaction().carry_out(made, reality)
+
+
+@pytest.mark.parametrize("text", FILES)
+async def test_containers_run_on_and_the_file_is_as_it_was(dockerd: Dockerd, text: str | None) -> None:
+    if text is not None:
+        file_of(dockerd).write_text(text)
+    dockerd.containers = 5
+
+    await restarted(dockerd)
+
+    assert dockerd.runs_with == OFFICE
+    assert (dockerd.containers, dockerd.killed) == (5, 0)
+    assert (file_of(dockerd).read_text() if file_of(dockerd).exists() else None) == text
+    assert dockerd.live_restore is (text is not None and '"live-restore": true' in text)
+    assert Journal(dockerd.agent_state).under_way() == UnderWay()
+    assert dockerd.records()[-1]["facts"]["containers_kept"] == 5
+
+
+async def test_settings_in_the_same_file_stay_there(dockerd: Dockerd) -> None:
+    dockerd.containers = 1
+
+    await restarted(dockerd, method=Method.DAEMON_JSON)
+
+    assert json.loads(file_of(dockerd).read_text()).keys() == {"proxies"}
+    assert (dockerd.killed, dockerd.live_restore, dockerd.runs_with) == (0, False, OFFICE)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("text", FILES)
+async def test_a_roll_back_keeps_them_too(dockerd: Dockerd, text: str | None, method: Method) -> None:
+    if text is not None:
+        file_of(dockerd).write_text(text)
+    dockerd.containers, dockerd.refuses = 3, OFFICE
+    before = dockerd.files()
+
+    await restarted(dockerd, method=method)
+
+    assert (dockerd.containers, dockerd.killed, dockerd.phase) == (3, 0, Phase.RUNNING)
+    assert dockerd.files() == before
+    assert dockerd.events()[-1] == "rolled-back"
+    assert Journal(dockerd.agent_state).under_way() == UnderWay()
+
+
+@pytest.mark.parametrize("text", FILES)
+async def test_a_dockerd_that_does_not_take_it_is_not_restarted(dockerd: Dockerd, text: str | None) -> None:
+    if text is not None:
+        file_of(dockerd).write_text(text)
+    dockerd.containers, dockerd.takes_live_restore = 2, False
+    journal = Journal(dockerd.agent_state)
+
+    with pytest.raises(NotTaken, match=r"did not switch it on within 0 s"):
+        await LiveRestore(dockerd, dockerd, journal, takes_s=0.1).on(file_of(dockerd))
+
+    assert (file_of(dockerd).read_text() if file_of(dockerd).exists() else None) == text
+    assert journal.under_way() == UnderWay()
+    assert (dockerd.starts, dockerd.killed) == (1, 0)
+
+
+async def test_a_container_that_starts_at_the_last_moment_is_a_reason_to_wait(dockerd: Dockerd) -> None:
+    made, reality = await dockerd.plan(OFFICE)
+    dockerd.containers = 1
+
+    outcome = await dockerd.transaction().carry_out(made, reality)
+
+    assert outcome.deferred == "1 container runs, started at the last moment"
+    assert (dockerd.killed, dockerd.starts) == (0, 1)
+
+
+async def test_what_somebody_writes_into_the_file_meanwhile_stays(dockerd: Dockerd) -> None:
+    file_of(dockerd).write_text('{"debug": false}\n')
+    dockerd.containers = 1
+
+    def edited() -> None:
+        file_of(dockerd).write_text(file_of(dockerd).read_text().replace("false", "true"))
+
+    dockerd.before_it_starts = edited
+    await restarted(dockerd)
+
+    assert json.loads(file_of(dockerd).read_text()) == {"debug": True}
+    assert dockerd.killed == 0
+
+
+class Died(BaseException):
+    """As a kill does: nothing after it is done."""
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.BROKEN])
+async def test_after_a_crash_in_between_nothing_is_lost(dockerd: Dockerd, method: Method, phase: Phase) -> None:
+    file_of(dockerd).write_text('{\n  "debug": true\n}\n')
+    dockerd.containers = 2
+
+    def dies() -> None:
+        if phase is Phase.BROKEN:
+            dockerd.phase = phase
+        raise Died
+
+    dockerd.before_it_starts = dies
+    with pytest.raises(Died):
+        await restarted(dockerd, method=method)
+    dockerd.before_it_starts = lambda: None
+    await recover(dockerd, dockerd, dockerd.agent_state, dockerd.record(), is_systemd=True, may_restart=True)
+
+    assert (dockerd.containers, dockerd.killed, dockerd.phase) == (2, 0, Phase.RUNNING)
+    assert "live-restore" not in file_of(dockerd).read_text()
+    assert not dockerd.live_restore
+    assert (Quarantine(dockerd.agent_state).until(OFFICE) is not None) is (phase is Phase.BROKEN)
+
+
+async def test_a_file_of_somebody_else_that_dockerd_does_not_take_makes_way_for_the_last_good_one(
+    dockerd: Dockerd,
+) -> None:
+    file_of(dockerd).write_text('{"debug": true}\n')
+    await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
+    theirs = '{"registry-mirrors": ["ftp://bad"]}\n'
+    file_of(dockerd).write_text(theirs)
+    dockerd.refuses_file = "ftp://"
+
+    outcome = await dockerd.transaction().carry_out(*await dockerd.plan(DIRECT))
+
+    assert dockerd.is_running
+    assert file_of(dockerd).read_text() == '{"debug": true}\n'
+    refused = file_of(dockerd).with_name("daemon.json" + REFUSED)
+    assert refused.read_text() == theirs
+    assert refused.stat().st_mode & 0o777 == 0o600
+    assert "is again as it was when Docker last started" in outcome.rolled_back
+    assert str(refused) in outcome.rolled_back
+
+
+async def test_a_quarantine_survives_the_agent_and_not_the_boot_and_not_a_change(dockerd: Dockerd) -> None:
+    dockerd.refuses = OFFICE
+    await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
+
+    assert Quarantine(dockerd.agent_state).until(OFFICE) is not None
+    assert Quarantine(dockerd.agent_state).until(settings("http://office:3128", "http://office:3128", "other")) is None
+    assert "office" not in (dockerd.agent_state / "quarantine.json").read_text()
+    in_another_boot = msgspec.json.decode((dockerd.agent_state / "quarantine.json").read_bytes())
+    in_another_boot["state"]["boot"] = "another"
+    (dockerd.agent_state / "quarantine.json").write_bytes(msgspec.json.encode(in_another_boot))
+    assert Quarantine(dockerd.agent_state).until(OFFICE) is None

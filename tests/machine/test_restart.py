@@ -1,0 +1,313 @@
+"""Restarts that hurt nobody: containers, pulls and builds on a real Docker, by each rule of docker.restart."""
+
+from __future__ import annotations
+
+import pytest
+
+from .lab.docker import Container
+from .lab.laptop import Laptop
+from .lab.places import IMAGE
+from .lab.waiting import Seen
+from .test_apply import DAEMON_JSON, ENVIRONMENT, applied, docker_20, office_policy
+from .test_service import started
+
+WHEN_IDLE = '[docker]\nrestart = "when-idle"\n'
+JOURNAL = "/var/lib/docker-proxy-agent/journal.json"
+THEIRS = '{\n\t"log-driver": "json-file",\n\t"debug" : false\n}'
+
+
+def five_containers(laptop: Laptop) -> list[Container]:
+    """None of them restarts by itself; one with a published port."""
+    options = [(), (), (), ("--publish", "8080:80"), ("--stop-timeout", "30")]
+    return [laptop.docker.start_container("--restart=no", *some) for some in options]
+
+
+def unharmed(containers: list[Container]) -> bool:
+    return [one.pid() for one in containers] == [one.first_pid for one in containers]
+
+
+def is_deferred(laptop: Laptop) -> Seen:
+    shown = laptop.status()
+    return Seen(shown.get("state") == "deferred", shown)
+
+
+def nothing_under_way(laptop: Laptop) -> bool:
+    return '"stage":null' in laptop.read(JOURNAL)
+
+
+@pytest.mark.sid
+def test_five_containers_run_on_over_a_roam(laptop: Laptop) -> None:
+    """Docker's own file is as it was, to the byte, and live-restore off, after each restart."""
+    laptop.write(DAEMON_JSON, THEIRS)
+    laptop.docker.restart()
+    office_policy(laptop)
+    containers = five_containers(laptop)
+    laptop.run("systemd-run", "--quiet", "--unit=attached", "docker", "attach", "--no-stdin", containers[0].name)
+    laptop.run("systemd-run", "--quiet", "--unit=events", "docker", "events")
+    started(laptop)
+
+    laptop.plug("office")
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=40)
+    laptop.until(nothing_under_way, laptop, within=10)
+
+    assert unharmed(containers)
+    assert laptop.read(DAEMON_JSON) == THEIRS
+    assert not laptop.docker.info()["LiveRestoreEnabled"]
+    assert laptop.docker.pull().ok
+    assert laptop.network("ss -Htln sport = :8080") != ""
+    restarted = [record for record in laptop.audit.records() if record["event"] == "docker-restarted"]
+    assert [record["facts"]["containers_kept"] for record in restarted] == [5]
+
+    laptop.plug("home")
+    laptop.until(laptop.docker.reports, https="", within=60)
+    laptop.until(nothing_under_way, laptop, within=10)
+
+    assert unharmed(containers)
+    assert laptop.read(DAEMON_JSON) == THEIRS
+    laptop.until(laptop.docker.pulls, IMAGE, within=20)
+
+
+def test_containers_are_waited_for_while_what_docker_runs_with_still_works(laptop: Laptop) -> None:
+    """At home again with a proxy that is reachable from there, too: no reason to touch anybody."""
+    laptop.plug("home")
+    laptop.policy(f'[upstream.app]\nurl = "{laptop.start_proxy(7890).url}"\n[[network]]\nuse = ["app", "direct"]\n')
+    applied(laptop)
+    web = laptop.docker.start_container("--restart=no")
+    laptop.policy('[upstream.app]\nurl = "http://127.0.0.1:7890"\n[[network]]\nuse = ["direct"]\n')
+    before = laptop.docker.invocation_id()
+
+    printed = applied(laptop)
+
+    assert "1 container runs, and app still works here" in printed
+    assert unharmed([web])
+    assert laptop.docker.invocation_id() == before
+
+
+def test_when_idle_waits_for_the_last_container_and_then_does_it(laptop: Laptop) -> None:
+    office_policy(laptop, docker=WHEN_IDLE)
+    web, last = laptop.docker.start_container("--restart=no"), laptop.docker.start_container("--restart=no")
+    started(laptop)
+    laptop.plug("office")
+    laptop.until(is_deferred, laptop, within=20)
+    before = laptop.docker.invocation_id()
+    assert "2 containers run" in laptop.status()["docker"]["deferred"]
+    assert unharmed([web, last])
+
+    laptop.run("docker", "kill", web.name)
+    assert laptop.docker.invocation_id() == before
+
+    laptop.run("docker", "kill", last.name)
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
+    assert laptop.status()["state"] in ("steady", "working")
+
+
+def test_a_deferred_restart_is_moot_when_the_laptop_moves_back(laptop: Laptop) -> None:
+    office_policy(laptop, docker=WHEN_IDLE)
+    laptop.plug("home")
+    started(laptop)
+    laptop.docker.start_container("--restart=no")
+    before = laptop.docker.invocation_id()
+    laptop.plug("office")
+    laptop.until(is_deferred, laptop, within=20)
+
+    laptop.plug("home")
+    laptop.until(lambda: laptop.status()["state"] == "steady", within=20)
+
+    assert laptop.docker.invocation_id() == before
+    assert laptop.audit.events().count("docker-restarted") == 0
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_a_build_is_not_broken_off_while_the_old_way_works(laptop: Laptop) -> None:
+    laptop.plug("home")
+    app = laptop.start_proxy(7890)
+    laptop.policy(f'[upstream.app]\nurl = "{app.url}"\n[[network]]\nuse = ["app", "direct"]\n')
+    applied(laptop)
+    laptop.docker.import_image()
+    laptop.write("/build/Dockerfile", "FROM lab/busybox:latest\nRUN sleep 20\n")
+    laptop.run("systemd-run", "--quiet", "--unit=build", "docker", "build", "--tag", "built", "/build")
+    laptop.until(lambda: "sleep 20" in laptop.run("ps", "-ef").stdout, within=15)
+    laptop.policy(f'[upstream.app]\nurl = "{app.url}"\n[[network]]\nuse = ["direct"]\n')
+
+    printed = applied(laptop)
+
+    assert "a build is in flight, and app still works here" in printed
+    laptop.until(lambda: laptop.docker.show("ActiveState", "build.service") == "inactive", within=40)
+    assert laptop.run("docker", "image", "inspect", "built", check=False).ok
+    applied(laptop)
+    assert laptop.docker.reports(https="")
+
+
+def test_a_pull_is_not_broken_off_while_the_old_way_works(laptop: Laptop) -> None:
+    """It hangs in a registry that never answers; dockerd's connection is what tells."""
+    laptop.plug("home")
+    app = laptop.start_proxy(7890)
+    laptop.policy(f'[upstream.app]\nurl = "{app.url}"\n[[network]]\nuse = ["app", "direct"]\n')
+    applied(laptop)
+    laptop.run("systemd-run", "--quiet", "--unit=silent", "busybox", "nc", "-ll", "-p", "7891", "-e", "sleep", "600")
+    laptop.until(lambda: laptop.network("ss -Htln sport = :7891"), within=5)
+    laptop.run("systemd-run", "--quiet", "--unit=pull", "docker", "pull", "127.0.0.1:7891/hangs")
+    laptop.until(lambda: laptop.network("ss -Htn dport = :7891"), within=10)
+    laptop.policy(f'[upstream.app]\nurl = "{app.url}"\n[[network]]\nuse = ["direct"]\n')
+    before = laptop.docker.invocation_id()
+
+    assert "a pull or push is in flight, and app still works here" in applied(laptop)
+    assert laptop.docker.invocation_id() == before
+
+    app.stop()
+    assert "a pull or push is broken off" in laptop.agent("plan").stdout
+    applied(laptop)
+    assert laptop.docker.reports(https="")
+
+
+def test_in_a_swarm_containers_are_waited_for(laptop: Laptop) -> None:
+    office_policy(laptop)
+    laptop.plug("office")
+    laptop.run("docker", "swarm", "init", "--advertise-addr", "127.0.0.1")
+    web = laptop.docker.start_container("--restart=no")
+
+    printed = applied(laptop)
+
+    assert "1 container runs and would not survive: live-restore and Swarm exclude each other" in printed
+    assert unharmed([web])
+    assert laptop.exists(ENVIRONMENT)
+
+
+def test_live_restore_that_is_a_flag_or_stands_in_the_file_stays_so(laptop: Laptop) -> None:
+    laptop.write(DAEMON_JSON, '{"live-restore": true}')
+    laptop.docker.restart()
+    office_policy(laptop)
+    web = laptop.docker.start_container("--restart=no")
+
+    laptop.plug("office")
+    applied(laptop)
+
+    assert unharmed([web])
+    assert laptop.read(DAEMON_JSON) == '{"live-restore": true}'
+    assert laptop.docker.info()["LiveRestoreEnabled"]
+
+    laptop.write(DAEMON_JSON, "{}")
+    laptop.docker.drop_in(
+        "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock "
+        "--live-restore=false\n"
+    )
+    second = laptop.docker.start_container("--restart=no")
+    laptop.plug("home")
+
+    assert "would not survive: live-restore is a flag of dockerd" in applied(laptop)
+    assert unharmed([second])
+
+
+def test_containers_survive_a_roll_back(laptop: Laptop) -> None:
+    """The unit's own check fails once the office's proxy is in its environment, as a broken dockerd would."""
+    laptop.write(DAEMON_JSON, THEIRS)
+    laptop.docker.drop_in(
+        "[Service]\nExecStartPre=/bin/sh -c 'case \"$HTTPS_PROXY\" in *8888*) exit 1;; esac'\nRestartSec=100ms\n"
+    )
+    office_policy(laptop)
+    web = laptop.docker.start_container("--restart=no")
+    laptop.plug("office")
+
+    ran = laptop.agent("apply")
+
+    assert ran.code == 1, ran
+    assert "the old settings are in force again" in ran.stdout
+    assert unharmed([web])
+    assert laptop.docker.is_active()
+    assert laptop.read(DAEMON_JSON) == THEIRS
+    assert not laptop.docker.info()["LiveRestoreEnabled"]
+    assert nothing_under_way(laptop)
+    assert "is passed over for 10 min" in laptop.agent("apply").stdout
+
+
+def test_a_file_that_validates_and_that_dockerd_does_not_take_makes_way_for_the_last_good_one(laptop: Laptop) -> None:
+    good = '{\n  "log-driver": "local"\n}\n'
+    laptop.write(DAEMON_JSON, good)
+    laptop.docker.restart()
+    office_policy(laptop)
+    laptop.plug("office")
+    applied(laptop)
+    bad = '{"registry-mirrors": ["ftp://bad"]}\n'
+    laptop.write(DAEMON_JSON, bad)
+    laptop.plug("home")
+
+    ran = laptop.agent("apply")
+
+    assert ran.code == 1, ran
+    assert laptop.docker.is_active()
+    assert laptop.docker.show("ActiveState", "docker.socket") == "active"
+    assert laptop.read(DAEMON_JSON) == good
+    assert laptop.read(f"{DAEMON_JSON}.refused-by-dockerd") == bad
+    assert "what dockerd refused is kept in /etc/docker/daemon.json.refused-by-dockerd" in ran.stdout, ran.stdout
+
+
+def test_the_fourth_restart_within_a_minute_by_somebody_else_works_too(laptop: Laptop) -> None:
+    office_policy(laptop)
+    laptop.plug("office")
+    applied(laptop)
+
+    for _ in range(3):
+        laptop.run("systemctl", "restart", "docker.service")
+
+    assert laptop.docker.is_active()
+    laptop.plug("home")
+    applied(laptop)
+    assert laptop.docker.reports(https="")
+
+
+@docker_20
+def test_a_downgrade_that_our_key_in_its_file_bricked_is_mended(laptop: Laptop) -> None:
+    """As after Docker 26 with method daemon-json: 20.10 does not start with what stands there for it."""
+    theirs = '{\n  "log-driver": "local"\n}\n'
+    keep = (
+        "from pathlib import Path; from agent.originals import Original, daemon_originals; "
+        f"daemon_originals(Path('/var/lib/docker-proxy-agent')).keep('{DAEMON_JSON}', "
+        f"Original.of('{DAEMON_JSON}', {theirs!r}, 0o644))"
+    )
+    laptop.run("/opt/docker-proxy-agent/bin/python", "-c", keep)
+    proxy = laptop.office.tinyproxy.url
+    ours = f'{{\n  "log-driver": "local",\n  "proxies": {{"http-proxy": "{proxy}", "https-proxy": "{proxy}"}}\n}}\n'
+    laptop.write(DAEMON_JSON, ours)
+    laptop.run("systemctl", "restart", "docker.service", check=False)
+    laptop.until(lambda: laptop.docker.show("ActiveState") == "failed", within=10)
+    office_policy(laptop)
+    laptop.plug("office")
+
+    started(laptop)
+
+    laptop.until(laptop.docker.reports, https=proxy, within=20)
+    assert laptop.read(DAEMON_JSON) == theirs
+    assert laptop.docker.pull().ok
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_a_docker_that_takes_its_time_is_waited_for_and_a_person_is_told(laptop: Laptop) -> None:
+    laptop.docker.drop_in("[Service]\nExecStartPre=/bin/sh -c '[ -z \"$HTTPS_PROXY\" ] || sleep 24'\n")
+    office_policy(laptop)
+    started(laptop)
+    laptop.plug("office")
+
+    laptop.until(lambda: "engine-slow" in str(laptop.status()["conditions"]), within=40)
+    assert laptop.agent("status").stdout.startswith("office: at work")
+
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
+    laptop.until(lambda: laptop.status()["state"] == "steady", within=10)
+    assert "engine-slow" not in str(laptop.status()["conditions"])
+    assert laptop.audit.events().count("docker-restarted") == 1
+
+
+def test_a_docker_that_a_person_stops_on_the_way_stays_stopped_with_the_settings_written(laptop: Laptop) -> None:
+    laptop.docker.drop_in("[Service]\nExecStartPre=/bin/sh -c '[ -z \"$HTTPS_PROXY\" ] || sleep 5'\n")
+    office_policy(laptop)
+    started(laptop)
+    laptop.plug("office")
+    laptop.until(lambda: laptop.docker.show("ActiveState") == "activating", within=20)
+
+    laptop.run("systemctl", "stop", "docker.service", "docker.socket", timeout=30)
+
+    laptop.until(lambda: laptop.audit.has("restart-deferred"), within=20)
+    assert laptop.docker.show("ActiveState") == "inactive"
+    assert laptop.exists(ENVIRONMENT)
+    laptop.run("systemctl", "start", "docker.service", timeout=30)
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=20)
+    assert laptop.audit.events().count("docker-restarted") == 0
