@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -25,6 +26,8 @@ from agent.text_files import read_text
 
 class Dockerd:
     """A dockerd and its unit: reads its files when it starts, and refuses or changes settings if it is told to."""
+
+    STEP: Final = "dockerd.step"  # Python's audit event of whatever is done to it
 
     def __init__(self, root: Path, state: Path | None = None) -> None:
         self.root = root
@@ -55,9 +58,11 @@ class Dockerd:
         return UnitState(self.phase, invocation=str(self.starts))
 
     async def daemon_reload(self) -> None:
+        sys.audit(self.STEP)
         self.seen_at_reload = self.events()
 
     async def reload(self) -> None:
+        sys.audit(self.STEP)
         said = daemon_json.live_restore(self.text("etc/daemon.json"))
         if said is not None and self.takes_live_restore:
             self.live_restore = said
@@ -68,10 +73,12 @@ class Dockerd:
         return await self.start()
 
     async def stop(self) -> None:
+        sys.audit(self.STEP)
         self.before_it_stops()
         self.phase = Phase.STOPPED
 
     async def start(self) -> UnitState:
+        sys.audit(self.STEP)
         self.before_it_starts()
         self._boot()
         if not self.is_running:

@@ -1,0 +1,129 @@
+"""An agent that dies at any step of a restart that keeps containers: what the next one makes of what it finds.
+
+The points are found by enumeration: whatever changes something on disk or in dockerd is one, told by Python's own audit
+events. From the point of death on nothing that it tries happens any more.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agent.decide.plan import Holding, plan
+from agent.decide.urgent import Urgency
+from agent.dockerd import Phase
+from agent.journal import Journal, UnderWay
+from agent.policy import Docker, Method
+from agent.recover import recover
+from agent.settings import DIRECT, Texts, settings
+from agent.targets import daemon_json
+
+from .dockerd import Dockerd
+
+OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
+URGENT = Holding(urgency=Urgency(True, "direct does not work here (no-route)"))
+THEIRS = '{\n\t"log-driver" : "local"\n}'
+STEPS: Final = frozenset({"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.link", Dockerd.STEP})
+WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+class Died(BaseException):
+    """As a kill does: nothing after it is done."""
+
+
+class Death:
+    """Comes at the n-th step; counts until then."""
+
+    def __init__(self) -> None:
+        self._at: int | None = None
+        self.steps: list[str] = []
+
+    @contextmanager
+    def at(self, step: int | None) -> Iterator[None]:
+        """None: never, and all steps are counted."""
+        self.steps, self._at = [], sys.maxsize if step is None else step
+        try:
+            yield
+        finally:
+            self._at = None
+
+    def heard(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self._at is None or not _changes_something(event, arguments):
+            return
+        self.steps.append(event)
+        if len(self.steps) > self._at:
+            raise Died
+
+
+def _changes_something(event: str, arguments: tuple[object, ...]) -> bool:
+    if event == "open":
+        flags = arguments[2]
+        return isinstance(flags, int) and bool(flags & WRITES)
+    return event in STEPS
+
+
+DEATH: Final = Death()
+sys.addaudithook(DEATH.heard)  # for the life of the process; it listens only within `at`
+
+
+class Machine:
+    """Two containers, a daemon.json of somebody else's, and a restart that is urgent."""
+
+    def __init__(self, root: Path, method: Method, refuses: bool) -> None:
+        root.mkdir()
+        self.dockerd = Dockerd(root)
+        self.file = root / "etc/daemon.json"
+        self.file.write_text(THEIRS)
+        self.dockerd.containers = 2
+        self.dockerd.refuses = OFFICE if refuses else None
+        self._method = method
+
+    async def roams(self) -> None:
+        dockerd = self.dockerd
+        reality = await dockerd.reality(OFFICE)
+        made = plan(
+            OFFICE, reality, Docker(method=self._method), dockerd.owned(reality), is_asked_now=False, holding=URGENT
+        )
+        await dockerd.transaction().carry_out(made, reality)
+
+    async def next_agent(self) -> None:
+        dockerd = self.dockerd
+        await recover(dockerd, dockerd, dockerd.agent_state, dockerd.record(), is_systemd=True, may_restart=True)
+
+    def is_whole(self) -> bool:
+        """Old or new, and nothing in between; with live-restore in it or not."""
+        text = self.file.read_text()
+        return daemon_json.set_live_restore(text, None) in {THEIRS, daemon_json.edit(THEIRS, OFFICE, Texts())}
+
+
+@pytest.mark.parametrize("method", [Method.DROP_IN, Method.DAEMON_JSON])
+@pytest.mark.parametrize("refuses", [False, True], ids=["comes-up", "is-rolled-back"])
+async def test_wherever_it_dies_docker_runs_and_containers_live(tmp_path: Path, method: Method, refuses: bool) -> None:
+    counted = Machine(tmp_path / "counted", method, refuses)
+    with DEATH.at(None):
+        await counted.roams()
+    points = len(DEATH.steps)
+    assert points > 30
+
+    for point in range(points):
+        machine = Machine(tmp_path / str(point), method, refuses)
+        with DEATH.at(point), suppress(Died):
+            await machine.roams()
+        assert machine.is_whole(), point
+
+        await machine.next_agent()
+
+        dockerd = machine.dockerd
+        assert (dockerd.phase, dockerd.containers, dockerd.killed) == (Phase.RUNNING, 2, 0), point
+        assert not dockerd.live_restore, point
+        assert "live-restore" not in machine.file.read_text(), point
+        assert dockerd.runs_with in {OFFICE, DIRECT}, point
+        assert Journal(dockerd.agent_state).under_way().bracket is None, point
+        if refuses:
+            assert Journal(dockerd.agent_state).under_way() == UnderWay() or dockerd.runs_with == DIRECT, point
