@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-from agent.condition import Condition
+from agent.condition import Code, Condition
 from agent.decide.clients import (
     Bridge,
     Change,
@@ -22,6 +22,7 @@ from agent.decide.clients import (
     Owned,
     Wanted,
     Was,
+    beaten_by,
     entry_for,
     for_clients,
     plan_file,
@@ -45,6 +46,7 @@ class ClientFile(msgspec.Struct, frozen=True):
     account: Account
     edit: FileEdit | None = None  # None: nothing is to be written
     error: str = ""  # why it is left as it is
+    beaten_by: str = ""  # an entry of its own that counts instead of ours
 
     @property
     def name(self) -> str:
@@ -71,8 +73,17 @@ class ClientsSeen(msgspec.Struct, frozen=True):
         return tuple(file for file in self.files if file.error)
 
     @property
-    def condition(self) -> Condition | None:
-        return self.wanted.condition if self.files else None
+    def conditions(self) -> tuple[Condition, ...]:
+        return tuple(self._conditions())
+
+    def _conditions(self) -> Iterator[Condition]:
+        if self.files and self.wanted.condition is not None:
+            yield self.wanted.condition
+        for file in self.files:
+            if file.beaten_by:
+                text = f'proxies has an entry "{file.beaten_by}", which counts instead of the one that is kept here'
+                remedy = 'Take it out, or set clients.scope = "local"'
+                yield Condition(Code.CLIENT_NOT_EFFECTIVE, text, remedy, file.path)
 
 
 class Files(Protocol):
@@ -139,17 +150,18 @@ class LocalClients:
     async def _file(self, account: Account, wanted: Wanted, owned: Owned) -> ClientFile:
         right = self._right.get(account.config)
         if right is not None and right.wanted == wanted and right.glance == await asyncio.to_thread(_glance, account):
-            return ClientFile(account)  # as it was when it was right: an idle pass starts no helper
+            return ClientFile(account, beaten_by=right.beaten_by)  # as it was then: an idle pass starts no helper
         self._right.pop(account.config, None)
         try:
             found = await self._homes.read(account, account.config)
             # In a thread: a large file takes long enough to hold up everybody else.
             text = None if found is None else found.text
             edit = await asyncio.to_thread(plan_file, text, self._entry, wanted, owned)
+            beaten = beaten_by(text, self._entry, self._policy.docker.socket)
             if edit is None or (found is None and not account.may_create):
-                self._right[account.config] = _Right(glance_of(found), wanted)
-                return ClientFile(account)
-            return ClientFile(account, edit)
+                self._right[account.config] = _Right(glance_of(found), wanted, beaten)
+                return ClientFile(account, beaten_by=beaten)
+            return ClientFile(account, edit, beaten_by=beaten)
         except TextRefused as error:
             return ClientFile(account, error=str(error.failed(account.config)))
         except AgentError as error:  # this file is left alone, and the others go on
@@ -205,6 +217,7 @@ class _Right(msgspec.Struct, frozen=True):
 
     glance: Glance
     wanted: Wanted
+    beaten_by: str
 
 
 def _glance(account: Account) -> Glance | None:

@@ -32,6 +32,7 @@ class Code(enum.Enum):
     TARGET_FAILED = "target-failed"
     CLIENT_UNREACHABLE = "client-unreachable"
     CLIENT_NO_CREDENTIALS = "client-no-credentials"
+    CLIENT_NOT_EFFECTIVE = "client-not-effective"
 
     @property
     def is_failure(self) -> bool:

@@ -175,7 +175,7 @@ class Seen(msgspec.Struct, frozen=True):
         found = (
             _of_choice(self.choice) if self.choice else None,
             self.plan.condition if self.plan else None,
-            self.clients.condition if self.clients else None,
+            *(self.clients.conditions if self.clients else ()),
         )
         return tuple(condition for condition in found if condition is not None)
 

@@ -116,6 +116,17 @@ def entry_for(scope: Scope, socket: str) -> str:
     return _DEFAULT_HOST if socket in (DEFAULT_SOCKET, f"/var{DEFAULT_SOCKET}") else f"unix://{socket}"
 
 
+def beaten_by(text: str | None, entry: str, socket: str) -> str:
+    """Another entry of the file that the client uses for this engine instead; '' if ours counts (FACTS 18)."""
+    local = entry_for(Scope.LOCAL, socket)
+    if entry == local:
+        return ""
+    try:
+        return local if client_config.texts(text, local) != ClientTexts() else ""
+    except TextRefused:  # that entry is theirs; what is wrong with it is not ours to say
+        return ""
+
+
 def _as_reached(upstream: Upstream, bridge: Bridge) -> tuple[str, ProxyUrl | None, ProxyUrl | None]:
     """The two URLs as a container reaches them, and why they are so."""
     if upstream.container_url is not None:

@@ -101,6 +101,28 @@ async def test_there_and_back_again_to_the_byte(people: People) -> None:
     assert "proxies" not in json.loads(alice.read_text())
 
 
+@pytest.mark.parametrize(
+    ("policy", "entry", "is_beaten"),
+    [
+        pytest.param("", "unix:///var/run/docker.sock", True, id="the-engine-here-by-its-name"),
+        pytest.param("", "ssh://elsewhere", False, id="another-engine"),
+        pytest.param('[clients]\nscope = "local"\n', "unix:///var/run/docker.sock", False, id="ours"),
+        pytest.param('[docker]\nsocket = "/srv/d.sock"\n', "unix:///srv/d.sock", True, id="another-socket"),
+    ],
+)
+async def test_an_entry_that_counts_instead_of_ours_is_said_at_every_look(
+    tmp_path: Path, policy: str, entry: str, is_beaten: bool
+) -> None:
+    people = People(tmp_path, policy)
+    alice = people.add("alice", json.dumps({"proxies": {entry: {"httpProxy": "http://their.own:1"}}}))
+    clients = people.clients()
+
+    for _ in range(3):  # before the write, after it, and where nothing is read any more
+        seen, _ = await people.passed(OFFICE, clients)
+        assert [condition.code.value for condition in seen.conditions] == ["client-not-effective"] * is_beaten
+        assert all(condition.target == str(alice) for condition in seen.conditions)
+
+
 async def test_direct_makes_no_file(people: People) -> None:
     alice = people.add("alice", may_create=True)
 
@@ -224,8 +246,7 @@ async def test_a_loopback_proxy_is_written_as_the_bridge_only_where_it_answers(p
 
     seen, _ = await people.passed(local)
 
-    assert seen.condition is not None
-    assert seen.condition.code.value == "client-unreachable"
+    assert [condition.code.value for condition in seen.conditions] == ["client-unreachable"]
     assert json.loads(bob.read_text()) == {}
 
 
@@ -246,6 +267,6 @@ async def test_passwords_are_for_those_who_ask_for_them(tmp_path: Path) -> None:
         bob.chmod(0o644)
         seen, _ = await people.passed(with_password)
         assert ("hunter2" in bob.read_text()) is (folder == "yes")
-        assert (seen.condition is None) is (folder == "yes")
+        assert (not seen.conditions) is (folder == "yes")
         assert bob.stat().st_mode & 0o777 == (0o600 if folder == "yes" else 0o644)
         assert "hunter2" not in people.audit.read_text()

@@ -67,6 +67,7 @@ def test_five_containers_run_on_over_a_roam(laptop: Laptop) -> None:
     laptop.until(laptop.docker.pulls, IMAGE, within=20)
 
 
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
 def test_containers_are_waited_for_while_what_docker_runs_with_still_works(laptop: Laptop) -> None:
     """At home again with a proxy that is reachable from there, too: no reason to touch anybody."""
     laptop.plug("home")
@@ -101,6 +102,7 @@ def test_when_idle_waits_for_the_last_container_and_then_does_it(laptop: Laptop)
     assert laptop.status()["state"] in ("steady", "working")
 
 
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
 def test_a_deferred_restart_is_moot_when_the_laptop_moves_back(laptop: Laptop) -> None:
     office_policy(laptop, docker=WHEN_IDLE)
     laptop.plug("home")
@@ -160,6 +162,7 @@ def test_a_pull_is_not_broken_off_while_the_old_way_works(laptop: Laptop) -> Non
     assert laptop.docker.reports(https="")
 
 
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
 def test_in_a_swarm_containers_are_waited_for(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.plug("office")
@@ -241,6 +244,7 @@ def test_a_file_that_validates_and_that_dockerd_does_not_take_makes_way_for_the_
     assert "what dockerd refused is kept in /etc/docker/daemon.json.refused-by-dockerd" in ran.stdout, ran.stdout
 
 
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
 def test_the_fourth_restart_within_a_minute_by_somebody_else_works_too(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.plug("office")
