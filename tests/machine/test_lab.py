@@ -209,3 +209,33 @@ def test_until_says_what_was_last_seen(laptop: Laptop) -> None:
     ):
         laptop.until(laptop.docker.reports, http="http://nowhere:1", within=0.2)
     assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_a_guest_network_looks_like_the_office_and_has_a_stranger_in_it(laptop: Laptop) -> None:
+    laptop.plug("guest")
+
+    assert laptop.until(laptop.docker.pulls, within=20)
+    assert laptop.guest.heard() == ""
+    by_proxy = ("curl", "-sS", "--max-time", "1", "-x", laptop.office.squid.url_with_password, f"https://{REGISTRY}")
+    assert "timed out" in laptop.run(*by_proxy, check=False).stderr
+    assert "CONNECT registry.example:443" in laptop.guest.heard()
+    assert "Proxy-Authorization: Basic" in laptop.guest.heard()
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_a_vpn_leads_into_the_office_and_no_further(laptop: Laptop) -> None:
+    laptop.plug("home")
+    vpn = laptop.vpn()
+    proxy = laptop.office.tinyproxy
+    by_proxy = ("curl", "-sS", "--max-time", "3", "-x", proxy.url, f"https://{REGISTRY}/v2/")
+    assert not laptop.run(*by_proxy, check=False).ok
+
+    laptop.network(f"ip route add 0.0.0.0/1 via {vpn.GATEWAY}")
+
+    assert laptop.run(*by_proxy).ok
+    assert proxy.log() == [ASKED]
+    assert "connect" in laptop.run("curl", "-sS", "--max-time", "3", "https://10.99.0.10", check=False).stderr
+    vpn.close()
+    assert laptop.run("curl", "-sS", f"https://{REGISTRY}/v2/").ok
+    assert not laptop.run(*by_proxy, check=False).ok

@@ -90,7 +90,9 @@ class Server:
         self.start()
 
     def start(self) -> None:
+        """Also goes on where it was frozen."""
         if self._process is not None:
+            self._signal(signal.SIGCONT)
             return
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
@@ -115,10 +117,17 @@ class Server:
     def stop(self) -> None:
         if self._process is None:
             return
-        # The process is nsenter's, which waits; its only child is the server.
-        for pid in children(self._process.pid):
-            os.kill(pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self.gone()
+
+    def freeze(self) -> None:
+        """It goes on to accept connections, which the kernel does for it, and answers none."""
+        self._signal(signal.SIGSTOP)
+
+    def _signal(self, what: signal.Signals) -> None:
+        # The process is nsenter's, which waits; its only child is the server.
+        for pid in children(self._process.pid) if self._process is not None else ():
+            os.kill(pid, what)
 
     def gone(self) -> None:
         if self._process is not None:

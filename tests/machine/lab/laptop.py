@@ -12,6 +12,7 @@ from .ground import output
 from .layer import layers
 from .places import REGISTRY, Place, Proxy, World
 from .rootfs import Suite, rootfs
+from .vpn import Vpn
 from .waiting import Seen, until
 
 T = TypeVar("T")
@@ -26,8 +27,10 @@ class Laptop:
 
     def __init__(self, suite: Suite, world: World) -> None:
         self.suite, self.world = suite.name, world
-        self.home, self.office, self.cafe, self.internet = world.home, world.office, world.cafe, world.internet
+        self.home, self.office, self.guest, self.cafe = world.home, world.office, world.guest, world.cafe
+        self.internet = world.internet
         self._place: Place | None = None
+        self._vpns: list[Vpn] = []
         world.reset()
         self._box = Box("laptop", layers(suite))
         self.run = self._box.run
@@ -38,7 +41,7 @@ class Laptop:
     # Roaming
 
     def plug(self, name: str) -> float:
-        """Into "home", "office" or "cafe", by wlan0: carrier, address, route and then DNS, as from a DHCP client.
+        """Into a place, by wlan0: carrier, address, route and then DNS, as from a DHCP client.
 
         The moment (of time.monotonic) before the first of it was there.
         """
@@ -63,6 +66,22 @@ class Laptop:
             self._place.ground.sh("ip link delete laptop")
             self._place = None
             self.write("/etc/resolv.conf", "")
+
+    def out_of_range(self) -> None:
+        """wlan0 loses its carrier, and for now nothing else."""
+        self._at_the_place("ip link set laptop down")
+
+    def in_range(self) -> None:
+        self._at_the_place("ip link set laptop up")
+
+    def _at_the_place(self, script: str) -> None:
+        assert self._place is not None, "plugged in nowhere"
+        self._place.ground.sh(script)
+
+    def vpn(self) -> Vpn:
+        """A tunnel into the office; ends with the laptop, or by its `close`."""
+        self._vpns.append(Vpn(self._box.pid, self.office.ground.pid))
+        return self._vpns[-1]
 
     def network(self, script: str) -> str:
         """A script of `ip` commands and the like on the laptop's network: VPNs, rules, other addresses."""
@@ -121,6 +140,8 @@ class Laptop:
         return until(within, lambda: predicate(*args, **kwargs), what)
 
     def close(self) -> None:
+        for vpn in self._vpns:
+            vpn.close()
         # Not left to the end of its network: the kernel takes its time for that, and the next laptop wants the socket.
         if self._place is not None:
             self._place.ground.sh("ip link delete laptop")

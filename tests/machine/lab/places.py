@@ -3,6 +3,7 @@
     internet   10.99.0.0/24    registry.example is 10.99.0.10; so is Docker Hub (registry-1.docker.io)
     home       10.20.0.0/24    NAT; direct works
     office     10.10.0.0/24    no way out but the proxies on 10.10.0.2 (proxy.corp.example)
+    guest      10.10.0.0/24    NAT; direct works; a stranger sits where the office has its proxies
     cafe       10.30.0.0/24    a portal; direct works once it is passed
 
 In each the gateway and the DNS server are .1 and the laptop gets .100.
@@ -63,6 +64,10 @@ class Proxy:
     def start(self) -> None:
         self._server.start()
 
+    def freeze(self) -> None:
+        """Until `start`: it accepts connections, and hangs."""
+        self._server.freeze()
+
 
 class Internet:
     def __init__(self, scratch: Path, busybox: Path) -> None:
@@ -108,13 +113,14 @@ class Place:
     NETWORK = ""
     WAN = ""
     SEARCH = ""
+    MAC = "02:00"  # what its gateway's begins with
 
     def __init__(self, internet: Internet, scratch: Path) -> None:
         scratch.mkdir()
         self.name = type(self).__name__.lower()
         self.scratch = scratch
         self.gateway = f"{self.NETWORK}.1"
-        self.gateway_mac = "02:00:" + ":".join(f"{int(part):02x}" for part in self.gateway.split("."))
+        self.gateway_mac = f"{self.MAC}:" + ":".join(f"{int(part):02x}" for part in self.gateway.split("."))
         self.laptop_address = f"{self.NETWORK}.100"
         self.resolv_conf = (f"search {self.SEARCH}\n" if self.SEARCH else "") + f"nameserver {self.gateway}\n"
         self.ground = Ground(self.name)
@@ -147,6 +153,31 @@ class Home(Place):
         self.ground.sh("iptables -t nat -A POSTROUTING -o wan -j MASQUERADE")
         self.forward()
         serve_dns(self.ground, scratch, self.gateway, ["--server=10.99.0.1"])
+
+
+class Guest(Place):
+    """The addresses are the office's, all of them; whoever trusts them gives the office's password to a stranger."""
+
+    NETWORK, WAN, MAC = "10.10.0", "10.99.0.50", "02:01"
+
+    def __init__(self, internet: Internet, scratch: Path) -> None:
+        super().__init__(internet, scratch)
+        self.ground.sh(
+            f"ip address add {Office.PROXIES}/24 dev lan; iptables -t nat -A POSTROUTING -o wan -j MASQUERADE"
+        )
+        self.forward()
+        serve_dns(self.ground, scratch, self.gateway, ["--server=10.99.0.1"])
+        ports = [1080, 3128, 8888]
+        argv = [sys.executable, str(HERE / "stranger.py"), Office.PROXIES, *map(str, ports)]
+        self._stranger = self.ground.serve(argv, scratch / "stranger.log", ports)
+        self._mark = 0
+
+    def heard(self) -> str:
+        """What the stranger was told since the test began."""
+        return self._stranger.log_file.read_bytes()[self._mark :].decode()
+
+    def reset(self) -> None:
+        self._mark = self._stranger.log_file.stat().st_size
 
 
 class Cafe(Place):
@@ -275,6 +306,7 @@ class World:
     internet: Internet
     home: Home
     office: Office
+    guest: Guest
     cafe: Cafe
     _ends: ExitStack
 
@@ -289,17 +321,20 @@ class World:
             ends.callback(home.ground.close)
             office = Office(internet, scratch / "office")
             ends.callback(office.ground.close)
+            guest = Guest(internet, scratch / "guest")
+            ends.callback(guest.ground.close)
             cafe = Cafe(internet, scratch / "cafe")
             ends.callback(cafe.ground.close)
-            return cls(internet, home, office, cafe, ends.pop_all())
+            return cls(internet, home, office, guest, cafe, ends.pop_all())
         raise AssertionError
 
     def place(self, name: str) -> Place:
-        return {place.name: place for place in (self.home, self.office, self.cafe)}[name]
+        return {place.name: place for place in (self.home, self.office, self.guest, self.cafe)}[name]
 
     def reset(self) -> None:
         self.internet.reset()
         self.office.reset()
+        self.guest.reset()
         self.cafe.reset()
 
     def __enter__(self) -> "World":

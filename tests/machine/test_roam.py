@@ -1,0 +1,134 @@
+"""The service on a laptop that moves: what it does in each place, and what it leaves alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from .lab.laptop import Laptop
+from .lab.places import IMAGE, REGISTRY
+from .lab.waiting import Seen
+from .test_apply import DROP_IN, ENVIRONMENT, PASSWORD_FILE, through
+from .test_boot import docker_starts
+from .test_service import NAME, started
+
+trixie = pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+
+
+def is_there(laptop: Laptop, network: str, upstream: str | None, state: str = "steady") -> Seen:
+    """Whether the agent says that it is in this network, with this upstream, and in that state."""
+    status = laptop.status()
+    seen = {
+        "network": (status.get("network") or {}).get("name"),
+        "upstream": (status.get("upstream") or {}).get("name"),
+        "state": status.get("state"),
+    }
+    return Seen(
+        seen == {"network": network, "upstream": upstream, "state": state}, seen | {"notes": status.get("conditions")}
+    )
+
+
+def is_in_state(laptop: Laptop, state: str) -> Seen:
+    status = laptop.status()
+    return Seen(status.get("state") == state, status)
+
+
+def is_elsewhere_than(laptop: Laptop, fingerprint: str) -> Seen:
+    """Whether the agent has seen that this is another network."""
+    found = (laptop.status().get("network") or {}).get("fingerprint")
+    return Seen(found not in {None, fingerprint}, found)
+
+
+def by_mac(laptop: Laptop, upstream: str) -> str:
+    """The office by its gateway's MAC, since others have its addresses; elsewhere direct."""
+    return (
+        f'{upstream}[[network]]\nname = "office"\nmatch.gateway_mac = ["{laptop.office.gateway_mac}"]\n'
+        'use = ["office"]\n[[network]]\nname = "elsewhere on earth"\nuse = ["direct"]\n'
+    )
+
+
+def untouched(laptop: Laptop) -> dict[str, str]:
+    """What must not change where nothing is to be done."""
+    files = f"{ENVIRONMENT} {DROP_IN} /root/.docker/config.json /home/alice/.docker/config.json"
+    return {
+        "docker": laptop.docker.invocation_id(),
+        "files": laptop.run("stat", "--format=%n %i %y", *files.split(), check=False).stdout,
+        "agent": laptop.docker.show("InvocationID", NAME),
+    }
+
+
+def restarts(laptop: Laptop) -> int:
+    return laptop.audit.events().count("docker-restarted")
+
+
+def test_a_guest_network_with_the_offices_addresses_gets_neither_docker_nor_a_password(laptop: Laptop) -> None:
+    squid = laptop.office.squid
+    laptop.write(PASSWORD_FILE, squid.password, mode=0o600)
+    laptop.policy(by_mac(laptop, through(squid)))
+    laptop.plug("office")
+    started(laptop)
+    laptop.until(laptop.docker.reports, https=squid.url_reported, within=15)
+    assert laptop.docker.pull().ok
+
+    laptop.plug("guest")
+    laptop.until(laptop.docker.reports, https="", within=20)
+    laptop.until(is_there, laptop, "elsewhere on earth", "direct")
+    laptop.until(laptop.docker.pulls, IMAGE, within=20)
+    assert laptop.guest.heard() == ""
+
+    squid.forget()
+    laptop.plug("office")
+    laptop.until(laptop.docker.reports, https=squid.url_reported, within=20)
+    assert laptop.docker.pull().ok
+    assert f"{REGISTRY}:443" in squid.log()
+    assert restarts(laptop) == 3
+    assert docker_starts(laptop) == 1 + 3
+    assert laptop.guest.heard() == ""
+
+
+def test_home_office_cafe_guest_offline_and_back_with_two_restarts(laptop: Laptop) -> None:
+    proxy = laptop.office.tinyproxy
+    laptop.policy(by_mac(laptop, through(proxy)))
+    laptop.plug("home")
+    started(laptop)
+    laptop.until(is_there, laptop, "elsewhere on earth", "direct")
+    assert restarts(laptop) == 0
+
+    laptop.plug("office")
+    laptop.until(laptop.docker.reports, https=proxy.url, within=20)
+    laptop.until(is_there, laptop, "office", "office")
+    as_at_the_office = untouched(laptop)
+
+    # Somebody wants to be asked first: nothing is changed. No event tells that he was.
+    laptop.plug("cafe")
+    laptop.until(is_there, laptop, "elsewhere on earth", None, "waiting", within=20)
+    assert "a portal answers" in laptop.agent("status").stdout
+    assert untouched(laptop) == as_at_the_office
+    laptop.cafe.pass_portal()
+    laptop.until(laptop.docker.reports, https="", within=20)
+    laptop.until(laptop.docker.pulls, IMAGE, within=20)
+    laptop.until(is_there, laptop, "elsewhere on earth", "direct")
+    assert restarts(laptop) == 2
+    as_at_home = untouched(laptop)
+    cafe = laptop.status()["network"]["fingerprint"]
+
+    laptop.plug("guest")
+    laptop.until(is_elsewhere_than, laptop, cafe)
+    laptop.until(is_there, laptop, "elsewhere on earth", "direct")
+    laptop.until(laptop.docker.pulls, IMAGE, within=20)
+    laptop.unplug()
+    laptop.until(is_in_state, laptop, "offline")
+    assert laptop.agent("status").stdout == "offline: nothing is touched\n"
+    laptop.plug("guest")
+    laptop.until(is_there, laptop, "elsewhere on earth", "direct", within=20)
+    assert laptop.docker.pull().ok
+
+    # The same place, whose Wi-Fi is weak.
+    for _ in range(2):
+        laptop.out_of_range()
+        laptop.until(is_in_state, laptop, "offline")
+        laptop.in_range()
+        laptop.until(is_there, laptop, "elsewhere on earth", "direct", within=20)
+    assert laptop.docker.pull().ok
+    assert untouched(laptop) == as_at_home
+    assert docker_starts(laptop) == 1 + 2
+    assert laptop.agent("audit", "verify").ok
