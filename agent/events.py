@@ -83,7 +83,7 @@ _SENTENCES: Final = {
     Event.SETTINGS_WRITTEN: "Written[ to {target}][ to {targets}][: {settings}]",
     Event.DOCKER_RESTARTED: (
         "Docker restarted[ with {upstream}][ ({took_s})][: {settings}][; {because}]"
-        "[; {containers_kept} containers kept][; {left}]"
+        "[; containers kept: {containers_kept}][; {left}]"
     ),
     Event.RESTART_DEFERRED: "The restart of Docker waits[ until {until}][: {because}]",
     Event.ROLLED_BACK: "Rolled back[ from {upstream}][ ({settings})][: {because}]",

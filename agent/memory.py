@@ -30,6 +30,7 @@ from agent.policy import Network, Policy, Upstream
 from agent.quarantine import Quarantine
 from agent.reconcile import Prober, Verdicts
 from agent.refused_passwords import REFUSED, RefusedPasswords
+from agent.settings import Settings
 from agent.snapshot import Snapshot
 from agent.standing_file import Kept, StandingFile
 from agent.verdict import Outcome, Verdict
@@ -58,6 +59,7 @@ class Memory:
         self._waits = rate.Allowed(0.0, "")
         self._look: Look | None = None
         self._policy = Policy()
+        self._meant: Mapping[str, Settings] = {}  # what each upstream means for dockerd
         self._prober: Prober | None = None
         self._standing_file = StandingFile(state)
         self._kept = self._standing_file.load()
@@ -80,6 +82,7 @@ class Memory:
         if self._prober is not None and policy != self._policy:
             self._refused.forget()
         self._policy, self._prober = policy, prober
+        self._meant = {name: for_dockerd(upstream, policy.no_proxy) for name, upstream in policy.upstreams.items()}
 
     def resumed(self) -> None:
         """Boot, or the host woke up."""
@@ -258,11 +261,7 @@ class Memory:
 
     def _quarantined(self) -> dict[str, float]:
         """By upstream: until when it is passed over."""
-        found = {
-            name: self._quarantine.until(for_dockerd(upstream, self._policy.no_proxy))
-            for name, upstream in self._policy.upstreams.items()
-        }
-        return {name: until for name, until in found.items() if until is not None}
+        return self._quarantine.until(self._meant)
 
     def _is_on_loopback(self, name: str) -> bool:
         upstream = self._policy.upstreams[name]

@@ -6,6 +6,7 @@ settings are other settings. Not known here: what is chosen meanwhile (`decide/c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -40,10 +41,13 @@ class Quarantine:
         current = {key: until for key, until in self._kept().items() if now < until}
         self._file.save(_Kept(boot_id(), {**current, self._of(settings): now + LASTS_S}))
 
-    def until(self, settings: Settings) -> float | None:
-        """A moment of CLOCK_BOOTTIME, past or to come; None: they never failed."""
-        kept = self._kept()  # the hash costs a file's read: only where there is something to compare it with
-        return kept.get(self._of(settings)) if kept else None
+    def until(self, settings: Mapping[str, Settings]) -> dict[str, float]:
+        """By the same names a moment of CLOCK_BOOTTIME, past or to come, of those that failed."""
+        kept = self._kept()
+        if not kept:  # the hashes cost something: only where there is something to compare them with
+            return {}
+        found = {name: kept.get(self._of(one)) for name, one in settings.items()}
+        return {name: until for name, until in found.items() if until is not None}
 
     def forget(self) -> None:
         """A person asks: everything may be tried again."""
