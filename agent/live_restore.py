@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from agent.dockerd import Engine
-from agent.errors import AgentError
+from agent.errors import AgentError, UnitFailed
 from agent.files import Changed
 from agent.journal import Journal
 from agent.targets import daemon_json
@@ -75,21 +75,29 @@ class LiveRestore:
         bracket = self._journal.under_way().bracket
         if bracket is None:
             return ()
+        file = Path(bracket.path)
         try:
             engine = await self._look.engine()
-            is_told = daemon_json.live_restore(await asyncio.to_thread(read_text, Path(bracket.path)))
-            if engine is not None and not bracket.was_on and (engine.live_restore or is_told):
-                # Written out, not removed: dockerd keeps the old value when the key is gone (FACTS 15). And again if
-                # it says off already: it may not have come to read what it was told first.
-                await asyncio.to_thread(_edit, Path(bracket.path), _switched_off)
-                await self._supervisor.reload()
-                if not await self._says(False):
-                    return ("dockerd did not switch live-restore off again: it is tried at the agent's next start",)
-            await asyncio.to_thread(_edit, Path(bracket.path), bracket.closed)
+            is_told = daemon_json.live_restore(await asyncio.to_thread(read_text, file))
+            # Again if it says off already: it may not have come to read what it was told first.
+            is_on_its_way = engine is not None and (engine.live_restore or bool(is_told)) and not bracket.was_on
+            if is_on_its_way and not await self._switched_off(file):
+                return ("dockerd did not switch live-restore off again: it is tried at the agent's next start",)
+            await asyncio.to_thread(_edit, file, bracket.closed)
             await asyncio.to_thread(self._journal.close)
         except (AgentError, TextRefused) as error:
             return (f"live-restore could not be put back as it was: {error}",)
         return ()
+
+    async def _switched_off(self, file: Path) -> bool:
+        # Written out, not removed: dockerd keeps the old value when the key is gone (FACTS 15).
+        await asyncio.to_thread(_edit, file, _off)
+        try:
+            await self._supervisor.reload()
+        except UnitFailed:  # then it did not read the other value, either
+            engine = await self._look.engine()
+            return engine is None or not engine.live_restore
+        return await self._says(False)
 
     def _write_true(self, file: Path) -> None:
         bracket = self._journal.open(str(file), read_text(file))
@@ -106,7 +114,7 @@ class LiveRestore:
             await asyncio.sleep(_LOOK_AGAIN_S)
 
 
-def _switched_off(text: str | None) -> str:
+def _off(text: str | None) -> str:
     return daemon_json.set_live_restore(text, False)
 
 

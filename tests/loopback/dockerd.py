@@ -14,7 +14,7 @@ from agent.apply import Outcome, Transaction
 from agent.audit.log import AuditLog
 from agent.decide.plan import Owned, Plan, plan
 from agent.dockerd import Engine, Phase, Reality, UnitState
-from agent.errors import ByOthers, RestartFailed
+from agent.errors import ByOthers, RestartFailed, UnitFailed
 from agent.originals import daemon_originals
 from agent.policy import Docker, Method
 from agent.record import Record
@@ -39,6 +39,7 @@ class Dockerd:
         self.containers = 0
         self.live_restore = False
         self.takes_live_restore = True  # switches it on and off when it reads its file again
+        self.can_reload = True
         self.killed = 0  # containers, by a start without live-restore
         self.transfer = ""
         self.starts = 0
@@ -63,6 +64,8 @@ class Dockerd:
 
     async def reload(self) -> None:
         sys.audit(self.STEP)
+        if not self.can_reload:
+            raise UnitFailed("systemctl reload", "not applicable")
         said = daemon_json.live_restore(self.text("etc/daemon.json"))
         if said is not None and self.takes_live_restore:
             self.live_restore = said

@@ -94,14 +94,17 @@ async def test_a_roll_back_keeps_them_too(dockerd: Dockerd, text: str | None, me
     assert Journal(dockerd.agent_state).under_way() == UnderWay()
 
 
+@pytest.mark.parametrize("can_reload", [True, False])
 @pytest.mark.parametrize("text", FILES)
-async def test_a_dockerd_that_does_not_take_it_is_not_restarted(dockerd: Dockerd, text: str | None) -> None:
+async def test_a_dockerd_that_does_not_take_it_is_not_restarted(
+    dockerd: Dockerd, text: str | None, can_reload: bool
+) -> None:
     if text is not None:
         file_of(dockerd).write_text(text)
-    dockerd.containers, dockerd.takes_live_restore = 2, False
+    dockerd.containers, dockerd.takes_live_restore, dockerd.can_reload = 2, False, can_reload
     journal = Journal(dockerd.agent_state)
 
-    with pytest.raises(NotTaken, match=r"did not switch it on within 0 s"):
+    with pytest.raises(NotTaken, match=r"did not switch it on within 0 s" if can_reload else r"not applicable$"):
         await LiveRestore(dockerd, dockerd, journal, takes_s=0.1).on(file_of(dockerd))
 
     assert (file_of(dockerd).read_text() if file_of(dockerd).exists() else None) == text

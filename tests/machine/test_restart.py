@@ -318,3 +318,45 @@ def test_a_docker_that_a_person_stops_on_the_way_stays_stopped_with_the_settings
     laptop.run("systemctl", "start", "docker.service", timeout=30)
     laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=20)
     assert laptop.audit.events().count("docker-restarted") == 0
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_a_docker_that_comes_up_with_other_values_gets_its_old_files(laptop: Laptop) -> None:
+    """A wrapper takes the names away: the restart succeeds, and dockerd is direct."""
+    names = "-u HTTP_PROXY -u HTTPS_PROXY -u http_proxy -u https_proxy"
+    dockerd = "/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock"
+    laptop.docker.drop_in(f"[Service]\nExecStart=\nExecStart=/usr/bin/env {names} {dockerd}\n")
+    office_policy(laptop)
+    web = laptop.docker.start_container("--restart=no")
+    laptop.plug("office")
+
+    ran = laptop.agent("apply")
+
+    assert ran.code == 1, ran
+    assert "runs with other settings than were written" in ran.stdout
+    assert not laptop.exists(ENVIRONMENT)
+    assert laptop.docker.is_active()
+    assert unharmed([web])
+    assert not laptop.docker.info()["LiveRestoreEnabled"]
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_a_docker_that_cannot_be_told_to_keep_containers_waits_for_them(laptop: Laptop) -> None:
+    """Its unit knows no reload."""
+    laptop.write(DAEMON_JSON, THEIRS)
+    laptop.docker.drop_in("[Service]\nExecReload=\n")
+    office_policy(laptop)
+    web = laptop.docker.start_container("--restart=no")
+    started(laptop)
+
+    laptop.plug("office")
+    laptop.until(is_deferred, laptop, within=30)
+
+    assert unharmed([web])
+    assert laptop.read(DAEMON_JSON) == THEIRS
+    written = laptop.run("stat", "-c", "%Y %i", DAEMON_JSON).stdout
+    laptop.until(lambda: "would not survive: live-restore" in laptop.status()["docker"]["deferred"], within=30)
+    assert laptop.run("stat", "-c", "%Y %i", DAEMON_JSON).stdout == written  # it is not tried again and again
+
+    laptop.run("docker", "kill", web.name)
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
