@@ -22,7 +22,7 @@ from agent.decide.effective import effective, prospective
 from agent.decide.plan import Holding, Owned, Plan, plan
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
-from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, urgency
+from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
 from agent.dockerd import Reality
 from agent.events import Event
 from agent.files import Changed
@@ -225,7 +225,7 @@ async def look(policy: Policy, world: World, choosing: Choosing, snapshot: Snaps
         return Seen(snapshot, recognised, verdicts, choice, reality)
     desired = meant[choice.upstream]
     clients = await world.clients.look(policy.upstreams[choice.upstream])
-    weighing = _Weighing(policy, world, choosing, snapshot, meant, desired)
+    weighing = _Weighing(policy, world, choosing, snapshot, recognised.network, meant, desired)
     planned = await weighing.plan(reality)
     if known is not None and planned.changes and not planned.acts:
         reality = await world.daemon.busy_now(reality)
@@ -243,6 +243,7 @@ class _Weighing(msgspec.Struct, frozen=True):
     world: World
     choosing: Choosing
     snapshot: Snapshot
+    network: Network
     meant: Mapping[str, Settings]  # what each upstream means for dockerd
     desired: Settings
 
@@ -265,9 +266,10 @@ class _Weighing(msgspec.Struct, frozen=True):
         name = next((name for name, meaning in self.meant.items() if agrees(planned.effective, meaning)), None)
         upstream = self.policy.upstreams.get(name or "")
         is_other_secret = is_another_secret(planned.effective, self.desired) and can_be_asked(planned.effective)
-        if upstream is None and is_other_secret:
-            upstream = as_upstream(planned.effective, "the old password")
-        verdict = await self.choosing.works(upstream, self.snapshot) if upstream is not None else None
+        is_asked = upstream is not None and may_be_asked(upstream, self.network)
+        if upstream is None and is_other_secret:  # of a proxy that was chosen here
+            upstream, is_asked = as_upstream(planned.effective, "the old password"), True
+        verdict = await self.choosing.works(upstream, self.snapshot) if upstream is not None and is_asked else None
         return urgency(planned.effective, self.desired, upstream.name if upstream else "", verdict)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from agent.policy import Network, Upstream
 from agent.settings import Masked, Proxy, ProxyUrl, Settings
 from agent.verdict import Verdict
 
@@ -20,9 +21,11 @@ class Urgency(msgspec.Struct, frozen=True):
 
 
 def urgency(running: Settings, desired: Settings, in_force: str, verdict: Verdict | None) -> Urgency:
-    """`in_force`: what to call the way out that dockerd uses now; without a verdict it cannot be asked."""
+    """`in_force`: what to call the way out that dockerd uses now, if it has a name; no verdict: it was not asked."""
     if (running.http, running.https) == (desired.http, desired.https):
         return Urgency(False, "only no_proxy differs")
+    if verdict is None and in_force:
+        return Urgency(True, f"{in_force} has a password that is not for this network")
     if verdict is None:
         return Urgency(True, "what Docker runs with is no upstream of the policy")
     if verdict.is_ok:
@@ -34,6 +37,11 @@ def is_another_secret(running: Settings, desired: Settings) -> bool:
     """Whether they differ by nothing but a user or a password."""
     without = [(_bare(one.http), _bare(one.https), one.no_proxy) for one in (running, desired)]
     return running != desired and without[0] == without[1]
+
+
+def may_be_asked(upstream: Upstream, network: Network) -> bool:
+    """Whether a probe may go there: a password is shown only where `use` says who gets it."""
+    return upstream.credentials is None or upstream.name in network.use
 
 
 def can_be_asked(running: Settings) -> bool:

@@ -91,6 +91,23 @@ async def test_what_is_no_upstream_of_the_policy_is_not_waited_for(dockerd: Dock
     assert dockerd.killed == 0
 
 
+async def test_a_password_is_not_shown_where_the_network_does_not_use_it(dockerd: Dockerd) -> None:
+    there = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
+    place = Place(HOME, dockerd, office="ok", direct="ok")
+    there.policy = place.policy = _with_password("secret")
+    await there.passed()
+    dockerd.containers = 1
+
+    done = await place.passed()
+
+    assert place.asked == ["direct"]
+    assert dockerd.runs_with == DIRECT
+    assert dockerd.killed == 0
+    assert done.seen.plan is not None
+    assert done.seen.plan.restart is not None
+    assert done.seen.plan.restart.because.startswith("office has a password that is not for this network")
+
+
 async def test_another_exclusion_waits_for_the_containers(dockerd: Dockerd) -> None:
     await from_the_office(dockerd, "ok")
     place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")

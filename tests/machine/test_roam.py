@@ -85,6 +85,23 @@ def test_a_guest_network_with_the_offices_addresses_gets_neither_docker_nor_a_pa
     assert laptop.guest.heard() == ""
 
 
+@trixie
+def test_what_is_asked_because_a_container_runs_gives_no_password_to_a_stranger(laptop: Laptop) -> None:
+    squid = laptop.office.squid
+    laptop.write(PASSWORD_FILE, squid.password, mode=0o600)
+    laptop.policy(by_mac(laptop, through(squid)))
+    laptop.plug("office")
+    started(laptop)
+    laptop.until(laptop.docker.reports, https=squid.url_reported, within=15)
+    web = laptop.docker.start_container()
+
+    laptop.plug("guest")
+
+    laptop.until(laptop.docker.reports, https="", within=30)
+    assert web.pid() == web.first_pid
+    assert "Proxy-Authorization" not in laptop.guest.heard()
+
+
 def test_home_office_cafe_guest_offline_and_back_with_two_restarts(laptop: Laptop) -> None:
     proxy = laptop.office.tinyproxy
     laptop.policy(by_mac(laptop, through(proxy)))

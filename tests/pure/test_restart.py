@@ -140,7 +140,7 @@ HIDDEN = settings("http://xxxxx:xxxxx@office:1", "http://xxxxx:xxxxx@office:1", 
     [
         (OFFICE, DIRECT, Outcome.OK, False, "office still works here"),
         (OFFICE, DIRECT, Outcome.TIMEOUT, True, "office does not work here (timeout)"),
-        (OFFICE, DIRECT, None, True, "what Docker runs with is no upstream of the policy"),
+        (OFFICE, DIRECT, None, True, "office has a password that is not for this network"),
         (OFFICE, WIDER, Outcome.TIMEOUT, False, "only no_proxy differs"),
         (OFFICE, WIDER, None, False, "only no_proxy differs"),
         (OLD, NEW, Outcome.OK, False, "office still works here"),
@@ -154,6 +154,10 @@ def test_urgent_is_what_does_not_work_here(
     verdict = None if outcome is None else Verdict(outcome)
 
     assert urgency(running, desired, "office", verdict) == Urgency(urgent, because)
+
+
+def test_what_is_no_upstream_cannot_be_asked() -> None:
+    assert urgency(OFFICE, DIRECT, "", None) == Urgency(True, "what Docker runs with is no upstream of the policy")
 
 
 def test_another_password_is_told_from_another_proxy() -> None:
