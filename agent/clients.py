@@ -34,6 +34,7 @@ from agent.homes import Glance, HomeFile, Written, glance_of, identity
 from agent.originals import Kept, client_originals
 from agent.policy import Policy, Upstream
 from agent.record import Record
+from agent.state_file import StateFile
 from agent.targets.refused import TextRefused
 from agent.users import Account, Skipped, Source, Who
 
@@ -100,26 +101,33 @@ class Files(Protocol):
         mode: int | None = None,
         folder_was_there: bool = True,
     ) -> Written: ...
+    async def sweep(self, account: Account, path: Path) -> int: ...
+
+
+Accounts = Callable[[Iterable[str]], tuple[Account, ...]]
 
 
 class LocalClients:
     """The clients of this machine."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - named at its one call
         self,
         *,
         policy: Policy,
         state: Path,
         who: Callable[[], Who],
+        accounts: Accounts,
         bridge_address: Callable[[], str | None],
         homes: Files,
     ) -> None:
         self._policy = policy
         self._who = who
+        self._accounts = accounts
         self._bridge_address = bridge_address
         self._homes = homes
         self._entry = entry_for(policy.clients.scope, policy.docker.socket)
         self._owned: Kept[Owned] = client_originals(state)
+        self._writing = StateFile(state / "client-writes.json", tuple[str, ...], 1)
         self._right: dict[Path, _Right] = {}  # the files that said what they should when they were last read
 
     async def look(self, upstream: Upstream) -> ClientsSeen:
@@ -133,8 +141,26 @@ class LocalClients:
         )
         return ClientsSeen(wanted, tuple(files), who.skipped)
 
+    async def recover(self) -> None:
+        """Clear away what a helper that was killed left in a home; for who holds the lock, before anything is written.
+
+        A home that cannot be looked at now is looked at the next time.
+        """
+        files = await asyncio.to_thread(self._writing.load)
+        if not files:
+            return
+        left = []
+        for account in await asyncio.to_thread(self._accounts, files):
+            try:
+                await self._homes.sweep(account, account.config)
+            except AgentError:
+                left.append(str(account.config))
+        await asyncio.to_thread(self._writing.save, tuple(left))
+
     async def carry_out(self, seen: ClientsSeen, record: Record) -> tuple[ClientFile, ...]:
         """Write every file that needs it, as its owner; how each came out."""
+        await self.recover()
+        self._writing.save((*(self._writing.load() or ()), *(file.path for file in seen.edits)))
         known = self._owned.all()
         owned = {file.path: known.get(file.path, Owned()) for file in seen.edits}
         for file, edit in _edits(seen.files):
@@ -144,6 +170,8 @@ class LocalClients:
         done = await asyncio.gather(*(self._written(file, seen.wanted, owned[file.path]) for file in seen.edits))
         for file, edit in _edits(done):
             self._owned.keep(file.path, edit.owned)
+        written = {file.path for file in done if not file.error}
+        self._writing.save(tuple(path for path in self._writing.load() or () if path not in written))
         _say(seen, done, record)
         return tuple(done)
 

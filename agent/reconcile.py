@@ -84,6 +84,10 @@ class Daemon(Protocol):
 class Clients(Protocol):
     """The clients' files: looked at, and changed. What fails for one is said, and stops nobody else."""
 
+    async def recover(self) -> None:
+        """Clear away what an agent that ended in the middle left in a home."""
+        ...
+
     async def look(self, upstream: Upstream) -> ClientsSeen: ...
     def carry_out(self, seen: ClientsSeen, record: Record) -> Coroutine[Any, Any, Sequence[ClientFile]]: ...
 

@@ -150,11 +150,15 @@ class Service:
         if self._world is None:
             return False
         try:
-            return await to_the_end(self._world.daemon.recover(self._record, may_restart=may_restart), _STOPS_WITHIN_S)
+            recovering = self._world.daemon.recover(self._record, may_restart=may_restart)
+            waits = await to_the_end(recovering, _STOPS_WITHIN_S)
+            if may_restart:  # a home that hangs must not hold Docker's start up
+                await self._world.clients.recover()
         except AgentError as error:
             self._failure = error
             self._record(Event.TARGET_FAILED, target=error.where, error=str(error))
             return False
+        return waits
 
     async def _ready_at_the_latest(self) -> None:
         await asyncio.sleep(READY_WITHIN_S)

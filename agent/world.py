@@ -173,7 +173,17 @@ def local_clients(paths: Paths, policy: Policy) -> LocalClients:
     def whose() -> Who:
         return who(policy.clients, system, caller, str(paths.root))
 
-    return LocalClients(policy=policy, state=paths.state, who=whose, bridge_address=bridge_address, homes=Homes())
+    def accounts(files: Iterable[str]) -> tuple[Account, ...]:
+        return accounts_of(paths, policy.clients, files)
+
+    return LocalClients(
+        policy=policy,
+        state=paths.state,
+        who=whose,
+        accounts=accounts,
+        bridge_address=bridge_address,
+        homes=Homes(),
+    )
 
 
 def accounts_of(paths: Paths, clients: Clients, files: Iterable[str]) -> tuple[Account, ...]:

@@ -98,6 +98,7 @@ def _pass(policy: Policy, world: TheWorld, memory: Memory, record: Record) -> Pa
 
 async def _recovered_and_reconciled(policy: Policy, world: TheWorld, memory: Memory, record: Record) -> Pass:
     await to_the_end(world.daemon.recover(record, may_restart=True), None)
+    await world.clients.recover()
     return await reconcile(policy, world, record, choosing=Patiently(memory))
 
 

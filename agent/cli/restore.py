@@ -19,7 +19,7 @@ from agent.paths import Paths
 from agent.policy import Policy
 from agent.record import Record
 from agent.restore import Restored
-from agent.world import LocalDaemon, restoring
+from agent.world import LocalDaemon, local_clients, restoring
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +51,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 async def restored(paths: Paths, policy: Policy, record: Record, *, is_asked_now: bool) -> Restored:
     """With the lock held: first what an agent that ended in the middle left, then everything as it was."""
     await to_the_end(LocalDaemon(paths, policy).recover(record, may_restart=True), None)
+    await local_clients(paths, policy).recover()
     return await restoring(paths, policy).restore(record, is_asked_now=is_asked_now)
 
 

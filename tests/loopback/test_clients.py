@@ -13,6 +13,8 @@ import pytest
 
 from agent.audit.log import AuditLog
 from agent.clients import ClientFile, ClientsSeen, LocalClients
+from agent.errors import TargetFailed
+from agent.homes import Account as Whose
 from agent.homes import HomeFile, Homes, Written
 from agent.policy import Policy, Upstream
 from agent.policy_text import parse
@@ -65,6 +67,7 @@ class People:
             policy=self.policy,
             state=self.state,
             who=lambda: Who(tuple(self.accounts), (Skipped("dave", "its home is not mounted"),)),
+            accounts=lambda files: tuple(one for one in self.accounts if str(one.config) in set(files)),
             bridge_address=lambda: self.bridge,
             homes=homes or Homes(),
         )
@@ -270,3 +273,43 @@ async def test_passwords_are_for_those_who_ask_for_them(tmp_path: Path) -> None:
         assert (not seen.conditions) is (folder == "yes")
         assert bob.stat().st_mode & 0o777 == (0o600 if folder == "yes" else 0o644)
         assert "hunter2" not in people.audit.read_text()
+
+
+class Killed(Homes):
+    """Its helper is killed in the middle of a write: half of it lies beside the file."""
+
+    async def edit(
+        self,
+        account: Whose,
+        path: Path,
+        change: Callable[[str | None], str | None],
+        *,
+        may_create: bool = False,
+        mode: int | None = None,
+        folder_was_there: bool = True,
+    ) -> Written:
+        path.with_name(f".{path.name}.0123abcd.docker-proxy-agent").write_text("a secret on its w")
+        raise TargetFailed(str(path), "its helper process was ended by signal 9 without an answer", "")
+
+
+async def test_what_a_helper_that_was_killed_left_is_gone_after_the_next_start(people: People) -> None:
+    alice, bob = people.add("alice", LOGGED_IN), people.add("bob", LOGGED_IN)
+    await people.passed(OFFICE, people.clients(Killed()))
+    theirs = bob.with_name(".config.json.0123abcd.of-somebody-else")
+    theirs.write_text("")
+
+    await people.clients().recover()
+
+    assert sorted(alice.parent.iterdir()) == [alice]
+    assert sorted(bob.parent.iterdir()) == sorted([bob, theirs])
+
+
+async def test_a_home_where_nothing_was_being_written_is_not_looked_at_again(people: People) -> None:
+    alice = people.add("alice", LOGGED_IN)
+    await people.passed(OFFICE)
+    left = alice.with_name(f".{alice.name}.0123abcd.docker-proxy-agent")
+    left.write_text("")
+
+    await people.clients().recover()
+
+    assert left.exists()

@@ -44,6 +44,9 @@ def at(gateway: str) -> Snapshot:
 class NoClients:
     """Nobody has a config.json here."""
 
+    async def recover(self) -> None:
+        """There is nothing to clear away."""
+
     async def look(self, upstream: Upstream) -> ClientsSeen:
         return ClientsSeen(Wanted(Intent.SET, ""))
 
