@@ -1,0 +1,125 @@
+"""A dockerd that is up in 50 ms, and the command that restarts it: the standard library and nothing else.
+
+    quick_engine.py restart ROOT      what `docker.restart_command` runs; one at a time, as systemd's jobs
+    quick_engine.py run ROOT          dockerd; it does not start with proxies that ROOT/run/refused names
+
+Like dockerd it reads daemon.json when it starts and never again, and shows no user and password.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """While nobody restarts it."""
+    with locked(root / "run/supervisor.lock"):
+        yield
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def stop(root: Path) -> None:
+    """Gone when this returns: it holds a lock for life."""
+    pid = root / "run/dockerd.pid"
+    if pid.exists():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid.read_text()), signal.SIGTERM)
+        with locked(root / "run/dockerd.lock"):
+            pid.unlink()
+
+
+def restart(root: Path) -> None:
+    with alone(root):
+        stop(root)
+        started = subprocess.Popen(
+            [sys.executable, "-I", "-S", __file__, "run", str(root)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        assert started.stdout is not None
+        assert started.stderr is not None
+        if not started.stdout.readline():
+            sys.exit(started.stderr.read().decode().strip().rpartition("\n")[2])
+
+
+def run(root: Path) -> None:
+    proxies = _proxies(root / "etc/docker/daemon.json")
+    refused = root / "run/refused"
+    if refused.exists() and refused.read_text() in json.dumps(proxies):
+        sys.exit("unable to configure the Docker daemon with file /etc/docker/daemon.json")
+    with locked(root / "run/dockerd.lock"):
+        (root / "run/dockerd.pid").write_text(str(os.getpid()))
+        where = root / "run/docker.sock"
+        where.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(where))
+            listening.listen(16)
+            with (root / "run/starts").open("a") as starts:
+                starts.write(json.dumps(proxies) + "\n")
+            print("listening", flush=True)
+            while True:
+                connection, _ = listening.accept()
+                with connection, contextlib.suppress(OSError):
+                    _answer(connection, proxies, root)
+
+
+def _proxies(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    found: dict[str, str] = json.loads(path.read_text() or "{}").get("proxies", {})
+    return found
+
+
+def _answer(connection: socket.socket, proxies: dict[str, str], root: Path) -> None:
+    head = b""
+    while b"\r\n\r\n" not in head:
+        more = connection.recv(65536)
+        if not more:
+            return
+        head += more
+    containers = root / "run/containers"
+    running = int(containers.read_text()) if containers.exists() else 0
+    documents: dict[str, object] = {
+        "/version": {"Version": "26.1.5", "ApiVersion": "1.45", "Components": [{"Name": "Engine"}]},
+        "/info": {
+            "HttpProxy": _masked(proxies.get("http-proxy", "")),
+            "HttpsProxy": _masked(proxies.get("https-proxy", "")),
+            "NoProxy": proxies.get("no-proxy", ""),
+            "LiveRestoreEnabled": False,
+            "ContainersRunning": running,
+            "Swarm": {"LocalNodeState": "inactive"},
+        },
+        "/containers/json": [{"Id": f"{number:064x}"} for number in range(running)],
+    }
+    target = head.split(b" ")[1].decode().partition("?")[0]
+    path = re.sub(r"^/v1\.\d+", "", target)
+    status = "200 OK" if path in documents else "404 Not Found"
+    body = json.dumps(documents.get(path, {"message": "page not found"})).encode()
+    connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+
+
+def _masked(url: str) -> str:
+    return re.sub(r"(?<=://).*@", "xxxxx:xxxxx@", url)
+
+
+if __name__ == "__main__":
+    {"restart": restart, "run": run}[sys.argv[1]](Path(sys.argv[2]))
