@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -41,6 +40,7 @@ from agent.home_helper import (
     Write,
     Wrote,
 )
+from agent.same_mount import looked_up
 from agent.secret import escaped
 
 _WITHIN_S: Final = 10.0
@@ -418,34 +418,9 @@ def identity(account: Account, path: Path) -> Glance | None:
     """
     top = account.home if path.is_relative_to(account.home) else path.parent
     try:
-        folder = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            file = _open_path(folder, path.relative_to(top))
-        finally:
-            os.close(folder)
-        try:
-            status = os.fstat(file)
-        finally:
-            os.close(file)
+        status = looked_up(top, path.relative_to(top))
     except FileNotFoundError:
         return Glance(None, None)
-    except OSError:  # another file system, a loop of links, a kernel before 5.6
+    except OSError:  # another file system, a loop of links
         return None
     return Glance(Identity(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size), status.st_uid)
-
-
-_OPENAT2: Final = 437  # the same on every architecture that Docker runs on
-_NO_XDEV: Final = 0x01  # RESOLVE_NO_XDEV, linux/openat2.h
-_NO_MAGICLINKS: Final = 0x02
-
-
-def _open_path(folder: int, path: Path) -> int:
-    """openat2(2), which Python does not have, with O_PATH: the name is looked up, the file is not opened."""
-    how = (ctypes.c_uint64 * 3)(os.O_PATH | os.O_CLOEXEC, 0, _NO_XDEV | _NO_MAGICLINKS)
-    size = ctypes.c_size_t(ctypes.sizeof(how))
-    libc = ctypes.CDLL(None, use_errno=True)
-    descriptor: int = libc.syscall(ctypes.c_long(_OPENAT2), folder, os.fsencode(path), ctypes.byref(how), size)
-    if descriptor < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(path))
-    return descriptor

@@ -1,5 +1,6 @@
 """A piece of ground: namespaces of network, mounts and processes, which all end with the process that holds them."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -92,7 +93,7 @@ class Server:
     def start(self) -> None:
         """Also goes on where it was frozen."""
         if self._process is not None:
-            self._signal(signal.SIGCONT)
+            self._thaw()
             return
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
@@ -124,13 +125,20 @@ class Server:
         """It goes on to accept connections, which the kernel does for it, and answers none."""
         self._signal(signal.SIGSTOP)
 
+    def _thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)  # nsenter stops with its child
+
     def _signal(self, what: signal.Signals) -> None:
         # The process is nsenter's, which waits; its only child is the server.
         for pid in children(self._process.pid) if self._process is not None else ():
-            os.kill(pid, what)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, what)
 
     def gone(self) -> None:
         if self._process is not None:
+            self._thaw()
             self._process.wait()
             self._process = None
 

@@ -215,6 +215,7 @@ class Office(Place):
         serve_dns(
             self.ground, scratch, self.gateway, [f"--address=/proxy.corp.example/{self.PROXIES}", "--address=/#/"]
         )
+        self._password = PASSWORD
         self.tinyproxy = self._tinyproxy()
         self.squid, self.tls = self._squid()
         self.socks = self._microsocks(1080)
@@ -228,9 +229,18 @@ class Office(Place):
 
     def reset(self) -> None:
         self.forward("-j REJECT --reject-with icmp-net-unreachable")
+        self.change_password(PASSWORD)
         for proxy in self.proxies:
             proxy.start()
             proxy.forget()
+
+    def change_password(self, password: str) -> None:
+        """Alice's at the squid, which believes from now on no other one."""
+        if password != self._password:
+            self._users.write_text(_known(ALICE, password))
+            self.squid.stop()
+            self.squid.start()
+        self._password = password
 
     def _tinyproxy(self) -> Proxy:
         config, log = self.scratch / "tinyproxy.conf", self.scratch / "tinyproxy.log"
@@ -249,17 +259,14 @@ class Office(Place):
         folder = self.scratch / "squid"
         folder.mkdir()
         certificate, key = issue(folder, "proxy.corp.example", self.PROXIES)
-        users, access = folder / "users", folder / "access.log"
-        hashed = subprocess.run(
-            ["openssl", "passwd", "-apr1", "-stdin"], input=PASSWORD, capture_output=True, text=True, check=True
-        ).stdout
-        users.write_text(f"{ALICE}:{hashed}")
+        self._users, access = folder / "users", folder / "access.log"
+        self._users.write_text(_known(ALICE, PASSWORD))
         access.touch()
         config = folder / "squid.conf"
         config.write_text(f"""
 http_port {self.PROXIES}:3128
 https_port {self.PROXIES}:3129 tls-cert={certificate} tls-key={key}
-auth_param basic program /usr/lib/squid/basic_ncsa_auth {users}
+auth_param basic program /usr/lib/squid/basic_ncsa_auth {self._users}
 auth_param basic children 2 startup=1 idle=1
 acl by_tls localport 3129
 acl known proxy_auth REQUIRED
@@ -342,6 +349,12 @@ class World:
 
     def __exit__(self, *_: object) -> None:
         self._ends.close()
+
+
+def _known(user: str, password: str) -> str:
+    """A line of squid's file of users."""
+    argv = ["openssl", "passwd", "-apr1", "-stdin"]
+    return f"{user}:" + subprocess.run(argv, input=password, capture_output=True, text=True, check=True).stdout
 
 
 def serve_dns(ground: Ground, scratch: Path, address: str, answers: list[str]) -> Server:

@@ -1,0 +1,188 @@
+"""What must be no reason for anything: containers, reloads, a Wi-Fi that cannot decide; and what bounds the answer to it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+
+import pytest
+
+from .lab.laptop import POLICY, Laptop
+from .lab.places import REGISTRY
+from .lab.waiting import NotInTime, Seen
+from .test_apply import PASSWORD_FILE, office_policy, through
+from .test_boot import docker_starts
+from .test_roam import by_mac, is_there, restarts, trixie
+from .test_service import NAME, started
+from .test_vpn import AT_ONCE
+
+AT_TIMES = f'[probe]\nregistry = ["https://{REGISTRY}"]\n'
+ONLY_EVENTS = AT_TIMES + 'recheck = "0s"\n'  # no timer is asked for: what is probed all the same was no event's due
+EVERYWHERE = "/etc /root /home /run/docker-proxy-agent /var/lib/docker-proxy-agent /var/log/docker-proxy-agent"
+
+
+@trixie
+def test_two_hundred_containers_and_a_restart_of_our_own_are_no_reason_to_probe_write_or_restart(
+    laptop: Laptop,
+) -> None:
+    laptop.docker.import_image()
+    office_policy(laptop, docker=ONLY_EVENTS)
+    laptop.plug("office")
+    started(laptop)
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=15)
+    laptop.until(is_there, laptop, "office", "office")
+    probed, before = laptop.internet.requests(), docker_starts(laptop)
+    laptop.run("touch", "/run/before")
+    helpers = cpu_of_children(laptop)
+
+    at_once = "seq 200 | xargs -P 6 -I {} docker run --rm --network {net} lab/busybox:latest true"
+    laptop.run("sh", "-euc", f"docker network create other; {at_once.replace('{net}', 'other')}", timeout=240)
+
+    assert laptop.run("find", *EVERYWHERE.split(), "-newer", "/run/before").stdout == ""
+    assert laptop.internet.requests() == probed
+    assert docker_starts(laptop) == before == 2
+    # The one look after the restart may ask helpers; 200 containers that did would make it 500 ticks.
+    assert cpu_of_children(laptop) - helpers < 30, "a pass that found nothing to do started processes"
+    # It has not gone deaf.
+    laptop.plug("home")
+    laptop.until(laptop.docker.reports, https="", within=20)
+
+
+def cpu_of_children(laptop: Laptop) -> int:
+    """The clock ticks of all the agent's children that have ended."""
+    stat = laptop.read(f"/proc/{laptop.docker.show('MainPID', NAME)}/stat").rpartition(")")[2].split()
+    return int(stat[13]) + int(stat[14])
+
+
+@trixie
+def test_a_wifi_that_changes_every_seven_seconds_costs_a_bounded_number_of_restarts(laptop: Laptop) -> None:
+    proxy = laptop.office.tinyproxy
+    laptop.policy(by_mac(laptop, through(proxy)))
+    laptop.plug("home")
+    started(laptop)
+    laptop.until(is_there, laptop, "elsewhere on earth", "direct")
+
+    began = time.monotonic()
+    for turn in range(9):
+        laptop.plug(("office", "guest")[turn % 2])
+        time.sleep(max(0.0, began + 7 * (turn + 1) - time.monotonic()))
+
+    laptop.until(is_there, laptop, "office", "office", within=35)
+    laptop.until(laptop.docker.reports, https=proxy.url)
+    assert laptop.docker.pull().ok
+    made = [
+        dt.datetime.fromisoformat(record["ts"]).timestamp()
+        for record in laptop.audit.records()
+        if record["event"] == "docker-restarted"
+    ]
+    assert docker_starts(laptop) == 1 + len(made)
+    for fourth, third, first in zip(made[3:], made[2:], made, strict=False):
+        assert fourth - first >= 60 or fourth - third >= 29, made
+    assert 3 <= len(made) <= 6, made
+    assert "docker.min_interval" in str([record["facts"] for record in laptop.audit.records()])
+    assert laptop.guest.heard() == ""
+
+
+def test_a_hundred_reloads_while_nothing_answers(laptop: Laptop) -> None:
+    proxy = laptop.office.tinyproxy
+    laptop.policy(
+        '[upstream.hole]\nurl = "http://10.99.0.71:3128"\n'
+        f'{through(proxy)}[[network]]\nname = "office"\nuse = ["hole", "office"]\n'
+    )
+    laptop.office.swallow()
+    proxy.freeze()
+    laptop.plug("office")
+    started(laptop)
+    agent = laptop.docker.show("InvocationID", NAME)
+
+    laptop.run("sh", "-euc", f"for i in $(seq 100); do systemctl reload {NAME}; done", timeout=120)
+
+    laptop.until(
+        lambda: Seen(laptop.docker.show("ActiveState", NAME) == "active", laptop.docker.show("ActiveState", NAME))
+    )
+    assert laptop.docker.show("InvocationID", NAME) == agent
+    assert laptop.docker.show("NRestarts", NAME) == "0"
+    laptop.until(is_there, laptop, "office", None, "waiting", within=20)
+    assert docker_starts(laptop) == 1
+    asked = laptop.agent("reload", timeout=30)
+    assert asked.code == 1, asked
+    assert "nothing works" in asked.stdout
+    proxy.start()
+    laptop.until(laptop.docker.reports, https=proxy.url, within=20)
+    assert laptop.docker.pull().ok
+    assert laptop.audit.events().count("agent-started") == 1
+    assert restarts(laptop) == 1
+
+
+def shown_error(laptop: Laptop) -> Seen:
+    policy = laptop.status().get("policy") or {}
+    return Seen(policy.get("error") is not None, policy)
+
+
+def shown_no_error(laptop: Laptop) -> Seen:
+    return Seen(not shown_error(laptop), shown_error(laptop))
+
+
+def test_a_policy_that_is_broken_mended_removed_and_back(laptop: Laptop) -> None:
+    proxy = laptop.office.tinyproxy
+    office_policy(laptop, docker=AT_ONCE)
+    good = laptop.read(POLICY)
+    laptop.plug("office")
+    started(laptop)
+    laptop.until(laptop.docker.reports, https=proxy.url, within=15)
+
+    laptop.write(POLICY, good.replace('match.gateway = ["10.10.0.1"]', 'match.gateway = ["10.10.0.300"]'))
+    laptop.until(shown_error, laptop)
+    for said in (laptop.status()["policy"]["error"], laptop.agent("status").stdout):
+        assert 'network 1 (office).match.gateway: "10.10.0.300" is not an address' in said
+    laptop.run("touch", POLICY)
+    # The last good one is still at work.
+    laptop.plug("home")
+    laptop.until(laptop.docker.reports, https="", within=20)
+    laptop.plug("office")
+    laptop.until(laptop.docker.reports, https=proxy.url, within=20)
+    assert laptop.audit.events().count("policy-rejected") == 1
+
+    laptop.write(POLICY, good + "# mended\n")
+    laptop.until(shown_no_error, laptop)
+    laptop.until(is_there, laptop, "office", "office")
+
+    before = laptop.docker.invocation_id()
+    laptop.run("rm", POLICY)
+    laptop.until(lambda: laptop.agent("status").stdout.startswith("waits for a policy"))
+    laptop.plug("home")
+    assert laptop.docker.reports(https=proxy.url)
+    assert laptop.docker.invocation_id() == before
+    laptop.write(POLICY, good)
+    laptop.until(laptop.docker.reports, https="", within=20)
+    laptop.until(is_there, laptop, "elsewhere on earth", "direct")
+    assert restarts(laptop) == 4
+
+
+@trixie
+def test_a_password_that_changes_is_sent_once_in_vain_and_then_the_new_one_is_used(laptop: Laptop) -> None:
+    squid = laptop.office.squid
+    office_policy(laptop, squid, docker=AT_TIMES + 'recheck = "1s"\n' + AT_ONCE)
+    laptop.plug("office")
+    started(laptop)
+    laptop.until(laptop.docker.reports, https=squid.url_reported, within=15)
+    assert laptop.docker.pull().ok
+
+    def sent_in_vain() -> Seen:
+        times = squid.log_text().count("3128 407 ")
+        return Seen(times > 1, f"refused {times} times")
+
+    laptop.office.change_password("an0ther")
+    laptop.until(is_there, laptop, "office", None, "waiting", within=20)
+    with pytest.raises(NotInTime, match="refused 1 times"):
+        laptop.until(sent_in_vain, within=11)
+
+    laptop.write(PASSWORD_FILE, "an0ther\n", mode=0o600)
+    laptop.until(
+        lambda: laptop.docker.environment().get("HTTPS_PROXY", "").startswith("http://alice:an0ther@"), within=20
+    )
+    laptop.until(is_there, laptop, "office", "office")
+    assert laptop.docker.pull().ok
+    assert not sent_in_vain()
+    assert restarts(laptop) == 2
+    assert "an0ther" not in laptop.read("/var/log/docker-proxy-agent/audit.jsonl") + laptop.journal(NAME, lines=1000)
