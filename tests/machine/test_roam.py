@@ -149,3 +149,21 @@ def test_home_office_cafe_guest_offline_and_back_with_two_restarts(laptop: Lapto
     assert untouched(laptop) == as_at_home
     assert docker_starts(laptop) == 1 + 2
     assert laptop.agent("audit", "verify").ok
+
+
+@trixie
+def test_no_default_route_and_a_proxy_in_reach(laptop: Laptop) -> None:
+    proxy = laptop.office.tinyproxy
+    laptop.policy(  # an address, for the office knows no names of the outside
+        f'[probe]\nregistry = ["https://10.99.0.10"]\n{through(proxy)}'
+        '[[network]]\nname = "office"\nmatch.address = ["10.10.0.0/16"]\nuse = ["direct", "office"]\n'
+    )
+    laptop.plug("office")
+    laptop.network("ip route del default")
+
+    started(laptop)
+
+    laptop.until(laptop.docker.reports, https=proxy.url, within=20)
+    laptop.until(is_there, laptop, "office", "office")
+    assert "direct no-route" in laptop.agent("status").stdout
+    assert laptop.docker.pull().ok
