@@ -10,6 +10,7 @@ Not known here: what is to be written and whether a restart is due (`decide/plan
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Coroutine
 from pathlib import Path
@@ -20,11 +21,11 @@ import msgspec
 from agent.condition import Code, Condition
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
-from agent.decide.restart import Busy
+from agent.decide.restart import Busy, Restarting, is_keeping
 from agent.docker.away import Away
 from agent.docker.validate import refused
 from agent.dockerd import Engine, Phase, Reality, UnitState
-from agent.errors import AgentError, ByOthers, NotInForce, RestartFailed, UnitFailed
+from agent.errors import AgentError, ByOthers, EngineSilent, NotInForce, NotTried, RestartFailed, UnitFailed
 from agent.events import Event
 from agent.files import read_file
 from agent.journal import Journal, Stage
@@ -39,7 +40,7 @@ from agent.recover import back_and_up, files_back
 from agent.settings import Settings, Texts, agrees
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
-from agent.text_files import read_text, write_text
+from agent.text_files import write_text
 
 T = TypeVar("T")
 
@@ -58,6 +59,7 @@ class Supervisor(Protocol):
         ...
 
     async def stop(self) -> None: ...
+    async def start_unwatched(self) -> None: ...
     async def start(self) -> UnitState: ...
 
 
@@ -66,7 +68,7 @@ class Look(Protocol):
 
     async def reality(self, desired: Settings) -> Reality: ...
     async def engine(self) -> Engine | None:
-        """What it says; None: it does not run, or does not answer. Starts no process."""
+        """What it says; None: it does not run. EngineSilent if it does and does not answer."""
         ...
 
 
@@ -78,6 +80,7 @@ class Outcome(msgspec.Struct, frozen=True):
     containers_kept: int = 0  # that ran on over the restart
     deferred: str = ""  # why a restart that is due was not made
     not_taken: str = ""  # why this dockerd did not switch live-restore on
+    left: tuple[str, ...] = ()  # what could not be finished, and is tried again
     rolled_back: str = ""  # why everything is as it was
     condition: Condition | None = None
 
@@ -110,9 +113,8 @@ class Transaction:
 
     async def carry_out(self, plan: Plan, reality: Reality) -> Outcome:
         """Write, restart, verify. AgentError: nothing is changed, or all of it is put back."""
-        if plan.restarts:
-            if broken := await refused(reality):
-                return Outcome(condition=broken)
+        broken = await refused(reality) if plan.restarts else None
+        if plan.restarts and broken is None:
             self._last_good.seen(reality)
         try:
             await self._write(plan, reality)
@@ -126,39 +128,49 @@ class Transaction:
             return await self._started(plan, written)
         if plan.restart is None:
             return Outcome(written)
+        if broken is not None:
+            return msgspec.structs.replace(self._deferred(written, str(broken)), condition=broken)
         if not plan.restarts:
             return self._deferred(written, plan.restart.because)
-        return await self._restart(plan, reality, written)
+        return await self._restart(plan, plan.restart, reality, written)
 
-    async def _restart(self, plan: Plan, reality: Reality, written: tuple[str, ...]) -> Outcome:
-        assert plan.restart is not None  # noqa: S101 - the caller looked
-        if plan.restart.spares_containers and (late := await self._late_containers()):
-            return self._deferred(written, f"{late}, started at the last moment")
+    async def _restart(self, plan: Plan, due: Restarting, reality: Reality, written: tuple[str, ...]) -> Outcome:
+        if due.spares_containers and (late := await self._late_containers()):
+            return self._deferred(written, late)
         try:
-            if plan.restart.keeps_containers:
+            if due.keeps_containers:
                 await self._live_restore.on(Path(reality.daemon_json_path))
-            self._journal.enter(Stage.RESTARTING)
         except NotTaken as failure:
-            return msgspec.structs.replace(self._deferred(written, str(failure)), not_taken=str(failure))
+            if not due.overrules:
+                return msgspec.structs.replace(self._deferred(written, str(failure)), not_taken=str(failure))
+        try:
+            self._journal.enter(Stage.RESTARTING)
         except AgentError:
             await self._undone()
             raise
+        began = time.monotonic()
         try:
-            seconds, kept = await self._restarted(plan)
+            now = await self._in_force(plan.desired, await self._supervisor.restart())
         except ByOthers as meanwhile:
             return await self._left_to_others(written, meanwhile)
+        except NotTried:
+            await self._undone()
+            raise
         except (RestartFailed, NotInForce, UnitFailed) as failure:
             return await self._roll_back(plan, failure)
-        left = await self._live_restore.off()
+        seconds = time.monotonic() - began
+        left = (*self._verified(plan, now), *await self._live_restore.off())
+        # Those that restart by themselves run, too, and were not kept.
+        kept = now.engine.containers_running if now.engine and (due.keeps_containers or is_keeping(reality)) else 0
         self._record(
             Event.DOCKER_RESTARTED,
             took_s=round(seconds, 2),
             settings=plan.desired,
-            because=plan.restart.because,
+            because=due.because,
             containers_kept=kept,
             left=left,
         )
-        return Outcome(written, restarted_s=seconds, containers_kept=kept)
+        return Outcome(written, restarted_s=seconds, containers_kept=kept, left=left)
 
     async def _started(self, plan: Plan, written: tuple[str, ...]) -> Outcome:
         """What kept dockerd from starting was ours, and is gone; what it runs with is for the next pass."""
@@ -176,13 +188,24 @@ class Transaction:
 
     async def _undone(self) -> None:
         """Nothing was restarted yet: the files as they were."""
-        await files_back(self._supervisor, self._journal)
-        self._journal.settle()
-        await self._live_restore.off()
+        left = await files_back(self._supervisor, self._journal)
+        try:
+            self._journal.settle()
+        except AgentError as error:  # the error that led here is the one to be raised
+            left = (*left, str(error))
+        left = (*left, *await self._live_restore.off())
+        if left:
+            self._record(Event.TARGET_FAILED, error="; ".join(left))
 
     async def _late_containers(self) -> str:
-        engine = await self._look.engine()
-        return "" if engine is None or not engine.containers_running else str(Busy(engine.containers_running))
+        """Why it is not as idle as it was a moment ago; '' if it is."""
+        try:
+            engine = await self._look.engine()
+        except EngineSilent as error:
+            return str(error)
+        if engine is None or not engine.containers_running:
+            return ""
+        return f"{Busy(engine.containers_running)}, started at the last moment"
 
     def _deferred(self, written: tuple[str, ...], because: str) -> Outcome:
         self._record(Event.RESTART_DEFERRED, because=because)
@@ -198,7 +221,8 @@ class Transaction:
             found = read_file(Path(edit.path))
             mode = found.mode if found else None
             self._keep_original(edit.path, Original.of(edit.path, edit.before, mode), reality)
-            self._journal.note(edit.path, edit.before, edit.after, mode)
+            is_shared = edit.path == reality.daemon_json_path
+            self._journal.note(edit.path, edit.before, edit.after, mode, is_shared=is_shared)
             await asyncio.to_thread(write_text, Path(edit.path), edit.before, edit.after, edit.mode)
         if plan.needs_daemon_reload:
             await self._supervisor.daemon_reload()
@@ -211,33 +235,31 @@ class Transaction:
         if theirs != Texts():
             self._record(Event.ADOPTED, target=path, old=theirs.meaning())
 
-    async def _restarted(self, plan: Plan) -> tuple[float, int]:
-        """Seconds from the call until dockerd reported the desired settings, and how many containers run then."""
-        began = time.monotonic()
-        state = await self._supervisor.restart()
-        reality = await self._in_force(plan.desired, state)
-        seconds = time.monotonic() - began
-        self._journal.forget()
-        if plan.method is Method.DAEMON_JSON:
-            self._mark(reality.unit.invocation, Path(reality.daemon_json_path))
-        bracket = self._journal.under_way().bracket
-        self._last_good.keep(
-            reality.daemon_json_path, bracket.closed(reality.daemon_json) if bracket else reality.daemon_json
-        )
-        return seconds, reality.engine.containers_running if reality.engine else 0
-
-    def _mark(self, invocation: str, file: Path) -> None:
+    def _verified(self, plan: Plan, now: Reality) -> tuple[str, ...]:
+        """dockerd runs with it: there is nothing to put back any more. What could not be noted."""
         try:
-            self._marks.set(invocation, daemon_json.texts(read_text(file)))
-        except (AgentError, TextRefused):  # Docker is right; without a mark the file is asked what it was started with
-            return
+            self._journal.forget()
+            if plan.method is Method.DAEMON_JSON:
+                self._marks.set(now.unit.invocation, daemon_json.texts(now.daemon_json))
+            bracket = self._journal.under_way().bracket
+            text = bracket.closed(now.daemon_json) if bracket else now.daemon_json
+            self._last_good.keep(now.daemon_json_path, text)
+        except (AgentError, TextRefused) as error:  # Docker is right all the same
+            return (str(error),)
+        return ()
 
     async def _in_force(self, desired: Settings, started: UnitState) -> Reality:
         """A restart that succeeded proves nothing (FACTS 7): what dockerd reports does."""
         deadline = time.monotonic() + self._reports_within_s
         away = Away()
         while True:
-            now = await self._look.reality(desired)
+            try:
+                now = await self._look.reality(desired)
+            except AgentError as error:  # a systemd that is itself just being updated says nothing of Docker
+                if time.monotonic() > deadline:
+                    raise NotInForce("docker", f"it cannot be seen what it runs with: {error}") from error
+                await asyncio.sleep(_LOOK_AGAIN_S)
+                continue
             running = effective(now)
             if running is not None and agrees(running, desired):
                 return now
@@ -263,17 +285,41 @@ class Transaction:
         """Stop, files back, start, look once. Whatever fails on the way, Docker is started: never left down by us."""
         said = [str(failure)]
         try:
-            self._quarantine.add(plan.desired)
-            self._journal.enter(Stage.ROLLING_BACK)
-            await self._supervisor.stop()
-        except AgentError as error:  # what does not stop may still start anew below
-            said.append(str(error))
-        said += await back_and_up(self._supervisor, self._journal, self._last_good)
-        said += await self._live_restore.off()
+            said += await self._stopped(plan)
+            back = await back_and_up(self._supervisor, self._journal, self._last_good)
+        except asyncio.CancelledError:
+            await self._let_go()
+            raise
+        said += back.said
+        if back.is_up:
+            said += await self._live_restore.off()
         said += await self._afterwards(plan)
         because = "; ".join(said)
         self._record(Event.ROLLED_BACK, settings=plan.desired, because=because)
         return Outcome(rolled_back=because)
+
+    async def _stopped(self, plan: Plan) -> tuple[str, ...]:
+        """For a roll-back; what failed on the way, and stops nothing that follows."""
+        said: list[str] = []
+        try:
+            self._quarantine.add(plan.desired)
+        except AgentError as error:
+            said.append(str(error))
+        try:
+            self._journal.enter(Stage.ROLLING_BACK)
+        except AgentError as error:
+            said.append(str(error))
+        try:
+            await self._supervisor.stop()
+        except AgentError as error:  # what does not stop may still start anew
+            said.append(str(error))
+        return tuple(said)
+
+    async def _let_go(self) -> None:
+        """We are told to stop, now: the files back, and systemd goes on without us. The next agent looks after it."""
+        await files_back(self._supervisor, self._journal)
+        with contextlib.suppress(AgentError):
+            await self._supervisor.start_unwatched()
 
     async def _afterwards(self, plan: Plan) -> tuple[str, ...]:
         try:

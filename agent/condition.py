@@ -19,6 +19,7 @@ class Code(enum.Enum):
     PINNED_BUT_FAILING = "pinned-but-failing"
     PAUSED = "paused"
     GAVE_UP = "gave-up"
+    NOT_FINISHED = "not-finished"
     QUARANTINED = "quarantined"
     BLOCKED = "blocked"
     ENGINE_ABSENT = "engine-absent"
@@ -44,7 +45,7 @@ _FAILURES: Final = frozenset(
     {
         Code.UNREACHABLE, Code.BLOCKED, Code.UNSUPPORTED, Code.FOREIGN_CONFIG_BROKEN, Code.NOT_EFFECTIVE,
         Code.ENGINE_SILENT, Code.POLICY_ERROR, Code.NO_POLICY,
-        Code.TARGET_FAILED, Code.GAVE_UP,
+        Code.TARGET_FAILED, Code.GAVE_UP, Code.NOT_FINISHED,
     }
 )  # fmt: skip
 

@@ -29,6 +29,7 @@ class Corrections:
     def __init__(self) -> None:
         self._drifts = Drifts()
         self._in_place: Settings | None = None  # dockerd's, when a pass last left everything right
+        self._counted_text: tuple[str, str | None] | None = None  # the last change that was counted
         self._found: tuple[str, Settings | None, str] | None = (
             None  # what the pass under way puts right, and whose it was
         )
@@ -49,12 +50,13 @@ class Corrections:
         self._found = None
         if plan is None or plan.condition is not None:
             return
-        is_written = outcome is not None and not outcome.rolled_back
+        is_written = outcome is not None and bool(outcome.written) and not outcome.rolled_back
         if found is not None and is_written:
             target, settings, who = found
             record(Event.DRIFT_CORRECTED, target=target, found=settings, who=who)
         if is_written or not plan.edits:
             self._in_place = plan.desired
+            self._counted_text = None
         elif outcome is not None:
             self._in_place = None
 
@@ -63,6 +65,10 @@ class Corrections:
         if target not in self._drifts.given_up and self._in_place != plan.desired:
             return plan  # not theirs: we want something else than before
         who = last_writer(Path(target))
+        if target not in self._drifts.given_up and (target, plan.edits[0].before) == self._counted_text:
+            self._found = (target, plan.prospective, who)
+            return plan  # the same change, which could not be put right
+        self._counted_text = (target, plan.edits[0].before)
         correction = self._counted(target, now, who, record)
         if correction.answer is Answer.PUT_RIGHT:
             self._found = (target, plan.prospective, who)

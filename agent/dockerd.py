@@ -113,3 +113,6 @@ class Reality(msgspec.Struct, frozen=True):
     drop_in_path: str = "/etc/systemd/system/docker.service.d/zz-docker-proxy-agent.conf"
     drop_in: str | None = None
     is_drop_in_loaded: bool = False
+
+    def __repr__(self) -> str:  # the texts of its files may hold passwords
+        return f"Reality({self.unit_name} {self.unit.phase.value})"

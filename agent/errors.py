@@ -46,6 +46,10 @@ class UnitFailed(AgentError):
     """systemctl could not do what it was asked."""
 
 
+class NotTried(AgentError):
+    """What stood before a restart failed: Docker was not touched."""
+
+
 class RestartFailed(AgentError):
     """dockerd did not come up, or crashed on the way."""
 

@@ -17,8 +17,10 @@ import msgspec
 
 from agent.audit.log import boot_id
 from agent.errors import AgentError
+from agent.files import Changed
 from agent.state_file import StateFile
 from agent.targets import daemon_json, json_splice
+from agent.targets.refused import TextRefused
 from agent.text_files import read_text, write_text
 
 
@@ -63,9 +65,24 @@ class Note(msgspec.Struct, frozen=True):
     before: str | None
     after: str | None
     mode: int | None  # that it had before
+    is_shared: bool = False  # daemon.json: only our keys of it are ours
+    earlier: str | None = None  # what was written before `after`, should that write never have come about
 
     def __repr__(self) -> str:
         return "Note(…)"
+
+    def is_ours(self, text: str | None) -> bool:
+        """Whether it is what we wrote."""
+        return text in {self.after, self.earlier}
+
+    def put_back(self, text: str | None) -> str | None:
+        """The file as it was; what somebody else wrote into a shared one since stays. TextRefused: it is not JSON."""
+        if not self.is_shared or self.is_ours(text):
+            return self.before
+        if text is None:
+            return None
+        put_back = daemon_json.put_back(text, daemon_json.originals(self.before))
+        return put_back if self.before is not None or json_splice.names(put_back, ()) else None
 
 
 class UnderWay(msgspec.Struct, frozen=True):
@@ -75,6 +92,16 @@ class UnderWay(msgspec.Struct, frozen=True):
     notes: dict[str, Note] = msgspec.field(default_factory=dict)  # by path, in the order of their first writes
     boot: str = ""  # of which this is said
     bracket: Bracket | None = None  # live-restore is on, or about to be, for this restart alone
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether somebody has still to do something for Docker's sake; where no transaction is under way."""
+        return self.bracket is not None or self.forbids_writing or self.stage is Stage.VERIFIED
+
+    @property
+    def forbids_writing(self) -> bool:
+        """Whether a write would forget whose Docker it is that is down."""
+        return self.stage in {Stage.RESTARTING, Stage.ROLLING_BACK}
 
 
 class Journal:
@@ -88,11 +115,18 @@ class Journal:
         """AgentError if the file is there and cannot be understood."""
         return self._file.load() or UnderWay()
 
-    def note(self, path: str, before: str | None, after: str | None, mode: int | None) -> None:
+    def note(
+        self, path: str, before: str | None, after: str | None, mode: int | None, *, is_shared: bool = False
+    ) -> None:
         """Before each write. A file that is noted already keeps what it had when dockerd was last right."""
         notes = self.under_way().notes
         first = notes.get(path)
-        noted = Note(before, after, mode) if first is None else Note(first.before, after, first.mode)
+        if first is None:
+            noted = Note(before, after, mode, is_shared, before)
+        else:
+            # What somebody else wrote since is no more ours to take away than what he wrote before.
+            right = first.before if first.is_ours(before) or not is_shared else first.put_back(before)
+            noted = Note(right, after, first.mode, is_shared, before)
         self._save(Stage.WRITING, {**notes, path: noted})
 
     def open(self, path: str, text: str | None) -> Bracket:
@@ -101,7 +135,7 @@ class Journal:
         if was.bracket is not None:  # one that could not be closed: it knows what stood there first
             return was.bracket
         first = was.notes.get(path)
-        bracket = Bracket.of(path, first.before if first else text)
+        bracket = Bracket.of(path, first.put_back(text) if first else text)
         self._file.save(UnderWay(Stage.WRITING, _with(was.notes, path, bracket.opened), boot_id(), bracket))
         return bracket
 
@@ -131,7 +165,7 @@ class Journal:
         for path, note in reversed(self.under_way().notes.items()):
             try:
                 _put_back(Path(path), note)
-            except AgentError as error:  # the others still go back, and Docker is started whatever happens
+            except (AgentError, TextRefused) as error:  # the others still go back, and Docker is started
                 left.append(str(error))
         return tuple(left)
 
@@ -152,17 +186,23 @@ def _with(notes: Mapping[str, Note], path: str, change: Callable[[str | None], s
     found = notes.get(path)
     if found is None:
         return dict(notes)
-    return {**notes, path: Note(change(found.before), change(found.after), found.mode)}
+    texts = (change(found.before), change(found.after), change(found.earlier))
+    return {**notes, path: Note(texts[0], texts[1], found.mode, found.is_shared, texts[2])}
 
 
 def _put_back(path: Path, note: Note) -> None:
-    """Changed if somebody else wrote since: theirs stands."""
-    if read_text(path) != note.before:
-        write_text(path, note.after, note.before, note.mode)
+    """Changed if somebody else wrote since into a file that is ours alone: theirs stands."""
+    text = read_text(path)
+    if text == note.before:
+        return
+    if not note.is_ours(text) and not note.is_shared:
+        raise Changed(path)
+    write_text(path, text, note.put_back(text), note.mode)
 
 
 def _is_left(path: Path, note: Note) -> bool:
     try:
-        return note.before != note.after and read_text(path) == note.after
-    except AgentError:  # it may still be ours
+        text = read_text(path)
+        return text != note.before and (note.is_ours(text) or (note.is_shared and note.put_back(text) != text))
+    except (AgentError, TextRefused):  # it may still be ours
         return True

@@ -14,11 +14,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
 from agent.dockerd import Engine
-from agent.errors import AgentError, UnitFailed
+from agent.errors import AgentError, EngineSilent, UnitFailed
 from agent.files import Changed
 from agent.journal import Journal
 from agent.targets import daemon_json
@@ -26,7 +27,7 @@ from agent.targets.refused import TextRefused
 from agent.text_files import read_text, write_text
 
 _TAKES_S: Final = 10.0  # chosen against the 0.3 s that it was seen to take
-_LOOK_AGAIN_S: Final = 0.05
+_LOOK_AGAIN_S: Final = 0.1
 _TRIES: Final = 3  # a file that somebody else writes at the very moment is read again
 
 
@@ -40,7 +41,7 @@ class Look(Protocol):
     """Looks at dockerd."""
 
     async def engine(self) -> Engine | None:
-        """What it says; None: it does not run, or does not answer. Starts no process."""
+        """What it says; None: it does not run. EngineSilent if it does and does not answer."""
         ...
 
 
@@ -58,7 +59,7 @@ class LiveRestore:
         self._takes_s = takes_s
 
     async def on(self, file: Path) -> None:
-        """NotTaken if that cannot be had, or not in time; everything is then as it was."""
+        """NotTaken if that cannot be had, or not in time; everything is then as it was, or it says what is not."""
         try:
             await asyncio.to_thread(self._write_true, file)
             await self._supervisor.reload()
@@ -82,7 +83,7 @@ class LiveRestore:
             # Again if it says off already: it may not have come to read what it was told first.
             is_on_its_way = engine is not None and (engine.live_restore or bool(is_told)) and not bracket.was_on
             if is_on_its_way and not await self._switched_off(file):
-                return ("dockerd did not switch live-restore off again: it is tried at the agent's next start",)
+                return ("dockerd does not switch live-restore off again",)
             await asyncio.to_thread(_edit, file, bracket.closed)
             await asyncio.to_thread(self._journal.close)
         except (AgentError, TextRefused) as error:
@@ -106,9 +107,10 @@ class LiveRestore:
     async def _says(self, wanted: bool) -> bool:
         deadline = time.monotonic() + self._takes_s
         while True:
-            engine = await self._look.engine()
-            if engine is not None and engine.live_restore is wanted:
-                return True
+            with suppress(EngineSilent):
+                engine = await self._look.engine()
+                if engine is not None and engine.live_restore is wanted:
+                    return True
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(_LOOK_AGAIN_S)

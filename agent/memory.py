@@ -22,7 +22,7 @@ from agent.decide.history import History, after, chose, moved, resumed, without
 from agent.decide.next_look import Look, next_look
 from agent.decide.plan import Holding
 from agent.decide.rate import Asked
-from agent.decide.restart import in_flight_since, is_believed
+from agent.decide.restart import InFlight
 from agent.decide.standing import Standing
 from agent.dockerd import Reality
 from agent.events import Event
@@ -36,7 +36,16 @@ from agent.standing_file import Kept, StandingFile
 from agent.verdict import Outcome, Verdict
 from agent.watch.resume import SYSTEM_CLOCK
 
+NOT_TAKEN_S: Final = 600.0  # what was in the way may be gone by then
 DEFERRED_S: Final = 10.0  # how soon it is seen that what a restart waits for is over
+
+
+class _NotTaken(msgspec.Struct, frozen=True):
+    """A start of dockerd that did not switch live-restore on."""
+
+    invocation: str
+    because: str
+    until: float
 
 
 class _InForce(msgspec.Struct, frozen=True):
@@ -66,8 +75,10 @@ class Memory:
         self._refused = RefusedPasswords(state)
         self._quarantine = Quarantine(state)
         self._in_force: _InForce | None = None
-        self._transfer_since: float | None = None
-        self._not_taken = ("", "")  # which start of dockerd did not switch live-restore on, and why
+        self._in_flight = InFlight()
+        self._not_taken: _NotTaken | None = None
+        self._foreign: tuple[str | None, Condition] | None = None  # a daemon.json that dockerd would not take, and why
+        self.is_held = False  # what is not finished comes first
         self._asks_all = True
         self.is_starting = False  # until systemd is told READY, a restart of Docker and we would wait for each other
         self.asked = Asked.AGENT  # who wants this pass
@@ -97,11 +108,15 @@ class Memory:
         """Whatever was passed over or given up may be tried again."""
         self._quarantine.forget()
         self._refused.forget()
-        self._not_taken = ("", "")
+        self._not_taken = self._foreign = None
 
     def live_restore_not_taken(self, invocation: str, because: str) -> None:
-        """This start of dockerd is not asked again to switch it on."""
-        self._not_taken = (invocation, because)
+        """This start of dockerd is not asked again to switch it on, for a while."""
+        self._not_taken = _NotTaken(invocation, because, SYSTEM_CLOCK.boottime_s() + NOT_TAKEN_S)
+
+    def foreign_broken(self, text: str | None, condition: Condition) -> None:
+        """dockerd would not start with this daemon.json: it is not asked again before that has changed."""
+        self._foreign = (text, condition)
 
     def offline(self) -> None:
         self._history = moved(self._history, None, SYSTEM_CLOCK.boottime_s())
@@ -150,6 +165,11 @@ class Memory:
 
     @property
     def is_paused(self) -> bool:
+        """Whether nothing may be written or restarted now."""
+        return self.is_held or self._is_paused_by_hand
+
+    @property
+    def _is_paused_by_hand(self) -> bool:
         return self._standing().is_paused(SYSTEM_CLOCK.boottime_s())
 
     @property
@@ -171,7 +191,7 @@ class Memory:
                 text += f", and fails here: {verdict.outcome.value}"
             code = Code.PINNED_BUT_FAILING if fails else Code.PINNED
             yield Condition(code, text, "To end it: docker-proxy-agent unpin")
-        if self.is_paused:
+        if self._is_paused_by_hand:
             text = f"paused{_until(kept.paused_until, wall)}: nothing is written or restarted"
             yield Condition(Code.PAUSED, text, "To end it: docker-proxy-agent resume")
         for name, until in self._quarantined().items():
@@ -271,11 +291,17 @@ class Memory:
     # --- when -------------------------------------------------------------------------------------------------------
 
     def holding(self, reality: Reality) -> Holding:
-        invocation, because = self._not_taken
-        not_taken = because if invocation == reality.unit.invocation else ""
-        now = SYSTEM_CLOCK.boottime_s()
-        self._transfer_since = in_flight_since(self._transfer_since, reality.transfer, now)
-        return Holding(self.restart_waits(), None, not_taken, is_believed(self._transfer_since, now))
+        now, known = SYSTEM_CLOCK.boottime_s(), self._not_taken
+        is_known = known is not None and known.invocation == reality.unit.invocation and now < known.until
+        self._in_flight = self._in_flight.seen(reality.transfer, now)
+        foreign = self._foreign
+        return Holding(
+            self.restart_waits(),
+            None,
+            known.because if known is not None and is_known else "",
+            self._in_flight.is_believed(now),
+            foreign[1] if foreign is not None and foreign[0] == reality.daemon_json else None,
+        )
 
     async def works(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:
         """Asked again when it would be if it were in use; a password that was refused is not sent again."""

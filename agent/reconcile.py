@@ -19,13 +19,14 @@ from agent.condition import Code, Condition
 from agent.decide.choose import Choice, Ending
 from agent.decide.desired import as_upstream, for_dockerd
 from agent.decide.effective import effective, prospective
-from agent.decide.plan import Holding, Owned, Plan, plan
+from agent.decide.plan import NOTHING_HOLDS, Holding, Owned, Plan, plan
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
 from agent.dockerd import Reality
 from agent.events import Event
 from agent.files import Changed
+from agent.journal import UnderWay
 from agent.policy import Network, Policy, Upstream
 from agent.record import Record
 from agent.settings import Settings, agrees
@@ -71,6 +72,10 @@ class Daemon(Protocol):
         ...
 
     def owned(self, reality: Reality) -> Owned: ...
+    def under_way(self) -> UnderWay:
+        """What is not finished yet. AgentError if that is not known."""
+        ...
+
     async def recover(self, record: Record, *, may_restart: bool) -> bool:
         """Finish or undo what an agent that ended in the middle left. AgentError if that is not known.
 
@@ -230,11 +235,11 @@ async def look(policy: Policy, world: World, choosing: Choosing, snapshot: Snaps
     desired = meant[choice.upstream]
     clients = await world.clients.look(policy.upstreams[choice.upstream])
     weighing = _Weighing(policy, world, choosing, snapshot, recognised.network, meant, desired)
-    planned = await weighing.plan(reality)
-    if known is not None and planned.changes and not planned.acts:
+    if known is not None and weighing.rough(reality).changes:
+        # What is waited for is looked at anew each time, and what is acted on just before it is all.
         reality = await world.daemon.busy_now(reality)
-        planned = await weighing.plan(reality)
-    if known is not None and planned.acts:  # what is acted on is looked at just before
+    planned = await weighing.plan(reality)
+    if known is not None and planned.acts:
         reality = await world.daemon.reality(*meant.values())
         planned = await weighing.plan(reality)
     return Seen(snapshot, recognised, verdicts, choice, reality, planned, clients)
@@ -250,6 +255,10 @@ class _Weighing(msgspec.Struct, frozen=True):
     network: Network
     meant: Mapping[str, Settings]  # what each upstream means for dockerd
     desired: Settings
+
+    def rough(self, reality: Reality) -> Plan:
+        """What is to be done, with nothing that holds it back."""
+        return self._planned(reality, NOTHING_HOLDS)
 
     async def plan(self, reality: Reality) -> Plan:
         """Whether a restart is urgent costs a probe, and is asked only where it decides."""

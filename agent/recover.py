@@ -5,6 +5,7 @@
     restarting, Docker broke   rolled back: files back, Docker started
     restarting, else           as writing: whoever stopped a Docker that did not break was not us
     rolling back               files back; Docker is started if it does not run, for it was us who stopped it
+    verified                   live-restore as it was
 
 Another boot starts what it starts: a Docker that is only stopped there was not stopped by us; one that broke there was
 started with what nobody had verified, and is rolled back, too.
@@ -17,6 +18,8 @@ import asyncio
 import time
 from pathlib import Path
 from typing import Final, Protocol
+
+import msgspec
 
 from agent.audit.log import boot_id
 from agent.decide.effective import effective, prospective
@@ -66,8 +69,9 @@ async def recover(  # noqa: PLR0913 - named at its one call
     found = await asyncio.to_thread(journal.under_way)
     left = await files_back(supervisor, journal) if found.stage is Stage.ROLLING_BACK else ()
     if found.stage is None or not may_restart:
-        return found.stage in {Stage.RESTARTING, Stage.ROLLING_BACK}
+        return found.forbids_writing
     said = [f"the agent ended in the middle of it ({found.stage.value})", *left]
+    back = Back((), is_up=True)
     is_down = _is_down_by_us(found, await _settled(supervisor), is_systemd)
     if is_down:
         if found.stage is not Stage.ROLLING_BACK:  # else they are back already
@@ -76,12 +80,16 @@ async def recover(  # noqa: PLR0913 - named at its one call
             journal.enter(Stage.ROLLING_BACK)
         except AgentError as error:  # Docker is started whatever happens
             said.append(str(error))
-        said += await back_and_up(supervisor, journal, LastGood(state))
+        back = await back_and_up(supervisor, journal, LastGood(state))
+        said += back.said
     elif found.stage is Stage.ROLLING_BACK:
         await asyncio.to_thread(journal.settle)
-    said += await LiveRestore(supervisor, look, journal).off()
+    if back.is_up:
+        said += await LiveRestore(supervisor, look, journal).off()
     if not is_down:
         await _forget_what_is_in_force(look, journal)
+        if journal.under_way().forbids_writing:  # whatever Docker runs with, the pass decides
+            await asyncio.to_thread(journal.enter, Stage.WRITING)
     if is_down or found.stage is Stage.ROLLING_BACK:
         record(Event.ROLLED_BACK, because="; ".join(dict.fromkeys(said)))
     return False
@@ -100,7 +108,8 @@ async def _quarantined(look: Look, state: Path) -> None:
 def _is_down_by_us(found: UnderWay, unit: UnitState, is_systemd: bool) -> bool:
     is_this_boot = found.boot == boot_id()
     if unit.phase is Phase.BROKEN:
-        return found.stage is not Stage.WRITING or not is_this_boot
+        is_tried = found.stage in {Stage.RESTARTING, Stage.ROLLING_BACK}
+        return is_tried or (found.stage is Stage.WRITING and not is_this_boot)
     if unit.phase is not Phase.STOPPED or not is_this_boot:
         return False
     # Without systemd a dockerd that broke looks just like one that was stopped.
@@ -138,32 +147,44 @@ async def files_back(supervisor: Supervisor, journal: Journal) -> tuple[str, ...
     return left
 
 
-async def back_and_up(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> tuple[str, ...]:
-    """The second half of a roll-back: files back, Docker started whatever failed on the way; and what did fail."""
-    said = await files_back(supervisor, journal)
+class Back(msgspec.Struct, frozen=True):
+    """How a roll-back ended."""
+
+    said: tuple[str, ...]  # what failed on the way
+    is_up: bool  # or away by somebody else's doing
+
+
+async def back_and_up(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> Back:
+    """The second half of a roll-back: files back, Docker started whatever failed on the way.
+
+    Where it does not come up at all, the journal stays: it is tried again.
+    """
+    said, is_up = await files_back(supervisor, journal), True
     try:
         await supervisor.start()
     except ByOthers as meanwhile:
         said = (*said, str(meanwhile))
     except (RestartFailed, UnitFailed) as error:
         said = (*said, f"Docker does not start with the old settings, either: {error}")
-        said += await _up_with_the_last_good(supervisor, journal, last_good)
-    try:
-        await asyncio.to_thread(journal.settle)
-    except AgentError as error:  # Docker is as it is; the next start of the agent looks again
-        said = (*said, str(error))
-    return said
+        back = await _up_with_the_last_good(supervisor, journal, last_good)
+        said, is_up = (*said, *back.said), back.is_up
+    if is_up:
+        try:
+            await asyncio.to_thread(journal.settle)
+        except AgentError as error:  # Docker is as it is; it is looked at again
+            said = (*said, str(error))
+    return Back(said, is_up)
 
 
-async def _up_with_the_last_good(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> tuple[str, ...]:
+async def _up_with_the_last_good(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> Back:
     """What somebody else wrote keeps dockerd from starting: it comes up with what it last came up with."""
     bracket = journal.under_way().bracket
     try:
         put_back = await asyncio.to_thread(last_good.put_back, bracket.opened if bracket else None)
         if not put_back:
-            return ("there is no other daemon.json that it ever started with",)
+            return Back(("there is no other daemon.json that it ever started with",), is_up=False)
         await supervisor.stop()  # else systemd's own next try counts as a failure of ours
         await supervisor.start()
     except (AgentError, TextRefused) as error:
-        return (f"nor with its last good daemon.json: {error}",)
-    return (put_back,)
+        return Back((f"nor with its last good daemon.json: {error}",), is_up=False)
+    return Back((put_back,), is_up=True)

@@ -44,7 +44,9 @@ READY_WITHIN_S: Final = 5.0  # then Docker's start is no longer held up, whateve
 # then starts with what was written, and the next start of the agent looks.
 _STOPS_WITHIN_S: Final = 2.0
 SLOW_SAID_S: Final = 20.0  # a dockerd with many containers takes some seconds
-_AGAIN_S: Final = 5.0  # after a pass that failed as a whole
+_AGAIN_S: Final = 5.0  # after a pass that failed as a whole; twice as long after each further one
+_AGAIN_AT_MOST_S: Final = 300.0
+FINISH_AGAIN_S: Final = 60.0  # a Docker that does not start is not started all the time
 _REREAD: Final = frozenset({Reason.FILES, Reason.REQUEST})  # wake-ups after which the policy is read again
 
 
@@ -97,6 +99,9 @@ class Service:
         self._world: World | None = None
         self._last: Pass | None = None
         self._failure: AgentError | None = None
+        self._failures = 0  # in a row
+        self._finishes_at = 0.0
+        self._is_unfinished = False
         self._docker = Docker()
         self._since: Since | None = None
         self._invocation = ""
@@ -143,22 +148,35 @@ class Service:
             self._record(Event.AGENT_STOPPED, because="told to stop")
 
     async def _recovered(self, *, may_restart: bool) -> bool:
-        """Before anything else: what an agent that ended in the middle left. Without a policy nothing is touched.
+        """Before anything else: what an agent that ended in the middle left, with a policy or without.
 
         Whether nothing may be written before Docker, too, is looked after.
         """
-        if self._world is None:
-            return False
+        world = self._world or self._make_world(self._paths, Policy())
+        self._finishes_at = self._memory.now() + FINISH_AGAIN_S
         try:
-            recovering = self._world.daemon.recover(self._record, may_restart=may_restart)
+            recovering = world.daemon.recover(self._record, may_restart=may_restart)
             waits = await to_the_end(recovering, _STOPS_WITHIN_S)
             if may_restart:  # a home that hangs must not hold Docker's start up
-                await self._world.clients.recover()
+                await world.clients.recover()
         except AgentError as error:
             self._failure = error
             self._record(Event.TARGET_FAILED, target=error.where, error=str(error))
             return False
         return waits
+
+    async def _finished(self) -> None:
+        """What could not be finished comes before every pass, at most once a minute."""
+        world = self._world or self._make_world(self._paths, Policy())
+        try:
+            under_way = await asyncio.to_thread(world.daemon.under_way)
+            if under_way.is_unfinished and self._memory.now() >= self._finishes_at:
+                await self._recovered(may_restart=True)
+                under_way = await asyncio.to_thread(world.daemon.under_way)
+        except AgentError as error:  # without knowing what is under way nothing may be done
+            self._failure, self._memory.is_held = error, True
+            return
+        self._is_unfinished, self._memory.is_held = under_way.is_unfinished, under_way.forbids_writing
 
     async def _ready_at_the_latest(self) -> None:
         await asyncio.sleep(READY_WITHIN_S)
@@ -182,8 +200,13 @@ class Service:
             self._is_reload_due = False
             self._notify.ready_again()
         record = self._record.for_pass(secrets.token_hex(4), " ".join(sorted(why)) or "start")
-        for event, facts in self._memory.over() if self._loaded is not None else ():
-            record(event, **facts)
+        try:
+            for event, facts in self._memory.over() if self._loaded is not None else ():
+                record(event, **facts)
+        except AgentError as error:  # a full disk: what is over is over all the same, and said the next time
+            self._failure = error
+        if not self._memory.is_starting:
+            await self._finished()
         try:
             again = await self._passed(record)
         except Interrupted:  # what was asked for is pending: its pass is the next, and answers these, too
@@ -211,18 +234,20 @@ class Service:
             if str(error) != str(self._failure):
                 record(Event.TARGET_FAILED, target=error.where, error=str(error))
             self._failure = error
-            return self._memory.now() + _AGAIN_S
+            self._failures += 1
+            return self._memory.now() + min(_AGAIN_S * (1 << min(self._failures, 7) - 1), _AGAIN_AT_MOST_S)
         finally:
             if self._slow is not None:
                 self._slow.cancel()
-        self._failure = None
+        self._failure, self._failures = None, 0
         self._corrections.done(self._last, record)
         self._remember(self._last)
-        again = self._memory.next_at(_is_restart_due(self._last))
-        if not _is_starting(self._last):
-            return again
-        soon = self._memory.now() + _AGAIN_S  # nothing tells when it is up
-        return soon if again is None else min(again, soon)
+        times: list[float | None] = [self._memory.next_at(_is_restart_due(self._last))]
+        if _is_starting(self._last):  # nothing tells when it is up
+            times.append(self._memory.now() + _AGAIN_S)
+        if self._is_unfinished:
+            times.append(self._finishes_at)
+        return min((float(at) for at in times if at is not None), default=None)
 
     # --- what a person asks for ---------------------------------------------------------------------------------------
 
@@ -252,7 +277,10 @@ class Service:
         return True
 
     def _forgive(self) -> None:
-        self._memory.forgive()
+        try:
+            self._memory.forgive()
+        except AgentError as error:  # a full disk: what was passed over is passed over still
+            self._failure = error
         self._memory.asked_anew()
         self._corrections.forget()
 
@@ -316,6 +344,9 @@ class Service:
         outcome = done.outcome
         if outcome is not None and outcome.not_taken:
             self._memory.live_restore_not_taken(invocation, outcome.not_taken)
+        condition = outcome.condition if outcome is not None else None
+        if condition is not None and condition.code is Code.FOREIGN_CONFIG_BROKEN and done.seen.reality is not None:
+            self._memory.foreign_broken(done.seen.reality.daemon_json, condition)
         if outcome is None or (outcome.restarted_s is None and not outcome.rolled_back):
             return
         self._memory.docker_started(Cause.AGENT)
@@ -378,6 +409,9 @@ class Service:
         found += self._memory.conditions
         if self._failure is not None:
             found.append(Condition(Code.TARGET_FAILED, self._failure.what, self._failure.remedy, self._failure.where))
+        if self._is_unfinished:
+            text = "what was begun with Docker is not finished: it is tried again every minute"
+            found.append(Condition(Code.NOT_FINISHED, text, "See: docker-proxy-agent audit"))
         if self._record.problem:
             found.append(Condition(Code.AUDIT_UNWRITABLE, self._record.problem))
         return found

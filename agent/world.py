@@ -24,7 +24,7 @@ from agent.dockerd import Phase, Reality
 from agent.errors import TargetFailed
 from agent.files import sweep
 from agent.homes import Homes
-from agent.journal import Journal
+from agent.journal import Journal, UnderWay
 from agent.originals import daemon_originals
 from agent.paths import Paths
 from agent.policy import DEFAULT_REGISTRY, Clients, Policy, RegistryUrl, Upstream
@@ -124,6 +124,9 @@ class LocalDaemon:
         return await recover(
             self._supervisor, self._look, state, record, is_systemd=self._is_systemd, may_restart=may_restart
         )
+
+    def under_way(self) -> UnderWay:
+        return Journal(self._paths.state).under_way()
 
     def sweep(self) -> None:
         """Clear away what a crash left beside the targets; for who holds the lock."""

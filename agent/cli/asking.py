@@ -99,6 +99,11 @@ def _pass(policy: Policy, world: TheWorld, memory: Memory, record: Record) -> Pa
 async def _recovered_and_reconciled(policy: Policy, world: TheWorld, memory: Memory, record: Record) -> Pass:
     await to_the_end(world.daemon.recover(record, may_restart=True), None)
     await world.clients.recover()
+    if world.daemon.under_way().forbids_writing:
+        service = policy.docker.service
+        raise AgentError(
+            service, "does not start with what it started with before, either", f"See: journalctl -u {service}"
+        )
     return await reconcile(policy, world, record, choosing=Patiently(memory))
 
 

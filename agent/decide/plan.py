@@ -77,6 +77,7 @@ class Holding(msgspec.Struct, frozen=True):
     urgency: Urgency | None = None  # None: not asked yet
     not_taken: str = ""  # why this dockerd did not switch live-restore on when it was told to
     believes_transfer: bool = True  # not of one that never ends
+    foreign: Condition | None = None  # why dockerd would not start with daemon.json as it stands, if it was asked
 
 
 NOTHING_HOLDS: Final = Holding()
@@ -111,16 +112,18 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         starts_docker = is_in_its_way and reality.unit.phase is Phase.BROKEN
         method = method_for(policy, reality, owned)
         edits = () if now == desired and not is_in_its_way else _edits(method, desired, reality, owned)
+        met = busy(reality, holding.not_taken, believes_transfer=holding.believes_transfer)
     except TextRefused as error:
         return Plan(desired, condition=_broken(error, reality))
     except Inexpressible as error:
         edits = (_given_back(reality, owned),) if is_in_its_way else ()
         return Plan(desired, edits=edits, starts_docker=starts_docker, condition=error.condition)
-    running = effective(reality)
-    restart, met = None, busy(reality, holding.not_taken, believes_transfer=holding.believes_transfer)
+    running, restart = effective(reality), None
     if reality.engine is not None and running is not None and not agrees(running, desired):
         restart = restarting(policy.restart, met, holding.urgency, is_asked_now, reality.can_restart)
-        if restart.when is When.NOW and holding.waits and not is_asked_now:
+        if restart.when is When.NOW and holding.foreign is not None:
+            restart = Restarting(When.LATER, holding.foreign.text)
+        elif restart.when is When.NOW and holding.waits and not is_asked_now:
             restart = Restarting(When.LATER, holding.waits)
     return Plan(
         desired,
@@ -132,7 +135,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         restart,
         starts_docker,
         restart is not None and hangs_on_urgency(policy.restart, met, is_asked_now),
-        _to_be_said(reality),
+        holding.foreign or _to_be_said(reality),
     )
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from agent.decide.effective import effective, prospective
 from agent.decide.plan import PUBLIC_MODE, Edit, Owned, Plan
-from agent.decide.restart import Restarting, busy, restarting
+from agent.decide.restart import busy, restarting
 from agent.dockerd import Reality
 from agent.policy import Docker, Method
 from agent.settings import DIRECT, Settings, agrees
@@ -44,16 +44,17 @@ def put_back(
     )
     is_file_edited = any(edit.path == reality.daemon_json_path for edit in edits)
     try:
-        now, desired = prospective(reality), _afterwards(edits, reality)
+        now, desired, met = prospective(reality), _afterwards(edits, reality), busy(reality)
     except TextRefused as error:  # what dockerd would start with cannot be told: it is not restarted
         left[reality.daemon_json_path] = str(error.failed(reality.daemon_json_path))
         return PutBack(Plan(DIRECT, None, edits=tuple(edits), needs_daemon_reload=is_reloaded), *_left(left))
     running = effective(reality)
     restart = None
     if (edits or is_asked_now) and reality.engine is not None and running is not None and not agrees(running, desired):
-        due = restarting(policy.restart, busy(reality), None, is_asked_now, reality.can_restart)
+        due = restarting(policy.restart, met, None, is_asked_now, reality.can_restart)
         by_hand = f"systemctl restart {reality.unit_name}"
-        restart = Restarting(due.when, due.because.replace("docker-proxy-agent apply --now", by_hand))
+        because = due.because.replace("docker-proxy-agent apply --now", by_hand)
+        restart = msgspec.structs.replace(due, because=because)
     method = Method.DAEMON_JSON if is_file_edited else Method.DROP_IN
     return PutBack(Plan(desired, method, now, running, tuple(edits), is_reloaded, restart), *_left(left))
 

@@ -21,11 +21,14 @@ import msgspec
 from agent.decide.urgent import Urgency
 from agent.dockerd import Reality
 from agent.policy import Restart
+from agent.targets import daemon_json
 
 BY_HAND: Final = "to restart all the same: docker-proxy-agent apply --now"
 
 
 BELIEVED_S: Final = 3600.0  # what takes longer than that is no transfer: log drivers have connections, too
+
+SAME_S: Final = 120.0  # what is seen again later than this is another one: a restart that waits is looked at more often
 
 
 class When(enum.Enum):
@@ -43,6 +46,7 @@ class Restarting(msgspec.Struct, frozen=True):
     because: str
     keeps_containers: bool = False  # live-restore has to be switched on for it
     spares_containers: bool = False  # one that starts at the last moment is a reason to wait, too
+    overrules: bool = False  # a person's word: made even if containers cannot be kept
 
 
 class Busy(msgspec.Struct, frozen=True):
@@ -51,7 +55,7 @@ class Busy(msgspec.Struct, frozen=True):
     containers: int = 0
     transfer: str = ""  # a pull, push or build, in words
     cannot_keep: str = ""  # why containers would not survive a restart; '': they would
-    is_keeping: bool = False  # dockerd has live-restore on as it is
+    is_keeping: bool = False  # live-restore is on, and stays on over a start
 
     def __str__(self) -> str:
         if not self.containers:
@@ -60,34 +64,45 @@ class Busy(msgspec.Struct, frozen=True):
 
 
 def busy(reality: Reality, not_taken: str = "", *, believes_transfer: bool = True) -> Busy:
-    """`not_taken`: why this very dockerd did not switch live-restore on when it was told to."""
+    """`not_taken`: why this very dockerd did not switch live-restore on when it was told to. TextRefused: as a plan."""
     engine = reality.engine
     if engine is None:
         return Busy()
-    reason = not_taken or cannot_keep(reality)
+    keeps = is_keeping(reality)
+    reason = "" if keeps else not_taken or cannot_keep(reality)
     transfer = reality.transfer if believes_transfer else ""
-    return Busy(engine.containers_running, transfer, reason, engine.live_restore)
+    return Busy(engine.containers_running, transfer, reason, keeps)
 
 
-def in_flight_since(since: float | None, transfer: str, now: float) -> float | None:
-    """Since when dockerd is in the middle of something without a pause; `since`: what was said the last time."""
-    if not transfer:
-        return None
-    return now if since is None else since
+def is_keeping(reality: Reality) -> bool:
+    """Whether containers survive a restart as things are: what the next dockerd reads counts, too (FACTS 15)."""
+    is_on = reality.engine is not None and reality.engine.live_restore
+    return is_on and (bool(reality.flags.live_restore) or daemon_json.live_restore(reality.daemon_json) is True)
 
 
-def is_believed(since: float | None, now: float) -> bool:
-    """Whether what is in flight is taken for a transfer."""
-    return since is not None and now - since < BELIEVED_S
+class InFlight(msgspec.Struct, frozen=True):
+    """Since when dockerd is in the middle of something, as far as somebody looked."""
+
+    since: float | None = None
+    last: float = 0.0  # when it was last seen
+
+    def seen(self, transfer: str, now: float) -> InFlight:
+        """`transfer`: what it is in the middle of now, if anything."""
+        if not transfer:
+            return InFlight()
+        is_the_same = self.since is not None and now - self.last < SAME_S
+        return InFlight(self.since if is_the_same else now, now)
+
+    def is_believed(self, now: float) -> bool:
+        """Whether what is in flight is taken for a transfer."""
+        return self.since is not None and now - self.since < BELIEVED_S
 
 
 def cannot_keep(reality: Reality) -> str:
-    """Why containers cannot survive a restart of this dockerd; '' if they can (FACTS 15)."""
+    """Why live-restore cannot be switched on for a restart of this dockerd; '' if it can (FACTS 15)."""
     engine = reality.engine
     if engine is None:
         return "dockerd does not answer"
-    if engine.live_restore:
-        return ""
     if engine.is_swarm:
         return "live-restore and Swarm exclude each other"
     if reality.flags.live_restore is not None:
@@ -117,7 +132,7 @@ def restarting(
         return Restarting(When.LATER, "nothing here can restart Docker: docker.restart_command is empty")
     keeps = mode is Restart.PROTECT and bool(met.containers) and not met.is_keeping and not met.cannot_keep
     if is_asked_now:
-        return Restarting(When.NOW, "asked for by --now", keeps)
+        return Restarting(When.NOW, "asked for by --now", keeps, overrules=True)
     if mode is Restart.NEVER:
         return Restarting(
             When.NEVER, 'docker.restart = "never": restart Docker by hand, or: docker-proxy-agent apply --now'

@@ -75,6 +75,10 @@ class CommandUnit:
     async def start(self) -> UnitState:
         return await self.restart()
 
+    async def start_unwatched(self) -> None:
+        """The command stops and starts in one."""
+        await self._run()
+
     async def _run(self) -> None:
         try:
             done = await run(self._argv, _UP_WITHIN_S)

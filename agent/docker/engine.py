@@ -109,7 +109,8 @@ def _engine(version: dict[str, Any], info: dict[str, Any]) -> Engine:
         ),
         live_restore=bool(info.get("LiveRestoreEnabled")),
         is_swarm=swarm.get("LocalNodeState", "inactive") not in ("inactive", ""),
-        containers_running=int(info.get("ContainersRunning") or 0),
+        # One that is paused dies with dockerd, too.
+        containers_running=int(info.get("ContainersRunning") or 0) + int(info.get("ContainersPaused") or 0),
         registry_mirrors=tuple(str(mirror) for mirror in mirrors),
     )
 

@@ -25,7 +25,7 @@ class Glance(msgspec.Struct, frozen=True):
 
 
 def invocation_link(unit: str) -> Path:
-    """It is there exactly while the unit runs, and names another target for each start."""
+    """It is there while the unit is up, or on its way up or down, and names another target for each start."""
     return _UNITS / f"invocation:{unit}"
 
 

@@ -99,21 +99,25 @@ class Looking:
         )
 
     async def busy_now(self, found: Reality) -> Reality:
-        """The same with what dockerd is in the middle of by now; starts no process."""
-        if not found.unit.is_running or not self._supervisor.started():
-            return found
-        engine, silence = await self._engine(found.unit)
-        moving = await asyncio.to_thread(busy.transfer, found.unit.pid)
+        """The same with what dockerd is in the middle of by now."""
+        try:
+            engine, silence = await self.engine(), ""
+        except EngineSilent as error:
+            engine, silence = None, str(error)
+        moving = await asyncio.to_thread(busy.transfer, found.unit.pid) if engine else ""
         return msgspec.structs.replace(found, engine=engine, silence=silence, transfer=moving)
 
     async def engine(self) -> Engine | None:
-        """What dockerd says; None: it does not run, or does not answer. Starts no process."""
-        if not self._supervisor.started():  # the socket would start it
+        """What dockerd says; None: it does not run. EngineSilent if it does and does not answer, or not for long."""
+        if not self._supervisor.started():
             return None
-        try:
-            return await self._socket.report()
-        except EngineSilent:
+        # A connection to one that is being stopped would start it again, and its link is still there then.
+        unit = await self._supervisor.state()
+        if unit.phase is Phase.STARTING:
+            raise EngineSilent(self._service, "is starting")
+        if not unit.is_running:
             return None
+        return await self._socket.report()
 
     async def _settled(self) -> UnitState:
         """The unit's state, after a start or stop that is under way has had some time to end."""

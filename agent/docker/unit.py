@@ -13,6 +13,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from agent.docker import process
 from agent.docker.away import Away
 from agent.docker.glance import invocation
 from agent.dockerd import Phase, Start, UnitState
-from agent.errors import ByOthers, RestartFailed, UnitFailed
+from agent.errors import ByOthers, NotTried, RestartFailed, UnitFailed
 from agent.programs import run
 from agent.secret import escaped
 from agent.targets import environment
@@ -30,10 +31,12 @@ from agent.targets import environment
 BOOTED_BY_SYSTEMD: Final = Path("/run/systemd/system")  # it is there: sd_booted(3)
 SLOW_S: Final = 300.0  # still starting, without a crash: dockerd with many layers needs minutes after a power cut
 _LOOK_AGAIN_S: Final = 0.05
+_ASK_AGAIN_S: Final = 1.0
 _CALL_S: Final = 30.0  # systemctl itself hangs only where systemd does
 _PLAIN: Final = {"LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
 
 
+_ON_ITS_WAY_DOWN: Final = frozenset({Phase.STOPPING, Phase.STARTING, Phase.RUNNING})  # for who told it to stop
 _PROPERTIES: Final = (
     "LoadState",
     "ActiveState",
@@ -89,11 +92,14 @@ class Unit:
 
         ByOthers if somebody else has stopped, masked or removed it meanwhile: then it stays so.
         """
-        before = await self._ready()
+        try:
+            before = await self._ready()
+        except UnitFailed as error:
+            raise NotTried(error.where, error.what, error.remedy) from error
         await _systemctl("try-restart", "--no-block", "--", self.name)
         started = await self._watched(before)
-        # Ours must not be the one because of which a person's next restart is refused.
-        await _systemctl("reset-failed", "--", *await self._units())
+        with suppress(UnitFailed):  # ours must not be the one because of which a person's next restart is refused
+            await _systemctl("reset-failed", "--", *await self._units())
         return started
 
     async def reload(self) -> None:
@@ -103,16 +109,23 @@ class Unit:
     async def stop(self) -> None:
         await _systemctl("stop", "--no-block", "--", self.name)
         deadline = time.monotonic() + SLOW_S
-        while (state := await self.state()).phase in (Phase.STOPPING, Phase.STARTING, Phase.RUNNING):
+        while (state := await self.state()).has_job or state.phase in _ON_ITS_WAY_DOWN:
             if time.monotonic() > deadline:
                 raise UnitFailed(self.name, f"is {state.phase.value} {SLOW_S:.0f} s after it was told to stop")
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def start(self) -> UnitState:
         """Start it and its socket, whatever the start limit says, and watch it until it is up."""
+        if (await self.state()).phase is Phase.BROKEN:
+            await self.stop()  # else systemd's own next try comes in between, and counts as a restart
         before = await self._ready()
         await _systemctl("start", "--no-block", "--", *await self._units())
         return await self._watched(msgspec.structs.replace(before, invocation=""))
+
+    async def start_unwatched(self) -> None:
+        """Have systemd start it and its socket, whatever becomes of us."""
+        await self._ready()
+        await _systemctl("start", "--no-block", "--", *await self._units())
 
     async def _units(self) -> tuple[str, ...]:
         has_socket = (await self._socket()).phase not in (Phase.ABSENT, Phase.MASKED)
@@ -133,7 +146,7 @@ class Unit:
         deadline = time.monotonic() + SLOW_S
         away = Away()
         while True:
-            state = await self.state()
+            state = await self._state_at_last()
             # With a job it is somebody else's start, which the job that waits will replace.
             if state.is_running and state.invocation != before.invocation and not state.has_job:
                 return state
@@ -148,6 +161,17 @@ class Unit:
             if time.monotonic() > deadline:
                 raise RestartFailed(self.name, f"is {state.phase.value} after {SLOW_S:.0f} s")
             await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _state_at_last(self) -> UnitState:
+        """Its state; a systemd that is itself just being updated is asked again. UnitFailed if it stays silent."""
+        deadline = time.monotonic() + _CALL_S
+        while True:
+            try:
+                return await self.state()
+            except UnitFailed:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_ASK_AGAIN_S)
 
 
 def unit_state(shown: str) -> UnitState:

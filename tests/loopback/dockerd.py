@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,8 @@ from agent.apply import Outcome, Transaction
 from agent.audit.log import AuditLog
 from agent.decide.plan import Owned, Plan, plan
 from agent.dockerd import Engine, Phase, Reality, UnitState
-from agent.errors import ByOthers, RestartFailed, UnitFailed
+from agent.errors import ByOthers, EngineSilent, RestartFailed, UnitFailed
+from agent.journal import Journal, UnderWay
 from agent.originals import daemon_originals
 from agent.policy import Docker, Method
 from agent.record import Record
@@ -34,10 +35,12 @@ class Dockerd:
         self.agent_state = state or root / "state"  # of the agent
         self.audit = root / "log/audit.jsonl"
         self.refuses: Settings | None = None  # does not start with these
+        self.binary = ""  # that is asked to validate the file
         self.refuses_file = ""  # does not start with a daemon.json that holds this
         self.takes_instead: Texts | None = None  # reports these, whatever is written
         self.containers = 0
         self.live_restore = False
+        self.is_silent = False  # runs, and does not answer
         self.takes_live_restore = True  # switches it on and off when it reads its file again
         self.can_reload = True
         self.killed = 0  # containers, by a start without live-restore
@@ -45,6 +48,7 @@ class Dockerd:
         self.starts = 0
         self.recovered: list[bool] = []  # whether Docker might be restarted, each time
         self.phase = Phase.STOPPED
+        self.while_it_stops: Callable[[], Awaitable[object]] | None = None
         self.before_it_stops: Callable[[], object] = lambda: None
         self.before_it_starts: Callable[[], object] = lambda: None
         self.seen_at_reload: list[str] = []
@@ -78,7 +82,13 @@ class Dockerd:
     async def stop(self) -> None:
         sys.audit(self.STEP)
         self.before_it_stops()
+        if self.while_it_stops is not None:
+            self.phase = Phase.STOPPED
+            await self.while_it_stops()
         self.phase = Phase.STOPPED
+
+    async def start_unwatched(self) -> None:
+        await self.start()
 
     async def start(self) -> UnitState:
         sys.audit(self.STEP)
@@ -90,6 +100,9 @@ class Dockerd:
 
     # What a look sees
 
+    def under_way(self) -> UnderWay:
+        return Journal(self.agent_state).under_way()
+
     async def recover(self, record: Record, *, may_restart: bool) -> bool:
         self.recovered.append(may_restart)
         return await recover(self, self, self.agent_state, record, is_systemd=True, may_restart=may_restart)
@@ -97,6 +110,8 @@ class Dockerd:
     async def engine(self) -> Engine | None:
         if not self.is_running:
             return None
+        if self.is_silent:
+            raise EngineSilent("docker.sock", "no answer")
         return Engine("26", (1, 45), False, self._running, self.live_restore, False, self.containers)
 
     async def busy_now(self, found: Reality) -> Reality:
@@ -107,11 +122,16 @@ class Dockerd:
 
     async def reality(self, *desired: Settings) -> Reality:
         values = self.text("etc/dockerd.env")
+        try:
+            engine = await self.engine()
+        except EngineSilent:
+            engine = None
         return Reality(
             unit=await self.state(),
-            engine=await self.engine(),
+            engine=engine,
             transfer=self.transfer,
             takes_proxies=True,
+            binary=self.binary,
             environment=drop_in.read(values or ""),
             running_environment=None,
             daemon_json_path=str(self.root / "etc/daemon.json"),

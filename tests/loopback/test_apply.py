@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -274,3 +275,49 @@ async def test_a_restart_by_somebody_else_is_looked_at_again_and_not_rolled_back
     assert "restarted by somebody else meanwhile" in outcome.deferred
     assert upgraded.text("etc/dockerd.env") == drop_in.edit(OFFICE)
     assert upgraded.starts == 3
+
+
+async def test_what_somebody_else_wrote_between_two_of_our_writes_survives_a_roll_back(dockerd: Dockerd) -> None:
+    """The first was put off; what it found is what a roll-back goes back to, but for the lines of others."""
+    file = dockerd.root / "etc/daemon.json"
+    file.write_text('{"debug": true}\n')
+    dockerd.containers = 1
+    await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE, Method.DAEMON_JSON))
+    file.write_text(file.read_text().replace('"debug": true', '"debug": true, "data-root": "/srv/docker"'))
+    dockerd.containers = 0
+    other = settings("http://other:1", "http://other:1", "localhost")
+    dockerd.refuses = other
+
+    await dockerd.transaction().carry_out(*await dockerd.plan(other, Method.DAEMON_JSON))
+
+    assert json.loads(file.read_text()) == {"debug": True, "data-root": "/srv/docker"}
+    assert dockerd.is_running
+
+
+async def test_what_somebody_else_writes_while_docker_starts_survives_a_roll_back(dockerd: Dockerd) -> None:
+    file = dockerd.root / "etc/daemon.json"
+    file.write_text('{"debug": true}\n')
+    dockerd.refuses = OFFICE
+
+    def edited() -> None:
+        file.write_text(file.read_text().replace("true", "false"))
+        dockerd.before_it_starts = lambda: None
+
+    dockerd.before_it_starts = edited
+    await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE, Method.DAEMON_JSON))
+
+    assert json.loads(file.read_text()) == {"debug": False}
+    assert dockerd.is_running
+
+
+async def test_a_write_that_fails_does_not_forget_what_the_one_before_has_written(dockerd: Dockerd) -> None:
+    dockerd.containers = 1
+    await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
+    journal = Journal(dockerd.agent_state)
+    file = str(dockerd.root / "etc/dockerd.env")
+    written = dockerd.text("etc/dockerd.env")
+    journal.note(file, written, "never written", 0o600)
+
+    assert journal.put_back() == ()
+
+    assert dockerd.text("etc/dockerd.env") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -194,3 +195,84 @@ async def test_a_quarantine_survives_the_agent_and_not_the_boot_and_not_a_change
     in_another_boot["state"]["boot"] = "another"
     (dockerd.agent_state / "quarantine.json").write_bytes(msgspec.json.encode(in_another_boot))
     assert not is_quarantined(dockerd, OFFICE)
+
+
+async def test_a_key_that_was_taken_out_since_is_written_for_the_restart(dockerd: Dockerd) -> None:
+    """On in dockerd, and no more in the file that the next one reads (FACTS 15)."""
+    file_of(dockerd).write_text("{}")
+    dockerd.containers, dockerd.live_restore = 3, True
+
+    await restarted(dockerd)
+
+    assert (dockerd.containers, dockerd.killed) == (3, 0)
+    assert file_of(dockerd).read_text() == "{}"
+
+
+async def test_a_dockerd_that_is_silent_after_the_restart_is_not_taken_for_one_that_is_down(dockerd: Dockerd) -> None:
+    dockerd.containers = 2
+    journal = Journal(dockerd.agent_state)
+    live_restore = LiveRestore(dockerd, dockerd, journal)
+    await live_restore.on(file_of(dockerd))
+    dockerd.is_silent = True
+
+    assert await live_restore.off() != ()
+    assert journal.under_way().is_unfinished
+
+    dockerd.is_silent = False
+    await recover(dockerd, dockerd, dockerd.agent_state, dockerd.record(), is_systemd=True, may_restart=True)
+    assert not dockerd.live_restore
+    assert not file_of(dockerd).exists()
+    assert not journal.under_way().is_unfinished
+
+
+async def test_a_person_who_says_now_does_not_wait_for_what_cannot_be_had(dockerd: Dockerd) -> None:
+    dockerd.containers, dockerd.can_reload = 1, False
+    reality = await dockerd.reality(OFFICE)
+    made = plan(OFFICE, reality, Docker(), dockerd.owned(reality), is_asked_now=True)
+
+    outcome = await dockerd.transaction().carry_out(made, reality)
+
+    assert outcome.restarted_s is not None
+    assert outcome.containers_kept == 0
+    assert dockerd.runs_with == OFFICE
+
+
+async def test_who_is_told_to_stop_in_the_middle_of_a_roll_back_leaves_no_docker_down(dockerd: Dockerd) -> None:
+    dockerd.refuses = OFFICE
+    before = dockerd.files()
+    made, reality = await dockerd.plan(OFFICE)
+    stopping, never = asyncio.Event(), asyncio.Event()
+
+    async def hangs() -> None:
+        stopping.set()
+        await never.wait()
+
+    dockerd.while_it_stops = hangs
+    task = asyncio.create_task(dockerd.transaction().carry_out(made, reality))
+    await stopping.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert dockerd.phase is Phase.RUNNING
+    assert dockerd.files() == before
+
+
+async def test_where_nothing_makes_docker_start_it_is_tried_again(dockerd: Dockerd) -> None:
+    dockerd.refuses_file = "{"
+    file_of(dockerd).write_text("{}")
+    state = dockerd.agent_state
+    made, reality = await dockerd.plan(OFFICE)
+
+    outcome = await dockerd.transaction().carry_out(made, reality)
+    assert outcome.is_failed
+    assert dockerd.phase.value == "broken"
+    assert Journal(state).under_way().forbids_writing
+
+    await recover(dockerd, dockerd, state, dockerd.record(), is_systemd=True, may_restart=True)
+    assert Journal(state).under_way().forbids_writing
+
+    dockerd.refuses_file = ""
+    await recover(dockerd, dockerd, state, dockerd.record(), is_systemd=True, may_restart=True)
+    assert dockerd.phase.value == "running"
+    assert not Journal(state).under_way().is_unfinished

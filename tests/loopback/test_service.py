@@ -161,6 +161,40 @@ async def test_a_docker_that_a_crash_of_ours_left_down_comes_up(laptop: Laptop, 
         assert journal.under_way() == UnderWay()
 
 
+async def test_a_docker_that_we_took_down_comes_up_without_a_policy_too(laptop: Laptop) -> None:
+    Journal(laptop.dockerd.agent_state).enter(Stage.ROLLING_BACK)
+    laptop.dockerd.phase = Phase.STOPPED
+
+    async with laptop.running():
+        assert laptop.dockerd.is_running
+        assert laptop.status()["state"] == "idle"
+
+
+async def test_a_file_that_dockerd_would_not_take_is_no_fight(laptop: Laptop) -> None:
+    """What is written is written, Docker stays as it is, and it is tried when the file has changed."""
+    validates = laptop.dockerd.root / "dockerd"
+    validates.write_text(
+        "#!/bin/sh\necho 'unknown key' >&2\nexec test ! -e " + str(laptop.dockerd.root / "etc/daemon.json")
+    )
+    validates.chmod(0o755)
+    (laptop.dockerd.root / "etc/daemon.json").write_text('{"unknown": 1}')
+    laptop.dockerd.binary = str(validates)
+    laptop.policy()
+    async with laptop.running() as hand:
+        for _ in range(7):
+            await hand.wake(Reason.TIMER)
+
+        assert laptop.dockerd.runs_with == DIRECT
+        assert "drift-corrected" not in laptop.events()
+        assert laptop.events().count("apply-started") == 2  # before READY, when nothing is restarted, and after it
+        assert [condition["code"] for condition in laptop.status()["conditions"]] == ["foreign-config-broken"]
+        assert laptop.dockerd.text("etc/dockerd.env") == drop_in.edit(OFFICE)
+
+        (laptop.dockerd.root / "etc/daemon.json").unlink()
+        await hand.wake(Reason.FILES)
+        assert laptop.dockerd.runs_with == OFFICE
+
+
 async def test_an_idle_pass_writes_nothing(laptop: Laptop) -> None:
     laptop.policy()
     async with laptop.running() as hand:

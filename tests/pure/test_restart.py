@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.decide.restart import Busy, When, cannot_keep, hangs_on_urgency, in_flight_since, is_believed, restarting
+from agent.decide.restart import Busy, InFlight, When, busy, cannot_keep, hangs_on_urgency, is_keeping, restarting
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, urgency
 from agent.dockerd import Engine, Flags, Phase, Reality, UnitState
 from agent.policy import Restart
@@ -119,13 +119,18 @@ def test_a_probe_is_made_exactly_where_its_answer_matters(mode: Restart, met: Bu
 
 
 def test_what_never_ends_is_no_transfer() -> None:
-    since = in_flight_since(None, "a pull or push", 100.0)
-    assert since == 100.0
-    assert is_believed(since, 100.0)
-    since = in_flight_since(since, "a build", 3600.0)
-    assert is_believed(since, 3699.9)
-    assert not is_believed(since, 3700.0)
-    assert in_flight_since(since, "", 3700.0) is None
+    flight = InFlight()
+    for now in range(100, 3700, 60):
+        flight = flight.seen("a pull or push", float(now))
+        assert flight.is_believed(now)
+    assert not flight.seen("a build", 3700.0).is_believed(3700)
+    assert not flight.seen("", 3700.0).is_believed(3700)
+
+
+def test_a_transfer_that_begins_long_after_another_was_seen_is_believed() -> None:
+    old = InFlight().seen("a pull or push", 0.0)
+
+    assert old.seen("a pull or push", 7200.0).is_believed(7200)
 
 
 OFFICE = settings("http://office:1", "http://office:1", "localhost")
@@ -178,10 +183,24 @@ def docker(live_restore: bool = False, is_swarm: bool = False, **real: object) -
 
 
 @pytest.mark.parametrize(
+    ("reality", "keeps"),
+    [
+        pytest.param(docker(live_restore=True, flags=Flags(live_restore=True)), True, id="a-flag"),
+        pytest.param(docker(live_restore=True, daemon_json='{"live-restore": true}'), True, id="the-file"),
+        pytest.param(docker(live_restore=True, daemon_json="{}"), False, id="on-and-taken-out-of-the-file-since"),
+        pytest.param(docker(live_restore=True, daemon_json='{"live-restore": false}'), False, id="false-in-the-file"),
+        pytest.param(docker(daemon_json='{"live-restore": true}'), False, id="in-the-file-and-not-read-yet"),
+    ],
+)
+def test_what_keeps_containers_is_what_the_next_dockerd_reads(reality: Reality, keeps: bool) -> None:
+    assert is_keeping(reality) is keeps
+    assert busy(reality).is_keeping is keeps
+
+
+@pytest.mark.parametrize(
     ("reality", "why"),
     [
         (docker(), ""),
-        (docker(live_restore=True, flags=Flags(live_restore=True)), ""),
         (docker(is_swarm=True), "Swarm"),
         (docker(flags=Flags(live_restore=False)), "flag"),
         (docker(is_systemd=False), "read its file again"),
