@@ -9,9 +9,8 @@ from .lab.places import REGISTRY
 from .lab.waiting import Seen
 from .test_apply import ENVIRONMENT, office_policy
 from .test_boot import docker_starts
-from .test_roam import is_there, restarts, trixie
+from .test_roam import AT_ONCE, is_there, restarts, trixie
 from .test_service import started
-from .test_vpn import AT_ONCE
 
 # Of apt, as it unpacks and configures a package.
 PACKAGE = (

@@ -12,9 +12,8 @@ from .lab.places import REGISTRY
 from .lab.waiting import NotInTime, Seen
 from .test_apply import PASSWORD_FILE, office_policy, through
 from .test_boot import docker_starts
-from .test_roam import by_mac, is_there, restarts, trixie
+from .test_roam import AT_ONCE, by_mac, is_there, restarts, trixie
 from .test_service import NAME, started
-from .test_vpn import AT_ONCE
 
 AT_TIMES = f'[probe]\nregistry = ["https://{REGISTRY}"]\n'
 ONLY_EVENTS = AT_TIMES + 'recheck = "0s"\n'  # no timer is asked for: what is probed all the same was no event's due

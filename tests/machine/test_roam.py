@@ -11,6 +11,8 @@ from .test_apply import DROP_IN, ENVIRONMENT, PASSWORD_FILE, through
 from .test_boot import docker_starts
 from .test_service import NAME, started
 
+# Many moves in little time: they are not what is held back here.
+AT_ONCE = '[docker]\nmin_interval = "1s"\n'
 trixie = pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
 
 
@@ -167,3 +169,29 @@ def test_no_default_route_and_a_proxy_in_reach(laptop: Laptop) -> None:
     laptop.until(is_there, laptop, "office", "office")
     assert "direct no-route" in laptop.agent("status").stdout
     assert laptop.docker.pull().ok
+
+
+@trixie
+def test_a_place_with_ipv6_only(laptop: Laptop) -> None:
+    proxy, old = laptop.campus.tinyproxy, laptop.office.tinyproxy
+    laptop.policy(
+        f'{AT_ONCE}{through(old)}[upstream.campus]\nurl = "{proxy.url}"\n'
+        '[[network]]\nname = "campus"\nmatch.address = ["fd00:40::/64"]\nmatch.gateway = ["fd00:40::1"]\n'
+        'use = ["campus", "direct"]\n[[network]]\nuse = ["office"]\n'
+    )
+    laptop.plug("office")
+    started(laptop)
+    laptop.until(laptop.docker.reports, https=old.url, within=15)
+
+    laptop.plug("campus")
+    laptop.until(laptop.docker.reports, https=proxy.url, within=20)
+    laptop.until(is_there, laptop, "campus", "campus")
+    laptop.until(laptop.docker.pulls, IMAGE, within=20)
+    assert f"{REGISTRY}:443" in proxy.log()
+
+    proxy.stop()
+    laptop.run("systemctl", "reload", NAME)
+    laptop.until(laptop.docker.reports, https="", within=20)
+    laptop.until(laptop.docker.pulls, IMAGE, within=20)
+    assert any(request.startswith("fd00:40::100 GET") for request in laptop.internet.requests())
+    assert restarts(laptop) == 3

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from .lab.laptop import Laptop
 from .lab.places import IMAGE
 from .test_apply import ASKED
-from .test_roam import is_elsewhere_than, is_there, restarts, trixie
+from .test_roam import AT_ONCE, is_elsewhere_than, is_there, restarts, trixie
 from .test_service import started
 
-# Many moves in little time: they are not what is held back here.
-AT_ONCE = '[docker]\nmin_interval = "1s"\n'
 BOTH_HALVES = "0.0.0.0/1 128.0.0.0/1"
 
 

@@ -2,7 +2,8 @@
 
     rootfs, wheelhouse, layer   what a box boots from: Debian, the product and what it needs; kept in the user's cache
     box                         one booted machine on a throw-away overlay
-    places                      internet, home, office, café, and the proxies and the registry there
+    places                      where the laptop goes, and the proxies and the registry there
+    vpn                         a tunnel from the laptop into the office
     docker, laptop              the nouns of the tests
 
 Everything that runs or is mounted lives in namespaces that end with the process that started them: nothing is left

@@ -1,9 +1,11 @@
 """One booted machine: systemd-nspawn on a throw-away overlay. Not known here: Docker, networks, the product."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,9 @@ boot() {
 }
 while :; do boot; done
 """
+
+
+_BOOTS_WITHIN_S = 60  # a group that is younger may be another run's, about to be lived in
 
 
 class CommandFailed(AssertionError):
@@ -182,7 +187,9 @@ def _cgroup() -> Path:
     unified = Path("/sys/fs/cgroup/unified")
     top = unified if unified.is_dir() else Path("/sys/fs/cgroup")
     for stale in top.glob("docker-proxy-agent-box-*"):
-        _removed(stale)  # of a run that was killed; not if one still lives there
+        with contextlib.suppress(FileNotFoundError):  # somebody else was faster
+            if time.time() > stale.stat().st_mtime + _BOOTS_WITHIN_S:
+                _removed(stale)  # of a run that was killed; not if one still lives there
     return Path(tempfile.mkdtemp(prefix="docker-proxy-agent-box-", dir=top))
 
 

@@ -28,7 +28,7 @@ class Laptop:
     def __init__(self, suite: Suite, world: World) -> None:
         self.suite, self.world = suite.name, world
         self.home, self.office, self.guest, self.cafe = world.home, world.office, world.guest, world.cafe
-        self.internet = world.internet
+        self.campus, self.internet = world.campus, world.internet
         self._place: Place | None = None
         self._vpns: list[Vpn] = []
         world.reset()
@@ -53,11 +53,7 @@ class Laptop:
         """)
         self._place = place
         before = time.monotonic()
-        self.network(f"""
-            ip link set wlan0 up
-            ip address add {place.laptop_address}/24 dev wlan0
-            ip route add default via {place.gateway} dev wlan0
-        """)
+        self.network(f"ip link set wlan0 up; {place.lease}")
         self.write("/etc/resolv.conf", place.resolv_conf)
         return before
 

@@ -5,8 +5,9 @@
     office     10.10.0.0/24    no way out but the proxies on 10.10.0.2 (proxy.corp.example)
     guest      10.10.0.0/24    NAT; direct works; a stranger sits where the office has its proxies
     cafe       10.30.0.0/24    a portal; direct works once it is passed
+    campus     fd00:40::/64    IPv6 and nothing else; direct works, and so does a proxy on ::2
 
-In each the gateway and the DNS server are .1 and the laptop gets .100.
+In each the gateway and the DNS server are .1 and the laptop gets .100 (on the campus ::1 and ::100).
 """
 
 import shutil
@@ -37,16 +38,14 @@ Asked = Callable[[str], list[str]]
 class Proxy:
     """A proxy and what was asked of it."""
 
-    def __init__(
-        self, server: Server, scheme: str, port: int, asked: Callable[[str], list[str]], user: str = ""
-    ) -> None:
+    def __init__(self, server: Server, url: str, asked: Callable[[str], list[str]], user: str = "") -> None:
         self._server, self._asked, self._mark = server, asked, 0
         self.user, self.password = user, PASSWORD if user else ""
-        self.url = f"{scheme}://{Office.PROXIES}:{port}"
+        self.url = url
         at = f"{quote(user, safe='')}:{quote(PASSWORD, safe='')}@" if user else ""
-        self.url_with_password = f"{scheme}://{at}{Office.PROXIES}:{port}"
+        self.url_with_password = url.replace("://", f"://{at}")
         # As /info on Docker's socket shows it.
-        self.url_reported = self.url_with_password if not user else f"{scheme}://xxxxx:xxxxx@{Office.PROXIES}:{port}"
+        self.url_reported = url.replace("://", "://xxxxx:xxxxx@") if user else url
 
     def log(self) -> list[str]:
         """The host:port that clients were let through to since the test began, or since `forget`."""
@@ -75,6 +74,7 @@ class Internet:
         self.ground.sh("""
             ip link add net type bridge; ip link set net up
             ip address add 10.99.0.1/24 dev net; ip address add 10.99.0.10/24 dev net
+            ip address add fd00:99::1/64 dev net nodad; ip address add fd00:99::10/64 dev net nodad
         """)
         names = [f"--address=/{name}/10.99.0.10" for name in (REGISTRY, HUB, "mirror.example")]
         self.dns = serve_dns(self.ground, scratch, "10.99.0.1", [*names, "--address=/#/"])
@@ -82,7 +82,7 @@ class Internet:
         config = scratch / "registry.yml"
         config.write_text(
             f"version: 0.1\nlog: {{accesslog: {{disabled: false}}, level: warn}}\nstorage: {{inmemory: {{}}}}\n"
-            f"http: {{addr: 10.99.0.10:443, tls: {{certificate: {certificate}, key: {key}}}}}\n"
+            f"http: {{addr: ':443', tls: {{certificate: {certificate}, key: {key}}}}}\n"
         )
         self._registry = self.ground.serve(["docker-registry", "serve", str(config)], scratch / "registry.log", [443])
         resolve_by(self.ground, scratch, "10.99.0.1")
@@ -133,6 +133,14 @@ class Place:
         internet.ground.sh(f"ip link set {self.name} master net; ip link set {self.name} up")
         self.ground.files("echo 1 >/proc/sys/net/ipv4/ip_forward")
         resolve_by(self.ground, scratch, "10.99.0.1")
+
+    @property
+    def lease(self) -> str:
+        """What the laptop gets here, as a script for its wlan0."""
+        return f"""
+            ip address add {self.laptop_address}/24 dev wlan0
+            ip route add default via {self.gateway} dev wlan0
+        """
 
     def forward(self, *rules: str) -> None:
         """Which packets of the laptop go on to the internet; the DNS server of the place before says no at once."""
@@ -216,7 +224,7 @@ class Office(Place):
             self.ground, scratch, self.gateway, [f"--address=/proxy.corp.example/{self.PROXIES}", "--address=/#/"]
         )
         self._password = PASSWORD
-        self.tinyproxy = self._tinyproxy()
+        self.tinyproxy = serve_tinyproxy(self.ground, self.scratch, self.PROXIES, f"http://{self.PROXIES}:8888")
         self.squid, self.tls = self._squid()
         self.socks = self._microsocks(1080)
         self.socks_with_password = self._microsocks(1081, ALICE)
@@ -241,18 +249,6 @@ class Office(Place):
             self.squid.stop()
             self.squid.start()
         self._password = password
-
-    def _tinyproxy(self) -> Proxy:
-        config, log = self.scratch / "tinyproxy.conf", self.scratch / "tinyproxy.log"
-        config.write_text(f"Listen {self.PROXIES}\nPort 8888\nMaxClients 100\nTimeout 600\nLogLevel Connect\n")
-        server = self.ground.serve(["tinyproxy", "-d", "-c", str(config)], log, [8888])
-
-        def asked(text: str) -> list[str]:
-            # ... Request (file descriptor 5): CONNECT registry.example:443 HTTP/1.1
-            lines = [line.partition("): ")[2].split() for line in text.splitlines() if "Request (file" in line]
-            return [words[1] for words in lines if len(words) > 1]
-
-        return Proxy(server, "http", 8888, asked)
 
     def _squid(self) -> tuple[Proxy, Proxy]:
         """One squid with two doors: plain with Basic auth, and TLS without."""
@@ -293,7 +289,10 @@ shutdown_lifetime 0 seconds
 
             return of
 
-        return Proxy(server, "http", 3128, asked("3128"), ALICE), Proxy(server, "https", 3129, asked("3129"))
+        return (
+            Proxy(server, f"http://{self.PROXIES}:3128", asked("3128"), ALICE),
+            Proxy(server, f"https://{self.PROXIES}:3129", asked("3129")),
+        )
 
     def _microsocks(self, port: int, user: str = "") -> Proxy:
         argv = ["microsocks", "-i", self.PROXIES, "-p", str(port), *(["-u", user, "-P", PASSWORD] if user else [])]
@@ -303,7 +302,40 @@ shutdown_lifetime 0 seconds
             # client[4] 10.10.0.100: connected to registry.example:443
             return [line.split("connected to ")[1] for line in text.splitlines() if "connected to " in line]
 
-        return Proxy(server, "socks5", port, asked, user)
+        return Proxy(server, f"socks5://{self.PROXIES}:{port}", asked, user)
+
+
+class Campus(Place):
+    """The laptop gets IPv6 only, and its DNS server says nothing but IPv6 addresses."""
+
+    NETWORK, WAN = "10.40.0", "10.99.0.60"
+    NETWORK_V6 = "fd00:40:"
+    PROXY = f"{NETWORK_V6}:2"
+
+    def __init__(self, internet: Internet, scratch: Path) -> None:
+        super().__init__(internet, scratch)
+        gateway = f"{self.NETWORK_V6}:1"
+        self.ground.sh(f"""
+            ip address add {gateway}/64 dev lan nodad; ip address add {self.PROXY}/64 dev lan nodad
+            ip address add fd00:99::60/64 dev wan nodad
+        """)
+        self.ground.files("echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
+        internet.ground.sh(f"ip route add {self.NETWORK_V6}:/64 via fd00:99::60")
+        serve_dns(self.ground, scratch, gateway, [f"--address=/{REGISTRY}/fd00:99::10", "--address=/#/"])
+        self.resolv_conf = f"nameserver {gateway}\n"
+        self.tinyproxy = serve_tinyproxy(self.ground, scratch, self.PROXY, f"http://[{self.PROXY}]:8888")
+        self.reset()
+
+    @property
+    def lease(self) -> str:
+        return f"""
+            ip address add {self.NETWORK_V6}:100/64 dev wlan0 nodad
+            ip route add default via {self.NETWORK_V6}:1 dev wlan0
+        """
+
+    def reset(self) -> None:
+        self.tinyproxy.start()
+        self.tinyproxy.forget()
 
 
 @dataclass
@@ -315,6 +347,7 @@ class World:
     office: Office
     guest: Guest
     cafe: Cafe
+    campus: Campus
     _ends: ExitStack
 
     @classmethod
@@ -332,17 +365,21 @@ class World:
             ends.callback(guest.ground.close)
             cafe = Cafe(internet, scratch / "cafe")
             ends.callback(cafe.ground.close)
-            return cls(internet, home, office, guest, cafe, ends.pop_all())
+            campus = Campus(internet, scratch / "campus")
+            ends.callback(campus.ground.close)
+            return cls(internet, home, office, guest, cafe, campus, ends.pop_all())
         raise AssertionError
 
     def place(self, name: str) -> Place:
-        return {place.name: place for place in (self.home, self.office, self.guest, self.cafe)}[name]
+        places = (self.home, self.office, self.guest, self.cafe, self.campus)
+        return {place.name: place for place in places}[name]
 
     def reset(self) -> None:
         self.internet.reset()
         self.office.reset()
         self.guest.reset()
         self.cafe.reset()
+        self.campus.reset()
 
     def __enter__(self) -> "World":
         return self
@@ -355,6 +392,19 @@ def _known(user: str, password: str) -> str:
     """A line of squid's file of users."""
     argv = ["openssl", "passwd", "-apr1", "-stdin"]
     return f"{user}:" + subprocess.run(argv, input=password, capture_output=True, text=True, check=True).stdout
+
+
+def serve_tinyproxy(ground: Ground, scratch: Path, address: str, url: str) -> Proxy:
+    config, log = scratch / "tinyproxy.conf", scratch / "tinyproxy.log"
+    config.write_text(f"Listen {address}\nPort 8888\nMaxClients 100\nTimeout 600\nLogLevel Connect\n")
+    server = ground.serve(["tinyproxy", "-d", "-c", str(config)], log, [8888])
+
+    def asked(text: str) -> list[str]:
+        # ... Request (file descriptor 5): CONNECT registry.example:443 HTTP/1.1
+        lines = [line.partition("): ")[2].split() for line in text.splitlines() if "Request (file" in line]
+        return [words[1] for words in lines if len(words) > 1]
+
+    return Proxy(server, url, asked)
 
 
 def serve_dns(ground: Ground, scratch: Path, address: str, answers: list[str]) -> Server:
