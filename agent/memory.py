@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ import msgspec
 
 from agent.condition import Code, Condition
 from agent.decide import rate
-from agent.decide.choose import BELIEVED_S, Choice, Ending, Situation, choose_on
+from agent.decide.choose import BELIEVED_S, Choice, Ending, Situation, choose_on, patience_left
 from agent.decide.clients import is_loopback
 from agent.decide.desired import for_dockerd
 from agent.decide.history import History, after, chose, moved, resumed, without
@@ -37,6 +37,7 @@ from agent.verdict import Outcome, Verdict
 from agent.watch.resume import SYSTEM_CLOCK
 
 NOT_TAKEN_S: Final = 600.0  # what was in the way may be gone by then
+_JUST_AFTER_S: Final = 0.01  # the loop's clock is not the one that patience is measured by
 DEFERRED_S: Final = 10.0  # how soon it is seen that what a restart waits for is over
 
 
@@ -80,6 +81,7 @@ class Memory:
         self._foreign: tuple[str | None, Condition] | None = None  # a daemon.json that dockerd would not take, and why
         self.is_held = False  # what is not finished comes first
         self._asks_all = True
+        self._is_waiting = False  # for a choice, since the last look here
         self.is_starting = False  # until systemd is told READY, a restart of Docker and we would wait for each other
         self.asked = Asked.AGENT  # who wants this pass
 
@@ -207,24 +209,47 @@ class Memory:
         assert self._prober is not None  # noqa: S101 - `use` comes first
         fingerprint = snapshot.fingerprint()
         self._history = moved(self._history, fingerprint, SYSTEM_CLOCK.boottime_s())
-        is_new = not self._history.streaks
         situation = self._situation(network, in_docker)
         asked, connects = self._due(network, situation.standing)
         known = {name: REFUSED for name in asked if self._refused.has(self._policy.upstreams[name], fingerprint)}
         known |= {name: verdict for name in connects if (verdict := await self._connected(name)) is not None}
         probed = [name for name in dict.fromkeys((*asked, *connects)) if name not in known]
 
-        def is_enough(new: Mapping[str, Verdict]) -> bool:
-            # On arrival the preferred one that works decides; later, what was asked is also to be remembered.
+        def decides(new: Mapping[str, Verdict]) -> bool:
             now = SYSTEM_CLOCK.boottime_s()
             so_far = msgspec.structs.replace(situation, history=after(self._history, {**known, **new}, now))
-            return is_new and choose_on(so_far, now).ending is Ending.CHOSEN
+            return choose_on(so_far, now).ending is Ending.CHOSEN
 
-        verdicts = await self._prober.verdicts([self._policy.upstreams[name] for name in probed], is_enough)
+        verdicts = await self._probed(probed, decides)
         for name, verdict in verdicts.items():
             if verdict.outcome is Outcome.PROXY_AUTH and self._remembers:
                 self._refused.add(self._policy.upstreams[name], fingerprint)
         return self._concluded(network, situation, {**known, **verdicts})
+
+    async def _probed(self, names: Sequence[str], decides: Callable[[Mapping[str, Verdict]], bool]) -> Verdicts:
+        """On arrival as many verdicts as decide; later all, for what was asked is also to be remembered."""
+        assert self._prober is not None  # noqa: S101 - `use` comes first
+        is_arriving = self._is_waiting or not self._history.streaks or not self._history.looks
+        came: dict[str, Verdict] = {}
+
+        def is_enough(new: Mapping[str, Verdict]) -> bool:
+            came.update(new)
+            return is_arriving and decides(came)
+
+        probing = asyncio.ensure_future(
+            self._prober.verdicts([self._policy.upstreams[name] for name in names], is_enough)
+        )
+        try:
+            left_s = patience_left(self._history, SYSTEM_CLOCK.boottime_s())
+            if is_arriving and left_s > 0:
+                # What does not answer at all is not waited for any longer than what has failed.
+                await asyncio.wait([probing], timeout=left_s + _JUST_AFTER_S)
+                if not probing.done() and decides(came):
+                    return came
+            return await probing
+        finally:
+            probing.cancel()
+            await asyncio.wait([probing])
 
     def _concluded(
         self, network: Network, situation: Situation, verdicts: Mapping[str, Verdict]
@@ -234,6 +259,7 @@ class Memory:
             self._history = after(self._history, verdicts, now)
         self._asks_all = False
         choice = choose_on(msgspec.structs.replace(situation, history=self._history), now)
+        self._is_waiting = choice.ending is Ending.WAITING
         self._history = chose(self._history, choice.upstream)
         self._look = next_look(msgspec.structs.replace(situation, history=self._history), choice, now)
         names = dict.fromkeys((*network.use, *((choice.upstream,) if choice.upstream else ())))

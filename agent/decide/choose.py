@@ -21,7 +21,9 @@ from agent.verdict import Outcome, Verdict
 PATIENCE_S: Final = 5.0  # after a network change DHCP, DNS and VPNs still arrive (FACTS 23)
 SOFT_AGAIN_S: Final = (0.3, 0.6, 1.2, 1.2, 1.2)  # when soft verdicts are looked at again
 APP_STARTS_S: Final = 60.0  # after boot or resume an app on loopback that Docker's settings name may still start
-BELIEVED_S: Final = 5.0  # an upstream is not taken for an older verdict: it is asked again first
+# An upstream is not taken for an older verdict: it is asked again first. What worked on arrival counts as long as
+# patience lasts.
+BELIEVED_S: Final = PATIENCE_S + 1
 
 _NONE: Final[Mapping[str, str]] = {}
 

@@ -10,6 +10,7 @@ import pytest
 
 from agent.apply import Outcome as Applied
 from agent.clients import ClientFile, ClientsSeen
+from agent.decide.choose import PATIENCE_S
 from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
 from agent.dockerd import Reality
@@ -238,3 +239,16 @@ async def test_a_preferred_upstream_that_comes_late_is_not_cut_off_by_a_soft_one
 
     assert done.seen.choice is not None
     assert done.seen.choice.upstream == "office"
+
+
+async def test_who_does_not_answer_at_all_is_not_waited_for_longer_than_patience(dockerd: Dockerd) -> None:
+    place = Racing(at("10.10.0.1"), dockerd)
+    place.tries = {"office": [("timeout", 3.0)], "direct": [("ok", 0.0)]}
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    done = await place.passed()
+
+    assert done.seen.choice is not None
+    assert done.seen.choice.upstream == "direct"
+    assert PATIENCE_S <= loop.time() - began < 6.0  # in the middle of the second time that it is asked
