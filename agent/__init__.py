@@ -4,3 +4,5 @@ One pass reads wake → see → probe → choose → plan → apply → record; 
 Imports point down: `decide/`, `targets/` and the values on the ground floor are pure and know no clock,
 file, network or process.
 """
+
+__version__ = "0.1.0"

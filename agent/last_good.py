@@ -12,9 +12,9 @@ from typing import Final
 
 import msgspec
 
-from agent.docker.process import started
 from agent.dockerd import Reality
 from agent.errors import AgentError
+from agent.process_start import started
 from agent.state_file import StateFile
 from agent.text_files import read_text, write_text
 

@@ -15,14 +15,10 @@ from agent.decide.plan import Plan
 from agent.decide.restart import When
 from agent.policy import Method
 from agent.reconcile import Pass, Seen, Verdicts
+from agent.screen import line
 from agent.settings import Settings
 
-_LABEL = 13
 _PLACES = {Method.DROP_IN: "systemd drop-in", Method.DAEMON_JSON: "daemon.json"}
-
-
-def line(label: str, text: str) -> str:
-    return f"  {label:<{_LABEL}}{text}".rstrip()
 
 
 def seen_lines(seen: Seen, outcome: Outcome | None = None) -> Iterator[str]:

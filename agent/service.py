@@ -11,10 +11,10 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Final, Protocol
 
+from agent import __version__
 from agent.apply import to_the_end
 from agent.audit.log import AuditLog
 from agent.condition import Code, Condition
@@ -35,7 +35,8 @@ from agent.policy_file import Loaded, load_safely, owners
 from agent.reconcile import Interrupted, Pass, Seen, World, reconcile
 from agent.record import Record
 from agent.requests import Answer, Command, Request, Wish, answer_of, asked_by, obey
-from agent.status import Docker, PolicyStatus, Since, StatusFile, now_text, status_of
+from agent.status import Docker, Since, status_of
+from agent.status_file import PolicyStatus, StatusFile, now_text
 from agent.users import Source
 from agent.watch.wakeups import Reason
 
@@ -123,7 +124,7 @@ class Service:
 
     async def run(self) -> None:
         """Until it is cancelled; everything then stays as it is."""
-        self._record(Event.AGENT_STARTED, version=metadata.version("docker-proxy-agent"))
+        self._record(Event.AGENT_STARTED, version=__version__)
         ready = asyncio.create_task(self._ready_at_the_latest())
         alive = asyncio.create_task(self._alive())
         try:

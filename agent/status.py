@@ -1,69 +1,23 @@
-"""What the running agent shows of itself: status.json, readable by everybody, redacted, replaced whole.
+"""What the running agent shows of a pass.
 
-It is written only when something in it has changed: an idle pass writes nothing. `status` reads it and talks to nobody.
-Not known here: how it reads for a person (`cli/status.py`).
+Not known here: the file that it is shown in (`status_file.py`), and how it reads for a person (`cli/status.py`).
 """
 
 from __future__ import annotations
 
-import enum
 import os
-import time
-from importlib import metadata
-from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from agent import __version__
 from agent.apply import Outcome
 from agent.audit.facts import Plain, plain
 from agent.condition import Code, Condition
 from agent.decide.plan import Plan
-from agent.docker.process import started
-from agent.errors import TargetFailed
-from agent.files import read_file, replace_file
 from agent.policy import Method
+from agent.process_start import started
 from agent.reconcile import Pass
-
-PUBLIC = 0o644
-
-
-class State(enum.Enum):
-    """What the agent is about, the gravest first."""
-
-    FAILED = "failed"
-    WORKING = "working"
-    DEFERRED = "deferred"
-    WAITING = "waiting"  # for a portal to be passed, or for anything to be reachable
-    OFFLINE = "offline"
-    IDLE = "idle"  # without a policy, or paused
-    STEADY = "steady"
-
-
-class PolicyStatus(msgspec.Struct, frozen=True):
-    """Which policy is in force."""
-
-    path: str
-    loaded: str | None = None  # when, RFC 3339
-    error: str | None = None  # why the file as it stands is not
-
-
-class Status(msgspec.Struct, frozen=True, omit_defaults=False):
-    """status.json."""
-
-    version: str
-    pid: int
-    started: int | None  # clock ticks after boot: with the pid it tells this process from every other one
-    state: State
-    policy: PolicyStatus
-    # Plain and redacted; msgspec knows no recursive type.
-    conditions: tuple[Any, ...] = ()
-    network: Any = None
-    upstream: Any = None
-    verdicts: Any = None
-    settings: Any = None
-    docker: Any = None
-    targets: tuple[Any, ...] = ()
+from agent.status_file import PolicyStatus, State, Status
 
 
 class Docker(msgspec.Struct, frozen=True):
@@ -94,7 +48,7 @@ def status_of(  # noqa: PLR0913 - each is a part of what is shown
     """The status after a pass; None: there has been none, for want of a policy."""
     conditions = (*extra, *(done.seen.conditions if done else ()))
     shown = Status(
-        metadata.version("docker-proxy-agent"),
+        __version__,
         os.getpid(),
         started(os.getpid()),
         State.WORKING if is_working else _state(done, conditions),
@@ -206,40 +160,3 @@ def _state(done: Pass | None, conditions: tuple[Condition, ...]) -> State:
     if done.seen.plan is not None and done.seen.plan.restart is not None and not restarted:
         return State.DEFERRED
     return State.STEADY
-
-
-class StatusFile:
-    """Where it is shown."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._last: Status | None = None
-
-    def show(self, status: Status) -> None:
-        if self._last is not None and _without_ms(status) == _without_ms(self._last):
-            return  # timings differ at every probe, and an idle pass writes nothing
-        data = msgspec.json.format(msgspec.json.encode(status), indent=2) + b"\n"
-        replace_file(self.path, data, expected=read_file(self.path), mode=PUBLIC)
-        self._last = status
-
-
-def _without_ms(status: Status) -> Status:
-    verdicts = status.verdicts and {name: found["verdict"] for name, found in status.verdicts.items()}
-    return msgspec.structs.replace(status, verdicts=verdicts)
-
-
-def read(path: Path) -> tuple[Status, float] | None:
-    """What the running agent shows, and since when (seconds of the wall clock); None if none runs."""
-    try:
-        found = read_file(path)
-        status = msgspec.json.decode(found.data, type=Status) if found else None
-    except (TargetFailed, msgspec.DecodeError):
-        return None
-    if found is None or status is None or status.started != started(status.pid):
-        return None
-    return status, found.identity.mtime_ns / 1e9
-
-
-def now_text() -> str:
-    """RFC 3339, in UTC, to the second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -10,14 +10,15 @@ import argparse
 import importlib
 import io
 import sys
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Final, NoReturn
 
+from agent import __version__
 from agent.errors import AgentError, PolicyRefused
 from agent.paths import Paths
 
+SUMMARY: Final = "Keeps Docker's proxy settings right while the machine moves between networks"
 USAGE: Final = 64  # sysexits(3), EX_USAGE
 COMMANDS: Final = {
     "apply": "one pass now: find what works here, write it, restart Docker if that is due",
@@ -90,8 +91,8 @@ def _named(words: list[str]) -> str | None:
 def _parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
     common = _Parser(add_help=False)
     _common(common, argparse.SUPPRESS)
-    parser = _Parser(prog="docker-proxy-agent", description=metadata.metadata("docker-proxy-agent")["Summary"])
-    parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version('docker-proxy-agent')}")
+    parser = _Parser(prog="docker-proxy-agent", description=SUMMARY)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     _common(parser, None)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for command, text in COMMANDS.items():

@@ -12,7 +12,8 @@ from typing import Any
 
 from agent.apply import to_the_end
 from agent.cli.policy_of import loaded
-from agent.cli.session import print_json, quiet, record_for
+from agent.cli.printing import print_json
+from agent.cli.session import quiet, record_for
 from agent.control import NobodyListens, ask
 from agent.errors import AgentError
 from agent.events import Event

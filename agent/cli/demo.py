@@ -27,9 +27,10 @@ from agent.demo.roam import PULLED, roam
 from agent.demo.stop import Pulled, Stop
 from agent.events import Event
 from agent.logs import configure
-from agent.page import done_lines, line, plan_lines, seen_lines, to_do_lines
+from agent.page import done_lines, plan_lines, seen_lines, to_do_lines
 from agent.paths import Paths
 from agent.policy import Policy
+from agent.screen import line
 from agent.text_files import read_text
 
 _READ_ALOUD: Final = Wanted(frozenset({Event.UPSTREAM_CHOSEN.value, Event.DOCKER_RESTARTED.value}), network="office")

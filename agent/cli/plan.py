@@ -7,12 +7,14 @@ import argparse
 import asyncio
 
 from agent.cli.policy_of import loaded
-from agent.cli.session import print_json, quiet
+from agent.cli.printing import print_json
+from agent.cli.session import quiet
 from agent.decide.recognise import why_not
 from agent.memory import only_looking
-from agent.page import line, seen_json, seen_lines, to_do_lines
+from agent.page import seen_json, seen_lines, to_do_lines
 from agent.paths import Paths
 from agent.reconcile import Seen, look
+from agent.screen import line
 from agent.world import TheWorld
 
 CHANGES = 2

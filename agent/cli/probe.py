@@ -13,7 +13,8 @@ import msgspec
 
 from agent.audit.facts import plain
 from agent.cli.policy_of import loaded
-from agent.cli.session import print_json, quiet
+from agent.cli.printing import print_json
+from agent.cli.session import quiet
 from agent.decide.recognise import Recognised, recognise
 from agent.paths import Paths
 from agent.policy import Policy

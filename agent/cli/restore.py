@@ -12,7 +12,8 @@ import sys
 from agent.apply import to_the_end
 from agent.audit.facts import plain
 from agent.cli.policy_of import loaded_or_default
-from agent.cli.session import print_json, quiet, record_for
+from agent.cli.printing import print_json
+from agent.cli.session import quiet, record_for
 from agent.errors import AgentError, Locked
 from agent.lock import held
 from agent.paths import Paths

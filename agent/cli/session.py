@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 
@@ -22,7 +21,3 @@ def record_for(command: str, paths: Paths, policy: Policy) -> Record:
     """The record of a pass that a person started."""
     log = AuditLog(paths.audit_log, paths.state, policy.audit.keep, policy.audit.max_size)
     return Record(log).for_pass(secrets.token_hex(4), command)
-
-
-def print_json(facts: object) -> None:
-    print(json.dumps(facts, indent=2, ensure_ascii=False))

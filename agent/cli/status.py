@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from agent.cli.session import print_json
-from agent.page import line
+from agent.cli.printing import print_json
 from agent.paths import Paths
-from agent.status import Status, read
+from agent.screen import line
+from agent.status_file import Status, read
 
 NOT_RUNNING = 3
 _LOOK_AGAIN_S = 0.5

@@ -16,9 +16,9 @@ from typing import Any, Final
 import h11
 import msgspec
 
-from agent.docker.process import started
 from agent.dockerd import Engine
 from agent.errors import EngineSilent
+from agent.process_start import started
 from agent.secret import escaped
 from agent.settings import Texts
 

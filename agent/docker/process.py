@@ -66,12 +66,3 @@ def environment(pid: int) -> dict[str, str] | None:
         return None
     pairs = (entry.decode(errors="surrogateescape").partition("=") for entry in raw.split(b"\0") if entry)
     return {name: value for name, _, value in pairs}
-
-
-def started(pid: int) -> int | None:
-    """When a process started, in clock ticks after boot: proc(5), stat, field 22; None if there is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    return int(stat.rpartition(")")[2].split()[19])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
 import msgspec
 
+from agent import __version__
 from agent.docker.unit import BOOTED_BY_SYSTEMD
 from agent.errors import AgentError
 from agent.files import read_file
@@ -66,7 +66,7 @@ async def install(paths: Paths, say: Say) -> None:
     if is_new or not is_running:
         await systemctl("restart", UNIT)
         notes(paths).save(msgspec.structs.replace(known, code=code))
-        say(f"{'restarted' if is_running else 'started':13}version {metadata.version('docker-proxy-agent')}")
+        say(f"{'restarted' if is_running else 'started':13}version {__version__}")
     else:
         say("up to date   the service runs on")
     if read_file(paths.policy) is None:

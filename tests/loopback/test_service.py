@@ -21,7 +21,7 @@ from agent.policy import Policy
 from agent.requests import Answer, Command, Request, Wish
 from agent.service import Service
 from agent.settings import DIRECT, settings
-from agent.status import read
+from agent.status_file import read
 from agent.targets import drop_in
 from agent.watch.wakeups import Reason
 

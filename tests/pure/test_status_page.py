@@ -7,7 +7,7 @@ import datetime as dt
 import msgspec
 
 from agent.cli.status import lines
-from agent.status import PolicyStatus, State, Status
+from agent.status_file import PolicyStatus, State, Status
 
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 POLICY = PolicyStatus("/etc/docker-proxy-agent/config.toml", "2026-03-01T09:00:00Z")
