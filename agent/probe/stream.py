@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from agent.probe import handshake
-from agent.probe.dial import NO_ROUTE, Resolve, dial, in_a_thread
+from agent.probe.dial import NO_ROUTE, Resolve, dial, in_a_thread, in_bytes
 from agent.probe.exchange import Dialogue, DialogueFailed, authority
 from agent.probe.stopwatch import Step, Stopwatch
 from agent.secret import escaped
@@ -142,7 +142,12 @@ class Stream:
             raise DialogueFailed(Outcome.ERROR, "it spoke before TLS had begun")
         loop = asyncio.get_running_loop()
         with _nameable():
-            secured = await loop.start_tls(self._pipe.transport, self._pipe, context, server_hostname=host)
+            secured = await loop.start_tls(
+                self._pipe.transport,
+                self._pipe,
+                context,
+                server_hostname=in_bytes(host),  # type: ignore[arg-type]  # handed on to wrap_bio, which takes both
+            )
         if secured is None:  # lost without an error, and sslproto has no transport to return
             raise ConnectionResetError
         self._pipe.transport = secured
@@ -204,7 +209,7 @@ class _Tls:
         self._pipe = pipe
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self.session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self.session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=in_bytes(host))
 
     async def shake(self) -> None:
         await self._done(self.session.do_handshake)

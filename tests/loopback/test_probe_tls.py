@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from agent.probe.tls import Trust
+from agent.probe.tls import Trust, has_all_of
 from tests.loopback.certificates import CORP, INTERCEPTOR, server_tls
 
 
@@ -129,3 +129,17 @@ def test_the_context_that_believes_anybody_is_another_one(tmp_path: Path) -> Non
     assert believes(trust.unverified, INTERCEPTOR)
     assert trust.unverified is not trust.context()
     assert not believes(trust.context(), INTERCEPTOR)
+
+
+def test_a_certificate_that_somebody_appended_to_the_bundle_makes_it_count(tmp_path: Path) -> None:
+    bundle, hashed = tmp_path / "ca-certificates.crt", tmp_path / "certs"
+    write(CORP, bundle)
+    for name in ("0a1b2c3d.0", "corp.pem", "ca-certificates.crt"):
+        write(CORP, hashed / name)
+
+    assert has_all_of(hashed, bundle)
+    INTERCEPTOR.cert_pem.write_to_path(str(bundle), append=True)
+    assert not has_all_of(hashed, bundle)
+    write(INTERCEPTOR, hashed / "0a1b2c3d.1")
+    assert has_all_of(hashed, bundle)
+    assert not has_all_of(tmp_path / "nowhere", bundle)
