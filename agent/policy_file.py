@@ -6,7 +6,6 @@ Not known here: what the policy's text means (`policy_text.py`).
 from __future__ import annotations
 
 import os
-import ssl
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,6 +77,8 @@ def _ca_problems(path: str) -> list[str]:
     """A CA that cannot be used would show as a certificate that is rejected, far from here."""
     if not path:
         return []
+    import ssl  # noqa: PLC0415 - a tenth of what `check` takes, and few policies name such a file
+
     try:
         ssl.create_default_context(cafile=path)
     except (OSError, ssl.SSLError) as error:

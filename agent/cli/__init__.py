@@ -96,8 +96,9 @@ def _parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentPar
     _common(parser, None)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for command, text in COMMANDS.items():
-        own = commands.add_parser(command, help=text, description=text, parents=[common])
-        if command == name and module is not None:
+        is_asked = command == name and module is not None
+        own = commands.add_parser(command, help=text, description=text, parents=[common] if is_asked else [])
+        if is_asked and module is not None:
             module.arguments(own)
     return parser
 

@@ -15,7 +15,7 @@ from tests.machine.lab.rootfs import TRIXIE, rootfs
 
 from .row import Row, in_the_middle, number, table
 
-SUBJECTS = ("roams", "memory", "idle", "storm", "decision", "black_holes", "commands")
+SUBJECTS = ("roams", "survivors", "memory", "idle", "storm", "decision", "black_holes", "commands")
 MEASUREMENTS = Path(__file__).parents[2] / "docs/measurements.md"
 
 
@@ -45,7 +45,8 @@ def main() -> int:
 
 def _in_words(row: Row) -> str:
     verdict = "met" if row.is_met else "NOT met"
-    return f"{row.what}: {number(row.measured)}{row.unit} (≤ {number(row.at_most)}{row.unit}, {verdict}) {row.where}"
+    found = f"{row.what}: {number(row.measured)}{row.unit} (≤ {number(row.at_most)}{row.unit}, {verdict})"
+    return "; ".join(part for part in (found, row.baseline, row.where) if part)
 
 
 def _page(world: World, text: str, repetitions: int, load: float) -> str:

@@ -14,13 +14,18 @@ TIMES = 15
 COMMANDS = ("status", "check", "--help")
 # Measured in the laptop: getting there takes as long as some of them.
 STOPWATCH = """
-import json, statistics, subprocess, sys, time
+import json, os, resource, statistics, subprocess, sys, time
+def used():
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return children.ru_utime + children.ru_stime
 def took(argv):
-    began = time.monotonic()
+    began, before = time.monotonic(), used()
     subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return (time.monotonic() - began) * 1000
+    return (time.monotonic() - began) * 1000, (used() - before) * 1000
+def medians(measured):
+    return [statistics.median(column) for column in zip(*measured)]
 times, *commands = json.loads(sys.argv[1])
-print(json.dumps([statistics.median([took(argv) for _ in range(times + 1)][1:]) for argv in commands]))
+print(json.dumps([medians([took(argv) for _ in range(times + 1)][1:]) for argv in commands]))
 """
 
 
@@ -28,16 +33,19 @@ def rows(world: World) -> list[Row]:
     with at_work(world, policy(world)) as laptop:
         laptop.plug("home")
         laptop.until(rests, laptop, within=20)
-        pass_, *took = _medians(laptop, [_python(laptop), "-c", "pass"], *([AGENT, command] for command in COMMANDS))
+        (pass_, _), *took = _medians(
+            laptop, [_python(laptop), "-c", "pass"], *([AGENT, command] for command in COMMANDS)
+        )
     return [
-        Row(f"`{command}`", ms, 150, " ms", f"`python -c pass` {pass_:.0f} ms")
-        for command, ms in zip(COMMANDS, took, strict=True)
+        Row(f"`{command}`", ms, 150, " ms", f"`python -c pass` {pass_:.0f} ms", f"{cpu:.0f} ms of CPU")
+        for command, (ms, cpu) in zip(COMMANDS, took, strict=True)
     ]
 
 
-def _medians(laptop: Laptop, *commands: list[str]) -> list[float]:
+def _medians(laptop: Laptop, *commands: list[str]) -> list[list[float]]:
+    """Of each: milliseconds, and those of CPU."""
     said = laptop.run("python3", "-c", STOPWATCH, json.dumps([TIMES, *commands]))
-    medians: list[float] = json.loads(said.stdout)
+    medians: list[list[float]] = json.loads(said.stdout)
     return medians
 
 

@@ -37,10 +37,10 @@ def rows(world: World) -> list[Row]:
     world.home.forward(f"-d {world.office.PROXIES} -j DROP")
     try:
         with at_work(world, policy(world)) as laptop:
-            _move(laptop, "home", "")
+            moved(laptop, "home", "")
             for _ in range(MOVES):
-                there.append(_move(laptop, "office", office))
-                back.append(_move(laptop, "home", ""))
+                there.append(moved(laptop, "office", office))
+                back.append(moved(laptop, "home", ""))
                 bare.append(bare_restart(laptop))
                 laptop.until(rests, laptop, within=20)
     finally:
@@ -65,7 +65,8 @@ def rows(world: World) -> list[Row]:
     ]
 
 
-def _move(laptop: Laptop, place: str, https: str) -> Move:
+def moved(laptop: Laptop, place: str, https: str) -> Move:
+    """From rest into that place, until dockerd answers with that proxy."""
     unplugged(laptop)
     known = len(laptop.audit.records())
     wall = time.time() - time.monotonic()

@@ -1,0 +1,106 @@
+"""How often a storm of news wakes the service, and how soon it hears of a change after one, in a real namespace."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.wakes import LONGEST_PAUSE_S, HostWakes
+from agent.watch.wakeups import Reason
+
+from .test_watch_netlink import IP, run, setns
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 and "CI" not in os.environ, reason="needs root: sudo make test")
+
+STORM_S = 6.0
+AT_ONCE_S = 0.25  # a message wakes Python within 2 ms (FACTS 22); the machine may be busy
+
+
+class Host:
+    """A namespace with all that wakes the service there."""
+
+    _numbers = itertools.count()
+
+    def __init__(self, scratch: Path) -> None:
+        self.name = f"wakes-{os.getpid()}-{next(self._numbers)}"
+        run(IP, "netns", "add", self.name)
+        with self._inside():  # a socket stays in the namespace that it was made in
+            self.wakes = HostWakes()
+        self._container = scratch / "container"
+        self._container.write_text("link add veth0 type veth peer name veth1\nlink delete veth0\n")
+
+    def ip(self, *words: str) -> None:
+        run(IP, "-n", self.name, *words)
+
+    async def storm(self) -> None:
+        """One container after the other comes and goes, until it is cancelled."""
+        while True:
+            await asyncio.to_thread(self.ip, "-batch", str(self._container))
+
+    async def woken_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return Reason.NETWORK in await self.wakes.next(None)
+        except TimeoutError:
+            return False
+
+    def remove(self) -> None:
+        self.wakes.close()
+        run(IP, "netns", "del", self.name)
+
+    @contextlib.contextmanager
+    def _inside(self) -> Iterator[None]:
+        with Path("/proc/self/ns/net").open() as home, Path(f"/run/netns/{self.name}").open() as there:
+            setns(there.fileno())
+            try:
+                yield
+            finally:
+                setns(home.fileno())
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Host]:
+    host = Host(tmp_path)
+    yield host
+    host.remove()
+
+
+async def test_the_longer_a_storm_lasts_the_less_often_it_wakes(host: Host) -> None:
+    loop = asyncio.get_running_loop()
+    storm = asyncio.create_task(host.storm())
+    moments: list[float] = []
+    end = loop.time() + STORM_S
+    while (left := end - loop.time()) > 0:
+        if await host.woken_within(left):
+            moments.append(loop.time())
+    storm.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await storm
+
+    # 0.3, 0.6, 1.2, 2.4 and 3 s from one to the next, and no sooner.
+    pauses = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert len(pauses) >= 3, moments
+    assert all(pause >= least for pause, least in zip(pauses, (0.29, 0.59, 1.19, 2.39, 2.99), strict=False)), pauses
+
+
+async def test_what_comes_in_a_storm_is_heard_of_and_after_it_the_first_message_wakes_at_once(host: Host) -> None:
+    storm = asyncio.create_task(host.storm())
+    for _ in range(4):
+        assert await host.woken_within(LONGEST_PAUSE_S + 1)
+    storm.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await storm
+
+    host.ip("link", "set", "lo", "up")  # nobody listens just now
+
+    assert await host.woken_within(LONGEST_PAUSE_S + 1)
+    while await host.woken_within(LONGEST_PAUSE_S + 1):  # until all is still, for longer than a storm is one
+        pass
+    host.ip("link", "set", "lo", "down")
+    assert await host.woken_within(AT_ONCE_S)
