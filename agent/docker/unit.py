@@ -136,10 +136,11 @@ class Unit:
 
     async def _ready(self) -> UnitState:
         """Its state at this moment, and no start limit in the way."""
-        if (state := await self.state()).phase in (Phase.ABSENT, Phase.MASKED):
+        state, units = await asyncio.gather(self.state(), self._units())
+        if state.phase in (Phase.ABSENT, Phase.MASKED):
             raise ByOthers(self.name, f"is {state.phase.value} now")
         # The fourth start within a minute fails and takes the socket down, too; this resets the count (FACTS 13).
-        await _systemctl("reset-failed", "--", *await self._units())
+        await _systemctl("reset-failed", "--", *units)
         return await self.state()
 
     async def _watched(self, before: UnitState) -> UnitState:

@@ -70,14 +70,14 @@ def moved(laptop: Laptop, place: str, https: str) -> Move:
     unplugged(laptop)
     known = len(laptop.audit.records())
     wall = time.time() - time.monotonic()
-    before = laptop.plug(place)
-    total_s = answered(laptop, https) - before
+    arrived = laptop.plug(place)
+    total_s = answered(laptop, https) - arrived
     laptop.until(rests, laptop, within=20)
     new = laptop.audit.records()[known:]
 
     def after(event: str) -> float:
         moments = [dt.datetime.fromisoformat(record["ts"]).timestamp() for record in new if record["event"] == event]
-        return moments[-1] - wall - before if moments else 0.0
+        return moments[-1] - wall - arrived if moments else 0.0
 
     return Move(total_s, after("apply-started"), after("settings-written"))
 

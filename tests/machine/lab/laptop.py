@@ -43,7 +43,7 @@ class Laptop:
     def plug(self, name: str) -> float:
         """Into a place, by wlan0: carrier, address, route and then DNS, as from a DHCP client.
 
-        The moment (of time.monotonic) before the first of it was there.
+        The moment (of time.monotonic) when the route was there, and DNS was not yet.
         """
         self.unplug()
         place = self.world.place(name)
@@ -52,10 +52,10 @@ class Laptop:
             ip link set laptop master lan; ip link set laptop up
         """)
         self._place = place
-        before = time.monotonic()
         self.network(f"ip link set wlan0 up; {place.lease}")
+        arrived = time.monotonic()
         self.write("/etc/resolv.conf", place.resolv_conf)
-        return before
+        return arrived
 
     def unplug(self) -> None:
         if self._place is not None:
