@@ -41,6 +41,11 @@ def process(laptop: Laptop) -> Path:
     return laptop.proc(int(laptop.docker.show("MainPID", UNIT)))
 
 
+def python(laptop: Laptop) -> str:
+    """The interpreter that the command names in its first line."""
+    return laptop.run("sed", "-n", "1s/^#!//p", AGENT).stdout.strip()
+
+
 def rests(laptop: Laptop, state: str = "steady") -> Seen:
     """Whether the agent has nothing to do; what is to be measured then begins from rest."""
     shown = laptop.status()

@@ -7,7 +7,7 @@ import json
 from tests.machine.lab.laptop import AGENT, Laptop
 from tests.machine.lab.places import World
 
-from .at_work import at_work, policy, rests
+from .at_work import at_work, policy, python, rests
 from .row import Row
 
 TIMES = 15
@@ -34,7 +34,7 @@ def rows(world: World) -> list[Row]:
         laptop.plug("home")
         laptop.until(rests, laptop, within=20)
         (pass_, _), *took = _medians(
-            laptop, [_python(laptop), "-c", "pass"], *([AGENT, command] for command in COMMANDS)
+            laptop, [python(laptop), "-c", "pass"], *([AGENT, command] for command in COMMANDS)
         )
     return [
         Row(f"`{command}`", ms, 150, " ms", f"`python -c pass` {pass_:.0f} ms", f"{cpu:.0f} ms of CPU")
@@ -47,8 +47,3 @@ def _medians(laptop: Laptop, *commands: list[str]) -> list[list[float]]:
     said = laptop.run("python3", "-c", STOPWATCH, json.dumps([TIMES, *commands]))
     medians: list[list[float]] = json.loads(said.stdout)
     return medians
-
-
-def _python(laptop: Laptop) -> str:
-    """The interpreter that the command names in its first line."""
-    return laptop.run("sed", "-n", "1s/^#!//p", AGENT).stdout.strip()

@@ -6,8 +6,8 @@ from tests.machine.lab.laptop import Laptop
 from tests.machine.lab.places import World
 from tests.machine.lab.waiting import Seen
 
-from .at_work import answered, at_work, policy, process, rests
-from .figures import resident_mb
+from .at_work import UNIT, answered, at_work, policy, process, python, rests
+from .figures import resident_mb, status
 from .row import Row, number
 
 PROBES = 100
@@ -27,15 +27,37 @@ def rows(world: World) -> list[Row]:
         roamed = resident_mb(process(laptop))
         laptop.until(_has_probed, laptop, PROBES, within=120)
         last = resident_mb(process(laptop))
+        shares = status(process(laptop))
+        bare, imported = (_imports(laptop, modules) for modules in ("asyncio, ssl, json", "agent.cli.run"))
     return [
         Row(
             f"Resident memory of the service after {PROBES} probes and {ROAMS} roams",
             last,
             34,
             " MB",
-            where=f"{number(first)} MB after its first choice, {number(roamed)} MB after the roams",
+            f"Python with asyncio, ssl and json {number(bare)} MB",
+            where=f"{number(imported)} MB when all is imported, {number(first)} MB after the first choice, "
+            f"{number(roamed)} MB after the roams",
+            short=f"{_mb(shares['RssFile'])} MB are Python, OpenSSL and libc as they lie on the disk, "
+            f"{_mb(shares['RssAnon'])} MB data, most of it code; it hardly grows",
         )
     ]
+
+
+def _imports(laptop: Laptop, modules: str) -> float:
+    """MB of a Python that does no more than that, with the settings of the unit."""
+    environment = laptop.docker.show("Environment", UNIT).split()
+    script = f"import {modules}; print(open('/proc/self/status').read())"
+    said = laptop.run("env", *environment, python(laptop), "-c", script).stdout
+    return next(_kb(line.partition(":")[2]) for line in said.splitlines() if line.startswith("VmRSS")) / 1024
+
+
+def _kb(text: str) -> int:
+    return int(text.split(maxsplit=1)[0])
+
+
+def _mb(text: str) -> str:
+    return number(_kb(text) / 1024)
 
 
 def _has_probed(laptop: Laptop, probes: int) -> Seen:

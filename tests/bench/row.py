@@ -17,6 +17,7 @@ class Row:
     unit: str = ""
     baseline: str = ""
     where: str = ""  # the time or the space goes
+    short: str = ""  # what stands in the way, if it falls short
 
     @property
     def is_met(self) -> bool:
@@ -35,6 +36,13 @@ def table(rows: Mapping[str, Sequence[Row]]) -> str:
     return "\n".join(
         [_line(head), _line("---" for _ in head), *(_line(_cells(repetitions)) for repetitions in rows.values())]
     )
+
+
+def shortfalls(rows: Mapping[str, Sequence[Row]]) -> str:
+    """What is not met, and why; as Markdown."""
+    middles = [in_the_middle(repetitions) for repetitions in rows.values()]
+    lines = [f"- {row.what}: {row.short or row.where}" for row in middles if not row.is_met]
+    return "\n".join(["## What falls short", "", *(lines or ["Nothing."])])
 
 
 def _cells(repetitions: Sequence[Row]) -> Iterable[str]:
