@@ -47,6 +47,7 @@ class ClientFile(msgspec.Struct, frozen=True):
     account: Account
     edit: FileEdit | None = None  # None: nothing is to be written
     error: str = ""  # why it is left as it is
+    mode: int | None = None  # that it has; None: there is no file
     beaten_by: str = ""  # an entry of its own that counts instead of ours
 
     @property
@@ -165,8 +166,10 @@ class LocalClients:
         owned = {file.path: known.get(file.path, Owned()) for file in seen.edits}
         for file, edit in _edits(seen.files):
             # Before the write what stood there, after it what we wrote: a crash in between loses neither.
-            was = owned[file.path]
-            self._owned.keep(file.path, msgspec.structs.replace(edit.owned, last=was.last, was=was.was))
+            known_before = owned[file.path]
+            # Whether an empty folder was there is not known yet: after a crash it counts as made by us.
+            was = known_before.was or Was(file.mode is not None, file.mode, file.mode is not None)
+            self._owned.keep(file.path, msgspec.structs.replace(edit.owned, last=known_before.last, was=was))
         done = await asyncio.gather(*(self._written(file, seen.wanted, owned[file.path]) for file in seen.edits))
         for file, edit in _edits(done):
             self._owned.keep(file.path, edit.owned)
@@ -189,7 +192,7 @@ class LocalClients:
             if edit is None or (found is None and not account.may_create):
                 self._right[account.config] = _Right(glance_of(found), wanted, beaten)
                 return ClientFile(account, beaten_by=beaten)
-            return ClientFile(account, edit, beaten_by=beaten)
+            return ClientFile(account, edit, beaten_by=beaten, mode=found.mode if found else None)
         except TextRefused as error:
             return ClientFile(account, error=str(error.failed(account.config)))
         except AgentError as error:  # this file is left alone, and the others go on

@@ -244,7 +244,7 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned) -> Fil
     """
     if wanted.intent is Intent.LEAVE or (wanted.intent is Intent.WITHDRAW and not owned.is_ours):
         return None
-    base = text or ""
+    base, was = text or "", owned.was
     if not owned.is_of(entry):
         base = client_config.put_back(base, owned.originals)
         owned = Owned()
@@ -268,6 +268,8 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned) -> Fil
         return None
     now = last if wanted.intent is Intent.SET else client_config.texts(after, entry)
     mode = SECRET_MODE if text is None or now.holds_secret else None
+    if mode is None and said.holds_secret and was is not None and was.existed:
+        mode = was.mode  # it was closed when a password came into it
     change = _change(said, owned, is_broken=old != base)
     return FileEdit(entry, text, after, mode, said.meaning(), now.meaning(), change, Owned(kept, last))
 
