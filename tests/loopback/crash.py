@@ -109,8 +109,7 @@ class Watched:
         elif event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITES:
             self.about_to("open", arguments[0])
         elif event == "subprocess.Popen":
-            words = arguments[1]
-            self._comes(f"start {'helper' if self._is_helper(words) else os.path.basename(words[-2])}")  # noqa: PTH119
+            self._comes(f"run {self._named(arguments[1])}")
         elif event == "socket.connect" and isinstance(arguments[1], str):
             self.about_to("connect", arguments[1])
 
@@ -159,6 +158,12 @@ class Watched:
                 super().__init__(watched.argv(argv), *rest, **named)
 
         subprocess.Popen = Popen  # type: ignore[misc, assignment]
+
+    def _named(self, argv: Sequence[str]) -> str:
+        """The program, and what it is told to do."""
+        if self._is_helper(argv):
+            return "helper"
+        return " ".join(Path(word).name for word in argv if not word.startswith("-"))[:40]
 
     @staticmethod
     def _is_helper(argv: Sequence[object]) -> bool:

@@ -110,7 +110,7 @@ class Installation:
         (root / "etc/group").write_text("")
         self.write(self.paths.policy.with_name("office.password"), PASSWORD + "\n", 0o600)
         self.write(self.daemon_json, DAEMON_JSON, 0o644)
-        self.write(self.config_json, LOGGED_IN, 0o600)
+        self.write(self.config_json, LOGGED_IN, 0o640)
         self.policy("office")
 
     def __enter__(self) -> Installation:

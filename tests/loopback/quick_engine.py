@@ -85,7 +85,7 @@ def run(root: Path) -> None:
 def _proxies(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
-    found: dict[str, str] = json.loads(path.read_text() or "{}").get("proxies", {})
+    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8-sig") or "{}").get("proxies", {})
     return found
 
 
