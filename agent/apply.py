@@ -215,7 +215,8 @@ class Transaction:
         if plan.method is Method.DAEMON_JSON and isinstance(reality.started_with, Texts):
             # After the write the file no longer says what this dockerd was started with.
             self._marks.set(reality.unit.invocation, reality.started_with)
-        if plan.effective is not None and plan.prospective is not None and agrees(plan.effective, plan.prospective):
+        runs_with, would = plan.effective, plan.prospective
+        if reality.is_drop_in_read and runs_with is not None and would is not None and agrees(runs_with, would):
             self._journal.forget()  # dockerd runs with what stands there: that is what a roll-back goes back to
         for edit in plan.edits:
             found = read_file(Path(edit.path))

@@ -116,3 +116,8 @@ class Reality(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:  # the texts of its files may hold passwords
         return f"Reality({self.unit_name} {self.unit.phase.value})"
+
+    @property
+    def is_drop_in_read(self) -> bool:
+        """Whether systemd knows of the drop-in that stands there: a crash can come before the reload."""
+        return not self.is_systemd or self.is_drop_in_loaded == (self.drop_in is not None)

@@ -120,7 +120,7 @@ async def _forget_what_is_in_force(look: Look, journal: Journal) -> None:
     reality = await look.reality(DIRECT)
     running = effective(reality)
     try:
-        if running is not None and agrees(running, prospective(reality)):
+        if running is not None and reality.is_drop_in_read and agrees(running, prospective(reality)):
             await asyncio.to_thread(journal.forget)
     except TextRefused:  # the pass leaves such a file alone and says why
         return

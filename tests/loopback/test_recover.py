@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.dockerd import Phase
+from agent.dockerd import Phase, Reality
 from agent.journal import Journal, Note, Stage, UnderWay
 from agent.recover import recover
-from agent.settings import DIRECT, settings
+from agent.settings import DIRECT, Settings, Texts, settings
 from agent.state_file import StateFile
 from agent.targets import drop_in
 
@@ -123,6 +123,26 @@ async def test_settings_that_are_in_force_are_nothing_to_put_back(tmp_path: Path
 
     assert left.journal.under_way() == UnderWay()
     assert not left.is_put_back
+
+
+class Unread(Dockerd):
+    """Its systemd has not read the drop-in yet: the agent ended just before that."""
+
+    async def reality(self, *desired: Settings) -> Reality:
+        found = await super().reality(*desired)
+        return msgspec.structs.replace(found, environment=Texts(), is_drop_in_loaded=False)
+
+
+async def test_a_drop_in_that_systemd_has_not_read_is_not_what_docker_runs_with(tmp_path: Path) -> None:
+    """Else the refused values would be what a roll-back goes back to."""
+    left = Left(tmp_path, Stage.WRITING, Phase.RUNNING)
+    (tmp_path / "unread").mkdir()
+    dockerd = Unread(tmp_path / "unread", tmp_path / "state")
+    (dockerd.root / "unit/drop-in.conf").write_text("EnvironmentFile=-dockerd.env\n")
+
+    await recover(dockerd, dockerd, tmp_path / "state", dockerd.record(), is_systemd=True, may_restart=True)
+
+    assert left.journal.under_way().notes[str(left.file)].before == drop_in.edit(DIRECT)
 
 
 def test_a_note_does_not_show_what_it_holds() -> None:
