@@ -104,6 +104,7 @@ def test_what_is_asked_because_a_container_runs_gives_no_password_to_a_stranger(
     assert "Proxy-Authorization" not in laptop.guest.heard()
 
 
+@trixie
 def test_home_office_cafe_guest_offline_and_back_with_two_restarts(laptop: Laptop) -> None:
     proxy = laptop.office.tinyproxy
     laptop.policy(by_mac(laptop, through(proxy)))
