@@ -55,7 +55,8 @@ class Diary:
         fingerprint = seen.snapshot.fingerprint()
         is_new = told.is_offline or (network, fingerprint) != (told.network, told.fingerprint)
         if is_new:
-            was = told.network if told.network != network else None
+            # Back from offline it may well be the same network: what changed is that there is one.
+            was = "offline" if told.is_offline else told.network if told.network != network else None
             yield Event.NETWORK_CHANGED, {**about_network(seen.recognised, seen.snapshot), "was": was}
         facts = about_choice(seen.recognised, choice, seen.verdicts)
         if choice.ending is not Ending.CHOSEN:
