@@ -61,7 +61,7 @@ class Docker:
         """The environment that dockerd runs with, passwords and all; {} if it does not run."""
         if not self.pid():
             return {}
-        text = self._box.run("cat", f"/proc/{self.pid()}/environ").stdout
+        text = self._box.run("cat", f"/proc/{self.pid()}/environ", check=False).stdout  # it may have just ended
         return dict(line.split("=", 1) for line in text.split("\0") if line)
 
     def api(self, path: str) -> Any:
