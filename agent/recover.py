@@ -87,9 +87,7 @@ async def recover(  # noqa: PLR0913 - named at its one call
     if back.is_up:
         said += await LiveRestore(supervisor, look, journal).off()
     if not is_down:
-        await _forget_what_is_in_force(look, journal)
-        if journal.under_way().forbids_writing:  # whatever Docker runs with, the pass decides
-            await asyncio.to_thread(journal.enter, Stage.WRITING)
+        await _left_to_the_pass(look, journal, record, found.stage)
     if is_down or found.stage is Stage.ROLLING_BACK:
         record(Event.ROLLED_BACK, because="; ".join(dict.fromkeys(said)))
     return False
@@ -116,14 +114,26 @@ def _is_down_by_us(found: UnderWay, unit: UnitState, is_systemd: bool) -> bool:
     return found.stage is Stage.ROLLING_BACK or (found.stage is Stage.RESTARTING and not is_systemd)
 
 
-async def _forget_what_is_in_force(look: Look, journal: Journal) -> None:
+async def _left_to_the_pass(look: Look, journal: Journal, record: Record, stage: Stage) -> None:
+    """Docker runs, or is away by somebody else's doing."""
+    running = await _forget_what_is_in_force(look, journal)
+    if running is not None and stage is Stage.RESTARTING:
+        record(Event.DOCKER_RESTARTED, settings=running, because="by an agent that ended before it could say so")
+    if journal.under_way().forbids_writing:
+        await asyncio.to_thread(journal.enter, Stage.WRITING)
+
+
+async def _forget_what_is_in_force(look: Look, journal: Journal) -> Settings | None:
+    """What dockerd runs with, if that is what stands in the files."""
     reality = await look.reality(DIRECT)
     running = effective(reality)
     try:
         if running is not None and reality.is_drop_in_read and agrees(running, prospective(reality)):
             await asyncio.to_thread(journal.forget)
+            return running
     except TextRefused:  # the pass leaves such a file alone and says why
-        return
+        pass
+    return None
 
 
 async def _settled(supervisor: Supervisor) -> UnitState:

@@ -147,3 +147,14 @@ async def test_a_drop_in_that_systemd_has_not_read_is_not_what_docker_runs_with(
 
 def test_a_note_does_not_show_what_it_holds() -> None:
     assert "hunter2" not in repr(UnderWay(Stage.WRITING, {"f": Note("hunter2", None, None)}))
+
+
+async def test_a_restart_that_nobody_could_record_is_recorded(tmp_path: Path) -> None:
+    left = Left(tmp_path, Stage.RESTARTING, Phase.RUNNING)
+    await left.dockerd.start()
+
+    await left.recover()
+
+    assert left.dockerd.events() == ["docker-restarted"]
+    assert left.journal.under_way() == UnderWay()
+    assert not left.is_put_back
