@@ -81,6 +81,7 @@ def test_only_root_is_answered(at_the_office: Laptop) -> None:
 
 def test_a_container_that_runs_is_spared_until_apply_now(at_the_office: Laptop) -> None:
     laptop = at_the_office
+    office_policy(laptop, docker='[docker]\nrestart = "when-idle"\n')
     laptop.docker.start_container()
     laptop.plug("home")
     laptop.until(lambda: laptop.status()["state"] == "deferred", within=20)
