@@ -82,6 +82,7 @@ def test_a_wifi_that_changes_every_seven_seconds_costs_a_bounded_number_of_resta
     assert laptop.guest.heard() == ""
 
 
+@trixie
 def test_a_hundred_reloads_while_nothing_answers(laptop: Laptop) -> None:
     proxy = laptop.office.tinyproxy
     laptop.policy(

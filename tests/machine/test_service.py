@@ -90,6 +90,7 @@ def test_stopping_it_leaves_everything_as_it_is(laptop: Laptop) -> None:
     assert laptop.docker.show("Result", NAME) == "success"
 
 
+@pytest.mark.parametrize("laptop", ["bookworm"], indirect=True)  # 200 of them on the other: test_noise.py
 def test_containers_that_come_and_go_are_no_reason_for_anything(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.plug("home")
