@@ -16,6 +16,7 @@ from agent.dockerd import Reality
 from agent.errors import AgentError
 from agent.process_start import started
 from agent.state_file import StateFile
+from agent.targets import daemon_json
 from agent.text_files import read_text, write_text
 
 REFUSED: Final = ".refused-by-dockerd"  # behind the name of a file that was moved out of the way
@@ -67,7 +68,7 @@ class LastGood:
             beside = path.with_name(path.name + REFUSED)
             write_text(beside, read_text(beside), now, _SECRET_MODE)
             said += f"; what dockerd refused is kept in {beside}"
-        write_text(path, now, wanted, None)
+        write_text(path, now, wanted, _SECRET_MODE if daemon_json.holds_secret(wanted) else None)
         return said
 
 

@@ -13,7 +13,7 @@ from agent.decide.plan import Holding, plan
 from agent.decide.urgent import Urgency
 from agent.dockerd import Phase
 from agent.journal import Journal, UnderWay
-from agent.last_good import REFUSED
+from agent.last_good import REFUSED, LastGood
 from agent.live_restore import LiveRestore, NotTaken
 from agent.policy import Docker, Method
 from agent.quarantine import Quarantine
@@ -276,3 +276,15 @@ async def test_where_nothing_makes_docker_start_it_is_tried_again(dockerd: Docke
     await recover(dockerd, dockerd, state, dockerd.record(), is_systemd=True, may_restart=True)
     assert dockerd.phase.value == "running"
     assert not Journal(state).under_way().is_unfinished
+
+
+async def test_a_password_in_the_last_good_file_is_as_closed_as_it_was(dockerd: Dockerd) -> None:
+    good = '{"proxies": {"http-proxy": "http://u:hunter2@office:3128"}}\n'
+    LastGood(dockerd.agent_state).keep(str(file_of(dockerd)), good)
+    file_of(dockerd).write_text("{}")
+    file_of(dockerd).chmod(0o644)
+
+    assert LastGood(dockerd.agent_state).put_back(None) != ""
+
+    assert file_of(dockerd).read_text() == good
+    assert file_of(dockerd).stat().st_mode & 0o777 == 0o600
