@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 
 from agent.condition import Code, Condition
-from agent.decide.effective import effective
+from agent.decide.effective import effective, in_force
 from agent.decide.plan import Plan
 from agent.decide.restart import Busy, Restarting, is_keeping
 from agent.docker.away import Away
@@ -215,8 +215,7 @@ class Transaction:
         if plan.method is Method.DAEMON_JSON and isinstance(reality.started_with, Texts):
             # After the write the file no longer says what this dockerd was started with.
             self._marks.set(reality.unit.invocation, reality.started_with)
-        runs_with, would = plan.effective, plan.prospective
-        if reality.is_drop_in_read and runs_with is not None and would is not None and agrees(runs_with, would):
+        if in_force(reality) is not None:
             self._journal.forget()  # dockerd runs with what stands there: that is what a roll-back goes back to
         for edit in plan.edits:
             found = read_file(Path(edit.path))

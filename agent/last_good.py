@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from agent.decide.plan import SECRET_MODE
 from agent.dockerd import Reality
 from agent.errors import AgentError
 from agent.process_start import started
@@ -20,7 +21,6 @@ from agent.targets import daemon_json
 from agent.text_files import read_text, write_text
 
 REFUSED: Final = ".refused-by-dockerd"  # behind the name of a file that was moved out of the way
-_SECRET_MODE: Final = 0o600
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -66,9 +66,9 @@ class LastGood:
         said = f"{path} is again as it was when Docker last started"
         if now is not None:
             beside = path.with_name(path.name + REFUSED)
-            write_text(beside, read_text(beside), now, _SECRET_MODE)
+            write_text(beside, read_text(beside), now, SECRET_MODE)
             said += f"; what dockerd refused is kept in {beside}"
-        write_text(path, now, wanted, _SECRET_MODE if daemon_json.holds_secret(wanted) else None)
+        write_text(path, now, wanted, SECRET_MODE if daemon_json.holds_secret(wanted) else None)
         return said
 
 

@@ -13,22 +13,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
 from agent.dockerd import Engine
 from agent.errors import AgentError, EngineSilent, UnitFailed
-from agent.files import Changed
 from agent.journal import Journal
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
-from agent.text_files import read_text, write_text
+from agent.text_files import edit_text, read_text
 
 _TAKES_S: Final = 10.0  # chosen against the 0.3 s that it was seen to take
 _LOOK_AGAIN_S: Final = 0.1
-_TRIES: Final = 3  # a file that somebody else writes at the very moment is read again
 
 
 class Supervisor(Protocol):
@@ -46,7 +43,7 @@ class Look(Protocol):
 
 
 class NotTaken(AgentError):
-    """dockerd did not switch live-restore on; everything is as it was."""
+    """dockerd did not switch live-restore on; everything is as it was, or it says what is not."""
 
 
 class LiveRestore:
@@ -84,7 +81,7 @@ class LiveRestore:
             is_on_its_way = engine is not None and (engine.live_restore or bool(is_told)) and not bracket.was_on
             if is_on_its_way and not await self._switched_off(file):
                 return ("dockerd does not switch live-restore off again",)
-            await asyncio.to_thread(_edit, file, bracket.closed)
+            await asyncio.to_thread(edit_text, file, bracket.closed)
             await asyncio.to_thread(self._journal.close)
         except (AgentError, TextRefused) as error:
             return (f"live-restore could not be put back as it was: {error}",)
@@ -92,7 +89,7 @@ class LiveRestore:
 
     async def _switched_off(self, file: Path) -> bool:
         # Written out, not removed: dockerd keeps the old value when the key is gone (FACTS 15).
-        await asyncio.to_thread(_edit, file, _off)
+        await asyncio.to_thread(edit_text, file, _off)
         try:
             await self._supervisor.reload()
         except UnitFailed:  # then it did not read the other value, either
@@ -102,7 +99,7 @@ class LiveRestore:
 
     def _write_true(self, file: Path) -> None:
         bracket = self._journal.open(str(file), read_text(file))
-        _edit(Path(bracket.path), bracket.opened)
+        edit_text(Path(bracket.path), bracket.opened)
 
     async def _says(self, wanted: bool) -> bool:
         deadline = time.monotonic() + self._takes_s
@@ -118,19 +115,3 @@ class LiveRestore:
 
 def _off(text: str | None) -> str:
     return daemon_json.set_live_restore(text, False)
-
-
-def _edit(file: Path, change: Callable[[str | None], str | None]) -> None:
-    """Changed if somebody else keeps writing at the very moment."""
-    for tries_left in reversed(range(_TRIES)):
-        before = read_text(file)
-        after = change(before)
-        if after == before:
-            return
-        try:
-            write_text(file, before, after, None)
-        except Changed:
-            if not tries_left:
-                raise
-        else:
-            return

@@ -17,7 +17,7 @@ from agent.condition import Code, Condition
 from agent.decide import rate
 from agent.decide.choose import BELIEVED_S, Choice, Ending, Situation, choose_on, patience_left
 from agent.decide.clients import is_loopback
-from agent.decide.desired import for_dockerd
+from agent.decide.desired import by_upstream
 from agent.decide.history import History, after, chose, moved, resumed, without
 from agent.decide.next_look import Look, next_look
 from agent.decide.plan import Holding
@@ -47,6 +47,10 @@ class _NotTaken(msgspec.Struct, frozen=True):
     invocation: str
     because: str
     until: float
+
+    def of(self, invocation: str, now: float) -> str:
+        """Why this start is not asked again now; '' if it may be."""
+        return self.because if invocation == self.invocation and now < self.until else ""
 
 
 class _InForce(msgspec.Struct, frozen=True):
@@ -95,7 +99,7 @@ class Memory:
         if self._prober is not None and policy != self._policy:
             self._refused.forget()
         self._policy, self._prober = policy, prober
-        self._meant = {name: for_dockerd(upstream, policy.no_proxy) for name, upstream in policy.upstreams.items()}
+        self._meant = by_upstream(policy)
 
     def resumed(self) -> None:
         """Boot, or the host woke up."""
@@ -222,8 +226,7 @@ class Memory:
 
         verdicts = await self._probed(probed, decides)
         for name, verdict in verdicts.items():
-            if verdict.outcome is Outcome.PROXY_AUTH and self._remembers:
-                self._refused.add(self._policy.upstreams[name], fingerprint)
+            self._heed(self._policy.upstreams[name], verdict, fingerprint)
         return self._concluded(network, situation, {**known, **verdicts})
 
     async def _probed(self, names: Sequence[str], decides: Callable[[Mapping[str, Verdict]], bool]) -> Verdicts:
@@ -265,6 +268,11 @@ class Memory:
         names = dict.fromkeys((*network.use, *((choice.upstream,) if choice.upstream else ())))
         known = {name: verdict for name in names if (verdict := self._history.verdict(name)) is not None}
         return known, choice
+
+    def _heed(self, upstream: Upstream, verdict: Verdict, fingerprint: str) -> None:
+        """A password that was refused is not sent again."""
+        if verdict.outcome is Outcome.PROXY_AUTH and self._remembers:
+            self._refused.add(upstream, fingerprint)
 
     def verdict_of(self, name: str) -> Verdict | None:
         """The last one here, if there was one."""
@@ -317,14 +325,13 @@ class Memory:
     # --- when -------------------------------------------------------------------------------------------------------
 
     def holding(self, reality: Reality) -> Holding:
-        now, known = SYSTEM_CLOCK.boottime_s(), self._not_taken
-        is_known = known is not None and known.invocation == reality.unit.invocation and now < known.until
+        now = SYSTEM_CLOCK.boottime_s()
         self._in_flight = self._in_flight.seen(reality.transfer, now)
         foreign = self._foreign
         return Holding(
             self.restart_waits(),
             None,
-            known.because if known is not None and is_known else "",
+            self._not_taken.of(reality.unit.invocation, now) if self._not_taken else "",
             self._in_flight.is_believed(now),
             foreign[1] if foreign is not None and foreign[0] == reality.daemon_json else None,
         )
@@ -347,8 +354,7 @@ class Memory:
         if self._refused.has(upstream, fingerprint):
             return REFUSED
         verdict = (await self._prober.verdicts([upstream], lambda _: False))[upstream.name]
-        if verdict.outcome is Outcome.PROXY_AUTH and self._remembers:
-            self._refused.add(upstream, fingerprint)
+        self._heed(upstream, verdict, fingerprint)
         self._in_force = _InForce(upstream, fingerprint, verdict, now)
         return verdict
 

@@ -17,7 +17,7 @@ from agent.apply import Outcome, to_the_end
 from agent.clients import ClientFile, ClientsSeen
 from agent.condition import Code, Condition
 from agent.decide.choose import Choice, Ending
-from agent.decide.desired import as_upstream, for_dockerd
+from agent.decide.desired import as_upstream, by_upstream
 from agent.decide.effective import effective, prospective
 from agent.decide.plan import NOTHING_HOLDS, Holding, Owned, Plan, plan
 from agent.decide.rate import Asked
@@ -32,6 +32,7 @@ from agent.record import Record
 from agent.settings import Settings, agrees
 from agent.snapshot import Snapshot
 from agent.targets.refused import TextRefused
+from agent.text_files import TRIES
 from agent.verdict import Verdict
 from agent.watch.wakeups import Reason
 
@@ -39,7 +40,6 @@ STILL_S: Final = (
     0.3  # nothing is written before the network stood still so long: an address comes before its DNS (FACTS 23)
 )
 STILL_AT_LAST_S: Final = 3.0  # a network that never comes to rest is taken as it is
-_TRIES: Final = 3  # a file that somebody else writes at the very moment is read again
 
 Verdicts = Mapping[str, Verdict]
 
@@ -68,7 +68,7 @@ class Daemon(Protocol):
 
     async def reality(self, *desired: Settings) -> Reality: ...
     async def busy_now(self, found: Reality) -> Reality:
-        """The same with what dockerd is in the middle of by now; starts no process."""
+        """The same with what dockerd is in the middle of by now: less to ask than a whole look."""
         ...
 
     def owned(self, reality: Reality) -> Owned: ...
@@ -226,7 +226,7 @@ async def look(policy: Policy, world: World, choosing: Choosing, snapshot: Snaps
     if snapshot.is_offline:
         return Seen(snapshot)
     recognised = recognise(policy.networks, snapshot)
-    meant = {name: for_dockerd(upstream, policy.no_proxy) for name, upstream in policy.upstreams.items()}
+    meant = by_upstream(policy)
     known = world.daemon.known()
     reality = known or await world.daemon.reality(*meant.values())
     verdicts, choice = await choosing.chosen(recognised.network, snapshot, _in_docker(reality, meant))
@@ -276,8 +276,7 @@ class _Weighing(msgspec.Struct, frozen=True):
 
     async def _urgency(self, planned: Plan) -> Urgency:
         assert planned.effective is not None  # noqa: S101 - else no restart is due
-        name = next((name for name, meaning in self.meant.items() if agrees(planned.effective, meaning)), None)
-        upstream = self.policy.upstreams.get(name or "")
+        upstream = self.policy.upstreams.get(_meaning(planned.effective, self.meant) or "")
         is_other_secret = is_another_secret(planned.effective, self.desired) and can_be_asked(planned.effective)
         is_asked = upstream is not None and may_be_asked(upstream, self.network)
         if upstream is None and is_other_secret:  # of a proxy that was chosen here
@@ -291,6 +290,11 @@ def _in_docker(reality: Reality, meant: Mapping[str, Settings]) -> str | None:
         settings = effective(reality) or prospective(reality)
     except TextRefused:  # the plan says so
         return None
+    return _meaning(settings, meant)
+
+
+def _meaning(settings: Settings, meant: Mapping[str, Settings]) -> str | None:
+    """The upstream that these settings mean."""
     return next((name for name, meaning in meant.items() if agrees(settings, meaning)), None)
 
 
@@ -309,7 +313,7 @@ async def reconcile(  # noqa: PLR0913 - named at every call
     `stops_within_s`: how long what is being written and restarted may still take after we were told to stop.
     Interrupted, if somebody asked for another pass before anything was written.
     """
-    for tries_left in reversed(range(_TRIES)):
+    for tries_left in reversed(range(TRIES)):
         seen = await _look_at_rest(policy, world, choosing, telling, surroundings)
         if telling is not None:
             telling.tell(seen, record)

@@ -22,7 +22,7 @@ from typing import Final, Protocol
 import msgspec
 
 from agent.audit.log import boot_id
-from agent.decide.effective import effective, prospective
+from agent.decide.effective import in_force, prospective
 from agent.decide.urgent import can_be_asked
 from agent.dockerd import Engine, Phase, Reality, UnitState
 from agent.errors import AgentError, ByOthers, RestartFailed, UnitFailed
@@ -32,7 +32,7 @@ from agent.last_good import LastGood
 from agent.live_restore import LiveRestore
 from agent.quarantine import Quarantine
 from agent.record import Record
-from agent.settings import DIRECT, Settings, agrees
+from agent.settings import DIRECT, Settings
 from agent.targets.refused import TextRefused
 
 _SETTLES_S: Final = 300.0  # as long as a restart of our own would have been watched
@@ -116,24 +116,13 @@ def _is_down_by_us(found: UnderWay, unit: UnitState, is_systemd: bool) -> bool:
 
 async def _left_to_the_pass(look: Look, journal: Journal, record: Record, stage: Stage) -> None:
     """Docker runs, or is away by somebody else's doing."""
-    running = await _forget_what_is_in_force(look, journal)
+    running = in_force(await look.reality(DIRECT))
+    if running is not None:
+        await asyncio.to_thread(journal.forget)
     if running is not None and stage is Stage.RESTARTING:
         record(Event.DOCKER_RESTARTED, settings=running, because="by an agent that ended before it could say so")
     if journal.under_way().forbids_writing:
         await asyncio.to_thread(journal.enter, Stage.WRITING)
-
-
-async def _forget_what_is_in_force(look: Look, journal: Journal) -> Settings | None:
-    """What dockerd runs with, if that is what stands in the files."""
-    reality = await look.reality(DIRECT)
-    running = effective(reality)
-    try:
-        if running is not None and reality.is_drop_in_read and agrees(running, prospective(reality)):
-            await asyncio.to_thread(journal.forget)
-            return running
-    except TextRefused:  # the pass leaves such a file alone and says why
-        pass
-    return None
 
 
 async def _settled(supervisor: Supervisor) -> UnitState:

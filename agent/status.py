@@ -13,7 +13,6 @@ from agent import __version__
 from agent.apply import Outcome
 from agent.audit.facts import Plain, plain
 from agent.condition import Code, Condition
-from agent.decide.plan import Plan
 from agent.policy import Method
 from agent.process_start import started
 from agent.reconcile import Pass
@@ -96,16 +95,12 @@ def _docker(done: Pass, docker: Docker) -> Plain:
             "last_restart": docker.last_restart,
             "last_took_s": docker.last_took_s,
             "last_kept": docker.last_kept,
-            "deferred": _deferred(plan, done.outcome) if plan.restart and not restarted else None,
+            # What came in its way, else what the plan said.
+            "deferred": ((done.outcome and done.outcome.deferred) or plan.restart.because)
+            if plan.restart and not restarted
+            else None,
         }
     )
-
-
-def _deferred(plan: Plan, outcome: Outcome | None) -> str | None:
-    """Why a restart that is due was not made: what came in its way, else what the plan said."""
-    if outcome is not None and outcome.deferred:
-        return outcome.deferred
-    return plan.restart.because if plan.restart is not None else None
 
 
 def _targets(done: Pass) -> tuple[Plain, ...]:

@@ -5,6 +5,7 @@ On top of `files.py`, which knows how a file is replaced; not known here: what s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from agent.errors import TargetFailed
 from agent.files import Changed, FileState, read_file, remove_file, replace_file
 
 NEW_FILE: Final = 0o644
+TRIES: Final = 3  # a file that somebody else writes at the very moment is read again
 
 
 def read_text(path: Path) -> str | None:
@@ -32,6 +34,22 @@ def write_text(path: Path, before: str | None, after: str | None, mode: int | No
         replace_file(path, after.encode(), expected=found, mode=kept)
     elif found is not None:
         remove_file(path, expected=found)
+
+
+def edit_text(path: Path, change: Callable[[str | None], str | None]) -> None:
+    """Turn what stands there into what `change` makes of it. Changed if somebody else keeps writing meanwhile."""
+    for tries_left in reversed(range(TRIES)):
+        before = read_text(path)
+        after = change(before)
+        if after == before:
+            return
+        try:
+            write_text(path, before, after, None)
+        except Changed:
+            if not tries_left:
+                raise
+        else:
+            return
 
 
 def _text(path: Path, state: FileState | None) -> str | None:

@@ -6,7 +6,7 @@ a choice, or `docker network create`, is no change.
 
 from __future__ import annotations
 
-from agent.policy import NoProxy, Upstream
+from agent.policy import NoProxy, Policy, Upstream
 from agent.settings import DIRECT, Credentials, ProxyUrl, Settings, settings
 
 
@@ -19,6 +19,11 @@ def for_dockerd(upstream: Upstream, exclusions: NoProxy) -> Settings:
         https=_spelled(upstream.https_with_credentials),
         no_proxy=(*exclusions.always, *upstream.no_proxy) or ("localhost",),
     )
+
+
+def by_upstream(policy: Policy) -> dict[str, Settings]:
+    """What each upstream of the policy means for dockerd."""
+    return {name: for_dockerd(upstream, policy.no_proxy) for name, upstream in policy.upstreams.items()}
 
 
 def as_upstream(settings: Settings, name: str) -> Upstream:

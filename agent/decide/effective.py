@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import msgspec
 
 from agent.dockerd import Reality
-from agent.settings import Masked, Proxy, ProxyUrl, Settings, Texts, proxy
+from agent.settings import Masked, Proxy, ProxyUrl, Settings, Texts, agrees, proxy
 from agent.targets import daemon_json
+from agent.targets.refused import TextRefused
 
 
 def prospective(reality: Reality) -> Settings:
@@ -35,6 +36,17 @@ def effective(reality: Reality) -> Settings | None:
         http=_unmasked(reported.http, [texts.http for texts in known], if_unknown),
         https=_unmasked(reported.https, [texts.https for texts in known], if_unknown),
     )
+
+
+def in_force(reality: Reality) -> Settings | None:
+    """What dockerd runs with, if that is what it would be started with, too; None: it is not, or cannot be told."""
+    running = effective(reality)
+    try:
+        # A drop-in that systemd has not read is not what would be started.
+        is_same = running is not None and reality.is_drop_in_read and agrees(running, prospective(reality))
+    except TextRefused:  # the plan leaves such a file alone and says why
+        return None
+    return running if is_same else None
 
 
 def _unmasked(reported: Proxy | None, known: Sequence[str], if_unknown: Masked) -> Proxy | None:

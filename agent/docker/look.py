@@ -108,7 +108,7 @@ class Looking:
         return msgspec.structs.replace(found, engine=engine, silence=silence, transfer=moving)
 
     async def engine(self) -> Engine | None:
-        """What dockerd says; None: it does not run. EngineSilent if it does and does not answer, or not for long."""
+        """What dockerd says; None: it does not run. EngineSilent if it does, or is about to, and does not answer."""
         if not self._supervisor.started():
             return None
         # A connection to one that is being stopped would start it again, and its link is still there then.

@@ -205,12 +205,16 @@ def log_in(path: Path) -> None:
     path.write_text('{"auths": {"new.example": {}}}')
 
 
-class Meddled(Homes):
-    """Somebody logs in between the look and the write."""
+class Disturbed(Homes):
+    """Something happens between the look and the write."""
+
+    def __init__(self, happens: Callable[[Path], None]) -> None:
+        super().__init__()
+        self._happens = happens
 
     async def edit(
         self,
-        account: object,
+        account: Whose,
         path: Path,
         change: Callable[[str | None], str | None],
         *,
@@ -218,14 +222,16 @@ class Meddled(Homes):
         mode: int | None = None,
         folder_was_there: bool = True,
     ) -> Written:
-        log_in(path)
-        return await super().edit(account, path, change, may_create=may_create, mode=mode)  # type: ignore[arg-type]
+        self._happens(path)
+        return await super().edit(
+            account, path, change, may_create=may_create, mode=mode, folder_was_there=folder_was_there
+        )
 
 
 async def test_a_login_between_look_and_write_is_kept(people: People) -> None:
     bob = people.add("bob", LOGGED_IN)
 
-    await people.passed(OFFICE, people.clients(Meddled()))
+    await people.passed(OFFICE, people.clients(Disturbed(log_in)))
 
     written = json.loads(bob.read_text())
     assert written["auths"] == {"new.example": {}}
@@ -275,26 +281,15 @@ async def test_passwords_are_for_those_who_ask_for_them(tmp_path: Path) -> None:
         assert "hunter2" not in people.audit.read_text()
 
 
-class Killed(Homes):
-    """Its helper is killed in the middle of a write: half of it lies beside the file."""
-
-    async def edit(
-        self,
-        account: Whose,
-        path: Path,
-        change: Callable[[str | None], str | None],
-        *,
-        may_create: bool = False,
-        mode: int | None = None,
-        folder_was_there: bool = True,
-    ) -> Written:
-        path.with_name(f".{path.name}.0123abcd.docker-proxy-agent").write_text("a secret on its w")
-        raise TargetFailed(str(path), "its helper process was ended by signal 9 without an answer", "")
+def killed(path: Path) -> None:
+    """The helper, in the middle of a write: half of it lies beside the file."""
+    path.with_name(f".{path.name}.0123abcd.docker-proxy-agent").write_text("a secret on its w")
+    raise TargetFailed(str(path), "its helper process was ended by signal 9 without an answer", "")
 
 
 async def test_what_a_helper_that_was_killed_left_is_gone_after_the_next_start(people: People) -> None:
     alice, bob = people.add("alice", LOGGED_IN), people.add("bob", LOGGED_IN)
-    await people.passed(OFFICE, people.clients(Killed()))
+    await people.passed(OFFICE, people.clients(Disturbed(killed)))
     theirs = bob.with_name(".config.json.0123abcd.of-somebody-else")
     theirs.write_text("")
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from agent.wakes import LONGEST_PAUSE_S, HostWakes
 from agent.watch.wakeups import Reason
 
-from .test_watch_netlink import IP, run, setns
+from .test_watch_netlink import IP, inside, run
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 and "CI" not in os.environ, reason="needs root: sudo make test")
 
@@ -30,7 +30,7 @@ class Host:
     def __init__(self, scratch: Path) -> None:
         self.name = f"wakes-{os.getpid()}-{next(self._numbers)}"
         run(IP, "netns", "add", self.name)
-        with self._inside():  # a socket stays in the namespace that it was made in
+        with inside(self.name):  # a socket stays in the namespace that it was made in
             self.wakes = HostWakes()
         self._container = scratch / "container"
         self._container.write_text("link add veth0 type veth peer name veth1\nlink delete veth0\n")
@@ -53,15 +53,6 @@ class Host:
     def remove(self) -> None:
         self.wakes.close()
         run(IP, "netns", "del", self.name)
-
-    @contextlib.contextmanager
-    def _inside(self) -> Iterator[None]:
-        with Path("/proc/self/ns/net").open() as home, Path(f"/run/netns/{self.name}").open() as there:
-            setns(there.fileno())
-            try:
-                yield
-            finally:
-                setns(home.fileno())
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ class Laptop:
         self.wakeups = Wakeups()
         run(IP, "netns", "add", self.name)
         self.ip("link add wlan0 type veth peer name lan")
-        with self._inside():  # a socket stays in the namespace that it was made in
+        with inside(self.name):  # a socket stays in the namespace that it was made in
             self.watch = NetworkWatch(self._wake)
 
     def ip(self, *commands: str) -> None:
@@ -60,14 +60,16 @@ class Laptop:
         self.woken.append(reason)
         self.wakeups.wake(reason)
 
-    @contextlib.contextmanager
-    def _inside(self) -> Iterator[None]:
-        with Path("/proc/self/ns/net").open() as home, Path(f"/run/netns/{self.name}").open() as there:
-            setns(there.fileno())
-            try:
-                yield
-            finally:
-                setns(home.fileno())
+
+@contextlib.contextmanager
+def inside(name: str) -> Iterator[None]:
+    """This thread is in the namespace of that name."""
+    with Path("/proc/self/ns/net").open() as home, Path(f"/run/netns/{name}").open() as there:
+        setns(there.fileno())
+        try:
+            yield
+        finally:
+            setns(home.fileno())
 
 
 def setns(descriptor: int) -> None:

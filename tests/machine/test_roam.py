@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .lab.laptop import Laptop
-from .lab.places import IMAGE, REGISTRY
+from .lab.places import IMAGE, REGISTRY, Proxy
 from .lab.waiting import Seen
 from .test_apply import DROP_IN, ENVIRONMENT, PASSWORD_FILE, through
 from .test_boot import docker_starts
@@ -62,13 +62,19 @@ def restarts(laptop: Laptop) -> int:
     return laptop.audit.events().count("docker-restarted")
 
 
-def test_a_guest_network_with_the_offices_addresses_gets_neither_docker_nor_a_password(laptop: Laptop) -> None:
+def in_the_office_with_a_password(laptop: Laptop) -> Proxy:
+    """The service runs there, and Docker with this proxy."""
     squid = laptop.office.squid
     laptop.write(PASSWORD_FILE, squid.password, mode=0o600)
     laptop.policy(by_mac(laptop, through(squid)))
     laptop.plug("office")
     started(laptop)
     laptop.until(laptop.docker.reports, https=squid.url_reported, within=15)
+    return squid
+
+
+def test_a_guest_network_with_the_offices_addresses_gets_neither_docker_nor_a_password(laptop: Laptop) -> None:
+    squid = in_the_office_with_a_password(laptop)
     assert laptop.docker.pull().ok
 
     laptop.plug("guest")
@@ -89,12 +95,7 @@ def test_a_guest_network_with_the_offices_addresses_gets_neither_docker_nor_a_pa
 
 @trixie
 def test_what_is_asked_because_a_container_runs_gives_no_password_to_a_stranger(laptop: Laptop) -> None:
-    squid = laptop.office.squid
-    laptop.write(PASSWORD_FILE, squid.password, mode=0o600)
-    laptop.policy(by_mac(laptop, through(squid)))
-    laptop.plug("office")
-    started(laptop)
-    laptop.until(laptop.docker.reports, https=squid.url_reported, within=15)
+    in_the_office_with_a_password(laptop)
     web = laptop.docker.start_container()
 
     laptop.plug("guest")
