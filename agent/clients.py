@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from agent.condition import Code, Condition
+from agent.decide.backoff import again_s
 from agent.decide.clients import (
     Bridge,
     Change,
@@ -28,7 +29,7 @@ from agent.decide.clients import (
     plan_file,
     ports_to_ask,
 )
-from agent.errors import AgentError
+from agent.errors import AgentError, Unexpected
 from agent.events import Event
 from agent.homes import Glance, HomeFile, Written, glance_of, identity
 from agent.originals import Kept, client_originals
@@ -36,7 +37,9 @@ from agent.policy import Policy, Upstream
 from agent.record import Record
 from agent.state_file import StateFile
 from agent.targets.refused import TextRefused
+from agent.unexpected import unexpected
 from agent.users import Account, Skipped, Source, Who
+from agent.watch.resume import SYSTEM_CLOCK
 
 _ANSWERS_WITHIN_S = 0.5  # on a local address: a listener answers at once or not at all
 
@@ -49,6 +52,7 @@ class ClientFile(msgspec.Struct, frozen=True):
     error: str = ""  # why it is left as it is
     mode: int | None = None  # that it has; None: there is no file
     beaten_by: str = ""  # an entry of its own that counts instead of ours
+    unexpected: Unexpected | None = None  # the error, if it is one that nobody expected
 
     @property
     def name(self) -> str:
@@ -65,6 +69,7 @@ class ClientsSeen(msgspec.Struct, frozen=True):
     wanted: Wanted
     files: tuple[ClientFile, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    unexpected: Unexpected | None = None  # what kept all of them from being looked at
 
     @property
     def edits(self) -> tuple[ClientFile, ...]:
@@ -81,6 +86,9 @@ class ClientsSeen(msgspec.Struct, frozen=True):
     def _conditions(self) -> Iterator[Condition]:
         if self.files and self.wanted.condition is not None:
             yield self.wanted.condition
+        for error in (self.unexpected, *(file.unexpected for file in self.files)):
+            if error is not None:
+                yield Condition(Code.INTERNAL_ERROR, error.what, error.remedy, error.where)
         for file in self.files:
             if file.beaten_by:
                 text = f'proxies has an entry "{file.beaten_by}", which counts instead of the one that is kept here'
@@ -130,6 +138,7 @@ class LocalClients:
         self._owned: Kept[Owned] = client_originals(state)
         self._writing = StateFile(state / "client-writes.json", tuple[str, ...], 1)
         self._right: dict[Path, _Right] = {}  # the files that said what they should when they were last read
+        self._failing: dict[Path, _Failing] = {}
 
     async def look(self, upstream: Upstream) -> ClientsSeen:
         """What every file says against what it should; nothing is changed."""
@@ -138,7 +147,10 @@ class LocalClients:
         wanted = for_clients(upstream, self._policy.clients, self._policy.no_proxy, bridge)
         owned = self._owned.all()
         files = await asyncio.gather(
-            *(self._file(account, wanted, owned.get(str(account.config), Owned())) for account in who.accounts)
+            *(
+                self._bounded(account, self._file(account, wanted, owned.get(str(account.config), Owned())))
+                for account in who.accounts
+            )
         )
         return ClientsSeen(wanted, tuple(files), who.skipped)
 
@@ -170,13 +182,31 @@ class LocalClients:
             # Whether an empty folder was there is not known yet: after a crash it counts as made by us.
             was = known_before.was or Was(file.mode is not None, file.mode, file.mode is not None)
             self._owned.keep(file.path, msgspec.structs.replace(edit.owned, last=known_before.last, was=was))
-        done = await asyncio.gather(*(self._written(file, seen.wanted, owned[file.path]) for file in seen.edits))
+        done = await asyncio.gather(
+            *(self._bounded(file.account, self._written(file, seen.wanted, owned[file.path])) for file in seen.edits)
+        )
         for file, edit in _edits(done):
             self._owned.keep(file.path, edit.owned)
         written = {file.path for file in done if not file.error}
         self._writing.save(tuple(path for path in self._writing.load() or () if path not in written))
         _say(seen, done, record)
         return tuple(done)
+
+    async def _bounded(self, account: Account, work: Coroutine[Any, Any, ClientFile]) -> ClientFile:
+        """An error that nobody expected costs this file, which is tried again later each time."""
+        failing = self._failing.get(account.config)
+        if failing is not None and SYSTEM_CLOCK.boottime_s() < failing.until:
+            work.close()
+            return ClientFile(account, error=str(failing.error), unexpected=failing.error)
+        try:
+            done = await work
+        except Exception as error:  # noqa: BLE001 - the boundary of a target
+            failure = unexpected(str(account.config), error)
+            times = failing.times + 1 if failing is not None else 1
+            self._failing[account.config] = _Failing(failure, times, SYSTEM_CLOCK.boottime_s() + again_s(times))
+            return ClientFile(account, error=str(failure), unexpected=failure)
+        self._failing.pop(account.config, None)
+        return done
 
     async def _file(self, account: Account, wanted: Wanted, owned: Owned) -> ClientFile:
         right = self._right.get(account.config)
@@ -241,6 +271,14 @@ def _was(written: Written) -> Was:
 
 def _edits(files: Iterable[ClientFile]) -> list[tuple[ClientFile, FileEdit]]:
     return [(file, file.edit) for file in files if file.edit is not None]
+
+
+class _Failing(msgspec.Struct, frozen=True):
+    """A file whose last tries ended in an error that nobody expected."""
+
+    error: Unexpected
+    times: int  # in a row
+    until: float  # of CLOCK_BOOTTIME: when it is tried again
 
 
 class _Right(msgspec.Struct, frozen=True):

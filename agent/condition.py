@@ -31,6 +31,8 @@ class Code(enum.Enum):
     NOT_EFFECTIVE = "not-effective"
     AUDIT_UNWRITABLE = "audit-unwritable"
     TARGET_FAILED = "target-failed"
+    INTERNAL_ERROR = "internal-error"
+    FILES_UNWATCHED = "files-unwatched"
     CLIENT_UNREACHABLE = "client-unreachable"
     CLIENT_NO_CREDENTIALS = "client-no-credentials"
     CLIENT_NOT_EFFECTIVE = "client-not-effective"
@@ -45,7 +47,7 @@ _FAILURES: Final = frozenset(
     {
         Code.UNREACHABLE, Code.BLOCKED, Code.UNSUPPORTED, Code.FOREIGN_CONFIG_BROKEN, Code.NOT_EFFECTIVE,
         Code.ENGINE_SILENT, Code.POLICY_ERROR, Code.NO_POLICY,
-        Code.TARGET_FAILED, Code.GAVE_UP, Code.NOT_FINISHED,
+        Code.TARGET_FAILED, Code.INTERNAL_ERROR, Code.GAVE_UP, Code.NOT_FINISHED,
     }
 )  # fmt: skip
 

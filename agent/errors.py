@@ -62,6 +62,15 @@ class NotInForce(AgentError):
     """dockerd runs, but not with what was written."""
 
 
+class Unexpected(AgentError):
+    """An exception that nobody expected ended the work on a target or a pass (`unexpected.py`)."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(
+            where, f"ended by an error that nobody expected: {what}", "See: journalctl -u docker-proxy-agent"
+        )
+
+
 class Locked(AgentError):
     """Another process holds the lock."""
 

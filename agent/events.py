@@ -68,7 +68,7 @@ _TROUBLE: Final = frozenset(
 
 # What stands in [ ] is left out where one of its facts is absent. `_s` and `_ms` at the end of a name are units.
 _SENTENCES: Final = {
-    Event.AGENT_STARTED: "The agent[ {version}] started[ with {policy}][: {because}]",
+    Event.AGENT_STARTED: "The agent[ {version}] started[ with {policy}][: {because}][; the one before {before}]",
     Event.AGENT_STOPPED: "The agent stopped[: {because}]; everything stays as it is",
     Event.POLICY_LOADED: "Policy loaded[ from {path}][; networks: {networks}][; upstreams: {upstreams}][; {warnings}]",
     Event.POLICY_REJECTED: "Policy[ {path}] refused[: {problems}][; in force: {in_force}]",

@@ -31,13 +31,17 @@ class Duration(float):
     _PARTS = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
     _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
     _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+    LONGEST: Final = 36500 * 86400  # what is kept of it must still be a date, and a number of the kernel's timers
 
     @classmethod
     def parse(cls, text: str) -> Duration:
         """`1h30m` and the like; ValueError if it is no such text."""
         if not cls._PARTS.fullmatch(text):
             raise ValueError('is not a duration, such as "30s", "5m", "2h" or "400d"')
-        return cls(sum(float(number) * cls._SECONDS[unit] for number, unit in cls._PART.findall(text)))
+        seconds = sum(float(number) * cls._SECONDS[unit] for number, unit in cls._PART.findall(text))
+        if seconds > cls.LONGEST:
+            raise ValueError('is longer than 100 years ("36500d"), the most that is taken')
+        return cls(seconds)
 
 
 class Size(int):

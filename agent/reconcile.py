@@ -17,6 +17,7 @@ from agent.apply import Outcome, to_the_end
 from agent.clients import ClientFile, ClientsSeen
 from agent.condition import Code, Condition
 from agent.decide.choose import Choice, Ending
+from agent.decide.clients import Intent, Wanted
 from agent.decide.desired import as_upstream, by_upstream
 from agent.decide.effective import effective, prospective
 from agent.decide.plan import NOTHING_HOLDS, Holding, Owned, Plan, plan
@@ -24,6 +25,7 @@ from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
 from agent.dockerd import Reality
+from agent.errors import AgentError
 from agent.events import Event
 from agent.files import Changed
 from agent.journal import UnderWay
@@ -33,6 +35,7 @@ from agent.settings import Settings, agrees
 from agent.snapshot import Snapshot
 from agent.targets.refused import TextRefused
 from agent.text_files import TRIES
+from agent.unexpected import unexpected
 from agent.verdict import Verdict
 from agent.watch.wakeups import Reason
 
@@ -40,6 +43,8 @@ STILL_S: Final = (
     0.3  # nothing is written before the network stood still so long: an address comes before its DNS (FACTS 23)
 )
 STILL_AT_LAST_S: Final = 3.0  # a network that never comes to rest is taken as it is
+
+_CLIENTS: Final = "the clients' files"
 
 Verdicts = Mapping[str, Verdict]
 
@@ -233,7 +238,7 @@ async def look(policy: Policy, world: World, choosing: Choosing, snapshot: Snaps
     if choice.upstream is None:
         return Seen(snapshot, recognised, verdicts, choice, reality)
     desired = meant[choice.upstream]
-    clients = await world.clients.look(policy.upstreams[choice.upstream])
+    clients = await _clients_seen(policy.upstreams[choice.upstream], world)
     weighing = _Weighing(policy, world, choosing, snapshot, recognised.network, meant, desired)
     if known is not None and weighing.rough(reality).changes:
         # What is waited for is looked at anew each time, and what is acted on just before it is all.
@@ -338,13 +343,34 @@ async def _carried_out(seen: Seen, world: World, record: Record, stops_within_s:
     record(Event.APPLY_STARTED, **_intent(seen))
     for file in seen.clients.failed if seen.clients else ():
         record(Event.TARGET_FAILED, target=file.path, error=file.error)
-    written: tuple[ClientFile, ...] = ()
-    if seen.clients and seen.clients.edits:
-        written = tuple(await to_the_end(world.clients.carry_out(seen.clients, record), stops_within_s))
+    written = await _clients_written(seen.clients, world, record, stops_within_s) if seen.clients else ()
     if seen.plan is None or seen.reality is None or not seen.plan.acts:
         return Pass(seen, clients=written)
     outcome = await to_the_end(world.daemon.carry_out(seen.plan, seen.reality, record), stops_within_s)
     return Pass(seen, outcome, written)
+
+
+async def _clients_seen(upstream: Upstream, world: World) -> ClientsSeen:
+    try:
+        return await world.clients.look(upstream)
+    except Exception as error:  # noqa: BLE001 - the boundary of a target: Docker's half goes on
+        return ClientsSeen(Wanted(Intent.LEAVE, "not known"), unexpected=unexpected(_CLIENTS, error))
+
+
+async def _clients_written(
+    seen: ClientsSeen, world: World, record: Record, stops_within_s: float | None
+) -> tuple[ClientFile, ...]:
+    """Whatever goes wrong with them costs them: Docker's half goes on."""
+    if not seen.edits:
+        return ()
+    try:
+        return tuple(await to_the_end(world.clients.carry_out(seen, record), stops_within_s))
+    except AgentError as error:  # such as a state directory on a full disk
+        failure, is_unexpected = error, None
+    except Exception as error:  # noqa: BLE001 - the boundary of a target
+        failure = is_unexpected = unexpected(_CLIENTS, error)
+    record(Event.TARGET_FAILED, target=failure.where, error=str(failure))
+    return tuple(ClientFile(file.account, error=str(failure), unexpected=is_unexpected) for file in seen.edits)
 
 
 class Interrupted(Exception):

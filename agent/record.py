@@ -14,6 +14,7 @@ from agent.audit.facts import Plain, plain
 from agent.audit.log import AuditLog, AuditUnwritable
 from agent.events import Event
 from agent.logs import log
+from agent.unexpected import unexpected
 
 # The names that a record and a log line have already.
 RESERVED = frozenset({"event", "pass", "trigger", "level", "exception", "audit", "audit_seq", "audit_hash"})
@@ -57,4 +58,8 @@ class Record:
             anchor = self._audit_log.append(event, self._trigger, self._pass_id, facts)
         except AuditUnwritable as error:  # the journal has the record, and the agent shows the condition
             return {"audit": "unwritable", "audit_error": str(error)}
+        except Exception as error:  # noqa: BLE001 - a record that cannot be made costs itself, and no pass
+            failure = unexpected("the audit log", error)
+            self._audit_log.problem = failure.what
+            return {"audit": "unwritable", "audit_error": str(failure)}
         return {"audit_seq": anchor.seq, "audit_hash": anchor.hash}

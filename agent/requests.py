@@ -9,7 +9,7 @@ import asyncio
 import enum
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,7 +18,7 @@ from agent.decide.rate import Asked
 from agent.events import Event
 from agent.memory import Memory
 from agent.page import pass_json, pass_lines
-from agent.policy import Policy
+from agent.policy import Duration, Policy
 from agent.reconcile import Pass
 from agent.record import Record
 
@@ -34,12 +34,17 @@ class Command(enum.Enum):
     RESUME = "resume"
 
 
+_Lasting = Annotated[float, msgspec.Meta(ge=0, le=Duration.LONGEST)]  # seconds
+
+
 class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
     """As it is sent: one line of JSON."""
 
     command: Command
     upstream: str = ""  # of pin
-    for_s: float | None = None  # of pin and pause; None: without an end
+    for_s: Annotated[float, msgspec.Meta(ge=0, le=Duration.LONGEST)] | None = (
+        None  # of pin and pause; None: without an end
+    )
     is_now: bool = False  # of apply: containers and turns are not waited for
     by: str = ""  # who asks, as sudo says
 

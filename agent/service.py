@@ -1,6 +1,8 @@
 """The long-running service: wake-ups in, passes out, systemd told.
 
 A wake-up carries no information but "look again". One pass at a time; what wakes us meanwhile is remembered by `Wakes`.
+An exception that nobody expected ends the pass that it came from, never the service: the next pass comes later each
+time, what wakes us still does, and the picture of the last good pass stays.
 Not known here: what wakes us (`watch/`), what a pass does (`reconcile.py`), and how a choice remembers (`memory.py`).
 """
 
@@ -19,14 +21,16 @@ from agent.apply import to_the_end
 from agent.audit.log import AuditLog
 from agent.condition import Code, Condition
 from agent.corrections import Corrections
+from agent.decide.backoff import again_s
 from agent.decide.rate import Cause
 from agent.decide.restart import When
 from agent.diary import Diary
 from agent.docker.glance import invocation_link
 from agent.docker.unit import SLOW_S
 from agent.dockerd import Phase
-from agent.errors import AgentError, NoPolicy, PolicyRefused
+from agent.errors import AgentError, NoPolicy, PolicyRefused, Unexpected
 from agent.events import Event
+from agent.lifetime import TOLD_TO_STOP, Lifetime
 from agent.memory import Memory
 from agent.notify import Notify
 from agent.paths import Paths
@@ -36,8 +40,10 @@ from agent.reconcile import Interrupted, Pass, Seen, World, reconcile
 from agent.record import Record
 from agent.requests import Answer, Command, Request, Wish, answer_of, asked_by, obey
 from agent.status import Docker, Since, status_of
-from agent.status_file import PolicyStatus, StatusFile, now_text
+from agent.status_file import PolicyStatus, State, StatusFile, now_text
+from agent.unexpected import unexpected
 from agent.users import Source
+from agent.watch.unwatched import Unwatched
 from agent.watch.wakeups import Reason
 
 READY_WITHIN_S: Final = 5.0  # then Docker's start is no longer held up, whatever the network does
@@ -45,8 +51,7 @@ READY_WITHIN_S: Final = 5.0  # then Docker's start is no longer held up, whateve
 # then starts with what was written, and the next start of the agent looks.
 _STOPS_WITHIN_S: Final = 2.0
 SLOW_SAID_S: Final = 20.0  # a dockerd with many containers takes some seconds
-_AGAIN_S: Final = 5.0  # after a pass that failed as a whole; twice as long after each further one
-_AGAIN_AT_MOST_S: Final = 300.0
+_STARTING_S: Final = 5.0  # nothing tells when a Docker that somebody else starts is up
 FINISH_AGAIN_S: Final = 60.0  # a Docker that does not start is not started all the time
 _REREAD: Final = frozenset({Reason.FILES, Reason.REQUEST})  # wake-ups after which the policy is read again
 
@@ -68,6 +73,11 @@ class Wakes(Protocol):
 
     def request(self) -> None:
         """Wakes us as one who asks."""
+        ...
+
+    @property
+    def unwatched(self) -> Unwatched:
+        """Of those files, what nothing tells of."""
         ...
 
 
@@ -94,13 +104,16 @@ class Service:
         self._diary = Diary()
         self._corrections = Corrections()
         self._status = StatusFile(paths.status)
+        self._lifetime = Lifetime(paths.state)
         self._loaded: Loaded | None = None
         self._loaded_at: str | None = None
         self._refused: PolicyRefused | None = None
         self._world: World | None = None
         self._last: Pass | None = None
+        self._last_at: str | None = None
         self._failure: AgentError | None = None
         self._failures = 0  # in a row
+        self._in_hand: list[Request] = []  # that the pass under way is to answer
         self._finishes_at = 0.0
         self._is_unfinished = False
         self._docker = Docker()
@@ -124,29 +137,51 @@ class Service:
 
     async def run(self) -> None:
         """Until it is cancelled; everything then stays as it is."""
-        self._record(Event.AGENT_STARTED, version=__version__)
+        self._begins()
         ready = asyncio.create_task(self._ready_at_the_latest())
         alive = asyncio.create_task(self._alive())
+        ended = TOLD_TO_STOP
         try:
             # The unit is Before=docker.service: until READY only files are written, or the two wait for each other.
             self._memory.resumed()
             self._reread()
             if not await self._recovered(may_restart=False):
-                await self._looked(frozenset())
+                await self._look(frozenset())
             self._notify.ready()
             self._memory.is_starting = False
             await self._recovered(may_restart=True)
-            at = await self._looked(frozenset())
+            at = await self._look(frozenset())
             while True:
-                why = await self._wakes.next(at)
-                at = await self._looked(why)
+                at = await self._look(await self._woken(at))
+        except Exception as error:
+            ended = f"ended by an error that nobody expected: {type(error).__name__}"
+            raise
         finally:
             self._notify.stopping()
             for task in (ready, alive):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
-            self._record(Event.AGENT_STOPPED, because="told to stop")
+            self._ends(ended)
+
+    async def _woken(self, at: float | None) -> frozenset[Reason]:
+        try:
+            return await self._wakes.next(at)
+        except Exception as error:  # noqa: BLE001 - without what wakes us, the clock does
+            self._fails(unexpected("what wakes the agent", error))
+            await asyncio.sleep(self._backed_off() - self._memory.now())
+            return frozenset({Reason.TIMER})
+
+    def _begins(self) -> None:
+        before = None
+        with contextlib.suppress(AgentError):  # a full disk: the start is recorded all the same
+            before = self._lifetime.begins()
+        self._record(Event.AGENT_STARTED, version=__version__, before=before)
+
+    def _ends(self, how: str) -> None:
+        self._record(Event.AGENT_STOPPED, because=how)
+        with contextlib.suppress(AgentError):  # a full disk: the next one takes it for killed
+            self._lifetime.ends(how)
 
     async def _recovered(self, *, may_restart: bool) -> bool:
         """Before anything else: what an agent that ended in the middle left, with a policy or without.
@@ -160,9 +195,8 @@ class Service:
             waits = await to_the_end(recovering, _STOPS_WITHIN_S)
             if may_restart:  # a home that hangs must not hold Docker's start up
                 await world.clients.recover()
-        except AgentError as error:
-            self._failure = error
-            self._record(Event.TARGET_FAILED, target=error.where, error=str(error))
+        except Exception as error:  # noqa: BLE001 - the boundary of a pass
+            self._fails(error)
             return False
         return waits
 
@@ -177,6 +211,9 @@ class Service:
         except AgentError as error:  # without knowing what is under way nothing may be done
             self._failure, self._memory.is_held = error, True
             return
+        except BaseException:
+            self._memory.is_held = True
+            raise
         self._is_unfinished, self._memory.is_held = under_way.is_unfinished, under_way.forbids_writing
 
     async def _ready_at_the_latest(self) -> None:
@@ -189,14 +226,45 @@ class Service:
             self._notify.alive()
             await asyncio.sleep(self._notify.watchdog_s / 3)
 
-    async def _looked(self, why: frozenset[Reason]) -> float | None:
+    async def _look(self, why: frozenset[Reason]) -> float | None:
         """One pass, and when the next is due; None: only when something wakes us."""
+        self._in_hand, self._requests = self._requests, []
+        try:
+            return await self._looked(why)
+        except Exception as error:  # noqa: BLE001 - the boundary of a pass
+            self._fails(error)
+            self._finishes_at = 0.0  # what it left half done is finished as after a crash
+            self._show()
+            self._answer_with_failure()
+            return self._backed_off()
+
+    def _fails(self, error: Exception, record: Record | None = None) -> None:
+        """Said once, shown, and tried again: the service goes on."""
+        failure = error if isinstance(error, AgentError) else unexpected("the pass", error)
+        if str(failure) != str(self._failure):
+            (record or self._record)(Event.TARGET_FAILED, target=failure.where, error=str(failure))
+        self._failure = failure
+
+    def _backed_off(self) -> float:
+        """When it is tried again: later each time."""
+        self._failures += 1
+        return self._memory.now() + again_s(self._failures)
+
+    def _answer_with_failure(self) -> None:
+        """Nobody who asked waits for ever."""
+        for request in self._in_hand:
+            if not request.answer.done():
+                request.answer.set_result(Answer(1, (*request.said, str(self._failure))))
+        self._in_hand = []
+
+    async def _looked(self, why: frozenset[Reason]) -> float | None:
         if Reason.RESUME in why:
             self._memory.resumed()
-        if not _REREAD.isdisjoint(why) or self._world is None:
+        # Where nothing tells of a change, the time that has passed is a reason to look.
+        is_unwatched = Reason.TIMER in why and bool(self._wakes.unwatched.directories)
+        if not _REREAD.isdisjoint(why) or self._world is None or is_unwatched:
             self._reread()
-        requests, self._requests = self._requests, []
-        requests = self._obeyed(requests)
+        requests = self._obeyed(self._in_hand)
         if self._is_reload_due:
             self._is_reload_due = False
             self._notify.ready_again()
@@ -213,10 +281,18 @@ class Service:
         except Interrupted:  # what was asked for is pending: its pass is the next, and answers these, too
             self._requests = [*requests, *self._requests]
             return self._memory.now()
-        self._show()
         self._wakes.watch(self._watched())
+        self._show()
         self._answer(requests)
-        return again
+        return self._not_later(again)
+
+    def _not_later(self, at: float | None) -> float | None:
+        """What cannot be watched is looked at as often as the upstreams."""
+        if not self._wakes.unwatched.directories:
+            return at
+        recheck_s = (self._loaded.policy if self._loaded is not None else Policy()).probe.recheck
+        look_at = self._memory.now() + (recheck_s or Policy().probe.recheck)
+        return look_at if at is None else min(at, look_at)
 
     async def _passed(self, record: Record) -> float | None:
         if self._loaded is None or self._world is None:
@@ -231,21 +307,18 @@ class Service:
                 surroundings=self,
                 stops_within_s=_STOPS_WITHIN_S,
             )
-        except AgentError as error:  # said, shown, and tried again: the service goes on
-            if str(error) != str(self._failure):
-                record(Event.TARGET_FAILED, target=error.where, error=str(error))
-            self._failure = error
-            self._failures += 1
-            return self._memory.now() + min(_AGAIN_S * (1 << min(self._failures, 7) - 1), _AGAIN_AT_MOST_S)
+        except AgentError as error:
+            self._fails(error, record)
+            return self._backed_off()
         finally:
             if self._slow is not None:
                 self._slow.cancel()
-        self._failure, self._failures = None, 0
+        self._failure, self._failures, self._last_at = None, 0, now_text()
         self._corrections.done(self._last, record)
         self._remember(self._last)
         times: list[float | None] = [self._memory.next_at(_is_restart_due(self._last))]
-        if _is_starting(self._last):  # nothing tells when it is up
-            times.append(self._memory.now() + _AGAIN_S)
+        if _is_starting(self._last):
+            times.append(self._memory.now() + _STARTING_S)
         if self._is_unfinished:
             times.append(self._finishes_at)
         return min((float(at) for at in times if at is not None), default=None)
@@ -358,6 +431,12 @@ class Service:
     def _reread(self) -> None:
         """The policy and the files it names; a wrong one is said, and the last good one stays in force."""
         try:
+            self._read_policy()
+        except Exception as error:  # noqa: BLE001 - the boundary of a target
+            self._fails(unexpected(str(self._policy_path), error))
+
+    def _read_policy(self) -> None:
+        try:
             loaded = load_safely(self._policy_path, owners(self._paths), os.environ)
         except NoPolicy:
             self._loaded = self._world = self._last = self._refused = None
@@ -409,13 +488,23 @@ class Service:
             found.append(Condition(Code.NO_POLICY, f"there is no policy: {self._policy_path}", "Write one"))
         found += self._memory.conditions
         if self._failure is not None:
-            found.append(Condition(Code.TARGET_FAILED, self._failure.what, self._failure.remedy, self._failure.where))
+            found.append(self._of_failure(self._failure))
+        if (unwatched := self._wakes.unwatched).directories:
+            found.append(unwatched.condition)
         if self._is_unfinished:
             text = "what was begun with Docker is not finished: it is tried again every minute"
             found.append(Condition(Code.NOT_FINISHED, text, "See: docker-proxy-agent audit"))
         if self._record.problem:
             found.append(Condition(Code.AUDIT_UNWRITABLE, self._record.problem))
         return found
+
+    def _of_failure(self, failure: AgentError) -> Condition:
+        if not isinstance(failure, Unexpected):
+            return Condition(Code.TARGET_FAILED, failure.what, failure.remedy, failure.where)
+        shown = f"; what is shown is of {self._last_at}" if self._last_at is not None else ""
+        return Condition(
+            Code.INTERNAL_ERROR, f"{failure.what}; it is tried again{shown}", failure.remedy, failure.where
+        )
 
 
 def _is_starting(done: Pass) -> bool:
@@ -432,7 +521,7 @@ def _is_restart_due(done: Pass) -> bool:
 
 def _in_one_line(state: str, done: Pass | None) -> str:
     if done is None:
-        return "waits for a policy"
+        return "waits for a policy" if state == State.IDLE.value else state
     if done.seen.recognised is None or done.seen.choice is None:
         return state
     return f"{done.seen.recognised.network.name}: {done.seen.choice.upstream or state} ({done.seen.choice.because})"

@@ -7,6 +7,7 @@ a pause means for a pass (`decide/`), and who may ask for one (`control.py`).
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -14,14 +15,16 @@ from agent.decide.standing import Pause, Pin
 from agent.errors import AgentError
 from agent.state_file import StateFile
 
+_Moment = Annotated[float, msgspec.Meta(ge=0, lt=253402300800)]  # seconds of the wall clock, before the year 10000
+
 
 class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Ends are seconds of the wall clock; None: none is named."""
+    """Ends are moments of the wall clock; None: none is named."""
 
     pin: str | None = None
-    pin_until: float | None = None
+    pin_until: _Moment | None = None
     is_paused: bool = False
-    paused_until: float | None = None
+    paused_until: _Moment | None = None
 
     def pin_at(self, now: float, wall: float) -> Pin | None:
         """With its end on the clock of `now`, where it is `wall` on the wall; None: there is none."""

@@ -6,6 +6,7 @@ Not known here: the file that it is shown in (`status_file.py`), and how it read
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Set
 
 import msgspec
 
@@ -50,7 +51,7 @@ def status_of(  # noqa: PLR0913 - each is a part of what is shown
         __version__,
         os.getpid(),
         started(os.getpid()),
-        State.WORKING if is_working else _state(done, conditions),
+        State.WORKING if is_working else _state(done, {condition.code for condition in (*extra, *_grave(done))}),
         policy,
         tuple(plain(condition) for condition in conditions),
     )
@@ -137,10 +138,16 @@ def _target(path: str, name: str, error: str | None, is_pending: bool = False) -
     return {"path": path, "name": name, "state": state, "error": error}
 
 
-def _state(done: Pass | None, conditions: tuple[Condition, ...]) -> State:
-    codes = {condition.code for condition in conditions}
+def _grave(done: Pass | None) -> Iterator[Condition]:
+    """What a pass says of itself, but for what anybody can bring about in a home of his own."""
+    for condition in done.seen.conditions if done else ():
+        if condition.code is not Code.INTERNAL_ERROR:
+            yield condition
+
+
+def _state(done: Pass | None, codes: Set[Code]) -> State:
     if done is None:
-        return State.IDLE
+        return State.FAILED if Code.INTERNAL_ERROR in codes else State.IDLE
     if (done.outcome is not None and done.outcome.is_failed) or any(
         code.is_failure for code in codes - {Code.UNREACHABLE, Code.POLICY_ERROR}
     ):

@@ -11,6 +11,7 @@ from agent.watch.netlink import NetworkWatch
 from agent.watch.paths import FileWatch
 from agent.watch.resume import ResumeWatch
 from agent.watch.timer import Timer
+from agent.watch.unwatched import Unwatched
 from agent.watch.wakeups import Reason, Wakeups
 
 SHORTEST_PAUSE_S: Final = 0.3
@@ -41,6 +42,10 @@ class HostWakes:
 
     def watch(self, files: Sequence[Path]) -> None:
         self._files.watch(files)
+
+    @property
+    def unwatched(self) -> Unwatched:
+        return Unwatched(self._files.unwatched, self._files.limit)
 
     async def next(self, at: float | None) -> frozenset[Reason]:
         """Why it is time to look again."""

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from agent.apply import Outcome, Transaction
+from agent.apply import Outcome as Carried
+from agent.apply import Transaction
 from agent.clients import LocalClients, answers
 from agent.decide.desired import for_dockerd
 from agent.decide.plan import Owned, Plan
@@ -42,8 +43,9 @@ from agent.snapshot import Snapshot
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
 from agent.text_files import read_text
+from agent.unexpected import unexpected
 from agent.users import Account, Caller, ThisSystem, Who, who
-from agent.verdict import Verdict
+from agent.verdict import Outcome, Verdict
 
 _AT_REST: Final = frozenset({Phase.STOPPED, Phase.ABSENT, Phase.MASKED, Phase.BROKEN})
 
@@ -73,7 +75,10 @@ class Registries:
 
         async def ask(upstream: Upstream) -> Verdict:
             excluded = for_dockerd(upstream, self._policy.no_proxy).no_proxy
-            return await probe(upstream, question, excluded)
+            try:
+                return await probe(upstream, question, excluded)
+            except Exception as error:  # noqa: BLE001 - the boundary of a target: the other upstreams are asked
+                return Verdict(Outcome.ERROR, unexpected(f"the probe of {upstream.name}", error).what)
 
         return await probe_all(upstreams, ask, is_enough)
 
@@ -164,7 +169,7 @@ class LocalDaemon:
         original = daemon_originals(self._paths.state).of(reality.daemon_json_path)
         return Owned(True, original.text, original.mode) if original else Owned()
 
-    async def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Outcome:
+    async def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Carried:
         transaction = Transaction(self._supervisor, self._look, self._paths.state, record)
         return await transaction.carry_out(plan, reality)
 

@@ -66,6 +66,11 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # noqa: BLE001 - the last boundary: one line, as for every other error
+        # Only now: it brings the log along, which `status` and `check` do without.
+        described = importlib.import_module("agent.unexpected").unexpected
+        print(described("docker-proxy-agent", error), file=sys.stderr)
+        return 1
 
 
 def _run(words: list[str]) -> int:

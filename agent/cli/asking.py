@@ -25,6 +25,7 @@ from agent.reconcile import Pass, reconcile
 from agent.record import Record
 from agent.requests import Answer, Wish, answer_of, asked_by, obey
 from agent.secret import escaped
+from agent.unexpected import unexpected
 from agent.world import TheWorld
 
 
@@ -105,7 +106,15 @@ async def _recovered_and_reconciled(policy: Policy, world: TheWorld, memory: Mem
         raise AgentError(
             service, "does not start with what it started with before, either", f"See: journalctl -u {service}"
         )
-    return await reconcile(policy, world, record, choosing=Patiently(memory))
+    try:
+        return await reconcile(policy, world, record, choosing=Patiently(memory))
+    except AgentError:
+        raise
+    except Exception as error:
+        failure = unexpected("the pass", error)
+        # What it left half done is finished as after a crash: no service may come that would.
+        await to_the_end(world.daemon.recover(record, may_restart=True), None)
+        raise failure from error
 
 
 async def _told_to_stop_in_good_order(work: Coroutine[Any, Any, Pass]) -> Pass:

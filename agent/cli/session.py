@@ -14,7 +14,7 @@ from agent.record import Record
 
 def quiet(verbose: int) -> None:
     """A command says on stderr what happens only if it is asked to: what it prints says it, too."""
-    configure(logging.INFO if verbose else logging.ERROR)
+    configure(logging.INFO if verbose else logging.CRITICAL)
 
 
 def record_for(command: str, paths: Paths, policy: Policy) -> Record:

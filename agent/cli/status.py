@@ -75,7 +75,8 @@ def lines(status: Status, now: dt.datetime) -> Iterator[str]:
 
 def _headline(status: Status, now: dt.datetime) -> str:
     if not isinstance(status.network, dict):
-        return "offline: nothing is touched" if status.state.value == "offline" else "waits for a policy"
+        words = {"offline": "offline: nothing is touched", "failed": "failed: nothing was seen yet"}
+        return words.get(status.state.value, "waits for a policy")
     name, upstream = status.network["name"], status.upstream
     if status.state.value == "working":
         return f"{name}: at work"

@@ -20,13 +20,16 @@ import msgspec
 from watchdog import events
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
-from watchdog.observers.api import ObservedWatch
+from watchdog.observers.api import BaseObserver, ObservedWatch
 
 from agent.files import is_leftover
 from agent.watch.wakeups import Reason, Wake
 
 GATHER_S: Final = 0.1  # what changes within this time is one wake-up: an editor's save is several changes
 _LINKS: Final = 40  # on one way at most, as the kernel has it
+
+# inotify(7), by what inotify_init and inotify_add_watch say.
+_LIMITS: Final = {errno.EMFILE: "fs.inotify.max_user_instances", errno.ENOSPC: "fs.inotify.max_user_watches"}
 
 _MOVES: Final[list[type[FileSystemEvent]]] = [
     events.FileCreatedEvent,
@@ -151,8 +154,8 @@ class FileWatch:
         self._is_told = False
         self._is_closed = False
         self.unwatched: dict[Path, str] = {}  # directories that cannot be watched, and why
-        self._observer = Observer()
-        self._observer.start()
+        self.limit = ""  # the limit of inotify that was reached, as sysctl names it
+        self._observer: BaseObserver | None = None  # None: nothing was watched yet, or inotify was not to be had
 
     def watch(self, paths: Iterable[Path]) -> None:
         """These, instead of those before."""
@@ -167,7 +170,7 @@ class FileWatch:
         wanted = {place.directory: place for place in places(self._paths)}
         for directory in self._watched.keys() - wanted.keys():
             self._unschedule(directory)
-        self.unwatched = {}
+        self.unwatched, self.limit = {}, ""
         new = [place for place in wanted.values() if self._follow(place)]
         if new:
             self._wake(Reason.FILES)
@@ -177,8 +180,9 @@ class FileWatch:
         if self._is_closed:
             return
         self._is_closed = True
-        self._observer.stop()
-        self._observer.join()
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -211,12 +215,21 @@ class FileWatch:
                 self._unschedule(directory)  # or scheduling it would do nothing (FACTS 37)
             told = _Told(self, place)
             event_filter = _WRITES if place.depth is Depth.FILES else _MOVES
-            watch = self._observer.schedule(told, str(directory), event_filter=event_filter)
-        except OSError as error:  # it vanished just now, is closed to us, or the system has no watches left
+            watch = self._observing().schedule(told, str(directory), event_filter=event_filter)
+        except OSError as error:  # it vanished just now, is closed to us, or inotify's limits are reached
             self.unwatched[directory] = error.strerror or str(error)
+            self.limit = _LIMITS.get(error.errno or 0, self.limit)
             return False
         self._watched[directory] = _Watched(told, identity, watch)
         return True
 
     def _unschedule(self, directory: Path) -> None:
-        self._observer.unschedule(self._watched.pop(directory).watch)
+        self._observing().unschedule(self._watched.pop(directory).watch)
+
+    def _observing(self) -> BaseObserver:
+        """OSError where inotify is not to be had: then it is asked for again at the next refresh."""
+        if self._observer is None:
+            observer = Observer()  # watchdog 7 opens inotify here, 6 with each watch
+            observer.start()
+            self._observer = observer
+        return self._observer

@@ -23,6 +23,7 @@ from agent.service import Service
 from agent.settings import DIRECT, settings
 from agent.status_file import read
 from agent.targets import drop_in
+from agent.watch.unwatched import NOTHING_UNWATCHED
 from agent.watch.wakeups import Reason
 
 from .dockerd import Dockerd
@@ -36,6 +37,7 @@ class Hand:
         self.asleep = asyncio.Event()
         self.next_at: float | None = None
         self.watched: Sequence[Path] = ()
+        self.unwatched = NOTHING_UNWATCHED
         self._reasons: asyncio.Queue[Reason] = asyncio.Queue()
 
     async def next(self, at: float | None) -> frozenset[Reason]:

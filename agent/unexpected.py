@@ -1,0 +1,63 @@
+"""An exception that nobody expected, at the two places where it ends: a target, and a pass.
+
+    except Exception as error:  # the boundary of a target
+        failure = unexpected(path, error)
+
+Its traceback goes to the journal, once for each place that it comes from. Neither there nor in the error stands what
+the exception says of itself, but for what the system said: it may quote a file of somebody else's, and a password
+with it.
+"""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Final
+
+from agent.errors import Unexpected
+from agent.logs import log
+
+_OURS: Final = Path(__file__).parent
+_DEEPEST: Final = 40  # frames of a traceback that are told: an endless recursion has a thousand
+_told: set[tuple[str, str]] = set()
+
+
+def unexpected(where: str, error: Exception) -> Unexpected:
+    """What ends the work on `where`."""
+    if isinstance(error, Unexpected):  # it has ended smaller work already
+        return error
+    kind, place = _kind(error), _place(error)
+    if (kind, place) not in _told:
+        _told.add((kind, place))
+        log.error("internal-error", where=where, error=kind, exception=_traceback(error))
+    return Unexpected(where, f"{kind} at {place}")
+
+
+def _kind(error: BaseException) -> str:
+    """The type; of the system's errors what the system said."""
+    said = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+    return f"{type(error).__name__}{said}"
+
+
+def _place(error: Exception) -> str:
+    """The innermost line of ours, else the innermost of all."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_OURS)]
+    if not frames:
+        return "a place that is not known"
+    last = (ours or frames)[-1]
+    name = Path(last.filename)
+    return f"{name.relative_to(_OURS) if ours else name.name}:{last.lineno}"
+
+
+def _traceback(error: BaseException) -> str:
+    """As Python prints it, without the exceptions' own words."""
+    lines: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None:
+        frames = traceback.extract_tb(seen.__traceback__)[-_DEEPEST:]
+        lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames), f"{_kind(seen)}\n", *lines]
+        seen = seen.__cause__ or seen.__context__
+        if len(lines) > _DEEPEST * 4:
+            break
+    return "".join(lines).rstrip()

@@ -1,0 +1,32 @@
+"""What nothing tells of: directories that cannot be watched. They are looked at by the clock meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.condition import Code, Condition
+
+_NAMED: Final = 3  # more are counted
+
+
+class Unwatched(msgspec.Struct, frozen=True):
+    """Which, and why; and the limit of inotify that was reached, as sysctl names it."""
+
+    directories: Mapping[Path, str] = {}
+    limit: str = ""
+
+    @property
+    def condition(self) -> Condition:
+        named = [str(directory) for directory in sorted(self.directories)]
+        more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        why = " and ".join(sorted(set(self.directories.values())))
+        text = f"a change in {', '.join(named[:_NAMED])}{more} wakes nobody ({why}); it is looked at by the clock"
+        remedy = f"Raise the limit: sysctl {self.limit}=N, now: sysctl {self.limit}" if self.limit else ""
+        return Condition(Code.FILES_UNWATCHED, text, remedy)
+
+
+NOTHING_UNWATCHED: Final = Unwatched()

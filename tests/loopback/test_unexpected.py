@@ -1,0 +1,320 @@
+"""Exceptions that nobody expected: each costs the pass or the target that it came from, never the service."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.clients import ClientFile, ClientsSeen
+from agent.decide.backoff import again_s
+from agent.dockerd import Phase
+from agent.homes import Homes
+from agent.journal import UnderWay
+from agent.lifetime import Lifetime
+from agent.logs import Form, configure
+from agent.notify import Notify
+from agent.policy import Upstream
+from agent.record import Record
+from agent.requests import Command
+from agent.service import Service
+from agent.settings import DIRECT, Settings
+from agent.snapshot import Snapshot
+from agent.unexpected import unexpected
+from agent.watch.unwatched import Unwatched
+from agent.watch.wakeups import Reason
+
+from .test_clients import LOGGED_IN, People
+from .test_clients import OFFICE as THROUGH_OFFICE
+from .test_reconcile import OFFICE, Place, at
+from .test_service import Hand, Laptop
+
+SECRET = "Zecret9"
+
+
+class Broken(Exception):
+    """Says more than anybody may read."""
+
+    def __init__(self) -> None:
+        super().__init__(f"http://alice:{SECRET}@proxy.corp.example")
+
+
+class Breaking(Place):
+    """A place in which one thing is broken, as long as it is named."""
+
+    broken = ""
+
+    def _break(self, what: str) -> None:
+        if self.broken == what:
+            raise Broken
+
+    async def see(self) -> Snapshot:
+        self._break("see")
+        return await super().see()
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    configure(form=Form.JSON, stream=stream)
+    yield stream
+    configure()
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> People:
+    folder = tmp_path / "people"
+    folder.mkdir()
+    return People(folder)
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Laptop:
+    laptop = Laptop(tmp_path)
+    laptop.place = Breaking(at("10.10.0.1"), laptop.dockerd, office="ok", direct="ok")
+    laptop.policy()
+    return laptop
+
+
+def codes(laptop: Laptop) -> list[str]:
+    return [condition["code"] for condition in laptop.status()["conditions"]]
+
+
+async def test_a_pass_that_breaks_is_said_and_tried_again_and_the_last_picture_stays(
+    laptop: Laptop, log: io.StringIO
+) -> None:
+    place = laptop.place
+    assert isinstance(place, Breaking)
+    async with laptop.running() as hand:
+        good = laptop.status()
+        place.broken, place.snapshot = "see", at("10.20.0.1")
+        waits = []
+        for _ in range(3):
+            await hand.wake()
+            assert hand.next_at is not None
+            waits.append(hand.next_at - time.clock_gettime(time.CLOCK_BOOTTIME))
+
+        shown = laptop.status()
+        assert shown["state"] == "failed"
+        (condition,) = shown["conditions"]
+        assert condition["code"] == "internal-error"
+        assert "Broken" in condition["text"]
+        assert "what is shown is of 20" in condition["text"]
+        assert {**shown, "state": "", "conditions": []} == {**good, "state": "", "conditions": []}
+        assert [round(wait) for wait in waits] == [5, 10, 20]
+        assert laptop.events().count("target-failed") == 1
+        answer = await laptop.asks(Command.APPLY)
+        assert answer.exit == 1
+        assert "Broken" in answer.lines[-1]
+
+        place.broken = ""
+        await hand.wake()
+        assert laptop.dockerd.runs_with == DIRECT
+        assert laptop.status()["state"] == "steady"
+        assert codes(laptop) == []
+    everything = log.getvalue() + laptop.paths.audit_log.read_text() + laptop.paths.status.read_text()
+    assert SECRET not in everything
+    tracebacks = [json.loads(line) for line in log.getvalue().splitlines() if "Traceback" in line]
+    assert [told["event"] for told in tracebacks] == ["internal-error"]
+    assert "test_unexpected.py" in tracebacks[0]["exception"]
+
+
+async def test_a_first_pass_that_breaks_does_not_look_like_a_missing_policy(laptop: Laptop) -> None:
+    assert isinstance(laptop.place, Breaking)
+    laptop.place.broken = "see"
+    async with laptop.running():
+        assert laptop.status()["state"] == "failed"
+        assert codes(laptop) == ["internal-error"]
+
+
+@pytest.mark.parametrize(
+    ("left", "then"),
+    [
+        pytest.param(Phase.BROKEN, DIRECT, id="dockerd-was-down"),
+        pytest.param(Phase.RUNNING, OFFICE, id="dockerd-was-not-touched"),
+    ],
+)
+async def test_what_broke_in_the_middle_of_a_restart_is_finished_by_the_next_pass(
+    laptop: Laptop, left: Phase, then: Settings
+) -> None:
+    """As after a crash: the journal says what is to be done."""
+    daemon, breaks = laptop.dockerd, [True]
+
+    def break_once() -> None:
+        if breaks:
+            breaks.clear()
+            daemon.phase = left
+            raise Broken
+
+    daemon.before_it_starts = break_once
+    async with laptop.running() as hand:
+        assert codes(laptop) == ["internal-error"]
+        assert hand.next_at is not None
+
+        await hand.wake(Reason.TIMER)
+        assert daemon.is_running
+        assert daemon.runs_with == then
+        assert daemon.under_way() == UnderWay()
+        assert "internal-error" not in codes(laptop)
+
+
+class BreakingClients:
+    """What breaks is no file of anybody's, but all of it."""
+
+    def __init__(self, breaks: str, seen: ClientsSeen) -> None:
+        self._breaks, self._seen = breaks, seen
+
+    async def recover(self) -> None:
+        """There is nothing to clear away."""
+
+    async def look(self, upstream: Upstream) -> ClientsSeen:
+        if self._breaks == "look":
+            raise Broken
+        return self._seen
+
+    async def carry_out(self, seen: ClientsSeen, record: Record) -> Sequence[ClientFile]:
+        raise Broken
+
+
+@pytest.mark.parametrize("breaks", ["look", "carry_out"])
+async def test_clients_that_break_cost_dockerd_nothing(laptop: Laptop, people: People, breaks: str) -> None:
+    people.add("alice", LOGGED_IN)
+    seen = await people.clients().look(THROUGH_OFFICE)
+    laptop.place.clients = BreakingClients(breaks, seen)  # type: ignore[assignment]
+    async with laptop.running():
+        assert laptop.dockerd.runs_with == OFFICE
+        assert laptop.status()["docker"]["effective"]["http"] == "http://office:3128"
+        if breaks == "look":
+            assert codes(laptop) == ["internal-error"]
+            assert laptop.status()["state"] == "steady"  # an account without rights cannot make it look broken
+        else:
+            errors = {target["name"]: target["error"] for target in laptop.status()["targets"]}
+            assert "Broken" in errors["alice"]
+    assert SECRET not in laptop.paths.audit_log.read_text() + laptop.paths.status.read_text()
+
+
+async def test_a_file_that_breaks_costs_nobody_else_and_is_tried_again_later_each_time(people: People) -> None:
+    alice, bob = people.add("alice", LOGGED_IN), people.add("bob", LOGGED_IN)
+    homes = BreakingHomes(alice)
+    clients = people.clients(homes)  # type: ignore[arg-type]
+
+    seen, _ = await people.passed(THROUGH_OFFICE, clients)
+
+    assert "office" in bob.read_text()
+    assert "office" not in alice.read_text()
+    assert [(condition.code.value, condition.target) for condition in seen.conditions] == [
+        ("internal-error", str(alice))
+    ]
+    assert SECRET not in str(seen.conditions)
+
+    homes.is_broken = False
+    seen, _ = await people.passed(THROUGH_OFFICE, clients)
+    assert "office" not in alice.read_text()
+    assert homes.asked.count(alice) == 1  # not before its time
+
+    seen, _ = await people.passed(THROUGH_OFFICE, people.clients())
+    assert "office" in alice.read_text()
+    assert seen.conditions == ()
+
+
+class BreakingHomes:
+    """One file of which breaks whoever reads it."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._homes, self.is_broken = file, Homes(), True
+        self.asked: list[Path] = []
+
+    async def read(self, account: Any, path: Path) -> Any:
+        self.asked.append(path)
+        if path == self._file and self.is_broken:
+            raise Broken
+        return await self._homes.read(account, path)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._homes, name)
+
+
+@pytest.mark.parametrize(
+    ("failures", "waits_s"), [(1, 5), (2, 10), (3, 20), (6, 160), (7, 300), (8, 300), (10**9, 300)]
+)
+def test_it_is_tried_again_later_each_time(failures: int, waits_s: float) -> None:
+    assert again_s(failures) == waits_s
+
+
+def test_the_error_names_type_and_place_and_not_what_the_exception_says() -> None:
+    try:
+        "\udc80".encode()
+    except UnicodeEncodeError as error:
+        shown = str(unexpected("status.json", error))
+
+    assert shown.startswith("status.json: ended by an error that nobody expected: UnicodeEncodeError at ")
+    assert "udc80" not in shown
+
+
+def test_what_the_system_said_is_said() -> None:
+    assert "OSError (Too many open files)" in str(unexpected("x", OSError(24, "Too many open files", "/secret")))
+    assert "/secret" not in str(unexpected("x", OSError(24, "Too many open files", "/secret")))
+
+
+# --- how it ended ------------------------------------------------------------------------------------------------
+
+
+def records(laptop: Laptop, event: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in laptop.paths.audit_log.read_text().splitlines()]
+    return [record["facts"] for record in lines if record["event"] == event]
+
+
+class BreaksWhenReady(Notify):
+    def ready(self) -> None:
+        raise Broken
+
+
+async def test_an_end_by_an_exception_is_recorded_as_what_it_was_and_the_next_start_says_so(laptop: Laptop) -> None:
+    service = Service(laptop.paths, laptop.paths.policy, laptop.hand, BreaksWhenReady(), laptop.world)
+    with pytest.raises(Broken):
+        await service.run()
+
+    (stopped,) = records(laptop, "agent-stopped")
+    assert stopped["because"] == "ended by an error that nobody expected: Broken"
+    async with laptop.running():
+        assert records(laptop, "agent-started")[-1]["before"] == stopped["because"]
+    async with running_again(laptop):
+        assert records(laptop, "agent-started")[-1]["before"] is None
+    assert records(laptop, "agent-stopped")[-1]["because"] == "told to stop"
+
+
+async def test_a_start_after_a_kill_says_so(laptop: Laptop) -> None:
+    Lifetime(laptop.paths.state).begins()
+    async with laptop.running():
+        assert records(laptop, "agent-started")[-1]["before"] == "was killed, or crashed"
+
+
+def running_again(laptop: Laptop) -> Any:
+    laptop.hand = Hand()
+    return laptop.running()
+
+
+# --- what nothing tells of ---------------------------------------------------------------------------------------
+
+
+async def test_what_cannot_be_watched_is_said_and_looked_at_by_the_clock(laptop: Laptop) -> None:
+    laptop.policy(laptop.paths.policy.read_text() + '[probe]\nrecheck = "7s"\n')
+    async with laptop.running() as hand:
+        assert codes(laptop) == []
+        hand.unwatched = Unwatched({Path("/etc/docker"): "inotify watch limit reached"}, "fs.inotify.max_user_watches")
+        await hand.wake()
+        assert codes(laptop) == ["files-unwatched"]
+        (condition,) = laptop.status()["conditions"]
+        assert "/etc/docker" in condition["text"]
+        assert "fs.inotify.max_user_watches" in condition["remedy"]
+        assert hand.next_at is not None
+        assert hand.next_at <= time.clock_gettime(time.CLOCK_BOOTTIME) + 7
+
+        laptop.paths.policy.unlink()
+        await hand.wake(Reason.TIMER)
+        assert "no-policy" in codes(laptop)
