@@ -343,10 +343,19 @@ async def _carried_out(seen: Seen, world: World, record: Record, stops_within_s:
     record(Event.APPLY_STARTED, **_intent(seen))
     for file in seen.clients.failed if seen.clients else ():
         record(Event.TARGET_FAILED, target=file.path, error=file.error)
-    written = await _clients_written(seen.clients, world, record, stops_within_s) if seen.clients else ()
-    if seen.plan is None or seen.reality is None or not seen.plan.acts:
-        return Pass(seen, clients=written)
-    outcome = await to_the_end(world.daemon.carry_out(seen.plan, seen.reality, record), stops_within_s)
+    outcome, failure = None, None
+    if seen.plan is not None and seen.reality is not None and seen.plan.acts:
+        try:
+            outcome = await to_the_end(world.daemon.carry_out(seen.plan, seen.reality, record), stops_within_s)
+        except Exception as error:  # noqa: BLE001 - raised below: what fails for Docker costs the clients nothing
+            failure = error
+    # After Docker's: a home may keep its helper waiting, and no container starts while Docker restarts. Where Docker
+    # did not come up with this choice the next pass makes another one, for both.
+    written: tuple[ClientFile, ...] = ()
+    if seen.clients is not None and not (outcome is not None and outcome.rolled_back):
+        written = await _clients_written(seen.clients, world, record, stops_within_s)
+    if failure is not None:
+        raise failure
     return Pass(seen, outcome, written)
 
 

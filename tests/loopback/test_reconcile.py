@@ -14,6 +14,7 @@ from agent.decide.choose import PATIENCE_S
 from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
 from agent.dockerd import Reality
+from agent.errors import AgentError, UnitFailed
 from agent.files import Changed
 from agent.memory import Patiently, only_looking
 from agent.policy import Policy, Upstream
@@ -21,11 +22,13 @@ from agent.policy_text import parse
 from agent.probe.side_by_side import probe_all
 from agent.reconcile import Pass, look, reconcile
 from agent.record import Record
-from agent.settings import DIRECT, settings
+from agent.settings import DIRECT, Settings, settings
 from agent.snapshot import Interface, Snapshot
 from agent.verdict import Outcome, Verdict
 
 from .dockerd import Dockerd
+from .test_clients import People
+from .test_clients import upstream as through
 
 POLICY = """
 [upstream.office]
@@ -252,3 +255,63 @@ async def test_who_does_not_answer_at_all_is_not_waited_for_longer_than_patience
     assert done.seen.choice is not None
     assert done.seen.choice.upstream == "direct"
     assert PATIENCE_S <= loop.time() - began < 6.0  # in the middle of the second time that it is asked
+
+
+class Alice(NoClients):
+    """Has a file to be written, and says what Docker ran with by then."""
+
+    def __init__(self, dockerd: Dockerd, seen: ClientsSeen) -> None:
+        self._dockerd, self._seen = dockerd, seen
+        self.docker_ran_with: list[Settings] = []
+
+    async def look(self, upstream: Upstream) -> ClientsSeen:
+        return self._seen
+
+    async def carry_out(self, seen: ClientsSeen, record: Record) -> Sequence[ClientFile]:
+        self.docker_ran_with.append(self._dockerd.runs_with)
+        return seen.edits
+
+
+@pytest.fixture
+async def alice(dockerd: Dockerd, tmp_path: Path) -> Alice:
+    (tmp_path / "people").mkdir()
+    people = People(tmp_path / "people")
+    people.add("alice", "{}")
+    return Alice(dockerd, await people.clients().look(through("http://office:3128")))
+
+
+async def test_docker_is_right_before_any_home_is_written_to(dockerd: Dockerd, alice: Alice) -> None:
+    place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
+    place.clients = alice
+
+    await place.passed()
+
+    assert alice.docker_ran_with == [OFFICE]
+
+
+class BusySystemd(Dockerd):
+    async def daemon_reload(self) -> None:
+        raise UnitFailed("systemctl daemon-reload", "timed out")
+
+
+async def test_where_dockers_half_cannot_be_written_the_clients_are(tmp_path: Path, alice: Alice) -> None:
+    (tmp_path / "busy").mkdir()
+    place = Place(at("10.10.0.1"), BusySystemd(tmp_path / "busy"), office="ok", direct="ok")
+    place.clients = alice
+
+    with pytest.raises(AgentError):
+        await place.passed()
+
+    assert alice.docker_ran_with == [DIRECT]
+
+
+async def test_clients_do_not_go_where_docker_could_not_follow(dockerd: Dockerd, alice: Alice) -> None:
+    place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
+    place.clients = alice
+    dockerd.refuses = OFFICE
+
+    done = await place.passed()
+
+    assert done.outcome is not None
+    assert done.outcome.rolled_back
+    assert alice.docker_ran_with == []
