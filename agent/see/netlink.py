@@ -1,7 +1,7 @@
 """Asks the kernel about its network, over netlink.
 
-Six questions of a millisecond each, asked without waiting for the loop. Not known here: the bytes
-(`netlink_messages.py`), and waking up when something changes (`watch/`).
+Seven questions of a millisecond each, asked without waiting for the loop. Not known here: the bytes
+(`netlink_messages.py`, `socket_messages.py`), and waking up when something changes (`watch/`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import socket
 from typing import Final
 
 from agent.errors import AgentError
+from agent.listening import Listener
 from agent.see import netlink_messages as wire
+from agent.see import socket_messages
 from agent.see.netlink_messages import Answer, Link, Message, Neighbour, Radio, Request, Route
 
 ANSWERS_WITHIN_S: Final = 1.0  # it takes a millisecond; a kernel that takes longer has more on its mind than us
@@ -71,6 +73,12 @@ def radios() -> list[Radio]:
     if nl80211 is None:
         return []
     return [radio for message in answer(wire.radios_request(nl80211)) if (radio := wire.radio(message, nl80211))]
+
+
+def listeners(port: int) -> list[Listener]:
+    """All sockets of this network namespace that listen at a TCP port."""
+    told = [message for request in socket_messages.listeners_requests(port) for message in answer(request)]
+    return [listener for message in told if (listener := socket_messages.listener(message))]
 
 
 def answer(request: Request) -> list[Message]:

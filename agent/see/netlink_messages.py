@@ -13,7 +13,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from socket import AF_INET, AF_INET6, AF_UNSPEC, NETLINK_ROUTE
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -217,8 +217,8 @@ def link(message: Message) -> Link | None:
     """None if the message is about something else."""
     if message.type != RTM_NEWLINK:
         return None
-    _family, _hardware, index, flags, _change = _head(_LINK, message.body)
-    attributes = _attributes(message.body[_LINK.size :])
+    _family, _hardware, index, flags, _change = head(_LINK, message.body)
+    attributes = attributes_in(message.body[_LINK.size :])
     name = attributes.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
     carrier = attributes.get(_IFLA_CARRIER)
     is_connected = bool(flags & _IFF_LOWER_UP) if carrier is None else carrier != b"\0"
@@ -232,7 +232,7 @@ def link(message: Message) -> Link | None:
 
 def default_route(message: Message) -> Route | None:
     """None if the message is about something else than a route to everywhere: most are, so that is asked first."""
-    if message.type != RTM_NEWROUTE or _head(_ROUTE, message.body)[1] != 0:
+    if message.type != RTM_NEWROUTE or head(_ROUTE, message.body)[1] != 0:
         return None
     return way(message)
 
@@ -241,10 +241,10 @@ def way(message: Message) -> Route | None:
     """None if the message is about something else, or if the packet would not leave (blackhole, unreachable …)."""
     if message.type != RTM_NEWROUTE:
         return None
-    family, *_, table, _protocol, _scope, kind, _flags = _head(_ROUTE, message.body)
+    family, *_, table, _protocol, _scope, kind, _flags = head(_ROUTE, message.body)
     if kind != _RTN_UNICAST or family not in (AF_INET, AF_INET6):
         return None
-    attributes = _attributes(message.body[_ROUTE.size :])
+    attributes = attributes_in(message.body[_ROUTE.size :])
     if _RTA_TABLE in attributes:  # the head has one byte for it
         table = _number(attributes[_RTA_TABLE])
     source = attributes.get(_RTA_PREFSRC)
@@ -255,8 +255,8 @@ def neighbour(message: Message) -> Neighbour | None:
     """None if the message is about something else, or about an address that is not resolved."""
     if message.type != RTM_NEWNEIGH:
         return None
-    family, interface, _state, _flags, _kind = _head(_NEIGHBOUR, message.body)
-    attributes = _attributes(message.body[_NEIGHBOUR.size :])
+    family, interface, _state, _flags, _kind = head(_NEIGHBOUR, message.body)
+    attributes = attributes_in(message.body[_NEIGHBOUR.size :])
     mac = attributes.get(_NDA_LLADDR, b"")  # the kernel leaves it out while it is not valid
     if family not in (AF_INET, AF_INET6) or _NDA_DST not in attributes or not any(mac):
         return None
@@ -265,9 +265,9 @@ def neighbour(message: Message) -> Neighbour | None:
 
 def family(message: Message) -> int | None:
     """None if the message is about something else."""
-    if message.type != GENL_ID_CTRL or _head(_GENERIC, message.body)[0] != _CTRL_CMD_NEWFAMILY:
+    if message.type != GENL_ID_CTRL or head(_GENERIC, message.body)[0] != _CTRL_CMD_NEWFAMILY:
         return None
-    number = _attributes(message.body[_GENERIC.size :]).get(_CTRL_ATTR_FAMILY_ID, b"")
+    number = attributes_in(message.body[_GENERIC.size :]).get(_CTRL_ATTR_FAMILY_ID, b"")
     if len(number) != _FAMILY.size:
         raise Garbled("a family without its number")
     return int(_FAMILY.unpack(number)[0])
@@ -278,9 +278,9 @@ def radio(message: Message, nl80211: int) -> Radio | None:
 
     An access point's own SSID says nothing about where the host is.
     """
-    if message.type != nl80211 or _head(_GENERIC, message.body)[0] != _NL80211_CMD_NEW_INTERFACE:
+    if message.type != nl80211 or head(_GENERIC, message.body)[0] != _NL80211_CMD_NEW_INTERFACE:
         return None
-    attributes = _attributes(message.body[_GENERIC.size :])
+    attributes = attributes_in(message.body[_GENERIC.size :])
     kind = attributes.get(_NL80211_ATTR_IFTYPE)
     name = attributes.get(_NL80211_ATTR_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
     ssid = attributes.get(_NL80211_ATTR_SSID, b"")
@@ -310,7 +310,7 @@ def _hops(attributes: dict[int, bytes]) -> Iterator[Hop]:
         length, _flags, _weight, interface = _HOP.unpack_from(several, at)
         if length < _HOP.size or at + length > len(several):
             raise Garbled(f"a hop claims {length} of {len(several) - at} bytes")
-        yield Hop(interface, _gateway(_attributes(several[at + _HOP.size : at + length])))
+        yield Hop(interface, _gateway(attributes_in(several[at + _HOP.size : at + length])))
         at += _aligned(length)
 
 
@@ -322,7 +322,8 @@ def _gateway(attributes: dict[int, bytes]) -> str | None:
     return None
 
 
-def _attributes(data: bytes) -> dict[int, bytes]:
+def attributes_in(data: bytes) -> dict[int, bytes]:
+    """The attributes that follow a head, by their type."""
     found = {}
     at = 0
     while at < len(data):
@@ -336,7 +337,8 @@ def _attributes(data: bytes) -> dict[int, bytes]:
     return found
 
 
-def _head(layout: struct.Struct, body: bytes) -> tuple[int, ...]:
+def head(layout: struct.Struct, body: bytes) -> tuple[Any, ...]:
+    """What a message begins with."""
     if len(body) < layout.size:
         raise Garbled(f"{len(body)} bytes where {layout.size} are due")
     return layout.unpack_from(body)

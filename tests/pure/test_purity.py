@@ -9,7 +9,7 @@ import pytest
 
 AGENT = Path(__file__).parents[2] / "agent"
 VALUES = (
-    "condition", "dockerd", "errors", "events", "paths", "policy", "policy_text", "secret", "settings", "snapshot",
+    "condition", "dockerd", "errors", "events", "listening", "paths", "policy", "policy_text", "secret", "settings", "snapshot",
     "verdict",
 )  # fmt: skip
 PURE = [

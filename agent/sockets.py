@@ -1,0 +1,45 @@
+"""Who listens on this host, asked of the kernel; and whose number is whose name.
+
+The sockets are those of the agent's own network namespace, whatever the root. What follows is decided in
+`decide/bridge.py` and `probe/guard.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from agent.listening import Listener
+from agent.see import netlink
+from agent.users import Login, logins
+
+
+class Accounts(Protocol):
+    """Who has an account here."""
+
+    def passwd(self) -> str: ...
+    def login(self, name: str) -> Login | None: ...
+    def login_of(self, uid: int) -> Login | None: ...
+
+
+class LocalSockets:
+    """The listeners of this host. Names may be looked up over a network, so they are not asked for in the loop."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    def listeners(self, port: int) -> Sequence[Listener]:
+        return netlink.listeners(port)
+
+    def uid(self, name: str) -> int | None:
+        """None: there is no such user."""
+        found = next((login for login in self._logins() if login.name == name), None) or self._accounts.login(name)
+        return found.uid if found else None
+
+    def name(self, uid: int) -> str:
+        """'' for a number without a name."""
+        found = next((login for login in self._logins() if login.uid == uid), None) or self._accounts.login_of(uid)
+        return found.name if found else ""
+
+    def _logins(self) -> Sequence[Login]:
+        return logins(self._accounts.passwd())

@@ -1,0 +1,103 @@
+"""Who listens on this host, asked of the real kernel; and that nobody can stand in for somebody else."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+
+import pytest
+
+from agent.see import netlink
+from tests.loopback.listeners import ME, SOMEBODY, listening, needs_root
+from tests.loopback.servers import closed_port
+
+MINE = os.geteuid()
+
+
+@pytest.mark.parametrize(
+    ("address", "options", "seen"),
+    [
+        pytest.param("127.0.0.1", "", ("127.0.0.1", False), id="one-address"),
+        pytest.param("0.0.0.0", "", ("0.0.0.0", False), id="all-of-ipv4"),
+        pytest.param("::", "both", ("::", False), id="all-of-both"),
+        pytest.param("::", "only", ("::", True), id="all-of-ipv6-alone"),
+        pytest.param("::ffff:127.0.0.1", "both", ("127.0.0.1", False), id="ipv4-by-a-socket-of-ipv6"),
+    ],
+)
+def test_who_listens_where(address: str, options: str, seen: tuple[str, bool]) -> None:
+    with listening(ME, address, options=options) as one:
+        found = netlink.listeners(one.port)
+
+    assert [(each.address, each.is_ipv6_only, each.uid, each.port) for each in found] == [(*seen, MINE, one.port)]
+
+
+def test_two_sockets_of_one_port_are_told_apart_and_who_has_gone_is_gone() -> None:
+    with listening(ME, "127.0.0.1") as one, listening(ME, "127.0.0.2", one.port):
+        both = netlink.listeners(one.port)
+        assert {each.address for each in both} == {"127.0.0.1", "127.0.0.2"}
+        assert len({each.cookie for each in both}) == 2
+        assert netlink.listeners(one.port) == both
+
+    assert netlink.listeners(one.port) == []
+
+
+@needs_root
+def test_whose_it_is() -> None:
+    with listening(SOMEBODY, "127.0.0.1") as one:
+        assert [each.uid for each in netlink.listeners(one.port)] == [pwd.getpwnam(SOMEBODY).pw_uid]
+
+
+@needs_root
+def test_it_cannot_be_given_away() -> None:
+    with listening(SOMEBODY, "127.0.0.1", options="give") as one:
+        assert one.said == "EPERM"
+
+
+def test_a_proxy_written_in_go_listens_by_mptcp() -> None:
+    try:
+        several = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)  # IPPROTO_MPTCP: Go's own choice since 1.24
+    except OSError as failure:
+        pytest.skip(f"this kernel has no MPTCP: {failure}")
+    with several:
+        several.bind(("127.0.0.1", 0))
+        several.listen()
+        found = netlink.listeners(several.getsockname()[1])
+
+    assert [each.uid for each in found] == [MINE]
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        pytest.param(("0.0.0.0", "reuse"), ("127.0.0.1", "reuse"), id="one-address-of-all"),
+        pytest.param(("0.0.0.0", "share"), ("127.0.0.1", "share"), id="though-both-share"),
+        pytest.param(("127.0.0.1", "share"), ("127.0.0.1", "share"), id="the-same-though-both-share"),
+        pytest.param(("::", "reuse both"), ("127.0.0.1", "reuse"), id="one-address-of-both-families"),
+        pytest.param(("127.0.0.1", "reuse"), ("0.0.0.0", "reuse"), id="all-where-one-is-taken"),
+        pytest.param(("127.0.0.1", "reuse"), ("::", "reuse both"), id="both-families-where-one-is-taken"),
+    ],
+)
+def test_while_somebody_listens_nobody_else_can_take_it_from_them(
+    mine: tuple[str, str], theirs: tuple[str, str]
+) -> None:
+    with listening(ME, mine[0], options=mine[1]) as one, listening(SOMEBODY, theirs[0], one.port, theirs[1]) as other:
+        assert other.said == "EADDRINUSE"
+
+
+@needs_root
+def test_not_by_an_interface_either() -> None:
+    with listening(ME, "0.0.0.0") as one, listening(SOMEBODY, "127.0.0.1", one.port, device="lo") as other:
+        assert other.said == "EADDRINUSE"
+
+
+def test_a_socket_bound_to_an_interface_says_so() -> None:
+    with listening(ME, "127.0.0.1", closed_port(), device="lo") as one:
+        assert [each.interface for each in netlink.listeners(one.port)] == [1]
+
+
+@needs_root
+def test_an_address_that_is_free_is_anybodys() -> None:
+    with listening(ME, "127.0.0.1") as one, listening(SOMEBODY, "127.0.0.2", one.port) as other:
+        assert {each.uid for each in netlink.listeners(other.port)} == {MINE, pwd.getpwnam(SOMEBODY).pw_uid}
