@@ -16,8 +16,8 @@ import msgspec
 
 from agent.condition import Code, Condition
 from agent.decide.backoff import again_s
+from agent.decide.bridge import Bridge
 from agent.decide.clients import (
-    Bridge,
     Change,
     FileEdit,
     Owned,
@@ -27,13 +27,14 @@ from agent.decide.clients import (
     entry_for,
     for_clients,
     plan_file,
-    ports_to_ask,
 )
 from agent.errors import AgentError, Unexpected
 from agent.events import Event
 from agent.homes import Glance, HomeFile, Written, glance_of, identity
+from agent.listening import Sockets, all_loopback, loopback_addresses
 from agent.originals import Kept, client_originals
 from agent.policy import Policy, Upstream
+from agent.probe.dial import Resolve
 from agent.record import Record
 from agent.state_file import StateFile
 from agent.targets.refused import TextRefused
@@ -42,6 +43,7 @@ from agent.users import Account, Skipped, Source, Who
 from agent.watch.resume import SYSTEM_CLOCK
 
 _ANSWERS_WITHIN_S = 0.5  # on a local address: a listener answers at once or not at all
+_RESOLVED_WITHIN_S = 0.3  # a name in /etc/hosts takes a millisecond, and one that DNS has to be asked for is not here
 
 
 class ClientFile(msgspec.Struct, frozen=True):
@@ -128,12 +130,17 @@ class LocalClients:
         accounts: Accounts,
         bridge_address: Callable[[], str | None],
         homes: Files,
+        sockets: Sockets,
+        resolve: Resolve,
     ) -> None:
         self._policy = policy
         self._who = who
         self._accounts = accounts
         self._bridge_address = bridge_address
         self._homes = homes
+        self._sockets = sockets
+        self._resolve = resolve
+        self._resolved: dict[str, tuple[str, ...]] = {}  # the loopback addresses of names, as they last were
         self._entry = entry_for(policy.clients.scope, policy.docker.socket)
         self._owned: Kept[Owned] = client_originals(state)
         self._writing = StateFile(state / "client-writes.json", tuple[str, ...], 1)
@@ -143,7 +150,7 @@ class LocalClients:
     async def look(self, upstream: Upstream) -> ClientsSeen:
         """What every file says against what it should; nothing is changed."""
         who = await asyncio.to_thread(self._who)
-        bridge = await _bridge(self._bridge_address(), ports_to_ask(upstream)) if who.accounts else Bridge()
+        bridge = await self._bridge(upstream) if who.accounts else Bridge()
         wanted = for_clients(upstream, self._policy.clients, self._policy.no_proxy, bridge)
         owned = self._owned.all()
         files = await asyncio.gather(
@@ -153,6 +160,29 @@ class LocalClients:
             )
         )
         return ClientsSeen(wanted, tuple(files), who.skipped)
+
+    async def _bridge(self, upstream: Upstream) -> Bridge:
+        """Docker's bridge, and who listens where the upstream does. Nobody is connected to."""
+        urls = [url for url in (upstream.http, upstream.https) if url is not None and upstream.container_url is None]
+        hosts = {url.host: url.port for url in urls}
+        resolved = {host: await self._loopback_addresses(host, port) for host, port in hosts.items()}
+        bridge = Bridge(self._bridge_address(), resolved=resolved)
+        ports = {url.port for url in bridge.on_loopback(upstream)}
+        if not ports or bridge.address is None:
+            return bridge
+        return await asyncio.to_thread(_with_listeners, bridge, ports, upstream.owner, self._sockets)
+
+    async def _loopback_addresses(self, host: str, port: int) -> tuple[str, ...]:
+        """Of a name that stands for nothing but loopback, as in /etc/hosts."""
+        if spelled := loopback_addresses(host):
+            return spelled
+        try:
+            async with asyncio.timeout(_RESOLVED_WITHIN_S):
+                found = await self._resolve(host, port)
+        except (OSError, UnicodeError):  # TimeoutError is one
+            return self._resolved.get(host, ())
+        self._resolved[host] = all_loopback(address[0] for _, address in found)
+        return self._resolved[host]
 
     async def recover(self) -> None:
         """Clear away what a helper that was killed left in a home; for who holds the lock, before anything is written.
@@ -294,12 +324,17 @@ def _glance(account: Account) -> Glance | None:
     return None if account.source is Source.NAMED else identity(account, account.config)
 
 
-async def _bridge(address: str | None, ports: frozenset[int]) -> Bridge:
-    """What listens on Docker's bridge. A bare connect to a local address: no packet leaves this machine."""
-    if address is None:
-        return Bridge()
-    found = await asyncio.gather(*(answers(address, port) for port in sorted(ports)))
-    return Bridge(address, frozenset(port for port, does in zip(sorted(ports), found, strict=True) if does))
+def _with_listeners(bridge: Bridge, ports: Iterable[int], owner: str, sockets: Sockets) -> Bridge:
+    """In a thread: a name may be looked up over a network."""
+    expected = sockets.uid(owner) if owner else None
+    if owner and expected is None:
+        return msgspec.structs.replace(bridge, unknown=f'there is no user "{owner}"')
+    try:
+        listeners = tuple(one for port in sorted(ports) for one in sockets.listeners(port))
+    except AgentError as failure:
+        return msgspec.structs.replace(bridge, unknown=str(failure))
+    names = {uid: sockets.name(uid) for uid in {one.uid for one in listeners}}
+    return msgspec.structs.replace(bridge, listeners=listeners, names=names, expected=expected)
 
 
 async def answers(address: str, port: int) -> bool:

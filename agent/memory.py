@@ -16,7 +16,6 @@ import msgspec
 from agent.condition import Code, Condition
 from agent.decide import rate
 from agent.decide.choose import BELIEVED_S, Choice, Ending, Situation, choose_on, patience_left
-from agent.decide.clients import is_loopback
 from agent.decide.desired import by_upstream
 from agent.decide.history import History, after, chose, moved, resumed, without
 from agent.decide.next_look import Look, next_look
@@ -26,6 +25,7 @@ from agent.decide.restart import InFlight
 from agent.decide.standing import Standing
 from agent.dockerd import Reality
 from agent.events import Event
+from agent.listening import is_loopback
 from agent.policy import Network, Policy, Upstream
 from agent.quarantine import Quarantine
 from agent.reconcile import Prober, Verdicts
@@ -281,9 +281,8 @@ class Memory:
     async def _connected(self, name: str) -> Verdict | None:
         """Refused, if an app on this host still does not listen; None: it does, and can be probed."""
         assert self._prober is not None  # noqa: S101 - `use` comes first
-        if await self._prober.listens(self._policy.upstreams[name]):
-            return None
-        return Verdict(Outcome.REFUSED, "nobody listens there yet")
+        silence = await self._prober.silence(self._policy.upstreams[name])
+        return Verdict(Outcome.REFUSED, silence) if silence else None
 
     def _due(self, network: Network, standing: Standing) -> tuple[list[str], list[str]]:
         """Whom to probe, and where a bare connect is enough. What only stirs the network is no reason to ask."""

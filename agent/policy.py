@@ -275,6 +275,7 @@ class UpstreamTable(Table, frozen=True):
     password_file: str = ""
     password_credential: str = ""
     no_proxy: tuple[Exclusion, ...] = ()
+    owner: str = ""
     container_url: UpstreamUrl = UpstreamUrl(None)
 
 
@@ -314,6 +315,7 @@ class Upstream(msgspec.Struct, frozen=True):
     password_credential: str = ""
     password: Secret | None = None  # filled in by policy_file
     no_proxy: tuple[str, ...] = ()
+    owner: str = ""  # whose listener it must be; '': anybody's
     container_url: ProxyUrl | None = None
 
     @property

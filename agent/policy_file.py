@@ -15,7 +15,7 @@ import msgspec
 from agent.errors import NoPolicy, PolicyRefused, TargetFailed
 from agent.paths import Paths
 from agent.policy import Policy, Problems, Upstream
-from agent.policy_text import parse, warnings
+from agent.policy_text import cautions, parse, warnings
 from agent.secret import Secret
 from agent.text_files import read_text
 
@@ -30,13 +30,14 @@ def owners(paths: Paths) -> frozenset[int]:
 class Loaded(msgspec.Struct, frozen=True):
     """A valid policy with its passwords, and what is unwise about it.
 
-    `unsafe` lists owners and modes that are not as they must be, and passwords that could not be read: `run` and
-    `apply` refuse them, the commands that change nothing only warn.
+    `cautions` are what only `check` says. `unsafe` lists owners and modes that are not as they must be, and passwords
+    that could not be read: `run` and `apply` refuse them, the commands that change nothing only warn.
     """
 
     path: str
     policy: Policy
     warnings: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
     unsafe: tuple[str, ...] = ()
 
 
@@ -62,7 +63,7 @@ def load(path: Path, owners: frozenset[int], environment: Mapping[str, str]) -> 
     unsafe = [line for place in (path, path.parent) for line in _unsafe(place, owners, may_be_read=True)]
     unsafe += reading.unsafe
     policy = msgspec.structs.replace(policy, upstreams=upstreams)
-    return Loaded(str(path), policy, warnings(policy), tuple(unsafe))
+    return Loaded(str(path), policy, warnings(policy), cautions(policy), tuple(unsafe))
 
 
 def load_safely(path: Path, owners: frozenset[int], environment: Mapping[str, str]) -> Loaded:

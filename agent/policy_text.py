@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
+from agent.listening import is_loopback
 from agent.policy import (
     DIRECT,
     DIRECT_NAME,
@@ -41,6 +42,7 @@ from agent.policy import (
     UpstreamUrl,
 )
 from agent.secret import redacted
+from agent.settings import Scheme
 
 T = TypeVar("T", bound=Table)
 _VALUES: Final = (Duration, Size, Address, Subnet, Mac, Pattern, Exclusion, RegistryUrl, UpstreamUrl)
@@ -146,8 +148,11 @@ class _Reading:
             problem = f'password_file: "{read.password_file}" is not an absolute path'
         elif read.password_credential and not re.fullmatch(r"[A-Za-z0-9_.-]+", read.password_credential):
             problem = f'password_credential: "{read.password_credential}" is not the name of a credential'
+        elif read.owner:
+            problem = _owner_problem(read)
         if problem:
-            self.problems.append(f"{label}.{problem}" if problem.startswith("password_") else f"{label}: {problem}")
+            is_of_a_key = problem.startswith(("password_", "owner: "))
+            self.problems.append(f"{label}.{problem}" if is_of_a_key else f"{label}: {problem}")
         return Upstream(
             name,
             http=read.url.url or read.http_url.url,
@@ -156,6 +161,7 @@ class _Reading:
             password_file=read.password_file,
             password_credential=read.password_credential,
             no_proxy=tuple(read.no_proxy),
+            owner=read.owner,
             container_url=read.container_url.url,
         )
 
@@ -191,6 +197,15 @@ class _Reading:
             if use.count(name) > 1:
                 self.problems.append(f'{label}.use: "{name}" stands twice')
                 return
+
+
+def _owner_problem(read: UpstreamTable) -> str:
+    if not read.owner.isprintable() or ":" in read.owner:
+        return f"owner: {_shown(read.owner)} is not the name of a user"
+    for url in (read.url.url, read.http_url.url, read.https_url.url):
+        if url is not None and not is_loopback(url):
+            return f"owner: goes with a proxy on loopback, such as 127.0.0.1, and {url} is elsewhere"
+    return ""
 
 
 def _value(kind: type, raw: object) -> Any:
@@ -293,3 +308,28 @@ def _network_warnings(policy: Policy) -> list[str]:
             found.append(f"{label}: has no match, so what stands below it is never reached")
             break
     return found
+
+
+def cautions(policy: Policy) -> tuple[str, ...]:
+    """What is valid and may be as it must be, and should be known: who gets to see a password on the way.
+
+    Said by `check` alone: most proxies that want one are so.
+    """
+    found = []
+    for name, upstream in policy.upstreams.items():
+        if not upstream.sends_password or upstream.owner:
+            continue
+        clear = [url for url in (upstream.http, upstream.https) if url and url.scheme is not Scheme.HTTPS]
+        if any(is_loopback(url) for url in clear):
+            found.append(
+                f"upstream.{name}: its password is sent to whoever listens there on this machine; with `owner` to that"
+                " user's listener alone"
+            )
+        for number, network in enumerate(policy.networks, start=1):
+            if name in network.use and not network.match.is_empty and not all(map(is_loopback, clear)):
+                scheme = next(url.scheme.value for url in clear if not is_loopback(url))
+                found.append(
+                    f"network {number} ({network.name}): the password of {name} is sent in clear to whoever shows this"
+                    f" match, for an {scheme}:// proxy does not prove who it is; an https:// one does"
+                )
+    return tuple(found)

@@ -29,6 +29,7 @@ from agent.errors import AgentError
 from agent.events import Event
 from agent.files import Changed
 from agent.journal import UnderWay
+from agent.listening import is_loopback
 from agent.policy import Network, Policy, Upstream
 from agent.record import Record
 from agent.settings import Settings, agrees
@@ -59,8 +60,8 @@ class Prober(Protocol):
     """Tests upstreams side by side, and stops as soon as what it knows is enough."""
 
     async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts: ...
-    async def listens(self, upstream: Upstream) -> bool:
-        """Whether a bare connect is accepted there."""
+    async def silence(self, upstream: Upstream) -> str:
+        """Why an app on this host is not worth a probe yet; '' if it listens, by a bare connect."""
         ...
 
 
@@ -234,9 +235,11 @@ async def look(policy: Policy, world: World, choosing: Choosing, snapshot: Snaps
     meant = by_upstream(policy)
     known = world.daemon.known()
     reality = known or await world.daemon.reality(*meant.values())
-    verdicts, choice = await choosing.chosen(recognised.network, snapshot, _in_docker(reality, meant))
+    in_docker = _in_docker(reality, meant)
+    verdicts, choice = await choosing.chosen(recognised.network, snapshot, in_docker)
     if choice.upstream is None:
-        return Seen(snapshot, recognised, verdicts, choice, reality)
+        taken = await _somebody_elses(policy.upstreams[in_docker], world) if in_docker is not None else None
+        return Seen(snapshot, recognised, verdicts, choice, reality, clients=taken)
     desired = meant[choice.upstream]
     clients = await _clients_seen(policy.upstreams[choice.upstream], world)
     weighing = _Weighing(policy, world, choosing, snapshot, recognised.network, meant, desired)
@@ -364,6 +367,14 @@ async def _clients_seen(upstream: Upstream, world: World) -> ClientsSeen:
         return await world.clients.look(upstream)
     except Exception as error:  # noqa: BLE001 - the boundary of a target: Docker's half goes on
         return ClientsSeen(Wanted(Intent.LEAVE, "not known"), unexpected=unexpected(_CLIENTS, error))
+
+
+async def _somebody_elses(upstream: Upstream, world: World) -> ClientsSeen | None:
+    """Where nothing is chosen clients keep what they have, but not the way to what became somebody else's listener."""
+    if not any(url is not None and is_loopback(url) for url in (upstream.http, upstream.https)):
+        return None
+    seen = await _clients_seen(upstream, world)
+    return seen if seen.wanted.is_somebody_elses else None
 
 
 async def _clients_written(

@@ -26,10 +26,13 @@ from agent.errors import TargetFailed
 from agent.files import sweep
 from agent.homes import Homes
 from agent.journal import Journal, UnderWay
+from agent.listening import Sockets, loopback_addresses
 from agent.originals import daemon_originals
 from agent.paths import Paths
 from agent.policy import DEFAULT_REGISTRY, Clients, Policy, RegistryUrl, Upstream
 from agent.probe.dial import Resolve, in_a_thread
+from agent.probe.exchange import DialogueFailed, authority
+from agent.probe.guard import Guard
 from agent.probe.probe import Question, probe
 from agent.probe.side_by_side import Verdicts, probe_all
 from agent.probe.tls import Trust
@@ -40,6 +43,7 @@ from agent.see.interfaces import bridge_address
 from agent.see.see import see
 from agent.settings import Settings
 from agent.snapshot import Snapshot
+from agent.sockets import LocalSockets
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
 from agent.text_files import read_text
@@ -68,6 +72,7 @@ class Registries:
         self._paths = paths
         self._policy = policy
         self._resolve = resolve
+        self._sockets: Sockets = LocalSockets(ThisSystem(paths.root))
         self._trust = Trust(policy.probe.ca_file, paths.docker_certificates)
 
     async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts:
@@ -82,15 +87,30 @@ class Registries:
 
         return await probe_all(upstreams, ask, is_enough)
 
-    async def listens(self, upstream: Upstream) -> bool:
-        """Of an app on this host; it answers at once or not at all."""
-        urls = {(url.host, url.port) for url in (upstream.http, upstream.https) if url is not None}
-        return all([await answers(host, port) for host, port in sorted(urls)])
+    async def silence(self, upstream: Upstream) -> str:
+        """Of an app on this host; it answers at once or not at all. Where it has an owner, a look is enough."""
+        guard = Guard(upstream.owner, self._sockets) if upstream.owner else None
+        for host, port in sorted({(url.host, url.port) for url in (upstream.http, upstream.https) if url is not None}):
+            if guard is not None:
+                try:
+                    await guard.admitted(loopback_addresses(host), port)
+                except DialogueFailed as refused:
+                    return f"{authority(host, port)}: {refused.evidence}"
+            elif not await answers(host, port):
+                return "nobody listens there yet"
+        return ""
 
     def _question(self) -> Question:
         wanted = self._policy.probe.registry
         registries = wanted or _default_registries(self._paths)
-        return Question(registries, not wanted, self._trust, self._policy.probe.timeout, self._resolve)
+        return Question(
+            registries,
+            not wanted,
+            self._trust,
+            self._policy.probe.timeout,
+            self._resolve,
+            sockets=self._sockets,
+        )
 
 
 def _default_registries(paths: Paths) -> tuple[RegistryUrl, ...]:
@@ -191,6 +211,8 @@ def local_clients(paths: Paths, policy: Policy) -> LocalClients:
         accounts=accounts,
         bridge_address=bridge_address,
         homes=Homes(),
+        sockets=LocalSockets(system),
+        resolve=in_a_thread,
     )
 
 

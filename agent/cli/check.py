@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from agent.cli.policy_of import loaded
 from agent.errors import PolicyRefused
@@ -23,8 +24,11 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
             raise
         print(json.dumps({"valid": False, "policy": error.path, "problems": error.problems}, indent=2))
         return 1
+    for line in found.cautions:
+        print(f"{found.path}: warning: {line}", file=sys.stderr)
     if args.json:
-        answer = {"valid": True, "policy": found.path, "warnings": [*found.warnings, *found.unsafe]}
+        warnings = [*found.warnings, *found.cautions, *found.unsafe]
+        answer = {"valid": True, "policy": found.path, "warnings": warnings}
         print(json.dumps(answer, indent=2))
     else:
         print(f"{found.path}: valid: {_counted(found.policy)}")

@@ -6,19 +6,34 @@ import argparse
 import os
 import sys
 
+import msgspec
+
 from agent.errors import NoPolicy, PolicyRefused
 from agent.paths import Paths
 from agent.policy import Policy
 from agent.policy_file import Loaded, load, load_safely, owners
+from agent.sockets import LocalSockets
+from agent.users import ThisSystem
 
 
 def loaded(args: argparse.Namespace, paths: Paths, *, refuses_unsafe: bool) -> Loaded:
     """NoPolicy, or PolicyRefused; what is unwise, or unsafe where that is no error, is said on stderr."""
     reading = load_safely if refuses_unsafe else load
     found = reading(args.policy or paths.policy, owners(paths), os.environ)
+    found = msgspec.structs.replace(found, warnings=(*found.warnings, *_unknown_owners(found.policy, paths)))
     for line in (*found.warnings, *found.unsafe):
         print(f"{found.path}: warning: {line}", file=sys.stderr)
     return found
+
+
+def _unknown_owners(policy: Policy, paths: Paths) -> list[str]:
+    """No error: where accounts come over a network, one may be known later."""
+    sockets = LocalSockets(ThisSystem(paths.root))
+    return [
+        f'upstream.{name}.owner: there is no user "{upstream.owner}" here, so nobody\'s listener is taken for it'
+        for name, upstream in policy.upstreams.items()
+        if upstream.owner and sockets.uid(upstream.owner) is None
+    ]
 
 
 def loaded_or_default(args: argparse.Namespace, paths: Paths) -> Policy:

@@ -6,18 +6,19 @@ that with what one file says.
 
 The exclusions of clients depend on the policy and the choice alone, as the daemon's do.
 
-Not known here: whose file it is, whether it may be made, and how it is written; and how the bridge was looked at.
+Not known here: whose file it is, whether it may be made, and how it is written; whose proxy listens on the bridge
+(`bridge.py`), and how that was looked at.
 """
 
 from __future__ import annotations
 
 import enum
-import ipaddress
 from typing import Final
 
 import msgspec
 
 from agent.condition import Code, Condition
+from agent.decide.bridge import Bridge, obstacle
 from agent.policy import Clients, NoProxy, Scope, Upstream
 from agent.settings import DIRECT, ProxyUrl, Settings, settings
 from agent.targets import client_config
@@ -42,18 +43,7 @@ DEFAULT_SOCKET: Final = "/run/docker.sock"
 # What the client calls the engine on the default socket (FACTS 18); /var/run is a link to /run.
 _DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 
-# Debian's and Fedora's /etc/hosts give these to the loopback addresses, as they do `localhost`.
-_LOOPBACK_NAMES: Final = ("localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback")
-
-
 # --- what clients should have --------------------------------------------------------------------------------------
-
-
-class Bridge(msgspec.Struct, frozen=True):
-    """Docker's bridge, by which containers reach the host."""
-
-    address: str | None = None  # None: not known; Docker is never waked to learn it
-    answering: frozenset[int] = frozenset()  # the ports of `ports_to_ask` at which somebody listens on that address
 
 
 class Intent(enum.Enum):
@@ -71,26 +61,23 @@ class Wanted(msgspec.Struct, frozen=True):
     because: str
     settings: Settings = DIRECT
     condition: Condition | None = None
-
-
-def ports_to_ask(upstream: Upstream) -> frozenset[int]:
-    """The ports that must answer on the bridge, or clients cannot use this upstream."""
-    if upstream.container_url is not None:
-        return frozenset()
-    return frozenset(url.port for url in (upstream.http, upstream.https) if url is not None and is_loopback(url))
+    is_somebody_elses: bool = False  # not the upstream listens where clients would be sent, but another
 
 
 def for_clients(upstream: Upstream, clients: Clients, exclusions: NoProxy, bridge: Bridge) -> Wanted:
     """What clients should have: the upstream as a container can use it."""
     if upstream.is_direct:
         return Wanted(Intent.SET, "direct: no proxy")
-    asked = ports_to_ask(upstream)
-    if asked and bridge.address is None:
+    if bridge.address is None and bridge.on_loopback(upstream):
         because = f"{upstream.name} is on loopback, and the address of Docker's bridge is not known"
         return Wanted(Intent.LEAVE, because)
-    if bridge.address is not None and (silent := asked - bridge.answering):
-        because = f"{upstream.name} is on loopback, and does not listen on {_places(bridge.address, silent)}"
-        return Wanted(Intent.WITHDRAW, because, condition=_unreachable(upstream, bridge.address, silent))
+    if bridge.address is not None and (found := obstacle(upstream, bridge, bridge.address)):
+        return Wanted(
+            Intent.WITHDRAW,
+            found.because,
+            condition=found.condition,
+            is_somebody_elses=found.is_somebody_elses,
+        )
     because, http, https = _as_reached(upstream, bridge)
     credentials = upstream.credentials if clients.credentials else None
     http, https = (url and msgspec.structs.replace(url, credentials=credentials) for url in (http, https))
@@ -131,10 +118,12 @@ def _as_reached(upstream: Upstream, bridge: Bridge) -> tuple[str, ProxyUrl | Non
     """The two URLs as a container reaches them, and why they are so."""
     if upstream.container_url is not None:
         return f"{upstream.name}: its container_url", upstream.container_url, upstream.container_url
-    if bridge.address is None or not ports_to_ask(upstream):
+    local = bridge.on_loopback(upstream)
+    if bridge.address is None or not local:
         return upstream.name, upstream.http, upstream.https
-    http, https = (_for_containers(url, bridge.address) for url in (upstream.http, upstream.https))
-    return f"{upstream.name}: loopback, as containers reach it", http, https
+    moved = {url: msgspec.structs.replace(url, host=bridge.address) for url in local}
+    http, https = (url and moved.get(url, url) for url in (upstream.http, upstream.https))
+    return f"{upstream.name}: on loopback, and on the bridge as well, seen from the host", http, https
 
 
 def _no_credentials(upstream: Upstream, clients: Clients) -> Condition | None:
@@ -149,42 +138,8 @@ def _no_credentials(upstream: Upstream, clients: Clients) -> Condition | None:
     )
 
 
-def _unreachable(upstream: Upstream, address: str, silent: frozenset[int]) -> Condition:
-    urls = (url for url in (upstream.http, upstream.https) if url is not None and url.port in silent)
-    listening = " and ".join(dict.fromkeys(_place(url.host, url.port) for url in urls))
-    return Condition(
-        Code.CLIENT_UNREACHABLE,
-        f"{upstream.name} is {listening}; containers reach it only if it listens on {_places(address, silent)}, too",
-        f"Make it listen on {address}, or set upstream.{upstream.name}.container_url",
-    )
-
-
-def _places(address: str, ports: frozenset[int]) -> str:
-    return " and ".join(_place(address, port) for port in sorted(ports))
-
-
-def _place(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _for_containers(url: ProxyUrl | None, address: str) -> ProxyUrl | None:
-    return msgspec.structs.replace(url, host=address) if url is not None and is_loopback(url) else url
-
-
 def _is_socks(url: ProxyUrl | None) -> bool:
     return url is not None and url.scheme.is_socks
-
-
-def is_loopback(url: ProxyUrl) -> bool:
-    """Whether it is this host alone that reaches the proxy so; 0.0.0.0 and [::] are loopback to who connects there."""
-    if url.host in _LOOPBACK_NAMES or url.host.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(url.host)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback or (mapped or address).is_unspecified
 
 
 # --- what must change in one file ----------------------------------------------------------------------------------

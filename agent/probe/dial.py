@@ -15,7 +15,9 @@ import threading
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
+from agent.listening import loopback_addresses
 from agent.probe.exchange import authority
+from agent.probe.guard import Guard
 from agent.probe.race import Entrant, race
 from agent.probe.stopwatch import Step, Stopwatch
 
@@ -29,8 +31,8 @@ Address = tuple[int, tuple[Any, ...]]  # the family, and what `connect` takes
 Resolve = Callable[[str, int], Coroutine[Any, Any, Sequence[Address]]]
 
 
-async def dial(host: str, port: int, resolve: Resolve, watch: Stopwatch) -> socket.socket:
-    """The first address that accepts; OSError if none does."""
+async def dial(host: str, port: int, resolve: Resolve, watch: Stopwatch, guard: Guard | None = None) -> socket.socket:
+    """The first address that accepts; OSError if none does, DialogueFailed if the guard lets nobody through."""
     addresses: Sequence[Address] = _literal(host, port)
     if not addresses:
         watch.enter(Step.RESOLVE, f"looking up {host}")
@@ -38,7 +40,18 @@ async def dial(host: str, port: int, resolve: Resolve, watch: Stopwatch) -> sock
         if not addresses:
             raise socket.gaierror(socket.EAI_NONAME, "no address")
     watch.enter(Step.CONNECT, f"connecting to {authority(host, port)}")
-    return await _first(_interleaved(addresses))
+    if guard is None:
+        return await _first(_interleaved(addresses))
+    # Of a name such as localhost dockerd may take another of its addresses than we do.
+    meant = {*loopback_addresses(host), *(address[0] for _, address in addresses)}
+    before = await guard.admitted(meant, port)
+    connected = await _first(_interleaved(addresses))
+    try:
+        await guard.check_still(before, connected.getpeername()[0], port)
+    except BaseException:  # cancelled, too: no socket stays behind
+        connected.close()
+        raise
+    return connected
 
 
 def threaded(look_up: Callable[[str, int], Sequence[Address]]) -> Resolve:

@@ -11,10 +11,12 @@ from typing import Final
 
 import msgspec
 
+from agent.listening import Sockets
 from agent.policy import RegistryUrl, Upstream
 from agent.probe import answer, der
 from agent.probe.dial import Resolve, in_a_thread
 from agent.probe.exchange import ask, authority
+from agent.probe.guard import Guard
 from agent.probe.handshake import authorization, known
 from agent.probe.no_proxy import excludes
 from agent.probe.race import Entrant, race
@@ -37,6 +39,7 @@ class Question(msgspec.Struct, frozen=True):
     timeout_s: float  # of one whole probe
     resolve: Resolve = in_a_thread
     portal_port: int = 80
+    sockets: Sockets | None = None  # None: no upstream has an owner
 
 
 async def probe(upstream: Upstream, question: Question, no_proxy: Sequence[str] = ()) -> Verdict:
@@ -87,17 +90,26 @@ class _Attempt(msgspec.Struct, frozen=True):
 def _attempts(upstream: Upstream, question: Question, no_proxy: Sequence[str]) -> list[_Attempt]:
     """In the order of the list; but a password is shown once before it is shown again: accounts lock (FACTS 25)."""
     ends_at = asyncio.get_running_loop().time() + question.timeout_s
+    guard = _guard(upstream, question)
     at_once: list[_Attempt] = []
     in_turn: list[_Attempt] = []
     for registry in question.registries:
         tls = question.tls.context(registry.host, registry.port)
-        way = Way(proxy_for(upstream, registry, no_proxy), tls, question.resolve)
+        way = Way(proxy_for(upstream, registry, no_proxy), tls, question.resolve, guard)
         attempt = _Attempt(registry, way, question, ends_at, upstream.is_direct and registry.is_https)
         if attempt.credentials and any(other.credentials for other in at_once):
             in_turn.append(msgspec.structs.replace(attempt, waits_its_turn=True))
         else:
             at_once.append(attempt)
     return at_once + in_turn
+
+
+def _guard(upstream: Upstream, question: Question) -> Guard | None:
+    if not upstream.owner:
+        return None
+    if question.sockets is None:
+        raise TypeError("an upstream with an owner cannot be probed without a look at who listens")
+    return Guard(upstream.owner, question.sockets)
 
 
 def _entrant(attempt: _Attempt, refused: dict[Credentials, Verdict]) -> Entrant[Verdict]:

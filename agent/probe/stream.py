@@ -18,6 +18,7 @@ import msgspec
 from agent.probe import handshake
 from agent.probe.dial import NO_ROUTE, Resolve, dial, in_a_thread, in_bytes
 from agent.probe.exchange import Dialogue, DialogueFailed, authority
+from agent.probe.guard import Guard
 from agent.probe.stopwatch import Step, Stopwatch
 from agent.secret import escaped
 from agent.settings import ProxyUrl, Scheme
@@ -45,6 +46,7 @@ class Way(msgspec.Struct, frozen=True):
     proxy: ProxyUrl | None = None
     proxy_tls: ssl.SSLContext | None = None  # an https proxy's certificate is checked against it
     resolve: Resolve = in_a_thread
+    guard: Guard | None = None  # whose the proxy must be
 
 
 async def open_stream(
@@ -56,7 +58,7 @@ async def open_stream(
     """
     watch = watch or Stopwatch()
     proxy = way.proxy
-    stream = await (open_proxy(way, watch=watch) if proxy else _dialled(host, port, way.resolve, watch))
+    stream = await (open_proxy(way, watch=watch) if proxy else _dialled(host, port, way, watch))
     with failures_of(watch):
         try:
             if proxy is not None:
@@ -77,7 +79,7 @@ async def open_proxy(way: Way, *, watch: Stopwatch | None = None) -> Stream:
     proxy = way.proxy
     if proxy is None:
         raise TypeError("directly there is no proxy to open")
-    stream = await _dialled(proxy.host, proxy.port, way.resolve, watch)
+    stream = await _dialled(proxy.host, proxy.port, way, watch)
     if proxy.scheme is not Scheme.HTTPS:
         return stream
     with failures_of(watch):
@@ -96,9 +98,9 @@ def _given(context: ssl.SSLContext | None) -> ssl.SSLContext:
     return context
 
 
-async def _dialled(host: str, port: int, resolve: Resolve, watch: Stopwatch) -> Stream:
+async def _dialled(host: str, port: int, way: Way, watch: Stopwatch) -> Stream:
     with failures_of(watch):
-        connected = await dial(host, port, resolve, watch)
+        connected = await dial(host, port, way.resolve, watch, way.guard if way.proxy else None)
         pipe = _Pipe()
         transport, _ = await asyncio.get_running_loop().create_connection(lambda: pipe, sock=connected)
         return Stream(transport, pipe)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,12 +17,18 @@ from agent.clients import ClientFile, ClientsSeen, LocalClients
 from agent.errors import TargetFailed
 from agent.homes import Account as Whose
 from agent.homes import HomeFile, Homes, Written
+from agent.listening import Listener, Sockets
 from agent.policy import Policy, Upstream
 from agent.policy_text import parse
+from agent.probe.dial import Address
 from agent.record import Record
 from agent.secret import Secret
+from agent.see.netlink import NetlinkFailed
 from agent.settings import ProxyUrl, proxy
-from agent.users import Account, Skipped, Source, Who
+from agent.sockets import LocalSockets
+from agent.users import Account, Skipped, Source, ThisSystem, Who
+from tests.loopback.listeners import ME, SOMEBODY, needs_root
+from tests.loopback.listeners import listening as listening_as
 
 LOGGED_IN = '{\n\t"auths": {"registry.example": {"auth": "aHVudGVyMg=="}}\n}'
 
@@ -43,6 +50,8 @@ class People:
         self.folder = folder
         self.accounts: list[Account] = []
         self.bridge: str | None = None
+        self.sockets: Sockets = LocalSockets(ThisSystem())
+        self.names: dict[str, str] = {}
         self.audit = folder / "log/audit.jsonl"
         self.state = folder / "state"
         (folder / "log").mkdir()
@@ -70,7 +79,14 @@ class People:
             accounts=lambda files: tuple(one for one in self.accounts if str(one.config) in set(files)),
             bridge_address=lambda: self.bridge,
             homes=homes or Homes(),
+            sockets=self.sockets,
+            resolve=self.resolve,
         )
+
+    async def resolve(self, host: str, port: int) -> Sequence[Address]:
+        if host not in self.names:
+            raise socket.gaierror(socket.EAI_NONAME, "not found")
+        return [(socket.AF_INET, (self.names[host], port))]
 
     async def passed(
         self, wanted: Upstream, clients: LocalClients | None = None
@@ -257,6 +273,102 @@ async def test_a_loopback_proxy_is_written_as_the_bridge_only_where_it_answers(p
 
     assert [condition.code.value for condition in seen.conditions] == ["client-unreachable"]
     assert json.loads(bob.read_text()) == {}
+
+
+BRIDGE = "127.0.0.2"  # another local address that is always there stands for the bridge's
+
+
+def given_proxy(file: Path) -> str | None:
+    """The proxy that this client's containers are given."""
+    entry = json.loads(file.read_text()).get("proxies", {}).get("default", {})
+    proxy: str | None = entry.get("httpProxy")
+    return proxy
+
+
+async def test_a_proxy_of_the_same_user_on_the_bridge_is_given_to_containers_and_is_not_connected_to(
+    people: People,
+) -> None:
+    bob = people.add("bob", "{}")
+    people.bridge = BRIDGE
+    with listening_as(ME, "127.0.0.1") as one, listening_as(ME, BRIDGE, one.port) as other:
+        await people.passed(upstream(f"http://127.0.0.1:{one.port}"))
+
+        assert given_proxy(bob) == f"http://{BRIDGE}:{one.port}"
+        assert (one.heard(), other.heard()) == ([], [])
+
+
+@needs_root
+async def test_somebody_elses_on_the_bridge_is_never_given_to_containers_and_leaves_when_it_comes(
+    people: People,
+) -> None:
+    bob = people.add("bob", "{}")
+    people.bridge = BRIDGE
+    with listening_as(ME, "127.0.0.1") as one:
+        local = upstream(f"http://127.0.0.1:{one.port}")
+        with listening_as(ME, BRIDGE, one.port):
+            await people.passed(local)
+            assert given_proxy(bob) == f"http://{BRIDGE}:{one.port}"
+
+        with listening_as(SOMEBODY, BRIDGE, one.port):
+            seen, _ = await people.passed(local)
+
+    assert given_proxy(bob) is None
+    assert [condition.code.value for condition in seen.conditions] == ["client-unreachable"]
+    said = f"office: 127.0.0.1:{one.port} is {ME}'s, {BRIDGE}:{one.port} is {SOMEBODY}'s"
+    assert seen.conditions[0].text.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("owner", "is_given"), [pytest.param(ME, True, id="the-owners"), pytest.param(SOMEBODY, False, id="not-the-owners")]
+)
+async def test_with_an_owner_it_must_be_the_owners(people: People, owner: str, is_given: bool) -> None:
+    bob = people.add("bob", "{}")
+    people.bridge = BRIDGE
+    with listening_as(ME, "0.0.0.0") as one:
+        seen, _ = await people.passed(upstream(f"http://127.0.0.1:{one.port}", owner=owner))
+
+    assert (given_proxy(bob) is not None) is is_given
+    assert (not seen.conditions) is is_given
+
+
+async def test_a_name_that_is_loopback_here_is_loopback(people: People) -> None:
+    bob = people.add("bob", "{}")
+    people.bridge, people.names = BRIDGE, {"laptop": "127.0.1.1", "office": "10.10.0.2"}
+    with listening_as(ME, "0.0.0.0") as one:
+        await people.passed(upstream(f"http://laptop:{one.port}"))
+        assert given_proxy(bob) == f"http://{BRIDGE}:{one.port}"
+
+        await people.passed(upstream(f"http://office:{one.port}"))
+        assert given_proxy(bob) == f"http://office:{one.port}"
+
+
+async def test_a_name_that_is_loopback_stays_so_while_it_cannot_be_looked_up(people: People) -> None:
+    bob = people.add("bob", "{}")
+    people.bridge, people.names = BRIDGE, {"laptop": "127.0.1.1"}
+    clients = people.clients()
+    with listening_as(ME, "0.0.0.0") as one:
+        await people.passed(upstream(f"http://laptop:{one.port}"), clients)
+        people.names = {}
+        await people.passed(upstream(f"http://laptop:{one.port}"), clients)
+
+        assert given_proxy(bob) == f"http://{BRIDGE}:{one.port}"
+
+
+class Deaf(LocalSockets):
+    """Where the kernel does not tell who listens."""
+
+    def listeners(self, _port: int) -> Sequence[Listener]:
+        raise NetlinkFailed("the kernel refused: No such file or directory")
+
+
+async def test_where_it_cannot_be_told_whose_it_is_containers_are_not_sent_there(people: People) -> None:
+    bob = people.add("bob", "{}")
+    people.bridge, people.sockets = BRIDGE, Deaf(ThisSystem())
+    with listening_as(ME, "0.0.0.0") as one:
+        seen, _ = await people.passed(upstream(f"http://127.0.0.1:{one.port}"))
+
+    assert bob.read_text() == "{}"
+    assert "cannot be told: netlink: the kernel refused" in seen.conditions[0].text
 
 
 async def test_without_a_known_bridge_the_files_stay_as_they_are(people: People) -> None:

@@ -41,6 +41,12 @@ use = ["office", "direct"]
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost,127.0.0.0/8,::1")
 
 
+def policy(text: str) -> Policy:
+    read = parse(text)
+    assert isinstance(read, Policy)
+    return read
+
+
 def at(gateway: str) -> Snapshot:
     return Snapshot((Interface("wlan0", ipv4=("10.10.0.7/16",), gateways=(gateway,)),))
 
@@ -58,19 +64,27 @@ class NoClients:
         raise AssertionError("there is nothing to write")
 
 
+class SomeClients(NoClients):
+    """What they have leads to somebody else's listener by now, or not."""
+
+    def __init__(self, is_somebody_elses: bool) -> None:
+        self._wanted = Wanted(Intent.WITHDRAW, "as it is", is_somebody_elses=is_somebody_elses)
+
+    async def look(self, upstream: Upstream) -> ClientsSeen:
+        return ClientsSeen(self._wanted)
+
+
 class Place:
     """Where the laptop is, and how its upstreams do there: each as often as it is asked, its last answer for ever."""
 
     def __init__(self, snapshot: Snapshot, dockerd: Dockerd, **outcomes: str) -> None:
         self.snapshot = snapshot
         self.daemon = dockerd
-        self.clients = NoClients()
+        self.clients: NoClients = NoClients()
         self.asked: list[str] = []
         self.connected: list[str] = []
         self._outcomes = {name: [Outcome(word) for word in words.split()] for name, words in outcomes.items()}
-        read = parse(POLICY)
-        assert isinstance(read, Policy)
-        self.policy = read
+        self.policy = policy(POLICY)
 
     @property
     def host(self) -> Place:
@@ -95,9 +109,9 @@ class Place:
                 break
         return found
 
-    async def listens(self, upstream: Upstream) -> bool:
+    async def silence(self, upstream: Upstream) -> str:
         self.connected.append(upstream.name)
-        return self._outcomes[upstream.name][0] is not Outcome.REFUSED
+        return "nobody listens there yet" if self._outcomes[upstream.name][0] is Outcome.REFUSED else ""
 
     async def passed(self) -> Pass:
         return await reconcile(self.policy, self, self.daemon.record(), choosing=self.choosing())
@@ -149,6 +163,26 @@ async def test_what_may_still_come_is_asked_again_until_it_does(dockerd: Dockerd
     assert done.seen.choice.upstream == "office"
     assert place.asked.count("office") == 3
     assert place.asked.count("direct") == 1
+
+
+@pytest.mark.parametrize("is_somebody_elses", [True, False])
+@pytest.mark.parametrize(
+    ("url", "is_local"),
+    [("http://127.0.0.1:3128", True), ("http://localhost:3128", True), ("http://office:3128", False)],
+)
+async def test_where_nothing_works_clients_keep_all_but_the_way_to_somebody_elses_listener(
+    dockerd: Dockerd, url: str, is_local: bool, is_somebody_elses: bool
+) -> None:
+    place = Place(at("10.10.0.1"), dockerd, office="ok refused", direct="refused")
+    place.policy = policy(POLICY.replace("http://office:3128", url))
+    await place.passed()
+    place.clients = SomeClients(is_somebody_elses)
+
+    seen = (await place.passed()).seen
+
+    assert seen.choice is not None
+    assert seen.choice.upstream is None
+    assert (seen.clients is not None) is (is_local and is_somebody_elses)
 
 
 async def test_a_hard_failure_is_not_waited_for(dockerd: Dockerd) -> None:

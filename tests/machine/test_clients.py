@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 
 import pytest
 
 from .lab.docker import LOCAL_IMAGE
 from .lab.laptop import Laptop
 from .lab.places import REGISTRY
+from .lab.waiting import Seen
 from .test_apply import PASSWORD_FILE, PLACES, applied, office_policy, soon_pulls, through
+from .test_service import started
 
 URL = f"http://{REGISTRY}/hello"
 HELLO = "hello from the internet"
@@ -138,6 +141,83 @@ def test_a_proxy_on_loopback_is_given_to_containers_only_where_it_listens(laptop
     assert config(laptop, "/root")["proxies"]["default"]["httpProxy"] == "http://172.17.0.1:7890"  # type: ignore[index]
     assert downloads(laptop, "alice")
     assert URL in everywhere.log_text()
+
+
+class Stranger:
+    """bob, who is in no group, listens where somebody else's proxy is expected."""
+
+    def __init__(self, laptop: Laptop, address: str, port: int) -> None:
+        self._laptop, self._unit, self._log = laptop, f"stranger-{address}", f"/tmp/stranger-{address}.log"
+        laptop.write("/srv/stranger.py", STRANGER)
+        argv = ("python3", "/srv/stranger.py", address, str(port))
+        output = f"--property=StandardOutput=append:{self._log}"
+        laptop.run("systemd-run", "--quiet", "--uid=bob", f"--unit={self._unit}", output, *argv)
+        laptop.until(lambda: laptop.network(f"ss -Htln src {address}:{port}"))
+
+    def heard(self) -> str:
+        return self._laptop.read(self._log)
+
+    def stop(self) -> None:
+        self._laptop.run("systemctl", "stop", self._unit)
+
+
+STRANGER = (Path(__file__).parent / "lab/stranger.py").read_text()
+
+
+def has_verdict(laptop: Laptop, name: str, outcome: str) -> Seen:
+    verdict = laptop.status().get("verdicts", {}).get(name, {})
+    return Seen(verdict.get("verdict") == outcome, verdict)
+
+
+def conditions(laptop: Laptop, said: str) -> Seen:
+    found = [f"{each['code']}: {each['text']}" for each in laptop.status().get("conditions", [])]
+    return Seen(any(each.startswith(f"client-unreachable: {said}") for each in found), found)
+
+
+def test_who_listens_in_the_place_of_the_proxy_becomes_nobodys_proxy(laptop: Laptop) -> None:
+    """bob is there first: on the bridge's address beside root's proxy, then on loopback in its place."""
+    people(laptop)
+    ours = f'[probe]\nregistry = ["https://{REGISTRY}"]\nrecheck = "1s"\n[upstream.office]\nurl = "http://127.0.0.1:7890"\n'
+    laptop.policy(ours + PLACES)
+    laptop.plug("office")
+    proxy = laptop.start_proxy(7890, "127.0.0.1", upstream=laptop.office.tinyproxy)
+    bob = Stranger(laptop, "172.17.0.1", 7890)
+
+    started(laptop)
+
+    laptop.until(laptop.docker.reports, https="http://127.0.0.1:7890", within=30)
+    laptop.until(conditions, laptop, "office: 127.0.0.1:7890 is root's, 172.17.0.1:7890 is bob's", within=20)
+    assert not laptop.exists("/root/.docker/config.json")
+    assert not laptop.exists("/home/alice/.docker/config.json")
+    assert bob.heard() == ""
+
+    # The proxy's own listener there is given to everybody's containers.
+    bob.stop()
+    proxy.stop()
+    proxy = laptop.start_proxy(7890, "0.0.0.0", upstream=laptop.office.tinyproxy)
+    laptop.until(given, laptop, "/home/alice", "http://172.17.0.1:7890", within=30)
+    laptop.until(downloads, laptop, "alice", within=20)
+
+    # It has gone, and bob has both places; nothing else works here, so Docker keeps what it has. With an owner he is told
+    # nothing, and nobody's containers are sent to him.
+    laptop.policy(ours + 'owner = "root"\n' + PLACES)
+    laptop.until(has_verdict, laptop, "office", "ok", within=20)
+    proxy.stop()
+    places = [Stranger(laptop, address, 7890) for address in ("127.0.0.1", "172.17.0.1")]
+    laptop.until(has_verdict, laptop, "office", "refused", within=20)
+    for home in ("/root", "/home/alice"):
+        laptop.until(given, laptop, home, None, within=20)
+    laptop.until(conditions, laptop, "office must be root's, and 127.0.0.1:7890 is bob's", within=20)
+    assert "root's is expected; bob listens" in laptop.agent("probe").stdout
+    assert [place.heard() for place in places] == ["", ""]
+
+
+def given(laptop: Laptop, home: str, proxy: str | None) -> Seen:
+    """Whether this is the proxy that this person's containers are given."""
+    file = f"{home}/.docker/config.json"
+    found = config(laptop, home).get("proxies", {}) if laptop.exists(file) else {}
+    assert isinstance(found, dict)
+    return Seen(found.get("default", {}).get("httpProxy") == proxy, found)
 
 
 def test_no_login_is_lost_while_apply_changes_its_mind(laptop: Laptop) -> None:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.condition import Code
+from agent.decide.bridge import Bridge
 from agent.decide.clients import (
     PRIVATE_NETWORKS,
     SECRET_MODE,
-    Bridge,
     Change,
     FileEdit,
     Intent,
@@ -22,8 +22,8 @@ from agent.decide.clients import (
     entry_for,
     for_clients,
     plan_file,
-    ports_to_ask,
 )
+from agent.listening import Listener
 from agent.policy import DIRECT as DIRECT_UPSTREAM
 from agent.policy import Clients, Exclusion, NoProxy, Scope, Upstream
 from agent.secret import Secret
@@ -52,8 +52,8 @@ def upstream(both: str = "", *, http: str = "", https: str = "", container: str 
 
 
 def bridge(*ports: int) -> Bridge:
-    """A bridge on whose address somebody listens at these ports."""
-    return Bridge(GATEWAY, frozenset(ports))
+    """A host on all whose addresses, the bridge's included, alice listens at these ports."""
+    return Bridge(GATEWAY, tuple(Listener("::", port, 1000, cookie) for cookie, port in enumerate(ports)))
 
 
 UNKNOWN = Bridge()
@@ -133,7 +133,7 @@ def test_what_clients_should_have(way: Upstream, clients: Clients, docker0: Brid
         pytest.param(upstream("socks5://127.0.0.1:1080"), bridge(), Intent.WITHDRAW, "office is on loopback, and does not listen on 172.17.0.1:1080", id="socks"),
         pytest.param(upstream("http://127.0.0.1:7890", user="alice"), bridge(), Intent.WITHDRAW, "office is on loopback, and does not listen on 172.17.0.1:7890", id="with-a-user"),
         pytest.param(upstream("http://p:1"), UNKNOWN, Intent.SET, "office", id="elsewhere"),
-        pytest.param(upstream("http://127.0.0.1:1"), bridge(1), Intent.SET, "office: loopback, as containers reach it", id="listening"),
+        pytest.param(upstream("http://127.0.0.1:1"), bridge(1), Intent.SET, "office: on loopback, and on the bridge as well, seen from the host", id="listening"),
         pytest.param(upstream("http://127.0.0.1:1", container="http://a:1"), UNKNOWN, Intent.SET, "office: its container_url", id="container-url"),
         pytest.param(DIRECT_UPSTREAM, UNKNOWN, Intent.SET, "direct: no proxy", id="direct"),
     ],
@@ -169,21 +169,6 @@ def test_a_password_that_clients_do_not_get_is_said_with_what_to_do() -> None:
         " clients.credentials = true (whoever can look at a container then sees the password), or"
         " upstream.office.container_url to a proxy that asks for none"
     )
-
-
-@pytest.mark.parametrize(
-    ("way", "ports"),
-    [
-        (upstream("http://127.0.0.1:7890"), {7890}),
-        (upstream(http="http://127.0.0.1:1", https="socks5://[::1]"), {1, 1080}),
-        (upstream(http="http://127.0.0.1:1", https="http://p:2"), {1}),
-        (upstream("http://p:3128"), set()),
-        (upstream("http://127.0.0.1:7890", container="http://a:1"), set()),
-        (DIRECT_UPSTREAM, set()),
-    ],
-)
-def test_only_what_is_on_loopback_is_asked_for_at_the_bridge(way: Upstream, ports: set[int]) -> None:
-    assert ports_to_ask(way) == ports
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.policy import DIRECT, Method, Policy, Problems, RegistryUrl, Restart, Unreachable
-from agent.policy_text import parse, warnings
+from agent.policy_text import cautions, parse, warnings
 from agent.settings import proxy
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
@@ -114,7 +114,11 @@ URL = 'url = "http://proxy:3128"\n'
         (UPSTREAM + URL + 'password_file = "/p"', "upstream.a: username is missing; a password does not go without"),
         (UPSTREAM + URL + 'username = "u"\npassword_file = "p"', 'upstream.a.password_file: "p" is not an absolute path'),
         (UPSTREAM + URL + 'username = "u"\npassword_file = "/p"\npassword_credential = "c"', "upstream.a.password_file and password_credential: write one of them"),
-        (UPSTREAM + URL + 'password = "hunter2"', "upstream.a.password: unknown; known are url, http_url, https_url, username, password_file, password_credential, no_proxy, container_url"),
+        (UPSTREAM + URL + 'password = "hunter2"', "upstream.a.password: unknown; known are url, http_url, https_url, username, password_file, password_credential, no_proxy, owner, container_url"),
+        (UPSTREAM + URL + 'owner = "alice"', "upstream.a.owner: goes with a proxy on loopback, such as 127.0.0.1, and http://proxy:3128 is elsewhere"),
+        (UPSTREAM + 'http_url = "http://[::1]:1"\nhttps_url = "http://proxy:1"\nowner = "alice"', "upstream.a.owner: goes with a proxy on loopback, such as 127.0.0.1, and http://proxy:1 is elsewhere"),
+        (UPSTREAM + 'url = "http://127.0.0.1:1"\nowner = "a:b"', 'upstream.a.owner: "a:b" is not the name of a user'),
+        (UPSTREAM + 'url = "http://127.0.0.1:1"\nowner = 1000', "upstream.a.owner: 1000 is not a text in quotes"),
         ("network = 3", "network: expected [[network]], with two brackets"),
         ("[network]\nuse = []", "network: expected [[network]], with two brackets"),
         ("[[network]]", "network 1.use: is missing"),
@@ -158,6 +162,33 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 )  # fmt: skip
 def test_what_is_valid_and_unwise_is_warned_of(text: str, warning: str) -> None:
     assert [line for line in warnings(policy(text)) if line.startswith(warning)], warnings(policy(text))
+
+
+PASSWORD = 'username = "u"\npassword_file = "/p"\n'
+OFFICE = '[[network]]\nname = "office"\nuse = ["a"]\nmatch.gateway = ["10.10.0.1"]\n'
+IN_CLEAR = (
+    "network 1 (office): the password of a is sent in clear to whoever shows this match, for an {} proxy does not prove who"
+    " it is; an https:// one does"
+)
+TO_WHOEVER_LISTENS = "upstream.a: its password is sent to whoever listens there on this machine; with `owner` to that user's listener alone"
+
+
+@pytest.mark.parametrize(
+    ("text", "cautious"),
+    [
+        (UPSTREAM + URL + PASSWORD + OFFICE, [IN_CLEAR.format("http://")]),
+        (UPSTREAM + 'url = "socks5://proxy"\n' + PASSWORD + OFFICE, [IN_CLEAR.format("socks5://")]),
+        (UPSTREAM + 'http_url = "https://a"\nhttps_url = "http://a"\n' + PASSWORD + OFFICE, [IN_CLEAR.format("http://")]),
+        (UPSTREAM + 'url = "http://127.0.0.1:1"\n' + PASSWORD + OFFICE, [TO_WHOEVER_LISTENS]),
+        (UPSTREAM + 'url = "http://127.0.0.1:1"\nowner = "alice"\n' + PASSWORD + OFFICE, []),
+        (UPSTREAM + 'url = "https://proxy"\n' + PASSWORD + OFFICE, []),
+        (UPSTREAM + URL + 'username = "u"\n' + OFFICE, []),
+        (UPSTREAM + URL + PASSWORD, []),
+        (UPSTREAM + URL + PASSWORD + '[[network]]\nuse = ["a"]', []),
+    ],
+)  # fmt: skip
+def test_who_gets_to_see_a_password_on_the_way_is_said(text: str, cautious: list[str]) -> None:
+    assert list(cautions(policy(text))) == cautious
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+"""Whether containers may be sent to the bridge for a proxy that is on loopback.
+
+Pure. Who listens where comes in. Anybody may listen on the bridge's address at a port that is free there, so it counts
+only as the same proxy if it is the same socket, or belongs to the same user as what listens on loopback (FACTS 91).
+What is not known is not the same. That it is looked at from the host, and not from a container, is said with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from agent.condition import Code, Condition
+from agent.listening import Listener, loopback_addresses, on_the_bridge, on_this_host
+from agent.policy import Upstream
+from agent.settings import ProxyUrl
+
+
+class Bridge(msgspec.Struct, frozen=True):
+    """Docker's bridge, by which containers reach the host, and who listens on the host where the upstream does."""
+
+    address: str | None = None  # None: not known; Docker is never waked to learn it
+    listeners: tuple[Listener, ...] = ()  # at the ports of the upstream's URLs that are on loopback
+    resolved: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)  # names that are loopback here
+    names: Mapping[int, str] = msgspec.field(default_factory=dict)  # of the listeners' users
+    expected: int | None = None  # the uid of the upstream's `owner`
+    unknown: str = ""  # why it is not known who listens
+
+    def on_loopback(self, upstream: Upstream) -> tuple[ProxyUrl, ...]:
+        """The upstream's URLs that containers must be given another address for."""
+        if upstream.container_url is not None:
+            return ()
+        urls = dict.fromkeys(url for url in (upstream.http, upstream.https) if url is not None)
+        return tuple(url for url in urls if self.loopback(url))
+
+    def loopback(self, url: ProxyUrl) -> tuple[str, ...]:
+        """The loopback addresses that the URL's host stands for; () if it is elsewhere."""
+        return loopback_addresses(url.host) or self.resolved.get(url.host, ())
+
+
+class Obstacle(msgspec.Struct, frozen=True):
+    """Why containers are not sent to the bridge."""
+
+    because: str
+    condition: Condition
+    is_somebody_elses: bool = False  # not the upstream listens there, but another
+
+
+def obstacle(upstream: Upstream, bridge: Bridge, address: str) -> Obstacle | None:
+    """None: what listens on the bridge's address is the upstream itself, as far as the host can see."""
+    urls = bridge.on_loopback(upstream)
+    ports = sorted({url.port for url in urls})
+    if urls and bridge.unknown:
+        return _unknown(upstream, bridge, _places(address, ports))
+    for url in urls:
+        here = on_this_host(bridge.listeners, bridge.loopback(url), url.port)
+        there = on_the_bridge(bridge.listeners, address, url.port)
+        if there and not _is_one(here, there, bridge.expected):
+            return _others(upstream, bridge, url, here=here, there=there)
+    silent = [port for port in ports if not on_the_bridge(bridge.listeners, address, port)]
+    return _silent(upstream, address, urls, silent) if silent else None
+
+
+def _is_one(here: Sequence[Listener], there: Sequence[Listener], expected: int | None) -> bool:
+    """Whether whoever may take a connection to either is one and the same, and the one who is expected."""
+    sockets = {*here, *there}
+    uids = {one.uid for one in sockets}
+    return bool(here) and (len(sockets) == 1 or len(uids) == 1) and (expected is None or uids == {expected})
+
+
+def _silent(upstream: Upstream, address: str, urls: Iterable[ProxyUrl], silent: Sequence[int]) -> Obstacle:
+    where = _places(address, silent)
+    listening = " and ".join(dict.fromkeys(_place(url.host, url.port) for url in urls if url.port in silent))
+    return _obstacle(
+        f"{upstream.name} is on loopback, and does not listen on {where}",
+        f"{upstream.name} is {listening}; containers reach it only if it listens on {where}, too",
+        f"Make it listen on {address}, or set upstream.{upstream.name}.container_url",
+    )
+
+
+def _others(
+    upstream: Upstream, bridge: Bridge, url: ProxyUrl, *, here: Sequence[Listener], there: Sequence[Listener]
+) -> Obstacle:
+    where, theirs = _place(bridge.address or "", url.port), _whose(bridge, there)
+    place, ours = _place(url.host, url.port), _whose(bridge, here)
+    demanded = f" must be {upstream.owner}'s, and" if upstream.owner else ":"
+    root = " (root's may be a port that a container publishes)" if any(one.uid == 0 for one in there) else ""
+    found = _obstacle(
+        f"{upstream.name} is on loopback: {place} is {ours}, {where} is {theirs}",
+        f"{upstream.name}{demanded} {place} is {ours}, {where} is {theirs};"
+        " containers are not sent to somebody else's listener",
+        f"Look who it is{root}: sudo ss -tlnp sport = :{url.port}. Make {upstream.name} listen there itself,"
+        f" or set upstream.{upstream.name}.container_url",
+    )
+    return msgspec.structs.replace(found, is_somebody_elses=True)
+
+
+def _unknown(upstream: Upstream, bridge: Bridge, where: str) -> Obstacle:
+    return _obstacle(
+        f"{upstream.name} is on loopback, and whose {where} is cannot be told",
+        f"{upstream.name} is on loopback, and whether it is the one that listens on {where} cannot be told:"
+        f" {bridge.unknown}",
+        f"Set upstream.{upstream.name}.container_url",
+    )
+
+
+def _obstacle(because: str, text: str, remedy: str) -> Obstacle:
+    return Obstacle(because, Condition(Code.CLIENT_UNREACHABLE, text, remedy))
+
+
+def _whose(bridge: Bridge, listeners: Iterable[Listener]) -> str:
+    uids = sorted({one.uid for one in listeners})
+    return " and ".join(f"{bridge.names.get(uid) or f'user {uid}'}'s" for uid in uids) or "nobody's"
+
+
+def _places(address: str, ports: Iterable[int]) -> str:
+    return " and ".join(_place(address, port) for port in ports)
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,55 @@
+"""Whose listener a proxy on loopback must be: looked at before anything is sent to it.
+
+Whoever is there first may listen at a free port of loopback, and would be shown the password. So before connecting
+every socket that may take the connection must be the owner's; and after it one of them must still be there. While it
+listens no other user's can stand in its place (FACTS 91), so it was never anybody else's in between; the user of the
+accepted socket would not tell: many a proxy opens its port as root and goes on as somebody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import msgspec
+
+from agent.errors import AgentError
+from agent.listening import Listener, Sockets, loopback_addresses, on_this_host
+from agent.probe.exchange import DialogueFailed
+from agent.verdict import Outcome
+
+
+class Guard(msgspec.Struct, frozen=True):
+    """Lets nobody through but to listeners of one user."""
+
+    owner: str
+    sockets: Sockets
+
+    async def admitted(self, addresses: Iterable[str], port: int) -> frozenset[Listener]:
+        """The owner's listeners at these addresses. DialogueFailed: another's is among them, or there is none."""
+        asked = [loopback_addresses(address) for address in addresses]
+        if not all(asked):
+            raise DialogueFailed(Outcome.REFUSED, f"not on loopback, where {self.owner}'s is expected")
+        return await asyncio.to_thread(self._admitted, [one for each in asked for one in each], port)
+
+    async def check_still(self, before: frozenset[Listener], address: str, port: int) -> None:
+        """That the connection that was made to this address meanwhile went to the owner."""
+        after = await self.admitted((address,), port)
+        if not before & after:
+            raise DialogueFailed(Outcome.ERROR, f"{self.owner}'s listener came while connecting; nothing was sent")
+
+    def _admitted(self, addresses: Iterable[str], port: int) -> frozenset[Listener]:
+        try:
+            found = on_this_host(self.sockets.listeners(port), addresses, port)
+        except AgentError as failure:
+            raise DialogueFailed(Outcome.ERROR, f"who listens there cannot be told: {failure}") from failure
+        if not found:
+            raise DialogueFailed(Outcome.REFUSED, "nobody listens there")
+        uid = self.sockets.uid(self.owner)
+        others = sorted({one.uid for one in found if one.uid != uid})
+        if others:
+            who = " and ".join(self.sockets.name(other) or f"user {other}" for other in others)
+            unknown = " (there is no such user)" if uid is None else ""
+            listens = "listen" if len(others) > 1 else "listens"
+            raise DialogueFailed(Outcome.REFUSED, f"{self.owner}'s is expected{unknown}; {who} {listens}")
+        return frozenset(found)

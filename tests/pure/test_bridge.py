@@ -1,0 +1,166 @@
+"""Whether what listens on the bridge is the proxy that is on loopback: who stands where, and what is said."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+import pytest
+
+from agent.condition import Code
+from agent.decide.bridge import Bridge, Obstacle, obstacle
+from agent.listening import Listener
+from agent.policy import Upstream
+from agent.settings import ProxyUrl, Scheme
+
+GATEWAY, PORT = "172.17.0.1", 7890
+ROOT, ALICE, BOB = 0, 1000, 1001
+NAMES = {ROOT: "root", ALICE: "alice", BOB: "bob"}
+LO, DOCKER0 = 1, 3
+
+cookies = itertools.count(1)
+
+
+def on(address: str, uid: int = ALICE, *, port: int = PORT, only_ipv6: bool = False, interface: int = 0) -> Listener:
+    return Listener(address, port, uid, next(cookies), only_ipv6, interface)
+
+
+def local(host: str = "127.0.0.1", owner: str = "") -> Upstream:
+    url = ProxyUrl(Scheme.HTTP, host, PORT)
+    return Upstream("local", url, url, owner=owner)
+
+
+def judged(upstream: Upstream, *listeners: Listener, expected: int | None = None) -> Obstacle | None:
+    return obstacle(upstream, Bridge(GATEWAY, listeners, names=NAMES, expected=expected), GATEWAY)
+
+
+@pytest.mark.parametrize(
+    "listeners",
+    [
+        # one socket that serves both
+        pytest.param([on("0.0.0.0")], id="all-of-ipv4"),
+        pytest.param([on("::")], id="all-of-both"),
+        pytest.param([on("0.0.0.0", ROOT)], id="a-socket-that-systemd-opened"),
+        # two of one owner
+        pytest.param([on("127.0.0.1"), on(GATEWAY)], id="two-addresses"),
+        pytest.param([on("127.0.0.1"), on("0.0.0.0")], id="one-and-all"),
+        pytest.param([on("0.0.0.0"), on("0.0.0.0"), on(GATEWAY)], id="several-workers"),
+        pytest.param([on("127.0.0.1", interface=LO), on("0.0.0.0", interface=DOCKER0)], id="each-on-its-interface"),
+        # others that do not matter
+        pytest.param([on("0.0.0.0"), on("::", BOB, only_ipv6=True)], id="somebody-has-ipv6-alone"),
+        pytest.param([on("127.0.0.1"), on(GATEWAY), on("192.168.1.7", BOB)], id="somebody-on-another-address"),
+        pytest.param([on("127.0.0.1"), on(GATEWAY), on(GATEWAY, BOB, port=7891)], id="somebody-at-another-port"),
+        pytest.param([on("127.0.0.1"), on(GATEWAY), on("::1", BOB)], id="somebody-on-loopback-of-ipv6"),
+    ],
+)
+def test_it_is_the_same(listeners: list[Listener]) -> None:
+    assert judged(local(), *listeners) is None
+
+
+@pytest.mark.parametrize(
+    ("upstream", "listeners", "because"),
+    [
+        pytest.param(local(), [on("127.0.0.1"), on(GATEWAY, BOB)], ": 127.0.0.1:7890 is alice's, 172.17.0.1:7890 is bob's", id="somebody-on-the-bridge"),
+        pytest.param(local(), [on("127.0.0.1", ROOT), on(GATEWAY, BOB)], ": 127.0.0.1:7890 is root's, 172.17.0.1:7890 is bob's", id="in-the-place-of-roots"),
+        pytest.param(local(), [on("127.0.0.1"), on(GATEWAY, ROOT)], ": 127.0.0.1:7890 is alice's, 172.17.0.1:7890 is root's", id="a-port-that-a-container-publishes"),
+        pytest.param(local(), [on("127.0.0.1"), on(GATEWAY, 1234)], ": 127.0.0.1:7890 is alice's, 172.17.0.1:7890 is user 1234's", id="somebody-without-a-name"),
+        pytest.param(local(), [on("0.0.0.0", interface=LO), on("0.0.0.0", BOB, interface=DOCKER0)], ": 127.0.0.1:7890 is alice's, 172.17.0.1:7890 is bob's", id="by-interface"),
+        pytest.param(local(), [on("0.0.0.0"), on(GATEWAY), on(GATEWAY, BOB, interface=DOCKER0)], ": 127.0.0.1:7890 is alice's, 172.17.0.1:7890 is alice's and bob's", id="beside-the-right-one"),
+        pytest.param(local(), [on(GATEWAY, BOB)], ": 127.0.0.1:7890 is nobody's, 172.17.0.1:7890 is bob's", id="nobody-on-loopback"),
+        pytest.param(local("::1"), [on("::", only_ipv6=True), on("0.0.0.0", BOB)], ": [::1]:7890 is alice's, 172.17.0.1:7890 is bob's", id="all-of-each-family"),
+        pytest.param(local("localhost"), [on("127.0.0.1"), on("::1", BOB), on(GATEWAY)], ": localhost:7890 is alice's and bob's, 172.17.0.1:7890 is alice's", id="localhost-is-two"),
+        pytest.param(local(), [on("127.0.0.1"), on("0.0.0.0", interface=LO)], ", and does not listen on 172.17.0.1:7890", id="all-of-ipv4-but-by-lo"),
+        pytest.param(local("::1"), [on("::", only_ipv6=True)], ", and does not listen on 172.17.0.1:7890", id="of-ipv6-alone"),
+        pytest.param(local(), [], ", and does not listen on 172.17.0.1:7890", id="nobody"),
+    ],
+)  # fmt: skip
+def test_it_is_not_the_same(upstream: Upstream, listeners: list[Listener], because: str) -> None:
+    found = judged(upstream, *listeners)
+
+    assert found is not None
+    assert found.condition.code is Code.CLIENT_UNREACHABLE
+    assert found.because == f"local is on loopback{because}"
+
+
+@pytest.mark.parametrize(
+    ("listeners", "is_right"),
+    [
+        pytest.param([on("0.0.0.0")], True, id="alice"),
+        pytest.param([on("0.0.0.0", BOB)], False, id="bob"),
+        pytest.param([on("127.0.0.1", BOB), on(GATEWAY, BOB)], False, id="bob-twice"),
+        pytest.param([on("127.0.0.1", BOB), on(GATEWAY)], False, id="bob-on-loopback"),
+    ],
+)
+def test_an_owner_must_have_both(listeners: list[Listener], is_right: bool) -> None:
+    assert (judged(local(owner="alice"), *listeners, expected=ALICE) is None) is is_right
+
+
+def test_each_of_two_ports_counts() -> None:
+    upstream = Upstream("local", ProxyUrl(Scheme.HTTP, "127.0.0.1", PORT), ProxyUrl(Scheme.HTTP, "::1", 7891))
+    right = (on("127.0.0.1"), on(GATEWAY), on("::1", port=7891))
+
+    assert judged(upstream, *right, on(GATEWAY, port=7891)) is None
+    found = judged(upstream, *right, on(GATEWAY, BOB, port=7891))
+
+    assert found is not None
+    assert found.is_somebody_elses
+    assert found.because == "local is on loopback: [::1]:7891 is alice's, 172.17.0.1:7891 is bob's"
+
+
+def test_somebody_at_one_port_is_more_than_nobody_at_the_other() -> None:
+    upstream = Upstream("local", ProxyUrl(Scheme.HTTP, "127.0.0.1", PORT), ProxyUrl(Scheme.HTTP, "127.0.0.1", 7891))
+
+    found = judged(upstream, on("127.0.0.1"), on("127.0.0.1", port=7891), on(GATEWAY, BOB, port=7891))
+
+    assert found is not None
+    assert found.is_somebody_elses
+
+
+def test_a_name_that_is_loopback_here() -> None:
+    theirs = Bridge(GATEWAY, (on("127.0.1.1"), on(GATEWAY, BOB)), {"laptop": ("127.0.1.1",)}, NAMES)
+    elsewhere = msgspec.structs.replace(theirs, resolved={"laptop": ()})
+
+    assert obstacle(local("laptop"), theirs, GATEWAY) is not None
+    assert obstacle(local("laptop"), elsewhere, GATEWAY) is None
+
+
+@pytest.mark.parametrize(
+    ("upstream", "bridge", "said"),
+    [
+        pytest.param(
+            local(),
+            Bridge(GATEWAY, (on("127.0.0.1"), on(GATEWAY, BOB)), names=NAMES),
+            "local: 127.0.0.1:7890 is alice's, 172.17.0.1:7890 is bob's; containers are not sent to somebody else's listener."
+            " Look who it is: sudo ss -tlnp sport = :7890. Make local listen there itself, or set upstream.local.container_url",
+            id="somebody",
+        ),
+        pytest.param(
+            local(),
+            Bridge(GATEWAY, (on("127.0.0.1"), on(GATEWAY, ROOT)), names=NAMES),
+            "local: 127.0.0.1:7890 is alice's, 172.17.0.1:7890 is root's; containers are not sent to somebody else's listener."
+            " Look who it is (root's may be a port that a container publishes): sudo ss -tlnp sport = :7890."
+            " Make local listen there itself, or set upstream.local.container_url",
+            id="root",
+        ),
+        pytest.param(
+            local(owner="alice"),
+            Bridge(GATEWAY, (on("0.0.0.0", BOB),), names=NAMES, expected=ALICE),
+            "local must be alice's, and 127.0.0.1:7890 is bob's, 172.17.0.1:7890 is bob's; containers are not sent to"
+            " somebody else's listener. Look who it is: sudo ss -tlnp sport = :7890. Make local listen there itself, or set"
+            " upstream.local.container_url",
+            id="not-the-owner",
+        ),
+        pytest.param(
+            local(),
+            Bridge(GATEWAY, unknown="netlink: the kernel refused: No such file or directory"),
+            "local is on loopback, and whether it is the one that listens on 172.17.0.1:7890 cannot be told: netlink: the"
+            " kernel refused: No such file or directory. Set upstream.local.container_url",
+            id="not-known",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_said_and_what_to_do(upstream: Upstream, bridge: Bridge, said: str) -> None:
+    found = obstacle(upstream, bridge, GATEWAY)
+
+    assert found is not None
+    assert str(found.condition) == said
