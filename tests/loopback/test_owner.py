@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from agent.listening import Listener
 from agent.paths import Paths
 from agent.policy import Policy, RegistryUrl, Upstream
 from agent.policy_text import parse
@@ -32,8 +34,10 @@ def via(url: ProxyUrl, owner: str) -> Upstream:
     )  # fmt: skip
 
 
-async def probed(upstream: Upstream, tmp_path: Path, registry: str = "https://registry.test") -> Verdict:
-    sockets = LocalSockets(ThisSystem())
+async def probed(
+    upstream: Upstream, tmp_path: Path, registry: str = "https://registry.test", sockets: LocalSockets | None = None
+) -> Verdict:
+    sockets = sockets or LocalSockets(ThisSystem())
     question = Question((RegistryUrl.parse(registry),), True, trust(tmp_path), 8.0, sockets=sockets)
     return await probe(upstream, question)
 
@@ -68,6 +72,26 @@ async def test_nor_one_of_an_account_without_rights(tmp_path: Path) -> None:
         assert verdict.outcome is Outcome.REFUSED
         assert verdict.evidence.endswith(f"root's is expected; {SOMEBODY} listens")
         assert stranger.heard() == []
+
+
+class Restless(LocalSockets):
+    """Where the listener at each look is another than at the one before."""
+
+    looks = 0
+
+    def listeners(self, port: int) -> Sequence[Listener]:
+        self.looks += 1
+        return [msgspec.structs.replace(one, cookie=self.looks) for one in super().listeners(port)]
+
+
+async def test_who_may_have_come_while_connecting_hears_nothing(tmp_path: Path) -> None:
+    with listening(ME, HOST) as stranger:
+        upstream = via(ProxyUrl(Scheme.HTTP, HOST, stranger.port), ME)
+        verdict = await probed(upstream, tmp_path, sockets=Restless(ThisSystem()))
+
+        assert verdict.outcome is Outcome.ERROR
+        assert verdict.evidence.endswith(f"{ME}'s listener came while connecting; nothing was sent")
+        assert stranger.heard() in ([], ["came"])
 
 
 async def test_without_an_owner_whoever_listens_is_asked(tmp_path: Path) -> None:
