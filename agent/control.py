@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import socket
 import struct
@@ -20,6 +19,7 @@ import msgspec
 from agent.errors import AgentError
 from agent.requests import Answer, Request, Wish
 from agent.secret import escaped
+from agent.shown import plain
 
 _LONGEST: Final = 4096  # of a wish
 _ASKS_WITHIN_S: Final = 5.0  # who connects and says nothing is not waited for
@@ -72,7 +72,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ask
 
 def _send(writer: asyncio.StreamWriter, message: object) -> None:
     if not writer.is_closing():
-        writer.write(json.dumps(message, ensure_ascii=False).encode(errors="replace") + b"\n")
+        writer.write(msgspec.json.encode(plain(message)) + b"\n")
 
 
 def _peer(writer: asyncio.StreamWriter) -> int:

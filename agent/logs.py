@@ -2,7 +2,8 @@
 
 Three forms of the same events and fields: native journal fields where systemd connected stderr to the journal,
 structlog's console form on a terminal, JSON lines otherwise; always on stderr's side, for stdout is for data.
-Before any of them `_safe` passes every value through `audit.facts`, so that no form can show a secret. What other
+Before any of them `_safe` passes every value through `audit.facts`, so that no form can show a secret, nor what a
+terminal would obey. What other
 libraries log by the standard library's logging goes the same way.
 
 Everything of the house that logs takes `log` from here: structlog must not be imported before the line below.
@@ -24,10 +25,10 @@ from typing import Any, Final, TextIO
 
 import msgspec
 
-from agent.audit.facts import plain, without_userinfo
+from agent.audit.facts import plain
 from agent.audit.journal import IDENTIFIER
 from agent.events import Event, sentence
-from agent.secret import escaped
+from agent.secret import MORE, escaped_lines
 
 # structlog imports rich wherever it is installed: 4.4 MB for a traceback in colours (FACTS 33).
 sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
@@ -39,6 +40,8 @@ log: Final[FilteringBoundLogger] = structlog.get_logger()
 
 JOURNAL_SOCKET: Final = Path("/run/systemd/journal/socket")
 _EVENTS: Final = frozenset(event.value for event in Event)
+_TRACEBACK_CHARACTERS: Final = 64 * 1024
+_TRACEBACK_LINES: Final = 100
 _PRIORITY: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
 
@@ -87,7 +90,15 @@ def _go_through(rendering: list[Any], level: int, factory: Callable[..., Wrapped
 
 def _safe(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
     """The last thing before a form: every value plain and redacted. A log line never ends a pass, so nothing raises."""
-    return {name: _shown(value) for name, value in fields.items()}
+    return {name: _traceback(value) if name == "exception" else _shown(value) for name, value in fields.items()}
+
+
+def _traceback(text: object) -> str:
+    """It keeps its lines; of one that is long the beginning and the end."""
+    lines = escaped_lines(str(text), _TRACEBACK_CHARACTERS)
+    if len(lines) > _TRACEBACK_LINES:
+        lines = [*lines[: _TRACEBACK_LINES // 2], MORE, *lines[-_TRACEBACK_LINES // 2 :]]
+    return "\n".join(lines)
 
 
 def _shown(value: object) -> object:
@@ -95,7 +106,7 @@ def _shown(value: object) -> object:
         return plain(value)
     except TypeError:
         # Its repr may hold anything; an exception's text is what is logged it for.
-        return without_userinfo(str(value)) if isinstance(value, BaseException) else f"‹{type(value).__name__}›"
+        return plain(str(value)) if isinstance(value, BaseException) else f"‹{type(value).__name__}›"
 
 
 class _FromOthers(logging.Handler):
@@ -113,7 +124,6 @@ def _rendering(form: Form, stream: TextIO, journal: Path) -> list[Any]:
         case Form.CONSOLE:
             return [
                 structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-                _one_line,
                 structlog.dev.ConsoleRenderer(
                     colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, sort_keys=False
                 ),
@@ -122,14 +132,6 @@ def _rendering(form: Form, stream: TextIO, journal: Path) -> list[Any]:
             return [structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"), _json]
         case Form.JOURNAL:
             return [_Journal(journal)]
-
-
-def _one_line(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
-    """A name of a network may hold what a terminal would obey. A traceback has its lines."""
-    return {
-        name: escaped(value, 8 * len(value)) if isinstance(value, str) and name != "exception" else value
-        for name, value in fields.items()
-    }
 
 
 def _json(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:

@@ -10,7 +10,7 @@ says `audit="unwritable"`, and `problem` is the text of the condition.
 
 from __future__ import annotations
 
-from agent.audit.facts import Plain, plain
+from agent.audit.facts import Plain, of_a_record
 from agent.audit.log import AuditLog, AuditUnwritable
 from agent.events import Event
 from agent.logs import log
@@ -45,7 +45,7 @@ class Record:
         """Takes it down; it is on disk when this returns, unless there is a `problem`."""
         if not RESERVED.isdisjoint(facts):
             raise TypeError(f"no name for a fact: {', '.join(sorted(RESERVED & facts.keys()))}")
-        shown = {name: plain(fact) for name, fact in facts.items()}
+        shown = of_a_record(facts)
         say = log.warning if event.is_trouble else log.info
         say(event.value, **shown, **self._about(), **self._audited(event, shown))
 

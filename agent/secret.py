@@ -1,18 +1,26 @@
 """What may be shown, and the type of what may not.
 
 A `Secret` never shows itself; only the encoders of targets and streams call `.reveal()`, so that one grep finds
-every place. Everything else that is meant for a person, a log, a status or the audit log and may hold a proxy's
-URL passes `redacted`; text that came from the network passes `escaped`.
+every place. A value that is known to be a proxy's URL passes `redacted`. Every other text of somebody else passes
+`escaped`: cut, redacted and on one line. `cli/printing.py` lets nothing onto a screen that did not, and `shown.py`
+nothing into what a program reads or a file keeps; so whoever composes a text may, and need not, do it before.
+
+What stands in a text is not known, so what might be a user or a password is taken for one: too much is hidden rather
+than too little. Nothing here takes longer than the length of the text.
 """
 
 from __future__ import annotations
 
 import re
+import string
 from typing import Final, NoReturn
+
+import msgspec
 
 HIDDEN: Final = "•••"
 UNPARSABLE: Final = "‹unparsable›"
 CUT: Final = 200  # characters of somebody else's text: enough for a sentence, too little for a page
+MORE: Final = "…"  # where something was cut
 
 _URL = re.compile(
     r"""(?P<scheme>[a-z][a-z0-9+.-]*://)?
@@ -52,6 +60,9 @@ class Secret:
         raise TypeError("a secret is not pickled or copied into a message")
 
 
+# --- a value that is a URL ---------------------------------------------------------------------------------------
+
+
 def redacted(url: str) -> str:
     """A proxy's URL without its user and password; `‹unparsable›` rather than a guess where they may lie."""
     if not url:
@@ -63,7 +74,196 @@ def redacted(url: str) -> str:
     return f"{parts['scheme'] or ''}{user}{parts['host']}{parts['port'] or ''}"
 
 
+# --- any text ----------------------------------------------------------------------------------------------------
+
+
 def escaped(text: str, limit: int = CUT) -> str:
-    """Text that came from the network: one line, no control characters, at most `limit` characters."""
-    shown = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    """Somebody else's text on one line: at most `limit` characters, no user or password, nothing that does not print.
+
+    What a terminal would obey, a line break, a mark that turns the direction of writing and half a character are
+    written as `\\x1b`, `\\u202e`; letters of every language stay.
+    """
+    shown = printable(without_userinfo(text, limit))
+    is_cut = len(text) > limit
+    if len(shown) + is_cut <= limit:
+        return f"{shown}{MORE}" if is_cut else shown
+    return f"{shown[: limit - 1]}{MORE}"
+
+
+def escaped_lines(text: str, limit: int) -> list[str]:
+    """The same of a text that has lines, such as a traceback: each of them, so that none can be put between them."""
+    shown = without_userinfo(text, limit) + (f"\n{MORE}" if len(text) > limit else "")
+    return [printable(line) for line in shown.removesuffix("\n").split("\n")]
+
+
+def printable(text: str) -> str:
+    """The text with everything that does not print written out. It can be encoded in UTF-8."""
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(char: str) -> str:
+    if char.isprintable():
+        return char
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+_WORD = re.compile(r"\S+")
+_OPENING: Final = "\"'`([{<“„«"
+_CLOSING: Final = ",;:.!?)]}>\"'`”»"
+_IN_SCHEME: Final = string.ascii_letters + string.digits + "+.-"
+_SEGMENT_ENDS: Final = "\"'`=([{<,;"
+_PORT = re.compile(r":[0-9]{1,5}(?!\w)")
+_NO_PORT = re.compile(r"://[\w.-]+:\Z")
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[\w.-]*)(?::[0-9]{1,5})?")
+# What may stand behind a host and a port where no user or password is meant.
+_BEHIND_HOST = re.compile(r"""[/?#,;)\]}>"'`”»]|\\["'/]|[:!]*\Z""")
+_QUOTED = re.compile(r""""([^"]{2,})"|'([^']{2,})'""")
+# What was hidden before is a part of a host, of the same length, so that no text is hidden twice.
+_HOSTLIKE: Final = {
+    f"://{HIDDEN}@": "://" + "w" * len(f"{HIDDEN}@"),
+    f"://{UNPARSABLE}": "://" + "w" * len(UNPARSABLE),
+    f"://{MORE}": "://w",  # in words of our own
+}
+
+
+def without_userinfo(text: str, limit: int) -> str:
+    """The first `limit` characters of a text, in which no URL has a user or a password left.
+
+    Hidden is what stands before an `@`: from `://` on, or from the beginning of a word with a `:` in it. What stands
+    behind `://` and is no host hides all up to the last `@` there is, for a password may hold a blank; and where a
+    text is cut, what an `@` may have followed.
+    """
+    text, rest = text[:limit], text[limit:]
+    if ":" not in text and "@" not in text and "@" not in rest:
+        return text
+    return _Redaction(text, rest).shown()
+
+
+class _Span(msgspec.Struct):
+    """What is shown instead of a part of the text."""
+
+    begin: int
+    end: int
+    shown: str
+
+
+class _Redaction:
+    """One way through a text, word by word."""
+
+    def __init__(self, text: str, rest: str) -> None:
+        self._text = text
+        self._spans: list[_Span] = []
+        self._open: _Span | None = None  # it goes on to the last `@` there is
+        self._find(rest)
+
+    def _find(self, rest: str) -> None:
+        begun: int | None = None  # where, in the word before, a user and a password with a blank may begin
+        for match in _WORD.finditer(self._text):
+            begun = self._word(match[0], match.start(), rest if match.end() == len(self._text) else "", begun)
+        if self._open is not None and "@" in rest:
+            self._open.end = len(self._text)
+
+    def shown(self) -> str:
+        pieces, hidden, at = [], [], 0
+        for span in self._spans:
+            pieces += [self._text[at : span.begin], span.shown]
+            hidden.append(self._text[span.begin : span.end])
+            at = span.end
+        text = "".join((*pieces, self._text[at:]))
+        return _without_quoted(text, "\n".join(hidden)) if hidden else text
+
+    def _word(self, word: str, at: int, rest: str, begun: int | None) -> int | None:
+        """Hides what is to be hidden of it; where in it something may begin that the next word goes on with."""
+        end = at + len(word)
+        goes_on = _WORD.match(rest)
+        if goes_on is not None and "@" in goes_on[0]:
+            self._hide(at if begun is None else begun, end)
+            return None
+        masked = _masked(word)
+        if "@" in masked and self._open is not None:
+            self._hide(self._open.begin, end)
+            return None
+        if "@" in masked and begun is not None:
+            self._hide(begun, end)
+            return None
+        first = masked.find("://")
+        if first >= 0:
+            self._url(masked, at, first, is_cut=goes_on is not None)
+        elif "@" in masked:
+            self._without_scheme(masked, at)
+        if masked[-1] in _CLOSING and not _NO_PORT.search(masked):
+            return None
+        return at + (first + len("://") if first >= 0 else _begin(masked)) if ":" in masked else None
+
+    def _url(self, word: str, at: int, first: int, *, is_cut: bool) -> None:
+        last = word.rfind("@")
+        if last > first:
+            begin = first + len("://")
+            segment = _segment(word[:first].rstrip(_IN_SCHEME))
+            if segment is not None:  # `alice:pass://word@host`
+                begin = segment
+            if _is_host(word, last + 1, is_cut):
+                self._spans.append(_Span(at + begin, at + last + 1, f"{HIDDEN}@"))
+            else:
+                self._hide(at + begin, at + len(word))
+            return
+        if last >= 0:
+            self._without_scheme(word[:first], at)
+        while first >= 0:
+            if not _is_host(word, first + len("://"), is_cut):
+                self._hide(at + first + len("://"), at + len(word))
+                return
+            first = word.find("://", first + 1)
+
+    def _without_scheme(self, word: str, at: int) -> None:
+        """`alice:pass@host`, `token@host:3128`; but not `alice@example.com`, `user@1000.service`, `image@sha256:…`."""
+        last = word.rfind("@")
+        begin = _begin(word)
+        if ":" in word[begin:last] or _PORT.search(word, last):
+            self._spans.append(_Span(at + begin, at + last + 1, f"{HIDDEN}@"))
+
+    def _hide(self, begin: int, end: int) -> None:
+        """Nothing of it is shown, but for punctuation at its end."""
+        while self._spans and self._spans[-1].begin >= begin:
+            self._spans.pop()
+        shown = self._text[begin:end]
+        end -= len(shown) - len(shown.rstrip(_CLOSING))
+        span = _Span(begin, max(begin, end), UNPARSABLE)
+        self._spans.append(span)
+        self._open = span
+
+
+def _without_quoted(text: str, hidden: str) -> str:
+    """Go and Python say in quotes what they do not like of a URL, which may be a piece of the password."""
+
+    def shown(quoted: re.Match[str]) -> str:
+        return f"{quoted[0][0]}{HIDDEN}{quoted[0][-1]}" if (quoted[1] or quoted[2]) in hidden else quoted[0]
+
+    return _QUOTED.sub(shown, text)
+
+
+def _masked(word: str) -> str:
+    for hidden, hostlike in _HOSTLIKE.items():
+        word = word.replace(hidden, hostlike)
+    begin = _begin(word)
+    if word.startswith(f"{HIDDEN}@", begin):
+        return word[:begin] + "w" * len(f"{HIDDEN}@") + word[begin + len(f"{HIDDEN}@") :]
+    return word
+
+
+def _begin(word: str) -> int:
+    """Where it begins behind quotation marks and brackets."""
+    return len(word) - len(word.lstrip(_OPENING))
+
+
+def _segment(before: str) -> int | None:
+    """Where the part begins that stands before a scheme, if it may be a user and the beginning of a password."""
+    begin = max(before.rfind(char) for char in _SEGMENT_ENDS) + 1
+    return begin if ":" in before[begin:] else None
+
+
+def _is_host(word: str, at: int, is_cut: bool) -> bool:
+    host = _HOST.match(word, at)
+    behind = _BEHIND_HOST.match(word, host.end()) if host else None
+    return behind is not None and not (is_cut and behind.end() == len(word))

@@ -183,6 +183,20 @@ def no_proxy(entries: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({no_proxy_entry(entry) for entry in listed} - {""}))
 
 
+_ENTRY = re.compile(r"[\w.*-]+(?::[0-9]{1,5})?|[0-9a-f:.]+(?:%\w+)?(?:/[0-9]{1,3})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?")
+
+
+def no_proxy_shown(entries: Iterable[str]) -> str:
+    """The entries for a person. One is a host or a network; what is neither may be a URL with its password.
+
+    A password may hold a comma, and its pieces look like hosts: with one `@` among them nothing is shown.
+    """
+    listed = tuple(entries)
+    if any("@" in entry for entry in listed):
+        return UNPARSABLE
+    return ",".join(dict.fromkeys(entry if _ENTRY.fullmatch(entry) else UNPARSABLE for entry in listed))
+
+
 class Settings(msgspec.Struct, frozen=True):
     """What one reader of proxy settings goes by. Build with `settings`, which makes it canonical."""
 
@@ -203,7 +217,8 @@ class Settings(msgspec.Struct, frozen=True):
         """What a person is shown: name and redacted value, only those that are set."""
         if self.is_direct:
             return (("proxy", "direct"),)
-        named = (("http", self.http), ("https", self.https), ("all", self.all), ("no_proxy", self.no_proxy_text))
+        excluded = no_proxy_shown(self.no_proxy)
+        named = (("http", self.http), ("https", self.https), ("all", self.all), ("no_proxy", excluded))
         return tuple((name, str(value)) for name, value in named if value)
 
 

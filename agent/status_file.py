@@ -17,6 +17,7 @@ import msgspec
 from agent.errors import TargetFailed
 from agent.files import read_file, replace_file
 from agent.process_start import started
+from agent.shown import plain
 
 PUBLIC = 0o644
 
@@ -49,7 +50,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=False):
     started: int | None  # clock ticks after boot: with the pid it tells this process from every other one
     state: State
     policy: PolicyStatus
-    # Plain and redacted; msgspec knows no recursive type.
+    # Plain; msgspec knows no recursive type.
     conditions: tuple[Any, ...] = ()
     network: Any = None
     upstream: Any = None
@@ -69,7 +70,7 @@ class StatusFile:
     def show(self, status: Status) -> None:
         if self._last is not None and _without_ms(status) == _without_ms(self._last):
             return  # timings differ at every probe, and an idle pass writes nothing
-        data = msgspec.json.format(msgspec.json.encode(status), indent=2) + b"\n"
+        data = msgspec.json.format(msgspec.json.encode(plain(msgspec.to_builtins(status))), indent=2) + b"\n"
         replace_file(self.path, data, expected=read_file(self.path), mode=PUBLIC)
         self._last = status
 

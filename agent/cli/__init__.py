@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import io
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Final, NoReturn
 
 from agent import __version__
+from agent.cli import printing
+from agent.cli.printing import complain
 from agent.errors import AgentError, PolicyRefused
 from agent.paths import Paths
 
@@ -42,24 +43,21 @@ COMMANDS: Final = {
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}. See: {self.prog} --help", file=sys.stderr)
+        complain(f"{self.prog}: {message}. See: {self.prog} --help")
         raise SystemExit(USAGE)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; its exit status."""
     words = sys.argv[1:] if argv is None else argv
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no "•" must not end a pass
-            stream.reconfigure(errors="backslashreplace")
+    printing.ready()
     try:
         return _run(words)
     except PolicyRefused as error:
-        for problem in error.problems:
-            print(f"{error.path}: {problem}", file=sys.stderr)
+        complain(*(f"{error.path}: {problem}" for problem in error.problems))
         return 1
     except AgentError as error:
-        print(error, file=sys.stderr)
+        complain(str(error))
         return 1
     except BrokenPipeError:  # `… | head`: whoever reads has enough
         sys.stderr.close()

@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.apply import to_the_end
 from agent.cli.policy_of import loaded
-from agent.cli.printing import print_json
+from agent.cli.printing import complain, print_json, say
 from agent.cli.session import quiet, record_for
 from agent.control import NobodyListens, ask
 from agent.errors import AgentError
@@ -38,12 +38,12 @@ def asked(args: argparse.Namespace, paths: Paths, wish: Wish) -> int:
         try:
             answer = _alone(args, paths, wish)
         except asyncio.CancelledError:
-            print("stopped; nothing is left half done", file=sys.stderr)
+            complain("stopped; nothing is left half done")
             return 130
     if args.json and answer.facts is not None:
         print_json(answer.facts)
     else:
-        print(*answer.lines, sep="\n", file=sys.stdout if answer.facts is not None else sys.stderr)
+        say(*answer.lines, file=sys.stdout if answer.facts is not None else sys.stderr)
     return answer.exit
 
 
@@ -64,7 +64,7 @@ def _of_the_agent(paths: Paths, wish: Wish) -> Answer:
     for said in ask(paths.control, wish):
         if isinstance(said, Answer):
             return said
-        print(said, file=sys.stderr, flush=True)
+        complain(said)
     raise AssertionError("unreachable")
 
 
@@ -85,7 +85,7 @@ def _alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
         memory.asked = asked_by([wish])
         done = _pass(policy, world, memory, record)
     if record.problem:
-        print(f"audit log: {record.problem}", file=sys.stderr)
+        complain(f"audit log: {record.problem}")
     return answer_of(said, done, memory.conditions)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +11,12 @@ from pathlib import Path
 import msgspec
 
 from agent.audit import Anchor, Entry, journal
-from agent.audit.facts import without_userinfo
+from agent.audit.facts import plain
 from agent.audit.read import Found, Wanted, begins, moment, moment_of, records
 from agent.audit.verify import Verification, verify
+from agent.cli.printing import complain, print_json, print_json_line, say
 from agent.errors import AgentError
-from agent.events import Event, sentence
+from agent.events import LONGEST, Event, sentence
 from agent.paths import Paths
 from agent.secret import escaped
 
@@ -78,11 +78,14 @@ def _show(args: argparse.Namespace, path: Path) -> int:
     shown = 0
     for found in deque(legible(), args.last) if args.last else legible():
         shown += 1
-        print(found.line if args.json else readable(found.entry))
+        if args.json:
+            print_json_line(found.line)
+        else:
+            say(readable(found.entry))
     if illegible:
-        print(f"{path}: {illegible} lines are no records. See: docker-proxy-agent audit verify", file=sys.stderr)
+        complain(f"{path}: {illegible} lines are no records. See: docker-proxy-agent audit verify")
     if not shown:
-        print(f"{path}: no such records", file=sys.stderr)
+        complain(f"{path}: no such records")
     return 0
 
 
@@ -93,16 +96,16 @@ def readable(entry: Entry) -> str:
     try:
         said = sentence(Event(entry.event), entry.facts)
     except ValueError:  # of a newer agent
-        said = escaped(without_userinfo(msgspec.json.encode(entry.facts).decode()), 400)
+        said = escaped(msgspec.json.encode(plain(entry.facts)).decode(), LONGEST)
     return f"{escaped(local)}  {escaped(entry.event):<17} {said}"
 
 
 def _verify(args: argparse.Namespace, paths: Paths) -> int:
     found = verify(paths.audit_log, paths.state, _journal_anchors(paths))
     if args.json:
-        print(msgspec.json.encode(found).decode())
+        print_json(plain(found), indent=None)
     else:
-        print(_report(found))
+        say(*_report(found))
     return 0 if found.is_whole else 1
 
 
@@ -112,9 +115,9 @@ def _journal_anchors(paths: Paths) -> tuple[Anchor, ...] | None:
     return None if began is None else journal.ask(began, paths.audit_log.parent.stat().st_uid)
 
 
-def _report(found: Verification) -> str:
+def _report(found: Verification) -> list[str]:
     kept = f"{found.records} records, {found.first} to {found.last}" if found.records else "no records"
-    lines = [f"whole: {kept}" if found.broken is None else f"broken: {found.broken}\n  found    {kept}"]
+    lines = [f"whole: {kept}"] if found.broken is None else [f"broken: {found.broken}", f"  found    {kept}"]
     lines += [f"  anchor   {compared}" for compared in found.compared]
     lines += [f"  note     {note}" for note in found.notes]
-    return "\n".join(lines)
+    return lines

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 
 from agent.cli.policy_of import loaded
+from agent.cli.printing import complain, print_json, say
 from agent.errors import PolicyRefused
 from agent.paths import Paths
 from agent.policy import Policy
@@ -22,16 +21,15 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     except PolicyRefused as error:
         if not args.json:
             raise
-        print(json.dumps({"valid": False, "policy": error.path, "problems": error.problems}, indent=2))
+        print_json({"valid": False, "policy": error.path, "problems": error.problems})
         return 1
     for line in found.cautions:
-        print(f"{found.path}: warning: {line}", file=sys.stderr)
+        complain(f"{found.path}: warning: {line}")
     if args.json:
         warnings = [*found.warnings, *found.cautions, *found.unsafe]
-        answer = {"valid": True, "policy": found.path, "warnings": warnings}
-        print(json.dumps(answer, indent=2))
+        print_json({"valid": True, "policy": found.path, "warnings": warnings})
     else:
-        print(f"{found.path}: valid: {_counted(found.policy)}")
+        say(f"{found.path}: valid: {_counted(found.policy)}")
     return 0
 
 

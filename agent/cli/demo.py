@@ -21,6 +21,7 @@ from typing import Final
 from agent.audit.read import Found, Wanted, records
 from agent.audit.verify import verify
 from agent.cli.audit import readable
+from agent.cli.printing import complain, headline, say
 from agent.demo import root
 from agent.demo.check import Left, problems
 from agent.demo.roam import PULLED, roam
@@ -71,7 +72,7 @@ async def _shown(screen: _Screen, paths: Paths, is_kept: bool) -> int:
     policy, stops = await roam(paths, told)
     wrong = _checked(screen, paths, policy, stops)
     if wrong:
-        print(*(f"self-check: {problem}" for problem in wrong), sep="\n", file=sys.stderr)
+        complain(*(f"self-check: {problem}" for problem in wrong))
         return 1
     restarts = sum(stop.restarts for stop in stops)
     took_s = time.monotonic() - began
@@ -113,16 +114,14 @@ class _Screen:
             folded = textwrap.wrap(
                 shown, self._width, subsequent_indent=" " * _INDENT, break_long_words=False, break_on_hyphens=False
             )
-            self._print(shown, "\n".join(folded))
+            self.text += f"{shown}\n"
+            say(*folded)
+        sys.stdout.flush()
 
     def head(self, title: str, about: str) -> None:
         text = f"── {title} ── {about} "
-        ruled = text.ljust(self._width, "─")
-        self._print(text, f"\n\x1b[1m{ruled}\x1b[0m" if self._is_bold else f"\n{ruled}")
-
-    def _print(self, text: str, shown: str) -> None:
         self.text += f"{text}\n"
-        print(shown, flush=True)
+        headline(text.ljust(self._width, "─"), is_bold=self._is_bold)
 
 
 def _opening(paths: Paths, is_kept: bool) -> Iterator[str]:

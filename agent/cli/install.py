@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+from agent.cli.printing import say
 from agent.cli.session import quiet
 from agent.install.install import check_can, install
 from agent.paths import Paths
@@ -17,5 +18,5 @@ def arguments(_parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     check_can("install", paths)
-    asyncio.run(install(paths, print))
+    asyncio.run(install(paths, say))
     return 0

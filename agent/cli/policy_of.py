@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 
 import msgspec
 
+from agent.cli.printing import complain
 from agent.errors import NoPolicy, PolicyRefused
 from agent.paths import Paths
 from agent.policy import Policy
@@ -22,7 +22,7 @@ def loaded(args: argparse.Namespace, paths: Paths, *, refuses_unsafe: bool) -> L
     found = reading(args.policy or paths.policy, owners(paths), os.environ)
     found = msgspec.structs.replace(found, warnings=(*found.warnings, *_unknown_owners(found.policy, paths)))
     for line in (*found.warnings, *found.unsafe):
-        print(f"{found.path}: warning: {line}", file=sys.stderr)
+        complain(f"{found.path}: warning: {line}")
     return found
 
 
@@ -43,5 +43,5 @@ def loaded_or_default(args: argparse.Namespace, paths: Paths) -> Policy:
     except NoPolicy:
         return Policy()
     except PolicyRefused as error:
-        print(f"{error}; the defaults of [docker] and [clients] are used", file=sys.stderr)
+        complain(f"{error}; the defaults of [docker] and [clients] are used")
         return Policy()

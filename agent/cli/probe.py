@@ -13,7 +13,7 @@ import msgspec
 
 from agent.audit.facts import plain
 from agent.cli.policy_of import loaded
-from agent.cli.printing import print_json
+from agent.cli.printing import print_json, say
 from agent.cli.session import quiet
 from agent.decide.recognise import Recognised, recognise
 from agent.paths import Paths
@@ -39,8 +39,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         answer = {"network": {"name": network.name, "because": recognised.because}, "works": works}
         print_json({**answer, "verdicts": {name: _facts(verdict) for name, verdict in verdicts.items()}})
     else:
-        print(f"{network.name}  ({recognised.because})")
-        print(*_table(network.use, verdicts), sep="\n")
+        say(f"{network.name}  ({recognised.because})", *_table(network.use, verdicts))
     return 0 if works else 1
 
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 
 from agent.apply import to_the_end
 from agent.audit.facts import plain
 from agent.cli.policy_of import loaded_or_default
-from agent.cli.printing import print_json
+from agent.cli.printing import complain, print_json, say
 from agent.cli.session import quiet, record_for
 from agent.errors import AgentError, Locked
 from agent.lock import held
@@ -41,11 +40,11 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     if args.json:
         print_json(plain(done))
     else:
-        print(*lines(done), sep="\n")
+        say(*lines(done))
     for left in done.left:
-        print(left, file=sys.stderr)
+        complain(left)
     if record.problem:
-        print(f"audit log: {record.problem}", file=sys.stderr)
+        complain(f"audit log: {record.problem}")
     return 1 if done.is_failed else 0
 
 

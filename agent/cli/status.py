@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from agent.cli.printing import print_json
+from agent.cli.printing import complain, print_json, say
 from agent.paths import Paths
 from agent.screen import line
 from agent.status_file import Status, read
@@ -30,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, paths: Paths) -> int:
     found = read(paths.status)
     if found is None:
-        print("no agent runs here; one pass by hand: docker-proxy-agent apply", file=sys.stderr)
+        complain("no agent runs here; one pass by hand: docker-proxy-agent apply")
         return NOT_RUNNING
     _show(found[0], args.json)
     while args.watch:
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
             return NOT_RUNNING
         if now != found:
             found = now
-            print()
+            say("")
             _show(found[0], args.json)
     return 0
 
@@ -49,7 +48,7 @@ def _show(status: Status, as_json: bool) -> None:
     if as_json:
         print_json(msgspec.to_builtins(status))
     else:
-        print(*lines(status, dt.datetime.now(dt.UTC)), sep="\n")
+        say(*lines(status, dt.datetime.now(dt.UTC)))
 
 
 def lines(status: Status, now: dt.datetime) -> Iterator[str]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 
 from agent.cli.policy_of import loaded_or_default
+from agent.cli.printing import complain, say
 from agent.cli.restore import lines, restored
 from agent.cli.session import quiet, record_for
 from agent.install.install import check_can
@@ -32,13 +32,13 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
     async def restore() -> Restored:
         done = await restored(paths, policy, record, is_asked_now=args.now)
-        print(*lines(done), sep="\n")
+        say(*lines(done))
         return done
 
-    done = asyncio.run(uninstall(paths, print, restore, is_purged=args.purge))
+    done = asyncio.run(uninstall(paths, say, restore, is_purged=args.purge))
     if not done.is_failed:
         return 0
     for left in done.left:
-        print(left, file=sys.stderr)
-    print("stopped, and not wholly put back; the rest: docker-proxy-agent uninstall", file=sys.stderr)
+        complain(left)
+    complain("stopped, and not wholly put back; the rest: docker-proxy-agent uninstall")
     return 1

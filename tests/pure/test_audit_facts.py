@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from agent.audit.facts import plain, without_userinfo
+from agent.audit.facts import plain
 from agent.errors import TargetFailed
 from agent.events import LONGEST, Event, sentence
 from agent.policy import Duration, Method, Size, Upstream
-from agent.secret import HIDDEN, Secret
+from agent.secret import HIDDEN, Secret, without_userinfo
 from agent.settings import DIRECT, Masked, Texts, Unparsable, proxy, settings
 from agent.snapshot import Interface
 from agent.verdict import Outcome, Timings, Verdict
@@ -105,7 +105,7 @@ def test_a_type_that_nobody_decided_about_is_refused(value: object) -> None:
     ],
 )
 def test_a_text_loses_what_stands_before_the_host_of_a_url(text: str, shown: str) -> None:
-    assert without_userinfo(text) == shown
+    assert without_userinfo(text, 1000) == shown
 
 
 # --- sentences -------------------------------------------------------------------------------------------------------

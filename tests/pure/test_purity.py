@@ -9,7 +9,8 @@ import pytest
 
 AGENT = Path(__file__).parents[2] / "agent"
 VALUES = (
-    "condition", "dockerd", "errors", "events", "listening", "paths", "policy", "policy_text", "secret", "settings", "snapshot",
+    "condition", "dockerd", "errors", "events", "listening", "paths", "policy", "policy_text", "secret", "settings", "shown",
+    "snapshot",
     "verdict",
 )  # fmt: skip
 PURE = [
@@ -19,7 +20,7 @@ PURE = [
 ]
 HARMLESS = {
     "__future__", "base64", "bisect", "collections", "datetime", "enum", "fnmatch", "functools", "hashlib", "ipaddress",
-    "itertools", "json", "math", "msgspec", "operator", "pathlib", "re", "tomllib", "typing", "urllib",
+    "itertools", "json", "math", "msgspec", "operator", "pathlib", "re", "string", "tomllib", "typing", "urllib",
 }  # fmt: skip
 # pathlib is for `paths.py`, which only joins names; none of the methods that look at a disk may be called.
 LOOKS_AT_A_DISK = {"read_text", "read_bytes", "write_text", "write_bytes", "exists", "stat", "open", "resolve", "mkdir"}
