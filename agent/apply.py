@@ -114,7 +114,7 @@ class Transaction:
     async def carry_out(self, plan: Plan, reality: Reality) -> Outcome:
         """Write, restart, verify. AgentError: nothing is changed, or all of it is put back."""
         broken = await refused(reality) if plan.restarts else None
-        if plan.restarts and broken is None:
+        if plan.restarts and broken is None and reality.daemon_json_fault is None:
             self._last_good.seen(reality)
         try:
             await self._write(plan, reality)
@@ -243,7 +243,8 @@ class Transaction:
                 self._marks.set(now.unit.invocation, daemon_json.texts(now.daemon_json))
             bracket = self._journal.under_way().bracket
             text = bracket.closed(now.daemon_json) if bracket else now.daemon_json
-            self._last_good.keep(now.daemon_json_path, text)
+            if now.daemon_json_fault is None:
+                self._last_good.keep(now.daemon_json_path, text)
         except (AgentError, TextRefused) as error:  # Docker is right all the same
             return (str(error),)
         return ()

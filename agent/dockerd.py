@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from agent.condition import Condition
 from agent.settings import Masked, Texts
 
 PROXIES_IN_DAEMON_JSON: Final = (1, 42)  # the API of Docker 23.0 (FACTS 1)
@@ -107,7 +108,8 @@ class Reality(msgspec.Struct, frozen=True):
     running_environment: Texts | None = None  # what it was started with; None: may not be read
     started_with: Texts | Masked | None = None  # daemon.json's half; OTHER: none that we know; None: nothing known
     daemon_json_path: str = "/etc/docker/daemon.json"
-    daemon_json: str | None = None  # the file's text; None: there is none
+    daemon_json: str | None = None  # the file's text; None: there is none, or it is no text
+    daemon_json_fault: Condition | None = None  # why it is no text
     environment_file_path: str = "/etc/docker-proxy-agent/dockerd.env"
     environment_file: str | None = None
     drop_in_path: str = "/etc/systemd/system/docker.service.d/zz-docker-proxy-agent.conf"
@@ -116,6 +118,11 @@ class Reality(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:  # the texts of its files may hold passwords
         return f"Reality({self.unit_name} {self.unit.phase.value})"
+
+    @property
+    def validates(self) -> bool:
+        """Whether the dockerd that would be started can be asked what it thinks of its file (FACTS 5)."""
+        return bool(self.binary) and bool(self.takes_proxies)
 
     @property
     def is_drop_in_read(self) -> bool:

@@ -23,7 +23,7 @@ from agent.decide.plan import Owned as OwnedFile
 from agent.decide.plan import Plan
 from agent.decide.put_back import PutBack, put_back
 from agent.dockerd import Reality
-from agent.errors import AgentError
+from agent.errors import AgentError, TargetFailed
 from agent.events import Event
 from agent.originals import Kept, Original, client_originals, daemon_originals
 from agent.policy import Docker
@@ -94,9 +94,13 @@ class Restoring(msgspec.Struct, frozen=True):
         for _ in range(2):
             reality = await self.daemon.reality(desired)
             paths = dict.fromkeys((reality.environment_file_path, reality.drop_in_path, *kept))
-            texts = {path: await asyncio.to_thread(read_text, Path(path)) for path in paths}
+            texts, unread = await asyncio.to_thread(_texts, paths)
             owned = {path: OwnedFile(True, one.text, one.mode) for path, one in kept.items()}
             found = put_back(owned, texts, reality, self.docker, is_asked_now)
+            unsaid = {path: why for path, why in unread.items() if path not in found.left_targets}
+            found = msgspec.structs.replace(
+                found, left=(*unsaid.values(), *found.left), left_targets=(*unsaid, *found.left_targets)
+            )
             desired = found.plan.desired
         return found, reality
 
@@ -124,6 +128,18 @@ class Restoring(msgspec.Struct, frozen=True):
         return tuple(written), tuple(left)
 
 
+def _texts(paths: Iterable[str]) -> tuple[dict[str, str | None], dict[str, str]]:
+    """What stands in the files, and why others cannot be read."""
+    texts: dict[str, str | None] = {}
+    unread: dict[str, str] = {}
+    for path in paths:
+        try:
+            texts[path] = read_text(Path(path))
+        except TargetFailed as error:
+            unread[path] = str(error)
+    return texts, unread
+
+
 async def _client(homes: Files, account: Account, owned: Owned) -> bool:
     """Whether the file had to be written."""
     was = owned.was
@@ -138,7 +154,7 @@ async def _client(homes: Files, account: Account, owned: Owned) -> bool:
     if found is None:
         return False
     entries = client_config.entries(owned.originals)
-    is_secret = any(client_config.texts(found.text, entry).holds_secret for entry in entries)
+    is_secret = any(client_config.holds_secret(found.text, entry) for entry in entries)
     # It was closed when a password came into it.
     mode = was.mode if was and is_secret else None
     folder_was_there = was is None or was.folder_existed

@@ -197,6 +197,7 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned) -> Fil
 
     Where the originals are of another entry (the policy's scope has changed), that one is put back first.
     """
+    client_config.refuse_mark(text)
     if wanted.intent is Intent.LEAVE or (wanted.intent is Intent.WITHDRAW and not owned.is_ours):
         return None
     base, was = text or "", owned.was

@@ -41,6 +41,8 @@ def effective(reality: Reality) -> Settings | None:
 def in_force(reality: Reality) -> Settings | None:
     """What dockerd runs with, if that is what it would be started with, too; None: it is not, or cannot be told."""
     running = effective(reality)
+    if reality.daemon_json_fault is not None:
+        return None
     try:
         # A drop-in that systemd has not read is not what would be started.
         is_same = running is not None and reality.is_drop_in_read and agrees(running, prospective(reality))

@@ -111,17 +111,21 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         is_in_its_way = _is_in_its_way(reality, owned)
         starts_docker = is_in_its_way and reality.unit.phase is Phase.BROKEN
         method = method_for(policy, reality, owned)
+        if method is Method.DAEMON_JSON and reality.daemon_json_fault is not None:
+            return Plan(desired, condition=reality.daemon_json_fault)
         edits = () if now == desired and not is_in_its_way else _edits(method, desired, reality, owned)
         met = busy(reality, holding.not_taken, believes_transfer=holding.believes_transfer)
     except TextRefused as error:
-        return Plan(desired, condition=_broken(error, reality))
+        return _beside(_broken(error, reality), desired, reality, policy, owned)
     except Inexpressible as error:
         edits = (_given_back(reality, owned),) if is_in_its_way else ()
         return Plan(desired, edits=edits, starts_docker=starts_docker, condition=error.condition)
     running, restart = effective(reality), None
     if reality.engine is not None and running is not None and not agrees(running, desired):
         restart = restarting(policy.restart, met, holding.urgency, is_asked_now, reality.can_restart)
-        if restart.when is When.NOW and holding.foreign is not None:
+        if restart.when is When.NOW and reality.daemon_json_fault is not None and not reality.validates:
+            restart = Restarting(When.LATER, _not_onto(reality.daemon_json_fault))
+        elif restart.when is When.NOW and holding.foreign is not None:
             restart = Restarting(When.LATER, holding.foreign.text)
         elif restart.when is When.NOW and holding.waits and not is_asked_now:
             restart = Restarting(When.LATER, holding.waits)
@@ -135,8 +139,23 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         restart,
         starts_docker,
         restart is not None and hangs_on_urgency(policy.restart, met, is_asked_now),
-        holding.foreign or _to_be_said(reality),
+        reality.daemon_json_fault or holding.foreign or _to_be_said(reality),
     )
+
+
+def _beside(broken: Condition, desired: Settings, reality: Reality, policy: Docker, owned: Owned) -> Plan:
+    """What goes on where daemon.json is not understood: what lies beside it is written, and nothing is restarted."""
+    if reality.daemon_json is None:  # what is not understood is not the file
+        return Plan(desired, condition=broken)
+    without = msgspec.structs.replace(reality, daemon_json=None, daemon_json_fault=broken)
+    made = plan(desired, without, policy, owned, is_asked_now=False)
+    if made.restart is None:
+        return made
+    return msgspec.structs.replace(made, restart=Restarting(When.LATER, _not_onto(broken)), is_urgency_asked=False)
+
+
+def _not_onto(broken: Condition) -> str:
+    return f"Docker is not restarted onto a {broken.target} that is not understood"
 
 
 def _is_in_its_way(reality: Reality, owned: Owned) -> bool:

@@ -14,9 +14,10 @@ from typing import Final, Protocol
 
 import msgspec
 
+from agent.condition import Code, Condition
 from agent.docker import busy, process
 from agent.dockerd import Engine, Flags, Phase, Reality, Start, UnitState
-from agent.errors import AgentError, EngineSilent
+from agent.errors import AgentError, EngineSilent, TargetFailed
 from agent.journal import Journal
 from agent.marks import Marks
 from agent.paths import Paths
@@ -70,7 +71,7 @@ class Looking:
         engine, silence = await self._engine(unit)
         flags, running = await asyncio.to_thread(_process, unit, start)
         file_path = self._paths.below(flags.config_file) if flags.config_file else self._paths.daemon_json
-        file = await asyncio.to_thread(read_text, file_path)
+        file, fault = await asyncio.to_thread(_read, file_path)
         drop_in_path = self._paths.drop_in(self._service)
         return Reality(
             unit=unit,
@@ -88,9 +89,10 @@ class Looking:
             environment_files=start.files,
             unset_names=tuple(name for name in start.unset if name in PROXY_NAMES),
             running_environment=running,
-            started_with=self._started_with(unit, file_path, file, desired) if engine else None,
+            started_with=self._started_with(unit, file_path, file, desired) if engine and not fault else None,
             daemon_json_path=str(file_path),
             daemon_json=file,
+            daemon_json_fault=fault,
             environment_file_path=str(self._paths.environment_file),
             environment_file=await asyncio.to_thread(read_text, self._paths.environment_file),
             drop_in_path=str(drop_in_path),
@@ -156,6 +158,14 @@ class Looking:
         except AgentError:  # one candidate less
             return ()
         return () if note is None else (note.before,)
+
+
+def _read(path: Path) -> tuple[str | None, Condition | None]:
+    """The text of daemon.json, or why it is none: that is its own fault, and what lies beside it goes on."""
+    try:
+        return read_text(path), None
+    except TargetFailed as error:
+        return None, Condition(Code.FOREIGN_CONFIG_BROKEN, error.what, error.remedy, error.where)
 
 
 def _process(unit: UnitState, start: Start) -> tuple[Flags, Texts | None]:

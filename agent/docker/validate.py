@@ -18,7 +18,8 @@ _WITHIN_S: Final = 20.0
 
 async def refused(reality: Reality) -> Condition | None:
     """Why the file as it stands, without our change, would keep dockerd from starting; None if nothing does."""
-    if not reality.binary or reality.daemon_json is None or not reality.takes_proxies:
+    is_there = reality.daemon_json is not None or reality.daemon_json_fault is not None
+    if not is_there or not reality.validates:
         return None
     try:
         done = await run((reality.binary, "--validate", "--config-file", reality.daemon_json_path), _WITHIN_S)

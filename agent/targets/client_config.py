@@ -4,9 +4,10 @@ Pure: text in, text out; an empty text is a file without keys. All else in the f
 entries, `ftpProxy`, keys that nobody knows, and how all of it is written. What the client does with the file: FACTS
 18 and 19.
 
-What the client cannot read as proxies (a flat `proxies`, an entry that is no object, a value that is no string) is
-refused with its name. `repaired` takes it out first where the agent itself made what is broken now. A `{}` that the
-client leaves of a flat key is an entry that nothing asks for: it is no fault, and stays.
+A file that begins with a byte order mark is refused: the client takes nothing of it. So is what the client cannot read
+as proxies (a flat `proxies`, an entry that is no object, a value that is no string), with its name; `repaired` takes it
+out first where the agent itself made what is broken now. A `{}` that the client leaves of a flat key is an entry that
+nothing asks for: it is no fault, and stays.
 
 Not known here: whose file it is, whether it is there, and what clients should have.
 """
@@ -36,7 +37,7 @@ LONGEST: Final = 64 * 1024  # characters of `proxies`: hundreds of entries; who 
 OURS: Final = (HTTP, HTTPS, NO_PROXY, ALL)
 
 _BOM: Final = "\ufeff"
-_NO_MEMBERS = re.compile(r"(\ufeff?[ \t\r\n]*)(?:\{[ \t\r\n]*\})?([ \t\r\n]*)")
+_NO_MEMBERS = re.compile(r"([ \t\r\n]*)(?:\{[ \t\r\n]*\})?([ \t\r\n]*)")
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
@@ -72,6 +73,7 @@ class ClientTexts(msgspec.Struct, frozen=True):
 def texts(text: str | None, entry: str) -> ClientTexts:
     """What an entry says. TextRefused if the client could not tell either."""
     text = text or ""
+    refuse_mark(text)
     _check_spelling(text, (), PROXIES)
     alone = _alone(text)
     fault = _fault(alone, entry)
@@ -80,6 +82,18 @@ def texts(text: str | None, entry: str) -> ClientTexts:
     if not _has_object(alone, PROXIES) or not _has_object(alone, (*PROXIES, entry)):
         return ClientTexts()
     return ClientTexts(*(_string(alone, (*PROXIES, entry, name)) for name in OURS))
+
+
+def refuse_mark(text: str | None) -> None:
+    """TextRefused for a file of which the client takes nothing, whatever stands in it (FACTS 19)."""
+    if text is not None and text.startswith(_BOM):
+        what = "it begins with a byte order mark (BOM), and the docker client takes nothing of such a file"
+        raise TextRefused(what, 1, 1)
+
+
+def holds_secret(text: str, entry: str) -> bool:
+    """Whether there is a user or a password in the entry, also of a file that the client does not take."""
+    return texts(text.removeprefix(_BOM), entry).holds_secret
 
 
 def edit(text: str | None, entry: str, wanted: Settings, kept: Sequence[Original] = ()) -> str:
@@ -110,7 +124,7 @@ def without(text: str, entry: str, names: Iterable[str], kept: Sequence[Original
     is_all = not any(value for name, value in said.items() if name not in removed)
     if is_all and kept and not any(_said_in(one.value) for one in kept if _is_of_a_key(one)):
         before = put_back(text, kept)
-        if before.removeprefix(_BOM).strip():  # an empty text is no JSON: `{}` is left instead
+        if before.strip():  # an empty text is no JSON: `{}` is left instead
             return before
     alone = _alone(text)
     if not _has_object(alone, PROXIES) or not _has_object(alone, (*PROXIES, entry)):
@@ -136,8 +150,8 @@ def _new(text: str, entry: str, values: dict[str, str]) -> str:
     if "\r\n" in text:
         written = written.replace("\n", "\r\n")
     around = _NO_MEMBERS.fullmatch(text)
-    if around is None or not text.removeprefix(_BOM).strip():
-        return _BOM * text.startswith(_BOM) + written + "\n"
+    if around is None or not text.strip():
+        return written + "\n"
     return around[1] + written + around[2]
 
 

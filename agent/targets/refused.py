@@ -5,7 +5,12 @@ Pure. Not known here: the file's path; whoever has it says `failed(path)`.
 
 from __future__ import annotations
 
+from typing import Final
+
 from agent.errors import TargetFailed
+from agent.secret import escaped
+
+LONGEST: Final = 300  # characters
 
 
 class TextRefused(ValueError):
@@ -13,7 +18,7 @@ class TextRefused(ValueError):
 
     def __init__(self, what: str, line: int = 0, column: int = 0) -> None:
         super().__init__(what, line, column)
-        self.what = what
+        self.what = escaped(what, LONGEST)  # it may quote a name, which is anybody's
         self.line = line
         self.column = column
 

@@ -17,6 +17,7 @@ from agent.targets.client_config import (
     ClientTexts,
     edit,
     entries,
+    holds_secret,
     originals,
     ours,
     put_back,
@@ -107,7 +108,28 @@ def test_a_new_file_is_written_as_the_client_writes_it() -> None:
         '\t\t\t"httpsProxy": "http://proxy.example:3128",\n\t\t\t"noProxy": ".corp.example,localhost"\n\t\t}\n\t}\n}\n'
     )
     assert edit(edit(written, DEFAULT, DIRECT), DEFAULT, OFFICE) == written
-    assert edit("\ufeff{ \r\n}\r\n", DEFAULT, OFFICE) == "\ufeff" + written.replace("\n", "\r\n")
+    assert edit("{ \r\n}\r\n", DEFAULT, OFFICE) == written.replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["\ufeff", '\ufeff{"auths":{}}\r\n', '\ufeff{"proxies":{"default":{"httpProxy":"http://h"}}}']
+)
+def test_a_file_that_begins_with_a_byte_order_mark_is_refused(text: str) -> None:
+    """The docker client takes nothing of it, so what stands there is never right."""
+    for read in (texts, originals):
+        with pytest.raises(TextRefused, match=r"line 1: .*\(BOM\)"):
+            read(text, DEFAULT)
+    for wanted in (OFFICE, DIRECT):
+        with pytest.raises(TextRefused, match="BOM"):
+            edit(text, DEFAULT, wanted)
+
+
+def test_a_file_that_was_ours_and_got_a_byte_order_mark_is_still_put_back() -> None:
+    kept = originals(AS_THE_CLIENT_WRITES, DEFAULT)
+    marked = "\ufeff" + edit(AS_THE_CLIENT_WRITES, DEFAULT, OFFICE)
+
+    assert put_back(marked, kept) == "\ufeff" + AS_THE_CLIENT_WRITES
+    assert not holds_secret(marked, DEFAULT)
 
 
 def test_a_file_of_the_client_gets_ours_in_its_own_style() -> None:
@@ -162,13 +184,12 @@ all_proxies = objects(
     {DEFAULT: entries_of_proxies, LOCAL: entries_of_proxies}, st.sampled_from(["{}", "null", '{"x": 1}'])
 )
 documents = st.builds(
-    lambda bom, before, body, after: bom + before + body + after,
-    st.sampled_from(["", "\ufeff"]),
+    lambda before, body, after: before + body + after,
     blanks,
     objects({"proxies": st.one_of(all_proxies, st.just("null")), "auths": st.just('{"r": {"auth": "dA=="}}')}, scalars),
     blanks,
 )
-some_texts = st.one_of(documents, st.builds(str.__add__, st.sampled_from(["", "\ufeff"]), blanks))
+some_texts = st.one_of(documents, blanks)
 
 words = st.text(characters, min_size=1, max_size=6)
 urls = st.builds(
@@ -205,14 +226,14 @@ def test_set_and_deleted_is_the_very_same_text(text: str, entry: str, wanted: Se
     edited = edit(bare, entry, wanted, kept)
 
     after = edit(edited, entry, DIRECT, kept)
-    assert after == bare or (not bare.strip("\ufeff \t\r\n") and json.loads(after.removeprefix("\ufeff")) == {})
+    assert after == bare or (not bare.strip() and json.loads(after) == {})
 
 
 @given(some_texts, any_entry, wanted_settings)
 def test_what_others_write_meanwhile_survives_a_restore(text: str, entry: str, wanted: Settings) -> None:
     kept = originals(text, entry)
     edited = edit(text, entry, wanted, kept)
-    said = json.loads(edited.removeprefix("\ufeff") or "{}") if edited.strip("\ufeff \t\r\n") else {}
+    said = json.loads(edited) if edited.strip() else {}
     rewritten = json.dumps(said | {"auths": {"new": {"auth": "dG9rZW4="}}}, indent="\t")
 
     after = put_back(rewritten, kept)
@@ -223,8 +244,7 @@ def test_what_others_write_meanwhile_survives_a_restore(text: str, entry: str, w
 
 def without_ours(text: str, entry: str) -> object:
     """What the file says beside our keys; objects that are empty without them are as if they were not there."""
-    blank = not text.strip("\ufeff \t\r\n")
-    said: dict[str, Any] = {} if blank else json.loads(text.removeprefix("\ufeff"))
+    said: dict[str, Any] = json.loads(text) if text.strip() else {}
     said["proxies"] = {name: value or {} for name, value in (said.get("proxies") or {}).items()}
     mine = said["proxies"].pop(entry, {})
     return said, {name: value for name, value in mine.items() if name not in OURS}

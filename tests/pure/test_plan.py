@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.condition import Code
+from agent.condition import Code, Condition
 from agent.decide.desired import for_dockerd
 from agent.decide.effective import effective, prospective
 from agent.decide.plan import Owned, Plan, plan
@@ -277,9 +279,6 @@ def test_a_file_that_we_made_goes_with_our_half() -> None:
         (Reality(UnitState(Phase.MASKED)), Code.ENGINE_ABSENT),
         (docker_with(engine=msgspec.structs.replace(engine(), is_podman=True)), Code.UNSUPPORTED),
         (docker_with(flags=Flags(Texts(http=FOREIGN), ("--http-proxy",))), Code.BLOCKED),
-        (docker_with(daemon_json="{,}"), Code.FOREIGN_CONFIG_BROKEN),
-        (docker_with(daemon_json='{"proxies": {"http-proxy": 3}}'), Code.FOREIGN_CONFIG_BROKEN),
-        (docker_with(daemon_json='{"proxies": {}, "proxies": {}}'), Code.FOREIGN_CONFIG_BROKEN),
     ],
 )
 def test_nothing_is_written_where_it_would_not_count_or_would_harm(reality: Reality, code: Code) -> None:
@@ -288,6 +287,43 @@ def test_nothing_is_written_where_it_would_not_count_or_would_harm(reality: Real
     assert not made.changes
     assert made.condition is not None
     assert made.condition.code is code
+
+
+NO_TEXT = Condition(Code.FOREIGN_CONFIG_BROKEN, "byte 14 is no UTF-8; left as it is", "", "/etc/docker/daemon.json")
+NOT_UNDERSTOOD = [
+    pytest.param({"daemon_json": "{,}"}, id="no-json"),
+    pytest.param({"daemon_json": '{"proxies": {"http-proxy": 3}}'}, id="no-proxies"),
+    pytest.param({"daemon_json": '{"proxies": {}, "proxies": {}}'}, id="a-name-twice"),
+    pytest.param({"daemon_json_fault": NO_TEXT}, id="no-text"),
+]
+
+
+@pytest.mark.parametrize("file", NOT_UNDERSTOOD)
+def test_a_daemon_json_that_is_not_understood_is_its_own_fault_and_the_drop_in_goes_on(file: dict[str, Any]) -> None:
+    made = planned(OFFICE, docker_with(**file))
+
+    assert written(made) == {"dockerd.env": drop_in.edit(OFFICE), "zz-docker-proxy-agent.conf": drop_in.DROP_IN}
+    assert made.condition is not None
+    assert made.condition.code is Code.FOREIGN_CONFIG_BROKEN
+    assert made.restart is not None
+    assert made.restart.when is When.LATER
+    assert not planned(OFFICE, with_drop_in(OFFICE, **file)).acts
+
+
+@pytest.mark.parametrize("file", NOT_UNDERSTOOD)
+def test_where_it_is_the_place_itself_nothing_is_written(file: dict[str, Any]) -> None:
+    made = planned(OFFICE, docker_with(**file), Docker(method=Method.DAEMON_JSON))
+
+    assert not made.changes
+    assert made.condition is not None
+    assert made.condition.code is Code.FOREIGN_CONFIG_BROKEN
+
+
+def test_a_dockerd_that_can_be_asked_says_itself_whether_it_starts_with_a_file_that_is_no_text() -> None:
+    """dockerd reads UTF-16, and refuses Latin-1."""
+    made = planned(OFFICE, docker_with(daemon_json_fault=NO_TEXT, binary="/usr/sbin/dockerd"))
+
+    assert made.restarts
 
 
 # --- credentials ----------------------------------------------------------------------------------------------------
