@@ -83,17 +83,30 @@ def escaped(text: str, limit: int = CUT) -> str:
     What a terminal would obey, a line break, a mark that turns the direction of writing and half a character are
     written as `\\x1b`, `\\u202e`; letters of every language stay.
     """
-    shown = printable(without_userinfo(text, limit))
+    shown = without_userinfo(printable(text[:limit]), text[limit:])
     is_cut = len(text) > limit
     if len(shown) + is_cut <= limit:
         return f"{shown}{MORE}" if is_cut else shown
-    return f"{shown[: limit - 1]}{MORE}"
+    return f"{_whole(shown[: limit - 1])}{MORE}"
+
+
+def _whole(text: str) -> str:
+    """Without the half of a URL, or of a mark, at its end: nobody who sees it again knows the other half."""
+    url = text.find("://", text.rfind(" ") + 1)
+    if url >= 0:
+        return text[: url + len("://")]
+    for mark in (UNPARSABLE, f"{HIDDEN}@"):
+        for length in range(len(mark) - 1, 0, -1):
+            if text.endswith(mark[:length]):
+                return text[:-length]
+    return text
 
 
 def escaped_lines(text: str, limit: int) -> list[str]:
     """The same of a text that has lines, such as a traceback: each of them, so that none can be put between them."""
-    shown = without_userinfo(text, limit) + (f"\n{MORE}" if len(text) > limit else "")
-    return [printable(line) for line in shown.removesuffix("\n").split("\n")]
+    shown = without_userinfo("\n".join(map(printable, text[:limit].split("\n"))), text[limit:])
+    lines = shown.removesuffix("\n").split("\n")
+    return [*lines, MORE] if len(text) > limit else lines
 
 
 def printable(text: str) -> str:
@@ -115,26 +128,26 @@ _IN_SCHEME: Final = string.ascii_letters + string.digits + "+.-"
 _SEGMENT_ENDS: Final = "\"'`=([{<,;"
 _PORT = re.compile(r":[0-9]{1,5}(?!\w)")
 _NO_PORT = re.compile(r"://[\w.-]+:\Z")
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[\w.-]*)(?::[0-9]{1,5})?")
+_HOST = re.compile(r"\ue000*(?:\[[0-9A-Fa-f:.%]+\]|[\w.-]*)(?::[0-9]{1,5})?")
 # What may stand behind a host and a port where no user or password is meant.
 _BEHIND_HOST = re.compile(r"""[/?#,;)\]}>"'`”»]|\\["'/]|[:!]*\Z""")
-_QUOTED = re.compile(r""""([^"]{2,})"|'([^']{2,})'""")
-# What was hidden before is a part of a host, of the same length, so that no text is hidden twice.
-_HOSTLIKE: Final = {
-    f"://{HIDDEN}@": "://" + "w" * len(f"{HIDDEN}@"),
-    f"://{UNPARSABLE}": "://" + "w" * len(UNPARSABLE),
-    f"://{MORE}": "://w",  # in words of our own
-}
+_REMEMBERED: Final = 4096  # characters of what was hidden
+_PIECES: Final = (
+    re.compile(r"""(?P<quote>["'])(?P<it>(?:(?!(?P=quote)).){2,})(?:(?P=quote)|\Z)""", re.DOTALL),
+    re.compile(r"""(?P<it>[^\s"']{4,})"""),
+)
+# What was hidden before counts as nothing, so that no text is hidden twice: a character that does not print, as often.
+_NOTHING: Final = "\ue000"
+_MASKS: Final = {f"://{shown}": "://" + _NOTHING * len(shown) for shown in (f"{HIDDEN}@", UNPARSABLE, MORE)}
 
 
-def without_userinfo(text: str, limit: int) -> str:
-    """The first `limit` characters of a text, in which no URL has a user or a password left.
+def without_userinfo(text: str, rest: str = "") -> str:
+    """A text in which no URL has a user or a password left. `rest` follows on it, and is not shown.
 
-    Hidden is what stands before an `@`: from `://` on, or from the beginning of a word with a `:` in it. What stands
-    behind `://` and is no host hides all up to the last `@` there is, for a password may hold a blank; and where a
-    text is cut, what an `@` may have followed.
+    Hidden is what stands before an `@`: from `://` on, or from the beginning of a word with a `:` in it. A password may
+    hold a blank: so what stands behind `://` and is no host hides all up to the last `@` there is; what was hidden goes
+    on to a later `@` that has no URL of its own; and a host goes on to the next word, if that has an `@`.
     """
-    text, rest = text[:limit], text[limit:]
     if ":" not in text and "@" not in text and "@" not in rest:
         return text
     return _Redaction(text, rest).shown()
@@ -154,15 +167,19 @@ class _Redaction:
     def __init__(self, text: str, rest: str) -> None:
         self._text = text
         self._spans: list[_Span] = []
-        self._open: _Span | None = None  # it goes on to the last `@` there is
+        self._open: _Span | None = None  # no host behind `://`: it goes on to the last `@` there is
+        self._begun: int | None = None  # where the last begins that was hidden up to an `@`
         self._find(rest)
 
     def _find(self, rest: str) -> None:
         begun: int | None = None  # where, in the word before, a user and a password with a blank may begin
         for match in _WORD.finditer(self._text):
             begun = self._word(match[0], match.start(), rest if match.end() == len(self._text) else "", begun)
-        if self._open is not None and "@" in rest:
-            self._open.end = len(self._text)
+        if self._open is not None:
+            begun = self._open.begin
+        begun = self._begun if begun is None else begun
+        if begun is not None and "@" in rest:
+            self._hide(begun, len(self._text))
 
     def shown(self) -> str:
         pieces, hidden, at = [], [], 0
@@ -171,23 +188,24 @@ class _Redaction:
             hidden.append(self._text[span.begin : span.end])
             at = span.end
         text = "".join((*pieces, self._text[at:]))
-        return _without_quoted(text, "\n".join(hidden)) if hidden else text
+        return _not_again(text, "\n".join(hidden)[:_REMEMBERED]) if hidden else text
 
     def _word(self, word: str, at: int, rest: str, begun: int | None) -> int | None:
         """Hides what is to be hidden of it; where in it something may begin that the next word goes on with."""
         end = at + len(word)
+        masked = _masked(word)
+        first = masked.find("://")
+        if begun is None and first < 0:
+            begun = self._begun
+        if self._open is not None:
+            begun = self._open.begin
         goes_on = _WORD.match(rest)
         if goes_on is not None and "@" in goes_on[0]:
             self._hide(at if begun is None else begun, end)
             return None
-        masked = _masked(word)
-        if "@" in masked and self._open is not None:
-            self._hide(self._open.begin, end)
-            return None
         if "@" in masked and begun is not None:
             self._hide(begun, end)
             return None
-        first = masked.find("://")
         if first >= 0:
             self._url(masked, at, first, is_cut=goes_on is not None)
         elif "@" in masked:
@@ -203,15 +221,16 @@ class _Redaction:
             segment = _segment(word[:first].rstrip(_IN_SCHEME))
             if segment is not None:  # `alice:pass://word@host`
                 begin = segment
-            if _is_host(word, last + 1, is_cut):
+            if _is_host(word, last + 1, is_cut, may_be_empty=False):
                 self._spans.append(_Span(at + begin, at + last + 1, f"{HIDDEN}@"))
+                self._begun = at + begin
             else:
                 self._hide(at + begin, at + len(word))
             return
         if last >= 0:
             self._without_scheme(word[:first], at)
         while first >= 0:
-            if not _is_host(word, first + len("://"), is_cut):
+            if not _is_host(word, first + len("://"), is_cut, may_be_empty=True):
                 self._hide(at + first + len("://"), at + len(word))
                 return
             first = word.find("://", first + 1)
@@ -222,33 +241,35 @@ class _Redaction:
         begin = _begin(word)
         if ":" in word[begin:last] or _PORT.search(word, last):
             self._spans.append(_Span(at + begin, at + last + 1, f"{HIDDEN}@"))
+            self._begun = at + begin
 
     def _hide(self, begin: int, end: int) -> None:
         """Nothing of it is shown, but for punctuation at its end."""
         while self._spans and self._spans[-1].begin >= begin:
             self._spans.pop()
-        shown = self._text[begin:end]
-        end -= len(shown) - len(shown.rstrip(_CLOSING))
-        span = _Span(begin, max(begin, end), UNPARSABLE)
-        self._spans.append(span)
-        self._open = span
+        while end > begin and self._text[end - 1] in _CLOSING:
+            end -= 1
+        self._open = _Span(begin, end, UNPARSABLE)
+        self._spans.append(self._open)
 
 
-def _without_quoted(text: str, hidden: str) -> str:
-    """Go and Python say in quotes what they do not like of a URL, which may be a piece of the password."""
+def _not_again(text: str, hidden: str) -> str:
+    """Go and Python say once more what they do not like of a URL, which may be a piece of the password."""
 
-    def shown(quoted: re.Match[str]) -> str:
-        return f"{quoted[0][0]}{HIDDEN}{quoted[0][-1]}" if (quoted[1] or quoted[2]) in hidden else quoted[0]
+    def shown(piece: re.Match[str]) -> str:
+        return piece[0].replace(piece["it"], HIDDEN) if piece["it"] in hidden else piece[0]
 
-    return _QUOTED.sub(shown, text)
+    for pieces in _PIECES:
+        text = pieces.sub(shown, text)
+    return text
 
 
 def _masked(word: str) -> str:
-    for hidden, hostlike in _HOSTLIKE.items():
-        word = word.replace(hidden, hostlike)
+    for hidden, nothing in _MASKS.items():
+        word = word.replace(hidden, nothing)
     begin = _begin(word)
     if word.startswith(f"{HIDDEN}@", begin):
-        return word[:begin] + "w" * len(f"{HIDDEN}@") + word[begin + len(f"{HIDDEN}@") :]
+        return word[:begin] + _NOTHING * len(f"{HIDDEN}@") + word[begin + len(f"{HIDDEN}@") :]
     return word
 
 
@@ -263,7 +284,11 @@ def _segment(before: str) -> int | None:
     return begin if ":" in before[begin:] else None
 
 
-def _is_host(word: str, at: int, is_cut: bool) -> bool:
+def _is_host(word: str, at: int, is_cut: bool, *, may_be_empty: bool) -> bool:
     host = _HOST.match(word, at)
-    behind = _BEHIND_HOST.match(word, host.end()) if host else None
+    if host is None or not (host[0] or may_be_empty):
+        return False
+    if not host[0].strip(_NOTHING) and word.endswith(MORE) and host.end() == len(word) - 1:
+        return True
+    behind = _BEHIND_HOST.match(word, host.end())
     return behind is not None and not (is_cut and behind.end() == len(word))

@@ -26,7 +26,7 @@ __all__ = ["Plain", "of_a_record", "plain"]
 
 LARGEST: Final = 16 * 1024  # bytes of the facts of one record
 # What is shown of facts that are larger than that, and at last of those that still are.
-_LESS: Final = (BOUNDS, Bounds(400, 32, 6), Bounds(100, 8, 4))
+_LESS: Final = (BOUNDS, Bounds(400, 32, 6, 300), Bounds(100, 8, 4, 30))
 
 
 def plain(value: object, bounds: Bounds = BOUNDS) -> Plain:

@@ -19,6 +19,7 @@ import structlog
 
 from agent import logs
 from agent.logs import Form, form_for, log
+from agent.shown import BOUNDS
 
 
 @pytest.fixture(autouse=True)
@@ -186,17 +187,51 @@ def test_the_journal_gets_a_sentence_and_every_fact_as_a_field(journald: Journal
     assert stream.getvalue() == ""
 
 
-def test_a_fact_with_lines_and_one_that_is_too_large_for_a_datagram_arrive_whole(journald: Journald) -> None:
+def test_a_fact_with_lines_is_one_line(journald: Journald) -> None:
     logs.configure(form=Form.JOURNAL, stream=io.StringIO(), journal=journald.path)
-    diff = "-a\n+MESSAGE=forged\n\n"
 
-    log.info("apply-started", diff=diff)
-    assert journald.entry()["DIFF"] == diff
+    log.info("apply-started", diff="-a\n+MESSAGE=forged\n\n")
 
-    log.info("apply-started", diff=diff * 100_000)
+    assert journald.entry()["DIFF"] == r"-a\x0a+MESSAGE=forged\x0a\x0a"
+
+
+def test_facts_that_are_too_large_for_a_datagram_arrive_whole(journald: Journald) -> None:
+    logs.configure(form=Form.JOURNAL, stream=io.StringIO(), journal=journald.path)
+    targets = [f"{number} " + "x" * (BOUNDS.text - 4) for number in range(BOUNDS.items)]
+
+    log.info("apply-started", targets=targets)
+
     entry = journald.entry()
-    assert entry["DIFF"] == diff * 100_000
+    assert json.loads(entry["TARGETS"]) == targets
     assert entry["EVENT"] == "apply-started"
+
+
+def test_a_traceback_keeps_its_lines_and_nobody_elses_text_makes_one(journald: Journald) -> None:
+    logs.configure(form=Form.JOURNAL, stream=io.StringIO(), journal=journald.path)
+
+    try:
+        raise OSError("\x1b[2Kx\u202e\r\ud800 http://u:Zec ret9@h")  # noqa: TRY301 - a real one has to be caught
+    except OSError:
+        log.exception("a pass failed")
+
+    lines = journald.entry()["MESSAGE"].split("\n")
+    assert lines[1].startswith("Traceback")
+    assert lines[-1] == r"OSError: \x1b[2Kx\u202e\x0d\ud800 http://‹unparsable›"
+    assert all(line.isprintable() for line in lines)
+
+
+def test_of_a_long_traceback_the_beginning_and_the_end_are_kept(journald: Journald) -> None:
+    logs.configure(form=Form.JOURNAL, stream=io.StringIO(), journal=journald.path)
+
+    try:
+        raise OSError("\n".join(map(str, range(10_000))))  # noqa: TRY301 - a real one has to be caught
+    except OSError:
+        log.exception("a pass failed")
+
+    lines = journald.entry()["MESSAGE"].split("\n")
+    assert len(lines) < 200
+    assert lines[1].startswith("Traceback")
+    assert lines[-1] == "9999"
 
 
 def test_names_that_journald_would_drop_or_that_are_taken_become_others(journald: Journald) -> None:

@@ -105,7 +105,7 @@ def test_a_type_that_nobody_decided_about_is_refused(value: object) -> None:
     ],
 )
 def test_a_text_loses_what_stands_before_the_host_of_a_url(text: str, shown: str) -> None:
-    assert without_userinfo(text, 1000) == shown
+    assert without_userinfo(text) == shown
 
 
 # --- sentences -------------------------------------------------------------------------------------------------------
