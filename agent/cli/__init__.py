@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last boundary: one line, as for every other error
         # Only now: it brings the log along, which `status` and `check` do without.
         described = importlib.import_module("agent.unexpected").unexpected
-        print(described("docker-proxy-agent", error), file=sys.stderr)
+        complain(str(described("docker-proxy-agent", error)))
         return 1
 
 
