@@ -159,6 +159,8 @@ def test_of_a_running_agent(machine: Installation) -> None:
                 assert "expected an object; left as it is" in text
                 assert (status == 0) is (words[0] == "status")
             check(machine.paths.status.read_text())
+        status, text = said(machine, "pin", os.fsdecode(b"\xff\x1b"))
+        assert (status, text) == (1, 'pin: the policy has no upstream "\\udcff\\x1b"; it has direct, office, branch\n')
         machine.config_json.write_bytes(b'{"auths":{}}')
         assert said(machine, "apply")[0] == 0
         assert "proxy.office.test" in machine.config_json.read_text()
