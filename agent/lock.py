@@ -1,17 +1,26 @@
-"""One agent at a time: a lock on a file that names its holder.
+"""One agent at a time: a lock that only who may be the agent can hold.
 
-The kernel lets go of it when the process ends, however it ends.
+The kernel lets go of it when the process ends, however it ends, and the kernel says who holds it. Whoever can open a
+file can hold it by flock(2), and goes on holding what was opened before the file was closed to others: so a lock file
+that others could open is not closed, but makes way for a new one. Not known here: what the lock is for.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from agent.errors import AgentError, Locked
+
+_MODE: Final = 0o600
+_TRIES: Final = 100  # each is lost only to somebody who has just replaced the file
+_REPLACING: Final = ".replacing"  # behind the name: held by who replaces the lock file, never open to others
 
 
 @contextlib.contextmanager
@@ -19,22 +28,130 @@ def held(path: Path) -> Iterator[None]:
     """Hold the lock. Locked, with the holder's pid, if another process has it."""
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        descriptor = _locked(path)
     except OSError as error:
         remedy = "Run it as root" if os.geteuid() != 0 else ""
         raise AgentError(str(path), f"cannot be opened: {error.strerror}", remedy) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Locked(str(path), _holder(descriptor)) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
 
 
+def _locked(path: Path) -> int:
+    for _ in range(_TRIES):
+        with contextlib.ExitStack() as opened:
+            descriptor = _opened(path)
+            opened.callback(os.close, descriptor)
+            if not _is_closed_to_others(path, descriptor):
+                _make_way(path, descriptor)
+            elif not _flock(descriptor):
+                raise Locked(str(path), _holder(descriptor))
+            elif _is_still(path, descriptor):
+                opened.pop_all()
+                return descriptor
+    raise OSError(errno.EAGAIN, "it is replaced again and again", str(path))
+
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, _MODE)
+
+
+def _is_closed_to_others(path: Path, descriptor: int) -> bool:
+    status = os.fstat(descriptor)
+    # Who owns the folder can replace what lies in it, whosever that is.
+    owners = (0, os.geteuid(), path.parent.stat().st_uid)
+    return stat.S_ISREG(status.st_mode) and status.st_mode & 0o077 == 0 and status.st_uid in owners
+
+
+def _flock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Whether the path still leads to the file that was opened: another one may have taken its place."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+# --- a lock file that others could open --------------------------------------------------------------------------
+
+
+def _make_way(path: Path, descriptor: int) -> None:
+    """Remove it, unless an agent of an earlier version holds it. Locked if so."""
+    with _alone(path.with_name(path.name + _REPLACING)):
+        if not _is_still(path, descriptor):
+            return
+        if not _flock(descriptor):
+            holder = _holder(descriptor)
+            if holder is not None and _could_write(holder, descriptor):
+                raise Locked(str(path), holder)
+        path.unlink()
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One at a time, for a moment: nobody removes the file that somebody else has just put there."""
+    while True:
+        descriptor = _opened(path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not _is_still(path, descriptor):
+                continue
+            try:
+                yield
+            finally:
+                path.unlink()
+            return
+        finally:
+            os.close(descriptor)
+
+
+# --- who holds it ------------------------------------------------------------------------------------------------
+
+
 def _holder(descriptor: int) -> int | None:
-    text = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
-    return int(text) if text.isdigit() else None
+    """By the kernel's list; what stands in a file may be anybody's word. None: it does not tell."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            if (pid := _pid_in(line.split(), os.fstat(descriptor))) is not None:
+                return pid
+    return None
+
+
+def _pid_in(words: list[str], status: os.stat_result) -> int | None:
+    """`1: FLOCK  ADVISORY  WRITE 4722 fe:00:2146353 0 EOF`; one that waits has `->` in front of its kind."""
+    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    return int(words[4]) if len(words) > 5 and (words[1], words[5]) == ("FLOCK", file) else None
+
+
+def _could_write(pid: int, descriptor: int) -> bool:
+    """Whether a process holds the file by a descriptor that may write: nobody who could only read it has one.
+
+    Whose process it is tells nothing: a program that is set-uid root keeps what it was started with.
+    """
+    if os.fstat(descriptor).st_mode & 0o022:
+        return False
+    for file in _of_process(pid):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if os.path.samestat(file.stat(), os.fstat(descriptor)) and _is_locked_for_writing(pid, file.name):
+                return True
+    return False
+
+
+def _of_process(pid: int) -> list[Path]:
+    try:
+        return list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # it has ended, or is not ours to look at
+        return []
+
+
+def _is_locked_for_writing(pid: int, number: str) -> bool:
+    said = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/fdinfo/{number}").read_text().splitlines())
+    return "FLOCK" in said.get("lock", "") and int(said["flags"], 8) & os.O_ACCMODE != os.O_RDONLY
