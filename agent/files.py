@@ -438,15 +438,18 @@ _NOT_COPIED: Final = frozenset({"security.ima", "security.evm"})
 def _copy_attributes(real: Path, descriptor: int, expected: FileState, mode: int) -> None:
     """Owner, extended attributes (the SELinux label and ACLs are among them) and mode, in the order that keeps each."""
     status = os.fstat(descriptor)
-    if (status.st_uid, status.st_gid) != (expected.uid, expected.gid):
-        os.fchown(descriptor, expected.uid, expected.gid)
     wanted, present = _attributes(real), _attributes(descriptor)
     for name in present.keys() - wanted.keys():
         if not name.startswith("security."):  # an ACL that the folder hands down to new files
             os.removexattr(descriptor, name)
-    for name, value in wanted.items():
-        if present.get(name) != value:
-            os.setxattr(descriptor, name, value)
+    missing = {name: value for name, value in wanted.items() if present.get(name) != value}
+    # A person's own notes while the file is still ours: then only who may write it may set them.
+    for name in [name for name in missing if name.startswith("user.")]:
+        os.setxattr(descriptor, name, missing.pop(name))
+    if (status.st_uid, status.st_gid) != (expected.uid, expected.gid):
+        os.fchown(descriptor, expected.uid, expected.gid)
+    for name, value in missing.items():
+        os.setxattr(descriptor, name, value)
     os.fchmod(descriptor, mode)
 
 
@@ -537,8 +540,15 @@ _WORDS: Final = {
     errno.EACCES: _NOT_PERMITTED,
     errno.EPERM: _NOT_PERMITTED,
 }
+# Modes do not hold root, but for the service, which has no CAP_DAC_OVERRIDE.
+_NOT_EVEN_TO_ROOT: Final = (
+    "not permitted, not even to root: the folder, or the file that is mounted there, belongs to somebody else",
+    "Give it to root (chown), then: docker-proxy-agent apply",
+)
 
 
 def _failed(path: Path, what: str, error: OSError) -> TargetFailed:
     cause, remedy = _WORDS.get(error.errno or 0, (error.strerror or type(error).__name__, _AGAIN))
+    if error.errno == errno.EACCES and os.geteuid() == 0:
+        cause, remedy = _NOT_EVEN_TO_ROOT
     return TargetFailed(str(path), f"{what}: {cause}; left as it is", remedy)

@@ -165,7 +165,8 @@ def _confine() -> None:
     _at_most(resource.RLIMIT_FSIZE, LARGEST)
     _at_most(resource.RLIMIT_NOFILE, 32)
     _at_most(resource.RLIMIT_CPU, 10)  # seconds
-    _at_most(resource.RLIMIT_AS, 512 * 1024 * 1024)  # Python alone maps 30 MiB
+    _at_most(resource.RLIMIT_AS, 256 * 1024 * 1024)  # Python alone maps 30 MiB
+    Path("/proc/self/oom_score_adj").write_text("1000")  # where memory runs out, it is this one that is ended
 
 
 def _at_most(which: int, most: int) -> None:

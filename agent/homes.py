@@ -16,6 +16,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
@@ -44,7 +45,7 @@ from agent.same_mount import looked_up
 from agent.secret import escaped
 
 _WITHIN_S: Final = 10.0
-_AT_ONCE: Final = 4  # helpers, of 12 MiB each
+_AT_ONCE: Final = 4  # helpers, of 12 MiB each; never two of one user, or one could hold all others up
 _TRIES: Final = 20  # each takes milliseconds; a `docker login` takes longer than a few of them
 _KILLED_WITHIN_S: Final = 0.5  # a process that can be killed is gone in 10 ms
 _LONGEST_ANSWER: Final = LARGEST * 4 // 3 + 16 * 1024  # bytes: the file in base64, and what is said about it
@@ -108,6 +109,7 @@ class Homes:
         self._within_s = within_s
         self._argv = tuple(argv) if argv is not None else helper_argv()
         self._turns = asyncio.Semaphore(at_once)
+        self._turn_of: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._hanging: dict[tuple[int, Path], _Helper] = {}
 
     async def read(self, account: Account, path: Path) -> HomeFile | None:
@@ -187,7 +189,7 @@ class Homes:
             # Or every pass would leave one more behind that nobody can end.
             raise TargetFailed(str(path), "still gives no answer: a helper hangs there, killed in vain", _HANGS)
         self._hanging.pop(place, None)
-        async with self._turns:
+        async with self._turn_of[account.uid], self._turns:
             helper = await _Helper.started(self._argv, account, path, self._within_s)
             try:
                 async with asyncio.timeout(self._within_s):

@@ -9,6 +9,7 @@ Not known here: who may append at all. The caller holds the agent's lock.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import errno
 import os
@@ -29,7 +30,9 @@ from agent.policy import Audit
 
 PARTS: Final = 10  # a file is full with a tenth of max_size, or of keep: what is dropped at once is never more
 MODE: Final = 0o640
+READERS: Final = "adm"  # who may read the system's logs
 TIMESTAMP: Final = "%Y-%m-%dT%H:%M:%S.%fZ"  # RFC 3339, UTC, microseconds
+_GROUPS: Final = Path("/etc/group")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -98,6 +101,8 @@ class AuditLog:
         self._end: _End | None = None  # None: to be looked at
         self._missed: Missed | None = None
         self._is_compared = False  # whether the end was compared with the anchor since we started
+        self._readers = _group(READERS) if os.geteuid() == 0 else None  # None: the group that it has by itself
+        self._is_given = False  # whether what was there before has that group
         self._may_be_too_much = False  # the first look says more
 
     def limit(self, keep_s: float, max_bytes: int) -> None:
@@ -110,6 +115,7 @@ class AuditLog:
         about = _About(trigger, pass_id)
         self.problem = ""
         try:
+            self._give_to_readers()
             self._recover(about)
             self._rotate()
             self._trim(about)
@@ -128,6 +134,13 @@ class AuditLog:
 
     def _now(self) -> str:
         return self._clock().astimezone(dt.UTC).strftime(TIMESTAMP)
+
+    def _give_to_readers(self) -> None:
+        """What is there already. Again at each start: systemd gives a LogsDirectory= back to root (FACTS 79)."""
+        if not self._is_given:
+            for file in (self.path.parent, self.path, *files.full_files(self.path)):
+                _give(file, self._readers)
+        self._is_given = True
 
     # --- where the log ends, and what is wrong there -----------------------------------------------------------------
 
@@ -263,7 +276,7 @@ class AuditLog:
             prev=end.hash,
         )
         line, written = sealed(entry)
-        length = _append(self.path, line if end.ends_line else b"\n" + line)
+        length = _append(self.path, line if end.ends_line else b"\n" + line, self._readers)
         entry = msgspec.structs.replace(entry, hash=written.hash)
         self._end = _End(entry, end.first or entry, length, anchor=written)
         try:
@@ -289,7 +302,7 @@ def _length(path: Path) -> tuple[int, int, int] | None:
     return (stat.st_dev, stat.st_ino, stat.st_size)
 
 
-def _append(path: Path, line: bytes) -> tuple[int, int, int]:
+def _append(path: Path, line: bytes, readers: int | None) -> tuple[int, int, int]:
     """The line is on disk, and its file there to stay; what the file is like afterwards."""
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
@@ -300,6 +313,8 @@ def _append(path: Path, line: bytes) -> tuple[int, int, int]:
     try:
         if is_new:
             os.fchmod(descriptor, MODE)  # whatever the umask
+            for one in (path.parent, descriptor):
+                _give(one, readers)
         while line:
             line = line[os.write(descriptor, line) :]
         os.fsync(descriptor)
@@ -309,6 +324,22 @@ def _append(path: Path, line: bytes) -> tuple[int, int, int]:
     if is_new:
         _sync_folder(path.parent)
     return (stat.st_dev, stat.st_ino, stat.st_size)
+
+
+def _give(file: Path | int, readers: int | None) -> None:
+    if readers is not None:
+        with contextlib.suppress(OSError):  # a record is worth more than who may read it
+            os.chown(file, -1, readers)
+
+
+def _group(name: str) -> int | None:
+    """By the file alone: who else may know of groups may be asked over the network, and this one is the system's."""
+    with contextlib.suppress(OSError):
+        for line in _GROUPS.read_bytes().split(b"\n"):
+            words = line.split(b":")
+            if len(words) > 2 and words[0] == name.encode() and words[2].isdigit():
+                return int(words[2])
+    return None
 
 
 def _sync_folder(folder: Path) -> None:

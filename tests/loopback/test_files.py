@@ -441,7 +441,7 @@ def test_a_new_file_that_fails_leaves_not_even_its_folders(tmp_path: Path) -> No
     ("number", "words"),
     [
         pytest.param(errno.EROFS, "the file system is read-only; left as it is. Mount it writable", id="read-only"),
-        pytest.param(errno.EACCES, "not permitted; left as it is. See who may write there", id="not-permitted"),
+        pytest.param(errno.EPERM, "not permitted; left as it is. See who may write there", id="not-permitted"),
         pytest.param(errno.EIO, "Input/output error; left as it is. Mend that", id="anything-else"),
     ],
 )
@@ -460,18 +460,22 @@ def test_what_the_system_refuses_is_said_with_what_to_do(tmp_path: Path, number:
     assert path.read_bytes() == OLD
 
 
+REPLACES = """
+import pathlib, sys
+from agent.files import read_file, replace_file
+path = pathlib.Path(sys.argv[1])
+replace_file(path, sys.argv[2].encode(), expected=read_file(path))
+"""
+
+
 def test_a_real_mount_point_is_rewritten_in_place(tmp_path: Path) -> None:
     for name in ("real", "daemon.json"):
         (tmp_path / name).write_bytes(OLD)
-    script = (
-        "import pathlib, sys; from agent.files import read_file, replace_file; p = pathlib.Path(sys.argv[1]);"
-        "replace_file(p, sys.argv[2].encode(), expected=read_file(p))"
-    )
     mount = ["unshare", "--mount", "sh", "-c", 'mount --bind "$1" "$2" || exit 77; shift; exec "$0" -c "$3" "$1" "$2"']
     paths = [str(tmp_path / "real"), str(tmp_path / "daemon.json")]
     try:
         done = subprocess.run(
-            [*mount, sys.executable, *paths, NEW.decode(), script], capture_output=True, text=True, check=False
+            [*mount, sys.executable, *paths, NEW.decode(), REPLACES], capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
         pytest.skip("no unshare here")
@@ -482,6 +486,69 @@ def test_a_real_mount_point_is_rewritten_in_place(tmp_path: Path) -> None:
     assert (tmp_path / "real").read_bytes() == NEW
     assert (tmp_path / "daemon.json").read_bytes() == OLD  # what the mount covered
     assert names(tmp_path) == ["daemon.json", "real"]
+
+
+# As the service: root, whose rights end where modes say no.
+WITHOUT_DAC_OVERRIDE = (
+    "setpriv",
+    "--bounding-set=-dac_override",
+    "--inh-caps=-dac_override",
+    sys.executable,
+    "-c",
+    REPLACES,
+)
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """A file of somebody else, in a folder of root's."""
+    path = tmp_path / "daemon.json"
+    path.write_bytes(OLD)
+    path.chmod(0o640)
+    os.chown(path, 12345, 12346)
+    return path
+
+
+def confined(*before: str, path: Path) -> str:
+    """What went wrong."""
+    argv = [*before, *WITHOUT_DAC_OVERRIDE, str(path), NEW.decode()]
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root without its rights")
+def test_root_that_may_not_overrule_modes_keeps_somebody_elses_file_theirs(theirs: Path) -> None:
+    os.setxattr(theirs, "user.note", b"mine")
+    os.setxattr(theirs, "system.posix_acl_access", ACL)
+    before = theirs.stat()
+
+    assert confined(path=theirs) == ""
+
+    after = theirs.stat()
+    assert theirs.read_bytes() == NEW
+    assert after.st_ino != before.st_ino
+    assert (after.st_uid, after.st_gid, after.st_mode) == (before.st_uid, before.st_gid, before.st_mode)
+    assert os.getxattr(theirs, "user.note") == b"mine"
+    assert os.getxattr(theirs, "system.posix_acl_access") == ACL
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root without its rights")
+@pytest.mark.parametrize("what", ["folder", "mounted-file"])
+def test_what_only_overruling_modes_could_write_is_refused_with_a_word(theirs: Path, what: str) -> None:
+    before: tuple[str, ...] = ()
+    if what == "folder":
+        os.chown(theirs.parent, 12345, -1)
+    else:
+        before = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" "$0" && exec "$@"', str(theirs))
+
+    said = confined(*before, path=theirs)
+
+    assert (
+        "daemon.json: cannot be written: not permitted, not even to root: the folder, or the file that is mounted"
+        in said
+    )
+    assert "left as it is. Give it to root (chown), then" in said
+    assert theirs.read_bytes() == OLD
+    assert names(theirs.parent) == ["daemon.json"]
 
 
 # --- a crash -----------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ import pytest
 
 from agent.errors import TargetFailed
 from agent.files import LARGEST, Changed, LocalDisk, read_file, replace_file
-from agent.home_helper import NotThere, Wrote
+from agent.home_helper import NotThere, Read, Start, User, Wrote
 from agent.homes import Homes, glance_of, helper_argv, identity
 
 IS_ROOT: Final = os.geteuid() == 0
@@ -884,7 +884,13 @@ async def until(is_so: Callable[[], bool], within_s: float = 10) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_helpers_work_side_by_side_but_not_all_at_once(somebody: Person, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("people", "fewest", "most"), [pytest.param(15, 2, 3, id="of-many"), pytest.param(1, 1, 1, id="of-one")]
+)
+async def test_helpers_work_side_by_side_but_not_all_at_once(
+    somebody: Person, tmp_path: Path, people: int, fewest: int, most: int
+) -> None:
+    """And never two of one person, who could make all the others wait."""
     log = tmp_path / "log"
     code = f"""
 import os, sys
@@ -897,11 +903,30 @@ print('{{"type": "NotThere"}}', flush=True)
 sys.stdin.read()
 """
     homes = Homes(at_once=3, argv=(sys.executable, "-I", "-S", "-c", code))
+    whose = [msgspec.structs.replace(somebody, uid=somebody.uid + number % people) for number in range(15)]
 
-    assert await asyncio.gather(*(homes.read(somebody, somebody.config) for _ in range(15))) == [None] * 15
+    assert await asyncio.gather(*(homes.read(one, one.config) for one in whose)) == [None] * 15
 
     running = [log.read_text()[:end].count("+") - log.read_text()[:end].count("-") for end in range(31)]
-    assert 1 < max(running) <= 3
+    assert fewest <= max(running) <= most
+
+
+def test_where_memory_runs_out_it_is_a_helper_that_is_ended(somebody: Person) -> None:
+    user = None if somebody.uid == os.geteuid() else User(somebody.uid, somebody.gid, somebody.groups)
+    start = msgspec.json.encode(Start(user, 10)) + b"\n"
+    asked = start + msgspec.json.encode(Read(os.fsencode(somebody.config))) + b"\n"
+    with subprocess.Popen(helper_argv(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as helper:
+        assert helper.stdin is not None
+        assert helper.stdout is not None
+        helper.stdin.write(asked)
+        helper.stdin.flush()
+        helper.stdout.readline()  # by now it is who it will be
+        process = Path("/proc", str(helper.pid))
+
+        assert process.joinpath("oom_score_adj").read_text() == "1000\n"
+        limit = next(line for line in process.joinpath("limits").read_text().splitlines() if "address space" in line)
+        assert limit.split()[3:5] == [str(256 * 1024 * 1024)] * 2
+        helper.stdin.close()
 
 
 # --- a glance ----------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from .test_apply import DAEMON_JSON, ENVIRONMENT, PASSWORD_FILE, PLACES, office_
 from .test_service import NAME, installed, started
 
 EXPOSURE = 29  # tenths. Root, the network, other users, /proc/PID/environ and netlink are 2.6 of it
+AUDIT_FOLDER = "/var/log/docker-proxy-agent"
 CAROLS = "/srv/homes/carol/.docker/config.json"
 BOTH = [pytest.param(method, id=method) for method in ("systemd-drop-in", "daemon-json")]
 
@@ -97,8 +98,7 @@ def test_a_password_that_dockerd_was_not_started_with_is_seen(laptop: Laptop) ->
 @pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
 def test_a_daemon_json_of_somebody_else_stays_theirs(laptop: Laptop) -> None:
     laptop.write(DAEMON_JSON, "{}", mode=0o640)
-    laptop.run("chown", "-R", "bob:docker", "/etc/docker")
-    laptop.run("chmod", "0700", "/etc/docker")
+    laptop.run("chown", "bob:docker", DAEMON_JSON)
     office_policy(laptop, docker='[docker]\nmethod = "daemon-json"\n')
     laptop.plug("office")
 
@@ -106,6 +106,124 @@ def test_a_daemon_json_of_somebody_else_stays_theirs(laptop: Laptop) -> None:
 
     laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
     assert laptop.run("stat", "-c", "%U:%G %a", DAEMON_JSON).stdout == "bob:docker 640\n"
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+@pytest.mark.parametrize("what", ["folder", "mounted-file"])
+def test_a_daemon_json_that_only_its_owner_could_write_is_refused_with_a_word(laptop: Laptop, what: str) -> None:
+    laptop.write(DAEMON_JSON, "{}", mode=0o640)
+    laptop.run("chown", "bob:docker", DAEMON_JSON)
+    if what == "folder":
+        laptop.run("chown", "bob", "/etc/docker")
+    else:
+        laptop.run("mount", "--bind", DAEMON_JSON, DAEMON_JSON)
+    office_policy(laptop, docker='[docker]\nmethod = "daemon-json"\n')
+    laptop.plug("office")
+
+    started(laptop)
+
+    laptop.until(has_failed, laptop, DAEMON_JSON, within=20)
+    assert "not even to root" in str(has_failed(laptop, DAEMON_JSON))
+    assert laptop.read(DAEMON_JSON) == "{}"
+    assert laptop.until(proxy_of, laptop, "/home/alice/.docker/config.json")
+
+
+# Run as the agent is run; each of these is refused.
+TRIES = """
+import errno, json, os, pathlib, socket, subprocess
+
+def binds():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+
+def tried(what):
+    try:
+        return str(what())
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+rights = next(line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if "CapBnd" in line)
+print(json.dumps({
+    "a port": tried(binds),
+    "runs what is alice's": tried(lambda: subprocess.run(["/home/alice/true"])),
+    "runs what is in /tmp": tried(lambda: subprocess.run(["/tmp/true"])),
+    "passwords": tried(lambda: len(pathlib.Path("/etc/shadow").read_text())),
+    "keys of the host": tried(lambda: os.listdir("/etc/ssh")),
+    "keys of root": tried(lambda: os.listdir("/root/.ssh")),
+    "writes where only bob may": tried(lambda: pathlib.Path("/home/bob/closed/file").write_text("")),
+    "reads where only bob may": tried(lambda: os.listdir("/home/bob/closed")),
+    "rights": f"{int(rights.split()[1], 16):b}".count("1"),
+}))
+"""
+
+
+def test_what_it_does_not_need_it_cannot_do(laptop: Laptop) -> None:
+    laptop.write("/opt/tries", TRIES)
+    prepared = "cp /bin/true /home/alice/true; mkdir -p /etc/ssh /root/.ssh"
+    laptop.run("sh", "-euc", f"{prepared}; install -d -o bob -m 0700 /home/bob/closed")
+    opened(
+        laptop,
+        "ExecStartPre=/bin/cp /bin/true /tmp/true",
+        "ExecStartPre=/bin/sh -c '/usr/bin/python3 /opt/tries >/run/docker-proxy-agent/tried'",
+    )
+
+    started(laptop)
+
+    tried = json.loads(laptop.read("/run/docker-proxy-agent/tried"))
+    assert tried == {
+        "a port": "EPERM" if laptop.suite == "trixie" else "None",  # bookworm's systemd has no BPF (docs/facts.md 80)
+        "runs what is alice's": "EACCES",
+        "runs what is in /tmp": "EACCES",
+        "passwords": "0",
+        "keys of the host": "[]",
+        "keys of root": "[]",
+        "writes where only bob may": "EACCES",
+        "reads where only bob may": "[]",
+        "rights": 7,
+    }
+    limits = ("MemoryMax", "OOMPolicy", "TasksMax")
+    assert [laptop.docker.show(limit, NAME) for limit in limits] == [str(384 << 20), "continue", "128"]
+
+
+@pytest.mark.sid
+def test_who_may_read_the_systems_logs_may_read_the_audit_log(laptop: Laptop) -> None:
+    laptop.run("usermod", "--append", "--groups", "adm", "alice")
+    started(laptop)
+
+    for _ in range(2):  # systemd gives the folder back to root at every start
+        read = laptop.agent("audit", "--event", "agent-started", user="alice")
+        assert read.ok, read
+        assert laptop.run("stat", "-c", "%U:%G %a", AUDIT_FOLDER).stdout == "root:adm 750\n"
+        assert laptop.run("stat", "-c", "%U:%G %a", f"{AUDIT_FOLDER}/audit.jsonl").stdout == "root:adm 640\n"
+        laptop.run("systemctl", "restart", NAME, timeout=30)
+
+    assert not laptop.agent("audit", user="bob").ok
+
+
+def test_the_folders_that_it_makes_are_open_to_be_looked_at(laptop: Laptop) -> None:
+    made = ("/etc/docker", "/etc/docker-proxy-agent", "/etc/systemd/system/docker.service.d")
+    laptop.run("systemctl", "stop", "docker.service", "docker.socket")
+    laptop.run("rm", "-rf", *made)
+
+    started(laptop)
+
+    assert laptop.run("stat", "-c", "%a", *made).stdout == "755\n" * 3
+    assert laptop.run("runuser", "-u", "bob", "--", "systemctl", "cat", "docker.service").stderr == ""
+
+
+@pytest.mark.sid
+def test_what_cannot_run_ends_as_failed(laptop: Laptop) -> None:
+    opened(laptop, "ExecStart=", "ExecStart=/bin/false", "RestartSec=100ms")
+    installed(laptop)
+
+    laptop.run("systemctl", "start", "--no-block", NAME)
+
+    def has_failed_for_good() -> Seen:
+        state = laptop.docker.show("ActiveState", NAME), laptop.docker.show("NRestarts", NAME)
+        return Seen(state == ("failed", "10"), state)
+
+    laptop.until(has_failed_for_good, within=30)
+    assert NAME in laptop.run("systemctl", "--failed", "--plain", "--no-legend").stdout
 
 
 def test_a_home_elsewhere_needs_a_drop_in(laptop: Laptop) -> None:

@@ -30,7 +30,9 @@ class Suite:
 NEWER_DOCKER = ("docker-cli", "docker-buildx", "rootlesskit", "slirp4netns", "uidmap")
 # What the product's .deb depends on.
 DEPENDS = tuple(f"python3-{name}" for name in ("h11", "msgspec", "netifaces", "sdnotify", "structlog", "watchdog"))
-TRIXIE = Suite("trixie", "3.13", (*PACKAGES, *NEWER_DOCKER, *DEPENDS))
+# Without it systemd cannot load BPF, and SocketBindDeny= counts for nothing; every installed system has it.
+BPF = ("libelf1t64",)
+TRIXIE = Suite("trixie", "3.13", (*PACKAGES, *NEWER_DOCKER, *DEPENDS, *BPF))
 BOOKWORM = Suite("bookworm", "3.11", PACKAGES)
 # The systemd, Docker and Python to come: for tests that are marked so.
 SID = Suite("sid", "3.14", (*PACKAGES, "docker-cli"))
