@@ -40,6 +40,7 @@ bench: $(READY)
 # As root. Again is an upgrade. Built from a copy: nothing of root's is left in the checkout of a user.
 install:
 	@test "$$(id -u)" = 0 || { echo 'make install: must be run as root. Try: sudo make install' >&2; exit 1; }
+	@$(PYTHON) -B -m agent.install.place systemd/docker-proxy-agent.service
 	test -x $(OPT)/bin/pip || $(PYTHON) -m venv $(OPT)
 	copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
 	cp -R agent systemd pyproject.toml README.md config.example.toml "$$copy" && \

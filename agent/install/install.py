@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,7 @@ async def install(paths: Paths, say: Say) -> None:
     """Unit, folders, enabled and running; restarted only where unit or code is new, or it does not run."""
     file, command = unit_file(paths), product.command()
     text, before = product.unit_text(command), read_text(file)
+    product.check_can_be_run(text, command)
     known = _folders(paths)
     if text != before:
         write_text(file, before, text, 0o644)
@@ -64,6 +66,7 @@ async def install(paths: Paths, say: Say) -> None:
     is_new = text != before or known.code != code
     is_running = await says("is-active", "--quiet", UNIT)
     if is_new or not is_running:
+        await says("reset-failed", UNIT)  # one that was given up at its start limit starts again with new code
         await systemctl("restart", UNIT)
         notes(paths).save(msgspec.structs.replace(known, code=code))
         say(f"{'restarted' if is_running else 'started':13}version {__version__}")
@@ -87,8 +90,22 @@ def _folders(paths: Paths) -> Installed:
         _make(paths.state, 0o700)
         notes(paths).save(known)
     _make(paths.policy.parent, 0o755)
-    _make(paths.audit_log.parent, 0o755)
+    _make(paths.audit_log.parent, 0o750)
+    for folder in map(Path, known.folders):
+        _open(folder)
     return known
+
+
+def _open(folder: Path) -> None:
+    """Made by an earlier version's unit, for root's eyes only. Whoever closed a folder of their own meant it."""
+    try:
+        status = folder.stat()
+        if (status.st_uid, stat.S_IMODE(status.st_mode)) == (0, 0o700):
+            folder.chmod(0o755)
+    except FileNotFoundError:  # not made yet
+        return
+    except OSError as error:
+        raise AgentError(str(folder), f"cannot be opened to others: {error.strerror}") from error
 
 
 def _make(folder: Path, mode: int) -> None:

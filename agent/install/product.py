@@ -9,7 +9,10 @@ import shutil
 import sys
 from pathlib import Path
 
+import msgspec
+
 from agent.errors import AgentError
+from agent.install.place import refused
 from agent.install.systemd import UNIT
 
 _CODE = Path(__file__).resolve().parents[1]
@@ -31,6 +34,15 @@ def unit_text(path: str) -> str:
     if found != 1:
         raise AgentError(str(_shared(UNIT)), "has no ExecStart= to fill in", "Install the package anew")
     return text
+
+
+def check_can_be_run(unit: str, path: str) -> None:
+    """AgentError where the unit could not start the command at this path, or its Python not load what it needs."""
+    # The environment, and the library in it that is no Python: a folder from which nothing is run lets none be loaded.
+    why = refused(unit, (path, sys.prefix, str(msgspec.__file__)))
+    if why:
+        first = f"sudo rm -r {sys.prefix}; " if sys.prefix != sys.base_prefix else ""
+        raise AgentError("install", why, f"Install it with the system's Python: {first}sudo make install")
 
 
 def example() -> Path:

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from .lab.box import Ran
 from .lab.laptop import Laptop
+from .lab.waiting import Seen
 from .lab.wheelhouse import REPOSITORY, wheelhouse
 from .test_apply import office_policy
 from .test_service import NAME
+from .test_unit import opened
 
 CHECKOUT = "/home/alice/docker-proxy-agent"
 # With a formatting of its own, and somebody else's proxies: in the file, which bookworm's Docker would not take, or
@@ -58,11 +61,14 @@ def _untar(laptop: Laptop, folder: str, files: dict[str, Path]) -> None:
 
 
 def make(laptop: Laptop, target: str, *variables: str) -> str:
+    return made(laptop, target, *variables).stdout
+
+
+def made(laptop: Laptop, target: str, *variables: str, check: bool = True) -> Ran:
     # The recipes and no more: a box has no make.
     script = _recipe(target, dict(variable.split("=") for variable in variables))
     offline = ("PIP_NO_INDEX=1", "PIP_FIND_LINKS=/opt/wheels", "LC_ALL=C.UTF-8")
-    ran = laptop.run("env", "-C", CHECKOUT, *offline, "sh", "-euxc", script, timeout=240)
-    return ran.stdout
+    return laptop.run("env", "-C", CHECKOUT, *offline, "sh", "-euxc", script, timeout=240, check=check)
 
 
 def _recipe(target: str, variables: dict[str, str]) -> str:
@@ -158,6 +164,40 @@ def test_containers_that_run_are_spared_unless_now_and_purge_leaves_nothing(bare
         assert not laptop.exists(gone), gone
     laptop.docker.restart()
     assert laptop.docker.reports(https="")
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_a_python_in_a_home_is_refused_before_anything_is_installed(bare: Laptop) -> None:
+    laptop = bare
+    laptop.run("sh", "-euc", "cp -L /usr/bin/python3 /home/alice/python3")
+
+    refused = made(laptop, "install", "PYTHON=/home/alice/python3", check=False)
+
+    assert refused.code == 1
+    assert "make install: /home/alice/python3 lies below /home, from where the service runs nothing" in refused.stderr
+    assert not laptop.exists("/opt/docker-proxy-agent")
+
+
+def test_an_upgrade_opens_the_folders_that_an_earlier_one_had_closed_and_starts_what_was_given_up(bare: Laptop) -> None:
+    laptop = bare
+    theirs, ours = "/etc/docker", "/etc/systemd/system/docker.service.d"
+    laptop.run("rm", "-rf", ours)
+    make(laptop, "install")
+    laptop.run("chmod", "0700", theirs, ours)
+    opened(laptop, "ExecStartPre=/bin/false", "RestartSec=10ms")
+    laptop.run("systemctl", "restart", "--no-block", NAME)
+
+    def is_given_up() -> Seen:  # it has failed between two tries, too
+        state, tries = laptop.docker.show("ActiveState", NAME), laptop.docker.show("NRestarts", NAME)
+        return Seen(state == "failed" and int(tries) >= 9, (state, tries))
+
+    laptop.until(is_given_up, within=30)
+    opened(laptop)
+
+    make(laptop, "install")
+
+    assert laptop.run("stat", "-c", "%a", theirs, ours).stdout == "700\n755\n"
+    assert laptop.docker.show("ActiveState", NAME) == "active"
 
 
 def test_who_may_not_is_told_in_one_line(laptop: Laptop) -> None:

@@ -1,0 +1,42 @@
+"""Whether the unit can start this very Python: it runs nothing from below the places of its NoExecPaths=.
+
+Of the standard library alone, for `make install` asks before anything is installed:
+
+    python3 -B -m agent.install.place systemd/docker-proxy-agent.service
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+_NOTHING_IS_RUN = re.compile(r"(?m)^NoExecPaths=(.*)$")
+
+
+def refused(unit: str, others: Iterable[str] = ()) -> str:
+    """In a sentence why not; '' if it can. `others`: what is run, or loaded, besides the interpreter."""
+    return below(unit, (sys.executable, sys.base_prefix, *others))
+
+
+def below(unit: str, paths: Iterable[str]) -> str:
+    """The same of any paths."""
+    closed = [os.path.realpath(one.lstrip("-+")) for line in _NOTHING_IS_RUN.findall(unit) for one in line.split()]
+    for real in map(os.path.realpath, paths):
+        for place in closed:
+            if Path(real).is_relative_to(place):
+                return f"{real} lies below {place}, from where the service runs nothing (NoExecPaths= of its unit)"
+    return ""
+
+
+def main() -> None:
+    """Ends the process with the reason."""
+    why = refused(Path(sys.argv[1]).read_text())
+    if why:
+        sys.exit(f"make install: {why}. Try: sudo make install PYTHON=/usr/bin/python3")
+
+
+if __name__ == "__main__":
+    main()
