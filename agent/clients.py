@@ -31,8 +31,9 @@ from agent.decide.clients import (
 from agent.errors import AgentError, Unexpected
 from agent.events import Event
 from agent.homes import Glance, HomeFile, Written, glance_of, identity
+from agent.keyed import keyed
 from agent.listening import Sockets, all_loopback, loopback_addresses
-from agent.originals import Kept, client_originals
+from agent.originals import CLIENTS, Kept, client_originals
 from agent.policy import Policy, Upstream
 from agent.probe.dial import Resolve
 from agent.record import Record
@@ -55,6 +56,7 @@ class ClientFile(msgspec.Struct, frozen=True):
     mode: int | None = None  # that it has; None: there is no file
     beaten_by: str = ""  # an entry of its own that counts instead of ours
     unexpected: Unexpected | None = None  # the error, if it is one that nobody expected
+    was: Was | None = None  # before the agent first wrote there; known once it is written
 
     @property
     def name(self) -> str:
@@ -143,6 +145,7 @@ class LocalClients:
         self._resolved: dict[str, tuple[str, ...]] = {}  # the loopback addresses of names, as they last were
         self._entry = entry_for(policy.clients.scope, policy.docker.socket)
         self._owned: Kept[Owned] = client_originals(state)
+        self._keyed = keyed(state, CLIENTS)
         self._writing = StateFile(state / "client-writes.json", tuple[str, ...], 1)
         self._right: dict[Path, _Right] = {}  # the files that said what they should when they were last read
         self._failing: dict[Path, _Failing] = {}
@@ -185,10 +188,12 @@ class LocalClients:
         return self._resolved[host]
 
     async def recover(self) -> None:
-        """Clear away what a helper that was killed left in a home; for who holds the lock, before anything is written.
+        """Clear away what a helper that was killed left in a home, and what an earlier version kept of passwords; for
+        who holds the lock, before anything is written.
 
         A home that cannot be looked at now is looked at the next time.
         """
+        await asyncio.to_thread(self._owned.take_over)
         files = await asyncio.to_thread(self._writing.load)
         if not files:
             return
@@ -211,12 +216,12 @@ class LocalClients:
             known_before = owned[file.path]
             # Whether an empty folder was there is not known yet: after a crash it counts as made by us.
             was = known_before.was or Was(file.mode is not None, file.mode, file.mode is not None)
-            self._owned.keep(file.path, msgspec.structs.replace(edit.owned, last=known_before.last, was=was))
+            self._owned.keep(file.path, Owned(edit.originals, known_before.last, was))
         done = await asyncio.gather(
             *(self._bounded(file.account, self._written(file, seen.wanted, owned[file.path])) for file in seen.edits)
         )
         for file, edit in _edits(done):
-            self._owned.keep(file.path, edit.owned)
+            self._owned.keep(file.path, edit.owned(file.was, self._keyed))
         written = {file.path for file in done if not file.error}
         self._writing.save(tuple(path for path in self._writing.load() or () if path not in written))
         _say(seen, done, record)
@@ -247,7 +252,7 @@ class LocalClients:
             found = await self._homes.read(account, account.config)
             # In a thread: a large file takes long enough to hold up everybody else.
             text = None if found is None else found.text
-            edit = await asyncio.to_thread(plan_file, text, self._entry, wanted, owned)
+            edit = await asyncio.to_thread(plan_file, text, self._entry, wanted, owned, self._keyed)
             beaten = beaten_by(text, self._entry, self._policy.docker.socket)
             if edit is None or (found is None and not account.may_create):
                 self._right[account.config] = _Right(glance_of(found), wanted, beaten)
@@ -263,7 +268,7 @@ class LocalClients:
         made: list[FileEdit] = []
 
         def change(text: str | None) -> str | None:
-            edit = plan_file(text, self._entry, wanted, owned)
+            edit = plan_file(text, self._entry, wanted, owned, self._keyed)
             made[:] = [] if edit is None else [edit]
             return text if edit is None else edit.after
 
@@ -276,8 +281,7 @@ class LocalClients:
             return ClientFile(account, error=str(error))
         if not made:
             return ClientFile(account)
-        kept = msgspec.structs.replace(made[0].owned, was=owned.was or _was(written))
-        return ClientFile(account, msgspec.structs.replace(made[0], owned=kept))
+        return ClientFile(account, made[0], was=owned.was or _was(written))
 
 
 def _say(seen: ClientsSeen, done: Sequence[ClientFile], record: Record) -> None:

@@ -9,12 +9,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from agent.decide.clients import Owned
+from agent.decide.clients import Owned, Was
+from agent.keyed import keyed
 from agent.state_file import StateFile
+from agent.targets import json_splice
+from agent.targets.client_config import ClientTexts, TextMarks
+
+CLIENTS: Final = "clients"  # what the marks of `client_originals` are for
 
 
 class Original(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,8 +50,12 @@ T = TypeVar("T")
 class Kept(Generic[T]):
     """What is kept of each target, by its path."""
 
-    def __init__(self, path: Path, kind: type[T]) -> None:
-        self._file = StateFile(path, dict[str, kind], 1)  # type: ignore[valid-type]
+    def __init__(self, file: StateFile[dict[str, T]]) -> None:
+        self._file = file
+
+    def take_over(self) -> None:
+        """What an earlier version kept is kept as this one does."""
+        self._file.take_over()
 
     def of(self, target: str) -> T | None:
         return self.all().get(target)
@@ -70,9 +79,23 @@ class Kept(Generic[T]):
 
 def daemon_originals(state: Path) -> Kept[Original]:
     """The daemon's files, as they were."""
-    return Kept(state / "originals.json", Original)
+    return Kept(StateFile(state / "originals.json", dict[str, Original], 1))
 
 
 def client_originals(state: Path) -> Kept[Owned]:
-    """The clients' files: what our keys said."""
-    return Kept(state / "client-originals.json", Owned)
+    """The clients' files: what our keys said, and by marks what was last written there."""
+
+    def of_format_1(found: object) -> dict[str, Owned]:
+        # It kept the four values themselves, a password among them.
+        before = msgspec.convert(found, dict[str, _OwnedBefore])
+        mark = keyed(state, CLIENTS)
+        marks = {path: None if one.last is None else TextMarks.of(one.last, mark) for path, one in before.items()}
+        return {path: Owned(one.originals, marks[path], one.was) for path, one in before.items()}
+
+    return Kept(StateFile(state / "client-originals.json", dict[str, Owned], 2, {1: of_format_1}))
+
+
+class _OwnedBefore(msgspec.Struct, frozen=True):
+    originals: tuple[json_splice.Original, ...] = ()
+    last: ClientTexts | None = None
+    was: Was | None = None

@@ -5,6 +5,7 @@ Not known here: what stands in it, and what follows if it is lost.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -19,21 +20,36 @@ T = TypeVar("T")
 class StateFile(Generic[T]):
     """One file in the state directory."""
 
-    def __init__(self, path: Path, kind: type[T], version: int) -> None:
+    def __init__(
+        self, path: Path, kind: type[T], version: int, earlier: Mapping[int, Callable[[object], T]] | None = None
+    ) -> None:
+        """`earlier`: what the formats before this one say, each in the words of this one."""
         self.path = path
         self._kind = kind
         self._version = version
+        self._earlier = earlier or {}
 
     def load(self) -> T | None:
         """What was saved last; None if nothing was. AgentError if it is there and cannot be understood."""
+        return self._loaded()[0]
+
+    def take_over(self) -> None:
+        """What an earlier version of the agent saved is saved anew, and its file is gone."""
+        state, version = self._loaded()
+        if state is not None and version != self._version:
+            self.save(state)
+
+    def _loaded(self) -> tuple[T | None, int]:
         found = read_file(self.path)
         if found is None:
-            return None
+            return None, self._version
         try:
             envelope = msgspec.json.decode(found.data)
             version = envelope["format"]
             if version == self._version:
-                return msgspec.convert(envelope["state"], self._kind)
+                return msgspec.convert(envelope["state"], self._kind), version
+            if version in self._earlier:
+                return self._earlier[version](envelope["state"]), version
         except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
             raise AgentError(str(self.path), "cannot be understood", "Put it right, or move it away") from error
         raise AgentError(

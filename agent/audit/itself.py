@@ -18,6 +18,8 @@ class Torn(msgspec.Struct, frozen=True):
     """What stands between a record and the one before it, and is none: the write of a line that did not end."""
 
     length: int  # bytes
+    # Without a key, for a reader of the log to check: it tells nothing that does not stand in the same file, as it is.
+    # The agent's own lines are redacted before they are written, so what is left of one is, too.
     sha256: str
 
     @classmethod

@@ -22,7 +22,7 @@ from agent.decide.bridge import Bridge, obstacle
 from agent.policy import Clients, NoProxy, Scope, Upstream
 from agent.settings import DIRECT, ProxyUrl, Settings, settings
 from agent.targets import client_config
-from agent.targets.client_config import ClientTexts
+from agent.targets.client_config import ClientTexts, Keyed, TextMarks, Wrote
 from agent.targets.json_splice import Original
 from agent.targets.refused import TextRefused
 
@@ -157,12 +157,15 @@ class Owned(msgspec.Struct, frozen=True):
     """What is known of one file from before the agent first wrote there, and from its last write."""
 
     originals: tuple[Original, ...] = ()  # none: it never wrote there
-    last: ClientTexts | None = None  # None: not known
+    last: TextMarks | None = None  # None: not known
     was: Was | None = None  # None: not known, or not written yet
 
     @property
     def is_ours(self) -> bool:
         return bool(self.originals)
+
+    def wrote(self, keyed: Keyed) -> Wrote | None:
+        return None if self.last is None else self.last.wrote(keyed)
 
     def is_of(self, entry: str) -> bool:
         return client_config.entries(self.originals) in ((), (entry,))
@@ -186,13 +189,18 @@ class FileEdit(msgspec.Struct, frozen=True):
     old: Settings
     new: Settings
     change: Change
-    owned: Owned  # what is to be kept: the originals before the write, the last write after it
+    originals: tuple[Original, ...]  # to be kept before the write
+    last: ClientTexts  # what the agent will then have written; to be kept after the write, as marks
 
     def __repr__(self) -> str:
         return f"FileEdit({self.entry})"
 
+    def owned(self, was: Was | None, keyed: Keyed) -> Owned:
+        """What is known of the file once it is written."""
+        return Owned(self.originals, TextMarks.of(self.last, keyed), was)
 
-def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned) -> FileEdit | None:
+
+def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned, keyed: Keyed) -> FileEdit | None:
     """Desired against what the file says; None: nothing is to be written. TextRefused: it cannot be told.
 
     Where the originals are of another entry (the policy's scope has changed), that one is put back first.
@@ -208,13 +216,13 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned) -> Fil
     try:
         said = client_config.texts(base, entry)
     except TextRefused:
-        old = client_config.repaired(base, entry, owned.originals, owned.last)
+        old = client_config.repaired(base, entry, owned.originals, owned.wrote(keyed))
         said = client_config.texts(old, entry)
     if wanted.intent is Intent.SET and said.meaning() == wanted.settings and old == (text or ""):
         return None
     kept = owned.originals or client_config.originals(old, entry)
     if wanted.intent is Intent.WITHDRAW:
-        mine = client_config.ours(old, entry, owned.originals, owned.last)
+        mine = client_config.ours(old, entry, owned.originals, owned.wrote(keyed))
         after = client_config.without(old, entry, mine, kept) if mine else old
         last = ClientTexts()  # what is left is somebody else's
     else:
@@ -226,12 +234,12 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned) -> Fil
     mode = SECRET_MODE if text is None or now.holds_secret else None
     if mode is None and said.holds_secret and was is not None and was.existed:
         mode = was.mode  # it was closed when a password came into it
-    change = _change(said, owned, is_broken=old != base)
-    return FileEdit(entry, text, after, mode, said.meaning(), now.meaning(), change, Owned(kept, last))
+    change = _change(said, owned, keyed, is_broken=old != base)
+    return FileEdit(entry, text, after, mode, said.meaning(), now.meaning(), change, kept, last)
 
 
-def _change(said: ClientTexts, owned: Owned, *, is_broken: bool) -> Change:
+def _change(said: ClientTexts, owned: Owned, keyed: Keyed, *, is_broken: bool) -> Change:
     if not owned.is_ours:
         return Change.CHOICE if said == ClientTexts() else Change.ADOPTED
-    is_drift = is_broken or (owned.last is not None and said.meaning() != owned.last.meaning())
+    is_drift = is_broken or (owned.last is not None and not owned.last.means(said, keyed))
     return Change.DRIFT if is_drift else Change.CHOICE

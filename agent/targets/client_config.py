@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from agent.secret import HIDDEN
-from agent.settings import Proxy, ProxyUrl, Settings, proxy, settings
+from agent.settings import Masked, Proxy, ProxyUrl, Settings, Unparsable, proxy, settings
 from agent.settings import no_proxy as no_proxy_set
 from agent.targets import json_splice
 from agent.targets.json_splice import MISSING, Original, Path
@@ -65,6 +65,55 @@ class ClientTexts(msgspec.Struct, frozen=True):
 
     def by_name(self) -> dict[str, str]:
         return dict(zip(OURS, (self.http, self.https, self.no_proxy, self.all), strict=True))
+
+
+Keyed = Callable[[str], str]  # a keyed hash: tells two texts apart and gives neither away
+Wrote = Callable[[str, str], bool]  # whether a value is what the agent last wrote at one of its keys, both given
+
+
+class TextMarks(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the agent last wrote, kept to be compared and not to be read: of each value, and of all that they mean.
+
+    '' is absent, here too. Two spellings of one value have one mark.
+    """
+
+    http: str = ""
+    https: str = ""
+    no_proxy: str = ""
+    all: str = ""
+    meaning: str = ""
+
+    @classmethod
+    def of(cls, said: ClientTexts, keyed: Keyed) -> TextMarks:
+        marks = {name: _mark(name, value, keyed) if value else "" for name, value in said.by_name().items()}
+        return cls(marks[HTTP], marks[HTTPS], marks[NO_PROXY], marks[ALL], _meaning_mark(said, keyed))
+
+    def wrote(self, keyed: Keyed) -> Wrote:
+        marks = dict(zip(OURS, (self.http, self.https, self.no_proxy, self.all), strict=True))
+        return lambda name, value: marks[name] == _mark(name, value, keyed)
+
+    def means(self, said: ClientTexts, keyed: Keyed) -> bool:
+        """Whether all together still mean what was written."""
+        return self.meaning == _meaning_mark(said, keyed)
+
+
+def _mark(name: str, value: str, keyed: Keyed) -> str:
+    meant = no_proxy_set(value) if name == NO_PROXY else proxy(value)
+    return keyed(json.dumps([name, _canonical(meant, value)]))
+
+
+def _meaning_mark(said: ClientTexts, keyed: Keyed) -> str:
+    meant = said.meaning()
+    values = [_canonical(one, "") for one in (meant.http, meant.https, meant.all)]
+    return keyed(json.dumps([*values, *meant.no_proxy]))
+
+
+def _canonical(meant: Proxy | tuple[str, ...] | None, text: str) -> object:
+    """The same for all spellings of one value. What is no proxy's URL is the same only as itself."""
+    if isinstance(meant, ProxyUrl):
+        masked = isinstance(meant.credentials, Masked)
+        return ["masked", str(meant)] if masked else ["url", meant.reveal()]
+    return ["text", text] if isinstance(meant, Unparsable) else meant
 
 
 # --- reading and editing -----------------------------------------------------------------------------------------
@@ -220,22 +269,21 @@ def _is_of_a_key(original: Original) -> bool:
 # --- whose it is -------------------------------------------------------------------------------------------------
 
 
-def ours(text: str | None, entry: str, kept: Sequence[Original], last: ClientTexts | None) -> tuple[str, ...]:
+def ours(text: str | None, entry: str, kept: Sequence[Original], wrote: Wrote | None) -> tuple[str, ...]:
     """The names of the keys that say what the agent wrote there.
 
-    `last` is what it wrote last; where that is not known, what stands there is its own if it is not the original.
+    Where it is not known what it `wrote` last, what stands there is its own if it is not the original.
     """
     if not kept:
         return ()
     said = texts(text, entry).by_name()
-    if last is not None:
-        written = last.by_name()
-        return tuple(name for name in OURS if said[name] and _same(name, said[name], written[name]))
+    if wrote is not None:
+        return tuple(name for name in OURS if said[name] and wrote(name, said[name]))
     before = {one.path[-1]: one.value for one in kept if _is_of_a_key(one)}
     return tuple(name for name in OURS if said[name] and not _same(name, said[name], _said_in(before.get(name))))
 
 
-def repaired(text: str | None, entry: str, kept: Sequence[Original], last: ClientTexts | None) -> str:
+def repaired(text: str | None, entry: str, kept: Sequence[Original], wrote: Wrote | None) -> str:
     """The file without what is broken in `proxies`, where the agent made it; TextRefused where somebody else did.
 
     Its own are: `proxies` and the entry if they were not there before its first write; its four keys after that
@@ -244,7 +292,7 @@ def repaired(text: str | None, entry: str, kept: Sequence[Original], last: Clien
     text = text or ""
     _check_spelling(text, (), PROXIES)
     while (fault := _fault(alone := _alone(text), entry)) is not None:
-        if not _is_ours(alone, entry, fault, kept, last):
+        if not _is_ours(alone, entry, fault, kept, wrote):
             raise fault.refused(alone)
         text = _pruned(json_splice.delete(text, fault.path), entry)
     return text
@@ -296,7 +344,7 @@ def _check_spelling(text: str, place: Path, exact: Sequence[str]) -> None:
             raise json_splice.refused_at(text, (*place, name), f"{name} must be spelled {meant}")
 
 
-def _is_ours(text: str, entry: str, fault: _Fault, kept: Sequence[Original], last: ClientTexts | None) -> bool:
+def _is_ours(text: str, entry: str, fault: _Fault, kept: Sequence[Original], wrote: Wrote | None) -> bool:
     if not kept or entries(kept) != (entry,):
         return False
     depth = len(fault.path)
@@ -306,7 +354,7 @@ def _is_ours(text: str, entry: str, fault: _Fault, kept: Sequence[Original], las
     if depth == len(PROXIES) or name == entry:
         return all(len(one.slots) < depth for one in kept if _is_of_a_key(one))
     value = json_splice.value_at(text, fault.path)
-    return name in OURS and last is not None and isinstance(value, str) and _same(name, value, last.by_name()[name])
+    return name in OURS and wrote is not None and isinstance(value, str) and wrote(name, value)
 
 
 def _same(name: str, one: str, other: str) -> bool:

@@ -162,6 +162,63 @@ async def test_what_is_kept_holds_no_token(people: People) -> None:
     assert "aHVudGVyMg" not in people.audit.read_text()
 
 
+WITH_PASSWORD = upstream("http://office:3128", username="u", password=Secret("zecret9"))
+TELLS_ALL = "[clients]\ncredentials = true"
+
+
+async def test_what_is_kept_of_what_was_written_holds_no_password(tmp_path: Path) -> None:
+    people = People(tmp_path, TELLS_ALL)
+    bob = people.add("bob", LOGGED_IN)
+
+    await people.passed(WITH_PASSWORD)
+
+    assert "zecret9" in bob.read_text()
+    assert [file.name for file in people.state.iterdir() if b"zecret9" in file.read_bytes()] == []
+
+
+def as_an_earlier_version_kept_it(people: People, bob: Path) -> Path:
+    """With the values that were last written as they are."""
+    file = people.state / "client-originals.json"
+    said = json.loads(bob.read_text())["proxies"]["default"]
+    last = {"http": said["httpProxy"], "https": said["httpsProxy"], "no_proxy": said["noProxy"], "all": ""}
+    kept = json.loads(file.read_text())
+    kept["format"], kept["state"][str(bob)]["last"] = 1, last
+    file.write_text(json.dumps(kept))
+    assert "zecret9" in file.read_text()
+    return file
+
+
+async def test_what_an_earlier_version_kept_is_taken_over_and_its_password_gone(tmp_path: Path) -> None:
+    people = People(tmp_path, TELLS_ALL)
+    bob = people.add("bob", LOGGED_IN)
+    await people.passed(WITH_PASSWORD)
+    file = as_an_earlier_version_kept_it(people, bob)
+
+    clients = people.clients()
+    await clients.recover()
+    seen, _ = await people.passed(WITH_PASSWORD, clients)
+
+    assert seen.edits == ()
+    assert "zecret9" not in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    bob.write_text(bob.read_text().replace("zecret9", "other"))
+    await people.passed(WITH_PASSWORD)
+    assert people.events()[-2:] == ["drift-corrected", "settings-written"]  # it knows what it had written
+    await people.passed(DIRECT)
+    assert bob.read_text() == LOGGED_IN
+
+
+async def test_a_look_changes_nothing_of_what_an_earlier_version_kept(tmp_path: Path) -> None:
+    people = People(tmp_path, TELLS_ALL)
+    bob = people.add("bob", LOGGED_IN)
+    await people.passed(WITH_PASSWORD)
+    before = as_an_earlier_version_kept_it(people, bob).read_bytes()
+
+    assert (await people.clients().look(WITH_PASSWORD)).edits == ()
+
+    assert (people.state / "client-originals.json").read_bytes() == before
+
+
 async def test_somebody_elses_value_is_adopted_once_and_drift_is_said(people: People) -> None:
     theirs = '{"proxies": {"default": {"httpProxy": "http://u:hunter2@theirs:1", "ftpProxy": "ftp://theirs"}}}'
     bob = people.add("bob", theirs)

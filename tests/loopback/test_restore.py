@@ -24,7 +24,7 @@ from agent.targets import daemon_json
 from agent.users import Account
 
 from .dockerd import Dockerd
-from .test_clients import LOGGED_IN, People, upstream
+from .test_clients import LOGGED_IN, TELLS_ALL, WITH_PASSWORD, People, as_an_earlier_version_kept_it, upstream
 
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
 SECRET = settings("http://u:hunter2@office:3128", "http://u:hunter2@office:3128", "localhost")
@@ -177,6 +177,19 @@ async def test_clients_files_and_folders(dockerd: Dockerd, tmp_path: Path) -> No
     assert bob.read_text() == LOGGED_IN
     assert bob.stat().st_mode & 0o777 == 0o640
     assert client_originals(people.state).all() == {}
+
+
+async def test_clients_files_by_what_an_earlier_version_kept(dockerd: Dockerd, tmp_path: Path) -> None:
+    people = People(tmp_path, TELLS_ALL)
+    people.state = dockerd.root / "state"
+    bob = people.add("bob", LOGGED_IN)
+    await people.passed(WITH_PASSWORD)
+    as_an_earlier_version_kept_it(people, bob)
+
+    done = await restoring(dockerd, people).restore(dockerd.record(), is_asked_now=False)
+
+    assert done.targets == (str(bob),)
+    assert bob.read_text() == LOGGED_IN
 
 
 async def test_a_login_since_stays_in_a_file_that_was_made_for_us(dockerd: Dockerd, tmp_path: Path) -> None:

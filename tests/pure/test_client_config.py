@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -15,6 +16,8 @@ from agent.settings import DIRECT, Credentials, ProxyUrl, Scheme, Settings, sett
 from agent.targets.client_config import (
     OURS,
     ClientTexts,
+    TextMarks,
+    Wrote,
     edit,
     entries,
     holds_secret,
@@ -35,6 +38,15 @@ OFFICE = settings(URL, URL, "localhost,.corp.example")
 SOCKS = settings(None, None, "localhost", "socks5://proxy.example:1080")
 OFFICE_SAID = {"httpProxy": URL, "httpsProxy": URL, "noProxy": ".corp.example,localhost"}
 OFFICE_TEXTS = ClientTexts(URL, URL, ".corp.example,localhost")
+
+
+def keyed(text: str) -> str:
+    return hashlib.sha256(b"key" + text.encode()).hexdigest()
+
+
+def wrote(said: ClientTexts) -> Wrote:
+    return TextMarks.of(said, keyed).wrote(keyed)
+
 
 AS_THE_CLIENT_WRITES = """\
 {
@@ -323,7 +335,7 @@ def test_what_the_client_could_not_tell_is_refused_with_its_name(text: str, mess
         lambda: originals(text, DEFAULT),
         lambda: edit(text, DEFAULT, OFFICE),
         lambda: edit(text, DEFAULT, DIRECT),
-        lambda: repaired(text, DEFAULT, (), OFFICE_TEXTS),
+        lambda: repaired(text, DEFAULT, (), wrote(OFFICE_TEXTS)),
     ):
         with pytest.raises(TextRefused) as refused:
             refuse()
@@ -357,21 +369,64 @@ def test_what_is_broken_is_repaired_only_if_the_agent_made_it(
 ) -> None:
     if after is None:
         with pytest.raises(TextRefused):
-            repaired(broken, DEFAULT, kept, OFFICE_TEXTS)
+            repaired(broken, DEFAULT, kept, wrote(OFFICE_TEXTS))
         return
 
-    assert repaired(broken, DEFAULT, kept, OFFICE_TEXTS) == after
+    assert repaired(broken, DEFAULT, kept, wrote(OFFICE_TEXTS)) == after
 
 
 def test_what_belongs_to_another_entry_repairs_nothing_in_this_one() -> None:
     with pytest.raises(TextRefused):
-        repaired('{"proxies": {"default": 1}}', DEFAULT, originals("{}", LOCAL), OFFICE_TEXTS)
+        repaired('{"proxies": {"default": 1}}', DEFAULT, originals("{}", LOCAL), wrote(OFFICE_TEXTS))
 
 
 def test_half_a_character_is_read_as_go_reads_it() -> None:
     assert texts('{"proxies": {"default": {"noProxy": "a\\ud800,\udcff"}}}', DEFAULT) == ClientTexts(
         no_proxy="a\ufffd,\ufffd"
     )
+
+
+# --- what was last written, by marks ----------------------------------------------------------------------------------
+
+# Each list has spellings of one value of one key: all the same within, and none the same across.
+SPELLINGS = [
+    ("httpProxy", ["http://a:1", "HTTP://A:1/", "a:1"]),
+    ("httpProxy", ["http://u:p@a:1", "u:%70@a:1"]),
+    ("httpProxy", ["http://xxxxx:xxxxx@a:1", "xxxxx:xxxxx@A:1"]),
+    ("httpProxy", ["not a url"]),
+    ("httpProxy", ["another that is none"]),
+    ("httpsProxy", ["http://a:1", "a:1"]),
+    ("noProxy", ["a,b", "B, a.", "b,a,a"]),
+    ("noProxy", ["a"]),
+    ("allProxy", ["socks5://a", "socks5://a:1080"]),
+]  # fmt: skip
+
+
+def test_spellings_of_one_value_have_one_mark_and_two_values_have_two() -> None:
+    for number, (key, spellings) in enumerate(SPELLINGS):
+        for spelling in spellings:
+            knows = wrote(ClientTexts(**{FIELD[key]: spelling}))
+            for other, (name, values) in enumerate(SPELLINGS):
+                assert {knows(name, value) for value in values} == {other == number}, (spelling, values)
+
+
+FIELD = {"httpProxy": "http", "httpsProxy": "https", "noProxy": "no_proxy", "allProxy": "all"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        pytest.param(ClientTexts("a:1"), ClientTexts("http://A:1/"), True, id="a-spelling"),
+        pytest.param(ClientTexts("a:1"), ClientTexts("a:1", "a:1"), False, id="one-more"),
+        pytest.param(ClientTexts("a:1"), ClientTexts("", "a:1"), False, id="another-key"),
+        pytest.param(ClientTexts("a:1", no_proxy="*"), ClientTexts(), True, id="both-direct"),
+        pytest.param(ClientTexts("u:p@a:1"), ClientTexts("u:q@a:1"), False, id="another-password"),
+        pytest.param(ClientTexts("no url"), ClientTexts("none either"), True, id="neither-is-a-url"),
+    ],
+)
+def test_whether_all_together_mean_the_same(one: ClientTexts, other: ClientTexts, is_same: bool) -> None:
+    assert (one.meaning() == other.meaning()) is is_same
+    assert TextMarks.of(one, keyed).means(other, keyed) is is_same
 
 
 # --- whose a value is ------------------------------------------------------------------------------------------------
@@ -394,4 +449,4 @@ NEVER: tuple[Original, ...] = ()
 def test_whose_a_value_is(
     text: str, kept: tuple[Original, ...], last: ClientTexts | None, mine: tuple[str, ...]
 ) -> None:
-    assert ours(text, DEFAULT, kept, last) == mine
+    assert ours(text, DEFAULT, kept, None if last is None else wrote(last)) == mine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import msgspec
@@ -222,9 +223,17 @@ def said(**values: str) -> str:
 
 
 def written(text: str | None, wanted: Wanted, owned: Owned = NEVER_WRITTEN) -> FileEdit:
-    edit = plan_file(text, ENTRY, wanted, owned)
+    edit = plan_file(text, ENTRY, wanted, owned, keyed)
     assert edit is not None
     return edit
+
+
+def keyed(text: str) -> str:
+    return hashlib.sha256(b"key" + text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def kept(edit: FileEdit) -> Owned:
+    return edit.owned(None, keyed)
 
 
 def after_office(text: str | None = LOGINS) -> FileEdit:
@@ -246,7 +255,7 @@ def after_office(text: str | None = LOGINS) -> FileEdit:
     ],
 )  # fmt: skip
 def test_nothing_is_written(text: str | None, wanted: Wanted) -> None:
-    assert plan_file(text, ENTRY, wanted, Owned()) is None
+    assert plan_file(text, ENTRY, wanted, Owned(), keyed) is None
 
 
 @pytest.mark.parametrize(
@@ -263,8 +272,21 @@ def test_the_first_write(text: str, wanted: Wanted, after: str, change: Change) 
     assert (edit.before, edit.after, edit.change) == (text, after, change)
     assert edit.old == texts(text, ENTRY).meaning()
     assert edit.new == wanted.settings
-    assert edit.owned.last == texts(after, ENTRY)
-    assert put_back(edit.after, edit.owned.originals) == text
+    assert edit.last == texts(after, ENTRY)
+    assert put_back(edit.after, edit.originals) == text
+
+
+def test_what_is_kept_of_a_write_tells_no_password_and_knows_it_again() -> None:
+    secret = Wanted(Intent.SET, "office", settings("http://alice:hunter2@office:3128"))
+    edit = written(LOGINS, secret)
+
+    known = msgspec.json.encode(kept(edit))
+
+    assert b"hunter2" not in known
+    assert b"office" not in known
+    changed = written(edit.after.replace("hunter2", "hunter3"), OFFICE, kept(edit))
+    assert changed.change is Change.DRIFT
+    assert written(edit.after, OFFICE, kept(edit)).change is Change.CHOICE
 
 
 def test_a_new_file_is_for_its_owner_alone_and_an_old_one_keeps_its_mode() -> None:
@@ -279,19 +301,19 @@ def test_a_new_file_is_for_its_owner_alone_and_an_old_one_keeps_its_mode() -> No
 @pytest.mark.parametrize("text", [None, "", LOGINS, FOREIGN])
 def test_a_pass_after_a_pass_has_nothing_to_do(text: str | None) -> None:
     for wanted in (OFFICE, CAFE, HOME):
-        edit = plan_file(text, ENTRY, wanted, Owned())
+        edit = plan_file(text, ENTRY, wanted, Owned(), keyed)
         if edit is not None:
-            assert plan_file(edit.after, ENTRY, wanted, edit.owned) is None
+            assert plan_file(edit.after, ENTRY, wanted, kept(edit), keyed) is None
 
 
 def test_moving_keeps_the_originals_of_the_first_write() -> None:
     first = after_office()
 
-    second = written(first.after, CAFE, first.owned)
-    home = written(second.after, HOME, second.owned)
+    second = written(first.after, CAFE, kept(first))
+    home = written(second.after, HOME, kept(second))
 
     assert [edit.change for edit in (first, second, home)] == [Change.CHOICE] * 3
-    assert second.owned.originals == first.owned.originals
+    assert second.originals == first.originals
     assert second.old == OFFICE.settings
     assert home.after == LOGINS
 
@@ -299,7 +321,7 @@ def test_moving_keeps_the_originals_of_the_first_write() -> None:
 def test_somebody_elses_edit_is_drift_and_put_right() -> None:
     first = after_office()
 
-    edit = written(first.after.replace("office", "other"), OFFICE, first.owned)
+    edit = written(first.after.replace("office", "other"), OFFICE, kept(first))
 
     assert edit.change is Change.DRIFT
     assert edit.after == first.after
@@ -308,7 +330,7 @@ def test_somebody_elses_edit_is_drift_and_put_right() -> None:
 def test_what_was_broken_since_is_drift_and_put_right() -> None:
     first = after_office()
 
-    edit = written(LOGINS.replace("\n}", ',\n\t"proxies": "x"\n}'), OFFICE, first.owned)
+    edit = written(LOGINS.replace("\n}", ',\n\t"proxies": "x"\n}'), OFFICE, kept(first))
 
     assert edit.change is Change.DRIFT
     assert edit.after == first.after
@@ -316,7 +338,7 @@ def test_what_was_broken_since_is_drift_and_put_right() -> None:
 
 def test_where_the_last_write_is_not_known_only_what_is_broken_is_drift() -> None:
     first = after_office()
-    owned = Owned(first.owned.originals)
+    owned = Owned(first.originals)
 
     assert written(first.after, CAFE, owned).change is Change.CHOICE
     assert written(first.after.replace('"localhost"', "7"), CAFE, owned).change is Change.DRIFT
@@ -324,7 +346,7 @@ def test_where_the_last_write_is_not_known_only_what_is_broken_is_drift() -> Non
 
 def test_what_somebody_else_broke_is_refused() -> None:
     with pytest.raises(TextRefused, match=r"proxies\.httpProxy: expected an object"):
-        plan_file('{"proxies": {"httpProxy": "http://a:1"}}', ENTRY, OFFICE, Owned())
+        plan_file('{"proxies": {"httpProxy": "http://a:1"}}', ENTRY, OFFICE, Owned(), keyed)
 
 
 @pytest.mark.parametrize(
@@ -341,49 +363,49 @@ def test_withdrawn_is_what_we_wrote_and_nothing_else(since: dict[str, str], left
     document = json.loads(first.after)
     document["proxies"]["default"] |= since
 
-    edit = written(json.dumps(document), WITHDRAW, first.owned)
+    edit = written(json.dumps(document), WITHDRAW, kept(first))
 
     assert json.loads(edit.after).get("proxies", {}).get("default") == left
-    assert plan_file(edit.after, ENTRY, WITHDRAW, edit.owned) is None
+    assert plan_file(edit.after, ENTRY, WITHDRAW, kept(edit), keyed) is None
 
 
 def test_withdrawn_as_if_it_had_never_been() -> None:
     first = after_office()
 
-    edit = written(first.after, WITHDRAW, first.owned)
+    edit = written(first.after, WITHDRAW, kept(first))
 
     assert edit.after == LOGINS
     assert edit.new == DIRECT
-    assert edit.owned == Owned(first.owned.originals, ClientTexts())
+    assert (edit.originals, edit.last) == (first.originals, ClientTexts())
 
 
 def test_a_value_that_somebody_writes_after_a_withdrawal_stays() -> None:
-    gone = written(after_office().after, WITHDRAW, after_office().owned)
+    gone = written(after_office().after, WITHDRAW, kept(after_office()))
     theirs = json.dumps(json.loads(LOGINS) | {"proxies": {"default": {"httpProxy": "http://theirs:1"}}})
 
-    assert plan_file(theirs, ENTRY, WITHDRAW, gone.owned) is None
-    assert written(theirs, OFFICE, gone.owned).change is Change.DRIFT
+    assert plan_file(theirs, ENTRY, WITHDRAW, kept(gone), keyed) is None
+    assert written(theirs, OFFICE, kept(gone)).change is Change.DRIFT
 
 
 def test_a_foreign_value_is_not_put_back_by_a_withdrawal_but_by_a_restore() -> None:
     first = after_office(FOREIGN)
 
-    edit = written(first.after, WITHDRAW, first.owned)
+    edit = written(first.after, WITHDRAW, kept(first))
 
     assert edit.after == '{"auths": {}}'
-    assert json.loads(put_back(edit.after, edit.owned.originals)) == json.loads(FOREIGN)
+    assert json.loads(put_back(edit.after, edit.originals)) == json.loads(FOREIGN)
 
 
 def test_another_scope_puts_the_old_entry_back_and_keeps_anew() -> None:
     first = written(FOREIGN, OFFICE)
 
-    edit = plan_file(first.after, "unix:///var/run/docker.sock", CAFE, first.owned)
+    edit = plan_file(first.after, "unix:///var/run/docker.sock", CAFE, kept(first), keyed)
 
     assert edit is not None
     proxies = json.loads(edit.after)["proxies"]
     assert proxies["default"] == {"httpProxy": "http://foreign:1"}
     assert texts(edit.after, "unix:///var/run/docker.sock").meaning() == CAFE.settings
-    assert put_back(edit.after, edit.owned.originals) == FOREIGN
+    assert put_back(edit.after, edit.originals) == FOREIGN
 
 
 steps = st.lists(st.sampled_from(EVERY), min_size=1, max_size=6)
@@ -393,9 +415,9 @@ steps = st.lists(st.sampled_from(EVERY), min_size=1, max_size=6)
 def test_any_journey_ends_in_what_was_there(text: str | None, journey: list[Wanted]) -> None:
     now, owned = text, Owned()
     for wanted in journey:
-        edit = plan_file(now, ENTRY, wanted, owned)
+        edit = plan_file(now, ENTRY, wanted, owned, keyed)
         if edit is not None:
-            now, owned = edit.after, msgspec.json.decode(msgspec.json.encode(edit.owned), type=Owned)
+            now, owned = edit.after, msgspec.json.decode(msgspec.json.encode(kept(edit)), type=Owned)
         if wanted.intent is Intent.SET:
             assert texts(now, ENTRY).meaning() == wanted.settings
 
