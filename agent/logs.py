@@ -149,23 +149,25 @@ class _Journal:
         self._path = path
 
     def __call__(self, logger: WrappedLogger, method: str, fields: EventDict) -> str:
-        datagram = b"".join(_field(name, value) for name, value in journal_fields(fields).items())
         try:
-            self._send(datagram)
+            send_to_journal(journal_fields(fields), self._path)
         except OSError:  # journald is not there, or restarts
             return _json(logger, method, fields)
         raise structlog.DropEvent
 
-    def _send(self, datagram: bytes) -> None:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-            sender.settimeout(1)
-            sender.connect(str(self._path))
-            try:
-                sender.send(datagram)
-            except OSError as error:
-                if error.errno not in _TOO_LARGE:
-                    raise
-                _send_by_descriptor(sender, datagram)
+
+def send_to_journal(fields: Mapping[str, str], path: Path = JOURNAL_SOCKET) -> None:
+    """One entry with exactly these fields; OSError if journald does not take it."""
+    datagram = b"".join(_field(name, value) for name, value in fields.items())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        sender.settimeout(1)
+        sender.connect(str(path))
+        try:
+            sender.send(datagram)
+        except OSError as error:
+            if error.errno not in _TOO_LARGE:
+                raise
+            _send_by_descriptor(sender, datagram)
 
 
 _TOO_LARGE: Final = frozenset({errno.EMSGSIZE, errno.ENOBUFS})

@@ -67,11 +67,6 @@ def records(path: Path, wanted: Wanted = EVERYTHING) -> Iterator[Found | Illegib
             yield Found(entry, line.text.decode())
 
 
-def begins(path: Path) -> dt.datetime | None:
-    """When the oldest record was written that is there; None if there is none."""
-    return next((moment_of(found.entry) for found in records(path) if isinstance(found, Found)), None)
-
-
 def moment_of(entry: Entry) -> dt.datetime | None:
     """When it was written down; None if what stands there is no such time."""
     try:

@@ -69,8 +69,8 @@ class Verification(msgspec.Struct, frozen=True):
         return self.broken is None
 
 
-def verify(path: Path, state_dir: Path, journal_anchors: Sequence[Anchor] | None = None) -> Verification:
-    """Looks at every record. OSError if the log may not be read."""
+def verify(path: Path, state_dir: Path, in_journal: Sequence[Sequence[Anchor]] | None = None) -> Verification:
+    """Looks at every record. `in_journal`: log after log, the last one not ended. OSError if it may not be read."""
     # Anchors first: the agent may be writing, and a log that has more than its anchor is no cut.
     notes = []
     kept = anchor.read(state_dir)
@@ -79,13 +79,15 @@ def verify(path: Path, state_dir: Path, journal_anchors: Sequence[Anchor] | None
         anchors[Source.STATE] = (kept,)
     else:
         notes.append(f"the anchor in the state directory is {kept.value}")
-    if journal_anchors is not None:
-        anchors[Source.JOURNAL] = journal_anchors
+    if in_journal is not None:
+        anchors[Source.JOURNAL] = tuple(one for log in in_journal for one in log)
     else:
         notes.append("the journal was not asked")
     walk = _Walk(anchors)
     for line in files.lines(path):
         walk.pass_over(line)
+    if in_journal is not None:
+        notes += walk.forget_ended(in_journal)
     walk.arrive()
     return Verification(
         walk.records,
@@ -173,6 +175,14 @@ class _Walk:
 
     # --- at the end -------------------------------------------------------------------------------------------------
 
+    def forget_ended(self, logs: Sequence[Sequence[Anchor]]) -> list[str]:
+        """A log that was ended in good order and is gone is missed by nobody; what is left of one is that log."""
+        known = [any(self._hashes.get(one.seq) == one.hash for one in log) for log in logs]
+        begins = known.index(True) if True in known else len(logs) - 1
+        ended = [one for log in logs[:begins] for one in log]
+        self._anchors[Source.JOURNAL] = tuple(one for log in logs[begins:] for one in log)
+        return [f"the journal knows {len(ended)} records of a log that ended before this one"] if ended else []
+
     def arrive(self) -> None:
         if self.broken is None:
             self._look_at_the_end()
@@ -194,7 +204,8 @@ class _Walk:
         elif self._no_records:
             self.notes.append(f"a line after record {end} is cut short; the agent's next record will say so")
         elif newest > end:
-            self._breaks(end + 1, f"is cut off, up to {newest}, says the {source}")
+            what = "is cut off" if self.records else "is gone with the whole log"
+            self._breaks(end + 1, f"{what}, up to {newest}, says the {source}")
 
     def _look_at_the_beginning(self) -> None:
         if self.first is None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from agent.audit import Anchor, Entry, journal
+from agent.audit import Entry, journal
 from agent.audit.facts import plain
-from agent.audit.read import Found, Wanted, begins, moment, moment_of, records
+from agent.audit.read import Found, Wanted, moment, moment_of, records
 from agent.audit.verify import Verification, verify
 from agent.cli.printing import complain, print_json, print_json_line, say
 from agent.errors import AgentError
@@ -101,18 +101,13 @@ def readable(entry: Entry) -> str:
 
 
 def _verify(args: argparse.Namespace, paths: Paths) -> int:
-    found = verify(paths.audit_log, paths.state, _journal_anchors(paths))
+    # Only the system's own log goes to the system's journal.
+    found = verify(paths.audit_log, paths.state, journal.ask() if paths.is_system else None)
     if args.json:
         print_json(plain(found), indent=None)
     else:
         say(*_report(found))
     return 0 if found.is_whole else 1
-
-
-def _journal_anchors(paths: Paths) -> tuple[Anchor, ...] | None:
-    """Only the system's own log goes to the system's journal."""
-    began = begins(paths.audit_log) if paths.is_system else None
-    return None if began is None else journal.ask(began, paths.audit_log.parent.stat().st_uid)
 
 
 def _report(found: Verification) -> list[str]:

@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from agent.audit import journal
 from agent.install.install import Say, notes, unit_file
 from agent.install.systemd import UNIT, systemctl
 from agent.lock import held
+from agent.logs import send_to_journal
 from agent.paths import Paths
 from agent.restore import Restored
 from agent.text_files import read_text, write_text
@@ -34,10 +36,19 @@ async def uninstall(paths: Paths, say: Say, restore: Callable[[], Awaitable[Rest
             await systemctl("daemon-reload")
             say(f"removed      {unit}")
         known = notes(paths).load()
+        _end_the_log()  # before its end is forgotten; whether it goes now is not known: a person may remove it later
         _remove(paths.state, say)
         _remove(paths.runtime, say)
     _forget(paths, known.folders if known else (), say, is_purged=is_purged)
     return restored
+
+
+def _end_the_log() -> None:
+    """Or `audit verify` would miss its records for as long as the journal has them."""
+    fields = journal.ended()
+    if fields is not None:
+        with contextlib.suppress(OSError):  # no journald any more: nobody left to be told
+            send_to_journal(fields)
 
 
 def _forget(paths: Paths, made: Sequence[str], say: Say, *, is_purged: bool) -> None:

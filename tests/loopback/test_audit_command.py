@@ -6,7 +6,7 @@ import argparse
 import datetime as dt
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from agent.audit.read import moment
 from agent.cli import audit
 from agent.errors import AgentError
 from agent.events import Event
+from agent.install.systemd import UNIT
 from agent.paths import Paths
 
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
@@ -189,16 +190,54 @@ def test_a_log_that_cannot_be_read_is_one_line_with_its_path(host: Host) -> None
             host.audit(*words)
 
 
-def test_anchors_are_found_among_what_journalctl_prints() -> None:
-    """What `journalctl --output=json --output-fields=AUDIT_SEQ,AUDIT_HASH` may print, and what others may have sent."""
-    printed = [
-        b'{"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1","AUDIT_SEQ":"7","AUDIT_HASH":"ab","_BOOT_ID":"x"}',
-        b'{"__CURSOR":"s=2","__REALTIME_TIMESTAMP":"2","_BOOT_ID":"x"}',
-        b'{"__CURSOR":"s=3","AUDIT_SEQ":["7","8"],"AUDIT_HASH":"ab"}',
-        b'{"__CURSOR":"s=4","AUDIT_SEQ":"many","AUDIT_HASH":"ab"}',
-        b'{"__CURSOR":"s=5","AUDIT_SEQ":"9","AUDIT_HASH":null}',
-        b"-- No entries --",
-        b'{"AUDIT_SEQ":"8","AUDIT_HASH":"cd"}',
-    ]
+OF_US: dict[str, object] = {"_SYSTEMD_UNIT": "docker-proxy-agent.service", "AUDIT_HASH": "ab"}
 
-    assert journal.anchors_in(printed) == (Anchor(7, "ab"), Anchor(8, "cd"))
+
+def printed(*entries: Mapping[str, object]) -> list[bytes]:
+    """As `journalctl --output=json --output-fields=…` prints it."""
+    return [json.dumps({"__CURSOR": "s=1", "_BOOT_ID": "x", **entry}).encode() for entry in entries]
+
+
+def test_anchors_are_found_among_what_journalctl_prints() -> None:
+    lines = printed(
+        OF_US | {"AUDIT_SEQ": "7"},
+        {"_SYSTEMD_UNIT": "docker-proxy-agent.service"},
+        OF_US | {"AUDIT_SEQ": ["7", "8"]},
+        OF_US | {"AUDIT_SEQ": "many"},
+        OF_US | {"AUDIT_SEQ": "9", "AUDIT_HASH": None},
+        OF_US | {"AUDIT_SEQ": "8"},
+    )
+
+    assert journal.logs_in([*lines, b"-- No entries --"]) == ((Anchor(7, "ab"), Anchor(8, "ab")),)
+    assert journal.logs_in([]) == ((),)
+
+
+def test_what_dockerd_sends_for_a_container_is_no_anchor_and_no_end() -> None:
+    of_docker: dict[str, object] = {"_SYSTEMD_UNIT": "docker.service", "AUDIT_HASH": "ab"}
+    lines = printed(
+        OF_US | {"AUDIT_SEQ": "7"},
+        of_docker | {"AUDIT_SEQ": "9"},
+        {"AUDIT_SEQ": "9", "AUDIT_HASH": "ab"},  # of a process that was gone before journald could look
+        of_docker | {"AUDIT_SEQ": "9", "AUDIT_ENDED": "1"},
+        of_docker | {"AUDIT_SEQ": "7", "AUDIT_HASH": "cd", "AUDIT_ENDED": "1"},
+    )
+
+    assert journal.logs_in(lines) == ((Anchor(7, "ab"),),)
+
+
+def test_a_log_ends_where_a_command_names_its_newest_anchor() -> None:
+    ends: dict[str, object] = {"_SYSTEMD_UNIT": "session-3.scope", "AUDIT_HASH": "ab", "AUDIT_ENDED": "1"}
+    lines = printed(
+        ends | {"AUDIT_SEQ": "6"},  # before there was anything
+        OF_US | {"AUDIT_SEQ": "6"},
+        OF_US | {"AUDIT_SEQ": "7"},
+        ends | {"AUDIT_SEQ": "7"},
+        ends | {"AUDIT_SEQ": "7"},
+        OF_US | {"AUDIT_SEQ": "1"},
+    )
+
+    assert journal.logs_in(lines) == ((Anchor(6, "ab"), Anchor(7, "ab")), (Anchor(1, "ab"),))
+
+
+def test_the_unit_that_is_believed_is_the_one_that_is_installed() -> None:
+    assert journal.UNIT == UNIT

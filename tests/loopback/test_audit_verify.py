@@ -54,7 +54,7 @@ class Log:
         return sealed(change(entry))[0]
 
     def verified(self, journal: list[Anchor] | None = None) -> Verification:
-        return verify(self.path, self.state, journal)
+        return verify(self.path, self.state, None if journal is None else [journal])
 
     def broken_at(self, journal: list[Anchor] | None = None) -> int | None:
         found = self.verified(journal)
@@ -350,3 +350,66 @@ def test_a_journal_that_knows_another_record_is_believed() -> None:
 
         assert log.broken_at([*log.anchors[:2], Anchor(3, other)]) == 3
         assert log.broken_at([Anchor(6, other)]) == 6
+
+
+# --- a log that is gone -----------------------------------------------------------------------------------------------
+
+
+def is_gone(log: Log) -> None:
+    """With all that is kept of its end beside it."""
+    log.path.unlink()
+    (log.state / "anchors.json").unlink()
+
+
+def whole(log: Log, *journal: list[Anchor]) -> str:
+    """What is broken, if anything is, by a journal that has these logs."""
+    return str(verify(log.path, log.state, journal).broken or "")
+
+
+def test_a_log_that_is_gone_with_its_anchor_is_missed_by_the_journal() -> None:
+    with a_log(5) as log:
+        is_gone(log)
+
+        assert whole(log, log.anchors) == "record 1: is gone with the whole log, up to 5, says the journal"
+        assert whole(log, log.anchors[:3]) == "record 1: is gone with the whole log, up to 3, says the journal"
+
+
+@pytest.mark.parametrize("records", [1, 5, 9])
+def test_and_a_new_one_in_its_place_is_no_excuse(records: int) -> None:
+    with a_log(5) as log:
+        is_gone(log)
+        log.write([{"later": "yes"}] * records)
+
+        assert whole(log, log.anchors).startswith("record 1: ")
+
+
+def test_one_that_ended_in_good_order_is_missed_by_nobody() -> None:
+    with a_log(5) as log:
+        before = list(log.anchors)
+        assert whole(log, before, []) == ""  # it may go, and need not
+
+        is_gone(log)
+        assert whole(log, before, []) == ""
+        log.write([{"later": "yes"}] * 3)
+        now = log.anchors[5:]
+
+        assert whole(log, before, now) == ""
+        notes = verify(log.path, log.state, (before, now)).notes
+        assert "the journal knows 5 records of a log that ended before this one" in notes
+        is_gone(log)
+        assert whole(log, before, now) == "record 1: is gone with the whole log, up to 3, says the journal"
+
+
+def test_one_that_goes_on_after_an_end_is_looked_at_from_its_beginning() -> None:
+    """`uninstall` leaves the log, and `install` goes on with it."""
+    with a_log(5) as log:
+        before = list(log.anchors)
+        (log.state / "anchors.json").unlink()
+        log.write([{"later": "yes"}] * 3)
+        assert whole(log, before, log.anchors[5:]) == ""
+
+        log.lines = log.lines[:3]
+
+        assert whole(log, before, []) == "record 4: is cut off, up to 9, says the state directory"
+        (log.state / "anchors.json").unlink()
+        assert whole(log, before, []) == "record 4: is cut off, up to 5, says the journal"

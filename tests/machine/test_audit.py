@@ -1,0 +1,111 @@
+"""What the journal knows of the audit log: forged by a container, missed when the log is gone, ended by an uninstall."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .lab.laptop import Laptop
+from .test_apply import office_policy
+from .test_service import NAME, started
+
+STATE, LOG = "/var/lib/docker-proxy-agent", "/var/log/docker-proxy-agent"
+FORGED = {"AUDIT_SEQ": "9999", "AUDIT_HASH": "0" * 64}
+
+
+@pytest.fixture
+def at_work(laptop: Laptop) -> Laptop:
+    """The service has recorded a move."""
+    office_policy(laptop)
+    laptop.plug("office")
+    started(laptop)
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
+    laptop.until(laptop.audit.has, "docker-restarted")
+    return laptop
+
+
+def is_whole(laptop: Laptop) -> str:
+    """What is broken, if anything is. The journal has been asked, and has anchors."""
+    laptop.run("journalctl", "--sync")
+    verified = laptop.agent("audit", "verify", "--json")
+    found = json.loads(verified.stdout)
+    assert verified.code == (0 if found["broken"] is None else 1)
+    assert "the journal was not asked" not in found["notes"]
+    return "" if found["broken"] is None else found["broken"]["what"]
+
+
+def in_journal(laptop: Laptop) -> int:
+    found = json.loads(laptop.agent("audit", "verify", "--json").stdout)
+    return next(int(one["anchors"]) for one in found["compared"] if one["source"] == "journal")
+
+
+def begun_anew(laptop: Laptop) -> None:
+    started(laptop)
+    laptop.until(laptop.audit.has, "agent-started")
+
+
+@pytest.mark.parametrize("fields", [FORGED, FORGED | {"AUDIT_ENDED": "1"}], ids=["an-anchor", "an-end"])
+def test_a_container_cannot_forge_an_anchor(at_work: Laptop, fields: dict[str, str]) -> None:
+    laptop = at_work
+    before = in_journal(laptop)
+    assert before > 3
+    labels = [f"--label={name}={value}" for name, value in fields.items()]
+    options = ("--log-opt", "tag=docker-proxy-agent", "--log-opt", f"labels={','.join(fields)}")
+
+    laptop.docker.start_container("--log-driver", "journald", *options, *labels, command="echo forged; sleep 1000")
+
+    laptop.until(lambda: "forged" in laptop.run("journalctl", "--no-pager", "AUDIT_SEQ=9999").stdout)
+    line = laptop.run("journalctl", "--no-pager", "--output=json", "AUDIT_SEQ=9999").stdout.splitlines()[0]
+    assert json.loads(line)["_UID"] == "0"
+    assert json.loads(line)["SYSLOG_IDENTIFIER"] == "docker-proxy-agent"
+    assert is_whole(laptop) == ""
+    assert in_journal(laptop) == before
+
+
+def test_what_a_command_wrote_is_anchored_by_the_services_next_record(at_work: Laptop) -> None:
+    laptop = at_work
+    laptop.run("systemctl", "stop", NAME)
+    by_service = in_journal(laptop)
+    assert laptop.agent("pin", "direct").ok
+    assert is_whole(laptop) == ""
+    assert in_journal(laptop) == by_service
+    count = len(laptop.audit.records())
+
+    laptop.run("systemctl", "start", NAME, timeout=30)
+
+    laptop.until(lambda: len(laptop.audit.records()) > count)
+    assert is_whole(laptop) == ""
+    assert in_journal(laptop) > by_service
+    first, *_, last = laptop.audit.records()
+    laptop.run("sed", "-i", f"{count}s/direct/office/", f"{LOG}/audit.jsonl")
+    assert "is not as it was written" in is_whole(laptop)
+    assert (first["seq"], last["seq"]) == (1, len(laptop.audit.records()))
+
+
+def test_a_log_that_is_gone_with_its_anchor_is_missed(at_work: Laptop) -> None:
+    laptop = at_work
+    laptop.run("systemctl", "stop", NAME)
+    laptop.run("sh", "-euc", f"rm -r {LOG}/*.jsonl {STATE}/anchors.json")
+
+    assert "is gone with the whole log" in is_whole(laptop)
+    begun_anew(laptop)
+    assert is_whole(laptop) != ""
+
+
+@pytest.mark.parametrize("how", ["purge", "by-hand"])
+def test_after_an_uninstall_nobody_misses_the_log(at_work: Laptop, how: str) -> None:
+    laptop = at_work
+    assert laptop.agent("uninstall", *(["--purge"] if how == "purge" else [])).ok
+    assert is_whole(laptop) == ""
+    if how == "by-hand":
+        laptop.run("rm", "-r", LOG)
+        assert is_whole(laptop) == ""
+
+    office_policy(laptop)
+    begun_anew(laptop)
+
+    assert is_whole(laptop) == ""
+    laptop.run("systemctl", "stop", NAME)
+    laptop.run("sh", "-euc", f"rm -r {LOG}/*.jsonl {STATE}/anchors.json")
+    assert "is gone with the whole log" in is_whole(laptop)
