@@ -136,7 +136,7 @@ class AuditLog:
         return self._clock().astimezone(dt.UTC).strftime(TIMESTAMP)
 
     def _give_to_readers(self) -> None:
-        """What is there already. Again at each start: systemd gives a LogsDirectory= back to root (FACTS 79)."""
+        """What is there already. Again at each start: systemd gives a LogsDirectory= back to root (FACTS 90)."""
         if not self._is_given:
             for file in (self.path.parent, self.path, *files.full_files(self.path)):
                 _give(file, self._readers)

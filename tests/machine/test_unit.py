@@ -171,7 +171,7 @@ def test_what_it_does_not_need_it_cannot_do(laptop: Laptop) -> None:
 
     tried = json.loads(laptop.read("/run/docker-proxy-agent/tried"))
     assert tried == {
-        "a port": "EPERM" if laptop.suite == "trixie" else "None",  # bookworm's systemd has no BPF (docs/facts.md 80)
+        "a port": "EPERM" if laptop.suite == "trixie" else "None",  # bookworm's systemd has no BPF (docs/facts.md 91)
         "runs what is alice's": "EACCES",
         "runs what is in /tmp": "EACCES",
         "passwords": "0",
