@@ -178,6 +178,18 @@ def test_a_python_in_a_home_is_refused_before_anything_is_installed(bare: Laptop
     assert not laptop.exists("/opt/docker-proxy-agent")
 
 
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_a_command_in_a_home_is_not_made_the_service(laptop: Laptop) -> None:
+    laptop.run("cp", "/opt/docker-proxy-agent/bin/docker-proxy-agent", "/root/docker-proxy-agent")
+
+    refused = laptop.run("/root/docker-proxy-agent", "install", check=False)
+
+    assert refused.code == 1
+    assert refused.stderr.startswith("install: /root/docker-proxy-agent lies below /root, from where the service runs")
+    assert refused.stderr.endswith("sudo rm -r /opt/docker-proxy-agent; sudo make install\n")
+    assert not laptop.exists(f"/etc/systemd/system/{NAME}")
+
+
 def test_an_upgrade_opens_the_folders_that_an_earlier_one_had_closed_and_starts_what_was_given_up(bare: Laptop) -> None:
     laptop = bare
     theirs, ours = "/etc/docker", "/etc/systemd/system/docker.service.d"

@@ -67,8 +67,8 @@ def test_a_roam_with_a_password_and_the_files_of_users(laptop: Laptop, method: s
 
     laptop.plug("home")
     laptop.until(laptop.docker.reports, https="", within=60)
-    for home in ("/root", "/home/alice", "/home/bob"):
-        assert not proxy_of(laptop, f"{home}/.docker/config.json")
+    for home in ("/root", "/home/alice", "/home/bob"):  # they come after Docker
+        laptop.until(lambda home=home: not proxy_of(laptop, f"{home}/.docker/config.json"))
 
     assert "target-failed" not in laptop.audit.events()
     assert laptop.agent("audit", "verify").ok
@@ -209,6 +209,30 @@ def test_the_folders_that_it_makes_are_open_to_be_looked_at(laptop: Laptop) -> N
 
     assert laptop.run("stat", "-c", "%a", *made).stdout == "755\n" * 3
     assert laptop.run("runuser", "-u", "bob", "--", "systemctl", "cat", "docker.service").stderr == ""
+
+
+HOLDS = """
+import fcntl, os, time
+os.setresuid(1, 1, 1)
+held = open("/run/docker-proxy-agent/lock")
+fcntl.flock(held, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(1000)
+"""
+
+
+def test_a_user_who_holds_the_lock_of_an_earlier_version_keeps_nobody_from_starting(laptop: Laptop) -> None:
+    laptop.write("/run/docker-proxy-agent/lock", "1\n", mode=0o644)
+    laptop.write("/opt/holds", HOLDS)
+    laptop.run("systemd-run", "--quiet", "--unit=holder", "python3", "/opt/holds")
+    laptop.until(lambda: "held" in laptop.run("journalctl", "--no-pager", "--unit=holder").stdout)
+
+    started(laptop)
+
+    assert laptop.run("stat", "-c", "%U %a", "/run/docker-proxy-agent/lock").stdout == "root 600\n"
+    second = laptop.agent("run")
+    assert second.code == 1
+    assert f"process {laptop.docker.show('MainPID', NAME)} is at work" in second.stderr
 
 
 @pytest.mark.sid
