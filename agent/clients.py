@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -30,7 +30,7 @@ from agent.decide.clients import (
 )
 from agent.errors import AgentError, Unexpected
 from agent.events import Event
-from agent.homes import Glance, HomeFile, Written, glance_of, identity
+from agent.homes import HomeClosed, HomeFile, HomeLocked, Written
 from agent.keyed import keyed
 from agent.listening import Sockets, all_loopback, loopback_addresses
 from agent.originals import CLIENTS, Kept, client_originals
@@ -40,9 +40,10 @@ from agent.record import Record
 from agent.state_file import StateFile
 from agent.targets.refused import TextRefused
 from agent.unexpected import unexpected
-from agent.users import Account, Skipped, Source, Who
+from agent.users import NOBODYS, Account, Skipped, Source, Who
 from agent.watch.resume import SYSTEM_CLOCK
 
+_LOOKED_AT_S = 60.0  # with recheck = "0s": at a pass for another reason, what cannot be watched is looked at after this
 _ANSWERS_WITHIN_S = 0.5  # on a local address: a listener answers at once or not at all
 _RESOLVED_WITHIN_S = 0.3  # a name in /etc/hosts takes a millisecond, and one that DNS has to be asked for is not here
 
@@ -115,9 +116,18 @@ class Files(Protocol):
         folder_was_there: bool = True,
     ) -> Written: ...
     async def sweep(self, account: Account, path: Path) -> int: ...
+    def is_still(self, account: Account, path: Path, within_s: float) -> bool:
+        """Whether a file surely is as it was read; or that was less than so long ago, and nothing can be sure."""
+        ...
+
+    def keep(self, files: Collection[tuple[int, Path]]) -> None:
+        """Only these are asked for from now on; by uid and path."""
+        ...
 
 
 Accounts = Callable[[Iterable[str]], tuple[Account, ...]]
+_Shown = ClientFile | Skipped | None  # None: nobody needs to know
+_T = TypeVar("_T")
 
 
 class LocalClients:
@@ -162,7 +172,9 @@ class LocalClients:
                 for account in who.accounts
             )
         )
-        return ClientsSeen(wanted, tuple(files), who.skipped)
+        self._homes.keep({(account.uid, account.config) for account in who.accounts})
+        skipped = (*who.skipped, *(one for one in files if isinstance(one, Skipped)))
+        return ClientsSeen(wanted, tuple(one for one in files if isinstance(one, ClientFile)), skipped)
 
     async def _bridge(self, upstream: Upstream) -> Bridge:
         """Docker's bridge, and who listens where the upstream does. Nobody is connected to."""
@@ -227,7 +239,7 @@ class LocalClients:
         _say(seen, done, record)
         return tuple(done)
 
-    async def _bounded(self, account: Account, work: Coroutine[Any, Any, ClientFile]) -> ClientFile:
+    async def _bounded(self, account: Account, work: Coroutine[Any, Any, _T]) -> _T | ClientFile:
         """An error that nobody expected costs this file, which is tried again later each time."""
         failing = self._failing.get(account.config)
         if failing is not None and SYSTEM_CLOCK.boottime_s() < failing.until:
@@ -243,25 +255,44 @@ class LocalClients:
         self._failing.pop(account.config, None)
         return done
 
-    async def _file(self, account: Account, wanted: Wanted, owned: Owned) -> ClientFile:
+    async def _file(self, account: Account, wanted: Wanted, owned: Owned) -> _Shown:
+        """None: there is nothing to be kept."""
         right = self._right.get(account.config)
-        if right is not None and right.wanted == wanted and right.glance == await asyncio.to_thread(_glance, account):
-            return ClientFile(account, beaten_by=right.beaten_by)  # as it was then: an idle pass starts no helper
+        if right is not None and right.wanted == wanted and self._is_still(account):
+            return right.shown  # as it was then: an idle pass starts no helper
         self._right.pop(account.config, None)
         try:
             found = await self._homes.read(account, account.config)
+            if found is None and not account.may_create:
+                nobodys = Skipped(str(account.config), NOBODYS) if account.source is Source.FILE else None
+                return self._right_now(account, wanted, nobodys)
+            if found is not None and account.source is Source.FILE and found.uid != account.uid:
+                who = f"belongs to uid {found.uid}, but uid {account.uid} can change the way to it"
+                return ClientFile(account, error=f"{account.config}: {who}; left as it is")
             # In a thread: a large file takes long enough to hold up everybody else.
             text = None if found is None else found.text
             edit = await asyncio.to_thread(plan_file, text, self._entry, wanted, owned, self._keyed)
             beaten = beaten_by(text, self._entry, self._policy.docker.socket)
-            if edit is None or (found is None and not account.may_create):
-                self._right[account.config] = _Right(glance_of(found), wanted, beaten)
-                return ClientFile(account, beaten_by=beaten)
+            if edit is None:
+                return self._right_now(account, wanted, ClientFile(account, beaten_by=beaten))
             return ClientFile(account, edit, beaten_by=beaten, mode=found.mode if found else None)
         except TextRefused as error:
             return ClientFile(account, error=str(error.failed(account.config)))
+        except HomeLocked as error:
+            return self._right_now(account, wanted, Skipped(account.name, error.what))
+        except HomeClosed as error:  # of somebody who has no right to it, nothing is known to be there
+            if account.source is not Source.HAS_CONFIG:
+                return ClientFile(account, error=str(error))
+            return self._right_now(account, wanted, None)
         except AgentError as error:  # this file is left alone, and the others go on
             return ClientFile(account, error=str(error))
+
+    def _right_now(self, account: Account, wanted: Wanted, shown: _Shown) -> _Shown:
+        self._right[account.config] = _Right(wanted, shown)
+        return shown
+
+    def _is_still(self, account: Account) -> bool:
+        return self._homes.is_still(account, account.config, self._policy.probe.recheck or _LOOKED_AT_S)
 
     async def _written(self, file: ClientFile, wanted: Wanted, owned: Owned) -> ClientFile:
         """Planned anew from what stands there at the moment of writing: a `docker login` in between loses nothing."""
@@ -316,16 +347,10 @@ class _Failing(msgspec.Struct, frozen=True):
 
 
 class _Right(msgspec.Struct, frozen=True):
-    """A file that said what it should, and how it looked from outside then."""
+    """A file that said what it should, or was not there, and what was shown of it."""
 
-    glance: Glance
     wanted: Wanted
-    beaten_by: str
-
-
-def _glance(account: Account) -> Glance | None:
-    # A home that was named by hand may lie on a network: there only the helper may hang.
-    return None if account.source is Source.NAMED else identity(account, account.config)
+    shown: _Shown
 
 
 def _with_listeners(bridge: Bridge, ports: Iterable[int], owner: str, sockets: Sockets) -> Bridge:

@@ -1,6 +1,7 @@
 """The process that works below somebody's home as that somebody: a request a line comes in, an answer a line goes out.
 
-`homes.py` starts it as root, with nothing but two pipes. It has imported all it needs before it becomes the user, so
+`homes.py` starts it as root, with nothing but a socket, over which requests come and descriptors go, and a pipe for the
+answers. It has imported all it needs before it becomes the user, so
 that Python and this package may lie where that user cannot read; nothing of the user has been looked at by then.
 From there on the kernel judges every step with the user's rights alone. So a path is opened as it stands: whatever
 link lies in it, and whatever is swapped for another on the way, leads where the user could have gone without us.
@@ -10,22 +11,29 @@ Not known here: what stands in the files, and whether it should be changed.
 
 from __future__ import annotations
 
+import _socket  # socket is larger, and needs more of what is larger still
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 import signal
+import stat
+import struct
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 
 from agent.errors import TargetFailed
-from agent.files import LARGEST, Changed, FileState, Identity, read_file, remove_file, replace_file, sweep
+from agent.files import LARGEST, Changed, FileState, Identity, is_folder, read_file, remove_file, replace_file, sweep
 
 _PRIVATE_FOLDER: Final = 0o700
 _AGAIN: Final = "Mend that, then: docker-proxy-agent apply"
+MOST_FOLDERS: Final = 12  # on one way; with links among them, there are rarely more than six
+_LINKS: Final = 40  # as many as the kernel follows
 
 # --- what is asked -----------------------------------------------------------------------------------------------
 
@@ -39,10 +47,11 @@ class User(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, frozen=True):
-    """The first line. No user: stay who we are."""
+    """The first line. No user: stay who we are. `inside`: what lies outside of that folder is not touched."""
 
     user: User | None
     within_s: float
+    inside: bytes | None = None
 
 
 class Read(msgspec.Struct, frozen=True, tag=True):
@@ -69,7 +78,17 @@ class Sweep(msgspec.Struct, frozen=True, tag=True):
     path: bytes
 
 
-Request = Read | Write | Sweep
+class Way(msgspec.Struct, frozen=True, tag=True):
+    """Go from a folder by these names as the kernel would, and pass every folder that a name is looked up in.
+
+    All but the first one, which whoever asks has.
+    """
+
+    folder: bytes
+    names: tuple[bytes, ...]
+
+
+Request = Read | Write | Sweep | Way
 
 # --- what is answered: by somebody else's process, so every field has its bounds ---------------------------------
 
@@ -126,7 +145,25 @@ class Failed(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     remedy: str
 
 
-Answer = Found | NotThere | Wrote | Swept | SomebodyWrote | Failed
+class Closed(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """No program of the user's finds anything there: a folder on the way is closed, or is none."""
+
+    what: str
+    remedy: str
+
+
+class Locked(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """The home is the outside of an eCryptfs home, which shows links to what is needed to open it."""
+
+
+class Gone(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """The way was gone. Descriptors were passed beforehand, in this order, one for each of these names."""
+
+    names: Annotated[tuple[_PathBytes, ...], msgspec.Meta(max_length=MOST_FOLDERS)]
+    is_whole: bool  # False: there is more on the way than was passed
+
+
+Answer = Found | NotThere | Wrote | Swept | SomebodyWrote | Failed | Closed | Locked | Gone
 
 # --- the process -------------------------------------------------------------------------------------------------
 
@@ -145,8 +182,9 @@ def main() -> None:
         _answer(Failed(f"cannot be looked at as its user: {error.strerror}", "Run the agent as root"))
         return
     asked = msgspec.json.Decoder(Request)
+    inside = None if start.inside is None else os.fsdecode(start.inside)
     for line in sys.stdin.buffer:
-        _answer(carry_out(asked.decode(line)))
+        _answer(carry_out(asked.decode(line), inside))
 
 
 def _answer(answer: Answer) -> None:
@@ -201,10 +239,14 @@ def _prctl(option: int, value: int) -> None:
 # --- the work ----------------------------------------------------------------------------------------------------
 
 
-def carry_out(request: Request) -> Answer:
+def carry_out(request: Request, inside: str | None = None) -> Answer:
     """Do what is asked; what stands in the way is an answer, too."""
-    path = Path(os.fsdecode(request.path))
     try:
+        if isinstance(request, Way):
+            return _gone(request)
+        path = Path(os.fsdecode(request.path))
+        if inside is not None:
+            _check_inside(path, inside)
         match request:
             case Read():
                 return _read(path)
@@ -220,9 +262,28 @@ def carry_out(request: Request) -> Answer:
         return Failed(f"cannot be reached: {error.strerror}; left as it is", _AGAIN)
 
 
+def _check_inside(path: Path, inside: str) -> None:
+    """Below another root there is nothing but what lies there and is the caller's."""
+    real = os.path.realpath(path)
+    if not real.startswith(f"{inside.rstrip('/')}/"):
+        raise TargetFailed(str(path), f"{real} is not below {inside}; left as it is", _AGAIN)
+    if os.path.lexists(real) and Path(real).lstat().st_uid != os.geteuid():
+        raise TargetFailed(str(path), f"{real} belongs to another user; left as it is", _AGAIN)
+
+
 def _read(path: Path) -> Answer:
-    found = read_file(path)
-    return NotThere() if found is None else Found(_state(found), found.data)
+    try:
+        found = read_file(path)
+    except TargetFailed as failure:
+        # Of a file that is there it is said that it cannot be read; where a folder is closed, not even that.
+        if isinstance(failure.__cause__, PermissionError | NotADirectoryError) and not os.path.lexists(path):
+            return Closed(failure.what, failure.remedy)
+        raise
+    if found is not None:
+        return Found(_state(found), found.data)
+    home = path.parent.parent
+    is_locked = os.path.islink(home / ".ecryptfs") and not os.path.ismount(home)  # noqa: PTH114 never raise
+    return Locked() if is_locked else NotThere()
 
 
 def _write(path: Path, request: Write) -> Answer:
@@ -232,7 +293,7 @@ def _write(path: Path, request: Write) -> Answer:
     if request.after is None:
         return _remove(path, found, request.folder_was_there)
     folder = Path(os.path.realpath(path)).parent
-    made_folder = not folder.is_dir()
+    made_folder = not is_folder(folder)
     if found is None:
         _refuse_to_make(path, folder, request.may_create)
     after = replace_file(path, request.after, expected=found, mode=request.mode, parent_mode=_PRIVATE_FOLDER)
@@ -243,7 +304,7 @@ def _refuse_to_make(path: Path, folder: Path, may_create: bool) -> None:
     """At most one folder is made, ~/.docker: a home that is not mounted must not get a life of its own below it."""
     if not may_create:
         raise TargetFailed(str(path), "is not there, and is not to be made", "Make it, then: docker-proxy-agent apply")
-    if not folder.is_dir() and not folder.parent.is_dir():
+    if not is_folder(folder) and not is_folder(folder.parent):
         raise TargetFailed(str(path), "the folder above its own is not there, or not mounted; nothing is made", _AGAIN)
 
 
@@ -254,6 +315,72 @@ def _remove(path: Path, found: FileState | None, folder_was_there: bool) -> Answ
             with contextlib.suppress(OSError):  # somebody else put something there
                 path.parent.rmdir()
     return Wrote(None if found is None else _state(found), None, made_folder=False)
+
+
+# --- the way to a file -------------------------------------------------------------------------------------------
+
+
+def _gone(request: Way) -> Answer:
+    """Pass the folders that tell of a change of where a way leads, and of what is at its end."""
+    names: list[bytes] = []
+    with contextlib.ExitStack() as open_folders:
+        folders: list[int] = []
+        is_whole = False
+        try:
+            for folder, name in _steps(request, open_folders):
+                if len(folders) == MOST_FOLDERS:
+                    break
+                folders.append(folder)
+                names.append(name)
+            else:
+                is_whole = True
+        except OSError as error:
+            # These are told by the last folder when they change. Others (EIO, ENOTCONN, ELOOP) are not.
+            is_whole = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG)
+        if folders:
+            _pass(folders)
+    return Gone(tuple(names), is_whole)
+
+
+def _steps(request: Way, open_folders: contextlib.ExitStack) -> Iterator[tuple[int, bytes]]:
+    """Each name that is looked up, and the folder for it; without those in the folder where the way begins."""
+
+    def opened(name: bytes, folder: int | None = None) -> int:
+        descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        open_folders.callback(os.close, descriptor)
+        return descriptor
+
+    here = first = opened(request.folder)
+    ahead, links = [*reversed(request.names)], 0
+    while ahead:
+        name = ahead.pop()
+        if name == b"..":
+            here = opened(name, here)
+            continue
+        if here != first:
+            yield here, name
+        step = opened(name, here)
+        mode = os.fstat(step).st_mode
+        if not stat.S_ISLNK(mode):
+            here = step  # of a file nothing is looked up: ENOTDIR
+            continue
+        links += 1
+        if links > _LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        target = os.readlink(b"", dir_fd=step)
+        if target.startswith(b"/"):
+            here = opened(b"/")
+        ahead += reversed([part for part in target.split(b"/") if part not in (b"", b".")])
+
+
+def _pass(folders: list[int]) -> None:
+    """By SCM_RIGHTS, over the socket that the requests come from."""
+    rights = struct.pack(f"{len(folders)}i", *folders)
+    ours = _socket.socket(fileno=os.dup(0))
+    try:
+        ours.sendmsg([b"."], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+    finally:
+        ours.close()
 
 
 def _state(file: FileState) -> State:

@@ -1,23 +1,29 @@
 """The files below people's homes, read and written as the person whose home it is.
 
-Nothing below a home is opened here: a helper process (`home_helper.py`) does that with the user's rights, so that no
-link, however placed, leads further than the user could go alone. A helper that does not answer in time is killed,
-and if it cannot be killed (its file system hangs, and the kernel waits for it) it is left behind: a hung home blocks
-only itself. What a helper answers is somebody else's word, and is taken only if it has the form of an answer.
+Nothing below a home is opened or looked at here: a helper process (`home_helper.py`) does that with the user's rights,
+so that no link, however placed, leads further than the user could go alone. A helper that does not answer in time is
+killed, and if it cannot be killed (its file system hangs, and the kernel waits for it) it is left behind: a hung home
+blocks only itself. What a helper answers is somebody else's word, and is taken only if it has the form of an answer.
+
+Whether a file is still as it was read is told by a watch on the folders on the way to it. The helper opens them and
+passes them on; no path below a home is resolved here for that, either.
 
 Not known here: what stands in the files, and whose home is looked at.
 """
 
 from __future__ import annotations
 
+import array
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -25,10 +31,15 @@ import msgspec
 
 from agent.errors import TargetFailed
 from agent.files import LARGEST, Changed, Identity
+from agent.held import let_go
 from agent.home_helper import (
+    MOST_FOLDERS,
     Answer,
+    Closed,
     Failed,
     Found,
+    Gone,
+    Locked,
     NotThere,
     Read,
     Request,
@@ -38,11 +49,12 @@ from agent.home_helper import (
     Sweep,
     Swept,
     User,
+    Way,
     Write,
     Wrote,
 )
-from agent.same_mount import looked_up
 from agent.secret import escaped
+from agent.users import Threshold
 
 _WITHIN_S: Final = 10.0
 _AT_ONCE: Final = 4  # helpers, of 12 MiB each; never two of one user, or one could hold all others up
@@ -64,14 +76,44 @@ class Account(Protocol):
     @property
     def groups(self) -> Sequence[int]: ...
     @property
-    def home(self) -> Path: ...
+    def threshold(self) -> Threshold | None: ...
+    @property
+    def inside(self) -> Path | None: ...
 
 
-class Glance(msgspec.Struct, frozen=True):
-    """What tells, without opening it, whether a file is as it was when it was read. No identity: no such file."""
+class HomeClosed(TargetFailed):
+    """Not even its user may look there now."""
 
-    identity: Identity | None
-    uid: int | None
+
+class HomeLocked(TargetFailed):
+    """It is encrypted, and its user is not there."""
+
+
+class Passed(msgspec.Struct, frozen=True):
+    """A folder that a helper passed, and the name in it that leads on."""
+
+    descriptor: int
+    name: bytes
+
+
+class Watch(Protocol):
+    """Tells whether a file may have changed since it was read."""
+
+    def begin(self, account: Account, path: Path) -> None:
+        """It is read now: what comes from here on is a change."""
+        ...
+
+    def follow(self, account: Account, path: Path, passed: Sequence[Passed], *, is_whole: bool) -> None:
+        """The folders on the way to it, of which the caller lets go afterwards; not whole: some are missing."""
+        ...
+
+    def is_still(self, account: Account, path: Path, within_s: float) -> bool:
+        """Whether nothing was told since. Where not everything is watched: whether that was less than so long ago."""
+        ...
+
+    def keep(self, files: Collection[tuple[int, Path]]) -> None:
+        """Of no others there is anything to tell any more; by uid and path."""
+        ...
 
 
 class HomeFile(msgspec.Struct, frozen=True):
@@ -104,17 +146,50 @@ class Homes:
     """The homes of this machine. One for the life of the agent: it remembers which of them hang."""
 
     def __init__(
-        self, *, within_s: float = _WITHIN_S, at_once: int = _AT_ONCE, argv: Sequence[str] | None = None
+        self,
+        *,
+        within_s: float = _WITHIN_S,
+        at_once: int = _AT_ONCE,
+        argv: Sequence[str] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._within_s = within_s
         self._argv = tuple(argv) if argv is not None else helper_argv()
         self._turns = asyncio.Semaphore(at_once)
         self._turn_of: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._hanging: dict[tuple[int, Path], _Helper] = {}
+        self._watch = watch
 
     async def read(self, account: Account, path: Path) -> HomeFile | None:
         """What stands in a file; None if there is none. TargetFailed if it cannot be read or is no UTF-8."""
-        return await self._with_helper(account, path, lambda helper: helper.read())
+
+        async def talk(helper: _Helper) -> HomeFile | None:
+            if self._watch is not None:  # before it is read, so that no change falls in between
+                self._watch.begin(account, path)
+                if account.threshold is not None:
+                    await self._follow(self._watch, account, path, helper)
+            return await helper.read()
+
+        return await self._with_helper(account, path, talk)
+
+    def is_still(self, account: Account, path: Path, within_s: float) -> bool:
+        """Whether a file surely is as it was read; or that was less than so long ago, and nothing can be sure."""
+        return self._watch is not None and self._watch.is_still(account, path, within_s)
+
+    def keep(self, files: Collection[tuple[int, Path]]) -> None:
+        """Only these are asked for from now on; by uid and path."""
+        if self._watch is not None:
+            self._watch.keep(files)
+
+    async def _follow(self, watch: Watch, account: Account, path: Path, helper: _Helper) -> None:
+        assert account.threshold is not None  # noqa: S101 - the caller looked
+        passed: list[Passed] = []
+        try:
+            is_whole = await helper.way(account.threshold, passed)
+            watch.follow(account, path, passed, is_whole=is_whole)
+        finally:
+            for one in passed:
+                let_go(one.descriptor)
 
     async def write(  # noqa: PLR0913 - named at every call
         self,
@@ -230,10 +305,12 @@ _ANSWERS: Final = msgspec.json.Decoder(Answer)
 class _Helper(asyncio.SubprocessProtocol):
     """One helper process and the talk with it. Whoever starts one ends it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, ours: socket.socket) -> None:
         self.is_writing = False
         self._path = path
+        self._socket = ours
         self._transport: asyncio.SubprocessTransport | None = None
+        self._introduction = b""  # goes before the first request
         self._received = bytearray()
         self._heard = asyncio.Event()
         self._is_silent = False
@@ -242,11 +319,13 @@ class _Helper(asyncio.SubprocessProtocol):
     @classmethod
     async def started(cls, argv: Sequence[str], account: Account, path: Path, within_s: float) -> _Helper:
         """A helper of that account, who has been told who it is."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
         try:
             _, helper = await asyncio.get_running_loop().subprocess_exec(
-                lambda: cls(path),
+                lambda: cls(path, ours),
                 *argv,
-                stdin=subprocess.PIPE,
+                stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 cwd="/",  # never below a home
@@ -255,12 +334,19 @@ class _Helper(asyncio.SubprocessProtocol):
                 start_new_session=True,
             )
         except OSError as error:
+            ours.close()
             raise TargetFailed(
                 str(path), f"no helper process: {error.strerror}; left as it is", f"Mend that, then: {_AGAIN}"
             ) from error
+        except asyncio.CancelledError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         is_own = account.uid == os.geteuid()
         user = None if is_own else User(account.uid, account.gid, tuple(account.groups))
-        helper._say(msgspec.json.encode(Start(user, within_s)))
+        inside = None if account.inside is None else os.fsencode(account.inside)
+        helper._introduction = msgspec.json.encode(Start(user, within_s, inside)) + b"\n"
         return helper
 
     # --- questions -----------------------------------------------------------------------------------------------
@@ -272,7 +358,34 @@ class _Helper(asyncio.SubprocessProtocol):
                 return None
             case Found():
                 return _home_file(answer.state, self._text(answer.data))
+            case Closed():
+                raise HomeClosed(str(self._path), escaped(answer.what), escaped(answer.remedy))
+            case Locked():
+                raise HomeLocked(str(self._path), "its home is encrypted, and not open")
         raise self._nonsense()
+
+    async def way(self, threshold: Threshold, passed: list[Passed]) -> bool:
+        """Whether all folders on the way from there are known; they come into `passed`, to be let go of in any case."""
+        answer = await self._ask(Way(os.fsencode(threshold.folder), tuple(map(os.fsencode, threshold.below))))
+        if not isinstance(answer, Gone):
+            raise self._nonsense()
+        descriptors = self._passed() if answer.names else []
+        names = itertools.chain(answer.names, itertools.repeat(b""))  # whatever came is to be let go of
+        passed += map(Passed, descriptors, names)
+        return answer.is_whole and len(descriptors) == len(answer.names)
+
+    def _passed(self) -> list[int]:
+        """They were sent before the answer. What was not asked for goes with the socket."""
+        found = array.array("i")
+        flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+        try:
+            _, rights, _, _ = self._socket.recvmsg(1, socket.CMSG_SPACE(MOST_FOLDERS * found.itemsize), flags)
+        except OSError:  # nothing was sent
+            return []
+        for level, kind, data in rights:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                found.frombytes(data[: len(data) - len(data) % found.itemsize])
+        return found.tolist()
 
     async def write(self, request: Write) -> Written:
         answer = await self._ask(request)
@@ -298,7 +411,7 @@ class _Helper(asyncio.SubprocessProtocol):
     async def _ask(self, request: Request) -> Answer:
         """The answer; the two that mean an exception are raised."""
         self.is_writing = isinstance(request, Write)
-        self._say(msgspec.json.encode(request))
+        await self._say(msgspec.json.encode(request) + b"\n")
         line = await self._line()
         try:
             answer: Answer = _ANSWERS.decode(line)
@@ -328,10 +441,11 @@ class _Helper(asyncio.SubprocessProtocol):
 
     # --- lines ---------------------------------------------------------------------------------------------------
 
-    def _say(self, line: bytes) -> None:
-        pipe = self._transport.get_pipe_transport(0) if self._transport is not None else None
-        if isinstance(pipe, asyncio.WriteTransport) and not pipe.is_closing():
-            pipe.write(line + b"\n")
+    async def _say(self, line: bytes) -> None:
+        introduction, self._introduction = self._introduction, b""
+        # A helper that is gone is asked in vain, and its fate is the answer.
+        with contextlib.suppress(ConnectionError):
+            await asyncio.get_running_loop().sock_sendall(self._socket, introduction + line)
 
     async def _line(self) -> bytes:
         while b"\n" not in self._received:
@@ -383,6 +497,7 @@ class _Helper(asyncio.SubprocessProtocol):
         Where the kernel holds it fast, asyncio goes on waiting for it, and takes away what is left when it ends: no
         zombie stays, and nobody here waits.
         """
+        self._socket.close()
         if self._transport is None:
             return
         if self.is_running:
@@ -402,27 +517,3 @@ def _bytes(text: str | None) -> bytes | None:
 
 def _home_file(state: State, text: str) -> HomeFile:
     return HomeFile(Path(os.fsdecode(state.real)), text, state.mode, state.uid, state.gid, state.identity)
-
-
-# --- a glance ----------------------------------------------------------------------------------------------------
-
-
-def glance_of(file: HomeFile | None) -> Glance:
-    """What `identity` says as long as nobody writes."""
-    return Glance(None, None) if file is None else Glance(file.identity, file.uid)
-
-
-def identity(account: Account, path: Path) -> Glance | None:
-    """Which file stands there, without a helper and without opening it; None: only a helper can tell.
-
-    For homes on local file systems. A link that leads to another file system is not followed: that one may hang, and
-    with it the agent.
-    """
-    top = account.home if path.is_relative_to(account.home) else path.parent
-    try:
-        status = looked_up(top, path.relative_to(top))
-    except FileNotFoundError:
-        return Glance(None, None)
-    except OSError:  # another file system, a loop of links
-        return None
-    return Glance(Identity(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size), status.st_uid)

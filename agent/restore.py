@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,7 +31,7 @@ from agent.settings import DIRECT, Settings
 from agent.targets import client_config
 from agent.targets.refused import TextRefused
 from agent.text_files import read_text
-from agent.users import Account
+from agent.users import Account, is_gone
 
 Accounts = Callable[[Iterable[str]], tuple[Account, ...]]
 
@@ -114,7 +113,7 @@ class Restoring(msgspec.Struct, frozen=True):
                 if path in accounts:
                     if await _client(self.homes, accounts[path], owned):
                         written.append(path)
-                elif await asyncio.to_thread(os.path.lexists, path):
+                elif not await asyncio.to_thread(is_gone, path):
                     left.append(f"{path}: no account is known whose file it is; left as it is")
                     continue
             except TextRefused as error:

@@ -42,7 +42,6 @@ from agent.requests import Answer, Command, Request, Wish, answer_of, asked_by, 
 from agent.status import Docker, Since, status_of
 from agent.status_file import PolicyStatus, State, StatusFile, now_text
 from agent.unexpected import unexpected
-from agent.users import Source
 from agent.watch.unwatched import Unwatched
 from agent.watch.wakeups import Reason
 
@@ -458,16 +457,13 @@ class Service:
         self._memory.use(policy, self._world.prober)
 
     def _watched(self) -> list[Path]:
-        """The policy and its passwords; our targets; where DNS is said."""
+        """The policy and its passwords; Docker's targets; where DNS is said. Of the clients' files `homes.py` knows."""
         paths, policy = self._paths, self._loaded.policy if self._loaded else Policy()
         passwords = [Path(up.password_file) for up in policy.upstreams.values() if up.password_file]
         targets = [paths.environment_file, paths.drop_in(policy.docker.service), paths.daemon_json]
-        files = self._last.seen.clients.files if self._last and self._last.seen.clients else ()
-        # A home that was named by hand may lie on a network: looking at it would hold everything up.
-        clients = [file.account.config for file in files if file.account.source is not Source.NAMED]
         unit = [invocation_link(policy.docker.service)] if paths.is_system else []  # Docker starts and stops
         resolvers = [paths.below("/etc/resolv.conf"), paths.below("/run/systemd/resolve/resolv.conf")]
-        return [self._policy_path, *passwords, *targets, *resolvers, *unit, *clients]
+        return [self._policy_path, *passwords, *targets, *resolvers, *unit]
 
     def _show(self, done: Pass | None = None, *also: Condition, is_working: bool = False) -> None:
         done = done or self._last

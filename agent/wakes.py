@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from agent.watch.homes import HomeWatch
 from agent.watch.netlink import NetworkWatch
 from agent.watch.paths import FileWatch
 from agent.watch.resume import ResumeWatch
@@ -32,6 +33,7 @@ class HostWakes:
         self._resume = ResumeWatch(self._wakeups.wake)
         self._timer = Timer(self._wakeups.wake)
         self._files = FileWatch(self._wakeups.wake)
+        self.homes = HomeWatch(self._wakeups.wake)
         self._pause_s = SHORTEST_PAUSE_S
         self._listening_since_s = asyncio.get_running_loop().time() - _STORM_S
         self._listening: asyncio.TimerHandle | None = None
@@ -45,7 +47,8 @@ class HostWakes:
 
     @property
     def unwatched(self) -> Unwatched:
-        return Unwatched(self._files.unwatched, self._files.limit)
+        both = {**self._files.unwatched, **self.homes.unwatched}
+        return Unwatched(both, self._files.limit or self.homes.limit)
 
     async def next(self, at: float | None) -> frozenset[Reason]:
         """Why it is time to look again."""
@@ -71,7 +74,7 @@ class HostWakes:
     def close(self) -> None:
         if self._listening is not None:
             self._listening.cancel()
-        for watch in (self._files, self._timer, self._resume, self._network):
+        for watch in (self._files, self.homes, self._timer, self._resume, self._network):
             watch.close()
 
     def _rest(self) -> None:

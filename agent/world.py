@@ -6,7 +6,6 @@ Put together from the policy and the paths; nothing is decided here.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -23,7 +22,7 @@ from agent.docker.look import Looking
 from agent.docker.unit import BOOTED_BY_SYSTEMD, Unit
 from agent.dockerd import Phase, Reality
 from agent.errors import TargetFailed
-from agent.files import sweep
+from agent.files import behind_links, is_folder, sweep
 from agent.homes import Homes
 from agent.journal import Journal, UnderWay
 from agent.listening import Sockets, loopback_addresses
@@ -131,7 +130,7 @@ class LocalDaemon:
         self._paths = paths
         self._service = docker.service
         engine = EngineSocket(paths.below(docker.socket))
-        is_systemd = paths.is_system and not docker.restart_command and BOOTED_BY_SYSTEMD.is_dir()
+        is_systemd = paths.is_system and not docker.restart_command and is_folder(BOOTED_BY_SYSTEMD)
         self._last: tuple[Reality, Glance] | None = None
         self._supervisor = Unit(docker.service) if is_systemd else CommandUnit(docker.restart_command, engine)
         self._is_systemd = is_systemd
@@ -161,7 +160,7 @@ class LocalDaemon:
         # Also a daemon.json that --config-file names.
         files = {*map(str, ours), *Journal(state).under_way().notes, *daemon_originals(state).all()}
         # Behind links: a replacement is made beside the real file.
-        for folder in {Path(os.path.realpath(file)).parent for file in files}:
+        for folder in {behind_links(Path(file)).parent for file in files}:
             sweep(folder)
 
     def known(self) -> Reality | None:
@@ -194,7 +193,7 @@ class LocalDaemon:
         return await transaction.carry_out(plan, reality)
 
 
-def local_clients(paths: Paths, policy: Policy) -> LocalClients:
+def local_clients(paths: Paths, policy: Policy, homes: Homes | None = None) -> LocalClients:
     """The clients of everybody whom the policy means."""
     system, caller = ThisSystem(paths.root), Caller.this()
 
@@ -210,7 +209,7 @@ def local_clients(paths: Paths, policy: Policy) -> LocalClients:
         who=whose,
         accounts=accounts,
         bridge_address=bridge_address,
-        homes=Homes(),
+        homes=homes or Homes(),
         sockets=LocalSockets(system),
         resolve=in_a_thread,
     )
@@ -227,11 +226,11 @@ def accounts_of(paths: Paths, clients: Clients, files: Iterable[str]) -> tuple[A
 
 
 class TheWorld:
-    """What `reconcile` asks for."""
+    """What `reconcile` asks for. The homes outlive a policy: it is remembered which hang, and what is watched."""
 
-    def __init__(self, paths: Paths, policy: Policy) -> None:
+    def __init__(self, paths: Paths, policy: Policy, homes: Homes | None = None) -> None:
         self.host = ThisHost(paths, policy)
-        self.clients = local_clients(paths, policy)
+        self.clients = local_clients(paths, policy, homes)
         self.daemon = LocalDaemon(paths, policy)
         self.prober = Registries(paths, policy)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import logging
 import signal
 
 from agent.control import listening
+from agent.homes import Homes
 from agent.lock import held
 from agent.logs import configure
 from agent.notify import Notify
@@ -31,7 +33,8 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 async def _run(args: argparse.Namespace, paths: Paths) -> None:
     loop = asyncio.get_running_loop()
     wakes = HostWakes()
-    service = Service(paths, args.policy or paths.policy, wakes, Notify(), TheWorld)
+    world = functools.partial(TheWorld, homes=Homes(watch=wakes.homes))
+    service = Service(paths, args.policy or paths.policy, wakes, Notify(), world)
     running = asyncio.ensure_future(service.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)

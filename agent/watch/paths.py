@@ -22,14 +22,14 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-from agent.files import is_leftover
+from agent.files import is_folder, is_leftover
 from agent.watch.wakeups import Reason, Wake
 
 GATHER_S: Final = 0.1  # what changes within this time is one wake-up: an editor's save is several changes
 _LINKS: Final = 40  # on one way at most, as the kernel has it
 
 # inotify(7), by what inotify_init and inotify_add_watch say.
-_LIMITS: Final = {errno.EMFILE: "fs.inotify.max_user_instances", errno.ENOSPC: "fs.inotify.max_user_watches"}
+LIMITS: Final = {errno.EMFILE: "fs.inotify.max_user_instances", errno.ENOSPC: "fs.inotify.max_user_watches"}
 
 _MOVES: Final[list[type[FileSystemEvent]]] = [
     events.FileCreatedEvent,
@@ -99,13 +99,13 @@ def _steps(path: Path) -> Iterator[Step]:
         try:
             target = (here / name).readlink()
         except OSError as error:
-            if error.errno == errno.EINVAL and ahead and (here / name).is_dir():
+            if error.errno == errno.EINVAL and ahead and is_folder(here / name):
                 yield Step(here, name, None)
                 here /= name
                 continue
             # The last name; or what should be a directory is missing, closed to us, or a file.
             yield Step(here, name, Depth.NAMES if ahead else Depth.FILES)
-            if not ahead and (here / name).is_dir():  # a directory was asked for: all that is in it counts
+            if not ahead and is_folder(here / name):  # a directory was asked for: all that is in it counts
                 yield Step(here / name, "", Depth.FILES)
             return
         yield Step(here, name, Depth.NAMES)
@@ -218,7 +218,7 @@ class FileWatch:
             watch = self._observing().schedule(told, str(directory), event_filter=event_filter)
         except OSError as error:  # it vanished just now, is closed to us, or inotify's limits are reached
             self.unwatched[directory] = error.strerror or str(error)
-            self.limit = _LIMITS.get(error.errno or 0, self.limit)
+            self.limit = LIMITS.get(error.errno or 0, self.limit)
             return False
         self._watched[directory] = _Watched(told, identity, watch)
         return True

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.audit.log import AuditLog
@@ -26,7 +27,9 @@ from agent.secret import Secret
 from agent.see.netlink import NetlinkFailed
 from agent.settings import ProxyUrl, proxy
 from agent.sockets import LocalSockets
-from agent.users import Account, Skipped, Source, ThisSystem, Who
+from agent.users import Account, Skipped, Source, ThisSystem, Threshold, Who
+from agent.watch.homes import HomeWatch
+from agent.watch.wakeups import Wakeups
 from tests.loopback.listeners import ME, SOMEBODY, needs_root
 from tests.loopback.listeners import listening as listening_as
 
@@ -64,7 +67,9 @@ class People:
         home.mkdir(parents=True)
         file = home / ".docker/config.json"
         source = Source.DOCKER if may_create else Source.HAS_CONFIG
-        self.accounts.append(Account(name, os.geteuid(), os.getegid(), (), home, file, may_create, source))
+        status = home.stat()
+        threshold = Threshold(home, (status.st_dev, status.st_ino), (".docker", "config.json"))
+        self.accounts.append(Account(name, os.geteuid(), os.getegid(), (), home, file, may_create, source, threshold))
         if text is not None:
             file.parent.mkdir()
             file.write_text(text)
@@ -259,9 +264,16 @@ class Once(Homes):
         return await super().read(account, path)  # type: ignore[arg-type]
 
 
-async def test_an_idle_pass_starts_no_helper_and_a_change_is_seen(people: People) -> None:
+@pytest.fixture
+async def homes() -> AsyncIterator[Once]:
+    """Of a service, which watches them."""
+    watch = HomeWatch(Wakeups().wake)
+    yield Once(watch=watch)
+    watch.close()
+
+
+async def test_an_idle_pass_starts_no_helper_and_a_change_is_seen(people: People, homes: Once) -> None:
     bob = people.add("bob", LOGGED_IN)
-    homes = Once()
     clients = people.clients(homes)
 
     for _ in range(3):
@@ -272,6 +284,82 @@ async def test_an_idle_pass_starts_no_helper_and_a_change_is_seen(people: People
     assert [file.name for file in (await clients.look(DIRECT)).edits] == ["bob"]
     homes.reads_left = 1
     assert len((await clients.look(OFFICE)).edits) == 1
+
+
+async def test_who_has_no_file_is_asked_once_and_again_when_something_appears(people: People, homes: Once) -> None:
+    bob = people.add("bob")
+    clients = people.clients(homes)
+
+    for _ in range(3):
+        seen = await clients.look(OFFICE)
+        assert (seen.files, seen.skipped) == ((), (Skipped("dave", "its home is not mounted"),))
+
+    homes.reads_left = 1
+    bob.parent.mkdir()
+    bob.write_text("{}")
+    assert [file.name for file in (await clients.look(OFFICE)).edits] == ["bob"]
+
+
+async def test_without_a_watch_every_look_reads(people: People) -> None:
+    people.add("bob", LOGGED_IN)
+    homes = Once()
+    clients = people.clients(homes)
+    homes.reads_left = 3
+
+    for _ in range(3):
+        assert (await clients.look(DIRECT)).failed == ()
+
+    assert homes.reads_left == 0
+
+
+def replaced(people: People, **facts: object) -> None:
+    people.accounts = [msgspec.structs.replace(one, **facts) for one in people.accounts]
+
+
+async def test_a_file_that_is_not_its_writers_is_left_alone(people: People) -> None:
+    """As where a link on the way to it is another's than the file: root's, and to be led to by that other."""
+    file = people.add("bob", "{}")
+    replaced(people, source=Source.FILE)
+    if os.geteuid() != 0:
+        pytest.skip("gives a file away: needs root")
+    os.chown(file, 4321, -1)
+
+    seen = await people.clients().look(OFFICE)
+
+    why = "belongs to uid 4321, but uid 0 can change the way to it; left as it is"
+    assert [file.error for file in seen.files] == [f"{file}: {why}"]
+    assert seen.edits == ()
+
+
+async def test_a_named_file_that_is_not_there_is_said(people: People) -> None:
+    file = people.add("bob")
+    replaced(people, source=Source.FILE)
+
+    seen = await people.clients().look(OFFICE)
+
+    assert seen.files == ()
+    assert Skipped(str(file), "does not exist, so it is nobody's; make it as the user whose it is") in seen.skipped
+
+
+async def test_an_encrypted_home_that_is_not_open_is_left_out(people: People) -> None:
+    alice = people.add("alice", may_create=True)
+    (alice.parent.parent / ".ecryptfs").symlink_to("/home/.ecryptfs/alice/.ecryptfs")
+
+    seen = await people.clients().look(OFFICE)
+
+    assert seen.files == ()
+    assert Skipped("alice", "its home is encrypted, and not open") in seen.skipped
+
+
+@pytest.mark.parametrize(("may_create", "shown"), [(False, []), (True, ["bob"])])
+async def test_a_pipe_for_a_folder_is_no_config(people: People, may_create: bool, shown: list[str]) -> None:
+    file = people.add("bob", may_create=may_create)
+    os.mkfifo(file.parent)
+
+    seen = await people.clients().look(OFFICE)
+
+    assert [file.name for file in seen.failed] == shown
+    assert len(seen.files) == len(shown)
 
 
 def log_in(path: Path) -> None:

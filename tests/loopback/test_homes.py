@@ -27,9 +27,10 @@ import msgspec
 import pytest
 
 from agent.errors import TargetFailed
-from agent.files import LARGEST, Changed, LocalDisk, read_file, replace_file
+from agent.files import LARGEST, Changed, Identity, LocalDisk, read_file, replace_file
 from agent.home_helper import NotThere, Read, Start, User, Wrote
-from agent.homes import Homes, glance_of, helper_argv, identity
+from agent.homes import Homes, helper_argv
+from agent.users import Threshold
 
 IS_ROOT: Final = os.geteuid() == 0
 CANNOT: Final = not IS_ROOT and "CI" not in os.environ
@@ -47,6 +48,15 @@ class Person(msgspec.Struct, frozen=True):
     gid: int
     groups: tuple[int, ...]
     home: Path
+    inside: Path | None = None
+    seen_before: Threshold | None = None
+
+    @property
+    def threshold(self) -> Threshold:
+        if self.seen_before is not None:
+            return self.seen_before
+        status = self.home.lstat()
+        return Threshold(self.home, (status.st_dev, status.st_ino), (".docker", "config.json"))
 
     @property
     def folder(self) -> Path:
@@ -74,6 +84,9 @@ class Person(msgspec.Struct, frozen=True):
         theirs = self.folder / "config.json123"
         theirs.write_text(text)
         self.owns(theirs, mode).rename(self.config)
+
+    def writes_another(self) -> None:
+        self.writes(MERGED)
 
 
 @pytest.fixture
@@ -140,7 +153,8 @@ async def test_a_file_is_read_with_all_that_tells_whether_it_changes(somebody: P
     assert (found.real, found.text, found.mode, found.uid, found.gid) == (
         path, CONFIG, 0o640, somebody.uid, somebody.gid,
     )  # fmt: skip
-    assert glance_of(found) == identity(somebody, path)
+    status = path.stat()
+    assert found.identity == Identity(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 async def test_no_file_is_none(somebody: Person, homes: Homes) -> None:
@@ -264,11 +278,11 @@ async def test_an_edit_gives_up_beside_somebody_who_never_stops(somebody: Person
 
 async def test_an_edit_that_changes_nothing_writes_nothing(somebody: Person, homes: Homes) -> None:
     path = somebody.has()
-    before = identity(somebody, path)
+    before = written_at(path)
 
     written = await homes.edit(somebody, path, lambda text: text)
 
-    assert identity(somebody, path) == before
+    assert written_at(path) == before
     assert written.after == written.before
 
 
@@ -352,7 +366,7 @@ async def test_relative_links_as_stow_makes_them_survive(somebody: Person, homes
     assert written.after.real == path
     assert somebody.config.is_symlink()
     assert somebody.folder.is_symlink()
-    assert glance_of(written.after) == identity(somebody, somebody.config)
+    assert written.after == await homes.read(somebody, somebody.config)
 
 
 async def test_a_dangling_link_is_no_file_and_is_filled(somebody: Person, homes: Homes) -> None:
@@ -721,7 +735,7 @@ import sys
 sys.path += [{str(private)!r}, {str(Path(msgspec.__file__).parents[1])!r}]
 import asyncio, pathlib, types
 import agent.homes
-account = types.SimpleNamespace(uid={somebody.uid}, gid={somebody.gid}, groups=(), home=pathlib.Path("/"))
+account = types.SimpleNamespace(uid={somebody.uid}, gid={somebody.gid}, groups=(), threshold=None, inside=None)
 found = asyncio.run(agent.homes.Homes().read(account, pathlib.Path({str(somebody.has())!r})))
 print(agent.homes.__file__, agent.homes.helper_argv()[-2], found.uid)
 """
@@ -927,58 +941,6 @@ def test_where_memory_runs_out_it_is_a_helper_that_is_ended(somebody: Person) ->
         limit = next(line for line in process.joinpath("limits").read_text().splitlines() if "address space" in line)
         assert limit.split()[3:5] == [str(256 * 1024 * 1024)] * 2
         helper.stdin.close()
-
-
-# --- a glance ----------------------------------------------------------------------------------------------------
-
-
-def test_a_glance_tells_files_apart_and_opens_none(somebody: Person) -> None:
-    nothing = identity(somebody, somebody.config)
-    first = identity(somebody, somebody.has())
-    again = identity(somebody, somebody.config)
-    somebody.writes(CONFIG)
-    second = identity(somebody, somebody.config)
-    somebody.config.unlink()
-    a_pipe(somebody.config)
-
-    assert nothing == glance_of(None)
-    assert first == again
-    assert first != second
-    assert identity(somebody, somebody.config) is not None  # opened, it would wait for a writer
-
-
-@NEEDS_ROOT
-def test_a_glance_sees_another_owner(somebody: Person) -> None:
-    before = identity(somebody, somebody.has())
-    os.chown(somebody.config, 4321, -1)
-
-    assert identity(somebody, somebody.config) != before
-
-
-def test_a_glance_does_not_go_to_another_file_system(somebody: Person) -> None:
-    somebody.has().unlink()
-    for elsewhere in ("/proc/version", "/proc/nothing-there"):
-        somebody.config.unlink(missing_ok=True)
-        somebody.config.symlink_to(elsewhere)
-
-        assert identity(somebody, somebody.config) is None
-
-
-def test_a_glance_at_a_loop_tells_nothing(somebody: Person) -> None:
-    somebody.has().unlink()
-    a_loop(somebody.config)
-
-    assert identity(somebody, somebody.config) is None
-
-
-def test_a_glance_at_a_file_that_is_in_no_home(house: Path, somebody: Person) -> None:
-    path = house / "config.json"
-    assert identity(somebody, path) == glance_of(None)
-    path.write_text(CONFIG)
-    glance = identity(somebody, path)
-    assert glance is not None
-    assert glance.identity is not None
-    assert glance.identity.size == len(CONFIG)
 
 
 # --- beside the docker CLI ---------------------------------------------------------------------------------------

@@ -16,7 +16,13 @@ import msgspec
 import pytest
 
 from agent.errors import TargetFailed
-from agent.homes import HomeFile, Homes, glance_of, identity
+from agent.files import is_folder, is_there
+from agent.held import file_system, folder, held
+from agent.homes import HomeFile, Homes, Passed
+from agent.users import ThisSystem
+from agent.watch.homes import HomeWatch
+from agent.watch.paths import FileWatch
+from agent.watch.wakeups import Wakeups
 
 from .test_homes import CONFIG, MERGED, NEEDS_ROOT, Person, house, moves_in, until
 
@@ -44,11 +50,13 @@ class Request(msgspec.Struct, frozen=True):
 class HungFileSystem:
     """Mounted, and never answering."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, user: int | None = None) -> None:
+        """Of that user alone, or of everybody."""
         self._place = os.fsencode(place)
         self._device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
         self._libc = ctypes.CDLL(None, use_errno=True)
-        options = f"fd={self._device},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+        whose = "user_id=0,group_id=0,allow_other" if user is None else f"user_id={user},group_id={user}"
+        options = f"fd={self._device},rootmode=40000,{whose}".encode()
         if self._libc.mount(b"hung", self._place, b"fuse", ctypes.c_ulong(0), options):
             number = ctypes.get_errno()
             os.close(self._device)
@@ -133,19 +141,82 @@ async def test_no_second_helper_hangs_in_the_same_home(alice: Person, bob: Perso
     assert await _answer_in_the_end(homes, alice) is None
 
 
-async def test_a_glance_at_a_link_into_a_hung_file_system_does_not_hang(
+async def test_a_link_into_a_hung_file_system_hangs_its_owners_helper_and_nobody_else(
     alice: Person, bob: Person, hung_home: HungFileSystem
 ) -> None:
     bob.has().unlink()
-    for target in (alice.config, Path("../../alice/.docker/config.json")):
-        bob.config.unlink(missing_ok=True)
-        bob.config.symlink_to(target)
+    bob.config.symlink_to(alice.config)
+    wakeups = Wakeups()
+    watch = HomeWatch(wakeups.wake)
+    homes = Homes(within_s=2, watch=watch)
 
-        assert await asyncio.to_thread(identity, bob, bob.config) is None
+    reading = asyncio.create_task(homes.read(bob, bob.config))
+    request = await hung_home.request()
+    assert request.uid == bob.uid
+    ticks = await _ticks_until(reading)
 
-    bob.config.unlink()
-    assert identity(bob, bob.config) == glance_of(None)
+    assert ticks > 50  # of 10 ms, in 2 s: the loop went on
+    with pytest.raises(TargetFailed, match="no answer within 2 s"):
+        await reading
+    assert not watch.is_still(bob, bob.config, 0)
+    watch.close()
+    hung_home.ends()
+    await until(lambda: _state(request.pid) == "gone")
+
+
+async def test_what_lies_on_a_hung_file_system_is_neither_asked_nor_watched(
+    alice: Person, bob: Person, hung_home: HungFileSystem
+) -> None:
+    """Mounted just now, after mountinfo was read: as whoever looks at a home's name would find it."""
+    watch = HomeWatch(Wakeups().wake)
+    with pytest.raises(OSError, match="cross-device"):
+        ThisSystem().seen(str(alice.home))
+    with held(alice.home) as descriptor:
+        assert (file_system(descriptor), folder(descriptor)) == ("fuse", None)
+        watch.begin(bob, bob.config)
+        watch.follow(bob, bob.config, [Passed(descriptor, b"config.json")], is_whole=True)
+
+    assert watch.is_still(bob, bob.config, 60)
+    assert not watch.is_still(bob, bob.config, 0)  # not everything is watched
     assert not hung_home.has_a_request()
+    watch.close()
+
+
+async def test_a_home_that_is_mounted_over_is_not_begun(alice: Person, house: Path) -> None:
+    threshold = alice.threshold
+    hung = HungFileSystem(alice.home)
+    watch = HomeWatch(Wakeups().wake)
+
+    watch.begin(msgspec.structs.replace(alice, seen_before=threshold), alice.config)
+
+    assert not hung.has_a_request()
+    hung.ends()
+    watch.close()
+
+
+async def test_a_way_that_cannot_be_looked_at_is_watched_as_far_as_it_can_be(alice: Person, house: Path) -> None:
+    """FUSE without allow_other says EACCES to root, a long name ENAMETOOLONG: pathlib raises both (FACTS 66, 68)."""
+    closed = HungFileSystem(alice.home, user=alice.uid)
+    (house / "link").symlink_to(alice.home / "config.json")
+    watch = FileWatch(Wakeups().wake)
+
+    for way in (alice.home / "folder/config.json", house / ("a" * 300) / "config.json"):
+        (house / "link").unlink()
+        (house / "link").symlink_to(way)
+        watch.watch([house / "link"])
+        assert not is_folder(way)
+        assert not is_there(way)
+
+    watch.close()
+    closed.ends()
+
+
+async def _ticks_until(task: asyncio.Task[object]) -> int:
+    ticks = 0
+    while not task.done():
+        await asyncio.sleep(0.01)
+        ticks += 1
+    return ticks
 
 
 async def _answer_in_the_end(homes: Homes, person: Person) -> HomeFile | None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from pathlib import Path
 
 import pytest
 
+from agent.errors import TargetFailed
+from agent.ground import Kind
+from agent.homes import Homes
 from agent.policy import Clients
-from agent.users import Caller, Kind, Skipped, Source, ThisSystem, who
+from agent.users import Caller, Skipped, Source, ThisSystem, who
 
 ME = Caller.this()
 PASSWD = "root:x:0:0::/root:/bin/bash\nalice:x:1000:1000::/home/alice:/bin/bash\nbob:x:1001:1001::/home/bob:/bin/bash\n"
@@ -67,24 +71,29 @@ def test_a_link_that_leads_out_of_the_root_is_not_followed(root: Path, outside: 
     )
 
 
-def test_a_link_that_leads_out_at_the_last_step_is_not_followed(root: Path, outside: Path) -> None:
+async def test_a_link_that_leads_out_at_the_last_step_is_not_followed(root: Path, outside: Path) -> None:
     (outside / "config.json").write_text("{}")
     (root / "home/bob/.docker").symlink_to(outside)
+    (bob,) = who(Clients(users=("bob",)), ThisSystem(root), ME, str(root)).accounts
 
-    found = who(Clients(users=("bob",)), ThisSystem(root), ME, str(root))
+    for attempt in (Homes().read(bob, bob.config), Homes().write(bob, bob.config, "{}", "{1}")):
+        with pytest.raises(TargetFailed, match=re.escape(f"{outside / 'config.json'} is not below {root}; left")):
+            await attempt
 
-    assert found.skipped == (Skipped("bob", f"{outside / 'config.json'} is not below {root}"),)
+    assert (outside / "config.json").read_text() == "{}"
 
 
 @pytest.mark.skipif(ME.uid != 0, reason="gives a file away")
-def test_what_is_not_the_callers_is_left_alone(root: Path) -> None:
+async def test_what_is_not_the_callers_is_left_alone(root: Path) -> None:
     os.chown(config_of(root, "home/alice"), 1000, 1000)
     os.chown(root / "home/bob", 1001, 1001)
 
     found = who(Clients(users=("alice", "bob")), ThisSystem(root), ME, str(root))
 
-    assert {one.name for one in found.skipped} == {"alice", "bob"}
-    assert all(one.why.endswith("belongs to another user") for one in found.skipped)
+    assert [(one.name, one.why.endswith("belongs to another user")) for one in found.skipped] == [("bob", True)]
+    (alice,) = found.accounts
+    with pytest.raises(TargetFailed, match="belongs to another user"):
+        await Homes().read(alice, alice.config)
 
 
 def test_a_user_that_only_this_system_knows_is_not_looked_up_for_another_root(root: Path) -> None:

@@ -35,6 +35,39 @@ asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
 """
 
 
+HOMES = """
+import asyncio, os, sys, types
+from pathlib import Path
+from agent.homes import Homes
+from agent.users import Threshold
+from agent.watch.homes import HomeWatch
+
+async def main(limit: str, file: Path) -> None:
+    home = file.parent
+    status = home.stat()
+    threshold = Threshold(home, (status.st_dev, status.st_ino), (file.name,))
+    whose = types.SimpleNamespace(uid=os.geteuid(), gid=os.getegid(), groups=(), threshold=threshold, inside=None)
+    woken = asyncio.Event()
+    watch = HomeWatch(lambda reason: woken.set())
+    homes = Homes(watch=watch)
+    for _ in range(2):
+        await homes.read(whose, file)
+        print(watch.limit, watch.unwatched)
+        assert homes.is_still(whose, file, 60)
+        assert not homes.is_still(whose, file, 0)
+    Path(f"/proc/sys/user/max_inotify_{limit}").write_text("100")
+    await homes.read(whose, file)
+    print(watch.limit, watch.unwatched)
+    await asyncio.sleep(0.2)
+    file.write_text("changed")
+    await asyncio.wait_for(woken.wait(), 10)
+    print("woken")
+    watch.close()
+
+asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+"""
+
+
 def _can_have_a_user_namespace() -> bool:
     return subprocess.run(["unshare", "--user", "--map-root-user", "true"], check=False).returncode == 0
 
@@ -44,10 +77,11 @@ def _can_have_a_user_namespace() -> bool:
     ("limit", "sysctl"),
     [("instances", "fs.inotify.max_user_instances"), ("watches", "fs.inotify.max_user_watches")],
 )
+@pytest.mark.parametrize("code", [LIFTED, HOMES], ids=["system", "homes"])
 def test_a_limit_that_is_reached_is_said_and_watching_begins_when_it_is_lifted(
-    tmp_path: Path, limit: str, sysctl: str
+    tmp_path: Path, code: str, limit: str, sysctl: str
 ) -> None:
-    inside = ["sh", "-euc", LIMITED, "sh", limit, sys.executable, "-c", LIFTED, limit, str(tmp_path / "file")]
+    inside = ["sh", "-euc", LIMITED, "sh", limit, sys.executable, "-c", code, limit, str(tmp_path / "file")]
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", *inside], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import posixpath
+from pathlib import Path
 
 import pytest
 
+from agent.ground import Kind, Mount, Seen, mounts
 from agent.policy import Clients
 from agent.users import (
     Account,
     Caller,
     Group,
-    Kind,
     Login,
-    Mount,
-    Seen,
     Skipped,
     Source,
+    Threshold,
     Who,
     group,
     groups_of,
     logins,
-    mounts,
     who,
 )
 
@@ -56,7 +55,10 @@ HOMES = (
 
 
 class Machine:
-    """What `ThisSystem` is asked, of a machine that is written down; who looks where it may hang, hangs."""
+    """What `ThisSystem` is asked, of a machine that is written down; who looks where it may hang, hangs.
+
+    That is so on some file systems, and below whatever is not root's.
+    """
 
     def __init__(
         self,
@@ -73,8 +75,9 @@ class Machine:
         self._ldap = ldap
         self._links = links or {}
         self._tree: dict[str, Seen] = {}
+        owners = {one.home: one.uid for one in logins(passwd)}
         for home in homes:
-            self._put(home, FOLDER)
+            self._put(home, Seen(Kind.DIRECTORY, owners.get(home, 0), inode=len(self._tree)))
         for config in configs:
             self._put(config, FILE)
         for link in self._links:
@@ -109,7 +112,9 @@ class Machine:
 
     def seen(self, path: str) -> Seen | None:
         far = [one for one in mounts(self._mounted) if one.kind != "ext4" and one.holds(path)]
+        above = posixpath.dirname(path)
         assert not far, f"{path} is asked for, and hangs"
+        assert above == "/" or self._tree[above].uid == 0, f"{path} is asked for, below what is somebody's"
         return self._tree.get(path)
 
     def link(self, path: str) -> str:
@@ -131,11 +136,12 @@ def skipped(found: Who) -> dict[str, str]:
 # --- auto ------------------------------------------------------------------------------------------------------------
 
 
-def test_root_members_of_docker_and_who_has_a_config() -> None:
-    found = who(AUTO, Machine("/home/bob/.docker/config.json"), ROOT)
+def test_root_members_of_docker_and_who_may_have_a_config() -> None:
+    found = who(AUTO, Machine(), ROOT)
 
     assert [(account.name, account.may_create, account.source) for account in found.accounts] == [
         ("root", True, Source.ROOT),
+        ("jenkins", False, Source.HAS_CONFIG),
         ("runner", True, Source.DOCKER),
         ("alice", True, Source.DOCKER),
         ("bob", False, Source.HAS_CONFIG),
@@ -145,24 +151,44 @@ def test_root_members_of_docker_and_who_has_a_config() -> None:
 
 
 def test_an_account_says_as_whom_and_where() -> None:
-    alice = who(AUTO, Machine(), ROOT).accounts[2]
+    alice = next(one for one in who(AUTO, Machine(), ROOT).accounts if one.name == "alice")
 
     assert (alice.uid, alice.gid, alice.groups) == (1000, 1000, (1000, 27, 999))
     assert (str(alice.home), str(alice.config)) == ("/home/alice", "/home/alice/.docker/config.json")
+    assert alice.threshold is not None
+    assert (str(alice.threshold.folder), alice.threshold.below) == ("/home/alice", (".docker", "config.json"))
+
+
+def test_something_mounted_over_a_folder_is_another_threshold() -> None:
+    one, other = (
+        {one.name: one.threshold for one in who(AUTO, Machine(mounted=more), ROOT).accounts}
+        for more in ("", mounted("/home/alice/.docker", "ext4"))
+    )
+
+    assert one["alice"] != other["alice"]
+    assert one["bob"] == other["bob"]
+
+
+def test_another_folder_in_a_homes_place_is_another_threshold() -> None:
+    one, other = (
+        {one.name: one.threshold for one in who(AUTO, Machine(homes=homes), ROOT).accounts}
+        for homes in (HOMES, HOMES[::-1])
+    )
+
+    assert one["alice"] != other["alice"]
 
 
 @pytest.mark.parametrize(
-    ("config", "name", "is_kept"),
+    ("name", "is_asked"),
     [
-        pytest.param("/home/bob/.docker/config.json", "bob", True, id="a-person"),
-        pytest.param("/var/lib/jenkins/.docker/config.json", "jenkins", True, id="a-package's-account-with-a-shell"),
-        pytest.param("/var/www/.docker/config.json", "www-data", False, id="a-package's-account-without"),
-        pytest.param("/usr/sbin/.docker/config.json", "daemon", False, id="a-home-that-is-none"),
-        pytest.param("/home/bob/.docker/other.json", "bob", False, id="another-file"),
+        pytest.param("bob", True, id="a-person"),
+        pytest.param("jenkins", True, id="a-package's-account-with-a-shell"),
+        pytest.param("www-data", False, id="a-package's-account-without"),
+        pytest.param("daemon", False, id="a-home-that-is-none"),
     ],
 )
-def test_whose_config_counts(config: str, name: str, is_kept: bool) -> None:
-    assert (name in names(who(AUTO, Machine(config), ROOT))) is is_kept
+def test_who_is_asked_for_a_config(name: str, is_asked: bool) -> None:
+    assert (name in names(who(AUTO, Machine(), ROOT))) is is_asked
 
 
 def test_nobody_has_none() -> None:
@@ -171,14 +197,28 @@ def test_nobody_has_none() -> None:
     assert "nobody" not in names(who(AUTO, Machine("/srv/nobody/.docker/config.json", passwd=passwd), ROOT))
 
 
-def test_a_link_counts_as_a_config_and_is_the_helpers_to_follow() -> None:
-    machine = Machine(links={"/home/bob/.docker": "/mnt/hangs", "/var/lib/jenkins/.docker/config.json": "/etc/shadow"}, mounted=mounted("/mnt/hangs", "nfs4"))  # fmt: skip
+def test_what_lies_in_a_home_is_not_looked_at() -> None:
+    """The machine sees to it."""
+    links = {"/home/bob/.docker": "/mnt/hangs", "/var/lib/jenkins/.docker/config.json": "/etc/shadow"}
 
-    assert {"bob", "jenkins"} <= set(names(who(AUTO, machine, ROOT)))
+    found = who(AUTO, Machine(links=links, mounted=mounted("/mnt/hangs", "nfs4")), ROOT)
+
+    assert {"bob", "jenkins"} <= set(names(found))
 
 
-def test_a_pipe_for_a_folder_is_no_config() -> None:
-    assert "bob" not in names(who(AUTO, Machine(more={"/home/bob/.docker": Seen(Kind.OTHER)}), ROOT))
+def test_a_home_below_somebodys_folder_is_the_helpers_to_find() -> None:
+    passwd = PASSWD.replace(":/home/bob:", ":/home/alice/guests/bob:").replace(":/home/carol:", ":/srv/carol:")
+    more = {"/srv/carol": Seen(Kind.LINK, 1002)}
+
+    found = {one.name: one.threshold for one in who(AUTO, Machine(passwd=passwd, more=more), ROOT).accounts}
+
+    assert found["bob"] is not None
+    assert found["carol"] is not None
+    assert (str(found["bob"].folder), found["bob"].below) == (
+        "/home/alice",
+        ("guests", "bob", ".docker", "config.json"),
+    )
+    assert (str(found["carol"].folder), found["carol"].below) == ("/srv", ("carol", ".docker", "config.json"))
 
 
 def test_a_home_behind_links_is_found_where_it_is() -> None:
@@ -225,7 +265,7 @@ def test_a_home_that_may_hang_is_not_looked_at_and_said(kind: str, why: str) -> 
 def test_all_homes_behind_an_automounter() -> None:
     found = who(AUTO, Machine(mounted=mounted("/home", "autofs")), ROOT)
 
-    assert names(found) == ["root", "runner"]
+    assert names(found) == ["root", "jenkins", "runner"]
     assert set(skipped(found)) == {"alice", "bob", "carol"}
 
 
@@ -247,13 +287,6 @@ def test_a_docker_folder_on_another_ground_than_its_home() -> None:
         == "its home /home/bob/.docker is on fuse.rclone; name the user in clients.users to have it kept"
     )
     assert "alice" in skipped(found)
-
-
-def test_an_encrypted_home_that_is_not_open() -> None:
-    locked = {"/home/alice/.ecryptfs": "/home/.ecryptfs/alice/.ecryptfs"}
-
-    assert skipped(who(AUTO, Machine(links=locked), ROOT))["alice"] == "its home /home/alice is encrypted, and not open"
-    assert "alice" in names(who(AUTO, Machine(links=locked, mounted=mounted("/home/alice", "ext4")), ROOT))
 
 
 def test_a_home_that_is_missing_is_said_only_of_who_would_be_written_for() -> None:
@@ -334,7 +367,10 @@ def test_a_file_is_kept_as_its_owner() -> None:
     found = who(Clients(users=(), files=(CI,)), Machine(more={CI: of(1001)}), ROOT)
 
     (bob,) = found.accounts
-    assert bob == Account("bob", 1001, 1001, (1001, 27), bob.home, bob.config, may_create=False, source=Source.FILE)
+    threshold = Threshold(Path("/srv/ci"), (0, 0), ("config.json",), 1)
+    assert bob == Account(
+        "bob", 1001, 1001, (1001, 27), bob.home, bob.config, may_create=False, source=Source.FILE, threshold=threshold
+    )
     assert (str(bob.home), str(bob.config)) == ("/home/bob", CI)
 
 
@@ -356,9 +392,6 @@ def test_a_file_that_is_somebodys_own_is_kept_once() -> None:
         pytest.param({}, {}, "does not exist, so it is nobody's; make it as the user whose it is", id="missing"),
         pytest.param({CI: of(0, Kind.OTHER)}, {}, "is no regular file", id="a-pipe"),
         pytest.param({CI: FOLDER}, {}, "is no regular file", id="a-folder"),
-        pytest.param({"/srv/ci": of(1000, Kind.LINK), "/root/config.json": of(0)}, {"/srv/ci": "/root"}, "belongs to uid 0, but uid 1000 can change /srv/ci on the way to it", id="a-user's-link-to-root's"),
-        pytest.param({CI: of(1000, Kind.LINK), "/etc/x.json": of(0)}, {CI: "/etc/x.json"}, f"belongs to uid 0, but uid 1000 can change {CI} on the way to it", id="a-user's-last-link-to-root's"),
-        pytest.param({CI: of(1001), "/srv/ci": of(1000, Kind.DIRECTORY)}, {}, "belongs to uid 1001, but uid 1000 can change /srv/ci on the way to it", id="in-another-user's-folder"),
         pytest.param({CI: of(1001), "/srv": of(0, Kind.DIRECTORY, mode=0o777)}, {}, "others can write to /srv on the way to it", id="in-everybody's-folder"),
         pytest.param({CI: of(0), "/srv/ci": of(0, Kind.DIRECTORY, 27, 0o775)}, {}, "others can write to /srv/ci on the way to it", id="root's-in-a-group's-folder"),
     ],
@@ -367,6 +400,25 @@ def test_a_file_that_somebody_else_could_lead_elsewhere(more: dict[str, Seen], l
     found = who(Clients(users=(), files=(CI,)), Machine(more=more, links=links), ROOT)
 
     assert found == Who((), (Skipped(CI, why),))
+
+
+@pytest.mark.parametrize(
+    ("more", "folder", "below"),
+    [
+        pytest.param({"/srv/ci": of(1001, Kind.LINK), "/root/config.json": of(0)}, "/srv", ("ci", "config.json"), id="a-link"),
+        pytest.param({CI: of(1001, Kind.LINK), "/etc/x.json": of(0)}, "/srv/ci", ("config.json",), id="a-link-at-the-end"),
+        pytest.param({CI: of(1000), "/srv/ci": of(1001, Kind.DIRECTORY)}, "/srv/ci", ("config.json",), id="a-folder"),
+        pytest.param({"/srv": of(1001, Kind.DIRECTORY)}, "/srv", ("ci", "config.json"), id="a-folder-above"),
+    ],
+)  # fmt: skip
+def test_the_first_step_that_is_not_roots_says_whose_helper_goes_on(
+    more: dict[str, Seen], folder: str, below: tuple[str, ...]
+) -> None:
+    (bob,) = who(Clients(users=(), files=(CI,)), Machine(more=more), ROOT).accounts
+
+    assert (bob.name, str(bob.config)) == ("bob", CI)
+    assert bob.threshold is not None
+    assert (str(bob.threshold.folder), bob.threshold.below) == (folder, below)
 
 
 @pytest.mark.parametrize(
@@ -434,6 +486,20 @@ def test_mountinfo_as_it_really_is() -> None:
     )
 
     assert mounts(text) == (Mount(36, 35, "/mnt 2\\x", "ext3"), Mount(37, 36, "/net", "fuse.sshfs"))
+
+
+# What Python takes for a line break or a blank beside those of the kernel and of passwd (FACTS 67).
+ODD = ["\v", "\f", "\r", "\x1c", "\x1d", "\x1e", "\x1f", "\x85", "\xa0", "\u2028", "\u2029", "\u3000"]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=ascii)
+def test_a_name_with_what_python_takes_for_a_line_break_is_one_name(odd: str) -> None:
+    text = f"36 35 98:0 / /home/bob/a{odd}b rw - tmpfs t{odd}t rw\n37 35 98:0 / /net rw - nfs4 a:/ rw\n"
+    passwd = f"ok:x:5:6:a{odd}b:/h{odd}h:/bin/sh\n"
+
+    assert mounts(text) == (Mount(36, 35, f"/home/bob/a{odd}b", "tmpfs"), Mount(37, 35, "/net", "nfs4"))
+    assert logins(passwd) == (Login("ok", 5, 6, f"/h{odd}h", "/bin/sh"),)
+    assert group(f"a{odd}docker:x:1:\ndocker:x:999:al{odd}ice\n", "docker") == Group("docker", 999, (f"al{odd}ice",))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,75 @@
+"""A name that is held by a descriptor, and what may be asked of it without waiting for the file system where it lies.
+
+An O_PATH descriptor opens nothing, and getting one asks only the file system of the folder that the name stands in.
+Which file system it leads into is said by the kernel's own lists: fdinfo has the number of the mount, which cannot
+become another's while it is held, and mountinfo, read after that, has its kind. Any call on the descriptor itself may
+hang until that is known (FACTS 68).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from agent.ground import mounts
+from agent.machine_text import lines
+
+# Those that answer by themselves, whatever happens elsewhere. Not /proc and the like: nobody's files lie there.
+_LOCAL: Final = frozenset({
+    "bcachefs", "btrfs", "ecryptfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "msdos", "nilfs2",
+    "ntfs3", "overlay", "ramfs", "reiserfs", "squashfs", "tmpfs", "ubifs", "vfat", "xfs", "zfs",
+})  # fmt: skip
+_PATH: Final = 0o10000000  # O_PATH, in the flags that fdinfo shows
+
+
+@contextmanager
+def held(path: Path | str) -> Iterator[int]:
+    """The last step of a path, which is not followed and not mounted if it waits for an automounter."""
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def file_system(descriptor: int) -> str:
+    """The kind of file system that it is on; '' if that is mounted nowhere that we could see."""
+    number = _fdinfo(descriptor)["mnt_id"]
+    line = next((line for line in lines(mountinfo()) if line.startswith(f"{number} ")), "")
+    return next((mount.kind for mount in mounts(line)), "")
+
+
+def is_local(descriptor: int) -> bool:
+    """Whether a call on it ends soon."""
+    return file_system(descriptor) in _LOCAL
+
+
+def folder(descriptor: int) -> os.stat_result | None:
+    """What it is, if it is a directory that lies on a local file system."""
+    if not is_local(descriptor):
+        return None
+    status = os.fstat(descriptor)
+    return status if stat.S_ISDIR(status.st_mode) else None
+
+
+def let_go(descriptor: int) -> None:
+    """Close what somebody else gave us. A file that was really opened is flushed, and that may hang: elsewhere."""
+    if int(_fdinfo(descriptor)["flags"], 8) & _PATH:
+        os.close(descriptor)
+    else:
+        threading.Thread(target=os.close, args=(descriptor,), daemon=True).start()
+
+
+def mountinfo() -> str:
+    """What is mounted; in bytes, for a carriage return in a name would become a line break."""
+    return Path("/proc/self/mountinfo").read_bytes().decode(errors="surrogateescape")
+
+
+def _fdinfo(descriptor: int) -> dict[str, str]:
+    text = Path(f"/proc/self/fdinfo/{descriptor}").read_bytes().decode(errors="replace")
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.split("\n"))}

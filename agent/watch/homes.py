@@ -1,0 +1,220 @@
+"""Whether people's files may have changed, and a wake-up when one of them may.
+
+Watched is the folder where root's look ends, mostly the home, for the one name that leads on; and what a helper of its
+user passed, if it lies on a local file system and is the user's, or root's. No path below a home is resolved here. What
+cannot be watched so is looked at by the helper again, after a while.
+
+What is done all the time is told ever more rarely, of each person apart: a file that never rests costs a helper now and
+then, and nobody else waits. Not known here: what is in the files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+from agent.held import folder, held
+from agent.homes import Passed
+from agent.users import Threshold
+from agent.watch.inotify import Inotify
+from agent.watch.paths import GATHER_S, LIMITS
+from agent.watch.resume import SYSTEM_CLOCK, Clock
+from agent.watch.wakeups import Reason, Wake
+
+SHORTEST_REST_S: Final = 0.1
+LONGEST_REST_S: Final = 60.0
+_NOISE_REST_S: Final = 5.0  # at most, where names come and go that lead nowhere
+_RESTLESS_S: Final = 10.0  # what changes again within this, and four rests, is told later the next time
+_CALM_REST_S: Final = 1.0  # up to here, whoever asks is told of what came while nobody listened
+_MOST: Final = 64  # queues: of root's 128 (fs.inotify.max_user_instances) others want some
+_NEARLY: Final = 0.9  # timers are not that exact
+_ROOT: Final = 0
+
+_Key = tuple[int, Path]
+
+
+class Whose(Protocol):
+    """Whose file it is, and where root's look at the way to it ends."""
+
+    @property
+    def uid(self) -> int: ...
+    @property
+    def threshold(self) -> Threshold | None: ...
+
+
+class HomeWatch:
+    """Wakes until it is closed."""
+
+    def __init__(self, wake: Wake, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._wake = wake
+        self._clock = clock
+        self._files: dict[_Key, _File] = {}
+
+    @property
+    def unwatched(self) -> dict[Path, str]:
+        """The files that cannot be watched though they lie where they could be, and why."""
+        return {path: file.problem for (_, path), file in self._files.items() if file.problem}
+
+    @property
+    def limit(self) -> str:
+        """The limit of inotify that was reached, as sysctl names it."""
+        return next((file.limit for file in self._files.values() if file.limit), "")
+
+    def begin(self, account: Whose, path: Path) -> None:
+        """It is read now: what comes from here on is a change."""
+        key = (account.uid, path)
+        before = self._files.pop(key, None)
+        pace = before.pace if before is not None else _Pace()
+        if before is not None:
+            before.close()
+        is_one_more = sum(file.is_watched for file in self._files.values()) < _MOST
+        self._files[key] = _File(account, self._clock, pace, self._wake, may_watch=is_one_more)
+
+    def follow(self, account: Whose, path: Path, passed: Sequence[Passed], *, is_whole: bool) -> None:
+        """The folders on the way to it, of which the caller lets go afterwards; not whole: some are missing."""
+        if (file := self._files.get((account.uid, path))) is not None:  # else it was closed meanwhile
+            file.follow(passed, is_whole=is_whole)
+
+    def is_still(self, account: Whose, path: Path, within_s: float) -> bool:
+        """Whether nothing was told since. Where not everything is watched: whether that was less than so long ago."""
+        file = self._files.get((account.uid, path))
+        if file is None or file.threshold != account.threshold or file.is_told():
+            return False
+        return file.is_whole or self._clock.boottime_s() - file.read_at < within_s * _NEARLY
+
+    def keep(self, files: Collection[_Key]) -> None:
+        """Of no others there is anything to tell any more; by uid and path."""
+        for key in self._files.keys() - set(files):
+            self._files.pop(key).close()
+
+    def close(self) -> None:
+        """No wake-up comes after this."""
+        self.keep(())
+
+
+class _Pace:
+    """How long it is not listened after something came: longer, the sooner that was."""
+
+    def __init__(self, at_most_s: float = LONGEST_REST_S, restless_s: float = _RESTLESS_S) -> None:
+        self.rest_s = SHORTEST_REST_S
+        self._at_most_s = at_most_s
+        self._restless_s = restless_s
+        self._told_at: float | None = None
+
+    def told(self, now: float) -> None:
+        is_restless = self._told_at is not None and now - self._told_at < self._restless_s + 4 * self.rest_s
+        self.rest_s = min(self.rest_s * 2, self._at_most_s) if is_restless else SHORTEST_REST_S
+        self._told_at = now
+
+
+class _File:
+    """One file since it was last read."""
+
+    def __init__(self, account: Whose, clock: Clock, pace: _Pace, wake: Wake, *, may_watch: bool) -> None:
+        self.threshold = account.threshold
+        self.read_at = clock.boottime_s()
+        self.pace = pace
+        self.is_whole = False
+        self.problem = ""
+        self.limit = ""
+        self._owners = frozenset({account.uid, _ROOT})
+        self._wake = wake
+        self._clock = clock
+        self._noise = _Pace(_NOISE_REST_S, _CALM_REST_S)
+        self._is_told = False
+        self._names: dict[int, set[bytes]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._inotify: Inotify | None = None
+        self._loop = asyncio.get_running_loop()
+        if may_watch and self.threshold is not None and self._begins(self.threshold):
+            self._rests(pace.rest_s)
+
+    def follow(self, passed: Sequence[Passed], *, is_whole: bool) -> None:
+        """What lies beyond the threshold."""
+        if not self._names:
+            return  # without the first folder, nothing would tell that the others are others by now
+        last = len(passed) - 1
+        followed = [self._watches(one, is_last=at == last) for at, one in enumerate(passed)]
+        self.is_whole = is_whole and all(followed)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is a queue of its own."""
+        return self._inotify is not None
+
+    def is_told(self) -> bool:
+        """Whether there was a change; of one that never rests, only what was listened to counts."""
+        if self.pace.rest_s <= _CALM_REST_S:
+            self._read()
+        return self._is_told
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._inotify is not None:
+            self._loop.remove_reader(self._inotify.descriptor)
+            self._inotify.close()
+            self._inotify = None
+
+    def _begins(self, threshold: Threshold) -> bool:
+        if not threshold.below:
+            return False
+        with contextlib.suppress(OSError), held(threshold.folder) as descriptor:  # else it vanished just now
+            found = folder(descriptor)
+            # Another one than was looked at is found out by the next look.
+            if found is not None and (found.st_dev, found.st_ino) == threshold.identity:
+                return self._adds(descriptor, os.fsencode(threshold.below[0]), is_last=len(threshold.below) == 1)
+        return False
+
+    def _watches(self, passed: Passed, *, is_last: bool) -> bool:
+        """Nothing is asked of it before it is known where it lies: it may be anything."""
+        with contextlib.suppress(OSError):
+            found = folder(passed.descriptor)
+            if found is not None and found.st_uid in self._owners:
+                return self._adds(passed.descriptor, passed.name, is_last=is_last)
+        return False
+
+    def _adds(self, descriptor: int, name: bytes, *, is_last: bool) -> bool:
+        try:
+            self._inotify = self._inotify or Inotify()
+            watch = self._inotify.add(descriptor, and_files=is_last)
+            self._names.setdefault(watch, set()).add(name)
+        except OSError as error:
+            self.problem = error.strerror or str(error)
+            self.limit = LIMITS.get(error.errno or 0, self.limit)
+            return False
+        return True
+
+    # --- what is told ---
+
+    def _rests(self, for_s: float) -> None:
+        """While nobody listens the kernel keeps what comes, up to a limit, and then that some is lost."""
+        self._timer = self._loop.call_later(for_s, self._listens)
+
+    def _listens(self) -> None:
+        if self._inotify is not None and not self._is_told:
+            self._loop.add_reader(self._inotify.descriptor, self._heard)
+
+    def _heard(self) -> None:
+        assert self._inotify is not None  # noqa: S101 - or nobody would listen
+        self._loop.remove_reader(self._inotify.descriptor)
+        self._read()
+        if not self._is_told:
+            self._noise.told(self._clock.boottime_s())
+            self._rests(self._noise.rest_s)
+
+    def _read(self) -> None:
+        if self._inotify is None or self._is_told:
+            return
+        # Of a name that leads nowhere nobody is told; of a folder itself, and where news were lost, always.
+        if any(not event.name or event.name in self._names.get(event.watch, ()) for event in self._inotify.read()):
+            self._is_told = True
+            self.pace.told(self._clock.boottime_s())
+            self._loop.remove_reader(self._inotify.descriptor)
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_later(GATHER_S, self._wake, Reason.FILES)
