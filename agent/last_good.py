@@ -15,6 +15,7 @@ import msgspec
 from agent.decide.plan import SECRET_MODE
 from agent.dockerd import Reality
 from agent.errors import AgentError
+from agent.machine_text import lines, words
 from agent.process_start import started
 from agent.state_file import StateFile
 from agent.targets import daemon_json
@@ -76,7 +77,7 @@ def _last_touched_ns(path: Path) -> int:
     """Also by a rename, which leaves the time of the last write alone."""
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except OSError:  # what cannot be looked at was not read, either
         return 0
     return max(status.st_mtime_ns, status.st_ctime_ns)
 
@@ -86,5 +87,5 @@ def _born_ns(pid: int) -> int | None:
     ticks = started(pid) if pid else None
     if ticks is None:
         return None
-    boot = next(line.split()[1] for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
+    boot = next(words(line)[1] for line in lines(Path("/proc/stat").read_text()) if line.startswith("btime"))
     return int((int(boot) + ticks / os.sysconf("SC_CLK_TCK")) * 1e9)

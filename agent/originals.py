@@ -14,6 +14,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from agent.decide.clients import Owned, Was
+from agent.files import is_folder
 from agent.keyed import keyed
 from agent.state_file import StateFile
 from agent.targets import json_splice
@@ -41,7 +42,7 @@ class Original(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def of(cls, path: str, text: str | None, mode: int | None) -> Original:
         content = None if text is None else base64.b64encode(text.encode()).decode()
-        return cls(text is not None, content, mode, Path(path).parent.is_dir())
+        return cls(text is not None, content, mode, is_folder(Path(path).parent))
 
 
 T = TypeVar("T")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agent.machine_text import words
+
 
 def started(pid: int) -> int | None:
     """When a process started, in clock ticks after boot: proc(5), stat, field 22; None if there is none."""
@@ -11,4 +13,4 @@ def started(pid: int) -> int | None:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    return int(stat.rpartition(")")[2].split()[19])
+    return int(words(stat.rpartition(")")[2])[19])

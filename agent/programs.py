@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from agent.machine_text import lines
+
 
 class Finished(msgspec.Struct, frozen=True):
     """How a program ended, and what it printed."""
@@ -22,8 +24,8 @@ class Finished(msgspec.Struct, frozen=True):
     @property
     def complaint(self) -> str:
         """The last line that it said about what went wrong."""
-        lines = self.err.decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it gives no reason"
+        said = lines(self.err.decode(errors="replace").strip())
+        return said[-1] if said else "it gives no reason"
 
 
 async def run(argv: Sequence[str], within_s: float, environment: Mapping[str, str] | None = None) -> Finished:

@@ -44,7 +44,7 @@ def ask() -> tuple[Anchors, ...] | None:
         done = subprocess.run([*command, *matches], capture_output=True, check=True, timeout=_PATIENCE_S)
     except (OSError, subprocess.SubprocessError):  # no journal here, or not for us: one anchor less, and that is said
         return None
-    return logs_in(done.stdout.splitlines())
+    return logs_in(done.stdout.split(b"\n"))
 
 
 def logs_in(lines: Iterable[bytes]) -> tuple[Anchors, ...]:

@@ -26,6 +26,7 @@ from agent.audit.facts import Plain
 from agent.audit.itself import DroppedFile, Missed, Torn
 from agent.errors import AgentError
 from agent.events import Event
+from agent.files import is_there
 from agent.policy import Audit
 
 PARTS: Final = 10  # a file is full with a tenth of max_size, or of keep: what is dropped at once is never more
@@ -198,7 +199,7 @@ class AuditLog:
             return kept == Anchor(end.seq, end.hash)
         # An anchor that could not be written stays behind: look for its record, from the newest file on.
         for file in (self.path, *reversed(files.full_files(self.path))):
-            first = files.first_entry(file) if file.exists() else None
+            first = files.first_entry(file) if is_there(file) else None
             if first is not None and first.seq <= kept.seq:
                 return any(entry.anchor == kept for entry in files.entries(file))
         return True
@@ -215,7 +216,7 @@ class AuditLog:
             return
         name = files.full_name(self.path, end.first.seq)
         try:
-            if name.exists():
+            if is_there(name):
                 raise FileExistsError(errno.EEXIST, "a full file of that name is there", str(name))
             self.path.rename(name)
             _sync_folder(self.path.parent)

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from agent.files import is_there
+from agent.machine_text import lines, words
+
 _ESTABLISHED, _SYN_SENT, _LISTEN = "01", "02", "0A"  # include/net/tcp_states.h
 _BUILDS_BELOW: Final = b"/buildkit/executor/"
 TRANSFER: Final = "a pull or push"
@@ -77,14 +80,14 @@ class _Row:
     """A line of /proc/PID/net/tcp: proc(5)."""
 
     def __init__(self, line: str) -> None:
-        words = line.split()
-        self.port = words[1].rpartition(":")[2]
-        self.state = words[3]
-        self.inode = words[9]
+        fields = words(line)
+        self.port = fields[1].rpartition(":")[2]
+        self.state = fields[3]
+        self.inode = fields[9]
 
 
 def _rows(process: Path) -> Iterator[_Row]:
     for family in ("tcp", "tcp6"):
         file = process / "net" / family
-        lines = file.read_text().splitlines()[1:] if file.exists() else ()
-        yield from map(_Row, lines)
+        rows = lines(file.read_text())[1:] if is_there(file) else ()
+        yield from map(_Row, rows)

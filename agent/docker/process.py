@@ -43,7 +43,7 @@ def expanded(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[str, 
     for word in argv:
         alone = re.fullmatch(r"\$([A-Za-z_][A-Za-z0-9_]*)", word)
         if alone:
-            words += environment.get(alone[1], "").split()
+            words += re.findall(r"[^ \t\n\r]+", environment.get(alone[1], ""))  # systemd's blanks
         else:
             words.append(re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", lambda m: environment.get(m[1], ""), word))
     return tuple(words)

@@ -24,6 +24,7 @@ from agent.docker.away import Away
 from agent.docker.glance import invocation
 from agent.dockerd import Phase, Start, UnitState
 from agent.errors import ByOthers, NotTried, RestartFailed, UnitFailed
+from agent.machine_text import lines, words
 from agent.programs import run
 from agent.secret import escaped
 from agent.targets import environment
@@ -177,13 +178,13 @@ class Unit:
 
 def unit_state(shown: str) -> UnitState:
     """What `systemctl show` printed, understood. Pure."""
-    values = dict(line.partition("=")[::2] for line in shown.splitlines())
+    values = dict(line.partition("=")[::2] for line in lines(shown))
     return UnitState(
         phase=_phase(values.get("LoadState", ""), values.get("ActiveState", ""), values.get("SubState", "")),
         pid=int(values.get("MainPID") or 0),
         invocation=values.get("InvocationID", ""),
         restarts=int(values.get("NRestarts") or 0),
-        drop_ins=tuple(values.get("DropInPaths", "").split()),
+        drop_ins=tuple(words(values.get("DropInPaths", ""))),
         has_job=values.get("Job", "") not in ("", "0"),
     )
 
@@ -234,7 +235,7 @@ async def _bus(path: str, interface: str, *properties: str) -> list[Any]:
         "busctl", "--json=short", "get-property", "org.freedesktop.systemd1", path,
         f"org.freedesktop.systemd1.{interface}", *properties,
     )  # fmt: skip
-    return [json.loads(line)["data"] for line in printed.splitlines()]
+    return [json.loads(line)["data"] for line in lines(printed)]
 
 
 async def _systemctl(*arguments: str) -> str:

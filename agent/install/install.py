@@ -12,7 +12,7 @@ import msgspec
 from agent import __version__
 from agent.docker.unit import BOOTED_BY_SYSTEMD
 from agent.errors import AgentError
-from agent.files import read_file
+from agent.files import is_folder, read_file
 from agent.install import product
 from agent.install.systemd import UNIT, says, systemctl
 from agent.paths import Paths
@@ -43,7 +43,7 @@ def check_can(what: str, paths: Paths) -> None:
         raise AgentError(what, "a service belongs to a whole system", "Leave out --root")
     if os.geteuid() != 0:
         raise AgentError(what, "must be run as root", f"Try: sudo docker-proxy-agent {what}")
-    if not BOOTED_BY_SYSTEMD.is_dir():
+    if not is_folder(BOOTED_BY_SYSTEMD):
         raise AgentError(
             what, "this system was not started by systemd", "Start the agent by your own means: docker-proxy-agent run"
         )
@@ -85,7 +85,7 @@ def _folders(paths: Paths) -> Installed:
     known = notes(paths).load()
     if known is None:
         lasting = (paths.daemon_json.parent, paths.policy.parent, paths.drop_in("docker.service").parent)
-        missing = tuple(str(folder) for folder in lasting if not folder.is_dir())
+        missing = tuple(str(folder) for folder in lasting if not is_folder(folder))
         known = Installed(folders=missing)
         _make(paths.state, 0o700)
         notes(paths).save(known)
@@ -110,7 +110,7 @@ def _open(folder: Path) -> None:
 
 def _make(folder: Path, mode: int) -> None:
     try:
-        if not folder.is_dir():
+        if not is_folder(folder):
             folder.mkdir(mode=mode)
             folder.chmod(mode)  # whatever the umask
     except OSError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from agent.errors import AgentError
+from agent.files import is_there
 from agent.install.place import refused
 from agent.install.systemd import UNIT
 
@@ -62,11 +63,11 @@ def _shared(name: str) -> Path:
     """In a checkout where it is kept there; else where pip puts what is no code."""
     checkout = _CODE.parent
     places: tuple[Path, ...] = (
-        *((checkout / name, checkout / "systemd" / name) if (checkout / "pyproject.toml").is_file() else ()),
+        *((checkout / name, checkout / "systemd" / name) if is_there(checkout / "pyproject.toml") else ()),
         Path(sys.prefix, "share/docker-proxy-agent", name),
         Path("/usr/share/docker-proxy-agent", name),
     )
     for place in places:
-        if place.is_file():
+        if is_there(place):
             return place
     raise AgentError(str(places[-2]), "did not come with this installation", "Install the package anew")

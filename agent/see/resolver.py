@@ -8,11 +8,13 @@ apart.
 from __future__ import annotations
 
 import ipaddress
+import os
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from agent.machine_text import lines, words
 from agent.paths import Paths
 
 RESOLV_CONF: Final = "/etc/resolv.conf"
@@ -49,16 +51,16 @@ def parse(text: str) -> Resolver:
     """By resolv.conf(5): of `search` and `domain` the last one counts."""
     servers: list[str] = []
     search: tuple[str, ...] = ()
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) < 2 or line[0] in "#;":
+    for line in lines(text):
+        found = words(line.removesuffix("\r"))  # glibc takes Windows' line ends
+        if len(found) < 2 or line[0] in "#;":
             continue
-        if words[0] == "nameserver":
-            servers += _address(words[1])
-        elif words[0] == "domain":
-            search = _domains(words[1:2])
-        elif words[0] == "search":
-            search = _domains(words[1:])
+        if found[0] == "nameserver":
+            servers += _address(found[1])
+        elif found[0] == "domain":
+            search = _domains(found[1:2])
+        elif found[0] == "search":
+            search = _domains(found[1:])
     return Resolver(tuple(dict.fromkeys(servers)), search)
 
 
@@ -70,15 +72,15 @@ def _address(word: str) -> list[str]:
         return []
 
 
-def _domains(words: list[str]) -> tuple[str, ...]:
+def _domains(found: list[str]) -> tuple[str, ...]:
     """Lower case, without a trailing dot; `search .` means none."""
-    return tuple(dict.fromkeys(domain for word in words if (domain := word.lower().removesuffix("."))))
+    return tuple(dict.fromkeys(domain for word in found if (domain := word.lower().removesuffix("."))))
 
 
 def _followed(paths: Paths, path: Path) -> Path:
     """Where a link leads. An absolute one stays below the root."""
     for _ in range(_LINKS):
-        if not path.is_symlink():
+        if not os.path.islink(path):  # noqa: PTH114  never raises (FACTS 66)
             break
         target = str(path.readlink())
         path = paths.below(target) if target.startswith("/") else path.parent / target
@@ -87,6 +89,6 @@ def _followed(paths: Paths, path: Path) -> Path:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(errors="replace")
+        return path.read_bytes().decode(errors="replace")
     except OSError:  # there is none, or none for us: then none is known, and nothing depends on it
         return ""
