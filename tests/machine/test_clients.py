@@ -13,7 +13,7 @@ from .lab.laptop import Laptop
 from .lab.places import REGISTRY
 from .lab.waiting import Seen
 from .test_apply import PASSWORD_FILE, PLACES, applied, office_policy, soon_pulls, through
-from .test_service import started
+from .test_service import NAME, started
 
 URL = f"http://{REGISTRY}/hello"
 HELLO = "hello from the internet"
@@ -314,6 +314,95 @@ def test_a_hostile_home_harms_only_itself(laptop: Laptop, what: str) -> None:
     )
     assert "root:" not in ran.stdout
     assert any(record["event"] == "target-failed" for record in laptop.audit.records())
+
+
+# A file system of this user's alone, or of everybody's, that never answers; beside it what whoever looks at it gets.
+SILENT = """
+import ctypes, os, select, struct, sys, time
+place, whose = sys.argv[1:]
+os.path.exists("/dev/fuse") or os.mknod("/dev/fuse", 0o20600, os.makedev(10, 229))
+device = os.open("/dev/fuse", os.O_RDWR)
+libc = ctypes.CDLL(None, use_errno=True)
+options = f"fd={device},rootmode=40000,{whose}".encode()
+assert libc.mount(b"silent", place.encode(), b"fuse", 0, options) == 0, os.strerror(ctypes.get_errno())
+number = struct.unpack_from("=IIQ", os.read(device, 65536))[2]
+os.write(device, struct.pack("=IiQ IIIIHHII 36x", 80, 0, number, 7, 31, 0, 0, 0, 0, 4096, 1))
+time.sleep(600)
+"""
+ODD_MOUNTS = """
+for odd in '\\f' '\\v' '\\r' '\\302\\205' '\\342\\200\\250'; do
+    place="/home/erin/$(printf "a${odd}b c")"
+    mkdir "$place"
+    mount -t tmpfs odd "$place"
+done
+"""
+
+
+def silent(laptop: Laptop, place: str, whose: str) -> None:
+    laptop.run("mkdir", place)
+    unit = f"silent-{place.rpartition('/')[2]}"
+    laptop.run("systemd-run", "--quiet", "--unit", unit, "python3", "-c", SILENT, place, whose)
+    laptop.until(lambda: laptop.run("findmnt", "--noheadings", place, check=False).ok)
+
+
+def stuck(laptop: Laptop, pid: int) -> str:
+    """The threads of a process that wait for a file system, and for longer than a disk takes."""
+    sample = f"grep -l 'State:.D' /proc/{pid}/task/*/status || true; sleep 0.5"
+    found = [set(laptop.run("sh", "-c", sample).stdout.split("\n")) - {""} for _ in range(4)]
+    waiting = set.intersection(*found)
+    return laptop.run("cat", *(name.replace("status", "wchan") for name in waiting)).stdout if waiting else ""
+
+
+def has_proxies(laptop: Laptop, home: str) -> bool:
+    return laptop.exists(f"{home}/.docker/config.json") and "proxies" in config(laptop, home)
+
+
+def test_links_and_mounts_of_a_hostile_home_harm_only_itself(laptop: Laptop) -> None:
+    people(laptop)
+    for name in ("dave", "erin", "frank"):
+        laptop.run("useradd", "--create-home", "--shell", "/bin/bash", name)
+    for name, link in {
+        "bob": "a" * 300,
+        "carol": "/mnt/closed/config.json",  # EACCES to root and to her
+        "dave": "/mnt/hung/config.json",
+        "frank": "../dotfiles/docker.json",
+    }.items():
+        laptop.run("sh", "-euc", f"cd; rm -rf .docker; mkdir .docker; ln -s {link} .docker/config.json", user=name)
+    laptop.run("sh", "-euc", "cd; mkdir dotfiles; echo '{}' >dotfiles/docker.json", user="frank")
+    silent(laptop, "/mnt/closed", "user_id=1,group_id=1")
+    silent(laptop, "/mnt/hung", "user_id=0,group_id=0,allow_other")
+    laptop.run("sh", "-euc", ODD_MOUNTS)
+    laptop.write("/home/erin/.docker/config.json", "{}", mode=0o600, owner="erin")
+    office_policy(laptop)
+
+    started(laptop)
+    pid = int(laptop.run("systemctl", "show", "--value", "--property=MainPID", NAME).stdout)
+    laptop.plug("office")
+    laptop.until(laptop.docker.reports, http=laptop.office.tinyproxy.url, within=60)
+    for home in ("/root", "/home/alice", "/home/erin", "/home/frank"):
+        laptop.until(lambda home=home: has_proxies(laptop, home), within=60)
+    assert not stuck(laptop, pid)
+    laptop.plug("home")
+    laptop.until(laptop.docker.reports, http="", within=60)
+    for home in ("/root", "/home/alice", "/home/erin", "/home/frank"):
+        laptop.until(lambda home=home: not has_proxies(laptop, home), within=60)
+    assert not stuck(laptop, pid)
+    # What frank changes is seen, though it lies elsewhere and he alone may look there.
+    laptop.run(
+        "sh",
+        "-euc",
+        'cd; cd dotfiles; echo \'{"proxies": {"default": {"httpProxy": "http://x:1"}}}\' >docker.json',
+        user="frank",
+    )
+    laptop.until(lambda: not has_proxies(laptop, "/home/frank"), within=30)
+
+    shown = laptop.run("systemctl", "show", "--property=MainPID,NRestarts", NAME).stdout
+    assert f"MainPID={pid}\nNRestarts=0" in shown
+    failed = {target["path"]: target["error"] or "" for target in laptop.status()["targets"]}
+    assert "File name too long" in failed["/home/bob/.docker/config.json"]
+    assert "not permitted" in failed["/home/carol/.docker/config.json"]
+    assert "no answer" in failed["/home/dave/.docker/config.json"]
+    assert not any(condition["code"] == "internal-error" for condition in laptop.status()["conditions"])
 
 
 def test_a_docker_login_of_the_real_cli_keeps_the_proxies(laptop: Laptop) -> None:
