@@ -104,7 +104,7 @@ CHANGES: list[Callable[[Person], object]] = [
     writes_in_place,
     lambda person: person.config.unlink(),
     lambda person: person.config.chmod(0o644),
-    lambda person: person.folder.chmod(0),
+    lambda person: person.folder.chmod(0o755),
     removes_folder,
     moves_folder,
     moves_home,
