@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.errors import AgentError, Locked
+from agent.machine_text import lines, words
 
 _MODE: Final = 0o600
 _TRIES: Final = 100  # each is lost only to somebody who has just replaced the file
@@ -119,16 +120,16 @@ def _alone(path: Path) -> Iterator[None]:
 def _holder(descriptor: int) -> int | None:
     """By the kernel's list; what stands in a file may be anybody's word. None: it does not tell."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/locks").read_text().splitlines():
-            if (pid := _pid_in(line.split(), os.fstat(descriptor))) is not None:
+        for line in lines(Path("/proc/locks").read_text()):
+            if (pid := _pid_in(words(line), os.fstat(descriptor))) is not None:
                 return pid
     return None
 
 
-def _pid_in(words: list[str], status: os.stat_result) -> int | None:
+def _pid_in(entry: list[str], status: os.stat_result) -> int | None:
     """`1: FLOCK  ADVISORY  WRITE 4722 fe:00:2146353 0 EOF`; one that waits has `->` in front of its kind."""
     file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    return int(words[4]) if len(words) > 5 and (words[1], words[5]) == ("FLOCK", file) else None
+    return int(entry[4]) if len(entry) > 5 and (entry[1], entry[5]) == ("FLOCK", file) else None
 
 
 def _could_write(pid: int, descriptor: int) -> bool:
@@ -153,5 +154,5 @@ def _of_process(pid: int) -> list[Path]:
 
 
 def _is_locked_for_writing(pid: int, number: str) -> bool:
-    said = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/fdinfo/{number}").read_text().splitlines())
+    said = dict(line.split(":", 1) for line in lines(Path(f"/proc/{pid}/fdinfo/{number}").read_text()))
     return "FLOCK" in said.get("lock", "") and int(said["flags"], 8) & os.O_ACCMODE != os.O_RDONLY

@@ -1,6 +1,6 @@
 """Whether the unit can start this very Python: it runs nothing from below the places of its NoExecPaths=.
 
-Of the standard library alone, for `make install` asks before anything is installed:
+Of nothing but the standard library and what needs no more, for `make install` asks before anything is installed:
 
     python3 -B -m agent.install.place systemd/docker-proxy-agent.service
 """
@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from agent.machine_text import words
+
 _NOTHING_IS_RUN = re.compile(r"(?m)^NoExecPaths=(.*)$")
 
 
@@ -23,7 +25,7 @@ def refused(unit: str, others: Iterable[str] = ()) -> str:
 
 def below(unit: str, paths: Iterable[str]) -> str:
     """The same of any paths."""
-    closed = [os.path.realpath(one.lstrip("-+")) for line in _NOTHING_IS_RUN.findall(unit) for one in line.split()]
+    closed = [os.path.realpath(one.lstrip("-+")) for line in _NOTHING_IS_RUN.findall(unit) for one in words(line)]
     for real in map(os.path.realpath, paths):
         for place in closed:
             if Path(real).is_relative_to(place):
