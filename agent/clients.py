@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 import msgspec
 
 from agent.condition import Code, Condition
-from agent.decide.backoff import again_s
 from agent.decide.bridge import Bridge
 from agent.decide.clients import (
     Change,
@@ -28,20 +28,19 @@ from agent.decide.clients import (
     for_clients,
     plan_file,
 )
-from agent.errors import AgentError, Unexpected
+from agent.errors import AgentError, HomeSilent, Unexpected
 from agent.events import Event
 from agent.homes import HomeClosed, HomeFile, HomeLocked, Written
 from agent.keyed import keyed
 from agent.listening import Sockets, all_loopback, loopback_addresses
 from agent.originals import CLIENTS, Kept, client_originals
+from agent.patience import Patience
 from agent.policy import Policy, Upstream
 from agent.probe.dial import Resolve
 from agent.record import Record
 from agent.state_file import StateFile
 from agent.targets.refused import TextRefused
-from agent.unexpected import unexpected
 from agent.users import NOBODYS, Account, Skipped, Source, Who
-from agent.watch.resume import SYSTEM_CLOCK
 
 _LOOKED_AT_S = 60.0  # with recheck = "0s": at a pass for another reason, what cannot be watched is looked at after this
 _ANSWERS_WITHIN_S = 0.5  # on a local address: a listener answers at once or not at all
@@ -57,6 +56,7 @@ class ClientFile(msgspec.Struct, frozen=True):
     mode: int | None = None  # that it has; None: there is no file
     beaten_by: str = ""  # an entry of its own that counts instead of ours
     unexpected: Unexpected | None = None  # the error, if it is one that nobody expected
+    is_late: bool = False  # it gave no answer yet, and is not waited for
     was: Was | None = None  # before the agent first wrote there; known once it is written
 
     @property
@@ -127,7 +127,6 @@ class Files(Protocol):
 
 Accounts = Callable[[Iterable[str]], tuple[Account, ...]]
 _Shown = ClientFile | Skipped | None  # None: nobody needs to know
-_T = TypeVar("_T")
 
 
 class LocalClients:
@@ -144,7 +143,10 @@ class LocalClients:
         homes: Files,
         sockets: Sockets,
         resolve: Resolve,
+        waits_s: float | None = None,
+        told: Callable[[], None] = lambda: None,
     ) -> None:
+        """`waits_s`: for a file that gives no answer; None: until it does. `told`: one that was late has come."""
         self._policy = policy
         self._who = who
         self._accounts = accounts
@@ -158,7 +160,8 @@ class LocalClients:
         self._keyed = keyed(state, CLIENTS)
         self._writing = StateFile(state / "client-writes.json", tuple[str, ...], 1)
         self._right: dict[Path, _Right] = {}  # the files that said what they should when they were last read
-        self._failing: dict[Path, _Failing] = {}
+        self._patience = Patience[_Shown](self, waits_s, told)
+        self._known: dict[Path, Account] = {}
 
     async def look(self, upstream: Upstream) -> ClientsSeen:
         """What every file says against what it should; nothing is changed."""
@@ -166,11 +169,12 @@ class LocalClients:
         bridge = await self._bridge(upstream) if who.accounts else Bridge()
         wanted = for_clients(upstream, self._policy.clients, self._policy.no_proxy, bridge)
         owned = self._owned.all()
-        files = await asyncio.gather(
-            *(
-                self._bounded(account, self._file(account, wanted, owned.get(str(account.config), Owned())))
+        self._known |= {account.config: account for account in who.accounts}
+        files = await self._patience.each(
+            {
+                account.config: functools.partial(self._file, account, wanted, owned.get(str(account.config), Owned()))
                 for account in who.accounts
-            )
+            }
         )
         self._homes.keep({(account.uid, account.config) for account in who.accounts})
         skipped = (*who.skipped, *(one for one in files if isinstance(one, Skipped)))
@@ -209,13 +213,23 @@ class LocalClients:
         files = await asyncio.to_thread(self._writing.load)
         if not files:
             return
-        left = []
-        for account in await asyncio.to_thread(self._accounts, files):
-            try:
-                await self._homes.sweep(account, account.config)
-            except AgentError:
-                left.append(str(account.config))
+        accounts = await asyncio.to_thread(self._accounts, files)
+        self._known |= {account.config: account for account in accounts}
+        swept = await self._patience.each(
+            {account.config: functools.partial(self._swept, account) for account in accounts}
+        )
+        left = [str(account.config) for account, shown in zip(accounts, swept, strict=True) if shown is not None]
         await asyncio.to_thread(self._writing.save, tuple(left))
+
+    async def _swept(self, account: Account) -> _Shown:
+        """None: it is."""
+        try:
+            await self._homes.sweep(account, account.config)
+        except HomeSilent:
+            raise
+        except AgentError as error:
+            return ClientFile(account, error=str(error))
+        return None
 
     async def carry_out(self, seen: ClientsSeen, record: Record) -> tuple[ClientFile, ...]:
         """Write every file that needs it, as its owner; how each came out."""
@@ -229,31 +243,40 @@ class LocalClients:
             # Whether an empty folder was there is not known yet: after a crash it counts as made by us.
             was = known_before.was or Was(file.mode is not None, file.mode, file.mode is not None)
             self._owned.keep(file.path, Owned(edit.originals, known_before.last, was))
-        done = await asyncio.gather(
-            *(self._bounded(file.account, self._written(file, seen.wanted, owned[file.path])) for file in seen.edits)
-        )
-        for file, edit in _edits(done):
-            self._owned.keep(file.path, edit.owned(file.was, self._keyed))
-        written = {file.path for file in done if not file.error}
-        self._writing.save(tuple(path for path in self._writing.load() or () if path not in written))
+        done: list[ClientFile] = []
+
+        def ended(shown: _Shown) -> None:
+            if isinstance(shown, ClientFile):
+                self._ended(shown)
+                _say(seen, [shown], record)
+
+        for shown in await self._patience.each(
+            {
+                file.account.config: functools.partial(self._written, file, seen.wanted, owned[file.path])
+                for file in seen.edits
+            },
+            ended,
+        ):
+            if isinstance(shown, ClientFile):
+                self._ended(shown)
+                done.append(shown)
         _say(seen, done, record)
         return tuple(done)
 
-    async def _bounded(self, account: Account, work: Coroutine[Any, Any, _T]) -> _T | ClientFile:
-        """An error that nobody expected costs this file, which is tried again later each time."""
-        failing = self._failing.get(account.config)
-        if failing is not None and SYSTEM_CLOCK.boottime_s() < failing.until:
-            work.close()
-            return ClientFile(account, error=str(failing.error), unexpected=failing.error)
-        try:
-            done = await work
-        except Exception as error:  # noqa: BLE001 - the boundary of a target
-            failure = unexpected(str(account.config), error)
-            times = failing.times + 1 if failing is not None else 1
-            self._failing[account.config] = _Failing(failure, times, SYSTEM_CLOCK.boottime_s() + again_s(times))
-            return ClientFile(account, error=str(failure), unexpected=failure)
-        self._failing.pop(account.config, None)
-        return done
+    def _ended(self, file: ClientFile) -> None:
+        """What was written is kept; what was not written at all, or may be half done, is looked after the next time."""
+        if file.error or file.is_late:
+            return
+        if file.edit is not None:
+            self._owned.keep(file.path, file.edit.owned(file.was, self._keyed))
+        self._writing.save(tuple(path for path in self._writing.load() or () if path != file.path))
+
+    def failed(self, path: Path, error: AgentError) -> _Shown:
+        account = self._known[path]
+        return ClientFile(account, error=str(error), unexpected=error if isinstance(error, Unexpected) else None)
+
+    def late(self, path: Path) -> _Shown:
+        return ClientFile(self._known[path], is_late=True)
 
     async def _file(self, account: Account, wanted: Wanted, owned: Owned) -> _Shown:
         """None: there is nothing to be kept."""
@@ -262,22 +285,11 @@ class LocalClients:
             return right.shown  # as it was then: an idle pass starts no helper
         self._right.pop(account.config, None)
         try:
-            found = await self._homes.read(account, account.config)
-            if found is None and not account.may_create:
-                nobodys = Skipped(str(account.config), NOBODYS) if account.source is Source.FILE else None
-                return self._right_now(account, wanted, nobodys)
-            if found is not None and account.source is Source.FILE and found.uid != account.uid:
-                who = f"belongs to uid {found.uid}, but uid {account.uid} can change the way to it"
-                return ClientFile(account, error=f"{account.config}: {who}; left as it is")
-            # In a thread: a large file takes long enough to hold up everybody else.
-            text = None if found is None else found.text
-            edit = await asyncio.to_thread(plan_file, text, self._entry, wanted, owned, self._keyed)
-            beaten = beaten_by(text, self._entry, self._policy.docker.socket)
-            if edit is None:
-                return self._right_now(account, wanted, ClientFile(account, beaten_by=beaten))
-            return ClientFile(account, edit, beaten_by=beaten, mode=found.mode if found else None)
+            return await self._planned(account, wanted, owned)
         except TextRefused as error:
             return ClientFile(account, error=str(error.failed(account.config)))
+        except HomeSilent:
+            raise
         except HomeLocked as error:
             return self._right_now(account, wanted, Skipped(account.name, error.what))
         except HomeClosed as error:  # of somebody who has no right to it, nothing is known to be there
@@ -286,6 +298,22 @@ class LocalClients:
             return self._right_now(account, wanted, None)
         except AgentError as error:  # this file is left alone, and the others go on
             return ClientFile(account, error=str(error))
+
+    async def _planned(self, account: Account, wanted: Wanted, owned: Owned) -> _Shown:
+        found = await self._homes.read(account, account.config)
+        if found is None and not account.may_create:
+            nobodys = Skipped(str(account.config), NOBODYS) if account.source is Source.FILE else None
+            return self._right_now(account, wanted, nobodys)
+        if found is not None and account.source is Source.FILE and found.uid != account.uid:
+            who = f"belongs to uid {found.uid}, but uid {account.uid} can change the way to it"
+            return ClientFile(account, error=f"{account.config}: {who}; left as it is")
+        # In a thread: a large file takes long enough to hold up everybody else.
+        text = None if found is None else found.text
+        edit = await asyncio.to_thread(plan_file, text, self._entry, wanted, owned, self._keyed)
+        beaten = beaten_by(text, self._entry, self._policy.docker.socket)
+        if edit is None:
+            return self._right_now(account, wanted, ClientFile(account, beaten_by=beaten))
+        return ClientFile(account, edit, beaten_by=beaten, mode=found.mode if found else None)
 
     def _right_now(self, account: Account, wanted: Wanted, shown: _Shown) -> _Shown:
         self._right[account.config] = _Right(wanted, shown)
@@ -308,6 +336,8 @@ class LocalClients:
             written = await self._homes.edit(account, account.config, change, may_create=account.may_create, mode=mode)
         except TextRefused as error:
             return ClientFile(account, error=str(error.failed(file.path)))
+        except HomeSilent:
+            raise
         except AgentError as error:  # this file is left alone, and the others go on
             return ClientFile(account, error=str(error))
         if not made:
@@ -336,14 +366,6 @@ def _was(written: Written) -> Was:
 
 def _edits(files: Iterable[ClientFile]) -> list[tuple[ClientFile, FileEdit]]:
     return [(file, file.edit) for file in files if file.edit is not None]
-
-
-class _Failing(msgspec.Struct, frozen=True):
-    """A file whose last tries ended in an error that nobody expected."""
-
-    error: Unexpected
-    times: int  # in a row
-    until: float  # of CLOCK_BOOTTIME: when it is tried again
 
 
 class _Right(msgspec.Struct, frozen=True):

@@ -38,6 +38,10 @@ class TargetFailed(AgentError):
     """One target could not be read or written; the others go on."""
 
 
+class HomeSilent(TargetFailed):
+    """A home gave no answer within the time that it had."""
+
+
 class EngineSilent(AgentError):
     """dockerd did not answer, or not within the time it had: unknown, not different."""
 

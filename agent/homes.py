@@ -23,13 +23,13 @@ import socket
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from agent.errors import TargetFailed
+from agent.errors import HomeSilent, TargetFailed
 from agent.files import LARGEST, Changed, Identity
 from agent.held import let_go
 from agent.home_helper import (
@@ -58,6 +58,7 @@ from agent.users import Threshold
 
 _WITHIN_S: Final = 10.0
 _AT_ONCE: Final = 4  # helpers, of 12 MiB each; never two of one user, or one could hold all others up
+_MAKES_WAY_S: Final = 1.0  # for who waits
 _TRIES: Final = 20  # each takes milliseconds; a `docker login` takes longer than a few of them
 _KILLED_WITHIN_S: Final = 0.5  # a process that can be killed is gone in 10 ms
 _LONGEST_ANSWER: Final = LARGEST * 4 // 3 + 16 * 1024  # bytes: the file in base64, and what is said about it
@@ -155,7 +156,7 @@ class Homes:
     ) -> None:
         self._within_s = within_s
         self._argv = tuple(argv) if argv is not None else helper_argv()
-        self._turns = asyncio.Semaphore(at_once)
+        self._turns = _Turns(at_once)
         self._turn_of: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._hanging: dict[tuple[int, Path], _Helper] = {}
         self._watch = watch
@@ -262,21 +263,70 @@ class Homes:
         place = (account.uid, path)
         if place in self._hanging and self._hanging[place].is_running:
             # Or every pass would leave one more behind that nobody can end.
-            raise TargetFailed(str(path), "still gives no answer: a helper hangs there, killed in vain", _HANGS)
+            raise HomeSilent(str(path), "still gives no answer: a helper hangs there, killed in vain", _HANGS)
         self._hanging.pop(place, None)
-        async with self._turn_of[account.uid], self._turns:
+        async with self._turn_of[account.uid], self._turns.one() as turn:
             helper = await _Helper.started(self._argv, account, path, self._within_s)
             try:
-                async with asyncio.timeout(self._within_s):
+                async with asyncio.timeout(self._within_s) as limit:
+                    turn.limit = limit
                     return await talk(helper)
             except TimeoutError as error:
                 unsure = "; whether it was written is not known" if helper.is_writing else "; left as it is"
-                raise TargetFailed(str(path), f"no answer within {self._within_s:g} s{unsure}", _HANGS) from error
+                raise HomeSilent(str(path), f"no answer within {turn.lasted_s():.2g} s{unsure}", _HANGS) from error
             finally:
                 # Whatever it has answered is done and on the disk, so there is nothing that it could lose.
                 await helper.end()
                 if helper.is_running:
                     self._hanging[place] = helper
+
+
+class _Turn:
+    """That of one helper."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.since_s = self._loop.time()
+        self.limit: asyncio.Timeout | None = None
+
+    def lasted_s(self) -> float:
+        return self._loop.time() - self.since_s
+
+    def make_way(self) -> None:
+        if self.limit is not None and not self.limit.expired():
+            self.limit.reschedule(self._loop.time())
+
+
+class _Turns:
+    """So many at once; where somebody waits for one, the one that lasts longest makes way after a while.
+
+    Else some who stop their helpers would hold up everybody else for as long as a helper may take.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._taken: list[_Turn] = []
+        self._free = asyncio.Condition()
+
+    @contextlib.asynccontextmanager
+    async def one(self) -> AsyncIterator[_Turn]:
+        async with self._free:
+            while len(self._taken) >= self._at_once:
+                oldest = self._taken[0]
+                left_s = _MAKES_WAY_S - oldest.lasted_s()
+                if left_s <= 0:
+                    oldest.make_way()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left_s if left_s > 0 else _MAKES_WAY_S):
+                        await self._free.wait()
+            turn = _Turn()
+            self._taken.append(turn)
+        try:
+            yield turn
+        finally:
+            self._taken.remove(turn)
+            async with self._free:
+                self._free.notify()
 
 
 # --- the helper, seen from here ----------------------------------------------------------------------------------

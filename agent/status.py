@@ -109,7 +109,8 @@ def _targets(done: Pass) -> tuple[Plain, ...]:
     if clients is None:
         return ()
     failed = {file.path: file.error for file in (*clients.failed, *done.clients) if file.error}
-    left = {file.path for file in clients.edits} - {file.path for file in done.clients}
+    written = {file.path for file in done.clients if not file.is_late}
+    left = {file.path for file in clients.files if file.edit is not None or file.is_late} - written
     return (
         *_daemon_target(done),
         *(_target(file.path, file.name, failed.get(file.path), file.path in left) for file in clients.files),

@@ -42,6 +42,10 @@ class HostWakes:
         """Somebody asks for a pass."""
         self._wakeups.wake(Reason.REQUEST)
 
+    def came_late(self) -> None:
+        """A home has answered that was not waited for."""
+        self._wakeups.wake(Reason.FILES)
+
     def watch(self, files: Sequence[Path]) -> None:
         self._files.watch(files)
 

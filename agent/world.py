@@ -28,6 +28,7 @@ from agent.journal import Journal, UnderWay
 from agent.listening import Sockets, loopback_addresses
 from agent.originals import daemon_originals
 from agent.paths import Paths
+from agent.patience import WAITS_S
 from agent.policy import DEFAULT_REGISTRY, Clients, Policy, RegistryUrl, Upstream
 from agent.probe.dial import Resolve, in_a_thread
 from agent.probe.exchange import DialogueFailed, authority
@@ -193,8 +194,13 @@ class LocalDaemon:
         return await transaction.carry_out(plan, reality)
 
 
-def local_clients(paths: Paths, policy: Policy, homes: Homes | None = None) -> LocalClients:
-    """The clients of everybody whom the policy means."""
+def local_clients(
+    paths: Paths, policy: Policy, homes: Homes | None = None, told: Callable[[], None] | None = None
+) -> LocalClients:
+    """Those of everybody whom the policy means.
+
+    `told`: one that was not waited for has come; None: all are waited for.
+    """
     system, caller = ThisSystem(paths.root), Caller.this()
 
     def whose() -> Who:
@@ -212,7 +218,13 @@ def local_clients(paths: Paths, policy: Policy, homes: Homes | None = None) -> L
         homes=homes or Homes(),
         sockets=LocalSockets(system),
         resolve=in_a_thread,
+        waits_s=WAITS_S if told is not None else None,
+        told=told or _nobody,
     )
+
+
+def _nobody() -> None:
+    """Waits for it."""
 
 
 def accounts_of(paths: Paths, clients: Clients, files: Iterable[str]) -> tuple[Account, ...]:
@@ -228,9 +240,11 @@ def accounts_of(paths: Paths, clients: Clients, files: Iterable[str]) -> tuple[A
 class TheWorld:
     """What `reconcile` asks for. The homes outlive a policy: it is remembered which hang, and what is watched."""
 
-    def __init__(self, paths: Paths, policy: Policy, homes: Homes | None = None) -> None:
+    def __init__(
+        self, paths: Paths, policy: Policy, homes: Homes | None = None, told: Callable[[], None] | None = None
+    ) -> None:
         self.host = ThisHost(paths, policy)
-        self.clients = local_clients(paths, policy, homes)
+        self.clients = local_clients(paths, policy, homes, told)
         self.daemon = LocalDaemon(paths, policy)
         self.prober = Registries(paths, policy)
 

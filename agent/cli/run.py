@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 async def _run(args: argparse.Namespace, paths: Paths) -> None:
     loop = asyncio.get_running_loop()
     wakes = HostWakes()
-    world = functools.partial(TheWorld, homes=Homes(watch=wakes.homes))
+    world = functools.partial(TheWorld, homes=Homes(watch=wakes.homes), told=wakes.came_late)
     service = Service(paths, args.policy or paths.policy, wakes, Notify(), world)
     running = asyncio.ensure_future(service.run())
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -76,7 +76,7 @@ class People:
             file.chmod(0o600)
         return file
 
-    def clients(self, homes: Homes | None = None) -> LocalClients:
+    def clients(self, homes: Homes | None = None, told: Callable[[], None] | None = None) -> LocalClients:
         return LocalClients(
             policy=self.policy,
             state=self.state,
@@ -86,6 +86,8 @@ class People:
             homes=homes or Homes(),
             sockets=self.sockets,
             resolve=self.resolve,
+            waits_s=None if told is None else 0.3,
+            told=told or (lambda: None),
         )
 
     async def resolve(self, host: str, port: int) -> Sequence[Address]:

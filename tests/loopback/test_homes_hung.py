@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.errors import TargetFailed
+from agent.errors import HomeSilent, TargetFailed
 from agent.files import is_folder, is_there
 from agent.held import file_system, folder, held
 from agent.homes import HomeFile, Homes, Passed
@@ -233,3 +233,16 @@ def _state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return "gone"
+
+
+async def test_a_helper_that_hangs_makes_way_for_who_waits(
+    alice: Person, bob: Person, hung_home: HungFileSystem
+) -> None:
+    bob.has()
+    homes = Homes(within_s=60, at_once=1)
+    reading = asyncio.create_task(homes.read(alice, alice.config))
+    await hung_home.request()
+
+    assert await asyncio.wait_for(homes.read(bob, bob.config), 10) is not None
+    with pytest.raises(HomeSilent, match="no answer within"):
+        await reading

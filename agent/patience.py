@@ -1,0 +1,127 @@
+"""The work on each of many files, bounded: what one of them costs is its own.
+
+An error that nobody expected, or a home that gives no answer, costs that file, which is left out for a while, longer
+each time. And nobody waits long for one that does not come: its work goes on, what it was is said when it ends, and a
+file that kept somebody waiting is not waited for again soon.
+Not known here: what the work is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import msgspec
+
+from agent.decide.backoff import again_s
+from agent.errors import AgentError, HomeSilent
+from agent.unexpected import unexpected
+from agent.watch.resume import SYSTEM_CLOCK
+
+WAITS_S: Final = 1.0  # a helper takes 75 ms; four at a time, of a whole family
+_FORGIVEN_S: Final = 600.0  # who was slow is not waited for meanwhile
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+Work = Callable[[], Coroutine[Any, Any, T]]
+
+
+class Otherwise(Protocol[T_co]):
+    """What is made of a file whose work came to no end, or to no good one."""
+
+    def failed(self, path: Path, error: AgentError) -> T_co: ...
+    def late(self, path: Path) -> T_co: ...
+
+
+class _Slow(msgspec.Struct, frozen=True):
+    """A file that gave no answer, or an error that nobody expected."""
+
+    error: AgentError
+    times: int  # in a row
+    at: float  # the last time, on CLOCK_BOOTTIME
+    until: float  # when it is tried again
+
+
+class Patience(Generic[T]):
+    """With the files of one policy. `waits_s`: None waits for all, as a command does that has no next pass."""
+
+    def __init__(
+        self, otherwise: Otherwise[T], waits_s: float | None = None, told: Callable[[], None] = lambda: None
+    ) -> None:
+        """`told`: something that was late has come."""
+        self._otherwise = otherwise
+        self._waits_s = waits_s
+        self._told = told
+        self._slow: dict[Path, _Slow] = {}
+        self._under_way: dict[Path, asyncio.Task[T]] = {}
+
+    async def each(self, works: Mapping[Path, Work[T]], afterwards: Callable[[T], None] | None = None) -> list[T]:
+        """How each came out, in their order. `afterwards` gets what came later than somebody waited for."""
+        now = SYSTEM_CLOCK.boottime_s()
+        tasks: dict[Path, asyncio.Task[T]] = {}
+        for path, work in works.items():
+            slow = self._slow.get(path)
+            if path not in self._under_way and (slow is None or now >= slow.until):
+                tasks[path] = asyncio.create_task(self._bounded(path, work()))
+        try:
+            await self._wait(tasks, now)
+        except asyncio.CancelledError:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.wait(tasks.values())
+            raise
+        for path, task in tasks.items():
+            if not task.done():
+                self._goes_on(path, task, afterwards)
+        return [self._shown(path, tasks.get(path)) for path in works]
+
+    async def _wait(self, tasks: Mapping[Path, asyncio.Task[T]], now: float) -> None:
+        if not tasks:
+            return
+        if self._waits_s is None:
+            await asyncio.wait(tasks.values())
+            return
+        prompt = [task for path, task in tasks.items() if not self._was_slow(path, now)]
+        if prompt:
+            await asyncio.wait(prompt, timeout=self._waits_s)
+
+    def _was_slow(self, path: Path, now: float) -> bool:
+        slow = self._slow.get(path)
+        return slow is not None and now < slow.at + _FORGIVEN_S
+
+    async def _bounded(self, path: Path, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            done = await work
+        except HomeSilent as error:
+            failure: AgentError = error
+        except Exception as error:  # noqa: BLE001 - the boundary of a target
+            failure = unexpected(str(path), error)
+        else:
+            if path in self._slow and not self._was_slow(path, SYSTEM_CLOCK.boottime_s()):
+                del self._slow[path]
+            return done
+        now, known = SYSTEM_CLOCK.boottime_s(), self._slow.get(path)
+        times = known.times + 1 if known is not None else 1
+        self._slow[path] = _Slow(failure, times, now, now + again_s(times))
+        return self._otherwise.failed(path, failure)
+
+    def _goes_on(self, path: Path, task: asyncio.Task[T], afterwards: Callable[[T], None] | None) -> None:
+        def ended(task: asyncio.Task[T]) -> None:
+            self._under_way.pop(path, None)
+            if task.cancelled():
+                return
+            if afterwards is not None:
+                afterwards(task.result())
+            self._told()
+
+        self._under_way[path] = task
+        task.add_done_callback(ended)
+
+    def _shown(self, path: Path, task: asyncio.Task[T] | None) -> T:
+        if task is not None and task.done():
+            return task.result()
+        slow = self._slow.get(path)
+        is_out = slow is not None and path not in self._under_way
+        return self._otherwise.failed(path, slow.error) if slow is not None and is_out else self._otherwise.late(path)

@@ -1,0 +1,157 @@
+"""Homes that keep one waiting: what that costs is theirs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from agent.errors import AgentError, HomeSilent
+from agent.homes import Homes
+from agent.patience import Patience
+
+from .test_clients import LOGGED_IN, OFFICE, People
+
+ALICE, BOB = Path("alice"), Path("bob")
+WITHIN_S = 60.0
+
+
+class Words:
+    def failed(self, path: Path, error: AgentError) -> str:
+        return f"{path} failed: {error.what}"
+
+    def late(self, path: Path) -> str:
+        return f"{path} is late"
+
+
+class Work:
+    """Ends when it is told to, and counts how often it was begun."""
+
+    def __init__(self, says: str | Exception) -> None:
+        self.says, self.begun = says, 0
+        self.may_end = asyncio.Event()
+
+    async def __call__(self) -> str:
+        self.begun += 1
+        await self.may_end.wait()
+        if isinstance(self.says, Exception):
+            raise self.says
+        return self.says
+
+
+def prompt(says: str) -> Work:
+    work = Work(says)
+    work.may_end.set()
+    return work
+
+
+async def test_who_does_not_come_is_not_waited_for_and_tells_when_it_has_come() -> None:
+    told, afterwards = asyncio.Event(), list[str]()
+    patience = Patience[str](Words(), 0.05, told.set)
+    slow = Work("alice")
+
+    shown = await patience.each({ALICE: slow, BOB: prompt("bob")}, afterwards.append)
+    assert shown == ["alice is late", "bob"]
+    assert await patience.each({ALICE: slow, BOB: prompt("bob")}) == shown
+    assert slow.begun == 1  # no second one beside it
+
+    slow.may_end.set()
+    await asyncio.wait_for(told.wait(), WITHIN_S)
+    assert afterwards == ["alice"]
+    assert await patience.each({ALICE: slow}) == ["alice"]
+
+
+async def test_who_gave_no_answer_is_left_out_for_a_while_and_then_not_waited_for() -> None:
+    told = asyncio.Event()
+    patience = Patience[str](Words(), WITHIN_S, told.set)
+    silent = Work(HomeSilent("alice", "no answer"))
+    silent.may_end.set()
+    assert await patience.each({ALICE: silent}) == ["alice failed: no answer"]
+
+    assert await patience.each({ALICE: silent}) == ["alice failed: no answer"]
+    assert silent.begun == 1
+
+
+async def test_a_command_waits_for_all() -> None:
+    patience = Patience[str](Words(), None, lambda: None)
+    slow = Work("alice")
+    asyncio.get_running_loop().call_later(0.2, slow.may_end.set)
+
+    assert await patience.each({ALICE: slow}) == ["alice"]
+
+
+async def test_who_stops_waiting_leaves_nobody_behind() -> None:
+    patience = Patience[str](Words(), None, lambda: None)
+    slow = Work("alice")
+    each = asyncio.create_task(patience.each({ALICE: slow}))
+    await asyncio.sleep(0.05)
+
+    each.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await each
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> People:
+    folder = tmp_path / "people"
+    folder.mkdir()
+    return People(folder)
+
+
+async def test_a_user_who_stops_her_helper_costs_nobody_else_anything(people: People) -> None:
+    """And her file is written when she lets it."""
+    hers, his = people.add("alice", LOGGED_IN), people.add("bob", LOGGED_IN)
+    told, homes = asyncio.Event(), Stopped(hers)
+    clients = people.clients(homes, told=told.set)  # type: ignore[arg-type]
+
+    async def passes_until(file: Path) -> None:
+        async with asyncio.timeout(WITHIN_S):
+            while not goes_through_office(file):
+                told.clear()
+                seen, _ = await people.passed(OFFICE, clients)
+                assert {one.name for one in seen.files if one.is_late} >= ({"alice"} if homes.is_stopped else set())
+                if not goes_through_office(file):
+                    await told.wait()
+
+    await passes_until(his)
+    assert not goes_through_office(hers)
+    homes.goes_on()
+    await passes_until(hers)
+    assert homes.most_at_once == 1
+
+
+def goes_through_office(file: Path) -> bool:
+    return "office" in file.read_text()
+
+
+class Stopped:
+    """The homes, and one file whose helper gives no answer before it may."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._homes = file, Homes()
+        self._may_go_on = asyncio.Event()
+        self._at_once = self.most_at_once = 0
+
+    @property
+    def is_stopped(self) -> bool:
+        return not self._may_go_on.is_set()
+
+    def goes_on(self) -> None:
+        self._may_go_on.set()
+
+    async def read(self, account: object, path: Path) -> object:
+        if path != self._file:
+            return await self._homes.read(account, path)  # type: ignore[arg-type]
+        self._at_once += 1
+        self.most_at_once = max(self._at_once, self.most_at_once)
+        try:
+            await self._may_go_on.wait()
+            return await self._homes.read(account, path)  # type: ignore[arg-type]
+        finally:
+            self._at_once -= 1
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._homes, name)
