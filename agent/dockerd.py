@@ -37,6 +37,9 @@ class UnitState(msgspec.Struct, frozen=True):
     restarts: int = 0  # automatic ones, since it was last started by hand
     drop_ins: tuple[str, ...] = ()  # that systemd has loaded
     has_job: bool = False  # systemd is about to start or stop it
+    kill_mode: str = "process"  # which processes of it systemd ends when it stops
+    hanging: tuple[str, ...] = ()  # units that are stopped with it, whether they run or not; not what hangs on those
+    triggers: tuple[str, ...] = ()  # its sockets and the like: they hang on it, too, and hold nothing
 
     @property
     def is_running(self) -> bool:
@@ -46,6 +49,14 @@ class UnitState(msgspec.Struct, frozen=True):
     def is_away(self) -> bool:
         """Whether it is down without having broken, and nothing is about to change that."""
         return self.phase in (Phase.ABSENT, Phase.MASKED, Phase.STOPPED) and not self.has_job
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A container that runs: another start, another value."""
+
+    id: str
+    started: str
+    name: str = ""
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -95,6 +106,8 @@ class Reality(msgspec.Struct, frozen=True):
     unit_name: str = "docker.service"
     engine: Engine | None = None  # None: it does not run, or did not answer
     silence: str = ""  # why a running engine did not answer
+    hanging: tuple[str, ...] = ()  # units that a stop of this one stops, too, and that are active; not its own socket
+    shims_in_unit: bool = False  # what holds the containers is stopped with the unit, whatever live-restore says
     transfer: str = ""  # what a restart would break off beside containers, in words: a pull or push, a build
     takes_proxies: bool | None = None  # whether this dockerd knows `proxies` in daemon.json; None: unknown
     binary: str = ""  # of the dockerd that would be started; '' where no systemd says

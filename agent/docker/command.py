@@ -51,6 +51,12 @@ class CommandUnit:
     async def start_values(self, ours: Path) -> Start:  # noqa: ARG002 - as `Unit`
         return Start((), {}, {})
 
+    async def hanging(self, state: UnitState) -> tuple[str, ...]:  # noqa: ARG002 - as `Unit`
+        return ()
+
+    async def start_again(self, units: Sequence[str]) -> tuple[str, ...]:  # noqa: ARG002 - as `Unit`
+        return ()
+
     async def daemon_reload(self) -> None:
         """Nothing keeps a copy of a unit's files here."""
 

@@ -11,12 +11,13 @@ import re
 import socket
 import struct
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import h11
 import msgspec
 
-from agent.dockerd import Engine
+from agent.dockerd import Engine, Running
 from agent.errors import EngineSilent
 from agent.process_start import started
 from agent.secret import escaped
@@ -24,6 +25,13 @@ from agent.settings import Texts
 
 TIMEOUT_S: Final = 10.0  # a loaded dockerd takes seconds for /info, a dead one for ever
 _LARGEST_ANSWER: Final = 4 * 1024 * 1024
+_MOST_CONTAINERS: Final = 500  # that are counted
+
+T = TypeVar("T", dict[str, Any], list[Any])
+
+
+class _NotThere(h11.RemoteProtocolError):
+    """404."""
 
 
 class EngineSocket:
@@ -37,13 +45,35 @@ class EngineSocket:
         """What dockerd says of itself; EngineSilent if it does not, or not in time."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                version = await self._get("/version")
-                info = await self._get("/info")
+                version = await self._get("/version", dict)
+                info = await self._get("/info", dict)
         except TimeoutError as error:
             raise self._silent(f"no answer within {self._timeout_s:.0f} s") from error
         except (OSError, h11.ProtocolError, msgspec.DecodeError) as error:
             raise self._silent(escaped(str(error))) from error
         return _engine(version, info)
+
+    async def running(self) -> frozenset[Running]:
+        """The containers that run, paused ones too, but none between two starts. EngineSilent as `report`."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                listed = await self._get("/containers/json", list)
+                found = [await self._started(str(one.get("Id"))) for one in listed[:_MOST_CONTAINERS]]
+        except TimeoutError as error:
+            raise self._silent(f"no answer within {self._timeout_s:.0f} s") from error
+        except (OSError, h11.ProtocolError, msgspec.DecodeError) as error:
+            raise self._silent(escaped(str(error))) from error
+        return frozenset(one for one in found if one is not None)
+
+    async def _started(self, container: str) -> Running | None:
+        try:
+            found = await self._get(f"/containers/{quote(container, safe='')}/json", dict)
+        except _NotThere:  # it is gone meanwhile
+            return None
+        state = found.get("State") or {}
+        is_up = state.get("Running") and not state.get("Restarting")
+        name = escaped(str(found.get("Name", "")).removeprefix("/"), 100)
+        return Running(container, str(state.get("StartedAt", "")), name) if is_up else None
 
     def peer(self) -> str:
         """What tells one start of dockerd from another where no systemd does: pid and start time of who listens."""
@@ -59,7 +89,7 @@ class EngineSocket:
     def _silent(self, what: str) -> EngineSilent:
         return EngineSilent(str(self.path), f"dockerd did not answer: {what}", "See: systemctl status docker")
 
-    async def _get(self, target: str) -> dict[str, Any]:
+    async def _get(self, target: str, kind: type[T]) -> T:
         reader, writer = await asyncio.open_unix_connection(str(self.path))
         try:
             http = h11.Connection(h11.CLIENT)
@@ -68,11 +98,13 @@ class EngineSocket:
             status, body = await _answer(http, reader)
         finally:
             writer.close()
+        if status == 404:
+            raise _NotThere(f"{target} is not there")
         if status != 200:
             raise h11.RemoteProtocolError(f"{target} answered {status}")
         document = msgspec.json.decode(body)
-        if not isinstance(document, dict):
-            raise h11.RemoteProtocolError(f"{target} did not answer with an object")
+        if not isinstance(document, kind):
+            raise h11.RemoteProtocolError(f"{target} did not answer with a {kind.__name__}")
         return document
 
 

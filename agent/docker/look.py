@@ -16,7 +16,7 @@ import msgspec
 
 from agent.condition import Code, Condition
 from agent.docker import busy, process
-from agent.dockerd import Engine, Flags, Phase, Reality, Start, UnitState
+from agent.dockerd import Engine, Flags, Phase, Reality, Running, Start, UnitState
 from agent.errors import AgentError, EngineSilent, TargetFailed
 from agent.journal import Journal
 from agent.marks import Marks
@@ -38,6 +38,10 @@ class Supervisor(Protocol):
     """What a look asks of who runs Docker."""
 
     async def state(self) -> UnitState: ...
+    async def hanging(self, state: UnitState) -> tuple[str, ...]:
+        """The units that are stopped with it and are active now."""
+        ...
+
     async def start_values(self, ours: Path) -> Start: ...
     def started(self) -> str:
         """Another value for another start, '' if none runs; starts no process."""
@@ -48,6 +52,7 @@ class Socket(Protocol):
     """What a look asks of dockerd. EngineSilent if it does not answer."""
 
     async def report(self) -> Engine: ...
+    async def running(self) -> frozenset[Running]: ...
 
 
 class Looking:
@@ -78,6 +83,8 @@ class Looking:
             unit_name=self._service,
             engine=engine,
             silence=silence,
+            hanging=await self._supervisor.hanging(unit) if engine else (),
+            shims_in_unit=await asyncio.to_thread(_shims_in_unit, unit),
             transfer=await asyncio.to_thread(busy.transfer, unit.pid) if engine else "",
             takes_proxies=engine.takes_proxies if engine else await _takes_proxies(_binary(start)),
             binary=_binary(start),
@@ -101,25 +108,34 @@ class Looking:
         )
 
     async def busy_now(self, found: Reality) -> Reality:
-        """The same with what dockerd is in the middle of by now."""
+        """The same with what a restart would meet by now."""
+        hanging: tuple[str, ...] = ()
         try:
-            engine, silence = await self.engine(), ""
+            unit = await self._up()
+            hanging = await self._supervisor.hanging(unit) if unit else ()
+            engine, silence = await self._socket.report() if unit else None, ""
         except EngineSilent as error:
             engine, silence = None, str(error)
         moving = await asyncio.to_thread(busy.transfer, found.unit.pid) if engine else ""
-        return msgspec.structs.replace(found, engine=engine, silence=silence, transfer=moving)
+        return msgspec.structs.replace(found, engine=engine, silence=silence, transfer=moving, hanging=hanging)
+
+    async def running(self) -> frozenset[Running]:
+        """The containers that run. EngineSilent as `engine`."""
+        return await self._socket.running() if await self._up() else frozenset()
 
     async def engine(self) -> Engine | None:
         """What dockerd says; None: it does not run. EngineSilent if it does, or is about to, and does not answer."""
+        return await self._socket.report() if await self._up() else None
+
+    async def _up(self) -> UnitState | None:
+        """The unit, if its dockerd may be asked."""
         if not self._supervisor.started():
             return None
         # A connection to one that is being stopped would start it again, and its link is still there then.
         unit = await self._supervisor.state()
         if unit.phase is Phase.STARTING:
             raise EngineSilent(self._service, "is starting")
-        if not unit.is_running:
-            return None
-        return await self._socket.report()
+        return unit if unit.is_running else None
 
     async def _settled(self) -> UnitState:
         """The unit's state, after a start or stop that is under way has had some time to end."""
@@ -166,6 +182,10 @@ def _read(path: Path) -> tuple[str | None, Condition | None]:
         return read_text(path), None
     except TargetFailed as error:
         return None, Condition(Code.FOREIGN_CONFIG_BROKEN, error.what, error.remedy, error.where)
+
+
+def _shims_in_unit(unit: UnitState) -> bool:
+    return unit.is_running and unit.kill_mode != "process" and process.holds_containers(unit.pid)
 
 
 def _process(unit: UnitState, start: Start) -> tuple[Flags, Texts | None]:

@@ -7,11 +7,12 @@ The pure half reads argument lists; the other half reads /proc. `systemctl show 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from agent.dockerd import Flags
+from agent.machine_text import lines
 from agent.settings import Texts
 
 _TAKES_VALUE: Final = ("http-proxy", "https-proxy", "no-proxy", "config-file")
@@ -47,6 +48,44 @@ def expanded(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[str, 
         else:
             words.append(re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", lambda m: environment.get(m[1], ""), word))
     return tuple(words)
+
+
+def holds_containers(pid: int, proc: Path = Path("/proc")) -> bool:
+    """Whether containerd or one of its shims lives in the control group of this dockerd, as where it starts its own.
+
+    What ends the group then ends every container, whatever live-restore says (FACTS 63).
+    """
+    group = _group(proc / str(pid))
+    if not group:
+        return False
+    return any(_is_containerd(process) and _is_within(_group(process), group) for process in _processes(proc))
+
+
+def _processes(proc: Path) -> Iterator[Path]:
+    return (path for path in proc.iterdir() if path.name.isdecimal())
+
+
+def _is_containerd(process: Path) -> bool:
+    try:
+        return (process / "comm").read_text(errors="replace").startswith("containerd")  # containerd-shim, cut at 15
+    except OSError:  # it has ended
+        return False
+
+
+def _group(process: Path) -> str:
+    """The control group that systemd put it in; '' if it is gone, or in none."""
+    try:
+        said = (process / "cgroup").read_text(errors="replace")
+    except OSError:
+        return ""
+    paths = [line.partition(":")[2].partition(":") for line in lines(said)]
+    # Unified or hybrid; before that, a hierarchy of systemd's own: cgroups(7).
+    found = {controllers: path for controllers, _, path in paths if path not in ("", "/")}
+    return found.get("", "") or found.get("name=systemd", "")
+
+
+def _is_within(group: str, outer: str) -> bool:
+    return group == outer or group.startswith(f"{outer}/")
 
 
 def command_line(pid: int) -> tuple[str, ...] | None:

@@ -12,7 +12,7 @@ import glob
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +38,11 @@ _PLAIN: Final = {"LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
 
 
 _ON_ITS_WAY_DOWN: Final = frozenset({Phase.STOPPING, Phase.STARTING, Phase.RUNNING})  # for who told it to stop
+# Whoever stops it stops these, too (systemd.unit(5), FACTS 62); what hangs on them goes down in turn.
+_HANGING: Final = ("RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf", "PropagatesStopTo")
+_MOST_HANGING: Final = 256  # units that are asked; more hang on no Docker,
+_DEEPEST: Final = 16  # nor so far
+_UP: Final = frozenset({"active", "activating", "reloading", "refreshing"})
 _PROPERTIES: Final = (
     "LoadState",
     "ActiveState",
@@ -47,6 +52,9 @@ _PROPERTIES: Final = (
     "NRestarts",
     "DropInPaths",
     "Job",
+    "KillMode",
+    "TriggeredBy",
+    *_HANGING,
 )
 
 
@@ -84,6 +92,32 @@ class Unit:
             _unset(assigned_there, unset)
         argv = tuple(commands[-1][1]) if commands else ()
         return Start(process.expanded(argv, found), found, foreign, tuple(unset), tuple(read))
+
+    async def hanging(self, state: UnitState) -> tuple[str, ...]:
+        """The units that are stopped with it, followed until nothing new comes, and that are active now."""
+        own = {self.name, self._socket_unit}
+        found: dict[str, str] = {}
+        ahead = set(state.hanging) - own
+        for _ in range(_DEEPEST):
+            if not ahead or len(found) + len(ahead) > _MOST_HANGING:
+                break
+            below: set[str] = set()
+            for values in await _show(("Id", "ActiveState", *_HANGING), sorted(ahead)):
+                found[values.get("Id", "")] = values.get("ActiveState", "")
+                below |= set(_hanging(values))
+            ahead = below - found.keys() - own
+        # Too many to follow are not known to be down.
+        return (*sorted(name for name, active in found.items() if active in _UP), *sorted(ahead))
+
+    async def start_again(self, units: Sequence[str]) -> tuple[str, ...]:
+        """Have systemd start those of them that are down and stay so; which these are."""
+        if not units:
+            return ()
+        shown = await _show(("Id", "ActiveState", "Job"), units)
+        down = tuple(values["Id"] for values in shown if values.get("ActiveState") not in _UP and not _has_job(values))
+        if down:
+            await _systemctl("start", "--no-block", "--", *down)
+        return down
 
     async def daemon_reload(self) -> None:
         await _systemctl("daemon-reload")
@@ -178,15 +212,30 @@ class Unit:
 
 def unit_state(shown: str) -> UnitState:
     """What `systemctl show` printed, understood. Pure."""
-    values = dict(line.partition("=")[::2] for line in lines(shown))
+    values = _values(shown)
     return UnitState(
         phase=_phase(values.get("LoadState", ""), values.get("ActiveState", ""), values.get("SubState", "")),
         pid=int(values.get("MainPID") or 0),
         invocation=values.get("InvocationID", ""),
         restarts=int(values.get("NRestarts") or 0),
         drop_ins=tuple(words(values.get("DropInPaths", ""))),
-        has_job=values.get("Job", "") not in ("", "0"),
+        has_job=_has_job(values),
+        kill_mode=values.get("KillMode") or "process",
+        hanging=_hanging(values),
+        triggers=tuple(words(values.get("TriggeredBy", ""))),
     )
+
+
+def _values(shown: str) -> dict[str, str]:
+    return dict(line.partition("=")[::2] for line in lines(shown))
+
+
+def _has_job(values: Mapping[str, str]) -> bool:
+    return values.get("Job", "") not in ("", "0")
+
+
+def _hanging(values: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for kind in _HANGING for name in words(values.get(kind, ""))))
 
 
 def _phase(load: str, active: str, sub: str) -> Phase:
@@ -236,6 +285,12 @@ async def _bus(path: str, interface: str, *properties: str) -> list[Any]:
         f"org.freedesktop.systemd1.{interface}", *properties,
     )  # fmt: skip
     return [json.loads(line)["data"] for line in lines(printed)]
+
+
+async def _show(properties: Iterable[str], units: Sequence[str]) -> list[dict[str, str]]:
+    """What systemd says of each of several units."""
+    shown = await _systemctl("show", "--property", ",".join(properties), "--", *units)
+    return [_values(block) for block in shown.split("\n\n") if block.strip()]
 
 
 async def _systemctl(*arguments: str) -> str:
