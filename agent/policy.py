@@ -236,6 +236,7 @@ class Docker(Table, frozen=True):
 
     method: Method = Method.AUTO
     restart: Restart = Restart.PROTECT
+    take_along: tuple[str, ...] = ()  # patterns of units that may be stopped and started with Docker
     min_interval: Duration = Duration(30)
     service: str = "docker.service"
     socket: str = "/run/docker.sock"

@@ -114,6 +114,11 @@ class _Reading:
             self.problems.append(
                 'docker.restart_command: goes with method = "daemon-json" only; systemd reads the drop-in'
             )
+        self.problems += [
+            f'docker.take_along: "{name}" is not the name of a unit or a pattern, such as "*-firewall.service"'
+            for name in docker.take_along
+            if not re.fullmatch(r"[A-Za-z0-9:_.@\\*?\[\]!-]+\.[a-z*]+|.*\*", name)
+        ]
 
     def _upstreams(self) -> dict[str, Upstream]:
         raw = self.document.get("upstream", {})

@@ -114,7 +114,12 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         if method is Method.DAEMON_JSON and reality.daemon_json_fault is not None:
             return Plan(desired, condition=reality.daemon_json_fault)
         edits = () if now == desired and not is_in_its_way else _edits(method, desired, reality, owned)
-        met = busy(reality, holding.not_taken, believes_transfer=holding.believes_transfer)
+        met = busy(
+            reality,
+            holding.not_taken,
+            believes_transfer=holding.believes_transfer,
+            take_along=policy.take_along,
+        )
     except TextRefused as error:
         return _beside(_broken(error, reality), desired, reality, policy, owned)
     except Inexpressible as error:

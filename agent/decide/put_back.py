@@ -44,7 +44,8 @@ def put_back(
     )
     is_file_edited = any(edit.path == reality.daemon_json_path for edit in edits)
     try:
-        now, desired, met = prospective(reality), _afterwards(edits, reality), busy(reality)
+        now, desired = prospective(reality), _afterwards(edits, reality)
+        met = busy(reality, take_along=policy.take_along)
     except TextRefused as error:
         left[reality.daemon_json_path] = str(error.failed(reality.daemon_json_path))
     if reality.daemon_json_fault is not None:

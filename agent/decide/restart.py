@@ -8,12 +8,16 @@ Pure. It is asked only where dockerd runs with other settings than it should.
     always        now            now                                       now
     never         by hand        by hand                                   by hand
 
-A container survives by live-restore. Not known here: what is urgent (`urgent.py`), and how often (`rate.py`).
+A container survives by live-restore. A unit that hangs on Docker's is stopped with it, with whatever it runs, so an
+active one is waited for under `protect` and `when-idle`, whatever else runs; but not those of `docker.take_along`.
+Not known here: what is urgent (`urgent.py`), and how often (`rate.py`).
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Final
 
 import msgspec
@@ -27,6 +31,8 @@ BY_HAND: Final = "to restart all the same: docker-proxy-agent apply --now"
 
 
 BELIEVED_S: Final = 3600.0  # what takes longer than that is no transfer: log drivers have connections, too
+
+_NAMED: Final = 4  # units in a sentence
 
 SAME_S: Final = 120.0  # what is seen again later than this is another one: a restart that waits is looked at more often
 
@@ -46,7 +52,9 @@ class Restarting(msgspec.Struct, frozen=True):
     because: str
     keeps_containers: bool = False  # live-restore has to be switched on for it
     spares_containers: bool = False  # one that starts at the last moment is a reason to wait, too
+    spares_units: bool = False  # so is a unit that hangs on Docker
     overrules: bool = False  # a person's word: made even if containers cannot be kept
+    takes_along: tuple[str, ...] = ()  # units that are stopped and started with it
 
 
 class Busy(msgspec.Struct, frozen=True):
@@ -56,6 +64,8 @@ class Busy(msgspec.Struct, frozen=True):
     transfer: str = ""  # a pull, push or build, in words
     cannot_keep: str = ""  # why containers would not survive a restart; '': they would
     is_keeping: bool = False  # live-restore is on, and stays on over a start
+    units: tuple[str, ...] = ()  # that would be stopped with it, and are waited for
+    goes_along: tuple[str, ...] = ()  # units that may be stopped with it
 
     def __str__(self) -> str:
         if not self.containers:
@@ -63,7 +73,9 @@ class Busy(msgspec.Struct, frozen=True):
         return "1 container runs" if self.containers == 1 else f"{self.containers} containers run"
 
 
-def busy(reality: Reality, not_taken: str = "", *, believes_transfer: bool = True) -> Busy:
+def busy(
+    reality: Reality, not_taken: str = "", *, believes_transfer: bool = True, take_along: Sequence[str] = ()
+) -> Busy:
     """`not_taken`: why this very dockerd did not switch live-restore on when it was told to. TextRefused: as a plan."""
     engine = reality.engine
     if engine is None:
@@ -71,12 +83,33 @@ def busy(reality: Reality, not_taken: str = "", *, believes_transfer: bool = Tru
     keeps = is_keeping(reality)
     reason = "" if keeps else not_taken or cannot_keep(reality)
     transfer = reality.transfer if believes_transfer else ""
-    return Busy(engine.containers_running, transfer, reason, keeps)
+    units = holding(reality)
+    may = tuple(unit for unit in units if any(fnmatchcase(unit, pattern) for pattern in take_along))
+    held = tuple(unit for unit in units if unit not in may)
+    return Busy(engine.containers_running, transfer, reason, keeps, held, may)
+
+
+def holding(reality: Reality) -> tuple[str, ...]:
+    """The units that lose something when they are stopped with Docker: no target does, nor a socket of Docker's."""
+    return tuple(unit for unit in reality.hanging if not unit.endswith(".target") and unit not in reality.unit.triggers)
+
+
+def hang_on_docker(units: Sequence[str]) -> str:
+    """In words."""
+    hang = "hangs" if len(units) == 1 else "hang"
+    return f"{named(units)} {hang} on Docker and would be stopped with it (docker.take_along names those that may be)"
+
+
+def named(units: Sequence[str]) -> str:
+    shown = [*units[:_NAMED], f"{len(units) - _NAMED} more"] if len(units) > _NAMED else list(units)
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 def is_keeping(reality: Reality) -> bool:
     """Whether containers survive a restart as things are: what the next dockerd reads counts, too (FACTS 15)."""
-    is_on = reality.engine is not None and reality.engine.live_restore
+    if reality.engine is None or reality.shims_in_unit:
+        return False
+    is_on = reality.engine.live_restore
     return is_on and (bool(reality.flags.live_restore) or daemon_json.live_restore(reality.daemon_json) is True)
 
 
@@ -105,6 +138,8 @@ def cannot_keep(reality: Reality) -> str:
         return "dockerd does not answer"
     if engine.is_swarm:
         return "live-restore and Swarm exclude each other"
+    if reality.shims_in_unit:
+        return f"{reality.unit_name} has KillMode={reality.unit.kill_mode}, which ends them with it"
     if reality.flags.live_restore is not None:
         return "live-restore is a flag of dockerd, and the file may not say otherwise"
     if not reality.is_systemd:
@@ -114,7 +149,7 @@ def cannot_keep(reality: Reality) -> str:
 
 def hangs_on_urgency(mode: Restart, met: Busy, is_asked_now: bool) -> bool:
     """Whether the answer needs to know how urgent it is."""
-    if is_asked_now:
+    if is_asked_now or met.units:
         return False
     if mode is Restart.WHEN_IDLE:
         return bool(met.transfer) and not met.containers
@@ -130,6 +165,15 @@ def restarting(
     """
     if not can_restart:
         return Restarting(When.LATER, "nothing here can restart Docker: docker.restart_command is empty")
+    decided = _restarting(mode, met, urgency, is_asked_now)
+    along = (*met.units, *met.goes_along)
+    if decided.when is not When.NOW or not along:
+        return decided
+    because = f"{decided.because}; {named(along)} {'is' if len(along) == 1 else 'are'} taken along"
+    return msgspec.structs.replace(decided, because=because, takes_along=along)
+
+
+def _restarting(mode: Restart, met: Busy, urgency: Urgency | None, is_asked_now: bool) -> Restarting:
     keeps = mode is Restart.PROTECT and bool(met.containers) and not met.is_keeping and not met.cannot_keep
     if is_asked_now:
         return Restarting(When.NOW, "asked for by --now", keeps, overrules=True)
@@ -139,8 +183,10 @@ def restarting(
         )
     if mode is Restart.ALWAYS:
         return Restarting(When.NOW, 'docker.restart = "always"')
+    if met.units:
+        return Restarting(When.LATER, f"{hang_on_docker(met.units)}; {BY_HAND}")
     if not met.containers and not met.transfer:
-        return Restarting(When.NOW, "no container runs", spares_containers=True)
+        return Restarting(When.NOW, "no container runs", spares_containers=True, spares_units=True)
     if (met.containers and mode is Restart.WHEN_IDLE) or urgency is None:
         return Restarting(When.LATER, f"{met}; {BY_HAND}")
     if not urgency.is_urgent:
@@ -150,7 +196,8 @@ def restarting(
 
 def _urgent(met: Busy, urgency: Urgency, *, keeps: bool) -> Restarting:
     if not met.containers:
-        return Restarting(When.NOW, f"{urgency.because}; {met.transfer} is broken off", spares_containers=True)
+        because = f"{urgency.because}; {met.transfer} is broken off"
+        return Restarting(When.NOW, because, spares_containers=True, spares_units=True)
     if met.cannot_keep:
         return Restarting(When.LATER, f"{met} and would not survive: {met.cannot_keep}; {BY_HAND}")
-    return Restarting(When.NOW, f"{urgency.because}; {met} and will go on", keeps)
+    return Restarting(When.NOW, f"{urgency.because}; {met} and will go on", keeps, spares_units=True)

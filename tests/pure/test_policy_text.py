@@ -96,6 +96,8 @@ URL = 'url = "http://proxy:3128"\n'
         ('[probe]\nca_file = "ca.pem"', 'probe.ca_file: "ca.pem" is not an absolute path'),
         ('[docker]\nmethod = "dropin"', 'docker.method: "dropin" is not one of auto, systemd-drop-in, daemon-json'),
         ('[docker]\nservice = "docker"', 'docker.service: "docker" is not the name of a unit, such as "docker.service"'),
+        ('[docker]\ntake_along = ["stack"]', 'docker.take_along: "stack" is not the name of a unit or a pattern, such as "*-firewall.service"'),
+        ('[docker]\ntake_along = ["a b.service", "*.service"]', 'docker.take_along: "a b.service" is not the name of a unit or a pattern, such as "*-firewall.service"'),
         ('[docker]\nsocket = "tcp://x"', 'docker.socket: "tcp://x" is not an absolute path'),
         ("[clients]\nusers = 5", "clients.users: 5 is not a text in quotes or a list"),
         ('[clients]\nusers = "alice"', 'clients.users: "alice" is not one of auto; a list names users'),

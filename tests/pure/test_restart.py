@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from agent.decide.restart import Busy, InFlight, When, busy, cannot_keep, hangs_on_urgency, is_keeping, restarting
+from agent.decide.restart import (
+    Busy,
+    InFlight,
+    When,
+    busy,
+    cannot_keep,
+    hangs_on_urgency,
+    is_keeping,
+    named,
+    restarting,
+)
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, urgency
 from agent.dockerd import Engine, Flags, Phase, Reality, UnitState
 from agent.policy import Restart
@@ -17,6 +27,9 @@ SWARM = Busy(2, cannot_keep="live-restore and Swarm exclude each other")
 ON = Busy(2, is_keeping=True)
 PULL, BUILD = Busy(transfer="a pull or push"), Busy(transfer="a build")
 BOTH = Busy(1, "a pull or push")
+STACK = Busy(units=("stack.service",))
+STACKS = Busy(2, units=("a.service", "b.service"))
+FIREWALL = Busy(goes_along=("my-firewall.service",))
 
 URGENT = Urgency(True, "office does not work here (timeout)")
 FINE = Urgency(False, "office still works here")
@@ -26,6 +39,8 @@ UNKNOWN = None
 PROTECT, WHEN_IDLE, ALWAYS, NEVER = Restart.PROTECT, Restart.WHEN_IDLE, Restart.ALWAYS, Restart.NEVER
 NOW, LATER, BY_HAND = When.NOW, When.LATER, When.NEVER
 HOW = "; to restart all the same: docker-proxy-agent apply --now"
+HANGS = f"hangs on Docker and would be stopped with it (docker.take_along names those that may be){HOW}"
+HANG = HANGS.replace("hangs", "hang")
 NEVER_BY_US = 'docker.restart = "never": restart Docker by hand, or: docker-proxy-agent apply --now'
 
 
@@ -49,6 +64,17 @@ NEVER_BY_US = 'docker.restart = "never": restart Docker by hand, or: docker-prox
         (PROTECT, BUILD, URGENT, NOW, "office does not work here (timeout); a build is broken off"),
         (PROTECT, BOTH, FINE, LATER, f"1 container runs, and office still works here{HOW}"),
         (PROTECT, BOTH, URGENT, NOW, "office does not work here (timeout); 1 container runs and will go on"),
+        (PROTECT, STACK, UNKNOWN, LATER, f"stack.service {HANGS}"),
+        (PROTECT, STACK, URGENT, LATER, f"stack.service {HANGS}"),
+        (PROTECT, STACK, FINE, LATER, f"stack.service {HANGS}"),
+        (PROTECT, STACKS, URGENT, LATER, f"a.service and b.service {HANG}"),
+        (PROTECT, FIREWALL, UNKNOWN, NOW, "no container runs; my-firewall.service is taken along"),
+        (WHEN_IDLE, STACK, UNKNOWN, LATER, f"stack.service {HANGS}"),
+        (WHEN_IDLE, STACKS, URGENT, LATER, f"a.service and b.service {HANG}"),
+        (WHEN_IDLE, FIREWALL, UNKNOWN, NOW, "no container runs; my-firewall.service is taken along"),
+        (ALWAYS, STACK, UNKNOWN, NOW, 'docker.restart = "always"; stack.service is taken along'),
+        (ALWAYS, STACKS, FINE, NOW, 'docker.restart = "always"; a.service and b.service are taken along'),
+        (NEVER, STACK, URGENT, BY_HAND, NEVER_BY_US),
         (WHEN_IDLE, IDLE, UNKNOWN, NOW, "no container runs"),
         (WHEN_IDLE, ONE, URGENT, LATER, f"1 container runs{HOW}"),
         (WHEN_IDLE, ON, URGENT, LATER, f"2 containers run{HOW}"),
@@ -95,6 +121,24 @@ def test_when_live_restore_is_switched_on(mode: Restart, met: Busy, is_asked_now
     assert restarting(mode, met, URGENT, is_asked_now).keeps_containers is keeps
 
 
+def test_a_person_who_says_now_is_told_what_it_takes_along() -> None:
+    met = Busy(units=("stack.service",), goes_along=("my-firewall.service",))
+
+    decided = restarting(PROTECT, met, FINE, is_asked_now=True)
+
+    assert decided.when is NOW
+    assert decided.because == "asked for by --now; stack.service and my-firewall.service are taken along"
+    assert decided.takes_along == ("stack.service", "my-firewall.service")
+
+
+def test_only_who_waits_for_units_looks_for_them_once_more() -> None:
+    assert restarting(PROTECT, IDLE, None, is_asked_now=False).spares_units
+    assert restarting(PROTECT, TWO, URGENT, is_asked_now=False).spares_units
+    assert restarting(WHEN_IDLE, PULL, URGENT, is_asked_now=False).spares_units
+    assert not restarting(ALWAYS, IDLE, None, is_asked_now=False).spares_units
+    assert not restarting(PROTECT, TWO, URGENT, is_asked_now=True).spares_units
+
+
 def test_only_who_counts_on_no_container_looks_once_more() -> None:
     assert restarting(PROTECT, IDLE, None, is_asked_now=False).spares_containers
     assert restarting(PROTECT, PULL, URGENT, is_asked_now=False).spares_containers
@@ -108,7 +152,7 @@ def test_what_cannot_be_restarted_is_not_even_by_now() -> None:
 
 
 @pytest.mark.parametrize("mode", Restart)
-@pytest.mark.parametrize("met", [IDLE, TWO, SWARM, ON, PULL, BOTH])
+@pytest.mark.parametrize("met", [IDLE, TWO, SWARM, ON, PULL, BOTH, STACK, STACKS, FIREWALL])
 @pytest.mark.parametrize("is_asked_now", [False, True])
 def test_a_probe_is_made_exactly_where_its_answer_matters(mode: Restart, met: Busy, is_asked_now: bool) -> None:
     answers = {restarting(mode, met, one, is_asked_now).when for one in (URGENT, FINE)}
@@ -197,12 +241,62 @@ def test_what_keeps_containers_is_what_the_next_dockerd_reads(reality: Reality, 
     assert busy(reality).is_keeping is keeps
 
 
+def test_what_ends_the_shims_keeps_nothing_whatever_live_restore_says() -> None:
+    killed = docker(
+        live_restore=True,
+        daemon_json='{"live-restore": true}',
+        unit=UnitState(Phase.RUNNING, kill_mode="mixed"),
+        shims_in_unit=True,
+    )
+
+    met = busy(killed)
+    assert not met.is_keeping
+    assert restarting(PROTECT, met, URGENT, is_asked_now=False).because == (
+        f"2 containers run and would not survive: docker.service has KillMode=mixed, which ends them with it{HOW}"
+    )
+    assert not restarting(PROTECT, met, URGENT, is_asked_now=True).keeps_containers
+
+
+UNITS = ("a-firewall.service", "multi-user.target", "docker-tcp.socket", "stack.service", "x@1.service")
+
+
+@pytest.mark.parametrize(
+    ("take_along", "waits_for"),
+    [
+        pytest.param((), ("a-firewall.service", "stack.service", "x@1.service"), id="none-is-named"),
+        pytest.param(("stack.service",), ("a-firewall.service", "x@1.service"), id="by-its-name"),
+        pytest.param(("*-firewall.service", "x@*"), ("stack.service",), id="patterns"),
+        pytest.param(("STACK.service", "stack"), ("a-firewall.service", "stack.service", "x@1.service"), id="no-match"),
+        pytest.param(("*",), (), id="all"),
+    ],
+)
+def test_what_hangs_on_docker_and_loses_something_is_waited_for_unless_it_is_named(
+    take_along: tuple[str, ...], waits_for: tuple[str, ...]
+) -> None:
+    """A target has nothing to lose, and Docker's own sockets come and go with it."""
+    unit = UnitState(Phase.RUNNING, triggers=("docker.socket", "docker-tcp.socket"))
+
+    met = busy(docker(unit=unit, hanging=UNITS), take_along=take_along)
+
+    assert met.units == waits_for
+    assert set(met.units) | set(met.goes_along) == {"a-firewall.service", "stack.service", "x@1.service"}
+
+
+def test_a_sentence_names_no_more_units_than_one_can_read() -> None:
+    assert named(tuple("abcdef")) == "a, b, c, d and 2 more"
+    assert named(("a", "b", "c")) == "a, b and c"
+
+
 @pytest.mark.parametrize(
     ("reality", "why"),
     [
         (docker(), ""),
         (docker(is_swarm=True), "Swarm"),
         (docker(flags=Flags(live_restore=False)), "flag"),
+        (
+            docker(shims_in_unit=True, unit=UnitState(Phase.RUNNING, kill_mode="control-group")),
+            "KillMode=control-group",
+        ),
         (docker(is_systemd=False), "read its file again"),
         (docker(engine=None), "does not answer"),
     ],
