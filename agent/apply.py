@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -21,10 +21,10 @@ import msgspec
 from agent.condition import Code, Condition
 from agent.decide.effective import effective, in_force
 from agent.decide.plan import Plan
-from agent.decide.restart import Busy, Restarting, is_keeping
+from agent.decide.restart import Busy, Restarting, hang_on_docker, holding, is_keeping, named
 from agent.docker.away import Away
 from agent.docker.validate import refused
-from agent.dockerd import Engine, Phase, Reality, UnitState
+from agent.dockerd import Engine, Phase, Reality, Running, UnitState
 from agent.errors import AgentError, ByOthers, EngineSilent, NotInForce, NotTried, RestartFailed, UnitFailed
 from agent.events import Event
 from agent.files import read_file
@@ -36,7 +36,7 @@ from agent.originals import Original, daemon_originals
 from agent.policy import Method
 from agent.quarantine import Quarantine
 from agent.record import Record
-from agent.recover import back_and_up, files_back
+from agent.recover import Units, back_and_up, files_back, units_up
 from agent.settings import Settings, Texts, agrees
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
@@ -60,6 +60,10 @@ class Supervisor(Protocol):
 
     async def stop(self) -> None: ...
     async def start_unwatched(self) -> None: ...
+    async def start_again(self, units: Sequence[str]) -> tuple[str, ...]:
+        """Have those of them started that are down and stay so; which these are."""
+        ...
+
     async def start(self) -> UnitState: ...
 
 
@@ -71,6 +75,14 @@ class Look(Protocol):
         """What it says; None: it does not run. EngineSilent if it does and does not answer."""
         ...
 
+    async def busy_now(self, found: Reality) -> Reality:
+        """The same with what a restart would meet by now."""
+        ...
+
+    async def running(self) -> frozenset[Running]:
+        """Its containers. EngineSilent as `engine`."""
+        ...
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """How a transaction ended."""
@@ -78,6 +90,8 @@ class Outcome(msgspec.Struct, frozen=True):
     written: tuple[str, ...] = ()
     restarted_s: float | None = None  # how long the restart took until dockerd reported the settings
     containers_kept: int = 0  # that ran on over the restart
+    containers_lost: tuple[str, ...] = ()  # that were to
+    taken_along: tuple[str, ...] = ()  # units
     deferred: str = ""  # why a restart that is due was not made
     not_taken: str = ""  # why this dockerd did not switch live-restore on
     left: tuple[str, ...] = ()  # what could not be finished, and is tried again
@@ -85,8 +99,22 @@ class Outcome(msgspec.Struct, frozen=True):
     condition: Condition | None = None
 
     @property
+    def stands(self) -> bool:
+        """Whether what was written stays, whatever became of containers."""
+        is_said_only = self.condition is None or self.condition.code is Code.CONTAINERS_LOST
+        return not self.rolled_back and is_said_only
+
+    @property
     def is_failed(self) -> bool:
         return bool(self.rolled_back) or (self.condition is not None and self.condition.code.is_failure)
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """Containers before a restart that keeps them, or after it."""
+
+    running: frozenset[Running] = frozenset()
+    lost: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()  # why they could not be counted
 
 
 class Transaction:
@@ -135,16 +163,21 @@ class Transaction:
         return await self._restart(plan, plan.restart, reality, written)
 
     async def _restart(self, plan: Plan, due: Restarting, reality: Reality, written: tuple[str, ...]) -> Outcome:
-        if due.spares_containers and (late := await self._late_containers()):
+        # Units in any case: who they are has to be known before they go down.
+        met = await self._look.busy_now(reality)
+        if late := _late(due, reality, met):
             return self._deferred(written, late)
+        keeps = is_keeping(met)
         try:
             if due.keeps_containers:
                 await self._live_restore.on(Path(reality.daemon_json_path))
+                keeps = True
         except NotTaken as failure:
             if not due.overrules:
                 return msgspec.structs.replace(self._deferred(written, str(failure)), not_taken=str(failure))
+        counted = await self._counted() if keeps else Counted()
         try:
-            self._journal.enter(Stage.RESTARTING)
+            self._journal.enter(Stage.RESTARTING, met.hanging)
         except AgentError:
             await self._undone()
             raise
@@ -157,20 +190,48 @@ class Transaction:
             await self._undone()
             raise
         except (RestartFailed, NotInForce, UnitFailed) as failure:
-            return await self._roll_back(plan, failure)
+            return await self._roll_back(plan, failure, counted)
         seconds = time.monotonic() - began
-        left = (*self._verified(plan, now), *await self._live_restore.off())
-        # Those that restart by themselves run, too, and were not kept.
-        kept = now.engine.containers_running if now.engine and (due.keeps_containers or is_keeping(reality)) else 0
+        units = await units_up(self._supervisor, self._journal)
+        left = (*units.said, *self._verified(plan, now), *await self._live_restore.off())
+        kept = await self._kept(counted)
         self._record(
             Event.DOCKER_RESTARTED,
             took_s=round(seconds, 2),
             settings=plan.desired,
             because=due.because,
-            containers_kept=kept,
-            left=left,
+            containers_kept=len(kept.running),
+            containers_lost=kept.lost,
+            taken_along=met.hanging,
+            started_again=units.started,
+            left=(*left, *kept.said),
         )
-        return Outcome(written, restarted_s=seconds, containers_kept=kept, left=left)
+        return Outcome(
+            written,
+            restarted_s=seconds,
+            containers_kept=len(kept.running),
+            containers_lost=kept.lost,
+            taken_along=met.hanging,
+            left=left,
+            condition=containers_lost(kept.lost, met.hanging),
+        )
+
+    async def _counted(self) -> Counted:
+        """The containers that have to run on."""
+        try:
+            return Counted(await self._look.running())
+        except (EngineSilent, UnitFailed) as error:
+            return Counted(said=(f"containers were not counted: {error}",))
+
+    async def _kept(self, before: Counted) -> Counted:
+        """Those that still run, since the same start, and those that do not."""
+        if not before.running:
+            return before
+        after = await self._counted()
+        if after.said:
+            return after
+        lost = tuple(sorted(one.name or one.id[:12] for one in before.running - after.running))
+        return Counted(before.running & after.running, lost)
 
     async def _started(self, plan: Plan, written: tuple[str, ...]) -> Outcome:
         """What kept dockerd from starting was ours, and is gone; what it runs with is for the next pass."""
@@ -190,22 +251,13 @@ class Transaction:
         """Nothing was restarted yet: the files as they were."""
         left = await files_back(self._supervisor, self._journal)
         try:
+            self._journal.units_are_up()
             self._journal.settle()
         except AgentError as error:  # the error that led here is the one to be raised
             left = (*left, str(error))
         left = (*left, *await self._live_restore.off())
         if left:
             self._record(Event.TARGET_FAILED, error="; ".join(left))
-
-    async def _late_containers(self) -> str:
-        """Why it is not as idle as it was a moment ago; '' if it is."""
-        try:
-            engine = await self._look.engine()
-        except EngineSilent as error:
-            return str(error)
-        if engine is None or not engine.containers_running:
-            return ""
-        return f"{Busy(engine.containers_running)}, started at the last moment"
 
     def _deferred(self, written: tuple[str, ...], because: str) -> Outcome:
         self._record(Event.RESTART_DEFERRED, because=because)
@@ -279,10 +331,11 @@ class Transaction:
     async def _left_to_others(self, written: tuple[str, ...], meanwhile: ByOthers) -> Outcome:
         """What is written is right for the next start, and the next pass looks whether it is in force."""
         self._journal.enter(Stage.WRITING)
+        units = await units_up(self._supervisor, self._journal)
         left = await self._live_restore.off()
-        return self._deferred(written, "; ".join([str(meanwhile), *left]))
+        return self._deferred(written, "; ".join([str(meanwhile), *units.said, *left]))
 
-    async def _roll_back(self, plan: Plan, failure: AgentError) -> Outcome:
+    async def _roll_back(self, plan: Plan, failure: AgentError, counted: Counted) -> Outcome:
         """Stop, files back, start, look once. Whatever fails on the way, Docker is started: never left down by us."""
         said = [str(failure)]
         try:
@@ -292,12 +345,22 @@ class Transaction:
             await self._let_go()
             raise
         said += back.said
+        units, kept = Units(), counted
         if back.is_up:
-            said += await self._live_restore.off()
-        said += await self._afterwards(plan)
+            units = await units_up(self._supervisor, self._journal)
+            said += [*units.said, *await self._live_restore.off()]
+            kept = await self._kept(counted)
+        said += [*await self._afterwards(plan), *kept.said]
         because = "; ".join(said)
-        self._record(Event.ROLLED_BACK, settings=plan.desired, because=because)
-        return Outcome(rolled_back=because)
+        self._record(
+            Event.ROLLED_BACK,
+            settings=plan.desired,
+            because=because,
+            containers_kept=len(kept.running),
+            containers_lost=kept.lost,
+            started_again=units.started,
+        )
+        return Outcome(rolled_back=because, containers_lost=kept.lost, condition=containers_lost(kept.lost))
 
     async def _stopped(self, plan: Plan) -> tuple[str, ...]:
         """For a roll-back; what failed on the way, and stops nothing that follows."""
@@ -321,6 +384,7 @@ class Transaction:
         await files_back(self._supervisor, self._journal)
         with contextlib.suppress(AgentError):
             await self._supervisor.start_unwatched()
+            await self._supervisor.start_again(self._journal.under_way().units)
 
     async def _afterwards(self, plan: Plan) -> tuple[str, ...]:
         try:
@@ -335,6 +399,26 @@ class Transaction:
         if plan.effective is not None and agrees(running, plan.effective):
             return ("the old settings are in force again",)
         return (f"Docker runs again, with {_in_words(running)}",)
+
+
+def _late(due: Restarting, planned: Reality, met: Reality) -> str:
+    """Why it is not as idle as it was a moment ago; '' if it is."""
+    if due.spares_containers and met.silence:
+        return met.silence
+    if due.spares_containers and met.engine is not None and met.engine.containers_running:
+        return f"{Busy(met.engine.containers_running)}, started at the last moment"
+    units = tuple(unit for unit in holding(met) if unit not in planned.hanging)
+    return f"{hang_on_docker(units)}: started at the last moment" if due.spares_units and units else ""
+
+
+def containers_lost(lost: Sequence[str], taken_along: Sequence[str] = ()) -> Condition | None:
+    """What a person has to be told of those that were to run on."""
+    if not lost:
+        return None
+    those = "1 container that was" if len(lost) == 1 else f"{len(lost)} containers that were"
+    along = f"; {named(taken_along)} went down with Docker" if taken_along else ""
+    text = f"{those} to run on over the restart of Docker did not: {named(lost)}{along}"
+    return Condition(Code.CONTAINERS_LOST, text, "See: docker ps --all")
 
 
 def _in_words(running: Settings) -> str:

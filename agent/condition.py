@@ -29,6 +29,7 @@ class Code(enum.Enum):
     UNSUPPORTED = "unsupported"
     FOREIGN_CONFIG_BROKEN = "foreign-config-broken"
     NOT_EFFECTIVE = "not-effective"
+    CONTAINERS_LOST = "containers-lost"
     AUDIT_UNWRITABLE = "audit-unwritable"
     TARGET_FAILED = "target-failed"
     INTERNAL_ERROR = "internal-error"

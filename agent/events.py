@@ -83,10 +83,14 @@ _SENTENCES: Final = {
     Event.SETTINGS_WRITTEN: "Written[ to {target}][ to {targets}][: {settings}]",
     Event.DOCKER_RESTARTED: (
         "Docker restarted[ with {upstream}][ ({took_s})][: {settings}][; {because}]"
-        "[; containers kept: {containers_kept}][; {left}]"
+        "[; containers kept: {containers_kept}][; containers lost: {containers_lost}]"
+        "[; went down with it: {taken_along}][; started again: {started_again}][; {left}]"
     ),
     Event.RESTART_DEFERRED: "The restart of Docker waits[ until {until}][: {because}]",
-    Event.ROLLED_BACK: "Rolled back[ from {upstream}][ ({settings})][: {because}]",
+    Event.ROLLED_BACK: (
+        "Rolled back[ from {upstream}][ ({settings})][: {because}]"
+        "[; containers lost: {containers_lost}][; started again: {started_again}]"
+    ),
     Event.DRIFT_CORRECTED: "Put right[ {target}][, which said {found}][; written by {who}]",
     Event.GAVE_UP: "Gave up[ on {target}][ after {times} corrections][: {because}][; written by {who}]",
     Event.PINNED: "Pinned[ to {upstream}][ until {until}][, by {by}]",

@@ -10,7 +10,7 @@ Not known here: when something is put back, and how Docker comes up again (`appl
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -30,7 +30,7 @@ class Stage(enum.Enum):
     WRITING = "writing"  # dockerd has not run with all of it yet
     RESTARTING = "restarting"  # or verifying
     ROLLING_BACK = "rolling-back"  # Docker may be down, and that was us
-    VERIFIED = "verified"  # only live-restore has still to be put back as it was
+    VERIFIED = "verified"  # only live-restore, or what hung on Docker, has still to be put back as it was
 
 
 class Bracket(msgspec.Struct, frozen=True):
@@ -92,6 +92,7 @@ class UnderWay(msgspec.Struct, frozen=True):
     notes: dict[str, Note] = msgspec.field(default_factory=dict)  # by path, in the order of their first writes
     boot: str = ""  # of which this is said
     bracket: Bracket | None = None  # live-restore is on, or about to be, for this restart alone
+    units: tuple[str, ...] = ()  # that hang on Docker and were active when it was restarted
 
     @property
     def is_unfinished(self) -> bool:
@@ -136,7 +137,8 @@ class Journal:
             return was.bracket
         first = was.notes.get(path)
         bracket = Bracket.of(path, first.put_back(text) if first else text)
-        self._file.save(UnderWay(Stage.WRITING, _with(was.notes, path, bracket.opened), boot_id(), bracket))
+        notes = _with(was.notes, path, bracket.opened)
+        self._file.save(UnderWay(Stage.WRITING, notes, boot_id(), bracket, was.units))
         return bracket
 
     def close(self) -> None:
@@ -145,17 +147,25 @@ class Journal:
         if was.bracket is None:
             return
         notes = _with(was.notes, was.bracket.path, was.bracket.closed)
-        self._file.save(UnderWay(was.stage, notes, was.boot) if notes else UnderWay())
+        self._file.save(_if_anything(msgspec.structs.replace(was, notes=notes, bracket=None)))
 
-    def enter(self, stage: Stage) -> None:
-        """Before the step that it names."""
-        self._save(stage, self.under_way().notes)
+    def units_are_up(self) -> None:
+        """As far as that is for us to see to."""
+        was = self.under_way()
+        if was.units:
+            up = msgspec.structs.replace(was, units=())
+            self._file.save(up if was.forbids_writing else _if_anything(up))
+
+    def enter(self, stage: Stage, units: Sequence[str] = ()) -> None:
+        """Before the step that it names. `units`: that may go down with Docker now."""
+        was = self.under_way()
+        self._save(stage, was.notes, (*was.units, *units))
 
     def forget(self) -> None:
         """dockerd runs with what stands in the files."""
         was = self.under_way()
-        if was.bracket is not None:
-            self._file.save(UnderWay(Stage.VERIFIED, {}, boot_id(), was.bracket))
+        if was.bracket is not None or was.units:
+            self._file.save(UnderWay(Stage.VERIFIED, {}, boot_id(), was.bracket, was.units))
         elif was != UnderWay():
             self._file.save(UnderWay())
 
@@ -177,8 +187,16 @@ class Journal:
         else:
             self.forget()
 
-    def _save(self, stage: Stage, notes: dict[str, Note]) -> None:
-        self._file.save(UnderWay(stage, notes, boot_id(), self.under_way().bracket))
+    def _save(self, stage: Stage, notes: dict[str, Note], units: Sequence[str] | None = None) -> None:
+        was = self.under_way()
+        kept = was.units if units is None else tuple(dict.fromkeys(units))
+        self._file.save(UnderWay(stage, notes, boot_id(), was.bracket, kept))
+
+
+def _if_anything(under_way: UnderWay) -> UnderWay:
+    """It, if it still holds something to do."""
+    is_over = not under_way.notes and under_way.bracket is None and not under_way.units
+    return UnderWay() if is_over else under_way
 
 
 def _with(notes: Mapping[str, Note], path: str, change: Callable[[str | None], str | None]) -> dict[str, Note]:

@@ -163,7 +163,7 @@ def done_lines(done: Pass) -> Iterator[str]:
     if outcome.rolled_back:
         yield line("rolled back", outcome.rolled_back)
     if outcome.condition is not None:
-        yield line("failed", str(outcome.condition))
+        yield line("failed" if outcome.condition.code.is_failure else "note", str(outcome.condition))
 
 
 def seen_json(seen: Seen) -> dict[str, object]:
@@ -191,7 +191,12 @@ def seen_json(seen: Seen) -> dict[str, object]:
             "desired": plain(plan.desired),
             "prospective": plain(plan.prospective),
             "edits": [edit.path for edit in plan.edits],
-            "restart": plan.restart and {"when": plan.restart.when.value, "because": plan.restart.because},
+            "restart": plan.restart
+            and {
+                "when": plan.restart.when.value,
+                "because": plan.restart.because,
+                "takes_along": plan.restart.takes_along,
+            },
         },
         "clients": seen.clients
         and {

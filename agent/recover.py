@@ -7,6 +7,7 @@
     rolling back               files back; Docker is started if it does not run, for it was us who stopped it
     verified                   live-restore as it was
 
+Units that hung on Docker and went down with it are started again, in each of these, once Docker runs.
 Another boot starts what it starts: a Docker that is only stopped there was not stopped by us; one that broke there was
 started with what nobody had verified, and is rolled back, too.
 Not known here: who holds the lock, and what is desired.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -47,6 +49,7 @@ class Supervisor(Protocol):
     async def reload(self) -> None: ...
     async def stop(self) -> None: ...
     async def start(self) -> UnitState: ...
+    async def start_again(self, units: Sequence[str]) -> tuple[str, ...]: ...
 
 
 class Look(Protocol):
@@ -70,6 +73,8 @@ async def recover(  # noqa: PLR0913 - named at its one call
     left = await files_back(supervisor, journal) if found.stage is Stage.ROLLING_BACK else ()
     if found.stage is None or not may_restart:
         return found.forbids_writing
+    if found.boot != boot_id():
+        await asyncio.to_thread(journal.units_are_up)  # this boot starts what it starts
     said = [f"the agent ended in the middle of it ({found.stage.value})", *left]
     back = Back((), is_up=True)
     is_down = _is_down_by_us(found, await _settled(supervisor), is_systemd)
@@ -84,12 +89,14 @@ async def recover(  # noqa: PLR0913 - named at its one call
         said += back.said
     elif found.stage is Stage.ROLLING_BACK:
         await asyncio.to_thread(journal.settle)
+    units = Units()
     if back.is_up:
-        said += await LiveRestore(supervisor, look, journal).off()
+        units = await units_up(supervisor, journal)
+        said += [*units.said, *await LiveRestore(supervisor, look, journal).off()]
     if not is_down:
-        await _left_to_the_pass(look, journal, record, found.stage)
+        await _left_to_the_pass(look, journal, record, found.stage, units)
     if is_down or found.stage is Stage.ROLLING_BACK:
-        record(Event.ROLLED_BACK, because="; ".join(dict.fromkeys(said)))
+        record(Event.ROLLED_BACK, because="; ".join(dict.fromkeys(said)), started_again=units.started)
     return False
 
 
@@ -114,13 +121,19 @@ def _is_down_by_us(found: UnderWay, unit: UnitState, is_systemd: bool) -> bool:
     return found.stage is Stage.ROLLING_BACK or (found.stage is Stage.RESTARTING and not is_systemd)
 
 
-async def _left_to_the_pass(look: Look, journal: Journal, record: Record, stage: Stage) -> None:
+async def _left_to_the_pass(look: Look, journal: Journal, record: Record, stage: Stage, units: Units) -> None:
     """Docker runs, or is away by somebody else's doing."""
     running = in_force(await look.reality(DIRECT))
     if running is not None:
         await asyncio.to_thread(journal.forget)
     if running is not None and stage is Stage.RESTARTING:
-        record(Event.DOCKER_RESTARTED, settings=running, because="by an agent that ended before it could say so")
+        record(
+            Event.DOCKER_RESTARTED,
+            settings=running,
+            because="by an agent that ended before it could say so",
+            started_again=units.started,
+            left=units.said,
+        )
     if journal.under_way().forbids_writing:
         await asyncio.to_thread(journal.enter, Stage.WRITING)
 
@@ -144,6 +157,32 @@ async def files_back(supervisor: Supervisor, journal: Journal) -> tuple[str, ...
     except UnitFailed as error:
         return (*left, str(error))
     return left
+
+
+class Units(msgspec.Struct, frozen=True):
+    """What became of the units that went down with Docker."""
+
+    started: tuple[str, ...] = ()  # again, by us
+    said: tuple[str, ...] = ()  # what failed
+
+
+async def units_up(supervisor: Supervisor, journal: Journal) -> Units:
+    """Those that systemd has not started again by itself are, once, if Docker runs: they would wake it."""
+    started, said = tuple[str, ...](), tuple[str, ...]()
+    try:
+        units = journal.under_way().units
+        phase = (await supervisor.state()).phase if units else Phase.STARTING
+        if phase is Phase.STARTING:  # later
+            return Units()
+        if phase is Phase.RUNNING:
+            started = await supervisor.start_again(units)
+    except AgentError as error:  # one was masked or removed meanwhile, say; the others are started
+        said = (f"what hangs on Docker was not all started again: {error}",)
+    try:
+        journal.units_are_up()
+    except AgentError as error:  # it is looked at again
+        said = (*said, str(error))
+    return Units(started, said)
 
 
 class Back(msgspec.Struct, frozen=True):

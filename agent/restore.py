@@ -76,7 +76,7 @@ class Restoring(msgspec.Struct, frozen=True):
         outcome = Outcome()
         if plan.acts:
             outcome = await to_the_end(self.daemon.carry_out(plan, reality, record), None)
-        if not outcome.rolled_back and outcome.condition is None:
+        if outcome.stands:
             originals = {path: one for path, one in kept.all().items() if path not in found.left_targets}
             _remove_folders(originals)
             kept.forget(originals)

@@ -116,6 +116,7 @@ class Service:
         self._finishes_at = 0.0
         self._is_unfinished = False
         self._docker = Docker()
+        self._lost: Condition | None = None  # by the last restart
         self._since: Since | None = None
         self._invocation = ""
         self._slow: asyncio.Task[None] | None = None
@@ -356,6 +357,7 @@ class Service:
             self._failure = error
         self._memory.asked_anew()
         self._corrections.forget()
+        self._lost = None
 
     def _answer(self, requests: Sequence[Request]) -> None:
         for request in requests:
@@ -423,6 +425,7 @@ class Service:
         if outcome is None or (outcome.restarted_s is None and not outcome.rolled_back):
             return
         self._memory.docker_started(Cause.AGENT)
+        self._lost = condition if condition is not None and condition.code is Code.CONTAINERS_LOST else None
         self._invocation = ""  # ours: the next pass sees which it is
         if outcome.restarted_s is not None:
             self._docker = Docker(self._docker.restarts + 1, now_text(), outcome.restarted_s, outcome.containers_kept)
@@ -483,6 +486,7 @@ class Service:
         elif self._loaded is None:
             found.append(Condition(Code.NO_POLICY, f"there is no policy: {self._policy_path}", "Write one"))
         found += self._memory.conditions
+        found += [self._lost] if self._lost is not None else []
         if self._failure is not None:
             found.append(self._of_failure(self._failure))
         if (unwatched := self._wakes.unwatched).directories:

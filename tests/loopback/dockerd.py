@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import msgspec
 from agent.apply import Outcome, Transaction
 from agent.audit.log import AuditLog
 from agent.decide.plan import Owned, Plan, plan
-from agent.dockerd import Engine, Phase, Reality, UnitState
+from agent.dockerd import Engine, Phase, Reality, Running, UnitState
 from agent.errors import ByOthers, EngineSilent, RestartFailed, UnitFailed
 from agent.journal import Journal, UnderWay
 from agent.originals import daemon_originals
@@ -44,7 +44,13 @@ class Dockerd:
         self.takes_live_restore = True  # switches it on and off when it reads its file again
         self.can_reload = True
         self.killed = 0  # containers, by a start without live-restore
+        self.shims_in_unit = False
+        self.loses = 0  # containers, at the next start, whatever live-restore says
+        self.starts_anew = 0  # containers that die at the next start, and come up again by themselves
         self.transfer = ""
+        self.units: dict[str, bool] = {}  # that hang on it, and whether they are up
+        self.comes_back: set[str] = set()  # of those, what systemd starts again after a restart by itself
+        self.fails_again = ""  # why none of them can be started
         self.starts = 0
         self.recovered: list[bool] = []  # whether Docker might be restarted, each time
         self.phase = Phase.STOPPED
@@ -53,6 +59,8 @@ class Dockerd:
         self.before_it_starts: Callable[[], object] = lambda: None
         self.seen_at_reload: list[str] = []
         self._running = Texts()
+        self._since: dict[int, str] = {}  # when a container came up again
+        self._ran_since = 0  # the containers
         for folder in ("log", "etc", "unit"):
             (root / folder).mkdir()
         self._boot()
@@ -77,7 +85,11 @@ class Dockerd:
     async def restart(self) -> UnitState:
         if not self.is_running:
             raise ByOthers("docker.service", f"is {self.phase.value} now")
-        return await self.start()
+        was_up = {unit for unit, is_up in self.units.items() if is_up}
+        self._units_down()
+        started = await self.start()
+        self.units |= dict.fromkeys(was_up & self.comes_back, True)
+        return started
 
     async def stop(self) -> None:
         sys.audit(self.STEP)
@@ -86,6 +98,23 @@ class Dockerd:
             self.phase = Phase.STOPPED
             await self.while_it_stops()
         self.phase = Phase.STOPPED
+        self._units_down()
+
+    async def start_again(self, units: Sequence[str]) -> tuple[str, ...]:
+        sys.audit(self.STEP)
+        down = tuple(unit for unit in units if not self.units[unit])
+        if down and self.fails_again:
+            raise UnitFailed("systemctl start", self.fails_again)
+        assert self.is_running or not down, "they would wake a Docker that is stopped"
+        self.units |= dict.fromkeys(down, True)
+        return down
+
+    def _units_down(self) -> None:
+        self.units = dict.fromkeys(self.units, False)
+
+    @property
+    def hanging(self) -> tuple[str, ...]:
+        return tuple(sorted(unit for unit, is_up in self.units.items() if is_up))
 
     async def start_unwatched(self) -> None:
         await self.start()
@@ -115,7 +144,18 @@ class Dockerd:
         return Engine("26", (1, 45), False, self._running, self.live_restore, False, self.containers)
 
     async def busy_now(self, found: Reality) -> Reality:
-        return msgspec.structs.replace(found, engine=await self.engine(), transfer=self.transfer)
+        try:
+            engine, silence = await self.engine(), ""
+        except EngineSilent as error:
+            engine, silence = None, str(error)
+        now = {"engine": engine, "silence": silence, "transfer": self.transfer, "hanging": self.hanging}
+        return msgspec.structs.replace(found, **now)
+
+    async def running(self) -> frozenset[Running]:
+        await self.engine()
+        return frozenset(
+            Running(str(one), self._since.get(one, ""), f"container-{one}") for one in range(self.containers)
+        )
 
     def known(self) -> None:
         """It is looked at each time."""
@@ -130,6 +170,8 @@ class Dockerd:
             unit=await self.state(),
             engine=engine,
             transfer=self.transfer,
+            hanging=self.hanging,
+            shims_in_unit=self.shims_in_unit,
             takes_proxies=True,
             binary=self.binary,
             environment=drop_in.read(values or ""),
@@ -197,4 +239,8 @@ class Dockerd:
         self.live_restore = bool(daemon_json.live_restore(self.text("etc/daemon.json")))
         if self.is_running and not self.live_restore:
             self.killed, self.containers = self.killed + self.containers, 0
+        if self.loses:
+            self.killed, self.containers, self.loses = self.killed + self.loses, self.containers - self.loses, 0
+        self._since |= dict.fromkeys(range(self.starts_anew), str(self.starts))
+        self.starts_anew = 0
         self._running = self.takes_instead or wanted

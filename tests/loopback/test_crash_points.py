@@ -81,6 +81,8 @@ class Machine:
         self.file = root / "etc/daemon.json"
         self.file.write_text(THEIRS)
         self.dockerd.containers = 2
+        self.dockerd.units = {"stack.service": True, "comes-back.service": True}
+        self.dockerd.comes_back = {"comes-back.service"}
         self.dockerd.refuses = OFFICE if refuses else None
         self._method = method
 
@@ -88,7 +90,12 @@ class Machine:
         dockerd = self.dockerd
         reality = await dockerd.reality(OFFICE)
         made = plan(
-            OFFICE, reality, Docker(method=self._method), dockerd.owned(reality), is_asked_now=False, holding=URGENT
+            OFFICE,
+            reality,
+            Docker(method=self._method, take_along=("*.service",)),
+            dockerd.owned(reality),
+            is_asked_now=False,
+            holding=URGENT,
         )
         await dockerd.transaction().carry_out(made, reality)
 
@@ -122,6 +129,8 @@ async def test_wherever_it_dies_docker_runs_and_containers_live(tmp_path: Path, 
         dockerd = machine.dockerd
         assert (dockerd.phase, dockerd.containers, dockerd.killed) == (Phase.RUNNING, 2, 0), point
         assert not dockerd.live_restore, point
+        assert all(dockerd.units.values()), (point, dockerd.units)
+        assert Journal(dockerd.agent_state).under_way().units == (), point
         assert "live-restore" not in machine.file.read_text(), point
         assert dockerd.runs_with in {OFFICE, DIRECT}, point
         assert Journal(dockerd.agent_state).under_way().bracket is None, point

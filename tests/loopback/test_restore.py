@@ -114,6 +114,30 @@ async def test_a_container_that_runs_defers_the_restart_and_now_does_it(dockerd:
     assert dockerd.runs_with == DIRECT
 
 
+async def test_a_unit_that_hangs_on_docker_defers_it_too(dockerd: Dockerd) -> None:
+    await applied(dockerd, OFFICE)
+    dockerd.units = {"stack.service": True}
+    starts = dockerd.starts
+
+    done = await restored(dockerd)
+
+    assert "stack.service hangs on Docker" in done.outcome.deferred
+    assert done.outcome.deferred.endswith("to restart all the same: systemctl restart docker.service")
+    assert (dockerd.starts, dockerd.units["stack.service"]) == (starts, True)
+
+
+async def test_a_container_that_did_not_run_on_is_no_reason_to_put_back_again(dockerd: Dockerd) -> None:
+    (dockerd.root / "etc/daemon.json").write_text('{"live-restore": true}')
+    await applied(dockerd, OFFICE)
+    dockerd.containers, dockerd.loses = 2, 1
+
+    done = await restoring(dockerd, docker=Docker(restart=Restart.ALWAYS)).restore(dockerd.record(), is_asked_now=True)
+
+    assert done.outcome.containers_lost == ("container-1",)
+    assert not done.is_failed
+    assert daemon_originals(dockerd.root / "state").all() == {}
+
+
 async def test_a_docker_that_does_not_start_without_us_keeps_ours_and_what_restore_needs(dockerd: Dockerd) -> None:
     await applied(dockerd, OFFICE)
     before = dockerd.files()

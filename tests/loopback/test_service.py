@@ -279,6 +279,25 @@ async def test_every_record_of_a_pass_names_it(laptop: Laptop) -> None:
     assert restarted["pass"] == begun[-1] != ""
 
 
+async def test_containers_that_did_not_run_on_are_said_until_a_person_has_seen_it(laptop: Laptop) -> None:
+    (laptop.dockerd.root / "etc/daemon.json").write_text('{"live-restore": true}')
+    laptop.dockerd.live_restore, laptop.dockerd.containers, laptop.dockerd.loses = True, 2, 1
+    laptop.policy('[docker]\nrestart = "always"\n' + POLICY)
+
+    def lost() -> list[str]:
+        return [one["text"] for one in laptop.status()["conditions"] if one["code"] == "containers-lost"]
+
+    async with laptop.running() as hand:
+        await hand.wake()
+        assert lost() == ["1 container that was to run on over the restart of Docker did not: container-1"]
+        assert laptop.status()["docker"]["last_kept"] == 1
+        assert laptop.status()["state"] == "steady"
+
+        await laptop.asks(Command.RELOAD)
+
+        assert lost() == []
+
+
 async def test_one_failed_probe_is_no_reason_to_move(laptop: Laptop) -> None:
     laptop.policy()
     laptop.place = Place(at("10.10.0.1"), laptop.dockerd, office="ok refused ok", direct="ok")
