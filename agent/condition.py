@@ -24,6 +24,7 @@ class Code(enum.Enum):
     BLOCKED = "blocked"
     ENGINE_ABSENT = "engine-absent"
     ENGINE_STOPPED = "engine-stopped"
+    ENGINE_DOWN = "engine-down"
     ENGINE_SILENT = "engine-silent"
     ENGINE_SLOW = "engine-slow"
     UNSUPPORTED = "unsupported"
@@ -47,7 +48,7 @@ class Code(enum.Enum):
 _FAILURES: Final = frozenset(
     {
         Code.UNREACHABLE, Code.BLOCKED, Code.UNSUPPORTED, Code.FOREIGN_CONFIG_BROKEN, Code.NOT_EFFECTIVE,
-        Code.ENGINE_SILENT, Code.POLICY_ERROR, Code.NO_POLICY,
+        Code.ENGINE_DOWN, Code.ENGINE_SILENT, Code.POLICY_ERROR, Code.NO_POLICY,
         Code.TARGET_FAILED, Code.INTERNAL_ERROR, Code.GAVE_UP, Code.NOT_FINISHED,
     }
 )  # fmt: skip
@@ -61,6 +62,18 @@ class Condition(msgspec.Struct, frozen=True):
     remedy: str = ""
     target: str = ""
 
+    @property
+    def comes_first(self) -> bool:
+        """Whether nothing else that is known matters as much."""
+        return self.code is Code.ENGINE_DOWN
+
     def __str__(self) -> str:
         where = f"{self.target}: " if self.target else ""
         return f"{where}{self.text}" + (f". {self.remedy}" if self.remedy else "")
+
+
+def down(unit_name: str) -> Condition:
+    """Docker broke, by whomever."""
+    return Condition(
+        Code.ENGINE_DOWN, f"Docker is down: {unit_name} does not start", f"See: journalctl -u {unit_name} -n 50"
+    )

@@ -27,6 +27,7 @@ def seen_lines(seen: Seen, outcome: Outcome | None = None) -> Iterator[str]:
         yield "offline: nothing is touched"
         return
     network = seen.recognised.network
+    yield from (str(condition) for condition in seen.conditions if condition.comes_first)
     yield headline(network.name, seen.choice)
     yield line("because", seen.choice.because)
     yield line("recognised", seen.recognised.because)
@@ -34,7 +35,8 @@ def seen_lines(seen: Seen, outcome: Outcome | None = None) -> Iterator[str]:
     if seen.reality is not None and seen.plan is not None:
         yield line("docker", _docker(seen, outcome))
     for condition in seen.conditions if seen.choice.upstream is not None else ():
-        yield line("note", str(condition))
+        if not condition.comes_first:
+            yield line("note", str(condition))
     yield from _left_alone(seen)
 
 

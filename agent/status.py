@@ -46,7 +46,9 @@ def status_of(  # noqa: PLR0913 - each is a part of what is shown
     is_working: bool = False,
 ) -> Status:
     """The status after a pass; None: there has been none, for want of a policy."""
-    conditions = (*extra, *(done.seen.conditions if done else ()))
+    outcome = done.outcome.condition if done and done.outcome else None
+    known = (*extra, *((outcome,) if outcome else ()), *(done.seen.conditions if done else ()))
+    conditions = sorted(dict.fromkeys(known), key=lambda condition: not condition.comes_first)
     shown = Status(
         __version__,
         os.getpid(),

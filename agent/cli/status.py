@@ -14,12 +14,14 @@ from typing import Any
 import msgspec
 
 from agent.cli.printing import complain, print_json, say
+from agent.condition import Code
 from agent.paths import Paths
 from agent.screen import line
 from agent.status_file import Status, read
 
 NOT_RUNNING = 3
 _LOOK_AGAIN_S = 0.5
+_FIRST = Code.ENGINE_DOWN.value
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +55,8 @@ def _show(status: Status, as_json: bool) -> None:
 
 def lines(status: Status, now: dt.datetime) -> Iterator[str]:
     """The status on a screen. Pure."""
+    conditions = [condition for condition in status.conditions if isinstance(condition, dict)]
+    yield from (_noted(condition) for condition in conditions if condition["code"] == _FIRST)
     yield _headline(status, now)
     if isinstance(status.upstream, dict):
         yield line("because", str(status.upstream["why"]))
@@ -66,10 +70,12 @@ def lines(status: Status, now: dt.datetime) -> Iterator[str]:
             yield line("not written", f"{_name(target)}: {target['error']}")
     if isinstance(status.verdicts, dict):
         yield line("upstreams", " · ".join(f"{name} {_verdict(found)}" for name, found in status.verdicts.items()))
-    for condition in status.conditions:
-        if isinstance(condition, dict):
-            remedy = f". {condition['remedy']}" if condition["remedy"] else ""
-            yield line("note", f"{condition['text']}{remedy}")
+    yield from (line("note", _noted(condition)) for condition in conditions if condition["code"] != _FIRST)
+
+
+def _noted(condition: dict[str, Any]) -> str:
+    remedy = f". {condition['remedy']}" if condition["remedy"] else ""
+    return f"{condition['text']}{remedy}"
 
 
 def _headline(status: Status, now: dt.datetime) -> str:

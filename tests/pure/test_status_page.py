@@ -63,6 +63,17 @@ def test_what_waits_and_what_should_be_known() -> None:
     assert shown[-1] == "  note         a portal answers. Pass it"
 
 
+def test_a_docker_that_is_down_comes_before_all_else() -> None:
+    portal = {"code": "portal", "text": "a portal answers", "remedy": "", "target": ""}
+    down = {"code": "engine-down", "text": "Docker is down", "remedy": "See: the journal", "target": ""}
+
+    shown = list(lines(msgspec.structs.replace(AT_THE_OFFICE, conditions=(portal, down)), NOW))
+
+    assert shown[0] == "Docker is down. See: the journal"
+    assert shown[1].startswith("office via corp")
+    assert shown[-1] == "  note         a portal answers"
+
+
 def test_offline_and_without_a_policy() -> None:
     bare = Status("1", 7, 1, State.OFFLINE, POLICY)
 
