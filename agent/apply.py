@@ -18,16 +18,17 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from agent.condition import Code, Condition
+from agent.condition import Code, Condition, down
+from agent.decide import foreign
 from agent.decide.effective import effective, in_force
-from agent.decide.plan import Plan
+from agent.decide.plan import Owned, Plan, without_ours
 from agent.decide.restart import Busy, Restarting, hang_on_docker, holding, is_keeping, named
+from agent.docker import validate
 from agent.docker.away import Away
-from agent.docker.validate import refused
 from agent.dockerd import Engine, Phase, Reality, Running, UnitState
 from agent.errors import AgentError, ByOthers, EngineSilent, NotInForce, NotTried, RestartFailed, UnitFailed
 from agent.events import Event
-from agent.files import read_file
+from agent.files import Changed, read_file
 from agent.journal import Journal, Stage
 from agent.last_good import LastGood
 from agent.live_restore import LiveRestore, NotTaken
@@ -40,7 +41,7 @@ from agent.recover import Units, back_and_up, files_back, units_up
 from agent.settings import Settings, Texts, agrees
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
-from agent.text_files import write_text
+from agent.text_files import read_text, write_text
 
 T = TypeVar("T")
 
@@ -130,6 +131,7 @@ class Transaction:
     ) -> None:
         self._supervisor = supervisor
         self._look = look
+        self._state = state
         self._originals = daemon_originals(state)
         self._marks = Marks(state)
         self._record = record
@@ -141,9 +143,12 @@ class Transaction:
 
     async def carry_out(self, plan: Plan, reality: Reality) -> Outcome:
         """Write, restart, verify. AgentError: nothing is changed, or all of it is put back."""
-        broken = await refused(reality) if plan.restarts else None
-        if plan.restarts and broken is None and reality.daemon_json_fault is None:
-            self._last_good.seen(reality)
+        self._last_good.seen(reality)
+        theirs = self._theirs(reality)
+        is_written_into = _is_written_into(plan, reality, theirs)
+        broken = await self._refused(theirs, reality) if plan.restarts or is_written_into else None
+        if broken is not None and is_written_into:
+            return msgspec.structs.replace(self._deferred((), str(broken)), condition=broken)
         try:
             await self._write(plan, reality)
         except AgentError:
@@ -162,6 +167,21 @@ class Transaction:
             return self._deferred(written, plan.restart.because)
         return await self._restart(plan, plan.restart, reality, written)
 
+    def _theirs(self, reality: Reality) -> str | None:
+        """What others wrote into daemon.json; where that cannot be told, what stands there."""
+        original = self._originals.of(reality.daemon_json_path)
+        try:
+            return without_ours(reality, Owned(True, original.text, original.mode) if original else Owned())
+        except TextRefused:
+            return reality.daemon_json
+
+    async def _refused(self, theirs: str | None, reality: Reality) -> Condition | None:
+        """Why dockerd would not start with it."""
+        with contextlib.suppress(TextRefused):  # then dockerd is asked
+            if (known := foreign.refusal(theirs, reality)) is not None:
+                return known
+        return await validate.refused(reality, theirs, self._state)
+
     async def _restart(self, plan: Plan, due: Restarting, reality: Reality, written: tuple[str, ...]) -> Outcome:
         # Units in any case: who they are has to be known before they go down.
         met = await self._look.busy_now(reality)
@@ -177,6 +197,7 @@ class Transaction:
                 return msgspec.structs.replace(self._deferred(written, str(failure)), not_taken=str(failure))
         counted = await self._counted() if keeps else Counted()
         try:
+            file = await self._as_judged(plan, reality)
             self._journal.enter(Stage.RESTARTING, met.hanging)
         except AgentError:
             await self._undone()
@@ -190,10 +211,10 @@ class Transaction:
             await self._undone()
             raise
         except (RestartFailed, NotInForce, UnitFailed) as failure:
-            return await self._roll_back(plan, failure, counted)
+            return await self._roll_back(plan, reality, failure, counted)
         seconds = time.monotonic() - began
         units = await units_up(self._supervisor, self._journal)
-        left = (*units.said, *self._verified(plan, now), *await self._live_restore.off())
+        left = (*units.said, *self._verified(plan, now, file), *await self._live_restore.off())
         kept = await self._kept(counted)
         self._record(
             Event.DOCKER_RESTARTED,
@@ -233,6 +254,18 @@ class Transaction:
         lost = tuple(sorted(one.name or one.id[:12] for one in before.running - after.running))
         return Counted(before.running & after.running, lost)
 
+    async def _as_judged(self, plan: Plan, reality: Reality) -> str | None:
+        """What dockerd is about to read as its daemon.json. Changed if it is not what was judged."""
+        if reality.daemon_json_fault is not None:
+            return None
+        path = reality.daemon_json_path
+        judged = next((edit.after for edit in plan.edits if edit.path == path), reality.daemon_json)
+        bracket = self._journal.under_way().bracket
+        found = await asyncio.to_thread(read_text, Path(path))
+        if found != judged and (bracket is None or found != bracket.opened(judged)):
+            raise Changed(Path(path))
+        return found
+
     async def _started(self, plan: Plan, written: tuple[str, ...]) -> Outcome:
         """What kept dockerd from starting was ours, and is gone; what it runs with is for the next pass."""
         self._journal.forget()  # it must not come back
@@ -240,7 +273,8 @@ class Transaction:
         try:
             await self._supervisor.start()
         except AgentError as failure:
-            condition = Condition(Code.ENGINE_STOPPED, f"Docker does not start without our settings, either: {failure}")
+            said = f"Docker is down: it does not start without our settings, either: {failure}"
+            condition = Condition(Code.ENGINE_DOWN, said)
             return Outcome(written, condition=condition)
         finally:
             self._journal.forget()
@@ -287,16 +321,19 @@ class Transaction:
         if theirs != Texts():
             self._record(Event.ADOPTED, target=path, old=theirs.meaning())
 
-    def _verified(self, plan: Plan, now: Reality) -> tuple[str, ...]:
-        """dockerd runs with it: there is nothing to put back any more. What could not be noted."""
+    def _verified(self, plan: Plan, now: Reality, file: str | None) -> tuple[str, ...]:
+        """dockerd runs with it: there is nothing to put back any more. What could not be noted.
+
+        `file`: daemon.json just before the restart; if it is another by now, nobody knows which of them was read.
+        """
         try:
             self._journal.forget()
             if plan.method is Method.DAEMON_JSON:
-                self._marks.set(now.unit.invocation, daemon_json.texts(now.daemon_json))
+                self._marks.set(now.unit.invocation, daemon_json.texts(file))
             bracket = self._journal.under_way().bracket
-            text = bracket.closed(now.daemon_json) if bracket else now.daemon_json
-            if now.daemon_json_fault is None:
-                self._last_good.keep(now.daemon_json_path, text)
+            if now.daemon_json == file and now.daemon_json_fault is None:
+                text = bracket.closed(file) if bracket else file
+                self._last_good.keep(now.daemon_json_path, text, now.unit.invocation)
         except (AgentError, TextRefused) as error:  # Docker is right all the same
             return (str(error),)
         return ()
@@ -335,7 +372,7 @@ class Transaction:
         left = await self._live_restore.off()
         return self._deferred(written, "; ".join([str(meanwhile), *units.said, *left]))
 
-    async def _roll_back(self, plan: Plan, failure: AgentError, counted: Counted) -> Outcome:
+    async def _roll_back(self, plan: Plan, reality: Reality, failure: AgentError, counted: Counted) -> Outcome:
         """Stop, files back, start, look once. Whatever fails on the way, Docker is started: never left down by us."""
         said = [str(failure)]
         try:
@@ -345,6 +382,8 @@ class Transaction:
             await self._let_go()
             raise
         said += back.said
+        if back.acquits and isinstance(failure, RestartFailed):
+            said += self._acquitted(plan)
         units, kept = Units(), counted
         if back.is_up:
             units = await units_up(self._supervisor, self._journal)
@@ -360,7 +399,15 @@ class Transaction:
             containers_lost=kept.lost,
             started_again=units.started,
         )
-        return Outcome(rolled_back=because, containers_lost=kept.lost, condition=containers_lost(kept.lost))
+        condition = containers_lost(kept.lost) if back.is_up else down(reality.unit_name)
+        return Outcome(rolled_back=because, containers_lost=kept.lost, condition=condition)
+
+    def _acquitted(self, plan: Plan) -> tuple[str, ...]:
+        try:
+            self._quarantine.remove(plan.desired)
+        except AgentError as error:  # then they are passed over for a while
+            return (str(error),)
+        return ()
 
     async def _stopped(self, plan: Plan) -> tuple[str, ...]:
         """For a roll-back; what failed on the way, and stops nothing that follows."""
@@ -419,6 +466,11 @@ def containers_lost(lost: Sequence[str], taken_along: Sequence[str] = ()) -> Con
     along = f"; {named(taken_along)} went down with Docker" if taken_along else ""
     text = f"{those} to run on over the restart of Docker did not: {named(lost)}{along}"
     return Condition(Code.CONTAINERS_LOST, text, "See: docker ps --all")
+
+
+def _is_written_into(plan: Plan, reality: Reality, theirs: str | None) -> bool:
+    """Whether something of ours is about to stand in daemon.json; what is only taken out always may be."""
+    return any(edit.path == reality.daemon_json_path and edit.after != theirs for edit in plan.edits)
 
 
 def _in_words(running: Settings) -> str:

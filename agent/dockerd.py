@@ -99,6 +99,14 @@ class Flags(msgspec.Struct, frozen=True):
     live_restore: bool | None = None  # None: no such flag
 
 
+class FileHistory(msgspec.Struct, frozen=True):
+    """What is known of daemon.json as it stands, and of those before it."""
+
+    is_tried: bool | None = None  # this dockerd started with it, or it with none; None: cannot be told
+    is_good_known: bool = False  # there is one to go back to with which a dockerd has come up
+    refused_copy: str = ""  # where the same is kept as one that a dockerd did not start with
+
+
 class Reality(msgspec.Struct, frozen=True):
     """Everything that a plan for the daemon's settings compares with."""
 
@@ -111,6 +119,7 @@ class Reality(msgspec.Struct, frozen=True):
     transfer: str = ""  # what a restart would break off beside containers, in words: a pull or push, a build
     takes_proxies: bool | None = None  # whether this dockerd knows `proxies` in daemon.json; None: unknown
     binary: str = ""  # of the dockerd that would be started; '' where no systemd says
+    arguments: tuple[str, ...] = ()  # that it would be started with
     is_systemd: bool = True
     can_restart: bool = True
     flags: Flags = Flags()
@@ -123,6 +132,7 @@ class Reality(msgspec.Struct, frozen=True):
     daemon_json_path: str = "/etc/docker/daemon.json"
     daemon_json: str | None = None  # the file's text; None: there is none, or it is no text
     daemon_json_fault: Condition | None = None  # why it is no text
+    file: FileHistory = FileHistory()
     environment_file_path: str = "/etc/docker-proxy-agent/dockerd.env"
     environment_file: str | None = None
     drop_in_path: str = "/etc/systemd/system/docker.service.d/zz-docker-proxy-agent.conf"

@@ -1,32 +1,37 @@
 """The daemon.json that dockerd last came up with, for the day on which nothing else makes it start.
 
-Kept 0600 in the state directory: it may hold passwords. Not known here: when it is put back (`recover.py`).
+Noted whenever dockerd is seen to run with what stands there: it was last touched before this dockerd was born, or it is
+what was noted for this very start. "No file" is one, too. Kept 0600 in the state directory: it may hold passwords.
+Not known here: when it is put back (`recover.py`), and what follows if none is known (`decide/foreign.py`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from agent.decide.plan import SECRET_MODE
-from agent.dockerd import Reality
+from agent.dockerd import FileHistory, Reality, UnitState
 from agent.errors import AgentError
-from agent.machine_text import lines, words
+from agent.journal import Journal
 from agent.process_start import started
 from agent.state_file import StateFile
 from agent.targets import daemon_json
 from agent.text_files import read_text, write_text
 
 REFUSED: Final = ".refused-by-dockerd"  # behind the name of a file that was moved out of the way
+_COPIES: Final = 9  # of those
 
 
 class _Kept(msgspec.Struct, frozen=True):
     path: str
     text: str | None  # None: it came up without the file
+    invocation: str = ""  # that start of it
 
     def __repr__(self) -> str:
         return f"_Kept({self.path})"
@@ -37,20 +42,32 @@ class LastGood:
 
     def __init__(self, state: Path) -> None:
         self._file = StateFile(state / "last-good.json", _Kept, 1)
+        self._journal = Journal(state)
 
-    def keep(self, path: str, text: str | None) -> None:
+    def keep(self, path: str, text: str | None, invocation: str = "") -> None:
         """dockerd came up with it. That it cannot be kept is no reason to stop."""
         try:
-            if self._file.load() != _Kept(path, text):
-                self._file.save(_Kept(path, text))
+            if self._file.load() != _Kept(path, text, invocation):
+                self._file.save(_Kept(path, text, invocation))
         except AgentError:
             return
 
     def seen(self, reality: Reality) -> None:
-        """Before a restart: what a dockerd that runs was started with, if nobody wrote since."""
-        born = _born_ns(reality.unit.pid)
-        if born is not None and _last_touched_ns(Path(reality.daemon_json_path)) < born:
-            self.keep(reality.daemon_json_path, reality.daemon_json)
+        """What a dockerd that runs was started with is kept; what it was not, or cannot be told, is left alone."""
+        if reality.unit.is_running and reality.file.is_tried and reality.daemon_json_fault is None:
+            self.keep(reality.daemon_json_path, reality.daemon_json, reality.unit.invocation)
+
+    def history(self, path: Path, text: str | None, unit: UnitState) -> FileHistory:
+        """What is known of a file that was just read; `unit`: whose dockerd it is."""
+        try:
+            kept, is_open = self._file.load(), self._journal.under_way().bracket is not None
+        except AgentError:  # then it is as if nothing were known
+            kept, is_open = None, True
+        if kept is not None and kept.path != str(path):
+            kept = None
+        is_tried = None if is_open or not unit.is_running else _is_tried(path, text, unit, kept)
+        copy = "" if is_tried or text is None else next((str(one) for one in _copies(path) if _says(one, text)), "")
+        return FileHistory(is_tried, kept is not None, copy)
 
     def put_back(self, change: Callable[[str | None], str | None] | None) -> str:
         """In words what was done; '' if what stands there is all that there is. AgentError: it could not be.
@@ -66,18 +83,57 @@ class LastGood:
             return ""
         said = f"{path} is again as it was when Docker last started"
         if now is not None:
-            beside = path.with_name(path.name + REFUSED)
-            write_text(beside, read_text(beside), now, SECRET_MODE)
-            said += f"; what dockerd refused is kept in {beside}"
+            said += f"; what dockerd refused is kept in {_kept_beside(path, now)}"
         write_text(path, now, wanted, SECRET_MODE if daemon_json.holds_secret(wanted) else None)
         return said
 
 
-def _last_touched_ns(path: Path) -> int:
-    """Also by a rename, which leaves the time of the last write alone."""
+def _is_tried(path: Path, text: str | None, unit: UnitState, kept: _Kept | None) -> bool | None:
+    if kept is not None and kept.invocation and kept.invocation == unit.invocation:
+        return kept.text == text  # whatever was touched since, and whatever the clock says
+    born = _born_ns(unit.pid)
+    return None if born is None else _last_touched_ns(path) < born
+
+
+def _copies(path: Path) -> Iterator[Path]:
+    """Where what dockerd refused is kept, the oldest first."""
+    yield path.with_name(path.name + REFUSED)
+    for number in range(2, _COPIES + 1):
+        yield path.with_name(f"{path.name}{REFUSED}.{number}")
+
+
+def _says(file: Path, text: str) -> bool:
     try:
-        status = path.stat()
-    except OSError:  # what cannot be looked at was not read, either
+        return read_text(file) == text
+    except AgentError:
+        return False
+
+
+def _kept_beside(path: Path, text: str) -> Path:
+    """Where it is kept: none takes the place of an earlier one, but when there are many the last of the last."""
+    for place in _copies(path):
+        found = read_text(place)
+        if found == text:
+            return place
+        if found is None:
+            break
+    write_text(place, found, text, SECRET_MODE)
+    return place
+
+
+def _last_touched_ns(path: Path) -> int:
+    """Also by a rename, which leaves the time of the last write alone. Of a file that is gone, its folder tells."""
+    for place in (path, path.parent):
+        times = [_changed_ns(look) for look in (place.stat, place.lstat)]
+        if any(times):
+            return max(times)
+    return 0
+
+
+def _changed_ns(look: Callable[[], os.stat_result]) -> int:
+    try:
+        status = look()
+    except OSError:  # not there; what cannot be looked at was not read, either
         return 0
     return max(status.st_mtime_ns, status.st_ctime_ns)
 
@@ -87,5 +143,5 @@ def _born_ns(pid: int) -> int | None:
     ticks = started(pid) if pid else None
     if ticks is None:
         return None
-    boot = next(words(line)[1] for line in lines(Path("/proc/stat").read_text()) if line.startswith("btime"))
-    return int((int(boot) + ticks / os.sysconf("SC_CLK_TCK")) * 1e9)
+    boot_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return boot_ns + ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")

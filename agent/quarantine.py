@@ -41,6 +41,12 @@ class Quarantine:
         current = {key: until for key, until in self._kept().items() if now < until}
         self._file.save(_Kept(boot_id(), {**current, self._of(settings): now + LASTS_S}))
 
+    def remove(self, settings: Settings) -> None:
+        """It was not they."""
+        kept, key = self._kept(), self._of(settings)
+        if key in kept:
+            self._file.save(_Kept(boot_id(), {one: until for one, until in kept.items() if one != key}))
+
     def until(self, settings: Mapping[str, Settings]) -> dict[str, float]:
         """By the same names a moment of CLOCK_BOOTTIME, past or to come, of those that failed."""
         kept = self._kept()

@@ -15,7 +15,7 @@ import msgspec
 
 from agent.apply import Outcome, to_the_end
 from agent.clients import ClientFile, ClientsSeen
-from agent.condition import Code, Condition
+from agent.condition import Code, Condition, down
 from agent.decide.choose import Choice, Ending
 from agent.decide.clients import Intent, Wanted
 from agent.decide.desired import as_upstream, by_upstream
@@ -24,7 +24,7 @@ from agent.decide.plan import NOTHING_HOLDS, Holding, Owned, Plan, plan
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
-from agent.dockerd import Reality
+from agent.dockerd import Phase, Reality
 from agent.errors import AgentError
 from agent.events import Event
 from agent.files import Changed
@@ -78,6 +78,14 @@ class Daemon(Protocol):
         ...
 
     def owned(self, reality: Reality) -> Owned: ...
+    async def refusal(self, reality: Reality) -> Condition | None:
+        """What dockerd itself says against daemon.json as others wrote it; of the same text it is asked once."""
+        ...
+
+    def note(self, reality: Reality) -> None:
+        """Keep what dockerd is seen to run with; the same again costs nothing."""
+        ...
+
     def under_way(self) -> UnderWay:
         """What is not finished yet. AgentError if that is not known."""
         ...
@@ -188,11 +196,18 @@ class Seen(msgspec.Struct, frozen=True):
     def conditions(self) -> tuple[Condition, ...]:
         """What a person should know of this pass before anything is carried out."""
         found = (
+            self._of_docker,
             _of_choice(self.choice) if self.choice else None,
             self.plan.condition if self.plan else None,
             *(self.clients.conditions if self.clients else ()),
         )
         return tuple(condition for condition in found if condition is not None)
+
+    @property
+    def _of_docker(self) -> Condition | None:
+        if self.reality is None or self.reality.unit.phase is not Phase.BROKEN:
+            return None
+        return None if self.plan is not None and self.plan.starts_docker else down(self.reality.unit_name)
 
 
 class Pass(msgspec.Struct, frozen=True):
@@ -272,6 +287,11 @@ class _Weighing(msgspec.Struct, frozen=True):
         """Whether a restart is urgent costs a probe, and is asked only where it decides."""
         holding = self.choosing.holding(reality)
         planned = self._planned(reality, holding)
+        if planned.changes and reality.file.is_tried is False and holding.foreign is None:
+            # Asked once more just before a restart; here it also says why one waits.
+            said = await self.world.daemon.refusal(reality)
+            holding = msgspec.structs.replace(holding, foreign=said)
+            planned = self._planned(reality, holding)
         if planned.is_urgency_asked and not holding.waits and not self.choosing.is_starting:
             urgent = await self._urgency(planned)
             planned = self._planned(reality, msgspec.structs.replace(holding, urgency=urgent))
@@ -323,6 +343,8 @@ async def reconcile(  # noqa: PLR0913 - named at every call
     """
     for tries_left in reversed(range(TRIES)):
         seen = await _look_at_rest(policy, world, choosing, telling, surroundings)
+        if seen.reality is not None:
+            await asyncio.to_thread(world.daemon.note, seen.reality)
         if telling is not None:
             telling.tell(seen, record)
         if choosing.is_paused or not seen.acts:

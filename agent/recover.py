@@ -16,6 +16,7 @@ Not known here: who holds the lock, and what is desired.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,13 +80,7 @@ async def recover(  # noqa: PLR0913 - named at its one call
     back = Back((), is_up=True)
     is_down = _is_down_by_us(found, await _settled(supervisor), is_systemd)
     if is_down:
-        if found.stage is not Stage.ROLLING_BACK:  # else they are back already
-            await _quarantined(look, state)
-        try:
-            journal.enter(Stage.ROLLING_BACK)
-        except AgentError as error:  # Docker is started whatever happens
-            said.append(str(error))
-        back = await back_and_up(supervisor, journal, LastGood(state))
+        back = await _rolled_back(supervisor, look, state, journal, found.stage)
         said += back.said
     elif found.stage is Stage.ROLLING_BACK:
         await asyncio.to_thread(journal.settle)
@@ -100,14 +95,31 @@ async def recover(  # noqa: PLR0913 - named at its one call
     return False
 
 
-async def _quarantined(look: Look, state: Path) -> None:
-    """Docker did not come up with what stands there: the next pass tries something else."""
+async def _rolled_back(supervisor: Supervisor, look: Look, state: Path, journal: Journal, stage: Stage) -> Back:
+    """What Docker did not come up with is passed over, unless it does not come up with what it had before, either."""
+    failed = await _quarantined(look, state) if stage is not Stage.ROLLING_BACK else None  # else they are back already
+    said = []
+    try:
+        journal.enter(Stage.ROLLING_BACK)
+    except AgentError as error:  # Docker is started whatever happens
+        said.append(str(error))
+    back = await back_and_up(supervisor, journal, LastGood(state))
+    if back.acquits and failed is not None:
+        with contextlib.suppress(AgentError):  # then they are passed over for a while
+            await asyncio.to_thread(Quarantine(state).remove, failed)
+    return msgspec.structs.replace(back, said=(*said, *back.said))
+
+
+async def _quarantined(look: Look, state: Path) -> Settings | None:
+    """Docker did not come up with what stands there: the next pass tries something else. What that was."""
     try:
         failed = prospective(await look.reality(DIRECT))
         if can_be_asked(failed):
             await asyncio.to_thread(Quarantine(state).add, failed)
+            return failed
     except (AgentError, TextRefused):  # it is tried once more, then
-        return
+        pass
+    return None
 
 
 def _is_down_by_us(found: UnderWay, unit: UnitState, is_systemd: bool) -> bool:
@@ -190,6 +202,7 @@ class Back(msgspec.Struct, frozen=True):
 
     said: tuple[str, ...]  # what failed on the way
     is_up: bool  # or away by somebody else's doing
+    acquits: bool = False  # Docker did not start with the old settings, either: it was not the new ones
 
 
 async def back_and_up(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> Back:
@@ -197,7 +210,7 @@ async def back_and_up(supervisor: Supervisor, journal: Journal, last_good: LastG
 
     Where it does not come up at all, the journal stays: it is tried again.
     """
-    said, is_up = await files_back(supervisor, journal), True
+    said, is_up, acquits = await files_back(supervisor, journal), True, False
     try:
         await supervisor.start()
     except ByOthers as meanwhile:
@@ -205,13 +218,13 @@ async def back_and_up(supervisor: Supervisor, journal: Journal, last_good: LastG
     except (RestartFailed, UnitFailed) as error:
         said = (*said, f"Docker does not start with the old settings, either: {error}")
         back = await _up_with_the_last_good(supervisor, journal, last_good)
-        said, is_up = (*said, *back.said), back.is_up
+        said, is_up, acquits = (*said, *back.said), back.is_up, True
     if is_up:
         try:
             await asyncio.to_thread(journal.settle)
         except AgentError as error:  # Docker is as it is; it is looked at again
             said = (*said, str(error))
-    return Back(said, is_up)
+    return Back(said, is_up, acquits)
 
 
 async def _up_with_the_last_good(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> Back:

@@ -13,8 +13,10 @@ from typing import Final
 from agent.apply import Outcome as Carried
 from agent.apply import Transaction
 from agent.clients import LocalClients, answers
+from agent.condition import Condition
 from agent.decide.desired import for_dockerd
-from agent.decide.plan import Owned, Plan
+from agent.decide.plan import Owned, Plan, without_ours
+from agent.docker import validate
 from agent.docker.command import CommandUnit
 from agent.docker.engine import EngineSocket
 from agent.docker.glance import Glance, glance, unit_places
@@ -22,9 +24,10 @@ from agent.docker.look import Looking
 from agent.docker.unit import BOOTED_BY_SYSTEMD, Unit
 from agent.dockerd import Phase, Reality
 from agent.errors import TargetFailed
-from agent.files import behind_links, is_folder, sweep
+from agent.files import behind_links, identity_of, is_folder, sweep
 from agent.homes import Homes
 from agent.journal import Journal, UnderWay
+from agent.last_good import LastGood
 from agent.listening import Sockets, loopback_addresses
 from agent.originals import daemon_originals
 from agent.paths import Paths
@@ -133,6 +136,9 @@ class LocalDaemon:
         engine = EngineSocket(paths.below(docker.socket))
         is_systemd = paths.is_system and not docker.restart_command and is_folder(BOOTED_BY_SYSTEMD)
         self._last: tuple[Reality, Glance] | None = None
+        self._last_good = LastGood(paths.state)
+        self._noted: Reality | None = None
+        self._refusal: tuple[tuple[object, ...], Condition | None] | None = None
         self._supervisor = Unit(docker.service) if is_systemd else CommandUnit(docker.restart_command, engine)
         self._is_systemd = is_systemd
         can_restart = is_systemd or bool(docker.restart_command)
@@ -188,6 +194,21 @@ class LocalDaemon:
     def owned(self, reality: Reality) -> Owned:
         original = daemon_originals(self._paths.state).of(reality.daemon_json_path)
         return Owned(True, original.text, original.mode) if original else Owned()
+
+    async def refusal(self, reality: Reality) -> Condition | None:
+        try:
+            theirs = without_ours(reality, self.owned(reality))
+        except TextRefused:  # the plan says so
+            return None
+        asked = (theirs, reality.arguments, identity_of(Path(reality.binary)))
+        if self._refusal is None or self._refusal[0] != asked:
+            self._refusal = asked, await validate.refused(reality, theirs, self._paths.state)
+        return self._refusal[1]
+
+    def note(self, reality: Reality) -> None:
+        if reality is not self._noted:
+            self._last_good.seen(reality)
+            self._noted = reality
 
     async def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Carried:
         transaction = Transaction(self._supervisor, self._look, self._paths.state, record)

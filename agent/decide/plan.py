@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from agent.condition import Code, Condition
+from agent.decide import foreign
 from agent.decide.effective import effective, prospective
 from agent.decide.restart import Restarting, When, busy, hangs_on_urgency, restarting
 from agent.decide.urgent import Urgency
@@ -77,7 +78,7 @@ class Holding(msgspec.Struct, frozen=True):
     urgency: Urgency | None = None  # None: not asked yet
     not_taken: str = ""  # why this dockerd did not switch live-restore on when it was told to
     believes_transfer: bool = True  # not of one that never ends
-    foreign: Condition | None = None  # why dockerd would not start with daemon.json as it stands, if it was asked
+    foreign: Condition | None = None  # why dockerd would not start with daemon.json without our change, if it was asked
 
 
 NOTHING_HOLDS: Final = Holding()
@@ -113,7 +114,13 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         method = method_for(policy, reality, owned)
         if method is Method.DAEMON_JSON and reality.daemon_json_fault is not None:
             return Plan(desired, condition=reality.daemon_json_fault)
+        theirs = without_ours(reality, owned)
+        refused = holding.foreign or foreign.refusal(theirs, reality)
         edits = () if now == desired and not is_in_its_way else _edits(method, desired, reality, owned)
+        if refused is not None and any(
+            edit.path == reality.daemon_json_path and edit.after != theirs for edit in edits
+        ):
+            edits = ()  # nothing of ours goes into it, and what was written elsewhere then has to stay, too
         met = busy(
             reality,
             holding.not_taken,
@@ -130,9 +137,10 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         restart = restarting(policy.restart, met, holding.urgency, is_asked_now, reality.can_restart)
         if restart.when is When.NOW and reality.daemon_json_fault is not None and not reality.validates:
             restart = Restarting(When.LATER, _not_onto(reality.daemon_json_fault))
-        elif restart.when is When.NOW and holding.foreign is not None:
-            restart = Restarting(When.LATER, holding.foreign.text)
-        elif restart.when is When.NOW and holding.waits and not is_asked_now:
+        elif restart.when is When.NOW and refused is not None:
+            restart = Restarting(When.LATER, refused.text)
+        restart = foreign.held(restart, reality, is_asked_now)
+        if restart.when is When.NOW and holding.waits and not is_asked_now:
             restart = Restarting(When.LATER, holding.waits)
     return Plan(
         desired,
@@ -144,7 +152,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         restart,
         starts_docker,
         restart is not None and hangs_on_urgency(policy.restart, met, is_asked_now),
-        reality.daemon_json_fault or holding.foreign or _to_be_said(reality),
+        reality.daemon_json_fault or refused or _to_be_said(reality),
     )
 
 
@@ -161,6 +169,11 @@ def _beside(broken: Condition, desired: Settings, reality: Reality, policy: Dock
 
 def _not_onto(broken: Condition) -> str:
     return f"Docker is not restarted onto a {broken.target} that is not understood"
+
+
+def without_ours(reality: Reality, owned: Owned) -> str | None:
+    """What others wrote into daemon.json. TextRefused if it cannot be understood."""
+    return _given_back(reality, owned).after
 
 
 def _is_in_its_way(reality: Reality, owned: Owned) -> bool:
@@ -233,6 +246,8 @@ def _to_be_said(reality: Reality) -> Condition | None:
         )
     if reality.unit.phase is Phase.STARTING:
         return Condition(Code.ENGINE_SLOW, "Docker is still starting", f"See: journalctl -u {reality.unit_name} -f")
+    if reality.unit.phase is Phase.BROKEN:
+        return None  # said for the whole pass, whatever is chosen
     if not reality.unit.is_running:
         return Condition(Code.ENGINE_STOPPED, f"Docker is {reality.unit.phase.value}: it is not started by the agent")
     return None

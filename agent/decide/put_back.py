@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from agent.decide import foreign
 from agent.decide.effective import effective, prospective
 from agent.decide.plan import PUBLIC_MODE, Edit, Owned, Plan
 from agent.decide.restart import busy, restarting
@@ -56,6 +57,7 @@ def put_back(
     restart = None
     if (edits or is_asked_now) and reality.engine is not None and running is not None and not agrees(running, desired):
         due = restarting(policy.restart, met, None, is_asked_now, reality.can_restart)
+        due = foreign.held(due, reality, is_asked_now)
         by_hand = f"systemctl restart {reality.unit_name}"
         because = due.because.replace("docker-proxy-agent apply --now", by_hand)
         restart = msgspec.structs.replace(due, because=because)

@@ -16,9 +16,10 @@ import msgspec
 
 from agent.condition import Code, Condition
 from agent.docker import busy, process
-from agent.dockerd import Engine, Flags, Phase, Reality, Running, Start, UnitState
+from agent.dockerd import Engine, FileHistory, Flags, Phase, Reality, Running, Start, UnitState
 from agent.errors import AgentError, EngineSilent, TargetFailed
 from agent.journal import Journal
+from agent.last_good import LastGood
 from agent.marks import Marks
 from agent.paths import Paths
 from agent.programs import run
@@ -66,6 +67,7 @@ class Looking:
         self._can_restart = can_restart
         self._marks = Marks(paths.state)
         self._journal = Journal(paths.state)
+        self._last_good = LastGood(paths.state)
 
     async def reality(self, *desired: Settings) -> Reality:
         """What is real now. `desired`: whether dockerd was started with the credentials of one of them is looked up."""
@@ -88,6 +90,7 @@ class Looking:
             transfer=await asyncio.to_thread(busy.transfer, unit.pid) if engine else "",
             takes_proxies=engine.takes_proxies if engine else await _takes_proxies(_binary(start)),
             binary=_binary(start),
+            arguments=start.argv[1:],
             is_systemd=self._paths.is_system and bool(start.argv),
             can_restart=self._can_restart,
             flags=flags,
@@ -100,6 +103,9 @@ class Looking:
             daemon_json_path=str(file_path),
             daemon_json=file,
             daemon_json_fault=fault,
+            file=await asyncio.to_thread(self._last_good.history, file_path, file, unit)
+            if not fault
+            else FileHistory(),
             environment_file_path=str(self._paths.environment_file),
             environment_file=await asyncio.to_thread(read_text, self._paths.environment_file),
             drop_in_path=str(drop_in_path),

@@ -12,10 +12,13 @@ import msgspec
 
 from agent.apply import Outcome, Transaction
 from agent.audit.log import AuditLog
-from agent.decide.plan import Owned, Plan, plan
-from agent.dockerd import Engine, Phase, Reality, Running, UnitState
+from agent.condition import Condition
+from agent.decide.plan import Owned, Plan, plan, without_ours
+from agent.docker import validate
+from agent.dockerd import Engine, FileHistory, Phase, Reality, Running, UnitState
 from agent.errors import ByOthers, EngineSilent, RestartFailed, UnitFailed
 from agent.journal import Journal, UnderWay
+from agent.last_good import LastGood
 from agent.originals import daemon_originals
 from agent.policy import Docker, Method
 from agent.record import Record
@@ -36,6 +39,8 @@ class Dockerd:
         self.audit = root / "log/audit.jsonl"
         self.refuses: Settings | None = None  # does not start with these
         self.binary = ""  # that is asked to validate the file
+        self.arguments: tuple[str, ...] = ()  # that its unit gives it
+        self.version = 26
         self.refuses_file = ""  # does not start with a daemon.json that holds this
         self.takes_instead: Texts | None = None  # reports these, whatever is written
         self.containers = 0
@@ -57,6 +62,7 @@ class Dockerd:
         self.while_it_stops: Callable[[], Awaitable[object]] | None = None
         self.before_it_stops: Callable[[], object] = lambda: None
         self.before_it_starts: Callable[[], object] = lambda: None
+        self.after_it_started: Callable[[], Awaitable[object]] | None = None
         self.seen_at_reload: list[str] = []
         self._running = Texts()
         self._since: dict[int, str] = {}  # when a container came up again
@@ -64,10 +70,16 @@ class Dockerd:
         for folder in ("log", "etc", "unit"):
             (root / folder).mkdir()
         self._boot()
+        # An agent has seen it run like that: there is something to go back to.
+        self.last_good = LastGood(self.agent_state)
+        self.last_good.keep(str(root / "etc/daemon.json"), self._read)
 
     # What a transaction asks of who runs Docker
 
     async def state(self) -> UnitState:
+        return self._unit()
+
+    def _unit(self) -> UnitState:
         return UnitState(self.phase, invocation=str(self.starts))
 
     async def daemon_reload(self) -> None:
@@ -125,6 +137,8 @@ class Dockerd:
         self._boot()
         if not self.is_running:
             raise RestartFailed("docker.service", "did not come up")
+        if self.after_it_started is not None:
+            await self.after_it_started()
         return await self.state()
 
     # What a look sees
@@ -141,7 +155,15 @@ class Dockerd:
             return None
         if self.is_silent:
             raise EngineSilent("docker.sock", "no answer")
-        return Engine("26", (1, 45), False, self._running, self.live_restore, False, self.containers)
+        return Engine(
+            str(self.version),
+            (1, 45 if self.version >= 23 else 41),
+            False,
+            self._running,
+            self.live_restore,
+            False,
+            self.containers,
+        )
 
     async def busy_now(self, found: Reality) -> Reality:
         try:
@@ -172,12 +194,14 @@ class Dockerd:
             transfer=self.transfer,
             hanging=self.hanging,
             shims_in_unit=self.shims_in_unit,
-            takes_proxies=True,
+            takes_proxies=self.version >= 23,
             binary=self.binary,
+            arguments=self.arguments,
             environment=drop_in.read(values or ""),
             running_environment=None,
             daemon_json_path=str(self.root / "etc/daemon.json"),
             daemon_json=self.text("etc/daemon.json"),
+            file=self._history(),
             environment_file_path=str(self.root / "etc/dockerd.env"),
             environment_file=values,
             drop_in_path=str(self.root / "unit/drop-in.conf"),
@@ -185,7 +209,19 @@ class Dockerd:
             is_drop_in_loaded=self.text("unit/drop-in.conf") is not None,
         )
 
+    def _history(self) -> FileHistory:
+        """It knows what it read, and needs no clock for it."""
+        text = self.text("etc/daemon.json")
+        known = self.last_good.history(self.root / "etc/daemon.json", text, self._unit())
+        return msgspec.structs.replace(known, is_tried=self.is_running and text == self._read)
+
     # What a pass asks of the daemon
+
+    async def refusal(self, reality: Reality) -> Condition | None:
+        return await validate.refused(reality, without_ours(reality, self.owned(reality)), self.agent_state)
+
+    def note(self, reality: Reality) -> None:
+        self.last_good.seen(reality)
 
     def owned(self, reality: Reality) -> Owned:
         original = daemon_originals(self.agent_state).of(reality.daemon_json_path)
@@ -232,6 +268,7 @@ class Dockerd:
 
     def _boot(self) -> None:
         self.starts += 1
+        self._read = self.text("etc/daemon.json")
         file = daemon_json.texts(self.text("etc/daemon.json"))
         wanted = file.over(drop_in.read(self.text("etc/dockerd.env") or ""))
         is_refused = bool(self.refuses_file) and self.refuses_file in (self.text("etc/daemon.json") or "")

@@ -169,9 +169,9 @@ async def test_a_file_of_somebody_else_that_dockerd_does_not_take_makes_way_for_
 ) -> None:
     file_of(dockerd).write_text('{"debug": true}\n')
     await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
-    theirs = '{"registry-mirrors": ["ftp://bad"]}\n'
+    theirs = '{"data-root": "/gone"}\n'
     file_of(dockerd).write_text(theirs)
-    dockerd.refuses_file = "ftp://"
+    dockerd.refuses_file = "gone"
 
     outcome = await dockerd.transaction().carry_out(*await dockerd.plan(DIRECT))
 
@@ -261,6 +261,7 @@ async def test_who_is_told_to_stop_in_the_middle_of_a_roll_back_leaves_no_docker
 async def test_where_nothing_makes_docker_start_it_is_tried_again(dockerd: Dockerd) -> None:
     dockerd.refuses_file = "{"
     file_of(dockerd).write_text("{}")
+    dockerd.last_good.keep(str(file_of(dockerd)), "{}")
     state = dockerd.agent_state
     made, reality = await dockerd.plan(OFFICE)
 

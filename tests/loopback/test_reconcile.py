@@ -146,11 +146,12 @@ async def test_a_pass_that_finds_nothing_to_do_records_nothing(dockerd: Dockerd)
 
 async def test_a_look_changes_nothing(dockerd: Dockerd) -> None:
     place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
+    before = {path: path.stat() for path in dockerd.agent_state.iterdir()}
 
     seen = await look(place.policy, place, place.choosing())
 
     assert seen.acts
-    assert not (dockerd.root / "state").exists()
+    assert {path: path.stat() for path in dockerd.agent_state.iterdir()} == before
     assert dockerd.files() == {}
 
 

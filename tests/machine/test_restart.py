@@ -230,7 +230,7 @@ def test_a_file_that_validates_and_that_dockerd_does_not_take_makes_way_for_the_
     office_policy(laptop)
     laptop.plug("office")
     applied(laptop)
-    bad = '{"registry-mirrors": ["ftp://bad"]}\n'
+    bad = '{"data-root": "/proc/no-such"}\n'
     laptop.write(DAEMON_JSON, bad)
     laptop.plug("home")
 
@@ -242,6 +242,19 @@ def test_a_file_that_validates_and_that_dockerd_does_not_take_makes_way_for_the_
     assert laptop.read(DAEMON_JSON) == good
     assert laptop.read(f"{DAEMON_JSON}.refused-by-dockerd") == bad
     assert "what dockerd refused is kept in /etc/docker/daemon.json.refused-by-dockerd" in ran.stdout, ran.stdout
+
+    # It is not tried again, and another one is kept beside the first.
+    laptop.write(DAEMON_JSON, bad)
+    assert "it did not when it was tried (/etc/docker/daemon.json.refused-by-dockerd)" in laptop.agent("apply").stdout
+    other = bad.replace("such", "other")
+    laptop.write(DAEMON_JSON, other)
+    assert "rolled back" in laptop.agent("apply").stdout
+    assert laptop.read(f"{DAEMON_JSON}.refused-by-dockerd") == bad
+    assert laptop.read(f"{DAEMON_JSON}.refused-by-dockerd.2") == other
+
+    # It was not the choice: with the good file it is in force at once.
+    applied(laptop)
+    assert laptop.docker.reports(https="")
 
 
 @pytest.mark.parametrize("laptop", ["trixie"], indirect=True)

@@ -1,0 +1,128 @@
+"""Whether dockerd would start with daemon.json as it stands without our change, as far as reading tells.
+
+Pure. `dockerd --validate` finds more (`docker/validate.py`) and not everything: what only a start finds, and is known
+here, is said before the restart in dockerd's own words. What nobody can know is answered by what is remembered: a file
+that no dockerd has started with is risked only where there is another one to go back to (`last_good.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from agent.condition import Code, Condition
+from agent.decide.restart import BY_HAND, Restarting, When
+from agent.dockerd import Reality
+from agent.secret import escaped, redacted
+from agent.targets import daemon_json, json_splice
+from agent.targets.json_splice import MISSING
+
+_BOM: Final = "\ufeff"
+_SHORT: Final = {
+    "H": "host", "D": "debug", "l": "log-level", "G": "group", "p": "pidfile", "s": "storage-driver", "b": "bridge",
+    "g": "graph",
+}  # fmt: skip
+# The key is the flag's plural: the file has a list of what the flag gives one by one.
+_PLURAL: Final = (
+    "host", "label", "insecure-registry", "registry-mirror", "exec-opt", "storage-opt", "authorization-plugin",
+    "log-opt", "dns-opt", "cluster-store-opt", "default-address-pool", "node-generic-resource",
+)  # fmt: skip
+_FLAG_OF_KEY: Final = {re.sub("ry$", "rie", flag) + "s": flag for flag in _PLURAL}
+_DEFAULT_RUNTIME: Final = ("default-runtime",)
+_RUNTIMES: Final = ("runtimes",)
+
+
+def refused(words: str, target: str) -> Condition:
+    """What is said of a daemon.json that dockerd does not take; `words`: its own."""
+    return Condition(
+        Code.FOREIGN_CONFIG_BROKEN,
+        f"dockerd would not start with it: {words}; nothing is written into it, and Docker is not restarted",
+        "Mend it, then: docker-proxy-agent apply",
+        target,
+    )
+
+
+def refusal(text: str | None, reality: Reality) -> Condition | None:
+    """`text`: daemon.json without our change. None: nothing that can be read there keeps dockerd from starting.
+
+    TextRefused: it is no JSON that could be told anything of.
+    """
+    if text is None:
+        return None
+    if reality.file.refused_copy and text == reality.daemon_json:
+        words = f"it did not when it was tried ({reality.file.refused_copy})"
+        return refused(words, reality.daemon_json_path)
+    is_as_it_stands = text == reality.daemon_json
+    if is_as_it_stands and reality.file.is_tried:  # what dockerd does is worth more than what is known of it
+        return None
+    words = _older(text, reality.arguments) if reality.takes_proxies is False else ""
+    words = words or next(_at_start(text, reality), "")
+    return refused(words, reality.daemon_json_path) if words else None
+
+
+def held(due: Restarting, reality: Reality, is_asked_now: bool) -> Restarting:
+    """The restart that is due, or why it waits: nobody knows whether dockerd starts with what somebody wrote."""
+    is_known = reality.file.is_tried is not False or reality.file.is_good_known or reality.daemon_json is None
+    if due.when is not When.NOW or is_asked_now or is_known:
+        return due
+    path = reality.daemon_json_path
+    because = f"{path} was written after Docker was started, and none is known that it starts with; {BY_HAND}"
+    return Restarting(When.LATER, because)
+
+
+def _older(text: str, arguments: Sequence[str]) -> str:
+    """What a dockerd before 23.0 says, that cannot be asked (FACTS 1, 5)."""
+    if text.startswith(_BOM):
+        return "invalid character 'ï' looking for beginning of value"
+    if not text.strip():
+        return "EOF"
+    names = set(json_splice.names(text, ()))
+    if "proxies" in names:
+        return "the following directives don't match any configuration option: proxies"
+    flags = set(_flags(arguments))
+    both = sorted(name for name in names if _FLAG_OF_KEY.get(name, name) in flags)
+    if both:
+        return f"the following directives are specified both as a flag and in the configuration file: {', '.join(both)}"
+    return ""
+
+
+def _flags(arguments: Sequence[str]) -> Iterator[str]:
+    for word in arguments:
+        if word.startswith("--"):
+            yield word[2:].partition("=")[0]
+        elif word.startswith("-") and word[1:2] in _SHORT:
+            yield _SHORT[word[1]]
+
+
+def _at_start(text: str, reality: Reality) -> Iterator[str]:
+    """What `--validate` lets pass and a start does not (FACTS 65)."""
+    for mirror in daemon_json.registry_mirrors(text):
+        if words := _mirror(mirror, takes_path=reality.takes_proxies is not False):
+            yield f"invalid mirror: {words}"
+    runtime = json_splice.value_at(text, _DEFAULT_RUNTIME)
+    if isinstance(runtime, str) and not _is_runtime(runtime, json_splice.value_at(text, _RUNTIMES), reality.arguments):
+        yield f"specified default runtime '{escaped(runtime)}' does not exist"
+
+
+def _mirror(url: str, *, takes_path: bool) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f'"{redacted(url)}" is not a valid URI'
+    shown = escaped(redacted(url) if "@" in url else url)
+    if parts.scheme not in ("http", "https"):
+        return f'unsupported scheme "{escaped(parts.scheme)}" in "{shown}"'
+    if parts.query or parts.fragment or (not takes_path and parts.path not in ("", "/")):
+        what = "query or fragment" if takes_path else "path, query, or fragment"
+        return f'{what} at end of the URI "{shown}"'
+    if parts.username is not None:
+        return f'username/password not allowed in URI "{shown}"'
+    return ""
+
+
+def _is_runtime(name: str, known: Any, arguments: Sequence[str]) -> bool:
+    is_shim = not name or "." in name or "/" in name  # containerd finds it by its name
+    is_in_file = known is not MISSING and isinstance(known, dict) and name in known
+    return is_shim or name == "runc" or is_in_file or any(name in word for word in arguments)
