@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +42,7 @@ from agent.record import Record
 from agent.state_file import StateFile
 from agent.targets.refused import TextRefused
 from agent.users import NOBODYS, Account, Skipped, Source, Who
+from agent.watch.resume import SYSTEM_CLOCK
 
 _LOOKED_AT_S = 60.0  # with recheck = "0s": at a pass for another reason, what cannot be watched is looked at after this
 _ANSWERS_WITHIN_S = 0.5  # on a local address: a listener answers at once or not at all
@@ -162,6 +164,7 @@ class LocalClients:
         self._right: dict[Path, _Right] = {}  # the files that said what they should when they were last read
         self._patience = Patience[_Shown](self, waits_s, told)
         self._known: dict[Path, Account] = {}
+        self._last: dict[Path, ClientFile] = {}
 
     async def look(self, upstream: Upstream) -> ClientsSeen:
         """What every file says against what it should; nothing is changed."""
@@ -176,6 +179,7 @@ class LocalClients:
                 for account in who.accounts
             }
         )
+        self._last |= {one.account.config: one for one in files if isinstance(one, ClientFile)}
         self._homes.keep({(account.uid, account.config) for account in who.accounts})
         skipped = (*who.skipped, *(one for one in files if isinstance(one, Skipped)))
         return ClientsSeen(wanted, tuple(one for one in files if isinstance(one, ClientFile)), skipped)
@@ -276,18 +280,19 @@ class LocalClients:
         return ClientFile(account, error=str(error), unexpected=error if isinstance(error, Unexpected) else None)
 
     def late(self, path: Path) -> _Shown:
-        return ClientFile(self._known[path], is_late=True)
+        last = self._last.get(path)
+        return ClientFile(self._known[path], error=last.error if last is not None else "", is_late=True)
 
     async def _file(self, account: Account, wanted: Wanted, owned: Owned) -> _Shown:
         """None: there is nothing to be kept."""
         right = self._right.get(account.config)
-        if right is not None and right.wanted == wanted and self._is_still(account):
+        if right is not None and right.wanted == wanted and right.is_believed() and self._is_still(account):
             return right.shown  # as it was then: an idle pass starts no helper
         self._right.pop(account.config, None)
         try:
             return await self._planned(account, wanted, owned)
         except TextRefused as error:
-            return ClientFile(account, error=str(error.failed(account.config)))
+            return self._refused(account, wanted, error.failed(account.config))
         except HomeSilent:
             raise
         except HomeLocked as error:
@@ -297,7 +302,7 @@ class LocalClients:
                 return ClientFile(account, error=str(error))
             return self._right_now(account, wanted, None)
         except AgentError as error:  # this file is left alone, and the others go on
-            return ClientFile(account, error=str(error))
+            return self._refused(account, wanted, error)
 
     async def _planned(self, account: Account, wanted: Wanted, owned: Owned) -> _Shown:
         found = await self._homes.read(account, account.config)
@@ -317,6 +322,13 @@ class LocalClients:
 
     def _right_now(self, account: Account, wanted: Wanted, shown: _Shown) -> _Shown:
         self._right[account.config] = _Right(wanted, shown)
+        return shown
+
+    def _refused(self, account: Account, wanted: Wanted, error: AgentError) -> _Shown:
+        """As it was for a while, too: what is wrong with it may lie where no change of the file tells."""
+        shown = ClientFile(account, error=str(error))
+        until = SYSTEM_CLOCK.boottime_s() + (self._policy.probe.recheck or _LOOKED_AT_S)
+        self._right[account.config] = _Right(wanted, shown, until)
         return shown
 
     def _is_still(self, account: Account) -> bool:
@@ -369,10 +381,14 @@ def _edits(files: Iterable[ClientFile]) -> list[tuple[ClientFile, FileEdit]]:
 
 
 class _Right(msgspec.Struct, frozen=True):
-    """A file that said what it should, or was not there, and what was shown of it."""
+    """A file that said what it should, was not there or could not be read, and what was shown of it."""
 
     wanted: Wanted
     shown: _Shown
+    until: float = math.inf  # of CLOCK_BOOTTIME
+
+    def is_believed(self) -> bool:
+        return SYSTEM_CLOCK.boottime_s() < self.until
 
 
 def _with_listeners(bridge: Bridge, ports: Iterable[int], owner: str, sockets: Sockets) -> Bridge:

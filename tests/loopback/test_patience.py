@@ -155,3 +155,29 @@ class Stopped:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._homes, name)
+
+
+class Watched(Stopped):
+    """Nothing is told of a change."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file)
+        self.goes_on()
+        self.reads = 0
+
+    async def read(self, account: object, path: Path) -> object:
+        self.reads += 1
+        return await super().read(account, path)
+
+    def is_still(self, account: object, path: Path, within_s: float) -> bool:
+        return True
+
+
+async def test_a_file_that_is_not_understood_costs_no_helper_each_time(people: People) -> None:
+    homes = Watched(people.add("alice", "{,}"))
+    clients = people.clients(homes)  # type: ignore[arg-type]
+
+    for _ in range(3):
+        seen, _ = await people.passed(OFFICE, clients)
+        assert "not JSON" in seen.files[0].error
+    assert homes.reads == 1
