@@ -110,7 +110,10 @@ def choose_on(situation: Situation, now: float) -> Choice:
     if is_kept and streak is not None and not _is_before(choice.upstream, held, network):
         failed = f"failed {streak.failures} of {policy.probe.failures} probes in a row"
         return Choice(Ending.CHOSEN, f"{held} {failed} ({streak.verdict.outcome.value}): kept so far", held)
-    return _if_recent(choice, history, now) if choice.upstream != history.chosen else choice
+    # `direct` that is taken because nothing works need not be in `use`: it is not asked, and needs not to have worked.
+    if choice.upstream == history.chosen or choice.upstream not in network.use:
+        return choice
+    return _if_recent(choice, history, now)
 
 
 def patience_left(history: History, now: float) -> float:

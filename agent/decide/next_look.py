@@ -93,7 +93,7 @@ def _probes(situation: Situation, choice: Choice, now: float) -> Iterator[Look]:
         if streak is None or not streak.is_ok:
             yield _stuck(network, history, now)
             return
-    if in_use is None:
+    if in_use is None or in_use not in network.use:
         return
     yield from _recheck(policy, network, history, in_use)
     for name in _preferred(network, in_use):

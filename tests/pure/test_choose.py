@@ -187,3 +187,14 @@ def test_choice_with_a_history(standing: Standing, probes: Probes, choice: Choic
         history = chose(history, last.upstream)
 
     assert last == choice
+
+
+def test_direct_because_nothing_works_is_not_waited_for_where_it_is_not_asked() -> None:
+    lost = Network("office", ("office", "backup"), unreachable=Unreachable.DIRECT)
+    # When it was in use, or pinned, it worked: nobody asks it again.
+    history = after(moved(History(), "0ff1ce", 0), verdicts(office="refused", backup="refused", direct="ok"), 0)
+    history = after(history, verdicts(office="refused", backup="refused"), 190)
+
+    choice = choose_on(Situation(POLICY, lost, history), 190)
+
+    assert choice == chosen("direct", 'nothing works (office refused, backup refused) and unreachable = "direct"')

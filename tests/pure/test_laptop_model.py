@@ -301,7 +301,8 @@ class Laptop(RuleBasedStateMachine):
             self.last_failure.clear()
             self.first_failure.clear()
         pinned = self.standing.pinned(self.policy.upstreams, self.now)
-        asked = {*probe, *((pinned,) if pinned else ())}
+        # What this network does not use is not asked, whatever a look says.
+        asked = {name for name in (*probe, pinned) if name in {*self.network().use, pinned} and name is not None}
         self.history = after(self.history, {name: self.verdict(name) for name in asked}, self.now)
         for name in asked:
             if self.verdict(name).is_ok:

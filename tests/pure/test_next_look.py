@@ -132,3 +132,14 @@ def test_offline_nothing_is_looked_at() -> None:
     offline = moved(moved(History(), "0ff1ce", 1000), None, 1010)
 
     assert next_look(Situation(POLICY, OFFICE, offline), None, 1010) is None
+
+
+def test_what_is_not_in_use_is_not_asked_again_either() -> None:
+    lost = {"office": Verdict(Outcome.REFUSED), "direct": Verdict(Outcome.OK)}  # which was pinned, then
+    history = chose(after(moved(History(), "0ff1ce", 1000), lost, 1000), "direct")
+    back = moved(moved(history, None, 1100), "0ff1ce", 2000)
+    situation = Situation(POLICY, ALONE, after(back, {"office": Verdict(Outcome.DNS)}, 2000))
+
+    look = next_look(situation, choose_on(situation, 2000), 2000)
+
+    assert look == Look(2000.3, "patience after a change", ("office",))
