@@ -32,7 +32,7 @@ from agent.decide.clients import (
 from agent.errors import AgentError, HomeSilent, Unexpected
 from agent.events import Event
 from agent.homes import HomeClosed, HomeFile, HomeLocked, Written
-from agent.keyed import keyed
+from agent.keyed import keyed, keyed_to_compare
 from agent.listening import Sockets, all_loopback, loopback_addresses
 from agent.originals import CLIENTS, Kept, client_originals
 from agent.patience import Patience
@@ -160,6 +160,7 @@ class LocalClients:
         self._entry = entry_for(policy.clients.scope, policy.docker.socket)
         self._owned: Kept[Owned] = client_originals(state)
         self._keyed = keyed(state, CLIENTS)
+        self._compared = keyed_to_compare(state, CLIENTS)
         self._writing = StateFile(state / "client-writes.json", tuple[str, ...], 1)
         self._right: dict[Path, _Right] = {}  # the files that said what they should when they were last read
         self._patience = Patience[_Shown](self, waits_s, told)
@@ -314,7 +315,7 @@ class LocalClients:
             return ClientFile(account, error=f"{account.config}: {who}; left as it is")
         # In a thread: a large file takes long enough to hold up everybody else.
         text = None if found is None else found.text
-        edit = await asyncio.to_thread(plan_file, text, self._entry, wanted, owned, self._keyed)
+        edit = await asyncio.to_thread(plan_file, text, self._entry, wanted, owned, self._compared)
         beaten = beaten_by(text, self._entry, self._policy.docker.socket)
         if edit is None:
             return self._right_now(account, wanted, ClientFile(account, beaten_by=beaten))
@@ -339,7 +340,7 @@ class LocalClients:
         made: list[FileEdit] = []
 
         def change(text: str | None) -> str | None:
-            edit = plan_file(text, self._entry, wanted, owned, self._keyed)
+            edit = plan_file(text, self._entry, wanted, owned, self._compared)
             made[:] = [] if edit is None else [edit]
             return text if edit is None else edit.after
 

@@ -10,13 +10,29 @@ import hmac
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from agent.files import read_file, replace_file
 
+_NAME: Final = "hmac.key"
+_LIKE_NONE: Final = "no key"  # not '', which is kept for what was not written
+
 
 def digest(state: Path, data: bytes) -> str:
-    """The same for the same bytes, as long as the state directory lasts."""
-    return hmac.new(_key(state / "hmac.key"), data, hashlib.sha256).hexdigest()
+    """The same for the same bytes, as long as the state directory lasts. For who holds the lock: may make the key."""
+    path = state / _NAME
+    found = read_file(path)
+    if found is not None:
+        return _of(found.data, data)
+    key = secrets.token_bytes(32)
+    replace_file(path, key, expected=None, parent_mode=0o700)
+    return _of(key, data)
+
+
+def to_compare(state: Path, data: bytes) -> str:
+    """The digest, to be compared with one that is kept. Writes nothing; without a key it is like none that is kept."""
+    found = read_file(state / _NAME)
+    return _LIKE_NONE if found is None else _of(found.data, data)
 
 
 def keyed(state: Path, purpose: str) -> Callable[[str], str]:
@@ -24,10 +40,10 @@ def keyed(state: Path, purpose: str) -> Callable[[str], str]:
     return lambda text: digest(state, f"{purpose}\0{text}".encode())
 
 
-def _key(path: Path) -> bytes:
-    found = read_file(path)
-    if found is not None:
-        return found.data
-    key = secrets.token_bytes(32)
-    replace_file(path, key, expected=None, parent_mode=0o700)
-    return key
+def keyed_to_compare(state: Path, purpose: str) -> Callable[[str], str]:
+    """The same, for who only compares: writes nothing."""
+    return lambda text: to_compare(state, f"{purpose}\0{text}".encode())
+
+
+def _of(key: bytes, data: bytes) -> str:
+    return hmac.new(key, data, hashlib.sha256).hexdigest()

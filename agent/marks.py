@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from agent.errors import AgentError
-from agent.keyed import digest
+from agent.keyed import digest, to_compare
 from agent.settings import Masked, Texts
 from agent.state_file import StateFile
 
@@ -30,7 +30,7 @@ class Marks:
         self._state = state
 
     def set(self, invocation: str, texts: Texts) -> None:
-        self._file.save(_Mark(invocation, self._of(texts)))
+        self._file.save(_Mark(invocation, digest(self._state, _encoded(texts))))
 
     def started_with(self, invocation: str, candidates: tuple[Texts, ...]) -> Texts | Masked | None:
         """The candidate that this start is known to have had; OTHER: none of them; None: nothing is known."""
@@ -41,9 +41,10 @@ class Marks:
         if found is None or found.invocation != invocation:
             return None
         for texts in candidates:
-            if hmac.compare_digest(self._of(texts), found.mark):
+            if hmac.compare_digest(to_compare(self._state, _encoded(texts)), found.mark):
                 return texts
         return Masked.OTHER
 
-    def _of(self, texts: Texts) -> str:
-        return digest(self._state, msgspec.json.encode(texts))
+
+def _encoded(texts: Texts) -> bytes:
+    return msgspec.json.encode(texts)

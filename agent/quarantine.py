@@ -14,7 +14,7 @@ import msgspec
 
 from agent.audit.log import boot_id
 from agent.errors import AgentError
-from agent.keyed import digest
+from agent.keyed import digest, to_compare
 from agent.settings import Settings
 from agent.state_file import StateFile
 from agent.targets.for_dockerd import as_written
@@ -39,11 +39,11 @@ class Quarantine:
         """From now on."""
         now = SYSTEM_CLOCK.boottime_s()
         current = {key: until for key, until in self._kept().items() if now < until}
-        self._file.save(_Kept(boot_id(), {**current, self._of(settings): now + LASTS_S}))
+        self._file.save(_Kept(boot_id(), {**current, digest(self._state, _encoded(settings)): now + LASTS_S}))
 
     def remove(self, settings: Settings) -> None:
         """It was not they."""
-        kept, key = self._kept(), self._of(settings)
+        kept, key = self._kept(), to_compare(self._state, _encoded(settings))
         if key in kept:
             self._file.save(_Kept(boot_id(), {one: until for one, until in kept.items() if one != key}))
 
@@ -52,7 +52,7 @@ class Quarantine:
         kept = self._kept()
         if not kept:  # the hashes cost something: only where there is something to compare them with
             return {}
-        found = {name: kept.get(self._of(one)) for name, one in settings.items()}
+        found = {name: kept.get(to_compare(self._state, _encoded(one))) for name, one in settings.items()}
         return {name: until for name, until in found.items() if until is not None}
 
     def forget(self) -> None:
@@ -67,5 +67,6 @@ class Quarantine:
             return {}
         return found.until if found is not None and found.boot == boot_id() else {}
 
-    def _of(self, settings: Settings) -> str:
-        return digest(self._state, msgspec.json.encode(as_written(settings)))
+
+def _encoded(settings: Settings) -> bytes:
+    return msgspec.json.encode(as_written(settings))

@@ -13,7 +13,7 @@ import msgspec
 
 from agent.decide.desired import for_dockerd
 from agent.errors import AgentError
-from agent.keyed import digest
+from agent.keyed import digest, to_compare
 from agent.policy import NoProxy, Upstream
 from agent.state_file import StateFile
 from agent.targets.for_dockerd import as_written
@@ -36,13 +36,17 @@ class RefusedPasswords:
 
     def has(self, upstream: Upstream, fingerprint: str) -> bool:
         known = self._all()  # the hash costs a file's read: only where there is something to compare it with
-        return bool(known) and _sends_secret(upstream) and self._of(upstream, fingerprint) in known
+        return (
+            bool(known)
+            and _sends_secret(upstream)
+            and to_compare(self._state, _encoded(upstream, fingerprint)) in known
+        )
 
     def add(self, upstream: Upstream, fingerprint: str) -> None:
         """Where no secret was sent there is nothing to remember."""
         if not _sends_secret(upstream):
             return
-        found = self._of(upstream, fingerprint)
+        found = digest(self._state, _encoded(upstream, fingerprint))
         if found not in self._all():
             self._known = [*self._all(), found][-_MOST:]
             self._file.save(self._known)
@@ -61,9 +65,10 @@ class RefusedPasswords:
                 self._known = []
         return self._known
 
-    def _of(self, upstream: Upstream, fingerprint: str) -> str:
-        sent = as_written(for_dockerd(upstream, NoProxy(always=())))
-        return digest(self._state, msgspec.json.encode([sent.http, sent.https, fingerprint]))
+
+def _encoded(upstream: Upstream, fingerprint: str) -> bytes:
+    sent = as_written(for_dockerd(upstream, NoProxy(always=())))
+    return msgspec.json.encode([sent.http, sent.https, fingerprint])
 
 
 def _sends_secret(upstream: Upstream) -> bool:

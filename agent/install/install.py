@@ -15,6 +15,7 @@ from agent.errors import AgentError
 from agent.files import is_folder, read_file
 from agent.install import product
 from agent.install.systemd import UNIT, says, systemctl
+from agent.lock import held
 from agent.paths import Paths
 from agent.state_file import StateFile
 from agent.text_files import read_text, write_text
@@ -54,7 +55,6 @@ async def install(paths: Paths, say: Say) -> None:
     file, command = unit_file(paths), product.command()
     text, before = product.unit_text(command), read_text(file)
     product.check_can_be_run(text, command)
-    known = _folders(paths)
     if text != before:
         write_text(file, before, text, 0o644)
         await systemctl("daemon-reload")
@@ -63,12 +63,16 @@ async def install(paths: Paths, say: Say) -> None:
         await systemctl("enable", "--quiet", UNIT)
         say("enabled      starts at boot, before Docker")
     code = product.code_digest()
-    is_new = text != before or known.code != code
+    known = notes(paths).load()
+    is_new = text != before or known is None or known.code != code
     is_running = await says("is-active", "--quiet", UNIT)
     if is_new or not is_running:
         await says("reset-failed", UNIT)  # one that was given up at its start limit starts again with new code
-        await systemctl("restart", UNIT)
-        notes(paths).save(msgspec.structs.replace(known, code=code))
+        # Between the two: the service holds the lock while it runs, and sweeps the folder where this is noted.
+        await systemctl("stop", UNIT)
+        with held(paths.lock):
+            _note(paths, known, code)
+        await systemctl("start", UNIT)
         say(f"{'restarted' if is_running else 'started':13}version {__version__}")
     else:
         say("up to date   the service runs on")
@@ -80,20 +84,17 @@ async def install(paths: Paths, say: Say) -> None:
         say("next         docker-proxy-agent status")
 
 
-def _folders(paths: Paths) -> Installed:
-    """Made, and noted before: `uninstall` removes those of them that nobody else uses by then."""
-    known = notes(paths).load()
+def _note(paths: Paths, known: Installed | None, code: str) -> None:
+    """The code, and the folders that are made, before they are: `uninstall` removes what nobody else uses then."""
     if known is None:
         lasting = (paths.daemon_json.parent, paths.policy.parent, paths.drop_in("docker.service").parent)
-        missing = tuple(str(folder) for folder in lasting if not is_folder(folder))
-        known = Installed(folders=missing)
-        _make(paths.state, 0o700)
-        notes(paths).save(known)
+        known = Installed(folders=tuple(str(folder) for folder in lasting if not is_folder(folder)))
+    _make(paths.state, 0o700)
+    notes(paths).save(msgspec.structs.replace(known, code=code))
     _make(paths.policy.parent, 0o755)
     _make(paths.audit_log.parent, 0o750)
     for folder in map(Path, known.folders):
         _open(folder)
-    return known
 
 
 def _open(folder: Path) -> None:

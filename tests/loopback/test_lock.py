@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli import COMMANDS
 from agent.errors import Locked
 from agent.lock import held
+
+from .installation import Installation, is_offline, proxy
 
 HOLD = """
 import sys
@@ -161,3 +164,32 @@ def test_of_many_that_replace_it_at_once_one_has_it(old: Path) -> None:
         with held_by(HOLD_OPEN_FILE, "0", str(os.O_RDONLY), str(old)), ThreadPoolExecutor(8) as agents:
             assert sum(agents.map(one, range(8))) >= 1
         assert mode_of(old) == 0o600
+
+
+# `demo` has a root of its own.
+ARGUMENTS = {**{command: () for command in COMMANDS if command != "demo"}, "pin": ("branch",)}
+
+
+@pytest.mark.skipif(is_offline(), reason="offline, a pass does nothing")
+def test_who_has_not_got_the_lock_writes_nothing_where_its_holder_sweeps(tmp_path: Path) -> None:
+    with proxy() as port, Installation(tmp_path, port) as machine:
+        subprocess.run(machine.command("apply"), check=True, capture_output=True)
+        (machine.paths.state / "hmac.key").unlink()  # whoever compares with what is kept would like to have one
+        machine.policy("branch")  # there is something to do
+
+        with held(machine.paths.lock):
+            before = as_it_lies(tmp_path)
+            wrote = {command: wrote_what(machine, before, command, *more) for command, more in ARGUMENTS.items()}
+
+        assert {command: paths for command, paths in wrote.items() if paths} == {}
+
+
+def as_it_lies(root: Path) -> dict[Path, tuple[int, int]]:
+    """Which file it is, and since when; a folder knows of files that are gone again."""
+    found = ((path, path.lstat()) for path in root.rglob("*"))
+    return {path: (status.st_ino, status.st_mtime_ns) for path, status in found}
+
+
+def wrote_what(machine: Installation, before: dict[Path, tuple[int, int]], *words: str) -> list[str]:
+    subprocess.run(machine.command(*words), check=False, capture_output=True, timeout=60)
+    return sorted(str(path) for path, _ in set(before.items()) ^ set(as_it_lies(machine.root).items()))

@@ -14,6 +14,7 @@ from .lab.laptop import Laptop
 from .lab.waiting import Seen
 from .lab.wheelhouse import REPOSITORY, wheelhouse
 from .test_apply import office_policy
+from .test_roam import trixie
 from .test_service import NAME
 from .test_unit import opened
 
@@ -34,6 +35,8 @@ find etc home root -path home/alice/docker-proxy-agent -prune -o -path etc/docke
     -type f -print0 | sort -z | xargs -0 sha256sum
 ls -1 /opt /usr/local/bin
 """
+
+NEW_CODE = "echo '# new' >>/opt/docker-proxy-agent/lib/python3.13/site-packages/agent/__init__.py"
 
 
 @pytest.fixture
@@ -94,6 +97,7 @@ def in_force(laptop: Laptop) -> dict[str, object]:
     }
 
 
+@pytest.mark.long
 def test_there_and_back_again(bare: Laptop) -> None:
     laptop = bare
     is_old = laptop.suite == "bookworm"
@@ -142,6 +146,7 @@ def _upgrade_changes_nothing(laptop: Laptop) -> None:
     assert (listing(laptop), laptop.docker.invocation_id(), laptop.docker.show("InvocationID", NAME)) == as_it_is
 
 
+@pytest.mark.long
 def test_containers_that_run_are_spared_unless_now_and_purge_leaves_nothing(bare: Laptop) -> None:
     laptop = bare
     laptop.run("sh", "-euc", "rm -rf /etc/systemd/system/docker.service.d")
@@ -210,6 +215,27 @@ def test_an_upgrade_opens_the_folders_that_an_earlier_one_had_closed_and_starts_
 
     assert laptop.run("stat", "-c", "%a", theirs, ours).stdout == "700\n755\n"
     assert laptop.docker.show("ActiveState", NAME) == "active"
+
+
+@trixie
+def test_an_upgrade_writes_nothing_while_another_agent_is_at_work_and_is_in_nobodys_way(laptop: Laptop) -> None:
+    assert laptop.agent("install").ok
+    laptop.run("systemctl", "stop", NAME)
+    laptop.run("systemd-run", "--quiet", "--unit=another", "flock", "/run/docker-proxy-agent/lock", "sleep", "600")
+    laptop.until(lambda: not laptop.run("flock", "--nonblock", "/run/docker-proxy-agent/lock", "true", check=False).ok)
+    laptop.run("sh", "-euc", f"touch /run/before; {NEW_CODE}")
+
+    refused = laptop.agent("install")
+
+    assert refused.code == 1
+    assert "is at work" in refused.stderr
+    assert laptop.run("find", "/var/lib/docker-proxy-agent", "-newer", "/run/before").stdout == ""
+    laptop.run("systemctl", "stop", "another")
+    assert "started      version" in laptop.agent("install").stdout
+    for _ in range(3):
+        laptop.run("sh", "-euc", NEW_CODE)
+        assert "restarted    version" in laptop.agent("install").stdout
+    assert "up to date" in laptop.agent("install").stdout
 
 
 def test_who_may_not_is_told_in_one_line(laptop: Laptop) -> None:
