@@ -369,7 +369,7 @@ def _give_back(beside: Path, real: Path, ours: int, disk: Disk) -> None:
 def _rewrite_in_place(beside: Path, data: bytes, expected: FileState, mode: int, disk: Disk) -> FileState:
     """New bytes into the same file; until that is done the old ones lie beside it, and `sweep` would put them back."""
     real = expected.path
-    descriptor = os.open(real, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    descriptor = _open_to_write(real, expected.mode)
     try:
         with _created(beside.with_name(beside.name + _OLD), disk) as copy:
             os.fchmod(copy, expected.mode)
@@ -381,6 +381,23 @@ def _rewrite_in_place(beside: Path, data: bytes, expected: FileState, mode: int,
         return _state(real, data, descriptor)
     finally:
         os.close(descriptor)
+
+
+def _open_to_write(real: Path, mode: int) -> int:
+    """Also one's own file that is read-only: no more than root, who may have any, or a replacement, would ask."""
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(real, os.O_RDWR | flags)
+    except PermissionError:
+        read_only = os.open(real, os.O_RDONLY | flags)
+    try:
+        os.fchmod(read_only, mode | stat.S_IWUSR)
+        try:
+            return os.open(real, os.O_RDWR | flags)
+        finally:
+            os.fchmod(read_only, mode)
+    finally:
+        os.close(read_only)
 
 
 def _fill_with_mode(descriptor: int, data: bytes, expected: FileState, mode: int, disk: Disk) -> None:
@@ -523,7 +540,7 @@ def _undo(copy: Path, disk: Disk) -> None:
     torn = read_file(copy.with_name(parts["name"]))
     if old is None or new is None or torn is None or not _is_mixture(torn.data, old.data, new.data):
         return
-    descriptor = os.open(torn.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    descriptor = _open_to_write(torn.path, torn.mode)
     try:
         disk.fill(descriptor, old.data)
         os.fchmod(descriptor, old.mode)

@@ -213,6 +213,7 @@ class FileWatch:
                     known.told.place = place
                     return False
                 self._unschedule(directory)  # or scheduling it would do nothing (FACTS 37)
+            _check_readable(directory)
             told = _Told(self, place)
             event_filter = _WRITES if place.depth is Depth.FILES else _MOVES
             watch = self._observing().schedule(told, str(directory), event_filter=event_filter)
@@ -233,3 +234,9 @@ class FileWatch:
             observer.start()
             self._observer = observer
         return self._observer
+
+
+def _check_readable(directory: Path) -> None:
+    """PermissionError where inotify refuses it, of which watchdog 7 says nothing."""
+    if not os.access(directory, os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))
