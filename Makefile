@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 OPT    := /opt/docker-proxy-agent
+# Side by side, one at a time to whoever is free; how many: tests/conftest.py. Without these, pytest runs one by one.
+PYTEST := $(BIN)/pytest --numprocesses=auto --dist=load --maxschedchunk=1
 LINK   := /usr/local/bin/docker-proxy-agent
 
 .PHONY: demo test check lint format test-machine bench install uninstall clean
@@ -12,10 +14,10 @@ demo: $(READY)
 	$(BIN)/docker-proxy-agent demo
 
 test: $(READY) lint
-	$(BIN)/pytest
+	$(PYTEST)
 
 check: $(READY) lint
-	$(BIN)/pytest tests/pure tests/loopback
+	$(PYTEST) tests/pure tests/loopback
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -29,7 +31,7 @@ format: $(READY)
 # Installs the Debian packages that the machine tests need (root), then runs them.
 test-machine: $(READY)
 	tests/machine/prepare
-	$(BIN)/pytest tests/machine
+	$(PYTEST) tests/machine
 
 # As root, like the machine tests. Measures for some twenty minutes and writes docs/measurements.md; SUBJECTS="roams idle"
 # only prints those.

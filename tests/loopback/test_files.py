@@ -468,6 +468,7 @@ replace_file(path, sys.argv[2].encode(), expected=read_file(path))
 """
 
 
+@pytest.mark.needs_root
 def test_a_real_mount_point_is_rewritten_in_place(tmp_path: Path) -> None:
     for name in ("real", "daemon.json"):
         (tmp_path / name).write_bytes(OLD)

@@ -33,8 +33,7 @@ from agent.homes import Homes, helper_argv
 from agent.users import Threshold
 
 IS_ROOT: Final = os.geteuid() == 0
-CANNOT: Final = not IS_ROOT and "CI" not in os.environ
-NEEDS_ROOT: Final = pytest.mark.skipif(CANNOT, reason="needs root: sudo make test")
+NEEDS_ROOT: Final = pytest.mark.needs_root
 
 CONFIG = '{"auths": {"registry.example": {"auth": "dG9rZW4="}}}\n'
 MERGED = '{"auths": {"registry.example": {"auth": "dG9rZW4="}}, "proxies": {}}\n'
@@ -580,8 +579,6 @@ def a_folder(path: Path) -> None:
 
 
 def a_device(path: Path) -> None:
-    if CANNOT or not IS_ROOT:
-        pytest.skip("only root makes devices")
     os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))  # /dev/zero
 
 
@@ -600,7 +597,7 @@ def a_loop(path: Path) -> None:
         (a_pipe, "is no regular file; left as it is. Mend that, then: docker-proxy-agent apply"),
         (a_socket, "cannot be read: No such device or address; left as it is. Mend that"),
         (a_folder, "is no regular file; left as it is. Mend that"),
-        (a_device, "is no regular file; left as it is. Mend that"),
+        pytest.param(a_device, "is no regular file; left as it is. Mend that", marks=NEEDS_ROOT),
         (a_huge_file, "is larger than 1024 KiB; left as it is. Mend that"),
         (a_loop, "cannot be read: Too many levels of symbolic links; left as it is. Mend that"),
     ],

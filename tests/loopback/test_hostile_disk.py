@@ -6,7 +6,6 @@ Each time one line says where, what and what to do; what is not in the way goes 
 from __future__ import annotations
 
 import datetime as dt
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,6 @@ from agent.journal import Journal, UnderWay
 
 from .installation import DAEMON_JSON, LOGGED_IN, PASSWORD, Installation, is_offline, proxy
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0 and "CI" not in os.environ, reason="needs root: sudo make test")
 pytestmark = pytest.mark.skipif(is_offline(), reason="offline, a pass does nothing")
 
 DIRECTLY: dict[str, str] = {}
@@ -165,7 +163,7 @@ def test_a_daemon_json_that_docker_reads_is_written(machine: Machine, text: str)
 # --- a disk in the way -----------------------------------------------------------------------------------------------
 
 
-@needs_root
+@pytest.mark.needs_root
 @pytest.mark.parametrize(("way", "what"), [("full", "no space left"), ("read_only", "the file system is read-only")])
 def test_where_daemon_json_cannot_be_written_nothing_is_lost_and_clients_go_on(
     machine: Machine, way: str, what: str
@@ -186,7 +184,7 @@ def test_where_daemon_json_cannot_be_written_nothing_is_lost_and_clients_go_on(
     assert machine.installation.runs_with() != DIRECTLY
 
 
-@needs_root
+@pytest.mark.needs_root
 def test_an_immutable_daemon_json_is_left_and_the_line_says_where_to_look(machine: Machine) -> None:
     machine.sh("mount -t tmpfs here etc/docker")
     machine.sh(f"cat >etc/docker/daemon.json <<'END'\n{DAEMON_JSON}END\n")
@@ -205,7 +203,7 @@ def test_an_immutable_daemon_json_is_left_and_the_line_says_where_to_look(machin
     assert machine.client_has_ours
 
 
-@needs_root
+@pytest.mark.needs_root
 def test_a_daemon_json_that_is_a_mount_point_is_written_in_place_and_restored(machine: Machine) -> None:
     machine.sh(f"cat >elsewhere <<'END'\n{DAEMON_JSON}END\nmount --bind elsewhere etc/docker/daemon.json")
 
@@ -220,7 +218,7 @@ def test_a_daemon_json_that_is_a_mount_point_is_written_in_place_and_restored(ma
     assert machine.read("home/alice/.docker/config.json") == LOGGED_IN
 
 
-@needs_root
+@pytest.mark.needs_root
 @pytest.mark.parametrize(("way", "what"), [("full", "no space left"), ("read_only", "the file system is read-only")])
 def test_a_full_or_closed_home_is_its_owners_affair_and_docker_goes_on(machine: Machine, way: str, what: str) -> None:
     getattr(machine, way)("home/alice/.docker")
@@ -237,7 +235,7 @@ def test_a_full_or_closed_home_is_its_owners_affair_and_docker_goes_on(machine: 
 # --- the agent's own files -------------------------------------------------------------------------------------------
 
 
-@needs_root
+@pytest.mark.needs_root
 @pytest.mark.parametrize("way", ["full", "read_only"])
 def test_an_audit_log_that_cannot_be_written_is_said_and_the_pass_goes_on(machine: Machine, way: str) -> None:
     getattr(machine, way)("var/log/docker-proxy-agent")
@@ -250,7 +248,7 @@ def test_an_audit_log_that_cannot_be_written_is_said_and_the_pass_goes_on(machin
     assert machine.client_has_ours
 
 
-@needs_root
+@pytest.mark.needs_root
 @pytest.mark.parametrize("way", ["full", "read_only"])
 def test_without_a_journal_on_disk_nothing_is_written(machine: Machine, way: str) -> None:
     getattr(machine, way)("var/lib/docker-proxy-agent")

@@ -22,7 +22,7 @@ import pytest
 from agent.see.routes import WORLD_IPV4, WORLD_IPV6
 from agent.snapshot import Interface, Snapshot, Way
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0 and "CI" not in os.environ, reason="needs root: sudo make test")
+pytestmark = pytest.mark.needs_root
 
 IP: Final = shutil.which("ip", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "ip"
 REPOSITORY: Final = Path(__file__).parents[2]
@@ -339,6 +339,7 @@ def test_two_gateways_with_one_address_are_told_apart(laptop: Laptop) -> None:
     assert interface(snapshot, "eth0").gateway_macs == ("52:54:00:00:00:0b",)
 
 
+@pytest.mark.alone
 def test_a_gateway_that_is_not_there_is_waited_for_a_second_at_most(laptop: Laptop) -> None:
     laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16")
     laptop.ip("route add default via 10.10.0.99")
@@ -350,6 +351,7 @@ def test_a_gateway_that_is_not_there_is_waited_for_a_second_at_most(laptop: Lapt
     assert interface(laptop.see("with-macs"), "wlan0").gateway_macs == ()
 
 
+@pytest.mark.alone
 def test_a_tunnel_and_a_pulled_cable_are_not_waited_for(laptop: Laptop) -> None:
     laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16").ip("link set lan down")
     laptop.ip("route add default via 10.10.0.1", *TUN0, "route add default via 10.8.0.1 metric 500")

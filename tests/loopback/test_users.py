@@ -83,7 +83,7 @@ async def test_a_link_that_leads_out_at_the_last_step_is_not_followed(root: Path
     assert (outside / "config.json").read_text() == "{}"
 
 
-@pytest.mark.skipif(ME.uid != 0, reason="gives a file away")
+@pytest.mark.needs_root  # to give a file away
 async def test_what_is_not_the_callers_is_left_alone(root: Path) -> None:
     os.chown(config_of(root, "home/alice"), 1000, 1000)
     os.chown(root / "home/bob", 1001, 1001)

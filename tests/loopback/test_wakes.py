@@ -16,7 +16,7 @@ from agent.watch.wakeups import Reason
 
 from .test_watch_netlink import IP, inside, run
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0 and "CI" not in os.environ, reason="needs root: sudo make test")
+pytestmark = pytest.mark.needs_root
 
 STORM_S = 6.0
 AT_ONCE_S = 0.25  # a message wakes Python within 2 ms (FACTS 22); the machine may be busy
@@ -62,6 +62,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     host.remove()
 
 
+@pytest.mark.alone
 async def test_the_longer_a_storm_lasts_the_less_often_it_wakes(host: Host) -> None:
     loop = asyncio.get_running_loop()
     storm = asyncio.create_task(host.storm())
@@ -80,6 +81,7 @@ async def test_the_longer_a_storm_lasts_the_less_often_it_wakes(host: Host) -> N
     assert all(pause >= least for pause, least in zip(pauses, (0.29, 0.59, 1.19, 2.39, 2.99), strict=False)), pauses
 
 
+@pytest.mark.alone
 async def test_what_comes_in_a_storm_is_heard_of_and_after_it_the_first_message_wakes_at_once(host: Host) -> None:
     storm = asyncio.create_task(host.storm())
     for _ in range(4):

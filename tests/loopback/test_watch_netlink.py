@@ -19,7 +19,7 @@ from agent.watch.wakeups import Reason, Wakeups
 
 from .rest import at_rest
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0 and "CI" not in os.environ, reason="needs root: sudo make test")
+pytestmark = pytest.mark.needs_root
 
 IP: Final = shutil.which("ip", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "ip"
 WITHIN_S: Final = 5.0

@@ -3,6 +3,7 @@
 On sid, the systemd and Docker to come, only the tests that are marked so: CI has to end, too.
 """
 
+import functools
 import os
 import subprocess
 from collections.abc import Generator, Iterator
@@ -10,30 +11,33 @@ from pathlib import Path
 
 import pytest
 
+from .lab.box import CommandFailed
 from .lab.laptop import Laptop
 from .lab.places import World
 from .lab.rootfs import BOOKWORM, SID, SUITES, TRIXIE, all_made, rootfs
 
 HERE = Path(__file__).parent
-HOW = "machine tests need root, Debian packages and systemd-nspawn. Run: sudo make test-machine"
+HOW = "machine tests need Debian packages and systemd-nspawn. Run: sudo make test-machine"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ours = [item for item in items if HERE in item.path.parents]
     for item in ours:
         item.add_marker(pytest.mark.machine)
-    if not ours or _can_run():
-        return
-    if os.environ.get("CI"):
+        item.add_marker(pytest.mark.needs_root)
+    if ours and os.environ.get("CI") and not _can_run():
         raise pytest.UsageError(HOW)
-    # One stands for all: pytest would print a line for each.
-    ours[0].add_marker(pytest.mark.skip(reason=HOW))
-    config.hook.pytest_deselected(items=ours[1:])
-    items[:] = [item for item in items if item not in ours[1:]]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    if os.geteuid() == 0 and not _can_run():
+        pytest.skip(HOW)
+
+
+@functools.cache
 def _can_run() -> bool:
-    return os.geteuid() == 0 and subprocess.run([HERE / "prepare", "--check"], check=False).returncode == 0
+    return subprocess.run([HERE / "prepare", "--check"], check=False).returncode == 0
 
 
 @pytest.fixture(scope="session")
@@ -63,5 +67,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     laptop = item.funcargs.get("laptop") if isinstance(item, pytest.Function) else None
     if report.when == "call" and report.failed and isinstance(laptop, Laptop):
-        report.sections.append(("journal of the laptop", laptop.journal("docker-proxy-agent", "docker")))
+        report.sections.append(("journal of the laptop", _journal(laptop)))
     return report
+
+
+def _journal(laptop: Laptop) -> str:
+    try:
+        return laptop.journal("docker-proxy-agent", "docker")
+    except CommandFailed as error:  # the laptop is down, which may be why the test failed
+        return str(error)

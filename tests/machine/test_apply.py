@@ -65,6 +65,7 @@ def untouched(laptop: Laptop) -> tuple[str, str, str]:
     return laptop.docker.invocation_id(), files, audit
 
 
+@pytest.mark.long
 @pytest.mark.sid
 def test_home_office_home_with_nothing_but_apply_between(laptop: Laptop) -> None:
     office_policy(laptop)

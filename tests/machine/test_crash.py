@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pytest
+
 from tests.loopback import crash
 from tests.loopback.crash import Moment
 
@@ -117,10 +119,12 @@ def cut_short(laptop: Laptop, https: str) -> None:
     assert [name for name, problems in tried.items() if problems] == []
 
 
+@pytest.mark.long
 def test_killed_on_the_way_to_another_proxy_the_next_start_arrives_there(laptop: Laptop) -> None:
     cut_short(laptop, "http://10.10.0.2:8888")
 
 
+@pytest.mark.long
 def test_killed_on_the_way_back_from_a_proxy_that_docker_refuses_docker_is_up(laptop: Laptop) -> None:
     laptop.docker.drop_in(REFUSING)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .lab.laptop import Laptop
 from .lab.places import IMAGE, REGISTRY
 from .test_apply import PASSWORD_FILE
@@ -93,6 +95,7 @@ def through_all_places(laptop: Laptop) -> None:
     arrived(laptop, "office", "office", office.squid.url_reported)
 
 
+@pytest.mark.long
 @trixie
 def test_a_day_through_all_places_with_the_fewest_restarts_and_a_story_to_tell(bare: Laptop) -> None:
     laptop = bare

@@ -20,6 +20,7 @@ ONLY_EVENTS = AT_TIMES + 'recheck = "0s"\n'  # no timer is asked for: what is pr
 EVERYWHERE = "/etc /root /home /run/docker-proxy-agent /var/lib/docker-proxy-agent /var/log/docker-proxy-agent"
 
 
+@pytest.mark.alone
 @trixie
 def test_two_hundred_containers_and_a_restart_of_our_own_are_no_reason_to_probe_write_or_restart(
     laptop: Laptop,
@@ -53,6 +54,7 @@ def cpu_of_children(laptop: Laptop) -> int:
     return int(stat[13]) + int(stat[14])
 
 
+@pytest.mark.long
 @trixie
 def test_a_wifi_that_changes_every_seven_seconds_costs_a_bounded_number_of_restarts(laptop: Laptop) -> None:
     proxy = laptop.office.tinyproxy

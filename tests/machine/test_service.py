@@ -30,6 +30,7 @@ def is_at(laptop: Laptop, network: str) -> bool:
     return bool(shown.get("network")) and shown["network"]["name"] == network
 
 
+@pytest.mark.long
 @pytest.mark.sid
 def test_it_follows_the_laptop(laptop: Laptop) -> None:
     office_policy(laptop)

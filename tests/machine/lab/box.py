@@ -16,6 +16,9 @@ from .waiting import Seen, until
 # Run ALONE: nspawn's systemd would outlive a killed nspawn, but not the process namespace around both.
 BOOT = """
 echo $$ >$CGROUP/cgroup.procs
+# Where nspawn keeps what it knows of machines by their names, and removes it by their names: others have this one, too.
+mkdir -p /run/systemd/nspawn
+mount -t tmpfs nspawn /run/systemd/nspawn
 # In a mount namespace of its own: memory and overlay are gone with the last process of the box; and in a network of its
 # own, which is there before the box boots and while it boots again.
 mount -t tmpfs -o mode=0755 box $DIR
@@ -188,9 +191,15 @@ def _cgroup() -> Path:
     top = unified if unified.is_dir() else Path("/sys/fs/cgroup")
     for stale in top.glob("docker-proxy-agent-box-*"):
         with contextlib.suppress(FileNotFoundError):  # somebody else was faster
-            if time.time() > stale.stat().st_mtime + _BOOTS_WITHIN_S:
-                _removed(stale)  # of a run that was killed; not if one still lives there
+            # Of a run that was killed. Where one lives nothing is removed: not the group of a service that is about to
+            # start, either.
+            if time.time() > stale.stat().st_mtime + _BOOTS_WITHIN_S and not _is_lived_in(stale):
+                _removed(stale)
     return Path(tempfile.mkdtemp(prefix="docker-proxy-agent-box-", dir=top))
+
+
+def _is_lived_in(group: Path) -> bool:
+    return "populated 1" in (group / "cgroup.events").read_text().splitlines()
 
 
 def _removed(group: Path) -> bool:
