@@ -237,6 +237,6 @@ class FileWatch:
 
 
 def _check_readable(directory: Path) -> None:
-    """PermissionError where inotify refuses it, of which watchdog 7 says nothing."""
+    """PermissionError where inotify refuses it, of which watchdog says nothing."""
     if not os.access(directory, os.R_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))
