@@ -44,6 +44,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs root: sudo make test")
 
 
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pytest's own has the test's name in it: too long for sockets below it, whose paths end at 107 bytes."""
+    return tmp_path_factory.mktemp("t")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     if "PYTEST_XDIST_WORKER" not in os.environ:
