@@ -17,7 +17,7 @@ from agent.watch.wakeups import Reason, Wakeups
 
 from .rest import at_rest
 
-WITHIN_S = 5.0
+WITHIN_S = 30.0
 
 
 class Watched:
