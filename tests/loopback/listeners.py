@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: sudo make test")
+needs_root = pytest.mark.needs_root
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 SOMEBODY = "nobody"  # an account that every system has, and no test runs as
