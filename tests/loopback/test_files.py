@@ -516,7 +516,7 @@ def confined(*before: str, path: Path) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=False).stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="root without its rights")
+@pytest.mark.needs_root
 def test_root_that_may_not_overrule_modes_keeps_somebody_elses_file_theirs(theirs: Path) -> None:
     os.setxattr(theirs, "user.note", b"mine")
     os.setxattr(theirs, "system.posix_acl_access", ACL)
@@ -532,7 +532,7 @@ def test_root_that_may_not_overrule_modes_keeps_somebody_elses_file_theirs(their
     assert os.getxattr(theirs, "system.posix_acl_access") == ACL
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="root without its rights")
+@pytest.mark.needs_root
 @pytest.mark.parametrize("what", ["folder", "mounted-file"])
 def test_what_only_overruling_modes_could_write_is_refused_with_a_word(theirs: Path, what: str) -> None:
     before: tuple[str, ...] = ()
