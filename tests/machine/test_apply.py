@@ -374,8 +374,8 @@ def test_a_foreign_half_that_dockerd_would_not_take_is_no_reason_to_kill_it(lapt
     assert ran.code == 1
     assert DAEMON_JSON in ran.stdout
     assert laptop.docker.invocation_id() == before
-    # What dockerd should start with once the file is mended is written, unless it cannot be told what that is.
-    assert laptop.exists(ENVIRONMENT) is (laptop.suite == "trixie")
+    # What dockerd should start with once the file is mended is written.
+    assert laptop.exists(ENVIRONMENT)
 
 
 def test_a_stopped_docker_stays_stopped_and_starts_right(laptop: Laptop) -> None:
@@ -543,7 +543,7 @@ def test_the_audit_log_tells_the_story(laptop: Laptop) -> None:
     applied(laptop)
 
     assert laptop.audit.events() == [
-        "network-changed", "upstream-chosen", "apply-started", "settings-written", "settings-written", "docker-restarted",
+        "network-changed", "upstream-chosen", "apply-started", "settings-written", "docker-restarted", "settings-written",
     ]  # fmt: skip
     assert laptop.agent("audit", "verify").ok
     laptop.run("sed", "-i", "2d", "/var/log/docker-proxy-agent/audit.jsonl")

@@ -118,8 +118,8 @@ def test_there_and_back_again(bare: Laptop) -> None:
 
     office_policy(laptop)
     laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
-    assert "httpProxy" in laptop.read("/home/bob/.docker/config.json")
-    assert laptop.exists("/home/alice/.docker/config.json")
+    laptop.until(lambda: "httpProxy" in laptop.read("/home/bob/.docker/config.json"))  # after Docker's half
+    laptop.until(laptop.exists, "/home/alice/.docker/config.json")
 
     _upgrade_changes_nothing(laptop)
 
