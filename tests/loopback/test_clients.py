@@ -318,12 +318,11 @@ def replaced(people: People, **facts: object) -> None:
     people.accounts = [msgspec.structs.replace(one, **facts) for one in people.accounts]
 
 
+@pytest.mark.needs_root
 async def test_a_file_that_is_not_its_writers_is_left_alone(people: People) -> None:
     """As where a link on the way to it is another's than the file: root's, and to be led to by that other."""
     file = people.add("bob", "{}")
     replaced(people, source=Source.FILE)
-    if os.geteuid() != 0:
-        pytest.skip("gives a file away: needs root")
     os.chown(file, 4321, -1)
 
     seen = await people.clients().look(OFFICE)
