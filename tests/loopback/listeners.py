@@ -18,7 +18,7 @@ SOMEBODY = "nobody"  # an account that every system has, and no test runs as
 
 # Says what came of it, then every byte that it hears; ends with its stdin.
 _LISTENS = """
-import errno, os, socket, sys, threading
+import errno, os, select, socket, sys
 uid, family, address, port, device, options = sys.argv[1:]
 if os.geteuid() == 0 and int(uid) != 0:
     os.setgroups([]); os.setgid(int(uid)); os.setuid(int(uid))
@@ -39,14 +39,26 @@ except OSError as failure:
     print(errno.errorcode[failure.errno], flush=True)
     sys.exit()
 print(one.getsockname()[1], flush=True)
-def hear():
-    while True:
-        peer, _ = one.accept()
-        print("came", flush=True)
-        while heard := peer.recv(4096):
-            print(heard, flush=True)
-threading.Thread(target=hear, daemon=True).start()
-sys.stdin.read()
+peers, is_told = [], False
+while True:  # what has come by the time that it is told to end is said, however late it is looked at
+    ready = select.select([one, *peers] if is_told else [one, *peers, sys.stdin], [], [], 0 if is_told else None)[0]
+    if is_told and not ready:
+        break
+    for each in ready:
+        if each is sys.stdin:
+            is_told = True
+        elif each is one:
+            peers.append(one.accept()[0])
+            print("came", flush=True)
+        else:
+            try:
+                heard = each.recv(4096)
+            except ConnectionResetError:
+                heard = b""
+            if heard:
+                print(heard, flush=True)
+            else:
+                peers.remove(each)
 """
 
 
