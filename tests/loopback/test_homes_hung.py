@@ -241,8 +241,10 @@ async def test_a_helper_that_hangs_makes_way_for_who_waits(
     bob.has()
     homes = Homes(within_s=60, at_once=1)
     reading = asyncio.create_task(homes.read(alice, alice.config))
-    await hung_home.request()
+    request = await hung_home.request()
 
     assert await asyncio.wait_for(homes.read(bob, bob.config), 10) is not None
     with pytest.raises(HomeSilent, match="no answer within"):
         await reading
+    hung_home.ends()
+    await until(lambda: _state(request.pid) == "gone")
