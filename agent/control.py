@@ -30,23 +30,37 @@ Ask = Callable[[Request], Awaitable[Answer]]
 @contextlib.asynccontextmanager
 async def listening(path: Path, ask: Ask) -> AsyncIterator[None]:
     """Answers while the context lasts; for who holds the lock: a socket that an agent left behind is replaced."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108 - at once, and in memory
-    umask = os.umask(0o177)  # nobody else may connect, not even before a chmod
     try:
-        server = await asyncio.start_unix_server(
-            lambda reader, writer: _serve(reader, writer, ask), str(path), limit=_LONGEST
-        )
+        bound = _bound(path)
     except OSError as error:
         raise AgentError(str(path), f"cannot be listened on: {error.strerror}") from error
-    finally:
-        os.umask(umask)
+    server = await asyncio.start_unix_server(
+        lambda reader, writer: _serve(reader, writer, ask), sock=bound, limit=_LONGEST
+    )
     try:
         yield
     finally:
         server.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)  # noqa: PTH108 - at once, and in memory
+
+
+def _bound(path: Path) -> socket.socket:
+    """Nobody else may connect, not even before a chmod.
+
+    Not by the umask, which is that of the whole process: what was made meanwhile would be closed, too, even to us. On
+    Linux a socket's file has the mode that its descriptor has by then.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 - at once, and in memory
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        os.fchmod(bound.fileno(), 0o600)
+        bound.bind(str(path))
+    except BaseException:
+        bound.close()
+        raise
+    return bound
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ask: Ask) -> None:

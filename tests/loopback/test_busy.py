@@ -71,8 +71,9 @@ def test_a_transfer_is_over_when_its_connection_is_closed() -> None:
 
 
 def test_a_step_of_a_build_is_a_child_that_works_below_the_executor() -> None:
-    runc = ["sh", "-c", "sleep 600; true", "--bundle", "/var/lib/docker/buildkit/executor/x"]
-    with process(f"step = subprocess.Popen({runc})") as dockerd:
+    # It says so itself: a process that was just started has no command line yet.
+    runc = ["sh", "-c", "echo; sleep 600; true", "--bundle", "/var/lib/docker/buildkit/executor/x"]
+    with process(f"step = subprocess.Popen({runc}, stdout=subprocess.PIPE)", "step.stdout.readline()") as dockerd:
         assert dockerd.says() == "done"
         assert transfer(dockerd.pid) == BUILD
 
