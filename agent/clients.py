@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 import functools
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -35,7 +35,7 @@ from agent.homes import HomeClosed, HomeFile, HomeLocked, Written
 from agent.keyed import keyed, keyed_to_compare
 from agent.listening import Sockets, all_loopback, loopback_addresses
 from agent.originals import CLIENTS, Kept, client_originals
-from agent.patience import Patience
+from agent.patience import Patience, Work
 from agent.policy import Policy, Upstream
 from agent.probe.dial import Resolve
 from agent.record import Record
@@ -176,7 +176,7 @@ class LocalClients:
         self._known |= {account.config: account for account in who.accounts}
         files = await self._patience.each(
             {
-                account.config: functools.partial(self._file, account, wanted, owned.get(str(account.config), Owned()))
+                account.config: _work(self._file, account, wanted, owned.get(str(account.config), Owned()))
                 for account in who.accounts
             }
         )
@@ -220,9 +220,7 @@ class LocalClients:
             return
         accounts = await asyncio.to_thread(self._accounts, files)
         self._known |= {account.config: account for account in accounts}
-        swept = await self._patience.each(
-            {account.config: functools.partial(self._swept, account) for account in accounts}
-        )
+        swept = await self._patience.each({account.config: _work(self._swept, account) for account in accounts})
         left = [str(account.config) for account, shown in zip(accounts, swept, strict=True) if shown is not None]
         await asyncio.to_thread(self._writing.save, tuple(left))
 
@@ -235,6 +233,9 @@ class LocalClients:
         except AgentError as error:
             return ClientFile(account, error=str(error))
         return None
+
+    async def let_go(self) -> None:
+        await self._patience.let_go()
 
     async def carry_out(self, seen: ClientsSeen, record: Record) -> tuple[ClientFile, ...]:
         """Write every file that needs it, as its owner; how each came out."""
@@ -256,10 +257,7 @@ class LocalClients:
                 _say(seen, [shown], record)
 
         for shown in await self._patience.each(
-            {
-                file.account.config: functools.partial(self._written, file, seen.wanted, owned[file.path])
-                for file in seen.edits
-            },
+            {file.account.config: _work(self._written, file, seen.wanted, owned[file.path]) for file in seen.edits},
             ended,
         ):
             if isinstance(shown, ClientFile):
@@ -356,6 +354,10 @@ class LocalClients:
         if not made:
             return ClientFile(account)
         return ClientFile(account, made[0], was=owned.was or _was(written))
+
+
+def _work(function: Callable[..., Coroutine[Any, Any, _Shown]], *about: object) -> Work[_Shown]:
+    return Work((function.__name__, *about), functools.partial(function, *about))
 
 
 def _say(seen: ClientsSeen, done: Sequence[ClientFile], record: Record) -> None:

@@ -268,13 +268,13 @@ class Homes:
         async with self._turn_of[account.uid], self._turns.one() as turn:
             helper = await _Helper.started(self._argv, account, path, self._within_s)
             try:
-                async with asyncio.timeout(self._within_s) as limit:
-                    turn.limit = limit
+                async with asyncio.timeout(self._within_s) as turn.limit:
                     return await talk(helper)
             except TimeoutError as error:
                 unsure = "; whether it was written is not known" if helper.is_writing else "; left as it is"
                 raise HomeSilent(str(path), f"no answer within {turn.lasted_s():.2g} s{unsure}", _HANGS) from error
             finally:
+                turn.limit = None  # it ends by itself now
                 # Whatever it has answered is done and on the disk, so there is nothing that it could lose.
                 await helper.end()
                 if helper.is_running:

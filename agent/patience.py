@@ -1,8 +1,8 @@
 """The work on each of many files, bounded: what one of them costs is its own.
 
 An error that nobody expected, or a home that gives no answer, costs that file, which is left out for a while, longer
-each time. And nobody waits long for one that does not come: its work goes on, what it was is said when it ends, and a
-file that kept somebody waiting is not waited for again soon.
+each time. And nobody waits long for one that does not come: its work goes on, how it came out is told when it ends and
+taken by whoever asks for the same the next time, and a file that kept somebody waiting is not waited for again soon.
 Not known here: what the work is.
 """
 
@@ -23,9 +23,16 @@ from agent.watch.resume import SYSTEM_CLOCK
 WAITS_S: Final = 1.0  # a helper takes 75 ms; four at a time, of a whole family
 _FORGIVEN_S: Final = 600.0  # who was slow is not waited for meanwhile
 
+_AT_ONCE_S: Final = 0.02  # what needs no helper is there by then
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-Work = Callable[[], Coroutine[Any, Any, T]]
+
+
+class Work(msgspec.Struct, Generic[T], frozen=True):
+    """What is to be done with one file, and what tells it from another work."""
+
+    about: object
+    begun: Callable[[], Coroutine[Any, Any, T]]
 
 
 class Otherwise(Protocol[T_co]):
@@ -56,15 +63,18 @@ class Patience(Generic[T]):
         self._told = told
         self._slow: dict[Path, _Slow] = {}
         self._under_way: dict[Path, asyncio.Task[T]] = {}
+        self._acting: set[asyncio.Task[T]] = set()  # of these, those that change something
+        self._came: dict[Path, tuple[object, T]] = {}  # later than somebody waited for, and not asked for yet
 
     async def each(self, works: Mapping[Path, Work[T]], afterwards: Callable[[T], None] | None = None) -> list[T]:
-        """How each came out, in their order. `afterwards` gets what came later than somebody waited for."""
+        """How each came out, in their order. `afterwards`: it changes something, and gets what comes later."""
         now = SYSTEM_CLOCK.boottime_s()
+        came = {path: one for path, work in works.items() if (one := self._taken(path, work)) is not None}
         tasks: dict[Path, asyncio.Task[T]] = {}
         for path, work in works.items():
             slow = self._slow.get(path)
-            if path not in self._under_way and (slow is None or now >= slow.until):
-                tasks[path] = asyncio.create_task(self._bounded(path, work()))
+            if path not in came and path not in self._under_way and (slow is None or now >= slow.until):
+                tasks[path] = asyncio.create_task(self._bounded(path, work.begun()))
         try:
             await self._wait(tasks, now)
         except asyncio.CancelledError:
@@ -74,8 +84,20 @@ class Patience(Generic[T]):
             raise
         for path, task in tasks.items():
             if not task.done():
-                self._goes_on(path, task, afterwards)
-        return [self._shown(path, tasks.get(path)) for path in works]
+                self._goes_on(path, task, works[path].about, afterwards)
+        return [came[path][1] if path in came else self._shown(path, tasks.get(path)) for path in works]
+
+    async def let_go(self) -> None:
+        """Nothing is changed any more: what is still under way and would ends now, done or not."""
+        acting = tuple(self._acting)
+        for task in acting:
+            task.cancel()
+        if acting:
+            await asyncio.wait(acting)
+
+    def _taken(self, path: Path, work: Work[T]) -> tuple[object, T] | None:
+        came = self._came.pop(path, None)
+        return came if came is not None and came[0] == work.about else None
 
     async def _wait(self, tasks: Mapping[Path, asyncio.Task[T]], now: float) -> None:
         if not tasks:
@@ -83,7 +105,8 @@ class Patience(Generic[T]):
         if self._waits_s is None:
             await asyncio.wait(tasks.values())
             return
-        prompt = [task for path, task in tasks.items() if not self._was_slow(path, now)]
+        await asyncio.wait(tasks.values(), timeout=_AT_ONCE_S)
+        prompt = [task for path, task in tasks.items() if not task.done() and not self._was_slow(path, now)]
         if prompt:
             await asyncio.wait(prompt, timeout=self._waits_s)
 
@@ -107,16 +130,26 @@ class Patience(Generic[T]):
         self._slow[path] = _Slow(failure, times, now, now + again_s(times))
         return self._otherwise.failed(path, failure)
 
-    def _goes_on(self, path: Path, task: asyncio.Task[T], afterwards: Callable[[T], None] | None) -> None:
+    def _goes_on(
+        self, path: Path, task: asyncio.Task[T], about: object, afterwards: Callable[[T], None] | None
+    ) -> None:
         def ended(task: asyncio.Task[T]) -> None:
             self._under_way.pop(path, None)
+            self._acting.discard(task)
             if task.cancelled():
                 return
-            if afterwards is not None:
-                afterwards(task.result())
+            try:
+                if afterwards is not None:
+                    afterwards(task.result())
+                else:
+                    self._came[path] = (about, task.result())
+            except Exception as error:  # noqa: BLE001 - the boundary of a target: the next look finds out what stands there
+                unexpected(str(path), error)
             self._told()
 
         self._under_way[path] = task
+        if afterwards is not None:
+            self._acting.add(task)
         task.add_done_callback(ended)
 
     def _shown(self, path: Path, task: asyncio.Task[T] | None) -> T:

@@ -54,11 +54,14 @@ def parse(text: str) -> Policy | Problems:
     """The policy that a TOML text means, or every table's first problem."""
     try:
         document = tomllib.loads(text)
+        has_nul = "\0" in str(document) or "\\x00" in str(document)
     except tomllib.TOMLDecodeError as error:
         return Problems((f"not TOML: {error}",))
+    except ValueError:  # a number of thousands of digits
+        return Problems(("not a policy: a number in it is too long",))
     except RecursionError:
         return Problems(("not a policy: nested too deeply",))
-    if "\0" in str(document) or "\\x00" in str(document):
+    if has_nul:
         return Problems(("not a policy: no text in it may hold a NUL",))
     return _Reading(document).policy()
 

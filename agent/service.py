@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 import os
 import secrets
 from collections.abc import Callable, Sequence
@@ -53,6 +54,16 @@ SLOW_SAID_S: Final = 20.0  # a dockerd with many containers takes some seconds
 _STARTING_S: Final = 5.0  # nothing tells when a Docker that somebody else starts is up
 FINISH_AGAIN_S: Final = 60.0  # a Docker that does not start is not started all the time
 _REREAD: Final = frozenset({Reason.FILES, Reason.REQUEST})  # wake-ups after which the policy is read again
+
+
+class Part(enum.Enum):
+    """What may fail by itself: a part that works again says nothing of the others."""
+
+    POLICY = "policy"
+    UNDER_WAY = "what is under way"
+    LAID_DOWN = "what a person laid down"
+    WAKES = "what wakes the agent"
+    WHOLE = "the pass"
 
 
 class Wakes(Protocol):
@@ -110,8 +121,9 @@ class Service:
         self._world: World | None = None
         self._last: Pass | None = None
         self._last_at: str | None = None
-        self._failure: AgentError | None = None
+        self._failed: dict[Part, AgentError] = {}
         self._failures = 0  # in a row
+        self._outgoing: list[World] = []  # of policies that are not in force any more
         self._in_hand: list[Request] = []  # that the pass under way is to answer
         self._finishes_at = 0.0
         self._is_unfinished = False
@@ -166,11 +178,13 @@ class Service:
 
     async def _woken(self, at: float | None) -> frozenset[Reason]:
         try:
-            return await self._wakes.next(at)
+            why = await self._wakes.next(at)
         except Exception as error:  # noqa: BLE001 - without what wakes us, the clock does
-            self._fails(unexpected("what wakes the agent", error))
+            self._fails(Part.WAKES, error)
             await asyncio.sleep(self._backed_off() - self._memory.now())
             return frozenset({Reason.TIMER})
+        self._works(Part.WAKES)
+        return why
 
     def _begins(self) -> None:
         before = None
@@ -196,7 +210,7 @@ class Service:
             if may_restart:  # a home that hangs must not hold Docker's start up
                 await world.clients.recover()
         except Exception as error:  # noqa: BLE001 - the boundary of a pass
-            self._fails(error)
+            self._fails(Part.UNDER_WAY, error)
             return False
         return waits
 
@@ -209,11 +223,13 @@ class Service:
                 await self._recovered(may_restart=True)
                 under_way = await asyncio.to_thread(world.daemon.under_way)
         except AgentError as error:  # without knowing what is under way nothing may be done
-            self._failure, self._memory.is_held = error, True
+            self._fails(Part.UNDER_WAY, error)
+            self._memory.is_held = True
             return
         except BaseException:
             self._memory.is_held = True
             raise
+        self._works(Part.UNDER_WAY)
         self._is_unfinished, self._memory.is_held = under_way.is_unfinished, under_way.forbids_writing
 
     async def _ready_at_the_latest(self) -> None:
@@ -232,18 +248,26 @@ class Service:
         try:
             return await self._looked(why)
         except Exception as error:  # noqa: BLE001 - the boundary of a pass
-            self._fails(error)
+            self._fails(Part.WHOLE, error)
             self._finishes_at = 0.0  # what it left half done is finished as after a crash
             self._show()
             self._answer_with_failure()
             return self._backed_off()
 
-    def _fails(self, error: Exception, record: Record | None = None) -> None:
+    def _fails(self, part: Part, error: Exception, record: Record | None = None) -> None:
         """Said once, shown, and tried again: the service goes on."""
-        failure = error if isinstance(error, AgentError) else unexpected("the pass", error)
-        if str(failure) != str(self._failure):
+        where = str(self._policy_path) if part is Part.POLICY else part.value
+        failure = error if isinstance(error, AgentError) else unexpected(where, error)
+        if str(failure) != str(self._failed.get(part)):
             (record or self._record)(Event.TARGET_FAILED, target=failure.where, error=str(failure))
-        self._failure = failure
+        self._failed[part] = failure
+
+    def _works(self, part: Part) -> None:
+        self._failed.pop(part, None)
+
+    @property
+    def _failures_said(self) -> tuple[str, ...]:
+        return tuple(str(failure) for failure in self._failed.values())
 
     def _backed_off(self) -> float:
         """When it is tried again: later each time."""
@@ -254,7 +278,7 @@ class Service:
         """Nobody who asked waits for ever."""
         for request in self._in_hand:
             if not request.answer.done():
-                request.answer.set_result(Answer(1, (*request.said, str(self._failure))))
+                request.answer.set_result(Answer(1, (*request.said, *self._failures_said)))
         self._in_hand = []
 
     async def _looked(self, why: frozenset[Reason]) -> float | None:
@@ -265,6 +289,7 @@ class Service:
         if not _REREAD.isdisjoint(why) or self._world is None or is_unwatched:
             self._reread()
         requests = self._obeyed(self._in_hand)
+        await self._let_go()
         if self._is_reload_due:
             self._is_reload_due = False
             self._notify.ready_again()
@@ -272,8 +297,9 @@ class Service:
         try:
             for event, facts in self._memory.over() if self._loaded is not None else ():
                 record(event, **facts)
+            self._works(Part.LAID_DOWN)
         except AgentError as error:  # a full disk: what is over is over all the same, and said the next time
-            self._failure = error
+            self._fails(Part.LAID_DOWN, error)
         if not self._memory.is_starting:
             await self._finished()
         try:
@@ -285,6 +311,14 @@ class Service:
         self._show()
         self._answer(requests)
         return self._not_later(again)
+
+    async def _let_go(self) -> None:
+        """What is still being written for a policy of before, or before a pause, is not written any more."""
+        outgoing, self._outgoing = self._outgoing, []
+        if self._memory.is_paused and self._world is not None:
+            outgoing.append(self._world)
+        for world in outgoing:
+            await world.clients.let_go()
 
     def _not_later(self, at: float | None) -> float | None:
         """What cannot be watched is looked at as often as the upstreams."""
@@ -308,12 +342,13 @@ class Service:
                 stops_within_s=_STOPS_WITHIN_S,
             )
         except AgentError as error:
-            self._fails(error, record)
+            self._fails(Part.WHOLE, error, record)
             return self._backed_off()
         finally:
             if self._slow is not None:
                 self._slow.cancel()
-        self._failure, self._failures, self._last_at = None, 0, now_text()
+        self._works(Part.WHOLE)
+        self._failures, self._last_at = 0, now_text()
         self._corrections.done(self._last, record)
         self._remember(self._last)
         times: list[float | None] = [self._memory.next_at(_is_restart_due(self._last))]
@@ -354,7 +389,7 @@ class Service:
         try:
             self._memory.forgive()
         except AgentError as error:  # a full disk: what was passed over is passed over still
-            self._failure = error
+            self._fails(Part.LAID_DOWN, error)
         self._memory.asked_anew()
         self._corrections.forget()
         self._lost = None
@@ -373,14 +408,14 @@ class Service:
 
     def _waits_its_turn(self, wish: Wish) -> str:
         """A person's `apply` waits until Docker may be restarted; what waits for containers is only said."""
-        is_due = self._last is not None and self._failure is None and _is_restart_due(self._last)
+        is_due = self._last is not None and not self._failed and _is_restart_due(self._last)
         return self._memory.restart_waits() if is_due and wish.command is Command.APPLY else ""
 
     def _answer_of(self, request: Request) -> Answer:
         if self._refused is not None and request.wish.command is Command.RELOAD:
             return Answer(1, tuple(f"{self._refused.path}: {problem}" for problem in self._refused.problems))
-        if self._failure is not None:
-            return Answer(1, (*request.said, str(self._failure)))
+        if self._failed:
+            return Answer(1, (*request.said, *self._failures_said))
         if self._last is None:
             return Answer(1, (*request.said, f"there is no policy: {self._policy_path}"))
         return answer_of(request.said, self._last, self._memory.conditions)
@@ -435,12 +470,15 @@ class Service:
         try:
             self._read_policy()
         except Exception as error:  # noqa: BLE001 - the boundary of a target
-            self._fails(unexpected(str(self._policy_path), error))
+            self._fails(Part.POLICY, error)
+        else:
+            self._works(Part.POLICY)
 
     def _read_policy(self) -> None:
         try:
             loaded = load_safely(self._policy_path, owners(self._paths), os.environ)
         except NoPolicy:
+            self._outgoing += [self._world] if self._world is not None else []
             self._loaded = self._world = self._last = self._refused = None
         except PolicyRefused as error:
             if self._refused is None or self._refused.problems != error.problems:
@@ -456,6 +494,7 @@ class Service:
         policy = loaded.policy
         self._audit_log.limit(policy.audit.keep, policy.audit.max_size)
         self._record(Event.POLICY_LOADED, path=loaded.path, warnings=loaded.warnings)
+        self._outgoing += [self._world] if self._world is not None else []
         self._world = self._make_world(self._paths, policy)
         self._memory.use(policy, self._world.prober)
 
@@ -487,8 +526,7 @@ class Service:
             found.append(Condition(Code.NO_POLICY, f"there is no policy: {self._policy_path}", "Write one"))
         found += self._memory.conditions
         found += [self._lost] if self._lost is not None else []
-        if self._failure is not None:
-            found.append(self._of_failure(self._failure))
+        found += map(self._of_failure, self._failed.values())
         if (unwatched := self._wakes.unwatched).directories:
             found.append(unwatched.condition)
         if self._is_unfinished:

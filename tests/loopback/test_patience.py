@@ -9,7 +9,7 @@ import pytest
 
 from agent.errors import AgentError, HomeSilent
 from agent.homes import Homes
-from agent.patience import Patience
+from agent.patience import Patience, Work
 
 from .test_clients import LOGGED_IN, OFFICE, People
 
@@ -25,7 +25,7 @@ class Words:
         return f"{path} is late"
 
 
-class Work:
+class Job:
     """Ends when it is told to, and counts how often it was begun."""
 
     def __init__(self, says: str | Exception) -> None:
@@ -40,51 +40,112 @@ class Work:
         return self.says
 
 
-def prompt(says: str) -> Work:
-    work = Work(says)
-    work.may_end.set()
-    return work
+def prompt(says: str) -> Work[str]:
+    job = Job(says)
+    job.may_end.set()
+    return work(job)
+
+
+def work(job: Job) -> Work[str]:
+    return Work(job.says, job)
 
 
 async def test_who_does_not_come_is_not_waited_for_and_tells_when_it_has_come() -> None:
     told, afterwards = asyncio.Event(), list[str]()
     patience = Patience[str](Words(), 0.05, told.set)
-    slow = Work("alice")
+    slow = Job("alice")
 
-    shown = await patience.each({ALICE: slow, BOB: prompt("bob")}, afterwards.append)
+    shown = await patience.each({ALICE: work(slow), BOB: prompt("bob")}, afterwards.append)
     assert shown == ["alice is late", "bob"]
-    assert await patience.each({ALICE: slow, BOB: prompt("bob")}) == shown
+    assert await patience.each({ALICE: work(slow), BOB: prompt("bob")}) == shown
     assert slow.begun == 1  # no second one beside it
 
     slow.may_end.set()
     await asyncio.wait_for(told.wait(), WITHIN_S)
     assert afterwards == ["alice"]
-    assert await patience.each({ALICE: slow}) == ["alice"]
+    assert await patience.each({ALICE: work(slow)}) == ["alice"]
 
 
 async def test_who_gave_no_answer_is_left_out_for_a_while_and_then_not_waited_for() -> None:
     told = asyncio.Event()
     patience = Patience[str](Words(), WITHIN_S, told.set)
-    silent = Work(HomeSilent("alice", "no answer"))
+    silent = Job(HomeSilent("alice", "no answer"))
     silent.may_end.set()
-    assert await patience.each({ALICE: silent}) == ["alice failed: no answer"]
+    assert await patience.each({ALICE: work(silent)}) == ["alice failed: no answer"]
 
-    assert await patience.each({ALICE: silent}) == ["alice failed: no answer"]
+    assert await patience.each({ALICE: work(silent)}) == ["alice failed: no answer"]
     assert silent.begun == 1
+
+
+async def test_what_came_late_is_taken_by_who_asks_for_the_same_and_tells_no_more() -> None:
+    """Else each look would be told of by the one before it, for ever."""
+    told = asyncio.Event()
+    patience = Patience[str](Words(), 0.05, told.set)
+    slow = Job("alice")
+    assert await patience.each({ALICE: work(slow)}) == ["alice is late"]
+    slow.may_end.set()
+    await asyncio.wait_for(told.wait(), WITHIN_S)
+    told.clear()
+
+    assert await patience.each({ALICE: work(slow)}) == ["alice"]
+    assert slow.begun == 1
+    await asyncio.sleep(0.1)
+    assert not told.is_set()
+
+
+async def test_what_came_late_for_something_else_is_not_taken() -> None:
+    told = asyncio.Event()
+    patience = Patience[str](Words(), 0.05, told.set)
+    slow = Job("through the office")
+    await patience.each({ALICE: work(slow)})
+    slow.may_end.set()
+    await asyncio.wait_for(told.wait(), WITHIN_S)
+
+    assert await patience.each({ALICE: prompt("through nothing")}) == ["through nothing"]
+
+
+async def test_who_is_left_out_tells_nobody() -> None:
+    told = asyncio.Event()
+    patience = Patience[str](Words(), 0.05, told.set)
+    silent = Job(HomeSilent("alice", "no answer"))
+    assert await patience.each({ALICE: work(silent)}) == ["alice is late"]
+    silent.may_end.set()
+    await asyncio.wait_for(told.wait(), WITHIN_S)
+    assert await patience.each({ALICE: work(silent)}) == ["alice failed: no answer"]
+    told.clear()
+
+    assert await patience.each({ALICE: prompt("alice")}) == ["alice failed: no answer"]
+    assert not told.is_set()
+
+
+async def test_what_still_changes_something_ends_when_it_is_let_go_of() -> None:
+    done: list[str] = []
+    patience = Patience[str](Words(), 0.05, lambda: None)
+    writing, reading = Job("written"), Job("read")
+    await patience.each({ALICE: work(writing)}, done.append)
+    await patience.each({BOB: work(reading)})
+
+    await patience.let_go()
+    writing.may_end.set()
+    reading.may_end.set()
+    await asyncio.sleep(0.1)
+
+    assert done == []
+    assert await patience.each({BOB: work(reading)}) == ["read"]
 
 
 async def test_a_command_waits_for_all() -> None:
     patience = Patience[str](Words(), None, lambda: None)
-    slow = Work("alice")
+    slow = Job("alice")
     asyncio.get_running_loop().call_later(0.2, slow.may_end.set)
 
-    assert await patience.each({ALICE: slow}) == ["alice"]
+    assert await patience.each({ALICE: work(slow)}) == ["alice"]
 
 
 async def test_who_stops_waiting_leaves_nobody_behind() -> None:
     patience = Patience[str](Words(), None, lambda: None)
-    slow = Work("alice")
-    each = asyncio.create_task(patience.each({ALICE: slow}))
+    slow = Job("alice")
+    each = asyncio.create_task(patience.each({ALICE: work(slow)}))
     await asyncio.sleep(0.05)
 
     each.cancel()

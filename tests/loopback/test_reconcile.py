@@ -57,6 +57,9 @@ class NoClients:
     async def recover(self) -> None:
         """There is nothing to clear away."""
 
+    async def let_go(self) -> None:
+        """Nothing is under way."""
+
     async def look(self, upstream: Upstream) -> ClientsSeen:
         return ClientsSeen(Wanted(Intent.SET, ""))
 

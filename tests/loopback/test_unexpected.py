@@ -31,7 +31,7 @@ from agent.watch.wakeups import Reason
 
 from .test_clients import LOGGED_IN, People
 from .test_clients import OFFICE as THROUGH_OFFICE
-from .test_reconcile import OFFICE, Place, at
+from .test_reconcile import OFFICE, NoClients, Place, at
 from .test_service import Hand, Laptop
 
 SECRET = "Zecret9"
@@ -171,6 +171,9 @@ class BreakingClients:
 
     async def recover(self) -> None:
         """There is nothing to clear away."""
+
+    async def let_go(self) -> None:
+        """Nothing is under way."""
 
     async def look(self, upstream: Upstream) -> ClientsSeen:
         if self._breaks == "look":
@@ -318,3 +321,62 @@ async def test_what_cannot_be_watched_is_said_and_looked_at_by_the_clock(laptop:
         laptop.paths.policy.unlink()
         await hand.wake(Reason.TIMER)
         assert "no-policy" in codes(laptop)
+
+
+# --- each part by itself -----------------------------------------------------------------------------------------
+
+
+async def test_a_pass_that_works_says_nothing_of_what_is_under_way(laptop: Laptop) -> None:
+    """A journal that cannot be understood holds everything, and is said for as long."""
+    laptop.dockerd.agent_state.mkdir(exist_ok=True)
+    async with laptop.running() as hand:
+        journal = laptop.dockerd.agent_state / "journal.json"
+        journal.write_text("{")
+        laptop.place.snapshot = at("10.20.0.1")
+        for _ in range(2):
+            await hand.wake()
+
+            assert laptop.dockerd.runs_with == OFFICE
+            assert laptop.status()["state"] == "failed"
+            assert [(one["code"], one["target"]) for one in laptop.status()["conditions"]] == [
+                ("target-failed", str(journal))
+            ]
+        assert (await laptop.asks(Command.APPLY)).exit == 1
+        assert laptop.events().count("target-failed") == 1
+
+        journal.unlink()
+        await hand.wake()
+        assert laptop.dockerd.runs_with == DIRECT
+        assert codes(laptop) == []
+
+
+@pytest.mark.parametrize("policy", ["x = " + "1" * 5000, "x" + ".x" * 5000 + " = 1"])
+async def test_a_policy_that_breaks_who_reads_it_is_refused_and_said(laptop: Laptop, policy: str) -> None:
+    async with laptop.running() as hand:
+        laptop.policy(f"{policy}\n")
+        await hand.wake(Reason.FILES)
+
+        assert codes(laptop) == ["policy-error"]
+        assert (await laptop.asks(Command.RELOAD)).exit == 1
+        assert laptop.dockerd.runs_with == OFFICE
+
+
+@pytest.mark.parametrize("ends", ["pause", "policy"])
+async def test_what_is_still_being_written_ends_with_a_pause_and_with_its_policy(laptop: Laptop, ends: str) -> None:
+    laptop.place.clients = clients = Outgoing()
+    async with laptop.running() as hand:
+        before = clients.let_go_of
+        if ends == "pause":
+            await laptop.asks(Command.PAUSE)
+        else:
+            laptop.policy(laptop.paths.policy.read_text() + "[docker]\nmin_interval = '1s'\n")
+            await hand.wake(Reason.FILES)
+        assert clients.let_go_of > before
+
+
+class Outgoing(NoClients):
+    def __init__(self) -> None:
+        self.let_go_of = 0
+
+    async def let_go(self) -> None:
+        self.let_go_of += 1
