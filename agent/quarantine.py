@@ -17,7 +17,7 @@ from agent.errors import AgentError
 from agent.keyed import digest, to_compare
 from agent.settings import Settings
 from agent.state_file import StateFile
-from agent.targets.for_dockerd import as_written
+from agent.targets.for_dockerd import as_compared
 from agent.watch.resume import SYSTEM_CLOCK
 
 LASTS_S: Final = 600.0
@@ -69,4 +69,4 @@ class Quarantine:
 
 
 def _encoded(settings: Settings) -> bytes:
-    return msgspec.json.encode(as_written(settings))
+    return msgspec.json.encode(as_compared(settings))

@@ -98,7 +98,12 @@ class ProxyUrl(msgspec.Struct, frozen=True):
 
 
 class Unparsable(msgspec.Struct, frozen=True):
-    """A value that stands somewhere and is no proxy's URL. Go drops it silently, or asks DNS for nonsense (FACTS 7)."""
+    """A value that stands somewhere and is no proxy's URL. Go drops it silently, or asks DNS for nonsense (FACTS 7).
+
+    The text is kept for comparing alone: two of them are the same only as they stand.
+    """
+
+    text: Secret
 
     def __str__(self) -> str:
         return UNPARSABLE
@@ -106,8 +111,21 @@ class Unparsable(msgspec.Struct, frozen=True):
     def reveal(self) -> NoReturn:
         raise TypeError("what could not be parsed is not written")
 
+    def shows(self, other: Unparsable) -> bool:
+        """Whether this is what /info makes of the other: as it stands, or, where Go can read it, masked."""
+        mine, theirs = self.text.reveal(), other.text.reveal()
+        return mine == theirs or (_MASK in mine and _as_go_prints(mine) == _as_go_prints(theirs))
+
+
+def _as_go_prints(text: str) -> str:
+    """The same for whatever net/url may spell otherwise once it has read and printed it."""
+    return unquote(_USERINFO.sub(_MASK, text)).casefold()
+
 
 Proxy = ProxyUrl | Unparsable
+
+_MASK: Final = "//xxxxx:xxxxx@"  # what /info says instead of user and password (FACTS 2)
+_USERINFO = re.compile(r"//[^/?#]*@")
 
 _AUTHORITY = re.compile(
     r"""(?:(?P<user>[A-Za-z0-9\-._:~!$&'()*+,;=%@]*)@)?     # the bytes Go takes: net/url, validUserinfo
@@ -128,16 +146,16 @@ def proxy(text: str) -> Proxy | None:
     try:
         scheme = Scheme(scheme_text.lower())
     except ValueError:
-        return Unparsable()
+        return Unparsable(Secret(text))
     authority, _, path = rest.partition("/")
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None or "?" in path or "#" in path:
-        return Unparsable()
+        return Unparsable(Secret(text))
     host = _host(parts["v6"], parts["name"])
     port = int(parts["port"]) if parts["port"] else DEFAULT_PORT[scheme]
     credentials = _credentials(parts["user"])
     if host is None or not 0 < port < 65536 or isinstance(credentials, Unparsable):
-        return Unparsable()
+        return Unparsable(Secret(text))
     return ProxyUrl(scheme, host, port, credentials)
 
 
@@ -156,14 +174,14 @@ def _credentials(userinfo: str | None) -> Credentials | Masked | Unparsable | No
     if userinfo == "xxxxx:xxxxx":
         return Masked.MASKED
     if _BROKEN_PERCENT.search(userinfo):
-        return Unparsable()
+        return Unparsable(Secret(userinfo))
     user, found, password = userinfo.partition(":")
     try:
         return Credentials(
             unquote(user, errors="strict"), Secret(unquote(password, errors="strict")) if found else None
         )
     except UnicodeDecodeError:
-        return Unparsable()
+        return Unparsable(Secret(userinfo))
 
 
 def no_proxy_entry(text: str) -> str:
@@ -251,8 +269,10 @@ def agrees(real: Settings, desired: Settings) -> bool:
 
 
 def _same_proxy(real: Proxy | None, desired: Proxy | None) -> bool:
+    if isinstance(real, Unparsable) and isinstance(desired, Unparsable):
+        return real.shows(desired)  # none of ours, but what was there before us
     if not isinstance(real, ProxyUrl) or not isinstance(desired, ProxyUrl):
-        return real == desired and not isinstance(real, Unparsable)
+        return real == desired
     if real.credentials is Masked.MASKED:
         return desired.credentials is not None and real.without_credentials() == desired.without_credentials()
     return real == desired

@@ -169,7 +169,7 @@ class Looking:
             before = tuple(daemon_json.texts(text) for text in self._written_over(path))
         except TextRefused:  # the plan leaves such a file alone and says why
             return None
-        wanted = (for_dockerd.as_written(settings) for settings in desired)
+        wanted = (for_dockerd.as_compared(settings) for settings in desired)
         known = self._marks.started_with(unit.invocation, (*wanted, in_file, *before))
         return in_file if known is None else known
 

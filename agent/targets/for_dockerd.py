@@ -6,7 +6,7 @@ Not known here: how a place spells and quotes the three texts.
 
 from __future__ import annotations
 
-from agent.settings import Proxy, ProxyUrl, Settings, Texts, settings
+from agent.settings import Masked, Proxy, ProxyUrl, Settings, Texts, Unparsable, settings
 
 
 def as_seen(wanted: Settings) -> Settings:
@@ -19,6 +19,11 @@ def as_written(wanted: Settings) -> Texts:
     return Texts(_url(wanted.http), _url(wanted.https), wanted.no_proxy_text)
 
 
+def as_compared(settings: Settings) -> Texts:
+    """The three texts of whatever stands somewhere, be it no proxy's URL: to be hashed or compared, never written."""
+    return Texts(_raw(settings.http), _raw(settings.https), settings.no_proxy_text)
+
+
 def _as_seen(value: Proxy | None) -> Proxy | None:
     return value.as_dockerd_sees_it() if isinstance(value, ProxyUrl) else value
 
@@ -27,3 +32,11 @@ def _url(value: Proxy | None) -> str:
     if value is None:
         return ""
     return value.reveal_for_dockerd() if isinstance(value, ProxyUrl) else value.reveal()
+
+
+def _raw(value: Proxy | None) -> str:
+    if isinstance(value, Unparsable):
+        return value.text.reveal()
+    if value is not None and isinstance(value.credentials, Masked):
+        return str(value)
+    return _url(value)

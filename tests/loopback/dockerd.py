@@ -50,6 +50,7 @@ class Dockerd:
         self.can_reload = True
         self.killed = 0  # containers, by a start without live-restore
         self.shims_in_unit = False
+        self.environment = Texts()  # that its unit gives it without us
         self.loses = 0  # containers, at the next start, whatever live-restore says
         self.starts_anew = 0  # containers that die at the next start, and come up again by themselves
         self.transfer = ""
@@ -197,7 +198,8 @@ class Dockerd:
             takes_proxies=self.version >= 23,
             binary=self.binary,
             arguments=self.arguments,
-            environment=drop_in.read(values or ""),
+            environment=self._environment(),
+            foreign_environment=self.environment,
             running_environment=None,
             daemon_json_path=str(self.root / "etc/daemon.json"),
             daemon_json=self.text("etc/daemon.json"),
@@ -266,11 +268,16 @@ class Dockerd:
     def runs_with(self) -> Settings:
         return self._running.meaning()
 
+    def _environment(self) -> Texts:
+        """Our file names all that there is, be it empty."""
+        values = self.text("etc/dockerd.env")
+        return self.environment if values is None else drop_in.read(values)
+
     def _boot(self) -> None:
         self.starts += 1
         self._read = self.text("etc/daemon.json")
         file = daemon_json.texts(self.text("etc/daemon.json"))
-        wanted = file.over(drop_in.read(self.text("etc/dockerd.env") or ""))
+        wanted = file.over(self._environment())
         is_refused = bool(self.refuses_file) and self.refuses_file in (self.text("etc/daemon.json") or "")
         self.phase = Phase.BROKEN if is_refused or wanted.meaning() == self.refuses else Phase.RUNNING
         self.live_restore = bool(daemon_json.live_restore(self.text("etc/daemon.json")))

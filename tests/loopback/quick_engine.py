@@ -118,7 +118,11 @@ def _answer(connection: socket.socket, proxies: dict[str, str], root: Path) -> N
 
 
 def _masked(url: str) -> str:
-    return re.sub(r"(?<=://).*@", "xxxxx:xxxxx@", url)
+    """What Go cannot read is shown as it stands."""
+    authority = re.split(r"[/?#]", url.partition("://")[2])[0]
+    user, at, host = authority.rpartition("@")
+    is_read = re.search(r":[0-9]*$|^[^:]*$", host)
+    return url.replace(f"{user}@", "xxxxx:xxxxx@", 1) if at and is_read else url
 
 
 if __name__ == "__main__":

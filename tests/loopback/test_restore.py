@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,12 +20,15 @@ from agent.originals import client_originals, daemon_originals
 from agent.policy import Docker, Method, Restart
 from agent.restore import Restored, Restoring
 from agent.secret import Secret
-from agent.settings import DIRECT, Settings, settings
+from agent.settings import DIRECT, Settings, Texts, settings
 from agent.targets import daemon_json
 from agent.users import Account
 
 from .dockerd import Dockerd
+from .installation import Installation, is_offline, proxy
 from .test_clients import LOGGED_IN, TELLS_ALL, WITH_PASSWORD, People, as_an_earlier_version_kept_it, upstream
+
+needs_a_network = pytest.mark.skipif(is_offline(), reason="offline, a pass does nothing")
 
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
 SECRET = settings("http://u:hunter2@office:3128", "http://u:hunter2@office:3128", "localhost")
@@ -180,6 +184,69 @@ async def test_a_drop_in_that_a_person_added_to_stays(dockerd: Dockerd) -> None:
     await restored(dockerd)
 
     assert dockerd.files() == {"drop-in.conf": theirs.encode()}
+
+
+# --- what is no proxy's URL -----------------------------------------------------------------------------------------
+
+NOT_PARSED = "http://alice:p@ss:w#rd@proxy.example.net:3128"
+NOT_PARSED_JSON = f'{{"proxies": {{"http-proxy": "{NOT_PARSED}"}}}}\n'
+
+
+@pytest.mark.parametrize("theirs", [NOT_PARSED, ":proxy", "http://xxxxx:xxxxx@proxy:3128"])
+async def test_a_unit_with_a_foreign_value_that_nobody_can_read_is_as_before(dockerd: Dockerd, theirs: str) -> None:
+    dockerd.environment = Texts(theirs)
+    dockerd._boot()
+    await applied(dockerd, OFFICE)
+    assert dockerd.runs_with == OFFICE
+
+    done = await restored(dockerd, is_asked_now=True)
+
+    assert not done.is_failed
+    assert dockerd.files() == {}
+    assert dockerd.runs_with == Texts(theirs).meaning()
+
+
+async def test_where_docker_does_not_start_with_it_ours_stay_and_a_second_try_goes_on(dockerd: Dockerd) -> None:
+    file = dockerd.root / "etc/daemon.json"
+    file.write_text(NOT_PARSED_JSON)
+    dockerd._boot()
+    await applied(dockerd, OFFICE, Method.DAEMON_JSON)
+    ours = dockerd.files()
+    dockerd.refuses = Texts(NOT_PARSED).meaning()
+
+    assert (await restored(dockerd)).is_failed
+    assert dockerd.files() == ours
+    dockerd.refuses = None
+
+    assert not (await restored(dockerd)).is_failed
+    assert file.read_text() == NOT_PARSED_JSON
+    assert dockerd.runs_with == Texts(NOT_PARSED).meaning()
+
+
+@needs_a_network
+def test_by_the_commands_the_bytes_are_back_and_in_force(tmp_path: Path) -> None:
+    with proxy() as port:
+        machine = Installation(tmp_path, port)
+        machine.write(machine.daemon_json, NOT_PARSED_JSON, 0o644)
+        with machine:
+            before = machine.targets(), machine.runs_with()
+            assert said_by(machine, "apply")[0] == 0
+            assert machine.targets() != before[0]
+
+            status, said = said_by(machine, "restore", "--now")
+
+            assert (status, "Traceback" in said) == (0, False), said
+            assert (machine.targets(), machine.runs_with()) == before
+            assert "p@ss" not in said + machine.paths.audit_log.read_text()
+            assert said_by(machine, "restore", "--now")[1].startswith("nothing to put back\n")
+
+
+def said_by(machine: Installation, *words: str) -> tuple[int, str]:
+    done = subprocess.run(machine.command(*words), capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+# --- clients --------------------------------------------------------------------------------------------------------
 
 
 async def test_clients_files_and_folders(dockerd: Dockerd, tmp_path: Path) -> None:

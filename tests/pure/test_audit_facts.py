@@ -32,7 +32,7 @@ OFFICE = settings("http://al:pw@proxy.corp:3128", no_proxy="localhost,.corp")
         pytest.param(DIRECT, {"proxy": "direct"}, id="direct"),
         pytest.param(proxy("socks5://u:p@h"), f"socks5://{HIDDEN}@h:1080", id="proxy"),
         pytest.param(proxy("http://xxxxx:xxxxx@h:1"), f"http://{HIDDEN}@h:1", id="masked"),
-        pytest.param(Unparsable(), "‹unparsable›", id="unparsable"),
+        pytest.param(Unparsable(Secret("http://a:b#c@d")), "‹unparsable›", id="unparsable"),
         pytest.param(Secret("pw"), HIDDEN, id="secret"),
         pytest.param(Texts(http="http://u:p@h"), HIDDEN, id="texts"),
         pytest.param(Masked.MASKED, "masked", id="enum"),

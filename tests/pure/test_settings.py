@@ -72,7 +72,7 @@ def test_spellings_of_one_class_are_equal_and_of_two_are_not(read: object, class
 
 @pytest.mark.parametrize("text", NO_PROXY_URL)
 def test_what_go_cannot_use_is_no_proxy(text: str) -> None:
-    assert proxy(text) == Unparsable()
+    assert proxy(text) == Unparsable(Secret(text))
 
 
 def test_a_masked_user_is_not_a_user_named_xxxxx() -> None:
@@ -139,8 +139,26 @@ def test_credentials_known_to_be_others_agree_with_nothing() -> None:
     assert not agrees(settings(other, other, WANTED.no_proxy), WANTED)
 
 
-def test_two_unparsable_values_do_not_agree() -> None:
-    assert not agrees(settings("http://p#x"), settings("http://p#x"))
+@pytest.mark.parametrize(
+    ("real", "desired", "agree"),
+    [
+        pytest.param("http://p#x", "http://p#x", True, id="as-it-stands"),
+        pytest.param("http://p#x", "http://p#y", False, id="another"),
+        pytest.param("http://a:p@ss:w#rd@proxy:1", "http://a:p@ss:w#rd@proxy:1", True, id="which-go-cannot-read-either"),
+        pytest.param("ftp://xxxxx:xxxxx@proxy:1", "FTP://alice:p%40ss@proxy:1", True, id="masked"),
+        pytest.param("http://xxxxx:xxxxx@pr%C3%B6xy:1", "http://alice:p@pröxy:1", True, id="masked-and-spelled-anew"),
+        pytest.param("ftp://xxxxx:xxxxx@proxy:1", "ftp://proxy:1", False, id="masked-and-none"),
+        pytest.param("ftp://xxxxx:xxxxx@proxy:1", "ftp://alice:p@proxy:2", False, id="masked-another-port"),
+        pytest.param("", "http://p#x", False, id="dropped"),
+        pytest.param("http://p:1", "http://p#x", False, id="a-proxy-instead"),
+    ],
+)  # fmt: skip
+def test_what_is_no_proxys_url_agrees_only_as_it_stands(real: str, desired: str, agree: bool) -> None:
+    assert agrees(settings(real, "http://h:1"), settings(desired, "http://h:1")) is agree
+
+
+def test_what_is_no_proxys_url_does_not_show() -> None:
+    assert "zecret9" not in repr(settings("http://alice:zecret9#@proxy:1"))
 
 
 def test_socks5h_is_written_for_dockerd_as_socks5() -> None:
