@@ -19,6 +19,7 @@ import msgspec
 from agent.condition import Code, Condition
 from agent.decide.bridge import Bridge
 from agent.decide.clients import (
+    BACK,
     Change,
     FileEdit,
     Owned,
@@ -27,6 +28,7 @@ from agent.decide.clients import (
     beaten_by,
     entry_for,
     for_clients,
+    is_made_by_us,
     plan_file,
 )
 from agent.errors import AgentError, HomeSilent, Unexpected
@@ -41,7 +43,7 @@ from agent.probe.dial import Resolve
 from agent.record import Record
 from agent.state_file import StateFile
 from agent.targets.refused import TextRefused
-from agent.users import NOBODYS, Account, Skipped, Source, Who
+from agent.users import NOBODYS, Account, Skipped, Source, Who, is_gone
 from agent.watch.resume import SYSTEM_CLOCK
 
 _LOOKED_AT_S = 60.0  # with recheck = "0s": at a pass for another reason, what cannot be watched is looked at after this
@@ -68,6 +70,11 @@ class ClientFile(msgspec.Struct, frozen=True):
     @property
     def path(self) -> str:
         return str(self.account.config)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether it is kept no longer."""
+        return self.edit is not None and self.edit.change is Change.LEFT
 
 
 class ClientsSeen(msgspec.Struct, frozen=True):
@@ -128,6 +135,7 @@ class Files(Protocol):
 
 
 Accounts = Callable[[Iterable[str]], tuple[Account, ...]]
+_NOT_BACK = "kept no longer, and whose it is cannot be told now; what the agent wrote there stays until then"
 _Shown = ClientFile | Skipped | None  # None: nobody needs to know
 
 
@@ -173,17 +181,32 @@ class LocalClients:
         bridge = await self._bridge(upstream) if who.accounts else Bridge()
         wanted = for_clients(upstream, self._policy.clients, self._policy.no_proxy, bridge)
         owned = self._owned.all()
-        self._known |= {account.config: account for account in who.accounts}
+        left, unknown = await self._left(owned.keys() - {str(account.config) for account in who.accounts})
+        everybody = [(account, wanted) for account in who.accounts] + [(account, BACK) for account in left]
+        self._known |= {account.config: account for account, _ in everybody}
         files = await self._patience.each(
             {
-                account.config: _work(self._file, account, wanted, owned.get(str(account.config), Owned()))
-                for account in who.accounts
+                account.config: _work(self._file, account, meant, owned.get(str(account.config), Owned()))
+                for account, meant in everybody
             }
         )
         self._last |= {one.account.config: one for one in files if isinstance(one, ClientFile)}
-        self._homes.keep({(account.uid, account.config) for account in who.accounts})
-        skipped = (*who.skipped, *(one for one in files if isinstance(one, Skipped)))
+        self._homes.keep({(account.uid, account.config) for account, _ in everybody})
+        skipped = (*who.skipped, *unknown, *(one for one in files if isinstance(one, Skipped)))
         return ClientsSeen(wanted, tuple(one for one in files if isinstance(one, ClientFile)), skipped)
+
+    async def _left(self, files: Collection[str]) -> tuple[list[Account], list[Skipped]]:
+        """Whose the files are that the policy keeps no longer, and which of them are nobody's at the moment.
+
+        An account without a name may be one of LDAP, which just does not answer: it may be kept again any moment.
+        What is not there may be in a home that is not open: nothing is done, and what it was stays known.
+        """
+        if not files:
+            return [], []
+        accounts = await asyncio.to_thread(self._accounts, files)
+        left = [account for account in accounts if account.name != str(account.uid)]
+        others = sorted(set(files) - {str(account.config) for account in left})
+        return left, [Skipped(file, _NOT_BACK) for file in others if not await asyncio.to_thread(is_gone, file)]
 
     async def _bridge(self, upstream: Upstream) -> Bridge:
         """Docker's bridge, and who listens where the upstream does. Nobody is connected to."""
@@ -244,6 +267,8 @@ class LocalClients:
         known = self._owned.all()
         owned = {file.path: known.get(file.path, Owned()) for file in seen.edits}
         for file, edit in _edits(seen.files):
+            if file.is_left:  # what it was stays known until it is so again
+                continue
             # Before the write what stood there, after it what we wrote: a crash in between loses neither.
             known_before = owned[file.path]
             # Whether an empty folder was there is not known yet: after a crash it counts as made by us.
@@ -257,7 +282,7 @@ class LocalClients:
                 _say(seen, [shown], record)
 
         for shown in await self._patience.each(
-            {file.account.config: _work(self._written, file, seen.wanted, owned[file.path]) for file in seen.edits},
+            {file.account.config: _work(self._written, file, _meant(file, seen), owned[file.path]) for file in seen.edits},
             ended,
         ):
             if isinstance(shown, ClientFile):
@@ -270,7 +295,9 @@ class LocalClients:
         """What was written is kept; what was not written at all, or may be half done, is looked after the next time."""
         if file.error or file.is_late:
             return
-        if file.edit is not None:
+        if file.is_left:
+            self._owned.forget([file.path])
+        elif file.edit is not None:
             self._owned.keep(file.path, file.edit.owned(file.was, self._keyed))
         self._writing.save(tuple(path for path in self._writing.load() or () if path != file.path))
 
@@ -306,15 +333,18 @@ class LocalClients:
     async def _planned(self, account: Account, wanted: Wanted, owned: Owned) -> _Shown:
         found = await self._homes.read(account, account.config)
         if found is None and not account.may_create:
-            nobodys = Skipped(str(account.config), NOBODYS) if account.source is Source.FILE else None
+            is_asked_for = account.source is Source.FILE and wanted is not BACK
+            nobodys = Skipped(str(account.config), NOBODYS) if is_asked_for else None
             return self._right_now(account, wanted, nobodys)
         if found is not None and account.source is Source.FILE and found.uid != account.uid:
             who = f"belongs to uid {found.uid}, but uid {account.uid} can change the way to it"
             return ClientFile(account, error=f"{account.config}: {who}; left as it is")
         # In a thread: a large file takes long enough to hold up everybody else.
         text = None if found is None else found.text
+        if account.source is Source.HAS_CONFIG and await asyncio.to_thread(is_made_by_us, text, owned):
+            wanted = BACK  # somebody who left group docker, and has a config.json by nobody but us
         edit = await asyncio.to_thread(plan_file, text, self._entry, wanted, owned, self._compared)
-        beaten = beaten_by(text, self._entry, self._policy.docker.socket)
+        beaten = "" if wanted is BACK else beaten_by(text, self._entry, self._policy.docker.socket)
         if edit is None:
             return self._right_now(account, wanted, ClientFile(account, beaten_by=beaten))
         return ClientFile(account, edit, beaten_by=beaten, mode=found.mode if found else None)
@@ -340,11 +370,18 @@ class LocalClients:
         def change(text: str | None) -> str | None:
             edit = plan_file(text, self._entry, wanted, owned, self._compared)
             made[:] = [] if edit is None else [edit]
-            return text if edit is None else edit.after
+            return text if edit is None else edit.text
 
         account, mode = file.account, file.edit.mode if file.edit else None
         try:
-            written = await self._homes.edit(account, account.config, change, may_create=account.may_create, mode=mode)
+            written = await self._homes.edit(
+                account,
+                account.config,
+                change,
+                may_create=account.may_create,
+                mode=mode,
+                folder_was_there=owned.was is None or owned.was.folder_existed,
+            )
         except TextRefused as error:
             return ClientFile(account, error=str(error.failed(file.path)))
         except HomeSilent:
@@ -369,9 +406,16 @@ def _say(seen: ClientsSeen, done: Sequence[ClientFile], record: Record) -> None:
     for file in done:
         if file.error:
             record(Event.TARGET_FAILED, target=file.path, error=file.error)
-    written = tuple(file.path for file, _ in _edits(done))
+    back = tuple(file.path for file, edit in _edits(done) if file.is_left and edit.text != edit.before)
+    if back:
+        record(Event.RESTORED, targets=back, because=BACK.because)
+    written = tuple(file.path for file, _ in _edits(done) if not file.is_left)
     if written:
         record(Event.SETTINGS_WRITTEN, settings=seen.wanted.settings, because=seen.wanted.because, targets=written)
+
+
+def _meant(file: ClientFile, seen: ClientsSeen) -> Wanted:
+    return BACK if file.is_left else seen.wanted
 
 
 def _was(written: Written) -> Was:

@@ -18,6 +18,7 @@ import msgspec
 from agent.apply import Outcome, to_the_end
 from agent.clients import Files
 from agent.decide.clients import Owned
+from agent.decide.clients import put_back as before_us
 from agent.decide.plan import Owned as OwnedFile
 from agent.decide.plan import Plan
 from agent.decide.put_back import PutBack, put_back
@@ -28,7 +29,6 @@ from agent.originals import Kept, Original, client_originals, daemon_originals
 from agent.policy import Docker
 from agent.record import Record
 from agent.settings import DIRECT, Settings
-from agent.targets import client_config
 from agent.targets.refused import TextRefused
 from agent.text_files import read_text
 from agent.users import Account, is_gone
@@ -141,23 +141,17 @@ def _texts(paths: Iterable[str]) -> tuple[dict[str, str | None], dict[str, str]]
 
 async def _client(homes: Files, account: Account, owned: Owned) -> bool:
     """Whether the file had to be written."""
-    was = owned.was
 
     def change(text: str | None) -> str | None:
-        if text is None:
-            return None
-        after = client_config.put_back(text, owned.originals)
-        return None if not after and not (was and was.existed) else after
+        edit = before_us(text, owned)
+        return text if edit is None else edit.text
 
     found = await homes.read(account, account.config)
-    if found is None:
+    edit = before_us(None if found is None else found.text, owned)
+    if edit is None:
         return False
-    entries = client_config.entries(owned.originals)
-    is_secret = any(client_config.holds_secret(found.text, entry) for entry in entries)
-    # It was closed when a password came into it.
-    mode = was.mode if was and is_secret else None
-    folder_was_there = was is None or was.folder_existed
-    done = await homes.edit(account, account.config, change, mode=mode, folder_was_there=folder_was_there)
+    folder_was_there = owned.was is None or owned.was.folder_existed
+    done = await homes.edit(account, account.config, change, mode=edit.mode, folder_was_there=folder_was_there)
     return done.before != done.after
 
 

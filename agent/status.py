@@ -115,7 +115,11 @@ def _targets(done: Pass) -> tuple[Plain, ...]:
     left = {file.path for file in clients.files if file.edit is not None or file.is_late} - written
     return (
         *_daemon_target(done),
-        *(_target(file.path, file.name, failed.get(file.path), file.path in left) for file in clients.files),
+        *(
+            _target(file.path, file.name, failed.get(file.path), file.path in left)
+            for file in clients.files
+            if not (file.is_left and file.path in written)
+        ),
         *(_target(skipped.name, skipped.name, skipped.why) for skipped in clients.skipped),
     )
 

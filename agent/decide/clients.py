@@ -52,6 +52,7 @@ class Intent(enum.Enum):
     SET = "set"  # it says the settings
     LEAVE = "leave"  # it stays as it is
     WITHDRAW = "withdraw"  # what the agent wrote there goes, what somebody else wrote stays
+    PUT_BACK = "put-back"  # as it was before the agent first wrote there, which is then forgotten
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -62,6 +63,9 @@ class Wanted(msgspec.Struct, frozen=True):
     settings: Settings = DIRECT
     condition: Condition | None = None
     is_somebody_elses: bool = False  # not the upstream listens where clients would be sent, but another
+
+
+BACK: Final = Wanted(Intent.PUT_BACK, "the policy keeps it no longer")
 
 
 def for_clients(upstream: Upstream, clients: Clients, exclusions: NoProxy, bridge: Bridge) -> Wanted:
@@ -177,6 +181,7 @@ class Change(enum.Enum):
     CHOICE = "choice"  # something else is wanted
     ADOPTED = "adopted"  # for the first time a value that somebody else wrote is replaced
     DRIFT = "drift"  # somebody else wrote at our keys since
+    LEFT = "left"  # it is kept no longer
 
 
 class FileEdit(msgspec.Struct, frozen=True):
@@ -191,9 +196,15 @@ class FileEdit(msgspec.Struct, frozen=True):
     change: Change
     originals: tuple[Original, ...]  # to be kept before the write
     last: ClientTexts  # what the agent will then have written; to be kept after the write, as marks
+    is_removed: bool = False  # `after` is no file at all
 
     def __repr__(self) -> str:
         return f"FileEdit({self.entry})"
+
+    @property
+    def text(self) -> str | None:
+        """What is written; None: the file goes."""
+        return None if self.is_removed else self.after
 
     def owned(self, was: Was | None, keyed: Keyed) -> Owned:
         """What is known of the file once it is written."""
@@ -205,6 +216,8 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned, keyed:
 
     Where the originals are of another entry (the policy's scope has changed), that one is put back first.
     """
+    if wanted.intent is Intent.PUT_BACK:
+        return put_back(text, owned)
     client_config.refuse_mark(text)
     if wanted.intent is Intent.LEAVE or (wanted.intent is Intent.WITHDRAW and not owned.is_ours):
         return None
@@ -236,6 +249,31 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned, keyed:
         mode = was.mode  # it was closed when a password came into it
     change = _change(said, owned, keyed, is_broken=old != base)
     return FileEdit(entry, text, after, mode, said.meaning(), now.meaning(), change, kept, last)
+
+
+def put_back(text: str | None, owned: Owned) -> FileEdit | None:
+    """The file as it was before us, but for what others wrote since; None: it is not there, or was never ours.
+
+    One that says so already is an edit, too: what it was is to be forgotten.
+    """
+    if text is None or not owned.is_ours:
+        return None
+    (entry,), was = client_config.entries(owned.originals), owned.was
+    after = client_config.put_back(text, owned.originals)
+    is_removed = not after and not (was is not None and was.existed)
+    old, new = client_config.unmarked(text, entry), client_config.unmarked(after, entry)
+    # It was closed when a password came into it.
+    mode = was.mode if was is not None and old.holds_secret else None
+    return FileEdit(
+        entry, text, after, mode, old.meaning(), new.meaning(), Change.LEFT, owned.originals, ClientTexts(), is_removed
+    )
+
+
+def is_made_by_us(text: str | None, owned: Owned) -> bool:
+    """Whether there would be no file without the agent."""
+    if text is None or not owned.is_ours or owned.was is None or owned.was.existed:
+        return False
+    return not client_config.put_back(text, owned.originals)
 
 
 def _change(said: ClientTexts, owned: Owned, keyed: Keyed, *, is_broken: bool) -> Change:

@@ -99,21 +99,21 @@ class TextMarks(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def _mark(name: str, value: str, keyed: Keyed) -> str:
     meant = no_proxy_set(value) if name == NO_PROXY else proxy(value)
-    return keyed(json.dumps([name, _canonical(meant, value)]))
+    return keyed(json.dumps([name, _canonical(meant)]))
 
 
 def _meaning_mark(said: ClientTexts, keyed: Keyed) -> str:
     meant = said.meaning()
-    values = [_canonical(one, "") for one in (meant.http, meant.https, meant.all)]
+    values = [_canonical(one) for one in (meant.http, meant.https, meant.all)]
     return keyed(json.dumps([*values, *meant.no_proxy]))
 
 
-def _canonical(meant: Proxy | tuple[str, ...] | None, text: str) -> object:
+def _canonical(meant: Proxy | tuple[str, ...] | None) -> object:
     """The same for all spellings of one value. What is no proxy's URL is the same only as itself."""
     if isinstance(meant, ProxyUrl):
         masked = isinstance(meant.credentials, Masked)
         return ["masked", str(meant)] if masked else ["url", meant.reveal()]
-    return ["text", text] if isinstance(meant, Unparsable) else meant
+    return ["text", meant.text.reveal()] if isinstance(meant, Unparsable) else meant
 
 
 # --- reading and editing -----------------------------------------------------------------------------------------
@@ -140,9 +140,9 @@ def refuse_mark(text: str | None) -> None:
         raise TextRefused(what, 1, 1)
 
 
-def holds_secret(text: str, entry: str) -> bool:
-    """Whether there is a user or a password in the entry, also of a file that the client does not take."""
-    return texts(text.removeprefix(_BOM), entry).holds_secret
+def unmarked(text: str, entry: str) -> ClientTexts:
+    """The same also of a file that the client does not take."""
+    return texts(text.removeprefix(_BOM), entry)
 
 
 def edit(text: str | None, entry: str, wanted: Settings, kept: Sequence[Original] = ()) -> str:

@@ -19,6 +19,7 @@ from agent.errors import TargetFailed
 from agent.homes import Account as Whose
 from agent.homes import HomeFile, Homes, Written
 from agent.listening import Listener, Sockets
+from agent.originals import client_originals
 from agent.policy import Policy, Upstream
 from agent.policy_text import parse
 from agent.probe.dial import Address
@@ -52,6 +53,7 @@ class People:
     def __init__(self, folder: Path, policy: str = "") -> None:
         self.folder = folder
         self.accounts: list[Account] = []
+        self.left: list[Account] = []  # whom the policy means no longer
         self.bridge: str | None = None
         self.sockets: Sockets = LocalSockets(ThisSystem())
         self.names: dict[str, str] = {}
@@ -81,7 +83,7 @@ class People:
             policy=self.policy,
             state=self.state,
             who=lambda: Who(tuple(self.accounts), (Skipped("dave", "its home is not mounted"),)),
-            accounts=lambda files: tuple(one for one in self.accounts if str(one.config) in set(files)),
+            accounts=lambda files: tuple(one for one in self.accounts + self.left if str(one.config) in set(files)),
             bridge_address=lambda: self.bridge,
             homes=homes or Homes(),
             sockets=self.sockets,
@@ -102,6 +104,11 @@ class People:
         seen = await clients.look(wanted)
         record = Record(AuditLog(self.audit, self.state), "1", "test")
         return seen, list(await clients.carry_out(seen, record)) if seen.edits else []
+
+    def leave(self, **facts: object) -> None:
+        """Everybody is of no group and in no list any more."""
+        gone = {"source": Source.FILE, "may_create": False, **facts}
+        self.left, self.accounts = [msgspec.structs.replace(one, **gone) for one in self.accounts], []
 
     def events(self) -> list[str]:
         lines = self.audit.read_text().splitlines() if self.audit.exists() else []
@@ -253,6 +260,129 @@ async def test_one_that_fails_stops_nobody_else(people: People) -> None:
     assert bob.read_text() == "{,}"
     assert "proxies" in carol.read_text()
     assert seen.skipped == (Skipped("dave", "its home is not mounted"),)
+
+
+# --- who leaves ----------------------------------------------------------------------------------------------------
+
+THEIRS = '{"proxies": {"default": {"httpProxy": "http://theirs:1"}}}'
+
+
+async def test_who_is_kept_no_longer_gets_everything_back_and_is_forgotten(people: People) -> None:
+    alice, bob = people.add("alice", may_create=True), people.add("bob", THEIRS)
+    bob.chmod(0o640)
+    await people.passed(OFFICE)
+    assert "office" in alice.read_text()
+    assert "office" in bob.read_text()
+    people.leave()
+
+    await people.passed(OFFICE)
+
+    assert not alice.parent.exists()
+    assert (bob.read_text(), bob.stat().st_mode & 0o777) == (THEIRS, 0o640)
+    assert client_originals(people.state).all() == {}
+    assert people.events()[-1] == "restored"
+    record = json.loads(people.audit.read_text().splitlines()[-1])["facts"]
+    assert (set(record["targets"]), record["because"]) == ({str(alice), str(bob)}, "the policy keeps it no longer")
+    seen, _ = await people.passed(OFFICE)
+    assert (seen.files, seen.edits) == ((), ())
+
+
+async def test_what_they_wrote_since_stays(people: People) -> None:
+    alice = people.add("alice", may_create=True)
+    await people.passed(OFFICE)
+    alice.write_text(json.dumps({**json.loads(alice.read_text()), "auths": {}}))
+    people.leave()
+
+    await people.passed(OFFICE)
+
+    assert json.loads(alice.read_text()) == {"auths": {}}
+
+
+async def test_who_leaves_group_docker_has_no_file_but_ours(people: People) -> None:
+    alice, carol = people.add("alice", may_create=True), people.add("carol", may_create=True)
+    await people.passed(OFFICE)
+    carol.write_text(json.dumps({**json.loads(carol.read_text()), "auths": {}}))
+    replaced(people, source=Source.HAS_CONFIG, may_create=False)
+
+    seen, _ = await people.passed(OFFICE)
+
+    assert [file.name for file in seen.edits] == ["alice"]
+    assert not alice.exists()
+    assert "office" in carol.read_text()  # who has a config.json of her own
+    assert (await people.passed(OFFICE))[0].edits == ()
+
+
+async def test_what_cannot_be_put_back_is_said_and_tried_again(people: People) -> None:
+    alice, bob = people.add("alice", LOGGED_IN), people.add("bob", LOGGED_IN)
+    await people.passed(OFFICE)
+    written = bob.read_text()
+    bob.write_text("{,}")
+    people.leave()
+
+    seen, _ = await people.passed(OFFICE)
+
+    assert alice.read_text() == LOGGED_IN
+    assert [file.name for file in seen.failed] == ["bob"]
+    assert str(bob) in client_originals(people.state).all()
+    bob.write_text(written)
+    await people.passed(OFFICE)
+    assert bob.read_text() == LOGGED_IN
+    assert client_originals(people.state).all() == {}
+
+
+async def test_an_account_of_a_directory_that_does_not_answer_has_not_left(people: People) -> None:
+    bob = people.add("bob", LOGGED_IN)
+    await people.passed(OFFICE)
+    people.leave(name=str(os.geteuid()))
+
+    seen, _ = await people.passed(OFFICE)
+
+    assert seen.edits == ()
+    assert "office" in bob.read_text()
+    assert [one.name for one in seen.skipped] == ["dave", str(bob)]
+
+
+async def test_where_nothing_is_any_more_what_was_stays_known(people: People) -> None:
+    bob = people.add("bob", LOGGED_IN)
+    await people.passed(OFFICE)
+    written, home = bob.read_text(), bob.parent.parent
+    home.rename(home.with_name("closed"))
+    people.leave()
+    left, people.left = people.left, []
+
+    seen, _ = await people.passed(OFFICE)
+
+    assert (seen.edits, [one.name for one in seen.skipped]) == ((), ["dave"])
+    home.with_name("closed").rename(home)
+    people.left = left
+    assert bob.read_text() == written
+    await people.passed(OFFICE)
+    assert bob.read_text() == LOGGED_IN
+
+
+async def test_what_cannot_be_put_back_is_not_read_again_by_an_idle_pass(people: People, homes: Once) -> None:
+    bob = people.add("bob", LOGGED_IN)
+    await people.passed(OFFICE)
+    people.leave()
+    bob.write_text("{,}")
+    clients = people.clients(homes)
+
+    for _ in range(3):
+        assert [file.name for file in (await clients.look(OFFICE)).failed] == ["bob"]
+
+
+async def test_a_look_alone_forgets_nothing(people: People) -> None:
+    bob = people.add("bob", LOGGED_IN)
+    await people.passed(OFFICE)
+    people.leave()
+    bob.write_text(LOGGED_IN)
+
+    for _ in range(2):
+        assert len((await people.clients().look(OFFICE)).edits) == 1
+    await people.passed(OFFICE)
+
+    assert people.events()[-1] != "restored"  # it was so already
+    assert client_originals(people.state).all() == {}
 
 
 class Once(Homes):

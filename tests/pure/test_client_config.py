@@ -20,12 +20,12 @@ from agent.targets.client_config import (
     Wrote,
     edit,
     entries,
-    holds_secret,
     originals,
     ours,
     put_back,
     repaired,
     texts,
+    unmarked,
     without,
 )
 from agent.targets.json_splice import Original
@@ -141,7 +141,7 @@ def test_a_file_that_was_ours_and_got_a_byte_order_mark_is_still_put_back() -> N
     marked = "\ufeff" + edit(AS_THE_CLIENT_WRITES, DEFAULT, OFFICE)
 
     assert put_back(marked, kept) == "\ufeff" + AS_THE_CLIENT_WRITES
-    assert not holds_secret(marked, DEFAULT)
+    assert not unmarked(marked, DEFAULT).holds_secret
 
 
 def test_a_file_of_the_client_gets_ours_in_its_own_style() -> None:
@@ -421,7 +421,7 @@ FIELD = {"httpProxy": "http", "httpsProxy": "https", "noProxy": "no_proxy", "all
         pytest.param(ClientTexts("a:1"), ClientTexts("", "a:1"), False, id="another-key"),
         pytest.param(ClientTexts("a:1", no_proxy="*"), ClientTexts(), True, id="both-direct"),
         pytest.param(ClientTexts("u:p@a:1"), ClientTexts("u:q@a:1"), False, id="another-password"),
-        pytest.param(ClientTexts("no url"), ClientTexts("none either"), True, id="neither-is-a-url"),
+        pytest.param(ClientTexts("no url"), ClientTexts("none either"), False, id="neither-is-a-url"),
     ],
 )
 def test_whether_all_together_mean_the_same(one: ClientTexts, other: ClientTexts, is_same: bool) -> None:
