@@ -31,6 +31,7 @@ from agent.record import Record
 from agent.settings import DIRECT, Settings
 from agent.targets.refused import TextRefused
 from agent.text_files import read_text
+from agent.unexpected import unexpected
 from agent.users import Account, is_gone
 
 Accounts = Callable[[Iterable[str]], tuple[Account, ...]]
@@ -47,8 +48,10 @@ class Restored(msgspec.Struct, frozen=True):
     """What was put back, and what was not."""
 
     targets: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()  # of these, what was not there before
     outcome: Outcome = Outcome()
     left: tuple[str, ...] = ()  # where, what, what to do
+    by_hand: str = ""  # where the restart waits: what makes it, and what it costs
 
     @property
     def is_failed(self) -> bool:
@@ -67,25 +70,35 @@ class Restoring(msgspec.Struct, frozen=True):
     async def restore(self, record: Record, *, is_asked_now: bool) -> Restored:
         """Put everything back; Docker is restarted by the rules of a pass. Again: nothing is left to do."""
         kept, clients = daemon_originals(self.state), client_originals(self.state)
-        found, reality = await self._planned(kept.all(), is_asked_now=is_asked_now)
+        reality: Reality | None = None
+        try:
+            found, reality = await self._planned(kept.all(), is_asked_now=is_asked_now)
+        except Exception as error:  # noqa: BLE001 - the boundary of a target: the clients' files are put back
+            found = PutBack(Plan(DIRECT), (_said(error),), tuple(kept.all()))
         plan = found.plan
         about = (*(edit.path for edit in plan.edits), *clients.all())
         if about or plan.acts:
             record(Event.APPLY_STARTED, targets=about, because="everything is put back as it was before the agent")
-        written, left = await to_the_end(self._clients(clients), None)
+        written, removed, left = await to_the_end(self._clients(clients), None)
         outcome = Outcome()
-        if plan.acts:
-            outcome = await to_the_end(self.daemon.carry_out(plan, reality, record), None)
+        if plan.acts and reality is not None:
+            try:
+                outcome = await to_the_end(self.daemon.carry_out(plan, reality, record), None)
+            except Exception as error:  # noqa: BLE001 - the boundary of a target: what was done beside it is recorded
+                found = PutBack(Plan(DIRECT), (*found.left, _said(error)), tuple(kept.all()))
         if outcome.stands:
             originals = {path: one for path, one in kept.all().items() if path not in found.left_targets}
             _remove_folders(originals)
             kept.forget(originals)
             written = (*outcome.written, *written)
+            gone = {edit.path for edit in plan.edits if edit.after is None}
+            removed = (*(path for path in outcome.written if path in gone), *removed)
         if not plan.acts and plan.restart is not None:
             outcome = Outcome(deferred=plan.restart.because)
         if written:
             record(Event.RESTORED, targets=written)
-        return Restored(written, outcome, (*found.left, *left))
+        by_hand = found.by_hand if outcome.deferred else ""
+        return Restored(written, removed, outcome, (*found.left, *left), by_hand)
 
     async def _planned(self, kept: Mapping[str, Original], *, is_asked_now: bool) -> tuple[PutBack, Reality]:
         # Twice: whether dockerd already runs with what it then should is asked of the marks by that very value.
@@ -103,28 +116,33 @@ class Restoring(msgspec.Struct, frozen=True):
             desired = found.plan.desired
         return found, reality
 
-    async def _clients(self, kept: Kept[Owned]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The files that were written, and why others were not."""
+    async def _clients(self, kept: Kept[Owned]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """The files that were written, which of them are gone by it, and why others were not written."""
         known = kept.all()
         accounts = {str(one.config): one for one in self.accounts(known)} if known else {}
-        written, left, done = [], [], []
+        written, removed, left, done = [], [], [], []
         for path, owned in known.items():
             try:
                 if path in accounts:
-                    if await _client(self.homes, accounts[path], owned):
-                        written.append(path)
+                    change = await _client(self.homes, accounts[path], owned)
+                    written += [path] if change.is_written else []
+                    removed += [path] if change.is_removed else []
                 elif not await asyncio.to_thread(is_gone, path):
                     left.append(f"{path}: no account is known whose file it is; left as it is")
                     continue
             except TextRefused as error:
                 left.append(str(error.failed(path)))
                 continue
-            except AgentError as error:  # this file is left alone, and the others go on
-                left.append(str(error))
+            except Exception as error:  # noqa: BLE001 - the boundary of a target: it is left alone, the others go on
+                left.append(_said(error, path))
                 continue
             done.append(path)
         kept.forget(done)
-        return tuple(written), tuple(left)
+        return tuple(written), tuple(removed), tuple(left)
+
+
+def _said(error: Exception, where: str = "Docker") -> str:
+    return str(error if isinstance(error, AgentError) else unexpected(where, error))
 
 
 def _texts(paths: Iterable[str]) -> tuple[dict[str, str | None], dict[str, str]]:
@@ -139,9 +157,14 @@ def _texts(paths: Iterable[str]) -> tuple[dict[str, str | None], dict[str, str]]
     return texts, unread
 
 
-async def _client(homes: Files, account: Account, owned: Owned) -> bool:
-    """Whether the file had to be written."""
+class _Done(msgspec.Struct, frozen=True):
+    """What became of one client's file."""
 
+    is_written: bool = False
+    is_removed: bool = False
+
+
+async def _client(homes: Files, account: Account, owned: Owned) -> _Done:
     def change(text: str | None) -> str | None:
         edit = before_us(text, owned)
         return text if edit is None else edit.text
@@ -149,10 +172,10 @@ async def _client(homes: Files, account: Account, owned: Owned) -> bool:
     found = await homes.read(account, account.config)
     edit = before_us(None if found is None else found.text, owned)
     if edit is None:
-        return False
+        return _Done()
     folder_was_there = owned.was is None or owned.was.folder_existed
     done = await homes.edit(account, account.config, change, mode=edit.mode, folder_was_there=folder_was_there)
-    return done.before != done.after
+    return _Done(done.before != done.after, done.before is not None and done.after is None)
 
 
 def _remove_folders(originals: Mapping[str, Original]) -> None:

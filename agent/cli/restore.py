@@ -57,12 +57,13 @@ async def restored(paths: Paths, policy: Policy, record: Record, *, is_asked_now
 
 def lines(done: Restored) -> list[str]:
     """What a person reads of it."""
-    shown = [f"put back     {target}" for target in done.targets]
+    shown = [f"{'removed' if target in done.removed else 'put back':13}{target}" for target in done.targets]
     outcome = done.outcome
     if outcome.restarted_s is not None:
         shown.append(f"docker       restarted, {outcome.restarted_s:.1f} s")
     if outcome.deferred:
-        shown.append(f"docker       still runs with the old settings: {outcome.deferred}")
+        shown.append(f"docker       still runs with the settings that the agent gave it: {outcome.deferred}")
+        shown += [f"next         nothing restarts it later: {done.by_hand}"] if done.by_hand else []
     if outcome.rolled_back:
         shown.append(f"docker       {outcome.rolled_back}")
     if outcome.condition:

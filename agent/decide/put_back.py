@@ -13,7 +13,7 @@ import msgspec
 from agent.decide import foreign
 from agent.decide.effective import effective, prospective
 from agent.decide.plan import PUBLIC_MODE, Edit, Owned, Plan
-from agent.decide.restart import busy, restarting
+from agent.decide.restart import Busy, busy, named, restarting, without_by_hand
 from agent.dockerd import Reality
 from agent.policy import Docker, Method
 from agent.settings import DIRECT, Settings, agrees
@@ -27,6 +27,7 @@ class PutBack(msgspec.Struct, frozen=True):
     plan: Plan
     left: tuple[str, ...] = ()  # of targets that stay as they are: where, what, what to do
     left_targets: tuple[str, ...] = ()
+    by_hand: str = ""  # what restarts Docker where that waits, for nobody does it later; and what it costs
 
 
 def put_back(
@@ -54,15 +55,24 @@ def put_back(
     if reality.daemon_json_path in left:  # what dockerd would start with cannot be told: it is not restarted
         return PutBack(Plan(DIRECT, None, edits=tuple(edits), needs_daemon_reload=is_reloaded), *_left(left))
     running = effective(reality)
-    restart = None
+    restart, by_hand = None, ""
     if (edits or is_asked_now) and reality.engine is not None and running is not None and not agrees(running, desired):
         due = restarting(policy.restart, met, None, is_asked_now, reality.can_restart)
         due = foreign.held(due, reality, is_asked_now)
-        by_hand = f"systemctl restart {reality.unit_name}"
-        because = due.because.replace("docker-proxy-agent apply --now", by_hand)
-        restart = msgspec.structs.replace(due, because=because)
+        restart = msgspec.structs.replace(due, because=without_by_hand(due.because))
+        by_hand = _by_hand(reality, met)
     method = Method.DAEMON_JSON if is_file_edited else Method.DROP_IN
-    return PutBack(Plan(desired, method, now, running, tuple(edits), is_reloaded, restart), *_left(left))
+    made = Plan(desired, method, now, running, tuple(edits), is_reloaded, restart)
+    return PutBack(made, *_left(left), by_hand=by_hand)
+
+
+def _by_hand(reality: Reality, met: Busy) -> str:
+    if not reality.is_systemd:
+        return "restart dockerd"
+    stops = (*((met.counted,) if met.containers and not met.is_keeping else ()), *met.units, *met.goes_along)
+    costs = (*((f"stops {named(stops)}",) if stops else ()), *((f"breaks off {met.transfer}",) if met.transfer else ()))
+    which = f", which {' and '.join(costs)}" if costs else ""
+    return f"systemctl restart {reality.unit_name}{which}"
 
 
 def _edit(path: str, text: str | None, owned: Owned | None, reality: Reality) -> tuple[Edit, ...]:

@@ -28,13 +28,18 @@ from agent.policy import Restart
 from agent.targets import daemon_json
 
 BY_HAND: Final = "to restart all the same: docker-proxy-agent apply --now"
-
+_BY_HAND_ONLY: Final = ": restart Docker by hand, or: docker-proxy-agent apply --now"
 
 BELIEVED_S: Final = 3600.0  # what takes longer than that is no transfer: log drivers have connections, too
 
 _NAMED: Final = 4  # units in a sentence
 
 SAME_S: Final = 120.0  # what is seen again later than this is another one: a restart that waits is looked at more often
+
+
+def without_by_hand(because: str) -> str:
+    """The reason alone, for who has another way to say."""
+    return because.removesuffix(f"; {BY_HAND}").removesuffix(_BY_HAND_ONLY)
 
 
 class When(enum.Enum):
@@ -70,7 +75,11 @@ class Busy(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         if not self.containers:
             return f"{self.transfer} is in flight"
-        return "1 container runs" if self.containers == 1 else f"{self.containers} containers run"
+        return f"{self.counted} {'runs' if self.containers == 1 else 'run'}"
+
+    @property
+    def counted(self) -> str:
+        return "1 container" if self.containers == 1 else f"{self.containers} containers"
 
 
 def busy(
@@ -178,9 +187,7 @@ def _restarting(mode: Restart, met: Busy, urgency: Urgency | None, is_asked_now:
     if is_asked_now:
         return Restarting(When.NOW, "asked for by --now", keeps, overrules=True)
     if mode is Restart.NEVER:
-        return Restarting(
-            When.NEVER, 'docker.restart = "never": restart Docker by hand, or: docker-proxy-agent apply --now'
-        )
+        return Restarting(When.NEVER, f'docker.restart = "never"{_BY_HAND_ONLY}')
     if mode is Restart.ALWAYS:
         return Restarting(When.NOW, 'docker.restart = "always"')
     if met.units:

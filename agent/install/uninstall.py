@@ -62,7 +62,7 @@ def _forget(paths: Paths, made: Sequence[str], say: Say, *, is_purged: bool) -> 
             one.rmdir()
     for folder in kept:
         if os.path.lexists(folder):
-            say(f"kept         {folder}; to be rid of it, too: rm -r {folder}, or --purge the next time")
+            say(f"kept         {folder}; to be rid of it, too: rm -r {folder}")
 
 
 def _remove(folder: Path, say: Say) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from agent.cli.restore import lines
 from agent.decide.plan import plan
 from agent.homes import Homes
 from agent.originals import client_originals, daemon_originals
@@ -71,6 +72,8 @@ async def test_nothing_is_left_where_nothing_was(dockerd: Dockerd, method: Metho
     assert dockerd.runs_with == DIRECT
     assert dockerd.is_running
     assert dockerd.events()[-3:] == ["settings-written", "docker-restarted", "restored"]
+    assert set(done.removed) == set(done.targets)
+    assert {line.split()[0] for line in lines(done)} == {"removed", "docker"}
 
 
 async def test_the_files_own_bytes_and_mode(dockerd: Dockerd) -> None:
@@ -113,7 +116,8 @@ async def test_a_container_that_runs_defers_the_restart_and_now_does_it(dockerd:
 
     assert dockerd.files() == {}
     assert dockerd.starts == starts
-    assert done.outcome.deferred == "1 container runs; to restart all the same: systemctl restart docker.service"
+    assert done.outcome.deferred == "1 container runs"
+    assert done.by_hand == "systemctl restart docker.service, which stops 1 container"
     await restored(dockerd, is_asked_now=True)
     assert dockerd.runs_with == DIRECT
 
@@ -126,7 +130,7 @@ async def test_a_unit_that_hangs_on_docker_defers_it_too(dockerd: Dockerd) -> No
     done = await restored(dockerd)
 
     assert "stack.service hangs on Docker" in done.outcome.deferred
-    assert done.outcome.deferred.endswith("to restart all the same: systemctl restart docker.service")
+    assert done.by_hand == "systemctl restart docker.service, which stops stack.service"
     assert (dockerd.starts, dockerd.units["stack.service"]) == (starts, True)
 
 
@@ -267,7 +271,30 @@ async def test_clients_files_and_folders(dockerd: Dockerd, tmp_path: Path) -> No
     assert not carol.exists()
     assert bob.read_text() == LOGGED_IN
     assert bob.stat().st_mode & 0o777 == 0o640
+    assert set(done.removed) == {str(alice), str(carol)}
     assert client_originals(people.state).all() == {}
+
+
+async def test_what_nobody_expected_of_docker_costs_the_clients_nothing(dockerd: Dockerd, tmp_path: Path) -> None:
+    people = People(tmp_path)
+    people.state = dockerd.root / "state"
+    bob = people.add("bob", LOGGED_IN)
+    await people.passed(upstream("http://office:3128"))
+    (dockerd.root / "etc/daemon.json").write_text(FOREIGN)
+    await applied(dockerd, OFFICE)
+
+    def breaks() -> None:
+        raise ZeroDivisionError
+
+    dockerd.before_it_starts = breaks
+
+    done = await restoring(dockerd, people).restore(dockerd.record(), is_asked_now=True)
+
+    assert done.is_failed
+    assert done.left[0].startswith("Docker: ended by an error that nobody expected: ZeroDivisionError at ")
+    assert bob.read_text() == LOGGED_IN
+    assert daemon_originals(people.state).all() != {}
+    assert dockerd.events()[-1] == "restored"
 
 
 async def test_clients_files_by_what_an_earlier_version_kept(dockerd: Dockerd, tmp_path: Path) -> None:
