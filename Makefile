@@ -7,6 +7,9 @@ OPT    := /opt/docker-proxy-agent
 # Side by side, one at a time to whoever is free; how many: tests/conftest.py. Without these, pytest runs one by one.
 PYTEST := $(BIN)/pytest --numprocesses=auto --dist=load --maxschedchunk=1
 LINK   := /usr/local/bin/docker-proxy-agent
+TRACES := $(OPT) /etc/systemd/system/docker-proxy-agent.service /var/lib/docker-proxy-agent /etc/docker-proxy-agent/dockerd.env
+COMMA  := ,
+KEPT   := /etc/docker-proxy-agent /var/log/docker-proxy-agent
 
 .PHONY: demo test check lint format test-machine bench install uninstall clean
 
@@ -39,21 +42,38 @@ bench: $(READY)
 	tests/machine/prepare
 	$(BIN)/python -m tests.bench $(SUBJECTS)
 
-# As root. Again is an upgrade. Built from a copy: nothing of root's is left in the checkout of a user.
+# Run, not looked at: after an upgrade of the system's Python its files are all there, and none of them is found.
+# -I: nothing of the checkout is imported instead.
+WORKS  := $(OPT)/bin/python -I -c 'import pip, agent.service' 2>/dev/null
+ANEW   := $(PYTHON) -m venv --clear $(OPT)
+# Built from a copy: nothing of root's is left in the checkout of a user.
+FILL   := copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
+	cp -R agent systemd pyproject.toml README.md config.example.toml "$$copy" && \
+	$(OPT)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir "$$copy"
+
+# As root. Again is an upgrade.
 install:
 	@test "$$(id -u)" = 0 || { echo 'make install: must be run as root. Try: sudo make install' >&2; exit 1; }
 	@$(PYTHON) -B -m agent.install.place systemd/docker-proxy-agent.service
-	test -x $(OPT)/bin/pip || $(PYTHON) -m venv $(OPT)
-	copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
-	cp -R agent systemd pyproject.toml README.md config.example.toml "$$copy" && \
-	$(OPT)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir "$$copy"
+	$(WORKS) || $(ANEW)
+	$(FILL)
 	ln -sfT $(OPT)/bin/docker-proxy-agent $(LINK)
 	$(LINK) install
 
-# As root. PURGE=1 removes the policy and the audit log, too; NOW=1 restarts Docker even if containers run.
+# As root. PURGE=1 removes the policy and the audit log, too, also later; NOW=1 restarts Docker even if containers run.
+# What is put back needs an environment that works: where that one does not, it is made anew before.
 uninstall:
 	@test "$$(id -u)" = 0 || { echo 'make uninstall: must be run as root. Try: sudo make uninstall' >&2; exit 1; }
-	test ! -x $(LINK) || $(LINK) uninstall $(if $(PURGE),--purge) $(if $(NOW),--now)
+	@found=; for trace in $(TRACES); do test ! -e "$$trace" || found=1; done; if test -n "$$found"; then \
+		$(WORKS) || { echo '$(OPT) does not work with this Python: made anew' && $(ANEW) && $(FILL); } || { \
+			echo 'make uninstall: nothing is put back or removed. By hand: docs/troubleshooting.md' >&2; exit 1; }; \
+		$(OPT)/bin/docker-proxy-agent uninstall $(if $(PURGE),--purge) $(if $(NOW),--now); \
+	else \
+		echo 'not installed: there is nothing to put back'; \
+		for folder in $(KEPT); do \
+			test ! -e "$$folder" || $(if $(PURGE),{ rm -rf "$$folder" && echo "removed      $$folder"; },echo "kept         $$folder; to be rid of it$(COMMA) too: make uninstall PURGE=1"); \
+		done; \
+	fi
 	rm -rf $(OPT)
 	rm -f $(LINK)
 

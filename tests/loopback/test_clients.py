@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ from agent.sockets import LocalSockets
 from agent.users import Account, Skipped, Source, ThisSystem, Threshold, Who
 from agent.watch.homes import HomeWatch
 from agent.watch.wakeups import Wakeups
+from tests.loopback.installation import Installation, is_offline
+from tests.loopback.installation import proxy as reached
 from tests.loopback.listeners import ME, SOMEBODY, needs_root
 from tests.loopback.listeners import listening as listening_as
 
@@ -383,6 +386,25 @@ async def test_a_look_alone_forgets_nothing(people: People) -> None:
 
     assert people.events()[-1] != "restored"  # it was so already
     assert client_originals(people.state).all() == {}
+
+
+@pytest.mark.skipif(is_offline(), reason="offline, a pass does nothing")
+def test_by_the_commands_who_leaves_the_policy_gets_everything_back(tmp_path: Path) -> None:
+    with reached() as port, Installation(tmp_path, port) as machine:
+        before = machine.targets()["config.json"]
+        subprocess.run(machine.command("apply"), check=True, capture_output=True)
+        assert machine.targets()["config.json"] != before
+        policy = machine.paths.policy
+        policy.write_text(policy.read_text().replace('users = ["alice"]', "users = []"))
+
+        planned = subprocess.run(machine.command("plan"), check=False, capture_output=True, text=True)
+        subprocess.run(machine.command("apply"), check=True, capture_output=True)
+
+        assert planned.returncode == 2
+        assert "clients of alice" in planned.stdout
+        assert machine.targets()["config.json"] == before
+        assert machine.events()[-1] == "restored"
+        assert client_originals(machine.paths.state).all() == {}
 
 
 class Once(Homes):

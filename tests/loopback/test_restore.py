@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import sys
 import tempfile
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,9 +28,10 @@ from agent.targets import daemon_json
 from agent.users import Account
 
 from .dockerd import Dockerd
-from .installation import Installation, is_offline, proxy
+from .installation import DAEMON_JSON, Installation, is_offline, proxy
 from .test_clients import LOGGED_IN, TELLS_ALL, WITH_PASSWORD, People, as_an_earlier_version_kept_it, upstream
 
+REPOSITORY = Path(__file__).parents[2]
 needs_a_network = pytest.mark.skipif(is_offline(), reason="offline, a pass does nothing")
 
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
@@ -243,6 +246,27 @@ def test_by_the_commands_the_bytes_are_back_and_in_force(tmp_path: Path) -> None
             assert (machine.targets(), machine.runs_with()) == before
             assert "p@ss" not in said + machine.paths.audit_log.read_text()
             assert said_by(machine, "restore", "--now")[1].startswith("nothing to put back\n")
+
+
+@needs_a_network
+def test_what_was_there_can_be_read_without_the_agent(tmp_path: Path) -> None:
+    with proxy() as port, Installation(tmp_path, port) as machine:
+        assert said_by(machine, "apply")[0] == 0
+
+        shown = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _by_hand(), str(machine.paths.state)],
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+
+    assert f"=== {machine.daemon_json} was, with mode 644:\n{DAEMON_JSON}" in shown
+    assert f"=== {machine.config_json} was there\n" in shown
+    assert "proxies.default.httpProxy was not there\n" in shown
+
+
+def _by_hand() -> str:
+    """The program that the documentation has for the day when nothing runs."""
+    text = (REPOSITORY / "docs/troubleshooting.md").read_text()
+    return textwrap.dedent(text.partition("<<'END'\n")[2].partition("   END\n")[0])
 
 
 def said_by(machine: Installation, *words: str) -> tuple[int, str]:

@@ -147,6 +147,48 @@ def _upgrade_changes_nothing(laptop: Laptop) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+@pytest.mark.parametrize("where", ["daemon.json", "unit"])
+def test_what_is_no_proxys_url_comes_back_even_after_an_upgrade_of_python(bare: Laptop, where: str) -> None:
+    laptop = bare
+    if where == "unit":
+        laptop.docker.drop_in('[Service]\nEnvironment="HTTP_PROXY=:proxy"\n')
+    else:
+        theirs = '{"proxies": {"http-proxy": "http://alice:p@ss:w#rd@proxy.example.net:3128"}}\n'
+        laptop.write("/etc/docker/daemon.json", theirs, mode=0o640)
+    laptop.plug("office")
+    laptop.docker.restart()
+    before, before_in_force = listing(laptop), in_force(laptop)
+    make(laptop, "install")
+    office_policy(laptop)
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
+
+    _python_upgraded(laptop)
+    make(laptop, "install")
+    assert laptop.docker.show("ActiveState", NAME) == "active"
+    _python_upgraded(laptop)
+    said = make(laptop, "uninstall", "NOW=1")
+
+    assert "/opt/docker-proxy-agent does not work with this Python: made anew" in said
+    assert set(listing(laptop)) ^ set(before) == set()
+    assert in_force(laptop) == before_in_force
+
+    again, purged = make(laptop, "uninstall"), make(laptop, "uninstall", "PURGE=1")
+
+    assert again.startswith(
+        "not installed: there is nothing to put back\nkept         /etc/docker-proxy-agent; to be rid"
+    )
+    assert "removed      /etc/docker-proxy-agent\n" in purged
+    assert not laptop.exists("/etc/docker-proxy-agent")
+    assert not laptop.exists("/var/log/docker-proxy-agent")
+
+
+def _python_upgraded(laptop: Laptop) -> None:
+    """Of another version, which looks for its packages elsewhere."""
+    laptop.run("sh", "-euc", "cd /opt/docker-proxy-agent/lib && mv python3.* python3.0")
+    assert laptop.agent("check").code != 0
+
+
 def test_containers_that_run_are_spared_unless_now_and_purge_leaves_nothing(bare: Laptop) -> None:
     laptop = bare
     laptop.run("sh", "-euc", "rm -rf /etc/systemd/system/docker.service.d")
