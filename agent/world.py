@@ -253,7 +253,8 @@ def accounts_of(paths: Paths, clients: Clients, files: Iterable[str]) -> tuple[A
     system, caller, wanted = ThisSystem(paths.root), Caller.this(), set(files)
     found = {str(one.config): one for one in who(clients, system, caller, str(paths.root)).accounts}
     if missing := wanted - found.keys():
-        named = Clients(users=(), files=tuple(sorted(missing)))
+        below = "" if paths.is_system else str(paths.root)  # whose policy names them without it
+        named = Clients(users=(), files=tuple(sorted(file.removeprefix(below) for file in missing)))
         found |= {str(one.config): one for one in who(named, system, caller, str(paths.root)).accounts}
     return tuple(account for file, account in found.items() if file in wanted)
 

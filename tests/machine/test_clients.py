@@ -103,6 +103,29 @@ def test_whose_file_is_written_and_as_whom(laptop: Laptop) -> None:
     assert laptop.run("sh", "-c", "stat -c '%n %i %Y' /root/.docker/* /home/*/.docker/*").stdout == before
 
 
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_who_leaves_gets_everything_back_while_the_service_runs(laptop: Laptop) -> None:
+    people(laptop)
+    office_policy(laptop)
+    laptop.plug("office")
+    started(laptop)
+    laptop.until(lambda: laptop.exists("/home/alice/.docker/config.json"), within=20)
+    laptop.until(lambda: "httpProxy" in laptop.read("/home/bob/.docker/config.json"), within=20)
+
+    laptop.run("gpasswd", "--delete", "alice", "docker")
+    laptop.agent("apply")
+
+    assert not laptop.exists("/home/alice/.docker")
+    assert "httpProxy" in laptop.read("/home/bob/.docker/config.json")
+
+    laptop.policy("[clients]\nusers = []\n" + laptop.read("/etc/docker-proxy-agent/config.toml"))
+    laptop.until(lambda: laptop.read("/home/bob/.docker/config.json") == BOBS, within=20)
+
+    assert owner(laptop, "/home/bob/.docker/config.json") == "600 bob:bob"
+    laptop.until(lambda: not laptop.exists("/root/.docker/config.json"), within=20)
+    assert "restored" in laptop.audit.events()
+
+
 def test_no_password_in_a_container_unless_the_policy_says_so(laptop: Laptop) -> None:
     people(laptop)
     squid = laptop.office.squid

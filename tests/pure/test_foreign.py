@@ -188,12 +188,13 @@ def test_taking_everything_back_does_not_risk_it_either() -> None:
     environment = drop_in.edit(OFFICE)
     reality = with_drop_in(OFFICE, daemon_json="{}", file=FileHistory(False, False))
 
-    made = put_back({}, {reality.environment_file_path: environment}, reality, Docker(), False).plan
+    found = put_back({}, {reality.environment_file_path: environment}, reality, Docker(), False)
+    made = found.plan
 
     assert made.edits
     assert made.restart is not None
     assert made.restart.when is When.LATER
-    assert "systemctl restart docker.service" in made.restart.because
+    assert found.by_hand == "systemctl restart docker.service"
 
 
 # --- what is written -------------------------------------------------------------------------------------------------
