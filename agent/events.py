@@ -98,7 +98,7 @@ _SENTENCES: Final = {
     Event.PAUSED: "Paused[ until {until}][, by {by}]: nothing is written",
     Event.RESUMED: "No longer paused[: {because}]",
     Event.TARGET_FAILED: "Not written[: {target}][: {error}]",
-    Event.RESTORED: "Put back as it was before the agent[: {target}][: {targets}]",
+    Event.RESTORED: "Put back as it was before the agent[: {target}][: {targets}][; {because}]",
     Event.LOG_RECOVERED: "The audit log goes on[: {because}]",
     Event.LOG_TRIMMED: "Old records dropped from the audit log[: {first} to {last}][ ({because})]",
     Event.RELAY_ENABLED: "The relay listens[ on {listen}]",

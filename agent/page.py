@@ -102,12 +102,12 @@ def to_do_lines(seen: Seen) -> Iterator[str]:
 
 def clients_lines(clients: ClientsSeen) -> Iterator[str]:
     """Whose config.json would be written, together where it is the same change."""
-    by_change: dict[tuple[Settings, Settings], list[str]] = {}
+    by_change: dict[tuple[Settings, Settings, bool], list[str]] = {}
     for file in clients.edits:
         if file.edit is not None:
-            by_change.setdefault((file.edit.old, file.edit.new), []).append(file.name)
-    for (old, new), names in by_change.items():
-        yield line("write", f"clients of {' · '.join(names)}")
+            by_change.setdefault((file.edit.old, file.edit.new, file.is_left), []).append(file.name)
+    for (old, new, is_left), names in by_change.items():
+        yield line("put back" if is_left else "write", f"clients of {' · '.join(names)}")
         yield from diff(old, new)
 
 

@@ -401,7 +401,7 @@ def test_by_the_commands_who_leaves_the_policy_gets_everything_back(tmp_path: Pa
         subprocess.run(machine.command("apply"), check=True, capture_output=True)
 
         assert planned.returncode == 2
-        assert "clients of alice" in planned.stdout
+        assert "put back     clients of alice" in planned.stdout
         assert machine.targets()["config.json"] == before
         assert machine.events()[-1] == "restored"
         assert client_originals(machine.paths.state).all() == {}
