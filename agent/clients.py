@@ -282,7 +282,10 @@ class LocalClients:
                 _say(seen, [shown], record)
 
         for shown in await self._patience.each(
-            {file.account.config: _work(self._written, file, _meant(file, seen), owned[file.path]) for file in seen.edits},
+            {
+                file.account.config: _work(self._written, file, _meant(file, seen), owned[file.path])
+                for file in seen.edits
+            },
             ended,
         ):
             if isinstance(shown, ClientFile):
