@@ -14,6 +14,9 @@ from agent.condition import Condition
 from agent.settings import Masked, Texts
 
 PROXIES_IN_DAEMON_JSON: Final = (1, 42)  # the API of Docker 23.0 (FACTS 1)
+# What a restart breaks off beside containers, in words.
+TRANSFER: Final = "a pull or push"
+BUILD: Final = "a build"
 
 
 class Phase(enum.Enum):

@@ -2,14 +2,16 @@
 
 Pure. It is asked only where dockerd runs with other settings than it should.
 
-                  nothing runs   containers run                            a pull, push or build is in flight
-    protect       now            urgent: now, and they survive; else wait  urgent: now; else wait
-    when-idle     now            wait                                      urgent: now; else wait
-    always        now            now                                       now
-    never         by hand        by hand                                   by hand
+                 idle     a container runs        a build                 a pull or push          a unit hangs on Docker
+    protect      now      urgent: now; else wait  urgent: now; else wait  urgent: now; else wait  wait
+    when-idle    now      wait                    wait                    urgent: now; else wait  wait
+    always       now      now                     now                     now                     now
+    never        by hand  by hand                 by hand                 by hand                 by hand
 
-A container survives by live-restore. A unit that hangs on Docker's is stopped with it, with whatever it runs, so an
-active one is waited for under `protect` and `when-idle`, whatever else runs; but not those of `docker.take_along`.
+Under `protect` containers survive, by live-restore. A build, pull or push is in flight and is broken off: an urgent
+pull or push goes a way that does not work here, so nothing is lost with it; a build may be at a step that needs no
+network. A unit that hangs on Docker's is stopped with it, with whatever it runs, so an active one is waited for,
+whatever else runs; but not those of `docker.take_along`. This table is README's, too: a test compares them.
 Not known here: what is urgent (`urgent.py`), and how often (`rate.py`).
 """
 
@@ -23,7 +25,7 @@ from typing import Final
 import msgspec
 
 from agent.decide.urgent import Urgency
-from agent.dockerd import Reality
+from agent.dockerd import BUILD, Reality
 from agent.policy import Restart
 from agent.targets import daemon_json
 
@@ -71,6 +73,10 @@ class Busy(msgspec.Struct, frozen=True):
     is_keeping: bool = False  # live-restore is on, and stays on over a start
     units: tuple[str, ...] = ()  # that would be stopped with it, and are waited for
     goes_along: tuple[str, ...] = ()  # units that may be stopped with it
+
+    @property
+    def is_build(self) -> bool:
+        return self.transfer == BUILD
 
     def __str__(self) -> str:
         if not self.containers:
@@ -161,7 +167,7 @@ def hangs_on_urgency(mode: Restart, met: Busy, is_asked_now: bool) -> bool:
     if is_asked_now or met.units:
         return False
     if mode is Restart.WHEN_IDLE:
-        return bool(met.transfer) and not met.containers
+        return bool(met.transfer) and not met.is_build and not met.containers
     return mode is Restart.PROTECT and bool(met.containers or met.transfer)
 
 
@@ -194,7 +200,7 @@ def _restarting(mode: Restart, met: Busy, urgency: Urgency | None, is_asked_now:
         return Restarting(When.LATER, f"{hang_on_docker(met.units)}; {BY_HAND}")
     if not met.containers and not met.transfer:
         return Restarting(When.NOW, "no container runs", spares_containers=True, spares_units=True)
-    if (met.containers and mode is Restart.WHEN_IDLE) or urgency is None:
+    if (mode is Restart.WHEN_IDLE and (met.containers or met.is_build)) or urgency is None:
         return Restarting(When.LATER, f"{met}; {BY_HAND}")
     if not urgency.is_urgent:
         return Restarting(When.LATER, f"{met}, and {urgency.because}; {BY_HAND}")

@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from agent.dockerd import BUILD, TRANSFER
 from agent.files import is_there
 from agent.machine_text import lines, words
 
 _ESTABLISHED, _SYN_SENT, _LISTEN = "01", "02", "0A"  # include/net/tcp_states.h
 _BUILDS_BELOW: Final = b"/buildkit/executor/"
-TRANSFER: Final = "a pull or push"
-BUILD: Final = "a build"
 
 
 def transfer(pid: int, proc: Path = Path("/proc")) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from agent.decide import restart as rules
 from agent.decide.restart import (
     Busy,
     InFlight,
@@ -81,6 +85,8 @@ NEVER_BY_US = 'docker.restart = "never": restart Docker by hand, or: docker-prox
         (WHEN_IDLE, PULL, FINE, LATER, f"a pull or push is in flight, and office still works here{HOW}"),
         (WHEN_IDLE, PULL, URGENT, NOW, "office does not work here (timeout); a pull or push is broken off"),
         (WHEN_IDLE, BOTH, URGENT, LATER, f"1 container runs{HOW}"),
+        (WHEN_IDLE, BUILD, FINE, LATER, f"a build is in flight{HOW}"),
+        (WHEN_IDLE, BUILD, URGENT, LATER, f"a build is in flight{HOW}"),
         (ALWAYS, IDLE, UNKNOWN, NOW, 'docker.restart = "always"'),
         (ALWAYS, TWO, FINE, NOW, 'docker.restart = "always"'),
         (ALWAYS, PULL, FINE, NOW, 'docker.restart = "always"'),
@@ -94,6 +100,37 @@ def test_when(mode: Restart, met: Busy, urgent: Urgency | None, when: When, beca
     decided = restarting(mode, met, urgent, is_asked_now=False)
 
     assert (decided.when, decided.because) == (when, because)
+
+
+TABLE = [
+    re.split(r" {2,}", row.strip())
+    for row in (rules.__doc__ or "").splitlines()
+    if re.match(r" +(idle|protect|when-idle|always|never)  ", row)
+]
+MEETS = {
+    "idle": IDLE, "a container runs": ONE, "a build": BUILD, "a pull or push": PULL, "a unit hangs on Docker": STACK,
+}  # fmt: skip
+IN_WORDS = {
+    "now": (NOW, NOW), "wait": (LATER, LATER), "by hand": (BY_HAND, BY_HAND), "urgent: now; else wait": (NOW, LATER),
+}  # fmt: skip
+
+
+def test_the_table_is_the_rule() -> None:
+    columns, *rows = TABLE
+
+    assert [row[0] for row in rows] == [mode.value for mode in Restart]
+    for mode, *cells in rows:
+        for met, words in zip(columns, cells, strict=True):
+            decided = [restarting(Restart(mode), MEETS[met], one, False).when for one in (URGENT, FINE)]
+            assert tuple(decided) == IN_WORDS[words], f"{mode}, {met}"
+
+
+def test_readme_has_the_same_table() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    rows = [[cell.strip(" `") for cell in row.split("|")[1:-1]] for row in readme.splitlines() if row.startswith("|")]
+    first = next(number for number, row in enumerate(rows) if row[1:] == TABLE[0])
+
+    assert rows[first + 2 : first + 1 + len(TABLE)] == TABLE[1:]
 
 
 @pytest.mark.parametrize("mode", Restart)
@@ -152,7 +189,7 @@ def test_what_cannot_be_restarted_is_not_even_by_now() -> None:
 
 
 @pytest.mark.parametrize("mode", Restart)
-@pytest.mark.parametrize("met", [IDLE, TWO, SWARM, ON, PULL, BOTH, STACK, STACKS, FIREWALL])
+@pytest.mark.parametrize("met", [IDLE, TWO, SWARM, ON, PULL, BUILD, BOTH, STACK, STACKS, FIREWALL])
 @pytest.mark.parametrize("is_asked_now", [False, True])
 def test_a_probe_is_made_exactly_where_its_answer_matters(mode: Restart, met: Busy, is_asked_now: bool) -> None:
     answers = {restarting(mode, met, one, is_asked_now).when for one in (URGENT, FINE)}
