@@ -42,6 +42,7 @@ class UnitState(msgspec.Struct, frozen=True):
     has_job: bool = False  # systemd is about to start or stop it
     kill_mode: str = "process"  # which processes of it systemd ends when it stops
     hanging: tuple[str, ...] = ()  # units that are stopped with it, whether they run or not; not what hangs on those
+    fragment: str = ""  # its own file
     triggers: tuple[str, ...] = ()  # its sockets and the like: they hang on it, too, and hold nothing
 
     @property
@@ -62,6 +63,31 @@ class Running(msgspec.Struct, frozen=True):
     name: str = ""
 
 
+class Layer(msgspec.Struct, frozen=True):
+    """What one file gives to dockerd's environment, of the names that a proxy has. It may hold a password."""
+
+    path: str
+    values: dict[str, str]
+    entry: int = 0  # which EnvironmentFile= it is of: a pattern there names several
+
+    def __repr__(self) -> str:
+        return f"Layer({self.path}, {sorted(self.values)})"
+
+
+class Overruling(msgspec.Struct, frozen=True):
+    """What beats the agent's drop-in, and the files where it stands, if they can be found. It may hold passwords."""
+
+    later: tuple[Layer, ...] = ()  # read after ours, the strongest last
+    emptied_in: str = ""  # takes back every EnvironmentFile= before it, ours too
+    unset: tuple[str, ...] = ()  # UnsetEnvironment=, of the six names: alone, or as an assignment
+    unset_in: str = ""
+    by_command: dict[str, str] = {}  # what the unit's command sets itself, whatever it is given
+    command_in: str = ""
+
+    def __repr__(self) -> str:
+        return f"Overruling({[layer.path for layer in self.later]}, {sorted(self.by_command)})"
+
+
 class Start(msgspec.Struct, frozen=True):
     """What dockerd would be started with now. The environment may hold a password, so it never shows."""
 
@@ -69,7 +95,11 @@ class Start(msgspec.Struct, frozen=True):
     environment: dict[str, str]
     foreign_environment: dict[str, str]  # the same without the agent's own file
     unset: tuple[str, ...] = ()  # UnsetEnvironment=, which has the last word
-    files: tuple[str, ...] = ()  # EnvironmentFile=, as they exist now
+    layers: tuple[Layer, ...] = ()  # EnvironmentFile=, as they exist now, in order
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return tuple(layer.path for layer in self.layers)
 
     def __repr__(self) -> str:
         return f"Start(argv={len(self.argv)} words, environment={sorted(self.environment)})"
@@ -129,7 +159,7 @@ class Reality(msgspec.Struct, frozen=True):
     environment: Texts = Texts()  # what it would be started with now
     foreign_environment: Texts = Texts()  # the same without the agent's own file
     environment_files: tuple[str, ...] = ()  # that it would be started with
-    unset_names: tuple[str, ...] = ()  # of the six, those that UnsetEnvironment= takes away
+    overruling: Overruling = Overruling()  # what beats the drop-in
     running_environment: Texts | None = None  # what it was started with; None: may not be read
     started_with: Texts | Masked | None = None  # daemon.json's half; OTHER: none that we know; None: nothing known
     daemon_json_path: str = "/etc/docker/daemon.json"

@@ -91,8 +91,8 @@ class LastGood:
 def _is_tried(path: Path, text: str | None, unit: UnitState, kept: _Kept | None) -> bool | None:
     if kept is not None and kept.invocation and kept.invocation == unit.invocation:
         return kept.text == text  # whatever was touched since, and whatever the clock says
-    born = _born_ns(unit.pid)
-    return None if born is None else _last_touched_ns(path) < born
+    born = born_ns(unit.pid)
+    return None if born is None else last_touched_ns(path) < born
 
 
 def _copies(path: Path) -> Iterator[Path]:
@@ -121,7 +121,7 @@ def _kept_beside(path: Path, text: str) -> Path:
     return place
 
 
-def _last_touched_ns(path: Path) -> int:
+def last_touched_ns(path: Path) -> int:
     """Also by a rename, which leaves the time of the last write alone. Of a file that is gone, its folder tells."""
     for place in (path, path.parent):
         times = [_changed_ns(look) for look in (place.stat, place.lstat)]
@@ -138,7 +138,7 @@ def _changed_ns(look: Callable[[], os.stat_result]) -> int:
     return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
-def _born_ns(pid: int) -> int | None:
+def born_ns(pid: int) -> int | None:
     """When a process started, on the wall clock, to the hundredth of a second before."""
     ticks = started(pid) if pid else None
     if ticks is None:

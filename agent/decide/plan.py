@@ -17,6 +17,7 @@ import msgspec
 from agent.condition import Code, Condition
 from agent.decide import foreign
 from agent.decide.effective import effective, prospective
+from agent.decide.overruled import overruled, would_get
 from agent.decide.restart import Restarting, When, busy, hangs_on_urgency, restarting
 from agent.decide.urgent import Urgency
 from agent.dockerd import Phase, Reality
@@ -79,6 +80,11 @@ class Holding(msgspec.Struct, frozen=True):
     not_taken: str = ""  # why this dockerd did not switch live-restore on when it was told to
     believes_transfer: bool = True  # not of one that never ends
     foreign: Condition | None = None  # why dockerd would not start with daemon.json without our change, if it was asked
+    # With what it came up instead when these settings were last tried, where nothing that could tell why has changed.
+    came_up_otherwise: tuple[tuple[Settings, Condition], ...] = ()
+
+    def otherwise(self, desired: Settings) -> Condition | None:
+        return next((condition for tried, condition in self.came_up_otherwise if tried == desired), None)
 
 
 NOTHING_HOLDS: Final = Holding()
@@ -106,7 +112,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
 ) -> Plan:
     """Desired against real."""
     if (condition := _in_the_way(reality)) is not None:
-        return Plan(desired, condition=condition)
+        return Plan(desired, effective=effective(reality), condition=condition)
     try:
         now = prospective(reality)
         is_in_its_way = _is_in_its_way(reality, owned)
@@ -131,8 +137,15 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         return _beside(_broken(error, reality), desired, reality, policy, owned)
     except Inexpressible as error:
         edits = (_given_back(reality, owned),) if is_in_its_way else ()
-        return Plan(desired, edits=edits, starts_docker=starts_docker, condition=error.condition)
-    running, restart = effective(reality), None
+        return Plan(
+            desired,
+            prospective=now,
+            effective=effective(reality),
+            edits=edits,
+            starts_docker=starts_docker,
+            condition=error.condition,
+        )
+    running, restart, otherwise = effective(reality), None, None
     if reality.engine is not None and running is not None and not agrees(running, desired):
         restart = restarting(policy.restart, met, holding.urgency, is_asked_now, reality.can_restart)
         if restart.when is When.NOW and reality.daemon_json_fault is not None and not reality.validates:
@@ -142,6 +155,8 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         restart = foreign.held(restart, reality, is_asked_now)
         if restart.when is When.NOW and holding.waits and not is_asked_now:
             restart = Restarting(When.LATER, holding.waits)
+        otherwise = None if is_asked_now else holding.otherwise(desired)
+        restart = None if otherwise is not None else restart
     return Plan(
         desired,
         method,
@@ -152,7 +167,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         restart,
         starts_docker,
         restart is not None and hangs_on_urgency(policy.restart, met, is_asked_now),
-        reality.daemon_json_fault or refused or _to_be_said(reality),
+        reality.daemon_json_fault or refused or otherwise or _to_be_said(reality),
     )
 
 
@@ -222,6 +237,10 @@ class Inexpressible(Exception):
         super().__init__(text)
         self.condition = Condition(code, text, remedy, target)
 
+    @classmethod
+    def of(cls, condition: Condition) -> Inexpressible:
+        return cls(condition.code, condition.text, condition.remedy, condition.target)
+
 
 def _in_the_way(reality: Reality) -> Condition | None:
     """What forbids writing anything for the daemon."""
@@ -256,9 +275,10 @@ def _to_be_said(reality: Reality) -> Condition | None:
 def _edits(method: Method, desired: Settings, reality: Reality, owned: Owned) -> tuple[Edit, ...]:
     """The new place is written, then our half of the old one is taken out."""
     if method is Method.DROP_IN:
-        _check_not_beaten(reality)
+        if (beaten := overruled(desired, reality)) is not None:
+            raise Inexpressible.of(beaten)
         places = _into_drop_in(desired, reality, owned)
-        file, environment = places[-1].after, drop_in.read(places[0].after or "")
+        file, environment = places[-1].after, would_get(desired, reality)
     else:
         places = _into_daemon_json(desired, reality, owned)
         file, environment = places[0].after, reality.foreign_environment
@@ -278,16 +298,6 @@ def _edits(method: Method, desired: Settings, reality: Reality, owned: Owned) ->
             reality.environment_file_path,
         )
     return edits
-
-
-def _check_not_beaten(reality: Reality) -> None:
-    if reality.unset_names:
-        raise Inexpressible(
-            Code.NOT_EFFECTIVE,
-            f"UnsetEnvironment={' '.join(reality.unset_names)} takes away what the drop-in sets",
-            "Take it out of the unit",
-            reality.drop_in_path,
-        )
 
 
 def _into_drop_in(desired: Settings, reality: Reality, owned: Owned) -> tuple[Edit, Edit, Edit]:

@@ -16,6 +16,7 @@ import msgspec
 
 from agent.condition import Code, Condition
 from agent.docker import busy, process
+from agent.docker.overruling import overruling
 from agent.dockerd import Engine, FileHistory, Flags, Phase, Reality, Running, Start, UnitState
 from agent.errors import AgentError, EngineSilent, TargetFailed
 from agent.journal import Journal
@@ -31,7 +32,6 @@ from agent.text_files import read_text
 _STARTING_S: Final = 10.0  # how long a look waits for a dockerd that is just starting or stopping
 _LOOK_AGAIN_S: Final = 0.1
 _VERSION_S: Final = 5.0
-PROXY_NAMES: Final = (*environment.HTTP, *environment.HTTPS, *environment.NO_PROXY)
 _FIRST_WITH_PROXIES: Final = 23
 
 
@@ -80,6 +80,7 @@ class Looking:
         file_path = self._paths.below(flags.config_file) if flags.config_file else self._paths.daemon_json
         file, fault = await asyncio.to_thread(_read, file_path)
         drop_in_path = self._paths.drop_in(self._service)
+        beats = await asyncio.to_thread(overruling, unit, start, running, self._paths.environment_file, drop_in_path)
         return Reality(
             unit=unit,
             unit_name=self._service,
@@ -94,11 +95,11 @@ class Looking:
             is_systemd=self._paths.is_system and bool(start.argv),
             can_restart=self._can_restart,
             flags=flags,
-            environment=environment.texts(start.environment),
-            foreign_environment=environment.texts(start.foreign_environment),
+            environment=environment.texts({**start.environment, **beats.by_command}),
+            foreign_environment=environment.texts({**start.foreign_environment, **beats.by_command}),
             environment_files=start.files,
-            unset_names=tuple(name for name in start.unset if name in PROXY_NAMES),
-            running_environment=running,
+            overruling=beats,
+            running_environment=None if running is None else environment.texts(running),
             started_with=self._started_with(unit, file_path, file, desired) if engine and not fault else None,
             daemon_json_path=str(file_path),
             daemon_json=file,
@@ -194,11 +195,11 @@ def _shims_in_unit(unit: UnitState) -> bool:
     return unit.is_running and unit.kill_mode != "process" and process.holds_containers(unit.pid)
 
 
-def _process(unit: UnitState, start: Start) -> tuple[Flags, Texts | None]:
+def _process(unit: UnitState, start: Start) -> tuple[Flags, dict[str, str] | None]:
     """What the running dockerd was started with; the flags of the next start where none runs."""
     argv = process.command_line(unit.pid) if unit.pid else None
     running = process.environment(unit.pid) if unit.pid else None
-    return process.flags(argv or start.argv), None if running is None else environment.texts(running)
+    return process.flags(argv or start.argv), running
 
 
 def _binary(start: Start) -> str:

@@ -22,7 +22,7 @@ import msgspec
 from agent.docker import process
 from agent.docker.away import Away
 from agent.docker.glance import invocation
-from agent.dockerd import Phase, Start, UnitState
+from agent.dockerd import Layer, Phase, Start, UnitState
 from agent.errors import ByOthers, NotTried, RestartFailed, UnitFailed
 from agent.machine_text import lines, words
 from agent.programs import run
@@ -54,6 +54,7 @@ _PROPERTIES: Final = (
     "Job",
     "KillMode",
     "TriggeredBy",
+    "FragmentPath",
     *_HANGING,
 )
 
@@ -81,17 +82,16 @@ class Unit:
         )
         commands, assigned, files, unset = service
         found = _pairs(manager[0]) | _pairs(assigned)
-        foreign, read = dict(found), []
-        for path, _may_be_missing in files:
+        foreign, layers = dict(found), []
+        for entry, (path, _may_be_missing) in enumerate(files):
             for name in sorted(glob.glob(path)) or [path]:  # noqa: PTH207 - systemd's pattern is an absolute path
-                read.append(name)
                 values = await asyncio.to_thread(_environment_file, Path(name))
+                layers.append(Layer(name, {one: values[one] for one in environment.NAMES if one in values}, entry))
                 found |= values
                 foreign |= {} if Path(name) == ours else values
-        for assigned_there in (found, foreign):
-            _unset(assigned_there, unset)
+        found, foreign = environment.without(found, unset), environment.without(foreign, unset)
         argv = tuple(commands[-1][1]) if commands else ()
-        return Start(process.expanded(argv, found), found, foreign, tuple(unset), tuple(read))
+        return Start(process.expanded(argv, found), found, foreign, tuple(unset), tuple(layers))
 
     async def hanging(self, state: UnitState) -> tuple[str, ...]:
         """The units that are stopped with it, followed until nothing new comes, and that are active now."""
@@ -222,6 +222,7 @@ def unit_state(shown: str) -> UnitState:
         has_job=_has_job(values),
         kill_mode=values.get("KillMode") or "process",
         hanging=_hanging(values),
+        fragment=values.get("FragmentPath", ""),
         triggers=tuple(words(values.get("TriggeredBy", ""))),
     )
 
@@ -256,14 +257,6 @@ def _phase(load: str, active: str, sub: str) -> Phase:
 
 def _pairs(assignments: Sequence[str]) -> dict[str, str]:
     return {name: value for name, _, value in (entry.partition("=") for entry in assignments)}
-
-
-def _unset(values: dict[str, str], names: Sequence[str]) -> None:
-    """UnsetEnvironment= has the last word: a name alone always, an assignment where it is exactly that."""
-    for entry in names:
-        name, has_value, value = entry.partition("=")
-        if not has_value or values.get(name) == value:
-            values.pop(name, None)
 
 
 def _environment_file(path: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ Not known here: which files a unit names, and in which order (`systemctl show` a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from agent.settings import Texts
@@ -17,6 +17,7 @@ from agent.settings import Texts
 HTTP: Final = ("HTTP_PROXY", "http_proxy")
 HTTPS: Final = ("HTTPS_PROXY", "https_proxy")
 NO_PROXY: Final = ("NO_PROXY", "no_proxy")
+NAMES: Final = (*HTTP, *HTTPS, *NO_PROXY)
 
 _BLANK: Final = " \t"
 _NEXT = re.compile(r"[ \t\n\r]*(?:[#;][^\n\r]*|(?P<name>[^ \t\n\r#;][^=\n\r]*)(?P<assigned>=)?)")
@@ -58,6 +59,16 @@ def quoted(value: str) -> str:
 def texts(environment: Mapping[str, str]) -> Texts:
     """What Go programs take from an environment."""
     return Texts(_first(environment, HTTP), _first(environment, HTTPS), _first(environment, NO_PROXY))
+
+
+def without(values: Mapping[str, str], unset: Iterable[str]) -> dict[str, str]:
+    """UnsetEnvironment= has the last word: a name alone always, an assignment where it is exactly that."""
+    left = dict(values)
+    for entry in unset:
+        name, has_value, value = entry.partition("=")
+        if not has_value or left.get(name) == value:
+            left.pop(name, None)
+    return left
 
 
 def _first(environment: Mapping[str, str], names: tuple[str, ...]) -> str:

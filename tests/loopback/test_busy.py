@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from agent.docker.busy import BUILD, TRANSFER, transfer
+from agent.docker.busy import transfer
+from agent.dockerd import BUILD, TRANSFER
 
 FAMILY = {"127.0.0.1": "AF_INET", "::1": "AF_INET6"}
 

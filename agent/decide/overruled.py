@@ -1,0 +1,61 @@
+"""Whether the drop-in would count, composed before anything is written; and what beats it, by the name of its file.
+
+Pure. Ours sets all six names, so nothing that systemd reads before it matters: what it reads after it does
+(FACTS 11), UnsetEnvironment=, and a command that sets them itself.
+Not known here: `proxies` in daemon.json, which beat all of it, and how the unit was read (`docker/overruling.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from agent.condition import Code, Condition
+from agent.dockerd import Overruling, Reality
+from agent.settings import Settings, Texts
+from agent.targets import drop_in, environment
+
+_ELSE: Final = 'Take it out, or set docker.method = "daemon-json"'
+
+
+def would_get(desired: Settings, reality: Reality) -> Texts:
+    """What dockerd would have in its environment with the drop-in in place and these settings in it."""
+    found = reality.overruling
+    if found.emptied_in:
+        return reality.foreign_environment
+    return environment.texts({**_given(desired, found), **found.by_command})
+
+
+def overruled(desired: Settings, reality: Reality) -> Condition | None:
+    """What keeps these settings from dockerd, and where; None: nothing does."""
+    found = reality.overruling
+    alone = sorted({entry for entry in found.unset if "=" not in entry})
+    if alone:  # somebody means to keep them from it, whatever its other spelling would do
+        text = f"UnsetEnvironment={' '.join(alone)} takes away what the drop-in sets"
+        return Condition(Code.NOT_EFFECTIVE, text, "Take it out of the unit", found.unset_in or reality.unit_name)
+    if would_get(desired, reality).meaning() == desired:
+        return None
+    if found.emptied_in:
+        text = "an empty EnvironmentFile= takes the agent's file out of the list again"
+        return Condition(Code.NOT_EFFECTIVE, text, _ELSE, found.emptied_in)
+    if environment.texts(_given(desired, found)).meaning() == desired:
+        text = f"the command of ExecStart= sets {_names(found.by_command)} itself, which beats the unit's environment"
+        return Condition(Code.BLOCKED, text, _ELSE, found.command_in or reality.unit_name)
+    for layer in reversed(found.later):
+        if layer.values:
+            text = f"{_names(layer.values)} in it, read after the agent's file, beats what the agent writes"
+            return Condition(Code.NOT_EFFECTIVE, text, _ELSE, layer.path)
+    text = "UnsetEnvironment= takes away what the drop-in sets"
+    return Condition(Code.NOT_EFFECTIVE, text, "Take it out of the unit", found.unset_in or reality.unit_name)
+
+
+def _given(desired: Settings, found: Overruling) -> Mapping[str, str]:
+    """What the unit gives."""
+    values = environment.parse(drop_in.edit(desired))
+    for layer in found.later:
+        values |= layer.values
+    return environment.without(values, found.unset)
+
+
+def _names(values: Iterable[str]) -> str:
+    return ", ".join(name for name in environment.NAMES if name in values)

@@ -1,0 +1,90 @@
+"""What of Docker's unit beats the agent's drop-in, and in which file it stands.
+
+An `EnvironmentFile=` that systemd reads after ours, one that empties the list, `UnsetEnvironment=`, and a command that
+sets variables itself before it becomes dockerd (`ExecStart=/usr/bin/env HTTPS_PROXY=… dockerd`). The last one shows in
+the process alone: it has what its unit did not give it.
+Not known here: whether any of it stands in the way of what is desired (`decide/overruled.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from agent.docker import unit_file
+from agent.dockerd import Overruling, Start, UnitState
+from agent.last_good import born_ns, last_touched_ns
+from agent.targets import environment
+
+_DOCKERD: Final = "dockerd"
+
+
+def overruling(
+    unit: UnitState, start: Start, running: Mapping[str, str] | None, values_file: Path, drop_in: Path
+) -> Overruling:
+    """`running`: the environment of the dockerd that runs; None: none does, or it may not be read."""
+    texts = {path: _text(path) for path in (unit.fragment, *unit.drop_ins) if path}
+    behind = _behind(unit.drop_ins, str(drop_in))
+    added, emptied_in = _environment_files(behind, texts)
+    unset = tuple(entry for entry in start.unset if entry.partition("=")[0] in environment.NAMES)
+    command = _by_command(unit, start, running, drop_in) if running is not None else {}
+    entries = sorted({layer.entry for layer in start.layers if layer.path != str(values_file)})
+    last = set(entries[len(entries) - added :]) if added else set()
+    return Overruling(
+        later=tuple(layer for layer in start.layers if layer.entry in last),
+        emptied_in=emptied_in,
+        unset=unset,
+        unset_in=_last_with(texts, "UnsetEnvironment", [entry.partition("=")[0] for entry in unset]) if unset else "",
+        by_command=command,
+        command_in=_last_with(texts, "ExecStart") if command else "",
+    )
+
+
+def _behind(drop_ins: Sequence[str], ours: str) -> list[str]:
+    """The drop-ins that come after ours, or would: systemd sorts them by name, wherever they lie."""
+    if ours in drop_ins:
+        return list(drop_ins[drop_ins.index(ours) + 1 :])
+    name = Path(ours).name.encode()
+    return [path for path in drop_ins if Path(path).name.encode(errors="surrogateescape") > name]
+
+
+def _environment_files(behind: Sequence[str], texts: Mapping[str, str]) -> tuple[int, str]:
+    """How many EnvironmentFile= these drop-ins have, and which of them takes back all before it, if one does."""
+    added, emptied_in = 0, ""
+    for path in behind:
+        for value in unit_file.assigned(texts[path], "EnvironmentFile"):
+            added, emptied_in = (added + 1, emptied_in) if value else (0, path)
+    return added, emptied_in
+
+
+def _by_command(unit: UnitState, start: Start, running: Mapping[str, str], drop_in: Path) -> dict[str, str]:
+    """Of the six names, those that this dockerd was not given by its unit as it runs with them."""
+    if not start.argv or Path(start.argv[0]).name == _DOCKERD or not _is_as_it_was_started(unit, start, drop_in):
+        return {}
+    pairs = ((name, running.get(name, ""), start.environment.get(name, "")) for name in environment.NAMES)
+    return {name: now for name, now, given in pairs if now != given}
+
+
+def _is_as_it_was_started(unit: UnitState, start: Start, drop_in: Path) -> bool:
+    """Whether all that gives it its environment is older than it is: else nobody knows what it was given."""
+    born = born_ns(unit.pid)
+    files = {unit.fragment, *unit.drop_ins, *start.files, str(drop_in)} - {""}
+    return born is not None and all(last_touched_ns(Path(file)) < born for file in files)
+
+
+def _last_with(texts: Mapping[str, str], key: str, words: Sequence[str] = ()) -> str:
+    """The last file that assigns it, with one of these words if there are any; '' if none can be found."""
+    found = ""
+    for path, text in texts.items():
+        values = [value for value in unit_file.assigned(text, key) if value]
+        if any(not words or any(word in value for word in words) for value in values):
+            found = path
+    return found
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:  # gone since systemd read it
+        return ""
