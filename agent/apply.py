@@ -21,12 +21,22 @@ import msgspec
 from agent.condition import Code, Condition, down
 from agent.decide import foreign
 from agent.decide.effective import effective, in_force
+from agent.decide.overruled import overruled
 from agent.decide.plan import Owned, Plan, without_ours
 from agent.decide.restart import Busy, Restarting, hang_on_docker, holding, is_keeping, named
 from agent.docker import validate
 from agent.docker.away import Away
 from agent.dockerd import Engine, Phase, Reality, Running, UnitState
-from agent.errors import AgentError, ByOthers, EngineSilent, NotInForce, NotTried, RestartFailed, UnitFailed
+from agent.errors import (
+    AgentError,
+    ByOthers,
+    CameUpOtherwise,
+    EngineSilent,
+    NotInForce,
+    NotTried,
+    RestartFailed,
+    UnitFailed,
+)
 from agent.events import Event
 from agent.files import Changed, read_file
 from agent.journal import Journal, Stage
@@ -97,13 +107,15 @@ class Outcome(msgspec.Struct, frozen=True):
     not_taken: str = ""  # why this dockerd did not switch live-restore on
     left: tuple[str, ...] = ()  # what could not be finished, and is tried again
     rolled_back: str = ""  # why everything is as it was
+    runs_with: Settings | None = None  # what it came up with, where that is not what was written
+    otherwise: Condition | None = None  # and why
     condition: Condition | None = None
 
     @property
     def stands(self) -> bool:
         """Whether what was written stays, whatever became of containers."""
         is_said_only = self.condition is None or self.condition.code is Code.CONTAINERS_LOST
-        return not self.rolled_back and is_said_only
+        return not self.rolled_back and (is_said_only or self.otherwise is not None)
 
     @property
     def is_failed(self) -> bool:
@@ -203,8 +215,11 @@ class Transaction:
             await self._undone()
             raise
         began = time.monotonic()
+        instead: CameUpOtherwise | None = None
         try:
-            now = await self._in_force(plan.desired, await self._supervisor.restart())
+            noted = self._verified(plan, await self._in_force(plan, await self._supervisor.restart()), file)
+        except CameUpOtherwise as found:
+            instead, noted = found, self._stays_written()
         except ByOthers as meanwhile:
             return await self._left_to_others(written, meanwhile)
         except NotTried:
@@ -214,13 +229,13 @@ class Transaction:
             return await self._roll_back(plan, reality, failure, counted)
         seconds = time.monotonic() - began
         units = await units_up(self._supervisor, self._journal)
-        left = (*units.said, *self._verified(plan, now, file), *await self._live_restore.off())
+        left = (*units.said, *noted, *await self._live_restore.off())
         kept = await self._kept(counted)
         self._record(
             Event.DOCKER_RESTARTED,
             took_s=round(seconds, 2),
-            settings=plan.desired,
-            because=due.because,
+            settings=instead.runs_with if instead else plan.desired,
+            because=f"{due.because}; {instead}" if instead else due.because,
             containers_kept=len(kept.running),
             containers_lost=kept.lost,
             taken_along=met.hanging,
@@ -234,8 +249,18 @@ class Transaction:
             containers_lost=kept.lost,
             taken_along=met.hanging,
             left=left,
-            condition=containers_lost(kept.lost, met.hanging),
+            runs_with=instead.runs_with if instead else None,
+            otherwise=instead.condition if instead else None,
+            condition=containers_lost(kept.lost, met.hanging) or (instead.condition if instead else None),
         )
+
+    def _stays_written(self) -> tuple[str, ...]:
+        """What is right as far as we can make it so, for the next start."""
+        try:
+            self._journal.enter(Stage.WRITING)
+        except AgentError as error:  # Docker runs all the same
+            return (str(error),)
+        return ()
 
     async def _counted(self) -> Counted:
         """The containers that have to run on."""
@@ -338,8 +363,9 @@ class Transaction:
             return (str(error),)
         return ()
 
-    async def _in_force(self, desired: Settings, started: UnitState) -> Reality:
+    async def _in_force(self, plan: Plan, started: UnitState) -> Reality:
         """A restart that succeeded proves nothing (FACTS 7): what dockerd reports does."""
+        desired = plan.desired
         deadline = time.monotonic() + self._reports_within_s
         away = Away()
         while True:
@@ -356,7 +382,7 @@ class Transaction:
             if running is not None and now.unit.invocation != started.invocation:
                 raise ByOthers(now.unit_name, "was restarted by somebody else meanwhile, and runs with other settings")
             if running is not None:
-                raise NotInForce("docker", f"runs with other settings than were written: {_in_words(running)}")
+                raise _not_in_force(plan, now, running)
             if now.unit.phase is Phase.BROKEN:
                 raise RestartFailed(now.unit_name, "came up and broke", f"See: journalctl -u {now.unit_name} -n 50")
             if now.is_systemd and away.lasts(now.unit):  # else one that broke looks like one that was stopped
@@ -471,6 +497,19 @@ def containers_lost(lost: Sequence[str], taken_along: Sequence[str] = ()) -> Con
 def _is_written_into(plan: Plan, reality: Reality, theirs: str | None) -> bool:
     """Whether something of ours is about to stand in daemon.json; what is only taken out always may be."""
     return any(edit.path == reality.daemon_json_path and edit.after != theirs for edit in plan.edits)
+
+
+def _not_in_force(plan: Plan, now: Reality, running: Settings) -> AgentError:
+    """Whether dockerd does not take what it was given, or was not given it: then the settings are not to blame."""
+    given = now.running_environment
+    if plan.method is not Method.DROP_IN or given is None or agrees(given.meaning(), plan.desired):
+        return NotInForce("docker", f"runs with other settings than were written: {_in_words(running)}")
+    beaten = overruled(plan.desired, now)
+    because = beaten.text if beaten else "its process was not given what its unit says"
+    text = f"Docker came up, and runs with {_in_words(running)} instead of what was written: {because}"
+    target = beaten.target if beaten else now.unit_name
+    remedy = beaten.remedy if beaten else f"See: systemctl cat {now.unit_name}"
+    return CameUpOtherwise(Condition(beaten.code if beaten else Code.NOT_EFFECTIVE, text, remedy, target), running)
 
 
 def _in_words(running: Settings) -> str:

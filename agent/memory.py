@@ -38,6 +38,7 @@ from agent.watch.resume import SYSTEM_CLOCK
 
 NOT_TAKEN_S: Final = 600.0  # what was in the way may be gone by then
 _JUST_AFTER_S: Final = 0.01  # the loop's clock is not the one that patience is measured by
+_MOST_OTHERWISE: Final = 16  # settings that are known to be beaten
 DEFERRED_S: Final = 10.0  # how soon it is seen that what a restart waits for is over
 
 
@@ -62,6 +63,21 @@ class _InForce(msgspec.Struct, frozen=True):
     at: float
 
 
+class _Otherwise(msgspec.Struct, frozen=True):
+    """Settings with which Docker was restarted and did not run, as long as its unit is as it was then."""
+
+    about: tuple[object, ...]
+    tried: tuple[tuple[Settings, Condition], ...]
+
+
+def _about_the_unit(reality: Reality) -> tuple[object, ...]:
+    """All of the unit that is not ours."""
+    theirs = tuple(path for path in reality.unit.drop_ins if path != reality.drop_in_path)
+    found = reality.overruling
+    later = tuple((layer.path, layer.values) for layer in found.later)
+    return (theirs, reality.binary, reality.arguments, reality.foreign_environment, later, found.unset)
+
+
 class Memory:
     """The history of one agent, across its policies."""
 
@@ -82,6 +98,7 @@ class Memory:
         self._in_force: _InForce | None = None
         self._in_flight = InFlight()
         self._not_taken: _NotTaken | None = None
+        self._otherwise: _Otherwise | None = None
         self._foreign: tuple[str | None, Condition] | None = None  # a daemon.json that dockerd would not take, and why
         self.is_held = False  # what is not finished comes first
         self._asks_all = True
@@ -98,6 +115,7 @@ class Memory:
         self._history = without(self._history, changed)
         if self._prober is not None and policy != self._policy:
             self._refused.forget()
+            self._otherwise = None
         self._policy, self._prober = policy, prober
         self._meant = by_upstream(policy)
 
@@ -114,11 +132,18 @@ class Memory:
         """Whatever was passed over or given up may be tried again."""
         self._quarantine.forget()
         self._refused.forget()
-        self._not_taken = self._foreign = None
+        self._not_taken = self._foreign = self._otherwise = None
 
     def live_restore_not_taken(self, invocation: str, because: str) -> None:
         """This start of dockerd is not asked again to switch it on, for a while."""
         self._not_taken = _NotTaken(invocation, because, SYSTEM_CLOCK.boottime_s() + NOT_TAKEN_S)
+
+    def came_up_otherwise(self, desired: Settings, reality: Reality, condition: Condition) -> None:
+        """What was written did not get to dockerd: it is not tried again before something has changed that could."""
+        about = _about_the_unit(reality)
+        known = self._otherwise.tried if self._otherwise is not None and self._otherwise.about == about else ()
+        others = (one for one in known if one[0] != desired)
+        self._otherwise = _Otherwise(about, ((desired, condition), *others)[:_MOST_OTHERWISE])
 
     def foreign_broken(self, text: str | None, condition: Condition) -> None:
         """dockerd would not start with this daemon.json: it is not asked again before that has changed."""
@@ -202,9 +227,7 @@ class Memory:
             yield Condition(Code.PAUSED, text, "To end it: docker-proxy-agent resume")
         for name, until in self._quarantined().items():
             if now < until:
-                text = (
-                    f"Docker did not start with the settings of {name}: it is passed over for {_minutes(until - now)}"
-                )
+                text = f"Docker did not run with the settings of {name}: it is passed over for {_minutes(until - now)}"
                 yield Condition(Code.QUARANTINED, text, "To try it again at once: docker-proxy-agent reload")
 
     # --- choosing ---------------------------------------------------------------------------------------------------
@@ -326,13 +349,14 @@ class Memory:
     def holding(self, reality: Reality) -> Holding:
         now = SYSTEM_CLOCK.boottime_s()
         self._in_flight = self._in_flight.seen(reality.transfer, now)
-        foreign = self._foreign
+        foreign, otherwise = self._foreign, self._otherwise
         return Holding(
             self.restart_waits(),
             None,
             self._not_taken.of(reality.unit.invocation, now) if self._not_taken else "",
             self._in_flight.is_believed(now),
             foreign[1] if foreign is not None and foreign[0] == reality.daemon_json else None,
+            otherwise.tried if otherwise is not None and otherwise.about == _about_the_unit(reality) else (),
         )
 
     async def works(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:

@@ -77,7 +77,7 @@ def _docker(seen: Seen, outcome: Outcome | None) -> str:
     running = "settings that are not known" if seen.plan.effective is None else in_words(seen.plan.effective)
     if outcome is None or outcome.restarted_s is None:
         return f"{engine.version} runs with {running}"
-    now = f"{in_words(seen.plan.desired)} since its restart, {outcome.restarted_s:.1f} s"
+    now = f"{in_words(outcome.runs_with or seen.plan.desired)} since its restart, {outcome.restarted_s:.1f} s"
     return f"{engine.version} ran with {running}; with {now}"
 
 

@@ -454,6 +454,8 @@ class Service:
         outcome = done.outcome
         if outcome is not None and outcome.not_taken:
             self._memory.live_restore_not_taken(invocation, outcome.not_taken)
+        if outcome is not None and outcome.otherwise is not None and done.seen.plan and done.seen.reality:
+            self._memory.came_up_otherwise(done.seen.plan.desired, done.seen.reality, outcome.otherwise)
         condition = outcome.condition if outcome is not None else None
         if condition is not None and condition.code is Code.FOREIGN_CONFIG_BROKEN and done.seen.reality is not None:
             self._memory.foreign_broken(done.seen.reality.daemon_json, condition)

@@ -14,9 +14,11 @@ from agent import __version__
 from agent.apply import Outcome
 from agent.audit.facts import Plain, plain
 from agent.condition import Code, Condition
+from agent.decide.plan import Plan
 from agent.policy import Method
 from agent.process_start import started
 from agent.reconcile import Pass
+from agent.settings import Settings
 from agent.status_file import PolicyStatus, State, Status
 
 
@@ -93,7 +95,7 @@ def _docker(done: Pass, docker: Docker) -> Plain:
             "version": reality.engine.version if reality.engine else None,
             "phase": reality.unit.phase,
             "method": plan.method,
-            "effective": plan.desired if restarted else plan.effective,
+            "effective": _running(done, plan),
             "restarts": docker.restarts,
             "last_restart": docker.last_restart,
             "last_took_s": docker.last_took_s,
@@ -104,6 +106,13 @@ def _docker(done: Pass, docker: Docker) -> Plain:
             else None,
         }
     )
+
+
+def _running(done: Pass, plan: Plan) -> Settings | None:
+    outcome = done.outcome
+    if outcome is None or outcome.restarted_s is None:
+        return plan.effective
+    return outcome.runs_with or plan.desired
 
 
 def _targets(done: Pass) -> tuple[Plain, ...]:

@@ -43,6 +43,7 @@ class Dockerd:
         self.version = 26
         self.refuses_file = ""  # does not start with a daemon.json that holds this
         self.takes_instead: Texts | None = None  # reports these, whatever is written
+        self.gets_instead: Texts | None = None  # in its environment, whatever its unit gives it
         self.containers = 0
         self.live_restore = False
         self.is_silent = False  # runs, and does not answer
@@ -198,9 +199,14 @@ class Dockerd:
             takes_proxies=self.version >= 23,
             binary=self.binary,
             arguments=self.arguments,
+<<<<<<< HEAD
             environment=self._environment(),
             foreign_environment=self.environment,
             running_environment=None,
+=======
+            environment=drop_in.read(values or ""),
+            running_environment=self._environment if self.is_running else None,
+>>>>>>> 85ec2ce (apply: a Docker that came up with other values is left running, and said so)
             daemon_json_path=str(self.root / "etc/daemon.json"),
             daemon_json=self.text("etc/daemon.json"),
             file=self._history(),
@@ -277,7 +283,12 @@ class Dockerd:
         self.starts += 1
         self._read = self.text("etc/daemon.json")
         file = daemon_json.texts(self.text("etc/daemon.json"))
+<<<<<<< HEAD
         wanted = file.over(self._environment())
+=======
+        self._environment = self.gets_instead or drop_in.read(self.text("etc/dockerd.env") or "")
+        wanted = file.over(self._environment)
+>>>>>>> 85ec2ce (apply: a Docker that came up with other values is left running, and said so)
         is_refused = bool(self.refuses_file) and self.refuses_file in (self.text("etc/daemon.json") or "")
         self.phase = Phase.BROKEN if is_refused or wanted.meaning() == self.refuses else Phase.RUNNING
         self.live_restore = bool(daemon_json.live_restore(self.text("etc/daemon.json")))

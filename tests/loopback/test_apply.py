@@ -16,6 +16,7 @@ from agent.files import Changed
 from agent.journal import Journal, Stage
 from agent.originals import daemon_originals
 from agent.policy import Method
+from agent.quarantine import Quarantine
 from agent.settings import DIRECT, Settings, Texts, settings
 from agent.targets import drop_in
 
@@ -66,6 +67,24 @@ async def test_a_dockerd_that_runs_with_something_else_gets_its_old_files(docker
     assert "runs with other settings than were written: http http://office:3128" in outcome.rolled_back
     assert dockerd.files() == {}
     assert dockerd.is_running
+
+
+async def test_where_something_beats_what_was_written_that_is_said_and_the_settings_are_not_to_blame(
+    dockerd: Dockerd,
+) -> None:
+    dockerd.gets_instead = Texts(https="http://other:1")
+
+    outcome = await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
+
+    assert not outcome.rolled_back
+    assert outcome.is_failed
+    assert outcome.condition is not None
+    assert "Docker came up, and runs with https http://other:1 instead" in outcome.condition.text
+    assert dockerd.starts == 2
+    assert dockerd.text("etc/dockerd.env") == drop_in.edit(OFFICE)
+    assert dockerd.events() == ["settings-written", "docker-restarted"]
+    assert not Quarantine(dockerd.agent_state).until({"office": OFFICE})
+    assert Journal(dockerd.agent_state).under_way().stage is Stage.WRITING
 
 
 async def test_a_container_that_runs_defers_the_restart_and_not_the_write(dockerd: Dockerd) -> None:
