@@ -323,7 +323,8 @@ class Transaction:
         return Outcome(written, deferred=because)
 
     async def _write(self, plan: Plan, reality: Reality) -> None:
-        if plan.method is Method.DAEMON_JSON and isinstance(reality.started_with, Texts):
+        is_its_place = any(edit.path == reality.daemon_json_path for edit in plan.edits)
+        if (plan.method is Method.DAEMON_JSON or is_its_place) and isinstance(reality.started_with, Texts):
             # After the write the file no longer says what this dockerd was started with.
             self._marks.set(reality.unit.invocation, reality.started_with)
         if in_force(reality) is not None:

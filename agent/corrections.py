@@ -18,6 +18,7 @@ from agent.decide.clients import Change
 from agent.decide.drift import Answer, Correction, Drifts, drifted
 from agent.decide.plan import Plan
 from agent.events import Event
+from agent.policy import Method
 from agent.reconcile import Pass, Seen
 from agent.record import Record
 from agent.settings import Settings
@@ -28,7 +29,8 @@ class Corrections:
 
     def __init__(self) -> None:
         self._drifts = Drifts()
-        self._in_place: Settings | None = None  # dockerd's, when a pass last left everything right
+        # dockerd's, and how they were written, when a pass last left everything right
+        self._in_place: tuple[Settings, Method | None] | None = None
         self._counted_text: tuple[str, str | None] | None = None  # the last change that was counted
         self._found: tuple[str, Settings | None, str] | None = (
             None  # what the pass under way puts right, and whose it was
@@ -55,15 +57,15 @@ class Corrections:
             target, settings, who = found
             record(Event.DRIFT_CORRECTED, target=target, found=settings, who=who)
         if is_written or not plan.edits:
-            self._in_place = plan.desired
+            self._in_place = (plan.desired, plan.method)
             self._counted_text = None
         elif outcome is not None:
             self._in_place = None
 
     def _plan(self, plan: Plan, now: float, record: Record) -> Plan:
         target = plan.edits[0].path
-        if target not in self._drifts.given_up and self._in_place != plan.desired:
-            return plan  # not theirs: we want something else than before
+        if target not in self._drifts.given_up and self._in_place != (plan.desired, plan.method):
+            return plan  # not theirs: we want something else than before, or elsewhere
         who = last_writer(Path(target))
         if target not in self._drifts.given_up and (target, plan.edits[0].before) == self._counted_text:
             self._found = (target, plan.prospective, who)

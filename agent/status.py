@@ -14,7 +14,9 @@ from agent import __version__
 from agent.apply import Outcome
 from agent.audit.facts import Plain, plain
 from agent.condition import Code, Condition
+from agent.decide.effective import effective
 from agent.decide.plan import Plan
+from agent.dockerd import Reality
 from agent.policy import Method
 from agent.process_start import started
 from agent.reconcile import Pass
@@ -87,31 +89,32 @@ def _verdicts(done: Pass) -> Plain:
 
 def _docker(done: Pass, docker: Docker) -> Plain:
     plan, reality = done.seen.plan, done.seen.reality
-    if plan is None or reality is None:
+    if reality is None:
         return None
     restarted = done.outcome is not None and done.outcome.restarted_s is not None
     return plain(
         {
             "version": reality.engine.version if reality.engine else None,
             "phase": reality.unit.phase,
-            "method": plan.method,
-            "effective": _running(done, plan),
+            "method": plan.method if plan else None,
+            "effective": _running(done, reality),
             "restarts": docker.restarts,
             "last_restart": docker.last_restart,
             "last_took_s": docker.last_took_s,
             "last_kept": docker.last_kept,
             # What came in its way, else what the plan said.
             "deferred": ((done.outcome and done.outcome.deferred) or plan.restart.because)
-            if plan.restart and not restarted
+            if plan and plan.restart and not restarted
             else None,
         }
     )
 
 
-def _running(done: Pass, plan: Plan) -> Settings | None:
-    outcome = done.outcome
-    if outcome is None or outcome.restarted_s is None:
-        return plan.effective
+def _running(done: Pass, reality: Reality) -> Settings | None:
+    """What Docker runs with, whatever is wished, or nothing."""
+    plan, outcome = done.seen.plan, done.outcome
+    if plan is None or outcome is None or outcome.restarted_s is None:
+        return effective(reality)
     return outcome.runs_with or plan.desired
 
 
@@ -145,7 +148,19 @@ def _daemon_target(done: Pass) -> tuple[Plain, ...]:
     )
     outcome = done.outcome or Outcome()
     gave_up = plan.condition.text if plan.condition is not None and plan.condition.code is Code.GAVE_UP else None
-    return (_target(path, name, outcome.rolled_back or gave_up, bool(plan.edits) and not outcome.written),)
+    failure = outcome.rolled_back or gave_up
+    is_pending = not outcome.written and (bool(plan.edits) or plan.prospective != plan.desired)
+    if not failure and not is_pending and _standing(plan, path, reality, outcome) is None:
+        return ()  # what is desired needs nothing to be written
+    return (_target(path, name, failure, is_pending),)
+
+
+def _standing(plan: Plan, path: str, reality: Reality, outcome: Outcome) -> str | None:
+    """What stands there now; None: no such file."""
+    edit = next((edit for edit in plan.edits if edit.path == path), None) if outcome.written else None
+    if edit is not None:
+        return edit.after
+    return reality.environment_file if path == reality.environment_file_path else reality.daemon_json
 
 
 def _target(path: str, name: str, error: str | None, is_pending: bool = False) -> Plain:

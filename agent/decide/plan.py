@@ -3,7 +3,8 @@
 Pure: desired settings and what is real go in, a `Plan` comes out: edits of files, whether systemd must read them,
 whether Docker must be restarted, or the condition that stands in the way.
 
-    write iff prospective ≠ desired; restart iff dockerd runs and effective ≠ desired
+    write iff prospective ≠ desired, or what stands lies in the other method's place
+    restart iff dockerd runs and effective ≠ desired
 
 Not known here: how a file is replaced and Docker restarted (`apply.py`), and how a choice came about.
 """
@@ -122,7 +123,9 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
             return Plan(desired, condition=reality.daemon_json_fault)
         theirs = without_ours(reality, owned)
         refused = holding.foreign or foreign.refusal(theirs, reality)
-        edits = () if now == desired and not is_in_its_way else _edits(method, desired, reality, owned)
+        is_elsewhere = _is_elsewhere(method, reality, owned)
+        is_right = now == desired and not is_in_its_way and not is_elsewhere
+        edits = () if is_right else _edits(method, desired, reality, owned)
         if refused is not None and any(
             edit.path == reality.daemon_json_path and edit.after != theirs for edit in edits
         ):
@@ -196,6 +199,13 @@ def _is_in_its_way(reality: Reality, owned: Owned) -> bool:
     if reality.takes_proxies is not False or not owned.is_ours or daemon_json.texts(reality.daemon_json) == Texts():
         return False
     return _given_back(reality, owned).after != reality.daemon_json
+
+
+def _is_elsewhere(method: Method, reality: Reality, owned: Owned) -> bool:
+    """Whether something of ours stands in the other method's place, or is neither here nor there."""
+    if method is Method.DAEMON_JSON:
+        return reality.drop_in is not None or reality.environment_file is not None
+    return owned.is_ours and _given_back(reality, owned).after != reality.daemon_json
 
 
 def method_for(policy: Docker, reality: Reality, owned: Owned) -> Method:

@@ -28,7 +28,7 @@ def overruling(
     behind = _behind(unit.drop_ins, str(drop_in))
     added, emptied_in = _environment_files(behind, texts)
     unset = tuple(entry for entry in start.unset if entry.partition("=")[0] in environment.NAMES)
-    command = _by_command(unit, start, running, drop_in) if running is not None else {}
+    command = by_env(start.argv) | (_by_command(unit, start, running, drop_in) if running is not None else {})
     entries = sorted({layer.entry for layer in start.layers if layer.path != str(values_file)})
     last = set(entries[len(entries) - added :]) if added else set()
     return Overruling(
@@ -56,6 +56,31 @@ def _environment_files(behind: Sequence[str], texts: Mapping[str, str]) -> tuple
         for value in unit_file.assigned(texts[path], "EnvironmentFile"):
             added, emptied_in = (added + 1, emptied_in) if value else (0, path)
     return added, emptied_in
+
+
+def by_env(argv: Sequence[str]) -> dict[str, str]:
+    """Of the six names, what `env` in front of dockerd sets, or takes away; nothing where it is told more than that."""
+    if not argv or Path(argv[0]).name != "env":
+        return {}
+    found: dict[str, str] = {}
+    words = iter(argv[1:])
+    for word in words:
+        name, is_assigned, value = word.partition("=")
+        if word in ("-", "-i", "--ignore-environment"):
+            found = dict.fromkeys(environment.NAMES, "")
+        elif word in ("-u", "--unset"):
+            found[next(words, "")] = ""
+        elif name == "--unset":
+            found[value] = ""
+        elif word.startswith("-u"):
+            found[word[2:]] = ""
+        elif word.startswith("-"):
+            return {}
+        elif is_assigned:
+            found[name] = value
+        else:
+            break
+    return {name: value for name, value in found.items() if name in environment.NAMES}
 
 
 def _by_command(unit: UnitState, start: Start, running: Mapping[str, str], drop_in: Path) -> dict[str, str]:

@@ -12,6 +12,9 @@ from .test_apply import DAEMON_JSON, ENVIRONMENT, applied, docker_20, office_pol
 from .test_service import started
 
 WHEN_IDLE = '[docker]\nrestart = "when-idle"\n'
+SIX_NAMES = "HTTP_PROXY http_proxy HTTPS_PROXY https_proxy NO_PROXY no_proxy"
+DOCKERD = "/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock"
+FOLDER = "/etc/systemd/system/docker.service.d"
 JOURNAL = "/var/lib/docker-proxy-agent/journal.json"
 THEIRS = '{\n\t"log-driver": "json-file",\n\t"debug" : false\n}'
 
@@ -334,23 +337,56 @@ def test_a_docker_that_a_person_stops_on_the_way_stays_stopped_with_the_settings
 
 
 @pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
-def test_a_docker_that_comes_up_with_other_values_gets_its_old_files(laptop: Laptop) -> None:
-    """A wrapper takes the names away: the restart succeeds, and dockerd is direct."""
-    names = "-u HTTP_PROXY -u HTTPS_PROXY -u http_proxy -u https_proxy"
-    dockerd = "/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock"
-    laptop.docker.drop_in(f"[Service]\nExecStart=\nExecStart=/usr/bin/env {names} {dockerd}\n")
+def test_a_docker_that_gets_other_values_is_restarted_once_and_it_is_said(laptop: Laptop) -> None:
+    """A script takes the names away: the restart succeeds, and dockerd is direct. No clock tries it again."""
+    laptop.write("/usr/local/sbin/start-docker", f"#!/bin/sh\nunset {SIX_NAMES}\nexec {DOCKERD}\n", 0o755)
+    laptop.docker.drop_in("[Service]\nExecStart=\nExecStart=/usr/local/sbin/start-docker\n")
     office_policy(laptop)
     web = laptop.docker.start_container("--restart=no")
     laptop.plug("office")
 
     ran = laptop.agent("apply")
+    again = laptop.agent("apply")
 
     assert ran.code == 1, ran
-    assert "runs with other settings than were written" in ran.stdout
-    assert not laptop.exists(ENVIRONMENT)
+    assert "Docker came up, and runs with proxy direct instead of what was written" in ran.stdout
+    assert laptop.audit.events().count("docker-restarted") == 1
+    assert "rolled-back" not in laptop.audit.events()
+    assert again.code == 1, again
+    assert "sets HTTP_PROXY, http_proxy, HTTPS_PROXY, https_proxy, NO_PROXY, no_proxy itself" in again.stdout
     assert laptop.docker.is_active()
     assert unharmed([web])
     assert not laptop.docker.info()["LiveRestoreEnabled"]
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_what_would_not_count_is_known_before_the_restart(laptop: Laptop) -> None:
+    """A later EnvironmentFile=, UnsetEnvironment=, `env` in front of dockerd: each named by its file, nothing is done."""
+    office_policy(laptop)
+    laptop.plug("office")
+    laptop.write("/etc/docker-other.env", "HTTPS_PROXY=http://other.example:1\n")
+    beaten = {
+        "zzz-later-wins.conf": ("EnvironmentFile=/etc/docker-other.env", "/etc/docker-other.env"),
+        "http-proxy.conf": ("UnsetEnvironment=HTTP_PROXY HTTPS_PROXY", f"{FOLDER}/http-proxy.conf"),
+        "wrapper.conf": (
+            f"ExecStart=\nExecStart=/usr/bin/env HTTPS_PROXY=http://other.example:1 {DOCKERD}", f"{FOLDER}/wrapper.conf",
+        ),
+    }  # fmt: skip
+    for name, (text, named) in beaten.items():
+        laptop.write(f"{FOLDER}/{name}", f"[Service]\n{text}\n")
+        laptop.run("systemctl", "daemon-reload")
+        laptop.docker.restart()
+
+        ran = laptop.agent("apply")
+
+        assert ran.code == 1, ran
+        assert f"{named}: " in ran.stdout, ran
+        assert not laptop.exists(ENVIRONMENT)
+        laptop.run("rm", f"{FOLDER}/{name}")
+    laptop.run("systemctl", "daemon-reload")
+    assert not {"docker-restarted", "rolled-back"} & set(laptop.audit.events())
+
+    assert laptop.agent("apply").code == 0
 
 
 @pytest.mark.parametrize("laptop", ["trixie"], indirect=True)

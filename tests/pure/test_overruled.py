@@ -9,7 +9,7 @@ import pytest
 
 from agent.condition import Code, Condition
 from agent.decide.plan import Holding, Owned, Plan, plan
-from agent.docker.overruling import overruling
+from agent.docker.overruling import by_env, overruling
 from agent.docker.unit_file import assigned
 from agent.dockerd import Engine, Layer, Overruling, Phase, Reality, Start, UnitState
 from agent.policy import Docker, Method
@@ -214,6 +214,23 @@ def test_who_takes_variables_away_is_named(tmp_path: Path) -> None:
 
     assert found.unset == ("HTTP_PROXY", "HTTPS_PROXY")
     assert found.unset_in == str(tmp_path / "docker.service.d/http-proxy.conf")
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        ("/usr/bin/env HTTPS_PROXY=http://x:1 A=b /usr/sbin/dockerd NO_PROXY=c", {"HTTPS_PROXY": "http://x:1"}),
+        ("/usr/bin/env -u HTTP_PROXY --unset=http_proxy -uno_proxy --unset NO_PROXY dockerd",
+         dict.fromkeys(("HTTP_PROXY", "http_proxy", "no_proxy", "NO_PROXY"), "")),
+        ("env -i HTTP_PROXY=http://x:1 dockerd", {**SIX, "HTTP_PROXY": "http://x:1"}),
+        ("env -S HTTP_PROXY=a dockerd", {}),
+        ("/usr/sbin/dockerd HTTP_PROXY=a", {}),
+        ("env", {}),
+        ("", {}),
+    ],
+)  # fmt: skip
+def test_what_env_in_front_of_dockerd_sets(command: str, found: dict[str, str]) -> None:
+    assert by_env(command.split()) == found
 
 
 @pytest.mark.parametrize(

@@ -261,6 +261,48 @@ def test_a_change_of_method_takes_our_half_of_the_old_place_out() -> None:
     assert written(to_file)["zz-docker-proxy-agent.conf"] is None
 
 
+MOVED = [
+    pytest.param(wanted, method, id=f"{'direct' if wanted == HOME else 'office'}-to-{method.value}")
+    for wanted in (OFFICE, HOME)
+    for method in (Method.DROP_IN, Method.DAEMON_JSON)
+]
+
+
+@pytest.mark.parametrize(("wanted", "method"), MOVED)
+def test_a_change_of_method_moves_what_is_right_already_and_restarts_nothing(wanted: Settings, method: Method) -> None:
+    original, foreign = '{"debug": true}', texts(settings(FOREIGN, FOREIGN, "a"))
+    owned, policy = Owned(True, original), Docker(method=method)
+    if method is Method.DROP_IN:
+        in_file = daemon_json.edit(original, wanted, foreign)
+        real = docker_with(texts(wanted), daemon_json=in_file, environment=foreign, foreign_environment=foreign)
+    else:
+        real = with_drop_in(wanted, daemon_json=original, foreign_environment=foreign)
+    assert prospective(real) == wanted
+
+    made = plan(wanted, real, policy, owned, is_asked_now=False)
+    after = _carried_out(made, real)
+
+    assert made.needs_daemon_reload
+    assert made.restart is None
+    assert prospective(after) == wanted
+    assert (after.daemon_json == original) is (method is Method.DROP_IN)
+    assert (after.drop_in is None and after.environment_file is None) is (method is Method.DAEMON_JSON)
+    assert not plan(wanted, after, policy, owned, is_asked_now=False).changes
+
+
+def test_half_a_move_is_finished() -> None:
+    """Whoever was ended in the middle of it left both halves."""
+    in_file = daemon_json.edit("{}", OFFICE, Texts())
+    both = with_drop_in(OFFICE, daemon_json=in_file)
+    left = docker_with(daemon_json="{}", environment_file=drop_in.edit(HOME))
+
+    to_drop_in = plan(OFFICE, both, Docker(), Owned(True, "{}"), is_asked_now=False)
+    to_file = planned(HOME, left, Docker(method=Method.DAEMON_JSON))
+
+    assert written(to_drop_in) == {"daemon.json": "{}"}
+    assert written(to_file) == {"dockerd.env": None}
+
+
 def test_a_file_that_we_made_goes_with_our_half() -> None:
     in_file = daemon_json.edit(None, OFFICE, Texts())
 
@@ -380,12 +422,16 @@ def test_after_what_is_written_dockerd_would_run_with_what_is_desired(
     file = daemon_json.edit('{"debug": true}', in_file.meaning(), Texts())
     real = docker_with(environment=in_environment, foreign_environment=in_environment, daemon_json=file)
 
-    made = planned(desired, real, Docker(method=method), Owned(is_ours, '{"debug": true}'))
+    owned = Owned(True, '{"debug": true}') if is_ours else Owned()
+
+    made = planned(desired, real, Docker(method=method), owned)
 
     if made.edits:
         after = _carried_out(made, real)
         assert prospective(after) == desired
-        assert not planned(desired, after, Docker(method=method), Owned(True, '{"debug": true}')).edits
+        if not is_ours and real.daemon_json_path in [edit.path for edit in made.edits]:
+            owned = Owned(True, file)
+        assert not planned(desired, after, Docker(method=method), owned).edits
     else:
         assert made.condition is not None or prospective(real) == desired
 
