@@ -328,7 +328,8 @@ def _given_back(reality: Reality, owned: Owned) -> Edit:
 
 def _into_daemon_json(desired: Settings, reality: Reality, owned: Owned) -> tuple[Edit, Edit, Edit]:
     try:
-        after = daemon_json.edit(reality.daemon_json, desired, reality.foreign_environment)
+        edited = daemon_json.edit(reality.daemon_json, desired, reality.foreign_environment)
+        after = edited or reality.daemon_json  # no file where none is needed: it would be an empty one
     except CannotExpress as error:
         raise Inexpressible(
             Code.NOT_EFFECTIVE, str(error), 'Set docker.method = "systemd-drop-in"', reality.daemon_json_path

@@ -20,7 +20,7 @@ from agent.paths import Paths
 from agent.policy import Policy
 from agent.requests import Answer, Command, Request, Wish
 from agent.service import Service
-from agent.settings import DIRECT, settings
+from agent.settings import DIRECT, Texts, settings
 from agent.status_file import read
 from agent.targets import drop_in
 from agent.watch.unwatched import NOTHING_UNWATCHED
@@ -270,6 +270,73 @@ async def test_settings_that_docker_does_not_start_with_are_not_tried_at_every_w
         await laptop.asks(Command.RELOAD)
         assert laptop.status()["upstream"]["name"] == "office"
         assert laptop.status()["state"] == "deferred"  # docker.min_interval holds for a person's word, too
+
+
+async def test_what_does_not_get_to_docker_is_tried_once_for_each_settings_and_blames_none_of_them(
+    laptop: Laptop,
+) -> None:
+    laptop.policy()
+    laptop.dockerd.gets_instead = Texts(https="http://other:1")
+    async with laptop.running() as hand:
+        assert laptop.dockerd.starts == 2
+
+        for reason in (Reason.FILES, Reason.NETWORK, Reason.TIMER):
+            await hand.wake(reason)
+
+        assert laptop.dockerd.starts == 2
+        shown = laptop.status()
+        assert [condition["code"] for condition in shown["conditions"]] == ["not-effective"]
+        assert "came up, and runs with https http://other:1 instead" in shown["conditions"][0]["text"]
+        assert shown["docker"]["effective"]["https"] == "http://other:1"
+        assert (shown["upstream"]["name"], shown["state"]) == ("office", "failed")
+
+        for gateway in ("10.20.0.1", "10.10.0.1", "10.20.0.1"):
+            laptop.place.snapshot = at(gateway)
+            await hand.wake()
+        assert laptop.dockerd.starts == 3
+        assert "rolled-back" not in laptop.events()
+
+        laptop.dockerd.gets_instead = None
+        await laptop.asks(Command.APPLY, is_now=True)
+        assert laptop.dockerd.runs_with == DIRECT
+
+
+async def test_what_docker_runs_with_is_shown_where_nothing_works(laptop: Laptop) -> None:
+    laptop.policy()
+    laptop.place = Place(at("10.10.0.1"), laptop.dockerd, office="refused", direct="refused")
+    async with laptop.running():
+        assert laptop.status()["upstream"]["name"] is None
+        assert laptop.status()["docker"]["version"] == "26"
+        assert laptop.status()["docker"]["effective"] == {"proxy": "direct"}
+
+
+async def test_a_change_of_method_moves_what_stands_there_and_status_names_no_file_that_is_not(laptop: Laptop) -> None:
+    def shown() -> list[tuple[str, str]]:
+        return [(target["name"], target["state"]) for target in laptop.status()["targets"]]
+
+    laptop.policy()
+    async with laptop.running() as hand:
+        restarted = laptop.dockerd.starts
+        assert shown() == [("docker.service drop-in", "right")]
+
+        laptop.policy(POLICY + '[docker]\nmethod = "daemon-json"\n')
+        await hand.wake(Reason.FILES)
+        assert set(laptop.dockerd.files()) == {"daemon.json"}
+        assert shown() == [("daemon.json", "right")]
+
+        laptop.policy()
+        await hand.wake(Reason.FILES)
+        assert set(laptop.dockerd.files()) == {"dockerd.env", "drop-in.conf"}
+        assert shown() == [("docker.service drop-in", "right")]
+        assert laptop.dockerd.starts == restarted
+
+        laptop.place.snapshot = at("10.20.0.1")
+        laptop.policy(POLICY + '[docker]\nmethod = "daemon-json"\n')
+        await hand.wake(Reason.FILES)
+        assert laptop.dockerd.files() == {}
+        assert laptop.dockerd.runs_with == DIRECT
+        assert shown() == []
+    assert "drift-corrected" not in laptop.events()
 
 
 async def test_every_record_of_a_pass_names_it(laptop: Laptop) -> None:
