@@ -390,6 +390,41 @@ def test_what_would_not_count_is_known_before_the_restart(laptop: Laptop) -> Non
 
 
 @pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_a_change_of_method_moves_the_settings_and_no_container_notices(laptop: Laptop) -> None:
+    """There and back, with a password; and what each leaves is what the next start runs with."""
+    proxy = laptop.office.squid
+    office_policy(laptop, proxy)
+    laptop.plug("office")
+    started(laptop)
+    laptop.until(written_to, laptop, "docker.service drop-in", within=40)
+    web = laptop.docker.start_container("--restart=no")
+    restarted = laptop.audit.events().count("docker-restarted")
+
+    office_policy(laptop, proxy, docker='[docker]\nmethod = "daemon-json"\n')
+    laptop.until(written_to, laptop, "daemon.json", within=20)
+    assert proxy.url.partition("://")[2] in laptop.read(DAEMON_JSON)
+    assert not laptop.exists(ENVIRONMENT)
+    assert not laptop.exists(f"{FOLDER}/zz-docker-proxy-agent.conf")
+    assert laptop.docker.pull().ok
+
+    office_policy(laptop, proxy)
+    laptop.until(written_to, laptop, "docker.service drop-in", within=20)
+    assert not laptop.exists(DAEMON_JSON)
+    assert unharmed([web])
+    assert laptop.audit.events().count("docker-restarted") == restarted
+
+    laptop.docker.restart()
+    assert laptop.docker.pull().ok
+    assert laptop.agent("plan").code == 0
+
+
+def written_to(laptop: Laptop, name: str) -> Seen:
+    shown = laptop.status()
+    targets = [(target["name"], target["state"]) for target in shown.get("targets", ())]
+    return Seen((name, "right") in targets and not shown["docker"]["deferred"], shown)
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
 def test_a_docker_that_cannot_be_told_to_keep_containers_waits_for_them(laptop: Laptop) -> None:
     """Its unit knows no reload."""
     laptop.write(DAEMON_JSON, THEIRS)
