@@ -396,7 +396,9 @@ def test_a_change_of_method_moves_the_settings_and_no_container_notices(laptop: 
     office_policy(laptop, proxy)
     laptop.plug("office")
     started(laptop)
-    laptop.until(written_to, laptop, "docker.service drop-in", within=40)
+    laptop.until(laptop.docker.reports, https=proxy.url_reported, within=40)
+    laptop.until(written_to, laptop, "docker.service drop-in", within=10)
+    laptop.until(nothing_under_way, laptop, within=10)
     web = laptop.docker.start_container("--restart=no")
     restarted = laptop.audit.events().count("docker-restarted")
 

@@ -97,6 +97,7 @@ def test_what_would_not_count_is_neither_written_nor_restarted_for(
         pytest.param(OFFICE, read_later(HTTPS_PROXY="http://OFFICE:3128/"), id="the-same"),
         pytest.param(DIRECT, read_later(NO_PROXY="example.org"), id="nothing-to-exclude-from"),
         pytest.param(OFFICE, Overruling(unset=("HTTP_PROXY=http://home:1",)), id="unset-where-it-is-another"),
+        pytest.param(DIRECT, Overruling(unset=("HTTP_PROXY", "http_proxy")), id="unset-is-direct-too"),
         pytest.param(OFFICE, Overruling(by_command={"NO_PROXY": "localhost"}), id="a-command-that-says-the-same"),
     ],
 )
