@@ -30,7 +30,6 @@ from agent.dockerd import Engine, Phase, Reality, Running, UnitState
 from agent.errors import (
     AgentError,
     ByOthers,
-    CameUpOtherwise,
     EngineSilent,
     NotInForce,
     NotTried,
@@ -120,6 +119,15 @@ class Outcome(msgspec.Struct, frozen=True):
     @property
     def is_failed(self) -> bool:
         return bool(self.rolled_back) or (self.condition is not None and self.condition.code.is_failure)
+
+
+class CameUpOtherwise(AgentError):
+    """dockerd came up, and what was written for it did not get there: trying again would not change that."""
+
+    def __init__(self, condition: Condition, runs_with: Settings) -> None:
+        super().__init__(condition.target, condition.text, condition.remedy)
+        self.condition = condition
+        self.runs_with = runs_with
 
 
 class Counted(msgspec.Struct, frozen=True):

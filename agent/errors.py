@@ -6,9 +6,6 @@ They carry fields and are worded here; `str()` is the one line that a person rea
 
 from __future__ import annotations
 
-from agent.condition import Condition
-from agent.settings import Settings
-
 
 class AgentError(Exception):
     """`where: what. remedy`"""
@@ -67,15 +64,6 @@ class ByOthers(AgentError):
 
 class NotInForce(AgentError):
     """dockerd runs, but not with what was written."""
-
-
-class CameUpOtherwise(AgentError):
-    """dockerd came up, and what was written for it did not get there: trying again would not change that."""
-
-    def __init__(self, condition: Condition, runs_with: Settings) -> None:
-        super().__init__(condition.target, condition.text, condition.remedy)
-        self.condition = condition
-        self.runs_with = runs_with
 
 
 class Unexpected(AgentError):

@@ -52,6 +52,7 @@ class Dockerd:
         self.killed = 0  # containers, by a start without live-restore
         self.shims_in_unit = False
         self.environment = Texts()  # that its unit gives it without us
+        self._got = Texts()  # that it was started with
         self.loses = 0  # containers, at the next start, whatever live-restore says
         self.starts_anew = 0  # containers that die at the next start, and come up again by themselves
         self.transfer = ""
@@ -199,14 +200,9 @@ class Dockerd:
             takes_proxies=self.version >= 23,
             binary=self.binary,
             arguments=self.arguments,
-<<<<<<< HEAD
             environment=self._environment(),
             foreign_environment=self.environment,
-            running_environment=None,
-=======
-            environment=drop_in.read(values or ""),
-            running_environment=self._environment if self.is_running else None,
->>>>>>> 85ec2ce (apply: a Docker that came up with other values is left running, and said so)
+            running_environment=self._got if self.is_running else None,
             daemon_json_path=str(self.root / "etc/daemon.json"),
             daemon_json=self.text("etc/daemon.json"),
             file=self._history(),
@@ -283,12 +279,8 @@ class Dockerd:
         self.starts += 1
         self._read = self.text("etc/daemon.json")
         file = daemon_json.texts(self.text("etc/daemon.json"))
-<<<<<<< HEAD
-        wanted = file.over(self._environment())
-=======
-        self._environment = self.gets_instead or drop_in.read(self.text("etc/dockerd.env") or "")
-        wanted = file.over(self._environment)
->>>>>>> 85ec2ce (apply: a Docker that came up with other values is left running, and said so)
+        self._got = self.gets_instead or self._environment()
+        wanted = file.over(self._got)
         is_refused = bool(self.refuses_file) and self.refuses_file in (self.text("etc/daemon.json") or "")
         self.phase = Phase.BROKEN if is_refused or wanted.meaning() == self.refuses else Phase.RUNNING
         self.live_restore = bool(daemon_json.live_restore(self.text("etc/daemon.json")))
