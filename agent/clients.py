@@ -36,6 +36,7 @@ from agent.events import Event
 from agent.homes import HomeClosed, HomeFile, HomeLocked, Written
 from agent.keyed import keyed, keyed_to_compare
 from agent.listening import Sockets, all_loopback, loopback_addresses
+from agent.one_thread import in_turn
 from agent.originals import CLIENTS, Kept, client_originals
 from agent.patience import Patience, Work
 from agent.policy import Policy, Upstream
@@ -266,43 +267,48 @@ class LocalClients:
         self._writing.save((*(self._writing.load() or ()), *(file.path for file in seen.edits)))
         known = self._owned.all()
         owned = {file.path: known.get(file.path, Owned()) for file in seen.edits}
+        kept: list[ClientFile] = []
+        done: list[ClientFile] = []
         for file, edit in _edits(seen.files):
             if file.is_left:  # what it was stays known until it is so again
+                kept.append(file)
                 continue
             # Before the write what stood there, after it what we wrote: a crash in between loses neither.
             known_before = owned[file.path]
             # Whether an empty folder was there is not known yet: after a crash it counts as made by us.
             was = known_before.was or Was(file.mode is not None, file.mode, file.mode is not None)
-            self._owned.keep(file.path, Owned(edit.originals, known_before.last, was))
-        done: list[ClientFile] = []
+            try:
+                self._owned.keep(file.path, Owned(edit.originals, known_before.last, was))
+            except AgentError as error:  # what cannot be kept is not written over, and the others go on
+                done.append(ClientFile(file.account, error=f"{file.path}: left as it is, for {error}"))
+            else:
+                kept.append(file)
 
         def ended(shown: _Shown) -> None:
             if isinstance(shown, ClientFile):
-                self._ended(shown)
-                _say(seen, [shown], record)
+                _say(seen, [self._ended(shown)], record)
 
-        for shown in await self._patience.each(
-            {
-                file.account.config: _work(self._written, file, _meant(file, seen), owned[file.path])
-                for file in seen.edits
-            },
+        written = await self._patience.each(
+            {file.account.config: _work(self._written, file, _meant(file, seen), owned[file.path]) for file in kept},
             ended,
-        ):
-            if isinstance(shown, ClientFile):
-                self._ended(shown)
-                done.append(shown)
+        )
+        done.extend(self._ended(shown) for shown in written if isinstance(shown, ClientFile))
         _say(seen, done, record)
         return tuple(done)
 
-    def _ended(self, file: ClientFile) -> None:
+    def _ended(self, file: ClientFile) -> ClientFile:
         """What was written is kept; what was not written at all, or may be half done, is looked after the next time."""
         if file.error or file.is_late:
-            return
-        if file.is_left:
-            self._owned.forget([file.path])
-        elif file.edit is not None:
-            self._owned.keep(file.path, file.edit.owned(file.was, self._keyed))
-        self._writing.save(tuple(path for path in self._writing.load() or () if path != file.path))
+            return file
+        try:
+            if file.is_left:
+                self._owned.forget([file.path])
+            elif file.edit is not None:
+                self._owned.keep(file.path, file.edit.owned(file.was, self._keyed))
+            self._writing.save(tuple(path for path in self._writing.load() or () if path != file.path))
+        except AgentError as error:
+            return msgspec.structs.replace(file, error=str(error))
+        return file
 
     def failed(self, path: Path, error: AgentError) -> _Shown:
         account = self._known[path]
@@ -343,14 +349,20 @@ class LocalClients:
             who = f"belongs to uid {found.uid}, but uid {account.uid} can change the way to it"
             return ClientFile(account, error=f"{account.config}: {who}; left as it is")
         # In a thread: a large file takes long enough to hold up everybody else.
-        text = None if found is None else found.text
-        if account.source is Source.HAS_CONFIG and await asyncio.to_thread(is_made_by_us, text, owned):
-            wanted = BACK  # somebody who left group docker, and has a config.json by nobody but us
-        edit = await asyncio.to_thread(plan_file, text, self._entry, wanted, owned, self._compared)
-        beaten = "" if wanted is BACK else beaten_by(text, self._entry, self._policy.docker.socket)
+        wanted, edit, beaten = await in_turn(
+            self._plan, None if found is None else found.text, account.source, wanted, owned
+        )
         if edit is None:
             return self._right_now(account, wanted, ClientFile(account, beaten_by=beaten))
         return ClientFile(account, edit, beaten_by=beaten, mode=found.mode if found else None)
+
+    def _plan(
+        self, text: str | None, source: Source, wanted: Wanted, owned: Owned
+    ) -> tuple[Wanted, FileEdit | None, str]:
+        if source is Source.HAS_CONFIG and is_made_by_us(text, owned):
+            wanted = BACK  # somebody who left group docker, and has a config.json by nobody but us
+        edit = plan_file(text, self._entry, wanted, owned, self._compared)
+        return wanted, edit, "" if wanted is BACK else beaten_by(text, self._entry, self._policy.docker.socket)
 
     def _right_now(self, account: Account, wanted: Wanted, shown: _Shown) -> _Shown:
         self._right[account.config] = _Right(wanted, shown)

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from agent.ground import mounts
-from agent.machine_text import lines
 
 # Those that answer by themselves, whatever happens elsewhere. Not /proc and the like: nobody's files lie there.
 _LOCAL: Final = frozenset({
     "bcachefs", "btrfs", "ecryptfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "msdos", "nilfs2",
     "ntfs3", "overlay", "ramfs", "reiserfs", "squashfs", "tmpfs", "ubifs", "vfat", "xfs", "zfs",
 })  # fmt: skip
+# Users may mount, too (by fusermount), a thousand times, with long names: 31 MiB.
+_LONGEST: Final = 2 * 1024 * 1024  # bytes
 _PATH: Final = 0o10000000  # O_PATH, in the flags that fdinfo shows
 
 
@@ -40,8 +41,9 @@ def held(path: Path | str) -> Iterator[int]:
 def file_system(descriptor: int) -> str:
     """The kind of file system that it is on; '' if that is mounted nowhere that we could see."""
     number = _fdinfo(descriptor)["mnt_id"]
-    line = next((line for line in lines(mountinfo()) if line.startswith(f"{number} ")), "")
-    return next((mount.kind for mount in mounts(line)), "")
+    _, _, found = f"\n{mountinfo()}".partition(f"\n{number} ")
+    line, _, _ = found.partition("\n")
+    return next((mount.kind for mount in mounts(f"{number} {line}")), "")
 
 
 def is_local(descriptor: int) -> bool:
@@ -65,9 +67,16 @@ def let_go(descriptor: int) -> None:
         threading.Thread(target=os.close, args=(descriptor,), daemon=True).start()
 
 
-def mountinfo() -> str:
-    """What is mounted; in bytes, for a carriage return in a name would become a line break."""
-    return Path("/proc/self/mountinfo").read_bytes().decode(errors="surrogateescape")
+def mountinfo(at_most: int = _LONGEST) -> str:
+    """What is mounted, so many bytes of it and whole lines; what is beyond is not known, and so not local.
+
+    In bytes, for a carriage return in a name would become a line break.
+    """
+    with Path("/proc/self/mountinfo").open("rb") as file:
+        data = file.read(at_most + 1)
+    if len(data) > at_most:
+        data = data[: data.rfind(b"\n", 0, at_most) + 1]
+    return data.decode(errors="surrogateescape")
 
 
 def _fdinfo(descriptor: int) -> dict[str, str]:

@@ -53,6 +53,7 @@ from agent.home_helper import (
     Write,
     Wrote,
 )
+from agent.one_thread import in_turn
 from agent.secret import escaped
 from agent.users import Threshold
 
@@ -232,7 +233,7 @@ class Homes:
             for _ in range(_TRIES):
                 found = await helper.read()
                 before = None if found is None else found.text
-                after = await asyncio.to_thread(change, before)  # a large file takes its time
+                after = await in_turn(change, before)  # a large file takes its time
                 if after == before:
                     return Written(path, found, found, made_folder=False)
                 with contextlib.suppress(Changed):

@@ -218,7 +218,7 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned, keyed:
     """
     if wanted.intent is Intent.PUT_BACK:
         return put_back(text, owned)
-    client_config.refuse_mark(text)
+    client_config.refuse_unread(text)
     if wanted.intent is Intent.LEAVE or (wanted.intent is Intent.WITHDRAW and not owned.is_ours):
         return None
     base, was = text or "", owned.was

@@ -4,6 +4,8 @@ Pure: text in, text out; an empty text is a file without keys. All else in the f
 entries, `ftpProxy`, keys that nobody knows, and how all of it is written. What the client does with the file: FACTS
 18 and 19.
 
+Whose file it is may want to keep the agent busy: what has too many entries is refused before it is scanned.
+
 A file that begins with a byte order mark is refused: the client takes nothing of it. So is what the client cannot read
 as proxies (a flat `proxies`, an entry that is no object, a value that is no string), with its name; `repaired` takes it
 out first where the agent itself made what is broken now. A `{}` that the client leaves of a flat key is an entry that
@@ -34,9 +36,15 @@ HTTPS: Final = "httpsProxy"
 NO_PROXY: Final = "noProxy"
 ALL: Final = "allProxy"
 LONGEST: Final = 64 * 1024  # characters of `proxies`: hundreds of entries; who writes more wants to keep the agent busy
+# A comma, a brace or a bracket each, also in a string: a long look at what somebody wrote is as long as these are many.
+MOST_ENTRIES: Final = 5_000
+MOST_IN_PROXIES: Final = 500  # not in strings; `proxies` is scanned for every key
+# Bytes of what is kept of one file. All are kept in one place, which is nobody's to fill.
+MOST_KEPT: Final = 16 * 1024
 OURS: Final = (HTTP, HTTPS, NO_PROXY, ALL)
 
 _BOM: Final = "\ufeff"
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NO_MEMBERS = re.compile(r"([ \t\r\n]*)(?:\{[ \t\r\n]*\})?([ \t\r\n]*)")
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
@@ -122,7 +130,7 @@ def _canonical(meant: Proxy | tuple[str, ...] | None) -> object:
 def texts(text: str | None, entry: str) -> ClientTexts:
     """What an entry says. TextRefused if the client could not tell either."""
     text = text or ""
-    refuse_mark(text)
+    refuse_unread(text)
     _check_spelling(text, (), PROXIES)
     alone = _alone(text)
     fault = _fault(alone, entry)
@@ -133,8 +141,9 @@ def texts(text: str | None, entry: str) -> ClientTexts:
     return ClientTexts(*(_string(alone, (*PROXIES, entry, name)) for name in OURS))
 
 
-def refuse_mark(text: str | None) -> None:
-    """TextRefused for a file of which the client takes nothing, whatever stands in it (FACTS 19)."""
+def refuse_unread(text: str | None) -> None:
+    """TextRefused for a file that has too much in it, or of which the client takes nothing (FACTS 19)."""
+    _refuse_many(text)
     if text is not None and text.startswith(_BOM):
         what = "it begins with a byte order mark (BOM), and the docker client takes nothing of such a file"
         raise TextRefused(what, 1, 1)
@@ -143,6 +152,15 @@ def refuse_mark(text: str | None) -> None:
 def unmarked(text: str, entry: str) -> ClientTexts:
     """The same also of a file that the client does not take."""
     return texts(text.removeprefix(_BOM), entry)
+
+
+def _refuse_many(text: str | None) -> None:
+    if text is not None and _entries(text) > MOST_ENTRIES:
+        raise TextRefused(f"has more than {MOST_ENTRIES} entries")
+
+
+def _entries(text: str) -> int:
+    return sum(map(text.count, ",[{"))
 
 
 def edit(text: str | None, entry: str, wanted: Settings, kept: Sequence[Original] = ()) -> str:
@@ -239,12 +257,17 @@ def originals(text: str | None, entry: str) -> tuple[Original, ...]:
     for null in _nulls(text, entry):
         nulls.append(json_splice.original(text, null))
         text = _as_object(text, null)
-    return (*(json_splice.original(text, (*PROXIES, entry, name)) for name in OURS), *nulls)
+    kept = (*(json_splice.original(text, (*PROXIES, entry, name)) for name in OURS), *nulls)
+    if len(msgspec.json.encode(kept)) > MOST_KEPT:
+        what = f"more than {MOST_KEPT // 1024} KiB of white space, names and values at our keys"
+        raise TextRefused(f"{what}, which would have to be kept")
+    return kept
 
 
 def put_back(text: str | None, kept: Sequence[Original]) -> str:
     """The file with what our keys said then; the very same text if nobody else wrote since."""
     text = text or ""
+    _refuse_many(text)
     for entry in entries(kept):
         for null in _nulls(text, entry):
             text = _as_object(text, null)
@@ -290,6 +313,7 @@ def repaired(text: str | None, entry: str, kept: Sequence[Original], wrote: Wrot
     write; and a flat key that says what it last wrote into the entry.
     """
     text = text or ""
+    _refuse_many(text)
     _check_spelling(text, (), PROXIES)
     while (fault := _fault(alone := _alone(text), entry)) is not None:
         if not _is_ours(alone, entry, fault, kept, wrote):
@@ -382,6 +406,8 @@ def _alone(text: str) -> str:
     begin, end = found
     if end - begin > LONGEST:
         raise json_splice.refused_at(text, PROXIES, f"proxies: longer than {LONGEST // 1024} KiB")
+    if _entries(text[begin:end]) > MOST_IN_PROXIES and _entries(_STRING.sub("", text[begin:end])) > MOST_IN_PROXIES:
+        raise json_splice.refused_at(text, PROXIES, f"proxies: has more than {MOST_IN_PROXIES} entries")
     lines = text.count("\n", 0, begin)
     column = begin - (text.rfind("\n", 0, begin) + 1)
     opening = f"{{{json.dumps(PROXIES[0])}:"

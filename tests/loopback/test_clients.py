@@ -16,6 +16,7 @@ import pytest
 
 from agent.audit.log import AuditLog
 from agent.clients import ClientFile, ClientsSeen, LocalClients
+from agent.decide.clients import Owned
 from agent.errors import TargetFailed
 from agent.homes import Account as Whose
 from agent.homes import HomeFile, Homes, Written
@@ -29,6 +30,7 @@ from agent.secret import Secret
 from agent.see.netlink import NetlinkFailed
 from agent.settings import ProxyUrl, proxy
 from agent.sockets import LocalSockets
+from agent.targets.json_splice import Original
 from agent.users import Account, Skipped, Source, ThisSystem, Threshold, Who
 from agent.watch.homes import HomeWatch
 from agent.watch.wakeups import Wakeups
@@ -263,6 +265,37 @@ async def test_one_that_fails_stops_nobody_else(people: People) -> None:
     assert bob.read_text() == "{,}"
     assert "proxies" in carol.read_text()
     assert seen.skipped == (Skipped("dave", "its home is not mounted"),)
+
+
+async def test_one_persons_white_space_costs_nobody_else(people: People) -> None:
+    mine = "{" + "\n" * 600_000 + '"proxies":{"default":{"httpProxy":"http://x:1"}}}'
+    mallory, carol = people.add("mallory", mine), people.add("carol", "{}")
+
+    seen, done = await people.passed(OFFICE)
+
+    assert [file.name for file in seen.failed] == ["mallory"]
+    assert seen.failed[0].error.startswith(f"{mallory}: more than 16 KiB of white space, names and values at our keys")
+    assert mallory.read_text() == mine
+    assert [(file.name, file.error) for file in done] == [("carol", "")]
+    assert "proxies" in carol.read_text()
+    assert (people.state / "client-originals.json").stat().st_size < 4096
+
+
+async def test_what_cannot_be_kept_of_one_file_costs_that_file(people: People) -> None:
+    kept = client_originals(people.state)
+    kept.keep("/home/gone/config.json", Owned((Original(("a",), (), "1" * (1024 * 1024 - 8_000), None, None),)))
+    theirs = json.dumps({"proxies": {"default": {"noProxy": "a" * 10_000}}})
+    bob, carol = people.add("bob", theirs), people.add("carol", "{}")
+
+    _, done = await people.passed(OFFICE)
+
+    assert {file.name: file.edit is not None for file in done} == {"bob": False, "carol": True}
+    errors = {file.name: file.error for file in done}
+    assert errors["carol"] == ""
+    assert errors["bob"].startswith(f"{bob}: left as it is, for {people.state}/client-originals.json: would be larger")
+    assert bob.read_text() == theirs
+    assert "proxies" in carol.read_text()
+    assert people.events() == ["target-failed", "settings-written"]
 
 
 # --- who leaves ----------------------------------------------------------------------------------------------------

@@ -325,6 +325,9 @@ def test_values_and_originals_never_show() -> None:
         pytest.param('{"proxies": {"default": {}, "default": null}}', 'line 1: "default" stands here a second time', id="an-entry-twice"),
         pytest.param('{"proxies": {"default": {"noProxy": "", "noProxy": "*"}}}', 'line 1: "noProxy" stands here a second time', id="a-key-twice"),
         pytest.param('{"a": 1,\n "proxies": {"default": {"x": "' + "a" * 65536 + '"}}}', "line 2: proxies: longer than 64 KiB", id="long"),
+        pytest.param("{" + '"":1,' * 5000 + '"a":1}', "has more than 5000 entries", id="many-entries"),
+        pytest.param("[" * 5001, "has more than 5000 entries", id="many-that-are-not-even-json"),
+        pytest.param('{"a": 1,\n "proxies": {"default": {' + '"x,":1,' * 500 + '"a":1}}}', "line 2: proxies: has more than 500 entries", id="many-in-proxies"),
         pytest.param("[]", "line 1: not an object", id="a-list-for-a-file"),
         pytest.param('{"auths": {},}', "line 1: not JSON (expected a name in quotation marks)", id="not-json"),
     ],
@@ -340,6 +343,48 @@ def test_what_the_client_could_not_tell_is_refused_with_its_name(text: str, mess
         with pytest.raises(TextRefused) as refused:
             refuse()
         assert str(refused.value) == message
+
+
+def test_the_bound_on_entries_is_the_first_number_that_is_refused() -> None:
+    most = "{" + '"":1,' * 4999 + '"a":1}'
+
+    assert texts(most, DEFAULT) == ClientTexts()
+    with pytest.raises(TextRefused, match=r"^has more than 5000 entries$"):
+        put_back(most.replace("1}", "[]}"), originals("{}", DEFAULT))
+
+
+def test_commas_in_a_string_are_no_entries_of_proxies() -> None:
+    text = proxies(noProxy=",".join(f'"a{number}\\' for number in range(1_000)))
+
+    assert texts(text, DEFAULT).no_proxy.count(",") == 999
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("{" + "\n" * 600_000 + proxies(httpProxy=URL)[1:], id="white-space-before"),
+        pytest.param('{"proxies": {"default": {' + " " * 17_000 + "}}}", id="in-an-empty-object"),
+        pytest.param("\n" * 600_000, id="nothing-but-white-space"),
+        pytest.param('{"' + "a" * 600_000 + '": 1, "proxies": {}}', id="the-name-before"),
+        pytest.param(proxies(noProxy="a" * 17_000), id="a-value"),
+    ],
+)
+def test_what_would_have_to_be_kept_of_one_file_is_bounded(text: str) -> None:
+    assert texts(text, DEFAULT).http in ("", URL)  # it is understood
+
+    with pytest.raises(TextRefused) as refused:
+        originals(text, DEFAULT)
+
+    what = "more than 16 KiB of white space, names and values at our keys, which would have to be kept"
+    assert str(refused.value) == what
+
+
+def test_white_space_elsewhere_is_not_kept_and_counts_for_nothing() -> None:
+    text = proxies(noProxy="a" * 2_000)[:-1] + ', "auths": {}' + "\n" * 600_000 + "}"
+
+    kept = originals(text, DEFAULT)
+
+    assert put_back(edit(text, DEFAULT, OFFICE, kept), kept) == text
 
 
 MADE_BY_US = originals('{"auths": {}}', DEFAULT)

@@ -1,0 +1,72 @@
+"""A list of mounts that somebody made long: so much of it is read, and what is beyond is not known, and not local."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.held import mountinfo
+
+_MOUNTS = """
+import ctypes, json, os, sys, time
+from agent.ground import mounts
+from agent.held import file_system, folder, held, is_local, mountinfo
+from agent.users import ThisSystem, is_gone
+
+def mount(source, name):
+    place = os.path.join(sys.argv[1], name)
+    os.mkdir(place)
+    assert ctypes.CDLL(None).mount(source, place.encode(), b"tmpfs", 0, b"size=4k") == 0
+    return place
+
+def said(place):
+    with held(place) as descriptor:
+        try:
+            ThisSystem().seen(place)
+            seen = ""
+        except OSError as error:
+            seen = error.strerror
+        return [file_system(descriptor), is_local(descriptor), folder(descriptor) is not None, seen]
+
+near = mount(b"near", "near")
+for number in range(160):
+    mount(b" " * 4000, str(number))  # four letters each
+far = mount(b"far", "far")
+cpu = time.thread_time()
+text = mountinfo()
+cpu = time.thread_time() - cpu
+print(json.dumps({
+    "bytes": len(text), "whole": text.endswith("\\n"), "cpu": cpu, "near": said(near), "far": said(far),
+    "known": [os.path.basename(one.point) for one in mounts(text) if one.point in (near, far)],
+    "gone": is_gone(far + "/file"),
+}))
+"""
+
+
+@pytest.mark.needs_root
+def test_what_lies_beyond_the_bound_is_not_known_and_not_local(tmp_path: Path) -> None:
+    argv = ("unshare", "--mount", sys.executable, "-c", _MOUNTS, str(tmp_path))
+    run = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    said = json.loads(run.stdout)
+
+    assert 1.9 * 1024 * 1024 < said["bytes"] <= 2 * 1024 * 1024
+    assert said["whole"]
+    assert said["known"] == ["near"]
+    assert said["near"] == ["tmpfs", True, True, ""]
+    assert said["far"] == ["", False, False, "Invalid cross-device link"]
+    assert said["gone"] is False
+
+
+def test_so_many_bytes_of_it_and_whole_lines() -> None:
+    everything = mountinfo()
+    first, second = everything.split("\n")[:2]
+
+    assert mountinfo(len(first)) == ""
+    assert mountinfo(len(first) + 1) == f"{first}\n"
+    assert mountinfo(len(first) + len(second) + 1) == f"{first}\n"
+    assert mountinfo(len(first) + len(second) + 2) == f"{first}\n{second}\n"
+    assert everything.endswith("\n")
