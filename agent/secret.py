@@ -131,6 +131,23 @@ _NO_PORT = re.compile(r"://[\w.-]+:\Z")
 _HOST = re.compile(r"\ue000*(?:\[[0-9A-Fa-f:.%]+\]|[\w.-]*)(?::[0-9]{1,5})?")
 # What may stand behind a host and a port where no user or password is meant.
 _BEHIND_HOST = re.compile(r"""[/?#,;)\]}>"'`”»]|\\["'/]|[:!]*\Z""")
+# A `:` after which no password begins: of a digest, of a clock, of a network card.
+_NO_PASSWORD = re.compile(
+    r"""[\w./:-]*@sha256:[0-9a-f]+
+        |(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T)?[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?(?:Z|[+-][0-9]{2}:[0-9]{2})?
+        |(?:[0-9a-f]{2}:){5}[0-9a-f]{2}""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_USER = re.compile(r":(?=\S)")
+# A host that is hardly a user: an address or a name with a dot, or one with a port at the end of a clause.
+_SURELY_HOST = re.compile(
+    r"""(?:\[[0-9a-f:.%]+\]|[\w-]+(?:\.[\w-]+)+)(?::[0-9]{1,5})?(?![\w:@])
+        |[\w-]+(?::[0-9]{1,5})?[,;.)\]}"'`”»/]
+        |/""",
+    re.VERBOSE | re.IGNORECASE,
+)
+# Behind the `@` of a proxy, and not of a mail address or a unit: a name without a dot, or a port.
+_SURELY_PROXY = re.compile(r"@(?:\[[0-9a-f:.%]+\]|[\w.-]*:[0-9]{1,5}(?!\w)|[\w-]+\.?(?![\w.:-]))", re.IGNORECASE)
 _REMEMBERED: Final = 4096  # characters of what was hidden
 _PIECES: Final = (
     re.compile(r"""(?P<quote>["'])(?P<it>(?:(?!(?P=quote)).){2,})(?:(?P=quote)|\Z)""", re.DOTALL),
@@ -145,8 +162,9 @@ def without_userinfo(text: str, rest: str = "") -> str:
     """A text in which no URL has a user or a password left. `rest` follows on it, and is not shown.
 
     Hidden is what stands before an `@`: from `://` on, or from the beginning of a word with a `:` in it. A password may
-    hold a blank: so what stands behind `://` and is no host hides all up to the last `@` there is; what was hidden goes
-    on to a later `@` that has no URL of its own; and a host goes on to the next word, if that has an `@`.
+    hold blanks: so what stands behind `://` and is no host hides all up to the last `@` there is; what was hidden goes
+    on to a later `@` that has no URL of its own; and so does all that may be a user and a password. What is surely a
+    host goes on only to the next word, or to an `@` that is surely a proxy's: `http://proxy:3128; user@1000.service`.
     """
     if ":" not in text and "@" not in text and "@" not in rest:
         return text
@@ -169,6 +187,9 @@ class _Redaction:
         self._spans: list[_Span] = []
         self._open: _Span | None = None  # no host behind `://`: it goes on to the last `@` there is
         self._begun: int | None = None  # where the last begins that was hidden up to an `@`
+        # Since the last `://`, where the first begins that may be a user and a password, and that is not surely a host.
+        self._maybe: int | None = None
+        self._rather: int | None = None
         self._find(rest)
 
     def _find(self, rest: str) -> None:
@@ -177,9 +198,9 @@ class _Redaction:
             begun = self._word(match[0], match.start(), rest if match.end() == len(self._text) else "", begun)
         if self._open is not None:
             begun = self._open.begin
-        begun = self._begun if begun is None else begun
-        if begun is not None and "@" in rest:
-            self._hide(begun, len(self._text))
+        may_begin = [begin for begin in (begun, self._begun, self._maybe) if begin is not None]
+        if may_begin and "@" in rest:
+            self._hide(min(may_begin), len(self._text))
 
     def shown(self) -> str:
         pieces, hidden, at = [], [], 0
@@ -206,13 +227,33 @@ class _Redaction:
         if "@" in masked and begun is not None:
             self._hide(begun, end)
             return None
+        if first < 0 and "@" in masked:
+            begun = self._maybe if _is_proxy(masked) else self._rather
+            if begun is not None:
+                self._hide(begun, end)
+                return None
         if first >= 0:
             self._url(masked, at, first, is_cut=goes_on is not None)
         elif "@" in masked:
             self._without_scheme(masked, at)
+        self._remember(masked, at, first)
         if masked[-1] in _CLOSING and not _NO_PORT.search(masked):
             return None
         return at + (first + len("://") if first >= 0 else _begin(masked)) if ":" in masked else None
+
+    def _remember(self, word: str, at: int, first: int) -> None:
+        begin = _begin(word)
+        if first >= 0:
+            begin = first + len("://")
+            self._maybe = self._rather = None
+        elif not _USER.search(word, begin) or _NO_PASSWORD.fullmatch(word[begin:].rstrip(_CLOSING)):
+            return
+        if _NOTHING in word:
+            return
+        if self._maybe is None:
+            self._maybe = at + begin
+        if self._rather is None and not _SURELY_HOST.match(word, begin):
+            self._rather = at + begin
 
     def _url(self, word: str, at: int, first: int, *, is_cut: bool) -> None:
         last = word.rfind("@")
@@ -262,6 +303,14 @@ def _not_again(text: str, hidden: str) -> str:
     for pieces in _PIECES:
         text = pieces.sub(shown, text)
     return text
+
+
+def _is_proxy(word: str) -> bool:
+    """Whether its `@` stands before a proxy. A digest, a mail address, and a unit have one, too."""
+    begin = _begin(word)
+    if _NO_PASSWORD.fullmatch(word[begin:].rstrip(_CLOSING)):
+        return False
+    return ":" in word[begin : word.rfind("@")] or _SURELY_PROXY.search(word, word.rfind("@")) is not None
 
 
 def _masked(word: str) -> str:
