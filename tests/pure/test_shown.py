@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 import time
 import unicodedata
@@ -96,6 +97,11 @@ def test_letters_stay_and_what_does_not_print_is_written_out(text: str, shown: s
         ("http://u:p#a?s/s@host:1", f"http://{HIDDEN}@host:1"),
         ("u:p@host:3128", f"{HIDDEN}@host:3128"),
         ("u:pa ss@host", UNPARSABLE),
+        ("http://u:2024 my pass@proxy:3128 is bad", f"http://{UNPARSABLE} is bad"),
+        ("http://u:12 34 5678@proxy.corp.example", f"http://{UNPARSABLE}"),
+        ("http://u:123) (pass x@proxy:3128", f"http://{UNPARSABLE}"),
+        ("http://u:1, pass@proxy:3128", f"http://{UNPARSABLE}"),
+        ("u:pass1 pass2 pass3@proxy:3128", UNPARSABLE),
         ("token@host:3128", f"{HIDDEN}@host:3128"),
         ("localhost,u:p@h,.corp", f"{HIDDEN}@h,.corp"),
         ("u:p://w@h", f"{HIDDEN}@h"),
@@ -108,6 +114,9 @@ def test_letters_stay_and_what_does_not_print_is_written_out(text: str, shown: s
         ("dial http://proxy:3128: refused", "dial http://proxy:3128: refused"),
         ("http://[fd00::1]:80/x, unix:///var/run/docker.sock, fd://", "http://[fd00::1]:80/x, unix:///var/run/docker.sock, fd://"),
         ('such as "socks5://…"', 'such as "socks5://…"'),
+        ("office: proxy.corp.example:3128 refused; ask admin@example.com", "office: proxy.corp.example:3128 refused; ask admin@example.com"),
+        ("12:30:01 started docker-proxy-agent@…, then user@1000.service", "12:30:01 started docker-proxy-agent@…, then user@1000.service"),
+        ("http://proxy.corp.example:3128 refused. Ask admin@example.com", "http://proxy.corp.example:3128 refused. Ask admin@example.com"),
         ("match.gateway_mac 02:00:5e:10:00:01 at 12:30", "match.gateway_mac 02:00:5e:10:00:01 at 12:30"),
     ],
 )  # fmt: skip
@@ -161,6 +170,44 @@ def test_nor_that_of_one_without_a_scheme(user: str, password: str, limit: int) 
     text = f"no_proxy: localhost,{user}:{password}@proxy:3128 is not understood"
 
     assert MARK[:4] not in escaped(text, limit)
+
+
+# Words of a password, of digits or with anything at their ends; no two of them are alike, and none is said elsewhere.
+in_a_word = st.text(st.sampled_from("0123456789.,;:!?/#@=%&'\"()[]{}<>-_\\"), max_size=4)
+words = st.lists(
+    st.builds(lambda before, word, after: f"{before}{word}{after}", in_a_word, st.sampled_from(["", "7461", MARK, "zöe-9", "1"]), in_a_word),
+    min_size=1,
+    max_size=4,
+).map(lambda many: " ".join(filter(None, many)))  # fmt: skip
+proses = st.sampled_from(
+    [
+        "",
+        "cannot dial",
+        "office: refused,",
+        "at 12:30:01 by proxy.corp.example:3128;",
+        "user@1000.service",
+        "a (b) c: d.",
+    ]
+)
+
+
+@on_a_busy_machine
+@given(
+    around=st.tuples(proses, proses),
+    user=st.tuples(st.sampled_from(["", "http://", "socks5://"]), users).map("".join),
+    password=words.filter(lambda text: text != "" and "://" not in text),
+    host=st.sampled_from(["proxy:3128", "proxy", "proxy.example:8080", "[::1]:3128"]),
+    limit=st.integers(1, 300),
+)
+def test_nor_any_word_of_a_password_that_has_several(
+    around: tuple[str, str], user: str, password: str, host: str, limit: int
+) -> None:
+    text = f"{around[0]} {user}:{password}@{host} {around[1]}"
+
+    for shown in (escaped(text, 2000), escaped(text, limit)):
+        for word in re.findall(r"\w{4,}", password):
+            if word not in f"{around} {host} http socks5 {UNPARSABLE}":
+                assert word not in shown
 
 
 @on_a_busy_machine
