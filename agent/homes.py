@@ -273,7 +273,8 @@ class Homes:
                     return await talk(helper)
             except TimeoutError as error:
                 unsure = "; whether it was written is not known" if helper.is_writing else "; left as it is"
-                raise HomeSilent(str(path), f"no answer within {turn.lasted_s():.2g} s{unsure}", _HANGS) from error
+                within_s = turn.lasted_s() if turn.has_made_way else self._within_s
+                raise HomeSilent(str(path), f"no answer within {within_s:.2g} s{unsure}", _HANGS) from error
             finally:
                 turn.limit = None  # it ends by itself now
                 # Whatever it has answered is done and on the disk, so there is nothing that it could lose.
@@ -289,12 +290,14 @@ class _Turn:
         self._loop = asyncio.get_running_loop()
         self.since_s = self._loop.time()
         self.limit: asyncio.Timeout | None = None
+        self.has_made_way = False
 
     def lasted_s(self) -> float:
         return self._loop.time() - self.since_s
 
     def make_way(self) -> None:
         if self.limit is not None and not self.limit.expired():
+            self.has_made_way = True
             self.limit.reschedule(self._loop.time())
 
 
