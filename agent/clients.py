@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import functools
 import math
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -215,10 +215,12 @@ class LocalClients:
         hosts = {url.host: url.port for url in urls}
         resolved = {host: await self._loopback_addresses(host, port) for host, port in hosts.items()}
         bridge = Bridge(self._bridge_address(), resolved=resolved)
-        ports = {url.port for url in bridge.on_loopback(upstream)}
-        if not ports or bridge.address is None:
+        asked: dict[int, tuple[str, ...]] = {}
+        for url in bridge.on_loopback(upstream) if bridge.address is not None else ():
+            asked[url.port] = (*asked.get(url.port, (bridge.address or "",)), *bridge.loopback(url))
+        if not asked:
             return bridge
-        return await asyncio.to_thread(_with_listeners, bridge, ports, upstream.owner, self._sockets)
+        return await asyncio.to_thread(_with_listeners, bridge, asked, upstream.owner, self._sockets)
 
     async def _loopback_addresses(self, host: str, port: int) -> tuple[str, ...]:
         """Of a name that stands for nothing but loopback, as in /etc/hosts."""
@@ -453,13 +455,14 @@ class _Right(msgspec.Struct, frozen=True):
         return SYSTEM_CLOCK.boottime_s() < self.until
 
 
-def _with_listeners(bridge: Bridge, ports: Iterable[int], owner: str, sockets: Sockets) -> Bridge:
+def _with_listeners(bridge: Bridge, asked: Mapping[int, Sequence[str]], owner: str, sockets: Sockets) -> Bridge:
     """In a thread: a name may be looked up over a network."""
     expected = sockets.uid(owner) if owner else None
     if owner and expected is None:
         return msgspec.structs.replace(bridge, unknown=f'there is no user "{owner}"')
     try:
-        listeners = tuple(one for port in sorted(ports) for one in sockets.listeners(port))
+        found = (sockets.listeners(port, asked[port]) for port in sorted(asked))
+        listeners = tuple(dict.fromkeys(one for each in found for one in each))
     except AgentError as failure:
         return msgspec.structs.replace(bridge, unknown=str(failure))
     names = {uid: sockets.name(uid) for uid in {one.uid for one in listeners}}

@@ -58,8 +58,8 @@ class Listener(msgspec.Struct, frozen=True):
 class Sockets(Protocol):
     """Who listens on this host, and who is who."""
 
-    def listeners(self, port: int) -> Sequence[Listener]:
-        """Those at the port. AgentError: it could not be learned."""
+    def listeners(self, port: int, addresses: Iterable[str]) -> Sequence[Listener]:
+        """Those at the port that may take a connection to one of the addresses. AgentError: it could not be learned."""
 
     def uid(self, name: str) -> int | None: ...
     def name(self, uid: int) -> str: ...

@@ -6,7 +6,7 @@ The sockets are those of the agent's own network namespace, whatever the root. W
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from agent.listening import Listener
@@ -28,8 +28,8 @@ class LocalSockets:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
 
-    def listeners(self, port: int) -> Sequence[Listener]:
-        return netlink.listeners(port)
+    def listeners(self, port: int, addresses: Iterable[str]) -> Sequence[Listener]:
+        return netlink.listeners(port, addresses)
 
     def uid(self, name: str) -> int | None:
         """None: there is no such user."""

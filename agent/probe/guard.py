@@ -9,7 +9,7 @@ accepted socket would not tell: many a proxy opens its port as root and goes on 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -38,9 +38,9 @@ class Guard(msgspec.Struct, frozen=True):
         if not before & after:
             raise DialogueFailed(Outcome.ERROR, f"{self.owner}'s listener came while connecting; nothing was sent")
 
-    def _admitted(self, addresses: Iterable[str], port: int) -> frozenset[Listener]:
+    def _admitted(self, addresses: Sequence[str], port: int) -> frozenset[Listener]:
         try:
-            found = on_this_host(self.sockets.listeners(port), addresses, port)
+            found = on_this_host(self.sockets.listeners(port, addresses), addresses, port)
         except AgentError as failure:
             raise DialogueFailed(Outcome.ERROR, f"who listens there cannot be told: {failure}") from failure
         if not found:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Iterable
 from typing import Final
 
 from agent.errors import AgentError
@@ -75,9 +76,10 @@ def radios() -> list[Radio]:
     return [radio for message in answer(wire.radios_request(nl80211)) if (radio := wire.radio(message, nl80211))]
 
 
-def listeners(port: int) -> list[Listener]:
-    """All sockets of this network namespace that listen at a TCP port."""
-    told = [message for request in socket_messages.listeners_requests(port) for message in answer(request)]
+def listeners(port: int, addresses: Iterable[str] = ()) -> list[Listener]:
+    """The sockets of this network namespace that listen at a TCP port; with addresses, those that may take theirs."""
+    requests = socket_messages.listeners_requests(port, addresses)
+    told = [message for request in requests for message in answer(request)]
     return [listener for message in told if (listener := socket_messages.listener(message))]
 
 

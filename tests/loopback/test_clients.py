@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -688,7 +688,7 @@ async def test_a_name_that_is_loopback_stays_so_while_it_cannot_be_looked_up(peo
 class Deaf(LocalSockets):
     """Where the kernel does not tell who listens."""
 
-    def listeners(self, _port: int) -> Sequence[Listener]:
+    def listeners(self, _port: int, _addresses: Iterable[str]) -> Sequence[Listener]:
         raise NetlinkFailed("the kernel refused: No such file or directory")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import socket
@@ -101,3 +102,37 @@ def test_a_socket_bound_to_an_interface_says_so() -> None:
 def test_an_address_that_is_free_is_anybodys() -> None:
     with listening(ME, "127.0.0.1") as one, listening(SOMEBODY, "127.0.0.2", one.port) as other:
         assert {each.uid for each in netlink.listeners(other.port)} == {MINE, pwd.getpwnam(SOMEBODY).pw_uid}
+
+
+@pytest.mark.parametrize(
+    ("bound", "asked", "is_told"),
+    [
+        ("127.0.0.1", ["127.0.0.1"], True),
+        ("127.0.0.1", ["172.17.0.1", "127.0.0.1"], True),
+        ("0.0.0.0", ["127.0.0.1"], True),
+        ("::", ["127.0.0.1"], True),
+        ("::ffff:127.0.0.1", ["127.0.0.1"], True),
+        ("::1", ["127.0.0.1", "::1"], True),
+        ("127.0.0.2", ["127.0.0.1", "172.17.0.1"], False),
+        ("::1", ["127.0.0.1"], False),
+        ("127.0.0.1", ["::1"], False),
+    ],
+)
+def test_only_who_may_take_what_goes_to_an_address_is_told(bound: str, asked: list[str], is_told: bool) -> None:
+    """Anybody may listen at the port on all of 127/8; the kernel sorts them out."""
+    is_ipv6 = ":" in bound
+    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+    with socket.create_server((bound, 0), family=family, dualstack_ipv6=is_ipv6) as one:
+        port = one.getsockname()[1]
+        assert len(netlink.listeners(port)) == 1
+        assert bool(netlink.listeners(port, asked)) is is_told
+
+
+def test_others_on_loopback_are_not_even_told_of() -> None:
+    with contextlib.ExitStack() as all_of_them:
+        first = all_of_them.enter_context(socket.create_server(("127.0.0.1", 0)))
+        port = first.getsockname()[1]
+        for number in range(2, 200):
+            all_of_them.enter_context(socket.create_server((f"127.0.0.{number}", port)))
+        assert len(netlink.listeners(port)) == 199
+        assert [one.address for one in netlink.listeners(port, ["127.0.0.1", "172.17.0.1"])] == ["127.0.0.1"]

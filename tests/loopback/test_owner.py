@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -79,9 +79,9 @@ class Restless(LocalSockets):
 
     looks = 0
 
-    def listeners(self, port: int) -> Sequence[Listener]:
+    def listeners(self, port: int, addresses: Iterable[str]) -> Sequence[Listener]:
         self.looks += 1
-        return [msgspec.structs.replace(one, cookie=self.looks) for one in super().listeners(port)]
+        return [msgspec.structs.replace(one, cookie=self.looks) for one in super().listeners(port, addresses)]
 
 
 async def test_who_may_have_come_while_connecting_hears_nothing(tmp_path: Path) -> None:

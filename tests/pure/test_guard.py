@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 
@@ -27,7 +27,7 @@ class Host:
     def __init__(self, *looks: Sequence[Listener] | AgentError) -> None:
         self._looks = list(looks)
 
-    def listeners(self, port: int) -> Sequence[Listener]:
+    def listeners(self, port: int, addresses: Iterable[str]) -> Sequence[Listener]:
         look = self._looks.pop(0)
         if isinstance(look, AgentError):
             raise look
