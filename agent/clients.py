@@ -173,12 +173,15 @@ class LocalClients:
         self._writing = StateFile(state / "client-writes.json", tuple[str, ...], 1)
         self._right: dict[Path, _Right] = {}  # the files that said what they should when they were last read
         self._patience = Patience[_Shown](self, waits_s, told)
+        self._waits_s = waits_s
+        self._asking: asyncio.Task[Who] | None = None
+        self._everybody_was: Who | None = None
         self._known: dict[Path, Account] = {}
         self._last: dict[Path, ClientFile] = {}
 
     async def look(self, upstream: Upstream) -> ClientsSeen:
         """What every file says against what it should; nothing is changed."""
-        who = await asyncio.to_thread(self._who)
+        who = await self._everybody()
         bridge = await self._bridge(upstream) if who.accounts else Bridge()
         wanted = for_clients(upstream, self._policy.clients, self._policy.no_proxy, bridge)
         owned = self._owned.all()
@@ -208,6 +211,18 @@ class LocalClients:
         left = [account for account in accounts if account.name != str(account.uid)]
         others = sorted(set(files) - {str(account.config) for account in left})
         return left, [Skipped(file, _NOT_BACK) for file in others if not await asyncio.to_thread(is_gone, file)]
+
+    async def _everybody(self) -> Who:
+        """As it was, where who is asked over a network gives no answer: LDAP is away just when the laptop moves."""
+        if self._asking is None:
+            self._asking = asyncio.create_task(asyncio.to_thread(self._who))
+        if self._everybody_was is not None and self._waits_s is not None:
+            await asyncio.wait([self._asking], timeout=self._waits_s)
+            if not self._asking.done():
+                return self._everybody_was
+        asking, self._asking = self._asking, None
+        self._everybody_was = await asking
+        return self._everybody_was
 
     async def _bridge(self, upstream: Upstream) -> Bridge:
         """Docker's bridge, and who listens where the upstream does. Nobody is connected to."""

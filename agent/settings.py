@@ -149,7 +149,8 @@ def proxy(text: str) -> Proxy | None:
         return Unparsable(Secret(text))
     authority, _, path = rest.partition("/")
     parts = _AUTHORITY.fullmatch(authority)
-    if parts is None or "?" in path or "#" in path:
+    # An `@` behind the host: what Go takes for a host is a piece of somebody's password, and is not shown as a host.
+    if parts is None or not {"?", "#", "@"}.isdisjoint(path):
         return Unparsable(Secret(text))
     host = _host(parts["v6"], parts["name"])
     port = int(parts["port"]) if parts["port"] else DEFAULT_PORT[scheme]

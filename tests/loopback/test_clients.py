@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -83,11 +84,16 @@ class People:
             file.chmod(0o600)
         return file
 
-    def clients(self, homes: Homes | None = None, told: Callable[[], None] | None = None) -> LocalClients:
+    def clients(
+        self,
+        homes: Homes | None = None,
+        told: Callable[[], None] | None = None,
+        who: Callable[[], Who] | None = None,
+    ) -> LocalClients:
         return LocalClients(
             policy=self.policy,
             state=self.state,
-            who=lambda: Who(tuple(self.accounts), (Skipped("dave", "its home is not mounted"),)),
+            who=who or (lambda: Who(tuple(self.accounts), (Skipped("dave", "its home is not mounted"),))),
             accounts=lambda files: tuple(one for one in self.accounts + self.left if str(one.config) in set(files)),
             bridge_address=lambda: self.bridge,
             homes=homes or Homes(),
@@ -751,3 +757,26 @@ async def test_a_home_where_nothing_was_being_written_is_not_looked_at_again(peo
     await people.clients().recover()
 
     assert left.exists()
+
+
+async def test_a_name_service_that_gives_no_answer_holds_no_look_up(people: People) -> None:
+    """And what it says in the end counts."""
+    people.add("alice", LOGGED_IN)
+    may_answer = threading.Event()
+    may_answer.set()
+
+    def whose() -> Who:
+        assert may_answer.wait(60)
+        return Who(tuple(people.accounts))
+
+    clients = people.clients(told=lambda: None, who=whose)
+    assert {file.name for file in (await clients.look(OFFICE)).files} == {"alice"}
+    may_answer.clear()
+    people.add("bob", LOGGED_IN)
+
+    for _ in range(2):
+        assert {file.name for file in (await clients.look(OFFICE)).files} == {"alice"}
+    may_answer.set()
+    async with asyncio.timeout(60):
+        while {file.name for file in (await clients.look(OFFICE)).files} != {"alice", "bob"}:
+            pass  # each look waits
