@@ -29,7 +29,7 @@ def would_get(desired: Settings, reality: Reality) -> Texts:
 def overruled(desired: Settings, reality: Reality) -> Condition | None:
     """What keeps these settings from dockerd, and where; None: nothing does."""
     found = reality.overruling
-    alone = sorted({entry for entry in found.unset if "=" not in entry})
+    alone = [entry for entry in dict.fromkeys(found.unset) if "=" not in entry]  # as a person finds them there
     if alone and not desired.is_direct:  # somebody means to keep them from it, whatever its other spelling would do
         text = f"UnsetEnvironment={' '.join(alone)} takes away what the drop-in sets"
         return Condition(Code.NOT_EFFECTIVE, text, "Take it out of the unit", found.unset_in or reality.unit_name)
