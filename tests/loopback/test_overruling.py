@@ -37,7 +37,7 @@ def found(folder: Path, pid: int, running: dict[str, str], command: str = SCRIPT
 def test_what_dockerd_has_and_was_not_given_is_its_commands(tmp_path: Path) -> None:
     file = tmp_path / "docker.service"
     file.write_text(f"[Service]\nExecStart={SCRIPT}\n")
-    with born_after(tmp_path) as pid:
+    with born_after(file) as pid:
         set_there = found(tmp_path, pid, {"HTTP_PROXY": OTHER, "HTTPS_PROXY": OTHER, "LANG": "de"})
         taken_away = found(tmp_path, pid, {})
         by_nobody = found(tmp_path, pid, {"HTTP_PROXY": OTHER, "no_proxy": ""})

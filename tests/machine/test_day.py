@@ -9,7 +9,7 @@ from .lab.places import IMAGE, REGISTRY
 from .test_apply import PASSWORD_FILE
 from .test_boot import docker_starts
 from .test_install import bare, make
-from .test_roam import is_elsewhere_than, is_in_state, is_there, restarts, trixie
+from .test_roam import is_elsewhere_than, is_in_state, is_there, restarted, trixie
 from .test_service import NAME
 
 __all__ = ["bare"]
@@ -104,11 +104,11 @@ def test_a_day_through_all_places_with_the_fewest_restarts_and_a_story_to_tell(b
     laptop.write(PASSWORD_FILE, laptop.office.squid.password, mode=0o600)
     laptop.policy(policy(laptop))
     arrived(laptop, ELSEWHERE, "direct", "")
-    assert restarts(laptop) == 0
+    assert restarted(laptop, 0)
 
     through_all_places(laptop)
 
-    assert restarts(laptop) == 6
+    assert restarted(laptop, 6)
     assert docker_starts(laptop) == 1 + 6
     assert laptop.guest.heard() == ""
     chosen = [record["facts"] for record in laptop.audit.records() if record["event"] == "upstream-chosen"]

@@ -9,7 +9,7 @@ from .lab.places import REGISTRY
 from .lab.waiting import Seen
 from .test_apply import ENVIRONMENT, office_policy
 from .test_boot import docker_starts
-from .test_roam import AT_ONCE, is_there, restarts, trixie
+from .test_roam import AT_ONCE, is_there, restarted, trixie
 from .test_service import started
 
 # Of apt, as it unpacks and configures a package.
@@ -54,7 +54,7 @@ def test_an_upstream_that_accepts_and_hangs_is_not_waited_for(laptop: Laptop) ->
     laptop.until(laptop.docker.reports, https=backup.url, within=20)
     assert laptop.docker.pull().ok
     laptop.until(is_there, laptop, "network 1", "backup")
-    assert restarts(laptop) == 3
+    assert restarted(laptop, 3)
 
 
 @trixie
@@ -65,7 +65,7 @@ def test_a_proxy_app_that_starts_after_the_agent_is_taken_before_the_next_probe_
     laptop.plug("home")
     started(laptop)
     laptop.until(is_there, laptop, "network 1", "direct")
-    assert restarts(laptop) == 0
+    assert restarted(laptop, 0)
 
     app = laptop.start_proxy()
 
@@ -73,7 +73,7 @@ def test_a_proxy_app_that_starts_after_the_agent_is_taken_before_the_next_probe_
     assert laptop.docker.pull().ok
     assert f"CONNECT {REGISTRY}:443" in app.log_text()
     laptop.until(is_there, laptop, "network 1", "app")
-    assert restarts(laptop) == 1
+    assert restarted(laptop, 1)
 
 
 @trixie
@@ -86,14 +86,14 @@ def test_a_proxy_app_whose_own_way_out_comes_late_is_waited_for(laptop: Laptop) 
     started(laptop)
     laptop.until(is_there, laptop, "network 1", None, "waiting", within=20)
     assert laptop.status()["verdicts"]["app"]["verdict"] == "proxy-down"
-    assert restarts(laptop) == 0
+    assert restarted(laptop, 0)
 
     proxy.start()
 
     laptop.until(laptop.docker.reports, https=app.url, within=20)
     assert laptop.docker.pull().ok
     laptop.until(is_there, laptop, "network 1", "app")
-    assert restarts(laptop) == 1
+    assert restarted(laptop, 1)
 
 
 def conditions(laptop: Laptop, code: str) -> Seen:
@@ -135,4 +135,4 @@ def test_docker_is_installed_after_the_agent_and_upgraded_under_it(laptop: Lapto
     assert laptop.docker.reports(https=proxy.url)
     assert laptop.docker.pull().ok
     assert docker_starts(laptop) == starts + 1
-    assert restarts(laptop) == 1
+    assert restarted(laptop, 1)

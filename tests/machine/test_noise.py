@@ -12,7 +12,7 @@ from .lab.places import REGISTRY
 from .lab.waiting import NotInTime, Seen
 from .test_apply import PASSWORD_FILE, office_policy, through
 from .test_boot import docker_starts
-from .test_roam import AT_ONCE, by_mac, is_there, restarts, trixie
+from .test_roam import AT_ONCE, by_mac, is_there, restarted, trixie
 from .test_service import NAME, started
 
 AT_TIMES = f'[probe]\nregistry = ["https://{REGISTRY}"]\n'
@@ -113,7 +113,7 @@ def test_a_hundred_reloads_while_nothing_answers(laptop: Laptop) -> None:
     laptop.until(laptop.docker.reports, https=proxy.url, within=20)
     assert laptop.docker.pull().ok
     assert laptop.audit.events().count("agent-started") == 1
-    assert restarts(laptop) == 1
+    assert restarted(laptop, 1)
 
 
 def shown_error(laptop: Laptop) -> Seen:
@@ -158,7 +158,7 @@ def test_a_policy_that_is_broken_mended_removed_and_back(laptop: Laptop) -> None
     laptop.write(POLICY, good)
     laptop.until(laptop.docker.reports, https="", within=20)
     laptop.until(is_there, laptop, "elsewhere on earth", "direct")
-    assert restarts(laptop) == 4
+    assert restarted(laptop, 4)
 
 
 @trixie
@@ -186,5 +186,5 @@ def test_a_password_that_changes_is_sent_once_in_vain_and_then_the_new_one_is_us
     laptop.until(is_there, laptop, "office", "office")
     assert laptop.docker.pull().ok
     assert not sent_in_vain()
-    assert restarts(laptop) == 2
+    assert restarted(laptop, 2)
     assert "an0ther" not in laptop.read("/var/log/docker-proxy-agent/audit.jsonl") + laptop.journal(NAME, lines=1000)

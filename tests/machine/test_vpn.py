@@ -7,7 +7,7 @@ from collections.abc import Callable
 from .lab.laptop import Laptop
 from .lab.places import IMAGE
 from .test_apply import ASKED
-from .test_roam import AT_ONCE, is_elsewhere_than, is_there, restarts, trixie
+from .test_roam import AT_ONCE, is_elsewhere_than, is_there, restarted, trixie
 from .test_service import started
 
 BOTH_HALVES = "0.0.0.0/1 128.0.0.0/1"
@@ -48,7 +48,7 @@ def test_a_vpn_that_changes_nothing_but_routes_or_rules_is_noticed(laptop: Lapto
     goes_through_the_office(laptop, proxy.url)
     laptop.network(f"for half in {BOTH_HALVES}; do ip route del $half; done")
     goes_directly(laptop)
-    assert restarts(laptop) == 2
+    assert restarted(laptop, 2)
 
     # wg-quick's way: a table of its own, which a rule leads to or not.
     changed(laptop, lambda: laptop.network(f"ip route add default via {vpn.GATEWAY} table 51820"))
@@ -60,7 +60,7 @@ def test_a_vpn_that_changes_nothing_but_routes_or_rules_is_noticed(laptop: Lapto
     goes_through_the_office(laptop, proxy.url)
     laptop.network("ip rule del priority 101; ip rule del priority 100")
     goes_directly(laptop)
-    assert restarts(laptop) == 4
+    assert restarted(laptop, 4)
 
 
 @trixie
@@ -84,7 +84,7 @@ def test_a_vpn_with_a_device_and_a_resolv_conf_of_its_own(laptop: Laptop) -> Non
     vpn.close()
     laptop.write("/etc/resolv.conf", of_home)
     goes_directly(laptop)
-    assert restarts(laptop) == 2
+    assert restarted(laptop, 2)
 
 
 @trixie
@@ -103,7 +103,7 @@ def test_nothing_changes_but_dns(laptop: Laptop) -> None:
     def arrives(network: str, upstream: str, url: str, count: int) -> None:
         laptop.until(laptop.docker.reports, https=url, within=20)
         laptop.until(is_there, laptop, network, upstream)
-        assert restarts(laptop) == count
+        assert restarted(laptop, count)
 
     laptop.write("/etc/resolv.conf", "search eu.corp.example\nnameserver 10.20.0.1\n")
     arrives("by domain", "local", local.url, 1)

@@ -71,8 +71,10 @@ class Proxy:
 class Internet:
     def __init__(self, scratch: Path, busybox: Path) -> None:
         self.ground = Ground("internet")
+        # With an address of its own: else it takes the lowest of its ports', and whoever asked before one was added
+        # goes on to speak to nobody.
         self.ground.sh("""
-            ip link add net type bridge; ip link set net up
+            ip link add net type bridge; ip link set net address 02:00:0a:63:00:01; ip link set net up
             ip address add 10.99.0.1/24 dev net; ip address add 10.99.0.10/24 dev net
             ip address add fd00:99::1/64 dev net nodad; ip address add fd00:99::10/64 dev net nodad
         """)
