@@ -107,20 +107,49 @@ _SENTENCES: Final = {
     Event.RELAY_FAILED: "The relay failed[: {error}]",
 }
 
+# The same in a few words, of what a person who looks wants to know happened last.
+_BRIEF: Final = {
+    Event.POLICY_REJECTED: "policy refused",
+    Event.NETWORK_CHANGED: "arrived[ in {network}]",
+    Event.OFFLINE: "offline",
+    Event.UPSTREAM_CHOSEN: "chose[ {upstream}]",
+    Event.NO_UPSTREAM: "nothing works",
+    Event.DOCKER_RESTARTED: "docker restarted[, containers kept: {containers_kept}][, lost: {containers_lost}]",
+    Event.RESTART_DEFERRED: "a restart of docker waits",
+    Event.ROLLED_BACK: "rolled back",
+    Event.DRIFT_CORRECTED: "put right[ {target}]",
+    Event.GAVE_UP: "gave up[ on {target}]",
+    Event.PINNED: "pinned[ to {upstream}]",
+    Event.UNPINNED: "no longer pinned",
+    Event.PAUSED: "paused",
+    Event.RESUMED: "no longer paused",
+    Event.TARGET_FAILED: "not written[: {target}]",
+    Event.RESTORED: "put back[: {target}]",
+}
+
 _PART = re.compile(r"\[([^\]]*)\]")
 _FACT = re.compile(r"\{(\w+)\}")
 _SETTINGS: Final = ("proxy", "http", "https", "all")  # what `Settings.lines` may begin with
+_BRIEF_AT_MOST: Final = 100
 LONGEST: Final = 400  # characters of a sentence; the facts beside it are whole
 
 
 def sentence(event: Event, facts: Mapping[str, object]) -> str:
     """One line for a person, from whatever of the event's usual facts are there."""
+    return escaped(_filled(_SENTENCES[event], facts), LONGEST)
 
+
+def brief(event: Event, facts: Mapping[str, object]) -> str:
+    """A few words; '' of what is not told so."""
+    return escaped(_filled(_BRIEF.get(event, ""), facts), _BRIEF_AT_MOST)
+
+
+def _filled(template: str, facts: Mapping[str, object]) -> str:
     def part(match: re.Match[str]) -> str:
         said = {name: _said(name, facts.get(name)) for name in _FACT.findall(match[1])}
         return _FACT.sub(lambda fact: said[fact[1]], match[1]) if all(said.values()) else ""
 
-    return escaped(_PART.sub(part, _SENTENCES[event]), LONGEST)
+    return _PART.sub(part, template)
 
 
 def _said(name: str, value: object) -> str:

@@ -11,8 +11,10 @@ from agent.apply import Outcome
 from agent.audit.facts import plain
 from agent.clients import ClientsSeen
 from agent.decide.choose import Choice, Ending
+from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.restart import When
+from agent.dockerd import Reality
 from agent.policy import Method
 from agent.reconcile import Pass, Seen, Verdicts
 from agent.screen import line
@@ -25,6 +27,8 @@ def seen_lines(seen: Seen, outcome: Outcome | None = None) -> Iterator[str]:
     """Where the host is, what was chosen and why, how the upstreams do, and what Docker runs with."""
     if seen.recognised is None or seen.choice is None:
         yield "offline: nothing is touched"
+        if seen.reality is not None:
+            yield line("docker", _docker(seen.reality, seen.plan, outcome))
         return
     network = seen.recognised.network
     yield from (str(condition) for condition in seen.conditions if condition.comes_first)
@@ -32,8 +36,8 @@ def seen_lines(seen: Seen, outcome: Outcome | None = None) -> Iterator[str]:
     yield line("because", seen.choice.because)
     yield line("recognised", seen.recognised.because)
     yield line("upstreams", upstreams(network.use, seen.verdicts))
-    if seen.reality is not None and seen.plan is not None:
-        yield line("docker", _docker(seen, outcome))
+    if seen.reality is not None:
+        yield line("docker", _docker(seen.reality, seen.plan, outcome))
     for condition in seen.conditions if seen.choice.upstream is not None else ():
         if not condition.comes_first:
             yield line("note", str(condition))
@@ -68,17 +72,17 @@ def _verdict(name: str, verdicts: Verdicts) -> str:
     return f"ok {verdict.timings.total:.0f} ms" if verdict.is_ok else verdict.outcome.value
 
 
-def _docker(seen: Seen, outcome: Outcome | None) -> str:
-    assert seen.plan is not None  # noqa: S101 - the caller looked
-    assert seen.reality is not None  # noqa: S101
-    engine = seen.reality.engine
-    if engine is None:
-        return seen.reality.unit.phase.value
-    running = "settings that are not known" if seen.plan.effective is None else in_words(seen.plan.effective)
-    if outcome is None or outcome.restarted_s is None:
-        return f"{engine.version} runs with {running}"
-    now = f"{in_words(outcome.runs_with or seen.plan.desired)} since its restart, {outcome.restarted_s:.1f} s"
-    return f"{engine.version} ran with {running}; with {now}"
+def _docker(reality: Reality, plan: Plan | None, outcome: Outcome | None) -> str:
+    """What it runs with, whatever is wished."""
+    if reality.engine is None:
+        silent = " and does not answer" if reality.unit.is_running else ""
+        return reality.silence or f"{reality.unit_name} is {reality.unit.phase.value}{silent}"
+    found = effective(reality)
+    running = "settings that are not known" if found is None else in_words(found)
+    if plan is None or outcome is None or outcome.restarted_s is None:
+        return f"{reality.engine.version} runs with {running}"
+    now = f"{in_words(outcome.runs_with or plan.desired)} since its restart, {outcome.restarted_s:.1f} s"
+    return f"{reality.engine.version} ran with {running}; with {now}"
 
 
 def in_words(settings: Settings) -> str:
@@ -119,8 +123,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     elif plan.needs_daemon_reload:
         yield line("reload", "systemd has not read the drop-in yet")
     if plan.restart is not None:
-        when = {When.NOW: "now", When.LATER: "later", When.NEVER: "not by the agent"}[plan.restart.when]
-        yield line("restart", f"{when}: {plan.restart.because}")
+        when = {When.NOW: "now; ", When.LATER: "later: ", When.NEVER: "not by the agent: "}[plan.restart.when]
+        yield line("restart", f"{when}{plan.restart.because}")
         if not plan.edits and plan.effective is not None:
             yield from diff(plan.effective, plan.desired)
 

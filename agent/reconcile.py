@@ -177,6 +177,7 @@ class Seen(msgspec.Struct, frozen=True):
     reality: Reality | None = None
     plan: Plan | None = None
     clients: ClientsSeen | None = None
+    in_docker: str | None = None  # the upstream that Docker's settings mean, if it is one of the policy's
 
     @property
     def acts(self) -> bool:
@@ -194,7 +195,7 @@ class Seen(msgspec.Struct, frozen=True):
 
     @property
     def is_offline(self) -> bool:
-        return self.recognised is None
+        return self.snapshot.is_offline
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -248,17 +249,17 @@ class World(Protocol):
 async def look(policy: Policy, world: World, choosing: Choosing, snapshot: Snapshot | None = None) -> Seen:
     """See, probe, choose and plan; nothing is changed."""
     snapshot = snapshot or await world.host.see()
-    if snapshot.is_offline:
-        return Seen(snapshot)
-    recognised = recognise(policy.networks, snapshot)
     meant = by_upstream(policy)
     known = world.daemon.known()
     reality = known or await world.daemon.reality(*meant.values())
     in_docker = _in_docker(reality, meant)
+    if snapshot.is_offline:
+        return Seen(snapshot, reality=reality, in_docker=in_docker)
+    recognised = recognise(policy.networks, snapshot)
     verdicts, choice = await choosing.chosen(recognised.network, snapshot, in_docker)
     if choice.upstream is None:
         taken = await _somebody_elses(policy.upstreams[in_docker], world) if in_docker is not None else None
-        return Seen(snapshot, recognised, verdicts, choice, reality, clients=taken)
+        return Seen(snapshot, recognised, verdicts, choice, reality, clients=taken, in_docker=in_docker)
     desired = meant[choice.upstream]
     clients = await _clients_seen(policy.upstreams[choice.upstream], world)
     weighing = _Weighing(policy, world, choosing, snapshot, recognised.network, meant, desired)
@@ -269,7 +270,7 @@ async def look(policy: Policy, world: World, choosing: Choosing, snapshot: Snaps
     if known is not None and planned.acts:
         reality = await world.daemon.reality(*meant.values())
         planned = await weighing.plan(reality)
-    return Seen(snapshot, recognised, verdicts, choice, reality, planned, clients)
+    return Seen(snapshot, recognised, verdicts, choice, reality, planned, clients, in_docker)
 
 
 class _Weighing(msgspec.Struct, frozen=True):

@@ -10,27 +10,51 @@ says `audit="unwritable"`, and `problem` is the text of the condition.
 
 from __future__ import annotations
 
+from collections import deque
+from typing import Final
+
+import msgspec
+
 from agent.audit.facts import Plain, of_a_record
 from agent.audit.log import AuditLog, AuditUnwritable
-from agent.events import Event
+from agent.events import Event, brief
 from agent.logs import log
+from agent.status_file import now_text
 from agent.unexpected import unexpected
 
 # The names that a record and a log line have already.
 RESERVED = frozenset({"event", "pass", "trigger", "level", "exception", "audit", "audit_seq", "audit_hash"})
 
 
+_RECENT: Final = 5
+
+
+class Told(msgspec.Struct, frozen=True):
+    """An event in a few words."""
+
+    at: str  # RFC 3339
+    text: str
+
+
 class Record:
     """Takes down what happens, outside of a pass until `for_pass` names one."""
 
-    def __init__(self, audit_log: AuditLog, pass_id: str = "", trigger: str = "") -> None:
+    def __init__(
+        self, audit_log: AuditLog, pass_id: str = "", trigger: str = "", recent: deque[Told] | None = None
+    ) -> None:
         self._audit_log = audit_log
         self._pass_id = pass_id
         self._trigger = trigger
+        self._recent = deque[Told](maxlen=_RECENT) if recent is None else recent
 
     def for_pass(self, pass_id: str, trigger: str) -> Record:
         """The same, for what happens in this pass."""
-        return Record(self._audit_log, pass_id, trigger)
+        return Record(self._audit_log, pass_id, trigger, self._recent)
+
+    @property
+    def recent(self) -> tuple[Told, ...]:
+        """What happened last, in a few words, the last first."""
+        return tuple(self._recent)
 
     @property
     def problem(self) -> str:
@@ -48,6 +72,8 @@ class Record:
         shown = of_a_record(facts)
         say = log.warning if event.is_trouble else log.info
         say(event.value, **shown, **self._about(), **self._audited(event, shown))
+        if words := brief(event, shown):
+            self._recent.appendleft(Told(now_text(), words))
 
     def _about(self) -> dict[str, str]:
         about = {"pass": self._pass_id, "trigger": self._trigger}

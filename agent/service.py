@@ -17,18 +17,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
+import msgspec
+
 from agent import __version__
 from agent.apply import to_the_end
 from agent.audit.log import AuditLog
 from agent.condition import Code, Condition
 from agent.corrections import Corrections
 from agent.decide.backoff import again_s
+from agent.decide.choose import Ending
 from agent.decide.rate import Cause
 from agent.decide.restart import When
 from agent.diary import Diary
 from agent.docker.glance import invocation_link
 from agent.docker.unit import SLOW_S
-from agent.dockerd import Phase
+from agent.dockerd import Phase, Reality
 from agent.errors import AgentError, NoPolicy, PolicyRefused, Unexpected
 from agent.events import Event
 from agent.lifetime import TOLD_TO_STOP, Lifetime
@@ -40,9 +43,11 @@ from agent.policy_file import Loaded, load_safely, owners
 from agent.reconcile import Interrupted, Pass, Seen, World, reconcile
 from agent.record import Record
 from agent.requests import Answer, Command, Request, Wish, answer_of, asked_by, obey
-from agent.status import Docker, Since, status_of
-from agent.status_file import PolicyStatus, State, StatusFile, now_text
+from agent.status import Docker, Looks, Since, status_of
+from agent.status_file import PolicyStatus, StatusFile, now_text
+from agent.status_page import headline
 from agent.unexpected import unexpected
+from agent.verdict import Verdict
 from agent.watch.unwatched import Unwatched
 from agent.watch.wakeups import Reason
 
@@ -119,6 +124,7 @@ class Service:
         self._loaded_at: str | None = None
         self._refused: PolicyRefused | None = None
         self._world: World | None = None
+        self._idle_world: World | None = None  # without a policy
         self._last: Pass | None = None
         self._last_at: str | None = None
         self._failed: dict[Part, AgentError] = {}
@@ -130,6 +136,8 @@ class Service:
         self._docker = Docker()
         self._lost: Condition | None = None  # by the last restart
         self._since: Since | None = None
+        self._asked_at: dict[str, tuple[Verdict, str]] = {}  # when each upstream's last verdict came
+        self._idle: Reality | None = None  # dockerd, where no policy asks for a pass
         self._invocation = ""
         self._slow: asyncio.Task[None] | None = None
         self._requests: list[Request] = []
@@ -330,6 +338,7 @@ class Service:
 
     async def _passed(self, record: Record) -> float | None:
         if self._loaded is None or self._world is None:
+            self._idle = await self._looked_at_docker()
             return None
         try:
             self._last = await reconcile(
@@ -357,6 +366,11 @@ class Service:
         if self._is_unfinished:
             times.append(self._finishes_at)
         return min((float(at) for at in times if at is not None), default=None)
+
+    async def _looked_at_docker(self) -> Reality:
+        """What it runs with is shown, whether or not there is a policy."""
+        world = self._idle_world = self._idle_world or self._make_world(self._paths, Policy())
+        return world.daemon.known() or await world.daemon.reality()
 
     # --- what a person asks for ---------------------------------------------------------------------------------------
 
@@ -407,18 +421,30 @@ class Service:
                 request.answer.set_result(self._answer_of(request))
 
     def _waits_its_turn(self, wish: Wish) -> str:
-        """A person's `apply` waits until Docker may be restarted; what waits for containers is only said."""
+        """Until there is a choice, and a person's `apply` until Docker may be restarted; other waits are only said."""
+        choice = self._last.seen.choice if self._last is not None and not self._failed else None
+        if choice is not None and choice.ending is Ending.WAITING and wish.command is not Command.PAUSE:
+            return choice.because
         is_due = self._last is not None and not self._failed and _is_restart_due(self._last)
         return self._memory.restart_waits() if is_due and wish.command is Command.APPLY else ""
 
     def _answer_of(self, request: Request) -> Answer:
-        if self._refused is not None and request.wish.command is Command.RELOAD:
-            return Answer(1, tuple(f"{self._refused.path}: {problem}" for problem in self._refused.problems))
+        if self._refused is not None:
+            return self._with_the_refusal(request, self._refused)
         if self._failed:
             return Answer(1, (*request.said, *self._failures_said))
         if self._last is None:
             return Answer(1, (*request.said, f"there is no policy: {self._policy_path}"))
         return answer_of(request.said, self._last, self._memory.conditions)
+
+    def _with_the_refusal(self, request: Request, refused: PolicyRefused) -> Answer:
+        """What was asked for was done by another policy than the one that stands there."""
+        wrong = tuple(f"{refused.path}: {problem}" for problem in refused.problems)
+        if self._last is None or self._loaded_at is None:
+            return Answer(1, (*request.said, *wrong))
+        in_force = f"the policy of {self._loaded_at} stays in force"
+        answer = answer_of(request.said, self._last, self._memory.conditions)
+        return msgspec.structs.replace(answer, exit=1, lines=(*wrong, in_force, *answer.lines))
 
     # --- what a pass asks for -----------------------------------------------------------------------------------------
 
@@ -515,10 +541,15 @@ class Service:
             str(self._policy_path), self._loaded_at, "; ".join(self._refused.problems) if self._refused else None
         )
         conditions = (*self._conditions(), *also)
-        status = status_of(done, policy, self._docker, self._since, conditions, is_working=is_working)
+        for name, verdict in done.seen.verdicts.items() if done is not None else ():
+            if self._asked_at.get(name, (None, ""))[0] is not verdict:
+                self._asked_at[name] = (verdict, now_text())
+        asked = {name: at for name, (_, at) in self._asked_at.items()}
+        looks = Looks(self._docker, self._since, asked, self._record.recent, self._idle)
+        status = status_of(done, policy, looks, conditions, is_working=is_working)
         with contextlib.suppress(AgentError):  # a full disk: the journal goes on, and the next pass tries again
             self._status.show(status)
-        self._notify.status(_in_one_line(status.state.value, done))
+        self._notify.status(f"{status.state.value}: {headline(status, None)}")
 
     def _conditions(self) -> list[Condition]:
         found = []
@@ -557,11 +588,3 @@ def _is_restart_due(done: Pass) -> bool:
     restarted = done.outcome is not None and done.outcome.restarted_s is not None
     restart = done.seen.plan.restart if done.seen.plan is not None else None
     return restart is not None and restart.when is not When.NEVER and not restarted
-
-
-def _in_one_line(state: str, done: Pass | None) -> str:
-    if done is None:
-        return "waits for a policy" if state == State.IDLE.value else state
-    if done.seen.recognised is None or done.seen.choice is None:
-        return state
-    return f"{done.seen.recognised.network.name}: {done.seen.choice.upstream or state} ({done.seen.choice.because})"

@@ -6,7 +6,7 @@ Not known here: the file that it is shown in (`status_file.py`), and how it read
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 
 import msgspec
 
@@ -14,14 +14,16 @@ from agent import __version__
 from agent.apply import Outcome
 from agent.audit.facts import Plain, plain
 from agent.condition import Code, Condition
+from agent.decide.choose import Ending
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
+from agent.decide.restart import When
 from agent.dockerd import Reality
 from agent.policy import Method
 from agent.process_start import started
-from agent.reconcile import Pass
-from agent.settings import Settings
-from agent.status_file import PolicyStatus, State, Status
+from agent.reconcile import Pass, Verdicts
+from agent.record import Told
+from agent.status_file import PolicyStatus, State, Status, now_text
 
 
 class Docker(msgspec.Struct, frozen=True):
@@ -40,11 +42,20 @@ class Since(msgspec.Struct, frozen=True):
     at: str
 
 
-def status_of(  # noqa: PLR0913 - each is a part of what is shown
+class Looks(msgspec.Struct, frozen=True):
+    """What the service knows beside its last pass."""
+
+    docker: Docker = Docker()
+    since: Since | None = None
+    asked: Mapping[str, str] = {}  # when each upstream was last asked
+    last: tuple[Told, ...] = ()
+    idle: Reality | None = None  # dockerd where no policy asks for a pass
+
+
+def status_of(
     done: Pass | None,
     policy: PolicyStatus,
-    docker: Docker,
-    since: Since | None,
+    looks: Looks,
     extra: tuple[Condition, ...],
     *,
     is_working: bool = False,
@@ -53,6 +64,7 @@ def status_of(  # noqa: PLR0913 - each is a part of what is shown
     outcome = done.outcome.condition if done and done.outcome else None
     known = (*extra, *((outcome,) if outcome else ()), *(done.seen.conditions if done else ()))
     conditions = sorted(dict.fromkeys(known), key=lambda condition: not condition.comes_first)
+    reality = done.seen.reality if done else looks.idle
     shown = Status(
         __version__,
         os.getpid(),
@@ -60,62 +72,75 @@ def status_of(  # noqa: PLR0913 - each is a part of what is shown
         State.WORKING if is_working else _state(done, {condition.code for condition in (*extra, *_grave(done))}),
         policy,
         tuple(plain(condition) for condition in conditions),
+        docker=_docker(done, reality, looks.docker) if reality is not None else None,
+        at=now_text(),
+        last=tuple(plain(told) for told in looks.last),
     )
-    if done is None:
+    if done is None or done.seen.recognised is None:
         return shown
     seen, recognised = done.seen, done.seen.recognised
-    if recognised is None:
-        return shown
     network = {"name": recognised.network.name, "fingerprint": seen.snapshot.fingerprint()}
+    since = looks.since.at if looks.since else None
     return msgspec.structs.replace(
         shown,
         network={**network, "because": recognised.because},
-        upstream=plain({"name": seen.choice.upstream, "since": since.at if since else None, "why": seen.choice.because})
+        upstream=plain({"name": seen.choice.upstream, "since": since, "why": seen.choice.because})
         if seen.choice
         else None,
-        verdicts=_verdicts(done),
+        verdicts=_verdicts(seen.verdicts, looks.asked),
         settings=plain(seen.plan.desired) if seen.plan else None,
-        docker=_docker(done, docker),
         targets=_targets(done),
     )
 
 
-def _verdicts(done: Pass) -> Plain:
+def _verdicts(verdicts: Verdicts, asked: Mapping[str, str]) -> Plain:
     return {
-        name: {"verdict": verdict.outcome.value, "ms": round(verdict.timings.total)}
-        for name, verdict in done.seen.verdicts.items()
+        name: {
+            "verdict": verdict.outcome.value,
+            "ms": round(verdict.timings.total),
+            "at": asked.get(name),
+            "evidence": plain(verdict.evidence),
+        }
+        for name, verdict in verdicts.items()
     }
 
 
-def _docker(done: Pass, docker: Docker) -> Plain:
-    plan, reality = done.seen.plan, done.seen.reality
-    if reality is None:
-        return None
-    restarted = done.outcome is not None and done.outcome.restarted_s is not None
+def _docker(done: Pass | None, reality: Reality, docker: Docker) -> Plain:
+    """What it is and runs with, whatever is wished."""
+    plan = done.seen.plan if done else None
+    outcome = done.outcome if done and done.outcome else Outcome()
+    was_restarted = outcome.restarted_s is not None
+    in_use = done.seen.in_docker if done else None
+    running = effective(reality)
+    if plan is not None and was_restarted:
+        running = outcome.runs_with or plan.desired
+        in_use = done.seen.choice.upstream if done and done.seen.choice and outcome.runs_with is None else None
+    verdict = done.seen.verdicts.get(in_use) if done and in_use is not None else None
     return plain(
         {
             "version": reality.engine.version if reality.engine else None,
+            "unit": reality.unit_name,
             "phase": reality.unit.phase,
+            "silence": reality.silence,
             "method": plan.method if plan else None,
-            "effective": _running(done, reality),
+            "effective": running,
+            "in_use": in_use,
+            "works": verdict.outcome.value if verdict else None,
+            "evidence": verdict.evidence if verdict else "",
             "restarts": docker.restarts,
             "last_restart": docker.last_restart,
             "last_took_s": docker.last_took_s,
             "last_kept": docker.last_kept,
-            # What came in its way, else what the plan said.
-            "deferred": ((done.outcome and done.outcome.deferred) or plan.restart.because)
-            if plan and plan.restart and not restarted
-            else None,
+            "deferred": _deferred(plan, outcome),
         }
     )
 
 
-def _running(done: Pass, reality: Reality) -> Settings | None:
-    """What Docker runs with, whatever is wished, or nothing."""
-    plan, outcome = done.seen.plan, done.outcome
-    if plan is None or outcome is None or outcome.restarted_s is None:
-        return effective(reality)
-    return outcome.runs_with or plan.desired
+def _deferred(plan: Plan | None, outcome: Outcome) -> str | None:
+    """Why a restart that is due was not made: what came in its way, else what the plan said."""
+    if plan is None or plan.restart is None or outcome.restarted_s is not None or outcome.rolled_back:
+        return None
+    return outcome.deferred or (None if plan.restart.when is When.NOW else plan.restart.because)
 
 
 def _targets(done: Pass) -> tuple[Plain, ...]:
@@ -187,7 +212,8 @@ def _state(done: Pass | None, codes: Set[Code]) -> State:
         return State.OFFLINE
     if Code.PAUSED in codes:
         return State.IDLE
-    if codes & {Code.PORTAL, Code.UNREACHABLE}:
+    is_choosing = done.seen.choice is not None and done.seen.choice.ending is Ending.WAITING
+    if is_choosing or codes & {Code.PORTAL, Code.UNREACHABLE}:
         return State.WAITING
     restarted = done.outcome is not None and done.outcome.restarted_s is not None
     if done.seen.plan is not None and done.seen.plan.restart is not None and not restarted:

@@ -58,6 +58,15 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=False):
     settings: Any = None
     docker: Any = None
     targets: tuple[Any, ...] = ()
+    at: str = ""  # when this was so, RFC 3339
+    last: tuple[Any, ...] = ()  # events, the last first
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A status as it was found."""
+
+    status: Status
+    is_running: bool  # whether the agent that shows it still does
 
 
 class StatusFile:
@@ -68,28 +77,25 @@ class StatusFile:
         self._last: Status | None = None
 
     def show(self, status: Status) -> None:
-        if self._last is not None and _without_ms(status) == _without_ms(self._last):
-            return  # timings differ at every probe, and an idle pass writes nothing
+        if self._last is not None and _lasting(status) == _lasting(self._last):
+            return  # a pass that asked nobody and changed nothing writes nothing
         data = msgspec.json.format(msgspec.json.encode(plain(msgspec.to_builtins(status))), indent=2) + b"\n"
         replace_file(self.path, data, expected=read_file(self.path), mode=PUBLIC)
         self._last = status
 
 
-def _without_ms(status: Status) -> Status:
-    verdicts = status.verdicts and {name: found["verdict"] for name, found in status.verdicts.items()}
-    return msgspec.structs.replace(status, verdicts=verdicts)
+def _lasting(status: Status) -> Status:
+    return msgspec.structs.replace(status, at="")
 
 
-def read(path: Path) -> tuple[Status, float] | None:
-    """What the running agent shows, and since when (seconds of the wall clock); None if none runs."""
+def read(path: Path) -> Shown | None:
+    """What an agent shows, be it one that runs or the last one; None if there is nothing to be read."""
     try:
         found = read_file(path)
         status = msgspec.json.decode(found.data, type=Status) if found else None
     except (TargetFailed, msgspec.DecodeError):
         return None
-    if found is None or status is None or status.started != started(status.pid):
-        return None
-    return status, found.identity.mtime_ns / 1e9
+    return None if status is None else Shown(status, status.started == started(status.pid))
 
 
 def now_text() -> str:

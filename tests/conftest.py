@@ -13,6 +13,9 @@ from hypothesis import settings
 settings.register_profile("no deadlines", deadline=None)
 settings.load_profile("no deadlines")
 
+# What a command prints into a pipe is folded where this says how wide: pytest-xdist does, of the terminal it has.
+os.environ.pop("COLUMNS", None)
+
 HERE = Path(__file__)
 TURN = HERE.with_name("__init__.py")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.apply import to_the_end
 from agent.cli.policy_of import loaded
-from agent.cli.printing import complain, print_json, say
+from agent.cli.printing import complain, page, print_json
 from agent.cli.session import quiet, record_for
 from agent.control import NobodyListens, ask
 from agent.errors import AgentError
@@ -43,7 +43,7 @@ def asked(args: argparse.Namespace, paths: Paths, wish: Wish) -> int:
     if args.json and answer.facts is not None:
         print_json(answer.facts)
     else:
-        say(*answer.lines, file=sys.stdout if answer.facts is not None else sys.stderr)
+        page(*answer.lines, file=sys.stdout if answer.facts is not None else sys.stderr)
     return answer.exit
 
 

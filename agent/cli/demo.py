@@ -9,10 +9,8 @@ import argparse
 import asyncio
 import logging
 import os
-import shutil
 import signal
 import sys
-import textwrap
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -31,12 +29,10 @@ from agent.logs import configure
 from agent.page import done_lines, plan_lines, seen_lines, to_do_lines
 from agent.paths import Paths
 from agent.policy import Policy
-from agent.screen import line
+from agent.screen import folded, line, width
 from agent.text_files import read_text
 
 _READ_ALOUD: Final = Wanted(frozenset({Event.UPSTREAM_CHOSEN.value, Event.DOCKER_RESTARTED.value}), network="office")
-_WIDEST: Final = 100  # columns: a longer line is hard to read
-_INDENT: Final = len(line("", ".")) - 1
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,18 +100,15 @@ class _Screen:
 
     def __init__(self, paths: Paths) -> None:
         self._root = str(paths.root)
-        self._width = min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
+        self._width = width()
         self._is_bold = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         self.text = ""
 
     def show(self, lines: Iterable[str]) -> None:
         for text in lines:
             shown = text.replace(f"{self._root}/", "ROOT/")
-            folded = textwrap.wrap(
-                shown, self._width, subsequent_indent=" " * _INDENT, break_long_words=False, break_on_hyphens=False
-            )
             self.text += f"{shown}\n"
-            say(*folded)
+            say(*folded([shown], self._width))
         sys.stdout.flush()
 
     def head(self, title: str, about: str) -> None:

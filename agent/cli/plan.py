@@ -7,7 +7,7 @@ import argparse
 import asyncio
 
 from agent.cli.policy_of import loaded
-from agent.cli.printing import print_json, say
+from agent.cli.printing import page, print_json
 from agent.cli.session import quiet
 from agent.decide.recognise import why_not
 from agent.memory import only_looking
@@ -32,12 +32,12 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     if args.json:
         print_json(seen_json(seen))
     else:
-        say(*seen_lines(seen))
+        page(*seen_lines(seen))
         if args.verbose and not seen.is_offline:
             for reason in filter(None, (why_not(network, seen.snapshot) for network in policy.networks)):
-                say(line("not here", reason))
+                page(line("not here", reason))
         for to_do in to_do_lines(seen):
-            say(to_do)
+            page(to_do)
     if any(condition.code.is_failure for condition in seen.conditions):
         return 1
     return CHANGES if _changes(seen) else 0

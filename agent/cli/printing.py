@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from types import TracebackType
 from typing import Final, TextIO
 
+from agent.screen import folded, width
 from agent.secret import escaped, escaped_lines
 from agent.shown import plain
 
@@ -21,6 +23,13 @@ LONGEST: Final = 8000  # characters of a line: all clients of a large house
 def say(*lines: str, file: TextIO | None = None) -> None:
     """Each of them on a line of its own, whatever stands in it."""
     print(*(escaped(line, LONGEST) for line in lines), sep="\n", file=file)
+
+
+def page(*lines: str, file: TextIO | None = None) -> None:
+    """The same; on a terminal, or where COLUMNS says how wide to be, a long line is folded."""
+    shown = [escaped(line, LONGEST) for line in lines]
+    is_folded = (file or sys.stdout).isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    print(*(folded(shown, width()) if is_folded else shown), sep="\n", file=file)
 
 
 def complain(*lines: str) -> None:

@@ -129,7 +129,8 @@ async def test_it_follows_the_laptop_and_shows_it(laptop: Laptop) -> None:
         assert laptop.status()["docker"]["restarts"] == 2
         shown = read(laptop.paths.status)
         assert shown is not None
-        assert shown[0].pid == os.getpid()
+        assert shown.status.pid == os.getpid()
+        assert shown.is_running
     assert laptop.events() == [
         "agent-started", "policy-loaded",
         "network-changed", "upstream-chosen", "apply-started", "settings-written",  # then systemd is told READY
@@ -204,14 +205,16 @@ async def test_a_file_that_dockerd_would_not_take_is_no_fight(laptop: Laptop, is
 async def test_an_idle_pass_writes_nothing(laptop: Laptop) -> None:
     laptop.policy()
     async with laptop.running() as hand:
-        await hand.wake(Reason.RESUME)  # all are asked, which the status shows
-        before = laptop.paths.status.stat().st_mtime_ns, laptop.events(), laptop.dockerd.starts, laptop.dockerd.events()
+        await hand.wake(Reason.RESUME)
+        shown = laptop.paths.status.stat().st_mtime_ns
+        before = laptop.events(), laptop.dockerd.starts, laptop.dockerd.events()
 
-        for reason in Reason:
+        for reason in set(Reason) - {Reason.RESUME}:
             await hand.wake(reason)
+        assert laptop.paths.status.stat().st_mtime_ns == shown
+        await hand.wake(Reason.RESUME)  # all are asked, which the status shows
 
-        after = laptop.paths.status.stat().st_mtime_ns, laptop.events(), laptop.dockerd.starts, laptop.dockerd.events()
-        assert after == before
+        assert (laptop.events(), laptop.dockerd.starts, laptop.dockerd.events()) == before
 
 
 async def test_without_a_policy_it_waits_for_one(laptop: Laptop) -> None:
@@ -299,6 +302,24 @@ async def test_what_does_not_get_to_docker_is_tried_once_for_each_settings_and_b
         laptop.dockerd.gets_instead = None
         await laptop.asks(Command.APPLY, is_now=True)
         assert laptop.dockerd.runs_with == DIRECT
+
+
+async def test_who_asks_is_answered_when_there_is_a_choice(laptop: Laptop) -> None:
+    laptop.policy()
+    laptop.place = Place(at("10.10.0.1"), laptop.dockerd, office="timeout timeout ok", direct="ok")
+    async with laptop.running() as hand:
+        asked = asyncio.create_task(laptop.asks(Command.APPLY))
+        for _ in range(1000):
+            if laptop.said or asked.done():
+                break
+            await asyncio.sleep(0.01)
+        assert not asked.done()
+
+        await hand.wake(Reason.TIMER)
+
+        answer = await asked
+        assert answer.lines[:2] == ("waited: office may still come: timeout", "office via office")
+        assert laptop.said == ["waits: office may still come: timeout"]
 
 
 async def test_what_docker_runs_with_is_shown_where_nothing_works(laptop: Laptop) -> None:
@@ -503,7 +524,7 @@ async def test_systemd_is_told(laptop: Laptop, monkeypatch: pytest.MonkeyPatch, 
             told = _told(systemd)
             assert "READY=1" in told
             assert "WATCHDOG=1" in told
-            assert any(line.startswith("STATUS=office: office (first of office, direct") for line in told)
+            assert any(line.startswith("STATUS=steady: office via office, since ") for line in told)
         assert _told(systemd)[-1] == "STOPPING=1"
 
 

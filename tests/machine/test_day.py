@@ -125,5 +125,5 @@ def test_a_day_through_all_places_with_the_fewest_restarts_and_a_story_to_tell(b
     secret = laptop.office.squid.password
     assert secret not in laptop.journal(NAME, lines=1000) + laptop.read("/var/log/docker-proxy-agent/audit.jsonl")
     screen = laptop.agent("status").stdout.splitlines()
-    assert screen[0].startswith("office via office, since ")
+    assert screen[0].startswith("STEADY         office via office, since ")
     assert len(screen) <= 24

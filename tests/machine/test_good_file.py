@@ -91,7 +91,7 @@ def test_a_docker_that_starts_with_nothing_is_said_first_and_the_choice_is_not_b
     laptop.plug("office")
     laptop.until(lambda: laptop.audit.has("rolled-back"), within=60)
     laptop.until(says, laptop, "engine-down", "Docker is down", within=10)
-    assert laptop.agent("status").stdout.startswith("Docker is down: docker.service does not start")
+    assert laptop.agent("status").stdout.startswith("FAILED         Docker is down: docker.service does not start")
     assert laptop.status()["state"] == "failed"
     assert not says(laptop, "quarantined", "")
 

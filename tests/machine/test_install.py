@@ -113,7 +113,7 @@ def test_there_and_back_again(bare: Laptop) -> None:
 
     assert laptop.docker.show("ActiveState", NAME) == "active"
     assert "no policy yet" in said
-    assert laptop.agent("status").stdout.startswith("waits for a policy")
+    assert laptop.agent("status").stdout.startswith("IDLE           waits for a policy")
     assert laptop.run("find", CHECKOUT, "!", "-user", "alice").stdout == ""
 
     office_policy(laptop)

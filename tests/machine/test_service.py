@@ -47,7 +47,7 @@ def test_it_follows_the_laptop(laptop: Laptop) -> None:
 
     status = laptop.agent("status")
     assert status.ok, status
-    assert status.stdout.startswith("elsewhere on earth, direct, since ")
+    assert status.stdout.startswith("STEADY         elsewhere on earth, direct, since ")
     assert laptop.agent("audit", "verify").ok
     assert "Chose office in office" in laptop.journal("docker-proxy-agent", lines=1000)
 
@@ -57,7 +57,7 @@ def test_ready_without_a_policy_and_a_policy_that_comes_later(laptop: Laptop) ->
 
     started(laptop)
 
-    assert laptop.agent("status").stdout.startswith("waits for a policy")
+    assert laptop.agent("status").stdout.startswith("IDLE           waits for a policy")
     assert not laptop.exists("/etc/docker-proxy-agent/dockerd.env")
     office_policy(laptop)
     laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=15)

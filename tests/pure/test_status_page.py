@@ -6,8 +6,9 @@ import datetime as dt
 
 import msgspec
 
-from agent.cli.status import lines
+from agent.screen import folded
 from agent.status_file import PolicyStatus, State, Status
+from agent.status_page import headline, lines
 
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 POLICY = PolicyStatus("/etc/docker-proxy-agent/config.toml", "2026-03-01T09:00:00Z")
@@ -19,11 +20,19 @@ AT_THE_OFFICE = Status(
     policy=POLICY,
     network={"name": "office", "fingerprint": "0", "because": "match.gateway"},
     upstream={"name": "corp", "since": "2026-03-01T11:48:00Z", "why": "first of corp, direct that works"},
-    verdicts={"corp": {"verdict": "ok", "ms": 84}, "direct": {"verdict": "dns", "ms": 3}},
+    verdicts={
+        "corp": {"verdict": "ok", "ms": 84, "at": "2026-03-01T11:59:48Z", "evidence": ""},
+        "direct": {"verdict": "dns", "ms": 3, "at": "2026-03-01T11:48:00Z", "evidence": "no such name"},
+    },
     docker={
         "version": "26.1.5",
+        "unit": "docker.service",
         "phase": "running",
+        "silence": "",
         "effective": {"http": "http://corp:3128", "https": "http://corp:3128"},
+        "in_use": "corp",
+        "works": "ok",
+        "evidence": "",
         "restarts": 1,
         "last_restart": "2026-03-01T11:48:00Z",
         "last_took_s": 0.7,
@@ -35,47 +44,86 @@ AT_THE_OFFICE = Status(
         {"path": "/root/.docker/config.json", "name": "root", "state": "right", "error": None},
         {"path": "bob", "name": "bob", "state": "failed", "error": "its home is not mounted"},
     ),
+    last=({"at": "2026-03-01T11:48:00Z", "text": "docker restarted"},),
 )
 
 
 def test_a_steady_day_at_the_office() -> None:
     first, *rest = lines(AT_THE_OFFICE, NOW)
 
-    assert first.startswith("office via corp, since ")
-    assert first.endswith("(12 min)")
-    assert rest == [
-        "  because      first of corp, direct that works",
-        "  docker       26.1.5 runs with http://corp:3128; restarted once by this agent, last 0.7 s, 12 min ago, 3 containers kept",
+    assert first.startswith("STEADY         office via corp, since ")
+    assert first.endswith(" (12 min): first of corp, direct that works")
+    assert rest[:4] == [
+        "  docker       26.1.5 runs with it; restarted once by this agent, last 0.7 s, 12 min ago, 3 containers kept",
         "  written      daemon.json · root",
         "  not written  bob: its home is not mounted",
-        "  upstreams    corp ok 84 ms · direct dns",
+        "  upstreams    corp ok 84 ms, 12 s ago · direct dns, 12 min ago",
+    ]
+    assert rest[4].startswith("  last         ")
+    assert rest[4].endswith(":48:00 docker restarted")
+
+
+def test_a_restart_that_waits_says_what_docker_uses_meanwhile_and_whether_that_works() -> None:
+    docker = {
+        **AT_THE_OFFICE.docker,
+        "restarts": 0,
+        "in_use": "home",
+        "works": "refused",
+        "evidence": "nobody listens",
+        "deferred": "stack.service hangs on Docker",
+    }
+
+    shown = list(lines(msgspec.structs.replace(AT_THE_OFFICE, state=State.DEFERRED, docker=docker), NOW))
+
+    assert shown[:3] == [
+        "DEFERRED       docker 26.1.5 still uses home, which does not work here: refused (nobody listens)",
+        "  wanted       office via corp: first of corp, direct that works",
+        "  waits        stack.service hangs on Docker",
     ]
 
 
-def test_what_waits_and_what_should_be_known() -> None:
-    docker = {**AT_THE_OFFICE.docker, "restarts": 0, "effective": {"proxy": "direct"}, "deferred": "1 container runs"}
-    condition = {"code": "portal", "text": "a portal answers", "remedy": "Pass it", "target": ""}
-    waiting = msgspec.structs.replace(AT_THE_OFFICE, docker=docker, conditions=(condition,))
+def test_the_address_of_a_portal_is_shown() -> None:
+    portal = {"code": "portal", "text": "a portal answers", "remedy": "Pass it", "target": ""}
+    verdicts = {"direct": {"verdict": "portal", "ms": 3, "at": None, "evidence": "http://portal.example"}}
+    waiting = msgspec.structs.replace(
+        AT_THE_OFFICE, state=State.WAITING, upstream={"name": None, "since": None, "why": ""}, verdicts=verdicts
+    )
 
-    shown = list(lines(waiting, NOW))
+    shown = list(lines(msgspec.structs.replace(waiting, conditions=(portal,)), NOW))
 
-    assert "  docker       26.1.5 runs with no proxy; a restart is due: 1 container runs" in shown
-    assert shown[-1] == "  note         a portal answers. Pass it"
+    assert shown[0] == "WAITING        office: a portal answers. Pass it"
+    assert "  upstreams    direct portal (http://portal.example)" in shown
+    assert "a portal answers. Pass it" not in "".join(shown[1:])
 
 
 def test_a_docker_that_is_down_comes_before_all_else() -> None:
     portal = {"code": "portal", "text": "a portal answers", "remedy": "", "target": ""}
     down = {"code": "engine-down", "text": "Docker is down", "remedy": "See: the journal", "target": ""}
+    failed = msgspec.structs.replace(AT_THE_OFFICE, state=State.FAILED, conditions=(portal, down))
 
-    shown = list(lines(msgspec.structs.replace(AT_THE_OFFICE, conditions=(portal, down)), NOW))
+    shown = list(lines(failed, NOW))
 
-    assert shown[0] == "Docker is down. See: the journal"
-    assert shown[1].startswith("office via corp")
+    assert shown[0] == "FAILED         Docker is down. See: the journal"
     assert shown[-1] == "  note         a portal answers"
+    assert "Docker is down. See: the journal" not in "".join(shown[1:])
 
 
-def test_offline_and_without_a_policy() -> None:
+def test_what_is_read_later_than_it_is_written_has_no_age() -> None:
+    assert headline(AT_THE_OFFICE, None).count("(") == 0
+
+
+def test_a_screen_is_folded_between_words() -> None:
+    text = "  note         a portal answers in the office of a large house"
+
+    assert list(folded([text, ""], 40)) == [
+        "  note         a portal answers in the",
+        "               office of a large house",
+        "",
+    ]
+
+
+def test_nothing_seen_and_offline() -> None:
     bare = Status("1", 7, 1, State.OFFLINE, POLICY)
 
-    assert list(lines(bare, NOW)) == ["offline: nothing is touched"]
-    assert list(lines(msgspec.structs.replace(bare, state=State.IDLE), NOW)) == ["waits for a policy"]
+    assert list(lines(bare, NOW)) == ["OFFLINE        nothing is touched"]
+    assert list(lines(msgspec.structs.replace(bare, state=State.IDLE), NOW)) == ["IDLE           nothing was seen yet"]
