@@ -30,7 +30,9 @@ from agent.decide.clients import (
     for_clients,
     is_made_by_us,
     plan_file,
+    told_apart,
 )
+from agent.decide.drift import WITHIN_S
 from agent.errors import AgentError, HomeSilent, Unexpected
 from agent.events import Event
 from agent.homes import HomeClosed, HomeFile, HomeLocked, Written
@@ -42,6 +44,7 @@ from agent.patience import Patience, Work
 from agent.policy import Policy, Upstream
 from agent.probe.dial import Resolve
 from agent.record import Record
+from agent.settings import Settings
 from agent.state_file import StateFile
 from agent.targets.refused import TextRefused
 from agent.users import NOBODYS, Account, Skipped, Source, Who, is_gone
@@ -49,6 +52,7 @@ from agent.watch.resume import SYSTEM_CLOCK
 
 _LOOKED_AT_S = 60.0  # with recheck = "0s": at a pass for another reason, what cannot be watched is looked at after this
 _ANSWERS_WITHIN_S = 0.5  # on a local address: a listener answers at once or not at all
+_MOST_STOOD = 40  # twenty writes within ten minutes
 _RESOLVED_WITHIN_S = 0.3  # a name in /etc/hosts takes a millisecond, and one that DNS has to be asked for is not here
 
 
@@ -58,6 +62,7 @@ class ClientFile(msgspec.Struct, frozen=True):
     account: Account
     edit: FileEdit | None = None  # None: nothing is to be written
     error: str = ""  # why it is left as it is
+    gave_up: Condition | None = None  # it is left to somebody else, who changes our keys
     mode: int | None = None  # that it has; None: there is no file
     beaten_by: str = ""  # an entry of its own that counts instead of ours
     unexpected: Unexpected | None = None  # the error, if it is one that nobody expected
@@ -105,6 +110,8 @@ class ClientsSeen(msgspec.Struct, frozen=True):
             if error is not None:
                 yield Condition(Code.INTERNAL_ERROR, error.what, error.remedy, error.where)
         for file in self.files:
+            if file.gave_up is not None:
+                yield file.gave_up
             if file.beaten_by:
                 text = f'proxies has an entry "{file.beaten_by}", which counts instead of the one that is kept here'
                 remedy = 'Take it out, or set clients.scope = "local"'
@@ -178,6 +185,7 @@ class LocalClients:
         self._everybody_was: Who | None = None
         self._known: dict[Path, Account] = {}
         self._last: dict[Path, ClientFile] = {}
+        self._stood: dict[Path, tuple[_Stood, ...]] = {}  # what our last writes found there, and left there
 
     async def look(self, upstream: Upstream) -> ClientsSeen:
         """What every file says against what it should; nothing is changed."""
@@ -366,19 +374,30 @@ class LocalClients:
             who = f"belongs to uid {found.uid}, but uid {account.uid} can change the way to it"
             return ClientFile(account, error=f"{account.config}: {who}; left as it is")
         # In a thread: a large file takes long enough to hold up everybody else.
-        wanted, edit, beaten = await in_turn(
-            self._plan, None if found is None else found.text, account.source, wanted, owned
-        )
+        wanted, edit, beaten = await in_turn(self._plan, None if found is None else found.text, account, wanted, owned)
         if edit is None:
             return self._right_now(account, wanted, ClientFile(account, beaten_by=beaten))
         return ClientFile(account, edit, beaten_by=beaten, mode=found.mode if found else None)
 
-    def _plan(
-        self, text: str | None, source: Source, wanted: Wanted, owned: Owned
-    ) -> tuple[Wanted, FileEdit | None, str]:
-        if source is Source.HAS_CONFIG and is_made_by_us(text, owned):
-            wanted = BACK  # somebody who left group docker, and has a config.json by nobody but us
+    def _edit(self, account: Account, text: str | None, wanted: Wanted, owned: Owned) -> FileEdit | None:
         edit = plan_file(text, self._entry, wanted, owned, self._compared)
+        return None if edit is None else told_apart(edit, self._stood_lately(account.config))
+
+    def _stood_lately(self, path: Path) -> tuple[Settings, ...]:
+        now = SYSTEM_CLOCK.boottime_s()
+        return tuple(stood.settings for stood in self._stood.get(path, ()) if now - stood.at < WITHIN_S)
+
+    def _remember(self, path: Path, edit: FileEdit) -> None:
+        now = SYSTEM_CLOCK.boottime_s()
+        stood = (*self._stood.get(path, ()), _Stood(now, edit.old), _Stood(now, edit.new))
+        self._stood[path] = stood[-_MOST_STOOD:]
+
+    def _plan(
+        self, text: str | None, account: Account, wanted: Wanted, owned: Owned
+    ) -> tuple[Wanted, FileEdit | None, str]:
+        if account.source is Source.HAS_CONFIG and is_made_by_us(text, owned):
+            wanted = BACK  # somebody who left group docker, and has a config.json by nobody but us
+        edit = self._edit(account, text, wanted, owned)
         return wanted, edit, "" if wanted is BACK else beaten_by(text, self._entry, self._policy.docker.socket)
 
     def _right_now(self, account: Account, wanted: Wanted, shown: _Shown) -> _Shown:
@@ -400,7 +419,7 @@ class LocalClients:
         made: list[FileEdit] = []
 
         def change(text: str | None) -> str | None:
-            edit = plan_file(text, self._entry, wanted, owned, self._compared)
+            edit = self._edit(account, text, wanted, owned)
             made[:] = [] if edit is None else [edit]
             return text if edit is None else edit.text
 
@@ -422,7 +441,18 @@ class LocalClients:
             return ClientFile(account, error=str(error))
         if not made:
             return ClientFile(account)
+        self._remember(account.config, made[0])
         return ClientFile(account, made[0], was=owned.was or _was(written))
+
+
+class _Stood(msgspec.Struct, frozen=True):
+    """What a file said at one of our writes. It may hold a password."""
+
+    at: float  # CLOCK_BOOTTIME
+    settings: Settings
+
+    def __repr__(self) -> str:
+        return f"_Stood({self.at})"
 
 
 def _work(function: Callable[..., Coroutine[Any, Any, _Shown]], *about: object) -> Work[_Shown]:

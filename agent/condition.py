@@ -77,3 +77,8 @@ def down(unit_name: str) -> Condition:
     return Condition(
         Code.ENGINE_DOWN, f"Docker is down: {unit_name} does not start", f"See: journalctl -u {unit_name} -n 50"
     )
+
+
+def gave_up(target: str, because: str) -> Condition:
+    """Somebody else's changes of our keys are left to them."""
+    return Condition(Code.GAVE_UP, because, "When that is mended: docker-proxy-agent reload", target)

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from agent.clients import ClientFile, ClientsSeen
-from agent.condition import Code, Condition
+from agent.condition import gave_up
 from agent.decide.clients import Change
 from agent.decide.drift import Answer, Correction, Drifts, drifted
 from agent.decide.plan import Plan
@@ -75,7 +75,7 @@ class Corrections:
         if correction.answer is Answer.PUT_RIGHT:
             self._found = (target, plan.prospective, who)
             return plan
-        condition = Condition(Code.GAVE_UP, correction.because, "To go on: docker-proxy-agent reload", target)
+        condition = gave_up(target, correction.because)
         return Plan(plan.desired, plan.method, plan.prospective, plan.effective, condition=condition)
 
     def _clients(self, clients: ClientsSeen, now: float, record: Record) -> ClientsSeen:
@@ -89,7 +89,8 @@ class Corrections:
                 continue
             correction = self._counted(file.path, now, file.name, record)
             is_put_right = correction.answer is Answer.PUT_RIGHT
-            yield file if is_put_right else ClientFile(file.account, error=correction.because)
+            condition = gave_up(file.path, correction.because)
+            yield file if is_put_right else ClientFile(file.account, error=str(condition), gave_up=condition)
 
     def _counted(self, target: str, now: float, who: str, record: Record) -> Correction:
         self._drifts, correction = drifted(self._drifts, target, now, who)

@@ -172,7 +172,7 @@ def _daemon_target(done: Pass) -> tuple[Plain, ...]:
         else (reality.daemon_json_path, "daemon.json")
     )
     outcome = done.outcome or Outcome()
-    gave_up = plan.condition.text if plan.condition is not None and plan.condition.code is Code.GAVE_UP else None
+    gave_up = str(plan.condition) if plan.condition is not None and plan.condition.code is Code.GAVE_UP else None
     failure = outcome.rolled_back or gave_up
     is_pending = not outcome.written and (bool(plan.edits) or plan.prospective != plan.desired)
     if not failure and not is_pending and _standing(plan, path, reality, outcome) is None:

@@ -32,8 +32,9 @@ def lines(status: Status, now: dt.datetime) -> Iterator[str]:
         yield line("upstreams", " · ".join(f"{name} {_verdict(found, now)}" for name, found in status.verdicts.items()))
     if status.last:
         yield line("last", " · ".join(f"{_clock(one['at'])} {one['text']}" for one in status.last[:_SHOWN_LAST]))
-    notes = (_noted(condition) for condition in _conditions(status) if condition != said)
-    yield from (line("note", text) for text in dict.fromkeys(notes))
+    shown = {target["error"] for target in status.targets if isinstance(target, dict)}
+    notes = dict.fromkeys(_noted(condition) for condition in _conditions(status) if condition != said)
+    yield from (line("note", text) for text in notes if text not in shown)
 
 
 def headline(status: Status, now: dt.datetime | None) -> str:

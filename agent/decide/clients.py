@@ -13,6 +13,7 @@ Not known here: whose file it is, whether it may be made, and how it is written;
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -181,6 +182,7 @@ class Change(enum.Enum):
     CHOICE = "choice"  # something else is wanted
     ADOPTED = "adopted"  # for the first time a value that somebody else wrote is replaced
     DRIFT = "drift"  # somebody else wrote at our keys since
+    STALE = "stale"  # a client wrote the file back as it had read it before a write of ours
     LEFT = "left"  # it is kept no longer
 
 
@@ -249,6 +251,14 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned, keyed:
         mode = was.mode  # it was closed when a password came into it
     change = _change(said, owned, keyed, is_broken=old != base)
     return FileEdit(entry, text, after, mode, said.meaning(), now.meaning(), change, kept, last)
+
+
+def told_apart(edit: FileEdit, stood: Collection[Settings]) -> FileEdit:
+    """`docker login` and the like write the whole file as they read it: what stood at a write of ours just now is
+    nobody's wish. `stood`: that, in the last minutes."""
+    if edit.change is not Change.DRIFT or edit.old not in stood:
+        return edit
+    return msgspec.structs.replace(edit, change=Change.STALE)
 
 
 def put_back(text: str | None, owned: Owned) -> FileEdit | None:

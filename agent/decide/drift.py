@@ -35,23 +35,20 @@ class Drifts(msgspec.Struct, frozen=True):
     """The foreign changes counted by target. A reload begins again with none."""
 
     times: Mapping[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
-    given_up: frozenset[str] = frozenset()
+    given_up: Mapping[str, str] = msgspec.field(default_factory=dict)  # and why: who did what, and how often
 
 
 def drifted(drifts: Drifts, target: str, now: float, who: str | None = None) -> tuple[Drifts, Correction]:
     """Count one foreign change of a target. The fifth within ten minutes is not put right any more."""
     if target in drifts.given_up:
-        return drifts, Correction(Answer.LEAVE, f"{target}: given up until: docker-proxy-agent reload")
+        return drifts, Correction(Answer.LEAVE, drifts.given_up[target])
     by = who or "somebody else"
     recent = (*(at for at in drifts.times.get(target, ()) if at > now - WITHIN_S), now)
     if len(recent) < TIMES:
         counted = msgspec.structs.replace(drifts, times={**drifts.times, target: recent})
         times = "once" if len(recent) == 1 else f"{len(recent)} times"
-        because = f"{target}: {by} changed our keys ({times} in {WITHIN_S / 60:.0f} min)"
+        because = f"{by} changed our keys ({times} in {WITHIN_S / 60:.0f} min)"
         return counted, Correction(Answer.PUT_RIGHT, because)
     others = {name: times for name, times in drifts.times.items() if name != target}
-    because = (
-        f"{target}: {by} changed our keys {TIMES} times in {WITHIN_S / 60:.0f} min; left to them."
-        " When that is mended: docker-proxy-agent reload"
-    )
-    return Drifts(others, drifts.given_up | {target}), Correction(Answer.GIVE_UP, because)
+    because = f"{by} changed our keys {TIMES} times in {WITHIN_S / 60:.0f} min; left to them"
+    return Drifts(others, {**drifts.given_up, target: because}), Correction(Answer.GIVE_UP, because)

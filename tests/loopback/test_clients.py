@@ -17,7 +17,7 @@ import pytest
 
 from agent.audit.log import AuditLog
 from agent.clients import ClientFile, ClientsSeen, LocalClients
-from agent.decide.clients import Owned
+from agent.decide.clients import Change, Owned
 from agent.errors import TargetFailed
 from agent.homes import Account as Whose
 from agent.homes import HomeFile, Homes, Written
@@ -257,6 +257,33 @@ async def test_somebody_elses_value_is_adopted_once_and_drift_is_said(people: Pe
     await people.passed(OFFICE)
     assert people.events()[2:] == ["drift-corrected", "settings-written"]
     assert "meddler" not in bob.read_text()
+
+
+@pytest.mark.parametrize("read_before", ["our first write", "a move"])
+async def test_what_a_client_saves_as_it_read_it_before_our_write_is_nobodys_wish(
+    people: People, read_before: str
+) -> None:
+    """`docker login` beside a move: the whole file as it was, with one more login in it."""
+    bob, clients = people.add("bob", LOGGED_IN), people.clients()
+    for turn, upstream in enumerate((OFFICE, DIRECT, OFFICE, DIRECT, OFFICE, DIRECT)):
+        before = bob.read_text()
+        await people.passed(upstream, clients)
+        if turn == 0 and read_before == "a move":
+            continue
+        bob.write_text(before.replace('"auths": {', f'"auths": {{"new{turn}.example": {{"auth": "bmV3"}}, '))
+
+        seen, written = await people.passed(upstream, clients)
+
+        assert [file.edit and file.edit.change for file in seen.files] == [Change.STALE]
+        assert [file.edit is not None for file in written] == [True]
+        assert f"new{turn}.example" in bob.read_text()
+        assert ("office" in bob.read_text()) is (upstream is OFFICE)
+    assert "drift-corrected" not in people.events()
+
+    theirs = '"proxies": {"default": {"httpProxy": "http://theirs:1"}}, "auths"'
+    bob.write_text(bob.read_text().replace('"auths"', theirs))
+    seen, _ = await people.passed(OFFICE, clients)
+    assert [file.edit and file.edit.change for file in seen.files] == [Change.DRIFT]
 
 
 async def test_one_that_fails_stops_nobody_else(people: People) -> None:

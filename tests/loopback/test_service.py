@@ -474,7 +474,11 @@ async def test_foreign_changes_are_put_right_and_given_up_in_the_end(laptop: Lap
             await hand.wake(Reason.FILES)
         assert "elsewhere" in environment.read_text()
         assert laptop.events().count("gave-up") == 1
-        assert [condition["code"] for condition in laptop.status()["conditions"]] == ["gave-up"]
+        (condition,) = laptop.status()["conditions"]
+        assert condition["code"] == "gave-up"
+        assert condition["target"] == str(environment)
+        assert condition["text"].startswith("root at " if os.geteuid() == 0 else "")
+        assert condition["text"].endswith(" changed our keys 5 times in 10 min; left to them")
 
         await laptop.asks(Command.RELOAD)
         assert environment.read_text() == ours
