@@ -35,9 +35,9 @@ def test_docker_is_not_restarted_onto_a_file_that_it_would_not_start_with(laptop
     office_policy(laptop)
     web = laptop.docker.start_container("--restart=no")
     before = laptop.docker.invocation_id()
+    laptop.write(DAEMON_JSON, '{"log-level": "info"}\n')  # nobody knows, and nobody has seen a good one
     started(laptop)
 
-    laptop.write(DAEMON_JSON, '{"log-level": "info"}\n')  # nobody knows, and nobody has seen a good one
     laptop.plug("office")
     laptop.until(is_deferred, laptop, "none is known that it starts with", within=30)
     for text, words in REFUSED:
