@@ -17,7 +17,7 @@ from agent.settings import ProxyUrl
 # Debian's and Fedora's /etc/hosts give these to the loopback addresses, as they do `localhost`.
 _LOOPBACK_NAMES: Final = ("localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback")
 _LOOPBACK: Final = ("127.0.0.1", "::1")
-_LO: Final = 1  # the kernel's LOOPBACK_IFINDEX, the same in every network namespace
+LO: Final = 1  # the kernel's LOOPBACK_IFINDEX, the same in every network namespace
 
 
 class Listener(msgspec.Struct, frozen=True):
@@ -47,12 +47,12 @@ class Listener(msgspec.Struct, frozen=True):
     @property
     def hears_this_host(self) -> bool:
         """Whether what comes in by `lo` may reach it."""
-        return self.interface in (0, _LO)
+        return self.interface in (0, LO)
 
     @property
     def hears_containers(self) -> bool:
         """Whether what comes in by a bridge may reach it."""
-        return self.interface != _LO
+        return self.interface != LO
 
 
 class Sockets(Protocol):

@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from agent.errors import AgentError
-from agent.listening import Listener
+from agent.listening import LO, Listener, loopback_addresses
 from agent.see import netlink_messages as wire
 from agent.see import socket_messages
 from agent.see.netlink_messages import Answer, Link, Message, Neighbour, Radio, Request, Route
@@ -21,6 +21,8 @@ from agent.see.netlink_messages import Answer, Link, Message, Neighbour, Radio, 
 ANSWERS_WITHIN_S: Final = 1.0  # it takes a millisecond; a kernel that takes longer has more on its mind than us
 _ATTEMPTS: Final = 5
 _BUFFER: Final = 65536  # the kernel fills at most 32 KiB; only a single message can be larger
+
+_INTERFACES: Final = 1000  # each is a question of 10 µs
 
 # How the kernel says that there is no way: none, a route of type unreachable, prohibit or blackhole, no such family.
 _NO_WAY: Final = frozenset(
@@ -76,11 +78,39 @@ def radios() -> list[Radio]:
     return [radio for message in answer(wire.radios_request(nl80211)) if (radio := wire.radio(message, nl80211))]
 
 
-def listeners(port: int, addresses: Iterable[str] = ()) -> list[Listener]:
-    """The sockets of this network namespace that listen at a TCP port; with addresses, those that may take theirs."""
-    requests = socket_messages.listeners_requests(port, addresses)
-    told = [message for request in requests for message in answer(request)]
-    return [listener for message in told if (listener := socket_messages.listener(message))]
+def listeners(port: int, addresses: Iterable[str]) -> list[Listener]:
+    """The sockets of this network namespace that may take a connection to one of the addresses at the port.
+
+    Of sockets that share an address one stands for all: they are one user's (FACTS 91).
+    """
+    found = [one for address in addresses for one in _takers(address, port)]
+    if not found:
+        answer(socket_messages.nothing_request())
+    return list(dict.fromkeys(found))
+
+
+def _takers(address: str, port: int) -> Iterator[Listener]:
+    """The one that is bound to no interface, beside which there is none of another user's; else those that are."""
+    if (free := _taker(address, port)) is not None:
+        yield free
+        return
+    is_loopback = bool(loopback_addresses(address))  # nothing comes there but by lo
+    interfaces = [LO] if is_loopback else [index for index, _ in socket.if_nameindex()]
+    if len(interfaces) > _INTERFACES:
+        raise NetlinkFailed(f"there are more than {_INTERFACES} interfaces that a listener may be bound to")
+    for interface in interfaces:
+        if (bound := _taker(address, port, interface)) is not None:
+            yield bound
+
+
+def _taker(address: str, port: int, interface: int = 0) -> Listener | None:
+    try:
+        told = answer(socket_messages.listener_request(address, port, interface))
+    except NetlinkFailed as failure:
+        if failure.errno == errno.ENOENT:
+            return None
+        raise
+    return next((one for message in told if (one := socket_messages.listener(message))), None)
 
 
 def answer(request: Request) -> list[Message]:

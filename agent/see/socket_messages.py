@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import Iterable, Iterator, Sequence
 from socket import AF_INET, AF_INET6, IPPROTO_TCP
 from typing import Final
 
@@ -34,60 +33,23 @@ _TAIL: Final = struct.Struct("=IIIII")  # … expires, read queue, write queue, 
 _WHOLE: Final = struct.Struct(f"={_ANSWER.size + _ID.size + _BOUND.size + _TAIL.size}s")
 
 
-_BYTECODE: Final = 1  # INET_DIAG_REQ_BYTECODE
-_ATTRIBUTE: Final = struct.Struct("=HH")  # length, type
-_JMP, _S_COND = 1, 7  # INET_DIAG_BC_*
-_OP: Final = struct.Struct("=BBH")  # struct inet_diag_bc_op: code, and how far to go on if it is so, and if not
-_HOST: Final = struct.Struct("=BBxxi")  # struct inet_diag_hostcond: family, prefix, port; then the address
-_ANY_PORT: Final = -1
+def listener_request(address: str, port: int, interface: int = 0) -> Request:
+    """The socket that would take a connection to the address that comes in by the interface; 0: if bound to none.
 
-
-def listeners_requests(port: int, addresses: Iterable[str] = ()) -> tuple[Request, Request]:
-    """All that listen at a TCP port, of IPv4 and of IPv6; or those that may take a connection to one of the addresses.
-
-    The kernel sorts out the others: anybody may listen at the port on each of the 16 million addresses of 127/8.
+    Not a list of those at the port: anybody may have 100 000 there, beside the one that counts ([::] for IPv6 alone,
+    the other 16 million addresses of 127/8). The kernel finds the one, as it does for a connection.
     """
-    which = _ID.pack(port, 0, b"", b"") + _BOUND.pack(0, 0)[:4] + _NO_COOKIE
-    wanted = [ipaddress.ip_address(address) for address in addresses]
-    return tuple(  # type: ignore[return-value]
-        Request(
-            SOCK_DIAG_BY_FAMILY,
-            _REQUEST.pack(family, IPPROTO_TCP, 0, _STATES_LISTEN)
-            + which
-            + (_filter(family, wanted) if wanted else b""),
-            protocol=NETLINK_SOCK_DIAG,
-        )
-        for family in (AF_INET, AF_INET6)
-    )
+    host = ipaddress.ip_address(address)
+    family = AF_INET if host.version == 4 else AF_INET6
+    which = _ID.pack(port, 0, host.packed, b"") + _BOUND.pack(interface, 0)[:4] + _NO_COOKIE
+    body = _REQUEST.pack(family, IPPROTO_TCP, 0, _STATES_LISTEN) + which
+    return Request(SOCK_DIAG_BY_FAMILY, body, is_dump=False, protocol=NETLINK_SOCK_DIAG)
 
 
-def _filter(family: int, wanted: Sequence[ipaddress.IPv4Address | ipaddress.IPv6Address]) -> bytes:
-    """One of the addresses, or the wildcard: a program for inet_diag_bc_run. Nothing, if all are wanted."""
-    if not wanted:
-        return b""
-    spelled = dict.fromkeys(packed for one in wanted for packed in _spelled(family, one))
-    # Where none is of this family the wildcard alone is asked for.
-    addresses = tuple(spelled) or (bytes(4 if family == AF_INET else 16),)
-    conditions = [_HOST.pack(family, len(address) * 8, _ANY_PORT) + address for address in addresses]
-    length = _OP.size + len(conditions[0])
-    program = b""
-    for left, condition in zip(range(len(conditions) - 1, -1, -1), conditions, strict=True):
-        # If it is not this one: behind the jump, to the next; after the last behind the end, which is a no.
-        program += _OP.pack(_S_COND, length, length + _OP.size) + condition
-        if left:
-            program += _OP.pack(_JMP, _OP.size, left * (length + _OP.size))
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(program), _BYTECODE) + program
-
-
-def _spelled(family: int, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Iterator[bytes]:
-    """As a socket of that family may be bound to take a connection to the address."""
-    if isinstance(address, ipaddress.IPv6Address):
-        if family == AF_INET6:
-            yield from (address.packed, bytes(16))
-    elif family == AF_INET:
-        yield from (address.packed, bytes(4))
-    else:
-        yield from (_MAPPED + address.packed, _MAPPED + bytes(4), bytes(16))
+def nothing_request() -> Request:
+    """No socket at all: whether this kernel tells of TCP's. One that does not says what it says of no listener."""
+    body = _REQUEST.pack(AF_INET, IPPROTO_TCP, 0, 0) + _ID.pack(0, 0, b"", b"") + _BOUND.pack(0, 0)[:4] + _NO_COOKIE
+    return Request(SOCK_DIAG_BY_FAMILY, body, protocol=NETLINK_SOCK_DIAG)
 
 
 def listener(message: Message) -> Listener | None:

@@ -18,12 +18,12 @@ SOMEBODY = "nobody"  # an account that every system has, and no test runs as
 
 # Says what came of it, then every byte that it hears; ends with its stdin.
 _LISTENS = """
-import errno, os, select, socket, sys
-uid, family, address, port, device, options = sys.argv[1:]
+import errno, os, resource, select, socket, sys
+uid, family, address, port, device, options, times = sys.argv[1:]
 if os.geteuid() == 0 and int(uid) != 0:
     os.setgroups([]); os.setgid(int(uid)); os.setuid(int(uid))
-one = socket.socket(getattr(socket, family))
-try:
+def listener():
+    one = socket.socket(getattr(socket, family))
     if "give" in options.split():
         os.fchown(one.fileno(), 0, -1)
     for option in options.split():
@@ -35,6 +35,12 @@ try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
     one.bind((address, int(port)))
     one.listen()
+    return one
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
+try:
+    one = listener()
+    port = one.getsockname()[1]
+    others = [listener() for _ in range(int(times) - 1)]
 except OSError as failure:
     print(errno.errorcode[failure.errno], flush=True)
     sys.exit()
@@ -80,10 +86,12 @@ class Stranger:
 
 
 @contextmanager
-def listening(user: str, address: str, port: int = 0, options: str = "reuse", device: str = "") -> Iterator[Stranger]:
+def listening(
+    user: str, address: str, port: int = 0, options: str = "reuse", device: str = "", *, times: int = 1
+) -> Iterator[Stranger]:
     uid = str(pwd.getpwnam(user).pw_uid)
     family = "AF_INET6" if ":" in address else "AF_INET"
-    argv = [sys.executable, "-I", "-S", "-c", _LISTENS, uid, family, address, str(port), device, options]
+    argv = [sys.executable, "-I", "-S", "-c", _LISTENS, uid, family, address, str(port), device, options, str(times)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as popen:
         try:
             assert popen.stdout is not None

@@ -15,17 +15,21 @@ from hypothesis import strategies as st
 
 from agent.listening import Listener
 from agent.see.netlink_messages import Garbled, Message, messages
-from agent.see.socket_messages import SOCK_DIAG_BY_FAMILY, listener, listeners_requests
+from agent.see.socket_messages import SOCK_DIAG_BY_FAMILY, listener, listener_request, nothing_request
 
 pytestmark = pytest.mark.skipif(sys.byteorder == "big", reason="recorded on a little-endian machine")
 
 REQUEST_IPV4: Final = bytes.fromhex(
-    "4800000014000103070000000000000002060000000400001ed20000000000000000000000000000000000000000000000000000000000000000"
-    "000000000000ffffffffffffffff"
+    "4800000014000100070000000000000002060000000400001ed200007f000001000000000000000000000000000000000000000000000000000000"
+    "0000000000ffffffffffffffff"
 )
 REQUEST_IPV6: Final = bytes.fromhex(
-    "480000001400010307000000000000000a060000000400001ed20000000000000000000000000000000000000000000000000000000000000000"
-    "000000000000ffffffffffffffff"
+    "480000001400010007000000000000000a060000000400001ed2000000000000000000000000000000000001000000000000000000000000000000"
+    "0002000000ffffffffffffffff"
+)
+REQUEST_NOTHING: Final = bytes.fromhex(
+    "4800000014000103070000000000000002060000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+    "0000000000ffffffffffffffff"
 )
 IPV4: Final = bytes.fromhex(
     "7c000000140002000700000073720000020a00001ed200007f0000010000000000000000000000000000000000000000000000000000000000000000"
@@ -59,8 +63,10 @@ def listeners(datagram: bytes) -> list[Listener]:
     return [found for message in messages(datagram) if (found := listener(message))]
 
 
-def test_only_what_listens_at_the_port_is_asked_for() -> None:
-    assert [request.encode(7) for request in listeners_requests(7890)] == [REQUEST_IPV4, REQUEST_IPV6]
+def test_who_takes_a_connection_is_asked_and_no_list() -> None:
+    assert listener_request("127.0.0.1", 7890).encode(7) == REQUEST_IPV4
+    assert listener_request("::1", 7890, interface=2).encode(7) == REQUEST_IPV6
+    assert nothing_request().encode(7) == REQUEST_NOTHING
 
 
 def test_who_listens() -> None:
