@@ -224,12 +224,14 @@ class LocalClients:
         """As it was, where who is asked over a network gives no answer: LDAP is away just when the laptop moves."""
         if self._asking is None:
             self._asking = asyncio.create_task(asyncio.to_thread(self._who))
-        if self._everybody_was is not None and self._waits_s is not None:
-            await asyncio.wait([self._asking], timeout=self._waits_s)
-            if not self._asking.done():
-                return self._everybody_was
-        asking, self._asking = self._asking, None
-        self._everybody_was = await asking
+        asking, was = self._asking, self._everybody_was
+        # A look that is cut short here leaves it to the next: it is the one thread that asks.
+        await asyncio.wait([asking], timeout=None if was is None else self._waits_s)
+        if was is not None and not asking.done():
+            return was
+        if self._asking is asking:
+            self._asking = None
+        self._everybody_was = asking.result()
         return self._everybody_was
 
     async def _bridge(self, upstream: Upstream) -> Bridge:
@@ -502,10 +504,10 @@ class _Right(msgspec.Struct, frozen=True):
 
 def _with_listeners(bridge: Bridge, asked: Mapping[int, Sequence[str]], owner: str, sockets: Sockets) -> Bridge:
     """In a thread: a name may be looked up over a network."""
-    expected = sockets.uid(owner) if owner else None
-    if owner and expected is None:
-        return msgspec.structs.replace(bridge, unknown=f'there is no user "{owner}"')
     try:
+        expected = sockets.uid(owner) if owner else None
+        if owner and expected is None:
+            return msgspec.structs.replace(bridge, unknown=f'there is no user "{owner}"')
         found = (sockets.listeners(port, asked[port]) for port in sorted(asked))
         listeners = tuple(dict.fromkeys(one for each in found for one in each))
     except AgentError as failure:

@@ -5,13 +5,13 @@ How often is too often lies in `decide/drift.py`. Not known here: how something 
 
 from __future__ import annotations
 
-import pwd
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from agent.accounts import logins
 from agent.clients import ClientFile, ClientsSeen
 from agent.condition import gave_up
 from agent.decide.clients import Change
@@ -22,6 +22,7 @@ from agent.policy import Method
 from agent.reconcile import Pass, Seen
 from agent.record import Record
 from agent.settings import Settings
+from agent.users import ThisSystem
 
 
 class Corrections:
@@ -105,8 +106,7 @@ def last_writer(path: Path) -> str:
         status = path.stat()
     except OSError:
         return "somebody who removed it"
-    try:
-        name = pwd.getpwuid(status.st_uid).pw_name
-    except KeyError:
-        name = f"user {status.st_uid}"
+    # By this machine's own file: nobody waits here for a name service.
+    names = (login.name for login in logins(ThisSystem().passwd()) if login.uid == status.st_uid)
+    name = next(names, f"user {status.st_uid}")
     return f"{name} at {time.strftime('%H:%M:%S', time.localtime(status.st_mtime))}"

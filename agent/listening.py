@@ -61,7 +61,9 @@ class Sockets(Protocol):
     def listeners(self, port: int, addresses: Iterable[str]) -> Sequence[Listener]:
         """Those at the port that may take a connection to one of the addresses. AgentError: it could not be learned."""
 
-    def uid(self, name: str) -> int | None: ...
+    def uid(self, name: str) -> int | None:
+        """None: there is no such user. AgentError: that cannot be told now."""
+
     def name(self, uid: int) -> str: ...
 
 

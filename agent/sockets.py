@@ -6,12 +6,13 @@ The sockets are those of the agent's own network namespace, whatever the root. W
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from agent.accounts import Login, NamesUnknown, logins
 from agent.listening import Listener
 from agent.see import netlink
-from agent.users import Login, logins
 
 
 class Accounts(Protocol):
@@ -32,13 +33,15 @@ class LocalSockets:
         return netlink.listeners(port, addresses)
 
     def uid(self, name: str) -> int | None:
-        """None: there is no such user."""
+        """None: there is no such user. NamesUnknown: that cannot be told now."""
         found = next((login for login in self._logins() if login.name == name), None) or self._accounts.login(name)
         return found.uid if found else None
 
     def name(self, uid: int) -> str:
-        """'' for a number without a name."""
-        found = next((login for login in self._logins() if login.uid == uid), None) or self._accounts.login_of(uid)
+        """'' for a number without a name, or whose name cannot be told now."""
+        found = next((login for login in self._logins() if login.uid == uid), None)
+        with contextlib.suppress(NamesUnknown):
+            found = found or self._accounts.login_of(uid)
         return found.name if found else ""
 
     def _logins(self) -> Sequence[Login]:

@@ -3,28 +3,29 @@
 Root goes down a path only as far as it is root's (`ground.py`): to the home, and not into it. Whether somebody has a
 config.json at all is what the helper finds that runs as that user; who may have one is said here.
 
-Names may be looked up elsewhere (LDAP), and that may take its time: call this in a thread.
+Names may be looked up elsewhere (LDAP), and that may take its time: call this in a thread. Of whom nothing can be told
+then, that is said, and everybody else's file is kept.
 
 Not known here: what stands in the files, and how they are read and written.
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import errno
 import os
 import posixpath
-import pwd
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
 import msgspec
 
+from agent.accounts import NAME_SERVICE, Login, NameService, NamesUnknown, group, groups_of, logins
 from agent.ground import NETWORK, ROOT, Ground, Kind, Looks, Place, Seen, may_hang, mounts
 from agent.held import file_system, held, mountinfo
-from agent.machine_text import lines
 from agent.policy import Clients
 
 DOCKER_GROUP: Final = "docker"  # who may use the engine without being root
@@ -39,16 +40,6 @@ _NO_SHELLS: Final = frozenset({"nologin", "false", "true", "sync", "shutdown", "
 
 
 # --- values --------------------------------------------------------------------------------------------------------
-
-
-class Login(msgspec.Struct, frozen=True):
-    """A line of passwd."""
-
-    name: str
-    uid: int
-    gid: int
-    home: str
-    shell: str = ""
 
 
 class Source(enum.Enum):
@@ -119,7 +110,7 @@ class System(Looks, Protocol):
     def group(self) -> str: ...
     def mountinfo(self) -> str: ...
     def login(self, name: str) -> Login | None:
-        """Of any account, also one that is in no file of this machine."""
+        """Of any account, also one that is in no file of this machine. NamesUnknown: that cannot be told now."""
         ...
 
     def login_of(self, uid: int) -> Login | None: ...
@@ -147,13 +138,14 @@ class _Search:
         self._ground = Ground(system, mounts(system.mountinfo()), (ROOT, caller.uid) if self._root else (ROOT,))
         self._logins = logins(system.passwd())
         self._docker = group(system.group(), DOCKER_GROUP)
+        self._unknown: dict[str, str] = {}  # of whom nobody can tell whether there is such a user, and why
         self._kept: dict[str, Account] = {}  # by the file, so that no two write the same
         self._skipped: list[Skipped] = []
 
     def who(self, clients: Clients) -> Who:
         for name, login, source in sorted(self._candidates(clients.users), key=_by_uid):
             try:
-                self._keep(login, source)
+                self._keep(name, login, source)
             except _Leave as reason:
                 if str(reason):
                     self._skipped.append(Skipped(name, str(reason)))
@@ -171,13 +163,13 @@ class _Search:
             yield from ((name, self._login(name), Source.NAMED) for name in dict.fromkeys(users))
         elif self._is_for_itself:
             mine = next((one for one in self._logins if one.uid == self._caller.uid), None)
-            mine = mine or self._system.login_of(self._caller.uid)
+            mine = mine or self._named(self._caller.uid)
             yield str(mine.name if mine else self._caller.uid), mine, Source.ITSELF
         else:
             yield from ((login.name, login, self._source(login)) for login in self._logins)
             local = {login.name for login in self._logins}
             for name in dict.fromkeys(self._docker.members) if self._docker else ():
-                if name not in local and (login := self._system.login(name)) is not None:
+                if name not in local and ((login := self._named(name)) is not None or name in self._unknown):
                     yield name, login, Source.DOCKER
 
     @property
@@ -187,7 +179,15 @@ class _Search:
 
     def _login(self, name: str) -> Login | None:
         local = next((login for login in self._logins if login.name == name), None)
-        return local or self._system.login(name)
+        return local or self._named(name)
+
+    def _named(self, who: str | int) -> Login | None:
+        """By its name or number, asked of whoever knows more than this machine's files."""
+        try:
+            return self._system.login(who) if isinstance(who, str) else self._system.login_of(who)
+        except NamesUnknown as unknown:
+            self._unknown[str(who)] = f"whether there is such a user cannot be told: {unknown.where} {unknown.what}"
+            return None
 
     def _source(self, login: Login) -> Source:
         if login.uid == 0:
@@ -198,9 +198,9 @@ class _Search:
 
     # --- one user ---
 
-    def _keep(self, login: Login | None, source: Source) -> None:
+    def _keep(self, name: str, login: Login | None, source: Source) -> None:
         if login is None:
-            raise _Leave("there is no such user")
+            raise _Leave(self._unknown.get(name, "there is no such user"))
         if source is Source.HAS_CONFIG and not _is_person(login):
             raise _Leave("")
         if self._is_for_itself and login.uid != self._caller.uid:
@@ -302,7 +302,7 @@ class _Search:
 
     def _login_of(self, seen: Seen) -> Login:
         local = next((login for login in self._logins if login.uid == seen.uid), None)
-        login = local or self._system.login_of(seen.uid)
+        login = local or self._named(seen.uid)
         return login or Login(str(seen.uid), seen.uid, seen.gid, "/")
 
 
@@ -342,60 +342,15 @@ def _by_uid(candidate: tuple[str, Login | None, Source]) -> tuple[int, int]:
     return (0, login.uid) if login is not None else (1, 0)
 
 
-# --- the texts -----------------------------------------------------------------------------------------------------
-
-
-class Group(msgspec.Struct, frozen=True):
-    """A line of group."""
-
-    name: str
-    gid: int
-    members: tuple[str, ...]
-
-
-def logins(passwd: str) -> tuple[Login, ...]:
-    """The accounts in a passwd; lines that are none (NIS's `+`, a torn one) do not count."""
-    return tuple(
-        Login(fields[0], int(fields[2]), int(fields[3]), fields[5], fields[6])
-        for fields in _lines(passwd, 7)
-        if fields[2].isdecimal() and fields[3].isdecimal()
-    )
-
-
-def group(text: str, name: str) -> Group | None:
-    """One group of a group file."""
-    for fields in _lines(text, 4):
-        if fields[0] == name and fields[2].isdecimal():
-            return Group(name, int(fields[2]), tuple(one.strip() for one in fields[3].split(",") if one.strip()))
-    return None
-
-
-def groups_of(text: str, login: Login) -> tuple[int, ...]:
-    """The groups of an account by a group file, its own first."""
-    others = {
-        int(fields[2])
-        for fields in _lines(text, 4)
-        if fields[2].isdecimal() and login.name in (one.strip() for one in fields[3].split(","))
-    }
-    return (login.gid, *sorted(others - {login.gid}))
-
-
-def _lines(text: str, fields: int) -> Iterable[list[str]]:
-    for line in lines(text):
-        parts = line.split(":")
-        if len(parts) == fields and parts[0] and not line.startswith(("#", "+", "-")):
-            yield parts
-
-
 # --- the system itself ---------------------------------------------------------------------------------------------
 
 
 class ThisSystem:
     """The system, or what lies below another root: there only passwd and group count, and nobody else is asked."""
 
-    def __init__(self, root: Path = Path("/")) -> None:
+    def __init__(self, root: Path = Path("/"), names: NameService = NAME_SERVICE) -> None:
         self._root = root
-        self._is_real = root == Path("/")
+        self._names = names if root == Path("/") else None
 
     def passwd(self) -> str:
         return _read(self._root / "etc/passwd")
@@ -407,25 +362,17 @@ class ThisSystem:
         return mountinfo()
 
     def login(self, name: str) -> Login | None:
-        if not self._is_real:
-            return None
-        try:
-            return _login(pwd.getpwnam(name))
-        except KeyError:
-            return None
+        return self._names.login(name) if self._names else None
 
     def login_of(self, uid: int) -> Login | None:
-        if not self._is_real:
-            return None
-        try:
-            return _login(pwd.getpwuid(uid))
-        except KeyError:
-            return None
+        return self._names.login_of(uid) if self._names else None
 
     def groups(self, login: Login) -> tuple[int, ...]:
-        if not self._is_real:
-            return groups_of(self.group(), login)
-        return tuple(os.getgrouplist(login.name, login.gid))
+        """By the group file alone, where nobody else says."""
+        with contextlib.suppress(NamesUnknown):
+            if self._names:
+                return self._names.groups(login)
+        return groups_of(self.group(), login)
 
     def seen(self, path: str) -> Seen | None:
         try:
@@ -448,10 +395,6 @@ def _read(path: Path) -> str:
         return path.read_bytes().decode(errors="surrogateescape")
     except FileNotFoundError:
         return ""
-
-
-def _login(entry: pwd.struct_passwd) -> Login:
-    return Login(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell)
 
 
 def _kind(mode: int) -> Kind:

@@ -8,7 +8,7 @@ import os
 import msgspec
 
 from agent.cli.printing import complain
-from agent.errors import NoPolicy, PolicyRefused
+from agent.errors import AgentError, NoPolicy, PolicyRefused
 from agent.paths import Paths
 from agent.policy import Policy
 from agent.policy_file import Loaded, load, load_safely, owners
@@ -29,11 +29,15 @@ def loaded(args: argparse.Namespace, paths: Paths, *, refuses_unsafe: bool) -> L
 def _unknown_owners(policy: Policy, paths: Paths) -> list[str]:
     """No error: where accounts come over a network, one may be known later."""
     sockets = LocalSockets(ThisSystem(paths.root))
-    return [
-        f'upstream.{name}.owner: there is no user "{upstream.owner}" here, so nobody\'s listener is taken for it'
-        for name, upstream in policy.upstreams.items()
-        if upstream.owner and sockets.uid(upstream.owner) is None
-    ]
+    found = []
+    for name, upstream in policy.upstreams.items():
+        try:
+            if upstream.owner and sockets.uid(upstream.owner) is None:
+                text = f'there is no user "{upstream.owner}" here, so nobody\'s listener is taken for it'
+                found.append(f"upstream.{name}.owner: {text}")
+        except AgentError as unknown:
+            found.append(f'upstream.{name}.owner: whether there is a user "{upstream.owner}" cannot be told: {unknown}')
+    return found
 
 
 def loaded_or_default(args: argparse.Namespace, paths: Paths) -> Policy:

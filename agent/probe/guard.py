@@ -41,11 +41,11 @@ class Guard(msgspec.Struct, frozen=True):
     def _admitted(self, addresses: Sequence[str], port: int) -> frozenset[Listener]:
         try:
             found = on_this_host(self.sockets.listeners(port, addresses), addresses, port)
+            uid = self.sockets.uid(self.owner) if found else None
         except AgentError as failure:
             raise DialogueFailed(Outcome.ERROR, f"who listens there cannot be told: {failure}") from failure
         if not found:
             raise DialogueFailed(Outcome.REFUSED, "nobody listens there")
-        uid = self.sockets.uid(self.owner)
         others = sorted({one.uid for one in found if one.uid != uid})
         if others:
             who = " and ".join(self.sockets.name(other) or f"user {other}" for other in others)

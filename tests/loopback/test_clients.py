@@ -807,3 +807,25 @@ async def test_a_name_service_that_gives_no_answer_holds_no_look_up(people: Peop
     async with asyncio.timeout(60):
         while {file.name for file in (await clients.look(OFFICE)).files} != {"alice", "bob"}:
             pass  # each look waits
+
+
+async def test_a_look_that_is_cut_short_leaves_its_question_to_the_next(people: People) -> None:
+    people.add("alice", LOGGED_IN)
+    asked: list[str] = []
+    may_answer = threading.Event()
+
+    def whose() -> Who:
+        asked.append(threading.current_thread().name)
+        assert may_answer.wait(60)
+        return Who(tuple(people.accounts))
+
+    clients = people.clients(told=lambda: None, who=whose)
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await clients.look(OFFICE)
+    may_answer.set()
+    seen = await clients.look(OFFICE)
+
+    assert {file.name for file in seen.files} == {"alice"}
+    assert len(asked) == 1

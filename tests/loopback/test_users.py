@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import pwd
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from agent.accounts import Login, NameService, NamesUnknown, groups_of
 from agent.errors import TargetFailed
 from agent.ground import Kind
 from agent.homes import Homes
 from agent.policy import Clients
+from agent.sockets import LocalSockets
 from agent.users import Caller, Skipped, Source, ThisSystem, who
+from agent.watch.resume import SystemClock
 
 ME = Caller.this()
 PASSWD = "root:x:0:0::/root:/bin/bash\nalice:x:1000:1000::/home/alice:/bin/bash\nbob:x:1001:1001::/home/bob:/bin/bash\n"
@@ -129,8 +133,96 @@ def test_this_system_knows_whoever_runs_this() -> None:
     assert (login.uid, login.gid, login.home) == (mine.pw_uid, mine.pw_gid, mine.pw_dir)
     assert system.groups(login)[0] == mine.pw_gid
     assert system.login("no-such-user") is None
+    assert system.login(str(ME.uid)) is None
+    assert system.login("--help") is None
+    assert system.groups(login) == tuple(
+        dict.fromkeys([mine.pw_gid, *sorted(os.getgrouplist(mine.pw_name, mine.pw_gid))])
+    )
     assert system.login_of(2**31 - 3) is None
     assert " / " in system.mountinfo()
+
+
+def silent(tmp_path: Path, marks: str = "asked") -> NameService:
+    """One behind which there is no answer: LDAP, in another network. Each question leaves a line."""
+    return NameService(("sh", "-c", f"echo $3 >> {tmp_path / marks}; exec sleep 600", "sh"), within_s=0.2)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        pytest.param(lambda names: names.login("alice"), id="a-name"),
+        pytest.param(lambda names: names.login_of(4711), id="a-number"),
+        pytest.param(lambda names: names.groups(Login("alice", 4711, 4711, "/")), id="groups"),
+    ],
+)
+def test_a_silent_name_service_is_waited_for_once(question: Callable[[NameService], object], tmp_path: Path) -> None:
+    names = silent(tmp_path)
+
+    for _ in range(100):
+        with pytest.raises(NamesUnknown, match="gives no answer within"):
+            question(names)
+
+    assert len((tmp_path / "asked").read_text().splitlines()) == 1
+
+
+def test_the_groups_that_it_tells_of_are_all_taken() -> None:
+    names = NameService(("sh", "-c", 'printf "%-21s 27 4 4712\\n" "$3"', "sh"))
+
+    assert names.groups(Login("ann 5", 4711, 4712, "/")) == (4712, 4, 27)
+
+
+def test_what_it_said_last_counts_while_it_is_silent(tmp_path: Path) -> None:
+    class Later(SystemClock):
+        days = 0.0
+
+        def boottime_s(self) -> float:
+            return self.days * 86400 + super().boottime_s()
+
+    clock, passwd = Later(), tmp_path / "passwd"
+    answers = f"test -e {passwd} || exec sleep 600; cat {passwd}"
+    names = NameService(("sh", "-c", answers, "sh"), within_s=0.5, clock=clock)
+    passwd.write_text("ann:x:4711:4712::/home/ann:/bin/sh\n")
+
+    ann = names.login("ann")
+    passwd.unlink()
+    clock.days = 1
+
+    assert ann == Login("ann", 4711, 4712, "/home/ann", "/bin/sh")
+    assert names.login("ann") == ann
+    with pytest.raises(NamesUnknown):
+        names.login("bert")
+    passwd.write_text("")
+    clock.days = 2
+    assert names.login("ann") is None
+
+
+@pytest.mark.parametrize("argv", [("/no/such/program",), ("sh", "-c", "exit 1", "sh")])
+def test_a_name_service_that_cannot_be_asked_knows_nobody_and_is_said(argv: tuple[str, ...]) -> None:
+    with pytest.raises(NamesUnknown, match="cannot be asked"):
+        NameService(argv).login("alice")
+
+
+def test_whoever_is_in_passwd_is_kept_while_the_name_service_is_silent(tmp_path: Path) -> None:
+    """And of the others it is said."""
+    system = ThisSystem(names=silent(tmp_path))
+    somebody, me = "no-such-user", pwd.getpwuid(ME.uid).pw_name
+
+    found = who(Clients(users=(me, somebody)), system, Caller(0, 0))
+
+    assert [account.name for account in found.accounts] == [me]
+    assert found.accounts[0].groups == groups_of(system.group(), Login(me, ME.uid, ME.gid, "/"))
+    unknown = "whether there is such a user cannot be told: the name service gives no answer within 0.2 s"
+    assert found.skipped == (Skipped(somebody, unknown),)
+
+
+def test_an_owner_that_cannot_be_told_is_no_stranger(tmp_path: Path) -> None:
+    """Nor is there "no such user"; a listener without a name has a number."""
+    sockets = LocalSockets(ThisSystem(names=silent(tmp_path)))
+
+    with pytest.raises(NamesUnknown):
+        sockets.uid("ann")
+    assert sockets.uid("root") == 0
+    assert (sockets.name(0), sockets.name(4711)) == ("root", "")
 
 
 def test_only_names_are_looked_at(tmp_path: Path) -> None:

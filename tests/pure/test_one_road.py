@@ -28,3 +28,34 @@ def test_nobody_else_prints(file: Path) -> None:
 
     assert not named & {"print", "pprint"}
     assert called <= {"isatty", "close", "flush", "fileno"}
+
+
+# What the C library asks the name service for, and that may be LDAP: without an end.
+ASKS = {"getpwnam", "getpwuid", "getpwall", "getgrnam", "getgrgid", "getgrall", "getgrouplist", "initgroups", "getuser"}
+ASKS_OF_A_PATH = {"owner", "expanduser", "home"}  # called; of a Path, `group` is one, too
+
+
+@pytest.mark.parametrize("file", sorted(AGENT.rglob("*.py")), ids=lambda file: str(file.relative_to(AGENT)))
+def test_nobody_waits_for_a_name_service_but_by_its_own_module(file: Path) -> None:
+    """`accounts.py`: by a program, with an end."""
+    tree = ast.parse(file.read_text())
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names])
+    }
+    named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    called = {
+        node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    arguments = (
+        {keyword.arg for node in ast.walk(tree) if isinstance(node, ast.Call) for keyword in node.keywords}
+        if "subprocess" in imported or "asyncio" in imported
+        else set()
+    )
+
+    assert not imported & {"pwd", "grp", "getpass"}
+    assert not named & ASKS
+    assert not called & ASKS_OF_A_PATH
+    assert not arguments & {"user", "group", "extra_groups"}  # of a process: by name

@@ -7,20 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from agent.accounts import Group, Login, group, groups_of, logins
 from agent.ground import Kind, Mount, Seen, mounts
 from agent.policy import Clients
 from agent.users import (
     Account,
     Caller,
-    Group,
-    Login,
     Skipped,
     Source,
     Threshold,
     Who,
-    group,
-    groups_of,
-    logins,
     who,
 )
 

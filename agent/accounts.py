@@ -1,0 +1,184 @@
+"""Accounts and groups: what passwd and group say, and what the name service is asked beyond that.
+
+Behind it may lie LDAP, and that is away just when the laptop moves. So whatever asks it asks here: a program of its own
+asks (getgrouplist(3) in a thread of Python's would stop all the others, FACTS 111), it has a time limit, and after one
+that gave no answer it is not asked again for a while. Meanwhile the last answer counts.
+
+A question waits up to a second: call this in a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from agent.decide.backoff import again_s
+from agent.errors import AgentError
+from agent.machine_text import lines, words
+from agent.watch.resume import SYSTEM_CLOCK, Clock
+
+_ASKS: Final = ("getent",)
+_WITHIN_S: Final = 1.0  # sssd's cache takes milliseconds, a directory server behind a VPN some hundred
+_BELIEVED_S: Final = 30.0
+_KILLED_WITHIN_S: Final = 0.5  # a process that can be killed is gone in 10 ms
+_FOUND, _NOT_FOUND = 0, 2  # getent(1)
+_A_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]+")  # getent takes such a name for a uid
+
+
+class Login(msgspec.Struct, frozen=True):
+    """A line of passwd."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str = ""
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A line of group."""
+
+    name: str
+    gid: int
+    members: tuple[str, ...]
+
+
+class NamesUnknown(AgentError):
+    """The name service gives no answer: whether there is such an account is not known."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("the name service", why, "Try: getent passwd")
+
+
+# --- the texts -----------------------------------------------------------------------------------------------------
+
+
+def logins(passwd: str) -> tuple[Login, ...]:
+    """The accounts in a passwd; lines that are none (NIS's `+`, a torn one) do not count."""
+    return tuple(
+        Login(fields[0], int(fields[2]), int(fields[3]), fields[5], fields[6])
+        for fields in _lines(passwd, 7)
+        if fields[2].isdecimal() and fields[3].isdecimal()
+    )
+
+
+def group(text: str, name: str) -> Group | None:
+    """One group of a group file."""
+    for fields in _lines(text, 4):
+        if fields[0] == name and fields[2].isdecimal():
+            return Group(name, int(fields[2]), tuple(one.strip() for one in fields[3].split(",") if one.strip()))
+    return None
+
+
+def groups_of(text: str, login: Login) -> tuple[int, ...]:
+    """The groups of an account by a group file, its own first."""
+    others = {
+        int(fields[2])
+        for fields in _lines(text, 4)
+        if fields[2].isdecimal() and login.name in (one.strip() for one in fields[3].split(","))
+    }
+    return (login.gid, *sorted(others - {login.gid}))
+
+
+def _lines(text: str, fields: int) -> Iterable[list[str]]:
+    for line in lines(text):
+        parts = line.split(":")
+        if len(parts) == fields and parts[0] and not line.startswith(("#", "+", "-")):
+            yield parts
+
+
+# --- the name service ------------------------------------------------------------------------------------------------
+
+
+class NameService:
+    """What the system knows of accounts and groups, wherever it has it from. NamesUnknown: it does not say."""
+
+    def __init__(self, argv: Sequence[str] = _ASKS, within_s: float = _WITHIN_S, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._argv = tuple(argv)
+        self._within_s = within_s
+        self._clock = clock
+        self._turn = threading.Lock()
+        self._answers: dict[tuple[str, str], tuple[str, float]] = {}  # and until when they are believed
+        self._silent = 0  # times in a row
+        self._silent_until = 0.0
+        self._why = ""
+        self._hung: subprocess.Popen[bytes] | None = None  # one that could not be killed
+
+    def login(self, name: str) -> Login | None:
+        """None: there is no such user."""
+        if _A_NUMBER.fullmatch(name) or "\0" in name:
+            return None
+        return next(iter(logins(self._answer("passwd", name))), None)
+
+    def login_of(self, uid: int) -> Login | None:
+        return next((one for one in logins(self._answer("passwd", str(uid))) if one.uid == uid), None)
+
+    def groups(self, login: Login) -> tuple[int, ...]:
+        """Its own first."""
+        told = next(iter(lines(self._answer("initgroups", login.name))), "").removeprefix(login.name)
+        others = {int(number) for number in words(told) if number.isdecimal()}
+        return (login.gid, *sorted(others - {login.gid}))
+
+    def _answer(self, database: str, key: str) -> str:
+        question = (database, key)
+        with self._turn:
+            known, until = self._answers.get(question, (None, 0.0))
+            if known is not None and self._clock.boottime_s() < until:
+                return known
+            if self._is_asked_now():
+                try:
+                    known = self._ask(question)
+                except NamesUnknown as silence:
+                    self._silent, self._why = self._silent + 1, silence.what
+                    self._silent_until = self._clock.boottime_s() + again_s(self._silent)
+                else:
+                    self._silent = 0
+                    self._answers[question] = known, self._clock.boottime_s() + _BELIEVED_S
+            if known is None:
+                raise NamesUnknown(self._why)
+            return known
+
+    def _is_asked_now(self) -> bool:
+        if self._hung is not None and self._hung.poll() is None:
+            return False  # or one more would be left behind each time
+        self._hung = None
+        return not self._silent or self._clock.boottime_s() >= self._silent_until
+
+    def _ask(self, question: tuple[str, str]) -> str:
+        try:
+            asking = subprocess.Popen(
+                [*self._argv, "--", *question],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise NamesUnknown(f"cannot be asked: {error.strerror}") from error
+        with asking.stdout or contextlib.nullcontext():
+            try:
+                told, _ = asking.communicate(timeout=self._within_s)
+            except subprocess.TimeoutExpired as silence:
+                self._end(asking)
+                raise NamesUnknown(f"gives no answer within {self._within_s:.2g} s") from silence
+        if asking.returncode not in (_FOUND, _NOT_FOUND):
+            raise NamesUnknown(f"cannot be asked: getent ended with {asking.returncode}")
+        return told.decode(errors="surrogateescape")  # in bytes until here: a carriage return is no line break
+
+    def _end(self, asking: subprocess.Popen[bytes]) -> None:
+        """One that hangs in the kernel stays behind, and nobody waits for it."""
+        asking.kill()
+        try:
+            asking.wait(_KILLED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._hung = asking
+
+
+# Of the whole process: that it is silent is found out once.
+NAME_SERVICE: Final = NameService()
