@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +92,35 @@ def test_one_that_is_gone_is_in_nothing() -> None:
         dockerd.says()
     assert transfer(dockerd.pid) == ""
     assert transfer(0) == ""
+
+
+ROW = "%4d: 0100007F:%s 0100007F:0050 %s 00000000:00000000 00:00000000 00000000  1000        0 %d 1 0 20 4 0 10 -1"
+
+
+def table(tmp_path: Path, *others: str) -> Path:
+    """A /proc with a dockerd that pulls by socket 7, and a table of everybody's connections."""
+    (tmp_path / "42/fd").mkdir(parents=True)
+    (tmp_path / "42/net").mkdir()
+    (tmp_path / "42/stat").write_text("42 (dockerd) S 1 1")
+    (tmp_path / "42/fd/3").symlink_to("socket:[7]")
+    (tmp_path / "42/net/tcp").write_text("".join(f"{line:<149}\n" for line in ["  sl  local_address", *others]))
+    return tmp_path
+
+
+def test_among_however_many_connections_of_others_its_own_is_found_in_little_memory(tmp_path: Path) -> None:
+    """And not in the same table beyond a bound: nobody can hold a restart off by filling it."""
+    of_others = [ROW % (number, "1F90", "01", 1000 + number) for number in range(60_000)]
+    few = table(tmp_path / "few", *of_others, ROW % (60_000, "1F90", "01", 7))
+    many = table(tmp_path / "many", *of_others, *of_others, ROW % (60_000, "1F90", "01", 7))
+
+    tracemalloc.start()
+    assert transfer(42, few) == TRANSFER
+    assert transfer(42, many) == ""
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 1_000_000
+
+
+def test_a_torn_row_is_passed_over(tmp_path: Path) -> None:
+    assert transfer(42, table(tmp_path, "   0: 0100007F:1F90 0100", ROW % (1, "1F90", "01", 7))) == TRANSFER
