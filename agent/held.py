@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -40,20 +40,24 @@ def held(path: Path | str) -> Iterator[int]:
 
 def file_system(descriptor: int) -> str:
     """The kind of file system that it is on; '' if that is mounted nowhere that we could see."""
-    number = _fdinfo(descriptor)["mnt_id"]
-    _, _, found = f"\n{mountinfo()}".partition(f"\n{number} ")
-    line, _, _ = found.partition("\n")
+    return file_systems((descriptor,))[0]
+
+
+def file_systems(descriptors: Sequence[int]) -> list[str]:
+    """Of each, by one look at what is mounted. Where users made that long it takes 10 ms: not in the event loop."""
+    numbers = [_fdinfo(descriptor)["mnt_id"] for descriptor in descriptors]
+    known = f"\n{mountinfo()}"
+    return [_kind(known, number) for number in numbers]
+
+
+def _kind(known: str, number: str) -> str:
+    line, _, _ = known.partition(f"\n{number} ")[2].partition("\n")
     return next((mount.kind for mount in mounts(f"{number} {line}")), "")
 
 
-def is_local(descriptor: int) -> bool:
-    """Whether a call on it ends soon."""
-    return file_system(descriptor) in _LOCAL
-
-
-def folder(descriptor: int) -> os.stat_result | None:
-    """What it is, if it is a directory that lies on a local file system."""
-    if not is_local(descriptor):
+def folder(descriptor: int, kind: str) -> os.stat_result | None:
+    """What it is, if it is a directory that lies on a local file system, so that a call on it ends soon."""
+    if kind not in _LOCAL:
         return None
     status = os.fstat(descriptor)
     return status if stat.S_ISDIR(status.st_mode) else None

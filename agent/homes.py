@@ -101,11 +101,11 @@ class Passed(msgspec.Struct, frozen=True):
 class Watch(Protocol):
     """Tells whether a file may have changed since it was read."""
 
-    def begin(self, account: Account, path: Path) -> None:
-        """It is read now: what comes from here on is a change."""
+    async def begin(self, account: Account, path: Path) -> None:
+        """It is read after this: what comes from here on is a change."""
         ...
 
-    def follow(self, account: Account, path: Path, passed: Sequence[Passed], *, is_whole: bool) -> None:
+    async def follow(self, account: Account, path: Path, passed: Sequence[Passed], *, is_whole: bool) -> None:
         """The folders on the way to it, of which the caller lets go afterwards; not whole: some are missing."""
         ...
 
@@ -167,7 +167,7 @@ class Homes:
 
         async def talk(helper: _Helper) -> HomeFile | None:
             if self._watch is not None:  # before it is read, so that no change falls in between
-                self._watch.begin(account, path)
+                await self._watch.begin(account, path)
                 if account.threshold is not None:
                     await self._follow(self._watch, account, path, helper)
             return await helper.read()
@@ -188,7 +188,7 @@ class Homes:
         passed: list[Passed] = []
         try:
             is_whole = await helper.way(account.threshold, passed)
-            watch.follow(account, path, passed, is_whole=is_whole)
+            await watch.follow(account, path, passed, is_whole=is_whole)
         finally:
             for one in passed:
                 let_go(one.descriptor)

@@ -17,8 +17,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.held import folder, held
+from agent.held import file_systems, folder, held
 from agent.homes import Passed
+from agent.one_thread import in_turn
 from agent.users import Threshold
 from agent.watch.inotify import Inotify
 from agent.watch.paths import GATHER_S, LIMITS
@@ -64,20 +65,26 @@ class HomeWatch:
         """The limit of inotify that was reached, as sysctl names it."""
         return next((file.limit for file in self._files.values() if file.limit), "")
 
-    def begin(self, account: Whose, path: Path) -> None:
-        """It is read now: what comes from here on is a change."""
+    async def begin(self, account: Whose, path: Path) -> None:
+        """It is read after this: what comes from here on is a change."""
         key = (account.uid, path)
-        before = self._files.pop(key, None)
-        pace = before.pace if before is not None else _Pace()
-        if before is not None:
-            before.close()
-        is_one_more = sum(file.is_watched for file in self._files.values()) < _MOST
-        self._files[key] = _File(account, self._clock, pace, self._wake, may_watch=is_one_more)
+        with contextlib.ExitStack() as let_go:
+            first = await _first(account.threshold, let_go)
+            before = self._files.pop(key, None)
+            pace = before.pace if before is not None else _Pace()
+            if before is not None:
+                before.close()
+            is_one_more = sum(file.is_watched for file in self._files.values()) < _MOST
+            self._files[key] = _File(account, self._clock, pace, self._wake, first if is_one_more else None)
 
-    def follow(self, account: Whose, path: Path, passed: Sequence[Passed], *, is_whole: bool) -> None:
+    async def follow(self, account: Whose, path: Path, passed: Sequence[Passed], *, is_whole: bool) -> None:
         """The folders on the way to it, of which the caller lets go afterwards; not whole: some are missing."""
+        try:
+            kinds = await in_turn(file_systems, [one.descriptor for one in passed])
+        except OSError:  # what is mounted cannot be told: none of it is watched
+            kinds = [""] * len(passed)
         if (file := self._files.get((account.uid, path))) is not None:  # else it was closed meanwhile
-            file.follow(passed, is_whole=is_whole)
+            file.follow(list(zip(passed, kinds, strict=True)), is_whole=is_whole)
 
     def is_still(self, account: Whose, path: Path, within_s: float) -> bool:
         """Whether nothing was told since. Where not everything is watched: whether that was less than so long ago."""
@@ -111,10 +118,24 @@ class _Pace:
         self._told_at = now
 
 
+async def _first(threshold: Threshold | None, let_go: contextlib.ExitStack) -> int | None:
+    """The folder where root's look ended, if it is still that one."""
+    if threshold is None or not threshold.below:
+        return None
+    with contextlib.suppress(OSError):  # it vanished just now
+        descriptor = let_go.enter_context(held(threshold.folder))
+        (kind,) = await in_turn(file_systems, (descriptor,))
+        found = folder(descriptor, kind)
+        # Another one than was looked at is found out by the next look.
+        if found is not None and (found.st_dev, found.st_ino) == threshold.identity:
+            return descriptor
+    return None
+
+
 class _File:
     """One file since it was last read."""
 
-    def __init__(self, account: Whose, clock: Clock, pace: _Pace, wake: Wake, *, may_watch: bool) -> None:
+    def __init__(self, account: Whose, clock: Clock, pace: _Pace, wake: Wake, first: int | None) -> None:
         self.threshold = account.threshold
         self.read_at = clock.boottime_s()
         self.pace = pace
@@ -130,15 +151,17 @@ class _File:
         self._timer: asyncio.TimerHandle | None = None
         self._inotify: Inotify | None = None
         self._loop = asyncio.get_running_loop()
-        if may_watch and self.threshold is not None and self._begins(self.threshold):
-            self._rests(pace.rest_s)
+        if first is not None and self.threshold is not None:
+            below = self.threshold.below
+            if self._adds(first, os.fsencode(below[0]), is_last=len(below) == 1):
+                self._rests(pace.rest_s)
 
-    def follow(self, passed: Sequence[Passed], *, is_whole: bool) -> None:
+    def follow(self, passed: Sequence[tuple[Passed, str]], *, is_whole: bool) -> None:
         """What lies beyond the threshold."""
         if not self._names:
             return  # without the first folder, nothing would tell that the others are others by now
         last = len(passed) - 1
-        followed = [self._watches(one, is_last=at == last) for at, one in enumerate(passed)]
+        followed = [self._watches(one, kind, is_last=at == last) for at, (one, kind) in enumerate(passed)]
         self.is_whole = is_whole and all(followed)
 
     @property
@@ -160,20 +183,10 @@ class _File:
             self._inotify.close()
             self._inotify = None
 
-    def _begins(self, threshold: Threshold) -> bool:
-        if not threshold.below:
-            return False
-        with contextlib.suppress(OSError), held(threshold.folder) as descriptor:  # else it vanished just now
-            found = folder(descriptor)
-            # Another one than was looked at is found out by the next look.
-            if found is not None and (found.st_dev, found.st_ino) == threshold.identity:
-                return self._adds(descriptor, os.fsencode(threshold.below[0]), is_last=len(threshold.below) == 1)
-        return False
-
-    def _watches(self, passed: Passed, *, is_last: bool) -> bool:
+    def _watches(self, passed: Passed, kind: str, *, is_last: bool) -> bool:
         """Nothing is asked of it before it is known where it lies: it may be anything."""
         with contextlib.suppress(OSError):
-            found = folder(passed.descriptor)
+            found = folder(passed.descriptor, kind)
             if found is not None and found.st_uid in self._owners:
                 return self._adds(passed.descriptor, passed.name, is_last=is_last)
         return False

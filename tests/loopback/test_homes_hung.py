@@ -172,9 +172,9 @@ async def test_what_lies_on_a_hung_file_system_is_neither_asked_nor_watched(
     with pytest.raises(OSError, match="cross-device"):
         ThisSystem().seen(str(alice.home))
     with held(alice.home) as descriptor:
-        assert (file_system(descriptor), folder(descriptor)) == ("fuse", None)
-        watch.begin(bob, bob.config)
-        watch.follow(bob, bob.config, [Passed(descriptor, b"config.json")], is_whole=True)
+        assert (file_system(descriptor), folder(descriptor, "fuse")) == ("fuse", None)
+        await watch.begin(bob, bob.config)
+        await watch.follow(bob, bob.config, [Passed(descriptor, b"config.json")], is_whole=True)
 
     assert watch.is_still(bob, bob.config, 60)
     assert not watch.is_still(bob, bob.config, 0)  # not everything is watched
@@ -187,7 +187,7 @@ async def test_a_home_that_is_mounted_over_is_not_begun(alice: Person, house: Pa
     hung = HungFileSystem(alice.home)
     watch = HomeWatch(Wakeups().wake)
 
-    watch.begin(msgspec.structs.replace(alice, seen_before=threshold), alice.config)
+    await watch.begin(msgspec.structs.replace(alice, seen_before=threshold), alice.config)
 
     assert not hung.has_a_request()
     hung.ends()

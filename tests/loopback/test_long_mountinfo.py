@@ -14,7 +14,7 @@ from agent.held import mountinfo
 _MOUNTS = """
 import ctypes, json, os, sys, time
 from agent.ground import mounts
-from agent.held import file_system, folder, held, is_local, mountinfo
+from agent.held import file_system, folder, held, mountinfo
 from agent.users import ThisSystem, is_gone
 
 def mount(source, name):
@@ -30,7 +30,8 @@ def said(place):
             seen = ""
         except OSError as error:
             seen = error.strerror
-        return [file_system(descriptor), is_local(descriptor), folder(descriptor) is not None, seen]
+        kind = file_system(descriptor)
+        return [kind, folder(descriptor, kind) is not None, seen]
 
 near = mount(b"near", "near")
 for number in range(160):
@@ -56,8 +57,8 @@ def test_what_lies_beyond_the_bound_is_not_known_and_not_local(tmp_path: Path) -
     assert 1.9 * 1024 * 1024 < said["bytes"] <= 2 * 1024 * 1024
     assert said["whole"]
     assert said["known"] == ["near"]
-    assert said["near"] == ["tmpfs", True, True, ""]
-    assert said["far"] == ["", False, False, "Invalid cross-device link"]
+    assert said["near"] == ["tmpfs", True, ""]
+    assert said["far"] == ["", False, "Invalid cross-device link"]
     assert said["gone"] is False
 
 

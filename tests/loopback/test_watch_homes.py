@@ -281,8 +281,8 @@ async def test_only_folders_of_ones_own_on_a_local_disk_are_watched(
     right = os.open(alice.folder, os.O_PATH)
 
     for name, descriptor in {**wrong, "right": right}.items():
-        watched.watch.begin(alice, alice.config)
-        watched.watch.follow(alice, alice.config, [Passed(descriptor, b"config.json")], is_whole=True)
+        await watched.watch.begin(alice, alice.config)
+        await watched.watch.follow(alice, alice.config, [Passed(descriptor, b"config.json")], is_whole=True)
         watched.clock.now_s += RECHECK_S
         assert watched.is_still(alice) is (name == "right"), name
         let_go(descriptor)
