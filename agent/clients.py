@@ -272,8 +272,8 @@ class LocalClients:
         accounts = await asyncio.to_thread(self._accounts, files)
         self._known |= {account.config: account for account in accounts}
         swept = await self._patience.each({account.config: _work(self._swept, account) for account in accounts})
-        left = [str(account.config) for account, shown in zip(accounts, swept, strict=True) if shown is not None]
-        await asyncio.to_thread(self._writing.save, tuple(left))
+        left = {str(account.config) for account, shown in zip(accounts, swept, strict=True) if shown is not None}
+        await asyncio.to_thread(self._written_to_the_end, set(files) - left)
 
     async def _swept(self, account: Account) -> _Shown:
         """None: it is."""
@@ -291,7 +291,7 @@ class LocalClients:
     async def carry_out(self, seen: ClientsSeen, record: Record) -> tuple[ClientFile, ...]:
         """Write every file that needs it, as its owner; how each came out."""
         await self.recover()
-        self._writing.save((*(self._writing.load() or ()), *(file.path for file in seen.edits)))
+        self._writing.change(lambda known: tuple(dict.fromkeys((*(known or ()), *(file.path for file in seen.edits)))))
         known = self._owned.all()
         owned = {file.path: known.get(file.path, Owned()) for file in seen.edits}
         kept: list[ClientFile] = []
@@ -332,10 +332,14 @@ class LocalClients:
                 self._owned.forget([file.path])
             elif file.edit is not None:
                 self._owned.keep(file.path, file.edit.owned(file.was, self._keyed))
-            self._writing.save(tuple(path for path in self._writing.load() or () if path != file.path))
+            self._written_to_the_end({file.path})
         except AgentError as error:
             return msgspec.structs.replace(file, error=str(error))
         return file
+
+    def _written_to_the_end(self, done: Collection[str]) -> None:
+        """Of no other: what comes late is taken out while others are looked after in a thread."""
+        self._writing.change(lambda known: known and tuple(path for path in known if path not in done))
 
     def failed(self, path: Path, error: AgentError) -> _Shown:
         account = self._known[path]

@@ -14,12 +14,14 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from agent.decide.clients import Owned, Was
-from agent.files import is_folder
+from agent.errors import TargetFailed
+from agent.files import LARGEST, is_folder
 from agent.keyed import keyed
 from agent.state_file import StateFile
 from agent.targets import json_splice
 from agent.targets.client_config import ClientTexts, TextMarks
 
+_LITTLE: Final = 2 * 1024  # bytes of what is kept of one client's file: four values, and their white space
 CLIENTS: Final = "clients"  # what the marks of `client_originals` are for
 
 
@@ -51,8 +53,10 @@ T = TypeVar("T")
 class Kept(Generic[T]):
     """What is kept of each target, by its path."""
 
-    def __init__(self, file: StateFile[dict[str, T]]) -> None:
+    def __init__(self, file: StateFile[dict[str, T]], *, is_shared: bool = False) -> None:
+        """`is_shared`: the targets are other people's."""
         self._file = file
+        self._is_shared = is_shared
 
     def take_over(self) -> None:
         """What an earlier version kept is kept as this one does."""
@@ -65,17 +69,24 @@ class Kept(Generic[T]):
         return self._file.load() or {}
 
     def keep(self, target: str, what: T) -> None:
-        self._file.save({**self.all(), target: what})
+        self._file.change(lambda kept: self._with(kept or {}, target, what))
 
     def forget(self, targets: Iterable[str]) -> None:
         gone = set(targets)
-        left = {target: what for target, what in self.all().items() if target not in gone}
-        if left != self.all():
-            self._file.save(left)
+        self._file.change(lambda kept: kept and {target: what for target, what in kept.items() if target not in gone})
 
     def clear(self) -> None:
-        if self.all():
-            self._file.save({})
+        self._file.change(lambda kept: kept and {})
+
+    def _with(self, kept: dict[str, T], target: str, what: T) -> dict[str, T]:
+        before = len(msgspec.json.encode(kept[target])) if target in kept else 0
+        more = len(msgspec.json.encode(what)) - before
+        # Whoever has much to be kept, under many names, leaves room for everybody who has as little as most.
+        if self._is_shared and more > _LITTLE and len(msgspec.json.encode(kept)) + more > LARGEST // 2:
+            raise TargetFailed(
+                str(self._file.path), f"has no room left for more than {_LITTLE // 1024} KiB of one file"
+            )
+        return {**kept, target: what}
 
 
 def daemon_originals(state: Path) -> Kept[Original]:
@@ -93,7 +104,7 @@ def client_originals(state: Path) -> Kept[Owned]:
         marks = {path: None if one.last is None else TextMarks.of(one.last, mark) for path, one in before.items()}
         return {path: Owned(one.originals, marks[path], one.was) for path, one in before.items()}
 
-    return Kept(StateFile(state / "client-originals.json", dict[str, Owned], 2, {1: of_format_1}))
+    return Kept(StateFile(state / "client-originals.json", dict[str, Owned], 2, {1: of_format_1}), is_shared=True)
 
 
 class _OwnedBefore(msgspec.Struct, frozen=True):

@@ -5,9 +5,10 @@ Not known here: what stands in it, and what follows if it is lost.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -15,6 +16,7 @@ from agent.errors import AgentError
 from agent.files import read_file, replace_file
 
 T = TypeVar("T")
+_ONE_AT_A_TIME: Final = threading.Lock()  # a millisecond, or the disk's
 
 
 class StateFile(Generic[T]):
@@ -35,9 +37,19 @@ class StateFile(Generic[T]):
 
     def take_over(self) -> None:
         """What an earlier version of the agent saved is saved anew, and its file is gone."""
-        state, version = self._loaded()
-        if state is not None and version != self._version:
-            self.save(state)
+        self.change(lambda state: state)
+
+    def change(self, made: Callable[[T | None], T | None]) -> None:
+        """Save what is made of what was saved last, and nothing where that is None or the same.
+
+        For what threads of this process change at once: nothing that one of them saved is lost to another. The lock of
+        the agent keeps other processes away.
+        """
+        with _ONE_AT_A_TIME:
+            state, version = self._loaded()
+            changed = made(state)
+            if changed is not None and (changed != state or version != self._version):
+                self.save(changed)
 
     def _loaded(self) -> tuple[T | None, int]:
         found = read_file(self.path)

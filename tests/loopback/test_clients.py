@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from agent.secret import Secret
 from agent.see.netlink import NetlinkFailed
 from agent.settings import ProxyUrl, proxy
 from agent.sockets import LocalSockets
+from agent.state_file import StateFile
 from agent.targets.json_splice import Original
 from agent.users import Account, Skipped, Source, ThisSystem, Threshold, Who
 from agent.watch.homes import HomeWatch
@@ -314,9 +316,22 @@ async def test_one_persons_white_space_costs_nobody_else(people: People) -> None
     assert (people.state / "client-originals.json").stat().st_size < 4096
 
 
-async def test_what_cannot_be_kept_of_one_file_costs_that_file(people: People) -> None:
-    kept = client_originals(people.state)
-    kept.keep("/home/gone/config.json", Owned((Original(("a",), (), "1" * (1024 * 1024 - 8_000), None, None),)))
+def kept_already(people: People, kib: float) -> None:
+    """Of others, so much."""
+    others = Owned((Original(("a",), (), "1" * int(kib * 1024), None, None),))
+    StateFile(people.state / "client-originals.json", dict[str, Owned], 2).save({"/home/gone/config.json": others})
+
+
+@pytest.mark.parametrize(
+    ("kib", "why"),
+    [
+        pytest.param(510, "has no room left for more than 2 KiB of one file", id="little-is-kept-of-everybody-else"),
+        pytest.param(1018, "has no room left for more than 2 KiB of one file", id="up-to-the-end"),
+    ],
+)
+async def test_what_cannot_be_kept_of_one_file_costs_that_file(people: People, kib: int, why: str) -> None:
+    """64 accounts with as much each as one may have would fill what all share."""
+    kept_already(people, kib)
     theirs = json.dumps({"proxies": {"default": {"noProxy": "a" * 10_000}}})
     bob, carol = people.add("bob", theirs), people.add("carol", "{}")
 
@@ -325,10 +340,36 @@ async def test_what_cannot_be_kept_of_one_file_costs_that_file(people: People) -
     assert {file.name: file.edit is not None for file in done} == {"bob": False, "carol": True}
     errors = {file.name: file.error for file in done}
     assert errors["carol"] == ""
-    assert errors["bob"].startswith(f"{bob}: left as it is, for {people.state}/client-originals.json: would be larger")
+    assert errors["bob"] == f"{bob}: left as it is, for {people.state}/client-originals.json: {why}"
     assert bob.read_text() == theirs
     assert "proxies" in carol.read_text()
     assert people.events() == ["target-failed", "settings-written"]
+
+
+async def test_where_nothing_more_can_be_kept_it_is_said_and_nothing_is_written(people: People) -> None:
+    kept_already(people, 1023.8)
+    bob = people.add("bob", "{}")
+
+    _, (done,) = await people.passed(OFFICE)
+
+    assert done.error.startswith(f"{bob}: left as it is, for {people.state}/client-originals.json: would be larger")
+    assert bob.read_text() == "{}"
+
+
+def test_what_threads_change_at_once_is_all_kept(people: People) -> None:
+    """What is looked after in a thread, and what a late file takes out meanwhile."""
+    file = StateFile(people.state / "client-writes.json", tuple[str, ...], 1)
+    file.change(lambda _: tuple(f"there {number}" for number in range(100)))
+
+    def adds(who: int) -> None:
+        for number in range(25):
+            file.change(lambda known, one=f"{who} {number}": (*(known or ()), one))  # type: ignore[misc]
+            file.change(lambda known, gone=f"there {who * 25 + number}": tuple(x for x in known or () if x != gone))  # type: ignore[misc]
+
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(adds, range(4)))
+
+    assert set(file.load() or ()) == {f"{who} {number}" for who in range(4) for number in range(25)}
 
 
 # --- who leaves ----------------------------------------------------------------------------------------------------
