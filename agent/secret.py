@@ -126,6 +126,7 @@ _OPENING: Final = "\"'`([{<“„«"
 _CLOSING: Final = ",;:.!?)]}>\"'`”»"
 _IN_SCHEME: Final = string.ascii_letters + string.digits + "+.-"
 _SEGMENT_ENDS: Final = "\"'`=([{<,;"
+_HIDDEN_BEFORE: Final = tuple(f"{end}{HIDDEN}" for end in _SEGMENT_ENDS)
 _PORT = re.compile(r":[0-9]{1,5}(?!\w)")
 _NO_PORT = re.compile(r"://[\w.-]+:\Z")
 _HOST = re.compile(r"\ue000*(?:\[[0-9A-Fa-f:.%]+\]|[\w.-]*)(?::[0-9]{1,5})?")
@@ -148,6 +149,10 @@ _SURELY_HOST = re.compile(
 )
 # Behind the `@` of a proxy, and not of a mail address or a unit: a name without a dot, or a port.
 _SURELY_PROXY = re.compile(r"@(?:\[[0-9a-f:.%]+\]|[\w.-]*:[0-9]{1,5}(?!\w)|[\w-]+\.?(?![\w.:-]))", re.IGNORECASE)
+# A host without a dot, and a port. But a user, and a number with which a password begins, look the same, where the next
+# word has an `@`: `http://alice:1, word@proxy.corp.example`.
+_BARELY_HOST = re.compile(r"(?!localhost:)[\w-]+:[0-9]{1,5}[,;.)\]}\"'`”»]", re.IGNORECASE)
+_OF_A_UNIT = re.compile(r"@[\w.:-]*\.(?:service|socket|scope|slice|target|mount|timer|path|device|swap)\b")
 _REMEMBERED: Final = 4096  # characters of what was hidden
 _PIECES: Final = (
     re.compile(r"""(?P<quote>["'])(?P<it>(?:(?!(?P=quote)).){2,})(?:(?P=quote)|\Z)""", re.DOTALL),
@@ -165,6 +170,7 @@ def without_userinfo(text: str, rest: str = "") -> str:
     hold blanks: so what stands behind `://` and is no host hides all up to the last `@` there is; what was hidden goes
     on to a later `@` that has no URL of its own; and so does all that may be a user and a password. What is surely a
     host goes on only to the next word, or to an `@` that is surely a proxy's: `http://proxy:3128; user@1000.service`.
+    One without a dot may be a user still, if the next word is like a mail address.
     """
     if ":" not in text and "@" not in text and "@" not in rest:
         return text
@@ -190,6 +196,7 @@ class _Redaction:
         # Since the last `://`, where the first begins that may be a user and a password, and that is not surely a host.
         self._maybe: int | None = None
         self._rather: int | None = None
+        self._beside: int | None = None  # where the word before begins behind `://`, if it may be no host at all
         self._find(rest)
 
     def _find(self, rest: str) -> None:
@@ -224,22 +231,27 @@ class _Redaction:
         if goes_on is not None and "@" in goes_on[0]:
             self._hide(at if begun is None else begun, end)
             return None
-        if "@" in masked and begun is not None:
-            self._hide(begun, end)
+        before = self._begun_before(masked)
+        if "@" in masked and (begun is not None or before is not None):
+            self._hide(min(one for one in (begun, before) if one is not None), end)
             return None
-        if first < 0 and "@" in masked:
-            begun = self._maybe if _is_proxy(masked) else self._rather
-            if begun is not None:
-                self._hide(begun, end)
-                return None
         if first >= 0:
             self._url(masked, at, first, is_cut=goes_on is not None)
-        elif "@" in masked:
+        else:
             self._without_scheme(masked, at)
         self._remember(masked, at, first)
         if masked[-1] in _CLOSING and not _NO_PORT.search(masked):
             return None
         return at + (first + len("://") if first >= 0 else _begin(masked)) if ":" in masked else None
+
+    def _begun_before(self, word: str) -> int | None:
+        """Where in the words before it may begin what ends at its `@`, if that is of no URL of its own."""
+        beside, self._beside = self._beside, None
+        if "@" not in word.partition("://")[0]:
+            return None
+        begun = self._maybe if _is_proxy(word) else self._rather
+        is_none = _OF_A_UNIT.search(word) is not None or _is_digest(word)
+        return beside if begun is None and not is_none else begun
 
     def _remember(self, word: str, at: int, first: int) -> None:
         begin = _begin(word)
@@ -250,6 +262,8 @@ class _Redaction:
             return
         if _NOTHING in word:
             return
+        if first >= 0 and _BARELY_HOST.match(word, begin):
+            self._beside = at + begin
         if self._maybe is None:
             self._maybe = at + begin
         if self._rather is None and not _SURELY_HOST.match(word, begin):
@@ -262,13 +276,15 @@ class _Redaction:
             segment = _segment(word[:first].rstrip(_IN_SCHEME))
             if segment is not None:  # `alice:pass://word@host`
                 begin = segment
+            self._without_scheme(word[: first if segment is None else segment], at)
             if _is_host(word, last + 1, is_cut, may_be_empty=False):
                 self._spans.append(_Span(at + begin, at + last + 1, f"{HIDDEN}@"))
                 self._begun = at + begin
             else:
                 self._hide(at + begin, at + len(word))
-            return
-        if last >= 0:
+                return
+            first = word.find("://", last)
+        else:
             self._without_scheme(word[:first], at)
         while first >= 0:
             if not _is_host(word, first + len("://"), is_cut, may_be_empty=True):
@@ -278,9 +294,11 @@ class _Redaction:
 
     def _without_scheme(self, word: str, at: int) -> None:
         """`alice:pass@host`, `token@host:3128`; but not `alice@example.com`, `user@1000.service`, `image@sha256:…`."""
-        last = word.rfind("@")
-        begin = _begin(word)
-        if ":" in word[begin:last] or _PORT.search(word, last):
+        begin, last, end = _begin(word), word.rfind("@"), len(word)
+        while last >= 0 and word.endswith(_HIDDEN_BEFORE, begin, last):
+            end = last - len(HIDDEN)
+            last = word.rfind("@", 0, last)
+        if last >= 0 and (":" in word[begin:last] or _PORT.search(word, last, end)):
             self._spans.append(_Span(at + begin, at + last + 1, f"{HIDDEN}@"))
             self._begun = at + begin
 
@@ -305,10 +323,14 @@ def _not_again(text: str, hidden: str) -> str:
     return text
 
 
+def _is_digest(word: str) -> bool:
+    return _NO_PASSWORD.fullmatch(word[_begin(word) :].rstrip(_CLOSING)) is not None
+
+
 def _is_proxy(word: str) -> bool:
     """Whether its `@` stands before a proxy. A digest, a mail address, and a unit have one, too."""
     begin = _begin(word)
-    if _NO_PASSWORD.fullmatch(word[begin:].rstrip(_CLOSING)):
+    if _is_digest(word):
         return False
     return ":" in word[begin : word.rfind("@")] or _SURELY_PROXY.search(word, word.rfind("@")) is not None
 
