@@ -113,11 +113,12 @@ class Memory:
         before = self._policy.upstreams
         changed = {name for name in before if before[name] != policy.upstreams.get(name)}
         self._history = without(self._history, changed)
-        if self._prober is not None and policy != self._policy:
-            self._refused.forget()
-            self._otherwise = None
+        is_another = self._prober is not None and policy != self._policy
         self._policy, self._prober = policy, prober
         self._meant = by_upstream(policy)
+        if is_another:  # last: a full disk must not leave the policy of before in force
+            self._otherwise = None
+            self._refused.forget()
 
     def resumed(self) -> None:
         """Boot, or the host woke up."""

@@ -18,12 +18,15 @@ import msgspec
 from agent.decide.backoff import again_s
 from agent.errors import AgentError, HomeSilent
 from agent.unexpected import unexpected
-from agent.watch.resume import SYSTEM_CLOCK
+from agent.watch.resume import SYSTEM_CLOCK, Clock
 
 WAITS_S: Final = 1.0  # a helper takes 75 ms; four at a time, of a whole family
 _FORGIVEN_S: Final = 600.0  # who was slow is not waited for meanwhile
 
 _AT_ONCE_S: Final = 0.02  # what needs no helper is there by then
+# So long what came late is taken for how it is. It tells, and a look follows; but that may be one that asks nobody: the
+# laptop is offline, or paused. Whoever asks hours later is not to be told of a file as it was.
+_NEWS_FOR_S: Final = 10.0
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -51,25 +54,38 @@ class _Slow(msgspec.Struct, frozen=True):
     until: float  # when it is tried again
 
 
+class _Came(msgspec.Struct, Generic[T], frozen=True):
+    """How a work came out, after nobody waited for it any more."""
+
+    about: object
+    how: T
+    at: float  # of CLOCK_BOOTTIME
+
+
 class Patience(Generic[T]):
     """With the files of one policy. `waits_s`: None waits for all, as a command does that has no next pass."""
 
     def __init__(
-        self, otherwise: Otherwise[T], waits_s: float | None = None, told: Callable[[], None] = lambda: None
+        self,
+        otherwise: Otherwise[T],
+        waits_s: float | None = None,
+        told: Callable[[], None] = lambda: None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`told`: something that was late has come."""
         self._otherwise = otherwise
         self._waits_s = waits_s
         self._told = told
+        self._clock = clock
         self._slow: dict[Path, _Slow] = {}
         self._under_way: dict[Path, asyncio.Task[T]] = {}
         self._acting: set[asyncio.Task[T]] = set()  # of these, those that change something
-        self._came: dict[Path, tuple[object, T]] = {}  # later than somebody waited for, and not asked for yet
+        self._came: dict[Path, _Came[T]] = {}  # later than somebody waited for, and not asked for yet
 
     async def each(self, works: Mapping[Path, Work[T]], afterwards: Callable[[T], None] | None = None) -> list[T]:
         """How each came out, in their order. `afterwards`: it changes something, and gets what comes later."""
-        now = SYSTEM_CLOCK.boottime_s()
-        came = {path: one for path, work in works.items() if (one := self._taken(path, work)) is not None}
+        now = self._clock.boottime_s()
+        came = {path: one for path, work in works.items() if (one := self._taken(path, work, now)) is not None}
         tasks: dict[Path, asyncio.Task[T]] = {}
         for path, work in works.items():
             slow = self._slow.get(path)
@@ -85,7 +101,7 @@ class Patience(Generic[T]):
         for path, task in tasks.items():
             if not task.done():
                 self._goes_on(path, task, works[path].about, afterwards)
-        return [came[path][1] if path in came else self._shown(path, tasks.get(path)) for path in works]
+        return [came[path].how if path in came else self._shown(path, tasks.get(path)) for path in works]
 
     async def let_go(self) -> None:
         """Nothing is changed any more: what is still under way and would ends now, done or not."""
@@ -95,9 +111,10 @@ class Patience(Generic[T]):
         if acting:
             await asyncio.wait(acting)
 
-    def _taken(self, path: Path, work: Work[T]) -> tuple[object, T] | None:
+    def _taken(self, path: Path, work: Work[T], now: float) -> _Came[T] | None:
         came = self._came.pop(path, None)
-        return came if came is not None and came[0] == work.about else None
+        is_asked_for = came is not None and came.about == work.about and now < came.at + _NEWS_FOR_S
+        return came if is_asked_for else None
 
     async def _wait(self, tasks: Mapping[Path, asyncio.Task[T]], now: float) -> None:
         if not tasks:
@@ -122,10 +139,10 @@ class Patience(Generic[T]):
         except Exception as error:  # noqa: BLE001 - the boundary of a target
             failure = unexpected(str(path), error)
         else:
-            if path in self._slow and not self._was_slow(path, SYSTEM_CLOCK.boottime_s()):
+            if path in self._slow and not self._was_slow(path, self._clock.boottime_s()):
                 del self._slow[path]
             return done
-        now, known = SYSTEM_CLOCK.boottime_s(), self._slow.get(path)
+        now, known = self._clock.boottime_s(), self._slow.get(path)
         times = known.times + 1 if known is not None else 1
         self._slow[path] = _Slow(failure, times, now, now + again_s(times))
         return self._otherwise.failed(path, failure)
@@ -142,7 +159,7 @@ class Patience(Generic[T]):
                 if afterwards is not None:
                     afterwards(task.result())
                 else:
-                    self._came[path] = (about, task.result())
+                    self._came[path] = _Came(about, task.result(), self._clock.boottime_s())
             except Exception as error:  # noqa: BLE001 - the boundary of a target: the next look finds out what stands there
                 unexpected(str(path), error)
             self._told()

@@ -518,13 +518,14 @@ class Service:
                 self._take(loaded)
 
     def _take(self, loaded: Loaded) -> None:
-        self._loaded, self._loaded_at = loaded, now_text()
         policy = loaded.policy
+        world = self._make_world(self._paths, policy)  # before anything says that it is in force
+        self._loaded, self._loaded_at = loaded, now_text()
         self._audit_log.limit(policy.audit.keep, policy.audit.max_size)
         self._record(Event.POLICY_LOADED, path=loaded.path, warnings=loaded.warnings)
         self._outgoing += [self._world] if self._world is not None else []
-        self._world = self._make_world(self._paths, policy)
-        self._memory.use(policy, self._world.prober)
+        self._world = world
+        self._memory.use(policy, world.prober)
 
     def _watched(self) -> list[Path]:
         """The policy and its passwords; Docker's targets; where DNS is said. Of the clients' files `homes.py` knows."""

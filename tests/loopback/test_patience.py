@@ -10,6 +10,7 @@ import pytest
 from agent.errors import AgentError, HomeSilent
 from agent.homes import Homes
 from agent.patience import Patience, Work
+from agent.watch.resume import SystemClock
 
 from .test_clients import LOGGED_IN, OFFICE, People
 
@@ -102,6 +103,28 @@ async def test_what_came_late_for_something_else_is_not_taken() -> None:
     await asyncio.wait_for(told.wait(), WITHIN_S)
 
     assert await patience.each({ALICE: prompt("through nothing")}) == ["through nothing"]
+
+
+async def test_what_came_hours_ago_is_asked_for_anew() -> None:
+    """Told while the laptop was offline: nobody looked then, and the file may be another by now."""
+
+    class Later(SystemClock):
+        hours = 0.0
+
+        def boottime_s(self) -> float:
+            return self.hours * 3600 + super().boottime_s()
+
+    told, clock = asyncio.Event(), Later()
+    patience = Patience[str](Words(), 0.05, told.set, clock)
+    slow = Job("as it was")
+    await patience.each({ALICE: work(slow)})
+    slow.may_end.set()
+    await asyncio.wait_for(told.wait(), WITHIN_S)
+    clock.hours = 8
+    now = Job("as it is")
+    now.may_end.set()
+
+    assert await patience.each({ALICE: Work(slow.says, now)}) == ["as it is"]
 
 
 async def test_who_is_left_out_tells_nobody() -> None:

@@ -517,6 +517,26 @@ async def test_a_password_that_was_refused_is_not_sent_again(laptop: Laptop, tmp
         assert laptop.place.asked.count("office") == 3
 
 
+async def test_a_policy_is_in_force_also_where_nothing_of_it_can_be_kept(laptop: Laptop, tmp_path: Path) -> None:
+    """Such as on a full disk: what was refused before cannot be forgotten there."""
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2\n")
+    secret.chmod(0o600)
+    with_password = f'url = "http://office:3128"\nusername = "alice"\npassword_file = "{secret}"'
+    laptop.policy(POLICY.replace('url = "http://office:3128"', with_password))
+    laptop.place = Place(at("10.10.0.1"), laptop.dockerd, office="proxy-auth", direct="ok", other="ok")
+    async with laptop.running() as hand:
+        refused = laptop.paths.state / "refused-passwords.json"
+        refused.unlink()
+        refused.mkdir()
+        laptop.policy('[upstream.other]\nurl = "http://other:3128"\n[[network]]\nuse = ["other"]\n')
+        for _ in range(2):
+            await hand.wake(Reason.FILES)
+
+        assert laptop.status()["upstream"]["name"] == "other"
+        assert "target-failed" in laptop.events()
+
+
 async def test_systemd_is_told(laptop: Laptop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     laptop.policy()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
