@@ -184,7 +184,9 @@ def main() -> None:
     asked = msgspec.json.Decoder(Request)
     inside = None if start.inside is None else os.fsdecode(start.inside)
     for line in sys.stdin.buffer:
+        signal.setitimer(signal.ITIMER_REAL, start.within_s + 1)
         _answer(carry_out(asked.decode(line), inside))
+        signal.setitimer(signal.ITIMER_REAL, 0)  # who only waits for the next question ends with who asks
 
 
 def _answer(answer: Answer) -> None:

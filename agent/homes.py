@@ -233,7 +233,8 @@ class Homes:
             for _ in range(_TRIES):
                 found = await helper.read()
                 before = None if found is None else found.text
-                after = await in_turn(change, before)  # a large file takes its time
+                async with helper.turn.ours():  # a large file takes its time, and others' come first
+                    after = await in_turn(change, before)
                 if after == before:
                     return Written(path, found, found, made_folder=False)
                 with contextlib.suppress(Changed):
@@ -268,6 +269,7 @@ class Homes:
         self._hanging.pop(place, None)
         async with self._turn_of[account.uid], self._turns.one() as turn:
             helper = await _Helper.started(self._argv, account, path, self._within_s)
+            helper.turn = turn
             try:
                 async with asyncio.timeout(self._within_s) as turn.limit:
                     return await talk(helper)
@@ -291,9 +293,30 @@ class _Turn:
         self.since_s = self._loop.time()
         self.limit: asyncio.Timeout | None = None
         self.has_made_way = False
+        self.is_ours = False
 
     def lasted_s(self) -> float:
         return self._loop.time() - self.since_s
+
+    @contextlib.asynccontextmanager
+    async def ours(self) -> AsyncIterator[None]:
+        """What takes its time now is not the helper's to answer for."""
+        ends = self.limit.when() if self.limit is not None else None
+        since_s = self._loop.time()
+        self.is_ours = True
+        self._ends_at(None)
+        try:
+            yield
+        finally:
+            took_s = self._loop.time() - since_s
+            self.is_ours = False
+            self.since_s += took_s
+            if ends is not None:
+                self._ends_at(ends + took_s)
+
+    def _ends_at(self, when: float | None) -> None:
+        if self.limit is not None and not self.limit.expired():
+            self.limit.reschedule(when)
 
     def make_way(self) -> None:
         if self.limit is not None and not self.limit.expired():
@@ -316,9 +339,9 @@ class _Turns:
     async def one(self) -> AsyncIterator[_Turn]:
         async with self._free:
             while len(self._taken) >= self._at_once:
-                oldest = self._taken[0]
-                left_s = _MAKES_WAY_S - oldest.lasted_s()
-                if left_s <= 0:
+                oldest = next((turn for turn in self._taken if not turn.is_ours), None)
+                left_s = _MAKES_WAY_S - oldest.lasted_s() if oldest is not None else _MAKES_WAY_S
+                if oldest is not None and left_s <= 0:
                     oldest.make_way()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(left_s if left_s > 0 else _MAKES_WAY_S):
@@ -360,6 +383,7 @@ class _Helper(asyncio.SubprocessProtocol):
     """One helper process and the talk with it. Whoever starts one ends it."""
 
     def __init__(self, path: Path, ours: socket.socket) -> None:
+        self.turn = _Turn()
         self.is_writing = False
         self._path = path
         self._socket = ours

@@ -19,7 +19,6 @@ from typing import Final, Protocol
 
 from agent.held import file_systems, folder, held
 from agent.homes import Passed
-from agent.one_thread import in_turn
 from agent.users import Threshold
 from agent.watch.inotify import Inotify
 from agent.watch.paths import GATHER_S, LIMITS
@@ -80,7 +79,7 @@ class HomeWatch:
     async def follow(self, account: Whose, path: Path, passed: Sequence[Passed], *, is_whole: bool) -> None:
         """The folders on the way to it, of which the caller lets go afterwards; not whole: some are missing."""
         try:
-            kinds = await in_turn(file_systems, [one.descriptor for one in passed])
+            kinds = await asyncio.to_thread(file_systems, [one.descriptor for one in passed])
         except OSError:  # what is mounted cannot be told: none of it is watched
             kinds = [""] * len(passed)
         if (file := self._files.get((account.uid, path))) is not None:  # else it was closed meanwhile
@@ -124,7 +123,7 @@ async def _first(threshold: Threshold | None, let_go: contextlib.ExitStack) -> i
         return None
     with contextlib.suppress(OSError):  # it vanished just now
         descriptor = let_go.enter_context(held(threshold.folder))
-        (kind,) = await in_turn(file_systems, (descriptor,))
+        (kind,) = await asyncio.to_thread(file_systems, (descriptor,))
         found = folder(descriptor, kind)
         # Another one than was looked at is found out by the next look.
         if found is not None and (found.st_dev, found.st_ino) == threshold.identity:
