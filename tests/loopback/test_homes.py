@@ -30,7 +30,6 @@ from agent.errors import TargetFailed
 from agent.files import LARGEST, Changed, Identity, LocalDisk, read_file, replace_file
 from agent.home_helper import NotThere, Read, Start, User, Wrote
 from agent.homes import Homes, helper_argv
-from agent.one_thread import in_turn
 from agent.users import Threshold
 
 IS_ROOT: Final = os.geteuid() == 0
@@ -872,22 +871,21 @@ async def test_what_takes_its_time_here_is_not_the_homes_fault(alice: Person, bo
     """The texts of others, who may be many, come first; and meanwhile somebody waits for a turn."""
     alice.has()
     bob.has()
-    homes = Homes(within_s=0.5, at_once=1)
-    may_go_on, is_busy = threading.Event(), threading.Event()
+    homes = Homes(within_s=2, at_once=1)
+    may_go_on, is_begun = threading.Event(), threading.Event()
 
-    def of_others() -> bool:
-        is_busy.set()
-        return may_go_on.wait(60)
+    def change(_: str | None) -> str:
+        is_begun.set()
+        assert may_go_on.wait(60)
+        return MERGED
 
-    others = asyncio.create_task(in_turn(of_others))
-    await asyncio.to_thread(is_busy.wait, 60)
-    writing = asyncio.create_task(homes.edit(alice, alice.config, lambda _: MERGED))
+    writing = asyncio.create_task(homes.edit(alice, alice.config, change))
+    assert await asyncio.to_thread(is_begun.wait, 60)
     reading = asyncio.create_task(homes.read(bob, bob.config))
-    await asyncio.sleep(2.5)  # longer than a home may take, than who makes way, and than the helper lives on without us
+    await asyncio.sleep(3.5)  # longer than a home may take, than who makes way, and than the helper lives on without us
     assert not writing.done()
     may_go_on.set()
 
-    await others
     await writing
     assert alice.config.read_text() == MERGED
     assert await reading is not None
