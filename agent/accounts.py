@@ -14,18 +14,23 @@ import re
 import subprocess
 import threading
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from agent.decide.backoff import again_s
 from agent.errors import AgentError
+from agent.files import Identity, identity_of
 from agent.machine_text import lines, words
 from agent.watch.resume import SYSTEM_CLOCK, Clock
 
 _ASKS: Final = ("getent",)
 _WITHIN_S: Final = 1.0  # sssd's cache takes milliseconds, a directory server behind a VPN some hundred
-_BELIEVED_S: Final = 30.0
+_BELIEVED_S: Final = 600.0  # a question is a process of 2 ms for each account, and Docker's restart waits for it
+_NOBODY_BELIEVED_S: Final = 30.0  # one who was not there may be made any moment
+# Where what is said here may come from, too: if one of them changes, nothing is believed any more.
+_LOCAL: Final = (Path("/etc/passwd"), Path("/etc/group"), Path("/etc/nsswitch.conf"))
 _KILLED_WITHIN_S: Final = 0.5  # a process that can be killed is gone in 10 ms
 _FOUND, _NOT_FOUND = 0, 2  # getent(1)
 _A_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]+")  # getent takes such a name for a uid
@@ -105,6 +110,8 @@ class NameService:
         self._clock = clock
         self._turn = threading.Lock()
         self._answers: dict[tuple[str, str], tuple[str, float]] = {}  # and until when they are believed
+        self._local: tuple[Identity | None, ...] = ()
+        self._is_asked_anew = False
         self._silent = 0  # times in a row
         self._silent_until = 0.0
         self._why = ""
@@ -125,9 +132,22 @@ class NameService:
         others = {int(number) for number in words(told) if number.isdecimal()}
         return (login.gid, *sorted(others - {login.gid}))
 
+    def ask_anew(self) -> None:
+        """A person says that something has changed. Waits for nobody: it is done with the next question."""
+        self._is_asked_anew = True
+
+    def _disbelieve(self) -> None:
+        self._answers = {question: (answer, 0.0) for question, (answer, _) in self._answers.items()}
+        if self._is_asked_anew:
+            self._is_asked_anew, self._silent = False, 0
+
     def _answer(self, database: str, key: str) -> str:
         question = (database, key)
         with self._turn:
+            local = tuple(map(identity_of, _LOCAL))
+            if local != self._local or self._is_asked_anew:
+                self._local = local
+                self._disbelieve()
             known, until = self._answers.get(question, (None, 0.0))
             if known is not None and self._clock.boottime_s() < until:
                 return known
@@ -139,7 +159,7 @@ class NameService:
                     self._silent_until = self._clock.boottime_s() + again_s(self._silent)
                 else:
                     self._silent = 0
-                    self._answers[question] = known, self._clock.boottime_s() + _BELIEVED_S
+                    self._answers[question] = known, self._clock.boottime_s() + _believed_s(known)
             if known is None:
                 raise NamesUnknown(self._why)
             return known
@@ -178,6 +198,10 @@ class NameService:
             asking.wait(_KILLED_WITHIN_S)
         except subprocess.TimeoutExpired:
             self._hung = asking
+
+
+def _believed_s(answer: str) -> float:
+    return _BELIEVED_S if answer else _NOBODY_BELIEVED_S
 
 
 # Of the whole process: that it is silent is found out once.

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 import msgspec
 
 from agent import __version__
+from agent.accounts import NAME_SERVICE
 from agent.apply import to_the_end
 from agent.audit.log import AuditLog
 from agent.condition import Code, Condition
@@ -406,6 +407,7 @@ class Service:
             self._fails(Part.LAID_DOWN, error)
         self._memory.asked_anew()
         self._corrections.forget()
+        NAME_SERVICE.ask_anew()
         self._lost = None
 
     def _answer(self, requests: Sequence[Request]) -> None:

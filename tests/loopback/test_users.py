@@ -196,6 +196,19 @@ def test_what_it_said_last_counts_while_it_is_silent(tmp_path: Path) -> None:
     assert names.login("ann") is None
 
 
+def test_an_answer_is_believed_for_a_while_and_until_somebody_asks_anew(tmp_path: Path) -> None:
+    """A question costs a process for each account in each pass."""
+    counts = f"echo asked >> {tmp_path / 'asked'}; echo ann:x:4711:4712::/home/ann:/bin/sh"
+    names = NameService(("sh", "-c", counts, "sh"))
+
+    for _ in range(3):
+        assert names.login("ann") is not None
+    assert (tmp_path / "asked").read_text() == "asked\n"
+    names.ask_anew()
+    names.login("ann")
+    assert (tmp_path / "asked").read_text() == "asked\nasked\n"
+
+
 @pytest.mark.parametrize("argv", [("/no/such/program",), ("sh", "-c", "exit 1", "sh")])
 def test_a_name_service_that_cannot_be_asked_knows_nobody_and_is_said(argv: tuple[str, ...]) -> None:
     with pytest.raises(NamesUnknown, match="cannot be asked"):

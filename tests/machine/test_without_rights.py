@@ -96,8 +96,10 @@ def test_what_accounts_without_rights_do_costs_nobody_else_anything(laptop: Lapt
         laptop.until(goes_through, laptop, home, url, within=30)
     assert laptop.run("systemctl", "show", "--value", "--property=NRestarts", NAME).stdout.strip() == "0"
     laptop.until(is_steady, laptop, within=30)
-    for name in ("m-bom", "m-escape", "m-secret", "m-pipe", "m-huge", "m-folder", "m-longname", "m-circle", "stopping"):
+    for name in ("m-bom", "m-escape", "m-secret", "m-pipe", "m-huge", "m-folder", "m-longname", "m-circle"):
         laptop.until(has_failed, laptop, name, within=30)
+    # On a machine that is at work a helper may be done before it is stopped.
+    laptop.until(lambda: has_failed(laptop, "stopping") or goes_through(laptop, "/home/stopping", url), within=30)
     assert not any(has_failed(laptop, name) for name in ("root", "alice", "bob"))
     moved(laptop, "home", "")
     for text in printed(laptop):
