@@ -25,6 +25,7 @@ _LOCAL: Final = frozenset({
 })  # fmt: skip
 # Users may mount, too (by fusermount), a thousand times, with long names: 31 MiB.
 _LONGEST: Final = 2 * 1024 * 1024  # bytes
+_LONGEST_LOOKED_THROUGH: Final = 40 * 1024 * 1024  # 0.1 s, and only for what was mounted after so much
 _PATH: Final = 0o10000000  # O_PATH, in the flags that fdinfo shows
 
 
@@ -44,15 +45,38 @@ def file_system(descriptor: int) -> str:
 
 
 def file_systems(descriptors: Sequence[int]) -> list[str]:
-    """Of each, by one look at what is mounted. Where users made that long it takes 10 ms: not in the event loop."""
+    """Of each, by one look at what is mounted. Where users made that long it takes 10 ms: not in the event loop.
+
+    What was mounted after all that is looked for to the end, without keeping it: nobody's home is hidden by others'
+    mounts.
+    """
     numbers = [_fdinfo(descriptor)["mnt_id"] for descriptor in descriptors]
     known = f"\n{mountinfo()}"
-    return [_kind(known, number) for number in numbers]
+    kinds = {number: _kind(known.partition(f"\n{number} ")[2], number) for number in numbers}
+    if not all(kinds.values()):
+        kinds |= _kinds_at_the_end({number for number, kind in kinds.items() if not kind})
+    return [kinds[number] for number in numbers]
 
 
-def _kind(known: str, number: str) -> str:
-    line, _, _ = known.partition(f"\n{number} ")[2].partition("\n")
+def _kind(behind: str, number: str) -> str:
+    """Of a mount, with all that stands behind its number."""
+    line, _, _ = behind.partition("\n")
     return next((mount.kind for mount in mounts(f"{number} {line}")), "")
+
+
+def _kinds_at_the_end(numbers: set[str]) -> dict[str, str]:
+    wanted = {number.encode(): number for number in numbers}
+    found: dict[str, str] = {}
+    left = _LONGEST_LOOKED_THROUGH
+    with Path("/proc/self/mountinfo").open("rb") as file:
+        for line in file:
+            left -= len(line)
+            if left < 0 or len(found) == len(wanted):
+                break
+            number, _, behind = line.partition(b" ")
+            if number in wanted:
+                found[wanted[number]] = _kind(behind.decode(errors="surrogateescape"), wanted[number])
+    return found
 
 
 def folder(descriptor: int, kind: str) -> os.stat_result | None:
@@ -72,7 +96,7 @@ def let_go(descriptor: int) -> None:
 
 
 def mountinfo(at_most: int = _LONGEST) -> str:
-    """What is mounted, so many bytes of it and whole lines; what is beyond is not known, and so not local.
+    """What is mounted, so many bytes of it and whole lines; what is beyond is known by `file_systems` alone.
 
     In bytes, for a carriage return in a name would become a line break.
     """
