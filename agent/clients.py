@@ -273,6 +273,9 @@ class LocalClients:
         self._known |= {account.config: account for account in accounts}
         swept = await self._patience.each({account.config: _work(self._swept, account) for account in accounts})
         left = {str(account.config) for account, shown in zip(accounts, swept, strict=True) if shown is not None}
+        for file in set(files) - {str(account.config) for account in accounts}:
+            if not await asyncio.to_thread(is_gone, file):  # a home that is not mounted: the next time, too
+                left.add(file)
         await asyncio.to_thread(self._written_to_the_end, set(files) - left)
 
     async def _swept(self, account: Account) -> _Shown:

@@ -356,6 +356,16 @@ async def test_where_nothing_more_can_be_kept_it_is_said_and_nothing_is_written(
     assert bob.read_text() == "{}"
 
 
+async def test_what_may_be_left_in_a_home_that_cannot_be_looked_at_is_swept_the_next_time(people: People) -> None:
+    file = StateFile(people.state / "client-writes.json", tuple[str, ...], 1)
+    gone, not_told = f"{people.folder}/gone/config.json", f"/{'x' * 300}/config.json"
+    file.save((gone, not_told))
+
+    await people.clients().recover()
+
+    assert file.load() == (not_told,)
+
+
 def test_what_threads_change_at_once_is_all_kept(people: People) -> None:
     """What is looked after in a thread, and what a late file takes out meanwhile."""
     file = StateFile(people.state / "client-writes.json", tuple[str, ...], 1)
