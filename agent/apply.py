@@ -47,6 +47,7 @@ from agent.policy import Method
 from agent.quarantine import Quarantine
 from agent.record import Record
 from agent.recover import Units, back_and_up, files_back, units_up
+from agent.running_time import Left
 from agent.settings import Settings, Texts, agrees
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
@@ -375,13 +376,13 @@ class Transaction:
     async def _in_force(self, plan: Plan, started: UnitState) -> Reality:
         """A restart that succeeded proves nothing (FACTS 7): what dockerd reports does."""
         desired = plan.desired
-        deadline = time.monotonic() + self._reports_within_s
+        left = Left(self._reports_within_s)
         away = Away()
         while True:
             try:
                 now = await self._look.reality(desired)
             except AgentError as error:  # a systemd that is itself just being updated says nothing of Docker
-                if time.monotonic() > deadline:
+                if left.is_over():
                     raise NotInForce("docker", f"it cannot be seen what it runs with: {error}") from error
                 await asyncio.sleep(_LOOK_AGAIN_S)
                 continue
@@ -396,7 +397,7 @@ class Transaction:
                 raise RestartFailed(now.unit_name, "came up and broke", f"See: journalctl -u {now.unit_name} -n 50")
             if now.is_systemd and away.lasts(now.unit):  # else one that broke looks like one that was stopped
                 raise ByOthers(now.unit_name, f"is {now.unit.phase.value} now: not by the agent, so it stays so")
-            if time.monotonic() > deadline:
+            if left.is_over():
                 raise NotInForce("docker", f"did not report within {self._reports_within_s:.0f} s what it runs with")
             await asyncio.sleep(_LOOK_AGAIN_S)
 

@@ -12,7 +12,6 @@ Not known here: whether it can be had (`decide/restart.py`), and the restart.
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -20,6 +19,7 @@ from typing import Final, Protocol
 from agent.dockerd import Engine
 from agent.errors import AgentError, EngineSilent, UnitFailed
 from agent.journal import Journal
+from agent.running_time import within
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
 from agent.text_files import edit_text, read_text
@@ -102,15 +102,15 @@ class LiveRestore:
         edit_text(Path(bracket.path), bracket.opened)
 
     async def _says(self, wanted: bool) -> bool:
-        deadline = time.monotonic() + self._takes_s
-        while True:
-            with suppress(EngineSilent):
-                engine = await self._look.engine()
-                if engine is not None and engine.live_restore is wanted:
-                    return True
-            if time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(_LOOK_AGAIN_S)
+        with suppress(TimeoutError):
+            async with within(self._takes_s):
+                while True:
+                    with suppress(EngineSilent):
+                        engine = await self._look.engine()
+                        if engine is not None and engine.live_restore is wanted:
+                            return True
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+        return False
 
 
 def _off(text: str | None) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from agent.machine_text import lines
+from agent.running_time import within
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -28,18 +29,28 @@ class Finished(msgspec.Struct, frozen=True):
         return said[-1] if said else "it gives no reason"
 
 
-async def run(argv: Sequence[str], within_s: float, environment: Mapping[str, str] | None = None) -> Finished:
-    """Run it to its end. OSError if it cannot be started, TimeoutError if it was still running after `within_s`."""
+async def run(
+    argv: Sequence[str],
+    within_s: float,
+    environment: Mapping[str, str] | None = None,
+    *,
+    descriptors: Sequence[int] = (),
+) -> Finished:
+    """Run it to its end; it has the `descriptors`, by their numbers.
+
+    OSError if it cannot be started, TimeoutError if it was still running after `within_s`.
+    """
     running = await asyncio.create_subprocess_exec(
         *argv,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **(environment or {})},
+        pass_fds=descriptors,
         start_new_session=True,  # a ctrl-C at the terminal is for whoever waits, who ends it in good order
     )
     try:
-        async with asyncio.timeout(within_s):
+        async with within(within_s):
             out, err = await running.communicate()
     finally:
         if running.returncode is None:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -35,6 +34,7 @@ from agent.last_good import LastGood
 from agent.live_restore import LiveRestore
 from agent.quarantine import Quarantine
 from agent.record import Record
+from agent.running_time import Left
 from agent.settings import DIRECT, Settings
 from agent.targets.refused import TextRefused
 
@@ -152,11 +152,11 @@ async def _left_to_the_pass(look: Look, journal: Journal, record: Record, stage:
 
 async def _settled(supervisor: Supervisor) -> UnitState:
     """Its state once it neither starts nor stops: systemd goes on with a restart whose caller died."""
-    deadline = time.monotonic() + _SETTLES_S
+    left = Left(_SETTLES_S)
     while True:
         state = await supervisor.state()
         is_on_its_way = state.has_job or state.phase in (Phase.STARTING, Phase.STOPPING)
-        if not is_on_its_way or time.monotonic() > deadline:
+        if not is_on_its_way or left.is_over():
             return state
         await asyncio.sleep(_LOOK_AGAIN_S)
 

@@ -7,9 +7,11 @@ Not known here: who took it down.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 from agent.dockerd import UnitState
+from agent.running_time import Left
 
 LASTS_S: Final = 2.0  # chosen against the moment between the two halves of somebody else's `stop; start`
 
@@ -17,15 +19,15 @@ LASTS_S: Final = 2.0  # chosen against the moment between the two halves of some
 class Away:
     """Looks at one state after the other."""
 
-    def __init__(self, lasts_s: float = LASTS_S) -> None:
+    def __init__(self, lasts_s: float = LASTS_S, clock: Callable[[], float] = time.monotonic) -> None:
         self._lasts_s = lasts_s
-        self._since: float | None = None
+        self._clock = clock
+        self._left: Left | None = None
 
     def lasts(self, state: UnitState) -> bool:
         """Whether it has been down, with nothing starting it, for as long as counts."""
         if not state.is_away:
-            self._since = None
+            self._left = None
             return False
-        now = time.monotonic()
-        self._since = now if self._since is None else self._since
-        return now - self._since >= self._lasts_s
+        self._left = self._left or Left(self._lasts_s, self._clock)
+        return self._left.is_over()

@@ -7,7 +7,6 @@ environment to look at here, so the settings are daemon.json's alone.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -15,6 +14,7 @@ from typing import Final, Protocol
 from agent.dockerd import Phase, Start, UnitState
 from agent.errors import EngineSilent, RestartFailed, UnitFailed
 from agent.programs import run
+from agent.running_time import Left
 from agent.secret import escaped
 
 _UP_WITHIN_S: Final = 60.0
@@ -67,8 +67,8 @@ class CommandUnit:
         """Run the command, then wait until another dockerd listens."""
         before = await self.state()
         await self._run()
-        deadline = time.monotonic() + _UP_WITHIN_S
-        while time.monotonic() < deadline:
+        left = Left(_UP_WITHIN_S)
+        while not left.is_over():
             state = await self.state()
             if state.is_running and state.invocation != before.invocation:
                 return state

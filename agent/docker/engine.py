@@ -20,6 +20,7 @@ import msgspec
 from agent.dockerd import Engine, Running
 from agent.errors import EngineSilent
 from agent.process_start import started
+from agent.running_time import within
 from agent.secret import escaped
 from agent.settings import Texts
 
@@ -44,7 +45,7 @@ class EngineSocket:
     async def report(self) -> Engine:
         """What dockerd says of itself; EngineSilent if it does not, or not in time."""
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with within(self._timeout_s):
                 version = await self._get("/version", dict)
                 info = await self._get("/info", dict)
         except TimeoutError as error:
@@ -56,7 +57,7 @@ class EngineSocket:
     async def running(self) -> frozenset[Running]:
         """The containers that run, paused ones too, but none between two starts. EngineSilent as `report`."""
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with within(self._timeout_s):
                 listed = await self._get("/containers/json", list)
                 found = [await self._started(str(one.get("Id"))) for one in listed[:_MOST_CONTAINERS]]
         except TimeoutError as error:

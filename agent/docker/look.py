@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -24,6 +23,7 @@ from agent.last_good import LastGood
 from agent.marks import Marks
 from agent.paths import Paths
 from agent.programs import run
+from agent.running_time import Left
 from agent.settings import Masked, Settings, Texts
 from agent.targets import daemon_json, environment, for_dockerd
 from agent.targets.refused import TextRefused
@@ -146,10 +146,10 @@ class Looking:
 
     async def _settled(self) -> UnitState:
         """The unit's state, after a start or stop that is under way has had some time to end."""
-        deadline = time.monotonic() + _STARTING_S
+        left = Left(_STARTING_S)
         while True:
             state = await self._supervisor.state()
-            if state.phase not in (Phase.STARTING, Phase.STOPPING) or time.monotonic() > deadline:
+            if state.phase not in (Phase.STARTING, Phase.STOPPING) or left.is_over():
                 return state
             await asyncio.sleep(_LOOK_AGAIN_S)
 

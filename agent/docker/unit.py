@@ -11,7 +11,6 @@ import asyncio
 import glob
 import json
 import re
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ from agent.dockerd import Layer, Phase, Start, UnitState
 from agent.errors import ByOthers, NotTried, RestartFailed, UnitFailed
 from agent.machine_text import lines, words
 from agent.programs import run
+from agent.running_time import Left
 from agent.secret import escaped
 from agent.targets import environment
 
@@ -143,9 +143,9 @@ class Unit:
 
     async def stop(self) -> None:
         await _systemctl("stop", "--no-block", "--", self.name)
-        deadline = time.monotonic() + SLOW_S
+        left = Left(SLOW_S)
         while (state := await self.state()).has_job or state.phase in _ON_ITS_WAY_DOWN:
-            if time.monotonic() > deadline:
+            if left.is_over():
                 raise UnitFailed(self.name, f"is {state.phase.value} {SLOW_S:.0f} s after it was told to stop")
             await asyncio.sleep(_LOOK_AGAIN_S)
 
@@ -179,7 +179,7 @@ class Unit:
         return await self.state()
 
     async def _watched(self, before: UnitState) -> UnitState:
-        deadline = time.monotonic() + SLOW_S
+        left = Left(SLOW_S)
         away = Away()
         while True:
             state = await self._state_at_last()
@@ -194,18 +194,18 @@ class Unit:
                 if (await self._socket()).phase is Phase.BROKEN:  # it cannot start without
                     raise RestartFailed(self._socket_unit, "did not come up")
                 raise ByOthers(self.name, f"is {state.phase.value} now: not by the agent, so it stays so")
-            if time.monotonic() > deadline:
+            if left.is_over():
                 raise RestartFailed(self.name, f"is {state.phase.value} after {SLOW_S:.0f} s")
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _state_at_last(self) -> UnitState:
         """Its state; a systemd that is itself just being updated is asked again. UnitFailed if it stays silent."""
-        deadline = time.monotonic() + _CALL_S
+        left = Left(_CALL_S)
         while True:
             try:
                 return await self.state()
             except UnitFailed:
-                if time.monotonic() > deadline:
+                if left.is_over():
                     raise
                 await asyncio.sleep(_ASK_AGAIN_S)
 

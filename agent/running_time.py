@@ -1,0 +1,59 @@
+"""Time that passes only while this process can run: for whatever waits for Docker, or for systemd.
+
+A suspended host stops CLOCK_MONOTONIC, and with it time.monotonic() and asyncio's timers (FACTS 24). A frozen control
+group, a paused virtual machine or SIGSTOP does not (FACTS 122): afterwards every deadline would be over before anybody
+could have answered. So between two looks at the clock no more counts than can have passed while we ran.
+Not known here: systemd's own deadlines, which are by CLOCK_MONOTONIC, and what is meant to go on meanwhile
+(CLOCK_BOOTTIME).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+# However long we were stopped, so many looks are taken before a time is over. Not more: one may last for 10 s, where
+# dockerd is silent, and has to count.
+_LOOKS: Final = 4
+
+
+class Left:
+    """What is left of some seconds. It passes from look to look."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds = seconds
+        self.at_once = seconds / _LOOKS  # no more passes from one look to the next
+        self._clock = clock
+        self._looked = clock()
+
+    def is_over(self) -> bool:
+        now = self._clock()
+        self.seconds -= min(now - self._looked, self.at_once)
+        self._looked = now
+        return self.seconds <= 0
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """As `asyncio.timeout`: TimeoutError if what stands in it has not ended after so many seconds."""
+    loop = asyncio.get_running_loop()
+    left = Left(seconds, loop.time)
+    next_look: asyncio.TimerHandle | None = None
+    async with asyncio.timeout(None) as limit:
+
+        def look() -> None:
+            nonlocal next_look
+            if left.is_over():
+                limit.reschedule(loop.time())
+            else:
+                next_look = loop.call_later(min(left.at_once / 2, left.seconds), look)
+
+        look()
+        try:
+            yield
+        finally:
+            if next_look is not None:
+                next_look.cancel()
