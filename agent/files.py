@@ -418,7 +418,11 @@ def _fill_with_mode(descriptor: int, data: bytes, expected: FileState, mode: int
 def remove_file(path: Path, *, expected: FileState, disk: Disk = LOCAL_DISK) -> None:
     """Remove what was read, if it is still that."""
     real = behind_links(path)
-    aside = _beside(real)
+    with _on_its_way(_beside(real)) as aside:
+        _remove(path, real, aside, expected, disk)
+
+
+def _remove(path: Path, real: Path, aside: Path, expected: FileState, disk: Disk) -> None:
     try:
         if not _read(real).is_as(expected):
             raise Changed(path)
@@ -437,6 +441,22 @@ def remove_file(path: Path, *, expected: FileState, disk: Disk = LOCAL_DISK) -> 
 @contextlib.contextmanager
 def _created(path: Path, disk: Disk) -> Iterator[int]:
     """A new file's descriptor; the file is gone in the end, unless it has got another name."""
+    with _on_its_way(path), _open_new(path, disk) as descriptor:
+        yield descriptor
+
+
+@contextlib.contextmanager
+def _on_its_way(path: Path) -> Iterator[Path]:
+    """No crash has left it: `sweep` in another thread of this process leaves it alone."""
+    _ON_THEIR_WAY.add(path.name)
+    try:
+        yield path
+    finally:
+        _ON_THEIR_WAY.discard(path.name)
+
+
+@contextlib.contextmanager
+def _open_new(path: Path, disk: Disk) -> Iterator[int]:
     descriptor = disk.create(path)
     try:
         yield descriptor
@@ -509,13 +529,15 @@ def is_leftover(name: str) -> bool:
     return _BESIDE.fullmatch(name) is not None
 
 
-def sweep(directory: Path, disk: Disk = LOCAL_DISK) -> tuple[Path, ...]:
+def sweep(directory: Path, disk: Disk = LOCAL_DISK, *, beside: str | None = None) -> tuple[Path, ...]:
     """Remove what a crash left in a folder, for it may hold a password; undo a rewriting in place that it cut short.
 
-    Only for who holds the lock: a replacement on its way looks just the same.
+    `beside`: only what belongs to the file of this name. For who holds the lock; in a folder where others write, too,
+    only beside one's own file: somebody else's replacement on its way looks just the same.
     """
     try:
-        left = tuple(sorted(path for path in directory.iterdir() if is_leftover(path.name) and _is_plain(path)))
+        found = sorted(path for path in directory.iterdir() if _is_beside(path.name, beside))
+        left = tuple(path for path in found if path.name not in _ON_THEIR_WAY and _is_plain(path))
         for path in left:
             _undo(path, disk)
         for path in left:
@@ -527,8 +549,16 @@ def sweep(directory: Path, disk: Disk = LOCAL_DISK) -> tuple[Path, ...]:
     return left
 
 
+def _is_beside(name: str, file: str | None) -> bool:
+    parts = _BESIDE.fullmatch(name)
+    return parts is not None and file in (None, parts["name"])
+
+
 def _is_plain(path: Path) -> bool:
-    return stat.S_ISREG(path.lstat().st_mode)
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:  # one that was on its way has arrived
+        return False
 
 
 def _undo(copy: Path, disk: Disk) -> None:
@@ -558,6 +588,7 @@ def _is_mixture(torn: bytes, old: bytes, new: bytes) -> bool:
 # --- names and words ---------------------------------------------------------------------------------------------
 
 _OLD: Final = "-old"
+_ON_THEIR_WAY: Final = set[str]()  # the names under which this process writes just now; no two are the same
 
 
 def _beside(real: Path) -> Path:

@@ -255,7 +255,8 @@ def carry_out(request: Request, inside: str | None = None) -> Answer:
             case Write():
                 return _write(path, request)
             case Sweep():
-                return Swept(len(sweep(Path(os.path.realpath(path)).parent)))
+                real = Path(os.path.realpath(path))
+                return Swept(len(sweep(real.parent, beside=real.name)))  # beside it, others' helpers may be at work
     except Changed:
         return SomebodyWrote()
     except TargetFailed as failure:

@@ -668,6 +668,48 @@ def test_what_somebody_wrote_after_a_crash_in_place_stays(tmp_path: Path) -> Non
     assert names(tmp_path) == ["daemon.json"]
 
 
+def test_sweep_leaves_alone_what_another_thread_is_writing(tmp_path: Path) -> None:
+    """A late client's file is noted in the state directory while what a crash left there is cleared away."""
+    left = tmp_path / ".journal.json.01234567.docker-proxy-agent"
+    path = tmp_path / "anchors.json"
+
+    class Swept(LocalDisk):
+        """Somebody sweeps between any two steps."""
+
+        def fill(self, descriptor: int, data: bytes) -> None:
+            assert sweep(tmp_path) == (left,)
+            super().fill(descriptor, data)
+            assert sweep(tmp_path) == ()
+
+        def exchange(self, one: Path, other: Path) -> None:
+            super().exchange(one, other)
+            assert sweep(tmp_path) == ()
+
+        def remove(self, path: Path) -> None:
+            assert sweep(tmp_path) == ()
+            super().remove(path)
+
+    for expected in (None, OLD):
+        left.touch()
+        now = replace_file(path, NEW if expected else OLD, expected=read_file(path), disk=Swept())
+        assert now.data == path.read_bytes()
+    remove_file(path, expected=now, disk=Swept())
+    assert names(tmp_path) == []
+    left.touch()
+    assert sweep(tmp_path) == (left,)
+
+
+def test_sweep_beside_one_file_leaves_those_of_others(tmp_path: Path) -> None:
+    """Two people's files in one folder: two helpers, and neither knows what the other is doing."""
+    mine, theirs = (tmp_path / f".{name}.01234567.docker-proxy-agent" for name in ("a.json", "b.json"))
+    mine.touch()
+    theirs.touch()
+
+    assert sweep(tmp_path, beside="a.json") == (mine,)
+
+    assert theirs.exists()
+
+
 def test_sweep_touches_only_what_is_ours(tmp_path: Path) -> None:
     others = ["daemon.json", ".daemon.json.swp", ".daemon.json.0000.docker-proxy-agent", "docker-proxy-agent"]
     for name in others:
