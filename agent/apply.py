@@ -201,7 +201,7 @@ class Transaction:
         with contextlib.suppress(TextRefused):  # then dockerd is asked
             if (known := foreign.refusal(theirs, reality)) is not None:
                 return known
-        return await validate.refused(reality, theirs, self._state)
+        return await validate.refused(reality, theirs)
 
     async def _restart(self, plan: Plan, due: Restarting, reality: Reality, written: tuple[str, ...]) -> Outcome:
         # Units in any case: who they are has to be known before they go down.

@@ -202,7 +202,7 @@ class LocalDaemon:
             return None
         asked = (theirs, reality.arguments, identity_of(Path(reality.binary)))
         if self._refusal is None or self._refusal[0] != asked:
-            self._refusal = asked, await validate.refused(reality, theirs, self._paths.state)
+            self._refusal = asked, await validate.refused(reality, theirs)
         return self._refusal[1]
 
     def note(self, reality: Reality) -> None:

@@ -7,28 +7,23 @@ find everything: more is known in `decide/foreign.py`, and what is left is found
 
 from __future__ import annotations
 
-import asyncio
+import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from agent.condition import Condition
 from agent.decide import foreign
-from agent.decide.plan import SECRET_MODE
 from agent.dockerd import Reality
-from agent.errors import AgentError
 from agent.programs import run
 from agent.secret import escaped
-from agent.text_files import read_text, write_text
 
 _WITHIN_S: Final = 20.0
-_ASKED: Final = "asked-of-dockerd.json"  # in the state directory, while it is asked of a text that stands nowhere
 # dockerd shows a URL there that it cannot parse, password and all.
 _VALUES: Final = re.compile(r": \(from flag: .*\)")
 
 
-async def refused(reality: Reality, text: str | None, state: Path) -> Condition | None:
+async def refused(reality: Reality, text: str | None) -> Condition | None:
     """Why dockerd would not start with this text as its daemon.json; None if nothing is known that keeps it from it."""
     is_there = text is not None or reality.daemon_json_fault is not None
     if not is_there or not reality.validates:
@@ -37,25 +32,31 @@ async def refused(reality: Reality, text: str | None, state: Path) -> Condition 
         if text is None or text == reality.daemon_json:
             words = await _words(reality, reality.daemon_json_path)
         else:
-            words = await _words_of(reality, text, state / _ASKED)
-    except (OSError, TimeoutError, AgentError):  # no answer is no refusal: the restart will tell, and be rolled back
+            words = await _words_of(reality, text)
+    except (OSError, TimeoutError):  # no answer is no refusal: the restart will tell, and be rolled back
         return None
     return foreign.refused(words, reality.daemon_json_path) if words else None
 
 
-async def _words_of(reality: Reality, text: str, file: Path) -> str:
-    """It may hold a password: it lies where nobody else looks, and not for long."""
-    await asyncio.to_thread(lambda: write_text(file, read_text(file), text, SECRET_MODE))
+async def _words_of(reality: Reality, text: str) -> str:
+    """It lies in no folder. It may hold a password, and whoever asks need not hold the lock: `plan` asks, too."""
+    descriptor = os.memfd_create("daemon.json")
     try:
-        return await _words(reality, str(file))
+        _fill(descriptor, text.encode())
+        return await _words(reality, f"/proc/self/fd/{descriptor}", (descriptor,))
     finally:
-        await asyncio.to_thread(file.unlink, missing_ok=True)
+        os.close(descriptor)
 
 
-async def _words(reality: Reality, path: str) -> str:
+def _fill(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+async def _words(reality: Reality, path: str, descriptors: Sequence[int] = ()) -> str:
     """dockerd's own, '' if it takes the file."""
     argv = (reality.binary, *_without_config_file(reality.arguments), "--validate", "--config-file", path)
-    done = await run(argv, _WITHIN_S)
+    done = await run(argv, _WITHIN_S, descriptors=descriptors)
     said = done.complaint.removeprefix(f"unable to configure the Docker daemon with file {path}: ")
     return escaped(_VALUES.sub("", said)) if done.status != 0 else ""
 

@@ -222,7 +222,7 @@ class Dockerd:
     # What a pass asks of the daemon
 
     async def refusal(self, reality: Reality) -> Condition | None:
-        return await validate.refused(reality, without_ours(reality, self.owned(reality)), self.agent_state)
+        return await validate.refused(reality, without_ours(reality, self.owned(reality)))
 
     def note(self, reality: Reality) -> None:
         self.last_good.seen(reality)

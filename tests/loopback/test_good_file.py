@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import time
@@ -24,6 +25,7 @@ from agent.settings import DIRECT, Settings, Texts, settings
 from agent.targets import drop_in
 
 from .dockerd import Dockerd
+from .test_lock import as_it_lies
 from .test_reconcile import Place, at
 
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
@@ -408,8 +410,8 @@ async def test_dockerd_is_asked_of_the_file_without_our_change(dockerd: Dockerd,
     await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE, Method.DAEMON_JSON))
     asked(tmp_path, dockerd, refuses="office")
     reality = await dockerd.reality(DIRECT)
-    assert await validate.refused(reality, reality.daemon_json, dockerd.agent_state) is not None
-    assert await validate.refused(reality, "{}", dockerd.agent_state) is None
+    assert await validate.refused(reality, reality.daemon_json) is not None
+    assert await validate.refused(reality, "{}") is None
     other = settings("http://other:1", "http://other:1", "localhost")
 
     outcome = await dockerd.transaction().carry_out(
@@ -417,7 +419,6 @@ async def test_dockerd_is_asked_of_the_file_without_our_change(dockerd: Dockerd,
     )
 
     assert outcome.restarted_s is not None
-    assert not (dockerd.agent_state / "asked-of-dockerd.json").exists()
 
 
 async def test_an_older_dockerd_is_not_asked(dockerd: Dockerd, tmp_path: Path) -> None:
@@ -429,3 +430,23 @@ async def test_an_older_dockerd_is_not_asked(dockerd: Dockerd, tmp_path: Path) -
 
     assert not notes.exists()
     assert dockerd.runs_with == OFFICE
+
+
+async def test_two_who_ask_at_once_of_different_texts_get_their_own_answers(dockerd: Dockerd, tmp_path: Path) -> None:
+    """A person's `plan` asks without the lock, beside the service."""
+    script = tmp_path / "dockerd"
+    script.write_text(
+        '#!/bin/sh\nfor file; do :; done\nsleep 0.3\ngrep -q bad "$file" && echo bad >&2 && exit 1\nexit 0\n'
+    )
+    script.chmod(0o755)
+    dockerd.binary = str(script)
+    reality = await dockerd.reality(DIRECT)
+    before = as_it_lies(dockerd.agent_state)
+
+    good, bad = await asyncio.gather(
+        validate.refused(reality, '{"labels": []}'), validate.refused(reality, '{"bad": "hunter2"}')
+    )
+
+    assert good is None
+    assert bad is not None
+    assert as_it_lies(dockerd.agent_state) == before
