@@ -26,7 +26,7 @@ from agent.decide.plan import Owned, Plan, without_ours
 from agent.decide.restart import Busy, Restarting, hang_on_docker, holding, is_keeping, named
 from agent.docker import validate
 from agent.docker.away import Away
-from agent.dockerd import Engine, Phase, Reality, Running, UnitState
+from agent.dockerd import GOES_DOWN, Engine, Phase, Reality, Running, UnitState
 from agent.errors import (
     AgentError,
     ByOthers,
@@ -63,6 +63,10 @@ class Supervisor(Protocol):
     """What a transaction asks of who runs Docker. RestartFailed and UnitFailed say what went wrong."""
 
     async def state(self) -> UnitState: ...
+    async def goes_down(self) -> bool:
+        """Whether the whole system does."""
+        ...
+
     async def daemon_reload(self) -> None: ...
     async def reload(self) -> None: ...
     async def restart(self) -> UnitState:
@@ -104,6 +108,7 @@ class Outcome(msgspec.Struct, frozen=True):
     containers_lost: tuple[str, ...] = ()  # that were to
     taken_along: tuple[str, ...] = ()  # units
     deferred: str = ""  # why a restart that is due was not made
+    goes_down: bool = False  # the system does: whatever was under way is left to the journal
     not_taken: str = ""  # why this dockerd did not switch live-restore on
     left: tuple[str, ...] = ()  # what could not be finished, and is tried again
     rolled_back: str = ""  # why everything is as it was
@@ -214,6 +219,8 @@ class Transaction:
                 await self._live_restore.on(Path(reality.daemon_json_path))
                 keeps = True
         except NotTaken as failure:
+            if await self._supervisor.goes_down():
+                return self._left_to_the_next_boot(written)
             if not due.overrules:
                 return msgspec.structs.replace(self._deferred(written, str(failure)), not_taken=str(failure))
         counted = await self._counted() if keeps else Counted()
@@ -229,13 +236,8 @@ class Transaction:
             noted = self._verified(plan, await self._in_force(plan, await self._supervisor.restart()), file)
         except CameUpOtherwise as found:
             instead, noted = found, self._stays_written()
-        except ByOthers as meanwhile:
-            return await self._left_to_others(written, meanwhile)
-        except NotTried:
-            await self._undone()
-            raise
-        except (RestartFailed, NotInForce, UnitFailed) as failure:
-            return await self._roll_back(plan, reality, failure, counted)
+        except (ByOthers, NotTried, RestartFailed, NotInForce, UnitFailed) as failure:
+            return await self._not_in_force(plan, reality, written, failure, counted)
         seconds = time.monotonic() - began
         units = await units_up(self._supervisor, self._journal)
         left = (*units.said, *noted, *await self._live_restore.off())
@@ -262,6 +264,22 @@ class Transaction:
             otherwise=instead.condition if instead else None,
             condition=containers_lost(kept.lost, met.hanging) or (instead.condition if instead else None),
         )
+
+    async def _not_in_force(
+        self, plan: Plan, reality: Reality, written: tuple[str, ...], failure: AgentError, counted: Counted
+    ) -> Outcome:
+        if await self._supervisor.goes_down():  # and Docker with it, whatever it was in the middle of
+            return self._left_to_the_next_boot(written)
+        if isinstance(failure, ByOthers):
+            return await self._left_to_others(written, failure)
+        if isinstance(failure, NotTried):
+            await self._undone()
+            raise failure
+        return await self._roll_back(plan, reality, failure, counted)
+
+    def _left_to_the_next_boot(self, written: tuple[str, ...]) -> Outcome:
+        """The journal says how far it came, and stays: the next boot starts Docker, and the next agent looks at it."""
+        return msgspec.structs.replace(self._deferred(written, GOES_DOWN), goes_down=True)
 
     def _stays_written(self) -> tuple[str, ...]:
         """What is right as far as we can make it so, for the next start."""
@@ -436,7 +454,9 @@ class Transaction:
             started_again=units.started,
         )
         condition = containers_lost(kept.lost) if back.is_up else down(reality.unit_name)
-        return Outcome(rolled_back=because, containers_lost=kept.lost, condition=condition)
+        if back.goes_down:
+            condition = None
+        return Outcome(rolled_back=because, containers_lost=kept.lost, goes_down=back.goes_down, condition=condition)
 
     def _acquitted(self, plan: Plan) -> tuple[str, ...]:
         try:

@@ -17,6 +17,7 @@ PROXIES_IN_DAEMON_JSON: Final = (1, 42)  # the API of Docker 23.0 (FACTS 1)
 # What a restart breaks off beside containers, in words.
 TRANSFER: Final = "a pull or push"
 BUILD: Final = "a build"
+GOES_DOWN: Final = "the system is going down; the next boot goes on from here"
 
 
 class Phase(enum.Enum):

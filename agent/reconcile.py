@@ -24,7 +24,7 @@ from agent.decide.plan import NOTHING_HOLDS, Holding, Owned, Plan, plan
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
-from agent.dockerd import Phase, Reality
+from agent.dockerd import GOES_DOWN, Phase, Reality
 from agent.errors import AgentError
 from agent.events import Event
 from agent.files import Changed
@@ -84,6 +84,10 @@ class Daemon(Protocol):
 
     def note(self, reality: Reality) -> None:
         """Keep what dockerd is seen to run with; the same again costs nothing."""
+        ...
+
+    async def goes_down(self) -> bool:
+        """Whether the whole system does: then nothing is written or restarted, and nothing that ends is a failure."""
         ...
 
     def under_way(self) -> UnderWay:
@@ -354,6 +358,8 @@ async def reconcile(  # noqa: PLR0913 - named at every call
             telling.tell(seen, record)
         if choosing.is_paused or not seen.acts:
             return Pass(seen)
+        if await world.daemon.goes_down():
+            return Pass(seen, Outcome(deferred=GOES_DOWN, goes_down=True))
         if surroundings is not None:
             seen = surroundings.judged(seen, record)
             surroundings.begins(seen)
@@ -382,7 +388,7 @@ async def _carried_out(seen: Seen, world: World, record: Record, stops_within_s:
     # After Docker's: a home may keep its helper waiting, and no container starts while Docker restarts. Where Docker
     # did not come up with this choice the next pass makes another one, for both.
     written: tuple[ClientFile, ...] = ()
-    if seen.clients is not None and not (outcome is not None and outcome.rolled_back):
+    if seen.clients is not None and not (outcome is not None and (outcome.rolled_back or outcome.goes_down)):
         written = await _clients_written(seen.clients, world, record, stops_within_s)
     if failure is not None:
         raise failure

@@ -26,7 +26,7 @@ import msgspec
 from agent.audit.log import boot_id
 from agent.decide.effective import in_force, prospective
 from agent.decide.urgent import can_be_asked
-from agent.dockerd import Engine, Phase, Reality, UnitState
+from agent.dockerd import GOES_DOWN, Engine, Phase, Reality, UnitState
 from agent.errors import AgentError, ByOthers, RestartFailed, UnitFailed
 from agent.events import Event
 from agent.journal import Journal, Stage, UnderWay
@@ -46,6 +46,7 @@ class Supervisor(Protocol):
     """What a recovery asks of who runs Docker. RestartFailed and UnitFailed say what went wrong."""
 
     async def state(self) -> UnitState: ...
+    async def goes_down(self) -> bool: ...
     async def daemon_reload(self) -> None: ...
     async def reload(self) -> None: ...
     async def stop(self) -> None: ...
@@ -71,6 +72,8 @@ async def recover(  # noqa: PLR0913 - named at its one call
     """
     journal = Journal(state)
     found = await asyncio.to_thread(journal.under_way)
+    if found.stage is not None and await supervisor.goes_down():  # the next boot finds it as it is
+        return found.forbids_writing
     left = await files_back(supervisor, journal) if found.stage is Stage.ROLLING_BACK else ()
     if found.stage is None or not may_restart:
         return found.forbids_writing
@@ -79,6 +82,8 @@ async def recover(  # noqa: PLR0913 - named at its one call
     said = [f"the agent ended in the middle of it ({found.stage.value})", *left]
     back = Back((), is_up=True)
     is_down = _is_down_by_us(found, await _settled(supervisor), is_systemd)
+    if is_down and await supervisor.goes_down():
+        return True
     if is_down:
         back = await _rolled_back(supervisor, look, state, journal, found.stage)
         said += back.said
@@ -203,6 +208,7 @@ class Back(msgspec.Struct, frozen=True):
     said: tuple[str, ...]  # what failed on the way
     is_up: bool  # or away by somebody else's doing
     acquits: bool = False  # Docker did not start with the old settings, either: it was not the new ones
+    goes_down: bool = False  # the system does: the next boot starts it
 
 
 async def back_and_up(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> Back:
@@ -216,6 +222,8 @@ async def back_and_up(supervisor: Supervisor, journal: Journal, last_good: LastG
     except ByOthers as meanwhile:
         said = (*said, str(meanwhile))
     except (RestartFailed, UnitFailed) as error:
+        if await supervisor.goes_down():
+            return Back((*said, GOES_DOWN), is_up=False, goes_down=True)
         said = (*said, f"Docker does not start with the old settings, either: {error}")
         back = await _up_with_the_last_good(supervisor, journal, last_good)
         said, is_up, acquits = (*said, *back.said), back.is_up, True

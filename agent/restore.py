@@ -22,7 +22,7 @@ from agent.decide.clients import put_back as before_us
 from agent.decide.plan import Owned as OwnedFile
 from agent.decide.plan import Plan
 from agent.decide.put_back import PutBack, put_back
-from agent.dockerd import Reality
+from agent.dockerd import GOES_DOWN, Reality
 from agent.errors import AgentError, TargetFailed
 from agent.events import Event
 from agent.originals import Kept, Original, client_originals, daemon_originals
@@ -41,6 +41,7 @@ class Daemon(Protocol):
     """dockerd: looked at, and changed."""
 
     async def reality(self, desired: Settings) -> Reality: ...
+    async def goes_down(self) -> bool: ...
     def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Coroutine[Any, Any, Outcome]: ...
 
 
@@ -69,6 +70,8 @@ class Restoring(msgspec.Struct, frozen=True):
 
     async def restore(self, record: Record, *, is_asked_now: bool) -> Restored:
         """Put everything back; Docker is restarted by the rules of a pass. Again: nothing is left to do."""
+        if await self.daemon.goes_down():
+            return Restored(left=("the system is going down: nothing is put back",))
         kept, clients = daemon_originals(self.state), client_originals(self.state)
         reality: Reality | None = None
         try:
@@ -86,7 +89,9 @@ class Restoring(msgspec.Struct, frozen=True):
                 outcome = await to_the_end(self.daemon.carry_out(plan, reality, record), None)
             except Exception as error:  # noqa: BLE001 - the boundary of a target: what was done beside it is recorded
                 found = PutBack(Plan(DIRECT), (*found.left, _said(error)), tuple(kept.all()))
-        if outcome.stands:
+        if outcome.goes_down:  # what is kept is needed after the next boot
+            found = PutBack(plan, (*found.left, f"Docker: {GOES_DOWN}"))
+        elif outcome.stands:
             originals = {path: one for path, one in kept.all().items() if path not in found.left_targets}
             _remove_folders(originals)
             kept.forget(originals)

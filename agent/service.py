@@ -219,7 +219,8 @@ class Service:
             if may_restart:  # a home that hangs must not hold Docker's start up
                 await world.clients.recover()
         except Exception as error:  # noqa: BLE001 - the boundary of a pass
-            self._fails(Part.UNDER_WAY, error)
+            if not await world.daemon.goes_down():
+                self._fails(Part.UNDER_WAY, error)
             return False
         return waits
 
@@ -352,7 +353,8 @@ class Service:
                 stops_within_s=_STOPS_WITHIN_S,
             )
         except AgentError as error:
-            self._fails(Part.WHOLE, error, record)
+            if not await self._world.daemon.goes_down():  # else D-Bus is gone, say: nothing that anybody has to mend
+                self._fails(Part.WHOLE, error, record)
             return self._backed_off()
         finally:
             if self._slow is not None:

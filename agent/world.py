@@ -134,12 +134,17 @@ class LocalDaemon:
         self._paths = paths
         self._service = docker.service
         engine = EngineSocket(paths.below(docker.socket))
-        is_systemd = paths.is_system and not docker.restart_command and is_folder(BOOTED_BY_SYSTEMD)
+        is_on_systemd = paths.is_system and is_folder(BOOTED_BY_SYSTEMD)
+        is_systemd = is_on_systemd and not docker.restart_command
         self._last: tuple[Reality, Glance] | None = None
         self._last_good = LastGood(paths.state)
         self._noted: Reality | None = None
         self._refusal: tuple[tuple[object, ...], Condition | None] | None = None
-        self._supervisor = Unit(docker.service) if is_systemd else CommandUnit(docker.restart_command, engine)
+        self._supervisor = (
+            Unit(docker.service)
+            if is_systemd
+            else CommandUnit(docker.restart_command, engine, is_on_systemd=is_on_systemd)
+        )
         self._is_systemd = is_systemd
         can_restart = is_systemd or bool(docker.restart_command)
         self._look = Looking(paths, docker.service, self._supervisor, engine, can_restart)
@@ -155,6 +160,9 @@ class LocalDaemon:
         return await recover(
             self._supervisor, self._look, state, record, is_systemd=self._is_systemd, may_restart=may_restart
         )
+
+    async def goes_down(self) -> bool:
+        return await self._supervisor.goes_down()
 
     def under_way(self) -> UnderWay:
         return Journal(self._paths.state).under_way()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
+from agent.docker.unit import goes_down
 from agent.dockerd import Phase, Start, UnitState
 from agent.errors import EngineSilent, RestartFailed, UnitFailed
 from agent.programs import run
@@ -32,8 +33,10 @@ class Peer(Protocol):
 class CommandUnit:
     """What `Unit` is under systemd. An empty command: nothing here can restart Docker."""
 
-    def __init__(self, argv: Sequence[str], engine: Peer) -> None:
+    def __init__(self, argv: Sequence[str], engine: Peer, *, is_on_systemd: bool = False) -> None:
+        """`is_on_systemd`: it runs the rest of the system."""
         self.name = argv[0] if argv else "docker"
+        self._is_on_systemd = is_on_systemd
         self._argv = tuple(argv)
         self._engine = engine
 
@@ -56,6 +59,9 @@ class CommandUnit:
 
     async def start_again(self, units: Sequence[str]) -> tuple[str, ...]:  # noqa: ARG002 - as `Unit`
         return ()
+
+    async def goes_down(self) -> bool:
+        return self._is_on_systemd and await goes_down()
 
     async def daemon_reload(self) -> None:
         """Nothing keeps a copy of a unit's files here."""
@@ -86,6 +92,8 @@ class CommandUnit:
         await self._run()
 
     async def _run(self) -> None:
+        if await self.goes_down():
+            raise RestartFailed("docker.restart_command", "is not run: the system is going down")
         try:
             done = await run(self._argv, _UP_WITHIN_S)
         except TimeoutError as error:

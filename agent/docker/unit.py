@@ -116,6 +116,7 @@ class Unit:
         shown = await _show(("Id", "ActiveState", "Job"), units)
         down = tuple(values["Id"] for values in shown if values.get("ActiveState") not in _UP and not _has_job(values))
         if down:
+            await self._unless_going_down()
             await _systemctl("start", "--no-block", "--", *down)
         return down
 
@@ -137,8 +138,12 @@ class Unit:
             await _systemctl("reset-failed", "--", *await self._units())
         return started
 
+    async def goes_down(self) -> bool:
+        return await goes_down()
+
     async def reload(self) -> None:
         """dockerd reads its file again, some time after this has returned (FACTS 6)."""
+        await self._unless_going_down()
         await _systemctl("reload", "--no-block", "--", self.name)
 
     async def stop(self) -> None:
@@ -162,6 +167,11 @@ class Unit:
         await self._ready()
         await _systemctl("start", "--no-block", "--", *await self._units())
 
+    async def _unless_going_down(self) -> None:
+        """Before every job of ours. systemd refuses them then, or would give up a shutdown for one (FACTS 121)."""
+        if await self.goes_down():
+            raise UnitFailed(self.name, "is not touched: the system is going down")
+
     async def _units(self) -> tuple[str, ...]:
         has_socket = (await self._socket()).phase not in (Phase.ABSENT, Phase.MASKED)
         return (self._socket_unit, self.name) if has_socket else (self.name,)
@@ -171,7 +181,7 @@ class Unit:
 
     async def _ready(self) -> UnitState:
         """Its state at this moment, and no start limit in the way."""
-        state, units = await asyncio.gather(self.state(), self._units())
+        state, units, _ = await asyncio.gather(self.state(), self._units(), self._unless_going_down())
         if state.phase in (Phase.ABSENT, Phase.MASKED):
             raise ByOthers(self.name, f"is {state.phase.value} now")
         # The fourth start within a minute fails and takes the socket down, too; this resets the count (FACTS 13).
@@ -208,6 +218,17 @@ class Unit:
                 if left.is_over():
                     raise
                 await asyncio.sleep(_ASK_AGAIN_S)
+
+
+async def goes_down() -> bool:
+    """Whether the whole system is on its way down, by systemd's own word. False where it gives none.
+
+    root's systemctl asks without D-Bus, which may be gone by then (FACTS 121).
+    """
+    try:
+        return (await _systemctl("show", "--property", "SystemState", "--value")).strip() == "stopping"
+    except UnitFailed:  # what is asked of it next will tell
+        return False
 
 
 def unit_state(shown: str) -> UnitState:

@@ -49,6 +49,7 @@ class Dockerd:
         self.is_silent = False  # runs, and does not answer
         self.takes_live_restore = True  # switches it on and off when it reads its file again
         self.can_reload = True
+        self.system_goes_down = False  # systemd starts and reloads nothing any more
         self.killed = 0  # containers, by a start without live-restore
         self.shims_in_unit = False
         self.environment = Texts()  # that its unit gives it without us
@@ -85,12 +86,16 @@ class Dockerd:
     def _unit(self) -> UnitState:
         return UnitState(self.phase, invocation=str(self.starts))
 
+    async def goes_down(self) -> bool:
+        return self.system_goes_down
+
     async def daemon_reload(self) -> None:
         sys.audit(self.STEP)
         self.seen_at_reload = self.events()
 
     async def reload(self) -> None:
         sys.audit(self.STEP)
+        self._unless_going_down("reload")
         if not self.can_reload:
             raise UnitFailed("systemctl reload", "not applicable")
         said = daemon_json.live_restore(self.text("etc/daemon.json"))
@@ -117,12 +122,17 @@ class Dockerd:
 
     async def start_again(self, units: Sequence[str]) -> tuple[str, ...]:
         sys.audit(self.STEP)
+        self._unless_going_down("start")
         down = tuple(unit for unit in units if not self.units[unit])
         if down and self.fails_again:
             raise UnitFailed("systemctl start", self.fails_again)
         assert self.is_running or not down, "they would wake a Docker that is stopped"
         self.units |= dict.fromkeys(down, True)
         return down
+
+    def _unless_going_down(self, what: str) -> None:
+        if self.system_goes_down:
+            raise UnitFailed(f"systemctl {what}", "Transaction for docker.service is destructive")
 
     def _units_down(self) -> None:
         self.units = dict.fromkeys(self.units, False)
@@ -136,6 +146,7 @@ class Dockerd:
 
     async def start(self) -> UnitState:
         sys.audit(self.STEP)
+        self._unless_going_down("start")
         self.before_it_starts()
         self._boot()
         if not self.is_running:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from agent.apply import Outcome
 from agent.decide.plan import Holding, plan
 from agent.decide.urgent import Urgency
 from agent.dockerd import Phase
@@ -38,16 +39,18 @@ class Died(BaseException):
 
 
 class Death:
-    """Comes at the n-th step; counts until then."""
+    """Comes at the n-th step; counts until then. Something else may come instead, once."""
 
     def __init__(self) -> None:
         self._at: int | None = None
+        self._instead: Callable[[], None] | None = None
         self.steps: list[str] = []
 
     @contextmanager
-    def at(self, step: int | None) -> Iterator[None]:
+    def at(self, step: int | None, instead: Callable[[], None] | None = None) -> Iterator[None]:
         """None: never, and all steps are counted."""
         self.steps, self._at = [], sys.maxsize if step is None else step
+        self._instead = instead
         try:
             yield
         finally:
@@ -57,8 +60,12 @@ class Death:
         if self._at is None or not _changes_something(event, arguments):
             return
         self.steps.append(event)
-        if len(self.steps) > self._at:
+        if len(self.steps) <= self._at:
+            return
+        if self._instead is None:
             raise Died
+        self._at = sys.maxsize
+        self._instead()
 
 
 def _changes_something(event: str, arguments: tuple[object, ...]) -> bool:
@@ -86,7 +93,7 @@ class Machine:
         self.dockerd.refuses = OFFICE if refuses else None
         self._method = method
 
-    async def roams(self) -> None:
+    async def roams(self) -> Outcome:
         dockerd = self.dockerd
         reality = await dockerd.reality(OFFICE)
         made = plan(
@@ -97,7 +104,7 @@ class Machine:
             is_asked_now=False,
             holding=URGENT,
         )
-        await dockerd.transaction().carry_out(made, reality)
+        return await dockerd.transaction().carry_out(made, reality)
 
     async def next_agent(self) -> None:
         dockerd = self.dockerd

@@ -354,3 +354,20 @@ async def test_clients_do_not_go_where_docker_could_not_follow(dockerd: Dockerd,
     assert done.outcome is not None
     assert done.outcome.rolled_back
     assert alice.docker_ran_with == []
+
+
+async def test_clients_are_left_alone_where_docker_goes_down_with_the_system(dockerd: Dockerd, alice: Alice) -> None:
+    place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
+    place.clients = alice
+
+    def down() -> None:
+        dockerd.system_goes_down = True
+
+    dockerd.refuses, dockerd.before_it_starts = OFFICE, down
+
+    done = await place.passed()
+
+    assert done.outcome is not None
+    assert done.outcome.goes_down
+    assert not done.is_failed
+    assert alice.docker_ran_with == []

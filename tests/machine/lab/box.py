@@ -105,6 +105,22 @@ class Box:
         self.run("systemctl", "reboot", "--no-block")
         self._has_started()
 
+    def has_rebooted(self, within: float) -> None:
+        """By its own doing: its old systemd ends, and everything in the new one has started."""
+        old = self.pid
+        until(within, lambda: not is_systemd(old), "the box goes down")
+        self._has_started()
+
+    def stand_still(self, seconds: float) -> None:
+        """All of its processes, as in a virtual machine that is paused; the clocks go on."""
+        switch, events = self._cgroup / "cgroup.freeze", self._cgroup / "cgroup.events"
+        switch.write_text("1")
+        try:
+            until(10, lambda: "frozen 1" in events.read_text(), "the box stands still")
+            time.sleep(seconds)
+        finally:
+            switch.write_text("0")
+
     def run(
         self,
         *argv: str,

@@ -35,6 +35,8 @@ class Laptop:
         self._box = Box("laptop", layers(suite))
         self.run = self._box.run
         self.reboot = self._box.reboot
+        self.has_rebooted = self._box.has_rebooted
+        self.stand_still = self._box.stand_still
         self.docker = Docker(self._box, rootfs(suite) / "bin/busybox")
         self.audit = Audit(self)
 
