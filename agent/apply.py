@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 
 from agent.condition import Code, Condition, down
-from agent.decide import foreign
+from agent.decide import foreign, probation
 from agent.decide.effective import effective, in_force
 from agent.decide.overruled import overruled
 from agent.decide.plan import Owned, Plan, without_ours
@@ -375,18 +375,22 @@ class Transaction:
             self._record(Event.ADOPTED, target=path, old=theirs.meaning())
 
     def _verified(self, plan: Plan, now: Reality, file: str | None) -> tuple[str, ...]:
-        """dockerd runs with it: there is nothing to put back any more. What could not be noted.
+        """dockerd runs with it; in a minute there is nothing to put back any more. What could not be noted.
 
         `file`: daemon.json just before the restart; if it is another by now, nobody knows which of them was read.
         """
         try:
-            self._journal.forget()
+            if now.is_systemd:
+                until = time.monotonic() + probation.LASTS_S
+                self._journal.try_out(probation.Trial(now.unit.invocation, now.unit.restarts, until))
+            else:  # nobody tells a crash from a stop
+                self._journal.forget()
             if plan.method is Method.DAEMON_JSON:
                 self._marks.set(now.unit.invocation, daemon_json.texts(file))
             bracket = self._journal.under_way().bracket
             if now.daemon_json == file and now.daemon_json_fault is None:
                 text = bracket.closed(file) if bracket else file
-                self._last_good.keep(now.daemon_json_path, text, now.unit.invocation)
+                self._last_good.keep(now.daemon_json_path, text, now.unit.invocation, on_trial=now.is_systemd)
         except (AgentError, TextRefused) as error:  # Docker is right all the same
             return (str(error),)
         return ()

@@ -45,6 +45,9 @@ class UnitState(msgspec.Struct, frozen=True):
     hanging: tuple[str, ...] = ()  # units that are stopped with it, whether they run or not; not what hangs on those
     fragment: str = ""  # its own file
     triggers: tuple[str, ...] = ()  # its sockets and the like: they hang on it, too, and hold nothing
+    comes_back: bool = False  # broken, and systemd is about to start it again by itself
+    is_stuck_in_stop: bool = False  # broken because it did not end in time when it was told to
+    since: float = 0.0  # when it came into this state: CLOCK_MONOTONIC; 0: not known
 
     @property
     def is_running(self) -> bool:

@@ -30,6 +30,7 @@ class Event(enum.Enum):
     APPLY_STARTED = "apply-started"  # the intent: on disk before the first write
     SETTINGS_WRITTEN = "settings-written"
     DOCKER_RESTARTED = "docker-restarted"
+    DOCKER_STARTED = "docker-started"  # not by us
     RESTART_DEFERRED = "restart-deferred"
     ROLLED_BACK = "rolled-back"
     DRIFT_CORRECTED = "drift-corrected"
@@ -86,6 +87,7 @@ _SENTENCES: Final = {
         "[; containers kept: {containers_kept}][; containers lost: {containers_lost}]"
         "[; went down with it: {taken_along}][; started again: {started_again}][; {left}]"
     ),
+    Event.DOCKER_STARTED: "Docker started[ with {settings}][: {because}]",
     Event.RESTART_DEFERRED: "The restart of Docker waits[ until {until}][: {because}]",
     Event.ROLLED_BACK: (
         "Rolled back[ from {upstream}][ ({settings})][: {because}]"
@@ -115,6 +117,7 @@ _BRIEF: Final = {
     Event.UPSTREAM_CHOSEN: "chose[ {upstream}]",
     Event.NO_UPSTREAM: "nothing works",
     Event.DOCKER_RESTARTED: "docker restarted[, containers kept: {containers_kept}][, lost: {containers_lost}]",
+    Event.DOCKER_STARTED: "docker started",
     Event.RESTART_DEFERRED: "a restart of docker waits",
     Event.ROLLED_BACK: "rolled back",
     Event.DRIFT_CORRECTED: "put right[ {target}]",

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from agent.audit.log import boot_id
+from agent.decide.probation import Trial
 from agent.errors import AgentError
 from agent.files import Changed
 from agent.state_file import StateFile
@@ -30,6 +31,7 @@ class Stage(enum.Enum):
     WRITING = "writing"  # dockerd has not run with all of it yet
     RESTARTING = "restarting"  # or verifying
     ROLLING_BACK = "rolling-back"  # Docker may be down, and that was us
+    TRIED = "tried"  # dockerd runs with it, and is not believed for a minute (`decide/probation.py`)
     VERIFIED = "verified"  # only live-restore, or what hung on Docker, has still to be put back as it was
 
 
@@ -93,11 +95,19 @@ class UnderWay(msgspec.Struct, frozen=True):
     boot: str = ""  # of which this is said
     bracket: Bracket | None = None  # live-restore is on, or about to be, for this restart alone
     units: tuple[str, ...] = ()  # that hang on Docker and were active when it was restarted
+    trial: Trial | None = None  # of the stage "tried"
 
     @property
     def is_unfinished(self) -> bool:
         """Whether somebody has still to do something for Docker's sake; where no transaction is under way."""
-        return self.bracket is not None or self.forbids_writing or self.stage is Stage.VERIFIED
+        is_over = self.stage is Stage.VERIFIED or (self.stage is Stage.TRIED and bool(self.units))
+        return self.bracket is not None or self.forbids_writing or is_over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to do but to believe that it lasts."""
+        is_believed_or_tried = self.stage is None or self.stage is Stage.TRIED
+        return is_believed_or_tried and not self.is_unfinished
 
     @property
     def forbids_writing(self) -> bool:
@@ -160,6 +170,14 @@ class Journal:
         """Before the step that it names. `units`: that may go down with Docker now."""
         was = self.under_way()
         self._save(stage, was.notes, (*was.units, *units))
+
+    def try_out(self, trial: Trial) -> None:
+        """dockerd runs with what stands in the files; what stood there before stays known until that is believed."""
+        was = self.under_way()
+        if was.notes:
+            self._file.save(UnderWay(Stage.TRIED, was.notes, boot_id(), was.bracket, was.units, trial))
+        else:  # there is nothing to go back to
+            self.forget()
 
     def forget(self) -> None:
         """dockerd runs with what stands in the files."""

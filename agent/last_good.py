@@ -7,6 +7,7 @@ Not known here: when it is put back (`recover.py`), and what follows if none is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ class _Kept(msgspec.Struct, frozen=True):
     path: str
     text: str | None  # None: it came up without the file
     invocation: str = ""  # that start of it
+    before: tuple[str | None] | None = None  # the one before, while this start of it is not believed yet
 
     def __repr__(self) -> str:
         return f"_Kept({self.path})"
@@ -44,18 +46,44 @@ class LastGood:
         self._file = StateFile(state / "last-good.json", _Kept, 1)
         self._journal = Journal(state)
 
-    def keep(self, path: str, text: str | None, invocation: str = "") -> None:
-        """dockerd came up with it. That it cannot be kept is no reason to stop."""
+    def keep(self, path: str, text: str | None, invocation: str = "", *, on_trial: bool = False) -> None:
+        """dockerd came up with it. That it cannot be kept is no reason to stop.
+
+        `on_trial`: the one before stays known, too, until this one is believed.
+        """
         try:
-            if self._file.load() != _Kept(path, text, invocation):
-                self._file.save(_Kept(path, text, invocation))
+            was = self._file.load()
+            before = (was.text,) if was is not None and was.path == path else None
+            kept = _Kept(path, text, invocation, before if on_trial else None)
+            if was != kept:
+                self._file.save(kept)
         except AgentError:
             return
 
+    def believe(self) -> None:
+        """The last one was no accident."""
+        with contextlib.suppress(AgentError):
+            if (kept := self._file.load()) is not None and kept.before is not None:
+                self._file.save(msgspec.structs.replace(kept, before=None))
+
+    def forsake(self) -> None:
+        """dockerd came up with the last one, and died of it: the one before is the last good one."""
+        with contextlib.suppress(AgentError):
+            if (kept := self._file.load()) is not None and kept.before is not None:
+                self._file.save(_Kept(kept.path, kept.before[0]))
+
     def seen(self, reality: Reality) -> None:
         """What a dockerd that runs was started with is kept; what it was not, or cannot be told, is left alone."""
+        if self._is_on_trial():
+            return
         if reality.unit.is_running and reality.file.is_tried and reality.daemon_json_fault is None:
             self.keep(reality.daemon_json_path, reality.daemon_json, reality.unit.invocation)
+
+    def _is_on_trial(self) -> bool:
+        try:
+            return self._journal.under_way().trial is not None
+        except AgentError:
+            return True
 
     def history(self, path: Path, text: str | None, unit: UnitState) -> FileHistory:
         """What is known of a file that was just read; `unit`: whose dockerd it is."""

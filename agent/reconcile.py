@@ -21,6 +21,7 @@ from agent.decide.clients import Intent, Wanted
 from agent.decide.desired import as_upstream, by_upstream
 from agent.decide.effective import effective, prospective
 from agent.decide.plan import NOTHING_HOLDS, Holding, Owned, Plan, plan
+from agent.decide.probation import Trial
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
@@ -92,6 +93,10 @@ class Daemon(Protocol):
 
     def under_way(self) -> UnderWay:
         """What is not finished yet. AgentError if that is not known."""
+        ...
+
+    def is_to_be_judged(self, trial: Trial) -> bool:
+        """Whether a restart that is not believed yet has to be looked at: something moved, or its time is over."""
         ...
 
     async def recover(self, record: Record, *, may_restart: bool) -> bool:

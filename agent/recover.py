@@ -4,6 +4,8 @@
     writing                    the pass decides: each file is whole, and what dockerd runs with is looked at
     restarting, Docker broke   rolled back: files back, Docker started
     restarting, else           as writing: whoever stopped a Docker that did not break was not us
+    tried, Docker died of it   rolled back, as if it had not come up
+    tried, else                watched until it is believed (`decide/probation.py`)
     rolling back               files back; Docker is started if it does not run, for it was us who stopped it
     verified                   live-restore as it was
 
@@ -24,7 +26,8 @@ from typing import Final, Protocol
 import msgspec
 
 from agent.audit.log import boot_id
-from agent.decide.effective import in_force, prospective
+from agent.decide.effective import effective, in_force, prospective
+from agent.decide.probation import CRASHES, LASTS_S, Found, Trial, judged, went_on
 from agent.decide.urgent import can_be_asked
 from agent.dockerd import GOES_DOWN, Engine, Phase, Reality, UnitState
 from agent.errors import AgentError, ByOthers, RestartFailed, UnitFailed
@@ -40,6 +43,7 @@ from agent.targets.refused import TextRefused
 
 _SETTLES_S: Final = 300.0  # as long as a restart of our own would have been watched
 _LOOK_AGAIN_S: Final = 0.1
+_DIED: Final = f"Docker came up with it, and within {LASTS_S:.0f} s it was down or had crashed {CRASHES} times"
 
 
 class Supervisor(Protocol):
@@ -79,12 +83,18 @@ async def recover(  # noqa: PLR0913 - named at its one call
         return found.forbids_writing
     if found.boot != boot_id():
         await asyncio.to_thread(journal.units_are_up)  # this boot starts what it starts
-    said = [f"the agent ended in the middle of it ({found.stage.value})", *left]
+    if found.trial is not None:
+        is_down = await _died_of_it(supervisor, look, state, journal, record, found, found.trial)
+        said = [_DIED] if is_down else []
+    else:
+        is_down = _is_down_by_us(found, await _settled(supervisor), is_systemd)
+        said = [f"the agent ended in the middle of it ({found.stage.value})", *left]
     back = Back((), is_up=True)
-    is_down = _is_down_by_us(found, await _settled(supervisor), is_systemd)
     if is_down and await supervisor.goes_down():
         return True
     if is_down:
+        if found.trial is not None:
+            await asyncio.to_thread(LastGood(state).forsake)
         back = await _rolled_back(supervisor, look, state, journal, found.stage)
         said += back.said
     elif found.stage is Stage.ROLLING_BACK:
@@ -93,10 +103,37 @@ async def recover(  # noqa: PLR0913 - named at its one call
     if back.is_up:
         units = await units_up(supervisor, journal)
         said += [*units.said, *await LiveRestore(supervisor, look, journal).off()]
-    if not is_down:
+    if not is_down and found.trial is None:
         await _left_to_the_pass(look, journal, record, found.stage, units)
     if is_down or found.stage is Stage.ROLLING_BACK:
         record(Event.ROLLED_BACK, because="; ".join(dict.fromkeys(said)), started_again=units.started)
+    return False
+
+
+async def _died_of_it(  # noqa: PLR0913, PLR0917 - named at its one call
+    supervisor: Supervisor,
+    look: Look,
+    state: Path,
+    journal: Journal,
+    record: Record,
+    found: UnderWay,
+    trial: Trial,
+) -> bool:
+    """What became of a dockerd that came up with what was written, so far; whether it is to be rolled back."""
+    unit = await supervisor.state()
+    if found.boot == boot_id():
+        verdict = judged(trial, unit, time.monotonic())
+    else:  # this boot's start with it was the second try
+        verdict = Found.FAILED if unit.phase is Phase.BROKEN else Found.PASSED
+    if verdict is Found.FAILED:
+        return True
+    if verdict is Found.CAME_BACK:
+        running = effective(await look.reality(DIRECT))
+        await asyncio.to_thread(journal.try_out, went_on(trial, unit))
+        record(Event.DOCKER_STARTED, settings=running, because="it crashed after our restart, and systemd started it")
+    elif verdict is not Found.WATCH:
+        await asyncio.to_thread(journal.forget)
+        await asyncio.to_thread(LastGood(state).believe)
     return False
 
 

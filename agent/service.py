@@ -13,6 +13,7 @@ import contextlib
 import enum
 import os
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -27,6 +28,7 @@ from agent.condition import Code, Condition
 from agent.corrections import Corrections
 from agent.decide.backoff import again_s
 from agent.decide.choose import Ending
+from agent.decide.probation import Trial
 from agent.decide.rate import Cause
 from agent.decide.restart import When
 from agent.diary import Diary
@@ -134,6 +136,7 @@ class Service:
         self._in_hand: list[Request] = []  # that the pass under way is to answer
         self._finishes_at = 0.0
         self._is_unfinished = False
+        self._trial: Trial | None = None  # our last restart, which is not believed yet
         self._docker = Docker()
         self._lost: Condition | None = None  # by the last restart
         self._since: Since | None = None
@@ -229,7 +232,8 @@ class Service:
         world = self._world or self._make_world(self._paths, Policy())
         try:
             under_way = await asyncio.to_thread(world.daemon.under_way)
-            if under_way.is_unfinished and self._memory.now() >= self._finishes_at:
+            is_due = under_way.is_unfinished and self._memory.now() >= self._finishes_at
+            if is_due or (under_way.trial is not None and world.daemon.is_to_be_judged(under_way.trial)):
                 await self._recovered(may_restart=True)
                 under_way = await asyncio.to_thread(world.daemon.under_way)
         except AgentError as error:  # without knowing what is under way nothing may be done
@@ -241,6 +245,7 @@ class Service:
             raise
         self._works(Part.UNDER_WAY)
         self._is_unfinished, self._memory.is_held = under_way.is_unfinished, under_way.forbids_writing
+        self._trial = under_way.trial
 
     async def _ready_at_the_latest(self) -> None:
         await asyncio.sleep(READY_WITHIN_S)
@@ -331,7 +336,10 @@ class Service:
             await world.clients.let_go()
 
     def _not_later(self, at: float | None) -> float | None:
-        """What cannot be watched is looked at as often as the upstreams."""
+        """What cannot be watched is looked at as often as the upstreams, and a restart of ours once more."""
+        if self._trial is not None:
+            judged_at = self._memory.now() + max(0.0, self._trial.until - time.monotonic())
+            at = judged_at if at is None else min(at, judged_at)
         if not self._wakes.unwatched.directories:
             return at
         recheck_s = (self._loaded.policy if self._loaded is not None else Policy()).probe.recheck
@@ -361,6 +369,9 @@ class Service:
                 self._slow.cancel()
         self._works(Part.WHOLE)
         self._failures, self._last_at = 0, now_text()
+        if self._last.outcome is not None:
+            with contextlib.suppress(AgentError):  # it is looked at before the next pass
+                self._trial = (await asyncio.to_thread(self._world.daemon.under_way)).trial
         self._corrections.done(self._last, record)
         self._remember(self._last)
         times: list[float | None] = [self._memory.next_at(_is_restart_due(self._last))]

@@ -6,6 +6,7 @@ Put together from the policy and the paths; nothing is decided here.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from agent.clients import LocalClients, answers
 from agent.condition import Condition
 from agent.decide.desired import for_dockerd
 from agent.decide.plan import Owned, Plan, without_ours
+from agent.decide.probation import Trial
 from agent.docker import validate
 from agent.docker.command import CommandUnit
 from agent.docker.engine import EngineSocket
@@ -157,6 +159,7 @@ class LocalDaemon:
         """
         await asyncio.to_thread(self.sweep)
         state = self._paths.state
+        self._noted = None  # what was not believed may be by now
         return await recover(
             self._supervisor, self._look, state, record, is_systemd=self._is_systemd, may_restart=may_restart
         )
@@ -166,6 +169,9 @@ class LocalDaemon:
 
     def under_way(self) -> UnderWay:
         return Journal(self._paths.state).under_way()
+
+    def is_to_be_judged(self, trial: Trial) -> bool:
+        return self._supervisor.started() != trial.invocation or time.monotonic() >= trial.until
 
     def sweep(self) -> None:
         """Clear away what a crash left beside the targets; for who holds the lock."""

@@ -55,6 +55,8 @@ _PROPERTIES: Final = (
     "KillMode",
     "TriggeredBy",
     "FragmentPath",
+    "Result",
+    "StateChangeTimestampMonotonic",
     *_HANGING,
 )
 
@@ -245,6 +247,9 @@ def unit_state(shown: str) -> UnitState:
         hanging=_hanging(values),
         fragment=values.get("FragmentPath", ""),
         triggers=tuple(words(values.get("TriggeredBy", ""))),
+        comes_back=values.get("SubState") == "auto-restart",
+        is_stuck_in_stop=values.get("Result") == "timeout",
+        since=int(values.get("StateChangeTimestampMonotonic") or 0) / 1e6,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from agent.apply import Outcome, Transaction
 from agent.audit.log import AuditLog
 from agent.condition import Condition
 from agent.decide.plan import Owned, Plan, plan, without_ours
+from agent.decide.probation import Trial
 from agent.docker import validate
 from agent.dockerd import Engine, FileHistory, Phase, Reality, Running, UnitState
 from agent.errors import ByOthers, EngineSilent, RestartFailed, UnitFailed
@@ -61,6 +63,8 @@ class Dockerd:
         self.comes_back: set[str] = set()  # of those, what systemd starts again after a restart by itself
         self.fails_again = ""  # why none of them can be started
         self.starts = 0
+        self.restarts = 0  # automatic ones since the last start by a job
+        self.comes_back_by_itself = False
         self.recovered: list[bool] = []  # whether Docker might be restarted, each time
         self.phase = Phase.STOPPED
         self.while_it_stops: Callable[[], Awaitable[object]] | None = None
@@ -84,7 +88,9 @@ class Dockerd:
         return self._unit()
 
     def _unit(self) -> UnitState:
-        return UnitState(self.phase, invocation=str(self.starts))
+        return UnitState(
+            self.phase, invocation=str(self.starts), restarts=self.restarts, comes_back=self.comes_back_by_itself
+        )
 
     async def goes_down(self) -> bool:
         return self.system_goes_down
@@ -148,6 +154,7 @@ class Dockerd:
         sys.audit(self.STEP)
         self._unless_going_down("start")
         self.before_it_starts()
+        self.restarts = 0
         self._boot()
         if not self.is_running:
             raise RestartFailed("docker.service", "did not come up")
@@ -159,6 +166,16 @@ class Dockerd:
 
     def under_way(self) -> UnderWay:
         return Journal(self.agent_state).under_way()
+
+    def is_to_be_judged(self, trial: Trial) -> bool:
+        return not self.is_running or str(self.starts) != trial.invocation or time.monotonic() >= trial.until
+
+    def crash(self, *, comes_back: bool) -> None:
+        """dockerd dies by itself; systemd brings it up again, or not."""
+        self.phase = Phase.BROKEN
+        if comes_back:
+            self._boot()
+            self.restarts += 1
 
     async def recover(self, record: Record, *, may_restart: bool) -> bool:
         self.recovered.append(may_restart)

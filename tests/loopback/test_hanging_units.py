@@ -115,7 +115,7 @@ async def test_what_went_down_with_docker_is_started_again(
     assert "my-firewall.service" in facts["because"]
     assert facts["taken_along"] == ["my-firewall.service", "stack.service"]
     assert facts["started_again"] == ["stack.service"]
-    assert journal.under_way() == UnderWay()
+    assert journal.under_way().is_over
 
 
 async def test_a_roll_back_starts_them_again(dockerd: Dockerd) -> None:
@@ -127,7 +127,7 @@ async def test_a_roll_back_starts_them_again(dockerd: Dockerd) -> None:
     assert dockerd.is_running
     assert dockerd.units == {"stack.service": True}
     assert dockerd.records()[-1]["facts"]["started_again"] == ["stack.service"]
-    assert Journal(dockerd.agent_state).under_way() == UnderWay()
+    assert Journal(dockerd.agent_state).under_way().is_over
 
 
 async def test_one_that_cannot_be_started_is_said_and_is_no_reason_to_do_anything_again(dockerd: Dockerd) -> None:
@@ -188,7 +188,7 @@ async def test_where_nothing_was_restarted_nothing_is_started(tmp_path: Path) ->
     with pytest.raises(NotTried):
         await passed(dockerd, docker=Docker(take_along=MAY))
 
-    assert Journal(dockerd.agent_state).under_way() == UnderWay()
+    assert Journal(dockerd.agent_state).under_way().is_over
 
 
 async def test_who_is_told_to_stop_in_the_middle_of_a_roll_back_leaves_no_unit_down(dockerd: Dockerd) -> None:
@@ -251,7 +251,7 @@ def test_they_are_known_until_they_are_up_whatever_else_is_noted(tmp_path: Path)
 
     assert journal.under_way() == UnderWay(Stage.VERIFIED, {}, boot_id(), None, ("stack.service",))
     journal.units_are_up()
-    assert journal.under_way() == UnderWay()
+    assert journal.under_way().is_over
 
 
 def test_a_journal_of_before_is_understood(tmp_path: Path) -> None:

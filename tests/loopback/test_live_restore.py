@@ -12,7 +12,7 @@ import pytest
 from agent.decide.plan import Holding, plan
 from agent.decide.urgent import Urgency
 from agent.dockerd import Phase
-from agent.journal import Journal, UnderWay
+from agent.journal import Journal
 from agent.last_good import REFUSED, LastGood
 from agent.live_restore import LiveRestore, NotTaken
 from agent.policy import Docker, Method
@@ -66,7 +66,7 @@ async def test_containers_run_on_and_the_file_is_as_it_was(dockerd: Dockerd, tex
     assert (dockerd.containers, dockerd.killed) == (5, 0)
     assert (file_of(dockerd).read_text() if file_of(dockerd).exists() else None) == text
     assert dockerd.live_restore is (text is not None and '"live-restore": true' in text)
-    assert Journal(dockerd.agent_state).under_way() == UnderWay()
+    assert Journal(dockerd.agent_state).under_way().is_over
     assert dockerd.records()[-1]["facts"]["containers_kept"] == 5
 
 
@@ -92,7 +92,7 @@ async def test_a_roll_back_keeps_them_too(dockerd: Dockerd, text: str | None, me
     assert (dockerd.containers, dockerd.killed, dockerd.phase) == (3, 0, Phase.RUNNING)
     assert dockerd.files() == before
     assert dockerd.events()[-1] == "rolled-back"
-    assert Journal(dockerd.agent_state).under_way() == UnderWay()
+    assert Journal(dockerd.agent_state).under_way().is_over
 
 
 @pytest.mark.parametrize("can_reload", [True, False])
@@ -109,7 +109,7 @@ async def test_a_dockerd_that_does_not_take_it_is_not_restarted(
         await LiveRestore(dockerd, dockerd, journal, takes_s=0.1).on(file_of(dockerd))
 
     assert (file_of(dockerd).read_text() if file_of(dockerd).exists() else None) == text
-    assert journal.under_way() == UnderWay()
+    assert journal.under_way().is_over
     assert (dockerd.starts, dockerd.killed) == (1, 0)
 
 

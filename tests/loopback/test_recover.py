@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,8 @@ import pytest
 
 from agent.dockerd import Phase, Reality
 from agent.journal import Journal, Note, Stage, UnderWay
+from agent.policy import Method
+from agent.quarantine import Quarantine
 from agent.recover import recover
 from agent.settings import DIRECT, Settings, Texts, settings
 from agent.state_file import StateFile
@@ -158,3 +161,124 @@ async def test_a_restart_that_nobody_could_record_is_recorded(tmp_path: Path) ->
     assert left.dockerd.events() == ["docker-restarted"]
     assert left.journal.under_way() == UnderWay()
     assert not left.is_put_back
+
+
+# --- a restart that is not believed yet -----------------------------------------------------------------------------
+
+
+class Tried:
+    """A Docker that was restarted with the office's settings a moment ago."""
+
+    def __init__(self, root: Path) -> None:
+        self.file = root / "etc/dockerd.env"
+        self.dockerd = Dockerd(root)
+        self.journal = Journal(root / "state")
+
+    async def restarted(self) -> None:
+        made, reality = await self.dockerd.plan(OFFICE)
+        outcome = await self.dockerd.transaction().carry_out(made, reality)
+        assert outcome.restarted_s is not None
+
+    async def looked_at(self) -> None:
+        dockerd, state = self.dockerd, self.dockerd.root / "state"
+        await recover(dockerd, dockerd, state, dockerd.record(), is_systemd=True, may_restart=True)
+
+    def over(self) -> None:
+        """The minute."""
+        file = StateFile(self.dockerd.root / "state/journal.json", UnderWay, 1)
+        was = self.journal.under_way()
+        assert was.trial is not None
+        file.save(msgspec.structs.replace(was, trial=msgspec.structs.replace(was.trial, until=0.0)))
+
+    @property
+    def quarantined(self) -> bool:
+        return bool(Quarantine(self.dockerd.root / "state").until({"office": OFFICE}))
+
+
+@pytest.fixture
+async def tried(tmp_path: Path) -> Tried:
+    tried = Tried(tmp_path)
+    await tried.restarted()
+    return tried
+
+
+async def test_a_docker_that_breaks_within_the_minute_is_rolled_back_as_if_it_had_not_come_up(tried: Tried) -> None:
+    tried.dockerd.refuses = OFFICE
+    tried.dockerd.crash(comes_back=False)
+
+    await tried.looked_at()
+
+    assert tried.dockerd.is_running
+    assert tried.dockerd.runs_with == DIRECT
+    assert tried.quarantined
+    assert tried.journal.under_way() == UnderWay()
+    assert tried.dockerd.events()[-1] == "rolled-back"
+    assert "within 60 s" in tried.dockerd.records()[-1]["facts"]["because"]
+
+
+async def test_one_crash_is_told_and_the_second_is_rolled_back(tried: Tried) -> None:
+    tried.dockerd.crash(comes_back=True)
+    for _ in range(2):
+        await tried.looked_at()
+    assert tried.dockerd.runs_with == OFFICE
+    assert tried.dockerd.events().count("docker-started") == 1
+
+    tried.dockerd.crash(comes_back=True)
+    await tried.looked_at()
+
+    assert tried.dockerd.runs_with == DIRECT
+    assert tried.quarantined
+    assert tried.dockerd.events()[-1] == "rolled-back"
+
+
+async def test_a_docker_that_somebody_stops_within_the_minute_stays_so(tried: Tried) -> None:
+    tried.dockerd.phase = Phase.STOPPED
+
+    await tried.looked_at()
+
+    assert tried.dockerd.phase is Phase.STOPPED
+    assert tried.journal.under_way() == UnderWay()
+    assert not tried.quarantined
+
+
+async def test_after_the_minute_there_is_nothing_to_go_back_to(tried: Tried) -> None:
+    await tried.looked_at()
+    assert tried.journal.under_way().trial is not None
+    tried.over()
+    await tried.looked_at()
+    assert tried.journal.under_way() == UnderWay()
+
+    tried.dockerd.crash(comes_back=False)
+    await tried.looked_at()
+
+    assert tried.dockerd.phase is Phase.BROKEN
+    assert "rolled-back" not in tried.dockerd.events()
+
+
+async def test_the_next_change_takes_its_place(tried: Tried) -> None:
+    """And its roll-back goes one step back, not two."""
+    home = settings("http://home:3128", "http://home:3128", "localhost")
+    made, reality = await tried.dockerd.plan(home)
+    await tried.dockerd.transaction().carry_out(made, reality)
+    tried.dockerd.refuses = home
+    tried.dockerd.crash(comes_back=False)
+
+    await tried.looked_at()
+
+    assert tried.dockerd.runs_with == OFFICE
+
+
+async def test_what_dockerd_died_of_is_not_kept_as_its_last_good_file(tmp_path: Path) -> None:
+    tried = Tried(tmp_path)
+    last_good = tmp_path / "state/last-good.json"
+    good = json.loads(last_good.read_text())["state"]["text"]
+    made, reality = await tried.dockerd.plan(OFFICE, Method.DAEMON_JSON)
+    await tried.dockerd.transaction().carry_out(made, reality)
+    assert "office" in json.loads(last_good.read_text())["state"]["text"]
+    tried.dockerd.refuses = OFFICE
+    tried.dockerd.crash(comes_back=False)
+
+    await tried.looked_at()
+
+    assert json.loads(last_good.read_text())["state"]["text"] == good
+    assert tried.dockerd.text("etc/daemon.json") == good

@@ -18,6 +18,7 @@ from agent.cli import main
 from agent.cli.printing import page
 from agent.cli.status import NOT_RUNNING
 from agent.dockerd import Phase
+from agent.journal import Journal
 from agent.requests import Command
 from agent.screen import folded, line
 from agent.settings import Texts
@@ -58,6 +59,7 @@ async def docker_is_stopped(laptop: Laptop, hand: Hand) -> None:
 
 
 async def docker_breaks(laptop: Laptop, hand: Hand) -> None:
+    Journal(laptop.dockerd.agent_state).forget()  # long after our restart
     laptop.dockerd.phase = Phase.BROKEN
     await hand.wake()
 

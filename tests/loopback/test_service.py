@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from agent.decide.probation import LASTS_S
 from agent.dockerd import Phase
-from agent.journal import Journal, Stage, UnderWay
+from agent.journal import Journal, Stage
 from agent.notify import Notify
 from agent.paths import Paths
 from agent.policy import Policy
@@ -161,7 +163,23 @@ async def test_a_docker_that_a_crash_of_ours_left_down_comes_up(laptop: Laptop, 
         assert laptop.dockerd.is_running
         assert laptop.dockerd.runs_with == OFFICE
         assert "rolled-back" in laptop.events() or "rolled-back" in laptop.dockerd.events()
-        assert journal.under_way() == UnderWay()
+        assert journal.under_way().is_over
+
+
+async def test_a_docker_that_dies_of_what_was_written_is_looked_after_by_the_next_pass(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running() as hand:
+        assert hand.next_at is not None
+        assert hand.next_at <= time.clock_gettime(time.CLOCK_BOOTTIME) + LASTS_S
+        laptop.dockerd.refuses = OFFICE
+        laptop.dockerd.crash(comes_back=False)
+
+        await hand.wake(Reason.FILES)
+
+        assert laptop.dockerd.runs_with == DIRECT
+        assert [condition["code"] for condition in laptop.status()["conditions"]] == ["quarantined"]
+        await hand.wake(Reason.TIMER)
+        assert laptop.status()["upstream"]["name"] == "direct"
 
 
 async def test_a_docker_that_we_took_down_comes_up_without_a_policy_too(laptop: Laptop) -> None:

@@ -15,7 +15,6 @@ from agent.clients import ClientFile, ClientsSeen
 from agent.decide.backoff import again_s
 from agent.dockerd import Phase
 from agent.homes import Homes
-from agent.journal import UnderWay
 from agent.lifetime import Lifetime
 from agent.logs import Form, configure
 from agent.notify import Notify
@@ -160,7 +159,7 @@ async def test_what_broke_in_the_middle_of_a_restart_is_finished_by_the_next_pas
         await hand.wake(Reason.TIMER)
         assert daemon.is_running
         assert daemon.runs_with == then
-        assert daemon.under_way() == UnderWay()
+        assert daemon.under_way().is_over
         assert "internal-error" not in codes(laptop)
 
 

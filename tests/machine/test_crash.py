@@ -70,7 +70,8 @@ def wrong(laptop: Laptop, https: str) -> Iterator[str]:
         yield f"Docker is {laptop.docker.show('ActiveState')}"
     elif not (reported := laptop.docker.reports(https=https)):
         yield f"Docker runs with {reported}"
-    if "stage" in (journal := laptop.read(f"{STATE}/journal.json")) and '"stage":null' not in journal:
+    journal = laptop.read(f"{STATE}/journal.json")
+    if not any(f'"stage":{stage}' in journal for stage in ("null", '"tried"')):
         yield f"the journal holds {journal}"
     left = laptop.run("find", "/etc", "/var/lib/docker-proxy-agent", "-name", ".*.docker-proxy-agent*").stdout
     if left:

@@ -1,0 +1,67 @@
+"""A dockerd that came up with what was written may still die of it: what becomes of the minute after our restart.
+
+Pure. The chain is the start that we made, and what systemd makes of it when it crashes: NRestarts counts up, while
+anybody else's start or restart of the unit begins with none (systemd.service(5), Restart=). Times are of
+CLOCK_MONOTONIC, which stands still while the machine sleeps.
+Not known here: how something is rolled back (`recover.py`).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+import msgspec
+
+from agent.dockerd import Phase, UnitState
+
+LASTS_S: Final = 60.0  # docker.service's own start limit counts over as long
+CRASHES: Final = 2  # one may be chance
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """A restart of ours whose dockerd is not believed yet."""
+
+    invocation: str  # the start that was verified, or the last one of its chain that was seen
+    restarts: int  # automatic ones, when it was verified
+    until: float
+    crashes: int = 0  # that were seen, and told
+
+
+class Found(enum.Enum):
+    """What is to be done about it."""
+
+    WATCH = "watch"
+    PASSED = "passed"
+    CAME_BACK = "came-back"  # it crashed, and systemd has brought it up: to be told, and watched on
+    OVER = "over"  # somebody else has taken it in hand
+    FAILED = "failed"  # as if it had not come up
+
+
+def judged(trial: Trial, unit: UnitState, now: float) -> Found:
+    """Of the unit as it is now."""
+    crashes = unit.restarts - trial.restarts + unit.comes_back
+    happened = min(now, unit.since) if unit.since else now
+    match unit.phase:
+        case Phase.BROKEN if happened > trial.until:
+            return Found.OVER
+        case Phase.BROKEN if unit.comes_back and crashes < CRASHES:
+            return Found.WATCH
+        case Phase.BROKEN if unit.is_stuck_in_stop and crashes < 1:
+            return Found.OVER  # whoever told it to stop did not wait
+        case Phase.BROKEN:
+            return Found.FAILED
+        case Phase.RUNNING if unit.invocation == trial.invocation:
+            return Found.WATCH if now < trial.until else Found.PASSED
+        case Phase.RUNNING if crashes >= CRASHES and happened <= trial.until:
+            return Found.FAILED
+        case Phase.RUNNING if crashes > trial.crashes:
+            return Found.CAME_BACK
+        case Phase.STARTING | Phase.STOPPING if now < trial.until:
+            return Found.WATCH
+    return Found.OVER
+
+
+def went_on(trial: Trial, unit: UnitState) -> Trial:
+    """The same with the crash that was just told."""
+    return msgspec.structs.replace(trial, invocation=unit.invocation, crashes=unit.restarts - trial.restarts)
