@@ -382,7 +382,8 @@ class Transaction:
         try:
             if now.is_systemd:
                 until = time.monotonic() + probation.LASTS_S
-                self._journal.try_out(probation.Trial(now.unit.invocation, now.unit.restarts, until))
+                trial = probation.Trial(now.unit.invocation, now.unit.restarts, until, now.unit.pid)
+                self._journal.try_out(trial)
             else:  # nobody tells a crash from a stop
                 self._journal.forget()
             if plan.method is Method.DAEMON_JSON:

@@ -60,6 +60,7 @@ READY_WITHIN_S: Final = 5.0  # then Docker's start is no longer held up, whateve
 _STOPS_WITHIN_S: Final = 2.0
 SLOW_SAID_S: Final = 20.0  # a dockerd with many containers takes some seconds
 _STARTING_S: Final = 5.0  # nothing tells when a Docker that somebody else starts is up
+_MOVING_S: Final = 1.0  # a Docker that crashed after our restart, until it is up, or down for good
 FINISH_AGAIN_S: Final = 60.0  # a Docker that does not start is not started all the time
 _REREAD: Final = frozenset({Reason.FILES, Reason.REQUEST})  # wake-ups after which the policy is read again
 
@@ -87,6 +88,10 @@ class Wakes(Protocol):
 
     def watch(self, files: Sequence[Path]) -> None:
         """The files whose change wakes us."""
+        ...
+
+    def follow(self, pid: int) -> None:
+        """The process whose end wakes us; 0: none."""
         ...
 
     def request(self) -> None:
@@ -323,9 +328,18 @@ class Service:
             self._requests = [*requests, *self._requests]
             return self._memory.now()
         self._wakes.watch(self._watched())
+        self._wakes.follow(self._dockerd)
         self._show()
         self._answer(requests)
         return self._not_later(again)
+
+    @property
+    def _dockerd(self) -> int:
+        """Its process, as it was last seen: by a restart of ours after the look of the pass that made it."""
+        if self._trial is not None:
+            return self._trial.pid
+        reality = self._last.seen.reality if self._last is not None else self._idle
+        return reality.unit.pid if reality is not None else 0
 
     async def _let_go(self) -> None:
         """What is still being written for a policy of before, or before a pause, is not written any more."""
@@ -338,7 +352,9 @@ class Service:
     def _not_later(self, at: float | None) -> float | None:
         """What cannot be watched is looked at as often as the upstreams, and a restart of ours once more."""
         if self._trial is not None:
-            judged_at = self._memory.now() + max(0.0, self._trial.until - time.monotonic())
+            left_s = max(0.0, self._trial.until - time.monotonic())
+            is_moving = self._world is not None and self._world.daemon.is_to_be_judged(self._trial)
+            judged_at = self._memory.now() + (_MOVING_S if is_moving else left_s)
             at = judged_at if at is None else min(at, judged_at)
         if not self._wakes.unwatched.directories:
             return at
@@ -596,7 +612,8 @@ class Service:
 
 def _is_starting(done: Pass) -> bool:
     """Whether Docker was on its way up, and not by us."""
-    return done.seen.reality is not None and done.seen.reality.unit.phase is Phase.STARTING
+    unit = done.seen.reality.unit if done.seen.reality is not None else None
+    return unit is not None and (unit.phase is Phase.STARTING or unit.comes_back)
 
 
 def _is_restart_due(done: Pass) -> bool:

@@ -10,6 +10,7 @@ from typing import Final
 from agent.watch.homes import HomeWatch
 from agent.watch.netlink import NetworkWatch
 from agent.watch.paths import FileWatch
+from agent.watch.process import ProcessWatch
 from agent.watch.resume import ResumeWatch
 from agent.watch.timer import Timer
 from agent.watch.unwatched import Unwatched
@@ -34,6 +35,7 @@ class HostWakes:
         self._timer = Timer(self._wakeups.wake)
         self._files = FileWatch(self._wakeups.wake)
         self.homes = HomeWatch(self._wakeups.wake)
+        self._dockerd = ProcessWatch(self._wakeups.wake)
         self._pause_s = SHORTEST_PAUSE_S
         self._listening_since_s = asyncio.get_running_loop().time() - _STORM_S
         self._listening: asyncio.TimerHandle | None = None
@@ -48,6 +50,10 @@ class HostWakes:
 
     def watch(self, files: Sequence[Path]) -> None:
         self._files.watch(files)
+
+    def follow(self, pid: int) -> None:
+        """The dockerd whose end wakes, too; 0: none runs."""
+        self._dockerd.follow(pid)
 
     @property
     def unwatched(self) -> Unwatched:
@@ -78,7 +84,7 @@ class HostWakes:
     def close(self) -> None:
         if self._listening is not None:
             self._listening.cancel()
-        for watch in (self._files, self.homes, self._timer, self._resume, self._network):
+        for watch in (self._dockerd, self._files, self.homes, self._timer, self._resume, self._network):
             watch.close()
 
     def _rest(self) -> None:

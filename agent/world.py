@@ -41,6 +41,7 @@ from agent.probe.guard import Guard
 from agent.probe.probe import Question, probe
 from agent.probe.side_by_side import Verdicts, probe_all
 from agent.probe.tls import Trust
+from agent.process_start import started
 from agent.record import Record
 from agent.recover import recover
 from agent.restore import Restoring
@@ -171,7 +172,8 @@ class LocalDaemon:
         return Journal(self._paths.state).under_way()
 
     def is_to_be_judged(self, trial: Trial) -> bool:
-        return self._supervisor.started() != trial.invocation or time.monotonic() >= trial.until
+        # systemd's link of the start stays as it is when it starts a service that crashed again.
+        return started(trial.pid) is None or time.monotonic() >= trial.until
 
     def sweep(self) -> None:
         """Clear away what a crash left beside the targets; for who holds the lock."""
@@ -203,7 +205,8 @@ class LocalDaemon:
     def _glance(self, found: Reality) -> Glance:
         files = (found.daemon_json_path, found.environment_file_path, found.drop_in_path, *found.unit.drop_ins)
         places = unit_places(self._service) if self._paths.is_system else ()
-        return glance(self._supervisor.started(), [*map(Path, (*files, *found.environment_files)), *places])
+        start = f"{self._supervisor.started()} {started(found.unit.pid) if found.unit.pid else ''}"
+        return glance(start, [*map(Path, (*files, *found.environment_files)), *places])
 
     def owned(self, reality: Reality) -> Owned:
         original = daemon_originals(self._paths.state).of(reality.daemon_json_path)

@@ -25,6 +25,7 @@ class Trial(msgspec.Struct, frozen=True):
     invocation: str  # the start that was verified, or the last one of its chain that was seen
     restarts: int  # automatic ones, when it was verified
     until: float
+    pid: int = 0  # of its dockerd
     crashes: int = 0  # that were seen, and told
 
 
@@ -51,12 +52,12 @@ def judged(trial: Trial, unit: UnitState, now: float) -> Found:
             return Found.OVER  # whoever told it to stop did not wait
         case Phase.BROKEN:
             return Found.FAILED
-        case Phase.RUNNING if unit.invocation == trial.invocation:
-            return Found.WATCH if now < trial.until else Found.PASSED
         case Phase.RUNNING if crashes >= CRASHES and happened <= trial.until:
             return Found.FAILED
         case Phase.RUNNING if crashes > trial.crashes:
             return Found.CAME_BACK
+        case Phase.RUNNING if unit.invocation == trial.invocation:
+            return Found.WATCH if now < trial.until else Found.PASSED
         case Phase.STARTING | Phase.STOPPING if now < trial.until:
             return Found.WATCH
     return Found.OVER
@@ -64,4 +65,5 @@ def judged(trial: Trial, unit: UnitState, now: float) -> Found:
 
 def went_on(trial: Trial, unit: UnitState) -> Trial:
     """The same with the crash that was just told."""
-    return msgspec.structs.replace(trial, invocation=unit.invocation, crashes=unit.restarts - trial.restarts)
+    crashes = unit.restarts - trial.restarts
+    return msgspec.structs.replace(trial, invocation=unit.invocation, pid=unit.pid, crashes=crashes)

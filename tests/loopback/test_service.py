@@ -58,6 +58,9 @@ class Hand:
     def watch(self, files: Sequence[Path]) -> None:
         self.watched = files
 
+    def follow(self, pid: int) -> None:
+        """The test wakes it itself."""
+
     async def wake(self, reason: Reason = Reason.NETWORK) -> None:
         """One pass, from this wake-up to the next sleep."""
         self.asleep.clear()
