@@ -66,7 +66,12 @@ def test_only_a_docker_that_broke_or_crashed_is_rolled_back(  # noqa: PLR0917
     phase: Phase, restarts: int, comes_back: bool, since: float, now: float, stuck: bool
 ) -> None:
     unit = UnitState(
-        phase, invocation="ours", restarts=restarts, since=since, comes_back=comes_back, is_stuck_in_stop=stuck
+        phase,
+        invocation="ours",
+        restarts=restarts,
+        since=since,
+        comes_back=comes_back and phase is Phase.BROKEN,
+        is_stuck_in_stop=stuck,
     )
 
     if judged(TRIAL, unit, now) is Found.FAILED:
