@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -84,29 +85,46 @@ async def recover(  # noqa: PLR0913 - named at its one call
     if found.boot != boot_id():
         await asyncio.to_thread(journal.units_are_up)  # this boot starts what it starts
     if found.trial is not None:
-        is_down = await _died_of_it(supervisor, look, state, journal, record, found, found.trial)
-        said = [_DIED] if is_down else []
-    else:
-        is_down = _is_down_by_us(found, await _settled(supervisor), is_systemd)
-        said = [f"the agent ended in the middle of it ({found.stage.value})", *left]
+        return await _tried(supervisor, look, state, record, found, found.trial)
+    said = [f"the agent ended in the middle of it ({found.stage.value})", *left]
     back = Back((), is_up=True)
+    is_down = _is_down_by_us(found, await _settled(supervisor), is_systemd)
     if is_down and await supervisor.goes_down():
         return True
     if is_down:
-        if found.trial is not None:
-            await asyncio.to_thread(LastGood(state).forsake)
         back = await _rolled_back(supervisor, look, state, journal, found.stage)
         said += back.said
     elif found.stage is Stage.ROLLING_BACK:
         await asyncio.to_thread(journal.settle)
-    units = Units()
-    if back.is_up:
-        units = await units_up(supervisor, journal)
-        said += [*units.said, *await LiveRestore(supervisor, look, journal).off()]
-    if not is_down and found.trial is None:
+    units = await _what_went_along(supervisor, look, journal) if back.is_up else Units()
+    if not is_down:
         await _left_to_the_pass(look, journal, record, found.stage, units)
     if is_down or found.stage is Stage.ROLLING_BACK:
-        record(Event.ROLLED_BACK, because="; ".join(dict.fromkeys(said)), started_again=units.started)
+        record(Event.ROLLED_BACK, because="; ".join(dict.fromkeys((*said, *units.said))), started_again=units.started)
+    return False
+
+
+async def _what_went_along(supervisor: Supervisor, look: Look, journal: Journal) -> Units:
+    """What has to be as it was once Docker is up: units that hang on it, and live-restore; what failed of it."""
+    units = await units_up(supervisor, journal)
+    return Units(units.started, (*units.said, *await LiveRestore(supervisor, look, journal).off()))
+
+
+async def _tried(  # noqa: PLR0913, PLR0917 - named at its one call
+    supervisor: Supervisor, look: Look, state: Path, record: Record, found: UnderWay, trial: Trial
+) -> bool:
+    """After a restart that is not believed yet. Whether nothing may be written."""
+    journal = Journal(state)
+    if not await _died_of_it(supervisor, look, state, record, found, trial):
+        await _what_went_along(supervisor, look, journal)
+        return False
+    if await supervisor.goes_down():  # and Docker with it
+        return True
+    await asyncio.to_thread(LastGood(state).forsake)
+    back = await _rolled_back(supervisor, look, state, journal, Stage.TRIED)
+    units = await _what_went_along(supervisor, look, journal) if back.is_up else Units()
+    because = "; ".join(dict.fromkeys((_DIED, *back.said, *units.said)))
+    record(Event.ROLLED_BACK, because=because, started_again=units.started)
     return False
 
 
@@ -114,12 +132,12 @@ async def _died_of_it(  # noqa: PLR0913, PLR0917 - named at its one call
     supervisor: Supervisor,
     look: Look,
     state: Path,
-    journal: Journal,
     record: Record,
     found: UnderWay,
     trial: Trial,
 ) -> bool:
     """What became of a dockerd that came up with what was written, so far; whether it is to be rolled back."""
+    journal = Journal(state)
     unit = await supervisor.state()
     if found.boot == boot_id():
         verdict = judged(trial, unit, time.monotonic())
