@@ -94,6 +94,10 @@ class Wakes(Protocol):
         """The process whose end wakes us; 0: none."""
         ...
 
+    def follow_neighbours(self, are_followed: bool) -> None:
+        """Whether a MAC that becomes known wakes us."""
+        ...
+
     def request(self) -> None:
         """Wakes us as one who asks."""
         ...
@@ -329,9 +333,18 @@ class Service:
             return self._memory.now()
         self._wakes.watch(self._watched())
         self._wakes.follow(self._dockerd)
+        self._wakes.follow_neighbours(self._is_a_mac_missing)
         self._show()
         self._answer(requests)
         return self._not_later(again)
+
+    @property
+    def _is_a_mac_missing(self) -> bool:
+        """A gateway may take longer to say its MAC than a look waits: then what it says is news."""
+        if self._loaded is None or self._last is None or not self._loaded.policy.names_a_mac:
+            return False
+        behind = [one for one in self._last.seen.snapshot.interfaces if one.is_online and one.gateways]
+        return bool(behind) and not any(one.gateway_macs for one in behind)
 
     @property
     def _dockerd(self) -> int:

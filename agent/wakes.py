@@ -36,6 +36,7 @@ class HostWakes:
         self._files = FileWatch(self._wakeups.wake)
         self.homes = HomeWatch(self._wakeups.wake)
         self._dockerd = ProcessWatch(self._wakeups.wake)
+        self._are_neighbours_followed = False
         self._pause_s = SHORTEST_PAUSE_S
         self._listening_since_s = asyncio.get_running_loop().time() - _STORM_S
         self._listening: asyncio.TimerHandle | None = None
@@ -54,6 +55,16 @@ class HostWakes:
     def follow(self, pid: int) -> None:
         """The dockerd whose end wakes, too; 0: none runs."""
         self._dockerd.follow(pid)
+
+    def follow_neighbours(self, are_followed: bool) -> None:
+        """Whether a MAC that becomes known wakes, too."""
+        if are_followed is self._are_neighbours_followed:
+            return
+        self._are_neighbours_followed = are_followed
+        if are_followed:
+            self._network.follow_neighbours()
+        else:
+            self._network.ignore_neighbours()
 
     @property
     def unwatched(self) -> Unwatched:

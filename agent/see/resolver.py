@@ -22,6 +22,9 @@ OF_RESOLVED: Final = "/run/systemd/resolve/resolv.conf"
 _STUB_FILE: Final = "systemd/resolve/stub-resolv.conf"
 _STUBS: Final = frozenset({"127.0.0.53", "127.0.0.54"})  # resolved's, with and without its own ideas
 _LINKS: Final = 8  # followed at most
+_MOST_SERVERS: Final = 3  # MAXNS of glibc's resolv.h; Go reads no more, either
+_LONGEST: Final = 64 * 1024  # bytes of the file that are read
+_NOBODY: Final = "127.0.0.1"  # who is asked where no server is named: resolv.conf(5)
 
 
 class Resolver(msgspec.Struct, frozen=True):
@@ -40,6 +43,8 @@ def resolver(paths: Paths) -> Resolver:
     """What the host asks, whoever asks it on its behalf."""
     path = _followed(paths, paths.below(RESOLV_CONF))
     named = parse(_text(path))
+    if not named.servers:
+        named = msgspec.structs.replace(named, servers=(_NOBODY,))
     if not named.is_stub and not str(path).endswith(_STUB_FILE):
         return named
     real = parse(_text(paths.below(OF_RESOLVED)))
@@ -61,7 +66,7 @@ def parse(text: str) -> Resolver:
             search = _domains(found[1:2])
         elif found[0] == "search":
             search = _domains(found[1:])
-    return Resolver(tuple(dict.fromkeys(servers)), search)
+    return Resolver(tuple(dict.fromkeys(servers[:_MOST_SERVERS])), search)
 
 
 def _address(word: str) -> list[str]:
@@ -73,8 +78,8 @@ def _address(word: str) -> list[str]:
 
 
 def _domains(found: list[str]) -> tuple[str, ...]:
-    """Lower case, without a trailing dot; `search .` means none."""
-    return tuple(dict.fromkeys(domain for word in found if (domain := word.lower().removesuffix("."))))
+    """Lower case, without a dot before or behind: `.lan` and `lan` are one name; `search .` means none."""
+    return tuple(dict.fromkeys(domain for word in found if (domain := word.lower().strip("."))))
 
 
 def _followed(paths: Paths, path: Path) -> Path:
@@ -89,6 +94,7 @@ def _followed(paths: Paths, path: Path) -> Path:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode(errors="replace")
+        with path.open("rb") as file:
+            return file.read(_LONGEST).decode(errors="replace")
     except OSError:  # there is none, or none for us: then none is known, and nothing depends on it
         return ""

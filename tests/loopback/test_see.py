@@ -22,7 +22,7 @@ async def test_this_host(tmp_path: Path) -> None:
 
     names = [interface.name for interface in snapshot.interfaces]
     assert names == sorted(name for _, name in socket.if_nameindex() if counts(name))
-    assert (snapshot.dns_servers, snapshot.dns_search) == ((), ())  # the root has no resolv.conf
+    assert (snapshot.dns_servers, snapshot.dns_search) == (("127.0.0.1",), ())  # the root has no resolv.conf
 
 
 async def test_two_looks_at_a_host_that_stands_still_are_the_same(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_link_to_the_file_of_resolved_itself(root: Root) -> None:
 def test_a_link_that_leads_nowhere_names_no_servers(root: Root, target: str) -> None:
     root.link("/etc/resolv.conf", target)
 
-    assert resolver(root.paths) == Resolver()
+    assert resolver(root.paths) == Resolver(("127.0.0.1",))
 
 
 def test_bytes_that_are_no_text_are_passed_over(root: Root) -> None:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from agent.decide.probation import LASTS_S
@@ -23,6 +24,7 @@ from agent.policy import Policy
 from agent.requests import Answer, Command, Request, Wish
 from agent.service import Service
 from agent.settings import DIRECT, Texts, settings
+from agent.snapshot import Snapshot
 from agent.status_file import read
 from agent.targets import drop_in
 from agent.watch.unwatched import NOTHING_UNWATCHED
@@ -40,6 +42,7 @@ class Hand:
         self.next_at: float | None = None
         self.watched: Sequence[Path] = ()
         self.unwatched = NOTHING_UNWATCHED
+        self.are_neighbours_followed = False
         self._reasons: asyncio.Queue[Reason] = asyncio.Queue()
 
     async def next(self, at: float | None) -> frozenset[Reason]:
@@ -60,6 +63,9 @@ class Hand:
 
     def follow(self, pid: int) -> None:
         """The test wakes it itself."""
+
+    def follow_neighbours(self, are_followed: bool) -> None:
+        self.are_neighbours_followed = are_followed
 
     async def wake(self, reason: Reason = Reason.NETWORK) -> None:
         """One pass, from this wake-up to the next sleep."""
@@ -503,6 +509,26 @@ async def test_foreign_changes_are_put_right_and_given_up_in_the_end(laptop: Lap
 
         await laptop.asks(Command.RELOAD)
         assert environment.read_text() == ours
+
+
+async def test_neighbours_are_followed_while_the_gateways_mac_is_missing(laptop: Laptop) -> None:
+    by_mac = POLICY.replace('gateway = ["10.10.0.1"]', 'gateway_mac = ["02:00:0a:0a:00:01"]')
+    laptop.policy(by_mac)
+    async with laptop.running() as hand:
+        followed = [hand.are_neighbours_followed]
+        assert laptop.status()["network"]["name"] == "elsewhere"
+
+        (wlan0,) = at("10.10.0.1").interfaces
+        laptop.place.snapshot = Snapshot((msgspec.structs.replace(wlan0, gateway_macs=("02:00:0a:0a:00:01",)),))
+        await hand.wake()
+
+        followed.append(hand.are_neighbours_followed)
+        assert laptop.status()["network"]["name"] == "office"
+
+        laptop.policy()
+        laptop.place.snapshot = at("10.10.0.1")
+        await hand.wake(Reason.FILES)
+        assert [*followed, hand.are_neighbours_followed] == [True, False, False]  # in the end nothing asks for a MAC
 
 
 async def test_what_only_stirs_the_network_asks_nobody(laptop: Laptop) -> None:

@@ -38,6 +38,12 @@ from agent.see.resolver import Resolver, parse
         pytest.param("search a.test\nsearch b.test\n", Resolver((), ("b.test",)), id="the-last-search"),
         pytest.param("domain a.test b.test\n", Resolver((), ("a.test",)), id="domain-is-one"),
         pytest.param("search .\n", Resolver(), id="the-root-is-none"),
+        pytest.param("search .lan lan .\n", Resolver((), ("lan",)), id="a-dot-before-says-nothing"),
+        pytest.param(
+            "".join(f"nameserver 192.0.2.{n}\n" for n in range(1, 6)),
+            Resolver(("192.0.2.1", "192.0.2.2", "192.0.2.3")),
+            id="nobody-asks-a-fourth",
+        ),
         pytest.param("options edns0 trust-ad\nsortlist 10.0.0.0\nfoo bar\n", Resolver(), id="other-lines"),
     ],
 )
