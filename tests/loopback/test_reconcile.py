@@ -20,11 +20,12 @@ from agent.memory import Patiently, only_looking
 from agent.policy import Policy, Upstream
 from agent.policy_text import parse
 from agent.probe.side_by_side import probe_all
-from agent.reconcile import Pass, look, reconcile
+from agent.reconcile import Pass, Seen, look, reconcile
 from agent.record import Record
 from agent.settings import DIRECT, Settings, settings
 from agent.snapshot import Interface, Snapshot
 from agent.verdict import Outcome, Verdict
+from agent.watch.wakeups import Reason
 
 from .dockerd import Dockerd
 from .test_clients import People
@@ -371,3 +372,75 @@ async def test_clients_are_left_alone_where_docker_goes_down_with_the_system(doc
     assert done.outcome.goes_down
     assert not done.is_failed
     assert alice.docker_ran_with == []
+
+
+class Moving(Place):
+    """Looked at again, it is elsewhere."""
+
+    def __init__(self, dockerd: Dockerd, *snapshots: Snapshot) -> None:
+        super().__init__(snapshots[-1], dockerd, office="ok", direct="ok")
+        self._before = list(snapshots[:-1])
+
+    async def see(self) -> Snapshot:
+        return self._before.pop(0) if self._before else self.snapshot
+
+
+async def test_what_was_seen_of_a_network_that_is_left_meanwhile_is_not_carried_out(dockerd: Dockerd) -> None:
+    place = Moving(dockerd, at("10.10.0.1"), at("10.20.0.1"))
+
+    done = await place.passed()
+
+    assert done.seen.choice is not None
+    assert done.seen.choice.upstream == "direct"
+    assert dockerd.files() == {}
+    assert dockerd.starts == 1
+
+
+class Stirred:
+    """The network says something while the upstreams are asked, and then no more."""
+
+    def __init__(self) -> None:
+        self.news = 1
+
+    async def interrupted(self) -> Reason:
+        if not self.news:
+            await asyncio.Event().wait()
+        self.news -= 1
+        return Reason.NETWORK
+
+    def judged(self, seen: Seen, record: Record) -> Seen:
+        return seen
+
+    def begins(self, seen: Seen) -> None:
+        """It is about to be carried out."""
+
+
+class Slow(Place):
+    """The answers take so long that the news come first."""
+
+    async def verdicts(
+        self, upstreams: Sequence[Upstream], is_enough: Callable[[Mapping[str, Verdict]], bool]
+    ) -> Mapping[str, Verdict]:
+        await asyncio.sleep(0.2)
+        return await super().verdicts(upstreams, is_enough)
+
+
+@pytest.mark.parametrize(("moves", "asked"), [(False, ["office"]), (True, ["direct"])])
+async def test_a_look_begins_anew_where_the_network_is_another_and_only_there(
+    dockerd: Dockerd, moves: bool, asked: list[str]
+) -> None:
+    place = Slow(at("10.10.0.1"), dockerd, office="ok", direct="ok")
+    looks: list[Snapshot] = []
+
+    async def see() -> Snapshot:
+        looks.append(place.snapshot)
+        if moves and len(looks) == 2:
+            place.snapshot = at("10.20.0.1")
+        return place.snapshot
+
+    place.see = see  # type: ignore[method-assign]
+
+    await reconcile(place.policy, place, dockerd.record(), choosing=place.choosing(), surroundings=Stirred())
+
+    assert [name for name in place.asked if name in ("office", "direct")][: len(asked)] == asked
+    assert ("office" in place.asked) is not moves

@@ -20,6 +20,7 @@ from agent.decide.clients import (
     Intent,
     Owned,
     Wanted,
+    Was,
     entry_for,
     for_clients,
     plan_file,
@@ -296,6 +297,20 @@ def test_a_new_file_is_for_its_owner_alone_and_an_old_one_keeps_its_mode() -> No
     assert written(LOGINS, OFFICE).mode is None
     assert written(LOGINS, secret).mode == 0o600
     assert "hunter2" not in repr(written(LOGINS, secret))
+
+
+def test_a_file_that_was_closed_for_a_password_is_opened_again_when_that_is_gone() -> None:
+    secret = Wanted(Intent.SET, "office", settings("http://alice:hunter2@office:3128"))
+    closed = written(LOGINS, secret)
+    owned = msgspec.structs.replace(kept(closed), was=Was(True, 0o644))
+
+    assert closed.mode == 0o600
+    assert written(closed.after, CAFE, owned).mode == 0o644
+    assert written(closed.after, HOME, owned).mode == 0o644
+    made_by_us = msgspec.structs.replace(owned, was=Was(False))
+    assert written(closed.after, CAFE, made_by_us).mode is None
+    without = written(LOGINS, OFFICE)
+    assert written(without.after, CAFE, msgspec.structs.replace(kept(without), was=Was(True, 0o644))).mode is None
 
 
 @pytest.mark.parametrize("text", [None, "", LOGINS, FOREIGN])
