@@ -56,6 +56,7 @@ from agent.text_files import read_text, write_text
 T = TypeVar("T")
 
 REPORTS_WITHIN_S: Final = 60.0  # dockerd is up and has this long to report what was written
+CONFIRMS_WITHIN_S: Final = 5.0  # … and its process is believed only then, if it reports nothing at all (FACTS 61)
 _LOOK_AGAIN_S: Final = 0.1
 
 
@@ -162,6 +163,7 @@ class Transaction:
         self._marks = Marks(state)
         self._record = record
         self._reports_within_s = reports_within_s
+        self._confirms_within_s = min(CONFIRMS_WITHIN_S, reports_within_s / 2)
         self._journal = Journal(state)
         self._live_restore = LiveRestore(supervisor, look, self._journal)
         self._last_good = LastGood(state)
@@ -400,6 +402,7 @@ class Transaction:
         """A restart that succeeded proves nothing (FACTS 7): what dockerd reports does."""
         desired = plan.desired
         left = Left(self._reports_within_s)
+        unconfirmed = Left(self._confirms_within_s)
         away = Away()
         while True:
             try:
@@ -409,7 +412,8 @@ class Transaction:
                     raise NotInForce("docker", f"it cannot be seen what it runs with: {error}") from error
                 await asyncio.sleep(_LOOK_AGAIN_S)
                 continue
-            running = effective(now)
+            is_unconfirmed = now.is_silent and not unconfirmed.is_over()
+            running = None if is_unconfirmed else effective(now)
             if running is not None and agrees(running, desired):
                 return now
             if running is not None and now.unit.invocation != started.invocation:
@@ -511,7 +515,7 @@ class Transaction:
 
 def _late(due: Restarting, planned: Reality, met: Reality) -> str:
     """Why it is not as idle as it was a moment ago; '' if it is."""
-    if due.spares_containers and met.silence:
+    if due.spares_containers and met.engine is None and met.silence:
         return met.silence
     if due.spares_containers and met.engine is not None and met.engine.containers_running:
         return f"{Busy(met.engine.containers_running)}, started at the last moment"

@@ -115,9 +115,9 @@ class Engine(msgspec.Struct, frozen=True):
     version: str
     api: tuple[int, int]
     is_podman: bool
-    proxies: Texts  # as /info shows them: user and password masked
-    live_restore: bool
-    is_swarm: bool
+    proxies: Texts | None  # as /info shows them: user and password masked; None: it did not answer that, and all else
+    live_restore: bool | None  # None as above
+    is_swarm: bool | None
     containers_running: int
     registry_mirrors: tuple[str, ...] = ()
 
@@ -159,13 +159,15 @@ class Reality(msgspec.Struct, frozen=True):
     arguments: tuple[str, ...] = ()  # that it would be started with
     is_systemd: bool = True
     can_restart: bool = True
-    flags: Flags = Flags()
+    flags: Flags = Flags()  # of the dockerd that runs, where one does
+    are_flags_read: bool = False  # whether they are its own: not those of its next start, nor of a script around it
     environment: Texts = Texts()  # what it would be started with now
     foreign_environment: Texts = Texts()  # the same without the agent's own file
     environment_files: tuple[str, ...] = ()  # that it would be started with
     overruling: Overruling = Overruling()  # what beats the drop-in
     running_environment: Texts | None = None  # what it was started with; None: may not be read
     started_with: Texts | Masked | None = None  # daemon.json's half; OTHER: none that we know; None: nothing known
+    is_marked: bool = False  # whether that is of this start, told by its mark: else it is what the file says now
     daemon_json_path: str = "/etc/docker/daemon.json"
     daemon_json: str | None = None  # the file's text; None: there is none, or it is no text
     daemon_json_fault: Condition | None = None  # why it is no text
@@ -178,6 +180,11 @@ class Reality(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:  # the texts of its files may hold passwords
         return f"Reality({self.unit_name} {self.unit.phase.value})"
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether one that runs does not say what it runs with."""
+        return self.unit.is_running and (self.engine is None or self.engine.proxies is None)
 
     @property
     def validates(self) -> bool:

@@ -33,7 +33,7 @@ class Marks:
         self._file.save(_Mark(invocation, digest(self._state, _encoded(texts))))
 
     def started_with(self, invocation: str, candidates: tuple[Texts, ...]) -> Texts | Masked | None:
-        """The candidate that this start is known to have had; OTHER: none of them; None: nothing is known."""
+        """The candidate that this start is known to have had; OTHER: none of them; None: there is no mark of it."""
         try:
             found = self._file.load()
         except AgentError:  # a mark that cannot be read says nothing, and the next restart makes a new one

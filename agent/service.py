@@ -59,7 +59,7 @@ READY_WITHIN_S: Final = 5.0  # then Docker's start is no longer held up, whateve
 # then starts with what was written, and the next start of the agent looks.
 _STOPS_WITHIN_S: Final = 2.0
 SLOW_SAID_S: Final = 20.0  # a dockerd with many containers takes some seconds
-_STARTING_S: Final = 5.0  # nothing tells when a Docker that somebody else starts is up
+_STARTING_S: Final = 5.0  # nothing tells when a Docker that somebody else starts is up, or answers again
 _MOVING_S: Final = 1.0  # a Docker that crashed after our restart, until it is up, or down for good
 FINISH_AGAIN_S: Final = 60.0  # a Docker that does not start is not started all the time
 _REREAD: Final = frozenset({Reason.FILES, Reason.REQUEST})  # wake-ups after which the policy is read again
@@ -624,9 +624,11 @@ class Service:
 
 
 def _is_starting(done: Pass) -> bool:
-    """Whether Docker was on its way up, and not by us."""
-    unit = done.seen.reality.unit if done.seen.reality is not None else None
-    return unit is not None and (unit.phase is Phase.STARTING or unit.comes_back)
+    """Whether Docker was on its way up, and not by us; or up, and did not say what it runs with."""
+    reality = done.seen.reality
+    if reality is None:
+        return False
+    return reality.unit.phase is Phase.STARTING or reality.unit.comes_back or reality.is_silent
 
 
 def _is_restart_due(done: Pass) -> bool:

@@ -1,6 +1,7 @@
 """What dockerd is running with now, and what it would run with if it were started now.
 
-Pure. /info says what is in force and hides user and password (FACTS 2); where they came from says the rest.
+Pure. /info says what is in force and hides user and password (FACTS 2); where they came from says the rest. While it
+says nothing (FACTS 61), the process does, where that is exact.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ def effective(reality: Reality) -> Settings | None:
     """What dockerd reports, with the credentials that it was started with where they are known; None: unknown."""
     if reality.engine is None:
         return None
+    if reality.engine.proxies is None:
+        return told_by_process(reality)
     reported = reality.engine.proxies.meaning()
     known = [reality.flags.proxies]
     if isinstance(reality.started_with, Texts):
@@ -36,6 +39,28 @@ def effective(reality: Reality) -> Settings | None:
         http=_unmasked(reported.http, [texts.http for texts in known], if_unknown),
         https=_unmasked(reported.https, [texts.https for texts in known], if_unknown),
     )
+
+
+def told_by_process(reality: Reality) -> Settings | None:
+    """What dockerd was started with, whatever it answers: for it reads none of it again. None: that is not exact."""
+    file = _file_at_start(reality)
+    if not reality.are_flags_read or reality.running_environment is None or file is None:
+        return None
+    return reality.flags.proxies.over(file).over(reality.running_environment).meaning()
+
+
+def _file_at_start(reality: Reality) -> Texts | None:
+    """daemon.json's half, as this dockerd read it; None: nobody knows."""
+    if reality.takes_proxies is False:
+        return Texts()  # with any there, it would not run (FACTS 1)
+    if reality.is_marked:
+        return reality.started_with if isinstance(reality.started_with, Texts) else None
+    if not reality.file.is_tried or reality.daemon_json_fault is not None:
+        return None
+    try:
+        return daemon_json.texts(reality.daemon_json)
+    except TextRefused:  # the plan leaves such a file alone and says why
+        return None
 
 
 def in_force(reality: Reality) -> Settings | None:

@@ -269,7 +269,7 @@ def _in_the_way(reality: Reality) -> Condition | None:
 
 
 def _to_be_said(reality: Reality) -> Condition | None:
-    if reality.unit.is_running and reality.engine is None:
+    if reality.is_silent and effective(reality) is None:
         return Condition(
             Code.ENGINE_SILENT, reality.silence or "dockerd did not answer", "See: systemctl status docker"
         )

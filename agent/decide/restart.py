@@ -124,8 +124,11 @@ def is_keeping(reality: Reality) -> bool:
     """Whether containers survive a restart as things are: what the next dockerd reads counts, too (FACTS 15)."""
     if reality.engine is None or reality.shims_in_unit:
         return False
+    is_in_file = daemon_json.live_restore(reality.daemon_json) is True
     is_on = reality.engine.live_restore
-    return is_on and (bool(reality.flags.live_restore) or daemon_json.live_restore(reality.daemon_json) is True)
+    if is_on is None:  # it does not say; with a file that has not changed since its start it has read no other
+        is_on = bool(reality.flags.live_restore) or (is_in_file and bool(reality.file.is_tried))
+    return is_on and (bool(reality.flags.live_restore) or is_in_file)
 
 
 class InFlight(msgspec.Struct, frozen=True):
@@ -151,6 +154,8 @@ def cannot_keep(reality: Reality) -> str:
     engine = reality.engine
     if engine is None:
         return "dockerd does not answer"
+    if engine.is_swarm is None:
+        return "dockerd does not say yet whether live-restore can be had"
     if engine.is_swarm:
         return "live-restore and Swarm exclude each other"
     if reality.shims_in_unit:

@@ -32,6 +32,7 @@ from agent.policy import Policy
 from agent.policy_file import load
 from agent.reconcile import look, reconcile
 from agent.record import Record
+from agent.settings import Texts
 from agent.snapshot import Snapshot
 from agent.world import LocalDaemon, Registries, local_clients
 
@@ -87,7 +88,7 @@ async def _stop(place: Place, names: Names, paths: Paths, policy: Policy, superv
             would_do=await look(policy, world, only_looking(policy, world.prober, paths.state)),
             done=await reconcile(policy, world, record, choosing=only_looking(policy, world.prober, paths.state)),
             after=await pull(engine.path, PULLED),
-            reported=(await engine.report()).proxies.meaning(),
+            reported=((await engine.report()).proxies or Texts()).meaning(),
             restarts=supervisor.restarts - restarts,
             is_same_engine=supervisor.pid == pid,
         )

@@ -1,7 +1,8 @@
 """dockerd's API over its socket: what it reports about itself.
 
 Opening the socket of a stopped Docker starts it (FACTS 16): the caller asks only when systemd says that it runs.
-Not known here: what the values mean for a pass, and how Docker is restarted.
+Docker 20.10 does not answer /info while a pull looks up a name in a DNS that is silent; all else it answers at once
+(FACTS 61). Not known here: what the values mean for a pass, and how Docker is restarted.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import re
 import socket
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -25,6 +27,7 @@ from agent.secret import escaped
 from agent.settings import Texts
 
 TIMEOUT_S: Final = 10.0  # a loaded dockerd takes seconds for /info, a dead one for ever
+CONFIRMS_S: Final = 1.0  # … and so long it is waited for where it only confirms what is known
 _LARGEST_ANSWER: Final = 4 * 1024 * 1024
 _MOST_CONTAINERS: Final = 500  # that are counted
 
@@ -38,21 +41,36 @@ class _NotThere(h11.RemoteProtocolError):
 class EngineSocket:
     """dockerd behind a Unix socket."""
 
-    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S, confirms_s: float = CONFIRMS_S) -> None:
         self.path = path
         self._timeout_s = timeout_s
+        self._confirms_s = confirms_s
 
-    async def report(self) -> Engine:
-        """What dockerd says of itself; EngineSilent if it does not, or not in time."""
+    async def report(self, is_known: Callable[[Engine], bool] = lambda _: False) -> Engine:
+        """What dockerd says of itself; EngineSilent if it does not, or not in time.
+
+        `is_known`: whether what it runs with is known without /info; then that is not waited for long, and what only
+        /info tells is None.
+        """
         try:
             async with within(self._timeout_s):
                 version = await self._get("/version", dict)
+                if is_known(_engine(version, None)):
+                    return await self._confirmed(version)
                 info = await self._get("/info", dict)
         except TimeoutError as error:
             raise self._silent(f"no answer within {self._timeout_s:.0f} s") from error
         except (OSError, h11.ProtocolError, msgspec.DecodeError) as error:
             raise self._silent(escaped(str(error))) from error
         return _engine(version, info)
+
+    async def _confirmed(self, version: dict[str, Any]) -> Engine:
+        try:
+            async with within(self._confirms_s):
+                return _engine(version, await self._get("/info", dict))
+        except TimeoutError:
+            listed = await self._get("/containers/json", list)
+            return msgspec.structs.replace(_engine(version, None), containers_running=len(listed))
 
     async def running(self) -> frozenset[Running]:
         """The containers that run, paused ones too, but none between two starts. EngineSilent as `report`."""
@@ -127,14 +145,24 @@ async def _answer(http: h11.Connection, reader: asyncio.StreamReader) -> tuple[i
             raise h11.RemoteProtocolError("the connection broke off")
 
 
-def _engine(version: dict[str, Any], info: dict[str, Any]) -> Engine:
+def _engine(version: dict[str, Any], info: dict[str, Any] | None) -> Engine:
+    """Without `info`: what /version alone tells."""
     components = version.get("Components") or []
-    swarm = info.get("Swarm") or {}
-    mirrors = (info.get("RegistryConfig") or {}).get("Mirrors") or []
-    return Engine(
+    silent = Engine(
         version=escaped(str(version.get("Version", "?")), 40),
         api=_api(str(version.get("ApiVersion", ""))),
         is_podman=any("podman" in str(component.get("Name", "")).lower() for component in components),
+        proxies=None,
+        live_restore=None,
+        is_swarm=None,
+        containers_running=0,
+    )
+    if info is None:
+        return silent
+    swarm = info.get("Swarm") or {}
+    mirrors = (info.get("RegistryConfig") or {}).get("Mirrors") or []
+    return msgspec.structs.replace(
+        silent,
         proxies=Texts(
             http=str(info.get("HttpProxy") or ""),
             https=str(info.get("HttpsProxy") or ""),

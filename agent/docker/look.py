@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 
 from agent.condition import Code, Condition
+from agent.decide.effective import told_by_process
 from agent.docker import busy, process
 from agent.docker.overruling import overruling
 from agent.dockerd import Engine, FileHistory, Flags, Phase, Reality, Running, Start, UnitState
@@ -52,7 +53,10 @@ class Supervisor(Protocol):
 class Socket(Protocol):
     """What a look asks of dockerd. EngineSilent if it does not answer."""
 
-    async def report(self) -> Engine: ...
+    async def report(self, is_known: Callable[[Engine], bool] = ...) -> Engine:
+        """`is_known`: whether what it runs with is known anyhow, so that nothing is held up by a slow answer."""
+        ...
+
     async def running(self) -> frozenset[Running]: ...
 
 
@@ -75,32 +79,29 @@ class Looking:
         if unit.phase in (Phase.ABSENT, Phase.MASKED):
             return Reality(unit)
         start = await self._supervisor.start_values(self._paths.environment_file)
-        engine, silence = await self._engine(unit)
-        flags, running = await asyncio.to_thread(_process, unit, start)
+        flags, running, are_flags_read = await asyncio.to_thread(_process, unit, start)
         file_path = self._paths.below(flags.config_file) if flags.config_file else self._paths.daemon_json
         file, fault = await asyncio.to_thread(_read, file_path)
         drop_in_path = self._paths.drop_in(self._service)
         beats = await asyncio.to_thread(overruling, unit, start, running, self._paths.environment_file, drop_in_path)
-        return Reality(
+        started_with, is_marked = self._started_with(unit, file_path, file, desired) if not fault else (None, False)
+        found = Reality(
             unit=unit,
             unit_name=self._service,
-            engine=engine,
-            silence=silence,
-            hanging=await self._supervisor.hanging(unit) if engine else (),
             shims_in_unit=await asyncio.to_thread(_shims_in_unit, unit),
-            transfer=await asyncio.to_thread(busy.transfer, unit.pid) if engine else "",
-            takes_proxies=engine.takes_proxies if engine else await _takes_proxies(_binary(start)),
             binary=_binary(start),
             arguments=start.argv[1:],
             is_systemd=self._paths.is_system and bool(start.argv),
             can_restart=self._can_restart,
             flags=flags,
+            are_flags_read=are_flags_read,
             environment=environment.texts({**start.environment, **beats.by_command}),
             foreign_environment=environment.texts({**start.foreign_environment, **beats.by_command}),
             environment_files=start.files,
             overruling=beats,
             running_environment=None if running is None else environment.texts(running),
-            started_with=self._started_with(unit, file_path, file, desired) if engine and not fault else None,
+            started_with=started_with,
+            is_marked=is_marked,
             daemon_json_path=str(file_path),
             daemon_json=file,
             daemon_json_fault=fault,
@@ -113,6 +114,19 @@ class Looking:
             drop_in=await asyncio.to_thread(read_text, drop_in_path),
             is_drop_in_loaded=str(drop_in_path) in unit.drop_ins,
         )
+        engine, silence = await self._engine(found) if unit.is_running else (None, "")
+        if engine is None:
+            takes_proxies = await _takes_proxies(found.binary)
+            return msgspec.structs.replace(
+                found, silence=silence, takes_proxies=takes_proxies, started_with=None, is_marked=False
+            )
+        return msgspec.structs.replace(
+            found,
+            engine=engine,
+            hanging=await self._supervisor.hanging(unit),
+            transfer=await asyncio.to_thread(busy.transfer, unit.pid),
+            takes_proxies=engine.takes_proxies,
+        )
 
     async def busy_now(self, found: Reality) -> Reality:
         """The same with what a restart would meet by now."""
@@ -120,7 +134,7 @@ class Looking:
         try:
             unit = await self._up()
             hanging = await self._supervisor.hanging(unit) if unit else ()
-            engine, silence = await self._socket.report() if unit else None, ""
+            engine, silence = await self._engine(found) if unit else (None, "")
         except EngineSilent as error:
             engine, silence = None, str(error)
         moving = await asyncio.to_thread(busy.transfer, found.unit.pid) if engine else ""
@@ -153,26 +167,31 @@ class Looking:
                 return state
             await asyncio.sleep(_LOOK_AGAIN_S)
 
-    async def _engine(self, unit: UnitState) -> tuple[Engine | None, str]:
-        if not unit.is_running:
-            return None, ""
+    async def _engine(self, found: Reality) -> tuple[Engine | None, str]:
+        """What it says, and why it says nothing. Not waited for longer than need be where its process tells as much."""
+
+        def is_known(engine: Engine) -> bool:
+            return told_by_process(msgspec.structs.replace(found, takes_proxies=engine.takes_proxies)) is not None
+
         try:
-            return await self._socket.report(), ""
+            return await self._socket.report(is_known), ""
         except EngineSilent as error:  # unknown is not different: the plan says so and restarts nothing
             return None, str(error)
 
     def _started_with(
         self, unit: UnitState, path: Path, file: str | None, desired: Sequence[Settings]
-    ) -> Texts | Masked | None:
-        """daemon.json's values at this dockerd's start: by its mark; without one, the file still says them."""
+    ) -> tuple[Texts | Masked | None, bool]:
+        """daemon.json's values at this dockerd's start, and whether by its mark; without one, the file says them."""
+        if not unit.is_running:
+            return None, False
         try:
             in_file = daemon_json.texts(file)
             before = tuple(daemon_json.texts(text) for text in self._written_over(path))
         except TextRefused:  # the plan leaves such a file alone and says why
-            return None
+            return None, False
         wanted = (for_dockerd.as_compared(settings) for settings in desired)
         known = self._marks.started_with(unit.invocation, (*wanted, in_file, *before))
-        return in_file if known is None else known
+        return (in_file, False) if known is None else (known, True)
 
     def _written_over(self, path: Path) -> tuple[str | None, ...]:
         """What the file said before what a restart is still due for was written."""
@@ -195,16 +214,20 @@ def _shims_in_unit(unit: UnitState) -> bool:
     return unit.is_running and unit.kill_mode != "process" and process.holds_containers(unit.pid)
 
 
-def _process(unit: UnitState, start: Start) -> tuple[Flags, dict[str, str] | None]:
-    """What the running dockerd was started with; the flags of the next start where none runs."""
+def _process(unit: UnitState, start: Start) -> tuple[Flags, dict[str, str] | None, bool]:
+    """What the running dockerd was started with; the flags of the next start where none runs. Whether they are its."""
     argv = process.command_line(unit.pid) if unit.pid else None
     running = process.environment(unit.pid) if unit.pid else None
-    return process.flags(argv or start.argv), running
+    return process.flags(argv or start.argv), running, _is_dockerd(argv or ())
 
 
 def _binary(start: Start) -> str:
     """dockerd itself; '' where a script starts it: that would start one with whatever arguments it is asked by."""
-    return start.argv[0] if start.argv and Path(start.argv[0]).name == "dockerd" else ""
+    return start.argv[0] if _is_dockerd(start.argv) else ""
+
+
+def _is_dockerd(argv: Sequence[str]) -> bool:
+    return bool(argv) and Path(argv[0]).name == "dockerd"
 
 
 async def _takes_proxies(binary: str) -> bool | None:

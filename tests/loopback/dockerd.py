@@ -49,6 +49,7 @@ class Dockerd:
         self.containers = 0
         self.live_restore = False
         self.is_silent = False  # runs, and does not answer
+        self.is_info_silent = False  # answers, but not what it runs with
         self.takes_live_restore = True  # switches it on and off when it reads its file again
         self.can_reload = True
         self.system_goes_down = False  # systemd starts and reloads nothing any more
@@ -186,6 +187,9 @@ class Dockerd:
             return None
         if self.is_silent:
             raise EngineSilent("docker.sock", "no answer")
+        if self.is_info_silent:
+            api = (1, 45 if self.version >= 23 else 41)
+            return Engine(str(self.version), api, False, None, None, None, self.containers)
         return Engine(
             str(self.version),
             (1, 45 if self.version >= 23 else 41),
@@ -228,6 +232,7 @@ class Dockerd:
             takes_proxies=self.version >= 23,
             binary=self.binary,
             arguments=self.arguments,
+            are_flags_read=self.is_running,
             environment=self._environment(),
             foreign_environment=self.environment,
             running_environment=self._got if self.is_running else None,

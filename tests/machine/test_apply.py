@@ -245,6 +245,32 @@ def test_docker_20_10_never_gets_proxies(laptop: Laptop) -> None:
     assert not laptop.exists(DAEMON_JSON)
 
 
+@docker_20
+def test_a_pull_that_waits_for_a_silent_dns_holds_no_move_up(laptop: Laptop) -> None:
+    """20.10 then answers /info for up to 20 s not at all (FACTS 61): its process tells what it runs with."""
+    office_policy(laptop)
+    laptop.plug("office")
+    laptop.office.ground.sh("iptables -F FORWARD; iptables -A FORWARD -i lan -j DROP")
+    laptop.run("sh", "-c", "echo nameserver 10.99.0.99 >/etc/resolv.conf")
+    laptop.docker.restart()
+    pull = f"curl -s --unix-socket /run/docker.sock -X POST 'http://docker/images/create?fromImage={IMAGE}'"
+    laptop.run("sh", "-c", f"{pull} >/dev/null 2>&1 &")
+    laptop.until(is_info_silent, laptop)
+
+    ran = laptop.agent("apply")
+
+    assert ran.ok, ran
+    assert "docker-restarted" in laptop.audit.events()
+    proxy = laptop.office.tinyproxy
+    assert laptop.docker.reports(http=proxy.url, https=proxy.url)
+    assert laptop.docker.pull().ok
+
+
+def is_info_silent(laptop: Laptop) -> bool:
+    asked = ("curl", "-s", "--max-time", "1", "--unix-socket", "/run/docker.sock", "http://docker/info")
+    return laptop.run(*asked, check=False).code == 28
+
+
 @docker_23
 def test_flags_hidden_in_docker_opts_block(laptop: Laptop) -> None:
     laptop.write("/etc/default/docker", 'DOCKER_OPTS="--http-proxy=http://10.10.0.9:1"\n')

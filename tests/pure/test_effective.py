@@ -1,52 +1,108 @@
-"""What dockerd runs with: what it reports, with the user and password that it was started with."""
+"""What dockerd runs with, while it does not say so: by its process, where that is exact."""
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from agent.decide.effective import effective
-from agent.dockerd import Engine, Phase, Reality, UnitState
-from agent.settings import Masked, ProxyUrl, Texts, proxy
+from agent.condition import Code, Condition
+from agent.decide.effective import effective, told_by_process
+from agent.decide.plan import Owned, plan
+from agent.decide.restart import When
+from agent.dockerd import Engine, FileHistory, Flags, Phase, Reality, UnitState
+from agent.policy import Docker
+from agent.settings import DIRECT, Masked, Texts
 
-OURS = "http://alice:hunter2@office:3128"
+OFFICE = Texts("http://office:3128", "http://office:3128", "localhost")
+FILE = Texts("http://file:1", "http://file:1", "")
+IN_FILE = '{"proxies": {"http-proxy": "http://file:1", "https-proxy": "http://file:1"}}'
+TRIED = FileHistory(is_tried=True)
+BROKEN = Condition(Code.FOREIGN_CONFIG_BROKEN, "no text")
 
 
-def reported(url: str, started_with: Texts | Masked | None = None, environment: Texts | None = None) -> Reality:
-    engine = Engine("26", (1, 45), False, Texts(http=url), False, False, 0)
-    return Reality(UnitState(Phase.RUNNING), engine=engine, started_with=started_with, running_environment=environment)
+def silent(api: tuple[int, int] = (1, 45), containers: int = 0, **real: object) -> Reality:
+    """One that answers all but /info, and whose process can be read."""
+    facts: dict[str, object] = {
+        "unit": UnitState(Phase.RUNNING, pid=1, invocation="a"),
+        "engine": Engine("26.1.5", api, False, None, None, None, containers),
+        "takes_proxies": api >= (1, 42),
+        "are_flags_read": True,
+        "running_environment": OFFICE,
+        "environment": OFFICE,
+        **real,
+    }
+    return Reality(**facts)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("known", ["started_with", "environment"])
 @pytest.mark.parametrize(
-    ("url", "is_it"),
+    ("reality", "told"),
     [
-        pytest.param("http://xxxxx:xxxxx@office:3128", True, id="the-same"),
-        pytest.param("http://xxxxx:xxxxx@other:3128", False, id="another-host"),
-        pytest.param("http://xxxxx:xxxxx@office:3129", False, id="another-port"),
-        pytest.param("https://xxxxx:xxxxx@office:3128", False, id="another-scheme"),
+        pytest.param(silent(api=(1, 41)), OFFICE, id="20.10-knows-no-other-place"),
+        pytest.param(silent(api=(1, 41), daemon_json=IN_FILE), OFFICE, id="20.10-did-not-start-with-that-file"),
+        pytest.param(silent(api=(1, 41), daemon_json_fault=BROKEN), OFFICE, id="20.10-whatever-the-file-says"),
+        pytest.param(silent(api=(1, 41), running_environment=Texts()), Texts(), id="20.10-direct"),
+        pytest.param(silent(file=TRIED), OFFICE, id="no-file-since-its-start"),
+        pytest.param(silent(file=TRIED, daemon_json=IN_FILE), Texts("http://file:1", "http://file:1", "localhost"), id="a-file-since-before-its-start"),
+        pytest.param(silent(daemon_json=IN_FILE), None, id="a-file-that-may-be-newer"),
+        pytest.param(silent(daemon_json=IN_FILE, started_with=FILE), None, id="what-the-file-says-now-is-no-mark"),
+        pytest.param(silent(started_with=FILE, is_marked=True), Texts("http://file:1", "http://file:1", "localhost"), id="a-mark-of-its-start"),
+        pytest.param(silent(started_with=Masked.OTHER, is_marked=True, file=TRIED), None, id="a-mark-of-something-else"),
+        pytest.param(silent(file=TRIED, daemon_json="{"), None, id="a-file-that-is-no-json"),
+        pytest.param(silent(file=TRIED, daemon_json_fault=BROKEN), None, id="a-file-that-is-no-text"),
+        pytest.param(silent(takes_proxies=None, file=FileHistory()), None, id="a-version-that-is-not-known"),
+        pytest.param(silent(api=(1, 41), running_environment=None), None, id="an-environment-that-may-not-be-read"),
+        pytest.param(silent(api=(1, 41), are_flags_read=False), None, id="a-script-around-it"),
+        pytest.param(silent(file=TRIED, flags=Flags(Texts(no_proxy="*"))), Texts("http://office:3128", "http://office:3128", "*"), id="flags-beat-both"),
+    ],
+)  # fmt: skip
+def test_the_process_tells_where_it_is_exact(reality: Reality, told: Texts | None) -> None:
+    assert told_by_process(reality) == (None if told is None else told.meaning())
+    assert effective(reality) == (None if told is None else told.meaning())
+
+
+def test_what_it_says_itself_comes_first() -> None:
+    engine = Engine("20.10.24", (1, 41), False, Texts(), False, False, 0)
+
+    assert effective(silent(api=(1, 41), engine=engine)) == DIRECT
+
+
+def test_one_that_answers_nothing_at_all_stays_unknown() -> None:
+    assert effective(silent(api=(1, 41), engine=None)) is None
+
+
+def test_silence_holds_no_restart_up_that_is_known_to_be_due() -> None:
+    made = plan(DIRECT, silent(api=(1, 41)), Docker(), Owned(), is_asked_now=False)
+
+    assert made.restart is not None
+    assert made.restart.when is When.NOW
+    assert made.condition is None
+
+
+def test_silence_that_leaves_it_unknown_is_said_and_restarts_nothing() -> None:
+    made = plan(DIRECT, silent(), Docker(), Owned(), is_asked_now=False)
+
+    assert made.restart is None
+    assert made.condition is not None
+    assert made.condition.code is Code.ENGINE_SILENT
+
+
+def test_what_runs_with_the_right_settings_and_is_silent_is_left_alone() -> None:
+    made = plan(OFFICE.meaning(), silent(api=(1, 41)), Docker(), Owned(), is_asked_now=False)
+
+    assert made.restart is None
+    assert made.condition is None
+
+
+@pytest.mark.parametrize(
+    ("reality", "is_silent"),
+    [
+        pytest.param(silent(), True, id="no-info"),
+        pytest.param(silent(engine=None), True, id="nothing"),
+        pytest.param(silent(engine=Engine("26", (1, 45), False, Texts(), False, False, 0)), False, id="all"),
+        pytest.param(
+            msgspec.structs.replace(silent(engine=None), unit=UnitState(Phase.STOPPED)), False, id="one-that-is-stopped"
+        ),
     ],
 )
-def test_a_password_is_taken_for_no_other_proxys(known: str, url: str, is_it: bool) -> None:
-    found = effective(reported(url, **{known: Texts(http=OURS)}))
-
-    assert found is not None
-    assert isinstance(found.http, ProxyUrl)
-    expected = proxy(OURS)
-    assert isinstance(expected, ProxyUrl)
-    assert found.http.credentials == (expected.credentials if is_it else Masked.MASKED)
-
-
-def test_a_start_with_other_credentials_is_known_as_that() -> None:
-    found = effective(reported("http://xxxxx:xxxxx@office:3128", Masked.OTHER))
-
-    assert found is not None
-    assert isinstance(found.http, ProxyUrl)
-    assert found.http.credentials is Masked.OTHER
-
-
-def test_what_is_reported_without_a_user_has_none() -> None:
-    found = effective(reported("http://office:3128", Texts(http=OURS)))
-
-    assert found is not None
-    assert isinstance(found.http, ProxyUrl)
-    assert found.http.credentials is None
+def test_what_is_to_be_asked_again(reality: Reality, is_silent: bool) -> None:
+    assert reality.is_silent is is_silent

@@ -20,7 +20,7 @@ from agent.decide.restart import (
     restarting,
 )
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, urgency
-from agent.dockerd import Engine, Flags, Phase, Reality, UnitState
+from agent.dockerd import Engine, FileHistory, Flags, Phase, Reality, UnitState
 from agent.policy import Restart
 from agent.settings import DIRECT, Settings, Texts, settings
 from agent.verdict import Outcome, Verdict
@@ -257,7 +257,7 @@ def test_another_password_is_told_from_another_proxy() -> None:
     assert not can_be_asked(HIDDEN)
 
 
-def docker(live_restore: bool = False, is_swarm: bool = False, **real: object) -> Reality:
+def docker(live_restore: bool | None = False, is_swarm: bool | None = False, **real: object) -> Reality:
     engine = Engine("26.1.5", (1, 45), False, Texts(), live_restore, is_swarm, 2)
     facts: dict[str, object] = {"unit": UnitState(Phase.RUNNING), "engine": engine, **real}
     return Reality(**facts)  # type: ignore[arg-type]
@@ -271,6 +271,13 @@ def docker(live_restore: bool = False, is_swarm: bool = False, **real: object) -
         pytest.param(docker(live_restore=True, daemon_json="{}"), False, id="on-and-taken-out-of-the-file-since"),
         pytest.param(docker(live_restore=True, daemon_json='{"live-restore": false}'), False, id="false-in-the-file"),
         pytest.param(docker(daemon_json='{"live-restore": true}'), False, id="in-the-file-and-not-read-yet"),
+        pytest.param(docker(None, flags=Flags(live_restore=True)), True, id="a-flag-of-one-that-does-not-say"),
+        pytest.param(
+            docker(None, daemon_json='{"live-restore": true}', file=FileHistory(is_tried=True)),
+            True,
+            id="a-file-that-has-not-changed-since-its-start",
+        ),
+        pytest.param(docker(None, daemon_json='{"live-restore": true}'), False, id="a-file-that-it-may-not-have-read"),
     ],
 )
 def test_what_keeps_containers_is_what_the_next_dockerd_reads(reality: Reality, keeps: bool) -> None:
@@ -329,6 +336,7 @@ def test_a_sentence_names_no_more_units_than_one_can_read() -> None:
     [
         (docker(), ""),
         (docker(is_swarm=True), "Swarm"),
+        (docker(None, is_swarm=None), "does not say yet"),
         (docker(flags=Flags(live_restore=False)), "flag"),
         (
             docker(shims_in_unit=True, unit=UnitState(Phase.RUNNING, kill_mode="control-group")),
