@@ -3,7 +3,8 @@
 By watchdog, on directories: a watch on a file goes deaf when it is renamed over (FACTS 37). Watched are the directory
 of each path, of each link on the way to it, and the nearest one that exists where a part is missing; each only for the
 names that lead on. A directory that was swapped for another is found by `refresh`, and often told by the one above it.
-Our own temporary files and mere reading wake nobody. Not known here: what is in the files.
+Our own temporary files and mere reading wake nobody. A directory that tells too much is left alone for a moment, and
+looked at afterwards: a storm there costs next to nothing. Not known here: what is in the files.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import enum
 import errno
 import os
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -23,6 +25,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
 from agent.files import is_folder, is_leftover
+from agent.watch.brake import REST_S, Brake
 from agent.watch.wakeups import Reason, Wake
 
 GATHER_S: Final = 0.1  # what changes within this time is one wake-up: an editor's save is several changes
@@ -124,8 +127,11 @@ class _Told(FileSystemEventHandler):
         self._watch = watch
         self.place = place
         self.is_gone = False  # and its number may be another's by now
+        self._brake = Brake()
 
     def dispatch(self, event: FileSystemEvent) -> None:
+        if self._brake.is_enough(time.monotonic()):
+            self._watch.had_enough(self.place.directory)
         paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
         if isinstance(event, events.DirDeletedEvent | events.FileDeletedEvent):
             self.is_gone |= paths[0] == str(self.place.directory)
@@ -140,6 +146,15 @@ class _Watched(msgspec.Struct):
     told: _Told
     identity: tuple[int, int]
     watch: ObservedWatch
+    looked: object  # what it looked like, from before it was listened to
+
+
+class _Resting(msgspec.Struct):
+    """A directory that tells too much."""
+
+    place: Place
+    looked: object
+    timer: asyncio.TimerHandle
 
 
 class FileWatch:
@@ -150,6 +165,7 @@ class FileWatch:
         self._loop = asyncio.get_running_loop()
         self._paths: tuple[Path, ...] = ()
         self._watched: dict[Path, _Watched] = {}
+        self._resting: dict[Path, _Resting] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._is_told = False
         self._is_closed = False
@@ -170,6 +186,8 @@ class FileWatch:
         wanted = {place.directory: place for place in places(self._paths)}
         for directory in self._watched.keys() - wanted.keys():
             self._unschedule(directory)
+        for directory in self._resting.keys() - wanted.keys():
+            self._resting.pop(directory).timer.cancel()
         self.unwatched, self.limit = {}, ""
         new = [place for place in wanted.values() if self._follow(place)]
         if new:
@@ -185,6 +203,32 @@ class FileWatch:
             self._observer.join()
         if self._timer is not None:
             self._timer.cancel()
+        for resting in self._resting.values():
+            resting.timer.cancel()
+
+    @property
+    def resting(self) -> frozenset[Path]:
+        """The directories that are not listened to for a moment: they told too much."""
+        return frozenset(self._resting)
+
+    def had_enough(self, directory: Path) -> None:
+        """From watchdog's thread."""
+        self._loop.call_soon_threadsafe(self._rests, directory)
+
+    def _rests(self, directory: Path) -> None:
+        watched = self._watched.get(directory)
+        if self._is_closed or watched is None:
+            return
+        self._unschedule(directory)
+        timer = self._loop.call_later(REST_S, self._listens, directory)
+        # What was told and not heard of yet is lost: so what it looked like before all that is what counts.
+        self._resting[directory] = _Resting(watched.told.place, watched.looked, timer)
+
+    def _listens(self, directory: Path) -> None:
+        resting = self._resting.pop(directory)
+        is_watched = self._follow(resting.place)
+        if not is_watched or self._watched[directory].looked != resting.looked:
+            self.told()
 
     def told(self) -> None:
         """From watchdog's thread. While one wake-up is under way, what else changes is part of it."""
@@ -203,6 +247,9 @@ class FileWatch:
     def _follow(self, place: Place) -> bool:
         """Whether it is watched from now on, and was not before."""
         directory = place.directory
+        if (resting := self._resting.get(directory)) is not None:
+            resting.place = place
+            return False
         known = self._watched.get(directory)
         try:
             status = directory.stat()  # before it is watched: if it is swapped just now, the next refresh finds out
@@ -214,6 +261,7 @@ class FileWatch:
                     return False
                 self._unschedule(directory)  # or scheduling it would do nothing (FACTS 37)
             _check_readable(directory)
+            looked = _looks(place)
             told = _Told(self, place)
             event_filter = _WRITES if place.depth is Depth.FILES else _MOVES
             watch = self._observing().schedule(told, str(directory), event_filter=event_filter)
@@ -221,7 +269,7 @@ class FileWatch:
             self.unwatched[directory] = error.strerror or str(error)
             self.limit = LIMITS.get(error.errno or 0, self.limit)
             return False
-        self._watched[directory] = _Watched(told, identity, watch)
+        self._watched[directory] = _Watched(told, identity, watch, looked)
         return True
 
     def _unschedule(self, directory: Path) -> None:
@@ -234,6 +282,31 @@ class FileWatch:
             observer.start()
             self._observer = observer
         return self._observer
+
+
+def _looks(place: Place) -> object:
+    """What tells whether something that counts there has changed; unlike anything where all of it counts."""
+    if place.names is None:
+        return object()
+    return {
+        name: (_status(place.directory / name, of_link=True), _status(place.directory / name)) for name in place.names
+    }
+
+
+def _status(path: Path, *, of_link: bool = False) -> tuple[int, ...] | None:
+    try:
+        found = path.lstat() if of_link else path.stat()
+    except OSError:  # not there, or closed to us
+        return None
+    return (
+        found.st_dev,
+        found.st_ino,
+        found.st_mode,
+        found.st_uid,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    )
 
 
 def _check_readable(directory: Path) -> None:

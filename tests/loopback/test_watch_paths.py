@@ -306,6 +306,87 @@ async def test_many_changes_are_few_wake_ups(watched: Watched) -> None:
     assert len(watched.woken) <= 1 + (loop.time() - start) / GATHER_S
 
 
+async def storm(watched: Watched, name: str) -> None:
+    """Until its directory is listened to no more."""
+    async with asyncio.timeout(WITHIN_S):
+        while watched.config.parent not in watched.watch.resting:
+            watched.config.with_name(name).touch()
+            await asyncio.sleep(0)
+
+
+async def listened_to_again(watched: Watched) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while watched.watch.resting:  # noqa: ASYNC110 - what it waits for is no event
+            await asyncio.sleep(GATHER_S)
+
+
+async def test_a_storm_of_names_that_do_not_count_wakes_nobody_and_hides_nothing(watched: Watched) -> None:
+    await watched.files(watched.config)
+    await storm(watched, "foo")
+
+    written(watched.config)  # while nobody listens
+
+    assert await watched.woke()
+    await listened_to_again(watched)
+    await storm(watched, "foo")
+    await listened_to_again(watched)
+    await watched.at_rest()
+    assert watched.watch.resting == frozenset()
+
+
+async def test_after_a_storm_that_changed_nothing_nobody_is_woken(watched: Watched) -> None:
+    await watched.files(watched.config)
+    before = len(watched.woken)
+
+    await storm(watched, "foo")
+    await listened_to_again(watched)
+    await asyncio.sleep(GATHER_S * 3)
+
+    assert len(watched.woken) == before
+
+
+async def test_a_storm_leaves_other_directories_alone(watched: Watched) -> None:
+    other = watched.root / "etc/policy"
+    other.parent.mkdir()
+    await watched.files(watched.config, other)
+    await storm(watched, "foo")
+
+    written(other)
+
+    assert await watched.woke()
+
+
+async def test_a_directory_that_goes_during_a_storm_is_told(watched: Watched) -> None:
+    await watched.files(watched.config)
+    await storm(watched, "foo")
+
+    shutil.rmtree(watched.config.parent)
+
+    assert await watched.woke()
+
+
+async def test_what_is_asked_for_during_a_storm_is_followed_after_it(watched: Watched) -> None:
+    await watched.files(watched.config)
+    await storm(watched, "foo")
+    also = watched.config.with_name("policy")
+
+    watched.watch.watch([watched.config, also])
+    await listened_to_again(watched)
+    await watched.at_rest()
+    written(also)
+
+    assert await watched.woke()
+
+
+async def test_what_is_no_longer_asked_for_after_a_storm_is_not_listened_to(watched: Watched) -> None:
+    await watched.files(watched.config)
+    await storm(watched, "foo")
+
+    watched.watch.watch([])
+
+    assert watched.watch.resting == frozenset()
+
+
 async def test_closing_leaves_no_thread_and_no_descriptor(tmp_path: Path) -> None:
     def descriptors() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
