@@ -345,6 +345,13 @@ class Memory:
         urls = [url for url in (upstream.http, upstream.https) if url is not None]
         return bool(urls) and all(is_loopback(url) for url in urls)
 
+    def listeners(self, name: str) -> frozenset[tuple[str, int]]:
+        """Where an upstream listens on this host, by host and port; none if it does not."""
+        upstream = self._policy.upstreams.get(name)
+        if upstream is None or not self._is_on_loopback(name):
+            return frozenset()
+        return frozenset((url.host, url.port) for url in (upstream.http, upstream.https) if url is not None)
+
     # --- when -------------------------------------------------------------------------------------------------------
 
     def holding(self, reality: Reality) -> Holding:

@@ -14,7 +14,7 @@ import enum
 import os
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -96,6 +96,10 @@ class Wakes(Protocol):
 
     def follow_neighbours(self, are_followed: bool) -> None:
         """Whether a MAC that becomes known wakes us."""
+        ...
+
+    def hold(self, listeners: Collection[tuple[str, int]], again_s: float) -> None:
+        """The listeners on this host whose end wakes us; one that ended otherwise is looked at again that late."""
         ...
 
     def request(self) -> None:
@@ -308,6 +312,8 @@ class Service:
     async def _looked(self, why: frozenset[Reason]) -> float | None:
         if Reason.RESUME in why:
             self._memory.resumed()
+        if Reason.PROXY in why:
+            self._memory.asked_anew()
         # Where nothing tells of a change, the time that has passed is a reason to look.
         is_unwatched = Reason.TIMER in why and bool(self._wakes.unwatched.directories)
         if not _REREAD.isdisjoint(why) or self._world is None or is_unwatched:
@@ -334,6 +340,7 @@ class Service:
         self._wakes.watch(self._watched())
         self._wakes.follow(self._dockerd)
         self._wakes.follow_neighbours(self._is_a_mac_missing)
+        self._wakes.hold(*self._held())
         self._show()
         self._answer(requests)
         return self._not_later(again)
@@ -579,6 +586,14 @@ class Service:
         unit = [invocation_link(policy.docker.service)] if paths.is_system else []  # Docker starts and stops
         resolvers = [paths.below("/etc/resolv.conf"), paths.below("/run/systemd/resolve/resolv.conf")]
         return [self._policy_path, *passwords, *targets, *resolvers, *unit]
+
+    def _held(self) -> tuple[frozenset[tuple[str, int]], float]:
+        """Where the upstream in use listens, if that is on this host; and how often a connection to it may be made."""
+        choice = self._last.seen.choice if self._last is not None else None
+        recheck_s = (self._loaded.policy if self._loaded is not None else Policy()).probe.recheck
+        in_use = choice.upstream if choice is not None else None
+        listeners = self._memory.listeners(in_use) if in_use is not None else frozenset()
+        return listeners, recheck_s or Policy().probe.recheck
 
     def _show(self, done: Pass | None = None, *also: Condition, is_working: bool = False) -> None:
         done = done or self._last

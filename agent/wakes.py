@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ from agent.watch.homes import HomeWatch
 from agent.watch.netlink import NetworkWatch
 from agent.watch.paths import FileWatch
 from agent.watch.process import ProcessWatch
+from agent.watch.proxy import Listener, ProxyWatch
 from agent.watch.resume import ResumeWatch
 from agent.watch.timer import Timer
 from agent.watch.unwatched import Unwatched
@@ -22,7 +23,7 @@ _STORM_S: Final = 1.0  # news that come again so soon are a storm
 
 
 class HostWakes:
-    """Network, files, resume and the clock; closed when the service ends.
+    """Network, files, resume, the clock, and a proxy on this host; closed when the service ends.
 
     The network's first message wakes at once. While more follow, nobody reads what they say for a while, and for longer
     each time: so a storm of containers costs next to nothing (FACTS 22), and a roam is seen by its first message.
@@ -37,6 +38,7 @@ class HostWakes:
         self.homes = HomeWatch(self._wakeups.wake)
         self._dockerd = ProcessWatch(self._wakeups.wake)
         self._are_neighbours_followed = False
+        self._proxy = ProxyWatch(self._wakeups.wake)
         self._pause_s = SHORTEST_PAUSE_S
         self._listening_since_s = asyncio.get_running_loop().time() - _STORM_S
         self._listening: asyncio.TimerHandle | None = None
@@ -65,6 +67,9 @@ class HostWakes:
             self._network.follow_neighbours()
         else:
             self._network.ignore_neighbours()
+
+    def hold(self, listeners: Collection[Listener], again_s: float) -> None:
+        self._proxy.hold(listeners, again_s)
 
     @property
     def unwatched(self) -> Unwatched:
@@ -95,7 +100,8 @@ class HostWakes:
     def close(self) -> None:
         if self._listening is not None:
             self._listening.cancel()
-        for watch in (self._dockerd, self._files, self.homes, self._timer, self._resume, self._network):
+        watches = (self._dockerd, self._files, self.homes, self._proxy, self._timer, self._resume, self._network)
+        for watch in watches:
             watch.close()
 
     def _rest(self) -> None:

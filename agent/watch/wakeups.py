@@ -20,6 +20,7 @@ class Reason(enum.StrEnum):
     FILES = "files"
     RESUME = "resume"
     TIMER = "timer"
+    PROXY = "proxy"
     REQUEST = "request"
 
 

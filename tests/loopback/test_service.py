@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Hand:
         self.asleep = asyncio.Event()
         self.next_at: float | None = None
         self.watched: Sequence[Path] = ()
+        self.held: tuple[Collection[tuple[str, int]], float] = ((), 0.0)
         self.unwatched = NOTHING_UNWATCHED
         self.are_neighbours_followed = False
         self._reasons: asyncio.Queue[Reason] = asyncio.Queue()
@@ -66,6 +67,9 @@ class Hand:
 
     def follow_neighbours(self, are_followed: bool) -> None:
         self.are_neighbours_followed = are_followed
+
+    def hold(self, listeners: Collection[tuple[str, int]], again_s: float) -> None:
+        self.held = (listeners, again_s)
 
     async def wake(self, reason: Reason = Reason.NETWORK) -> None:
         """One pass, from this wake-up to the next sleep."""
@@ -426,6 +430,32 @@ async def test_one_failed_probe_is_no_reason_to_move(laptop: Laptop) -> None:
         assert laptop.dockerd.runs_with == OFFICE
         assert laptop.dockerd.starts == 2
         assert hand.next_at is not None
+
+
+async def test_a_proxy_on_this_host_is_held_while_it_is_in_use_and_its_end_is_a_reason_to_ask(laptop: Laptop) -> None:
+    laptop.place = Place(at("10.10.0.1"), laptop.dockerd, office="ok refused refused", direct="ok")
+    laptop.policy(POLICY.replace("http://office:3128", "http://127.0.0.1:7890") + '[probe]\nrecheck = "0s"\n')
+
+    async with laptop.running() as hand:
+        assert hand.held == ({("127.0.0.1", 7890)}, 60.0)
+        asked = len(laptop.place.asked)
+        await hand.wake(Reason.PROXY)
+        assert laptop.place.asked[asked:][0] == "office"
+        assert hand.held[0] == {("127.0.0.1", 7890)}  # one failure is none yet
+        assert hand.next_at is not None  # and it is asked again soon, though nothing else makes a timer
+
+        laptop.place.snapshot = at("10.20.0.1")
+        await hand.wake()
+
+        assert laptop.status()["upstream"]["name"] == "direct"
+        assert hand.held[0] == set()
+
+
+async def test_a_proxy_elsewhere_is_not_held(laptop: Laptop) -> None:
+    laptop.policy()
+
+    async with laptop.running() as hand:
+        assert hand.held[0] == set()
 
 
 async def test_a_pin_holds_through_a_move_and_a_restart_of_the_agent(laptop: Laptop) -> None:

@@ -77,6 +77,20 @@ def test_a_proxy_app_that_starts_after_the_agent_is_taken_before_the_next_probe_
 
 
 @trixie
+def test_the_end_of_a_proxy_app_in_use_is_seen_before_the_next_probe_is_due(laptop: Laptop) -> None:
+    app = laptop.start_proxy()
+    laptop.policy(f'{probing(recheck="10m")}[upstream.app]\nurl = "{app.url}"\n[[network]]\nuse = ["app", "direct"]\n')
+    laptop.plug("home")
+    started(laptop)
+    laptop.until(laptop.docker.reports, https=app.url, within=20)
+    laptop.until(is_there, laptop, "network 1", "app")
+
+    app.stop()
+
+    laptop.until(verdict_shown, laptop, "app", "refused", within=5)
+
+
+@trixie
 def test_a_proxy_app_whose_own_way_out_comes_late_is_waited_for(laptop: Laptop) -> None:
     proxy = laptop.office.tinyproxy
     proxy.stop()
@@ -99,6 +113,11 @@ def test_a_proxy_app_whose_own_way_out_comes_late_is_waited_for(laptop: Laptop) 
 def conditions(laptop: Laptop, code: str) -> Seen:
     found = [condition["code"] for condition in laptop.status().get("conditions", [])]
     return Seen(code in found, found)
+
+
+def verdict_shown(laptop: Laptop, upstream: str, verdict: str) -> Seen:
+    shown = laptop.status()["verdicts"].get(upstream)
+    return Seen(shown is not None and shown["verdict"] == verdict, shown)
 
 
 def version_shown(laptop: Laptop, version: str) -> Seen:

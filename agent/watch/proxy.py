@@ -1,0 +1,74 @@
+"""Wakes when a proxy on this host that is in use is gone: an idle connection to it is held, and its end is told.
+
+A process that dies ends it within milliseconds; no byte is sent, and there is no timer while it stands. A proxy that
+closes what is idle is asked by a bare connect whether it still listens, and left alone for a while then.
+Not known here: which proxy is in use, and whether it works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Final
+
+from agent.watch.wakeups import Reason, Wake
+
+_CONNECTS_WITHIN_S: Final = 5.0  # on loopback it is there at once, or its queue is full
+_LINGERS_S: Final = 1.0  # one that shuts down closes its connections first, and listens for a moment more
+
+Listener = tuple[str, int]  # a host that means this one, and a port
+
+
+class ProxyWatch:
+    """Wakes until it is closed."""
+
+    def __init__(self, wake: Wake) -> None:
+        self._wake = wake
+        self._held: dict[tuple[Listener, float], asyncio.Task[None]] = {}
+
+    def hold(self, listeners: Collection[Listener], again_s: float) -> None:
+        """These, instead of those before. `again_s`: how long a connection that ended is not made anew."""
+        wanted = {(listener, again_s) for listener in listeners}
+        for key in self._held.keys() - wanted:
+            self._held.pop(key).cancel()
+        for key in wanted - self._held.keys():
+            self._held[key] = asyncio.get_running_loop().create_task(self._holds(*key))
+
+    def close(self) -> None:
+        """No wake-up comes after this."""
+        self.hold((), 0.0)
+
+    async def _holds(self, listener: Listener, again_s: float) -> None:
+        loop, is_told = asyncio.get_running_loop(), False
+        while True:
+            began = loop.time()
+            try:
+                await _ended(listener, None)
+                is_told = False
+                if await _ended(listener, _LINGERS_S):
+                    (await _connection(listener))[1].close()
+            except OSError:  # refused, or no way to connect; whoever is woken asks in earnest
+                if not is_told:
+                    self._wake(Reason.PROXY)
+                is_told = True
+            await asyncio.sleep(began + again_s - loop.time())
+
+
+async def _ended(listener: Listener, within_s: float | None) -> bool:
+    """Whether a connection to it has come to its end by then. OSError if it cannot even begin."""
+    reader, writer = await _connection(listener)
+    try:
+        async with asyncio.timeout(within_s):
+            await reader.read(1)  # one that talks is not idle, and is not listened to
+    except TimeoutError:
+        return False
+    except OSError:  # reset: that is an end, too
+        return True
+    finally:
+        writer.close()
+    return True
+
+
+async def _connection(listener: Listener) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async with asyncio.timeout(_CONNECTS_WITHIN_S):
+        return await asyncio.open_connection(*listener)
