@@ -24,6 +24,7 @@ from agent.decide.plan import NOTHING_HOLDS, Holding, Owned, Plan, plan
 from agent.decide.probation import Trial
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
+from agent.decide.stillness import still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
 from agent.dockerd import GOES_DOWN, Phase, Reality
 from agent.errors import AgentError
@@ -41,9 +42,6 @@ from agent.unexpected import unexpected
 from agent.verdict import Verdict
 from agent.watch.wakeups import Reason
 
-STILL_S: Final = (
-    0.3  # nothing is written before the network stood still so long: an address comes before its DNS (FACTS 23)
-)
 STILL_AT_LAST_S: Final = 3.0  # a network that never comes to rest is taken as it is
 
 _CLIENTS: Final = "the clients' files"
@@ -450,7 +448,8 @@ async def _look_at_rest(
             continue
         if not is_hasty or not (seen.acts or (telling is not None and telling.has_news(seen))):
             return seen
-        await asyncio.sleep(began + STILL_S - time.monotonic())
+        still = still_s(policy.networks, seen.snapshot, seen.recognised, seen.choice, seen.verdicts)
+        await asyncio.sleep(began + still - time.monotonic())
         if (await world.host.see()).fingerprint() == snapshot.fingerprint():
             return seen
 

@@ -58,6 +58,39 @@ def why_not(network: Network, snapshot: Snapshot) -> str | None:
     return f"network {network.name}: {'; '.join(missing)}"
 
 
+def may_still_match(network: Network, snapshot: Snapshot) -> bool:
+    """Whether one that does not match would, if what is not known yet came to be what it asks for.
+
+    What a host has of DNS may be of the place before for a while, so it may always still come.
+    """
+    match = network.match
+    if not _asks_for_an_interface(match):
+        return True
+    coming = (interface for interface in snapshot.interfaces if interface.has_carrier)
+    return any(_may_still_be(match, interface) for interface in coming)
+
+
+def _may_still_be(match: Match, interface: Interface) -> bool:
+    place, is_online = _Place.of(interface), interface.is_online
+    not_known_yet = {
+        "ssid": not place.ssids and not is_online,  # one that is online has the one that it has, or is no Wi-Fi
+        "gateway": not place.gateways,
+        "gateway_mac": not place.macs,
+        "address": any(_is_missing(_span(want), place.spans) for want in match.address),
+        "interface": False,
+    }
+    for rule in _ON_ONE_INTERFACE:
+        values = getattr(match, rule.key)
+        if values and not not_known_yet[rule.key] and not any(rule.holds(value, place) for value in values):
+            return False
+    return True
+
+
+def _is_missing(wanted: _Span, spans: tuple[_Span, ...]) -> bool:
+    """Whether there is no address of this kind at all."""
+    return not any(wanted.version == span.version for span in spans)
+
+
 # --- what is compared with ------------------------------------------------------------------------------------------
 
 

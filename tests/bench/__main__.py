@@ -45,7 +45,7 @@ def main() -> int:
 
 def _in_words(row: Row) -> str:
     verdict = "met" if row.is_met else "NOT met"
-    found = f"{row.what}: {number(row.measured)}{row.unit} (≤ {number(row.at_most)}{row.unit}, {verdict})"
+    found = f"{row.what}: {number(row.measured)}{row.unit} (goal {row.goal}, {verdict})"
     return "; ".join(part for part in (found, row.baseline, row.where) if part)
 
 

@@ -17,13 +17,27 @@ UNIT = "docker-proxy-agent.service"
 _LOOK_AGAIN_S = 0.005
 
 
-def policy(world: World, probe: str = "", use: str = '["office", "direct"]') -> str:
+_EVERYWHERE = "[[network]]\nuse = {use}\n"
+_BY_GATEWAY = """
+[[network]]
+name = "office"
+match.gateway = ["10.10.0.1"]
+use = {use}
+
+[[network]]
+name = "home"
+match.gateway = ["10.20.0.1"]
+use = {use}
+"""
+
+
+def policy(world: World, probe: str = "", use: str = '["office", "direct"]', *, by_gateway: bool = False) -> str:
     """The office's proxy wherever it works, and no rule that spaces restarts out: each move of a bench is one."""
     return (
         f'[probe]\nregistry = ["https://{REGISTRY}"]\n{probe}'
         f'[docker]\nmin_interval = "0s"\n'
         f'[upstream.office]\nurl = "{world.office.tinyproxy.url}"\n'
-        f"[[network]]\nuse = {use}\n"
+        f"{(_BY_GATEWAY if by_gateway else _EVERYWHERE).format(use=use)}"
     )
 
 

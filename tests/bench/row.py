@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement of one goal: met if it is not above `at_most`."""
+    """One measurement of one goal: met if it is not above `at_most`; None: there is none."""
 
     what: str
     measured: float
-    at_most: float
+    at_most: float | None
     unit: str = ""
     baseline: str = ""
     where: str = ""  # the time or the space goes
@@ -21,7 +21,11 @@ class Row:
 
     @property
     def is_met(self) -> bool:
-        return self.measured <= self.at_most
+        return self.at_most is None or self.measured <= self.at_most
+
+    @property
+    def goal(self) -> str:
+        return "none" if self.at_most is None else f"≤ {number(self.at_most)}{self.unit}"
 
 
 def in_the_middle(rows: Sequence[Row]) -> Row:
@@ -50,11 +54,11 @@ def _cells(repetitions: Sequence[Row]) -> Iterable[str]:
     least, most = (f(each.measured for each in repetitions) for f in (min, max))
     spread = f"{number(least)}–{number(most)}" if least < most else ""
     yield row.what
-    yield f"≤ {number(row.at_most)}{row.unit}"
+    yield row.goal
     yield f"**{number(row.measured)}{row.unit}**"
     yield spread
     yield row.baseline
-    yield "yes" if row.is_met else "**no**"
+    yield "" if row.at_most is None else "yes" if row.is_met else "**no**"
     yield row.where
 
 

@@ -1,0 +1,128 @@
+"""How long the network must have stood still before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from agent.decide.choose import Choice, Ending
+from agent.decide.recognise import recognise
+from agent.decide.stillness import PROVED_STILL_S, STILL_S, still_s
+from agent.policy import Network, Policy
+from agent.policy_text import parse
+from agent.snapshot import Interface, Snapshot
+from agent.verdict import Outcome, Verdict
+
+WLAN0 = Interface("wlan0", ssid="CorpNet", ipv4=("10.10.0.7/16",), gateways=("10.10.0.1",))
+ETH0 = Interface("eth0", ipv4=("192.168.1.7/24",), gateways=("192.168.1.1",))
+AT_WORK = 'match.gateway = ["10.10.0.1"]'
+
+
+def changed(interface: Interface, **facts: object) -> Interface:
+    return msgspec.structs.replace(interface, **facts)
+
+
+def networks(*matches: str) -> Sequence[Network]:
+    text = "".join(f'[[network]]\nuse = ["proxy", "direct"]\n{match}\n' for match in matches)
+    policy = parse(f'[upstream.proxy]\nurl = "http://proxy:3128"\n{text}')
+    assert isinstance(policy, Policy), policy
+    return policy.networks
+
+
+def needed(
+    interfaces: Sequence[Interface],
+    *matches: str,
+    chosen: str = "proxy",
+    ending: Ending = Ending.CHOSEN,
+    search: Sequence[str] = ("home.example",),
+    **outcomes: str,
+) -> float:
+    snapshot = Snapshot(tuple(interfaces), ("10.10.0.53",), tuple(search))
+    verdicts = {name: Verdict(Outcome(word)) for name, word in (outcomes or {"proxy": "ok"}).items()}
+    places = networks(*matches)
+    return still_s(places, snapshot, recognise(places, snapshot), Choice(ending, "", chosen), verdicts)
+
+
+@pytest.mark.parametrize("match", [AT_WORK, 'match.ssid = ["Corp*"]', 'match.address = ["10.10.0.0/16"]'])
+def test_a_network_that_is_recognised_and_answers_is_whole(match: str) -> None:
+    assert needed([WLAN0], match) == PROVED_STILL_S
+    assert needed([WLAN0], match, "") == PROVED_STILL_S  # what comes behind it does not matter
+
+
+@pytest.mark.parametrize(
+    "still",
+    [
+        pytest.param(needed([WLAN0], ""), id="everywhere-is-no-place"),
+        pytest.param(needed([ETH0], AT_WORK), id="elsewhere-is-none"),
+        pytest.param(needed([WLAN0], AT_WORK, chosen="direct", proxy="dns", direct="ok"), id="not-the-first"),
+        pytest.param(needed([WLAN0], AT_WORK, proxy="timeout"), id="kept-though-it-fails"),
+        pytest.param(needed([WLAN0], AT_WORK, direct="ok"), id="not-asked-here"),
+        pytest.param(needed([WLAN0], AT_WORK, ending=Ending.WAITING), id="nothing-chosen"),
+    ],
+)
+def test_all_else_stands_for_longer(still: float) -> None:
+    assert still == STILL_S
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "earlier", "still"),
+    [
+        pytest.param([WLAN0], 'match.gateway = ["10.20.0.1"]', PROVED_STILL_S, id="another-gateway-is-there"),
+        pytest.param([WLAN0], 'match.ssid = ["Home"]', PROVED_STILL_S, id="another-ssid-is-there"),
+        pytest.param([changed(WLAN0, ssid=None)], 'match.ssid = ["Home"]', PROVED_STILL_S, id="no-wifi"),
+        pytest.param([WLAN0], 'match.interface = ["eth*"]', PROVED_STILL_S, id="another-interface"),
+        pytest.param([WLAN0], 'match.address = ["10.20.0.0/16"]', PROVED_STILL_S, id="another-address-is-there"),
+        pytest.param([WLAN0], 'match.address = ["2001:db8::/32"]', STILL_S, id="no-ipv6-yet"),
+        pytest.param([WLAN0], 'match.gateway_mac = ["52:54:00:00:00:01"]', STILL_S, id="no-mac-yet"),
+        pytest.param(
+            [changed(WLAN0, gateway_macs=("52:54:00:00:00:02",))],
+            'match.gateway_mac = ["52:54:00:00:00:01"]',
+            PROVED_STILL_S,
+            id="another-mac-is-there",
+        ),
+        pytest.param([WLAN0], 'match.dns_search = ["corp.example"]', STILL_S, id="dns-may-still-come"),
+        pytest.param([WLAN0], 'match.dns_server = ["10.10.0.54"]', STILL_S, id="another-server-may-still-come"),
+        pytest.param(
+            [WLAN0],
+            'match.gateway = ["10.20.0.1"]\nmatch.dns_search = ["corp.example"]',
+            PROVED_STILL_S,
+            id="dns-that-would-not-be-enough",
+        ),
+        pytest.param(
+            [WLAN0],
+            'match.gateway = ["10.10.0.1"]\nmatch.dns_search = ["corp.example"]',
+            STILL_S,
+            id="dns-that-would-be-enough",
+        ),
+        pytest.param(
+            [changed(ETH0, ipv4=(), gateways=()), WLAN0],
+            'match.gateway = ["192.168.1.1"]',
+            STILL_S,
+            id="a-cable-that-was-just-plugged-in",
+        ),
+        pytest.param(
+            [changed(ETH0, gateways=()), WLAN0],
+            'match.gateway = ["192.168.1.1"]',
+            STILL_S,
+            id="an-address-without-its-route",
+        ),
+        pytest.param(
+            [changed(ETH0, has_carrier=False, ipv4=(), gateways=()), WLAN0],
+            'match.gateway = ["192.168.1.1"]',
+            PROVED_STILL_S,
+            id="no-cable",
+        ),
+        pytest.param(
+            [changed(ETH0, ipv4=(), gateways=()), WLAN0],
+            'match.gateway = ["192.168.1.1"]\nmatch.interface = ["en*"]',
+            PROVED_STILL_S,
+            id="a-cable-that-cannot-be-it",
+        ),
+    ],
+)
+def test_what_an_earlier_network_asks_for_may_still_come(
+    interfaces: Sequence[Interface], earlier: str, still: float
+) -> None:
+    assert needed(interfaces, earlier, AT_WORK) == still
