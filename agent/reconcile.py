@@ -267,17 +267,31 @@ async def look(policy: Policy, world: World, choosing: Choosing, snapshot: Snaps
     if choice.upstream is None:
         taken = await _somebody_elses(policy.upstreams[in_docker], world) if in_docker is not None else None
         return Seen(snapshot, recognised, verdicts, choice, reality, clients=taken, in_docker=in_docker)
-    desired = meant[choice.upstream]
-    clients = await _clients_seen(policy.upstreams[choice.upstream], world)
-    weighing = _Weighing(policy, world, choosing, snapshot, recognised.network, meant, desired)
-    if known is not None and weighing.rough(reality).changes:
-        # What is waited for is looked at anew each time, and what is acted on just before it is all.
-        reality = await world.daemon.busy_now(reality)
-    planned = await weighing.plan(reality)
-    if known is not None and planned.acts:
-        reality = await world.daemon.reality(*meant.values())
-        planned = await weighing.plan(reality)
+    weighing = _Weighing(policy, world, choosing, snapshot, recognised.network, meant, meant[choice.upstream])
+    looking = asyncio.ensure_future(_clients_seen(policy.upstreams[choice.upstream], world))
+    try:
+        reality, planned = await _weighed(weighing, reality, is_known=known is not None)
+        clients = await looking
+    finally:
+        looking.cancel()
+        await asyncio.wait([looking])
     return Seen(snapshot, recognised, verdicts, choice, reality, planned, clients, in_docker)
+
+
+async def _weighed(weighing: _Weighing, reality: Reality, *, is_known: bool) -> tuple[Reality, Plan]:
+    """What is acted on is looked at just before it, all of it; what is waited for each time, as far as it changes."""
+    if not is_known:
+        return reality, await weighing.plan(reality)
+    daemon, rough = weighing.world.daemon, weighing.rough(reality)
+    is_all_needed = bool(rough.edits)
+    if not is_all_needed:
+        reality = await daemon.busy_now(reality) if rough.changes else reality
+        planned = await weighing.plan(reality)
+        is_all_needed = planned.acts
+    if is_all_needed:
+        reality = await daemon.reality(*weighing.meant.values())
+        planned = await weighing.plan(reality)
+    return reality, planned
 
 
 class _Weighing(msgspec.Struct, frozen=True):
