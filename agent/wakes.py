@@ -17,7 +17,7 @@ from agent.watch.timer import Timer
 from agent.watch.unwatched import Unwatched
 from agent.watch.wakeups import Reason, Wakeups
 
-SHORTEST_PAUSE_S: Final = 0.3
+SHORTEST_PAUSE_S: Final = 0.08  # an address comes a moment before its route, and a move is both
 LONGEST_PAUSE_S: Final = 3.0  # while containers come and go, a real change is seen this late at most
 _STORM_S: Final = 1.0  # news that come again so soon are a storm
 
