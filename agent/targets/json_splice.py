@@ -380,6 +380,14 @@ def _scan(text: str, path: Path) -> list[_Object]:
     return [] if _is_blank(text) else _Scanner(text, path).scan()
 
 
+def _no_json(word: str) -> object:
+    raise ValueError(word)  # NaN and Infinity
+
+
+# Of a number only where it ends is of interest: to read one of many digits would take long.
+_WHOLE: Final = json.JSONDecoder(parse_constant=_no_json, parse_float=len, parse_int=len).raw_decode
+
+
 class _Scanner:
     """One pass over a text. The containers that are open are a list, so that no depth of them overruns the stack."""
 
@@ -389,6 +397,7 @@ class _Scanner:
         self.at = len(_BOM) if text.startswith(_BOM) else 0
         self.open: list[_Open] = []
         self.objects: list[_Object] = []
+        self.skips = True  # what failed once is not tried again at each level
         self.string = json.JSONDecoder().raw_decode  # at a quotation mark it reads one string, as strictly as Go
 
     def scan(self) -> list[_Object]:
@@ -408,12 +417,26 @@ class _Scanner:
             where = ".".join(self.path[: len(self.objects)])
             raise _refused(self.text, self.at, f"{where} is no object" if where else "not an object")
         if char in ("{", "["):
-            return self._bracket(char, leads_on)
+            return (leads_on or not self._skipped()) and self._bracket(char, leads_on)
         if literal:
             self.at = literal.end()
         else:
             self._string()
         return False
+
+    def _skipped(self) -> bool:
+        """Whether what nobody asks for was passed over, some ten times as fast; what is wrong in it is not told so."""
+        if not self.skips:
+            return False
+        try:
+            _, end = _WHOLE(self.text, self.at)
+        except (ValueError, RecursionError):
+            self.skips = False
+            return False
+        depth = self.text.count("{", self.at, end) + self.text.count("[", self.at, end)  # at most
+        self.skips = len(self.open) + depth <= DEEPEST
+        self.at = end if self.skips else self.at
+        return self.skips
 
     def _bracket(self, char: str, leads_on: bool) -> bool:
         if len(self.open) == DEEPEST:

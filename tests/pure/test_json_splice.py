@@ -429,3 +429,28 @@ def test_members_can_be_deleted_in_any_order(members: list[str], indent: int | s
 
     assert len(results) == 1
     assert json.loads(results.pop()) == {name: 1 for name in "abc" if name not in members}
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        pytest.param("[1, NaN]", "not JSON (expected a value)", id="no-number"),
+        pytest.param('{"a": Infinity}', "not JSON (expected a value)", id="nor-that"),
+        pytest.param("[1,]", "not JSON (expected a value)", id="a-comma-too-many"),
+        pytest.param('{"a": 01}', 'not JSON (expected "," or "}")', id="a-zero-too-many"),
+        pytest.param("[" * 10_000 + "]" * 10_000, "nested deeper than 10000 levels", id="too-deep"),
+        pytest.param("[" * 9_999 + "]" * 9_999, None, id="just-not-too-deep"),
+        pytest.param("[" + "[]," * 20_000 + "[]]", None, id="many-that-are-flat"),
+        pytest.param("[" + "1" * 10_000 + "]", None, id="a-long-number"),
+    ],
+)
+def test_what_nobody_asks_for_is_judged_no_less(value: str, what: str | None) -> None:
+    """It is passed over by a faster way than what leads on."""
+    text = '{"other": ' + value + ', "proxies": {}}'
+
+    if what is None:
+        assert value_at(text, ("proxies",)) == {}
+    else:
+        with pytest.raises(TextRefused) as refused:
+            value_at(text, ("proxies",))
+        assert refused.value.what == what
