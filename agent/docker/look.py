@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -29,6 +30,8 @@ from agent.settings import Masked, Settings, Texts
 from agent.targets import daemon_json, environment, for_dockerd
 from agent.targets.refused import TextRefused
 from agent.text_files import read_text
+
+T = TypeVar("T")
 
 _STARTING_S: Final = 10.0  # how long a look waits for a dockerd that is just starting or stopping
 _LOOK_AGAIN_S: Final = 0.1
@@ -78,6 +81,26 @@ class Looking:
         unit = await self._settled()
         if unit.phase in (Phase.ABSENT, Phase.MASKED):
             return Reality(unit)
+        async with _beside(self._hanging(unit)) as hanging:
+            found = await self._all_but_the_engine(unit, desired)
+            engine, silence = await self._engine(found) if unit.is_running else (None, "")
+            if engine is None:
+                takes_proxies = await _takes_proxies(found.binary)
+                return msgspec.structs.replace(
+                    found, silence=silence, takes_proxies=takes_proxies, started_with=None, is_marked=False
+                )
+            return msgspec.structs.replace(
+                found,
+                engine=engine,
+                hanging=await hanging,
+                transfer=await asyncio.to_thread(busy.transfer, unit.pid),
+                takes_proxies=engine.takes_proxies,
+            )
+
+    async def _hanging(self, unit: UnitState) -> tuple[str, ...]:
+        return await self._supervisor.hanging(unit) if unit.is_running else ()
+
+    async def _all_but_the_engine(self, unit: UnitState, desired: Sequence[Settings]) -> Reality:
         start = await self._supervisor.start_values(self._paths.environment_file)
         flags, running, are_flags_read = await asyncio.to_thread(_process, unit, start)
         file_path = self._paths.below(flags.config_file) if flags.config_file else self._paths.daemon_json
@@ -85,7 +108,7 @@ class Looking:
         drop_in_path = self._paths.drop_in(self._service)
         beats = await asyncio.to_thread(overruling, unit, start, running, self._paths.environment_file, drop_in_path)
         started_with, is_marked = self._started_with(unit, file_path, file, desired) if not fault else (None, False)
-        found = Reality(
+        return Reality(
             unit=unit,
             unit_name=self._service,
             shims_in_unit=await asyncio.to_thread(_shims_in_unit, unit),
@@ -113,19 +136,6 @@ class Looking:
             drop_in_path=str(drop_in_path),
             drop_in=await asyncio.to_thread(read_text, drop_in_path),
             is_drop_in_loaded=str(drop_in_path) in unit.drop_ins,
-        )
-        engine, silence = await self._engine(found) if unit.is_running else (None, "")
-        if engine is None:
-            takes_proxies = await _takes_proxies(found.binary)
-            return msgspec.structs.replace(
-                found, silence=silence, takes_proxies=takes_proxies, started_with=None, is_marked=False
-            )
-        return msgspec.structs.replace(
-            found,
-            engine=engine,
-            hanging=await self._supervisor.hanging(unit),
-            transfer=await asyncio.to_thread(busy.transfer, unit.pid),
-            takes_proxies=engine.takes_proxies,
         )
 
     async def busy_now(self, found: Reality) -> Reality:
@@ -200,6 +210,17 @@ class Looking:
         except AgentError:  # one candidate less
             return ()
         return () if note is None else (note.before,)
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """It runs meanwhile, and not for longer than what it is beside of."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _read(path: Path) -> tuple[str | None, Condition | None]:

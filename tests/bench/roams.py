@@ -88,9 +88,7 @@ def _unkind(laptop: Laptop) -> None:
     entry = {"proxies": {"default": {"httpProxy": "://" * 21_000}}}
     laptop.run("mkdir", "-p", "/root/.docker")
     laptop.write("/root/.docker/config.json", json.dumps(entry), mode=0o600)
-    laptop.run(
-        "systemd-run", "--quiet", "--unit=stops", "sh", "-c", "while :; do pkill -STOP -u alice; sleep 0.02; done"
-    )
+    laptop.run("systemd-run", "--quiet", "--uid=alice", "sh", "-c", "while :; do kill -STOP -1; sleep 0.02; done")
 
 
 def moved(laptop: Laptop, place: str, https: str) -> Move:
