@@ -113,7 +113,7 @@ def test_plan_says_what_apply_does_and_changes_nothing(laptop: Laptop) -> None:
 
     assert planned.code == 2, planned
     assert f"+ http     {laptop.office.tinyproxy.url}" in planned.stdout
-    assert "restart      now: no container runs" in planned.stdout
+    assert "restart      now; no container runs" in planned.stdout
     assert not laptop.exists(ENVIRONMENT)
     assert not laptop.exists("/var/lib/docker-proxy-agent/originals.json")
     assert laptop.docker.invocation_id() == before
