@@ -491,7 +491,7 @@ class Service:
     def _with_the_refusal(self, request: Request, refused: PolicyRefused) -> Answer:
         """What was asked for was done by another policy than the one that stands there."""
         wrong = tuple(f"{refused.path}: {problem}" for problem in refused.problems)
-        if self._last is None or self._loaded_at is None:
+        if self._last is None or self._loaded_at is None or request.wish.command is Command.RELOAD:
             return Answer(1, (*request.said, *wrong))
         in_force = f"the policy of {self._loaded_at} stays in force"
         answer = answer_of(request.said, self._last, self._memory.conditions)

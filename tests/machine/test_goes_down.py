@@ -201,7 +201,8 @@ def test_for_a_restart_of_ours_a_shutdown_would_be_given_up(laptop: Laptop) -> N
 @pytest.mark.long
 @pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
 def test_a_box_that_stands_still_in_the_middle_is_no_failure_of_docker(laptop: Laptop) -> None:
-    """For longer than dockerd has to report its settings, and than systemd waits for the agent's sign of life."""
+    """For longer than dockerd has to report its settings, and than systemd waits for the agent's sign of life: whether
+    it then comes too late, and the next agent goes on, is chance."""
     office_policy(laptop, docker='[docker]\nmethod = "daemon-json"\n')
     installed(laptop)
     look = next(one for one in moments(laptop) if (one.what, one.nth) == LOOKS[-1])
@@ -210,7 +211,6 @@ def test_a_box_that_stands_still_in_the_middle_is_no_failure_of_docker(laptop: L
     laptop.run("rm", "-f", "/run/crash/now")
 
     watched(laptop, look, SAYS_SO)
-    pid = laptop.docker.show("MainPID", NAME)
     laptop.plug("office")
     laptop.until(laptop.exists, "/run/crash/now", within=40)
     laptop.stand_still(65)
@@ -218,7 +218,6 @@ def test_a_box_that_stands_still_in_the_middle_is_no_failure_of_docker(laptop: L
     laptop.until(nothing_under_way, laptop, within=20)
     assert laptop.docker.reports(https=laptop.office.tinyproxy.url)
     assert "proxies" in laptop.read(DAEMON_JSON)
-    assert laptop.docker.show("MainPID", NAME) == pid
     events = [record["event"] for record in laptop.audit.records()[before:]]
     assert not FAILURES & set(events), events
     assert events.count("docker-restarted") == 1
