@@ -110,24 +110,51 @@ class Pattern(str):
 
 
 class Exclusion(str):
-    """A canonical entry of no_proxy, in a form that Go understands (FACTS 9)."""
+    """A canonical entry of no_proxy, in a form that Go understands (FACTS 9); or several, with commas between them."""
 
     __slots__ = ()
     _HOST = re.compile(
-        r"(?:\*|(?:\*\.|\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?(?::\d{1,5})?|\[[0-9a-f:.]+\](?::\d{1,5})?)"
+        r"(?P<below>\*\.|\.)?(?P<host>[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)(?::(?P<port>\d{1,5}))?|\[[0-9a-f:.]+\](?::\d{1,5})?"
     )
 
     @classmethod
     def parse(cls, text: str) -> Exclusion:
-        entry = no_proxy_entry(text)
-        try:
-            ipaddress.ip_network(entry, strict=False)
-        except ValueError:
-            if not cls._HOST.fullmatch(entry) or re.fullmatch(r"[\d.]+/.*", entry):
-                raise ValueError(
-                    'is not understood by Docker: write "host", ".domain", "host:port", an address or a CIDR'
-                ) from None
-        return cls(entry)
+        entries = [no_proxy_entry(entry) for entry in text.split(",")]
+        found = [entry for entry in entries if entry]  # Go passes over what is empty between two commas
+        if not found or not all(map(cls._is_understood, found)):
+            raise ValueError('is not understood by Docker: write "host", ".domain", "host:port", an address or a CIDR')
+        return cls(",".join(found))
+
+    @classmethod
+    def _is_understood(cls, entry: str) -> bool:
+        if entry == "*" or _is_network(entry):
+            return True
+        parts = cls._HOST.fullmatch(entry)
+        if parts is None or int(parts["port"] or 1) not in range(1, 65536):
+            return False
+        if parts["host"] is None:
+            return True
+        return not looks_like_an_address(parts["host"]) or (not parts["below"] and _is_network(parts["host"]))
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def looks_like_an_address(host: str) -> bool:
+    """Whether no name can end so: no top-level domain is a number. `10.0.0.300` and `10.0.0.1-10.0.0.9` are typing
+    errors, or forms that nobody understands, and not the names that Go would ask DNS for.
+    """
+    return re.fullmatch(r"[0-9-]+", host.removesuffix(".").rpartition(".")[2]) is not None
+
+
+def _is_possible(host: str) -> bool:
+    """Whether it is an address, or a name that could be one."""
+    return not looks_like_an_address(host) or _is_network(host)
 
 
 class RegistryUrl(str):
@@ -141,6 +168,8 @@ class RegistryUrl(str):
         url = proxy(text) if re.match(r"https?://", text, re.IGNORECASE) else None
         if not isinstance(url, ProxyUrl) or url.credentials:
             raise ValueError('is not the URL of a registry, such as "https://registry.example"')
+        if not _is_possible(url.host):
+            raise ValueError(f'names no host: "{url.host}" is not an address')
         return cls(str(url).removesuffix(f":{DEFAULT_PORT[url.scheme]}"))
 
     @property
@@ -175,11 +204,23 @@ class UpstreamUrl:
         if not text:
             return cls(None)
         url = proxy(text)
+        if _has_path(text):
+            raise ValueError(
+                'has a path: a PAC file is not a proxy; write the proxy that it names, such as "http://proxy.example:3128"'
+            )
         if not isinstance(url, ProxyUrl) or "://" not in text:
             raise ValueError('is not a proxy\'s URL, such as "http://proxy.example:3128" or "socks5://…"')
+        if not _is_possible(url.host):
+            raise ValueError(f'names no proxy: "{url.host}" is not an address')
         if url.credentials:
             raise ValueError("holds a user or password: write username and password_file instead")
         return cls(url)
+
+
+def _has_path(text: str) -> bool:
+    """A `/` in it that may belong to a password is none."""
+    path = text.partition("://")[2].partition("/")[2]
+    return bool(path) and "@" not in path
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------

@@ -46,15 +46,7 @@ def load(path: Path, owners: frozenset[int], environment: Mapping[str, str]) -> 
 
     `owners`: the users whom the files may belong to. `environment`: where systemd says $CREDENTIALS_DIRECTORY.
     """
-    try:
-        text = read_text(path)
-    except TargetFailed as error:
-        raise PolicyRefused(str(path), (error.what.removesuffix("; left as it is"),)) from error
-    if text is None:
-        raise NoPolicy(str(path), "there is no policy yet", "Write one; config.example.toml explains every line")
-    policy = parse(text)
-    if isinstance(policy, Problems):
-        raise PolicyRefused(str(path), policy.lines)
+    policy = _policy_at(path)
     reading = _Passwords(owners, environment)
     upstreams = {name: reading.filled(upstream) for name, upstream in policy.upstreams.items()}
     problems = [*_ca_problems(policy.probe.ca_file), *reading.problems]
@@ -64,6 +56,25 @@ def load(path: Path, owners: frozenset[int], environment: Mapping[str, str]) -> 
     unsafe += reading.unsafe
     policy = msgspec.structs.replace(policy, upstreams=upstreams)
     return Loaded(str(path), policy, warnings(policy), cautions(policy), tuple(unsafe))
+
+
+def load_for_elsewhere(path: Path) -> Loaded:
+    """The policy of a file that is meant for another machine: what it names is not looked for, nor whose it is."""
+    policy = _policy_at(path)
+    return Loaded(str(path), policy, warnings(policy), cautions(policy))
+
+
+def _policy_at(path: Path) -> Policy:
+    try:
+        text = read_text(path)
+    except TargetFailed as error:
+        raise PolicyRefused(str(path), (error.what.removesuffix("; left as it is"),)) from error
+    if text is None:
+        raise NoPolicy(str(path), "there is no policy yet", "Write one; config.example.toml explains every line")
+    policy = parse(text)
+    if isinstance(policy, Problems):
+        raise PolicyRefused(str(path), policy.lines)
+    return policy
 
 
 def load_safely(path: Path, owners: frozenset[int], environment: Mapping[str, str]) -> Loaded:

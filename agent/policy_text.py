@@ -1,7 +1,7 @@
 """The policy's text: what it means, or what is wrong with it, in the words of a person who has to mend it.
 
 Pure: the text of the TOML file goes in, a `Policy` or its problems come out, and what is valid but unwise.
-Every problem names table, key and value, and what was expected; every table's first one is found in one reading.
+Every problem names table, key and value, and what was expected; all of them are found in one reading.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import enum
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, Final, TypeVar, get_args
 
 import msgspec
@@ -25,6 +26,7 @@ from agent.policy import (
     Duration,
     Exclusion,
     Mac,
+    Match,
     Method,
     Network,
     NetworkTable,
@@ -41,17 +43,30 @@ from agent.policy import (
     UpstreamTable,
     UpstreamUrl,
 )
-from agent.secret import redacted
+from agent.secret import MORE, redacted
 from agent.settings import Scheme
 
 T = TypeVar("T", bound=Table)
 _VALUES: Final = (Duration, Size, Address, Subnet, Mac, Pattern, Exclusion, RegistryUrl, UpstreamUrl)
 _KNOWN_TABLES: Final = ("probe", "docker", "clients", "audit", "no_proxy", "upstream", "network")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MOST_FAILURES: Final = 100
+_MOST_PROBLEMS: Final = 50  # of one table; each costs a reading of it
+
+# What no person means, and what costs others: a probe is a request to somebody's registry.
+_BOUNDS: Final = {
+    "probe.timeout": ("100ms", "1m"),
+    "probe.recheck": ("100ms", "1d"),  # or "0s": only on events
+    "probe.failback": ("0s", "1d"),
+    "docker.min_interval": ("0s", "1d"),
+    "audit.keep": ("1h", "36500d"),
+}
+_RARE_ENOUGH_S: Final = 5
+_MAY_BE_ZERO: Final = frozenset({"probe.recheck"})
 
 
 def parse(text: str) -> Policy | Problems:
-    """The policy that a TOML text means, or every table's first problem."""
+    """The policy that a TOML text means, or everything that is wrong with it."""
     try:
         document = tomllib.loads(text)
         has_nul = "\0" in str(document) or "\\x00" in str(document)
@@ -76,7 +91,7 @@ class _Reading:
     def policy(self) -> Policy | Problems:
         for key in self.document:
             if key not in _KNOWN_TABLES:
-                self.problems.append(f"{key}: unknown; known are {', '.join(_KNOWN_TABLES)}")
+                self.problems.append(f"{key}: {_unknown(key, _KNOWN_TABLES)}")
         probe, clients = self._single("probe", Probing), self._single("clients", Clients)
         docker = self._single("docker", Docker)
         audit, exclusions = self._single("audit", Audit), self._single("no_proxy", NoProxy)
@@ -86,24 +101,51 @@ class _Reading:
         networks = self._networks(upstreams)
         if self.problems:
             return Problems(tuple(self.problems))
+        exclusions = msgspec.structs.replace(exclusions, always=_one_by_one(exclusions.always))
         return Policy(probe, docker, clients, audit, exclusions, upstreams, networks)
 
     def _single(self, name: str, kind: type[T]) -> T:
-        return self._table(name, self.document.get(name, {}), kind) or kind()
+        """A table that stands once; what is wrong in it has its default, so that the rest can be looked at."""
+        read, _ = self._table(name, self.document.get(name, {}), kind)
+        read = read or kind()
+        for key in read.__struct_fields__:
+            value = getattr(read, key)
+            if isinstance(value, Duration):
+                self._check_bounds(f"{name}.{key}", value)
+        return read
 
-    def _table(self, label: str, raw: object, kind: type[T]) -> T | None:
-        try:
-            return msgspec.convert(raw, kind, dec_hook=_value)
-        except msgspec.ValidationError as error:
-            self.problems.append(_worded(label, raw, str(error), kind))
-            return None
+    def _check_bounds(self, label: str, value: Duration) -> None:
+        least, most = _BOUNDS[label]
+        if not value and label in _MAY_BE_ZERO:
+            return
+        if not Duration.parse(least) <= value <= Duration.parse(most):
+            table, _, key = label.partition(".")
+            zero = '"0s", or ' if label in _MAY_BE_ZERO else ""
+            self.problems.append(
+                f'{label}: "{self.document[table][key]}" is out of bounds: write {zero}"{least}" to "{most}"'
+            )
+
+    def _table(self, label: str, raw: object, kind: type[T]) -> tuple[T | None, frozenset[str]]:
+        """What is right in a table, and its keys that are wrong, each of them said and then taken out."""
+        wrong: set[str] = set()
+        for _ in range(_MOST_PROBLEMS):
+            try:
+                return msgspec.convert(raw, kind, dec_hook=_value), frozenset(wrong)
+            except msgspec.ValidationError as error:
+                fault = _fault(str(error))
+                if fault.missing not in wrong:
+                    self.problems.append(_worded(label, raw, fault, kind))
+                if not fault.steps or not _taken_out(raw, fault.steps):
+                    break
+                wrong.add(fault.steps[0])
+        return None, frozenset(wrong)
 
     def _check_probe(self, probe: Probing) -> None:
-        if not probe.timeout:
-            self.problems.append('probe.timeout: "0s" is not longer than nothing')
-        elif probe.failures < 1:
+        if probe.failures < 1:
             self.problems.append(f"probe.failures: {probe.failures} is not at least 1")
-        elif probe.ca_file and not probe.ca_file.startswith("/"):
+        elif probe.failures > _MOST_FAILURES:
+            self.problems.append(f"probe.failures: {probe.failures} is more than {_MOST_FAILURES}")
+        if probe.ca_file and not probe.ca_file.startswith("/"):
             self.problems.append(f'probe.ca_file: "{probe.ca_file}" is not an absolute path')
 
     def _check_docker(self, docker: Docker) -> None:
@@ -111,9 +153,9 @@ class _Reading:
             self.problems.append(
                 f'docker.service: "{docker.service}" is not the name of a unit, such as "docker.service"'
             )
-        elif not docker.socket.startswith("/"):
+        if not docker.socket.startswith("/"):
             self.problems.append(f'docker.socket: "{docker.socket}" is not an absolute path')
-        elif docker.restart_command and docker.method is Method.DROP_IN:
+        if docker.restart_command and docker.method is Method.DROP_IN:
             self.problems.append(
                 'docker.restart_command: goes with method = "daemon-json" only; systemd reads the drop-in'
             )
@@ -136,31 +178,12 @@ class _Reading:
                 continue
             if not _NAME.fullmatch(name):
                 self.problems.append(f'{label}: "{name}" is not a name: letters, digits, dot, dash and underscore')
-                continue
-            read = self._table(label, table, UpstreamTable)
-            found[name] = DIRECT if read is None else self._upstream(label, name, read)
+            read, wrong = self._table(label, table, UpstreamTable)
+            found[name] = DIRECT if read is None else self._upstream(label, name, read, wrong)
         return found
 
-    def _upstream(self, label: str, name: str, read: UpstreamTable) -> Upstream:
-        apart = bool(read.http_url.url or read.https_url.url)
-        problem = ""
-        if read.url.url and apart:
-            problem = "url stands beside http_url or https_url: write one or the other"
-        elif not read.url.url and not apart:
-            problem = 'url is missing, such as "http://proxy.example:3128"'
-        elif read.password_file and read.password_credential:
-            problem = "password_file and password_credential: write one of them"
-        elif (read.password_file or read.password_credential) and not read.username:
-            problem = "username is missing; a password does not go without"
-        elif read.password_file and not read.password_file.startswith("/"):
-            problem = f'password_file: "{read.password_file}" is not an absolute path'
-        elif read.password_credential and not re.fullmatch(r"[A-Za-z0-9_.-]+", read.password_credential):
-            problem = f'password_credential: "{read.password_credential}" is not the name of a credential'
-        elif read.owner:
-            problem = _owner_problem(read)
-        if problem:
-            is_of_a_key = problem.startswith(("password_", "owner: "))
-            self.problems.append(f"{label}.{problem}" if is_of_a_key else f"{label}: {problem}")
+    def _upstream(self, label: str, name: str, read: UpstreamTable, wrong: frozenset[str]) -> Upstream:
+        self.problems += [f"{label}{problem}" for problem in _upstream_problems(read, wrong)]
         return Upstream(
             name,
             http=read.url.url or read.http_url.url,
@@ -168,7 +191,7 @@ class _Reading:
             username=read.username,
             password_file=read.password_file,
             password_credential=read.password_credential,
-            no_proxy=tuple(read.no_proxy),
+            no_proxy=_one_by_one(read.no_proxy),
             owner=read.owner,
             container_url=read.container_url.url,
         )
@@ -182,10 +205,11 @@ class _Reading:
         for number, table in enumerate(raw, start=1):
             named = table.get("name") if isinstance(table, dict) else None
             label = f"network {number} ({named})" if isinstance(named, str) and named else f"network {number}"
-            read = self._table(label, table, NetworkTable)
+            read, wrong = self._table(label, table, NetworkTable)
             if read is None:
                 continue
-            self._check_use(label, read.use, upstreams)
+            if "use" not in wrong:
+                self._check_use(label, read.use, upstreams)
             found.append(Network(read.name or f"network {number}", read.use, read.match, read.unreachable))
         names = [network.name for network in found]
         for name in sorted({name for name in names if names.count(name) > 1}):
@@ -197,14 +221,38 @@ class _Reading:
     def _check_use(self, label: str, use: tuple[str, ...], upstreams: Mapping[str, Upstream]) -> None:
         if not use:
             self.problems.append(f'{label}.use: names no upstream; write ["direct"] for none')
-        for name in use:
+        for name in dict.fromkeys(use):
             if name not in upstreams:
-                known = ", ".join(upstreams)
-                self.problems.append(f'{label}.use: "{name}" is no upstream; known are {known}')
-                return
-            if use.count(name) > 1:
+                self.problems.append(f'{label}.use: "{name}" is no upstream; {_meant(name, upstreams)}')
+            elif use.count(name) > 1:
                 self.problems.append(f'{label}.use: "{name}" stands twice')
-                return
+
+
+def _upstream_problems(read: UpstreamTable, wrong: frozenset[str]) -> list[str]:
+    """What is wrong between the keys of an upstream, or with one that is right by its kind."""
+    found = []
+    apart = bool(read.http_url.url or read.https_url.url)
+    if wrong.isdisjoint({"url", "http_url", "https_url"}):
+        if read.url.url and apart:
+            found.append(": url stands beside http_url or https_url: write one or the other")
+        elif not read.url.url and not apart:
+            found.append(': url is missing, such as "http://proxy.example:3128"')
+    if read.password_file and read.password_credential:
+        found.append(".password_file and password_credential: write one of them")
+    if (read.password_file or read.password_credential) and not read.username and "username" not in wrong:
+        found.append(": username is missing; a password does not go without")
+    if read.password_file and not read.password_file.startswith("/"):
+        found.append(f'.password_file: "{read.password_file}" is not an absolute path')
+    if read.password_credential and not re.fullmatch(r"[A-Za-z0-9_.-]+", read.password_credential):
+        found.append(f'.password_credential: "{read.password_credential}" is not the name of a credential')
+    if read.owner and (problem := _owner_problem(read)):
+        found.append(f".{problem}")
+    return found
+
+
+def _one_by_one(entries: Iterable[Exclusion]) -> tuple[Exclusion, ...]:
+    """A text with commas in it is as many entries as Docker takes it for (FACTS 9)."""
+    return tuple(Exclusion(one) for entry in entries for one in entry.split(","))
 
 
 def _owner_problem(read: UpstreamTable) -> str:
@@ -238,23 +286,67 @@ _IN_WORDS: Final = {
 }
 
 
-def _worded(label: str, raw: object, message: str, kind: type) -> str:
-    """msgspec's message in the form of every error here: table and key, value, and what was expected."""
+class _Fault(msgspec.Struct, frozen=True):
+    """What msgspec found, and where."""
+
+    what: str
+    path: str  # of the table or value that it is about
+    steps: tuple[str, ...]  # to what has to be taken out for the rest to be read; () : nothing can be
+    unknown: str | None = None  # a key that there is not
+    missing: str | None = None  # a key that must be there
+
+
+def _fault(message: str) -> _Fault:
     parts = _AT.fullmatch(message)
     what, path = (parts["what"], parts["path"] or "") if parts else (message, "")
-    where = label + re.sub(r"\[[^\]]*\]", "", path)
+    steps = tuple(_steps(path))
     if unknown := _UNKNOWN.fullmatch(what):
-        known = ", ".join(field.name for field in msgspec.structs.fields(_kind_at(kind, path)))
-        return f"{where}.{unknown['key']}: unknown; known are {known}"
+        return _Fault(what, path, (*steps, unknown["key"]), unknown=unknown["key"])
     if missing := _MISSING.fullmatch(what):
-        return f"{where}.{missing['key']}: is missing"
+        return _Fault(what, path, (), missing=missing["key"])
+    return _Fault(what, path, steps)
+
+
+def _taken_out(raw: Any, steps: tuple[str, ...]) -> bool:
+    for step in steps[:-1]:
+        raw = raw[int(step)] if isinstance(raw, list) else raw[step]
+    if isinstance(raw, list):
+        del raw[int(steps[-1])]
+        return True
+    return raw.pop(steps[-1], None) is not None
+
+
+def _worded(label: str, raw: object, fault: _Fault, kind: type) -> str:
+    """msgspec's message in the form of every error here: table and key, value, and what was expected."""
+    what, path = fault.what, fault.path
+    where = label + re.sub(r"\[[^\]]*\]", "", path)
+    if fault.unknown is not None:
+        known = [field.name for field in msgspec.structs.fields(_kind_at(kind, path))]
+        if kind is NetworkTable and not path and fault.unknown in Match.__struct_fields__:
+            return f"{where}.{fault.unknown}: unknown; did you mean match.{fault.unknown}?"
+        return f"{where}.{fault.unknown}: {_unknown(fault.unknown, known)}"
+    if fault.missing is not None:
+        return f"{where}.{fault.missing}: is missing"
     value = _shown(_at(raw, path))
     if expected := _EXPECTED.fullmatch(what):
         wanted = " or ".join(_IN_WORDS.get(name.strip(), name.strip()) for name in expected["wanted"].split("|"))
         return f"{where}: {value} is not {wanted}"
     if what.startswith("Invalid enum value"):
-        return f"{where}: {value} is not one of {_options_at(kind, path)}"
+        options = _options_at(kind, path)
+        return f"{where}: {value} is not one of {', '.join(options)}{_or_a_list(kind, path)}"
     return f"{where}: {value} {what}"
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    return f"unknown; {_meant(key, known)}"
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """What a person may have meant, and what there is."""
+    known = list(known)
+    close = get_close_matches(word.lower(), known, 1)
+    listed = f"nown are {', '.join(known)}"
+    return f'did you mean "{close[0]}"? K{listed}' if close else f"k{listed}"
 
 
 def _steps(path: str) -> list[str]:
@@ -273,21 +365,33 @@ def _kind_at(kind: Any, path: str) -> Any:
     return kind
 
 
-def _options_at(kind: Any, path: str) -> str:
+def _options_at(kind: Any, path: str) -> list[str]:
     found = _kind_at(kind, path)
     if isinstance(found, type) and issubclass(found, enum.Enum):
-        return ", ".join(str(member.value) for member in found)
-    words = [word for choice in get_args(found) for word in get_args(choice) if isinstance(word, str)]
-    return f"{', '.join(words)}; a list names users"  # `clients.users`, the one key that is a word or a list
+        return [str(member.value) for member in found]
+    return [word for choice in get_args(found) for word in get_args(choice) if isinstance(word, str)]
+
+
+def _or_a_list(kind: Any, path: str) -> str:
+    """`clients.users`, the one key that is a word or a list."""
+    return "; a list names users" if get_args(_kind_at(kind, path)) else ""
 
 
 def _shown(value: object) -> str:
     """A value of the policy in an error. A URL may hold a password where none belongs."""
     if isinstance(value, str):
-        return f'"{redacted(value) if "@" in value or "://" in value else value}"'
+        return f'"{_shown_text(value)}"'
     if isinstance(value, bool):
         return "true" if value else "false"
     return "a table" if isinstance(value, dict) else "a list" if isinstance(value, list) else str(value)
+
+
+def _shown_text(value: str) -> str:
+    if "@" in value or "://" not in value:
+        return redacted(value) if "@" in value else value
+    scheme, _, rest = value.partition("://")
+    host, _, path = rest.partition("/")
+    return redacted(f"{scheme}://{host}") + f"/{MORE}" if path else redacted(value)
 
 
 def warnings(policy: Policy) -> tuple[str, ...]:
@@ -295,6 +399,8 @@ def warnings(policy: Policy) -> tuple[str, ...]:
     found = []
     if not policy.probe.recheck:
         found.append('probe.recheck: "0s" looks only on events: a proxy that dies between two is noticed at the next')
+    elif policy.probe.recheck < _RARE_ENOUGH_S:
+        found.append(f"probe.recheck: every {policy.probe.recheck:g} s is a load: a registry may answer 429, too many")
     for upstream in policy.upstreams.values():
         if not upstream.is_direct and (upstream.http is None or upstream.https is None):
             missing, given = ("https_url", "http_url") if upstream.https is None else ("http_url", "https_url")

@@ -34,7 +34,7 @@ class Command(enum.Enum):
     RESUME = "resume"
 
 
-_Lasting = Annotated[float, msgspec.Meta(ge=0, le=Duration.LONGEST)]  # seconds
+_Lasting = Annotated[float, msgspec.Meta(gt=0, le=Duration.LONGEST)]  # seconds
 
 
 class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,9 +42,7 @@ class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
 
     command: Command
     upstream: str = ""  # of pin
-    for_s: Annotated[float, msgspec.Meta(ge=0, le=Duration.LONGEST)] | None = (
-        None  # of pin and pause; None: without an end
-    )
+    for_s: _Lasting | None = None  # of pin and pause; None: without an end
     is_now: bool = False  # of apply: containers and turns are not waited for
     by: str = ""  # who asks, as sudo says
 
@@ -83,7 +81,7 @@ def obey(wish: Wish, memory: Memory, policy: Policy | None, record: Record) -> A
     match wish.command:
         case Command.PIN:
             if policy is None or wish.upstream not in policy.upstreams:
-                names = ", ".join(policy.upstreams) if policy is not None else "none: there is no policy"
+                names = ", ".join(policy.upstreams) if policy is not None else "none: no policy is in force"
                 return Answer(1, (f'pin: the policy has no upstream "{wish.upstream}"; it has {names}',))
             until = _clock(memory.pin(wish.upstream, wish.for_s))
             record(Event.PINNED, upstream=wish.upstream, until=until, by=wish.by or None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Final, NoReturn
 from urllib.parse import quote, unquote
@@ -188,12 +189,26 @@ def _credentials(userinfo: str | None) -> Credentials | Masked | Unparsable | No
 def no_proxy_entry(text: str) -> str:
     """One entry in its canonical spelling; '' for nothing. `host` and `.host` differ (FACTS 9) and stay as they are."""
     entry = text.strip().lower()
+    entry = entry if entry.isascii() else _in_ascii(entry)
     if len(entry) > 1:
         entry = entry.removesuffix(".")
     try:
         return str(ipaddress.ip_network(entry, strict=False)) if "/" in entry else str(ipaddress.ip_address(entry))
     except ValueError:
         return entry
+
+
+def _in_ascii(entry: str) -> str:
+    """A name in other letters as Go reads one (idna.Lookup: `ß` stays `ß`), which every program understands so.
+
+    What is no name stays as it is, and is nothing to Go, either.
+    """
+    text = unicodedata.normalize("NFKC", entry).lower().replace("\u3002", ".")
+    name, colon, port = text.partition(":")
+    if not all(char in ".-_*" or unicodedata.category(char)[0] in "LMN" for char in name):
+        return entry
+    labels = (one if one.isascii() else f"xn--{one.encode('punycode').decode()}" for one in name.split("."))
+    return ".".join(labels) + colon + port
 
 
 def no_proxy(entries: str | Iterable[str]) -> tuple[str, ...]:

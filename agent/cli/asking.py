@@ -55,9 +55,12 @@ def caller() -> str:
 def lasting(text: str) -> float:
     """Seconds, from the policy's way to write a duration."""
     try:
-        return float(Duration.parse(text))
+        seconds = float(Duration.parse(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f'"{text}" {error}') from error
+    if not seconds:
+        raise argparse.ArgumentTypeError(f'"{text}" is over before it begins')
+    return seconds
 
 
 def _of_the_agent(paths: Paths, wish: Wish) -> Answer:

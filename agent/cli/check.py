@@ -9,15 +9,20 @@ from agent.cli.printing import complain, print_json, say
 from agent.errors import PolicyRefused
 from agent.paths import Paths
 from agent.policy import Policy
+from agent.policy_file import Loaded, load_for_elsewhere
 
 
-def arguments(_parser: argparse.ArgumentParser) -> None:
-    """None of its own."""
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--offline",
+        action="store_true",
+        help="of a policy for another machine: the files and users that it names are not looked for",
+    )
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
     try:
-        found = loaded(args, paths, refuses_unsafe=False)
+        found = _for_elsewhere(args, paths) if args.offline else loaded(args, paths, refuses_unsafe=False)
     except PolicyRefused as error:
         if not args.json:
             raise
@@ -31,6 +36,13 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     else:
         say(f"{found.path}: valid: {_counted(found.policy)}")
     return 0
+
+
+def _for_elsewhere(args: argparse.Namespace, paths: Paths) -> Loaded:
+    found = load_for_elsewhere(args.policy or paths.policy)
+    for line in found.warnings:
+        complain(f"{found.path}: warning: {line}")
+    return found
 
 
 def _counted(policy: Policy) -> str:

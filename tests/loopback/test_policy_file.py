@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import NoPolicy, PolicyRefused
-from agent.policy_file import Loaded, load
+from agent.policy_file import Loaded, load, load_for_elsewhere
 from agent.secret import Secret
 
 ME = frozenset({os.geteuid()})
@@ -145,3 +145,23 @@ def test_what_is_no_file_is_refused_at_once(etc: Etc) -> None:
 def test_a_text_that_no_file_name_can_hold_or_that_never_ends_is_refused(etc: Etc, text: str) -> None:
     with pytest.raises(PolicyRefused, match="not a policy"):
         etc.write(text).load()
+
+
+def test_a_policy_for_another_machine_is_checked_without_the_files_that_it_names(etc: Etc) -> None:
+    etc.write(
+        '[probe]\nca_file = "/nowhere/ca.pem"\n' + OFFICE + 'password_file = "/nowhere/office.password"\n', mode=0o666
+    )
+
+    found = load_for_elsewhere(etc.policy)
+
+    assert found.policy.upstreams["office"].password is None
+    assert found.unsafe == ()
+    with pytest.raises(PolicyRefused, match="No such file"):
+        load(etc.policy, ME, {})
+
+
+def test_what_is_wrong_with_its_text_is_wrong_everywhere(etc: Etc) -> None:
+    etc.write("[probe]\ntimout = 3\n")
+
+    with pytest.raises(PolicyRefused, match="timout: unknown"):
+        load_for_elsewhere(etc.policy)

@@ -30,7 +30,22 @@ def test_a_time_that_no_clock_can_hold_is_refused_and_not_kept(tmp_path: Path, w
     assert not (tmp_path / "var").exists()
 
 
-@pytest.mark.parametrize("for_s", ["8.64e21", "1e400", "-1", "NaN", '"2h"'])
+@pytest.mark.parametrize("words", [("pin", "direct"), ("pause",)])
+def test_nor_is_one_that_is_over_before_it_begins(tmp_path: Path, words: tuple[str, ...]) -> None:
+    ran = subprocess.run(
+        [*COMMAND, "--root", str(tmp_path), *words, "--for", "0s"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert ran.returncode == 64
+    assert '"0s" is over before it begins' in ran.stderr
+    assert not (tmp_path / "var").exists()
+
+
+@pytest.mark.parametrize("for_s", ["8.64e21", "1e400", "-1", "0", "NaN", '"2h"'])
 def test_nor_is_one_that_the_socket_brings(for_s: str) -> None:
     with pytest.raises(msgspec.DecodeError):
         msgspec.json.decode(f'{{"command": "pause", "for_s": {for_s}}}', type=Wish)
