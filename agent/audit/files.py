@@ -7,11 +7,13 @@ again until it is dropped. Sorted by name they are the chain from its oldest rec
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
+import stat
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -34,6 +36,15 @@ def full_files(path: Path) -> tuple[Path, ...]:
         return ()
     numbered = sorted((int(match[1]), match[0]) for entry in entries if (match := name.fullmatch(entry)))
     return tuple(path.with_name(found) for _, found in numbered)
+
+
+def _stream(path: Path) -> BinaryIO:
+    """A file of the log. OSError, too, if it is a named pipe: that would hold whoever opens it, the agent as well."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "a named pipe stands there", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -59,14 +70,14 @@ class Line(msgspec.Struct, frozen=True):
 def lines(path: Path) -> Iterator[Line]:
     """Every line of the log, the oldest first; a log that is not there has none. OSError if it may not be read."""
     try:
-        growing = path.open("rb")
+        growing = _stream(path)
     except FileNotFoundError:
         growing = None
     # The one that grows is opened first: renamed meanwhile, it turns up among the full ones and is not read twice.
     try:
         grown = None if growing is None else os.fstat(growing.fileno())
         for file in full_files(path):
-            with file.open("rb") as stream:
+            with _stream(file) as stream:
                 if grown is not None and os.path.samestat(os.fstat(stream.fileno()), grown):
                     grown = None
                     break
@@ -88,7 +99,7 @@ class Tail(msgspec.Struct, frozen=True):
 
 def tail(file: Path) -> Tail:
     """The end of a file, read from behind. OSError if it may not be read."""
-    with file.open("rb") as stream:
+    with _stream(file) as stream:
         size = stream.seek(0, os.SEEK_END)
         window = _WINDOW
         while True:
@@ -117,7 +128,7 @@ def _tail(block: bytes, *, begins_line: bool) -> Tail:
 
 def entries(file: Path) -> Generator[Entry]:
     """The records of one file that are whole."""
-    with file.open("rb") as stream:
+    with _stream(file) as stream:
         for number, raw in enumerate(stream, start=1):
             entry = Line(file, number, raw).opened()
             if entry is not None:

@@ -306,7 +306,8 @@ def _length(path: Path) -> tuple[int, int, int] | None:
 def _append(path: Path, line: bytes, readers: int | None) -> tuple[int, int, int]:
     """The line is on disk, and its file there to stay; what the file is like afterwards."""
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    # O_NONBLOCK: at a named pipe it fails, and does not wait for a reader.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
     try:
         descriptor, is_new = os.open(path, flags | os.O_EXCL, MODE), True
     except FileExistsError:

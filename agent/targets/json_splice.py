@@ -213,6 +213,7 @@ class Slot(msgspec.Struct, frozen=True):
     is_last: bool
     previous: str | None  # the key before it; None: it was the first
     previous_trail: str
+    previous_nth: int = 0  # how many of that very key stand before it: somebody else's may stand twice
 
     def member(self, raw: str) -> str:
         return self.key + self.colon + raw
@@ -302,11 +303,12 @@ def _insert(text: str, container: _Object, slot: Slot, raw: str) -> str:
     if not members:
         return text[: container.begin + 1] + slot.lead + slot.member(raw) + slot.trail + text[container.end - 1 :]
     before = [index for index, one in enumerate(members) if text[one.key : one.key_end] == slot.previous]
-    if slot.previous is not None and (not before or before[0] == len(members) - 1):
+    behind = before[min(slot.previous_nth, len(before) - 1)] if before else -1
+    if slot.previous is not None and (not before or behind == len(members) - 1):
         last = members[-1]
         trail = slot.trail if slot.is_last else text[last.value_end : last.end]
         return f"{text[: last.value_end]}{slot.previous_trail},{slot.lead}{slot.member(raw)}{trail}{text[last.end :]}"
-    at = members[before[0] + 1].begin if before else members[0].begin
+    at = members[behind + 1].begin if before else members[0].begin
     trail = "" if slot.is_last else slot.trail
     return f"{text[:at]}{slot.lead}{slot.member(raw)}{trail},{text[at:]}"
 
@@ -329,7 +331,14 @@ def _slot(text: str, container: _Object, index: int) -> Slot:
         is_last=index == len(container.members) - 1,
         previous=text[previous.key : previous.key_end] if previous else None,
         previous_trail=text[previous.value_end : previous.end] if previous else "",
+        previous_nth=_nth(text, container.members[:index]),
     )
+
+
+def _nth(text: str, members: list[_Member]) -> int:
+    """How many of the members before the last one have its key, as it is written."""
+    keys = [text[one.key : one.key_end] for one in members]
+    return keys.count(keys[-1]) - 1 if keys else 0
 
 
 # --- scanning ----------------------------------------------------------------------------------------------------

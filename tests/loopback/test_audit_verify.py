@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from agent.audit import Anchor, AuditLog, Entry
 from agent.audit.chain import opened, sealed
+from agent.audit.log import AuditUnwritable
 from agent.audit.verify import Verification, verify
 from agent.events import Event
 
@@ -413,3 +415,22 @@ def test_one_that_goes_on_after_an_end_is_looked_at_from_its_beginning() -> None
         assert whole(log, before, []) == "record 4: is cut off, up to 9, says the state directory"
         (log.state / "anchors.json").unlink()
         assert whole(log, before, []) == "record 4: is cut off, up to 5, says the journal"
+
+
+@pytest.mark.parametrize("name", ["audit.jsonl", "audit-0000000001.jsonl"])
+def test_a_named_pipe_in_its_place_holds_nobody_up(tmp_path: Path, name: str) -> None:
+    log = Log(tmp_path)
+    log.path.parent.mkdir()
+    os.mkfifo(log.path.with_name(name))
+
+    with pytest.raises(OSError, match="a named pipe stands there"):
+        verify(log.path, log.state)
+
+
+def test_nor_the_agent_that_writes_there(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.path.parent.mkdir()
+    os.mkfifo(log.path)
+
+    with pytest.raises(AuditUnwritable, match=r"audit\.jsonl"):
+        log.write([{"a": "b"}])
