@@ -172,7 +172,6 @@ class LocalDaemon:
         return Journal(self._paths.state).under_way()
 
     def is_to_be_judged(self, trial: Trial) -> bool:
-        # systemd's link of the start stays as it is when it starts a service that crashed again.
         return started(trial.pid) is None or time.monotonic() >= trial.until
 
     def sweep(self) -> None:

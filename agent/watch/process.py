@@ -1,7 +1,6 @@
 """Wakes when dockerd ends, by a descriptor of its process: pidfd_open(2).
 
-systemd's link of the start tells of starts and stops by jobs, and not of a service that crashed and that it starts
-again. Not known here: why it ended.
+It tells at once, whatever becomes of systemd's link of the start meanwhile. Not known here: why it ended.
 """
 
 from __future__ import annotations
