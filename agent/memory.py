@@ -316,6 +316,8 @@ class Memory:
         if self._asks_all or not self._history.streaks:
             return names, []
         chosen = self._history.chosen
+        if chosen is not None and standing.is_quarantined(chosen, now):  # what comes behind it is wanted at once
+            chosen = None
         until = names.index(chosen) + 1 if chosen in names else len(names)
         unknown = [name for name in names[:until] if self._history.verdict(name) is None]
         is_due = look is not None and now >= look.at

@@ -188,10 +188,10 @@ FAILED         office via office: not all of it could be done
     ),
     "passed over": Hour(
         """
-WAITING        office: direct has not answered yet
-  docker       26 runs with no proxy
-  upstreams    office ok, AGE
-  last         T rolled back · T chose office
+STEADY         office, direct, since T: first of office, direct that works (office quarantined)
+  docker       26 runs with it
+  upstreams    office ok, AGE · direct ok, AGE
+  last         T chose direct · T rolled back
   note         Docker did not run with the settings of office: it is passed over for 10 min. To try
                it again at once: docker-proxy-agent reload
 """,
