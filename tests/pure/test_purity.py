@@ -19,8 +19,8 @@ PURE = [
     *(AGENT / f"{name}.py" for name in VALUES),
 ]
 HARMLESS = {
-    "__future__", "base64", "bisect", "collections", "datetime", "enum", "fnmatch", "functools", "hashlib", "ipaddress",
-    "itertools", "json", "math", "msgspec", "operator", "pathlib", "re", "string", "tomllib", "typing", "urllib",
+    "__future__", "base64", "bisect", "collections", "datetime", "difflib", "enum", "fnmatch", "functools", "hashlib", "ipaddress",
+    "itertools", "json", "math", "msgspec", "operator", "pathlib", "re", "string", "tomllib", "typing", "unicodedata", "urllib",
 }  # fmt: skip
 # pathlib is for `paths.py`, which only joins names; none of the methods that look at a disk may be called.
 LOOKS_AT_A_DISK = {"read_text", "read_bytes", "write_text", "write_bytes", "exists", "stat", "open", "resolve", "mkdir"}

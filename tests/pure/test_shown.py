@@ -236,8 +236,9 @@ def test_nor_one_in_settings_in_any_of_their_values(user: str, password: str, sc
 
 def test_no_proxy_is_shown_as_far_as_it_names_hosts() -> None:
     entries = "localhost,.corp.example,*.lan,10.0.0.0/8,fd00::/8,[::1]:80,intern:8080,192.168.*,zürich.example"
+    in_ascii = entries.replace("zürich", "xn--zrich-kva")  # as Docker takes it
 
-    assert dict(settings("http://h", no_proxy=entries).lines())["no_proxy"] == ",".join(sorted(entries.split(",")))
+    assert dict(settings("http://h", no_proxy=entries).lines())["no_proxy"] == ",".join(sorted(in_ascii.split(",")))
     odd = settings("http://h", no_proxy="localhost,http://intern,a b,\x1b[2K")
     assert dict(odd.lines())["no_proxy"].split(",") == [UNPARSABLE, "localhost"]
 
