@@ -19,6 +19,7 @@ from agent.policy import Docker, Method
 from agent.quarantine import Quarantine
 from agent.recover import recover
 from agent.settings import DIRECT, Settings, settings
+from agent.targets import daemon_json
 
 from .dockerd import Dockerd
 
@@ -77,6 +78,23 @@ async def test_settings_in_the_same_file_stay_there(dockerd: Dockerd) -> None:
 
     assert json.loads(file_of(dockerd).read_text()).keys() == {"proxies"}
     assert (dockerd.killed, dockerd.live_restore, dockerd.runs_with) == (0, False, OFFICE)
+
+
+async def test_one_that_may_still_come_to_read_that_it_is_on_is_told_that_it_is_off(dockerd: Dockerd) -> None:
+    """A reload that dockerd takes its time for: what it says meanwhile is what it was before."""
+    told: list[bool | None] = []
+    reload = dockerd.reload
+
+    async def late() -> None:
+        told.append(daemon_json.live_restore(dockerd.text("etc/daemon.json")))
+        await reload()
+
+    dockerd.reload, dockerd.takes_live_restore = late, False  # type: ignore[method-assign]
+    with pytest.raises(NotTaken):
+        await LiveRestore(dockerd, dockerd, Journal(dockerd.agent_state), takes_s=0.1).on(file_of(dockerd))
+
+    assert told == [True, False]
+    assert not file_of(dockerd).exists()
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.decide.choose import Choice, Ending, Situation, choose, choose_on
+from agent.decide.choose import Choice, Ending, Situation, choose, choose_on, patience_left
 from agent.decide.history import History, after, chose, moved
 from agent.decide.standing import Pin, Standing
 from agent.policy import Network, Policy, Unreachable, Upstream
@@ -198,3 +198,52 @@ def test_direct_because_nothing_works_is_not_waited_for_where_it_is_not_asked() 
     choice = choose_on(Situation(POLICY, lost, history), 190)
 
     assert choice == chosen("direct", 'nothing works (office refused, backup refused) and unreachable = "direct"')
+
+
+def test_direct_for_want_of_anything_is_not_taken_where_docker_did_not_start_with_it() -> None:
+    choice = choose(OPEN, verdicts(office="refused", direct="refused"), OVER, {"direct": "quarantined"})
+
+    assert choice == Choice(Ending.UNREACHABLE, "nothing works (office refused, direct quarantined): kept as it is")
+
+
+def in_use(name: str, *probes: tuple[float, dict[str, Verdict]]) -> History:
+    """The history with this one in use since the first of these probes."""
+    history = moved(History(), "0ff1ce", 0)
+    for number, (now, seen) in enumerate(probes):
+        history = after(history, seen, now)
+        history = chose(history, name) if number == 0 else history
+    return history
+
+
+def test_the_one_in_use_is_not_kept_once_docker_did_not_start_with_it() -> None:
+    history = in_use("office", (0, ALL), (60, BACKUP))
+
+    choice = choose_on(Situation(POLICY, OFFICE, history, Standing(quarantined={"office": 600})), 60)
+
+    assert choice == chosen("backup", f"{USE} (office quarantined)")
+
+
+def test_one_that_fails_is_not_kept_from_a_preferred_one_that_works() -> None:
+    """It would be kept from those behind it."""
+    seen = verdicts(office="ok", backup="timeout", direct="ok")
+    history = in_use("backup", (0, ALL), (60, seen))
+
+    assert choose_on(Situation(POLICY, OFFICE, history), 60) == chosen("office", USE)
+
+
+def test_one_that_never_worked_here_is_not_kept_because_it_failed_only_once() -> None:
+    history = in_use("office", (10, BACKUP))
+
+    assert choose_on(Situation(POLICY, OFFICE, history), 10) == chosen("backup", f"{USE} (office refused)")
+
+
+def test_a_preferred_one_that_has_never_failed_here_need_not_prove_itself() -> None:
+    history = in_use("backup", (0, verdicts(backup="ok")), (10, ALL))
+
+    assert choose_on(Situation(POLICY, OFFICE, history), 10) == chosen("office", USE)
+
+
+def test_patience_begins_anew_when_the_host_comes_back_to_the_same_network() -> None:
+    history = moved(moved(moved(History(), "0ff1ce", 0), None, 100), "0ff1ce", 200)
+
+    assert (patience_left(history, 201), patience_left(history, 206)) == (4, -1)
