@@ -86,7 +86,7 @@ def escaped(text: str, limit: int = CUT) -> str:
     shown = without_userinfo(printable(text[:limit]), text[limit:])
     is_cut = len(text) > limit
     if len(shown) + is_cut <= limit:
-        return f"{shown}{MORE}" if is_cut else shown
+        return f"{_whole(shown)}{MORE}" if is_cut else shown
     return f"{_whole(shown[: limit - 1])}{MORE}"
 
 

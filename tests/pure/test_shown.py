@@ -299,6 +299,13 @@ def depth_of(value: object) -> int:
     return 1 + max(map(depth_of, inner)) if inner else 0
 
 
+@pytest.mark.parametrize("text", ["000://0000000000000:0", "http://alice:1 http://proxy:3128/" + "0" * 9000])
+def test_a_url_that_is_cut_says_the_same_again(text: str) -> None:
+    for bounds in (BOUNDS, SMALL):
+        shown = plain(text, bounds=bounds)
+        assert plain(shown, bounds=bounds) == shown
+
+
 @on_a_busy_machine
 @given(values)
 def test_a_value_is_bounded_and_every_encoder_takes_it(value: Any) -> None:
