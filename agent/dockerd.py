@@ -187,6 +187,14 @@ class Reality(msgspec.Struct, frozen=True):
         return self.unit.is_running and (self.engine is None or self.engine.proxies is None)
 
     @property
+    def absence(self) -> str:
+        """Why nothing is known of its engine, in words; '' if it says what it is."""
+        if self.engine is not None:
+            return ""
+        silent = " and does not answer" if self.unit.is_running else ""
+        return self.silence or f"{self.unit_name} is {self.unit.phase.value}{silent}"
+
+    @property
     def validates(self) -> bool:
         """Whether the dockerd that would be started can be asked what it thinks of its file (FACTS 5)."""
         return bool(self.binary) and bool(self.takes_proxies)

@@ -75,8 +75,7 @@ def _verdict(name: str, verdicts: Verdicts) -> str:
 def _docker(reality: Reality, plan: Plan | None, outcome: Outcome | None) -> str:
     """What it runs with, whatever is wished."""
     if reality.engine is None:
-        silent = " and does not answer" if reality.unit.is_running else ""
-        return reality.silence or f"{reality.unit_name} is {reality.unit.phase.value}{silent}"
+        return reality.absence
     found = effective(reality)
     running = "settings that are not known" if found is None else in_words(found)
     if plan is None or outcome is None or outcome.restarted_s is None:

@@ -227,7 +227,7 @@ class Service:
 
         Whether nothing may be written before Docker, too, is looked after.
         """
-        world = self._world or self._make_world(self._paths, Policy())
+        world = self._world_at_hand
         self._finishes_at = self._memory.now() + FINISH_AGAIN_S
         try:
             recovering = world.daemon.recover(self._record, may_restart=may_restart)
@@ -242,7 +242,7 @@ class Service:
 
     async def _finished(self) -> None:
         """What could not be finished comes before every pass, at most once a minute."""
-        world = self._world or self._make_world(self._paths, Policy())
+        world = self._world_at_hand
         try:
             under_way = await asyncio.to_thread(world.daemon.under_way)
             is_due = under_way.is_unfinished and self._memory.now() >= self._finishes_at
@@ -373,7 +373,7 @@ class Service:
         """What cannot be watched is looked at as often as the upstreams, and a restart of ours once more."""
         if self._trial is not None:
             left_s = max(0.0, self._trial.until - time.monotonic())
-            is_moving = self._world is not None and self._world.daemon.is_to_be_judged(self._trial)
+            is_moving = self._world_at_hand.daemon.is_to_be_judged(self._trial)
             judged_at = self._memory.now() + (_MOVING_S if is_moving else left_s)
             at = judged_at if at is None else min(at, judged_at)
         if not self._wakes.unwatched.directories:
@@ -384,8 +384,7 @@ class Service:
 
     async def _passed(self, record: Record) -> float | None:
         if self._loaded is None or self._world is None:
-            self._idle = await self._looked_at_docker()
-            return None
+            return await self._idled(record)
         try:
             self._last = await reconcile(
                 self._loaded.policy,
@@ -417,10 +416,27 @@ class Service:
             times.append(self._finishes_at)
         return min((float(at) for at in times if at is not None), default=None)
 
-    async def _looked_at_docker(self) -> Reality:
-        """What it runs with is shown, whether or not there is a policy."""
-        world = self._idle_world = self._idle_world or self._make_world(self._paths, Policy())
-        return world.daemon.known() or await world.daemon.reality()
+    async def _idled(self, record: Record) -> float | None:
+        """Without a policy nothing is done; what Docker runs with is shown all the same."""
+        daemon = self._world_at_hand.daemon
+        try:
+            self._idle = daemon.known() or await daemon.reality()
+        except AgentError as error:
+            if not await daemon.goes_down():
+                self._fails(Part.WHOLE, error, record)
+            return self._backed_off()
+        self._works(Part.WHOLE)
+        self._failures = 0
+        return None
+
+    @property
+    def _world_at_hand(self) -> World:
+        """The policy's; where there is none, that of an empty one."""
+        if self._world is None and self._idle_world is None:
+            self._idle_world = self._make_world(self._paths, Policy())
+        world = self._world or self._idle_world
+        assert world is not None  # noqa: S101 - one of them was just made
+        return world
 
     # --- what a person asks for ---------------------------------------------------------------------------------------
 

@@ -119,9 +119,8 @@ def _docker(done: Pass | None, reality: Reality, docker: Docker) -> Plain:
     return plain(
         {
             "version": reality.engine.version if reality.engine else None,
-            "unit": reality.unit_name,
             "phase": reality.unit.phase,
-            "silence": reality.silence,
+            "absence": reality.absence,
             "method": plan.method if plan else None,
             "effective": running,
             "in_use": in_use,

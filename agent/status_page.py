@@ -119,8 +119,7 @@ def _docker(status: Status, now: dt.datetime) -> str:
     docker, chosen = status.docker, status.upstream["name"] if isinstance(status.upstream, dict) else None
     parts = []
     if docker["version"] is None:
-        silent = " and does not answer" if docker["phase"] == "running" else ""
-        parts = [docker["silence"] or f"{docker['unit']} is {docker['phase']}{silent}"]
+        parts = [docker["absence"]]
     elif chosen is not None and docker["in_use"] == chosen:
         parts = [f"{docker['version']} runs with it"]
     elif status.state is not State.DEFERRED:  # its headline says it

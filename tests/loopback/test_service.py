@@ -16,14 +16,15 @@ import msgspec
 import pytest
 
 from agent.decide.probation import LASTS_S
-from agent.dockerd import Phase
+from agent.dockerd import Phase, Reality
+from agent.errors import UnitFailed
 from agent.journal import Journal, Stage
 from agent.notify import Notify
 from agent.paths import Paths
 from agent.policy import Policy
 from agent.requests import Answer, Command, Request, Wish
 from agent.service import Service
-from agent.settings import DIRECT, Texts, settings
+from agent.settings import DIRECT, Settings, Texts, settings
 from agent.snapshot import Snapshot
 from agent.status_file import read
 from agent.targets import drop_in
@@ -263,6 +264,25 @@ async def test_without_a_policy_it_waits_for_one(laptop: Laptop) -> None:
         await hand.wake(Reason.FILES)
         assert laptop.status()["state"] == "idle"
         assert laptop.dockerd.runs_with == OFFICE
+
+
+async def test_without_a_policy_a_look_at_docker_that_fails_is_said_until_one_does_not(
+    laptop: Laptop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_desired: Settings) -> Reality:
+        raise UnitFailed("systemctl show", "did not end within 30 s")
+
+    async with laptop.running() as hand:
+        with monkeypatch.context() as broken:
+            broken.setattr(laptop.dockerd, "reality", fails)
+            await hand.wake(Reason.FILES)
+            assert [condition["code"] for condition in laptop.status()["conditions"]] == ["no-policy", "target-failed"]
+            assert hand.next_at is not None
+
+        await hand.wake(Reason.TIMER)
+        assert [condition["code"] for condition in laptop.status()["conditions"]] == ["no-policy"]
+        assert laptop.status()["docker"]["version"] == "26"
+        assert hand.next_at is None
 
 
 async def test_a_wrong_policy_leaves_the_last_good_one_in_force(laptop: Laptop) -> None:

@@ -26,9 +26,8 @@ AT_THE_OFFICE = Status(
     },
     docker={
         "version": "26.1.5",
-        "unit": "docker.service",
         "phase": "running",
-        "silence": "",
+        "absence": "",
         "effective": {"http": "http://corp:3128", "https": "http://corp:3128"},
         "in_use": "corp",
         "works": "ok",
