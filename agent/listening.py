@@ -55,6 +55,14 @@ class Listener(msgspec.Struct, frozen=True):
         return self.interface != LO
 
 
+class LocalProxy(msgspec.Struct, frozen=True):
+    """Where a proxy listens on this host, and whose it must be."""
+
+    host: str  # one that means this host
+    port: int
+    owner: str = ""  # anybody's
+
+
 class Sockets(Protocol):
     """Who listens on this host, and who is who."""
 

@@ -25,7 +25,7 @@ from agent.decide.restart import InFlight
 from agent.decide.standing import Standing
 from agent.dockerd import Reality
 from agent.events import Event
-from agent.listening import is_loopback
+from agent.listening import LocalProxy, is_loopback
 from agent.policy import Network, Policy, Upstream
 from agent.quarantine import Quarantine
 from agent.reconcile import Prober, Verdicts
@@ -347,12 +347,13 @@ class Memory:
         urls = [url for url in (upstream.http, upstream.https) if url is not None]
         return bool(urls) and all(is_loopback(url) for url in urls)
 
-    def listeners(self, name: str) -> frozenset[tuple[str, int]]:
-        """Where an upstream listens on this host, by host and port; none if it does not."""
+    def on_this_host(self, name: str) -> frozenset[LocalProxy]:
+        """Where an upstream listens on this host; nowhere if it does not."""
         upstream = self._policy.upstreams.get(name)
         if upstream is None or not self._is_on_loopback(name):
             return frozenset()
-        return frozenset((url.host, url.port) for url in (upstream.http, upstream.https) if url is not None)
+        urls = [url for url in (upstream.http, upstream.https) if url is not None]
+        return frozenset(LocalProxy(url.host, url.port, upstream.owner) for url in urls)
 
     # --- when -------------------------------------------------------------------------------------------------------
 

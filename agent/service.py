@@ -38,6 +38,7 @@ from agent.dockerd import Phase, Reality
 from agent.errors import AgentError, NoPolicy, PolicyRefused, Unexpected
 from agent.events import Event
 from agent.lifetime import TOLD_TO_STOP, Lifetime
+from agent.listening import LocalProxy
 from agent.memory import Memory
 from agent.notify import Notify
 from agent.paths import Paths
@@ -98,8 +99,8 @@ class Wakes(Protocol):
         """Whether a MAC that becomes known wakes us."""
         ...
 
-    def hold(self, listeners: Collection[tuple[str, int]], again_s: float) -> None:
-        """The listeners on this host whose end wakes us; one that ended otherwise is looked at again that late."""
+    def hold(self, proxies: Collection[LocalProxy], again_s: float) -> None:
+        """The proxies on this host whose end wakes us; one that ended otherwise is looked at again that late."""
         ...
 
     def request(self) -> None:
@@ -603,13 +604,13 @@ class Service:
         resolvers = [paths.below("/etc/resolv.conf"), paths.below("/run/systemd/resolve/resolv.conf")]
         return [self._policy_path, *passwords, *targets, *resolvers, *unit]
 
-    def _held(self) -> tuple[frozenset[tuple[str, int]], float]:
+    def _held(self) -> tuple[frozenset[LocalProxy], float]:
         """Where the upstream in use listens, if that is on this host; and how often a connection to it may be made."""
         choice = self._last.seen.choice if self._last is not None else None
         recheck_s = (self._loaded.policy if self._loaded is not None else Policy()).probe.recheck
         in_use = choice.upstream if choice is not None else None
-        listeners = self._memory.listeners(in_use) if in_use is not None else frozenset()
-        return listeners, recheck_s or Policy().probe.recheck
+        proxies = self._memory.on_this_host(in_use) if in_use is not None else frozenset()
+        return proxies, recheck_s or Policy().probe.recheck
 
     def _show(self, done: Pass | None = None, *also: Condition, is_working: bool = False) -> None:
         done = done or self._last

@@ -7,11 +7,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
+from agent.listening import LocalProxy
 from agent.watch.homes import HomeWatch
 from agent.watch.netlink import NetworkWatch
 from agent.watch.paths import FileWatch
 from agent.watch.process import ProcessWatch
-from agent.watch.proxy import Listener, ProxyWatch
+from agent.watch.proxy import IsMeant, ProxyWatch
 from agent.watch.resume import ResumeWatch
 from agent.watch.timer import Timer
 from agent.watch.unwatched import Unwatched
@@ -27,9 +28,10 @@ class HostWakes:
 
     The network's first message wakes at once. While more follow, nobody reads what they say for a while, and for longer
     each time: so a storm of containers costs next to nothing (FACTS 22), and a roam is seen by its first message.
+    `is_meant`: whether who listens where a proxy of this host is expected is its owner.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_meant: IsMeant) -> None:
         self._wakeups = Wakeups()
         self._network = NetworkWatch(self._wakeups.wake)
         self._resume = ResumeWatch(self._wakeups.wake)
@@ -38,7 +40,7 @@ class HostWakes:
         self.homes = HomeWatch(self._wakeups.wake)
         self._dockerd = ProcessWatch(self._wakeups.wake)
         self._are_neighbours_followed = False
-        self._proxy = ProxyWatch(self._wakeups.wake)
+        self._proxy = ProxyWatch(self._wakeups.wake, is_meant)
         self._pause_s = SHORTEST_PAUSE_S
         self._listening_since_s = asyncio.get_running_loop().time() - _STORM_S
         self._listening: asyncio.TimerHandle | None = None
@@ -68,8 +70,8 @@ class HostWakes:
         else:
             self._network.ignore_neighbours()
 
-    def hold(self, listeners: Collection[Listener], again_s: float) -> None:
-        self._proxy.hold(listeners, again_s)
+    def hold(self, proxies: Collection[LocalProxy], again_s: float) -> None:
+        self._proxy.hold(proxies, again_s)
 
     @property
     def unwatched(self) -> Unwatched:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from agent.errors import AgentError
-from agent.listening import Listener, Sockets, loopback_addresses, on_this_host
+from agent.listening import Listener, LocalProxy, Sockets, loopback_addresses, on_this_host
 from agent.probe.exchange import DialogueFailed
 from agent.verdict import Outcome
 
@@ -53,3 +53,12 @@ class Guard(msgspec.Struct, frozen=True):
             listens = "listen" if len(others) > 1 else "listens"
             raise DialogueFailed(Outcome.REFUSED, f"{self.owner}'s is expected{unknown}; {who} {listens}")
         return frozenset(found)
+
+
+async def is_the_owners(proxy: LocalProxy, sockets: Sockets) -> bool:
+    """Whether a connection to it would go to its owner now."""
+    try:
+        await Guard(proxy.owner, sockets).admitted((proxy.host,), proxy.port)
+    except DialogueFailed:
+        return False
+    return True

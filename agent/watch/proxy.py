@@ -1,34 +1,38 @@
 """Wakes when a proxy on this host that is in use is gone: an idle connection to it is held, and its end is told.
 
 A process that dies ends it within milliseconds; no byte is sent, and there is no timer while it stands. A proxy that
-closes what is idle is asked by a bare connect whether it still listens, and left alone for a while then.
-Not known here: which proxy is in use, and whether it works.
+closes what is idle is asked by a bare connect whether it still listens, and left alone for a while then. Before each
+connection it is asked whether the listener is still the one that is meant: in its place another user may listen.
+Not known here: which proxy is in use, whose it must be, and whether it works.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
+from agent.listening import LocalProxy
 from agent.watch.wakeups import Reason, Wake
 
 _CONNECTS_WITHIN_S: Final = 5.0  # on loopback it is there at once, or its queue is full
 _LINGERS_S: Final = 1.0  # one that shuts down closes its connections first, and listens for a moment more
 
-Listener = tuple[str, int]  # a host that means this one, and a port
+
+IsMeant = Callable[[LocalProxy], Awaitable[bool]]
 
 
 class ProxyWatch:
-    """Wakes until it is closed."""
+    """Wakes until it is closed. `is_meant`: whether who listens there now is the owner."""
 
-    def __init__(self, wake: Wake) -> None:
+    def __init__(self, wake: Wake, is_meant: IsMeant) -> None:
         self._wake = wake
-        self._held: dict[tuple[Listener, float], asyncio.Task[None]] = {}
+        self._is_meant = is_meant
+        self._held: dict[tuple[LocalProxy, float], asyncio.Task[None]] = {}
 
-    def hold(self, listeners: Collection[Listener], again_s: float) -> None:
+    def hold(self, proxies: Collection[LocalProxy], again_s: float) -> None:
         """These, instead of those before. `again_s`: how long a connection that ended is not made anew."""
-        wanted = {(listener, again_s) for listener in listeners}
+        wanted = {(proxy, again_s) for proxy in proxies}
         for key in self._held.keys() - wanted:
             self._held.pop(key).cancel()
         for key in wanted - self._held.keys():
@@ -38,37 +42,37 @@ class ProxyWatch:
         """No wake-up comes after this."""
         self.hold((), 0.0)
 
-    async def _holds(self, listener: Listener, again_s: float) -> None:
+    async def _holds(self, proxy: LocalProxy, again_s: float) -> None:
         loop, is_told = asyncio.get_running_loop(), False
         while True:
             began = loop.time()
             try:
-                await _ended(listener, None)
+                await self._ended(proxy, None)
                 is_told = False
-                if await _ended(listener, _LINGERS_S):
-                    (await _connection(listener))[1].close()
-            except OSError:  # refused, or no way to connect; whoever is woken asks in earnest
+                if await self._ended(proxy, _LINGERS_S):
+                    (await self._connection(proxy))[1].close()
+            except OSError:  # refused, somebody else's, or no way to connect; whoever is woken asks in earnest
                 if not is_told:
                     self._wake(Reason.PROXY)
                 is_told = True
             await asyncio.sleep(began + again_s - loop.time())
 
-
-async def _ended(listener: Listener, within_s: float | None) -> bool:
-    """Whether a connection to it has come to its end by then. OSError if it cannot even begin."""
-    reader, writer = await _connection(listener)
-    try:
-        async with asyncio.timeout(within_s):
-            await reader.read(1)  # one that talks is not idle, and is not listened to
-    except TimeoutError:
-        return False
-    except OSError:  # reset: that is an end, too
+    async def _ended(self, proxy: LocalProxy, within_s: float | None) -> bool:
+        """Whether a connection to it has come to its end by then. OSError if it cannot even begin."""
+        reader, writer = await self._connection(proxy)
+        try:
+            async with asyncio.timeout(within_s):
+                await reader.read(1)  # one that talks is not idle, and is not listened to
+        except TimeoutError:
+            return False
+        except OSError:  # reset: that is an end, too
+            return True
+        finally:
+            writer.close()
         return True
-    finally:
-        writer.close()
-    return True
 
-
-async def _connection(listener: Listener) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    async with asyncio.timeout(_CONNECTS_WITHIN_S):
-        return await asyncio.open_connection(*listener)
+    async def _connection(self, proxy: LocalProxy) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if proxy.owner and not await self._is_meant(proxy):
+            raise ConnectionRefusedError(f"no listener of {proxy.owner} alone")
+        async with asyncio.timeout(_CONNECTS_WITHIN_S):
+            return await asyncio.open_connection(proxy.host, proxy.port)

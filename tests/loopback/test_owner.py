@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.listening import Listener
+from agent.listening import Listener, LocalProxy
 from agent.paths import Paths
 from agent.policy import Policy, RegistryUrl, Upstream
 from agent.policy_text import parse
+from agent.probe.guard import is_the_owners
 from agent.probe.probe import Question, probe
 from agent.secret import Secret
 from agent.settings import ProxyUrl, Scheme
@@ -98,6 +99,18 @@ async def test_without_an_owner_whoever_listens_is_asked(tmp_path: Path) -> None
     upstream = msgspec.structs.replace(via(ProxyUrl(Scheme.HTTP, HOST, closed_port()), ""), owner="")
 
     assert (await probed(upstream, tmp_path)).evidence.endswith("nobody listens there")
+
+
+@needs_root
+async def test_nor_is_somebody_elses_held(tmp_path: Path) -> None:
+    """What holds a connection to the proxy in use makes none to who has come in its place."""
+    sockets = LocalSockets(ThisSystem())
+    with listening(SOMEBODY, HOST) as stranger:
+        assert await is_the_owners(LocalProxy(HOST, stranger.port, SOMEBODY), sockets)
+        assert not await is_the_owners(LocalProxy(HOST, stranger.port, "root"), sockets)
+        assert stranger.heard() == []
+
+    assert not await is_the_owners(LocalProxy(HOST, closed_port(), SOMEBODY), sockets)
 
 
 # --- an app that is waited for ---------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from agent.decide.probation import LASTS_S
 from agent.dockerd import Phase, Reality
 from agent.errors import UnitFailed
 from agent.journal import Journal, Stage
+from agent.listening import LocalProxy
 from agent.notify import Notify
 from agent.paths import Paths
 from agent.policy import Policy
@@ -42,7 +43,7 @@ class Hand:
         self.asleep = asyncio.Event()
         self.next_at: float | None = None
         self.watched: Sequence[Path] = ()
-        self.held: tuple[Collection[tuple[str, int]], float] = ((), 0.0)
+        self.held: tuple[Collection[LocalProxy], float] = ((), 0.0)
         self.unwatched = NOTHING_UNWATCHED
         self.are_neighbours_followed = False
         self._reasons: asyncio.Queue[Reason] = asyncio.Queue()
@@ -69,8 +70,8 @@ class Hand:
     def follow_neighbours(self, are_followed: bool) -> None:
         self.are_neighbours_followed = are_followed
 
-    def hold(self, listeners: Collection[tuple[str, int]], again_s: float) -> None:
-        self.held = (listeners, again_s)
+    def hold(self, proxies: Collection[LocalProxy], again_s: float) -> None:
+        self.held = (proxies, again_s)
 
     async def wake(self, reason: Reason = Reason.NETWORK) -> None:
         """One pass, from this wake-up to the next sleep."""
@@ -454,14 +455,15 @@ async def test_one_failed_probe_is_no_reason_to_move(laptop: Laptop) -> None:
 
 async def test_a_proxy_on_this_host_is_held_while_it_is_in_use_and_its_end_is_a_reason_to_ask(laptop: Laptop) -> None:
     laptop.place = Place(at("10.10.0.1"), laptop.dockerd, office="ok refused refused", direct="ok")
-    laptop.policy(POLICY.replace("http://office:3128", "http://127.0.0.1:7890") + '[probe]\nrecheck = "0s"\n')
+    on_this_host = POLICY.replace('"http://office:3128"', '"http://127.0.0.1:7890"\nowner = "proxy"')
+    laptop.policy(on_this_host + '[probe]\nrecheck = "0s"\n')
 
     async with laptop.running() as hand:
-        assert hand.held == ({("127.0.0.1", 7890)}, 60.0)
+        assert hand.held == ({LocalProxy("127.0.0.1", 7890, "proxy")}, 60.0)
         asked = len(laptop.place.asked)
         await hand.wake(Reason.PROXY)
         assert laptop.place.asked[asked:][0] == "office"
-        assert hand.held[0] == {("127.0.0.1", 7890)}  # one failure is none yet
+        assert hand.held[0] == {LocalProxy("127.0.0.1", 7890, "proxy")}  # one failure is none yet
         assert hand.next_at is not None  # and it is asked again soon, though nothing else makes a timer
 
         laptop.place.snapshot = at("10.20.0.1")

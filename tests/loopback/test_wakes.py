@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.listening import LocalProxy
 from agent.wakes import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, HostWakes
 from agent.watch.wakeups import Reason
 
@@ -22,6 +23,10 @@ STORM_S = 6.0
 AT_ONCE_S = 0.25  # a message wakes Python within 2 ms (FACTS 22); the machine may be busy
 
 
+async def nobody_is_meant(_proxy: LocalProxy) -> bool:
+    raise AssertionError("no proxy is held here")
+
+
 class Host:
     """A namespace with all that wakes the service there."""
 
@@ -31,7 +36,7 @@ class Host:
         self.name = f"wakes-{os.getpid()}-{next(self._numbers)}"
         run(IP, "netns", "add", self.name)
         with inside(self.name):  # a socket stays in the namespace that it was made in
-            self.wakes = HostWakes()
+            self.wakes = HostWakes(nobody_is_meant)
         self._container = scratch / "container"
         self._container.write_text("link add veth0 type veth peer name veth1\nlink delete veth0\n")
 

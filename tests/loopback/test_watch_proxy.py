@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from agent.listening import LocalProxy
 from agent.watch.proxy import ProxyWatch
 from agent.watch.wakeups import Reason, Wakeups
 
@@ -55,7 +56,11 @@ class Watched:
     def __init__(self) -> None:
         self.woken: list[Reason] = []
         self.wakeups = Wakeups()
-        self.watch = ProxyWatch(self._wake)
+        self.is_owners = True
+        self.watch = ProxyWatch(self._wake, self._is_meant)
+
+    async def _is_meant(self, _proxy: LocalProxy) -> bool:
+        return self.is_owners
 
     def _wake(self, reason: Reason) -> None:
         self.woken.append(reason)
@@ -73,7 +78,7 @@ async def watched() -> AsyncIterator[Watched]:
 
 
 async def test_a_proxy_that_dies_is_told_at_once_and_not_a_byte_was_sent(proxy: Proxy, watched: Watched) -> None:
-    watched.watch.hold({("127.0.0.1", proxy.port)}, NEVER_S)
+    watched.watch.hold({LocalProxy("127.0.0.1", proxy.port)}, NEVER_S)
     await proxy.connected()
 
     await proxy.dies()
@@ -84,7 +89,7 @@ async def test_a_proxy_that_dies_is_told_at_once_and_not_a_byte_was_sent(proxy: 
 
 async def test_one_that_shuts_down_closes_first_and_listens_for_a_moment_more(proxy: Proxy, watched: Watched) -> None:
     """As tinyproxy does: a bare connect right after the end still gets through."""
-    watched.watch.hold({("127.0.0.1", proxy.port)}, NEVER_S)
+    watched.watch.hold({LocalProxy("127.0.0.1", proxy.port)}, NEVER_S)
 
     (await proxy.connected()).close()
     await proxy.connected()
@@ -96,7 +101,7 @@ async def test_one_that_shuts_down_closes_first_and_listens_for_a_moment_more(pr
 async def test_one_that_is_gone_before_it_is_held_is_told(watched: Watched) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
-        watched.watch.hold({("127.0.0.1", taken.getsockname()[1])}, NEVER_S)
+        watched.watch.hold({LocalProxy("127.0.0.1", taken.getsockname()[1])}, NEVER_S)
 
         assert await watched.woke()
 
@@ -104,7 +109,7 @@ async def test_one_that_is_gone_before_it_is_held_is_told(watched: Watched) -> N
 async def test_one_that_closes_what_is_idle_is_asked_once_and_left_alone_for_a_while(
     proxy: Proxy, watched: Watched
 ) -> None:
-    watched.watch.hold({("127.0.0.1", proxy.port)}, NEVER_S)
+    watched.watch.hold({LocalProxy("127.0.0.1", proxy.port)}, NEVER_S)
 
     (await proxy.connected()).close()
     await proxy.connected()  # the bare connect
@@ -115,7 +120,7 @@ async def test_one_that_closes_what_is_idle_is_asked_once_and_left_alone_for_a_w
 
 
 async def test_after_that_while_it_is_held_anew_and_its_loss_is_told(proxy: Proxy, watched: Watched) -> None:
-    watched.watch.hold({("127.0.0.1", proxy.port)}, 0.05)
+    watched.watch.hold({LocalProxy("127.0.0.1", proxy.port)}, 0.05)
     (await proxy.connected()).close()
     await proxy.connected()
     await proxy.connected()  # held anew
@@ -126,7 +131,7 @@ async def test_after_that_while_it_is_held_anew_and_its_loss_is_told(proxy: Prox
 
 
 async def test_what_is_lost_is_told_once_and_again_after_it_was_there(proxy: Proxy, watched: Watched) -> None:
-    watched.watch.hold({("127.0.0.1", proxy.port)}, 0.05)
+    watched.watch.hold({LocalProxy("127.0.0.1", proxy.port)}, 0.05)
     await proxy.connected()
     await proxy.dies()
     assert await watched.woke()
@@ -141,7 +146,7 @@ async def test_what_is_lost_is_told_once_and_again_after_it_was_there(proxy: Pro
 
 
 async def test_one_that_talks_is_no_loss_and_is_left_alone(proxy: Proxy, watched: Watched) -> None:
-    watched.watch.hold({("127.0.0.1", proxy.port)}, NEVER_S)
+    watched.watch.hold({LocalProxy("127.0.0.1", proxy.port)}, NEVER_S)
 
     (await proxy.connected()).write(b"220 hello\r\n")
     await proxy.connected()
@@ -154,9 +159,9 @@ async def test_one_that_talks_is_no_loss_and_is_left_alone(proxy: Proxy, watched
 async def test_what_is_held_already_is_not_held_twice_and_what_is_not_meant_any_more_is_let_go(
     proxy: Proxy, watched: Watched
 ) -> None:
-    watched.watch.hold({("127.0.0.1", proxy.port)}, NEVER_S)
+    watched.watch.hold({LocalProxy("127.0.0.1", proxy.port)}, NEVER_S)
     await proxy.connected()
-    watched.watch.hold({("127.0.0.1", proxy.port)}, NEVER_S)
+    watched.watch.hold({LocalProxy("127.0.0.1", proxy.port)}, NEVER_S)
     await asyncio.sleep(0.1)
     assert proxy.connections.empty()
 
@@ -165,3 +170,34 @@ async def test_what_is_held_already_is_not_held_twice_and_what_is_not_meant_any_
     await asyncio.sleep(0.2)
 
     assert watched.woken == []
+
+
+@pytest.mark.parametrize("again_s", [NEVER_S, 0.05], ids=["asked whether it lives", "held anew"])
+async def test_who_listens_in_the_owners_place_is_not_connected_to(
+    proxy: Proxy, watched: Watched, again_s: float
+) -> None:
+    watched.watch.hold({LocalProxy("127.0.0.1", proxy.port, "root")}, again_s)
+    held = await proxy.connected()
+
+    watched.is_owners = False
+    held.close()
+
+    assert await watched.woke()
+    await asyncio.sleep(0.2)
+    assert proxy.connections.empty()
+    assert watched.woken == [Reason.PROXY]
+
+
+async def test_who_has_the_owners_place_from_the_start_is_not_connected_to(proxy: Proxy, watched: Watched) -> None:
+    watched.is_owners = False
+    watched.watch.hold({LocalProxy("127.0.0.1", proxy.port, "root")}, NEVER_S)
+
+    assert await watched.woke()
+    assert proxy.connections.empty()
+
+
+async def test_one_that_may_be_anybodys_is_held_whoever_listens(proxy: Proxy, watched: Watched) -> None:
+    watched.is_owners = False
+    watched.watch.hold({LocalProxy("127.0.0.1", proxy.port)}, NEVER_S)
+
+    await proxy.connected()
