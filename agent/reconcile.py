@@ -185,11 +185,12 @@ class Seen(msgspec.Struct, frozen=True):
     plan: Plan | None = None
     clients: ClientsSeen | None = None
     in_docker: str | None = None  # the upstream that Docker's settings mean, if it is one of the policy's
+    are_clients_next: bool = False  # they are looked at when Docker's half is done
 
     @property
     def acts(self) -> bool:
         """Whether carrying it out would change something."""
-        return self.daemon_acts or bool(self.clients and self.clients.edits)
+        return self.daemon_acts or self.are_clients_next or bool(self.clients and self.clients.edits)
 
     @property
     def daemon_acts(self) -> bool:
@@ -253,8 +254,10 @@ class World(Protocol):
     def clients(self) -> Clients: ...
 
 
-async def look(policy: Policy, world: World, choosing: Choosing, snapshot: Snapshot | None = None) -> Seen:
-    """See, probe, choose and plan; nothing is changed."""
+async def look(
+    policy: Policy, world: World, choosing: Choosing, snapshot: Snapshot | None = None, *, is_hasty: bool = False
+) -> Seen:
+    """See, probe, choose and plan; nothing is changed. Hasty: no restart of Docker waits for anybody's home."""
     snapshot = snapshot or await world.host.see()
     meant = by_upstream(policy)
     known = world.daemon.known()
@@ -268,14 +271,11 @@ async def look(policy: Policy, world: World, choosing: Choosing, snapshot: Snaps
         taken = await _somebody_elses(policy.upstreams[in_docker], world) if in_docker is not None else None
         return Seen(snapshot, recognised, verdicts, choice, reality, clients=taken, in_docker=in_docker)
     weighing = _Weighing(policy, world, choosing, snapshot, recognised.network, meant, meant[choice.upstream])
-    looking = asyncio.ensure_future(_clients_seen(policy.upstreams[choice.upstream], world))
-    try:
-        reality, planned = await _weighed(weighing, reality, is_known=known is not None)
-        clients = await looking
-    finally:
-        looking.cancel()
-        await asyncio.wait([looking])
-    return Seen(snapshot, recognised, verdicts, choice, reality, planned, clients, in_docker)
+    reality, planned = await _weighed(weighing, reality, is_known=known is not None)
+    seen = Seen(snapshot, recognised, verdicts, choice, reality, planned, in_docker=in_docker)
+    if is_hasty and planned.restarts and not choosing.is_paused:
+        return msgspec.structs.replace(seen, are_clients_next=True)
+    return msgspec.structs.replace(seen, clients=await _clients_seen(policy.upstreams[choice.upstream], world))
 
 
 async def _weighed(weighing: _Weighing, reality: Reality, *, is_known: bool) -> tuple[Reality, Plan]:
@@ -383,19 +383,32 @@ async def reconcile(  # noqa: PLR0913 - named at every call
         if telling is None:
             _record_choice(seen, record)
         try:
-            return await _carried_out(seen, world, record, stops_within_s)
+            return await _carried_out(
+                policy=policy,
+                seen=seen,
+                world=world,
+                record=record,
+                surroundings=surroundings,
+                stops_within_s=stops_within_s,
+            )
         except Changed:
             if not tries_left:
                 raise
     raise AssertionError("unreachable")
 
 
-async def _carried_out(seen: Seen, world: World, record: Record, stops_within_s: float | None) -> Pass:
+async def _carried_out(  # noqa: PLR0913 - named at its one call
+    *,
+    policy: Policy,
+    seen: Seen,
+    world: World,
+    record: Record,
+    surroundings: Surroundings | None,
+    stops_within_s: float | None,
+) -> Pass:
     if not seen.acts:
         return Pass(seen)
-    record(Event.APPLY_STARTED, **_intent(seen))
-    for file in seen.clients.failed if seen.clients else ():
-        record(Event.TARGET_FAILED, target=file.path, error=file.error)
+    _record_beginning(seen, record)
     outcome, failure = None, None
     if seen.plan is not None and seen.reality is not None and seen.plan.acts:
         try:
@@ -405,11 +418,41 @@ async def _carried_out(seen: Seen, world: World, record: Record, stops_within_s:
     # After Docker's: a home may keep its helper waiting, and no container starts while Docker restarts. Where Docker
     # did not come up with this choice the next pass makes another one, for both.
     written: tuple[ClientFile, ...] = ()
-    if seen.clients is not None and not (outcome is not None and (outcome.rolled_back or outcome.goes_down)):
+    are_left = outcome is not None and (outcome.rolled_back or outcome.goes_down)
+    if seen.are_clients_next and not (outcome is not None and outcome.goes_down):
+        seen = await _with_clients(policy, seen, world)
+        if not are_left:
+            seen = _clients_judged(seen, record, surroundings)
+    if seen.clients is not None and not are_left:
         written = await _clients_written(seen.clients, world, record, stops_within_s)
     if failure is not None:
         raise failure
     return Pass(seen, outcome, written)
+
+
+def _record_beginning(seen: Seen, record: Record) -> None:
+    if seen.daemon_acts or (seen.clients and seen.clients.edits):
+        record(Event.APPLY_STARTED, **_intent(seen))
+    for file in seen.clients.failed if seen.clients else ():
+        record(Event.TARGET_FAILED, target=file.path, error=file.error)
+
+
+async def _with_clients(policy: Policy, seen: Seen, world: World) -> Seen:
+    assert seen.choice is not None  # noqa: S101 - there is a plan
+    assert seen.choice.upstream is not None  # noqa: S101
+    clients = await _clients_seen(policy.upstreams[seen.choice.upstream], world)
+    return msgspec.structs.replace(seen, clients=clients, are_clients_next=False)
+
+
+def _clients_judged(seen: Seen, record: Record, surroundings: Surroundings | None) -> Seen:
+    """Their half, which Docker's did not wait for, as if it were a pass of its own."""
+    assert seen.plan is not None  # noqa: S101 - it was carried out
+    done = Plan(seen.plan.desired, seen.plan.method)  # what Docker runs with by now was not looked at
+    half = msgspec.structs.replace(seen, plan=done)
+    if surroundings is not None:
+        half = surroundings.judged(half, record)
+    _record_beginning(half, record)
+    return msgspec.structs.replace(half, plan=seen.plan)
 
 
 async def _clients_seen(upstream: Upstream, world: World) -> ClientsSeen:
@@ -455,7 +498,7 @@ async def _look_at_rest(
     while True:
         began = time.monotonic()
         snapshot = await world.host.see()
-        looking = look(policy, world, choosing, snapshot)
+        looking = look(policy, world, choosing, snapshot, is_hasty=surroundings is not None)
         is_hasty = began < given_up
         seen = await (_undisturbed(looking, snapshot, world, surroundings) if is_hasty and surroundings else looking)
         if seen is None:

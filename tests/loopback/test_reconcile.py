@@ -20,7 +20,7 @@ from agent.memory import Patiently, only_looking
 from agent.policy import Policy, Upstream
 from agent.policy_text import parse
 from agent.probe.side_by_side import probe_all
-from agent.reconcile import Pass, Seen, look, reconcile
+from agent.reconcile import Pass, Seen, Surroundings, look, reconcile
 from agent.record import Record
 from agent.settings import DIRECT, Settings, settings
 from agent.snapshot import Interface, Snapshot
@@ -117,8 +117,9 @@ class Place:
         self.connected.append(upstream.name)
         return "nobody listens there yet" if self._outcomes[upstream.name][0] is Outcome.REFUSED else ""
 
-    async def passed(self) -> Pass:
-        return await reconcile(self.policy, self, self.daemon.record(), choosing=self.choosing())
+    async def passed(self, surroundings: Surroundings | None = None) -> Pass:
+        record = self.daemon.record()
+        return await reconcile(self.policy, self, record, choosing=self.choosing(), surroundings=surroundings)
 
     def choosing(self) -> Patiently:
         return only_looking(self.policy, self, self.daemon.root / "state")
@@ -303,8 +304,10 @@ class Alice(NoClients):
     def __init__(self, dockerd: Dockerd, seen: ClientsSeen) -> None:
         self._dockerd, self._seen = dockerd, seen
         self.docker_ran_with: list[Settings] = []
+        self.looked_at_with: list[Settings] = []
 
     async def look(self, upstream: Upstream) -> ClientsSeen:
+        self.looked_at_with.append(self._dockerd.runs_with)
         return self._seen
 
     async def carry_out(self, seen: ClientsSeen, record: Record) -> Sequence[ClientFile]:
@@ -329,18 +332,52 @@ async def test_docker_is_right_before_any_home_is_written_to(dockerd: Dockerd, a
     assert alice.docker_ran_with == [OFFICE]
 
 
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_a_restart_by_the_service_waits_for_nobodys_home(dockerd: Dockerd, alice: Alice, refuses: bool) -> None:
+    """They are looked at after it, in the same pass; where Docker could not follow, only looked at."""
+    place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
+    place.clients = alice
+    if refuses:
+        dockerd.refuses = OFFICE
+
+    done = await place.passed(Quiet())
+
+    runs_with = DIRECT if refuses else OFFICE
+    assert dockerd.runs_with == runs_with
+    assert alice.looked_at_with == [runs_with]
+    assert alice.docker_ran_with == ([] if refuses else [OFFICE])
+    assert done.seen.clients is not None
+    assert len(done.clients) == (0 if refuses else 1)
+
+
+async def test_of_dockers_half_and_the_clients_each_is_begun_in_the_log(dockerd: Dockerd, alice: Alice) -> None:
+    place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
+    place.clients = alice
+
+    await place.passed(Quiet())
+
+    begun = [each["facts"]["targets"] for each in dockerd.records() if each["event"] == "apply-started"]
+    assert [[Path(target).name for target in targets] for targets in begun] == [
+        ["dockerd.env", "drop-in.conf"],
+        ["config.json"],
+    ]
+
+
 class BusySystemd(Dockerd):
     async def daemon_reload(self) -> None:
         raise UnitFailed("systemctl daemon-reload", "timed out")
 
 
-async def test_where_dockers_half_cannot_be_written_the_clients_are(tmp_path: Path, alice: Alice) -> None:
+@pytest.mark.parametrize("is_service", [False, True])
+async def test_where_dockers_half_cannot_be_written_the_clients_are(
+    tmp_path: Path, alice: Alice, is_service: bool
+) -> None:
     (tmp_path / "busy").mkdir()
     place = Place(at("10.10.0.1"), BusySystemd(tmp_path / "busy"), office="ok", direct="ok")
     place.clients = alice
 
     with pytest.raises(AgentError):
-        await place.passed()
+        await place.passed(Quiet() if is_service else None)
 
     assert alice.docker_ran_with == [DIRECT]
 
@@ -366,7 +403,7 @@ async def test_clients_are_left_alone_where_docker_goes_down_with_the_system(doc
 
     dockerd.refuses, dockerd.before_it_starts = OFFICE, down
 
-    done = await place.passed()
+    done = await place.passed(Quiet())
 
     assert done.outcome is not None
     assert done.outcome.goes_down
@@ -413,6 +450,13 @@ class Stirred:
 
     def begins(self, seen: Seen) -> None:
         """It is about to be carried out."""
+
+
+class Quiet(Stirred):
+    """Nothing comes in between."""
+
+    def __init__(self) -> None:
+        self.news = 0
 
 
 class Slow(Place):
