@@ -16,11 +16,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import functools
 import os
 import re
+import signal
 import stat
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -82,6 +85,10 @@ class Disk(Protocol):
 
     def exchange(self, one: Path, other: Path) -> None:
         """Two files swap their names in one step."""
+        ...
+
+    def readers_wait(self, descriptor: int) -> AbstractContextManager[None]:
+        """Whoever opens this file meanwhile waits until the end, where the file system can do that."""
         ...
 
     def rename(self, old: Path, new: Path) -> None: ...
@@ -204,6 +211,20 @@ class LocalDisk:
     def exchange(self, one: Path, other: Path) -> None:
         _renameat2(one, other, _EXCHANGE)
 
+    @contextlib.contextmanager
+    def readers_wait(self, descriptor: int) -> Iterator[None]:
+        with contextlib.suppress(
+            OSError
+        ):  # a network's file system, somebody else's file, or one that is read just now
+            # Whoever is kept waiting is announced by a signal, which would end this process: this one is ignored.
+            fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
     def rename(self, old: Path, new: Path) -> None:
         old.rename(new)
 
@@ -309,7 +330,8 @@ def _replace(real: Path, data: bytes, expected: FileState, mode: int, disk: Disk
             # Before the bytes, so that they are never readable by more people than in the end.
             _copy_attributes(real, descriptor, expected, mode)
             disk.fill(descriptor, data)
-            _take_place(beside, real, expected, disk)
+            with disk.readers_wait(descriptor):
+                _take_place(beside, real, expected, descriptor, disk)
         except OSError as error:
             if error.errno not in _PLACE_CANNOT_BE_TAKEN:
                 raise
@@ -319,11 +341,12 @@ def _replace(real: Path, data: bytes, expected: FileState, mode: int, disk: Disk
         return _state(real, data, descriptor)
 
 
-def _take_place(beside: Path, real: Path, expected: FileState, disk: Disk) -> None:
+def _take_place(beside: Path, real: Path, expected: FileState, descriptor: int, disk: Disk) -> None:
     """Swap the two, then look at what came out: a rename would bury a `docker login` of this moment (FACTS 19).
 
-    While the two are wrongly swapped, a second login would start from ours and drop the first. So that is made rare
-    by looking once more before, for writing took milliseconds, and short by a mere glance after.
+    While the two are wrongly swapped, a second login would start from ours and drop the first. So who opens ours waits
+    until that is known, and then reads what the first wrote. Where nobody can be made to wait it is made rare by
+    looking once more before, for writing took milliseconds, and short by a mere glance after.
     """
     ours = beside.stat().st_ino
     found = _read(real)
@@ -339,9 +362,19 @@ def _take_place(beside: Path, real: Path, expected: FileState, disk: Disk) -> No
         disk.rename(beside, real)
         return
     if not _is_still(beside, found) or not _read(beside).is_as(expected):
+        with contextlib.suppress(OSError, TargetFailed):  # a full disk, or what came out is no file
+            _show_instead(descriptor, _read(beside))
         _give_back(beside, real, ours, disk)
         raise Changed(real)
     disk.remove(beside)
+
+
+def _show_instead(descriptor: int, theirs: FileState) -> None:
+    """To who waits to read our file, if they might read theirs. It goes in a moment: nothing has to be on the disk."""
+    ours = os.fstat(descriptor)
+    if (stat.S_IMODE(ours.st_mode), ours.st_uid, ours.st_gid) == (theirs.mode, theirs.uid, theirs.gid):
+        os.pwrite(descriptor, theirs.data, 0)
+        os.ftruncate(descriptor, len(theirs.data))
 
 
 def _is_still(path: Path, found: FileState) -> bool:

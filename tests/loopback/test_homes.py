@@ -1047,6 +1047,63 @@ def test_what_somebody_wrote_last_stays_however_often_they_write_meanwhile(house
     assert left == ({} if "removed" in after else {"config.json": ["1", *after][-1]})
 
 
+class TwoLoginsAtTheSwap(LocalDisk):
+    """One just before the two files are swapped, and one that begins while ours stands in its place."""
+
+    def __init__(self, whose: Person) -> None:
+        self._whose = whose
+        self.second: threading.Thread | None = None
+
+    def exchange(self, one: Path, other: Path) -> None:
+        if self.second is None:
+            self._whose.writes("first")
+        super().exchange(one, other)
+        if self.second is None:
+            self.second = threading.Thread(target=self._login)
+            self.second.start()
+            self.second.join(0.2)  # it would have read ours by then
+
+    def _login(self) -> None:
+        self._whose.writes(f"{self._whose.config.read_text()}, second")
+
+
+def test_of_two_logins_at_the_moment_of_the_swap_neither_is_lost(house: Path) -> None:
+    me = moves_in(house, "me", os.geteuid(), os.getegid())
+    path, disk = me.has("none"), TwoLoginsAtTheSwap(me)
+
+    with pytest.raises(Changed):
+        replace_file(path, b"ours", expected=read_file(path), disk=disk)
+    assert disk.second is not None
+    disk.second.join()
+
+    assert path.read_text() == "first, second"
+    assert names(me.folder) == ["config.json"]
+
+
+def test_what_few_may_read_is_not_shown_to_who_could_open_ours(house: Path) -> None:
+    me = moves_in(house, "me", os.geteuid(), os.getegid())
+    path = me.has("none", 0o644)
+    shown: list[str] = []
+
+    class Narrowed(LocalDisk):
+        def exchange(self, one: Path, other: Path) -> None:
+            if shown:
+                return super().exchange(one, other)
+            me.writes("a token", 0o600)
+            super().exchange(one, other)
+            reader = threading.Thread(target=lambda: shown.append(path.read_text()))
+            reader.start()
+            reader.join(0.2)
+            shown.append("")
+            return None
+
+    with pytest.raises(Changed):
+        replace_file(path, b"ours", expected=read_file(path), disk=Narrowed())
+
+    assert "a token" not in shown
+    assert path.read_text() == "a token"
+
+
 class NoFolderIsMade(LocalDisk):
     def make_directory(self, path: Path, _mode: int) -> None:
         pytest.fail(f"made {path}")
