@@ -46,7 +46,7 @@ from agent.originals import Original, daemon_originals
 from agent.policy import Method
 from agent.quarantine import Quarantine
 from agent.record import Record
-from agent.recover import Units, back_and_up, files_back, units_up
+from agent.recover import Units, back_and_up, files_back, let_go, units_up
 from agent.running_time import Left
 from agent.settings import Settings, Texts, agrees
 from agent.targets import daemon_json
@@ -64,6 +64,10 @@ class Supervisor(Protocol):
     """What a transaction asks of who runs Docker. RestartFailed and UnitFailed say what went wrong."""
 
     async def state(self) -> UnitState: ...
+    async def hanging(self, state: UnitState) -> tuple[str, ...]:
+        """The units that are stopped with it, and are active now."""
+        ...
+
     async def goes_down(self) -> bool:
         """Whether the whole system does."""
         ...
@@ -235,7 +239,8 @@ class Transaction:
         began = time.monotonic()
         instead: CameUpOtherwise | None = None
         try:
-            noted = self._verified(plan, await self._in_force(plan, await self._supervisor.restart()), file)
+            now = await self._in_force(plan, await self._supervisor.restart())
+            noted = self._verified(plan, now, file, met.hanging)
         except CameUpOtherwise as found:
             instead, noted = found, self._stays_written()
         except (ByOthers, NotTried, RestartFailed, NotInForce, UnitFailed) as failure:
@@ -376,7 +381,7 @@ class Transaction:
         if theirs != Texts():
             self._record(Event.ADOPTED, target=path, old=theirs.meaning())
 
-    def _verified(self, plan: Plan, now: Reality, file: str | None) -> tuple[str, ...]:
+    def _verified(self, plan: Plan, now: Reality, file: str | None, along: tuple[str, ...]) -> tuple[str, ...]:
         """dockerd runs with it; in a minute there is nothing to put back any more. What could not be noted.
 
         `file`: daemon.json just before the restart; if it is another by now, nobody knows which of them was read.
@@ -384,7 +389,7 @@ class Transaction:
         try:
             if now.is_systemd:
                 until = time.monotonic() + probation.LASTS_S
-                trial = probation.Trial(now.unit.invocation, now.unit.restarts, until, now.unit.pid)
+                trial = probation.Trial(now.unit.invocation, now.unit.restarts, until, now.unit.pid, units=along)
                 self._journal.try_out(trial)
             else:  # nobody tells a crash from a stop
                 self._journal.forget()
@@ -442,7 +447,7 @@ class Transaction:
             said += await self._stopped(plan)
             back = await back_and_up(self._supervisor, self._journal, self._last_good)
         except asyncio.CancelledError:
-            await self._let_go()
+            await let_go(self._supervisor, self._journal)
             raise
         said += back.said
         if back.acquits and isinstance(failure, RestartFailed):
@@ -490,13 +495,6 @@ class Transaction:
         except AgentError as error:  # what does not stop may still start anew
             said.append(str(error))
         return tuple(said)
-
-    async def _let_go(self) -> None:
-        """We are told to stop, now: the files back, and systemd goes on without us. The next agent looks after it."""
-        await files_back(self._supervisor, self._journal)
-        with contextlib.suppress(AgentError):
-            await self._supervisor.start_unwatched()
-            await self._supervisor.start_again(self._journal.under_way().units)
 
     async def _afterwards(self, plan: Plan) -> tuple[str, ...]:
         try:

@@ -11,7 +11,7 @@
 
 Units that hung on Docker and went down with it are started again, in each of these, once Docker runs.
 Another boot starts what it starts: a Docker that is only stopped there was not stopped by us; one that broke there was
-started with what nobody had verified, and is rolled back, too.
+started with what nobody had verified, and is rolled back, too. What was tried has its minute anew in that boot.
 Not known here: who holds the lock, and what is desired.
 """
 
@@ -51,11 +51,16 @@ class Supervisor(Protocol):
     """What a recovery asks of who runs Docker. RestartFailed and UnitFailed say what went wrong."""
 
     async def state(self) -> UnitState: ...
+    async def hanging(self, state: UnitState) -> tuple[str, ...]:
+        """The units that are stopped with it, and are active now."""
+        ...
+
     async def goes_down(self) -> bool: ...
     async def daemon_reload(self) -> None: ...
     async def reload(self) -> None: ...
     async def stop(self) -> None: ...
     async def start(self) -> UnitState: ...
+    async def start_unwatched(self) -> None: ...
     async def start_again(self, units: Sequence[str]) -> tuple[str, ...]: ...
 
 
@@ -121,11 +126,21 @@ async def _tried(  # noqa: PLR0913, PLR0917 - named at its one call
     if await supervisor.goes_down():  # and Docker with it
         return True
     await asyncio.to_thread(LastGood(state).forsake)
-    back = await _rolled_back(supervisor, look, state, journal, Stage.TRIED)
+    were_active = trial.units if found.boot == boot_id() else ()
+    along = (*were_active, *await _active(supervisor))
+    back = await _rolled_back(supervisor, look, state, journal, Stage.TRIED, along)
     units = await _what_went_along(supervisor, look, journal) if back.is_up else Units()
     because = "; ".join(dict.fromkeys((_DIED, *back.said, *units.said)))
     record(Event.ROLLED_BACK, because=because, started_again=units.started)
     return False
+
+
+async def _active(supervisor: Supervisor) -> tuple[str, ...]:
+    """What hangs on Docker now: the stop of a roll-back takes it along, also from a Docker that broke."""
+    try:
+        return await supervisor.hanging(await supervisor.state())
+    except UnitFailed:  # Docker is started whatever happens
+        return ()
 
 
 async def _died_of_it(  # noqa: PLR0913, PLR0917 - named at its one call
@@ -138,11 +153,15 @@ async def _died_of_it(  # noqa: PLR0913, PLR0917 - named at its one call
 ) -> bool:
     """What became of a dockerd that came up with what was written, so far; whether it is to be rolled back."""
     journal = Journal(state)
-    unit = await supervisor.state()
     if found.boot == boot_id():
+        unit = await supervisor.state()
         verdict = judged(trial, unit, time.monotonic())
-    else:  # this boot's start with it was the second try
-        verdict = Found.FAILED if unit.phase is Phase.BROKEN else Found.PASSED
+    else:  # this boot's start with it is the second try, and has its minute, too
+        unit, now = await _settled(supervisor), time.monotonic()
+        trial = Trial(unit.invocation, 0, (unit.since or now) + LASTS_S, unit.pid)
+        verdict = Found.FAILED if unit.phase is Phase.BROKEN else judged(trial, unit, now)
+        if verdict is Found.WATCH:
+            await asyncio.to_thread(journal.try_out, trial)
     if verdict is Found.FAILED:
         return True
     if verdict is Found.CAME_BACK:
@@ -155,15 +174,21 @@ async def _died_of_it(  # noqa: PLR0913, PLR0917 - named at its one call
     return False
 
 
-async def _rolled_back(supervisor: Supervisor, look: Look, state: Path, journal: Journal, stage: Stage) -> Back:
+async def _rolled_back(  # noqa: PLR0913, PLR0917 - four of them are one Docker
+    supervisor: Supervisor, look: Look, state: Path, journal: Journal, stage: Stage, along: Sequence[str] = ()
+) -> Back:
     """What Docker did not come up with is passed over, unless it does not come up with what it had before, either."""
     failed = await _quarantined(look, state) if stage is not Stage.ROLLING_BACK else None  # else they are back already
     said = []
     try:
-        journal.enter(Stage.ROLLING_BACK)
+        journal.enter(Stage.ROLLING_BACK, along)
     except AgentError as error:  # Docker is started whatever happens
         said.append(str(error))
-    back = await back_and_up(supervisor, journal, LastGood(state))
+    try:
+        back = await back_and_up(supervisor, journal, LastGood(state))
+    except asyncio.CancelledError:
+        await let_go(supervisor, journal)
+        raise
     if back.acquits and failed is not None:
         with contextlib.suppress(AgentError):  # then they are passed over for a while
             await asyncio.to_thread(Quarantine(state).remove, failed)
@@ -272,6 +297,7 @@ async def back_and_up(supervisor: Supervisor, journal: Journal, last_good: LastG
     Where it does not come up at all, the journal stays: it is tried again.
     """
     said, is_up, acquits = await files_back(supervisor, journal), True, False
+    said = (*said, *await _down(supervisor))
     try:
         await supervisor.start()
     except ByOthers as meanwhile:
@@ -288,6 +314,27 @@ async def back_and_up(supervisor: Supervisor, journal: Journal, last_good: LastG
         except AgentError as error:  # Docker is as it is; it is looked at again
             said = (*said, str(error))
     return Back(said, is_up, acquits)
+
+
+async def let_go(supervisor: Supervisor, journal: Journal) -> None:
+    """We are told to stop, now: the files back, and systemd goes on without us. The next agent looks after it."""
+    await files_back(supervisor, journal)
+    with contextlib.suppress(AgentError):
+        await supervisor.start_unwatched()
+        await supervisor.start_again(journal.under_way().units)
+
+
+async def _down(supervisor: Supervisor) -> tuple[str, ...]:
+    """Systemd brings it up again after a crash, and by its socket any client does: then it has not read what is back.
+
+    Why it could not be stopped.
+    """
+    try:
+        if (await supervisor.state()).phase in {Phase.RUNNING, Phase.STARTING}:
+            await supervisor.stop()
+    except AgentError as error:  # Docker is started whatever happens
+        return (str(error),)
+    return ()
 
 
 async def _up_with_the_last_good(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> Back:

@@ -27,6 +27,7 @@ class Trial(msgspec.Struct, frozen=True):
     until: float
     pid: int = 0  # of its dockerd
     crashes: int = 0  # that were seen, and told
+    units: tuple[str, ...] = ()  # that hung on Docker and were active when it was restarted
 
 
 class Found(enum.Enum):

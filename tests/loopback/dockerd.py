@@ -114,7 +114,7 @@ class Dockerd:
             raise ByOthers("docker.service", f"is {self.phase.value} now")
         was_up = {unit for unit, is_up in self.units.items() if is_up}
         self._units_down()
-        started = await self.start()
+        started = await self._started()
         self.units |= dict.fromkeys(was_up & self.comes_back, True)
         return started
 
@@ -144,14 +144,24 @@ class Dockerd:
     def _units_down(self) -> None:
         self.units = dict.fromkeys(self.units, False)
 
+    async def hanging(self, _state: UnitState) -> tuple[str, ...]:
+        return self._hanging
+
     @property
-    def hanging(self) -> tuple[str, ...]:
+    def _hanging(self) -> tuple[str, ...]:
         return tuple(sorted(unit for unit, is_up in self.units.items() if is_up))
 
     async def start_unwatched(self) -> None:
         await self.start()
 
     async def start(self) -> UnitState:
+        if self.is_running:  # as systemd: there is nothing to do
+            return await self.state()
+        if self.phase is Phase.BROKEN:
+            await self.stop()
+        return await self._started()
+
+    async def _started(self) -> UnitState:
         sys.audit(self.STEP)
         self._unless_going_down("start")
         self.before_it_starts()
@@ -172,7 +182,7 @@ class Dockerd:
         return not self.is_running or str(self.starts) != trial.invocation or time.monotonic() >= trial.until
 
     def crash(self, *, comes_back: bool) -> None:
-        """dockerd dies by itself; systemd brings it up again, or not."""
+        """dockerd dies by itself; systemd brings it up again, or not. What hangs on it goes on."""
         self.phase = Phase.BROKEN
         if comes_back:
             self._boot()
@@ -205,7 +215,7 @@ class Dockerd:
             engine, silence = await self.engine(), ""
         except EngineSilent as error:
             engine, silence = None, str(error)
-        now = {"engine": engine, "silence": silence, "transfer": self.transfer, "hanging": self.hanging}
+        now = {"engine": engine, "silence": silence, "transfer": self.transfer, "hanging": self._hanging}
         return msgspec.structs.replace(found, **now)
 
     async def running(self) -> frozenset[Running]:
@@ -227,7 +237,7 @@ class Dockerd:
             unit=await self.state(),
             engine=engine,
             transfer=self.transfer,
-            hanging=self.hanging,
+            hanging=self._hanging,
             shims_in_unit=self.shims_in_unit,
             takes_proxies=self.version >= 23,
             binary=self.binary,

@@ -282,7 +282,7 @@ async def test_a_restart_by_somebody_else_is_looked_at_again_and_not_rolled_back
         async def restart(self) -> UnitState:
             ours = await Dockerd.restart(self)
             self.takes_instead = Texts(http="http://theirs:1")
-            await self.start()
+            await Dockerd.restart(self)
             return ours
 
     (dockerd.root / "upgraded").mkdir()

@@ -54,7 +54,7 @@ async def booted_with(dockerd: Dockerd, text: str | None) -> None:
     """Somebody restarted Docker with this file, and a pass has seen it."""
     if text is not None:
         file_of(dockerd).write_text(text)
-    await dockerd.start()
+    await dockerd.restart()
     dockerd.note(await dockerd.reality(DIRECT))
 
 
@@ -165,7 +165,7 @@ def test_what_live_restore_is_open_in_is_not_what_dockerd_would_start_with(born:
 
 async def test_a_pass_that_sees_it_notes_it_and_the_next_one_writes_nothing(dockerd: Dockerd) -> None:
     file_of(dockerd).write_text(GOOD)
-    await dockerd.start()
+    await dockerd.restart()
     place = Place(at("10.20.0.1"), dockerd, office="refused", direct="ok")
 
     await place.passed()

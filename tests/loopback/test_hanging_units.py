@@ -159,7 +159,7 @@ class Upgraded(Dockerd):
     async def restart(self) -> UnitState:
         ours = await super().restart()
         self.takes_instead = Texts(http="http://theirs:1")
-        await self.start()
+        await Dockerd.restart(self)
         return ours
 
 

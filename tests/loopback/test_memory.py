@@ -1,4 +1,4 @@
-"""What holds a pass back, and for how long: what is not finished, a password that was refused, what came up otherwise."""
+"""What holds a pass back, and how long: what is not finished, a refused password, what came up otherwise."""
 
 from __future__ import annotations
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from agent.decide.plan import Owned, plan
 from agent.dockerd import Phase, Reality
 from agent.journal import Journal, Note, Stage, UnderWay
-from agent.policy import Method
+from agent.policy import Docker, Method, Restart
 from agent.quarantine import Quarantine
 from agent.recover import recover
 from agent.settings import DIRECT, Settings, Texts, settings
@@ -120,7 +122,7 @@ async def test_without_systemd_a_dockerd_that_is_gone_after_our_restart_is_start
 
 async def test_settings_that_are_in_force_are_nothing_to_put_back(tmp_path: Path) -> None:
     left = Left(tmp_path, Stage.RESTARTING, Phase.RUNNING)
-    await left.dockerd.start()
+    await left.dockerd.restart()
 
     await left.recover()
 
@@ -154,7 +156,7 @@ def test_a_note_does_not_show_what_it_holds() -> None:
 
 async def test_a_restart_that_nobody_could_record_is_recorded(tmp_path: Path) -> None:
     left = Left(tmp_path, Stage.RESTARTING, Phase.RUNNING)
-    await left.dockerd.start()
+    await left.dockerd.restart()
 
     await left.recover()
 
@@ -175,13 +177,18 @@ class Tried:
         self.journal = Journal(root / "state")
 
     async def restarted(self) -> None:
-        made, reality = await self.dockerd.plan(OFFICE)
+        reality = await self.dockerd.reality(OFFICE)
+        made = plan(OFFICE, reality, Docker(restart=Restart.ALWAYS), Owned(), is_asked_now=False)
         outcome = await self.dockerd.transaction().carry_out(made, reality)
         assert outcome.restarted_s is not None
 
     async def looked_at(self) -> None:
         dockerd, state = self.dockerd, self.dockerd.root / "state"
         await recover(dockerd, dockerd, state, dockerd.record(), is_systemd=True, may_restart=True)
+
+    def in_another_boot(self) -> None:
+        file = StateFile(self.dockerd.root / "state/journal.json", UnderWay, 1)
+        file.save(msgspec.structs.replace(self.journal.under_way(), boot="another"))
 
     def over(self) -> None:
         """The minute."""
@@ -229,6 +236,77 @@ async def test_one_crash_is_told_and_the_second_is_rolled_back(tried: Tried) -> 
     assert tried.dockerd.runs_with == DIRECT
     assert tried.quarantined
     assert tried.dockerd.events()[-1] == "rolled-back"
+
+
+async def test_what_hangs_on_docker_is_up_again_after_a_roll_back_within_the_minute(tmp_path: Path) -> None:
+    """What broke is stopped before it is started, and takes along whatever hangs on it."""
+    tried = Tried(tmp_path)
+    tried.dockerd.units = {"stack.service": True, "bound.service": True}
+    await tried.restarted()
+    tried.dockerd.units |= {"late.service": True, "bound.service": False}  # the crash has taken one of them along
+    tried.dockerd.refuses = OFFICE
+    tried.dockerd.crash(comes_back=False)
+
+    await tried.looked_at()
+
+    assert tried.dockerd.units == {"stack.service": True, "bound.service": True, "late.service": True}
+    assert tried.dockerd.runs_with == DIRECT
+
+
+async def test_the_minute_begins_anew_with_the_next_boot(tried: Tried) -> None:
+    """Docker is only starting when an agent of this boot looks first."""
+    tried.in_another_boot()
+    await tried.dockerd.restart()
+    await tried.looked_at()
+    assert tried.journal.under_way().trial is not None
+
+    tried.dockerd.refuses = OFFICE
+    tried.dockerd.crash(comes_back=False)
+    await tried.looked_at()
+
+    assert tried.dockerd.runs_with == DIRECT
+    assert tried.dockerd.is_running
+    assert tried.quarantined
+
+
+async def test_what_passed_in_the_next_boot_is_believed(tried: Tried) -> None:
+    tried.in_another_boot()
+    await tried.dockerd.restart()
+    await tried.looked_at()
+    tried.over()
+
+    await tried.looked_at()
+
+    assert tried.journal.under_way() == UnderWay()
+    assert tried.dockerd.runs_with == OFFICE
+
+
+async def test_a_docker_that_the_next_boot_does_not_start_is_left_alone(tried: Tried) -> None:
+    tried.in_another_boot()
+    tried.dockerd.phase = Phase.STOPPED
+
+    await tried.looked_at()
+
+    assert tried.journal.under_way() == UnderWay()
+    assert tried.dockerd.phase is Phase.STOPPED
+
+
+async def test_who_is_told_to_stop_while_such_a_docker_is_put_back_leaves_none_down(tried: Tried) -> None:
+    for _ in range(2):
+        tried.dockerd.crash(comes_back=True)
+    looking = asyncio.create_task(tried.looked_at())
+
+    async def for_ever() -> None:
+        tried.dockerd.while_it_stops = None
+        looking.cancel()
+        await asyncio.sleep(60)
+
+    tried.dockerd.while_it_stops = for_ever
+    with pytest.raises(asyncio.CancelledError):
+        await looking
+
+    assert tried.dockerd.runs_with == DIRECT
+    assert tried.journal.under_way().stage is Stage.ROLLING_BACK
 
 
 async def test_a_docker_that_somebody_stops_within_the_minute_stays_so(tried: Tried) -> None:

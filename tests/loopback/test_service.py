@@ -217,7 +217,7 @@ async def test_a_file_that_dockerd_would_not_take_is_no_fight(laptop: Laptop, is
     (laptop.dockerd.root / "etc/daemon.json").write_text('{"unknown": 1}')
     laptop.dockerd.binary = str(validates)
     if is_tried:
-        await laptop.dockerd.start()
+        await laptop.dockerd.restart()
     laptop.policy()
     async with laptop.running() as hand:
         for _ in range(7):
