@@ -70,11 +70,11 @@ class LiveRestore:
 
     async def off(self) -> tuple[str, ...]:
         """As it was, in dockerd and in the file; what could not be. Without an open bracket: nothing to do."""
-        bracket = self._journal.under_way().bracket
-        if bracket is None:
-            return ()
-        file = Path(bracket.path)
         try:
+            bracket = self._journal.under_way().bracket
+            if bracket is None:
+                return ()
+            file = Path(bracket.path)
             engine = await self._look.engine()
             is_told = daemon_json.live_restore(await asyncio.to_thread(read_text, file))
             # Again if it says off already: it may not have come to read what it was told first.

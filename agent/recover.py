@@ -248,7 +248,10 @@ async def _settled(supervisor: Supervisor) -> UnitState:
 
 async def files_back(supervisor: Supervisor, journal: Journal) -> tuple[str, ...]:
     """What could not be put back, and why. systemd looks again: the drop-in may be of an earlier pass."""
-    left = await asyncio.to_thread(journal.put_back)
+    try:
+        left = await asyncio.to_thread(journal.put_back)
+    except AgentError as error:  # the journal cannot be read any more, and Docker is started whatever happens
+        left = (str(error),)
     try:
         await supervisor.daemon_reload()
     except UnitFailed as error:
@@ -339,8 +342,8 @@ async def _down(supervisor: Supervisor) -> tuple[str, ...]:
 
 async def _up_with_the_last_good(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> Back:
     """What somebody else wrote keeps dockerd from starting: it comes up with what it last came up with."""
-    bracket = journal.under_way().bracket
     try:
+        bracket = journal.under_way().bracket
         put_back = await asyncio.to_thread(last_good.put_back, bracket.opened if bracket else None)
         if not put_back:
             return Back(("there is no other daemon.json that it ever started with",), is_up=False)

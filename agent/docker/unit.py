@@ -38,6 +38,7 @@ _PLAIN: Final = {"LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
 
 
 _ON_ITS_WAY_DOWN: Final = frozenset({Phase.STOPPING, Phase.STARTING, Phase.RUNNING})  # for who told it to stop
+_ON_ITS_WAY_UP: Final = frozenset({Phase.STARTING, Phase.RUNNING})
 # Whoever stops it stops these, too (systemd.unit(5), FACTS 62); what hangs on them goes down in turn.
 _HANGING: Final = ("RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf", "PropagatesStopTo")
 _MOST_HANGING: Final = 256  # units that are asked; more hang on no Docker,
@@ -128,13 +129,14 @@ class Unit:
     async def restart(self) -> UnitState:
         """Restart it if it runs, and watch it until it is up; RestartFailed if it breaks on the way.
 
-        ByOthers if somebody else has stopped, masked or removed it meanwhile: then it stays so.
+        ByOthers if somebody else has stopped, masked or removed it meanwhile: then it stays so. NotTried if systemd
+        does not take the job, which it refuses where it contradicts another.
         """
         try:
             before = await self._ready()
+            await _systemctl("try-restart", "--no-block", "--", self.name)
         except UnitFailed as error:
             raise NotTried(error.where, error.what, error.remedy) from error
-        await _systemctl("try-restart", "--no-block", "--", self.name)
         started = await self._watched(before)
         with suppress(UnitFailed):  # ours must not be the one because of which a person's next restart is refused
             await _systemctl("reset-failed", "--", *await self._units())
@@ -149,9 +151,14 @@ class Unit:
         await _systemctl("reload", "--no-block", "--", self.name)
 
     async def stop(self) -> None:
+        """Stop it, and wait until it is down, or somebody has started it again: by its socket any client does."""
+        before = await self.state()
         await _systemctl("stop", "--no-block", "--", self.name)
+        stopped = {before.invocation, (await self.state()).invocation}  # one may just have been about to come back
         left = Left(SLOW_S)
         while (state := await self.state()).has_job or state.phase in _ON_ITS_WAY_DOWN:
+            if state.phase in _ON_ITS_WAY_UP and state.invocation not in stopped:
+                return
             if left.is_over():
                 raise UnitFailed(self.name, f"is {state.phase.value} {SLOW_S:.0f} s after it was told to stop")
             await asyncio.sleep(_LOOK_AGAIN_S)
@@ -182,12 +189,18 @@ class Unit:
         return unit_state(await _systemctl("show", "--property", ",".join(_PROPERTIES), "--", self._socket_unit))
 
     async def _ready(self) -> UnitState:
-        """Its state at this moment, and no start limit in the way."""
+        """Its state at this moment, and no start limit in the way, if systemd lets it be reset."""
         state, units, _ = await asyncio.gather(self.state(), self._units(), self._unless_going_down())
         if state.phase in (Phase.ABSENT, Phase.MASKED):
             raise ByOthers(self.name, f"is {state.phase.value} now")
-        # The fourth start within a minute fails and takes the socket down, too; this resets the count (FACTS 13).
-        await _systemctl("reset-failed", "--", *units)
+        try:
+            # The fourth start within a minute fails and takes the socket down, too; this resets the count (FACTS 13).
+            await _systemctl("reset-failed", "--", *units)
+        except UnitFailed:
+            # What runs would not come up again. What is down is no worse off, and systemd forgets a unit that is
+            # down and that no other names, and its count with it.
+            if state.is_running:
+                raise
         return await self.state()
 
     async def _watched(self, before: UnitState) -> UnitState:

@@ -340,3 +340,54 @@ async def test_a_write_that_fails_does_not_forget_what_the_one_before_has_writte
     assert journal.put_back() == ()
 
     assert dockerd.text("etc/dockerd.env") is None
+
+
+async def test_a_docker_that_a_client_starts_in_the_middle_of_a_roll_back_runs_with_the_old_settings(
+    tmp_path: Path,
+) -> None:
+    """By its socket, as soon as it is down: with the files that are about to be put back."""
+
+    class Wanted(Dockerd):
+        stops = 0
+
+        async def stop(self) -> None:
+            await super().stop()
+            self.takes_instead = None
+            self.stops += 1
+            if self.stops == 1:
+                self._boot()
+
+    dockerd = Wanted(tmp_path)
+    dockerd.takes_instead = Texts(http="http://office:3128")
+
+    outcome = await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
+
+    assert "the old settings are in force again" in outcome.rolled_back
+    assert dockerd.runs_with == DIRECT
+    assert dockerd.files() == {}
+
+
+@pytest.mark.parametrize("step", ["it stops", "it starts"])
+async def test_docker_is_started_even_where_the_journal_cannot_be_read_any_more(dockerd: Dockerd, step: str) -> None:
+    """A disk that fails in the middle."""
+    dockerd.refuses = OFFICE
+    made, reality = await dockerd.plan(OFFICE)
+    journal = dockerd.agent_state / "journal.json"
+
+    def broken() -> None:
+        journal.write_text("{")
+        dockerd.refuses = None  # what it had before cannot be known
+
+    def at_the_second_start() -> None:
+        dockerd.before_it_starts = broken
+
+    if step == "it stops":
+        dockerd.before_it_stops = broken
+    else:
+        dockerd.before_it_starts = at_the_second_start
+
+    outcome = await dockerd.transaction().carry_out(made, reality)
+
+    assert dockerd.is_running
+    assert "journal.json: cannot be understood" in outcome.rolled_back
+    assert dockerd.events()[-1] == "rolled-back"
