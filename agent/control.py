@@ -21,7 +21,7 @@ from agent.requests import Answer, Request, Wish
 from agent.secret import escaped
 from agent.shown import plain
 
-_LONGEST: Final = 4096  # of a wish
+_LONGEST: Final = 32768  # of a wish: it may hold a path, and six characters stand for one of it
 _ASKS_WITHIN_S: Final = 5.0  # who connects and says nothing is not waited for
 
 Ask = Callable[[Request], Awaitable[Answer]]

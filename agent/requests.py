@@ -15,6 +15,7 @@ import msgspec
 
 from agent.condition import Condition
 from agent.decide.rate import Asked
+from agent.errors import NoPolicy, PolicyRefused
 from agent.events import Event
 from agent.memory import Memory
 from agent.page import pass_json, pass_lines
@@ -45,11 +46,17 @@ class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
     for_s: _Lasting | None = None  # of pin and pause; None: without an end
     is_now: bool = False  # of apply: containers and turns are not waited for
     by: str = ""  # who asks, as sudo says
+    policy: str = ""  # the file that it is to be done by, where one was named
 
     @property
     def forgives(self) -> bool:
         """Whether what was passed over or given up is tried again."""
         return self.is_now or self.command is Command.RELOAD
+
+    @property
+    def needs_no_policy(self) -> bool:
+        """Whether it is what a person wants most where the policy is wrong."""
+        return self.command in (Command.PAUSE, Command.RESUME, Command.UNPIN)
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -108,6 +115,18 @@ def answer_of(said: Sequence[str], done: Pass, conditions: Sequence[Condition]) 
     """After the pass."""
     notes = [f"  {'note':<13}{condition}" for condition in conditions]
     return Answer(1 if done.is_failed else 0, (*said, *pass_lines(done), *notes), pass_json(done))
+
+
+def without_a_pass(said: Sequence[str], missing: NoPolicy | PolicyRefused) -> Answer:
+    """What was laid down holds, and why no pass follows."""
+    return Answer(0, (*said, *(f"  {'note':<13}{line}" for line in wrong_lines(missing))))
+
+
+def wrong_lines(missing: NoPolicy | PolicyRefused) -> tuple[str, ...]:
+    """One for each thing that is wrong."""
+    if isinstance(missing, PolicyRefused):
+        return tuple(f"{missing.path}: {problem}" for problem in missing.problems)
+    return (str(missing),)
 
 
 def _asked_for(wish: Wish) -> str:

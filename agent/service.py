@@ -46,7 +46,7 @@ from agent.policy import Policy
 from agent.policy_file import Loaded, load_safely, owners
 from agent.reconcile import Interrupted, Pass, Seen, World, reconcile
 from agent.record import Record
-from agent.requests import Answer, Command, Request, Wish, answer_of, asked_by, obey
+from agent.requests import Answer, Command, Request, Wish, answer_of, asked_by, obey, without_a_pass, wrong_lines
 from agent.status import Docker, Looks, Since, status_of
 from agent.status_file import PolicyStatus, StatusFile, now_text
 from agent.status_page import headline
@@ -169,9 +169,14 @@ class Service:
 
     async def asked(self, request: Request) -> Answer:
         """What a person asks for; answered when the pass that follows has ended."""
+        if not self._goes_by(request.wish.policy):
+            return _by_another_policy(request.wish, self._policy_path)
         self._requests.append(request)
         self._wakes.request()
         return await request.answer
+
+    def _goes_by(self, policy: str) -> bool:
+        return policy in ("", os.path.abspath(self._policy_path))  # noqa: PTH100 - links are as named
 
     async def run(self) -> None:
         """Until it is cancelled; everything then stays as it is."""
@@ -502,17 +507,23 @@ class Service:
         if self._failed:
             return Answer(1, (*request.said, *self._failures_said))
         if self._last is None:
-            return Answer(1, (*request.said, f"there is no policy: {self._policy_path}"))
+            missing = f"there is no policy: {self._policy_path}"
+            return Answer(0 if request.wish.needs_no_policy else 1, (*request.said, missing))
         return answer_of(request.said, self._last, self._memory.conditions)
 
     def _with_the_refusal(self, request: Request, refused: PolicyRefused) -> Answer:
         """What was asked for was done by another policy than the one that stands there."""
-        wrong = tuple(f"{refused.path}: {problem}" for problem in refused.problems)
+        wrong = wrong_lines(refused)
+        if request.wish.needs_no_policy and (self._last is None or self._loaded_at is None):
+            return without_a_pass(request.said, refused)
         if self._last is None or self._loaded_at is None or request.wish.command is Command.RELOAD:
             return Answer(1, (*request.said, *wrong))
         in_force = f"the policy of {self._loaded_at} stays in force"
         answer = answer_of(request.said, self._last, self._memory.conditions)
-        return msgspec.structs.replace(answer, exit=1, lines=(*wrong, in_force, *answer.lines))
+        is_done = request.wish.needs_no_policy
+        return msgspec.structs.replace(
+            answer, exit=answer.exit if is_done else 1, lines=(*wrong, in_force, *answer.lines)
+        )
 
     # --- what a pass asks for -----------------------------------------------------------------------------------------
 
@@ -653,6 +664,15 @@ class Service:
         return Condition(
             Code.INTERNAL_ERROR, f"{failure.what}; it is tried again{shown}", failure.remedy, failure.where
         )
+
+
+def _by_another_policy(wish: Wish, mine: Path) -> Answer:
+    """What a command asks for by a file of its own would be done by the service's, and undone by its next pass."""
+    remedy = "Change that file, or leave --policy out; for another one stop it first: systemctl stop docker-proxy-agent"
+    refusal = AgentError(
+        wish.policy, f"{wish.command.value}: the running agent goes by {mine}, and nothing is done", remedy
+    )
+    return Answer(1, (str(refusal),))
 
 
 def _is_starting(done: Pass) -> bool:

@@ -39,6 +39,8 @@ COMMANDS: Final = {
     "restore": "everything as it was before the agent first wrote; the service stays installed",
     "demo": "a roaming laptop on loopback, in a throw-away root, nothing of the system touched",
 }
+# What they print or do hangs on no policy; named in vain it would be ignored.
+_WITHOUT_POLICY: Final = frozenset({"status", "audit", "install", "demo"})
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,10 +77,13 @@ def _run(words: list[str]) -> int:
     # Only the command that is asked for is imported: `--help` and `check` answer at once.
     name = _named(words)
     module = importlib.import_module(f"agent.cli.{name}") if name in COMMANDS else None
-    args = _parser(name, module).parse_args(words)
+    parser = _parser(name, module)
+    args = parser.parse_args(words)
     if module is None:
-        _parser(None, None).print_help()
+        parser.print_help()
         return USAGE
+    if args.policy is not None and name in _WITHOUT_POLICY:
+        parser.error(f"{name} goes by no policy of its own: leave --policy out")
     status: int = module.run(args, Paths(args.root.absolute()))
     return status
 

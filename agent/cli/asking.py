@@ -6,16 +6,17 @@ import argparse
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Coroutine
 from typing import Any
+
+import msgspec
 
 from agent.apply import to_the_end
 from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, page, print_json
 from agent.cli.session import quiet, record_for
 from agent.control import NobodyListens, ask
-from agent.errors import AgentError
+from agent.errors import AgentError, NoPolicy, PolicyRefused
 from agent.events import Event
 from agent.lock import held
 from agent.memory import Memory, Patiently
@@ -23,7 +24,7 @@ from agent.paths import Paths
 from agent.policy import Duration, Policy
 from agent.reconcile import Pass, reconcile
 from agent.record import Record
-from agent.requests import Answer, Wish, answer_of, asked_by, obey
+from agent.requests import Answer, Wish, answer_of, asked_by, obey, without_a_pass
 from agent.secret import escaped
 from agent.unexpected import unexpected
 from agent.world import TheWorld
@@ -32,6 +33,8 @@ from agent.world import TheWorld
 def asked(args: argparse.Namespace, paths: Paths, wish: Wish) -> int:
     """Ask, print what comes back, and say how it went."""
     quiet(args.verbose)
+    if args.policy is not None:
+        wish = msgspec.structs.replace(wish, policy=os.path.abspath(args.policy))  # noqa: PTH100 - links are as named
     try:
         answer = _of_the_agent(paths, wish)
     except NobodyListens:
@@ -42,8 +45,10 @@ def asked(args: argparse.Namespace, paths: Paths, wish: Wish) -> int:
             return 130
     if args.json and answer.facts is not None:
         print_json(answer.facts)
+    elif answer.facts is None and answer.exit:
+        complain(*answer.lines)
     else:
-        page(*answer.lines, file=sys.stdout if answer.facts is not None else sys.stderr)
+        page(*answer.lines)
     return answer.exit
 
 
@@ -72,7 +77,12 @@ def _of_the_agent(paths: Paths, wish: Wish) -> Answer:
 
 
 def _alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
-    policy = loaded(args, paths, refuses_unsafe=True).policy
+    try:
+        policy = loaded(args, paths, refuses_unsafe=True).policy
+    except (NoPolicy, PolicyRefused) as refused:
+        if not wish.needs_no_policy:
+            raise
+        return _without_a_policy(paths, wish, refused)
     record = record_for(wish.command.value, paths, policy)
     with held(paths.lock):
         memory = Memory(paths.state)
@@ -90,6 +100,16 @@ def _alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
     if record.problem:
         complain(f"audit log: {record.problem}")
     return answer_of(said, done, memory.conditions)
+
+
+def _without_a_policy(paths: Paths, wish: Wish, refused: NoPolicy | PolicyRefused) -> Answer:
+    """What a person lays down is laid down; there is no pass that could follow."""
+    record = record_for(wish.command.value, paths, Policy())
+    with held(paths.lock):
+        said = obey(wish, Memory(paths.state), None, record)
+    if record.problem:
+        complain(f"audit log: {record.problem}")
+    return said if isinstance(said, Answer) else without_a_pass(said, refused)
 
 
 def _pass(policy: Policy, world: TheWorld, memory: Memory, record: Record) -> Pass:
