@@ -22,12 +22,16 @@ class AgentError(Exception):
 
 
 class PolicyRefused(AgentError):
-    """The policy, or a file that it names, is not as it must be; `problems` has a line for each."""
+    """The policy, or a file that it names, is not as it must be; `problems` has a line for each.
 
-    def __init__(self, path: str, problems: tuple[str, ...]) -> None:
+    `named`: the files that it names, as far as it could be read: one that comes may be all that is missing.
+    """
+
+    def __init__(self, path: str, problems: tuple[str, ...], named: tuple[str, ...] = ()) -> None:
         super().__init__(path, problems[0] if problems else "refused")
         self.path = path
         self.problems = problems
+        self.named = named
 
 
 class NoPolicy(AgentError):

@@ -51,7 +51,7 @@ def load(path: Path, owners: frozenset[int], environment: Mapping[str, str]) -> 
     upstreams = {name: reading.filled(upstream) for name, upstream in policy.upstreams.items()}
     problems = [*_ca_problems(policy.probe.ca_file), *reading.problems]
     if problems:
-        raise PolicyRefused(str(path), tuple(problems))
+        raise PolicyRefused(str(path), tuple(problems), named(policy))
     unsafe = [line for place in (path, path.parent) for line in _unsafe(place, owners, may_be_read=True)]
     unsafe += reading.unsafe
     policy = msgspec.structs.replace(policy, upstreams=upstreams)
@@ -81,8 +81,14 @@ def load_safely(path: Path, owners: frozenset[int], environment: Mapping[str, st
     """The same for who will write: what is unsafe is refused, too."""
     found = load(path, owners, environment)
     if found.unsafe:
-        raise PolicyRefused(found.path, found.unsafe)
+        raise PolicyRefused(found.path, found.unsafe, named(found.policy))
     return found
+
+
+def named(policy: Policy) -> tuple[str, ...]:
+    """The files that a policy needs beside itself."""
+    passwords = (upstream.password_file for upstream in policy.upstreams.values())
+    return tuple(dict.fromkeys(filter(None, (*passwords, policy.probe.ca_file))))
 
 
 def _ca_problems(path: str) -> list[str]:

@@ -43,7 +43,7 @@ from agent.memory import Memory
 from agent.notify import Notify
 from agent.paths import Paths
 from agent.policy import Policy
-from agent.policy_file import Loaded, load_safely, owners
+from agent.policy_file import Loaded, load_safely, named, owners
 from agent.reconcile import Interrupted, Pass, Seen, World, reconcile
 from agent.record import Record
 from agent.requests import Answer, Command, Request, Wish, answer_of, asked_by, obey, without_a_pass, wrong_lines
@@ -607,13 +607,18 @@ class Service:
         self._memory.use(policy, world.prober)
 
     def _watched(self) -> list[Path]:
-        """The policy and its passwords; Docker's targets; where DNS is said. Of the clients' files `homes.py` knows."""
+        """The policy and its files; Docker's targets; where DNS is said. Of the clients' files `homes.py` knows."""
         paths, policy = self._paths, self._loaded.policy if self._loaded else Policy()
-        passwords = [Path(up.password_file) for up in policy.upstreams.values() if up.password_file]
         targets = [paths.environment_file, paths.drop_in(policy.docker.service), paths.daemon_json]
         unit = [invocation_link(policy.docker.service)] if paths.is_system else []  # Docker starts and stops
         resolvers = [paths.below("/etc/resolv.conf"), paths.below("/run/systemd/resolve/resolv.conf")]
-        return [self._policy_path, *passwords, *targets, *resolvers, *unit]
+        return [*self._files_of_the_policy(), *targets, *resolvers, *unit]
+
+    def _files_of_the_policy(self) -> list[Path]:
+        """Those of one that is refused, too: what makes it valid may be a file that comes."""
+        in_force = named(self._loaded.policy) if self._loaded is not None else ()
+        refused = self._refused.named if self._refused is not None else ()
+        return [self._policy_path, *map(Path, dict.fromkeys((*in_force, *refused)))]
 
     def _held(self) -> tuple[frozenset[LocalProxy], float]:
         """Where the upstream in use listens, if that is on this host; and how often a connection to it may be made."""

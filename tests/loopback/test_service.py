@@ -32,6 +32,7 @@ from agent.targets import drop_in
 from agent.watch.unwatched import NOTHING_UNWATCHED
 from agent.watch.wakeups import Reason
 
+from .certificates import CORP
 from .dockerd import Dockerd
 from .test_reconcile import OFFICE, POLICY, Place, at
 
@@ -305,6 +306,36 @@ async def test_a_wrong_policy_leaves_the_last_good_one_in_force(laptop: Laptop) 
         laptop.policy()
         await hand.wake(Reason.FILES)
         assert laptop.status()["conditions"] == []
+
+
+@pytest.mark.parametrize("key", ["password_file", "ca_file"])
+async def test_a_file_that_comes_later_than_its_policy_is_waited_for(laptop: Laptop, tmp_path: Path, key: str) -> None:
+    """Also at the first start, where no policy was ever in force; and its mode counts, too."""
+    file = tmp_path / "later/secret"
+    names = {
+        "password_file": POLICY.replace(
+            'url = "http://office:3128"', f'url = "http://office:3128"\nusername = "a"\npassword_file = "{file}"'
+        ),
+        "ca_file": POLICY + f'[probe]\nca_file = "{file}"\n',
+    }
+    laptop.policy(names[key])
+    async with laptop.running() as hand:
+        assert laptop.status()["conditions"][0]["code"] == "policy-error"
+        assert file in hand.watched
+
+        file.parent.mkdir()
+        file.write_text("hunter2\n")
+        file.chmod(0o644)
+        await hand.wake(Reason.FILES)
+        assert laptop.status()["conditions"][0]["code"] == "policy-error"
+        assert file in hand.watched
+
+        file.write_text("hunter2\n" if key == "password_file" else CORP.cert_pem.bytes().decode())
+        file.chmod(0o600)
+        await hand.wake(Reason.FILES)
+        assert laptop.status()["conditions"] == []
+        assert file in hand.watched
+        assert laptop.status()["state"] == "steady"
 
 
 async def test_settings_that_docker_does_not_start_with_are_not_tried_at_every_wake_up(laptop: Laptop) -> None:
