@@ -37,6 +37,7 @@ from agent.docker.unit import SLOW_S
 from agent.dockerd import Phase, Reality
 from agent.errors import AgentError, NoPolicy, PolicyRefused, Unexpected
 from agent.events import Event
+from agent.files import identity_of
 from agent.lifetime import TOLD_TO_STOP, Lifetime
 from agent.listening import LocalProxy
 from agent.memory import Memory
@@ -85,6 +86,10 @@ class Wakes(Protocol):
 
     async def interrupted(self) -> Reason:
         """NETWORK, which is taken with it, or REQUEST, which stays for `next`: what a mere look does not hold up."""
+        ...
+
+    async def files_told(self) -> None:
+        """Until files change, be it during a pass; nothing is taken of what wakes."""
         ...
 
     def watch(self, files: Sequence[Path]) -> None:
@@ -157,6 +162,9 @@ class Service:
         self._asked_at: dict[str, tuple[Verdict, str]] = {}  # when each upstream's last verdict came
         self._idle: Reality | None = None  # dockerd, where no policy asks for a pass
         self._invocation = ""
+        self._on_disk: tuple[object, ...] = ()  # the policy's files, as they were last read
+        self._shown: tuple[Pass | None, *tuple[Condition, ...]] = (None,)
+        self._is_shown_working = False
         self._slow: asyncio.Task[None] | None = None
         self._requests: list[Request] = []
         self._is_reload_due = False
@@ -183,6 +191,7 @@ class Service:
         self._begins()
         ready = asyncio.create_task(self._ready_at_the_latest())
         alive = asyncio.create_task(self._alive())
+        heeding = asyncio.create_task(self._heed_the_policy())
         ended = TOLD_TO_STOP
         try:
             # The unit is Before=docker.service: until READY only files are written, or the two wait for each other.
@@ -201,7 +210,7 @@ class Service:
             raise
         finally:
             self._notify.stopping()
-            for task in (ready, alive):
+            for task in (ready, alive, heeding):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
@@ -275,6 +284,26 @@ class Service:
         while self._notify.watchdog_s:
             self._notify.alive()
             await asyncio.sleep(self._notify.watchdog_s / 3)
+
+    async def _heed_the_policy(self) -> None:
+        """One that is wrong shows at once: a pass that is under way may wait for what does not answer."""
+        while True:
+            await self._wakes.files_told()
+            try:
+                if self._on_disk != self._files_on_disk():
+                    load_safely(self._policy_path, owners(self._paths), os.environ)
+            except NoPolicy:  # an editor may be about to put it there; the pass that follows knows
+                continue
+            except PolicyRefused as error:
+                self._refuse(error)
+                self._on_disk = self._files_on_disk()
+                self._show(*self._shown, is_working=self._is_shown_working)
+            except Exception as error:  # noqa: BLE001 - the boundary of a target; the pass that follows meets it, too
+                self._fails(Part.POLICY, error)
+
+    def _files_on_disk(self) -> tuple[object, ...]:
+        """Another value for another policy on disk."""
+        return tuple(map(identity_of, self._files_of_the_policy()))
 
     async def _look(self, why: frozenset[Reason]) -> float | None:
         """One pass, and when the next is due; None: only when something wakes us."""
@@ -580,6 +609,7 @@ class Service:
             self._fails(Part.POLICY, error)
         else:
             self._works(Part.POLICY)
+        self._on_disk = self._files_on_disk()
 
     def _read_policy(self) -> None:
         try:
@@ -588,13 +618,16 @@ class Service:
             self._outgoing += [self._world] if self._world is not None else []
             self._loaded = self._world = self._last = self._refused = None
         except PolicyRefused as error:
-            if self._refused is None or self._refused.problems != error.problems:
-                self._record(Event.POLICY_REJECTED, path=error.path, problems=error.problems)
-            self._refused = error
+            self._refuse(error)
         else:
             self._refused = None
             if self._loaded is None or self._loaded != loaded:
                 self._take(loaded)
+
+    def _refuse(self, error: PolicyRefused) -> None:
+        if self._refused is None or self._refused.problems != error.problems:
+            self._record(Event.POLICY_REJECTED, path=error.path, problems=error.problems)
+        self._refused = error
 
     def _take(self, loaded: Loaded) -> None:
         policy = loaded.policy
@@ -629,6 +662,7 @@ class Service:
         return proxies, recheck_s or Policy().probe.recheck
 
     def _show(self, done: Pass | None = None, *also: Condition, is_working: bool = False) -> None:
+        self._shown, self._is_shown_working = (done, *also), is_working
         done = done or self._last
         policy = PolicyStatus(
             str(self._policy_path), self._loaded_at, "; ".join(self._refused.problems) if self._refused else None

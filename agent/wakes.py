@@ -99,6 +99,10 @@ class HostWakes:
         self._rest()
         return Reason.NETWORK
 
+    async def files_told(self) -> None:
+        """Until files change, be it during a pass; the pass that follows is told, too."""
+        await self._wakeups.told(Reason.FILES)
+
     def close(self) -> None:
         if self._listening is not None:
             self._listening.cancel()

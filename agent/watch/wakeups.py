@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+from collections import Counter
 from collections.abc import Callable
 
 
@@ -32,6 +33,7 @@ class Wakeups:
 
     def __init__(self) -> None:
         self._pending: set[Reason] = set()
+        self._told: Counter[Reason] = Counter()  # how often each came
         self._news = asyncio.Event()
 
     @property
@@ -42,12 +44,19 @@ class Wakeups:
     def wake(self, reason: Reason) -> None:
         """Look again."""
         self._pending.add(reason)
+        self._told[reason] += 1
         self._news.set()
         self._news = asyncio.Event()
 
     async def arrival(self, *reasons: Reason) -> None:
         """Until one of these, or any at all, is pending. It stays so: this tells a pass that it is to start anew."""
         while not (self._pending.intersection(reasons) if reasons else self._pending):
+            await self._news.wait()
+
+    async def told(self, reason: Reason) -> None:
+        """Until it comes again, pending or not: for who heeds it beside a pass. Nothing is taken."""
+        before = self._told[reason]
+        while self._told[reason] == before:
             await self._news.wait()
 
     def take(self, reason: Reason) -> bool:

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,14 @@ from agent.journal import Journal, Stage
 from agent.listening import LocalProxy
 from agent.notify import Notify
 from agent.paths import Paths
-from agent.policy import Policy
+from agent.policy import Policy, Upstream
 from agent.requests import Answer, Command, Request, Wish
 from agent.service import Service
 from agent.settings import DIRECT, Settings, Texts, settings
 from agent.snapshot import Snapshot
 from agent.status_file import read
 from agent.targets import drop_in
+from agent.verdict import Verdict
 from agent.watch.unwatched import NOTHING_UNWATCHED
 from agent.watch.wakeups import Reason
 
@@ -42,6 +43,7 @@ class Hand:
 
     def __init__(self) -> None:
         self.asleep = asyncio.Event()
+        self.files = asyncio.Event()  # what is told of files during a pass
         self.next_at: float | None = None
         self.watched: Sequence[Path] = ()
         self.held: tuple[Collection[LocalProxy], float] = ((), 0.0)
@@ -73,6 +75,10 @@ class Hand:
 
     def hold(self, proxies: Collection[LocalProxy], again_s: float) -> None:
         self.held = (proxies, again_s)
+
+    async def files_told(self) -> None:
+        await self.files.wait()
+        self.files.clear()
 
     async def wake(self, reason: Reason = Reason.NETWORK) -> None:
         """One pass, from this wake-up to the next sleep."""
@@ -118,6 +124,13 @@ class Laptop:
         """As from the control socket, until it is answered."""
         request = Request(Wish(command, **wish), self.said.append)
         return await asyncio.wait_for(self.service.asked(request), 30)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        for _ in range(3000):
+            if holds():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"not within 30 s: {self.status()}")
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.paths.status.read_text())
@@ -336,6 +349,42 @@ async def test_a_file_that_comes_later_than_its_policy_is_waited_for(laptop: Lap
         assert laptop.status()["conditions"] == []
         assert file in hand.watched
         assert laptop.status()["state"] == "steady"
+
+
+class BlackHole(Place):
+    """Where probes have no answer until they are let go."""
+
+    def __init__(self, laptop: Laptop) -> None:
+        super().__init__(at("10.20.0.1"), laptop.dockerd, office="ok", direct="ok")
+        self.is_asked, self.is_over = asyncio.Event(), asyncio.Event()
+
+    async def verdicts(
+        self, upstreams: Sequence[Upstream], is_enough: Callable[[Mapping[str, Verdict]], bool]
+    ) -> Mapping[str, Verdict]:
+        self.is_asked.set()
+        await self.is_over.wait()
+        return await super().verdicts(upstreams, is_enough)
+
+
+async def test_a_wrong_policy_shows_while_a_pass_waits_for_what_does_not_answer(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running() as hand:
+        laptop.place = BlackHole(laptop)
+        laptop.policy(POLICY + "[audit]\nkeep = '300d'\n")
+        waking = asyncio.create_task(hand.wake(Reason.FILES))
+        await laptop.place.is_asked.wait()
+
+        laptop.policy(POLICY.replace("10.10.0.1", "10.10.0.300"))
+        hand.files.set()
+        await laptop.until(lambda: [one["code"] for one in laptop.status()["conditions"]] == ["policy-error"])
+
+        assert not waking.done()
+        assert laptop.status()["network"]["name"] == "office"  # what was last seen
+        laptop.place.is_over.set()
+        await waking
+        assert laptop.status()["network"]["name"] == "elsewhere"
+        await hand.wake(Reason.FILES)
+        assert laptop.events().count("policy-rejected") == 1
 
 
 async def test_settings_that_docker_does_not_start_with_are_not_tried_at_every_wake_up(laptop: Laptop) -> None:

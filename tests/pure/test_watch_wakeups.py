@@ -145,3 +145,21 @@ def test_each_reason_is_taken_by_the_next_who_asks(arrivals: list[tuple[float, R
         assert set(taken) == {reason for _, reason in arrivals}
 
     run(main)
+
+
+def test_who_heeds_a_reason_beside_a_pass_is_told_of_each_that_comes_and_takes_none() -> None:
+    async def main(wakeups: Wakeups) -> None:
+        wakeups.wake(Reason.FILES)
+        heeding = asyncio.create_task(wakeups.told(Reason.FILES))
+        await asyncio.sleep(1)
+        wakeups.wake(Reason.NETWORK)
+        await asyncio.sleep(1)
+        assert not heeding.done()  # what came before, and what is none of its
+
+        wakeups.wake(Reason.FILES)
+        await asyncio.sleep(1)
+
+        assert heeding.done()
+        assert await wakeups.next() == {Reason.FILES, Reason.NETWORK}
+
+    run(main)
