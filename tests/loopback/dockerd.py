@@ -13,12 +13,12 @@ import msgspec
 
 from agent.apply import Outcome, Transaction
 from agent.audit.log import AuditLog
-from agent.condition import Condition
+from agent.condition import Code, Condition
 from agent.decide.plan import Owned, Plan, plan, without_ours
 from agent.decide.probation import Trial
 from agent.docker import validate
 from agent.dockerd import Engine, FileHistory, Phase, Reality, Running, UnitState
-from agent.errors import ByOthers, EngineSilent, RestartFailed, UnitFailed
+from agent.errors import ByOthers, EngineSilent, RestartFailed, TargetFailed, UnitFailed
 from agent.journal import Journal, UnderWay
 from agent.last_good import LastGood
 from agent.originals import daemon_originals
@@ -27,6 +27,7 @@ from agent.record import Record
 from agent.recover import recover
 from agent.settings import Settings, Texts
 from agent.targets import daemon_json, drop_in
+from agent.targets.refused import TextRefused
 from agent.text_files import read_text
 
 
@@ -229,6 +230,7 @@ class Dockerd:
 
     async def reality(self, *desired: Settings) -> Reality:
         values = self.text("etc/dockerd.env")
+        file, fault = self._daemon_json()
         try:
             engine = await self.engine()
         except EngineSilent:
@@ -247,14 +249,21 @@ class Dockerd:
             foreign_environment=self.environment,
             running_environment=self._got if self.is_running else None,
             daemon_json_path=str(self.root / "etc/daemon.json"),
-            daemon_json=self.text("etc/daemon.json"),
-            file=self._history(),
+            daemon_json=file,
+            daemon_json_fault=fault,
+            file=FileHistory() if fault else self._history(),
             environment_file_path=str(self.root / "etc/dockerd.env"),
             environment_file=values,
             drop_in_path=str(self.root / "unit/drop-in.conf"),
             drop_in=self.text("unit/drop-in.conf"),
             is_drop_in_loaded=self.text("unit/drop-in.conf") is not None,
         )
+
+    def _daemon_json(self) -> tuple[str | None, Condition | None]:
+        try:
+            return self.text("etc/daemon.json"), None
+        except TargetFailed as error:
+            return None, Condition(Code.FOREIGN_CONFIG_BROKEN, error.what, error.remedy, error.where)
 
     def _history(self) -> FileHistory:
         """It knows what it read, and needs no clock for it."""
@@ -265,7 +274,11 @@ class Dockerd:
     # What a pass asks of the daemon
 
     async def refusal(self, reality: Reality) -> Condition | None:
-        return await validate.refused(reality, without_ours(reality, self.owned(reality)))
+        try:
+            theirs = without_ours(reality, self.owned(reality))
+        except TextRefused:  # the plan says so
+            return None
+        return await validate.refused(reality, theirs)
 
     def note(self, reality: Reality) -> None:
         self.last_good.seen(reality)
