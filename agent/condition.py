@@ -72,11 +72,12 @@ class Condition(msgspec.Struct, frozen=True):
         return f"{where}{self.text}" + (f". {self.remedy}" if self.remedy else "")
 
 
-def down(unit_name: str) -> Condition:
-    """Docker broke, by whomever."""
-    return Condition(
-        Code.ENGINE_DOWN, f"Docker is down: {unit_name} does not start", f"See: journalctl -u {unit_name} -n 50"
-    )
+def down(unit_name: str, file: Condition | None = None) -> Condition:
+    """Docker broke, by whomever; `file`: what of its file keeps it down, where that is known."""
+    text, remedy = f"Docker is down: {unit_name} does not start", f"See: journalctl -u {unit_name} -n 50"
+    if file is not None:
+        text, remedy = f"{text}; {file.target}: {file.text}", f"Mend it, then: systemctl restart {unit_name}"
+    return Condition(Code.ENGINE_DOWN, text, remedy)
 
 
 def gave_up(target: str, because: str) -> Condition:

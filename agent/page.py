@@ -25,13 +25,15 @@ _PLACES = {Method.DROP_IN: "systemd drop-in", Method.DAEMON_JSON: "daemon.json"}
 
 def seen_lines(seen: Seen, outcome: Outcome | None = None) -> Iterator[str]:
     """Where the host is, what was chosen and why, how the upstreams do, and what Docker runs with."""
+    first = [str(condition) for condition in seen.conditions if condition.comes_first]
     if seen.recognised is None or seen.choice is None:
+        yield from first
         yield "offline: nothing is touched"
         if seen.reality is not None:
             yield line("docker", _docker(seen.reality, seen.plan, outcome))
         return
     network = seen.recognised.network
-    yield from (str(condition) for condition in seen.conditions if condition.comes_first)
+    yield from first
     yield headline(network.name, seen.choice)
     yield line("because", seen.choice.because)
     yield line("recognised", seen.recognised.because)

@@ -20,7 +20,7 @@ from agent.decide.choose import Choice, Ending
 from agent.decide.clients import Intent, Wanted
 from agent.decide.desired import as_upstream, by_upstream
 from agent.decide.effective import effective, prospective
-from agent.decide.plan import NOTHING_HOLDS, Holding, Owned, Plan, plan
+from agent.decide.plan import NOTHING_HOLDS, Holding, Owned, Plan, keeps_down, plan
 from agent.decide.probation import Trial
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
@@ -186,6 +186,7 @@ class Seen(msgspec.Struct, frozen=True):
     clients: ClientsSeen | None = None
     in_docker: str | None = None  # the upstream that Docker's settings mean, if it is one of the policy's
     are_clients_next: bool = False  # they are looked at when Docker's half is done
+    keeps_down: Condition | None = None  # what of its file keeps a Docker down that broke
 
     @property
     def acts(self) -> bool:
@@ -208,10 +209,11 @@ class Seen(msgspec.Struct, frozen=True):
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """What a person should know of this pass before anything is carried out."""
+        of_plan = self.plan.condition if self.plan else None
         found = (
             self._of_docker,
             _of_choice(self.choice) if self.choice else None,
-            self.plan.condition if self.plan else None,
+            None if self._is_said_of_docker(of_plan) else of_plan,
             *(self.clients.conditions if self.clients else ()),
         )
         return tuple(condition for condition in found if condition is not None)
@@ -220,7 +222,21 @@ class Seen(msgspec.Struct, frozen=True):
     def _of_docker(self) -> Condition | None:
         if self.reality is None or self.reality.unit.phase is not Phase.BROKEN:
             return None
-        return None if self.plan is not None and self.plan.starts_docker else down(self.reality.unit_name)
+        if self.plan is not None and self.plan.starts_docker:
+            return None
+        return down(self.reality.unit_name, self.keeps_down)
+
+    def _is_said_of_docker(self, condition: Condition | None) -> bool:
+        known = self.keeps_down
+        return (
+            known is not None
+            and condition is not None
+            and (known.code, known.target)
+            == (
+                condition.code,
+                condition.target,
+            )
+        )
 
 
 class Pass(msgspec.Struct, frozen=True):
@@ -262,20 +278,31 @@ async def look(
     meant = by_upstream(policy)
     known = world.daemon.known()
     reality = known or await world.daemon.reality(*meant.values())
-    in_docker = _in_docker(reality, meant)
+    in_docker, kept_down = _in_docker(reality, meant), await _what_keeps_it_down(reality, world.daemon)
     if snapshot.is_offline:
-        return Seen(snapshot, reality=reality, in_docker=in_docker)
+        return Seen(snapshot, reality=reality, in_docker=in_docker, keeps_down=kept_down)
     recognised = recognise(policy.networks, snapshot)
     verdicts, choice = await choosing.chosen(recognised.network, snapshot, in_docker)
     if choice.upstream is None:
         taken = await _somebody_elses(policy.upstreams[in_docker], world) if in_docker is not None else None
-        return Seen(snapshot, recognised, verdicts, choice, reality, clients=taken, in_docker=in_docker)
+        return Seen(
+            snapshot, recognised, verdicts, choice, reality, clients=taken, in_docker=in_docker, keeps_down=kept_down
+        )
     weighing = _Weighing(policy, world, choosing, snapshot, recognised.network, meant, meant[choice.upstream])
     reality, planned = await _weighed(weighing, reality, is_known=known is not None)
-    seen = Seen(snapshot, recognised, verdicts, choice, reality, planned, in_docker=in_docker)
+    if planned.starts_docker or reality.unit.phase is not Phase.BROKEN:
+        kept_down = None
+    seen = Seen(snapshot, recognised, verdicts, choice, reality, planned, in_docker=in_docker, keeps_down=kept_down)
     if is_hasty and planned.restarts and not choosing.is_paused:
         return msgspec.structs.replace(seen, are_clients_next=True)
     return msgspec.structs.replace(seen, clients=await _clients_seen(policy.upstreams[choice.upstream], world))
+
+
+async def _what_keeps_it_down(reality: Reality, daemon: Daemon) -> Condition | None:
+    """dockerd is asked, for it does not start and the journal alone would say why."""
+    if reality.unit.phase is not Phase.BROKEN:
+        return None
+    return keeps_down(reality, daemon.owned(reality), await daemon.refusal(reality))
 
 
 async def _weighed(weighing: _Weighing, reality: Reality, *, is_known: bool) -> tuple[Reality, Plan]:

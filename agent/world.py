@@ -216,7 +216,9 @@ class LocalDaemon:
             theirs = without_ours(reality, self.owned(reality))
         except TextRefused:  # the plan says so
             return None
-        asked = (theirs, reality.arguments, identity_of(Path(reality.binary)))
+        # Of a file that is no text nothing else tells one from another.
+        faulty = identity_of(Path(reality.daemon_json_path)) if reality.daemon_json_fault is not None else None
+        asked = (theirs, faulty, reality.arguments, identity_of(Path(reality.binary)))
         if self._refusal is None or self._refusal[0] != asked:
             self._refusal = asked, await validate.refused(reality, theirs)
         return self._refusal[1]

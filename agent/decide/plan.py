@@ -185,6 +185,18 @@ def _beside(broken: Condition, desired: Settings, reality: Reality, policy: Dock
     return msgspec.structs.replace(made, restart=Restarting(When.LATER, _not_onto(broken)), is_urgency_asked=False)
 
 
+def keeps_down(reality: Reality, owned: Owned, said: Condition | None) -> Condition | None:
+    """What of its file keeps a dockerd down that broke; `said`: by itself. None: nothing that is known."""
+    if said is not None or reality.unit.phase is not Phase.BROKEN:
+        return said if reality.unit.phase is Phase.BROKEN else None
+    if reality.daemon_json_fault is not None:  # a dockerd that can be asked reads what we cannot, such as UTF-16
+        return None if reality.validates else reality.daemon_json_fault
+    try:
+        return foreign.refusal(without_ours(reality, owned), reality)
+    except TextRefused as error:
+        return _broken(error, reality)
+
+
 def _not_onto(broken: Condition) -> str:
     return f"Docker is not restarted onto a {broken.target} that is not understood"
 

@@ -64,6 +64,29 @@ async def docker_breaks(laptop: Laptop, hand: Hand) -> None:
     await hand.wake()
 
 
+async def docker_breaks_by_its_file(laptop: Laptop, hand: Hand) -> None:
+    """By the hand of somebody who wrote it and started Docker again."""
+    validates = laptop.dockerd.root / "dockerd.sh"
+    validates.write_text(
+        '#!/bin/sh\necho "the following directives don\'t match any configuration option: dbug" >&2\nfalse\n'
+    )
+    validates.chmod(0o755)
+    laptop.dockerd.binary = str(validates)
+    (laptop.dockerd.root / "etc/daemon.json").write_text('{"dbug": true}\n')
+    await docker_breaks(laptop, hand)
+
+
+async def docker_20_10_cannot_read_its_file(laptop: Laptop, hand: Hand) -> None:
+    laptop.dockerd.version = 20
+    (laptop.dockerd.root / "etc/daemon.json").write_bytes('{"labels": ["Büro"]}\n'.encode("latin-1"))
+    await docker_breaks(laptop, hand)
+
+
+async def docker_20_10_has_no_network_either(laptop: Laptop, hand: Hand) -> None:
+    await docker_20_10_cannot_read_its_file(laptop, hand)
+    await goes_offline(laptop, hand)
+
+
 async def docker_falls_silent(laptop: Laptop, hand: Hand) -> None:
     laptop.dockerd.is_silent = True
     await hand.wake()
@@ -271,6 +294,51 @@ FAILED         Docker is down: docker.service does not start. See: journalctl -u
         1,
         "Docker is down: docker.service does not start. See: journalctl -u docker.service -n 50",
         turn=docker_breaks,
+    ),
+    "Docker down by its own file": Hour(
+        """
+FAILED         Docker is down: docker.service does not start; ROOT/dockerd/etc/daemon.json: dockerd
+               would not start with it: the following directives don't match any configuration
+               option: dbug; nothing is written into it, and Docker is not restarted. Mend it, then:
+               systemctl restart docker.service
+  docker       docker.service is broken; restarted once by this agent, last 0.0 s, AGE
+  wanted       office via office: first of office, direct that works
+  written      docker.service drop-in
+  upstreams    office ok, AGE
+  last         T docker restarted · T chose office
+""",
+        1,
+        "Docker is down: docker.service does not start; ROOT/dockerd/etc/daemon.json: dockerd would not start with it: "
+        "the following directives don't match any configuration option: dbug; nothing is written into it, and Docker "
+        "is not restarted. Mend it, then: systemctl restart docker.service",
+        turn=docker_breaks_by_its_file,
+    ),
+    "Docker 20.10 down by a file that is no text": Hour(
+        """
+FAILED         Docker is down: docker.service does not start; ROOT/dockerd/etc/daemon.json: byte 14
+               is no UTF-8; left as it is. Mend it, then: systemctl restart docker.service
+  docker       docker.service is broken; restarted once by this agent, last 0.0 s, AGE
+  wanted       office via office: first of office, direct that works
+  written      docker.service drop-in
+  upstreams    office ok, AGE
+  last         T docker restarted · T chose office
+""",
+        1,
+        "Docker is down: docker.service does not start; ROOT/dockerd/etc/daemon.json: byte 14 is no UTF-8; left as it "
+        "is. Mend it, then: systemctl restart docker.service",
+        turn=docker_20_10_cannot_read_its_file,
+    ),
+    "Docker down by its own file, offline": Hour(
+        """
+FAILED         Docker is down: docker.service does not start; ROOT/dockerd/etc/daemon.json: byte 14
+               is no UTF-8; left as it is. Mend it, then: systemctl restart docker.service
+  docker       docker.service is broken; restarted once by this agent, last 0.0 s, AGE
+  last         T offline · T docker restarted
+""",
+        1,
+        "Docker is down: docker.service does not start; ROOT/dockerd/etc/daemon.json: byte 14 is no UTF-8; left as it "
+        "is. Mend it, then: systemctl restart docker.service",
+        turn=docker_20_10_has_no_network_either,
     ),
     "Docker silent": Hour(
         """

@@ -98,3 +98,26 @@ def test_a_docker_that_starts_with_nothing_is_said_first_and_the_choice_is_not_b
     laptop.run("rm", "/run/no-docker")
     laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=120)
     laptop.until(lambda: laptop.status()["state"] == "steady", within=30)
+
+
+def test_a_docker_that_its_own_file_keeps_down_is_said_with_the_key(laptop: Laptop) -> None:
+    text, words = REFUSED[0]
+    office_policy(laptop)
+    laptop.plug("home")
+    started(laptop)
+    laptop.write(DAEMON_JSON, text)
+    laptop.run("systemctl", "restart", "docker.service", check=False, timeout=60)
+
+    laptop.until(says, laptop, "engine-down", words, within=60)
+
+    assert laptop.agent("status").stdout.startswith("FAILED         Docker is down: docker.service does not start; ")
+    assert laptop.status()["state"] == "failed"
+    ran = laptop.agent("apply")
+    assert ran.code == 1
+    assert f"{DAEMON_JSON}: dockerd would not start with it: {words}" in " ".join(ran.stdout.split())
+    assert laptop.read(DAEMON_JSON) == text
+
+    laptop.run("rm", DAEMON_JSON)
+    laptop.run("systemctl", "reset-failed", "docker.service", "docker.socket")
+    laptop.run("systemctl", "start", "docker.service")
+    laptop.until(lambda: laptop.status()["state"] == "steady", within=30)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent.condition import Code, Condition
 from agent.decide.desired import for_dockerd
 from agent.decide.effective import effective, prospective
-from agent.decide.plan import Owned, Plan, plan
+from agent.decide.plan import Owned, Plan, keeps_down, plan
 from agent.decide.restart import When
 from agent.dockerd import Engine, Flags, Phase, Reality, UnitState
 from agent.policy import DIRECT as DIRECT_UPSTREAM
@@ -478,6 +478,38 @@ def test_what_somebody_else_broke_or_stopped_is_not_started() -> None:
     assert not planned(OFFICE, older(PLAIN_FILE), owned=OWNED).starts_docker
     assert not planned(OFFICE, older(BRICKED)).starts_docker
     assert not planned(OFFICE, older(BRICKED, UnitState(Phase.STOPPED)), owned=OWNED).starts_docker
+
+
+UTF_16 = Condition(Code.FOREIGN_CONFIG_BROKEN, "byte 0 is no UTF-8; left as it is", "Mend it", "daemon.json")
+SAID = Condition(Code.FOREIGN_CONFIG_BROKEN, "dockerd would not start with it: unknown key", "Mend it", "daemon.json")
+
+
+@pytest.mark.parametrize(
+    ("reality", "said", "words"),
+    [
+        pytest.param(older('{"debug": true}'), None, None, id="nothing-known"),
+        pytest.param(older('{"debug": true,}'), None, "not JSON", id="no-json"),
+        pytest.param(older('{"proxies": {}}'), None, "don't match any configuration option: proxies", id="a-newer-key"),
+        pytest.param(older(""), None, "EOF", id="empty-before-23"),
+        pytest.param(Reality(BROKEN, takes_proxies=False, daemon_json_fault=UTF_16), None, "no UTF-8", id="no-text"),
+        pytest.param(
+            Reality(BROKEN, takes_proxies=True, binary="/usr/bin/dockerd", daemon_json_fault=UTF_16),
+            None,
+            None,
+            id="no-text-that-it-reads",
+        ),
+        pytest.param(older('{"debug": true}'), SAID, "unknown key", id="it-says-so-itself"),
+        pytest.param(older('{"debug": true,}', UnitState(Phase.STOPPED)), None, None, id="stopped"),
+        pytest.param(older('{"debug": true}', UnitState(Phase.RUNNING)), SAID, None, id="runs"),
+    ],
+)
+def test_what_of_its_file_keeps_a_docker_down_that_broke(
+    reality: Reality, said: Condition | None, words: str | None
+) -> None:
+    found = keeps_down(reality, Owned(), said)
+
+    assert (found is not None) is (words is not None)
+    assert found is None or words is None or words in found.text
 
 
 def test_a_docker_that_is_still_starting_is_slow_and_not_stopped() -> None:
