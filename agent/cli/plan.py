@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 
 from agent.cli.policy_of import loaded
 from agent.cli.printing import page, print_json
 from agent.cli.session import quiet
 from agent.decide.recognise import why_not
+from agent.errors import AgentError
 from agent.memory import only_looking
 from agent.page import seen_json, seen_lines, to_do_lines
 from agent.paths import Paths
@@ -26,6 +28,8 @@ def arguments(_parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
+    if paths.is_system and os.geteuid() != 0:  # it would see half of what a pass sees, and plan something else
+        raise AgentError("plan", "only root can look at all that a pass looks at; run it as root")
     policy = loaded(args, paths, refuses_unsafe=False).policy
     world = TheWorld(paths, policy)
     seen = asyncio.run(look(policy, world, only_looking(policy, world.prober, paths.state)))

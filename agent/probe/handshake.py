@@ -69,10 +69,21 @@ def _refusal(answer: Answer) -> DialogueFailed:
     return DialogueFailed(Outcome.ERROR, f"{answer.words} to CONNECT, not 200")
 
 
+_OF_A_DOMAIN: Final = frozenset({"ntlm", "negotiate", "kerberos"})
+_ANSWERED_BY_DOCKER: Final = "basic"
+
+
 def auth_wanted(answer: Answer) -> str:
-    """What a 407 says."""
+    """What a 407 says, and what to do where no user and password would help."""
     offered = schemes(answer.values(b"proxy-authenticate"))
-    return f"407, asks for {', '.join(offered)}" if offered else "407, says not what it asks for"
+    if not offered:
+        return "407, says not what it asks for"
+    said, kinds = f"407, asks for {', '.join(offered)}", {scheme.lower() for scheme in offered}
+    if _ANSWERED_BY_DOCKER in kinds or kinds.isdisjoint(_OF_A_DOMAIN):
+        return said
+    return (
+        f"{said}, which Docker cannot answer: let px, cntlm or alpaca do it on 127.0.0.1, and name that as the upstream"
+    )
 
 
 _PART = re.compile(r'(?:"(?:[^"\\]|\\.)*"?|[^",])+')  # of a list, whose commas do not count within quotes

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.probe.exchange import HEAD_LIMIT, DialogueFailed
-from agent.probe.handshake import REPLIES, Handshake, connect, schemes, socks5, through
+from agent.probe.exchange import HEAD_LIMIT, Answer, DialogueFailed
+from agent.probe.handshake import REPLIES, Handshake, auth_wanted, connect, schemes, socks5, through
 from agent.secret import Secret
 from agent.settings import Credentials, Masked, ProxyUrl, Scheme
 from agent.verdict import Outcome
@@ -320,3 +320,27 @@ def test_a_proxy_is_spoken_to_by_its_scheme(scheme: Scheme, first: bytes) -> Non
 def test_dockerds_masked_credentials_are_never_sent() -> None:
     with pytest.raises(TypeError):
         through(ProxyUrl(Scheme.HTTP, "proxy.test", 1, Masked.MASKED), "r.test", 443)
+
+
+HINT = ", which Docker cannot answer: let px, cntlm or alpaca do it on 127.0.0.1, and name that as the upstream"
+
+
+@pytest.mark.parametrize(
+    ("challenges", "said"),
+    [
+        pytest.param(["NTLM"], f"407, asks for NTLM{HINT}", id="ntlm"),
+        pytest.param(["Negotiate", "NTLM"], f"407, asks for Negotiate, NTLM{HINT}", id="both"),
+        pytest.param(
+            ['negotiate, Digest realm="x"'], f"407, asks for negotiate, Digest{HINT}", id="digest-helps-nobody"
+        ),
+        pytest.param(["Negotiate", 'Basic realm="x"'], "407, asks for Negotiate, Basic", id="basic-too"),
+        pytest.param(['BASIC realm="x"', "NTLM"], "407, asks for BASIC, NTLM", id="whatever-its-case"),
+        pytest.param(['Digest realm="x"'], "407, asks for Digest", id="of-no-domain"),
+    ],
+)
+def test_a_proxy_that_asks_for_a_login_of_the_domain_alone_needs_another_one_before_it(
+    challenges: list[str], said: str
+) -> None:
+    headers = tuple((b"proxy-authenticate", challenge.encode()) for challenge in challenges)
+
+    assert auth_wanted(Answer(407, headers)) == said
