@@ -23,6 +23,7 @@ from agent.decide.backoff import again_s
 from agent.errors import AgentError
 from agent.files import Identity, identity_of
 from agent.machine_text import lines, words
+from agent.paths import Paths
 from agent.watch.resume import SYSTEM_CLOCK, Clock
 
 _ASKS: Final = ("getent",)
@@ -71,6 +72,15 @@ def logins(passwd: str) -> tuple[Login, ...]:
         for fields in _lines(passwd, 7)
         if fields[2].isdecimal() and fields[3].isdecimal()
     )
+
+
+def owner_of(uid: int, paths: Paths) -> str:
+    """By this machine's own file, or that below the root: nobody waits here for a name service."""
+    try:
+        passwd = paths.below("/etc/passwd").read_text(errors="replace")
+    except OSError:
+        passwd = ""
+    return next((login.name for login in logins(passwd) if login.uid == uid), f"user {uid}")
 
 
 def group(text: str, name: str) -> Group | None:

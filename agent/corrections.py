@@ -11,24 +11,25 @@ from pathlib import Path
 
 import msgspec
 
-from agent.accounts import logins
+from agent.accounts import owner_of
 from agent.clients import ClientFile, ClientsSeen
 from agent.condition import gave_up
 from agent.decide.clients import Change
 from agent.decide.drift import Answer, Correction, Drifts, drifted
 from agent.decide.plan import Plan
 from agent.events import Event
+from agent.paths import Paths
 from agent.policy import Method
 from agent.reconcile import Pass, Seen
 from agent.record import Record
 from agent.settings import Settings
-from agent.users import ThisSystem
 
 
 class Corrections:
     """Of one run of the agent; a reload begins anew."""
 
-    def __init__(self) -> None:
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
         self._drifts = Drifts()
         # dockerd's, and how they were written, when a pass last left everything right
         self._in_place: tuple[Settings, Method | None] | None = None
@@ -67,7 +68,7 @@ class Corrections:
         target = plan.edits[0].path
         if target not in self._drifts.given_up and self._in_place != (plan.desired, plan.method):
             return plan  # not theirs: we want something else than before, or elsewhere
-        who = last_writer(Path(target))
+        who = last_writer(Path(target), self._paths)
         if target not in self._drifts.given_up and (target, plan.edits[0].before) == self._counted_text:
             self._found = (target, plan.prospective, who)
             return plan  # the same change, which could not be put right
@@ -100,13 +101,10 @@ class Corrections:
         return correction
 
 
-def last_writer(path: Path) -> str:
+def last_writer(path: Path, paths: Paths) -> str:
     """Whose the file is and when it was written: all that a file tells of who wrote it; '' if nothing."""
     try:
         status = path.stat()
     except OSError:
         return "somebody who removed it"
-    # By this machine's own file: nobody waits here for a name service.
-    names = (login.name for login in logins(ThisSystem().passwd()) if login.uid == status.st_uid)
-    name = next(names, f"user {status.st_uid}")
-    return f"{name} at {time.strftime('%H:%M:%S', time.localtime(status.st_mtime))}"
+    return f"{owner_of(status.st_uid, paths)} at {time.strftime('%H:%M:%S', time.localtime(status.st_mtime))}"

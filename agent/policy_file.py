@@ -9,9 +9,11 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
+from agent.accounts import owner_of
 from agent.errors import NoPolicy, PolicyRefused, TargetFailed
 from agent.paths import Paths
 from agent.policy import Policy, Problems, Upstream
@@ -20,6 +22,7 @@ from agent.secret import Secret
 from agent.text_files import read_text
 
 _LARGEST_PASSWORD = 4096
+SYSTEM: Final = Paths()
 
 
 def owners(paths: Paths) -> frozenset[int]:
@@ -41,18 +44,19 @@ class Loaded(msgspec.Struct, frozen=True):
     unsafe: tuple[str, ...] = ()
 
 
-def load(path: Path, owners: frozenset[int], environment: Mapping[str, str]) -> Loaded:
+def load(path: Path, owners: frozenset[int], environment: Mapping[str, str], paths: Paths = SYSTEM) -> Loaded:
     """The policy of a file; NoPolicy if there is none, PolicyRefused with every problem if it is wrong.
 
     `owners`: the users whom the files may belong to. `environment`: where systemd says $CREDENTIALS_DIRECTORY.
+    `paths`: below whose root the files lie that it names.
     """
     policy = _policy_at(path)
-    reading = _Passwords(owners, environment)
+    reading = _Passwords(owners, environment, paths)
     upstreams = {name: reading.filled(upstream) for name, upstream in policy.upstreams.items()}
-    problems = [*_ca_problems(policy.probe.ca_file), *reading.problems]
+    problems = [*_ca_problems(policy.probe.ca_file, paths), *reading.problems]
     if problems:
         raise PolicyRefused(str(path), tuple(problems), named(policy))
-    unsafe = [line for place in (path, path.parent) for line in _unsafe(place, owners, may_be_read=True)]
+    unsafe = [line for place in (path, path.parent) for line in _unsafe(place, owners, paths, may_be_read=True)]
     unsafe += reading.unsafe
     policy = msgspec.structs.replace(policy, upstreams=upstreams)
     return Loaded(str(path), policy, warnings(policy), cautions(policy), tuple(unsafe))
@@ -77,24 +81,25 @@ def _policy_at(path: Path) -> Policy:
     return policy
 
 
-def load_safely(path: Path, owners: frozenset[int], environment: Mapping[str, str]) -> Loaded:
+def load_safely(path: Path, owners: frozenset[int], environment: Mapping[str, str], paths: Paths = SYSTEM) -> Loaded:
     """The same for who will write: what is unsafe is refused, too."""
-    found = load(path, owners, environment)
+    found = load(path, owners, environment, paths)
     if found.unsafe:
         raise PolicyRefused(found.path, found.unsafe, named(found.policy))
     return found
 
 
 def named(policy: Policy) -> tuple[str, ...]:
-    """The files that a policy needs beside itself."""
+    """The files that a policy needs beside itself, as it says them: they lie below the root that it is for."""
     passwords = (upstream.password_file for upstream in policy.upstreams.values())
     return tuple(dict.fromkeys(filter(None, (*passwords, policy.probe.ca_file))))
 
 
-def _ca_problems(path: str) -> list[str]:
+def _ca_problems(said: str, paths: Paths) -> list[str]:
     """A CA that cannot be used would show as a certificate that is rejected, far from here."""
-    if not path:
+    if not said:
         return []
+    path = paths.below(said)
     import ssl  # noqa: PLC0415 - a tenth of what `check` takes, and few policies name such a file
 
     try:
@@ -106,16 +111,17 @@ def _ca_problems(path: str) -> list[str]:
 
 
 class _Passwords:
-    def __init__(self, owners: frozenset[int], environment: Mapping[str, str]) -> None:
+    def __init__(self, owners: frozenset[int], environment: Mapping[str, str], paths: Paths) -> None:
         self._owners = owners
+        self._paths = paths
         self._credentials = environment.get("CREDENTIALS_DIRECTORY", "")
         self.problems: list[str] = []
         self.unsafe: list[str] = []
 
     def filled(self, upstream: Upstream) -> Upstream:
         if upstream.password_file:
-            label, path = f"upstream.{upstream.name}.password_file", Path(upstream.password_file)
-            self.unsafe += [f"{label}: {line}" for line in _unsafe(path, self._owners, may_be_read=False)]
+            label, path = f"upstream.{upstream.name}.password_file", self._paths.below(upstream.password_file)
+            self.unsafe += [f"{label}: {line}" for line in _unsafe(path, self._owners, self._paths, may_be_read=False)]
         elif upstream.password_credential:
             label = f"upstream.{upstream.name}.password_credential"
             if not self._credentials:
@@ -147,7 +153,7 @@ class _Passwords:
             self.problems.append(f'{label}: "{path}" {error.what.removesuffix("; left as it is")}')
 
 
-def _unsafe(path: Path, owners: frozenset[int], *, may_be_read: bool) -> list[str]:
+def _unsafe(path: Path, owners: frozenset[int], paths: Paths, *, may_be_read: bool) -> list[str]:
     """What is wrong with the owner and the mode of a file or directory that the agent, as root, goes by."""
     try:
         found = path.stat()
@@ -156,7 +162,7 @@ def _unsafe(path: Path, owners: frozenset[int], *, may_be_read: bool) -> list[st
     mode = stat.S_IMODE(found.st_mode)
     lines = []
     if found.st_uid not in owners:
-        lines.append(f'"{path}" belongs to user {found.st_uid}: sudo chown root "{path}"')
+        lines.append(f'"{path}" belongs to {owner_of(found.st_uid, paths)}: sudo chown root "{path}"')
     if mode & 0o022:
         lines.append(f'"{path}" can be written by others (mode {mode:04o}): sudo chmod go-w "{path}"')
     if not may_be_read and mode & 0o044:

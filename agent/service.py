@@ -139,7 +139,7 @@ class Service:
         self._memory = Memory(paths.state)
         self._memory.is_starting = True
         self._diary = Diary()
-        self._corrections = Corrections()
+        self._corrections = Corrections(paths)
         self._status = StatusFile(paths.status)
         self._lifetime = Lifetime(paths.state)
         self._loaded: Loaded | None = None
@@ -291,7 +291,7 @@ class Service:
             await self._wakes.files_told()
             try:
                 if self._on_disk != self._files_on_disk():
-                    load_safely(self._policy_path, owners(self._paths), os.environ)
+                    load_safely(self._policy_path, owners(self._paths), os.environ, self._paths)
             except NoPolicy:  # an editor may be about to put it there; the pass that follows knows
                 continue
             except PolicyRefused as error:
@@ -613,7 +613,7 @@ class Service:
 
     def _read_policy(self) -> None:
         try:
-            loaded = load_safely(self._policy_path, owners(self._paths), os.environ)
+            loaded = load_safely(self._policy_path, owners(self._paths), os.environ, self._paths)
         except NoPolicy:
             self._outgoing += [self._world] if self._world is not None else []
             self._loaded = self._world = self._last = self._refused = None
@@ -651,7 +651,7 @@ class Service:
         """Those of one that is refused, too: what makes it valid may be a file that comes."""
         in_force = named(self._loaded.policy) if self._loaded is not None else ()
         refused = self._refused.named if self._refused is not None else ()
-        return [self._policy_path, *map(Path, dict.fromkeys((*in_force, *refused)))]
+        return [self._policy_path, *map(self._paths.below, dict.fromkeys((*in_force, *refused)))]
 
     def _held(self) -> tuple[frozenset[LocalProxy], float]:
         """Where the upstream in use listens, if that is on this host; and how often a connection to it may be made."""

@@ -79,7 +79,8 @@ class Registries:
         self._policy = policy
         self._resolve = resolve
         self._sockets: Sockets = LocalSockets(ThisSystem(paths.root))
-        self._trust = Trust(policy.probe.ca_file, paths.docker_certificates)
+        ca_file = policy.probe.ca_file
+        self._trust = Trust(str(paths.below(ca_file)) if ca_file else "", paths.docker_certificates)
 
     async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts:
         question = self._question()

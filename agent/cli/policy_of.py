@@ -19,7 +19,7 @@ from agent.users import ThisSystem
 def loaded(args: argparse.Namespace, paths: Paths, *, refuses_unsafe: bool) -> Loaded:
     """NoPolicy, or PolicyRefused; what is unwise, or unsafe where that is no error, is said on stderr."""
     reading = load_safely if refuses_unsafe else load
-    found = reading(args.policy or paths.policy, owners(paths), os.environ)
+    found = reading(args.policy or paths.policy, owners(paths), os.environ, paths)
     found = msgspec.structs.replace(found, warnings=(*found.warnings, *_unknown_owners(found.policy, paths)))
     for line in (*found.warnings, *found.unsafe):
         complain(f"{found.path}: warning: {line}")

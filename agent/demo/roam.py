@@ -96,7 +96,7 @@ async def _stop(place: Place, names: Names, paths: Paths, policy: Policy, superv
 
 def _policy(paths: Paths) -> Policy:
     """As a command loads it; what that would only warn of does not stand in the demo's."""
-    found = load(paths.policy, frozenset({0, os.geteuid()}), os.environ)
+    found = load(paths.policy, frozenset({0, os.geteuid()}), os.environ, paths)
     if found.unsafe or found.warnings:
         raise PolicyRefused(found.path, (*found.unsafe, *found.warnings))
     return found.policy

@@ -71,7 +71,7 @@ def furnish(paths: Paths, restart_command: Sequence[str]) -> None:
     password_file = paths.policy.with_name("corp.password")
     _write(password_file, PASSWORD.reveal() + "\n", 0o600)
     command = msgspec.json.encode(restart_command).decode()  # a list of texts is the same in TOML
-    text = _POLICY.format(restart_command=command, user=USER, password_file=password_file)
+    text = _POLICY.format(restart_command=command, user=USER, password_file=f"/{password_file.relative_to(paths.root)}")
     _write(paths.policy, text, 0o644)
     _write(paths.daemon_json, DAEMON_JSON, 0o644)
 

@@ -127,7 +127,7 @@ class Installation:
         text = _POLICY.format(
             restart_command=json.dumps([sys.executable, "-I", "-S", ENGINE, "restart", str(self.root)]),
             port=self.port,
-            password_file=self.paths.policy.with_name("office.password"),
+            password_file="/etc/docker-proxy-agent/office.password",
             use=use,
         )
         self.write(self.paths.policy, text, 0o644)

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.accounts import owner_of
 from agent.errors import NoPolicy, PolicyRefused
+from agent.paths import Paths
 from agent.policy_file import Loaded, load, load_for_elsewhere
 from agent.secret import Secret
+
+from .certificates import CORP
 
 ME = frozenset({os.geteuid()})
 NOBODY = frozenset({65534})
@@ -82,7 +86,7 @@ def test_a_policy_in_a_folder_that_others_can_write_is_unsafe(etc: Etc) -> None:
 def test_a_policy_of_somebody_else_is_unsafe(etc: Etc) -> None:
     lines = etc.write("").load(NOBODY).unsafe
 
-    assert [line for line in lines if f'"{etc.policy}" belongs to user {os.geteuid()}' in line]
+    assert [line for line in lines if f'"{etc.policy}" belongs to {owner_of(os.geteuid(), Paths())}' in line]
 
 
 def test_a_password_that_others_can_read_is_unsafe(etc: Etc) -> None:
@@ -165,3 +169,30 @@ def test_what_is_wrong_with_its_text_is_wrong_everywhere(etc: Etc) -> None:
 
     with pytest.raises(PolicyRefused, match="timout: unknown"):
         load_for_elsewhere(etc.policy)
+
+
+def test_below_another_root_lies_what_a_policy_names_and_who_it_belongs_to(tmp_path: Path) -> None:
+    """A password of the system at the same path is not read, and names are those of the root's own passwd."""
+    paths = Paths(tmp_path)
+    etc = tmp_path / "etc/docker-proxy-agent"
+    etc.mkdir(parents=True)
+    (tmp_path / "etc/passwd").write_text(f"landlady:x:{os.geteuid()}:0::/:/bin/sh\n")
+    text = OFFICE + 'password_file = "/etc/docker-proxy-agent/pw"\n[probe]\nca_file = "/etc/docker-proxy-agent/ca"\n'
+    Etc(etc).write(text)
+    with pytest.raises(PolicyRefused) as refused:
+        load(paths.policy, ME, {}, paths)
+    assert refused.value.problems == (
+        f'probe.ca_file: "{etc}/ca" cannot be read: No such file or directory',
+        f'upstream.office.password_file: "{etc}/pw" does not exist',
+    )
+
+    (etc / "pw").write_text("hunter2\n")
+    (etc / "pw").chmod(0o600)
+    CORP.cert_pem.write_to_path(str(etc / "ca"))
+
+    assert load(paths.policy, ME, {}, paths).policy.upstreams["office"].password == Secret("hunter2")
+    somebody_else = frozenset({os.geteuid() + 1})
+    assert [line.partition(":")[0] for line in load(paths.policy, somebody_else, {}, paths).unsafe] == [
+        f'"{paths.policy}" belongs to landlady', f'"{etc}" belongs to landlady', "upstream.office.password_file",
+    ]  # fmt: skip
+    assert "belongs to landlady" in load(paths.policy, somebody_else, {}, paths).unsafe[-1]

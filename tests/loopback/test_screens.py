@@ -394,12 +394,12 @@ IDLE           waits for a policy: there is no policy: ROOT/etc/docker-proxy-age
     "a password file that is not there": Hour(
         """
 IDLE           waits for a policy: ROOT/etc/docker-proxy-agent/config.toml:
-               upstream.office.password_file: "/nowhere/pw" does not exist
+               upstream.office.password_file: "ROOT/nowhere/pw" does not exist
   docker       26 runs with no proxy
   last         T policy refused
 """,
         1,
-        'ROOT/etc/docker-proxy-agent/config.toml: upstream.office.password_file: "/nowhere/pw" does not exist',
+        'ROOT/etc/docker-proxy-agent/config.toml: upstream.office.password_file: "ROOT/nowhere/pw" does not exist',
         policy=NO_PASSWORD,
     ),
     "paused": Hour(
