@@ -21,6 +21,7 @@ class Code(enum.Enum):
     GAVE_UP = "gave-up"
     NOT_FINISHED = "not-finished"
     QUARANTINED = "quarantined"
+    UNSTEADY = "unsteady"
     BLOCKED = "blocked"
     ENGINE_ABSENT = "engine-absent"
     ENGINE_STOPPED = "engine-stopped"

@@ -23,6 +23,7 @@ from agent.decide.plan import Holding
 from agent.decide.rate import Asked
 from agent.decide.restart import InFlight
 from agent.decide.standing import Standing
+from agent.decide.unsteady import STEADY
 from agent.dockerd import Reality
 from agent.events import Event
 from agent.listening import LocalProxy, is_loopback
@@ -31,6 +32,8 @@ from agent.quarantine import Quarantine
 from agent.reconcile import Prober, Verdicts
 from agent.refused_passwords import REFUSED, RefusedPasswords
 from agent.settings import Settings
+from agent.shaken_file import Kept as KeptShaken
+from agent.shaken_file import ShakenFile
 from agent.snapshot import Snapshot
 from agent.standing_file import Kept, StandingFile
 from agent.verdict import Outcome, Verdict
@@ -86,6 +89,9 @@ class Memory:
         self._remembers = remembers
         self._history = History()
         self._starts: tuple[rate.Start, ...] = ()
+        self._shaken = STEADY
+        self._has_moved = False  # the network that the agent starts in is no change
+        self._shaken_file = ShakenFile(state)
         self._waits = rate.Allowed(0.0, "")
         self._look: Look | None = None
         self._policy = Policy()
@@ -119,6 +125,12 @@ class Memory:
         if is_another:  # last: a full disk must not leave the policy of before in force
             self._otherwise = None
             self._refused.forget()
+
+    def take_up(self) -> None:
+        """What the agent before this one knew of the network: the service's; a command behaves as after a change."""
+        kept = self._shaken_file.load()
+        self._shaken = kept.shaken
+        self._history = msgspec.structs.replace(self._history, fingerprint=kept.fingerprint, changed=kept.changed)
 
     def resumed(self) -> None:
         """Boot, or the host woke up."""
@@ -155,7 +167,27 @@ class Memory:
         self._look = None
 
     def docker_started(self, cause: rate.Cause) -> None:
-        self._starts = rate.started(self._starts, rate.Start(SYSTEM_CLOCK.boottime_s(), cause))
+        now, changed = SYSTEM_CLOCK.boottime_s(), self._history.changed
+        is_ours = cause is rate.Cause.AGENT and self.asked is Asked.AGENT
+        if is_ours and self._has_moved and rate.is_by_change(self._starts, self._shaken, changed):
+            self._shaken = self._shaken.restarted(changed, now)
+            self._keep_shaken()
+        self._starts = rate.started(self._starts, rate.Start(now, cause))
+
+    def _come_to(self, fingerprint: str) -> None:
+        now, before = SYSTEM_CLOCK.boottime_s(), self._history
+        self._history = moved(before, fingerprint, now)
+        if before.fingerprint is None or self._history.changed == before.changed:
+            return
+        self._has_moved = True
+        was_unsteady = bool(self._shaken.waits)
+        self._shaken = self._shaken.left(before.changed, now)
+        if was_unsteady:  # else it costs a write at each move, for next to nothing
+            self._keep_shaken()
+
+    def _keep_shaken(self) -> None:
+        if self._remembers:
+            self._shaken_file.save(KeptShaken(self._history.fingerprint, self._history.changed, self._shaken))
 
     # --- what a person lays down ------------------------------------------------------------------------------------
 
@@ -226,6 +258,8 @@ class Memory:
         if self._is_paused_by_hand:
             text = f"paused{_until(kept.paused_until, wall)}: nothing is written or restarted"
             yield Condition(Code.PAUSED, text, "To end it: docker-proxy-agent resume")
+        if self._steady_at is not None:
+            yield Condition(Code.UNSTEADY, self._shaken.condition)
         for name, until in self._quarantined().items():
             if now < until:
                 text = f"Docker did not run with the settings of {name}: it is passed over for {_minutes(until - now)}"
@@ -236,7 +270,7 @@ class Memory:
     async def chosen(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
         assert self._prober is not None  # noqa: S101 - `use` comes first
         fingerprint = snapshot.fingerprint()
-        self._history = moved(self._history, fingerprint, SYSTEM_CLOCK.boottime_s())
+        self._come_to(fingerprint)
         situation = self._situation(network, in_docker)
         asked, connects = self._due(network, situation.standing)
         known = {name: REFUSED for name in asked if self._refused.has(self._policy.upstreams[name], fingerprint)}
@@ -396,7 +430,8 @@ class Memory:
         """Why a restart has to wait for now; '' if it has not."""
         now = SYSTEM_CLOCK.boottime_s()
         interval = self._policy.docker.min_interval
-        self._waits = rate.allowed_at(self._starts, self._history.changed, interval, now, self.asked)
+        changed = self._history.changed
+        self._waits = rate.allowed_at(self._starts, changed, interval, now, self.asked, shaken=self._shaken)
         return "" if self._waits.is_now(now) else self._waits.because
 
     def next_at(self, is_restart_due: bool) -> float | None:
@@ -405,7 +440,13 @@ class Memory:
         if is_restart_due:
             now = SYSTEM_CLOCK.boottime_s()
             times.append(now + DEFERRED_S if self._waits.is_now(now) else self._waits.at)
+        if (steady := self._steady_at) is not None:  # to say so
+            times.append(steady)
         return min(times, default=None)
+
+    @property
+    def _steady_at(self) -> float | None:
+        return self._shaken.steady_at(self._history.changed, SYSTEM_CLOCK.boottime_s())
 
     def now(self) -> float:
         return SYSTEM_CLOCK.boottime_s()

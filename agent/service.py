@@ -137,6 +137,7 @@ class Service:
         self._audit_log = AuditLog(paths.audit_log, paths.state)
         self._record = Record(self._audit_log, trigger="service")
         self._memory = Memory(paths.state)
+        self._memory.take_up()
         self._memory.is_starting = True
         self._diary = Diary()
         self._corrections = Corrections(paths)

@@ -1,19 +1,17 @@
 """How often Docker may be restarted: when the next restart is allowed, and why.
 
-Pure: the last starts of dockerd and the time of the last network change go in, all in CLOCK_BOOTTIME seconds. Not known
-here: whether a restart is due, and whether containers hold it back (`restart.py`).
+Pure: the last start of dockerd, the time of the last network change and what came of those before it go in, all in
+CLOCK_BOOTTIME seconds. Not known here: whether a restart is due, and whether containers hold it back (`restart.py`).
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
-AT_ONCE: Final = 3  # so many may follow network changes at once …
-WITHIN_S: Final = 60.0  # … within this
+from agent.decide.unsteady import STEADY, Shaken
 
 
 class Cause(enum.Enum):
@@ -50,35 +48,47 @@ class Allowed(msgspec.Struct, frozen=True):
 
 
 def started(starts: Sequence[Start], start: Start) -> tuple[Start, ...]:
-    """The starts to remember: more than the last few counted ones are never asked for."""
-    if start.cause is Cause.ROLL_BACK:
-        return tuple(starts)
-    return (*starts, start)[-AT_ONCE:]
+    """The starts to remember: more than the last counted one is never asked for."""
+    return tuple(starts) if start.cause is Cause.ROLL_BACK else (start,)
 
 
-def allowed_at(
-    starts: Sequence[Start], changed: float, min_interval_s: float, now: float, asked: Asked = Asked.AGENT
+def is_by_change(starts: Sequence[Start], shaken: Shaken, changed: float) -> bool:
+    """Whether a restart now is one that a network change brought: Docker was not started since this one was come to."""
+    last = _last(starts)
+    return all(at is None or changed > at for at in (last, shaken.last))
+
+
+def allowed_at(  # noqa: PLR0913 - each is a part of the rule
+    starts: Sequence[Start],
+    changed: float,
+    min_interval_s: float,
+    now: float,
+    asked: Asked = Asked.AGENT,
+    *,
+    shaken: Shaken = STEADY,
 ) -> Allowed:
     """When the next restart may happen; `changed` is when this network was come to."""
     if asked is Asked.NOW:
         return Allowed(now, "asked for by --now")
-    counted = sorted(start.at for start in starts if start.cause is not Cause.ROLL_BACK)
-    if not counted:
+    last = _last(starts)
+    if is_by_change(starts, shaken, changed):
+        at = shaken.allowed_at(changed, now)
+        if at > now:
+            return Allowed(at, _for_a_person(f"{shaken.waiting}: {at - now:.0f} s left", asked))
+        if last is not None:
+            return Allowed(now, "the network changed since Docker was last started")
+    if last is None:
         return Allowed(now, "Docker was not started lately")
-    last = counted[-1]
     turn = last + min_interval_s
     if now >= turn:
         return Allowed(now, f"the last start of Docker is {now - last:.0f} s ago")
-    if changed <= last:
-        return Allowed(turn, _wait("within one network", min_interval_s, turn - now, asked))
-    # Whichever is sooner: there is room among the three again, or it is its turn anyway.
-    room = counted[-AT_ONCE] + WITHIN_S if len(counted) >= AT_ONCE else now
-    if now >= room:
-        return Allowed(now, "the network changed since Docker was last started")
-    at = min(room, turn)
-    return Allowed(at, _wait(f"after {AT_ONCE} starts in {WITHIN_S:.0f} s", min_interval_s, at - now, asked))
+    because = f"one restart in {min_interval_s:.0f} s within one network (docker.min_interval): {turn - now:.0f} s left"
+    return Allowed(turn, _for_a_person(because, asked))
 
 
-def _wait(where: str, min_interval_s: float, left_s: float, asked: Asked) -> str:
-    because = f"one restart in {min_interval_s:.0f} s {where} (docker.min_interval): {left_s:.0f} s left"
+def _last(starts: Sequence[Start]) -> float | None:
+    return max((start.at for start in starts if start.cause is not Cause.ROLL_BACK), default=None)
+
+
+def _for_a_person(because: str, asked: Asked) -> str:
     return f"{because}; not to wait: docker-proxy-agent apply --now" if asked is Asked.PERSON else because

@@ -6,7 +6,7 @@ here: restarts for any other reason, which neither wait for this nor count (`rat
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -18,11 +18,12 @@ class Shaken(msgspec.Struct, frozen=True):
     """What came of the network changes since it was last steady."""
 
     last: float | None = None  # the last restart that a network change brought
-    waits: int = 0  # restarts since it is unsteady, with the one that made it so; 0: steady
+    # Restarts since it is unsteady, with the one that made it so; 0: steady.
+    waits: Annotated[int, msgspec.Meta(ge=0, le=len(STANDS_S))] = 0
 
     def left(self, changed: float, now: float) -> Shaken:
         """Another network is come to at `now`; the one before was come to at `changed`."""
-        return Shaken() if _is_steady(changed, now) else self
+        return STEADY if _is_steady(changed, now) else self
 
     def restarted(self, changed: float, now: float) -> Shaken:
         """Docker was restarted for the network that was come to at `changed`."""
@@ -33,9 +34,32 @@ class Shaken(msgspec.Struct, frozen=True):
 
     def allowed_at(self, changed: float, now: float) -> float:
         """When Docker may be restarted for the network that was come to at `changed`."""
-        if not self.waits or _is_steady(changed, now):
-            return now
-        return max(now, changed + STANDS_S[self.waits - 1])
+        return max(now, changed + self.stands_s) if self.steady_at(changed, now) is not None else now
+
+    def steady_at(self, changed: float, now: float) -> float | None:
+        """When it is steady again, if the network that was come to at `changed` stands till then; None: it is."""
+        return changed + WITHIN_S if self.waits and not _is_steady(changed, now) else None
+
+    @property
+    def stands_s(self) -> float:
+        """How long a network must have stood before the next restart for it."""
+        return STANDS_S[self.waits - 1] if self.waits else 0.0
+
+    @property
+    def waiting(self) -> str:
+        """Why a restart waits, in words."""
+        return f"the network is unsteady: Docker is restarted when it has stood for {self.stands_s:.0f} s"
+
+    @property
+    def condition(self) -> str:
+        """What a person should know of it."""
+        return (
+            f"the network is unsteady: until it has stood for {WITHIN_S:.0f} s, "
+            f"Docker follows a change only after {self.stands_s:.0f} s"
+        )
+
+
+STEADY: Final = Shaken()
 
 
 def _is_steady(changed: float, now: float) -> bool:

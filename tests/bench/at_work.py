@@ -32,7 +32,7 @@ use = {use}
 
 
 def policy(world: World, probe: str = "", use: str = '["office", "direct"]', *, by_gateway: bool = False) -> str:
-    """The office's proxy wherever it works, and no rule that spaces restarts out: each move of a bench is one."""
+    """The office's proxy wherever it works, and no rule that spaces restarts within it out."""
     return (
         f'[probe]\nregistry = ["https://{REGISTRY}"]\n{probe}'
         f'[docker]\nmin_interval = "0s"\n'

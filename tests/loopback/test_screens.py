@@ -48,6 +48,12 @@ async def at_home(laptop: Laptop, hand: Hand) -> None:
     await hand.wake()
 
 
+async def to_and_fro(laptop: Laptop, hand: Hand) -> None:
+    for gateway in ("10.20.0.1", "10.10.0.1", "10.20.0.1"):
+        laptop.place.snapshot = at(gateway)
+        await hand.wake()
+
+
 async def goes_offline(laptop: Laptop, hand: Hand) -> None:
     laptop.place.snapshot = Snapshot()
     await hand.wake()
@@ -267,6 +273,22 @@ DEFERRED       docker 26 still uses no proxy, which works here, too
         "",
         docker={"refuses": OFFICE},
         turn=reloaded,
+    ),
+    "waiting for the network to stand": Hour(
+        """
+DEFERRED       docker 26 still uses office
+  docker       restarted 3 times by this agent, last 0.0 s, AGE
+  wanted       elsewhere, direct: the only one of elsewhere, and works
+  waits        the network is unsteady: Docker is restarted when it has stood for 10 s: AGE left
+  written      docker.service drop-in
+  upstreams    direct ok, AGE
+  last         T a restart of docker waits · T chose direct
+  note         the network is unsteady: until it has stood for 60 s, Docker follows a change only
+               after 10 s
+""",
+        -1,  # it waits
+        "",
+        turn=to_and_fro,
     ),
     "Docker stopped by somebody": Hour(
         """

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from agent.decide.probation import LASTS_S
+from agent.decide.unsteady import STANDS_S, WITHIN_S
 from agent.dockerd import Phase, Reality
 from agent.errors import UnitFailed
 from agent.journal import Journal, Stage
@@ -169,6 +170,44 @@ async def test_it_follows_the_laptop_and_shows_it(laptop: Laptop) -> None:
         "network-changed", "upstream-chosen", "apply-started", "settings-written", "docker-restarted",
         "agent-stopped",
     ]  # fmt: skip
+
+
+async def test_a_network_that_comes_and_goes_has_to_stand_before_docker_follows_again(laptop: Laptop) -> None:
+    laptop.policy()
+    laptop.place.snapshot = at("10.20.0.1")
+    async with laptop.running() as hand:
+        laptop.place.snapshot = at("10.10.0.1")
+        await hand.wake()
+        assert laptop.dockerd.runs_with == OFFICE
+        assert laptop.status()["conditions"] == []
+        laptop.place.snapshot = at("10.20.0.1")
+        await hand.wake()
+        assert (laptop.dockerd.runs_with, laptop.status()["state"]) == (DIRECT, "steady")
+        assert [condition["code"] for condition in laptop.status()["conditions"]] == ["unsteady"]
+
+        came = time.clock_gettime(time.CLOCK_BOOTTIME)
+        laptop.place.snapshot = at("10.10.0.1")
+        await hand.wake()
+        due = hand.next_at
+        assert (laptop.dockerd.runs_with, laptop.status()["state"]) == (DIRECT, "deferred")
+        assert due is not None
+        assert due == pytest.approx(came + STANDS_S[0], abs=2)
+
+    # A restart of the agent is no rest for the network.
+    laptop.hand = Hand()
+    async with laptop.running() as hand:
+        assert (laptop.dockerd.runs_with, laptop.status()["state"]) == (DIRECT, "deferred")
+        assert hand.next_at == due
+
+        await laptop.asks(Command.APPLY, is_now=True)
+        assert (laptop.dockerd.runs_with, laptop.status()["state"]) == (OFFICE, "steady")
+        assert hand.next_at == pytest.approx(came + WITHIN_S, abs=2), "it says when the network is steady again"
+
+        # What a person asked for makes no network more unsteady.
+        came = time.clock_gettime(time.CLOCK_BOOTTIME)
+        laptop.place.snapshot = at("10.20.0.1")
+        await hand.wake()
+        assert hand.next_at == pytest.approx(came + STANDS_S[0], abs=2)
 
 
 async def test_what_a_crash_left_is_finished_first_and_docker_only_after_ready(laptop: Laptop) -> None:

@@ -63,12 +63,12 @@ def test_a_wifi_that_changes_every_seven_seconds_costs_a_bounded_number_of_resta
     started(laptop)
     laptop.until(is_there, laptop, "elsewhere on earth", "direct")
 
-    began = time.monotonic()
+    began, began_at = time.monotonic(), time.time()
     for turn in range(9):
         laptop.plug(("office", "guest")[turn % 2])
         time.sleep(max(0.0, began + 7 * (turn + 1) - time.monotonic()))
 
-    laptop.until(is_there, laptop, "office", "office", within=35)
+    laptop.until(is_there, laptop, "office", "office", within=15)
     laptop.until(laptop.docker.reports, https=proxy.url)
     assert laptop.docker.pull().ok
     made = [
@@ -76,11 +76,11 @@ def test_a_wifi_that_changes_every_seven_seconds_costs_a_bounded_number_of_resta
         for record in laptop.audit.records()
         if record["event"] == "docker-restarted"
     ]
-    assert docker_starts(laptop) == 1 + len(made)
-    for fourth, third, first in zip(made[3:], made[2:], made, strict=False):
-        assert fourth - first >= 60 or fourth - third >= 29, made
-    assert 3 <= len(made) <= 6, made
-    assert "docker.min_interval" in str([record["facts"] for record in laptop.audit.records()])
+    # To the office, back, and then not before it is the office to stay.
+    assert docker_starts(laptop) == 1 + len(made) == 1 + 3, made
+    assert made[2] - began_at >= 7 * 8 + 10, made
+    assert "the network is unsteady" in str([record["facts"] for record in laptop.audit.records()])
+    assert "unsteady" in str(laptop.status()["conditions"])
     assert laptop.guest.heard() == ""
 
 
@@ -156,7 +156,7 @@ def test_a_policy_that_is_broken_mended_removed_and_back(laptop: Laptop) -> None
     assert laptop.docker.reports(https=proxy.url)
     assert laptop.docker.invocation_id() == before
     laptop.write(POLICY, good)
-    laptop.until(laptop.docker.reports, https="", within=20)
+    laptop.until(laptop.docker.reports, https="", within=30)  # the third move in a minute has to stand for 10 s
     laptop.until(is_there, laptop, "elsewhere on earth", "direct")
     assert restarted(laptop, 4)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent.decide.unsteady import Shaken
+from agent.decide.history import History, moved
+from agent.decide.rate import Start, allowed_at
+from agent.decide.unsteady import STEADY, Shaken
 
 LASTS_S = 300
 RESTART_S = 1  # from a change to its restart, where nothing waits
@@ -12,14 +14,18 @@ RESTART_S = 1  # from a change to its restart, where nothing waits
 
 def flapping(period: int, lasts_s: int) -> tuple[int, int]:
     """The restarts, and how long after the last change Docker is right; it begins right, in one of two networks."""
-    shaken, changed, restarts, here, in_docker = Shaken(), -1000, 0, 0, 0
+    shaken, history, starts = STEADY, moved(History(), "one", -1000), [Start(-1000)]
+    here = in_docker = "one"
     for now in range(lasts_s + 61):
         if now < lasts_s and now % period == 0:
-            shaken, changed, here = shaken.left(changed, now), now, 1 - here
-        if here != in_docker and now >= changed + RESTART_S and shaken.allowed_at(changed, now) <= now:
-            shaken, in_docker, restarts, right = shaken.restarted(changed, now), here, restarts + 1, now
+            here = "other" if here == "one" else "one"
+            shaken, history = shaken.left(history.changed, now), moved(history, here, now)
+        is_due = here != in_docker and now >= history.changed + RESTART_S
+        if is_due and allowed_at(starts, history.changed, 30, now, shaken=shaken).is_now(now):
+            shaken, in_docker = shaken.restarted(history.changed, now), here
+            starts.append(Start(now))
     assert here == in_docker
-    return restarts, max(0, right - changed)
+    return len(starts) - 1, max(0, round(starts[-1].at - history.changed))
 
 
 @pytest.mark.parametrize(
@@ -42,9 +48,15 @@ def test_the_waits_grow_and_end_when_one_network_has_stood() -> None:
     assert waits == [0, 10, 20, 40, 40]
     assert shaken.allowed_at(250, 310) == 310
     assert shaken.left(250, 309) == shaken
-    assert shaken.left(250, 310) == Shaken()
+    assert shaken.left(250, 310) == STEADY
 
 
 def test_two_restarts_a_minute_apart_shake_nothing() -> None:
-    assert Shaken().restarted(100, 101).restarted(150, 161).waits == 0
-    assert Shaken().restarted(100, 101).restarted(150, 160).waits == 1
+    assert STEADY.restarted(100, 101).restarted(150, 161).waits == 0
+    assert STEADY.restarted(100, 101).restarted(150, 160).waits == 1
+
+
+def test_it_says_when_it_is_steady_again() -> None:
+    assert Shaken(100, 2).steady_at(120, 179) == 180
+    assert Shaken(100, 2).steady_at(120, 180) is None
+    assert Shaken(100).steady_at(120, 130) is None

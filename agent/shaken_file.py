@@ -1,0 +1,49 @@
+"""What came of the last network changes, for the agent's next process: a restart of it is no rest for the network.
+
+Kept in the state directory, with times of CLOCK_BOOTTIME; another boot begins anew. Not known here: what follows from
+it (`decide/unsteady.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import msgspec
+
+from agent.audit.log import boot_id
+from agent.decide.unsteady import STEADY, Shaken
+from agent.errors import AgentError
+from agent.state_file import StateFile
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """The network that was there last, when it was come to, and what the changes before it brought."""
+
+    fingerprint: str | None = None
+    changed: float = 0.0
+    shaken: Shaken = STEADY
+
+
+class _OfBoot(msgspec.Struct, frozen=True):
+    boot: str
+    kept: Kept
+
+
+class ShakenFile:
+    """Where it is kept."""
+
+    def __init__(self, state: Path) -> None:
+        self._file = StateFile(state / "unsteady.json", _OfBoot, 1)
+
+    def load(self) -> Kept:
+        """Of this boot; what cannot be understood only costs a restart that could have waited."""
+        try:
+            found = self._file.load()
+        except AgentError:
+            return Kept()
+        return found.kept if found is not None and found.boot == boot_id() else Kept()
+
+    def save(self, kept: Kept) -> None:
+        with contextlib.suppress(AgentError):  # a full disk: this process knows it all the same
+            self._file.save(_OfBoot(boot_id(), kept))
