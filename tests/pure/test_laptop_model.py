@@ -6,6 +6,7 @@ more than the usual number.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping
 from typing import Final
@@ -20,9 +21,10 @@ from agent.decide.desired import for_dockerd
 from agent.decide.drift import Drifts, drifted
 from agent.decide.history import History, after, chose, moved, resumed, without
 from agent.decide.next_look import Look, next_look
-from agent.decide.rate import Cause, Start, allowed_at, started
+from agent.decide.rate import Cause, Start, allowed_at, is_by_change, started
 from agent.decide.recognise import recognise
 from agent.decide.standing import Pause, Pin, Standing
+from agent.decide.unsteady import STEADY
 from agent.policy import DIRECT, Duration, Exclusion, Network, NoProxy, Pattern, Policy, Probing, Unreachable, Upstream
 from agent.policy import Match as Where
 from agent.settings import ProxyUrl, Settings, proxy
@@ -31,6 +33,9 @@ from agent.verdict import Outcome, Verdict
 
 HISTORIES: Final = int(os.environ.get("HISTORIES", "2000"))
 SETTLED_S: Final = 180.0  # a recheck, the failures, failback and the turn of a restart, one after the other
+MINUTE_S: Final = 60.0
+ROUNDING_S: Final = 1e-6
+STANDS_S: Final = (10.0, 20.0, 40.0)  # an unsteady network, before the next restart, the one after that, and all others
 NAMES: Final = ("local", "office", "backup", "direct")
 PLACES: Final = ("office", "home", "cafe")
 MIN_INTERVAL_S: Final = 30.0
@@ -131,7 +136,11 @@ class Laptop(RuleBasedStateMachine):
         self.effective: Written | None = None
         self.deferred: float | None = None
         self.starts: tuple[Start, ...] = ()
+        self.shaken = STEADY
         self.all_starts: list[float] = []  # whoever made them
+        self.by_moves: list[
+            float
+        ] = []  # the restarts that a change of network brought, since one last stood for a minute
         self.entered = 0.0  # when the last change of network was seen
         self.last_online: str | None = None
         self.last_failure: dict[str, float] = {}  # seen here
@@ -179,6 +188,18 @@ class Laptop(RuleBasedStateMachine):
     @rule()
     def everything_works(self) -> None:
         self.world.clear()
+
+    @rule(
+        places=st.permutations((*PLACES, "office", None)),
+        turns=st.integers(3, 12),
+        period_s=st.sampled_from((3.0, 7.0, 12.0, 25.0)),
+    )
+    def flaps(self, places: list[str | None], turns: int, period_s: float) -> None:
+        """A Wi-Fi that cannot decide between two of them."""
+        for turn in range(turns):
+            self.place = places[turn % 2]
+            self.wake()
+            self.run_until(self.now + period_s)
 
     @rule(wakes=st.integers(1, 5))
     def noise(self, wakes: int) -> None:
@@ -292,11 +313,16 @@ class Laptop(RuleBasedStateMachine):
 
     def one_pass(self, probe: tuple[str, ...]) -> None:
         """See, probe, choose, write, restart: as the service does it."""
-        self.history = moved(self.history, FINGERPRINTS[self.place] if self.place else None, self.now)
+        was = self.history
+        self.history = moved(was, FINGERPRINTS[self.place] if self.place else None, self.now)
+        if self.history.changed != was.changed:
+            self.shaken = self.shaken.left(was.changed, self.now)
         if self.place is None:
             self.choice = self.look = self.deferred = None
             return
         if self.place != self.last_online:
+            if self.now >= self.entered + MINUTE_S:
+                self.by_moves.clear()
             self.last_online, self.entered, self.is_free = self.place, self.now, True
             self.last_failure.clear()
             self.first_failure.clear()
@@ -331,13 +357,15 @@ class Laptop(RuleBasedStateMachine):
             assert self.effective.meaning == desired.meaning, "different settings were taken for the same"
             return
         assert self.effective is None or self.effective.meaning != desired.meaning, "a cosmetic change restarts"
-        allowed = allowed_at(self.starts, self.history.changed, MIN_INTERVAL_S, self.now)
+        allowed = allowed_at(self.starts, self.history.changed, MIN_INTERVAL_S, self.now, shaken=self.shaken)
         assert allowed.because
         if not allowed.is_now(self.now):
             self.deferred = allowed.at
             return
         self.judge_restart()
         self.effective = desired
+        if is_by_change(self.starts, self.shaken, self.history.changed):
+            self.shaken = self.shaken.restarted(self.history.changed, self.now)
         self.starts = started(self.starts, Start(self.now))
         self.all_starts.append(self.now)
 
@@ -384,10 +412,19 @@ class Laptop(RuleBasedStateMachine):
         return self.standing.pin is not None or bool(self.standing.quarantined)
 
     def judge_restart(self) -> None:
-        if not self.all_starts or self.now >= self.all_starts[-1] + MIN_INTERVAL_S:
+        last = max(self.all_starts, default=-MIN_INTERVAL_S)
+        if self.entered <= last:
+            assert self.now >= last + MIN_INTERVAL_S, "two restarts within one network and min_interval"
             return
-        assert self.entered > self.all_starts[-1], "two restarts within one network and min_interval"
-        assert sum(at + 60 > self.now for at in self.all_starts) < 3, "more than three restarts in a minute"
+        stood_s = self.now - self.entered
+        if stood_s >= MINUTE_S:
+            self.by_moves.clear()
+        near = [later - earlier < MINUTE_S for earlier, later in itertools.pairwise(self.by_moves)]
+        if any(near):
+            since_unsteady = len(near) - near.index(True)
+            needed_s = STANDS_S[min(since_unsteady, len(STANDS_S)) - 1]
+            assert stood_s > needed_s - ROUNDING_S, f"an unsteady network had stood for {stood_s} s of {needed_s} s"
+        self.by_moves.append(self.now)
 
     # --- what is true in the end ----------------------------------------------------------------------------------
 
