@@ -19,6 +19,7 @@ from agent.decide.choose import BELIEVED_S, Choice, Ending, Situation, choose_on
 from agent.decide.desired import by_upstream
 from agent.decide.history import History, after, chose, moved, resumed, without
 from agent.decide.next_look import Look, next_look
+from agent.decide.place import Place, place_of
 from agent.decide.plan import Holding
 from agent.decide.rate import Asked
 from agent.decide.restart import InFlight
@@ -174,9 +175,11 @@ class Memory:
             self._keep_shaken()
         self._starts = rate.started(self._starts, rate.Start(now, cause))
 
-    def _come_to(self, fingerprint: str) -> None:
+    def _come_to(self, fingerprint: str, place: Place | None) -> None:
         now, before = SYSTEM_CLOCK.boottime_s(), self._history
-        self._history = moved(before, fingerprint, now)
+        self._history = moved(before, fingerprint, now, place)
+        if self._history.stirred != before.stirred:
+            self._asks_all = True  # what is kept of them is of before
         if before.fingerprint is None or self._history.changed == before.changed:
             return
         self._has_moved = True
@@ -270,7 +273,7 @@ class Memory:
     async def chosen(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
         assert self._prober is not None  # noqa: S101 - `use` comes first
         fingerprint = snapshot.fingerprint()
-        self._come_to(fingerprint)
+        self._come_to(fingerprint, place_of(network, snapshot))
         situation = self._situation(network, in_docker)
         asked, connects = self._due(network, situation.standing)
         known = {name: REFUSED for name in asked if self._refused.has(self._policy.upstreams[name], fingerprint)}

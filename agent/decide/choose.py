@@ -19,6 +19,8 @@ from agent.policy import DIRECT_NAME, Network, Policy, Probing, Unreachable
 from agent.verdict import Outcome, Verdict
 
 PATIENCE_S: Final = 5.0  # after a network change DHCP, DNS and VPNs still arrive (FACTS 23)
+HOLE_S: Final = 30.0  # … and where only addresses or DNS changed, the upstream in use may take that long to work again
+_OF_A_HOLE: Final = frozenset({Outcome.DNS, Outcome.NO_ROUTE, Outcome.TIMEOUT})
 SOFT_AGAIN_S: Final = (0.3, 0.6, 1.2, 1.2, 1.2)  # when soft verdicts are looked at again
 APP_STARTS_S: Final = 60.0  # after boot or resume an app on loopback that Docker's settings name may still start
 # An upstream is not taken for an older verdict: it is asked again first. What worked on arrival counts as long as
@@ -98,7 +100,7 @@ def choose_on(situation: Situation, now: float) -> Choice:
     quarantined = {name: "quarantined" for name in policy.upstreams if standing.is_quarantined(name, now)}
     held = history.chosen if history.chosen in network.use and history.chosen not in quarantined else None
     streak = None if held is None else history.streaks.get(held)
-    is_kept = held is not None and streak is not None and is_doubted(streak, policy.probe)
+    is_kept = held is not None and streak is not None and is_kept_so_far(history, streak, policy.probe, now)
     is_working = streak is not None and (streak.is_ok or is_kept)
     choice = choose(
         network,
@@ -108,8 +110,7 @@ def choose_on(situation: Situation, now: float) -> Choice:
         [name for name in network.use if is_starting(name, history, standing, now)],
     )
     if is_kept and streak is not None and not _is_before(choice.upstream, held, network):
-        failed = f"failed {streak.failures} of {policy.probe.failures} probes in a row"
-        return Choice(Ending.CHOSEN, f"{held} {failed} ({streak.verdict.outcome.value}): kept so far", held)
+        return Choice(Ending.CHOSEN, f"{held} {_failing(streak, policy.probe)}: kept so far", held)
     # `direct` that is taken because nothing works need not be in `use`: it is not asked, and needs not to have worked.
     if choice.upstream == history.chosen or choice.upstream not in network.use:
         return choice
@@ -126,9 +127,27 @@ def is_starting(name: str, history: History, standing: Standing, now: float) -> 
     return name in standing.on_loopback and name == standing.in_docker and now < history.woken + APP_STARTS_S
 
 
+def is_kept_so_far(history: History, streak: Streak, probing: Probing, now: float) -> bool:
+    """Whether the upstream in use fails, and is not given up for it yet."""
+    return is_doubted(streak, probing) or _is_in_a_hole(history, streak, now)
+
+
+def _is_in_a_hole(history: History, streak: Streak, now: float) -> bool:
+    """Whether it fails as where addresses or DNS are not all there, and they have just changed under it."""
+    is_recent = history.stirred is not None and now < history.stirred + HOLE_S
+    return is_recent and streak.has_worked and streak.verdict.outcome in _OF_A_HOLE
+
+
 def is_doubted(streak: Streak, probing: Probing) -> bool:
     """It worked, fails, and not often enough yet."""
     return not streak.is_ok and streak.has_worked and streak.failures < probing.failures
+
+
+def _failing(streak: Streak, probing: Probing) -> str:
+    outcome = streak.verdict.outcome.value
+    if is_doubted(streak, probing):
+        return f"failed {streak.failures} of {probing.failures} probes in a row ({outcome})"
+    return f"ends in {outcome} since addresses or DNS changed here, less than {HOLE_S:.0f} s ago"
 
 
 def _unproved(network: Network, history: History, probing: Probing) -> Mapping[str, str]:

@@ -11,8 +11,10 @@ from typing import Final
 
 import msgspec
 
+from agent.decide.place import Place
 from agent.verdict import Verdict
 
+WORKED_LATELY_S: Final = 60.0  # an upstream in use that did says that the host has not gone anywhere
 # Failed probes nearer than this count as one: a burst of wake-ups is no evidence against an upstream.
 FAILURES_APART_S: Final = 2.0
 
@@ -25,8 +27,12 @@ class Streak(msgspec.Struct, frozen=True):
     seen: float  # when it was last probed
     failures: int = 0  # failed probes in a row, each FAILURES_APART_S after the one before
     counted: float = 0.0  # when the last of them was
-    has_worked: bool = False
+    worked: float | None = None  # when it last did; None: not here
     has_failed: bool = False
+
+    @property
+    def has_worked(self) -> bool:
+        return self.worked is not None
 
     @property
     def is_ok(self) -> bool:
@@ -42,9 +48,11 @@ class History(msgspec.Struct, frozen=True):
     """What is remembered within one network; at the start, nothing."""
 
     fingerprint: str | None = None  # of the last network that was online; None: there was none yet
+    place: Place | None = None  # which it is whatever its addresses and DNS; None: that is not known
     is_online: bool = False
     changed: float = 0.0  # when this network was come to from another one
     arrived: float = 0.0  # that, or when it came back after being offline: patience runs from here
+    stirred: float | None = None  # when addresses or DNS last changed under an upstream that worked
     woken: float = 0.0  # the last boot or resume
     looked: float = 0.0  # when verdicts last came in
     looks: int = 0  # how often they did since arrival
@@ -63,19 +71,33 @@ def after(history: History, verdicts: Mapping[str, Verdict], now: float) -> Hist
     return msgspec.structs.replace(history, streaks={**history.streaks, **streaks}, looked=now, looks=history.looks + 1)
 
 
-def moved(history: History, fingerprint: str | None, now: float) -> History:
+def moved(history: History, fingerprint: str | None, now: float, place: Place | None = None) -> History:
     """The history where this is what the network looks like; None: offline.
 
-    Another fingerprint than the last online one is a network change and forgets everything. Offline and back to the
-    same starts patience anew, and no more.
+    Another fingerprint than the last online one is a network change and forgets everything, but for one thing: where
+    only addresses or DNS differ, in a place whose upstream in use has just worked, nobody moved. Offline and back to
+    the same starts patience anew, and no more.
     """
     if fingerprint is None:
         return msgspec.structs.replace(history, is_online=False) if history.is_online else history
     if fingerprint != history.fingerprint:
-        return History(fingerprint, is_online=True, changed=now, arrived=now, woken=history.woken, looked=now)
+        if not _is_hole(history, place, now):
+            return History(
+                fingerprint, place, is_online=True, changed=now, arrived=now, woken=history.woken, looked=now
+            )
+        history = msgspec.structs.replace(history, fingerprint=fingerprint, stirred=now)
+    elif place != history.place:  # by another policy, or not known yet
+        history = msgspec.structs.replace(history, place=place)
     if not history.is_online:
         return msgspec.structs.replace(history, is_online=True, arrived=now, looked=now, looks=0)
     return history
+
+
+def _is_hole(history: History, place: Place | None, now: float) -> bool:
+    in_use = None if history.chosen is None else history.streaks.get(history.chosen)
+    if place is None or place != history.place or in_use is None or in_use.worked is None:
+        return False
+    return now <= in_use.worked + WORKED_LATELY_S
 
 
 def resumed(history: History, now: float) -> History:
@@ -102,7 +124,7 @@ def _continued(streak: Streak | None, verdict: Verdict, now: float) -> Streak:
         streak = Streak(verdict, now, now)
     since = streak.since if streak.is_ok == verdict.is_ok else now
     if verdict.is_ok:
-        return Streak(verdict, since, now, has_worked=True, has_failed=streak.has_failed)
+        return Streak(verdict, since, now, worked=now, has_failed=streak.has_failed)
     counts = streak.failures == 0 or now >= streak.counted + FAILURES_APART_S
     return Streak(
         verdict,
@@ -110,6 +132,6 @@ def _continued(streak: Streak | None, verdict: Verdict, now: float) -> Streak:
         now,
         failures=streak.failures + counts,
         counted=now if counts else streak.counted,
-        has_worked=streak.has_worked,
+        worked=streak.worked,
         has_failed=True,
     )

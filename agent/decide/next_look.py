@@ -19,7 +19,7 @@ from agent.decide.choose import (
     Choice,
     Ending,
     Situation,
-    is_doubted,
+    is_kept_so_far,
     is_proved,
     is_starting,
     patience_left,
@@ -86,7 +86,7 @@ def _probes(situation: Situation, choice: Choice, now: float) -> Iterator[Look]:
     else:
         # `direct` that is taken because nothing works need not be in `use`: what was seen of it says nothing then.
         streak = history.streaks.get(choice.upstream) if choice.upstream in network.use else None
-        if streak is not None and is_doubted(streak, policy.probe):
+        if streak is not None and is_kept_so_far(history, streak, policy.probe, now):
             # All of them: what it is given up for must have been asked just now.
             yield Look(streak.counted + FAILURES_APART_S, f"{in_use} failed, and is asked again", network.use)
             return

@@ -210,6 +210,22 @@ async def test_a_network_that_comes_and_goes_has_to_stand_before_docker_follows_
         assert hand.next_at == pytest.approx(came + STANDS_S[0], abs=2)
 
 
+async def test_a_hole_in_dns_is_no_move(laptop: Laptop) -> None:
+    laptop.policy(POLICY + "[probe]\nfailures = 1\n")
+    laptop.place = Place(at("10.10.0.1"), laptop.dockerd, office="ok dns dns ok", direct="ok")
+    async with laptop.running() as hand:
+        laptop.place.snapshot = msgspec.structs.replace(at("10.10.0.1"), dns_servers=("10.10.0.9",))
+        for why, verdict in ((Reason.NETWORK, "dns"), (Reason.RESUME, "dns"), (Reason.RESUME, "ok")):
+            laptop.place.asked.clear()
+            await hand.wake(why)
+
+            assert laptop.place.asked == ["office", "direct"], "it is asked at once"
+            assert laptop.status()["verdicts"]["office"]["verdict"] == verdict
+            assert laptop.status()["upstream"]["name"] == "office"
+        assert laptop.status()["docker"]["restarts"] == 1
+        assert laptop.dockerd.runs_with == OFFICE
+
+
 async def test_what_a_crash_left_is_finished_first_and_docker_only_after_ready(laptop: Laptop) -> None:
     laptop.policy()
     async with laptop.running():

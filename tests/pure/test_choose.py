@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from agent.decide.choose import Choice, Ending, Situation, choose, choose_on, patience_left
 from agent.decide.history import History, after, chose, moved
+from agent.decide.place import Place
 from agent.decide.standing import Pin, Standing
 from agent.policy import Network, Policy, Unreachable, Upstream
+from agent.snapshot import Snapshot
 from agent.verdict import Outcome, Verdict
 
 OFFICE = Network("office", ("office", "backup", "direct"))
@@ -247,3 +249,56 @@ def test_patience_begins_anew_when_the_host_comes_back_to_the_same_network() -> 
     history = moved(moved(moved(History(), "0ff1ce", 0), None, 100), "0ff1ce", 200)
 
     assert (patience_left(history, 201), patience_left(history, 206)) == (4, -1)
+
+
+def stirred(*probes: tuple[float, dict[str, Verdict]]) -> tuple[Choice, History]:
+    """What is chosen where the office's upstream works, and at 100 its addresses or its DNS change."""
+    place = Place("office", Snapshot())
+    history = chose(after(moved(History(), "0ff1ce", 0, place), verdicts(office="ok", backup="ok"), 90), "office")
+    history = moved(history, "hole", 100, place)
+    choice = Choice(Ending.WAITING, "")
+    for now, seen in probes:
+        history = after(history, seen, now)
+        choice = choose_on(Situation(POLICY, OFFICE, history), now)
+        history = chose(history, choice.upstream)
+    return choice, history
+
+
+def hole(*moments: float, outcome: str = "dns") -> list[tuple[float, dict[str, Verdict]]]:
+    return [(now, verdicts(office=outcome, backup="ok")) for now in moments]
+
+
+@pytest.mark.parametrize("outcome", ["dns", "no-route", "timeout"])
+def test_a_hole_in_addresses_or_dns_is_waited_for_by_the_one_in_use(outcome: str) -> None:
+    choice, _ = stirred(*hole(100, 103, 115, 129.9, outcome=outcome))
+
+    assert choice == chosen(
+        "office", f"office ends in {outcome} since addresses or DNS changed here, less than 30 s ago: kept so far"
+    )
+
+
+def test_a_hole_that_lasts_is_one_that_does_not_work() -> None:
+    choice, _ = stirred(*hole(100, 103, 115, 129.9, 130))
+
+    assert choice == chosen("backup", f"{USE} (office dns)")
+
+
+@pytest.mark.parametrize("outcome", ["refused", "error", "registry", "proxy-down", "portal", "tls", "proxy-auth"])
+def test_what_is_no_hole_is_given_up_as_ever(outcome: str) -> None:
+    assert stirred(*hole(100, outcome=outcome))[0].upstream == "office"
+    assert stirred(*hole(100, 102, outcome=outcome))[0] == chosen("backup", f"{USE} (office {outcome})")
+
+
+def test_after_a_hole_it_is_as_before() -> None:
+    choice, history = stirred(*hole(100, 103), (110, ALL))
+
+    assert choice == chosen("office", USE)
+    assert history.streaks["backup"].worked_s == 20
+
+
+def test_a_hole_keeps_none_from_a_preferred_one_that_works() -> None:
+    place = Place("office", Snapshot())
+    history = chose(after(moved(History(), "0ff1ce", 0, place), verdicts(backup="ok"), 90), "backup")
+    history = after(moved(history, "hole", 100, place), verdicts(office="ok", backup="dns"), 100)
+
+    assert choose_on(Situation(POLICY, OFFICE, history), 100) == chosen("office", USE)

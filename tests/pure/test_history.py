@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from agent.decide.history import History, after, chose, moved, resumed, without
+from agent.decide.place import Place
+from agent.snapshot import Snapshot
 from agent.verdict import Outcome, Verdict
 
 OK, DNS, REFUSED = Verdict(Outcome.OK), Verdict(Outcome.DNS), Verdict(Outcome.REFUSED)
 OFFICE = moved(History(), "0ff1ce", 100)
+HERE, THERE = Place("office", Snapshot()), Place("home", Snapshot())
+OFFICE_HERE = moved(History(), "0ff1ce", 100, HERE)
 
 
 def told(*probes: tuple[float, Verdict]) -> History:
@@ -77,3 +82,52 @@ def test_an_upstream_that_now_means_another_proxy_is_forgotten() -> None:
 
 def test_no_choice_keeps_what_was_chosen() -> None:
     assert chose(chose(OFFICE, "office"), None).chosen == "office"
+
+
+def in_use(now: float) -> History:
+    """The upstream in use worked at that moment, in a place that is known."""
+    return chose(after(OFFICE_HERE, {"office": OK}, now), "office")
+
+
+def test_another_address_in_the_same_place_forgets_nothing() -> None:
+    history = in_use(150)
+
+    assert moved(history, "hole", 210, HERE) == msgspec.structs.replace(history, fingerprint="hole", stirred=210)
+
+
+def test_a_second_hole_while_the_first_lasts_is_one_as_well() -> None:
+    history = after(moved(in_use(150), "hole", 160, HERE), {"office": DNS}, 161)
+
+    assert moved(history, "0ff1ce", 180, HERE).streaks == history.streaks
+
+
+def test_an_address_that_was_gone_for_a_moment_starts_patience_anew_and_forgets_nothing() -> None:
+    history = in_use(150)
+
+    back = moved(moved(history, None, 151), "hole", 153, HERE)
+
+    assert (back.streaks, back.chosen, back.changed) == (history.streaks, "office", 100)
+    assert (back.arrived, back.looks, back.stirred) == (153, 0, 153)
+
+
+@pytest.mark.parametrize(
+    ("history", "place"),
+    [
+        pytest.param(in_use(150), THERE, id="another-place"),
+        pytest.param(in_use(150), None, id="a-place-that-nothing-tells"),
+        pytest.param(chose(moved(History(), "0ff1ce", 100), "office"), None, id="nor-the-one-before"),
+        pytest.param(in_use(149.9), HERE, id="it-worked-too-long-ago"),
+        pytest.param(moved(History(), "0ff1ce", 100, HERE), HERE, id="nothing-was-chosen-yet"),
+        pytest.param(chose(after(OFFICE_HERE, {"office": DNS}, 200), "office"), HERE, id="it-never-worked-here"),
+        pytest.param(chose(in_use(150), "direct"), HERE, id="what-is-in-use-was-not-asked"),
+    ],
+)
+def test_all_else_is_an_arrival(history: History, place: Place | None) -> None:
+    assert moved(history, "hole", 210, place) == History(
+        "hole", place, is_online=True, changed=210, arrived=210, looked=210
+    )
+
+
+def test_the_place_is_known_again_after_a_restart_of_the_agent_and_another_policy() -> None:
+    assert moved(History("0ff1ce", changed=50), "0ff1ce", 100, HERE).place == HERE
+    assert moved(in_use(150), "0ff1ce", 160, THERE) == msgspec.structs.replace(in_use(150), place=THERE)

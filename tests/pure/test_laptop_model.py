@@ -21,6 +21,7 @@ from agent.decide.desired import for_dockerd
 from agent.decide.drift import Drifts, drifted
 from agent.decide.history import History, after, chose, moved, resumed, without
 from agent.decide.next_look import Look, next_look
+from agent.decide.place import place_of
 from agent.decide.rate import Cause, Start, allowed_at, is_by_change, started
 from agent.decide.recognise import recognise
 from agent.decide.standing import Pause, Pin, Standing
@@ -103,14 +104,27 @@ def policy_of(use: tuple[str, ...], exclusions: tuple[str, ...], unreachable: Un
     )
 
 
-SNAPSHOTS: Final[Mapping[str | None, Snapshot]] = {
-    None: Snapshot(),
+def seen_at(place: str, address: str, *dns_servers: str) -> Snapshot:
+    return Snapshot((Interface("wlan0", ssid=place, ipv4=(address,), gateways=("192.168.1.1",)),), dns_servers)
+
+
+# By place: as it is, and with what may change there without a move.
+SNAPSHOTS: Final[Mapping[str | None, tuple[Snapshot, ...]]] = {
+    None: (Snapshot(),) * 3,
     **{
-        place: Snapshot((Interface("wlan0", ssid=place, ipv4=("192.168.1.2/24",), gateways=("192.168.1.1",)),))
+        place: (
+            seen_at(place, "192.168.1.2/24", "192.168.1.1"),
+            seen_at(place, "192.168.1.2/24"),
+            seen_at(place, "192.168.1.9/24", "192.168.1.1"),
+        )
         for place in PLACES
     },
 }
-FINGERPRINTS: Final = {place: snapshot.fingerprint() for place, snapshot in SNAPSHOTS.items()}
+FINGERPRINTS: Final = {
+    place: [snapshot.fingerprint() for snapshot in snapshots] for place, snapshots in SNAPSHOTS.items()
+}
+HOLES: Final = (Outcome.DNS, Outcome.NO_ROUTE, Outcome.TIMEOUT)
+HOLE_S: Final = 30.0
 OK: Final = Verdict(Outcome.OK)
 HARD: Final = (Outcome.REFUSED, Outcome.PROXY_AUTH, Outcome.TLS)
 SOFT: Final = (Outcome.TIMEOUT, Outcome.DNS, Outcome.PROXY_DOWN)
@@ -123,6 +137,7 @@ class Laptop(RuleBasedStateMachine):
         super().__init__()
         self.now = 100.0
         self.place: str | None = None
+        self.details = 0  # which of the place's snapshots is seen
         self.world: dict[tuple[str | None, str], Verdict] = {}
         self.meaning = 1
         self.exclusions: tuple[str, ...] = EXCLUSIONS[0][1]
@@ -142,7 +157,10 @@ class Laptop(RuleBasedStateMachine):
             float
         ] = []  # the restarts that a change of network brought, since one last stood for a minute
         self.entered = 0.0  # when the last change of network was seen
-        self.last_online: str | None = None
+        self.last_online: tuple[str | None, int] | None = None
+        self.stirred = -HOLE_S  # when addresses or DNS last changed under an upstream that had just worked
+        self.in_use: str | None = None  # here
+        self.last_ok: dict[str, float] = {}  # seen here
         self.last_failure: dict[str, float] = {}  # seen here
         self.first_failure: dict[str, float] = {}  # in a row, seen here
         self.is_free = True  # whether the next choice may differ for a reason of its own
@@ -179,6 +197,21 @@ class Laptop(RuleBasedStateMachine):
     def upstream_comes_back(self, place: int, seconds: float) -> None:
         self.world.pop((self.place, self.of_use(place)), None)
         self.run_until(self.now + seconds)
+
+    @rule(
+        details=st.sampled_from((0, 1, 2)),
+        outcome=st.sampled_from((*HOLES, *HOLES, None, Outcome.REFUSED)),
+        seconds=st.sampled_from((1.0, 20.0, 29.0, 40.0)),
+    )
+    def addresses_or_dns_change(self, details: int, outcome: Outcome | None, seconds: float) -> None:
+        """In the same place; all that worked fails for a while, or nothing does."""
+        works = [(self.place, name) for name in NAMES if outcome is not None and self.verdict(name).is_ok]
+        self.world.update({key: Verdict(outcome) for key in works if outcome is not None})
+        self.details = details
+        self.wake()
+        self.run_until(self.now + seconds)
+        for key in works:
+            del self.world[key]
 
     @rule(outcome=st.sampled_from((*HARD, *SOFT, Outcome.PORTAL)))
     def everything_dies(self, outcome: Outcome) -> None:
@@ -224,8 +257,9 @@ class Laptop(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES))
     def upstream_means_another_proxy(self, name: str) -> None:
         self.history = without(self.history, {name})
-        self.last_failure.pop(name, None)
-        self.first_failure.pop(name, None)
+        for seen in (self.last_ok, self.last_failure, self.first_failure):
+            seen.pop(name, None)
+        self.in_use = None if self.in_use == name else self.in_use
         self.is_free = True
         self.wake()
 
@@ -303,7 +337,7 @@ class Laptop(RuleBasedStateMachine):
         return Written(meaning, for_dockerd(self.policy.upstreams[name], self.policy.no_proxy))
 
     def recognised(self) -> dict[str | None, Network]:
-        return {place: recognise(self.policy.networks, seen).network for place, seen in SNAPSHOTS.items()}
+        return {place: recognise(self.policy.networks, seen[0]).network for place, seen in SNAPSHOTS.items()}
 
     def network(self) -> Network:
         return self.networks[self.place]
@@ -314,24 +348,23 @@ class Laptop(RuleBasedStateMachine):
     def one_pass(self, probe: tuple[str, ...]) -> None:
         """See, probe, choose, write, restart: as the service does it."""
         was = self.history
-        self.history = moved(was, FINGERPRINTS[self.place] if self.place else None, self.now)
+        fingerprint, seen = FINGERPRINTS[self.place][self.details], SNAPSHOTS[self.place][self.details]
+        place = place_of(self.network(), seen)
+        self.history = moved(was, fingerprint if self.place else None, self.now, place)
         if self.history.changed != was.changed:
             self.shaken = self.shaken.left(was.changed, self.now)
         if self.place is None:
             self.choice = self.look = self.deferred = None
             return
-        if self.place != self.last_online:
-            if self.now >= self.entered + MINUTE_S:
-                self.by_moves.clear()
-            self.last_online, self.entered, self.is_free = self.place, self.now, True
-            self.last_failure.clear()
-            self.first_failure.clear()
+        if (self.place, self.details) != self.last_online:
+            self.arrive_or_stir()
         pinned = self.standing.pinned(self.policy.upstreams, self.now)
         # What this network does not use is not asked, whatever a look says.
         asked = {name for name in (*probe, pinned) if name in {*self.network().use, pinned} and name is not None}
         self.history = after(self.history, {name: self.verdict(name) for name in asked}, self.now)
         for name in asked:
             if self.verdict(name).is_ok:
+                self.last_ok[name] = self.now
                 self.first_failure.pop(name, None)
             else:
                 self.last_failure[name] = self.now
@@ -343,9 +376,24 @@ class Laptop(RuleBasedStateMachine):
         assert self.choice.because
         self.history = chose(self.history, self.choice.upstream)
         self.judge(before, self.choice, situation.network)
+        self.in_use = self.choice.upstream or self.in_use
         self.carry_out()
         situation = msgspec.structs.replace(situation, history=self.history)
         self.look = next_look(situation, self.choice, self.now)
+
+    def arrive_or_stir(self) -> None:
+        """Judged by what was seen to work, and not by the history."""
+        is_same = self.last_online is not None and self.last_online[0] == self.place
+        self.last_online = self.place, self.details
+        worked = None if self.in_use is None else self.last_ok.get(self.in_use)
+        if is_same and worked is not None and self.now <= worked + MINUTE_S:
+            self.stirred = self.now
+            return
+        if self.now >= self.entered + MINUTE_S:
+            self.by_moves.clear()
+        self.entered, self.is_free, self.in_use, self.stirred = self.now, True, None, -HOLE_S
+        for seen in (self.last_ok, self.last_failure, self.first_failure):
+            seen.clear()
 
     def carry_out(self) -> None:
         self.deferred = None
@@ -407,6 +455,8 @@ class Laptop(RuleBasedStateMachine):
             assert failed is None or self.now >= failed + self.policy.probe.failback, "failback was not respected"
         elif choice.upstream not in network.use[: network.use.index(before)]:
             assert self.now >= self.first_failure[before] + 2.0, "one failed probe was enough"
+            is_hole = self.verdict(before).outcome in HOLES and self.now < self.stirred + HOLE_S
+            assert not is_hole, "a hole in addresses or DNS was taken for a loss"
 
     def is_pin_or_quarantine(self) -> bool:
         return self.standing.pin is not None or bool(self.standing.quarantined)

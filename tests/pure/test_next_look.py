@@ -7,8 +7,10 @@ import pytest
 from agent.decide.choose import Situation, choose_on
 from agent.decide.history import History, after, chose, moved
 from agent.decide.next_look import Look, next_look
+from agent.decide.place import Place
 from agent.decide.standing import Pause, Pin, Standing
 from agent.policy import DIRECT, Duration, Network, Policy, Probing, Unreachable, Upstream
+from agent.snapshot import Snapshot
 from agent.verdict import Outcome, Verdict
 
 OFFICE = Network("office", ("office", "backup", "direct"))
@@ -143,3 +145,17 @@ def test_what_is_not_in_use_is_not_asked_again_either() -> None:
     look = next_look(situation, choose_on(situation, 2000), 2000)
 
     assert look == Look(2000.3, "patience after a change", ("office",))
+
+
+def test_the_one_in_use_is_asked_again_and_again_while_a_hole_in_dns_lasts() -> None:
+    place = Place("office", Snapshot())
+    ok, dns = {name: Verdict(Outcome.OK) for name in USE}, {"office": Verdict(Outcome.DNS)}
+    history = chose(after(moved(History(), "0ff1ce", 1000, place), ok, 1000), "office")
+    history = moved(history, "hole", 1010, place)
+    for now in (1010, 1012, 1014):
+        history = after(history, dns, now)
+    situation = Situation(ON_EVENTS, OFFICE, history)
+
+    look = next_look(situation, choose_on(situation, 1014), 1014)
+
+    assert look == Look(1016, "office failed, and is asked again", USE)
