@@ -85,6 +85,37 @@ def test_a_wifi_that_changes_every_seven_seconds_costs_a_bounded_number_of_resta
 
 
 @trixie
+def test_a_dns_that_fails_for_a_while_where_the_laptop_stays_costs_no_restart(laptop: Laptop) -> None:
+    laptop.policy(f'{AT_TIMES}{through(laptop.office.tinyproxy)}[[network]]\nuse = ["direct", "office"]\n')
+    laptop.plug("home")
+    # By which the office's proxy is in reach, and that one knows all names.
+    laptop.network(f"ip route add {laptop.office.PROXIES} via {laptop.vpn().GATEWAY}")
+    started(laptop)
+    laptop.until(is_there, laptop, "network 1", "direct")
+    good = laptop.read("/etc/resolv.conf")
+
+    def fails() -> Seen:
+        verdicts = {name: found["verdict"] for name, found in laptop.status()["verdicts"].items()}
+        return Seen(verdicts.get("direct") in {"dns", "timeout"} and verdicts.get("office") == "ok", verdicts)
+
+    def is_restarted() -> Seen:
+        events = laptop.audit.events()
+        return Seen("docker-restarted" in events, events)
+
+    laptop.network("ip address add 10.20.0.77/16 dev wlan0")
+    laptop.write("/etc/resolv.conf", "nameserver 10.20.0.99\n")  # nobody is there
+    laptop.until(fails, within=10)
+    with pytest.raises(NotInTime):
+        laptop.until(is_restarted, within=15)
+    laptop.write("/etc/resolv.conf", good)
+
+    laptop.until(lambda: laptop.status()["verdicts"]["direct"]["verdict"] == "ok", within=10)
+    laptop.until(is_there, laptop, "network 1", "direct")
+    assert restarted(laptop, 0)
+    assert laptop.docker.pull().ok
+
+
+@trixie
 def test_a_hundred_reloads_while_nothing_answers(laptop: Laptop) -> None:
     proxy = laptop.office.tinyproxy
     laptop.policy(
