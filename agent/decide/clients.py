@@ -40,6 +40,10 @@ PRIVATE_NETWORKS: Final = (
     "fe80::/10",
 )
 
+# Beside 127.0.0.0/8: curl before 7.86, wget and Python's urllib know no CIDR in no_proxy (FACTS 70).
+_LOOPBACK_NETWORK: Final = "127.0.0.0/8"
+_LOOPBACK_ADDRESS: Final = "127.0.0.1"
+
 DEFAULT_SOCKET: Final = "/run/docker.sock"
 # What the client calls the engine on the default socket (FACTS 18); /var/run is a link to /run.
 _DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
@@ -86,7 +90,6 @@ def for_clients(upstream: Upstream, clients: Clients, exclusions: NoProxy, bridg
     because, http, https = _as_reached(upstream, bridge)
     credentials = upstream.credentials if clients.credentials else None
     http, https = (url and msgspec.structs.replace(url, credentials=credentials) for url in (http, https))
-    private = PRIVATE_NETWORKS if exclusions.private_networks else ()
     return Wanted(
         Intent.SET,
         because,
@@ -95,7 +98,7 @@ def for_clients(upstream: Upstream, clients: Clients, exclusions: NoProxy, bridg
             https=None if _is_socks(https) else https,
             # One value for all schemes: where the two differ, most of what is fetched is https.
             all=https if _is_socks(https) else http if _is_socks(http) else None,
-            no_proxy=(*exclusions.always, *upstream.no_proxy, *private),
+            no_proxy=_excluded(upstream, exclusions),
         ),
         _no_credentials(upstream, clients),
     )
@@ -129,6 +132,12 @@ def _as_reached(upstream: Upstream, bridge: Bridge) -> tuple[str, ProxyUrl | Non
     moved = {url: msgspec.structs.replace(url, host=bridge.address) for url in local}
     http, https = (url and moved.get(url, url) for url in (upstream.http, upstream.https))
     return f"{upstream.name}: on loopback, and on the bridge as well, seen from the host", http, https
+
+
+def _excluded(upstream: Upstream, exclusions: NoProxy) -> tuple[str, ...]:
+    named = (*exclusions.always, *upstream.no_proxy)
+    loopback = (_LOOPBACK_ADDRESS,) if _LOOPBACK_NETWORK in named else ()
+    return (*named, *loopback, *(PRIVATE_NETWORKS if exclusions.private_networks else ()))
 
 
 def _no_credentials(upstream: Upstream, clients: Clients) -> Condition | None:

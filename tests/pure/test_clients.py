@@ -179,7 +179,8 @@ def test_a_password_that_clients_do_not_get_is_said_with_what_to_do() -> None:
         pytest.param(NO_PRIVATE, (), "localhost", id="always"),
         pytest.param(NO_PRIVATE, (".corp.example",), "localhost,.corp.example", id="the-upstream's"),
         pytest.param(NoProxy(always=()), (), ",".join(PRIVATE_NETWORKS), id="private-networks"),
-        pytest.param(NoProxy(), ("10.0.0.0/8",), ",".join(("localhost", "127.0.0.0/8", "::1", *PRIVATE_NETWORKS)), id="by-default"),
+        pytest.param(NoProxy(), ("10.0.0.0/8",), ",".join(("localhost", "127.0.0.0/8", "127.0.0.1", "::1", *PRIVATE_NETWORKS)), id="by-default"),
+        pytest.param(NO_PRIVATE, ("127.0.0.0/8",), "localhost,127.0.0.0/8,127.0.0.1", id="loopback-by-the-upstream"),
         pytest.param(NoProxy(always=(), private_networks=False), (), "", id="none"),
     ],
 )  # fmt: skip
