@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import functools
 import math
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ from agent.decide.clients import (
     beaten_by,
     entry_for,
     for_clients,
+    gives_socks,
     is_made_by_us,
     plan_file,
     told_apart,
@@ -143,6 +144,7 @@ class Files(Protocol):
 
 
 Accounts = Callable[[Iterable[str]], tuple[Account, ...]]
+DropsAll = Callable[[], Awaitable[str]]  # the version of a docker client that knows no allProxy; '' where it does
 _NOT_BACK = "kept no longer, and whose it is cannot be told now; what the agent wrote there stays until then"
 _Shown = ClientFile | Skipped | None  # None: nobody needs to know
 
@@ -161,10 +163,13 @@ class LocalClients:
         homes: Files,
         sockets: Sockets,
         resolve: Resolve,
+        drops_all: DropsAll | None = None,
         waits_s: float | None = None,
         told: Callable[[], None] = lambda: None,
     ) -> None:
-        """`waits_s`: for a file that gives no answer; None: until it does. `told`: one that was late has come."""
+        """`drops_all`: None: no docker client is asked. `waits_s`: for a file that gives no answer; None: until it
+        does. `told`: one that was late has come.
+        """
         self._policy = policy
         self._who = who
         self._accounts = accounts
@@ -172,6 +177,7 @@ class LocalClients:
         self._homes = homes
         self._sockets = sockets
         self._resolve = resolve
+        self._drops_all = drops_all
         self._resolved: dict[str, tuple[str, ...]] = {}  # the loopback addresses of names, as they last were
         self._entry = entry_for(policy.clients.scope, policy.docker.socket)
         self._owned: Kept[Owned] = client_originals(state)
@@ -191,7 +197,8 @@ class LocalClients:
         """What every file says against what it should; nothing is changed."""
         who = await self._everybody()
         bridge = await self._bridge(upstream) if who.accounts else Bridge()
-        wanted = for_clients(upstream, self._policy.clients, self._policy.no_proxy, bridge)
+        drops_all = await self._drops_all() if self._drops_all and who.accounts and gives_socks(upstream) else ""
+        wanted = for_clients(upstream, self._policy.clients, self._policy.no_proxy, bridge, drops_all)
         owned = self._owned.all()
         left, unknown = await self._left(owned.keys() - {str(account.config) for account in who.accounts})
         everybody = [(account, wanted) for account in who.accounts] + [(account, BACK) for account in left]

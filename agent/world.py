@@ -19,6 +19,7 @@ from agent.decide.desired import for_dockerd
 from agent.decide.plan import Owned, Plan, without_ours
 from agent.decide.probation import Trial
 from agent.docker import validate
+from agent.docker.cli import CommandLine
 from agent.docker.command import CommandUnit
 from agent.docker.engine import EngineSocket
 from agent.docker.glance import Glance, glance, unit_places
@@ -258,6 +259,7 @@ def local_clients(
         homes=homes or Homes(),
         sockets=LocalSockets(system),
         resolve=in_a_thread,
+        drops_all=CommandLine().drops_all if paths.is_system else None,
         waits_s=WAITS_S if told is not None else None,
         told=told or _nobody,
     )

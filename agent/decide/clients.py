@@ -73,8 +73,13 @@ class Wanted(msgspec.Struct, frozen=True):
 BACK: Final = Wanted(Intent.PUT_BACK, "the policy keeps it no longer")
 
 
-def for_clients(upstream: Upstream, clients: Clients, exclusions: NoProxy, bridge: Bridge) -> Wanted:
-    """What clients should have: the upstream as a container can use it."""
+def for_clients(
+    upstream: Upstream, clients: Clients, exclusions: NoProxy, bridge: Bridge, drops_all: str = ""
+) -> Wanted:
+    """What clients should have: the upstream as a container can use it.
+
+    `drops_all`: the version of a docker client that knows no allProxy; '' where it does.
+    """
     if upstream.is_direct:
         return Wanted(Intent.SET, "direct: no proxy")
     if bridge.address is None and bridge.on_loopback(upstream):
@@ -90,18 +95,28 @@ def for_clients(upstream: Upstream, clients: Clients, exclusions: NoProxy, bridg
     because, http, https = _as_reached(upstream, bridge)
     credentials = upstream.credentials if clients.credentials else None
     http, https = (url and msgspec.structs.replace(url, credentials=credentials) for url in (http, https))
-    return Wanted(
-        Intent.SET,
-        because,
-        settings(
-            http=None if _is_socks(http) else http,
-            https=None if _is_socks(https) else https,
-            # One value for all schemes: where the two differ, most of what is fetched is https.
-            all=https if _is_socks(https) else http if _is_socks(http) else None,
-            no_proxy=_excluded(upstream, exclusions),
-        ),
-        _no_credentials(upstream, clients),
+    # One value for all schemes: where the two differ, most of what is fetched is https.
+    socks = https if _is_socks(https) else http if _is_socks(http) else None
+    wanted = settings(
+        http=None if _is_socks(http) else http,
+        https=None if _is_socks(https) else https,
+        all=None if drops_all else socks,
+        no_proxy=_excluded(upstream, exclusions),
     )
+    if socks is None or not drops_all:
+        return Wanted(Intent.SET, because, wanted, _no_credentials(upstream, clients))
+    # What it drops when it saves would be written and dropped for ever, and it gives containers nothing of it.
+    dropped = f"{upstream.name} is SOCKS, and the docker client {drops_all} knows no allProxy"
+    condition = _not_told(upstream, dropped)
+    if wanted.is_direct:
+        return Wanted(Intent.WITHDRAW, dropped, condition=condition)
+    return Wanted(Intent.SET, because, wanted, condition)
+
+
+def gives_socks(upstream: Upstream) -> bool:
+    """Whether what clients should have is SOCKS in any part, which older ones know nothing of."""
+    either = (upstream.http, upstream.https) if upstream.container_url is None else (upstream.container_url,)
+    return any(map(_is_socks, either))
 
 
 def entry_for(scope: Scope, socket: str) -> str:
@@ -149,6 +164,14 @@ def _no_credentials(upstream: Upstream, clients: Clients) -> Condition | None:
         f"{upstream.name} asks for a user; clients have its URL without, so containers and builds may be refused",
         "Set clients.credentials = true (whoever can look at a container then sees the password),"
         f" or upstream.{upstream.name}.container_url to a proxy that asks for none",
+    )
+
+
+def _not_told(upstream: Upstream, dropped: str) -> Condition:
+    return Condition(
+        Code.CLIENT_NOT_EFFECTIVE,
+        f"{dropped}: it gives containers and builds nothing of it, and drops it when it saves",
+        f"Take a docker client from 23 on, or set upstream.{upstream.name}.container_url to an http proxy",
     )
 
 

@@ -65,6 +65,7 @@ class People:
         self.bridge: str | None = None
         self.sockets: Sockets = LocalSockets(ThisSystem())
         self.names: dict[str, str] = {}
+        self.client_drops_all = ""
         self.audit = folder / "log/audit.jsonl"
         self.state = folder / "state"
         (folder / "log").mkdir()
@@ -101,9 +102,13 @@ class People:
             homes=homes or Homes(),
             sockets=self.sockets,
             resolve=self.resolve,
+            drops_all=self.drops_all,
             waits_s=None if told is None else 0.3,
             told=told or (lambda: None),
         )
+
+    async def drops_all(self) -> str:
+        return self.client_drops_all
 
     async def resolve(self, host: str, port: int) -> Sequence[Address]:
         if host not in self.names:
@@ -167,6 +172,26 @@ async def test_an_entry_that_counts_instead_of_ours_is_said_at_every_look(
         seen, _ = await people.passed(OFFICE, clients)
         assert [condition.code.value for condition in seen.conditions] == ["client-not-effective"] * is_beaten
         assert all(condition.target == str(alice) for condition in seen.conditions)
+
+
+async def test_what_an_older_client_drops_is_not_fought_for(people: People) -> None:
+    bob = people.add("bob", LOGGED_IN)
+    clients = people.clients()
+    socks = upstream("socks5://office:1080")
+    await people.passed(socks, clients)
+    assert "allProxy" in bob.read_text()
+    people.client_drops_all = "20.10.24"
+
+    seen, _ = await people.passed(socks, clients)
+    assert bob.read_text() == LOGGED_IN
+    assert [condition.code.value for condition in seen.conditions] == ["client-not-effective"]
+    assert "20.10.24 knows no allProxy" in seen.conditions[0].text
+    for _ in range(3):
+        seen, _ = await people.passed(socks, clients)
+        assert seen.edits == ()
+        assert len(seen.conditions) == 1
+    await people.passed(OFFICE, clients)
+    assert json.loads(bob.read_text())["proxies"]["default"]["httpProxy"] == "http://office:3128"
 
 
 async def test_direct_makes_no_file(people: People) -> None:

@@ -23,6 +23,7 @@ from agent.decide.clients import (
     Was,
     entry_for,
     for_clients,
+    gives_socks,
     plan_file,
 )
 from agent.listening import Listener
@@ -192,6 +193,34 @@ def test_exclusions(exclusions: NoProxy, of_upstream: tuple[str, ...], no_proxy:
 
 def test_all_excluded_is_direct() -> None:
     assert for_clients(upstream("http://p:1"), HIDDEN, NoProxy(always=(Exclusion("*"),)), UNKNOWN).settings == DIRECT
+
+
+@pytest.mark.parametrize(
+    ("way", "docker0", "intent", "wanted"),
+    [
+        pytest.param(upstream("http://p:1"), UNKNOWN, Intent.SET, have("http://p:1", "http://p:1"), id="no-socks"),
+        pytest.param(upstream("socks5://p:1"), UNKNOWN, Intent.WITHDRAW, DIRECT, id="socks"),
+        pytest.param(upstream("socks5://127.0.0.1:1"), bridge(1), Intent.WITHDRAW, DIRECT, id="socks-on-the-bridge"),
+        pytest.param(upstream(http="http://a:1", https="socks5://p:1"), UNKNOWN, Intent.SET, have("http://a:1"), id="half-of-it"),
+        pytest.param(upstream("socks5://p:1", container="http://a:1"), UNKNOWN, Intent.SET, have("http://a:1", "http://a:1"), id="container-url"),
+        pytest.param(upstream("http://p:1", container="socks5://a:1"), UNKNOWN, Intent.WITHDRAW, DIRECT, id="container-url-that-is-socks"),
+        pytest.param(DIRECT_UPSTREAM, UNKNOWN, Intent.SET, DIRECT, id="direct"),
+    ],
+)  # fmt: skip
+def test_a_client_that_knows_no_all_proxy_is_not_given_it(
+    way: Upstream, docker0: Bridge, intent: Intent, wanted: Settings
+) -> None:
+    found = for_clients(way, HIDDEN, NO_PRIVATE, docker0, "20.10.24+dfsg1")
+
+    assert (found.intent, found.settings) == (intent, wanted)
+    is_dropped = gives_socks(way)
+    assert (found.condition is not None) == is_dropped
+    if found.condition is not None:
+        assert str(found.condition) == (
+            "office is SOCKS, and the docker client 20.10.24+dfsg1 knows no allProxy: it gives containers and builds nothing"
+            " of it, and drops it when it saves. Take a docker client from 23 on, or set upstream.office.container_url to"
+            " an http proxy"
+        )
 
 
 @pytest.mark.parametrize(
