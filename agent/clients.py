@@ -101,6 +101,11 @@ class ClientsSeen(msgspec.Struct, frozen=True):
         return tuple(file for file in self.files if file.error)
 
     @property
+    def fact(self) -> str:
+        """What was seen of the proxy that those files name; '' where there is none."""
+        return self.wanted.fact if self.files else ""
+
+    @property
     def conditions(self) -> tuple[Condition, ...]:
         return tuple(self._conditions())
 

@@ -40,6 +40,8 @@ def seen_lines(seen: Seen, outcome: Outcome | None = None) -> Iterator[str]:
     yield line("upstreams", upstreams(network.use, seen.verdicts))
     if seen.reality is not None:
         yield line("docker", _docker(seen.reality, seen.plan, outcome))
+    if seen.clients is not None and seen.clients.fact:
+        yield line("clients", seen.clients.fact)
     for condition in seen.conditions if seen.choice.upstream is not None else ():
         if not condition.comes_first:
             yield line("note", str(condition))
@@ -209,6 +211,7 @@ def seen_json(seen: Seen) -> dict[str, object]:
         and {
             "wanted": plain(seen.clients.wanted.settings),
             "because": seen.clients.wanted.because,
+            "fact": seen.clients.fact,
             "edits": [file.path for file in seen.clients.edits],
             "failed": {file.path: file.error for file in seen.clients.failed},
             "skipped": {skipped.name: skipped.why for skipped in seen.clients.skipped},

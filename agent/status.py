@@ -152,7 +152,7 @@ def _targets(done: Pass) -> tuple[Plain, ...]:
     return (
         *_daemon_target(done),
         *(
-            _target(file.path, file.name, failed.get(file.path), file.path in left)
+            _target(file.path, file.name, failed.get(file.path), file.path in left, clients.fact)
             for file in clients.files
             if not (file.is_left and file.path in written)
         ),
@@ -187,10 +187,10 @@ def _standing(plan: Plan, path: str, reality: Reality, outcome: Outcome) -> str 
     return reality.environment_file if path == reality.environment_file_path else reality.daemon_json
 
 
-def _target(path: str, name: str, error: str | None, is_pending: bool = False) -> Plain:
+def _target(path: str, name: str, error: str | None, is_pending: bool = False, fact: str = "") -> Plain:
     """`is_pending`: what it should say is not written, for the pass is under way or was held back."""
     state = "failed" if error else "pending" if is_pending else "right"
-    return {"path": path, "name": name, "state": state, "error": error}
+    return {"path": path, "name": name, "state": state, "error": error, **({"fact": fact} if fact else {})}
 
 
 def _grave(done: Pass | None) -> Iterator[Condition]:

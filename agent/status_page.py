@@ -159,6 +159,9 @@ def _targets(status: Status) -> Iterator[str]:
     for state, label in (("right", "written"), ("pending", "to write")):
         if names := [_name(target) for target in targets if target["state"] == state]:
             yield line(label, " · ".join(names))
+    for fact in dict.fromkeys(target.get("fact") for target in targets):
+        if fact:
+            yield line("clients", str(fact))
     for target in targets:
         if target["error"]:
             yield line("not written", f"{_name(target)}: {target['error']}")

@@ -68,6 +68,7 @@ class Wanted(msgspec.Struct, frozen=True):
     settings: Settings = DIRECT
     condition: Condition | None = None
     is_somebody_elses: bool = False  # not the upstream listens where clients would be sent, but another
+    fact: str = ""  # what was seen of where they are sent, and from where
 
 
 BACK: Final = Wanted(Intent.PUT_BACK, "the policy keeps it no longer")
@@ -93,6 +94,7 @@ def for_clients(
             is_somebody_elses=found.is_somebody_elses,
         )
     because, http, https = _as_reached(upstream, bridge)
+    fact = f"{upstream.name} {_on_the_bridge(bridge)}" if bridge.on_loopback(upstream) else ""
     credentials = upstream.credentials if clients.credentials else None
     http, https = (url and msgspec.structs.replace(url, credentials=credentials) for url in (http, https))
     # One value for all schemes: where the two differ, most of what is fetched is https.
@@ -104,13 +106,13 @@ def for_clients(
         no_proxy=_excluded(upstream, exclusions),
     )
     if socks is None or not drops_all:
-        return Wanted(Intent.SET, because, wanted, _no_credentials(upstream, clients))
+        return Wanted(Intent.SET, because, wanted, _no_credentials(upstream, clients), fact=fact)
     # What it drops when it saves would be written and dropped for ever, and it gives containers nothing of it.
     dropped = f"{upstream.name} is SOCKS, and the docker client {drops_all} knows no allProxy"
     condition = _not_told(upstream, dropped)
     if wanted.is_direct:
         return Wanted(Intent.WITHDRAW, dropped, condition=condition)
-    return Wanted(Intent.SET, because, wanted, condition)
+    return Wanted(Intent.SET, because, wanted, condition, fact=fact)
 
 
 def gives_socks(upstream: Upstream) -> bool:
@@ -146,7 +148,12 @@ def _as_reached(upstream: Upstream, bridge: Bridge) -> tuple[str, ProxyUrl | Non
         return upstream.name, upstream.http, upstream.https
     moved = {url: msgspec.structs.replace(url, host=bridge.address) for url in local}
     http, https = (url and moved.get(url, url) for url in (upstream.http, upstream.https))
-    return f"{upstream.name}: on loopback, and on the bridge as well, seen from the host", http, https
+    return f"{upstream.name}: on loopback, and {_on_the_bridge(bridge)}", http, https
+
+
+def _on_the_bridge(bridge: Bridge) -> str:
+    # Only the host was asked: a firewall may stand between it and a container.
+    return f"answers on {bridge.address}, seen from the host"
 
 
 def _excluded(upstream: Upstream, exclusions: NoProxy) -> tuple[str, ...]:

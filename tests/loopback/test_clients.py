@@ -706,8 +706,9 @@ async def test_a_loopback_proxy_is_written_as_the_bridge_only_where_it_answers(p
     people.bridge = "127.0.0.1"  # the one local address that is always there stands for the bridge's
     async with listening() as port:
         local = upstream(f"http://localhost:{port}")
-        await people.passed(local)
+        seen, _ = await people.passed(local)
         assert json.loads(bob.read_text())["proxies"]["default"]["httpProxy"] == f"http://127.0.0.1:{port}"
+        assert seen.fact == "office answers on 127.0.0.1, seen from the host"
 
     seen, _ = await people.passed(local)
 

@@ -136,7 +136,7 @@ def test_what_clients_should_have(way: Upstream, clients: Clients, docker0: Brid
         pytest.param(upstream("socks5://127.0.0.1:1080"), bridge(), Intent.WITHDRAW, "office is on loopback, and does not listen on 172.17.0.1:1080", id="socks"),
         pytest.param(upstream("http://127.0.0.1:7890", user="alice"), bridge(), Intent.WITHDRAW, "office is on loopback, and does not listen on 172.17.0.1:7890", id="with-a-user"),
         pytest.param(upstream("http://p:1"), UNKNOWN, Intent.SET, "office", id="elsewhere"),
-        pytest.param(upstream("http://127.0.0.1:1"), bridge(1), Intent.SET, "office: on loopback, and on the bridge as well, seen from the host", id="listening"),
+        pytest.param(upstream("http://127.0.0.1:1"), bridge(1), Intent.SET, "office: on loopback, and answers on 172.17.0.1, seen from the host", id="listening"),
         pytest.param(upstream("http://127.0.0.1:1", container="http://a:1"), UNKNOWN, Intent.SET, "office: its container_url", id="container-url"),
         pytest.param(DIRECT_UPSTREAM, UNKNOWN, Intent.SET, "direct: no proxy", id="direct"),
     ],
@@ -146,6 +146,19 @@ def test_what_is_to_be_done_and_why(way: Upstream, docker0: Bridge, intent: Inte
 
     assert (found.intent, found.because) == (intent, because)
     assert (found.condition is not None) == (intent is Intent.WITHDRAW)
+
+
+@pytest.mark.parametrize(
+    ("way", "docker0", "fact"),
+    [
+        pytest.param(upstream("http://127.0.0.1:1"), bridge(1), "office answers on 172.17.0.1, seen from the host", id="on-the-bridge"),
+        pytest.param(upstream("http://127.0.0.1:1"), bridge(), "", id="not-there"),
+        pytest.param(upstream("http://p:1"), bridge(1), "", id="elsewhere"),
+        pytest.param(upstream("http://127.0.0.1:1", container="http://a:1"), bridge(1), "", id="container-url"),
+    ],
+)  # fmt: skip
+def test_from_where_the_bridge_was_looked_at_is_said(way: Upstream, docker0: Bridge, fact: str) -> None:
+    assert for_clients(way, HIDDEN, NO_PRIVATE, docker0).fact == fact
 
 
 def test_a_proxy_that_containers_cannot_reach_is_said_with_what_to_do() -> None:

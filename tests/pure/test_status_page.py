@@ -62,6 +62,15 @@ def test_a_steady_day_at_the_office() -> None:
     assert rest[4].endswith(":48:00 docker restarted")
 
 
+def test_what_was_seen_of_the_proxy_of_clients_is_said_once() -> None:
+    fact = "corp answers on 172.17.0.1, seen from the host"
+    clients = tuple({**AT_THE_OFFICE.targets[1], "name": name, "fact": fact} for name in ("root", "alice"))
+
+    shown = list(lines(msgspec.structs.replace(AT_THE_OFFICE, targets=(AT_THE_OFFICE.targets[0], *clients)), NOW))
+
+    assert shown[2:4] == ["  written      daemon.json · root · alice", f"  clients      {fact}"]
+
+
 def test_a_restart_that_waits_says_what_docker_uses_meanwhile_and_whether_that_works() -> None:
     docker = {
         **AT_THE_OFFICE.docker,
