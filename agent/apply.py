@@ -142,11 +142,20 @@ class CameUpOtherwise(AgentError):
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """Containers before a restart that keeps them, or after it."""
+    """Containers before a restart, or after it."""
 
     running: frozenset[Running] = frozenset()
-    lost: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()  # that did not run on
     said: tuple[str, ...] = ()  # why they could not be counted
+    are_kept: bool = True  # were to run on: else somebody has chosen to stop them
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        return self.gone if self.are_kept else ()
+
+    @property
+    def stopped(self) -> tuple[str, ...]:
+        return () if self.are_kept else self.gone
 
 
 class Transaction:
@@ -229,7 +238,8 @@ class Transaction:
                 return self._left_to_the_next_boot(written)
             if not due.overrules:
                 return msgspec.structs.replace(self._deferred(written, str(failure)), not_taken=str(failure))
-        counted = await self._counted() if keeps else Counted()
+        are_met = keeps or (met.engine is not None and met.engine.containers_running > 0)
+        counted = await self._counted(are_kept=keeps) if are_met else Counted()
         try:
             file = await self._as_judged(plan, reality)
             self._journal.enter(Stage.RESTARTING, met.hanging)
@@ -256,6 +266,7 @@ class Transaction:
             because=f"{due.because}; {instead}" if instead else due.because,
             containers_kept=len(kept.running),
             containers_lost=kept.lost,
+            containers_stopped=kept.stopped,
             taken_along=met.hanging,
             started_again=units.started,
             left=(*left, *kept.said),
@@ -296,10 +307,10 @@ class Transaction:
             return (str(error),)
         return ()
 
-    async def _counted(self) -> Counted:
-        """The containers that have to run on."""
+    async def _counted(self, *, are_kept: bool) -> Counted:
+        """The containers that run."""
         try:
-            return Counted(await self._look.running())
+            return Counted(await self._look.running(), are_kept=are_kept)
         except (EngineSilent, UnitFailed) as error:
             return Counted(said=(f"containers were not counted: {error}",))
 
@@ -307,11 +318,11 @@ class Transaction:
         """Those that still run, since the same start, and those that do not."""
         if not before.running:
             return before
-        after = await self._counted()
+        after = await self._counted(are_kept=before.are_kept)
         if after.said:
             return after
-        lost = tuple(sorted(one.name or one.id[:12] for one in before.running - after.running))
-        return Counted(before.running & after.running, lost)
+        gone = tuple(sorted(one.name or one.id[:12] for one in before.running - after.running))
+        return Counted(before.running & after.running, gone, are_kept=before.are_kept)
 
     async def _as_judged(self, plan: Plan, reality: Reality) -> str | None:
         """What dockerd is about to read as its daemon.json. Changed if it is not what was judged."""
@@ -465,6 +476,7 @@ class Transaction:
             because=because,
             containers_kept=len(kept.running),
             containers_lost=kept.lost,
+            containers_stopped=kept.stopped,
             started_again=units.started,
         )
         condition = containers_lost(kept.lost) if back.is_up else down(reality.unit_name)

@@ -85,13 +85,15 @@ _SENTENCES: Final = {
     Event.DOCKER_RESTARTED: (
         "Docker restarted[ with {upstream}][ ({took_s})][: {settings}][; {because}]"
         "[; containers kept: {containers_kept}][; containers lost: {containers_lost}]"
+        "[; containers stopped: {containers_stopped}]"
         "[; went down with it: {taken_along}][; started again: {started_again}][; {left}]"
     ),
     Event.DOCKER_STARTED: "Docker started[ with {settings}][: {because}]",
     Event.RESTART_DEFERRED: "The restart of Docker waits[ until {until}][: {because}]",
     Event.ROLLED_BACK: (
         "Rolled back[ from {upstream}][ ({settings})][: {because}]"
-        "[; containers lost: {containers_lost}][; started again: {started_again}]"
+        "[; containers lost: {containers_lost}][; containers stopped: {containers_stopped}]"
+        "[; started again: {started_again}]"
     ),
     Event.DRIFT_CORRECTED: "Put right[ {target}][, which said {found}][; written by {who}]",
     Event.GAVE_UP: "Gave up[ on {target}][ after {times} corrections][: {because}][; written by {who}]",

@@ -306,6 +306,16 @@ async def test_without_live_restore_nobody_was_to_run_on(dockerd: Dockerd) -> No
 
     assert dockerd.killed == 2
     assert (outcome.containers_kept, outcome.containers_lost, outcome.condition) == (0, (), None)
+    assert dockerd.records()[-1]["facts"]["containers_stopped"] == ["container-0", "container-1"]
+
+
+async def test_those_that_were_stopped_for_a_restart_that_failed_are_said_too(dockerd: Dockerd) -> None:
+    dockerd.containers, dockerd.refuses = 1, OFFICE
+
+    outcome = await passed(dockerd, docker=Docker(restart=Restart.ALWAYS))
+
+    assert (outcome.containers_lost, outcome.condition) == ((), None)
+    assert dockerd.records()[-1]["facts"]["containers_stopped"] == ["container-0"]
 
 
 async def test_where_the_shims_end_with_the_unit_containers_are_waited_for(dockerd: Dockerd) -> None:
