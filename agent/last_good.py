@@ -33,7 +33,7 @@ class _Kept(msgspec.Struct, frozen=True):
     path: str
     text: str | None  # None: it came up without the file
     invocation: str = ""  # that start of it
-    before: tuple[str | None] | None = None  # the one before, while this start of it is not believed yet
+    before: tuple[str | None] | None = None  # the last that was believed, while this start is not
 
     def __repr__(self) -> str:
         return f"_Kept({self.path})"
@@ -49,11 +49,11 @@ class LastGood:
     def keep(self, path: str, text: str | None, invocation: str = "", *, on_trial: bool = False) -> None:
         """dockerd came up with it. That it cannot be kept is no reason to stop.
 
-        `on_trial`: the one before stays known, too, until this one is believed.
+        `on_trial`: the last one that was believed stays known, too, until this one is.
         """
         try:
             was = self._file.load()
-            before = (was.text,) if was is not None and was.path == path else None
+            before = (was.before or (was.text,)) if was is not None and was.path == path else None
             kept = _Kept(path, text, invocation, before if on_trial else None)
             if was != kept:
                 self._file.save(kept)

@@ -25,6 +25,7 @@ from agent.decide.put_back import PutBack, put_back
 from agent.dockerd import GOES_DOWN, Reality
 from agent.errors import AgentError, TargetFailed
 from agent.events import Event
+from agent.journal import Journal
 from agent.originals import Kept, Original, client_originals, daemon_originals
 from agent.policy import Docker
 from agent.record import Record
@@ -95,6 +96,7 @@ class Restoring(msgspec.Struct, frozen=True):
             originals = {path: one for path, one in kept.all().items() if path not in found.left_targets}
             _remove_folders(originals)
             kept.forget(originals)
+            self._settled()
             written = (*outcome.written, *written)
             gone = {edit.path for edit in plan.edits if edit.after is None}
             removed = (*(path for path in outcome.written if path in gone), *removed)
@@ -104,6 +106,13 @@ class Restoring(msgspec.Struct, frozen=True):
             record(Event.RESTORED, targets=written)
         by_hand = found.by_hand if outcome.deferred else ""
         return Restored(written, removed, outcome, (*found.left, *left), by_hand)
+
+    def _settled(self) -> None:
+        """Nobody looks after Docker any more: an agent that comes much later must not go back to what was ours."""
+        journal = Journal(self.state)
+        with contextlib.suppress(AgentError):  # it is looked at by that agent, then
+            if not journal.under_way().forbids_writing:
+                journal.forget()
 
     async def _planned(self, kept: Mapping[str, Original], *, is_asked_now: bool) -> tuple[PutBack, Reality]:
         # Twice: whether dockerd already runs with what it then should is asked of the marks by that very value.

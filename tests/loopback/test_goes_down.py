@@ -219,6 +219,24 @@ async def test_what_is_put_back_while_it_begins_to_go_down_is_known_at_the_next_
     assert dockerd.runs_with == DIRECT
 
 
+@pytest.mark.parametrize("containers", [0, 1], ids=["restarted", "put-off"])
+async def test_an_agent_that_comes_much_later_does_not_go_back_to_what_was_ours(
+    tmp_path: Path, containers: int
+) -> None:
+    """Where Docker broke meanwhile, by somebody else's doing."""
+    (tmp_path / "docker").mkdir()
+    dockerd = Dockerd(tmp_path / "docker")
+    await applied(dockerd, OFFICE)
+    dockerd.containers = containers
+    await restored(dockerd)
+
+    dockerd.refuses = DIRECT
+    await next_boot(dockerd)
+
+    assert dockerd.files() == {}
+    assert Journal(dockerd.agent_state).under_way() == UnderWay()
+
+
 class GoesDownMeanwhile(Dockerd):
     """Between two looks; and a Docker that goes down with it is broken."""
 

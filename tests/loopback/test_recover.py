@@ -360,3 +360,21 @@ async def test_what_dockerd_died_of_is_not_kept_as_its_last_good_file(tmp_path: 
 
     assert json.loads(last_good.read_text())["state"]["text"] == good
     assert tried.dockerd.text("etc/daemon.json") == good
+
+
+async def test_where_neither_of_two_that_were_tried_starts_again_the_last_believed_file_does(tmp_path: Path) -> None:
+    tried = Tried(tmp_path)
+    good = tried.dockerd.text("etc/daemon.json")
+    for url in ("http://office:3128", "http://home:3128"):
+        wanted = settings(url, url, "localhost")
+        reality = await tried.dockerd.reality(wanted)
+        made, reality = await tried.dockerd.plan(wanted, Method.DAEMON_JSON, tried.dockerd.owned(reality))
+        await tried.dockerd.transaction().carry_out(made, reality)
+        assert tried.dockerd.runs_with == wanted
+    tried.dockerd.refuses_file = "proxies"
+    tried.dockerd.crash(comes_back=False)
+
+    await tried.looked_at()
+
+    assert tried.dockerd.is_running
+    assert tried.dockerd.text("etc/daemon.json") == good
