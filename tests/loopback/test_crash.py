@@ -159,6 +159,7 @@ def a_proxy_that_docker_refuses(machine: Installation, runs: Runs) -> None:
     machine.refuse(PASSWORD)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("prepare", "apart"), [(a_first_write, 11), (another_proxy, 31), (a_proxy_that_docker_refuses, 31)]
 )

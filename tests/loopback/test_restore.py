@@ -373,6 +373,7 @@ def objects(draw: st.DrawFn, proxies: st.SearchStrategy[str]) -> str | None:
     return "{" + space + inside + draw(SPACES) + "}" + draw(SPACES)
 
 
+@pytest.mark.long
 @examples(deadline=None, max_examples=100)
 @given(objects(PROXIES), st.lists(WANTED, min_size=1, max_size=3), st.sampled_from(list(Method)), st.booleans())
 def test_any_daemon_json_comes_back(text: str | None, wanted: list[Settings], method: Method, is_edited: bool) -> None:

@@ -145,6 +145,7 @@ def test_of_a_policy_and_of_arguments(machine: Installation) -> None:
         check(text)
 
 
+@pytest.mark.long
 def test_of_a_running_agent(machine: Installation) -> None:
     """The service lives, says what is wrong with the file, and goes on with everything else."""
     service = subprocess.Popen(machine.command("run"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -511,7 +512,7 @@ class Laptop(RuleBasedStateMachine):
 # Shrinking a history of a day takes minutes: it is asked for with SHRINK=1.
 PHASES: Final = tuple(phase for phase in Phase if phase is Phase.generate or os.environ.get("SHRINK"))
 
-TestLaptop = Laptop.TestCase
+TestLaptop = pytest.mark.long(Laptop.TestCase)
 TestLaptop.settings = settings(
     max_examples=HISTORIES,
     stateful_step_count=9,
