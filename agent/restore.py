@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -34,6 +34,8 @@ from agent.targets.refused import TextRefused
 from agent.text_files import read_text
 from agent.unexpected import unexpected
 from agent.users import Account, is_gone
+
+_AGAIN: Final = "Try again when Docker runs and reloads"
 
 Accounts = Callable[[Iterable[str]], tuple[Account, ...]]
 
@@ -96,7 +98,7 @@ class Restoring(msgspec.Struct, frozen=True):
             originals = {path: one for path, one in kept.all().items() if path not in found.left_targets}
             _remove_folders(originals)
             kept.forget(originals)
-            self._settled()
+            left = (*left, *self._unsettled())
             written = (*outcome.written, *written)
             gone = {edit.path for edit in plan.edits if edit.after is None}
             removed = (*(path for path in outcome.written if path in gone), *removed)
@@ -107,12 +109,19 @@ class Restoring(msgspec.Struct, frozen=True):
         by_hand = found.by_hand if outcome.deferred else ""
         return Restored(written, removed, outcome, (*found.left, *left), by_hand)
 
-    def _settled(self) -> None:
-        """Nobody looks after Docker any more: an agent that comes much later must not go back to what was ours."""
+    def _unsettled(self) -> tuple[str, ...]:
+        """What a later try has still to finish. An agent that comes much later must not go back to what was ours."""
         journal = Journal(self.state)
-        with contextlib.suppress(AgentError):  # it is looked at by that agent, then
+        try:
             if not journal.under_way().forbids_writing:
                 journal.forget()
+            bracket = journal.under_way().bracket
+        except AgentError as error:
+            return (str(error),)
+        if bracket is None:
+            return ()
+        failed = TargetFailed(bracket.path, "live-restore is not as it was: dockerd does not take it back", _AGAIN)
+        return (str(failed),)
 
     async def _planned(self, kept: Mapping[str, Original], *, is_asked_now: bool) -> tuple[PutBack, Reality]:
         # Twice: whether dockerd already runs with what it then should is asked of the marks by that very value.

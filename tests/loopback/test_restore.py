@@ -125,6 +125,27 @@ async def test_a_container_that_runs_defers_the_restart_and_now_does_it(dockerd:
     assert dockerd.runs_with == DIRECT
 
 
+async def test_live_restore_that_is_not_off_again_is_left_and_a_second_try_goes_on(dockerd: Dockerd) -> None:
+    """Else `uninstall` would forget that it was not there before."""
+    await applied(dockerd, OFFICE)
+    dockerd.containers = 1
+
+    async def cannot_reload() -> None:
+        dockerd.can_reload = False
+
+    dockerd.after_it_started = cannot_reload
+    done = await restored(dockerd, is_asked_now=True)
+    assert dockerd.runs_with == DIRECT
+    assert done.is_failed
+    assert "daemon.json: live-restore is not as it was" in done.left[0]
+
+    dockerd.can_reload = True
+    await dockerd.recover(dockerd.record(), may_restart=True)
+    assert not (await restored(dockerd)).is_failed
+    assert dockerd.files() == {}
+    assert (dockerd.containers, dockerd.killed) == (1, 0)
+
+
 async def test_a_unit_that_hangs_on_docker_defers_it_too(dockerd: Dockerd) -> None:
     await applied(dockerd, OFFICE)
     dockerd.units = {"stack.service": True}

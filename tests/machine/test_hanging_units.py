@@ -8,7 +8,7 @@ from .lab.docker import LOCAL_IMAGE
 from .lab.laptop import Laptop
 from .lab.waiting import Seen
 from .test_apply import DAEMON_JSON, applied, office_policy
-from .test_restart import is_deferred, nothing_under_way, unharmed
+from .test_restart import DIES, is_deferred, nothing_under_way, unharmed
 from .test_service import started
 
 STACK = f"""[Unit]
@@ -128,6 +128,25 @@ def test_what_may_be_taken_along_is_up_again_after_a_roll_back(laptop: Laptop) -
     assert laptop.docker.reports(https=laptop.office.tinyproxy.url)
     laptop.until(all_up, laptop, within=20)
     assert stack_since(laptop) != since
+
+
+@pytest.mark.parametrize("restarts", ["always", "no"])
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_and_after_one_within_the_minute(laptop: Laptop, restarts: str) -> None:
+    """systemd has taken them along by then, or is about to; and Docker may be up again by itself."""
+    laptop.docker.drop_in(f"{DIES}RestartSec=100ms\nRestart={restarts}\n")
+    office_policy(laptop, docker='[docker]\ntake_along = ["*"]\n')
+    laptop.plug("home")
+    started(laptop)
+    laptop.until(lambda: laptop.status().get("state") == "steady", within=20)
+    stacked(laptop)
+
+    laptop.plug("office")
+
+    laptop.until(laptop.audit.has, "rolled-back", within=40)
+    laptop.until(laptop.docker.reports, https="", within=20)
+    laptop.until(all_up, laptop, within=20)
+    assert nothing_under_way(laptop)
 
 
 def test_a_restore_waits_for_them_too(laptop: Laptop) -> None:
