@@ -17,6 +17,7 @@ from agent.dockerd import Phase, UnitState
 
 LASTS_S: Final = 60.0  # docker.service's own start limit counts over as long
 CRASHES: Final = 2  # one may be chance
+_COMES_BACK_S: Final = 300.0  # what hangs on Docker is stopped first, and may wait for Docker until systemd ends it
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -59,12 +60,14 @@ def judged(trial: Trial, unit: UnitState, now: float) -> Found:
             return Found.CAME_BACK
         case Phase.RUNNING if unit.invocation == trial.invocation:
             return Found.WATCH if now < trial.until else Found.PASSED
-        case Phase.STARTING | Phase.STOPPING if now < trial.until:
+        case Phase.STARTING | Phase.STOPPING if now < trial.until + (_COMES_BACK_S if crashes > trial.crashes else 0):
             return Found.WATCH
     return Found.OVER
 
 
 def went_on(trial: Trial, unit: UnitState) -> Trial:
-    """The same with the crash that was just told."""
+    """The same with the crash that was just told; a start that came only after the minute has one of its own."""
     crashes = unit.restarts - trial.restarts
-    return msgspec.structs.replace(trial, invocation=unit.invocation, pid=unit.pid, crashes=crashes)
+    is_late = unit.since > trial.until and crashes < CRASHES
+    until = unit.since + LASTS_S if is_late else trial.until
+    return msgspec.structs.replace(trial, invocation=unit.invocation, pid=unit.pid, crashes=crashes, until=until)

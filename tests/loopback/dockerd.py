@@ -121,12 +121,14 @@ class Dockerd:
 
     async def stop(self) -> None:
         sys.audit(self.STEP)
+        is_failed = self.phase is Phase.BROKEN
         self.before_it_stops()
         if self.while_it_stops is not None:
             self.phase = Phase.STOPPED
             await self.while_it_stops()
         self.phase = Phase.STOPPED
-        self._units_down()
+        if not is_failed:
+            self._units_down()
 
     async def start_again(self, units: Sequence[str]) -> tuple[str, ...]:
         sys.audit(self.STEP)

@@ -238,14 +238,17 @@ async def test_one_crash_is_told_and_the_second_is_rolled_back(tried: Tried) -> 
     assert tried.dockerd.events()[-1] == "rolled-back"
 
 
-async def test_what_hangs_on_docker_is_up_again_after_a_roll_back_within_the_minute(tmp_path: Path) -> None:
-    """What broke is stopped before it is started, and takes along whatever hangs on it."""
+@pytest.mark.parametrize("crashes", [1, 2], ids=["failed", "is-up-again"])
+async def test_what_hangs_on_docker_is_up_again_after_a_roll_back_within_the_minute(
+    tmp_path: Path, crashes: int
+) -> None:
+    """The crash has taken one of them along, and the stop of a Docker that is up again takes all."""
     tried = Tried(tmp_path)
     tried.dockerd.units = {"stack.service": True, "bound.service": True}
     await tried.restarted()
-    tried.dockerd.units |= {"late.service": True, "bound.service": False}  # the crash has taken one of them along
-    tried.dockerd.refuses = OFFICE
-    tried.dockerd.crash(comes_back=False)
+    tried.dockerd.units |= {"late.service": True, "bound.service": False}
+    for _ in range(crashes):
+        tried.dockerd.crash(comes_back=crashes > 1)
 
     await tried.looked_at()
 

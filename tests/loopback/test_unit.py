@@ -18,7 +18,7 @@ from agent.errors import NotTried
 SYSTEMCTL = (
     f"#!{sys.executable} -IS"
     + """
-import json, sys
+import json, os, sys
 told = sys.argv[1:]
 open(sys.argv[0] + ".log", "a").write(json.dumps(told) + "\\n")
 says = json.load(open(sys.argv[0] + ".json"))
@@ -29,7 +29,9 @@ if told[0] == "show" and "--value" not in told:
     shown = states[0] if told[-1] == "docker.service" else {"LoadState": "not-found"}
     if told[-1] == "docker.service" and len(states) > 1:
         states.pop(0)
-        json.dump(says, open(sys.argv[0] + ".json", "w"))
+        with open(sys.argv[0] + ".new", "w") as new:
+            json.dump(says, new)
+        os.replace(new.name, sys.argv[0] + ".json")  # the socket is asked for at the same time
     print("\\n".join(f"{key}={value}" for key, value in shown.items()))
 """
 )
@@ -39,6 +41,7 @@ STOPS = {**RUNS, "ActiveState": "deactivating", "Job": "7"}
 DOWN = {**RUNS, "ActiveState": "inactive"}
 STARTS = {**RUNS, "ActiveState": "activating", "InvocationID": "two", "Job": "8"}
 BROKE = {**RUNS, "ActiveState": "failed"}
+COMES_BACK = {**RUNS, "ActiveState": "activating", "SubState": "auto-restart"}
 RUNS_AGAIN = {**RUNS, "InvocationID": "two"}
 
 
@@ -81,7 +84,7 @@ async def test_one_that_goes_down_is_waited_for(tmp_path: Path) -> None:
 
 
 async def test_one_that_was_about_to_come_back_by_itself_is_waited_for_too(tmp_path: Path) -> None:
-    Systemd(tmp_path, [BROKE, STARTS, STARTS, {**STOPS, "InvocationID": "two"}, DOWN])
+    Systemd(tmp_path, [COMES_BACK, STARTS, STARTS, {**STOPS, "InvocationID": "two"}, DOWN])
 
     await Unit("docker.service").stop()
 
@@ -118,8 +121,17 @@ async def test_one_that_runs_is_not_risked_where_its_start_limit_stays(tmp_path:
     assert systemd.jobs == ["reset-failed"]
 
 
-async def test_one_that_is_down_is_started_all_the_same(tmp_path: Path) -> None:
-    systemd = Systemd(tmp_path, [*[BROKE] * 6, RUNS_AGAIN], reset_failed="Access denied")
+async def test_one_that_failed_is_started_all_the_same_and_not_stopped(tmp_path: Path) -> None:
+    """Its stop would only stop what hangs on it, whose ExecStop= may wait for Docker until systemd ends it."""
+    systemd = Systemd(tmp_path, [*[BROKE] * 4, RUNS_AGAIN], reset_failed="Access denied")
+
+    assert (await Unit("docker.service").start()).is_running
+    assert systemd.jobs == ["reset-failed", "start"]
+
+
+async def test_one_that_is_about_to_come_back_is_stopped_first(tmp_path: Path) -> None:
+    """Else its own start comes in between, and counts as a restart."""
+    systemd = Systemd(tmp_path, [COMES_BACK, COMES_BACK, DOWN, DOWN, DOWN, DOWN, RUNS_AGAIN])
 
     assert (await Unit("docker.service").start()).is_running
     assert systemd.jobs == ["stop", "reset-failed", "start"]

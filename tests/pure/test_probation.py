@@ -46,6 +46,8 @@ def broken(restarts: int = 0, since: float = IN_TIME, *, comes_back: bool = Fals
         pytest.param(UnitState(Phase.STOPPING), IN_TIME, Found.WATCH, id="on-its-way-down"),
         pytest.param(UnitState(Phase.STARTING), IN_TIME, Found.WATCH, id="on-its-way-up"),
         pytest.param(UnitState(Phase.STARTING), TOO_LATE, Found.OVER, id="on-its-way-when-it-is-over"),
+        pytest.param(UnitState(Phase.STARTING, restarts=1), TOO_LATE, Found.WATCH, id="crashed-and-comes-back-late"),
+        pytest.param(UnitState(Phase.STARTING, restarts=1), TOO_LATE + 300, Found.OVER, id="crashed-and-never-does"),
     ],
 )
 def test_found(unit: UnitState, now: float, found: Found) -> None:
@@ -59,6 +61,18 @@ def test_a_crash_is_told_once() -> None:
     assert judged(after, back, IN_TIME + 1) is Found.WATCH
     assert judged(after, back, TOO_LATE) is Found.PASSED
     assert judged(after, broken(1, comes_back=True), IN_TIME + 1) is Found.FAILED
+
+
+def test_a_start_that_comes_after_the_minute_has_one_of_its_own() -> None:
+    """What hangs on Docker is stopped before it starts again, which may take longer than the minute."""
+    later = TOO_LATE + 30
+    after = went_on(TRIAL, running("its", 1, later))
+
+    assert judged(after, running("its", 1, later), later + 1) is Found.WATCH
+    assert judged(after, broken(1, later + 2, comes_back=True), later + 2) is Found.FAILED
+    assert judged(after, running("its", 1, later), later + LASTS_S) is Found.PASSED
+    assert went_on(TRIAL, running("its", 1, IN_TIME)).until == TRIAL.until
+    assert went_on(TRIAL, running("its", 2, later)).until == TRIAL.until
 
 
 @given(st.sampled_from(Phase), st.integers(0, 5), st.booleans(), st.floats(0, 1e4), st.floats(0, 1e4), st.booleans())
