@@ -130,7 +130,7 @@ class Memory:
     def take_up(self) -> None:
         """What the agent before this one knew of the network: the service's; a command behaves as after a change."""
         kept = self._shaken_file.load()
-        self._shaken = kept.shaken
+        self._shaken, self._has_moved = kept.shaken, kept.fingerprint is not None
         self._history = msgspec.structs.replace(self._history, fingerprint=kept.fingerprint, changed=kept.changed)
 
     def resumed(self) -> None:

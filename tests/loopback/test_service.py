@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from agent.decide.probation import LASTS_S
-from agent.decide.unsteady import STANDS_S, WITHIN_S
+from agent.decide.unsteady import STANDS_S, WITHIN_S, Shaken
 from agent.dockerd import Phase, Reality
 from agent.errors import UnitFailed
 from agent.journal import Journal, Stage
@@ -27,6 +27,7 @@ from agent.policy import Policy, Upstream
 from agent.requests import Answer, Command, Request, Wish
 from agent.service import Service
 from agent.settings import DIRECT, Settings, Texts, settings
+from agent.shaken_file import Kept, ShakenFile
 from agent.snapshot import Snapshot
 from agent.status_file import read
 from agent.targets import drop_in
@@ -208,6 +209,20 @@ async def test_a_network_that_comes_and_goes_has_to_stand_before_docker_follows_
         laptop.place.snapshot = at("10.20.0.1")
         await hand.wake()
         assert hand.next_at == pytest.approx(came + STANDS_S[0], abs=2)
+
+
+async def test_a_restart_that_another_agent_waited_for_counts(laptop: Laptop) -> None:
+    laptop.policy()
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    kept = Kept(laptop.place.snapshot.fingerprint(), now - STANDS_S[0], Shaken(now - STANDS_S[0] - 1, waits=1))
+    ShakenFile(laptop.paths.state).save(kept)
+    async with laptop.running() as hand:
+        assert laptop.dockerd.runs_with == OFFICE
+
+        came = time.clock_gettime(time.CLOCK_BOOTTIME)
+        laptop.place.snapshot = at("10.20.0.1")
+        await hand.wake()
+        assert hand.next_at == pytest.approx(came + STANDS_S[1], abs=2)
 
 
 async def test_a_hole_in_dns_is_no_move(laptop: Laptop) -> None:
