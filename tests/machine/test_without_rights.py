@@ -64,7 +64,8 @@ def printed(laptop: Laptop) -> Iterator[str]:
 
 
 def goes_through(laptop: Laptop, home: str, url: str) -> bool:
-    return url in json.dumps(config(laptop, home))
+    # Where there is none it is made, a moment after Docker's half.
+    return laptop.exists(f"{home}/.docker/config.json") and url in json.dumps(config(laptop, home))
 
 
 def is_steady(laptop: Laptop) -> bool:
