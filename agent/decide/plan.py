@@ -25,7 +25,7 @@ from agent.dockerd import Phase, Reality
 from agent.policy import Docker, Method
 from agent.settings import Settings, Texts, agrees
 from agent.targets import daemon_json, drop_in
-from agent.targets.refused import CannotExpress, TextRefused
+from agent.targets.refused import CannotExpress, NotJson, TextRefused
 
 SECRET_MODE: Final = 0o600
 PUBLIC_MODE: Final = 0o644
@@ -249,7 +249,9 @@ def _has_foreign_proxies(reality: Reality, owned: Owned) -> bool:
 
 def _broken(error: TextRefused, reality: Reality) -> Condition:
     failed = error.failed(reality.daemon_json_path)
-    return Condition(Code.FOREIGN_CONFIG_BROKEN, failed.what, failed.remedy, failed.where)
+    is_deadly = isinstance(error, NotJson) and reality.unit.is_running
+    text = f"{failed.what}; Docker, which runs, would not survive its next restart" if is_deadly else failed.what
+    return Condition(Code.FOREIGN_CONFIG_BROKEN, text, failed.remedy, failed.where)
 
 
 class Inexpressible(Exception):

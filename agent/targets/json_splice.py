@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from agent.secret import HIDDEN
-from agent.targets.refused import TextRefused
+from agent.targets.refused import NotJson, TextRefused
 
 Path = tuple[str, ...]
 
@@ -516,7 +516,7 @@ class _Scanner:
             value, self.at = self.string(self.text, self.at)
         except json.JSONDecodeError as error:
             what = error.msg.removesuffix(" at").removesuffix(" starting")
-            raise _refused(self.text, error.pos, _not_json(what[:1].lower() + what[1:])) from error
+            raise _not_json(self.text, error.pos, what[:1].lower() + what[1:]) from error
         return str(value)
 
     def _space(self) -> None:
@@ -528,13 +528,17 @@ class _Scanner:
 
     def _expected(self, what: str) -> TextRefused:
         comment = ", not a comment" if self.text.startswith(("//", "/*", "#"), self.at) else ""
-        return _refused(self.text, self.at, _not_json(f"expected {what}{comment}"))
+        return _not_json(self.text, self.at, f"expected {what}{comment}")
 
 
-def _not_json(why: str) -> str:
-    return f"not JSON ({why})"
+def _not_json(text: str, at: int, why: str) -> NotJson:
+    return NotJson(f"not JSON ({why})", *_place(text, at))
 
 
 def _refused(text: str, at: int, what: str) -> TextRefused:
-    line_begin = text.rfind("\n", 0, at) + 1
-    return TextRefused(what, text.count("\n", 0, at) + 1, at - line_begin + 1)
+    return TextRefused(what, *_place(text, at))
+
+
+def _place(text: str, at: int) -> tuple[int, int]:
+    """Line and column, from 1."""
+    return text.count("\n", 0, at) + 1, at - (text.rfind("\n", 0, at) + 1) + 1

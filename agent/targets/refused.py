@@ -23,11 +23,16 @@ class TextRefused(ValueError):
         self.column = column
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.what}" if self.line else self.what
+        where = f"line {self.line}, column {self.column}: " if self.column else f"line {self.line}: "
+        return f"{where}{self.what}" if self.line else self.what
 
     def failed(self, path: object) -> TargetFailed:
         """The same for the file that the text stands in."""
         return TargetFailed(str(path), f"{self}; left as it is", "Mend it, then: docker-proxy-agent apply")
+
+
+class NotJson(TextRefused):
+    """Nobody takes it: no program that reads JSON, dockerd included."""
 
 
 class CannotExpress(TextRefused):

@@ -319,7 +319,7 @@ async def test_one_that_fails_stops_nobody_else(people: People) -> None:
     seen, done = await people.passed(OFFICE)
 
     assert [file.name for file in seen.failed] == ["bob"]
-    assert seen.failed[0].error.startswith(f"{bob}: line 1: ")
+    assert seen.failed[0].error.startswith(f"{bob}: line 1, column ")
     assert "docker-proxy-agent apply" in seen.failed[0].error
     assert [file.name for file in done] == ["carol"]
     assert bob.read_text() == "{,}"

@@ -115,7 +115,7 @@ def said(ran: subprocess.CompletedProcess[str], *words: str) -> str:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        pytest.param('{\n  // mine\n  "debug": true\n}\n', "line 2: not JSON", id="comment"),
+        pytest.param('{\n  // mine\n  "debug": true\n}\n', "line 2, column 3: not JSON", id="comment"),
         pytest.param('{"proxies": {"no-proxy": "a"}, "proxies": {}}\n', "a second time", id="duplicate-key"),
         pytest.param('{"debug": tru', "not JSON", id="cut-short"),
         pytest.param('["debug"]\n', "object", id="list"),

@@ -26,7 +26,7 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     "a-folder": (lambda path: path.mkdir(), "is no regular file"),
     "a-pipe": (os.mkfifo, "is no regular file"),
     "too-large": (lambda path: path.write_bytes(b" " * (LARGEST + 1)), "is larger than"),
-    "no-json": (lambda path: path.write_text('{"debug": true,}\n'), "line 1: "),
+    "no-json": (lambda path: path.write_text('{"debug": true,}\n'), "line 1, column 16: not JSON"),
 }
 
 

@@ -129,7 +129,7 @@ def test_a_new_file_is_written_as_the_client_writes_it() -> None:
 def test_a_file_that_begins_with_a_byte_order_mark_is_refused(text: str) -> None:
     """The docker client takes nothing of it, so what stands there is never right."""
     for read in (texts, originals):
-        with pytest.raises(TextRefused, match=r"line 1: .*\(BOM\)"):
+        with pytest.raises(TextRefused, match=r"line 1, column 1: .*\(BOM\)"):
             read(text, DEFAULT)
     for wanted in (OFFICE, DIRECT):
         with pytest.raises(TextRefused, match="BOM"):
@@ -313,23 +313,23 @@ def test_values_and_originals_never_show() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param('{"proxies": {\n"httpProxy": "http://a:1"}}', "line 2: proxies.httpProxy: expected an object; the client reads proxies.default.httpProxy", id="flat"),
-        pytest.param('{"proxies": {"default": {},\n"ftpProxy": "a"}}', "line 2: proxies.ftpProxy: expected an object; the client reads proxies.default.ftpProxy", id="flat-ftp"),
-        pytest.param('{"proxies": {"default": "http://a:1"}}', "line 1: proxies.default: expected an object", id="an-entry-that-is-a-string"),
-        pytest.param('{"proxies": {"tcp://a:1": []}}', "line 1: proxies.tcp://a:1: expected an object", id="another-entry"),
-        pytest.param('{"proxies": []}', "line 1: proxies: expected an object", id="a-list"),
-        pytest.param('{"proxies": {"default": {"noProxy": ["a"]}}}', "line 1: proxies.default.noProxy: expected a string", id="a-value-that-is-a-list"),
-        pytest.param('{"proxies": {"default": {"allProxy": false}}}', "line 1: proxies.default.allProxy: expected a string", id="a-value-that-is-no-string"),
-        pytest.param('{"Proxies": {}}', "line 1: Proxies must be spelled proxies", id="another-spelling"),
-        pytest.param('{"proxies": {"default": {"HTTPProxy": "x"}}}', "line 1: HTTPProxy must be spelled httpProxy", id="of-a-key"),
-        pytest.param('{"proxies": {"default": {}, "default": null}}', 'line 1: "default" stands here a second time', id="an-entry-twice"),
-        pytest.param('{"proxies": {"default": {"noProxy": "", "noProxy": "*"}}}', 'line 1: "noProxy" stands here a second time', id="a-key-twice"),
-        pytest.param('{"a": 1,\n "proxies": {"default": {"x": "' + "a" * 65536 + '"}}}', "line 2: proxies: longer than 64 KiB", id="long"),
+        pytest.param('{"proxies": {\n"httpProxy": "http://a:1"}}', "line 2, column 14: proxies.httpProxy: expected an object; the client reads proxies.default.httpProxy", id="flat"),
+        pytest.param('{"proxies": {"default": {},\n"ftpProxy": "a"}}', "line 2, column 13: proxies.ftpProxy: expected an object; the client reads proxies.default.ftpProxy", id="flat-ftp"),
+        pytest.param('{"proxies": {"default": "http://a:1"}}', "line 1, column 25: proxies.default: expected an object", id="an-entry-that-is-a-string"),
+        pytest.param('{"proxies": {"tcp://a:1": []}}', "line 1, column 27: proxies.tcp://a:1: expected an object", id="another-entry"),
+        pytest.param('{"proxies": []}', "line 1, column 13: proxies: expected an object", id="a-list"),
+        pytest.param('{"proxies": {"default": {"noProxy": ["a"]}}}', "line 1, column 37: proxies.default.noProxy: expected a string", id="a-value-that-is-a-list"),
+        pytest.param('{"proxies": {"default": {"allProxy": false}}}', "line 1, column 38: proxies.default.allProxy: expected a string", id="a-value-that-is-no-string"),
+        pytest.param('{"Proxies": {}}', "line 1, column 13: Proxies must be spelled proxies", id="another-spelling"),
+        pytest.param('{"proxies": {"default": {"HTTPProxy": "x"}}}', "line 1, column 39: HTTPProxy must be spelled httpProxy", id="of-a-key"),
+        pytest.param('{"proxies": {"default": {}, "default": null}}', 'line 1, column 29: "default" stands here a second time', id="an-entry-twice"),
+        pytest.param('{"proxies": {"default": {"noProxy": "", "noProxy": "*"}}}', 'line 1, column 41: "noProxy" stands here a second time', id="a-key-twice"),
+        pytest.param('{"a": 1,\n "proxies": {"default": {"x": "' + "a" * 65536 + '"}}}', "line 2, column 13: proxies: longer than 64 KiB", id="long"),
         pytest.param("{" + '"":1,' * 5000 + '"a":1}', "has more than 5000 entries", id="many-entries"),
         pytest.param("[" * 5001, "has more than 5000 entries", id="many-that-are-not-even-json"),
-        pytest.param('{"a": 1,\n "proxies": {"default": {' + '"x,":1,' * 500 + '"a":1}}}', "line 2: proxies: has more than 500 entries", id="many-in-proxies"),
-        pytest.param("[]", "line 1: not an object", id="a-list-for-a-file"),
-        pytest.param('{"auths": {},}', "line 1: not JSON (expected a name in quotation marks)", id="not-json"),
+        pytest.param('{"a": 1,\n "proxies": {"default": {' + '"x,":1,' * 500 + '"a":1}}}', "line 2, column 13: proxies: has more than 500 entries", id="many-in-proxies"),
+        pytest.param("[]", "line 1, column 1: not an object", id="a-list-for-a-file"),
+        pytest.param('{"auths": {},}', "line 1, column 14: not JSON (expected a name in quotation marks)", id="not-json"),
     ],
 )  # fmt: skip
 def test_what_the_client_could_not_tell_is_refused_with_its_name(text: str, message: str) -> None:

@@ -202,18 +202,28 @@ def test_who_may_read_the_file_depends_on_what_it_holds(text: str, is_held: bool
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param('{"proxies": {\n"http-proxy": 1}}', "line 2: proxies.http-proxy: expected a string", id="number"),
-        pytest.param('{"proxies": {"no-proxy": ["a"]}}', "line 1: proxies.no-proxy: expected a string", id="list"),
-        pytest.param('{"proxies": []}', "line 1: proxies is no object", id="proxies-is-a-list"),
-        pytest.param('{"proxies": null}', "line 1: proxies is no object", id="proxies-is-null"),
-        pytest.param('{\n"Proxies": {}}', "line 2: Proxies must be spelled proxies", id="another-spelling"),
         pytest.param(
-            '{"proxies": {"HTTP-Proxy": "x"}}', "line 1: HTTP-Proxy must be spelled http-proxy", id="of-a-key"
+            '{"proxies": {\n"http-proxy": 1}}', "line 2, column 15: proxies.http-proxy: expected a string", id="number"
         ),
         pytest.param(
-            '{"proxies": {"no-proxy": "a"}, "proxies": {}}', 'line 1: "proxies" stands here a second time', id="twice"
+            '{"proxies": {"no-proxy": ["a"]}}', "line 1, column 26: proxies.no-proxy: expected a string", id="list"
         ),
-        pytest.param('{"a": 1 /* b */}', 'line 1: not JSON (expected "," or "}", not a comment)', id="not-json"),
+        pytest.param('{"proxies": []}', "line 1, column 13: proxies is no object", id="proxies-is-a-list"),
+        pytest.param('{"proxies": null}', "line 1, column 13: proxies is no object", id="proxies-is-null"),
+        pytest.param('{\n"Proxies": {}}', "line 2, column 12: Proxies must be spelled proxies", id="another-spelling"),
+        pytest.param(
+            '{"proxies": {"HTTP-Proxy": "x"}}',
+            "line 1, column 28: HTTP-Proxy must be spelled http-proxy",
+            id="of-a-key",
+        ),
+        pytest.param(
+            '{"proxies": {"no-proxy": "a"}, "proxies": {}}',
+            'line 1, column 32: "proxies" stands here a second time',
+            id="twice",
+        ),
+        pytest.param(
+            '{"a": 1 /* b */}', 'line 1, column 9: not JSON (expected "," or "}", not a comment)', id="not-json"
+        ),
     ],
 )
 def test_a_file_whose_proxies_cannot_be_told_is_refused(text: str, message: str) -> None:
@@ -231,7 +241,7 @@ def test_the_error_of_a_file_says_where_what_and_what_to_do() -> None:
         texts('{\n\n  "a": 1\n  "b": 2\n}')
 
     assert str(refused.value.failed("/etc/docker/daemon.json")) == (
-        '/etc/docker/daemon.json: line 4: not JSON (expected "," or "}"); left as it is.'
+        '/etc/docker/daemon.json: line 4, column 3: not JSON (expected "," or "}"); left as it is.'
         " Mend it, then: docker-proxy-agent apply"
     )
 
@@ -265,7 +275,7 @@ def test_live_restore_is_set_and_put_back(text: str, said: bool | None, value: b
 @pytest.mark.parametrize("value", ["1", '"true"', "[]"])
 def test_a_live_restore_that_is_neither_true_nor_false_is_refused(value: str) -> None:
     for refuse in (live_restore, lambda text: set_live_restore(text, True)):
-        with pytest.raises(TextRefused, match="line 1: live-restore: expected true or false"):
+        with pytest.raises(TextRefused, match="line 1, column 18: live-restore: expected true or false"):
             refuse(f'{{"live-restore": {value}}}')
 
 

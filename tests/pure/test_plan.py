@@ -352,6 +352,23 @@ def test_a_daemon_json_that_is_not_understood_is_its_own_fault_and_the_drop_in_g
     assert not planned(OFFICE, with_drop_in(OFFICE, **file)).acts
 
 
+@pytest.mark.parametrize(
+    ("text", "phase", "is_deadly"),
+    [
+        pytest.param("{,}", Phase.RUNNING, True, id="no-json"),
+        pytest.param('{"proxies": {}, "proxies": {}}', Phase.RUNNING, False, id="what-go-reads"),
+        pytest.param("{,}", Phase.STOPPED, False, id="stopped"),
+    ],
+)
+def test_what_is_no_json_is_said_to_take_docker_down_at_its_next_restart(
+    text: str, phase: Phase, is_deadly: bool
+) -> None:
+    made = planned(OFFICE, docker_with(daemon_json=text, unit=UnitState(phase)))
+
+    assert made.condition is not None
+    assert made.condition.text.endswith("; Docker, which runs, would not survive its next restart") is is_deadly
+
+
 @pytest.mark.parametrize("file", NOT_UNDERSTOOD)
 def test_where_it_is_the_place_itself_nothing_is_written(file: dict[str, Any]) -> None:
     made = planned(OFFICE, docker_with(**file), Docker(method=Method.DAEMON_JSON))

@@ -145,7 +145,7 @@ WHERE: Mapping[str, Callable[[str, str], str]] = {
     "alone": lambda user, password: f"http://{user}:{password}@proxy.example:3128",
     "quoted": lambda user, password: f'cannot take "http://{user}:{password}@proxy:3128": refused',
     "go": lambda user, password: f'parse "socks5://{user}:{password}@h": invalid port ":{password}" after host',
-    "in-a-key": lambda user, password: f"line 1: proxies.tcp://{user}:{password}@h: expected an object",
+    "in-a-key": lambda user, password: f"line 1, column 9: proxies.tcp://{user}:{password}@h: expected an object",
     "behind-another": lambda user, password: f"http://a:1, https://b:2/x and then http://{user}:{password}@h",
     "before-another": lambda user, password: f"http://{user}:{password}@h, not http://proxy:1 or alice@example.com",
     "in-a-list": lambda user, password: f"localhost,.corp,http://{user}:{password}@h,127.0.0.1",
