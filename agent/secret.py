@@ -338,6 +338,8 @@ def _is_proxy(word: str) -> bool:
 def _masked(word: str) -> str:
     for hidden, nothing in _MASKS.items():
         word = word.replace(hidden, nothing)
+    for hidden in _HIDDEN_BEFORE:
+        word = word.replace(f"{hidden}@", hidden[0] + _NOTHING * len(f"{HIDDEN}@"))
     begin = _begin(word)
     if word.startswith(f"{HIDDEN}@", begin):
         return word[:begin] + _NOTHING * len(f"{HIDDEN}@") + word[begin + len(f"{HIDDEN}@") :]

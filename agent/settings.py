@@ -190,7 +190,7 @@ def no_proxy_entry(text: str) -> str:
     """One entry in its canonical spelling; '' for nothing. `host` and `.host` differ (FACTS 9) and stay as they are."""
     entry = text.strip().lower()
     entry = entry if entry.isascii() else _in_ascii(entry)
-    if len(entry) > 1:
+    if len(entry) > 1 and not entry.endswith(".."):  # which is no name
         entry = entry.removesuffix(".")
     try:
         return str(ipaddress.ip_network(entry, strict=False)) if "/" in entry else str(ipaddress.ip_address(entry))

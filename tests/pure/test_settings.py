@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.secret import Secret
@@ -189,6 +189,7 @@ def test_credentials_survive_a_url(username: str, password: str | None) -> None:
         assert proxy(url.reveal()) == url
 
 
+@example("0..")
 @given(st.text())
 def test_reading_any_text_is_idempotent(text: str) -> None:
     read = proxy(text)

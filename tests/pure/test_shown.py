@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
@@ -307,6 +307,7 @@ def test_a_url_that_is_cut_says_the_same_again(text: str) -> None:
 
 
 @on_a_busy_machine
+@example(":: 0[:://@0")
 @given(values)
 def test_a_value_is_bounded_and_every_encoder_takes_it(value: Any) -> None:
     for bounds in (BOUNDS, SMALL):
