@@ -87,8 +87,6 @@ async def recover(  # noqa: PLR0913 - named at its one call
     left = await files_back(supervisor, journal) if found.stage is Stage.ROLLING_BACK else ()
     if found.stage is None or not may_restart:
         return found.forbids_writing
-    if found.boot != boot_id():
-        await asyncio.to_thread(journal.units_are_up)  # this boot starts what it starts
     if found.trial is not None:
         return await _tried(supervisor, look, state, record, found, found.trial)
     said = [f"the agent ended in the middle of it ({found.stage.value})", *left]
@@ -99,14 +97,22 @@ async def recover(  # noqa: PLR0913 - named at its one call
     if is_down:
         back = await _rolled_back(supervisor, look, state, journal, found.stage)
         said += back.said
-    elif found.stage is Stage.ROLLING_BACK:
-        await asyncio.to_thread(journal.settle)
+    else:
+        await _left_to_the_boot(journal, found)
+        if found.stage is Stage.ROLLING_BACK:
+            await asyncio.to_thread(journal.settle)
     units = await _what_went_along(supervisor, look, journal) if back.is_up else Units()
     if not is_down:
         await _left_to_the_pass(look, journal, record, found.stage, units)
     if is_down or found.stage is Stage.ROLLING_BACK:
         record(Event.ROLLED_BACK, because="; ".join(dict.fromkeys((*said, *units.said))), started_again=units.started)
     return False
+
+
+async def _left_to_the_boot(journal: Journal, found: UnderWay) -> None:
+    """Another boot starts what it starts; but nothing that needs a Docker that broke in it."""
+    if found.boot != boot_id():
+        await asyncio.to_thread(journal.units_are_up)
 
 
 async def _what_went_along(supervisor: Supervisor, look: Look, journal: Journal) -> Units:
@@ -121,13 +127,13 @@ async def _tried(  # noqa: PLR0913, PLR0917 - named at its one call
     """After a restart that is not believed yet. Whether nothing may be written."""
     journal = Journal(state)
     if not await _died_of_it(supervisor, look, state, record, found, trial):
+        await _left_to_the_boot(journal, found)
         await _what_went_along(supervisor, look, journal)
         return False
     if await supervisor.goes_down():  # and Docker with it
         return True
     await asyncio.to_thread(LastGood(state).forsake)
-    were_active = trial.units if found.boot == boot_id() else ()
-    along = (*were_active, *await _active(supervisor))
+    along = (*trial.units, *await _active(supervisor))
     back = await _rolled_back(supervisor, look, state, journal, Stage.TRIED, along)
     units = await _what_went_along(supervisor, look, journal) if back.is_up else Units()
     because = "; ".join(dict.fromkeys((_DIED, *back.said, *units.said)))
@@ -158,7 +164,7 @@ async def _died_of_it(  # noqa: PLR0913, PLR0917 - named at its one call
         verdict = judged(trial, unit, time.monotonic())
     else:  # this boot's start with it is the second try, and has its minute, too
         unit, now = await _settled(supervisor), time.monotonic()
-        trial = Trial(unit.invocation, 0, (unit.since or now) + LASTS_S, unit.pid)
+        trial = Trial(unit.invocation, 0, (unit.since or now) + LASTS_S, unit.pid, units=trial.units)
         verdict = Found.FAILED if unit.phase is Phase.BROKEN else judged(trial, unit, now)
         if verdict is Found.WATCH:
             await asyncio.to_thread(journal.try_out, trial)

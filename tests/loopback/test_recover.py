@@ -272,6 +272,21 @@ async def test_the_minute_begins_anew_with_the_next_boot(tried: Tried) -> None:
     assert tried.quarantined
 
 
+async def test_what_could_not_start_in_the_next_boot_because_docker_did_not_is_started(tmp_path: Path) -> None:
+    tried = Tried(tmp_path)
+    tried.dockerd.units = {"stack.service": True}
+    await tried.restarted()
+    tried.in_another_boot()
+    tried.dockerd.units = {"stack.service": False}
+    tried.dockerd.refuses = OFFICE
+    tried.dockerd.crash(comes_back=False)
+
+    await tried.looked_at()
+
+    assert tried.dockerd.runs_with == DIRECT
+    assert tried.dockerd.units == {"stack.service": True}
+
+
 async def test_what_passed_in_the_next_boot_is_believed(tried: Tried) -> None:
     tried.in_another_boot()
     await tried.dockerd.restart()
