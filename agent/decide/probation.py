@@ -17,7 +17,7 @@ from agent.dockerd import Phase, UnitState
 
 LASTS_S: Final = 60.0  # docker.service's own start limit counts over as long
 CRASHES: Final = 2  # one may be chance
-_COMES_BACK_S: Final = 300.0  # what hangs on Docker is stopped first, and may wait for Docker until systemd ends it
+_COMES_BACK_S: Final = 300.0  # what hangs on Docker is stopped first, and may wait for it (FACTS 124)
 
 
 class Trial(msgspec.Struct, frozen=True):

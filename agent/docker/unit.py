@@ -154,7 +154,7 @@ class Unit:
         """Stop it, and wait until it is down, or somebody has started it again: by its socket any client does."""
         before = await self.state()
         if before.phase is Phase.BROKEN and not (before.comes_back or before.has_job):
-            return  # it would only stop what hangs on it, whose ExecStop= may wait for Docker until systemd ends it
+            return  # it would only stop what hangs on it, whose ExecStop= may wait for Docker (FACTS 124)
         await _systemctl("stop", "--no-block", "--", self.name)
         stopped = {before.invocation, (await self.state()).invocation}  # one may just have been about to come back
         left = Left(SLOW_S)
