@@ -160,6 +160,7 @@ class Reality(msgspec.Struct, frozen=True):
     is_systemd: bool = True
     can_restart: bool = True
     flags: Flags = Flags()  # of the dockerd that runs, where one does
+    flags_in: str = ""  # the file where the proxy flags among them stand, if it can be found
     are_flags_read: bool = False  # whether they are its own: not those of its next start, nor of a script around it
     environment: Texts = Texts()  # what it would be started with now
     foreign_environment: Texts = Texts()  # the same without the agent's own file

@@ -581,6 +581,7 @@ def _intent(seen: Seen) -> dict[str, object]:
         "prospective": plan and plan.prospective,
         "changes": _hidden_change(plan) if plan else None,
         "method": plan and plan.method,
+        "method_because": (plan and plan.why_method) or None,
         "clients": clients.wanted.settings if client_targets and clients else None,
         "targets": (*daemon_targets, *client_targets),
         "restart": plan and plan.restart and f"{plan.restart.when.value}: {plan.restart.because}",

@@ -56,6 +56,7 @@ class Plan(msgspec.Struct, frozen=True):
     starts_docker: bool = False  # it broke on what we wrote for a newer one, and comes up without
     is_urgency_asked: bool = False  # the restart hangs on whether what dockerd runs with still works here
     condition: Condition | None = None
+    why_method: str = ""  # why it is this method, where one is chosen
 
     @property
     def changes(self) -> bool:
@@ -171,6 +172,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         starts_docker,
         restart is not None and hangs_on_urgency(policy.restart, met, is_asked_now),
         reality.daemon_json_fault or refused or otherwise or _to_be_said(reality),
+        why_method(policy, reality, owned),
     )
 
 
@@ -242,6 +244,20 @@ def method_for(policy: Docker, reality: Reality, owned: Owned) -> Method:
     return wanted
 
 
+def why_method(policy: Docker, reality: Reality, owned: Owned) -> str:
+    """Of the method that `method_for` says."""
+    if policy.method is not Method.AUTO:
+        return "docker.method says so"
+    if not reality.is_systemd:
+        return "systemd does not run this Docker"
+    if _has_foreign_proxies(reality, owned):
+        return "somebody else's proxies in daemon.json would beat the unit's environment"
+    if reality.takes_proxies is False:
+        version = f" {reality.engine.version}" if reality.engine else ""
+        return f"this Docker{version} knows no proxies in daemon.json"
+    return "systemd runs this Docker, and daemon.json has no proxies of somebody else's"
+
+
 def _has_foreign_proxies(reality: Reality, owned: Owned) -> bool:
     foreign = owned.original if owned.is_ours else reality.daemon_json
     return daemon_json.texts(foreign) != Texts()
@@ -277,7 +293,10 @@ def _in_the_way(reality: Reality) -> Condition | None:
         return Condition(
             Code.BLOCKED,
             f"dockerd is started with {', '.join(reality.flags.names)}, which beats every file: nothing is written",
-            "Take the flag out of the unit or out of DOCKER_OPTS",
+            f"Take the flag out, then: systemctl daemon-reload; systemctl restart {reality.unit_name}"
+            if reality.flags_in
+            else "Take the flag out of the unit or out of DOCKER_OPTS",
+            reality.flags_in,
         )
     return None
 

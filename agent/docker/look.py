@@ -17,7 +17,7 @@ import msgspec
 from agent.condition import Code, Condition
 from agent.decide.effective import told_by_process
 from agent.docker import busy, process
-from agent.docker.overruling import overruling
+from agent.docker.overruling import flags_in, overruling
 from agent.dockerd import Engine, FileHistory, Flags, Phase, Reality, Running, Start, UnitState
 from agent.errors import AgentError, EngineSilent, TargetFailed
 from agent.journal import Journal
@@ -117,6 +117,7 @@ class Looking:
             is_systemd=self._paths.is_system and bool(start.argv),
             can_restart=self._can_restart,
             flags=flags,
+            flags_in=await asyncio.to_thread(flags_in, unit, start, flags.names),
             are_flags_read=are_flags_read,
             environment=environment.texts({**start.environment, **beats.by_command}),
             foreign_environment=environment.texts({**start.foreign_environment, **beats.by_command}),

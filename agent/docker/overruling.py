@@ -21,7 +21,11 @@ _DOCKERD: Final = "dockerd"
 
 
 def overruling(
-    unit: UnitState, start: Start, running: Mapping[str, str] | None, values_file: Path, drop_in: Path
+    unit: UnitState,
+    start: Start,
+    running: Mapping[str, str] | None,
+    values_file: Path,
+    drop_in: Path,
 ) -> Overruling:
     """`running`: the environment of the dockerd that runs; None: none does, or it may not be read."""
     texts = {path: _text(path) for path in (unit.fragment, *unit.drop_ins) if path}
@@ -39,6 +43,16 @@ def overruling(
         by_command=command,
         command_in=_last_with(texts, "ExecStart") if command else "",
     )
+
+
+def flags_in(unit: UnitState, start: Start, flags: Sequence[str]) -> str:
+    """The file where these flags of dockerd stand: in its command, or in a variable of it such as DOCKER_OPTS."""
+    if not flags:
+        return ""
+    texts = {path: _text(path) for path in (unit.fragment, *unit.drop_ins) if path}
+    found = _last_with(texts, "ExecStart", flags) or _last_with(texts, "Environment", flags)
+    files = ((path, _text(path)) for path in reversed(start.files))
+    return found or next((path for path, text in files if any(flag in text for flag in flags)), "")
 
 
 def _behind(drop_ins: Sequence[str], ours: str) -> list[str]:

@@ -573,6 +573,19 @@ async def test_every_record_of_a_pass_names_it(laptop: Laptop) -> None:
     assert restarted["pass"] == begun[-1] != ""
 
 
+async def test_why_a_method_is_taken_is_in_the_record_of_what_is_begun(laptop: Laptop) -> None:
+    laptop.dockerd.version = 20
+    await laptop.dockerd.start()
+    laptop.policy()
+    async with laptop.running():
+        pass
+
+    records = [json.loads(line) for line in laptop.paths.audit_log.read_text().splitlines()]
+    begun = next(record["facts"] for record in records if record["event"] == "apply-started")
+    assert begun["method"] == "systemd-drop-in"
+    assert begun["method_because"] == "this Docker 20 knows no proxies in daemon.json"
+
+
 async def test_containers_that_did_not_run_on_are_said_until_a_person_has_seen_it(laptop: Laptop) -> None:
     (laptop.dockerd.root / "etc/daemon.json").write_text('{"live-restore": true}')
     laptop.dockerd.live_restore, laptop.dockerd.containers, laptop.dockerd.loses = True, 2, 1

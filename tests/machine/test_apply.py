@@ -284,7 +284,7 @@ def test_flags_hidden_in_docker_opts_block(laptop: Laptop) -> None:
     ran = laptop.agent("apply")
 
     assert ran.code == 1
-    assert "dockerd is started with --http-proxy" in ran.stdout
+    assert "/etc/default/docker: dockerd is started with --http-proxy" in " ".join(ran.stdout.split())
     assert not laptop.exists(ENVIRONMENT)
     assert laptop.docker.invocation_id() == before
 

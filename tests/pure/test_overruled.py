@@ -9,7 +9,7 @@ import pytest
 
 from agent.condition import Code, Condition
 from agent.decide.plan import Holding, Owned, Plan, plan
-from agent.docker.overruling import by_env, overruling
+from agent.docker.overruling import by_env, flags_in, overruling
 from agent.docker.unit_file import assigned
 from agent.dockerd import Engine, Layer, Overruling, Phase, Reality, Start, UnitState
 from agent.policy import Docker, Method
@@ -176,10 +176,13 @@ class TheUnit:
         self.layers += layers
 
     def found(self, unset: tuple[str, ...] = ()) -> Overruling:
+        return overruling(*self.started(unset), None, VALUES, self.ours)
+
+    def started(self, unset: tuple[str, ...] = ()) -> tuple[UnitState, Start]:
         drop_ins = sorted(self.ours.parent.iterdir(), key=lambda path: path.name)
         unit = UnitState(Phase.RUNNING, fragment=str(self.main), drop_ins=tuple(map(str, drop_ins)))
         layers = tuple(msgspec.structs.replace(layer, entry=number) for number, layer in enumerate(self.layers))
-        return overruling(unit, Start(("/usr/sbin/dockerd",), {}, {}, unset, layers), None, VALUES, self.ours)
+        return unit, Start(("/usr/sbin/dockerd",), {}, {}, unset, layers)
 
 
 def test_a_file_of_a_drop_in_behind_ours_is_read_later_whether_ours_is_there_yet_or_not(tmp_path: Path) -> None:
@@ -204,6 +207,26 @@ def test_a_drop_in_that_empties_the_list_is_named(tmp_path: Path) -> None:
 
     assert found.emptied_in == str(tmp_path / "docker.service.d/zzz.conf")
     assert [layer.path for layer in found.later] == [ENV]
+
+
+@pytest.mark.parametrize("where", ["command", "variable", "file"])
+def test_the_file_that_gives_dockerd_a_proxy_flag_is_named(tmp_path: Path, where: str) -> None:
+    unit, flag = TheUnit(tmp_path), "--http-proxy=http://10.10.0.9:1"
+    unit.add("a-other.conf", "Environment=DOCKER_OPTS=--debug", Layer(str(tmp_path / "empty"), {}))
+    match where:
+        case "command":
+            unit.add("b.conf", f"ExecStart=\nExecStart=/usr/sbin/dockerd {flag}")
+        case "variable":
+            unit.add("b.conf", f"Environment=DOCKER_OPTS={flag}\nExecStart=\nExecStart=/usr/sbin/dockerd $DOCKER_OPTS")
+        case "file":
+            (tmp_path / "default").write_text(f'DOCKER_OPTS="{flag}"\n')
+            unit.add(
+                "b.conf", "ExecStart=\nExecStart=/usr/sbin/dockerd $DOCKER_OPTS", Layer(str(tmp_path / "default"), {})
+            )
+
+    named = tmp_path / ("default" if where == "file" else "docker.service.d/b.conf")
+    assert flags_in(*unit.started(), ("--http-proxy",)) == str(named)
+    assert flags_in(*unit.started(), ()) == ""
 
 
 def test_who_takes_variables_away_is_named(tmp_path: Path) -> None:

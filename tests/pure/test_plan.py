@@ -197,6 +197,24 @@ def test_method(policy: Docker, reality: Reality, owned: Owned, method: Method) 
     assert planned(OFFICE, reality, policy, owned).method is method
 
 
+@pytest.mark.parametrize(
+    ("policy", "real", "why"),
+    [
+        (Docker(method=Method.DROP_IN), {}, "docker.method says so"),
+        (Docker(), {}, "systemd runs this Docker, and daemon.json has no proxies of somebody else's"),
+        (Docker(), {"is_systemd": False}, "systemd does not run this Docker"),
+        (Docker(), {"takes_proxies": False}, "this Docker 26.1.5 knows no proxies in daemon.json"),
+        (
+            Docker(),
+            {"daemon_json": '{"proxies": {"http-proxy": "http://a:1"}}'},
+            "somebody else's proxies in daemon.json would beat the unit's environment",
+        ),
+    ],
+)  # fmt: skip
+def test_why_a_method_is_taken_is_a_part_of_the_plan(policy: Docker, real: dict[str, Any], why: str) -> None:
+    assert planned(OFFICE, docker_with(**real), policy).why_method == why
+
+
 def test_a_docker_before_23_never_gets_proxies_in_its_file() -> None:
     old = docker_with(engine=engine(api=(1, 41)), takes_proxies=False)
 
