@@ -34,6 +34,7 @@ from agent.decide.clients import (
     told_apart,
 )
 from agent.decide.drift import WITHIN_S
+from agent.drift_digests import drift_digests
 from agent.errors import AgentError, HomeSilent, Unexpected
 from agent.events import Event
 from agent.homes import HomeClosed, HomeFile, HomeLocked, Written
@@ -186,6 +187,7 @@ class LocalClients:
         self._resolved: dict[str, tuple[str, ...]] = {}  # the loopback addresses of names, as they last were
         self._entry = entry_for(policy.clients.scope, policy.docker.socket)
         self._owned: Kept[Owned] = client_originals(state)
+        self._state = state
         self._keyed = keyed(state, CLIENTS)
         self._compared = keyed_to_compare(state, CLIENTS)
         self._writing = StateFile(state / "client-writes.json", tuple[str, ...], 1)
@@ -328,15 +330,32 @@ class LocalClients:
 
         def ended(shown: _Shown) -> None:
             if isinstance(shown, ClientFile):
-                _say(seen, [self._ended(shown)], record)
+                self._say(seen, [self._ended(shown)], record)
 
         written = await self._patience.each(
             {file.account.config: _work(self._written, file, _meant(file, seen), owned[file.path]) for file in kept},
             ended,
         )
         done.extend(self._ended(shown) for shown in written if isinstance(shown, ClientFile))
-        _say(seen, done, record)
+        self._say(seen, done, record)
         return tuple(done)
+
+    def _say(self, seen: ClientsSeen, done: Sequence[ClientFile], record: Record) -> None:
+        for file, edit in _edits(done):
+            if edit.change is Change.ADOPTED:
+                record(Event.ADOPTED, target=file.path, old=edit.old)
+            if edit.change is Change.DRIFT:
+                digests = drift_digests(self._state, edit.old, edit.new)
+                record(Event.DRIFT_CORRECTED, target=file.path, found=edit.old, **digests)
+        for file in done:
+            if file.error:
+                record(Event.TARGET_FAILED, target=file.path, error=file.error)
+        back = tuple(file.path for file, edit in _edits(done) if file.is_left and edit.text != edit.before)
+        if back:
+            record(Event.RESTORED, targets=back, because=BACK.because)
+        written = tuple(file.path for file, _ in _edits(done) if not file.is_left)
+        if written:
+            record(Event.SETTINGS_WRITTEN, settings=seen.wanted.settings, because=seen.wanted.because, targets=written)
 
     def _ended(self, file: ClientFile) -> ClientFile:
         """What was written is kept; what was not written at all, or may be half done, is looked after the next time."""
@@ -478,23 +497,6 @@ class _Stood(msgspec.Struct, frozen=True):
 
 def _work(function: Callable[..., Coroutine[Any, Any, _Shown]], *about: object) -> Work[_Shown]:
     return Work((function.__name__, *about), functools.partial(function, *about))
-
-
-def _say(seen: ClientsSeen, done: Sequence[ClientFile], record: Record) -> None:
-    for file, edit in _edits(done):
-        if edit.change is Change.ADOPTED:
-            record(Event.ADOPTED, target=file.path, old=edit.old)
-        if edit.change is Change.DRIFT:
-            record(Event.DRIFT_CORRECTED, target=file.path, found=edit.old)
-    for file in done:
-        if file.error:
-            record(Event.TARGET_FAILED, target=file.path, error=file.error)
-    back = tuple(file.path for file, edit in _edits(done) if file.is_left and edit.text != edit.before)
-    if back:
-        record(Event.RESTORED, targets=back, because=BACK.because)
-    written = tuple(file.path for file, _ in _edits(done) if not file.is_left)
-    if written:
-        record(Event.SETTINGS_WRITTEN, settings=seen.wanted.settings, because=seen.wanted.because, targets=written)
 
 
 def _meant(file: ClientFile, seen: ClientsSeen) -> Wanted:

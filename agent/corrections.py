@@ -17,6 +17,7 @@ from agent.condition import gave_up
 from agent.decide.clients import Change
 from agent.decide.drift import Answer, Correction, Drifts, drifted
 from agent.decide.plan import Plan
+from agent.drift_digests import drift_digests
 from agent.events import Event
 from agent.paths import Paths
 from agent.policy import Method
@@ -57,7 +58,8 @@ class Corrections:
         is_written = outcome is not None and bool(outcome.written) and not outcome.rolled_back
         if found is not None and is_written:
             target, settings, who = found
-            record(Event.DRIFT_CORRECTED, target=target, found=settings, who=who)
+            digests = drift_digests(self._paths.state, settings, plan.desired)
+            record(Event.DRIFT_CORRECTED, target=target, found=settings, who=who, **digests)
         if is_written or not plan.edits:
             self._in_place = (plan.desired, plan.method)
             self._counted_text = None

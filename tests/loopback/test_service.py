@@ -138,6 +138,10 @@ class Laptop:
         found: dict[str, Any] = json.loads(self.paths.status.read_text())
         return found
 
+    def facts(self, event: str) -> list[dict[str, Any]]:
+        records = (json.loads(line) for line in self.paths.audit_log.read_text().splitlines())
+        return [record["facts"] for record in records if record["event"] == event]
+
     def events(self) -> list[str]:
         return [json.loads(line)["event"] for line in self.paths.audit_log.read_text().splitlines()]
 
@@ -711,6 +715,10 @@ async def test_foreign_changes_are_put_right_and_given_up_in_the_end(laptop: Lap
             await hand.wake(Reason.FILES)
             assert environment.read_text() == ours
         assert laptop.events().count("drift-corrected") == 4
+        ours_and_theirs = {(facts["before"], facts["after"]) for facts in laptop.facts("drift-corrected")}
+        ((before, after),) = ours_and_theirs  # four times the same
+        assert before != after
+        assert {len(before), len(after)} == {16}
         assert laptop.dockerd.starts == starts
 
         environment.write_text(ours.replace("office", "elsewhere"))

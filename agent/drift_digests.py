@@ -1,0 +1,35 @@
+"""Another digest for another value of our keys, before and after a foreign change was put right.
+
+A record shows no password, and so not that one was changed and changed back; the digests tell it to nobody who has no
+key. Short: they are compared by eye, within one log.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.errors import AgentError
+from agent.keyed import keyed
+from agent.settings import Settings
+from agent.targets import for_dockerd
+
+_DIGITS: Final = 16
+_PURPOSE: Final = "drift"
+
+
+def drift_digests(state: Path, before: Settings | None, after: Settings) -> dict[str, str | None]:
+    """The facts `before` and `after`; nothing where there is no telling, such as without a place for the key."""
+    digest = keyed(state, _PURPOSE)
+    try:
+        was = None if before is None else digest(_text(before))[:_DIGITS]
+        return {"before": was, "after": digest(_text(after))[:_DIGITS]}
+    except AgentError:  # a full disk: what was put right is put right
+        return {"before": None, "after": None}
+
+
+def _text(found: Settings) -> str:
+    of_all = for_dockerd.as_compared(Settings(http=found.all)).http
+    return msgspec.json.encode((for_dockerd.as_compared(found), of_all)).decode()
