@@ -26,11 +26,11 @@ from agent.decide.clients import (
     Wanted,
     Was,
     beaten_by,
-    entry_for,
+    entries_for,
     for_clients,
     gives_socks,
     is_made_by_us,
-    plan_file,
+    plan,
     told_apart,
 )
 from agent.decide.drift import WITHIN_S
@@ -43,7 +43,7 @@ from agent.listening import Sockets, all_loopback, loopback_addresses
 from agent.one_thread import in_turn
 from agent.originals import CLIENTS, Kept, client_originals
 from agent.patience import Patience, Work
-from agent.policy import Policy, Upstream
+from agent.policy import Policy, Scope, Upstream
 from agent.probe.dial import Resolve
 from agent.record import Record
 from agent.settings import Settings
@@ -53,6 +53,7 @@ from agent.users import NOBODYS, Account, Skipped, Source, Who, is_gone
 from agent.watch.resume import SYSTEM_CLOCK
 
 _LOOKED_AT_S = 60.0  # with recheck = "0s": at a pass for another reason, what cannot be watched is looked at after this
+_CONTEXTS_LOOKED_AT_S = 600.0  # nothing tells of a new one; what is written meanwhile helps no one and harms little
 _ANSWERS_WITHIN_S = 0.5  # on a local address: a listener answers at once or not at all
 _MOST_STOOD = 40  # twenty writes within ten minutes
 _RESOLVED_WITHIN_S = 0.3  # a name in /etc/hosts takes a millisecond, and one that DNS has to be asked for is not here
@@ -70,6 +71,7 @@ class ClientFile(msgspec.Struct, frozen=True):
     unexpected: Unexpected | None = None  # the error, if it is one that nobody expected
     is_late: bool = False  # it gave no answer yet, and is not waited for
     was: Was | None = None  # before the agent first wrote there; known once it is written
+    is_local: bool = False  # what is wanted must not go to the other engines of its contexts
 
     @property
     def name(self) -> str:
@@ -121,7 +123,7 @@ class ClientsSeen(msgspec.Struct, frozen=True):
                 yield file.gave_up
             if file.beaten_by:
                 text = f'proxies has an entry "{file.beaten_by}", which counts instead of the one that is kept here'
-                remedy = 'Take it out, or set clients.scope = "local"'
+                remedy = "Take it out if containers are to have what is kept here"
                 yield Condition(Code.CLIENT_NOT_EFFECTIVE, text, remedy, file.path)
 
 
@@ -140,6 +142,7 @@ class Files(Protocol):
         folder_was_there: bool = True,
     ) -> Written: ...
     async def sweep(self, account: Account, path: Path) -> int: ...
+    async def has_remote_context(self, account: Account, path: Path) -> bool: ...
     def is_still(self, account: Account, path: Path, within_s: float) -> bool:
         """Whether a file surely is as it was read; or that was less than so long ago, and nothing can be sure."""
         ...
@@ -185,7 +188,6 @@ class LocalClients:
         self._resolve = resolve
         self._drops_all = drops_all
         self._resolved: dict[str, tuple[str, ...]] = {}  # the loopback addresses of names, as they last were
-        self._entry = entry_for(policy.clients.scope, policy.docker.socket)
         self._owned: Kept[Owned] = client_originals(state)
         self._state = state
         self._keyed = keyed(state, CLIENTS)
@@ -322,7 +324,7 @@ class LocalClients:
             # Whether an empty folder was there is not known yet: after a crash it counts as made by us.
             was = known_before.was or Was(file.mode is not None, file.mode, file.mode is not None)
             try:
-                self._owned.keep(file.path, Owned(edit.originals, known_before.last, was))
+                self._owned.keep(file.path, edit.owned_before(known_before, was))
             except AgentError as error:  # what cannot be kept is not written over, and the others go on
                 done.append(ClientFile(file.account, error=f"{file.path}: left as it is, for {error}"))
             else:
@@ -414,13 +416,23 @@ class LocalClients:
             who = f"belongs to uid {found.uid}, but uid {account.uid} can change the way to it"
             return ClientFile(account, error=f"{account.config}: {who}; left as it is")
         # In a thread: a large file takes long enough to hold up everybody else.
-        wanted, edit, beaten = await in_turn(self._plan, None if found is None else found.text, account, wanted, owned)
+        asks = wanted.is_only_here and self._policy.clients.scope is Scope.DEFAULT
+        is_local = asks and await self._homes.has_remote_context(account, account.config)
+        text = None if found is None else found.text
+        meant, edit, beaten = await in_turn(self._plan, text, account, wanted, owned, is_local)
         if edit is None:
-            return self._right_now(account, wanted, ClientFile(account, beaten_by=beaten))
-        return ClientFile(account, edit, beaten_by=beaten, mode=found.mode if found else None)
+            until = SYSTEM_CLOCK.boottime_s() + _CONTEXTS_LOOKED_AT_S if asks else math.inf
+            return self._right_now(account, meant, ClientFile(account, beaten_by=beaten), until)
+        mode = found.mode if found else None
+        return ClientFile(account, edit, beaten_by=beaten, mode=mode, is_local=is_local)
 
-    def _edit(self, account: Account, text: str | None, wanted: Wanted, owned: Owned) -> FileEdit | None:
-        edit = plan_file(text, self._entry, wanted, owned, self._compared)
+    def _entries(self, is_local: bool) -> tuple[str, ...]:
+        return entries_for(self._policy.clients.scope, self._policy.docker.socket, is_local=is_local)
+
+    def _edit(
+        self, account: Account, text: str | None, wanted: Wanted, owned: Owned, is_local: bool
+    ) -> FileEdit | None:
+        edit = plan(text, self._entries(is_local), wanted, owned, self._compared)
         return None if edit is None else told_apart(edit, self._stood_lately(account.config))
 
     def _stood_lately(self, path: Path) -> tuple[Settings, ...]:
@@ -433,15 +445,17 @@ class LocalClients:
         self._stood[path] = stood[-_MOST_STOOD:]
 
     def _plan(
-        self, text: str | None, account: Account, wanted: Wanted, owned: Owned
+        self, text: str | None, account: Account, wanted: Wanted, owned: Owned, is_local: bool
     ) -> tuple[Wanted, FileEdit | None, str]:
         if account.source is Source.HAS_CONFIG and is_made_by_us(text, owned):
             wanted = BACK  # somebody who left group docker, and has a config.json by nobody but us
-        edit = self._edit(account, text, wanted, owned)
-        return wanted, edit, "" if wanted is BACK else beaten_by(text, self._entry, self._policy.docker.socket)
+        edit = self._edit(account, text, wanted, owned, is_local)
+        if wanted is BACK:
+            return wanted, edit, ""
+        return wanted, edit, beaten_by(text, self._entries(is_local), self._policy.docker.socket, wanted, owned)
 
-    def _right_now(self, account: Account, wanted: Wanted, shown: _Shown) -> _Shown:
-        self._right[account.config] = _Right(wanted, shown)
+    def _right_now(self, account: Account, wanted: Wanted, shown: _Shown, until: float = math.inf) -> _Shown:
+        self._right[account.config] = _Right(wanted, shown, until)
         return shown
 
     def _refused(self, account: Account, wanted: Wanted, error: AgentError) -> _Shown:
@@ -459,7 +473,7 @@ class LocalClients:
         made: list[FileEdit] = []
 
         def change(text: str | None) -> str | None:
-            edit = self._edit(account, text, wanted, owned)
+            edit = self._edit(account, text, wanted, owned, file.is_local)
             made[:] = [] if edit is None else [edit]
             return text if edit is None else edit.text
 

@@ -15,6 +15,7 @@ import _socket  # socket is larger, and needs more of what is larger still
 import contextlib
 import ctypes
 import errno
+import itertools
 import os
 import resource
 import signal
@@ -33,6 +34,7 @@ from agent.files import LARGEST, Changed, FileState, Identity, is_folder, read_f
 _PRIVATE_FOLDER: Final = 0o700
 _AGAIN: Final = "Mend that, then: docker-proxy-agent apply"
 MOST_FOLDERS: Final = 12  # on one way; with links among them, there are rarely more than six
+_MOST_CONTEXTS: Final = 100  # looked at; who has more has no more than that counted
 _LINKS: Final = 40  # as many as the kernel follows
 
 # --- what is asked -----------------------------------------------------------------------------------------------
@@ -88,7 +90,13 @@ class Way(msgspec.Struct, frozen=True, tag=True):
     names: tuple[bytes, ...]
 
 
-Request = Read | Write | Sweep | Way
+class Contexts(msgspec.Struct, frozen=True, tag=True):
+    """Look at the client's contexts, which lie beside this file of its."""
+
+    path: bytes
+
+
+Request = Read | Write | Sweep | Way | Contexts
 
 # --- what is answered: by somebody else's process, so every field has its bounds ---------------------------------
 
@@ -163,7 +171,13 @@ class Gone(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     is_whole: bool  # False: there is more on the way than was passed
 
 
-Answer = Found | NotThere | Wrote | Swept | SomebodyWrote | Failed | Closed | Locked | Gone
+class Engines(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Whether a context leads to an engine that is not on a socket of this host."""
+
+    is_remote: bool
+
+
+Answer = Engines | Found | NotThere | Wrote | Swept | SomebodyWrote | Failed | Closed | Locked | Gone
 
 # --- the process -------------------------------------------------------------------------------------------------
 
@@ -254,6 +268,8 @@ def carry_out(request: Request, inside: str | None = None) -> Answer:
                 return _read(path)
             case Write():
                 return _write(path, request)
+            case Contexts():
+                return Engines(_has_remote(path.parent / "contexts" / "meta", inside))
             case Sweep():
                 real = Path(os.path.realpath(path))
                 return Swept(len(sweep(real.parent, beside=real.name)))  # beside it, others' helpers may be at work
@@ -287,6 +303,38 @@ def _read(path: Path) -> Answer:
     home = path.parent.parent
     is_locked = os.path.islink(home / ".ecryptfs") and not os.path.ismount(home)  # noqa: PTH114 never raise
     return Locked() if is_locked else NotThere()
+
+
+class _Endpoint(msgspec.Struct, frozen=True):
+    host: str = msgspec.field(name="Host", default="")
+
+
+class _Context(msgspec.Struct, frozen=True):
+    """meta.json of a context; all else in it is not looked at."""
+
+    endpoints: dict[str, _Endpoint] = msgspec.field(name="Endpoints", default_factory=dict)
+
+
+def _has_remote(folder: Path, inside: str | None) -> bool:
+    """What cannot be read is no context to the client, either."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in itertools.islice(entries, _MOST_CONTEXTS)]
+    except OSError:
+        return False
+    return any(_is_remote(folder / name / "meta.json", inside) for name in names)
+
+
+def _is_remote(path: Path, inside: str | None) -> bool:
+    try:
+        if inside is not None:
+            _check_inside(path, inside)
+        found = read_file(path)
+        context = msgspec.json.decode(found.data, type=_Context) if found is not None else _Context()
+    except (TargetFailed, OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    endpoint = context.endpoints.get("docker", _Endpoint())
+    return bool(endpoint.host) and not endpoint.host.startswith("unix://")
 
 
 def _write(path: Path, request: Write) -> Answer:

@@ -36,6 +36,8 @@ from agent.home_helper import (
     MOST_FOLDERS,
     Answer,
     Closed,
+    Contexts,
+    Engines,
     Failed,
     Found,
     Gone,
@@ -173,6 +175,10 @@ class Homes:
             return await helper.read()
 
         return await self._with_helper(account, path, talk)
+
+    async def has_remote_context(self, account: Account, path: Path) -> bool:
+        """Whether a context beside the file leads to an engine that is not on a socket of this host."""
+        return await self._with_helper(account, path, lambda helper: helper.has_remote_context())
 
     def is_still(self, account: Account, path: Path, within_s: float) -> bool:
         """Whether a file surely is as it was read; or that was less than so long ago, and nothing can be sure."""
@@ -479,6 +485,12 @@ class _Helper(asyncio.SubprocessProtocol):
             for state, data in ((answer.before, request.before), (answer.after, request.after))
         )
         return Written(self._path, before, after, answer.made_folder)
+
+    async def has_remote_context(self) -> bool:
+        answer = await self._ask(Contexts(os.fsencode(self._path)))
+        if not isinstance(answer, Engines):
+            raise self._nonsense()
+        return answer.is_remote
 
     async def sweep(self) -> int:
         answer = await self._ask(Sweep(os.fsencode(self._path)))

@@ -13,7 +13,7 @@ Not known here: whose file it is, whether it may be made, and how it is written;
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -44,6 +44,7 @@ PRIVATE_NETWORKS: Final = (
 _LOOPBACK_NETWORK: Final = "127.0.0.0/8"
 _LOOPBACK_ADDRESS: Final = "127.0.0.1"
 
+EVERY_ENGINES: Final = ("default",)  # also of remote contexts (FACTS 18)
 DEFAULT_SOCKET: Final = "/run/docker.sock"
 # What the client calls the engine on the default socket (FACTS 18); /var/run is a link to /run.
 _DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
@@ -68,6 +69,7 @@ class Wanted(msgspec.Struct, frozen=True):
     settings: Settings = DIRECT
     condition: Condition | None = None
     is_somebody_elses: bool = False  # not the upstream listens where clients would be sent, but another
+    is_only_here: bool = False  # an address of this laptop's, which means nothing on another engine's host
     fact: str = ""  # what was seen of where they are sent, and from where
 
 
@@ -97,6 +99,7 @@ def for_clients(
     fact = f"{upstream.name} {_on_the_bridge(bridge)}" if bridge.on_loopback(upstream) else ""
     credentials = upstream.credentials if clients.credentials else None
     http, https = (url and msgspec.structs.replace(url, credentials=credentials) for url in (http, https))
+    is_only_here = any(url is not None and _is_here(url, bridge) for url in (http, https))
     # One value for all schemes: where the two differ, most of what is fetched is https.
     socks = https if _is_socks(https) else http if _is_socks(http) else None
     wanted = settings(
@@ -106,13 +109,15 @@ def for_clients(
         no_proxy=_excluded(upstream, exclusions),
     )
     if socks is None or not drops_all:
-        return Wanted(Intent.SET, because, wanted, _no_credentials(upstream, clients), fact=fact)
+        return Wanted(
+            Intent.SET, because, wanted, _no_credentials(upstream, clients), is_only_here=is_only_here, fact=fact
+        )
     # What it drops when it saves would be written and dropped for ever, and it gives containers nothing of it.
     dropped = f"{upstream.name} is SOCKS, and the docker client {drops_all} knows no allProxy"
     condition = _not_told(upstream, dropped)
     if wanted.is_direct:
         return Wanted(Intent.WITHDRAW, dropped, condition=condition)
-    return Wanted(Intent.SET, because, wanted, condition, fact=fact)
+    return Wanted(Intent.SET, because, wanted, condition, is_only_here=is_only_here, fact=fact)
 
 
 def gives_socks(upstream: Upstream) -> bool:
@@ -121,22 +126,32 @@ def gives_socks(upstream: Upstream) -> bool:
     return any(map(_is_socks, either))
 
 
-def entry_for(scope: Scope, socket: str) -> str:
-    """The entry of `proxies` that is kept: every engine's, or that of the engine on this socket."""
-    if scope is Scope.DEFAULT:
-        return "default"
-    return _DEFAULT_HOST if socket in (DEFAULT_SOCKET, f"/var{DEFAULT_SOCKET}") else f"unix://{socket}"
+def entries_for(scope: Scope, socket: str, *, is_local: bool = False) -> tuple[str, ...]:
+    """The entries of `proxies` that are kept: every engine's, or those of the engine on this socket.
+
+    `is_local`: what is wanted must not go to other engines. A client may be told of the default socket by either name.
+    """
+    if scope is Scope.DEFAULT and not is_local:
+        return EVERY_ENGINES
+    if socket in (DEFAULT_SOCKET, f"/var{DEFAULT_SOCKET}"):
+        return (_DEFAULT_HOST, f"unix://{DEFAULT_SOCKET}")
+    return (f"unix://{socket}",)
 
 
-def beaten_by(text: str | None, entry: str, socket: str) -> str:
-    """Another entry of the file that the client uses for this engine instead; '' if ours counts (FACTS 18)."""
-    local = entry_for(Scope.LOCAL, socket)
-    if entry == local:
-        return ""
+def beaten_by(text: str | None, entries: Sequence[str], socket: str, wanted: Wanted, owned: Owned) -> str:
+    """An entry of the user's own that the client uses for this engine instead; '' if ours counts (FACTS 18)."""
+    asked = entries_for(Scope.LOCAL, socket)[:1] if tuple(entries) == EVERY_ENGINES else entries
+    return next((entry for entry in asked if _is_theirs(text, entry, wanted, owned)), "")
+
+
+def _is_theirs(text: str | None, entry: str, wanted: Wanted, owned: Owned) -> bool:
+    if entry in owned.entries:
+        return False
     try:
-        return local if client_config.texts(text, local) != ClientTexts() else ""
+        said = client_config.texts(text, entry)
     except TextRefused:  # that entry is theirs; what is wrong with it is not ours to say
-        return ""
+        return False
+    return said != ClientTexts() and said.meaning() != wanted.settings
 
 
 def _as_reached(upstream: Upstream, bridge: Bridge) -> tuple[str, ProxyUrl | None, ProxyUrl | None]:
@@ -149,6 +164,10 @@ def _as_reached(upstream: Upstream, bridge: Bridge) -> tuple[str, ProxyUrl | Non
     moved = {url: msgspec.structs.replace(url, host=bridge.address) for url in local}
     http, https = (url and moved.get(url, url) for url in (upstream.http, upstream.https))
     return f"{upstream.name}: on loopback, and {_on_the_bridge(bridge)}", http, https
+
+
+def _is_here(url: ProxyUrl, bridge: Bridge) -> bool:
+    return url.host == bridge.address or bool(bridge.loopback(url))
 
 
 def _on_the_bridge(bridge: Bridge) -> str:
@@ -203,16 +222,34 @@ class Owned(msgspec.Struct, frozen=True):
     originals: tuple[Original, ...] = ()  # none: it never wrote there
     last: TextMarks | None = None  # None: not known
     was: Was | None = None  # None: not known, or not written yet
+    further: tuple[Owned, ...] = ()  # of other entries, in the order in which they were first written
 
     @property
     def is_ours(self) -> bool:
         return bool(self.originals)
+
+    @property
+    def parts(self) -> tuple[Owned, ...]:
+        """Each of one entry."""
+        alone = msgspec.structs.replace(self, further=())
+        return tuple(part for part in (alone, *self.further) if part.is_ours)
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        return tuple(entry for part in self.parts for entry in client_config.entries(part.originals))
 
     def wrote(self, keyed: Keyed) -> Wrote | None:
         return None if self.last is None else self.last.wrote(keyed)
 
     def is_of(self, entry: str) -> bool:
         return client_config.entries(self.originals) in ((), (entry,))
+
+
+def _together(parts: Sequence[Owned], was: Was | None) -> Owned:
+    if not parts:
+        return Owned(was=was)
+    further = tuple(msgspec.structs.replace(part, was=None) for part in parts[1:])
+    return msgspec.structs.replace(parts[0], was=was, further=further)
 
 
 class Change(enum.Enum):
@@ -223,6 +260,13 @@ class Change(enum.Enum):
     DRIFT = "drift"  # somebody else wrote at our keys since
     STALE = "stale"  # a client wrote the file back as it had read it before a write of ours
     LEFT = "left"  # it is kept no longer
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What is to be kept of one of several entries."""
+
+    owned: Owned  # as it was, with the originals
+    last: ClientTexts | None = None  # what the agent will have written; None: it is not written
 
 
 class FileEdit(msgspec.Struct, frozen=True):
@@ -238,6 +282,7 @@ class FileEdit(msgspec.Struct, frozen=True):
     originals: tuple[Original, ...]  # to be kept before the write
     last: ClientTexts  # what the agent will then have written; to be kept after the write, as marks
     is_removed: bool = False  # `after` is no file at all
+    parts: tuple[Part, ...] | None = None  # where it is not about one entry alone
 
     def __repr__(self) -> str:
         return f"FileEdit({self.entry})"
@@ -249,7 +294,109 @@ class FileEdit(msgspec.Struct, frozen=True):
 
     def owned(self, was: Was | None, keyed: Keyed) -> Owned:
         """What is known of the file once it is written."""
+        if self.parts is not None:
+            return _together([_written_part(part, keyed) for part in self.parts], was)
         return Owned(self.originals, TextMarks.of(self.last, keyed), was)
+
+    def owned_before(self, known: Owned, was: Was) -> Owned:
+        """What is to be kept of it before it is written: a crash in between loses neither what was nor what is."""
+        if self.parts is not None:
+            return _together([part.owned for part in self.parts], was)
+        return Owned(self.originals, known.last, was)
+
+
+def _written_part(part: Part, keyed: Keyed) -> Owned:
+    return part.owned if part.last is None else Owned(part.owned.originals, TextMarks.of(part.last, keyed))
+
+
+def plan(text: str | None, entries: Sequence[str], wanted: Wanted, owned: Owned, keyed: Keyed) -> FileEdit | None:
+    """Desired against what the file says in these entries; None: nothing is to be written.
+
+    An entry of one engine's that is the user's own stays. Entries that are kept no longer are put back first.
+    """
+    if wanted.intent is Intent.PUT_BACK:
+        return put_back(text, owned)
+    if tuple(entries) == EVERY_ENGINES and not owned.further:
+        return plan_file(text, EVERY_ENGINES[0], wanted, owned, keyed)
+    client_config.refuse_unread(text)
+    if wanted.intent is Intent.LEAVE or (wanted.intent is Intent.WITHDRAW and not owned.is_ours):
+        return None
+    known = dict(zip(owned.entries, owned.parts, strict=True))
+    gone = [(entry, part) for entry, part in known.items() if entry not in entries]
+    said = {entry: _said(text, entry) for entry in (*known, *entries)}
+    now = text or ""
+    for _, part in reversed(gone):
+        now = client_config.put_back(now, part.originals)
+    edits: list[FileEdit] = []
+    parts: list[Part] = []
+    # What was written last goes first.
+    order = [*(entry for entry in known if entry in entries), *(entry for entry in entries if entry not in known)]
+    is_removal = wanted.intent is Intent.WITHDRAW or wanted.settings.is_direct
+    for entry in reversed(order) if is_removal else order:
+        if entry not in known and _is_theirs(now, entry, wanted, owned) and entry not in EVERY_ENGINES:
+            continue
+        part = known.get(entry) or _as_without_us(now, entry, [one.owned for one in parts], known.values())
+        meant = msgspec.structs.replace(part, was=owned.was)
+        edit = plan_file(text if now == (text or "") else now, entry, wanted, meant, keyed)
+        if edit is not None:
+            now = edit.after
+            edits.append(edit)
+            parts.append(Part(msgspec.structs.replace(part, originals=edit.originals), edit.last))
+        elif entry in known:
+            parts.append(Part(part))
+    if now == (text or ""):
+        return None
+    parts = parts[::-1] if is_removal else parts
+    return _one_edit(text, now, edits, parts, [said[entry] for entry, _ in gone], owned)
+
+
+def _as_without_us(text: str, entry: str, written: Sequence[Owned], known: Collection[Owned]) -> Owned:
+    """What stood at an entry, and around it, before the agent wrote anything at all."""
+    others = list({client_config.entries(part.originals): part for part in (*known, *written)}.values())
+    if not others:
+        return Owned()
+    for part in reversed(others):
+        text = client_config.put_back(text, part.originals)
+    return Owned(client_config.originals(text, entry))
+
+
+def _said(text: str | None, entry: str) -> ClientTexts:
+    try:
+        return client_config.texts(text, entry)
+    except TextRefused:  # what is broken is found where it is to be mended
+        return ClientTexts()
+
+
+def _one_edit(  # noqa: PLR0913, PLR0917 - of one caller
+    text: str | None,
+    after: str,
+    edits: Sequence[FileEdit],
+    parts: Sequence[Part],
+    gone: Sequence[ClientTexts],
+    owned: Owned,
+) -> FileEdit:
+    first = edits[0] if edits else None
+    entry = first.entry if first else client_config.entries(owned.originals)[0]
+    modes = {edit.mode for edit in edits}
+    mode = SECRET_MODE if SECRET_MODE in modes or text is None else next(iter(modes - {None}), None)
+    held_secret = any(said.holds_secret for said in gone)
+    if mode is None and held_secret and owned.was is not None and owned.was.existed:
+        mode = owned.was.mode
+    old = gone[0] if gone else None
+    changes = {edit.change for edit in edits}
+    change = next((one for one in (Change.DRIFT, Change.ADOPTED) if one in changes), Change.CHOICE)
+    return FileEdit(
+        entry,
+        text,
+        after,
+        mode,
+        old.meaning() if old is not None else first.old if first else DIRECT,
+        first.new if first else DIRECT,
+        change,
+        parts[0].owned.originals if parts else (),
+        first.last if first else ClientTexts(),
+        parts=tuple(parts),
+    )
 
 
 def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned, keyed: Keyed) -> FileEdit | None:
@@ -307,12 +454,13 @@ def put_back(text: str | None, owned: Owned) -> FileEdit | None:
     """
     if text is None or not owned.is_ours:
         return None
-    (entry,), was = client_config.entries(owned.originals), owned.was
-    after = client_config.put_back(text, owned.originals)
+    entry, was = client_config.entries(owned.originals)[0], owned.was
+    after = _all_back(text, owned)
     is_removed = not after and not (was is not None and was.existed)
     old, new = client_config.unmarked(text, entry), client_config.unmarked(after, entry)
     # It was closed when a password came into it.
-    mode = was.mode if was is not None and old.holds_secret else None
+    held_secret = old.holds_secret or any(client_config.unmarked(text, one).holds_secret for one in owned.entries)
+    mode = was.mode if was is not None and held_secret else None
     return FileEdit(
         entry, text, after, mode, old.meaning(), new.meaning(), Change.LEFT, owned.originals, ClientTexts(), is_removed
     )
@@ -322,7 +470,13 @@ def is_made_by_us(text: str | None, owned: Owned) -> bool:
     """Whether there would be no file without the agent."""
     if text is None or not owned.is_ours or owned.was is None or owned.was.existed:
         return False
-    return not client_config.put_back(text, owned.originals)
+    return not _all_back(text, owned)
+
+
+def _all_back(text: str, owned: Owned) -> str:
+    for part in reversed(owned.parts):
+        text = client_config.put_back(text, part.originals)
+    return text
 
 
 def _change(said: ClientTexts, owned: Owned, keyed: Keyed, *, is_broken: bool) -> Change:

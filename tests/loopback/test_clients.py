@@ -157,7 +157,8 @@ async def test_there_and_back_again_to_the_byte(people: People) -> None:
     [
         pytest.param("", "unix:///var/run/docker.sock", True, id="the-engine-here-by-its-name"),
         pytest.param("", "ssh://elsewhere", False, id="another-engine"),
-        pytest.param('[clients]\nscope = "local"\n', "unix:///var/run/docker.sock", False, id="ours"),
+        pytest.param('[clients]\nscope = "local"\n', "unix:///var/run/docker.sock", True, id="in-a-local-scope"),
+        pytest.param('[clients]\nscope = "local"\n', "default", False, id="not-of-this-engine"),
         pytest.param('[docker]\nsocket = "/srv/d.sock"\n', "unix:///srv/d.sock", True, id="another-socket"),
     ],
 )
@@ -812,6 +813,82 @@ async def test_where_it_cannot_be_told_whose_it_is_containers_are_not_sent_there
 
     assert bob.read_text() == "{}"
     assert "cannot be told: netlink: the kernel refused" in seen.conditions[0].text
+
+
+def context(bob: Path, host: str, name: str = "far") -> Path:
+    meta = bob.parent / "contexts/meta" / name / "meta.json"
+    meta.parent.mkdir(parents=True, exist_ok=True)
+    meta.write_text(json.dumps({"Name": name, "Metadata": {}, "Endpoints": {"docker": {"Host": host}}}))
+    return meta
+
+
+HERE = {"unix:///var/run/docker.sock", "unix:///run/docker.sock"}
+
+
+async def test_where_a_context_is_remote_it_is_not_given_an_address_of_this_laptop(people: People) -> None:
+    bob, carol = people.add("bob", LOGGED_IN), people.add("carol", LOGGED_IN)
+    people.bridge = BRIDGE
+    with listening_as(ME, "0.0.0.0") as proxy:
+        await people.passed(upstream(f"http://127.0.0.1:{proxy.port}"))
+        assert set(json.loads(bob.read_text())["proxies"]) == {"default"}
+        context(bob, "ssh://far")
+
+        seen, done = await people.passed(upstream(f"http://127.0.0.1:{proxy.port}"))
+
+    assert [file.error for file in done] == [""]
+    assert seen.conditions == ()
+    proxies = json.loads(bob.read_text())["proxies"]
+    assert set(proxies) == HERE
+    assert {entry["httpProxy"] for entry in proxies.values()} == {f"http://{BRIDGE}:{proxy.port}"}
+    assert set(json.loads(carol.read_text())["proxies"]) == {"default"}
+    await people.passed(OFFICE)
+    assert set(json.loads(bob.read_text())["proxies"]) == {"default"}
+    await people.passed(DIRECT)
+    assert bob.read_text() == LOGGED_IN
+
+
+async def test_in_a_local_scope_no_other_engine_is_told_anything(tmp_path: Path) -> None:
+    people = People(tmp_path, '[clients]\nscope = "local"\n')
+    bob = people.add("bob", LOGGED_IN)
+
+    await people.passed(OFFICE)
+    assert set(json.loads(bob.read_text())["proxies"]) == HERE
+
+    people.leave()
+    await people.passed(OFFICE)
+    assert bob.read_text() == LOGGED_IN
+
+
+@pytest.mark.parametrize(
+    ("host", "is_remote"),
+    [
+        pytest.param("ssh://far", True, id="ssh"),
+        pytest.param("tcp://10.0.0.1:2376", True, id="tcp"),
+        pytest.param("unix:///run/user/1000/docker.sock", False, id="another-socket"),
+        pytest.param("", False, id="none"),
+    ],
+)
+async def test_which_context_is_remote(people: People, host: str, is_remote: bool) -> None:
+    bob = people.add("bob", "{}")
+    context(bob, host)
+
+    assert await Homes().has_remote_context(people.accounts[0], bob) == is_remote
+
+
+async def test_whatever_lies_among_the_contexts_holds_nobody_up(people: People) -> None:
+    bob = people.add("bob", "{}")
+    pipe = context(bob, "", "a-pipe")
+    pipe.unlink()
+    os.mkfifo(pipe)
+    for number, text in enumerate(
+        ("", "[" * 100_000, '{"Endpoints": 7}', '{"Endpoints": {"docker": {"Host": 1}}}', "\0")
+    ):
+        context(bob, "", f"broken-{number}").write_text(text)
+    (bob.parent / "contexts/meta/a-file").write_text("")
+    assert not await Homes().has_remote_context(people.accounts[0], bob)
+
+    context(bob, "ssh://far")
+    assert await Homes().has_remote_context(people.accounts[0], bob)
 
 
 async def test_without_a_known_bridge_the_files_stay_as_they_are(people: People) -> None:

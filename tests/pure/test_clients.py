@@ -21,10 +21,15 @@ from agent.decide.clients import (
     Owned,
     Wanted,
     Was,
-    entry_for,
+    beaten_by,
+    entries_for,
     for_clients,
     gives_socks,
+    plan,
     plan_file,
+)
+from agent.decide.clients import (
+    put_back as all_put_back,
 )
 from agent.listening import Listener
 from agent.policy import DIRECT as DIRECT_UPSTREAM
@@ -37,6 +42,7 @@ from agent.targets.refused import TextRefused
 GATEWAY = "172.17.0.1"
 NO_PRIVATE = NoProxy(always=(Exclusion("localhost"),), private_networks=False)
 ENTRY = "default"
+LOCAL = ("unix:///var/run/docker.sock", "unix:///run/docker.sock")
 
 # --- what clients should have ----------------------------------------------------------------------------------------
 
@@ -237,16 +243,19 @@ def test_a_client_that_knows_no_all_proxy_is_not_given_it(
 
 
 @pytest.mark.parametrize(
-    ("scope", "socket", "entry"),
+    ("scope", "socket", "is_local", "entries"),
     [
-        (Scope.DEFAULT, "/run/docker.sock", "default"),
-        (Scope.LOCAL, "/run/docker.sock", "unix:///var/run/docker.sock"),
-        (Scope.LOCAL, "/var/run/docker.sock", "unix:///var/run/docker.sock"),
-        (Scope.LOCAL, "/run/user/1000/docker.sock", "unix:///run/user/1000/docker.sock"),
+        (Scope.DEFAULT, "/run/docker.sock", False, ("default",)),
+        (Scope.DEFAULT, "/run/docker.sock", True, LOCAL),
+        (Scope.LOCAL, "/run/docker.sock", False, LOCAL),
+        (Scope.LOCAL, "/var/run/docker.sock", False, LOCAL),
+        (Scope.LOCAL, "/run/user/1000/docker.sock", False, ("unix:///run/user/1000/docker.sock",)),
     ],
 )
-def test_the_entry_is_named_as_the_client_asks_for_it(scope: Scope, socket: str, entry: str) -> None:
-    assert entry_for(scope, socket) == entry
+def test_the_entries_are_named_as_the_client_asks_for_them(
+    scope: Scope, socket: str, is_local: bool, entries: tuple[str, ...]
+) -> None:
+    assert entries_for(scope, socket, is_local=is_local) == entries
 
 
 # --- what must change in one file ------------------------------------------------------------------------------------
@@ -480,3 +489,96 @@ def test_any_journey_ends_in_what_was_there(text: str | None, journey: list[Want
             assert texts(now, ENTRY).meaning() == wanted.settings
 
     assert put_back(now, owned.originals) == (text or "") if owned.is_ours else now == text
+
+
+# --- several entries --------------------------------------------------------------------------------------------------
+
+HERE = Wanted(
+    Intent.SET, "on the bridge", settings("http://172.17.0.1:1", "http://172.17.0.1:1", "localhost"), is_only_here=True
+)
+EVERYWHERE = ("default",)
+
+
+def proxies_of(text: str | None) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = json.loads(text or "{}").get("proxies", {})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("way", "docker0", "is_only_here"),
+    [
+        pytest.param(upstream("http://127.0.0.1:1"), bridge(1), True, id="on-the-bridge"),
+        pytest.param(upstream("http://172.17.0.1:1"), bridge(1), True, id="the-bridge-by-the-policy"),
+        pytest.param(upstream("http://p:1", container="http://172.17.0.1:1"), bridge(1), True, id="a-container-url-on-the-bridge"),
+        pytest.param(upstream("http://127.0.0.1:1", container="http://p:1"), bridge(1), False, id="a-container-url-elsewhere"),
+        pytest.param(upstream("http://p:1"), bridge(1), False, id="elsewhere"),
+        pytest.param(DIRECT_UPSTREAM, bridge(1), False, id="direct"),
+    ],
+)  # fmt: skip
+def test_which_address_is_good_on_this_laptop_only(way: Upstream, docker0: Bridge, is_only_here: bool) -> None:
+    assert for_clients(way, HIDDEN, NO_PRIVATE, docker0).is_only_here == is_only_here
+
+
+def after(edit: FileEdit | None) -> tuple[str, Owned]:
+    assert edit is not None
+    return edit.after, msgspec.json.decode(msgspec.json.encode(edit.owned(Was(True, 0o600), keyed)), type=Owned)
+
+
+def test_an_address_of_this_laptop_leaves_the_entry_that_other_engines_get() -> None:
+    text, owned = after(plan(LOGINS, EVERYWHERE, OFFICE, Owned(), keyed))
+
+    text, owned = after(plan(text, LOCAL, HERE, owned, keyed))
+    assert set(proxies_of(text)) == set(LOCAL)
+    assert [texts(text, entry).meaning() for entry in LOCAL] == [HERE.settings] * 2
+    assert plan(text, LOCAL, HERE, owned, keyed) is None
+
+    text, owned = after(plan(text, EVERYWHERE, OFFICE, owned, keyed))
+    assert set(proxies_of(text)) == {"default"}
+    back = all_put_back(text, owned)
+    assert back is not None
+    assert back.after == LOGINS
+
+
+def test_an_entry_of_the_users_own_stays_and_the_other_is_written() -> None:
+    mine = json.dumps({"proxies": {LOCAL[0]: {"httpProxy": "http://mine:1"}}})
+
+    text, owned = after(plan(mine, LOCAL, HERE, Owned(), keyed))
+
+    assert proxies_of(text)[LOCAL[0]] == {"httpProxy": "http://mine:1"}
+    assert texts(text, LOCAL[1]).meaning() == HERE.settings
+    assert beaten_by(text, LOCAL, "/run/docker.sock", HERE, owned) == LOCAL[0]
+    assert plan(text, LOCAL, HERE, owned, keyed) is None
+    text, owned = after(plan(text, LOCAL, CAFE, owned, keyed))
+    assert proxies_of(text)[LOCAL[0]] == {"httpProxy": "http://mine:1"}
+    back = all_put_back(text, owned)
+    assert back is not None
+    assert back.after == mine
+
+
+def test_somebody_elses_change_of_one_of_several_is_drift() -> None:
+    text, owned = after(plan(LOGINS, LOCAL, HERE, Owned(), keyed))
+
+    edit = plan(text.replace("http://172.17.0.1:1", "http://theirs:1", 1), LOCAL, HERE, owned, keyed)
+
+    assert edit is not None
+    assert edit.change is Change.DRIFT
+    assert edit.after == text
+
+
+ways = st.lists(st.tuples(st.sampled_from([EVERYWHERE, LOCAL, LOCAL[:1]]), st.sampled_from((*EVERY, HERE))), max_size=7)
+
+
+@given(st.sampled_from([None, "", "{}", LOGINS, FOREIGN, '{"proxies": null}', json.dumps({"proxies": {LOCAL[1]: {"httpProxy": "http://mine:1"}}})]), ways)  # fmt: skip
+def test_any_journey_over_several_entries_ends_in_what_was_there(
+    text: str | None, journey: list[tuple[tuple[str, ...], Wanted]]
+) -> None:
+    now, owned = text, Owned()
+    for entries, wanted in journey:
+        edit = plan(now, entries, wanted, owned, keyed)
+        if edit is None:
+            continue
+        now, owned = after(edit)
+        assert plan(now, entries, wanted, owned, keyed) is None
+    back = all_put_back(now, owned)
+
+    assert (now if back is None else back.after) == (text or "") or now == text
