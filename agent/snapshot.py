@@ -56,6 +56,13 @@ class Way(msgspec.Struct, frozen=True):
     table: int = 254
 
 
+class OtherWay(msgspec.Struct, frozen=True):
+    """A way that is another now than when its address became known in this network."""
+
+    address: str
+    way: Way | None  # None: no way; without its source
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """The host's network at one moment."""
 
@@ -64,6 +71,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     dns_search: tuple[str, ...] = ()  # as they are tried; lower case
     way_ipv4: Way | None = None  # None: no way
     way_ipv6: Way | None = None
+    ways: tuple[OtherWay, ...] = ()  # sorted; to hosts of the policy: a VPN may bring nothing but a route (FACTS 69)
 
     @property
     def is_offline(self) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,12 +31,12 @@ from agent.files import behind_links, identity_of, is_folder, sweep
 from agent.homes import Homes
 from agent.journal import Journal, UnderWay
 from agent.last_good import LastGood
-from agent.listening import Sockets, loopback_addresses
+from agent.listening import Sockets, is_loopback, loopback_addresses
 from agent.originals import daemon_originals
 from agent.paths import Paths
 from agent.patience import WAITS_S
 from agent.policy import DEFAULT_REGISTRY, Clients, Policy, RegistryUrl, Upstream
-from agent.probe.dial import Resolve, in_a_thread
+from agent.probe.dial import Address, Resolve, in_a_thread
 from agent.probe.exchange import DialogueFailed, authority
 from agent.probe.guard import Guard
 from agent.probe.probe import Question, probe
@@ -48,6 +48,7 @@ from agent.recover import recover
 from agent.restore import Restoring
 from agent.see.interfaces import bridge_address
 from agent.see.see import see
+from agent.see.ways import Ways
 from agent.settings import Settings
 from agent.snapshot import Snapshot
 from agent.sockets import LocalSockets
@@ -64,12 +65,33 @@ _AT_REST: Final = frozenset({Phase.STOPPED, Phase.ABSENT, Phase.MASKED, Phase.BR
 class ThisHost:
     """The host that the agent runs on."""
 
-    def __init__(self, paths: Paths, policy: Policy) -> None:
+    def __init__(self, paths: Paths, policy: Policy, ways: Ways) -> None:
         self._paths = paths
         self._policy = policy
+        self._ways = ways
+        self._hosts = hosts_connected_to(policy)
 
     async def see(self) -> Snapshot:
-        return await see(self._paths, self._policy.names_a_mac)
+        return self._ways.seen(await see(self._paths, self._policy.names_a_mac), self._hosts)
+
+
+def hosts_connected_to(policy: Policy) -> frozenset[str]:
+    """The hosts of the policy that a probe connects to: the proxies, and registries where it goes directly."""
+    urls = (url for upstream in policy.upstreams.values() for url in (upstream.http, upstream.https))
+    proxies = {url.host for url in urls if url is not None and not is_loopback(url)}
+    return frozenset(proxies | {registry.host for registry in policy.probe.registry})
+
+
+def noting(resolve: Resolve, ways: Ways, hosts: Container[str]) -> Resolve:
+    """The look-up, whose answers for these hosts make their ways known."""
+
+    async def resolve_and_note(host: str, port: int) -> Sequence[Address]:
+        found = await resolve(host, port)
+        if host in hosts:
+            ways.resolved(host, [address[0] for _, address in found])
+        return found
+
+    return resolve_and_note
 
 
 class Registries:
@@ -281,15 +303,24 @@ def accounts_of(paths: Paths, clients: Clients, files: Iterable[str]) -> tuple[A
 
 
 class TheWorld:
-    """What `reconcile` asks for. The homes outlive a policy: it is remembered which hang, and what is watched."""
+    """What `reconcile` asks for.
+
+    Homes and ways outlive a policy: it is remembered which homes hang, what is watched, and which ways are known.
+    """
 
     def __init__(
-        self, paths: Paths, policy: Policy, homes: Homes | None = None, told: Callable[[], None] | None = None
+        self,
+        paths: Paths,
+        policy: Policy,
+        homes: Homes | None = None,
+        told: Callable[[], None] | None = None,
+        ways: Ways | None = None,
     ) -> None:
-        self.host = ThisHost(paths, policy)
+        ways = ways or Ways()
+        self.host = ThisHost(paths, policy, ways)
         self.clients = local_clients(paths, policy, homes, told)
         self.daemon = LocalDaemon(paths, policy)
-        self.prober = Registries(paths, policy)
+        self.prober = Registries(paths, policy, noting(in_a_thread, ways, hosts_connected_to(policy)))
 
 
 def restoring(paths: Paths, policy: Policy) -> Restoring:

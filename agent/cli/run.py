@@ -15,6 +15,7 @@ from agent.logs import configure
 from agent.notify import Notify
 from agent.paths import Paths
 from agent.probe.guard import is_the_owners
+from agent.see.ways import Ways
 from agent.service import Service
 from agent.sockets import LocalSockets
 from agent.users import ThisSystem
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 async def _run(args: argparse.Namespace, paths: Paths) -> None:
     loop = asyncio.get_running_loop()
     wakes = HostWakes(functools.partial(is_the_owners, sockets=LocalSockets(ThisSystem(paths.root))))
-    world = functools.partial(TheWorld, homes=Homes(watch=wakes.homes), told=wakes.came_late)
+    world = functools.partial(TheWorld, homes=Homes(watch=wakes.homes), told=wakes.came_late, ways=Ways())
     service = Service(paths, args.policy or paths.policy, wakes, Notify(), world)
     running = asyncio.ensure_future(service.run())
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -269,6 +269,54 @@ def test_a_vpn_by_rules_only_is_another_network(at_office: Laptop) -> None:
     assert at_office.see().fingerprint() != before
 
 
+WAY_NOW: Final = """
+import sys
+import msgspec
+from agent.see.ways import way_now
+sys.stdout.buffer.write(msgspec.json.encode(way_now(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize(
+    ("commands", "way"),
+    [
+        pytest.param((), Way("wlan0", "10.10.0.1"), id="as-the-world"),
+        pytest.param(("route add 10.77.0.0/16 dev tun0",), Way("tun0"), id="a-route-to-a-network"),
+        pytest.param(("route add 10.77.0.2 via 10.8.0.1",), Way("tun0", "10.8.0.1"), id="a-route-to-the-host"),
+        pytest.param(
+            ("rule add to all table 52 priority 5270", "route add 10.77.0.0/16 dev tun0 table 52"),
+            Way("tun0", table=52),
+            id="a-table-by-a-rule",
+        ),
+        pytest.param(
+            (
+                "rule add to all table 52 priority 5270",
+                "route add 10.77.0.0/16 dev tun0 table 52",
+                "route add throw 10.77.0.2 table 52",
+            ),
+            Way("wlan0", "10.10.0.1"),
+            id="thrown-out-of-the-table",
+        ),
+        pytest.param(
+            ("rule add to 10.77.0.0/16 table 1000 priority 99", "route add default dev tun0 table 1000"),
+            Way("tun0", table=1000),
+            id="a-table-beyond-a-byte",
+        ),
+        pytest.param(("route add unreachable 10.77.0.2",), None, id="unreachable"),
+    ],
+)
+def test_the_way_to_one_host_is_what_the_kernel_says_while_the_world_s_stays(
+    at_office: Laptop, commands: tuple[str, ...], way: Way | None
+) -> None:
+    at_office.ip(*IN_MAIN, *TUN0)
+    before = at_office.see()
+
+    at_office.ip(*commands)
+
+    assert msgspec.json.decode(at_office.python(WAY_NOW, "10.77.0.2"), type=Way | None) == way
+    assert at_office.see() == before
+
+
 def test_what_docker_makes_is_the_same_network(at_office: Laptop) -> None:
     at_office.ip(*IN_MAIN)
     before = at_office.see().fingerprint()

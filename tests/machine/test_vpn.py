@@ -78,6 +78,34 @@ def test_a_vpn_that_changes_nothing_but_rules_is_noticed(laptop: Laptop) -> None
 
 
 @trixie
+def test_a_vpn_that_brings_routes_to_a_few_networks_is_noticed(laptop: Laptop) -> None:
+    proxy = laptop.office.tinyproxy
+    # Nothing asks again by the clock: all that tells is the way to the proxy.
+    laptop.policy(
+        f'[probe]\nrecheck = "0s"\n{AT_ONCE}[upstream.office]\nurl = "{proxy.url}"\n'
+        '[[network]]\nuse = ["office", "direct"]\n'
+    )
+    laptop.plug("home")
+    vpn = laptop.vpn()
+    started(laptop)
+    laptop.until(is_there, laptop, "network 1", "direct", within=20)
+
+    # Tailscale's way: a table that a rule leads to, with a route to the office alone.
+    changed(
+        laptop,
+        lambda: laptop.network(
+            f"ip rule add table 52 priority 5270; ip route add 10.10.0.0/16 via {vpn.GATEWAY} table 52"
+        ),
+    )
+    laptop.until(laptop.docker.reports, https=proxy.url, within=10)  # 5 s, and a restart
+    goes_through_the_office(laptop, proxy.url)
+    changed(laptop, lambda: laptop.network("ip route flush table 52; ip rule del priority 5270"))
+    laptop.until(laptop.docker.reports, https="", within=10)
+    goes_directly(laptop)
+    assert restarted(laptop, 2)
+
+
+@trixie
 def test_a_vpn_with_a_device_and_a_resolv_conf_of_its_own(laptop: Laptop) -> None:
     laptop.policy(
         f'{AT_ONCE}[upstream.corp]\nurl = "http://proxy.corp.example:8888"\n'
