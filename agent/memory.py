@@ -276,7 +276,7 @@ class Memory:
         self._come_to(fingerprint, place_of(network, snapshot))
         situation = self._situation(network, in_docker)
         asked, connects = self._due(network, situation.standing)
-        known = {name: REFUSED for name in asked if self._refused.has(self._policy.upstreams[name], fingerprint)}
+        known = {name: REFUSED for name in asked if self._refused.has(self._policy.upstreams[name], snapshot)}
         known |= {name: verdict for name in connects if (verdict := await self._connected(name)) is not None}
         probed = [name for name in dict.fromkeys((*asked, *connects)) if name not in known]
 
@@ -287,7 +287,7 @@ class Memory:
 
         verdicts = await self._probed(probed, decides)
         for name, verdict in verdicts.items():
-            self._heed(self._policy.upstreams[name], verdict, fingerprint)
+            self._heed(self._policy.upstreams[name], verdict, snapshot)
         return self._concluded(network, situation, {**known, **verdicts})
 
     async def _probed(self, names: Sequence[str], decides: Callable[[Mapping[str, Verdict]], bool]) -> Verdicts:
@@ -330,10 +330,10 @@ class Memory:
         known = {name: verdict for name in names if (verdict := self._history.verdict(name)) is not None}
         return known, choice
 
-    def _heed(self, upstream: Upstream, verdict: Verdict, fingerprint: str) -> None:
+    def _heed(self, upstream: Upstream, verdict: Verdict, snapshot: Snapshot) -> None:
         """A password that was refused is not sent again."""
         if verdict.outcome is Outcome.PROXY_AUTH and self._remembers:
-            self._refused.add(upstream, fingerprint)
+            self._refused.add(upstream, snapshot)
 
     def verdict_of(self, name: str) -> Verdict | None:
         """The last one here, if there was one."""
@@ -422,10 +422,10 @@ class Memory:
             and now - known.at < fresh_s
         ):
             return known.verdict
-        if self._refused.has(upstream, fingerprint):
+        if self._refused.has(upstream, snapshot):
             return REFUSED
         verdict = (await self._prober.verdicts([upstream], lambda _: False))[upstream.name]
-        self._heed(upstream, verdict, fingerprint)
+        self._heed(upstream, verdict, snapshot)
         self._in_force = _InForce(upstream, fingerprint, verdict, now)
         return verdict
 

@@ -1,11 +1,13 @@
 """Which passwords a proxy has refused, so that they are not sent again: accounts lock (FACTS 25).
 
-Kept across restarts of the agent, as keyed hashes of URL, user, password and network. A person's `probe` and a reload
-do not ask here.
+Kept across restarts of the agent, as keyed hashes of URL, user, password and the way out of the host. Not of all that
+the network looks like: the bridge of a virtual machine that was started makes no other proxy of it. A person's `probe`
+and a reload do not ask here.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,7 @@ from agent.decide.desired import for_dockerd
 from agent.errors import AgentError
 from agent.keyed import digest, to_compare
 from agent.policy import NoProxy, Upstream
+from agent.snapshot import Interface, Snapshot
 from agent.state_file import StateFile
 from agent.targets.for_dockerd import as_written
 from agent.verdict import Outcome, Verdict
@@ -34,19 +37,17 @@ class RefusedPasswords:
         self._file = StateFile(state / "refused-passwords.json", list[str], 1)
         self._known: list[str] | None = None
 
-    def has(self, upstream: Upstream, fingerprint: str) -> bool:
+    def has(self, upstream: Upstream, snapshot: Snapshot) -> bool:
         known = self._all()  # the hash costs a file's read: only where there is something to compare it with
         return (
-            bool(known)
-            and _sends_secret(upstream)
-            and to_compare(self._state, _encoded(upstream, fingerprint)) in known
+            bool(known) and _sends_secret(upstream) and to_compare(self._state, _encoded(upstream, snapshot)) in known
         )
 
-    def add(self, upstream: Upstream, fingerprint: str) -> None:
+    def add(self, upstream: Upstream, snapshot: Snapshot) -> None:
         """Where no secret was sent there is nothing to remember."""
         if not _sends_secret(upstream):
             return
-        found = digest(self._state, _encoded(upstream, fingerprint))
+        found = digest(self._state, _encoded(upstream, snapshot))
         if found not in self._all():
             self._known = [*self._all(), found][-_MOST:]
             self._file.save(self._known)
@@ -66,9 +67,27 @@ class RefusedPasswords:
         return self._known
 
 
-def _encoded(upstream: Upstream, fingerprint: str) -> bytes:
+def _encoded(upstream: Upstream, snapshot: Snapshot) -> bytes:
     sent = as_written(for_dockerd(upstream, NoProxy(always=())))
-    return msgspec.json.encode([sent.http, sent.https, fingerprint])
+    return msgspec.json.encode([sent.http, sent.https, *_way_out(snapshot)])
+
+
+def _way_out(snapshot: Snapshot) -> tuple[object, ...]:
+    """By what the host reaches the world, and which ways a VPN has bent; with as little as tells two places apart.
+
+    IPv6 comes a moment later than IPv4, and goes again: where there is IPv4, it says nothing.
+    """
+    way = snapshot.way_ipv4 or snapshot.way_ipv6
+    online = [interface for interface in snapshot.interfaces if interface.is_online]
+    # Without a way to the world, or by an interface that does not count, any of them may lead to the proxy.
+    leaving = [interface for interface in online if way is not None and interface.name == way.interface] or online
+    links = [(link.name, link.ssid, _networks(link), link.gateway_macs) for link in leaving]
+    return way and (way.interface, way.gateway, way.table), links, snapshot.ways
+
+
+def _networks(interface: Interface) -> list[str]:
+    """Another address of the same network, by a new lease, is no other place."""
+    return sorted({str(ipaddress.ip_interface(text).network) for text in interface.ipv4 or interface.ipv6_64s})
 
 
 def _sends_secret(upstream: Upstream) -> bool:

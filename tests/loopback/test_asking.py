@@ -13,6 +13,7 @@ from agent.policy import Upstream
 from agent.refused_passwords import RefusedPasswords
 from agent.secret import Secret
 from agent.settings import ProxyUrl, proxy
+from agent.snapshot import Snapshot
 
 COMMAND = (sys.executable, "-W", "error", "-c", "from agent.cli import main; raise SystemExit(main())")
 POLICY = """
@@ -41,7 +42,7 @@ def test_a_refused_password_is_sent_again_when_a_person_says_so(
     paths, url = Paths(tmp_path), proxy("http://127.0.0.1:1")
     assert isinstance(url, ProxyUrl)
     refused = Upstream("office", url, url, username="alice", password=Secret("hunter2"))
-    RefusedPasswords(paths.state).add(refused, "0")
+    RefusedPasswords(paths.state).add(refused, Snapshot())
     paths.policy.parent.mkdir(parents=True)
     paths.policy.parent.chmod(0o755)
     paths.policy.write_text(POLICY)
@@ -50,4 +51,4 @@ def test_a_refused_password_is_sent_again_when_a_person_says_so(
     ran = subprocess.run([*COMMAND, "--root", str(tmp_path), *words], check=False, capture_output=True, text=True)
 
     assert "Traceback" not in ran.stderr
-    assert RefusedPasswords(paths.state).has(refused, "0") is not is_forgotten
+    assert RefusedPasswords(paths.state).has(refused, Snapshot()) is not is_forgotten

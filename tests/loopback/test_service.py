@@ -28,7 +28,7 @@ from agent.requests import Answer, Command, Request, Wish
 from agent.service import Service
 from agent.settings import DIRECT, Settings, Texts, settings
 from agent.shaken_file import Kept, ShakenFile
-from agent.snapshot import Snapshot
+from agent.snapshot import Interface, Snapshot, Way
 from agent.status_file import read
 from agent.targets import drop_in
 from agent.verdict import Verdict
@@ -764,6 +764,25 @@ async def test_what_only_stirs_the_network_asks_nobody(laptop: Laptop) -> None:
             await hand.wake(Reason.NETWORK)
 
         assert laptop.place.asked == asked
+
+
+async def test_a_virtual_machine_that_starts_is_no_reason_to_send_a_refused_password(
+    laptop: Laptop, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2\n")
+    secret.chmod(0o600)
+    with_password = 'url = "http://office:3128"\nusername = "alice"\npassword_file = "/secret"'
+    laptop.policy(POLICY.replace('url = "http://office:3128"', with_password))
+    there = msgspec.structs.replace(at("10.10.0.1"), way_ipv4=Way("wlan0", "10.10.0.1"))
+    laptop.place = Place(there, laptop.dockerd, office="proxy-auth", direct="ok")
+    async with laptop.running() as hand:
+        before = laptop.status()["network"]["fingerprint"]
+        bridge = Interface("incusbr0", ipv4=("10.158.3.1/24",))
+        laptop.place.snapshot = msgspec.structs.replace(there, interfaces=(bridge, *there.interfaces))
+        await hand.wake()
+        assert laptop.status()["network"]["fingerprint"] != before
+        assert laptop.place.asked.count("office") == 1
 
 
 async def test_a_password_that_was_refused_is_not_sent_again(laptop: Laptop, tmp_path: Path) -> None:
