@@ -18,6 +18,7 @@ from agent.condition import Condition
 from agent.decide.desired import for_dockerd
 from agent.decide.plan import Owned, Plan, without_ours
 from agent.decide.probation import Trial
+from agent.decide.recognise import is_like
 from agent.docker import validate
 from agent.docker.cli import CommandLine
 from agent.docker.command import CommandUnit
@@ -70,9 +71,13 @@ class ThisHost:
         self._policy = policy
         self._ways = ways
         self._hosts = hosts_connected_to(policy)
+        self._names = frozenset(name for network in policy.networks for name in network.match.interface)
+
+    def _is_named(self, interface: str) -> bool:
+        return any(is_like(interface, name) for name in self._names)
 
     async def see(self) -> Snapshot:
-        return self._ways.seen(await see(self._paths, self._policy.names_a_mac), self._hosts)
+        return self._ways.seen(await see(self._paths, self._policy.names_a_mac, self._is_named), self._hosts)
 
 
 def hosts_connected_to(policy: Policy) -> frozenset[str]:

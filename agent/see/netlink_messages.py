@@ -37,7 +37,9 @@ NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE, NLMSG_OVERRUN = 1, 2, 3, 4
 NLM_F_REQUEST, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x10, 0x300
 RTM_NEWLINK, RTM_GETLINK, RTM_NEWROUTE, RTM_GETROUTE, RTM_NEWNEIGH, RTM_GETNEIGH = 16, 18, 24, 26, 28, 30
 
-_IFLA_IFNAME, _IFLA_EXT_MASK, _IFLA_CARRIER = 3, 29, 33
+_IFLA_IFNAME, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_EXT_MASK, _IFLA_CARRIER = 3, 10, 18, 29, 33
+_IFLA_INFO_KIND: Final = 1
+_ARPHRD_ETHER: Final = 1
 _RTEXT_FILTER_SKIP_STATS: Final = 0x8
 _IFF_UP, _IFF_LOOPBACK, _IFF_POINTOPOINT, _IFF_NOARP, _IFF_LOWER_UP = 0x1, 0x8, 0x10, 0x80, 0x10000
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 7, 9, 15, 18
@@ -91,6 +93,9 @@ class Link(msgspec.Struct, frozen=True):
     name: str
     has_carrier: bool
     has_neighbours: bool  # whether the addresses behind it have MACs to be asked for: a tunnel's have none
+    is_ethernet: bool = True  # as a tap is, and a tun is not
+    kind: str = ""  # "bridge", "veth", "tun" …; '' for hardware, and for what a driver of its own made
+    master: int = 0  # the bridge (or bond) that it is a port of; 0: none
 
 
 class Radio(msgspec.Struct, frozen=True):
@@ -217,16 +222,20 @@ def link(message: Message) -> Link | None:
     """None if the message is about something else."""
     if message.type != RTM_NEWLINK:
         return None
-    _family, _hardware, index, flags, _change = head(_LINK, message.body)
+    _family, hardware, index, flags, _change = head(_LINK, message.body)
     attributes = attributes_in(message.body[_LINK.size :])
     name = attributes.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
     carrier = attributes.get(_IFLA_CARRIER)
+    kind = attributes_in(attributes.get(_IFLA_LINKINFO, b"")).get(_IFLA_INFO_KIND, b"")
     is_connected = bool(flags & _IFF_LOWER_UP) if carrier is None else carrier != b"\0"
     return Link(
         index,
         name,
         has_carrier=bool(flags & _IFF_UP) and is_connected,
         has_neighbours=not flags & (_IFF_LOOPBACK | _IFF_POINTOPOINT | _IFF_NOARP),
+        is_ethernet=hardware == _ARPHRD_ETHER,
+        kind=kind.rstrip(b"\0").decode(errors="replace"),
+        master=_number(attributes[_IFLA_MASTER]) if _IFLA_MASTER in attributes else 0,
     )
 
 

@@ -9,22 +9,28 @@ from collections.abc import Mapping, Sequence
 
 from agent.paths import Paths
 from agent.see import neighbours, netlink, routes
+from agent.see.counting import Asked, counting
 from agent.see.interfaces import Addresses, addresses
 from agent.see.neighbours import Gateway
 from agent.see.netlink_messages import Link
 from agent.see.resolver import resolver
 from agent.see.wifi import ssids
-from agent.snapshot import Interface, Snapshot, counts
+from agent.snapshot import Interface, Snapshot
 
 
-async def see(paths: Paths, with_macs: bool) -> Snapshot:
+def _never(_name: str) -> bool:
+    return False
+
+
+async def see(paths: Paths, with_macs: bool, is_named: Asked = _never) -> Snapshot:
     """The network as it is now: in milliseconds, unless MACs are wanted and a gateway keeps its own to itself."""
     links = netlink.links()
     names = {link.index: link.name for link in links}
     defaults = netlink.default_routes()
     to_ipv4, to_ipv6 = netlink.way_to(routes.WORLD_IPV4), netlink.way_to(routes.WORLD_IPV6)
     gateways = routes.gateways([*defaults, to_ipv4, to_ipv6], names)
-    counted = sorted((link for link in links if counts(link.name)), key=lambda link: link.name)
+    leaving = {hop.interface for way in (to_ipv4, to_ipv6) if way for hop in way.hops}
+    counted = counting(links, leaving, is_named)
     macs = await _macs(counted, gateways) if with_macs else {}
     by_name = addresses()
     networks = ssids()

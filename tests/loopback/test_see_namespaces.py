@@ -336,6 +336,44 @@ def test_what_docker_makes_is_the_same_network(at_office: Laptop) -> None:
     assert at_office.see().fingerprint() == before
 
 
+BRIDGE_WITH_A_GUEST: Final = (
+    "link add backend type bridge",
+    "addr add 172.20.0.1/16 dev backend",
+    "link set backend up",
+    "link add guest0 type veth peer name inside0",
+    "link set guest0 master backend up",
+    "link set inside0 up",
+)
+A_TAP: Final = ("tuntap add vnet0 mode tap", "addr add 192.168.77.1/24 dev vnet0", "link set vnet0 up")
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        pytest.param(BRIDGE_WITH_A_GUEST, id="a-bridge-with-a-guest"),
+        pytest.param((*A_TAP, "link add lan type bridge", "link set lan up", "link set vnet0 master lan"), id="a-port"),
+        pytest.param(A_TAP, id="a-tap"),
+    ],
+)
+def test_what_guests_bring_is_no_network_whatever_it_is_called(laptop: Laptop, commands: tuple[str, ...]) -> None:
+    laptop.ip(*commands)
+    brought = {"backend", "guest0", "lan", "vnet0"}
+
+    snapshot = laptop.see()
+
+    assert brought.isdisjoint(interface.name for interface in snapshot.interfaces)
+    assert snapshot.is_offline
+
+
+def test_a_bridge_over_a_guest_s_only_link_counts_where_the_world_lies_behind_it(laptop: Laptop) -> None:
+    laptop.ip(*BRIDGE_WITH_A_GUEST, "route add default via 172.20.0.2")
+
+    snapshot = laptop.see()
+
+    assert not snapshot.is_offline
+    assert interface(snapshot, "backend").gateways == ("172.20.0.2",)
+
+
 def test_another_metric_is_the_same_network(at_office: Laptop) -> None:
     at_office.ip("route add default via 10.10.0.1 metric 600")
     before = at_office.see().fingerprint()

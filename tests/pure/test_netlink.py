@@ -122,10 +122,10 @@ def torn(datagram: bytes) -> bytes:
 
 def test_links() -> None:
     assert decoded(wire.link, LINKS) == [
-        Link(1, "lo", has_carrier=True, has_neighbours=False),
-        Link(2, "wlan0", has_carrier=True, has_neighbours=True),
-        Link(3, "eth0", has_carrier=False, has_neighbours=True),
-        Link(4, "tun0", has_carrier=False, has_neighbours=False),
+        Link(1, "lo", has_carrier=True, has_neighbours=False, is_ethernet=False),
+        Link(2, "wlan0", has_carrier=True, has_neighbours=True, kind="veth"),
+        Link(3, "eth0", has_carrier=False, has_neighbours=True, kind="veth"),
+        Link(4, "tun0", has_carrier=False, has_neighbours=False, is_ethernet=False, kind="tun"),
     ]
 
 
