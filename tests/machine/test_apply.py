@@ -475,6 +475,21 @@ def test_offline_touches_nothing(laptop: Laptop) -> None:
     assert not laptop.exists(ENVIRONMENT)
 
 
+def test_offline_is_offline_whatever_lxd_and_virtual_machines_bring(laptop: Laptop) -> None:
+    office_policy(laptop)
+    laptop.network("""
+        ip link add incusbr0 type bridge; ip addr add 10.158.3.1/24 dev incusbr0; ip link set incusbr0 up
+        ip link add guest0 type veth peer name inside0; ip link set inside0 up
+        ip link set guest0 master incusbr0 up
+        ip link show incusbr0 | grep -q LOWER_UP
+    """)
+
+    try:
+        assert applied(laptop).startswith("offline: nothing is touched\n")
+    finally:
+        laptop.network("ip link delete guest0; ip link delete incusbr0")
+
+
 def test_nothing_reachable_fails_and_keeps(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.plug("office")
