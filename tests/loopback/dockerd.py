@@ -158,7 +158,8 @@ class Dockerd:
         await self.start()
 
     async def start(self) -> UnitState:
-        if self.is_running:  # as systemd: there is nothing to do
+        if self.phase in {Phase.RUNNING, Phase.STARTING}:  # as systemd: there is nothing to do
+            self.phase = Phase.RUNNING
             return await self.state()
         if self.phase is Phase.BROKEN:
             await self.stop()

@@ -342,8 +342,9 @@ async def test_a_write_that_fails_does_not_forget_what_the_one_before_has_writte
     assert dockerd.text("etc/dockerd.env") is None
 
 
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.STARTING], ids=lambda phase: phase.value)
 async def test_a_docker_that_a_client_starts_in_the_middle_of_a_roll_back_runs_with_the_old_settings(
-    tmp_path: Path,
+    tmp_path: Path, phase: Phase
 ) -> None:
     """By its socket, as soon as it is down: with the files that are about to be put back."""
 
@@ -356,6 +357,7 @@ async def test_a_docker_that_a_client_starts_in_the_middle_of_a_roll_back_runs_w
             self.stops += 1
             if self.stops == 1:
                 self._boot()
+                self.phase = phase
 
     dockerd = Wanted(tmp_path)
     dockerd.takes_instead = Texts(http="http://office:3128")

@@ -287,6 +287,26 @@ async def test_what_could_not_start_in_the_next_boot_because_docker_did_not_is_s
     assert tried.dockerd.units == {"stack.service": True}
 
 
+async def test_what_hangs_on_docker_is_left_to_a_boot_in_which_it_came_up_and_is_known_for_its_minute(
+    tmp_path: Path,
+) -> None:
+    tried = Tried(tmp_path)
+    tried.dockerd.units = {"stack.service": True}
+    await tried.restarted()
+    file = StateFile(tmp_path / "state/journal.json", UnderWay, 1)
+    file.save(msgspec.structs.replace(tried.journal.under_way(), units=("stack.service",)))
+    tried.in_another_boot()
+    tried.dockerd.units = {"stack.service": False}
+    await tried.looked_at()
+    assert tried.dockerd.units == {"stack.service": False}
+
+    tried.dockerd.refuses = OFFICE
+    tried.dockerd.crash(comes_back=False)
+    await tried.looked_at()
+
+    assert tried.dockerd.units == {"stack.service": True}
+
+
 async def test_what_passed_in_the_next_boot_is_believed(tried: Tried) -> None:
     tried.in_another_boot()
     await tried.dockerd.restart()
