@@ -49,7 +49,7 @@ from agent.record import Record
 from agent.recover import Units, back_and_up, files_back, let_go, units_up
 from agent.running_time import Left
 from agent.settings import Settings, Texts, agrees
-from agent.targets import daemon_json
+from agent.targets import daemon_json, environment
 from agent.targets.refused import TextRefused
 from agent.text_files import read_text, write_text
 
@@ -391,6 +391,9 @@ class Transaction:
         theirs = daemon_json.texts(original.text) if path == reality.daemon_json_path else Texts()
         if theirs != Texts():
             self._record(Event.ADOPTED, target=path, old=theirs.meaning())
+        if path == reality.environment_file_path:  # from now on it beats what others say elsewhere
+            for layer in reality.beaten:
+                self._record(Event.ADOPTED, target=layer.path, old=environment.texts(layer.values).meaning())
 
     def _verified(self, plan: Plan, now: Reality, file: str | None, along: tuple[str, ...]) -> tuple[str, ...]:
         """dockerd runs with it; in a minute there is nothing to put back any more. What could not be noted.

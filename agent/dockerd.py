@@ -100,6 +100,7 @@ class Start(msgspec.Struct, frozen=True):
     foreign_environment: dict[str, str]  # the same without the agent's own file
     unset: tuple[str, ...] = ()  # UnsetEnvironment=, which has the last word
     layers: tuple[Layer, ...] = ()  # EnvironmentFile=, as they exist now, in order
+    manager: dict[str, str] = {}  # what systemd gives to every service, of the names that a proxy has
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -166,6 +167,7 @@ class Reality(msgspec.Struct, frozen=True):
     foreign_environment: Texts = Texts()  # the same without the agent's own file
     environment_files: tuple[str, ...] = ()  # that it would be started with
     overruling: Overruling = Overruling()  # what beats the drop-in
+    beaten: tuple[Layer, ...] = ()  # what the drop-in beats, of others
     running_environment: Texts | None = None  # what it was started with; None: may not be read
     started_with: Texts | Masked | None = None  # daemon.json's half; OTHER: none that we know; None: nothing known
     is_marked: bool = False  # whether that is of this start, told by its mark: else it is what the file says now

@@ -19,6 +19,7 @@ from agent.policy import Method
 from agent.reconcile import Pass, Seen, Verdicts
 from agent.screen import line
 from agent.settings import Settings
+from agent.targets import environment
 
 _PLACES = {Method.DROP_IN: "systemd drop-in", Method.DAEMON_JSON: "daemon.json"}
 
@@ -101,6 +102,10 @@ def to_do_lines(seen: Seen) -> Iterator[str]:
     """What would be done."""
     if seen.plan is not None and seen.plan.changes:
         yield from plan_lines(seen.plan)
+    if seen.reality is not None and seen.plan is not None and seen.plan.method is Method.DROP_IN:
+        for layer in seen.reality.beaten:
+            said = in_words(environment.texts(layer.values).meaning())
+            yield line("beats", f"{layer.path}, which says {said}")
     if seen.clients is not None and seen.clients.edits:
         yield from clients_lines(seen.clients)
     elif seen.plan is not None and not seen.plan.changes and not seen.conditions:

@@ -17,7 +17,7 @@ import msgspec
 from agent.condition import Code, Condition
 from agent.decide.effective import told_by_process
 from agent.docker import busy, process
-from agent.docker.overruling import flags_in, overruling
+from agent.docker.overruling import beaten, flags_in, overruling
 from agent.dockerd import Engine, FileHistory, Flags, Phase, Reality, Running, Start, UnitState
 from agent.errors import AgentError, EngineSilent, TargetFailed
 from agent.journal import Journal
@@ -123,6 +123,7 @@ class Looking:
             foreign_environment=environment.texts({**start.foreign_environment, **beats.by_command}),
             environment_files=start.files,
             overruling=beats,
+            beaten=await asyncio.to_thread(beaten, unit, start, self._paths.environment_file, beats.later),
             running_environment=None if running is None else environment.texts(running),
             started_with=started_with,
             is_marked=is_marked,

@@ -8,16 +8,19 @@ Not known here: whether any of it stands in the way of what is desired (`decide/
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from agent.docker import unit_file
-from agent.dockerd import Overruling, Start, UnitState
+from agent.dockerd import Layer, Overruling, Start, UnitState
 from agent.last_good import born_ns, last_touched_ns
 from agent.targets import environment
 
 _DOCKERD: Final = "dockerd"
+_OF_ALL: Final = "DefaultEnvironment= of systemd"
 
 
 def overruling(
@@ -43,6 +46,27 @@ def overruling(
         by_command=command,
         command_in=_last_with(texts, "ExecStart") if command else "",
     )
+
+
+def beaten(unit: UnitState, start: Start, values_file: Path, later: Sequence[Layer]) -> tuple[Layer, ...]:
+    """Where others name a proxy in vain: for all services, in the unit's files, and in what it reads before ours."""
+    texts = {path: _text(path) for path in (unit.fragment, *unit.drop_ins) if path}
+    found = [Layer(_OF_ALL, start.manager), *(Layer(path, _environment(text)) for path, text in texts.items())]
+    found += [layer for layer in start.layers if layer.path != str(values_file) and layer not in later]
+    # By their files: systemd reads one as often as it is named.
+    return tuple({layer.path: layer for layer in found if any(layer.values.values())}.values())
+
+
+def _environment(text: str) -> dict[str, str]:
+    """Of the six names, what a unit's file sets itself."""
+    found: dict[str, str] = {}
+    for value in unit_file.assigned(text, "Environment"):
+        if not value:
+            found = {}
+        with contextlib.suppress(ValueError):  # quotation marks without an end: systemd takes nothing of it, either
+            pairs = (word.partition("=") for word in shlex.split(value))
+            found |= {name: given.replace("%%", "%") for name, _, given in pairs if name in environment.NAMES}
+    return found
 
 
 def flags_in(unit: UnitState, start: Start, flags: Sequence[str]) -> str:

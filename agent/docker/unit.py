@@ -94,7 +94,9 @@ class Unit:
                 foreign |= {} if Path(name) == ours else values
         found, foreign = environment.without(found, unset), environment.without(foreign, unset)
         argv = tuple(commands[-1][1]) if commands else ()
-        return Start(process.expanded(argv, found), found, foreign, tuple(unset), tuple(layers))
+        manages = _pairs(manager[0])
+        of_all: dict[str, str] = {name: manages[name] for name in environment.NAMES if name in manages}
+        return Start(process.expanded(argv, found), found, foreign, tuple(unset), tuple(layers), of_all)
 
     async def hanging(self, state: UnitState) -> tuple[str, ...]:
         """The units that are stopped with it, followed until nothing new comes, and that are active now."""

@@ -17,7 +17,7 @@ from agent.condition import Code, Condition
 from agent.decide.plan import Owned, Plan, plan, without_ours
 from agent.decide.probation import Trial
 from agent.docker import validate
-from agent.dockerd import Engine, FileHistory, Phase, Reality, Running, UnitState
+from agent.dockerd import Engine, FileHistory, Layer, Phase, Reality, Running, UnitState
 from agent.errors import ByOthers, EngineSilent, RestartFailed, TargetFailed, UnitFailed
 from agent.journal import Journal, UnderWay
 from agent.last_good import LastGood
@@ -57,6 +57,7 @@ class Dockerd:
         self.killed = 0  # containers, by a start without live-restore
         self.shims_in_unit = False
         self.environment = Texts()  # that its unit gives it without us
+        self.beaten: tuple[Layer, ...] = ()  # where the unit has it from
         self._got = Texts()  # that it was started with
         self.loses = 0  # containers, at the next start, whatever live-restore says
         self.starts_anew = 0  # containers that die at the next start, and come up again by themselves
@@ -250,6 +251,7 @@ class Dockerd:
             are_flags_read=self.is_running,
             environment=self._environment(),
             foreign_environment=self.environment,
+            beaten=self.beaten,
             running_environment=self._got if self.is_running else None,
             daemon_json_path=str(self.root / "etc/daemon.json"),
             daemon_json=file,

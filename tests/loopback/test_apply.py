@@ -10,7 +10,7 @@ import pytest
 
 from agent.apply import to_the_end
 from agent.decide.plan import Owned
-from agent.dockerd import Phase, Reality, UnitState
+from agent.dockerd import Layer, Phase, Reality, UnitState
 from agent.errors import NotInForce, TargetFailed
 from agent.files import Changed
 from agent.journal import Journal, Stage
@@ -118,6 +118,23 @@ async def test_a_target_that_cannot_be_written_leaves_the_others_as_they_were(do
         await dockerd.transaction().carry_out(made, reality)
 
     assert not (dockerd.root / "etc/dockerd.env").exists()
+
+
+async def test_what_the_drop_in_beats_is_said_once_with_its_file(dockerd: Dockerd) -> None:
+    dockerd.environment = Texts(http="http://u:hunter2@foreign:1")
+    dockerd.beaten = (
+        Layer("/etc/systemd/system/docker.service.d/http-proxy.conf", {"HTTP_PROXY": "http://u:hunter2@foreign:1"}),
+        Layer("/etc/default/docker", {"https_proxy": "http://foreign:2"}),
+    )
+
+    for wanted in (OFFICE, DIRECT, OFFICE):
+        await dockerd.transaction().carry_out(*await dockerd.plan(wanted))
+
+    adopted = [record["facts"] for record in dockerd.records() if record["event"] == "adopted"]
+    assert [facts["target"] for facts in adopted] == [layer.path for layer in dockerd.beaten]
+    assert adopted[0]["old"] == {"http": "http://•••@foreign:1"}
+    assert adopted[1]["old"] == {"https": "http://foreign:2"}
+    assert "hunter2" not in dockerd.audit.read_text()
 
 
 async def test_somebody_elses_values_are_kept_and_said_once(dockerd: Dockerd) -> None:

@@ -272,6 +272,25 @@ def is_info_silent(laptop: Laptop) -> bool:
 
 
 @docker_23
+def test_what_others_set_in_the_unit_is_beaten_and_named(laptop: Laptop) -> None:
+    proxies, default = "/etc/systemd/system/docker.service.d/http-proxy.conf", "/etc/default/docker"
+    laptop.write(default, "HTTPS_PROXY=http://10.10.0.8:1\n")
+    laptop.write(proxies, f"[Service]\nEnvironment=HTTP_PROXY=http://10.10.0.9:1\nEnvironmentFile=-{default}\n")
+    laptop.run("systemctl", "daemon-reload")
+    laptop.run("systemctl", "restart", "docker.service")
+    office_policy(laptop)
+    laptop.plug("office")
+
+    planned = " ".join(laptop.agent("plan").stdout.split())
+    applied(laptop)
+
+    assert f"{proxies}, which says http http://10.10.0.9:1" in planned
+    assert f"{default}, which says https http://10.10.0.8:1" in planned
+    assert laptop.docker.reports(http=laptop.office.tinyproxy.url, https=laptop.office.tinyproxy.url)
+    adopted = [record["facts"]["target"] for record in laptop.audit.records() if record["event"] == "adopted"]
+    assert adopted == [proxies, default]
+
+
 def test_flags_hidden_in_docker_opts_block(laptop: Laptop) -> None:
     laptop.write("/etc/default/docker", 'DOCKER_OPTS="--http-proxy=http://10.10.0.9:1"\n')
     laptop.docker.drop_in(

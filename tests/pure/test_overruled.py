@@ -9,7 +9,7 @@ import pytest
 
 from agent.condition import Code, Condition
 from agent.decide.plan import Holding, Owned, Plan, plan
-from agent.docker.overruling import by_env, flags_in, overruling
+from agent.docker.overruling import beaten, by_env, flags_in, overruling
 from agent.docker.unit_file import assigned
 from agent.dockerd import Engine, Layer, Overruling, Phase, Reality, Start, UnitState
 from agent.policy import Docker, Method
@@ -268,3 +268,23 @@ def test_what_env_in_front_of_dockerd_sets(command: str, found: dict[str, str]) 
 )
 def test_what_a_unit_file_assigns(text: str, values: list[str]) -> None:
     assert list(assigned(text, "ExecStart")) == values
+
+
+def test_what_the_drop_in_beats_is_named_and_what_beats_it_is_not(tmp_path: Path) -> None:
+    unit = TheUnit(tmp_path)
+    unit.add("http-proxy.conf", f'Environment="HTTP_PROXY={OTHER}" LANG=C "NO_PROXY=a%%b"')
+    unit.add("empty.conf", "Environment=HTTPS_PROXY=")
+    unit.add("torn.conf", 'Environment="HTTP_PROXY=http://x')
+    unit.add("zzz-later.conf", f"EnvironmentFile={ENV}", Layer(ENV, {"HTTPS_PROXY": OTHER}))
+    unit.layers[1:1] = [Layer(str(VALUES), SIX), unit.layers[0]]  # one file is named twice
+    found, start = unit.started()
+    of_all = msgspec.structs.replace(start, manager={"HTTPS_PROXY": OTHER})
+
+    later = overruling(found, of_all, None, VALUES, unit.ours).later
+
+    assert [(layer.path, layer.values) for layer in beaten(found, of_all, VALUES, later)] == [
+        ("DefaultEnvironment= of systemd", {"HTTPS_PROXY": OTHER}),
+        (str(tmp_path / "docker.service.d/http-proxy.conf"), {"HTTP_PROXY": OTHER, "NO_PROXY": "a%b"}),
+        ("/etc/default/docker", {"HTTP_PROXY": OTHER}),
+    ]
+    assert later == (Layer(ENV, {"HTTPS_PROXY": OTHER}, 3),)
