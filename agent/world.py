@@ -11,6 +11,8 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from agent.apply import Outcome as Carried
 from agent.apply import Transaction
 from agent.clients import LocalClients, answers
@@ -47,6 +49,7 @@ from agent.process_start import started
 from agent.record import Record
 from agent.recover import recover
 from agent.restore import Restoring
+from agent.see.docker_bridge import docker_bridge
 from agent.see.interfaces import bridge_address
 from agent.see.see import see
 from agent.see.ways import Ways
@@ -60,6 +63,7 @@ from agent.unexpected import unexpected
 from agent.users import Account, Caller, ThisSystem, Who, who
 from agent.verdict import Outcome, Verdict
 
+_NOT_REACHED: Final = frozenset({Outcome.NO_ROUTE, Outcome.REFUSED, Outcome.TIMEOUT})
 _AT_REST: Final = frozenset({Phase.STOPPED, Phase.ABSENT, Phase.MASKED, Phase.BROKEN})
 
 
@@ -115,8 +119,17 @@ class Registries:
 
         async def ask(upstream: Upstream) -> Verdict:
             excluded = for_dockerd(upstream, self._policy.no_proxy).no_proxy
+            hosts = {url.host for url in (upstream.http, upstream.https) if url is not None}
+            met = set(hosts)  # of names those addresses that the probe itself finds: nothing is looked up twice
+
+            async def resolve(host: str, port: int) -> Sequence[Address]:
+                found = await self._resolve(host, port)
+                met.update(address[0] for _, address in found if host in hosts)
+                return found
+
             try:
-                return await probe(upstream, question, excluded)
+                verdict = await probe(upstream, msgspec.structs.replace(question, resolve=resolve), excluded)
+                return _with_its_way(verdict, sorted(met))
             except Exception as error:  # noqa: BLE001 - the boundary of a target: the other upstreams are asked
                 return Verdict(Outcome.ERROR, unexpected(f"the probe of {upstream.name}", error).what)
 
@@ -146,6 +159,17 @@ class Registries:
             self._resolve,
             sockets=self._sockets,
         )
+
+
+def _with_its_way(verdict: Verdict, hosts: Iterable[str]) -> Verdict:
+    """Where a network of Docker's own lies over the proxy's, no packet gets there, and no verdict says why."""
+    if verdict.outcome not in _NOT_REACHED:
+        return verdict
+    for host in hosts:
+        if bridge := docker_bridge(host):
+            why = f"the way to {host} ends on {bridge}, a bridge of Docker's own; daemon.json: default-address-pools"
+            return msgspec.structs.replace(verdict, evidence=f"{verdict.evidence}; {why}".removeprefix("; "))
+    return verdict
 
 
 def _default_registries(paths: Paths) -> tuple[RegistryUrl, ...]:
