@@ -20,6 +20,7 @@ from agent.condition import Code, Condition
 from agent.decide.bridge import Bridge
 from agent.decide.clients import (
     BACK,
+    Around,
     Change,
     FileEdit,
     Owned,
@@ -39,13 +40,15 @@ from agent.errors import AgentError, HomeSilent, Unexpected
 from agent.events import Event
 from agent.homes import HomeClosed, HomeFile, HomeLocked, Written
 from agent.keyed import keyed, keyed_to_compare
-from agent.listening import Sockets, all_loopback, loopback_addresses
+from agent.listening import Sockets, all_loopback, is_name, loopback_addresses
 from agent.one_thread import in_turn
 from agent.originals import CLIENTS, Kept, client_originals
 from agent.patience import Patience, Work
 from agent.policy import Policy, Scope, Upstream
 from agent.probe.dial import Resolve
 from agent.record import Record
+from agent.secret import escaped
+from agent.see.name_servers import unknown_to
 from agent.settings import Settings
 from agent.state_file import StateFile
 from agent.targets.refused import TextRefused
@@ -173,6 +176,7 @@ class LocalClients:
         sockets: Sockets,
         resolve: Resolve,
         drops_all: DropsAll | None = None,
+        container_dns: Callable[[], tuple[str, ...]] | None = None,
         waits_s: float | None = None,
         told: Callable[[], None] = lambda: None,
     ) -> None:
@@ -187,6 +191,9 @@ class LocalClients:
         self._sockets = sockets
         self._resolve = resolve
         self._drops_all = drops_all
+        self._container_dns = container_dns
+        self._addresses: dict[str, str] = {}
+        self._unknown: dict[tuple[str, tuple[str, ...]], tuple[float, bool]] = {}  # until when it is believed
         self._resolved: dict[str, tuple[str, ...]] = {}  # the loopback addresses of names, as they last were
         self._owned: Kept[Owned] = client_originals(state)
         self._state = state
@@ -206,8 +213,8 @@ class LocalClients:
         """What every file says against what it should; nothing is changed."""
         who = await self._everybody()
         bridge = await self._bridge(upstream) if who.accounts else Bridge()
-        drops_all = await self._drops_all() if self._drops_all and who.accounts and gives_socks(upstream) else ""
-        wanted = for_clients(upstream, self._policy.clients, self._policy.no_proxy, bridge, drops_all)
+        around = await self._around(upstream) if who.accounts else Around()
+        wanted = for_clients(upstream, self._policy.clients, self._policy.no_proxy, bridge, around)
         owned = self._owned.all()
         left, unknown = await self._left(owned.keys() - {str(account.config) for account in who.accounts})
         everybody = [(account, wanted) for account in who.accounts] + [(account, BACK) for account in left]
@@ -222,6 +229,40 @@ class LocalClients:
         self._homes.keep({(account.uid, account.config) for account, _ in everybody})
         skipped = (*who.skipped, *unknown, *(one for one in files if isinstance(one, Skipped)))
         return ClientsSeen(wanted, tuple(one for one in files if isinstance(one, ClientFile)), skipped)
+
+    async def _around(self, upstream: Upstream) -> Around:
+        drops_all = await self._drops_all() if self._drops_all and gives_socks(upstream) else ""
+        urls = (upstream.http, upstream.https) if upstream.container_url is None else (upstream.container_url,)
+        hosts = {url.host: url.port for url in urls if url is not None and is_name(url.host)}
+        if self._policy.clients.resolve:
+            return Around(
+                drops_all, {host: found for host, port in hosts.items() if (found := await self._ip(host, port))}
+            )
+        servers = await asyncio.to_thread(self._container_dns) if hosts and self._container_dns else ()
+        shown = ", ".join(map(escaped, servers))
+        return Around(
+            drops_all, {}, {host: shown for host in hosts if servers and await self._is_unknown(host, servers)}
+        )
+
+    async def _ip(self, host: str, port: int) -> str:
+        """Its address, the same for as long as the answers are the same ones; as it last was while there is none."""
+        try:
+            async with asyncio.timeout(_RESOLVED_WITHIN_S):
+                found = sorted((family, address[0]) for family, address in await self._resolve(host, port))
+        except (OSError, UnicodeError):  # TimeoutError is one
+            found = []
+        if found:
+            self._addresses[host] = found[0][1]
+        return self._addresses.get(host, "")
+
+    async def _is_unknown(self, host: str, servers: tuple[str, ...]) -> bool:
+        now = SYSTEM_CLOCK.boottime_s()
+        until, was = self._unknown.get((host, servers), (-math.inf, False))
+        if now < until:
+            return was
+        is_unknown = await unknown_to(servers, host)
+        self._unknown[host, servers] = now + _LOOKED_AT_S, is_unknown
+        return is_unknown
 
     async def _left(self, files: Collection[str]) -> tuple[list[Account], list[Skipped]]:
         """Whose the files are that the policy keeps no longer, and which of them are nobody's at the moment.

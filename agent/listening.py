@@ -100,6 +100,15 @@ def loopback_addresses(host: str) -> tuple[str, ...]:
     return _of_loopback(address)
 
 
+def is_name(host: str) -> bool:
+    """Whether a resolver has to be asked where it is."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return not loopback_addresses(host)
+    return False
+
+
 def all_loopback(addresses: Iterable[str]) -> tuple[str, ...]:
     """What a name resolved to, if that is nothing but loopback; else ()."""
     found = [loopback_addresses(address) for address in addresses]

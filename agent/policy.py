@@ -290,6 +290,7 @@ class Clients(Table, frozen=True):
     users: Literal["auto"] | tuple[str, ...] = "auto"
     files: tuple[str, ...] = ()
     credentials: bool = False
+    resolve: bool = False
     scope: Scope = Scope.DEFAULT
 
 

@@ -182,6 +182,13 @@ def _default_registries(paths: Paths) -> tuple[RegistryUrl, ...]:
         return (hub,)
 
 
+def _container_dns(paths: Paths) -> tuple[str, ...]:
+    try:
+        return daemon_json.dns(read_text(paths.daemon_json))
+    except (TextRefused, TargetFailed):  # the plan says so
+        return ()
+
+
 class LocalDaemon:
     """The dockerd of the policy."""
 
@@ -311,6 +318,7 @@ def local_clients(
         sockets=LocalSockets(system),
         resolve=in_a_thread,
         drops_all=CommandLine().drops_all if paths.is_system else None,
+        container_dns=lambda: _container_dns(paths),
         waits_s=WAITS_S if told is not None else None,
         told=told or _nobody,
     )

@@ -13,7 +13,7 @@ Not known here: whose file it is, whether it may be made, and how it is written;
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -21,7 +21,7 @@ import msgspec
 from agent.condition import Code, Condition
 from agent.decide.bridge import Bridge, obstacle
 from agent.policy import Clients, NoProxy, Scope, Upstream
-from agent.settings import DIRECT, ProxyUrl, Settings, settings
+from agent.settings import DIRECT, ProxyUrl, Scheme, Settings, settings
 from agent.targets import client_config
 from agent.targets.client_config import ClientTexts, Keyed, TextMarks, Wrote
 from agent.targets.json_splice import Original
@@ -76,13 +76,20 @@ class Wanted(msgspec.Struct, frozen=True):
 BACK: Final = Wanted(Intent.PUT_BACK, "the policy keeps it no longer")
 
 
-def for_clients(
-    upstream: Upstream, clients: Clients, exclusions: NoProxy, bridge: Bridge, drops_all: str = ""
-) -> Wanted:
-    """What clients should have: the upstream as a container can use it.
+class Around(msgspec.Struct, frozen=True):
+    """What else is known of this host and its containers."""
 
-    `drops_all`: the version of a docker client that knows no allProxy; '' where it does.
-    """
+    drops_all: str = ""  # the version of a docker client that knows no allProxy; '' where it does
+    addresses: Mapping[str, str] = msgspec.field(default_factory=dict)  # of hosts of the upstream, as they resolve here
+    unknown: Mapping[str, str] = msgspec.field(default_factory=dict)  # hosts that containers' DNS does not know; which
+
+
+def for_clients(
+    upstream: Upstream, clients: Clients, exclusions: NoProxy, bridge: Bridge, around: Around | None = None
+) -> Wanted:
+    """What clients should have: the upstream as a container can use it."""
+    around = around or Around()
+    drops_all = around.drops_all
     if upstream.is_direct:
         return Wanted(Intent.SET, "direct: no proxy")
     if bridge.address is None and bridge.on_loopback(upstream):
@@ -99,6 +106,9 @@ def for_clients(
     fact = f"{upstream.name} {_on_the_bridge(bridge)}" if bridge.on_loopback(upstream) else ""
     credentials = upstream.credentials if clients.credentials else None
     http, https = (url and msgspec.structs.replace(url, credentials=credentials) for url in (http, https))
+    if clients.resolve:
+        http, https = (url and _by_address(url, around) for url in (http, https))
+    unknown = next((url for url in (http, https) if url is not None and url.host in around.unknown), None)
     is_only_here = any(url is not None and _is_here(url, bridge) for url in (http, https))
     # One value for all schemes: where the two differ, most of what is fetched is https.
     socks = https if _is_socks(https) else http if _is_socks(http) else None
@@ -109,9 +119,8 @@ def for_clients(
         no_proxy=_excluded(upstream, exclusions),
     )
     if socks is None or not drops_all:
-        return Wanted(
-            Intent.SET, because, wanted, _no_credentials(upstream, clients), is_only_here=is_only_here, fact=fact
-        )
+        said = _no_credentials(upstream, clients) if unknown is None else _no_name(upstream, unknown, around)
+        return Wanted(Intent.SET, because, wanted, said, is_only_here=is_only_here, fact=fact)
     # What it drops when it saves would be written and dropped for ever, and it gives containers nothing of it.
     dropped = f"{upstream.name} is SOCKS, and the docker client {drops_all} knows no allProxy"
     condition = _not_told(upstream, dropped)
@@ -190,6 +199,23 @@ def _no_credentials(upstream: Upstream, clients: Clients) -> Condition | None:
         f"{upstream.name} asks for a user; clients have its URL without, so containers and builds may be refused",
         "Set clients.credentials = true (whoever can look at a container then sees the password),"
         f" or upstream.{upstream.name}.container_url to a proxy that asks for none",
+    )
+
+
+def _by_address(url: ProxyUrl, around: Around) -> ProxyUrl:
+    """A certificate is for the name, so a proxy behind TLS keeps it."""
+    if url.scheme is Scheme.HTTPS or url.host not in around.addresses:
+        return url
+    return msgspec.structs.replace(url, host=around.addresses[url.host])
+
+
+def _no_name(upstream: Upstream, url: ProxyUrl, around: Around) -> Condition:
+    servers = around.unknown[url.host]
+    return Condition(
+        Code.CLIENT_UNREACHABLE,
+        f"{upstream.name}: containers ask {servers} (dns in daemon.json), which does not know {url.host}",
+        "Set clients.resolve = true, which writes its address,"
+        f" or upstream.{upstream.name}.container_url to one that containers can look up",
     )
 
 

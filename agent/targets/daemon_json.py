@@ -21,6 +21,7 @@ HTTPS: Final[Path] = (*PROXIES, "https-proxy")
 NO_PROXY: Final[Path] = (*PROXIES, "no-proxy")
 OURS: Final = (HTTP, HTTPS, NO_PROXY)
 LIVE_RESTORE: Final[Path] = ("live-restore",)
+DNS: Final[Path] = ("dns",)
 REGISTRY_MIRRORS: Final[Path] = ("registry-mirrors",)
 
 
@@ -123,6 +124,14 @@ def registry_mirrors(text: str | None) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(url, str) for url in value):
         raise json_splice.refused_at(text or "", REGISTRY_MIRRORS, "registry-mirrors: expected a list of URLs")
     return tuple(_as_go_reads(url) for url in value)
+
+
+def dns(text: str | None) -> tuple[str, ...]:
+    """The servers that containers ask; none: those of the host."""
+    value = json_splice.value_at(text or "", DNS)
+    if not isinstance(value, list):
+        return ()
+    return tuple(server for server in value if isinstance(server, str))
 
 
 def _string(text: str, path: Path) -> str:

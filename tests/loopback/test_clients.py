@@ -805,6 +805,18 @@ class Deaf(LocalSockets):
         raise NetlinkFailed("the kernel refused: No such file or directory")
 
 
+async def test_who_asks_for_it_has_the_address_of_the_proxy_also_while_it_cannot_be_looked_up(tmp_path: Path) -> None:
+    people = People(tmp_path, "[clients]\nresolve = true\n")
+    bob = people.add("bob", "{}")
+    clients = people.clients()
+    people.names["office"] = "10.0.0.9"
+
+    for _ in range(2):
+        await people.passed(OFFICE, clients)
+        assert given_proxy(bob) == "http://10.0.0.9:3128"
+        people.names.clear()
+
+
 async def test_where_it_cannot_be_told_whose_it_is_containers_are_not_sent_there(people: People) -> None:
     bob = people.add("bob", "{}")
     people.bridge, people.sockets = BRIDGE, Deaf(ThisSystem())

@@ -15,6 +15,7 @@ from agent.decide.bridge import Bridge
 from agent.decide.clients import (
     PRIVATE_NETWORKS,
     SECRET_MODE,
+    Around,
     Change,
     FileEdit,
     Intent,
@@ -214,6 +215,40 @@ def test_all_excluded_is_direct() -> None:
     assert for_clients(upstream("http://p:1"), HIDDEN, NoProxy(always=(Exclusion("*"),)), UNKNOWN).settings == DIRECT
 
 
+NAMED = Around(addresses={"p": "10.0.0.9"})
+
+
+@pytest.mark.parametrize(
+    ("way", "clients", "wanted"),
+    [
+        pytest.param(upstream("http://p:1"), HIDDEN, have("http://p:1", "http://p:1"), id="not-asked-for"),
+        pytest.param(upstream("http://p:1"), Clients(resolve=True), have("http://10.0.0.9:1", "http://10.0.0.9:1"), id="its-address"),
+        pytest.param(upstream("socks5h://p:1"), Clients(resolve=True), have(all_="socks5h://10.0.0.9:1"), id="socks"),
+        pytest.param(upstream("https://p:1"), Clients(resolve=True), have("https://p:1", "https://p:1"), id="a-certificate-is-for-the-name"),
+        pytest.param(upstream("http://q:1"), Clients(resolve=True), have("http://q:1", "http://q:1"), id="one-that-does-not-resolve"),
+        pytest.param(upstream("http://q:1", container="http://p:1"), Clients(resolve=True), have("http://10.0.0.9:1", "http://10.0.0.9:1"), id="container-url"),
+    ],
+)  # fmt: skip
+def test_containers_that_ask_another_dns_can_be_given_an_address(
+    way: Upstream, clients: Clients, wanted: Settings
+) -> None:
+    assert for_clients(way, clients, NO_PRIVATE, UNKNOWN, NAMED).settings == wanted
+
+
+def test_a_name_that_containers_cannot_look_up_is_said_with_what_to_do() -> None:
+    around = Around(unknown={"p": "8.8.8.8"})
+
+    condition = for_clients(upstream("http://p:1"), HIDDEN, NO_PRIVATE, UNKNOWN, around).condition
+
+    assert condition is not None
+    assert condition.code is Code.CLIENT_UNREACHABLE
+    assert str(condition) == (
+        "office: containers ask 8.8.8.8 (dns in daemon.json), which does not know p. Set clients.resolve = true, which"
+        " writes its address, or upstream.office.container_url to one that containers can look up"
+    )
+    assert for_clients(upstream("http://q:1"), HIDDEN, NO_PRIVATE, UNKNOWN, around).condition is None
+
+
 @pytest.mark.parametrize(
     ("way", "docker0", "intent", "wanted"),
     [
@@ -229,7 +264,7 @@ def test_all_excluded_is_direct() -> None:
 def test_a_client_that_knows_no_all_proxy_is_not_given_it(
     way: Upstream, docker0: Bridge, intent: Intent, wanted: Settings
 ) -> None:
-    found = for_clients(way, HIDDEN, NO_PRIVATE, docker0, "20.10.24+dfsg1")
+    found = for_clients(way, HIDDEN, NO_PRIVATE, docker0, Around(drops_all="20.10.24+dfsg1"))
 
     assert (found.intent, found.settings) == (intent, wanted)
     is_dropped = gives_socks(way)

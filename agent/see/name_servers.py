@@ -1,0 +1,71 @@
+"""Whether a DNS server knows a name: one question over UDP, asked of that server and of no other.
+
+The system's resolver cannot be told whom to ask. Only the head of the answer counts; what the name stands for there is
+not looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+_PORT: Final = 53
+_WITHIN_S: Final = 0.5
+_LONGEST_LABEL: Final = 63
+_RECURSE: Final = 0x0100
+_IS_ANSWER: Final = 0x8000
+_NO_SUCH_NAME: Final = 3
+_A_IN: Final = b"\x00\x01\x00\x01"
+
+
+async def unknown_to(servers: Sequence[str], name: str, port: int = _PORT) -> bool:
+    """Whether the first of them that answers says that there is no such name. Silence is no answer."""
+    for server in servers:
+        try:
+            ipaddress.ip_address(server)
+            async with asyncio.timeout(_WITHIN_S):
+                return await _asked(server, name, port)
+        except (OSError, ValueError):  # TimeoutError is one: the next is asked, as containers do
+            continue
+    return False
+
+
+async def _asked(server: str, name: str, port: int) -> bool:
+    number = secrets.token_bytes(2)
+    question = number + _RECURSE.to_bytes(2) + b"\x00\x01" + bytes(6) + _labels(name) + _A_IN
+    answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: _Answer(number, answered), remote_addr=(server, port)
+    )
+    try:
+        transport.sendto(question)
+        head = await answered
+    finally:
+        transport.close()
+    return head[3] & 0x0F == _NO_SUCH_NAME
+
+
+def _labels(name: str) -> bytes:
+    """ValueError: no name that could be asked for."""
+    labels = [label.encode("ascii" if label.isascii() else "idna") for label in name.removesuffix(".").split(".")]
+    if not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
+        raise ValueError(name)
+    return b"".join(bytes([len(label)]) + label for label in labels) + b"\x00"
+
+
+class _Answer(asyncio.DatagramProtocol):
+    def __init__(self, number: bytes, answered: asyncio.Future[bytes]) -> None:
+        self._number = number
+        self._answered = answered
+
+    def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002 - it is connected
+        is_answer = len(data) >= 12 and data[:2] == self._number and data[2] & (_IS_ANSWER >> 8)
+        if is_answer and not self._answered.done():
+            self._answered.set_result(data)
+
+    def error_received(self, exc: Exception) -> None:
+        if not self._answered.done():
+            self._answered.set_exception(exc)
