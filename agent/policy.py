@@ -191,6 +191,23 @@ class RegistryUrl(str):
         return self._parts.port
 
 
+class ReachedHost(RegistryUrl):
+    """A host that must be reached by TLS, as its URL; the policy writes `host` or `host:port`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> ReachedHost:
+        if re.search(r"[/@?#\s]", text):
+            raise ValueError('is not a host, such as "blobs.registry.example" or "blobs.registry.example:8443"')
+        try:
+            return cls(RegistryUrl.parse(f"https://{text}"))
+        except ValueError as error:
+            raise ValueError(
+                'is not a host, such as "blobs.registry.example" or "blobs.registry.example:8443"'
+            ) from error
+
+
 class UpstreamUrl:
     """A proxy's URL as the policy writes it: with its scheme, without credentials; '' is none."""
 
@@ -270,6 +287,7 @@ class Probing(Table, frozen=True):
     failures: int = 2
     failback: Duration = Duration(30)
     ca_file: str = ""
+    reach: tuple[ReachedHost, ...] = ()
 
 
 class Docker(Table, frozen=True):

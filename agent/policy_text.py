@@ -35,6 +35,7 @@ from agent.policy import (
     Policy,
     Probing,
     Problems,
+    ReachedHost,
     RegistryUrl,
     Size,
     Subnet,
@@ -47,7 +48,7 @@ from agent.secret import MORE, redacted
 from agent.settings import Scheme
 
 T = TypeVar("T", bound=Table)
-_VALUES: Final = (Duration, Size, Address, Subnet, Mac, Pattern, Exclusion, RegistryUrl, UpstreamUrl)
+_VALUES: Final = (Duration, Size, Address, Subnet, Mac, Pattern, Exclusion, RegistryUrl, ReachedHost, UpstreamUrl)
 _KNOWN_TABLES: Final = ("probe", "docker", "clients", "audit", "no_proxy", "upstream", "network")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MOST_FAILURES: Final = 100

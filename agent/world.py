@@ -158,6 +158,7 @@ class Registries:
             self._policy.probe.timeout,
             self._resolve,
             sockets=self._sockets,
+            reach=self._policy.probe.reach,
         )
 
 

@@ -6,7 +6,7 @@ Which upstreams are probed, when, and what follows from a verdict is not known h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -40,13 +40,23 @@ class Question(msgspec.Struct, frozen=True):
     resolve: Resolve = in_a_thread
     portal_port: int = 80
     sockets: Sockets | None = None  # None: no upstream has an owner
+    reach: tuple[RegistryUrl, ...] = ()  # what must be reached by TLS besides, such as the layers' host
 
 
 async def probe(upstream: Upstream, question: Question, no_proxy: Sequence[str] = ()) -> Verdict:
     """How the upstream does. `no_proxy` is what dockerd would be given with it."""
+    ends_at = asyncio.get_running_loop().time() + question.timeout_s
+    verdict = await _registries(upstream, question, no_proxy, ends_at)
+    # Behind the registry: what was shown to the proxy is right by then, and a proxy that is down is asked once.
+    if verdict.is_ok and question.reach:
+        return await _reached(upstream, question, no_proxy, ends_at) or verdict
+    return verdict
+
+
+async def _registries(upstream: Upstream, question: Question, no_proxy: Sequence[str], ends_at: float) -> Verdict:
     if not question.registries:
         raise ValueError("a probe needs a registry to ask")
-    attempts = _attempts(upstream, question, no_proxy)
+    attempts = _attempts(upstream, question, no_proxy, ends_at)
     turn_s = question.timeout_s / (2 * len(attempts))
     refused: dict[Credentials, Verdict] = {}
     found = await race(
@@ -87,9 +97,8 @@ class _Attempt(msgspec.Struct, frozen=True):
         return known(self.way.proxy) if self.way.proxy else None
 
 
-def _attempts(upstream: Upstream, question: Question, no_proxy: Sequence[str]) -> list[_Attempt]:
+def _attempts(upstream: Upstream, question: Question, no_proxy: Sequence[str], ends_at: float) -> list[_Attempt]:
     """In the order of the list; but a password is shown once before it is shown again: accounts lock (FACTS 25)."""
-    ends_at = asyncio.get_running_loop().time() + question.timeout_s
     guard = _guard(upstream, question)
     at_once: list[_Attempt] = []
     in_turn: list[_Attempt] = []
@@ -139,11 +148,11 @@ def _weight(verdict: Verdict, any_of: bool) -> int:
 # --- one registry ---------------------------------------------------------------------------------------------------
 
 
-async def _asked(attempt: _Attempt) -> Verdict:
+async def _asked(attempt: _Attempt, finding: _FindingOf | None = None) -> Verdict:
     watch = Stopwatch()
     try:
         async with asyncio.timeout_at(attempt.ends_at):
-            outcome, evidence = await _finding(attempt, watch)
+            outcome, evidence = await (finding or _finding)(attempt, watch)
     except StreamFailed as failure:
         evidence = failure.evidence
         if failure.outcome is Outcome.TLS:
@@ -171,6 +180,33 @@ async def _finding(attempt: _Attempt, watch: Stopwatch) -> answer.Finding:
         watch.enter(Step.ANSWER, f"waiting for the answer of {registry.host}")
         with failures_of(watch):
             return answer.judged(await stream.converse(request), asked)
+
+
+_FindingOf = Callable[[_Attempt, Stopwatch], Awaitable[answer.Finding]]
+
+
+async def _reached(upstream: Upstream, question: Question, no_proxy: Sequence[str], ends_at: float) -> Verdict | None:
+    """How the first of the hosts in `reach` that was not reached ended; None: all were. Nothing is asked of them."""
+    guard = _guard(upstream, question)
+    attempts = []
+    for host in question.reach:
+        way = Way(
+            proxy_for(upstream, host, no_proxy), question.tls.context(host.host, host.port), question.resolve, guard
+        )
+        attempts.append(_Attempt(host, way, question, ends_at, portal_is_possible=False))
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(_asked(attempt, _handshake)) for attempt in attempts]
+    for attempt, verdict in zip(attempts, (task.result() for task in asked), strict=True):
+        if not verdict.is_ok:
+            where = authority(attempt.registry.host, attempt.registry.port)
+            return msgspec.structs.replace(verdict, evidence=f"{where}: {verdict.evidence}")
+    return None
+
+
+async def _handshake(attempt: _Attempt, watch: Stopwatch) -> answer.Finding:
+    host = attempt.registry
+    async with await open_stream(host.host, host.port, attempt.way, end_tls=attempt.way.proxy_tls, watch=watch):
+        return Outcome.OK, ""
 
 
 async def _whose(attempt: _Attempt, rejected_at: Step | None) -> str:

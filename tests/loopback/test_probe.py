@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.policy import DIRECT, RegistryUrl, Upstream
+from agent.policy import DIRECT, ReachedHost, RegistryUrl, Upstream
 from agent.probe.dial import Address, Resolve
 from agent.probe.probe import Question, probe
 from agent.probe.tls import Trust
@@ -69,9 +69,11 @@ class Laptop:
         no_proxy: Sequence[str] = (),
         resolve: Resolve = the_tests_names,
         portal_port: int = 1,
+        reach: Sequence[str] = (),
     ) -> Verdict:
         urls = tuple(RegistryUrl.parse(url) for url in registries)
-        question = Question(urls, any_of, self.tls, timeout_s, resolve, portal_port)
+        hosts = tuple(ReachedHost.parse(host) for host in reach)
+        question = Question(urls, any_of, self.tls, timeout_s, resolve, portal_port, reach=hosts)
         verdict = await probe(upstream, question, no_proxy)
         shown = repr(verdict)
         assert not any(secret in shown for secret in (PASSWORD, "sesame", basic(*ALICE)[6:-2].decode()))
@@ -507,6 +509,58 @@ async def test_all_registries_of_the_policy_must_answer(laptop: Laptop) -> None:
         f"registry.test:{ill.port}: 503 Service Unavailable",
     )
     assert both.outcome is Outcome.OK
+
+
+# --- what must be reached besides ----------------------------------------------------------------------------------
+
+
+async def test_the_layers_host_must_be_reached_by_tls_and_is_asked_nothing(laptop: Laptop) -> None:
+    async with secure_registry() as registry, Registry(server_tls("blobs.test"), status=500) as blobs:
+        layers = end(blobs, "blobs.test")
+        async with HttpProxy({end(registry): registry, layers: blobs}, login=ALICE) as proxy:
+            verdict = await laptop.probes(via(proxy.url(), ALICE), https(registry), reach=[layers])
+
+    assert verdict.outcome is Outcome.OK
+    assert sorted(proxy.asked) == sorted([end(registry), layers])
+    assert proxy.refused_logins == 0
+
+
+async def test_a_proxy_that_denies_the_layers_host_is_not_ok(laptop: Laptop) -> None:
+    async with secure_registry() as registry, HttpProxy({end(registry): registry}) as proxy:
+        verdict = await laptop.probes(via(proxy.url()), https(registry), reach=["blobs.test:8443"])
+
+    assert verdict.outcome is Outcome.PROXY_DOWN
+    assert verdict.evidence.startswith("blobs.test:8443: ")
+
+
+async def test_somebody_elses_certificate_is_not_the_layers_host(laptop: Laptop) -> None:
+    async with secure_registry() as registry, Registry(server_tls("blobs.test", ca=INTERCEPTOR)) as blobs:
+        layers = end(blobs, "blobs.test")
+        async with HttpProxy({end(registry): registry, layers: blobs}) as proxy:
+            verdict = await laptop.probes(via(proxy.url()), https(registry), reach=[layers])
+
+    assert verdict.outcome is Outcome.TLS
+    assert verdict.evidence.startswith(f"{layers}: ")
+
+
+async def test_a_layers_host_that_no_proxy_excludes_is_reached_directly(laptop: Laptop) -> None:
+    async with (
+        secure_registry() as registry,
+        Registry(server_tls("blobs.test")) as blobs,
+        HttpProxy({end(registry): registry}) as proxy,
+    ):
+        layers = [end(blobs, "blobs.test")]
+        verdict = await laptop.probes(via(proxy.url()), https(registry), reach=layers, no_proxy=["blobs.test"])
+
+    assert verdict.outcome is Outcome.OK
+
+
+async def test_where_the_registry_does_not_answer_nobody_else_is_asked(laptop: Laptop) -> None:
+    async with secure_registry(503) as registry, HttpProxy({end(registry): registry}) as proxy:
+        verdict = await laptop.probes(via(proxy.url()), https(registry), reach=["blobs.test"])
+
+    assert verdict.outcome is Outcome.REGISTRY
+    assert proxy.asked == [end(registry)]
 
 
 @pytest.mark.parametrize("any_of", [True, False])

@@ -86,7 +86,7 @@ URL = 'url = "http://proxy:3128"\n'
     [
         (GATEWAY, 'network 2 (office).match.gateway: "10.0.0.300" is not an address'),
         ("relay = {}", "relay: unknown; known are probe, docker, clients, audit, no_proxy, upstream, network"),
-        ("[probe]\ntimout = 3", 'probe.timout: unknown; did you mean "timeout"? Known are registry, timeout, recheck, failures, failback, ca_file'),
+        ("[probe]\ntimout = 3", 'probe.timout: unknown; did you mean "timeout"? Known are registry, timeout, recheck, failures, failback, ca_file, reach'),
         ("[probe]\ntimeout = 3", "probe.timeout: 3 is not a text in quotes"),
         ('[probe]\ntimeout = "3"', 'probe.timeout: "3" is not a duration, such as "30s", "5m", "2h" or "400d"'),
         ("[probe]\nfailures = true", "probe.failures: true is not a whole number"),
@@ -100,6 +100,8 @@ URL = 'url = "http://proxy:3128"\n'
         ("[probe]\nfailures = 1000", "probe.failures: 1000 is more than 100"),
         ('[upstreams.a]\nurl = ""', 'upstreams: unknown; did you mean "upstream"? Known are probe, docker, clients, audit, no_proxy, upstream, network'),
         ('[probe]\nregistry = ["https://10.0.0.300"]', 'probe.registry: "https://10.0.0.300" names no host: "10.0.0.300" is not an address'),
+        ('[probe]\nreach = ["https://a"]', 'probe.reach: "https://a" is not a host, such as "blobs.registry.example" or "blobs.registry.example:8443"'),
+        ('[probe]\nreach = ["a:99999"]', 'probe.reach: "a:99999" is not a host, such as "blobs.registry.example" or "blobs.registry.example:8443"'),
         ('[probe]\nregistry = ["registry"]', 'probe.registry: "registry" is not the URL of a registry, such as "https://registry.example"'),
         ('[probe]\nca_file = "ca.pem"', 'probe.ca_file: "ca.pem" is not an absolute path'),
         ('[docker]\nmethod = "dropin"', 'docker.method: "dropin" is not one of auto, systemd-drop-in, daemon-json'),
