@@ -42,7 +42,7 @@ from agent.policy import DEFAULT_REGISTRY, Clients, Policy, RegistryUrl, Upstrea
 from agent.probe.dial import Address, Resolve, in_a_thread
 from agent.probe.exchange import DialogueFailed, authority
 from agent.probe.guard import Guard
-from agent.probe.probe import Question, probe
+from agent.probe.probe import Question, Realms, probe
 from agent.probe.side_by_side import Verdicts, probe_all
 from agent.probe.tls import Trust
 from agent.process_start import started
@@ -70,18 +70,26 @@ _AT_REST: Final = frozenset({Phase.STOPPED, Phase.ABSENT, Phase.MASKED, Phase.BR
 class ThisHost:
     """The host that the agent runs on."""
 
-    def __init__(self, paths: Paths, policy: Policy, ways: Ways) -> None:
+    def __init__(self, paths: Paths, policy: Policy, ways: Ways, arrived: Callable[[], None] = lambda: None) -> None:
+        """`arrived`: what is to be forgotten in another network."""
         self._paths = paths
         self._policy = policy
         self._ways = ways
         self._hosts = hosts_connected_to(policy)
         self._names = frozenset(name for network in policy.networks for name in network.match.interface)
+        self._arrived = arrived
+        self._fingerprint = ""
 
     def _is_named(self, interface: str) -> bool:
         return any(is_like(interface, name) for name in self._names)
 
     async def see(self) -> Snapshot:
-        return self._ways.seen(await see(self._paths, self._policy.names_a_mac, self._is_named), self._hosts)
+        found = await see(self._paths, self._policy.names_a_mac, self._is_named)
+        snapshot = self._ways.seen(found, self._hosts)
+        if (fingerprint := snapshot.fingerprint()) != self._fingerprint:
+            self._fingerprint = fingerprint
+            self._arrived()
+        return snapshot
 
 
 def hosts_connected_to(policy: Policy) -> frozenset[str]:
@@ -111,8 +119,12 @@ class Registries:
         self._policy = policy
         self._resolve = resolve
         self._sockets: Sockets = LocalSockets(ThisSystem(paths.root))
+        self._realms = Realms()
         ca_file = policy.probe.ca_file
         self._trust = Trust(str(paths.below(ca_file)) if ca_file else "", paths.docker_certificates)
+
+    def arrived(self) -> None:
+        self._realms.forget()
 
     async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts:
         question = self._question()
@@ -158,6 +170,7 @@ class Registries:
             self._policy.probe.timeout,
             self._resolve,
             sockets=self._sockets,
+            realms=self._realms,
             reach=self._policy.probe.reach,
         )
 
@@ -355,10 +368,10 @@ class TheWorld:
         ways: Ways | None = None,
     ) -> None:
         ways = ways or Ways()
-        self.host = ThisHost(paths, policy, ways)
         self.clients = local_clients(paths, policy, homes, told)
         self.daemon = LocalDaemon(paths, policy)
         self.prober = Registries(paths, policy, noting(in_a_thread, ways, hosts_connected_to(policy)))
+        self.host = ThisHost(paths, policy, ways, self.prober.arrived)
 
 
 def restoring(paths: Paths, policy: Policy) -> Restoring:

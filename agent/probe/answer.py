@@ -8,14 +8,18 @@ an answer without that header is taken for the proxy's own, since that is who re
 from __future__ import annotations
 
 import enum
+import re
 from typing import Final
 
+from agent.policy import RegistryUrl
 from agent.probe.exchange import Answer
 from agent.probe.handshake import auth_wanted
 from agent.probe.redirect import destination, host_of
 from agent.verdict import Outcome
 
 OK: Final = frozenset({200, 401, 429})
+_REALM: Final = re.compile(r'\bbearer\s[^"]*?\brealm="([^"\s]*)"', re.IGNORECASE)
+_LONGEST_CHALLENGE: Final = 2000
 _REGISTRY_HEADER: Final = b"docker-distribution-api-version"
 
 
@@ -62,6 +66,18 @@ def on_port_80(answer: Answer, host: str) -> str | None:
     if host_of(answer) == host:
         return None
     return f"{answer.status} {destination(answer)} on port 80"
+
+
+def realm(answer: Answer) -> RegistryUrl | None:
+    """Where a registry sends for tokens; None: it names no https URL. What a pull needs as much as the registry."""
+    found = (_REALM.search(value[:_LONGEST_CHALLENGE]) for value in answer.values(b"www-authenticate"))
+    named = next((match[1] for match in found if match), "") if answer.status == 401 else ""
+    if not named.lower().startswith("https://") or not named.isascii():
+        return None
+    try:
+        return RegistryUrl.parse(named)
+    except ValueError:
+        return None
 
 
 def is_registry(answer: Answer) -> bool:

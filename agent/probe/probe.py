@@ -6,7 +6,7 @@ Which upstreams are probed, when, and what follows from a verdict is not known h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -30,6 +30,27 @@ from agent.verdict import Outcome, Verdict
 _PORTAL_LIKE: Final = frozenset({Outcome.TLS, Outcome.TIMEOUT, Outcome.REFUSED, Outcome.ERROR})
 
 
+_MOST_REALMS: Final = 1000
+
+
+class Realms:
+    """Where registries send for tokens, and by which upstreams that was reached since the last arrival."""
+
+    def __init__(self) -> None:
+        self._reached: set[tuple[str, RegistryUrl]] = set()
+
+    def forget(self) -> None:
+        self._reached.clear()
+
+    def left(self, upstream: str, realms: Iterable[RegistryUrl]) -> tuple[RegistryUrl, ...]:
+        return tuple(realm for realm in dict.fromkeys(realms) if (upstream, realm) not in self._reached)
+
+    def reached(self, upstream: str, realms: Iterable[RegistryUrl]) -> None:
+        if len(self._reached) > _MOST_REALMS:  # a registry that names another each time
+            self._reached.clear()
+        self._reached.update((upstream, realm) for realm in realms)
+
+
 class Question(msgspec.Struct, frozen=True):
     """What is asked of every upstream alike."""
 
@@ -40,20 +61,30 @@ class Question(msgspec.Struct, frozen=True):
     resolve: Resolve = in_a_thread
     portal_port: int = 80
     sockets: Sockets | None = None  # None: no upstream has an owner
+    realms: Realms | None = None  # None: they are not asked for
     reach: tuple[RegistryUrl, ...] = ()  # what must be reached by TLS besides, such as the layers' host
 
 
 async def probe(upstream: Upstream, question: Question, no_proxy: Sequence[str] = ()) -> Verdict:
     """How the upstream does. `no_proxy` is what dockerd would be given with it."""
     ends_at = asyncio.get_running_loop().time() + question.timeout_s
-    verdict = await _registries(upstream, question, no_proxy, ends_at)
+    realms: list[RegistryUrl] = []
+    verdict = await _registries(upstream, question, no_proxy, ends_at, realms)
+    asks_for = () if question.realms is None else question.realms.left(upstream.name, realms)
+    hosts = (*question.reach, *asks_for)
     # Behind the registry: what was shown to the proxy is right by then, and a proxy that is down is asked once.
-    if verdict.is_ok and question.reach:
-        return await _reached(upstream, question, no_proxy, ends_at) or verdict
-    return verdict
+    if not verdict.is_ok or not hosts:
+        return verdict
+    failed = await _reached(upstream, question, no_proxy, ends_at, hosts)
+    if failed is None and question.realms is not None:
+        question.realms.reached(upstream.name, asks_for)
+    return failed or verdict
 
 
-async def _registries(upstream: Upstream, question: Question, no_proxy: Sequence[str], ends_at: float) -> Verdict:
+async def _registries(
+    upstream: Upstream, question: Question, no_proxy: Sequence[str], ends_at: float, realms: list[RegistryUrl]
+) -> Verdict:
+    """`realms` gets what the registries that answered name."""
     if not question.registries:
         raise ValueError("a probe needs a registry to ask")
     attempts = _attempts(upstream, question, no_proxy, ends_at)
@@ -64,6 +95,7 @@ async def _registries(upstream: Upstream, question: Question, no_proxy: Sequence
         apart_s=[turn_s if attempt.waits_its_turn else 0.0 for attempt in attempts],
         enough=lambda verdicts: any(verdict.is_ok is question.any_of for verdict in verdicts.values()),
     )
+    realms += [realm for at, verdict in found.items() if verdict.is_ok for realm in attempts[at].realms]
     position = min(found, key=lambda position: (_weight(found[position], question.any_of), position))
     if len(attempts) == 1:
         return found[position]
@@ -91,6 +123,7 @@ class _Attempt(msgspec.Struct, frozen=True):
     ends_at: float  # of the loop's clock
     portal_is_possible: bool
     waits_its_turn: bool = False
+    realms: list[RegistryUrl] = msgspec.field(default_factory=list)  # that its registry named
 
     @property
     def credentials(self) -> Credentials | None:
@@ -179,17 +212,22 @@ async def _finding(attempt: _Attempt, watch: Stopwatch) -> answer.Finding:
     async with stream:
         watch.enter(Step.ANSWER, f"waiting for the answer of {registry.host}")
         with failures_of(watch):
-            return answer.judged(await stream.converse(request), asked)
+            answered = await stream.converse(request)
+        if asked is answer.Asked.REGISTRY and (realm := answer.realm(answered)) and realm.host != registry.host:
+            attempt.realms.append(realm)
+        return answer.judged(answered, asked)
 
 
 _FindingOf = Callable[[_Attempt, Stopwatch], Awaitable[answer.Finding]]
 
 
-async def _reached(upstream: Upstream, question: Question, no_proxy: Sequence[str], ends_at: float) -> Verdict | None:
-    """How the first of the hosts in `reach` that was not reached ended; None: all were. Nothing is asked of them."""
+async def _reached(
+    upstream: Upstream, question: Question, no_proxy: Sequence[str], ends_at: float, hosts: Sequence[RegistryUrl]
+) -> Verdict | None:
+    """How the first of the hosts that was not reached ended; None: all were. Nothing is asked of them."""
     guard = _guard(upstream, question)
     attempts = []
-    for host in question.reach:
+    for host in hosts:
         way = Way(
             proxy_for(upstream, host, no_proxy), question.tls.context(host.host, host.port), question.resolve, guard
         )

@@ -11,7 +11,7 @@ import pytest
 
 from agent.policy import DIRECT, ReachedHost, RegistryUrl, Upstream
 from agent.probe.dial import Address, Resolve
-from agent.probe.probe import Question, probe
+from agent.probe.probe import Question, Realms, probe
 from agent.probe.tls import Trust
 from agent.secret import Secret
 from agent.settings import ProxyUrl, Scheme
@@ -70,10 +70,11 @@ class Laptop:
         resolve: Resolve = the_tests_names,
         portal_port: int = 1,
         reach: Sequence[str] = (),
+        realms: Realms | None = None,
     ) -> Verdict:
         urls = tuple(RegistryUrl.parse(url) for url in registries)
         hosts = tuple(ReachedHost.parse(host) for host in reach)
-        question = Question(urls, any_of, self.tls, timeout_s, resolve, portal_port, reach=hosts)
+        question = Question(urls, any_of, self.tls, timeout_s, resolve, portal_port, realms=realms, reach=hosts)
         verdict = await probe(upstream, question, no_proxy)
         shown = repr(verdict)
         assert not any(secret in shown for secret in (PASSWORD, "sesame", basic(*ALICE)[6:-2].decode()))
@@ -560,6 +561,47 @@ async def test_where_the_registry_does_not_answer_nobody_else_is_asked(laptop: L
         verdict = await laptop.probes(via(proxy.url()), https(registry), reach=["blobs.test"])
 
     assert verdict.outcome is Outcome.REGISTRY
+    assert proxy.asked == [end(registry)]
+
+
+def asks_for_a_token(realm: str) -> Registry:
+    challenge = {"Www-Authenticate": f'Bearer realm="{realm}",service="registry.test"'}
+    return Registry(server_tls("registry.test"), headers=challenge)
+
+
+async def test_where_the_registry_sends_for_tokens_is_reached_once_for_each_arrival(laptop: Laptop) -> None:
+    realms = Realms()
+    async with Registry(server_tls("auth.test")) as auth:
+        place = end(auth, "auth.test")
+        registry = asks_for_a_token(f"https://{place}/token")
+        async with registry, HttpProxy({end(registry): registry, place: auth}) as proxy:
+            for _ in range(3):
+                verdict = await laptop.probes(via(proxy.url()), https(registry), realms=realms)
+                assert verdict.outcome is Outcome.OK
+            assert proxy.asked.count(place) == 1
+
+            realms.forget()
+            await laptop.probes(via(proxy.url()), https(registry), realms=realms)
+            assert proxy.asked.count(place) == 2
+
+
+async def test_a_proxy_that_denies_where_the_registry_sends_for_tokens_is_not_ok_until_it_does(laptop: Laptop) -> None:
+    realms = Realms()
+    async with asks_for_a_token("https://auth.test/token") as registry, HttpProxy({end(registry): registry}) as proxy:
+        for _ in range(2):
+            verdict = await laptop.probes(via(proxy.url()), https(registry), realms=realms)
+            assert verdict.outcome is Outcome.PROXY_DOWN
+            assert verdict.evidence.startswith("auth.test:443: ")
+
+
+@pytest.mark.parametrize(
+    "realm", ["http://auth.test/token", "https://registry.test/token", "", "https://a b/", "https://u:p@auth.test/"]
+)
+async def test_what_is_no_https_url_of_another_host_is_no_realm(laptop: Laptop, realm: str) -> None:
+    async with asks_for_a_token(realm) as registry, HttpProxy({end(registry): registry}) as proxy:
+        verdict = await laptop.probes(via(proxy.url()), https(registry), realms=Realms())
+
+    assert verdict.outcome is Outcome.OK
     assert proxy.asked == [end(registry)]
 
 
