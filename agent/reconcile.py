@@ -31,7 +31,7 @@ from agent.errors import AgentError
 from agent.events import Event
 from agent.files import Changed
 from agent.journal import UnderWay
-from agent.listening import is_loopback
+from agent.listening import is_loopback, is_name
 from agent.policy import Network, Policy, Upstream
 from agent.record import Record
 from agent.settings import Settings, agrees
@@ -491,7 +491,9 @@ async def _clients_seen(upstream: Upstream, world: World) -> ClientsSeen:
 
 async def _somebody_elses(upstream: Upstream, world: World) -> ClientsSeen | None:
     """Where nothing is chosen clients keep what they have, but not the way to what became somebody else's listener."""
-    if not any(url is not None and is_loopback(url) for url in (upstream.http, upstream.https)):
+    urls = [url for url in (upstream.http, upstream.https) if url is not None]
+    # Of a name the clients' look asks the resolver: Debian's /etc/hosts has 127.0.1.1 for the laptop's own.
+    if not any(is_loopback(url) or is_name(url.host) for url in urls):
         return None
     seen = await _clients_seen(upstream, world)
     return seen if seen.wanted.is_somebody_elses else None

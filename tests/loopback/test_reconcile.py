@@ -174,7 +174,12 @@ async def test_what_may_still_come_is_asked_again_until_it_does(dockerd: Dockerd
 @pytest.mark.parametrize("is_somebody_elses", [True, False])
 @pytest.mark.parametrize(
     ("url", "is_local"),
-    [("http://127.0.0.1:3128", True), ("http://localhost:3128", True), ("http://office:3128", False)],
+    [
+        ("http://127.0.0.1:3128", True),
+        ("http://localhost:3128", True),
+        ("http://laptop:3128", True),  # a name may be loopback here, as in Debian's /etc/hosts: it is looked up
+        ("http://10.0.0.9:3128", False),
+    ],
 )
 async def test_where_nothing_works_clients_keep_all_but_the_way_to_somebody_elses_listener(
     dockerd: Dockerd, url: str, is_local: bool, is_somebody_elses: bool
