@@ -129,9 +129,10 @@ async def test_one_that_failed_is_started_all_the_same_and_not_stopped(tmp_path:
     assert systemd.jobs == ["reset-failed", "start"]
 
 
-async def test_one_that_is_about_to_come_back_is_stopped_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize("state", [COMES_BACK, {**BROKE, "Job": "9"}], ids=["by-itself", "by-a-job"])
+async def test_one_that_is_about_to_come_back_is_stopped_first(tmp_path: Path, state: dict[str, str]) -> None:
     """Else its own start comes in between, and counts as a restart."""
-    systemd = Systemd(tmp_path, [COMES_BACK, COMES_BACK, DOWN, DOWN, DOWN, DOWN, RUNS_AGAIN])
+    systemd = Systemd(tmp_path, [state, state, DOWN, DOWN, DOWN, DOWN, RUNS_AGAIN])
 
     assert (await Unit("docker.service").start()).is_running
     assert systemd.jobs == ["stop", "reset-failed", "start"]
