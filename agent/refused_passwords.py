@@ -81,13 +81,18 @@ def _way_out(snapshot: Snapshot) -> tuple[object, ...]:
     online = [interface for interface in snapshot.interfaces if interface.is_online]
     # Without a way to the world, or by an interface that does not count, any of them may lead to the proxy.
     leaving = [interface for interface in online if way is not None and interface.name == way.interface] or online
-    links = [(link.name, link.ssid, _networks(link), link.gateway_macs) for link in leaving]
+    links = [(link.name, link.ssid, _networks(link), _gateways(link), link.gateway_macs) for link in leaving]
     return way and (way.interface, way.gateway, way.table), links, snapshot.ways
 
 
 def _networks(interface: Interface) -> list[str]:
     """Another address of the same network, by a new lease, is no other place."""
     return sorted({str(ipaddress.ip_interface(text).network) for text in interface.ipv4 or interface.ipv6_64s})
+
+
+def _gateways(interface: Interface) -> list[str]:
+    ipv4 = [gateway for gateway in interface.gateways if ":" not in gateway]
+    return sorted(ipv4 or interface.gateways)
 
 
 def _sends_secret(upstream: Upstream) -> bool:
