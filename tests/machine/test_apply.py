@@ -291,6 +291,7 @@ def test_what_others_set_in_the_unit_is_beaten_and_named(laptop: Laptop) -> None
     assert adopted == [proxies, default]
 
 
+@docker_23
 def test_flags_hidden_in_docker_opts_block(laptop: Laptop) -> None:
     laptop.write("/etc/default/docker", 'DOCKER_OPTS="--http-proxy=http://10.10.0.9:1"\n')
     laptop.docker.drop_in(
