@@ -19,6 +19,8 @@ demo: $(READY)
 test: $(READY) lint
 	$(PYTEST)
 
+# Fewer histories of the laptop's model than in `make test`, or it alone takes half a minute.
+check: export HISTORIES ?= 200
 check: $(READY) lint
 	$(PYTEST) tests/pure tests/loopback
 
