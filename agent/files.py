@@ -213,9 +213,8 @@ class LocalDisk:
 
     @contextlib.contextmanager
     def readers_wait(self, descriptor: int) -> Iterator[None]:
-        with contextlib.suppress(
-            OSError
-        ):  # a network's file system, somebody else's file, or one that is read just now
+        # OSError: a network's file system, somebody else's file, or one that is read just now.
+        with contextlib.suppress(OSError):
             # Whoever is kept waiting is announced by a signal, which would end this process: this one is ignored.
             fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)

@@ -228,15 +228,9 @@ class Seen(msgspec.Struct, frozen=True):
 
     def _is_said_of_docker(self, condition: Condition | None) -> bool:
         known = self.keeps_down
-        return (
-            known is not None
-            and condition is not None
-            and (known.code, known.target)
-            == (
-                condition.code,
-                condition.target,
-            )
-        )
+        if known is None or condition is None:
+            return False
+        return (known.code, known.target) == (condition.code, condition.target)
 
 
 class Pass(msgspec.Struct, frozen=True):

@@ -189,8 +189,10 @@ def _beside(broken: Condition, desired: Settings, reality: Reality, policy: Dock
 
 def keeps_down(reality: Reality, owned: Owned, said: Condition | None) -> Condition | None:
     """What of its file keeps a dockerd down that broke; `said`: by itself. None: nothing that is known."""
-    if said is not None or reality.unit.phase is not Phase.BROKEN:
-        return said if reality.unit.phase is Phase.BROKEN else None
+    if reality.unit.phase is not Phase.BROKEN:
+        return None
+    if said is not None:
+        return said
     if reality.daemon_json_fault is not None:  # a dockerd that can be asked reads what we cannot, such as UTF-16
         return None if reality.validates else reality.daemon_json_fault
     try:

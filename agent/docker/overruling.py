@@ -31,7 +31,7 @@ def overruling(
     drop_in: Path,
 ) -> Overruling:
     """`running`: the environment of the dockerd that runs; None: none does, or it may not be read."""
-    texts = {path: _text(path) for path in (unit.fragment, *unit.drop_ins) if path}
+    texts = _texts(unit)
     behind = _behind(unit.drop_ins, str(drop_in))
     added, emptied_in = _environment_files(behind, texts)
     unset = tuple(entry for entry in start.unset if entry.partition("=")[0] in environment.NAMES)
@@ -50,7 +50,7 @@ def overruling(
 
 def beaten(unit: UnitState, start: Start, values_file: Path, later: Sequence[Layer]) -> tuple[Layer, ...]:
     """Where others name a proxy in vain: for all services, in the unit's files, and in what it reads before ours."""
-    texts = {path: _text(path) for path in (unit.fragment, *unit.drop_ins) if path}
+    texts = _texts(unit)
     found = [Layer(_OF_ALL, start.manager), *(Layer(path, _environment(text)) for path, text in texts.items())]
     found += [layer for layer in start.layers if layer.path != str(values_file) and layer not in later]
     # By their files: systemd reads one as often as it is named.
@@ -73,10 +73,15 @@ def flags_in(unit: UnitState, start: Start, flags: Sequence[str]) -> str:
     """The file where these flags of dockerd stand: in its command, or in a variable of it such as DOCKER_OPTS."""
     if not flags:
         return ""
-    texts = {path: _text(path) for path in (unit.fragment, *unit.drop_ins) if path}
+    texts = _texts(unit)
     found = _last_with(texts, "ExecStart", flags) or _last_with(texts, "Environment", flags)
     files = ((path, _text(path)) for path in reversed(start.files))
     return found or next((path for path, text in files if any(flag in text for flag in flags)), "")
+
+
+def _texts(unit: UnitState) -> dict[str, str]:
+    """The unit's own files, in the order in which systemd reads them."""
+    return {path: _text(path) for path in (unit.fragment, *unit.drop_ins) if path}
 
 
 def _behind(drop_ins: Sequence[str], ours: str) -> list[str]:
