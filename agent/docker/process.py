@@ -89,7 +89,7 @@ def _is_within(group: str, outer: str) -> bool:
 
 
 def command_line(pid: int) -> tuple[str, ...] | None:
-    """The arguments of a process; None if it is gone."""
+    """The arguments of a process; None if it is gone, or shows none (yet): see `environment`."""
     try:
         raw = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -98,10 +98,16 @@ def command_line(pid: int) -> tuple[str, ...] | None:
 
 
 def environment(pid: int) -> dict[str, str] | None:
-    """What a process was started with; None if it is gone, or may not be read (CAP_SYS_PTRACE, FACTS 12)."""
+    """What a process was started with; None if it is gone, or may not be read (CAP_SYS_PTRACE, FACTS 12).
+
+    While execve(2) is at work, and once it has died, a process shows neither arguments nor environment: that is not an
+    empty environment.
+    """
     try:
         raw = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
+        return None
+    if not raw and command_line(pid) is None:
         return None
     pairs = (entry.decode(errors="surrogateescape").partition("=") for entry in raw.split(b"\0") if entry)
     return {name: value for name, _, value in pairs}

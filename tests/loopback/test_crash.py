@@ -19,10 +19,13 @@ from agent.journal import Journal
 from .crash import Moment, Runs
 from .installation import DAEMON_JSON, LOGGED_IN, PASSWORD, Installation, is_offline, proxy
 
-pytestmark = pytest.mark.skipif(is_offline(), reason="offline, a pass does nothing")
-
 AT_ONCE = 3  # a pass waits as long as it works
 EVERYWHERE = "CRASH_EVERYWHERE" in os.environ
+
+pytestmark = [
+    pytest.mark.skipif(is_offline(), reason="offline, a pass does nothing"),
+    *([pytest.mark.timeout(0)] if EVERYWHERE else []),  # takes as long as it takes
+]
 KILLED = -9
 
 ORIGINALS = {"daemon.json": (DAEMON_JSON, 0o644), "config.json": (LOGGED_IN, 0o640)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from agent.decide.effective import effective
 from agent.docker.engine import EngineSocket
 from agent.docker.look import Looking
+from agent.docker.process import command_line
 from agent.dockerd import Phase, Start, UnitState
 from agent.paths import Paths
 from agent.settings import settings
@@ -29,6 +31,10 @@ def process() -> Iterator[int]:
     """One that looks like a dockerd, with the office's proxies in its environment."""
     with subprocess.Popen(["dockerd", "1000"], executable="/bin/sleep", env=IN_ITS_ENVIRONMENT) as started:
         try:
+            deadline = time.monotonic() + 10
+            while command_line(started.pid) is None:  # Popen returns while execve is still at work
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
             yield started.pid
         finally:
             started.kill()
@@ -52,8 +58,7 @@ async def engine(socket: Path, version: str, api: str) -> AsyncIterator[EngineSo
         writer.close()
 
     async with await asyncio.start_unix_server(answer, socket):
-        # Who waits for it, waits for longer than any test.
-        yield EngineSocket(socket, timeout_s=3600, confirms_s=0.05)
+        yield EngineSocket(socket, timeout_s=30, confirms_s=0.05)  # who waits all that time learns nothing
         ends.set()
 
 
@@ -101,7 +106,7 @@ async def test_where_the_process_does_not_tell_all_it_is_waited_for(paths: Paths
     with process() as pid:
         paths.daemon_json.write_text('{"proxies": {"http-proxy": "http://newer:1"}}')  # than that process
         async with engine(tmp_path / "docker.sock", "26.1.5", "1.45") as waits_for_ever:
-            waits = EngineSocket(waits_for_ever.path, timeout_s=0.2, confirms_s=3600)
+            waits = EngineSocket(waits_for_ever.path, timeout_s=0.2, confirms_s=30)
             looking = Looking(paths, "docker.service", Unit(pid), waits, can_restart=True)
 
             found = await looking.reality()

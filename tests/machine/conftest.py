@@ -25,6 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in ours:
         item.add_marker(pytest.mark.machine)
         item.add_marker(pytest.mark.needs_root)
+        item.add_marker(pytest.mark.timeout(1800))  # the first of a day makes the laptops' disks
     if ours and os.environ.get("CI") and not _can_run():
         raise pytest.UsageError(HOW)
 
