@@ -114,12 +114,21 @@ def obey(wish: Wish, memory: Memory, policy: Policy | None, record: Record) -> A
 def answer_of(said: Sequence[str], done: Pass, conditions: Sequence[Condition]) -> Answer:
     """After the pass."""
     notes = [f"  {'note':<13}{condition}" for condition in conditions]
-    return Answer(1 if done.is_failed else 0, (*said, *pass_lines(done), *notes), pass_json(done))
+    facts = {"said": tuple(said), **pass_json(done)}
+    return Answer(1 if done.is_failed else 0, (*said, *pass_lines(done), *notes), facts)
 
 
 def without_a_pass(said: Sequence[str], missing: NoPolicy | PolicyRefused) -> Answer:
     """What was laid down holds, and why no pass follows."""
-    return Answer(0, (*said, *(f"  {'note':<13}{line}" for line in wrong_lines(missing))))
+    problems = wrong_lines(missing)
+    lines = (*said, *(f"  {'note':<13}{line}" for line in problems))
+    return Answer(0, lines, {"said": tuple(said), "problems": problems})
+
+
+def by_the_policy_of_before(answer: Answer, wrong: Sequence[str], in_force: str) -> Answer:
+    """What was asked for was done by another policy than the one that stands there: `in_force` says by which."""
+    facts = {**answer.facts, "problems": (*wrong, in_force)}
+    return msgspec.structs.replace(answer, lines=(*wrong, in_force, *answer.lines), facts=facts)
 
 
 def wrong_lines(missing: NoPolicy | PolicyRefused) -> tuple[str, ...]:

@@ -47,7 +47,18 @@ from agent.policy import Policy
 from agent.policy_file import Loaded, load_safely, named, owners
 from agent.reconcile import Interrupted, Pass, Seen, World, reconcile
 from agent.record import Record
-from agent.requests import Answer, Command, Request, Wish, answer_of, asked_by, obey, without_a_pass, wrong_lines
+from agent.requests import (
+    Answer,
+    Command,
+    Request,
+    Wish,
+    answer_of,
+    asked_by,
+    by_the_policy_of_before,
+    obey,
+    without_a_pass,
+    wrong_lines,
+)
 from agent.status import Docker, Looks, Since, status_of
 from agent.status_file import PolicyStatus, StatusFile, now_text
 from agent.status_page import headline
@@ -537,8 +548,10 @@ class Service:
         if self._failed:
             return Answer(1, (*request.said, *self._failures_said))
         if self._last is None:
-            missing = f"there is no policy: {self._policy_path}"
-            return Answer(0 if request.wish.needs_no_policy else 1, (*request.said, missing))
+            missing = NoPolicy("", f"there is no policy: {self._policy_path}")
+            if request.wish.needs_no_policy:
+                return without_a_pass(request.said, missing)
+            return Answer(1, (*request.said, str(missing)))
         return answer_of(request.said, self._last, self._memory.conditions)
 
     def _with_the_refusal(self, request: Request, refused: PolicyRefused) -> Answer:
@@ -551,9 +564,8 @@ class Service:
         in_force = f"the policy of {self._loaded_at} stays in force"
         answer = answer_of(request.said, self._last, self._memory.conditions)
         is_done = request.wish.needs_no_policy
-        return msgspec.structs.replace(
-            answer, exit=answer.exit if is_done else 1, lines=(*wrong, in_force, *answer.lines)
-        )
+        told = by_the_policy_of_before(answer, wrong, in_force)
+        return msgspec.structs.replace(told, exit=answer.exit if is_done else 1)
 
     # --- what a pass asks for -----------------------------------------------------------------------------------------
 

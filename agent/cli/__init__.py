@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 from agent import __version__
 from agent.cli import printing
-from agent.cli.printing import complain
+from agent.cli.printing import complain, print_json
 from agent.errors import AgentError, PolicyRefused
 from agent.paths import Paths
 
@@ -41,12 +41,21 @@ COMMANDS: Final = {
 }
 # What they print or do hangs on no policy; named in vain it would be ignored.
 _WITHOUT_POLICY: Final = frozenset({"status", "audit", "install", "demo"})
+# They tell a person what they do; a program goes by their exit status.
+_WITHOUT_FACTS: Final = frozenset({"run", "install", "uninstall", "demo"})
+
+
+class _Misused(SystemExit):
+    """A command line that means nothing."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(USAGE)
+        self.problem = problem
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        complain(f"{self.prog}: {message}. See: {self.prog} --help")
-        raise SystemExit(USAGE)
+        raise _Misused(f"{self.prog}: {message}. See: {self.prog} --help")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,11 +64,14 @@ def main(argv: list[str] | None = None) -> int:
     printing.ready()
     try:
         return _run(words)
+    except _Misused as misused:
+        _complain(words, misused.problem)
+        raise
     except PolicyRefused as error:
-        complain(*(f"{error.path}: {problem}" for problem in error.problems))
+        _complain(words, *(f"{error.path}: {problem}" for problem in error.problems))
         return 1
     except AgentError as error:
-        complain(str(error))
+        _complain(words, str(error))
         return 1
     except BrokenPipeError:  # `… | head`: whoever reads has enough
         sys.stderr.close()
@@ -69,8 +81,15 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last boundary: one line, as for every other error
         # Only now: it brings the log along, which `status` and `check` do without.
         described = importlib.import_module("agent.unexpected").unexpected
-        complain(str(described("docker-proxy-agent", error)))
+        _complain(words, str(described("docker-proxy-agent", error)))
         return 1
+
+
+def _complain(words: list[str], *problems: str) -> None:
+    """On stderr; and whoever asked for JSON gets that, whatever happens."""
+    complain(*problems)
+    if "--json" in words:  # by hand: what cannot be parsed has no arguments
+        print_json({"problems": problems})
 
 
 def _run(words: list[str]) -> int:
@@ -80,10 +99,14 @@ def _run(words: list[str]) -> int:
     parser = _parser(name, module)
     args = parser.parse_args(words)
     if module is None:
+        if args.json:
+            parser.error("no command is named")
         parser.print_help()
         return USAGE
     if args.policy is not None and name in _WITHOUT_POLICY:
         parser.error(f"{name} goes by no policy of its own: leave --policy out")
+    if args.json and name in _WITHOUT_FACTS:
+        parser.error(f"{name} prints no facts: leave --json out")
     status: int = module.run(args, Paths(args.root.absolute()))
     return status
 

@@ -41,13 +41,13 @@ def asked(args: argparse.Namespace, paths: Paths, wish: Wish) -> int:
         try:
             answer = _alone(args, paths, wish)
         except asyncio.CancelledError:
-            complain("stopped; nothing is left half done")
-            return 130
-    if args.json and answer.facts is not None:
-        print_json(answer.facts)
-    elif answer.facts is None and answer.exit:
+            answer = Answer(130, ("stopped; nothing is left half done",))
+    is_refused = answer.facts is None and bool(answer.exit)
+    if is_refused:
         complain(*answer.lines)
-    else:
+    if args.json:
+        print_json(answer.facts if answer.facts is not None else {"problems" if is_refused else "said": answer.lines})
+    elif not is_refused:
         page(*answer.lines)
     return answer.exit
 

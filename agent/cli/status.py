@@ -42,11 +42,10 @@ def _show(found: Shown | None, as_json: bool) -> None:
     if found is None or not found.is_running:
         was = f", and this is what the last one knew {_age(found)} ago" if found is not None else ""
         complain(f"no agent runs here{was}; to start it: systemctl start docker-proxy-agent")
-    if found is None:
-        return
     if as_json:
-        print_json({**msgspec.to_builtins(found.status), "running": found.is_running})
-    else:
+        known = msgspec.to_builtins(found.status) if found is not None else {}
+        print_json({**known, "running": found is not None and found.is_running})
+    elif found is not None:
         page(*lines(found.status, dt.datetime.now(dt.UTC)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from agent.settings import ProxyUrl, proxy
 from agent.snapshot import Snapshot
 
 COMMAND = (sys.executable, "-W", "error", "-c", "from agent.cli import main; raise SystemExit(main())")
+WITHIN_S = 60
 POLICY = """
 [probe]
 registry = ["http://127.0.0.1:1/"]
@@ -52,3 +54,77 @@ def test_a_refused_password_is_sent_again_when_a_person_says_so(
 
     assert "Traceback" not in ran.stderr
     assert RefusedPasswords(paths.state).has(refused, Snapshot()) is not is_forgotten
+
+
+BROKEN = "[upstream.office]\nurl = 3\n"
+
+
+def with_policy(paths: Paths, text: str | None) -> None:
+    paths.policy.parent.mkdir(parents=True)
+    paths.policy.parent.chmod(0o755)
+    if text is not None:
+        paths.policy.write_text(text)
+        paths.policy.chmod(0o644)
+
+
+def asked(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    argv = [*COMMAND, "--root", str(root), *words]
+    return subprocess.run(argv, check=False, capture_output=True, text=True, timeout=WITHIN_S)
+
+
+@pytest.mark.parametrize("policy", [pytest.param(None, id="none"), pytest.param(BROKEN, id="refused")])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("pause",), ["paused: nothing is written or restarted"]),
+        (("resume",), ["it was not paused"]),
+        (("unpin",), ["nothing was pinned"]),
+    ],
+)
+def test_what_is_laid_down_without_a_policy_is_json_where_that_is_asked_for(
+    tmp_path: Path, policy: str | None, words: tuple[str, ...], said: list[str]
+) -> None:
+    with_policy(Paths(tmp_path), policy)
+
+    ran = asked(tmp_path, *words, "--json")
+
+    facts = json.loads(ran.stdout)
+    assert (ran.returncode, facts["said"]) == (0, said)
+    assert str(Paths(tmp_path).policy) in facts["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        *(pytest.param((word,), 1, id=word) for word in ("apply", "plan", "probe", "reload")),
+        pytest.param(("pin", "office"), 1, id="pin"),
+        pytest.param(("check",), 1, id="check"),
+        pytest.param(("pause", "--for", "0s"), 64, id="misused"),
+        pytest.param(("install",), 64, id="no-facts"),
+        pytest.param((), 64, id="no-command"),
+    ],
+)
+@pytest.mark.parametrize("policy", [pytest.param(None, id="none"), pytest.param(BROKEN, id="refused")])
+def test_an_error_is_json_too_where_that_is_asked_for(
+    tmp_path: Path, words: tuple[str, ...], status: int, policy: str | None
+) -> None:
+    with_policy(Paths(tmp_path), policy)
+
+    ran = asked(tmp_path, "--json", *words)
+
+    assert ran.returncode == status
+    assert json.loads(ran.stdout)["problems"]
+
+
+def test_where_no_agent_has_ever_run_status_says_so_as_json(tmp_path: Path) -> None:
+    ran = asked(tmp_path, "status", "--json")
+
+    assert (ran.returncode, json.loads(ran.stdout)) == (3, {"running": False})
+
+
+def test_what_a_pass_says_first_is_among_its_facts(tmp_path: Path) -> None:
+    with_policy(Paths(tmp_path), POLICY)
+
+    ran = asked(tmp_path, "pause", "--json")
+
+    assert json.loads(ran.stdout)["said"] == ["paused: nothing is written or restarted"]
