@@ -77,7 +77,7 @@ def down(unit_name: str, file: Condition | None = None) -> Condition:
     """Docker broke, by whomever; `file`: what of its file keeps it down, where that is known."""
     text, remedy = f"Docker is down: {unit_name} does not start", f"See: journalctl -u {unit_name} -n 50"
     if file is not None:
-        text, remedy = f"{text}; {file.target}: {file.text}", f"Mend it, then: systemctl restart {unit_name}"
+        text, remedy = f"{text} with {file.target}: {file.text}", f"Mend it, then: systemctl restart {unit_name}"
     return Condition(Code.ENGINE_DOWN, text, remedy)
 
 

@@ -272,7 +272,7 @@ async def look(
     meant = by_upstream(policy)
     known = world.daemon.known()
     reality = known or await world.daemon.reality(*meant.values())
-    in_docker, kept_down = _in_docker(reality, meant), await _what_keeps_it_down(reality, world.daemon)
+    in_docker, kept_down = _in_docker(reality, meant), await what_keeps_it_down(reality, world.daemon)
     if snapshot.is_offline:
         return Seen(snapshot, reality=reality, in_docker=in_docker, keeps_down=kept_down)
     recognised = recognise(policy.networks, snapshot)
@@ -292,7 +292,7 @@ async def look(
     return msgspec.structs.replace(seen, clients=await _clients_seen(policy.upstreams[choice.upstream], world))
 
 
-async def _what_keeps_it_down(reality: Reality, daemon: Daemon) -> Condition | None:
+async def what_keeps_it_down(reality: Reality, daemon: Daemon) -> Condition | None:
     """dockerd is asked, for it does not start and the journal alone would say why."""
     if reality.unit.phase is not Phase.BROKEN:
         return None
@@ -334,8 +334,9 @@ class _Weighing(msgspec.Struct, frozen=True):
         """Whether a restart is urgent costs a probe, and is asked only where it decides."""
         holding = self.choosing.holding(reality)
         planned = self._planned(reality, holding)
-        if planned.changes and reality.file.is_tried is False and holding.foreign is None:
-            # Asked once more just before a restart; here it also says why one waits.
+        is_news = reality.file.is_tried is False or reality.daemon_json_fault is not None
+        if is_news and holding.foreign is None:
+            # Asked once more just before a restart; here it says why one waits, or what the next one would meet.
             said = await self.world.daemon.refusal(reality)
             holding = msgspec.structs.replace(holding, foreign=said)
             planned = self._planned(reality, holding)

@@ -24,7 +24,7 @@ from agent import __version__
 from agent.accounts import NAME_SERVICE
 from agent.apply import to_the_end
 from agent.audit.log import AuditLog
-from agent.condition import Code, Condition
+from agent.condition import Code, Condition, down
 from agent.corrections import Corrections
 from agent.decide.backoff import again_s
 from agent.decide.choose import Ending
@@ -45,7 +45,7 @@ from agent.notify import Notify
 from agent.paths import Paths
 from agent.policy import Policy
 from agent.policy_file import Loaded, load_safely, named, owners
-from agent.reconcile import Interrupted, Pass, Seen, World, reconcile
+from agent.reconcile import Interrupted, Pass, Seen, World, reconcile, what_keeps_it_down
 from agent.record import Record
 from agent.requests import (
     Answer,
@@ -173,6 +173,7 @@ class Service:
         self._since: Since | None = None
         self._asked_at: dict[str, tuple[Verdict, str]] = {}  # when each upstream's last verdict came
         self._idle: Reality | None = None  # dockerd, where no policy asks for a pass
+        self._idle_down: Condition | None = None  # it is broken, and why
         self._invocation = ""
         self._on_disk: tuple[object, ...] = ()  # the policy's files, as they were last read
         self._shown: tuple[Pass | None, *tuple[Condition, ...]] = (None,)
@@ -467,14 +468,16 @@ class Service:
         """Without a policy nothing is done; what Docker runs with is shown all the same."""
         daemon = self._world_at_hand.daemon
         try:
-            self._idle = daemon.known() or await daemon.reality()
+            self._idle = reality = daemon.known() or await daemon.reality()
+            is_down = reality.unit.phase is Phase.BROKEN
+            self._idle_down = down(reality.unit_name, await what_keeps_it_down(reality, daemon)) if is_down else None
         except AgentError as error:
             if not await daemon.goes_down():
                 self._fails(Part.WHOLE, error, record)
             return self._backed_off()
         self._works(Part.WHOLE)
         self._failures = 0
-        return None
+        return self._memory.now() + _STARTING_S if _is_on_its_way(reality) else None
 
     @property
     def _world_at_hand(self) -> World:
@@ -697,6 +700,7 @@ class Service:
             found += [Condition(Code.POLICY_ERROR, text, target=self._refused.path) for text in self._refused.problems]
         elif self._loaded is None:
             found.append(Condition(Code.NO_POLICY, f"there is no policy: {self._policy_path}", "Write one"))
+        found += [self._idle_down] if self._loaded is None and self._idle_down is not None else []
         found += self._memory.conditions
         found += [self._lost] if self._lost is not None else []
         found += map(self._of_failure, self._failed.values())
@@ -729,9 +733,10 @@ def _by_another_policy(wish: Wish, mine: Path) -> Answer:
 
 def _is_starting(done: Pass) -> bool:
     """Whether Docker was on its way up, and not by us; or up, and did not say what it runs with."""
-    reality = done.seen.reality
-    if reality is None:
-        return False
+    return done.seen.reality is not None and _is_on_its_way(done.seen.reality)
+
+
+def _is_on_its_way(reality: Reality) -> bool:
     return reality.unit.phase is Phase.STARTING or reality.unit.comes_back or reality.is_silent
 
 

@@ -202,7 +202,7 @@ def _grave(done: Pass | None) -> Iterator[Condition]:
 
 def _state(done: Pass | None, codes: Set[Code]) -> State:
     if done is None:
-        return State.FAILED if Code.INTERNAL_ERROR in codes else State.IDLE
+        return State.FAILED if codes & {Code.INTERNAL_ERROR, Code.ENGINE_DOWN} else State.IDLE
     if (done.outcome is not None and done.outcome.is_failed) or any(
         code.is_failure for code in codes - {Code.UNREACHABLE, Code.POLICY_ERROR}
     ):

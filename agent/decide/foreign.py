@@ -18,7 +18,11 @@ from agent.dockerd import Reality
 from agent.secret import escaped, redacted
 from agent.targets import daemon_json, json_splice
 from agent.targets.json_splice import MISSING
+from agent.targets.refused import LEFT
 
+_REFUSED: Final = "dockerd would not start with it: "
+NOT_RESTARTED: Final = ", and Docker is not restarted"
+_SO: Final = f"; nothing is written into it{NOT_RESTARTED}"
 _BOM: Final = "\ufeff"
 _SHORT: Final = {
     "H": "host", "D": "debug", "l": "log-level", "G": "group", "p": "pidfile", "s": "storage-driver", "b": "bridge",
@@ -38,10 +42,15 @@ def refused(words: str, target: str) -> Condition:
     """What is said of a daemon.json that dockerd does not take; `words`: its own."""
     return Condition(
         Code.FOREIGN_CONFIG_BROKEN,
-        f"dockerd would not start with it: {words}; nothing is written into it, and Docker is not restarted",
+        f"{_REFUSED}{words}{_SO}",
         "Mend it, then: docker-proxy-agent apply",
         target,
     )
+
+
+def reason(said: Condition) -> str:
+    """What is wrong with the file, without what follows for one that Docker runs with."""
+    return said.text.removeprefix(_REFUSED).removesuffix(_SO).removesuffix(LEFT)
 
 
 def refusal(text: str | None, reality: Reality) -> Condition | None:

@@ -29,6 +29,7 @@ from agent.targets.refused import CannotExpress, NotJson, TextRefused
 
 SECRET_MODE: Final = 0o600
 PUBLIC_MODE: Final = 0o644
+_DEADLY: Final = "Docker, which runs, would not survive its next restart"
 
 
 class Edit(msgspec.Struct, frozen=True):
@@ -121,7 +122,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         starts_docker = is_in_its_way and reality.unit.phase is Phase.BROKEN
         method = method_for(policy, reality, owned)
         if method is Method.DAEMON_JSON and reality.daemon_json_fault is not None:
-            return Plan(desired, condition=reality.daemon_json_fault)
+            return Plan(desired, condition=_with_what_follows(reality.daemon_json_fault, holding.foreign, reality))
         theirs = without_ours(reality, owned)
         refused = holding.foreign or foreign.refusal(theirs, reality)
         is_elsewhere = _is_elsewhere(method, reality, owned)
@@ -149,6 +150,8 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
             starts_docker=starts_docker,
             condition=error.condition,
         )
+    wrong = reality.daemon_json_fault or refused
+    of_its_file = _with_what_follows(wrong, refused, reality) if wrong is not None else None
     running, restart, otherwise = effective(reality), None, None
     if reality.engine is not None and running is not None and not agrees(running, desired):
         restart = restarting(policy.restart, met, holding.urgency, is_asked_now, reality.can_restart)
@@ -171,7 +174,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         restart,
         starts_docker,
         restart is not None and hangs_on_urgency(policy.restart, met, is_asked_now),
-        reality.daemon_json_fault or refused or otherwise or _to_be_said(reality),
+        of_its_file or otherwise or _to_be_said(reality),
         why_method(policy, reality, owned),
     )
 
@@ -191,6 +194,12 @@ def keeps_down(reality: Reality, owned: Owned, said: Condition | None) -> Condit
     """What of its file keeps a dockerd down that broke; `said`: by itself. None: nothing that is known."""
     if reality.unit.phase is not Phase.BROKEN:
         return None
+    known = _keeps_down(reality, owned, said)
+    # That nothing is written and nothing restarted is no news of a Docker that is down.
+    return msgspec.structs.replace(known, text=foreign.reason(known)) if known is not None else None
+
+
+def _keeps_down(reality: Reality, owned: Owned, said: Condition | None) -> Condition | None:
     if said is not None:
         return said
     if reality.daemon_json_fault is not None:  # a dockerd that can be asked reads what we cannot, such as UTF-16
@@ -267,9 +276,15 @@ def _has_foreign_proxies(reality: Reality, owned: Owned) -> bool:
 
 def _broken(error: TextRefused, reality: Reality) -> Condition:
     failed = error.failed(reality.daemon_json_path)
-    is_deadly = isinstance(error, NotJson) and reality.unit.is_running
-    text = f"{failed.what}; Docker, which runs, would not survive its next restart" if is_deadly else failed.what
-    return Condition(Code.FOREIGN_CONFIG_BROKEN, text, failed.remedy, failed.where)
+    broken = Condition(Code.FOREIGN_CONFIG_BROKEN, failed.what, failed.remedy, failed.where)
+    return _with_what_follows(broken, broken if isinstance(error, NotJson) else None, reality)
+
+
+def _with_what_follows(said: Condition, refused: Condition | None, reality: Reality) -> Condition:
+    """`said` of the file, and what it means for a Docker that runs and would not start with it."""
+    if refused is None or not reality.unit.is_running:
+        return said
+    return msgspec.structs.replace(said, text=f"{said.text.removesuffix(foreign.NOT_RESTARTED)}; {_DEADLY}")
 
 
 class Inexpressible(Exception):

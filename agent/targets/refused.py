@@ -11,6 +11,7 @@ from agent.errors import TargetFailed
 from agent.secret import escaped
 
 LONGEST: Final = 300  # characters
+LEFT: Final = "; left as it is"  # what becomes of the file
 
 
 class TextRefused(ValueError):
@@ -28,7 +29,7 @@ class TextRefused(ValueError):
 
     def failed(self, path: object) -> TargetFailed:
         """The same for the file that the text stands in."""
-        return TargetFailed(str(path), f"{self}; left as it is", "Mend it, then: docker-proxy-agent apply")
+        return TargetFailed(str(path), f"{self}{LEFT}", "Mend it, then: docker-proxy-agent apply")
 
 
 class NotJson(TextRefused):
@@ -40,5 +41,5 @@ class CannotExpress(TextRefused):
 
     def failed(self, path: object) -> TargetFailed:
         return TargetFailed(
-            str(path), f"{self}; left as it is", 'Take it out of the unit, or use: docker.method = "systemd-drop-in"'
+            str(path), f"{self}{LEFT}", 'Take it out of the unit, or use: docker.method = "systemd-drop-in"'
         )

@@ -70,8 +70,7 @@ async def docker_breaks(laptop: Laptop, hand: Hand) -> None:
     await hand.wake()
 
 
-async def docker_breaks_by_its_file(laptop: Laptop, hand: Hand) -> None:
-    """By the hand of somebody who wrote it and started Docker again."""
+def a_file_that_dockerd_refuses(laptop: Laptop) -> None:
     validates = laptop.dockerd.root / "dockerd.sh"
     validates.write_text(
         '#!/bin/sh\necho "the following directives don\'t match any configuration option: dbug" >&2\nfalse\n'
@@ -79,7 +78,22 @@ async def docker_breaks_by_its_file(laptop: Laptop, hand: Hand) -> None:
     validates.chmod(0o755)
     laptop.dockerd.binary = str(validates)
     (laptop.dockerd.root / "etc/daemon.json").write_text('{"dbug": true}\n')
+
+
+async def docker_breaks_by_its_file(laptop: Laptop, hand: Hand) -> None:
+    """By the hand of somebody who wrote it and started Docker again."""
+    a_file_that_dockerd_refuses(laptop)
     await docker_breaks(laptop, hand)
+
+
+async def docker_breaks_by_its_file_without_a_policy(laptop: Laptop, hand: Hand) -> None:
+    await the_policy_goes(laptop, hand)
+    await docker_breaks_by_its_file(laptop, hand)
+
+
+async def somebody_breaks_its_file(laptop: Laptop, hand: Hand) -> None:
+    a_file_that_dockerd_refuses(laptop)
+    await hand.wake()
 
 
 async def docker_20_10_cannot_read_its_file(laptop: Laptop, hand: Hand) -> None:
@@ -319,9 +333,8 @@ FAILED         Docker is down: docker.service does not start. See: journalctl -u
     ),
     "Docker down by its own file": Hour(
         """
-FAILED         Docker is down: docker.service does not start; ROOT/dockerd/etc/daemon.json: dockerd
-               would not start with it: the following directives don't match any configuration
-               option: dbug; nothing is written into it, and Docker is not restarted. Mend it, then:
+FAILED         Docker is down: docker.service does not start with ROOT/dockerd/etc/daemon.json: the
+               following directives don't match any configuration option: dbug. Mend it, then:
                systemctl restart docker.service
   docker       docker.service is broken; restarted once by this agent, last 0.0 s, AGE
   wanted       office via office: first of office, direct that works
@@ -330,15 +343,14 @@ FAILED         Docker is down: docker.service does not start; ROOT/dockerd/etc/d
   last         T docker restarted · T chose office
 """,
         1,
-        "Docker is down: docker.service does not start; ROOT/dockerd/etc/daemon.json: dockerd would not start with it: "
-        "the following directives don't match any configuration option: dbug; nothing is written into it, and Docker "
-        "is not restarted. Mend it, then: systemctl restart docker.service",
+        "Docker is down: docker.service does not start with ROOT/dockerd/etc/daemon.json: the following directives "
+        "don't match any configuration option: dbug. Mend it, then: systemctl restart docker.service",
         turn=docker_breaks_by_its_file,
     ),
     "Docker 20.10 down by a file that is no text": Hour(
         """
-FAILED         Docker is down: docker.service does not start; ROOT/dockerd/etc/daemon.json: byte 14
-               is no UTF-8; left as it is. Mend it, then: systemctl restart docker.service
+FAILED         Docker is down: docker.service does not start with ROOT/dockerd/etc/daemon.json: byte
+               14 is no UTF-8. Mend it, then: systemctl restart docker.service
   docker       docker.service is broken; restarted once by this agent, last 0.0 s, AGE
   wanted       office via office: first of office, direct that works
   written      docker.service drop-in
@@ -346,21 +358,51 @@ FAILED         Docker is down: docker.service does not start; ROOT/dockerd/etc/d
   last         T docker restarted · T chose office
 """,
         1,
-        "Docker is down: docker.service does not start; ROOT/dockerd/etc/daemon.json: byte 14 is no UTF-8; left as it "
-        "is. Mend it, then: systemctl restart docker.service",
+        "Docker is down: docker.service does not start with ROOT/dockerd/etc/daemon.json: byte 14 is no UTF-8. Mend "
+        "it, then: systemctl restart docker.service",
         turn=docker_20_10_cannot_read_its_file,
     ),
     "Docker down by its own file, offline": Hour(
         """
-FAILED         Docker is down: docker.service does not start; ROOT/dockerd/etc/daemon.json: byte 14
-               is no UTF-8; left as it is. Mend it, then: systemctl restart docker.service
+FAILED         Docker is down: docker.service does not start with ROOT/dockerd/etc/daemon.json: byte
+               14 is no UTF-8. Mend it, then: systemctl restart docker.service
   docker       docker.service is broken; restarted once by this agent, last 0.0 s, AGE
   last         T offline · T docker restarted
 """,
         1,
-        "Docker is down: docker.service does not start; ROOT/dockerd/etc/daemon.json: byte 14 is no UTF-8; left as it "
-        "is. Mend it, then: systemctl restart docker.service",
+        "Docker is down: docker.service does not start with ROOT/dockerd/etc/daemon.json: byte 14 is no UTF-8. Mend "
+        "it, then: systemctl restart docker.service",
         turn=docker_20_10_has_no_network_either,
+    ),
+    "Docker down by its own file, without a policy": Hour(
+        """
+FAILED         Docker is down: docker.service does not start with ROOT/dockerd/etc/daemon.json: the
+               following directives don't match any configuration option: dbug. Mend it, then:
+               systemctl restart docker.service
+  docker       docker.service is broken; restarted once by this agent, last 0.0 s, AGE
+  last         T docker restarted · T chose office
+  note         there is no policy: ROOT/etc/docker-proxy-agent/config.toml. Write one
+""",
+        1,
+        "there is no policy: ROOT/etc/docker-proxy-agent/config.toml",
+        turn=docker_breaks_by_its_file_without_a_policy,
+    ),
+    "Docker runs, and would not start again": Hour(
+        """
+FAILED         office via office: not all of it could be done
+  docker       26 runs with it; restarted once by this agent, last 0.0 s, AGE
+  wanted       office via office: first of office, direct that works
+  written      docker.service drop-in
+  upstreams    office ok, AGE
+  last         T docker restarted · T chose office
+  note         ROOT/dockerd/etc/daemon.json: dockerd would not start with it: the following
+               directives don't match any configuration option: dbug; nothing is written into it;
+               Docker, which runs, would not survive its next restart. Mend it, then:
+               docker-proxy-agent apply
+""",
+        1,
+        "office via office",
+        turn=somebody_breaks_its_file,
     ),
     "Docker silent": Hour(
         """

@@ -110,11 +110,13 @@ def test_a_docker_that_its_own_file_keeps_down_is_said_with_the_key(laptop: Lapt
 
     laptop.until(says, laptop, "engine-down", words, within=60)
 
-    assert laptop.agent("status").stdout.startswith("FAILED         Docker is down: docker.service does not start; ")
+    assert laptop.agent("status").stdout.startswith(
+        "FAILED         Docker is down: docker.service does not start with "
+    )
     assert laptop.status()["state"] == "failed"
     ran = laptop.agent("apply")
     assert ran.code == 1
-    assert f"{DAEMON_JSON}: dockerd would not start with it: {words}" in " ".join(ran.stdout.split())
+    assert f"does not start with {DAEMON_JSON}: {words}" in " ".join(ran.stdout.split())
     assert laptop.read(DAEMON_JSON) == text
 
     laptop.run("rm", DAEMON_JSON)

@@ -221,7 +221,13 @@ def test_what_dockerd_said_when_it_was_asked_counts_as_much() -> None:
 
     made = plan(OFFICE, reality, DAEMON_JSON, Owned(), is_asked_now=False, holding=Holding(foreign=said))
 
-    assert (made.edits, made.condition) == ((), said)
+    assert said is not None
+    assert made.condition is not None
+    assert (made.edits, made.condition.target) == ((), said.target)
+    assert made.condition.text == (
+        'dockerd would not start with it: invalid mirror: unsupported scheme "ftp" in "ftp://bad"; '
+        "nothing is written into it; Docker, which runs, would not survive its next restart"
+    )
     assert not made.acts
 
 

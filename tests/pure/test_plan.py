@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.condition import Code, Condition
+from agent.condition import Code, Condition, down
 from agent.decide.desired import for_dockerd
 from agent.decide.effective import effective, prospective
-from agent.decide.plan import Owned, Plan, keeps_down, plan
+from agent.decide.plan import Holding, Owned, Plan, keeps_down, plan
 from agent.decide.restart import When
 from agent.dockerd import Engine, Flags, Phase, Reality, UnitState
 from agent.policy import DIRECT as DIRECT_UPSTREAM
@@ -349,6 +349,8 @@ def test_nothing_is_written_where_it_would_not_count_or_would_harm(reality: Real
     assert made.condition.code is code
 
 
+UTF_16 = Condition(Code.FOREIGN_CONFIG_BROKEN, "byte 0 is no UTF-8; left as it is", "Mend it", "daemon.json")
+SAID = Condition(Code.FOREIGN_CONFIG_BROKEN, "dockerd would not start with it: unknown key", "Mend it", "daemon.json")
 NO_TEXT = Condition(Code.FOREIGN_CONFIG_BROKEN, "byte 14 is no UTF-8; left as it is", "", "/etc/docker/daemon.json")
 NOT_UNDERSTOOD = [
     pytest.param({"daemon_json": "{,}"}, id="no-json"),
@@ -385,6 +387,21 @@ def test_what_is_no_json_is_said_to_take_docker_down_at_its_next_restart(
 
     assert made.condition is not None
     assert made.condition.text.endswith("; Docker, which runs, would not survive its next restart") is is_deadly
+
+
+@pytest.mark.parametrize("method", [Method.AUTO, Method.DAEMON_JSON])
+@pytest.mark.parametrize("said", [None, SAID])
+def test_of_a_file_that_is_no_text_dockerd_itself_says_whether_it_is_deadly(
+    method: Method, said: Condition | None
+) -> None:
+    """dockerd reads UTF-16, and refuses Latin-1."""
+    reality = docker_with(daemon_json_fault=UTF_16)
+
+    made = plan(OFFICE, reality, Docker(method=method), Owned(), is_asked_now=False, holding=Holding(foreign=said))
+
+    assert made.condition is not None
+    assert made.condition.text.startswith(UTF_16.text)
+    assert ("would not survive its next restart" in made.condition.text) is (said is not None)
 
 
 @pytest.mark.parametrize("file", NOT_UNDERSTOOD)
@@ -515,10 +532,6 @@ def test_what_somebody_else_broke_or_stopped_is_not_started() -> None:
     assert not planned(OFFICE, older(BRICKED, UnitState(Phase.STOPPED)), owned=OWNED).starts_docker
 
 
-UTF_16 = Condition(Code.FOREIGN_CONFIG_BROKEN, "byte 0 is no UTF-8; left as it is", "Mend it", "daemon.json")
-SAID = Condition(Code.FOREIGN_CONFIG_BROKEN, "dockerd would not start with it: unknown key", "Mend it", "daemon.json")
-
-
 @pytest.mark.parametrize(
     ("reality", "said", "words"),
     [
@@ -545,6 +558,18 @@ def test_what_of_its_file_keeps_a_docker_down_that_broke(
 
     assert (found is not None) is (words is not None)
     assert found is None or words is None or words in found.text
+
+
+def test_of_a_docker_that_is_down_only_what_is_wrong_is_said() -> None:
+    found = keeps_down(older('{"proxies": {}}'), Owned(), None)
+
+    assert found is not None
+    said = "the following directives don't match any configuration option: proxies"
+    assert found.text == said
+    assert str(down("docker.service", found)) == (
+        f"Docker is down: docker.service does not start with {found.target}: {said}. "
+        "Mend it, then: systemctl restart docker.service"
+    )
 
 
 def test_a_docker_that_is_still_starting_is_slow_and_not_stopped() -> None:
