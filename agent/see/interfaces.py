@@ -1,19 +1,17 @@
 """The addresses of the interfaces that count.
 
-By netifaces, in both its shapes: `netifaces-plus` tells all interfaces at once; Debian's netifaces 0.11 tells one at
-a time, and each time looks at all of them (FACTS 27), so containers' are not asked for.
+By netifaces, one name at a time. Each time it looks at all of them (FACTS 27), so only those that count are asked for.
+Their names are not asked of it: netifaces-plus keeps memory with each list that it makes (FACTS 131).
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 import netifaces
-
-from agent.snapshot import counts
 
 _AF_INET: Final = 2  # Linux's, as netifaces' keys
 _AF_INET6: Final = 10
@@ -22,9 +20,8 @@ Families = Mapping[int, Sequence[Mapping[str, str]]]
 
 
 class Netifaces(Protocol):
-    """What is asked of netifaces; `allifaddresses` besides, where it has that."""
+    """What is asked of netifaces."""
 
-    def interfaces(self) -> Sequence[str]: ...
     def ifaddresses(self, interface: str, /) -> Families: ...
 
 
@@ -35,28 +32,23 @@ class Addresses(msgspec.Struct, frozen=True):
     ipv6_64s: tuple[str, ...] = ()
 
 
-def addresses(source: Netifaces = netifaces) -> dict[str, Addresses]:
-    """By interface; of those that count."""
-    ipv4: dict[str, set[str]] = {}
-    ipv6: dict[str, set[str]] = {}
-    for label, families in _families(source):
-        name = _interface(label)
-        ipv4.setdefault(name, set()).update(_with_prefix(entry) for entry in families.get(_AF_INET, ()))
-        ipv6.setdefault(name, set()).update(_64s(entry["addr"] for entry in families.get(_AF_INET6, ())))
-    return {name: Addresses(tuple(sorted(ipv4[name])), tuple(sorted(ipv6[name]))) for name in ipv4}
+def addresses(
+    interfaces: Collection[str], labels: Iterable[str] = (), source: Netifaces = netifaces
+) -> dict[str, Addresses]:
+    """By interface. `labels`: the names that addresses of this host go by, of whichever interface."""
+    ipv4: dict[str, set[str]] = {name: set() for name in interfaces}
+    ipv6: dict[str, set[str]] = {name: set() for name in interfaces}
+    for label in {*interfaces, *(label for label in labels if _interface(label) in ipv4)}:
+        name, families = _interface(label), _of_one(source, label)
+        ipv4[name].update(_with_prefix(entry) for entry in families.get(_AF_INET, ()))
+        ipv6[name].update(_64s(entry["addr"] for entry in families.get(_AF_INET6, ())))
+    return {name: Addresses(tuple(sorted(ipv4[name])), tuple(sorted(ipv6[name]))) for name in interfaces}
 
 
 def bridge_address(interface: str = "docker0", source: Netifaces = netifaces) -> str | None:
     """The IPv4 address of a bridge, which its containers reach the host by; None if there is no such bridge now."""
     entries = _of_one(source, interface).get(_AF_INET, ())
     return entries[0]["addr"] if entries else None
-
-
-def _families(source: Netifaces) -> Iterable[tuple[str, Families]]:
-    everything = getattr(source, "allifaddresses", None)
-    if everything is not None:
-        return [(label, families) for label, families in everything().items() if counts(_interface(label))]
-    return [(label, _of_one(source, label)) for label in source.interfaces() if counts(_interface(label))]
 
 
 def _of_one(source: Netifaces, label: str) -> Families:

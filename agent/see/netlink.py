@@ -1,6 +1,6 @@
 """Asks the kernel about its network, over netlink.
 
-Seven questions of a millisecond each, asked without waiting for the loop. Not known here: the bytes
+Eight questions of a millisecond each, asked without waiting for the loop. Not known here: the bytes
 (`netlink_messages.py`, `socket_messages.py`), and waking up when something changes (`watch/`).
 """
 
@@ -41,6 +41,11 @@ class NetlinkFailed(AgentError):
 def links() -> list[Link]:
     """All interfaces."""
     return [link for message in answer(wire.links_request()) if (link := wire.link(message))]
+
+
+def labels() -> frozenset[str]:
+    """The names that the IPv4 addresses go by."""
+    return frozenset(label for message in answer(wire.labels_request()) if (label := wire.label(message)))
 
 
 def default_routes() -> list[Route]:

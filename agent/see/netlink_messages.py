@@ -1,4 +1,4 @@
-"""Netlink's bytes: six questions about the network, and what the kernel's answers mean.
+"""Netlink's bytes: seven questions about the network, and what the kernel's answers mean.
 
 Pure: a request comes out as bytes, datagrams go in. Not known here: sockets, retries and time-outs (`netlink.py`),
 and what the routes say about the host (`routes.py`).
@@ -26,6 +26,7 @@ _ROUTE: Final = struct.Struct(
     "=8BI"
 )  # struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
 _HOP: Final = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, weight, interface
+_ADDRESS: Final = struct.Struct("=4BI")  # struct ifaddrmsg: family, prefix length, flags, scope, interface
 _NEIGHBOUR: Final = struct.Struct("=BxxxiHBB")  # struct ndmsg: family, interface, state, flags, type
 _GENERIC: Final = struct.Struct("=BBxx")  # struct genlmsghdr: command, version
 _ERRNO: Final = struct.Struct("=i")
@@ -35,10 +36,12 @@ NETLINK_GENERIC: Final = 16  # the socket module does not name it
 
 NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE, NLMSG_OVERRUN = 1, 2, 3, 4
 NLM_F_REQUEST, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x10, 0x300
+RTM_NEWADDR, RTM_GETADDR = 20, 22
 RTM_NEWLINK, RTM_GETLINK, RTM_NEWROUTE, RTM_GETROUTE, RTM_NEWNEIGH, RTM_GETNEIGH = 16, 18, 24, 26, 28, 30
 
 _IFLA_IFNAME, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_EXT_MASK, _IFLA_CARRIER = 3, 10, 18, 29, 33
 _IFLA_INFO_KIND: Final = 1
+_IFA_LABEL: Final = 3
 _ARPHRD_ETHER: Final = 1
 _RTEXT_FILTER_SKIP_STATS: Final = 0x8
 _IFF_UP, _IFF_LOOPBACK, _IFF_POINTOPOINT, _IFF_NOARP, _IFF_LOWER_UP = 0x1, 0x8, 0x10, 0x80, 0x10000
@@ -135,6 +138,11 @@ def links_request() -> Request:
     """All links. Without their counters, which are most of the bytes."""
     mask = _attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
     return Request(RTM_GETLINK, _LINK.pack(AF_UNSPEC, 0, 0, 0, 0) + mask)
+
+
+def labels_request() -> Request:
+    """All IPv4 addresses; those of IPv6 have no labels."""
+    return Request(RTM_GETADDR, _ADDRESS.pack(AF_INET, 0, 0, 0, 0))
 
 
 def routes_request() -> Request:
@@ -237,6 +245,14 @@ def link(message: Message) -> Link | None:
         kind=kind.rstrip(b"\0").decode(errors="replace"),
         master=_number(attributes[_IFLA_MASTER]) if _IFLA_MASTER in attributes else 0,
     )
+
+
+def label(message: Message) -> str | None:
+    """The name that an address goes by: its interface's, or `eth0:1`. None if the message is about something else."""
+    if message.type != RTM_NEWADDR:
+        return None
+    attributes = attributes_in(message.body[_ADDRESS.size :])
+    return attributes.get(_IFA_LABEL, b"").rstrip(b"\0").decode(errors="replace") or None
 
 
 def default_route(message: Message) -> Route | None:

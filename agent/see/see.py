@@ -32,7 +32,7 @@ async def see(paths: Paths, with_macs: bool, is_named: Asked = _never) -> Snapsh
     leaving = {hop.interface for way in (to_ipv4, to_ipv6) if way for hop in way.hops}
     counted = counting(links, leaving, is_named)
     macs = await _macs(counted, gateways) if with_macs else {}
-    by_name = addresses()
+    by_name = addresses([link.name for link in counted], netlink.labels())
     networks = ssids()
     resolved = resolver(paths)
     return Snapshot(
@@ -40,7 +40,7 @@ async def see(paths: Paths, with_macs: bool, is_named: Asked = _never) -> Snapsh
             _interface(
                 link,
                 networks.get(link.name),
-                by_name.get(link.name, Addresses()),
+                by_name[link.name],
                 gateways.get(link.name, ()),
                 macs.get(link.name, ()),
             )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+import tracemalloc
 from pathlib import Path
 
-import netifaces
 import pytest
 
 from agent.paths import Paths
 from agent.see import netlink
-from agent.see.interfaces import Families, addresses
 from agent.see.netlink_messages import Request
 from agent.see.resolver import Resolver, resolver
 from agent.see.see import see
@@ -44,23 +44,21 @@ def test_what_the_kernel_refuses_says_why() -> None:
     assert failure.value.errno
 
 
-class OneAtATime:
-    """The real netifaces without `allifaddresses`, as Debian has it."""
+async def test_however_often_it_looks_it_keeps_nothing(tmp_path: Path) -> None:
+    async def look(times: int) -> int:
+        for _ in range(times):
+            await see(Paths(tmp_path), with_macs=False)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
 
-    def interfaces(self) -> list[str]:
-        return list(netifaces.interfaces())
+    tracemalloc.start()
+    try:
+        before = await look(20)  # with what is made once
+        kept = await look(100) - before
+    finally:
+        tracemalloc.stop()
 
-    def ifaddresses(self, interface: str, /) -> Families:
-        families: Families = netifaces.ifaddresses(interface)
-        return families
-
-
-def test_both_shapes_of_netifaces_tell_the_same() -> None:
-    told = addresses(OneAtATime())
-
-    assert {name: seen for name, seen in addresses().items() if seen.ipv4 or seen.ipv6_64s} == {
-        name: seen for name, seen in told.items() if seen.ipv4 or seen.ipv6_64s
-    }
+    assert kept < 100 * 40  # bytes: less than the shortest string for each look
 
 
 # --- the resolver's files -------------------------------------------------------------------------------------------

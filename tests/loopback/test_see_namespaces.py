@@ -232,6 +232,12 @@ def test_an_interface_as_it_is(at_office: Laptop) -> None:
     )
 
 
+def test_an_address_with_a_label(at_office: Laptop) -> None:
+    at_office.ip("addr add 10.11.0.7/24 dev wlan0 label wlan0:1")
+
+    assert interface(at_office.see(), "wlan0").ipv4 == ("10.10.0.7/16", "10.11.0.7/24")
+
+
 def test_the_gateway_of_half_a_default_route_is_the_tunnel_s(at_office: Laptop) -> None:
     at_office.ip(*IN_MAIN, *TUN0, "route add 0.0.0.0/1 via 10.8.0.1", "route add 128.0.0.0/1 via 10.8.0.1")
 

@@ -59,6 +59,16 @@ NEIGHBOURS: Final = _unpacked(
     1qUzm+7f1/P9w9d+Hm4Rd1VpovdktNrvahqP4i4G7kPcMyH+41oPZXA9mnNv4h4JRc3/N3Ldnhj8FYA=
     """
 )
+# 127.0.0.1 of lo; of wlan0 10.10.0.7/16, and 10.11.0.7/24 with a label.
+ADDRESSES: Final = bytes.fromhex(
+    """
+    4c0000001400020007000000286f0000020880fe01000000080001007f000001080002007f000001070003006c6f00000800080080000000
+    14000600fffffffffffffffffc184500fc184500500000001400020007000000286f00000210800003000000080001000a0a000708000200
+    0a0a00070a000300776c616e30000000080008008000000014000600fffffffffffffffffc184500fc184500500000001400020007000000
+    286f00000218800003000000080001000a0b0007080002000a0b00070c000300776c616e303a310008000800800000001400
+    0600fffffffffffffffffc184500fc184500
+    """
+)
 WAY: Final = bytes.fromhex(
     """
     700000001800000007000000c708000002200000fe0000010002000008000f00fe00000008000100c6290004080004000200000008000700
@@ -127,6 +137,10 @@ def test_links() -> None:
         Link(3, "eth0", has_carrier=False, has_neighbours=True, kind="veth"),
         Link(4, "tun0", has_carrier=False, has_neighbours=False, is_ethernet=False, kind="tun"),
     ]
+
+
+def test_labels() -> None:
+    assert decoded(wire.label, ADDRESSES) == ["lo", "wlan0", "wlan0:1"]
 
 
 def test_default_routes_of_all_tables() -> None:
@@ -221,6 +235,7 @@ def test_the_answer_to_another_question_is_passed_over() -> None:
 
 def test_each_decoder_passes_over_the_messages_of_others() -> None:
     assert decoded(wire.link, ROUTES) == []
+    assert decoded(wire.label, LINKS) == []
     assert decoded(wire.default_route, NEIGHBOURS) == []
     assert decoded(wire.way, LINKS) == []
     assert decoded(wire.neighbour, LINKS) == []
@@ -228,7 +243,7 @@ def test_each_decoder_passes_over_the_messages_of_others() -> None:
 
 # --- whatever comes, only Garbled is raised -------------------------------------------------------------------------
 
-RECORDED: Final = (LINKS, ROUTES, NEIGHBOURS, WAY, WAY_IPV6, WAY_VIA_INET6, NOWHERE, DONE)
+RECORDED: Final = (LINKS, ADDRESSES, ROUTES, NEIGHBOURS, WAY, WAY_IPV6, WAY_VIA_INET6, NOWHERE, DONE)
 
 
 def read(datagram: bytes) -> None:
@@ -236,7 +251,13 @@ def read(datagram: bytes) -> None:
     taken = Answer(DUMP, SEQUENCE)
     with contextlib.suppress(Garbled):
         taken.take(datagram)
-    decoders: tuple[Callable[[wire.Message], object], ...] = (wire.link, wire.default_route, wire.way, wire.neighbour)
+    decoders: tuple[Callable[[wire.Message], object], ...] = (
+        wire.link,
+        wire.label,
+        wire.default_route,
+        wire.way,
+        wire.neighbour,
+    )
     for message in taken.messages:
         for decode in decoders:
             with contextlib.suppress(Garbled):
@@ -249,7 +270,7 @@ def test_any_bytes(datagram: bytes) -> None:
     read(datagram)
 
 
-@given(st.sampled_from([16, 24, 28]), st.binary(max_size=120))
+@given(st.sampled_from([16, 20, 24, 28]), st.binary(max_size=120))
 def test_any_body(kind: int, body: bytes) -> None:
     head = (16 + len(body)).to_bytes(4, "little") + kind.to_bytes(2, "little") + b"\0\0\x07\0\0\0\0\0\0\0"
 
