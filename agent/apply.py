@@ -38,7 +38,7 @@ from agent.errors import (
 )
 from agent.events import Event
 from agent.files import Changed, read_file
-from agent.journal import Journal, Stage
+from agent.journal import Journal, Stage, UnderWay
 from agent.last_good import LastGood
 from agent.live_restore import LiveRestore, NotTaken
 from agent.marks import Marks
@@ -181,14 +181,17 @@ class Transaction:
         self._live_restore = LiveRestore(supervisor, look, self._journal)
         self._last_good = LastGood(state)
         self._quarantine = Quarantine(state)
+        self._on_trial: UnderWay | None = None  # the restart before this one, if it is not believed yet
 
     async def carry_out(self, plan: Plan, reality: Reality) -> Outcome:
         """Write, restart, verify. AgentError: nothing is changed, or all of it is put back."""
+        under_way = self._journal.under_way()
+        self._on_trial = under_way if under_way.trial is not None and under_way.bracket is None else None
         self._last_good.seen(reality)
         theirs = self._theirs(reality)
         is_written_into = _is_written_into(plan, reality, theirs)
         broken = await self._refused(theirs, reality) if plan.restarts or is_written_into else None
-        if broken is not None and is_written_into:
+        if broken is not None and (is_written_into or self._on_trial is not None):
             return msgspec.structs.replace(self._deferred((), str(broken)), condition=broken)
         try:
             await self._write(plan, reality)
@@ -227,7 +230,7 @@ class Transaction:
         # Units in any case: who they are has to be known before they go down.
         met = await self._look.busy_now(reality)
         if late := _late(due, reality, met):
-            return self._deferred(written, late)
+            return await self._not_yet(written, late)
         keeps = is_keeping(met)
         try:
             if due.keeps_containers:
@@ -237,7 +240,8 @@ class Transaction:
             if await self._supervisor.goes_down():
                 return self._left_to_the_next_boot(written)
             if not due.overrules:
-                return msgspec.structs.replace(self._deferred(written, str(failure)), not_taken=str(failure))
+                waits = await self._not_yet(written, str(failure))
+                return msgspec.structs.replace(waits, not_taken=str(failure))
         are_met = keeps or (met.engine is not None and met.engine.containers_running > 0)
         counted = await self._counted(are_kept=keeps) if are_met else Counted()
         try:
@@ -360,8 +364,20 @@ class Transaction:
         except AgentError as error:  # the error that led here is the one to be raised
             left = (*left, str(error))
         left = (*left, *await self._live_restore.off())
+        if self._on_trial is not None:
+            try:
+                self._journal.resume(self._on_trial)
+            except AgentError as error:  # as above
+                left = (*left, str(error))
         if left:
             self._record(Event.TARGET_FAILED, error="; ".join(left))
+
+    async def _not_yet(self, written: tuple[str, ...], because: str) -> Outcome:
+        """A restart that was due now and is not made: one before it that is not believed yet is not forgotten."""
+        if self._on_trial is not None:
+            await self._undone()
+            written = ()
+        return self._deferred(written, because)
 
     def _deferred(self, written: tuple[str, ...], because: str) -> Outcome:
         self._record(Event.RESTART_DEFERRED, because=because)
@@ -372,7 +388,8 @@ class Transaction:
         if (plan.method is Method.DAEMON_JSON or is_its_place) and isinstance(reality.started_with, Texts):
             # After the write the file no longer says what this dockerd was started with.
             self._marks.set(reality.unit.invocation, reality.started_with)
-        if in_force(reality) is not None:
+        is_what_is_tried = self._on_trial is not None and plan.restart is None
+        if in_force(reality) is not None and not is_what_is_tried:
             self._journal.forget()  # dockerd runs with what stands there: that is what a roll-back goes back to
         for edit in plan.edits:
             found = read_file(Path(edit.path))

@@ -60,7 +60,7 @@ class Corrections:
             target, settings, who = found
             digests = drift_digests(self._paths.state, settings, plan.desired)
             record(Event.DRIFT_CORRECTED, target=target, found=settings, who=who, **digests)
-        if is_written or not plan.edits:
+        if is_written or not (plan.edits or plan.put_off):
             self._in_place = (plan.desired, plan.method)
             self._counted_text = None
         elif outcome is not None:

@@ -1,4 +1,4 @@
-"""What was last said of the network and the choice, so that each change of them is said once.
+"""What was last said of the network, the choice and what is put off, so that each change of them is said once.
 
 Not known here: what is done about it.
 """
@@ -13,6 +13,7 @@ from agent.decide.choose import Ending
 from agent.events import Event
 from agent.reconcile import Seen, about_choice, about_network
 from agent.record import Record
+from agent.settings import Settings
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -23,6 +24,7 @@ class _Told(msgspec.Struct, frozen=True):
     fingerprint: str | None = None
     ending: Ending | None = None
     upstream: str | None = None
+    put_off: Settings | None = None  # what was to be written for a restart that waits, and is not yet
 
 
 Line = tuple[Event, Mapping[str, object]]
@@ -65,6 +67,8 @@ class Diary:
         elif is_new or told.ending is not Ending.CHOSEN or choice.upstream != told.upstream:
             was = told.upstream if told.upstream != choice.upstream else None
             yield Event.UPSTREAM_CHOSEN, {"upstream": choice.upstream, "was": was, **facts}
+        if (plan := seen.plan) is not None and plan.restart is not None and _put_off(seen) not in (None, told.put_off):
+            yield Event.RESTART_DEFERRED, {"because": plan.restart.because}
 
     def _after(self, seen: Seen) -> _Told:
         told = self._told
@@ -77,4 +81,9 @@ class Diary:
             fingerprint=seen.snapshot.fingerprint(),
             ending=seen.choice.ending,
             upstream=seen.choice.upstream or told.upstream,
+            put_off=_put_off(seen),
         )
+
+
+def _put_off(seen: Seen) -> Settings | None:
+    return seen.plan.desired if seen.plan is not None and seen.plan.put_off else None

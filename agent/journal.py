@@ -130,15 +130,18 @@ class Journal:
         self, path: str, before: str | None, after: str | None, mode: int | None, *, is_shared: bool = False
     ) -> None:
         """Before each write. A file that is noted already keeps what it had when dockerd was last right."""
-        notes = self.under_way().notes
-        first = notes.get(path)
+        was = self.under_way()
+        first = was.notes.get(path)
         if first is None:
             noted = Note(before, after, mode, is_shared, before)
         else:
             # What somebody else wrote since is no more ours to take away than what he wrote before.
             right = first.before if first.is_ours(before) or not is_shared else first.put_back(before)
             noted = Note(right, after, first.mode, is_shared, before)
-        self._save(Stage.WRITING, {**notes, path: noted})
+        if was.trial is not None:  # what is put back if dockerd dies of it is the same
+            self._file.save(msgspec.structs.replace(was, notes={**was.notes, path: noted}))
+        else:
+            self._save(Stage.WRITING, {**was.notes, path: noted})
 
     def open(self, path: str, text: str | None) -> Bracket:
         """Before live-restore is written: what is put back from now on says `true`, too, or containers would die."""
@@ -178,6 +181,11 @@ class Journal:
             self._file.save(UnderWay(Stage.TRIED, was.notes, boot_id(), was.bracket, was.units, trial))
         else:  # there is nothing to go back to
             self.forget()
+
+    def resume(self, was: UnderWay) -> None:
+        """What was under way before something that came to nothing, and is undone."""
+        if self.under_way() == UnderWay():
+            self._file.save(was)
 
     def forget(self) -> None:
         """dockerd runs with what stands in the files."""

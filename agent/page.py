@@ -125,7 +125,9 @@ def clients_lines(clients: ClientsSeen) -> Iterator[str]:
 
 def plan_lines(plan: Plan) -> Iterator[str]:
     """What would be done for the daemon."""
-    if plan.edits and plan.prospective is not None:
+    if plan.put_off:
+        yield line("write", f"later: {plan.put_off}")
+    elif plan.edits and plan.prospective is not None:
         yield line("write", _places(plan))
         yield from diff(plan.prospective, plan.desired)
     elif plan.needs_daemon_reload:
@@ -158,6 +160,9 @@ def diff(before: Settings, after: Settings) -> Iterator[str]:
 def pass_lines(done: Pass) -> list[str]:
     """A whole pass: where the host is, and what was done, or would be if nothing held it back."""
     lines = list(seen_lines(done.seen, done.outcome))
+    plan = done.seen.plan
+    if done.outcome is None and done.clients and plan is not None and plan.changes:
+        lines += plan_lines(plan)
     if done.outcome is not None or done.clients:
         return [*lines, *done_lines(done)]
     return [*lines, *to_do_lines(done.seen)]
@@ -205,6 +210,7 @@ def seen_json(seen: Seen) -> dict[str, object]:
             "desired": plain(plan.desired),
             "prospective": plain(plan.prospective),
             "edits": [edit.path for edit in plan.edits],
+            "put_off": plan.put_off or None,
             "restart": plan.restart
             and {
                 "when": plan.restart.when.value,

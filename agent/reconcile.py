@@ -20,7 +20,7 @@ from agent.decide.choose import Choice, Ending
 from agent.decide.clients import Intent, Wanted
 from agent.decide.desired import as_upstream, by_upstream
 from agent.decide.effective import effective, prospective
-from agent.decide.plan import NOTHING_HOLDS, Holding, Owned, Plan, keeps_down, plan
+from agent.decide.plan import NOTHING_HOLDS, Holding, Owned, Plan, keeps_down, plan, put_off
 from agent.decide.probation import Trial
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
@@ -343,7 +343,17 @@ class _Weighing(msgspec.Struct, frozen=True):
         if planned.is_urgency_asked and not holding.waits and not self.choosing.is_starting:
             urgent = await self._urgency(planned)
             planned = self._planned(reality, msgspec.structs.replace(holding, urgency=urgent))
-        return msgspec.structs.replace(planned, restart=None) if self.choosing.is_starting else planned
+        if self.choosing.is_starting:
+            planned = msgspec.structs.replace(planned, restart=None)
+        is_down = reality.unit.phase is Phase.STOPPED  # its start in a boot is to be right at once
+        may_be_put_off = planned.writes_ahead and not is_down and not self.choosing.is_paused
+        return put_off(planned) if may_be_put_off and await self._is_on_trial() else planned
+
+    async def _is_on_trial(self) -> bool:
+        try:
+            return (await asyncio.to_thread(self.world.daemon.under_way)).trial is not None
+        except AgentError:  # who writes notes it there first, and says so
+            return False
 
     def _planned(self, reality: Reality, holding: Holding) -> Plan:
         is_asked_now = self.choosing.asked is Asked.NOW

@@ -30,6 +30,7 @@ from agent.targets.refused import CannotExpress, NotJson, TextRefused
 SECRET_MODE: Final = 0o600
 PUBLIC_MODE: Final = 0o644
 _DEADLY: Final = "Docker, which runs, would not survive its next restart"
+_ON_TRIAL: Final = "what is to be written waits until the last restart of Docker has stood for a minute"
 
 
 class Edit(msgspec.Struct, frozen=True):
@@ -58,11 +59,12 @@ class Plan(msgspec.Struct, frozen=True):
     is_urgency_asked: bool = False  # the restart hangs on whether what dockerd runs with still works here
     condition: Condition | None = None
     why_method: str = ""  # why it is this method, where one is chosen
+    put_off: str = ""  # why what is to be written is not written yet
 
     @property
     def changes(self) -> bool:
         """Whether there is anything to do or to wait for."""
-        return self.acts or self.restart is not None
+        return self.acts or self.restart is not None or bool(self.put_off)
 
     @property
     def acts(self) -> bool:
@@ -73,6 +75,12 @@ class Plan(msgspec.Struct, frozen=True):
     def restarts(self) -> bool:
         """Whether carrying it out restarts Docker."""
         return self.restart is not None and self.restart.when is When.NOW
+
+    @property
+    def writes_ahead(self) -> bool:
+        """Whether what it writes is for a later start: Docker goes on with another, or nobody knows."""
+        is_with_it = self.effective is not None and agrees(self.effective, self.desired)
+        return self.acts and not self.restarts and not self.starts_docker and not is_with_it
 
 
 class Holding(msgspec.Struct, frozen=True):
@@ -177,6 +185,14 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         of_its_file or otherwise or _to_be_said(reality),
         why_method(policy, reality, owned),
     )
+
+
+def put_off(planned: Plan) -> Plan:
+    """The same while the last restart is not believed: its roll-back goes back to what stood in the files before it.
+
+    What Docker runs with may be written all the same.
+    """
+    return msgspec.structs.replace(planned, edits=(), needs_daemon_reload=False, put_off=_ON_TRIAL)
 
 
 def _beside(broken: Condition, desired: Settings, reality: Reality, policy: Docker, owned: Owned) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import msgspec
 import pytest
 
 from agent.decide.plan import Owned, plan
-from agent.dockerd import Phase, Reality
+from agent.dockerd import Phase, Reality, UnitState
+from agent.errors import NotTried
+from agent.files import Changed
 from agent.journal import Journal, Note, Stage, UnderWay
 from agent.policy import Docker, Method, Restart
 from agent.quarantine import Quarantine
@@ -254,6 +257,51 @@ async def test_what_hangs_on_docker_is_up_again_after_a_roll_back_within_the_min
 
     assert tried.dockerd.units == {"stack.service": True, "bound.service": True, "late.service": True}
     assert tried.dockerd.runs_with == DIRECT
+
+
+@pytest.mark.parametrize("why", ["a-container-started", "the-file-changed", "systemd-refused", "a-broken-file"])
+async def test_a_restart_that_comes_to_nothing_leaves_the_one_before_on_trial(tried: Tried, why: str) -> None:
+    """Its roll-back goes back to what ran before it, and the last good file is that one's."""
+    dockerd, file = tried.dockerd, tried.dockerd.root / "etc/daemon.json"
+    elsewhere = settings("http://elsewhere:3128", "http://elsewhere:3128", "localhost")
+    reality = await dockerd.reality(elsewhere)
+    made = plan(elsewhere, reality, Docker(), Owned(), is_asked_now=False)
+    assert made.restarts
+    was, standing = tried.journal.under_way(), dockerd.files()
+    if why == "a-container-started":
+        dockerd.containers = 1
+    elif why == "the-file-changed":
+        file.write_text("{}")
+    elif why == "systemd-refused":
+        dockerd.restart = _refused  # type: ignore[method-assign]
+    else:
+        file.write_text("{}")
+        dockerd.binary = str(_validates_nothing(tried.dockerd.root))
+        reality = await dockerd.reality(elsewhere)
+    with contextlib.suppress(Changed, NotTried):
+        outcome = await dockerd.transaction().carry_out(made, reality)
+        assert outcome.deferred
+        assert outcome.written == ()
+
+    assert tried.journal.under_way() == was
+    file.unlink(missing_ok=True)
+    assert dockerd.files() == standing
+    dockerd.refuses = OFFICE
+    dockerd.crash(comes_back=False)
+    await tried.looked_at()
+    assert dockerd.runs_with == DIRECT
+    assert tried.quarantined
+
+
+async def _refused() -> UnitState:
+    raise NotTried("docker.service", "systemd does not take the job")
+
+
+def _validates_nothing(root: Path) -> Path:
+    binary = root / "dockerd"
+    binary.write_text("#!/bin/sh\necho unable to configure the Docker daemon >&2\nexit 1\n")
+    binary.chmod(0o755)
+    return binary
 
 
 async def test_the_minute_begins_anew_with_the_next_boot(tried: Tried) -> None:

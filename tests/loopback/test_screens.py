@@ -294,7 +294,7 @@ DEFERRED       docker 26 still uses office
   docker       restarted 3 times by this agent, last 0.0 s, AGE
   wanted       elsewhere, direct: the only one of elsewhere, and works
   waits        the network is unsteady: Docker is restarted when it has stood for 10 s: AGE left
-  written      docker.service drop-in
+  to write     docker.service drop-in
   upstreams    direct ok, AGE
   last         T a restart of docker waits · T chose direct
   note         the network is unsteady: until it has stood for 60 s, Docker follows a change only

@@ -19,7 +19,7 @@ from agent.decide.probation import LASTS_S
 from agent.decide.unsteady import STANDS_S, WITHIN_S, Shaken
 from agent.dockerd import Phase, Reality
 from agent.errors import UnitFailed
-from agent.journal import Journal, Stage
+from agent.journal import Journal, Stage, UnderWay
 from agent.listening import LocalProxy
 from agent.notify import Notify
 from agent.paths import Paths
@@ -29,6 +29,7 @@ from agent.service import Service
 from agent.settings import DIRECT, Settings, Texts, settings
 from agent.shaken_file import Kept, ShakenFile
 from agent.snapshot import Interface, Snapshot, Way
+from agent.state_file import StateFile
 from agent.status_file import read
 from agent.targets import drop_in
 from agent.verdict import Verdict
@@ -133,6 +134,13 @@ class Laptop:
                 return
             await asyncio.sleep(0.01)
         raise AssertionError(f"not within 30 s: {self.status()}")
+
+    def over(self) -> None:
+        """The minute after a restart."""
+        file = StateFile(self.dockerd.agent_state / "journal.json", UnderWay, 1)
+        was = Journal(self.dockerd.agent_state).under_way()
+        assert was.trial is not None
+        file.save(msgspec.structs.replace(was, trial=msgspec.structs.replace(was.trial, until=0.0)))
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.paths.status.read_text())
@@ -283,6 +291,72 @@ async def test_a_docker_that_dies_of_what_was_written_is_looked_after_by_the_nex
         assert [condition["code"] for condition in laptop.status()["conditions"]] == ["quarantined"]
         await hand.wake(Reason.TIMER)
         assert laptop.status()["upstream"]["name"] == "direct"
+
+
+async def test_what_waits_for_a_restart_is_written_after_the_minute_of_the_one_before(laptop: Laptop) -> None:
+    """Else nobody knew any more what a Docker that dies of that one ran with before."""
+    laptop.policy()
+    async with laptop.running() as hand:
+        standing = laptop.dockerd.files()
+        await laptop.asks(Command.PIN, upstream="direct")  # docker.min_interval holds its restart back
+        assert laptop.dockerd.files() == standing
+        assert laptop.status()["state"] == "deferred"
+        assert [target["state"] for target in laptop.status()["targets"]] == ["pending"]
+        events = laptop.events()
+        assert events.count("restart-deferred") == 1
+
+        await hand.wake(Reason.TIMER)
+        assert laptop.events() == events
+        laptop.over()
+        await hand.wake(Reason.TIMER)
+
+        assert laptop.dockerd.text("etc/dockerd.env") == drop_in.edit(DIRECT)
+        assert laptop.dockerd.runs_with == OFFICE
+        assert "drift-corrected" not in laptop.events()
+
+
+async def test_a_docker_that_dies_while_something_waits_to_be_written_is_rolled_back(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running() as hand:
+        await laptop.asks(Command.PIN, upstream="direct")
+        laptop.dockerd.refuses = OFFICE
+        laptop.dockerd.crash(comes_back=False)
+
+        await hand.wake(Reason.FILES)
+
+        assert laptop.dockerd.runs_with == DIRECT
+        assert "rolled-back" in laptop.events()
+
+
+async def test_a_boot_does_not_wait_for_the_minute_of_a_restart_before_it(laptop: Laptop) -> None:
+    """Docker is down, and about to start with what stands there; what it ran with at last is known all the same."""
+    laptop.policy()
+    async with laptop.running():
+        assert laptop.dockerd.runs_with == OFFICE
+    was = Journal(laptop.dockerd.agent_state).under_way()
+    file = StateFile(laptop.dockerd.agent_state / "journal.json", UnderWay, 1)
+    file.save(msgspec.structs.replace(was, boot="another"))
+    laptop.dockerd.phase, laptop.place.snapshot, laptop.hand = Phase.STOPPED, at("10.20.0.1"), Hand()
+
+    async with laptop.running():
+        assert laptop.dockerd.text("etc/dockerd.env") == drop_in.edit(DIRECT)
+
+
+async def test_what_is_put_right_within_the_minute_does_not_end_it(laptop: Laptop) -> None:
+    laptop.policy()
+    environment = laptop.dockerd.root / "etc/dockerd.env"
+    async with laptop.running() as hand:
+        ours = environment.read_text()
+        environment.write_text(ours.replace("office", "elsewhere"))
+        await hand.wake(Reason.FILES)
+        assert environment.read_text() == ours
+        laptop.dockerd.refuses = OFFICE
+        laptop.dockerd.crash(comes_back=False)
+
+        await hand.wake(Reason.FILES)
+
+        assert laptop.dockerd.runs_with == DIRECT
+        assert [condition["code"] for condition in laptop.status()["conditions"]] == ["quarantined"]
 
 
 async def test_a_docker_that_we_took_down_comes_up_without_a_policy_too(laptop: Laptop) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent.condition import Code, Condition, down
 from agent.decide.desired import for_dockerd
 from agent.decide.effective import effective, prospective
-from agent.decide.plan import Holding, Owned, Plan, keeps_down, plan
+from agent.decide.plan import Holding, Owned, Plan, keeps_down, plan, put_off
 from agent.decide.restart import When
 from agent.dockerd import Engine, Flags, Phase, Reality, UnitState
 from agent.policy import DIRECT as DIRECT_UPSTREAM
@@ -150,6 +150,21 @@ def test_a_container_that_runs_defers_the_restart_and_not_the_write() -> None:
     assert made.restart.when is When.LATER
     assert plan(OFFICE, busy, Docker(), Owned(), is_asked_now=True).restart.when is When.NOW  # type: ignore[union-attr]
     assert planned(OFFICE, busy, Docker(restart=Restart.ALWAYS)).restart.when is When.NOW  # type: ignore[union-attr]
+
+
+def test_only_what_docker_does_not_run_with_is_written_ahead() -> None:
+    busy = docker_with(engine=engine(containers=1))
+    waits = planned(OFFICE, busy)
+    drifted = planned(OFFICE, with_drop_in(HOME, engine=engine(texts(OFFICE))))
+
+    assert waits.writes_ahead
+    assert not planned(OFFICE, docker_with()).writes_ahead  # its restart is now
+    assert drifted.edits
+    assert not drifted.writes_ahead
+    later = put_off(waits)
+    assert not later.acts
+    assert later.changes
+    assert later.restart == waits.restart
 
 
 def test_a_stopped_docker_is_written_for_and_stays_stopped() -> None:
