@@ -460,7 +460,9 @@ class Transaction:
                 raise RestartFailed(now.unit_name, "came up and broke", f"See: journalctl -u {now.unit_name} -n 50")
             if now.is_systemd and away.lasts(now.unit):  # else one that broke looks like one that was stopped
                 raise ByOthers(now.unit_name, f"is {now.unit.phase.value} now: not by the agent, so it stays so")
-            if left.is_over():
+            # Whether one that is down is so by somebody's will shows a moment later.
+            is_on_its_way_down = now.is_systemd and (now.unit.is_away or now.unit.phase is Phase.STOPPING)
+            if left.is_over() and not is_on_its_way_down:
                 raise NotInForce("docker", f"did not report within {self._reports_within_s:.0f} s what it runs with")
             await asyncio.sleep(_LOOK_AGAIN_S)
 

@@ -75,7 +75,7 @@ class LiveRestore:
             if bracket is None:
                 return ()
             file = Path(bracket.path)
-            engine = await self._look.engine()
+            engine = await self._engine()
             is_told = daemon_json.live_restore(await asyncio.to_thread(read_text, file))
             # Again if it says off already: it may not have come to read what it was told first.
             is_on_its_way = engine is not None and (engine.live_restore or bool(is_told)) and not bracket.was_on
@@ -93,9 +93,17 @@ class LiveRestore:
         try:
             await self._supervisor.reload()
         except UnitFailed:  # then it did not read the other value, either
-            engine = await self._look.engine()
+            engine = await self._engine()
             return engine is None or not engine.live_restore
         return await self._says(False)
+
+    async def _engine(self) -> Engine | None:
+        """One that somebody stops just now breaks off what it was asked, and is down a moment later."""
+        try:
+            return await self._look.engine()
+        except EngineSilent:
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            return await self._look.engine()
 
     def _write_true(self, file: Path) -> None:
         bracket = self._journal.open(str(file), read_text(file))
@@ -107,7 +115,9 @@ class LiveRestore:
                 while True:
                     with suppress(EngineSilent):
                         engine = await self._look.engine()
-                        if engine is not None and engine.live_restore is wanted:
+                        if engine is None:  # nothing is switched on in one that is down, and the next reads the file
+                            return not wanted
+                        if engine.live_restore is wanted:
                             return True
                     await asyncio.sleep(_LOOK_AGAIN_S)
         return False

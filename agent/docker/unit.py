@@ -115,13 +115,16 @@ class Unit:
         return (*sorted(name for name, active in found.items() if active in _UP), *sorted(ahead))
 
     async def start_again(self, units: Sequence[str]) -> tuple[str, ...]:
-        """Have systemd start those of them that are down and stay so; which these are."""
+        """Have systemd start those of them that are down and stay so; which these are. None without Docker."""
         if not units:
             return ()
-        shown = await _show(("Id", "ActiveState", "Job"), units)
+        await self._unless_going_down()
+        # With Docker in one answer, at the last moment: they would wake one that somebody stops just now.
+        docker, *shown = await _show(("Id", "ActiveState", "Job"), (self.name, *units))
+        if docker.get("ActiveState") not in _UP:
+            return ()
         down = tuple(values["Id"] for values in shown if values.get("ActiveState") not in _UP and not _has_job(values))
         if down:
-            await self._unless_going_down()
             await _systemctl("start", "--no-block", "--", *down)
         return down
 

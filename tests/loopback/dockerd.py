@@ -35,6 +35,7 @@ class Dockerd:
     """A dockerd and its unit: reads its files when it starts, and refuses or changes settings if it is told to."""
 
     STEP: Final = "dockerd.step"  # Python's audit event of whatever is done to it
+    LOOK: Final = "dockerd.look"  # and of whatever it is asked
 
     def __init__(self, root: Path, state: Path | None = None) -> None:
         self.root = root
@@ -75,6 +76,7 @@ class Dockerd:
         self.before_it_starts: Callable[[], object] = lambda: None
         self.after_it_started: Callable[[], Awaitable[object]] | None = None
         self.seen_at_reload: list[str] = []
+        self._stops = 0  # by somebody
         self._running = Texts()
         self._since: dict[int, str] = {}  # when a container came up again
         self._ran_since = 0  # the containers
@@ -88,6 +90,7 @@ class Dockerd:
     # What a transaction asks of who runs Docker
 
     async def state(self) -> UnitState:
+        sys.audit(self.LOOK)
         return self._unit()
 
     def _unit(self) -> UnitState:
@@ -105,7 +108,7 @@ class Dockerd:
     async def reload(self) -> None:
         sys.audit(self.STEP)
         self._unless_going_down("reload")
-        if not self.can_reload:
+        if not self.can_reload or not self.is_running:
             raise UnitFailed("systemctl reload", "not applicable")
         said = daemon_json.live_restore(self.text("etc/daemon.json"))
         if said is not None and self.takes_live_restore:
@@ -135,9 +138,10 @@ class Dockerd:
         sys.audit(self.STEP)
         self._unless_going_down("start")
         down = tuple(unit for unit in units if not self.units[unit])
+        if not self.is_running:  # they would wake it
+            return ()
         if down and self.fails_again:
             raise UnitFailed("systemctl start", self.fails_again)
-        assert self.is_running or not down, "they would wake a Docker that is stopped"
         self.units |= dict.fromkeys(down, True)
         return down
 
@@ -167,9 +171,12 @@ class Dockerd:
         return await self._started()
 
     async def _started(self) -> UnitState:
+        stops = self._stops
         sys.audit(self.STEP)
         self._unless_going_down("start")
         self.before_it_starts()
+        if self._stops != stops:  # the other job took the place of this one
+            raise ByOthers("docker.service", f"is {self.phase.value} now")
         self.restarts = 0
         self._boot()
         if not self.is_running:
@@ -193,11 +200,22 @@ class Dockerd:
             self._boot()
             self.restarts += 1
 
+    def somebody_stops_it(self) -> None:
+        """As `systemctl stop docker` does, also one that is about to start; one that broke stays so."""
+        self._stops += 1
+        if self.phase is not Phase.BROKEN:
+            self.phase = Phase.STOPPED
+            self._units_down()
+
     async def recover(self, record: Record, *, may_restart: bool) -> bool:
         self.recovered.append(may_restart)
         return await recover(self, self, self.agent_state, record, is_systemd=True, may_restart=may_restart)
 
     async def engine(self) -> Engine | None:
+        stops = self._stops
+        sys.audit(self.LOOK)
+        if self._stops != stops:
+            raise EngineSilent("docker.sock", "the connection broke off")
         if not self.is_running:
             return None
         if self.is_silent:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from agent.apply import Outcome
 from agent.decide.plan import Holding, plan
 from agent.decide.urgent import Urgency
 from agent.dockerd import Phase
+from agent.errors import AgentError
 from agent.journal import Journal
 from agent.policy import Docker, Method
 from agent.recover import recover
@@ -44,11 +46,15 @@ class Death:
     def __init__(self) -> None:
         self._at: int | None = None
         self._instead: Callable[[], None] | None = None
+        self._counted = STEPS
         self.steps: list[str] = []
 
     @contextmanager
-    def at(self, step: int | None, instead: Callable[[], None] | None = None) -> Iterator[None]:
+    def at(
+        self, step: int | None, instead: Callable[[], None] | None = None, *, counted: frozenset[str] = STEPS
+    ) -> Iterator[None]:
         """None: never, and all steps are counted."""
+        self._counted = counted
         self.steps, self._at = [], sys.maxsize if step is None else step
         self._instead = instead
         try:
@@ -57,7 +63,7 @@ class Death:
             self._at = None
 
     def heard(self, event: str, arguments: tuple[object, ...]) -> None:
-        if self._at is None or not _changes_something(event, arguments):
+        if self._at is None or not self._counts(event, arguments):
             return
         self.steps.append(event)
         if len(self.steps) <= self._at:
@@ -67,12 +73,11 @@ class Death:
         self._at = sys.maxsize
         self._instead()
 
-
-def _changes_something(event: str, arguments: tuple[object, ...]) -> bool:
-    if event == "open":
-        flags = arguments[2]
-        return isinstance(flags, int) and bool(flags & WRITES)
-    return event in STEPS
+    def _counts(self, event: str, arguments: tuple[object, ...]) -> bool:
+        if event == "open":
+            flags = arguments[2]
+            return isinstance(flags, int) and bool(flags & WRITES)
+        return event in self._counted
 
 
 DEATH: Final = Death()
@@ -115,6 +120,10 @@ class Machine:
         text = self.file.read_text()
         return daemon_json.set_live_restore(text, None) in {THEIRS, daemon_json.edit(THEIRS, OFFICE, Texts())}
 
+    def is_as_it_was(self) -> bool:
+        """But for what was asked for."""
+        return self.file.read_text() in {THEIRS, daemon_json.edit(THEIRS, OFFICE, Texts())}
+
 
 @pytest.mark.parametrize("method", [Method.DROP_IN, Method.DAEMON_JSON])
 @pytest.mark.parametrize("refuses", [False, True], ids=["comes-up", "is-rolled-back"])
@@ -143,3 +152,42 @@ async def test_wherever_it_dies_docker_runs_and_containers_live(tmp_path: Path, 
         assert Journal(dockerd.agent_state).under_way().bracket is None, point
         if refuses:
             assert Journal(dockerd.agent_state).under_way().is_over or dockerd.runs_with == DIRECT, point
+
+
+@pytest.mark.parametrize("method", [Method.DROP_IN, Method.DAEMON_JSON])
+@pytest.mark.parametrize("refuses", [False, True], ids=["comes-up", "is-rolled-back"])
+async def test_whenever_somebody_stops_docker_it_stays_so_and_the_file_is_as_it_was(
+    tmp_path: Path, method: Method, refuses: bool
+) -> None:
+    looks_too = STEPS | {Dockerd.LOOK}
+    counted = Machine(tmp_path / "counted", method, refuses)
+    with DEATH.at(None, counted=looks_too):
+        await counted.roams()
+    points = len(DEATH.steps)
+    began = time.monotonic()
+
+    for point in range(points):
+        machine = Machine(tmp_path / str(point), method, refuses)
+        dockerd = machine.dockerd
+        phases = [Phase.RUNNING]
+
+        def stops(dockerd: Dockerd = dockerd, phases: list[Phase] = phases) -> None:
+            phases[0] = dockerd.phase
+            dockerd.somebody_stops_it()
+
+        with DEATH.at(point, stops, counted=looks_too), suppress(AgentError):
+            await machine.roams()
+        under_way = Journal(dockerd.agent_state).under_way()
+        assert machine.is_as_it_was(), point
+        assert under_way.bracket is None, point
+        assert not under_way.forbids_writing, point
+        # Nobody can tell who has stopped one that broke, or that a roll-back has stopped.
+        assert dockerd.phase is (Phase.STOPPED if phases[0] is Phase.RUNNING else dockerd.phase), (point, phases)
+
+        phase = dockerd.phase
+        await machine.next_agent()
+
+        assert dockerd.phase is phase, point
+        assert machine.is_as_it_was(), point
+        assert phase is Phase.STOPPED or all(dockerd.units.values()), point
+    assert time.monotonic() - began < points  # none of them waits for what a stopped Docker does not say

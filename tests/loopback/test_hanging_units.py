@@ -401,10 +401,13 @@ async def test_a_house_of_units_without_end_is_not_followed_for_ever(on_path: Pa
     assert len(systemd.asked) <= 20
 
 
-async def test_only_what_is_down_and_stays_so_is_started(on_path: Path) -> None:
+@pytest.mark.parametrize("docker", ["active", "inactive"])
+async def test_only_what_is_down_and_stays_so_is_started(on_path: Path, docker: str) -> None:
+    """And nothing beside a Docker that somebody stopped at the last moment: it would wake it."""
     systemd = Systemd(
         on_path,
         {
+            "docker.service": {"ActiveState": docker},
             "up.service": {"ActiveState": "active", "Job": "0"},
             "comes.service": {"ActiveState": "inactive", "Job": "1207"},
             "down.service": {"ActiveState": "inactive", "Job": "0"},
@@ -416,8 +419,12 @@ async def test_only_what_is_down_and_stays_so_is_started(on_path: Path) -> None:
         ("up.service", "comes.service", "down.service", "failed.service")
     )
 
-    assert started == ("down.service", "failed.service")
-    assert systemd.asked[-1] == ["start", "--no-block", "--", "down.service", "failed.service"]
+    starts = [asked for asked in systemd.asked if asked[0] == "start"]
+    if docker == "active":
+        assert started == ("down.service", "failed.service")
+        assert starts == [["start", "--no-block", "--", "down.service", "failed.service"]]
+    else:
+        assert (started, starts) == ((), [])
 
 
 # --- where the shims live ---------------------------------------------------------------------------------------------
