@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -25,9 +25,16 @@ from agent.policy import Duration, Policy
 from agent.reconcile import Pass, reconcile
 from agent.record import Record
 from agent.requests import Answer, Wish, answer_of, asked_by, obey, without_a_pass
+from agent.screen import line
 from agent.secret import escaped
 from agent.unexpected import unexpected
 from agent.world import TheWorld
+
+# The journal keeps what Docker ran with before. Whoever scripts this is not made to wait for a minute.
+_UNWATCHED: Final = (
+    "no service runs, and nobody watches Docker from here on: if it fails within a minute, the next apply, "
+    "or the start of the service, takes the old settings back"
+)
 
 
 def asked(args: argparse.Namespace, paths: Paths, wish: Wish) -> int:
@@ -97,9 +104,18 @@ def _alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
             memory.forgive()
         memory.asked = asked_by([wish])
         done = _pass(policy, world, memory, record)
+        is_on_trial = _is_on_trial(world)
     if record.problem:
         complain(f"audit log: {record.problem}")
-    return answer_of(said, done, memory.conditions)
+    answer = answer_of(said, done, memory.conditions)
+    return msgspec.structs.replace(answer, lines=(*answer.lines, line("note", _UNWATCHED))) if is_on_trial else answer
+
+
+def _is_on_trial(world: TheWorld) -> bool:
+    try:
+        return world.daemon.under_way().trial is not None
+    except AgentError:  # the next one says so
+        return False
 
 
 def _without_a_policy(paths: Paths, wish: Wish, refused: NoPolicy | PolicyRefused) -> Answer:

@@ -485,6 +485,24 @@ def test_a_docker_that_dies_of_its_new_settings_in_the_minute_after_is_rolled_ba
 
 
 @pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_without_a_service_it_is_the_next_apply_that_rolls_back(laptop: Laptop) -> None:
+    laptop.docker.drop_in(f"{DIES}Restart=no\n")
+    office_policy(laptop)
+    laptop.plug("office")
+    assert "nobody watches Docker from here on" in applied(laptop)
+    laptop.until(lambda: laptop.docker.show("ActiveState") == "failed", within=20)
+
+    ran = laptop.agent("apply")
+
+    assert "it is passed over for 10 min" in ran.stdout  # and here nothing else works
+    assert "nobody watches" not in ran.stdout
+    assert laptop.docker.is_active()
+    assert laptop.docker.show("ActiveState", "docker.socket") == "active"
+    assert laptop.docker.reports(https="")
+    assert "rolled-back" in laptop.audit.events()
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
 def test_one_crash_after_a_restart_is_told_and_a_stop_by_a_person_is_let_be(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.plug("office")
