@@ -27,12 +27,12 @@ from agent.decide.standing import Standing
 from agent.decide.unsteady import STEADY
 from agent.dockerd import Reality
 from agent.events import Event
-from agent.listening import LocalProxy, is_loopback
+from agent.listening import LocalProxy, loopback_addresses
 from agent.policy import Network, Policy, Upstream
 from agent.quarantine import Quarantine
 from agent.reconcile import Prober, Verdicts
 from agent.refused_passwords import REFUSED, RefusedPasswords
-from agent.settings import Settings
+from agent.settings import ProxyUrl, Settings
 from agent.shaken_file import Kept as KeptShaken
 from agent.shaken_file import ShakenFile
 from agent.snapshot import Snapshot
@@ -282,7 +282,7 @@ class Memory:
 
         def decides(new: Mapping[str, Verdict]) -> bool:
             now = SYSTEM_CLOCK.boottime_s()
-            so_far = msgspec.structs.replace(situation, history=after(self._history, {**known, **new}, now))
+            so_far = self._by_now(situation, after(self._history, {**known, **new}, now))
             return choose_on(so_far, now).ending is Ending.CHOSEN
 
         verdicts = await self._probed(probed, decides)
@@ -322,10 +322,10 @@ class Memory:
         if verdicts:
             self._history = after(self._history, verdicts, now)
         self._asks_all = False
-        choice = choose_on(msgspec.structs.replace(situation, history=self._history), now)
+        choice = choose_on(self._by_now(situation, self._history), now)
         self._is_waiting = choice.ending is Ending.WAITING
         self._history = chose(self._history, choice.upstream)
-        self._look = next_look(msgspec.structs.replace(situation, history=self._history), choice, now)
+        self._look = next_look(self._by_now(situation, self._history), choice, now)
         names = dict.fromkeys((*network.use, *((choice.upstream,) if choice.upstream else ())))
         known = {name: verdict for name in names if (verdict := self._history.verdict(name)) is not None}
         return known, choice
@@ -365,6 +365,11 @@ class Memory:
     def _situation(self, network: Network, in_docker: str | None) -> Situation:
         return Situation(self._policy, network, self._history, self._standing(in_docker))
 
+    def _by_now(self, situation: Situation, history: History) -> Situation:
+        """A probe looks names up: only then is it known which upstreams are apps on this host."""
+        standing = self._standing(situation.standing.in_docker)
+        return msgspec.structs.replace(situation, history=history, standing=standing)
+
     def _standing(self, in_docker: str | None = None) -> Standing:
         now, wall = SYSTEM_CLOCK.boottime_s(), time.time()
         return Standing(
@@ -382,7 +387,10 @@ class Memory:
     def _is_on_loopback(self, name: str) -> bool:
         upstream = self._policy.upstreams[name]
         urls = [url for url in (upstream.http, upstream.https) if url is not None]
-        return bool(urls) and all(is_loopback(url) for url in urls)
+        return bool(urls) and all(self._loopback(url) for url in urls)
+
+    def _loopback(self, url: ProxyUrl) -> tuple[str, ...]:
+        return self._prober.loopback(url.host) if self._prober is not None else loopback_addresses(url.host)
 
     def on_this_host(self, name: str) -> frozenset[LocalProxy]:
         """Where an upstream listens on this host; nowhere if it does not."""
@@ -390,7 +398,12 @@ class Memory:
         if upstream is None or not self._is_on_loopback(name):
             return frozenset()
         urls = [url for url in (upstream.http, upstream.https) if url is not None]
-        return frozenset(LocalProxy(url.host, url.port, upstream.owner) for url in urls)
+        return frozenset(LocalProxy(self._held_by(url), url.port, upstream.owner) for url in urls)
+
+    def _held_by(self, url: ProxyUrl) -> str:
+        """What to connect to: nothing is looked up for it where it is one address."""
+        addresses = self._loopback(url)
+        return addresses[0] if len(addresses) == 1 else url.host
 
     # --- when -------------------------------------------------------------------------------------------------------
 

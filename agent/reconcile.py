@@ -63,6 +63,10 @@ class Prober(Protocol):
         """Why an app on this host is not worth a probe yet; '' if it listens, by a bare connect."""
         ...
 
+    def loopback(self, host: str) -> tuple[str, ...]:
+        """The loopback addresses that a host is, as it is spelled or was last looked up; () if it is elsewhere."""
+        ...
+
 
 class Daemon(Protocol):
     """dockerd: looked at, and changed."""

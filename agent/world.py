@@ -34,7 +34,7 @@ from agent.files import behind_links, identity_of, is_folder, sweep
 from agent.homes import Homes
 from agent.journal import Journal, UnderWay
 from agent.last_good import LastGood
-from agent.listening import Sockets, is_loopback, loopback_addresses
+from agent.listening import Sockets, all_loopback, is_loopback, loopback_addresses
 from agent.originals import daemon_originals
 from agent.paths import Paths
 from agent.patience import WAITS_S
@@ -120,6 +120,7 @@ class Registries:
         self._resolve = resolve
         self._sockets: Sockets = LocalSockets(ThisSystem(paths.root))
         self._realms = Realms()
+        self._loopback: dict[str, tuple[str, ...]] = {}  # what each name of a proxy last was of loopback
         ca_file = policy.probe.ca_file
         self._trust = Trust(str(paths.below(ca_file)) if ca_file else "", paths.docker_certificates)
 
@@ -136,7 +137,9 @@ class Registries:
 
             async def resolve(host: str, port: int) -> Sequence[Address]:
                 found = await self._resolve(host, port)
-                met.update(address[0] for _, address in found if host in hosts)
+                if host in hosts:
+                    met.update(address[0] for _, address in found)
+                    self._loopback[host] = all_loopback(address[0] for _, address in found)
                 return found
 
             try:
@@ -147,13 +150,17 @@ class Registries:
 
         return await probe_all(upstreams, ask, is_enough)
 
+    def loopback(self, host: str) -> tuple[str, ...]:
+        """The resolver says it (Debian's `127.0.1.1 laptop`); while it does not answer, as it was."""
+        return loopback_addresses(host) or self._loopback.get(host, ())
+
     async def silence(self, upstream: Upstream) -> str:
         """Of an app on this host; it answers at once or not at all. Where it has an owner, a look is enough."""
         guard = Guard(upstream.owner, self._sockets) if upstream.owner else None
         for host, port in sorted({(url.host, url.port) for url in (upstream.http, upstream.https) if url is not None}):
             if guard is not None:
                 try:
-                    await guard.admitted(loopback_addresses(host), port)
+                    await guard.admitted(self.loopback(host), port)
                 except DialogueFailed as refused:
                     return f"{authority(host, port)}: {refused.evidence}"
             elif not await answers(host, port):

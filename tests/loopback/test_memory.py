@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import msgspec
@@ -9,14 +10,17 @@ import pytest
 
 from agent.condition import Code, Condition
 from agent.memory import Memory
+from agent.paths import Paths
 from agent.policy import Upstream
+from agent.probe.dial import Address
 from agent.reconcile import reconcile
 from agent.refused_passwords import REFUSED
 from agent.secret import Secret
 from agent.verdict import Outcome
+from agent.world import Registries
 
 from .dockerd import Dockerd
-from .test_reconcile import OFFICE, Place, at
+from .test_reconcile import OFFICE, Place, at, policy
 
 BEATEN = Condition(Code.NOT_EFFECTIVE, "something else")
 
@@ -74,3 +78,26 @@ async def test_what_came_up_otherwise_is_tried_again_once_the_unit_is_another(pl
     assert memory.holding(msgspec.structs.replace(reality, unit=theirs)).otherwise(OFFICE) is None
     elsewhere = msgspec.structs.replace(reality, arguments=("--debug",))
     assert memory.holding(elsewhere).otherwise(OFFICE) is None
+
+
+async def test_what_is_loopback_says_the_resolver_and_it_stays_so_while_it_does_not_answer(tmp_path: Path) -> None:
+    names = {"laptop": ["127.0.1.1"], "office": ["127.0.0.1", "fe80::1"]}
+
+    async def resolve(host: str, port: int) -> list[Address]:
+        if host not in names:
+            raise OSError
+        return [(socket.AF_INET6 if ":" in address else socket.AF_INET, (address, port)) for address in names[host]]
+
+    asked = policy(
+        '[probe]\nregistry = ["http://registry.example/"]\ntimeout = "1s"\n'
+        '[upstream.app]\nurl = "http://laptop:1"\n[upstream.office]\nurl = "http://office:1"\n'
+    )
+    registries = Registries(Paths(tmp_path), asked, resolve)
+    assert registries.loopback("laptop") == ()
+    assert registries.loopback("localhost") == ("127.0.0.1", "::1")
+
+    for _ in range(2):
+        await registries.verdicts([asked.upstreams["app"], asked.upstreams["office"]], lambda _: False)
+        assert registries.loopback("laptop") == ("127.0.1.1",)
+        assert registries.loopback("office") == ()
+        names.clear()

@@ -16,6 +16,7 @@ from agent.decide.plan import Plan
 from agent.dockerd import Reality
 from agent.errors import AgentError, UnitFailed
 from agent.files import Changed
+from agent.listening import loopback_addresses
 from agent.memory import Patiently, only_looking
 from agent.policy import Policy, Upstream
 from agent.policy_text import parse
@@ -87,6 +88,7 @@ class Place:
         self.clients: NoClients = NoClients()
         self.asked: list[str] = []
         self.connected: list[str] = []
+        self.here: dict[str, tuple[str, ...]] = {}
         self._outcomes = {name: [Outcome(word) for word in words.split()] for name, words in outcomes.items()}
         self.policy = policy(POLICY)
 
@@ -116,6 +118,10 @@ class Place:
     async def silence(self, upstream: Upstream) -> str:
         self.connected.append(upstream.name)
         return "nobody listens there yet" if self._outcomes[upstream.name][0] is Outcome.REFUSED else ""
+
+    def loopback(self, host: str) -> tuple[str, ...]:
+        """A name is known from the first probe on."""
+        return loopback_addresses(host) or (self.here.get(host, ()) if self.asked else ())
 
     async def passed(self, surroundings: Surroundings | None = None) -> Pass:
         record = self.daemon.record()

@@ -33,6 +33,7 @@ from agent.state_file import StateFile
 from agent.status_file import read
 from agent.targets import drop_in
 from agent.verdict import Verdict
+from agent.watch.resume import SYSTEM_CLOCK
 from agent.watch.unwatched import NOTHING_UNWATCHED
 from agent.watch.wakeups import Reason
 
@@ -712,6 +713,30 @@ async def test_a_proxy_on_this_host_is_held_while_it_is_in_use_and_its_end_is_a_
 
         assert laptop.status()["upstream"]["name"] == "direct"
         assert hand.held[0] == set()
+
+
+async def test_a_proxy_by_a_name_that_is_loopback_here_is_held_too(laptop: Laptop) -> None:
+    laptop.place.here = {"office": ("127.0.1.1",)}
+    laptop.policy()
+
+    async with laptop.running() as hand:
+        assert hand.held[0] == {LocalProxy("127.0.1.1", 3128)}
+
+
+@pytest.mark.parametrize("here", [(), ("127.0.1.1",)])
+async def test_an_app_by_a_name_that_is_loopback_here_is_tried_by_a_bare_connect(
+    laptop: Laptop, here: tuple[str, ...]
+) -> None:
+    laptop.place = Place(at("10.10.0.1"), laptop.dockerd, office="refused", direct="ok")
+    laptop.place.here = {"office": here}
+    laptop.policy()
+
+    async with laptop.running() as hand:
+        assert laptop.status()["upstream"]["name"] == "direct"
+        assert hand.next_at is not None
+        soon = hand.next_at - SYSTEM_CLOCK.boottime_s() < 6
+
+    assert soon is bool(here)
 
 
 async def test_a_proxy_elsewhere_is_not_held(laptop: Laptop) -> None:
