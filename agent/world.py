@@ -144,7 +144,7 @@ class Registries:
 
             try:
                 verdict = await probe(upstream, msgspec.structs.replace(question, resolve=resolve), excluded)
-                return _with_its_way(verdict, sorted(met))
+                return _with_its_way(verdict, sorted(met), self._paths)
             except Exception as error:  # noqa: BLE001 - the boundary of a target: the other upstreams are asked
                 return Verdict(Outcome.ERROR, unexpected(f"the probe of {upstream.name}", error).what)
 
@@ -182,13 +182,13 @@ class Registries:
         )
 
 
-def _with_its_way(verdict: Verdict, hosts: Iterable[str]) -> Verdict:
+def _with_its_way(verdict: Verdict, hosts: Iterable[str], paths: Paths) -> Verdict:
     """Where a network of Docker's own lies over the proxy's, no packet gets there, and no verdict says why."""
     if verdict.outcome not in _NOT_REACHED:
         return verdict
     for host in hosts:
-        if bridge := docker_bridge(host):
-            why = f"the way to {host} ends on {bridge}, a bridge of Docker's own; daemon.json: default-address-pools"
+        if bridge := docker_bridge(host, _default_bridge(paths)):
+            why = f"the way to {host} ends on {bridge}"
             return msgspec.structs.replace(verdict, evidence=f"{verdict.evidence}; {why}".removeprefix("; "))
     return verdict
 
@@ -201,6 +201,19 @@ def _default_registries(paths: Paths) -> tuple[RegistryUrl, ...]:
         return (*(RegistryUrl.parse(mirror) for mirror in mirrors), hub)
     except (TextRefused, TargetFailed, ValueError):  # a file that dockerd would not take, either: the plan says so
         return (hub,)
+
+
+def _default_bridge(paths: Paths) -> str | None:
+    try:
+        return daemon_json.bridge(read_text(paths.daemon_json))
+    except (TextRefused, TargetFailed):  # the plan says so
+        return daemon_json.DEFAULT_BRIDGE
+
+
+def container_bridge_address(paths: Paths) -> str | None:
+    """By which containers reach this host; None: there is no such bridge now."""
+    bridge = _default_bridge(paths)
+    return bridge_address(bridge) if bridge is not None else None
 
 
 def _container_dns(paths: Paths) -> tuple[str, ...]:
@@ -334,7 +347,7 @@ def local_clients(
         state=paths.state,
         who=whose,
         accounts=accounts,
-        bridge_address=bridge_address,
+        bridge_address=lambda: container_bridge_address(paths),
         homes=homes or Homes(),
         sockets=LocalSockets(system),
         resolve=in_a_thread,

@@ -26,6 +26,17 @@ def is_hardware(name: str) -> bool:
     return os.path.exists(f"{_LINKS}/{name}/device") or not os.path.exists(f"{_LINKS}/{name}")  # noqa: PTH110
 
 
+def is_of_guests(name: str, links: Sequence[Link]) -> bool:
+    """Whether it is a bridge that nothing but containers and virtual machines is on."""
+    with_uplink = _with_uplink(links)
+    return any(link.name == name and link.kind == _BRIDGE and link.index not in with_uplink for link in links)
+
+
+def _with_uplink(links: Sequence[Link]) -> set[int]:
+    """By index, what has a port that is no guest's."""
+    return {link.master for link in links if link.kind not in _OF_GUESTS}
+
+
 def counting(
     links: Sequence[Link], leaving: Collection[int], is_named: Asked, is_hardware: Asked = is_hardware
 ) -> list[Link]:
@@ -34,7 +45,7 @@ def counting(
     `leaving`: by index, where the world lies; `is_named`: whether a `match.interface` of the policy fits a name.
     """
     bridges = {link.index for link in links if link.kind == _BRIDGE}
-    with_uplink = {link.master for link in links if link.kind not in _OF_GUESTS}
+    with_uplink = _with_uplink(links)
 
     def says_where(link: Link) -> bool:
         if not counts(link.name) or link.master in bridges:

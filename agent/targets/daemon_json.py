@@ -22,6 +22,9 @@ NO_PROXY: Final[Path] = (*PROXIES, "no-proxy")
 OURS: Final = (HTTP, HTTPS, NO_PROXY)
 LIVE_RESTORE: Final[Path] = ("live-restore",)
 DNS: Final[Path] = ("dns",)
+BRIDGE: Final[Path] = ("bridge",)
+DEFAULT_BRIDGE: Final = "docker0"
+_NO_BRIDGE: Final = "none"
 REGISTRY_MIRRORS: Final[Path] = ("registry-mirrors",)
 
 
@@ -132,6 +135,14 @@ def dns(text: str | None) -> tuple[str, ...]:
     if not isinstance(value, list):
         return ()
     return tuple(server for server in value if isinstance(server, str))
+
+
+def bridge(text: str | None) -> str | None:
+    """The bridge that containers are on unless they say otherwise; None: they are on none."""
+    value = json_splice.value_at(text or "", BRIDGE)
+    if value == _NO_BRIDGE:
+        return None
+    return value if isinstance(value, str) and value else DEFAULT_BRIDGE
 
 
 def _string(text: str, path: Path) -> str:

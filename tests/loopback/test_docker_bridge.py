@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.see.docker_bridge import docker_bridge, is_dockers
+from agent.paths import Paths
+from agent.see.docker_bridge import described, docker_bridge
 
 from .test_see_namespaces import Namespace
 
@@ -36,8 +37,10 @@ url = "http://172.17.9.9:3128"
 url = "http://proxy.corp.example:3128"
 [upstream.beside]
 url = "http://10.9.9.8:3128"
+[upstream.renamed]
+url = "http://172.18.9.9:3128"
 [[network]]
-use = ["address", "name", "beside"]
+use = ["address", "name", "beside", "renamed"]
 """
 
 
@@ -54,32 +57,72 @@ def test_a_verdict_says_that_the_proxys_network_is_one_of_dockers(namespace: Nam
         "link set lo up",
         "link add docker0 type bridge", "address add 172.17.0.1/16 dev docker0", "link set docker0 up",
         "link add br-lan type bridge", "address add 10.9.9.7/24 dev br-lan", "link set br-lan up",
+        "link add wire type ifb", "link set wire master br-lan", "link set wire up",
+        "link add backend type bridge", "address add 172.18.0.1/16 dev backend", "link set backend up",
     )  # fmt: skip
 
     verdicts = json.loads(namespace.python(PROBED, POLICY, str(tmp_path)))
 
     said = "the way to 172.17.9.9 ends on docker0, a bridge of Docker's own; daemon.json: default-address-pools"
     assert {name: evidence.endswith(said) for name, (_, evidence) in verdicts.items() if name != "direct"} == {
-        "address": True, "name": True, "beside": False,
+        "address": True, "name": True, "beside": False, "renamed": False,
     }  # fmt: skip
+    assert "the way to" not in verdicts["beside"][1]
+    assert verdicts["renamed"][1].endswith(
+        "the way to 172.18.9.9 ends on backend, a bridge that only containers or virtual machines of this host are on"
+    )
     assert verdicts["address"][0] in ("timeout", "no-route")
 
 
+DOCKERS, SOMEBODYS = "a bridge of Docker's own", "a bridge that only containers or virtual machines of this host are on"
+
+
 @pytest.mark.parametrize(
-    ("interface", "is_its"),
+    ("interface", "is_guests", "default", "what"),
     [
-        ("docker0", True),
-        ("br-0123456789ab", True),
-        ("docker_gwbridge", True),
-        ("br-lan", False),
-        ("br0", False),
-        ("wlan0", False),
+        pytest.param("docker0", True, None, DOCKERS, id="the-default-one"),
+        pytest.param("br-0123456789ab", True, "docker0", DOCKERS, id="of-a-network"),
+        pytest.param("docker_gwbridge", True, "docker0", DOCKERS, id="of-swarm"),
+        pytest.param("lan0", True, "lan0", DOCKERS, id="named-in-daemon-json"),
+        pytest.param("backend", True, "docker0", SOMEBODYS, id="named-by-a-network"),
+        pytest.param("virbr0", True, "docker0", SOMEBODYS, id="of-virtual-machines"),
+        pytest.param("br-lan", False, "docker0", "", id="with-an-uplink"),
+        pytest.param("br0", False, "br0", "", id="the-companys-network-that-containers-are-on"),
+        pytest.param("wlan0", False, "docker0", "", id="no-bridge"),
     ],
 )
-def test_which_bridges_are_dockers(interface: str, is_its: bool) -> None:
-    assert is_dockers(interface) is is_its
+def test_whose_a_bridge_is(interface: str, is_guests: bool, default: str | None, what: str) -> None:
+    found = described(interface, is_guests, default)
+
+    assert found.startswith(f"{interface}, {what}") if what else not found
 
 
 @pytest.mark.parametrize("host", ["proxy.corp.example", "127.0.0.1", "fe80::1%eth0", ""])
 def test_what_is_no_address_or_on_this_host_lies_on_no_bridge(host: str) -> None:
     assert docker_bridge(host) == ""
+
+
+ADDRESS = """
+import pathlib, sys
+from agent.paths import Paths
+from agent.world import container_bridge_address
+
+print(container_bridge_address(Paths(pathlib.Path(sys.argv[1]))))
+"""
+
+
+@pytest.mark.needs_root
+def test_the_bridge_that_daemon_json_names_has_the_address_for_containers(namespace: Namespace, tmp_path: Path) -> None:
+    namespace.ip(
+        "link add docker0 type bridge", "address add 172.17.0.1/16 dev docker0",
+        "link add lan0 type bridge", "address add 172.30.0.1/16 dev lan0",
+    )  # fmt: skip
+    file = Paths(tmp_path).daemon_json
+    file.parent.mkdir(parents=True)
+    found = {}
+
+    for name in ("", "lan0", "none", "gone0"):
+        file.write_text(json.dumps({"bridge": name}))
+        found[name] = namespace.python(ADDRESS, str(tmp_path)).strip()
+
+    assert found == {"": "172.17.0.1", "lan0": "172.30.0.1", "none": "None", "gone0": "None"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.see.counting import counting
+from agent.see.counting import counting, is_of_guests
 from agent.see.netlink_messages import Link
 
 
@@ -62,3 +62,22 @@ def test_a_port_of_a_bridge_never_counts() -> None:
     bridge, port = link(9, "backend", "bridge"), link(10, "guest0", "veth", master=9)
 
     assert names(bridge, port, leaving=10, named="guest0") == []
+
+
+@pytest.mark.parametrize(
+    ("links", "is_guests"),
+    [
+        pytest.param([link(9, "lan0", "bridge")], True, id="nothing-is-on-it-yet"),
+        pytest.param([link(9, "lan0", "bridge"), link(10, "guest0", "veth", master=9)], True, id="a-container"),
+        pytest.param([link(9, "lan0", "bridge"), link(10, "tap0", "tun", master=9)], True, id="a-virtual-machine"),
+        pytest.param(
+            [link(9, "lan0", "bridge"), link(10, "guest0", "veth", master=9), link(2, "eth0", master=9)],
+            False,
+            id="it-leads-out",
+        ),
+        pytest.param([link(9, "lan0")], False, id="no-bridge"),
+        pytest.param([], False, id="it-has-gone"),
+    ],
+)
+def test_a_bridge_that_only_guests_are_on(links: list[Link], is_guests: bool) -> None:
+    assert is_of_guests("lan0", links) is is_guests

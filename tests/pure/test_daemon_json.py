@@ -12,6 +12,7 @@ from agent.secret import Secret
 from agent.settings import DIRECT, Credentials, ProxyUrl, Scheme, Settings, Texts, settings
 from agent.targets.daemon_json import (
     LIVE_RESTORE,
+    bridge,
     edit,
     holds_secret,
     live_restore,
@@ -285,3 +286,17 @@ def test_registry_mirrors() -> None:
     for wrong in ('"https://a"', "[1]", "{}"):
         with pytest.raises(TextRefused, match="registry-mirrors: expected a list of URLs"):
             registry_mirrors(f'{{"registry-mirrors": {wrong}}}')
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        pytest.param(None, "docker0", id="no-file"),
+        pytest.param('{"bridge": ""}', "docker0", id="empty"),
+        pytest.param('{"bridge": "lan0"}', "lan0", id="another"),
+        pytest.param('{"bridge": "none"}', None, id="none"),
+        pytest.param('{"bridge": 1}', "docker0", id="what-dockerd-refuses"),
+    ],
+)
+def test_the_bridge_that_containers_are_on(text: str | None, name: str | None) -> None:
+    assert bridge(text) == name
