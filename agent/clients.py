@@ -48,7 +48,7 @@ from agent.policy import Policy, Scope, Upstream
 from agent.probe.dial import Resolve
 from agent.record import Record
 from agent.secret import escaped
-from agent.see.name_servers import unknown_to
+from agent.see.name_servers import ContainerDns, spellings, unknown_to
 from agent.settings import Settings
 from agent.state_file import StateFile
 from agent.targets.refused import TextRefused
@@ -176,7 +176,7 @@ class LocalClients:
         sockets: Sockets,
         resolve: Resolve,
         drops_all: DropsAll | None = None,
-        container_dns: Callable[[], tuple[str, ...]] | None = None,
+        container_dns: Callable[[], ContainerDns] | None = None,
         waits_s: float | None = None,
         told: Callable[[], None] = lambda: None,
     ) -> None:
@@ -193,7 +193,7 @@ class LocalClients:
         self._drops_all = drops_all
         self._container_dns = container_dns
         self._addresses: dict[str, str] = {}
-        self._unknown: dict[tuple[str, tuple[str, ...]], tuple[float, bool]] = {}  # until when it is believed
+        self._unknown: dict[tuple[str, ContainerDns], tuple[float, bool]] = {}  # until when it is believed
         self._resolved: dict[str, tuple[str, ...]] = {}  # the loopback addresses of names, as they last were
         self._owned: Kept[Owned] = client_originals(state)
         self._state = state
@@ -238,10 +238,12 @@ class LocalClients:
             return Around(
                 drops_all, {host: found for host, port in hosts.items() if (found := await self._ip(host, port))}
             )
-        servers = await asyncio.to_thread(self._container_dns) if hosts and self._container_dns else ()
-        shown = ", ".join(map(escaped, servers))
+        if not hosts or self._container_dns is None:
+            return Around(drops_all)
+        asked = await asyncio.to_thread(self._container_dns)
+        shown = f"{', '.join(map(escaped, asked.servers))} ({asked.named_in})"
         return Around(
-            drops_all, {}, {host: shown for host in hosts if servers and await self._is_unknown(host, servers)}
+            drops_all, {}, {host: shown for host in hosts if asked.servers and await self._is_unknown(host, asked)}
         )
 
     async def _ip(self, host: str, port: int) -> str:
@@ -255,13 +257,15 @@ class LocalClients:
             self._addresses[host] = found[0][1]
         return self._addresses.get(host, "")
 
-    async def _is_unknown(self, host: str, servers: tuple[str, ...]) -> bool:
+    async def _is_unknown(self, host: str, asked: ContainerDns) -> bool:
         now = SYSTEM_CLOCK.boottime_s()
-        until, was = self._unknown.get((host, servers), (-math.inf, False))
+        until, was = self._unknown.get((host, asked), (-math.inf, False))
         if now < until:
             return was
-        is_unknown = await unknown_to(servers, host)
-        self._unknown[host, servers] = now + _LOOKED_AT_S, is_unknown
+        is_unknown = await unknown_to(asked.servers, spellings(host, asked.search))
+        # Not of other servers: a laptop comes to many networks.
+        self._unknown = {key: known for key, known in self._unknown.items() if key[1] == asked}
+        self._unknown[host, asked] = now + _LOOKED_AT_S, is_unknown
         return is_unknown
 
     async def _left(self, files: Collection[str]) -> tuple[list[Account], list[Skipped]]:

@@ -51,6 +51,8 @@ from agent.recover import recover
 from agent.restore import Restoring
 from agent.see.docker_bridge import docker_bridge
 from agent.see.interfaces import bridge_address
+from agent.see.name_servers import ContainerDns
+from agent.see.resolver import for_containers
 from agent.see.see import see
 from agent.see.ways import Ways
 from agent.settings import Settings
@@ -216,11 +218,17 @@ def container_bridge_address(paths: Paths) -> str | None:
     return bridge_address(bridge) if bridge is not None else None
 
 
-def _container_dns(paths: Paths) -> tuple[str, ...]:
+def container_dns(paths: Paths) -> ContainerDns:
+    """By daemon.json, else by what Docker makes of the host's; the DNS of a network of one's own asks the same ones."""
+    of_host = for_containers(paths)
     try:
-        return daemon_json.dns(read_text(paths.daemon_json))
+        text = read_text(paths.daemon_json)
+        servers, search = daemon_json.dns(text), daemon_json.dns_search(text) or of_host.search
     except (TextRefused, TargetFailed):  # the plan says so
-        return ()
+        return ContainerDns((), (), "")
+    return ContainerDns(
+        servers or of_host.servers, search, "dns in daemon.json" if servers else "of this host's resolv.conf"
+    )
 
 
 class LocalDaemon:
@@ -352,7 +360,7 @@ def local_clients(
         sockets=LocalSockets(system),
         resolve=in_a_thread,
         drops_all=CommandLine().drops_all if paths.is_system else None,
-        container_dns=lambda: _container_dns(paths),
+        container_dns=lambda: container_dns(paths),
         waits_s=WAITS_S if told is not None else None,
         told=told or _nobody,
     )

@@ -213,7 +213,7 @@ def _no_name(upstream: Upstream, url: ProxyUrl, around: Around) -> Condition:
     servers = around.unknown[url.host]
     return Condition(
         Code.CLIENT_UNREACHABLE,
-        f"{upstream.name}: containers ask {servers} (dns in daemon.json), which does not know {url.host}",
+        f"{upstream.name}: containers ask {servers}, where {url.host} is not known",
         "Set clients.resolve = true, which writes its address,"
         f" or upstream.{upstream.name}.container_url to one that containers can look up",
     )

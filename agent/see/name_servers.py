@@ -12,16 +12,41 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 _PORT: Final = 53
 _WITHIN_S: Final = 0.5
 _LONGEST_LABEL: Final = 63
+_MOST_DOMAINS: Final = 6  # MAXDNSRCH of glibc's resolv.h before 2.26; each is a question
 _RECURSE: Final = 0x0100
 _IS_ANSWER: Final = 0x8000
 _NO_SUCH_NAME: Final = 3
 _A_IN: Final = b"\x00\x01\x00\x01"
 
 
-async def unknown_to(servers: Sequence[str], name: str, port: int = _PORT) -> bool:
+class ContainerDns(msgspec.Struct, frozen=True):
+    """Whom containers ask, and where that is said."""
+
+    servers: tuple[str, ...]  # none: it is not known
+    search: tuple[str, ...]
+    named_in: str
+
+
+def spellings(name: str, search: Sequence[str]) -> tuple[str, ...]:
+    """All that is looked up for a name: with a dot at its end it alone, by resolv.conf(5)."""
+    domains = () if name.endswith(".") else search[:_MOST_DOMAINS]
+    return (name, *(f"{name}.{domain}" for domain in domains))
+
+
+async def unknown_to(servers: Sequence[str], names: Sequence[str], port: int = _PORT) -> bool:
+    """Whether they know none of these names."""
+    for name in names:
+        if not await _is_unknown(servers, name, port):
+            return False
+    return bool(names)
+
+
+async def _is_unknown(servers: Sequence[str], name: str, port: int) -> bool:
     """Whether the first of them that answers says that there is no such name. Silence is no answer."""
     for server in servers:
         try:

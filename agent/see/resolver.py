@@ -20,7 +20,8 @@ from agent.paths import Paths
 RESOLV_CONF: Final = "/etc/resolv.conf"
 OF_RESOLVED: Final = "/run/systemd/resolve/resolv.conf"
 _STUB_FILE: Final = "systemd/resolve/stub-resolv.conf"
-_STUBS: Final = frozenset({"127.0.0.53", "127.0.0.54"})  # resolved's, with and without its own ideas
+_STUB: Final = "127.0.0.53"
+_STUBS: Final = frozenset({_STUB, "127.0.0.54"})  # resolved's, with and without its own ideas
 _LINKS: Final = 8  # followed at most
 _MOST_SERVERS: Final = 3  # MAXNS of glibc's resolv.h; Go reads no more, either
 _LONGEST: Final = 64 * 1024  # bytes of the file that are read
@@ -50,6 +51,18 @@ def resolver(paths: Paths) -> Resolver:
     real = parse(_text(paths.below(OF_RESOLVED)))
     # Without resolved's file the stub is all that is known; and it may be that only the stub's file has domains.
     return Resolver(real.servers or named.servers, real.search or named.search)
+
+
+def for_containers(paths: Paths) -> Resolver:
+    """What Docker gives containers where daemon.json says nothing: the host's, without those on loopback.
+
+    Without servers: it gives its own then, which are public ones. Nobody is asked for a name of the house there.
+    """
+    found = parse(_text(_followed(paths, paths.below(RESOLV_CONF))))
+    if found.servers == (_STUB,):  # as dockerd tells it: by that one address alone
+        found = parse(_text(paths.below(OF_RESOLVED)))
+    reached = tuple(server for server in found.servers if not ipaddress.ip_address(server).is_loopback)
+    return msgspec.structs.replace(found, servers=reached)
 
 
 def parse(text: str) -> Resolver:

@@ -22,6 +22,7 @@ NO_PROXY: Final[Path] = (*PROXIES, "no-proxy")
 OURS: Final = (HTTP, HTTPS, NO_PROXY)
 LIVE_RESTORE: Final[Path] = ("live-restore",)
 DNS: Final[Path] = ("dns",)
+DNS_SEARCH: Final[Path] = ("dns-search",)
 BRIDGE: Final[Path] = ("bridge",)
 DEFAULT_BRIDGE: Final = "docker0"
 _NO_BRIDGE: Final = "none"
@@ -131,10 +132,19 @@ def registry_mirrors(text: str | None) -> tuple[str, ...]:
 
 def dns(text: str | None) -> tuple[str, ...]:
     """The servers that containers ask; none: those of the host."""
-    value = json_splice.value_at(text or "", DNS)
+    return _strings(text, DNS)
+
+
+def dns_search(text: str | None) -> tuple[str, ...]:
+    """The domains that containers look in; none: those of the host."""
+    return _strings(text, DNS_SEARCH)
+
+
+def _strings(text: str | None, path: Path) -> tuple[str, ...]:
+    value = json_splice.value_at(text or "", path)
     if not isinstance(value, list):
         return ()
-    return tuple(server for server in value if isinstance(server, str))
+    return tuple(item for item in value if isinstance(item, str))
 
 
 def bridge(text: str | None) -> str | None:

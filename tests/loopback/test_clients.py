@@ -18,6 +18,7 @@ import pytest
 
 from agent.audit.log import AuditLog
 from agent.clients import ClientFile, ClientsSeen, LocalClients
+from agent.condition import Code
 from agent.decide.clients import Change, Owned
 from agent.errors import TargetFailed
 from agent.homes import Account as Whose
@@ -29,6 +30,7 @@ from agent.policy_text import parse
 from agent.probe.dial import Address
 from agent.record import Record
 from agent.secret import Secret
+from agent.see.name_servers import ContainerDns
 from agent.see.netlink import NetlinkFailed
 from agent.settings import ProxyUrl, proxy
 from agent.sockets import LocalSockets
@@ -41,6 +43,7 @@ from tests.loopback.installation import Installation, is_offline
 from tests.loopback.installation import proxy as reached
 from tests.loopback.listeners import ME, SOMEBODY, needs_root
 from tests.loopback.listeners import listening as listening_as
+from tests.loopback.test_name_servers import server
 
 LOGGED_IN = '{\n\t"auths": {"registry.example": {"auth": "aHVudGVyMg=="}}\n}'
 
@@ -66,6 +69,7 @@ class People:
         self.sockets: Sockets = LocalSockets(ThisSystem())
         self.names: dict[str, str] = {}
         self.client_drops_all = ""
+        self.container_dns = ContainerDns((), (), "")
         self.audit = folder / "log/audit.jsonl"
         self.state = folder / "state"
         (folder / "log").mkdir()
@@ -103,6 +107,7 @@ class People:
             sockets=self.sockets,
             resolve=self.resolve,
             drops_all=self.drops_all,
+            container_dns=lambda: self.container_dns,
             waits_s=None if told is None else 0.3,
             told=told or (lambda: None),
         )
@@ -615,7 +620,7 @@ def replaced(people: People, **facts: object) -> None:
     people.accounts = [msgspec.structs.replace(one, **facts) for one in people.accounts]
 
 
-@pytest.mark.needs_root
+@needs_root
 async def test_a_file_that_is_not_its_writers_is_left_alone(people: People) -> None:
     """As where a link on the way to it is another's than the file: root's, and to be led to by that other."""
     file = people.add("bob", "{}")
@@ -803,6 +808,26 @@ class Deaf(LocalSockets):
 
     def listeners(self, _port: int, _addresses: Iterable[str]) -> Sequence[Listener]:
         raise NetlinkFailed("the kernel refused: No such file or directory")
+
+
+@needs_root
+async def test_a_name_that_only_another_resolver_knows_is_said_and_is_no_news_of_other_names(people: People) -> None:
+    """A VPN's, say: the server that containers ask is not the one that told this host."""
+    people.add("bob", "{}")
+    people.names = {"office": "10.10.0.2", "proxy.corp": "10.10.0.2"}
+    people.container_dns = ContainerDns(("127.0.0.77",), (), "of this host's resolv.conf")
+    clients = people.clients()
+
+    async with server("127.0.0.77", 53):
+        hidden, _ = await people.passed(OFFICE, clients)
+        known, _ = await people.passed(upstream("http://proxy.corp:3128"), clients)
+        people.container_dns = ContainerDns(("127.0.0.77",), ("elsewhere", "corp"), "of this host's resolv.conf")
+        found, _ = await people.passed(upstream("http://proxy:3128"), clients)
+
+    assert [condition.code for condition in hidden.conditions] == [Code.CLIENT_UNREACHABLE]
+    said = "containers ask 127.0.0.77 (of this host's resolv.conf), where office is not known"
+    assert said in hidden.conditions[0].text
+    assert (known.conditions, found.conditions) == ((), ())
 
 
 async def test_who_asks_for_it_has_the_address_of_the_proxy_also_while_it_cannot_be_looked_up(tmp_path: Path) -> None:

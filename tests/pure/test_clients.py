@@ -236,14 +236,14 @@ def test_containers_that_ask_another_dns_can_be_given_an_address(
 
 
 def test_a_name_that_containers_cannot_look_up_is_said_with_what_to_do() -> None:
-    around = Around(unknown={"p": "8.8.8.8"})
+    around = Around(unknown={"p": "8.8.8.8 (dns in daemon.json)"})
 
     condition = for_clients(upstream("http://p:1"), HIDDEN, NO_PRIVATE, UNKNOWN, around).condition
 
     assert condition is not None
     assert condition.code is Code.CLIENT_UNREACHABLE
     assert str(condition) == (
-        "office: containers ask 8.8.8.8 (dns in daemon.json), which does not know p. Set clients.resolve = true, which"
+        "office: containers ask 8.8.8.8 (dns in daemon.json), where p is not known. Set clients.resolve = true, which"
         " writes its address, or upstream.office.container_url to one that containers can look up"
     )
     assert for_clients(upstream("http://q:1"), HIDDEN, NO_PRIVATE, UNKNOWN, around).condition is None
