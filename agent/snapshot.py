@@ -78,6 +78,27 @@ class Snapshot(msgspec.Struct, frozen=True):
         """No interface that counts is online. No default route is not offline: locked-down offices have none."""
         return not any(interface.is_online for interface in self.interfaces)
 
+    def around(self) -> Snapshot | None:
+        """All of it but addresses and DNS: links, SSIDs, gateways and ways.
+
+        None: neither SSID nor gateway tells it from others, and so its addresses are all that does.
+        """
+        links = tuple(
+            msgspec.structs.replace(interface, ipv4=(), ipv6_64s=())
+            for interface in self.interfaces
+            if interface.is_online
+        )
+        if not any(link.ssid or link.gateways for link in links):
+            return None
+        return msgspec.structs.replace(
+            self,
+            interfaces=links,
+            dns_servers=(),
+            dns_search=(),
+            way_ipv4=_without_source(self.way_ipv4),
+            way_ipv6=_without_source(self.way_ipv6),
+        )
+
     def fingerprint(self) -> str:
         """Twelve hex digits that are the same exactly while the host stays in the same network."""
         # An interface without a carrier or an address says nothing about the network; an IPv6 source rotates; of two
@@ -87,6 +108,10 @@ class Snapshot(msgspec.Struct, frozen=True):
             interfaces=tuple(interface for interface in self.interfaces if interface.is_online),
             dns_servers=tuple(sorted(self.dns_servers)),
             dns_search=tuple(sorted(self.dns_search)),
-            way_ipv6=self.way_ipv6 and msgspec.structs.replace(self.way_ipv6, source=None),
+            way_ipv6=_without_source(self.way_ipv6),
         )
         return hashlib.sha256(msgspec.json.encode(seen)).hexdigest()[:12]
+
+
+def _without_source(way: Way | None) -> Way | None:
+    return way and msgspec.structs.replace(way, source=None)

@@ -2,7 +2,8 @@
 
 A VPN may bring nothing but routes or rules to a few networks: the way to the world stays what it was (FACTS 69). So
 the kernel is asked about every address that the agent itself connects to. A way counts from the moment when its
-address became known in this network: a name that resolves for the first time, or to one more address, is no change.
+address became known in this network: a name that resolves for the first time, or to one more address, is no change. And
+they are known for as long as nothing but addresses and DNS changes here, or a hole in them would end a VPN of routes.
 Not known here: which hosts those are, and what a change means.
 """
 
@@ -41,7 +42,7 @@ class Ways:
 
     def __init__(self, ask: Ask = way_now) -> None:
         self._ask = ask
-        self._base: str | None = None  # the network without them
+        self._base: Snapshot | str | None = None  # the network without them
         self._first: dict[str, dict[str, Way | None]] = {}  # by host and address: the answer when it became known
 
     def resolved(self, host: str, addresses: Iterable[str]) -> None:
@@ -59,7 +60,7 @@ class Ways:
         """The snapshot with the ways that have changed in this network; hosts that are addresses are known at once."""
         if snapshot.is_offline:  # what comes back may be the same
             return snapshot
-        base = snapshot.fingerprint()
+        base = snapshot.around() or snapshot.fingerprint()
         if base != self._base:
             self._base, self._first = base, {}
         for host in hosts:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from agent.decide.place import place_of
+from agent.policy import Network
 from agent.see.ways import Ways
 from agent.snapshot import Interface, OtherWay, Snapshot, Way
 
 HOME = Snapshot((Interface("wlan0", ipv4=("10.20.0.7/16",), gateways=("10.20.0.1",)),), ("10.20.0.1",))
 CAFE = Snapshot((Interface("wlan0", ipv4=("10.30.0.7/16",), gateways=("10.30.0.1",)),), ("10.30.0.1",))
+NETWORK = Network("home", ("direct",))
 OFFLINE = Snapshot((Interface("wlan0", has_carrier=False),))
 BY_HOME = Way("wlan0", "10.20.0.1")
 BY_VPN = Way("tun0", None, table=52)
@@ -110,6 +113,42 @@ def test_another_network_forgets_what_was_known(ways: Ways, kernel: Kernel) -> N
     kernel.ways[PROXY] = BY_VPN  # what the name is here was not asked yet
 
     assert ways.seen(CAFE, []) == CAFE
+
+
+@pytest.mark.parametrize(
+    "hole",
+    [
+        pytest.param(msgspec.structs.replace(HOME, dns_servers=()), id="of-dns"),
+        pytest.param(msgspec.structs.replace(HOME, dns_search=("corp.example",)), id="another-search-domain"),
+        pytest.param(
+            Snapshot((Interface("wlan0", ipv4=("10.20.0.9/16",), gateways=("10.20.0.1",)),), ("10.20.0.1",)),
+            id="another-address",
+        ),
+    ],
+)
+def test_a_hole_while_a_vpn_of_routes_is_up_is_no_move(ways: Ways, kernel: Kernel, hole: Snapshot) -> None:
+    ways.seen(HOME, [PROXY])
+    kernel.ways[PROXY] = BY_VPN
+    before = ways.seen(HOME, [PROXY])
+
+    meanwhile = ways.seen(hole, [PROXY])
+    after = ways.seen(HOME, [PROXY])
+
+    assert meanwhile.ways == (OtherWay(PROXY, BY_VPN),)
+    assert place_of(NETWORK, meanwhile) == place_of(NETWORK, before) is not None
+    assert after == before
+
+
+def test_where_addresses_are_all_that_tells_places_apart_another_one_is_another_network(
+    ways: Ways, kernel: Kernel
+) -> None:
+    ways.seen(Snapshot((Interface("wlan0", ipv4=("10.20.0.7/16",)),)), [])
+    ways.resolved("proxy.corp.example", [PROXY])
+    kernel.ways[PROXY] = BY_VPN
+
+    moved = ways.seen(Snapshot((Interface("wlan0", ipv4=("10.30.0.7/16",)),)), [])
+
+    assert moved.ways == ()
 
 
 def test_offline_and_back_to_the_same_is_the_same(ways: Ways, kernel: Kernel) -> None:
