@@ -10,7 +10,6 @@ import enum
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, Final, TypeVar, get_args
 
 import msgspec
@@ -344,6 +343,8 @@ def _unknown(key: str, known: Iterable[str]) -> str:
 
 def _meant(word: str, known: Iterable[str]) -> str:
     """What a person may have meant, and what there is."""
+    from difflib import get_close_matches  # noqa: PLC0415 - 0.1 MB that a service with a valid policy never needs
+
     known = list(known)
     close = get_close_matches(word.lower(), known, 1)
     listed = f"nown are {', '.join(known)}"

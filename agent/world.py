@@ -48,7 +48,6 @@ from agent.probe.tls import Trust
 from agent.process_start import started
 from agent.record import Record
 from agent.recover import recover
-from agent.restore import Restoring
 from agent.see.docker_bridge import docker_bridge
 from agent.see.interfaces import bridge_address
 from agent.see.name_servers import ContainerDns
@@ -400,12 +399,3 @@ class TheWorld:
         self.daemon = LocalDaemon(paths, policy)
         self.prober = Registries(paths, policy, noting(in_a_thread, ways, hosts_connected_to(policy)))
         self.host = ThisHost(paths, policy, ways, self.prober.arrived)
-
-
-def restoring(paths: Paths, policy: Policy) -> Restoring:
-    """What `restore` puts back on this machine."""
-
-    def accounts(files: Iterable[str]) -> tuple[Account, ...]:
-        return accounts_of(paths, policy.clients, files)
-
-    return Restoring(paths.state, policy.docker, LocalDaemon(paths, policy), Homes(), accounts)

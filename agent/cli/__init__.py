@@ -1,61 +1,18 @@
 """The commands: each file reads its arguments, asks one thing and prints it.
 
 Data goes to stdout, everything else to stderr. A new command is a file here with `arguments` and `run`, and a line in
-COMMANDS.
+COMMANDS (`words.py`).
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
-from pathlib import Path
-from types import ModuleType
-from typing import Final, NoReturn
 
-from agent import __version__
 from agent.cli import printing
+from agent.cli.misused import Misused
 from agent.cli.printing import complain, print_json
 from agent.errors import AgentError, PolicyRefused
-from agent.paths import Paths
-
-SUMMARY: Final = "Keeps Docker's proxy settings right while the machine moves between networks"
-USAGE: Final = 64  # sysexits(3), EX_USAGE
-COMMANDS: Final = {
-    "apply": "one pass now: find what works here, write it, restart Docker if that is due",
-    "plan": "what a pass would do and why, as a diff; changes nothing",
-    "probe": "every upstream's verdict here and now, with timings",
-    "check": "is the policy valid",
-    "run": "the service, which the unit starts",
-    "status": "what the running agent sees, chose, did, and waits for",
-    "pin": "use one upstream, whatever its verdict, in every network",
-    "unpin": "let the agent choose again",
-    "pause": "hands off: nothing is written or restarted",
-    "resume": "end a pause",
-    "reload": "read the policy and the password files again, and try again what was given up",
-    "audit": "the audit log, filtered and readable; `audit verify`",
-    "install": "the service: unit, folders, enabled and started; again is an upgrade",
-    "uninstall": "the service away, and everything as it was before it",
-    "restore": "everything as it was before the agent first wrote; the service stays installed",
-    "demo": "a roaming laptop on loopback, in a throw-away root, nothing of the system touched",
-}
-# What they print or do hangs on no policy; named in vain it would be ignored.
-_WITHOUT_POLICY: Final = frozenset({"status", "audit", "install", "demo"})
-# They tell a person what they do; a program goes by their exit status.
-_WITHOUT_FACTS: Final = frozenset({"run", "install", "uninstall", "demo"})
-
-
-class _Misused(SystemExit):
-    """A command line that means nothing."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(USAGE)
-        self.problem = problem
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise _Misused(f"{self.prog}: {message}. See: {self.prog} --help")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     printing.ready()
     try:
         return _run(words)
-    except _Misused as misused:
+    except Misused as misused:
         _complain(words, misused.problem)
         raise
     except PolicyRefused as error:
@@ -93,60 +50,8 @@ def _complain(words: list[str], *problems: str) -> None:
 
 
 def _run(words: list[str]) -> int:
-    # Only the command that is asked for is imported: `--help` and `check` answer at once.
-    name = _named(words)
-    module = importlib.import_module(f"agent.cli.{name}") if name in COMMANDS else None
-    parser = _parser(name, module)
-    args = parser.parse_args(words)
-    if module is None:
-        if args.json:
-            parser.error("no command is named")
-        parser.print_help()
-        return USAGE
-    if args.policy is not None and name in _WITHOUT_POLICY:
-        parser.error(f"{name} goes by no policy of its own: leave --policy out")
-    if args.json and name in _WITHOUT_FACTS:
-        parser.error(f"{name} prints no facts: leave --json out")
-    status: int = module.run(args, Paths(args.root.absolute()))
+    # As the unit starts the service: argparse would stay in its memory for as long as it runs.
+    is_service = words == ["run"]
+    module = importlib.import_module("agent.cli.run" if is_service else "agent.cli.words")
+    status: int = module.serve() if is_service else module.obey(words)
     return status
-
-
-def _named(words: list[str]) -> str | None:
-    parser = _Parser(add_help=False)
-    _common(parser, None)
-    parser.add_argument("command", nargs="?")
-    found: str | None = parser.parse_known_args(words)[0].command
-    return found
-
-
-def _parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
-    common = _Parser(add_help=False)
-    _common(common, argparse.SUPPRESS)
-    parser = _Parser(prog="docker-proxy-agent", description=SUMMARY)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    _common(parser, None)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for command, text in COMMANDS.items():
-        is_asked = command == name and module is not None
-        own = commands.add_parser(command, help=text, description=text, parents=[common] if is_asked else [])
-        if is_asked and module is not None:
-            module.arguments(own)
-    return parser
-
-
-def _common(parser: argparse.ArgumentParser, default: str | None) -> None:
-    """Options that stand before or behind the command; behind it they must not undo what stood before."""
-    is_first = default is None
-    parser.add_argument(
-        "--policy", type=Path, metavar="FILE", default=default, help="the policy (/etc/docker-proxy-agent/config.toml)"
-    )
-    parser.add_argument(
-        "--root", type=Path, metavar="DIR", default=Path("/") if is_first else default,
-        help="take every path of the system below DIR; systemctl is never called",
-    )  # fmt: skip
-    parser.add_argument(
-        "--json", action="store_true", default=False if is_first else default, help="print facts for programs"
-    )
-    parser.add_argument(
-        "-v", "--verbose", action="count", default=0 if is_first else default, help="say more on stderr"
-    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Iterable
 
 from agent.apply import to_the_end
 from agent.audit.facts import plain
@@ -14,12 +15,14 @@ from agent.cli.policy_of import loaded_or_default
 from agent.cli.printing import complain, print_json, say
 from agent.cli.session import quiet, record_for
 from agent.errors import AgentError, Locked
+from agent.homes import Homes
 from agent.lock import held
 from agent.paths import Paths
 from agent.policy import Policy
 from agent.record import Record
-from agent.restore import Restored
-from agent.world import LocalDaemon, local_clients, restoring
+from agent.restore import Restored, Restoring
+from agent.users import Account
+from agent.world import LocalDaemon, accounts_of, local_clients
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +55,12 @@ async def restored(paths: Paths, policy: Policy, record: Record, *, is_asked_now
     """With the lock held: first what an agent that ended in the middle left, then everything as it was."""
     await to_the_end(LocalDaemon(paths, policy).recover(record, may_restart=True), None)
     await local_clients(paths, policy).recover()
-    return await restoring(paths, policy).restore(record, is_asked_now=is_asked_now)
+
+    def accounts(files: Iterable[str]) -> tuple[Account, ...]:
+        return accounts_of(paths, policy.clients, files)
+
+    restoring = Restoring(paths.state, policy.docker, LocalDaemon(paths, policy), Homes(), accounts)
+    return await restoring.restore(record, is_asked_now=is_asked_now)
 
 
 def lines(done: Restored) -> list[str]:

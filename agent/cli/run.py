@@ -1,12 +1,16 @@
-"""`run`: the service, which the unit starts."""
+"""`run`: the service, which the unit starts.
+
+What is imported here stays in memory for as long as the machine runs: what only a command needs is not.
+"""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import functools
 import logging
 import signal
+from pathlib import Path
+from typing import Protocol
 
 from agent.control import listening
 from agent.homes import Homes
@@ -14,6 +18,7 @@ from agent.lock import held
 from agent.logs import configure
 from agent.notify import Notify
 from agent.paths import Paths
+from agent.policy_file import SYSTEM
 from agent.probe.guard import is_the_owners
 from agent.see.ways import Ways
 from agent.service import Service
@@ -23,22 +28,34 @@ from agent.wakes import HostWakes
 from agent.world import TheWorld
 
 
-def arguments(_parser: argparse.ArgumentParser) -> None:
+class Options(Protocol):
+    """What stands on its command line."""
+
+    policy: Path | None
+    verbose: int
+
+
+def arguments(_parser: object) -> None:
     """None of its own."""
 
 
-def run(args: argparse.Namespace, paths: Paths) -> int:
-    configure(logging.DEBUG if args.verbose else logging.INFO)
+def run(args: Options, paths: Paths) -> int:
+    return serve(paths, args.policy, level=logging.DEBUG if args.verbose else logging.INFO)
+
+
+def serve(paths: Paths = SYSTEM, policy: Path | None = None, *, level: int = logging.INFO) -> int:
+    """Until it is told to stop. The policy: the usual one, if none is named."""
+    configure(level)
     with held(paths.lock):
-        asyncio.run(_run(args, paths))
+        asyncio.run(_serve(paths, policy or paths.policy))
     return 0
 
 
-async def _run(args: argparse.Namespace, paths: Paths) -> None:
+async def _serve(paths: Paths, policy: Path) -> None:
     loop = asyncio.get_running_loop()
     wakes = HostWakes(functools.partial(is_the_owners, sockets=LocalSockets(ThisSystem(paths.root))))
     world = functools.partial(TheWorld, homes=Homes(watch=wakes.homes), told=wakes.came_late, ways=Ways())
-    service = Service(paths, args.policy or paths.policy, wakes, Notify(), world)
+    service = Service(paths, policy, wakes, Notify(), world)
     running = asyncio.ensure_future(service.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)

@@ -6,7 +6,6 @@ other end has closed), and returns its result. Sockets, time and what an answer 
 
 from __future__ import annotations
 
-import http
 from collections.abc import Generator, Sequence
 from typing import Final, TypeVar
 
@@ -49,6 +48,8 @@ class Answer(msgspec.Struct, frozen=True):
     @property
     def words(self) -> str:
         """The status with its usual name: what the other end calls it may be anything, our own request included."""
+        import http  # noqa: PLC0415 - 0.1 MB, and where all is well nobody needs the names
+
         try:
             return f"{self.status} {http.HTTPStatus(self.status).phrase}"
         except ValueError:

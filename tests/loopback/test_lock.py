@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli import COMMANDS
+from agent.cli.words import COMMANDS
 from agent.errors import Locked
 from agent.lock import held
 

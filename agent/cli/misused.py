@@ -1,0 +1,15 @@
+"""A command line that means nothing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+USAGE: Final = 64  # sysexits(3), EX_USAGE
+
+
+class Misused(SystemExit):
+    """Ends the command; what is wrong with its words is said where commands end."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(USAGE)
+        self.problem = problem

@@ -1,0 +1,54 @@
+"""What the service keeps in memory for as long as the machine runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+# What only a command needs, and what is only needed when something is wrong or is put back.
+NOT_NEEDED = {
+    "agent.audit.read",
+    "agent.audit.verify",
+    "agent.cli.session",
+    "agent.cli.words",
+    "agent.decide.put_back",
+    "agent.demo",
+    "agent.install",
+    "agent.restore",
+    "argparse",
+    "difflib",
+    "email",
+    "gettext",
+    "http",
+    "multiprocessing",
+    "pydoc",
+    "unittest",
+    "urllib.request",
+    "xml",
+    "zipfile",
+}
+
+# As nobody, who cannot have the lock: it comes to its end where it would begin to serve.
+AS_THE_UNIT_STARTS_IT = """
+import os, sys
+import agent.cli.run
+from agent.cli import main
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+status = main(["run"])
+print("\\n".join(sys.modules))
+sys.exit(status)
+"""
+
+
+def test_the_service_imports_only_what_it_needs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AS_THE_UNIT_STARTS_IT], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    modules = {*done.stdout.split()}
+    assert "/run/docker-proxy-agent/lock" in done.stderr, done.stderr
+    assert "agent.service" in modules
+    assert not modules & NOT_NEEDED
