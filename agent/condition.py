@@ -36,6 +36,7 @@ class Code(enum.Enum):
     TARGET_FAILED = "target-failed"
     INTERNAL_ERROR = "internal-error"
     FILES_UNWATCHED = "files-unwatched"
+    REGISTRY_UNREACHABLE = "registry-unreachable"
     CLIENT_UNREACHABLE = "client-unreachable"
     CLIENT_NO_CREDENTIALS = "client-no-credentials"
     CLIENT_NOT_EFFECTIVE = "client-not-effective"

@@ -63,6 +63,13 @@ class Prober(Protocol):
         """Why an app on this host is not worth a probe yet; '' if it listens, by a bare connect."""
         ...
 
+    async def beside(self, upstream: Upstream) -> tuple[Condition, ...]:
+        """What else of Docker's goes through an upstream that works, and fails there; asked once per arrival.
+
+        What is not known yet is not waited for where a later pass can say it.
+        """
+        ...
+
     def loopback(self, host: str) -> tuple[str, ...]:
         """The loopback addresses that a host is, as it is spelled or was last looked up; () if it is elsewhere."""
         ...
@@ -191,6 +198,7 @@ class Seen(msgspec.Struct, frozen=True):
     in_docker: str | None = None  # the upstream that Docker's settings mean, if it is one of the policy's
     are_clients_next: bool = False  # they are looked at when Docker's half is done
     keeps_down: Condition | None = None  # what of its file keeps a Docker down that broke
+    beside: tuple[Condition, ...] = ()  # what else goes through the upstream, and fails there
 
     @property
     def acts(self) -> bool:
@@ -218,6 +226,7 @@ class Seen(msgspec.Struct, frozen=True):
             self._of_docker,
             _of_choice(self.choice) if self.choice else None,
             None if self._is_said_of_docker(of_plan) else of_plan,
+            *self.beside,
             *(self.clients.conditions if self.clients else ()),
         )
         return tuple(condition for condition in found if condition is not None)
@@ -290,10 +299,27 @@ async def look(
     reality, planned = await _weighed(weighing, reality, is_known=known is not None)
     if planned.starts_docker or reality.unit.phase is not Phase.BROKEN:
         kept_down = None
-    seen = Seen(snapshot, recognised, verdicts, choice, reality, planned, in_docker=in_docker, keeps_down=kept_down)
+    upstream = policy.upstreams[choice.upstream]
+    seen = Seen(
+        snapshot,
+        recognised,
+        verdicts,
+        choice,
+        reality,
+        planned,
+        in_docker=in_docker,
+        keeps_down=kept_down,
+        beside=await world.prober.beside(upstream) if _may_ask_beside(recognised.network, verdicts, upstream) else (),
+    )
     if is_hasty and planned.restarts and not choosing.is_paused:
         return msgspec.structs.replace(seen, are_clients_next=True)
-    return msgspec.structs.replace(seen, clients=await _clients_seen(policy.upstreams[choice.upstream], world))
+    return msgspec.structs.replace(seen, clients=await _clients_seen(upstream, world))
+
+
+def _may_ask_beside(network: Network, verdicts: Verdicts, upstream: Upstream) -> bool:
+    """A company's addresses are no business of whoever runs a guest network: only in one that the policy knows."""
+    verdict = verdicts.get(upstream.name)
+    return not upstream.is_direct and not network.match.is_empty and verdict is not None and verdict.is_ok
 
 
 async def what_keeps_it_down(reality: Reality, daemon: Daemon) -> Condition | None:

@@ -16,7 +16,7 @@ import msgspec
 from agent.apply import Outcome as Carried
 from agent.apply import Transaction
 from agent.clients import LocalClients, answers
-from agent.condition import Condition
+from agent.condition import Code, Condition
 from agent.decide.desired import for_dockerd
 from agent.decide.plan import Owned, Plan, without_ours
 from agent.decide.probation import Trial
@@ -34,7 +34,7 @@ from agent.files import behind_links, identity_of, is_folder, sweep
 from agent.homes import Homes
 from agent.journal import Journal, UnderWay
 from agent.last_good import LastGood
-from agent.listening import Sockets, all_loopback, is_loopback, loopback_addresses
+from agent.listening import Sockets, all_loopback, is_loopback, is_name, loopback_addresses
 from agent.originals import daemon_originals
 from agent.paths import Paths
 from agent.patience import WAITS_S
@@ -42,12 +42,14 @@ from agent.policy import DEFAULT_REGISTRY, Clients, Policy, RegistryUrl, Upstrea
 from agent.probe.dial import Address, Resolve, in_a_thread
 from agent.probe.exchange import DialogueFailed, authority
 from agent.probe.guard import Guard
+from agent.probe.private import MOST, Private, fails, is_private, named, through
 from agent.probe.probe import Question, Realms, probe
 from agent.probe.side_by_side import Verdicts, probe_all
 from agent.probe.tls import Trust
 from agent.process_start import started
 from agent.record import Record
 from agent.recover import recover
+from agent.secret import escaped
 from agent.see.docker_bridge import docker_bridge
 from agent.see.interfaces import bridge_address
 from agent.see.name_servers import ContainerDns
@@ -115,7 +117,16 @@ def noting(resolve: Resolve, ways: Ways, hosts: Container[str]) -> Resolve:
 class Registries:
     """The registries of the policy; without any in it, those that Docker itself would ask, of which one must answer."""
 
-    def __init__(self, paths: Paths, policy: Policy, resolve: Resolve = in_a_thread) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        policy: Policy,
+        resolve: Resolve = in_a_thread,
+        told: Callable[[], None] | None = None,
+    ) -> None:
+        """`told`: what was not waited for is known; None: all is waited for."""
+        self._told = told
+        self._beside: tuple[tuple[object, ...], asyncio.Task[tuple[Condition, ...]]] | None = None
         self._paths = paths
         self._policy = policy
         self._resolve = resolve
@@ -127,6 +138,58 @@ class Registries:
 
     def arrived(self) -> None:
         self._realms.forget()
+        if self._beside is not None:
+            self._beside[1].cancel()
+            self._beside = None
+
+    async def beside(self, upstream: Upstream) -> tuple[Condition, ...]:
+        """Private registries of daemon.json that the proxy does not lead to."""
+        found = _private_registries(self._paths)
+        asked = (upstream, found)
+        if self._beside is None or self._beside[0] != asked:
+            if self._beside is not None:
+                self._beside[1].cancel()
+            task = asyncio.get_running_loop().create_task(self._ask_beside(upstream, found))
+            self._beside = asked, task
+            if self._told is None:
+                return await task
+            task.add_done_callback(self._came_beside)
+        task = self._beside[1]
+        return task.result() if task.done() and not task.cancelled() else ()
+
+    def _came_beside(self, task: asyncio.Task[tuple[Condition, ...]]) -> None:
+        """Nothing to say is no reason to look."""
+        if self._told is not None and not task.cancelled() and task.result():
+            self._told()
+
+    async def _ask_beside(self, upstream: Upstream, found: Sequence[Private]) -> tuple[Condition, ...]:
+        try:
+            excluded = for_dockerd(upstream, self._policy.no_proxy).no_proxy
+            maybe = through(found, upstream, excluded)
+            private = await asyncio.gather(*(self._is_private(one.urls[0]) for one in maybe))
+            here = [one for one, is_so in zip(maybe, private, strict=True) if is_so][:MOST]
+            async with asyncio.TaskGroup() as group:
+                asked = [group.create_task(fails(one, upstream, self._question())) for one in here]
+        except Exception as error:  # noqa: BLE001 - the boundary of a target: a note is not worth the pass
+            unexpected("the look at daemon.json's registries", error)
+            return ()
+        return tuple(
+            _led_nowhere(upstream, one.host, because)
+            for one, task in zip(here, asked, strict=True)
+            if (because := task.result())
+        )
+
+    async def _is_private(self, url: RegistryUrl) -> bool:
+        if is_private(url.host):
+            return True
+        if not is_name(url.host):
+            return False
+        try:
+            async with asyncio.timeout(self._policy.probe.timeout):
+                addresses = [address[0] for _, address in await self._resolve(url.host, url.port)]
+        except (OSError, UnicodeError):  # TimeoutError is one: what is not known here is not looked for
+            return False
+        return bool(addresses) and all(map(is_private, addresses))
 
     async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts:
         question = self._question()
@@ -192,6 +255,24 @@ def _with_its_way(verdict: Verdict, hosts: Iterable[str], paths: Paths) -> Verdi
             why = f"the way to {host} ends on {bridge}"
             return msgspec.structs.replace(verdict, evidence=f"{verdict.evidence}; {why}".removeprefix("; "))
     return verdict
+
+
+def _private_registries(paths: Paths) -> tuple[Private, ...]:
+    """As far as daemon.json can be understood; what anybody else wrote, such as users' `auths`, decides nothing."""
+    try:
+        text = read_text(paths.daemon_json)
+        return named(daemon_json.insecure_registries(text), daemon_json.registry_mirrors(text))
+    except (TextRefused, TargetFailed):  # the plan says so
+        return ()
+
+
+def _led_nowhere(upstream: Upstream, host: str, because: str) -> Condition:
+    entry = escaped(host)
+    return Condition(
+        Code.REGISTRY_UNREACHABLE,
+        f"Docker asks {upstream.name} for {entry}, a private address of daemon.json, and that fails: {because}",
+        f'If {entry} is in this network: upstream.{upstream.name}.no_proxy = ["{entry}"]',
+    )
 
 
 def _default_registries(paths: Paths) -> tuple[RegistryUrl, ...]:
@@ -397,5 +478,5 @@ class TheWorld:
         ways = ways or Ways()
         self.clients = local_clients(paths, policy, homes, told)
         self.daemon = LocalDaemon(paths, policy)
-        self.prober = Registries(paths, policy, noting(in_a_thread, ways, hosts_connected_to(policy)))
+        self.prober = Registries(paths, policy, noting(in_a_thread, ways, hosts_connected_to(policy)), told)
         self.host = ThisHost(paths, policy, ways, self.prober.arrived)

@@ -27,6 +27,7 @@ BRIDGE: Final[Path] = ("bridge",)
 DEFAULT_BRIDGE: Final = "docker0"
 _NO_BRIDGE: Final = "none"
 REGISTRY_MIRRORS: Final[Path] = ("registry-mirrors",)
+INSECURE_REGISTRIES: Final[Path] = ("insecure-registries",)
 
 
 # --- proxies -----------------------------------------------------------------------------------------------------
@@ -128,6 +129,11 @@ def registry_mirrors(text: str | None) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(url, str) for url in value):
         raise json_splice.refused_at(text or "", REGISTRY_MIRRORS, "registry-mirrors: expected a list of URLs")
     return tuple(_as_go_reads(url) for url in value)
+
+
+def insecure_registries(text: str | None) -> tuple[str, ...]:
+    """Hosts, with a port or without, and networks."""
+    return _strings(text, INSECURE_REGISTRIES)
 
 
 def dns(text: str | None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pytest
 
 from agent.apply import Outcome as Applied
 from agent.clients import ClientFile, ClientsSeen
+from agent.condition import Code, Condition
 from agent.decide.choose import PATIENCE_S
 from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
@@ -89,6 +90,8 @@ class Place:
         self.asked: list[str] = []
         self.connected: list[str] = []
         self.here: dict[str, tuple[str, ...]] = {}
+        self.asked_beside: list[str] = []
+        self.fails_beside: tuple[Condition, ...] = ()
         self._outcomes = {name: [Outcome(word) for word in words.split()] for name, words in outcomes.items()}
         self.policy = policy(POLICY)
 
@@ -118,6 +121,10 @@ class Place:
     async def silence(self, upstream: Upstream) -> str:
         self.connected.append(upstream.name)
         return "nobody listens there yet" if self._outcomes[upstream.name][0] is Outcome.REFUSED else ""
+
+    async def beside(self, upstream: Upstream) -> tuple[Condition, ...]:
+        self.asked_beside.append(upstream.name)
+        return self.fails_beside
 
     def loopback(self, host: str) -> tuple[str, ...]:
         """A name is known from the first probe on."""
@@ -499,3 +506,28 @@ async def test_a_look_begins_anew_where_the_network_is_another_and_only_there(
 
     assert [name for name in place.asked if name in ("office", "direct")][: len(asked)] == asked
     assert ("office" in place.asked) is not moves
+
+
+FAILS = Condition(Code.REGISTRY_UNREACHABLE, "office does not lead to 10.1.2.3", "no_proxy")
+
+
+@pytest.mark.parametrize(
+    ("at_gateway", "outcomes", "asked"),
+    [
+        pytest.param("10.10.0.1", {"office": "ok", "direct": "ok"}, ["office"], id="where-it-is-known"),
+        pytest.param("10.10.0.1", {"office": "refused", "direct": "ok"}, [], id="direct"),
+        pytest.param("10.99.0.1", {"office": "ok", "direct": "ok"}, [], id="a-guest-network"),
+    ],
+)
+async def test_private_registries_are_asked_for_only_through_a_working_proxy_where_the_policy_knows_the_network(
+    dockerd: Dockerd, at_gateway: str, outcomes: dict[str, str], asked: list[str]
+) -> None:
+    place = Place(at(at_gateway), dockerd, **outcomes)
+    place.policy = policy(POLICY + '[[network]]\nname = "guest"\nuse = ["office", "direct"]\n')
+    place.fails_beside = (FAILS,)
+
+    done = await place.passed()
+
+    assert place.asked_beside == asked
+    assert (FAILS in done.seen.conditions) is bool(asked)
+    assert not done.is_failed

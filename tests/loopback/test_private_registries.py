@@ -1,0 +1,100 @@
+"""Private registries of daemon.json that the chosen proxy does not lead to, asked of a real one on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.condition import Code
+from agent.paths import Paths
+from agent.policy import Policy
+from agent.policy_text import parse
+from agent.probe.dial import Address
+from agent.settings import ProxyUrl
+from agent.world import Registries
+from tests.loopback.certificates import server_tls
+from tests.loopback.servers import HttpProxy, Registry
+
+INSECURE = ["10.1.2.3:5000", "10.1.2.4:5000", "registry.corp:5000", "hub.example:5000", "10.0.0.0/8", "192.168.7.7"]
+
+
+async def resolve(host: str, port: int) -> Sequence[Address]:
+    addresses = {"registry.corp": "10.1.2.5", "hub.example": "203.0.113.9", "127.0.0.1": "127.0.0.1"}
+    return [(2, (addresses[host], port))]
+
+
+def policy(url: ProxyUrl) -> Policy:
+    read = parse(f'[probe]\ntimeout = "5s"\n[upstream.office]\nurl = "{url}"\nno_proxy = ["192.168.0.0/16"]\n')
+    assert isinstance(read, Policy)
+    return read
+
+
+def daemon_json(paths: Paths, **keys: object) -> None:
+    paths.daemon_json.parent.mkdir(parents=True, exist_ok=True)
+    paths.daemon_json.write_text(json.dumps(keys))
+
+
+async def test_what_the_proxy_does_not_lead_to_is_said_with_the_entry_for_no_proxy(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    daemon_json(paths, **{"insecure-registries": INSECURE, "registry-mirrors": ["https://10.1.2.6"]})
+    async with (
+        Registry(server_tls("registry.test")) as unbelieved,
+        Registry() as plain,
+        HttpProxy({"10.1.2.4:5000": unbelieved, "registry.corp:5000": plain}) as proxy,
+    ):
+        read = policy(proxy.url())
+        registries = Registries(paths, read, resolve)
+
+        said = await registries.beside(read.upstreams["office"])
+
+        assert {condition.code for condition in said} == {Code.REGISTRY_UNREACHABLE}
+        assert sorted(condition.remedy for condition in said) == [
+            'If 10.1.2.3 is in this network: upstream.office.no_proxy = ["10.1.2.3"]',
+            'If 10.1.2.6 is in this network: upstream.office.no_proxy = ["10.1.2.6"]',
+        ]
+        assert "proxy-down" in said[0].text
+        # A public one and what no_proxy names already are not asked for; an insecure one is tried on plain http, too.
+        assert {end.partition(":")[0] for end in proxy.asked} == {"10.1.2.3", "10.1.2.4", "10.1.2.6", "registry.corp"}
+        assert proxy.asked.count("10.1.2.3:5000") == 2
+
+        asked = len(proxy.asked)
+        assert await registries.beside(read.upstreams["office"]) == said
+        assert len(proxy.asked) == asked  # once for each arrival
+
+        registries.arrived()
+        assert await registries.beside(read.upstreams["office"]) == said
+        assert len(proxy.asked) > asked
+
+        daemon_json(paths)
+        assert await registries.beside(read.upstreams["office"]) == ()
+
+
+async def test_a_service_does_not_wait_for_it_and_is_told(tmp_path: Path) -> None:
+    paths, told = Paths(tmp_path), asyncio.Event()
+    daemon_json(paths, **{"insecure-registries": ["10.1.2.3:5000"]})
+    async with HttpProxy() as proxy:
+        read = policy(proxy.url())
+        registries = Registries(paths, read, resolve, told.set)
+
+        assert await registries.beside(read.upstreams["office"]) == ()
+        async with asyncio.timeout(10):
+            await told.wait()
+
+        assert [one.code for one in await registries.beside(read.upstreams["office"])] == [Code.REGISTRY_UNREACHABLE]
+
+
+@pytest.mark.parametrize("text", ["{,}", '{"insecure-registries": 5}', '{"insecure-registries": ["", "a b", "::"]}'])
+async def test_what_nobody_understands_is_not_asked_for(tmp_path: Path, text: str) -> None:
+    paths = Paths(tmp_path)
+    paths.daemon_json.parent.mkdir(parents=True)
+    paths.daemon_json.write_text(text)
+    async with HttpProxy() as proxy:
+        read = policy(proxy.url())
+
+        assert await Registries(paths, read, resolve).beside(read.upstreams["office"]) == ()
+
+        assert proxy.asked == []
