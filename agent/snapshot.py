@@ -9,20 +9,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import ipaddress
-import re
-from typing import Final
 
 import msgspec
-
-# Interfaces of containers and virtual machines never count: Docker makes them by itself (FACTS 17).
-_OF_CONTAINERS: Final = re.compile(
-    r"lo|docker0|docker_gwbridge|br-[0-9a-f]{12}|(?:veth|virbr|cni|cali|flannel|podman).*", re.DOTALL
-)
-
-
-def counts(interface: str) -> bool:
-    """Whether an interface of that name says anything about where the host is."""
-    return _OF_CONTAINERS.fullmatch(interface) is None
 
 
 class Interface(msgspec.Struct, frozen=True):
@@ -35,6 +23,8 @@ class Interface(msgspec.Struct, frozen=True):
     ipv6_64s: tuple[str, ...] = ()  # sorted, "2001:db8:1:2::/64": the addresses themselves rotate
     gateways: tuple[str, ...] = ()  # sorted, of the default routes that leave here, whatever their table
     gateway_macs: tuple[str, ...] = ()  # sorted, lower case; only if the policy names a MAC
+    is_ground: bool = True  # hardware, or a way leads out there: a tunnel stays up without anything below it
+    is_by_upstream: bool = False  # counts for no other reason than that the way to an upstream leads out there
 
     @property
     def is_online(self) -> bool:
@@ -75,19 +65,25 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     @property
     def is_offline(self) -> bool:
-        """No interface that counts is online. No default route is not offline: locked-down offices have none."""
-        return not any(interface.is_online for interface in self.interfaces)
+        """Nothing is online but what stays up by itself. No default route is not offline: some offices have none."""
+        return not any(interface.is_online and interface.is_ground for interface in self.interfaces)
+
+    @property
+    def _telling(self) -> tuple[Interface, ...]:
+        """Those that tell places apart.
+
+        Without a carrier or an address an interface says nothing about the network; and one that counts by the way to
+        an upstream alone does so from the moment when a name became known, which is no change (its ways tell).
+        """
+        online = (one for one in self.interfaces if one.is_online and not one.is_by_upstream)
+        return tuple(msgspec.structs.replace(one, is_ground=True) for one in online)
 
     def around(self) -> Snapshot | None:
         """All of it but addresses and DNS: links, SSIDs, gateways and ways.
 
         None: neither SSID nor gateway tells it from others, and so its addresses are all that does.
         """
-        links = tuple(
-            msgspec.structs.replace(interface, ipv4=(), ipv6_64s=())
-            for interface in self.interfaces
-            if interface.is_online
-        )
+        links = tuple(msgspec.structs.replace(interface, ipv4=(), ipv6_64s=()) for interface in self._telling)
         if not any(link.ssid or link.gateways for link in links):
             return None
         return msgspec.structs.replace(
@@ -101,11 +97,10 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     def fingerprint(self) -> str:
         """Twelve hex digits that are the same exactly while the host stays in the same network."""
-        # An interface without a carrier or an address says nothing about the network; an IPv6 source rotates; of two
-        # links with DNS, the one that came up first may stand first.
+        # An IPv6 source rotates; of two links with DNS, the one that came up first may stand first.
         seen = msgspec.structs.replace(
             self,
-            interfaces=tuple(interface for interface in self.interfaces if interface.is_online),
+            interfaces=self._telling,
             dns_servers=tuple(sorted(self.dns_servers)),
             dns_search=tuple(sorted(self.dns_search)),
             way_ipv6=_without_source(self.way_ipv6),

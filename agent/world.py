@@ -79,6 +79,7 @@ class ThisHost:
         self._policy = policy
         self._ways = ways
         self._hosts = hosts_connected_to(policy)
+        self._proxies = proxies_of(policy)
         self._names = frozenset(name for network in policy.networks for name in network.match.interface)
         self._arrived = arrived
         self._fingerprint = ""
@@ -86,8 +87,11 @@ class ThisHost:
     def _is_named(self, interface: str) -> bool:
         return any(is_like(interface, name) for name in self._names)
 
+    def _to_upstreams(self) -> frozenset[str]:
+        return self._ways.leaving(self._proxies)
+
     async def see(self) -> Snapshot:
-        found = await see(self._paths, self._policy.names_a_mac, self._is_named)
+        found = await see(self._paths, self._policy.names_a_mac, self._is_named, self._to_upstreams)
         snapshot = self._ways.seen(found, self._hosts)
         if (fingerprint := snapshot.fingerprint()) != self._fingerprint:
             self._fingerprint = fingerprint
@@ -97,9 +101,13 @@ class ThisHost:
 
 def hosts_connected_to(policy: Policy) -> frozenset[str]:
     """The hosts of the policy that a probe connects to: the proxies, and registries where it goes directly."""
+    return proxies_of(policy) | {registry.host for registry in policy.probe.registry}
+
+
+def proxies_of(policy: Policy) -> frozenset[str]:
+    """The hosts of the upstreams, but for those on this one."""
     urls = (url for upstream in policy.upstreams.values() for url in (upstream.http, upstream.https))
-    proxies = {url.host for url in urls if url is not None and not is_loopback(url)}
-    return frozenset(proxies | {registry.host for registry in policy.probe.registry})
+    return frozenset(url.host for url in urls if url is not None and not is_loopback(url))
 
 
 def noting(resolve: Resolve, ways: Ways, hosts: Container[str]) -> Resolve:

@@ -39,7 +39,9 @@ NLM_F_REQUEST, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x10, 0x300
 RTM_NEWADDR, RTM_GETADDR = 20, 22
 RTM_NEWLINK, RTM_GETLINK, RTM_NEWROUTE, RTM_GETROUTE, RTM_NEWNEIGH, RTM_GETNEIGH = 16, 18, 24, 26, 28, 30
 
-_IFLA_IFNAME, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_EXT_MASK, _IFLA_CARRIER = 3, 10, 18, 29, 33
+_IFLA_IFNAME, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_EXT_MASK, _IFLA_CARRIER = 3, 5, 10, 18, 29, 33
+_IFLA_LINK_NETNSID: Final = 37
+_LOWER: Final = frozenset({_IFLA_LINK, _IFLA_LINK_NETNSID})
 _IFLA_INFO_KIND: Final = 1
 _IFA_LABEL: Final = 3
 _ARPHRD_ETHER: Final = 1
@@ -99,6 +101,7 @@ class Link(msgspec.Struct, frozen=True):
     is_ethernet: bool = True  # as a tap is, and a tun is not
     kind: str = ""  # "bridge", "veth", "tun" …; '' for hardware, and for what a driver of its own made
     master: int = 0  # the bridge (or bond) that it is a port of; 0: none
+    below: int = 0  # what a VLAN lies over; 0: nothing, or nothing here
 
 
 class Radio(msgspec.Struct, frozen=True):
@@ -244,6 +247,8 @@ def link(message: Message) -> Link | None:
         is_ethernet=hardware == _ARPHRD_ETHER,
         kind=kind.rstrip(b"\0").decode(errors="replace"),
         master=_number(attributes[_IFLA_MASTER]) if _IFLA_MASTER in attributes else 0,
+        # With a namespace's number it is the index of something there.
+        below=_number(attributes[_IFLA_LINK]) if attributes.keys() & _LOWER == {_IFLA_LINK} else 0,
     )
 
 

@@ -5,14 +5,13 @@ Interfaces, routes and neighbours are the real ones, whatever the root; only fil
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from agent.paths import Paths
 from agent.see import neighbours, netlink, routes
-from agent.see.counting import Asked, counting
+from agent.see.counting import Counted, Named, counting
 from agent.see.interfaces import Addresses, addresses
 from agent.see.neighbours import Gateway
-from agent.see.netlink_messages import Link
 from agent.see.resolver import resolver
 from agent.see.wifi import ssids
 from agent.snapshot import Interface, Snapshot
@@ -22,7 +21,9 @@ def _never(_name: str) -> bool:
     return False
 
 
-async def see(paths: Paths, with_macs: bool, is_named: Asked = _never) -> Snapshot:
+async def see(
+    paths: Paths, with_macs: bool, is_named: Named = _never, to_upstreams: Callable[[], Collection[str]] = tuple
+) -> Snapshot:
     """The network as it is now: in milliseconds, unless MACs are wanted and a gateway keeps its own to itself."""
     links = netlink.links()
     names = {link.index: link.name for link in links}
@@ -30,22 +31,13 @@ async def see(paths: Paths, with_macs: bool, is_named: Asked = _never) -> Snapsh
     to_ipv4, to_ipv6 = netlink.way_to(routes.WORLD_IPV4), netlink.way_to(routes.WORLD_IPV6)
     gateways = routes.gateways([*defaults, to_ipv4, to_ipv6], names)
     leaving = {hop.interface for way in (to_ipv4, to_ipv6) if way for hop in way.hops}
-    counted = counting(links, leaving, is_named)
+    counted = counting(links, leaving, is_named, to_upstreams)
     macs = await _macs(counted, gateways) if with_macs else {}
-    by_name = addresses([link.name for link in counted], netlink.labels())
+    by_name = addresses([one.link.name for one in counted], netlink.labels())
     networks = ssids()
     resolved = resolver(paths)
     return Snapshot(
-        tuple(
-            _interface(
-                link,
-                networks.get(link.name),
-                by_name[link.name],
-                gateways.get(link.name, ()),
-                macs.get(link.name, ()),
-            )
-            for link in counted
-        ),
+        tuple(_interface(one, networks, by_name[one.link.name], gateways, macs) for one in counted),
         resolved.servers,
         resolved.search,
         routes.way(to_ipv4, names),
@@ -54,24 +46,31 @@ async def see(paths: Paths, with_macs: bool, is_named: Asked = _never) -> Snapsh
 
 
 def _interface(
-    link: Link, ssid: str | None, has: Addresses, gateways: tuple[str, ...], macs: tuple[str, ...]
+    counted: Counted,
+    networks: Mapping[str, str],
+    has: Addresses,
+    gateways: Mapping[str, tuple[str, ...]],
+    macs: Mapping[str, tuple[str, ...]],
 ) -> Interface:
+    name = counted.link.name
     return Interface(
-        link.name,
-        link.has_carrier,
-        ssid=ssid,
+        name,
+        counted.link.has_carrier,
+        ssid=networks.get(name),
         ipv4=has.ipv4,
         ipv6_64s=has.ipv6_64s,
-        gateways=gateways,
-        gateway_macs=macs,
+        gateways=gateways.get(name, ()),
+        gateway_macs=macs.get(name, ()),
+        is_ground=counted.is_ground,
+        is_by_upstream=counted.is_by_upstream,
     )
 
 
-async def _macs(links: Sequence[Link], gateways: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+async def _macs(counted: Sequence[Counted], gateways: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """By interface, of its gateways. A link without a carrier would be waited for in vain, a tunnel has none."""
     asked = {
         Gateway(link.index, address): link.name
-        for link in links
+        for link in (one.link for one in counted)
         if link.has_carrier and link.has_neighbours
         for address in gateways.get(link.name, ())
     }

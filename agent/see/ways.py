@@ -56,6 +56,16 @@ class Ways:
             with contextlib.suppress(netlink.NetlinkFailed):  # it becomes known with the next look-up
                 known[address] = self._ask(address)
 
+    def leaving(self, hosts: Iterable[str]) -> frozenset[str]:
+        """The interfaces that the ways to these hosts leave by, as far as their addresses are known."""
+        known = {host: self._first.get(host, ()) or ((host,) if _has_a_way(host) else ()) for host in hosts}
+        found: set[str] = set()
+        for address in {address for addresses in known.values() for address in addresses}:
+            with contextlib.suppress(netlink.NetlinkFailed):
+                way = self._ask(address)
+                found.update({way.interface} if way is not None else ())
+        return frozenset(found)
+
     def seen(self, snapshot: Snapshot, hosts: Iterable[str]) -> Snapshot:
         """The snapshot with the ways that have changed in this network; hosts that are addresses are known at once."""
         if snapshot.is_offline:  # what comes back may be the same

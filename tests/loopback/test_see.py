@@ -14,14 +14,16 @@ from agent.see import netlink
 from agent.see.netlink_messages import Request
 from agent.see.resolver import Resolver, resolver
 from agent.see.see import see
-from agent.snapshot import counts
 
 
 async def test_this_host(tmp_path: Path) -> None:
     snapshot = await see(Paths(tmp_path), with_macs=False)
 
     names = [interface.name for interface in snapshot.interfaces]
-    assert names == sorted(name for _, name in socket.if_nameindex() if counts(name))
+    assert names == sorted(names)
+    assert "lo" not in names
+    assert set(names) <= {name for _, name in socket.if_nameindex()}
+    assert {way.interface for way in (snapshot.way_ipv4, snapshot.way_ipv6) if way} <= set(names)
     assert (snapshot.dns_servers, snapshot.dns_search) == (("127.0.0.1",), ())  # the root has no resolv.conf
 
 

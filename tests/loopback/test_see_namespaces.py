@@ -31,7 +31,8 @@ import asyncio, pathlib, sys
 import msgspec
 from agent.paths import Paths
 from agent.see.see import see
-snapshot = asyncio.run(see(Paths(pathlib.Path(sys.argv[1])), with_macs=sys.argv[2] == "with-macs"))
+named = {"wlan0", "eth0"}.__contains__  # by a policy: the ends of a veth are no hardware
+snapshot = asyncio.run(see(Paths(pathlib.Path(sys.argv[1])), sys.argv[2] == "with-macs", named))
 sys.stdout.buffer.write(msgspec.json.encode(snapshot))
 """
 
@@ -249,6 +250,7 @@ def test_the_gateway_of_half_a_default_route_is_the_tunnel_s(at_office: Laptop) 
 
 def test_the_cable_pulled_is_offline(laptop: Laptop) -> None:
     box = laptop.plug("eth0", "192.168.1.7/24", "192.168.1.1/24")
+    laptop.ip("route add default via 192.168.1.1")
     assert not laptop.see().is_offline
 
     box.ip("link set lan down")
@@ -258,8 +260,35 @@ def test_the_cable_pulled_is_offline(laptop: Laptop) -> None:
     assert interface(snapshot, "eth0").ipv4 == ("192.168.1.7/24",)  # it is still there
 
 
+def test_a_tunnel_that_stays_up_over_nothing_is_offline(at_office: Laptop) -> None:
+    at_office.ip(*IN_MAIN, *TUN0, "route add 10.77.0.0/16 dev tun0")
+    assert not at_office.see().is_offline
+
+    at_office.ip("link set wlan0 down")
+
+    snapshot = at_office.see()
+    assert interface(snapshot, "tun0").ipv4 == ("10.8.0.2/24",)
+    assert snapshot.is_offline
+
+
+def test_a_container_s_link_without_a_bridge_is_no_network(at_office: Laptop) -> None:
+    at_office.ip(*IN_MAIN)
+    before = at_office.see()
+
+    at_office.ip(
+        "link add ve-guest type veth peer name inside0",
+        "addr add 192.168.231.1/28 dev ve-guest",
+        "link set ve-guest up",
+        "link set inside0 up",
+    )
+
+    assert at_office.see() == before
+
+
 def test_switched_off_is_offline(laptop: Laptop) -> None:
     laptop.plug("eth0", "192.168.1.7/24", "192.168.1.1/24")
+    laptop.ip("route add default via 192.168.1.1")
+    assert not laptop.see().is_offline
 
     laptop.ip("link set eth0 down")
 

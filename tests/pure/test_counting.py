@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from agent.see.counting import counting, is_of_guests
+from agent.see.counting import Counted, counting, is_of_guests
 from agent.see.netlink_messages import Link
 
-
-def link(index: int, name: str, kind: str = "", *, is_ethernet: bool = True, master: int = 0) -> Link:
-    return Link(index, name, True, True, is_ethernet=is_ethernet, kind=kind, master=master)
+HARDWARE = ("wlan0", "eth0", "ib0")
 
 
-def names(*links: Link, leaving: int = 0, named: str = "", hardware: tuple[str, ...] = ("wlan0", "eth0")) -> list[str]:
-    found = counting(links, {leaving} - {0}, lambda name: name == named, lambda name: name in hardware)
-    return [link.name for link in found]
+def link(index: int, name: str, kind: str = "", *, is_ethernet: bool = True, master: int = 0, below: int = 0) -> Link:
+    return Link(index, name, True, True, is_ethernet=is_ethernet, kind=kind, master=master, below=below)
+
+
+def found(*links: Link, leaving: int = 0, named: str = "", upstreams: tuple[str, ...] = ()) -> list[Counted]:
+    return counting(
+        links, {leaving} - {0}, lambda name: name == named, lambda: upstreams, lambda link: link.name in HARDWARE
+    )
+
+
+def names(*links: Link, leaving: int = 0, named: str = "", upstreams: tuple[str, ...] = ()) -> list[str]:
+    return [one.link.name for one in found(*links, leaving=leaving, named=named, upstreams=upstreams)]
+
+
+LAN, ETH0_OF_IT = link(9, "lan", "bridge"), link(3, "eth0", master=9)
+TUN, WG = link(9, "tun0", "tun", is_ethernet=False), link(9, "wg0", "wireguard", is_ethernet=False)
 
 
 @pytest.mark.parametrize(
@@ -25,21 +36,32 @@ def names(*links: Link, leaving: int = 0, named: str = "", hardware: tuple[str, 
         pytest.param([link(9, "lxdbr0", "bridge")], [], id="a-bridge-without-ports"),
         pytest.param([link(9, "backend", "bridge"), link(10, "guest0", "veth", master=9)], [], id="with-a-container"),
         pytest.param([link(9, "incusbr0", "bridge"), link(10, "tap1", "tun", master=9)], [], id="with-a-machine"),
-        pytest.param([link(9, "lan", "bridge"), link(3, "eth0", master=9)], ["lan"], id="over-hardware"),
+        pytest.param([LAN, ETH0_OF_IT], ["lan"], id="over-hardware"),
+        pytest.param([LAN, ETH0_OF_IT, link(10, "tap1", "tun", master=9)], ["lan"], id="over-hardware-with-a-machine"),
         pytest.param(
-            [link(9, "lan", "bridge"), link(3, "eth0", master=9), link(10, "tap1", "tun", master=9)],
-            ["lan"],
-            id="over-hardware-with-a-machine",
+            [LAN, link(10, "bond0", "bond", master=9), link(3, "eth0", master=10)], ["eth0", "lan"], id="over-a-bond"
         ),
-        pytest.param([link(9, "lan", "bridge"), link(10, "bond0", "bond", master=9)], ["lan"], id="over-a-bond"),
+        pytest.param([LAN, link(10, "vx", "vxlan", master=9)], [], id="over-a-net-of-guests"),
         pytest.param([link(9, "bond0", "bond"), link(3, "eth0", master=9)], ["bond0", "eth0"], id="a-bond"),
-        pytest.param([link(9, "eth0.7", "vlan")], ["eth0.7"], id="a-vlan"),
+        pytest.param([link(9, "team0", "team"), link(3, "eth0", master=9)], ["eth0", "team0"], id="a-team"),
+        pytest.param([link(9, "bond0", "bond")], [], id="a-bond-of-nothing"),
+        pytest.param([link(9, "eth0.7", "vlan", below=3), link(3, "eth0")], ["eth0", "eth0.7"], id="a-vlan"),
+        pytest.param(
+            [link(9, "bond0.7", "vlan", below=8), link(8, "bond0", "bond"), link(3, "eth0", master=8)],
+            ["bond0", "bond0.7", "eth0"],
+            id="a-vlan-over-a-bond",
+        ),
+        pytest.param([link(9, "v.7", "vlan", below=8), link(8, "v", "veth")], [], id="a-vlan-over-a-guest-s"),
+        pytest.param([link(8, "a", "vlan", below=9), link(9, "b", "vlan", below=8)], [], id="over-one-another"),
         pytest.param([link(9, "vnet0", "tun")], [], id="a-tap"),
         pytest.param([link(9, "hostonly0")], [], id="virtualbox-whatever-it-is-called"),
-        pytest.param([link(9, "tun0", "tun", is_ethernet=False)], ["tun0"], id="a-vpn-s-tun"),
-        pytest.param([link(9, "wg0", "wireguard", is_ethernet=False)], ["wg0"], id="wireguard"),
+        pytest.param([link(9, "ve-guest", "veth")], [], id="the-host-s-end-of-a-container-without-a-bridge"),
+        pytest.param([link(9, "kube-ipvs0", "dummy")], [], id="a-dummy"),
+        pytest.param([link(9, "shim", "macvlan", below=3), link(3, "eth0")], ["eth0"], id="a-macvlan-for-containers"),
+        pytest.param([TUN], ["tun0"], id="a-vpn-s-tun"),
+        pytest.param([WG], ["wg0"], id="wireguard"),
         pytest.param([link(9, "ppp0", "ppp", is_ethernet=False)], ["ppp0"], id="ppp"),
-        pytest.param([link(9, "eth0", "veth")], ["eth0"], id="the-veth-of-an-lxc-guest"),
+        pytest.param([link(9, "podman-vpn", "wireguard", is_ethernet=False)], ["podman-vpn"], id="a-name-says-nothing"),
     ],
 )
 def test_what_counts(links: list[Link], counted: list[str]) -> None:
@@ -47,11 +69,58 @@ def test_what_counts(links: list[Link], counted: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "virtual", [link(9, "tap0", "tun"), link(9, "hostonly0"), link(9, "br0", "bridge")], ids=lambda link: link.name
+    "virtual",
+    [link(9, "tap0", "tun"), link(9, "hostonly0"), link(9, "br0", "bridge"), link(9, "eth0-of-lxc", "veth")],
+    ids=lambda link: link.name,
 )
 def test_what_the_world_lies_behind_counts(virtual: Link) -> None:
     assert names(virtual) == []
     assert names(virtual, leaving=9) == [virtual.name]
+
+
+@pytest.mark.parametrize("virtual", [link(9, "tap0", "tun"), link(9, "hostonly0"), link(9, "net0", "veth")])
+def test_what_an_upstream_lies_behind_counts(virtual: Link) -> None:
+    assert found(virtual, upstreams=(virtual.name,)) == [Counted(virtual, is_ground=True, is_by_upstream=True)]
+
+
+def test_an_upstream_in_a_container_makes_no_network_of_its_bridge() -> None:
+    bridge, port = link(9, "br-0123456789ab", "bridge"), link(10, "veth1", "veth", master=9)
+
+    assert names(bridge, port, upstreams=("br-0123456789ab", "veth1")) == []
+
+
+def test_upstreams_are_not_asked_for_where_they_decide_nothing() -> None:
+    asked: list[str] = []
+
+    def to_upstreams() -> list[str]:
+        asked.append("asked")
+        return []
+
+    links = [link(3, "eth0"), link(9, "docker0", "bridge"), link(10, "veth1", "veth", master=9)]
+    counting(links, (), lambda _: False, to_upstreams, lambda link: link.name in HARDWARE)
+    assert asked == []
+
+    counting([*links, TUN], (), lambda _: False, to_upstreams, lambda link: link.name in HARDWARE)
+    assert asked == ["asked"]
+
+
+@pytest.mark.parametrize(
+    ("links", "leaving", "upstreams", "is_ground"),
+    [
+        pytest.param([link(3, "eth0")], 0, (), True, id="hardware"),
+        pytest.param([link(3, "ib0", is_ethernet=False)], 0, (), True, id="hardware-that-is-no-ethernet"),
+        pytest.param([TUN], 0, (), False, id="a-tunnel"),
+        pytest.param([TUN], 9, (), True, id="a-tunnel-to-the-world"),
+        pytest.param([TUN], 0, ("tun0",), True, id="a-tunnel-to-an-upstream"),
+        pytest.param([link(9, "zt0", "tun")], 0, (), False, id="named"),
+    ],
+)
+def test_what_is_asked_whether_the_host_is_offline(
+    links: list[Link], leaving: int, upstreams: tuple[str, ...], is_ground: bool
+) -> None:
+    (one,) = found(*links, leaving=leaving, named="zt0", upstreams=upstreams)
+
+    assert one == Counted(links[0], is_ground=is_ground)
 
 
 def test_a_tap_that_the_policy_names_counts() -> None:
@@ -61,7 +130,7 @@ def test_a_tap_that_the_policy_names_counts() -> None:
 def test_a_port_of_a_bridge_never_counts() -> None:
     bridge, port = link(9, "backend", "bridge"), link(10, "guest0", "veth", master=9)
 
-    assert names(bridge, port, leaving=10, named="guest0") == []
+    assert names(bridge, port, leaving=10, named="guest0", upstreams=("guest0",)) == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.snapshot import Interface, Snapshot, Way, counts
+from agent.snapshot import Interface, Snapshot, Way
 
 WLAN0: Final = Interface(
     "wlan0",
@@ -108,28 +108,36 @@ def test_no_default_route_is_not_offline() -> None:
     assert not at_office(way_ipv4=None, way_ipv6=None, gateways=()).is_offline
 
 
-@pytest.mark.parametrize(
-    "name", ["eth0", "wlan0", "wlp2s0", "br0", "br-lan", "br-0123456789ag", "docker1", "lowpan0", "tun0", "wg0"]
-)
-def test_an_interface_that_counts(name: str) -> None:
-    assert counts(name)
+TUNNEL = Interface("wg0", ipv4=("10.8.0.2/24",), is_ground=False)
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("interfaces", "is_offline"),
     [
-        "lo",
-        "veth1a2b3c",
-        "docker0",
-        "docker_gwbridge",
-        "br-0123456789ab",
-        "virbr0",
-        "virbr0-nic",
-        "cni0",
-        "cali1a",
-        "flannel.1",
-        "podman0",
+        pytest.param((TUNNEL,), True, id="a-tunnel-over-nothing"),
+        pytest.param((TUNNEL, Interface("wlan0", has_carrier=False)), True, id="the-wi-fi-is-off"),
+        pytest.param((TUNNEL, Interface("wlan0", ipv4=("169.254.3.4/16",))), True, id="no-address-yet"),
+        pytest.param((TUNNEL, Interface("wlan0", ipv4=("10.10.0.7/16",))), False, id="over-wi-fi"),
+        pytest.param((msgspec.structs.replace(TUNNEL, is_ground=True),), False, id="a-way-leads-out-there"),
     ],
 )
-def test_an_interface_of_containers(name: str) -> None:
-    assert not counts(name)
+def test_what_stays_up_without_anything_below_it_is_no_network(
+    interfaces: tuple[Interface, ...], is_offline: bool
+) -> None:
+    assert Snapshot(interfaces).is_offline == is_offline
+
+
+def test_what_counts_from_when_a_name_became_known_is_no_change() -> None:
+    bridge = Interface("hostonly0", ipv4=("192.168.56.1/24",), is_by_upstream=True)
+    before = at_office()
+    after = msgspec.structs.replace(before, interfaces=(bridge, *before.interfaces))
+
+    assert after.fingerprint() == before.fingerprint()
+    assert after.around() == before.around() is not None
+
+
+def test_a_way_that_comes_to_lead_through_what_counted_is_told_by_the_way_alone() -> None:
+    before = at_office()
+    interfaces = tuple(msgspec.structs.replace(one, is_ground=False) for one in before.interfaces)
+
+    assert msgspec.structs.replace(before, interfaces=interfaces).fingerprint() == before.fingerprint()

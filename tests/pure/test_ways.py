@@ -182,6 +182,17 @@ def test_many_hosts_and_addresses_cost_no_more_than_some(ways: Ways, kernel: Ker
     assert 0 < len(kernel.asked) <= 400
 
 
+def test_what_ways_leave_by_is_known_of_addresses_and_of_names_that_were_looked_up(ways: Ways, kernel: Kernel) -> None:
+    kernel.ways[OTHER] = BY_VPN
+    ways.seen(HOME, [])
+    assert ways.leaving([PROXY, "proxy.corp.example", "127.0.0.1"]) == {"wlan0"}
+
+    ways.resolved("proxy.corp.example", [OTHER])
+    ways.resolved("registry.corp.example", [IPV6])
+
+    assert ways.leaving(["proxy.corp.example"]) == {"tun0"}
+
+
 def test_ways_are_part_of_the_fingerprint() -> None:
     others = [(), (OtherWay(PROXY, None),), (OtherWay(PROXY, BY_VPN),), (OtherWay(OTHER, BY_VPN),)]
 
