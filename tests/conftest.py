@@ -13,8 +13,10 @@ from hypothesis import settings
 settings.register_profile("no deadlines", deadline=None)
 settings.load_profile("no deadlines")
 
-# What a command prints into a pipe is folded where this says how wide: pytest-xdist does, of the terminal it has.
+# What a command prints into a pipe is folded where this says how wide: pytest-xdist does, of the terminal it has, and
+# readline, which tells only the C library.
 os.environ.pop("COLUMNS", None)
+os.unsetenv("COLUMNS")
 
 HERE = Path(__file__)
 TURN = HERE.with_name("__init__.py")

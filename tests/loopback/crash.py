@@ -4,7 +4,7 @@ What it asks of the kernel is counted where Python asks for it: by its audit eve
 around the functions of `os` and of the C library. Nothing of the agent is replaced. The helper that works in a home is
 another process: there the same is done, and when it dies, the agent dies with it.
 
-A process that has imported the agent (`Runs`) forks one for each run.
+Who starts such processes: `runs.py`. A helper reads this file by itself, so it imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -189,79 +189,3 @@ _ON_DISK = (stat.S_IFREG, stat.S_IFDIR)
 def begun(root: str, process: str, dies: Any, told: str | None, agent: int) -> None:
     """From here on this process is watched."""
     Watched(root, process, Moment(*dies) if dies is not None else None, told, agent).begin()
-
-
-def zygote() -> None:
-    """A run for each line of stdin; how it ended on stdout."""
-    import agent.cli.apply  # noqa: PLC0415 - so that no run has to
-    import agent.cli.restore  # noqa: F401, PLC0415
-    from agent.cli import main  # noqa: PLC0415 - not in a helper
-
-    for line in sys.stdin:
-        asked = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            _run(main, asked)
-        _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
-
-
-def _run(main: Any, asked: dict[str, Any]) -> None:
-    status = 70
-    try:
-        output = os.open(asked["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        nothing = os.open("/dev/null", os.O_RDONLY)
-        for number, descriptor in enumerate((nothing, output, output)):
-            os.dup2(descriptor, number)
-        begun(asked["root"], "agent", asked["dies"], asked["told"], os.getpid())
-        status = main(["--root", asked["root"], *asked["words"]])
-    except BaseException:  # noqa: BLE001 - a fork must not go on as its parent
-        import traceback  # noqa: PLC0415
-
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-
-
-class Runs:
-    """Commands of the agent on one root, one after the other; a context that ends what it started."""
-
-    def __init__(self, root: Path, folder: Path) -> None:
-        self.root, self.folder = root, folder
-
-    def __enter__(self) -> Runs:
-        self._zygote = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", "from tests.loopback.crash import zygote; zygote()"],
-            cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._zygote.communicate()
-
-    def moments(self, *words: str) -> list[Moment]:
-        """Every moment in which it could have died."""
-        told = self.folder / "told"
-        told.unlink(missing_ok=True)
-        self._run(words, told=str(told))
-        return [Moment(*json.loads(line)) for line in told.read_text().splitlines()]
-
-    def run(self, *words: str, dies: Moment | None = None) -> int:
-        """Its exit status; -9: it died."""
-        return self._run(words, dies=dies)
-
-    @property
-    def said(self) -> str:
-        """By the last one."""
-        return (self.folder / "said").read_text()
-
-    def _run(self, words: Sequence[str], dies: Moment | None = None, told: str | None = None) -> int:
-        output = str(self.folder / "said")
-        asked = {"root": str(self.root), "words": words, "dies": dies, "told": told, "output": output}
-        assert self._zygote.stdin is not None
-        assert self._zygote.stdout is not None
-        self._zygote.stdin.write(json.dumps(asked) + "\n")
-        self._zygote.stdin.flush()
-        return int(self._zygote.stdout.readline())

@@ -16,8 +16,9 @@ import pytest
 
 from agent.journal import Journal
 
-from .crash import Moment, Runs
+from .crash import Moment
 from .installation import DAEMON_JSON, LOGGED_IN, PASSWORD, Installation, is_offline, proxy
+from .runs import Runs
 
 AT_ONCE = 3  # a pass waits as long as it works
 EVERYWHERE = "CRASH_EVERYWHERE" in os.environ

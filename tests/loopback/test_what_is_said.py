@@ -8,10 +8,12 @@ import subprocess
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from .installation import Installation, is_offline, proxy
+from .runs import Runs
 
 pytestmark = pytest.mark.skipif(is_offline(), reason="offline, a pass does nothing")
 
@@ -50,21 +52,28 @@ DAEMONS = {
 }  # fmt: skip
 
 
+class Machine(Installation):
+    """Its commands are run in forks of one process."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        super().__init__(folder / "root", port)
+        self.runs = Runs(self.root, folder)
+
+
 @pytest.fixture
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with proxy() as port, Installation(tmp_path_factory.mktemp("m") / "root", port) as installation:
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    with proxy() as port, Machine(tmp_path_factory.mktemp("m"), port) as installation, installation.runs:
         yield installation
 
 
-def said(machine: Installation, *words: str, encoding: str = "utf-8") -> tuple[int, str]:
-    environment = {**os.environ, "PYTHONIOENCODING": encoding}
-    ran = subprocess.run(machine.command(*words), capture_output=True, env=environment, timeout=60, check=False)
-    assert b"Traceback" not in ran.stderr, ran.stderr
-    out = ran.stdout.decode(encoding)
+def said(machine: Machine, *words: str, encoding: str = "utf-8") -> tuple[int, str]:
+    status = machine.runs.run(*words, encoding=encoding)
+    out, err = machine.runs.out.decode(encoding), machine.runs.err
+    assert b"Traceback" not in err, err
     if "--json" in words:
         for document in out.splitlines() if "audit" in words else [out] if out else []:
             json.loads(document)
-    return ran.returncode, out + ran.stderr.decode(encoding)
+    return status, out + err.decode(encoding)
 
 
 def check(text: str) -> None:
@@ -73,7 +82,7 @@ def check(text: str) -> None:
     assert not odd, (odd, text)
 
 
-def kept(machine: Installation) -> Iterator[str]:
+def kept(machine: Machine) -> Iterator[str]:
     """What is kept for a person."""
     for path in (machine.paths.audit_log, machine.paths.status):
         if path.exists():
@@ -81,7 +90,7 @@ def kept(machine: Installation) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_of_a_clients_file(machine: Installation, name: str) -> None:
+def test_of_a_clients_file(machine: Machine, name: str) -> None:
     machine.config_json.write_bytes(CLIENTS[name])
 
     for words in COMMANDS:
@@ -93,7 +102,7 @@ def test_of_a_clients_file(machine: Installation, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["half-a-character-in-a-name", "byte-order-mark", "secret-in-a-name", "long"])
-def test_a_clients_file_that_is_not_understood_is_its_own_fault(machine: Installation, name: str) -> None:
+def test_a_clients_file_that_is_not_understood_is_its_own_fault(machine: Machine, name: str) -> None:
     machine.config_json.write_bytes(CLIENTS[name])
 
     status, text = said(machine, "apply")
@@ -108,7 +117,7 @@ def test_a_clients_file_that_is_not_understood_is_its_own_fault(machine: Install
 
 
 @pytest.mark.parametrize("name", DAEMONS)
-def test_of_the_daemons_file(machine: Installation, name: str) -> None:
+def test_of_the_daemons_file(machine: Machine, name: str) -> None:
     machine.daemon_json.write_bytes(DAEMONS[name])
 
     for words in COMMANDS:
@@ -118,7 +127,7 @@ def test_of_the_daemons_file(machine: Installation, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["latin-1", "utf-16"])
-def test_a_daemons_file_that_is_no_text_is_its_own_fault(machine: Installation, name: str) -> None:
+def test_a_daemons_file_that_is_no_text_is_its_own_fault(machine: Machine, name: str) -> None:
     machine.daemon_json.write_bytes(DAEMONS[name])
 
     status, text = said(machine, "apply")
@@ -131,7 +140,7 @@ def test_a_daemons_file_that_is_no_text_is_its_own_fault(machine: Installation, 
     assert "proxy.office.test" in machine.config_json.read_text()  # the clients went on
 
 
-def test_of_a_policy_and_of_arguments(machine: Installation) -> None:
+def test_of_a_policy_and_of_arguments(machine: Machine) -> None:
     machine.write(
         machine.paths.policy, f'[upstream.a]\nurl = "http://u:Zec ret9@h"\n"{URL}\\u001b[2K" = "\\u202e{URL}"\n', 0o644
     )
@@ -146,7 +155,7 @@ def test_of_a_policy_and_of_arguments(machine: Installation) -> None:
 
 
 @pytest.mark.long
-def test_of_a_running_agent(machine: Installation) -> None:
+def test_of_a_running_agent(machine: Machine) -> None:
     """The service lives, says what is wrong with the file, and goes on with everything else."""
     service = subprocess.Popen(machine.command("run"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
@@ -167,7 +176,7 @@ def test_of_a_running_agent(machine: Installation) -> None:
         assert "proxy.office.test" in machine.config_json.read_text()
     finally:
         service.terminate()
-        output = service.communicate()[0].decode()
+        output = service.communicate(timeout=30)[0].decode()
     assert service.returncode == 0
     check(output)
     for text in kept(machine):
@@ -177,6 +186,6 @@ def test_of_a_running_agent(machine: Installation) -> None:
 def until(is_so: Callable[[], bool], service: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 30
     while not is_so():
-        assert service.poll() is None, service.communicate()
+        assert service.poll() is None, service.communicate(timeout=30)
         assert time.monotonic() < deadline
         time.sleep(0.05)
