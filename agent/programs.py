@@ -6,13 +6,17 @@ A program gets no input, has a time limit and does not outlive whoever waits for
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from agent.machine_text import lines
 from agent.running_time import within
+
+_LAST_WORDS_S: Final = 1.0  # for a program that was killed; its end comes at once
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -53,7 +57,17 @@ async def run(
         async with within(within_s):
             out, err = await running.communicate()
     finally:
+        await _end(running)
+    return Finished(running.returncode or 0, out, err)
+
+
+async def _end(running: asyncio.subprocess.Process) -> None:
+    """What it has started itself may go on, and hold its pipes open: that is not waited for."""
+    try:
         if running.returncode is None:
             running.kill()
-            await running.communicate()
-    return Finished(running.returncode or 0, out, err)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS_S):
+                    await running.communicate()
+    finally:
+        running._transport.close()  # type: ignore[attr-defined]  # nothing else closes our ends

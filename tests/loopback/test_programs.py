@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,20 @@ async def test_a_program_that_is_not_there() -> None:
 async def test_a_program_that_hangs_is_ended() -> None:
     with pytest.raises(TimeoutError):
         await run(["sleep", "1000"], 0.05)
+
+
+@pytest.mark.parametrize("end", ["wait", "exit"])
+async def test_what_a_program_leaves_behind_with_its_pipes_is_not_waited_for(tmp_path: Path, end: str) -> None:
+    pid_file = tmp_path / "pid"
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        with pytest.raises(TimeoutError):
+            await run(["sh", "-c", f"sleep 1000 & echo $! >{pid_file}; {end}"], 1)
+
+        assert loop.time() - began < 60
+    finally:
+        os.kill(int(pid_file.read_text()), signal.SIGKILL)
 
 
 async def test_a_program_ends_with_whoever_waits_for_it(tmp_path: Path) -> None:
