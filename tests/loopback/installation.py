@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from agent.audit.chain import Entry
 from agent.audit.files import entries
@@ -74,13 +75,14 @@ class Proxy(http.server.BaseHTTPRequestHandler):
 def proxy() -> Iterator[int]:
     """Its port."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
-        thread = threading.Thread(target=functools.partial(server.serve_forever, poll_interval=0.02))
+        thread = threading.Thread(target=functools.partial(server.serve_forever, poll_interval=0.02), daemon=True)
         thread.start()
         try:
             yield server.server_port
         finally:
             server.shutdown()
-            thread.join()
+            thread.join(60)
+            assert not thread.is_alive()
 
 
 def is_offline() -> bool:
@@ -113,7 +115,7 @@ class Installation:
         self.write(self.config_json, LOGGED_IN, 0o640)
         self.policy("office")
 
-    def __enter__(self) -> Installation:
+    def __enter__(self) -> Self:
         self.restart()
         return self
 
@@ -145,7 +147,7 @@ class Installation:
     # --- what Docker is -----------------------------------------------------------------------------------------
 
     def restart(self) -> None:
-        subprocess.run([sys.executable, "-I", "-S", ENGINE, "restart", str(self.root)], check=True)
+        subprocess.run([sys.executable, "-I", "-S", ENGINE, "restart", str(self.root)], check=True, timeout=60)
 
     def refuse(self, text: str) -> None:
         """dockerd does not start with proxies in which this stands."""

@@ -81,7 +81,7 @@ class Stranger:
 
     def heard(self) -> list[str]:
         """What it was sent by now; it ends with that."""
-        rest, _ = self._popen.communicate("")
+        rest, _ = self._popen.communicate("", timeout=60)
         return rest.splitlines()
 
 

@@ -17,8 +17,11 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+WITHIN_S = 60
 
 
 @contextlib.contextmanager
@@ -32,10 +35,22 @@ def alone(root: Path) -> Iterator[None]:
 def locked(path: Path) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, path)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    """A restart that was killed on its way leaves a dockerd that no pid file names: waited for so long."""
+    deadline = time.monotonic() + WITHIN_S
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{path}: held by another for {WITHIN_S} s") from None
+        time.sleep(0.002)
 
 
 def stop(root: Path) -> None:
@@ -78,6 +93,7 @@ def run(root: Path) -> None:
             print("listening", flush=True)
             while True:
                 connection, _ = listening.accept()
+                connection.settimeout(WITHIN_S)
                 with connection, contextlib.suppress(OSError):
                     _answer(connection, proxies, root)
 

@@ -65,7 +65,7 @@ async def test_its_own_policy_may_be_named(laptop: Laptop) -> None:
 def test_what_goes_by_no_policy_takes_none(tmp_path: Path, words: str) -> None:
     argv = [*COMMAND, "--root", str(tmp_path), "--policy", "/nowhere", *words.split()]
 
-    ran = subprocess.run(argv, check=False, capture_output=True, text=True)
+    ran = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
 
     assert ran.returncode == USAGE
     assert f"{words.split(maxsplit=1)[0]} goes by no policy of its own: leave --policy out" in ran.stderr
@@ -85,7 +85,7 @@ def test_what_a_person_lays_down_holds_where_no_agent_runs_and_the_policy_is_wro
 
     def said(*words: str) -> tuple[int, str]:
         argv = [*COMMAND, "--root", str(tmp_path), *words]
-        ran = subprocess.run(argv, check=False, capture_output=True, text=True)
+        ran = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
         assert ran.stderr == ""
         return ran.returncode, ran.stdout.splitlines()[0]
 

@@ -50,7 +50,9 @@ def test_a_refused_password_is_sent_again_when_a_person_says_so(
     paths.policy.write_text(POLICY)
     paths.policy.chmod(0o644)
 
-    ran = subprocess.run([*COMMAND, "--root", str(tmp_path), *words], check=False, capture_output=True, text=True)
+    ran = subprocess.run(
+        [*COMMAND, "--root", str(tmp_path), *words], check=False, capture_output=True, text=True, timeout=60
+    )
 
     assert "Traceback" not in ran.stderr
     assert RefusedPasswords(paths.state).has(refused, Snapshot()) is not is_forgotten

@@ -384,7 +384,11 @@ print(missed)
 
 def test_lines_cut_short_by_a_full_disk_again_and_again_are_no_break(laptop: Laptop) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _FILLS_THE_DISK, laptop.path, laptop.state], capture_output=True, text=True, check=True
+        [sys.executable, "-c", _FILLS_THE_DISK, laptop.path, laptop.state],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
 
     missed = int(done.stdout)

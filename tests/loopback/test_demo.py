@@ -66,7 +66,7 @@ class Run:
 
     def kill(self) -> None:
         self._running.kill()
-        self._running.communicate()
+        self._running.communicate(timeout=WITHIN_S)
 
 
 @pytest.fixture

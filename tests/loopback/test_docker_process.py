@@ -25,4 +25,4 @@ def test_an_empty_environment_is_one() -> None:
 
         assert environment(started.pid) == {}
 
-        started.communicate()
+        started.communicate(timeout=60)

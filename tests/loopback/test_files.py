@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import select
+import signal
 import stat
 import subprocess
 import sys
@@ -476,7 +478,11 @@ def test_a_real_mount_point_is_rewritten_in_place(tmp_path: Path) -> None:
     paths = [str(tmp_path / "real"), str(tmp_path / "daemon.json")]
     try:
         done = subprocess.run(
-            [*mount, sys.executable, *paths, NEW.decode(), REPLACES], capture_output=True, text=True, check=False
+            [*mount, sys.executable, *paths, NEW.decode(), REPLACES],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
     except FileNotFoundError:
         pytest.skip("no unshare here")
@@ -513,7 +519,7 @@ def theirs(tmp_path: Path) -> Path:
 def confined(*before: str, path: Path) -> str:
     """What went wrong."""
     argv = [*before, *WITHOUT_DAC_OVERRIDE, str(path), NEW.decode()]
-    return subprocess.run(argv, capture_output=True, text=True, check=False).stderr
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60).stderr
 
 
 @pytest.mark.needs_root
@@ -621,9 +627,21 @@ def dies(disk: Disk, work: Callable[..., object]) -> bool:
             os._exit(0)
         finally:
             os._exit(1)
+    is_over = ends(child)
+    if not is_over:  # a lock that another thread held at the fork, say
+        os.kill(child, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert is_over
     assert status in (0, 9)
     return status == 9
+
+
+def ends(child: int, within_s: float = 60) -> bool:
+    descriptor = os.pidfd_open(child)
+    try:
+        return bool(select.select([descriptor], [], [], within_s)[0])
+    finally:
+        os.close(descriptor)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

@@ -93,7 +93,7 @@ def born(tmp_path: Path) -> Iterator[Born]:
     made = Born(tmp_path)
     yield made
     made.process.kill()
-    made.process.wait()
+    made.process.wait(60)
 
 
 def test_a_file_that_is_older_than_dockerd_is_what_it_started_with(born: Born) -> None:

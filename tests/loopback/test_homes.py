@@ -492,13 +492,14 @@ def meanwhile(deed: Callable[[], object]) -> Iterator[list[int]]:
         except BaseException as error:  # noqa: BLE001 - raised below, in the test
             failures.append(error)
 
-    thread = threading.Thread(target=again)
+    thread = threading.Thread(target=again, daemon=True)
     thread.start()
     try:
         yield times
     finally:
         is_over.set()
-        thread.join()
+        thread.join(60)
+        assert not thread.is_alive()
     assert not failures, failures
 
 
@@ -712,7 +713,9 @@ async def test_no_secret_is_in_a_command_line_an_error_or_a_repr(somebody: Perso
 def test_the_helper_imports_only_what_it_needs() -> None:
     *python, code, ours, msgspecs = helper_argv()
     code = code.replace("main()", 'print("\\n".join(sys.modules))')
-    done = subprocess.run([*python, code, ours, msgspecs], env={}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*python, code, ours, msgspecs], env={}, capture_output=True, text=True, check=True, timeout=60
+    )
 
     modules = done.stdout.split()
     assert "agent.files" in modules
@@ -738,7 +741,7 @@ found = asyncio.run(agent.homes.Homes().read(account, pathlib.Path({str(somebody
 print(agent.homes.__file__, agent.homes.helper_argv()[-2], found.uid)
 """
     command = [sys.executable, "-I", "-S", "-X", "dev", "-W", "error", "-c", code]
-    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False, timeout=60)
 
     assert done.stderr == ""
     assert done.stdout.split() == [str(private / "agent" / "homes.py"), str(private), str(somebody.uid)]
@@ -1059,7 +1062,7 @@ class TwoLoginsAtTheSwap(LocalDisk):
             self._whose.writes("first")
         super().exchange(one, other)
         if self.second is None:
-            self.second = threading.Thread(target=self._login)
+            self.second = threading.Thread(target=self._login, daemon=True)
             self.second.start()
             self.second.join(0.2)  # it would have read ours by then
 
@@ -1074,7 +1077,8 @@ def test_of_two_logins_at_the_moment_of_the_swap_neither_is_lost(house: Path) ->
     with pytest.raises(Changed):
         replace_file(path, b"ours", expected=read_file(path), disk=disk)
     assert disk.second is not None
-    disk.second.join()
+    disk.second.join(60)
+    assert not disk.second.is_alive()
 
     assert path.read_text() == "first, second"
     assert names(me.folder) == ["config.json"]
@@ -1091,7 +1095,7 @@ def test_what_few_may_read_is_not_shown_to_who_could_open_ours(house: Path) -> N
                 return super().exchange(one, other)
             me.writes("a token", 0o600)
             super().exchange(one, other)
-            reader = threading.Thread(target=lambda: shown.append(path.read_text()))
+            reader = threading.Thread(target=lambda: shown.append(path.read_text()), daemon=True)
             reader.start()
             reader.join(0.2)
             shown.append("")

@@ -39,7 +39,7 @@ class Machine:
     def __exit__(self, *_: object) -> None:
         self.installation.__exit__()
         if self._holder is not None:
-            self._holder.communicate()
+            self._holder.communicate(timeout=60)
 
     def sh(self, script: str) -> None:
         """As root, in the namespace, in the root's folder."""
@@ -51,7 +51,7 @@ class Machine:
             assert self._holder.stdout is not None
             self._holder.stdout.readline()
         # Entering a namespace leads to its top folder.
-        subprocess.run([*self._inside, "sh", "-euc", f"cd '{self.root}'\n{script}"], check=True)
+        subprocess.run([*self._inside, "sh", "-euc", f"cd '{self.root}'\n{script}"], check=True, timeout=60)
 
     def full(self, folder: str) -> None:
         """Its file system has no space left; what lay there still does."""
@@ -80,7 +80,7 @@ class Machine:
         return self._run(["ls", "-A", str(self.root / folder)]).stdout.split()
 
     def _run(self, argv: list[str], *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*self._inside, *argv], capture_output=True, text=True, check=check)
+        return subprocess.run([*self._inside, *argv], capture_output=True, text=True, check=check, timeout=60)
 
     @property
     def _inside(self) -> list[str]:

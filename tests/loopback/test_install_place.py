@@ -18,7 +18,7 @@ UNIT = Path(__file__).parents[2] / "systemd/docker-proxy-agent.service"
 def asked(unit: Path) -> subprocess.CompletedProcess[str]:
     """As `make install` asks."""
     argv = [sys.executable, "-B", "-m", "agent.install.place", str(unit)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_a_python_from_where_nothing_is_run_is_refused_with_a_word(tmp_path: Path) -> None:

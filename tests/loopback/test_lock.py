@@ -173,7 +173,7 @@ ARGUMENTS = {**{command: () for command in COMMANDS if command != "demo"}, "pin"
 @pytest.mark.skipif(is_offline(), reason="offline, a pass does nothing")
 def test_who_has_not_got_the_lock_writes_nothing_where_its_holder_sweeps(tmp_path: Path) -> None:
     with proxy() as port, Installation(tmp_path, port) as machine:
-        subprocess.run(machine.command("apply"), check=True, capture_output=True)
+        subprocess.run(machine.command("apply"), check=True, capture_output=True, timeout=60)
         (machine.paths.state / "hmac.key").unlink()  # whoever compares with what is kept would like to have one
         machine.policy("branch")  # there is something to do
 

@@ -70,6 +70,7 @@ def test_everything_goes_to_stderr() -> None:
         capture_output=True,
         check=True,
         env={name: value for name, value in os.environ.items() if name != "JOURNAL_STREAM"},
+        timeout=60,
     )
 
     assert done.stdout == b""
@@ -79,7 +80,7 @@ def test_everything_goes_to_stderr() -> None:
 def test_nothing_is_shown_before_it_is_configured_either() -> None:
     code = "from agent.logs import log; log.info('x', url='http://u:hunter2@h')"
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout == ""
     assert json.loads(done.stderr)["url"] == "http://•••@h"
@@ -118,6 +119,7 @@ def test_rich_is_not_imported_even_where_it_is_installed(tmp_path: Path) -> None
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
 
     assert done.returncode == 0, done.stderr

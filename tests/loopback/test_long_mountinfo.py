@@ -51,7 +51,7 @@ print(json.dumps({
 @pytest.mark.needs_root
 def test_what_was_mounted_after_the_bound_is_found_where_it_is_asked_for(tmp_path: Path) -> None:
     argv = ("unshare", "--mount", sys.executable, "-c", _MOUNTS, str(tmp_path))
-    run = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    run = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2], timeout=60)
     said = json.loads(run.stdout)
 
     assert 1.9 * 1024 * 1024 < said["bytes"] <= 2 * 1024 * 1024

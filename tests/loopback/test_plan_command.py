@@ -22,7 +22,7 @@ sys.exit(main(sys.argv[1:]))
 
 def plan(*words: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-W", "error", "-c", AS_NOBODY, *words, "plan"]
-    return subprocess.run(argv, check=False, capture_output=True, text=True, cwd=os.sep)
+    return subprocess.run(argv, check=False, capture_output=True, text=True, cwd=os.sep, timeout=60)
 
 
 def test_it_needs_root_and_says_so_in_one_line() -> None:

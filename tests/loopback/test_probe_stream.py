@@ -230,7 +230,7 @@ async def test_a_hanging_resolver_holds_up_nobody() -> None:
 
     def look_up(host: str, port: int) -> Sequence[Address]:
         if host == "hangs.test":
-            end.wait()
+            end.wait(60)
         return [(socket.AF_INET, (HOST, port))]
 
     resolve = threaded(look_up)

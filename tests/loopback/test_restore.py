@@ -277,6 +277,7 @@ def test_what_was_there_can_be_read_without_the_agent(tmp_path: Path) -> None:
         shown = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _by_hand(), str(machine.paths.state)],
             capture_output=True, text=True, check=True,
+            timeout=60,
         ).stdout  # fmt: skip
 
     assert f"=== {machine.daemon_json} was, with mode 644:\n{DAEMON_JSON}" in shown
@@ -291,7 +292,7 @@ def _by_hand() -> str:
 
 
 def said_by(machine: Installation, *words: str) -> tuple[int, str]:
-    done = subprocess.run(machine.command(*words), capture_output=True, text=True, check=False)
+    done = subprocess.run(machine.command(*words), capture_output=True, text=True, check=False, timeout=60)
     return done.returncode, done.stdout + done.stderr
 
 

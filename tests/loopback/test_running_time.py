@@ -84,13 +84,16 @@ def test_a_program_that_answered_while_we_were_stopped_has_answered() -> None:
         [sys.executable, "-c", STOPPED], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
     ) as agent:
         assert agent.stdout is not None
-        assert agent.stdout.readline() == "begins\n"
-        _, status = os.waitpid(agent.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status)
-        time.sleep(2.5)  # the very thing that is tested
-        os.kill(agent.pid, signal.SIGCONT)
+        try:
+            assert agent.stdout.readline() == "begins\n"
+            _, status = os.waitpid(agent.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status)
+            time.sleep(2.5)  # the very thing that is tested
+            os.kill(agent.pid, signal.SIGCONT)
 
-        assert agent.stdout.read() == "in time True\n"
+            assert agent.stdout.read() == "in time True\n"
+        finally:
+            agent.kill()  # one that is stopped is waited for in vain
 
 
 async def test_a_program_that_does_not_end_is_ended() -> None:

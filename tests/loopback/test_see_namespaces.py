@@ -83,7 +83,7 @@ class Laptop(Namespace):
     def route_get(self, address: str) -> tuple[str, str | None, str | None] | None:
         """What `ip route get` says: interface, gateway, source."""
         command = [IP, "-json", "-n", self.name, "route", "get", address]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         if done.returncode:
             return None
         (route,) = json.loads(done.stdout)
@@ -97,7 +97,7 @@ class Laptop(Namespace):
 
 
 def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY, timeout=60)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
     return done.stdout
 

@@ -21,7 +21,11 @@ CENTURIES = "99999999999999999d"
 @pytest.mark.parametrize("words", [["pin", "direct"], ["pause"]])
 def test_a_time_that_no_clock_can_hold_is_refused_and_not_kept(tmp_path: Path, words: list[str]) -> None:
     ran = subprocess.run(
-        [*COMMAND, "--root", str(tmp_path), *words, "--for", CENTURIES], check=False, capture_output=True, text=True
+        [*COMMAND, "--root", str(tmp_path), *words, "--for", CENTURIES],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
     assert ran.returncode == 64
@@ -82,7 +86,9 @@ def test_nor_may_a_policy_say_one(tmp_path: Path, key: str) -> None:
     file = tmp_path / "config.toml"
     file.write_text(f'[{table}]\n{name} = "{CENTURIES}"\n[[network]]\nuse = ["direct"]\n')
 
-    ran = subprocess.run([*COMMAND, "--policy", str(file), "check"], check=False, capture_output=True, text=True)
+    ran = subprocess.run(
+        [*COMMAND, "--policy", str(file), "check"], check=False, capture_output=True, text=True, timeout=60
+    )
 
     assert ran.returncode == 1
     assert f'{file}: {key}: "{CENTURIES}" is longer than 100 years' in ran.stdout + ran.stderr

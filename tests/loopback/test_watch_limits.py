@@ -69,7 +69,7 @@ asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
 
 
 def _can_have_a_user_namespace() -> bool:
-    return subprocess.run(["unshare", "--user", "--map-root-user", "true"], check=False).returncode == 0
+    return subprocess.run(["unshare", "--user", "--map-root-user", "true"], check=False, timeout=60).returncode == 0
 
 
 @pytest.mark.skipif(not _can_have_a_user_namespace(), reason="this system allows no user namespace")
@@ -83,7 +83,12 @@ def test_a_limit_that_is_reached_is_said_and_watching_begins_when_it_is_lifted(
 ) -> None:
     inside = ["sh", "-euc", LIMITED, "sh", limit, sys.executable, "-c", code, limit, str(tmp_path / "file")]
     done = subprocess.run(
-        ["unshare", "--user", "--map-root-user", *inside], cwd=ROOT, capture_output=True, text=True, check=False
+        ["unshare", "--user", "--map-root-user", *inside],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
     assert done.returncode == 0, done.stderr

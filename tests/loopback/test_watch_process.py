@@ -27,13 +27,13 @@ async def test_the_end_of_the_one_that_is_followed_wakes_once() -> None:
         watch.follow(first.pid)
         watch.follow(second.pid)
         first.kill()
-        first.wait()
+        first.wait(60)
         second.kill()
 
         assert await asyncio.wait_for(wakeups.next(), 10) == {Reason.FILES}
 
         watch.follow(second.pid)  # as long as nobody has looked again
-        second.wait()
+        second.wait(60)
         await asyncio.sleep(0.05)
         assert not wakeups.pending
     watch.follow(0)
@@ -45,7 +45,7 @@ async def test_one_that_is_gone_already_wakes_at_once_and_once() -> None:
     watch = ProcessWatch(wakeups.wake)
     with process() as gone:
         gone.kill()
-        gone.wait()
+        gone.wait(60)
         watch.follow(gone.pid)
         assert await asyncio.wait_for(wakeups.next(), 10) == {Reason.FILES}
         watch.follow(gone.pid)
