@@ -56,13 +56,17 @@ from agent.home_helper import (
     Wrote,
 )
 from agent.one_thread import in_turn
+from agent.running_time import Left
 from agent.secret import escaped
 from agent.users import Threshold
 
 _WITHIN_S: Final = 10.0
 _AT_ONCE: Final = 4  # helpers, of 12 MiB each; never two of one user, or one could hold all others up
 _MAKES_WAY_S: Final = 1.0  # for who waits
-_TRIES: Final = 20  # each takes milliseconds; a `docker login` takes longer than a few of them
+# Beside who writes all the time: each try takes milliseconds, a `docker login` longer than a few of them; on a busy
+# machine either may take much longer.
+_TRIES: Final = 20
+_TRIES_FOR_S: Final = 3.0
 _KILLED_WITHIN_S: Final = 0.5  # a process that can be killed is gone in 10 ms
 _LONGEST_ANSWER: Final = LARGEST * 4 // 3 + 16 * 1024  # bytes: the file in base64, and what is said about it
 
@@ -236,7 +240,9 @@ class Homes:
         """
 
         async def talk(helper: _Helper) -> Written:
-            for _ in range(_TRIES):
+            tries, left = 0, Left(_TRIES_FOR_S)
+            while tries < _TRIES or not left.is_over():
+                tries += 1
                 found = await helper.read()
                 before = None if found is None else found.text
                 async with helper.turn.ours():  # a large file takes its time, and others' come first
