@@ -396,7 +396,8 @@ class Transaction:
             mode = found.mode if found else None
             self._keep_original(edit.path, Original.of(edit.path, edit.before, mode), reality)
             is_shared = edit.path == reality.daemon_json_path
-            self._journal.note(edit.path, edit.before, edit.after, mode, is_shared=is_shared)
+            start = reality.unit.invocation
+            self._journal.note(edit.path, edit.before, edit.after, mode, is_shared=is_shared, start=start)
             await asyncio.to_thread(write_text, Path(edit.path), edit.before, edit.after, edit.mode)
         if plan.needs_daemon_reload:
             await self._supervisor.daemon_reload()

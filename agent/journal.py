@@ -17,6 +17,7 @@ import msgspec
 
 from agent.audit.log import boot_id
 from agent.decide.probation import Trial
+from agent.dockerd import Phase, UnitState
 from agent.errors import AgentError
 from agent.files import Changed
 from agent.state_file import StateFile
@@ -96,6 +97,17 @@ class UnderWay(msgspec.Struct, frozen=True):
     bracket: Bracket | None = None  # live-restore is on, or about to be, for this restart alone
     units: tuple[str, ...] = ()  # that hang on Docker and were active when it was restarted
     trial: Trial | None = None  # of the stage "tried"
+    # The last start of dockerd that did not read what was written; None: not known.
+    start: str | None = None
+
+    def has_read_it(self, unit: UnitState) -> bool:
+        """Whether this start did, be it somebody else's."""
+        return self.start is not None and unit.invocation != self.start
+
+    def is_broken_by_it(self, unit: UnitState) -> bool:
+        """Whether Docker is down because of what waited for a restart: somebody else, or systemd, has made that."""
+        is_down = unit.phase is Phase.BROKEN and not (unit.comes_back or unit.is_stuck_in_stop)
+        return self.stage is Stage.WRITING and bool(self.notes) and is_down and self.has_read_it(unit)
 
     @property
     def is_unfinished(self) -> bool:
@@ -126,10 +138,20 @@ class Journal:
         """AgentError if the file is there and cannot be understood."""
         return self._file.load() or UnderWay()
 
-    def note(
-        self, path: str, before: str | None, after: str | None, mode: int | None, *, is_shared: bool = False
+    def note(  # noqa: PLR0913 - named at its one call
+        self,
+        path: str,
+        before: str | None,
+        after: str | None,
+        mode: int | None,
+        *,
+        is_shared: bool = False,
+        start: str | None = None,
     ) -> None:
-        """Before each write. A file that is noted already keeps what it had when dockerd was last right."""
+        """Before each write. A file that is noted already keeps what it had when dockerd was last right.
+
+        `start`: the last one of dockerd.
+        """
         was = self.under_way()
         first = was.notes.get(path)
         if first is None:
@@ -141,7 +163,7 @@ class Journal:
         if was.trial is not None:  # what is put back if dockerd dies of it is the same
             self._file.save(msgspec.structs.replace(was, notes={**was.notes, path: noted}))
         else:
-            self._save(Stage.WRITING, {**was.notes, path: noted})
+            self._save(Stage.WRITING, {**was.notes, path: noted}, start=was.start if was.notes else start)
 
     def open(self, path: str, text: str | None) -> Bracket:
         """Before live-restore is written: what is put back from now on says `true`, too, or containers would die."""
@@ -151,7 +173,7 @@ class Journal:
         first = was.notes.get(path)
         bracket = Bracket.of(path, first.put_back(text) if first else text)
         notes = _with(was.notes, path, bracket.opened)
-        self._file.save(UnderWay(Stage.WRITING, notes, boot_id(), bracket, was.units))
+        self._file.save(UnderWay(Stage.WRITING, notes, boot_id(), bracket, was.units, start=was.start))
         return bracket
 
     def close(self) -> None:
@@ -172,7 +194,7 @@ class Journal:
     def enter(self, stage: Stage, units: Sequence[str] = ()) -> None:
         """Before the step that it names. `units`: that may go down with Docker now."""
         was = self.under_way()
-        self._save(stage, was.notes, (*was.units, *units))
+        self._save(stage, was.notes, (*was.units, *units), was.start)
 
     def try_out(self, trial: Trial) -> None:
         """dockerd runs with what stands in the files; what stood there before stays known until that is believed."""
@@ -213,10 +235,12 @@ class Journal:
         else:
             self.forget()
 
-    def _save(self, stage: Stage, notes: dict[str, Note], units: Sequence[str] | None = None) -> None:
+    def _save(
+        self, stage: Stage, notes: dict[str, Note], units: Sequence[str] | None = None, start: str | None = None
+    ) -> None:
         was = self.under_way()
         kept = was.units if units is None else tuple(dict.fromkeys(units))
-        self._file.save(UnderWay(stage, notes, boot_id(), was.bracket, kept))
+        self._file.save(UnderWay(stage, notes, boot_id(), was.bracket, kept, start=start))
 
 
 def _if_anything(under_way: UnderWay) -> UnderWay:

@@ -2,6 +2,7 @@
 
     nothing under way          nothing
     writing                    the pass decides: each file is whole, and what dockerd runs with is looked at
+    writing, Docker broke      rolled back if it was started after that, by whomever: it has read what was written
     restarting, Docker broke   rolled back: files back, Docker started
     restarting, else           as writing: whoever stopped a Docker that did not break was not us
     tried, Docker died of it   rolled back, as if it had not come up
@@ -44,6 +45,7 @@ from agent.targets.refused import TextRefused
 
 _SETTLES_S: Final = 300.0  # as long as a restart of our own would have been watched
 _LOOK_AGAIN_S: Final = 0.1
+_STARTED_WITH_IT: Final = "Docker was started with what was written for a later restart, and did not come up"
 _DIED: Final = f"Docker came up with it, and within {LASTS_S:.0f} s it was down or had crashed {CRASHES} times"
 
 
@@ -89,9 +91,11 @@ async def recover(  # noqa: PLR0913 - named at its one call
         return found.forbids_writing
     if found.trial is not None:
         return await _tried(supervisor, look, state, record, found, found.trial)
-    said = [f"the agent ended in the middle of it ({found.stage.value})", *left]
+    said = [*left]
     back = Back((), is_up=True)
-    is_down = _is_down_by_us(found, await _settled(supervisor), is_systemd)
+    unit = await _settled(supervisor)
+    is_down = _is_down_by_us(found, unit, is_systemd)
+    said = [_STARTED_WITH_IT if found.is_broken_by_it(unit) else _ended_in(found.stage), *said]
     if is_down and await supervisor.goes_down():
         return True
     if is_down:
@@ -213,10 +217,30 @@ async def _quarantined(look: Look, state: Path) -> Settings | None:
     return None
 
 
+def _ended_in(stage: Stage) -> str:
+    return f"the agent ended in the middle of it ({stage.value})"
+
+
+def first_run(journal: Journal, reality: Reality) -> None:
+    """Of a dockerd that runs with what was written for a later restart.
+
+    Whoever made it, such a start has its minute, too; what it ran with all along is believed. AgentError: not noted.
+    """
+    under_way, unit = journal.under_way(), reality.unit
+    is_open = under_way.stage in {Stage.WRITING, Stage.RESTARTING} and bool(under_way.notes)
+    if not is_open or under_way.bracket is not None or in_force(reality) is None:
+        return
+    if under_way.has_read_it(unit) and reality.is_systemd:
+        until = (unit.since or time.monotonic()) + LASTS_S
+        journal.try_out(Trial(unit.invocation, unit.restarts, until, unit.pid))
+    else:
+        journal.forget()
+
+
 def _is_down_by_us(found: UnderWay, unit: UnitState, is_systemd: bool) -> bool:
     is_this_boot = found.boot == boot_id()
     if unit.phase is Phase.BROKEN:
-        is_tried = found.stage in {Stage.RESTARTING, Stage.ROLLING_BACK}
+        is_tried = found.stage in {Stage.RESTARTING, Stage.ROLLING_BACK} or found.is_broken_by_it(unit)
         return is_tried or (found.stage is Stage.WRITING and not is_this_boot)
     if unit.phase is not Phase.STOPPED or not is_this_boot:
         return False
@@ -226,9 +250,9 @@ def _is_down_by_us(found: UnderWay, unit: UnitState, is_systemd: bool) -> bool:
 
 async def _left_to_the_pass(look: Look, journal: Journal, record: Record, stage: Stage, units: Units) -> None:
     """Docker runs, or is away by somebody else's doing."""
-    running = in_force(await look.reality(DIRECT))
-    if running is not None:
-        await asyncio.to_thread(journal.forget)
+    reality = await look.reality(DIRECT)
+    running = in_force(reality)
+    await asyncio.to_thread(first_run, journal, reality)
     if running is not None and stage is Stage.RESTARTING:
         record(
             Event.DOCKER_RESTARTED,

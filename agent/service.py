@@ -38,6 +38,7 @@ from agent.dockerd import Phase, Reality
 from agent.errors import AgentError, NoPolicy, PolicyRefused, Unexpected
 from agent.events import Event
 from agent.files import identity_of
+from agent.journal import UnderWay
 from agent.lifetime import TOLD_TO_STOP, Lifetime
 from agent.listening import LocalProxy
 from agent.memory import Memory
@@ -167,7 +168,7 @@ class Service:
         self._in_hand: list[Request] = []  # that the pass under way is to answer
         self._finishes_at = 0.0
         self._is_unfinished = False
-        self._trial: Trial | None = None  # our last restart, which is not believed yet
+        self._under_way = UnderWay()
         self._docker = Docker()
         self._lost: Condition | None = None  # by the last restart
         self._since: Since | None = None
@@ -274,6 +275,7 @@ class Service:
         try:
             under_way = await asyncio.to_thread(world.daemon.under_way)
             is_due = under_way.is_unfinished and self._memory.now() >= self._finishes_at
+            is_due = is_due or self._is_broken_by(under_way)
             if is_due or (under_way.trial is not None and world.daemon.is_to_be_judged(under_way.trial)):
                 await self._recovered(may_restart=True)
                 under_way = await asyncio.to_thread(world.daemon.under_way)
@@ -286,7 +288,17 @@ class Service:
             raise
         self._works(Part.UNDER_WAY)
         self._is_unfinished, self._memory.is_held = under_way.is_unfinished, under_way.forbids_writing
-        self._trial = under_way.trial
+        self._under_way = under_way
+
+    @property
+    def _trial(self) -> Trial | None:
+        """The last start with what was written, which is not believed yet."""
+        return self._under_way.trial
+
+    def _is_broken_by(self, under_way: UnderWay) -> bool:
+        """Whether the Docker that was last seen is down because of it."""
+        reality = self._last.seen.reality if self._last is not None else self._idle
+        return reality is not None and under_way.is_broken_by_it(reality.unit)
 
     async def _ready_at_the_latest(self) -> None:
         await asyncio.sleep(READY_WITHIN_S)
@@ -424,6 +436,8 @@ class Service:
             is_moving = self._world_at_hand.daemon.is_to_be_judged(self._trial)
             judged_at = self._memory.now() + (_MOVING_S if is_moving else left_s)
             at = judged_at if at is None else min(at, judged_at)
+        if self._is_broken_by(self._under_way):
+            at = self._memory.now() + _MOVING_S
         if not self._wakes.unwatched.directories:
             return at
         recheck_s = (self._loaded.policy if self._loaded is not None else Policy()).probe.recheck
@@ -452,9 +466,9 @@ class Service:
                 self._slow.cancel()
         self._works(Part.WHOLE)
         self._failures, self._last_at = 0, now_text()
-        if self._last.outcome is not None:
+        if self._last.outcome is not None or self._under_way.stage is not None:
             with contextlib.suppress(AgentError):  # it is looked at before the next pass
-                self._trial = (await asyncio.to_thread(self._world.daemon.under_way)).trial
+                self._under_way = await asyncio.to_thread(self._world.daemon.under_way)
         self._corrections.done(self._last, record)
         self._remember(self._last)
         times: list[float | None] = [self._memory.next_at(_is_restart_due(self._last))]

@@ -6,6 +6,7 @@ Put together from the policy and the paths; nothing is decided here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ from agent.docker.glance import Glance, glance, unit_places
 from agent.docker.look import Looking
 from agent.docker.unit import BOOTED_BY_SYSTEMD, Unit
 from agent.dockerd import Phase, Reality
-from agent.errors import TargetFailed
+from agent.errors import AgentError, TargetFailed
 from agent.files import behind_links, identity_of, is_folder, sweep
 from agent.homes import Homes
 from agent.journal import Journal, UnderWay
@@ -48,7 +49,7 @@ from agent.probe.side_by_side import Verdicts, probe_all
 from agent.probe.tls import Trust
 from agent.process_start import started
 from agent.record import Record
-from agent.recover import recover
+from agent.recover import first_run, recover
 from agent.secret import escaped
 from agent.see.docker_bridge import docker_bridge
 from agent.see.interfaces import bridge_address
@@ -415,6 +416,8 @@ class LocalDaemon:
 
     def note(self, reality: Reality) -> None:
         if reality is not self._noted:
+            with contextlib.suppress(AgentError):  # it is looked at again
+                first_run(Journal(self._paths.state), reality)
             self._last_good.seen(reality)
             self._noted = reality
 

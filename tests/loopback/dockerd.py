@@ -24,7 +24,7 @@ from agent.last_good import LastGood
 from agent.originals import daemon_originals
 from agent.policy import Docker, Method
 from agent.record import Record
-from agent.recover import recover
+from agent.recover import first_run, recover
 from agent.settings import Settings, Texts
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import TextRefused
@@ -304,6 +304,7 @@ class Dockerd:
         return await validate.refused(reality, theirs)
 
     def note(self, reality: Reality) -> None:
+        first_run(Journal(self.agent_state), reality)
         self.last_good.seen(reality)
 
     def owned(self, reality: Reality) -> Owned:

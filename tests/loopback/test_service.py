@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pytest
 from agent.decide.probation import LASTS_S
 from agent.decide.unsteady import STANDS_S, WITHIN_S, Shaken
 from agent.dockerd import Phase, Reality
-from agent.errors import UnitFailed
+from agent.errors import RestartFailed, UnitFailed
 from agent.journal import Journal, Stage, UnderWay
 from agent.listening import LocalProxy
 from agent.notify import Notify
@@ -358,6 +358,56 @@ async def test_what_is_put_right_within_the_minute_does_not_end_it(laptop: Lapto
 
         assert laptop.dockerd.runs_with == DIRECT
         assert [condition["code"] for condition in laptop.status()["conditions"]] == ["quarantined"]
+
+
+@pytest.mark.parametrize("dies", ["at-once", "after-it-was-up"])
+async def test_a_docker_that_somebody_else_restarts_with_what_waited_is_rolled_back_if_it_dies_of_it(
+    laptop: Laptop, dies: str
+) -> None:
+    laptop.policy(POLICY + '[docker]\nrestart = "never"\n')
+    laptop.place.snapshot = at("10.20.0.1")
+    dockerd = laptop.dockerd
+    async with laptop.running() as hand:
+        standing = dockerd.files()
+        laptop.place.snapshot = at("10.10.0.1")
+        await hand.wake()
+        assert dockerd.text("etc/dockerd.env") == drop_in.edit(OFFICE)
+        assert dockerd.runs_with == DIRECT
+        if dies == "at-once":
+            dockerd.refuses = OFFICE
+        with suppress(RestartFailed):
+            await dockerd.restart()
+        await hand.wake(Reason.FILES)
+        if dies == "after-it-was-up":
+            assert dockerd.runs_with == OFFICE
+            dockerd.refuses = OFFICE
+            dockerd.crash(comes_back=False)
+            await hand.wake(Reason.FILES)
+        else:
+            assert hand.next_at is not None
+            assert hand.next_at < time.clock_gettime(time.CLOCK_BOOTTIME) + 2
+            await hand.wake(Reason.TIMER)
+
+        assert dockerd.is_running
+        assert dockerd.runs_with == DIRECT
+        assert dockerd.files() == standing
+        assert "quarantined" in str(laptop.status()["conditions"])
+
+
+async def test_what_docker_ran_with_for_a_minute_is_believed_whoever_restarted_it(laptop: Laptop) -> None:
+    laptop.policy(POLICY + '[docker]\nrestart = "never"\n')
+    async with laptop.running() as hand:
+        await laptop.dockerd.restart()
+        await hand.wake(Reason.FILES)
+        assert laptop.dockerd.runs_with == OFFICE
+        laptop.over()
+        await hand.wake(Reason.TIMER)
+        laptop.dockerd.crash(comes_back=False)  # of something else
+
+        await hand.wake(Reason.FILES)
+
+        assert laptop.dockerd.phase is Phase.BROKEN
+        assert laptop.dockerd.text("etc/dockerd.env") == drop_in.edit(OFFICE)
 
 
 async def test_a_docker_that_we_took_down_comes_up_without_a_policy_too(laptop: Laptop) -> None:
