@@ -149,9 +149,12 @@ _SURELY_HOST = re.compile(
 )
 # Behind the `@` of a proxy, and not of a mail address or a unit: a name without a dot, or a port.
 _SURELY_PROXY = re.compile(r"@(?:\[[0-9a-f:.%]+\]|[\w.-]*:[0-9]{1,5}(?!\w)|[\w-]+\.?(?![\w.:-]))", re.IGNORECASE)
-# A host without a dot, and a port. But a user, and a number with which a password begins, look the same, where the next
-# word has an `@`: `http://alice:1, word@proxy.corp.example`.
-_BARELY_HOST = re.compile(r"(?!localhost:)[\w-]+:[0-9]{1,5}[,;.)\]}\"'`”»]", re.IGNORECASE)
+# What nobody has for a user, whatever stands behind it.
+_NO_USER = re.compile(
+    r"(?:localhost|[0-9]+(?:\.[0-9]+){3}|\[[0-9a-f:.%]+\])(?![\w.-])[^:]*(?::[0-9]{1,5}(?![\w:@]))?", re.IGNORECASE
+)
+# A host without a dot, and a port. But a user, and a number with which a password begins, look the same.
+_BARELY_HOST = re.compile(r"[\w-]+:")
 _OF_A_UNIT = re.compile(r"@[\w.:-]*\.(?:service|socket|scope|slice|target|mount|timer|path|device|swap)\b")
 _REMEMBERED: Final = 4096  # characters of what was hidden
 _PIECES: Final = (
@@ -170,7 +173,8 @@ def without_userinfo(text: str, rest: str = "") -> str:
     hold blanks: so what stands behind `://` and is no host hides all up to the last `@` there is; what was hidden goes
     on to a later `@` that has no URL of its own; and so does all that may be a user and a password. What is surely a
     host goes on only to the next word, or to an `@` that is surely a proxy's: `http://proxy:3128; user@1000.service`.
-    One without a dot may be a user still, if the next word is like a mail address.
+    One that is neither an address nor `localhost` may be a user still, if the next word is like a mail address; and one
+    without a scheme and a dot, however many words come before that.
     """
     if ":" not in text and "@" not in text and "@" not in rest:
         return text
@@ -262,11 +266,11 @@ class _Redaction:
             return
         if _NOTHING in word:
             return
-        if first >= 0 and _BARELY_HOST.match(word, begin):
+        if _USER.search(word, begin) and not _is_no_user(word, begin):
             self._beside = at + begin
         if self._maybe is None:
             self._maybe = at + begin
-        if self._rather is None and not _SURELY_HOST.match(word, begin):
+        if self._rather is None and not _is_surely_host(word, begin, has_scheme=first >= 0):
             self._rather = at + begin
 
     def _url(self, word: str, at: int, first: int, *, is_cut: bool) -> None:
@@ -349,6 +353,19 @@ def _masked(word: str) -> str:
 def _begin(word: str) -> int:
     """Where it begins behind quotation marks and brackets."""
     return len(word) - len(word.lstrip(_OPENING))
+
+
+def _is_no_user(word: str, begin: int) -> bool:
+    host = _NO_USER.match(word, begin)
+    return host is not None and not _USER.search(word, host.end())
+
+
+def _is_surely_host(word: str, begin: int, *, has_scheme: bool) -> bool:
+    """Whether nothing of it is a user and the beginning of a password: without a scheme, `alice:7461,` may be."""
+    host = _SURELY_HOST.match(word, begin)
+    if host is None or _USER.search(word, host.end()):
+        return False
+    return has_scheme or _is_no_user(word, begin) or not _BARELY_HOST.match(word, begin)
 
 
 def _segment(before: str) -> int | None:

@@ -114,7 +114,18 @@ def test_letters_stay_and_what_does_not_print_is_written_out(text: str, shown: s
         ("http://alice:pass; word@proxy;http://z:1", f"http://{UNPARSABLE}"),
         ("http=alice:word@h;https=http://u:p@h", f"{HIDDEN}@h;https=http://{HIDDEN}@h"),
         ("http://u:p@h;http://a:b c", f"http://{HIDDEN}@h;http://{UNPARSABLE} c"),
+        ("alice:1, word@mail.example", f"{UNPARSABLE}"),
+        ("ask alice:7461. word more@mail.example of it", f"ask {UNPARSABLE} of it"),
+        ("alice.smith:1, word@mail.example", f"{UNPARSABLE}"),
+        ("http://alice.smith:1, word@mail.example", f"http://{UNPARSABLE}"),
+        ("alice/x:word, more word@mail.example", f"{UNPARSABLE}"),
+        ("http://alice:1/pa, word@mail.example", f"http://{UNPARSABLE}"),
+        ("user:pa@ss@proxy.example", f"{HIDDEN}@proxy.example"),
+        ("say alice:word@mail.example again", f"say {HIDDEN}@mail.example again"),
         # What is no secret.
+        ("10.0.0.1:3128, admin@corp.example", "10.0.0.1:3128, admin@corp.example"),
+        ("localhost:3128, mail admin@corp.example", "localhost:3128, mail admin@corp.example"),
+        ("http://[fd00::1]:3128, admin@corp.example", "http://[fd00::1]:3128, admin@corp.example"),
         ("http://localhost:3128, admin@corp.example", "http://localhost:3128, admin@corp.example"),
         ("http://proxy:3128, busybox@sha256:12ab", "http://proxy:3128, busybox@sha256:12ab"),
         ("http://proxy:3128, mail admin@corp.example", "http://proxy:3128, mail admin@corp.example"),
@@ -216,6 +227,24 @@ def test_nor_any_word_of_a_password_that_has_several(
     for shown in (escaped(text, 2000), escaped(text, limit)):
         for word in re.findall(r"\w{4,}", password):
             if word not in f"{around} {host} http socks5 {UNPARSABLE}":
+                assert word not in shown
+
+
+@on_a_busy_machine
+@given(
+    around=st.tuples(proses.filter(lambda text: "@" not in text), proses),
+    user=users,
+    password=words.filter(lambda text: text != "" and "://" not in text),
+    limit=st.integers(1, 300),
+)
+def test_nor_one_before_what_may_be_a_mail_address(
+    around: tuple[str, str], user: str, password: str, limit: int
+) -> None:
+    text = f"{around[0]} {user}:{password}@mail.example {around[1]}"
+
+    for shown in (escaped(text, 2000), escaped(text, limit)):
+        for word in re.findall(r"\w{4,}", password):
+            if word not in f"{around} mail.example {UNPARSABLE}":
                 assert word not in shown
 
 
