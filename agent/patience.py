@@ -78,6 +78,7 @@ class Patience(Generic[T]):
         self._told = told
         self._clock = clock
         self._slow: dict[Path, _Slow] = {}
+        self._waited: dict[Path, float] = {}  # when one that does come was last waited for in vain, on CLOCK_BOOTTIME
         self._under_way: dict[Path, asyncio.Task[T]] = {}
         self._acting: set[asyncio.Task[T]] = set()  # of these, those that change something
         self._came: dict[Path, _Came[T]] = {}  # later than somebody waited for, and not asked for yet
@@ -126,12 +127,19 @@ class Patience(Generic[T]):
         prompt = [task for path, task in tasks.items() if not task.done() and not self._was_slow(path, now)]
         if prompt:
             await asyncio.wait(prompt, timeout=self._waits_s)
+            at = self._clock.boottime_s()
+            self._waited |= {path: at for path, task in tasks.items() if task in prompt and not task.done()}
 
     def _was_slow(self, path: Path, now: float) -> bool:
+        waited = self._waited.get(path)
+        return self._has_failed(path, now) or (waited is not None and now < waited + _FORGIVEN_S)
+
+    def _has_failed(self, path: Path, now: float) -> bool:
         slow = self._slow.get(path)
         return slow is not None and now < slow.at + _FORGIVEN_S
 
     async def _bounded(self, path: Path, work: Coroutine[Any, Any, T]) -> T:
+        began = self._clock.boottime_s()
         try:
             done = await work
         except HomeSilent as error:
@@ -139,8 +147,11 @@ class Patience(Generic[T]):
         except Exception as error:  # noqa: BLE001 - the boundary of a target
             failure = unexpected(str(path), error)
         else:
-            if path in self._slow and not self._was_slow(path, self._clock.boottime_s()):
-                del self._slow[path]
+            now = self._clock.boottime_s()
+            if not self._has_failed(path, now):
+                self._slow.pop(path, None)
+            if self._waits_s is not None and now < began + self._waits_s:  # what was slow was the moment
+                self._waited.pop(path, None)
             return done
         now, known = self._clock.boottime_s(), self._slow.get(path)
         times = known.times + 1 if known is not None else 1

@@ -94,6 +94,19 @@ async def test_what_came_late_is_taken_by_who_asks_for_the_same_and_tells_no_mor
     assert not told.is_set()
 
 
+async def test_who_takes_long_each_time_is_waited_for_once() -> None:
+    told = asyncio.Event()
+    patience = Patience[str](Words(), 0.5, told.set)
+    await patience.each({ALICE: work(slow := Job("looked"))})
+    slow.may_end.set()
+    await asyncio.wait_for(told.wait(), WITHIN_S)
+    began = asyncio.get_running_loop().time()
+
+    assert await patience.each({ALICE: work(Job("written"))}, lambda _: None) == ["alice is late"]
+
+    assert asyncio.get_running_loop().time() < began + 0.4
+
+
 async def test_what_came_late_for_something_else_is_not_taken() -> None:
     told = asyncio.Event()
     patience = Patience[str](Words(), 0.05, told.set)
