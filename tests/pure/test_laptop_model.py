@@ -6,10 +6,11 @@ more than the usual number.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import pytest
@@ -29,13 +30,17 @@ from agent.decide.standing import Pause, Pin, Standing
 from agent.decide.unsteady import STEADY
 from agent.policy import DIRECT, Duration, Exclusion, Network, NoProxy, Pattern, Policy, Probing, Unreachable, Upstream
 from agent.policy import Match as Where
+from agent.see.ways import Ways
 from agent.settings import ProxyUrl, Settings, proxy
-from agent.snapshot import Interface, Snapshot
+from agent.snapshot import Interface, Snapshot, Way
 from agent.verdict import Outcome, Verdict
+
+from .users_of_the_model import GIVES_NO_ANSWER_S, HELD_S, Manner, Users
 
 HISTORIES: Final = int(os.environ.get("HISTORIES", "2000"))
 SETTLED_S: Final = 180.0  # a recheck, the failures, failback and the turn of a restart, one after the other
 MINUTE_S: Final = 60.0
+AGAIN_AT_MOST_S: Final = 300.0  # a home that gave no answer is asked again, whatever it has done before
 ROUNDING_S: Final = 1e-6
 STANDS_S: Final = (10.0, 20.0, 40.0)  # an unsteady network, before the next restart, the one after that, and all others
 NAMES: Final = ("local", "office", "backup", "direct")
@@ -76,6 +81,13 @@ class Meaning(msgspec.Struct, frozen=True):
 
     upstream: str
     exclusions: int
+
+
+class At(NamedTuple):
+    """Where upstreams may do otherwise than elsewhere."""
+
+    place: str | None  # None: offline
+    by_vpn: bool  # of routes and nothing else: all but the way to the office's proxy is as it was
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -121,9 +133,9 @@ SNAPSHOTS: Final[Mapping[str | None, tuple[Snapshot, ...]]] = {
         for place in PLACES
     },
 }
-FINGERPRINTS: Final = {
-    place: [snapshot.fingerprint() for snapshot in snapshots] for place, snapshots in SNAPSHOTS.items()
-}
+BY_WIFI, BY_VPN = Way("wlan0", "192.168.1.1"), Way("wlan0", "192.168.1.1", table=52)
+OFFICE_PROXY: Final = "10.10.0.2"
+fingerprint_of: Final = functools.lru_cache(64)(Snapshot.fingerprint)
 HOLES: Final = (Outcome.DNS, Outcome.NO_ROUTE, Outcome.TIMEOUT)
 HOLE_S: Final = 30.0
 OK: Final = Verdict(Outcome.OK)
@@ -139,7 +151,9 @@ class Laptop(RuleBasedStateMachine):
         self.now = 100.0
         self.place: str | None = None
         self.details = 0  # which of the place's snapshots is seen
-        self.world: dict[tuple[str | None, str], Verdict] = {}
+        self.has_vpn = False
+        self.ways = Ways(lambda _: BY_VPN if self.has_vpn else BY_WIFI)
+        self.world: dict[tuple[At, str], Verdict] = {}
         self.meaning = 1
         self.exclusions: tuple[str, ...] = EXCLUSIONS[0][1]
         self.wall = 1.8e9  # no rule is ever given it
@@ -158,13 +172,14 @@ class Laptop(RuleBasedStateMachine):
             float
         ] = []  # the restarts that a change of network brought, since one last stood for a minute
         self.entered = 0.0  # when the last change of network was seen
-        self.last_online: tuple[str | None, int] | None = None
+        self.last_online: tuple[At, int] | None = None
         self.stirred = -HOLE_S  # when addresses or DNS last changed under an upstream that had just worked
         self.in_use: str | None = None  # here
         self.last_ok: dict[str, float] = {}  # seen here
         self.last_failure: dict[str, float] = {}  # seen here
         self.first_failure: dict[str, float] = {}  # in a row, seen here
         self.is_free = True  # whether the next choice may differ for a reason of its own
+        self.users: Users[Meaning] = Users(self.now)
 
     @initialize(use=st.sampled_from(USES), place=st.sampled_from(PLACES))
     def begin(self, use: tuple[str, ...], place: str) -> None:
@@ -191,12 +206,12 @@ class Laptop(RuleBasedStateMachine):
         seconds=st.sampled_from((0.0, 1.5, 70.0)),
     )
     def upstream_dies(self, place: int, outcome: Outcome, seconds: float) -> None:
-        self.world[self.place, self.of_use(place)] = Verdict(outcome)
+        self.world[self.at, self.of_use(place)] = Verdict(outcome)
         self.run_until(self.now + seconds)
 
     @rule(place=st.sampled_from((0, 0, 1, 2)), seconds=st.sampled_from((0.0, 10.0, 70.0)))
     def upstream_comes_back(self, place: int, seconds: float) -> None:
-        self.world.pop((self.place, self.of_use(place)), None)
+        self.world.pop((self.at, self.of_use(place)), None)
         self.run_until(self.now + seconds)
 
     @rule(
@@ -206,7 +221,7 @@ class Laptop(RuleBasedStateMachine):
     )
     def addresses_or_dns_change(self, details: int, outcome: Outcome | None, seconds: float) -> None:
         """In the same place; all that worked fails for a while, or nothing does."""
-        works = [(self.place, name) for name in NAMES if outcome is not None and self.verdict(name).is_ok]
+        works = [(self.at, name) for name in NAMES if outcome is not None and self.verdict(name).is_ok]
         self.world.update({key: Verdict(outcome) for key in works if outcome is not None})
         self.details = details
         self.wake()
@@ -214,9 +229,27 @@ class Laptop(RuleBasedStateMachine):
         for key in works:
             del self.world[key]
 
+    @rule(
+        others=st.sampled_from((None, None, Outcome.TIMEOUT, Outcome.REFUSED, Outcome.NO_ROUTE)),
+        seconds=st.sampled_from((0.0, 1.0, 10.0, 70.0)),
+    )
+    def vpn_of_routes_goes_up_or_down(self, others: Outcome | None, seconds: float) -> None:
+        """It decides whether the office's proxy is reached, one way or the other."""
+        self.has_vpn = not self.has_vpn
+        if others is not None:
+            self.world[self.at, "office"] = Verdict(others)
+        self.wake()
+        self.run_until(self.now + seconds)
+
+    @rule(manner=st.sampled_from((*Manner, Manner.STOPPED)), seconds=st.sampled_from((0.0, 1.0, 30.0)))
+    def a_user_becomes(self, manner: Manner, seconds: float) -> None:
+        """Unkind: his helper gives no answer, or his file takes seconds; or kind again."""
+        self.users.becomes(manner)
+        self.run_until(self.now + seconds)
+
     @rule(outcome=st.sampled_from((*HARD, *SOFT, Outcome.PORTAL)))
     def everything_dies(self, outcome: Outcome) -> None:
-        self.world.update({(self.place, name): Verdict(outcome) for name in NAMES})
+        self.world.update({(self.at, name): Verdict(outcome) for name in NAMES})
         self.wake()
 
     @rule()
@@ -237,7 +270,7 @@ class Laptop(RuleBasedStateMachine):
             self.run_until(self.now + period_s)
         all_work = all(self.verdict(name).is_ok for name in NAMES)
         if self.place is not None and self.entered > began and all_work and self.nothing_ends_soon():
-            self.run_until(max(self.now, self.entered + STANDS_S[-1] + ROUNDING_S))
+            self.run_until(max(self.now, self.entered + STANDS_S[-1] + HELD_S + ROUNDING_S))
             desired = self.desired()
             assert desired is None or self.effective == desired, "Docker is not right 40 s after the last change"
 
@@ -328,8 +361,12 @@ class Laptop(RuleBasedStateMachine):
 
     # --- the driver -----------------------------------------------------------------------------------------------
 
+    @property
+    def at(self) -> At:
+        return At(self.place, self.has_vpn)
+
     def verdict(self, name: str) -> Verdict:
-        return self.world.get((self.place, name), OK)
+        return self.world.get((self.at, name), OK)
 
     def stand(self, **changes: object) -> None:
         self.standing = msgspec.structs.replace(self.standing, **changes)
@@ -362,15 +399,16 @@ class Laptop(RuleBasedStateMachine):
     def one_pass(self, probe: tuple[str, ...]) -> None:
         """See, probe, choose, write, restart: as the service does it."""
         was = self.history
-        fingerprint, seen = FINGERPRINTS[self.place][self.details], SNAPSHOTS[self.place][self.details]
-        place = place_of(self.network(), seen)
+        self.users.elapse(self.now)
+        seen = self.ways.seen(SNAPSHOTS[self.place][self.details], [OFFICE_PROXY])
+        fingerprint, place = fingerprint_of(seen), place_of(self.network(), seen)
         self.history = moved(was, fingerprint if self.place else None, self.now, place)
         if self.history.changed != was.changed:
             self.shaken = self.shaken.left(was.changed, self.now)
         if self.place is None:
             self.choice = self.look = self.deferred = None
             return
-        if (self.place, self.details) != self.last_online:
+        if (self.at, self.details) != self.last_online:
             self.arrive_or_stir()
         pinned = self.standing.pinned(self.policy.upstreams, self.now)
         # What this network does not use is not asked, whatever a look says.
@@ -392,13 +430,14 @@ class Laptop(RuleBasedStateMachine):
         self.judge(before, self.choice, situation.network)
         self.in_use = self.choice.upstream or self.in_use
         self.carry_out()
+        self.write_for_clients()
         situation = msgspec.structs.replace(situation, history=self.history)
         self.look = next_look(situation, self.choice, self.now)
 
     def arrive_or_stir(self) -> None:
         """Judged by what was seen to work, and not by the history."""
-        is_same = self.last_online is not None and self.last_online[0] == self.place
-        self.last_online = self.place, self.details
+        is_same = self.last_online is not None and self.last_online[0] == self.at
+        self.last_online = self.at, self.details
         worked = None if self.in_use is None else self.last_ok.get(self.in_use)
         if is_same and worked is not None and self.now <= worked + MINUTE_S:
             self.stirred = self.now
@@ -431,13 +470,26 @@ class Laptop(RuleBasedStateMachine):
         self.starts = started(self.starts, Start(self.now))
         self.all_starts.append(self.now)
 
+    def write_for_clients(self) -> None:
+        """Behind Docker's half; what that costs is time."""
+        desired = self.desired()
+        if desired is None or self.standing.is_paused(self.now):
+            return
+        self.now = self.users.written(desired.meaning, self.now)
+
     def run_until(self, end: float) -> None:
         """Time passes; nothing happens but what was asked for."""
         passes = 0
         while True:
-            due = [at for at in (None if self.look is None else self.look.at, self.deferred) if at is not None]
+            told = self.users.next_end()
+            due = [at for at in (None if self.look is None else self.look.at, self.deferred, told) if at is not None]
             if not due or min(due) > end:
                 break
+            if told is not None and told <= min(due):
+                self.now = max(self.now, told)
+                self.users.elapse(self.now)
+                self.one_pass(())
+                continue
             look, is_look = self.look, self.look is not None and self.look.at <= min(due)
             self.now = max(self.now, min(due))
             if look is None or not is_look:
@@ -493,8 +545,13 @@ class Laptop(RuleBasedStateMachine):
     # --- what is true in the end ----------------------------------------------------------------------------------
 
     def teardown(self) -> None:
-        if self.place is None or not hasattr(self, "policy"):
-            return
+        try:
+            if self.place is not None and hasattr(self, "policy"):
+                self.ends_right()
+        finally:
+            self.users.close()
+
+    def ends_right(self) -> None:
         if not self.recheck_s:
             self.wake()  # "0s": only events tell
         self.run_until(self.now + SETTLED_S)
@@ -504,6 +561,18 @@ class Laptop(RuleBasedStateMachine):
         assert self.choice.upstream == expected, f"{self.choice} instead of {expected}"
         if expected is not None and not self.standing.is_paused(self.now) and not self.drifts.given_up:
             assert self.files == self.effective == self.desired()
+        self.clients_end_right()
+
+    def clients_end_right(self) -> None:
+        """Whoever was unkind is asked again in the end."""
+        if not self.users.are_kind:
+            self.users.becomes(Manner.KIND)
+            self.run_until(self.now + AGAIN_AT_MOST_S + GIVES_NO_ANSWER_S)
+            self.wake()
+            self.run_until(self.now + 3 * HELD_S)
+        desired = self.desired()
+        if desired is not None and not self.standing.is_paused(self.now):
+            assert self.users.all_have(desired.meaning), "a client has not what Docker has"
 
     def expected(self, network: Network) -> str | None:
         usable = [name for name in network.use if self.standing.quarantined.get(name, 0.0) <= self.now]
