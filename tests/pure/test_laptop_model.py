@@ -409,7 +409,8 @@ class Laptop(RuleBasedStateMachine):
             self.choice = self.look = self.deferred = None
             return
         if (self.at, self.details) != self.last_online:
-            self.arrive_or_stir()
+            has_forgotten = self.history.streaks is not was.streaks
+            assert self.arrive_or_stir() == has_forgotten, "a hole was taken for a move, or a move for a hole"
         pinned = self.standing.pinned(self.policy.upstreams, self.now)
         # What this network does not use is not asked, whatever a look says.
         asked = {name for name in (*probe, pinned) if name in {*self.network().use, pinned} and name is not None}
@@ -424,7 +425,7 @@ class Laptop(RuleBasedStateMachine):
         in_docker = self.files.meaning.upstream if self.files else None
         self.standing = msgspec.structs.replace(self.standing, in_docker=in_docker)
         situation = Situation(self.policy, self.network(), self.history, self.standing)
-        before, self.choice = self.history.chosen, choose_on(situation, self.now)
+        before, self.choice = self.in_use, choose_on(situation, self.now)
         assert self.choice.because
         self.history = chose(self.history, self.choice.upstream)
         self.judge(before, self.choice, situation.network)
@@ -434,19 +435,20 @@ class Laptop(RuleBasedStateMachine):
         situation = msgspec.structs.replace(situation, history=self.history)
         self.look = next_look(situation, self.choice, self.now)
 
-    def arrive_or_stir(self) -> None:
-        """Judged by what was seen to work, and not by the history."""
+    def arrive_or_stir(self) -> bool:
+        """Whether it is a move; judged by what was seen to work, and not by the history."""
         is_same = self.last_online is not None and self.last_online[0] == self.at
         self.last_online = self.at, self.details
         worked = None if self.in_use is None else self.last_ok.get(self.in_use)
         if is_same and worked is not None and self.now <= worked + MINUTE_S:
             self.stirred = self.now
-            return
+            return False
         if self.now >= self.entered + MINUTE_S:
             self.by_moves.clear()
         self.entered, self.is_free, self.in_use, self.stirred = self.now, True, None, -HOLE_S
         for seen in (self.last_ok, self.last_failure, self.first_failure):
             seen.clear()
+        return True
 
     def carry_out(self) -> None:
         self.deferred = None
