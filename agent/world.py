@@ -385,7 +385,8 @@ class LocalDaemon:
     async def reality(self, *desired: Settings) -> Reality:
         found = await self._look.reality(*desired)
         # A dockerd that is on its way, or does not say all, is looked at again each time.
-        is_at_rest = not found.is_silent if found.unit.is_running else found.unit.phase in _AT_REST
+        unit = found.unit
+        is_at_rest = not found.is_silent if unit.is_running else unit.phase in _AT_REST and not unit.comes_back
         self._last = (found, self._glance(found)) if is_at_rest else None
         return found
 

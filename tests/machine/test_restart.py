@@ -485,6 +485,23 @@ def test_a_docker_that_dies_of_its_new_settings_in_the_minute_after_is_rolled_ba
 
 
 @pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_a_docker_that_a_person_restarts_with_what_waited_comes_up_again(laptop: Laptop) -> None:
+    laptop.docker.drop_in(
+        "[Service]\nExecStartPre=/bin/sh -c 'case \"$HTTPS_PROXY\" in *8888*) exit 1;; esac'\nRestartSec=100ms\n"
+    )
+    office_policy(laptop, docker='[docker]\nrestart = "never"\n')
+    started(laptop)
+    laptop.plug("office")
+    laptop.until(laptop.audit.has, "restart-deferred", within=20)
+
+    laptop.run("sh", "-c", "systemctl restart docker.service || true", timeout=60)
+
+    laptop.until(laptop.audit.has, "rolled-back", within=30)
+    laptop.until(laptop.docker.reports, https="", within=20)
+    assert laptop.docker.show("ActiveState", "docker.socket") == "active"
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
 def test_without_a_service_it_is_the_next_apply_that_rolls_back(laptop: Laptop) -> None:
     laptop.docker.drop_in(f"{DIES}Restart=no\n")
     office_policy(laptop)
