@@ -128,7 +128,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         now = prospective(reality)
         is_in_its_way = _is_in_its_way(reality, owned)
         starts_docker = is_in_its_way and reality.unit.phase is Phase.BROKEN
-        method = method_for(policy, reality, owned)
+        method, why_method = method_for(policy, reality, owned)
         if method is Method.DAEMON_JSON and reality.daemon_json_fault is not None:
             return Plan(desired, condition=_with_what_follows(reality.daemon_json_fault, holding.foreign, reality))
         theirs = without_ours(reality, owned)
@@ -183,7 +183,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         starts_docker,
         restart is not None and hangs_on_urgency(policy.restart, met, is_asked_now),
         of_its_file or otherwise or _to_be_said(reality),
-        why_method(policy, reality, owned),
+        why_method,
     )
 
 
@@ -249,13 +249,9 @@ def _is_elsewhere(method: Method, reality: Reality, owned: Owned) -> bool:
     return owned.is_ours and _given_back(reality, owned).after != reality.daemon_json
 
 
-def method_for(policy: Docker, reality: Reality, owned: Owned) -> Method:
-    """Where the settings go: what the policy says; else the drop-in, unless somebody else's `proxies` beat it."""
-    wanted = policy.method
-    if wanted is Method.AUTO:
-        wanted = (
-            Method.DROP_IN if reality.is_systemd and not _has_foreign_proxies(reality, owned) else Method.DAEMON_JSON
-        )
+def method_for(policy: Docker, reality: Reality, owned: Owned) -> tuple[Method, str]:
+    """Where the settings go, and why: what the policy says; else the drop-in, unless others' `proxies` beat it."""
+    wanted, because = _wanted(policy, reality, owned)
     if wanted is Method.DROP_IN and not reality.is_systemd:
         raise Inexpressible(Code.UNSUPPORTED, "systemd does not run this Docker", 'Set docker.method = "daemon-json"')
     if wanted is Method.DAEMON_JSON and reality.takes_proxies is False:
@@ -268,21 +264,20 @@ def method_for(policy: Docker, reality: Reality, owned: Owned) -> Method:
     if wanted is Method.DAEMON_JSON and reality.takes_proxies is None:
         # With the key in its file, an older dockerd would not start at all (FACTS 1).
         raise Inexpressible(Code.ENGINE_STOPPED, "whether this Docker knows proxies in daemon.json is not known yet")
-    return wanted
+    return wanted, because
 
 
-def why_method(policy: Docker, reality: Reality, owned: Owned) -> str:
-    """Of the method that `method_for` says."""
+def _wanted(policy: Docker, reality: Reality, owned: Owned) -> tuple[Method, str]:
     if policy.method is not Method.AUTO:
-        return "docker.method says so"
+        return policy.method, "docker.method says so"
     if not reality.is_systemd:
-        return "systemd does not run this Docker"
+        return Method.DAEMON_JSON, "systemd does not run this Docker"
     if _has_foreign_proxies(reality, owned):
-        return "somebody else's proxies in daemon.json would beat the unit's environment"
+        return Method.DAEMON_JSON, "somebody else's proxies in daemon.json would beat the unit's environment"
     if reality.takes_proxies is False:
         version = f" {reality.engine.version}" if reality.engine else ""
-        return f"this Docker{version} knows no proxies in daemon.json"
-    return "systemd runs this Docker, and daemon.json has no proxies of somebody else's"
+        return Method.DROP_IN, f"this Docker{version} knows no proxies in daemon.json"
+    return Method.DROP_IN, "systemd runs this Docker, and daemon.json has no proxies of somebody else's"
 
 
 def _has_foreign_proxies(reality: Reality, owned: Owned) -> bool:
