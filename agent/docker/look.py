@@ -17,7 +17,7 @@ import msgspec
 from agent.condition import Code, Condition
 from agent.decide.effective import told_by_process
 from agent.docker import busy, process
-from agent.docker.overruling import beaten, flags_in, overruling
+from agent.docker.overruling import beaten, flags_in, overruling, own_files
 from agent.dockerd import Engine, FileHistory, Flags, Phase, Reality, Running, Start, UnitState
 from agent.errors import AgentError, EngineSilent, TargetFailed
 from agent.journal import Journal
@@ -106,7 +106,9 @@ class Looking:
         file_path = self._paths.below(flags.config_file) if flags.config_file else self._paths.daemon_json
         file, fault = await asyncio.to_thread(_read, file_path)
         drop_in_path = self._paths.drop_in(self._service)
-        beats = await asyncio.to_thread(overruling, unit, start, running, self._paths.environment_file, drop_in_path)
+        values_path = self._paths.environment_file
+        texts = await asyncio.to_thread(own_files, unit)
+        beats = await asyncio.to_thread(overruling, unit, texts, start, running, values_path, drop_in_path)
         started_with, is_marked = self._started_with(unit, file_path, file, desired) if not fault else (None, False)
         return Reality(
             unit=unit,
@@ -117,13 +119,13 @@ class Looking:
             is_systemd=self._paths.is_system and bool(start.argv),
             can_restart=self._can_restart,
             flags=flags,
-            flags_in=await asyncio.to_thread(flags_in, unit, start, flags.names),
+            flags_in=await asyncio.to_thread(flags_in, texts, start, flags.names),
             are_flags_read=are_flags_read,
             environment=environment.texts({**start.environment, **beats.by_command}),
             foreign_environment=environment.texts({**start.foreign_environment, **beats.by_command}),
             environment_files=start.files,
             overruling=beats,
-            beaten=await asyncio.to_thread(beaten, unit, start, self._paths.environment_file, beats.later),
+            beaten=beaten(texts, start, values_path, beats.later),
             running_environment=None if running is None else environment.texts(running),
             started_with=started_with,
             is_marked=is_marked,

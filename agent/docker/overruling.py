@@ -23,15 +23,20 @@ _DOCKERD: Final = "dockerd"
 _OF_ALL: Final = "DefaultEnvironment= of systemd"
 
 
-def overruling(
+def own_files(unit: UnitState) -> dict[str, str]:
+    """The texts of the unit's own files, in the order in which systemd reads them."""
+    return {path: _text(path) for path in (unit.fragment, *unit.drop_ins) if path}
+
+
+def overruling(  # noqa: PLR0913, PLR0917 - what a unit says, as it is and as it is loaded
     unit: UnitState,
+    texts: Mapping[str, str],
     start: Start,
     running: Mapping[str, str] | None,
     values_file: Path,
     drop_in: Path,
 ) -> Overruling:
-    """`running`: the environment of the dockerd that runs; None: none does, or it may not be read."""
-    texts = _texts(unit)
+    """`texts`: its own files; `running`: the environment of the dockerd that runs; None: not to be had."""
     behind = _behind(unit.drop_ins, str(drop_in))
     added, emptied_in = _environment_files(behind, texts)
     unset = tuple(entry for entry in start.unset if entry.partition("=")[0] in environment.NAMES)
@@ -48,9 +53,8 @@ def overruling(
     )
 
 
-def beaten(unit: UnitState, start: Start, values_file: Path, later: Sequence[Layer]) -> tuple[Layer, ...]:
+def beaten(texts: Mapping[str, str], start: Start, values_file: Path, later: Sequence[Layer]) -> tuple[Layer, ...]:
     """Where others name a proxy in vain: for all services, in the unit's files, and in what it reads before ours."""
-    texts = _texts(unit)
     found = [Layer(_OF_ALL, start.manager), *(Layer(path, _environment(text)) for path, text in texts.items())]
     found += [layer for layer in start.layers if layer.path != str(values_file) and layer not in later]
     # By their files: systemd reads one as often as it is named.
@@ -69,19 +73,13 @@ def _environment(text: str) -> dict[str, str]:
     return found
 
 
-def flags_in(unit: UnitState, start: Start, flags: Sequence[str]) -> str:
+def flags_in(texts: Mapping[str, str], start: Start, flags: Sequence[str]) -> str:
     """The file where these flags of dockerd stand: in its command, or in a variable of it such as DOCKER_OPTS."""
     if not flags:
         return ""
-    texts = _texts(unit)
     found = _last_with(texts, "ExecStart", flags) or _last_with(texts, "Environment", flags)
     files = ((path, _text(path)) for path in reversed(start.files))
     return found or next((path for path, text in files if any(flag in text for flag in flags)), "")
-
-
-def _texts(unit: UnitState) -> dict[str, str]:
-    """The unit's own files, in the order in which systemd reads them."""
-    return {path: _text(path) for path in (unit.fragment, *unit.drop_ins) if path}
 
 
 def _behind(drop_ins: Sequence[str], ours: str) -> list[str]:

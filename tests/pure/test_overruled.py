@@ -9,7 +9,7 @@ import pytest
 
 from agent.condition import Code, Condition
 from agent.decide.plan import Holding, Owned, Plan, plan
-from agent.docker.overruling import beaten, by_env, flags_in, overruling
+from agent.docker.overruling import beaten, by_env, flags_in, overruling, own_files
 from agent.docker.unit_file import assigned
 from agent.dockerd import Engine, Layer, Overruling, Phase, Reality, Start, UnitState
 from agent.policy import Docker, Method
@@ -176,7 +176,8 @@ class TheUnit:
         self.layers += layers
 
     def found(self, unset: tuple[str, ...] = ()) -> Overruling:
-        return overruling(*self.started(unset), None, VALUES, self.ours)
+        unit, start = self.started(unset)
+        return overruling(unit, own_files(unit), start, None, VALUES, self.ours)
 
     def started(self, unset: tuple[str, ...] = ()) -> tuple[UnitState, Start]:
         drop_ins = sorted(self.ours.parent.iterdir(), key=lambda path: path.name)
@@ -225,8 +226,9 @@ def test_the_file_that_gives_dockerd_a_proxy_flag_is_named(tmp_path: Path, where
             )
 
     named = tmp_path / ("default" if where == "file" else "docker.service.d/b.conf")
-    assert flags_in(*unit.started(), ("--http-proxy",)) == str(named)
-    assert flags_in(*unit.started(), ()) == ""
+    found, start = unit.started()
+    assert flags_in(own_files(found), start, ("--http-proxy",)) == str(named)
+    assert flags_in(own_files(found), start, ()) == ""
 
 
 def test_who_takes_variables_away_is_named(tmp_path: Path) -> None:
@@ -280,9 +282,9 @@ def test_what_the_drop_in_beats_is_named_and_what_beats_it_is_not(tmp_path: Path
     found, start = unit.started()
     of_all = msgspec.structs.replace(start, manager={"HTTPS_PROXY": OTHER})
 
-    later = overruling(found, of_all, None, VALUES, unit.ours).later
+    later = overruling(found, own_files(found), of_all, None, VALUES, unit.ours).later
 
-    assert [(layer.path, layer.values) for layer in beaten(found, of_all, VALUES, later)] == [
+    assert [(layer.path, layer.values) for layer in beaten(own_files(found), of_all, VALUES, later)] == [
         ("DefaultEnvironment= of systemd", {"HTTPS_PROXY": OTHER}),
         (str(tmp_path / "docker.service.d/http-proxy.conf"), {"HTTP_PROXY": OTHER, "NO_PROXY": "a%b"}),
         ("/etc/default/docker", {"HTTP_PROXY": OTHER}),
