@@ -53,6 +53,8 @@ OFFICE = settings("http://al:pw@proxy.corp:3128", no_proxy="localhost,.corp")
                 "ipv6_64s": [],
                 "gateways": [],
                 "gateway_macs": [],
+                "is_ground": True,
+                "is_by_upstream": False,
             },
             id="struct",
         ),
