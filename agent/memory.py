@@ -494,6 +494,10 @@ class Patiently:
         return self._memory.is_paused
 
     @property
+    def conditions(self) -> tuple[Condition, ...]:
+        return self._memory.conditions
+
+    @property
     def asked(self) -> Asked:
         return self._memory.asked
 

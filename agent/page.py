@@ -5,11 +5,12 @@ Pure: a pass goes in, lines come out; or, for programs, plain facts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from agent.apply import Outcome
 from agent.audit.facts import plain
 from agent.clients import ClientsSeen
+from agent.condition import Condition
 from agent.decide.choose import Choice, Ending
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
@@ -24,14 +25,18 @@ from agent.targets import environment
 _PLACES = {Method.DROP_IN: "systemd drop-in", Method.DAEMON_JSON: "daemon.json"}
 
 
-def seen_lines(seen: Seen, outcome: Outcome | None = None) -> Iterator[str]:
-    """Where the host is, what was chosen and why, how the upstreams do, and what Docker runs with."""
+def seen_lines(seen: Seen, outcome: Outcome | None = None, also: Sequence[Condition] = ()) -> Iterator[str]:
+    """Where the host is, what was chosen and why, how the upstreams do, and what Docker runs with.
+
+    `also`: what is known beside the pass, such as a pause: it comes before what would be done.
+    """
     first = [str(condition) for condition in seen.conditions if condition.comes_first]
     if seen.recognised is None or seen.choice is None:
         yield from first
         yield "offline: nothing is touched"
         if seen.reality is not None:
             yield line("docker", _docker(seen.reality, seen.plan, outcome))
+        yield from (line("note", str(condition)) for condition in also)
         return
     network = seen.recognised.network
     yield from first
@@ -46,6 +51,7 @@ def seen_lines(seen: Seen, outcome: Outcome | None = None) -> Iterator[str]:
     for condition in seen.conditions if seen.choice.upstream is not None else ():
         if not condition.comes_first:
             yield line("note", str(condition))
+    yield from (line("note", str(condition)) for condition in also)
     yield from _left_alone(seen)
 
 
@@ -157,9 +163,9 @@ def diff(before: Settings, after: Settings) -> Iterator[str]:
             yield line("", f"+ {name:<9}{value}{hidden}")
 
 
-def pass_lines(done: Pass) -> list[str]:
+def pass_lines(done: Pass, also: Sequence[Condition] = ()) -> list[str]:
     """A whole pass: where the host is, and what was done, or would be if nothing held it back."""
-    lines = list(seen_lines(done.seen, done.outcome))
+    lines = list(seen_lines(done.seen, done.outcome, also))
     plan = done.seen.plan
     if done.outcome is None and done.clients and plan is not None and plan.changes:
         lines += plan_lines(plan)
@@ -185,7 +191,7 @@ def done_lines(done: Pass) -> Iterator[str]:
         yield line("failed" if outcome.condition.code.is_failure else "note", str(outcome.condition))
 
 
-def seen_json(seen: Seen) -> dict[str, object]:
+def seen_json(seen: Seen, also: Sequence[Condition] = ()) -> dict[str, object]:
     """A pass before it acts, redacted."""
     plan, engine = seen.plan, seen.reality.engine if seen.reality else None
     return {
@@ -203,7 +209,7 @@ def seen_json(seen: Seen) -> dict[str, object]:
             "phase": seen.reality.unit.phase.value,
             "version": engine.version if engine else None,
             "method": plan.method.value if plan and plan.method else None,
-            "effective": plain(plan.effective) if plan else None,
+            "effective": plain(effective(seen.reality)),
         },
         "plan": plan
         and {
@@ -227,15 +233,15 @@ def seen_json(seen: Seen) -> dict[str, object]:
             "failed": {file.path: file.error for file in seen.clients.failed},
             "skipped": {skipped.name: skipped.why for skipped in seen.clients.skipped},
         },
-        "conditions": [plain(condition) for condition in seen.conditions],
+        "conditions": [plain(condition) for condition in (*seen.conditions, *also)],
     }
 
 
-def pass_json(done: Pass) -> dict[str, object]:
+def pass_json(done: Pass, also: Sequence[Condition] = ()) -> dict[str, object]:
     """A pass that was carried out, redacted."""
     written = {file.path: file.error or "written" for file in done.clients}
     return {
-        **seen_json(done.seen),
+        **seen_json(done.seen, also),
         "outcome": plain(done.outcome) if done.outcome else None,
         "clients_written": written,
     }

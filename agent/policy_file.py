@@ -44,6 +44,10 @@ class Loaded(msgspec.Struct, frozen=True):
     unsafe: tuple[str, ...] = ()
 
 
+NO_POLICY: Final = "there is no policy"
+WRITE_ONE: Final = "Write one; config.example.toml explains every line"
+
+
 def load(path: Path, owners: frozenset[int], environment: Mapping[str, str], paths: Paths = SYSTEM) -> Loaded:
     """The policy of a file; NoPolicy if there is none, PolicyRefused with every problem if it is wrong.
 
@@ -74,7 +78,7 @@ def _policy_at(path: Path) -> Policy:
     except TargetFailed as error:
         raise PolicyRefused(str(path), (error.what.removesuffix("; left as it is"),)) from error
     if text is None:
-        raise NoPolicy(str(path), "there is no policy yet", "Write one; config.example.toml explains every line")
+        raise NoPolicy(str(path), NO_POLICY, WRITE_ONE)
     policy = parse(text)
     if isinstance(policy, Problems):
         raise PolicyRefused(str(path), policy.lines)

@@ -113,9 +113,8 @@ def obey(wish: Wish, memory: Memory, policy: Policy | None, record: Record) -> A
 
 def answer_of(said: Sequence[str], done: Pass, conditions: Sequence[Condition]) -> Answer:
     """After the pass."""
-    notes = [f"  {'note':<13}{condition}" for condition in conditions]
-    facts = {"said": tuple(said), **pass_json(done)}
-    return Answer(1 if done.is_failed else 0, (*said, *pass_lines(done), *notes), facts)
+    facts = {"said": tuple(said), **pass_json(done, conditions)}
+    return Answer(1 if done.is_failed else 0, (*said, *pass_lines(done, conditions)), facts)
 
 
 def without_a_pass(said: Sequence[str], missing: NoPolicy | PolicyRefused) -> Answer:

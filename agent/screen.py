@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,8 @@ from typing import Final
 
 _LABEL: Final = 13
 INDENT: Final = 2 + _LABEL  # where what there is to say begins
+_TOGETHER: Final = "\u00a0"  # a blank at which no line is folded
+_UNIT: Final = re.compile(r"(?<=[0-9]) (?=(?:ms|s|min|h|days)\b)")
 _WIDEST: Final = 100  # columns: a longer line is hard to read
 
 
@@ -22,9 +25,10 @@ def width() -> int:
 
 
 def folded(lines: Iterable[str], columns: int) -> Iterator[str]:
-    """The same lines, each as many as it needs; no word is cut."""
+    """The same lines, each as many as it needs; no word is cut, nor a number from its unit."""
     for text in lines:
-        indent = " " * INDENT
-        yield from textwrap.wrap(
-            text, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-        ) or [""]
+        pieces = textwrap.wrap(
+            _UNIT.sub(_TOGETHER, text), columns, subsequent_indent=" " * INDENT,
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+        yield from (piece.replace(_TOGETHER, " ") for piece in pieces or [""])

@@ -45,7 +45,7 @@ from agent.memory import Memory
 from agent.notify import Notify
 from agent.paths import Paths
 from agent.policy import Policy
-from agent.policy_file import Loaded, load_safely, named, owners
+from agent.policy_file import NO_POLICY, WRITE_ONE, Loaded, load_safely, named, owners
 from agent.reconcile import Interrupted, Pass, Seen, World, reconcile, what_keeps_it_down
 from agent.record import Record
 from agent.requests import (
@@ -565,7 +565,7 @@ class Service:
         if self._failed:
             return Answer(1, (*request.said, *self._failures_said))
         if self._last is None:
-            missing = NoPolicy("", f"there is no policy: {self._policy_path}")
+            missing = NoPolicy(str(self._policy_path), NO_POLICY, WRITE_ONE)
             if request.wish.needs_no_policy:
                 return without_a_pass(request.said, missing)
             return Answer(1, (*request.said, str(missing)))
@@ -695,7 +695,9 @@ class Service:
         self._shown, self._is_shown_working = (done, *also), is_working
         done = done or self._last
         policy = PolicyStatus(
-            str(self._policy_path), self._loaded_at, "; ".join(self._refused.problems) if self._refused else None
+            str(self._policy_path),
+            self._loaded_at if self._loaded else None,
+            "; ".join(self._refused.problems) if self._refused else None,
         )
         conditions = (*self._conditions(), *also)
         for name, verdict in done.seen.verdicts.items() if done is not None else ():
@@ -713,7 +715,7 @@ class Service:
         if self._refused is not None:
             found += [Condition(Code.POLICY_ERROR, text, target=self._refused.path) for text in self._refused.problems]
         elif self._loaded is None:
-            found.append(Condition(Code.NO_POLICY, f"there is no policy: {self._policy_path}", "Write one"))
+            found.append(Condition(Code.NO_POLICY, NO_POLICY, WRITE_ONE, str(self._policy_path)))
         found += [self._idle_down] if self._loaded is None and self._idle_down is not None else []
         found += self._memory.conditions
         found += [self._lost] if self._lost is not None else []

@@ -115,6 +115,8 @@ def _docker(done: Pass | None, reality: Reality, docker: Docker) -> Plain:
     if plan is not None and was_restarted:
         running = outcome.runs_with or plan.desired
         in_use = done.seen.choice.upstream if done and done.seen.choice and outcome.runs_with is None else None
+    if running is None:  # nothing is known to be in use
+        in_use = None
     verdict = done.seen.verdicts.get(in_use) if done and in_use is not None else None
     return plain(
         {

@@ -79,7 +79,7 @@ def _first_words(said: Plain, place: str) -> str:
     match Code(said["code"]):
         case Code.PORTAL | Code.UNREACHABLE:
             return f"{place}{_noted(said)}"
-        case Code.POLICY_ERROR | Code.NO_POLICY:
+        case Code.POLICY_ERROR:
             return f"waits for a policy: {_noted(said)}"
         case _:
             return _noted(said)

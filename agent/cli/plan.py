@@ -11,12 +11,14 @@ from agent.cli.policy_of import loaded
 from agent.cli.printing import page, print_json
 from agent.cli.session import quiet
 from agent.decide.recognise import why_not
+from agent.decide.restart import When
 from agent.errors import AgentError
 from agent.memory import only_looking
 from agent.page import seen_json, seen_lines, to_do_lines
 from agent.paths import Paths
 from agent.reconcile import Seen, look
 from agent.screen import line
+from agent.status_file import Shown, read
 from agent.world import TheWorld
 
 CHANGES = 2
@@ -32,20 +34,34 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         raise AgentError("plan", "only root can look at all that a pass looks at; run it as root")
     policy = loaded(args, paths, refuses_unsafe=False).policy
     world = TheWorld(paths, policy)
-    seen = asyncio.run(look(policy, world, only_looking(policy, world.prober, paths.state)))
+    choosing = only_looking(policy, world.prober, paths.state)
+    seen = asyncio.run(look(policy, world, choosing))
+    also = choosing.conditions
     if args.json:
-        print_json(seen_json(seen))
+        print_json({**seen_json(seen, also), "waits": waits(seen, read(paths.status)) or None})
     else:
-        page(*seen_lines(seen))
+        page(*seen_lines(seen, also=also))
         if args.verbose and not seen.is_offline:
             for reason in filter(None, (why_not(network, seen.snapshot) for network in policy.networks)):
                 page(line("not here", reason))
         for to_do in to_do_lines(seen):
             page(to_do)
+        if text := waits(seen, read(paths.status)):
+            page(line("waits", text))
+    return exit_status(seen)
+
+
+def waits(seen: Seen, shown: Shown | None) -> str:
+    """Why the agent that runs holds back a restart that is due at once: it alone knows of its turns."""
+    if seen.plan is None or seen.plan.restart is None or seen.plan.restart.when is not When.NOW:
+        return ""
+    if shown is None or not shown.is_running or not isinstance(shown.status.docker, dict):
+        return ""
+    return str(shown.status.docker.get("deferred") or "")
+
+
+def exit_status(seen: Seen) -> int:
+    """What the command ends with."""
     if any(condition.code.is_failure for condition in seen.conditions):
         return 1
-    return CHANGES if _changes(seen) else 0
-
-
-def _changes(seen: Seen) -> bool:
-    return seen.acts or (seen.plan is not None and seen.plan.changes)
+    return CHANGES if seen.acts or (seen.plan is not None and seen.plan.changes) else 0

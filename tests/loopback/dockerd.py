@@ -16,7 +16,7 @@ from agent.audit.log import AuditLog
 from agent.condition import Code, Condition
 from agent.decide.plan import Owned, Plan, plan, without_ours
 from agent.decide.probation import Trial
-from agent.docker import validate
+from agent.docker import process, validate
 from agent.dockerd import Engine, FileHistory, Layer, Phase, Reality, Running, UnitState
 from agent.errors import ByOthers, EngineSilent, RestartFailed, TargetFailed, UnitFailed
 from agent.journal import Journal, UnderWay
@@ -266,6 +266,7 @@ class Dockerd:
             takes_proxies=self.version >= 23,
             binary=self.binary,
             arguments=self.arguments,
+            flags=process.flags(("dockerd", *self.arguments)),
             are_flags_read=self.is_running,
             environment=self._environment(),
             foreign_environment=self.environment,

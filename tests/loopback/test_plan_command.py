@@ -36,4 +36,4 @@ def test_below_another_root_anybody_may_ask() -> None:
     ran = plan("--root", "/nowhere")
 
     assert "run it as root" not in ran.stderr
-    assert "/nowhere/etc/docker-proxy-agent/config.toml: there is no policy yet" in ran.stderr
+    assert "/nowhere/etc/docker-proxy-agent/config.toml: there is no policy" in ran.stderr

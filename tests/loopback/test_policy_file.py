@@ -63,7 +63,7 @@ def test_a_credential_of_systemd(etc: Etc, tmp_path: Path) -> None:
 
 
 def test_no_policy_is_not_a_wrong_one(etc: Etc) -> None:
-    with pytest.raises(NoPolicy, match="there is no policy yet"):
+    with pytest.raises(NoPolicy, match="there is no policy"):
         etc.load()
 
 
