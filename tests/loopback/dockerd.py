@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -18,7 +19,7 @@ from agent.decide.plan import Owned, Plan, plan, without_ours
 from agent.decide.probation import Trial
 from agent.docker import process, validate
 from agent.dockerd import Engine, FileHistory, Layer, Phase, Reality, Running, UnitState
-from agent.errors import ByOthers, EngineSilent, RestartFailed, TargetFailed, UnitFailed
+from agent.errors import AgentError, ByOthers, EngineSilent, RestartFailed, TargetFailed, UnitFailed
 from agent.journal import Journal, UnderWay
 from agent.last_good import LastGood
 from agent.originals import daemon_originals
@@ -305,7 +306,8 @@ class Dockerd:
         return await validate.refused(reality, theirs)
 
     def note(self, reality: Reality) -> None:
-        first_run(Journal(self.agent_state), reality)
+        with contextlib.suppress(AgentError):
+            first_run(Journal(self.agent_state), reality)
         self.last_good.seen(reality)
 
     def owned(self, reality: Reality) -> Owned:
