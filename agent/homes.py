@@ -169,7 +169,7 @@ class Homes:
         self._watch = watch
 
     async def read(self, account: Account, path: Path) -> HomeFile | None:
-        """What stands in a file; None if there is none. TargetFailed if it cannot be read or is no UTF-8."""
+        """What stands in a file; None if there is none. TargetFailed if it cannot be read or is not UTF-8."""
 
         async def talk(helper: _Helper) -> HomeFile | None:
             if self._watch is not None:  # before it is read, so that no change falls in between
@@ -524,7 +524,7 @@ class _Helper(asyncio.SubprocessProtocol):
         try:
             return data.decode()
         except UnicodeDecodeError as error:
-            what = f"byte {error.start} is no UTF-8; left as it is"
+            what = f"byte {error.start} is not UTF-8; left as it is"
             # Not from `error`, which carries the bytes.
             raise TargetFailed(str(self._path), what, f"Mend it, then: {_AGAIN}") from None
 

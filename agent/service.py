@@ -578,7 +578,7 @@ class Service:
             return without_a_pass(request.said, refused)
         if self._last is None or self._loaded_at is None or request.wish.command is Command.RELOAD:
             return Answer(1, (*request.said, *wrong))
-        in_force = f"the policy of {self._loaded_at} stays in force"
+        in_force = f"the policy loaded at {self._loaded_at} stays in force"
         answer = answer_of(request.said, self._last, self._memory.conditions)
         is_done = request.wish.needs_no_policy
         told = by_the_policy_of_before(answer, wrong, in_force)

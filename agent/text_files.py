@@ -17,7 +17,7 @@ TRIES: Final = 3  # a file that somebody else writes at the very moment is read 
 
 
 def read_text(path: Path) -> str | None:
-    """What stands in a file; None if there is none. TargetFailed if it cannot be read or is no UTF-8."""
+    """What stands in a file; None if there is none. TargetFailed if it cannot be read or is not UTF-8."""
     return _text(path, read_file(path))
 
 
@@ -57,4 +57,4 @@ def _text(path: Path, state: FileState | None) -> str | None:
         return None if state is None else state.data.decode()
     except UnicodeDecodeError as error:
         remedy = "Mend it, then: docker-proxy-agent apply"
-        raise TargetFailed(str(path), f"byte {error.start} is no UTF-8; left as it is", remedy) from error
+        raise TargetFailed(str(path), f"byte {error.start} is not UTF-8; left as it is", remedy) from error

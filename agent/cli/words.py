@@ -20,8 +20,8 @@ COMMANDS: Final = {
     "apply": "one pass now: find what works here, write it, restart Docker if that is due",
     "plan": "what a pass would do and why, as a diff; changes nothing",
     "probe": "every upstream's verdict here and now, with timings",
-    "check": "is the policy valid",
-    "run": "the service, which the unit starts",
+    "check": "whether the policy is valid, with all that is wrong in it",
+    "run": "the service itself: the unit starts it",
     "status": "what the running agent sees, chose, did, and waits for",
     "pin": "use one upstream, whatever its verdict, in every network",
     "unpin": "let the agent choose again",
@@ -29,9 +29,9 @@ COMMANDS: Final = {
     "resume": "end a pause",
     "reload": "read the policy and the password files again, and try again what was given up",
     "audit": "the audit log, filtered and readable; `audit verify`",
-    "install": "the service: unit, folders, enabled and started; again is an upgrade",
-    "uninstall": "the service away, and everything as it was before it",
-    "restore": "everything as it was before the agent first wrote; the service stays installed",
+    "install": "set up the service: unit and folders, enabled and started; again, it upgrades",
+    "uninstall": "remove the service, and put everything back as it was before it",
+    "restore": "put everything back as it was before the agent first wrote; the service stays",
     "demo": "a roaming laptop on loopback, in a throw-away root, nothing of the system touched",
 }
 # What they print or do hangs on no policy; named in vain it would be ignored.

@@ -320,7 +320,7 @@ def _in_the_way(reality: Reality) -> Condition | None:
     if reality.flags.names:
         return Condition(
             Code.BLOCKED,
-            f"dockerd is started with {', '.join(reality.flags.names)}, which beats every file: nothing is written",
+            f"dockerd is started with {', '.join(reality.flags.names)}: that beats every file, and nothing is written",
             f"Take the flag out, then: systemctl daemon-reload; systemctl restart {reality.unit_name}"
             if reality.flags_in
             else "Take the flag out of the unit or out of DOCKER_OPTS",

@@ -171,5 +171,5 @@ def _string(text: str, path: Path) -> str:
 
 
 def _as_go_reads(value: str) -> str:
-    """Half a surrogate pair, or a byte that is no UTF-8, is U+FFFD."""
+    """Half a surrogate pair, or a byte that is not UTF-8, is U+FFFD."""
     return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in value)

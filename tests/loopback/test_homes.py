@@ -333,7 +333,7 @@ async def test_bytes_that_are_no_text_are_said_and_not_shown(somebody: Person, h
     path = somebody.has()
     path.write_bytes(b"hunter2\xff")
 
-    with pytest.raises(TargetFailed, match=r"config\.json: byte 7 is no UTF-8; left as it is") as raised:
+    with pytest.raises(TargetFailed, match=r"config\.json: byte 7 is not UTF-8; left as it is") as raised:
         await homes.read(somebody, path)
 
     error: BaseException | None = raised.value

@@ -21,8 +21,8 @@ LATIN_1 = '{"labels": ["Büro"]}\n'.encode("latin-1")
 UTF_16 = '\ufeff{"debug": false}\n'.encode("utf-16-le")
 
 ODD: dict[str, tuple[Callable[[Path], object], str]] = {
-    "latin-1": (lambda path: path.write_bytes(LATIN_1), "byte 14 is no UTF-8"),
-    "utf-16": (lambda path: path.write_bytes(UTF_16), "byte 0 is no UTF-8"),
+    "latin-1": (lambda path: path.write_bytes(LATIN_1), "byte 14 is not UTF-8"),
+    "utf-16": (lambda path: path.write_bytes(UTF_16), "byte 0 is not UTF-8"),
     "a-folder": (lambda path: path.mkdir(), "is no regular file"),
     "a-pipe": (os.mkfifo, "is no regular file"),
     "too-large": (lambda path: path.write_bytes(b" " * (LARGEST + 1)), "is larger than"),

@@ -127,7 +127,7 @@ def test_a_password_that_is_no_text_is_refused_without_showing_it(etc: Etc) -> N
     with pytest.raises(PolicyRefused) as refused:
         etc.load()
 
-    assert "is no UTF-8" in str(refused.value)
+    assert "is not UTF-8" in str(refused.value)
     assert "hunter2" not in str(refused.value)
 
 

@@ -364,9 +364,9 @@ def test_nothing_is_written_where_it_would_not_count_or_would_harm(reality: Real
     assert made.condition.code is code
 
 
-UTF_16 = Condition(Code.FOREIGN_CONFIG_BROKEN, "byte 0 is no UTF-8; left as it is", "Mend it", "daemon.json")
+UTF_16 = Condition(Code.FOREIGN_CONFIG_BROKEN, "byte 0 is not UTF-8; left as it is", "Mend it", "daemon.json")
 SAID = Condition(Code.FOREIGN_CONFIG_BROKEN, "dockerd would not start with it: unknown key", "Mend it", "daemon.json")
-NO_TEXT = Condition(Code.FOREIGN_CONFIG_BROKEN, "byte 14 is no UTF-8; left as it is", "", "/etc/docker/daemon.json")
+NO_TEXT = Condition(Code.FOREIGN_CONFIG_BROKEN, "byte 14 is not UTF-8; left as it is", "", "/etc/docker/daemon.json")
 NOT_UNDERSTOOD = [
     pytest.param({"daemon_json": "{,}"}, id="no-json"),
     pytest.param({"daemon_json": '{"proxies": {"http-proxy": 3}}'}, id="no-proxies"),
@@ -554,7 +554,7 @@ def test_what_somebody_else_broke_or_stopped_is_not_started() -> None:
         pytest.param(older('{"debug": true,}'), None, "not JSON", id="no-json"),
         pytest.param(older('{"proxies": {}}'), None, "don't match any configuration option: proxies", id="a-newer-key"),
         pytest.param(older(""), None, "EOF", id="empty-before-23"),
-        pytest.param(Reality(BROKEN, takes_proxies=False, daemon_json_fault=UTF_16), None, "no UTF-8", id="no-text"),
+        pytest.param(Reality(BROKEN, takes_proxies=False, daemon_json_fault=UTF_16), None, "not UTF-8", id="no-text"),
         pytest.param(
             Reality(BROKEN, takes_proxies=True, binary="/usr/bin/dockerd", daemon_json_fault=UTF_16),
             None,
