@@ -56,7 +56,7 @@ FILL   := copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
 # As root. Again is an upgrade.
 install:
 	@test "$$(id -u)" = 0 || { echo 'make install: must be run as root. Try: sudo make install' >&2; exit 1; }
-	@$(PYTHON) -B -m agent.install.place systemd/docker-proxy-agent.service
+	@$(PYTHON) -B -m agent.system.no_exec systemd/docker-proxy-agent.service
 	$(WORKS) || $(ANEW)
 	$(FILL)
 	ln -sfT $(OPT)/bin/docker-proxy-agent $(LINK)

@@ -1,4 +1,4 @@
-"""Accounts and groups: what passwd and group say, and what the name service is asked beyond that.
+"""Accounts and groups: what the name service is asked, beyond what passwd and group say.
 
 Behind it may lie LDAP, and that is away just when the laptop moves. So whatever asks it asks here: a program of its own
 asks (getgrouplist(3) in a thread of Python's would stop all the others, FACTS 111), it has a time limit, and after one
@@ -13,18 +13,16 @@ import contextlib
 import re
 import subprocess
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from agent.decide.backoff import again_s
-from agent.errors import AgentError
-from agent.files import Identity, identity_of
-from agent.machine_text import lines, words
-from agent.paths import Paths
-from agent.watch.resume import SYSTEM_CLOCK, Clock
+from agent.system.clock import SYSTEM_CLOCK, Clock
+from agent.system.files import Identity, identity_of
+from agent.system.passwd import Login, logins
+from agent.values.errors import AgentError
+from agent.values.machine_text import lines, words
 
 _ASKS: Final = ("getent",)
 _WITHIN_S: Final = 1.0  # sssd's cache takes milliseconds, a directory server behind a VPN some hundred
@@ -37,78 +35,11 @@ _FOUND, _NOT_FOUND = 0, 2  # getent(1)
 _A_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]+")  # getent takes such a name for a uid
 
 
-class Login(msgspec.Struct, frozen=True):
-    """A line of passwd."""
-
-    name: str
-    uid: int
-    gid: int
-    home: str
-    shell: str = ""
-
-
-class Group(msgspec.Struct, frozen=True):
-    """A line of group."""
-
-    name: str
-    gid: int
-    members: tuple[str, ...]
-
-
 class NamesUnknown(AgentError):
     """The name service gives no answer: whether there is such an account is not known."""
 
     def __init__(self, why: str) -> None:
         super().__init__("the name service", why, "Try: getent passwd")
-
-
-# --- the texts -----------------------------------------------------------------------------------------------------
-
-
-def logins(passwd: str) -> tuple[Login, ...]:
-    """The accounts in a passwd; lines that are none (NIS's `+`, a torn one) do not count."""
-    return tuple(
-        Login(fields[0], int(fields[2]), int(fields[3]), fields[5], fields[6])
-        for fields in _lines(passwd, 7)
-        if fields[2].isdecimal() and fields[3].isdecimal()
-    )
-
-
-def owner_of(uid: int, paths: Paths) -> str:
-    """By this machine's own file, or that below the root: nobody waits here for a name service."""
-    try:
-        passwd = paths.below("/etc/passwd").read_text(errors="replace")
-    except OSError:
-        passwd = ""
-    return next((login.name for login in logins(passwd) if login.uid == uid), f"user {uid}")
-
-
-def group(text: str, name: str) -> Group | None:
-    """One group of a group file."""
-    for fields in _lines(text, 4):
-        if fields[0] == name and fields[2].isdecimal():
-            return Group(name, int(fields[2]), tuple(one.strip() for one in fields[3].split(",") if one.strip()))
-    return None
-
-
-def groups_of(text: str, login: Login) -> tuple[int, ...]:
-    """The groups of an account by a group file, its own first."""
-    others = {
-        int(fields[2])
-        for fields in _lines(text, 4)
-        if fields[2].isdecimal() and login.name in (one.strip() for one in fields[3].split(","))
-    }
-    return (login.gid, *sorted(others - {login.gid}))
-
-
-def _lines(text: str, fields: int) -> Iterable[list[str]]:
-    for line in lines(text):
-        parts = line.split(":")
-        if len(parts) == fields and parts[0] and not line.startswith(("#", "+", "-")):
-            yield parts
-
-
-# --- the name service ------------------------------------------------------------------------------------------------
 
 
 class NameService:

@@ -12,13 +12,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import msgspec
 
-from agent.condition import Code, Condition, down
 from agent.decide import foreign, probation
 from agent.decide.effective import effective, in_force
 from agent.decide.overruled import overruled
@@ -26,34 +25,25 @@ from agent.decide.plan import Owned, Plan, without_ours
 from agent.decide.restart import Busy, Restarting, hang_on_docker, holding, is_keeping, named
 from agent.docker import validate
 from agent.docker.away import Away
-from agent.dockerd import GOES_DOWN, Engine, Phase, Reality, Running, UnitState
-from agent.errors import (
-    AgentError,
-    ByOthers,
-    EngineSilent,
-    NotInForce,
-    NotTried,
-    RestartFailed,
-    UnitFailed,
-)
-from agent.events import Event
-from agent.files import Changed, read_file
 from agent.journal import Journal, Stage, UnderWay
 from agent.last_good import LastGood
 from agent.live_restore import LiveRestore, NotTaken
 from agent.marks import Marks
 from agent.originals import Original, daemon_originals
-from agent.policy import Method
 from agent.quarantine import Quarantine
 from agent.record import Record
 from agent.recover import Units, back_and_up, files_back, let_go, units_up
-from agent.running_time import Left
-from agent.settings import Settings, Texts, agrees
+from agent.system.files import Changed, read_file
+from agent.system.running_time import Left
+from agent.system.text_files import read_text, write_text
 from agent.targets import daemon_json, environment
 from agent.targets.refused import TextRefused
-from agent.text_files import read_text, write_text
-
-T = TypeVar("T")
+from agent.values.condition import Code, Condition, down
+from agent.values.dockerd import GOES_DOWN, Engine, Phase, Reality, Running, UnitState
+from agent.values.errors import AgentError, ByOthers, EngineSilent, NotInForce, NotTried, RestartFailed, UnitFailed
+from agent.values.events import Event
+from agent.values.policy import Method
+from agent.values.settings import Settings, Texts, agrees
 
 REPORTS_WITHIN_S: Final = 60.0  # dockerd is up and has this long to report what was written
 CONFIRMS_WITHIN_S: Final = 5.0  # … and its process is believed only then, if it reports nothing at all (FACTS 61)
@@ -586,18 +576,3 @@ def _not_in_force(plan: Plan, now: Reality, running: Settings) -> AgentError:
 
 def _in_words(running: Settings) -> str:
     return ", ".join(f"{name} {value}" for name, value in running.lines())
-
-
-async def to_the_end(work: Coroutine[Any, Any, T], within_s: float | None) -> T:
-    """Wait for it even if we are told to stop meanwhile, and only then stop: a ctrl-C must not leave Docker down.
-
-    `within_s`: how long it may still take then; None: as long as it takes.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task], timeout=within_s)
-        task.cancel()
-        await asyncio.wait([task])
-        raise

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from agent.condition import Code, Condition
 from agent.decide.bridge import Bridge
 from agent.decide.clients import (
     BACK,
@@ -36,24 +35,26 @@ from agent.decide.clients import (
 )
 from agent.decide.drift import WITHIN_S
 from agent.drift_digests import drift_digests
-from agent.errors import AgentError, HomeSilent, Unexpected
-from agent.events import Event
 from agent.homes import HomeClosed, HomeFile, HomeLocked, Written
-from agent.keyed import keyed, keyed_to_compare
-from agent.listening import Sockets, all_loopback, is_name, loopback_addresses
-from agent.one_thread import in_turn
-from agent.originals import CLIENTS, Kept, client_originals
+from agent.originals import CLIENTS, client_originals
 from agent.patience import Patience, Work
-from agent.policy import Policy, Scope, Upstream
 from agent.probe.dial import Resolve
 from agent.record import Record
-from agent.secret import escaped
 from agent.see.name_servers import ContainerDns, spellings, unknown_to
-from agent.settings import Settings
-from agent.state_file import StateFile
+from agent.system.clock import SYSTEM_CLOCK
+from agent.system.kept import Kept
+from agent.system.keyed import keyed, keyed_to_compare
+from agent.system.one_thread import in_turn
+from agent.system.state_file import StateFile
 from agent.targets.refused import TextRefused
 from agent.users import NOBODYS, Account, Skipped, Source, Who, is_gone
-from agent.watch.resume import SYSTEM_CLOCK
+from agent.values.condition import Code, Condition
+from agent.values.errors import AgentError, HomeSilent, Unexpected
+from agent.values.events import Event
+from agent.values.listening import Sockets, all_loopback, is_name, loopback_addresses
+from agent.values.policy import Policy, Scope, Upstream
+from agent.values.secret import escaped
+from agent.values.settings import Settings
 
 _LOOKED_AT_S = 60.0  # with recheck = "0s": at a pass for another reason, what cannot be watched is looked at after this
 _CONTEXTS_LOOKED_AT_S = 600.0  # nothing tells of a new one; what is written meanwhile helps no one and harms little

@@ -16,10 +16,10 @@ from typing import Final
 
 import msgspec
 
-from agent.errors import AgentError
 from agent.requests import Answer, Request, Wish
-from agent.secret import escaped
-from agent.shown import plain
+from agent.values.errors import AgentError
+from agent.values.secret import escaped
+from agent.values.shown import plain
 
 _LONGEST: Final = 32768  # of a wish: it may hold a path, and six characters stand for one of it
 _ASKS_WITHIN_S: Final = 5.0  # who connects and says nothing is not waited for

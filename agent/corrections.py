@@ -11,19 +11,19 @@ from pathlib import Path
 
 import msgspec
 
-from agent.accounts import owner_of
 from agent.clients import ClientFile, ClientsSeen
-from agent.condition import gave_up
 from agent.decide.clients import Change
 from agent.decide.drift import Answer, Correction, Drifts, drifted
 from agent.decide.plan import Plan
 from agent.drift_digests import drift_digests
-from agent.events import Event
-from agent.paths import Paths
-from agent.policy import Method
 from agent.reconcile import Pass, Seen
 from agent.record import Record
-from agent.settings import Settings
+from agent.system.passwd import owner_of
+from agent.values.condition import gave_up
+from agent.values.events import Event
+from agent.values.paths import Paths
+from agent.values.policy import Method
+from agent.values.settings import Settings
 
 
 class Corrections:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from agent.decide.choose import Ending
-from agent.events import Event
 from agent.reconcile import Seen, about_choice, about_network
 from agent.record import Record
-from agent.settings import Settings
+from agent.values.events import Event
+from agent.values.settings import Settings
 
 
 class _Told(msgspec.Struct, frozen=True):

@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from agent.errors import AgentError
-from agent.keyed import keyed
-from agent.settings import Settings
+from agent.system.keyed import keyed
 from agent.targets import for_dockerd
+from agent.values.errors import AgentError
+from agent.values.settings import Settings
 
 _DIGITS: Final = 16
 _PURPOSE: Final = "drift"

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from agent.machine_text import lines
+from agent.values.machine_text import lines
 
 NETWORK: Final = frozenset({
     "9p", "afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",

@@ -28,8 +28,18 @@ from typing import Annotated, Final
 
 import msgspec
 
-from agent.errors import TargetFailed
-from agent.files import LARGEST, Changed, FileState, Identity, is_folder, read_file, remove_file, replace_file, sweep
+from agent.system.files import (
+    LARGEST,
+    Changed,
+    FileState,
+    Identity,
+    is_folder,
+    read_file,
+    remove_file,
+    replace_file,
+    sweep,
+)
+from agent.values.errors import TargetFailed
 
 _PRIVATE_FOLDER: Final = 0o700
 _AGAIN: Final = "Mend that, then: docker-proxy-agent apply"

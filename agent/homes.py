@@ -29,8 +29,6 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from agent.errors import HomeSilent, TargetFailed
-from agent.files import LARGEST, Changed, Identity
 from agent.held import let_go
 from agent.home_helper import (
     MOST_FOLDERS,
@@ -55,10 +53,12 @@ from agent.home_helper import (
     Write,
     Wrote,
 )
-from agent.one_thread import in_turn
-from agent.running_time import Left
-from agent.secret import escaped
+from agent.system.files import LARGEST, Changed, Identity
+from agent.system.one_thread import in_turn
+from agent.system.running_time import Left
 from agent.users import Threshold
+from agent.values.errors import HomeSilent, TargetFailed
+from agent.values.secret import escaped
 
 _WITHIN_S: Final = 10.0
 _AT_ONCE: Final = 4  # helpers, of 12 MiB each; never two of one user, or one could hold all others up

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import msgspec
 
-from agent.audit.log import boot_id
 from agent.decide.probation import Trial
-from agent.dockerd import Phase, UnitState
-from agent.errors import AgentError
-from agent.files import Changed
-from agent.state_file import StateFile
+from agent.system.files import Changed
+from agent.system.process_start import boot_id
+from agent.system.state_file import StateFile
+from agent.system.text_files import read_text, write_text
 from agent.targets import daemon_json, json_splice
 from agent.targets.refused import TextRefused
-from agent.text_files import read_text, write_text
+from agent.values.dockerd import Phase, UnitState
+from agent.values.errors import AgentError
 
 
 class Stage(enum.Enum):

@@ -17,13 +17,13 @@ from typing import Final
 import msgspec
 
 from agent.decide.plan import SECRET_MODE
-from agent.dockerd import FileHistory, Reality, UnitState
-from agent.errors import AgentError
 from agent.journal import Journal
-from agent.process_start import started
-from agent.state_file import StateFile
+from agent.system.process_start import started
+from agent.system.state_file import StateFile
+from agent.system.text_files import read_text, write_text
 from agent.targets import daemon_json
-from agent.text_files import read_text, write_text
+from agent.values.dockerd import FileHistory, Reality, UnitState
+from agent.values.errors import AgentError
 
 REFUSED: Final = ".refused-by-dockerd"  # behind the name of a file that was moved out of the way
 _COPIES: Final = 9  # of those

@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from agent.audit.log import boot_id
-from agent.errors import AgentError
-from agent.state_file import StateFile
+from agent.system.process_start import boot_id
+from agent.system.state_file import StateFile
+from agent.values.errors import AgentError
 
 TOLD_TO_STOP: Final = "told to stop"
 

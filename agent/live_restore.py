@@ -16,13 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.dockerd import Engine
-from agent.errors import AgentError, EngineSilent, UnitFailed
 from agent.journal import Journal
-from agent.running_time import within
+from agent.system.running_time import within
+from agent.system.text_files import edit_text, read_text
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
-from agent.text_files import edit_text, read_text
+from agent.values.dockerd import Engine
+from agent.values.errors import AgentError, EngineSilent, UnitFailed
 
 _TAKES_S: Final = 10.0  # chosen against the 0.3 s that it was seen to take
 _LOOK_AGAIN_S: Final = 0.1

@@ -27,8 +27,8 @@ import msgspec
 
 from agent.audit.facts import plain
 from agent.audit.journal import IDENTIFIER
-from agent.events import Event, sentence
-from agent.secret import MORE, escaped_lines
+from agent.values.events import Event, sentence
+from agent.values.secret import MORE, escaped_lines
 
 # structlog imports rich wherever it is installed: 4.4 MB for a traceback in colours (FACTS 33).
 sys.modules.setdefault("rich", None)  # type: ignore[arg-type]

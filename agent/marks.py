@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from agent.errors import AgentError
-from agent.keyed import digest, to_compare
-from agent.settings import Masked, Texts
-from agent.state_file import StateFile
+from agent.system.keyed import digest, to_compare
+from agent.system.state_file import StateFile
+from agent.values.errors import AgentError
+from agent.values.settings import Masked, Texts
 
 
 class _Mark(msgspec.Struct):

@@ -13,7 +13,6 @@ from typing import Final
 
 import msgspec
 
-from agent.condition import Code, Condition
 from agent.decide import rate
 from agent.decide.choose import BELIEVED_S, Choice, Ending, Situation, choose_on, patience_left
 from agent.decide.desired import by_upstream
@@ -25,20 +24,21 @@ from agent.decide.rate import Asked
 from agent.decide.restart import InFlight
 from agent.decide.standing import Standing
 from agent.decide.unsteady import STEADY
-from agent.dockerd import Reality
-from agent.events import Event
-from agent.listening import LocalProxy, loopback_addresses
-from agent.policy import Network, Policy, Upstream
 from agent.quarantine import Quarantine
 from agent.reconcile import Prober, Verdicts
 from agent.refused_passwords import REFUSED, RefusedPasswords
-from agent.settings import ProxyUrl, Settings
 from agent.shaken_file import Kept as KeptShaken
 from agent.shaken_file import ShakenFile
-from agent.snapshot import Snapshot
 from agent.standing_file import Kept, StandingFile
-from agent.verdict import Outcome, Verdict
-from agent.watch.resume import SYSTEM_CLOCK
+from agent.system.clock import SYSTEM_CLOCK
+from agent.values.condition import Code, Condition
+from agent.values.dockerd import Reality
+from agent.values.events import Event
+from agent.values.listening import LocalProxy, loopback_addresses
+from agent.values.policy import Network, Policy, Upstream
+from agent.values.settings import ProxyUrl, Settings
+from agent.values.snapshot import Snapshot
+from agent.values.verdict import Outcome, Verdict
 
 NOT_TAKEN_S: Final = 600.0  # what was in the way may be gone by then
 _JUST_AFTER_S: Final = 0.01  # the loop's clock is not the one that patience is measured by

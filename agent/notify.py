@@ -7,7 +7,7 @@ import time
 
 import sdnotify
 
-from agent.secret import escaped
+from agent.values.secret import escaped
 
 
 class Notify:

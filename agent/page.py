@@ -10,17 +10,17 @@ from collections.abc import Iterator, Sequence
 from agent.apply import Outcome
 from agent.audit.facts import plain
 from agent.clients import ClientsSeen
-from agent.condition import Condition
 from agent.decide.choose import Choice, Ending
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.restart import When
-from agent.dockerd import Reality
-from agent.policy import Method
 from agent.reconcile import Pass, Seen, Verdicts
 from agent.screen import line
-from agent.settings import Settings
 from agent.targets import environment
+from agent.values.condition import Condition
+from agent.values.dockerd import Reality
+from agent.values.policy import Method
+from agent.values.settings import Settings
 
 _PLACES = {Method.DROP_IN: "systemd drop-in", Method.DAEMON_JSON: "daemon.json"}
 

@@ -16,9 +16,9 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import msgspec
 
 from agent.decide.backoff import again_s
-from agent.errors import AgentError, HomeSilent
+from agent.system.clock import SYSTEM_CLOCK, Clock
 from agent.unexpected import unexpected
-from agent.watch.resume import SYSTEM_CLOCK, Clock
+from agent.values.errors import AgentError, HomeSilent
 
 WAITS_S: Final = 1.0  # a helper takes 75 ms; four at a time, of a whole family
 _FORGIVEN_S: Final = 600.0  # who was slow is not waited for meanwhile

@@ -12,13 +12,13 @@ from typing import Final
 
 import msgspec
 
-from agent.audit.log import boot_id
-from agent.errors import AgentError
-from agent.keyed import digest, to_compare
-from agent.settings import Settings
-from agent.state_file import StateFile
+from agent.system.clock import SYSTEM_CLOCK
+from agent.system.keyed import digest, to_compare
+from agent.system.process_start import boot_id
+from agent.system.state_file import StateFile
 from agent.targets.for_dockerd import as_compared
-from agent.watch.resume import SYSTEM_CLOCK
+from agent.values.errors import AgentError
+from agent.values.settings import Settings
 
 LASTS_S: Final = 600.0
 

@@ -13,9 +13,8 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from agent.apply import Outcome, to_the_end
+from agent.apply import Outcome
 from agent.clients import ClientFile, ClientsSeen
-from agent.condition import Code, Condition, down
 from agent.decide.choose import Choice, Ending
 from agent.decide.clients import Intent, Wanted
 from agent.decide.desired import as_upstream, by_upstream
@@ -26,21 +25,23 @@ from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
 from agent.decide.stillness import still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
-from agent.dockerd import GOES_DOWN, Phase, Reality
-from agent.errors import AgentError
-from agent.events import Event
-from agent.files import Changed
 from agent.journal import UnderWay
-from agent.listening import is_loopback, is_name
-from agent.policy import Network, Policy, Upstream
 from agent.record import Record
-from agent.settings import Settings, agrees
-from agent.snapshot import Snapshot
+from agent.system.files import Changed
+from agent.system.text_files import TRIES
+from agent.system.to_the_end import to_the_end
 from agent.targets.refused import TextRefused
-from agent.text_files import TRIES
 from agent.unexpected import unexpected
-from agent.verdict import Verdict
-from agent.watch.wakeups import Reason
+from agent.values.condition import Code, Condition, down
+from agent.values.dockerd import GOES_DOWN, Phase, Reality
+from agent.values.errors import AgentError
+from agent.values.events import Event
+from agent.values.listening import is_loopback, is_name
+from agent.values.policy import Network, Policy, Upstream
+from agent.values.reason import Reason
+from agent.values.settings import Settings, agrees
+from agent.values.snapshot import Snapshot
+from agent.values.verdict import Verdict
 
 STILL_AT_LAST_S: Final = 3.0  # a network that never comes to rest is taken as it is
 

@@ -17,10 +17,10 @@ import msgspec
 
 from agent.audit.facts import Plain, of_a_record
 from agent.audit.log import AuditLog, AuditUnwritable
-from agent.events import Event, brief
 from agent.logs import log
-from agent.status_file import now_text
+from agent.system.clock import now_text
 from agent.unexpected import unexpected
+from agent.values.events import Event, brief
 
 # The names that a record and a log line have already.
 RESERVED = frozenset({"event", "pass", "trigger", "level", "exception", "audit", "audit_seq", "audit_hash"})

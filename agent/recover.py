@@ -27,21 +27,21 @@ from typing import Final, Protocol
 
 import msgspec
 
-from agent.audit.log import boot_id
 from agent.decide.effective import effective, in_force, prospective
 from agent.decide.probation import CRASHES, LASTS_S, Found, Trial, judged, went_on
 from agent.decide.urgent import can_be_asked
-from agent.dockerd import GOES_DOWN, Engine, Phase, Reality, UnitState
-from agent.errors import AgentError, ByOthers, RestartFailed, UnitFailed
-from agent.events import Event
 from agent.journal import Journal, Stage, UnderWay
 from agent.last_good import LastGood
 from agent.live_restore import LiveRestore
 from agent.quarantine import Quarantine
 from agent.record import Record
-from agent.running_time import Left
-from agent.settings import DIRECT, Settings
+from agent.system.process_start import boot_id
+from agent.system.running_time import Left
 from agent.targets.refused import TextRefused
+from agent.values.dockerd import GOES_DOWN, Engine, Phase, Reality, UnitState
+from agent.values.errors import AgentError, ByOthers, RestartFailed, UnitFailed
+from agent.values.events import Event
+from agent.values.settings import DIRECT, Settings
 
 _SETTLES_S: Final = 300.0  # as long as a restart of our own would have been watched
 _LOOK_AGAIN_S: Final = 0.1

@@ -14,13 +14,13 @@ from typing import Final
 import msgspec
 
 from agent.decide.desired import for_dockerd
-from agent.errors import AgentError
-from agent.keyed import digest, to_compare
-from agent.policy import NoProxy, Upstream
-from agent.snapshot import Interface, Snapshot
-from agent.state_file import StateFile
+from agent.system.keyed import digest, to_compare
+from agent.system.state_file import StateFile
 from agent.targets.for_dockerd import as_written
-from agent.verdict import Outcome, Verdict
+from agent.values.errors import AgentError
+from agent.values.policy import NoProxy, Upstream
+from agent.values.snapshot import Interface, Snapshot
+from agent.values.verdict import Outcome, Verdict
 
 _MOST: Final = 200  # kept; the oldest are forgotten first
 REFUSED: Final = Verdict(

@@ -13,15 +13,15 @@ from typing import Annotated, Any
 
 import msgspec
 
-from agent.condition import Condition
 from agent.decide.rate import Asked
-from agent.errors import NoPolicy, PolicyRefused
-from agent.events import Event
 from agent.memory import Memory
 from agent.page import pass_json, pass_lines
-from agent.policy import Duration, Policy
 from agent.reconcile import Pass
 from agent.record import Record
+from agent.values.condition import Condition
+from agent.values.errors import NoPolicy, PolicyRefused
+from agent.values.events import Event
+from agent.values.policy import Duration, Policy
 
 
 class Command(enum.Enum):

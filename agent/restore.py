@@ -15,25 +15,27 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from agent.apply import Outcome, to_the_end
+from agent.apply import Outcome
 from agent.clients import Files
 from agent.decide.clients import Owned
 from agent.decide.clients import put_back as before_us
 from agent.decide.plan import Owned as OwnedFile
 from agent.decide.plan import Plan
 from agent.decide.put_back import PutBack, put_back
-from agent.dockerd import GOES_DOWN, Reality
-from agent.errors import AgentError, TargetFailed
-from agent.events import Event
 from agent.journal import Journal
-from agent.originals import Kept, Original, client_originals, daemon_originals
-from agent.policy import Docker
+from agent.originals import Original, client_originals, daemon_originals
 from agent.record import Record
-from agent.settings import DIRECT, Settings
+from agent.system.kept import Kept
+from agent.system.text_files import read_text
+from agent.system.to_the_end import to_the_end
 from agent.targets.refused import TextRefused
-from agent.text_files import read_text
 from agent.unexpected import unexpected
 from agent.users import Account, is_gone
+from agent.values.dockerd import GOES_DOWN, Reality
+from agent.values.errors import AgentError, TargetFailed
+from agent.values.events import Event
+from agent.values.policy import Docker
+from agent.values.settings import DIRECT, Settings
 
 _AGAIN: Final = "Try again when Docker runs and reloads"
 

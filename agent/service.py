@@ -22,9 +22,7 @@ import msgspec
 
 from agent import __version__
 from agent.accounts import NAME_SERVICE
-from agent.apply import to_the_end
 from agent.audit.log import AuditLog
-from agent.condition import Code, Condition, down
 from agent.corrections import Corrections
 from agent.decide.backoff import again_s
 from agent.decide.choose import Ending
@@ -34,18 +32,10 @@ from agent.decide.restart import When
 from agent.diary import Diary
 from agent.docker.glance import invocation_link
 from agent.docker.unit import SLOW_S
-from agent.dockerd import Phase, Reality
-from agent.errors import AgentError, NoPolicy, PolicyRefused, Unexpected
-from agent.events import Event
-from agent.files import identity_of
 from agent.journal import UnderWay
 from agent.lifetime import TOLD_TO_STOP, Lifetime
-from agent.listening import LocalProxy
 from agent.memory import Memory
 from agent.notify import Notify
-from agent.paths import Paths
-from agent.policy import Policy
-from agent.policy_file import NO_POLICY, WRITE_ONE, Loaded, load_safely, named, owners
 from agent.reconcile import Interrupted, Pass, Seen, World, reconcile, what_keeps_it_down
 from agent.record import Record
 from agent.requests import (
@@ -61,12 +51,23 @@ from agent.requests import (
     wrong_lines,
 )
 from agent.status import Docker, Looks, Since, status_of
-from agent.status_file import PolicyStatus, StatusFile, now_text
+from agent.status_file import PolicyStatus, StatusFile
 from agent.status_page import headline
+from agent.system.clock import now_text
+from agent.system.files import identity_of
+from agent.system.policy_file import NO_POLICY, WRITE_ONE, Loaded, load_safely, named, owners
+from agent.system.to_the_end import to_the_end
 from agent.unexpected import unexpected
-from agent.verdict import Verdict
+from agent.values.condition import Code, Condition, down
+from agent.values.dockerd import Phase, Reality
+from agent.values.errors import AgentError, NoPolicy, PolicyRefused, Unexpected
+from agent.values.events import Event
+from agent.values.listening import LocalProxy
+from agent.values.paths import Paths
+from agent.values.policy import Policy
+from agent.values.reason import Reason
+from agent.values.verdict import Verdict
 from agent.watch.unwatched import Unwatched
-from agent.watch.wakeups import Reason
 
 READY_WITHIN_S: Final = 5.0  # then Docker's start is no longer held up, whatever the network does
 # While our unit stops, systemd holds up Docker's start, for we are Before= it: waiting for that would never end. Docker

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from agent.audit.log import boot_id
 from agent.decide.unsteady import STEADY, Shaken
-from agent.errors import AgentError
-from agent.state_file import StateFile
+from agent.system.process_start import boot_id
+from agent.system.state_file import StateFile
+from agent.values.errors import AgentError
 
 
 class Kept(msgspec.Struct, frozen=True):

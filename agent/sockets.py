@@ -10,9 +10,10 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from agent.accounts import Login, NamesUnknown, logins
-from agent.listening import Listener
+from agent.accounts import NamesUnknown
 from agent.see import netlink
+from agent.system.passwd import Login, logins
+from agent.values.listening import Listener
 
 
 class Accounts(Protocol):

@@ -12,8 +12,8 @@ from typing import Annotated
 import msgspec
 
 from agent.decide.standing import Pause, Pin
-from agent.errors import AgentError
-from agent.state_file import StateFile
+from agent.system.state_file import StateFile
+from agent.values.errors import AgentError
 
 _Moment = Annotated[float, msgspec.Meta(ge=0, lt=253402300800)]  # seconds of the wall clock, before the year 10000
 

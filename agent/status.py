@@ -13,17 +13,18 @@ import msgspec
 from agent import __version__
 from agent.apply import Outcome
 from agent.audit.facts import Plain, plain
-from agent.condition import Code, Condition
 from agent.decide.choose import Ending
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.restart import When
-from agent.dockerd import Reality
-from agent.policy import Method
-from agent.process_start import started
 from agent.reconcile import Pass, Verdicts
 from agent.record import Told
-from agent.status_file import PolicyStatus, State, Status, now_text
+from agent.status_file import PolicyStatus, State, Status
+from agent.system.clock import now_text
+from agent.system.process_start import started
+from agent.values.condition import Code, Condition
+from agent.values.dockerd import Reality
+from agent.values.policy import Method
 
 
 class Docker(msgspec.Struct, frozen=True):

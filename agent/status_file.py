@@ -8,16 +8,15 @@ and answers at once: so nothing is imported here that makes or plans a pass. Not
 from __future__ import annotations
 
 import enum
-import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from agent.errors import TargetFailed
-from agent.files import read_file, replace_file
-from agent.process_start import started
-from agent.shown import plain
+from agent.system.files import read_file, replace_file
+from agent.system.process_start import started
+from agent.values.errors import TargetFailed
+from agent.values.shown import plain
 
 PUBLIC = 0o644
 
@@ -96,8 +95,3 @@ def read(path: Path) -> Shown | None:
     except (TargetFailed, msgspec.DecodeError):
         return None
     return None if status is None else Shown(status, status.started == started(status.pid))
-
-
-def now_text() -> str:
-    """RFC 3339, in UTC, to the second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

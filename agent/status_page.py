@@ -9,9 +9,9 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any, Final
 
-from agent.condition import Code
 from agent.screen import INDENT, line
 from agent.status_file import State, Status
+from agent.values.condition import Code
 
 # What a headline can be made of, the weightiest first; it is then no note as well.
 _HEADLINES: Final = (Code.ENGINE_DOWN, Code.PAUSED, Code.PORTAL, Code.UNREACHABLE, Code.POLICY_ERROR, Code.NO_POLICY)

@@ -14,8 +14,8 @@ import traceback
 from pathlib import Path
 from typing import Final
 
-from agent.errors import Unexpected
 from agent.logs import log
+from agent.values.errors import Unexpected
 
 _OURS: Final = Path(__file__).parent
 _DEEPEST: Final = 40  # frames of a traceback that are told: an endless recursion has a thousand

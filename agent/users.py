@@ -23,10 +23,11 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from agent.accounts import NAME_SERVICE, Login, NameService, NamesUnknown, group, groups_of, logins
+from agent.accounts import NAME_SERVICE, NameService, NamesUnknown
 from agent.ground import NETWORK, ROOT, Ground, Kind, Looks, Place, Seen, may_hang, mounts
 from agent.held import file_system, held, mountinfo
-from agent.policy import Clients
+from agent.system.passwd import Login, group, groups_of, logins
+from agent.values.policy import Clients
 
 DOCKER_GROUP: Final = "docker"  # who may use the engine without being root
 NOBODYS: Final = "does not exist, so it is nobody's; make it as the user whose it is"

@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
-from agent.listening import LocalProxy
+from agent.values.listening import LocalProxy
+from agent.values.reason import Reason
 from agent.watch.homes import HomeWatch
 from agent.watch.netlink import NetworkWatch
 from agent.watch.paths import FileWatch
@@ -16,7 +17,7 @@ from agent.watch.proxy import IsMeant, ProxyWatch
 from agent.watch.resume import ResumeWatch
 from agent.watch.timer import Timer
 from agent.watch.unwatched import Unwatched
-from agent.watch.wakeups import Reason, Wakeups
+from agent.watch.wakeups import Wakeups
 
 SHORTEST_PAUSE_S: Final = 0.08  # an address comes a moment before its route, and a move is both
 LONGEST_PAUSE_S: Final = 3.0  # while containers come and go, a real change is seen this late at most

@@ -17,7 +17,6 @@ import msgspec
 from agent.apply import Outcome as Carried
 from agent.apply import Transaction
 from agent.clients import LocalClients, answers
-from agent.condition import Code, Condition
 from agent.decide.desired import for_dockerd
 from agent.decide.plan import Owned, Plan, without_ours
 from agent.decide.probation import Trial
@@ -29,17 +28,11 @@ from agent.docker.engine import EngineSocket
 from agent.docker.glance import Glance, glance, unit_places
 from agent.docker.look import Looking
 from agent.docker.unit import BOOTED_BY_SYSTEMD, Unit
-from agent.dockerd import Phase, Reality
-from agent.errors import AgentError, TargetFailed
-from agent.files import behind_links, identity_of, is_folder, sweep
 from agent.homes import Homes
 from agent.journal import Journal, UnderWay
 from agent.last_good import LastGood
-from agent.listening import Sockets, all_loopback, is_loopback, is_name, loopback_addresses
 from agent.originals import daemon_originals
-from agent.paths import Paths
 from agent.patience import WAITS_S
-from agent.policy import DEFAULT_REGISTRY, Clients, Policy, RegistryUrl, Upstream
 from agent.probe.dial import Address, Resolve, in_a_thread
 from agent.probe.exchange import DialogueFailed, authority
 from agent.probe.guard import Guard
@@ -47,25 +40,32 @@ from agent.probe.private import MOST, Private, fails, is_private, named, through
 from agent.probe.probe import Question, Realms, probe
 from agent.probe.side_by_side import Verdicts, probe_all
 from agent.probe.tls import Trust
-from agent.process_start import started
 from agent.record import Record
 from agent.recover import first_run, recover
-from agent.secret import escaped
 from agent.see.docker_bridge import docker_bridge
 from agent.see.interfaces import bridge_address
 from agent.see.name_servers import ContainerDns
 from agent.see.resolver import for_containers
 from agent.see.see import see
 from agent.see.ways import Ways
-from agent.settings import Settings
-from agent.snapshot import Snapshot
 from agent.sockets import LocalSockets
+from agent.system.files import behind_links, identity_of, is_folder, sweep
+from agent.system.process_start import started
+from agent.system.text_files import read_text
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
-from agent.text_files import read_text
 from agent.unexpected import unexpected
 from agent.users import Account, Caller, ThisSystem, Who, who
-from agent.verdict import Outcome, Verdict
+from agent.values.condition import Code, Condition
+from agent.values.dockerd import Phase, Reality
+from agent.values.errors import AgentError, TargetFailed
+from agent.values.listening import Sockets, all_loopback, is_loopback, is_name, loopback_addresses
+from agent.values.paths import Paths
+from agent.values.policy import DEFAULT_REGISTRY, Clients, Policy, RegistryUrl, Upstream
+from agent.values.secret import escaped
+from agent.values.settings import Settings
+from agent.values.snapshot import Snapshot
+from agent.values.verdict import Outcome, Verdict
 
 _NOT_REACHED: Final = frozenset({Outcome.NO_ROUTE, Outcome.REFUSED, Outcome.TIMEOUT})
 _AT_REST: Final = frozenset({Phase.STOPPED, Phase.ABSENT, Phase.MASKED, Phase.BROKEN})

@@ -1,6 +1,6 @@
 """The end of the chain, kept in the state directory as well.
 
-Whoever cuts records off the log would have to write here, too. The journal holds a third copy (`audit/journal.py`).
+Whoever cuts records off the log would have to write here, too. The journal holds a third copy (`journal.py`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from agent.audit.chain import Anchor
-from agent.errors import AgentError
-from agent.files import read_file, replace_file
+from agent.system.files import read_file, replace_file
+from agent.values.errors import AgentError
 
 NAME: Final = "anchors.json"
 FORMAT: Final = 1

@@ -15,12 +15,12 @@ from typing import Final
 
 import msgspec
 
-from agent import shown
-from agent.errors import AgentError
-from agent.secret import HIDDEN, MORE, Secret
-from agent.settings import Credentials, ProxyUrl, Settings, Texts, Unparsable
-from agent.shown import BOUNDS, Bounds, Plain
-from agent.verdict import Verdict
+from agent.values import shown
+from agent.values.errors import AgentError
+from agent.values.secret import HIDDEN, MORE, Secret
+from agent.values.settings import Credentials, ProxyUrl, Settings, Texts, Unparsable
+from agent.values.shown import BOUNDS, Bounds, Plain
+from agent.values.verdict import Verdict
 
 __all__ = ["Plain", "of_a_record", "plain"]
 

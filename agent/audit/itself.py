@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from agent.audit.chain import Anchor, Entry
-from agent.events import Event
+from agent.values.events import Event
 
 
 class Torn(msgspec.Struct, frozen=True):

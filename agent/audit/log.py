@@ -24,17 +24,17 @@ from agent.audit.anchor import NoAnchor
 from agent.audit.chain import GENESIS, Anchor, Entry, sealed
 from agent.audit.facts import Plain
 from agent.audit.itself import DroppedFile, Missed, Torn
-from agent.errors import AgentError
-from agent.events import Event
-from agent.files import is_there
-from agent.policy import Audit
+from agent.system.files import is_there
+from agent.system.process_start import boot_id
+from agent.values.errors import AgentError
+from agent.values.events import Event
+from agent.values.policy import Audit
 
 PARTS: Final = 10  # a file is full with a tenth of max_size, or of keep: what is dropped at once is never more
 MODE: Final = 0o640
 READERS: Final = "adm"  # who may read the system's logs
 TIMESTAMP: Final = "%Y-%m-%dT%H:%M:%S.%fZ"  # RFC 3339, UTC, microseconds
 _GROUPS: Final = Path("/etc/group")
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class AuditUnwritable(AgentError):
@@ -43,14 +43,6 @@ class AuditUnwritable(AgentError):
 
 def utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
-
-
-def boot_id() -> str:
-    """Which boot of this machine it is; '' where the kernel does not tell."""
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
 
 
 class _About(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ import msgspec
 
 from agent.audit import files
 from agent.audit.chain import Entry
-from agent.policy import Duration
+from agent.values.policy import Duration
 
 
 class Found(msgspec.Struct, frozen=True):

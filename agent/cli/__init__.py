@@ -12,7 +12,7 @@ import sys
 from agent.cli import printing
 from agent.cli.misused import Misused
 from agent.cli.printing import complain, print_json
-from agent.errors import AgentError, PolicyRefused
+from agent.values.errors import AgentError, PolicyRefused
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 
 from agent.cli.asking import asked, caller
-from agent.paths import Paths
 from agent.requests import Command, Wish
+from agent.values.paths import Paths
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

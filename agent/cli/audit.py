@@ -15,10 +15,10 @@ from agent.audit.facts import plain
 from agent.audit.read import Found, Wanted, moment, moment_of, records
 from agent.audit.verify import Verification, verify
 from agent.cli.printing import complain, print_json, print_json_line, say
-from agent.errors import AgentError
-from agent.events import LONGEST, Event, sentence
-from agent.paths import Paths
-from agent.secret import escaped
+from agent.values.errors import AgentError
+from agent.values.events import LONGEST, Event, sentence
+from agent.values.paths import Paths
+from agent.values.secret import escaped
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,10 +6,10 @@ import argparse
 
 from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, print_json, say
-from agent.errors import PolicyRefused
-from agent.paths import Paths
-from agent.policy import Policy
-from agent.policy_file import Loaded, load_for_elsewhere
+from agent.system.policy_file import Loaded, load_for_elsewhere
+from agent.values.errors import PolicyRefused
+from agent.values.paths import Paths
+from agent.values.policy import Policy
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

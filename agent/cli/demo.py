@@ -24,13 +24,13 @@ from agent.demo import root
 from agent.demo.check import Left, problems
 from agent.demo.roam import PULLED, roam
 from agent.demo.stop import Pulled, Stop
-from agent.events import Event
 from agent.logs import configure
 from agent.page import done_lines, plan_lines, seen_lines, to_do_lines
-from agent.paths import Paths
-from agent.policy import Policy
 from agent.screen import folded, line, width
-from agent.text_files import read_text
+from agent.system.text_files import read_text
+from agent.values.events import Event
+from agent.values.paths import Paths
+from agent.values.policy import Policy
 
 _READ_ALOUD: Final = Wanted(frozenset({Event.UPSTREAM_CHOSEN.value, Event.DOCKER_RESTARTED.value}), network="office")
 

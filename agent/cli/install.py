@@ -8,7 +8,7 @@ import asyncio
 from agent.cli.printing import say
 from agent.cli.session import quiet
 from agent.install.install import check_can, install
-from agent.paths import Paths
+from agent.values.paths import Paths
 
 
 def arguments(_parser: argparse.ArgumentParser) -> None:

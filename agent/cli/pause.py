@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from agent.cli.asking import asked, caller, lasting
-from agent.paths import Paths
 from agent.requests import Command, Wish
+from agent.values.paths import Paths
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

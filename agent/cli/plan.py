@@ -12,13 +12,13 @@ from agent.cli.printing import page, print_json
 from agent.cli.session import quiet
 from agent.decide.recognise import why_not
 from agent.decide.restart import When
-from agent.errors import AgentError
 from agent.memory import only_looking
 from agent.page import seen_json, seen_lines, to_do_lines
-from agent.paths import Paths
 from agent.reconcile import Seen, look
 from agent.screen import line
 from agent.status_file import Shown, read
+from agent.values.errors import AgentError
+from agent.values.paths import Paths
 from agent.world import TheWorld
 
 CHANGES = 2

@@ -8,12 +8,12 @@ import os
 import msgspec
 
 from agent.cli.printing import complain
-from agent.errors import AgentError, NoPolicy, PolicyRefused
-from agent.paths import Paths
-from agent.policy import Policy
-from agent.policy_file import Loaded, load, load_safely, owners
 from agent.sockets import LocalSockets
+from agent.system.policy_file import Loaded, load, load_safely, owners
 from agent.users import ThisSystem
+from agent.values.errors import AgentError, NoPolicy, PolicyRefused
+from agent.values.paths import Paths
+from agent.values.policy import Policy
 
 
 def loaded(args: argparse.Namespace, paths: Paths, *, refuses_unsafe: bool) -> Loaded:

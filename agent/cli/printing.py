@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Final, TextIO
 
 from agent.screen import folded, width
-from agent.secret import escaped, escaped_lines
-from agent.shown import plain
+from agent.values.secret import escaped, escaped_lines
+from agent.values.shown import plain
 
 LONGEST: Final = 8000  # characters of a line: all clients of a large house
 

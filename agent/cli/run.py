@@ -14,16 +14,16 @@ from typing import Protocol
 
 from agent.control import listening
 from agent.homes import Homes
-from agent.lock import held
 from agent.logs import configure
 from agent.notify import Notify
-from agent.paths import Paths
-from agent.policy_file import SYSTEM
 from agent.probe.guard import is_the_owners
 from agent.see.ways import Ways
 from agent.service import Service
 from agent.sockets import LocalSockets
+from agent.system.lock import held
+from agent.system.policy_file import SYSTEM
 from agent.users import ThisSystem
+from agent.values.paths import Paths
 from agent.wakes import HostWakes
 from agent.world import TheWorld
 

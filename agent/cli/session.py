@@ -7,9 +7,9 @@ import secrets
 
 from agent.audit.log import AuditLog
 from agent.logs import configure
-from agent.paths import Paths
-from agent.policy import Policy
 from agent.record import Record
+from agent.values.paths import Paths
+from agent.values.policy import Policy
 
 
 def quiet(verbose: int) -> None:

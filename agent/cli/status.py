@@ -12,9 +12,9 @@ import time
 import msgspec
 
 from agent.cli.printing import complain, page, print_json
-from agent.paths import Paths
 from agent.status_file import Shown, read
 from agent.status_page import ago, lines
+from agent.values.paths import Paths
 
 NOT_RUNNING = 3
 _LOOK_AGAIN_S = 0.5

@@ -15,8 +15,8 @@ from agent.cli.restore import lines, restored
 from agent.cli.session import quiet, record_for
 from agent.install.install import check_can
 from agent.install.uninstall import uninstall
-from agent.paths import Paths
 from agent.restore import Restored
+from agent.values.paths import Paths
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

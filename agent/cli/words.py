@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 
 from agent import __version__
 from agent.cli.misused import USAGE, Misused
-from agent.paths import Paths
+from agent.values.paths import Paths
 
 SUMMARY: Final = "Keeps Docker's proxy settings right while the machine moves between networks"
 COMMANDS: Final = {

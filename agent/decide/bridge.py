@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from agent.condition import Code, Condition
-from agent.listening import Listener, loopback_addresses, on_the_bridge, on_this_host
-from agent.policy import Upstream
-from agent.settings import ProxyUrl
+from agent.values.condition import Code, Condition
+from agent.values.listening import Listener, loopback_addresses, on_the_bridge, on_this_host
+from agent.values.policy import Upstream
+from agent.values.settings import ProxyUrl
 
 
 class Bridge(msgspec.Struct, frozen=True):

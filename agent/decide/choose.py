@@ -15,8 +15,8 @@ import msgspec
 
 from agent.decide.history import History, Streak
 from agent.decide.standing import Standing
-from agent.policy import DIRECT_NAME, Network, Policy, Probing, Unreachable
-from agent.verdict import Outcome, Verdict
+from agent.values.policy import DIRECT_NAME, Network, Policy, Probing, Unreachable
+from agent.values.verdict import Outcome, Verdict
 
 PATIENCE_S: Final = 5.0  # after a network change DHCP, DNS and VPNs still arrive (FACTS 23)
 HOLE_S: Final = 30.0  # … and where only addresses or DNS changed, the upstream in use may take that long to work again

@@ -18,14 +18,14 @@ from typing import Final
 
 import msgspec
 
-from agent.condition import Code, Condition
 from agent.decide.bridge import Bridge, obstacle
-from agent.policy import Clients, NoProxy, Scope, Upstream
-from agent.settings import DIRECT, ProxyUrl, Scheme, Settings, settings
 from agent.targets import client_config
 from agent.targets.client_config import ClientTexts, Keyed, TextMarks, Wrote
 from agent.targets.json_splice import Original
 from agent.targets.refused import TextRefused
+from agent.values.condition import Code, Condition
+from agent.values.policy import Clients, NoProxy, Scope, Upstream
+from agent.values.settings import DIRECT, ProxyUrl, Scheme, Settings, settings
 
 SECRET_MODE: Final = 0o600
 

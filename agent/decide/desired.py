@@ -6,8 +6,8 @@ a choice, or `docker network create`, is no change.
 
 from __future__ import annotations
 
-from agent.policy import NoProxy, Policy, Upstream
-from agent.settings import DIRECT, Credentials, ProxyUrl, Settings, settings
+from agent.values.policy import NoProxy, Policy, Upstream
+from agent.values.settings import DIRECT, Credentials, ProxyUrl, Settings, settings
 
 
 def for_dockerd(upstream: Upstream, exclusions: NoProxy) -> Settings:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agent.dockerd import Reality
-from agent.settings import Masked, Proxy, ProxyUrl, Settings, Texts, agrees, proxy
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
+from agent.values.dockerd import Reality
+from agent.values.settings import Masked, Proxy, ProxyUrl, Settings, Texts, agrees, proxy
 
 
 def prospective(reality: Reality) -> Settings:

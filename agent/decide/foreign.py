@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from agent.condition import Code, Condition
 from agent.decide.restart import BY_HAND, Restarting, When
-from agent.dockerd import Reality
-from agent.secret import escaped, redacted
 from agent.targets import daemon_json, json_splice
 from agent.targets.json_splice import MISSING
 from agent.targets.refused import LEFT
+from agent.values.condition import Code, Condition
+from agent.values.dockerd import Reality
+from agent.values.secret import escaped, redacted
 
 _REFUSED: Final = "dockerd would not start with it: "
 NOT_RESTARTED: Final = ", and Docker is not restarted"

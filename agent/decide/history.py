@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from agent.decide.place import Place
-from agent.verdict import Verdict
+from agent.values.verdict import Verdict
 
 WORKED_LATELY_S: Final = 60.0  # an upstream in use that did says that the host has not gone anywhere
 # Failed probes nearer than this count as one: a burst of wake-ups is no evidence against an upstream.

@@ -26,8 +26,8 @@ from agent.decide.choose import (
 )
 from agent.decide.history import FAILURES_APART_S, History
 from agent.decide.standing import Standing
-from agent.policy import Network, Policy
-from agent.verdict import Outcome
+from agent.values.policy import Network, Policy
+from agent.values.verdict import Outcome
 
 STUCK_S: Final = 5.0  # nothing works, or a portal: a person is waiting
 STUCK_LONG_S: Final = 30.0  # … and is not any more

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from agent.condition import Code, Condition
-from agent.dockerd import Overruling, Reality
-from agent.settings import Settings, Texts
 from agent.targets import drop_in, environment
+from agent.values.condition import Code, Condition
+from agent.values.dockerd import Overruling, Reality
+from agent.values.settings import Settings, Texts
 
 _ELSE: Final = 'Take it out, or set docker.method = "daemon-json"'
 

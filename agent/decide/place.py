@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from agent.policy import Network
-from agent.snapshot import Snapshot
+from agent.values.policy import Network
+from agent.values.snapshot import Snapshot
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -15,17 +15,17 @@ from typing import Final
 
 import msgspec
 
-from agent.condition import Code, Condition
 from agent.decide import foreign
 from agent.decide.effective import effective, prospective
 from agent.decide.overruled import overruled, would_get
 from agent.decide.restart import Restarting, When, busy, hangs_on_urgency, restarting
 from agent.decide.urgent import Urgency
-from agent.dockerd import Phase, Reality
-from agent.policy import Docker, Method
-from agent.settings import Settings, Texts, agrees
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import CannotExpress, NotJson, TextRefused
+from agent.values.condition import Code, Condition
+from agent.values.dockerd import Phase, Reality
+from agent.values.policy import Docker, Method
+from agent.values.settings import Settings, Texts, agrees
 
 SECRET_MODE: Final = 0o600
 PUBLIC_MODE: Final = 0o644

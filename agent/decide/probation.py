@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from agent.dockerd import Phase, UnitState
+from agent.values.dockerd import Phase, UnitState
 
 LASTS_S: Final = 60.0  # docker.service's own start limit counts over as long
 CRASHES: Final = 2  # one may be chance

@@ -14,11 +14,11 @@ from agent.decide import foreign
 from agent.decide.effective import effective, prospective
 from agent.decide.plan import PUBLIC_MODE, Edit, Owned, Plan
 from agent.decide.restart import Busy, busy, named, restarting, without_by_hand
-from agent.dockerd import Reality
-from agent.policy import Docker, Method
-from agent.settings import DIRECT, Settings, agrees
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import TextRefused
+from agent.values.dockerd import Reality
+from agent.values.policy import Docker, Method
+from agent.values.settings import DIRECT, Settings, agrees
 
 
 class PutBack(msgspec.Struct, frozen=True):

@@ -14,9 +14,9 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from agent.policy import ELSEWHERE, Match, Network
-from agent.secret import escaped
-from agent.snapshot import Interface, Snapshot
+from agent.values.policy import ELSEWHERE, Match, Network
+from agent.values.secret import escaped
+from agent.values.snapshot import Interface, Snapshot
 
 
 class Recognised(msgspec.Struct, frozen=True):

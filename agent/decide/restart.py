@@ -25,9 +25,9 @@ from typing import Final
 import msgspec
 
 from agent.decide.urgent import Urgency
-from agent.dockerd import BUILD, Reality
-from agent.policy import Restart
 from agent.targets import daemon_json
+from agent.values.dockerd import BUILD, Reality
+from agent.values.policy import Restart
 
 BY_HAND: Final = "to restart all the same: docker-proxy-agent apply --now"
 _BY_HAND_ONLY: Final = ": restart Docker by hand, or: docker-proxy-agent apply --now"

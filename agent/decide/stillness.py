@@ -11,9 +11,9 @@ from typing import Final
 
 from agent.decide.choose import Choice, Ending
 from agent.decide.recognise import Recognised, may_still_match
-from agent.policy import Network
-from agent.snapshot import Snapshot
-from agent.verdict import Verdict
+from agent.values.policy import Network
+from agent.values.snapshot import Snapshot
+from agent.values.verdict import Verdict
 
 STILL_S: Final = 0.3
 PROVED_STILL_S: Final = 0.08  # several messages of one change come within

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
-from agent.policy import Network, Upstream
-from agent.settings import Masked, Proxy, ProxyUrl, Settings
-from agent.verdict import Verdict
+from agent.values.policy import Network, Upstream
+from agent.values.settings import Masked, Proxy, ProxyUrl, Settings
+from agent.values.verdict import Verdict
 
 
 class Urgency(msgspec.Struct, frozen=True):

@@ -15,9 +15,9 @@ import msgspec
 from agent.decide.choose import Ending
 from agent.decide.desired import for_dockerd
 from agent.demo.stop import Stop
-from agent.policy import DIRECT_NAME, Policy
-from agent.secret import Secret
-from agent.settings import agrees
+from agent.values.policy import DIRECT_NAME, Policy
+from agent.values.secret import Secret
+from agent.values.settings import agrees
 
 
 class Wanted(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ from agent.probe.exchange import Answer, ask
 from agent.probe.handshake import authorization, known
 from agent.probe.no_proxy import excludes
 from agent.probe.stream import Stream, StreamFailed, Way, open_proxy, open_stream
-from agent.settings import ProxyUrl, Texts, no_proxy, proxy
+from agent.values.settings import ProxyUrl, Texts, no_proxy, proxy
 
 VERSION: Final = "stand-in"
 API: Final = "1.45"

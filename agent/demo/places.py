@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from agent.snapshot import Interface, Snapshot, Way
+from agent.values.snapshot import Interface, Snapshot, Way
 
 REGISTRY: Final = "registry.test"
 GUEST_PROXY: Final = "guest.test"

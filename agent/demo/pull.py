@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.demo.stop import Pulled
-from agent.secret import escaped
+from agent.values.secret import escaped
 
 _WITHIN_S: Final = 10.0
 

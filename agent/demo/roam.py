@@ -24,16 +24,16 @@ from agent.demo.servers import IMAGE, Portal, Proxy, Registry, Server
 from agent.demo.stop import Stop
 from agent.demo.supervisor import Supervisor
 from agent.docker.engine import EngineSocket
-from agent.errors import AgentError, PolicyRefused
-from agent.lock import held
 from agent.memory import only_looking
-from agent.paths import Paths
-from agent.policy import Policy
-from agent.policy_file import load
 from agent.reconcile import look, reconcile
 from agent.record import Record
-from agent.settings import Texts
-from agent.snapshot import Snapshot
+from agent.system.lock import held
+from agent.system.policy_file import load
+from agent.values.errors import AgentError, PolicyRefused
+from agent.values.paths import Paths
+from agent.values.policy import Policy
+from agent.values.settings import Texts
+from agent.values.snapshot import Snapshot
 from agent.world import LocalDaemon, Registries, local_clients
 
 PULLED: Final = f"{places.REGISTRY}/{IMAGE}"

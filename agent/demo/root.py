@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from agent.paths import Paths
-from agent.secret import Secret
+from agent.values.paths import Paths
+from agent.values.secret import Secret
 
 USER: Final = "alice"
 PASSWORD: Final = Secret("office #1: 50% more@work")  # with all that a URL, JSON and a unit file would stumble over

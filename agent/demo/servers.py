@@ -16,7 +16,7 @@ from typing import Final, Self
 import msgspec
 
 from agent.demo.names import HOST
-from agent.secret import Secret
+from agent.values.secret import Secret
 
 IMAGE: Final = "hello"
 _MANIFEST: Final = json.dumps(

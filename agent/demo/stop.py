@@ -9,7 +9,7 @@ import msgspec
 
 from agent.demo.places import Place
 from agent.reconcile import Pass, Seen
-from agent.settings import Settings
+from agent.values.settings import Settings
 
 
 class Pulled(msgspec.Struct, frozen=True):

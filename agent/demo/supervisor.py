@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from agent.demo import restart
-from agent.errors import RestartFailed
+from agent.values.errors import RestartFailed
 
 _WITHIN_S: Final = 10.0
 _PACKAGES: Final = Path(__file__).parents[2]  # where `agent` lies, be it in site-packages or in a folder of its own

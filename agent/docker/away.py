@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from agent.dockerd import UnitState
-from agent.running_time import Left
+from agent.system.running_time import Left
+from agent.values.dockerd import UnitState
 
 LASTS_S: Final = 2.0  # chosen against the moment between the two halves of somebody else's `stop; start`
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from agent.dockerd import BUILD, TRANSFER
+from agent.values.dockerd import BUILD, TRANSFER
 
 _ESTABLISHED, _SYN_SENT, _LISTEN = b"01", b"02", b"0A"  # include/net/tcp_states.h
 _LONGEST: Final = 16 * 1024 * 1024  # bytes of one table: 110 000 connections, half a second

@@ -11,8 +11,8 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from agent.files import Identity, behind_links, identity_of
-from agent.programs import run
+from agent.system.files import Identity, behind_links, identity_of
+from agent.system.programs import run
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"
 _WITHIN_S: Final = 2.0

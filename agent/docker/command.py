@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from agent.docker.unit import goes_down
-from agent.dockerd import Phase, Start, UnitState
-from agent.errors import EngineSilent, RestartFailed, UnitFailed
-from agent.programs import run
-from agent.running_time import Left
-from agent.secret import escaped
+from agent.system.programs import run
+from agent.system.running_time import Left
+from agent.values.dockerd import Phase, Start, UnitState
+from agent.values.errors import EngineSilent, RestartFailed, UnitFailed
+from agent.values.secret import escaped
 
 _UP_WITHIN_S: Final = 60.0
 _LOOK_AGAIN_S: Final = 0.05

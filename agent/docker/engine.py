@@ -19,12 +19,12 @@ from urllib.parse import quote
 import h11
 import msgspec
 
-from agent.dockerd import Engine, Running
-from agent.errors import EngineSilent
-from agent.process_start import started
-from agent.running_time import within
-from agent.secret import escaped
-from agent.settings import Texts
+from agent.system.process_start import started
+from agent.system.running_time import within
+from agent.values.dockerd import Engine, Running
+from agent.values.errors import EngineSilent
+from agent.values.secret import escaped
+from agent.values.settings import Texts
 
 TIMEOUT_S: Final = 10.0  # a loaded dockerd takes seconds for /info, a dead one for ever
 CONFIRMS_S: Final = 1.0  # … and so long it is waited for where it only confirms what is known

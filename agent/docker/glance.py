@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from agent.files import Identity, identity_of
+from agent.system.files import Identity, identity_of
 
 _UNITS: Final = Path("/run/systemd/units")
 

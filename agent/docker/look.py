@@ -14,22 +14,22 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from agent.condition import Code, Condition
 from agent.decide.effective import told_by_process
 from agent.docker import busy, process
 from agent.docker.overruling import beaten, flags_in, overruling, own_files
-from agent.dockerd import Engine, FileHistory, Flags, Phase, Reality, Running, Start, UnitState
-from agent.errors import AgentError, EngineSilent, TargetFailed
 from agent.journal import Journal
 from agent.last_good import LastGood
 from agent.marks import Marks
-from agent.paths import Paths
-from agent.programs import run
-from agent.running_time import Left
-from agent.settings import Masked, Settings, Texts
+from agent.system.programs import run
+from agent.system.running_time import Left
+from agent.system.text_files import read_text
 from agent.targets import daemon_json, environment, for_dockerd
 from agent.targets.refused import TextRefused
-from agent.text_files import read_text
+from agent.values.condition import Code, Condition
+from agent.values.dockerd import Engine, FileHistory, Flags, Phase, Reality, Running, Start, UnitState
+from agent.values.errors import AgentError, EngineSilent, TargetFailed
+from agent.values.paths import Paths
+from agent.values.settings import Masked, Settings, Texts
 
 T = TypeVar("T")
 

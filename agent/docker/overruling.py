@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from agent.docker import unit_file
-from agent.dockerd import Layer, Overruling, Start, UnitState
 from agent.last_good import born_ns, last_touched_ns
 from agent.targets import environment
+from agent.values.dockerd import Layer, Overruling, Start, UnitState
 
 _DOCKERD: Final = "dockerd"
 _OF_ALL: Final = "DefaultEnvironment= of systemd"

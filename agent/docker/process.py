@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from agent.dockerd import Flags
-from agent.machine_text import lines
-from agent.settings import Texts
+from agent.values.dockerd import Flags
+from agent.values.machine_text import lines
+from agent.values.settings import Texts
 
 _TAKES_VALUE: Final = ("http-proxy", "https-proxy", "no-proxy", "config-file")
 

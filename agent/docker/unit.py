@@ -21,13 +21,13 @@ import msgspec
 from agent.docker import process
 from agent.docker.away import Away
 from agent.docker.glance import invocation
-from agent.dockerd import Layer, Phase, Start, UnitState
-from agent.errors import ByOthers, NotTried, RestartFailed, UnitFailed
-from agent.machine_text import lines, words
-from agent.programs import run
-from agent.running_time import Left
-from agent.secret import escaped
+from agent.system.programs import run
+from agent.system.running_time import Left
 from agent.targets import environment
+from agent.values.dockerd import Layer, Phase, Start, UnitState
+from agent.values.errors import ByOthers, NotTried, RestartFailed, UnitFailed
+from agent.values.machine_text import lines, words
+from agent.values.secret import escaped
 
 BOOTED_BY_SYSTEMD: Final = Path("/run/systemd/system")  # it is there: sd_booted(3)
 SLOW_S: Final = 300.0  # still starting, without a crash: dockerd with many layers needs minutes after a power cut

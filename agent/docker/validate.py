@@ -12,11 +12,11 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from agent.condition import Condition
 from agent.decide import foreign
-from agent.dockerd import Reality
-from agent.programs import run
-from agent.secret import escaped
+from agent.system.programs import run
+from agent.values.condition import Condition
+from agent.values.dockerd import Reality
+from agent.values.secret import escaped
 
 _WITHIN_S: Final = 20.0
 # dockerd shows a URL there that it cannot parse, password and all.

@@ -11,14 +11,14 @@ import msgspec
 
 from agent import __version__
 from agent.docker.unit import BOOTED_BY_SYSTEMD
-from agent.errors import AgentError
-from agent.files import is_folder, read_file
 from agent.install import product
 from agent.install.systemd import UNIT, says, systemctl
-from agent.lock import held
-from agent.paths import Paths
-from agent.state_file import StateFile
-from agent.text_files import read_text, write_text
+from agent.system.files import is_folder, read_file
+from agent.system.lock import held
+from agent.system.state_file import StateFile
+from agent.system.text_files import read_text, write_text
+from agent.values.errors import AgentError
+from agent.values.paths import Paths
 
 Say = Callable[[str], None]
 

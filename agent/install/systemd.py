@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from agent.errors import UnitFailed
-from agent.programs import run
-from agent.secret import escaped
+from agent.system.programs import run
+from agent.values.errors import UnitFailed
+from agent.values.secret import escaped
 
 UNIT: Final = "docker-proxy-agent.service"
 _WITHIN_S: Final = 120.0  # the unit's own limits for a start and a stop are below

@@ -11,11 +11,11 @@ from pathlib import Path
 from agent.audit import journal
 from agent.install.install import Say, notes, unit_file
 from agent.install.systemd import UNIT, systemctl
-from agent.lock import held
 from agent.logs import send_to_journal
-from agent.paths import Paths
 from agent.restore import Restored
-from agent.text_files import read_text, write_text
+from agent.system.lock import held
+from agent.system.text_files import read_text, write_text
+from agent.values.paths import Paths
 
 
 async def uninstall(paths: Paths, say: Say, restore: Callable[[], Awaitable[Restored]], *, is_purged: bool) -> Restored:

@@ -11,11 +11,11 @@ import enum
 import re
 from typing import Final
 
-from agent.policy import RegistryUrl
 from agent.probe.exchange import Answer
 from agent.probe.handshake import auth_wanted
 from agent.probe.redirect import destination, host_of
-from agent.verdict import Outcome
+from agent.values.policy import RegistryUrl
+from agent.values.verdict import Outcome
 
 OK: Final = frozenset({200, 401, 429})
 _REALM: Final = re.compile(r'\bbearer\s[^"]*?\brealm="([^"\s]*)"', re.IGNORECASE)

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from agent.secret import escaped
+from agent.values.secret import escaped
 
 _SEQUENCE: Final = 0x30
 _SET: Final = 0x31

@@ -15,11 +15,11 @@ import threading
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
-from agent.listening import loopback_addresses
 from agent.probe.exchange import authority
 from agent.probe.guard import Guard
 from agent.probe.race import Entrant, race
 from agent.probe.stopwatch import Step, Stopwatch
+from agent.values.listening import loopback_addresses
 
 STAGGER_S: Final = 0.25  # RFC 8305: before the next address of a name is tried as well
 

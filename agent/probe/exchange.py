@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 import h11
 import msgspec
 
-from agent.secret import escaped
-from agent.verdict import Outcome
+from agent.values.secret import escaped
+from agent.values.verdict import Outcome
 
 HEAD_LIMIT: Final = 64 * 1024
 USER_AGENT: Final = b"docker-proxy-agent"

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from agent.errors import AgentError
-from agent.listening import Listener, LocalProxy, Sockets, loopback_addresses, on_this_host
 from agent.probe.exchange import DialogueFailed
-from agent.verdict import Outcome
+from agent.values.errors import AgentError
+from agent.values.listening import Listener, LocalProxy, Sockets, loopback_addresses, on_this_host
+from agent.values.verdict import Outcome
 
 
 class Guard(msgspec.Struct, frozen=True):

@@ -14,9 +14,9 @@ from typing import Final
 
 from agent.probe.exchange import Answer, Dialogue, DialogueFailed, Headers, as_text, ask, authority
 from agent.probe.redirect import destination
-from agent.secret import escaped
-from agent.settings import Credentials, Masked, ProxyUrl
-from agent.verdict import Outcome
+from agent.values.secret import escaped
+from agent.values.settings import Credentials, Masked, ProxyUrl
+from agent.values.verdict import Outcome
 
 Handshake = Dialogue[bytes]  # returns what was received beyond it
 

@@ -14,10 +14,10 @@ from typing import Final
 
 import msgspec
 
-from agent.policy import RegistryUrl, Upstream
 from agent.probe.no_proxy import excludes
 from agent.probe.probe import Question, probe, proxy_for
-from agent.verdict import Outcome, Verdict
+from agent.values.policy import RegistryUrl, Upstream
+from agent.values.verdict import Outcome, Verdict
 
 MOST: Final = 8  # each is a question through the proxy
 _MOST_LOOKED_AT: Final = 32  # each may be a name to look up

@@ -11,8 +11,6 @@ from typing import Final
 
 import msgspec
 
-from agent.listening import Sockets
-from agent.policy import RegistryUrl, Upstream
 from agent.probe import answer, der
 from agent.probe.dial import Resolve, in_a_thread
 from agent.probe.exchange import ask, authority
@@ -23,8 +21,10 @@ from agent.probe.race import Entrant, race
 from agent.probe.stopwatch import Step, Stopwatch
 from agent.probe.stream import StreamFailed, Way, failures_of, open_proxy, open_stream
 from agent.probe.tls import Trust
-from agent.settings import Credentials, ProxyUrl
-from agent.verdict import Outcome, Verdict
+from agent.values.listening import Sockets
+from agent.values.policy import RegistryUrl, Upstream
+from agent.values.settings import Credentials, ProxyUrl
+from agent.values.verdict import Outcome, Verdict
 
 # How `direct` ends where a portal has no certificate for an https registry.
 _PORTAL_LIKE: Final = frozenset({Outcome.TLS, Outcome.TIMEOUT, Outcome.REFUSED, Outcome.ERROR})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from agent.probe.exchange import Answer
-from agent.secret import UNPARSABLE, escaped, redacted
+from agent.values.secret import UNPARSABLE, escaped, redacted
 
 _URL = re.compile(
     r"(?P<scheme>https?)://(?:[^/?#]*@)?(?P<host>\[[^\]]*\]|[^/?#:\[\]]*)(?::\d*)?(?P<rest>.*)",

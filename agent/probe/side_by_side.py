@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
-from agent.policy import Upstream
 from agent.probe.race import Entrant, race
-from agent.verdict import Verdict
+from agent.values.policy import Upstream
+from agent.values.verdict import Verdict
 
 # The preferred one mostly works and answers sooner than this: then nobody else is bothered. It is the most that a
 # preferred one which hangs costs the next.

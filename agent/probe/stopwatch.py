@@ -9,7 +9,7 @@ import enum
 import time
 from collections.abc import Callable
 
-from agent.verdict import Timings
+from agent.values.verdict import Timings
 
 
 class Step(enum.Enum):

@@ -20,9 +20,9 @@ from agent.probe.dial import NO_ROUTE, Resolve, dial, in_a_thread, in_bytes
 from agent.probe.exchange import Dialogue, DialogueFailed, authority
 from agent.probe.guard import Guard
 from agent.probe.stopwatch import Step, Stopwatch
-from agent.secret import escaped
-from agent.settings import ProxyUrl, Scheme
-from agent.verdict import Outcome, Timings
+from agent.values.secret import escaped
+from agent.values.settings import ProxyUrl, Scheme
+from agent.values.verdict import Outcome, Timings
 
 _HIGH_WATER: Final = 64 * 1024  # received and not yet read
 

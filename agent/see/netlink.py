@@ -12,11 +12,11 @@ import socket
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from agent.errors import AgentError
-from agent.listening import LO, Listener, loopback_addresses
 from agent.see import netlink_messages as wire
 from agent.see import socket_messages
 from agent.see.netlink_messages import Answer, Link, Message, Neighbour, Radio, Request, Route
+from agent.values.errors import AgentError
+from agent.values.listening import LO, Listener, loopback_addresses
 
 ANSWERS_WITHIN_S: Final = 1.0  # it takes a millisecond; a kernel that takes longer has more on its mind than us
 _ATTEMPTS: Final = 5

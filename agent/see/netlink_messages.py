@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from agent.errors import AgentError
+from agent.values.errors import AgentError
 
 _HEADER: Final = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 _ATTRIBUTE: Final = struct.Struct("=HH")  # struct rtattr: length, type

@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 
-from agent.machine_text import lines, words
-from agent.paths import Paths
+from agent.values.machine_text import lines, words
+from agent.values.paths import Paths
 
 RESOLV_CONF: Final = "/etc/resolv.conf"
 OF_RESOLVED: Final = "/run/systemd/resolve/resolv.conf"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from agent.see.netlink_messages import Route
-from agent.snapshot import Way
+from agent.values.snapshot import Way
 
 # Public addresses that nobody routes apart from the rest, as VPNs and filters do with 1.1.1.1 or 8.8.8.8: of a root
 # server. Nothing is sent to them.

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from agent.paths import Paths
 from agent.see import neighbours, netlink, routes
 from agent.see.counting import Counted, Named, counting
 from agent.see.interfaces import Addresses, addresses
 from agent.see.neighbours import Gateway
 from agent.see.resolver import resolver
 from agent.see.wifi import ssids
-from agent.snapshot import Interface, Snapshot
+from agent.values.paths import Paths
+from agent.values.snapshot import Interface, Snapshot
 
 
 def _never(_name: str) -> bool:

@@ -14,8 +14,8 @@ import struct
 from socket import AF_INET, AF_INET6, IPPROTO_TCP
 from typing import Final
 
-from agent.listening import Listener
 from agent.see.netlink_messages import Garbled, Message, Request, attributes_in, head
+from agent.values.listening import Listener
 
 NETLINK_SOCK_DIAG: Final = 4  # the socket module does not name it
 SOCK_DIAG_BY_FAMILY: Final = 20

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from agent.see import netlink, routes
-from agent.snapshot import OtherWay, Snapshot, Way
+from agent.values.snapshot import OtherWay, Snapshot, Way
 
 _HOSTS: Final = 50  # each address is a question of some 50 µs, at each look
 _ADDRESSES: Final = 8  # of a host; a CDN has more, behind the same way

@@ -23,12 +23,12 @@ from typing import Final
 
 import msgspec
 
-from agent.secret import HIDDEN
-from agent.settings import Masked, Proxy, ProxyUrl, Settings, Unparsable, proxy, settings
-from agent.settings import no_proxy as no_proxy_set
 from agent.targets import json_splice
 from agent.targets.json_splice import MISSING, Original, Path
 from agent.targets.refused import TextRefused
+from agent.values.secret import HIDDEN
+from agent.values.settings import Masked, Proxy, ProxyUrl, Settings, Unparsable, proxy, settings
+from agent.values.settings import no_proxy as no_proxy_set
 
 PROXIES: Final[Path] = ("proxies",)
 HTTP: Final = "httpProxy"

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from agent.settings import Settings, Texts
 from agent.targets import for_dockerd, json_splice
 from agent.targets.json_splice import MISSING, Original, Path
 from agent.targets.refused import CannotExpress
+from agent.values.settings import Settings, Texts
 
 PROXIES: Final[Path] = ("proxies",)
 HTTP: Final[Path] = (*PROXIES, "http-proxy")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from agent.settings import Settings, Texts
 from agent.targets import environment, for_dockerd
+from agent.values.settings import Settings, Texts
 
 _DROP_IN: Final = """\
 # Written by docker-proxy-agent: it keeps Docker's proxy right while this machine moves between networks.

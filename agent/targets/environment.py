@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from agent.settings import Texts
+from agent.values.settings import Texts
 
 # What Go looks at, golang.org/x/net/http/httpproxy FromEnvironment: the first that is not empty. Never ALL_PROXY.
 HTTP: Final = ("HTTP_PROXY", "http_proxy")

@@ -6,7 +6,7 @@ Not known here: how a place spells and quotes the three texts.
 
 from __future__ import annotations
 
-from agent.settings import Masked, Proxy, ProxyUrl, Settings, Texts, Unparsable, settings
+from agent.values.settings import Masked, Proxy, ProxyUrl, Settings, Texts, Unparsable, settings
 
 
 def as_seen(wanted: Settings) -> Settings:

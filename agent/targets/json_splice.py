@@ -18,8 +18,8 @@ from typing import Final
 
 import msgspec
 
-from agent.secret import HIDDEN
 from agent.targets.refused import NotJson, TextRefused
+from agent.values.secret import HIDDEN
 
 Path = tuple[str, ...]
 

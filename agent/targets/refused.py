@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from agent.errors import TargetFailed
-from agent.secret import escaped
+from agent.values.errors import TargetFailed
+from agent.values.secret import escaped
 
 LONGEST: Final = 300  # characters
 LEFT: Final = "; left as it is"  # what becomes of the file

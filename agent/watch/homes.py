@@ -19,11 +19,12 @@ from typing import Final, Protocol
 
 from agent.held import file_systems, folder, held
 from agent.homes import Passed
+from agent.system.clock import SYSTEM_CLOCK, Clock
 from agent.users import Threshold
+from agent.values.reason import Reason
 from agent.watch.inotify import Inotify
 from agent.watch.paths import GATHER_S, LIMITS
-from agent.watch.resume import SYSTEM_CLOCK, Clock
-from agent.watch.wakeups import Reason, Wake
+from agent.watch.wakeups import Wake
 
 SHORTEST_REST_S: Final = 0.1
 LONGEST_REST_S: Final = 60.0

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 
-from agent.watch.wakeups import Reason, Wake
+from agent.values.reason import Reason
+from agent.watch.wakeups import Wake
 
 
 class ProcessWatch:

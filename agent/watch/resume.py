@@ -12,33 +12,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import time
-from typing import Final, Protocol
+from typing import Final
 
+from agent.system.clock import SYSTEM_CLOCK, Clock
+from agent.values.reason import Reason
 from agent.watch import timerfd
-from agent.watch.wakeups import Reason, Wake
+from agent.watch.wakeups import Wake
 
 _AT_LEAST_S: Final = 0.5  # the clocks are read one after the other, and a process may be held up between the two
-
-
-class Clock(Protocol):
-    """The two clocks whose distance is the time that the host was suspended since its start."""
-
-    def boottime_s(self) -> float: ...
-    def monotonic_s(self) -> float: ...
-
-
-class SystemClock:
-    """The kernel's."""
-
-    def boottime_s(self) -> float:
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-    def monotonic_s(self) -> float:
-        return time.clock_gettime(time.CLOCK_MONOTONIC)
-
-
-SYSTEM_CLOCK: Final = SystemClock()
 
 
 class Suspended:

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import os
 
+from agent.values.reason import Reason
 from agent.watch import timerfd
-from agent.watch.wakeups import Reason, Wake
+from agent.watch.wakeups import Wake
 
 
 class Timer:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from agent.condition import Code, Condition
+from agent.values.condition import Code, Condition
 
 _NAMED: Final = 3  # more are counted
 

@@ -9,21 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 from collections import Counter
 from collections.abc import Callable
 
-
-class Reason(enum.StrEnum):
-    """What moved; never how."""
-
-    NETWORK = "network"
-    FILES = "files"
-    RESUME = "resume"
-    TIMER = "timer"
-    PROXY = "proxy"
-    REQUEST = "request"
-
+from agent.values.reason import Reason
 
 Wake = Callable[[Reason], None]
 

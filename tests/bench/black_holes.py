@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from agent.policy import RegistryUrl, Upstream
 from agent.probe.probe import Question, probe
 from agent.probe.side_by_side import probe_all
 from agent.probe.tls import Trust
-from agent.settings import ProxyUrl, Scheme
+from agent.values.policy import RegistryUrl, Upstream
+from agent.values.settings import ProxyUrl, Scheme
 from tests.loopback.certificates import server_tls, trust
 from tests.loopback.servers import HttpProxy, Registry, black_hole
 from tests.machine.lab.places import World

@@ -11,11 +11,11 @@ from agent.decide.history import History, after, moved
 from agent.decide.next_look import next_look
 from agent.decide.plan import Owned, plan
 from agent.decide.recognise import recognise
-from agent.dockerd import Phase, Reality, UnitState
-from agent.policy import Policy
-from agent.policy_text import parse
-from agent.snapshot import Interface, Snapshot
-from agent.verdict import Outcome, Verdict
+from agent.values.dockerd import Phase, Reality, UnitState
+from agent.values.policy import Policy
+from agent.values.policy_text import parse
+from agent.values.snapshot import Interface, Snapshot
+from agent.values.verdict import Outcome, Verdict
 from tests.machine.lab.places import World
 
 from .row import Row

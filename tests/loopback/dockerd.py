@@ -14,22 +14,22 @@ import msgspec
 
 from agent.apply import Outcome, Transaction
 from agent.audit.log import AuditLog
-from agent.condition import Code, Condition
 from agent.decide.plan import Owned, Plan, plan, without_ours
 from agent.decide.probation import Trial
 from agent.docker import process, validate
-from agent.dockerd import Engine, FileHistory, Layer, Phase, Reality, Running, UnitState
-from agent.errors import AgentError, ByOthers, EngineSilent, RestartFailed, TargetFailed, UnitFailed
 from agent.journal import Journal, UnderWay
 from agent.last_good import LastGood
 from agent.originals import daemon_originals
-from agent.policy import Docker, Method
 from agent.record import Record
 from agent.recover import first_run, recover
-from agent.settings import Settings, Texts
+from agent.system.text_files import read_text
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import TextRefused
-from agent.text_files import read_text
+from agent.values.condition import Code, Condition
+from agent.values.dockerd import Engine, FileHistory, Layer, Phase, Reality, Running, UnitState
+from agent.values.errors import AgentError, ByOthers, EngineSilent, RestartFailed, TargetFailed, UnitFailed
+from agent.values.policy import Docker, Method
+from agent.values.settings import Settings, Texts
 
 
 class Dockerd:

@@ -22,8 +22,8 @@ from typing import Self
 from agent.audit.chain import Entry
 from agent.audit.files import entries
 from agent.audit.verify import Verification, verify
-from agent.files import is_leftover
-from agent.paths import Paths
+from agent.system.files import is_leftover
+from agent.values.paths import Paths
 
 from . import quick_engine
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from agent.settings import ProxyUrl, Scheme
+from agent.values.settings import ProxyUrl, Scheme
 
 HOST = "127.0.0.1"
 PATIENCE_S = 10.0  # for what should come at once

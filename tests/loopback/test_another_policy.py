@@ -11,7 +11,7 @@ import pytest
 from agent.control import listening
 from agent.requests import Command
 from agent.standing_file import Kept, StandingFile
-from agent.watch.wakeups import Reason
+from agent.values.reason import Reason
 
 from .test_asking import COMMAND, POLICY
 from .test_reconcile import POLICY as SERVICES_OWN

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from agent.apply import to_the_end
 from agent.decide.plan import Owned
-from agent.dockerd import Layer, Phase, Reality, UnitState
-from agent.errors import NotInForce, TargetFailed
-from agent.files import Changed
 from agent.journal import Journal, Stage
 from agent.originals import daemon_originals
-from agent.policy import Method
 from agent.quarantine import Quarantine
-from agent.settings import DIRECT, Settings, Texts, settings
+from agent.system.files import Changed
+from agent.system.to_the_end import to_the_end
 from agent.targets import drop_in
+from agent.values.dockerd import Layer, Phase, Reality, UnitState
+from agent.values.errors import NotInForce, TargetFailed
+from agent.values.policy import Method
+from agent.values.settings import DIRECT, Settings, Texts, settings
 
 from .dockerd import Dockerd
 

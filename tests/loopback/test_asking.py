@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.paths import Paths
-from agent.policy import Upstream
 from agent.refused_passwords import RefusedPasswords
-from agent.secret import Secret
-from agent.settings import ProxyUrl, proxy
-from agent.snapshot import Snapshot
+from agent.values.paths import Paths
+from agent.values.policy import Upstream
+from agent.values.secret import Secret
+from agent.values.settings import ProxyUrl, proxy
+from agent.values.snapshot import Snapshot
 
 COMMAND = (sys.executable, "-W", "error", "-c", "from agent.cli import main; raise SystemExit(main())")
 WITHIN_S = 60

@@ -14,10 +14,10 @@ import pytest
 from agent.audit import Anchor, AuditLog, journal
 from agent.audit.read import moment
 from agent.cli import audit
-from agent.errors import AgentError
-from agent.events import Event
 from agent.install.systemd import UNIT
-from agent.paths import Paths
+from agent.values.errors import AgentError
+from agent.values.events import Event
+from agent.values.paths import Paths
 
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 

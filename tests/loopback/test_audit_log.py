@@ -18,7 +18,7 @@ import pytest
 from agent.audit import AuditLog, AuditUnwritable
 from agent.audit.chain import GENESIS, Anchor
 from agent.audit.verify import Verification, verify
-from agent.events import Event
+from agent.values.events import Event
 
 DAY = 86400.0
 
@@ -366,7 +366,7 @@ _FILLS_THE_DISK = """
 import resource, sys
 from pathlib import Path
 from agent.audit import AuditLog, AuditUnwritable
-from agent.events import Event
+from agent.values.events import Event
 
 log = AuditLog(Path(sys.argv[1]), Path(sys.argv[2]))
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

@@ -18,7 +18,7 @@ from agent.audit import Anchor, AuditLog, Entry
 from agent.audit.chain import opened, sealed
 from agent.audit.log import AuditUnwritable
 from agent.audit.verify import Verification, verify
-from agent.events import Event
+from agent.values.events import Event
 
 # fsync costs nothing there; a few thousand logs are written.
 FAST = "/dev/shm" if Path("/dev/shm").is_dir() else None

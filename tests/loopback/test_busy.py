@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agent.docker.busy import transfer
-from agent.dockerd import BUILD, TRANSFER
+from agent.values.dockerd import BUILD, TRANSFER
 
 FAMILY = {"127.0.0.1": "AF_INET", "::1": "AF_INET6"}
 

@@ -18,25 +18,25 @@ import pytest
 
 from agent.audit.log import AuditLog
 from agent.clients import ClientFile, ClientsSeen, LocalClients
-from agent.condition import Code
 from agent.decide.clients import Change, Owned
-from agent.errors import TargetFailed
 from agent.homes import Account as Whose
 from agent.homes import HomeFile, Homes, Written
-from agent.listening import Listener, Sockets
 from agent.originals import client_originals
-from agent.policy import Policy, Upstream
-from agent.policy_text import parse
 from agent.probe.dial import Address
 from agent.record import Record
-from agent.secret import Secret
 from agent.see.name_servers import ContainerDns
 from agent.see.netlink import NetlinkFailed
-from agent.settings import ProxyUrl, proxy
 from agent.sockets import LocalSockets
-from agent.state_file import StateFile
+from agent.system.state_file import StateFile
 from agent.targets.json_splice import Original
 from agent.users import Account, Skipped, Source, ThisSystem, Threshold, Who
+from agent.values.condition import Code
+from agent.values.errors import TargetFailed
+from agent.values.listening import Listener, Sockets
+from agent.values.policy import Policy, Upstream
+from agent.values.policy_text import parse
+from agent.values.secret import Secret
+from agent.values.settings import ProxyUrl, proxy
 from agent.watch.homes import HomeWatch
 from agent.watch.wakeups import Wakeups
 from tests.loopback.installation import Installation, is_offline

@@ -19,13 +19,13 @@ import pytest
 from agent.apply import Outcome
 from agent.decide.plan import Holding, plan
 from agent.decide.urgent import Urgency
-from agent.dockerd import Phase
-from agent.errors import AgentError
 from agent.journal import Journal
-from agent.policy import Docker, Method
 from agent.recover import recover
-from agent.settings import DIRECT, Texts, settings
 from agent.targets import daemon_json
+from agent.values.dockerd import Phase
+from agent.values.errors import AgentError
+from agent.values.policy import Docker, Method
+from agent.values.settings import DIRECT, Texts, settings
 
 from .dockerd import Dockerd
 

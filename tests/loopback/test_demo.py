@@ -21,10 +21,10 @@ from agent.demo.roam import roam
 from agent.demo.root import DAEMON_JSON, PASSWORD, USER, throw_away_root
 from agent.demo.stop import Pulled, Stop
 from agent.docker.engine import EngineSocket
-from agent.errors import EngineSilent
-from agent.paths import Paths
-from agent.policy import Policy
-from agent.settings import DIRECT
+from agent.values.errors import EngineSilent
+from agent.values.paths import Paths
+from agent.values.policy import Policy
+from agent.values.settings import DIRECT
 
 COMMAND = (sys.executable, "-W", "error", "-c", "from agent.cli import main; raise SystemExit(main())", "demo")
 WITHIN_S = 120  # on a busy machine

@@ -12,11 +12,11 @@ from agent.audit.log import AuditLog
 from agent.decide.choose import Choice, Ending
 from agent.decide.recognise import Recognised
 from agent.diary import Diary
-from agent.events import Event, sentence
-from agent.policy import Network
 from agent.reconcile import Seen
 from agent.record import Record
-from agent.snapshot import Interface, Snapshot
+from agent.values.events import Event, sentence
+from agent.values.policy import Network
+from agent.values.snapshot import Interface, Snapshot
 
 
 def at(network: str, address: str = "10.20.0.7/24", upstream: str = "direct") -> Seen:

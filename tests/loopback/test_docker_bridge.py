@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.paths import Paths
 from agent.see.docker_bridge import described, docker_bridge
+from agent.values.paths import Paths
 
 from .test_see_namespaces import Namespace
 
 PROBED = """
 import asyncio, json, pathlib, sys
-from agent.paths import Paths
-from agent.policy_text import parse
+from agent.values.paths import Paths
+from agent.values.policy_text import parse
 from agent.world import Registries
 
 async def at(name, port):
@@ -104,7 +104,7 @@ def test_what_is_no_address_or_on_this_host_lies_on_no_bridge(host: str) -> None
 
 ADDRESS = """
 import pathlib, sys
-from agent.paths import Paths
+from agent.values.paths import Paths
 from agent.world import container_bridge_address
 
 print(container_bridge_address(Paths(pathlib.Path(sys.argv[1]))))

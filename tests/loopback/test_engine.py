@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent.docker.engine import EngineSocket
-from agent.dockerd import Running
-from agent.errors import EngineSilent
+from agent.values.dockerd import Running
+from agent.values.errors import EngineSilent
 
 
 @asynccontextmanager

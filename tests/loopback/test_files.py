@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import TargetFailed
-from agent.files import (
+from agent.system.files import (
     LARGEST,
     Changed,
     Disk,
@@ -28,6 +27,7 @@ from agent.files import (
     replace_file,
     sweep,
 )
+from agent.values.errors import TargetFailed
 
 OLD = b'{"old": "' + b"o" * 40 + b'"}\n'
 NEW = b'{"proxies": {"http-proxy": "http://alice:secret@proxy.example:3128"}}\n'
@@ -464,7 +464,7 @@ def test_what_the_system_refuses_is_said_with_what_to_do(tmp_path: Path, number:
 
 REPLACES = """
 import pathlib, sys
-from agent.files import read_file, replace_file
+from agent.system.files import read_file, replace_file
 path = pathlib.Path(sys.argv[1])
 replace_file(path, sys.argv[2].encode(), expected=read_file(path))
 """

@@ -13,20 +13,20 @@ import msgspec
 import pytest
 
 from agent.apply import Outcome
-from agent.condition import Code
 from agent.docker.command import CommandUnit
 from agent.docker.engine import EngineSocket
-from agent.dockerd import GOES_DOWN, Phase, UnitState
-from agent.errors import AgentError, UnitFailed
 from agent.journal import Journal, Stage, UnderWay
 from agent.originals import daemon_originals
-from agent.policy import Method
 from agent.quarantine import Quarantine
 from agent.record import Record
 from agent.recover import recover
-from agent.settings import DIRECT
-from agent.snapshot import Snapshot
-from agent.state_file import StateFile
+from agent.system.state_file import StateFile
+from agent.values.condition import Code
+from agent.values.dockerd import GOES_DOWN, Phase, UnitState
+from agent.values.errors import AgentError, UnitFailed
+from agent.values.policy import Method
+from agent.values.settings import DIRECT
+from agent.values.snapshot import Snapshot
 
 from .dockerd import Dockerd
 from .test_crash_points import DEATH, OFFICE, Machine

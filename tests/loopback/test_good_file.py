@@ -13,16 +13,16 @@ import msgspec
 import pytest
 
 from agent.docker import validate
-from agent.dockerd import FileHistory, Phase, UnitState
-from agent.files import Changed
 from agent.journal import Journal, Stage
 from agent.last_good import REFUSED, LastGood
 from agent.marks import Marks
-from agent.policy import Method
 from agent.quarantine import Quarantine
 from agent.recover import recover
-from agent.settings import DIRECT, Settings, Texts, settings
+from agent.system.files import Changed
 from agent.targets import drop_in
+from agent.values.dockerd import FileHistory, Phase, UnitState
+from agent.values.policy import Method
+from agent.values.settings import DIRECT, Settings, Texts, settings
 
 from .dockerd import Dockerd
 from .test_lock import as_it_lies

@@ -12,20 +12,20 @@ import msgspec
 import pytest
 
 from agent.apply import Outcome
-from agent.audit.log import boot_id
-from agent.condition import Code
 from agent.decide.plan import Holding, plan
 from agent.decide.urgent import Urgency
 from agent.docker.process import holds_containers
 from agent.docker.unit import Unit
-from agent.dockerd import Phase, UnitState
-from agent.errors import NotTried
 from agent.journal import Journal, Stage, UnderWay
-from agent.policy import Docker, Restart
 from agent.recover import recover
-from agent.settings import DIRECT, Settings, Texts, settings
-from agent.state_file import StateFile
+from agent.system.process_start import boot_id
+from agent.system.state_file import StateFile
 from agent.targets import drop_in
+from agent.values.condition import Code
+from agent.values.dockerd import Phase, UnitState
+from agent.values.errors import NotTried
+from agent.values.policy import Docker, Restart
+from agent.values.settings import DIRECT, Settings, Texts, settings
 
 from .dockerd import Dockerd
 

@@ -26,11 +26,11 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.errors import TargetFailed
-from agent.files import LARGEST, Changed, Identity, LocalDisk, read_file, replace_file
 from agent.home_helper import NotThere, Read, Start, User, Wrote
 from agent.homes import Homes, helper_argv
+from agent.system.files import LARGEST, Changed, Identity, LocalDisk, read_file, replace_file
 from agent.users import Threshold
+from agent.values.errors import TargetFailed
 
 IS_ROOT: Final = os.geteuid() == 0
 NEEDS_ROOT: Final = pytest.mark.needs_root
@@ -720,10 +720,10 @@ def test_the_helper_imports_only_what_it_needs() -> None:
     )
 
     modules = done.stdout.split()
-    assert "agent.files" in modules
+    assert "agent.system.files" in modules
     assert not {"site", "asyncio", "ssl", "socket", "subprocess", "inspect", "structlog", "hashlib"} & {*modules}
     assert [name for name in modules if name.startswith("agent")] == [
-        "agent", "agent.errors", "agent.files", "agent.home_helper",
+        "agent", "agent.system", "agent.values", "agent.values.errors", "agent.system.files", "agent.home_helper",
     ]  # fmt: skip
 
 

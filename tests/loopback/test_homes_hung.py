@@ -15,11 +15,11 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.errors import HomeSilent, TargetFailed
-from agent.files import is_folder, is_there
 from agent.held import file_system, folder, held
 from agent.homes import HomeFile, Homes, Passed
+from agent.system.files import is_folder, is_there
 from agent.users import ThisSystem
+from agent.values.errors import HomeSilent, TargetFailed
 from agent.watch.homes import HomeWatch
 from agent.watch.paths import FileWatch
 from agent.watch.wakeups import Wakeups

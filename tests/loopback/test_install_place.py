@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.install.place import below
+from agent.system.no_exec import below
 
 INTERPRETER = Path(os.path.realpath(sys.executable))
 UNIT = Path(__file__).parents[2] / "systemd/docker-proxy-agent.service"
@@ -17,7 +17,7 @@ UNIT = Path(__file__).parents[2] / "systemd/docker-proxy-agent.service"
 
 def asked(unit: Path) -> subprocess.CompletedProcess[str]:
     """As `make install` asks."""
-    argv = [sys.executable, "-B", "-m", "agent.install.place", str(unit)]
+    argv = [sys.executable, "-B", "-m", "agent.system.no_exec", str(unit)]
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
 
 

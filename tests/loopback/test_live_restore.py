@@ -11,15 +11,15 @@ import pytest
 
 from agent.decide.plan import Holding, plan
 from agent.decide.urgent import Urgency
-from agent.dockerd import Phase
 from agent.journal import Journal
 from agent.last_good import REFUSED, LastGood
 from agent.live_restore import LiveRestore, NotTaken
-from agent.policy import Docker, Method
 from agent.quarantine import Quarantine
 from agent.recover import recover
-from agent.settings import DIRECT, Settings, settings
 from agent.targets import daemon_json
+from agent.values.dockerd import Phase
+from agent.values.policy import Docker, Method
+from agent.values.settings import DIRECT, Settings, settings
 
 from .dockerd import Dockerd
 

@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 
 from agent.cli.words import COMMANDS
-from agent.errors import Locked
-from agent.lock import held
+from agent.system.lock import held
+from agent.values.errors import Locked
 
 from .installation import Installation, is_offline, proxy
 
 HOLD = """
 import sys
 from pathlib import Path
-from agent.lock import held
+from agent.system.lock import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -19,7 +19,7 @@ import structlog
 
 from agent import logs
 from agent.logs import Form, form_for, log
-from agent.shown import BOUNDS
+from agent.values.shown import BOUNDS
 
 
 @pytest.fixture(autouse=True)

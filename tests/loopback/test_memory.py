@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.condition import Code, Condition
 from agent.memory import Memory
-from agent.paths import Paths
-from agent.policy import Upstream
 from agent.probe.dial import Address
 from agent.reconcile import reconcile
 from agent.refused_passwords import REFUSED
-from agent.secret import Secret
-from agent.verdict import Outcome
+from agent.values.condition import Code, Condition
+from agent.values.paths import Paths
+from agent.values.policy import Upstream
+from agent.values.secret import Secret
+from agent.values.verdict import Outcome
 from agent.world import Registries
 
 from .dockerd import Dockerd

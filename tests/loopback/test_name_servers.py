@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from agent.paths import Paths
 from agent.see.name_servers import ContainerDns, spellings, unknown_to
 from agent.see.resolver import OF_RESOLVED, RESOLV_CONF, Resolver, for_containers
+from agent.values.paths import Paths
 from agent.world import container_dns
 
 

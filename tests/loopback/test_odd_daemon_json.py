@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.files import LARGEST, identity_of
+from agent.system.files import LARGEST, identity_of
 from agent.world import local_clients
 
 from .dockerd import Dockerd

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 
-from agent.one_thread import in_turn
+from agent.system.one_thread import in_turn
 
 
 async def test_one_piece_at_a_time_and_what_is_given_up_before_its_turn_never_begins() -> None:

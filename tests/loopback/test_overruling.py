@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent.docker.overruling import overruling, own_files
-from agent.dockerd import Overruling, Phase, Start, UnitState
 from agent.last_good import born_ns, last_touched_ns
+from agent.values.dockerd import Overruling, Phase, Start, UnitState
 
 OTHER = "http://other:1"
 SCRIPT, DOCKERD = "/usr/local/sbin/start-docker", "/usr/sbin/dockerd"

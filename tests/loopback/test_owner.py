@@ -10,17 +10,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.listening import Listener, LocalProxy
-from agent.paths import Paths
-from agent.policy import Policy, RegistryUrl, Upstream
-from agent.policy_text import parse
 from agent.probe.guard import is_the_owners
 from agent.probe.probe import Question, probe
-from agent.secret import Secret
-from agent.settings import ProxyUrl, Scheme
 from agent.sockets import LocalSockets
 from agent.users import ThisSystem
-from agent.verdict import Outcome, Verdict
+from agent.values.listening import Listener, LocalProxy
+from agent.values.paths import Paths
+from agent.values.policy import Policy, RegistryUrl, Upstream
+from agent.values.policy_text import parse
+from agent.values.secret import Secret
+from agent.values.settings import ProxyUrl, Scheme
+from agent.values.verdict import Outcome, Verdict
 from agent.world import Registries
 from tests.loopback.certificates import server_tls, trust
 from tests.loopback.listeners import ME, SOMEBODY, listening, needs_root

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import AgentError, HomeSilent
 from agent.homes import Homes
 from agent.patience import Patience, Work
-from agent.watch.resume import SystemClock
+from agent.system.clock import SystemClock
+from agent.values.errors import AgentError, HomeSilent
 
 from .test_clients import LOGGED_IN, OFFICE, People
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.accounts import owner_of
-from agent.errors import NoPolicy, PolicyRefused
-from agent.paths import Paths
-from agent.policy_file import Loaded, load, load_for_elsewhere
-from agent.secret import Secret
+from agent.system.passwd import owner_of
+from agent.system.policy_file import Loaded, load, load_for_elsewhere
+from agent.values.errors import NoPolicy, PolicyRefused
+from agent.values.paths import Paths
+from agent.values.secret import Secret
 
 from .certificates import CORP
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.condition import Code
-from agent.paths import Paths
-from agent.policy import Policy
-from agent.policy_text import parse
 from agent.probe.dial import Address
-from agent.settings import ProxyUrl
+from agent.values.condition import Code
+from agent.values.paths import Paths
+from agent.values.policy import Policy
+from agent.values.policy_text import parse
+from agent.values.settings import ProxyUrl
 from agent.world import Registries
 from tests.loopback.certificates import server_tls
 from tests.loopback.servers import HttpProxy, Registry

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.policy import DIRECT, ReachedHost, RegistryUrl, Upstream
 from agent.probe.dial import Address, Resolve
 from agent.probe.probe import Question, Realms, probe
 from agent.probe.tls import Trust
-from agent.secret import Secret
-from agent.settings import ProxyUrl, Scheme
-from agent.verdict import Outcome, Verdict
+from agent.values.policy import DIRECT, ReachedHost, RegistryUrl, Upstream
+from agent.values.secret import Secret
+from agent.values.settings import ProxyUrl, Scheme
+from agent.values.verdict import Outcome, Verdict
 from tests.loopback.certificates import INTERCEPTOR, server_tls, trust
 from tests.loopback.servers import (
     HOST,

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.policy import RegistryUrl, Upstream
 from agent.probe.probe import Question, probe
 from agent.probe.side_by_side import everything, probe_all
-from agent.settings import ProxyUrl, Scheme
-from agent.verdict import Outcome, Verdict
+from agent.values.policy import RegistryUrl, Upstream
+from agent.values.settings import ProxyUrl, Scheme
+from agent.values.verdict import Outcome, Verdict
 from tests.loopback.certificates import server_tls, trust
 from tests.loopback.servers import PATIENCE_S, HttpProxy, Registry, black_hole
 

@@ -19,9 +19,9 @@ from agent.probe.dial import Address, in_a_thread, threaded
 from agent.probe.exchange import DialogueFailed
 from agent.probe.stopwatch import Step, Stopwatch
 from agent.probe.stream import StreamFailed, Way, open_proxy, open_stream
-from agent.secret import Secret
-from agent.settings import Credentials, ProxyUrl, Scheme
-from agent.verdict import Outcome
+from agent.values.secret import Secret
+from agent.values.settings import Credentials, ProxyUrl, Scheme
+from agent.values.verdict import Outcome
 from tests.loopback.certificates import server_tls, trust
 from tests.loopback.servers import HOST, PATIENCE_S, HttpProxy, Registry, Says, Server, SocksProxy, closed_port
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.programs import run
+from agent.system.programs import run
 
 
 async def test_how_a_program_ended_and_what_it_printed() -> None:

@@ -10,24 +10,24 @@ import pytest
 
 from agent.apply import Outcome as Applied
 from agent.clients import ClientFile, ClientsSeen
-from agent.condition import Code, Condition
 from agent.decide.choose import PATIENCE_S
 from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
-from agent.dockerd import Reality
-from agent.errors import AgentError, UnitFailed
-from agent.files import Changed
-from agent.listening import loopback_addresses
 from agent.memory import Patiently, only_looking
-from agent.policy import Policy, Upstream
-from agent.policy_text import parse
 from agent.probe.side_by_side import probe_all
 from agent.reconcile import Pass, Seen, Surroundings, look, reconcile
 from agent.record import Record
-from agent.settings import DIRECT, Settings, settings
-from agent.snapshot import Interface, Snapshot
-from agent.verdict import Outcome, Verdict
-from agent.watch.wakeups import Reason
+from agent.system.files import Changed
+from agent.values.condition import Code, Condition
+from agent.values.dockerd import Reality
+from agent.values.errors import AgentError, UnitFailed
+from agent.values.listening import loopback_addresses
+from agent.values.policy import Policy, Upstream
+from agent.values.policy_text import parse
+from agent.values.reason import Reason
+from agent.values.settings import DIRECT, Settings, settings
+from agent.values.snapshot import Interface, Snapshot
+from agent.values.verdict import Outcome, Verdict
 
 from .dockerd import Dockerd
 from .test_clients import People

@@ -14,10 +14,10 @@ import structlog
 
 from agent import logs
 from agent.audit import AuditLog
-from agent.events import Event
 from agent.record import Record
-from agent.settings import settings
-from agent.verdict import Outcome, Timings, Verdict
+from agent.values.events import Event
+from agent.values.settings import settings
+from agent.values.verdict import Outcome, Timings, Verdict
 
 
 class Writing:

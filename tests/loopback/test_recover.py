@@ -11,16 +11,16 @@ import msgspec
 import pytest
 
 from agent.decide.plan import Owned, plan
-from agent.dockerd import Phase, Reality, UnitState
-from agent.errors import NotTried
-from agent.files import Changed
 from agent.journal import Journal, Note, Stage, UnderWay
-from agent.policy import Docker, Method, Restart
 from agent.quarantine import Quarantine
 from agent.recover import recover
-from agent.settings import DIRECT, Settings, Texts, settings
-from agent.state_file import StateFile
+from agent.system.files import Changed
+from agent.system.state_file import StateFile
 from agent.targets import drop_in
+from agent.values.dockerd import Phase, Reality, UnitState
+from agent.values.errors import NotTried
+from agent.values.policy import Docker, Method, Restart
+from agent.values.settings import DIRECT, Settings, Texts, settings
 
 from .dockerd import Dockerd
 

@@ -8,11 +8,11 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.policy import Upstream
 from agent.refused_passwords import RefusedPasswords
-from agent.secret import Secret
-from agent.settings import ProxyUrl, proxy
-from agent.snapshot import Interface, OtherWay, Snapshot, Way
+from agent.values.policy import Upstream
+from agent.values.secret import Secret
+from agent.values.settings import ProxyUrl, proxy
+from agent.values.snapshot import Interface, OtherWay, Snapshot, Way
 
 WLAN0: Final = Interface("wlan0", ssid="CorpNet", ipv4=("10.10.0.7/16",), gateways=("10.10.0.1",))
 OFFICE: Final = Snapshot((WLAN0,), ("10.10.0.1",), ("corp.example",), Way("wlan0", "10.10.0.1", "10.10.0.7"))

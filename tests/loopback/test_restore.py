@@ -20,12 +20,12 @@ from agent.cli.restore import lines
 from agent.decide.plan import plan
 from agent.homes import Homes
 from agent.originals import client_originals, daemon_originals
-from agent.policy import Docker, Method, Restart
 from agent.restore import Restored, Restoring
-from agent.secret import Secret
-from agent.settings import DIRECT, Settings, Texts, settings
 from agent.targets import daemon_json
 from agent.users import Account
+from agent.values.policy import Docker, Method, Restart
+from agent.values.secret import Secret
+from agent.values.settings import DIRECT, Settings, Texts, settings
 
 from .dockerd import Dockerd
 from .installation import DAEMON_JSON, Installation, is_offline, proxy

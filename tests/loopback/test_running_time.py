@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from agent.docker.away import Away
-from agent.dockerd import Phase, UnitState
-from agent.programs import run
-from agent.running_time import Left, within
+from agent.system.programs import run
+from agent.system.running_time import Left, within
+from agent.values.dockerd import Phase, UnitState
 
 TEN_MINUTES = 600.0
 
@@ -66,7 +66,7 @@ async def test_it_ends_as_asyncios_own_timeout() -> None:
 
 STOPPED = """
 import asyncio, time
-from agent.programs import run
+from agent.system.programs import run
 
 async def main():
     print("begins", flush=True)

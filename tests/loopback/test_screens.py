@@ -20,20 +20,20 @@ from agent.cli import main
 from agent.cli.plan import exit_status, waits
 from agent.cli.printing import page
 from agent.cli.status import NOT_RUNNING
-from agent.dockerd import Phase
-from agent.errors import NoPolicy, PolicyRefused
 from agent.journal import Journal
 from agent.memory import only_looking
 from agent.page import seen_lines, to_do_lines
-from agent.policy_file import load, owners
 from agent.reconcile import look
 from agent.requests import Command
 from agent.screen import folded, line
-from agent.settings import Texts
-from agent.snapshot import Snapshot
 from agent.status_file import read
 from agent.status_page import lines
-from agent.watch.wakeups import Reason
+from agent.system.policy_file import load, owners
+from agent.values.dockerd import Phase
+from agent.values.errors import NoPolicy, PolicyRefused
+from agent.values.reason import Reason
+from agent.values.settings import Texts
+from agent.values.snapshot import Snapshot
 
 from .test_reconcile import OFFICE, POLICY, Place, at
 from .test_service import Hand, Laptop

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.paths import Paths
 from agent.see import netlink
 from agent.see.netlink_messages import Request
 from agent.see.resolver import Resolver, resolver
 from agent.see.see import see
+from agent.values.paths import Paths
 
 
 async def test_this_host(tmp_path: Path) -> None:

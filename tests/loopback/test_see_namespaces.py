@@ -20,7 +20,7 @@ import msgspec
 import pytest
 
 from agent.see.routes import WORLD_IPV4, WORLD_IPV6
-from agent.snapshot import Interface, Snapshot, Way
+from agent.values.snapshot import Interface, Snapshot, Way
 
 pytestmark = pytest.mark.needs_root
 
@@ -29,7 +29,7 @@ REPOSITORY: Final = Path(__file__).parents[2]
 SEE: Final = """
 import asyncio, pathlib, sys
 import msgspec
-from agent.paths import Paths
+from agent.values.paths import Paths
 from agent.see.see import see
 named = {"wlan0", "eth0"}.__contains__  # by a policy: the ends of a veth are no hardware
 snapshot = asyncio.run(see(Paths(pathlib.Path(sys.argv[1])), sys.argv[2] == "with-macs", named))

@@ -17,25 +17,25 @@ import pytest
 
 from agent.decide.probation import LASTS_S
 from agent.decide.unsteady import STANDS_S, WITHIN_S, Shaken
-from agent.dockerd import Phase, Reality
-from agent.errors import RestartFailed, UnitFailed
 from agent.journal import Journal, Stage, UnderWay
-from agent.listening import LocalProxy
 from agent.notify import Notify
-from agent.paths import Paths
-from agent.policy import Policy, Upstream
 from agent.requests import Answer, Command, Request, Wish
 from agent.service import Service
-from agent.settings import DIRECT, Settings, Texts, settings
 from agent.shaken_file import Kept, ShakenFile
-from agent.snapshot import Interface, Snapshot, Way
-from agent.state_file import StateFile
 from agent.status_file import read
+from agent.system.clock import SYSTEM_CLOCK
+from agent.system.state_file import StateFile
 from agent.targets import drop_in
-from agent.verdict import Verdict
-from agent.watch.resume import SYSTEM_CLOCK
+from agent.values.dockerd import Phase, Reality
+from agent.values.errors import RestartFailed, UnitFailed
+from agent.values.listening import LocalProxy
+from agent.values.paths import Paths
+from agent.values.policy import Policy, Upstream
+from agent.values.reason import Reason
+from agent.values.settings import DIRECT, Settings, Texts, settings
+from agent.values.snapshot import Interface, Snapshot, Way
+from agent.values.verdict import Verdict
 from agent.watch.unwatched import NOTHING_UNWATCHED
-from agent.watch.wakeups import Reason
 
 from .certificates import CORP
 from .dockerd import Dockerd

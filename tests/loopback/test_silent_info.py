@@ -16,9 +16,9 @@ from agent.decide.effective import effective
 from agent.docker.engine import EngineSocket
 from agent.docker.look import Looking
 from agent.docker.process import command_line
-from agent.dockerd import Phase, Start, UnitState
-from agent.paths import Paths
-from agent.settings import settings
+from agent.values.dockerd import Phase, Start, UnitState
+from agent.values.paths import Paths
+from agent.values.settings import settings
 
 from .dockerd import Dockerd
 

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from agent.memory import Memory
-from agent.policy import Duration
 from agent.requests import Command, Wish
+from agent.values.policy import Duration
 
 from .test_asking import COMMAND
 

@@ -13,20 +13,20 @@ import pytest
 
 from agent.clients import ClientFile, ClientsSeen
 from agent.decide.backoff import again_s
-from agent.dockerd import Phase
 from agent.homes import Homes
 from agent.lifetime import Lifetime
 from agent.logs import Form, configure
 from agent.notify import Notify
-from agent.policy import Upstream
 from agent.record import Record
 from agent.requests import Command
 from agent.service import Service
-from agent.settings import DIRECT, Settings
-from agent.snapshot import Snapshot
 from agent.unexpected import unexpected
+from agent.values.dockerd import Phase
+from agent.values.policy import Upstream
+from agent.values.reason import Reason
+from agent.values.settings import DIRECT, Settings
+from agent.values.snapshot import Snapshot
 from agent.watch.unwatched import Unwatched
-from agent.watch.wakeups import Reason
 
 from .test_clients import LOGGED_IN, People
 from .test_clients import OFFICE as THROUGH_OFFICE

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent.docker.unit import Unit
-from agent.dockerd import Phase
-from agent.errors import NotTried
+from agent.values.dockerd import Phase
+from agent.values.errors import NotTried
 
 # Of the service one state after the other is shown, the last one for ever; there is no socket.
 SYSTEMCTL = (

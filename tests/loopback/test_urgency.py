@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from agent.journal import Journal
-from agent.policy import Policy
-from agent.policy_text import parse
-from agent.secret import Secret
-from agent.settings import DIRECT
+from agent.values.policy import Policy
+from agent.values.policy_text import parse
+from agent.values.secret import Secret
+from agent.values.settings import DIRECT
 
 from .dockerd import Dockerd
 from .test_reconcile import OFFICE, POLICY, Place, at

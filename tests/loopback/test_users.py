@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.accounts import Login, NameService, NamesUnknown, groups_of
-from agent.errors import TargetFailed
+from agent.accounts import NameService, NamesUnknown
 from agent.ground import Kind
 from agent.homes import Homes
-from agent.policy import Clients
 from agent.sockets import LocalSockets
+from agent.system.clock import SystemClock
+from agent.system.passwd import Login, groups_of
 from agent.users import Caller, Skipped, Source, ThisSystem, who
-from agent.watch.resume import SystemClock
+from agent.values.errors import TargetFailed
+from agent.values.policy import Clients
 
 ME = Caller.this()
 PASSWD = "root:x:0:0::/root:/bin/bash\nalice:x:1000:1000::/home/alice:/bin/bash\nbob:x:1001:1001::/home/bob:/bin/bash\n"

@@ -13,13 +13,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.errors import TargetFailed
 from agent.held import let_go
 from agent.homes import Homes, Passed
+from agent.values.errors import TargetFailed
+from agent.values.reason import Reason
 from agent.watch.homes import HomeWatch
 from agent.watch.inotify import Inotify
 from agent.watch.paths import GATHER_S
-from agent.watch.wakeups import Reason, Wakeups
+from agent.watch.wakeups import Wakeups
 
 from .test_homes import NEEDS_ROOT, Person, alice, bob, house, moves_in, somebody, until
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.files import read_file, replace_file
+from agent.system.files import read_file, replace_file
+from agent.values.reason import Reason
 from agent.watch.paths import GATHER_S, Depth, FileWatch, Place, places
-from agent.watch.wakeups import Reason, Wakeups
+from agent.watch.wakeups import Wakeups
 
 from .rest import at_rest
 

@@ -7,8 +7,9 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from agent.values.reason import Reason
 from agent.watch.process import ProcessWatch
-from agent.watch.wakeups import Reason, Wakeups
+from agent.watch.wakeups import Wakeups
 
 
 @contextmanager

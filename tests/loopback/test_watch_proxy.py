@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from agent.listening import LocalProxy
+from agent.values.listening import LocalProxy
+from agent.values.reason import Reason
 from agent.watch.proxy import ProxyWatch
-from agent.watch.wakeups import Reason, Wakeups
+from agent.watch.wakeups import Wakeups
 
 WITHIN_S = 10.0
 NEVER_S = 3600.0  # longer than any test

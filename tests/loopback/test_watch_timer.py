@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.values.reason import Reason
 from agent.watch import timerfd
 from agent.watch.resume import ResumeWatch
 from agent.watch.timer import Timer
-from agent.watch.wakeups import Reason, Wakeups
+from agent.watch.wakeups import Wakeups
 
 
 class Clocks:

@@ -70,7 +70,7 @@ LOOKS = (
 RESTARTS = """\
 import asyncio
 from agent.docker.unit import Unit
-from agent.errors import NotTried
+from agent.values.errors import NotTried
 try:
     asyncio.run(Unit("docker.service").restart())
 except NotTried as error:

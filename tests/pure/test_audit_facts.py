@@ -12,13 +12,13 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from agent.audit.facts import plain
-from agent.errors import TargetFailed
-from agent.events import LONGEST, Event, sentence
-from agent.policy import Duration, Method, Size, Upstream
-from agent.secret import HIDDEN, Secret, without_userinfo
-from agent.settings import DIRECT, Masked, Texts, Unparsable, proxy, settings
-from agent.snapshot import Interface
-from agent.verdict import Outcome, Timings, Verdict
+from agent.values.errors import TargetFailed
+from agent.values.events import LONGEST, Event, sentence
+from agent.values.policy import Duration, Method, Size, Upstream
+from agent.values.secret import HIDDEN, Secret, without_userinfo
+from agent.values.settings import DIRECT, Masked, Texts, Unparsable, proxy, settings
+from agent.values.snapshot import Interface
+from agent.values.verdict import Outcome, Timings, Verdict
 
 OFFICE = settings("http://al:pw@proxy.corp:3128", no_proxy="localhost,.corp")
 

@@ -7,11 +7,11 @@ import itertools
 import msgspec
 import pytest
 
-from agent.condition import Code
 from agent.decide.bridge import Bridge, Obstacle, obstacle
-from agent.listening import Listener
-from agent.policy import Upstream
-from agent.settings import ProxyUrl, Scheme
+from agent.values.condition import Code
+from agent.values.listening import Listener
+from agent.values.policy import Upstream
+from agent.values.settings import ProxyUrl, Scheme
 
 GATEWAY, PORT = "172.17.0.1", 7890
 ROOT, ALICE, BOB = 0, 1000, 1001

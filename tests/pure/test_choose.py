@@ -12,9 +12,9 @@ from agent.decide.choose import Choice, Ending, Situation, choose, choose_on, pa
 from agent.decide.history import History, after, chose, moved
 from agent.decide.place import Place
 from agent.decide.standing import Pin, Standing
-from agent.policy import Network, Policy, Unreachable, Upstream
-from agent.snapshot import Snapshot
-from agent.verdict import Outcome, Verdict
+from agent.values.policy import Network, Policy, Unreachable, Upstream
+from agent.values.snapshot import Snapshot
+from agent.values.verdict import Outcome, Verdict
 
 OFFICE = Network("office", ("office", "backup", "direct"))
 ALONE = Network("office", ("office",))

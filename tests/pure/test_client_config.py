@@ -11,8 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.secret import Secret
-from agent.settings import DIRECT, Credentials, ProxyUrl, Scheme, Settings, settings
 from agent.targets.client_config import (
     OURS,
     ClientTexts,
@@ -30,6 +28,8 @@ from agent.targets.client_config import (
 )
 from agent.targets.json_splice import Original
 from agent.targets.refused import TextRefused
+from agent.values.secret import Secret
+from agent.values.settings import DIRECT, Credentials, ProxyUrl, Scheme, Settings, settings
 
 DEFAULT = "default"
 LOCAL = "unix:///var/run/docker.sock"

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.condition import Code
 from agent.decide.bridge import Bridge
 from agent.decide.clients import (
     PRIVATE_NETWORKS,
@@ -32,13 +31,14 @@ from agent.decide.clients import (
 from agent.decide.clients import (
     put_back as all_put_back,
 )
-from agent.listening import Listener
-from agent.policy import DIRECT as DIRECT_UPSTREAM
-from agent.policy import Clients, Exclusion, NoProxy, Scope, Upstream
-from agent.secret import Secret
-from agent.settings import DIRECT, ProxyUrl, Settings, proxy, settings
 from agent.targets.client_config import ClientTexts, put_back, texts
 from agent.targets.refused import TextRefused
+from agent.values.condition import Code
+from agent.values.listening import Listener
+from agent.values.policy import DIRECT as DIRECT_UPSTREAM
+from agent.values.policy import Clients, Exclusion, NoProxy, Scope, Upstream
+from agent.values.secret import Secret
+from agent.values.settings import DIRECT, ProxyUrl, Settings, proxy, settings
 
 GATEWAY = "172.17.0.1"
 NO_PRIVATE = NoProxy(always=(Exclusion("localhost"),), private_networks=False)

@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.secret import Secret
-from agent.settings import DIRECT, Credentials, ProxyUrl, Scheme, Settings, Texts, settings
 from agent.targets.daemon_json import (
     LIVE_RESTORE,
     bridge,
@@ -24,6 +22,8 @@ from agent.targets.daemon_json import (
 )
 from agent.targets.json_splice import original
 from agent.targets.refused import CannotExpress, TextRefused
+from agent.values.secret import Secret
+from agent.values.settings import DIRECT, Credentials, ProxyUrl, Scheme, Settings, Texts, settings
 
 NOTHING = Texts()
 OFFICE = settings("http://proxy.example:3128", "http://proxy.example:3128", "localhost,.corp.example")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.secret import Secret
-from agent.settings import DIRECT, Credentials, ProxyUrl, Scheme, Settings, settings
 from agent.targets.drop_in import DROP_IN, drop_in, edit, read
 from agent.targets.environment import parse
+from agent.values.secret import Secret
+from agent.values.settings import DIRECT, Credentials, ProxyUrl, Scheme, Settings, settings
 
 NAMES = {"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"}
 

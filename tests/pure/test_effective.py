@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from agent.condition import Code, Condition
 from agent.decide.effective import effective, told_by_process
 from agent.decide.plan import Owned, plan
 from agent.decide.restart import When
-from agent.dockerd import Engine, FileHistory, Flags, Phase, Reality, UnitState
-from agent.policy import Docker
-from agent.settings import DIRECT, Masked, Texts
+from agent.values.condition import Code, Condition
+from agent.values.dockerd import Engine, FileHistory, Flags, Phase, Reality, UnitState
+from agent.values.policy import Docker
+from agent.values.settings import DIRECT, Masked, Texts
 
 OFFICE = Texts("http://office:3128", "http://office:3128", "localhost")
 FILE = Texts("http://file:1", "http://file:1", "")

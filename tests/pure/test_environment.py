@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.settings import Texts
 from agent.targets.environment import parse, quoted, texts
+from agent.values.settings import Texts
 
 
 # Each line of this table follows one state of parse_env_file_internal in systemd's src/basic/env-file.c.

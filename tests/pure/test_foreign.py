@@ -5,15 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from agent.condition import Code
 from agent.decide.foreign import held, refusal
 from agent.decide.plan import Holding, Owned, plan
 from agent.decide.put_back import put_back
 from agent.decide.restart import Restarting, When
-from agent.dockerd import FileHistory, Reality
-from agent.policy import Docker, Method
-from agent.settings import DIRECT, Settings, Texts, settings
 from agent.targets import daemon_json, drop_in
+from agent.values.condition import Code
+from agent.values.dockerd import FileHistory, Reality
+from agent.values.policy import Docker, Method
+from agent.values.settings import DIRECT, Settings, Texts, settings
 
 from .test_plan import OFFICE, docker_with, planned, texts, with_drop_in, written
 

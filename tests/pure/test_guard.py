@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from agent.errors import AgentError
-from agent.listening import Listener
 from agent.probe.exchange import DialogueFailed
 from agent.probe.guard import Guard
-from agent.verdict import Outcome
+from agent.values.errors import AgentError
+from agent.values.listening import Listener
+from agent.values.verdict import Outcome
 
 PORT = 7890
 ALICE, BOB = 1000, 1001

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from agent.probe.exchange import HEAD_LIMIT, Answer, DialogueFailed
 from agent.probe.handshake import REPLIES, Handshake, auth_wanted, connect, schemes, socks5, through
-from agent.secret import Secret
-from agent.settings import Credentials, Masked, ProxyUrl, Scheme
-from agent.verdict import Outcome
+from agent.values.secret import Secret
+from agent.values.settings import Credentials, Masked, ProxyUrl, Scheme
+from agent.values.verdict import Outcome
 
 ALICE = Credentials("alice", Secret("open sesame"))
 PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F))

@@ -13,8 +13,8 @@ HASHES = {
     "demo/engine.py": "an image of the demo's own",
     "demo/servers.py": "an image of the demo's own",
     "install/product.py": "the code of this package",
-    "keyed.py": "with the key",
-    "snapshot.py": "interfaces, addresses and names of the network: no policy's values, no credentials",
+    "system/keyed.py": "with the key",
+    "values/snapshot.py": "interfaces, addresses and names of the network: no policy's values, no credentials",
 }
 
 

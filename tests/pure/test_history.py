@@ -7,8 +7,8 @@ import pytest
 
 from agent.decide.history import History, after, chose, moved, resumed, without
 from agent.decide.place import Place
-from agent.snapshot import Snapshot
-from agent.verdict import Outcome, Verdict
+from agent.values.snapshot import Snapshot
+from agent.values.verdict import Outcome, Verdict
 
 OK, DNS, REFUSED = Verdict(Outcome.OK), Verdict(Outcome.DNS), Verdict(Outcome.REFUSED)
 OFFICE = moved(History(), "0ff1ce", 100)

@@ -28,12 +28,23 @@ from agent.decide.rate import Cause, Start, allowed_at, is_by_change, started
 from agent.decide.recognise import recognise
 from agent.decide.standing import Pause, Pin, Standing
 from agent.decide.unsteady import STEADY
-from agent.policy import DIRECT, Duration, Exclusion, Network, NoProxy, Pattern, Policy, Probing, Unreachable, Upstream
-from agent.policy import Match as Where
 from agent.see.ways import Ways
-from agent.settings import ProxyUrl, Settings, proxy
-from agent.snapshot import Interface, Snapshot, Way
-from agent.verdict import Outcome, Verdict
+from agent.values.policy import (
+    DIRECT,
+    Duration,
+    Exclusion,
+    Network,
+    NoProxy,
+    Pattern,
+    Policy,
+    Probing,
+    Unreachable,
+    Upstream,
+)
+from agent.values.policy import Match as Where
+from agent.values.settings import ProxyUrl, Settings, proxy
+from agent.values.snapshot import Interface, Snapshot, Way
+from agent.values.verdict import Outcome, Verdict
 
 from .users_of_the_model import GIVES_NO_ANSWER_S, HELD_S, Manner, Users
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.listening import Listener, all_loopback, loopback_addresses, on_the_bridge, on_this_host
+from agent.values.listening import Listener, all_loopback, loopback_addresses, on_the_bridge, on_this_host
 
 LO, DOCKER0 = 1, 3
 BRIDGE = "172.17.0.1"

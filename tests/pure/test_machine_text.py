@@ -9,8 +9,8 @@ import pytest
 
 from agent.docker.process import expanded
 from agent.docker.unit import unit_state
-from agent.machine_text import lines, words
 from agent.see.resolver import parse
+from agent.values.machine_text import lines, words
 
 AGENT = Path(__file__).parents[2] / "agent"
 SOURCES = sorted(file for file in AGENT.rglob("*.py") if "demo" not in file.parts)

@@ -9,9 +9,9 @@ from agent.decide.history import History, after, chose, moved
 from agent.decide.next_look import Look, next_look
 from agent.decide.place import Place
 from agent.decide.standing import Pause, Pin, Standing
-from agent.policy import DIRECT, Duration, Network, Policy, Probing, Unreachable, Upstream
-from agent.snapshot import Snapshot
-from agent.verdict import Outcome, Verdict
+from agent.values.policy import DIRECT, Duration, Network, Policy, Probing, Unreachable, Upstream
+from agent.values.snapshot import Snapshot
+from agent.values.verdict import Outcome, Verdict
 
 OFFICE = Network("office", ("office", "backup", "direct"))
 OPEN = Network("office", ("office", "backup", "direct"), unreachable=Unreachable.DIRECT)

@@ -7,14 +7,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.condition import Code, Condition
 from agent.decide.plan import Holding, Owned, Plan, plan
 from agent.docker.overruling import beaten, by_env, flags_in, overruling, own_files
 from agent.docker.unit_file import assigned
-from agent.dockerd import Engine, Layer, Overruling, Phase, Reality, Start, UnitState
-from agent.policy import Docker, Method
-from agent.settings import DIRECT, Settings, Texts, settings
 from agent.targets import drop_in
+from agent.values.condition import Code, Condition
+from agent.values.dockerd import Engine, Layer, Overruling, Phase, Reality, Start, UnitState
+from agent.values.policy import Docker, Method
+from agent.values.settings import DIRECT, Settings, Texts, settings
 
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
 OTHER = "http://other:1"

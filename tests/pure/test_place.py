@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from agent.decide.place import place_of
-from agent.policy import Network
-from agent.snapshot import Interface, Snapshot, Way
+from agent.values.policy import Network
+from agent.values.snapshot import Interface, Snapshot, Way
 
 OFFICE, HOME = Network("office", ("direct",)), Network("home", ("direct",))
 WIFI = Interface("wlan0", ssid="Corp", ipv4=("10.10.0.7/16",), gateways=("10.10.0.1",))

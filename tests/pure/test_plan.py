@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.condition import Code, Condition, down
 from agent.decide.desired import for_dockerd
 from agent.decide.effective import effective, prospective
 from agent.decide.plan import Holding, Owned, Plan, keeps_down, plan, put_off
 from agent.decide.restart import When
-from agent.dockerd import Engine, Flags, Phase, Reality, UnitState
-from agent.policy import DIRECT as DIRECT_UPSTREAM
-from agent.policy import Docker, Method, NoProxy, Restart, Upstream
-from agent.secret import Secret
-from agent.settings import DIRECT, Masked, ProxyUrl, Settings, Texts, proxy, settings
 from agent.targets import daemon_json, drop_in, environment
+from agent.values.condition import Code, Condition, down
+from agent.values.dockerd import Engine, Flags, Phase, Reality, UnitState
+from agent.values.policy import DIRECT as DIRECT_UPSTREAM
+from agent.values.policy import Docker, Method, NoProxy, Restart, Upstream
+from agent.values.secret import Secret
+from agent.values.settings import DIRECT, Masked, ProxyUrl, Settings, Texts, proxy, settings
 
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
 HOME = DIRECT

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.policy import DIRECT, Method, Policy, Problems, RegistryUrl, Restart, Unreachable
-from agent.policy_text import cautions, parse, warnings
-from agent.settings import proxy
+from agent.values.policy import DIRECT, Method, Policy, Problems, RegistryUrl, Restart, Unreachable
+from agent.values.policy_text import cautions, parse, warnings
+from agent.values.settings import proxy
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 LOCAL = '[upstream.local]\nurl = "http://127.0.0.1:7890"\n'

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent.policy import Upstream
 from agent.probe.private import Private, is_private, named, through
-from agent.settings import ProxyUrl, proxy
+from agent.values.policy import Upstream
+from agent.values.settings import ProxyUrl, proxy
 
 URL = proxy("http://proxy:3128")
 assert isinstance(URL, ProxyUrl)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.decide.probation import LASTS_S, Found, Trial, judged, went_on
-from agent.dockerd import Phase, UnitState
+from agent.values.dockerd import Phase, UnitState
 
 BEGAN = 1000.0
 TRIAL = Trial("ours", 0, BEGAN + LASTS_S)

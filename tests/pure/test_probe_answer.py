@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.probe.answer import Asked, judged, on_port_80
 from agent.probe.exchange import Answer
-from agent.verdict import Outcome
+from agent.values.verdict import Outcome
 
 REGISTRY = (b"docker-distribution-api-version", b"registry/2.0")
 

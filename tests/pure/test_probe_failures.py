@@ -12,7 +12,7 @@ import pytest
 from agent.probe.exchange import DialogueFailed
 from agent.probe.stopwatch import Step, Stopwatch
 from agent.probe.stream import StreamFailed, failures_of
-from agent.verdict import Outcome
+from agent.values.verdict import Outcome
 
 
 def of_errno(number: int) -> OSError:

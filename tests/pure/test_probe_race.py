@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from agent.policy import Upstream
 from agent.probe.race import Entrant, race
 from agent.probe.side_by_side import everything, preferred, probe_all
-from agent.verdict import Outcome, Verdict
+from agent.values.policy import Upstream
+from agent.values.verdict import Outcome, Verdict
 
 LONG_S = 3600.0
 OK = Verdict(Outcome.OK)

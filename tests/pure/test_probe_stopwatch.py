@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.probe.stopwatch import Step, Stopwatch
-from agent.verdict import Timings
+from agent.values.verdict import Timings
 
 
 def test_each_step_has_its_own_time_and_one_not_reached_has_none() -> None:

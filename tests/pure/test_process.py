@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.docker.process import expanded, flags
-from agent.dockerd import Flags
-from agent.settings import Texts
+from agent.values.dockerd import Flags
+from agent.values.settings import Texts
 
 
 @pytest.mark.parametrize(

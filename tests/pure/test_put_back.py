@@ -7,11 +7,11 @@ import pytest
 from agent.decide.plan import Owned, plan
 from agent.decide.put_back import PutBack, put_back
 from agent.decide.restart import When
-from agent.dockerd import Engine, Phase, Reality, UnitState
-from agent.policy import Docker, Method
-from agent.settings import Texts, settings
 from agent.targets import daemon_json, drop_in
 from agent.targets.for_dockerd import as_compared
+from agent.values.dockerd import Engine, Phase, Reality, UnitState
+from agent.values.policy import Docker, Method
+from agent.values.settings import Texts, settings
 
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
 RUNNING = UnitState(Phase.RUNNING, pid=1, invocation="a")

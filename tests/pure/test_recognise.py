@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.decide.recognise import Recognised, is_like, recognise, why_not
-from agent.policy import ELSEWHERE, Match, Network, Policy
-from agent.policy_text import parse
-from agent.snapshot import Interface, Snapshot
+from agent.values.policy import ELSEWHERE, Match, Network, Policy
+from agent.values.policy_text import parse
+from agent.values.snapshot import Interface, Snapshot
 
 WLAN0: Final = Interface(
     "wlan0",

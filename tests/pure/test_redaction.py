@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 from agent import logs
 from agent.audit.chain import GENESIS, Entry, sealed
 from agent.audit.facts import plain
-from agent.errors import PolicyRefused, TargetFailed
-from agent.events import Event, sentence
-from agent.policy import Policy, Upstream
-from agent.secret import Secret, redacted
-from agent.settings import Credentials, ProxyUrl, Scheme, Settings, Texts, proxy, settings
-from agent.verdict import Outcome, Verdict
+from agent.values.errors import PolicyRefused, TargetFailed
+from agent.values.events import Event, sentence
+from agent.values.policy import Policy, Upstream
+from agent.values.secret import Secret, redacted
+from agent.values.settings import Credentials, ProxyUrl, Scheme, Settings, Texts, proxy, settings
+from agent.values.verdict import Outcome, Verdict
 
 USER = "zoë-token-4711"
 

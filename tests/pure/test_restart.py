@@ -20,10 +20,10 @@ from agent.decide.restart import (
     restarting,
 )
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, urgency
-from agent.dockerd import Engine, FileHistory, Flags, Phase, Reality, UnitState
-from agent.policy import Restart
-from agent.settings import DIRECT, Settings, Texts, settings
-from agent.verdict import Outcome, Verdict
+from agent.values.dockerd import Engine, FileHistory, Flags, Phase, Reality, UnitState
+from agent.values.policy import Restart
+from agent.values.settings import DIRECT, Settings, Texts, settings
+from agent.values.verdict import Outcome, Verdict
 
 IDLE = Busy()
 ONE, TWO = Busy(1), Busy(2)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.secret import HIDDEN, UNPARSABLE, Secret, escaped, redacted
+from agent.values.secret import HIDDEN, UNPARSABLE, Secret, escaped, redacted
 
 
 @pytest.mark.parametrize(

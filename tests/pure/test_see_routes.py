@@ -6,7 +6,7 @@ import pytest
 
 from agent.see.netlink_messages import Hop, Route
 from agent.see.routes import gateways, way
-from agent.snapshot import Way
+from agent.values.snapshot import Way
 
 NAMES = {2: "wlan0", 3: "eth0", 4: "tun0"}
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.secret import Secret
-from agent.settings import (
+from agent.values.secret import Secret
+from agent.values.settings import (
     DIRECT,
     Credentials,
     Masked,

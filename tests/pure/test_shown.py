@@ -21,14 +21,14 @@ from hypothesis import strategies as st
 from agent.audit.facts import LARGEST, of_a_record
 from agent.audit.facts import plain as plain_facts
 from agent.cli import printing
-from agent.errors import TargetFailed
-from agent.policy import Problems
-from agent.policy_text import parse
-from agent.secret import HIDDEN, MORE, UNPARSABLE, escaped, escaped_lines, without_userinfo
-from agent.settings import settings
-from agent.shown import BOUNDS, Bounds, plain
 from agent.targets import client_config, daemon_json
 from agent.targets.refused import TextRefused
+from agent.values.errors import TargetFailed
+from agent.values.policy import Problems
+from agent.values.policy_text import parse
+from agent.values.secret import HIDDEN, MORE, UNPARSABLE, escaped, escaped_lines, without_userinfo
+from agent.values.settings import settings
+from agent.values.shown import BOUNDS, Bounds, plain
 
 MARK = "Zecret9"
 NOTHING_SHOWS = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.snapshot import Interface, Snapshot, Way
+from agent.values.snapshot import Interface, Snapshot, Way
 
 WLAN0: Final = Interface(
     "wlan0",

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.listening import Listener
 from agent.see.netlink_messages import Garbled, Message, messages
 from agent.see.socket_messages import SOCK_DIAG_BY_FAMILY, listener, listener_request, nothing_request
+from agent.values.listening import Listener
 
 pytestmark = pytest.mark.skipif(sys.byteorder == "big", reason="recorded on a little-endian machine")
 

@@ -10,10 +10,10 @@ import pytest
 from agent.decide.choose import Choice, Ending
 from agent.decide.recognise import recognise
 from agent.decide.stillness import PROVED_STILL_S, STILL_S, still_s
-from agent.policy import Network, Policy
-from agent.policy_text import parse
-from agent.snapshot import Interface, Snapshot
-from agent.verdict import Outcome, Verdict
+from agent.values.policy import Network, Policy
+from agent.values.policy_text import parse
+from agent.values.snapshot import Interface, Snapshot
+from agent.values.verdict import Outcome, Verdict
 
 WLAN0 = Interface("wlan0", ssid="CorpNet", ipv4=("10.10.0.7/16",), gateways=("10.10.0.1",))
 ETH0 = Interface("eth0", ipv4=("192.168.1.7/24",), gateways=("192.168.1.1",))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.docker.unit import unit_state
-from agent.dockerd import Phase, UnitState
+from agent.values.dockerd import Phase, UnitState
 
 RUNNING = """\
 LoadState=loaded

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.accounts import Group, Login, group, groups_of, logins
 from agent.ground import Kind, Mount, Seen, mounts
-from agent.policy import Clients
+from agent.system.passwd import Group, Login, group, groups_of, logins
 from agent.users import (
     Account,
     Caller,
@@ -19,6 +18,7 @@ from agent.users import (
     Who,
     who,
 )
+from agent.values.policy import Clients
 
 PASSWD = """\
 root:x:0:0:root:/root:/bin/bash

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from agent.decide.place import place_of
-from agent.policy import Network
 from agent.see.ways import Ways
-from agent.snapshot import Interface, OtherWay, Snapshot, Way
+from agent.values.policy import Network
+from agent.values.snapshot import Interface, OtherWay, Snapshot, Way
 
 HOME = Snapshot((Interface("wlan0", ipv4=("10.20.0.7/16",), gateways=("10.20.0.1",)),), ("10.20.0.1",))
 CAFE = Snapshot((Interface("wlan0", ipv4=("10.30.0.7/16",), gateways=("10.30.0.1",)),), ("10.30.0.1",))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.decide.effective import effective
-from agent.dockerd import Engine, Phase, Reality, UnitState
-from agent.settings import Masked, ProxyUrl, Texts, proxy
+from agent.values.dockerd import Engine, Phase, Reality, UnitState
+from agent.values.settings import Masked, ProxyUrl, Texts, proxy
 
 OURS = "http://alice:hunter2@office:3128"
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
-from agent.errors import AgentError, HomeSilent
 from agent.patience import Patience, Work
-from agent.watch.resume import SystemClock
+from agent.system.clock import SystemClock
+from agent.values.errors import AgentError, HomeSilent
 
 WAITS_S: Final = 1.0
 KIND_S: Final = 0.075  # what a helper takes

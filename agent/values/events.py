@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from agent.secret import escaped
+from agent.values.secret import escaped
 
 
 class Event(enum.Enum):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from agent.files import read_file, replace_file
+from agent.system.files import read_file, replace_file
 
 _NAME: Final = "hmac.key"
 _LIKE_NONE: Final = "no key"  # not '', which is kept for what was not written

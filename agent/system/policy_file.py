@@ -1,6 +1,6 @@
 """The policy's file and the files it names: who may have written them, and the passwords in them.
 
-Not known here: what the policy's text means (`policy_text.py`).
+Not known here: what the policy's text means (`values/policy_text.py`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Final
 
 import msgspec
 
-from agent.accounts import owner_of
-from agent.errors import NoPolicy, PolicyRefused, TargetFailed
-from agent.paths import Paths
-from agent.policy import Policy, Problems, Upstream
-from agent.policy_text import cautions, parse, warnings
-from agent.secret import Secret
-from agent.text_files import read_text
+from agent.system.passwd import owner_of
+from agent.system.text_files import read_text
+from agent.values.errors import NoPolicy, PolicyRefused, TargetFailed
+from agent.values.paths import Paths
+from agent.values.policy import Policy, Problems, Upstream
+from agent.values.policy_text import cautions, parse, warnings
+from agent.values.secret import Secret
 
 _LARGEST_PASSWORD = 4096
 SYSTEM: Final = Paths()

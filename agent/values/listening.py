@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from agent.settings import ProxyUrl
+from agent.values.settings import ProxyUrl
 
 # Debian's and Fedora's /etc/hosts give these to the loopback addresses, as they do `localhost`.
 _LOOPBACK_NAMES: Final = ("localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback")

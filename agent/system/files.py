@@ -29,7 +29,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from agent.errors import AgentError, TargetFailed
+from agent.values.errors import AgentError, TargetFailed
 
 LARGEST: Final = 1024 * 1024  # bytes; a daemon.json or config.json has a few hundred
 PRIVATE: Final = 0o600

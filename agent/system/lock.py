@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from agent.errors import AgentError, Locked
-from agent.machine_text import lines, words
+from agent.values.errors import AgentError, Locked
+from agent.values.machine_text import lines, words
 
 _MODE: Final = 0o600
 _TRIES: Final = 100  # each is lost only to somebody who has just replaced the file

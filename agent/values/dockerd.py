@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from agent.condition import Condition
-from agent.settings import Masked, Texts
+from agent.values.condition import Condition
+from agent.values.settings import Masked, Texts
 
 PROXIES_IN_DAEMON_JSON: Final = (1, 42)  # the API of Docker 23.0 (FACTS 1)
 # What a restart breaks off beside containers, in words.

@@ -2,7 +2,7 @@
 
 Of nothing but the standard library and what needs no more, for `make install` asks before anything is installed:
 
-    python3 -B -m agent.install.place systemd/docker-proxy-agent.service
+    python3 -B -m agent.system.no_exec systemd/docker-proxy-agent.service
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from agent.machine_text import words
+from agent.values.machine_text import words
 
 _NOTHING_IS_RUN = re.compile(r"(?m)^NoExecPaths=(.*)$")
 

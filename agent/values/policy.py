@@ -1,7 +1,7 @@
 """The policy that the user writes: its values, its tables and their defaults.
 
 Values only. `policy_text.py` reads them from TOML and words what is wrong; owners, modes and passwords are looked
-at by `policy_file.py`; which network this is and which upstream works is decided in `decide/`.
+at by `system/policy_file.py`; which network this is and which upstream works is decided in `decide/`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from agent.secret import Secret
-from agent.settings import DEFAULT_PORT, Credentials, ProxyUrl, no_proxy_entry, proxy
+from agent.values.secret import Secret
+from agent.values.settings import DEFAULT_PORT, Credentials, ProxyUrl, no_proxy_entry, proxy
 
 DIRECT_NAME: Final = "direct"
 ELSEWHERE_NAME: Final = "elsewhere"

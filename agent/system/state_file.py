@@ -12,8 +12,8 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from agent.errors import AgentError
-from agent.files import read_file, replace_file
+from agent.system.files import read_file, replace_file
+from agent.values.errors import AgentError
 
 T = TypeVar("T")
 _ONE_AT_A_TIME: Final = threading.Lock()  # a millisecond, or the disk's

@@ -14,8 +14,8 @@ from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
-from agent.listening import is_loopback
-from agent.policy import (
+from agent.values.listening import is_loopback
+from agent.values.policy import (
     DIRECT,
     DIRECT_NAME,
     Address,
@@ -43,8 +43,8 @@ from agent.policy import (
     UpstreamTable,
     UpstreamUrl,
 )
-from agent.secret import MORE, redacted
-from agent.settings import Scheme
+from agent.values.secret import MORE, redacted
+from agent.values.settings import Scheme
 
 T = TypeVar("T", bound=Table)
 _VALUES: Final = (Duration, Size, Address, Subnet, Mac, Pattern, Exclusion, RegistryUrl, ReachedHost, UpstreamUrl)

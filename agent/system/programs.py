@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from agent.machine_text import lines
-from agent.running_time import within
+from agent.system.running_time import within
+from agent.values.machine_text import lines
 
 _LAST_WORDS_S: Final = 1.0  # for a program that was killed; its end comes at once
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from agent.secret import MORE, escaped
+from agent.values.secret import MORE, escaped
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 

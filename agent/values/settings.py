@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from agent.secret import HIDDEN, UNPARSABLE, Secret
+from agent.values.secret import HIDDEN, UNPARSABLE, Secret
 
 
 class Scheme(enum.Enum):

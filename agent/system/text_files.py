@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from agent.errors import TargetFailed
-from agent.files import Changed, FileState, read_file, remove_file, replace_file
+from agent.system.files import Changed, FileState, read_file, remove_file, replace_file
+from agent.values.errors import TargetFailed
 
 NEW_FILE: Final = 0o644
 TRIES: Final = 3  # a file that somebody else writes at the very moment is read again

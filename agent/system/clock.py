@@ -1,0 +1,31 @@
+"""The clocks that tell how long the host was suspended, and the time as a person reads it."""
+
+from __future__ import annotations
+
+import time
+from typing import Final, Protocol
+
+
+class Clock(Protocol):
+    """The two clocks whose distance is the time that the host was suspended since its start."""
+
+    def boottime_s(self) -> float: ...
+    def monotonic_s(self) -> float: ...
+
+
+class SystemClock:
+    """The kernel's."""
+
+    def boottime_s(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def monotonic_s(self) -> float:
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+SYSTEM_CLOCK: Final = SystemClock()
+
+
+def now_text() -> str:
+    """RFC 3339, in UTC, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

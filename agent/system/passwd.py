@@ -1,0 +1,71 @@
+"""What the texts of passwd and group say. Not known here: the name service (`accounts.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from agent.values.machine_text import lines
+from agent.values.paths import Paths
+
+
+class Login(msgspec.Struct, frozen=True):
+    """A line of passwd."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str = ""
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A line of group."""
+
+    name: str
+    gid: int
+    members: tuple[str, ...]
+
+
+def logins(passwd: str) -> tuple[Login, ...]:
+    """The accounts in a passwd; lines that are none (NIS's `+`, a torn one) do not count."""
+    return tuple(
+        Login(fields[0], int(fields[2]), int(fields[3]), fields[5], fields[6])
+        for fields in _lines(passwd, 7)
+        if fields[2].isdecimal() and fields[3].isdecimal()
+    )
+
+
+def owner_of(uid: int, paths: Paths) -> str:
+    """By this machine's own file, or that below the root: nobody waits here for a name service."""
+    try:
+        passwd = paths.below("/etc/passwd").read_text(errors="replace")
+    except OSError:
+        passwd = ""
+    return next((login.name for login in logins(passwd) if login.uid == uid), f"user {uid}")
+
+
+def group(text: str, name: str) -> Group | None:
+    """One group of a group file."""
+    for fields in _lines(text, 4):
+        if fields[0] == name and fields[2].isdecimal():
+            return Group(name, int(fields[2]), tuple(one.strip() for one in fields[3].split(",") if one.strip()))
+    return None
+
+
+def groups_of(text: str, login: Login) -> tuple[int, ...]:
+    """The groups of an account by a group file, its own first."""
+    others = {
+        int(fields[2])
+        for fields in _lines(text, 4)
+        if fields[2].isdecimal() and login.name in (one.strip() for one in fields[3].split(","))
+    }
+    return (login.gid, *sorted(others - {login.gid}))
+
+
+def _lines(text: str, fields: int) -> Iterable[list[str]]:
+    for line in lines(text):
+        parts = line.split(":")
+        if len(parts) == fields and parts[0] and not line.startswith(("#", "+", "-")):
+            yield parts

@@ -1,0 +1,27 @@
+"""When a process started, and in which boot: with its number it tells one process from every other one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from agent.values.machine_text import words
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+def started(pid: int) -> int | None:
+    """When a process started, in clock ticks after boot: proc(5), stat, field 22; None if there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return int(words(stat.rpartition(")")[2])[19])
+
+
+def boot_id() -> str:
+    """Which boot of this machine it is; '' where the kernel does not tell."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
