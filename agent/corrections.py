@@ -11,13 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from agent.clients import ClientFile, ClientsSeen
+from agent.audit.drift_digests import drift_digests
+from agent.audit.record import Record
+from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.clients import Change
 from agent.decide.drift import Answer, Correction, Drifts, drifted
 from agent.decide.plan import Plan
-from agent.drift_digests import drift_digests
 from agent.reconcile import Pass, Seen
-from agent.record import Record
 from agent.system.passwd import owner_of
 from agent.values.condition import gave_up
 from agent.values.events import Event

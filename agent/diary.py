@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from agent.audit.record import Record
 from agent.decide.choose import Ending
 from agent.reconcile import Seen, about_choice, about_network
-from agent.record import Record
 from agent.values.events import Event
 from agent.values.settings import Settings
 

@@ -24,7 +24,7 @@ from agent.decide.rate import Asked
 from agent.decide.restart import InFlight
 from agent.decide.standing import Standing
 from agent.decide.unsteady import STEADY
-from agent.quarantine import Quarantine
+from agent.docker.quarantine import Quarantine
 from agent.reconcile import Prober, Verdicts
 from agent.refused_passwords import REFUSED, RefusedPasswords
 from agent.shaken_file import Kept as KeptShaken

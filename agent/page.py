@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from agent.apply import Outcome
 from agent.audit.facts import plain
-from agent.clients import ClientsSeen
+from agent.clients.clients import ClientsSeen
 from agent.decide.choose import Choice, Ending
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.restart import When
+from agent.docker.apply import Outcome
 from agent.reconcile import Pass, Seen, Verdicts
 from agent.screen import line
 from agent.targets import environment

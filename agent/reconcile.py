@@ -13,8 +13,9 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from agent.apply import Outcome
-from agent.clients import ClientFile, ClientsSeen
+from agent.audit.record import Record
+from agent.audit.unexpected import unexpected
+from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.choose import Choice, Ending
 from agent.decide.clients import Intent, Wanted
 from agent.decide.desired import as_upstream, by_upstream
@@ -25,13 +26,12 @@ from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
 from agent.decide.stillness import still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
-from agent.journal import UnderWay
-from agent.record import Record
+from agent.docker.apply import Outcome
+from agent.docker.journal import UnderWay
 from agent.system.files import Changed
 from agent.system.text_files import TRIES
 from agent.system.to_the_end import to_the_end
 from agent.targets.refused import TextRefused
-from agent.unexpected import unexpected
 from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import GOES_DOWN, Phase, Reality
 from agent.values.errors import AgentError

@@ -13,11 +13,11 @@ from typing import Annotated, Any
 
 import msgspec
 
+from agent.audit.record import Record
 from agent.decide.rate import Asked
 from agent.memory import Memory
 from agent.page import pass_json, pass_lines
 from agent.reconcile import Pass
-from agent.record import Record
 from agent.values.condition import Condition
 from agent.values.errors import NoPolicy, PolicyRefused
 from agent.values.events import Event

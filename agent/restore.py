@@ -1,8 +1,8 @@
 """Everything as it was before the agent: Docker's files, and the clients'.
 
 The original bytes where nobody else wrote since, else only our keys. What is put back is forgotten, so that a later
-pass takes it over anew; what cannot be is said and kept. Not known here: how Docker is restarted (`apply.py`), and
-the service, which must not run meanwhile.
+pass takes it over anew; what cannot be is said and kept. Not known here: how Docker is restarted (`docker/apply.py`),
+and the service, which must not run meanwhile.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from agent.apply import Outcome
-from agent.clients import Files
+from agent.audit.record import Record
+from agent.audit.unexpected import unexpected
+from agent.clients.clients import Files
+from agent.clients.originals import client_originals
+from agent.clients.users import Account, is_gone
 from agent.decide.clients import Owned
 from agent.decide.clients import put_back as before_us
 from agent.decide.plan import Owned as OwnedFile
 from agent.decide.plan import Plan
 from agent.decide.put_back import PutBack, put_back
-from agent.journal import Journal
-from agent.originals import Original, client_originals, daemon_originals
-from agent.record import Record
+from agent.docker.apply import Outcome
+from agent.docker.journal import Journal
+from agent.docker.originals import Original, daemon_originals
 from agent.system.kept import Kept
 from agent.system.text_files import read_text
 from agent.system.to_the_end import to_the_end
 from agent.targets.refused import TextRefused
-from agent.unexpected import unexpected
-from agent.users import Account, is_gone
 from agent.values.dockerd import GOES_DOWN, Reality
 from agent.values.errors import AgentError, TargetFailed
 from agent.values.events import Event

@@ -21,8 +21,10 @@ from typing import Final, Protocol
 import msgspec
 
 from agent import __version__
-from agent.accounts import NAME_SERVICE
 from agent.audit.log import AuditLog
+from agent.audit.record import Record
+from agent.audit.unexpected import unexpected
+from agent.clients.accounts import NAME_SERVICE
 from agent.corrections import Corrections
 from agent.decide.backoff import again_s
 from agent.decide.choose import Ending
@@ -31,13 +33,12 @@ from agent.decide.rate import Cause
 from agent.decide.restart import When
 from agent.diary import Diary
 from agent.docker.glance import invocation_link
+from agent.docker.journal import UnderWay
 from agent.docker.unit import SLOW_S
-from agent.journal import UnderWay
 from agent.lifetime import TOLD_TO_STOP, Lifetime
 from agent.memory import Memory
 from agent.notify import Notify
 from agent.reconcile import Interrupted, Pass, Seen, World, reconcile, what_keeps_it_down
-from agent.record import Record
 from agent.requests import (
     Answer,
     Command,
@@ -57,7 +58,6 @@ from agent.system.clock import now_text
 from agent.system.files import identity_of
 from agent.system.policy_file import NO_POLICY, WRITE_ONE, Loaded, load_safely, named, owners
 from agent.system.to_the_end import to_the_end
-from agent.unexpected import unexpected
 from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import Phase, Reality
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused, Unexpected
@@ -671,7 +671,9 @@ class Service:
         self._memory.use(policy, world.prober)
 
     def _watched(self) -> list[Path]:
-        """The policy and its files; Docker's targets; where DNS is said. Of the clients' files `homes.py` knows."""
+        """The policy and its files; Docker's targets; where DNS is said. Of the clients' files `clients/homes.py`
+        knows.
+        """
         paths, policy = self._paths, self._loaded.policy if self._loaded else Policy()
         targets = [paths.environment_file, paths.drop_in(policy.docker.service), paths.daemon_json]
         unit = [invocation_link(policy.docker.service)] if paths.is_system else []  # Docker starts and stops

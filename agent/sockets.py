@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from agent.accounts import NamesUnknown
+from agent.clients.accounts import NamesUnknown
 from agent.see import netlink
 from agent.system.passwd import Login, logins
 from agent.values.listening import Listener

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping, Set
 import msgspec
 
 from agent import __version__
-from agent.apply import Outcome
 from agent.audit.facts import Plain, plain
+from agent.audit.record import Told
 from agent.decide.choose import Ending
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.restart import When
+from agent.docker.apply import Outcome
 from agent.reconcile import Pass, Verdicts
-from agent.record import Told
 from agent.status_file import PolicyStatus, State, Status
 from agent.system.clock import now_text
 from agent.system.process_start import started

@@ -14,34 +14,37 @@ from typing import Final
 
 import msgspec
 
-from agent.apply import Outcome as Carried
-from agent.apply import Transaction
-from agent.clients import LocalClients, answers
+from agent.audit.record import Record
+from agent.audit.unexpected import unexpected
+from agent.clients.clients import LocalClients
+from agent.clients.homes import Homes
+from agent.clients.patience import WAITS_S
+from agent.clients.users import Account, Caller, ThisSystem, Who, who
 from agent.decide.desired import for_dockerd
 from agent.decide.plan import Owned, Plan, without_ours
 from agent.decide.probation import Trial
 from agent.decide.recognise import is_like
 from agent.docker import validate
+from agent.docker.apply import Outcome as Carried
+from agent.docker.apply import Transaction
 from agent.docker.cli import CommandLine
 from agent.docker.command import CommandUnit
 from agent.docker.engine import EngineSocket
 from agent.docker.glance import Glance, glance, unit_places
+from agent.docker.journal import Journal, UnderWay
+from agent.docker.last_good import LastGood
 from agent.docker.look import Looking
+from agent.docker.originals import daemon_originals
+from agent.docker.recover import first_run, recover
 from agent.docker.unit import BOOTED_BY_SYSTEMD, Unit
-from agent.homes import Homes
-from agent.journal import Journal, UnderWay
-from agent.last_good import LastGood
-from agent.originals import daemon_originals
-from agent.patience import WAITS_S
 from agent.probe.dial import Address, Resolve, in_a_thread
 from agent.probe.exchange import DialogueFailed, authority
 from agent.probe.guard import Guard
+from agent.probe.listens import answers
 from agent.probe.private import MOST, Private, fails, is_private, named, through
 from agent.probe.probe import Question, Realms, probe
 from agent.probe.side_by_side import Verdicts, probe_all
 from agent.probe.tls import Trust
-from agent.record import Record
-from agent.recover import first_run, recover
 from agent.see.docker_bridge import docker_bridge
 from agent.see.interfaces import bridge_address
 from agent.see.name_servers import ContainerDns
@@ -54,8 +57,6 @@ from agent.system.process_start import started
 from agent.system.text_files import read_text
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
-from agent.unexpected import unexpected
-from agent.users import Account, Caller, ThisSystem, Who, who
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Phase, Reality
 from agent.values.errors import AgentError, TargetFailed

@@ -5,8 +5,3 @@
 what may stand in a record. A new thing that can happen is a member of `agent.values.events.Event`; a new type of fact
 is a case in `facts.plain`.
 """
-
-from agent.audit.chain import Anchor, Entry
-from agent.audit.log import AuditLog, AuditUnwritable
-
-__all__ = ["Anchor", "AuditLog", "AuditUnwritable", "Entry"]

@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except Exception as error:  # noqa: BLE001 - the last boundary: one line, as for every other error
         # Only now: it brings the log along, which `status` and `check` do without.
-        described = importlib.import_module("agent.unexpected").unexpected
+        described = importlib.import_module("agent.audit.unexpected").unexpected
         _complain(words, str(described("docker-proxy-agent", error)))
         return 1
 

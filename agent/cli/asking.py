@@ -11,18 +11,18 @@ from typing import Any, Final
 
 import msgspec
 
+from agent.audit.record import Record
+from agent.audit.unexpected import unexpected
 from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, page, print_json
 from agent.cli.session import quiet, record_for
 from agent.control import NobodyListens, ask
 from agent.memory import Memory, Patiently
 from agent.reconcile import Pass, reconcile
-from agent.record import Record
 from agent.requests import Answer, Wish, answer_of, asked_by, obey, without_a_pass
 from agent.screen import line
 from agent.system.lock import held
 from agent.system.to_the_end import to_the_end
-from agent.unexpected import unexpected
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
 from agent.values.events import Event
 from agent.values.paths import Paths

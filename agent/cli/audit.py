@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from agent.audit import Entry, journal
+from agent.audit import journal
+from agent.audit.chain import Entry
 from agent.audit.facts import plain
 from agent.audit.read import Found, Wanted, moment, moment_of, records
 from agent.audit.verify import Verification, verify

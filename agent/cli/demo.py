@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
+from agent.audit.logs import configure
 from agent.audit.read import Found, Wanted, records
 from agent.audit.verify import verify
 from agent.cli.audit import readable
@@ -24,7 +25,6 @@ from agent.demo import root
 from agent.demo.check import Left, problems
 from agent.demo.roam import PULLED, roam
 from agent.demo.stop import Pulled, Stop
-from agent.logs import configure
 from agent.page import done_lines, plan_lines, seen_lines, to_do_lines
 from agent.screen import folded, line, width
 from agent.system.text_files import read_text

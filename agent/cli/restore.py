@@ -10,15 +10,15 @@ import asyncio
 from collections.abc import Iterable
 
 from agent.audit.facts import plain
+from agent.audit.record import Record
 from agent.cli.policy_of import loaded_or_default
 from agent.cli.printing import complain, print_json, say
 from agent.cli.session import quiet, record_for
-from agent.homes import Homes
-from agent.record import Record
+from agent.clients.homes import Homes
+from agent.clients.users import Account
 from agent.restore import Restored, Restoring
 from agent.system.lock import held
 from agent.system.to_the_end import to_the_end
-from agent.users import Account
 from agent.values.errors import AgentError, Locked
 from agent.values.paths import Paths
 from agent.values.policy import Policy

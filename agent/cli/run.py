@@ -12,9 +12,10 @@ import signal
 from pathlib import Path
 from typing import Protocol
 
+from agent.audit.logs import configure
+from agent.clients.homes import Homes
+from agent.clients.users import ThisSystem
 from agent.control import listening
-from agent.homes import Homes
-from agent.logs import configure
 from agent.notify import Notify
 from agent.probe.guard import is_the_owners
 from agent.see.ways import Ways
@@ -22,7 +23,6 @@ from agent.service import Service
 from agent.sockets import LocalSockets
 from agent.system.lock import held
 from agent.system.policy_file import SYSTEM
-from agent.users import ThisSystem
 from agent.values.paths import Paths
 from agent.wakes import HostWakes
 from agent.world import TheWorld

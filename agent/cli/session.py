@@ -6,8 +6,8 @@ import logging
 import secrets
 
 from agent.audit.log import AuditLog
-from agent.logs import configure
-from agent.record import Record
+from agent.audit.logs import configure
+from agent.audit.record import Record
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 

@@ -2,7 +2,7 @@
 
 Pure. `dockerd --validate` finds more (`docker/validate.py`) and not everything: what only a start finds, and is known
 here, is said before the restart in dockerd's own words. What nobody can know is answered by what is remembered: a file
-that no dockerd has started with is risked only where there is another one to go back to (`last_good.py`).
+that no dockerd has started with is risked only where there is another one to go back to (`docker/last_good.py`).
 """
 
 from __future__ import annotations

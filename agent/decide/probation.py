@@ -3,7 +3,7 @@
 Pure. The chain is the start that we made, and what systemd makes of it when it crashes: NRestarts counts up, while
 anybody else's start or restart of the unit begins with none (systemd.service(5), Restart=). Times are of
 CLOCK_MONOTONIC, which stands still while the machine sleeps.
-Not known here: how something is rolled back (`recover.py`).
+Not known here: how something is rolled back (`docker/recover.py`).
 """
 
 from __future__ import annotations

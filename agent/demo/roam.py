@@ -14,7 +14,8 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
-from agent.audit import AuditLog
+from agent.audit.log import AuditLog
+from agent.audit.record import Record
 from agent.demo import places
 from agent.demo.names import HOST, Names
 from agent.demo.places import Place, Ports
@@ -26,7 +27,6 @@ from agent.demo.supervisor import Supervisor
 from agent.docker.engine import EngineSocket
 from agent.memory import only_looking
 from agent.reconcile import look, reconcile
-from agent.record import Record
 from agent.system.lock import held
 from agent.system.policy_file import load
 from agent.values.errors import AgentError, PolicyRefused

@@ -16,10 +16,10 @@ import msgspec
 
 from agent.decide.effective import told_by_process
 from agent.docker import busy, process
+from agent.docker.journal import Journal
+from agent.docker.last_good import LastGood
+from agent.docker.marks import Marks
 from agent.docker.overruling import beaten, flags_in, overruling, own_files
-from agent.journal import Journal
-from agent.last_good import LastGood
-from agent.marks import Marks
 from agent.system.programs import run
 from agent.system.running_time import Left
 from agent.system.text_files import read_text

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.docker import unit_file
-from agent.last_good import born_ns, last_touched_ns
+from agent.docker.last_good import born_ns, last_touched_ns
 from agent.targets import environment
 from agent.values.dockerd import Layer, Overruling, Start, UnitState
 

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from agent.audit import journal
+from agent.audit.logs import send_to_journal
 from agent.install.install import Say, notes, unit_file
 from agent.install.systemd import UNIT, systemctl
-from agent.logs import send_to_journal
 from agent.restore import Restored
 from agent.system.lock import held
 from agent.system.text_files import read_text, write_text

@@ -1,4 +1,4 @@
-"""What the texts of passwd and group say. Not known here: the name service (`accounts.py`)."""
+"""What the texts of passwd and group say. Not known here: the name service (`clients/accounts.py`)."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class NotInForce(AgentError):
 
 
 class Unexpected(AgentError):
-    """An exception that nobody expected ended the work on a target or a pass (`unexpected.py`)."""
+    """An exception that nobody expected ended the work on a target or a pass (`audit/unexpected.py`)."""
 
     def __init__(self, where: str, what: str) -> None:
         super().__init__(

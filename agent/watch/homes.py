@@ -17,10 +17,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.held import file_systems, folder, held
-from agent.homes import Passed
+from agent.clients.held import file_systems, folder, held
+from agent.clients.homes import Passed
+from agent.clients.users import Threshold
 from agent.system.clock import SYSTEM_CLOCK, Clock
-from agent.users import Threshold
 from agent.values.reason import Reason
 from agent.watch.inotify import Inotify
 from agent.watch.paths import GATHER_S, LIMITS

@@ -167,7 +167,7 @@ class Watched:
 
     @staticmethod
     def _is_helper(argv: Sequence[object]) -> bool:
-        return any("agent.home_helper" in str(word) for word in argv)
+        return any("agent.clients.home_helper" in str(word) for word in argv)
 
     def argv(self, argv: Sequence[str]) -> list[str]:
         """A helper is watched, too."""
@@ -180,7 +180,7 @@ class Watched:
             f"space = {{'__name__': 'crash'}}\nexec(compile(open({__file__!r}).read(), {__file__!r}, 'exec'), space)\n"
             f"space['begun']{arguments!r}\n"
         )
-        return [before + word if "agent.home_helper" in word else word for word in argv]
+        return [before + word if "agent.clients.home_helper" in word else word for word in argv]
 
 
 _ON_DISK = (stat.S_IFREG, stat.S_IFDIR)

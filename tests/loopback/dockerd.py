@@ -12,16 +12,16 @@ from typing import Any, Final
 
 import msgspec
 
-from agent.apply import Outcome, Transaction
 from agent.audit.log import AuditLog
+from agent.audit.record import Record
 from agent.decide.plan import Owned, Plan, plan, without_ours
 from agent.decide.probation import Trial
 from agent.docker import process, validate
-from agent.journal import Journal, UnderWay
-from agent.last_good import LastGood
-from agent.originals import daemon_originals
-from agent.record import Record
-from agent.recover import first_run, recover
+from agent.docker.apply import Outcome, Transaction
+from agent.docker.journal import Journal, UnderWay
+from agent.docker.last_good import LastGood
+from agent.docker.originals import daemon_originals
+from agent.docker.recover import first_run, recover
 from agent.system.text_files import read_text
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import TextRefused

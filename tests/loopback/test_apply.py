@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from agent.decide.plan import Owned
-from agent.journal import Journal, Stage
-from agent.originals import daemon_originals
-from agent.quarantine import Quarantine
+from agent.docker.journal import Journal, Stage
+from agent.docker.originals import daemon_originals
+from agent.docker.quarantine import Quarantine
 from agent.system.files import Changed
 from agent.system.to_the_end import to_the_end
 from agent.targets import drop_in

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.audit import Anchor, AuditLog, journal
+from agent.audit import journal
+from agent.audit.chain import Anchor
+from agent.audit.log import AuditLog
 from agent.audit.read import moment
 from agent.cli import audit
 from agent.install.systemd import UNIT

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from agent.audit import AuditLog, AuditUnwritable
 from agent.audit.chain import GENESIS, Anchor
+from agent.audit.log import AuditLog, AuditUnwritable
 from agent.audit.verify import Verification, verify
 from agent.values.events import Event
 
@@ -365,7 +365,7 @@ def test_a_folder_that_cannot_be_made(laptop: Laptop) -> None:
 _FILLS_THE_DISK = """
 import resource, sys
 from pathlib import Path
-from agent.audit import AuditLog, AuditUnwritable
+from agent.audit.log import AuditLog, AuditUnwritable
 from agent.values.events import Event
 
 log = AuditLog(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.audit import Anchor, AuditLog, Entry
-from agent.audit.chain import opened, sealed
-from agent.audit.log import AuditUnwritable
+from agent.audit.chain import Anchor, Entry, opened, sealed
+from agent.audit.log import AuditLog, AuditUnwritable
 from agent.audit.verify import Verification, verify
 from agent.values.events import Event
 

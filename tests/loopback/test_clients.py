@@ -17,19 +17,19 @@ import msgspec
 import pytest
 
 from agent.audit.log import AuditLog
-from agent.clients import ClientFile, ClientsSeen, LocalClients
+from agent.audit.record import Record
+from agent.clients.clients import ClientFile, ClientsSeen, LocalClients
+from agent.clients.homes import Account as Whose
+from agent.clients.homes import HomeFile, Homes, Written
+from agent.clients.originals import client_originals
+from agent.clients.users import Account, Skipped, Source, ThisSystem, Threshold, Who
 from agent.decide.clients import Change, Owned
-from agent.homes import Account as Whose
-from agent.homes import HomeFile, Homes, Written
-from agent.originals import client_originals
 from agent.probe.dial import Address
-from agent.record import Record
 from agent.see.name_servers import ContainerDns
 from agent.see.netlink import NetlinkFailed
 from agent.sockets import LocalSockets
 from agent.system.state_file import StateFile
 from agent.targets.json_splice import Original
-from agent.users import Account, Skipped, Source, ThisSystem, Threshold, Who
 from agent.values.condition import Code
 from agent.values.errors import TargetFailed
 from agent.values.listening import Listener, Sockets

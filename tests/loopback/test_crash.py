@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal import Journal
+from agent.docker.journal import Journal
 
 from .crash import Moment
 from .installation import DAEMON_JSON, LOGGED_IN, PASSWORD, Installation, is_offline, proxy

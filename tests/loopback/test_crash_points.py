@@ -16,11 +16,11 @@ from typing import Final
 
 import pytest
 
-from agent.apply import Outcome
 from agent.decide.plan import Holding, plan
 from agent.decide.urgent import Urgency
-from agent.journal import Journal
-from agent.recover import recover
+from agent.docker.apply import Outcome
+from agent.docker.journal import Journal
+from agent.docker.recover import recover
 from agent.targets import daemon_json
 from agent.values.dockerd import Phase
 from agent.values.errors import AgentError

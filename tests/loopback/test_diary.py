@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from agent.audit.log import AuditLog
+from agent.audit.record import Record
 from agent.decide.choose import Choice, Ending
 from agent.decide.recognise import Recognised
 from agent.diary import Diary
 from agent.reconcile import Seen
-from agent.record import Record
 from agent.values.events import Event, sentence
 from agent.values.policy import Network
 from agent.values.snapshot import Interface, Snapshot

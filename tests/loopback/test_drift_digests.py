@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.drift_digests import drift_digests
+from agent.audit.drift_digests import drift_digests
 from agent.values.settings import Settings, settings
 
 ALICES = settings("http://alice:hunter2@office:3128", "http://office:3128", "localhost")

@@ -12,14 +12,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.apply import Outcome
+from agent.audit.record import Record
+from agent.docker.apply import Outcome
 from agent.docker.command import CommandUnit
 from agent.docker.engine import EngineSocket
-from agent.journal import Journal, Stage, UnderWay
-from agent.originals import daemon_originals
-from agent.quarantine import Quarantine
-from agent.record import Record
-from agent.recover import recover
+from agent.docker.journal import Journal, Stage, UnderWay
+from agent.docker.originals import daemon_originals
+from agent.docker.quarantine import Quarantine
+from agent.docker.recover import recover
 from agent.system.state_file import StateFile
 from agent.values.condition import Code
 from agent.values.dockerd import GOES_DOWN, Phase, UnitState

@@ -13,11 +13,11 @@ import msgspec
 import pytest
 
 from agent.docker import validate
-from agent.journal import Journal, Stage
-from agent.last_good import REFUSED, LastGood
-from agent.marks import Marks
-from agent.quarantine import Quarantine
-from agent.recover import recover
+from agent.docker.journal import Journal, Stage
+from agent.docker.last_good import REFUSED, LastGood
+from agent.docker.marks import Marks
+from agent.docker.quarantine import Quarantine
+from agent.docker.recover import recover
 from agent.system.files import Changed
 from agent.targets import drop_in
 from agent.values.dockerd import FileHistory, Phase, UnitState

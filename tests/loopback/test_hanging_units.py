@@ -11,13 +11,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.apply import Outcome
 from agent.decide.plan import Holding, plan
 from agent.decide.urgent import Urgency
+from agent.docker.apply import Outcome
+from agent.docker.journal import Journal, Stage, UnderWay
 from agent.docker.process import holds_containers
+from agent.docker.recover import recover
 from agent.docker.unit import Unit
-from agent.journal import Journal, Stage, UnderWay
-from agent.recover import recover
 from agent.system.process_start import boot_id
 from agent.system.state_file import StateFile
 from agent.targets import drop_in

@@ -26,10 +26,10 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.home_helper import NotThere, Read, Start, User, Wrote
-from agent.homes import Homes, helper_argv
+from agent.clients.home_helper import NotThere, Read, Start, User, Wrote
+from agent.clients.homes import Homes, helper_argv
+from agent.clients.users import Threshold
 from agent.system.files import LARGEST, Changed, Identity, LocalDisk, read_file, replace_file
-from agent.users import Threshold
 from agent.values.errors import TargetFailed
 
 IS_ROOT: Final = os.geteuid() == 0
@@ -708,7 +708,7 @@ async def test_no_secret_is_in_a_command_line_an_error_or_a_repr(somebody: Perso
         await homes.write(somebody, path, OFFICE, f"{OFFICE}{OFFICE}")
 
     shown += [repr(written), repr(raised.value), str(raised.value)]
-    assert "agent.home_helper" in shown[0]
+    assert "agent.clients.home_helper" in shown[0]
     assert not [text for text in shown if "hunter2" in text]
 
 
@@ -723,7 +723,8 @@ def test_the_helper_imports_only_what_it_needs() -> None:
     assert "agent.system.files" in modules
     assert not {"site", "asyncio", "ssl", "socket", "subprocess", "inspect", "structlog", "hashlib"} & {*modules}
     assert [name for name in modules if name.startswith("agent")] == [
-        "agent", "agent.system", "agent.values", "agent.values.errors", "agent.system.files", "agent.home_helper",
+        "agent", "agent.clients", "agent.system", "agent.values", "agent.values.errors", "agent.system.files",
+        "agent.clients.home_helper",
     ]  # fmt: skip
 
 
@@ -737,16 +738,16 @@ async def test_the_helper_works_from_a_private_folder(somebody: Person, tmp_path
 import sys
 sys.path += [{str(private)!r}, {str(Path(msgspec.__file__).parents[1])!r}]
 import asyncio, pathlib, types
-import agent.homes
+import agent.clients.homes
 account = types.SimpleNamespace(uid={somebody.uid}, gid={somebody.gid}, groups=(), threshold=None, inside=None)
-found = asyncio.run(agent.homes.Homes().read(account, pathlib.Path({str(somebody.has())!r})))
-print(agent.homes.__file__, agent.homes.helper_argv()[-2], found.uid)
+found = asyncio.run(agent.clients.homes.Homes().read(account, pathlib.Path({str(somebody.has())!r})))
+print(agent.clients.homes.__file__, agent.clients.homes.helper_argv()[-2], found.uid)
 """
     command = [sys.executable, "-I", "-S", "-X", "dev", "-W", "error", "-c", code]
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False, timeout=60)
 
     assert done.stderr == ""
-    assert done.stdout.split() == [str(private / "agent" / "homes.py"), str(private), str(somebody.uid)]
+    assert done.stdout.split() == [str(private / "agent" / "clients" / "homes.py"), str(private), str(somebody.uid)]
 
 
 @pytest.mark.skipif(IS_ROOT, reason="root may become anybody")

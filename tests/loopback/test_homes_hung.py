@@ -15,10 +15,10 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.held import file_system, folder, held
-from agent.homes import HomeFile, Homes, Passed
+from agent.clients.held import file_system, folder, held
+from agent.clients.homes import HomeFile, Homes, Passed
+from agent.clients.users import ThisSystem
 from agent.system.files import is_folder, is_there
-from agent.users import ThisSystem
 from agent.values.errors import HomeSilent, TargetFailed
 from agent.watch.homes import HomeWatch
 from agent.watch.paths import FileWatch

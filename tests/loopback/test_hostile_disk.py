@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.audit.log import AuditLog
-from agent.journal import Journal
+from agent.docker.journal import Journal
 from agent.values.events import Event
 
 from .installation import DAEMON_JSON, LOGGED_IN, PASSWORD, Installation, is_offline, proxy

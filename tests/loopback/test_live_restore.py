@@ -11,11 +11,11 @@ import pytest
 
 from agent.decide.plan import Holding, plan
 from agent.decide.urgent import Urgency
-from agent.journal import Journal
-from agent.last_good import REFUSED, LastGood
-from agent.live_restore import LiveRestore, NotTaken
-from agent.quarantine import Quarantine
-from agent.recover import recover
+from agent.docker.journal import Journal
+from agent.docker.last_good import REFUSED, LastGood
+from agent.docker.live_restore import LiveRestore, NotTaken
+from agent.docker.quarantine import Quarantine
+from agent.docker.recover import recover
 from agent.targets import daemon_json
 from agent.values.dockerd import Phase
 from agent.values.policy import Docker, Method

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from agent import logs
-from agent.logs import Form, form_for, log
+from agent.audit import logs
+from agent.audit.logs import Form, form_for, log
 from agent.values.shown import BOUNDS
 
 
@@ -66,7 +66,11 @@ def test_a_terminal_gets_the_console_form() -> None:
 
 def test_everything_goes_to_stderr() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "from agent import logs; logs.configure(); logs.log.info('offline', was='office')"],
+        [
+            sys.executable,
+            "-c",
+            "from agent.audit import logs; logs.configure(); logs.log.info('offline', was='office')",
+        ],
         capture_output=True,
         check=True,
         env={name: value for name, value in os.environ.items() if name != "JOURNAL_STREAM"},
@@ -78,7 +82,7 @@ def test_everything_goes_to_stderr() -> None:
 
 
 def test_nothing_is_shown_before_it_is_configured_either() -> None:
-    code = "from agent.logs import log; log.info('x', url='http://u:hunter2@h')"
+    code = "from agent.audit.logs import log; log.info('x', url='http://u:hunter2@h')"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
@@ -110,7 +114,8 @@ def test_rich_is_not_imported_even_where_it_is_installed(tmp_path: Path) -> None
     (tmp_path / "rich").mkdir()
     (tmp_path / "rich" / "__init__.py").write_text("raise SystemExit('rich was imported')\n")
     code = (
-        "import sys; from agent import logs; logs.configure(); logs.log.info('x'); sys.exit(sys.modules['rich'] or 0)"
+        "import sys; from agent.audit import logs; logs.configure(); "
+        "logs.log.info('x'); sys.exit(sys.modules['rich'] or 0)"
     )
 
     done = subprocess.run(

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.held import mountinfo
+from agent.clients.held import mountinfo
 
 _MOUNTS = """
 import ctypes, json, os, sys, time
-from agent.ground import mounts
-from agent.held import file_system, folder, held, mountinfo
-from agent.users import ThisSystem, is_gone
+from agent.clients.ground import mounts
+from agent.clients.held import file_system, folder, held, mountinfo
+from agent.clients.users import ThisSystem, is_gone
 
 def mount(source, name):
     place = os.path.join(sys.argv[1], name)

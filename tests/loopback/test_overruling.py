@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from agent.docker.last_good import born_ns, last_touched_ns
 from agent.docker.overruling import overruling, own_files
-from agent.last_good import born_ns, last_touched_ns
 from agent.values.dockerd import Overruling, Phase, Start, UnitState
 
 OTHER = "http://other:1"

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.clients.users import ThisSystem
 from agent.probe.guard import is_the_owners
 from agent.probe.probe import Question, probe
 from agent.sockets import LocalSockets
-from agent.users import ThisSystem
 from agent.values.listening import Listener, LocalProxy
 from agent.values.paths import Paths
 from agent.values.policy import Policy, RegistryUrl, Upstream

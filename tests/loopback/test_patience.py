@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.homes import Homes
-from agent.patience import Patience, Work
+from agent.clients.homes import Homes
+from agent.clients.patience import Patience, Work
 from agent.system.clock import SystemClock
 from agent.values.errors import AgentError, HomeSilent
 

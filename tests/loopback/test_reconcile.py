@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.apply import Outcome as Applied
-from agent.clients import ClientFile, ClientsSeen
+from agent.audit.record import Record
+from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.choose import PATIENCE_S
 from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
+from agent.docker.apply import Outcome as Applied
 from agent.memory import Patiently, only_looking
 from agent.probe.side_by_side import probe_all
 from agent.reconcile import Pass, Seen, Surroundings, look, reconcile
-from agent.record import Record
 from agent.system.files import Changed
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Reality

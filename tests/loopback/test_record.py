@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import structlog
 
-from agent import logs
-from agent.audit import AuditLog
-from agent.record import Record
+from agent.audit import logs
+from agent.audit.log import AuditLog
+from agent.audit.record import Record
 from agent.values.events import Event
 from agent.values.settings import settings
 from agent.values.verdict import Outcome, Timings, Verdict

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from agent.decide.plan import Owned, plan
-from agent.journal import Journal, Note, Stage, UnderWay
-from agent.quarantine import Quarantine
-from agent.recover import recover
+from agent.docker.journal import Journal, Note, Stage, UnderWay
+from agent.docker.quarantine import Quarantine
+from agent.docker.recover import recover
 from agent.system.files import Changed
 from agent.system.state_file import StateFile
 from agent.targets import drop_in

@@ -17,12 +17,13 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from agent.cli.restore import lines
+from agent.clients.homes import Homes
+from agent.clients.originals import client_originals
+from agent.clients.users import Account
 from agent.decide.plan import plan
-from agent.homes import Homes
-from agent.originals import client_originals, daemon_originals
+from agent.docker.originals import daemon_originals
 from agent.restore import Restored, Restoring
 from agent.targets import daemon_json
-from agent.users import Account
 from agent.values.policy import Docker, Method, Restart
 from agent.values.secret import Secret
 from agent.values.settings import DIRECT, Settings, Texts, settings

@@ -20,7 +20,7 @@ from agent.cli import main
 from agent.cli.plan import exit_status, waits
 from agent.cli.printing import page
 from agent.cli.status import NOT_RUNNING
-from agent.journal import Journal
+from agent.docker.journal import Journal
 from agent.memory import only_looking
 from agent.page import seen_lines, to_do_lines
 from agent.reconcile import look

@@ -17,7 +17,7 @@ import pytest
 
 from agent.decide.probation import LASTS_S
 from agent.decide.unsteady import STANDS_S, WITHIN_S, Shaken
-from agent.journal import Journal, Stage, UnderWay
+from agent.docker.journal import Journal, Stage, UnderWay
 from agent.notify import Notify
 from agent.requests import Answer, Command, Request, Wish
 from agent.service import Service

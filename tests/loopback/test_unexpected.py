@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from agent.clients import ClientFile, ClientsSeen
+from agent.audit.logs import Form, configure
+from agent.audit.record import Record
+from agent.audit.unexpected import unexpected
+from agent.clients.clients import ClientFile, ClientsSeen
+from agent.clients.homes import Homes
 from agent.decide.backoff import again_s
-from agent.homes import Homes
 from agent.lifetime import Lifetime
-from agent.logs import Form, configure
 from agent.notify import Notify
-from agent.record import Record
 from agent.requests import Command
 from agent.service import Service
-from agent.unexpected import unexpected
 from agent.values.dockerd import Phase
 from agent.values.policy import Upstream
 from agent.values.reason import Reason

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.journal import Journal
+from agent.docker.journal import Journal
 from agent.values.policy import Policy
 from agent.values.policy_text import parse
 from agent.values.secret import Secret

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.accounts import NameService, NamesUnknown
-from agent.ground import Kind
-from agent.homes import Homes
+from agent.clients.accounts import NameService, NamesUnknown
+from agent.clients.ground import Kind
+from agent.clients.homes import Homes
+from agent.clients.users import Caller, Skipped, Source, ThisSystem, who
 from agent.sockets import LocalSockets
 from agent.system.clock import SystemClock
 from agent.system.passwd import Login, groups_of
-from agent.users import Caller, Skipped, Source, ThisSystem, who
 from agent.values.errors import TargetFailed
 from agent.values.policy import Clients
 

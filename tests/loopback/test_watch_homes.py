@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.held import let_go
-from agent.homes import Homes, Passed
+from agent.clients.held import let_go
+from agent.clients.homes import Homes, Passed
 from agent.values.errors import TargetFailed
 from agent.values.reason import Reason
 from agent.watch.homes import HomeWatch

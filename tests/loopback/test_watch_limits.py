@@ -38,8 +38,8 @@ asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
 HOMES = """
 import asyncio, os, sys, types
 from pathlib import Path
-from agent.homes import Homes
-from agent.users import Threshold
+from agent.clients.homes import Homes
+from agent.clients.users import Threshold
 from agent.watch.homes import HomeWatch
 
 async def main(limit: str, file: Path) -> None:

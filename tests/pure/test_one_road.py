@@ -9,7 +9,7 @@ import pytest
 
 AGENT = Path(__file__).parents[2] / "agent"
 # A screen, and two processes of their own that speak to who started them.
-MAY_PRINT = {"cli/printing.py", "demo/engine.py", "home_helper.py"}
+MAY_PRINT = {"cli/printing.py", "demo/engine.py", "clients/home_helper.py"}
 FILES = [file for file in sorted(AGENT.rglob("*.py")) if str(file.relative_to(AGENT)) not in MAY_PRINT]
 
 
@@ -37,7 +37,7 @@ ASKS_OF_A_PATH = {"owner", "expanduser", "home"}  # called; of a Path, `group` i
 
 @pytest.mark.parametrize("file", sorted(AGENT.rglob("*.py")), ids=lambda file: str(file.relative_to(AGENT)))
 def test_nobody_waits_for_a_name_service_but_by_its_own_module(file: Path) -> None:
-    """`accounts.py`: by a program, with an end."""
+    """`clients/accounts.py`: by a program, with an end."""
     tree = ast.parse(file.read_text())
     imported = {
         name.split(".")[0]

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from agent import logs
+from agent.audit import logs
 from agent.audit.chain import GENESIS, Entry, sealed
 from agent.audit.facts import plain
 from agent.values.errors import PolicyRefused, TargetFailed

@@ -7,17 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.ground import Kind, Mount, Seen, mounts
+from agent.clients.ground import Kind, Mount, Seen, mounts
+from agent.clients.users import Account, Caller, Skipped, Source, Threshold, Who, who
 from agent.system.passwd import Group, Login, group, groups_of, logins
-from agent.users import (
-    Account,
-    Caller,
-    Skipped,
-    Source,
-    Threshold,
-    Who,
-    who,
-)
 from agent.values.policy import Clients
 
 PASSWD = """\

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
-from agent.patience import Patience, Work
+from agent.clients.patience import Patience, Work
 from agent.system.clock import SystemClock
 from agent.values.errors import AgentError, HomeSilent
 

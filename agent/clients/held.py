@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from agent.ground import mounts
+from agent.clients.ground import mounts
 
 # Those that answer by themselves, whatever happens elsewhere. Not /proc and the like: nobody's files lie there.
 _LOCAL: Final = frozenset({

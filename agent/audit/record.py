@@ -17,9 +17,9 @@ import msgspec
 
 from agent.audit.facts import Plain, of_a_record
 from agent.audit.log import AuditLog, AuditUnwritable
-from agent.logs import log
+from agent.audit.logs import log
+from agent.audit.unexpected import unexpected
 from agent.system.clock import now_text
-from agent.unexpected import unexpected
 from agent.values.events import Event, brief
 
 # The names that a record and a log line have already.

@@ -7,7 +7,6 @@ done by `homes.py`; what a file must say is decided in `decide/clients.py`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import math
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,12 @@ from typing import Any, Protocol
 
 import msgspec
 
+from agent.audit.drift_digests import drift_digests
+from agent.audit.record import Record
+from agent.clients.homes import HomeClosed, HomeFile, HomeLocked, Written
+from agent.clients.originals import CLIENTS, client_originals
+from agent.clients.patience import Patience, Work
+from agent.clients.users import NOBODYS, Account, Skipped, Source, Who, is_gone
 from agent.decide.bridge import Bridge
 from agent.decide.clients import (
     BACK,
@@ -34,12 +39,7 @@ from agent.decide.clients import (
     told_apart,
 )
 from agent.decide.drift import WITHIN_S
-from agent.drift_digests import drift_digests
-from agent.homes import HomeClosed, HomeFile, HomeLocked, Written
-from agent.originals import CLIENTS, client_originals
-from agent.patience import Patience, Work
 from agent.probe.dial import Resolve
-from agent.record import Record
 from agent.see.name_servers import ContainerDns, spellings, unknown_to
 from agent.system.clock import SYSTEM_CLOCK
 from agent.system.kept import Kept
@@ -47,7 +47,6 @@ from agent.system.keyed import keyed, keyed_to_compare
 from agent.system.one_thread import in_turn
 from agent.system.state_file import StateFile
 from agent.targets.refused import TextRefused
-from agent.users import NOBODYS, Account, Skipped, Source, Who, is_gone
 from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, HomeSilent, Unexpected
 from agent.values.events import Event
@@ -58,7 +57,6 @@ from agent.values.settings import Settings
 
 _LOOKED_AT_S = 60.0  # with recheck = "0s": at a pass for another reason, what cannot be watched is looked at after this
 _CONTEXTS_LOOKED_AT_S = 600.0  # nothing tells of a new one; what is written meanwhile helps no one and harms little
-_ANSWERS_WITHIN_S = 0.5  # on a local address: a listener answers at once or not at all
 _MOST_STOOD = 40  # twenty writes within ten minutes
 _RESOLVED_WITHIN_S = 0.3  # a name in /etc/hosts takes a millisecond, and one that DNS has to be asked for is not here
 
@@ -595,16 +593,3 @@ def _with_listeners(bridge: Bridge, asked: Mapping[int, Sequence[str]], owner: s
         return msgspec.structs.replace(bridge, unknown=str(failure))
     names = {uid: sockets.name(uid) for uid in {one.uid for one in listeners}}
     return msgspec.structs.replace(bridge, listeners=listeners, names=names, expected=expected)
-
-
-async def answers(address: str, port: int) -> bool:
-    """Whether a local address accepts a bare connect."""
-    try:
-        async with asyncio.timeout(_ANSWERS_WITHIN_S):
-            _, writer = await asyncio.open_connection(address, port)
-    except (OSError, TimeoutError):
-        return False
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
-    return True

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from agent.audit.record import Record
 from agent.decide import foreign, probation
 from agent.decide.effective import effective, in_force
 from agent.decide.overruled import overruled
@@ -25,14 +26,13 @@ from agent.decide.plan import Owned, Plan, without_ours
 from agent.decide.restart import Busy, Restarting, hang_on_docker, holding, is_keeping, named
 from agent.docker import validate
 from agent.docker.away import Away
-from agent.journal import Journal, Stage, UnderWay
-from agent.last_good import LastGood
-from agent.live_restore import LiveRestore, NotTaken
-from agent.marks import Marks
-from agent.originals import Original, daemon_originals
-from agent.quarantine import Quarantine
-from agent.record import Record
-from agent.recover import Units, back_and_up, files_back, let_go, units_up
+from agent.docker.journal import Journal, Stage, UnderWay
+from agent.docker.last_good import LastGood
+from agent.docker.live_restore import LiveRestore, NotTaken
+from agent.docker.marks import Marks
+from agent.docker.originals import Original, daemon_originals
+from agent.docker.quarantine import Quarantine
+from agent.docker.recover import Units, back_and_up, files_back, let_go, units_up
 from agent.system.files import Changed, read_file
 from agent.system.running_time import Left
 from agent.system.text_files import read_text, write_text

@@ -27,14 +27,14 @@ from typing import Final, Protocol
 
 import msgspec
 
+from agent.audit.record import Record
 from agent.decide.effective import effective, in_force, prospective
 from agent.decide.probation import CRASHES, LASTS_S, Found, Trial, judged, went_on
 from agent.decide.urgent import can_be_asked
-from agent.journal import Journal, Stage, UnderWay
-from agent.last_good import LastGood
-from agent.live_restore import LiveRestore
-from agent.quarantine import Quarantine
-from agent.record import Record
+from agent.docker.journal import Journal, Stage, UnderWay
+from agent.docker.last_good import LastGood
+from agent.docker.live_restore import LiveRestore
+from agent.docker.quarantine import Quarantine
 from agent.system.process_start import boot_id
 from agent.system.running_time import Left
 from agent.targets.refused import TextRefused

@@ -29,8 +29,8 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from agent.held import let_go
-from agent.home_helper import (
+from agent.clients.held import let_go
+from agent.clients.home_helper import (
     MOST_FOLDERS,
     Answer,
     Closed,
@@ -53,10 +53,10 @@ from agent.home_helper import (
     Write,
     Wrote,
 )
+from agent.clients.users import Threshold
 from agent.system.files import LARGEST, Changed, Identity
 from agent.system.one_thread import in_turn
 from agent.system.running_time import Left
-from agent.users import Threshold
 from agent.values.errors import HomeSilent, TargetFailed
 from agent.values.secret import escaped
 
@@ -370,22 +370,22 @@ class _Turns:
 
 # --- the helper, seen from here ----------------------------------------------------------------------------------
 
-# The folders of this package and of msgspec, and nothing else of what site would add: as root, the helper runs
+# The folders in which `agent` and msgspec lie, and nothing else of what site would add: as root, the helper runs
 # no .pth file and no sitecustomize, and starts faster. msgspec imports typing_extensions wherever it is
 # installed, which it does not need: 20 ms.
 _CODE: Final = """\
 import sys
 sys.path += sys.argv[1:]
 sys.modules["typing_extensions"] = None
-from agent.home_helper import main
+from agent.clients.home_helper import main
 main()
 """
 
 
 def helper_argv() -> tuple[str, ...]:
     """The command of a helper that runs the very code that this process runs, wherever that lies."""
-    ours, msgspecs = (str(Path(str(file)).absolute().parents[1]) for file in (__file__, msgspec.__file__))
-    return (sys.executable, "-I", "-S", "-X", "utf8", "-c", _CODE, ours, msgspecs)
+    ours, msgspecs = Path(__file__).absolute().parents[2], Path(str(msgspec.__file__)).absolute().parents[1]
+    return (sys.executable, "-I", "-S", "-X", "utf8", "-c", _CODE, str(ours), str(msgspecs))
 
 
 _ANSWERS: Final = msgspec.json.Decoder(Answer)

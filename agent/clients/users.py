@@ -23,9 +23,9 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from agent.accounts import NAME_SERVICE, NameService, NamesUnknown
-from agent.ground import NETWORK, ROOT, Ground, Kind, Looks, Place, Seen, may_hang, mounts
-from agent.held import file_system, held, mountinfo
+from agent.clients.accounts import NAME_SERVICE, NameService, NamesUnknown
+from agent.clients.ground import NETWORK, ROOT, Ground, Kind, Looks, Place, Seen, may_hang, mounts
+from agent.clients.held import file_system, held, mountinfo
 from agent.system.passwd import Login, group, groups_of, logins
 from agent.values.policy import Clients
 

@@ -15,9 +15,9 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
+from agent.audit.unexpected import unexpected
 from agent.decide.backoff import again_s
 from agent.system.clock import SYSTEM_CLOCK, Clock
-from agent.unexpected import unexpected
 from agent.values.errors import AgentError, HomeSilent
 
 WAITS_S: Final = 1.0  # a helper takes 75 ms; four at a time, of a whole family

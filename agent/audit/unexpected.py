@@ -14,10 +14,10 @@ import traceback
 from pathlib import Path
 from typing import Final
 
-from agent.logs import log
+from agent.audit.logs import log
 from agent.values.errors import Unexpected
 
-_OURS: Final = Path(__file__).parent
+_OURS: Final = Path(__file__).parents[1]
 _DEEPEST: Final = 40  # frames of a traceback that are told: an endless recursion has a thousand
 _told: set[tuple[str, str]] = set()
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.journal import Journal
+from agent.docker.journal import Journal
 from agent.system.running_time import within
 from agent.system.text_files import edit_text, read_text
 from agent.targets import daemon_json

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from agent.decide.plan import SECRET_MODE
-from agent.journal import Journal
+from agent.docker.journal import Journal
 from agent.system.process_start import started
 from agent.system.state_file import StateFile
 from agent.system.text_files import read_text, write_text
