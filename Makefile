@@ -46,7 +46,7 @@ bench: $(READY)
 
 # Run, not looked at: after an upgrade of the system's Python its files are all there, and none of them is found.
 # -I: nothing of the checkout is imported instead.
-WORKS  := $(OPT)/bin/python -I -c 'import pip, agent.service' 2>/dev/null
+WORKS  := $(OPT)/bin/python -I -c 'import pip, agent.service.service' 2>/dev/null
 ANEW   := $(PYTHON) -m venv --clear $(OPT)
 # Built from a copy: nothing of root's is left in the checkout of a user.
 FILL   := copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \

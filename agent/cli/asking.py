@@ -16,11 +16,13 @@ from agent.audit.unexpected import unexpected
 from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, page, print_json
 from agent.cli.session import quiet, record_for
-from agent.control import NobodyListens, ask
-from agent.memory import Memory, Patiently
-from agent.reconcile import Pass, reconcile
-from agent.requests import Answer, Wish, answer_of, asked_by, obey, without_a_pass
-from agent.screen import line
+from agent.one_pass.memory import Memory, Patiently
+from agent.one_pass.reconcile import reconcile
+from agent.one_pass.screen import line
+from agent.one_pass.seen import Pass
+from agent.one_pass.world import TheWorld
+from agent.service.control import NobodyListens, ask
+from agent.service.requests import Answer, Wish, answer_of, asked_by, obey, without_a_pass
 from agent.system.lock import held
 from agent.system.to_the_end import to_the_end
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
@@ -28,7 +30,6 @@ from agent.values.events import Event
 from agent.values.paths import Paths
 from agent.values.policy import Duration, Policy
 from agent.values.secret import escaped
-from agent.world import TheWorld
 
 # The journal keeps what Docker ran with before. Whoever scripts this is not made to wait for a minute.
 _UNWATCHED: Final = (

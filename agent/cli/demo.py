@@ -25,8 +25,8 @@ from agent.demo import root
 from agent.demo.check import Left, problems
 from agent.demo.roam import PULLED, roam
 from agent.demo.stop import Pulled, Stop
-from agent.page import done_lines, plan_lines, seen_lines, to_do_lines
-from agent.screen import folded, line, width
+from agent.one_pass.page import done_lines, plan_lines, seen_lines, to_do_lines
+from agent.one_pass.screen import folded, line, width
 from agent.system.text_files import read_text
 from agent.values.events import Event
 from agent.values.paths import Paths

@@ -12,14 +12,15 @@ from agent.cli.printing import page, print_json
 from agent.cli.session import quiet
 from agent.decide.recognise import why_not
 from agent.decide.restart import When
-from agent.memory import only_looking
-from agent.page import seen_json, seen_lines, to_do_lines
-from agent.reconcile import Seen, look
-from agent.screen import line
-from agent.status_file import Shown, read
+from agent.one_pass.memory import only_looking
+from agent.one_pass.page import seen_json, seen_lines, to_do_lines
+from agent.one_pass.reconcile import look
+from agent.one_pass.screen import line
+from agent.one_pass.seen import Seen
+from agent.one_pass.world import TheWorld
+from agent.service.status_file import Shown, read
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
-from agent.world import TheWorld
 
 CHANGES = 2
 

@@ -9,7 +9,7 @@ import msgspec
 
 from agent.cli.printing import complain
 from agent.clients.users import ThisSystem
-from agent.sockets import LocalSockets
+from agent.one_pass.sockets import LocalSockets
 from agent.system.policy_file import Loaded, load, load_safely, owners
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
 from agent.values.paths import Paths

@@ -13,7 +13,7 @@ import sys
 from types import TracebackType
 from typing import Final, TextIO
 
-from agent.screen import folded, width
+from agent.one_pass.screen import folded, width
 from agent.values.secret import escaped, escaped_lines
 from agent.values.shown import plain
 

@@ -16,11 +16,11 @@ from agent.cli.policy_of import loaded
 from agent.cli.printing import print_json, say
 from agent.cli.session import quiet
 from agent.decide.recognise import Recognised, recognise
+from agent.one_pass.world import TheWorld
 from agent.probe.side_by_side import Verdicts, everything
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 from agent.values.verdict import Timings, Verdict
-from agent.world import TheWorld
 
 _STEPS = ("resolve", "connect", "proxy", "tls", "answer")
 

@@ -16,13 +16,13 @@ from agent.cli.printing import complain, print_json, say
 from agent.cli.session import quiet, record_for
 from agent.clients.homes import Homes
 from agent.clients.users import Account
-from agent.restore import Restored, Restoring
+from agent.one_pass.restore import Restored, Restoring
+from agent.one_pass.world import LocalDaemon, accounts_of, local_clients
 from agent.system.lock import held
 from agent.system.to_the_end import to_the_end
 from agent.values.errors import AgentError, Locked
 from agent.values.paths import Paths
 from agent.values.policy import Policy
-from agent.world import LocalDaemon, accounts_of, local_clients
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,17 +15,17 @@ from typing import Protocol
 from agent.audit.logs import configure
 from agent.clients.homes import Homes
 from agent.clients.users import ThisSystem
-from agent.control import listening
-from agent.notify import Notify
+from agent.one_pass.sockets import LocalSockets
+from agent.one_pass.world import TheWorld
 from agent.probe.guard import is_the_owners
 from agent.see.ways import Ways
-from agent.service import Service
-from agent.sockets import LocalSockets
+from agent.service.control import listening
+from agent.service.notify import Notify
+from agent.service.service import Service
+from agent.service.wakes import HostWakes
 from agent.system.lock import held
 from agent.system.policy_file import SYSTEM
 from agent.values.paths import Paths
-from agent.wakes import HostWakes
-from agent.world import TheWorld
 
 
 class Options(Protocol):

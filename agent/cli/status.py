@@ -12,8 +12,8 @@ import time
 import msgspec
 
 from agent.cli.printing import complain, page, print_json
-from agent.status_file import Shown, read
-from agent.status_page import ago, lines
+from agent.service.status_file import Shown, read
+from agent.service.status_page import ago, lines
 from agent.values.paths import Paths
 
 NOT_RUNNING = 3

@@ -15,7 +15,7 @@ from agent.cli.restore import lines, restored
 from agent.cli.session import quiet, record_for
 from agent.install.install import check_can
 from agent.install.uninstall import uninstall
-from agent.restore import Restored
+from agent.one_pass.restore import Restored
 from agent.values.paths import Paths
 
 

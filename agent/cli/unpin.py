@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from agent.cli.asking import asked, caller
-from agent.requests import Command, Wish
+from agent.service.requests import Command, Wish
 from agent.values.paths import Paths
 
 

@@ -25,8 +25,9 @@ from agent.demo.servers import IMAGE, Portal, Proxy, Registry, Server
 from agent.demo.stop import Stop
 from agent.demo.supervisor import Supervisor
 from agent.docker.engine import EngineSocket
-from agent.memory import only_looking
-from agent.reconcile import look, reconcile
+from agent.one_pass.memory import only_looking
+from agent.one_pass.reconcile import look, reconcile
+from agent.one_pass.world import LocalDaemon, Registries, local_clients
 from agent.system.lock import held
 from agent.system.policy_file import load
 from agent.values.errors import AgentError, PolicyRefused
@@ -34,7 +35,6 @@ from agent.values.paths import Paths
 from agent.values.policy import Policy
 from agent.values.settings import Texts
 from agent.values.snapshot import Snapshot
-from agent.world import LocalDaemon, Registries, local_clients
 
 PULLED: Final = f"{places.REGISTRY}/{IMAGE}"
 _JOURNEY: Final = (places.home, places.office, places.cafe, places.cafe_once_passed, places.home)

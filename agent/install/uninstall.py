@@ -12,7 +12,7 @@ from agent.audit import journal
 from agent.audit.logs import send_to_journal
 from agent.install.install import Say, notes, unit_file
 from agent.install.systemd import UNIT, systemctl
-from agent.restore import Restored
+from agent.one_pass.restore import Restored
 from agent.system.lock import held
 from agent.system.text_files import read_text, write_text
 from agent.values.paths import Paths

@@ -2,7 +2,7 @@
 
 A company's proxy mostly does not lead back into the company, and a laptop's own leads out of it: then every pull from
 such a registry fails, and Docker says no more than "Forbidden". Here: which those are, and what ways dockerd tries.
-Pure, but for `fails`. Not known here: when they are asked, and how it is said (`world.py`).
+Pure, but for `fails`. Not known here: when they are asked, and how it is said (`one_pass/world.py`).
 """
 
 from __future__ import annotations

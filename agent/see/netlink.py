@@ -1,7 +1,7 @@
 """Asks the kernel about its network, over netlink.
 
 Eight questions of a millisecond each, asked without waiting for the loop. Not known here: the bytes
-(`netlink_messages.py`, `socket_messages.py`), and waking up when something changes (`watch/`).
+(`netlink_messages.py`, `socket_messages.py`), and waking up when something changes (`service/watch/`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who listens on this host, and whose connections a listener takes.
 
-Values and the kernel's rule. Not known here: how the kernel is asked (`sockets.py`), and what follows for clients
-(`decide/bridge.py`) and for a probe (`probe/guard.py`).
+Values and the kernel's rule. Not known here: how the kernel is asked (`one_pass/sockets.py`), and what follows for
+clients (`decide/bridge.py`) and for a probe (`probe/guard.py`).
 """
 
 from __future__ import annotations

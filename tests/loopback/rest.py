@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from agent.watch.wakeups import Wakeups
+from agent.service.watch.wakeups import Wakeups
 
 QUIET_S = 0.3
 

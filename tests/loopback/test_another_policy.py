@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.control import listening
-from agent.requests import Command
-from agent.standing_file import Kept, StandingFile
+from agent.one_pass.standing_file import Kept, StandingFile
+from agent.service.control import listening
+from agent.service.requests import Command
 from agent.values.reason import Reason
 
 from .test_asking import COMMAND, POLICY

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.refused_passwords import RefusedPasswords
+from agent.one_pass.refused_passwords import RefusedPasswords
 from agent.values.paths import Paths
 from agent.values.policy import Upstream
 from agent.values.secret import Secret

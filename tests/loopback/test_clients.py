@@ -24,10 +24,12 @@ from agent.clients.homes import HomeFile, Homes, Written
 from agent.clients.originals import client_originals
 from agent.clients.users import Account, Skipped, Source, ThisSystem, Threshold, Who
 from agent.decide.clients import Change, Owned
+from agent.one_pass.sockets import LocalSockets
 from agent.probe.dial import Address
 from agent.see.name_servers import ContainerDns
 from agent.see.netlink import NetlinkFailed
-from agent.sockets import LocalSockets
+from agent.service.watch.homes import HomeWatch
+from agent.service.watch.wakeups import Wakeups
 from agent.system.state_file import StateFile
 from agent.targets.json_splice import Original
 from agent.values.condition import Code
@@ -37,8 +39,6 @@ from agent.values.policy import Policy, Upstream
 from agent.values.policy_text import parse
 from agent.values.secret import Secret
 from agent.values.settings import ProxyUrl, proxy
-from agent.watch.homes import HomeWatch
-from agent.watch.wakeups import Wakeups
 from tests.loopback.installation import Installation, is_offline
 from tests.loopback.installation import proxy as reached
 from tests.loopback.listeners import ME, SOMEBODY, needs_root

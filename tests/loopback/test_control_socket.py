@@ -9,8 +9,8 @@ from stat import S_IMODE
 
 import pytest
 
-from agent.control import listening
-from agent.requests import Answer, Request
+from agent.service.control import listening
+from agent.service.requests import Answer, Request
 
 
 async def nobody(_request: Request) -> Answer:

@@ -12,8 +12,8 @@ from agent.audit.log import AuditLog
 from agent.audit.record import Record
 from agent.decide.choose import Choice, Ending
 from agent.decide.recognise import Recognised
-from agent.diary import Diary
-from agent.reconcile import Seen
+from agent.one_pass.seen import Seen
+from agent.service.diary import Diary
 from agent.values.events import Event, sentence
 from agent.values.policy import Network
 from agent.values.snapshot import Interface, Snapshot

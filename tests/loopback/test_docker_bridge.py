@@ -17,7 +17,7 @@ PROBED = """
 import asyncio, json, pathlib, sys
 from agent.values.paths import Paths
 from agent.values.policy_text import parse
-from agent.world import Registries
+from agent.one_pass.world import Registries
 
 async def at(name, port):
     return [(2, ("172.17.9.9", port))]
@@ -105,7 +105,7 @@ def test_what_is_no_address_or_on_this_host_lies_on_no_bridge(host: str) -> None
 ADDRESS = """
 import pathlib, sys
 from agent.values.paths import Paths
-from agent.world import container_bridge_address
+from agent.one_pass.world import container_bridge_address
 
 print(container_bridge_address(Paths(pathlib.Path(sys.argv[1]))))
 """

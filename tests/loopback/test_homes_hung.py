@@ -18,11 +18,11 @@ import pytest
 from agent.clients.held import file_system, folder, held
 from agent.clients.homes import HomeFile, Homes, Passed
 from agent.clients.users import ThisSystem
+from agent.service.watch.homes import HomeWatch
+from agent.service.watch.paths import FileWatch
+from agent.service.watch.wakeups import Wakeups
 from agent.system.files import is_folder, is_there
 from agent.values.errors import HomeSilent, TargetFailed
-from agent.watch.homes import HomeWatch
-from agent.watch.paths import FileWatch
-from agent.watch.wakeups import Wakeups
 
 from .test_homes import CONFIG, MERGED, NEEDS_ROOT, Person, house, moves_in, until
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.memory import Memory
+from agent.one_pass.memory import Memory
+from agent.one_pass.reconcile import reconcile
+from agent.one_pass.refused_passwords import REFUSED
+from agent.one_pass.world import Registries
 from agent.probe.dial import Address
-from agent.reconcile import reconcile
-from agent.refused_passwords import REFUSED
 from agent.values.condition import Code, Condition
 from agent.values.paths import Paths
 from agent.values.policy import Upstream
 from agent.values.secret import Secret
 from agent.values.verdict import Outcome
-from agent.world import Registries
 
 from .dockerd import Dockerd
 from .test_reconcile import OFFICE, Place, at, policy

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from agent.one_pass.world import container_dns
 from agent.see.name_servers import ContainerDns, spellings, unknown_to
 from agent.see.resolver import OF_RESOLVED, RESOLV_CONF, Resolver, for_containers
 from agent.values.paths import Paths
-from agent.world import container_dns
 
 
 class Server(asyncio.DatagramProtocol):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.one_pass.world import local_clients
 from agent.system.files import LARGEST, identity_of
-from agent.world import local_clients
 
 from .dockerd import Dockerd
 from .installation import Installation, is_offline, proxy

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from agent.clients.users import ThisSystem
+from agent.one_pass.sockets import LocalSockets
+from agent.one_pass.world import Registries
 from agent.probe.guard import is_the_owners
 from agent.probe.probe import Question, probe
-from agent.sockets import LocalSockets
 from agent.values.listening import Listener, LocalProxy
 from agent.values.paths import Paths
 from agent.values.policy import Policy, RegistryUrl, Upstream
@@ -21,7 +22,6 @@ from agent.values.policy_text import parse
 from agent.values.secret import Secret
 from agent.values.settings import ProxyUrl, Scheme
 from agent.values.verdict import Outcome, Verdict
-from agent.world import Registries
 from tests.loopback.certificates import server_tls, trust
 from tests.loopback.listeners import ME, SOMEBODY, listening, needs_root
 from tests.loopback.servers import HOST, HttpProxy, Registry, closed_port

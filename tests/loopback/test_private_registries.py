@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.one_pass.world import Registries
 from agent.probe.dial import Address
 from agent.values.condition import Code
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 from agent.values.policy_text import parse
 from agent.values.settings import ProxyUrl
-from agent.world import Registries
 from tests.loopback.certificates import server_tls
 from tests.loopback.servers import HttpProxy, Registry
 

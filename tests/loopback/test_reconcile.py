@@ -14,9 +14,10 @@ from agent.decide.choose import PATIENCE_S
 from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
 from agent.docker.apply import Outcome as Applied
-from agent.memory import Patiently, only_looking
+from agent.one_pass.memory import Patiently, only_looking
+from agent.one_pass.reconcile import Surroundings, look, reconcile
+from agent.one_pass.seen import Pass, Seen
 from agent.probe.side_by_side import probe_all
-from agent.reconcile import Pass, Seen, Surroundings, look, reconcile
 from agent.system.files import Changed
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Reality

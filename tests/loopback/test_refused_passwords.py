@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.refused_passwords import RefusedPasswords
+from agent.one_pass.refused_passwords import RefusedPasswords
 from agent.values.policy import Upstream
 from agent.values.secret import Secret
 from agent.values.settings import ProxyUrl, proxy

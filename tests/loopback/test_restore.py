@@ -22,7 +22,7 @@ from agent.clients.originals import client_originals
 from agent.clients.users import Account
 from agent.decide.plan import plan
 from agent.docker.originals import daemon_originals
-from agent.restore import Restored, Restoring
+from agent.one_pass.restore import Restored, Restoring
 from agent.targets import daemon_json
 from agent.values.policy import Docker, Method, Restart
 from agent.values.secret import Secret

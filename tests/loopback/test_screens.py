@@ -21,13 +21,13 @@ from agent.cli.plan import exit_status, waits
 from agent.cli.printing import page
 from agent.cli.status import NOT_RUNNING
 from agent.docker.journal import Journal
-from agent.memory import only_looking
-from agent.page import seen_lines, to_do_lines
-from agent.reconcile import look
-from agent.requests import Command
-from agent.screen import folded, line
-from agent.status_file import read
-from agent.status_page import lines
+from agent.one_pass.memory import only_looking
+from agent.one_pass.page import seen_lines, to_do_lines
+from agent.one_pass.reconcile import look
+from agent.one_pass.screen import folded, line
+from agent.service.requests import Command
+from agent.service.status_file import read
+from agent.service.status_page import lines
 from agent.system.policy_file import load, owners
 from agent.values.dockerd import Phase
 from agent.values.errors import NoPolicy, PolicyRefused

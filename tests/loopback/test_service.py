@@ -18,11 +18,12 @@ import pytest
 from agent.decide.probation import LASTS_S
 from agent.decide.unsteady import STANDS_S, WITHIN_S, Shaken
 from agent.docker.journal import Journal, Stage, UnderWay
-from agent.notify import Notify
-from agent.requests import Answer, Command, Request, Wish
-from agent.service import Service
-from agent.shaken_file import Kept, ShakenFile
-from agent.status_file import read
+from agent.one_pass.shaken_file import Kept, ShakenFile
+from agent.service.notify import Notify
+from agent.service.requests import Answer, Command, Request, Wish
+from agent.service.service import Service
+from agent.service.status_file import read
+from agent.service.watch.unwatched import NOTHING_UNWATCHED
 from agent.system.clock import SYSTEM_CLOCK
 from agent.system.state_file import StateFile
 from agent.targets import drop_in
@@ -35,7 +36,6 @@ from agent.values.reason import Reason
 from agent.values.settings import DIRECT, Settings, Texts, settings
 from agent.values.snapshot import Interface, Snapshot, Way
 from agent.values.verdict import Verdict
-from agent.watch.unwatched import NOTHING_UNWATCHED
 
 from .certificates import CORP
 from .dockerd import Dockerd

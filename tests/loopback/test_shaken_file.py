@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.decide.unsteady import Shaken
-from agent.shaken_file import Kept, ShakenFile
+from agent.one_pass.shaken_file import Kept, ShakenFile
 
 KEPT = Kept("0ff1ce", 1000.0, Shaken(990.0, 2))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.memory import Memory
-from agent.requests import Command, Wish
+from agent.one_pass.memory import Memory
+from agent.service.requests import Command, Wish
 from agent.values.policy import Duration
 
 from .test_asking import COMMAND

@@ -17,16 +17,16 @@ from agent.audit.unexpected import unexpected
 from agent.clients.clients import ClientFile, ClientsSeen
 from agent.clients.homes import Homes
 from agent.decide.backoff import again_s
-from agent.lifetime import Lifetime
-from agent.notify import Notify
-from agent.requests import Command
-from agent.service import Service
+from agent.service.lifetime import Lifetime
+from agent.service.notify import Notify
+from agent.service.requests import Command
+from agent.service.service import Service
+from agent.service.watch.unwatched import Unwatched
 from agent.values.dockerd import Phase
 from agent.values.policy import Upstream
 from agent.values.reason import Reason
 from agent.values.settings import DIRECT, Settings
 from agent.values.snapshot import Snapshot
-from agent.watch.unwatched import Unwatched
 
 from .test_clients import LOGGED_IN, People
 from .test_clients import OFFICE as THROUGH_OFFICE

@@ -14,7 +14,7 @@ from agent.clients.accounts import NameService, NamesUnknown
 from agent.clients.ground import Kind
 from agent.clients.homes import Homes
 from agent.clients.users import Caller, Skipped, Source, ThisSystem, who
-from agent.sockets import LocalSockets
+from agent.one_pass.sockets import LocalSockets
 from agent.system.clock import SystemClock
 from agent.system.passwd import Login, groups_of
 from agent.values.errors import TargetFailed

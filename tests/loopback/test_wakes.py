@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.service.wakes import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, HostWakes
 from agent.values.listening import LocalProxy
 from agent.values.reason import Reason
-from agent.wakes import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, HostWakes
 
 from .test_watch_netlink import IP, inside, run
 

@@ -15,12 +15,12 @@ import pytest
 
 from agent.clients.held import let_go
 from agent.clients.homes import Homes, Passed
+from agent.service.watch.homes import HomeWatch
+from agent.service.watch.inotify import Inotify
+from agent.service.watch.paths import GATHER_S
+from agent.service.watch.wakeups import Wakeups
 from agent.values.errors import TargetFailed
 from agent.values.reason import Reason
-from agent.watch.homes import HomeWatch
-from agent.watch.inotify import Inotify
-from agent.watch.paths import GATHER_S
-from agent.watch.wakeups import Wakeups
 
 from .test_homes import NEEDS_ROOT, Person, alice, bob, house, moves_in, somebody, until
 

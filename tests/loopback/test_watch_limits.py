@@ -14,7 +14,7 @@ LIMITED = 'echo 0 >/proc/sys/user/max_inotify_"$1"; shift; exec "$@"'
 LIFTED = """
 import asyncio, sys
 from pathlib import Path
-from agent.watch.paths import FileWatch
+from agent.service.watch.paths import FileWatch
 
 async def main(limit: str, file: Path) -> None:
     woken = asyncio.Event()
@@ -40,7 +40,7 @@ import asyncio, os, sys, types
 from pathlib import Path
 from agent.clients.homes import Homes
 from agent.clients.users import Threshold
-from agent.watch.homes import HomeWatch
+from agent.service.watch.homes import HomeWatch
 
 async def main(limit: str, file: Path) -> None:
     home = file.parent

@@ -14,9 +14,9 @@ from typing import Final
 
 import pytest
 
+from agent.service.watch.netlink import NetworkWatch
+from agent.service.watch.wakeups import Wakeups
 from agent.values.reason import Reason
-from agent.watch.netlink import NetworkWatch
-from agent.watch.wakeups import Wakeups
 
 from .rest import at_rest
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.service.watch.paths import GATHER_S, Depth, FileWatch, Place, places
+from agent.service.watch.wakeups import Wakeups
 from agent.system.files import read_file, replace_file
 from agent.values.reason import Reason
-from agent.watch.paths import GATHER_S, Depth, FileWatch, Place, places
-from agent.watch.wakeups import Wakeups
 
 from .rest import at_rest
 

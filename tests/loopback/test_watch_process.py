@@ -7,9 +7,9 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from agent.service.watch.process import ProcessWatch
+from agent.service.watch.wakeups import Wakeups
 from agent.values.reason import Reason
-from agent.watch.process import ProcessWatch
-from agent.watch.wakeups import Wakeups
 
 
 @contextmanager

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from agent.service.watch.proxy import ProxyWatch
+from agent.service.watch.wakeups import Wakeups
 from agent.values.listening import LocalProxy
 from agent.values.reason import Reason
-from agent.watch.proxy import ProxyWatch
-from agent.watch.wakeups import Wakeups
 
 WITHIN_S = 10.0
 NEVER_S = 3600.0  # longer than any test

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.service.watch import timerfd
+from agent.service.watch.resume import ResumeWatch
+from agent.service.watch.timer import Timer
+from agent.service.watch.wakeups import Wakeups
 from agent.values.reason import Reason
-from agent.watch import timerfd
-from agent.watch.resume import ResumeWatch
-from agent.watch.timer import Timer
-from agent.watch.wakeups import Wakeups
 
 
 class Clocks:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from agent.one_pass.world import hosts_connected_to, noting
 from agent.probe.dial import Address, threaded
 from agent.see.ways import Ways
 from agent.values.policy import Policy
 from agent.values.policy_text import parse
 from agent.values.snapshot import Interface, OtherWay, Snapshot, Way
-from agent.world import hosts_connected_to, noting
 
 HOME = Snapshot((Interface("wlan0", ipv4=("10.20.0.7/16",)),))
 POLICY = """

@@ -6,9 +6,9 @@ import datetime as dt
 
 import msgspec
 
-from agent.screen import folded
-from agent.status_file import PolicyStatus, State, Status
-from agent.status_page import headline, lines
+from agent.one_pass.screen import folded
+from agent.service.status_file import PolicyStatus, State, Status
+from agent.service.status_page import headline, lines
 
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 POLICY = PolicyStatus("/etc/docker-proxy-agent/config.toml", "2026-03-01T09:00:00Z")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.watch.brake import MOST, REST_S, WITHIN_S, Brake
-from agent.watch.paths import GATHER_S
+from agent.service.watch.brake import MOST, REST_S, WITHIN_S, Brake
+from agent.service.watch.paths import GATHER_S
 
 
 @pytest.mark.parametrize(

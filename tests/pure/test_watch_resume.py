@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.watch.resume import Suspended
+from agent.service.watch.resume import Suspended
 
 
 class Clocks:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.service.watch.wakeups import Wakeups
 from agent.values.reason import Reason
-from agent.watch.wakeups import Wakeups
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):

@@ -14,10 +14,10 @@ import errno
 import os
 from typing import Final
 
+from agent.service.watch import timerfd
+from agent.service.watch.wakeups import Wake
 from agent.system.clock import SYSTEM_CLOCK, Clock
 from agent.values.reason import Reason
-from agent.watch import timerfd
-from agent.watch.wakeups import Wake
 
 _AT_LEAST_S: Final = 0.5  # the clocks are read one after the other, and a process may be held up between the two
 

@@ -25,11 +25,12 @@ from agent.decide.restart import InFlight
 from agent.decide.standing import Standing
 from agent.decide.unsteady import STEADY
 from agent.docker.quarantine import Quarantine
-from agent.reconcile import Prober, Verdicts
-from agent.refused_passwords import REFUSED, RefusedPasswords
-from agent.shaken_file import Kept as KeptShaken
-from agent.shaken_file import ShakenFile
-from agent.standing_file import Kept, StandingFile
+from agent.one_pass.reconcile import Prober
+from agent.one_pass.refused_passwords import REFUSED, RefusedPasswords
+from agent.one_pass.seen import Verdicts
+from agent.one_pass.shaken_file import Kept as KeptShaken
+from agent.one_pass.shaken_file import ShakenFile
+from agent.one_pass.standing_file import Kept, StandingFile
 from agent.system.clock import SYSTEM_CLOCK
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Reality

@@ -20,11 +20,11 @@ from typing import Final, Protocol
 from agent.clients.held import file_systems, folder, held
 from agent.clients.homes import Passed
 from agent.clients.users import Threshold
+from agent.service.watch.inotify import Inotify
+from agent.service.watch.paths import GATHER_S, LIMITS
+from agent.service.watch.wakeups import Wake
 from agent.system.clock import SYSTEM_CLOCK, Clock
 from agent.values.reason import Reason
-from agent.watch.inotify import Inotify
-from agent.watch.paths import GATHER_S, LIMITS
-from agent.watch.wakeups import Wake
 
 SHORTEST_REST_S: Final = 0.1
 LONGEST_REST_S: Final = 60.0

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from agent.requests import Answer, Request, Wish
+from agent.service.requests import Answer, Request, Wish
 from agent.values.errors import AgentError
 from agent.values.secret import escaped
 from agent.values.shown import plain

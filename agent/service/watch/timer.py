@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import os
 
+from agent.service.watch import timerfd
+from agent.service.watch.wakeups import Wake
 from agent.values.reason import Reason
-from agent.watch import timerfd
-from agent.watch.wakeups import Wake
 
 
 class Timer:

@@ -12,8 +12,8 @@ import enum
 import socket
 from typing import Final
 
+from agent.service.watch.wakeups import Wake
 from agent.values.reason import Reason
-from agent.watch.wakeups import Wake
 
 _SOL_NETLINK: Final = 270  # linux/socket.h; the socket module names neither it nor its options
 _ADD_MEMBERSHIP, _DROP_MEMBERSHIP = 1, 2

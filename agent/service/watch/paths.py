@@ -24,10 +24,10 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from agent.service.watch.brake import REST_S, Brake
+from agent.service.watch.wakeups import Wake
 from agent.system.files import is_folder, is_leftover
 from agent.values.reason import Reason
-from agent.watch.brake import REST_S, Brake
-from agent.watch.wakeups import Wake
 
 GATHER_S: Final = 0.1  # what changes within this time is one wake-up: an editor's save is several changes
 _LINKS: Final = 40  # on one way at most, as the kernel has it

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 
+from agent.service.watch.wakeups import Wake
 from agent.values.reason import Reason
-from agent.watch.wakeups import Wake
 
 
 class ProcessWatch:

@@ -18,8 +18,8 @@ from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.restart import When
 from agent.docker.apply import Outcome
-from agent.reconcile import Pass, Verdicts
-from agent.status_file import PolicyStatus, State, Status
+from agent.one_pass.seen import Pass, Verdicts
+from agent.service.status_file import PolicyStatus, State, Status
 from agent.system.clock import now_text
 from agent.system.process_start import started
 from agent.values.condition import Code, Condition

@@ -15,9 +15,9 @@ import msgspec
 
 from agent.audit.record import Record
 from agent.decide.rate import Asked
-from agent.memory import Memory
-from agent.page import pass_json, pass_lines
-from agent.reconcile import Pass
+from agent.one_pass.memory import Memory
+from agent.one_pass.page import pass_json, pass_lines
+from agent.one_pass.seen import Pass
 from agent.values.condition import Condition
 from agent.values.errors import NoPolicy, PolicyRefused
 from agent.values.events import Event

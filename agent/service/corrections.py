@@ -17,7 +17,7 @@ from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.clients import Change
 from agent.decide.drift import Answer, Correction, Drifts, drifted
 from agent.decide.plan import Plan
-from agent.reconcile import Pass, Seen
+from agent.one_pass.seen import Pass, Seen
 from agent.system.passwd import owner_of
 from agent.values.condition import gave_up
 from agent.values.events import Event

@@ -3,7 +3,8 @@
 A wake-up carries no information but "look again". One pass at a time; what wakes us meanwhile is remembered by `Wakes`.
 An exception that nobody expected ends the pass that it came from, never the service: the next pass comes later each
 time, what wakes us still does, and the picture of the last good pass stays.
-Not known here: what wakes us (`watch/`), what a pass does (`reconcile.py`), and how a choice remembers (`memory.py`).
+Not known here: what wakes us (`watch/`), what a pass does (`one_pass/reconcile.py`), and how a choice remembers
+(`one_pass/memory.py`).
 """
 
 from __future__ import annotations
@@ -25,21 +26,22 @@ from agent.audit.log import AuditLog
 from agent.audit.record import Record
 from agent.audit.unexpected import unexpected
 from agent.clients.accounts import NAME_SERVICE
-from agent.corrections import Corrections
 from agent.decide.backoff import again_s
 from agent.decide.choose import Ending
 from agent.decide.probation import Trial
 from agent.decide.rate import Cause
 from agent.decide.restart import When
-from agent.diary import Diary
 from agent.docker.glance import invocation_link
 from agent.docker.journal import UnderWay
 from agent.docker.unit import SLOW_S
-from agent.lifetime import TOLD_TO_STOP, Lifetime
-from agent.memory import Memory
-from agent.notify import Notify
-from agent.reconcile import Interrupted, Pass, Seen, World, reconcile, what_keeps_it_down
-from agent.requests import (
+from agent.one_pass.memory import Memory
+from agent.one_pass.reconcile import Interrupted, World, reconcile, what_keeps_it_down
+from agent.one_pass.seen import Pass, Seen
+from agent.service.corrections import Corrections
+from agent.service.diary import Diary
+from agent.service.lifetime import TOLD_TO_STOP, Lifetime
+from agent.service.notify import Notify
+from agent.service.requests import (
     Answer,
     Command,
     Request,
@@ -51,9 +53,10 @@ from agent.requests import (
     without_a_pass,
     wrong_lines,
 )
-from agent.status import Docker, Looks, Since, status_of
-from agent.status_file import PolicyStatus, StatusFile
-from agent.status_page import headline
+from agent.service.status import Docker, Looks, Since, status_of
+from agent.service.status_file import PolicyStatus, StatusFile
+from agent.service.status_page import headline
+from agent.service.watch.unwatched import Unwatched
 from agent.system.clock import now_text
 from agent.system.files import identity_of
 from agent.system.policy_file import NO_POLICY, WRITE_ONE, Loaded, load_safely, named, owners
@@ -67,7 +70,6 @@ from agent.values.paths import Paths
 from agent.values.policy import Policy
 from agent.values.reason import Reason
 from agent.values.verdict import Verdict
-from agent.watch.unwatched import Unwatched
 
 READY_WITHIN_S: Final = 5.0  # then Docker's start is no longer held up, whatever the network does
 # While our unit stops, systemd holds up Docker's start, for we are Before= it: waiting for that would never end. Docker

@@ -37,6 +37,7 @@ from agent.docker.look import Looking
 from agent.docker.originals import daemon_originals
 from agent.docker.recover import first_run, recover
 from agent.docker.unit import BOOTED_BY_SYSTEMD, Unit
+from agent.one_pass.sockets import LocalSockets
 from agent.probe.dial import Address, Resolve, in_a_thread
 from agent.probe.exchange import DialogueFailed, authority
 from agent.probe.guard import Guard
@@ -51,7 +52,6 @@ from agent.see.name_servers import ContainerDns
 from agent.see.resolver import for_containers
 from agent.see.see import see
 from agent.see.ways import Ways
-from agent.sockets import LocalSockets
 from agent.system.files import behind_links, identity_of, is_folder, sweep
 from agent.system.process_start import started
 from agent.system.text_files import read_text

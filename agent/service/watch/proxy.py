@@ -12,9 +12,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
+from agent.service.watch.wakeups import Wake
 from agent.values.listening import LocalProxy
 from agent.values.reason import Reason
-from agent.watch.wakeups import Wake
 
 _CONNECTS_WITHIN_S: Final = 5.0  # on loopback it is there at once, or its queue is full
 _LINGERS_S: Final = 1.0  # one that shuts down closes its connections first, and listens for a moment more

@@ -14,8 +14,8 @@ from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.restart import When
 from agent.docker.apply import Outcome
-from agent.reconcile import Pass, Seen, Verdicts
-from agent.screen import line
+from agent.one_pass.screen import line
+from agent.one_pass.seen import Pass, Seen, Verdicts
 from agent.targets import environment
 from agent.values.condition import Condition
 from agent.values.dockerd import Reality

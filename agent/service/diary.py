@@ -11,7 +11,8 @@ import msgspec
 
 from agent.audit.record import Record
 from agent.decide.choose import Ending
-from agent.reconcile import Seen, about_choice, about_network
+from agent.one_pass.reconcile import about_choice, about_network
+from agent.one_pass.seen import Seen
 from agent.values.events import Event
 from agent.values.settings import Settings
 

@@ -1,7 +1,7 @@
 """What a person laid down by hand and a reboot must not undo: a pin, a pause.
 
 Kept in the state directory; an end is a moment of the wall clock, as the person meant it. Not known here: what a pin or
-a pause means for a pass (`decide/`), and who may ask for one (`control.py`).
+a pause means for a pass (`decide/`), and who may ask for one (`service/control.py`).
 """
 
 from __future__ import annotations

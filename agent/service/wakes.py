@@ -7,17 +7,17 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
+from agent.service.watch.homes import HomeWatch
+from agent.service.watch.netlink import NetworkWatch
+from agent.service.watch.paths import FileWatch
+from agent.service.watch.process import ProcessWatch
+from agent.service.watch.proxy import IsMeant, ProxyWatch
+from agent.service.watch.resume import ResumeWatch
+from agent.service.watch.timer import Timer
+from agent.service.watch.unwatched import Unwatched
+from agent.service.watch.wakeups import Wakeups
 from agent.values.listening import LocalProxy
 from agent.values.reason import Reason
-from agent.watch.homes import HomeWatch
-from agent.watch.netlink import NetworkWatch
-from agent.watch.paths import FileWatch
-from agent.watch.process import ProcessWatch
-from agent.watch.proxy import IsMeant, ProxyWatch
-from agent.watch.resume import ResumeWatch
-from agent.watch.timer import Timer
-from agent.watch.unwatched import Unwatched
-from agent.watch.wakeups import Wakeups
 
 SHORTEST_PAUSE_S: Final = 0.08  # an address comes a moment before its route, and a move is both
 LONGEST_PAUSE_S: Final = 3.0  # while containers come and go, a real change is seen this late at most

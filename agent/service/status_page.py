@@ -9,8 +9,8 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any, Final
 
-from agent.screen import INDENT, line
-from agent.status_file import State, Status
+from agent.one_pass.screen import INDENT, line
+from agent.service.status_file import State, Status
 from agent.values.condition import Code
 
 # What a headline can be made of, the weightiest first; it is then no note as well.

@@ -1,0 +1,5 @@
+"""One pass: see → choose → plan → apply. Everything that it needs, and nothing of what makes it run.
+
+`reconcile` is that line, `seen` what a pass has found, `world` what is outside of the decisions, and `memory` what the
+agent knows from earlier ones. `page` says how a pass reads. Nothing is imported here, so that `status` starts at once.
+"""
