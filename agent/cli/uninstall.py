@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+from agent.cli.install.install import check_can
+from agent.cli.install.uninstall import uninstall
 from agent.cli.policy_of import loaded_or_default
 from agent.cli.printing import complain, say
 from agent.cli.restore import lines, restored
 from agent.cli.session import quiet, record_for
-from agent.install.install import check_can
-from agent.install.uninstall import uninstall
 from agent.one_pass.restore import Restored
 from agent.values.paths import Paths
 

@@ -39,6 +39,9 @@ _WITHOUT_POLICY: Final = frozenset({"status", "audit", "install", "demo"})
 # They tell a person what they do; a program goes by their exit status.
 _WITHOUT_FACTS: Final = frozenset({"run", "install", "uninstall", "demo"})
 
+# Those of several files: what else lies in the folder of one is run and imported without it.
+_FOLDERS: Final = frozenset({"demo", "install"})
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -49,7 +52,7 @@ def obey(words: list[str]) -> int:
     """Run the command that they name; its exit status."""
     # Only the command that is asked for is imported: `--help` and `check` answer at once.
     name = _named(words)
-    module = importlib.import_module(f"agent.cli.{name}") if name in COMMANDS else None
+    module = importlib.import_module(_module(name)) if name in COMMANDS else None
     parser = _parser(name, module)
     args = parser.parse_args(words)
     if module is None:
@@ -63,6 +66,10 @@ def obey(words: list[str]) -> int:
         parser.error(f"{name} prints no facts: leave --json out")
     status: int = module.run(args, Paths(args.root.absolute()))
     return status
+
+
+def _module(name: str | None) -> str:
+    return f"agent.cli.{name}.command" if name in _FOLDERS else f"agent.cli.{name}"
 
 
 def _named(words: list[str]) -> str | None:

@@ -16,7 +16,7 @@ from agent.audit.chain import Anchor
 from agent.audit.log import AuditLog
 from agent.audit.read import moment
 from agent.cli import audit
-from agent.install.systemd import UNIT
+from agent.cli.install.systemd import UNIT
 from agent.values.errors import AgentError
 from agent.values.events import Event
 from agent.values.paths import Paths

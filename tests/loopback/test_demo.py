@@ -15,11 +15,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.cli.demo.check import Left, problems
+from agent.cli.demo.roam import roam
+from agent.cli.demo.root import DAEMON_JSON, PASSWORD, USER, throw_away_root
+from agent.cli.demo.stop import Pulled, Stop
 from agent.decide.choose import Choice, Ending
-from agent.demo.check import Left, problems
-from agent.demo.roam import roam
-from agent.demo.root import DAEMON_JSON, PASSWORD, USER, throw_away_root
-from agent.demo.stop import Pulled, Stop
 from agent.docker.engine import EngineSocket
 from agent.values.errors import EngineSilent
 from agent.values.paths import Paths

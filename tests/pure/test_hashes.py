@@ -10,9 +10,9 @@ AGENT = Path(__file__).parents[2] / "agent"
 HASHES = {
     "audit/chain.py": "the bytes of a redacted record, which stand beside their hash",
     "audit/itself.py": "what is left of such a line, and stands in the same file",
-    "demo/engine.py": "an image of the demo's own",
-    "demo/servers.py": "an image of the demo's own",
-    "install/product.py": "the code of this package",
+    "cli/demo/engine.py": "an image of the demo's own",
+    "cli/demo/servers.py": "an image of the demo's own",
+    "cli/install/product.py": "the code of this package",
     "system/keyed.py": "with the key",
     "values/snapshot.py": "interfaces, addresses and names of the network: no policy's values, no credentials",
 }

@@ -65,6 +65,6 @@ def test_nothing_else_splits_text_or_asks_what_may_raise(file: Path) -> None:
     wrong = {"splitlines()", "splitlines", "split()", "rsplit()"}
     raises = {f"{name}()" for name in ("is_dir", "is_file", "exists", "is_symlink", "is_mount", "resolve", "is_socket")}
     # It knows where it lies.
-    allowed = {"resolve()"} if file == AGENT / "install/product.py" else set()
+    allowed = {"resolve()"} if file == AGENT / "cli/install/product.py" else set()
 
     assert not (wrong | raises - allowed) & {*called}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+from agent.cli.install.install import check_can, install
 from agent.cli.printing import say
 from agent.cli.session import quiet
-from agent.install.install import check_can, install
 from agent.values.paths import Paths
 
 

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import msgspec
 
-from agent.demo.names import HOST
+from agent.cli.demo.names import HOST
 from agent.values.secret import Secret
 
 IMAGE: Final = "hello"

@@ -16,14 +16,14 @@ from typing import Final
 
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
-from agent.demo import places
-from agent.demo.names import HOST, Names
-from agent.demo.places import Place, Ports
-from agent.demo.pull import pull
-from agent.demo.root import PASSWORD, USER, furnish
-from agent.demo.servers import IMAGE, Portal, Proxy, Registry, Server
-from agent.demo.stop import Stop
-from agent.demo.supervisor import Supervisor
+from agent.cli.demo import places
+from agent.cli.demo.names import HOST, Names
+from agent.cli.demo.places import Place, Ports
+from agent.cli.demo.pull import pull
+from agent.cli.demo.root import PASSWORD, USER, furnish
+from agent.cli.demo.servers import IMAGE, Portal, Proxy, Registry, Server
+from agent.cli.demo.stop import Stop
+from agent.cli.demo.supervisor import Supervisor
 from agent.docker.engine import EngineSocket
 from agent.one_pass.memory import only_looking
 from agent.one_pass.reconcile import look, reconcile

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from agent.install.systemd import UNIT
+from agent.cli.install.systemd import UNIT
 from agent.system.files import is_there
 from agent.system.no_exec import refused
 from agent.values.errors import AgentError
 
-_CODE = Path(__file__).resolve().parents[1]
+_CODE = Path(__file__).resolve().parents[2]
 _EXEC_START = re.compile(r"(?m)^ExecStart=\S+ run$")
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from agent.audit import journal
 from agent.audit.logs import send_to_journal
-from agent.install.install import Say, notes, unit_file
-from agent.install.systemd import UNIT, systemctl
+from agent.cli.install.install import Say, notes, unit_file
+from agent.cli.install.systemd import UNIT, systemctl
 from agent.one_pass.restore import Restored
 from agent.system.lock import held
 from agent.system.text_files import read_text, write_text

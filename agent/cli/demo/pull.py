@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from agent.demo.stop import Pulled
+from agent.cli.demo.stop import Pulled
 from agent.values.secret import escaped
 
 _WITHIN_S: Final = 10.0

@@ -20,11 +20,11 @@ from agent.audit.logs import configure
 from agent.audit.read import Found, Wanted, records
 from agent.audit.verify import verify
 from agent.cli.audit import readable
+from agent.cli.demo import root
+from agent.cli.demo.check import Left, problems
+from agent.cli.demo.roam import PULLED, roam
+from agent.cli.demo.stop import Pulled, Stop
 from agent.cli.printing import complain, headline, say
-from agent.demo import root
-from agent.demo.check import Left, problems
-from agent.demo.roam import PULLED, roam
-from agent.demo.stop import Pulled, Stop
 from agent.one_pass.page import done_lines, plan_lines, seen_lines, to_do_lines
 from agent.one_pass.screen import folded, line, width
 from agent.system.text_files import read_text

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from agent.demo.places import Place
+from agent.cli.demo.places import Place
 from agent.one_pass.seen import Pass, Seen
 from agent.values.settings import Settings
 

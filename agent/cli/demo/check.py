@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from agent.cli.demo.stop import Stop
 from agent.decide.choose import Ending
 from agent.decide.desired import for_dockerd
-from agent.demo.stop import Stop
 from agent.values.policy import DIRECT_NAME, Policy
 from agent.values.secret import Secret
 from agent.values.settings import agrees

@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 from agent import __version__
+from agent.cli.install import product
+from agent.cli.install.systemd import UNIT, says, systemctl
 from agent.docker.unit import BOOTED_BY_SYSTEMD
-from agent.install import product
-from agent.install.systemd import UNIT, says, systemctl
 from agent.system.files import is_folder, read_file
 from agent.system.lock import held
 from agent.system.state_file import StateFile

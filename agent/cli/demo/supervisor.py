@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 from typing import Final, Self
 
-from agent.demo import restart
+from agent.cli.demo import restart
 from agent.values.errors import RestartFailed
 
 _WITHIN_S: Final = 10.0
-_PACKAGES: Final = Path(__file__).parents[2]  # where `agent` lies, be it in site-packages or in a folder of its own
+_PACKAGES: Final = Path(__file__).parents[3]  # where `agent` lies, be it in site-packages or in a folder of its own
 
 
 class Supervisor:
@@ -74,7 +74,7 @@ class Supervisor:
     async def _start(self) -> None:
         # Not in the terminal's group: ctrl-C is for the demo, which then ends the engine.
         self._engine = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "agent.demo.engine", str(self._root),
+            sys.executable, "-P", "-m", "agent.cli.demo.engine", str(self._root),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(_PACKAGES)}, process_group=0,
         )  # fmt: skip

@@ -1,6 +1,6 @@
 """What stands in for dockerd: as much of Docker 26's API as the agent asks for, and pulls.
 
-    python -m agent.demo.engine ROOT
+    python -m agent.cli.demo.engine ROOT
 
 A process of its own, so that a restart is one. Like dockerd it reads daemon.json when it starts and never again,
 shows no user and password, and goes to registries the way its settings say (FACTS 2, 7, 9). It ends on SIGTERM, and
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from agent.demo.names import Names
-from agent.demo.servers import Request, answer
+from agent.cli.demo.names import Names
+from agent.cli.demo.servers import Request, answer
 from agent.probe.exchange import Answer, ask
 from agent.probe.handshake import authorization, known
 from agent.probe.no_proxy import excludes
