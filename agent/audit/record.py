@@ -61,10 +61,6 @@ class Record:
         """Why the last record is not, or not wholly, where it should be; '' if it is."""
         return self._audit_log.problem
 
-    @property
-    def is_audited(self) -> bool:
-        return not self.problem
-
     def __call__(self, event: Event, /, **facts: object) -> None:
         """Takes it down; it is on disk when this returns, unless there is a `problem`."""
         if not RESERVED.isdisjoint(facts):

@@ -336,10 +336,6 @@ class Memory:
         if verdict.outcome is Outcome.PROXY_AUTH and self._remembers:
             self._refused.add(upstream, snapshot)
 
-    def verdict_of(self, name: str) -> Verdict | None:
-        """The last one here, if there was one."""
-        return self._history.verdict(name)
-
     async def _connected(self, name: str) -> Verdict | None:
         """Refused, if an app on this host still does not listen; None: it does, and can be probed."""
         assert self._prober is not None  # noqa: S101 - `use` comes first

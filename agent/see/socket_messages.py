@@ -23,7 +23,6 @@ SOCK_DIAG_BY_FAMILY: Final = 20
 _STATES_LISTEN: Final = 1 << 10  # TCP_LISTEN
 _INET_DIAG_SKV6ONLY: Final = 11
 _NO_COOKIE: Final = b"\xff" * 8
-_MAPPED: Final = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
 
 _REQUEST: Final = struct.Struct("=BBBxI")  # struct inet_diag_req_v2: family, protocol, extensions, states; then the id
 _ID: Final = struct.Struct("!HH16s16s")  # struct inet_diag_sockid: ports and addresses, source and destination; …
