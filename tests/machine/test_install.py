@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from .lab.box import Ran
-from .lab.laptop import Laptop
+from .lab.laptop import POLICY, Laptop
 from .lab.waiting import Seen
 from .lab.wheelhouse import REPOSITORY, wheelhouse
 from .test_apply import office_policy
@@ -113,7 +113,7 @@ def test_there_and_back_again(bare: Laptop) -> None:
 
     assert laptop.docker.show("ActiveState", NAME) == "active"
     assert "no policy yet" in said
-    assert laptop.agent("status").stdout.startswith("IDLE           waits for a policy")
+    assert laptop.agent("status").stdout.startswith(f"IDLE           {POLICY}: there is no policy")
     assert laptop.run("find", CHECKOUT, "!", "-user", "alice").stdout == ""
 
     office_policy(laptop)

@@ -182,7 +182,7 @@ def test_a_policy_that_is_broken_mended_removed_and_back(laptop: Laptop) -> None
 
     before = laptop.docker.invocation_id()
     laptop.run("rm", POLICY)
-    laptop.until(lambda: laptop.agent("status").stdout.startswith("IDLE           waits for a policy"))
+    laptop.until(lambda: laptop.agent("status").stdout.startswith(f"IDLE           {POLICY}: there is no policy"))
     laptop.plug("home")
     assert laptop.docker.reports(https=proxy.url)
     assert laptop.docker.invocation_id() == before

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .lab.laptop import Laptop
+from .lab.laptop import POLICY, Laptop
 from .lab.places import IMAGE
 from .test_apply import office_policy
 
@@ -57,7 +57,7 @@ def test_ready_without_a_policy_and_a_policy_that_comes_later(laptop: Laptop) ->
 
     started(laptop)
 
-    assert laptop.agent("status").stdout.startswith("IDLE           waits for a policy")
+    assert laptop.agent("status").stdout.startswith(f"IDLE           {POLICY}: there is no policy")
     assert not laptop.exists("/etc/docker-proxy-agent/dockerd.env")
     office_policy(laptop)
     laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=15)
