@@ -19,8 +19,9 @@ demo: $(READY)
 test: $(READY) lint
 	$(PYTEST)
 
-# Fewer histories of the laptop's model than in `make test`, or it alone takes half a minute.
+# Fewer histories of the laptop's model, and fewer moments to die in, than in `make test`: those alone take a minute.
 check: export HISTORIES ?= 200
+check: export CRASH_SHARE ?= 3
 check: $(READY) lint
 	$(PYTEST) tests/pure tests/loopback
 

@@ -1,7 +1,8 @@
 """Killed at any step, the next start finds everything old or new and whole, and finishes it.
 
 The steps are found by a first run that tells all of them (`crash.py`). With CRASH_EVERYWHERE in the environment each of
-them is tried, some hundreds; without, those in which something becomes another one, and every so many.
+them is tried, some hundreds; without, those in which something becomes another one, and every so many. `make check`
+tries a third of those.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .runs import Runs
 
 AT_ONCE = 3  # a pass waits as long as it works
 EVERYWHERE = "CRASH_EVERYWHERE" in os.environ
+SHARE = int(os.environ.get("CRASH_SHARE", "1"))
 
 pytestmark = [
     pytest.mark.skipif(is_offline(), reason="offline, a pass does nothing"),
@@ -112,7 +114,8 @@ def some_of(moments: Sequence[Moment], apart: int) -> list[Moment]:
     """Every so many, and each in which a target, the journal or Docker becomes another one."""
     if EVERYWHERE:
         return list(moments)
-    return [one for number, one in enumerate(moments) if number % apart == 0 or is_grave(one)]
+    found = [one for number, one in enumerate(moments) if number % apart == 0 or is_grave(one)]
+    return found[::SHARE]
 
 
 def is_grave(moment: Moment) -> bool:
