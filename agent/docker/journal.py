@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.decide.probation import Trial
+from agent.decide.probation import CRASHES, Trial
 from agent.system.files import Changed
 from agent.system.process_start import boot_id
 from agent.system.state_file import StateFile
@@ -105,8 +105,13 @@ class UnderWay(msgspec.Struct, frozen=True):
         return self.start is not None and unit.invocation != self.start
 
     def is_broken_by_it(self, unit: UnitState) -> bool:
-        """Whether Docker is down because of what waited for a restart: somebody else, or systemd, has made that."""
-        is_down = unit.phase is Phase.BROKEN and not (unit.comes_back or unit.is_stuck_in_stop)
+        """Whether Docker is down because of what waited for a restart: somebody else, or systemd, has made that.
+
+        One that systemd starts again and again may never be `failed`: without a start limit, or with slow starts.
+        """
+        is_tried_again = unit.comes_back and unit.restarts < CRASHES  # the first may be of what ran before
+        is_stuck = unit.is_stuck_in_stop and not unit.comes_back  # a start that took too long looks like it
+        is_down = unit.phase is Phase.BROKEN and not (is_tried_again or is_stuck)
         return self.stage is Stage.WRITING and bool(self.notes) and is_down and self.has_read_it(unit)
 
     @property

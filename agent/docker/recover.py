@@ -3,6 +3,7 @@
     nothing under way          nothing
     writing                    the pass decides: each file is whole, and what dockerd runs with is looked at
     writing, Docker broke      rolled back if it was started after that, by whomever: it has read what was written
+    … and only ever crashes    the same, as soon as systemd has started it twice by itself
     restarting, Docker broke   rolled back: files back, Docker started
     restarting, else           as writing: whoever stopped a Docker that did not break was not us
     tried, Docker died of it   rolled back, as if it had not come up

@@ -70,6 +70,7 @@ class Dockerd:
         self.starts = 0
         self.restarts = 0  # automatic ones since the last start by a job
         self.comes_back_by_itself = False
+        self.is_stuck_in_stop = False  # or in a start
         self.recovered: list[bool] = []  # whether Docker might be restarted, each time
         self.phase = Phase.STOPPED
         self.while_it_stops: Callable[[], Awaitable[object]] | None = None
@@ -96,7 +97,11 @@ class Dockerd:
 
     def _unit(self) -> UnitState:
         return UnitState(
-            self.phase, invocation=str(self.starts), restarts=self.restarts, comes_back=self.comes_back_by_itself
+            self.phase,
+            invocation=str(self.starts),
+            restarts=self.restarts,
+            comes_back=self.comes_back_by_itself,
+            is_stuck_in_stop=self.is_stuck_in_stop,
         )
 
     async def goes_down(self) -> bool:

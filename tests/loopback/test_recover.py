@@ -18,7 +18,7 @@ from agent.system.files import Changed
 from agent.system.state_file import StateFile
 from agent.targets import drop_in
 from agent.values.dockerd import Phase, Reality, UnitState
-from agent.values.errors import NotTried
+from agent.values.errors import NotTried, RestartFailed
 from agent.values.policy import Docker, Method, Restart
 from agent.values.settings import DIRECT, Settings, Texts, settings
 
@@ -464,3 +464,47 @@ async def test_where_neither_of_two_that_were_tried_starts_again_the_last_believ
 
     assert tried.dockerd.is_running
     assert tried.dockerd.text("etc/daemon.json") == good
+
+
+# --- a start that somebody else made with what waited -----------------------------------------------------------------
+
+
+async def restarted_by_a_person(root: Path) -> Tried:
+    """With what waited for a restart, and does not start."""
+    tried = Tried(root)
+    reality = await tried.dockerd.reality(OFFICE)
+    made = plan(OFFICE, reality, Docker(restart=Restart.NEVER), Owned(), is_asked_now=False)
+    await tried.dockerd.transaction().carry_out(made, reality)
+    tried.dockerd.refuses = OFFICE
+    with pytest.raises(RestartFailed):
+        await tried.dockerd.restart()
+    return tried
+
+
+@pytest.mark.parametrize(("restarts", "runs"), [(0, False), (1, False), (2, True), (3, True)])
+@pytest.mark.parametrize("stuck", [False, True], ids=["fails", "takes-too-long"])
+async def test_what_waited_and_only_ever_crashes_is_rolled_back(
+    tmp_path: Path, restarts: int, runs: bool, stuck: bool
+) -> None:
+    """A unit without a start limit, or one whose starts fail slowly, is never `failed`."""
+    tried = await restarted_by_a_person(tmp_path)
+    dockerd = tried.dockerd
+    dockerd.comes_back_by_itself, dockerd.restarts, dockerd.is_stuck_in_stop = True, restarts, stuck
+
+    await tried.looked_at()
+
+    assert dockerd.is_running is runs
+    assert tried.quarantined is runs
+    if runs:
+        assert dockerd.runs_with == DIRECT
+        assert tried.journal.under_way() == UnderWay()
+
+
+async def test_a_stop_of_such_a_docker_that_did_not_end_in_time_is_no_crash(tmp_path: Path) -> None:
+    tried = await restarted_by_a_person(tmp_path)
+    tried.dockerd.is_stuck_in_stop = True
+
+    await tried.looked_at()
+
+    assert tried.dockerd.phase is Phase.BROKEN
+    assert not tried.quarantined

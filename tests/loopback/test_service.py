@@ -394,6 +394,34 @@ async def test_a_docker_that_somebody_else_restarts_with_what_waited_is_rolled_b
         assert "quarantined" in str(laptop.status()["conditions"])
 
 
+async def restarted_with_what_waited(laptop: Laptop, hand: Hand) -> None:
+    """By a person, and it does not start with it; nothing has looked yet."""
+    laptop.place.snapshot = at("10.10.0.1")
+    await hand.wake()
+    assert laptop.dockerd.runs_with == DIRECT
+    laptop.dockerd.refuses = OFFICE
+    with suppress(RestartFailed):
+        await laptop.dockerd.restart()
+
+
+async def test_what_waited_and_only_ever_crashes_is_looked_at_in_time(laptop: Laptop) -> None:
+    laptop.policy(POLICY + '[docker]\nrestart = "never"\n')
+    laptop.place.snapshot = at("10.20.0.1")
+    async with laptop.running() as hand:
+        await restarted_with_what_waited(laptop, hand)
+        laptop.dockerd.comes_back_by_itself = True
+        for laptop.dockerd.restarts, soon_s in ((1, 6.0), (2, 2.0)):
+            await hand.wake(Reason.TIMER)
+            assert laptop.dockerd.phase is Phase.BROKEN
+            assert hand.next_at is not None
+            assert hand.next_at < time.clock_gettime(time.CLOCK_BOOTTIME) + soon_s
+
+        await hand.wake(Reason.TIMER)
+
+        assert laptop.dockerd.is_running
+        assert laptop.dockerd.runs_with == DIRECT
+
+
 async def test_what_docker_ran_with_for_a_minute_is_believed_whoever_restarted_it(laptop: Laptop) -> None:
     laptop.policy(POLICY + '[docker]\nrestart = "never"\n')
     async with laptop.running() as hand:
