@@ -47,6 +47,7 @@ from agent.values.settings import Settings, Texts, agrees
 
 REPORTS_WITHIN_S: Final = 60.0  # dockerd is up and has this long to report what was written
 CONFIRMS_WITHIN_S: Final = 5.0  # … and its process is believed only then, if it reports nothing at all (FACTS 61)
+_LEAVES_WITHIN_S: Final = 300.0  # a stop of somebody else's; its own time may have no end (TimeoutStopSec=infinity)
 _LOOK_AGAIN_S: Final = 0.1
 
 
@@ -151,13 +152,15 @@ class Counted(msgspec.Struct, frozen=True):
 class Transaction:
     """One plan carried out on one Docker."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each of them is named, or one Docker
         self,
         supervisor: Supervisor,
         look: Look,
         state: Path,
         record: Record,
+        *,
         reports_within_s: float = REPORTS_WITHIN_S,
+        leaves_within_s: float = _LEAVES_WITHIN_S,
     ) -> None:
         self._supervisor = supervisor
         self._look = look
@@ -166,6 +169,7 @@ class Transaction:
         self._marks = Marks(state)
         self._record = record
         self._reports_within_s = reports_within_s
+        self._leaves_within_s = leaves_within_s
         self._confirms_within_s = min(CONFIRMS_WITHIN_S, reports_within_s / 2)
         self._journal = Journal(state)
         self._live_restore = LiveRestore(supervisor, look, self._journal)
@@ -430,6 +434,7 @@ class Transaction:
         desired = plan.desired
         left = Left(self._reports_within_s)
         unconfirmed = Left(self._confirms_within_s)
+        leaves = Left(self._leaves_within_s)
         away = Away()
         while True:
             try:
@@ -451,11 +456,17 @@ class Transaction:
                 raise RestartFailed(now.unit_name, "came up and broke", f"See: journalctl -u {now.unit_name} -n 50")
             if now.is_systemd and away.lasts(now.unit):  # else one that broke looks like one that was stopped
                 raise ByOthers(now.unit_name, f"is {now.unit.phase.value} now: not by the agent, so it stays so")
-            # Whether one that is down is so by somebody's will shows a moment later.
-            is_on_its_way_down = now.is_systemd and (now.unit.is_away or now.unit.phase is Phase.STOPPING)
-            if left.is_over() and not is_on_its_way_down:
-                raise NotInForce("docker", f"did not report within {self._reports_within_s:.0f} s what it runs with")
+            self._in_time(now, left, leaves)
             await asyncio.sleep(_LOOK_AGAIN_S)
+
+    def _in_time(self, now: Reality, left: Left, leaves: Left) -> None:
+        """It is waited for while it may still report; one that is stopped by somebody, until it is down."""
+        # Whether one that is down is so by somebody's will shows a moment later.
+        is_on_its_way_down = now.is_systemd and (now.unit.is_away or now.unit.phase is Phase.STOPPING)
+        if left.is_over() and not is_on_its_way_down:
+            raise NotInForce("docker", f"did not report within {self._reports_within_s:.0f} s what it runs with")
+        if leaves.is_over():
+            raise ByOthers(now.unit_name, f"is still {now.unit.phase.value}: not by the agent, so it is left alone")
 
     async def _left_to_others(self, written: tuple[str, ...], meanwhile: ByOthers) -> Outcome:
         """What is written is right for the next start, and the next pass looks whether it is in force."""

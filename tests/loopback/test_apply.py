@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.decide.plan import Owned
+from agent.docker.apply import Transaction
 from agent.docker.journal import Journal, Stage
 from agent.docker.originals import daemon_originals
 from agent.docker.quarantine import Quarantine
@@ -410,3 +411,24 @@ async def test_docker_is_started_even_where_the_journal_cannot_be_read_any_more(
     assert dockerd.is_running
     assert "journal.json: cannot be understood" in outcome.rolled_back
     assert dockerd.events()[-1] == "rolled-back"
+
+
+async def test_a_stop_by_somebody_else_that_never_ends_does_not_hold_up_the_agent_for_ever(dockerd: Dockerd) -> None:
+    """Its unit may say TimeoutStopSec=infinity, and a container may not end."""
+
+    async def somebody_stops_it() -> None:
+        dockerd.phase = Phase.STOPPING
+
+    made, reality = await dockerd.plan(OFFICE)
+    dockerd.after_it_started = somebody_stops_it
+    transaction = Transaction(
+        dockerd, dockerd, dockerd.agent_state, dockerd.record(), reports_within_s=0.1, leaves_within_s=0.4
+    )
+
+    outcome = await asyncio.wait_for(transaction.carry_out(made, reality), 30)
+
+    assert "docker.service: is still stopping" in outcome.deferred
+    assert not outcome.is_failed
+    assert dockerd.phase is Phase.STOPPING
+    assert dockerd.text("etc/dockerd.env") == drop_in.edit(OFFICE)
+    assert Journal(dockerd.agent_state).under_way().stage is Stage.WRITING
