@@ -150,9 +150,7 @@ _SURELY_HOST = re.compile(
 # Behind the `@` of a proxy, and not of a mail address or a unit: a name without a dot, or a port.
 _SURELY_PROXY = re.compile(r"@(?:\[[0-9a-f:.%]+\]|[\w.-]*:[0-9]{1,5}(?!\w)|[\w-]+\.?(?![\w.:-]))", re.IGNORECASE)
 # What nobody has for a user, whatever stands behind it.
-_NO_USER = re.compile(
-    r"(?:localhost|[0-9]+(?:\.[0-9]+){3}|\[[0-9a-f:.%]+\])(?![\w.-])[^:]*(?::[0-9]{1,5}(?![\w:@]))?", re.IGNORECASE
-)
+_NO_USER = re.compile(r"(?:localhost|\[[0-9a-f:.%]+\])(?![\w.-])[^:]*(?::[0-9]{1,5}(?![\w:@]))?", re.IGNORECASE)
 # A host without a dot, and a port. But a user, and a number with which a password begins, look the same.
 _BARELY_HOST = re.compile(r"[\w-]+:")
 _OF_A_UNIT = re.compile(r"@[\w.:-]*\.(?:service|socket|scope|slice|target|mount|timer|path|device|swap)\b")
@@ -171,10 +169,9 @@ def without_userinfo(text: str, rest: str = "") -> str:
 
     Hidden is what stands before an `@`: from `://` on, or from the beginning of a word with a `:` in it. A password may
     hold blanks: so what stands behind `://` and is no host hides all up to the last `@` there is; what was hidden goes
-    on to a later `@` that has no URL of its own; and so does all that may be a user and a password. What is surely a
-    host goes on only to the next word, or to an `@` that is surely a proxy's: `http://proxy:3128; user@1000.service`.
-    One that is neither an address nor `localhost` may be a user still, if the next word is like a mail address; and one
-    without a scheme and a dot, however many words come before that.
+    on to a later `@` that has no URL of its own; and so does all that may be a user and a password, which a host and a
+    port may be, too. But what is surely a host does not go on to the `@` of a unit or a digest, `http://proxy:3128;
+    user@1000.service`, nor do `localhost` and an IPv6 address go on to that of a mail address.
     """
     if ":" not in text and "@" not in text and "@" not in rest:
         return text
@@ -197,10 +194,10 @@ class _Redaction:
         self._spans: list[_Span] = []
         self._open: _Span | None = None  # no host behind `://`: it goes on to the last `@` there is
         self._begun: int | None = None  # where the last begins that was hidden up to an `@`
-        # Since the last `://`, where the first begins that may be a user and a password, and that is not surely a host.
+        # Since the last `://`, where the first begins that may be a user and a password.
         self._maybe: int | None = None
-        self._rather: int | None = None
-        self._beside: int | None = None  # where the word before begins behind `://`, if it may be no host at all
+        self._likely: int | None = None  # the same, but of what somebody may have for a user
+        self._rather: int | None = None  # the same, but of what is not surely a host
         self._find(rest)
 
     def _find(self, rest: str) -> None:
@@ -250,26 +247,26 @@ class _Redaction:
 
     def _begun_before(self, word: str) -> int | None:
         """Where in the words before it may begin what ends at its `@`, if that is of no URL of its own."""
-        beside, self._beside = self._beside, None
         if "@" not in word.partition("://")[0]:
             return None
-        begun = self._maybe if _is_proxy(word) else self._rather
-        is_none = _OF_A_UNIT.search(word) is not None or _is_digest(word)
-        return beside if begun is None and not is_none else begun
+        if _OF_A_UNIT.search(word) is not None or _is_digest(word):
+            return self._rather
+        # Else a mail address looks like the end of a password: `http://john.smith:7 apples word@proxy.example`.
+        return self._maybe if _is_proxy(word) else self._likely
 
     def _remember(self, word: str, at: int, first: int) -> None:
         begin = _begin(word)
         if first >= 0:
             begin = first + len("://")
-            self._maybe = self._rather = None
+            self._maybe = self._likely = self._rather = None
         elif not _USER.search(word, begin) or _NO_PASSWORD.fullmatch(word[begin:].rstrip(_CLOSING)):
             return
         if _NOTHING in word:
             return
-        if _USER.search(word, begin) and not _is_no_user(word, begin):
-            self._beside = at + begin
         if self._maybe is None:
             self._maybe = at + begin
+        if self._likely is None and not _is_no_user(word, begin):
+            self._likely = at + begin
         if self._rather is None and not _is_surely_host(word, begin, has_scheme=first >= 0):
             self._rather = at + begin
 
