@@ -277,8 +277,11 @@ class Memory:
         self._come_to(fingerprint, place_of(network, snapshot))
         situation = self._situation(network, in_docker)
         asked, connects = self._due(network, situation.standing)
+        heard = dict(self._prober.heard())
+        self._heed_all(heard, snapshot)
         known = {name: REFUSED for name in asked if self._refused.has(self._policy.upstreams[name], snapshot)}
         known |= {name: verdict for name in connects if (verdict := await self._connected(name)) is not None}
+        known |= heard
         probed = [name for name in dict.fromkeys((*asked, *connects)) if name not in known]
 
         def decides(new: Mapping[str, Verdict]) -> bool:
@@ -287,8 +290,7 @@ class Memory:
             return choose_on(so_far, now).ending is Ending.CHOSEN
 
         verdicts = await self._probed(probed, decides)
-        for name, verdict in verdicts.items():
-            self._heed(self._policy.upstreams[name], verdict, snapshot)
+        self._heed_all(verdicts, snapshot)
         return self._concluded(network, situation, {**known, **verdicts})
 
     async def _probed(self, names: Sequence[str], decides: Callable[[Mapping[str, Verdict]], bool]) -> Verdicts:
@@ -330,6 +332,10 @@ class Memory:
         names = dict.fromkeys((*network.use, *((choice.upstream,) if choice.upstream else ())))
         known = {name: verdict for name in names if (verdict := self._history.verdict(name)) is not None}
         return known, choice
+
+    def _heed_all(self, verdicts: Mapping[str, Verdict], snapshot: Snapshot) -> None:
+        for name, verdict in verdicts.items():
+            self._heed(self._policy.upstreams[name], verdict, snapshot)
 
     def _heed(self, upstream: Upstream, verdict: Verdict, snapshot: Snapshot) -> None:
         """A password that was refused is not sent again."""

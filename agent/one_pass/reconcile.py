@@ -70,6 +70,10 @@ class Prober(Protocol):
         """
         ...
 
+    def heard(self) -> Verdicts:
+        """What was said of upstreams in this network but not by `verdicts`, each once: a password is refused by now."""
+        ...
+
     def loopback(self, host: str) -> tuple[str, ...]:
         """The loopback addresses that a host is, as it is spelled or was last looked up; () if it is elsewhere."""
         ...

@@ -42,7 +42,7 @@ from agent.probe.dial import Address, Resolve, in_a_thread
 from agent.probe.exchange import DialogueFailed, authority
 from agent.probe.guard import Guard
 from agent.probe.listens import answers
-from agent.probe.private import MOST, Private, fails, is_private, named, through
+from agent.probe.private import MOST, Asking, Private, is_private, named, through
 from agent.probe.probe import Question, Realms, probe
 from agent.probe.side_by_side import Verdicts, probe_all
 from agent.probe.tls import Trust
@@ -137,6 +137,7 @@ class Registries:
         """`told`: what was not waited for is known; None: all is waited for."""
         self._told = told
         self._beside: tuple[tuple[object, ...], asyncio.Task[tuple[Condition, ...]]] | None = None
+        self._heard: dict[str, Verdict] = {}
         self._paths = paths
         self._policy = policy
         self._resolve = resolve
@@ -148,6 +149,7 @@ class Registries:
 
     def arrived(self) -> None:
         self._realms.forget()
+        self._heard.clear()
         if self._beside is not None:
             self._beside[1].cancel()
             self._beside = None
@@ -169,8 +171,12 @@ class Registries:
 
     def _came_beside(self, task: asyncio.Task[tuple[Condition, ...]]) -> None:
         """Nothing to say is no reason to look."""
-        if self._told is not None and not task.cancelled() and task.result():
+        if self._told is not None and not task.cancelled() and (task.result() or self._heard):
             self._told()
+
+    def heard(self) -> Verdicts:
+        heard, self._heard = self._heard, {}
+        return heard
 
     async def _ask_beside(self, upstream: Upstream, found: Sequence[Private]) -> tuple[Condition, ...]:
         try:
@@ -178,11 +184,14 @@ class Registries:
             maybe = through(found, upstream, excluded)
             private = await asyncio.gather(*(self._is_private(one.urls[0]) for one in maybe))
             here = [one for one, is_so in zip(maybe, private, strict=True) if is_so][:MOST]
+            asking = Asking(upstream, self._question())
             async with asyncio.TaskGroup() as group:
-                asked = [group.create_task(fails(one, upstream, self._question())) for one in here]
+                asked = [group.create_task(asking.fails(one)) for one in here]
         except Exception as error:  # noqa: BLE001 - the boundary of a target: a note is not worth the pass
             unexpected("the look at daemon.json's registries", error)
             return ()
+        if asking.refused is not None:
+            self._heard[upstream.name] = asking.refused
         return tuple(
             _led_nowhere(upstream, one.host, because)
             for one, task in zip(here, asked, strict=True)

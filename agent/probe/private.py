@@ -2,11 +2,12 @@
 
 A company's proxy mostly does not lead back into the company, and a laptop's own leads out of it: then every pull from
 such a registry fails, and Docker says no more than "Forbidden". Here: which those are, and what ways dockerd tries.
-Pure, but for `fails`. Not known here: when they are asked, and how it is said (`one_pass/world.py`).
+Pure, but for `Asking`. Not known here: when they are asked, and how it is said (`one_pass/world.py`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ import msgspec
 from agent.probe.no_proxy import excludes
 from agent.probe.probe import Question, probe, proxy_for
 from agent.values.policy import RegistryUrl, Upstream
+from agent.values.settings import ProxyUrl
 from agent.values.verdict import Outcome, Verdict
 
 MOST: Final = 8  # each is a question through the proxy
@@ -73,13 +75,45 @@ def through(registries: Iterable[Private], upstream: Upstream, no_proxy: Sequenc
     return tuple(kept[:_MOST_LOOKED_AT])
 
 
-async def fails(private: Private, upstream: Upstream, question: Question) -> str:
-    """Why the upstream does not lead there, by any of the ways; '' if it does, or nobody can tell."""
-    because = ""
-    for url in private.urls:
-        asked = msgspec.structs.replace(question, registries=(url,), any_of=True, realms=None, reach=())
-        verdict: Verdict = await probe(upstream, asked)
-        if verdict.outcome not in _NOT_LED_THERE:
-            return ""
-        because = because or f"{verdict.outcome.value} ({verdict.evidence})"
-    return because
+class Asking:
+    """The upstream is asked for any number of them at once; but a password is shown once before it is shown again.
+
+    That of an hour ago may be wrong by now, and accounts lock (FACTS 25).
+    """
+
+    def __init__(self, upstream: Upstream, question: Question) -> None:
+        self.refused: Verdict | None = None  # the proxy's word against the password
+        self._upstream = upstream
+        self._question = question
+        self._in_turn = asyncio.Lock()
+        self._has_taken: set[ProxyUrl | None] = set()
+
+    async def fails(self, private: Private) -> str:
+        """Why the upstream does not lead there, by any of the ways; '' if it does, or nobody can tell."""
+        because = ""
+        for url in private.urls:
+            verdict = await self._asked(url)
+            if verdict.outcome not in _NOT_LED_THERE:
+                return ""
+            because = because or f"{verdict.outcome.value} ({verdict.evidence})"
+        return because
+
+    async def _asked(self, url: RegistryUrl) -> Verdict:
+        if self._upstream.credentials is None:
+            return await self._probed(url)
+        proxy = proxy_for(self._upstream, url, ())
+        async with self._in_turn:
+            if self.refused is not None:
+                return self.refused
+            if proxy not in self._has_taken:
+                verdict = await self._probed(url)
+                self._has_taken.add(proxy)
+                return verdict
+        return await self._probed(url)
+
+    async def _probed(self, url: RegistryUrl) -> Verdict:
+        asked = msgspec.structs.replace(self._question, registries=(url,), any_of=True, realms=None, reach=())
+        verdict = await probe(self._upstream, asked)
+        if verdict.outcome is Outcome.PROXY_AUTH:
+            self.refused = verdict
+        return verdict

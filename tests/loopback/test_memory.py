@@ -17,7 +17,7 @@ from agent.values.condition import Code, Condition
 from agent.values.paths import Paths
 from agent.values.policy import Upstream
 from agent.values.secret import Secret
-from agent.values.verdict import Outcome
+from agent.values.verdict import Outcome, Verdict
 
 from .dockerd import Dockerd
 from .test_reconcile import OFFICE, Place, at, policy
@@ -64,6 +64,31 @@ async def test_a_password_that_docker_runs_with_and_a_proxy_refused_is_not_sent_
     assert place.asked == ["other"]
     await anew.works(old, at("10.99.0.1"))
     assert place.asked == ["other", "other"]  # somewhere else it may be another proxy
+
+
+async def test_a_password_that_is_refused_beside_a_probe_counts_like_one_and_is_not_sent_again(
+    place: Place, memory: Memory
+) -> None:
+    known = place.policy.upstreams["office"]
+    upstreams = dict(place.policy.upstreams, office=with_password(known))
+    place.policy = msgspec.structs.replace(place.policy, upstreams=upstreams)
+    memory.use(place.policy, place)
+    _, choice = await memory.chosen(place.policy.networks[0], place.snapshot, None)
+    assert (choice.upstream, place.asked.count("office")) == ("office", 1)
+
+    place.hears = {"office": Verdict(Outcome.PROXY_AUTH)}
+    verdicts, _ = await memory.chosen(place.policy.networks[0], place.snapshot, None)
+    assert verdicts["office"].outcome is Outcome.PROXY_AUTH
+
+    anew = Memory(place.daemon.agent_state)
+    anew.use(place.policy, place)
+    verdicts, _ = await anew.chosen(place.policy.networks[0], place.snapshot, None)
+    assert verdicts["office"] == REFUSED
+    assert place.asked.count("office") == 1
+
+
+def with_password(upstream: Upstream) -> Upstream:
+    return msgspec.structs.replace(upstream, username="alice", password=Secret("hunter2"))
 
 
 async def test_what_came_up_otherwise_is_tried_again_once_the_unit_is_another(place: Place, memory: Memory) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.one_pass.world import Registries
@@ -15,7 +16,9 @@ from agent.values.condition import Code
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 from agent.values.policy_text import parse
+from agent.values.secret import Secret
 from agent.values.settings import ProxyUrl
+from agent.values.verdict import Outcome
 from tests.loopback.certificates import server_tls
 from tests.loopback.servers import HttpProxy, Registry
 
@@ -31,6 +34,12 @@ def policy(url: ProxyUrl) -> Policy:
     read = parse(f'[probe]\ntimeout = "5s"\n[upstream.office]\nurl = "{url}"\nno_proxy = ["192.168.0.0/16"]\n')
     assert isinstance(read, Policy)
     return read
+
+
+def with_password(url: ProxyUrl) -> Policy:
+    read = policy(url)
+    office = msgspec.structs.replace(read.upstreams["office"], username="alice", password=Secret("hunter2"))
+    return msgspec.structs.replace(read, upstreams={**read.upstreams, "office": office})
 
 
 def daemon_json(paths: Paths, **keys: object) -> None:
@@ -85,6 +94,37 @@ async def test_a_service_does_not_wait_for_it_and_is_told(tmp_path: Path) -> Non
             await told.wait()
 
         assert [one.code for one in await registries.beside(read.upstreams["office"])] == [Code.REGISTRY_UNREACHABLE]
+
+
+async def test_a_password_that_is_wrong_by_now_is_sent_once_and_the_refusal_is_heard(tmp_path: Path) -> None:
+    """Accounts lock: eight registries are no reason to send it eight times."""
+    paths, told = Paths(tmp_path), asyncio.Event()
+    daemon_json(paths, **{"insecure-registries": [f"10.1.2.{number}:5000" for number in range(8)]})
+    async with HttpProxy(login=("alice", "another by now")) as proxy:
+        read = with_password(proxy.url())
+        registries = Registries(paths, read, resolve, told.set)
+
+        assert await registries.beside(read.upstreams["office"]) == ()
+        async with asyncio.timeout(10):
+            await told.wait()
+
+        assert [b"Proxy-Authorization" in head for head in proxy.heads] == [True]
+        assert await registries.beside(read.upstreams["office"]) == ()
+        assert {name: verdict.outcome for name, verdict in registries.heard().items()} == {"office": Outcome.PROXY_AUTH}
+        assert registries.heard() == {}
+        assert len(proxy.heads) == 1
+
+
+async def test_a_password_that_is_right_still_goes_to_all_of_them(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    daemon_json(paths, **{"registry-mirrors": [f"https://10.1.2.{number}" for number in range(8)]})
+    async with HttpProxy(login=("alice", "hunter2")) as proxy:
+        read = with_password(proxy.url())
+        registries = Registries(paths, read, resolve)
+
+        assert len(await registries.beside(read.upstreams["office"])) == 8
+        assert sorted(proxy.asked) == [f"10.1.2.{number}:443" for number in range(8)]
+        assert registries.heard() == {}
 
 
 @pytest.mark.parametrize("text", ["{,}", '{"insecure-registries": 5}', '{"insecure-registries": ["", "a b", "::"]}'])

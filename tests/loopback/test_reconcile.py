@@ -93,6 +93,7 @@ class Place:
         self.here: dict[str, tuple[str, ...]] = {}
         self.asked_beside: list[str] = []
         self.fails_beside: tuple[Condition, ...] = ()
+        self.hears: dict[str, Verdict] = {}
         self._outcomes = {name: [Outcome(word) for word in words.split()] for name, words in outcomes.items()}
         self.policy = policy(POLICY)
 
@@ -126,6 +127,10 @@ class Place:
     async def beside(self, upstream: Upstream) -> tuple[Condition, ...]:
         self.asked_beside.append(upstream.name)
         return self.fails_beside
+
+    def heard(self) -> Mapping[str, Verdict]:
+        heard, self.hears = self.hears, {}
+        return heard
 
     def loopback(self, host: str) -> tuple[str, ...]:
         """A name is known from the first probe on."""
