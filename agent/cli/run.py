@@ -16,9 +16,8 @@ from agent.audit.logs import configure
 from agent.clients.homes import Homes
 from agent.clients.users import ThisSystem
 from agent.one_pass.sockets import LocalSockets
-from agent.one_pass.world import TheWorld
+from agent.one_pass.world import Lasting, TheWorld
 from agent.probe.guard import is_the_owners
-from agent.see.ways import Ways
 from agent.service.control import listening
 from agent.service.notify import Notify
 from agent.service.service import Service
@@ -54,7 +53,7 @@ def serve(paths: Paths = SYSTEM, policy: Path | None = None, *, level: int = log
 async def _serve(paths: Paths, policy: Path) -> None:
     loop = asyncio.get_running_loop()
     wakes = HostWakes(functools.partial(is_the_owners, sockets=LocalSockets(ThisSystem(paths.root))))
-    world = functools.partial(TheWorld, homes=Homes(watch=wakes.homes), told=wakes.came_late, ways=Ways())
+    world = functools.partial(TheWorld, lasting=Lasting(Homes(watch=wakes.homes)), told=wakes.came_late)
     service = Service(paths, policy, wakes, Notify(), world)
     running = asyncio.ensure_future(service.run())
     for number in (signal.SIGTERM, signal.SIGINT):

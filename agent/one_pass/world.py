@@ -69,6 +69,7 @@ from agent.values.snapshot import Snapshot
 from agent.values.verdict import Outcome, Verdict
 
 _NOT_REACHED: Final = frozenset({Outcome.NO_ROUTE, Outcome.REFUSED, Outcome.TIMEOUT})
+Loopback = dict[str, tuple[str, ...]]  # what each name of a proxy last was of loopback; () if it is elsewhere
 _AT_REST: Final = frozenset({Phase.STOPPED, Phase.ABSENT, Phase.MASKED, Phase.BROKEN})
 
 
@@ -133,6 +134,7 @@ class Registries:
         policy: Policy,
         resolve: Resolve = in_a_thread,
         told: Callable[[], None] | None = None,
+        loopback: Loopback | None = None,
     ) -> None:
         """`told`: what was not waited for is known; None: all is waited for."""
         self._told = told
@@ -143,7 +145,7 @@ class Registries:
         self._resolve = resolve
         self._sockets: Sockets = LocalSockets(ThisSystem(paths.root))
         self._realms = Realms()
-        self._loopback: dict[str, tuple[str, ...]] = {}  # what each name of a proxy last was of loopback
+        self._loopback = {} if loopback is None else loopback
         ca_file = policy.probe.ca_file
         self._trust = Trust(str(paths.below(ca_file)) if ca_file else "", paths.docker_certificates)
 
@@ -483,22 +485,27 @@ def accounts_of(paths: Paths, clients: Clients, files: Iterable[str]) -> tuple[A
     return tuple(account for file, account in found.items() if file in wanted)
 
 
-class TheWorld:
-    """What `reconcile` asks for.
+class Lasting(msgspec.Struct, frozen=True):
+    """What outlives a policy: an upstream that stays the same is not asked again, so nobody would say it once more."""
 
-    Homes and ways outlive a policy: it is remembered which homes hang, what is watched, and which ways are known.
-    """
+    homes: Homes = msgspec.field(default_factory=Homes)  # which hang, and what is watched
+    ways: Ways = msgspec.field(default_factory=Ways)  # which are known
+    loopback: Loopback = msgspec.field(default_factory=Loopback)
+
+
+class TheWorld:
+    """What `reconcile` asks for."""
 
     def __init__(
         self,
         paths: Paths,
         policy: Policy,
-        homes: Homes | None = None,
+        lasting: Lasting | None = None,
         told: Callable[[], None] | None = None,
-        ways: Ways | None = None,
     ) -> None:
-        ways = ways or Ways()
-        self.clients = local_clients(paths, policy, homes, told)
+        lasting = lasting or Lasting()
+        self.clients = local_clients(paths, policy, lasting.homes, told)
         self.daemon = LocalDaemon(paths, policy)
-        self.prober = Registries(paths, policy, noting(in_a_thread, ways, hosts_connected_to(policy)), told)
-        self.host = ThisHost(paths, policy, ways, self.prober.arrived)
+        resolve = noting(in_a_thread, lasting.ways, hosts_connected_to(policy))
+        self.prober = Registries(paths, policy, resolve, told, lasting.loopback)
+        self.host = ThisHost(paths, policy, lasting.ways, self.prober.arrived)

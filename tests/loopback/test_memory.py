@@ -11,11 +11,11 @@ import pytest
 from agent.one_pass.memory import Memory
 from agent.one_pass.reconcile import reconcile
 from agent.one_pass.refused_passwords import REFUSED
-from agent.one_pass.world import Registries
+from agent.one_pass.world import Loopback, Registries
 from agent.probe.dial import Address
 from agent.values.condition import Code, Condition
 from agent.values.paths import Paths
-from agent.values.policy import Upstream
+from agent.values.policy import Policy, Upstream
 from agent.values.secret import Secret
 from agent.values.verdict import Outcome, Verdict
 
@@ -105,6 +105,37 @@ async def test_what_came_up_otherwise_is_tried_again_once_the_unit_is_another(pl
     assert memory.holding(elsewhere).otherwise(OFFICE) is None
 
 
+AN_APP = """
+[probe]
+registry = ["http://registry.example/"]
+timeout = "1s"
+[upstream.app]
+url = "http://laptop:1"
+[upstream.office]
+url = "http://office:1"
+"""
+
+
+async def test_another_policy_forgets_no_app_on_this_host_that_it_has_too(tmp_path: Path, place: Place) -> None:
+    """It is not probed again, so nothing would say where it listens, and the service let go of its connection."""
+
+    async def resolve(_host: str, port: int) -> list[Address]:
+        return [(socket.AF_INET, ("127.0.1.1", port))]
+
+    def registries(read: Policy) -> Registries:
+        return Registries(Paths(tmp_path), read, resolve, loopback=loopback)
+
+    loopback, use = Loopback(), '[[network]]\nuse = ["app"]\n'
+    before, saved = policy(AN_APP + use), policy(AN_APP + use + '[docker]\nmin_interval = "7s"\n')
+    memory = Memory(place.daemon.agent_state)
+    memory.use(before, registries(before))
+    await memory.chosen(before.networks[0], place.snapshot, None)
+    memory.use(saved, registries(saved))
+    await memory.chosen(saved.networks[0], place.snapshot, None)
+
+    assert [(one.host, one.port) for one in memory.on_this_host("app")] == [("127.0.1.1", 1)]
+
+
 async def test_what_is_loopback_says_the_resolver_and_it_stays_so_while_it_does_not_answer(tmp_path: Path) -> None:
     names = {"laptop": ["127.0.1.1"], "office": ["127.0.0.1", "fe80::1"]}
 
@@ -113,10 +144,7 @@ async def test_what_is_loopback_says_the_resolver_and_it_stays_so_while_it_does_
             raise OSError
         return [(socket.AF_INET6 if ":" in address else socket.AF_INET, (address, port)) for address in names[host]]
 
-    asked = policy(
-        '[probe]\nregistry = ["http://registry.example/"]\ntimeout = "1s"\n'
-        '[upstream.app]\nurl = "http://laptop:1"\n[upstream.office]\nurl = "http://office:1"\n'
-    )
+    asked = policy(AN_APP)
     registries = Registries(Paths(tmp_path), asked, resolve)
     assert registries.loopback("laptop") == ()
     assert registries.loopback("localhost") == ("127.0.0.1", "::1")
