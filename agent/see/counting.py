@@ -18,8 +18,10 @@ from agent.see.netlink_messages import Link
 _LOOPBACK: Final = "lo"
 _BRIDGE: Final = "bridge"
 _BONDS: Final = frozenset({"bond", "team"})
-_VLAN: Final = "vlan"
+_OVER_ONE: Final = frozenset({"vlan", "macsec", "rmnet"})  # rmnet: of an LTE modem
 _OF_GUESTS: Final = frozenset({"veth", "tun"})  # a tap is of kind "tun"
+_UPLINKS_OF_GUESTS: Final = frozenset({"veth", "macvlan", "ipvlan"})
+_NO_TUNNEL: Final = frozenset({"", "ppp"})  # though no Ethernet: an LTE modem
 _DEEP: Final = 4  # a bridge over a VLAN over a bond over hardware
 _LINKS: Final = "/sys/class/net"
 
@@ -30,7 +32,7 @@ class Counted(msgspec.Struct, frozen=True):
     """One that counts."""
 
     link: Link
-    is_ground: bool  # hardware, or a way leads out there: a tunnel stays up without anything below it
+    is_ground: bool  # hardware, or a way leads out there; but a tunnel stays up without anything below it
     is_by_upstream: bool = False  # for no other reason than that the way to an upstream does
 
 
@@ -60,7 +62,7 @@ def counting(
     to_upstreams: Callable[[], Collection[str]] = tuple,
     is_hardware: Callable[[Link], bool] = is_hardware,
 ) -> list[Counted]:
-    """Those that count, by name.
+    """Those that count, by name. A guest is what has no hardware: there its own link is ground.
 
     `leaving`: by index, where the world lies; `to_upstreams`: by name, where upstreams do, asked if that decides;
     `is_named`: whether a `match.interface` of the policy fits a name.
@@ -71,14 +73,45 @@ def counting(
     for link in sorted(links, key=lambda link: link.name):
         if asked.is_never(link, is_way_out=link.index in leaving):
             continue
-        if link.index in leaving or asked.is_over_hardware(link):
+        if asked.is_over_hardware(link) or (link.index in leaving and not _is_tunnel(link)):
             found.append(Counted(link, is_ground=True))
+            continue
+        if _is_tunnel(link):
+            found.append(Counted(link, is_ground=False))
             continue
         upstreams = to_upstreams() if upstreams is None else upstreams
         is_way, counts = link.name in upstreams, not link.is_ethernet or is_named(link.name)
         if is_way or counts:
             found.append(Counted(link, is_ground=is_way, is_by_upstream=not counts))
-    return found
+    if any(one.is_ground for one in found) or any(map(asked.is_own_hardware, links)):
+        return found
+    return _of_a_guest(found, asked.uplinks_of_a_guest(), leaving, to_upstreams)
+
+
+def _of_a_guest(
+    found: Sequence[Counted],
+    uplinks: Sequence[Link],
+    leaving: Collection[int],
+    to_upstreams: Callable[[], Collection[str]],
+) -> list[Counted]:
+    """Without any hardware, and without a way: its own link, by which it will find its upstreams.
+
+    A look that is offline is followed by no probe, and before a probe nobody knows the way to an upstream by name.
+    Where there is no such link, a tunnel may be all that it has.
+    """
+    if uplinks:
+        counted = {one.link.name: one for one in found}
+        for link in uplinks:
+            counted[link.name] = Counted(link, is_ground=True, is_by_upstream=link.name not in counted)
+        return [counted[name] for name in sorted(counted)]
+    upstreams = to_upstreams() if found else ()
+    return [
+        msgspec.structs.replace(one, is_ground=one.link.index in leaving or one.link.name in upstreams) for one in found
+    ]
+
+
+def _is_tunnel(link: Link) -> bool:
+    return not link.is_ethernet and link.kind not in _NO_TUNNEL
 
 
 class _Asked:
@@ -100,12 +133,19 @@ class _Asked:
             return False
         return _are_guests(self._ports.get(link.index, ()))
 
+    def uplinks_of_a_guest(self) -> list[Link]:
+        links = self._by_index.values()
+        return [link for link in links if link.kind in _UPLINKS_OF_GUESTS and not self.is_never(link, is_way_out=False)]
+
+    def is_own_hardware(self, link: Link) -> bool:
+        return link.name != _LOOPBACK and self._is_hardware(link)
+
     def is_over_hardware(self, link: Link, deep: int = _DEEP) -> bool:
         if self._is_hardware(link):
             return True
         if not deep:
             return False
-        if link.kind == _VLAN:
+        if link.kind in _OVER_ONE:
             below = self._by_index.get(link.below)
             return below is not None and self.is_over_hardware(below, deep - 1)
         if link.kind == _BRIDGE or link.kind in _BONDS:

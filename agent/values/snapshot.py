@@ -23,7 +23,7 @@ class Interface(msgspec.Struct, frozen=True):
     ipv6_64s: tuple[str, ...] = ()  # sorted, "2001:db8:1:2::/64": the addresses themselves rotate
     gateways: tuple[str, ...] = ()  # sorted, of the default routes that leave here, whatever their table
     gateway_macs: tuple[str, ...] = ()  # sorted, lower case; only if the policy names a MAC
-    is_ground: bool = True  # hardware, or a way leads out there: a tunnel stays up without anything below it
+    is_ground: bool = True  # hardware, or a way leads out there; but a tunnel stays up without anything below it
     is_by_upstream: bool = False  # counts for no other reason than that the way to an upstream leads out there
 
     @property

@@ -260,8 +260,19 @@ def test_the_cable_pulled_is_offline(laptop: Laptop) -> None:
     assert interface(snapshot, "eth0").ipv4 == ("192.168.1.7/24",)  # it is still there
 
 
-def test_a_tunnel_that_stays_up_over_nothing_is_offline(at_office: Laptop) -> None:
-    at_office.ip(*IN_MAIN, *TUN0, "route add 10.77.0.0/16 dev tun0")
+@pytest.mark.parametrize(
+    "routes",
+    [
+        pytest.param(("route add 10.77.0.0/16 dev tun0",), id="a-few-networks"),
+        pytest.param(("route add 0.0.0.0/1 dev tun0", "route add 128.0.0.0/1 dev tun0"), id="both-halves-of-the-world"),
+        pytest.param(
+            ("route add default dev tun0 table 51820", "rule add not fwmark 51820 table 51820 priority 101"),
+            id="wg-quick-s-table",
+        ),
+    ],
+)
+def test_a_tunnel_that_stays_up_over_nothing_is_offline(at_office: Laptop, routes: tuple[str, ...]) -> None:
+    at_office.ip(*IN_MAIN, *TUN0, *routes)
     assert not at_office.see().is_offline
 
     at_office.ip("link set wlan0 down")
@@ -269,6 +280,15 @@ def test_a_tunnel_that_stays_up_over_nothing_is_offline(at_office: Laptop) -> No
     snapshot = at_office.see()
     assert interface(snapshot, "tun0").ipv4 == ("10.8.0.2/24",)
     assert snapshot.is_offline
+
+
+def test_a_guest_without_a_default_route_is_not_offline(laptop: Laptop) -> None:
+    box = laptop.plug("uplink", "192.168.1.7/24", "192.168.1.1/24")  # no policy names it
+    assert not laptop.see().is_offline
+
+    box.ip("link set lan down")
+
+    assert laptop.see().is_offline
 
 
 def test_a_container_s_link_without_a_bridge_is_no_network(at_office: Laptop) -> None:

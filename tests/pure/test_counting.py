@@ -51,11 +51,20 @@ TUN, WG = link(9, "tun0", "tun", is_ethernet=False), link(9, "wg0", "wireguard",
             ["bond0", "bond0.7", "eth0"],
             id="a-vlan-over-a-bond",
         ),
-        pytest.param([link(9, "v.7", "vlan", below=8), link(8, "v", "veth")], [], id="a-vlan-over-a-guest-s"),
+        pytest.param([link(9, "macsec0", "macsec", below=3), link(3, "eth0")], ["eth0", "macsec0"], id="a-macsec"),
+        pytest.param(
+            [link(9, "v.7", "vlan", below=8), link(8, "v", "veth"), link(3, "eth0")],
+            ["eth0"],
+            id="a-vlan-over-a-guest-s",
+        ),
         pytest.param([link(8, "a", "vlan", below=9), link(9, "b", "vlan", below=8)], [], id="over-one-another"),
         pytest.param([link(9, "vnet0", "tun")], [], id="a-tap"),
         pytest.param([link(9, "hostonly0")], [], id="virtualbox-whatever-it-is-called"),
-        pytest.param([link(9, "ve-guest", "veth")], [], id="the-host-s-end-of-a-container-without-a-bridge"),
+        pytest.param(
+            [link(9, "ve-guest", "veth"), link(3, "eth0")],
+            ["eth0"],
+            id="the-host-s-end-of-a-container-without-a-bridge",
+        ),
         pytest.param([link(9, "kube-ipvs0", "dummy")], [], id="a-dummy"),
         pytest.param([link(9, "shim", "macvlan", below=3), link(3, "eth0")], ["eth0"], id="a-macvlan-for-containers"),
         pytest.param([TUN], ["tun0"], id="a-vpn-s-tun"),
@@ -74,7 +83,10 @@ def test_what_counts(links: list[Link], counted: list[str]) -> None:
     ids=lambda link: link.name,
 )
 def test_what_the_world_lies_behind_counts(virtual: Link) -> None:
-    assert names(virtual) == []
+    hardware = link(3, "eth0")
+
+    assert names(virtual, hardware) == ["eth0"]
+    assert sorted(names(virtual, hardware, leaving=9)) == sorted(["eth0", virtual.name])
     assert names(virtual, leaving=9) == [virtual.name]
 
 
@@ -96,11 +108,14 @@ def test_upstreams_are_not_asked_for_where_they_decide_nothing() -> None:
         asked.append("asked")
         return []
 
-    links = [link(3, "eth0"), link(9, "docker0", "bridge"), link(10, "veth1", "veth", master=9)]
+    links = [link(3, "eth0"), link(8, "docker0", "bridge"), link(10, "veth1", "veth", master=8)]
     counting(links, (), lambda _: False, to_upstreams, lambda link: link.name in HARDWARE)
     assert asked == []
 
     counting([*links, TUN], (), lambda _: False, to_upstreams, lambda link: link.name in HARDWARE)
+    assert asked == []  # a tunnel counts, and is no ground
+
+    counting([*links, link(7, "tap0", "tun")], (), lambda _: False, to_upstreams, lambda link: link.name in HARDWARE)
     assert asked == ["asked"]
 
 
@@ -121,6 +136,38 @@ def test_what_is_asked_whether_the_host_is_offline(
     (one,) = found(*links, leaving=leaving, named="zt0", upstreams=upstreams)
 
     assert one == Counted(links[0], is_ground=is_ground)
+
+
+PPP, WWAN = link(8, "ppp0", "ppp", is_ethernet=False), link(8, "wwan0", is_ethernet=False)
+
+
+@pytest.mark.parametrize("tunnel", [TUN, WG, *(link(9, kind, kind, is_ethernet=False) for kind in ("sit", "xfrm"))])
+def test_a_tunnel_is_no_ground_though_the_world_and_the_upstream_lie_behind_it(tunnel: Link) -> None:
+    """It and its routes stay when the Wi-Fi goes."""
+    assert Counted(tunnel, is_ground=False) in found(tunnel, link(2, "wlan0"), leaving=9, upstreams=(tunnel.name,))
+
+
+@pytest.mark.parametrize("dialled", [PPP, WWAN], ids=lambda link: link.name)
+def test_a_modem_is_ground_where_the_world_lies_behind_it(dialled: Link) -> None:
+    assert Counted(dialled, is_ground=True) in found(dialled, link(2, "wlan0"), leaving=8)
+
+
+@pytest.mark.parametrize("kind", ["veth", "macvlan", "ipvlan"])
+def test_a_guest_stands_on_its_own_link_before_it_knows_the_way_to_an_upstream(kind: str) -> None:
+    """It has no default route, and its upstream a name: offline, it would never be looked up."""
+    own = link(2, "uplink", kind)
+
+    assert found(own) == [Counted(own, is_ground=True, is_by_upstream=True)]
+    assert found(own) == found(own, upstreams=("uplink",))  # to become known is no change
+    assert found(own, named="uplink") == [Counted(own, is_ground=True)]
+    assert found(own, link(3, "eth0")) == [Counted(link(3, "eth0"), is_ground=True)]
+    # A VPN in it, and a container.
+    assert found(own, WG, link(5, "docker0", "bridge"), link(6, "veth1", "veth", master=5), leaving=9) == [
+        Counted(own, is_ground=True, is_by_upstream=True),
+        Counted(WG, is_ground=False),
+    ]
+    way_out = link(4, "eth1", "veth")
+    assert found(own, way_out, leaving=4) == [Counted(way_out, is_ground=True)]
 
 
 def test_a_tap_that_the_policy_names_counts() -> None:
