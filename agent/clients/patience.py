@@ -54,6 +54,17 @@ class _Slow(msgspec.Struct, frozen=True):
     until: float  # when it is tried again
 
 
+_Acts = bool  # whether a work changes something: a read that is quick says nothing of the writes
+
+
+class _Waited(msgspec.Struct, frozen=True):
+    """Somebody waited in vain."""
+
+    at: float  # the last time, on CLOCK_BOOTTIME
+    times: int  # with less than `_FORGIVEN_S` between them
+    is_forgiven: bool = False
+
+
 class _Came(msgspec.Struct, Generic[T], frozen=True):
     """How a work came out, after nobody waited for it any more."""
 
@@ -78,7 +89,7 @@ class Patience(Generic[T]):
         self._told = told
         self._clock = clock
         self._slow: dict[Path, _Slow] = {}
-        self._waited: dict[Path, float] = {}  # when one that does come was last waited for in vain, on CLOCK_BOOTTIME
+        self._waited: dict[tuple[Path, _Acts], _Waited] = {}  # for one that does come
         self._under_way: dict[Path, asyncio.Task[T]] = {}
         self._acting: set[asyncio.Task[T]] = set()  # of these, those that change something
         self._came: dict[Path, _Came[T]] = {}  # later than somebody waited for, and not asked for yet
@@ -91,9 +102,9 @@ class Patience(Generic[T]):
         for path, work in works.items():
             slow = self._slow.get(path)
             if path not in came and path not in self._under_way and (slow is None or now >= slow.until):
-                tasks[path] = asyncio.create_task(self._bounded(path, work.begun()))
+                tasks[path] = asyncio.create_task(self._bounded(path, afterwards is not None, work.begun()))
         try:
-            await self._wait(tasks, now)
+            await self._wait(tasks, afterwards is not None, now)
         except asyncio.CancelledError:
             for task in tasks.values():
                 task.cancel()
@@ -117,28 +128,33 @@ class Patience(Generic[T]):
         is_asked_for = came is not None and came.about == work.about and now < came.at + _NEWS_FOR_S
         return came if is_asked_for else None
 
-    async def _wait(self, tasks: Mapping[Path, asyncio.Task[T]], now: float) -> None:
+    async def _wait(self, tasks: Mapping[Path, asyncio.Task[T]], acts: _Acts, now: float) -> None:
         if not tasks:
             return
         if self._waits_s is None:
             await asyncio.wait(tasks.values())
             return
         await asyncio.wait(tasks.values(), timeout=_AT_ONCE_S)
-        prompt = [task for path, task in tasks.items() if not task.done() and not self._was_slow(path, now)]
+        prompt = [task for path, task in tasks.items() if not task.done() and not self._was_slow(path, acts, now)]
         if prompt:
             await asyncio.wait(prompt, timeout=self._waits_s)
             at = self._clock.boottime_s()
-            self._waited |= {path: at for path, task in tasks.items() if task in prompt and not task.done()}
+            for path, task in tasks.items():
+                if task in prompt and not task.done():
+                    known = self._waited.get((path, acts))
+                    times = known.times if known is not None and at < known.at + _FORGIVEN_S else 0
+                    self._waited[path, acts] = _Waited(at, times + 1)
 
-    def _was_slow(self, path: Path, now: float) -> bool:
-        waited = self._waited.get(path)
-        return self._has_failed(path, now) or (waited is not None and now < waited + _FORGIVEN_S)
+    def _was_slow(self, path: Path, acts: _Acts, now: float) -> bool:
+        """A home that is slow to read is not written quickly, either."""
+        waited = [one for key in {(path, False), (path, acts)} if (one := self._waited.get(key)) is not None]
+        return self._has_failed(path, now) or any(not one.is_forgiven and now < one.at + _FORGIVEN_S for one in waited)
 
     def _has_failed(self, path: Path, now: float) -> bool:
         slow = self._slow.get(path)
         return slow is not None and now < slow.at + _FORGIVEN_S
 
-    async def _bounded(self, path: Path, work: Coroutine[Any, Any, T]) -> T:
+    async def _bounded(self, path: Path, acts: _Acts, work: Coroutine[Any, Any, T]) -> T:
         began = self._clock.boottime_s()
         try:
             done = await work
@@ -150,8 +166,10 @@ class Patience(Generic[T]):
             now = self._clock.boottime_s()
             if not self._has_failed(path, now):
                 self._slow.pop(path, None)
-            if self._waits_s is not None and now < began + self._waits_s:  # what was slow was the moment
-                self._waited.pop(path, None)
+            waited = self._waited.get((path, acts))
+            # What was slow was the moment. Said of a second time, it would be taken from whoever is slow at each other.
+            if self._waits_s is not None and now < began + self._waits_s and waited is not None and waited.times == 1:
+                self._waited[path, acts] = msgspec.structs.replace(waited, is_forgiven=True)
             return done
         now, known = self._clock.boottime_s(), self._slow.get(path)
         times = known.times + 1 if known is not None else 1

@@ -107,6 +107,48 @@ async def test_who_takes_long_each_time_is_waited_for_once() -> None:
     assert asyncio.get_running_loop().time() < began + 0.4
 
 
+WAITS_S = 0.5
+
+
+async def waited_s(patience: Patience[str], told: asyncio.Event, *, acts: bool) -> float:
+    """How long a pass waited for a work that takes longer than that. It has ended then."""
+    slow, now = Job("slow"), asyncio.get_running_loop().time
+    began = now()
+    afterwards = (lambda _: None) if acts else None
+    assert await patience.each({ALICE: work(slow)}, afterwards) == ["alice is late"]
+    waited = now() - began
+    await asyncio.sleep(max(0.0, began + 1.2 * WAITS_S - now()))
+    told.clear()
+    slow.may_end.set()
+    await asyncio.wait_for(told.wait(), WITHIN_S)
+    return waited
+
+
+async def test_a_quick_read_does_not_forgive_a_slow_write() -> None:
+    """Else who stops his helper at each write, and at no read, holds up each move."""
+    told = asyncio.Event()
+    patience = Patience[str](Words(), WAITS_S, told.set)
+    waited = list[float]()
+    for _ in range(3):
+        assert await patience.each({ALICE: prompt("read")}) == ["read"]
+        waited.append(await waited_s(patience, told, acts=True))
+
+    assert waited[0] >= 0.9 * WAITS_S
+    assert max(waited[1:]) < 0.9 * WAITS_S
+
+
+async def test_who_is_slow_at_every_other_read_is_forgiven_once() -> None:
+    told = asyncio.Event()
+    patience = Patience[str](Words(), WAITS_S, told.set)
+    waited = list[float]()
+    for _ in range(4):
+        waited.append(await waited_s(patience, told, acts=False))
+        assert await patience.each({ALICE: prompt("read")}) == ["read"]
+
+    assert min(waited[:2]) >= 0.9 * WAITS_S  # the first time may have been the moment
+    assert max(waited[2:]) < 0.9 * WAITS_S
+
+
 async def test_what_came_late_for_something_else_is_not_taken() -> None:
     told = asyncio.Event()
     patience = Patience[str](Words(), 0.05, told.set)
