@@ -22,6 +22,7 @@ from typing import Final, Protocol
 import msgspec
 
 from agent import __version__
+from agent.audit.facts import Plain
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
 from agent.audit.unexpected import unexpected
@@ -53,7 +54,7 @@ from agent.service.requests import (
     without_a_pass,
     wrong_lines,
 )
-from agent.service.status import Docker, Looks, Since, status_of
+from agent.service.status import Docker, Looks, Since, clients_of, status_of
 from agent.service.status_file import PolicyStatus, StatusFile
 from agent.service.status_page import headline
 from agent.service.watch.unwatched import Unwatched
@@ -177,6 +178,7 @@ class Service:
         self._since: Since | None = None
         self._asked_at: dict[str, tuple[Verdict, str]] = {}  # when each upstream's last verdict came
         self._idle: Reality | None = None  # dockerd, where no policy asks for a pass
+        self._clients_shown: tuple[Plain, ...] = ()  # as they were when they were last looked at
         self._idle_down: Condition | None = None  # it is broken, and why
         self._invocation = ""
         self._on_disk: tuple[object, ...] = ()  # the policy's files, as they were last read
@@ -709,7 +711,9 @@ class Service:
             if self._asked_at.get(name, (None, ""))[0] is not verdict:
                 self._asked_at[name] = (verdict, now_text())
         asked = {name: at for name, (_, at) in self._asked_at.items()}
-        looks = Looks(self._docker, self._since, asked, self._record.recent, self._idle)
+        if done is not None and (clients := clients_of(done)) is not None:
+            self._clients_shown = clients
+        looks = Looks(self._docker, self._since, asked, self._record.recent, self._idle, self._clients_shown)
         status = status_of(done, policy, looks, conditions, is_working=is_working)
         with contextlib.suppress(AgentError):  # a full disk: the journal goes on, and the next pass tries again
             self._status.show(status)

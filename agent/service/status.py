@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Set
+from typing import Final
 
 import msgspec
 
@@ -19,12 +20,17 @@ from agent.decide.plan import Plan
 from agent.decide.restart import When
 from agent.docker.apply import Outcome
 from agent.one_pass.seen import Pass, Verdicts
-from agent.service.status_file import PolicyStatus, State, Status
+from agent.service.status_file import KEPT, PolicyStatus, State, Status
 from agent.system.clock import now_text
 from agent.system.process_start import started
+from agent.targets import daemon_json, drop_in
+from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Reality
 from agent.values.policy import Method
+from agent.values.settings import Texts
+
+DAEMON_JSON: Final = "daemon.json"
 
 
 class Docker(msgspec.Struct, frozen=True):
@@ -51,6 +57,7 @@ class Looks(msgspec.Struct, frozen=True):
     asked: Mapping[str, str] = {}  # when each upstream was last asked
     last: tuple[Told, ...] = ()
     idle: Reality | None = None  # dockerd where no policy asks for a pass
+    clients: tuple[Plain, ...] = ()  # people's files, as they were when they were last looked at
 
 
 def status_of(
@@ -74,6 +81,7 @@ def status_of(
         policy,
         tuple(plain(condition) for condition in conditions),
         docker=_docker(done, reality, looks.docker) if reality is not None else None,
+        targets=_targets(done, reality, looks.clients),
         at=now_text(),
         last=tuple(plain(told) for told in looks.last),
     )
@@ -90,7 +98,6 @@ def status_of(
         else None,
         verdicts=_verdicts(seen.verdicts, looks.asked),
         settings=plain(seen.plan.desired) if seen.plan else None,
-        targets=_targets(done),
     )
 
 
@@ -145,15 +152,25 @@ def _deferred(plan: Plan | None, outcome: Outcome) -> str | None:
     return outcome.deferred or (None if plan.restart.when is When.NOW else plan.restart.because)
 
 
-def _targets(done: Pass) -> tuple[Plain, ...]:
+def _targets(done: Pass | None, reality: Reality | None, known: tuple[Plain, ...]) -> tuple[Plain, ...]:
+    """Where nothing is chosen there is nothing that they should say: what stands there is shown all the same."""
+    has_wish = done is not None and done.seen.plan is not None
+    clients = clients_of(done) if done else None
+    return (
+        *(_daemon_target(done) if done is not None and has_wish else _standing_in(reality)),
+        *(clients if clients is not None else map(_kept, known)),
+    )
+
+
+def clients_of(done: Pass) -> tuple[Plain, ...] | None:
+    """People's files; None: they were not looked at."""
     clients = done.seen.clients
     if clients is None:
-        return ()
+        return None
     failed = {file.path: file.error for file in (*clients.failed, *done.clients) if file.error}
     written = {file.path for file in done.clients if not file.is_late}
     left = {file.path for file in clients.files if file.edit is not None or file.is_late} - written
     return (
-        *_daemon_target(done),
         *(
             _target(file.path, file.name, failed.get(file.path), file.path in left, clients.fact)
             for file in clients.files
@@ -163,15 +180,45 @@ def _targets(done: Pass) -> tuple[Plain, ...]:
     )
 
 
+def _kept(target: Plain) -> Plain:
+    """What was seen of it elsewhere is left out: it need not be so here."""
+    assert isinstance(target, dict)  # noqa: S101 - `_target` made it
+    lasting = {name: fact for name, fact in target.items() if name != "fact"}
+    return lasting if target["error"] else {**lasting, "state": KEPT}
+
+
+def _standing_in(reality: Reality | None) -> tuple[Plain, ...]:
+    """The file that has dockerd's settings, and what it says."""
+    if reality is None:
+        return ()
+    if reality.environment_file is not None:
+        path, name, texts = reality.environment_file_path, _drop_in_of(reality), drop_in.read(reality.environment_file)
+    else:
+        path, name, texts = reality.daemon_json_path, DAEMON_JSON, _in_daemon_json(reality)
+        if texts == Texts():
+            return ()
+    says = plain(texts.meaning())
+    return ({"path": path, "name": name, "state": KEPT, "error": None, "says": says},)
+
+
+def _in_daemon_json(reality: Reality) -> Texts:
+    try:
+        return daemon_json.texts(reality.daemon_json)
+    except TextRefused:  # a plan says so; without one nothing is to be written there
+        return Texts()
+
+
+def _drop_in_of(reality: Reality) -> str:
+    return f"{reality.unit_name} drop-in"
+
+
 def _daemon_target(done: Pass) -> tuple[Plain, ...]:
     plan, reality = done.seen.plan, done.seen.reality
     if plan is None or reality is None or plan.method is None:
         return ()
     is_drop_in = plan.method is Method.DROP_IN
     path, name = (
-        (reality.environment_file_path, f"{reality.unit_name} drop-in")
-        if is_drop_in
-        else (reality.daemon_json_path, "daemon.json")
+        (reality.environment_file_path, _drop_in_of(reality)) if is_drop_in else (reality.daemon_json_path, DAEMON_JSON)
     )
     outcome = done.outcome or Outcome()
     gave_up = str(plan.condition) if plan.condition is not None and plan.condition.code is Code.GAVE_UP else None

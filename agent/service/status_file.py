@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,6 +19,7 @@ from agent.values.errors import TargetFailed
 from agent.values.shown import plain
 
 PUBLIC = 0o644
+KEPT: Final = "kept"  # the state of a target while nothing is chosen: it says what it said before
 
 
 class State(enum.Enum):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from agent.one_pass.screen import INDENT, line
-from agent.service.status_file import State, Status
+from agent.service.status_file import KEPT, State, Status
 from agent.values.condition import Code
 
 # What a headline can be made of, the weightiest first; it is then no note as well.
@@ -140,6 +140,10 @@ def _running(docker: Plain) -> str:
         return "settings that are not known"
     if name is not None and name != "direct":
         return str(name)
+    return _in_words(settings)
+
+
+def _in_words(settings: Plain) -> str:
     return "no proxy" if "proxy" in settings else str(settings.get("https") or settings.get("http"))
 
 
@@ -156,8 +160,8 @@ def _wish(status: Status) -> Iterator[str]:
 
 def _targets(status: Status) -> Iterator[str]:
     targets = [target for target in status.targets if isinstance(target, dict)]
-    for state, label in (("right", "written"), ("pending", "to write")):
-        if names := [_name(target) for target in targets if target["state"] == state]:
+    for state, label in (("right", "written"), ("pending", "to write"), (KEPT, "kept")):
+        if names := [_name(target) + _said_there(target, status) for target in targets if target["state"] == state]:
             yield line(label, " · ".join(names))
     for fact in dict.fromkeys(target.get("fact") for target in targets):
         if fact:
@@ -165,6 +169,14 @@ def _targets(status: Status) -> Iterator[str]:
     for target in targets:
         if target["error"]:
             yield line("not written", f"{_name(target)}: {target['error']}")
+
+
+def _said_there(target: Plain, status: Status) -> str:
+    """What stands in a file, where that is not what Docker runs with."""
+    says = target.get("says")
+    if says is None or (isinstance(status.docker, dict) and says == status.docker["effective"]):
+        return ""
+    return f" ({_in_words(says)})"
 
 
 def _noted(condition: Plain) -> str:

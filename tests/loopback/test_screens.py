@@ -166,6 +166,10 @@ HOURS = {
         office="refused",
         direct="refused",
     ),
+    "unreachable after the office worked": Hour(
+        direct="refused",
+        turn=at_home,
+    ),
     "at a portal": Hour(
         office="refused",
         direct="portal",

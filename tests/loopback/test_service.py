@@ -15,6 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent.clients.clients import ClientFile, ClientsSeen
+from agent.clients.users import Account, Source
+from agent.decide.clients import Intent, Wanted
 from agent.decide.probation import LASTS_S
 from agent.decide.unsteady import STANDS_S, WITHIN_S, Shaken
 from agent.docker.journal import Journal, Stage, UnderWay
@@ -39,7 +42,7 @@ from agent.values.verdict import Verdict
 
 from .certificates import CORP
 from .dockerd import Dockerd
-from .test_reconcile import OFFICE, POLICY, Place, at
+from .test_reconcile import OFFICE, POLICY, NoClients, Place, at
 
 
 class Hand:
@@ -688,6 +691,46 @@ async def test_what_docker_runs_with_is_shown_where_nothing_works(laptop: Laptop
         assert laptop.status()["upstream"]["name"] is None
         assert laptop.status()["docker"]["version"] == "26"
         assert laptop.status()["docker"]["effective"] == {"proxy": "direct"}
+
+
+class Household(NoClients):
+    """Alice's file is right, and bob's cannot be written."""
+
+    async def look(self, upstream: Upstream) -> ClientsSeen:
+        def account(name: str) -> Account:
+            home = Path("/home", name)
+            return Account(name, 1000, 1000, (), home, home / "config.json", may_create=False, source=Source.NAMED)
+
+        files = (ClientFile(account("alice")), ClientFile(account("bob"), error="its home is not mounted"))
+        return ClientsSeen(Wanted(Intent.SET, ""), files)
+
+
+async def test_what_stands_in_the_files_is_shown_while_nothing_is_chosen(laptop: Laptop) -> None:
+    """People's files as they were when they were last looked at: an error stays one."""
+
+    def shown() -> list[tuple[str, str]]:
+        return [(target["name"], target["state"]) for target in laptop.status()["targets"]]
+
+    laptop.policy()
+    laptop.place.clients = Household()
+    async with laptop.running() as hand:
+        right = [("docker.service drop-in", "right"), ("alice", "right"), ("bob", "failed")]
+        kept = [("docker.service drop-in", "kept"), ("alice", "kept"), ("bob", "failed")]
+        assert shown() == right
+
+        laptop.place.snapshot = Snapshot()
+        await hand.wake()
+        assert laptop.status()["state"] == "offline"
+        assert shown() == kept
+        assert laptop.status()["targets"][0]["says"] == laptop.status()["docker"]["effective"]
+
+        laptop.place.snapshot = at("10.10.0.1")
+        await hand.wake()
+        assert shown() == right
+
+        laptop.paths.policy.unlink()
+        await hand.wake(Reason.FILES)
+        assert shown() == kept
 
 
 async def test_a_change_of_method_moves_what_stands_there_and_status_names_no_file_that_is_not(laptop: Laptop) -> None:
