@@ -92,13 +92,17 @@ class Restoring(msgspec.Struct, frozen=True):
         outcome = Outcome()
         if plan.acts and reality is not None:
             try:
+                self._end_the_trial()
                 outcome = await to_the_end(self.daemon.carry_out(plan, reality, record), None)
             except Exception as error:  # noqa: BLE001 - the boundary of a target: what was done beside it is recorded
                 found = PutBack(Plan(DIRECT), (*found.left, _said(error)), tuple(kept.all()))
         if outcome.goes_down:  # what is kept is needed after the next boot
             found = PutBack(plan, (*found.left, f"Docker: {GOES_DOWN}"))
         elif outcome.stands:
-            originals = {path: one for path, one in kept.all().items() if path not in found.left_targets}
+            stays = {edit.path for edit in plan.edits} - set(outcome.written)
+            left = (*left, *(f"{path}: not put back: {outcome.deferred or 'not written'}" for path in sorted(stays)))
+            stays.update(found.left_targets)
+            originals = {path: one for path, one in kept.all().items() if path not in stays}
             _remove_folders(originals)
             kept.forget(originals)
             left = (*left, *self._unsettled())
@@ -111,6 +115,12 @@ class Restoring(msgspec.Struct, frozen=True):
             record(Event.RESTORED, targets=written)
         by_hand = found.by_hand if outcome.deferred else ""
         return Restored(written, removed, outcome, (*found.left, *left), by_hand)
+
+    def _end_the_trial(self) -> None:
+        """Of the restart before. What is put back stays, also where it waits: nobody watches Docker from here on."""
+        journal = Journal(self.state)
+        if journal.under_way().trial is not None:
+            journal.forget()
 
     def _unsettled(self) -> tuple[str, ...]:
         """What a later try has still to finish. An agent that comes much later must not go back to what was ours."""

@@ -16,14 +16,17 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from agent.audit.record import Record
 from agent.cli.restore import lines
 from agent.clients.homes import Homes
 from agent.clients.originals import client_originals
 from agent.clients.users import Account
-from agent.decide.plan import plan
+from agent.decide.plan import Plan, plan
+from agent.docker.apply import Outcome
 from agent.docker.originals import daemon_originals
 from agent.one_pass.restore import Restored, Restoring
 from agent.targets import daemon_json
+from agent.values.dockerd import Reality
 from agent.values.policy import Docker, Method, Restart
 from agent.values.secret import Secret
 from agent.values.settings import DIRECT, Settings, Texts, settings
@@ -124,6 +127,54 @@ async def test_a_container_that_runs_defers_the_restart_and_now_does_it(dockerd:
     assert done.by_hand == "systemctl restart docker.service, which stops 1 container"
     await restored(dockerd, is_asked_now=True)
     assert dockerd.runs_with == DIRECT
+
+
+@pytest.mark.parametrize("late", ["a-container", "a-unit", "silence"])
+async def test_what_starts_at_the_last_moment_within_the_minute_of_a_restart_defers_it_alone(
+    dockerd: Dockerd, late: str
+) -> None:
+    await applied(dockerd, OFFICE)
+    assert dockerd.under_way().trial is not None
+    busy_now = dockerd.busy_now
+
+    async def met(found: Reality) -> Reality:
+        dockerd.containers = int(late == "a-container")
+        dockerd.units = {"stack.service": True} if late == "a-unit" else {}
+        dockerd.is_silent = late == "silence"
+        return await busy_now(found)
+
+    dockerd.busy_now = met  # type: ignore[method-assign]
+    starts = dockerd.starts
+
+    done = await restored(dockerd)
+
+    assert done.outcome.deferred
+    assert not done.is_failed
+    assert dockerd.files() == {}
+    assert dockerd.starts == starts
+    assert len(done.targets) == 2
+    assert daemon_originals(dockerd.root / "state").all() == {}
+
+
+async def test_what_a_file_was_stays_known_as_long_as_it_is_not_put_back(dockerd: Dockerd) -> None:
+    await applied(dockerd, OFFICE)
+    kept, ours = daemon_originals(dockerd.root / "state").all(), dockerd.files()
+
+    async def writes_nothing(made: Plan, reality: Reality, record: Record) -> Outcome:
+        del made, reality, record
+        return Outcome(deferred="not now")
+
+    carry_out = dockerd.carry_out
+    dockerd.carry_out = writes_nothing  # type: ignore[method-assign]
+    done = await restored(dockerd)
+    assert done.is_failed
+    assert {said.partition(": ")[2] for said in done.left} == {"not put back: not now"}
+    assert daemon_originals(dockerd.root / "state").all() == kept
+    assert dockerd.files() == ours
+
+    dockerd.carry_out = carry_out  # type: ignore[method-assign]
+    assert not (await restored(dockerd)).is_failed
+    assert dockerd.files() == {}
 
 
 async def test_live_restore_that_is_not_off_again_is_left_and_a_second_try_goes_on(dockerd: Dockerd) -> None:
