@@ -126,8 +126,9 @@ class Outcome(msgspec.Struct, frozen=True):
 class CameUpOtherwise(AgentError):
     """dockerd came up, and what was written for it did not get there: trying again would not change that."""
 
-    def __init__(self, condition: Condition, runs_with: Settings) -> None:
+    def __init__(self, condition: Condition, runs_with: Settings, invocation: str) -> None:
         super().__init__(condition.target, condition.text, condition.remedy)
+        self.invocation = invocation  # the start that it was
         self.condition = condition
         self.runs_with = runs_with
 
@@ -250,7 +251,7 @@ class Transaction:
             now = await self._in_force(plan, await self._supervisor.restart())
             noted = self._verified(plan, now, file, met.hanging)
         except CameUpOtherwise as found:
-            instead, noted = found, self._stays_written()
+            instead, noted = found, self._stays_written(found.invocation)
         except (ByOthers, NotTried, RestartFailed, NotInForce, UnitFailed) as failure:
             return await self._not_in_force(plan, reality, written, failure, counted)
         seconds = time.monotonic() - began
@@ -297,10 +298,10 @@ class Transaction:
         """The journal says how far it came, and stays: the next boot starts Docker, and the next agent looks at it."""
         return msgspec.structs.replace(self._deferred(written, GOES_DOWN), goes_down=True)
 
-    def _stays_written(self) -> tuple[str, ...]:
-        """What is right as far as we can make it so, for the next start."""
+    def _stays_written(self, start: str) -> tuple[str, ...]:
+        """What is right as far as we can make it so, for the next start; not for this one, whatever becomes of it."""
         try:
-            self._journal.enter(Stage.WRITING)
+            self._journal.wait(start)
         except AgentError as error:  # Docker runs all the same
             return (str(error),)
         return ()
@@ -582,7 +583,8 @@ def _not_in_force(plan: Plan, now: Reality, running: Settings) -> AgentError:
     text = f"Docker came up, and runs with {_in_words(running)} instead of what was written: {because}"
     target = beaten.target if beaten else now.unit_name
     remedy = beaten.remedy if beaten else f"See: systemctl cat {now.unit_name}"
-    return CameUpOtherwise(Condition(beaten.code if beaten else Code.NOT_EFFECTIVE, text, remedy, target), running)
+    condition = Condition(beaten.code if beaten else Code.NOT_EFFECTIVE, text, remedy, target)
+    return CameUpOtherwise(condition, running, now.unit.invocation)
 
 
 def _in_words(running: Settings) -> str:

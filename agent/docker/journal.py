@@ -209,6 +209,14 @@ class Journal:
         else:  # there is nothing to go back to
             self.forget()
 
+    def wait(self, start: str) -> None:
+        """What stands in the files is for the next start of dockerd; `start`: its last one, which did not read it."""
+        was = self.under_way()
+        if was.notes:
+            self._save(Stage.WRITING, was.notes, start=start)
+        else:  # there is nothing to go back to
+            self.forget()
+
     def resume(self, was: UnderWay) -> None:
         """What was under way before something that came to nothing, and is undone."""
         if self.under_way() == UnderWay():

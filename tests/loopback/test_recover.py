@@ -27,6 +27,12 @@ from .dockerd import Dockerd
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
 
 
+@pytest.fixture
+def dockerd(tmp_path: Path) -> Dockerd:
+    (tmp_path / "docker").mkdir()
+    return Dockerd(tmp_path / "docker")
+
+
 class Left:
     """A machine as an agent left it that ended at this stage, with this Docker."""
 
@@ -508,3 +514,27 @@ async def test_a_stop_of_such_a_docker_that_did_not_end_in_time_is_no_crash(tmp_
 
     assert tried.dockerd.phase is Phase.BROKEN
     assert not tried.quarantined
+
+
+async def test_a_docker_that_breaks_later_without_having_been_given_what_was_written_is_left_alone(
+    dockerd: Dockerd,
+) -> None:
+    """Our own restart is no start that has read it, if its unit gave it something else."""
+    dockerd.gets_instead = Texts("http://theirs:1", "http://theirs:1", "localhost")
+    made, reality = await dockerd.plan(OFFICE)
+    outcome = await dockerd.transaction().carry_out(made, reality)
+    assert outcome.otherwise is not None
+    standing = dockerd.files()
+    dockerd.crash(comes_back=False)
+
+    await dockerd.recover(dockerd.record(), may_restart=True)
+
+    assert dockerd.phase is Phase.BROKEN
+    assert "rolled-back" not in dockerd.events()
+    assert dockerd.files() == standing
+    dockerd.gets_instead, dockerd.refuses = None, OFFICE
+    with contextlib.suppress(RestartFailed):
+        await dockerd.start()
+    await dockerd.recover(dockerd.record(), may_restart=True)
+    assert dockerd.is_running
+    assert dockerd.runs_with == DIRECT
