@@ -61,6 +61,7 @@ from agent.service.watch.unwatched import Unwatched
 from agent.system.clock import now_text
 from agent.system.files import identity_of
 from agent.system.policy_file import NO_POLICY, WRITE_ONE, Loaded, load_safely, named, owners
+from agent.system.process_start import boot_id
 from agent.system.to_the_end import to_the_end
 from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import Phase, Reality
@@ -172,6 +173,7 @@ class Service:
         self._in_hand: list[Request] = []  # that the pass under way is to answer
         self._finishes_at = 0.0
         self._is_unfinished = False
+        self._is_in_vain = False  # a Docker that is down because of what was written could not be helped the last time
         self._under_way = UnderWay()
         self._docker = Docker()
         self._lost: Condition | None = None  # by the last restart
@@ -279,9 +281,12 @@ class Service:
         world = self._world_at_hand
         try:
             under_way = await asyncio.to_thread(world.daemon.under_way)
-            is_due = under_way.is_unfinished and self._memory.now() >= self._finishes_at
-            is_due = is_due or self._is_broken_by(under_way)
-            if is_due or (under_way.trial is not None and world.daemon.is_to_be_judged(under_way.trial)):
+            is_broken, is_to_be_judged = self._is_broken_by(under_way), self._is_to_be_judged(under_way)
+            self._is_in_vain = self._is_in_vain and is_broken
+            is_due = is_broken or is_to_be_judged or under_way.is_unfinished
+            is_at_once = (is_broken or is_to_be_judged) and not self._is_in_vain
+            if is_at_once or (is_due and self._memory.now() >= self._finishes_at):
+                self._is_in_vain = is_broken  # if it is so the next time, too
                 await self._recovered(may_restart=True)
                 under_way = await asyncio.to_thread(world.daemon.under_way)
         except AgentError as error:  # without knowing what is under way nothing may be done
@@ -303,7 +308,16 @@ class Service:
     def _is_broken_by(self, under_way: UnderWay) -> bool:
         """Whether the Docker that was last seen is down because of it."""
         reality = self._last.seen.reality if self._last is not None else self._idle
-        return reality is not None and under_way.is_broken_by_it(reality.unit)
+        if reality is None:
+            return False
+        has_died = reality.unit.phase is Phase.BROKEN and not reality.unit.comes_back
+        return under_way.is_broken_by_it(reality.unit) or (under_way.trial is not None and has_died)
+
+    def _is_to_be_judged(self, under_way: UnderWay) -> bool:
+        """Whether something has become of a start that is not believed yet; times of another boot say nothing."""
+        trial = under_way.trial
+        is_of_before = under_way.boot != boot_id()
+        return trial is not None and (is_of_before or self._world_at_hand.daemon.is_to_be_judged(trial))
 
     async def _ready_at_the_latest(self) -> None:
         await asyncio.sleep(READY_WITHIN_S)
@@ -436,13 +450,14 @@ class Service:
 
     def _not_later(self, at: float | None) -> float | None:
         """What cannot be watched is looked at as often as the upstreams, and a restart of ours once more."""
+        soon = max(self._memory.now() + _MOVING_S, self._finishes_at if self._is_in_vain else 0.0)
         if self._trial is not None:
             left_s = max(0.0, self._trial.until - time.monotonic())
-            is_moving = self._world_at_hand.daemon.is_to_be_judged(self._trial)
-            judged_at = self._memory.now() + (_MOVING_S if is_moving else left_s)
+            is_moving = self._is_to_be_judged(self._under_way)
+            judged_at = soon if is_moving else self._memory.now() + left_s
             at = judged_at if at is None else min(at, judged_at)
         if self._is_broken_by(self._under_way):
-            at = self._memory.now() + _MOVING_S
+            at = soon if at is None else min(at, soon)
         if not self._wakes.unwatched.directories:
             return at
         recheck_s = (self._loaded.policy if self._loaded is not None else Policy()).probe.recheck

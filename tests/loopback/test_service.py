@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent.audit.record import Record
 from agent.clients.clients import ClientFile, ClientsSeen
 from agent.clients.users import Account, Source
 from agent.decide.clients import Intent, Wanted
@@ -24,10 +25,11 @@ from agent.docker.journal import Journal, Stage, UnderWay
 from agent.one_pass.shaken_file import Kept, ShakenFile
 from agent.service.notify import Notify
 from agent.service.requests import Answer, Command, Request, Wish
-from agent.service.service import Service
+from agent.service.service import FINISH_AGAIN_S, Service
 from agent.service.status_file import read
 from agent.service.watch.unwatched import NOTHING_UNWATCHED
 from agent.system.clock import SYSTEM_CLOCK
+from agent.system.process_start import boot_id
 from agent.system.state_file import StateFile
 from agent.targets import drop_in
 from agent.values.dockerd import Phase, Reality
@@ -344,6 +346,74 @@ async def test_a_boot_does_not_wait_for_the_minute_of_a_restart_before_it(laptop
 
     async with laptop.running():
         assert laptop.dockerd.text("etc/dockerd.env") == drop_in.edit(DIRECT)
+
+
+class NotYet(Dockerd):
+    """What is under way with it cannot be looked after: systemd does not answer, say."""
+
+    tries = 0
+    fails = range(0)  # which of the tries, once Docker may be restarted
+
+    async def recover(self, record: Record, *, may_restart: bool) -> bool:
+        self.tries += may_restart
+        if may_restart and self.tries in self.fails:
+            raise UnitFailed("systemctl show", "no answer")
+        return await super().recover(record, may_restart=may_restart)
+
+
+@pytest.fixture
+def not_yet(tmp_path: Path) -> tuple[Laptop, NotYet]:
+    laptop = Laptop(tmp_path)
+    (tmp_path / "not-yet").mkdir()
+    dockerd = NotYet(tmp_path / "not-yet", laptop.paths.state)
+    laptop.dockerd = laptop.place.daemon = dockerd
+    return laptop, dockerd
+
+
+async def test_a_time_of_another_boot_is_not_waited_for(not_yet: tuple[Laptop, NotYet]) -> None:
+    """Its clock began anew: where the first look after the boot fails, the next one gives Docker its minute."""
+    laptop, dockerd = not_yet
+    laptop.policy()
+    async with laptop.running():
+        assert dockerd.runs_with == OFFICE
+    was = Journal(dockerd.agent_state).under_way()
+    assert was.trial is not None
+    late = msgspec.structs.replace(was.trial, until=time.monotonic() + 1e6)
+    file = StateFile(dockerd.agent_state / "journal.json", UnderWay, 1)
+    file.save(msgspec.structs.replace(was, boot="another", trial=late))
+    dockerd.tries, dockerd.fails, laptop.hand = 0, range(1, 2), Hand()
+
+    async with laptop.running():
+        assert dockerd.tries == 2
+        now = Journal(dockerd.agent_state).under_way()
+        assert now.boot == boot_id()
+        assert now.trial is not None
+        assert now.trial.until <= time.monotonic() + LASTS_S
+
+
+@pytest.mark.parametrize("dies", ["of-what-waited", "within-the-minute"])
+async def test_a_docker_that_cannot_be_helped_is_tried_once_a_minute(not_yet: tuple[Laptop, NotYet], dies: str) -> None:
+    laptop, dockerd = not_yet
+    waits = dies == "of-what-waited"
+    laptop.policy(POLICY + ('[docker]\nrestart = "never"\n' if waits else ""))
+    laptop.place.snapshot = at("10.20.0.1" if waits else "10.10.0.1")
+    async with laptop.running() as hand:
+        if waits:
+            await restarted_with_what_waited(laptop, hand)
+        else:
+            dockerd.refuses = OFFICE
+            dockerd.crash(comes_back=False)
+        dockerd.tries, dockerd.fails = 0, range(1, 100)
+        for _ in range(6):
+            await hand.wake(Reason.TIMER)
+
+        assert dockerd.tries == (1 if waits else 2), "the first time before anybody has seen it down"
+        assert hand.next_at is not None
+        assert hand.next_at > SYSTEM_CLOCK.boottime_s() + FINISH_AGAIN_S / 2
+        dockerd.fails = range(0)
+        laptop.service._finishes_at = 0.0
+        await hand.wake(Reason.TIMER)
+        assert dockerd.runs_with == DIRECT
 
 
 async def test_what_is_put_right_within_the_minute_does_not_end_it(laptop: Laptop) -> None:
