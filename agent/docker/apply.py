@@ -10,7 +10,6 @@ Not known here: what is to be written and whether a restart is due (`decide/plan
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,12 +18,11 @@ from typing import Final, Protocol
 import msgspec
 
 from agent.audit.record import Record
-from agent.decide import foreign, probation
+from agent.decide import probation
 from agent.decide.effective import effective, in_force
 from agent.decide.overruled import overruled
-from agent.decide.plan import Owned, Plan, without_ours
+from agent.decide.plan import Plan
 from agent.decide.restart import Busy, Restarting, hang_on_docker, holding, is_keeping, named
-from agent.docker import validate
 from agent.docker.away import Away
 from agent.docker.journal import Journal, Stage, UnderWay
 from agent.docker.last_good import LastGood
@@ -33,6 +31,7 @@ from agent.docker.marks import Marks
 from agent.docker.originals import Original, daemon_originals
 from agent.docker.quarantine import Quarantine
 from agent.docker.recover import Units, back_and_up, files_back, let_go, units_up
+from agent.docker.theirs import refusal, theirs
 from agent.system.files import Changed, read_file
 from agent.system.running_time import Left
 from agent.system.text_files import read_text, write_text
@@ -183,9 +182,9 @@ class Transaction:
         under_way = self._journal.under_way()
         self._on_trial = under_way if under_way.trial is not None and under_way.bracket is None else None
         self._last_good.seen(reality)
-        theirs = self._theirs(reality)
-        is_written_into = _is_written_into(plan, reality, theirs)
-        broken = await self._refused(theirs, reality) if plan.restarts or is_written_into else None
+        others = theirs(reality, self._state)
+        is_written_into = _is_written_into(plan, reality, others)
+        broken = await refusal(others, reality) if plan.restarts or is_written_into else None
         if broken is not None and (is_written_into or self._on_trial is not None):
             return msgspec.structs.replace(self._deferred((), str(broken)), condition=broken)
         try:
@@ -205,21 +204,6 @@ class Transaction:
         if not plan.restarts:
             return self._deferred(written, plan.restart.because)
         return await self._restart(plan, plan.restart, reality, written)
-
-    def _theirs(self, reality: Reality) -> str | None:
-        """What others wrote into daemon.json; where that cannot be told, what stands there."""
-        original = self._originals.of(reality.daemon_json_path)
-        try:
-            return without_ours(reality, Owned(True, original.text, original.mode) if original else Owned())
-        except TextRefused:
-            return reality.daemon_json
-
-    async def _refused(self, theirs: str | None, reality: Reality) -> Condition | None:
-        """Why dockerd would not start with it."""
-        with contextlib.suppress(TextRefused):  # then dockerd is asked
-            if (known := foreign.refusal(theirs, reality)) is not None:
-                return known
-        return await validate.refused(reality, theirs)
 
     async def _restart(self, plan: Plan, due: Restarting, reality: Reality, written: tuple[str, ...]) -> Outcome:
         # Units in any case: who they are has to be known before they go down.

@@ -3,6 +3,7 @@
     nothing under way          nothing
     writing                    the pass decides: each file is whole, and what dockerd runs with is looked at
     writing, Docker broke      rolled back if it was started after that, by whomever: it has read what was written
+    … of somebody else's file  left alone: it would not start without ours, either
     … and only ever crashes    the same, as soon as systemd has started it twice by itself
     restarting, Docker broke   rolled back: files back, Docker started
     restarting, else           as writing: whoever stopped a Docker that did not break was not us
@@ -36,6 +37,7 @@ from agent.docker.journal import Journal, Stage, UnderWay
 from agent.docker.last_good import LastGood
 from agent.docker.live_restore import LiveRestore
 from agent.docker.quarantine import Quarantine
+from agent.docker.theirs import refusal, theirs
 from agent.system.process_start import boot_id
 from agent.system.running_time import Left
 from agent.targets.refused import TextRefused
@@ -96,6 +98,8 @@ async def recover(  # noqa: PLR0913 - named at its one call
     back = Back((), is_up=True)
     unit = await _settled(supervisor)
     is_down = _is_down_by_us(found, unit, is_systemd)
+    if is_down and found.stage is Stage.WRITING and await _is_broken_by_theirs(look, state):
+        is_down = False  # the pass says why it is down, as where nothing waits
     said = [_STARTED_WITH_IT if found.is_broken_by_it(unit) else _ended_in(found.stage), *said]
     if is_down and await supervisor.goes_down():
         return True
@@ -247,6 +251,15 @@ def _is_down_by_us(found: UnderWay, unit: UnitState, is_systemd: bool) -> bool:
         return False
     # Without systemd a dockerd that broke looks just like one that was stopped.
     return found.stage is Stage.ROLLING_BACK or (found.stage is Stage.RESTARTING and not is_systemd)
+
+
+async def _is_broken_by_theirs(look: Look, state: Path) -> bool:
+    """Whether dockerd would not start without ours, either: somebody else has started it with what he wrote."""
+    try:
+        reality = await look.reality(DIRECT)
+        return await refusal(theirs(reality, state), reality) is not None
+    except AgentError:  # what is ours is put back, and Docker started, whatever happens
+        return False
 
 
 async def _left_to_the_pass(look: Look, journal: Journal, record: Record, stage: Stage, units: Units) -> None:

@@ -366,7 +366,11 @@ class Dockerd:
     def _boot(self) -> None:
         self.starts += 1
         self._read = self.text("etc/daemon.json")
-        file = daemon_json.texts(self.text("etc/daemon.json"))
+        try:
+            file = daemon_json.texts(self._read)
+        except TextRefused:
+            self.phase = Phase.BROKEN
+            return
         self._got = self.gets_instead or self._environment()
         wanted = file.over(self._got)
         is_refused = bool(self.refuses_file) and self.refuses_file in (self.text("etc/daemon.json") or "")

@@ -538,3 +538,40 @@ async def test_a_docker_that_breaks_later_without_having_been_given_what_was_wri
     await dockerd.recover(dockerd.record(), may_restart=True)
     assert dockerd.is_running
     assert dockerd.runs_with == DIRECT
+
+
+@pytest.mark.parametrize("says", ['{"unknown": 1}', '{"debug": true,}'], ids=["a-key", "no-json"])
+@pytest.mark.parametrize("boot", ["this", "another"])
+async def test_a_file_that_somebody_else_broke_stays_where_it_is_though_something_of_ours_waits(
+    tmp_path: Path, says: str, boot: str
+) -> None:
+    """As where nothing waits. What waits goes on to."""
+    tried = Tried(tmp_path)
+    dockerd = tried.dockerd
+    reality = await dockerd.reality(OFFICE)
+    made = plan(OFFICE, reality, Docker(restart=Restart.NEVER), Owned(), is_asked_now=False)
+    await dockerd.transaction().carry_out(made, reality)
+    (tmp_path / "etc/daemon.json").write_text(says)
+    dockerd.binary, dockerd.refuses_file = str(_validates_nothing(tmp_path)), says
+    with pytest.raises(RestartFailed):
+        await dockerd.restart()
+    if boot == "another":
+        tried.in_another_boot()
+
+    await tried.looked_at()
+
+    assert dockerd.phase is Phase.BROKEN
+    assert dockerd.text("etc/daemon.json") == says
+    assert sorted(path.name for path in (tmp_path / "etc").iterdir()) == ["daemon.json", "dockerd.env"]
+    assert dockerd.text("etc/dockerd.env") == drop_in.edit(OFFICE)
+    assert not tried.quarantined
+    assert "rolled-back" not in dockerd.events()
+
+    (tmp_path / "etc/daemon.json").write_text("{}")  # mended; and now ours is what it does not start with
+    (tmp_path / "dockerd").write_text("#!/bin/sh\nexit 0\n")
+    dockerd.refuses, dockerd.refuses_file = OFFICE, ""
+    with pytest.raises(RestartFailed):
+        await dockerd.start()
+    await tried.looked_at()
+    assert dockerd.runs_with == DIRECT
+    assert dockerd.text("etc/daemon.json") == "{}"

@@ -495,6 +495,31 @@ async def test_what_waited_and_only_ever_crashes_is_looked_at_in_time(laptop: La
         assert laptop.dockerd.runs_with == DIRECT
 
 
+async def test_a_docker_that_somebody_broke_is_said_to_be_theirs_though_something_of_ours_waits(laptop: Laptop) -> None:
+    laptop.policy(POLICY + '[docker]\nrestart = "never"\n')
+    laptop.place.snapshot = at("10.20.0.1")
+    dockerd = laptop.dockerd
+    file, validates = dockerd.root / "etc/daemon.json", dockerd.root / "dockerd"
+    validates.write_text("#!/bin/sh\necho unknown key: nosuch >&2\nexit 1\n")
+    validates.chmod(0o755)
+    async with laptop.running() as hand:
+        laptop.place.snapshot = at("10.10.0.1")
+        await hand.wake()
+        file.write_text('{"nosuch": 1}')
+        dockerd.binary, dockerd.refuses_file = str(validates), "nosuch"
+        with suppress(RestartFailed):
+            await dockerd.restart()
+        recovered = len(dockerd.recovered)
+        for _ in range(5):
+            await hand.wake(Reason.TIMER)
+
+        assert dockerd.phase is Phase.BROKEN
+        assert file.read_text() == '{"nosuch": 1}'
+        assert "unknown key: nosuch" in str(laptop.status()["conditions"])
+        assert "rolled-back" not in laptop.events()
+        assert len(dockerd.recovered) == recovered + 1
+
+
 async def test_what_docker_ran_with_for_a_minute_is_believed_whoever_restarted_it(laptop: Laptop) -> None:
     laptop.policy(POLICY + '[docker]\nrestart = "never"\n')
     async with laptop.running() as hand:

@@ -1,0 +1,34 @@
+"""What others wrote into daemon.json, and whether dockerd would start with it: where it would not, we are not to blame.
+
+Not known here: what follows (`apply.py` does not restart, `recover.py` leaves alone what somebody else has broken).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from agent.decide import foreign
+from agent.decide.plan import Owned, without_ours
+from agent.docker import validate
+from agent.docker.originals import daemon_originals
+from agent.targets.refused import TextRefused
+from agent.values.condition import Condition
+from agent.values.dockerd import Reality
+
+
+def theirs(reality: Reality, state: Path) -> str | None:
+    """The file without ours; where that cannot be told, what stands there. AgentError: what was there is not known."""
+    original = daemon_originals(state).of(reality.daemon_json_path)
+    try:
+        return without_ours(reality, Owned(True, original.text, original.mode) if original else Owned())
+    except TextRefused:
+        return reality.daemon_json
+
+
+async def refusal(text: str | None, reality: Reality) -> Condition | None:
+    """Why dockerd would not start with it."""
+    with contextlib.suppress(TextRefused):  # then dockerd is asked
+        if (known := foreign.refusal(text, reality)) is not None:
+            return known
+    return await validate.refused(reality, text)
