@@ -367,7 +367,9 @@ class Transaction:
         if (plan.method is Method.DAEMON_JSON or is_its_place) and isinstance(reality.started_with, Texts):
             # After the write the file no longer says what this dockerd was started with.
             self._marks.set(reality.unit.invocation, reality.started_with)
-        is_what_is_tried = self._on_trial is not None and plan.restart is None
+        runs_with_it = plan.effective is not None and agrees(plan.effective, plan.desired)
+        # That no restart is planned is not enough: when the service starts none is, whatever is written.
+        is_what_is_tried = self._on_trial is not None and plan.restart is None and runs_with_it
         if in_force(reality) is not None and not is_what_is_tried:
             self._journal.forget()  # dockerd runs with what stands there: that is what a roll-back goes back to
         for edit in plan.edits:

@@ -184,9 +184,23 @@ async def _died_of_it(  # noqa: PLR0913, PLR0917 - named at its one call
         await asyncio.to_thread(journal.try_out, went_on(trial, unit))
         record(Event.DOCKER_STARTED, settings=running, because="it crashed after our restart, and systemd started it")
     elif verdict is not Found.WATCH:
-        await asyncio.to_thread(journal.forget)
-        await asyncio.to_thread(LastGood(state).believe)
+        await _ended(look, state, trial, unit)
     return False
+
+
+async def _ended(look: Look, state: Path, trial: Trial, unit: UnitState) -> None:
+    """The minute is over, or somebody else has ended it. What was written meanwhile has not been tried."""
+    journal = Journal(state)
+    if unit.is_running:
+        reality = await look.reality(DIRECT)
+        await asyncio.to_thread(journal.wait, trial.invocation)
+        await asyncio.to_thread(first_run, journal, reality)
+    elif unit.phase is Phase.BROKEN and not unit.is_stuck_in_stop:  # after the minute: it had stood
+        await asyncio.to_thread(journal.forget)
+    else:
+        await asyncio.to_thread(journal.wait, unit.invocation)
+    if journal.under_way().trial is None:
+        await asyncio.to_thread(LastGood(state).believe)
 
 
 async def _rolled_back(  # noqa: PLR0913, PLR0917 - four of them are one Docker
@@ -235,8 +249,9 @@ def first_run(journal: Journal, reality: Reality) -> None:
     is_open = under_way.stage in {Stage.WRITING, Stage.RESTARTING} and bool(under_way.notes)
     if not is_open or under_way.bracket is not None or in_force(reality) is None:
         return
-    if under_way.has_read_it(unit) and reality.is_systemd:
-        until = (unit.since or time.monotonic()) + LASTS_S
+    now = time.monotonic()
+    until = (unit.since or now) + LASTS_S
+    if under_way.has_read_it(unit) and reality.is_systemd and now < until:
         journal.try_out(Trial(unit.invocation, unit.restarts, until, unit.pid))
     else:
         journal.forget()

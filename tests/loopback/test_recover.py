@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ import pytest
 from agent.decide.plan import Owned, plan
 from agent.docker.journal import Journal, Note, Stage, UnderWay
 from agent.docker.quarantine import Quarantine
-from agent.docker.recover import recover
+from agent.docker.recover import first_run, recover
 from agent.system.files import Changed
 from agent.system.state_file import StateFile
 from agent.targets import drop_in
@@ -25,6 +26,7 @@ from agent.values.settings import DIRECT, Settings, Texts, settings
 from .dockerd import Dockerd
 
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
+HOME = settings("http://home:3128", "http://home:3128", "localhost")
 
 
 @pytest.fixture
@@ -190,6 +192,12 @@ class Tried:
         made = plan(OFFICE, reality, Docker(restart=Restart.ALWAYS), Owned(), is_asked_now=False)
         outcome = await self.dockerd.transaction().carry_out(made, reality)
         assert outcome.restarted_s is not None
+
+    async def moved(self, wanted: Settings) -> None:
+        """As a service that starts: what is right is written, and no restart is planned."""
+        made, reality = await self.dockerd.plan(wanted)
+        self.dockerd.note(reality)
+        await self.dockerd.transaction().carry_out(msgspec.structs.replace(made, restart=None), reality)
 
     async def looked_at(self) -> None:
         dockerd, state = self.dockerd, self.dockerd.root / "state"
@@ -377,9 +385,10 @@ async def test_a_docker_that_the_next_boot_does_not_start_is_left_alone(tried: T
     tried.in_another_boot()
     tried.dockerd.phase = Phase.STOPPED
 
-    await tried.looked_at()
+    for _ in range(2):
+        await tried.looked_at()
 
-    assert tried.journal.under_way() == UnderWay()
+    assert tried.journal.under_way().trial is None
     assert tried.dockerd.phase is Phase.STOPPED
 
 
@@ -407,8 +416,115 @@ async def test_a_docker_that_somebody_stops_within_the_minute_stays_so(tried: Tr
     await tried.looked_at()
 
     assert tried.dockerd.phase is Phase.STOPPED
-    assert tried.journal.under_way() == UnderWay()
+    assert tried.journal.under_way().trial is None
     assert not tried.quarantined
+
+
+async def test_a_docker_that_somebody_restarts_within_the_minute_has_it_anew(tried: Tried) -> None:
+    await tried.dockerd.restart()
+    await tried.looked_at()
+    tried.dockerd.refuses = OFFICE
+    tried.dockerd.crash(comes_back=False)
+
+    await tried.looked_at()
+
+    assert tried.dockerd.runs_with == DIRECT
+    assert tried.quarantined
+
+
+@pytest.mark.parametrize("wanted", [OFFICE, HOME], ids=["as-it-was", "with-a-move"])
+@pytest.mark.parametrize("where", ["in-the-next-boot", "by-a-person"])
+async def test_a_docker_that_is_stopped_within_the_minute_has_it_with_its_next_start(
+    tried: Tried, where: str, wanted: Settings
+) -> None:
+    """What is written until then has not been tried, and what it ran with before stays known."""
+    dockerd = tried.dockerd
+    if where == "in-the-next-boot":
+        tried.in_another_boot()
+    dockerd.somebody_stops_it()
+    await tried.moved(wanted)
+    await tried.looked_at()
+    assert dockerd.phase is Phase.STOPPED
+    dockerd.refuses = wanted
+    with contextlib.suppress(RestartFailed):
+        await dockerd.start()
+
+    await tried.looked_at()
+
+    assert dockerd.is_running
+    assert dockerd.runs_with == DIRECT
+    assert dockerd.events()[-1] == "rolled-back"
+
+
+async def test_a_stopped_docker_that_comes_up_with_what_was_tried_is_believed_after_a_minute(tried: Tried) -> None:
+    tried.dockerd.somebody_stops_it()
+    await tried.looked_at()
+    await tried.dockerd.start()
+    await tried.looked_at()
+    assert tried.journal.under_way().trial is not None
+    tried.over()
+
+    await tried.looked_at()
+
+    assert tried.journal.under_way() == UnderWay()
+    assert tried.dockerd.runs_with == OFFICE
+
+
+async def test_what_is_written_before_a_start_by_somebody_else_was_seen_goes_back_to_what_that_runs_with(
+    tmp_path: Path,
+) -> None:
+    """An agent writes before Docker has started, and plans no restart then."""
+    tried = Tried(tmp_path)
+    dockerd = tried.dockerd
+    await tried.moved(OFFICE)
+    await dockerd.restart()
+    await dockerd.recover(dockerd.record(), may_restart=False)
+
+    await tried.moved(HOME)
+    await tried.looked_at()
+    dockerd.refuses = HOME
+    made, reality = await dockerd.plan(HOME)
+    outcome = await dockerd.transaction().carry_out(made, reality)
+
+    assert outcome.rolled_back
+    assert dockerd.is_running
+    assert dockerd.runs_with == OFFICE
+    assert tried.file.read_text() == drop_in.edit(OFFICE)
+
+
+async def test_what_was_written_under_a_trial_is_not_believed_with_it(tried: Tried) -> None:
+    """As where dockerd did not say what it runs with when it was written."""
+    dockerd = tried.dockerd
+    dockerd.is_silent = True
+    await tried.moved(HOME)
+    dockerd.is_silent = False
+    tried.over()
+
+    await tried.looked_at()
+
+    assert tried.journal.under_way().notes
+    dockerd.refuses = HOME
+    with contextlib.suppress(RestartFailed):
+        await dockerd.restart()
+    await tried.looked_at()
+    assert dockerd.is_running
+    assert dockerd.runs_with == DIRECT
+
+
+@pytest.mark.parametrize(("ago_s", "is_on_trial"), [(1, True), (30, True), (61, False), (3600, False)])
+async def test_a_minute_that_was_over_before_anybody_looked_is_over(
+    tmp_path: Path, ago_s: float, is_on_trial: bool
+) -> None:
+    tried = Tried(tmp_path)
+    await tried.moved(OFFICE)
+    await tried.dockerd.restart()
+    found = await tried.dockerd.reality(OFFICE)
+    unit = msgspec.structs.replace(found.unit, since=time.monotonic() - ago_s)
+
+    first_run(tried.journal, msgspec.structs.replace(found, unit=unit))
+
+    assert (tried.journal.under_way().trial is not None) is is_on_trial
+    assert (tried.journal.under_way() == UnderWay()) is not is_on_trial
 
 
 async def test_after_the_minute_there_is_nothing_to_go_back_to(tried: Tried) -> None:
