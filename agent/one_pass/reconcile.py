@@ -64,9 +64,10 @@ class Prober(Protocol):
         ...
 
     async def beside(self, upstream: Upstream) -> tuple[Condition, ...]:
-        """What else of Docker's goes through an upstream that works, and fails there; asked once per arrival.
+        """What else of Docker's goes through an upstream that works, and fails there.
 
-        What is not known yet is not waited for where a later pass can say it.
+        Asked once per arrival, and again after a while where something failed. What is not known yet is not waited for
+        where a later pass can say it.
         """
         ...
 

@@ -52,6 +52,7 @@ from agent.see.name_servers import ContainerDns
 from agent.see.resolver import for_containers
 from agent.see.see import see
 from agent.see.ways import Ways
+from agent.system.clock import SYSTEM_CLOCK, Clock
 from agent.system.files import behind_links, identity_of, is_folder, sweep
 from agent.system.process_start import started
 from agent.system.text_files import read_text
@@ -70,6 +71,7 @@ from agent.values.verdict import Outcome, Verdict
 
 _NOT_REACHED: Final = frozenset({Outcome.NO_ROUTE, Outcome.REFUSED, Outcome.TIMEOUT})
 Loopback = dict[str, tuple[str, ...]]  # what each name of a proxy last was of loopback; () if it is elsewhere
+BESIDE_AGAIN_S: Final = 600.0  # each costs a person's proxy a request; a note is no hurry
 _AT_REST: Final = frozenset({Phase.STOPPED, Phase.ABSENT, Phase.MASKED, Phase.BROKEN})
 
 
@@ -125,20 +127,40 @@ def noting(resolve: Resolve, ways: Ways, hosts: Container[str]) -> Resolve:
     return resolve_and_note
 
 
+class _Beside(msgspec.Struct, frozen=True):
+    """What is asked of private registries, and was said when they were asked before."""
+
+    about: tuple[Upstream, tuple[Private, ...]]
+    at: float
+    task: asyncio.Task[tuple[Condition, ...]]
+    before: tuple[Condition, ...] = ()
+
+    @property
+    def said(self) -> tuple[Condition, ...]:
+        return self.task.result() if self.task.done() and not self.task.cancelled() else self.before
+
+    def is_due(self, now: float) -> bool:
+        """What failed may have been no more than a moment's."""
+        return self.task.done() and bool(self.said) and now - self.at >= BESIDE_AGAIN_S
+
+
 class Registries:
     """The registries of the policy; without any in it, those that Docker itself would ask, of which one must answer."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the clock is for tests
         self,
         paths: Paths,
         policy: Policy,
         resolve: Resolve = in_a_thread,
         told: Callable[[], None] | None = None,
         loopback: Loopback | None = None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`told`: what was not waited for is known; None: all is waited for."""
+        self._clock = clock
         self._told = told
-        self._beside: tuple[tuple[object, ...], asyncio.Task[tuple[Condition, ...]]] | None = None
+        self._beside: _Beside | None = None
         self._heard: dict[str, Verdict] = {}
         self._paths = paths
         self._policy = policy
@@ -153,27 +175,30 @@ class Registries:
         self._realms.forget()
         self._heard.clear()
         if self._beside is not None:
-            self._beside[1].cancel()
+            self._beside.task.cancel()
             self._beside = None
 
     async def beside(self, upstream: Upstream) -> tuple[Condition, ...]:
         """Private registries of daemon.json that the proxy does not lead to."""
-        found = _private_registries(self._paths)
-        asked = (upstream, found)
-        if self._beside is None or self._beside[0] != asked:
-            if self._beside is not None:
-                self._beside[1].cancel()
-            task = asyncio.get_running_loop().create_task(self._ask_beside(upstream, found))
-            self._beside = asked, task
-            if self._told is None:
-                return await task
-            task.add_done_callback(self._came_beside)
-        task = self._beside[1]
-        return task.result() if task.done() and not task.cancelled() else ()
+        about, known, now = (upstream, _private_registries(self._paths)), self._beside, self._clock.boottime_s()
+        if known is None or known.about != about:
+            if known is not None:
+                known.task.cancel()
+            before: tuple[Condition, ...] = ()
+        elif known.is_due(now):
+            before = known.said
+        else:
+            return known.said
+        task = asyncio.get_running_loop().create_task(self._ask_beside(*about))
+        self._beside = asked = _Beside(about, now, task, before)
+        if self._told is None:
+            return await task
+        task.add_done_callback(lambda _: self._came_beside(asked))
+        return asked.said
 
-    def _came_beside(self, task: asyncio.Task[tuple[Condition, ...]]) -> None:
-        """Nothing to say is no reason to look."""
-        if self._told is not None and not task.cancelled() and (task.result() or self._heard):
+    def _came_beside(self, asked: _Beside) -> None:
+        """What is said already is no reason to look."""
+        if self._told is not None and not asked.task.cancelled() and (asked.said != asked.before or self._heard):
             self._told()
 
     def heard(self) -> Verdicts:

@@ -12,6 +12,7 @@ import pytest
 
 from agent.one_pass.world import Registries
 from agent.probe.dial import Address
+from agent.system.clock import SystemClock
 from agent.values.condition import Code
 from agent.values.paths import Paths
 from agent.values.policy import Policy
@@ -94,6 +95,74 @@ async def test_a_service_does_not_wait_for_it_and_is_told(tmp_path: Path) -> Non
             await told.wait()
 
         assert [one.code for one in await registries.beside(read.upstreams["office"])] == [Code.REGISTRY_UNREACHABLE]
+
+
+class Later(SystemClock):
+    """Some minutes have passed."""
+
+    minutes = 0
+
+    def boottime_s(self) -> float:
+        return self.minutes * 60 + super().boottime_s()
+
+
+class Mends(HttpProxy):
+    """Leads nowhere until it does."""
+
+    def leads(self, end: str, registry: Registry) -> None:
+        self._reaches = {end: registry}
+
+
+async def test_what_failed_is_asked_again_after_ten_minutes_and_what_changed_is_told(tmp_path: Path) -> None:
+    """A proxy that has a bad moment on arrival said so for the whole stay."""
+    paths, told, clock = Paths(tmp_path), asyncio.Event(), Later()
+    daemon_json(paths, **{"registry-mirrors": ["http://registry.corp:5000"]})
+    async with Registry() as registry, Mends() as proxy:
+        read = policy(proxy.url())
+        office = read.upstreams["office"]
+        registries = Registries(paths, read, resolve, told.set, clock=clock)
+
+        async def comes() -> tuple[Code, ...]:
+            async with asyncio.timeout(10):
+                await told.wait()
+            told.clear()
+            return tuple(one.code for one in await registries.beside(office))
+
+        assert await registries.beside(office) == ()
+        assert await comes() == (Code.REGISTRY_UNREACHABLE,)
+        asked = len(proxy.asked)
+
+        proxy.leads("registry.corp:5000", registry)
+        clock.minutes = 9
+        assert len(await registries.beside(office)) == 1
+        assert len(proxy.asked) == asked
+
+        clock.minutes = 11
+        assert len(await registries.beside(office)) == 1  # as it was, until more is known
+        assert await comes() == ()
+        assert len(proxy.asked) > asked
+
+        clock.minutes = 60
+        asked = len(proxy.asked)
+        assert await registries.beside(office) == ()
+        assert len(proxy.asked) == asked  # what works is not asked again
+
+
+async def test_what_fails_as_before_is_no_reason_to_look(tmp_path: Path) -> None:
+    paths, clock, told = Paths(tmp_path), Later(), list[str]()
+    daemon_json(paths, **{"insecure-registries": ["10.1.2.3:5000"]})
+    async with HttpProxy() as proxy:
+        read = policy(proxy.url())
+        registries = Registries(paths, read, resolve, lambda: told.append("told"), clock=clock)
+
+        for minutes in (0, 11, 22, 33):  # each begins when the one before has come to its end
+            clock.minutes, asked = minutes, len(proxy.asked)
+            async with asyncio.timeout(10):
+                while len(proxy.asked) == asked:
+                    await registries.beside(read.upstreams["office"])
+                    await asyncio.sleep(0.01)
+
+        assert told == ["told"]
 
 
 async def test_a_password_that_is_wrong_by_now_is_sent_once_and_the_refusal_is_heard(tmp_path: Path) -> None:
