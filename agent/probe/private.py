@@ -15,7 +15,6 @@ from typing import Final
 
 import msgspec
 
-from agent.probe.no_proxy import excludes
 from agent.probe.probe import Question, probe, proxy_for
 from agent.values.policy import RegistryUrl, Upstream
 from agent.values.settings import ProxyUrl
@@ -43,7 +42,7 @@ class Private(msgspec.Struct, frozen=True):
 def named(insecure: Iterable[str], mirrors: Iterable[str]) -> tuple[Private, ...]:
     """Those that can be asked. Of a network (`10.0.0.0/8`) nobody says where a registry is."""
     found: dict[str, dict[RegistryUrl, None]] = {}
-    for text in (*mirrors, *(f"{scheme}://{entry}" for entry in insecure for scheme in ("https", "http"))):
+    for text in (*mirrors, *(f"{scheme}://{_bare(entry)}" for entry in insecure for scheme in ("https", "http"))):
         if re.search(r"[^/]/[0-9]+$", text.rstrip("/")) or len(text) > 300:
             continue
         try:
@@ -52,6 +51,11 @@ def named(insecure: Iterable[str], mirrors: Iterable[str]) -> tuple[Private, ...
             continue
         found.setdefault(url.host, {})[url] = None
     return tuple(Private(host, tuple(urls)) for host, urls in found.items())
+
+
+def _bare(entry: str) -> str:
+    """dockerd takes a scheme off, with a warning."""
+    return re.sub(r"^https?://", "", entry, count=1, flags=re.IGNORECASE)
 
 
 def is_private(address: str) -> bool:
@@ -65,13 +69,8 @@ def is_private(address: str) -> bool:
 
 
 def through(registries: Iterable[Private], upstream: Upstream, no_proxy: Sequence[str]) -> tuple[Private, ...]:
-    """Those that dockerd asks the upstream for, by Go's rules."""
-    kept = []
-    for one in registries:
-        urls = tuple(url for url in one.urls if proxy_for(upstream, url, no_proxy) is not None)
-        # One way past the proxy is enough for Docker.
-        if urls and not any(excludes(no_proxy, url.host, url.port) for url in one.urls):
-            kept.append(Private(one.host, urls))
+    """Those that dockerd asks the upstream for, by Go's rules, whatever it tries: one way past it is enough."""
+    kept = [one for one in registries if all(proxy_for(upstream, url, no_proxy) is not None for url in one.urls)]
     return tuple(kept[:_MOST_LOOKED_AT])
 
 

@@ -32,6 +32,10 @@ def urls(*found: Private) -> list[tuple[str, list[str]]]:
             ["10.1.2.3:80"], ["http://10.1.2.3"], [("10.1.2.3", ["http://10.1.2.3", "https://10.1.2.3:80"])], id="both"
         ),
         pytest.param(["10.0.0.0/8", "fd00::/8", "127.0.0.0/8"], [], [], id="networks"),
+        pytest.param(
+            ["HTTP://10.1.2.3:5000"], [], [("10.1.2.3", ["https://10.1.2.3:5000", "http://10.1.2.3:5000"])], id="scheme"
+        ),
+        pytest.param(["https://10.1.2.3"], [], [("10.1.2.3", ["https://10.1.2.3", "http://10.1.2.3"])], id="https"),
         pytest.param(["", "a b", "u:p@10.1.2.3"], ["ftp://10.1.2.3", "10.1.2.3"], [], id="what-dockerd-refuses"),
     ],
 )
@@ -61,6 +65,8 @@ def test_what_is_private(address: str, is_so: bool) -> None:
         pytest.param(OFFICE, ["10.1.2.3:5001"], True, id="another-port"),
         pytest.param(OFFICE, ["*"], False, id="everything"),
         pytest.param(Upstream("direct"), [], False, id="direct"),
+        pytest.param(Upstream("https-alone", None, URL), [], False, id="http-goes-past-it"),
+        pytest.param(Upstream("http-alone", URL, None), [], False, id="https-goes-past-it"),
     ],
 )
 def test_what_goes_through_the_proxy(upstream: Upstream, no_proxy: list[str], goes: bool) -> None:
