@@ -39,11 +39,13 @@ def full_files(path: Path) -> tuple[Path, ...]:
 
 
 def _stream(path: Path) -> BinaryIO:
-    """A file of the log. OSError, too, if it is a named pipe: that would hold whoever opens it, the agent as well."""
+    """A file of the log. OSError, too, if it is a directory or a named pipe, which would hold whoever opens it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISFIFO(mode) or stat.S_ISDIR(mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "a named pipe stands there", str(path))
+        there = "a named pipe" if stat.S_ISFIFO(mode) else "a directory"
+        raise OSError(errno.EINVAL, f"{there} stands there", str(path))
     return os.fdopen(descriptor, "rb")
 
 

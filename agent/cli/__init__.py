@@ -43,10 +43,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _complain(words: list[str], *problems: str) -> None:
-    """On stderr; and whoever asked for JSON gets that, whatever happens."""
+    """On stderr; and whoever asked for JSON gets that, whatever happens, on one line: there may be lines before it."""
     complain(*problems)
-    if "--json" in words:  # by hand: what cannot be parsed has no arguments
-        print_json({"problems": problems})
+    options = words[: words.index("--")] if "--" in words else words
+    if "--json" in options:  # by hand: what cannot be parsed has no arguments
+        print_json({"problems": problems}, indent=None)
 
 
 def _run(words: list[str]) -> int:

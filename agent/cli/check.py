@@ -7,7 +7,7 @@ import argparse
 from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, print_json, say
 from agent.system.policy_file import Loaded, load_for_elsewhere
-from agent.values.errors import PolicyRefused
+from agent.values.errors import AgentError, PolicyRefused
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 
@@ -24,9 +24,12 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     try:
         found = _for_elsewhere(args, paths) if args.offline else loaded(args, paths, refuses_unsafe=False)
     except PolicyRefused as error:
-        if not args.json:
-            raise
-        print_json({"valid": False, "policy": error.path, "problems": error.problems})
+        if args.json:
+            print_json({"valid": False, "policy": error.path, "problems": error.problems})
+            return 1
+        complain(*(f"{error.path}: {problem}" for problem in error.problems))
+        if not args.offline and _is_for_elsewhere(args, paths):
+            complain("It would be valid on a machine that has these. For another machine's: check --offline")
         return 1
     for line in found.cautions:
         complain(f"{found.path}: warning: {line}")
@@ -43,6 +46,15 @@ def _for_elsewhere(args: argparse.Namespace, paths: Paths) -> Loaded:
     for line in found.warnings:
         complain(f"{found.path}: warning: {line}")
     return found
+
+
+def _is_for_elsewhere(args: argparse.Namespace, paths: Paths) -> bool:
+    """Whether all that is wrong with it is what this machine has not."""
+    try:
+        load_for_elsewhere(args.policy or paths.policy)
+    except AgentError:
+        return False
+    return True
 
 
 def _counted(policy: Policy) -> str:

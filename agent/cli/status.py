@@ -26,25 +26,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
     found = read(paths.status)
-    _show(found, args.json)
+    _show(found, args)
     while args.watch and found is not None and found.is_running:
         time.sleep(_LOOK_AGAIN_S)
         now = read(paths.status)
         if now is None or not now.is_running or now.status != found.status:
             if not args.json:
                 page("")
-            _show(now, args.json)
+            _show(now, args)
         found = now
     return 0 if found is not None and found.is_running else NOT_RUNNING
 
 
-def _show(found: Shown | None, as_json: bool) -> None:
+def _show(found: Shown | None, args: argparse.Namespace) -> None:
     if found is None or not found.is_running:
         was = f", and this is what the last one knew {_age(found)} ago" if found is not None else ""
         complain(f"no agent runs here{was}; to start it: systemctl start docker-proxy-agent")
-    if as_json:
+    if args.json:
         known = msgspec.to_builtins(found.status) if found is not None else {}
-        print_json({**known, "running": found is not None and found.is_running})
+        is_running = found is not None and found.is_running
+        print_json({**known, "running": is_running}, indent=None if args.watch else 2)  # one of many is a line
     elif found is not None:
         page(*lines(found.status, dt.datetime.now(dt.UTC)))
 

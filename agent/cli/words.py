@@ -9,7 +9,7 @@ import argparse
 import importlib
 from pathlib import Path
 from types import ModuleType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from agent import __version__
 from agent.cli.misused import USAGE, Misused
@@ -44,6 +44,10 @@ _FOLDERS: Final = frozenset({"demo", "install"})
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **how: Any) -> None:
+        """No option may be shortened: what a script writes today would mean two of them tomorrow."""
+        super().__init__(allow_abbrev=False, **how)
+
     def error(self, message: str) -> NoReturn:
         raise Misused(f"{self.prog}: {message}. See: {self.prog} --help")
 

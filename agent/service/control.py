@@ -110,7 +110,7 @@ def ask(path: Path, wish: Wish) -> Iterator[str | Answer]:
             remedy = "Run it as root" if os.geteuid() != 0 else ""
             raise AgentError(str(path), f"cannot be asked: {error.strerror}", remedy) from error
         try:
-            # An argument may hold bytes that are no UTF-8.
+            # An argument may hold bytes that are not UTF-8.
             client.sendall(msgspec.json.encode(plain(msgspec.to_builtins(wish))) + b"\n")
             for line in client.makefile("rb"):
                 message = msgspec.json.decode(line)

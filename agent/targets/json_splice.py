@@ -42,7 +42,7 @@ MISSING: Final = Missing()
 
 
 def text_of(data: bytes) -> str:
-    """The text of a file; bytes that are no UTF-8 survive (Go reads them as U+FFFD)."""
+    """The text of a file; bytes that are not UTF-8 survive (Go reads them as U+FFFD)."""
     return data.decode("utf-8", "surrogateescape")
 
 
@@ -316,7 +316,7 @@ def _insert(text: str, container: _Object, slot: Slot, raw: str) -> str:
 def _check_keepable(text: str, member: _Member, end: int) -> None:
     """An original is kept in a file of text; half a character in it could not be."""
     if any("\ud800" <= char <= "\udfff" for char in text[member.key : end]):
-        raise _refused(text, member.key, f"{json.dumps(member.name)} holds bytes that are no UTF-8")
+        raise _refused(text, member.key, f"{json.dumps(member.name)} holds bytes that are not UTF-8")
 
 
 def _slot(text: str, container: _Object, index: int) -> Slot:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.audit.files import full_name
+from agent.audit.log import AuditLog
 from agent.one_pass.refused_passwords import RefusedPasswords
+from agent.values.events import Event
 from agent.values.paths import Paths
 from agent.values.policy import Upstream
 from agent.values.secret import Secret
@@ -130,3 +133,58 @@ def test_what_a_pass_says_first_is_among_its_facts(tmp_path: Path) -> None:
     ran = asked(tmp_path, "pause", "--json")
 
     assert json.loads(ran.stdout)["said"] == ["paused: nothing is written or restarted"]
+
+
+@pytest.mark.parametrize("option", ["--js", "--json=1", "--roo=/", "--verb"])
+def test_no_option_is_known_by_its_beginning(tmp_path: Path, option: str) -> None:
+    """What looks like --json and is taken for it by one of two readers leaves stdout empty."""
+    ran = asked(tmp_path, "check", option)
+
+    assert (ran.returncode, ran.stdout) == (64, "")
+    assert option.partition("=")[0] in ran.stderr
+
+
+def test_json_behind_the_end_of_options_is_a_name(tmp_path: Path) -> None:
+    ran = asked(tmp_path, "pin", "--", "--json", "x")
+
+    assert (ran.returncode, ran.stdout) == (64, "")
+
+
+def test_an_error_behind_records_is_a_line_of_json_as_they_are(tmp_path: Path) -> None:
+    log = Paths(tmp_path).audit_log
+    AuditLog(log, Paths(tmp_path).state).append(Event.OFFLINE, "test", "", {})
+    log.rename(full_name(log, 1))
+    in_the_way = full_name(log, 2)
+    in_the_way.mkdir()
+
+    ran = asked(tmp_path, "audit", "--json")
+
+    record, error = map(json.loads, ran.stdout.splitlines())
+    assert ran.returncode == 1
+    assert record["event"] == "offline"
+    assert error["problems"] == [f"{in_the_way}: cannot be read (a directory stands there). The log belongs to root"]
+
+
+def test_each_status_that_is_watched_is_a_line_of_json(tmp_path: Path) -> None:
+    ran = asked(tmp_path, "status", "--watch", "--json")
+
+    assert (ran.returncode, [json.loads(line) for line in ran.stdout.splitlines()]) == (3, [{"running": False}])
+
+
+@pytest.mark.parametrize(
+    ("policy", "is_named"),
+    [
+        pytest.param(
+            POLICY.replace("[[", 'username = "al"\npassword_file = "/nowhere"\n[['), True, id="of-this-machine"
+        ),
+        pytest.param(BROKEN, False, id="of-every-machine"),
+    ],
+)
+def test_check_names_offline_where_only_this_machine_is_in_the_way(tmp_path: Path, policy: str, is_named: bool) -> None:
+    with_policy(Paths(tmp_path), policy)
+
+    ran = asked(tmp_path, "check")
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ("check --offline" in ran.stderr) is is_named
+    assert ran.stderr.startswith(f"{Paths(tmp_path).policy}: ")

@@ -131,7 +131,7 @@ def lenient(text: str) -> Any:
 @given(texts, edits)
 def test_what_was_there_comes_back_byte_for_byte(text: str, deeds: list[tuple[Path, str | None]]) -> None:
     kept = [keepable(text, path) for path in (HTTP, NO_PROXY)]
-    if None in kept:  # bytes in our own keys that are no UTF-8: refused before anything is done
+    if None in kept:  # bytes in our own keys that are not UTF-8: refused before anything is done
         return
     stored = msgspec.json.decode(msgspec.json.encode(kept), type=list[Original])
 
@@ -427,7 +427,7 @@ def test_bytes_of_ours_that_are_no_utf8_are_refused_and_those_of_others_survive(
     theirs = text_of(b'{"a": "\xff", "proxies": {"no-proxy": "x"}}')
 
     assert bytes_of(put_back(set_value(theirs, HTTP, "x"), [original(theirs, HTTP)])) == bytes_of(theirs)
-    with pytest.raises(TextRefused, match='"http-proxy" holds bytes that are no UTF-8'):
+    with pytest.raises(TextRefused, match='"http-proxy" holds bytes that are not UTF-8'):
         original(text_of(b'{"proxies": {"http-proxy": "\xff"}}'), HTTP)
 
 
