@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -36,6 +36,7 @@ _UNWATCHED: Final = (
     "no service runs, and nobody watches Docker from here on: if it fails within a minute, the next apply, "
     "or the start of the service, takes the old settings back"
 )
+_UNWRITTEN: Final = "nothing is written for Docker yet, and no service runs that would: run apply again in a minute"
 
 
 def asked(args: argparse.Namespace, paths: Paths, wish: Wish) -> int:
@@ -109,7 +110,16 @@ def _alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
     if record.problem:
         complain(f"audit log: {record.problem}")
     answer = answer_of(said, done, memory.conditions)
-    return msgspec.structs.replace(answer, lines=(*answer.lines, line("note", _UNWATCHED))) if is_on_trial else answer
+    notes = (line("note", text) for text in unattended(done, is_on_trial=is_on_trial))
+    return msgspec.structs.replace(answer, lines=(*answer.lines, *notes))
+
+
+def unattended(done: Pass, *, is_on_trial: bool) -> Iterator[str]:
+    """What a service would see to after this pass, and nobody does."""
+    if done.seen.plan is not None and done.seen.plan.put_off:
+        yield _UNWRITTEN
+    if is_on_trial:
+        yield _UNWATCHED
 
 
 def _is_on_trial(world: TheWorld) -> bool:
