@@ -301,15 +301,7 @@ class _Weighing(msgspec.Struct, frozen=True):
             planned = self._planned(reality, msgspec.structs.replace(holding, urgency=urgent))
         if self.choosing.is_starting:
             planned = msgspec.structs.replace(planned, restart=None)
-        is_down = reality.unit.phase is Phase.STOPPED  # its start in a boot is to be right at once
-        may_be_put_off = planned.writes_ahead and not is_down and not self.choosing.is_paused
-        return put_off(planned) if may_be_put_off and await self._is_on_trial() else planned
-
-    async def _is_on_trial(self) -> bool:
-        try:
-            return (await asyncio.to_thread(self.world.daemon.under_way)).trial is not None
-        except AgentError:  # who writes notes it there first, and says so
-            return False
+        return await _or_put_off(planned, reality, self.world.daemon, self.choosing)
 
     def _planned(self, reality: Reality, holding: Holding) -> Plan:
         is_asked_now = self.choosing.asked is Asked.NOW
@@ -325,6 +317,26 @@ class _Weighing(msgspec.Struct, frozen=True):
             upstream, is_asked = as_upstream(planned.effective, "the old password"), True
         verdict = await self.choosing.works(upstream, self.snapshot) if upstream is not None and is_asked else None
         return urgency(planned.effective, self.desired, upstream.name if upstream else "", verdict)
+
+
+async def _or_put_off(planned: Plan, reality: Reality, daemon: Daemon, choosing: Choosing) -> Plan:
+    is_down = reality.unit.phase is Phase.STOPPED  # its start in a boot is to be right at once
+    may_be_put_off = planned.writes_ahead and not is_down and not choosing.is_paused
+    return put_off(planned) if may_be_put_off and await _is_on_trial(daemon) else planned
+
+
+async def _with_what_was_noted(seen: Seen, reality: Reality, daemon: Daemon, choosing: Choosing) -> Seen:
+    """A first run with what was written before has its minute from then on: this very pass writes nothing over it."""
+    if seen.plan is None:
+        return seen
+    return msgspec.structs.replace(seen, plan=await _or_put_off(seen.plan, reality, daemon, choosing))
+
+
+async def _is_on_trial(daemon: Daemon) -> bool:
+    try:
+        return (await asyncio.to_thread(daemon.under_way)).trial is not None
+    except AgentError:  # who writes notes it there first, and says so
+        return False
 
 
 def _in_docker(reality: Reality, meant: Mapping[str, Settings]) -> str | None:
@@ -359,6 +371,7 @@ async def reconcile(  # noqa: PLR0913 - named at every call
         seen = await _look_at_rest(policy, world, choosing, telling, surroundings)
         if seen.reality is not None:
             await asyncio.to_thread(world.daemon.note, seen.reality)
+            seen = await _with_what_was_noted(seen, seen.reality, world.daemon, choosing)
         if telling is not None:
             telling.tell(seen, record)
         if choosing.is_paused or not seen.acts:

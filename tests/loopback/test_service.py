@@ -520,6 +520,33 @@ async def test_a_docker_that_somebody_broke_is_said_to_be_theirs_though_somethin
         assert len(dockerd.recovered) == recovered + 1
 
 
+@pytest.mark.parametrize("dies", [True, False])
+async def test_a_start_that_somebody_made_while_no_agent_ran_has_its_minute_before_a_move_is_written(
+    laptop: Laptop, dies: bool
+) -> None:
+    laptop.policy(POLICY + '[docker]\nrestart = "never"\n')
+    dockerd = laptop.dockerd
+    async with laptop.running():
+        assert dockerd.text("etc/dockerd.env") == drop_in.edit(OFFICE)
+    standing = dockerd.files()
+    await dockerd.restart()
+    laptop.place.snapshot, laptop.hand = at("10.20.0.1"), Hand()
+
+    async with laptop.running() as hand:
+        assert dockerd.files() == standing
+        if dies:
+            dockerd.refuses = OFFICE
+            dockerd.crash(comes_back=False)
+            await hand.wake(Reason.FILES)
+            assert "rolled-back" in laptop.events()
+            assert dockerd.runs_with == DIRECT
+        else:
+            laptop.over()
+            await hand.wake(Reason.TIMER)
+            assert dockerd.text("etc/dockerd.env") == drop_in.edit(DIRECT)
+            assert dockerd.runs_with == OFFICE
+
+
 async def test_what_docker_ran_with_for_a_minute_is_believed_whoever_restarted_it(laptop: Laptop) -> None:
     laptop.policy(POLICY + '[docker]\nrestart = "never"\n')
     async with laptop.running() as hand:
