@@ -17,7 +17,7 @@ from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, page, print_json
 from agent.cli.session import quiet, record_for
 from agent.one_pass.memory import Memory, Patiently
-from agent.one_pass.reconcile import reconcile
+from agent.one_pass.reconcile import is_on_trial, reconcile
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Pass
 from agent.one_pass.world import TheWorld
@@ -106,11 +106,11 @@ def _alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
             memory.forgive()
         memory.asked = asked_by([wish])
         done = _pass(policy, world, memory, record)
-        is_on_trial = _is_on_trial(world)
+        is_unwatched = is_on_trial(world.daemon)
     if record.problem:
         complain(f"audit log: {record.problem}")
     answer = answer_of(said, done, memory.conditions)
-    notes = (line("note", text) for text in unattended(done, is_on_trial=is_on_trial))
+    notes = (line("note", text) for text in unattended(done, is_on_trial=is_unwatched))
     return msgspec.structs.replace(answer, lines=(*answer.lines, *notes))
 
 
@@ -120,13 +120,6 @@ def unattended(done: Pass, *, is_on_trial: bool) -> Iterator[str]:
         yield _UNWRITTEN
     if is_on_trial:
         yield _UNWATCHED
-
-
-def _is_on_trial(world: TheWorld) -> bool:
-    try:
-        return world.daemon.under_way().trial is not None
-    except AgentError:  # the next one says so
-        return False
 
 
 def _without_a_policy(paths: Paths, wish: Wish, refused: NoPolicy | PolicyRefused) -> Answer:

@@ -94,13 +94,12 @@ async def recover(  # noqa: PLR0913 - named at its one call
         return found.forbids_writing
     if found.trial is not None:
         return await _tried(supervisor, look, state, record, found, found.trial)
-    said = [*left]
     back = Back((), is_up=True)
     unit = await _settled(supervisor)
     is_down = _is_down_by_us(found, unit, is_systemd)
     if is_down and found.stage is Stage.WRITING and await _is_broken_by_theirs(look, state):
         is_down = False  # the pass says why it is down, as where nothing waits
-    said = [_STARTED_WITH_IT if found.is_broken_by_it(unit) else _ended_in(found.stage), *said]
+    said = [_STARTED_WITH_IT if found.is_broken_by_it(unit) else _ended_in(found.stage), *left]
     if is_down and await supervisor.goes_down():
         return True
     if is_down:

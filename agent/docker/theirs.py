@@ -17,11 +17,17 @@ from agent.values.condition import Condition
 from agent.values.dockerd import Reality
 
 
-def theirs(reality: Reality, state: Path) -> str | None:
-    """The file without ours; where that cannot be told, what stands there. AgentError: what was there is not known."""
+def owned(reality: Reality, state: Path) -> Owned:
+    """Whether daemon.json has been ours, and what it was before. AgentError: that is not known."""
     original = daemon_originals(state).of(reality.daemon_json_path)
+    return Owned(True, original.text, original.mode) if original else Owned()
+
+
+def theirs(reality: Reality, state: Path) -> str | None:
+    """The file without ours; where that cannot be told, what stands there. AgentError as `owned`."""
+    was = owned(reality, state)
     try:
-        return without_ours(reality, Owned(True, original.text, original.mode) if original else Owned())
+        return without_ours(reality, was)
     except TextRefused:
         return reality.daemon_json
 

@@ -322,7 +322,7 @@ class _Weighing(msgspec.Struct, frozen=True):
 async def _or_put_off(planned: Plan, reality: Reality, daemon: Daemon, choosing: Choosing) -> Plan:
     is_down = reality.unit.phase is Phase.STOPPED  # its start in a boot is to be right at once
     may_be_put_off = planned.writes_ahead and not is_down and not choosing.is_paused
-    return put_off(planned) if may_be_put_off and await _is_on_trial(daemon) else planned
+    return put_off(planned) if may_be_put_off and await asyncio.to_thread(is_on_trial, daemon) else planned
 
 
 async def _with_what_was_noted(seen: Seen, reality: Reality, daemon: Daemon, choosing: Choosing) -> Seen:
@@ -332,9 +332,10 @@ async def _with_what_was_noted(seen: Seen, reality: Reality, daemon: Daemon, cho
     return msgspec.structs.replace(seen, plan=await _or_put_off(seen.plan, reality, daemon, choosing))
 
 
-async def _is_on_trial(daemon: Daemon) -> bool:
+def is_on_trial(daemon: Daemon) -> bool:
+    """Whether dockerd's last start with what was written is not believed yet; False where that cannot be told."""
     try:
-        return (await asyncio.to_thread(daemon.under_way)).trial is not None
+        return daemon.under_way().trial is not None
     except AgentError:  # who writes notes it there first, and says so
         return False
 

@@ -36,6 +36,7 @@ from agent.docker.last_good import LastGood
 from agent.docker.look import Looking
 from agent.docker.originals import daemon_originals
 from agent.docker.recover import first_run, recover
+from agent.docker.theirs import owned
 from agent.docker.unit import BOOTED_BY_SYSTEMD, Unit
 from agent.one_pass.sockets import LocalSockets
 from agent.probe.dial import Address, Resolve, in_a_thread
@@ -437,8 +438,7 @@ class LocalDaemon:
         return glance(start, [*map(Path, (*files, *found.environment_files)), *places])
 
     def owned(self, reality: Reality) -> Owned:
-        original = daemon_originals(self._paths.state).of(reality.daemon_json_path)
-        return Owned(True, original.text, original.mode) if original else Owned()
+        return owned(reality, self._paths.state)
 
     async def refusal(self, reality: Reality) -> Condition | None:
         try:

@@ -17,6 +17,7 @@ from agent.audit.record import Record
 from agent.decide.rate import Asked
 from agent.one_pass.memory import Memory
 from agent.one_pass.page import pass_json, pass_lines
+from agent.one_pass.screen import line
 from agent.one_pass.seen import Pass
 from agent.values.condition import Condition
 from agent.values.errors import NoPolicy, PolicyRefused
@@ -120,8 +121,8 @@ def answer_of(said: Sequence[str], done: Pass, conditions: Sequence[Condition]) 
 def without_a_pass(said: Sequence[str], missing: NoPolicy | PolicyRefused) -> Answer:
     """What was laid down holds, and why no pass follows."""
     problems = wrong_lines(missing)
-    lines = (*said, *(f"  {'note':<13}{line}" for line in problems))
-    return Answer(0, lines, {"said": tuple(said), "problems": problems})
+    notes = (line("note", problem) for problem in problems)
+    return Answer(0, (*said, *notes), {"said": tuple(said), "problems": problems})
 
 
 def by_the_policy_of_before(answer: Answer, wrong: Sequence[str], in_force: str) -> Answer:

@@ -690,9 +690,7 @@ class Service:
         self._memory.use(policy, world.prober)
 
     def _watched(self) -> list[Path]:
-        """The policy and its files; Docker's targets; where DNS is said. Of the clients' files `clients/homes.py`
-        knows.
-        """
+        """The policy and its files; Docker's targets; where DNS is said. The clients' files: see `clients/homes.py`."""
         paths, policy = self._paths, self._loaded.policy if self._loaded else Policy()
         targets = [paths.environment_file, paths.drop_in(policy.docker.service), paths.daemon_json]
         unit = [invocation_link(policy.docker.service)] if paths.is_system else []  # Docker starts and stops

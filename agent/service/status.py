@@ -30,7 +30,7 @@ from agent.values.dockerd import Reality
 from agent.values.policy import Method
 from agent.values.settings import Texts
 
-DAEMON_JSON: Final = "daemon.json"
+_DAEMON_JSON: Final = "daemon.json"
 
 
 class Docker(msgspec.Struct, frozen=True):
@@ -194,7 +194,7 @@ def _standing_in(reality: Reality | None) -> tuple[Plain, ...]:
     if reality.environment_file is not None:
         path, name, texts = reality.environment_file_path, _drop_in_of(reality), drop_in.read(reality.environment_file)
     else:
-        path, name, texts = reality.daemon_json_path, DAEMON_JSON, _in_daemon_json(reality)
+        path, name, texts = reality.daemon_json_path, _DAEMON_JSON, _in_daemon_json(reality)
         if texts == Texts():
             return ()
     says = plain(texts.meaning())
@@ -217,9 +217,8 @@ def _daemon_target(done: Pass) -> tuple[Plain, ...]:
     if plan is None or reality is None or plan.method is None:
         return ()
     is_drop_in = plan.method is Method.DROP_IN
-    path, name = (
-        (reality.environment_file_path, _drop_in_of(reality)) if is_drop_in else (reality.daemon_json_path, DAEMON_JSON)
-    )
+    path = reality.environment_file_path if is_drop_in else reality.daemon_json_path
+    name = _drop_in_of(reality) if is_drop_in else _DAEMON_JSON
     outcome = done.outcome or Outcome()
     gave_up = str(plan.condition) if plan.condition is not None and plan.condition.code is Code.GAVE_UP else None
     failure = outcome.rolled_back or gave_up

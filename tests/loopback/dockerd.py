@@ -20,8 +20,8 @@ from agent.docker import process, validate
 from agent.docker.apply import Outcome, Transaction
 from agent.docker.journal import Journal, UnderWay
 from agent.docker.last_good import LastGood
-from agent.docker.originals import daemon_originals
 from agent.docker.recover import first_run, recover
+from agent.docker.theirs import owned
 from agent.system.text_files import read_text
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import TextRefused
@@ -316,8 +316,7 @@ class Dockerd:
         self.last_good.seen(reality)
 
     def owned(self, reality: Reality) -> Owned:
-        original = daemon_originals(self.agent_state).of(reality.daemon_json_path)
-        return Owned(True, original.text, original.mode) if original else Owned()
+        return owned(reality, self.agent_state)
 
     async def carry_out(self, made: Plan, reality: Reality, record: Record) -> Outcome:
         return await self.transaction(record).carry_out(made, reality)
