@@ -11,7 +11,8 @@ Pure. It is asked only where dockerd runs with other settings than it should.
 Under `protect` containers survive, by live-restore. A build, pull or push is in flight and is broken off: an urgent
 pull or push goes a way that does not work here, so nothing is lost with it; a build may be at a step that needs no
 network. A unit that hangs on Docker's is stopped with it, with whatever it runs, so an active one is waited for,
-whatever else runs; but not those of `docker.take_along`. This table is README's, too: a test compares them.
+whatever else runs; but not those of `docker.take_along`. A test holds
+docs/restarting.md to this table.
 Not known here: what is urgent (`urgent.py`), and how often (`rate.py`).
 """
 
