@@ -6,7 +6,7 @@ whether Docker must be restarted, or the condition that stands in the way.
     write iff prospective ≠ desired, or what stands lies in the other method's place
     restart iff dockerd runs and effective ≠ desired
 
-Not known here: how a file is replaced and Docker restarted (`docker/apply.py`), and how a choice came about.
+Not known here: how a file is replaced and Docker restarted (`docker/transaction.py`), how a choice came about.
 """
 
 from __future__ import annotations

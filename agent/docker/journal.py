@@ -4,7 +4,8 @@ A file is noted on disk before it is written, and forgotten only when dockerd ru
 be put off to another pass, another process, another day, and its roll-back must still know what dockerd ran with. The
 stage is on disk before the step that it names: an agent that died in between is followed by one that knows whether it
 was us who took Docker down.
-Not known here: when something is put back, and how Docker comes up again (`apply.py`; after a crash `recover.py`).
+Not known here: when something is put back, and how Docker comes up again (`transaction.py`, after a crash
+`recover.py`).
 """
 
 from __future__ import annotations

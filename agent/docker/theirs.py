@@ -1,6 +1,6 @@
 """What others wrote into daemon.json, and whether dockerd would start with it: where it would not, we are not to blame.
 
-Not known here: what follows (`apply.py` does not restart, `recover.py` leaves alone what somebody else has broken).
+Not known here: what follows (`transaction.py` does not restart, `recover.py` leaves alone what others have broken).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from agent.decide.choose import Choice, Ending
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.restart import When
-from agent.docker.apply import Outcome
+from agent.docker.transaction import Outcome
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Pass, Seen, Verdicts
 from agent.targets import environment

@@ -26,8 +26,8 @@ from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
 from agent.decide.stillness import still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
-from agent.docker.apply import Outcome
 from agent.docker.journal import UnderWay
+from agent.docker.transaction import Outcome
 from agent.one_pass.seen import Pass, Seen, Verdicts
 from agent.system.files import Changed
 from agent.system.text_files import TRIES

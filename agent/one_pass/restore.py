@@ -1,8 +1,8 @@
 """Everything as it was before the agent: Docker's files, and the clients'.
 
 The original bytes where nobody else wrote since, else only our keys. What is put back is forgotten, so that a later
-pass takes it over anew; what cannot be is said and kept. Not known here: how Docker is restarted (`docker/apply.py`),
-and the service, which must not run meanwhile.
+pass takes it over anew; what cannot be is said and kept. Not known here: how Docker is restarted
+(`docker/transaction.py`), and the service, which must not run meanwhile.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from agent.decide.clients import put_back as before_us
 from agent.decide.plan import Owned as OwnedFile
 from agent.decide.plan import Plan
 from agent.decide.put_back import PutBack, put_back
-from agent.docker.apply import Outcome
 from agent.docker.journal import Journal
 from agent.docker.originals import Original, daemon_originals
+from agent.docker.transaction import Outcome
 from agent.system.kept import Kept
 from agent.system.text_files import read_text
 from agent.system.to_the_end import to_the_end

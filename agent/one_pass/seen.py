@@ -10,7 +10,7 @@ from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.choose import Choice, Ending
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
-from agent.docker.apply import Outcome
+from agent.docker.transaction import Outcome
 from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import Phase, Reality
 from agent.values.snapshot import Snapshot

@@ -25,10 +25,7 @@ from agent.decide.plan import Owned, Plan, without_ours
 from agent.decide.probation import Trial
 from agent.decide.recognise import is_like
 from agent.docker import validate
-from agent.docker.apply import Outcome as Carried
-from agent.docker.apply import Transaction
-from agent.docker.cli import CommandLine
-from agent.docker.command import CommandUnit
+from agent.docker.client_version import DockerClient
 from agent.docker.engine import EngineSocket
 from agent.docker.glance import Glance, glance, unit_places
 from agent.docker.journal import Journal, UnderWay
@@ -36,7 +33,10 @@ from agent.docker.last_good import LastGood
 from agent.docker.look import Looking
 from agent.docker.originals import daemon_originals
 from agent.docker.recover import first_run, recover
+from agent.docker.restart_command import CommandUnit
 from agent.docker.theirs import owned
+from agent.docker.transaction import Outcome as Carried
+from agent.docker.transaction import Transaction
 from agent.docker.unit import BOOTED_BY_SYSTEMD, Unit
 from agent.one_pass.sockets import LocalSockets
 from agent.probe.dial import Address, Resolve, in_a_thread
@@ -488,7 +488,7 @@ def local_clients(
         homes=homes or Homes(),
         sockets=LocalSockets(system),
         resolve=in_a_thread,
-        drops_all=CommandLine().drops_all if paths.is_system else None,
+        drops_all=DockerClient().drops_all if paths.is_system else None,
         container_dns=lambda: container_dns(paths),
         waits_s=WAITS_S if told is not None else None,
         told=told or _nobody,

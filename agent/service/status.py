@@ -18,7 +18,7 @@ from agent.decide.choose import Ending
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.restart import When
-from agent.docker.apply import Outcome
+from agent.docker.transaction import Outcome
 from agent.one_pass.seen import Pass, Verdicts
 from agent.service.status_file import KEPT, PolicyStatus, State, Status
 from agent.system.clock import now_text

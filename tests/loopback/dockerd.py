@@ -17,11 +17,11 @@ from agent.audit.record import Record
 from agent.decide.plan import Owned, Plan, plan, without_ours
 from agent.decide.probation import Trial
 from agent.docker import process, validate
-from agent.docker.apply import Outcome, Transaction
 from agent.docker.journal import Journal, UnderWay
 from agent.docker.last_good import LastGood
 from agent.docker.recover import first_run, recover
 from agent.docker.theirs import owned
+from agent.docker.transaction import Outcome, Transaction
 from agent.system.text_files import read_text
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import TextRefused

@@ -18,9 +18,9 @@ import pytest
 
 from agent.decide.plan import Holding, plan
 from agent.decide.urgent import Urgency
-from agent.docker.apply import Outcome
 from agent.docker.journal import Journal
 from agent.docker.recover import recover
+from agent.docker.transaction import Outcome
 from agent.targets import daemon_json
 from agent.values.dockerd import Phase
 from agent.values.errors import AgentError

@@ -13,13 +13,13 @@ import msgspec
 import pytest
 
 from agent.audit.record import Record
-from agent.docker.apply import Outcome
-from agent.docker.command import CommandUnit
 from agent.docker.engine import EngineSocket
 from agent.docker.journal import Journal, Stage, UnderWay
 from agent.docker.originals import daemon_originals
 from agent.docker.quarantine import Quarantine
 from agent.docker.recover import recover
+from agent.docker.restart_command import CommandUnit
+from agent.docker.transaction import Outcome
 from agent.system.state_file import StateFile
 from agent.values.condition import Code
 from agent.values.dockerd import GOES_DOWN, Phase, UnitState

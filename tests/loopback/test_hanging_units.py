@@ -13,10 +13,10 @@ import pytest
 
 from agent.decide.plan import Holding, plan
 from agent.decide.urgent import Urgency
-from agent.docker.apply import Outcome
 from agent.docker.journal import Journal, Stage, UnderWay
 from agent.docker.process import holds_containers
 from agent.docker.recover import recover
+from agent.docker.transaction import Outcome
 from agent.docker.unit import Unit
 from agent.system.process_start import boot_id
 from agent.system.state_file import StateFile

@@ -22,8 +22,8 @@ from agent.clients.homes import Homes
 from agent.clients.originals import client_originals
 from agent.clients.users import Account
 from agent.decide.plan import Plan, plan
-from agent.docker.apply import Outcome
 from agent.docker.originals import daemon_originals
+from agent.docker.transaction import Outcome
 from agent.one_pass.restore import Restored, Restoring
 from agent.targets import daemon_json
 from agent.values.dockerd import Reality

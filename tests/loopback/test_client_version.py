@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.docker.cli import CommandLine
+from agent.docker.client_version import DockerClient
 
 
 def says(folder: Path, words: str) -> Path:
@@ -36,16 +36,16 @@ def times_asked(folder: Path) -> int:
 async def test_which_client_knows_no_all_proxy(tmp_path: Path, words: str, drops_all: str) -> None:
     says(tmp_path, words)
 
-    assert await CommandLine(str(tmp_path)).drops_all() == drops_all
+    assert await DockerClient(str(tmp_path)).drops_all() == drops_all
 
 
 async def test_it_is_asked_once_for_each_that_is_installed(tmp_path: Path) -> None:
-    command_line = CommandLine(str(tmp_path))
-    assert await command_line.drops_all() == ""
+    client = DockerClient(str(tmp_path))
+    assert await client.drops_all() == ""
     says(tmp_path, "Docker version 20.10.24, build 1")
 
-    assert [await command_line.drops_all() for _ in range(3)] == ["20.10.24"] * 3
+    assert [await client.drops_all() for _ in range(3)] == ["20.10.24"] * 3
     assert times_asked(tmp_path) == 1
     says(tmp_path, "Docker version 26.1.5, build 1")
-    assert await command_line.drops_all() == ""
+    assert await client.drops_all() == ""
     assert times_asked(tmp_path) == 2

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from agent.decide.plan import Owned
-from agent.docker.apply import Transaction
 from agent.docker.journal import Journal, Stage
 from agent.docker.originals import daemon_originals
 from agent.docker.quarantine import Quarantine
+from agent.docker.transaction import Transaction
 from agent.system.files import Changed
 from agent.system.to_the_end import to_the_end
 from agent.targets import drop_in

@@ -22,7 +22,7 @@ _KNOWS_ALL_FROM: Final = 23  # FACTS 70
 _NOWHERE: Final = {"DOCKER_CONFIG": "/nonexistent", "HOME": "/nonexistent"}
 
 
-class CommandLine:
+class DockerClient:
     """The `docker` on the system's path, asked once for each file that stands there."""
 
     def __init__(self, path: str = _PATH) -> None:
