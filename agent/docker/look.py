@@ -21,8 +21,8 @@ from agent.docker.last_good import LastGood
 from agent.docker.marks import Marks
 from agent.docker.overruling import beaten, flags_in, overruling, own_files
 from agent.system.programs import run
-from agent.system.running_time import Left
 from agent.system.text_files import read_text
+from agent.system.until import until
 from agent.targets import daemon_json, environment, for_dockerd
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
@@ -174,12 +174,8 @@ class Looking:
 
     async def _settled(self) -> UnitState:
         """The unit's state, after a start or stop that is under way has had some time to end."""
-        left = Left(_STARTING_S)
-        while True:
-            state = await self._supervisor.state()
-            if state.phase not in (Phase.STARTING, Phase.STOPPING) or left.is_over():
-                return state
-            await asyncio.sleep(_LOOK_AGAIN_S)
+        # One that is about to be started may be waiting for us: a job alone is not waited for.
+        return await until(self._supervisor.state, _is_settled, within_s=_STARTING_S, every_s=_LOOK_AGAIN_S)
 
     async def _engine(self, found: Reality) -> tuple[Engine | None, str]:
         """What it says, and why it says nothing. Not waited for longer than need be where its process tells as much."""
@@ -233,6 +229,10 @@ def _read(path: Path) -> tuple[str | None, Condition | None]:
         return read_text(path), None
     except TargetFailed as error:
         return None, Condition(Code.FOREIGN_CONFIG_BROKEN, error.what, error.remedy, error.where)
+
+
+def _is_settled(unit: UnitState) -> bool:
+    return unit.phase not in (Phase.STARTING, Phase.STOPPING)
 
 
 def _shims_in_unit(unit: UnitState) -> bool:

@@ -39,7 +39,7 @@ from agent.docker.live_restore import LiveRestore
 from agent.docker.quarantine import Quarantine
 from agent.docker.theirs import refusal, theirs
 from agent.system.process_start import boot_id
-from agent.system.running_time import Left
+from agent.system.until import until
 from agent.targets.refused import TextRefused
 from agent.values.dockerd import GOES_DOWN, Engine, Phase, Reality, UnitState
 from agent.values.errors import AgentError, ByOthers, RestartFailed, UnitFailed
@@ -295,13 +295,11 @@ async def _left_to_the_pass(look: Look, journal: Journal, record: Record, stage:
 
 async def _settled(supervisor: Supervisor) -> UnitState:
     """Its state once it neither starts nor stops: systemd goes on with a restart whose caller died."""
-    left = Left(_SETTLES_S)
-    while True:
-        state = await supervisor.state()
-        is_on_its_way = state.has_job or state.phase in (Phase.STARTING, Phase.STOPPING)
-        if not is_on_its_way or left.is_over():
-            return state
-        await asyncio.sleep(_LOOK_AGAIN_S)
+    return await until(supervisor.state, _is_settled, within_s=_SETTLES_S, every_s=_LOOK_AGAIN_S)
+
+
+def _is_settled(unit: UnitState) -> bool:
+    return not unit.has_job and unit.phase not in (Phase.STARTING, Phase.STOPPING)
 
 
 async def files_back(supervisor: Supervisor, journal: Journal) -> tuple[str, ...]:

@@ -6,14 +6,13 @@ environment to look at here, so the settings are daemon.json's alone.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 from agent.docker.unit import goes_down
 from agent.system.programs import run
-from agent.system.running_time import Left
+from agent.system.until import until
 from agent.values.dockerd import Phase, Start, UnitState
 from agent.values.errors import EngineSilent, RestartFailed, UnitFailed
 from agent.values.secret import escaped
@@ -73,12 +72,13 @@ class CommandUnit:
         """Run the command, then wait until another dockerd listens."""
         before = await self.state()
         await self._run()
-        left = Left(_UP_WITHIN_S)
-        while not left.is_over():
-            state = await self.state()
-            if state.is_running and state.invocation != before.invocation:
-                return state
-            await asyncio.sleep(_LOOK_AGAIN_S)
+
+        def is_another(state: UnitState) -> bool:
+            return state.is_running and state.invocation != before.invocation
+
+        now = await until(self.state, is_another, within_s=_UP_WITHIN_S, every_s=_LOOK_AGAIN_S)
+        if is_another(now):
+            return now
         raise RestartFailed(self.name, f"no other dockerd listens {_UP_WITHIN_S:.0f} s after the command")
 
     async def stop(self) -> None:

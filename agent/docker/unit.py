@@ -23,6 +23,7 @@ from agent.docker.away import Away
 from agent.docker.glance import invocation
 from agent.system.programs import run
 from agent.system.running_time import Left
+from agent.system.until import every, until
 from agent.targets import environment
 from agent.values.dockerd import Layer, Phase, Start, UnitState
 from agent.values.errors import ByOthers, NotTried, RestartFailed, UnitFailed
@@ -167,13 +168,14 @@ class Unit:
             return  # it would only stop what hangs on it, whose ExecStop= may wait for Docker (FACTS 124)
         await _systemctl("stop", "--no-block", "--", self.name)
         stopped = {before.invocation, (await self.state()).invocation}  # one may just have been about to come back
-        left = Left(SLOW_S)
-        while (state := await self.state()).has_job or state.phase in _ON_ITS_WAY_DOWN:
-            if state.phase in _ON_ITS_WAY_UP and state.invocation not in stopped:
-                return
-            if left.is_over():
-                raise UnitFailed(self.name, f"is {state.phase.value} {SLOW_S:.0f} s after it was told to stop")
-            await asyncio.sleep(_LOOK_AGAIN_S)
+
+        def is_over(state: UnitState) -> bool:
+            is_started_again = state.phase in _ON_ITS_WAY_UP and state.invocation not in stopped
+            return is_started_again or not (state.has_job or state.phase in _ON_ITS_WAY_DOWN)
+
+        now = await until(self.state, is_over, within_s=SLOW_S, every_s=_LOOK_AGAIN_S)
+        if not is_over(now):
+            raise UnitFailed(self.name, f"is {now.phase.value} {SLOW_S:.0f} s after it was told to stop")
 
     async def start(self) -> UnitState:
         """Start it and its socket, whatever the start limit says, and watch it until it is up."""
@@ -226,9 +228,8 @@ class Unit:
         return None
 
     async def _watched(self, before: UnitState) -> UnitState:
-        left = Left(SLOW_S)
         away = Away()
-        while True:
+        async for _ in every(_LOOK_AGAIN_S, within_s=SLOW_S):
             state = await self._state_at_last()
             # With a job it is somebody else's start, which the job that waits will replace.
             if state.is_running and state.invocation != before.invocation and not state.has_job:
@@ -241,9 +242,7 @@ class Unit:
                 if (await self._socket()).phase is Phase.BROKEN:  # it cannot start without
                     raise RestartFailed(self._socket_unit, "did not come up")
                 raise ByOthers(self.name, f"is {state.phase.value} now: not by the agent, so it stays so")
-            if left.is_over():
-                raise RestartFailed(self.name, f"is {state.phase.value} after {SLOW_S:.0f} s")
-            await asyncio.sleep(_LOOK_AGAIN_S)
+        raise RestartFailed(self.name, f"is {state.phase.value} after {SLOW_S:.0f} s")
 
     async def _state_at_last(self) -> UnitState:
         """Its state; a systemd that is itself just being updated is asked again. UnitFailed if it stays silent."""
