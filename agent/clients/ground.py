@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from agent.system.links import Ahead
 from agent.values.machine_text import lines
 
 NETWORK: Final = frozenset({
@@ -21,7 +22,6 @@ NETWORK: Final = frozenset({
     "ocfs2", "orangefs", "prl_fs", "pvfs2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs",
 })  # fmt: skip
 _FUSE: Final = frozenset({"fuse", "fuseblk"})
-_LINKS: Final = 40  # as many as the kernel follows
 ROOT: Final = 0
 
 
@@ -115,19 +115,18 @@ class Ground:
 
     def place(self, path: str) -> Place:
         """Go down step by step; stop before a step that may hang, and at one that is not root's."""
-        steps = _steps(path)
-        at, links = "/", 0
+        ahead, at = Ahead(path), "/"
         at_seen, seen = Seen(Kind.DIRECTORY), Seen(Kind.DIRECTORY)
         way: list[tuple[str, Seen]] = []
-        while steps:
-            step = steps.pop(0)
+        while ahead:
+            step = ahead.next()
             if step == "..":
                 at = posixpath.dirname(at)
                 at_seen = seen = self._folder(at)
                 continue
             beneath = posixpath.join(at, step)
             if far := self.far(beneath):
-                return Place(posixpath.join(beneath, *steps), far=far)
+                return Place(posixpath.join(beneath, *ahead.rest), far=far)
             try:
                 found = self._seen(beneath)
                 is_link = found is not None and found.kind is Kind.LINK and found.uid in self._trusted
@@ -135,28 +134,28 @@ class Ground:
             except OSError as error:
                 return Place(beneath, why=f"{beneath} cannot be looked at: {error.strerror}")
             if found is None:
-                return Place(posixpath.join(beneath, *steps), way=tuple(way))
+                return Place(posixpath.join(beneath, *ahead.rest), way=tuple(way))
             if found.uid not in self._trusted:
                 is_folder = found.kind is Kind.DIRECTORY
                 return Place(
-                    posixpath.join(beneath, *steps),
-                    None if steps else found,
+                    posixpath.join(beneath, *ahead.rest),
+                    None if ahead else found,
                     way=tuple(way),
                     owner=found,
                     folder=beneath if is_folder else at,
                     folder_seen=found if is_folder else at_seen,
-                    below=(*(() if is_folder else (step,)), *steps),
+                    below=(*(() if is_folder else (step,)), *ahead.rest),
                 )
             way.append((beneath, found))
             if target is None:
                 at, seen = beneath, found
                 at_seen = found if found.kind is Kind.DIRECTORY else at_seen
-            elif (links := links + 1) > _LINKS:
+                continue
+            try:
+                at = "/" if ahead.follow(target) else at
+            except OSError:
                 return Place(beneath, why=f"{beneath} leads in circles")
-            else:
-                at = "/" if target.startswith("/") else at
-                at_seen = seen = self._folder(at)
-                steps = _steps(target) + steps
+            at_seen = seen = self._folder(at)
         is_folder = seen.kind is Kind.DIRECTORY
         return Place(
             at,
@@ -180,10 +179,6 @@ class Ground:
 def may_hang(kind: str) -> bool:
     """Of a kind of file system; '' is one that nobody lists."""
     return kind in NETWORK or kind in _FUSE or kind.startswith("fuse.") or kind in ("autofs", "")
-
-
-def _steps(path: str) -> list[str]:
-    return [step for step in path.split("/") if step not in ("", ".")]
 
 
 def mounts(mountinfo: str) -> tuple[Mount, ...]:

@@ -39,13 +39,13 @@ from agent.system.files import (
     replace_file,
     sweep,
 )
+from agent.system.links import Ahead
 from agent.values.errors import TargetFailed
 
 _PRIVATE_FOLDER: Final = 0o700
 _AGAIN: Final = "Mend that, then: docker-proxy-agent apply"
 MOST_FOLDERS: Final = 12  # on one way; with links among them, there are rarely more than six
 _MOST_CONTEXTS: Final = 100  # looked at; who has more has no more than that counted
-_LINKS: Final = 40  # as many as the kernel follows
 
 # --- what is asked -----------------------------------------------------------------------------------------------
 
@@ -412,9 +412,9 @@ def _steps(request: Way, open_folders: contextlib.ExitStack) -> Iterator[tuple[i
         return descriptor
 
     here = first = opened(request.folder)
-    ahead, links = [*reversed(request.names)], 0
+    ahead = Ahead(b"/".join(request.names))
     while ahead:
-        name = ahead.pop()
+        name = ahead.next()
         if name == b"..":
             here = opened(name, here)
             continue
@@ -425,13 +425,8 @@ def _steps(request: Way, open_folders: contextlib.ExitStack) -> Iterator[tuple[i
         if not stat.S_ISLNK(mode):
             here = step  # of a file nothing is looked up: ENOTDIR
             continue
-        links += 1
-        if links > _LINKS:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-        target = os.readlink(b"", dir_fd=step)
-        if target.startswith(b"/"):
+        if ahead.follow(os.readlink(b"", dir_fd=step)):
             here = opened(b"/")
-        ahead += reversed([part for part in target.split(b"/") if part not in (b"", b".")])
 
 
 def _pass(folders: list[int]) -> None:

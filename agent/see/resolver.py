@@ -42,7 +42,7 @@ class Resolver(msgspec.Struct, frozen=True):
 
 def resolver(paths: Paths) -> Resolver:
     """What the host asks, whoever asks it on its behalf."""
-    path = _followed(paths, paths.below(RESOLV_CONF))
+    path = _follow(paths, paths.below(RESOLV_CONF))
     named = parse(_text(path))
     if not named.servers:
         named = msgspec.structs.replace(named, servers=(_NOBODY,))
@@ -58,7 +58,7 @@ def for_containers(paths: Paths) -> Resolver:
 
     Without servers: it gives its own then, which are public ones. Nobody is asked for a name of the house there.
     """
-    found = parse(_text(_followed(paths, paths.below(RESOLV_CONF))))
+    found = parse(_text(_follow(paths, paths.below(RESOLV_CONF))))
     if found.servers == (_STUB,):  # as dockerd tells it: by that one address alone
         found = parse(_text(paths.below(OF_RESOLVED)))
     reached = tuple(server for server in found.servers if not ipaddress.ip_address(server).is_loopback)
@@ -95,7 +95,7 @@ def _domains(found: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(domain for word in found if (domain := word.lower().strip("."))))
 
 
-def _followed(paths: Paths, path: Path) -> Path:
+def _follow(paths: Paths, path: Path) -> Path:
     """Where a link leads. An absolute one stays below the root."""
     for _ in range(_LINKS):
         if not os.path.islink(path):  # noqa: PTH114  never raises (FACTS 66)

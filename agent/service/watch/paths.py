@@ -27,10 +27,10 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 from agent.service.watch.brake import REST_S, Brake
 from agent.service.watch.wakeups import Wake
 from agent.system.files import is_folder, is_leftover
+from agent.system.links import Ahead
 from agent.values.reason import Reason
 
 GATHER_S: Final = 0.1  # what changes within this time is one wake-up: an editor's save is several changes
-_LINKS: Final = 40  # on one way at most, as the kernel has it
 
 # inotify(7), by what inotify_init and inotify_add_watch say.
 LIMITS: Final = {errno.EMFILE: "fs.inotify.max_user_instances", errno.ENOSPC: "fs.inotify.max_user_watches"}
@@ -94,14 +94,14 @@ def places(paths: Iterable[Path]) -> list[Place]:
 
 def _steps(path: Path) -> Iterator[Step]:
     """The way to a file, name by name, through all links, as far as it exists."""
-    here, ahead, links = Path("/"), [*reversed(path.absolute().parts[1:])], 0
+    here, ahead = Path("/"), Ahead(str(path.absolute()))
     while ahead:
-        name = ahead.pop()
+        name = ahead.next()
         if name == "..":
             here = here.parent
             continue
         try:
-            target = (here / name).readlink()
+            target = os.readlink(here / name)  # noqa: PTH115 - it is split as text
         except OSError as error:
             if error.errno == errno.EINVAL and ahead and is_folder(here / name):
                 yield Step(here, name, None)
@@ -113,12 +113,10 @@ def _steps(path: Path) -> Iterator[Step]:
                 yield Step(here / name, "", Depth.FILES)
             return
         yield Step(here, name, Depth.NAMES)
-        links += 1
-        if links > _LINKS:
+        try:
+            here = Path("/") if ahead.follow(target) else here
+        except OSError:  # in circles: nothing lies behind it
             return
-        if target.is_absolute():
-            here = Path("/")
-        ahead += reversed([part for part in target.parts if part != "/"])
 
 
 class _Told(FileSystemEventHandler):
