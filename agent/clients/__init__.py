@@ -2,8 +2,9 @@
 
     users          whose files are kept, and who is left out for what reason
     accounts       what the name service says of accounts
-    ground         how far root may look on the way to a home
-    held           what root holds without opening it, and on what it lies
+    root_walk      how far root goes on the way to a home
+    mounts         what is mounted where, and which file systems may hang
+    descriptors    names that are held without opening them, and on what they lie
     homes          a home, read and written by a helper process as its user
     home_helper    that process
     clients        all of them: looked at, and changed

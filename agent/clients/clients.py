@@ -20,7 +20,7 @@ from agent.audit.record import Record
 from agent.clients.homes import HomeClosed, HomeFile, HomeLocked, Written
 from agent.clients.originals import CLIENTS, client_originals
 from agent.clients.patience import Patience, Work
-from agent.clients.users import NOBODYS, Account, Skipped, Source, Who, is_gone
+from agent.clients.users import NOBODYS, Account, FoundBy, Skipped, Who, is_gone
 from agent.decide.bridge import Bridge
 from agent.decide.clients import (
     BACK,
@@ -444,7 +444,7 @@ class LocalClients:
         except HomeLocked as error:
             return self._right_now(account, wanted, Skipped(account.name, error.what))
         except HomeClosed as error:  # of somebody who has no right to it, nothing is known to be there
-            if account.source is not Source.HAS_CONFIG:
+            if account.found_by is not FoundBy.HAS_CONFIG:
                 return ClientFile(account, error=str(error))
             return self._right_now(account, wanted, None)
         except AgentError as error:  # this file is left alone, and the others go on
@@ -453,10 +453,10 @@ class LocalClients:
     async def _planned(self, account: Account, wanted: Wanted, owned: Owned) -> _Shown:
         found = await self._homes.read(account, account.config)
         if found is None and not account.may_create:
-            is_asked_for = account.source is Source.FILE and wanted is not BACK
+            is_asked_for = account.found_by is FoundBy.FILE and wanted is not BACK
             nobodys = Skipped(str(account.config), NOBODYS) if is_asked_for else None
             return self._right_now(account, wanted, nobodys)
-        if found is not None and account.source is Source.FILE and found.uid != account.uid:
+        if found is not None and account.found_by is FoundBy.FILE and found.uid != account.uid:
             who = f"belongs to uid {found.uid}, but uid {account.uid} can change the way to it"
             return ClientFile(account, error=f"{account.config}: {who}; left as it is")
         # In a thread: a large file takes long enough to hold up everybody else.
@@ -491,7 +491,7 @@ class LocalClients:
     def _plan(
         self, text: str | None, account: Account, wanted: Wanted, owned: Owned, is_local: bool
     ) -> tuple[Wanted, FileEdit | None, str]:
-        if account.source is Source.HAS_CONFIG and is_made_by_us(text, owned):
+        if account.found_by is FoundBy.HAS_CONFIG and is_made_by_us(text, owned):
             wanted = BACK  # somebody who left group docker, and has a config.json by nobody but us
         edit = self._edit(account, text, wanted, owned, is_local)
         if wanted is BACK:

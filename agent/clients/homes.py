@@ -29,7 +29,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from agent.clients.held import let_go
+from agent.clients.descriptors import let_go
 from agent.clients.home_helper import (
     MOST_FOLDERS,
     Answer,

@@ -1,6 +1,6 @@
 """Whose config.json is kept, as whom, and who is left out for what reason.
 
-Root goes down a path only as far as it is root's (`ground.py`): to the home, and not into it. Whether somebody has a
+Root goes down a path only as far as it is root's (`root_walk.py`): to the home, and not into it. Whether somebody has a
 config.json at all is what the helper finds that runs as that user; who may have one is said here.
 
 Names may be looked up elsewhere (LDAP), and that may take its time: call this in a thread. Of whom nothing can be told
@@ -24,8 +24,9 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from agent.clients.accounts import NAME_SERVICE, NameService, NamesUnknown
-from agent.clients.ground import NETWORK, ROOT, Ground, Kind, Looks, Place, Seen, may_hang, mounts
-from agent.clients.held import file_system, held, mountinfo
+from agent.clients.descriptors import file_system, held
+from agent.clients.mounts import NETWORK, may_hang, mountinfo, mounts
+from agent.clients.root_walk import ROOT, Kind, PathEntry, PathReader, Reached, RootWalk
 from agent.system.passwd import Login, group, groups_of, logins
 from agent.values.policy import Clients
 
@@ -43,7 +44,7 @@ _NO_SHELLS: Final = frozenset({"nologin", "false", "true", "sync", "shutdown", "
 # --- values --------------------------------------------------------------------------------------------------------
 
 
-class Source(enum.Enum):
+class FoundBy(enum.Enum):
     """Why an account's file is kept."""
 
     ROOT = "root"
@@ -58,7 +59,7 @@ class Threshold(msgspec.Struct, frozen=True):
     """Where root's look at a path ends."""
 
     folder: Path  # behind all links; its parent is root's
-    identity: tuple[int, int]  # device and inode: of another folder at this place they are others
+    identity: tuple[int, int]  # device and inode: of another folder there they are others
     below: tuple[str, ...]  # the names that lead on from there
     mount: int = 0  # the number of what is mounted where these names lead, as far as mountinfo tells
 
@@ -73,7 +74,7 @@ class Account(msgspec.Struct, frozen=True):
     home: Path
     config: Path
     may_create: bool
-    source: Source
+    found_by: FoundBy
     threshold: Threshold | None = None  # None: even the folder where it begins must not be looked at by root
     inside: Path | None = None  # below another root: nothing outside of this is read or written
 
@@ -104,7 +105,7 @@ class Caller(msgspec.Struct, frozen=True):
         return cls(os.geteuid(), os.getegid(), tuple(os.getgroups()))
 
 
-class System(Looks, Protocol):
+class System(PathReader, Protocol):
     """What is asked of the system. None of it opens anything."""
 
     def passwd(self) -> str: ...
@@ -136,7 +137,7 @@ class _Search:
         self._caller = caller
         self._root = "" if root == "/" else root.rstrip("/")
         # Another root's folders are the caller's own.
-        self._ground = Ground(system, mounts(system.mountinfo()), (ROOT, caller.uid) if self._root else (ROOT,))
+        self._walk = RootWalk(system, mounts(system.mountinfo()), (ROOT, caller.uid) if self._root else (ROOT,))
         self._logins = logins(system.passwd())
         self._docker = group(system.group(), DOCKER_GROUP)
         self._unknown: dict[str, str] = {}  # of whom nobody can tell whether there is such a user, and why
@@ -144,9 +145,9 @@ class _Search:
         self._skipped: list[Skipped] = []
 
     def who(self, clients: Clients) -> Who:
-        for name, login, source in sorted(self._candidates(clients.users), key=_by_uid):
+        for name, login, found_by in sorted(self._candidates(clients.users), key=_by_uid):
             try:
-                self._keep(name, login, source)
+                self._keep(name, login, found_by)
             except _Leave as reason:
                 if str(reason):
                     self._skipped.append(Skipped(name, str(reason)))
@@ -159,19 +160,19 @@ class _Search:
 
     # --- candidates ---
 
-    def _candidates(self, users: Literal["auto"] | tuple[str, ...]) -> Iterator[tuple[str, Login | None, Source]]:
+    def _candidates(self, users: Literal["auto"] | tuple[str, ...]) -> Iterator[tuple[str, Login | None, FoundBy]]:
         if users != "auto":
-            yield from ((name, self._login(name), Source.NAMED) for name in dict.fromkeys(users))
+            yield from ((name, self._login(name), FoundBy.NAMED) for name in dict.fromkeys(users))
         elif self._is_for_itself:
             mine = next((one for one in self._logins if one.uid == self._caller.uid), None)
             mine = mine or self._named(self._caller.uid)
-            yield str(mine.name if mine else self._caller.uid), mine, Source.ITSELF
+            yield str(mine.name if mine else self._caller.uid), mine, FoundBy.ITSELF
         else:
             yield from ((login.name, login, self._source(login)) for login in self._logins)
             local = {login.name for login in self._logins}
             for name in dict.fromkeys(self._docker.members) if self._docker else ():
                 if name not in local and ((login := self._named(name)) is not None or name in self._unknown):
-                    yield name, login, Source.DOCKER
+                    yield name, login, FoundBy.DOCKER
 
     @property
     def _is_for_itself(self) -> bool:
@@ -190,76 +191,76 @@ class _Search:
             self._unknown[str(who)] = f"whether there is such a user cannot be told: {unknown.where} {unknown.what}"
             return None
 
-    def _source(self, login: Login) -> Source:
+    def _source(self, login: Login) -> FoundBy:
         if login.uid == 0:
-            return Source.ROOT
+            return FoundBy.ROOT
         group = self._docker
         is_member = group is not None and (login.name in group.members or login.gid == group.gid)
-        return Source.DOCKER if is_member else Source.HAS_CONFIG
+        return FoundBy.DOCKER if is_member else FoundBy.HAS_CONFIG
 
     # --- one user ---
 
-    def _keep(self, name: str, login: Login | None, source: Source) -> None:
+    def _keep(self, name: str, login: Login | None, found_by: FoundBy) -> None:
         if login is None:
             raise _Leave(self._unknown.get(name, "there is no such user"))
-        if source is Source.HAS_CONFIG and not _is_person(login):
+        if found_by is FoundBy.HAS_CONFIG and not _is_person(login):
             raise _Leave("")
         if self._is_for_itself and login.uid != self._caller.uid:
             raise _Leave("only root can write for another user")
         if login.home.rstrip("/") in _NO_HOMES or not login.home.startswith("/"):
-            raise _Leave("" if source is Source.HAS_CONFIG else f"has no home ({login.home or 'none'})")
-        place = self._home(login, source)
-        config = posixpath.join(place.path, *_CONFIG)
+            raise _Leave("" if found_by is FoundBy.HAS_CONFIG else f"has no home ({login.home or 'none'})")
+        reached = self._home(login, found_by)
+        config = posixpath.join(reached.path, *_CONFIG)
         if config in self._kept:
             raise _Leave(f"has the same home as {self._kept[config].name}")
         self._kept[config] = self._account(
-            login, home=place.path, config=config, source=source, place=place, below=_CONFIG
+            login, home=reached.path, config=config, found_by=found_by, reached=reached, below=_CONFIG
         )
 
-    def _home(self, login: Login, source: Source) -> Place:
+    def _home(self, login: Login, found_by: FoundBy) -> Reached:
         """The home, behind all links as far as it may be looked at."""
         named = self._root + posixpath.normpath(login.home)
-        place = self._ground.place(named)
-        if place.far:
-            if source in (Source.NAMED, Source.ITSELF):
-                return msgspec.structs.replace(place, path=named)  # the helper finds out, and only it waits
-            raise _Leave(_far(named, place.far))
-        self._check_inside(place)
-        if self._root and place.owner is not None:
-            raise _Leave(f"{place.path} belongs to another user")
-        if place.owner is not None and place.below:
-            return place  # somewhere below a folder, or behind a link, that is somebody's: the helper finds it
-        if place.seen is None or place.seen.kind is not Kind.DIRECTORY:
+        reached = self._walk.to(named)
+        if reached.far:
+            if found_by in (FoundBy.NAMED, FoundBy.ITSELF):
+                return msgspec.structs.replace(reached, path=named)  # the helper finds out, and only it waits
+            raise _Leave(_far(named, reached.far))
+        self._check_inside(reached)
+        if self._root and reached.owner is not None:
+            raise _Leave(f"{reached.path} belongs to another user")
+        if reached.owner is not None and reached.below:
+            return reached  # somewhere below a folder, or behind a link, that is somebody's: the helper finds it
+        if reached.entry is None or reached.entry.kind is not Kind.DIRECTORY:
             # Accounts of packages name homes that nobody makes; only who would be written for is told.
-            raise _Leave("" if source is Source.HAS_CONFIG else place.why or f"its home {named} does not exist")
-        folder = posixpath.join(place.path, ".docker")
-        far = self._ground.far(folder) or self._ground.far(posixpath.join(folder, "config.json"))
-        if far and source not in (Source.NAMED, Source.ITSELF):
+            raise _Leave("" if found_by is FoundBy.HAS_CONFIG else reached.why or f"its home {named} does not exist")
+        folder = posixpath.join(reached.path, ".docker")
+        far = self._walk.far(folder) or self._walk.far(posixpath.join(folder, "config.json"))
+        if far and found_by not in (FoundBy.NAMED, FoundBy.ITSELF):
             raise _Leave(_far(posixpath.join(named, ".docker"), far))
-        return place
+        return reached
 
-    def _check_inside(self, place: Place) -> None:
+    def _check_inside(self, reached: Reached) -> None:
         """Below another root: that it does not lead out of there. What lies beyond, the helper judges by this, too."""
-        if self._root and not f"{place.path}/".startswith(f"{self._inside}/"):
-            raise _Leave(f"{place.path} is not below {self._root}")
+        if self._root and not f"{reached.path}/".startswith(f"{self._inside}/"):
+            raise _Leave(f"{reached.path} is not below {self._root}")
 
     @property
     def _inside(self) -> str:
-        return self._ground.place(self._root).path
+        return self._walk.to(self._root).path
 
     def _account(  # noqa: PLR0913 - named at every call
-        self, login: Login, *, home: str, config: str, source: Source, place: Place, below: tuple[str, ...]
+        self, login: Login, *, home: str, config: str, found_by: FoundBy, reached: Reached, below: tuple[str, ...]
     ) -> Account:
         if self._root:
             uid, gid, groups = self._caller.uid, self._caller.gid, self._caller.groups
         else:
             uid, gid, groups = login.uid, login.gid, self._system.groups(login)
         threshold = None
-        if place.folder_seen is not None:
-            identity = place.folder_seen.device, place.folder_seen.inode
-            names = (*place.below, *below)
-            mount = self._ground.mount(posixpath.join(place.folder, *names))
-            threshold = Threshold(Path(place.folder), identity, names, mount.id if mount is not None else 0)
+        if reached.folder_entry is not None:
+            identity = reached.folder_entry.device, reached.folder_entry.inode
+            names = (*reached.below, *below)
+            mount = self._walk.mount(posixpath.join(reached.folder, *names))
+            threshold = Threshold(Path(reached.folder), identity, names, mount.id if mount is not None else 0)
         return Account(
             login.name,
             uid,
@@ -267,8 +268,8 @@ class _Search:
             groups,
             Path(home),
             Path(config),
-            may_create=source not in (Source.HAS_CONFIG, Source.FILE),
-            source=source,
+            may_create=found_by not in (FoundBy.HAS_CONFIG, FoundBy.FILE),
+            found_by=found_by,
             threshold=threshold,
             inside=Path(self._inside) if self._root else None,
         )
@@ -279,50 +280,50 @@ class _Search:
         if not file.startswith("/"):
             raise _Leave("is not an absolute path")
         named = self._root + posixpath.normpath(file)
-        place = self._ground.place(named)
-        if place.far:
-            raise _Leave(f"is on {place.far}, where it must not be asked whose it is; name the user in clients.users")
-        owner = place.owner or place.seen
+        reached = self._walk.to(named)
+        if reached.far:
+            raise _Leave(f"is on {reached.far}, where it must not be asked whose it is; name the user in clients.users")
+        owner = reached.owner or reached.entry
         if owner is None:
-            raise _Leave(place.why or NOBODYS)
-        if place.seen is not None and place.seen.kind not in (Kind.FILE, Kind.LINK):
+            raise _Leave(reached.why or NOBODYS)
+        if reached.entry is not None and reached.entry.kind not in (Kind.FILE, Kind.LINK):
             raise _Leave("is no regular file")
-        self._check_inside(place)
-        if self._root and place.owner is not None:
-            raise _Leave(f"{place.path} belongs to another user")
+        self._check_inside(reached)
+        if self._root and reached.owner is not None:
+            raise _Leave(f"{reached.path} belongs to another user")
         if not self._root:
-            _check_way(place, owner)
+            _check_way(reached, owner)
         if self._is_for_itself and owner.uid != self._caller.uid:
             raise _Leave("only root can write for another user")
-        if place.path in self._kept:
+        if reached.path in self._kept:
             return
         login = self._login_of(owner)
-        self._kept[place.path] = self._account(
-            login, home=login.home, config=named, source=Source.FILE, place=place, below=()
+        self._kept[reached.path] = self._account(
+            login, home=login.home, config=named, found_by=FoundBy.FILE, reached=reached, below=()
         )
 
-    def _login_of(self, seen: Seen) -> Login:
-        local = next((login for login in self._logins if login.uid == seen.uid), None)
-        login = local or self._named(seen.uid)
-        return login or Login(str(seen.uid), seen.uid, seen.gid, "/")
+    def _login_of(self, owner: PathEntry) -> Login:
+        local = next((login for login in self._logins if login.uid == owner.uid), None)
+        login = local or self._named(owner.uid)
+        return login or Login(str(owner.uid), owner.uid, owner.gid, "/")
 
 
-def _check_way(place: Place, owner: Seen) -> None:
+def _check_way(reached: Reached, owner: PathEntry) -> None:
     """Whoever can change a step of the way to a file can make it lead to another file of its owner.
 
     Root's steps are looked at here; of the owner's the helper finds no more than the owner could.
     """
-    for path, seen in place.way:
-        if seen.kind is Kind.LINK or seen.mode & stat.S_ISVTX:
+    for path, entry in reached.way:
+        if entry.kind is Kind.LINK or entry.mode & stat.S_ISVTX:
             continue
-        if seen.mode & stat.S_IWOTH or (owner.uid == ROOT and seen.mode & stat.S_IWGRP and seen.gid != 0):
+        if entry.mode & stat.S_IWOTH or (owner.uid == ROOT and entry.mode & stat.S_IWGRP and entry.gid != 0):
             raise _Leave(f"others can write to {path} on the way to it")
 
 
 def is_gone(path: str) -> bool:
     """Whether surely nothing is there, as far as may be looked."""
-    place = Ground(ThisSystem(), mounts(mountinfo()), (ROOT, os.geteuid())).place(path)
-    return place.seen is None and place.owner is None and not place.far and not place.why
+    reached = RootWalk(ThisSystem(), mounts(mountinfo()), (ROOT, os.geteuid())).to(path)
+    return reached.entry is None and reached.owner is None and not reached.far and not reached.why
 
 
 def _is_person(login: Login) -> bool:
@@ -338,7 +339,7 @@ def _far(path: str, kind: str) -> str:
     return f"its home {path} is on {what}; name the user in clients.users to have it kept"
 
 
-def _by_uid(candidate: tuple[str, Login | None, Source]) -> tuple[int, int]:
+def _by_uid(candidate: tuple[str, Login | None, FoundBy]) -> tuple[int, int]:
     login = candidate[1]
     return (0, login.uid) if login is not None else (1, 0)
 
@@ -375,7 +376,7 @@ class ThisSystem:
                 return self._names.groups(login)
         return groups_of(self.group(), login)
 
-    def seen(self, path: str) -> Seen | None:
+    def entry(self, path: str) -> PathEntry | None:
         try:
             with held(path) as descriptor:
                 if may_hang(file_system(descriptor)):  # mounted over it just now
@@ -384,7 +385,7 @@ class ThisSystem:
         except (FileNotFoundError, NotADirectoryError):
             return None
         mode = stat.S_IMODE(status.st_mode)
-        return Seen(_kind(status.st_mode), status.st_uid, status.st_gid, mode, status.st_dev, status.st_ino)
+        return PathEntry(_kind(status.st_mode), status.st_uid, status.st_gid, mode, status.st_dev, status.st_ino)
 
     def link(self, path: str) -> str:
         return str(Path(path).readlink())

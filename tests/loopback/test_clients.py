@@ -22,7 +22,7 @@ from agent.clients.clients import ClientFile, ClientsSeen, LocalClients
 from agent.clients.homes import Account as Whose
 from agent.clients.homes import HomeFile, Homes, Written
 from agent.clients.originals import client_originals
-from agent.clients.users import Account, Skipped, Source, ThisSystem, Threshold, Who
+from agent.clients.users import Account, FoundBy, Skipped, ThisSystem, Threshold, Who
 from agent.decide.clients import Change, Owned
 from agent.one_pass.sockets import LocalSockets
 from agent.probe.dial import Address
@@ -81,7 +81,7 @@ class People:
         home = self.folder / "home" / name
         home.mkdir(parents=True)
         file = home / ".docker/config.json"
-        source = Source.DOCKER if may_create else Source.HAS_CONFIG
+        source = FoundBy.DOCKER if may_create else FoundBy.HAS_CONFIG
         status = home.stat()
         threshold = Threshold(home, (status.st_dev, status.st_ino), (".docker", "config.json"))
         self.accounts.append(Account(name, os.geteuid(), os.getegid(), (), home, file, may_create, source, threshold))
@@ -130,7 +130,7 @@ class People:
 
     def leave(self, **facts: object) -> None:
         """Everybody is of no group and in no list any more."""
-        gone = {"source": Source.FILE, "may_create": False, **facts}
+        gone = {"found_by": FoundBy.FILE, "may_create": False, **facts}
         self.left, self.accounts = [msgspec.structs.replace(one, **gone) for one in self.accounts], []
 
     def events(self) -> list[str]:
@@ -455,7 +455,7 @@ async def test_who_leaves_group_docker_has_no_file_but_ours(people: People) -> N
     alice, carol = people.add("alice", may_create=True), people.add("carol", may_create=True)
     await people.passed(OFFICE)
     carol.write_text(json.dumps({**json.loads(carol.read_text()), "auths": {}}))
-    replaced(people, source=Source.HAS_CONFIG, may_create=False)
+    replaced(people, found_by=FoundBy.HAS_CONFIG, may_create=False)
 
     seen, _ = await people.passed(OFFICE)
 
@@ -624,7 +624,7 @@ def replaced(people: People, **facts: object) -> None:
 async def test_a_file_that_is_not_its_writers_is_left_alone(people: People) -> None:
     """As where a link on the way to it is another's than the file: root's, and to be led to by that other."""
     file = people.add("bob", "{}")
-    replaced(people, source=Source.FILE)
+    replaced(people, found_by=FoundBy.FILE)
     os.chown(file, 4321, -1)
 
     seen = await people.clients().look(OFFICE)
@@ -636,7 +636,7 @@ async def test_a_file_that_is_not_its_writers_is_left_alone(people: People) -> N
 
 async def test_a_named_file_that_is_not_there_is_said(people: People) -> None:
     file = people.add("bob")
-    replaced(people, source=Source.FILE)
+    replaced(people, found_by=FoundBy.FILE)
 
     seen = await people.clients().look(OFFICE)
 

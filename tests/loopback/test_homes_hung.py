@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.clients.held import file_system, folder, held
+from agent.clients.descriptors import file_system, folder, held
 from agent.clients.homes import HomeFile, Homes, Passed
 from agent.clients.users import ThisSystem
 from agent.service.watch.homes import HomeWatch
@@ -170,7 +170,7 @@ async def test_what_lies_on_a_hung_file_system_is_neither_asked_nor_watched(
     """Mounted just now, after mountinfo was read: as whoever looks at a home's name would find it."""
     watch = HomeWatch(Wakeups().wake)
     with pytest.raises(OSError, match="cross-device"):
-        ThisSystem().seen(str(alice.home))
+        ThisSystem().entry(str(alice.home))
     with held(alice.home) as descriptor:
         assert (file_system(descriptor), folder(descriptor, "fuse")) == ("fuse", None)
         await watch.begin(bob, bob.config)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.clients.held import mountinfo
+from agent.clients.mounts import mountinfo
 
 _MOUNTS = """
 import ctypes, json, os, sys, time
-from agent.clients.ground import mounts
-from agent.clients.held import file_system, folder, held, mountinfo
+from agent.clients.descriptors import file_system, folder, held
+from agent.clients.mounts import mountinfo, mounts
 from agent.clients.users import ThisSystem, is_gone
 
 def mount(source, name):
@@ -26,7 +26,7 @@ def mount(source, name):
 def said(place):
     with held(place) as descriptor:
         try:
-            ThisSystem().seen(place)
+            ThisSystem().entry(place)
             seen = ""
         except OSError as error:
             seen = error.strerror

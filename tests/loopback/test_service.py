@@ -17,7 +17,7 @@ import pytest
 
 from agent.audit.record import Record
 from agent.clients.clients import ClientFile, ClientsSeen
-from agent.clients.users import Account, Source
+from agent.clients.users import Account, FoundBy
 from agent.decide.clients import Intent, Wanted
 from agent.decide.probation import LASTS_S
 from agent.decide.unsteady import STANDS_S, WITHIN_S, Shaken
@@ -823,7 +823,7 @@ class Household(NoClients):
     async def look(self, upstream: Upstream) -> ClientsSeen:
         def account(name: str) -> Account:
             home = Path("/home", name)
-            return Account(name, 1000, 1000, (), home, home / "config.json", may_create=False, source=Source.NAMED)
+            return Account(name, 1000, 1000, (), home, home / "config.json", may_create=False, found_by=FoundBy.NAMED)
 
         files = (ClientFile(account("alice")), ClientFile(account("bob"), error="its home is not mounted"))
         return ClientsSeen(Wanted(Intent.SET, ""), files)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from agent.clients.accounts import NameService, NamesUnknown
-from agent.clients.ground import Kind
 from agent.clients.homes import Homes
-from agent.clients.users import Caller, Skipped, Source, ThisSystem, who
+from agent.clients.root_walk import Kind
+from agent.clients.users import Caller, FoundBy, Skipped, ThisSystem, who
 from agent.one_pass.sockets import LocalSockets
 from agent.system.clock import SystemClock
 from agent.system.passwd import Login, groups_of
@@ -51,10 +51,10 @@ def test_below_another_root_everybody_is_the_caller(root: Path) -> None:
 
     found = who(Clients(), ThisSystem(root), ME, str(root))
 
-    assert [(one.name, one.source) for one in found.accounts] == [
-        ("root", Source.ROOT),
-        ("alice", Source.DOCKER),
-        ("bob", Source.HAS_CONFIG),
+    assert [(one.name, one.found_by) for one in found.accounts] == [
+        ("root", FoundBy.ROOT),
+        ("alice", FoundBy.DOCKER),
+        ("bob", FoundBy.HAS_CONFIG),
     ]
     assert {(one.uid, one.gid, one.groups) for one in found.accounts} == {(ME.uid, ME.gid, ME.groups)}
     assert found.accounts[2].config == config
@@ -116,7 +116,7 @@ def test_a_file_below_another_root(root: Path) -> None:
     found = who(Clients(users=(), files=("/srv/config.json",)), ThisSystem(root), ME, str(root))
 
     (kept,) = found.accounts
-    assert (kept.uid, kept.config, kept.source) == (ME.uid, root / "srv/config.json", Source.FILE)
+    assert (kept.uid, kept.config, kept.found_by) == (ME.uid, root / "srv/config.json", FoundBy.FILE)
 
 
 def test_a_root_without_users_has_none(tmp_path: Path) -> None:
@@ -244,9 +244,9 @@ def test_only_names_are_looked_at(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("pipe")
     system = ThisSystem()
 
-    pipe, link = (system.seen(str(tmp_path / name)) for name in ("pipe", "link"))
+    pipe, link = (system.entry(str(tmp_path / name)) for name in ("pipe", "link"))
     assert pipe is not None
     assert link is not None
     assert (pipe.kind, link.kind) == (Kind.OTHER, Kind.LINK)
-    assert system.seen(str(tmp_path / "pipe" / "below")) is None
+    assert system.entry(str(tmp_path / "pipe" / "below")) is None
     assert system.link(str(tmp_path / "link")) == "pipe"

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.clients.held import let_go
+from agent.clients.descriptors import let_go
 from agent.clients.homes import Homes, Passed
 from agent.service.watch.homes import HomeWatch
 from agent.service.watch.inotify import Inotify

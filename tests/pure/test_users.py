@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.clients.ground import Kind, Mount, Seen, mounts
-from agent.clients.users import Account, Caller, Skipped, Source, Threshold, Who, who
+from agent.clients.mounts import Mount, mounts
+from agent.clients.root_walk import Kind, PathEntry
+from agent.clients.users import Account, Caller, FoundBy, Skipped, Threshold, Who, who
 from agent.system.passwd import Group, Login, group, groups_of, logins
 from agent.values.policy import Clients
 
@@ -26,8 +27,8 @@ nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 GROUP = "root:x:0:\nsudo:x:27:alice,bob\ndocker:x:999:alice, runner\nalice:x:1000:\n"
 ROOT_MOUNT = "1 0 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
 ROOT = Caller(0, 0)
-FOLDER = Seen(Kind.DIRECTORY)
-FILE = Seen(Kind.FILE)
+FOLDER = PathEntry(Kind.DIRECTORY)
+FILE = PathEntry(Kind.FILE)
 AUTO = Clients()
 
 HOMES = (
@@ -53,7 +54,7 @@ class Machine:
         *configs: str,
         homes: tuple[str, ...] = HOMES,
         links: dict[str, str] | None = None,
-        more: dict[str, Seen] | None = None,
+        more: dict[str, PathEntry] | None = None,
         mounted: str = "",
         ldap: tuple[Login, ...] = (),
         passwd: str = PASSWD,
@@ -62,18 +63,18 @@ class Machine:
         self._mounted = ROOT_MOUNT + mounted
         self._ldap = ldap
         self._links = links or {}
-        self._tree: dict[str, Seen] = {}
+        self._tree: dict[str, PathEntry] = {}
         owners = {one.home: one.uid for one in logins(passwd)}
         for home in homes:
-            self._put(home, Seen(Kind.DIRECTORY, owners.get(home, 0), inode=len(self._tree)))
+            self._put(home, PathEntry(Kind.DIRECTORY, owners.get(home, 0), inode=len(self._tree)))
         for config in configs:
             self._put(config, FILE)
         for link in self._links:
-            self._put(link, Seen(Kind.LINK))
+            self._put(link, PathEntry(Kind.LINK))
         for path, seen in (more or {}).items():
             self._put(path, seen)
 
-    def _put(self, path: str, seen: Seen) -> None:
+    def _put(self, path: str, seen: PathEntry) -> None:
         self._tree[path] = seen
         above = posixpath.dirname(path)
         if above != "/":
@@ -98,7 +99,7 @@ class Machine:
     def groups(self, login: Login) -> tuple[int, ...]:
         return groups_of(GROUP, login)
 
-    def seen(self, path: str) -> Seen | None:
+    def entry(self, path: str) -> PathEntry | None:
         far = [one for one in mounts(self._mounted) if one.kind != "ext4" and one.holds(path)]
         above = posixpath.dirname(path)
         assert not far, f"{path} is asked for, and hangs"
@@ -127,13 +128,13 @@ def skipped(found: Who) -> dict[str, str]:
 def test_root_members_of_docker_and_who_may_have_a_config() -> None:
     found = who(AUTO, Machine(), ROOT)
 
-    assert [(account.name, account.may_create, account.source) for account in found.accounts] == [
-        ("root", True, Source.ROOT),
-        ("jenkins", False, Source.HAS_CONFIG),
-        ("runner", True, Source.DOCKER),
-        ("alice", True, Source.DOCKER),
-        ("bob", False, Source.HAS_CONFIG),
-        ("carol", True, Source.DOCKER),  # by her primary group
+    assert [(account.name, account.may_create, account.found_by) for account in found.accounts] == [
+        ("root", True, FoundBy.ROOT),
+        ("jenkins", False, FoundBy.HAS_CONFIG),
+        ("runner", True, FoundBy.DOCKER),
+        ("alice", True, FoundBy.DOCKER),
+        ("bob", False, FoundBy.HAS_CONFIG),
+        ("carol", True, FoundBy.DOCKER),  # by her primary group
     ]
     assert found.skipped == ()
 
@@ -196,7 +197,7 @@ def test_what_lies_in_a_home_is_not_looked_at() -> None:
 
 def test_a_home_below_somebodys_folder_is_the_helpers_to_find() -> None:
     passwd = PASSWD.replace(":/home/bob:", ":/home/alice/guests/bob:").replace(":/home/carol:", ":/srv/carol:")
-    more = {"/srv/carol": Seen(Kind.LINK, 1002)}
+    more = {"/srv/carol": PathEntry(Kind.LINK, 1002)}
 
     found = {one.name: one.threshold for one in who(AUTO, Machine(passwd=passwd, more=more), ROOT).accounts}
 
@@ -299,7 +300,7 @@ def test_a_member_that_only_ldap_knows() -> None:
 
     found = who(AUTO, machine, ROOT)
 
-    assert [(account.name, account.source) for account in found.accounts] == [("runner", Source.DOCKER)]
+    assert [(account.name, account.found_by) for account in found.accounts] == [("runner", FoundBy.DOCKER)]
     assert skipped(found) == {"root": "has no home (/nonexistent)"}
 
 
@@ -318,9 +319,9 @@ def test_named_users_and_nobody_else() -> None:
 
     found = who(Clients(users=("erin", "bob", "mallory", "bob", "nobody")), machine, ROOT)
 
-    assert [(account.name, account.may_create, account.source) for account in found.accounts] == [
-        ("bob", True, Source.NAMED),
-        ("erin", True, Source.NAMED),
+    assert [(account.name, account.may_create, account.found_by) for account in found.accounts] == [
+        ("bob", True, FoundBy.NAMED),
+        ("erin", True, FoundBy.NAMED),
     ]
     assert skipped(found) == {"mallory": "there is no such user", "nobody": "has no home (/nonexistent)"}
 
@@ -347,8 +348,8 @@ def test_nobody_at_all() -> None:
 CI = "/srv/ci/config.json"
 
 
-def of(uid: int, kind: Kind = Kind.FILE, gid: int = 0, mode: int = 0o644) -> Seen:
-    return Seen(kind, uid, gid, mode)
+def of(uid: int, kind: Kind = Kind.FILE, gid: int = 0, mode: int = 0o644) -> PathEntry:
+    return PathEntry(kind, uid, gid, mode)
 
 
 def test_a_file_is_kept_as_its_owner() -> None:
@@ -357,7 +358,15 @@ def test_a_file_is_kept_as_its_owner() -> None:
     (bob,) = found.accounts
     threshold = Threshold(Path("/srv/ci"), (0, 0), ("config.json",), 1)
     assert bob == Account(
-        "bob", 1001, 1001, (1001, 27), bob.home, bob.config, may_create=False, source=Source.FILE, threshold=threshold
+        "bob",
+        1001,
+        1001,
+        (1001, 27),
+        bob.home,
+        bob.config,
+        may_create=False,
+        found_by=FoundBy.FILE,
+        threshold=threshold,
     )
     assert (str(bob.home), str(bob.config)) == ("/home/bob", CI)
 
@@ -384,7 +393,9 @@ def test_a_file_that_is_somebodys_own_is_kept_once() -> None:
         pytest.param({CI: of(0), "/srv/ci": of(0, Kind.DIRECTORY, 27, 0o775)}, {}, "others can write to /srv/ci on the way to it", id="root's-in-a-group's-folder"),
     ],
 )  # fmt: skip
-def test_a_file_that_somebody_else_could_lead_elsewhere(more: dict[str, Seen], links: dict[str, str], why: str) -> None:
+def test_a_file_that_somebody_else_could_lead_elsewhere(
+    more: dict[str, PathEntry], links: dict[str, str], why: str
+) -> None:
     found = who(Clients(users=(), files=(CI,)), Machine(more=more, links=links), ROOT)
 
     assert found == Who((), (Skipped(CI, why),))
@@ -400,7 +411,7 @@ def test_a_file_that_somebody_else_could_lead_elsewhere(more: dict[str, Seen], l
     ],
 )  # fmt: skip
 def test_the_first_step_that_is_not_roots_says_whose_helper_goes_on(
-    more: dict[str, Seen], folder: str, below: tuple[str, ...]
+    more: dict[str, PathEntry], folder: str, below: tuple[str, ...]
 ) -> None:
     (bob,) = who(Clients(users=(), files=(CI,)), Machine(more=more), ROOT).accounts
 
@@ -416,7 +427,7 @@ def test_the_first_step_that_is_not_roots_says_whose_helper_goes_on(
         pytest.param({CI: of(1001), "/srv": of(0, Kind.DIRECTORY, mode=0o1777), "/srv/ci": of(1001, Kind.DIRECTORY)}, id="below-a-sticky-folder"),
     ],
 )  # fmt: skip
-def test_a_file_that_only_its_owner_could_lead_elsewhere(more: dict[str, Seen]) -> None:
+def test_a_file_that_only_its_owner_could_lead_elsewhere(more: dict[str, PathEntry]) -> None:
     assert names(who(Clients(users=(), files=(CI,)), Machine(more=more), ROOT)) == ["bob"]
 
 
@@ -445,8 +456,8 @@ def test_a_users_own_agent_writes_for_nobody_else() -> None:
     auto = who(AUTO, Machine("/home/alice/.docker/config.json", mounted=mounted("/home/bob", "nfs")), bob)
     named = who(Clients(users=("alice", "bob"), files=(CI,)), Machine(more={CI: of(1000)}), bob)
 
-    assert [(account.name, account.may_create, account.source) for account in auto.accounts] == [
-        ("bob", True, Source.ITSELF)
+    assert [(account.name, account.may_create, account.found_by) for account in auto.accounts] == [
+        ("bob", True, FoundBy.ITSELF)
     ]
     assert names(named) == ["bob"]
     assert skipped(named) == {
@@ -501,7 +512,7 @@ def test_a_name_with_what_python_takes_for_a_line_break_is_one_name(odd: str) ->
 )  # fmt: skip
 def test_what_is_in_force_is_what_lies_on_top(layers: str, is_kept: bool) -> None:
     class Layered(Machine):
-        def seen(self, path: str) -> Seen | None:
+        def entry(self, path: str) -> PathEntry | None:
             return self._tree.get(path)
 
     assert ("alice" in names(who(AUTO, Layered(mounted=layers), ROOT))) is is_kept

@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.clients.held import file_systems, folder, held
+from agent.clients.descriptors import file_systems, folder, held
 from agent.clients.homes import Passed
 from agent.clients.users import Threshold
 from agent.service.watch.inotify import Inotify
