@@ -1,13 +1,12 @@
 """How often Docker may be restarted: when the next restart is allowed, and why.
 
-Pure: the last start of dockerd, the time of the last network change and what came of those before it go in, all in
+Pure: when dockerd was last started, when the network last changed and what came of the changes before go in, all in
 CLOCK_BOOTTIME seconds. Not known here: whether a restart is due, and whether containers hold it back (`restart.py`).
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 
 import msgspec
 
@@ -19,14 +18,6 @@ class Cause(enum.Enum):
 
     AGENT = "agent"
     OTHERS = "others"  # counted as ours: it is the containers and pulls that are spared
-    ROLL_BACK = "roll-back"  # not counted: it must never wait, and is no reason to wait
-
-
-class Start(msgspec.Struct, frozen=True):
-    """One start of dockerd."""
-
-    at: float
-    cause: Cause = Cause.AGENT
 
 
 class Asked(enum.Enum):
@@ -47,47 +38,40 @@ class Allowed(msgspec.Struct, frozen=True):
         return now >= self.at
 
 
-def started(starts: Sequence[Start], start: Start) -> tuple[Start, ...]:
-    """The starts to remember: more than the last counted one is never asked for."""
-    return tuple(starts) if start.cause is Cause.ROLL_BACK else (start,)
-
-
-def is_by_change(starts: Sequence[Start], shaken: Shaken, changed: float) -> bool:
+def is_by_change(last_start: float | None, shaken: Shaken, changed: float) -> bool:
     """Whether a restart now is one that a network change brought: Docker was not started since this one was come to."""
-    last = _last(starts)
-    return all(at is None or changed > at for at in (last, shaken.last))
+    return all(at is None or changed > at for at in (last_start, shaken.last))
 
 
 def allowed_at(  # noqa: PLR0913 - each is a part of the rule
-    starts: Sequence[Start],
+    last_start: float | None,
     changed: float,
     min_interval_s: float,
     now: float,
-    asked: Asked = Asked.AGENT,
     *,
+    asked: Asked = Asked.AGENT,
     shaken: Shaken = STEADY,
 ) -> Allowed:
-    """When the next restart may happen; `changed` is when this network was come to."""
+    """When the next restart may happen.
+
+    `last_start`: when dockerd was last started, by whomever; None: no start was seen. `changed`: when this network was
+    come to.
+    """
     if asked is Asked.NOW:
         return Allowed(now, "asked for by --now")
-    last = _last(starts)
-    if is_by_change(starts, shaken, changed):
+    if is_by_change(last_start, shaken, changed):
         at = shaken.allowed_at(changed, now)
         if at > now:
             return Allowed(at, _for_a_person(f"{shaken.waiting}: {at - now:.0f} s left", asked))
-        if last is not None:
+        if last_start is not None:
             return Allowed(now, "the network changed since Docker was last started")
-    if last is None:
+    if last_start is None:
         return Allowed(now, "Docker was not started lately")
-    turn = last + min_interval_s
+    turn = last_start + min_interval_s
     if now >= turn:
-        return Allowed(now, f"the last start of Docker is {now - last:.0f} s ago")
+        return Allowed(now, f"the last start of Docker is {now - last_start:.0f} s ago")
     because = f"one restart in {min_interval_s:.0f} s within one network (docker.min_interval): {turn - now:.0f} s left"
     return Allowed(turn, _for_a_person(because, asked))
-
-
-def _last(starts: Sequence[Start]) -> float | None:
-    return max((start.at for start in starts if start.cause is not Cause.ROLL_BACK), default=None)
 
 
 def _for_a_person(because: str, asked: Asked) -> str:

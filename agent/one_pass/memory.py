@@ -90,7 +90,7 @@ class Memory:
         """`remembers`: whether what proxies refuse is kept on disk; not for who only looks."""
         self._remembers = remembers
         self._history = History()
-        self._starts: tuple[rate.Start, ...] = ()
+        self._docker_started: float | None = None  # when it was last seen to be; None: not yet
         self._shaken = STEADY
         self._has_moved = False  # the network that the agent starts in is no change
         self._shaken_file = ShakenFile(state)
@@ -171,10 +171,10 @@ class Memory:
     def docker_started(self, cause: rate.Cause) -> None:
         now, changed = SYSTEM_CLOCK.boottime_s(), self._history.changed
         is_ours = cause is rate.Cause.AGENT and self.asked is Asked.AGENT
-        if is_ours and self._has_moved and rate.is_by_change(self._starts, self._shaken, changed):
+        if is_ours and self._has_moved and rate.is_by_change(self._docker_started, self._shaken, changed):
             self._shaken = self._shaken.restarted(changed, now)
             self._keep_shaken()
-        self._starts = rate.started(self._starts, rate.Start(now, cause))
+        self._docker_started = now
 
     def _come_to(self, fingerprint: str, place: Place | None) -> None:
         now, before = SYSTEM_CLOCK.boottime_s(), self._history
@@ -450,7 +450,9 @@ class Memory:
         now = SYSTEM_CLOCK.boottime_s()
         interval = self._policy.docker.min_interval
         changed = self._history.changed
-        self._waits = rate.allowed_at(self._starts, changed, interval, now, self.asked, shaken=self._shaken)
+        self._waits = rate.allowed_at(
+            self._docker_started, changed, interval, now, asked=self.asked, shaken=self._shaken
+        )
         return "" if self._waits.is_now(now) else self._waits.because
 
     def next_at(self, is_restart_due: bool) -> float | None:

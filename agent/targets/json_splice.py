@@ -41,16 +41,6 @@ MISSING: Final = Missing()
 # --- reading -----------------------------------------------------------------------------------------------------
 
 
-def text_of(data: bytes) -> str:
-    """The text of a file; bytes that are not UTF-8 survive (Go reads them as U+FFFD)."""
-    return data.decode("utf-8", "surrogateescape")
-
-
-def bytes_of(text: str) -> bytes:
-    """The bytes that `text_of` was given."""
-    return text.encode("utf-8", "surrogateescape")
-
-
 def locate(text: str, path: Path) -> tuple[int, int] | None:
     """Where the value at a path begins and ends."""
     member = _find(text, path)

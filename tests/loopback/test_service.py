@@ -27,7 +27,7 @@ from agent.service.notify import Notify
 from agent.service.requests import Answer, Command, Request, Wish
 from agent.service.service import FINISH_AGAIN_S, Service
 from agent.service.status_file import read
-from agent.service.watch.unwatched import NOTHING_UNWATCHED
+from agent.service.watch.unwatched import Unwatched
 from agent.system.clock import SYSTEM_CLOCK
 from agent.system.process_start import boot_id
 from agent.system.state_file import StateFile
@@ -56,7 +56,7 @@ class Hand:
         self.next_at: float | None = None
         self.watched: Sequence[Path] = ()
         self.held: tuple[Collection[LocalProxy], float] = ((), 0.0)
-        self.unwatched = NOTHING_UNWATCHED
+        self.unwatched = Unwatched()
         self.are_neighbours_followed = False
         self._reasons: asyncio.Queue[Reason] = asyncio.Queue()
 

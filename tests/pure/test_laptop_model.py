@@ -24,7 +24,7 @@ from agent.decide.drift import Drifts, drifted
 from agent.decide.history import History, after, chose, moved, resumed, without
 from agent.decide.next_look import Look, next_look
 from agent.decide.place import place_of
-from agent.decide.rate import Cause, Start, allowed_at, is_by_change, started
+from agent.decide.rate import allowed_at, is_by_change
 from agent.decide.recognise import recognise
 from agent.decide.standing import Pause, Pin, Standing
 from agent.decide.unsteady import STEADY
@@ -176,7 +176,7 @@ class Laptop(RuleBasedStateMachine):
         self.files: Written | None = None
         self.effective: Written | None = None
         self.deferred: float | None = None
-        self.starts: tuple[Start, ...] = ()
+        self.last_start: float | None = None
         self.shaken = STEADY
         self.all_starts: list[float] = []  # whoever made them
         self.by_moves: list[
@@ -350,7 +350,7 @@ class Laptop(RuleBasedStateMachine):
     @rule()
     def docker_restarted_by_others(self) -> None:
         self.effective = self.files
-        self.starts = started(self.starts, Start(self.now, Cause.OTHERS))
+        self.last_start = self.now
         self.all_starts.append(self.now)
         self.wake()
 
@@ -471,16 +471,16 @@ class Laptop(RuleBasedStateMachine):
             assert self.effective.meaning == desired.meaning, "different settings were taken for the same"
             return
         assert self.effective is None or self.effective.meaning != desired.meaning, "a cosmetic change restarts"
-        allowed = allowed_at(self.starts, self.history.changed, MIN_INTERVAL_S, self.now, shaken=self.shaken)
+        allowed = allowed_at(self.last_start, self.history.changed, MIN_INTERVAL_S, self.now, shaken=self.shaken)
         assert allowed.because
         if not allowed.is_now(self.now):
             self.deferred = allowed.at
             return
         self.judge_restart()
         self.effective = desired
-        if is_by_change(self.starts, self.shaken, self.history.changed):
+        if is_by_change(self.last_start, self.shaken, self.history.changed):
             self.shaken = self.shaken.restarted(self.history.changed, self.now)
-        self.starts = started(self.starts, Start(self.now))
+        self.last_start = self.now
         self.all_starts.append(self.now)
 
     def write_for_clients(self) -> None:

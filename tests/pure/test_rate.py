@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.decide.rate import Asked, Cause, Start, allowed_at, started
+from agent.decide.rate import Asked, allowed_at
 from agent.decide.unsteady import Shaken
 
 NOW = 1000.0
@@ -14,51 +14,35 @@ CHANGED = "the network changed since Docker was last started"
 UNSTEADY = "the network is unsteady: Docker is restarted when it has stood for"
 
 
-def starts(*at: float, cause: Cause = Cause.AGENT) -> list[Start]:
-    return [Start(each, cause) for each in at]
-
-
 @pytest.mark.parametrize(
     ("before", "changed", "asked", "at", "because"),
     [
-        pytest.param([], 0, Asked.AGENT, NOW, "Docker was not started lately", id="never-started"),
-        pytest.param(starts(900), 0, Asked.AGENT, NOW, "the last start of Docker is 100 s ago", id="long-ago"),
-        pytest.param(starts(970), 0, Asked.AGENT, NOW, "the last start of Docker is 30 s ago", id="just-its-turn"),
+        pytest.param(None, 0, Asked.AGENT, NOW, "Docker was not started lately", id="never-started"),
+        pytest.param(900, 0, Asked.AGENT, NOW, "the last start of Docker is 100 s ago", id="long-ago"),
+        pytest.param(970, 0, Asked.AGENT, NOW, "the last start of Docker is 30 s ago", id="just-its-turn"),
         pytest.param(
-            starts(990), 0, Asked.AGENT, 1020,
+            990, 0, Asked.AGENT, 1020,
             "one restart in 30 s within one network (docker.min_interval): 20 s left", id="within-one-network",
         ),
         pytest.param(
-            starts(990), 0, Asked.PERSON, 1020,
+            990, 0, Asked.PERSON, 1020,
             "one restart in 30 s within one network (docker.min_interval): 20 s left;"
             " not to wait: docker-proxy-agent apply --now", id="a-person-waits-and-is-told",
         ),
-        pytest.param(starts(990), 0, Asked.NOW, NOW, "asked for by --now", id="now-skips"),
+        pytest.param(990, 0, Asked.NOW, NOW, "asked for by --now", id="now-skips"),
         pytest.param(
-            starts(990, cause=Cause.OTHERS), 0, Asked.AGENT, 1020,
-            "one restart in 30 s within one network (docker.min_interval): 20 s left", id="starts-by-others-count",
+            990, 995, Asked.AGENT, NOW, "the network changed since Docker was last started", id="network-change"
         ),
         pytest.param(
-            starts(990, cause=Cause.ROLL_BACK), 0, Asked.AGENT, NOW, "Docker was not started lately",
-            id="a-roll-back-does-not",
-        ),
-        pytest.param(
-            starts(990), 995, Asked.AGENT, NOW, "the network changed since Docker was last started", id="network-change"
-        ),
-        pytest.param(
-            starts(990), 990, Asked.AGENT, 1020,
+            990, 990, Asked.AGENT, 1020,
             "one restart in 30 s within one network (docker.min_interval): 20 s left", id="that-change-had-its-restart",
-        ),
-        pytest.param(
-            starts(980, 985, 990), 995, Asked.AGENT, NOW, "the network changed since Docker was last started",
-            id="starts-by-others-shake-no-network",
         ),
     ],
 )  # fmt: skip
 def test_allowed_in_a_steady_network(
-    before: list[Start], changed: float, asked: Asked, at: float, because: str
+    before: float | None, changed: float, asked: Asked, at: float, because: str
 ) -> None:
-    allowed = allowed_at(before, changed, 30, NOW, asked)
+    allowed = allowed_at(before, changed, 30, NOW, asked=asked)
 
     assert (allowed.at, allowed.because) == (at, because)
 
@@ -66,60 +50,45 @@ def test_allowed_in_a_steady_network(
 @pytest.mark.parametrize(
     ("before", "changed", "shaken", "asked", "then"),
     [
-        pytest.param(starts(990), 995, Shaken(990), Asked.AGENT, (NOW, CHANGED), id="one-before"),
-        pytest.param(starts(990), 995, Shaken(990, 1), Asked.AGENT, (1005, f"{UNSTEADY} 10 s: 5 s left"), id="two-before"),
+        pytest.param(990, 995, Shaken(990), Asked.AGENT, (NOW, CHANGED), id="one-before"),
+        pytest.param(990, 995, Shaken(990, 1), Asked.AGENT, (1005, f"{UNSTEADY} 10 s: 5 s left"), id="two-before"),
         pytest.param(
-            starts(990), 995, Shaken(990, 3), Asked.PERSON,
+            990, 995, Shaken(990, 3), Asked.PERSON,
             (1035, f"{UNSTEADY} 40 s: 35 s left; not to wait: docker-proxy-agent apply --now"),
             id="a-person-waits-and-is-told",
         ),
-        pytest.param(starts(990), 995, Shaken(990, 3), Asked.NOW, (NOW, "asked for by --now"), id="now-skips"),
+        pytest.param(990, 995, Shaken(990, 3), Asked.NOW, (NOW, "asked for by --now"), id="now-skips"),
         pytest.param(
-            starts(955), 995, Shaken(955, 2), Asked.AGENT, (1015, f"{UNSTEADY} 20 s: 15 s left"),
+            955, 995, Shaken(955, 2), Asked.AGENT, (1015, f"{UNSTEADY} 20 s: 15 s left"),
             id="whatever-the-interval-allows",
         ),
-        pytest.param(starts(940), 950, Shaken(940, 3), Asked.AGENT, (1000, CHANGED), id="it-has-stood-for-40-s"),
-        pytest.param(starts(900), 940, Shaken(900, 3), Asked.AGENT, (1000, CHANGED), id="it-is-steady"),
+        pytest.param(940, 950, Shaken(940, 3), Asked.AGENT, (1000, CHANGED), id="it-has-stood-for-40-s"),
+        pytest.param(900, 940, Shaken(900, 3), Asked.AGENT, (1000, CHANGED), id="it-is-steady"),
         pytest.param(
-            starts(990), 985, Shaken(990, 2), Asked.AGENT,
+            990, 985, Shaken(990, 2), Asked.AGENT,
             (1020, "one restart in 30 s within one network (docker.min_interval): 20 s left"), id="it-had-its-restart",
         ),
         pytest.param(
-            [], 985, Shaken(990, 2), Asked.AGENT, (NOW, "Docker was not started lately"), id="by-the-agent-before",
+            None, 985, Shaken(990, 2), Asked.AGENT, (NOW, "Docker was not started lately"), id="by-the-agent-before",
         ),
-        pytest.param([], 995, Shaken(990, 1), Asked.AGENT, (1005, f"{UNSTEADY} 10 s: 5 s left"), id="another-agent-waits"),
+        pytest.param(None, 995, Shaken(990, 1), Asked.AGENT, (1005, f"{UNSTEADY} 10 s: 5 s left"), id="another-agent-waits"),
     ],
 )  # fmt: skip
 def test_allowed_in_an_unsteady_one(
-    before: list[Start], changed: float, shaken: Shaken, asked: Asked, then: tuple[float, str]
+    before: float | None, changed: float, shaken: Shaken, asked: Asked, then: tuple[float, str]
 ) -> None:
-    allowed = allowed_at(before, changed, 30, NOW, asked, shaken=shaken)
+    allowed = allowed_at(before, changed, 30, NOW, asked=asked, shaken=shaken)
 
     assert (allowed.at, allowed.because) == then
 
 
 @given(
-    st.lists(st.integers(900, 1000), max_size=8),
+    st.none() | st.integers(900, 1000),
     st.integers(900, 1000),
     st.integers(0, 300),
     st.builds(Shaken, st.none() | st.integers(900, 1000), st.integers(0, 3)),
 )
-def test_who_comes_back_when_told_may(at: list[int], changed: int, min_interval: int, shaken: Shaken) -> None:
-    before = starts(*sorted(at))
-
+def test_who_comes_back_when_told_may(before: int | None, changed: int, min_interval: int, shaken: Shaken) -> None:
     then = allowed_at(before, changed, min_interval, NOW, shaken=shaken).at
 
     assert allowed_at(before, changed, min_interval, then, shaken=shaken).is_now(then)
-
-
-@given(st.lists(st.integers(900, 1000), max_size=8), st.integers(900, 1000))
-def test_the_last_start_is_enough(at: list[int], changed: int) -> None:
-    kept: tuple[Start, ...] = ()
-    for start in starts(*sorted(at)):
-        kept = started(kept, start)
-
-    assert allowed_at(kept, changed, 30, NOW) == allowed_at(starts(*at), changed, 30, NOW)
-
-
-def test_a_roll_back_is_not_remembered() -> None:
-    assert started((), Start(NOW, Cause.ROLL_BACK)) == ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.decide.history import History, moved
-from agent.decide.rate import Start, allowed_at
+from agent.decide.rate import allowed_at
 from agent.decide.unsteady import STEADY, Shaken
 
 LASTS_S = 300
@@ -14,18 +14,18 @@ RESTART_S = 1  # from a change to its restart, where nothing waits
 
 def flapping(period: int, lasts_s: int) -> tuple[int, int]:
     """The restarts, and how long after the last change Docker is right; it begins right, in one of two networks."""
-    shaken, history, starts = STEADY, moved(History(), "one", -1000), [Start(-1000)]
+    shaken, history, starts = STEADY, moved(History(), "one", -1000), [-1000]
     here = in_docker = "one"
     for now in range(lasts_s + 61):
         if now < lasts_s and now % period == 0:
             here = "other" if here == "one" else "one"
             shaken, history = shaken.left(history.changed, now), moved(history, here, now)
         is_due = here != in_docker and now >= history.changed + RESTART_S
-        if is_due and allowed_at(starts, history.changed, 30, now, shaken=shaken).is_now(now):
+        if is_due and allowed_at(starts[-1], history.changed, 30, now, shaken=shaken).is_now(now):
             shaken, in_docker = shaken.restarted(history.changed, now), here
-            starts.append(Start(now))
+            starts.append(now)
     assert here == in_docker
-    return len(starts) - 1, max(0, round(starts[-1].at - history.changed))
+    return len(starts) - 1, max(0, round(starts[-1] - history.changed))
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,3 @@ class Unwatched(msgspec.Struct, frozen=True):
         text = f"a change in {', '.join(named[:_NAMED])}{more} wakes nobody ({why}); it is looked at by the clock"
         remedy = f"Raise the limit: sysctl {self.limit}=N, now: sysctl {self.limit}" if self.limit else ""
         return Condition(Code.FILES_UNWATCHED, text, remedy)
-
-
-NOTHING_UNWATCHED: Final = Unwatched()
