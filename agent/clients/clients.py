@@ -27,7 +27,7 @@ from agent.decide.clients import (
     Around,
     Change,
     FileEdit,
-    Owned,
+    OwnedConfig,
     Wanted,
     Was,
     beaten_by,
@@ -194,7 +194,7 @@ class LocalClients:
         self._addresses: dict[str, str] = {}
         self._unknown: dict[tuple[str, ContainerDns], tuple[float, bool]] = {}  # until when it is believed
         self._resolved: dict[str, tuple[str, ...]] = {}  # the loopback addresses of names, as they last were
-        self._owned: Kept[Owned] = client_originals(state)
+        self._owned: Kept[OwnedConfig] = client_originals(state)
         self._state = state
         self._keyed = keyed(state, CLIENTS)
         self._compared = keyed_to_compare(state, CLIENTS)
@@ -220,7 +220,7 @@ class LocalClients:
         self._known |= {account.config: account for account, _ in everybody}
         files = await self._patience.each(
             {
-                account.config: _work(self._file, account, meant, owned.get(str(account.config), Owned()))
+                account.config: _work(self._file, account, meant, owned.get(str(account.config), OwnedConfig()))
                 for account, meant in everybody
             }
         )
@@ -356,7 +356,7 @@ class LocalClients:
         await self.recover()
         self._writing.change(lambda known: tuple(dict.fromkeys((*(known or ()), *(file.path for file in seen.edits)))))
         known = self._owned.all()
-        owned = {file.path: known.get(file.path, Owned()) for file in seen.edits}
+        owned = {file.path: known.get(file.path, OwnedConfig()) for file in seen.edits}
         kept: list[ClientFile] = []
         done: list[ClientFile] = []
         for file, edit in _edits(seen.files):
@@ -429,7 +429,7 @@ class LocalClients:
         last = self._last.get(path)
         return ClientFile(self._known[path], error=last.error if last is not None else "", is_late=True)
 
-    async def _file(self, account: Account, wanted: Wanted, owned: Owned) -> _Shown:
+    async def _file(self, account: Account, wanted: Wanted, owned: OwnedConfig) -> _Shown:
         """None: there is nothing to be kept."""
         right = self._right.get(account.config)
         if right is not None and right.wanted == wanted and right.is_believed() and self._is_still(account):
@@ -450,7 +450,7 @@ class LocalClients:
         except AgentError as error:  # this file is left alone, and the others go on
             return self._refused(account, wanted, error)
 
-    async def _planned(self, account: Account, wanted: Wanted, owned: Owned) -> _Shown:
+    async def _planned(self, account: Account, wanted: Wanted, owned: OwnedConfig) -> _Shown:
         found = await self._homes.read(account, account.config)
         if found is None and not account.may_create:
             is_asked_for = account.found_by is FoundBy.FILE and wanted is not BACK
@@ -474,7 +474,7 @@ class LocalClients:
         return entries_for(self._policy.clients.scope, self._policy.docker.socket, is_local=is_local)
 
     def _edit(
-        self, account: Account, text: str | None, wanted: Wanted, owned: Owned, is_local: bool
+        self, account: Account, text: str | None, wanted: Wanted, owned: OwnedConfig, is_local: bool
     ) -> FileEdit | None:
         edit = plan(text, self._entries(is_local), wanted, owned, self._compared)
         return None if edit is None else told_apart(edit, self._stood_lately(account.config))
@@ -489,7 +489,7 @@ class LocalClients:
         self._stood[path] = stood[-_MOST_STOOD:]
 
     def _plan(
-        self, text: str | None, account: Account, wanted: Wanted, owned: Owned, is_local: bool
+        self, text: str | None, account: Account, wanted: Wanted, owned: OwnedConfig, is_local: bool
     ) -> tuple[Wanted, FileEdit | None, str]:
         if account.found_by is FoundBy.HAS_CONFIG and is_made_by_us(text, owned):
             wanted = BACK  # somebody who left group docker, and has a config.json by nobody but us
@@ -512,7 +512,7 @@ class LocalClients:
     def _is_still(self, account: Account) -> bool:
         return self._homes.is_still(account, account.config, self._policy.probe.recheck or _LOOKED_AT_S)
 
-    async def _written(self, file: ClientFile, wanted: Wanted, owned: Owned) -> ClientFile:
+    async def _written(self, file: ClientFile, wanted: Wanted, owned: OwnedConfig) -> ClientFile:
         """Planned anew from what stands there at the moment of writing: a `docker login` in between loses nothing."""
         made: list[FileEdit] = []
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from agent.decide.clients import Owned, Was
+from agent.decide.clients import OwnedConfig, Was
 from agent.system.kept import Kept
 from agent.system.keyed import keyed
 from agent.system.state_file import StateFile
@@ -21,17 +21,17 @@ from agent.targets.client_config import ClientTexts, TextMarks
 CLIENTS: Final = "clients"  # what the marks of `client_originals` are for
 
 
-def client_originals(state: Path) -> Kept[Owned]:
+def client_originals(state: Path) -> Kept[OwnedConfig]:
     """The clients' files: what our keys said, and by marks what was last written there."""
 
-    def of_format_1(found: object) -> dict[str, Owned]:
+    def of_format_1(found: object) -> dict[str, OwnedConfig]:
         # It kept the four values themselves, a password among them.
         before = msgspec.convert(found, dict[str, _OwnedBefore])
         mark = keyed(state, CLIENTS)
         marks = {path: None if one.last is None else TextMarks.of(one.last, mark) for path, one in before.items()}
-        return {path: Owned(one.originals, marks[path], one.was) for path, one in before.items()}
+        return {path: OwnedConfig(one.originals, marks[path], one.was) for path, one in before.items()}
 
-    return Kept(StateFile(state / "client-originals.json", dict[str, Owned], 2, {1: of_format_1}), is_shared=True)
+    return Kept(StateFile(state / "client-originals.json", dict[str, OwnedConfig], 2, {1: of_format_1}), is_shared=True)
 
 
 class _OwnedBefore(msgspec.Struct, frozen=True):

@@ -147,13 +147,13 @@ def entries_for(scope: Scope, socket: str, *, is_local: bool = False) -> tuple[s
     return (f"unix://{socket}",)
 
 
-def beaten_by(text: str | None, entries: Sequence[str], socket: str, wanted: Wanted, owned: Owned) -> str:
+def beaten_by(text: str | None, entries: Sequence[str], socket: str, wanted: Wanted, owned: OwnedConfig) -> str:
     """An entry of the user's own that the client uses for this engine instead; '' if ours counts (FACTS 18)."""
     asked = entries_for(Scope.LOCAL, socket)[:1] if tuple(entries) == EVERY_ENGINES else entries
     return next((entry for entry in asked if _is_theirs(text, entry, wanted, owned)), "")
 
 
-def _is_theirs(text: str | None, entry: str, wanted: Wanted, owned: Owned) -> bool:
+def _is_theirs(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig) -> bool:
     if entry in owned.entries:
         return False
     try:
@@ -242,20 +242,20 @@ class Was(msgspec.Struct, frozen=True):
     folder_existed: bool = True
 
 
-class Owned(msgspec.Struct, frozen=True):
+class OwnedConfig(msgspec.Struct, frozen=True):
     """What is known of one file from before the agent first wrote there, and from its last write."""
 
     originals: tuple[Original, ...] = ()  # none: it never wrote there
     last: TextMarks | None = None  # None: not known
     was: Was | None = None  # None: not known, or not written yet
-    further: tuple[Owned, ...] = ()  # of other entries, in the order in which they were first written
+    further: tuple[OwnedConfig, ...] = ()  # of other entries, in the order in which they were first written
 
     @property
     def is_ours(self) -> bool:
         return bool(self.originals)
 
     @property
-    def parts(self) -> tuple[Owned, ...]:
+    def parts(self) -> tuple[OwnedConfig, ...]:
         """Each of one entry."""
         alone = msgspec.structs.replace(self, further=())
         return tuple(part for part in (alone, *self.further) if part.is_ours)
@@ -271,9 +271,9 @@ class Owned(msgspec.Struct, frozen=True):
         return client_config.entries(self.originals) in ((), (entry,))
 
 
-def _together(parts: Sequence[Owned], was: Was | None) -> Owned:
+def _together(parts: Sequence[OwnedConfig], was: Was | None) -> OwnedConfig:
     if not parts:
-        return Owned(was=was)
+        return OwnedConfig(was=was)
     further = tuple(msgspec.structs.replace(part, was=None) for part in parts[1:])
     return msgspec.structs.replace(parts[0], was=was, further=further)
 
@@ -288,10 +288,10 @@ class Change(enum.Enum):
     LEFT = "left"  # it is kept no longer
 
 
-class Part(msgspec.Struct, frozen=True):
+class OwnedEntry(msgspec.Struct, frozen=True):
     """What is to be kept of one of several entries."""
 
-    owned: Owned  # as it was, with the originals
+    owned: OwnedConfig  # as it was, with the originals
     last: ClientTexts | None = None  # what the agent will have written; None: it is not written
 
 
@@ -308,7 +308,7 @@ class FileEdit(msgspec.Struct, frozen=True):
     originals: tuple[Original, ...]  # to be kept before the write
     last: ClientTexts  # what the agent will then have written; to be kept after the write, as marks
     is_removed: bool = False  # `after` is no file at all
-    parts: tuple[Part, ...] | None = None  # where it is not about one entry alone
+    parts: tuple[OwnedEntry, ...] | None = None  # where it is not about one entry alone
 
     def __repr__(self) -> str:
         return f"FileEdit({self.entry})"
@@ -318,24 +318,24 @@ class FileEdit(msgspec.Struct, frozen=True):
         """What is written; None: the file goes."""
         return None if self.is_removed else self.after
 
-    def owned(self, was: Was | None, keyed: Keyed) -> Owned:
+    def owned(self, was: Was | None, keyed: Keyed) -> OwnedConfig:
         """What is known of the file once it is written."""
         if self.parts is not None:
             return _together([_written_part(part, keyed) for part in self.parts], was)
-        return Owned(self.originals, TextMarks.of(self.last, keyed), was)
+        return OwnedConfig(self.originals, TextMarks.of(self.last, keyed), was)
 
-    def owned_before(self, known: Owned, was: Was) -> Owned:
+    def owned_before(self, known: OwnedConfig, was: Was) -> OwnedConfig:
         """What is to be kept of it before it is written: a crash in between loses neither what was nor what is."""
         if self.parts is not None:
             return _together([part.owned for part in self.parts], was)
-        return Owned(self.originals, known.last, was)
+        return OwnedConfig(self.originals, known.last, was)
 
 
-def _written_part(part: Part, keyed: Keyed) -> Owned:
-    return part.owned if part.last is None else Owned(part.owned.originals, TextMarks.of(part.last, keyed))
+def _written_part(part: OwnedEntry, keyed: Keyed) -> OwnedConfig:
+    return part.owned if part.last is None else OwnedConfig(part.owned.originals, TextMarks.of(part.last, keyed))
 
 
-def plan(text: str | None, entries: Sequence[str], wanted: Wanted, owned: Owned, keyed: Keyed) -> FileEdit | None:
+def plan(text: str | None, entries: Sequence[str], wanted: Wanted, owned: OwnedConfig, keyed: Keyed) -> FileEdit | None:
     """Desired against what the file says in these entries; None: nothing is to be written.
 
     An entry of one engine's that is the user's own stays. Entries that are kept no longer are put back first.
@@ -354,7 +354,7 @@ def plan(text: str | None, entries: Sequence[str], wanted: Wanted, owned: Owned,
     for _, part in reversed(gone):
         now = client_config.put_back(now, part.originals)
     edits: list[FileEdit] = []
-    parts: list[Part] = []
+    parts: list[OwnedEntry] = []
     # What was written last goes first.
     order = [*(entry for entry in known if entry in entries), *(entry for entry in entries if entry not in known)]
     is_removal = wanted.intent is Intent.WITHDRAW or wanted.settings.is_direct
@@ -367,23 +367,25 @@ def plan(text: str | None, entries: Sequence[str], wanted: Wanted, owned: Owned,
         if edit is not None:
             now = edit.after
             edits.append(edit)
-            parts.append(Part(msgspec.structs.replace(part, originals=edit.originals), edit.last))
+            parts.append(OwnedEntry(msgspec.structs.replace(part, originals=edit.originals), edit.last))
         elif entry in known:
-            parts.append(Part(part))
+            parts.append(OwnedEntry(part))
     if now == (text or ""):
         return None
     parts = parts[::-1] if is_removal else parts
     return _one_edit(text, now, edits, parts, [said[entry] for entry, _ in gone], owned)
 
 
-def _as_without_us(text: str, entry: str, written: Sequence[Owned], known: Collection[Owned]) -> Owned:
+def _as_without_us(
+    text: str, entry: str, written: Sequence[OwnedConfig], known: Collection[OwnedConfig]
+) -> OwnedConfig:
     """What stood at an entry, and around it, before the agent wrote anything at all."""
     others = list({client_config.entries(part.originals): part for part in (*known, *written)}.values())
     if not others:
-        return Owned()
+        return OwnedConfig()
     for part in reversed(others):
         text = client_config.put_back(text, part.originals)
-    return Owned(client_config.originals(text, entry))
+    return OwnedConfig(client_config.originals(text, entry))
 
 
 def _said(text: str | None, entry: str) -> ClientTexts:
@@ -397,9 +399,9 @@ def _one_edit(  # noqa: PLR0913, PLR0917 - of one caller
     text: str | None,
     after: str,
     edits: Sequence[FileEdit],
-    parts: Sequence[Part],
+    parts: Sequence[OwnedEntry],
     gone: Sequence[ClientTexts],
-    owned: Owned,
+    owned: OwnedConfig,
 ) -> FileEdit:
     first = edits[0] if edits else None
     entry = first.entry if first else client_config.entries(owned.originals)[0]
@@ -425,7 +427,7 @@ def _one_edit(  # noqa: PLR0913, PLR0917 - of one caller
     )
 
 
-def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned, keyed: Keyed) -> FileEdit | None:
+def plan_file(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig, keyed: Keyed) -> FileEdit | None:
     """Desired against what the file says; None: nothing is to be written. TextRefused: it cannot be told.
 
     Where the originals are of another entry (the policy's scope has changed), that one is put back first.
@@ -438,7 +440,7 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: Owned, keyed:
     base, was = text or "", owned.was
     if not owned.is_of(entry):
         base = client_config.put_back(base, owned.originals)
-        owned = Owned()
+        owned = OwnedConfig()
     old = base
     try:
         said = client_config.texts(base, entry)
@@ -473,7 +475,7 @@ def told_apart(edit: FileEdit, stood: Collection[Settings]) -> FileEdit:
     return msgspec.structs.replace(edit, change=Change.STALE)
 
 
-def put_back(text: str | None, owned: Owned) -> FileEdit | None:
+def put_back(text: str | None, owned: OwnedConfig) -> FileEdit | None:
     """The file as it was before us, but for what others wrote since; None: it is not there, or was never ours.
 
     One that says so already is an edit, too: what it was is to be forgotten.
@@ -492,20 +494,20 @@ def put_back(text: str | None, owned: Owned) -> FileEdit | None:
     )
 
 
-def is_made_by_us(text: str | None, owned: Owned) -> bool:
+def is_made_by_us(text: str | None, owned: OwnedConfig) -> bool:
     """Whether there would be no file without the agent."""
     if text is None or not owned.is_ours or owned.was is None or owned.was.existed:
         return False
     return not _all_back(text, owned)
 
 
-def _all_back(text: str, owned: Owned) -> str:
+def _all_back(text: str, owned: OwnedConfig) -> str:
     for part in reversed(owned.parts):
         text = client_config.put_back(text, part.originals)
     return text
 
 
-def _change(said: ClientTexts, owned: Owned, keyed: Keyed, *, is_broken: bool) -> Change:
+def _change(said: ClientTexts, owned: OwnedConfig, keyed: Keyed, *, is_broken: bool) -> Change:
     if not owned.is_ours:
         return Change.CHOICE if said == ClientTexts() else Change.ADOPTED
     is_drift = is_broken or (owned.last is not None and not owned.last.means(said, keyed))

@@ -16,7 +16,7 @@ TIMES: Final = 5  # a service that writes at its start and at ours is no fight; 
 WITHIN_S: Final = 600.0
 
 
-class Answer(enum.Enum):
+class Correcting(enum.Enum):
     """What is done about a foreign change."""
 
     PUT_RIGHT = "put-right"
@@ -27,7 +27,7 @@ class Answer(enum.Enum):
 class Correction(msgspec.Struct, frozen=True):
     """The answer, with its reason."""
 
-    answer: Answer
+    answer: Correcting
     because: str
 
 
@@ -41,14 +41,14 @@ class Drifts(msgspec.Struct, frozen=True):
 def drifted(drifts: Drifts, target: str, now: float, who: str | None = None) -> tuple[Drifts, Correction]:
     """Count one foreign change of a target. The fifth within ten minutes is not put right any more."""
     if target in drifts.given_up:
-        return drifts, Correction(Answer.LEAVE, drifts.given_up[target])
+        return drifts, Correction(Correcting.LEAVE, drifts.given_up[target])
     by = who or "somebody else"
     recent = (*(at for at in drifts.times.get(target, ()) if at > now - WITHIN_S), now)
     if len(recent) < TIMES:
         counted = msgspec.structs.replace(drifts, times={**drifts.times, target: recent})
         times = "once" if len(recent) == 1 else f"{len(recent)} times"
         because = f"{by} changed our keys ({times} in {WITHIN_S / 60:.0f} min)"
-        return counted, Correction(Answer.PUT_RIGHT, because)
+        return counted, Correction(Correcting.PUT_RIGHT, because)
     others = {name: times for name, times in drifts.times.items() if name != target}
     because = f"{by} changed our keys {TIMES} times in {WITHIN_S / 60:.0f} min; left to them"
-    return Drifts(others, {**drifts.given_up, target: because}), Correction(Answer.GIVE_UP, because)
+    return Drifts(others, {**drifts.given_up, target: because}), Correction(Correcting.GIVE_UP, because)

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from agent.decide.place import Place
+from agent.decide.place import Whereabouts
 from agent.values.verdict import Verdict
 
 WORKED_LATELY_S: Final = 60.0  # an upstream in use that did says that the host has not gone anywhere
@@ -48,7 +48,7 @@ class History(msgspec.Struct, frozen=True):
     """What is remembered within one network; at the start, nothing."""
 
     fingerprint: str | None = None  # of the last network that was online; None: there was none yet
-    place: Place | None = None  # which it is whatever its addresses and DNS; None: that is not known
+    place: Whereabouts | None = None  # which it is whatever its addresses and DNS; None: that is not known
     is_online: bool = False
     changed: float = 0.0  # when this network was come to from another one
     arrived: float = 0.0  # that, or when it came back after being offline: patience runs from here
@@ -71,7 +71,7 @@ def after(history: History, verdicts: Mapping[str, Verdict], now: float) -> Hist
     return msgspec.structs.replace(history, streaks={**history.streaks, **streaks}, looked=now, looks=history.looks + 1)
 
 
-def moved(history: History, fingerprint: str | None, now: float, place: Place | None = None) -> History:
+def moved(history: History, fingerprint: str | None, now: float, place: Whereabouts | None = None) -> History:
     """The history where this is what the network looks like; None: offline.
 
     Another fingerprint than the last online one is a network change and forgets everything, but for one thing: where
@@ -93,7 +93,7 @@ def moved(history: History, fingerprint: str | None, now: float, place: Place | 
     return history
 
 
-def _is_hole(history: History, place: Place | None, now: float) -> bool:
+def _is_hole(history: History, place: Whereabouts | None, now: float) -> bool:
     in_use = None if history.chosen is None else history.streaks.get(history.chosen)
     if place is None or place != history.place or in_use is None or in_use.worked is None:
         return False

@@ -36,7 +36,7 @@ CONNECT_S: Final = 5.0  # an app on loopback that may start at any moment: a con
 CONNECT_FOR_S: Final = 600.0  # after boot, resume or its loss
 
 
-class Look(msgspec.Struct, frozen=True):
+class NextLook(msgspec.Struct, frozen=True):
     """When to look next; upstreams to probe, and upstreams that only a connect is tried to (success is a wake-up)."""
 
     at: float
@@ -45,7 +45,7 @@ class Look(msgspec.Struct, frozen=True):
     connect: tuple[str, ...] = ()
 
 
-def next_look(situation: Situation, choice: Choice | None, now: float) -> Look | None:
+def next_look(situation: Situation, choice: Choice | None, now: float) -> NextLook | None:
     """The earliest look that is due; None: only events. Without a choice, as offline, nothing is probed."""
     looks = list(_ends(situation.network, situation.standing, now))
     if situation.history.is_online and choice is not None:
@@ -54,7 +54,7 @@ def next_look(situation: Situation, choice: Choice | None, now: float) -> Look |
         return None
     at = min(look.at for look in looks)
     due = [look for look in looks if look.at == at]
-    return Look(
+    return NextLook(
         at,
         "; ".join(dict.fromkeys(look.because for look in due)),
         tuple(dict.fromkeys(name for look in due for name in look.probe)),
@@ -62,18 +62,18 @@ def next_look(situation: Situation, choice: Choice | None, now: float) -> Look |
     )
 
 
-def _ends(network: Network, standing: Standing, now: float) -> Iterator[Look]:
+def _ends(network: Network, standing: Standing, now: float) -> Iterator[NextLook]:
     """What stands ends by itself."""
     if standing.pin is not None and standing.pin.until is not None and now < standing.pin.until:
-        yield Look(standing.pin.until, f"the pin of {standing.pin.upstream} ends", network.use)
+        yield NextLook(standing.pin.until, f"the pin of {standing.pin.upstream} ends", network.use)
     if standing.pause is not None and standing.pause.until is not None and now < standing.pause.until:
-        yield Look(standing.pause.until, "the pause ends", network.use)
+        yield NextLook(standing.pause.until, "the pause ends", network.use)
     for name, until in standing.quarantined.items():
         if now < until and name in network.use:
-            yield Look(until, f"the quarantine of {name} ends", network.use)
+            yield NextLook(until, f"the quarantine of {name} ends", network.use)
 
 
-def _probes(situation: Situation, choice: Choice, now: float) -> Iterator[Look]:
+def _probes(situation: Situation, choice: Choice, now: float) -> Iterator[NextLook]:
     policy, network = situation.policy, situation.network
     history, standing = situation.history, situation.standing
     yield from _connects(network, history, standing, choice)
@@ -88,7 +88,7 @@ def _probes(situation: Situation, choice: Choice, now: float) -> Iterator[Look]:
         streak = history.streaks.get(choice.upstream) if choice.upstream in network.use else None
         if streak is not None and is_kept_so_far(history, streak, policy.probe, now):
             # All of them: what it is given up for must have been asked just now.
-            yield Look(streak.counted + FAILURES_APART_S, f"{in_use} failed, and is asked again", network.use)
+            yield NextLook(streak.counted + FAILURES_APART_S, f"{in_use} failed, and is asked again", network.use)
             return
         if streak is None or not streak.is_ok:
             yield _stuck(network, history, now)
@@ -99,43 +99,43 @@ def _probes(situation: Situation, choice: Choice, now: float) -> Iterator[Look]:
     for name in _preferred(network, in_use):
         streak = history.streaks.get(name)
         if streak is not None and streak.is_ok and not is_proved(streak, policy.probe):
-            yield Look(streak.since + policy.probe.failback, f"{name} has worked for probe.failback then", (name,))
+            yield NextLook(streak.since + policy.probe.failback, f"{name} has worked for probe.failback then", (name,))
 
 
-def _waiting(network: Network, history: History, standing: Standing, now: float) -> Iterator[Look]:
+def _waiting(network: Network, history: History, standing: Standing, now: float) -> Iterator[NextLook]:
     """Those that may still come are asked again, quickly and then less so."""
     pause = SOFT_AGAIN_S[min(max(history.looks - 1, 0), len(SOFT_AGAIN_S) - 1)]
     verdicts = {name: history.verdict(name) for name in network.use}
     if patience_left(history, now) > 0:
         soft = tuple(name for name, verdict in verdicts.items() if verdict is None or verdict.is_soft)
         at = min(history.looked + pause, history.arrived + PATIENCE_S)
-        yield Look(at, "patience after a change", soft or network.use)
+        yield NextLook(at, "patience after a change", soft or network.use)
     elif any(is_starting(name, history, standing, now) for name in network.use):
         at = min(history.looked + STUCK_S, history.woken + APP_STARTS_S)
-        yield Look(at, "apps on this host may still start", network.use)
+        yield NextLook(at, "apps on this host may still start", network.use)
     else:
-        yield Look(history.looked + pause, "an answer is missing", network.use)
+        yield NextLook(history.looked + pause, "an answer is missing", network.use)
 
 
-def _stuck(network: Network, history: History, now: float) -> Look:
+def _stuck(network: Network, history: History, now: float) -> NextLook:
     """Nothing works: often while somebody may be waiting for it, then less so."""
     streaks = [history.streaks[name] for name in network.use if name in history.streaks]
     since = max((history.arrived, *(streak.since for streak in streaks)))
     asked = min((streak.seen for streak in streaks), default=history.looked)
     pause = STUCK_S if now < since + STUCK_IS_LONG_S else STUCK_LONG_S
-    return Look(max(asked, history.arrived) + pause, "nothing works here", network.use)
+    return NextLook(max(asked, history.arrived) + pause, "nothing works here", network.use)
 
 
-def _recheck(policy: Policy, network: Network, history: History, in_use: str) -> Iterator[Look]:
+def _recheck(policy: Policy, network: Network, history: History, in_use: str) -> Iterator[NextLook]:
     """The chosen one, and all preferred to it."""
     if not policy.probe.recheck:
         return
     names = (*_preferred(network, in_use), in_use)
     asked = min(history.streaks[name].seen if name in history.streaks else history.looked for name in names)
-    yield Look(asked + policy.probe.recheck, "probe.recheck", names)
+    yield NextLook(asked + policy.probe.recheck, "probe.recheck", names)
 
 
-def _connects(network: Network, history: History, standing: Standing, choice: Choice) -> Iterator[Look]:
+def _connects(network: Network, history: History, standing: Standing, choice: Choice) -> Iterator[NextLook]:
     """A preferred app on this host that is not started yet, or that was lost."""
     for name in _preferred(network, choice.upstream):
         streak = history.streaks.get(name)
@@ -143,7 +143,7 @@ def _connects(network: Network, history: History, standing: Standing, choice: Ch
             continue
         lost = max(history.woken, streak.since) if streak.has_worked else history.woken
         if streak.seen + CONNECT_S <= lost + CONNECT_FOR_S:
-            yield Look(streak.seen + CONNECT_S, f"{name} may have started", connect=(name,))
+            yield NextLook(streak.seen + CONNECT_S, f"{name} may have started", connect=(name,))
 
 
 def _preferred(network: Network, in_use: str | None) -> tuple[str, ...]:

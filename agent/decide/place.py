@@ -11,14 +11,14 @@ from agent.values.policy import Network
 from agent.values.snapshot import Snapshot
 
 
-class Place(msgspec.Struct, frozen=True):
+class Whereabouts(msgspec.Struct, frozen=True):
     """The policy's network, and all of the host's but addresses and DNS: links, SSIDs, gateways and ways."""
 
     network: str
     around: Snapshot
 
 
-def place_of(network: Network, snapshot: Snapshot) -> Place | None:
+def place_of(network: Network, snapshot: Snapshot) -> Whereabouts | None:
     """None: nothing but its addresses tells this place from others."""
     around = snapshot.around()
-    return Place(network.name, around) if around is not None else None
+    return Whereabouts(network.name, around) if around is not None else None

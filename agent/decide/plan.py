@@ -101,7 +101,7 @@ class Holding(msgspec.Struct, frozen=True):
 NOTHING_HOLDS: Final = Holding()
 
 
-class Owned(msgspec.Struct, frozen=True):
+class OwnedDaemonJson(msgspec.Struct, frozen=True):
     """What is known of daemon.json from before the agent first wrote there."""
 
     is_ours: bool = False  # whether it ever did
@@ -109,14 +109,14 @@ class Owned(msgspec.Struct, frozen=True):
     mode: int | None = None  # and its mode
 
     def __repr__(self) -> str:
-        return f"Owned(is_ours={self.is_ours})"
+        return f"OwnedDaemonJson(is_ours={self.is_ours})"
 
 
 def plan(  # noqa: PLR0913 - each is a part of what is compared
     desired: Settings,
     reality: Reality,
     policy: Docker,
-    owned: Owned,
+    owned: OwnedDaemonJson,
     is_asked_now: bool,
     *,
     holding: Holding = NOTHING_HOLDS,
@@ -195,7 +195,7 @@ def put_off(planned: Plan) -> Plan:
     return msgspec.structs.replace(planned, edits=(), needs_daemon_reload=False, put_off=_ON_TRIAL)
 
 
-def _beside(broken: Condition, desired: Settings, reality: Reality, policy: Docker, owned: Owned) -> Plan:
+def _beside(broken: Condition, desired: Settings, reality: Reality, policy: Docker, owned: OwnedDaemonJson) -> Plan:
     """What goes on where daemon.json is not understood: what lies beside it is written, and nothing is restarted."""
     if reality.daemon_json is None:  # what is not understood is not the file
         return Plan(desired, condition=broken)
@@ -206,7 +206,7 @@ def _beside(broken: Condition, desired: Settings, reality: Reality, policy: Dock
     return msgspec.structs.replace(made, restart=Restarting(When.LATER, _not_onto(broken)), is_urgency_asked=False)
 
 
-def keeps_down(reality: Reality, owned: Owned, said: Condition | None) -> Condition | None:
+def keeps_down(reality: Reality, owned: OwnedDaemonJson, said: Condition | None) -> Condition | None:
     """What of its file keeps a dockerd down that broke; `said`: by itself. None: nothing that is known."""
     if reality.unit.phase is not Phase.BROKEN:
         return None
@@ -215,7 +215,7 @@ def keeps_down(reality: Reality, owned: Owned, said: Condition | None) -> Condit
     return msgspec.structs.replace(known, text=foreign.reason(known)) if known is not None else None
 
 
-def _keeps_down(reality: Reality, owned: Owned, said: Condition | None) -> Condition | None:
+def _keeps_down(reality: Reality, owned: OwnedDaemonJson, said: Condition | None) -> Condition | None:
     if said is not None:
         return said
     if reality.daemon_json_fault is not None:  # a dockerd that can be asked reads what we cannot, such as UTF-16
@@ -230,26 +230,26 @@ def _not_onto(broken: Condition) -> str:
     return f"Docker is not restarted onto a {broken.target} that is not understood"
 
 
-def without_ours(reality: Reality, owned: Owned) -> str | None:
+def without_ours(reality: Reality, owned: OwnedDaemonJson) -> str | None:
     """What others wrote into daemon.json. TextRefused if it cannot be understood."""
     return _given_back(reality, owned).after
 
 
-def _is_in_its_way(reality: Reality, owned: Owned) -> bool:
+def _is_in_its_way(reality: Reality, owned: OwnedDaemonJson) -> bool:
     """Whether this dockerd does not start with our half of its file: one before 23.0 knows no proxies (FACTS 1)."""
     if reality.takes_proxies is not False or not owned.is_ours or daemon_json.texts(reality.daemon_json) == Texts():
         return False
     return _given_back(reality, owned).after != reality.daemon_json
 
 
-def _is_elsewhere(method: Method, reality: Reality, owned: Owned) -> bool:
+def _is_elsewhere(method: Method, reality: Reality, owned: OwnedDaemonJson) -> bool:
     """Whether something of ours stands in the other method's place, or is neither here nor there."""
     if method is Method.DAEMON_JSON:
         return reality.drop_in is not None or reality.environment_file is not None
     return owned.is_ours and _given_back(reality, owned).after != reality.daemon_json
 
 
-def method_for(policy: Docker, reality: Reality, owned: Owned) -> tuple[Method, str]:
+def method_for(policy: Docker, reality: Reality, owned: OwnedDaemonJson) -> tuple[Method, str]:
     """Where the settings go, and why: what the policy says; else the drop-in, unless others' `proxies` beat it."""
     wanted, because = _wanted(policy, reality, owned)
     if wanted is Method.DROP_IN and not reality.is_systemd:
@@ -267,7 +267,7 @@ def method_for(policy: Docker, reality: Reality, owned: Owned) -> tuple[Method, 
     return wanted, because
 
 
-def _wanted(policy: Docker, reality: Reality, owned: Owned) -> tuple[Method, str]:
+def _wanted(policy: Docker, reality: Reality, owned: OwnedDaemonJson) -> tuple[Method, str]:
     if policy.method is not Method.AUTO:
         return policy.method, "docker.method says so"
     if not reality.is_systemd:
@@ -280,7 +280,7 @@ def _wanted(policy: Docker, reality: Reality, owned: Owned) -> tuple[Method, str
     return Method.DROP_IN, "systemd runs this Docker, and daemon.json has no proxies of somebody else's"
 
 
-def _has_foreign_proxies(reality: Reality, owned: Owned) -> bool:
+def _has_foreign_proxies(reality: Reality, owned: OwnedDaemonJson) -> bool:
     foreign = owned.original if owned.is_ours else reality.daemon_json
     return daemon_json.texts(foreign) != Texts()
 
@@ -343,7 +343,7 @@ def _to_be_said(reality: Reality) -> Condition | None:
     return None
 
 
-def _edits(method: Method, desired: Settings, reality: Reality, owned: Owned) -> tuple[Edit, ...]:
+def _edits(method: Method, desired: Settings, reality: Reality, owned: OwnedDaemonJson) -> tuple[Edit, ...]:
     """The new place is written, then our half of the old one is taken out."""
     if method is Method.DROP_IN:
         if (beaten := overruled(desired, reality)) is not None:
@@ -371,7 +371,7 @@ def _edits(method: Method, desired: Settings, reality: Reality, owned: Owned) ->
     return edits
 
 
-def _into_drop_in(desired: Settings, reality: Reality, owned: Owned) -> tuple[Edit, Edit, Edit]:
+def _into_drop_in(desired: Settings, reality: Reality, owned: OwnedDaemonJson) -> tuple[Edit, Edit, Edit]:
     return (
         Edit(reality.environment_file_path, reality.environment_file, drop_in.edit(desired), SECRET_MODE),
         Edit(reality.drop_in_path, reality.drop_in, drop_in.DROP_IN, None),
@@ -379,7 +379,7 @@ def _into_drop_in(desired: Settings, reality: Reality, owned: Owned) -> tuple[Ed
     )
 
 
-def _given_back(reality: Reality, owned: Owned) -> Edit:
+def _given_back(reality: Reality, owned: OwnedDaemonJson) -> Edit:
     """daemon.json without our half of it."""
     file = reality.daemon_json
     if owned.is_ours and file is not None:
@@ -387,7 +387,7 @@ def _given_back(reality: Reality, owned: Owned) -> Edit:
     return Edit(reality.daemon_json_path, reality.daemon_json, file, _mode(reality.daemon_json, file, owned))
 
 
-def _into_daemon_json(desired: Settings, reality: Reality, owned: Owned) -> tuple[Edit, Edit, Edit]:
+def _into_daemon_json(desired: Settings, reality: Reality, owned: OwnedDaemonJson) -> tuple[Edit, Edit, Edit]:
     try:
         edited = daemon_json.edit(reality.daemon_json, desired, reality.foreign_environment)
         after = edited or reality.daemon_json  # no file where none is needed: it would be an empty one
@@ -402,7 +402,7 @@ def _into_daemon_json(desired: Settings, reality: Reality, owned: Owned) -> tupl
     )
 
 
-def _mode(before: str | None, after: str | None, owned: Owned) -> int | None:
+def _mode(before: str | None, after: str | None, owned: OwnedDaemonJson) -> int | None:
     """Nobody else may read it while it holds a password; then it is again as it was."""
     if daemon_json.holds_secret(after):
         return SECRET_MODE

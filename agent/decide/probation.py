@@ -31,7 +31,7 @@ class Trial(msgspec.Struct, frozen=True):
     units: tuple[str, ...] = ()  # that hung on Docker and were active when it was restarted
 
 
-class Found(enum.Enum):
+class TrialState(enum.Enum):
     """What is to be done about it."""
 
     WATCH = "watch"
@@ -41,28 +41,28 @@ class Found(enum.Enum):
     FAILED = "failed"  # as if it had not come up
 
 
-def judged(trial: Trial, unit: UnitState, now: float) -> Found:
+def judged(trial: Trial, unit: UnitState, now: float) -> TrialState:
     """Of the unit as it is now."""
     crashes = unit.restarts - trial.restarts + unit.comes_back
     happened = min(now, unit.since) if unit.since else now
     match unit.phase:
         case Phase.BROKEN if happened > trial.until:
-            return Found.OVER
+            return TrialState.OVER
         case Phase.BROKEN if unit.comes_back and crashes < CRASHES:
-            return Found.WATCH
+            return TrialState.WATCH
         case Phase.BROKEN if unit.is_stuck_in_stop and crashes < 1:
-            return Found.OVER  # whoever told it to stop did not wait
+            return TrialState.OVER  # whoever told it to stop did not wait
         case Phase.BROKEN:
-            return Found.FAILED
+            return TrialState.FAILED
         case Phase.RUNNING if crashes >= CRASHES and happened <= trial.until:
-            return Found.FAILED
+            return TrialState.FAILED
         case Phase.RUNNING if crashes > trial.crashes:
-            return Found.CAME_BACK
+            return TrialState.CAME_BACK
         case Phase.RUNNING if unit.invocation == trial.invocation:
-            return Found.WATCH if now < trial.until else Found.PASSED
+            return TrialState.WATCH if now < trial.until else TrialState.PASSED
         case Phase.STARTING | Phase.STOPPING if now < trial.until + (_COMES_BACK_S if crashes > trial.crashes else 0):
-            return Found.WATCH
-    return Found.OVER
+            return TrialState.WATCH
+    return TrialState.OVER
 
 
 def went_on(trial: Trial, unit: UnitState) -> Trial:

@@ -12,7 +12,7 @@ import msgspec
 
 from agent.decide import foreign
 from agent.decide.effective import effective, prospective
-from agent.decide.plan import PUBLIC_MODE, Edit, Owned, Plan
+from agent.decide.plan import PUBLIC_MODE, Edit, OwnedDaemonJson, Plan
 from agent.decide.restart import Busy, busy, named, restarting, without_by_hand
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import TextRefused
@@ -31,7 +31,11 @@ class PutBack(msgspec.Struct, frozen=True):
 
 
 def put_back(
-    kept: Mapping[str, Owned], texts: Mapping[str, str | None], reality: Reality, policy: Docker, is_asked_now: bool
+    kept: Mapping[str, OwnedDaemonJson],
+    texts: Mapping[str, str | None],
+    reality: Reality,
+    policy: Docker,
+    is_asked_now: bool,
 ) -> PutBack:
     """`texts`: what stands now in the files of `kept` and in the agent's own."""
     edits: list[Edit] = []
@@ -75,7 +79,7 @@ def _by_hand(reality: Reality, met: Busy) -> str:
     return f"systemctl restart {reality.unit_name}{which}"
 
 
-def _edit(path: str, text: str | None, owned: Owned | None, reality: Reality) -> tuple[Edit, ...]:
+def _edit(path: str, text: str | None, owned: OwnedDaemonJson | None, reality: Reality) -> tuple[Edit, ...]:
     if text is None:
         return ()
     if path == reality.environment_file_path:  # ours by its name, and made of values that are the agent's alone

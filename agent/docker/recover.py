@@ -31,7 +31,7 @@ import msgspec
 
 from agent.audit.record import Record
 from agent.decide.effective import effective, in_force, prospective
-from agent.decide.probation import CRASHES, LASTS_S, Found, Trial, judged, went_on
+from agent.decide.probation import CRASHES, LASTS_S, Trial, TrialState, judged, went_on
 from agent.decide.urgent import can_be_asked
 from agent.docker.journal import Journal, Stage, UnderWay
 from agent.docker.last_good import LastGood
@@ -173,16 +173,16 @@ async def _died_of_it(  # noqa: PLR0913, PLR0917 - named at its one call
     else:  # this boot's start with it is the second try, and has its minute, too
         unit, now = await _settled(supervisor), time.monotonic()
         trial = Trial(unit.invocation, 0, (unit.since or now) + LASTS_S, unit.pid, units=trial.units)
-        verdict = Found.FAILED if unit.phase is Phase.BROKEN else judged(trial, unit, now)
-        if verdict is Found.WATCH:
+        verdict = TrialState.FAILED if unit.phase is Phase.BROKEN else judged(trial, unit, now)
+        if verdict is TrialState.WATCH:
             await asyncio.to_thread(journal.try_out, trial)
-    if verdict is Found.FAILED:
+    if verdict is TrialState.FAILED:
         return True
-    if verdict is Found.CAME_BACK:
+    if verdict is TrialState.CAME_BACK:
         running = effective(await look.reality(DIRECT))
         await asyncio.to_thread(journal.try_out, went_on(trial, unit))
         record(Event.DOCKER_STARTED, settings=running, because="it crashed after our restart, and systemd started it")
-    elif verdict is not Found.WATCH:
+    elif verdict is not TrialState.WATCH:
         await _ended(look, state, trial, unit)
     return False
 

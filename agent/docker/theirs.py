@@ -9,7 +9,7 @@ import contextlib
 from pathlib import Path
 
 from agent.decide import foreign
-from agent.decide.plan import Owned, without_ours
+from agent.decide.plan import OwnedDaemonJson, without_ours
 from agent.docker import validate
 from agent.docker.originals import daemon_originals
 from agent.targets.refused import TextRefused
@@ -17,10 +17,10 @@ from agent.values.condition import Condition
 from agent.values.dockerd import Reality
 
 
-def owned(reality: Reality, state: Path) -> Owned:
+def owned(reality: Reality, state: Path) -> OwnedDaemonJson:
     """Whether daemon.json has been ours, and what it was before. AgentError: that is not known."""
     original = daemon_originals(state).of(reality.daemon_json_path)
-    return Owned(True, original.text, original.mode) if original else Owned()
+    return OwnedDaemonJson(True, original.text, original.mode) if original else OwnedDaemonJson()
 
 
 def theirs(reality: Reality, state: Path) -> str | None:

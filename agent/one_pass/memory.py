@@ -17,8 +17,8 @@ from agent.decide import rate
 from agent.decide.choose import BELIEVED_S, Choice, Ending, Situation, choose_on, patience_left
 from agent.decide.desired import by_upstream
 from agent.decide.history import History, after, chose, moved, resumed, without
-from agent.decide.next_look import Look, next_look
-from agent.decide.place import Place, place_of
+from agent.decide.next_look import NextLook, next_look
+from agent.decide.place import Whereabouts, place_of
 from agent.decide.plan import Holding
 from agent.decide.rate import Asked
 from agent.decide.restart import InFlight
@@ -28,9 +28,8 @@ from agent.docker.quarantine import Quarantine
 from agent.one_pass.reconcile import Prober
 from agent.one_pass.refused_passwords import REFUSED, RefusedPasswords
 from agent.one_pass.seen import Verdicts
-from agent.one_pass.shaken_file import Kept as KeptShaken
-from agent.one_pass.shaken_file import ShakenFile
-from agent.one_pass.standing_file import Kept, StandingFile
+from agent.one_pass.shaken_file import KeptShaken, ShakenFile
+from agent.one_pass.standing_file import LaidDown, StandingFile
 from agent.system.clock import SYSTEM_CLOCK
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Reality
@@ -95,7 +94,7 @@ class Memory:
         self._has_moved = False  # the network that the agent starts in is no change
         self._shaken_file = ShakenFile(state)
         self._waits = rate.Allowed(0.0, "")
-        self._look: Look | None = None
+        self._look: NextLook | None = None
         self._policy = Policy()
         self._meant: Mapping[str, Settings] = {}  # what each upstream means for dockerd
         self._prober: Prober | None = None
@@ -176,7 +175,7 @@ class Memory:
             self._keep_shaken()
         self._docker_started = now
 
-    def _come_to(self, fingerprint: str, place: Place | None) -> None:
+    def _come_to(self, fingerprint: str, place: Whereabouts | None) -> None:
         now, before = SYSTEM_CLOCK.boottime_s(), self._history
         self._history = moved(before, fingerprint, now, place)
         if self._history.stirred != before.stirred:
@@ -473,7 +472,7 @@ class Memory:
         return SYSTEM_CLOCK.boottime_s()
 
     def _keep(self, **changes: object) -> None:
-        kept: Kept = msgspec.structs.replace(self._kept, **changes)
+        kept: LaidDown = msgspec.structs.replace(self._kept, **changes)
         if kept != self._kept:
             self._standing_file.save(kept)
             self._kept = kept

@@ -20,7 +20,7 @@ from agent.decide.choose import Choice
 from agent.decide.clients import Intent, Wanted
 from agent.decide.desired import as_upstream, by_upstream
 from agent.decide.effective import effective, prospective
-from agent.decide.plan import NOTHING_HOLDS, Holding, Owned, Plan, keeps_down, plan, put_off
+from agent.decide.plan import NOTHING_HOLDS, Holding, OwnedDaemonJson, Plan, keeps_down, plan, put_off
 from agent.decide.probation import Trial
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
@@ -92,7 +92,7 @@ class Daemon(Protocol):
         """The same with what dockerd is in the middle of by now: less to ask than a whole look."""
         ...
 
-    def owned(self, reality: Reality) -> Owned: ...
+    def owned(self, reality: Reality) -> OwnedDaemonJson: ...
     async def refusal(self, reality: Reality) -> Condition | None:
         """What dockerd itself says against daemon.json as others wrote it; of the same text it is asked once."""
         ...

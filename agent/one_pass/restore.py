@@ -20,10 +20,9 @@ from agent.audit.unexpected import unexpected
 from agent.clients.clients import Files
 from agent.clients.originals import client_originals
 from agent.clients.users import Account, is_gone
-from agent.decide.clients import Owned
+from agent.decide.clients import OwnedConfig
 from agent.decide.clients import put_back as before_us
-from agent.decide.plan import Owned as OwnedFile
-from agent.decide.plan import Plan
+from agent.decide.plan import OwnedDaemonJson, Plan
 from agent.decide.put_back import PutBack, put_back
 from agent.docker.journal import Journal
 from agent.docker.originals import Original, daemon_originals
@@ -143,7 +142,7 @@ class Restoring(msgspec.Struct, frozen=True):
             reality = await self.daemon.reality(desired)
             paths = dict.fromkeys((reality.environment_file_path, reality.drop_in_path, *kept))
             texts, unread = await asyncio.to_thread(_texts, paths)
-            owned = {path: OwnedFile(True, one.text, one.mode) for path, one in kept.items()}
+            owned = {path: OwnedDaemonJson(True, one.text, one.mode) for path, one in kept.items()}
             found = put_back(owned, texts, reality, self.docker, is_asked_now)
             unsaid = {path: why for path, why in unread.items() if path not in found.left_targets}
             found = msgspec.structs.replace(
@@ -152,7 +151,7 @@ class Restoring(msgspec.Struct, frozen=True):
             desired = found.plan.desired
         return found, reality
 
-    async def _clients(self, kept: Kept[Owned]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    async def _clients(self, kept: Kept[OwnedConfig]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
         """The files that were written, which of them are gone by it, and why others were not written."""
         known = kept.all()
         accounts = {str(one.config): one for one in self.accounts(known)} if known else {}
@@ -200,7 +199,7 @@ class _Done(msgspec.Struct, frozen=True):
     is_removed: bool = False
 
 
-async def _client(homes: Files, account: Account, owned: Owned) -> _Done:
+async def _client(homes: Files, account: Account, owned: OwnedConfig) -> _Done:
     def change(text: str | None) -> str | None:
         edit = before_us(text, owned)
         return text if edit is None else edit.text

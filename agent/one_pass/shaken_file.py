@@ -17,7 +17,7 @@ from agent.system.state_file import StateFile
 from agent.values.errors import AgentError
 
 
-class Kept(msgspec.Struct, frozen=True):
+class KeptShaken(msgspec.Struct, frozen=True):
     """The network that was there last, when it was come to, and what the changes before it brought."""
 
     fingerprint: str | None = None
@@ -27,7 +27,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 class _OfBoot(msgspec.Struct, frozen=True):
     boot: str
-    kept: Kept
+    kept: KeptShaken
 
 
 class ShakenFile:
@@ -36,14 +36,14 @@ class ShakenFile:
     def __init__(self, state: Path) -> None:
         self._file = StateFile(state / "unsteady.json", _OfBoot, 1)
 
-    def load(self) -> Kept:
+    def load(self) -> KeptShaken:
         """Of this boot; what cannot be understood only costs a restart that could have waited."""
         try:
             found = self._file.load()
         except AgentError:
-            return Kept()
-        return found.kept if found is not None and found.boot == boot_id() else Kept()
+            return KeptShaken()
+        return found.kept if found is not None and found.boot == boot_id() else KeptShaken()
 
-    def save(self, kept: Kept) -> None:
+    def save(self, kept: KeptShaken) -> None:
         with contextlib.suppress(AgentError):  # a full disk: this process knows it all the same
             self._file.save(_OfBoot(boot_id(), kept))

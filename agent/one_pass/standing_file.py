@@ -18,7 +18,7 @@ from agent.values.errors import AgentError
 _Moment = Annotated[float, msgspec.Meta(ge=0, lt=253402300800)]  # seconds of the wall clock, before the year 10000
 
 
-class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+class LaidDown(msgspec.Struct, frozen=True, omit_defaults=True):
     """Ends are moments of the wall clock; None: none is named."""
 
     pin: str | None = None
@@ -38,20 +38,20 @@ class StandingFile:
     """Where it is kept."""
 
     def __init__(self, state: Path) -> None:
-        self._file = StateFile(state / "standing.json", Kept, 1)
+        self._file = StateFile(state / "standing.json", LaidDown, 1)
         self.problem: AgentError | None = None  # why what is kept is not known
 
-    def load(self) -> Kept:
+    def load(self) -> LaidDown:
         """Nothing, with a `problem`, if it cannot be understood: a pass goes on without."""
         try:
             found = self._file.load()
             self.problem = None
         except AgentError as error:
             self.problem = error
-            return Kept()
-        return found or Kept()
+            return LaidDown()
+        return found or LaidDown()
 
-    def save(self, kept: Kept) -> None:
+    def save(self, kept: LaidDown) -> None:
         self._file.save(kept)
         self.problem = None
 

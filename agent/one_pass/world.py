@@ -21,7 +21,7 @@ from agent.clients.homes import Homes
 from agent.clients.patience import WAITS_S
 from agent.clients.users import Account, Caller, ThisSystem, Who, who
 from agent.decide.desired import for_dockerd
-from agent.decide.plan import Owned, Plan, without_ours
+from agent.decide.plan import OwnedDaemonJson, Plan, without_ours
 from agent.decide.probation import Trial
 from agent.decide.recognise import is_like
 from agent.docker import validate
@@ -437,7 +437,7 @@ class LocalDaemon:
         start = f"{self._supervisor.started()} {started(found.unit.pid) if found.unit.pid else ''}"
         return glance(start, [*map(Path, (*files, *found.environment_files)), *places])
 
-    def owned(self, reality: Reality) -> Owned:
+    def owned(self, reality: Reality) -> OwnedDaemonJson:
         return owned(reality, self._paths.state)
 
     async def refusal(self, reality: Reality) -> Condition | None:

@@ -15,7 +15,7 @@ from agent.audit.drift_digests import drift_digests
 from agent.audit.record import Record
 from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.clients import Change
-from agent.decide.drift import Answer, Correction, Drifts, drifted
+from agent.decide.drift import Correcting, Correction, Drifts, drifted
 from agent.decide.plan import Plan
 from agent.one_pass.seen import Pass, Seen
 from agent.system.passwd import owner_of
@@ -76,7 +76,7 @@ class Corrections:
             return plan  # the same change, which could not be put right
         self._counted_text = (target, plan.edits[0].before)
         correction = self._counted(target, now, who, record)
-        if correction.answer is Answer.PUT_RIGHT:
+        if correction.answer is Correcting.PUT_RIGHT:
             self._found = (target, plan.prospective, who)
             return plan
         condition = gave_up(target, correction.because)
@@ -92,13 +92,13 @@ class Corrections:
                 yield file
                 continue
             correction = self._counted(file.path, now, file.name, record)
-            is_put_right = correction.answer is Answer.PUT_RIGHT
+            is_put_right = correction.answer is Correcting.PUT_RIGHT
             condition = gave_up(file.path, correction.because)
             yield file if is_put_right else ClientFile(file.account, error=str(condition), gave_up=condition)
 
     def _counted(self, target: str, now: float, who: str, record: Record) -> Correction:
         self._drifts, correction = drifted(self._drifts, target, now, who)
-        if correction.answer is Answer.GIVE_UP:
+        if correction.answer is Correcting.GIVE_UP:
             record(Event.GAVE_UP, target=target, because=correction.because, who=who)
         return correction
 

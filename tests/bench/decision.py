@@ -9,7 +9,7 @@ from agent.decide.choose import Situation, choose_on
 from agent.decide.desired import for_dockerd
 from agent.decide.history import History, after, moved
 from agent.decide.next_look import next_look
-from agent.decide.plan import Owned, plan
+from agent.decide.plan import OwnedDaemonJson, plan
 from agent.decide.recognise import recognise
 from agent.values.dockerd import Phase, Reality, UnitState
 from agent.values.policy import Policy
@@ -55,7 +55,7 @@ def _decided(policy: Policy, address: str) -> None:
     assert choice.upstream == network.use[-1], choice
     next_look(situation, choice, 2.0)
     desired = for_dockerd(policy.upstreams[choice.upstream], policy.no_proxy)
-    assert plan(desired, Reality(UnitState(Phase.STOPPED)), policy.docker, Owned(), is_asked_now=False).edits
+    assert plan(desired, Reality(UnitState(Phase.STOPPED)), policy.docker, OwnedDaemonJson(), is_asked_now=False).edits
 
 
 def _policy() -> Policy:

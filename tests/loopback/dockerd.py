@@ -14,7 +14,7 @@ import msgspec
 
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
-from agent.decide.plan import Owned, Plan, plan, without_ours
+from agent.decide.plan import OwnedDaemonJson, Plan, plan, without_ours
 from agent.decide.probation import Trial
 from agent.docker import process, validate
 from agent.docker.journal import Journal, UnderWay
@@ -315,7 +315,7 @@ class Dockerd:
             first_run(Journal(self.agent_state), reality)
         self.last_good.seen(reality)
 
-    def owned(self, reality: Reality) -> Owned:
+    def owned(self, reality: Reality) -> OwnedDaemonJson:
         return owned(reality, self.agent_state)
 
     async def carry_out(self, made: Plan, reality: Reality, record: Record) -> Outcome:
@@ -324,7 +324,7 @@ class Dockerd:
     # What a test asks
 
     async def plan(
-        self, desired: Settings, method: Method = Method.AUTO, owned: Owned = Owned()
+        self, desired: Settings, method: Method = Method.AUTO, owned: OwnedDaemonJson = OwnedDaemonJson()
     ) -> tuple[Plan, Reality]:
         reality = await self.reality(desired)
         return plan(desired, reality, Docker(method=method), owned, is_asked_now=False), reality

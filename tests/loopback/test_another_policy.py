@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.one_pass.standing_file import Kept, StandingFile
+from agent.one_pass.standing_file import LaidDown, StandingFile
 from agent.service.control import listening
 from agent.service.requests import Command
 from agent.values.reason import Reason
@@ -93,7 +93,7 @@ def test_what_a_person_lays_down_holds_where_no_agent_runs_and_the_policy_is_wro
     assert said("pause") == (0, "paused: nothing is written or restarted")
     assert StandingFile(laptop.paths.state).load().is_paused
     assert said("resume") == (0, "no longer paused")
-    StandingFile(laptop.paths.state).save(Kept(pin="office"))
+    StandingFile(laptop.paths.state).save(LaidDown(pin="office"))
     assert said("pause") == (0, "paused: nothing is written or restarted")
     assert StandingFile(laptop.paths.state).load().pin == "office"
     assert said("unpin") == (0, "no longer pinned to office")

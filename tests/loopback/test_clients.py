@@ -23,7 +23,7 @@ from agent.clients.homes import Account as Whose
 from agent.clients.homes import HomeFile, Homes, Written
 from agent.clients.originals import client_originals
 from agent.clients.users import Account, FoundBy, Skipped, ThisSystem, Threshold, Who
-from agent.decide.clients import Change, Owned
+from agent.decide.clients import Change, OwnedConfig
 from agent.one_pass.sockets import LocalSockets
 from agent.probe.dial import Address
 from agent.see.name_servers import ContainerDns
@@ -351,8 +351,10 @@ async def test_one_persons_white_space_costs_nobody_else(people: People) -> None
 
 def kept_already(people: People, kib: float) -> None:
     """Of others, so much."""
-    others = Owned((Original(("a",), (), "1" * int(kib * 1024), None, None),))
-    StateFile(people.state / "client-originals.json", dict[str, Owned], 2).save({"/home/gone/config.json": others})
+    others = OwnedConfig((Original(("a",), (), "1" * int(kib * 1024), None, None),))
+    StateFile(people.state / "client-originals.json", dict[str, OwnedConfig], 2).save(
+        {"/home/gone/config.json": others}
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.decide.plan import Owned, plan
+from agent.decide.plan import OwnedDaemonJson, plan
 from agent.docker.journal import Journal, Note, Stage, UnderWay
 from agent.docker.quarantine import Quarantine
 from agent.docker.recover import first_run, recover
@@ -189,7 +189,7 @@ class Tried:
 
     async def restarted(self) -> None:
         reality = await self.dockerd.reality(OFFICE)
-        made = plan(OFFICE, reality, Docker(restart=Restart.ALWAYS), Owned(), is_asked_now=False)
+        made = plan(OFFICE, reality, Docker(restart=Restart.ALWAYS), OwnedDaemonJson(), is_asked_now=False)
         outcome = await self.dockerd.transaction().carry_out(made, reality)
         assert outcome.restarted_s is not None
 
@@ -279,7 +279,7 @@ async def test_a_restart_that_comes_to_nothing_leaves_the_one_before_on_trial(tr
     dockerd, file = tried.dockerd, tried.dockerd.root / "etc/daemon.json"
     elsewhere = settings("http://elsewhere:3128", "http://elsewhere:3128", "localhost")
     reality = await dockerd.reality(elsewhere)
-    made = plan(elsewhere, reality, Docker(), Owned(), is_asked_now=False)
+    made = plan(elsewhere, reality, Docker(), OwnedDaemonJson(), is_asked_now=False)
     assert made.restarts
     was, standing = tried.journal.under_way(), dockerd.files()
     if why == "a-container-started":
@@ -595,7 +595,7 @@ async def restarted_by_a_person(root: Path) -> Tried:
     """With what waited for a restart, and does not start."""
     tried = Tried(root)
     reality = await tried.dockerd.reality(OFFICE)
-    made = plan(OFFICE, reality, Docker(restart=Restart.NEVER), Owned(), is_asked_now=False)
+    made = plan(OFFICE, reality, Docker(restart=Restart.NEVER), OwnedDaemonJson(), is_asked_now=False)
     await tried.dockerd.transaction().carry_out(made, reality)
     tried.dockerd.refuses = OFFICE
     with pytest.raises(RestartFailed):
@@ -665,7 +665,7 @@ async def test_a_file_that_somebody_else_broke_stays_where_it_is_though_somethin
     tried = Tried(tmp_path)
     dockerd = tried.dockerd
     reality = await dockerd.reality(OFFICE)
-    made = plan(OFFICE, reality, Docker(restart=Restart.NEVER), Owned(), is_asked_now=False)
+    made = plan(OFFICE, reality, Docker(restart=Restart.NEVER), OwnedDaemonJson(), is_asked_now=False)
     await dockerd.transaction().carry_out(made, reality)
     (tmp_path / "etc/daemon.json").write_text(says)
     dockerd.binary, dockerd.refuses_file = str(_validates_nothing(tmp_path)), says

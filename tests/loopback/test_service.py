@@ -22,7 +22,7 @@ from agent.decide.clients import Intent, Wanted
 from agent.decide.probation import LASTS_S
 from agent.decide.unsteady import STANDS_S, WITHIN_S, Shaken
 from agent.docker.journal import Journal, Stage, UnderWay
-from agent.one_pass.shaken_file import Kept, ShakenFile
+from agent.one_pass.shaken_file import KeptShaken, ShakenFile
 from agent.service.notify import Notify
 from agent.service.requests import Answer, Command, Request, Wish
 from agent.service.service import FINISH_AGAIN_S, Service
@@ -232,7 +232,7 @@ async def test_a_network_that_comes_and_goes_has_to_stand_before_docker_follows_
 async def test_a_restart_that_another_agent_waited_for_counts(laptop: Laptop) -> None:
     laptop.policy()
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
-    kept = Kept(laptop.place.snapshot.fingerprint(), now - STANDS_S[0], Shaken(now - STANDS_S[0] - 1, waits=1))
+    kept = KeptShaken(laptop.place.snapshot.fingerprint(), now - STANDS_S[0], Shaken(now - STANDS_S[0] - 1, waits=1))
     ShakenFile(laptop.paths.state).save(kept)
     async with laptop.running() as hand:
         assert laptop.dockerd.runs_with == OFFICE

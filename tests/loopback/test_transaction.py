@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.decide.plan import Owned
+from agent.decide.plan import OwnedDaemonJson
 from agent.docker.journal import Journal, Stage
 from agent.docker.originals import daemon_originals
 from agent.docker.quarantine import Quarantine
@@ -144,7 +144,7 @@ async def test_somebody_elses_values_are_kept_and_said_once(dockerd: Dockerd) ->
     dockerd._boot()
 
     await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
-    owned = Owned(True, FOREIGN)
+    owned = OwnedDaemonJson(True, FOREIGN)
     await dockerd.transaction().carry_out(*await dockerd.plan(DIRECT, owned=owned))
 
     assert dockerd.events().count("adopted") == 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.decide.choose import Choice, Ending, Situation, choose, choose_on, patience_left
 from agent.decide.history import History, after, chose, moved
-from agent.decide.place import Place
+from agent.decide.place import Whereabouts
 from agent.decide.standing import Pin, Standing
 from agent.values.policy import Network, Policy, Unreachable, Upstream
 from agent.values.snapshot import Snapshot
@@ -253,7 +253,7 @@ def test_patience_begins_anew_when_the_host_comes_back_to_the_same_network() -> 
 
 def stirred(*probes: tuple[float, dict[str, Verdict]]) -> tuple[Choice, History]:
     """What is chosen where the office's upstream works, and at 100 its addresses or its DNS change."""
-    place = Place("office", Snapshot())
+    place = Whereabouts("office", Snapshot())
     history = chose(after(moved(History(), "0ff1ce", 0, place), verdicts(office="ok", backup="ok"), 90), "office")
     history = moved(history, "hole", 100, place)
     choice = Choice(Ending.WAITING, "")
@@ -297,7 +297,7 @@ def test_after_a_hole_it_is_as_before() -> None:
 
 
 def test_a_hole_keeps_none_from_a_preferred_one_that_works() -> None:
-    place = Place("office", Snapshot())
+    place = Whereabouts("office", Snapshot())
     history = chose(after(moved(History(), "0ff1ce", 0, place), verdicts(backup="ok"), 90), "backup")
     history = after(moved(history, "hole", 100, place), verdicts(office="ok", backup="dns"), 100)
 

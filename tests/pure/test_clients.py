@@ -18,7 +18,7 @@ from agent.decide.clients import (
     Change,
     FileEdit,
     Intent,
-    Owned,
+    OwnedConfig,
     Wanted,
     Was,
     beaten_by,
@@ -300,7 +300,7 @@ CAFE = Wanted(Intent.SET, "cafe", settings("http://cafe:8080", "http://cafe:8080
 HOME = Wanted(Intent.SET, "direct: no proxy", DIRECT)
 LEAVE = Wanted(Intent.LEAVE, "not known")
 WITHDRAW = Wanted(Intent.WITHDRAW, "does not listen")
-NEVER_WRITTEN = Owned()
+NEVER_WRITTEN = OwnedConfig()
 EVERY = (OFFICE, CAFE, HOME, LEAVE, WITHDRAW)
 FOREIGN = '{"auths": {}, "proxies": {"default": {"httpProxy": "http://foreign:1"}}}'
 LOGINS = '{\n\t"auths": {\n\t\t"r": {}\n\t}\n}'
@@ -310,7 +310,7 @@ def said(**values: str) -> str:
     return json.dumps({"auths": {}, "proxies": {"default": values}})
 
 
-def written(text: str | None, wanted: Wanted, owned: Owned = NEVER_WRITTEN) -> FileEdit:
+def written(text: str | None, wanted: Wanted, owned: OwnedConfig = NEVER_WRITTEN) -> FileEdit:
     edit = plan_file(text, ENTRY, wanted, owned, keyed)
     assert edit is not None
     return edit
@@ -320,7 +320,7 @@ def keyed(text: str) -> str:
     return hashlib.sha256(b"key" + text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def kept(edit: FileEdit) -> Owned:
+def kept(edit: FileEdit) -> OwnedConfig:
     return edit.owned(None, keyed)
 
 
@@ -343,7 +343,7 @@ def after_office(text: str | None = LOGINS) -> FileEdit:
     ],
 )  # fmt: skip
 def test_nothing_is_written(text: str | None, wanted: Wanted) -> None:
-    assert plan_file(text, ENTRY, wanted, Owned(), keyed) is None
+    assert plan_file(text, ENTRY, wanted, OwnedConfig(), keyed) is None
 
 
 @pytest.mark.parametrize(
@@ -403,7 +403,7 @@ def test_a_file_that_was_closed_for_a_password_is_opened_again_when_that_is_gone
 @pytest.mark.parametrize("text", [None, "", LOGINS, FOREIGN])
 def test_a_pass_after_a_pass_has_nothing_to_do(text: str | None) -> None:
     for wanted in (OFFICE, CAFE, HOME):
-        edit = plan_file(text, ENTRY, wanted, Owned(), keyed)
+        edit = plan_file(text, ENTRY, wanted, OwnedConfig(), keyed)
         if edit is not None:
             assert plan_file(edit.after, ENTRY, wanted, kept(edit), keyed) is None
 
@@ -440,7 +440,7 @@ def test_what_was_broken_since_is_drift_and_put_right() -> None:
 
 def test_where_the_last_write_is_not_known_only_what_is_broken_is_drift() -> None:
     first = after_office()
-    owned = Owned(first.originals)
+    owned = OwnedConfig(first.originals)
 
     assert written(first.after, CAFE, owned).change is Change.CHOICE
     assert written(first.after.replace('"localhost"', "7"), CAFE, owned).change is Change.DRIFT
@@ -448,7 +448,7 @@ def test_where_the_last_write_is_not_known_only_what_is_broken_is_drift() -> Non
 
 def test_what_somebody_else_broke_is_refused() -> None:
     with pytest.raises(TextRefused, match=r"proxies\.httpProxy: expected an object"):
-        plan_file('{"proxies": {"httpProxy": "http://a:1"}}', ENTRY, OFFICE, Owned(), keyed)
+        plan_file('{"proxies": {"httpProxy": "http://a:1"}}', ENTRY, OFFICE, OwnedConfig(), keyed)
 
 
 @pytest.mark.parametrize(
@@ -515,11 +515,11 @@ steps = st.lists(st.sampled_from(EVERY), min_size=1, max_size=6)
 
 @given(st.sampled_from([None, "", "{}", LOGINS, FOREIGN, said(noProxy="x"), '{"proxies": null}']), steps)
 def test_any_journey_ends_in_what_was_there(text: str | None, journey: list[Wanted]) -> None:
-    now, owned = text, Owned()
+    now, owned = text, OwnedConfig()
     for wanted in journey:
         edit = plan_file(now, ENTRY, wanted, owned, keyed)
         if edit is not None:
-            now, owned = edit.after, msgspec.json.decode(msgspec.json.encode(kept(edit)), type=Owned)
+            now, owned = edit.after, msgspec.json.decode(msgspec.json.encode(kept(edit)), type=OwnedConfig)
         if wanted.intent is Intent.SET:
             assert texts(now, ENTRY).meaning() == wanted.settings
 
@@ -554,13 +554,13 @@ def test_which_address_is_good_on_this_laptop_only(way: Upstream, docker0: Bridg
     assert for_clients(way, HIDDEN, NO_PRIVATE, docker0).is_only_here == is_only_here
 
 
-def after(edit: FileEdit | None) -> tuple[str, Owned]:
+def after(edit: FileEdit | None) -> tuple[str, OwnedConfig]:
     assert edit is not None
-    return edit.after, msgspec.json.decode(msgspec.json.encode(edit.owned(Was(True, 0o600), keyed)), type=Owned)
+    return edit.after, msgspec.json.decode(msgspec.json.encode(edit.owned(Was(True, 0o600), keyed)), type=OwnedConfig)
 
 
 def test_an_address_of_this_laptop_leaves_the_entry_that_other_engines_get() -> None:
-    text, owned = after(plan(LOGINS, EVERYWHERE, OFFICE, Owned(), keyed))
+    text, owned = after(plan(LOGINS, EVERYWHERE, OFFICE, OwnedConfig(), keyed))
 
     text, owned = after(plan(text, LOCAL, HERE, owned, keyed))
     assert set(proxies_of(text)) == set(LOCAL)
@@ -577,7 +577,7 @@ def test_an_address_of_this_laptop_leaves_the_entry_that_other_engines_get() -> 
 def test_an_entry_of_the_users_own_stays_and_the_other_is_written() -> None:
     mine = json.dumps({"proxies": {LOCAL[0]: {"httpProxy": "http://mine:1"}}})
 
-    text, owned = after(plan(mine, LOCAL, HERE, Owned(), keyed))
+    text, owned = after(plan(mine, LOCAL, HERE, OwnedConfig(), keyed))
 
     assert proxies_of(text)[LOCAL[0]] == {"httpProxy": "http://mine:1"}
     assert texts(text, LOCAL[1]).meaning() == HERE.settings
@@ -591,7 +591,7 @@ def test_an_entry_of_the_users_own_stays_and_the_other_is_written() -> None:
 
 
 def test_somebody_elses_change_of_one_of_several_is_drift() -> None:
-    text, owned = after(plan(LOGINS, LOCAL, HERE, Owned(), keyed))
+    text, owned = after(plan(LOGINS, LOCAL, HERE, OwnedConfig(), keyed))
 
     edit = plan(text.replace("http://172.17.0.1:1", "http://theirs:1", 1), LOCAL, HERE, owned, keyed)
 
@@ -607,7 +607,7 @@ ways = st.lists(st.tuples(st.sampled_from([EVERYWHERE, LOCAL, LOCAL[:1]]), st.sa
 def test_any_journey_over_several_entries_ends_in_what_was_there(
     text: str | None, journey: list[tuple[tuple[str, ...], Wanted]]
 ) -> None:
-    now, owned = text, Owned()
+    now, owned = text, OwnedConfig()
     for entries, wanted in journey:
         edit = plan(now, entries, wanted, owned, keyed)
         if edit is None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from agent.decide.drift import Answer, Correction, Drifts, drifted
+from agent.decide.drift import Correcting, Correction, Drifts, drifted
 
 FILE = "/etc/docker/daemon.json"
 
 
-def answers(times: Sequence[float], drifts: Drifts | None = None, target: str = FILE) -> list[Answer]:
+def answers(times: Sequence[float], drifts: Drifts | None = None, target: str = FILE) -> list[Correcting]:
     counted, given = drifts or Drifts(), []
     for now in times:
         counted, correction = drifted(counted, target, now)
@@ -22,16 +22,16 @@ def answers(times: Sequence[float], drifts: Drifts | None = None, target: str = 
 @pytest.mark.parametrize(
     ("times", "last"),
     [
-        pytest.param([0], Answer.PUT_RIGHT, id="once"),
-        pytest.param([0, 1, 2, 3], Answer.PUT_RIGHT, id="four-times"),
-        pytest.param([0, 1, 2, 3, 4], Answer.GIVE_UP, id="the-fifth-in-ten-minutes"),
-        pytest.param([0, 150, 300, 450, 599], Answer.GIVE_UP, id="the-fifth-in-just-ten-minutes"),
-        pytest.param([0, 150, 300, 450, 600], Answer.PUT_RIGHT, id="the-fifth-after-ten-minutes"),
-        pytest.param([0, 1, 2, 3, 4, 5], Answer.LEAVE, id="given-up"),
-        pytest.param([0, 1, 2, 3, 4, 99999], Answer.LEAVE, id="given-up-for-good"),
+        pytest.param([0], Correcting.PUT_RIGHT, id="once"),
+        pytest.param([0, 1, 2, 3], Correcting.PUT_RIGHT, id="four-times"),
+        pytest.param([0, 1, 2, 3, 4], Correcting.GIVE_UP, id="the-fifth-in-ten-minutes"),
+        pytest.param([0, 150, 300, 450, 599], Correcting.GIVE_UP, id="the-fifth-in-just-ten-minutes"),
+        pytest.param([0, 150, 300, 450, 600], Correcting.PUT_RIGHT, id="the-fifth-after-ten-minutes"),
+        pytest.param([0, 1, 2, 3, 4, 5], Correcting.LEAVE, id="given-up"),
+        pytest.param([0, 1, 2, 3, 4, 99999], Correcting.LEAVE, id="given-up-for-good"),
     ],
 )
-def test_answer(times: list[float], last: Answer) -> None:
+def test_answer(times: list[float], last: Correcting) -> None:
     assert answers(times)[-1] is last
 
 
@@ -43,11 +43,11 @@ def test_words() -> None:
     drifts, fifth = drifted(drifts, FILE, 4, "puppet (pid 812)")
     drifts, sixth = drifted(drifts, FILE, 5)
 
-    assert first == Correction(Answer.PUT_RIGHT, "puppet (pid 812) changed our keys (once in 10 min)")
-    assert second == Correction(Answer.PUT_RIGHT, "somebody else changed our keys (2 times in 10 min)")
+    assert first == Correction(Correcting.PUT_RIGHT, "puppet (pid 812) changed our keys (once in 10 min)")
+    assert second == Correction(Correcting.PUT_RIGHT, "somebody else changed our keys (2 times in 10 min)")
     assert fifth.because == "puppet (pid 812) changed our keys 5 times in 10 min; left to them"
     # Who, what and how often stays known for as long as it is left to them.
-    assert sixth == Correction(Answer.LEAVE, fifth.because)
+    assert sixth == Correction(Correcting.LEAVE, fifth.because)
 
 
 def test_targets_are_counted_apart() -> None:
@@ -55,5 +55,5 @@ def test_targets_are_counted_apart() -> None:
     for now in range(5):
         drifts, _ = drifted(drifts, FILE, now)
 
-    assert answers([5], drifts) == [Answer.LEAVE]
-    assert answers([5], drifts, "/root/.docker/config.json") == [Answer.PUT_RIGHT]
+    assert answers([5], drifts) == [Correcting.LEAVE]
+    assert answers([5], drifts, "/root/.docker/config.json") == [Correcting.PUT_RIGHT]

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from agent.decide.effective import effective, told_by_process
-from agent.decide.plan import Owned, plan
+from agent.decide.plan import OwnedDaemonJson, plan
 from agent.decide.restart import When
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Engine, FileHistory, Flags, Phase, Reality, UnitState
@@ -71,7 +71,7 @@ def test_one_that_answers_nothing_at_all_stays_unknown() -> None:
 
 
 def test_silence_holds_no_restart_up_that_is_known_to_be_due() -> None:
-    made = plan(DIRECT, silent(api=(1, 41)), Docker(), Owned(), is_asked_now=False)
+    made = plan(DIRECT, silent(api=(1, 41)), Docker(), OwnedDaemonJson(), is_asked_now=False)
 
     assert made.restart is not None
     assert made.restart.when is When.NOW
@@ -79,7 +79,7 @@ def test_silence_holds_no_restart_up_that_is_known_to_be_due() -> None:
 
 
 def test_silence_that_leaves_it_unknown_is_said_and_restarts_nothing() -> None:
-    made = plan(DIRECT, silent(), Docker(), Owned(), is_asked_now=False)
+    made = plan(DIRECT, silent(), Docker(), OwnedDaemonJson(), is_asked_now=False)
 
     assert made.restart is None
     assert made.condition is not None
@@ -87,7 +87,7 @@ def test_silence_that_leaves_it_unknown_is_said_and_restarts_nothing() -> None:
 
 
 def test_what_runs_with_the_right_settings_and_is_silent_is_left_alone() -> None:
-    made = plan(OFFICE.meaning(), silent(api=(1, 41)), Docker(), Owned(), is_asked_now=False)
+    made = plan(OFFICE.meaning(), silent(api=(1, 41)), Docker(), OwnedDaemonJson(), is_asked_now=False)
 
     assert made.restart is None
     assert made.condition is None

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from agent.decide.foreign import held, refusal
-from agent.decide.plan import Holding, Owned, plan
+from agent.decide.plan import Holding, OwnedDaemonJson, plan
 from agent.decide.put_back import put_back
 from agent.decide.restart import Restarting, When
 from agent.targets import daemon_json, drop_in
@@ -170,7 +170,7 @@ def test_a_file_that_no_dockerd_has_started_with_is_risked_where_there_is_anothe
     due = Restarting(When.NOW, "no container runs")
     reality = with_file(text, file)
 
-    restart = plan(OFFICE, reality, Docker(), Owned(), is_asked_now=is_now).restart
+    restart = plan(OFFICE, reality, Docker(), OwnedDaemonJson(), is_asked_now=is_now).restart
 
     assert restart is not None
     assert (restart.when is When.LATER) is waits
@@ -219,7 +219,7 @@ def test_what_dockerd_said_when_it_was_asked_counts_as_much() -> None:
     said = refusal(REFUSED, with_file(REFUSED))
     reality = with_file('{"hosts": []}')
 
-    made = plan(OFFICE, reality, DAEMON_JSON, Owned(), is_asked_now=False, holding=Holding(foreign=said))
+    made = plan(OFFICE, reality, DAEMON_JSON, OwnedDaemonJson(), is_asked_now=False, holding=Holding(foreign=said))
 
     assert said is not None
     assert made.condition is not None
@@ -241,7 +241,7 @@ def test_the_drop_in_is_written_all_the_same() -> None:
 def test_what_is_ours_may_always_be_taken_out_of_it() -> None:
     both = daemon_json.edit(REFUSED, OFFICE, Texts())
 
-    made = planned(OTHER, with_file(both), Docker(method=Method.DROP_IN), Owned(True, REFUSED))
+    made = planned(OTHER, with_file(both), Docker(method=Method.DROP_IN), OwnedDaemonJson(True, REFUSED))
 
     assert written(made)["daemon.json"] == REFUSED
     assert written(made)["dockerd.env"] == drop_in.edit(OTHER)
@@ -249,7 +249,7 @@ def test_what_is_ours_may_always_be_taken_out_of_it() -> None:
 
 
 def test_not_even_a_person_who_says_now_makes_it_start() -> None:
-    made = plan(OFFICE, with_file(REFUSED), Docker(), Owned(), is_asked_now=True)
+    made = plan(OFFICE, with_file(REFUSED), Docker(), OwnedDaemonJson(), is_asked_now=True)
 
     assert not made.restarts
 
@@ -260,7 +260,7 @@ def test_our_own_half_is_not_what_is_judged(desired: Settings) -> None:
     ours = '{"proxies": {"http-proxy": "http://office:3128"}}'
     reality = docker_with(texts(OFFICE), daemon_json=ours, takes_proxies=False, arguments=UNIT)
 
-    made = planned(desired, reality, owned=Owned(True, "{}"))
+    made = planned(desired, reality, owned=OwnedDaemonJson(True, "{}"))
 
     assert written(made)["daemon.json"] == "{}"
     assert made.condition is None

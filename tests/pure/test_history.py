@@ -6,13 +6,13 @@ import msgspec
 import pytest
 
 from agent.decide.history import History, after, chose, moved, resumed, without
-from agent.decide.place import Place
+from agent.decide.place import Whereabouts
 from agent.values.snapshot import Snapshot
 from agent.values.verdict import Outcome, Verdict
 
 OK, DNS, REFUSED = Verdict(Outcome.OK), Verdict(Outcome.DNS), Verdict(Outcome.REFUSED)
 OFFICE = moved(History(), "0ff1ce", 100)
-HERE, THERE = Place("office", Snapshot()), Place("home", Snapshot())
+HERE, THERE = Whereabouts("office", Snapshot()), Whereabouts("home", Snapshot())
 OFFICE_HERE = moved(History(), "0ff1ce", 100, HERE)
 
 
@@ -122,7 +122,7 @@ def test_an_address_that_was_gone_for_a_moment_starts_patience_anew_and_forgets_
         pytest.param(chose(in_use(150), "direct"), HERE, id="what-is-in-use-was-not-asked"),
     ],
 )
-def test_all_else_is_an_arrival(history: History, place: Place | None) -> None:
+def test_all_else_is_an_arrival(history: History, place: Whereabouts | None) -> None:
     assert moved(history, "hole", 210, place) == History(
         "hole", place, is_online=True, changed=210, arrived=210, looked=210
     )

@@ -22,7 +22,7 @@ from agent.decide.choose import Choice, Ending, Situation, choose_on
 from agent.decide.desired import for_dockerd
 from agent.decide.drift import Drifts, drifted
 from agent.decide.history import History, after, chose, moved, resumed, without
-from agent.decide.next_look import Look, next_look
+from agent.decide.next_look import NextLook, next_look
 from agent.decide.place import place_of
 from agent.decide.rate import allowed_at, is_by_change
 from agent.decide.recognise import recognise
@@ -171,7 +171,7 @@ class Laptop(RuleBasedStateMachine):
         self.standing = Standing(on_loopback=frozenset({"local"}))
         self.history = History()
         self.choice: Choice | None = None
-        self.look: Look | None = None
+        self.look: NextLook | None = None
         self.drifts = Drifts()
         self.files: Written | None = None
         self.effective: Written | None = None

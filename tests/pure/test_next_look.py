@@ -6,8 +6,8 @@ import pytest
 
 from agent.decide.choose import Situation, choose_on
 from agent.decide.history import History, after, chose, moved
-from agent.decide.next_look import Look, next_look
-from agent.decide.place import Place
+from agent.decide.next_look import NextLook, next_look
+from agent.decide.place import Whereabouts
 from agent.decide.standing import Pause, Pin, Standing
 from agent.values.policy import DIRECT, Duration, Network, Policy, Probing, Unreachable, Upstream
 from agent.values.snapshot import Snapshot
@@ -23,7 +23,9 @@ USE = OFFICE.use
 Probe = tuple[float, dict[str, str]]
 
 
-def lived(policy: Policy, network: Network, standing: Standing, probes: list[Probe], woken: float = 0.0) -> Look | None:
+def lived(
+    policy: Policy, network: Network, standing: Standing, probes: list[Probe], woken: float = 0.0
+) -> NextLook | None:
     """The next look of a service that arrived at 1000 and saw these verdicts."""
     history = moved(History(woken=woken), "0ff1ce", 1000)
     look = None
@@ -46,71 +48,71 @@ PORTAL = {"office": "refused", "backup": "refused", "direct": "portal"}
 @pytest.mark.parametrize(
     ("policy", "network", "standing", "probes", "look"),
     [
-        pytest.param(POLICY, OFFICE, Standing(), [WORKS], Look(1060, "probe.recheck", ("office",)), id="recheck"),
+        pytest.param(POLICY, OFFICE, Standing(), [WORKS], NextLook(1060, "probe.recheck", ("office",)), id="recheck"),
         pytest.param(
-            POLICY, OFFICE, Standing(), [BACKUP], Look(1060, "probe.recheck", ("office", "backup")),
+            POLICY, OFFICE, Standing(), [BACKUP], NextLook(1060, "probe.recheck", ("office", "backup")),
             id="recheck-of-all-preferred",
         ),
         pytest.param(ON_EVENTS, OFFICE, Standing(), [WORKS], None, id="only-on-events"),
         pytest.param(
-            POLICY, OFFICE, Standing(), [SOFT], Look(1000.3, "patience after a change", ("office",)), id="soft-at-first"
+            POLICY, OFFICE, Standing(), [SOFT], NextLook(1000.3, "patience after a change", ("office",)), id="soft-at-first"
         ),
         pytest.param(
             POLICY, OFFICE, Standing(), [SOFT, (1000.3, {"office": "dns"})],
-            Look(1000.9, "patience after a change", ("office",)), id="soft-then-later",
+            NextLook(1000.9, "patience after a change", ("office",)), id="soft-then-later",
         ),
         pytest.param(
             POLICY, OFFICE, Standing(), [SOFT, (1004.5, {"office": "dns"})],
-            Look(1005, "patience after a change", ("office",)), id="patience-ends",
+            NextLook(1005, "patience after a change", ("office",)), id="patience-ends",
         ),
         pytest.param(
             ON_EVENTS, OFFICE, Standing(), [WORKS, (1060, {"office": "timeout"})],
-            Look(1062, "office failed, and is asked again", USE), id="the-one-in-use-failed-once",
+            NextLook(1062, "office failed, and is asked again", USE), id="the-one-in-use-failed-once",
         ),
         pytest.param(
-            ON_EVENTS, OFFICE, Standing(), [(1000, NOTHING)], Look(1005, "nothing works here", USE), id="unreachable"
+            ON_EVENTS, OFFICE, Standing(), [(1000, NOTHING)], NextLook(1005, "nothing works here", USE), id="unreachable"
         ),
         pytest.param(
-            ON_EVENTS, OFFICE, Standing(), [(1000, NOTHING), (1599, NOTHING)], Look(1604, "nothing works here", USE),
+            ON_EVENTS, OFFICE, Standing(), [(1000, NOTHING), (1599, NOTHING)], NextLook(1604, "nothing works here", USE),
             id="unreachable-for-ten-minutes",
         ),
         pytest.param(
-            ON_EVENTS, OFFICE, Standing(), [(1000, NOTHING), (1600, NOTHING)], Look(1630, "nothing works here", USE),
+            ON_EVENTS, OFFICE, Standing(), [(1000, NOTHING), (1600, NOTHING)], NextLook(1630, "nothing works here", USE),
             id="unreachable-for-long",
         ),
         pytest.param(
-            ON_EVENTS, OFFICE, Standing(), [(1000, PORTAL)], Look(1005, "nothing works here", USE), id="portal"
+            ON_EVENTS, OFFICE, Standing(), [(1000, PORTAL)], NextLook(1005, "nothing works here", USE), id="portal"
         ),
         pytest.param(
-            ON_EVENTS, OPEN, Standing(), [(1000, NOTHING)], Look(1005, "nothing works here", USE),
+            ON_EVENTS, OPEN, Standing(), [(1000, NOTHING)], NextLook(1005, "nothing works here", USE),
             id="unreachable-and-direct",
         ),
         pytest.param(
             ON_EVENTS, ALONE, Standing(), [(1000, {"office": "refused", "direct": "ok"}), (1060, NOTHING)],
-            Look(1065, "nothing works here", ("office",)), id="direct-is-asked-for-only-if-in-use",
+            NextLook(1065, "nothing works here", ("office",)), id="direct-is-asked-for-only-if-in-use",
         ),
         pytest.param(
             ON_EVENTS, OFFICE, Standing(), [BACKUP, (1020, {"office": "ok", "backup": "ok"})],
-            Look(1050, "office has worked for probe.failback then", ("office",)), id="failback",
+            NextLook(1050, "office has worked for probe.failback then", ("office",)), id="failback",
         ),
         pytest.param(
-            ON_EVENTS, OFFICE, Standing(pin=Pin("direct", 2000)), [WORKS], Look(2000, "the pin of direct ends", USE),
+            ON_EVENTS, OFFICE, Standing(pin=Pin("direct", 2000)), [WORKS], NextLook(2000, "the pin of direct ends", USE),
             id="pin-ends",
         ),
         pytest.param(
-            ON_EVENTS, OFFICE, Standing(pause=Pause(2000)), [WORKS], Look(2000, "the pause ends", USE), id="pause-ends"
+            ON_EVENTS, OFFICE, Standing(pause=Pause(2000)), [WORKS], NextLook(2000, "the pause ends", USE), id="pause-ends"
         ),
         pytest.param(
             ON_EVENTS, OFFICE, Standing(quarantined={"office": 2000}), [WORKS],
-            Look(2000, "the quarantine of office ends", USE), id="quarantine-ends",
+            NextLook(2000, "the quarantine of office ends", USE), id="quarantine-ends",
         ),
         pytest.param(
-            POLICY, OFFICE, Standing(pin=Pin("direct")), [WORKS], Look(1060, "probe.recheck", USE),
+            POLICY, OFFICE, Standing(pin=Pin("direct")), [WORKS], NextLook(1060, "probe.recheck", USE),
             id="a-pin-is-rechecked",
         ),
     ],
 )  # fmt: skip
-def test_look(policy: Policy, network: Network, standing: Standing, probes: list[Probe], look: Look | None) -> None:
+def test_look(policy: Policy, network: Network, standing: Standing, probes: list[Probe], look: NextLook | None) -> None:
     assert lived(policy, network, standing, probes) == look
 
 
@@ -127,7 +129,7 @@ def test_look(policy: Policy, network: Network, standing: Standing, probes: list
 def test_an_app_on_this_host_is_tried_by_a_bare_connect(probes: list[Probe], woken: float, at: float | None) -> None:
     look = lived(ON_EVENTS, OFFICE, APP, probes, woken)
 
-    assert look == (None if at is None else Look(at, "office may have started", connect=("office",)))
+    assert look == (None if at is None else NextLook(at, "office may have started", connect=("office",)))
 
 
 def test_offline_nothing_is_looked_at() -> None:
@@ -144,11 +146,11 @@ def test_what_is_not_in_use_is_not_asked_again_either() -> None:
 
     look = next_look(situation, choose_on(situation, 2000), 2000)
 
-    assert look == Look(2000.3, "patience after a change", ("office",))
+    assert look == NextLook(2000.3, "patience after a change", ("office",))
 
 
 def test_the_one_in_use_is_asked_again_and_again_while_a_hole_in_dns_lasts() -> None:
-    place = Place("office", Snapshot())
+    place = Whereabouts("office", Snapshot())
     ok, dns = {name: Verdict(Outcome.OK) for name in USE}, {"office": Verdict(Outcome.DNS)}
     history = chose(after(moved(History(), "0ff1ce", 1000, place), ok, 1000), "office")
     history = moved(history, "hole", 1010, place)
@@ -158,4 +160,4 @@ def test_the_one_in_use_is_asked_again_and_again_while_a_hole_in_dns_lasts() -> 
 
     look = next_look(situation, choose_on(situation, 1014), 1014)
 
-    assert look == Look(1016, "office failed, and is asked again", USE)
+    assert look == NextLook(1016, "office failed, and is asked again", USE)

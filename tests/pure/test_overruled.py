@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.decide.plan import Holding, Owned, Plan, plan
+from agent.decide.plan import Holding, OwnedDaemonJson, Plan, plan
 from agent.docker.overruling import beaten, by_env, flags_in, overruling, own_files
 from agent.docker.unit_file import assigned
 from agent.targets import drop_in
@@ -36,7 +36,7 @@ def docker_beaten_by(found: Overruling, running: Texts = Texts(), **real: object
 
 
 def planned(desired: Settings, reality: Reality, method: Method = Method.AUTO) -> Plan:
-    return plan(desired, reality, Docker(method=method), Owned(), is_asked_now=False)
+    return plan(desired, reality, Docker(method=method), OwnedDaemonJson(), is_asked_now=False)
 
 
 def read_later(**values: str) -> Overruling:
@@ -132,9 +132,9 @@ def test_what_came_up_otherwise_is_not_tried_again_but_by_a_person() -> None:
     assert first.prospective is not None
     tried = Holding(came_up_otherwise=((OFFICE, overruled_by_nobody_knows()),))
 
-    again = plan(OFFICE, real, Docker(), Owned(), is_asked_now=False, holding=tried)
-    by_hand = plan(OFFICE, real, Docker(), Owned(), is_asked_now=True, holding=tried)
-    another = plan(DIRECT, real, Docker(), Owned(), is_asked_now=False, holding=tried)
+    again = plan(OFFICE, real, Docker(), OwnedDaemonJson(), is_asked_now=False, holding=tried)
+    by_hand = plan(OFFICE, real, Docker(), OwnedDaemonJson(), is_asked_now=True, holding=tried)
+    another = plan(DIRECT, real, Docker(), OwnedDaemonJson(), is_asked_now=False, holding=tried)
 
     assert again.restart is None
     assert again.condition == overruled_by_nobody_knows()

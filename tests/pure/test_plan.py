@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.decide.desired import for_dockerd
 from agent.decide.effective import effective, prospective
-from agent.decide.plan import Holding, Owned, Plan, keeps_down, plan, put_off
+from agent.decide.plan import Holding, OwnedDaemonJson, Plan, keeps_down, plan, put_off
 from agent.decide.restart import When
 from agent.targets import daemon_json, drop_in, environment
 from agent.values.condition import Code, Condition, down
@@ -55,7 +55,9 @@ def with_drop_in(wanted: Settings, **real: object) -> Reality:
     )  # fmt: skip
 
 
-def planned(desired: Settings, reality: Reality, policy: Docker = Docker(), owned: Owned = Owned()) -> Plan:
+def planned(
+    desired: Settings, reality: Reality, policy: Docker = Docker(), owned: OwnedDaemonJson = OwnedDaemonJson()
+) -> Plan:
     return plan(desired, reality, policy, owned, is_asked_now=False)
 
 
@@ -148,7 +150,7 @@ def test_a_container_that_runs_defers_the_restart_and_not_the_write() -> None:
     assert made.edits
     assert made.restart is not None
     assert made.restart.when is When.LATER
-    assert plan(OFFICE, busy, Docker(), Owned(), is_asked_now=True).restart.when is When.NOW  # type: ignore[union-attr]
+    assert plan(OFFICE, busy, Docker(), OwnedDaemonJson(), is_asked_now=True).restart.when is When.NOW  # type: ignore[union-attr]
     assert planned(OFFICE, busy, Docker(restart=Restart.ALWAYS)).restart.when is When.NOW  # type: ignore[union-attr]
 
 
@@ -192,23 +194,33 @@ THEIRS = '{"proxies": {"http-proxy": "http://foreign:1"}}'
 @pytest.mark.parametrize(
     ("policy", "reality", "owned", "method"),
     [
-        pytest.param(Docker(), docker_with(), Owned(), Method.DROP_IN, id="auto"),
-        pytest.param(Docker(), docker_with(daemon_json=THEIRS), Owned(), Method.DAEMON_JSON, id="auto-foreign-proxies"),
+        pytest.param(Docker(), docker_with(), OwnedDaemonJson(), Method.DROP_IN, id="auto"),
         pytest.param(
-            Docker(), docker_with(daemon_json=THEIRS), Owned(True, "{}"), Method.DROP_IN, id="auto-they-are-ours"
+            Docker(), docker_with(daemon_json=THEIRS), OwnedDaemonJson(), Method.DAEMON_JSON, id="auto-foreign-proxies"
         ),
         pytest.param(
             Docker(),
             docker_with(daemon_json=THEIRS),
-            Owned(True, THEIRS),
+            OwnedDaemonJson(True, "{}"),
+            Method.DROP_IN,
+            id="auto-they-are-ours",
+        ),
+        pytest.param(
+            Docker(),
+            docker_with(daemon_json=THEIRS),
+            OwnedDaemonJson(True, THEIRS),
             Method.DAEMON_JSON,
             id="auto-we-took-them-over",
         ),
-        pytest.param(Docker(), docker_with(is_systemd=False), Owned(), Method.DAEMON_JSON, id="auto-without-systemd"),
-        pytest.param(Docker(method=Method.DAEMON_JSON), docker_with(), Owned(), Method.DAEMON_JSON, id="asked-for"),
+        pytest.param(
+            Docker(), docker_with(is_systemd=False), OwnedDaemonJson(), Method.DAEMON_JSON, id="auto-without-systemd"
+        ),
+        pytest.param(
+            Docker(method=Method.DAEMON_JSON), docker_with(), OwnedDaemonJson(), Method.DAEMON_JSON, id="asked-for"
+        ),
     ],
 )
-def test_method(policy: Docker, reality: Reality, owned: Owned, method: Method) -> None:
+def test_method(policy: Docker, reality: Reality, owned: OwnedDaemonJson, method: Method) -> None:
     assert planned(OFFICE, reality, policy, owned).method is method
 
 
@@ -285,7 +297,7 @@ def test_the_drop_in_under_foreign_proxies_in_the_file_is_said_to_be_beaten() ->
 def test_a_change_of_method_takes_our_half_of_the_old_place_out() -> None:
     in_file = daemon_json.edit('{"debug": true}', OFFICE, Texts())
     from_file = docker_with(texts(OFFICE), daemon_json=in_file)
-    to_drop_in = plan(HOME, from_file, Docker(), Owned(True, '{"debug": true}'), is_asked_now=False)
+    to_drop_in = plan(HOME, from_file, Docker(), OwnedDaemonJson(True, '{"debug": true}'), is_asked_now=False)
     to_file = planned(HOME, with_drop_in(OFFICE), Docker(method=Method.DAEMON_JSON))
 
     assert written(to_drop_in)["daemon.json"] == '{"debug": true}'
@@ -304,7 +316,7 @@ MOVED = [
 @pytest.mark.parametrize(("wanted", "method"), MOVED)
 def test_a_change_of_method_moves_what_is_right_already_and_restarts_nothing(wanted: Settings, method: Method) -> None:
     original, foreign = '{"debug": true}', texts(settings(FOREIGN, FOREIGN, "a"))
-    owned, policy = Owned(True, original), Docker(method=method)
+    owned, policy = OwnedDaemonJson(True, original), Docker(method=method)
     if method is Method.DROP_IN:
         in_file = daemon_json.edit(original, wanted, foreign)
         real = docker_with(texts(wanted), daemon_json=in_file, environment=foreign, foreign_environment=foreign)
@@ -329,7 +341,7 @@ def test_half_a_move_is_finished() -> None:
     both = with_drop_in(OFFICE, daemon_json=in_file)
     left = docker_with(daemon_json="{}", environment_file=drop_in.edit(HOME))
 
-    to_drop_in = plan(OFFICE, both, Docker(), Owned(True, "{}"), is_asked_now=False)
+    to_drop_in = plan(OFFICE, both, Docker(), OwnedDaemonJson(True, "{}"), is_asked_now=False)
     to_file = planned(HOME, left, Docker(method=Method.DAEMON_JSON))
 
     assert written(to_drop_in) == {"daemon.json": "{}"}
@@ -339,7 +351,9 @@ def test_half_a_move_is_finished() -> None:
 def test_a_file_that_we_made_goes_with_our_half() -> None:
     in_file = daemon_json.edit(None, OFFICE, Texts())
 
-    made = plan(HOME, docker_with(texts(OFFICE), daemon_json=in_file), Docker(), Owned(True, None), is_asked_now=False)
+    made = plan(
+        HOME, docker_with(texts(OFFICE), daemon_json=in_file), Docker(), OwnedDaemonJson(True, None), is_asked_now=False
+    )
 
     assert written(made)["daemon.json"] is None
 
@@ -412,7 +426,9 @@ def test_of_a_file_that_is_no_text_dockerd_itself_says_whether_it_is_deadly(
     """dockerd reads UTF-16, and refuses Latin-1."""
     reality = docker_with(daemon_json_fault=UTF_16)
 
-    made = plan(OFFICE, reality, Docker(method=method), Owned(), is_asked_now=False, holding=Holding(foreign=said))
+    made = plan(
+        OFFICE, reality, Docker(method=method), OwnedDaemonJson(), is_asked_now=False, holding=Holding(foreign=said)
+    )
 
     assert made.condition is not None
     assert made.condition.text.startswith(UTF_16.text)
@@ -489,7 +505,7 @@ def test_after_what_is_written_dockerd_would_run_with_what_is_desired(
     file = daemon_json.edit('{"debug": true}', in_file.meaning(), Texts())
     real = docker_with(environment=in_environment, foreign_environment=in_environment, daemon_json=file)
 
-    owned = Owned(True, '{"debug": true}') if is_ours else Owned()
+    owned = OwnedDaemonJson(True, '{"debug": true}') if is_ours else OwnedDaemonJson()
 
     made = planned(desired, real, Docker(method=method), owned)
 
@@ -497,7 +513,7 @@ def test_after_what_is_written_dockerd_would_run_with_what_is_desired(
         after = _carried_out(made, real)
         assert prospective(after) == desired
         if not is_ours and real.daemon_json_path in [edit.path for edit in made.edits]:
-            owned = Owned(True, file)
+            owned = OwnedDaemonJson(True, file)
         assert not planned(desired, after, Docker(method=method), owned).edits
     else:
         assert made.condition is not None or prospective(real) == desired
@@ -523,7 +539,7 @@ def test_what_dockerd_reports_unmasked_is_what_it_runs_with(reported: Texts) -> 
 
 PLAIN_FILE = '{\n  "debug": true\n}\n'
 BRICKED = daemon_json.edit(PLAIN_FILE, OFFICE, Texts())
-OWNED = Owned(True, PLAIN_FILE)
+OWNED = OwnedDaemonJson(True, PLAIN_FILE)
 BROKEN = UnitState(Phase.BROKEN)
 
 
@@ -569,14 +585,14 @@ def test_what_somebody_else_broke_or_stopped_is_not_started() -> None:
 def test_what_of_its_file_keeps_a_docker_down_that_broke(
     reality: Reality, said: Condition | None, words: str | None
 ) -> None:
-    found = keeps_down(reality, Owned(), said)
+    found = keeps_down(reality, OwnedDaemonJson(), said)
 
     assert (found is not None) is (words is not None)
     assert found is None or words is None or words in found.text
 
 
 def test_of_a_docker_that_is_down_only_what_is_wrong_is_said() -> None:
-    found = keeps_down(older('{"proxies": {}}'), Owned(), None)
+    found = keeps_down(older('{"proxies": {}}'), OwnedDaemonJson(), None)
 
     assert found is not None
     said = "the following directives don't match any configuration option: proxies"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.decide.plan import Owned, plan
+from agent.decide.plan import OwnedDaemonJson, plan
 from agent.decide.put_back import PutBack, put_back
 from agent.decide.restart import When
 from agent.targets import daemon_json, drop_in
@@ -49,7 +49,7 @@ def of_the_unit(theirs: str, running: Texts) -> Reality:
     )
 
 
-def back(reality: Reality, kept: dict[str, Owned]) -> PutBack:
+def back(reality: Reality, kept: dict[str, OwnedDaemonJson]) -> PutBack:
     texts = {
         reality.daemon_json_path: reality.daemon_json,
         reality.environment_file_path: reality.environment_file,
@@ -62,9 +62,9 @@ def back(reality: Reality, kept: dict[str, Owned]) -> PutBack:
 def test_daemon_json_gets_its_own_bytes_back_and_they_are_what_docker_must_run_with(theirs: str) -> None:
     original = f'{{ "proxies":  {{"http-proxy": "{theirs}"}}}}\n'
     before = of_daemon_json(original, Texts(theirs))
-    made = plan(OFFICE, before, Docker(method=Method.DAEMON_JSON), Owned(), is_asked_now=False)
+    made = plan(OFFICE, before, Docker(method=Method.DAEMON_JSON), OwnedDaemonJson(), is_asked_now=False)
     ours = made.edits[0].after
-    kept = {before.daemon_json_path: Owned(True, original)}
+    kept = {before.daemon_json_path: OwnedDaemonJson(True, original)}
 
     found = back(of_daemon_json(ours, as_compared(OFFICE)), kept)
 
@@ -82,7 +82,7 @@ def test_what_docker_already_runs_with_is_no_reason_for_a_restart(theirs: str) -
     ours = daemon_json.edit(original, OFFICE, Texts())
     reality = of_daemon_json(ours, Texts(theirs))
 
-    found = back(reality, {reality.daemon_json_path: Owned(True, original)})
+    found = back(reality, {reality.daemon_json_path: OwnedDaemonJson(True, original)})
 
     assert [edit.after for edit in found.plan.edits] == [original]
     assert found.plan.restart is None
