@@ -8,7 +8,7 @@
     homes          a home, read and written by a helper process as its user
     home_helper    that process
     clients        all of them: looked at, and changed
-    patience       who gives no answer is not waited for again and again
+    bounded_work   a file that gives no answer is not waited for again and again
     originals      what stood at our keys before the agent first wrote
 
 Not known here: what the files must say (`decide/clients.py`), and Docker.

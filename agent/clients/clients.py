@@ -17,9 +17,9 @@ import msgspec
 
 from agent.audit.drift_digests import drift_digests
 from agent.audit.record import Record
+from agent.clients.bounded_work import BoundedWork, Work
 from agent.clients.homes import HomeClosed, HomeFile, HomeLocked, Written
 from agent.clients.originals import CLIENTS, client_originals
-from agent.clients.patience import Patience, Work
 from agent.clients.users import NOBODYS, Account, FoundBy, Skipped, Who, is_gone
 from agent.decide.bridge import Bridge
 from agent.decide.clients import (
@@ -200,7 +200,7 @@ class LocalClients:
         self._compared = keyed_to_compare(state, CLIENTS)
         self._writing = StateFile(state / "client-writes.json", tuple[str, ...], 1)
         self._right: dict[Path, _Right] = {}  # the files that said what they should when they were last read
-        self._patience = Patience[_Shown](self, waits_s, told)
+        self._bounded = BoundedWork[_Shown](self, waits_s, told)
         self._waits_s = waits_s
         self._asking: asyncio.Task[Who] | None = None
         self._everybody_was: Who | None = None
@@ -218,7 +218,7 @@ class LocalClients:
         left, unknown = await self._left(owned.keys() - {str(account.config) for account in who.accounts})
         everybody = [(account, wanted) for account in who.accounts] + [(account, BACK) for account in left]
         self._known |= {account.config: account for account, _ in everybody}
-        files = await self._patience.each(
+        files = await self._bounded.each(
             {
                 account.config: _work(self._file, account, meant, owned.get(str(account.config), OwnedConfig()))
                 for account, meant in everybody
@@ -331,7 +331,7 @@ class LocalClients:
             return
         accounts = await asyncio.to_thread(self._accounts, files)
         self._known |= {account.config: account for account in accounts}
-        swept = await self._patience.each({account.config: _work(self._swept, account) for account in accounts})
+        swept = await self._bounded.each({account.config: _work(self._swept, account) for account in accounts})
         left = {str(account.config) for account, shown in zip(accounts, swept, strict=True) if shown is not None}
         for file in set(files) - {str(account.config) for account in accounts}:
             if not await asyncio.to_thread(is_gone, file):  # a home that is not mounted: the next time, too
@@ -349,7 +349,7 @@ class LocalClients:
         return None
 
     async def let_go(self) -> None:
-        await self._patience.let_go()
+        await self._bounded.let_go()
 
     async def carry_out(self, seen: ClientsSeen, record: Record) -> tuple[ClientFile, ...]:
         """Write every file that needs it, as its owner; how each came out."""
@@ -378,7 +378,7 @@ class LocalClients:
             if isinstance(shown, ClientFile):
                 self._say(seen, [self._ended(shown)], record)
 
-        written = await self._patience.each(
+        written = await self._bounded.each(
             {file.account.config: _work(self._written, file, _meant(file, seen), owned[file.path]) for file in kept},
             ended,
         )

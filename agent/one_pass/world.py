@@ -16,9 +16,9 @@ import msgspec
 
 from agent.audit.record import Record
 from agent.audit.unexpected import unexpected
+from agent.clients.bounded_work import WAITS_S
 from agent.clients.clients import LocalClients
 from agent.clients.homes import Homes
-from agent.clients.patience import WAITS_S
 from agent.clients.users import Account, Caller, ThisSystem, Who, who
 from agent.decide.desired import for_dockerd
 from agent.decide.plan import OwnedDaemonJson, Plan, without_ours

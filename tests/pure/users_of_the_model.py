@@ -1,6 +1,6 @@
 """Users of the laptop's model, and their files: kind and unkind, in a time that is the model's.
 
-The waiting for them is the real one (`agent/patience.py`), on an event loop that waits for nothing.
+The waiting for them is the real one (`agent/clients/bounded_work.py`), on an event loop that waits for nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
-from agent.clients.patience import Patience, Work
+from agent.clients.bounded_work import BoundedWork, Work
 from agent.system.clock import SystemClock
 from agent.values.errors import AgentError, HomeSilent
 
@@ -86,7 +86,7 @@ class Users(Generic[M]):
 
     def __init__(self, now: float) -> None:
         self._loop = _Loop(now)
-        self._patience = Patience[_Shown](_Words(), WAITS_S, clock=_Clock(self._loop))
+        self._bounded = BoundedWork[_Shown](_Words(), WAITS_S, clock=_Clock(self._loop))
         self._files: dict[Path, M | None] = {ALICE: None, BOB: None}
         self._bob = Manner.KIND
         self._was_unkind = False
@@ -133,12 +133,12 @@ class Users(Generic[M]):
         return self._loop.now
 
     async def _one_pass(self, meaning: M) -> None:
-        seen = await self._patience.each(
+        seen = await self._bounded.each(
             {path: Work(("look", meaning), self._work(path, meaning, writes=False)) for path in self._files}
         )
         other = [path for path, shown in zip(self._files, seen, strict=True) if shown is _Shown.OTHER]
         if other:
-            await self._patience.each(
+            await self._bounded.each(
                 {path: Work(("write", meaning), self._work(path, meaning, writes=True)) for path in other},
                 lambda _: None,
             )

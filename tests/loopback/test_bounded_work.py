@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.clients.bounded_work import BoundedWork, Work
 from agent.clients.homes import Homes
-from agent.clients.patience import Patience, Work
 from agent.system.clock import SystemClock
 from agent.values.errors import AgentError, HomeSilent
 
@@ -53,42 +53,42 @@ def work(job: Job) -> Work[str]:
 
 async def test_who_does_not_come_is_not_waited_for_and_tells_when_it_has_come() -> None:
     told, afterwards = asyncio.Event(), list[str]()
-    patience = Patience[str](Words(), 0.05, told.set)
+    bounded = BoundedWork[str](Words(), 0.05, told.set)
     slow = Job("alice")
 
-    shown = await patience.each({ALICE: work(slow), BOB: prompt("bob")}, afterwards.append)
+    shown = await bounded.each({ALICE: work(slow), BOB: prompt("bob")}, afterwards.append)
     assert shown == ["alice is late", "bob"]
-    assert await patience.each({ALICE: work(slow), BOB: prompt("bob")}) == shown
+    assert await bounded.each({ALICE: work(slow), BOB: prompt("bob")}) == shown
     assert slow.begun == 1  # no second one beside it
 
     slow.may_end.set()
     await asyncio.wait_for(told.wait(), WITHIN_S)
     assert afterwards == ["alice"]
-    assert await patience.each({ALICE: work(slow)}) == ["alice"]
+    assert await bounded.each({ALICE: work(slow)}) == ["alice"]
 
 
 async def test_who_gave_no_answer_is_left_out_for_a_while_and_then_not_waited_for() -> None:
     told = asyncio.Event()
-    patience = Patience[str](Words(), WITHIN_S, told.set)
+    bounded = BoundedWork[str](Words(), WITHIN_S, told.set)
     silent = Job(HomeSilent("alice", "no answer"))
     silent.may_end.set()
-    assert await patience.each({ALICE: work(silent)}) == ["alice failed: no answer"]
+    assert await bounded.each({ALICE: work(silent)}) == ["alice failed: no answer"]
 
-    assert await patience.each({ALICE: work(silent)}) == ["alice failed: no answer"]
+    assert await bounded.each({ALICE: work(silent)}) == ["alice failed: no answer"]
     assert silent.begun == 1
 
 
 async def test_what_came_late_is_taken_by_who_asks_for_the_same_and_tells_no_more() -> None:
     """Else each look would be told of by the one before it, for ever."""
     told = asyncio.Event()
-    patience = Patience[str](Words(), 0.05, told.set)
+    bounded = BoundedWork[str](Words(), 0.05, told.set)
     slow = Job("alice")
-    assert await patience.each({ALICE: work(slow)}) == ["alice is late"]
+    assert await bounded.each({ALICE: work(slow)}) == ["alice is late"]
     slow.may_end.set()
     await asyncio.wait_for(told.wait(), WITHIN_S)
     told.clear()
 
-    assert await patience.each({ALICE: work(slow)}) == ["alice"]
+    assert await bounded.each({ALICE: work(slow)}) == ["alice"]
     assert slow.begun == 1
     await asyncio.sleep(0.1)
     assert not told.is_set()
@@ -96,13 +96,13 @@ async def test_what_came_late_is_taken_by_who_asks_for_the_same_and_tells_no_mor
 
 async def test_who_takes_long_each_time_is_waited_for_once() -> None:
     told = asyncio.Event()
-    patience = Patience[str](Words(), 0.5, told.set)
-    await patience.each({ALICE: work(slow := Job("looked"))})
+    bounded = BoundedWork[str](Words(), 0.5, told.set)
+    await bounded.each({ALICE: work(slow := Job("looked"))})
     slow.may_end.set()
     await asyncio.wait_for(told.wait(), WITHIN_S)
     began = asyncio.get_running_loop().time()
 
-    assert await patience.each({ALICE: work(Job("written"))}, lambda _: None) == ["alice is late"]
+    assert await bounded.each({ALICE: work(Job("written"))}, lambda _: None) == ["alice is late"]
 
     assert asyncio.get_running_loop().time() < began + 0.4
 
@@ -110,12 +110,12 @@ async def test_who_takes_long_each_time_is_waited_for_once() -> None:
 WAITS_S = 0.5
 
 
-async def waited_s(patience: Patience[str], told: asyncio.Event, *, acts: bool) -> float:
+async def waited_s(bounded: BoundedWork[str], told: asyncio.Event, *, acts: bool) -> float:
     """How long a pass waited for a work that takes longer than that. It has ended then."""
     slow, now = Job("slow"), asyncio.get_running_loop().time
     began = now()
     afterwards = (lambda _: None) if acts else None
-    assert await patience.each({ALICE: work(slow)}, afterwards) == ["alice is late"]
+    assert await bounded.each({ALICE: work(slow)}, afterwards) == ["alice is late"]
     waited = now() - began
     await asyncio.sleep(max(0.0, began + 1.2 * WAITS_S - now()))
     told.clear()
@@ -127,11 +127,11 @@ async def waited_s(patience: Patience[str], told: asyncio.Event, *, acts: bool) 
 async def test_a_quick_read_does_not_forgive_a_slow_write() -> None:
     """Else who stops his helper at each write, and at no read, holds up each move."""
     told = asyncio.Event()
-    patience = Patience[str](Words(), WAITS_S, told.set)
+    bounded = BoundedWork[str](Words(), WAITS_S, told.set)
     waited = list[float]()
     for _ in range(3):
-        assert await patience.each({ALICE: prompt("read")}) == ["read"]
-        waited.append(await waited_s(patience, told, acts=True))
+        assert await bounded.each({ALICE: prompt("read")}) == ["read"]
+        waited.append(await waited_s(bounded, told, acts=True))
 
     assert waited[0] >= 0.9 * WAITS_S
     assert max(waited[1:]) < 0.9 * WAITS_S
@@ -139,11 +139,11 @@ async def test_a_quick_read_does_not_forgive_a_slow_write() -> None:
 
 async def test_who_is_slow_at_every_other_read_is_forgiven_once() -> None:
     told = asyncio.Event()
-    patience = Patience[str](Words(), WAITS_S, told.set)
+    bounded = BoundedWork[str](Words(), WAITS_S, told.set)
     waited = list[float]()
     for _ in range(4):
-        waited.append(await waited_s(patience, told, acts=False))
-        assert await patience.each({ALICE: prompt("read")}) == ["read"]
+        waited.append(await waited_s(bounded, told, acts=False))
+        assert await bounded.each({ALICE: prompt("read")}) == ["read"]
 
     assert min(waited[:2]) >= 0.9 * WAITS_S  # the first time may have been the moment
     assert max(waited[2:]) < 0.9 * WAITS_S
@@ -151,13 +151,13 @@ async def test_who_is_slow_at_every_other_read_is_forgiven_once() -> None:
 
 async def test_what_came_late_for_something_else_is_not_taken() -> None:
     told = asyncio.Event()
-    patience = Patience[str](Words(), 0.05, told.set)
+    bounded = BoundedWork[str](Words(), 0.05, told.set)
     slow = Job("through the office")
-    await patience.each({ALICE: work(slow)})
+    await bounded.each({ALICE: work(slow)})
     slow.may_end.set()
     await asyncio.wait_for(told.wait(), WITHIN_S)
 
-    assert await patience.each({ALICE: prompt("through nothing")}) == ["through nothing"]
+    assert await bounded.each({ALICE: prompt("through nothing")}) == ["through nothing"]
 
 
 async def test_what_came_hours_ago_is_asked_for_anew() -> None:
@@ -170,60 +170,60 @@ async def test_what_came_hours_ago_is_asked_for_anew() -> None:
             return self.hours * 3600 + super().boottime_s()
 
     told, clock = asyncio.Event(), Later()
-    patience = Patience[str](Words(), 0.05, told.set, clock)
+    bounded = BoundedWork[str](Words(), 0.05, told.set, clock)
     slow = Job("as it was")
-    await patience.each({ALICE: work(slow)})
+    await bounded.each({ALICE: work(slow)})
     slow.may_end.set()
     await asyncio.wait_for(told.wait(), WITHIN_S)
     clock.hours = 8
     now = Job("as it is")
     now.may_end.set()
 
-    assert await patience.each({ALICE: Work(slow.says, now)}) == ["as it is"]
+    assert await bounded.each({ALICE: Work(slow.says, now)}) == ["as it is"]
 
 
 async def test_who_is_left_out_tells_nobody() -> None:
     told = asyncio.Event()
-    patience = Patience[str](Words(), 0.05, told.set)
+    bounded = BoundedWork[str](Words(), 0.05, told.set)
     silent = Job(HomeSilent("alice", "no answer"))
-    assert await patience.each({ALICE: work(silent)}) == ["alice is late"]
+    assert await bounded.each({ALICE: work(silent)}) == ["alice is late"]
     silent.may_end.set()
     await asyncio.wait_for(told.wait(), WITHIN_S)
-    assert await patience.each({ALICE: work(silent)}) == ["alice failed: no answer"]
+    assert await bounded.each({ALICE: work(silent)}) == ["alice failed: no answer"]
     told.clear()
 
-    assert await patience.each({ALICE: prompt("alice")}) == ["alice failed: no answer"]
+    assert await bounded.each({ALICE: prompt("alice")}) == ["alice failed: no answer"]
     assert not told.is_set()
 
 
 async def test_what_still_changes_something_ends_when_it_is_let_go_of() -> None:
     done: list[str] = []
-    patience = Patience[str](Words(), 0.05, lambda: None)
+    bounded = BoundedWork[str](Words(), 0.05, lambda: None)
     writing, reading = Job("written"), Job("read")
-    await patience.each({ALICE: work(writing)}, done.append)
-    await patience.each({BOB: work(reading)})
+    await bounded.each({ALICE: work(writing)}, done.append)
+    await bounded.each({BOB: work(reading)})
 
-    await patience.let_go()
+    await bounded.let_go()
     writing.may_end.set()
     reading.may_end.set()
     await asyncio.sleep(0.1)
 
     assert done == []
-    assert await patience.each({BOB: work(reading)}) == ["read"]
+    assert await bounded.each({BOB: work(reading)}) == ["read"]
 
 
 async def test_a_command_waits_for_all() -> None:
-    patience = Patience[str](Words(), None, lambda: None)
+    bounded = BoundedWork[str](Words(), None, lambda: None)
     slow = Job("alice")
     asyncio.get_running_loop().call_later(0.2, slow.may_end.set)
 
-    assert await patience.each({ALICE: work(slow)}) == ["alice"]
+    assert await bounded.each({ALICE: work(slow)}) == ["alice"]
 
 
 async def test_who_stops_waiting_leaves_nobody_behind() -> None:
-    patience = Patience[str](Words(), None, lambda: None)
+    bounded = BoundedWork[str](Words(), None, lambda: None)
     slow = Job("alice")
-    each = asyncio.create_task(patience.each({ALICE: work(slow)}))
+    each = asyncio.create_task(bounded.each({ALICE: work(slow)}))
     await asyncio.sleep(0.05)
 
     each.cancel()
