@@ -107,7 +107,7 @@ def choose_on(situation: Situation, now: float) -> Choice:
         {name: verdict for name in network.use if (verdict := history.verdict(name)) is not None},
         patience_left(history, now),
         {**(_unproved(network, history, policy.probe) if is_working else {}), **quarantined},
-        [name for name in network.use if is_starting(name, history, standing, now)],
+        starting=[name for name in network.use if is_starting(name, history, standing, now)],
     )
     if is_kept and streak is not None and not _is_before(choice.upstream, held, network):
         return Choice(Ending.CHOSEN, f"{held} {_failing(streak, policy.probe)}: kept so far", held)

@@ -343,7 +343,7 @@ def plan(text: str | None, entries: Sequence[str], wanted: Wanted, owned: OwnedC
     if wanted.intent is Intent.PUT_BACK:
         return put_back(text, owned)
     if tuple(entries) == EVERY_ENGINES and not owned.further:
-        return plan_file(text, EVERY_ENGINES[0], wanted, owned, keyed)
+        return plan_file(text, EVERY_ENGINES[0], wanted, owned, keyed=keyed)
     client_config.refuse_unread(text)
     if wanted.intent is Intent.LEAVE or (wanted.intent is Intent.WITHDRAW and not owned.is_ours):
         return None
@@ -363,7 +363,7 @@ def plan(text: str | None, entries: Sequence[str], wanted: Wanted, owned: OwnedC
             continue
         part = known.get(entry) or _as_without_us(now, entry, [one.owned for one in parts], known.values())
         meant = msgspec.structs.replace(part, was=owned.was)
-        edit = plan_file(text if now == (text or "") else now, entry, wanted, meant, keyed)
+        edit = plan_file(text if now == (text or "") else now, entry, wanted, meant, keyed=keyed)
         if edit is not None:
             now = edit.after
             edits.append(edit)
@@ -373,7 +373,7 @@ def plan(text: str | None, entries: Sequence[str], wanted: Wanted, owned: OwnedC
     if now == (text or ""):
         return None
     parts = parts[::-1] if is_removal else parts
-    return _one_edit(text, now, edits, parts, [said[entry] for entry, _ in gone], owned)
+    return _one_edit(text, now, owned, edits=edits, parts=parts, gone=[said[entry] for entry, _ in gone])
 
 
 def _as_without_us(
@@ -395,13 +395,14 @@ def _said(text: str | None, entry: str) -> ClientTexts:
         return ClientTexts()
 
 
-def _one_edit(  # noqa: PLR0913, PLR0917 - of one caller
+def _one_edit(  # noqa: PLR0913 - of one caller
     text: str | None,
     after: str,
+    owned: OwnedConfig,
+    *,
     edits: Sequence[FileEdit],
     parts: Sequence[OwnedEntry],
     gone: Sequence[ClientTexts],
-    owned: OwnedConfig,
 ) -> FileEdit:
     first = edits[0] if edits else None
     entry = first.entry if first else client_config.entries(owned.originals)[0]
@@ -415,19 +416,19 @@ def _one_edit(  # noqa: PLR0913, PLR0917 - of one caller
     change = next((one for one in (Change.DRIFT, Change.ADOPTED) if one in changes), Change.CHOICE)
     return FileEdit(
         entry,
-        text,
-        after,
-        mode,
-        old.meaning() if old is not None else first.old if first else DIRECT,
-        first.new if first else DIRECT,
-        change,
-        parts[0].owned.originals if parts else (),
-        first.last if first else ClientTexts(),
+        before=text,
+        after=after,
+        mode=mode,
+        old=old.meaning() if old is not None else first.old if first else DIRECT,
+        new=first.new if first else DIRECT,
+        change=change,
+        originals=parts[0].owned.originals if parts else (),
+        last=first.last if first else ClientTexts(),
         parts=tuple(parts),
     )
 
 
-def plan_file(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig, keyed: Keyed) -> FileEdit | None:
+def plan_file(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig, *, keyed: Keyed) -> FileEdit | None:
     """Desired against what the file says; None: nothing is to be written. TextRefused: it cannot be told.
 
     Where the originals are of another entry (the policy's scope has changed), that one is put back first.
@@ -464,7 +465,17 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig, 
     if mode is None and said.holds_secret and was is not None and was.existed:
         mode = was.mode  # it was closed when a password came into it
     change = _change(said, owned, keyed, is_broken=old != base)
-    return FileEdit(entry, text, after, mode, said.meaning(), now.meaning(), change, kept, last)
+    return FileEdit(
+        entry,
+        before=text,
+        after=after,
+        mode=mode,
+        old=said.meaning(),
+        new=now.meaning(),
+        change=change,
+        originals=kept,
+        last=last,
+    )
 
 
 def told_apart(edit: FileEdit, stood: Collection[Settings]) -> FileEdit:
@@ -490,7 +501,16 @@ def put_back(text: str | None, owned: OwnedConfig) -> FileEdit | None:
     held_secret = old.holds_secret or any(client_config.unmarked(text, one).holds_secret for one in owned.entries)
     mode = was.mode if was is not None and held_secret else None
     return FileEdit(
-        entry, text, after, mode, old.meaning(), new.meaning(), Change.LEFT, owned.originals, ClientTexts(), is_removed
+        entry,
+        before=text,
+        after=after,
+        mode=mode,
+        old=old.meaning(),
+        new=new.meaning(),
+        change=Change.LEFT,
+        originals=owned.originals,
+        last=ClientTexts(),
+        is_removed=is_removed,
     )
 
 

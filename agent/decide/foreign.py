@@ -71,7 +71,7 @@ def refusal(text: str | None, reality: Reality) -> Condition | None:
     return refused(words, reality.daemon_json_path) if words else None
 
 
-def held(due: Restarting, reality: Reality, is_asked_now: bool) -> Restarting:
+def held(due: Restarting, reality: Reality, *, is_asked_now: bool) -> Restarting:
     """The restart that is due, or why it waits: nobody knows whether dockerd starts with what somebody wrote."""
     is_known = reality.file.is_tried is not False or reality.file.is_good_known or reality.daemon_json is None
     if due.when is not When.NOW or is_asked_now or is_known:

@@ -117,8 +117,8 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
     reality: Reality,
     policy: Docker,
     owned: OwnedDaemonJson,
-    is_asked_now: bool,
     *,
+    is_asked_now: bool,
     holding: Holding = NOTHING_HOLDS,
 ) -> Plan:
     """Desired against real."""
@@ -147,7 +147,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
             take_along=policy.take_along,
         )
     except TextRefused as error:
-        return _beside(_broken(error, reality), desired, reality, policy, owned)
+        return _beside(desired, reality, policy, owned, broken=_broken(error, reality))
     except Inexpressible as error:
         edits = (_given_back(reality, owned),) if is_in_its_way else ()
         return Plan(
@@ -162,12 +162,14 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
     of_its_file = _with_what_follows(wrong, refused, reality) if wrong is not None else None
     running, restart, otherwise = effective(reality), None, None
     if reality.engine is not None and running is not None and not agrees(running, desired):
-        restart = restarting(policy.restart, met, holding.urgency, is_asked_now, reality.can_restart)
+        restart = restarting(
+            policy.restart, met, holding.urgency, is_asked_now=is_asked_now, can_restart=reality.can_restart
+        )
         if restart.when is When.NOW and reality.daemon_json_fault is not None and not reality.validates:
             restart = Restarting(When.LATER, _not_onto(reality.daemon_json_fault))
         elif restart.when is When.NOW and refused is not None:
             restart = Restarting(When.LATER, refused.text)
-        restart = foreign.held(restart, reality, is_asked_now)
+        restart = foreign.held(restart, reality, is_asked_now=is_asked_now)
         if restart.when is When.NOW and holding.waits and not is_asked_now:
             restart = Restarting(When.LATER, holding.waits)
         otherwise = None if is_asked_now else holding.otherwise(desired)
@@ -175,15 +177,15 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
     return Plan(
         desired,
         method,
-        now,
-        running,
-        edits,
-        _needs_daemon_reload(method, now, desired, edits, reality),
-        restart,
-        starts_docker,
-        restart is not None and hangs_on_urgency(policy.restart, met, is_asked_now),
-        of_its_file or otherwise or _to_be_said(reality),
-        why_method,
+        prospective=now,
+        effective=running,
+        edits=edits,
+        needs_daemon_reload=_needs_daemon_reload(method, edits, reality, is_right=now == desired),
+        restart=restart,
+        starts_docker=starts_docker,
+        is_urgency_asked=restart is not None and hangs_on_urgency(policy.restart, met, is_asked_now=is_asked_now),
+        condition=of_its_file or otherwise or _to_be_said(reality),
+        why_method=why_method,
     )
 
 
@@ -195,7 +197,7 @@ def put_off(planned: Plan) -> Plan:
     return msgspec.structs.replace(planned, edits=(), needs_daemon_reload=False, put_off=_ON_TRIAL)
 
 
-def _beside(broken: Condition, desired: Settings, reality: Reality, policy: Docker, owned: OwnedDaemonJson) -> Plan:
+def _beside(desired: Settings, reality: Reality, policy: Docker, owned: OwnedDaemonJson, *, broken: Condition) -> Plan:
     """What goes on where daemon.json is not understood: what lies beside it is written, and nothing is restarted."""
     if reality.daemon_json is None:  # what is not understood is not the file
         return Plan(desired, condition=broken)
@@ -410,10 +412,8 @@ def _mode(before: str | None, after: str | None, owned: OwnedDaemonJson) -> int 
     return (owned.mode or PUBLIC_MODE) if is_released else None
 
 
-def _needs_daemon_reload(
-    method: Method, now: Settings, desired: Settings, edits: tuple[Edit, ...], reality: Reality
-) -> bool:
+def _needs_daemon_reload(method: Method, edits: tuple[Edit, ...], reality: Reality, *, is_right: bool) -> bool:
     """systemd reads values at each start, the drop-in itself only when told (FACTS 11)."""
     if any(edit.path == reality.drop_in_path for edit in edits):
         return True
-    return method is Method.DROP_IN and now != desired and not reality.is_drop_in_loaded
+    return method is Method.DROP_IN and not is_right and not reality.is_drop_in_loaded

@@ -35,6 +35,7 @@ def put_back(
     texts: Mapping[str, str | None],
     reality: Reality,
     policy: Docker,
+    *,
     is_asked_now: bool,
 ) -> PutBack:
     """`texts`: what stands now in the files of `kept` and in the agent's own."""
@@ -61,12 +62,20 @@ def put_back(
     running = effective(reality)
     restart, by_hand = None, ""
     if (edits or is_asked_now) and reality.engine is not None and running is not None and not agrees(running, desired):
-        due = restarting(policy.restart, met, None, is_asked_now, reality.can_restart)
-        due = foreign.held(due, reality, is_asked_now)
+        due = restarting(policy.restart, met, None, is_asked_now=is_asked_now, can_restart=reality.can_restart)
+        due = foreign.held(due, reality, is_asked_now=is_asked_now)
         restart = msgspec.structs.replace(due, because=without_by_hand(due.because))
         by_hand = _by_hand(reality, met)
     method = Method.DAEMON_JSON if is_file_edited else Method.DROP_IN
-    made = Plan(desired, method, now, running, tuple(edits), is_reloaded, restart)
+    made = Plan(
+        desired,
+        method,
+        prospective=now,
+        effective=running,
+        edits=tuple(edits),
+        needs_daemon_reload=is_reloaded,
+        restart=restart,
+    )
     return PutBack(made, *_left(left), by_hand=by_hand)
 
 

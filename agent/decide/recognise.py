@@ -132,12 +132,12 @@ class _Place(NamedTuple):
     def of(cls, interface: Interface) -> _Place:
         addresses = [text.partition("/")[0] for text in interface.ipv4]
         return cls(
-            interface.name,
-            () if interface.ssid is None else (interface.ssid,),
-            interface.gateways,
-            interface.gateway_macs,
-            (*interface.ipv4, *interface.ipv6_64s),
-            tuple(_span(text) for text in (*addresses, *interface.ipv6_64s)),
+            name=interface.name,
+            ssids=() if interface.ssid is None else (interface.ssid,),
+            gateways=interface.gateways,
+            macs=interface.gateway_macs,
+            addresses=(*interface.ipv4, *interface.ipv6_64s),
+            spans=tuple(_span(text) for text in (*addresses, *interface.ipv6_64s)),
         )
 
 

@@ -102,7 +102,7 @@ def busy(
     units = holding(reality)
     may = tuple(unit for unit in units if any(fnmatchcase(unit, pattern) for pattern in take_along))
     held = tuple(unit for unit in units if unit not in may)
-    return Busy(engine.containers_running, transfer, reason, keeps, held, may)
+    return Busy(engine.containers_running, transfer, cannot_keep=reason, is_keeping=keeps, units=held, goes_along=may)
 
 
 def holding(reality: Reality) -> tuple[str, ...]:
@@ -168,7 +168,7 @@ def cannot_keep(reality: Reality) -> str:
     return ""
 
 
-def hangs_on_urgency(mode: Restart, met: Busy, is_asked_now: bool) -> bool:
+def hangs_on_urgency(mode: Restart, met: Busy, *, is_asked_now: bool) -> bool:
     """Whether the answer needs to know how urgent it is."""
     if is_asked_now or met.units:
         return False
@@ -178,7 +178,7 @@ def hangs_on_urgency(mode: Restart, met: Busy, is_asked_now: bool) -> bool:
 
 
 def restarting(
-    mode: Restart, met: Busy, urgency: Urgency | None, is_asked_now: bool, can_restart: bool = True
+    mode: Restart, met: Busy, urgency: Urgency | None, *, is_asked_now: bool, can_restart: bool = True
 ) -> Restarting:
     """When a restart that is due may happen. `is_asked_now`: a person said `apply --now`, which overrules.
 
@@ -186,7 +186,7 @@ def restarting(
     """
     if not can_restart:
         return Restarting(When.LATER, "nothing here can restart Docker: docker.restart_command is empty")
-    decided = _restarting(mode, met, urgency, is_asked_now)
+    decided = _restarting(mode, met, urgency, is_asked_now=is_asked_now)
     along = (*met.units, *met.goes_along)
     if decided.when is not When.NOW or not along:
         return decided
@@ -194,7 +194,7 @@ def restarting(
     return msgspec.structs.replace(decided, because=because, takes_along=along)
 
 
-def _restarting(mode: Restart, met: Busy, urgency: Urgency | None, is_asked_now: bool) -> Restarting:
+def _restarting(mode: Restart, met: Busy, urgency: Urgency | None, *, is_asked_now: bool) -> Restarting:
     keeps = mode is Restart.PROTECT and bool(met.containers) and not met.is_keeping and not met.cannot_keep
     if is_asked_now:
         return Restarting(When.NOW, "asked for by --now", keeps, overrules=True)

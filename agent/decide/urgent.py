@@ -23,14 +23,14 @@ class Urgency(msgspec.Struct, frozen=True):
 def urgency(running: Settings, desired: Settings, in_force: str, verdict: Verdict | None) -> Urgency:
     """`in_force`: what to call the way out that dockerd uses now, if it has a name; no verdict: it was not asked."""
     if (running.http, running.https) == (desired.http, desired.https):
-        return Urgency(False, "only no_proxy differs")
+        return Urgency(is_urgent=False, because="only no_proxy differs")
     if verdict is None and in_force:
-        return Urgency(True, f"{in_force} has a password that is not for this network")
+        return Urgency(is_urgent=True, because=f"{in_force} has a password that is not for this network")
     if verdict is None:
-        return Urgency(True, "what Docker runs with is no upstream of the policy")
+        return Urgency(is_urgent=True, because="what Docker runs with is no upstream of the policy")
     if verdict.is_ok:
-        return Urgency(False, f"{in_force} still works here")
-    return Urgency(True, f"{in_force} does not work here ({verdict.outcome.value})")
+        return Urgency(is_urgent=False, because=f"{in_force} still works here")
+    return Urgency(is_urgent=True, because=f"{in_force} does not work here ({verdict.outcome.value})")
 
 
 def is_another_secret(running: Settings, desired: Settings) -> bool:

@@ -53,7 +53,7 @@ class Bracket(msgspec.Struct, frozen=True):
 
     def opened(self, text: str | None) -> str:
         """The file that says so."""
-        return daemon_json.set_live_restore(text, True)
+        return daemon_json.set_live_restore(text, to=True)
 
     def closed(self, text: str | None) -> str | None:
         """The file with the key as it was; None: no file."""

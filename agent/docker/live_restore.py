@@ -124,4 +124,4 @@ class LiveRestore:
 
 
 def _off(text: str | None) -> str:
-    return daemon_json.set_live_restore(text, False)
+    return daemon_json.set_live_restore(text, to=False)

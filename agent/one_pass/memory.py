@@ -375,11 +375,11 @@ class Memory:
     def _standing(self, in_docker: str | None = None) -> Standing:
         now, wall = SYSTEM_CLOCK.boottime_s(), time.time()
         return Standing(
-            self._kept.pin_at(now, wall),
-            self._kept.pause_at(now, wall),
-            self._quarantined(),
-            frozenset(filter(self._is_on_loopback, self._policy.upstreams)),
-            in_docker,
+            pin=self._kept.pin_at(now, wall),
+            pause=self._kept.pause_at(now, wall),
+            quarantined=self._quarantined(),
+            on_loopback=frozenset(filter(self._is_on_loopback, self._policy.upstreams)),
+            in_docker=in_docker,
         )
 
     def _quarantined(self) -> dict[str, float]:
@@ -415,11 +415,12 @@ class Memory:
         foreign, otherwise = self._foreign, self._otherwise
         return Holding(
             self.restart_waits(),
-            None,
-            self._not_taken.of(reality.unit.invocation, now) if self._not_taken else "",
-            self._in_flight.is_believed(now),
-            foreign[1] if foreign is not None and foreign[0] == reality.daemon_json else None,
-            otherwise.tried if otherwise is not None and otherwise.about == _about_the_unit(reality) else (),
+            not_taken=self._not_taken.of(reality.unit.invocation, now) if self._not_taken else "",
+            believes_transfer=self._in_flight.is_believed(now),
+            foreign=foreign[1] if foreign is not None and foreign[0] == reality.daemon_json else None,
+            came_up_otherwise=(
+                otherwise.tried if otherwise is not None and otherwise.about == _about_the_unit(reality) else ()
+            ),
         )
 
     async def works(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:
@@ -454,7 +455,7 @@ class Memory:
         )
         return "" if self._waits.is_now(now) else self._waits.because
 
-    def next_at(self, is_restart_due: bool) -> float | None:
+    def next_at(self, *, is_restart_due: bool) -> float | None:
         """When to look again without being woken; None: only when woken."""
         times = [self._look.at] if self._look is not None else []
         if is_restart_due:

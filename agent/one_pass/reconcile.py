@@ -306,7 +306,7 @@ class _Weighing(msgspec.Struct, frozen=True):
     def _planned(self, reality: Reality, holding: Holding) -> Plan:
         is_asked_now = self.choosing.asked is Asked.NOW
         owned = self.world.daemon.owned(reality)
-        return plan(self.desired, reality, self.policy.docker, owned, is_asked_now, holding=holding)
+        return plan(self.desired, reality, self.policy.docker, owned, is_asked_now=is_asked_now, holding=holding)
 
     async def _urgency(self, planned: Plan) -> Urgency:
         assert planned.effective is not None  # noqa: S101 - else no restart is due

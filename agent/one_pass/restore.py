@@ -113,7 +113,7 @@ class Restoring(msgspec.Struct, frozen=True):
         if written:
             record(Event.RESTORED, targets=written)
         by_hand = found.by_hand if outcome.deferred else ""
-        return Restored(written, removed, outcome, (*found.left, *left), by_hand)
+        return Restored(written, removed, outcome, left=(*found.left, *left), by_hand=by_hand)
 
     def _end_the_trial(self) -> None:
         """Of the restart before. What is put back stays, also where it waits: nobody watches Docker from here on."""
@@ -142,8 +142,10 @@ class Restoring(msgspec.Struct, frozen=True):
             reality = await self.daemon.reality(desired)
             paths = dict.fromkeys((reality.environment_file_path, reality.drop_in_path, *kept))
             texts, unread = await asyncio.to_thread(_texts, paths)
-            owned = {path: OwnedDaemonJson(True, one.text, one.mode) for path, one in kept.items()}
-            found = put_back(owned, texts, reality, self.docker, is_asked_now)
+            owned = {
+                path: OwnedDaemonJson(is_ours=True, original=one.text, mode=one.mode) for path, one in kept.items()
+            }
+            found = put_back(owned, texts, reality, self.docker, is_asked_now=is_asked_now)
             unsaid = {path: why for path, why in unread.items() if path not in found.left_targets}
             found = msgspec.structs.replace(
                 found, left=(*unsaid.values(), *found.left), left_targets=(*unsaid, *found.left_targets)

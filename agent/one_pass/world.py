@@ -283,10 +283,10 @@ class Registries:
         registries = wanted or _default_registries(self._paths)
         return Question(
             registries,
-            not wanted,
-            self._trust,
-            self._policy.probe.timeout,
-            self._resolve,
+            any_of=not wanted,
+            tls=self._trust,
+            timeout_s=self._policy.probe.timeout,
+            resolve=self._resolve,
             sockets=self._sockets,
             realms=self._realms,
             reach=self._policy.probe.reach,
@@ -379,7 +379,7 @@ class LocalDaemon:
         )
         self._is_systemd = is_systemd
         can_restart = is_systemd or bool(docker.restart_command)
-        self._look = Looking(paths, docker.service, self._supervisor, engine, can_restart)
+        self._look = Looking(paths, docker.service, self._supervisor, engine, can_restart=can_restart)
 
     async def recover(self, record: Record, *, may_restart: bool) -> bool:
         """Finish or undo what an agent that ended in the middle left; before anything else, for who holds the lock.
@@ -532,5 +532,5 @@ class TheWorld:
         self.clients = local_clients(paths, policy, lasting.homes, told)
         self.daemon = LocalDaemon(paths, policy)
         resolve = noting(in_a_thread, lasting.ways, hosts_connected_to(policy))
-        self.prober = Registries(paths, policy, resolve, told, lasting.loopback)
+        self.prober = Registries(paths, policy, resolve, told, loopback=lasting.loopback)
         self.host = ThisHost(paths, policy, lasting.ways, self.prober.arrived)

@@ -491,7 +491,7 @@ class Service:
                 self._under_way = await asyncio.to_thread(self._world.daemon.under_way)
         self._corrections.done(self._last, record)
         self._remember(self._last)
-        times: list[float | None] = [self._memory.next_at(_is_restart_due(self._last))]
+        times: list[float | None] = [self._memory.next_at(is_restart_due=_is_restart_due(self._last))]
         if _is_starting(self._last):
             times.append(self._memory.now() + _STARTING_S)
         if self._is_unfinished:

@@ -94,7 +94,13 @@ class TextMarks(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def of(cls, said: ClientTexts, keyed: Keyed) -> TextMarks:
         marks = {name: _mark(name, value, keyed) if value else "" for name, value in said.by_name().items()}
-        return cls(marks[HTTP], marks[HTTPS], marks[NO_PROXY], marks[ALL], _meaning_mark(said, keyed))
+        return cls(
+            http=marks[HTTP],
+            https=marks[HTTPS],
+            no_proxy=marks[NO_PROXY],
+            all=marks[ALL],
+            meaning=_meaning_mark(said, keyed),
+        )
 
     def wrote(self, keyed: Keyed) -> Wrote:
         marks = dict(zip(OURS, (self.http, self.https, self.no_proxy, self.all), strict=True))
@@ -316,7 +322,7 @@ def repaired(text: str | None, entry: str, kept: Sequence[Original], wrote: Wrot
     _refuse_many(text)
     _check_spelling(text, (), PROXIES)
     while (fault := _fault(alone := _alone(text), entry)) is not None:
-        if not _is_ours(alone, entry, fault, kept, wrote):
+        if not _is_ours(fault, alone, entry, kept=kept, wrote=wrote):
             raise fault.refused(alone)
         text = _pruned(json_splice.delete(text, fault.path), entry)
     return text
@@ -368,7 +374,7 @@ def _check_spelling(text: str, place: Path, exact: Sequence[str]) -> None:
             raise json_splice.refused_at(text, (*place, name), f"{name} must be spelled {meant}")
 
 
-def _is_ours(text: str, entry: str, fault: _Fault, kept: Sequence[Original], wrote: Wrote | None) -> bool:
+def _is_ours(fault: _Fault, text: str, entry: str, *, kept: Sequence[Original], wrote: Wrote | None) -> bool:
     if not kept or entries(kept) != (entry,):
         return False
     depth = len(fault.path)

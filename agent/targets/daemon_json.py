@@ -112,13 +112,13 @@ def live_restore(text: str | None) -> bool | None:
     return value
 
 
-def set_live_restore(text: str | None, value: bool | None) -> str:
+def set_live_restore(text: str | None, *, to: bool | None) -> str:
     """The file that says so; None: nothing."""
     text = text or ""
     live_restore(text)
-    if value is None:
+    if to is None:
         return json_splice.delete(text, LIVE_RESTORE)
-    return json_splice.set_value(text, LIVE_RESTORE, value)
+    return json_splice.set_value(text, LIVE_RESTORE, to)
 
 
 def registry_mirrors(text: str | None) -> tuple[str, ...]:

@@ -157,7 +157,7 @@ def _layout(text: str, objects: list[_Object]) -> _Layout:
     if container.members:
         return _layout_of(text, objects, line_break)
     if len(objects) == 1:
-        return _Layout(",", ": ", line_break + INDENT, INDENT, "")
+        return _Layout(gap=",", colon=": ", line=line_break + INDENT, indent=INDENT, pad="")
     around = _layout_of(text, objects[:-1], line_break)
     line = around.line + around.indent if around.line else ""
     return msgspec.structs.replace(around, line=line)
@@ -175,11 +175,13 @@ def _layout_of(text: str, objects: list[_Object], line_break: str) -> _Layout:
         gap = "," + (lead or (" " if colon.endswith(" ") else ""))
     if "\n" not in lead:
         pad = lead if text[members[0].begin : members[0].key] == lead else ""
-        return _Layout(gap, colon, "", "", pad if text[last.value_end : last.end] == pad else "")
+        pad = pad if text[last.value_end : last.end] == pad else ""
+        return _Layout(gap, colon, line="", indent="", pad=pad)
     mine = lead.rpartition("\n")[2]
     outer = _indentation(text, objects)
     indent = mine.removeprefix(outer) if mine.startswith(outer) else ""
-    return _Layout(gap, colon, line_break + mine, indent or ("\t" if "\t" in mine else INDENT), "")
+    indent = indent or ("\t" if "\t" in mine else INDENT)
+    return _Layout(gap, colon, line=line_break + mine, indent=indent, pad="")
 
 
 def _indentation(text: str, objects: list[_Object]) -> str:
@@ -225,7 +227,7 @@ class Original(msgspec.Struct, frozen=True):
 def original(text: str, path: Path) -> Original:
     """What a path says now, for `put_back`."""
     if _is_blank(text):
-        return Original(path, (), None, None, text)
+        return Original(path, (), value=None, hole=None, blank=text)
     objects = _scan(text, path)
     slots = []
     value = None
@@ -240,7 +242,7 @@ def original(text: str, path: Path) -> Original:
             value = text[member.value : member.value_end]
     last = objects[len(slots)] if len(slots) < len(path) else None
     hole = text[last.begin + 1 : last.end - 1] if last and not last.members else None
-    return Original(path, tuple(slots), value, hole, None)
+    return Original(path, tuple(slots), value=value, hole=hole, blank=None)
 
 
 def put_back(text: str, originals: Iterable[Original]) -> str:
@@ -401,11 +403,11 @@ class _Scanner:
 
     def scan(self) -> list[_Object]:
         leads_on = True  # whether the value that begins now is where the path leads
-        while self._opens(leads_on) or self._goes_on():
+        while self._opens(leads_on=leads_on) or self._goes_on():
             leads_on = self.open[-1].close == "}" and self._key()
         return self.objects
 
-    def _opens(self, leads_on: bool) -> bool:
+    def _opens(self, *, leads_on: bool) -> bool:
         """Read a value, or only the brace or bracket of one that is not empty: then a key or value follows."""
         self._space()
         char = self.text[self.at : self.at + 1]
@@ -416,7 +418,7 @@ class _Scanner:
             where = ".".join(self.path[: len(self.objects)])
             raise _refused(self.text, self.at, f"{where} is no object" if where else "not an object")
         if char in ("{", "["):
-            return (leads_on or not self._skipped()) and self._bracket(char, leads_on)
+            return (leads_on or not self._skipped()) and self._bracket(char, leads_on=leads_on)
         if literal:
             self.at = literal.end()
         else:
@@ -437,7 +439,7 @@ class _Scanner:
         self.at = end if self.skips else self.at
         return self.skips
 
-    def _bracket(self, char: str, leads_on: bool) -> bool:
+    def _bracket(self, char: str, *, leads_on: bool) -> bool:
         if len(self.open) == DEEPEST:
             raise _refused(self.text, self.at, f"nested deeper than {DEEPEST} levels")
         container = _Open("}" if char == "{" else "]")
@@ -475,7 +477,7 @@ class _Scanner:
         leads_on = name == container.next
         if leads_on and container.found.member(name):
             raise _refused(self.text, key, f"{json.dumps(name)} stands here a second time")
-        container.found.members.append(_Member(name, begin, key, key_end, self.at))
+        container.found.members.append(_Member(name, begin=begin, key=key, key_end=key_end, value=self.at))
         return leads_on
 
     def _goes_on(self) -> bool:

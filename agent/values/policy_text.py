@@ -102,7 +102,15 @@ class _Reading:
         if self.problems:
             return Problems(tuple(self.problems))
         exclusions = msgspec.structs.replace(exclusions, always=_one_by_one(exclusions.always))
-        return Policy(probe, docker, clients, audit, exclusions, upstreams, networks)
+        return Policy(
+            probe=probe,
+            docker=docker,
+            clients=clients,
+            audit=audit,
+            no_proxy=exclusions,
+            upstreams=upstreams,
+            networks=networks,
+        )
 
     def _single(self, name: str, kind: type[T]) -> T:
         """A table that stands once; what is wrong in it has its default, so that the rest can be looked at."""

@@ -278,7 +278,7 @@ class _Redaction:
             if segment is not None:  # `alice:pass://word@host`
                 begin = segment
             self._without_scheme(word[: first if segment is None else segment], at)
-            if _is_host(word, last + 1, is_cut, may_be_empty=False):
+            if _is_host(word, last + 1, is_cut=is_cut, may_be_empty=False):
                 self._spans.append(_Span(at + begin, at + last + 1, f"{HIDDEN}@"))
                 self._begun = at + begin
             else:
@@ -288,7 +288,7 @@ class _Redaction:
         else:
             self._without_scheme(word[:first], at)
         while first >= 0:
-            if not _is_host(word, first + len("://"), is_cut, may_be_empty=True):
+            if not _is_host(word, first + len("://"), is_cut=is_cut, may_be_empty=True):
                 self._hide(at + first + len("://"), at + len(word))
                 return
             first = word.find("://", first + 1)
@@ -371,7 +371,7 @@ def _segment(before: str) -> int | None:
     return begin if ":" in before[begin:] else None
 
 
-def _is_host(word: str, at: int, is_cut: bool, *, may_be_empty: bool) -> bool:
+def _is_host(word: str, at: int, *, is_cut: bool, may_be_empty: bool) -> bool:
     host = _HOST.match(word, at)
     if host is None or not (host[0] or may_be_empty):
         return False

@@ -30,7 +30,7 @@ from agent.values.settings import DIRECT, Texts, settings
 from .dockerd import Dockerd
 
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
-URGENT = Holding(urgency=Urgency(True, "direct does not work here (no-route)"))
+URGENT = Holding(urgency=Urgency(is_urgent=True, because="direct does not work here (no-route)"))
 THEIRS = '{\n\t"log-driver" : "local"\n}'
 STEPS: Final = frozenset({"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.link", Dockerd.STEP})
 WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -118,7 +118,7 @@ class Machine:
     def is_whole(self) -> bool:
         """Old or new, and nothing in between; with live-restore in it or not."""
         text = self.file.read_text()
-        return daemon_json.set_live_restore(text, None) in {THEIRS, daemon_json.edit(THEIRS, OFFICE, Texts())}
+        return daemon_json.set_live_restore(text, to=None) in {THEIRS, daemon_json.edit(THEIRS, OFFICE, Texts())}
 
     def is_as_it_was(self) -> bool:
         """But for what was asked for."""

@@ -30,7 +30,7 @@ from agent.values.settings import DIRECT, Settings, Texts, settings
 from .dockerd import Dockerd
 
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
-URGENT = Holding(urgency=Urgency(True, "direct does not work here (no-route)"))
+URGENT = Holding(urgency=Urgency(is_urgent=True, because="direct does not work here (no-route)"))
 MAY = ("stack.service", "*-firewall.service")
 
 
@@ -43,7 +43,7 @@ async def passed(
     dockerd: Dockerd, desired: Settings = OFFICE, docker: Docker = Docker(), *, is_asked_now: bool = False
 ) -> Outcome:
     reality = await dockerd.reality(desired)
-    made = plan(desired, reality, docker, dockerd.owned(reality), is_asked_now, holding=URGENT)
+    made = plan(desired, reality, docker, dockerd.owned(reality), is_asked_now=is_asked_now, holding=URGENT)
     return await dockerd.transaction().carry_out(made, reality)
 
 
@@ -80,7 +80,7 @@ async def test_who_does_not_wait_does_not_wait_for_that_one_either(
     dockerd: Dockerd, docker: Docker, is_asked_now: bool
 ) -> None:
     reality = await dockerd.reality(OFFICE)
-    made = plan(OFFICE, reality, docker, dockerd.owned(reality), is_asked_now, holding=URGENT)
+    made = plan(OFFICE, reality, docker, dockerd.owned(reality), is_asked_now=is_asked_now, holding=URGENT)
     dockerd.units = {"stack.service": True}
 
     outcome = await dockerd.transaction().carry_out(made, reality)

@@ -24,7 +24,7 @@ from agent.values.settings import DIRECT, Settings, settings
 from .dockerd import Dockerd
 
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
-URGENT = Holding(urgency=Urgency(True, "direct does not work here (no-route)"))
+URGENT = Holding(urgency=Urgency(is_urgent=True, because="direct does not work here (no-route)"))
 FILES = [
     pytest.param(None, id="no-file"),
     pytest.param("", id="empty"),

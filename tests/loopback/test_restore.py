@@ -57,7 +57,9 @@ async def restored(dockerd: Dockerd, *, is_asked_now: bool = False) -> Restored:
 
 async def applied(dockerd: Dockerd, wanted: Settings, method: Method = Method.AUTO) -> None:
     reality = await dockerd.reality(wanted)
-    made = plan(wanted, reality, Docker(method=method, restart=Restart.ALWAYS), dockerd.owned(reality), False)
+    made = plan(
+        wanted, reality, Docker(method=method, restart=Restart.ALWAYS), dockerd.owned(reality), is_asked_now=False
+    )
     await dockerd.transaction().carry_out(made, reality)
 
 

@@ -311,7 +311,7 @@ def said(**values: str) -> str:
 
 
 def written(text: str | None, wanted: Wanted, owned: OwnedConfig = NEVER_WRITTEN) -> FileEdit:
-    edit = plan_file(text, ENTRY, wanted, owned, keyed)
+    edit = plan_file(text, ENTRY, wanted, owned, keyed=keyed)
     assert edit is not None
     return edit
 
@@ -343,7 +343,7 @@ def after_office(text: str | None = LOGINS) -> FileEdit:
     ],
 )  # fmt: skip
 def test_nothing_is_written(text: str | None, wanted: Wanted) -> None:
-    assert plan_file(text, ENTRY, wanted, OwnedConfig(), keyed) is None
+    assert plan_file(text, ENTRY, wanted, OwnedConfig(), keyed=keyed) is None
 
 
 @pytest.mark.parametrize(
@@ -403,9 +403,9 @@ def test_a_file_that_was_closed_for_a_password_is_opened_again_when_that_is_gone
 @pytest.mark.parametrize("text", [None, "", LOGINS, FOREIGN])
 def test_a_pass_after_a_pass_has_nothing_to_do(text: str | None) -> None:
     for wanted in (OFFICE, CAFE, HOME):
-        edit = plan_file(text, ENTRY, wanted, OwnedConfig(), keyed)
+        edit = plan_file(text, ENTRY, wanted, OwnedConfig(), keyed=keyed)
         if edit is not None:
-            assert plan_file(edit.after, ENTRY, wanted, kept(edit), keyed) is None
+            assert plan_file(edit.after, ENTRY, wanted, kept(edit), keyed=keyed) is None
 
 
 def test_moving_keeps_the_originals_of_the_first_write() -> None:
@@ -448,7 +448,7 @@ def test_where_the_last_write_is_not_known_only_what_is_broken_is_drift() -> Non
 
 def test_what_somebody_else_broke_is_refused() -> None:
     with pytest.raises(TextRefused, match=r"proxies\.httpProxy: expected an object"):
-        plan_file('{"proxies": {"httpProxy": "http://a:1"}}', ENTRY, OFFICE, OwnedConfig(), keyed)
+        plan_file('{"proxies": {"httpProxy": "http://a:1"}}', ENTRY, OFFICE, OwnedConfig(), keyed=keyed)
 
 
 @pytest.mark.parametrize(
@@ -468,7 +468,7 @@ def test_withdrawn_is_what_we_wrote_and_nothing_else(since: dict[str, str], left
     edit = written(json.dumps(document), WITHDRAW, kept(first))
 
     assert json.loads(edit.after).get("proxies", {}).get("default") == left
-    assert plan_file(edit.after, ENTRY, WITHDRAW, kept(edit), keyed) is None
+    assert plan_file(edit.after, ENTRY, WITHDRAW, kept(edit), keyed=keyed) is None
 
 
 def test_withdrawn_as_if_it_had_never_been() -> None:
@@ -485,7 +485,7 @@ def test_a_value_that_somebody_writes_after_a_withdrawal_stays() -> None:
     gone = written(after_office().after, WITHDRAW, kept(after_office()))
     theirs = json.dumps(json.loads(LOGINS) | {"proxies": {"default": {"httpProxy": "http://theirs:1"}}})
 
-    assert plan_file(theirs, ENTRY, WITHDRAW, kept(gone), keyed) is None
+    assert plan_file(theirs, ENTRY, WITHDRAW, kept(gone), keyed=keyed) is None
     assert written(theirs, OFFICE, kept(gone)).change is Change.DRIFT
 
 
@@ -501,7 +501,7 @@ def test_a_foreign_value_is_not_put_back_by_a_withdrawal_but_by_a_restore() -> N
 def test_another_scope_puts_the_old_entry_back_and_keeps_anew() -> None:
     first = written(FOREIGN, OFFICE)
 
-    edit = plan_file(first.after, "unix:///var/run/docker.sock", CAFE, kept(first), keyed)
+    edit = plan_file(first.after, "unix:///var/run/docker.sock", CAFE, kept(first), keyed=keyed)
 
     assert edit is not None
     proxies = json.loads(edit.after)["proxies"]
@@ -517,7 +517,7 @@ steps = st.lists(st.sampled_from(EVERY), min_size=1, max_size=6)
 def test_any_journey_ends_in_what_was_there(text: str | None, journey: list[Wanted]) -> None:
     now, owned = text, OwnedConfig()
     for wanted in journey:
-        edit = plan_file(now, ENTRY, wanted, owned, keyed)
+        edit = plan_file(now, ENTRY, wanted, owned, keyed=keyed)
         if edit is not None:
             now, owned = edit.after, msgspec.json.decode(msgspec.json.encode(kept(edit)), type=OwnedConfig)
         if wanted.intent is Intent.SET:

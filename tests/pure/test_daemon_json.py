@@ -264,18 +264,18 @@ def test_half_a_character_is_read_as_go_reads_it() -> None:
 )
 @pytest.mark.parametrize("value", [True, False, None])
 def test_live_restore_is_set_and_put_back(text: str, said: bool | None, value: bool | None) -> None:
-    changed = set_live_restore(text, value)
+    changed = set_live_restore(text, to=value)
 
     assert live_restore(text) is said
     assert live_restore(changed) is value
-    assert live_restore(set_live_restore(changed, said)) is said
+    assert live_restore(set_live_restore(changed, to=said)) is said
     if text:
         assert put_back(changed, [original(text, LIVE_RESTORE)]) == text
 
 
 @pytest.mark.parametrize("value", ["1", '"true"', "[]"])
 def test_a_live_restore_that_is_neither_true_nor_false_is_refused(value: str) -> None:
-    for refuse in (live_restore, lambda text: set_live_restore(text, True)):
+    for refuse in (live_restore, lambda text: set_live_restore(text, to=True)):
         with pytest.raises(TextRefused, match="line 1, column 18: live-restore: expected true or false"):
             refuse(f'{{"live-restore": {value}}}')
 

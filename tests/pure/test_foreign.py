@@ -175,7 +175,7 @@ def test_a_file_that_no_dockerd_has_started_with_is_risked_where_there_is_anothe
     assert restart is not None
     assert (restart.when is When.LATER) is waits
     assert ("none is known that it starts with" in restart.because) is waits
-    assert (held(due, reality, is_now) == due) is not waits
+    assert (held(due, reality, is_asked_now=is_now) == due) is not waits
 
 
 def test_what_waits_already_says_why_it_does() -> None:
@@ -188,7 +188,7 @@ def test_taking_everything_back_does_not_risk_it_either() -> None:
     environment = drop_in.edit(OFFICE)
     reality = with_drop_in(OFFICE, daemon_json="{}", file=FileHistory(False, False))
 
-    found = put_back({}, {reality.environment_file_path: environment}, reality, Docker(), False)
+    found = put_back({}, {reality.environment_file_path: environment}, reality, Docker(), is_asked_now=False)
     made = found.plan
 
     assert made.edits

@@ -35,9 +35,9 @@ STACK = Busy(units=("stack.service",))
 STACKS = Busy(2, units=("a.service", "b.service"))
 FIREWALL = Busy(goes_along=("my-firewall.service",))
 
-URGENT = Urgency(True, "office does not work here (timeout)")
-FINE = Urgency(False, "office still works here")
-ALIKE = Urgency(False, "only no_proxy differs")
+URGENT = Urgency(is_urgent=True, because="office does not work here (timeout)")
+FINE = Urgency(is_urgent=False, because="office still works here")
+ALIKE = Urgency(is_urgent=False, because="only no_proxy differs")
 UNKNOWN = None
 
 PROTECT, WHEN_IDLE, ALWAYS, NEVER = Restart.PROTECT, Restart.WHEN_IDLE, Restart.ALWAYS, Restart.NEVER
@@ -121,7 +121,7 @@ def test_the_table_is_the_rule() -> None:
     assert [row[0] for row in rows] == [mode.value for mode in Restart]
     for mode, *cells in rows:
         for met, words in zip(columns, cells, strict=True):
-            decided = [restarting(Restart(mode), MEETS[met], one, False).when for one in (URGENT, FINE)]
+            decided = [restarting(Restart(mode), MEETS[met], one, is_asked_now=False).when for one in (URGENT, FINE)]
             assert tuple(decided) == IN_WORDS[words], f"{mode}, {met}"
 
 
@@ -155,7 +155,7 @@ def test_a_person_who_says_now_is_obeyed(mode: Restart, met: Busy) -> None:
     ],
 )
 def test_when_live_restore_is_switched_on(mode: Restart, met: Busy, is_asked_now: bool, keeps: bool) -> None:
-    assert restarting(mode, met, URGENT, is_asked_now).keeps_containers is keeps
+    assert restarting(mode, met, URGENT, is_asked_now=is_asked_now).keeps_containers is keeps
 
 
 def test_a_person_who_says_now_is_told_what_it_takes_along() -> None:
@@ -192,10 +192,10 @@ def test_what_cannot_be_restarted_is_not_even_by_now() -> None:
 @pytest.mark.parametrize("met", [IDLE, TWO, SWARM, ON, PULL, BUILD, BOTH, STACK, STACKS, FIREWALL])
 @pytest.mark.parametrize("is_asked_now", [False, True])
 def test_a_probe_is_made_exactly_where_its_answer_matters(mode: Restart, met: Busy, is_asked_now: bool) -> None:
-    answers = {restarting(mode, met, one, is_asked_now).when for one in (URGENT, FINE)}
-    reasons = {restarting(mode, met, one, is_asked_now).because for one in (URGENT, FINE)}
+    answers = {restarting(mode, met, one, is_asked_now=is_asked_now).when for one in (URGENT, FINE)}
+    reasons = {restarting(mode, met, one, is_asked_now=is_asked_now).because for one in (URGENT, FINE)}
 
-    assert hangs_on_urgency(mode, met, is_asked_now) is (len(reasons) == 2)
+    assert hangs_on_urgency(mode, met, is_asked_now=is_asked_now) is (len(reasons) == 2)
     assert len(answers) <= len(reasons)
 
 
@@ -239,11 +239,13 @@ def test_urgent_is_what_does_not_work_here(
 ) -> None:
     verdict = None if outcome is None else Verdict(outcome)
 
-    assert urgency(running, desired, "office", verdict) == Urgency(urgent, because)
+    assert urgency(running, desired, "office", verdict) == Urgency(is_urgent=urgent, because=because)
 
 
 def test_what_is_no_upstream_cannot_be_asked() -> None:
-    assert urgency(OFFICE, DIRECT, "", None) == Urgency(True, "what Docker runs with is no upstream of the policy")
+    assert urgency(OFFICE, DIRECT, "", None) == Urgency(
+        is_urgent=True, because="what Docker runs with is no upstream of the policy"
+    )
 
 
 def test_another_password_is_told_from_another_proxy() -> None:
