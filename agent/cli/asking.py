@@ -97,7 +97,7 @@ def _alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
         memory = Memory(paths.state)
         world = TheWorld(paths, policy)
         memory.use(policy, world.prober)
-        for event, facts in memory.over():
+        for event, facts in memory.end_what_is_over():
             record(event, **facts)
         said = obey(wish, memory, policy, record)
         if isinstance(said, Answer):

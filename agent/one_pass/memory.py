@@ -25,7 +25,7 @@ from agent.decide.restart import InFlight
 from agent.decide.standing import Standing
 from agent.decide.unsteady import STEADY
 from agent.docker.quarantine import Quarantine
-from agent.one_pass.reconcile import Prober
+from agent.one_pass.ports import Prober
 from agent.one_pass.refused_passwords import REFUSED, RefusedPasswords
 from agent.one_pass.seen import Verdicts
 from agent.one_pass.shaken_file import KeptShaken, ShakenFile
@@ -133,12 +133,12 @@ class Memory:
         self._shaken, self._has_moved = kept.shaken, kept.fingerprint is not None
         self._history = msgspec.structs.replace(self._history, fingerprint=kept.fingerprint, changed=kept.changed)
 
-    def resumed(self) -> None:
+    def note_resumed(self) -> None:
         """Boot, or the host woke up."""
         self._history = resumed(self._history, SYSTEM_CLOCK.boottime_s())
         self._asks_all = True
 
-    def asked_anew(self) -> None:
+    def ask_anew(self) -> None:
         """A person asks: all are asked again, whatever was known."""
         self._asks_all = True
 
@@ -148,26 +148,26 @@ class Memory:
         self._refused.forget()
         self._not_taken = self._foreign = self._otherwise = None
 
-    def live_restore_not_taken(self, invocation: str, because: str) -> None:
+    def note_live_restore_not_taken(self, invocation: str, because: str) -> None:
         """This start of dockerd is not asked again to switch it on, for a while."""
         self._not_taken = _NotTaken(invocation, because, SYSTEM_CLOCK.boottime_s() + NOT_TAKEN_S)
 
-    def came_up_otherwise(self, desired: Settings, reality: Reality, condition: Condition) -> None:
+    def note_came_up_otherwise(self, desired: Settings, reality: Reality, condition: Condition) -> None:
         """What was written did not get to dockerd: it is not tried again before something has changed that could."""
         about = _about_the_unit(reality)
         known = self._otherwise.tried if self._otherwise is not None and self._otherwise.about == about else ()
         others = (one for one in known if one[0] != desired)
         self._otherwise = _Otherwise(about, ((desired, condition), *others)[:_MOST_OTHERWISE])
 
-    def foreign_broken(self, text: str | None, condition: Condition) -> None:
+    def note_foreign_broken(self, text: str | None, condition: Condition) -> None:
         """dockerd would not start with this daemon.json: it is not asked again before that has changed."""
         self._foreign = (text, condition)
 
-    def offline(self) -> None:
+    def note_offline(self) -> None:
         self._history = moved(self._history, None, SYSTEM_CLOCK.boottime_s())
         self._look = None
 
-    def docker_started(self, cause: rate.Cause) -> None:
+    def note_docker_started(self, cause: rate.Cause) -> None:
         now, changed = SYSTEM_CLOCK.boottime_s(), self._history.changed
         is_ours = cause is rate.Cause.AGENT and self.asked is Asked.AGENT
         if is_ours and self._has_moved and rate.is_by_change(self._docker_started, self._shaken, changed):
@@ -217,7 +217,7 @@ class Memory:
         self._keep(is_paused=False, paused_until=None)
         return was
 
-    def over(self) -> Iterator[tuple[Event, Mapping[str, object]]]:
+    def end_what_is_over(self) -> Iterator[tuple[Event, Mapping[str, object]]]:
         """What has come to its end since it was last asked."""
         wall, kept = time.time(), self._kept
         if kept.pin is not None and kept.pin not in self._policy.upstreams:
@@ -270,16 +270,16 @@ class Memory:
 
     # --- choosing ---------------------------------------------------------------------------------------------------
 
-    async def chosen(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
+    async def choose(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
         assert self._prober is not None  # noqa: S101 - `use` comes first
         fingerprint = snapshot.fingerprint()
         self._come_to(fingerprint, place_of(network, snapshot))
         situation = self._situation(network, in_docker)
         asked, connects = self._due(network, situation.standing)
-        heard = dict(self._prober.heard())
+        heard = dict(self._prober.take_heard())
         self._heed_all(heard, snapshot)
         known = {name: REFUSED for name in asked if self._refused.has(self._policy.upstreams[name], snapshot)}
-        known |= {name: verdict for name in connects if (verdict := await self._connected(name)) is not None}
+        known |= {name: verdict for name in connects if (verdict := await self._try_connect(name)) is not None}
         known |= heard
         probed = [name for name in dict.fromkeys((*asked, *connects)) if name not in known]
 
@@ -288,11 +288,11 @@ class Memory:
             so_far = self._by_now(situation, after(self._history, {**known, **new}, now))
             return choose_on(so_far, now).ending is Ending.CHOSEN
 
-        verdicts = await self._probed(probed, decides)
+        verdicts = await self._probe(probed, decides)
         self._heed_all(verdicts, snapshot)
-        return self._concluded(network, situation, {**known, **verdicts})
+        return self._conclude(network, situation, {**known, **verdicts})
 
-    async def _probed(self, names: Sequence[str], decides: Callable[[Mapping[str, Verdict]], bool]) -> Verdicts:
+    async def _probe(self, names: Sequence[str], decides: Callable[[Mapping[str, Verdict]], bool]) -> Verdicts:
         """On arrival as many verdicts as decide; later all, for what was asked is also to be remembered."""
         assert self._prober is not None  # noqa: S101 - `use` comes first
         is_arriving = self._is_waiting or not self._history.streaks or not self._history.looks
@@ -317,7 +317,7 @@ class Memory:
             probing.cancel()
             await asyncio.wait([probing])
 
-    def _concluded(
+    def _conclude(
         self, network: Network, situation: Situation, verdicts: Mapping[str, Verdict]
     ) -> tuple[Verdicts, Choice]:
         now = SYSTEM_CLOCK.boottime_s()
@@ -341,7 +341,7 @@ class Memory:
         if verdict.outcome is Outcome.PROXY_AUTH and self._remembers:
             self._refused.add(upstream, snapshot)
 
-    async def _connected(self, name: str) -> Verdict | None:
+    async def _try_connect(self, name: str) -> Verdict | None:
         """Refused, if an app on this host still does not listen; None: it does, and can be probed."""
         assert self._prober is not None  # noqa: S101 - `use` comes first
         silence = await self._prober.silence(self._policy.upstreams[name])
@@ -486,9 +486,9 @@ class Patiently:
         self._memory = memory
         self.is_starting = False
 
-    async def chosen(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
+    async def choose(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
         while True:
-            verdicts, choice = await self._memory.chosen(network, snapshot, in_docker)
+            verdicts, choice = await self._memory.choose(network, snapshot, in_docker)
             at = self._memory.next_at(is_restart_due=False)
             if choice.ending is not Ending.WAITING or at is None:
                 return verdicts, choice

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -20,14 +20,13 @@ from agent.decide.choose import Choice
 from agent.decide.clients import Intent, Wanted
 from agent.decide.desired import as_upstream, by_upstream
 from agent.decide.effective import effective, prospective
-from agent.decide.plan import NOTHING_HOLDS, Holding, OwnedDaemonJson, Plan, keeps_down, plan, put_off
-from agent.decide.probation import Trial
+from agent.decide.plan import NOTHING_HOLDS, Holding, Plan, keeps_down, plan, put_off
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
 from agent.decide.stillness import still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
-from agent.docker.journal import UnderWay
 from agent.docker.transaction import Outcome
+from agent.one_pass.ports import Choosing, Daemon, Surroundings, Telling, World
 from agent.one_pass.seen import Pass, Seen, Verdicts
 from agent.system.files import Changed
 from agent.system.text_files import TRIES
@@ -42,165 +41,10 @@ from agent.values.policy import Network, Policy, Upstream
 from agent.values.reason import Reason
 from agent.values.settings import Settings, agrees
 from agent.values.snapshot import Snapshot
-from agent.values.verdict import Verdict
 
 STILL_AT_LAST_S: Final = 3.0  # a network that never comes to rest is taken as it is
 
 _CLIENTS: Final = "the clients' files"
-
-
-class Host(Protocol):
-    """Looks at the host's network."""
-
-    async def see(self) -> Snapshot: ...
-
-
-class Prober(Protocol):
-    """Tests upstreams side by side, and stops as soon as what it knows is enough."""
-
-    async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts: ...
-    async def silence(self, upstream: Upstream) -> str:
-        """Why an app on this host is not worth a probe yet; '' if it listens, by a bare connect."""
-        ...
-
-    async def beside(self, upstream: Upstream) -> tuple[Condition, ...]:
-        """What else of Docker's goes through an upstream that works, and fails there.
-
-        Asked once per arrival, and again after a while where something failed. What is not known yet is not waited for
-        where a later pass can say it.
-        """
-        ...
-
-    def heard(self) -> Verdicts:
-        """What was said of upstreams in this network but not by `verdicts`, each once: a password is refused by now."""
-        ...
-
-    def loopback(self, host: str) -> tuple[str, ...]:
-        """The loopback addresses that a host is, as it is spelled or was last looked up; () if it is elsewhere."""
-        ...
-
-
-class Daemon(Protocol):
-    """dockerd: looked at, and changed."""
-
-    def known(self) -> Reality | None:
-        """What was last found, if nothing that tells of a change has moved since; costs microseconds."""
-        ...
-
-    async def reality(self, *desired: Settings) -> Reality: ...
-    async def busy_now(self, found: Reality) -> Reality:
-        """The same with what dockerd is in the middle of by now: less to ask than a whole look."""
-        ...
-
-    def owned(self, reality: Reality) -> OwnedDaemonJson: ...
-    async def refusal(self, reality: Reality) -> Condition | None:
-        """What dockerd itself says against daemon.json as others wrote it; of the same text it is asked once."""
-        ...
-
-    def note(self, reality: Reality) -> None:
-        """Keep what dockerd is seen to run with; the same again costs nothing."""
-        ...
-
-    async def goes_down(self) -> bool:
-        """Whether the whole system does: then nothing is written or restarted, and nothing that ends is a failure."""
-        ...
-
-    def under_way(self) -> UnderWay:
-        """What is not finished yet. AgentError if that is not known."""
-        ...
-
-    def is_to_be_judged(self, trial: Trial) -> bool:
-        """Whether a restart that is not believed yet has to be looked at: something moved, or its time is over."""
-        ...
-
-    async def recover(self, record: Record, *, may_restart: bool) -> bool:
-        """Finish or undo what an agent that ended in the middle left. AgentError if that is not known.
-
-        Without `may_restart`: whether nothing may be written before it is called again with it.
-        """
-        ...
-
-    def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Coroutine[Any, Any, Outcome]: ...
-
-
-class Clients(Protocol):
-    """The clients' files: looked at, and changed. What fails for one is said, and stops nobody else."""
-
-    async def recover(self) -> None:
-        """Clear away what an agent that ended in the middle left in a home."""
-        ...
-
-    async def let_go(self) -> None:
-        """What is still under way is not written any more."""
-        ...
-
-    async def look(self, upstream: Upstream) -> ClientsSeen: ...
-    def carry_out(self, seen: ClientsSeen, record: Record) -> Coroutine[Any, Any, Sequence[ClientFile]]: ...
-
-
-class Choosing(Protocol):
-    """Probes the upstreams of a network and chooses one; and knows what holds a pass back."""
-
-    @property
-    def asked(self) -> Asked:
-        """Who wants this pass."""
-        ...
-
-    @property
-    def is_starting(self) -> bool:
-        """Whether it is too early to restart Docker: it may be waiting for us."""
-        ...
-
-    @property
-    def is_paused(self) -> bool: ...
-
-    async def chosen(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
-        """`in_docker`: the upstream that Docker's settings mean, if it is one of the policy's."""
-        ...
-
-    def holding(self, reality: Reality) -> Holding:
-        """What holds a restart of this dockerd back."""
-        ...
-
-    async def works(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:
-        """Whether a way out works here, be it in `use` or not."""
-        ...
-
-
-class Telling(Protocol):
-    """Says what is new of network and choice, each once."""
-
-    def has_news(self, seen: Seen) -> bool: ...
-    def tell(self, seen: Seen, record: Record) -> None: ...
-
-
-class Surroundings(Protocol):
-    """What the service adds to a pass."""
-
-    async def interrupted(self) -> Reason:
-        """Until something comes that a pass which only looks should not wait for."""
-        ...
-
-    def judged(self, seen: Seen, record: Record) -> Seen:
-        """What is left to do of it."""
-        ...
-
-    def begins(self, seen: Seen) -> None:
-        """It is about to be carried out."""
-        ...
-
-
-class World(Protocol):
-    """Everything outside of the decisions."""
-
-    @property
-    def host(self) -> Host: ...
-    @property
-    def prober(self) -> Prober: ...
-    @property
-    def daemon(self) -> Daemon: ...
-    @property
-    def clients(self) -> Clients: ...
 
 
 async def look(
@@ -215,14 +59,14 @@ async def look(
     if snapshot.is_offline:
         return Seen(snapshot, reality=reality, in_docker=in_docker, keeps_down=kept_down)
     recognised = recognise(policy.networks, snapshot)
-    verdicts, choice = await choosing.chosen(recognised.network, snapshot, in_docker)
+    verdicts, choice = await choosing.choose(recognised.network, snapshot, in_docker)
     if choice.upstream is None:
         taken = await _somebody_elses(policy.upstreams[in_docker], world) if in_docker is not None else None
         return Seen(
             snapshot, recognised, verdicts, choice, reality, clients=taken, in_docker=in_docker, keeps_down=kept_down
         )
     weighing = _Weighing(policy, world, choosing, snapshot, recognised.network, meant, meant[choice.upstream])
-    reality, planned = await _weighed(weighing, reality, is_known=known is not None)
+    reality, planned = await _weigh(weighing, reality, is_known=known is not None)
     if planned.starts_docker or reality.unit.phase is not Phase.BROKEN:
         kept_down = None
     upstream = policy.upstreams[choice.upstream]
@@ -239,7 +83,7 @@ async def look(
     )
     if is_hasty and planned.restarts and not choosing.is_paused:
         return msgspec.structs.replace(seen, are_clients_next=True)
-    return msgspec.structs.replace(seen, clients=await _clients_seen(upstream, world))
+    return msgspec.structs.replace(seen, clients=await _look_at_clients(upstream, world))
 
 
 def _may_ask_beside(network: Network, verdicts: Verdicts, upstream: Upstream) -> bool:
@@ -255,7 +99,7 @@ async def what_keeps_it_down(reality: Reality, daemon: Daemon) -> Condition | No
     return keeps_down(reality, daemon.owned(reality), await daemon.refusal(reality))
 
 
-async def _weighed(weighing: _Weighing, reality: Reality, *, is_known: bool) -> tuple[Reality, Plan]:
+async def _weigh(weighing: _Weighing, reality: Reality, *, is_known: bool) -> tuple[Reality, Plan]:
     """What is acted on is looked at just before it, all of it; what is waited for each time, as far as it changes."""
     if not is_known:
         return reality, await weighing.plan(reality)
@@ -380,12 +224,12 @@ async def reconcile(  # noqa: PLR0913 - named at every call
         if await world.daemon.goes_down():
             return Pass(seen, Outcome(deferred=GOES_DOWN, goes_down=True))
         if surroundings is not None:
-            seen = surroundings.judged(seen, record)
-            surroundings.begins(seen)
+            seen = surroundings.judge(seen, record)
+            surroundings.begin(seen)
         if telling is None:
             _record_choice(seen, record)
         try:
-            return await _carried_out(
+            return await _carry_out(
                 policy=policy,
                 seen=seen,
                 world=world,
@@ -399,7 +243,7 @@ async def reconcile(  # noqa: PLR0913 - named at every call
     raise AssertionError("unreachable")
 
 
-async def _carried_out(  # noqa: PLR0913 - named at its one call
+async def _carry_out(  # noqa: PLR0913 - named at its one call
     *,
     policy: Policy,
     seen: Seen,
@@ -424,9 +268,9 @@ async def _carried_out(  # noqa: PLR0913 - named at its one call
     if seen.are_clients_next and not (outcome is not None and outcome.goes_down):
         seen = await _with_clients(policy, seen, world)
         if not are_left:
-            seen = _clients_judged(seen, record, surroundings)
+            seen = _judge_clients(seen, record, surroundings)
     if seen.clients is not None and not are_left:
-        written = await _clients_written(seen.clients, world, record, stops_within_s)
+        written = await _write_clients(seen.clients, world, record, stops_within_s)
     if failure is not None:
         raise failure
     return Pass(seen, outcome, written)
@@ -442,22 +286,22 @@ def _record_beginning(seen: Seen, record: Record) -> None:
 async def _with_clients(policy: Policy, seen: Seen, world: World) -> Seen:
     assert seen.choice is not None  # noqa: S101 - there is a plan
     assert seen.choice.upstream is not None  # noqa: S101
-    clients = await _clients_seen(policy.upstreams[seen.choice.upstream], world)
+    clients = await _look_at_clients(policy.upstreams[seen.choice.upstream], world)
     return msgspec.structs.replace(seen, clients=clients, are_clients_next=False)
 
 
-def _clients_judged(seen: Seen, record: Record, surroundings: Surroundings | None) -> Seen:
+def _judge_clients(seen: Seen, record: Record, surroundings: Surroundings | None) -> Seen:
     """Their half, which Docker's did not wait for, as if it were a pass of its own."""
     assert seen.plan is not None  # noqa: S101 - it was carried out
     done = Plan(seen.plan.desired, seen.plan.method)  # what Docker runs with by now was not looked at
     half = msgspec.structs.replace(seen, plan=done)
     if surroundings is not None:
-        half = surroundings.judged(half, record)
+        half = surroundings.judge(half, record)
     _record_beginning(half, record)
     return msgspec.structs.replace(half, plan=seen.plan)
 
 
-async def _clients_seen(upstream: Upstream, world: World) -> ClientsSeen:
+async def _look_at_clients(upstream: Upstream, world: World) -> ClientsSeen:
     try:
         return await world.clients.look(upstream)
     except Exception as error:  # noqa: BLE001 - the boundary of a target: Docker's half goes on
@@ -470,11 +314,11 @@ async def _somebody_elses(upstream: Upstream, world: World) -> ClientsSeen | Non
     # Of a name the clients' look asks the resolver: Debian's /etc/hosts has 127.0.1.1 for the laptop's own.
     if not any(is_loopback(url) or is_name(url.host) for url in urls):
         return None
-    seen = await _clients_seen(upstream, world)
+    seen = await _look_at_clients(upstream, world)
     return seen if seen.wanted.is_somebody_elses else None
 
 
-async def _clients_written(
+async def _write_clients(
     seen: ClientsSeen, world: World, record: Record, stops_within_s: float | None
 ) -> tuple[ClientFile, ...]:
     """Whatever goes wrong with them costs them: Docker's half goes on."""
@@ -504,7 +348,9 @@ async def _look_at_rest(
         snapshot = await world.host.see()
         looking = look(policy, world, choosing, snapshot, is_hasty=surroundings is not None)
         is_hasty = began < given_up
-        seen = await (_undisturbed(looking, snapshot, world, surroundings) if is_hasty and surroundings else looking)
+        seen = await (
+            _look_undisturbed(looking, snapshot, world, surroundings) if is_hasty and surroundings else looking
+        )
         if seen is None:
             continue
         if not is_hasty or not (seen.acts or (telling is not None and telling.has_news(seen))):
@@ -515,7 +361,7 @@ async def _look_at_rest(
             return seen
 
 
-async def _undisturbed(
+async def _look_undisturbed(
     looking: Coroutine[Any, Any, Seen], snapshot: Snapshot, world: World, surroundings: Surroundings
 ) -> Seen | None:
     """None: the host is in another network by now."""

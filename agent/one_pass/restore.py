@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -27,6 +27,7 @@ from agent.decide.put_back import PutBack, put_back
 from agent.docker.journal import Journal
 from agent.docker.originals import Original, daemon_originals
 from agent.docker.transaction import Outcome
+from agent.one_pass.ports import Daemon
 from agent.system.kept import Kept
 from agent.system.text_files import read_text
 from agent.system.to_the_end import to_the_end
@@ -35,19 +36,11 @@ from agent.values.dockerd import GOES_DOWN, Reality
 from agent.values.errors import AgentError, TargetFailed
 from agent.values.events import Event
 from agent.values.policy import Docker
-from agent.values.settings import DIRECT, Settings
+from agent.values.settings import DIRECT
 
 _AGAIN: Final = "Try again when Docker runs and reloads"
 
 Accounts = Callable[[Iterable[str]], tuple[Account, ...]]
-
-
-class Daemon(Protocol):
-    """dockerd: looked at, and changed."""
-
-    async def reality(self, desired: Settings) -> Reality: ...
-    async def goes_down(self) -> bool: ...
-    def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Coroutine[Any, Any, Outcome]: ...
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -87,7 +80,7 @@ class Restoring(msgspec.Struct, frozen=True):
         about = (*(edit.path for edit in plan.edits), *clients.all())
         if about or plan.acts:
             record(Event.APPLY_STARTED, targets=about, because="everything is put back as it was before the agent")
-        written, removed, left = await to_the_end(self._clients(clients), None)
+        written, removed, left = await to_the_end(self._put_clients_back(clients), None)
         outcome = Outcome()
         if plan.acts and reality is not None:
             try:
@@ -153,7 +146,9 @@ class Restoring(msgspec.Struct, frozen=True):
             desired = found.plan.desired
         return found, reality
 
-    async def _clients(self, kept: Kept[OwnedConfig]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    async def _put_clients_back(
+        self, kept: Kept[OwnedConfig]
+    ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
         """The files that were written, which of them are gone by it, and why others were not written."""
         known = kept.all()
         accounts = {str(one.config): one for one in self.accounts(known)} if known else {}
@@ -161,7 +156,7 @@ class Restoring(msgspec.Struct, frozen=True):
         for path, owned in known.items():
             try:
                 if path in accounts:
-                    change = await _client(self.homes, accounts[path], owned)
+                    change = await _put_client_back(self.homes, accounts[path], owned)
                     written += [path] if change.is_written else []
                     removed += [path] if change.is_removed else []
                 elif not await asyncio.to_thread(is_gone, path):
@@ -201,7 +196,7 @@ class _Done(msgspec.Struct, frozen=True):
     is_removed: bool = False
 
 
-async def _client(homes: Files, account: Account, owned: OwnedConfig) -> _Done:
+async def _put_client_back(homes: Files, account: Account, owned: OwnedConfig) -> _Done:
     def change(text: str | None) -> str | None:
         edit = before_us(text, owned)
         return text if edit is None else edit.text

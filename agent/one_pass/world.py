@@ -172,7 +172,7 @@ class Registries:
         ca_file = policy.probe.ca_file
         self._trust = Trust(str(paths.below(ca_file)) if ca_file else "", paths.docker_certificates)
 
-    def arrived(self) -> None:
+    def note_arrival(self) -> None:
         self._realms.forget()
         self._heard.clear()
         if self._beside is not None:
@@ -194,15 +194,15 @@ class Registries:
         self._beside = asked = _Beside(about, now, task, before)
         if self._told is None:
             return await task
-        task.add_done_callback(lambda _: self._came_beside(asked))
+        task.add_done_callback(lambda _: self._tell_of_beside(asked))
         return asked.said
 
-    def _came_beside(self, asked: _Beside) -> None:
+    def _tell_of_beside(self, asked: _Beside) -> None:
         """What is said already is no reason to look."""
         if self._told is not None and not asked.task.cancelled() and (asked.said != asked.before or self._heard):
             self._told()
 
-    def heard(self) -> Verdicts:
+    def take_heard(self) -> Verdicts:
         heard, self._heard = self._heard, {}
         return heard
 
@@ -533,4 +533,4 @@ class TheWorld:
         self.daemon = LocalDaemon(paths, policy)
         resolve = noting(in_a_thread, lasting.ways, hosts_connected_to(policy))
         self.prober = Registries(paths, policy, resolve, told, loopback=lasting.loopback)
-        self.host = ThisHost(paths, policy, lasting.ways, self.prober.arrived)
+        self.host = ThisHost(paths, policy, lasting.ways, self.prober.note_arrival)

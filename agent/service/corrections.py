@@ -43,7 +43,7 @@ class Corrections:
         """A person asks: whatever was given up is put right again."""
         self._drifts = Drifts()
 
-    def judged(self, seen: Seen, now: float, record: Record) -> Seen:
+    def judge(self, seen: Seen, now: float, record: Record) -> Seen:
         """What is left to do without the fights that were given up; what is about to be undone is counted."""
         plan = self._plan(seen.plan, now, record) if seen.plan is not None and seen.plan.edits else seen.plan
         clients = self._clients(seen.clients, now, record) if seen.clients is not None else None

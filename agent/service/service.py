@@ -36,7 +36,8 @@ from agent.docker.glance import invocation_link
 from agent.docker.journal import UnderWay
 from agent.docker.unit import SLOW_S
 from agent.one_pass.memory import Memory
-from agent.one_pass.reconcile import Interrupted, World, reconcile, what_keeps_it_down
+from agent.one_pass.ports import World
+from agent.one_pass.reconcile import Interrupted, reconcile, what_keeps_it_down
 from agent.one_pass.seen import Pass, Seen
 from agent.service.corrections import Corrections
 from agent.service.diary import Diary
@@ -216,7 +217,7 @@ class Service:
         ended = TOLD_TO_STOP
         try:
             # The unit is Before=docker.service: until READY only files are written, or the two wait for each other.
-            self._memory.resumed()
+            self._memory.note_resumed()
             self._reread()
             if not await self._recovered(may_restart=False):
                 await self._look(frozenset())
@@ -390,9 +391,9 @@ class Service:
 
     async def _looked(self, why: frozenset[Reason]) -> float | None:
         if Reason.RESUME in why:
-            self._memory.resumed()
+            self._memory.note_resumed()
         if Reason.PROXY in why:
-            self._memory.asked_anew()
+            self._memory.ask_anew()
         # Where nothing tells of a change, the time that has passed is a reason to look.
         is_unwatched = Reason.TIMER in why and bool(self._wakes.unwatched.directories)
         if not _REREAD.isdisjoint(why) or self._world is None or is_unwatched:
@@ -404,7 +405,7 @@ class Service:
             self._notify.ready_again()
         record = self._record.for_pass(secrets.token_hex(4), " ".join(sorted(why)) or "start")
         try:
-            for event, facts in self._memory.over() if self._loaded is not None else ():
+            for event, facts in self._memory.end_what_is_over() if self._loaded is not None else ():
                 record(event, **facts)
             self._works(Part.LAID_DOWN)
         except AgentError as error:  # a full disk: what is over is over all the same, and said the next time
@@ -531,7 +532,7 @@ class Service:
         if self._is_reload_due or any(wish.forgives for wish in wishes):
             self._forgive()
         elif requests:
-            self._memory.asked_anew()
+            self._memory.ask_anew()
         return [request for request in requests if self._is_obeyed(request)]
 
     def _is_obeyed(self, request: Request) -> bool:
@@ -554,7 +555,7 @@ class Service:
             self._memory.forgive()
         except AgentError as error:  # a full disk: what was passed over is passed over still
             self._fails(Part.LAID_DOWN, error)
-        self._memory.asked_anew()
+        self._memory.ask_anew()
         self._corrections.forget()
         NAME_SERVICE.ask_anew()
         self._lost = None
@@ -609,10 +610,10 @@ class Service:
     async def interrupted(self) -> Reason:
         return await self._wakes.interrupted()
 
-    def judged(self, seen: Seen, record: Record) -> Seen:
-        return self._corrections.judged(seen, self._memory.now(), record)
+    def judge(self, seen: Seen, record: Record) -> Seen:
+        return self._corrections.judge(seen, self._memory.now(), record)
 
-    def begins(self, seen: Seen) -> None:
+    def begin(self, seen: Seen) -> None:
         if not seen.acts:
             return
         self._show(Pass(seen), is_working=True)
@@ -627,25 +628,25 @@ class Service:
 
     def _remember(self, done: Pass) -> None:
         if done.seen.is_offline:
-            self._memory.offline()
+            self._memory.note_offline()
         upstream = done.seen.choice.upstream if done.seen.choice else None
         if upstream is not None and (self._since is None or self._since.name != upstream):
             self._since = Since(upstream, now_text())
         invocation = done.seen.reality.unit.invocation if done.seen.reality else ""
         if self._invocation and invocation not in ("", self._invocation):
-            self._memory.docker_started(Cause.OTHERS)
+            self._memory.note_docker_started(Cause.OTHERS)
         self._invocation = invocation or self._invocation
         outcome = done.outcome
         if outcome is not None and outcome.not_taken:
-            self._memory.live_restore_not_taken(invocation, outcome.not_taken)
+            self._memory.note_live_restore_not_taken(invocation, outcome.not_taken)
         if outcome is not None and outcome.otherwise is not None and done.seen.plan and done.seen.reality:
-            self._memory.came_up_otherwise(done.seen.plan.desired, done.seen.reality, outcome.otherwise)
+            self._memory.note_came_up_otherwise(done.seen.plan.desired, done.seen.reality, outcome.otherwise)
         condition = outcome.condition if outcome is not None else None
         if condition is not None and condition.code is Code.FOREIGN_CONFIG_BROKEN and done.seen.reality is not None:
-            self._memory.foreign_broken(done.seen.reality.daemon_json, condition)
+            self._memory.note_foreign_broken(done.seen.reality.daemon_json, condition)
         if outcome is None or (outcome.restarted_s is None and not outcome.rolled_back):
             return
-        self._memory.docker_started(Cause.AGENT)
+        self._memory.note_docker_started(Cause.AGENT)
         self._lost = condition if condition is not None and condition.code is Code.CONTAINERS_LOST else None
         self._invocation = ""  # ours: the next pass sees which it is
         if outcome.restarted_s is not None:

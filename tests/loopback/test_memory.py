@@ -73,16 +73,16 @@ async def test_a_password_that_is_refused_beside_a_probe_counts_like_one_and_is_
     upstreams = dict(place.policy.upstreams, office=with_password(known))
     place.policy = msgspec.structs.replace(place.policy, upstreams=upstreams)
     memory.use(place.policy, place)
-    _, choice = await memory.chosen(place.policy.networks[0], place.snapshot, None)
+    _, choice = await memory.choose(place.policy.networks[0], place.snapshot, None)
     assert (choice.upstream, place.asked.count("office")) == ("office", 1)
 
     place.hears = {"office": Verdict(Outcome.PROXY_AUTH)}
-    verdicts, _ = await memory.chosen(place.policy.networks[0], place.snapshot, None)
+    verdicts, _ = await memory.choose(place.policy.networks[0], place.snapshot, None)
     assert verdicts["office"].outcome is Outcome.PROXY_AUTH
 
     anew = Memory(place.daemon.agent_state)
     anew.use(place.policy, place)
-    verdicts, _ = await anew.chosen(place.policy.networks[0], place.snapshot, None)
+    verdicts, _ = await anew.choose(place.policy.networks[0], place.snapshot, None)
     assert verdicts["office"] == REFUSED
     assert place.asked.count("office") == 1
 
@@ -93,7 +93,7 @@ def with_password(upstream: Upstream) -> Upstream:
 
 async def test_what_came_up_otherwise_is_tried_again_once_the_unit_is_another(place: Place, memory: Memory) -> None:
     reality = await place.daemon.reality(OFFICE)
-    memory.came_up_otherwise(OFFICE, reality, BEATEN)
+    memory.note_came_up_otherwise(OFFICE, reality, BEATEN)
     assert memory.holding(reality).otherwise(OFFICE) == BEATEN
 
     ours = msgspec.structs.replace(reality.unit, drop_ins=(reality.drop_in_path,))
@@ -129,9 +129,9 @@ async def test_another_policy_forgets_no_app_on_this_host_that_it_has_too(tmp_pa
     before, saved = policy(AN_APP + use), policy(AN_APP + use + '[docker]\nmin_interval = "7s"\n')
     memory = Memory(place.daemon.agent_state)
     memory.use(before, registries(before))
-    await memory.chosen(before.networks[0], place.snapshot, None)
+    await memory.choose(before.networks[0], place.snapshot, None)
     memory.use(saved, registries(saved))
-    await memory.chosen(saved.networks[0], place.snapshot, None)
+    await memory.choose(saved.networks[0], place.snapshot, None)
 
     assert [(one.host, one.port) for one in memory.on_this_host("app")] == [("127.0.1.1", 1)]
 

@@ -75,7 +75,7 @@ async def test_what_the_proxy_does_not_lead_to_is_said_with_the_entry_for_no_pro
         assert await registries.beside(read.upstreams["office"]) == said
         assert len(proxy.asked) == asked  # once for each arrival
 
-        registries.arrived()
+        registries.note_arrival()
         assert await registries.beside(read.upstreams["office"]) == said
         assert len(proxy.asked) > asked
 
@@ -179,8 +179,10 @@ async def test_a_password_that_is_wrong_by_now_is_sent_once_and_the_refusal_is_h
 
         assert [b"Proxy-Authorization" in head for head in proxy.heads] == [True]
         assert await registries.beside(read.upstreams["office"]) == ()
-        assert {name: verdict.outcome for name, verdict in registries.heard().items()} == {"office": Outcome.PROXY_AUTH}
-        assert registries.heard() == {}
+        assert {name: verdict.outcome for name, verdict in registries.take_heard().items()} == {
+            "office": Outcome.PROXY_AUTH
+        }
+        assert registries.take_heard() == {}
         assert len(proxy.heads) == 1
 
 
@@ -193,7 +195,7 @@ async def test_a_password_that_is_right_still_goes_to_all_of_them(tmp_path: Path
 
         assert len(await registries.beside(read.upstreams["office"])) == 8
         assert sorted(proxy.asked) == [f"10.1.2.{number}:443" for number in range(8)]
-        assert registries.heard() == {}
+        assert registries.take_heard() == {}
 
 
 @pytest.mark.parametrize("text", ["{,}", '{"insecure-registries": 5}', '{"insecure-registries": ["", "a b", "::"]}'])

@@ -15,7 +15,8 @@ from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
 from agent.docker.transaction import Outcome as Applied
 from agent.one_pass.memory import Patiently, only_looking
-from agent.one_pass.reconcile import Surroundings, look, reconcile
+from agent.one_pass.ports import Surroundings
+from agent.one_pass.reconcile import look, reconcile
 from agent.one_pass.seen import Pass, Seen
 from agent.probe.side_by_side import probe_all
 from agent.system.files import Changed
@@ -128,7 +129,7 @@ class Place:
         self.asked_beside.append(upstream.name)
         return self.fails_beside
 
-    def heard(self) -> Mapping[str, Verdict]:
+    def take_heard(self) -> Mapping[str, Verdict]:
         heard, self.hears = self.hears, {}
         return heard
 
@@ -469,10 +470,10 @@ class Stirred:
         self.news -= 1
         return Reason.NETWORK
 
-    def judged(self, seen: Seen, record: Record) -> Seen:
+    def judge(self, seen: Seen, record: Record) -> Seen:
         return seen
 
-    def begins(self, seen: Seen) -> None:
+    def begin(self, seen: Seen) -> None:
         """It is about to be carried out."""
 
 
