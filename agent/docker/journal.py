@@ -190,7 +190,7 @@ class Journal:
         notes = _with(was.notes, was.bracket.path, was.bracket.closed)
         self._file.save(_if_anything(msgspec.structs.replace(was, notes=notes, bracket=None)))
 
-    def units_are_up(self) -> None:
+    def note_units_up(self) -> None:
         """As far as that is for us to see to."""
         was = self.under_way()
         if was.units:

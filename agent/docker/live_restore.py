@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from agent.docker.journal import Journal
+from agent.docker.ports import Look, Supervisor
 from agent.system.running_time import within
 from agent.system.text_files import edit_text, read_text
 from agent.targets import daemon_json
@@ -26,20 +27,6 @@ from agent.values.errors import AgentError, EngineSilent, UnitFailed
 
 _TAKES_S: Final = 10.0  # chosen against the 0.3 s that it was seen to take
 _LOOK_AGAIN_S: Final = 0.1
-
-
-class Supervisor(Protocol):
-    """Who makes dockerd read its file again. UnitFailed if that cannot be done."""
-
-    async def reload(self) -> None: ...
-
-
-class Look(Protocol):
-    """Looks at dockerd."""
-
-    async def engine(self) -> Engine | None:
-        """What it says; None: it does not run. EngineSilent if it does and does not answer."""
-        ...
 
 
 class NotTaken(AgentError):

@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -29,8 +29,9 @@ from agent.docker.last_good import LastGood
 from agent.docker.live_restore import LiveRestore, NotTaken
 from agent.docker.marks import Marks
 from agent.docker.originals import Original, daemon_originals
+from agent.docker.ports import Look, Supervisor
 from agent.docker.quarantine import Quarantine
-from agent.docker.recover import Units, back_and_up, files_back, let_go, units_up
+from agent.docker.roll_back import UnitsUp, bring_units_up, let_go, put_back_and_start, put_files_back
 from agent.docker.theirs import refusal, theirs
 from agent.system.files import Changed, read_file
 from agent.system.running_time import Left
@@ -38,7 +39,7 @@ from agent.system.text_files import read_text, write_text
 from agent.targets import daemon_json, environment
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition, down
-from agent.values.dockerd import GOES_DOWN, Engine, Phase, Reality, Running, UnitState
+from agent.values.dockerd import GOES_DOWN, Phase, Reality, Running, UnitState
 from agent.values.errors import AgentError, ByOthers, EngineSilent, NotInForce, NotTried, RestartFailed, UnitFailed
 from agent.values.events import Event
 from agent.values.policy import Method
@@ -50,51 +51,7 @@ _LEAVES_WITHIN_S: Final = 300.0  # a stop of somebody else's; its own time may h
 _LOOK_AGAIN_S: Final = 0.1
 
 
-class Supervisor(Protocol):
-    """What a transaction asks of who runs Docker. RestartFailed and UnitFailed say what went wrong."""
-
-    async def state(self) -> UnitState: ...
-    async def hanging(self, state: UnitState) -> tuple[str, ...]:
-        """The units that are stopped with it, and are active now."""
-        ...
-
-    async def goes_down(self) -> bool:
-        """Whether the whole system does."""
-        ...
-
-    async def daemon_reload(self) -> None: ...
-    async def reload(self) -> None: ...
-    async def restart(self) -> UnitState:
-        """ByOthers if somebody else has taken Docker down meanwhile."""
-        ...
-
-    async def stop(self) -> None: ...
-    async def start_unwatched(self) -> None: ...
-    async def start_again(self, units: Sequence[str]) -> tuple[str, ...]:
-        """Have those of them started that are down and stay so; which these are."""
-        ...
-
-    async def start(self) -> UnitState: ...
-
-
-class Look(Protocol):
-    """Looks at dockerd again."""
-
-    async def reality(self, desired: Settings) -> Reality: ...
-    async def engine(self) -> Engine | None:
-        """What it says; None: it does not run. EngineSilent if it does and does not answer."""
-        ...
-
-    async def busy_now(self, found: Reality) -> Reality:
-        """The same with what a restart would meet by now."""
-        ...
-
-    async def running(self) -> frozenset[Running]:
-        """Its containers. EngineSilent as `engine`."""
-        ...
-
-
-class Outcome(msgspec.Struct, frozen=True):
+class Applied(msgspec.Struct, frozen=True):
     """How a transaction ended."""
 
     written: tuple[str, ...] = ()
@@ -132,7 +89,7 @@ class CameUpOtherwise(AgentError):
         self.runs_with = runs_with
 
 
-class Counted(msgspec.Struct, frozen=True):
+class CountedContainers(msgspec.Struct, frozen=True):
     """Containers before a restart, or after it."""
 
     running: frozenset[Running] = frozenset()
@@ -177,7 +134,7 @@ class Transaction:
         self._quarantine = Quarantine(state)
         self._on_trial: UnderWay | None = None  # the restart before this one, if it is not believed yet
 
-    async def carry_out(self, plan: Plan, reality: Reality) -> Outcome:
+    async def carry_out(self, plan: Plan, reality: Reality) -> Applied:
         """Write, restart, verify. AgentError: nothing is changed, or all of it is put back."""
         under_way = self._journal.under_way()
         self._on_trial = under_way if under_way.trial is not None and under_way.bracket is None else None
@@ -186,30 +143,30 @@ class Transaction:
         is_written_into = _is_written_into(plan, reality, others)
         broken = await refusal(others, reality) if plan.restarts or is_written_into else None
         if broken is not None and (is_written_into or self._on_trial is not None):
-            return msgspec.structs.replace(self._deferred((), str(broken)), condition=broken)
+            return msgspec.structs.replace(self._defer((), str(broken)), condition=broken)
         try:
             await self._write(plan, reality)
         except AgentError:
-            await self._undone()
+            await self._undo()
             raise
         written = tuple(edit.path for edit in plan.edits)
         if written or plan.needs_daemon_reload:
             self._record(Event.SETTINGS_WRITTEN, settings=plan.desired, method=plan.method, targets=written)
         if plan.starts_docker:
-            return await self._started(plan, written)
+            return await self._start_without_ours(plan, written)
         if plan.restart is None:
-            return Outcome(written)
+            return Applied(written)
         if broken is not None:
-            return msgspec.structs.replace(self._deferred(written, str(broken)), condition=broken)
+            return msgspec.structs.replace(self._defer(written, str(broken)), condition=broken)
         if not plan.restarts:
-            return self._deferred(written, plan.restart.because)
+            return self._defer(written, plan.restart.because)
         return await self._restart(plan, plan.restart, reality, written)
 
-    async def _restart(self, plan: Plan, due: Restarting, reality: Reality, written: tuple[str, ...]) -> Outcome:
-        # Units in any case: who they are has to be known before they go down.
+    async def _restart(self, plan: Plan, due: Restarting, reality: Reality, written: tuple[str, ...]) -> Applied:
+        # Units, too, in any case: who they are has to be known before they go down.
         met = await self._look.busy_now(reality)
         if late := _late(due, reality, met):
-            return await self._not_yet(written, late)
+            return await self._put_off(written, late)
         keeps = is_keeping(met)
         try:
             if due.keeps_containers:
@@ -217,31 +174,31 @@ class Transaction:
                 keeps = True
         except NotTaken as failure:
             if await self._supervisor.goes_down():
-                return self._left_to_the_next_boot(written)
+                return self._leave_to_the_next_boot(written)
             if not due.overrules:
-                waits = await self._not_yet(written, str(failure))
+                waits = await self._put_off(written, str(failure))
                 return msgspec.structs.replace(waits, not_taken=str(failure))
         are_met = keeps or (met.engine is not None and met.engine.containers_running > 0)
-        counted = await self._counted(are_kept=keeps) if are_met else Counted()
+        counted = await self._count(are_kept=keeps) if are_met else CountedContainers()
         try:
             file = await self._as_judged(plan, reality)
             self._journal.enter(Stage.RESTARTING, met.hanging)
         except AgentError:
-            await self._undone()
+            await self._undo()
             raise
         began = time.monotonic()
         instead: CameUpOtherwise | None = None
         try:
-            now = await self._in_force(plan, await self._supervisor.restart())
-            noted = self._verified(plan, now, file, met.hanging)
+            now = await self._watch_until_in_force(plan, await self._supervisor.restart())
+            noted = self._note_success(plan, now, file, met.hanging)
         except CameUpOtherwise as found:
-            instead, noted = found, self._stays_written(found.invocation)
+            instead, noted = found, self._keep_for_the_next_start(found.invocation)
         except (ByOthers, NotTried, RestartFailed, NotInForce, UnitFailed) as failure:
-            return await self._not_in_force(plan, reality, written, failure, counted)
+            return await self._act_on_failure(plan, reality, written, failure, counted)
         seconds = time.monotonic() - began
-        units = await units_up(self._supervisor, self._journal)
+        units = await bring_units_up(self._supervisor, self._journal)
         left = (*units.said, *noted, *await self._live_restore.off())
-        kept = await self._kept(counted)
+        kept = await self._count_again(counted)
         self._record(
             Event.DOCKER_RESTARTED,
             took_s=round(seconds, 2),
@@ -254,7 +211,7 @@ class Transaction:
             started_again=units.started,
             left=(*left, *kept.said),
         )
-        return Outcome(
+        return Applied(
             written,
             restarted_s=seconds,
             containers_kept=len(kept.running),
@@ -266,23 +223,23 @@ class Transaction:
             condition=containers_lost(kept.lost, met.hanging) or (instead.condition if instead else None),
         )
 
-    async def _not_in_force(
-        self, plan: Plan, reality: Reality, written: tuple[str, ...], failure: AgentError, counted: Counted
-    ) -> Outcome:
+    async def _act_on_failure(
+        self, plan: Plan, reality: Reality, written: tuple[str, ...], failure: AgentError, counted: CountedContainers
+    ) -> Applied:
         if await self._supervisor.goes_down():  # and Docker with it, whatever it was in the middle of
-            return self._left_to_the_next_boot(written)
+            return self._leave_to_the_next_boot(written)
         if isinstance(failure, ByOthers):
-            return await self._left_to_others(written, failure)
+            return await self._leave_to_others(written, failure)
         if isinstance(failure, NotTried):
-            await self._undone()
+            await self._undo()
             raise failure
         return await self._roll_back(plan, reality, failure, counted)
 
-    def _left_to_the_next_boot(self, written: tuple[str, ...]) -> Outcome:
+    def _leave_to_the_next_boot(self, written: tuple[str, ...]) -> Applied:
         """The journal says how far it came, and stays: the next boot starts Docker, and the next agent looks at it."""
-        return msgspec.structs.replace(self._deferred(written, GOES_DOWN), goes_down=True)
+        return msgspec.structs.replace(self._defer(written, GOES_DOWN), goes_down=True)
 
-    def _stays_written(self, start: str) -> tuple[str, ...]:
+    def _keep_for_the_next_start(self, start: str) -> tuple[str, ...]:
         """What is right as far as we can make it so, for the next start; not for this one, whatever becomes of it."""
         try:
             self._journal.wait(start)
@@ -290,22 +247,22 @@ class Transaction:
             return (str(error),)
         return ()
 
-    async def _counted(self, *, are_kept: bool) -> Counted:
+    async def _count(self, *, are_kept: bool) -> CountedContainers:
         """The containers that run."""
         try:
-            return Counted(await self._look.running(), are_kept=are_kept)
+            return CountedContainers(await self._look.running(), are_kept=are_kept)
         except (EngineSilent, UnitFailed) as error:
-            return Counted(said=(f"containers were not counted: {error}",))
+            return CountedContainers(said=(f"containers were not counted: {error}",))
 
-    async def _kept(self, before: Counted) -> Counted:
+    async def _count_again(self, before: CountedContainers) -> CountedContainers:
         """Those that still run, since the same start, and those that do not."""
         if not before.running:
             return before
-        after = await self._counted(are_kept=before.are_kept)
+        after = await self._count(are_kept=before.are_kept)
         if after.said:
             return after
         gone = tuple(sorted(one.name or one.id[:12] for one in before.running - after.running))
-        return Counted(before.running & after.running, gone, are_kept=before.are_kept)
+        return CountedContainers(before.running & after.running, gone, are_kept=before.are_kept)
 
     async def _as_judged(self, plan: Plan, reality: Reality) -> str | None:
         """What dockerd is about to read as its daemon.json. Changed if it is not what was judged."""
@@ -319,7 +276,7 @@ class Transaction:
             raise Changed(Path(path))
         return found
 
-    async def _started(self, plan: Plan, written: tuple[str, ...]) -> Outcome:
+    async def _start_without_ours(self, plan: Plan, written: tuple[str, ...]) -> Applied:
         """What kept dockerd from starting was ours, and is gone; what it runs with is for the next pass."""
         self._journal.forget()  # it must not come back
         self._journal.enter(Stage.ROLLING_BACK)  # a Docker that is down is ours to start, by the next agent, too
@@ -328,17 +285,17 @@ class Transaction:
         except AgentError as failure:
             said = f"Docker is down: it does not start without our settings, either: {failure}"
             condition = Condition(Code.ENGINE_DOWN, said)
-            return Outcome(written, condition=condition)
+            return Applied(written, condition=condition)
         finally:
             self._journal.forget()
         self._record(Event.DOCKER_RESTARTED, settings=plan.desired, because="it knows no proxies in daemon.json")
-        return Outcome(written)
+        return Applied(written)
 
-    async def _undone(self) -> None:
+    async def _undo(self) -> None:
         """Nothing was restarted yet: the files as they were."""
-        left = await files_back(self._supervisor, self._journal)
+        left = await put_files_back(self._supervisor, self._journal)
         try:
-            self._journal.units_are_up()
+            self._journal.note_units_up()
             self._journal.settle()
         except AgentError as error:  # the error that led here is the one to be raised
             left = (*left, str(error))
@@ -351,16 +308,16 @@ class Transaction:
         if left:
             self._record(Event.TARGET_FAILED, error="; ".join(left))
 
-    async def _not_yet(self, written: tuple[str, ...], because: str) -> Outcome:
+    async def _put_off(self, written: tuple[str, ...], because: str) -> Applied:
         """A restart that was due now and is not made: one before it that is not believed yet is not forgotten."""
         if self._on_trial is not None:
-            await self._undone()
+            await self._undo()
             written = ()
-        return self._deferred(written, because)
+        return self._defer(written, because)
 
-    def _deferred(self, written: tuple[str, ...], because: str) -> Outcome:
+    def _defer(self, written: tuple[str, ...], because: str) -> Applied:
         self._record(Event.RESTART_DEFERRED, because=because)
-        return Outcome(written, deferred=because)
+        return Applied(written, deferred=because)
 
     async def _write(self, plan: Plan, reality: Reality) -> None:
         is_its_place = any(edit.path == reality.daemon_json_path for edit in plan.edits)
@@ -394,7 +351,7 @@ class Transaction:
             for layer in reality.beaten:
                 self._record(Event.ADOPTED, target=layer.path, old=environment.texts(layer.values).meaning())
 
-    def _verified(self, plan: Plan, now: Reality, file: str | None, along: tuple[str, ...]) -> tuple[str, ...]:
+    def _note_success(self, plan: Plan, now: Reality, file: str | None, along: tuple[str, ...]) -> tuple[str, ...]:
         """dockerd runs with it; in a minute there is nothing to put back any more. What could not be noted.
 
         `file`: daemon.json just before the restart; if it is another by now, nobody knows which of them was read.
@@ -416,7 +373,7 @@ class Transaction:
             return (str(error),)
         return ()
 
-    async def _in_force(self, plan: Plan, started: UnitState) -> Reality:
+    async def _watch_until_in_force(self, plan: Plan, started: UnitState) -> Reality:
         """A restart that succeeded proves nothing (FACTS 7): what dockerd reports does."""
         desired = plan.desired
         left = Left(self._reports_within_s)
@@ -438,7 +395,7 @@ class Transaction:
             if running is not None and now.unit.invocation != started.invocation:
                 raise ByOthers(now.unit_name, "was restarted by somebody else meanwhile, and runs with other settings")
             if running is not None:
-                raise _not_in_force(plan, now, running)
+                raise _why_not_in_force(plan, now, running)
             if now.unit.phase is Phase.BROKEN:
                 raise RestartFailed(now.unit_name, "came up and broke", f"See: journalctl -u {now.unit_name} -n 50")
             if now.is_systemd and away.lasts(now.unit):  # else one that broke looks like one that was stopped
@@ -455,31 +412,33 @@ class Transaction:
         if leaves.is_over():
             raise ByOthers(now.unit_name, f"is still {now.unit.phase.value}: not by the agent, so it is left alone")
 
-    async def _left_to_others(self, written: tuple[str, ...], meanwhile: ByOthers) -> Outcome:
+    async def _leave_to_others(self, written: tuple[str, ...], meanwhile: ByOthers) -> Applied:
         """What is written is right for the next start, and the next pass looks whether it is in force."""
         self._journal.enter(Stage.WRITING)
-        units = await units_up(self._supervisor, self._journal)
+        units = await bring_units_up(self._supervisor, self._journal)
         left = await self._live_restore.off()
-        return self._deferred(written, "; ".join([str(meanwhile), *units.said, *left]))
+        return self._defer(written, "; ".join([str(meanwhile), *units.said, *left]))
 
-    async def _roll_back(self, plan: Plan, reality: Reality, failure: AgentError, counted: Counted) -> Outcome:
+    async def _roll_back(
+        self, plan: Plan, reality: Reality, failure: AgentError, counted: CountedContainers
+    ) -> Applied:
         """Stop, files back, start, look once. Whatever fails on the way, Docker is started: never left down by us."""
         said = [str(failure)]
         try:
-            said += await self._stopped(plan)
-            back = await back_and_up(self._supervisor, self._journal, self._last_good)
+            said += await self._quarantine_and_stop(plan)
+            back = await put_back_and_start(self._supervisor, self._journal, self._last_good)
         except asyncio.CancelledError:
             await let_go(self._supervisor, self._journal)
             raise
         said += back.said
         if back.acquits and isinstance(failure, RestartFailed):
-            said += self._acquitted(plan)
-        units, kept = Units(), counted
+            said += self._lift_quarantine(plan)
+        units, kept = UnitsUp(), counted
         if back.is_up:
-            units = await units_up(self._supervisor, self._journal)
+            units = await bring_units_up(self._supervisor, self._journal)
             said += [*units.said, *await self._live_restore.off()]
-            kept = await self._kept(counted)
-        said += [*await self._afterwards(plan), *kept.said]
+            kept = await self._count_again(counted)
+        said += [*await self._runs_afterwards(plan), *kept.said]
         because = "; ".join(said)
         self._record(
             Event.ROLLED_BACK,
@@ -493,16 +452,16 @@ class Transaction:
         condition = containers_lost(kept.lost) if back.is_up else down(reality.unit_name)
         if back.goes_down:
             condition = None
-        return Outcome(rolled_back=because, containers_lost=kept.lost, goes_down=back.goes_down, condition=condition)
+        return Applied(rolled_back=because, containers_lost=kept.lost, goes_down=back.goes_down, condition=condition)
 
-    def _acquitted(self, plan: Plan) -> tuple[str, ...]:
+    def _lift_quarantine(self, plan: Plan) -> tuple[str, ...]:
         try:
             self._quarantine.remove(plan.desired)
         except AgentError as error:  # then they are passed over for a while
             return (str(error),)
         return ()
 
-    async def _stopped(self, plan: Plan) -> tuple[str, ...]:
+    async def _quarantine_and_stop(self, plan: Plan) -> tuple[str, ...]:
         """For a roll-back; what failed on the way, and stops nothing that follows."""
         said: list[str] = []
         try:
@@ -519,7 +478,7 @@ class Transaction:
             said.append(str(error))
         return tuple(said)
 
-    async def _afterwards(self, plan: Plan) -> tuple[str, ...]:
+    async def _runs_afterwards(self, plan: Plan) -> tuple[str, ...]:
         try:
             now = await self._look.reality(plan.desired)
         except AgentError as error:  # Docker is as it is, and the record of that must not be lost
@@ -559,7 +518,7 @@ def _is_written_into(plan: Plan, reality: Reality, theirs: str | None) -> bool:
     return any(edit.path == reality.daemon_json_path and edit.after != theirs for edit in plan.edits)
 
 
-def _not_in_force(plan: Plan, now: Reality, running: Settings) -> AgentError:
+def _why_not_in_force(plan: Plan, now: Reality, running: Settings) -> AgentError:
     """Whether dockerd does not take what it was given, or was not given it: then the settings are not to blame."""
     given = now.running_environment
     if plan.method is not Method.DROP_IN or given is None or agrees(given.meaning(), plan.desired):

@@ -13,7 +13,7 @@ from agent.decide.choose import Choice, Ending
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.restart import When
-from agent.docker.transaction import Outcome
+from agent.docker.transaction import Applied
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Pass, Seen, Verdicts
 from agent.targets import environment
@@ -25,7 +25,7 @@ from agent.values.settings import Settings
 _PLACES = {Method.DROP_IN: "systemd drop-in", Method.DAEMON_JSON: "daemon.json"}
 
 
-def seen_lines(seen: Seen, outcome: Outcome | None = None, also: Sequence[Condition] = ()) -> Iterator[str]:
+def seen_lines(seen: Seen, outcome: Applied | None = None, also: Sequence[Condition] = ()) -> Iterator[str]:
     """Where the host is, what was chosen and why, how the upstreams do, and what Docker runs with.
 
     `also`: what is known beside the pass, such as a pause: it comes before what would be done.
@@ -83,7 +83,7 @@ def _verdict(name: str, verdicts: Verdicts) -> str:
     return f"ok {verdict.timings.total:.0f} ms" if verdict.is_ok else verdict.outcome.value
 
 
-def _docker(reality: Reality, plan: Plan | None, outcome: Outcome | None) -> str:
+def _docker(reality: Reality, plan: Plan | None, outcome: Applied | None) -> str:
     """What it runs with, whatever is wished."""
     if reality.engine is None:
         return reality.absence
@@ -176,7 +176,7 @@ def pass_lines(done: Pass, also: Sequence[Condition] = ()) -> list[str]:
 
 def done_lines(done: Pass) -> Iterator[str]:
     """What was done."""
-    outcome = done.outcome or Outcome()
+    outcome = done.outcome or Applied()
     clients = [f"client of {file.name}" for file in done.clients if not file.error]
     if outcome.written or clients:
         yield line("written", " · ".join([*outcome.written, *clients]))

@@ -16,7 +16,7 @@ from agent.decide.plan import Holding, OwnedDaemonJson, Plan
 from agent.decide.probation import Trial
 from agent.decide.rate import Asked
 from agent.docker.journal import UnderWay
-from agent.docker.transaction import Outcome
+from agent.docker.transaction import Applied
 from agent.one_pass.seen import Seen, Verdicts
 from agent.values.condition import Condition
 from agent.values.dockerd import Reality
@@ -98,7 +98,7 @@ class Daemon(Protocol):
         """
         ...
 
-    def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Coroutine[Any, Any, Outcome]: ...
+    def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Coroutine[Any, Any, Applied]: ...
 
 
 class Clients(Protocol):

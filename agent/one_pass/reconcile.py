@@ -25,7 +25,7 @@ from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
 from agent.decide.stillness import still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
-from agent.docker.transaction import Outcome
+from agent.docker.transaction import Applied
 from agent.one_pass.ports import Choosing, Daemon, Surroundings, Telling, World
 from agent.one_pass.seen import Pass, Seen, Verdicts
 from agent.system.files import Changed
@@ -222,7 +222,7 @@ async def reconcile(  # noqa: PLR0913 - named at every call
         if choosing.is_paused or not seen.acts:
             return Pass(seen)
         if await world.daemon.goes_down():
-            return Pass(seen, Outcome(deferred=GOES_DOWN, goes_down=True))
+            return Pass(seen, Applied(deferred=GOES_DOWN, goes_down=True))
         if surroundings is not None:
             seen = surroundings.judge(seen, record)
             surroundings.begin(seen)

@@ -26,7 +26,7 @@ from agent.decide.plan import OwnedDaemonJson, Plan
 from agent.decide.put_back import PutBack, put_back
 from agent.docker.journal import Journal
 from agent.docker.originals import Original, daemon_originals
-from agent.docker.transaction import Outcome
+from agent.docker.transaction import Applied
 from agent.one_pass.ports import Daemon
 from agent.system.kept import Kept
 from agent.system.text_files import read_text
@@ -48,7 +48,7 @@ class Restored(msgspec.Struct, frozen=True):
 
     targets: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()  # of these, what was not there before
-    outcome: Outcome = Outcome()
+    outcome: Applied = Applied()
     left: tuple[str, ...] = ()  # where, what, what to do
     by_hand: str = ""  # where the restart waits: what makes it, and what it costs
 
@@ -81,7 +81,7 @@ class Restoring(msgspec.Struct, frozen=True):
         if about or plan.acts:
             record(Event.APPLY_STARTED, targets=about, because="everything is put back as it was before the agent")
         written, removed, left = await to_the_end(self._put_clients_back(clients), None)
-        outcome = Outcome()
+        outcome = Applied()
         if plan.acts and reality is not None:
             try:
                 self._end_the_trial()
@@ -102,7 +102,7 @@ class Restoring(msgspec.Struct, frozen=True):
             gone = {edit.path for edit in plan.edits if edit.after is None}
             removed = (*(path for path in outcome.written if path in gone), *removed)
         if not plan.acts and plan.restart is not None:
-            outcome = Outcome(deferred=plan.restart.because)
+            outcome = Applied(deferred=plan.restart.because)
         if written:
             record(Event.RESTORED, targets=written)
         by_hand = found.by_hand if outcome.deferred else ""

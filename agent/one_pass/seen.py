@@ -10,7 +10,7 @@ from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.choose import Choice, Ending
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
-from agent.docker.transaction import Outcome
+from agent.docker.transaction import Applied
 from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import Phase, Reality
 from agent.values.snapshot import Snapshot
@@ -84,7 +84,7 @@ class Pass(msgspec.Struct, frozen=True):
     """A pass that was carried out."""
 
     seen: Seen
-    outcome: Outcome | None = None  # None: nothing was to be done for the daemon
+    outcome: Applied | None = None  # None: nothing was to be done for the daemon
     clients: tuple[ClientFile, ...] = ()  # those that were to be written
 
     @property

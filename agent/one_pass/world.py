@@ -32,11 +32,10 @@ from agent.docker.journal import Journal, UnderWay
 from agent.docker.last_good import LastGood
 from agent.docker.look import Looking
 from agent.docker.originals import daemon_originals
-from agent.docker.recover import first_run, recover
+from agent.docker.recover import note_first_run, recover
 from agent.docker.restart_command import CommandUnit
 from agent.docker.theirs import owned
-from agent.docker.transaction import Outcome as Carried
-from agent.docker.transaction import Transaction
+from agent.docker.transaction import Applied, Transaction
 from agent.docker.unit import BOOTED_BY_SYSTEMD, Unit
 from agent.one_pass.sockets import LocalSockets
 from agent.probe.dial import Address, Resolve, in_a_thread
@@ -455,11 +454,11 @@ class LocalDaemon:
     def note(self, reality: Reality) -> None:
         if reality is not self._noted:
             with contextlib.suppress(AgentError):  # it is looked at again
-                first_run(Journal(self._paths.state), reality)
+                note_first_run(Journal(self._paths.state), reality)
             self._last_good.seen(reality)
             self._noted = reality
 
-    async def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Carried:
+    async def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Applied:
         transaction = Transaction(self._supervisor, self._look, self._paths.state, record)
         return await transaction.carry_out(plan, reality)
 

@@ -18,7 +18,7 @@ from agent.decide.choose import Ending
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.restart import When
-from agent.docker.transaction import Outcome
+from agent.docker.transaction import Applied
 from agent.one_pass.seen import Pass, Verdicts
 from agent.service.status_file import KEPT, PolicyStatus, State, Status
 from agent.system.clock import now_text
@@ -116,7 +116,7 @@ def _verdicts(verdicts: Verdicts, asked: Mapping[str, str]) -> Plain:
 def _docker(done: Pass | None, reality: Reality, docker: Docker) -> Plain:
     """What it is and runs with, whatever is wished."""
     plan = done.seen.plan if done else None
-    outcome = done.outcome if done and done.outcome else Outcome()
+    outcome = done.outcome if done and done.outcome else Applied()
     was_restarted = outcome.restarted_s is not None
     in_use = done.seen.in_docker if done else None
     running = effective(reality)
@@ -145,7 +145,7 @@ def _docker(done: Pass | None, reality: Reality, docker: Docker) -> Plain:
     )
 
 
-def _deferred(plan: Plan | None, outcome: Outcome) -> str | None:
+def _deferred(plan: Plan | None, outcome: Applied) -> str | None:
     """Why a restart that is due was not made: what came in its way, else what the plan said."""
     if plan is None or plan.restart is None or outcome.restarted_s is not None or outcome.rolled_back:
         return None
@@ -219,7 +219,7 @@ def _daemon_target(done: Pass) -> tuple[Plain, ...]:
     is_drop_in = plan.method is Method.DROP_IN
     path = reality.environment_file_path if is_drop_in else reality.daemon_json_path
     name = _drop_in_of(reality) if is_drop_in else _DAEMON_JSON
-    outcome = done.outcome or Outcome()
+    outcome = done.outcome or Applied()
     gave_up = str(plan.condition) if plan.condition is not None and plan.condition.code is Code.GAVE_UP else None
     failure = outcome.rolled_back or gave_up
     is_pending = not outcome.written and (bool(plan.edits) or plan.prospective != plan.desired)
@@ -228,7 +228,7 @@ def _daemon_target(done: Pass) -> tuple[Plain, ...]:
     return (_target(path, name, failure, is_pending),)
 
 
-def _standing(plan: Plan, path: str, reality: Reality, outcome: Outcome) -> str | None:
+def _standing(plan: Plan, path: str, reality: Reality, outcome: Applied) -> str | None:
     """What stands there now; None: no such file."""
     edit = next((edit for edit in plan.edits if edit.path == path), None) if outcome.written else None
     if edit is not None:

@@ -19,9 +19,9 @@ from agent.decide.probation import Trial
 from agent.docker import process, validate
 from agent.docker.journal import Journal, UnderWay
 from agent.docker.last_good import LastGood
-from agent.docker.recover import first_run, recover
+from agent.docker.recover import note_first_run, recover
 from agent.docker.theirs import owned
-from agent.docker.transaction import Outcome, Transaction
+from agent.docker.transaction import Applied, Transaction
 from agent.system.text_files import read_text
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import TextRefused
@@ -312,13 +312,13 @@ class Dockerd:
 
     def note(self, reality: Reality) -> None:
         with contextlib.suppress(AgentError):
-            first_run(Journal(self.agent_state), reality)
+            note_first_run(Journal(self.agent_state), reality)
         self.last_good.seen(reality)
 
     def owned(self, reality: Reality) -> OwnedDaemonJson:
         return owned(reality, self.agent_state)
 
-    async def carry_out(self, made: Plan, reality: Reality, record: Record) -> Outcome:
+    async def carry_out(self, made: Plan, reality: Reality, record: Record) -> Applied:
         return await self.transaction(record).carry_out(made, reality)
 
     # What a test asks

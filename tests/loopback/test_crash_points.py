@@ -20,7 +20,7 @@ from agent.decide.plan import Holding, plan
 from agent.decide.urgent import Urgency
 from agent.docker.journal import Journal
 from agent.docker.recover import recover
-from agent.docker.transaction import Outcome
+from agent.docker.transaction import Applied
 from agent.targets import daemon_json
 from agent.values.dockerd import Phase
 from agent.values.errors import AgentError
@@ -98,7 +98,7 @@ class Machine:
         self.dockerd.refuses = OFFICE if refuses else None
         self._method = method
 
-    async def roams(self) -> Outcome:
+    async def roams(self) -> Applied:
         dockerd = self.dockerd
         reality = await dockerd.reality(OFFICE)
         made = plan(

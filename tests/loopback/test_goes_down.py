@@ -19,7 +19,7 @@ from agent.docker.originals import daemon_originals
 from agent.docker.quarantine import Quarantine
 from agent.docker.recover import recover
 from agent.docker.restart_command import CommandUnit
-from agent.docker.transaction import Outcome
+from agent.docker.transaction import Applied
 from agent.system.state_file import StateFile
 from agent.values.condition import Code
 from agent.values.dockerd import GOES_DOWN, Phase, UnitState
@@ -142,7 +142,7 @@ async def test_a_pass_writes_nothing_and_says_so(tmp_path: Path) -> None:
     done = await place.passed()
 
     assert done.seen.acts
-    assert done.outcome == Outcome(deferred="the system is going down; the next boot goes on from here", goes_down=True)
+    assert done.outcome == Applied(deferred="the system is going down; the next boot goes on from here", goes_down=True)
     assert not done.is_failed
     assert dockerd.files() == before
     assert dockerd.events() == []

@@ -16,7 +16,7 @@ from agent.decide.urgent import Urgency
 from agent.docker.journal import Journal, Stage, UnderWay
 from agent.docker.process import holds_containers
 from agent.docker.recover import recover
-from agent.docker.transaction import Outcome
+from agent.docker.transaction import Applied
 from agent.docker.unit import Unit
 from agent.system.process_start import boot_id
 from agent.system.state_file import StateFile
@@ -41,7 +41,7 @@ def dockerd(tmp_path: Path) -> Dockerd:
 
 async def passed(
     dockerd: Dockerd, desired: Settings = OFFICE, docker: Docker = Docker(), *, is_asked_now: bool = False
-) -> Outcome:
+) -> Applied:
     reality = await dockerd.reality(desired)
     made = plan(desired, reality, docker, dockerd.owned(reality), is_asked_now=is_asked_now, holding=URGENT)
     return await dockerd.transaction().carry_out(made, reality)
@@ -250,7 +250,7 @@ def test_they_are_known_until_they_are_up_whatever_else_is_noted(tmp_path: Path)
     journal.forget()
 
     assert journal.under_way() == UnderWay(Stage.VERIFIED, {}, boot_id(), None, ("stack.service",))
-    journal.units_are_up()
+    journal.note_units_up()
     assert journal.under_way().is_over
 
 

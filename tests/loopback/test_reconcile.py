@@ -13,7 +13,7 @@ from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.choose import PATIENCE_S
 from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
-from agent.docker.transaction import Outcome as Applied
+from agent.docker.transaction import Applied
 from agent.one_pass.memory import Patiently, only_looking
 from agent.one_pass.ports import Surroundings
 from agent.one_pass.reconcile import look, reconcile

@@ -14,7 +14,7 @@ import pytest
 from agent.decide.plan import OwnedDaemonJson, plan
 from agent.docker.journal import Journal, Note, Stage, UnderWay
 from agent.docker.quarantine import Quarantine
-from agent.docker.recover import first_run, recover
+from agent.docker.recover import note_first_run, recover
 from agent.system.files import Changed
 from agent.system.state_file import StateFile
 from agent.targets import drop_in
@@ -521,7 +521,7 @@ async def test_a_minute_that_was_over_before_anybody_looked_is_over(
     found = await tried.dockerd.reality(OFFICE)
     unit = msgspec.structs.replace(found.unit, since=time.monotonic() - ago_s)
 
-    first_run(tried.journal, msgspec.structs.replace(found, unit=unit))
+    note_first_run(tried.journal, msgspec.structs.replace(found, unit=unit))
 
     assert (tried.journal.under_way().trial is not None) is is_on_trial
     assert (tried.journal.under_way() == UnderWay()) is not is_on_trial

@@ -23,7 +23,7 @@ from agent.clients.originals import client_originals
 from agent.clients.users import Account
 from agent.decide.plan import Plan, plan
 from agent.docker.originals import daemon_originals
-from agent.docker.transaction import Outcome
+from agent.docker.transaction import Applied
 from agent.one_pass.restore import Restored, Restoring
 from agent.targets import daemon_json
 from agent.values.dockerd import Reality
@@ -162,9 +162,9 @@ async def test_what_a_file_was_stays_known_as_long_as_it_is_not_put_back(dockerd
     await applied(dockerd, OFFICE)
     kept, ours = daemon_originals(dockerd.root / "state").all(), dockerd.files()
 
-    async def writes_nothing(made: Plan, reality: Reality, record: Record) -> Outcome:
+    async def writes_nothing(made: Plan, reality: Reality, record: Record) -> Applied:
         del made, reality, record
-        return Outcome(deferred="not now")
+        return Applied(deferred="not now")
 
     carry_out = dockerd.carry_out
     dockerd.carry_out = writes_nothing  # type: ignore[method-assign]

@@ -1,0 +1,124 @@
+"""A roll-back: the files as they were, Docker started, and the units that went down with it.
+
+Whatever fails on the way, Docker is started: it is never left down because of the agent. What failed is returned, not
+raised. Not known here: why something is rolled back (`transaction.py`, and after a crash `recover.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import msgspec
+
+from agent.docker.journal import Journal
+from agent.docker.last_good import LastGood
+from agent.docker.ports import Supervisor
+from agent.targets.refused import TextRefused
+from agent.values.dockerd import GOES_DOWN, Phase
+from agent.values.errors import AgentError, ByOthers, RestartFailed, UnitFailed
+
+
+class RolledBack(msgspec.Struct, frozen=True):
+    """How a roll-back ended."""
+
+    said: tuple[str, ...]  # what failed on the way
+    is_up: bool  # or away by others' doing
+    acquits: bool = False  # Docker did not start with the old settings, either: it was not the new ones
+    goes_down: bool = False  # the system does: the next boot starts it
+
+
+async def put_back_and_start(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> RolledBack:
+    """Where Docker does not come up at all, the journal stays: it is tried again."""
+    said, is_up, acquits = await put_files_back(supervisor, journal), True, False
+    said = (*said, *await _take_down(supervisor))
+    try:
+        await supervisor.start()
+    except ByOthers as meanwhile:
+        said = (*said, str(meanwhile))
+    except (RestartFailed, UnitFailed) as error:
+        if await supervisor.goes_down():
+            return RolledBack((*said, GOES_DOWN), is_up=False, goes_down=True)
+        said = (*said, f"Docker does not start with the old settings, either: {error}")
+        back = await _start_with_the_last_good(supervisor, journal, last_good)
+        said, is_up, acquits = (*said, *back.said), back.is_up, True
+    if is_up:
+        try:
+            await asyncio.to_thread(journal.settle)
+        except AgentError as error:  # Docker is as it is; it is looked at again
+            said = (*said, str(error))
+    return RolledBack(said, is_up, acquits)
+
+
+async def put_files_back(supervisor: Supervisor, journal: Journal) -> tuple[str, ...]:
+    """What could not be put back, and why. systemd looks again: the drop-in may be of an earlier pass."""
+    try:
+        left = await asyncio.to_thread(journal.put_back)
+    except AgentError as error:  # the journal cannot be read any more, and Docker is started whatever happens
+        left = (str(error),)
+    try:
+        await supervisor.daemon_reload()
+    except UnitFailed as error:
+        return (*left, str(error))
+    return left
+
+
+async def let_go(supervisor: Supervisor, journal: Journal) -> None:
+    """We are told to stop, now: the files back, and systemd goes on without us. The next agent looks after it."""
+    await put_files_back(supervisor, journal)
+    with contextlib.suppress(AgentError):
+        await supervisor.start_unwatched()
+        await supervisor.start_again(journal.under_way().units)
+
+
+async def _take_down(supervisor: Supervisor) -> tuple[str, ...]:
+    """What runs has not read the files that are back: systemd starts it after a crash, and any client by its socket.
+
+    Why it could not be stopped.
+    """
+    try:
+        if (await supervisor.state()).phase in {Phase.RUNNING, Phase.STARTING}:
+            await supervisor.stop()
+    except AgentError as error:  # Docker is started whatever happens
+        return (str(error),)
+    return ()
+
+
+async def _start_with_the_last_good(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> RolledBack:
+    """What others wrote keeps dockerd from starting: it comes up with what it last came up with."""
+    try:
+        bracket = journal.under_way().bracket
+        put_back = await asyncio.to_thread(last_good.put_back, bracket.opened if bracket else None)
+        if not put_back:
+            return RolledBack(("there is no other daemon.json that it ever started with",), is_up=False)
+        await supervisor.stop()  # else systemd's own next try counts as a failure of ours
+        await supervisor.start()
+    except (AgentError, TextRefused) as error:
+        return RolledBack((f"nor with its last good daemon.json: {error}",), is_up=False)
+    return RolledBack((put_back,), is_up=True)
+
+
+class UnitsUp(msgspec.Struct, frozen=True):
+    """What became of the units that went down with Docker."""
+
+    started: tuple[str, ...] = ()  # again, by us
+    said: tuple[str, ...] = ()  # what failed
+
+
+async def bring_units_up(supervisor: Supervisor, journal: Journal) -> UnitsUp:
+    """Those that systemd has not started again by itself are, once, if Docker runs: they would wake it."""
+    started, said = tuple[str, ...](), tuple[str, ...]()
+    try:
+        units = journal.under_way().units
+        phase = (await supervisor.state()).phase if units else Phase.STARTING
+        if phase is Phase.STARTING:  # later
+            return UnitsUp()
+        if phase is Phase.RUNNING:
+            started = await supervisor.start_again(units)
+    except AgentError as error:  # one was masked or removed meanwhile, say; the others are started
+        said = (f"what hangs on Docker was not all started again: {error}",)
+    try:
+        journal.note_units_up()
+    except AgentError as error:  # it is looked at again
+        said = (*said, str(error))
+    return UnitsUp(started, said)
