@@ -1,19 +1,22 @@
 """Probing: a real request to a registry through an upstream becomes a `Verdict`.
 
-    side_by_side   the upstreams of a network, in order of preference
-    probe          one upstream: which way to each registry, and what to make of how it went
-    answer         what a registry's answer means                                           pure
-    no_proxy       which hosts dockerd goes to directly                                     pure
-    stream         bytes to host:port through an upstream; serves the relay as well
-    handshake      CONNECT and SOCKS5                                                       pure
-    exchange       one HTTP request and the head of its answer                              pure
-    redirect       where a redirect leads                                                   pure
-    dial           a name becomes a connected socket
-    race           who starts when, and when it is decided
-    tls            whom a registry's certificate must be signed by
-    der            whose a certificate is, and who signed it                                pure
-    stopwatch      which step is under way, and how long each took
+    side_by_side     the upstreams of a network, in order of preference
+    probe            one upstream: a request to each registry, and what to make of how it went
+    through_proxy    CONNECT and SOCKS5, and what a proxy's refusal means: 407, 403, 502        pure
+    registry_answer  what a registry's answer means, and a 407 to a whole URL                   pure
+    private          registries with private addresses that the upstream does not lead to
+    no_proxy         which hosts dockerd goes to directly                                       pure
+    stream           bytes to host:port through an upstream
+    exchange         one HTTP request and the head of its answer                                pure
+    redirect         where a redirect leads                                                     pure
+    dial             a name becomes a connected socket
+    guard            whose listener a proxy on loopback must be
+    listens          whether anybody listens at a local address
+    race             who starts when, and when it is decided
+    tls              whom a registry's certificate must be signed by
+    der              whose a certificate is, and who signed it                                  pure
+    stopwatch        which step is under way, and how long each took
 
 What is pure is tested by transcripts in tests/pure, the rest against real servers in tests/loopback. A new kind of
-upstream is a dialogue in `handshake` and a scheme in `settings`.
+upstream is a dialogue in `through_proxy` and a scheme in `settings`.
 """

@@ -31,7 +31,9 @@ Address = tuple[int, tuple[Any, ...]]  # the family, and what `connect` takes
 Resolve = Callable[[str, int], Coroutine[Any, Any, Sequence[Address]]]
 
 
-async def dial(host: str, port: int, resolve: Resolve, watch: Stopwatch, guard: Guard | None = None) -> socket.socket:
+async def dial(
+    host: str, port: int, resolve: Resolve, watch: Stopwatch, *, guard: Guard | None = None
+) -> socket.socket:
     """The first address that accepts; OSError if none does, DialogueFailed if the guard lets nobody through."""
     addresses: Sequence[Address] = _literal(host, port)
     if not addresses:
@@ -41,11 +43,11 @@ async def dial(host: str, port: int, resolve: Resolve, watch: Stopwatch, guard: 
             raise socket.gaierror(socket.EAI_NONAME, "no address")
     watch.enter(Step.CONNECT, f"connecting to {authority(host, port)}")
     if guard is None:
-        return await _first(_interleaved(addresses))
+        return await _connect_first(_interleaved(addresses))
     # Of a name such as localhost dockerd may take another of its addresses than we do.
     meant = {*loopback_addresses(host), *(address[0] for _, address in addresses)}
     before = await guard.admitted(meant, port)
-    connected = await _first(_interleaved(addresses))
+    connected = await _connect_first(_interleaved(addresses))
     try:
         await guard.check_still(before, connected.getpeername()[0], port)
     except BaseException:  # cancelled, too: no socket stays behind
@@ -119,9 +121,9 @@ def _interleaved(addresses: Sequence[Address]) -> list[Address]:
     return [address for row in itertools.zip_longest(*columns) for address in row if address is not None]
 
 
-async def _first(addresses: Sequence[Address]) -> socket.socket:
+async def _connect_first(addresses: Sequence[Address]) -> socket.socket:
     if len(addresses) == 1:
-        return await _connected(*addresses[0])
+        return await _connect(*addresses[0])
     opened: list[socket.socket] = []
     winner: socket.socket | None = None
     try:
@@ -144,7 +146,7 @@ async def _first(addresses: Sequence[Address]) -> socket.socket:
 def _entrant(address: Address, opened: list[socket.socket]) -> Entrant[socket.socket | OSError]:
     async def attempt() -> socket.socket | OSError:
         try:
-            connected = await _connected(*address)
+            connected = await _connect(*address)
         except OSError as error:
             return error
         opened.append(connected)
@@ -158,10 +160,9 @@ def _most_telling(failures: Sequence[OSError]) -> OSError:
     return next((failure for failure in failures if failure.errno not in NO_ROUTE), failures[0])
 
 
-async def _connected(family: int, address: tuple[Any, ...]) -> socket.socket:
-    connecting = socket.socket(family, socket.SOCK_STREAM)
+async def _connect(family: int, address: tuple[Any, ...]) -> socket.socket:
+    connecting = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        connecting.setblocking(False)
         await asyncio.get_running_loop().sock_connect(connecting, address)
     except BaseException:
         connecting.close()

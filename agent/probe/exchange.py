@@ -35,7 +35,7 @@ class DialogueFailed(Exception):
         self.evidence = evidence
 
 
-class Answer(msgspec.Struct, frozen=True):
+class HttpAnswer(msgspec.Struct, frozen=True):
     """The head of an answer, and what was received after it."""
 
     status: int
@@ -61,7 +61,7 @@ def authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def ask(method: bytes, target: str, host: str, headers: Headers = ()) -> Dialogue[Answer]:
+def ask(method: bytes, target: str, host: str, headers: Headers = ()) -> Dialogue[HttpAnswer]:
     """Send a request without a body; the head of the final answer, in as many pieces as it comes."""
     http1 = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
     request = h11.Request(
@@ -84,7 +84,7 @@ def ask(method: bytes, target: str, host: str, headers: Headers = ()) -> Dialogu
         http1.receive_data(received)
         response = _response(http1)
         if response is not None:
-            return Answer(response.status_code, tuple(response.headers), http1.trailing_data[0])
+            return HttpAnswer(response.status_code, tuple(response.headers), http1.trailing_data[0])
         received = yield b""
 
 

@@ -91,26 +91,26 @@ class Asking:
         """Why the upstream does not lead there, by any of the ways; '' if it does, or nobody can tell."""
         because = ""
         for url in private.urls:
-            verdict = await self._asked(url)
+            verdict = await self._ask(url)
             if verdict.outcome not in _NOT_LED_THERE:
                 return ""
             because = because or f"{verdict.outcome.value} ({verdict.evidence})"
         return because
 
-    async def _asked(self, url: RegistryUrl) -> Verdict:
+    async def _ask(self, url: RegistryUrl) -> Verdict:
         if self._upstream.credentials is None:
-            return await self._probed(url)
+            return await self._probe(url)
         proxy = proxy_for(self._upstream, url, ())
         async with self._in_turn:
             if self.refused is not None:
                 return self.refused
             if proxy not in self._has_taken:
-                verdict = await self._probed(url)
+                verdict = await self._probe(url)
                 self._has_taken.add(proxy)
                 return verdict
-        return await self._probed(url)
+        return await self._probe(url)
 
-    async def _probed(self, url: RegistryUrl) -> Verdict:
+    async def _probe(self, url: RegistryUrl) -> Verdict:
         asked = msgspec.structs.replace(self._question, registries=(url,), any_of=True, realms=None, reach=())
         verdict = await probe(self._upstream, asked)
         if verdict.outcome is Outcome.PROXY_AUTH:

@@ -11,15 +11,15 @@ from typing import Final
 
 import msgspec
 
-from agent.probe import answer, der
+from agent.probe import der, registry_answer
 from agent.probe.dial import Resolve, in_a_thread
 from agent.probe.exchange import ask, authority
 from agent.probe.guard import Guard
-from agent.probe.handshake import authorization, known
 from agent.probe.no_proxy import excludes
 from agent.probe.race import Entrant, race
 from agent.probe.stopwatch import Step, Stopwatch
-from agent.probe.stream import StreamFailed, Way, failures_of, open_proxy, open_stream
+from agent.probe.stream import StreamFailed, Via, failures_of, open_proxy, open_stream
+from agent.probe.through_proxy import authorization, known
 from agent.probe.tls import Trust
 from agent.values.listening import Sockets
 from agent.values.policy import RegistryUrl, Upstream
@@ -45,7 +45,7 @@ class Realms:
     def left(self, upstream: str, realms: Iterable[RegistryUrl]) -> tuple[RegistryUrl, ...]:
         return tuple(realm for realm in dict.fromkeys(realms) if (upstream, realm) not in self._reached)
 
-    def reached(self, upstream: str, realms: Iterable[RegistryUrl]) -> None:
+    def note_reached(self, upstream: str, realms: Iterable[RegistryUrl]) -> None:
         if len(self._reached) > _MOST_REALMS:  # a registry that names another each time
             self._reached.clear()
         self._reached.update((upstream, realm) for realm in realms)
@@ -69,20 +69,20 @@ async def probe(upstream: Upstream, question: Question, no_proxy: Sequence[str] 
     """How the upstream does. `no_proxy` is what dockerd would be given with it."""
     ends_at = asyncio.get_running_loop().time() + question.timeout_s
     realms: list[RegistryUrl] = []
-    verdict = await _registries(upstream, question, no_proxy, ends_at, realms)
+    verdict = await _ask_registries(upstream, question, no_proxy, ends_at=ends_at, realms=realms)
     asks_for = () if question.realms is None else question.realms.left(upstream.name, realms)
     hosts = (*question.reach, *asks_for)
     # Behind the registry: what was shown to the proxy is right by then, and a proxy that is down is asked once.
     if not verdict.is_ok or not hosts:
         return verdict
-    failed = await _reached(upstream, question, no_proxy, ends_at, hosts)
+    failed = await _reach(upstream, question, no_proxy, ends_at=ends_at, hosts=hosts)
     if failed is None and question.realms is not None:
-        question.realms.reached(upstream.name, asks_for)
+        question.realms.note_reached(upstream.name, asks_for)
     return failed or verdict
 
 
-async def _registries(
-    upstream: Upstream, question: Question, no_proxy: Sequence[str], ends_at: float, realms: list[RegistryUrl]
+async def _ask_registries(
+    upstream: Upstream, question: Question, no_proxy: Sequence[str], *, ends_at: float, realms: list[RegistryUrl]
 ) -> Verdict:
     """`realms` gets what the registries that answered name."""
     if not question.registries:
@@ -96,7 +96,7 @@ async def _registries(
         enough=lambda verdicts: any(verdict.is_ok is question.any_of for verdict in verdicts.values()),
     )
     realms += [realm for at, verdict in found.items() if verdict.is_ok for realm in attempts[at].realms]
-    position = min(found, key=lambda position: (_weight(found[position], question.any_of), position))
+    position = min(found, key=lambda position: (_weight(found[position], any_of=question.any_of), position))
     if len(attempts) == 1:
         return found[position]
     asked = attempts[position].registry
@@ -115,10 +115,10 @@ def proxy_for(upstream: Upstream, registry: RegistryUrl, no_proxy: Sequence[str]
 
 
 class _Attempt(msgspec.Struct, frozen=True):
-    """One registry, and the way to it."""
+    """One registry, and what it is asked through."""
 
     registry: RegistryUrl
-    way: Way
+    via: Via
     question: Question
     ends_at: float  # of the loop's clock
     portal_is_possible: bool
@@ -127,7 +127,7 @@ class _Attempt(msgspec.Struct, frozen=True):
 
     @property
     def credentials(self) -> Credentials | None:
-        return known(self.way.proxy) if self.way.proxy else None
+        return known(self.via.proxy) if self.via.proxy else None
 
 
 def _attempts(upstream: Upstream, question: Question, no_proxy: Sequence[str], ends_at: float) -> list[_Attempt]:
@@ -137,8 +137,10 @@ def _attempts(upstream: Upstream, question: Question, no_proxy: Sequence[str], e
     in_turn: list[_Attempt] = []
     for registry in question.registries:
         tls = question.tls.context(registry.host, registry.port)
-        way = Way(proxy_for(upstream, registry, no_proxy), tls, question.resolve, guard)
-        attempt = _Attempt(registry, way, question, ends_at, upstream.is_direct and registry.is_https)
+        via = Via(proxy_for(upstream, registry, no_proxy), tls, question.resolve, guard)
+        attempt = _Attempt(
+            registry, via, question, ends_at, portal_is_possible=upstream.is_direct and registry.is_https
+        )
         if attempt.credentials and any(other.credentials for other in at_once):
             in_turn.append(msgspec.structs.replace(attempt, waits_its_turn=True))
         else:
@@ -155,19 +157,19 @@ def _guard(upstream: Upstream, question: Question) -> Guard | None:
 
 
 def _entrant(attempt: _Attempt, refused: dict[Credentials, Verdict]) -> Entrant[Verdict]:
-    async def asked() -> Verdict:
+    async def attempted() -> Verdict:
         credentials = attempt.credentials
         if credentials in refused:
             return refused[credentials]
-        verdict = await (_directly(attempt) if attempt.portal_is_possible else _asked(attempt))
+        verdict = await (_ask_directly(attempt) if attempt.portal_is_possible else _ask(attempt))
         if credentials and verdict.outcome is Outcome.PROXY_AUTH:
             refused[credentials] = verdict
         return verdict
 
-    return asked
+    return attempted
 
 
-def _weight(verdict: Verdict, any_of: bool) -> int:
+def _weight(verdict: Verdict, *, any_of: bool) -> int:
     """Whose verdict stands for all: the lightest."""
     if verdict.is_ok:
         return 0 if any_of else 5
@@ -181,11 +183,11 @@ def _weight(verdict: Verdict, any_of: bool) -> int:
 # --- one registry ---------------------------------------------------------------------------------------------------
 
 
-async def _asked(attempt: _Attempt, finding: _FindingOf | None = None) -> Verdict:
+async def _ask(attempt: _Attempt, finding: _FindingOf | None = None) -> Verdict:
     watch = Stopwatch()
     try:
         async with asyncio.timeout_at(attempt.ends_at):
-            outcome, evidence = await (finding or _finding)(attempt, watch)
+            outcome, evidence = await (finding or _get_v2)(attempt, watch)
     except StreamFailed as failure:
         evidence = failure.evidence
         if failure.outcome is Outcome.TLS:
@@ -197,43 +199,47 @@ async def _asked(attempt: _Attempt, finding: _FindingOf | None = None) -> Verdic
     return Verdict(outcome, evidence, watch.timings())
 
 
-async def _finding(attempt: _Attempt, watch: Stopwatch) -> answer.Finding:
-    """The registry's answer, by a stream to it; only an HTTP proxy is asked for a plain http URL itself."""
-    registry, way = attempt.registry, attempt.way
-    if registry.is_https or way.proxy is None or way.proxy.scheme.is_socks:
-        end_tls = way.proxy_tls if registry.is_https else None
-        stream = await open_stream(registry.host, registry.port, way, end_tls=end_tls, watch=watch)
+async def _get_v2(attempt: _Attempt, watch: Stopwatch) -> registry_answer.Finding:
+    """What the registry answers, by a stream to it; only an HTTP proxy is asked for a plain http URL itself."""
+    registry, via = attempt.registry, attempt.via
+    if registry.is_https or via.proxy is None or via.proxy.scheme.is_socks:
+        end_tls = via.proxy_tls if registry.is_https else None
+        stream = await open_stream(registry.host, registry.port, via, end_tls=end_tls, watch=watch)
         request = ask(b"GET", "/v2/", _host_header(registry))
-        asked = answer.Asked.REGISTRY if registry.is_https else answer.Asked.SOMEBODY
+        answerer = registry_answer.Answerer.REGISTRY if registry.is_https else registry_answer.Answerer.SOMEBODY
     else:
-        stream = await open_proxy(way, watch=watch)
+        stream = await open_proxy(via, watch=watch)
         request = ask(b"GET", f"{registry}/v2/", _host_header(registry), authorization(attempt.credentials))
-        asked = answer.Asked.PROXY
+        answerer = registry_answer.Answerer.PROXY
     async with stream:
         watch.enter(Step.ANSWER, f"waiting for the answer of {registry.host}")
         with failures_of(watch):
-            answered = await stream.converse(request)
-        if asked is answer.Asked.REGISTRY and (realm := answer.realm(answered)) and realm.host != registry.host:
+            answer = await stream.converse(request)
+        if (
+            answerer is registry_answer.Answerer.REGISTRY
+            and (realm := registry_answer.realm(answer))
+            and realm.host != registry.host
+        ):
             attempt.realms.append(realm)
-        return answer.judged(answered, asked)
+        return registry_answer.judged(answer, answerer)
 
 
-_FindingOf = Callable[[_Attempt, Stopwatch], Awaitable[answer.Finding]]
+_FindingOf = Callable[[_Attempt, Stopwatch], Awaitable[registry_answer.Finding]]
 
 
-async def _reached(
-    upstream: Upstream, question: Question, no_proxy: Sequence[str], ends_at: float, hosts: Sequence[RegistryUrl]
+async def _reach(
+    upstream: Upstream, question: Question, no_proxy: Sequence[str], *, ends_at: float, hosts: Sequence[RegistryUrl]
 ) -> Verdict | None:
     """How the first of the hosts that was not reached ended; None: all were. Nothing is asked of them."""
     guard = _guard(upstream, question)
     attempts = []
     for host in hosts:
-        way = Way(
+        via = Via(
             proxy_for(upstream, host, no_proxy), question.tls.context(host.host, host.port), question.resolve, guard
         )
-        attempts.append(_Attempt(host, way, question, ends_at, portal_is_possible=False))
+        attempts.append(_Attempt(host, via, question, ends_at, portal_is_possible=False))
     async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(_asked(attempt, _handshake)) for attempt in attempts]
+        asked = [group.create_task(_ask(attempt, _connect)) for attempt in attempts]
     for attempt, verdict in zip(attempts, (task.result() for task in asked), strict=True):
         if not verdict.is_ok:
             where = authority(attempt.registry.host, attempt.registry.port)
@@ -241,9 +247,9 @@ async def _reached(
     return None
 
 
-async def _handshake(attempt: _Attempt, watch: Stopwatch) -> answer.Finding:
+async def _connect(attempt: _Attempt, watch: Stopwatch) -> registry_answer.Finding:
     host = attempt.registry
-    async with await open_stream(host.host, host.port, attempt.way, end_tls=attempt.way.proxy_tls, watch=watch):
+    async with await open_stream(host.host, host.port, attempt.via, end_tls=attempt.via.proxy_tls, watch=watch):
         return Outcome.OK, ""
 
 
@@ -256,9 +262,9 @@ async def _whose(attempt: _Attempt, rejected_at: Step | None) -> str:
     try:
         async with asyncio.timeout_at(attempt.ends_at):
             if rejected_at is Step.PROXY:
-                stream = await open_proxy(msgspec.structs.replace(attempt.way, proxy_tls=unverified))
+                stream = await open_proxy(msgspec.structs.replace(attempt.via, proxy_tls=unverified))
             else:
-                stream = await open_stream(registry.host, registry.port, attempt.way, end_tls=unverified)
+                stream = await open_stream(registry.host, registry.port, attempt.via, end_tls=unverified)
             async with stream:
                 return f"; {der.certificate(stream.certificate or b'')}"
     except (StreamFailed, TimeoutError, ValueError):
@@ -272,10 +278,10 @@ def _host_header(registry: RegistryUrl) -> str:
 # --- a portal in the place of an https registry ----------------------------------------------------------------------
 
 
-async def _directly(attempt: _Attempt) -> Verdict:
+async def _ask_directly(attempt: _Attempt) -> Verdict:
     async with asyncio.TaskGroup() as group:
-        asked = group.create_task(_asked(attempt))
-        check = group.create_task(_portal(attempt, asked))
+        asked = group.create_task(_ask(attempt))
+        check = group.create_task(_look_for_a_portal(attempt, asked))
         verdict = await asked
         if verdict.outcome not in _PORTAL_LIKE:
             check.cancel()
@@ -286,7 +292,7 @@ async def _directly(attempt: _Attempt) -> Verdict:
     return msgspec.structs.replace(verdict, outcome=Outcome.PORTAL, evidence=f"{portal}; {verdict.evidence}")
 
 
-async def _portal(attempt: _Attempt, asked: asyncio.Task[Verdict]) -> str | None:
+async def _look_for_a_portal(attempt: _Attempt, asked: asyncio.Task[Verdict]) -> str | None:
     """What a plain GET shows of a portal; it is sent once the registry was not reached.
 
     A portal that swallows port 443 takes all the time there is, so the GET is sent when half of it is over.
@@ -298,10 +304,10 @@ async def _portal(attempt: _Attempt, asked: asyncio.Task[Verdict]) -> str | None
     watch = Stopwatch()
     try:
         async with asyncio.timeout_at(attempt.ends_at):
-            stream = await open_stream(host, port, Way(resolve=attempt.way.resolve), watch=watch)
+            stream = await open_stream(host, port, Via(resolve=attempt.via.resolve), watch=watch)
             async with stream:
                 with failures_of(watch):
                     head = await stream.converse(ask(b"GET", "/v2/", authority(host, port)))
     except (StreamFailed, TimeoutError):
         return None  # nobody there: the registry's own verdict stands
-    return answer.on_port_80(head, host)
+    return registry_answer.on_port_80(head, host)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from agent.probe.exchange import Answer
+from agent.probe.exchange import HttpAnswer
 from agent.values.secret import UNPARSABLE, escaped, redacted
 
 _URL = re.compile(
@@ -16,7 +16,7 @@ _URL = re.compile(
 )
 
 
-def destination(answer: Answer) -> str:
+def destination(answer: HttpAnswer) -> str:
     """Where a redirect leads, for a person: the host is enough to open a portal, and paths carry tokens."""
     location = _location(answer)
     if not location:
@@ -30,11 +30,11 @@ def destination(answer: Answer) -> str:
     return escaped(f"to {shown}{'/…' if url['rest'] not in ('', '/') else ''}")
 
 
-def host_of(answer: Answer) -> str | None:
+def host_of(answer: HttpAnswer) -> str | None:
     """Its host in lower case; None if it does not name one."""
     url = _URL.match(_location(answer))
     return None if url is None else url["host"].strip("[]").lower()
 
 
-def _location(answer: Answer) -> str:
+def _location(answer: HttpAnswer) -> str:
     return next(iter(answer.values(b"location")), "").strip()

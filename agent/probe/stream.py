@@ -1,7 +1,6 @@
 """A byte stream to host:port through an upstream, or directly, with TLS to its end or without.
 
-The relay uses it as well as the probe: nothing of registries and verdicts is known here beyond the words for what
-went wrong.
+Nothing of registries and verdicts is known here beyond the words for what went wrong.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from agent.probe import handshake
 from agent.probe.dial import NO_ROUTE, Resolve, dial, in_a_thread, in_bytes
 from agent.probe.exchange import Dialogue, DialogueFailed, authority
 from agent.probe.guard import Guard
 from agent.probe.stopwatch import Step, Stopwatch
+from agent.probe.through_proxy import Handshake, handshake
 from agent.values.secret import escaped
 from agent.values.settings import ProxyUrl, Scheme
 from agent.values.verdict import Outcome, Timings
@@ -40,8 +39,8 @@ class StreamFailed(Exception):
         self.timings = timings
 
 
-class Way(msgspec.Struct, frozen=True):
-    """How to get out: through this proxy, or directly."""
+class Via(msgspec.Struct, frozen=True):
+    """What a stream goes through: this proxy, or none."""
 
     proxy: ProxyUrl | None = None
     proxy_tls: ssl.SSLContext | None = None  # an https proxy's certificate is checked against it
@@ -50,20 +49,20 @@ class Way(msgspec.Struct, frozen=True):
 
 
 async def open_stream(
-    host: str, port: int, way: Way, *, end_tls: ssl.SSLContext | None = None, watch: Stopwatch | None = None
+    host: str, port: int, via: Via, *, end_tls: ssl.SSLContext | None = None, watch: Stopwatch | None = None
 ) -> Stream:
     """To host:port; with `end_tls` the end has shown its certificate. StreamFailed otherwise.
 
     How long it may take is the caller's to say, with `asyncio.timeout`.
     """
     watch = watch or Stopwatch()
-    proxy = way.proxy
-    stream = await (open_proxy(way, watch=watch) if proxy else _dialled(host, port, way, watch))
+    proxy = via.proxy
+    stream = await (open_proxy(via, watch=watch) if proxy else _connect(host, port, via, watch))
     with failures_of(watch):
         try:
             if proxy is not None:
                 watch.enter(Step.PROXY, f"asking the proxy {authority(proxy.host, proxy.port)} for {host}")
-                await stream.shake(handshake.through(proxy, host, port))
+                await stream.shake(handshake(proxy, host, port))
             if end_tls is not None:
                 watch.enter(Step.TLS, f"TLS with {host}")
                 await stream.secure_end(end_tls, host)
@@ -73,19 +72,19 @@ async def open_stream(
     return stream
 
 
-async def open_proxy(way: Way, *, watch: Stopwatch | None = None) -> Stream:
+async def open_proxy(via: Via, *, watch: Stopwatch | None = None) -> Stream:
     """To the proxy itself, which is then asked for a whole URL. Nothing has been sent to it yet."""
     watch = watch or Stopwatch()
-    proxy = way.proxy
+    proxy = via.proxy
     if proxy is None:
         raise TypeError("directly there is no proxy to open")
-    stream = await _dialled(proxy.host, proxy.port, way, watch)
+    stream = await _connect(proxy.host, proxy.port, via, watch)
     if proxy.scheme is not Scheme.HTTPS:
         return stream
     with failures_of(watch):
         try:
             watch.enter(Step.PROXY, f"TLS with the proxy {authority(proxy.host, proxy.port)}")
-            await stream.secure_proxy(_given(way.proxy_tls), proxy.host)
+            await stream.secure_proxy(_given(via.proxy_tls), proxy.host)
         except BaseException:
             await stream.aclose()
             raise
@@ -98,9 +97,9 @@ def _given(context: ssl.SSLContext | None) -> ssl.SSLContext:
     return context
 
 
-async def _dialled(host: str, port: int, way: Way, watch: Stopwatch) -> Stream:
+async def _connect(host: str, port: int, via: Via, watch: Stopwatch) -> Stream:
     with failures_of(watch):
-        connected = await dial(host, port, way.resolve, watch, way.guard if way.proxy else None)
+        connected = await dial(host, port, via.resolve, watch, guard=via.guard if via.proxy else None)
         pipe = _Pipe()
         transport, _ = await asyncio.get_running_loop().create_connection(lambda: pipe, sock=connected)
         return Stream(transport, pipe)
@@ -134,9 +133,9 @@ class Stream:
             result: T = end.value
             return result
 
-    async def shake(self, way: handshake.Handshake) -> None:
+    async def shake(self, dialogue: Handshake) -> None:
         """Go through a proxy; what came after its answer is read next."""
-        self._pipe.received[:0] = await self.converse(way)
+        self._pipe.received[:0] = await self.converse(dialogue)
 
     async def secure_proxy(self, context: ssl.SSLContext, host: str) -> None:
         """TLS to the proxy, which all that follows lies within."""
@@ -166,18 +165,6 @@ class Stream:
         """Of the end, or of the proxy where there is no TLS to the end; in DER."""
         tls = self._tls.session if self._tls else self._pipe.transport.get_extra_info("ssl_object")
         return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject) else None
-
-    def hand_over(self, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes]:
-        """The transport, which speaks to `protocol` from now on, and what had been received before.
-
-        That the other end has closed meanwhile is told by the transport's `is_closing`.
-        """
-        if self._tls:
-            raise TypeError("TLS to the end is no part of the transport")
-        received = bytes(self._pipe.received)
-        self._pipe.transport.set_protocol(protocol)
-        self._pipe.transport.resume_reading()
-        return self._pipe.transport, received
 
     async def aclose(self) -> None:
         """At once: nobody waits for a black hole to say good-bye."""
@@ -214,11 +201,11 @@ class _Tls:
         self.session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=in_bytes(host))
 
     async def shake(self) -> None:
-        await self._done(self.session.do_handshake)
+        await self._drive(self.session.do_handshake)
 
     async def read(self) -> bytes:
         try:
-            return await self._done(lambda: self.session.read(_HIGH_WATER))
+            return await self._drive(lambda: self.session.read(_HIGH_WATER))
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):  # many servers close without a word, as their HTTP allows
             return b""
 
@@ -226,7 +213,7 @@ class _Tls:
         self.session.write(data)
         await self._pipe.put(self._outgoing.read())
 
-    async def _done(self, step: Callable[[], T]) -> T:
+    async def _drive(self, step: Callable[[], T]) -> T:
         while True:
             try:
                 return step()

@@ -1,4 +1,4 @@
-"""Bytes to the end, whatever lies between; and the way there by name."""
+"""Bytes to the end, whatever lies between; and the via there by name."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ import pytest
 from agent.probe.dial import Address, in_a_thread, threaded
 from agent.probe.exchange import DialogueFailed
 from agent.probe.stopwatch import Step, Stopwatch
-from agent.probe.stream import StreamFailed, Way, open_proxy, open_stream
+from agent.probe.stream import StreamFailed, Via, open_proxy, open_stream
 from agent.values.secret import Secret
 from agent.values.settings import Credentials, ProxyUrl, Scheme
 from agent.values.verdict import Outcome
 from tests.loopback.certificates import server_tls, trust
-from tests.loopback.servers import HOST, PATIENCE_S, HttpProxy, Registry, Says, Server, SocksProxy, closed_port
+from tests.loopback.servers import HOST, PATIENCE_S, HttpProxy, Says, Server, SocksProxy, closed_port
 
 
 class Echo(Server):
@@ -42,8 +42,8 @@ async def test_what_is_written_arrives_and_comes_back(tmp_path: Path, scheme: Sc
         reaches = {f"{HOST}:{echo.port}": echo}
         tls = server_tls(HOST) if scheme is Scheme.HTTPS else None
         async with SocksProxy(reaches) if scheme is Scheme.SOCKS5 else HttpProxy(reaches, tls=tls) as proxy:
-            way = Way(proxy.url(scheme) if scheme else None, trust(tmp_path).context())
-            async with await open_stream(HOST, echo.port, way) as stream:
+            via = Via(proxy.url(scheme) if scheme else None, trust(tmp_path).context())
+            async with await open_stream(HOST, echo.port, via) as stream:
                 writing = asyncio.create_task(stream.write(message))
                 received = b""
                 while len(received) < len(message):
@@ -56,7 +56,7 @@ async def test_what_is_written_arrives_and_comes_back(tmp_path: Path, scheme: Sc
 async def test_what_came_with_the_proxys_answer_is_read_next() -> None:
     async with (
         Says(b"HTTP/1.1 200 OK\r\n\r\n220 mail.test", b" ready") as proxy,
-        await open_stream("mail.test", 25, Way(proxy.url())) as stream,
+        await open_stream("mail.test", 25, Via(proxy.url())) as stream,
     ):
         received = b""
         while piece := await stream.read():
@@ -65,51 +65,16 @@ async def test_what_came_with_the_proxys_answer_is_read_next() -> None:
     assert received == b"220 mail.test ready"
 
 
-async def test_a_stream_is_handed_over_with_what_had_come() -> None:
-    class Rest(asyncio.Protocol):
-        def __init__(self) -> None:
-            self.received: asyncio.Queue[bytes] = asyncio.Queue()
-
-        def data_received(self, data: bytes) -> None:
-            self.received.put_nowait(data)
-
-    async with Says(b"HTTP/1.1 200 OK\r\n\r\n220 mail.test", stays=True, echoes=True) as proxy:
-        stream = await open_stream("mail.test", 25, Way(proxy.url()))
-        rest = Rest()
-        transport, before = stream.hand_over(rest)
-        transport.write(b"HELO")
-        async with asyncio.timeout(PATIENCE_S):
-            while b"HELO" not in before:
-                before += await rest.received.get()
-        transport.abort()
-
-    assert before == b"220 mail.testHELO"
-
-
-async def test_tls_to_the_end_cannot_be_handed_over(tmp_path: Path) -> None:
-    async with Registry(server_tls("registry.test")) as registry:
-
-        async def resolve(_host: str, port: int) -> Sequence[Address]:
-            return [(socket.AF_INET, (HOST, port))]
-
-        tls = trust(tmp_path).context()
-        stream = await open_stream("registry.test", registry.port, Way(resolve=resolve), end_tls=tls)
-        async with stream:
-            assert stream.certificate
-            with pytest.raises(TypeError):
-                stream.hand_over(asyncio.Protocol())
-
-
 async def test_an_https_proxy_is_not_spoken_to_unchecked() -> None:
     async with Says(waits=False, stays=True) as proxy:
         with pytest.raises(TypeError):
-            await open_proxy(Way(proxy.url(Scheme.HTTPS)))
+            await open_proxy(Via(proxy.url(Scheme.HTTPS)))
 
 
 async def test_what_was_said_before_tls_is_not_taken_for_the_proxys_answer(tmp_path: Path) -> None:
     async with (
         Says(b"HTTP/1.1 200 OK\r\n\r\n", waits=False, stays=True) as proxy,
-        await open_proxy(Way(proxy.url())) as stream,
+        await open_proxy(Via(proxy.url())) as stream,
     ):
 
         def overheard() -> Generator[bytes, bytes, bytes]:
@@ -124,7 +89,7 @@ async def test_what_was_said_before_tls_is_not_taken_for_the_proxys_answer(tmp_p
 async def test_the_proxy_is_reached_by_ipv6() -> None:
     async with Says(b"HTTP/1.1 503 x\r\n\r\n", host="::1") as proxy:
         with pytest.raises(StreamFailed) as caught:
-            await open_stream("registry.test", 443, Way(proxy.url()))
+            await open_stream("registry.test", 443, Via(proxy.url()))
 
     assert caught.value.evidence.startswith(f"asking the proxy [::1]:{proxy.port} for registry.test: 503")
 
@@ -134,7 +99,7 @@ async def test_a_failure_says_what_where_and_how_long() -> None:
     watch = Stopwatch()
 
     with pytest.raises(StreamFailed) as caught:
-        await open_stream("registry.test", 443, Way(ProxyUrl(Scheme.HTTP, HOST, port)), watch=watch)
+        await open_stream("registry.test", 443, Via(ProxyUrl(Scheme.HTTP, HOST, port)), watch=watch)
 
     failure = caught.value
     assert (failure.outcome, failure.step) == (Outcome.REFUSED, Step.CONNECT)
@@ -147,12 +112,12 @@ async def test_no_failure_shows_the_password(scheme: Scheme) -> None:
     login = Credentials("alice", Secret("open sesame"))
     kind = SocksProxy if scheme is Scheme.SOCKS5 else HttpProxy
     async with kind(login=("alice", "another")) as proxy:
-        way = Way(msgspec.structs.replace(proxy.url(scheme), credentials=login))
+        via = Via(msgspec.structs.replace(proxy.url(scheme), credentials=login))
         with pytest.raises(StreamFailed) as caught:
-            await open_stream("registry.test", 443, way)
+            await open_stream("registry.test", 443, via)
 
     assert caught.value.outcome is Outcome.PROXY_AUTH
-    shown = repr(way) + repr(caught.value) + "".join(traceback.format_exception(caught.value))
+    shown = repr(via) + repr(caught.value) + "".join(traceback.format_exception(caught.value))
     assert "sesame" not in shown
     assert base64.b64encode(b"alice:open sesame").decode() not in shown
 
@@ -160,19 +125,19 @@ async def test_no_failure_shows_the_password(scheme: Scheme) -> None:
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
-def answers(*hosts: tuple[str, int]) -> Way:
+def answers(*hosts: tuple[str, int]) -> Via:
     """A resolver whose answer is this, whatever it is asked."""
 
     async def resolve(_host: str, _port: int) -> Sequence[Address]:
         return [(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port)) for host, port in hosts]
 
-    return Way(resolve=resolve)
+    return Via(resolve=resolve)
 
 
 async def test_the_next_address_is_tried_when_one_refuses() -> None:
     async with Echo() as echo:
-        way = answers(("::1", closed_port()), (HOST, closed_port()), (HOST, echo.port))
-        async with await open_stream("echo.test", 7, way) as stream:
+        via = answers(("::1", closed_port()), (HOST, closed_port()), (HOST, echo.port))
+        async with await open_stream("echo.test", 7, via) as stream:
             await stream.write(b"hello")
             assert await stream.read() == b"hello"
 
@@ -196,7 +161,7 @@ async def test_of_several_failures_the_telling_one_is_told() -> None:
         return [(socket.AF_APPLETALK, ("x", 1)), (socket.AF_INET, (HOST, closed_port()))]
 
     with pytest.raises(StreamFailed) as caught:
-        await open_stream("echo.test", 7, Way(resolve=resolve))
+        await open_stream("echo.test", 7, Via(resolve=resolve))
 
     assert caught.value.outcome is Outcome.REFUSED
 
@@ -212,7 +177,7 @@ async def test_the_systems_resolver_knows_localhost() -> None:
 @pytest.mark.parametrize("name", ["a..test", "x" * 64 + ".test"])
 async def test_what_cannot_be_a_name_is_dns(name: str) -> None:
     with pytest.raises(StreamFailed) as caught:
-        await open_stream(name, 443, Way())
+        await open_stream(name, 443, Via())
 
     assert (caught.value.outcome, caught.value.step) == (Outcome.DNS, Step.RESOLVE)
 

@@ -22,10 +22,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from agent.cli.demo.names import Names
 from agent.cli.demo.servers import Request, answer
-from agent.probe.exchange import Answer, ask
-from agent.probe.handshake import authorization, known
+from agent.probe.exchange import HttpAnswer, ask
 from agent.probe.no_proxy import excludes
-from agent.probe.stream import Stream, StreamFailed, Way, open_proxy, open_stream
+from agent.probe.stream import Stream, StreamFailed, Via, open_proxy, open_stream
+from agent.probe.through_proxy import authorization, known
 from agent.values.settings import ProxyUrl, Texts, no_proxy, proxy
 
 VERSION: Final = "stand-in"
@@ -102,12 +102,12 @@ class Engine:
         """The digest of the image's manifest, checked as dockerd checks it."""
         by = self._proxy_for(host)
         path = f"/v2/{name}/manifests/latest"
-        way = Way(by, resolve=self._names.resolve)
+        via = Via(by, resolve=self._names.resolve)
         if by is None:
-            stream = await open_stream(host, _PORT, way)
+            stream = await open_stream(host, _PORT, via)
             request = ask(b"GET", path, host)
         else:
-            stream = await open_proxy(way)
+            stream = await open_proxy(via)
             request = ask(b"GET", f"http://{host}{path}", host, authorization(known(by)))
         async with stream:
             head = await stream.converse(request)
@@ -125,7 +125,7 @@ class Engine:
         return found if isinstance(found, ProxyUrl) else None  # one that does not parse is dropped silently
 
 
-async def _body(stream: Stream, head: Answer) -> bytes:
+async def _body(stream: Stream, head: HttpAnswer) -> bytes:
     length = int("".join(head.values(b"content-length")) or 0)
     body = head.rest
     while len(body) < length and (more := await stream.read()):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.probe.exchange import HEAD_LIMIT, Answer, DialogueFailed
-from agent.probe.handshake import REPLIES, Handshake, auth_wanted, connect, schemes, socks5, through
+from agent.probe.exchange import HEAD_LIMIT, DialogueFailed, HttpAnswer
+from agent.probe.through_proxy import REPLIES, Handshake, auth_wanted, connect, handshake, schemes, socks5
 from agent.values.secret import Secret
 from agent.values.settings import Credentials, Masked, ProxyUrl, Scheme
 from agent.values.verdict import Outcome
@@ -21,13 +21,13 @@ PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F))
 Ending = bytes | tuple[Outcome, str]
 
 
-def spoken(handshake: Handshake, segments: Iterable[bytes]) -> tuple[bytes, Ending]:
+def spoken(dialogue: Handshake, segments: Iterable[bytes]) -> tuple[bytes, Ending]:
     """What was sent, and how it ended, when these bytes come and then no more."""
-    sent = next(handshake)
+    sent = next(dialogue)
     incoming = iter(segments)
     while True:
         try:
-            sent += handshake.send(next(incoming, b""))
+            sent += dialogue.send(next(incoming, b""))
         except StopIteration as end:
             result: bytes = end.value
             return sent, result
@@ -312,14 +312,14 @@ def test_socks_may_come_in_any_pieces(cut_after: list[bool]) -> None:
     ],
 )
 def test_a_proxy_is_spoken_to_by_its_scheme(scheme: Scheme, first: bytes) -> None:
-    sent, _ = spoken(through(ProxyUrl(scheme, "proxy.test", 1), "r.test", 443), [])
+    sent, _ = spoken(handshake(ProxyUrl(scheme, "proxy.test", 1), "r.test", 443), [])
 
     assert sent.startswith(first)
 
 
 def test_dockerds_masked_credentials_are_never_sent() -> None:
     with pytest.raises(TypeError):
-        through(ProxyUrl(Scheme.HTTP, "proxy.test", 1, Masked.MASKED), "r.test", 443)
+        handshake(ProxyUrl(Scheme.HTTP, "proxy.test", 1, Masked.MASKED), "r.test", 443)
 
 
 HINT = ", which Docker cannot answer: let px, cntlm or alpaca do it on 127.0.0.1, and name that as the upstream"
@@ -343,4 +343,4 @@ def test_a_proxy_that_asks_for_a_login_of_the_domain_alone_needs_another_one_bef
 ) -> None:
     headers = tuple((b"proxy-authenticate", challenge.encode()) for challenge in challenges)
 
-    assert auth_wanted(Answer(407, headers)) == said
+    assert auth_wanted(HttpAnswer(407, headers)) == said

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.probe.answer import Asked, judged, on_port_80
-from agent.probe.exchange import Answer
+from agent.probe.exchange import HttpAnswer
+from agent.probe.registry_answer import Answerer, judged, on_port_80
 from agent.values.verdict import Outcome
 
 REGISTRY = (b"docker-distribution-api-version", b"registry/2.0")
 
 
-def answer(status: int, *headers: tuple[bytes, bytes], location: str | None = None) -> Answer:
+def answer(status: int, *headers: tuple[bytes, bytes], location: str | None = None) -> HttpAnswer:
     to = () if location is None else ((b"location", location.encode()),)
-    return Answer(status, (*headers, *to))
+    return HttpAnswer(status, (*headers, *to))
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def answer(status: int, *headers: tuple[bytes, bytes], location: str | None = No
 def test_what_an_answer_means(
     status: int, verified: Outcome, plain_registry: Outcome, plain: Outcome, by_proxy: Outcome
 ) -> None:
-    assert judged(answer(status), Asked.REGISTRY)[0] is verified
-    assert judged(answer(status, REGISTRY), Asked.SOMEBODY)[0] is plain_registry
-    assert judged(answer(status, REGISTRY), Asked.PROXY)[0] is plain_registry
-    assert judged(answer(status), Asked.SOMEBODY)[0] is plain
-    assert judged(answer(status), Asked.PROXY)[0] is by_proxy
+    assert judged(answer(status), Answerer.REGISTRY)[0] is verified
+    assert judged(answer(status, REGISTRY), Answerer.SOMEBODY)[0] is plain_registry
+    assert judged(answer(status, REGISTRY), Answerer.PROXY)[0] is plain_registry
+    assert judged(answer(status), Answerer.SOMEBODY)[0] is plain
+    assert judged(answer(status), Answerer.PROXY)[0] is by_proxy
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,12 @@ def test_what_an_answer_means(
     ],
 )
 def test_where_a_redirect_leads(location: str | None, shown: str) -> None:
-    assert judged(answer(302, location=location), Asked.SOMEBODY) == (Outcome.PORTAL, shown)
+    assert judged(answer(302, location=location), Answerer.SOMEBODY) == (Outcome.PORTAL, shown)
 
 
 @given(st.binary(max_size=300))
 def test_no_location_is_an_error_or_more_than_a_line(location: bytes) -> None:
-    _, evidence = judged(Answer(302, ((b"location", location),)), Asked.SOMEBODY)
+    _, evidence = judged(HttpAnswer(302, ((b"location", location),)), Answerer.SOMEBODY)
 
     assert evidence.isprintable()
     assert len(evidence) <= 220
@@ -89,5 +89,5 @@ def test_no_location_is_an_error_or_more_than_a_line(location: bytes) -> None:
         pytest.param(answer(404), "404 Not Found on port 80", id="any-answer"),
     ],
 )
-def test_what_port_80_says_of_a_portal(found: Answer, shown: str | None) -> None:
+def test_what_port_80_says_of_a_portal(found: HttpAnswer, shown: str | None) -> None:
     assert on_port_80(found, "registry.test") == shown

@@ -11,9 +11,9 @@ import enum
 import re
 from typing import Final
 
-from agent.probe.exchange import Answer
-from agent.probe.handshake import auth_wanted
+from agent.probe.exchange import HttpAnswer
 from agent.probe.redirect import destination, host_of
+from agent.probe.through_proxy import auth_wanted
 from agent.values.policy import RegistryUrl
 from agent.values.verdict import Outcome
 
@@ -23,7 +23,7 @@ _LONGEST_CHALLENGE: Final = 2000
 _REGISTRY_HEADER: Final = b"docker-distribution-api-version"
 
 
-class Asked(enum.Enum):
+class Answerer(enum.Enum):
     """Who may have answered."""
 
     REGISTRY = "the registry, its certificate verified"
@@ -34,22 +34,22 @@ class Asked(enum.Enum):
 Finding = tuple[Outcome, str]
 
 
-def judged(answer: Answer, asked: Asked) -> Finding:
+def judged(answer: HttpAnswer, answerer: Answerer) -> Finding:
     """The outcome with its evidence."""
     if 300 <= answer.status < 400:
         return Outcome.PORTAL, f"{answer.status} {destination(answer)}"
     if answer.status == 511:  # Network Authentication Required (RFC 6585): a portal says so itself
         return Outcome.PORTAL, answer.words
-    if asked is Asked.REGISTRY or is_registry(answer):
+    if answerer is Answerer.REGISTRY or is_registry(answer):
         return (Outcome.OK if answer.status in OK else Outcome.REGISTRY), answer.words
-    if asked is Asked.PROXY:
+    if answerer is Answerer.PROXY:
         return _by_proxy(answer)
     if answer.status >= 500:
         return Outcome.REGISTRY, answer.words
     return Outcome.PORTAL, f"{answer.words}, and no registry's"
 
 
-def _by_proxy(answer: Answer) -> Finding:
+def _by_proxy(answer: HttpAnswer) -> Finding:
     if answer.status == 407:
         return Outcome.PROXY_AUTH, auth_wanted(answer)
     if answer.status >= 500:
@@ -59,7 +59,7 @@ def _by_proxy(answer: Answer) -> Finding:
     return Outcome.PORTAL, f"{answer.words}, and no registry's"
 
 
-def on_port_80(answer: Answer, host: str) -> str | None:
+def on_port_80(answer: HttpAnswer, host: str) -> str | None:
     """What shows that a portal answered in the place of an https registry; a registry redirects to itself there."""
     if not 300 <= answer.status < 400:
         return f"{answer.words} on port 80"
@@ -68,7 +68,7 @@ def on_port_80(answer: Answer, host: str) -> str | None:
     return f"{answer.status} {destination(answer)} on port 80"
 
 
-def realm(answer: Answer) -> RegistryUrl | None:
+def realm(answer: HttpAnswer) -> RegistryUrl | None:
     """Where a registry sends for tokens; None: it names no https URL. What a pull needs as much as the registry."""
     found = (_REALM.search(value[:_LONGEST_CHALLENGE]) for value in answer.values(b"www-authenticate"))
     named = next((match[1] for match in found if match), "") if answer.status == 401 else ""
@@ -80,5 +80,5 @@ def realm(answer: Answer) -> RegistryUrl | None:
         return None
 
 
-def is_registry(answer: Answer) -> bool:
+def is_registry(answer: HttpAnswer) -> bool:
     return any(value.strip().lower() == "registry/2.0" for value in answer.values(_REGISTRY_HEADER))

@@ -12,7 +12,7 @@ import re
 from collections.abc import Generator, Iterable
 from typing import Final
 
-from agent.probe.exchange import Answer, Dialogue, DialogueFailed, Headers, as_text, ask, authority
+from agent.probe.exchange import Dialogue, DialogueFailed, Headers, HttpAnswer, as_text, ask, authority
 from agent.probe.redirect import destination
 from agent.values.secret import escaped
 from agent.values.settings import Credentials, Masked, ProxyUrl
@@ -21,7 +21,7 @@ from agent.values.verdict import Outcome
 Handshake = Dialogue[bytes]  # returns what was received beyond it
 
 
-def through(proxy: ProxyUrl, host: str, port: int) -> Handshake:
+def handshake(proxy: ProxyUrl, host: str, port: int) -> Handshake:
     """The handshake that this proxy understands."""
     spoken = socks5 if proxy.scheme.is_socks else connect
     return spoken(host, port, known(proxy))
@@ -55,7 +55,7 @@ def authorization(credentials: Credentials | None) -> Headers:
     return ((b"Proxy-Authorization", b"Basic " + basic),)
 
 
-def _refusal(answer: Answer) -> DialogueFailed:
+def _refusal(answer: HttpAnswer) -> DialogueFailed:
     if answer.status == 407:
         return DialogueFailed(Outcome.PROXY_AUTH, auth_wanted(answer))
     if 300 <= answer.status < 400:
@@ -73,7 +73,7 @@ _OF_A_DOMAIN: Final = frozenset({"ntlm", "negotiate", "kerberos"})
 _ANSWERED_BY_DOCKER: Final = "basic"
 
 
-def auth_wanted(answer: Answer) -> str:
+def auth_wanted(answer: HttpAnswer) -> str:
     """What a 407 says, and what to do where no user and password would help."""
     offered = schemes(answer.values(b"proxy-authenticate"))
     if not offered:
