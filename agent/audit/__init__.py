@@ -1,7 +1,18 @@
-"""The audit log: what happened and why, in a chain of records that nobody changes unseen.
+"""What is written down: the audit log, and the lines that go to the journal or a terminal.
 
-`log` appends, `verify` looks whether anything was changed since, and both go by `chain` (one record as a line),
-`files` (which files there are and how they end) and `anchor` (the end of the chain, kept elsewhere). `facts` says
-what may stand in a record. A new thing that can happen is a member of `agent.values.events.Event`; a new type of fact
-is a case in `facts.plain`.
+    record          what a pass calls: an event with its facts, into the audit log and into the journal
+    log             the audit log, appended to: one record after the other
+    chain           one record as a line, and how each is chained to the one before             pure
+    files           which files the log has, and how they end
+    anchor          the end of the chain, kept in the state directory as well
+    system_journal  what systemd's journal knows of the chain
+    about_the_log   what the log says about itself: what was cut short, what was dropped        pure
+    verify          whether the log is as it was written
+    read            the records that a reader asks for
+    facts           what may stand in a record, and in a line of the journal                    pure
+    logs            structlog, configured once: journal fields, console, JSON lines
+    unexpected      an exception that nobody expected, as an error and a traceback
+    drift_digests   another digest for another value of our keys
+
+A new thing that can happen is a member of `agent.values.events.Event`; a new type of fact is a case in `facts.plain`.
 """

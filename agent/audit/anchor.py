@@ -1,6 +1,6 @@
 """The end of the chain, kept in the state directory as well.
 
-Whoever cuts records off the log would have to write here, too. The journal holds a third copy (`journal.py`).
+Whoever cuts records off the log would have to write here, too. The journal holds a third copy (`system_journal.py`).
 """
 
 from __future__ import annotations

@@ -19,11 +19,11 @@ from typing import Final
 
 import msgspec
 
-from agent.audit import anchor, files, itself
+from agent.audit import about_the_log, anchor, files
+from agent.audit.about_the_log import DroppedFile, Missed, Torn
 from agent.audit.anchor import NoAnchor
 from agent.audit.chain import GENESIS, Anchor, Entry, sealed
 from agent.audit.facts import Plain
-from agent.audit.itself import DroppedFile, Missed, Torn
 from agent.system.files import is_there
 from agent.system.process_start import boot_id
 from agent.values.errors import AgentError
@@ -147,7 +147,14 @@ class AuditLog:
         last = found.last
         for full in reversed(files.full_files(self.path)):
             last = last or files.tail(full).last
-        self._end = _End(last, first, length, found.rest, found.ends_line, anchor.read(self._state_dir))
+        self._end = _End(
+            last=last,
+            first=first,
+            length=length,
+            rest=found.rest,
+            ends_line=found.ends_line,
+            anchor=anchor.read(self._state_dir),
+        )
         self._may_be_too_much = True
         return self._end
 
@@ -171,7 +178,7 @@ class AuditLog:
         if self._missed is not None:
             because.append(f"{self._missed.records} could not be written since {self._missed.since}")
         if because:
-            recovered = itself.Recovered(
+            recovered = about_the_log.Recovered(
                 because="; ".join(because),
                 torn=Torn.of(end.rest) if end.rest else None,
                 found=found,
@@ -181,7 +188,7 @@ class AuditLog:
             )
             # No number is used twice, not even that of a record that is lost.
             seq = max(end.seq, kept.seq if kept else 0) + 1
-            self._write(Event.LOG_RECOVERED, about, itself.facts(recovered), seq)
+            self._write(Event.LOG_RECOVERED, about, about_the_log.facts(recovered), seq)
         self._missed = None
         self._is_compared = True
 
@@ -226,8 +233,8 @@ class AuditLog:
         if surplus:
             dropped = tuple(file.dropped for file in surplus)
             because = " and ".join(sorted({file.because for file in surplus}))
-            trimmed = itself.Trimmed(because, dropped[0].first, dropped[-1].last, dropped)
-            self._write(Event.LOG_TRIMMED, about, itself.facts(trimmed))
+            trimmed = about_the_log.Trimmed(because, dropped[0].first, dropped[-1].last, dropped)
+            self._write(Event.LOG_TRIMMED, about, about_the_log.facts(trimmed))
             try:
                 for file in surplus:  # the oldest first: a crash in between leaves no hole
                     file.path.unlink()

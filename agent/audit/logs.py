@@ -26,7 +26,7 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from agent.audit.facts import plain
-from agent.audit.journal import IDENTIFIER
+from agent.audit.system_journal import IDENTIFIER
 from agent.values.events import Event, sentence
 from agent.values.secret import MORE, escaped_lines
 

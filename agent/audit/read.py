@@ -14,7 +14,7 @@ from agent.audit.chain import Entry
 from agent.values.policy import Duration
 
 
-class Found(msgspec.Struct, frozen=True):
+class Legible(msgspec.Struct, frozen=True):
     """A record, and the line it stands on."""
 
     entry: Entry
@@ -25,7 +25,7 @@ class Illegible(msgspec.Struct, frozen=True):
     """A line that is no record."""
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class Filter(msgspec.Struct, frozen=True):
     """Which records are asked for; each part that is empty does not count."""
 
     events: frozenset[str] = frozenset()
@@ -46,10 +46,10 @@ class Wanted(msgspec.Struct, frozen=True):
         return (self.since is None or when >= self.since) and (self.until is None or when < self.until)
 
 
-EVERYTHING: Final = Wanted()
+EVERYTHING: Final = Filter()
 
 
-def records(path: Path, wanted: Wanted = EVERYTHING) -> Iterator[Found | Illegible]:
+def records(path: Path, which: Filter = EVERYTHING) -> Iterator[Legible | Illegible]:
     """The records that are asked for, the oldest first, and a mark for every line that is none.
 
     A record that names no network is about the one that its pass has named before. OSError if the log may not be read.
@@ -63,8 +63,8 @@ def records(path: Path, wanted: Wanted = EVERYTHING) -> Iterator[Found | Illegib
         if not entry.pass_id or this_pass != (entry.boot_id, entry.pass_id):
             this_pass, network = (entry.boot_id, entry.pass_id), None
         network = entry.facts.get("network", network)
-        if wanted.has(entry, network):
-            yield Found(entry, line.text.decode())
+        if which.has(entry, network):
+            yield Legible(entry, line.text.decode())
 
 
 def moment_of(entry: Entry) -> dt.datetime | None:

@@ -67,7 +67,7 @@ class Record:
             raise TypeError(f"no name for a fact: {', '.join(sorted(RESERVED & facts.keys()))}")
         shown = of_a_record(facts)
         say = log.warning if event.is_trouble else log.info
-        say(event.value, **shown, **self._about(), **self._audited(event, shown))
+        say(event.value, **shown, **self._about(), **self._append(event, shown))
         if words := brief(event, shown):
             self._recent.appendleft(Told(now_text(), words))
 
@@ -75,7 +75,7 @@ class Record:
         about = {"pass": self._pass_id, "trigger": self._trigger}
         return {name: value for name, value in about.items() if value}
 
-    def _audited(self, event: Event, facts: dict[str, Plain]) -> dict[str, Plain]:
+    def _append(self, event: Event, facts: dict[str, Plain]) -> dict[str, Plain]:
         try:
             anchor = self._audit_log.append(event, self._trigger, self._pass_id, facts)
         except AuditUnwritable as error:  # the journal has the record, and the agent shows the condition

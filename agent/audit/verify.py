@@ -15,9 +15,9 @@ from pathlib import Path
 import msgspec
 
 from agent.audit import anchor, files
+from agent.audit.about_the_log import Recovered, Torn, Trimmed, said
 from agent.audit.chain import GENESIS, Anchor, Entry
 from agent.audit.files import Line
-from agent.audit.itself import Recovered, Torn, Trimmed, said
 
 
 class Source(enum.Enum):
@@ -90,12 +90,12 @@ def verify(path: Path, state_dir: Path, in_journal: Sequence[Sequence[Anchor]] |
         notes += walk.forget_ended(in_journal)
     walk.arrive()
     return Verification(
-        walk.records,
-        walk.first.seq if walk.first else None,
-        walk.last.seq if walk.last else None,
-        walk.broken,
-        tuple(walk.compared(source) for source in anchors),
-        (*walk.notes, *notes),
+        records=walk.records,
+        first=walk.first.seq if walk.first else None,
+        last=walk.last.seq if walk.last else None,
+        broken=walk.broken,
+        compared=tuple(walk.compared(source) for source in anchors),
+        notes=(*walk.notes, *notes),
     )
 
 

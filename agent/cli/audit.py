@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from agent.audit import journal
+from agent.audit import system_journal
 from agent.audit.chain import Entry
 from agent.audit.facts import plain
-from agent.audit.read import Found, Wanted, moment, moment_of, records
+from agent.audit.read import Filter, Legible, moment, moment_of, records
 from agent.audit.verify import Verification, verify
 from agent.cli.printing import complain, print_json, print_json_line, say
 from agent.values.errors import AgentError
@@ -65,13 +65,13 @@ def _count(text: str) -> int:
 
 
 def _show(args: argparse.Namespace, path: Path) -> int:
-    wanted = Wanted(frozenset(args.event), args.network, args.since, args.until)
+    which = Filter(frozenset(args.event), args.network, args.since, args.until)
     illegible = 0
 
-    def legible() -> Iterator[Found]:
+    def legible() -> Iterator[Legible]:
         nonlocal illegible
-        for found in records(path, wanted):
-            if isinstance(found, Found):
+        for found in records(path, which):
+            if isinstance(found, Legible):
                 yield found
             else:
                 illegible += 1
@@ -103,7 +103,7 @@ def readable(entry: Entry) -> str:
 
 def _verify(args: argparse.Namespace, paths: Paths) -> int:
     # Only the system's own log goes to the system's journal.
-    found = verify(paths.audit_log, paths.state, journal.ask() if paths.is_system else None)
+    found = verify(paths.audit_log, paths.state, system_journal.ask() if paths.is_system else None)
     if args.json:
         print_json(plain(found), indent=None)
     else:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.audit import journal
+from agent.audit import system_journal
 from agent.audit.chain import Anchor
 from agent.audit.log import AuditLog
 from agent.audit.read import moment
@@ -210,8 +210,8 @@ def test_anchors_are_found_among_what_journalctl_prints() -> None:
         OF_US | {"AUDIT_SEQ": "8"},
     )
 
-    assert journal.logs_in([*lines, b"-- No entries --"]) == ((Anchor(7, "ab"), Anchor(8, "ab")),)
-    assert journal.logs_in([]) == ((),)
+    assert system_journal.logs_in([*lines, b"-- No entries --"]) == ((Anchor(7, "ab"), Anchor(8, "ab")),)
+    assert system_journal.logs_in([]) == ((),)
 
 
 def test_what_dockerd_sends_for_a_container_is_no_anchor_and_no_end() -> None:
@@ -224,7 +224,7 @@ def test_what_dockerd_sends_for_a_container_is_no_anchor_and_no_end() -> None:
         of_docker | {"AUDIT_SEQ": "7", "AUDIT_HASH": "cd", "AUDIT_ENDED": "1"},
     )
 
-    assert journal.logs_in(lines) == ((Anchor(7, "ab"),),)
+    assert system_journal.logs_in(lines) == ((Anchor(7, "ab"),),)
 
 
 def test_a_log_ends_where_a_command_names_its_newest_anchor() -> None:
@@ -238,8 +238,8 @@ def test_a_log_ends_where_a_command_names_its_newest_anchor() -> None:
         OF_US | {"AUDIT_SEQ": "1"},
     )
 
-    assert journal.logs_in(lines) == ((Anchor(6, "ab"), Anchor(7, "ab")), (Anchor(1, "ab"),))
+    assert system_journal.logs_in(lines) == ((Anchor(6, "ab"), Anchor(7, "ab")), (Anchor(1, "ab"),))
 
 
 def test_the_unit_that_is_believed_is_the_one_that_is_installed() -> None:
-    assert journal.UNIT == UNIT
+    assert system_journal.UNIT == UNIT

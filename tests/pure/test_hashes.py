@@ -9,7 +9,7 @@ AGENT = Path(__file__).parents[2] / "agent"
 # Who hashes, and what. Whatever may hold a secret goes through `keyed`.
 HASHES = {
     "audit/chain.py": "the bytes of a redacted record, which stand beside their hash",
-    "audit/itself.py": "what is left of such a line, and stands in the same file",
+    "audit/about_the_log.py": "what is left of such a line, and stands in the same file",
     "cli/demo/engine.py": "an image of the demo's own",
     "cli/demo/servers.py": "an image of the demo's own",
     "cli/install/product.py": "the code of this package",

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Final
 
 from agent.audit.logs import configure
-from agent.audit.read import Found, Wanted, records
+from agent.audit.read import Filter, Legible, records
 from agent.audit.verify import verify
 from agent.cli.audit import readable
 from agent.cli.demo import root
@@ -32,7 +32,7 @@ from agent.values.events import Event
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 
-_READ_ALOUD: Final = Wanted(frozenset({Event.UPSTREAM_CHOSEN.value, Event.DOCKER_RESTARTED.value}), network="office")
+_READ_ALOUD: Final = Filter(frozenset({Event.UPSTREAM_CHOSEN.value, Event.DOCKER_RESTARTED.value}), network="office")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,5 +154,5 @@ def _pulled(pulled: Pulled) -> str:
 
 def _audit(paths: Paths) -> Iterator[str]:
     for found in records(paths.audit_log, _READ_ALOUD):
-        if isinstance(found, Found):
+        if isinstance(found, Legible):
             yield f"  {readable(found.entry)}"

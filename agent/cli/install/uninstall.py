@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from agent.audit import journal
+from agent.audit import system_journal
 from agent.audit.logs import send_to_journal
 from agent.cli.install.install import Say, notes, unit_file
 from agent.cli.install.systemd import UNIT, systemctl
@@ -45,7 +45,7 @@ async def uninstall(paths: Paths, say: Say, restore: Callable[[], Awaitable[Rest
 
 def _end_the_log() -> None:
     """Or `audit verify` would miss its records for as long as the journal has them."""
-    fields = journal.ended()
+    fields = system_journal.mark_of_the_end()
     if fields is not None:
         with contextlib.suppress(OSError):  # no journald any more: nobody left to be told
             send_to_journal(fields)

@@ -1,4 +1,4 @@
-"""What the journal knows of the chain: each record's seq and hash went there with its event.
+"""What the system's journal knows of the chain: each record's seq and hash went there with its event.
 
 Anybody can write to the journal under any name, and a container, whose lines dockerd sends, any field as root (FACTS
 72). Believed is what journald itself says came from the service: its unit, by its name, and root. So the records that
@@ -63,9 +63,9 @@ def logs_in(lines: Iterable[bytes]) -> tuple[Anchors, ...]:
     return tuple(map(tuple, logs))
 
 
-def ended() -> Mapping[str, str] | None:
+def mark_of_the_end() -> Mapping[str, str] | None:
     """The fields by which the journal is told that the log has ended; None if it knows none."""
-    _all_taken_down()
+    _sync()
     logs = ask()
     if logs is None or not logs[-1]:
         return None
@@ -80,7 +80,7 @@ def ended() -> Mapping[str, str] | None:
     }
 
 
-def _all_taken_down() -> None:
+def _sync() -> None:
     try:
         subprocess.run(["journalctl", "--sync"], capture_output=True, check=False, timeout=_PATIENCE_S)
     except (OSError, subprocess.SubprocessError):  # then what is there already has to do
