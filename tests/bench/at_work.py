@@ -11,7 +11,7 @@ from tests.machine.lab.docker import DockerDown
 from tests.machine.lab.laptop import AGENT, Laptop
 from tests.machine.lab.places import REGISTRY, World
 from tests.machine.lab.rootfs import TRIXIE
-from tests.machine.lab.waiting import Seen, until
+from tests.waiting import Seen, until
 
 UNIT = "docker-proxy-agent.service"
 _LOOK_AGAIN_S = 0.005

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.machine.lab.laptop import Laptop
 from tests.machine.lab.places import World
-from tests.machine.lab.waiting import Seen
+from tests.waiting import Seen
 
 from .at_work import UNIT, answered, at_work, policy, process, python, rests
 from .figures import resident_mb, status

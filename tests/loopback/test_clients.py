@@ -10,7 +10,6 @@ import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -41,8 +40,8 @@ from agent.values.secret import Secret
 from agent.values.settings import ProxyUrl, proxy
 from tests.loopback.installation import Installation, is_offline
 from tests.loopback.installation import proxy as reached
-from tests.loopback.listeners import ME, SOMEBODY, needs_root
-from tests.loopback.listeners import listening as listening_as
+from tests.loopback.listeners import ME, SOMEBODY, listening, needs_root
+from tests.loopback.servers import Says
 from tests.loopback.test_name_servers import server
 
 LOGGED_IN = '{\n\t"auths": {"registry.example": {"auth": "aHVudGVyMg=="}}\n}'
@@ -704,20 +703,13 @@ async def test_a_login_between_look_and_write_is_kept(people: People) -> None:
     assert written["proxies"]["default"]["httpsProxy"] == "http://office:3128"
 
 
-@asynccontextmanager
-async def listening() -> AsyncIterator[int]:
-    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-
-
 async def test_a_loopback_proxy_is_written_as_the_bridge_only_where_it_answers(people: People) -> None:
     bob = people.add("bob", "{}")
     people.bridge = "127.0.0.1"  # the one local address that is always there stands for the bridge's
-    async with listening() as port:
-        local = upstream(f"http://localhost:{port}")
+    async with Says(waits=False) as proxy:
+        local = upstream(f"http://localhost:{proxy.port}")
         seen, _ = await people.passed(local)
-        assert json.loads(bob.read_text())["proxies"]["default"]["httpProxy"] == f"http://127.0.0.1:{port}"
+        assert json.loads(bob.read_text())["proxies"]["default"]["httpProxy"] == f"http://127.0.0.1:{proxy.port}"
         assert seen.fact == "office answers on 127.0.0.1, seen from the host"
 
     seen, _ = await people.passed(local)
@@ -741,7 +733,7 @@ async def test_a_proxy_of_the_same_user_on_the_bridge_is_given_to_containers_and
 ) -> None:
     bob = people.add("bob", "{}")
     people.bridge = BRIDGE
-    with listening_as(ME, "127.0.0.1") as one, listening_as(ME, BRIDGE, one.port) as other:
+    with listening(ME, "127.0.0.1") as one, listening(ME, BRIDGE, one.port) as other:
         await people.passed(upstream(f"http://127.0.0.1:{one.port}"))
 
         assert given_proxy(bob) == f"http://{BRIDGE}:{one.port}"
@@ -754,13 +746,13 @@ async def test_somebody_elses_on_the_bridge_is_never_given_to_containers_and_lea
 ) -> None:
     bob = people.add("bob", "{}")
     people.bridge = BRIDGE
-    with listening_as(ME, "127.0.0.1") as one:
+    with listening(ME, "127.0.0.1") as one:
         local = upstream(f"http://127.0.0.1:{one.port}")
-        with listening_as(ME, BRIDGE, one.port):
+        with listening(ME, BRIDGE, one.port):
             await people.passed(local)
             assert given_proxy(bob) == f"http://{BRIDGE}:{one.port}"
 
-        with listening_as(SOMEBODY, BRIDGE, one.port):
+        with listening(SOMEBODY, BRIDGE, one.port):
             seen, _ = await people.passed(local)
 
     assert given_proxy(bob) is None
@@ -775,7 +767,7 @@ async def test_somebody_elses_on_the_bridge_is_never_given_to_containers_and_lea
 async def test_with_an_owner_it_must_be_the_owners(people: People, owner: str, is_given: bool) -> None:
     bob = people.add("bob", "{}")
     people.bridge = BRIDGE
-    with listening_as(ME, "0.0.0.0") as one:
+    with listening(ME, "0.0.0.0") as one:
         seen, _ = await people.passed(upstream(f"http://127.0.0.1:{one.port}", owner=owner))
 
     assert (given_proxy(bob) is not None) is is_given
@@ -785,7 +777,7 @@ async def test_with_an_owner_it_must_be_the_owners(people: People, owner: str, i
 async def test_a_name_that_is_loopback_here_is_loopback(people: People) -> None:
     bob = people.add("bob", "{}")
     people.bridge, people.names = BRIDGE, {"laptop": "127.0.1.1", "office": "10.10.0.2"}
-    with listening_as(ME, "0.0.0.0") as one:
+    with listening(ME, "0.0.0.0") as one:
         await people.passed(upstream(f"http://laptop:{one.port}"))
         assert given_proxy(bob) == f"http://{BRIDGE}:{one.port}"
 
@@ -797,7 +789,7 @@ async def test_a_name_that_is_loopback_stays_so_while_it_cannot_be_looked_up(peo
     bob = people.add("bob", "{}")
     people.bridge, people.names = BRIDGE, {"laptop": "127.0.1.1"}
     clients = people.clients()
-    with listening_as(ME, "0.0.0.0") as one:
+    with listening(ME, "0.0.0.0") as one:
         await people.passed(upstream(f"http://laptop:{one.port}"), clients)
         people.names = {}
         await people.passed(upstream(f"http://laptop:{one.port}"), clients)
@@ -847,7 +839,7 @@ async def test_who_asks_for_it_has_the_address_of_the_proxy_also_while_it_cannot
 async def test_where_it_cannot_be_told_whose_it_is_containers_are_not_sent_there(people: People) -> None:
     bob = people.add("bob", "{}")
     people.bridge, people.sockets = BRIDGE, Deaf(ThisSystem())
-    with listening_as(ME, "0.0.0.0") as one:
+    with listening(ME, "0.0.0.0") as one:
         seen, _ = await people.passed(upstream(f"http://127.0.0.1:{one.port}"))
 
     assert bob.read_text() == "{}"
@@ -867,7 +859,7 @@ HERE = {"unix:///var/run/docker.sock", "unix:///run/docker.sock"}
 async def test_where_a_context_is_remote_it_is_not_given_an_address_of_this_laptop(people: People) -> None:
     bob, carol = people.add("bob", LOGGED_IN), people.add("carol", LOGGED_IN)
     people.bridge = BRIDGE
-    with listening_as(ME, "0.0.0.0") as proxy:
+    with listening(ME, "0.0.0.0") as proxy:
         await people.passed(upstream(f"http://127.0.0.1:{proxy.port}"))
         assert set(json.loads(bob.read_text())["proxies"]) == {"default"}
         context(bob, "ssh://far")

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from agent.values.errors import EngineSilent
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 from agent.values.settings import DIRECT
+from tests.waiting import Seen, until
 
 COMMAND = (sys.executable, "-W", "error", "-c", "from agent.cli import main; raise SystemExit(main())", "demo")
 WITHIN_S = 120  # on a busy machine
@@ -88,10 +88,7 @@ def processes_below(directory: Path) -> list[str]:
 
 
 def until_nothing_runs_below(directory: Path) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while found := processes_below(directory):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.02)
+    until(WITHIN_S, lambda: Seen(not (found := processes_below(directory)), found), "the end of all processes")
 
 
 # --- as a person runs it ---------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from agent.clients.homes import Homes, helper_argv
 from agent.clients.users import Threshold
 from agent.system.files import LARGEST, Changed, Identity, LocalDisk, read_file, replace_file
 from agent.values.errors import TargetFailed
+from tests.waiting import until_awaited
 
 IS_ROOT: Final = os.geteuid() == 0
 NEEDS_ROOT: Final = pytest.mark.needs_root
@@ -870,7 +871,7 @@ async def test_a_helper_that_hangs_is_killed_with_all_that_it_started(
         await attempt(homes, somebody)
 
     for pid in pids.read_text().split():
-        await until(lambda pid=pid: not is_alive(pid))  # type: ignore[misc]
+        await until_awaited(10, lambda pid=pid: not is_alive(pid), "the end of the helper")  # type: ignore[misc]
 
 
 @NEEDS_ROOT
@@ -902,14 +903,14 @@ async def test_a_cancelled_read_leaves_no_helper(somebody: Person, tmp_path: Pat
     pids = tmp_path / "pids"
     homes = Homes(argv=(sys.executable, "-I", "-S", "-c", "import os, sys, time\n" + HANGS.format(pids=str(pids))))
     reading = asyncio.create_task(homes.read(somebody, somebody.config))
-    await until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    await until_awaited(10, lambda: pids.exists() and len(pids.read_text().split()) == 2, "two processes")
 
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
 
     for pid in pids.read_text().split():
-        await until(lambda pid=pid: not is_alive(pid))  # type: ignore[misc]
+        await until_awaited(10, lambda pid=pid: not is_alive(pid), "the end of the helper")  # type: ignore[misc]
 
 
 def is_alive(pid: str) -> bool:
@@ -918,13 +919,6 @@ def is_alive(pid: str) -> bool:
         return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-async def until(is_so: Callable[[], bool], within_s: float = 10) -> None:
-    deadline = time.monotonic() + within_s
-    while not is_so():
-        assert time.monotonic() < deadline, f"not within {within_s} s"
-        await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(

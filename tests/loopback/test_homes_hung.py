@@ -23,8 +23,9 @@ from agent.service.watch.paths import FileWatch
 from agent.service.watch.wakeups import Wakeups
 from agent.system.files import is_folder, is_there
 from agent.values.errors import HomeSilent, TargetFailed
+from tests.waiting import until_awaited
 
-from .test_homes import CONFIG, MERGED, NEEDS_ROOT, Person, house, moves_in, until
+from .test_homes import CONFIG, MERGED, NEEDS_ROOT, Person, house, moves_in
 
 __all__ = ["house"]  # the fixture
 
@@ -116,7 +117,7 @@ async def test_a_hung_home_blocks_only_itself(alice: Person, bob: Person, hung_h
         await reading
     assert _state(request.pid) == "D"  # killed in vain
     hung_home.ends()
-    await until(lambda: _state(request.pid) == "gone")
+    await until_awaited(10, lambda: _state(request.pid) == "gone", "the end of the helper")
 
 
 async def test_no_second_helper_hangs_in_the_same_home(alice: Person, bob: Person, hung_home: HungFileSystem) -> None:
@@ -137,7 +138,7 @@ async def test_no_second_helper_hangs_in_the_same_home(alice: Person, bob: Perso
     assert not hung_home.has_a_request()
     assert await homes.read(bob, bob.config) is not None
     hung_home.ends()
-    await until(lambda: _state(request.pid) == "gone")  # not even a zombie
+    await until_awaited(10, lambda: _state(request.pid) == "gone", "the end of the helper")  # not even a zombie
     assert await _answer_in_the_end(homes, alice) is None
 
 
@@ -161,7 +162,7 @@ async def test_a_link_into_a_hung_file_system_hangs_its_owners_helper_and_nobody
     assert not watch.is_still(bob, bob.config, 0)
     watch.close()
     hung_home.ends()
-    await until(lambda: _state(request.pid) == "gone")
+    await until_awaited(10, lambda: _state(request.pid) == "gone", "the end of the helper")
 
 
 async def test_what_lies_on_a_hung_file_system_is_neither_asked_nor_watched(
@@ -247,4 +248,4 @@ async def test_a_helper_that_hangs_makes_way_for_who_waits(
     with pytest.raises(HomeSilent, match="no answer within"):
         await reading
     hung_home.ends()
-    await until(lambda: _state(request.pid) == "gone")
+    await until_awaited(10, lambda: _state(request.pid) == "gone", "the end of the helper")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.system.programs import run
+from tests.waiting import until_awaited
 
 
 async def test_how_a_program_ended_and_what_it_printed() -> None:
@@ -47,9 +48,7 @@ async def test_a_program_ends_with_whoever_waits_for_it(tmp_path: Path) -> None:
     waiting = asyncio.create_task(
         run(["sh", "-c", f"echo $$ >{pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 1000"], 60)
     )
-    async with asyncio.timeout(10):
-        while not pid_file.exists():  # noqa: ASYNC110 - a file is waited for
-            await asyncio.sleep(0.01)
+    await until_awaited(10, pid_file.exists, "the program")
 
     waiting.cancel()
 

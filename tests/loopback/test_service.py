@@ -41,6 +41,7 @@ from agent.values.reason import Reason
 from agent.values.settings import DIRECT, Settings, Texts, settings
 from agent.values.snapshot import Interface, Snapshot, Way
 from agent.values.verdict import Verdict
+from tests.waiting import Seen, until_awaited
 
 from .certificates import CORP
 from .dockerd import Dockerd
@@ -135,11 +136,7 @@ class Laptop:
         return await asyncio.wait_for(self.service.asked(request), 30)
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        for _ in range(3000):
-            if holds():
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"not within 30 s: {self.status()}")
+        await until_awaited(30, lambda: Seen(holds(), self.status()), "the status")
 
     def over(self) -> None:
         """The minute after a restart."""
@@ -795,10 +792,7 @@ async def test_who_asks_is_answered_when_there_is_a_choice(laptop: Laptop) -> No
     laptop.place = Place(at("10.10.0.1"), laptop.dockerd, office="timeout timeout ok", direct="ok")
     async with laptop.running() as hand:
         asked = asyncio.create_task(laptop.asks(Command.APPLY))
-        for _ in range(1000):
-            if laptop.said or asked.done():
-                break
-            await asyncio.sleep(0.01)
+        await until_awaited(10, lambda: laptop.said or asked.done(), "a word")
         assert not asked.done()
 
         await hand.wake(Reason.TIMER)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from agent.docker.process import command_line
 from agent.values.dockerd import Phase, Start, UnitState
 from agent.values.paths import Paths
 from agent.values.settings import settings
+from tests.waiting import until
 
 from .dockerd import Dockerd
 
@@ -31,10 +31,8 @@ def process() -> Iterator[int]:
     """One that looks like a dockerd, with the office's proxies in its environment."""
     with subprocess.Popen(["dockerd", "1000"], executable="/bin/sleep", env=IN_ITS_ENVIRONMENT) as started:
         try:
-            deadline = time.monotonic() + 10
-            while command_line(started.pid) is None:  # Popen returns while execve is still at work
-                assert time.monotonic() < deadline
-                time.sleep(0.001)
+            # Popen returns while execve is still at work.
+            until(10, lambda: command_line(started.pid) is not None, "execve", every=0.001)
             yield started.pid
         finally:
             started.kill()

@@ -21,8 +21,9 @@ from agent.service.watch.paths import GATHER_S
 from agent.service.watch.wakeups import Wakeups
 from agent.values.errors import TargetFailed
 from agent.values.reason import Reason
+from tests.waiting import until_awaited
 
-from .test_homes import NEEDS_ROOT, Person, alice, bob, house, moves_in, somebody, until
+from .test_homes import NEEDS_ROOT, Person, alice, bob, house, moves_in, somebody
 
 __all__ = ["alice", "bob", "house", "somebody"]  # fixtures
 
@@ -72,7 +73,7 @@ async def watched() -> AsyncIterator[Watched]:
     before = descriptors()
     yield watched
     watched.watch.close()
-    await until(lambda: descriptors() <= before)
+    await until_awaited(10, lambda: descriptors() <= before, "the descriptors of before")
 
 
 def descriptors() -> int:
@@ -327,7 +328,7 @@ async def test_what_was_not_asked_for_is_refused_and_let_go(
     assert await homes.read(somebody, somebody.config) is None
 
     watched.watch.close()
-    await until(lambda: descriptors() == before)
+    await until_awaited(10, lambda: descriptors() == before, "the descriptors of before")
 
 
 async def test_more_names_than_there_may_be_are_no_answer(somebody: Person, watched: Watched) -> None:

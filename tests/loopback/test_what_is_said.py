@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import until
 
 from .installation import Installation, is_offline, proxy
 from .runs import Runs
@@ -159,7 +160,7 @@ def test_of_a_running_agent(machine: Machine) -> None:
     """The service lives, says what is wrong with the file, and goes on with everything else."""
     service = subprocess.Popen(machine.command("run"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        until(lambda: machine.paths.status.exists() and machine.starts == 2, service)
+        until(30, lambda: is_under_way(machine, service), "the first pass")
         for name in ("half-a-character-in-a-name", "secret-in-a-name", "escape-in-a-name"):
             machine.config_json.write_bytes(CLIENTS[name])
             assert said(machine, "apply")[0] == 1
@@ -183,9 +184,7 @@ def test_of_a_running_agent(machine: Machine) -> None:
         check(text)
 
 
-def until(is_so: Callable[[], bool], service: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while not is_so():
-        assert service.poll() is None, service.communicate(timeout=30)
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def is_under_way(machine: Machine, service: subprocess.Popen[bytes]) -> bool:
+    """Whether its first pass is over."""
+    assert service.poll() is None, service.communicate(timeout=30)
+    return machine.paths.status.exists() and machine.starts == 2

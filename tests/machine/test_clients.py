@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import Seen
+
 from .lab.docker import LOCAL_IMAGE
 from .lab.laptop import Laptop
 from .lab.places import REGISTRY
-from .lab.waiting import Seen
 from .test_apply import PASSWORD_FILE, PLACES, applied, office_policy, soon_pulls, through
 from .test_service import NAME, started
 

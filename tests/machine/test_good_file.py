@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.waiting import Seen
+
 from .lab.laptop import Laptop
-from .lab.waiting import Seen
 from .test_apply import DAEMON_JSON, DROP_IN, ENVIRONMENT, applied, office_policy
 from .test_service import started
 

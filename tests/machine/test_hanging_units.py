@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.waiting import Seen
+
 from .lab.docker import LOCAL_IMAGE
 from .lab.laptop import Laptop
-from .lab.waiting import Seen
 from .test_apply import DAEMON_JSON, applied, office_policy
 from .test_restart import DIES, is_deferred, nothing_under_way, unharmed
 from .test_service import started

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import Seen
+
 from .lab.box import Ran
 from .lab.laptop import POLICY, Laptop
-from .lab.waiting import Seen
 from .lab.wheelhouse import REPOSITORY, wheelhouse
 from .test_apply import office_policy
 from .test_roam import trixie

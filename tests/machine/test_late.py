@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from tests.waiting import Seen
+
 from .lab.laptop import Laptop
 from .lab.places import REGISTRY
-from .lab.waiting import Seen
 from .test_apply import ENVIRONMENT, office_policy
 from .test_boot import docker_starts
 from .test_roam import AT_ONCE, is_there, restarted, trixie

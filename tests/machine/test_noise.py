@@ -7,9 +7,10 @@ import time
 
 import pytest
 
+from tests.waiting import NotInTime, Seen
+
 from .lab.laptop import POLICY, Laptop
 from .lab.places import REGISTRY
-from .lab.waiting import NotInTime, Seen
 from .test_apply import PASSWORD_FILE, office_policy, through
 from .test_boot import docker_starts
 from .test_roam import AT_ONCE, by_mac, is_there, restarted, trixie

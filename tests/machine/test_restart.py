@@ -6,10 +6,11 @@ import json
 
 import pytest
 
+from tests.waiting import Seen
+
 from .lab.docker import Container
 from .lab.laptop import Laptop
 from .lab.places import IMAGE
-from .lab.waiting import Seen
 from .test_apply import DAEMON_JSON, ENVIRONMENT, applied, docker_20, office_policy
 from .test_service import started
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.waiting import Seen
+
 from .lab.laptop import Laptop
 from .lab.places import IMAGE, REGISTRY, Proxy
-from .lab.waiting import Seen
 from .test_apply import DROP_IN, ENVIRONMENT, PASSWORD_FILE, through
 from .test_boot import docker_starts
 from .test_service import NAME, started

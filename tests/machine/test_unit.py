@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from tests.waiting import Seen
+
 from .lab.laptop import Laptop
-from .lab.waiting import Seen
 from .test_apply import DAEMON_JSON, ENVIRONMENT, PASSWORD_FILE, PLACES, office_policy, through
 from .test_service import NAME, installed, started
 

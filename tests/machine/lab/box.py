@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.waiting import Seen, until
+
 from .ground import ALONE, DIES_WITH_US, ENVIRONMENT, children
-from .waiting import Seen, until
 
 # Run ALONE: nspawn's systemd would outlive a killed nspawn, but not the process namespace around both.
 BOOT = """

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import Seen, until
+
 from .box import Box, Ran
 from .images import root_tar
 from .places import IMAGE
-from .waiting import Seen, until
 
 LOCAL_IMAGE = "lab/busybox:latest"
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.waiting import Seen, until
+
 from .box import Box, Ran
 from .docker import Docker
 from .ground import output
@@ -13,7 +15,6 @@ from .layer import layers
 from .places import REGISTRY, Place, Proxy, World
 from .rootfs import Suite, rootfs
 from .vpn import Vpn
-from .waiting import Seen, until
 
 T = TypeVar("T")
 

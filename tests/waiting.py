@@ -1,0 +1,59 @@
+"""Waiting is "until": a deadline, and what was last seen."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A yes or no that remembers what was looked at."""
+
+    holds: bool
+    what: object
+
+    def __bool__(self) -> bool:
+        return self.holds
+
+    def __str__(self) -> str:
+        return str(self.what)
+
+
+class NotInTime(AssertionError):
+    pass
+
+
+def until(within: float, look: Callable[[], T], what: str, every: float = 0.05) -> T:
+    """The first truthy value that `look` returns; NotInTime says what it returned last."""
+    for value in _looks(within, look, what):
+        if value:
+            return value
+        time.sleep(every)
+    raise AssertionError("unreachable")
+
+
+async def until_awaited(within: float, look: Callable[[], T], what: str, every: float = 0.01) -> T:
+    """The same, while the loop goes on."""
+    for value in _looks(within, look, what):
+        if value:
+            return value
+        await asyncio.sleep(every)
+    raise AssertionError("unreachable")
+
+
+def _looks(within: float, look: Callable[[], T], what: str) -> Iterator[T]:
+    """One after the other. It is looked once more when the time is over: a busy machine may have been away."""
+    started = time.monotonic()
+    while True:
+        is_over = time.monotonic() - started > within
+        value = look()
+        yield value
+        if is_over:
+            raise NotInTime(f"{what}: not within {within:g} s; last seen: {value}")
