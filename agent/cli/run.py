@@ -60,7 +60,7 @@ async def _serve(paths: Paths, policy: Path) -> None:
         loop.add_signal_handler(number, running.cancel)
     loop.add_signal_handler(signal.SIGHUP, service.reload)
     try:
-        async with listening(paths.control, service.asked):
+        async with listening(paths.control, service.ask):
             await running
     except asyncio.CancelledError:  # by a signal: everything stays as it is
         return

@@ -31,7 +31,7 @@ Ask = Callable[[Request], Awaitable[Answer]]
 async def listening(path: Path, ask: Ask) -> AsyncIterator[None]:
     """Answers while the context lasts; for who holds the lock: a socket that an agent left behind is replaced."""
     try:
-        bound = _bound(path)
+        bound = _bind(path)
     except OSError as error:
         raise AgentError(str(path), f"cannot be listened on: {error.strerror}") from error
     server = await asyncio.start_unix_server(
@@ -45,7 +45,7 @@ async def listening(path: Path, ask: Ask) -> AsyncIterator[None]:
             os.unlink(path)  # noqa: PTH108 - at once, and in memory
 
 
-def _bound(path: Path) -> socket.socket:
+def _bind(path: Path) -> socket.socket:
     """Nobody else may connect, not even before a chmod.
 
     Not by the umask, which is that of the whole process: what was made meanwhile would be closed, too, even to us. On

@@ -49,7 +49,7 @@ class Corrections:
         clients = self._clients(seen.clients, now, record) if seen.clients is not None else None
         return msgspec.structs.replace(seen, plan=plan, clients=clients)
 
-    def done(self, made: Pass, record: Record) -> None:
+    def note(self, made: Pass, record: Record) -> None:
         """After a pass: what it put right is said, and what stands now is what later changes are told from."""
         plan, outcome, found = made.seen.plan, made.outcome, self._found
         self._found = None
@@ -75,7 +75,7 @@ class Corrections:
             self._found = (target, plan.prospective, who)
             return plan  # the same change, which could not be put right
         self._counted_text = (target, plan.edits[0].before)
-        correction = self._counted(target, now, who, record)
+        correction = self._count(target, now, who, record)
         if correction.answer is Correcting.PUT_RIGHT:
             self._found = (target, plan.prospective, who)
             return plan
@@ -91,12 +91,12 @@ class Corrections:
             if file.edit is None or not (is_foreign or file.path in self._drifts.given_up):
                 yield file
                 continue
-            correction = self._counted(file.path, now, file.name, record)
+            correction = self._count(file.path, now, file.name, record)
             is_put_right = correction.answer is Correcting.PUT_RIGHT
             condition = gave_up(file.path, correction.because)
             yield file if is_put_right else ClientFile(file.account, error=str(condition), gave_up=condition)
 
-    def _counted(self, target: str, now: float, who: str, record: Record) -> Correction:
+    def _count(self, target: str, now: float, who: str, record: Record) -> Correction:
         self._drifts, correction = drifted(self._drifts, target, now, who)
         if correction.answer is Correcting.GIVE_UP:
             record(Event.GAVE_UP, target=target, because=correction.because, who=who)

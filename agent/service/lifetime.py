@@ -28,7 +28,7 @@ class Lifetime:
     def __init__(self, state: Path) -> None:
         self._file = StateFile(state / "lifetime.json", _Life, 1)
 
-    def begins(self) -> str | None:
+    def begin(self) -> str | None:
         """How the one before ended, if not as it was told to; AgentError: that, or that this one runs, is not kept."""
         try:
             before = self._file.load()
@@ -37,7 +37,7 @@ class Lifetime:
         self._file.save(_Life(boot_id()))
         return None if before is None else _unclean(before)
 
-    def ends(self, how: str) -> None:
+    def end(self, how: str) -> None:
         self._file.save(_Life(boot_id(), how))
 
 

@@ -61,7 +61,7 @@ class HostWakes:
         """The dockerd whose end wakes, too; 0: none runs."""
         self._dockerd.follow(pid)
 
-    def follow_neighbours(self, are_followed: bool) -> None:
+    def follow_neighbours(self, *, are_followed: bool) -> None:
         """Whether a MAC that becomes known wakes, too."""
         if are_followed is self._are_neighbours_followed:
             return

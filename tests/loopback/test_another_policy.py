@@ -38,7 +38,7 @@ async def test_a_running_agent_does_nothing_by_another_policy_than_its_own(lapto
     laptop.policy()
     other = tmp_path / "other.toml"
     other.write_text(POLICY)
-    async with laptop.running(), listening(laptop.paths.control, laptop.service.asked):
+    async with laptop.running(), listening(laptop.paths.control, laptop.service.ask):
         before = laptop.events()
         for words in CHANGING:
             status, out, complaint = await command(laptop, words, other)
@@ -54,7 +54,7 @@ async def test_a_running_agent_does_nothing_by_another_policy_than_its_own(lapto
 
 async def test_its_own_policy_may_be_named(laptop: Laptop) -> None:
     laptop.policy()
-    async with laptop.running(), listening(laptop.paths.control, laptop.service.asked):
+    async with laptop.running(), listening(laptop.paths.control, laptop.service.ask):
         status, out, _ = await command(laptop, "pin office", laptop.paths.policy)
 
     assert status == 0

@@ -25,8 +25,9 @@ from agent.docker.journal import Journal, Stage, UnderWay
 from agent.one_pass.shaken_file import KeptShaken, ShakenFile
 from agent.service.notify import Notify
 from agent.service.requests import Answer, Command, Request, Wish
-from agent.service.service import FINISH_AGAIN_S, Service
+from agent.service.service import Service
 from agent.service.status_file import read
+from agent.service.unfinished import FINISH_AGAIN_S
 from agent.service.watch.unwatched import Unwatched
 from agent.system.clock import SYSTEM_CLOCK
 from agent.system.process_start import boot_id
@@ -80,7 +81,7 @@ class Hand:
     def follow(self, pid: int) -> None:
         """The test wakes it itself."""
 
-    def follow_neighbours(self, are_followed: bool) -> None:
+    def follow_neighbours(self, *, are_followed: bool) -> None:
         self.are_neighbours_followed = are_followed
 
     def hold(self, proxies: Collection[LocalProxy], again_s: float) -> None:
@@ -133,7 +134,7 @@ class Laptop:
     async def asks(self, command: Command, **wish: Any) -> Answer:
         """As from the control socket, until it is answered."""
         request = Request(Wish(command, **wish), self.said.append)
-        return await asyncio.wait_for(self.service.asked(request), 30)
+        return await asyncio.wait_for(self.service.ask(request), 30)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         await until_awaited(30, lambda: Seen(holds(), self.status()), "the status")
@@ -408,7 +409,7 @@ async def test_a_docker_that_cannot_be_helped_is_tried_once_a_minute(not_yet: tu
         assert hand.next_at is not None
         assert hand.next_at > SYSTEM_CLOCK.boottime_s() + FINISH_AGAIN_S / 2
         dockerd.fails = range(0)
-        laptop.service._finishes_at = 0.0
+        laptop.service._unfinished.due_at = 0.0
         await hand.wake(Reason.TIMER)
         assert dockerd.runs_with == DIRECT
 

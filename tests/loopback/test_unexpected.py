@@ -292,7 +292,7 @@ async def test_an_end_by_an_exception_is_recorded_as_what_it_was_and_the_next_st
 
 
 async def test_a_start_after_a_kill_says_so(laptop: Laptop) -> None:
-    Lifetime(laptop.paths.state).begins()
+    Lifetime(laptop.paths.state).begin()
     async with laptop.running():
         assert records(laptop, "agent-started")[-1]["before"] == "was killed, or crashed"
 

@@ -1,0 +1,75 @@
+"""What the running agent shows: status.json, and the line that `systemctl status` prints.
+
+It keeps what a pass does not know: how often Docker was restarted, since when the upstream is in use, and when each was
+last asked. Not known here: what is said of a pass (`status.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.audit.facts import Plain
+from agent.audit.record import Record
+from agent.one_pass.seen import Pass
+from agent.service.notify import Notify
+from agent.service.status import Docker, Looks, Since, clients_of, status_of
+from agent.service.status_file import PolicyStatus, StatusFile
+from agent.service.status_page import headline
+from agent.system.clock import now_text
+from agent.values.condition import Condition
+from agent.values.dockerd import Reality
+from agent.values.errors import AgentError
+from agent.values.verdict import Verdict
+
+
+class Display:
+    """Of one agent, from start to stop."""
+
+    def __init__(self, path: Path, notify: Notify, record: Record) -> None:
+        self._file = StatusFile(path)
+        self._notify = notify
+        self._record = record
+        self._docker = Docker()
+        self._since: Since | None = None
+        self._asked_at: dict[str, tuple[Verdict, str]] = {}  # when each upstream's last verdict came
+        self._clients: tuple[Plain, ...] = ()  # as they were when they were last looked at
+
+    def note(self, done: Pass) -> None:
+        """What a pass has changed that is shown for longer than the pass is."""
+        upstream = done.seen.choice.upstream if done.seen.choice else None
+        if upstream is not None and (self._since is None or self._since.name != upstream):
+            self._since = Since(upstream, now_text())
+        outcome = done.outcome
+        if outcome is not None and outcome.restarted_s is not None:
+            self._docker = Docker(self._docker.restarts + 1, now_text(), outcome.restarted_s, outcome.containers_kept)
+
+    def show(
+        self,
+        done: Pass | None,
+        policy: PolicyStatus,
+        conditions: Sequence[Condition],
+        idle: Reality | None,
+        *,
+        is_working: bool,
+    ) -> None:
+        """`idle`: dockerd, where no policy asks for a pass."""
+        for name, verdict in done.seen.verdicts.items() if done is not None else ():
+            if self._asked_at.get(name, (None, ""))[0] is not verdict:
+                self._asked_at[name] = (verdict, now_text())
+        asked = {name: at for name, (_, at) in self._asked_at.items()}
+        if done is not None and (clients := clients_of(done)) is not None:
+            self._clients = clients
+        looks = Looks(
+            docker=self._docker,
+            since=self._since,
+            asked=asked,
+            last=self._record.recent,
+            idle=idle,
+            clients=self._clients,
+        )
+        status = status_of(done, policy, looks, tuple(conditions), is_working=is_working)
+        with contextlib.suppress(AgentError):  # a full disk: the journal goes on, and the next pass tries again
+            self._file.show(status)
+        self._notify.status(f"{status.state.value}: {headline(status, None)}")

@@ -1,0 +1,74 @@
+"""What of the service has failed, part by part: recorded once, shown, and tried again later each time.
+
+Not known here: what a failure costs; who catches it decides that.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.audit.record import Record
+from agent.audit.unexpected import unexpected
+from agent.decide.backoff import again_s
+from agent.system.clock import SYSTEM_CLOCK
+from agent.values.condition import Code, Condition
+from agent.values.errors import AgentError, Unexpected
+from agent.values.events import Event
+
+
+class ServicePart(enum.Enum):
+    """What may fail alone: a part that works again says nothing of the others."""
+
+    POLICY = "policy"
+    UNDER_WAY = "what is under way"
+    LAID_DOWN = "what a person laid down"
+    WAKES = "what wakes the agent"
+    WHOLE = "the pass"
+
+
+class Failures:
+    """The parts that did not work the last time."""
+
+    def __init__(self, policy_path: Path, record: Record) -> None:
+        self._policy_path = policy_path
+        self._record = record
+        self._failed: dict[ServicePart, AgentError] = {}
+        self._in_a_row = 0  # passes
+
+    def note(self, part: ServicePart, error: Exception, record: Record | None = None) -> None:
+        """The same failure again is not recorded again."""
+        where = str(self._policy_path) if part is ServicePart.POLICY else part.value
+        failure = error if isinstance(error, AgentError) else unexpected(where, error)
+        if str(failure) != str(self._failed.get(part)):
+            (record or self._record)(Event.TARGET_FAILED, target=failure.where, error=str(failure))
+        self._failed[part] = failure
+
+    def clear(self, part: ServicePart) -> None:
+        """It works."""
+        self._failed.pop(part, None)
+        if part is ServicePart.WHOLE:
+            self._in_a_row = 0
+
+    def back_off(self) -> float:
+        """The moment of CLOCK_BOOTTIME to try again: later each time, until a whole pass works."""
+        self._in_a_row += 1
+        return SYSTEM_CLOCK.boottime_s() + again_s(self._in_a_row)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Each as a line for a person; () if everything works."""
+        return tuple(str(failure) for failure in self._failed.values())
+
+    def conditions(self, last_at: str | None) -> Iterator[Condition]:
+        """`last_at`: when the last good pass was, which is still shown; None: there was none."""
+        for failure in self._failed.values():
+            yield _condition(failure, last_at)
+
+
+def _condition(failure: AgentError, last_at: str | None) -> Condition:
+    if not isinstance(failure, Unexpected):
+        return Condition(Code.TARGET_FAILED, failure.what, failure.remedy, failure.where)
+    shown = f"; what is shown is of {last_at}" if last_at is not None else ""
+    return Condition(Code.INTERNAL_ERROR, f"{failure.what}; it is tried again{shown}", failure.remedy, failure.where)

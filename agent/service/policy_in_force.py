@@ -1,0 +1,176 @@
+"""The policy that the service goes by: the last good one, although a wrong one may have been written since.
+
+Not known here: what a policy means (`values/policy.py`), and when it is read again (`service.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from agent.audit.log import AuditLog
+from agent.audit.record import Record
+from agent.docker.glance import invocation_link
+from agent.one_pass.ports import World
+from agent.service.status_file import PolicyStatus
+from agent.system.clock import now_text
+from agent.system.files import identity_of
+from agent.system.policy_file import NO_POLICY, WRITE_ONE, Loaded, load_safely, named, owners
+from agent.values.condition import Code, Condition
+from agent.values.errors import NoPolicy, PolicyRefused
+from agent.values.events import Event
+from agent.values.paths import Paths
+from agent.values.policy import Policy
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """A policy, and the world as it describes it."""
+
+    loaded: Loaded
+    at: str  # when it was read, RFC 3339
+    world: World
+
+    @property
+    def policy(self) -> Policy:
+        return self.loaded.policy
+
+
+class PolicyInForce:
+    """Of one agent, which goes by one file."""
+
+    def __init__(
+        self,
+        path: Path,
+        paths: Paths,
+        make_world: Callable[[Paths, Policy], World],
+        *,
+        record: Record,
+        audit_log: AuditLog,
+    ) -> None:
+        self.path = path
+        self._paths = paths
+        self._make_world = make_world
+        self._record = record
+        self._audit_log = audit_log
+        self.now: InForce | None = None  # None: no policy was ever good, or there is none any more
+        self.refused: PolicyRefused | None = None  # what is wrong with the file as it stands
+        self._idle_world: World | None = None
+        self._outgoing: list[World] = []
+        self._on_disk: tuple[object, ...] = ()  # the files, as they were last read
+
+    @property
+    def policy(self) -> Policy:
+        """Where there is none, an empty one: its defaults hold."""
+        return self.now.policy if self.now is not None else Policy()
+
+    @property
+    def world(self) -> World:
+        """Where there is no policy, that of an empty one."""
+        if self.now is not None:
+            return self.now.world
+        if self._idle_world is None:
+            self._idle_world = self._make_world(self._paths, Policy())
+        return self._idle_world
+
+    def is_at(self, path: str) -> bool:
+        """Whether this file is the one that the agent goes by; '' is any."""
+        return path in ("", os.path.abspath(self.path))  # noqa: PTH100 - links are as named
+
+    def read(self) -> bool:
+        """Read the policy and the files it names again; whether another policy is in force now."""
+        try:
+            return self._read()
+        finally:
+            self._on_disk = self._files_on_disk()
+
+    def read_early(self) -> bool:
+        """Whether what was written since is refused: a good one is not taken here, but by the next `read`."""
+        if self._on_disk == self._files_on_disk():
+            return False
+        try:
+            self._load()
+        except NoPolicy:  # an editor may be about to put it there
+            return False
+        except PolicyRefused as error:
+            self._refuse(error)
+            self._on_disk = self._files_on_disk()
+            return True
+        return False
+
+    def outgoing(self) -> list[World]:
+        """The worlds of policies that are not in force any more, each once."""
+        worlds, self._outgoing = self._outgoing, []
+        return worlds
+
+    @property
+    def watched(self) -> list[Path]:
+        """The policy and its files; Docker's targets; where DNS is said. The clients' files: see `clients/homes.py`."""
+        paths, service = self._paths, self.policy.docker.service
+        targets = [paths.environment_file, paths.drop_in(service), paths.daemon_json]
+        unit = [invocation_link(service)] if paths.is_system else []  # Docker starts and stops
+        resolvers = [paths.below("/etc/resolv.conf"), paths.below("/run/systemd/resolve/resolv.conf")]
+        return [*self._files(), *targets, *resolvers, *unit]
+
+    @property
+    def status(self) -> PolicyStatus:
+        return PolicyStatus(
+            str(self.path),
+            self.now.at if self.now is not None else None,
+            "; ".join(self.refused.problems) if self.refused is not None else None,
+        )
+
+    def conditions(self) -> Iterator[Condition]:
+        if self.refused is not None:
+            for problem in self.refused.problems:
+                yield Condition(Code.POLICY_ERROR, problem, target=self.refused.path)
+        elif self.now is None:
+            yield Condition(Code.NO_POLICY, NO_POLICY, WRITE_ONE, str(self.path))
+
+    def _load(self) -> Loaded:
+        return load_safely(self.path, owners(self._paths), os.environ, self._paths)
+
+    def _read(self) -> bool:
+        try:
+            loaded = self._load()
+        except NoPolicy:
+            self._retire()
+            self.refused = None
+            return False
+        except PolicyRefused as error:
+            self._refuse(error)
+            return False
+        self.refused = None
+        if self.now is not None and self.now.loaded == loaded:
+            return False
+        self._take(loaded)
+        return True
+
+    def _refuse(self, error: PolicyRefused) -> None:
+        if self.refused is None or self.refused.problems != error.problems:
+            self._record(Event.POLICY_REJECTED, path=error.path, problems=error.problems)
+        self.refused = error
+
+    def _take(self, loaded: Loaded) -> None:
+        world = self._make_world(self._paths, loaded.policy)  # before anything says that it is in force
+        self._retire()
+        self.now = InForce(loaded, now_text(), world)
+        self._audit_log.limit(loaded.policy.audit.keep, loaded.policy.audit.max_size)
+        self._record(Event.POLICY_LOADED, path=loaded.path, warnings=loaded.warnings)
+
+    def _retire(self) -> None:
+        if self.now is not None:
+            self._outgoing.append(self.now.world)
+        self.now = None
+
+    def _files(self) -> list[Path]:
+        """Those of one that is refused, too: what makes it valid may be a file that comes."""
+        in_force = named(self.now.policy) if self.now is not None else ()
+        refused = self.refused.named if self.refused is not None else ()
+        return [self.path, *map(self._paths.below, dict.fromkeys((*in_force, *refused)))]
+
+    def _files_on_disk(self) -> tuple[object, ...]:
+        """Another value for another policy on disk."""
+        return tuple(map(identity_of, self._files()))
