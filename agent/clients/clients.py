@@ -213,14 +213,14 @@ class LocalClients:
         who = await self._everybody()
         bridge = await self._bridge(upstream) if who.accounts else Bridge()
         around = await self._around(upstream) if who.accounts else Around()
-        wanted = for_clients(upstream, self._policy.clients, self._policy.no_proxy, bridge, around)
+        wanted = for_clients(upstream, self._policy.clients, self._policy.no_proxy, bridge=bridge, around=around)
         owned = self._owned.all()
         left, unknown = await self._left(owned.keys() - {str(account.config) for account in who.accounts})
         everybody = [(account, wanted) for account in who.accounts] + [(account, BACK) for account in left]
         self._known |= {account.config: account for account, _ in everybody}
         files = await self._bounded.each(
             {
-                account.config: _work(self._file, account, meant, owned.get(str(account.config), OwnedConfig()))
+                account.config: _work(self._look_at, account, meant, owned.get(str(account.config), OwnedConfig()))
                 for account, meant in everybody
             }
         )
@@ -305,7 +305,7 @@ class LocalClients:
             asked[url.port] = (*asked.get(url.port, (bridge.address or "",)), *bridge.loopback(url))
         if not asked:
             return bridge
-        return await asyncio.to_thread(_with_listeners, bridge, asked, upstream.owner, self._sockets)
+        return await asyncio.to_thread(_with_listeners, bridge, asked, owner=upstream.owner, sockets=self._sockets)
 
     async def _loopback_addresses(self, host: str, port: int) -> tuple[str, ...]:
         """Of a name that stands for nothing but loopback, as in /etc/hosts."""
@@ -331,14 +331,14 @@ class LocalClients:
             return
         accounts = await asyncio.to_thread(self._accounts, files)
         self._known |= {account.config: account for account in accounts}
-        swept = await self._bounded.each({account.config: _work(self._swept, account) for account in accounts})
+        swept = await self._bounded.each({account.config: _work(self._sweep, account) for account in accounts})
         left = {str(account.config) for account, shown in zip(accounts, swept, strict=True) if shown is not None}
         for file in set(files) - {str(account.config) for account in accounts}:
             if not await asyncio.to_thread(is_gone, file):  # a home that is not mounted: the next time, too
                 left.add(file)
-        await asyncio.to_thread(self._written_to_the_end, set(files) - left)
+        await asyncio.to_thread(self._note_done, set(files) - left)
 
-    async def _swept(self, account: Account) -> _Shown:
+    async def _sweep(self, account: Account) -> _Shown:
         """None: it is."""
         try:
             await self._homes.sweep(account, account.config)
@@ -374,15 +374,15 @@ class LocalClients:
             else:
                 kept.append(file)
 
-        def ended(shown: _Shown) -> None:
+        def finish(shown: _Shown) -> None:
             if isinstance(shown, ClientFile):
-                self._say(seen, [self._ended(shown)], record)
+                self._say(seen, [self._finish(shown)], record)
 
         written = await self._bounded.each(
-            {file.account.config: _work(self._written, file, _meant(file, seen), owned[file.path]) for file in kept},
-            ended,
+            {file.account.config: _work(self._write, file, _meant(file, seen), owned[file.path]) for file in kept},
+            finish,
         )
-        done.extend(self._ended(shown) for shown in written if isinstance(shown, ClientFile))
+        done.extend(self._finish(shown) for shown in written if isinstance(shown, ClientFile))
         self._say(seen, done, record)
         return tuple(done)
 
@@ -403,7 +403,7 @@ class LocalClients:
         if written:
             record(Event.SETTINGS_WRITTEN, settings=seen.wanted.settings, because=seen.wanted.because, targets=written)
 
-    def _ended(self, file: ClientFile) -> ClientFile:
+    def _finish(self, file: ClientFile) -> ClientFile:
         """What was written is kept; what was not written at all, or may be half done, is looked after the next time."""
         if file.error or file.is_late:
             return file
@@ -412,12 +412,12 @@ class LocalClients:
                 self._owned.forget([file.path])
             elif file.edit is not None:
                 self._owned.keep(file.path, file.edit.owned(file.was, self._keyed))
-            self._written_to_the_end({file.path})
+            self._note_done({file.path})
         except AgentError as error:
             return msgspec.structs.replace(file, error=str(error))
         return file
 
-    def _written_to_the_end(self, done: Collection[str]) -> None:
+    def _note_done(self, done: Collection[str]) -> None:
         """Of no other: what comes late is taken out while others are looked after in a thread."""
         self._writing.change(lambda known: known and tuple(path for path in known if path not in done))
 
@@ -429,33 +429,33 @@ class LocalClients:
         last = self._last.get(path)
         return ClientFile(self._known[path], error=last.error if last is not None else "", is_late=True)
 
-    async def _file(self, account: Account, wanted: Wanted, owned: OwnedConfig) -> _Shown:
+    async def _look_at(self, account: Account, wanted: Wanted, owned: OwnedConfig) -> _Shown:
         """None: there is nothing to be kept."""
         right = self._right.get(account.config)
         if right is not None and right.wanted == wanted and right.is_believed() and self._is_still(account):
             return right.shown  # as it was then: an idle pass starts no helper
         self._right.pop(account.config, None)
         try:
-            return await self._planned(account, wanted, owned)
+            return await self._read_and_plan(account, wanted, owned)
         except TextRefused as error:
-            return self._refused(account, wanted, error.failed(account.config))
+            return self._note_refused(account, wanted, error.failed(account.config))
         except HomeSilent:
             raise
         except HomeLocked as error:
-            return self._right_now(account, wanted, Skipped(account.name, error.what))
+            return self._note_right(account, wanted, Skipped(account.name, error.what))
         except HomeClosed as error:  # of somebody who has no right to it, nothing is known to be there
             if account.found_by is not FoundBy.HAS_CONFIG:
                 return ClientFile(account, error=str(error))
-            return self._right_now(account, wanted, None)
+            return self._note_right(account, wanted, None)
         except AgentError as error:  # this file is left alone, and the others go on
-            return self._refused(account, wanted, error)
+            return self._note_refused(account, wanted, error)
 
-    async def _planned(self, account: Account, wanted: Wanted, owned: OwnedConfig) -> _Shown:
+    async def _read_and_plan(self, account: Account, wanted: Wanted, owned: OwnedConfig) -> _Shown:
         found = await self._homes.read(account, account.config)
         if found is None and not account.may_create:
             is_asked_for = account.found_by is FoundBy.FILE and wanted is not BACK
             nobodys = Skipped(str(account.config), NOBODYS) if is_asked_for else None
-            return self._right_now(account, wanted, nobodys)
+            return self._note_right(account, wanted, nobodys)
         if found is not None and account.found_by is FoundBy.FILE and found.uid != account.uid:
             who = f"belongs to uid {found.uid}, but uid {account.uid} can change the way to it"
             return ClientFile(account, error=f"{account.config}: {who}; left as it is")
@@ -463,20 +463,20 @@ class LocalClients:
         asks = wanted.is_only_here and self._policy.clients.scope is Scope.DEFAULT
         is_local = asks and await self._homes.has_remote_context(account, account.config)
         text = None if found is None else found.text
-        meant, edit, beaten = await in_turn(self._plan, text, account, wanted, owned, is_local)
+        meant, edit, beaten = await in_turn(self._plan, account, text, wanted, owned, is_local=is_local)
         if edit is None:
             until = SYSTEM_CLOCK.boottime_s() + _CONTEXTS_LOOKED_AT_S if asks else math.inf
-            return self._right_now(account, meant, ClientFile(account, beaten_by=beaten), until)
+            return self._note_right(account, meant, ClientFile(account, beaten_by=beaten), until)
         mode = found.mode if found else None
         return ClientFile(account, edit, beaten_by=beaten, mode=mode, is_local=is_local)
 
-    def _entries(self, is_local: bool) -> tuple[str, ...]:
+    def _entries(self, *, is_local: bool) -> tuple[str, ...]:
         return entries_for(self._policy.clients.scope, self._policy.docker.socket, is_local=is_local)
 
     def _edit(
-        self, account: Account, text: str | None, wanted: Wanted, owned: OwnedConfig, is_local: bool
+        self, account: Account, text: str | None, wanted: Wanted, owned: OwnedConfig, *, is_local: bool
     ) -> FileEdit | None:
-        edit = plan(text, self._entries(is_local), wanted, owned, self._compared)
+        edit = plan(text, self._entries(is_local=is_local), wanted, owned, keyed=self._compared)
         return None if edit is None else told_apart(edit, self._stood_lately(account.config))
 
     def _stood_lately(self, path: Path) -> tuple[Settings, ...]:
@@ -489,20 +489,21 @@ class LocalClients:
         self._stood[path] = stood[-_MOST_STOOD:]
 
     def _plan(
-        self, text: str | None, account: Account, wanted: Wanted, owned: OwnedConfig, is_local: bool
+        self, account: Account, text: str | None, wanted: Wanted, owned: OwnedConfig, *, is_local: bool
     ) -> tuple[Wanted, FileEdit | None, str]:
         if account.found_by is FoundBy.HAS_CONFIG and is_made_by_us(text, owned):
             wanted = BACK  # somebody who left group docker, and has a config.json by nobody but us
-        edit = self._edit(account, text, wanted, owned, is_local)
+        edit = self._edit(account, text, wanted, owned, is_local=is_local)
         if wanted is BACK:
             return wanted, edit, ""
-        return wanted, edit, beaten_by(text, self._entries(is_local), self._policy.docker.socket, wanted, owned)
+        entries = self._entries(is_local=is_local)
+        return wanted, edit, beaten_by(text, entries, self._policy.docker.socket, wanted=wanted, owned=owned)
 
-    def _right_now(self, account: Account, wanted: Wanted, shown: _Shown, until: float = math.inf) -> _Shown:
+    def _note_right(self, account: Account, wanted: Wanted, shown: _Shown, until: float = math.inf) -> _Shown:
         self._right[account.config] = _Right(wanted, shown, until)
         return shown
 
-    def _refused(self, account: Account, wanted: Wanted, error: AgentError) -> _Shown:
+    def _note_refused(self, account: Account, wanted: Wanted, error: AgentError) -> _Shown:
         """As it was for a while, too: what is wrong with it may lie where no change of the file tells."""
         shown = ClientFile(account, error=str(error))
         until = SYSTEM_CLOCK.boottime_s() + (self._policy.probe.recheck or _LOOKED_AT_S)
@@ -512,12 +513,12 @@ class LocalClients:
     def _is_still(self, account: Account) -> bool:
         return self._homes.is_still(account, account.config, self._policy.probe.recheck or _LOOKED_AT_S)
 
-    async def _written(self, file: ClientFile, wanted: Wanted, owned: OwnedConfig) -> ClientFile:
+    async def _write(self, file: ClientFile, wanted: Wanted, owned: OwnedConfig) -> ClientFile:
         """Planned anew from what stands there at the moment of writing: a `docker login` in between loses nothing."""
         made: list[FileEdit] = []
 
         def change(text: str | None) -> str | None:
-            edit = self._edit(account, text, wanted, owned, file.is_local)
+            edit = self._edit(account, text, wanted, owned, is_local=file.is_local)
             made[:] = [] if edit is None else [edit]
             return text if edit is None else edit.text
 
@@ -581,7 +582,7 @@ class _Right(msgspec.Struct, frozen=True):
         return SYSTEM_CLOCK.boottime_s() < self.until
 
 
-def _with_listeners(bridge: Bridge, asked: Mapping[int, Sequence[str]], owner: str, sockets: Sockets) -> Bridge:
+def _with_listeners(bridge: Bridge, asked: Mapping[int, Sequence[str]], *, owner: str, sockets: Sockets) -> Bridge:
     """In a thread: a name may be looked up over a network."""
     try:
         expected = sockets.uid(owner) if owner else None

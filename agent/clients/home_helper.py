@@ -58,7 +58,7 @@ class User(msgspec.Struct, frozen=True):
     groups: tuple[int, ...]
 
 
-class Start(msgspec.Struct, frozen=True):
+class Introduction(msgspec.Struct, frozen=True):
     """The first line. No user: stay who we are. `inside`: what lies outside of that folder is not touched."""
 
     user: User | None
@@ -90,7 +90,7 @@ class Sweep(msgspec.Struct, frozen=True, tag=True):
     path: bytes
 
 
-class Way(msgspec.Struct, frozen=True, tag=True):
+class PassFolders(msgspec.Struct, frozen=True, tag=True):
     """Go from a folder by these names as the kernel would, and pass every folder that a name is looked up in.
 
     All but the first one, which whoever asks has.
@@ -106,7 +106,7 @@ class Contexts(msgspec.Struct, frozen=True, tag=True):
     path: bytes
 
 
-Request = Read | Write | Sweep | Way | Contexts
+HelperRequest = Read | Write | Sweep | PassFolders | Contexts
 
 # --- what is answered: by somebody else's process, so every field has its bounds ---------------------------------
 
@@ -114,7 +114,7 @@ _Number = Annotated[int, msgspec.Meta(ge=0)]
 _PathBytes = Annotated[bytes, msgspec.Meta(max_length=4096)]
 
 
-class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FileAttributes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A file but for its bytes."""
 
     real: _PathBytes
@@ -124,14 +124,14 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     identity: Identity
 
 
-class Found(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+class FoundFile(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """What was read; it does not show what stands in it."""
 
-    state: State
+    attributes: FileAttributes
     data: Annotated[bytes, msgspec.Meta(max_length=LARGEST)]
 
     def __repr__(self) -> str:
-        return f"Found({self.state!r}, {len(self.data)} bytes)"
+        return f"FoundFile({self.attributes!r}, {len(self.data)} bytes)"
 
 
 class NotThere(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -141,8 +141,8 @@ class NotThere(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True
 class Wrote(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """None: there was, or is, no file."""
 
-    before: State | None
-    after: State | None
+    before: FileAttributes | None
+    after: FileAttributes | None
     made_folder: bool
 
 
@@ -170,11 +170,11 @@ class Closed(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     remedy: str
 
 
-class Locked(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+class LockedHome(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """The home is the outside of an eCryptfs home, which shows links to what is needed to open it."""
 
 
-class Gone(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+class PassedFolders(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """The way was gone. Descriptors were passed beforehand, in this order, one for each of these names."""
 
     names: Annotated[tuple[_PathBytes, ...], msgspec.Meta(max_length=MOST_FOLDERS)]
@@ -187,7 +187,9 @@ class Engines(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True)
     is_remote: bool
 
 
-Answer = Engines | Found | NotThere | Wrote | Swept | SomebodyWrote | Failed | Closed | Locked | Gone
+HelperAnswer = (
+    Engines | FoundFile | NotThere | Wrote | Swept | SomebodyWrote | Failed | Closed | LockedHome | PassedFolders
+)
 
 # --- the process -------------------------------------------------------------------------------------------------
 
@@ -195,25 +197,25 @@ Answer = Engines | Found | NotThere | Wrote | Swept | SomebodyWrote | Failed | C
 def main() -> None:
     """Become the user, then answer until nobody asks any more."""
     _confine()
-    start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
+    introduction = msgspec.json.decode(sys.stdin.buffer.readline(), type=Introduction)
     # Should the agent be gone: nobody else would end a helper that hangs.
-    signal.setitimer(signal.ITIMER_REAL, start.within_s + 1)
+    signal.setitimer(signal.ITIMER_REAL, introduction.within_s + 1)
     try:
-        if start.user is not None:
-            _become(start.user)
+        if introduction.user is not None:
+            _become(introduction.user)
         _hide()
     except OSError as error:
         _answer(Failed(f"cannot be looked at as its user: {error.strerror}", "Run the agent as root"))
         return
-    asked = msgspec.json.Decoder(Request)
-    inside = None if start.inside is None else os.fsdecode(start.inside)
+    asked = msgspec.json.Decoder(HelperRequest)
+    inside = None if introduction.inside is None else os.fsdecode(introduction.inside)
     for line in sys.stdin.buffer:
-        signal.setitimer(signal.ITIMER_REAL, start.within_s + 1)
+        signal.setitimer(signal.ITIMER_REAL, introduction.within_s + 1)
         _answer(carry_out(asked.decode(line), inside))
         signal.setitimer(signal.ITIMER_REAL, 0)  # who only waits for the next question ends with who asks
 
 
-def _answer(answer: Answer) -> None:
+def _answer(answer: HelperAnswer) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
     sys.stdout.buffer.flush()
 
@@ -265,11 +267,11 @@ def _prctl(option: int, value: int) -> None:
 # --- the work ----------------------------------------------------------------------------------------------------
 
 
-def carry_out(request: Request, inside: str | None = None) -> Answer:
+def carry_out(request: HelperRequest, inside: str | None = None) -> HelperAnswer:
     """Do what is asked; what stands in the way is an answer, too."""
     try:
-        if isinstance(request, Way):
-            return _gone(request)
+        if isinstance(request, PassFolders):
+            return _pass_folders(request)
         path = Path(os.fsdecode(request.path))
         if inside is not None:
             _check_inside(path, inside)
@@ -300,7 +302,7 @@ def _check_inside(path: Path, inside: str) -> None:
         raise TargetFailed(str(path), f"{real} belongs to another user; left as it is", _AGAIN)
 
 
-def _read(path: Path) -> Answer:
+def _read(path: Path) -> HelperAnswer:
     try:
         found = read_file(path)
     except TargetFailed as failure:
@@ -309,10 +311,10 @@ def _read(path: Path) -> Answer:
             return Closed(failure.what, failure.remedy)
         raise
     if found is not None:
-        return Found(_state(found), found.data)
+        return FoundFile(_attributes(found), found.data)
     home = path.parent.parent
     is_locked = os.path.islink(home / ".ecryptfs") and not os.path.ismount(home)  # noqa: PTH114 never raise
-    return Locked() if is_locked else NotThere()
+    return LockedHome() if is_locked else NotThere()
 
 
 class _Endpoint(msgspec.Struct, frozen=True):
@@ -347,21 +349,21 @@ def _is_remote(path: Path, inside: str | None) -> bool:
     return bool(endpoint.host) and not endpoint.host.startswith("unix://")
 
 
-def _write(path: Path, request: Write) -> Answer:
+def _write(path: Path, request: Write) -> HelperAnswer:
     found = read_file(path)
     if (None if found is None else found.data) != request.before:
         raise Changed(path)
     if request.after is None:
-        return _remove(path, found, request.folder_was_there)
+        return _remove(path, found, folder_was_there=request.folder_was_there)
     folder = Path(os.path.realpath(path)).parent
     made_folder = not is_folder(folder)
     if found is None:
-        _refuse_to_make(path, folder, request.may_create)
+        _refuse_to_make(path, folder, may_create=request.may_create)
     after = replace_file(path, request.after, expected=found, mode=request.mode, parent_mode=_PRIVATE_FOLDER)
-    return Wrote(None if found is None else _state(found), _state(after), made_folder)
+    return Wrote(None if found is None else _attributes(found), _attributes(after), made_folder)
 
 
-def _refuse_to_make(path: Path, folder: Path, may_create: bool) -> None:
+def _refuse_to_make(path: Path, folder: Path, *, may_create: bool) -> None:
     """At most one folder is made, ~/.docker: a home that is not mounted must not get a life of its own below it."""
     if not may_create:
         raise TargetFailed(str(path), "is not there, and is not to be made", "Make it, then: docker-proxy-agent apply")
@@ -369,26 +371,26 @@ def _refuse_to_make(path: Path, folder: Path, may_create: bool) -> None:
         raise TargetFailed(str(path), "the folder above its own is not there, or not mounted; nothing is made", _AGAIN)
 
 
-def _remove(path: Path, found: FileState | None, folder_was_there: bool) -> Answer:
+def _remove(path: Path, found: FileState | None, *, folder_was_there: bool) -> HelperAnswer:
     if found is not None:
         remove_file(path, expected=found)
         if not folder_was_there:
             with contextlib.suppress(OSError):  # somebody else put something there
                 path.parent.rmdir()
-    return Wrote(None if found is None else _state(found), None, made_folder=False)
+    return Wrote(None if found is None else _attributes(found), None, made_folder=False)
 
 
 # --- the way to a file -------------------------------------------------------------------------------------------
 
 
-def _gone(request: Way) -> Answer:
+def _pass_folders(request: PassFolders) -> HelperAnswer:
     """Pass the folders that tell of a change of where a way leads, and of what is at its end."""
     names: list[bytes] = []
     with contextlib.ExitStack() as open_folders:
         folders: list[int] = []
         is_whole = False
         try:
-            for folder, name in _steps(request, open_folders):
+            for folder, name in _walk(request, open_folders):
                 if len(folders) == MOST_FOLDERS:
                     break
                 folders.append(folder)
@@ -400,33 +402,33 @@ def _gone(request: Way) -> Answer:
             is_whole = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG)
         if folders:
             _pass(folders)
-    return Gone(tuple(names), is_whole)
+    return PassedFolders(tuple(names), is_whole)
 
 
-def _steps(request: Way, open_folders: contextlib.ExitStack) -> Iterator[tuple[int, bytes]]:
+def _walk(request: PassFolders, open_folders: contextlib.ExitStack) -> Iterator[tuple[int, bytes]]:
     """Each name that is looked up, and the folder for it; without those in the folder where the way begins."""
 
-    def opened(name: bytes, folder: int | None = None) -> int:
+    def open_name(name: bytes, folder: int | None = None) -> int:
         descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         open_folders.callback(os.close, descriptor)
         return descriptor
 
-    here = first = opened(request.folder)
+    here = first = open_name(request.folder)
     ahead = Ahead(b"/".join(request.names))
     while ahead:
         name = ahead.next()
         if name == b"..":
-            here = opened(name, here)
+            here = open_name(name, here)
             continue
         if here != first:
             yield here, name
-        step = opened(name, here)
+        step = open_name(name, here)
         mode = os.fstat(step).st_mode
         if not stat.S_ISLNK(mode):
             here = step  # of a file nothing is looked up: ENOTDIR
             continue
         if ahead.follow(os.readlink(b"", dir_fd=step)):
-            here = opened(b"/")
+            here = open_name(b"/")
 
 
 def _pass(folders: list[int]) -> None:
@@ -439,5 +441,5 @@ def _pass(folders: list[int]) -> None:
         ours.close()
 
 
-def _state(file: FileState) -> State:
-    return State(os.fsencode(file.path), file.mode, file.uid, file.gid, file.identity)
+def _attributes(file: FileState) -> FileAttributes:
+    return FileAttributes(os.fsencode(file.path), mode=file.mode, uid=file.uid, gid=file.gid, identity=file.identity)

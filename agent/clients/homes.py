@@ -32,24 +32,24 @@ import msgspec
 from agent.clients.descriptors import let_go
 from agent.clients.home_helper import (
     MOST_FOLDERS,
-    Answer,
     Closed,
     Contexts,
     Engines,
     Failed,
-    Found,
-    Gone,
-    Locked,
+    FileAttributes,
+    FoundFile,
+    HelperAnswer,
+    HelperRequest,
+    Introduction,
+    LockedHome,
     NotThere,
+    PassedFolders,
+    PassFolders,
     Read,
-    Request,
     SomebodyWrote,
-    Start,
-    State,
     Sweep,
     Swept,
     User,
-    Way,
     Write,
     Wrote,
 )
@@ -74,7 +74,7 @@ _AGAIN: Final = "docker-proxy-agent apply"
 _HANGS: Final = f"See whether its file system hangs (findmnt, dmesg), then: {_AGAIN}"
 
 
-class Account(Protocol):
+class HomeOwner(Protocol):
     """Whose home it is."""
 
     @property
@@ -107,15 +107,15 @@ class Passed(msgspec.Struct, frozen=True):
 class Watch(Protocol):
     """Tells whether a file may have changed since it was read."""
 
-    async def begin(self, account: Account, path: Path) -> None:
+    async def begin(self, account: HomeOwner, path: Path) -> None:
         """It is read after this: what comes from here on is a change."""
         ...
 
-    async def follow(self, account: Account, path: Path, passed: Sequence[Passed], *, is_whole: bool) -> None:
+    async def follow(self, account: HomeOwner, path: Path, passed: Sequence[Passed], *, is_whole: bool) -> None:
         """The folders on the way to it, of which the caller lets go afterwards; not whole: some are missing."""
         ...
 
-    def is_still(self, account: Account, path: Path, within_s: float) -> bool:
+    def is_still(self, account: HomeOwner, path: Path, within_s: float) -> bool:
         """Whether nothing was told since. Where not everything is watched: whether that was less than so long ago."""
         ...
 
@@ -168,7 +168,7 @@ class Homes:
         self._hanging: dict[tuple[int, Path], _Helper] = {}
         self._watch = watch
 
-    async def read(self, account: Account, path: Path) -> HomeFile | None:
+    async def read(self, account: HomeOwner, path: Path) -> HomeFile | None:
         """What stands in a file; None if there is none. TargetFailed if it cannot be read or is not UTF-8."""
 
         async def talk(helper: _Helper) -> HomeFile | None:
@@ -180,11 +180,11 @@ class Homes:
 
         return await self._with_helper(account, path, talk)
 
-    async def has_remote_context(self, account: Account, path: Path) -> bool:
+    async def has_remote_context(self, account: HomeOwner, path: Path) -> bool:
         """Whether a context beside the file leads to an engine that is not on a socket of this host."""
         return await self._with_helper(account, path, lambda helper: helper.has_remote_context())
 
-    def is_still(self, account: Account, path: Path, within_s: float) -> bool:
+    def is_still(self, account: HomeOwner, path: Path, within_s: float) -> bool:
         """Whether a file surely is as it was read; or that was less than so long ago, and nothing can be sure."""
         return self._watch is not None and self._watch.is_still(account, path, within_s)
 
@@ -193,11 +193,11 @@ class Homes:
         if self._watch is not None:
             self._watch.keep(files)
 
-    async def _follow(self, watch: Watch, account: Account, path: Path, helper: _Helper) -> None:
+    async def _follow(self, watch: Watch, account: HomeOwner, path: Path, helper: _Helper) -> None:
         assert account.threshold is not None  # noqa: S101 - the caller looked
         passed: list[Passed] = []
         try:
-            is_whole = await helper.way(account.threshold, passed)
+            is_whole = await helper.pass_folders(account.threshold, passed)
             await watch.follow(account, path, passed, is_whole=is_whole)
         finally:
             for one in passed:
@@ -205,7 +205,7 @@ class Homes:
 
     async def write(  # noqa: PLR0913 - named at every call
         self,
-        account: Account,
+        account: HomeOwner,
         path: Path,
         before: str | None,
         after: str | None,
@@ -219,12 +219,19 @@ class Homes:
         Without a mode the file keeps its own; a new one is 0600, and a folder made for it 0700. A file that is removed
         takes its folder along if that was not there before, and is empty.
         """
-        request = Write(os.fsencode(path), _bytes(before), _bytes(after), mode, may_create, folder_was_there)
+        request = Write(
+            os.fsencode(path),
+            before=_bytes(before),
+            after=_bytes(after),
+            mode=mode,
+            may_create=may_create,
+            folder_was_there=folder_was_there,
+        )
         return await self._with_helper(account, path, lambda helper: helper.write(request))
 
     async def edit(  # noqa: PLR0913 - named at every call
         self,
-        account: Account,
+        account: HomeOwner,
         path: Path,
         change: Callable[[str | None], str | None],
         *,
@@ -239,6 +246,15 @@ class Homes:
         `change` says None is removed, as by `write`.
         """
 
+        request = Write(
+            os.fsencode(path),
+            before=None,
+            after=None,
+            mode=mode,
+            may_create=may_create,
+            folder_was_there=folder_was_there,
+        )
+
         async def talk(helper: _Helper) -> Written:
             tries, left = 0, Left(_TRIES_FOR_S)
             while tries < _TRIES or not left.is_over():
@@ -250,13 +266,14 @@ class Homes:
                 if after == before:
                     return Written(path, found, found, made_folder=False)
                 with contextlib.suppress(Changed):
-                    texts = _bytes(before), _bytes(after)
-                    return await helper.write(Write(os.fsencode(path), *texts, mode, may_create, folder_was_there))
+                    return await helper.write(
+                        msgspec.structs.replace(request, before=_bytes(before), after=_bytes(after))
+                    )
             raise Changed(path)
 
         return await self._with_helper(account, path, talk)
 
-    async def put_back(self, account: Account, written: Written) -> None:
+    async def put_back(self, account: HomeOwner, written: Written) -> None:
         """The file as it was before a write. Changed if somebody else wrote since: theirs stands."""
         before, after = written.before, written.after
         await self.write(
@@ -269,18 +286,18 @@ class Homes:
             folder_was_there=not written.made_folder,
         )
 
-    async def sweep(self, account: Account, path: Path) -> int:
+    async def sweep(self, account: HomeOwner, path: Path) -> int:
         """Clear a file's folder of what a crash left there, as `files.sweep`: once, before anything is written."""
         return await self._with_helper(account, path, lambda helper: helper.sweep())
 
-    async def _with_helper(self, account: Account, path: Path, talk: Callable[[_Helper], Awaitable[_T]]) -> _T:
+    async def _with_helper(self, account: HomeOwner, path: Path, talk: Callable[[_Helper], Awaitable[_T]]) -> _T:
         place = (account.uid, path)
         if place in self._hanging and self._hanging[place].is_running:
             # Or every pass would leave one more behind that nobody can end.
             raise HomeSilent(str(path), "still gives no answer: a helper hangs there, killed in vain", _HANGS)
         self._hanging.pop(place, None)
         async with self._turn_of[account.uid], self._turns.one() as turn:
-            helper = await _Helper.started(self._argv, account, path, self._within_s)
+            helper = await _Helper.start(self._argv, account, path, self._within_s)
             helper.turn = turn
             try:
                 async with asyncio.timeout(self._within_s) as turn.limit:
@@ -388,7 +405,7 @@ def helper_argv() -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", "-X", "utf8", "-c", _CODE, str(ours), str(msgspecs))
 
 
-_ANSWERS: Final = msgspec.json.Decoder(Answer)
+_ANSWERS: Final = msgspec.json.Decoder(HelperAnswer)
 
 
 class _Helper(asyncio.SubprocessProtocol):
@@ -407,7 +424,7 @@ class _Helper(asyncio.SubprocessProtocol):
         self._gone = asyncio.Event()
 
     @classmethod
-    async def started(cls, argv: Sequence[str], account: Account, path: Path, within_s: float) -> _Helper:
+    async def start(cls, argv: Sequence[str], account: HomeOwner, path: Path, within_s: float) -> _Helper:
         """A helper of that account, who has been told who it is."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -436,7 +453,7 @@ class _Helper(asyncio.SubprocessProtocol):
         is_own = account.uid == os.geteuid()
         user = None if is_own else User(account.uid, account.gid, tuple(account.groups))
         inside = None if account.inside is None else os.fsencode(account.inside)
-        helper._introduction = msgspec.json.encode(Start(user, within_s, inside)) + b"\n"
+        helper._introduction = msgspec.json.encode(Introduction(user, within_s, inside)) + b"\n"
         return helper
 
     # --- questions -----------------------------------------------------------------------------------------------
@@ -446,25 +463,25 @@ class _Helper(asyncio.SubprocessProtocol):
         match answer:
             case NotThere():
                 return None
-            case Found():
-                return _home_file(answer.state, self._text(answer.data))
+            case FoundFile():
+                return _home_file(answer.attributes, self._text(answer.data))
             case Closed():
                 raise HomeClosed(str(self._path), escaped(answer.what), escaped(answer.remedy))
-            case Locked():
+            case LockedHome():
                 raise HomeLocked(str(self._path), "its home is encrypted, and not open")
         raise self._nonsense()
 
-    async def way(self, threshold: Threshold, passed: list[Passed]) -> bool:
+    async def pass_folders(self, threshold: Threshold, passed: list[Passed]) -> bool:
         """Whether all folders on the way from there are known; they come into `passed`, to be let go of in any case."""
-        answer = await self._ask(Way(os.fsencode(threshold.folder), tuple(map(os.fsencode, threshold.below))))
-        if not isinstance(answer, Gone):
+        answer = await self._ask(PassFolders(os.fsencode(threshold.folder), tuple(map(os.fsencode, threshold.below))))
+        if not isinstance(answer, PassedFolders):
             raise self._nonsense()
-        descriptors = self._passed() if answer.names else []
+        descriptors = self._receive() if answer.names else []
         names = itertools.chain(answer.names, itertools.repeat(b""))  # whatever came is to be let go of
         passed += map(Passed, descriptors, names)
         return answer.is_whole and len(descriptors) == len(answer.names)
 
-    def _passed(self) -> list[int]:
+    def _receive(self) -> list[int]:
         """They were sent before the answer. What was not asked for goes with the socket."""
         found = array.array("i")
         flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
@@ -487,8 +504,8 @@ class _Helper(asyncio.SubprocessProtocol):
         ):
             raise self._nonsense()
         before, after = (
-            None if state is None or data is None else _home_file(state, data.decode())
-            for state, data in ((answer.before, request.before), (answer.after, request.after))
+            None if attributes is None or data is None else _home_file(attributes, data.decode())
+            for attributes, data in ((answer.before, request.before), (answer.after, request.after))
         )
         return Written(self._path, before, after, answer.made_folder)
 
@@ -504,13 +521,13 @@ class _Helper(asyncio.SubprocessProtocol):
             raise self._nonsense()
         return answer.left
 
-    async def _ask(self, request: Request) -> Answer:
+    async def _ask(self, request: HelperRequest) -> HelperAnswer:
         """The answer; the two that mean an exception are raised."""
         self.is_writing = isinstance(request, Write)
         await self._say(msgspec.json.encode(request) + b"\n")
         line = await self._line()
         try:
-            answer: Answer = _ANSWERS.decode(line)
+            answer: HelperAnswer = _ANSWERS.decode(line)
         except (msgspec.DecodeError, RecursionError) as error:
             raise self._nonsense() from error
         match answer:
@@ -611,5 +628,12 @@ def _bytes(text: str | None) -> bytes | None:
     return None if text is None else text.encode()
 
 
-def _home_file(state: State, text: str) -> HomeFile:
-    return HomeFile(Path(os.fsdecode(state.real)), text, state.mode, state.uid, state.gid, state.identity)
+def _home_file(attributes: FileAttributes, text: str) -> HomeFile:
+    return HomeFile(
+        Path(os.fsdecode(attributes.real)),
+        text,
+        mode=attributes.mode,
+        uid=attributes.uid,
+        gid=attributes.gid,
+        identity=attributes.identity,
+    )

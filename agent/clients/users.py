@@ -263,11 +263,11 @@ class _Search:
             threshold = Threshold(Path(reached.folder), identity, names, mount.id if mount is not None else 0)
         return Account(
             login.name,
-            uid,
-            gid,
-            groups,
-            Path(home),
-            Path(config),
+            uid=uid,
+            gid=gid,
+            groups=groups,
+            home=Path(home),
+            config=Path(config),
             may_create=found_by not in (FoundBy.HAS_CONFIG, FoundBy.FILE),
             found_by=found_by,
             threshold=threshold,
@@ -384,8 +384,14 @@ class ThisSystem:
                 status = os.fstat(descriptor)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        mode = stat.S_IMODE(status.st_mode)
-        return PathEntry(_kind(status.st_mode), status.st_uid, status.st_gid, mode, status.st_dev, status.st_ino)
+        return PathEntry(
+            _kind(status.st_mode),
+            uid=status.st_uid,
+            gid=status.st_gid,
+            mode=stat.S_IMODE(status.st_mode),
+            device=status.st_dev,
+            inode=status.st_ino,
+        )
 
     def link(self, path: str) -> str:
         return str(Path(path).readlink())

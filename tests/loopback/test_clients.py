@@ -18,8 +18,7 @@ import pytest
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
 from agent.clients.clients import ClientFile, ClientsSeen, LocalClients
-from agent.clients.homes import Account as Whose
-from agent.clients.homes import HomeFile, Homes, Written
+from agent.clients.homes import HomeFile, HomeOwner, Homes, Written
 from agent.clients.originals import client_originals
 from agent.clients.users import Account, FoundBy, Skipped, ThisSystem, Threshold, Who
 from agent.decide.clients import Change, OwnedConfig
@@ -679,7 +678,7 @@ class Disturbed(Homes):
 
     async def edit(
         self,
-        account: Whose,
+        account: HomeOwner,
         path: Path,
         change: Callable[[str | None], str | None],
         *,

@@ -26,7 +26,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.clients.home_helper import NotThere, Read, Start, User, Wrote
+from agent.clients.home_helper import Introduction, NotThere, Read, User, Wrote
 from agent.clients.homes import Homes, helper_argv
 from agent.clients.users import Threshold
 from agent.system.files import LARGEST, Changed, Identity, LocalDisk, read_file, replace_file
@@ -779,7 +779,7 @@ def says_what(expression: str) -> Homes:
 STATE = (
     '{"real": "L3g=", "mode": 384, "uid": 1, "gid": 1, "identity": {"device": 1, "inode": 1, "mtime_ns": 1, "size": 1}}'
 )
-FOUND = '{"type": "Found", "state": %s, "data": "%s"}'
+FOUND = '{"type": "FoundFile", "attributes": %s, "data": "%s"}'
 NONSENSE = "its helper process did not answer as it should; left as it is. Try again: docker-proxy-agent apply"
 
 
@@ -950,7 +950,7 @@ sys.stdin.read()
 
 def test_where_memory_runs_out_it_is_a_helper_that_is_ended(somebody: Person) -> None:
     user = None if somebody.uid == os.geteuid() else User(somebody.uid, somebody.gid, somebody.groups)
-    start = msgspec.json.encode(Start(user, 10)) + b"\n"
+    start = msgspec.json.encode(Introduction(user, 10)) + b"\n"
     asked = start + msgspec.json.encode(Read(os.fsencode(somebody.config))) + b"\n"
     with subprocess.Popen(helper_argv(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as helper:
         assert helper.stdin is not None
