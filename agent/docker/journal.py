@@ -161,11 +161,11 @@ class Journal:
         was = self.under_way()
         first = was.notes.get(path)
         if first is None:
-            noted = Note(before, after, mode, is_shared, before)
+            noted = Note(before, after, mode, is_shared=is_shared, earlier=before)
         else:
             # What somebody else wrote since is no more ours to take away than what he wrote before.
             right = first.before if first.is_ours(before) or not is_shared else first.put_back(before)
-            noted = Note(right, after, first.mode, is_shared, before)
+            noted = Note(right, after, first.mode, is_shared=is_shared, earlier=before)
         if was.trial is not None:  # what is put back if dockerd dies of it is the same
             self._file.save(msgspec.structs.replace(was, notes={**was.notes, path: noted}))
         else:
@@ -179,7 +179,7 @@ class Journal:
         first = was.notes.get(path)
         bracket = Bracket.of(path, first.put_back(text) if first else text)
         notes = _with(was.notes, path, bracket.opened)
-        self._file.save(UnderWay(Stage.WRITING, notes, boot_id(), bracket, was.units, start=was.start))
+        self._file.save(UnderWay(Stage.WRITING, notes, boot_id(), bracket=bracket, units=was.units, start=was.start))
         return bracket
 
     def close(self) -> None:
@@ -206,7 +206,9 @@ class Journal:
         """dockerd runs with what stands in the files; what stood there before stays known until that is believed."""
         was = self.under_way()
         if was.notes:
-            self._file.save(UnderWay(Stage.TRIED, was.notes, boot_id(), was.bracket, was.units, trial))
+            self._file.save(
+                UnderWay(Stage.TRIED, was.notes, boot_id(), bracket=was.bracket, units=was.units, trial=trial)
+            )
         else:  # there is nothing to go back to
             self.forget()
 
@@ -227,7 +229,7 @@ class Journal:
         """dockerd runs with what stands in the files."""
         was = self.under_way()
         if was.bracket is not None or was.units:
-            self._file.save(UnderWay(Stage.VERIFIED, {}, boot_id(), was.bracket, was.units))
+            self._file.save(UnderWay(Stage.VERIFIED, {}, boot_id(), bracket=was.bracket, units=was.units))
         elif was != UnderWay():
             self._file.save(UnderWay())
 
@@ -254,7 +256,7 @@ class Journal:
     ) -> None:
         was = self.under_way()
         kept = was.units if units is None else tuple(dict.fromkeys(units))
-        self._file.save(UnderWay(stage, notes, boot_id(), was.bracket, kept, start=start))
+        self._file.save(UnderWay(stage, notes, boot_id(), bracket=was.bracket, units=kept, start=start))
 
 
 def _if_anything(under_way: UnderWay) -> UnderWay:
@@ -268,8 +270,8 @@ def _with(notes: Mapping[str, Note], path: str, change: Callable[[str | None], s
     found = notes.get(path)
     if found is None:
         return dict(notes)
-    texts = (change(found.before), change(found.after), change(found.earlier))
-    return {**notes, path: Note(texts[0], texts[1], found.mode, found.is_shared, texts[2])}
+    before, after, earlier = change(found.before), change(found.after), change(found.earlier)
+    return {**notes, path: Note(before, after, found.mode, is_shared=found.is_shared, earlier=earlier)}
 
 
 def _put_back(path: Path, note: Note) -> None:

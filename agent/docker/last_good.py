@@ -29,21 +29,21 @@ REFUSED: Final = ".refused-by-dockerd"  # behind the name of a file that was mov
 _COPIES: Final = 9  # of those
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _GoodFile(msgspec.Struct, frozen=True):
     path: str
     text: str | None  # None: it came up without the file
     invocation: str = ""  # that start of it
     before: tuple[str | None] | None = None  # the last that was believed, while this start is not
 
     def __repr__(self) -> str:
-        return f"_Kept({self.path})"
+        return f"_GoodFile({self.path})"
 
 
 class LastGood:
     """Of one Docker."""
 
     def __init__(self, state: Path) -> None:
-        self._file = StateFile(state / "last-good.json", _Kept, 1)
+        self._file = StateFile(state / "last-good.json", _GoodFile, 1)
         self._journal = Journal(state)
 
     def keep(self, path: str, text: str | None, invocation: str = "", *, on_trial: bool = False) -> None:
@@ -54,7 +54,7 @@ class LastGood:
         try:
             was = self._file.load()
             before = (was.before or (was.text,)) if was is not None and was.path == path else None
-            kept = _Kept(path, text, invocation, before if on_trial else None)
+            kept = _GoodFile(path, text, invocation, before if on_trial else None)
             if was != kept:
                 self._file.save(kept)
         except AgentError:
@@ -70,9 +70,9 @@ class LastGood:
         """dockerd came up with the last one, and died of it: the one before is the last good one."""
         with contextlib.suppress(AgentError):
             if (kept := self._file.load()) is not None and kept.before is not None:
-                self._file.save(_Kept(kept.path, kept.before[0]))
+                self._file.save(_GoodFile(kept.path, kept.before[0]))
 
-    def seen(self, reality: Reality) -> None:
+    def keep_if_seen(self, reality: Reality) -> None:
         """What a dockerd that runs was started with is kept; what it was not, or cannot be told, is left alone."""
         if self._is_on_trial():
             return
@@ -116,7 +116,7 @@ class LastGood:
         return said
 
 
-def _is_tried(path: Path, text: str | None, unit: UnitState, kept: _Kept | None) -> bool | None:
+def _is_tried(path: Path, text: str | None, unit: UnitState, kept: _GoodFile | None) -> bool | None:
     if kept is not None and kept.invocation and kept.invocation == unit.invocation:
         return kept.text == text  # whatever was touched since, and whatever the clock says
     born = born_ns(unit.pid)

@@ -47,7 +47,7 @@ class LiveRestore:
         try:
             await asyncio.to_thread(self._write_true, file)
             await self._supervisor.reload()
-            if await self._says(True):
+            if await self._reports(is_on=True):
                 return
             why = f"dockerd did not switch it on within {self._takes_s:.0f} s"
         except (AgentError, TextRefused) as error:
@@ -66,7 +66,7 @@ class LiveRestore:
             is_told = daemon_json.live_restore(await asyncio.to_thread(read_text, file))
             # Again if it says off already: it may not have come to read what it was told first.
             is_on_its_way = engine is not None and (engine.live_restore or bool(is_told)) and not bracket.was_on
-            if is_on_its_way and not await self._switched_off(file):
+            if is_on_its_way and not await self._switch_off(file):
                 return ("dockerd does not switch live-restore off again",)
             await asyncio.to_thread(edit_text, file, bracket.closed)
             await asyncio.to_thread(self._journal.close)
@@ -74,7 +74,7 @@ class LiveRestore:
             return (f"live-restore could not be put back as it was: {error}",)
         return ()
 
-    async def _switched_off(self, file: Path) -> bool:
+    async def _switch_off(self, file: Path) -> bool:
         # Written out, not removed: dockerd keeps the old value when the key is gone (FACTS 15).
         await asyncio.to_thread(edit_text, file, _off)
         try:
@@ -82,7 +82,7 @@ class LiveRestore:
         except UnitFailed:  # then it did not read the other value, either
             engine = await self._engine()
             return engine is None or not engine.live_restore
-        return await self._says(False)
+        return await self._reports(is_on=False)
 
     async def _engine(self) -> Engine | None:
         """One that somebody stops just now breaks off what it was asked, and is down a moment later."""
@@ -96,15 +96,15 @@ class LiveRestore:
         bracket = self._journal.open(str(file), read_text(file))
         edit_text(Path(bracket.path), bracket.opened)
 
-    async def _says(self, wanted: bool) -> bool:
+    async def _reports(self, *, is_on: bool) -> bool:
         with suppress(TimeoutError):
             async with within(self._takes_s):
                 while True:
                     with suppress(EngineSilent):
                         engine = await self._look.engine()
                         if engine is None:  # nothing is switched on in one that is down, and the next reads the file
-                            return not wanted
-                        if engine.live_restore is wanted:
+                            return not is_on
+                        if engine.live_restore is is_on:
                             return True
                     await asyncio.sleep(_LOOK_AGAIN_S)
         return False

@@ -39,7 +39,7 @@ _VERSION_S: Final = 5.0
 _FIRST_WITH_PROXIES: Final = 23
 
 
-class Supervisor(Protocol):
+class UnitReader(Protocol):
     """What a look asks of who runs Docker."""
 
     async def state(self) -> UnitState: ...
@@ -66,10 +66,10 @@ class Socket(Protocol):
 class Looking:
     """Looks at one Docker."""
 
-    def __init__(self, paths: Paths, service: str, supervisor: Supervisor, socket: Socket, can_restart: bool) -> None:
+    def __init__(self, paths: Paths, service: str, reader: UnitReader, socket: Socket, *, can_restart: bool) -> None:
         self._paths = paths
         self._service = service
-        self._supervisor = supervisor
+        self._reader = reader
         self._socket = socket
         self._can_restart = can_restart
         self._marks = Marks(paths.state)
@@ -98,17 +98,19 @@ class Looking:
             )
 
     async def _hanging(self, unit: UnitState) -> tuple[str, ...]:
-        return await self._supervisor.hanging(unit) if unit.is_running else ()
+        return await self._reader.hanging(unit) if unit.is_running else ()
 
     async def _all_but_the_engine(self, unit: UnitState, desired: Sequence[Settings]) -> Reality:
-        start = await self._supervisor.start_values(self._paths.environment_file)
+        start = await self._reader.start_values(self._paths.environment_file)
         flags, running, are_flags_read = await asyncio.to_thread(_process, unit, start)
         file_path = self._paths.below(flags.config_file) if flags.config_file else self._paths.daemon_json
         file, fault = await asyncio.to_thread(_read, file_path)
         drop_in_path = self._paths.drop_in(self._service)
         values_path = self._paths.environment_file
         texts = await asyncio.to_thread(own_files, unit)
-        beats = await asyncio.to_thread(overruling, unit, texts, start, running, values_path, drop_in_path)
+        beats = await asyncio.to_thread(
+            overruling, unit, texts, start, running, values_file=values_path, drop_in=drop_in_path
+        )
         started_with, is_marked = self._started_with(unit, file_path, file, desired) if not fault else (None, False)
         return Reality(
             unit=unit,
@@ -147,7 +149,7 @@ class Looking:
         hanging: tuple[str, ...] = ()
         try:
             unit = await self._up()
-            hanging = await self._supervisor.hanging(unit) if unit else ()
+            hanging = await self._reader.hanging(unit) if unit else ()
             engine, silence = await self._engine(found) if unit else (None, "")
         except EngineSilent as error:
             engine, silence = None, str(error)
@@ -164,10 +166,10 @@ class Looking:
 
     async def _up(self) -> UnitState | None:
         """The unit, if its dockerd may be asked."""
-        if not self._supervisor.started():
+        if not self._reader.started():
             return None
         # A connection to one that is being stopped would start it again, and its link is still there then.
-        unit = await self._supervisor.state()
+        unit = await self._reader.state()
         if unit.phase is Phase.STARTING:
             raise EngineSilent(self._service, "is starting")
         return unit if unit.is_running else None
@@ -175,7 +177,7 @@ class Looking:
     async def _settled(self) -> UnitState:
         """The unit's state, after a start or stop that is under way has had some time to end."""
         # One that is about to be started may be waiting for us: a job alone is not waited for.
-        return await until(self._supervisor.state, _is_settled, within_s=_STARTING_S, every_s=_LOOK_AGAIN_S)
+        return await until(self._reader.state, _is_settled, within_s=_STARTING_S, every_s=_LOOK_AGAIN_S)
 
     async def _engine(self, found: Reality) -> tuple[Engine | None, str]:
         """What it says, and why it says nothing. Not waited for longer than need be where its process tells as much."""

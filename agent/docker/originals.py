@@ -15,7 +15,7 @@ from agent.system.kept import Kept
 from agent.system.state_file import StateFile
 
 
-class Original(msgspec.Struct, frozen=True, omit_defaults=True):
+class OriginalFile(msgspec.Struct, frozen=True, omit_defaults=True):
     """One of the daemon's files before the agent's first write."""
 
     existed: bool
@@ -24,7 +24,7 @@ class Original(msgspec.Struct, frozen=True, omit_defaults=True):
     folder_existed: bool = True
 
     def __repr__(self) -> str:
-        return f"Original(existed={self.existed})"
+        return f"OriginalFile(existed={self.existed})"
 
     @property
     def text(self) -> str | None:
@@ -32,11 +32,11 @@ class Original(msgspec.Struct, frozen=True, omit_defaults=True):
         return None if self.content is None else base64.b64decode(self.content).decode()
 
     @classmethod
-    def of(cls, path: str, text: str | None, mode: int | None) -> Original:
+    def of(cls, path: str, text: str | None, mode: int | None) -> OriginalFile:
         content = None if text is None else base64.b64encode(text.encode()).decode()
         return cls(text is not None, content, mode, is_folder(Path(path).parent))
 
 
-def daemon_originals(state: Path) -> Kept[Original]:
+def daemon_originals(state: Path) -> Kept[OriginalFile]:
     """The daemon's files, as they were."""
-    return Kept(StateFile(state / "originals.json", dict[str, Original], 1))
+    return Kept(StateFile(state / "originals.json", dict[str, OriginalFile], 1))

@@ -28,11 +28,12 @@ def own_files(unit: UnitState) -> dict[str, str]:
     return {path: _text(path) for path in (unit.fragment, *unit.drop_ins) if path}
 
 
-def overruling(  # noqa: PLR0913, PLR0917 - what a unit says, as it is and as it is loaded
+def overruling(  # noqa: PLR0913 - what a unit says, as it is and as it is loaded
     unit: UnitState,
     texts: Mapping[str, str],
     start: Start,
     running: Mapping[str, str] | None,
+    *,
     values_file: Path,
     drop_in: Path,
 ) -> Overruling:

@@ -23,7 +23,7 @@ from agent.values.settings import Settings
 LASTS_S: Final = 600.0
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _Refusals(msgspec.Struct, frozen=True):
     boot: str = ""
     until: dict[str, float] = msgspec.field(default_factory=dict)  # by the hash of the settings
 
@@ -33,19 +33,19 @@ class Quarantine:
 
     def __init__(self, state: Path) -> None:
         self._state = state
-        self._file = StateFile(state / "quarantine.json", _Kept, 1)
+        self._file = StateFile(state / "quarantine.json", _Refusals, 1)
 
     def add(self, settings: Settings) -> None:
         """From now on."""
         now = SYSTEM_CLOCK.boottime_s()
         current = {key: until for key, until in self._kept().items() if now < until}
-        self._file.save(_Kept(boot_id(), {**current, digest(self._state, _encoded(settings)): now + LASTS_S}))
+        self._file.save(_Refusals(boot_id(), {**current, digest(self._state, _encoded(settings)): now + LASTS_S}))
 
     def remove(self, settings: Settings) -> None:
         """It was not they."""
         kept, key = self._kept(), to_compare(self._state, _encoded(settings))
         if key in kept:
-            self._file.save(_Kept(boot_id(), {one: until for one, until in kept.items() if one != key}))
+            self._file.save(_Refusals(boot_id(), {one: until for one, until in kept.items() if one != key}))
 
     def until(self, settings: Mapping[str, Settings]) -> dict[str, float]:
         """By the same names a moment of CLOCK_BOOTTIME, past or to come, of those that failed."""
@@ -58,7 +58,7 @@ class Quarantine:
     def forget(self) -> None:
         """A person asks: everything may be tried again."""
         if self._kept():
-            self._file.save(_Kept())
+            self._file.save(_Refusals())
 
     def _kept(self) -> dict[str, float]:
         try:

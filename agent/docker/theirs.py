@@ -20,7 +20,7 @@ from agent.values.dockerd import Reality
 def owned(reality: Reality, state: Path) -> OwnedDaemonJson:
     """Whether daemon.json has been ours, and what it was before. AgentError: that is not known."""
     original = daemon_originals(state).of(reality.daemon_json_path)
-    return OwnedDaemonJson(True, original.text, original.mode) if original else OwnedDaemonJson()
+    return OwnedDaemonJson(is_ours=True, original=original.text, mode=original.mode) if original else OwnedDaemonJson()
 
 
 def theirs(reality: Reality, state: Path) -> str | None:

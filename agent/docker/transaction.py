@@ -28,7 +28,7 @@ from agent.docker.journal import Journal, Stage, UnderWay
 from agent.docker.last_good import LastGood
 from agent.docker.live_restore import LiveRestore, NotTaken
 from agent.docker.marks import Marks
-from agent.docker.originals import Original, daemon_originals
+from agent.docker.originals import OriginalFile, daemon_originals
 from agent.docker.ports import Look, Supervisor
 from agent.docker.quarantine import Quarantine
 from agent.docker.roll_back import UnitsUp, bring_units_up, let_go, put_back_and_start, put_files_back
@@ -138,7 +138,7 @@ class Transaction:
         """Write, restart, verify. AgentError: nothing is changed, or all of it is put back."""
         under_way = self._journal.under_way()
         self._on_trial = under_way if under_way.trial is not None and under_way.bracket is None else None
-        self._last_good.seen(reality)
+        self._last_good.keep_if_seen(reality)
         others = theirs(reality, self._state)
         is_written_into = _is_written_into(plan, reality, others)
         broken = await refusal(others, reality) if plan.restarts or is_written_into else None
@@ -194,7 +194,7 @@ class Transaction:
         except CameUpOtherwise as found:
             instead, noted = found, self._keep_for_the_next_start(found.invocation)
         except (ByOthers, NotTried, RestartFailed, NotInForce, UnitFailed) as failure:
-            return await self._act_on_failure(plan, reality, written, failure, counted)
+            return await self._act_on_failure(plan, reality, failure, written=written, counted=counted)
         seconds = time.monotonic() - began
         units = await bring_units_up(self._supervisor, self._journal)
         left = (*units.said, *noted, *await self._live_restore.off())
@@ -224,7 +224,7 @@ class Transaction:
         )
 
     async def _act_on_failure(
-        self, plan: Plan, reality: Reality, written: tuple[str, ...], failure: AgentError, counted: CountedContainers
+        self, plan: Plan, reality: Reality, failure: AgentError, *, written: tuple[str, ...], counted: CountedContainers
     ) -> Applied:
         if await self._supervisor.goes_down():  # and Docker with it, whatever it was in the middle of
             return self._leave_to_the_next_boot(written)
@@ -332,7 +332,7 @@ class Transaction:
         for edit in plan.edits:
             found = read_file(Path(edit.path))
             mode = found.mode if found else None
-            self._keep_original(edit.path, Original.of(edit.path, edit.before, mode), reality)
+            self._keep_original(edit.path, OriginalFile.of(edit.path, edit.before, mode), reality)
             is_shared = edit.path == reality.daemon_json_path
             start = reality.unit.invocation
             self._journal.note(edit.path, edit.before, edit.after, mode, is_shared=is_shared, start=start)
@@ -340,7 +340,7 @@ class Transaction:
         if plan.needs_daemon_reload:
             await self._supervisor.daemon_reload()
 
-    def _keep_original(self, path: str, original: Original, reality: Reality) -> None:
+    def _keep_original(self, path: str, original: OriginalFile, reality: Reality) -> None:
         if self._originals.of(path) is not None:
             return
         self._originals.keep(path, original)

@@ -97,7 +97,14 @@ class Unit:
         argv = tuple(commands[-1][1]) if commands else ()
         manages = _pairs(manager[0])
         of_all: dict[str, str] = {name: manages[name] for name in environment.NAMES if name in manages}
-        return Start(process.expanded(argv, found), found, foreign, tuple(unset), tuple(layers), of_all)
+        return Start(
+            process.expanded(argv, found),
+            environment=found,
+            foreign_environment=foreign,
+            unset=tuple(unset),
+            layers=tuple(layers),
+            manager=of_all,
+        )
 
     async def hanging(self, state: UnitState) -> tuple[str, ...]:
         """The units that are stopped with it, followed until nothing new comes, and that are active now."""

@@ -25,7 +25,7 @@ from agent.decide.clients import put_back as before_us
 from agent.decide.plan import OwnedDaemonJson, Plan
 from agent.decide.put_back import PutBack, put_back
 from agent.docker.journal import Journal
-from agent.docker.originals import Original, daemon_originals
+from agent.docker.originals import OriginalFile, daemon_originals
 from agent.docker.transaction import Applied
 from agent.one_pass.ports import Daemon
 from agent.system.kept import Kept
@@ -128,7 +128,7 @@ class Restoring(msgspec.Struct, frozen=True):
         failed = TargetFailed(bracket.path, "live-restore is not as it was: dockerd does not take it back", _AGAIN)
         return (str(failed),)
 
-    async def _planned(self, kept: Mapping[str, Original], *, is_asked_now: bool) -> tuple[PutBack, Reality]:
+    async def _planned(self, kept: Mapping[str, OriginalFile], *, is_asked_now: bool) -> tuple[PutBack, Reality]:
         # Twice: whether dockerd already runs with what it then should is asked of the marks by that very value.
         desired = DIRECT
         for _ in range(2):
@@ -210,7 +210,7 @@ async def _put_client_back(homes: Files, account: Account, owned: OwnedConfig) -
     return _Done(done.before != done.after, done.before is not None and done.after is None)
 
 
-def _remove_folders(originals: Mapping[str, Original]) -> None:
+def _remove_folders(originals: Mapping[str, OriginalFile]) -> None:
     for path, original in originals.items():
         if not original.folder_existed:
             with contextlib.suppress(OSError):  # something of somebody else stands there

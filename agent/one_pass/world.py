@@ -455,7 +455,7 @@ class LocalDaemon:
         if reality is not self._noted:
             with contextlib.suppress(AgentError):  # it is looked at again
                 note_first_run(Journal(self._paths.state), reality)
-            self._last_good.seen(reality)
+            self._last_good.keep_if_seen(reality)
             self._noted = reality
 
     async def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Applied:

@@ -313,7 +313,7 @@ class Dockerd:
     def note(self, reality: Reality) -> None:
         with contextlib.suppress(AgentError):
             note_first_run(Journal(self.agent_state), reality)
-        self.last_good.seen(reality)
+        self.last_good.keep_if_seen(reality)
 
     def owned(self, reality: Reality) -> OwnedDaemonJson:
         return owned(reality, self.agent_state)

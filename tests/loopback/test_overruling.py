@@ -34,7 +34,9 @@ def born_after(file: Path) -> Iterator[int]:
 def found(folder: Path, pid: int, running: dict[str, str], command: str = SCRIPT) -> Overruling:
     unit = UnitState(Phase.RUNNING, pid=pid, fragment=str(folder / "docker.service"))
     start = Start((command,), {"HTTP_PROXY": OTHER, "LANG": "C"}, {})
-    return overruling(unit, own_files(unit), start, running, folder / "dockerd.env", folder / "zz.conf")
+    return overruling(
+        unit, own_files(unit), start, running, values_file=folder / "dockerd.env", drop_in=folder / "zz.conf"
+    )
 
 
 def test_what_dockerd_has_and_was_not_given_is_its_commands(tmp_path: Path) -> None:

@@ -285,9 +285,9 @@ def test_a_downgrade_that_our_key_in_its_file_bricked_is_mended(laptop: Laptop) 
     """As after Docker 26 with method daemon-json: 20.10 does not start with what stands there for it."""
     theirs = '{\n  "log-driver": "local"\n}\n'
     keep = (
-        "from pathlib import Path; from agent.docker.originals import Original, daemon_originals; "
+        "from pathlib import Path; from agent.docker.originals import OriginalFile, daemon_originals; "
         f"daemon_originals(Path('/var/lib/docker-proxy-agent')).keep('{DAEMON_JSON}', "
-        f"Original.of('{DAEMON_JSON}', {theirs!r}, 0o644))"
+        f"OriginalFile.of('{DAEMON_JSON}', {theirs!r}, 0o644))"
     )
     laptop.run("/opt/docker-proxy-agent/bin/python", "-c", keep)
     proxy = laptop.office.tinyproxy.url

@@ -177,7 +177,7 @@ class TheUnit:
 
     def found(self, unset: tuple[str, ...] = ()) -> Overruling:
         unit, start = self.started(unset)
-        return overruling(unit, own_files(unit), start, None, VALUES, self.ours)
+        return overruling(unit, own_files(unit), start, None, values_file=VALUES, drop_in=self.ours)
 
     def started(self, unset: tuple[str, ...] = ()) -> tuple[UnitState, Start]:
         drop_ins = sorted(self.ours.parent.iterdir(), key=lambda path: path.name)
@@ -282,7 +282,7 @@ def test_what_the_drop_in_beats_is_named_and_what_beats_it_is_not(tmp_path: Path
     found, start = unit.started()
     of_all = msgspec.structs.replace(start, manager={"HTTPS_PROXY": OTHER})
 
-    later = overruling(found, own_files(found), of_all, None, VALUES, unit.ours).later
+    later = overruling(found, own_files(found), of_all, None, values_file=VALUES, drop_in=unit.ours).later
 
     assert [(layer.path, layer.values) for layer in beaten(own_files(found), of_all, VALUES, later)] == [
         ("DefaultEnvironment= of systemd", {"HTTPS_PROXY": OTHER}),
