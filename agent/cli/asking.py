@@ -39,16 +39,16 @@ _UNWATCHED: Final = (
 _UNWRITTEN: Final = "nothing is written for Docker yet, and no service runs that would: run apply again in a minute"
 
 
-def asked(args: argparse.Namespace, paths: Paths, wish: Wish) -> int:
+def ask_and_print(args: argparse.Namespace, paths: Paths, wish: Wish) -> int:
     """Ask, print what comes back, and say how it went."""
     quiet(args.verbose)
     if args.policy is not None:
         wish = msgspec.structs.replace(wish, policy=os.path.abspath(args.policy))  # noqa: PTH100 - links are as named
     try:
-        answer = _of_the_agent(paths, wish)
+        answer = _ask_the_agent(paths, wish)
     except NobodyListens:
         try:
-            answer = _alone(args, paths, wish)
+            answer = _act_alone(args, paths, wish)
         except asyncio.CancelledError:
             answer = Answer(130, ("stopped; nothing is left half done",))
     is_refused = answer.facts is None and bool(answer.exit)
@@ -77,7 +77,7 @@ def lasting(text: str) -> float:
     return seconds
 
 
-def _of_the_agent(paths: Paths, wish: Wish) -> Answer:
+def _ask_the_agent(paths: Paths, wish: Wish) -> Answer:
     for said in ask(paths.control, wish):
         if isinstance(said, Answer):
             return said
@@ -85,13 +85,13 @@ def _of_the_agent(paths: Paths, wish: Wish) -> Answer:
     raise AssertionError("unreachable")
 
 
-def _alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
+def _act_alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
     try:
         policy = loaded(args, paths, refuses_unsafe=True).policy
     except (NoPolicy, PolicyRefused) as refused:
         if not wish.needs_no_policy:
             raise
-        return _without_a_policy(paths, wish, refused)
+        return _obey_without_a_policy(paths, wish, refused)
     record = record_for(wish.command.value, paths, policy)
     with held(paths.lock):
         memory = Memory(paths.state)
@@ -105,7 +105,7 @@ def _alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
         if wish.forgives:
             memory.forgive()
         memory.asked = asked_by([wish])
-        done = _pass(policy, world, memory, record)
+        done = _make_a_pass(policy, world, memory, record)
         is_unwatched = is_on_trial(world.daemon)
     if record.problem:
         complain(f"audit log: {record.problem}")
@@ -122,7 +122,7 @@ def unattended(done: Pass, *, is_on_trial: bool) -> Iterator[str]:
         yield _UNWATCHED
 
 
-def _without_a_policy(paths: Paths, wish: Wish, refused: NoPolicy | PolicyRefused) -> Answer:
+def _obey_without_a_policy(paths: Paths, wish: Wish, refused: NoPolicy | PolicyRefused) -> Answer:
     """What a person lays down is laid down; there is no pass that could follow."""
     record = record_for(wish.command.value, paths, Policy())
     with held(paths.lock):
@@ -132,16 +132,16 @@ def _without_a_policy(paths: Paths, wish: Wish, refused: NoPolicy | PolicyRefuse
     return said if isinstance(said, Answer) else without_a_pass(said, refused)
 
 
-def _pass(policy: Policy, world: TheWorld, memory: Memory, record: Record) -> Pass:
+def _make_a_pass(policy: Policy, world: TheWorld, memory: Memory, record: Record) -> Pass:
     try:
-        work = _recovered_and_reconciled(policy, world, memory, record)
-        return asyncio.run(_told_to_stop_in_good_order(work))
+        work = _recover_and_reconcile(policy, world, memory, record)
+        return asyncio.run(_stop_in_good_order(work))
     except AgentError as error:
         record(Event.TARGET_FAILED, target=error.where, error=str(error))
         raise
 
 
-async def _recovered_and_reconciled(policy: Policy, world: TheWorld, memory: Memory, record: Record) -> Pass:
+async def _recover_and_reconcile(policy: Policy, world: TheWorld, memory: Memory, record: Record) -> Pass:
     await to_the_end(world.daemon.recover(record, may_restart=True), None)
     await world.clients.recover()
     if world.daemon.under_way().forbids_writing:
@@ -160,7 +160,7 @@ async def _recovered_and_reconciled(policy: Policy, world: TheWorld, memory: Mem
         raise failure from error
 
 
-async def _told_to_stop_in_good_order(work: Coroutine[Any, Any, Pass]) -> Pass:
+async def _stop_in_good_order(work: Coroutine[Any, Any, Pass]) -> Pass:
     """SIGTERM and a terminal that is closed are answered as ctrl-C is: when nothing is half done."""
     task = asyncio.ensure_future(work)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     record = record_for("restore", paths, policy)
     try:
         with held(paths.lock):
-            done = asyncio.run(restored(paths, policy, record, is_asked_now=args.now))
+            done = asyncio.run(restore(paths, policy, record, is_asked_now=args.now))
     except Locked as error:
         # It would write everything again in its next pass.
         remedy = "Stop it first: systemctl disable --now docker-proxy-agent; or remove it: docker-proxy-agent uninstall"
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     return 1 if done.is_failed else 0
 
 
-async def restored(paths: Paths, policy: Policy, record: Record, *, is_asked_now: bool) -> Restored:
+async def restore(paths: Paths, policy: Policy, record: Record, *, is_asked_now: bool) -> Restored:
     """With the lock held: first what an agent that ended in the middle left, then everything as it was."""
     await to_the_end(LocalDaemon(paths, policy).recover(record, may_restart=True), None)
     await local_clients(paths, policy).recover()
@@ -59,7 +59,8 @@ async def restored(paths: Paths, policy: Policy, record: Record, *, is_asked_now
     def accounts(files: Iterable[str]) -> tuple[Account, ...]:
         return accounts_of(paths, policy.clients, files)
 
-    restoring = Restoring(paths.state, policy.docker, LocalDaemon(paths, policy), Homes(), accounts)
+    daemon = LocalDaemon(paths, policy)
+    restoring = Restoring(paths.state, policy.docker, daemon=daemon, homes=Homes(), accounts=accounts)
     return await restoring.restore(record, is_asked_now=is_asked_now)
 
 

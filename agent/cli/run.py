@@ -54,7 +54,7 @@ async def _serve(paths: Paths, policy: Path) -> None:
     loop = asyncio.get_running_loop()
     wakes = HostWakes(functools.partial(is_the_owners, sockets=LocalSockets(ThisSystem(paths.root))))
     world = functools.partial(TheWorld, lasting=Lasting(Homes(watch=wakes.homes)), told=wakes.came_late)
-    service = Service(paths, policy, wakes, Notify(), world)
+    service = Service(paths, policy, wakes=wakes, notify=Notify(), world=world)
     running = asyncio.ensure_future(service.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)

@@ -13,7 +13,7 @@ from agent.cli.install.install import check_can
 from agent.cli.install.uninstall import uninstall
 from agent.cli.policy_of import loaded_or_default
 from agent.cli.printing import complain, say
-from agent.cli.restore import lines, restored
+from agent.cli.restore import lines, restore
 from agent.cli.session import quiet, record_for
 from agent.one_pass.restore import Restored
 from agent.values.paths import Paths
@@ -30,12 +30,12 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     policy = loaded_or_default(args, paths)
     record = record_for("uninstall", paths, policy)
 
-    async def restore() -> Restored:
-        done = await restored(paths, policy, record, is_asked_now=args.now)
+    async def put_back() -> Restored:
+        done = await restore(paths, policy, record, is_asked_now=args.now)
         say(*lines(done))
         return done
 
-    done = asyncio.run(uninstall(paths, say, restore, is_purged=args.purge))
+    done = asyncio.run(uninstall(paths, say, put_back, is_purged=args.purge))
     if not done.is_failed:
         return 0
     for left in done.left:

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.cli.demo.check import Left, problems
+from agent.cli.demo.check import Aftermath, problems
 from agent.cli.demo.roam import roam
 from agent.cli.demo.root import DAEMON_JSON, PASSWORD, USER, throw_away_root
 from agent.cli.demo.stop import Pulled, Stop
@@ -28,7 +28,7 @@ from tests.waiting import Seen, until
 
 COMMAND = (sys.executable, "-W", "error", "-c", "from agent.cli import main; raise SystemExit(main())", "demo")
 WITHIN_S = 120  # on a busy machine
-KEPT = Left(is_log_whole=True, daemon_json=DAEMON_JSON, daemon_json_before=DAEMON_JSON, texts={})
+KEPT = Aftermath(is_log_whole=True, daemon_json=DAEMON_JSON, daemon_json_before=DAEMON_JSON, texts={})
 
 
 def _at_a_terminal() -> None:
@@ -181,7 +181,7 @@ Journey = tuple[Policy, tuple[Stop, ...]]
 def test_a_journey_as_it_must_be_has_no_problems(journey: Journey) -> None:
     policy, stops = journey
 
-    assert problems(stops, policy, KEPT, USER, PASSWORD) == ()
+    assert problems(stops, policy, KEPT, user=USER, password=PASSWORD) == ()
 
 
 def at(number: int, journey: Journey, **wrong: object) -> tuple[Stop, ...]:
@@ -192,7 +192,7 @@ def at(number: int, journey: Journey, **wrong: object) -> tuple[Stop, ...]:
 
 
 def test_an_engine_with_other_settings_is_a_problem(journey: Journey) -> None:
-    assert problems(at(2, journey, reported=DIRECT), journey[0], KEPT, USER, PASSWORD) == (
+    assert problems(at(2, journey, reported=DIRECT), journey[0], KEPT, user=USER, password=PASSWORD) == (
         "stop 2, office: the engine does not run with the settings of corp",
     )
 
@@ -200,7 +200,7 @@ def test_an_engine_with_other_settings_is_a_problem(journey: Journey) -> None:
 def test_a_restart_too_many_is_a_problem(journey: Journey) -> None:
     stops = at(5, journey, restarts=1, is_same_engine=False)
 
-    assert problems(stops, journey[0], KEPT, USER, PASSWORD) == (
+    assert problems(stops, journey[0], KEPT, user=USER, password=PASSWORD) == (
         "stop 5, home: the engine was restarted 1 times, not 0",
         "stop 5, home: the engine is another process than before",
     )
@@ -209,7 +209,9 @@ def test_a_restart_too_many_is_a_problem(journey: Journey) -> None:
 def test_a_pull_that_still_fails_is_a_problem(journey: Journey) -> None:
     stops = at(2, journey, after=Pulled(False, "407"))
 
-    assert problems(stops, journey[0], KEPT, USER, PASSWORD) == ("stop 2, office: the pull after the pass failed: 407",)
+    assert problems(stops, journey[0], KEPT, user=USER, password=PASSWORD) == (
+        "stop 2, office: the pull after the pass failed: 407",
+    )
 
 
 def test_another_choice_is_a_problem(journey: Journey) -> None:
@@ -217,13 +219,15 @@ def test_another_choice_is_a_problem(journey: Journey) -> None:
     seen = msgspec.structs.replace(done.seen, choice=Choice(Ending.CHOSEN, "because", "guest"))
     stops = at(2, journey, done=msgspec.structs.replace(done, seen=seen))
 
-    assert problems(stops, journey[0], KEPT, USER, PASSWORD) == ("stop 2, office: guest was chosen, not corp",)
+    assert problems(stops, journey[0], KEPT, user=USER, password=PASSWORD) == (
+        "stop 2, office: guest was chosen, not corp",
+    )
 
 
 def test_a_journey_cut_short_is_a_problem(journey: Journey) -> None:
     policy, stops = journey
 
-    assert problems(stops[:4], policy, KEPT, USER, PASSWORD) == ("4 stops, not 5",)
+    assert problems(stops[:4], policy, KEPT, user=USER, password=PASSWORD) == ("4 stops, not 5",)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +250,7 @@ def test_a_journey_cut_short_is_a_problem(journey: Journey) -> None:
 def test_what_is_left_behind_is_looked_at(journey: Journey, left: dict[str, object], problem: str) -> None:
     policy, stops = journey
 
-    assert problems(stops, policy, msgspec.structs.replace(KEPT, **left), USER, PASSWORD) == (problem,)
+    assert problems(stops, policy, msgspec.structs.replace(KEPT, **left), user=USER, password=PASSWORD) == (problem,)
 
 
 def test_after_the_journey_nobody_answers(tmp_path: Path) -> None:

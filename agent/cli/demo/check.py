@@ -20,7 +20,7 @@ from agent.values.secret import Secret
 from agent.values.settings import agrees
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class Expected(msgspec.Struct, frozen=True):
     """How a stop must have ended."""
 
     place: str
@@ -32,15 +32,15 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 JOURNEY: Final = (
-    Wanted("home", Ending.CHOSEN, DIRECT_NAME, pulls_before=True, pulls_after=True, restarts=0),
-    Wanted("office", Ending.CHOSEN, "corp", pulls_before=False, pulls_after=True, restarts=1),
-    Wanted("café", Ending.PORTAL, "corp", pulls_before=False, pulls_after=False, restarts=0),
-    Wanted("café", Ending.CHOSEN, DIRECT_NAME, pulls_before=False, pulls_after=True, restarts=1),
-    Wanted("home", Ending.CHOSEN, DIRECT_NAME, pulls_before=True, pulls_after=True, restarts=0),
+    Expected("home", Ending.CHOSEN, DIRECT_NAME, pulls_before=True, pulls_after=True, restarts=0),
+    Expected("office", Ending.CHOSEN, "corp", pulls_before=False, pulls_after=True, restarts=1),
+    Expected("café", Ending.PORTAL, "corp", pulls_before=False, pulls_after=False, restarts=0),
+    Expected("café", Ending.CHOSEN, DIRECT_NAME, pulls_before=False, pulls_after=True, restarts=1),
+    Expected("home", Ending.CHOSEN, DIRECT_NAME, pulls_before=True, pulls_after=True, restarts=0),
 )
 
 
-class Left(msgspec.Struct, frozen=True):
+class Aftermath(msgspec.Struct, frozen=True):
     """What the journey has left behind."""
 
     is_log_whole: bool
@@ -49,56 +49,61 @@ class Left(msgspec.Struct, frozen=True):
     texts: Mapping[str, str]  # by what they are: where the password must not stand
 
 
-def problems(stops: Sequence[Stop], policy: Policy, left: Left, user: str, password: Secret) -> tuple[str, ...]:
+def problems(
+    stops: Sequence[Stop], policy: Policy, aftermath: Aftermath, *, user: str, password: Secret
+) -> tuple[str, ...]:
     """What was not as it must be."""
     found = [] if len(stops) == len(JOURNEY) else [f"{len(stops)} stops, not {len(JOURNEY)}"]
-    for number, (stop, wanted) in enumerate(zip(stops, JOURNEY, strict=False), start=1):
-        found += [f"stop {number}, {wanted.place}: {problem}" for problem in _at(stop, wanted, policy)]
-    return (*found, *_left(left), *_spilled(left.texts, user, password))
+    for number, (stop, expected) in enumerate(zip(stops, JOURNEY, strict=False), start=1):
+        found += [f"stop {number}, {expected.place}: {problem}" for problem in _at(stop, expected, policy)]
+    return (*found, *_left(aftermath), *_spilled(aftermath.texts, user, password))
 
 
-def _at(stop: Stop, wanted: Wanted, policy: Policy) -> Iterator[str]:
-    yield from _choice(stop, wanted)
-    yield from _engine(stop, wanted, policy)
-    for when, pulled, must in (("before", stop.before, wanted.pulls_before), ("after", stop.after, wanted.pulls_after)):
+def _at(stop: Stop, expected: Expected, policy: Policy) -> Iterator[str]:
+    yield from _choice(stop, expected)
+    yield from _engine(stop, expected, policy)
+    for when, pulled, must in (
+        ("before", stop.before, expected.pulls_before),
+        ("after", stop.after, expected.pulls_after),
+    ):
         if pulled.is_ok is not must:
             yield f"the pull {when} the pass {'failed' if must else 'worked'}: {pulled.words}"
 
 
-def _choice(stop: Stop, wanted: Wanted) -> Iterator[str]:
+def _choice(stop: Stop, expected: Expected) -> Iterator[str]:
     recognised, choice = stop.done.seen.recognised, stop.done.seen.choice
     if recognised is None or choice is None:
         yield "the laptop was taken for offline"
-    elif recognised.network.name != wanted.place:
+    elif recognised.network.name != expected.place:
         yield f"taken for {recognised.network.name}"
-    elif choice.ending is not wanted.ending:
-        yield f"the choice ended as {choice.ending.value}, not {wanted.ending.value}: {choice.because}"
-    elif choice.ending is Ending.CHOSEN and choice.upstream != wanted.upstream:
-        yield f"{choice.upstream} was chosen, not {wanted.upstream}"
+    elif choice.ending is not expected.ending:
+        yield f"the choice ended as {choice.ending.value}, not {expected.ending.value}: {choice.because}"
+    elif choice.ending is Ending.CHOSEN and choice.upstream != expected.upstream:
+        yield f"{choice.upstream} was chosen, not {expected.upstream}"
 
 
-def _engine(stop: Stop, wanted: Wanted, policy: Policy) -> Iterator[str]:
+def _engine(stop: Stop, expected: Expected, policy: Policy) -> Iterator[str]:
     outcome = stop.done.outcome
-    if not agrees(stop.reported, for_dockerd(policy.upstreams[wanted.upstream], policy.no_proxy)):
-        yield f"the engine does not run with the settings of {wanted.upstream}"
-    if stop.restarts != wanted.restarts:
-        yield f"the engine was restarted {stop.restarts} times, not {wanted.restarts}"
-    if stop.is_same_engine and wanted.restarts:
+    if not agrees(stop.reported, for_dockerd(policy.upstreams[expected.upstream], policy.no_proxy)):
+        yield f"the engine does not run with the settings of {expected.upstream}"
+    if stop.restarts != expected.restarts:
+        yield f"the engine was restarted {stop.restarts} times, not {expected.restarts}"
+    if stop.is_same_engine and expected.restarts:
         yield "the engine is the same process as before"
-    if not stop.is_same_engine and not wanted.restarts:
+    if not stop.is_same_engine and not expected.restarts:
         yield "the engine is another process than before"
-    if outcome is None and wanted.restarts:
+    if outcome is None and expected.restarts:
         yield "nothing was written"
-    if outcome is not None and not wanted.restarts:
+    if outcome is not None and not expected.restarts:
         yield "something was written"
     if outcome is not None and outcome.is_failed:
         yield outcome.rolled_back or str(outcome.condition)
 
 
-def _left(left: Left) -> Iterator[str]:
-    if not left.is_log_whole:
+def _left(aftermath: Aftermath) -> Iterator[str]:
+    if not aftermath.is_log_whole:
         yield "the audit log is not whole"
-    if left.daemon_json != left.daemon_json_before:
+    if aftermath.daemon_json != aftermath.daemon_json_before:
         yield "daemon.json is not as it was before"
 
 

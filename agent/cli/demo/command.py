@@ -21,7 +21,7 @@ from agent.audit.read import Filter, Legible, records
 from agent.audit.verify import verify
 from agent.cli.audit import readable
 from agent.cli.demo import root
-from agent.cli.demo.check import Left, problems
+from agent.cli.demo.check import Aftermath, problems
 from agent.cli.demo.roam import PULLED, roam
 from agent.cli.demo.stop import Pulled, Stop
 from agent.cli.printing import complain, headline, say
@@ -41,32 +41,32 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, _paths: Paths) -> int:
     configure(logging.INFO if args.verbose else logging.WARNING)
-    with root.throw_away_root(args.keep) as paths:
+    with root.throw_away_root(is_kept=args.keep) as paths:
         screen = _Screen(paths)
         try:
-            return asyncio.run(_shown(screen, paths, args.keep))
+            return asyncio.run(_show(screen, paths, is_kept=args.keep))
         except asyncio.CancelledError:  # by a signal; all that was started has ended
             return 128 + signal.SIGTERM
 
 
-async def _shown(screen: _Screen, paths: Paths, is_kept: bool) -> int:
+async def _show(screen: _Screen, paths: Paths, *, is_kept: bool) -> int:
     this = asyncio.current_task()
     assert this is not None  # noqa: S101 - asyncio.run makes one
     for number in (signal.SIGTERM, signal.SIGHUP):  # the terminal may be closed on the way
         asyncio.get_running_loop().add_signal_handler(number, this.cancel)
     began = time.monotonic()
-    screen.show(_opening(paths, is_kept))
+    screen.show(_opening(paths, is_kept=is_kept))
     known: list[str] = []
 
     def told(policy: Policy, stop: Stop) -> None:
         if not known:
             screen.show(_policy(policy))
         screen.head(f"{len(known) + 1}  {stop.place.name}", stop.place.about)
-        screen.show(_stop(stop, stop.place.name in known))
+        screen.show(_stop(stop, is_known=stop.place.name in known))
         known.append(stop.place.name)
 
     policy, stops = await roam(paths, told)
-    wrong = _checked(screen, paths, policy, stops)
+    wrong = _check(screen, paths, policy, stops)
     if wrong:
         complain(*(f"self-check: {problem}" for problem in wrong))
         return 1
@@ -78,7 +78,7 @@ async def _shown(screen: _Screen, paths: Paths, is_kept: bool) -> int:
     return 0
 
 
-def _checked(screen: _Screen, paths: Paths, policy: Policy, stops: tuple[Stop, ...]) -> tuple[str, ...]:
+def _check(screen: _Screen, paths: Paths, policy: Policy, stops: tuple[Stop, ...]) -> tuple[str, ...]:
     """What the journey has left behind, shown; and all that was not as it must be."""
     verification = verify(paths.audit_log, paths.state)
     daemon_json = read_text(paths.daemon_json) or ""
@@ -88,8 +88,8 @@ def _checked(screen: _Screen, paths: Paths, policy: Policy, stops: tuple[Stop, .
     file = f"daemon.json is {'byte for byte' if daemon_json == root.DAEMON_JSON else 'not'} as before"
     screen.show([line("verify", f"{log}; {file}")])
     texts = {"what is shown": screen.text, "the audit log": read_text(paths.audit_log) or ""}
-    left = Left(verification.is_whole, daemon_json, root.DAEMON_JSON, texts)
-    return problems(stops, policy, left, root.USER, root.PASSWORD)
+    aftermath = Aftermath(verification.is_whole, daemon_json, root.DAEMON_JSON, texts)
+    return problems(stops, policy, aftermath, user=root.USER, password=root.PASSWORD)
 
 
 # --- what is shown ---------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ class _Screen:
         headline(text.ljust(self._width, "─"), is_bold=self._is_bold)
 
 
-def _opening(paths: Paths, is_kept: bool) -> Iterator[str]:
+def _opening(paths: Paths, *, is_kept: bool) -> Iterator[str]:
     yield "A laptop roams: home, an office with a proxy, a café with a portal, home again."
     yield line("simulated", "what it sees of a network, the look-up of names, and dockerd: a stand-in that reads")
     yield line("", "daemon.json only when it starts, as dockerd does")
@@ -130,7 +130,7 @@ def _policy(policy: Policy) -> Iterator[str]:
     yield line("policy", " · ".join(uses))
 
 
-def _stop(stop: Stop, is_known: bool) -> Iterator[str]:
+def _stop(stop: Stop, *, is_known: bool) -> Iterator[str]:
     """The pull before, the pass, and the pull after it; in short where nothing is new."""
     planned, outcome, seen = stop.would_do.plan, stop.done.outcome, stop.done.seen
     yield line("pull", _pulled(stop.before))

@@ -21,7 +21,7 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from agent.cli.demo.names import Names
-from agent.cli.demo.servers import Request, answer
+from agent.cli.demo.servers import HttpRequest, response
 from agent.probe.exchange import HttpAnswer, ask
 from agent.probe.no_proxy import excludes
 from agent.probe.stream import Stream, StreamFailed, Via, open_proxy, open_stream
@@ -40,7 +40,7 @@ class PullFailed(Exception):
     """Why, in a line."""
 
 
-class Engine:
+class StandInEngine:
     """One start of it, with the settings that it found then."""
 
     def __init__(self, root: Path) -> None:
@@ -50,15 +50,15 @@ class Engine:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            status, document = await self._replied(await Request.read(reader))
-            writer.write(answer(status, json.dumps(document).encode(), {"Content-Type": "application/json"}))
+            status, document = await self._reply(await HttpRequest.read(reader))
+            writer.write(response(status, json.dumps(document).encode(), {"Content-Type": "application/json"}))
             await writer.drain()
         except (OSError, EOFError, ValueError):
             pass  # a client that only looked who listens, or that has gone
         finally:
             writer.close()
 
-    async def _replied(self, request: Request) -> Reply:
+    async def _reply(self, request: HttpRequest) -> Reply:
         url = urlsplit(request.target)
         path = re.sub(r"^/v1\.\d+(?=/)", "", url.path)
         match request.method, path:
@@ -70,7 +70,7 @@ class Engine:
             case "GET", "/containers/json":
                 return http.HTTPStatus.OK, []
             case "POST", "/images/create":
-                return await self._pulled(parse_qs(url.query).get("fromImage", [""])[0])
+                return await self._pull(parse_qs(url.query).get("fromImage", [""])[0])
         return http.HTTPStatus.NOT_FOUND, {"message": "page not found"}
 
     def _info(self) -> dict[str, object]:
@@ -85,7 +85,7 @@ class Engine:
             "Swarm": {"LocalNodeState": "inactive"},
         }
 
-    async def _pulled(self, image: str) -> Reply:
+    async def _pull(self, image: str) -> Reply:
         host, _, name = image.partition("/")
         try:
             async with asyncio.timeout(_PULL_WITHIN_S):
@@ -147,7 +147,7 @@ def _masked(url: str) -> str:
 
 
 async def _run(root: Path) -> None:
-    engine = Engine(root)
+    engine = StandInEngine(root)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)

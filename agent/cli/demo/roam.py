@@ -23,7 +23,7 @@ from agent.cli.demo.pull import pull
 from agent.cli.demo.root import PASSWORD, USER, furnish
 from agent.cli.demo.servers import IMAGE, Portal, Proxy, Registry, Server
 from agent.cli.demo.stop import Stop
-from agent.cli.demo.supervisor import Supervisor
+from agent.cli.demo.supervisor import StandInSystemd
 from agent.docker.engine import EngineSocket
 from agent.one_pass.memory import only_looking
 from agent.one_pass.reconcile import look, reconcile
@@ -50,7 +50,7 @@ class Laptop:
         return self._snapshot
 
 
-class World:
+class DemoWorld:
     """As the real one, but for the host and the look-up of names."""
 
     def __init__(self, host: Laptop, names: Names, paths: Paths, policy: Policy) -> None:
@@ -62,7 +62,7 @@ class World:
 
 async def roam(paths: Paths, told: Callable[[Policy, Stop], None]) -> tuple[Policy, tuple[Stop, ...]]:
     """All of it; each stop is told as soon as it is over, and when this returns everything it started has ended."""
-    supervisor, names = Supervisor(paths.root), Names(paths.root)
+    supervisor, names = StandInSystemd(paths.root), Names(paths.root)
     furnish(paths, supervisor.restart_command)
     policy = _policy(paths)
     stops = []
@@ -70,15 +70,15 @@ async def roam(paths: Paths, told: Callable[[Policy, Stop], None]) -> tuple[Poli
         for place_at in _JOURNEY:
             place = place_at(ports)
             names.mean(place.names)
-            stops.append(await _stop(place, names, paths, policy, supervisor))
+            stops.append(await _stop(place, names, paths, policy, supervisor=supervisor))
             told(policy, stops[-1])
     return policy, tuple(stops)
 
 
-async def _stop(place: Place, names: Names, paths: Paths, policy: Policy, supervisor: Supervisor) -> Stop:
+async def _stop(place: Place, names: Names, paths: Paths, policy: Policy, *, supervisor: StandInSystemd) -> Stop:
     audit_log = AuditLog(paths.audit_log, paths.state, policy.audit.keep, policy.audit.max_size)
     record = Record(audit_log).for_pass(secrets.token_hex(4), "demo")
-    world = World(Laptop(place.snapshot), names, paths, policy)
+    world = DemoWorld(Laptop(place.snapshot), names, paths, policy)
     engine = EngineSocket(paths.below(policy.docker.socket))
     pid, restarts = supervisor.pid, supervisor.restarts
     with held(paths.lock):
@@ -110,12 +110,18 @@ async def _servers() -> AsyncIterator[Ports]:
         Proxy({places.REGISTRY: registry.port}, (USER, PASSWORD)) as proxy,
         Portal() as portal,
     ):
-        await _reached(registry)
+        await _check_reachable(registry)
         with _nobody() as nobody:
-            yield Ports(registry.port, guest_proxy.port, proxy.port, portal.port, nobody)
+            yield Ports(
+                registry=registry.port,
+                guest_proxy=guest_proxy.port,
+                proxy=proxy.port,
+                portal=portal.port,
+                nobody=nobody,
+            )
 
 
-async def _reached(server: Server) -> None:
+async def _check_reachable(server: Server) -> None:
     """Where loopback is down one can listen there, and not connect."""
     try:
         _, writer = await asyncio.open_connection(HOST, server.port)

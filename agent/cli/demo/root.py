@@ -53,7 +53,7 @@ use = ["direct"]
 
 
 @contextlib.contextmanager
-def throw_away_root(is_kept: bool) -> Iterator[Paths]:
+def throw_away_root(*, is_kept: bool) -> Iterator[Paths]:
     """A directory of its own, gone afterwards unless it is kept."""
     root = Path(tempfile.mkdtemp(prefix="docker-proxy-agent-demo-", dir=_place()))
     try:

@@ -24,7 +24,7 @@ _MANIFEST: Final = json.dumps(
 ).encode()
 
 
-class Request(msgspec.Struct, frozen=True):
+class HttpRequest(msgspec.Struct, frozen=True):
     """The head of a request; the servers here get none that has a body."""
 
     method: str
@@ -32,14 +32,14 @@ class Request(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]  # names in lower case
 
     @classmethod
-    async def read(cls, reader: asyncio.StreamReader) -> Request:
+    async def read(cls, reader: asyncio.StreamReader) -> HttpRequest:
         first, *rest = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, target, _ = first.split(" ", 2)
         headers = (line.partition(":") for line in rest if line)
         return cls(method, target, {name.lower(): value.strip() for name, _, value in headers})
 
 
-def answer(status: http.HTTPStatus, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
+def response(status: http.HTTPStatus, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
     """A whole answer, after which the connection is closed."""
     named = {**(headers or {}), "Content-Length": str(len(body)), "Connection": "close"}
     lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
@@ -54,7 +54,7 @@ class Server:
     def __init__(self) -> None:
         self._serving: set[asyncio.Task[None]] = set()
 
-    async def answered(self, request: Request) -> bytes:
+    async def answer(self, request: HttpRequest) -> bytes:
         raise NotImplementedError
 
     async def __aenter__(self) -> Self:
@@ -73,7 +73,7 @@ class Server:
         assert task is not None  # noqa: S101 - asyncio calls this in a task
         self._serving.add(task)
         try:
-            writer.write(await self.answered(await Request.read(reader)))
+            writer.write(await self.answer(await HttpRequest.read(reader)))
             await writer.drain()
         except (OSError, EOFError, ValueError):
             pass  # the client has gone, or speaks no HTTP: a server lives on
@@ -91,20 +91,20 @@ class Registry(Server):
         super().__init__()
         self._headers = {"Docker-Distribution-Api-Version": "registry/2.0"}
 
-    async def answered(self, request: Request) -> bytes:
+    async def answer(self, request: HttpRequest) -> bytes:
         if request.target == "/v2/":
-            return answer(http.HTTPStatus.OK, b"{}", self._headers)
+            return response(http.HTTPStatus.OK, b"{}", self._headers)
         if request.target == f"/v2/{IMAGE}/manifests/latest":
             digest = f"sha256:{hashlib.sha256(_MANIFEST).hexdigest()}"
-            return answer(http.HTTPStatus.OK, _MANIFEST, {**self._headers, "Docker-Content-Digest": digest})
-        return answer(http.HTTPStatus.NOT_FOUND, b"{}", self._headers)
+            return response(http.HTTPStatus.OK, _MANIFEST, {**self._headers, "Docker-Content-Digest": digest})
+        return response(http.HTTPStatus.NOT_FOUND, b"{}", self._headers)
 
 
 class Portal(Server):
     """Sends everybody to its page, whatever they asked for."""
 
-    async def answered(self, request: Request) -> bytes:  # noqa: ARG002 - a portal does not care
-        return answer(http.HTTPStatus.FOUND, headers={"Location": "http://portal.test/welcome"})
+    async def answer(self, request: HttpRequest) -> bytes:  # noqa: ARG002 - a portal does not care
+        return response(http.HTTPStatus.FOUND, headers={"Location": "http://portal.test/welcome"})
 
 
 class Proxy(Server):
@@ -115,22 +115,22 @@ class Proxy(Server):
         self._reaches = reaches
         self._wants = login and _basic(*login)
 
-    async def answered(self, request: Request) -> bytes:
+    async def answer(self, request: HttpRequest) -> bytes:
         if self._wants and request.headers.get("proxy-authorization") != self._wants.reveal():
             challenge = {"Proxy-Authenticate": 'Basic realm="corp"'}
-            return answer(http.HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, headers=challenge)
+            return response(http.HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, headers=challenge)
         host, _, path = request.target.removeprefix("http://").partition("/")
         port = self._reaches.get(host)
         if port is None:
-            return answer(http.HTTPStatus.FORBIDDEN)
-        return await _fetched(host, port, f"/{path}")
+            return response(http.HTTPStatus.FORBIDDEN)
+        return await _fetch(host, port, f"/{path}")
 
 
 def _basic(user: str, password: Secret) -> Secret:
     return Secret("Basic " + base64.b64encode(f"{user}:{password.reveal()}".encode()).decode())
 
 
-async def _fetched(host: str, port: int, path: str) -> bytes:
+async def _fetch(host: str, port: int, path: str) -> bytes:
     reader, writer = await asyncio.open_connection(HOST, port)
     try:
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())

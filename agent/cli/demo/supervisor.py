@@ -18,7 +18,7 @@ _WITHIN_S: Final = 10.0
 _PACKAGES: Final = Path(__file__).parents[3]  # where `agent` lies, be it in site-packages or in a folder of its own
 
 
-class Supervisor:
+class StandInSystemd:
     """Runs one engine while it is entered."""
 
     def __init__(self, root: Path) -> None:
@@ -40,7 +40,7 @@ class Supervisor:
     async def __aenter__(self) -> Self:
         try:
             await self._start()
-            self._server = await asyncio.start_unix_server(self._asked, self._socket)
+            self._server = await asyncio.start_unix_server(self._serve, self._socket)
         except BaseException:
             await self._stop()
             raise
@@ -53,7 +53,7 @@ class Supervisor:
         await asyncio.gather(*self._asking, return_exceptions=True)
         await self._stop()
 
-    async def _asked(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - asyncio calls this in a task
         self._asking.add(task)
