@@ -74,12 +74,12 @@ def status_of(
     conditions = sorted(dict.fromkeys(known), key=lambda condition: not condition.comes_first)
     reality = done.seen.reality if done else looks.idle
     shown = Status(
-        __version__,
-        os.getpid(),
-        started(os.getpid()),
-        State.WORKING if is_working else _state(done, {condition.code for condition in (*extra, *_grave(done))}),
-        policy,
-        tuple(plain(condition) for condition in conditions),
+        version=__version__,
+        pid=os.getpid(),
+        started=started(os.getpid()),
+        state=State.WORKING if is_working else _state(done, {condition.code for condition in (*extra, *_grave(done))}),
+        policy=policy,
+        conditions=tuple(plain(condition) for condition in conditions),
         docker=_docker(done, reality, looks.docker) if reality is not None else None,
         targets=_targets(done, reality, looks.clients),
         at=now_text(),
@@ -172,7 +172,7 @@ def clients_of(done: Pass) -> tuple[Plain, ...] | None:
     left = {file.path for file in clients.files if file.edit is not None or file.is_late} - written
     return (
         *(
-            _target(file.path, file.name, failed.get(file.path), file.path in left, clients.fact)
+            _target(file.path, file.name, failed.get(file.path), is_pending=file.path in left, fact=clients.fact)
             for file in clients.files
             if not (file.is_left and file.path in written)
         ),
@@ -225,7 +225,7 @@ def _daemon_target(done: Pass) -> tuple[Plain, ...]:
     is_pending = not outcome.written and (bool(plan.edits) or plan.prospective != plan.desired)
     if not failure and not is_pending and _standing(plan, path, reality, outcome) is None:
         return ()  # what is desired needs nothing to be written
-    return (_target(path, name, failure, is_pending),)
+    return (_target(path, name, failure, is_pending=is_pending),)
 
 
 def _standing(plan: Plan, path: str, reality: Reality, outcome: Applied) -> str | None:
@@ -236,7 +236,7 @@ def _standing(plan: Plan, path: str, reality: Reality, outcome: Applied) -> str 
     return reality.environment_file if path == reality.environment_file_path else reality.daemon_json
 
 
-def _target(path: str, name: str, error: str | None, is_pending: bool = False, fact: str = "") -> Plain:
+def _target(path: str, name: str, error: str | None, *, is_pending: bool = False, fact: str = "") -> Plain:
     """`is_pending`: what it should say is not written, for the pass is under way or was held back."""
     state = "failed" if error else "pending" if is_pending else "right"
     return {"path": path, "name": name, "state": state, "error": error, **({"fact": fact} if fact else {})}
