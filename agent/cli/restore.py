@@ -16,6 +16,7 @@ from agent.cli.printing import complain, print_json, say
 from agent.cli.session import quiet, record_for
 from agent.clients.homes import Homes
 from agent.clients.users import Account
+from agent.docker.config_file import ConfigFile
 from agent.one_pass.restore import Restored, Restoring
 from agent.one_pass.world import LocalDaemon, accounts_of, local_clients
 from agent.system.lock import held
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 async def restore(paths: Paths, policy: Policy, record: Record, *, is_asked_now: bool) -> Restored:
     """With the lock held: first what an agent that ended in the middle left, then everything as it was."""
     await to_the_end(LocalDaemon(paths, policy).recover(record, may_restart=True), None)
-    await local_clients(paths, policy).recover()
+    await local_clients(paths, policy, config_file=ConfigFile(paths)).recover()
 
     def accounts(files: Iterable[str]) -> tuple[Account, ...]:
         return accounts_of(paths, policy.clients, files)

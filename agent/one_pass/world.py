@@ -26,6 +26,7 @@ from agent.decide.probation import Trial
 from agent.decide.recognise import is_like
 from agent.docker import validate
 from agent.docker.client_version import DockerClient
+from agent.docker.config_file import ConfigFile
 from agent.docker.engine import EngineSocket
 from agent.docker.glance import Glance, glance, unit_places
 from agent.docker.journal import Journal, UnderWay
@@ -55,7 +56,6 @@ from agent.see.ways import Ways
 from agent.system.clock import SYSTEM_CLOCK, Clock
 from agent.system.files import behind_links, identity_of, is_folder, sweep
 from agent.system.process_start import started
-from agent.system.text_files import read_text
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
@@ -155,14 +155,15 @@ class Registries:
         told: Callable[[], None] | None = None,
         loopback: Loopback | None = None,
         *,
+        config_file: ConfigFile | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`told`: what was not waited for is known; None: all is waited for."""
+        """`told`: what was not waited for is known; None: all is waited for. `config_file`: Docker's."""
         self._clock = clock
         self._told = told
         self._beside: _Beside | None = None
         self._heard: dict[str, Verdict] = {}
-        self._paths = paths
+        self._config_file = config_file or ConfigFile(paths)
         self._policy = policy
         self._resolve = resolve
         self._sockets: Sockets = LocalSockets(ThisSystem(paths.root))
@@ -180,7 +181,7 @@ class Registries:
 
     async def beside(self, upstream: Upstream) -> tuple[Condition, ...]:
         """Private registries of daemon.json that the proxy does not lead to."""
-        about, known, now = (upstream, _private_registries(self._paths)), self._beside, self._clock.boottime_s()
+        about, known, now = (upstream, _private_registries(self._config_file)), self._beside, self._clock.boottime_s()
         if known is None or known.about != about:
             if known is not None:
                 known.task.cancel()
@@ -254,7 +255,7 @@ class Registries:
 
             try:
                 verdict = await probe(upstream, msgspec.structs.replace(question, resolve=resolve), excluded)
-                return _with_its_way(verdict, sorted(met), self._paths)
+                return _with_its_way(verdict, sorted(met), self._config_file)
             except Exception as error:  # noqa: BLE001 - the boundary of a target: the other upstreams are asked
                 return Verdict(Outcome.ERROR, unexpected(f"the probe of {upstream.name}", error).what)
 
@@ -279,7 +280,7 @@ class Registries:
 
     def _question(self) -> Question:
         wanted = self._policy.probe.registry
-        registries = wanted or _default_registries(self._paths)
+        registries = wanted or _default_registries(self._config_file)
         return Question(
             registries,
             any_of=not wanted,
@@ -292,21 +293,22 @@ class Registries:
         )
 
 
-def _with_its_way(verdict: Verdict, hosts: Iterable[str], paths: Paths) -> Verdict:
+def _with_its_way(verdict: Verdict, hosts: Iterable[str], config_file: ConfigFile) -> Verdict:
     """Where a network of Docker's own lies over the proxy's, no packet gets there, and no verdict says why."""
     if verdict.outcome not in _NOT_REACHED:
         return verdict
     for host in hosts:
-        if bridge := docker_bridge(host, _default_bridge(paths)):
+        if bridge := docker_bridge(host, _default_bridge(config_file)):
             why = f"the way to {host} ends on {bridge}"
-            return msgspec.structs.replace(verdict, evidence=f"{verdict.evidence}; {why}".removeprefix("; "))
+            evidence = f"{verdict.evidence}; {why}" if verdict.evidence else why
+            return msgspec.structs.replace(verdict, evidence=evidence)
     return verdict
 
 
-def _private_registries(paths: Paths) -> tuple[Private, ...]:
+def _private_registries(config_file: ConfigFile) -> tuple[Private, ...]:
     """As far as daemon.json can be understood; what anybody else wrote, such as users' `auths`, decides nothing."""
     try:
-        text = read_text(paths.daemon_json)
+        text = config_file.text()
         return named(daemon_json.insecure_registries(text), daemon_json.registry_mirrors(text))
     except (TextRefused, TargetFailed):  # the plan says so
         return ()
@@ -321,34 +323,34 @@ def _led_nowhere(upstream: Upstream, host: str, because: str) -> Condition:
     )
 
 
-def _default_registries(paths: Paths) -> tuple[RegistryUrl, ...]:
+def _default_registries(config_file: ConfigFile) -> tuple[RegistryUrl, ...]:
     """Docker Hub, and the mirrors that daemon.json names for it."""
     hub = RegistryUrl.parse(DEFAULT_REGISTRY)
     try:
-        mirrors = daemon_json.registry_mirrors(read_text(paths.daemon_json))
+        mirrors = daemon_json.registry_mirrors(config_file.text())
         return (*(RegistryUrl.parse(mirror) for mirror in mirrors), hub)
     except (TextRefused, TargetFailed, ValueError):  # a file that dockerd would not take, either: the plan says so
         return (hub,)
 
 
-def _default_bridge(paths: Paths) -> str | None:
+def _default_bridge(config_file: ConfigFile) -> str | None:
     try:
-        return daemon_json.bridge(read_text(paths.daemon_json))
+        return daemon_json.bridge(config_file.text())
     except (TextRefused, TargetFailed):  # the plan says so
         return daemon_json.DEFAULT_BRIDGE
 
 
-def container_bridge_address(paths: Paths) -> str | None:
+def container_bridge_address(config_file: ConfigFile) -> str | None:
     """By which containers reach this host; None: there is no such bridge now."""
-    bridge = _default_bridge(paths)
+    bridge = _default_bridge(config_file)
     return bridge_address(bridge) if bridge is not None else None
 
 
-def container_dns(paths: Paths) -> ContainerDns:
+def container_dns(paths: Paths, config_file: ConfigFile) -> ContainerDns:
     """By daemon.json, else by what Docker makes of the host's; the DNS of a network of one's own asks the same ones."""
     of_host = for_containers(paths)
     try:
-        text = read_text(paths.daemon_json)
+        text = config_file.text()
         servers, search = daemon_json.dns(text), daemon_json.dns_search(text) or of_host.search
     except (TextRefused, TargetFailed):  # the plan says so
         return ContainerDns((), (), "")
@@ -360,9 +362,10 @@ def container_dns(paths: Paths) -> ContainerDns:
 class LocalDaemon:
     """The dockerd of the policy."""
 
-    def __init__(self, paths: Paths, policy: Policy) -> None:
+    def __init__(self, paths: Paths, policy: Policy, config_file: ConfigFile | None = None) -> None:
         docker = policy.docker
         self._paths = paths
+        self._config_file = config_file or ConfigFile(paths)
         self._service = docker.service
         engine = EngineSocket(paths.below(docker.socket))
         is_on_systemd = paths.is_system and is_folder(BOOTED_BY_SYSTEMD)
@@ -421,6 +424,7 @@ class LocalDaemon:
 
     async def reality(self, *desired: Settings) -> Reality:
         found = await self._look.reality(*desired)
+        self._config_file.note(found)
         # A dockerd that is on its way, or does not say all, is looked at again each time.
         unit = found.unit
         is_at_rest = not found.is_silent if unit.is_running else unit.phase in _AT_REST and not unit.comes_back
@@ -464,11 +468,16 @@ class LocalDaemon:
 
 
 def local_clients(
-    paths: Paths, policy: Policy, homes: Homes | None = None, told: Callable[[], None] | None = None
+    paths: Paths,
+    policy: Policy,
+    homes: Homes | None = None,
+    told: Callable[[], None] | None = None,
+    *,
+    config_file: ConfigFile,
 ) -> LocalClients:
     """Those of everybody whom the policy means.
 
-    `told`: one that was not waited for has come; None: all are waited for.
+    `told`: one that was not waited for has come; None: all are waited for. `config_file`: Docker's.
     """
     system, caller = ThisSystem(paths.root), Caller.this()
 
@@ -483,12 +492,12 @@ def local_clients(
         state=paths.state,
         who=whose,
         accounts=accounts,
-        bridge_address=lambda: container_bridge_address(paths),
+        bridge_address=lambda: container_bridge_address(config_file),
         homes=homes or Homes(),
         sockets=LocalSockets(system),
         resolve=in_a_thread,
         drops_all=DockerClient().drops_all if paths.is_system else None,
-        container_dns=lambda: container_dns(paths),
+        container_dns=lambda: container_dns(paths, config_file),
         waits_s=WAITS_S if told is not None else None,
         told=told or _nobody,
     )
@@ -528,8 +537,9 @@ class TheWorld:
         told: Callable[[], None] | None = None,
     ) -> None:
         lasting = lasting or Lasting()
-        self.clients = local_clients(paths, policy, lasting.homes, told)
-        self.daemon = LocalDaemon(paths, policy)
+        config_file = ConfigFile(paths)  # the daemon looks at it, the others read what it found
+        self.clients = local_clients(paths, policy, lasting.homes, told, config_file=config_file)
+        self.daemon = LocalDaemon(paths, policy, config_file)
         resolve = noting(in_a_thread, lasting.ways, hosts_connected_to(policy))
-        self.prober = Registries(paths, policy, resolve, told, loopback=lasting.loopback)
+        self.prober = Registries(paths, policy, resolve, told, loopback=lasting.loopback, config_file=config_file)
         self.host = ThisHost(paths, policy, lasting.ways, self.prober.note_arrival)

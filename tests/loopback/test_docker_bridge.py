@@ -105,9 +105,10 @@ def test_what_is_no_address_or_on_this_host_lies_on_no_bridge(host: str) -> None
 ADDRESS = """
 import pathlib, sys
 from agent.values.paths import Paths
+from agent.docker.config_file import ConfigFile
 from agent.one_pass.world import container_bridge_address
 
-print(container_bridge_address(Paths(pathlib.Path(sys.argv[1]))))
+print(container_bridge_address(ConfigFile(Paths(pathlib.Path(sys.argv[1])))))
 """
 
 

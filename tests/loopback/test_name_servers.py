@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent.docker.config_file import ConfigFile
 from agent.one_pass.world import container_dns
 from agent.see.name_servers import ContainerDns, spellings, unknown_to
 from agent.see.resolver import OF_RESOLVED, RESOLV_CONF, Resolver, for_containers
@@ -133,7 +134,7 @@ def test_whom_containers_ask_says_daemon_json_before_the_host(
         if text is not None:
             path.write_text(text)
 
-    assert container_dns(paths) == asked
+    assert container_dns(paths, ConfigFile(paths)) == asked
 
 
 RESOLVED = "nameserver 192.168.1.1\nnameserver 10.8.0.1\nsearch corp.example\n"

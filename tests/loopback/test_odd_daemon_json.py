@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.docker.config_file import ConfigFile
 from agent.one_pass.world import local_clients
 from agent.system.files import LARGEST, identity_of
 
@@ -67,7 +68,7 @@ async def test_beside_it_drop_in_and_clients_are_written(tmp_path: Path, port: i
     put(dockerd.root / "etc/daemon.json")
     place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
     place.policy = policy(POLICY + '[clients]\nusers = ["alice"]\n')
-    place.clients = local_clients(laptop.paths, place.policy)  # type: ignore[assignment]
+    place.clients = local_clients(laptop.paths, place.policy, config_file=ConfigFile(laptop.paths))  # type: ignore[assignment]
 
     done = await place.passed()
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.docker.config_file import ConfigFile
 from agent.one_pass.world import Registries
 from agent.probe.dial import Address
 from agent.system.clock import SystemClock
 from agent.values.condition import Code
+from agent.values.dockerd import Phase, Reality, UnitState
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 from agent.values.policy_text import parse
@@ -209,3 +211,17 @@ async def test_what_nobody_understands_is_not_asked_for(tmp_path: Path, text: st
         assert await Registries(paths, read, resolve).beside(read.upstreams["office"]) == ()
 
         assert proxy.asked == []
+
+
+async def test_those_of_the_file_that_dockerd_reads_are_asked_for(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    daemon_json(paths, **{"insecure-registries": ["10.1.2.3:5000"]})  # --config-file names another one
+    text = json.dumps({"insecure-registries": ["10.1.2.4:5000"]})
+    config_file = ConfigFile(paths)
+    config_file.note(Reality(UnitState(Phase.RUNNING), daemon_json_path="/srv/docker.json", daemon_json=text))
+    async with HttpProxy({}) as proxy:
+        read = policy(proxy.url())
+
+        await Registries(paths, read, resolve, config_file=config_file).beside(read.upstreams["office"])
+
+        assert {end.partition(":")[0] for end in proxy.asked} == {"10.1.2.4"}

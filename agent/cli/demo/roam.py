@@ -24,6 +24,7 @@ from agent.cli.demo.root import PASSWORD, USER, furnish
 from agent.cli.demo.servers import IMAGE, Portal, Proxy, Registry, Server
 from agent.cli.demo.stop import Stop
 from agent.cli.demo.supervisor import StandInSystemd
+from agent.docker.config_file import ConfigFile
 from agent.docker.engine import EngineSocket
 from agent.one_pass.memory import only_looking
 from agent.one_pass.reconcile import look, reconcile
@@ -55,9 +56,10 @@ class DemoWorld:
 
     def __init__(self, host: Laptop, names: Names, paths: Paths, policy: Policy) -> None:
         self.host = host
-        self.prober = Registries(paths, policy, names.resolve)
-        self.daemon = LocalDaemon(paths, policy)
-        self.clients = local_clients(paths, policy)
+        config_file = ConfigFile(paths)
+        self.prober = Registries(paths, policy, names.resolve, config_file=config_file)
+        self.daemon = LocalDaemon(paths, policy, config_file)
+        self.clients = local_clients(paths, policy, config_file=config_file)
 
 
 async def roam(paths: Paths, told: Callable[[Policy, Stop], None]) -> tuple[Policy, tuple[Stop, ...]]:
