@@ -7,6 +7,7 @@ Not known here: whether this dockerd knows `proxies`, and what its flags and its
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Final
 
@@ -35,7 +36,12 @@ INSECURE_REGISTRIES: Final[Path] = ("insecure-registries",)
 
 def texts(text: str | None) -> Texts:
     """What `proxies` says."""
-    text = text or ""
+    return _texts(text or "")
+
+
+# One look at Docker asks this some ten times of three texts: the file, what it was before us, and what it is to be.
+@functools.lru_cache(maxsize=4)
+def _texts(text: str) -> Texts:
     _check_spelling(text)
     return Texts(_string(text, HTTP), _string(text, HTTPS), _string(text, NO_PROXY))
 
