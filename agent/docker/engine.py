@@ -138,11 +138,11 @@ async def _answer(http: h11.Connection, reader: asyncio.StreamReader) -> tuple[i
         elif isinstance(event, h11.Data):
             body += event.data
             if len(body) > _LARGEST_ANSWER:
-                raise h11.RemoteProtocolError("the answer does not end")
+                raise h11.RemoteProtocolError("the answer is too long")
         elif isinstance(event, h11.EndOfMessage):
             return status, bytes(body)
         elif isinstance(event, h11.ConnectionClosed):
-            raise h11.RemoteProtocolError("the connection broke off")
+            raise h11.RemoteProtocolError("the connection was closed too early")
 
 
 def _engine(version: dict[str, Any], info: dict[str, Any] | None) -> Engine:

@@ -67,11 +67,11 @@ class LiveRestore:
             # Again if it says off already: it may not have come to read what it was told first.
             is_on_its_way = engine is not None and (engine.live_restore or bool(is_told)) and not bracket.was_on
             if is_on_its_way and not await self._switch_off(file):
-                return ("dockerd does not switch live-restore off again",)
+                return ("dockerd did not switch live-restore off again",)
             await asyncio.to_thread(edit_text, file, bracket.closed)
             await asyncio.to_thread(self._journal.close)
         except (AgentError, TextRefused) as error:
-            return (f"live-restore could not be put back as it was: {error}",)
+            return (f"live-restore could not be restored: {error}",)
         return ()
 
     async def _switch_off(self, file: Path) -> bool:

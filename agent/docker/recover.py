@@ -48,8 +48,10 @@ from agent.values.settings import DIRECT, Settings
 
 _SETTLES_S: Final = 300.0  # as long as a restart of our own would have been watched
 _LOOK_AGAIN_S: Final = 0.1
-_STARTED_WITH_IT: Final = "Docker was started with what was written for a later restart, and did not come up"
-_DIED: Final = f"Docker came up with it, and within {LASTS_S:.0f} s it was down or had crashed {CRASHES} times"
+_STARTED_WITH_IT: Final = "Docker was started with settings that were waiting for a restart, and did not come up"
+_DIED: Final = (
+    f"Docker came up with the new settings, and within {LASTS_S:.0f} s it was down or had crashed {CRASHES} times"
+)
 
 
 async def recover(  # noqa: PLR0913 - named at its one call
@@ -124,7 +126,7 @@ class _Recovery:
             self._record(
                 Event.DOCKER_RESTARTED,
                 settings=running,
-                because="by an agent that ended before it could say so",
+                because="by an agent that ended before it could record it",
                 started_again=units.started,
                 left=units.said,
             )
@@ -234,7 +236,7 @@ class _Recovery:
 
 
 def _ended_in(stage: Stage) -> str:
-    return f"the agent ended in the middle of it ({stage.value})"
+    return f"the agent ended in the middle of a transaction ({stage.value})"
 
 
 def note_first_run(journal: Journal, reality: Reality) -> None:

@@ -66,7 +66,7 @@ class CommandUnit:
         """Nothing keeps a copy of a unit's files here."""
 
     async def reload(self) -> None:
-        raise UnitFailed(self.name, "restarts Docker, and cannot make it read its file again")
+        raise UnitFailed(self.name, "can restart Docker, but cannot make it reload its configuration")
 
     async def restart(self) -> UnitState:
         """Run the command, then wait until another dockerd listens."""
@@ -79,7 +79,7 @@ class CommandUnit:
         now = await until(self.state, is_another, within_s=_UP_WITHIN_S, every_s=_LOOK_AGAIN_S)
         if is_another(now):
             return now
-        raise RestartFailed(self.name, f"no other dockerd listens {_UP_WITHIN_S:.0f} s after the command")
+        raise RestartFailed(self.name, f"no new dockerd is listening {_UP_WITHIN_S:.0f} s after the command")
 
     async def stop(self) -> None:
         """The command stops and starts in one."""
@@ -93,7 +93,7 @@ class CommandUnit:
 
     async def _run(self) -> None:
         if await self.goes_down():
-            raise RestartFailed("docker.restart_command", "is not run: the system is going down")
+            raise RestartFailed("docker.restart_command", "was not run: the system is going down")
         try:
             done = await run(self._argv, _UP_WITHIN_S)
         except TimeoutError as error:

@@ -39,7 +39,7 @@ async def put_back_and_start(supervisor: Supervisor, journal: Journal, last_good
     except (RestartFailed, UnitFailed) as error:
         if await supervisor.goes_down():
             return RolledBack((*said, GOES_DOWN), is_up=False, goes_down=True)
-        said = (*said, f"Docker does not start with the old settings, either: {error}")
+        said = (*said, f"Docker does not start with the old settings either: {error}")
         back = await _start_with_the_last_good(supervisor, journal, last_good)
         said, is_up, acquits = (*said, *back.said), back.is_up, True
     if is_up:
@@ -90,11 +90,11 @@ async def _start_with_the_last_good(supervisor: Supervisor, journal: Journal, la
         bracket = journal.under_way().bracket
         put_back = await asyncio.to_thread(last_good.put_back, bracket.opened if bracket else None)
         if not put_back:
-            return RolledBack(("there is no other daemon.json that it ever started with",), is_up=False)
+            return RolledBack(("no other daemon.json is known that it has started with",), is_up=False)
         await supervisor.stop()  # else systemd's own next try counts as a failure of ours
         await supervisor.start()
     except (AgentError, TextRefused) as error:
-        return RolledBack((f"nor with its last good daemon.json: {error}",), is_up=False)
+        return RolledBack((f"it does not start with its last good daemon.json either: {error}",), is_up=False)
     return RolledBack((put_back,), is_up=True)
 
 
@@ -116,7 +116,7 @@ async def bring_units_up(supervisor: Supervisor, journal: Journal) -> UnitsUp:
         if phase is Phase.RUNNING:
             started = await supervisor.start_again(units)
     except AgentError as error:  # one was masked or removed meanwhile, say; the others are started
-        said = (f"what hangs on Docker was not all started again: {error}",)
+        said = (f"not every unit that hangs on Docker was started again: {error}",)
     try:
         journal.note_units_up()
     except AgentError as error:  # it is looked at again

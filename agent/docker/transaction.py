@@ -283,12 +283,13 @@ class Transaction:
         try:
             await self._supervisor.start()
         except AgentError as failure:
-            said = f"Docker is down: it does not start without our settings, either: {failure}"
+            said = f"Docker is down: it does not start without the agent's settings either: {failure}"
             condition = Condition(Code.ENGINE_DOWN, said)
             return Applied(written, condition=condition)
         finally:
             self._journal.forget()
-        self._record(Event.DOCKER_RESTARTED, settings=plan.desired, because="it knows no proxies in daemon.json")
+        because = "this Docker knows no proxies in daemon.json"
+        self._record(Event.DOCKER_RESTARTED, settings=plan.desired, because=because)
         return Applied(written)
 
     async def _undo(self) -> None:
@@ -385,7 +386,7 @@ class Transaction:
                 now = await self._look.reality(desired)
             except AgentError as error:  # a systemd that is itself just being updated says nothing of Docker
                 if left.is_over():
-                    raise NotInForce("docker", f"it cannot be seen what it runs with: {error}") from error
+                    raise NotInForce("docker", f"the settings that it runs with cannot be read: {error}") from error
                 await asyncio.sleep(_LOOK_AGAIN_S)
                 continue
             is_unconfirmed = now.is_silent and not unconfirmed.is_over()
@@ -393,13 +394,13 @@ class Transaction:
             if running is not None and agrees(running, desired):
                 return now
             if running is not None and now.unit.invocation != started.invocation:
-                raise ByOthers(now.unit_name, "was restarted by somebody else meanwhile, and runs with other settings")
+                raise ByOthers(now.unit_name, "was restarted meanwhile, not by the agent, and runs with other settings")
             if running is not None:
                 raise _why_not_in_force(plan, now, running)
             if now.unit.phase is Phase.BROKEN:
                 raise RestartFailed(now.unit_name, "came up and broke", f"See: journalctl -u {now.unit_name} -n 50")
             if now.is_systemd and away.lasts(now.unit):  # else one that broke looks like one that was stopped
-                raise ByOthers(now.unit_name, f"is {now.unit.phase.value} now: not by the agent, so it stays so")
+                raise ByOthers(now.unit_name, f"is {now.unit.phase.value} now, not by the agent, so it is left alone")
             self._in_time(now, left, leaves)
             await asyncio.sleep(_LOOK_AGAIN_S)
 
@@ -408,9 +409,9 @@ class Transaction:
         # Whether one that is down is so by somebody's will shows a moment later.
         is_on_its_way_down = now.is_systemd and (now.unit.is_away or now.unit.phase is Phase.STOPPING)
         if left.is_over() and not is_on_its_way_down:
-            raise NotInForce("docker", f"did not report within {self._reports_within_s:.0f} s what it runs with")
+            raise NotInForce("docker", f"did not report its settings within {self._reports_within_s:.0f} s")
         if leaves.is_over():
-            raise ByOthers(now.unit_name, f"is still {now.unit.phase.value}: not by the agent, so it is left alone")
+            raise ByOthers(now.unit_name, f"is still {now.unit.phase.value}, not by the agent, so it is left alone")
 
     async def _leave_to_others(self, written: tuple[str, ...], meanwhile: ByOthers) -> Applied:
         """What is written is right for the next start, and the next pass looks whether it is in force."""
@@ -487,9 +488,9 @@ class Transaction:
             return ()
         running = effective(now)
         if running is None:
-            return ("Docker is started again, and does not say yet what it runs with",)
+            return ("Docker was started again and does not report its settings yet",)
         if plan.effective is not None and agrees(running, plan.effective):
-            return ("the old settings are in force again",)
+            return ("Docker runs with the old settings again",)
         return (f"Docker runs again, with {_in_words(running)}",)
 
 
@@ -507,9 +508,9 @@ def containers_lost(lost: Sequence[str], taken_along: Sequence[str] = ()) -> Con
     """What a person has to be told of those that were to run on."""
     if not lost:
         return None
-    those = "1 container that was" if len(lost) == 1 else f"{len(lost)} containers that were"
+    those = "1 container" if len(lost) == 1 else f"{len(lost)} containers"
     along = f"; {named(taken_along)} went down with Docker" if taken_along else ""
-    text = f"{those} to run on over the restart of Docker did not: {named(lost)}{along}"
+    text = f"{those} should have survived the restart of Docker and did not: {named(lost)}{along}"
     return Condition(Code.CONTAINERS_LOST, text, "See: docker ps --all")
 
 
@@ -522,10 +523,10 @@ def _why_not_in_force(plan: Plan, now: Reality, running: Settings) -> AgentError
     """Whether dockerd does not take what it was given, or was not given it: then the settings are not to blame."""
     given = now.running_environment
     if plan.method is not Method.DROP_IN or given is None or agrees(given.meaning(), plan.desired):
-        return NotInForce("docker", f"runs with other settings than were written: {_in_words(running)}")
+        return NotInForce("docker", f"runs with settings other than those written: {_in_words(running)}")
     beaten = overruled(plan.desired, now)
-    because = beaten.text if beaten else "its process was not given what its unit says"
-    text = f"Docker came up, and runs with {_in_words(running)} instead of what was written: {because}"
+    because = beaten.text if beaten else "its process did not get what its unit says"
+    text = f"Docker came up and runs with {_in_words(running)} instead of what was written: {because}"
     target = beaten.target if beaten else now.unit_name
     remedy = beaten.remedy if beaten else f"See: systemctl cat {now.unit_name}"
     condition = Condition(beaten.code if beaten else Code.NOT_EFFECTIVE, text, remedy, target)

@@ -200,7 +200,7 @@ class Unit:
     async def _unless_going_down(self) -> None:
         """Before every job of ours. systemd refuses them then, or would give up a shutdown for one (FACTS 121)."""
         if await self.goes_down():
-            raise UnitFailed(self.name, "is not touched: the system is going down")
+            raise UnitFailed(self.name, "is left alone: the system is going down")
 
     async def _units(self) -> tuple[str, ...]:
         has_socket = (await self._socket()).phase not in (Phase.ABSENT, Phase.MASKED)
@@ -248,7 +248,7 @@ class Unit:
             if away.lasts(state):
                 if (await self._socket()).phase is Phase.BROKEN:  # it cannot start without
                     raise RestartFailed(self._socket_unit, "did not come up")
-                raise ByOthers(self.name, f"is {state.phase.value} now: not by the agent, so it stays so")
+                raise ByOthers(self.name, f"is {state.phase.value} now, not by the agent, so it is left alone")
         raise RestartFailed(self.name, f"is {state.phase.value} after {SLOW_S:.0f} s")
 
     async def _state_at_last(self) -> UnitState:

@@ -773,7 +773,7 @@ async def test_what_does_not_get_to_docker_is_tried_once_for_each_settings_and_b
         assert laptop.dockerd.starts == 2
         shown = laptop.status()
         assert [condition["code"] for condition in shown["conditions"]] == ["not-effective"]
-        assert "came up, and runs with https http://other:1 instead" in shown["conditions"][0]["text"]
+        assert "came up and runs with https http://other:1 instead" in shown["conditions"][0]["text"]
         assert shown["docker"]["effective"]["https"] == "http://other:1"
         assert (shown["upstream"]["name"], shown["state"]) == ("office", "failed")
 
@@ -915,7 +915,7 @@ async def test_containers_that_did_not_run_on_are_said_until_a_person_has_seen_i
 
     async with laptop.running() as hand:
         await hand.wake()
-        assert lost() == ["1 container that was to run on over the restart of Docker did not: container-1"]
+        assert lost() == ["1 container should have survived the restart of Docker and did not: container-1"]
         assert laptop.status()["docker"]["last_kept"] == 1
         assert laptop.status()["state"] == "steady"
 

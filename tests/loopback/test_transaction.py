@@ -65,7 +65,7 @@ async def test_a_dockerd_that_runs_with_something_else_gets_its_old_files(docker
 
     outcome = await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
 
-    assert "runs with other settings than were written: http http://office:3128" in outcome.rolled_back
+    assert "runs with settings other than those written: http http://office:3128" in outcome.rolled_back
     assert dockerd.files() == {}
     assert dockerd.is_running
 
@@ -80,7 +80,7 @@ async def test_where_something_beats_what_was_written_that_is_said_and_the_setti
     assert not outcome.rolled_back
     assert outcome.is_failed
     assert outcome.condition is not None
-    assert "Docker came up, and runs with https http://other:1 instead" in outcome.condition.text
+    assert "Docker came up and runs with https http://other:1 instead" in outcome.condition.text
     assert dockerd.starts == 2
     assert dockerd.text("etc/dockerd.env") == drop_in.edit(OFFICE)
     assert dockerd.events() == ["settings-written", "docker-restarted"]
@@ -167,7 +167,7 @@ async def test_a_dockerd_that_never_reports_is_not_in_force(dockerd: Dockerd) ->
 
     outcome = await silent.transaction().carry_out(*await silent.plan(OFFICE))
 
-    assert str(NotInForce("docker", "did not report within 0 s what it runs with")) in outcome.rolled_back
+    assert str(NotInForce("docker", "did not report its settings within 0 s")) in outcome.rolled_back
     assert silent.is_running
 
 
@@ -223,7 +223,7 @@ async def test_a_restart_that_was_put_off_and_then_fails_puts_back_what_was_writ
 
     outcome = await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
 
-    assert "the old settings are in force again" in outcome.rolled_back
+    assert "Docker runs with the old settings again" in outcome.rolled_back
     assert dockerd.files() == before
     assert dockerd.is_running
 
@@ -309,7 +309,7 @@ async def test_a_restart_by_somebody_else_is_looked_at_again_and_not_rolled_back
     outcome = await upgraded.transaction().carry_out(*await upgraded.plan(OFFICE))
 
     assert not outcome.is_failed
-    assert "restarted by somebody else meanwhile" in outcome.deferred
+    assert "restarted meanwhile, not by the agent" in outcome.deferred
     assert upgraded.text("etc/dockerd.env") == drop_in.edit(OFFICE)
     assert upgraded.starts == 3
 
@@ -382,7 +382,7 @@ async def test_a_docker_that_a_client_starts_in_the_middle_of_a_roll_back_runs_w
 
     outcome = await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
 
-    assert "the old settings are in force again" in outcome.rolled_back
+    assert "Docker runs with the old settings again" in outcome.rolled_back
     assert dockerd.runs_with == DIRECT
     assert dockerd.files() == {}
 

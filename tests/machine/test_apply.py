@@ -320,7 +320,7 @@ def test_a_docker_that_refuses_the_new_configuration_is_rolled_back_and_runs(lap
     ran = laptop.agent("apply")
 
     assert ran.code == 1, ran
-    assert "the old settings are in force again" in ran.stdout
+    assert "Docker runs with the old settings again" in ran.stdout
     assert laptop.docker.is_active()
     assert laptop.docker.show("ActiveState", "docker.socket") == "active"
     assert laptop.docker.reports(http="", https="")
@@ -360,7 +360,7 @@ def test_a_restart_that_was_put_off_and_then_fails_does_not_leave_docker_down(la
     ran = laptop.agent("apply", "--now")
 
     assert ran.code == 1, ran
-    assert "the old settings are in force again" in ran.stdout
+    assert "Docker runs with the old settings again" in ran.stdout
     assert laptop.docker.is_active()
     assert not laptop.exists(ENVIRONMENT)
     assert not laptop.exists(DROP_IN)

@@ -192,7 +192,7 @@ def test_for_a_restart_of_ours_a_shutdown_would_be_given_up(laptop: Laptop) -> N
 
     ran = laptop.run(PYTHON, "-c", RESTARTS)
 
-    assert ran.stdout == "docker.service: is not touched: the system is going down\n"
+    assert ran.stdout == "docker.service: is left alone: the system is going down\n"
     assert goes_down(laptop)
     laptop.run("systemctl", "try-restart", "docker.service")
     assert not goes_down(laptop)

@@ -113,7 +113,7 @@ def test_what_may_be_taken_along_is_up_again_after_a_roll_back(laptop: Laptop) -
     ran = laptop.agent("apply")
 
     assert ran.code == 1, ran
-    assert "the old settings are in force again" in ran.stdout
+    assert "Docker runs with the old settings again" in ran.stdout
     laptop.until(all_up, laptop, within=20)
     assert nothing_under_way(laptop)
     rolled_back = next(record for record in laptop.audit.records() if record["event"] == "rolled-back")

@@ -222,7 +222,7 @@ def test_containers_survive_a_roll_back(laptop: Laptop) -> None:
     ran = laptop.agent("apply")
 
     assert ran.code == 1, ran
-    assert "the old settings are in force again" in ran.stdout
+    assert "Docker runs with the old settings again" in ran.stdout
     assert unharmed([web])
     assert laptop.docker.is_active()
     assert laptop.read(DAEMON_JSON) == THEIRS
@@ -249,7 +249,9 @@ def test_a_file_that_validates_and_that_dockerd_does_not_take_makes_way_for_the_
     assert laptop.docker.show("ActiveState", "docker.socket") == "active"
     assert laptop.read(DAEMON_JSON) == good
     assert laptop.read(f"{DAEMON_JSON}.refused-by-dockerd") == bad
-    assert "what dockerd refused is kept in /etc/docker/daemon.json.refused-by-dockerd" in ran.stdout, ran.stdout
+    assert "the file that dockerd refused is kept as /etc/docker/daemon.json.refused-by-dockerd" in ran.stdout, (
+        ran.stdout
+    )
 
     # It is not tried again, and another one is kept beside the first.
     laptop.write(DAEMON_JSON, bad)
@@ -354,7 +356,7 @@ def test_a_docker_that_gets_other_values_is_restarted_once_and_it_is_said(laptop
     again = laptop.agent("apply")
 
     assert ran.code == 1, ran
-    assert "Docker came up, and runs with proxy direct instead of what was written" in ran.stdout
+    assert "Docker came up and runs with proxy direct instead of what was written" in ran.stdout
     assert laptop.audit.events().count("docker-restarted") == 1
     assert "rolled-back" not in laptop.audit.events()
     assert again.code == 1, again
@@ -477,7 +479,7 @@ def test_a_docker_that_dies_of_its_new_settings_in_the_minute_after_is_rolled_ba
     laptop.until(laptop.audit.has, "rolled-back", within=40)
     laptop.until(laptop.docker.reports, https="", within=20)
     because = next(record["facts"]["because"] for record in laptop.audit.records() if record["event"] == "rolled-back")
-    assert "Docker came up with it, and within 60 s it was down or had crashed 2 times" in because
+    assert "Docker came up with the new settings, and within 60 s it was down or had crashed 2 times" in because
     laptop.until(lambda: "quarantined" in str(laptop.status()["conditions"]), within=10)
     assert laptop.docker.is_active()
     assert laptop.docker.show("ActiveState", "docker.socket") == "active"
