@@ -299,7 +299,7 @@ opened = [os.open("/", os.O_PATH) for _ in range({count})] + [os.open("/etc/pass
 for line in sys.stdin:
     for _ in range({times}):
         ours.sendmsg([b"."], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", opened))])
-    if "Way" in line: os.write(1, b'{{"type": "Gone", "names": [{names}], "is_whole": true}}\\n')
+    if "PassFolders" in line: os.write(1, b'{{"type": "PassedFolders", "names": [{names}], "is_whole": true}}\\n')
     if "Read" in line: os.write(1, b'{{"type": "NotThere"}}\\n')
 """
 
