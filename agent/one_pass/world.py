@@ -96,7 +96,12 @@ class ThisHost:
         return self._ways.leaving(self._proxies)
 
     async def see(self) -> Snapshot:
-        found = await see(self._paths, self._policy.names_a_mac, self._is_named, self._to_upstreams)
+        found = await see(
+            self._paths,
+            with_macs=self._policy.names_a_mac,
+            is_named=self._is_named,
+            to_upstreams=self._to_upstreams,
+        )
         snapshot = self._ways.seen(found, self._hosts)
         if (fingerprint := snapshot.fingerprint()) != self._fingerprint:
             self._fingerprint = fingerprint
@@ -121,7 +126,7 @@ def noting(resolve: Resolve, ways: Ways, hosts: Container[str]) -> Resolve:
     async def resolve_and_note(host: str, port: int) -> Sequence[Address]:
         found = await resolve(host, port)
         if host in hosts:
-            ways.resolved(host, [address[0] for _, address in found])
+            ways.note_resolved(host, [address[0] for _, address in found])
         return found
 
     return resolve_and_note

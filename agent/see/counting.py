@@ -28,7 +28,7 @@ _LINKS: Final = "/sys/class/net"
 Named = Callable[[str], bool]
 
 
-class Counted(msgspec.Struct, frozen=True):
+class CountedInterface(msgspec.Struct, frozen=True):
     """One that counts."""
 
     link: Link
@@ -61,39 +61,39 @@ def counting(
     is_named: Named,
     to_upstreams: Callable[[], Collection[str]] = tuple,
     is_hardware: Callable[[Link], bool] = is_hardware,
-) -> list[Counted]:
+) -> list[CountedInterface]:
     """Those that count, by name. A guest is what has no hardware: there its own link is ground.
 
     `leaving`: by index, where the world lies; `to_upstreams`: by name, where upstreams do, asked if that decides;
     `is_named`: whether a `match.interface` of the policy fits a name.
     """
-    asked = _Asked(links, is_hardware)
-    found: list[Counted] = []
+    asked = _Beside(links, is_hardware)
+    found: list[CountedInterface] = []
     upstreams: Collection[str] | None = None
     for link in sorted(links, key=lambda link: link.name):
         if asked.is_never(link, is_way_out=link.index in leaving):
             continue
         if asked.is_over_hardware(link) or (link.index in leaving and not _is_tunnel(link)):
-            found.append(Counted(link, is_ground=True))
+            found.append(CountedInterface(link, is_ground=True))
             continue
         if _is_tunnel(link):
-            found.append(Counted(link, is_ground=False))
+            found.append(CountedInterface(link, is_ground=False))
             continue
         upstreams = to_upstreams() if upstreams is None else upstreams
         is_way, counts = link.name in upstreams, not link.is_ethernet or is_named(link.name)
         if is_way or counts:
-            found.append(Counted(link, is_ground=is_way, is_by_upstream=not counts))
+            found.append(CountedInterface(link, is_ground=is_way, is_by_upstream=not counts))
     if any(one.is_ground for one in found) or any(map(asked.is_own_hardware, links)):
         return found
     return _of_a_guest(found, asked.uplinks_of_a_guest(), leaving, to_upstreams)
 
 
 def _of_a_guest(
-    found: Sequence[Counted],
+    found: Sequence[CountedInterface],
     uplinks: Sequence[Link],
     leaving: Collection[int],
     to_upstreams: Callable[[], Collection[str]],
-) -> list[Counted]:
+) -> list[CountedInterface]:
     """Without any hardware, and without a way: its own link, by which it will find its upstreams.
 
     A look that is offline is followed by no probe, and before a probe nobody knows the way to an upstream by name.
@@ -102,7 +102,7 @@ def _of_a_guest(
     if uplinks:
         counted = {one.link.name: one for one in found}
         for link in uplinks:
-            counted[link.name] = Counted(link, is_ground=True, is_by_upstream=link.name not in counted)
+            counted[link.name] = CountedInterface(link, is_ground=True, is_by_upstream=link.name not in counted)
         return [counted[name] for name in sorted(counted)]
     upstreams = to_upstreams() if found else ()
     return [
@@ -114,7 +114,7 @@ def _is_tunnel(link: Link) -> bool:
     return not link.is_ethernet and link.kind not in _NO_TUNNEL
 
 
-class _Asked:
+class _Beside:
     """What is to be known of a link with all the others beside it."""
 
     def __init__(self, links: Sequence[Link], is_hardware: Callable[[Link], bool]) -> None:

@@ -28,12 +28,12 @@ def docker_bridge(host: str, default: str | None = None) -> str:
         way = way_now(host)
         if way is None or way.gateway is not None:
             return ""
-        return described(way.interface, is_of_guests(way.interface, netlink.links()), default)
+        return described(way.interface, default, is_guests=is_of_guests(way.interface, netlink.links()))
     except (ValueError, NetlinkFailed):  # what only explains a verdict costs none
         return ""
 
 
-def described(interface: str, is_guests: bool, default: str | None) -> str:
+def described(interface: str, default: str | None, *, is_guests: bool) -> str:
     """'' for one that leads out of this host. A bridge with an uplink of its own is none of containers alone."""
     if not is_guests:
         return ""

@@ -51,18 +51,18 @@ async def _is_unknown(servers: Sequence[str], name: str, port: int) -> bool:
         try:
             ipaddress.ip_address(server)
             async with asyncio.timeout(_WITHIN_S):
-                return await _asked(server, name, port)
+                return await _ask(server, name, port)
         except (OSError, ValueError):  # TimeoutError is one: the next is asked, as containers do
             continue
     return False
 
 
-async def _asked(server: str, name: str, port: int) -> bool:
+async def _ask(server: str, name: str, port: int) -> bool:
     number = secrets.token_bytes(2)
     question = number + _RECURSE.to_bytes(2) + b"\x00\x01" + bytes(6) + _labels(name) + _A_IN
     answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Answer(number, answered), remote_addr=(server, port)
+        lambda: _DnsAnswer(number, answered), remote_addr=(server, port)
     )
     try:
         transport.sendto(question)
@@ -80,7 +80,7 @@ def _labels(name: str) -> bytes:
     return b"".join(bytes([len(label)]) + label for label in labels) + b"\x00"
 
 
-class _Answer(asyncio.DatagramProtocol):
+class _DnsAnswer(asyncio.DatagramProtocol):
     def __init__(self, number: bytes, answered: asyncio.Future[bytes]) -> None:
         self._number = number
         self._answered = answered

@@ -38,7 +38,7 @@ async def macs(gateways: Collection[Gateway]) -> dict[Gateway, str]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as news:
         news.setblocking(False)
         news.bind((0, _NEWS_OF_NEIGHBOURS))  # before they are prompted: the answer may be there at once
-        awaited = {gateway for gateway in gateways if gateway not in known and _is_prompted(gateway)}
+        awaited = {gateway for gateway in gateways if gateway not in known and _prompt(gateway)}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANSWERS_WITHIN_S):
                 while not awaited <= known.keys():
@@ -53,7 +53,7 @@ def _known(gateways: Collection[Gateway]) -> dict[Gateway, str]:
     return {gateway: found[gateway] for gateway in gateways if gateway in found}
 
 
-def _is_prompted(gateway: Gateway) -> bool:
+def _prompt(gateway: Gateway) -> bool:
     """Send it nothing, so that the kernel has to ask for its MAC."""
     is_ipv6 = ":" in gateway.address
     with socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM) as prompt:

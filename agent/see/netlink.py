@@ -14,7 +14,7 @@ from typing import Final
 
 from agent.see import netlink_messages as wire
 from agent.see import socket_messages
-from agent.see.netlink_messages import Answer, Link, Message, Neighbour, Radio, Request, Route
+from agent.see.netlink_messages import KernelAnswer, KernelRequest, Link, Message, Neighbour, Radio, Route
 from agent.values.errors import AgentError
 from agent.values.listening import LO, Listener, loopback_addresses
 
@@ -40,23 +40,23 @@ class NetlinkFailed(AgentError):
 
 def links() -> list[Link]:
     """All interfaces."""
-    return [link for message in answer(wire.links_request()) if (link := wire.link(message))]
+    return [link for message in ask(wire.links_request()) if (link := wire.link(message))]
 
 
 def labels() -> frozenset[str]:
     """The names that the IPv4 addresses go by."""
-    return frozenset(label for message in answer(wire.labels_request()) if (label := wire.label(message)))
+    return frozenset(label for message in ask(wire.labels_request()) if (label := wire.label(message)))
 
 
 def default_routes() -> list[Route]:
     """The default routes of all tables, IPv4 and IPv6."""
-    return [route for message in answer(wire.routes_request()) if (route := wire.default_route(message))]
+    return [route for message in ask(wire.routes_request()) if (route := wire.default_route(message))]
 
 
 def way_to(address: str) -> Route | None:
     """The way that a packet from here to that address would take; None if there is none. No packet is sent."""
     try:
-        told = answer(wire.way_request(address))
+        told = ask(wire.way_request(address))
     except NetlinkFailed as failure:
         if failure.errno in _NO_WAY:
             return None
@@ -66,13 +66,13 @@ def way_to(address: str) -> Route | None:
 
 def neighbours() -> list[Neighbour]:
     """All resolved neighbours."""
-    return [neighbour for message in answer(wire.neighbours_request()) if (neighbour := wire.neighbour(message))]
+    return [neighbour for message in ask(wire.neighbours_request()) if (neighbour := wire.neighbour(message))]
 
 
 def radios() -> list[Radio]:
     """All Wi-Fi interfaces that are in a network; none where the kernel has no Wi-Fi."""
     try:
-        told = answer(wire.family_request("nl80211"))
+        told = ask(wire.family_request("nl80211"))
     except NetlinkFailed as failure:
         if failure.errno == errno.ENOENT:  # no cfg80211 (FACTS 28)
             return []
@@ -80,7 +80,7 @@ def radios() -> list[Radio]:
     nl80211 = next((number for message in told if (number := wire.family(message))), None)
     if nl80211 is None:
         return []
-    return [radio for message in answer(wire.radios_request(nl80211)) if (radio := wire.radio(message, nl80211))]
+    return [radio for message in ask(wire.radios_request(nl80211)) if (radio := wire.radio(message, nl80211))]
 
 
 def listeners(port: int, addresses: Iterable[str]) -> list[Listener]:
@@ -90,7 +90,7 @@ def listeners(port: int, addresses: Iterable[str]) -> list[Listener]:
     """
     found = [one for address in addresses for one in _takers(address, port)]
     if not found:
-        answer(socket_messages.nothing_request())
+        ask(socket_messages.nothing_request())
     return list(dict.fromkeys(found))
 
 
@@ -110,7 +110,7 @@ def _takers(address: str, port: int) -> Iterator[Listener]:
 
 def _taker(address: str, port: int, interface: int = 0) -> Listener | None:
     try:
-        told = answer(socket_messages.listener_request(address, port, interface))
+        told = ask(socket_messages.listener_request(address, port, interface))
     except NetlinkFailed as failure:
         if failure.errno == errno.ENOENT:
             return None
@@ -118,11 +118,11 @@ def _taker(address: str, port: int, interface: int = 0) -> Listener | None:
     return next((one for message in told if (one := socket_messages.listener(message))), None)
 
 
-def answer(request: Request) -> list[Message]:
+def ask(request: KernelRequest) -> list[Message]:
     """The whole answer, told in one go if the network stands still for that long."""
     told = None
     for sequence in range(1, _ATTEMPTS + 1):
-        told = _ask(request, sequence) or told
+        told = _ask_once(request, sequence) or told
         if told is not None and not told.is_torn:
             break
     if told is None:
@@ -133,9 +133,9 @@ def answer(request: Request) -> list[Message]:
     return told.messages
 
 
-def _ask(request: Request, sequence: int) -> Answer | None:
+def _ask_once(request: KernelRequest, sequence: int) -> KernelAnswer | None:
     """None: part of the answer found no room."""
-    told = Answer(request, sequence)
+    told = KernelAnswer(request, sequence)
     # A socket for each question: nothing of a torn answer is left in the way of the next.
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, request.protocol) as kernel:
         kernel.settimeout(ANSWERS_WITHIN_S)

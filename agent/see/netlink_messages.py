@@ -69,7 +69,7 @@ class Garbled(AgentError):
         super().__init__("netlink", f"the kernel's answer cannot be read: {what}")
 
 
-class Request(msgspec.Struct, frozen=True):
+class KernelRequest(msgspec.Struct, frozen=True):
     """One question."""
 
     type: int
@@ -137,44 +137,44 @@ class Neighbour(msgspec.Struct, frozen=True):
 # --- questions ------------------------------------------------------------------------------------------------------
 
 
-def links_request() -> Request:
+def links_request() -> KernelRequest:
     """All links. Without their counters, which are most of the bytes."""
     mask = _attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
-    return Request(RTM_GETLINK, _LINK.pack(AF_UNSPEC, 0, 0, 0, 0) + mask)
+    return KernelRequest(RTM_GETLINK, _LINK.pack(AF_UNSPEC, 0, 0, 0, 0) + mask)
 
 
-def labels_request() -> Request:
+def labels_request() -> KernelRequest:
     """All IPv4 addresses; those of IPv6 have no labels."""
-    return Request(RTM_GETADDR, _ADDRESS.pack(AF_INET, 0, 0, 0, 0))
+    return KernelRequest(RTM_GETADDR, _ADDRESS.pack(AF_INET, 0, 0, 0, 0))
 
 
-def routes_request() -> Request:
+def routes_request() -> KernelRequest:
     """All routes, of all tables and families."""
-    return Request(RTM_GETROUTE, _ROUTE.pack(AF_UNSPEC, 0, 0, 0, 0, 0, 0, 0, 0))
+    return KernelRequest(RTM_GETROUTE, _ROUTE.pack(AF_UNSPEC, 0, 0, 0, 0, 0, 0, 0, 0))
 
 
-def way_request(address: str) -> Request:
+def way_request(address: str) -> KernelRequest:
     """The route that a packet from here to that address would take."""
     to = ipaddress.ip_address(address)
     family = AF_INET if to.version == 4 else AF_INET6
     head = _ROUTE.pack(family, to.max_prefixlen, 0, 0, 0, 0, 0, 0, _RTM_F_LOOKUP_TABLE)
-    return Request(RTM_GETROUTE, head + _attribute(_RTA_DST, to.packed), is_dump=False)
+    return KernelRequest(RTM_GETROUTE, head + _attribute(_RTA_DST, to.packed), is_dump=False)
 
 
-def neighbours_request() -> Request:
+def neighbours_request() -> KernelRequest:
     """All neighbours."""
-    return Request(RTM_GETNEIGH, _NEIGHBOUR.pack(AF_UNSPEC, 0, 0, 0, 0))
+    return KernelRequest(RTM_GETNEIGH, _NEIGHBOUR.pack(AF_UNSPEC, 0, 0, 0, 0))
 
 
-def family_request(name: str) -> Request:
+def family_request(name: str) -> KernelRequest:
     """The number that a family of generic netlink goes by until its module is unloaded."""
     body = _GENERIC.pack(_CTRL_CMD_GETFAMILY, 1) + _attribute(_CTRL_ATTR_FAMILY_NAME, name.encode() + b"\0")
-    return Request(GENL_ID_CTRL, body, is_dump=False, protocol=NETLINK_GENERIC)
+    return KernelRequest(GENL_ID_CTRL, body, is_dump=False, protocol=NETLINK_GENERIC)
 
 
-def radios_request(nl80211: int) -> Request:
+def radios_request(nl80211: int) -> KernelRequest:
     """All Wi-Fi interfaces, asked of nl80211 by its number."""
-    return Request(nl80211, _GENERIC.pack(_NL80211_CMD_GET_INTERFACE, 0), protocol=NETLINK_GENERIC)
+    return KernelRequest(nl80211, _GENERIC.pack(_NL80211_CMD_GET_INTERFACE, 0), protocol=NETLINK_GENERIC)
 
 
 def _attribute(kind: int, value: bytes) -> bytes:
@@ -185,10 +185,10 @@ def _attribute(kind: int, value: bytes) -> bytes:
 # --- answers --------------------------------------------------------------------------------------------------------
 
 
-class Answer:
+class KernelAnswer:
     """One answer, as it comes in datagrams."""
 
-    def __init__(self, request: Request, sequence: int) -> None:
+    def __init__(self, request: KernelRequest, sequence: int) -> None:
         self._is_dump = request.is_dump
         self._sequence = sequence
         self.messages: list[Message] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from agent.see import neighbours, netlink, routes
-from agent.see.counting import Counted, Named, counting
+from agent.see.counting import CountedInterface, Named, counting
 from agent.see.interfaces import Addresses, addresses
 from agent.see.neighbours import Gateway
 from agent.see.resolver import resolver
@@ -22,7 +22,7 @@ def _never(_name: str) -> bool:
 
 
 async def see(
-    paths: Paths, with_macs: bool, is_named: Named = _never, to_upstreams: Callable[[], Collection[str]] = tuple
+    paths: Paths, *, with_macs: bool, is_named: Named = _never, to_upstreams: Callable[[], Collection[str]] = tuple
 ) -> Snapshot:
     """The network as it is now: in milliseconds, unless MACs are wanted and a gateway keeps its own to itself."""
     links = netlink.links()
@@ -37,18 +37,21 @@ async def see(
     networks = ssids()
     resolved = resolver(paths)
     return Snapshot(
-        tuple(_interface(one, networks, by_name[one.link.name], gateways, macs) for one in counted),
-        resolved.servers,
-        resolved.search,
-        routes.way(to_ipv4, names),
-        routes.way(to_ipv6, names),
+        tuple(
+            _interface(one, by_name[one.link.name], networks=networks, gateways=gateways, macs=macs) for one in counted
+        ),
+        dns_servers=resolved.servers,
+        dns_search=resolved.search,
+        way_ipv4=routes.way(to_ipv4, names),
+        way_ipv6=routes.way(to_ipv6, names),
     )
 
 
 def _interface(
-    counted: Counted,
-    networks: Mapping[str, str],
+    counted: CountedInterface,
     has: Addresses,
+    *,
+    networks: Mapping[str, str],
     gateways: Mapping[str, tuple[str, ...]],
     macs: Mapping[str, tuple[str, ...]],
 ) -> Interface:
@@ -66,7 +69,9 @@ def _interface(
     )
 
 
-async def _macs(counted: Sequence[Counted], gateways: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+async def _macs(
+    counted: Sequence[CountedInterface], gateways: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
     """By interface, of its gateways. A link without a carrier would be waited for in vain, a tunnel has none."""
     asked = {
         Gateway(link.index, address): link.name

@@ -14,7 +14,7 @@ import struct
 from socket import AF_INET, AF_INET6, IPPROTO_TCP
 from typing import Final
 
-from agent.see.netlink_messages import Garbled, Message, Request, attributes_in, head
+from agent.see.netlink_messages import Garbled, KernelRequest, Message, attributes_in, head
 from agent.values.listening import Listener
 
 NETLINK_SOCK_DIAG: Final = 4  # the socket module does not name it
@@ -32,7 +32,7 @@ _TAIL: Final = struct.Struct("=IIIII")  # … expires, read queue, write queue, 
 _WHOLE: Final = struct.Struct(f"={_ANSWER.size + _ID.size + _BOUND.size + _TAIL.size}s")
 
 
-def listener_request(address: str, port: int, interface: int = 0) -> Request:
+def listener_request(address: str, port: int, interface: int = 0) -> KernelRequest:
     """The socket that would take a connection to the address that comes in by the interface; 0: if bound to none.
 
     Not a list of those at the port: anybody may have 100 000 there, beside the one that counts ([::] for IPv6 alone,
@@ -42,13 +42,13 @@ def listener_request(address: str, port: int, interface: int = 0) -> Request:
     family = AF_INET if host.version == 4 else AF_INET6
     which = _ID.pack(port, 0, host.packed, b"") + _BOUND.pack(interface, 0)[:4] + _NO_COOKIE
     body = _REQUEST.pack(family, IPPROTO_TCP, 0, _STATES_LISTEN) + which
-    return Request(SOCK_DIAG_BY_FAMILY, body, is_dump=False, protocol=NETLINK_SOCK_DIAG)
+    return KernelRequest(SOCK_DIAG_BY_FAMILY, body, is_dump=False, protocol=NETLINK_SOCK_DIAG)
 
 
-def nothing_request() -> Request:
+def nothing_request() -> KernelRequest:
     """No socket at all: whether this kernel tells of TCP's. One that does not says what it says of no listener."""
     body = _REQUEST.pack(AF_INET, IPPROTO_TCP, 0, 0) + _ID.pack(0, 0, b"", b"") + _BOUND.pack(0, 0)[:4] + _NO_COOKIE
-    return Request(SOCK_DIAG_BY_FAMILY, body, protocol=NETLINK_SOCK_DIAG)
+    return KernelRequest(SOCK_DIAG_BY_FAMILY, body, protocol=NETLINK_SOCK_DIAG)
 
 
 def listener(message: Message) -> Listener | None:
@@ -68,4 +68,6 @@ def listener(message: Message) -> Listener | None:
     if not only:
         raise Garbled("a listener of IPv6 that does not say whether it takes IPv4, too")
     address = ipaddress.IPv6Address(source)
-    return Listener(str(address.ipv4_mapped or address), port, uid, cookie, only != b"\0", interface)
+    return Listener(
+        str(address.ipv4_mapped or address), port, uid, cookie, is_ipv6_only=only != b"\0", interface=interface
+    )

@@ -45,7 +45,7 @@ class Ways:
         self._base: Snapshot | str | None = None  # the network without them
         self._first: dict[str, dict[str, Way | None]] = {}  # by host and address: the answer when it became known
 
-    def resolved(self, host: str, addresses: Iterable[str]) -> None:
+    def note_resolved(self, host: str, addresses: Iterable[str]) -> None:
         """The host was looked up: from now on its ways count."""
         if host not in self._first and len(self._first) >= _HOSTS:
             return
@@ -75,7 +75,7 @@ class Ways:
             self._base, self._first = base, {}
         for host in hosts:
             if host not in self._first and _is_address(host):
-                self.resolved(host, [host])
+                self.note_resolved(host, [host])
         first = {address: way for known in self._first.values() for address, way in known.items()}
         return msgspec.structs.replace(snapshot, ways=others(first, self._ask))
 

@@ -164,7 +164,12 @@ def _regular(path: Path, status: os.stat_result) -> os.stat_result:
 def _state(path: Path, data: bytes, descriptor: int) -> FileState:
     status = os.fstat(descriptor)
     return FileState(
-        behind_links(path), data, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, _identity(status)
+        behind_links(path),
+        data,
+        mode=stat.S_IMODE(status.st_mode),
+        uid=status.st_uid,
+        gid=status.st_gid,
+        identity=_identity(status),
     )
 
 
@@ -294,7 +299,7 @@ def replace_file(  # noqa: PLR0913 - named at every call
     real = behind_links(path)
     try:
         if expected is not None:
-            return _replace(real, data, expected, expected.mode if mode is None else mode, disk)
+            return _replace(real, data, expected, mode=expected.mode if mode is None else mode, disk=disk)
         with _parents(real, parent_mode, disk):
             return _make(real, data, PRIVATE if mode is None else mode, disk)
     except FileNotFoundError as error:
@@ -308,7 +313,7 @@ def _make(real: Path, data: bytes, mode: int, disk: Disk) -> FileState:
     if os.path.lexists(real):
         raise Changed(real)
     beside = _beside(real)
-    with _created(beside, disk) as descriptor:
+    with _create(beside, disk) as descriptor:
         os.fchmod(descriptor, mode)
         disk.fill(descriptor, data)
         try:
@@ -319,28 +324,28 @@ def _make(real: Path, data: bytes, mode: int, disk: Disk) -> FileState:
         return _state(real, data, descriptor)
 
 
-def _replace(real: Path, data: bytes, expected: FileState, mode: int, disk: Disk) -> FileState:
+def _replace(real: Path, data: bytes, expected: FileState, *, mode: int, disk: Disk) -> FileState:
     """The new file takes the old one's place and attributes; where it cannot, the old one gets the new bytes."""
     if real != expected.path or not _read(real).is_as(expected):  # a link that leads elsewhere now is a change, too
         raise Changed(real)
     beside = _beside(real)
-    with _created(beside, disk) as descriptor:
+    with _create(beside, disk) as descriptor:
         try:
             # Before the bytes, so that they are never readable by more people than in the end.
             _copy_attributes(real, descriptor, expected, mode)
             disk.fill(descriptor, data)
             with disk.readers_wait(descriptor):
-                _take_place(beside, real, expected, descriptor, disk)
+                _take_place(beside, real, expected, descriptor=descriptor, disk=disk)
         except OSError as error:
             if error.errno not in _PLACE_CANNOT_BE_TAKEN:
                 raise
             disk.fill(descriptor, data)
-            return _rewrite_in_place(beside, data, expected, mode, disk)
+            return _rewrite_in_place(beside, data, expected, mode=mode, disk=disk)
         disk.sync_directory(real.parent)
         return _state(real, data, descriptor)
 
 
-def _take_place(beside: Path, real: Path, expected: FileState, descriptor: int, disk: Disk) -> None:
+def _take_place(beside: Path, real: Path, expected: FileState, *, descriptor: int, disk: Disk) -> None:
     """Swap the two, then look at what came out: a rename would bury a `docker login` of this moment (FACTS 19).
 
     While the two are wrongly swapped, a second login would start from ours and drop the first. So who opens ours waits
@@ -398,18 +403,18 @@ def _give_back(beside: Path, real: Path, ours: int, disk: Disk) -> None:
         disk.remove(beside)
 
 
-def _rewrite_in_place(beside: Path, data: bytes, expected: FileState, mode: int, disk: Disk) -> FileState:
+def _rewrite_in_place(beside: Path, data: bytes, expected: FileState, *, mode: int, disk: Disk) -> FileState:
     """New bytes into the same file; until that is done the old ones lie beside it, and `sweep` would put them back."""
     real = expected.path
     descriptor = _open_to_write(real, expected.mode)
     try:
-        with _created(beside.with_name(beside.name + _OLD), disk) as copy:
+        with _create(beside.with_name(beside.name + _OLD), disk) as copy:
             os.fchmod(copy, expected.mode)
             disk.fill(copy, expected.data)
             disk.sync_directory(real.parent)
             if not _read_open(real, descriptor).is_as(expected):
                 raise Changed(real)
-            _fill_with_mode(descriptor, data, expected, mode, disk)
+            _fill_with_mode(descriptor, data, expected, mode=mode, disk=disk)
         return _state(real, data, descriptor)
     finally:
         os.close(descriptor)
@@ -432,7 +437,7 @@ def _open_to_write(real: Path, mode: int) -> int:
         os.close(read_only)
 
 
-def _fill_with_mode(descriptor: int, data: bytes, expected: FileState, mode: int, disk: Disk) -> None:
+def _fill_with_mode(descriptor: int, data: bytes, expected: FileState, *, mode: int, disk: Disk) -> None:
     """Neither the old nor the new bytes are ever readable by more people than before and after."""
     if mode != expected.mode:
         os.fchmod(descriptor, mode & expected.mode)
@@ -451,10 +456,10 @@ def remove_file(path: Path, *, expected: FileState, disk: Disk = LOCAL_DISK) -> 
     """Remove what was read, if it is still that."""
     real = behind_links(path)
     with _on_its_way(_beside(real)) as aside:
-        _remove(path, real, aside, expected, disk)
+        _remove(path, real, aside, expected=expected, disk=disk)
 
 
-def _remove(path: Path, real: Path, aside: Path, expected: FileState, disk: Disk) -> None:
+def _remove(path: Path, real: Path, aside: Path, *, expected: FileState, disk: Disk) -> None:
     try:
         if not _read(real).is_as(expected):
             raise Changed(path)
@@ -471,7 +476,7 @@ def _remove(path: Path, real: Path, aside: Path, expected: FileState, disk: Disk
 
 
 @contextlib.contextmanager
-def _created(path: Path, disk: Disk) -> Iterator[int]:
+def _create(path: Path, disk: Disk) -> Iterator[int]:
     """A new file's descriptor; the file is gone in the end, unless it has got another name."""
     with _on_its_way(path), _open_new(path, disk) as descriptor:
         yield descriptor

@@ -29,7 +29,7 @@ def held(path: Path) -> Iterator[None]:
     """Hold the lock. Locked, with the holder's pid, if another process has it."""
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = _locked(path)
+        descriptor = _take(path)
     except OSError as error:
         remedy = "Run it as root" if os.geteuid() != 0 else ""
         raise AgentError(str(path), f"cannot be opened: {error.strerror}", remedy) from error
@@ -39,22 +39,22 @@ def held(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _locked(path: Path) -> int:
+def _take(path: Path) -> int:
     for _ in range(_TRIES):
-        with contextlib.ExitStack() as opened:
-            descriptor = _opened(path)
-            opened.callback(os.close, descriptor)
+        with contextlib.ExitStack() as open_files:
+            descriptor = _open(path)
+            open_files.callback(os.close, descriptor)
             if not _is_closed_to_others(path, descriptor):
                 _make_way(path, descriptor)
             elif not _flock(descriptor):
                 raise Locked(str(path), _holder(descriptor))
             elif _is_still(path, descriptor):
-                opened.pop_all()
+                open_files.pop_all()
                 return descriptor
     raise OSError(errno.EAGAIN, "it is replaced again and again", str(path))
 
 
-def _opened(path: Path) -> int:
+def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, _MODE)
 
 
@@ -74,7 +74,7 @@ def _flock(descriptor: int) -> bool:
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
-    """Whether the path still leads to the file that was opened: another one may have taken its place."""
+    """Whether the path still leads to the file that was open_files: another one may have taken its place."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -100,7 +100,7 @@ def _make_way(path: Path, descriptor: int) -> None:
 def _alone(path: Path) -> Iterator[None]:
     """One at a time, for a moment: nobody removes the file that somebody else has just put there."""
     while True:
-        descriptor = _opened(path)
+        descriptor = _open(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if not _is_still(path, descriptor):

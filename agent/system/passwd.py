@@ -31,7 +31,7 @@ class Group(msgspec.Struct, frozen=True):
 def logins(passwd: str) -> tuple[Login, ...]:
     """The accounts in a passwd; lines that are none (NIS's `+`, a torn one) do not count."""
     return tuple(
-        Login(fields[0], int(fields[2]), int(fields[3]), fields[5], fields[6])
+        Login(fields[0], uid=int(fields[2]), gid=int(fields[3]), home=fields[5], shell=fields[6])
         for fields in _lines(passwd, 7)
         if fields[2].isdecimal() and fields[3].isdecimal()
     )

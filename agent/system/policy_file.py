@@ -55,21 +55,21 @@ def load(path: Path, owners: frozenset[int], environment: Mapping[str, str], pat
     `paths`: below whose root the files lie that it names.
     """
     policy = _policy_at(path)
-    reading = _Passwords(owners, environment, paths)
-    upstreams = {name: reading.filled(upstream) for name, upstream in policy.upstreams.items()}
-    problems = [*_ca_problems(policy.probe.ca_file, paths), *reading.problems]
+    passwords = _Passwords(owners, environment, paths)
+    upstreams = {name: passwords.fill(upstream) for name, upstream in policy.upstreams.items()}
+    problems = [*_ca_problems(policy.probe.ca_file, paths), *passwords.problems]
     if problems:
         raise PolicyRefused(str(path), tuple(problems), named(policy))
     unsafe = [line for place in (path, path.parent) for line in _unsafe(place, owners, paths, may_be_read=True)]
-    unsafe += reading.unsafe
+    unsafe += passwords.unsafe
     policy = msgspec.structs.replace(policy, upstreams=upstreams)
-    return Loaded(str(path), policy, warnings(policy), cautions(policy), tuple(unsafe))
+    return Loaded(str(path), policy, warnings=warnings(policy), cautions=cautions(policy), unsafe=tuple(unsafe))
 
 
 def load_for_elsewhere(path: Path) -> Loaded:
     """The policy of a file that is meant for another machine: what it names is not looked for, nor whose it is."""
     policy = _policy_at(path)
-    return Loaded(str(path), policy, warnings(policy), cautions(policy))
+    return Loaded(str(path), policy, warnings=warnings(policy), cautions=cautions(policy))
 
 
 def _policy_at(path: Path) -> Policy:
@@ -122,7 +122,7 @@ class _Passwords:
         self.problems: list[str] = []
         self.unsafe: list[str] = []
 
-    def filled(self, upstream: Upstream) -> Upstream:
+    def fill(self, upstream: Upstream) -> Upstream:
         if upstream.password_file:
             label, path = f"upstream.{upstream.name}.password_file", self._paths.below(upstream.password_file)
             self.unsafe += [f"{label}: {line}" for line in _unsafe(path, self._owners, self._paths, may_be_read=False)]
@@ -141,7 +141,7 @@ class _Passwords:
         try:
             found = read_text(path)
         except TargetFailed as error:
-            self._not_read(label, path, error)
+            self._note_unread(label, path, error)
             return None
         if found is None:
             self.problems.append(f'{label}: "{path}" does not exist')
@@ -149,7 +149,7 @@ class _Passwords:
             self.problems.append(f'{label}: "{path}" is larger than any password')
         return None if found is None else Secret(found.removesuffix("\n"))
 
-    def _not_read(self, label: str, path: Path, error: TargetFailed) -> None:
+    def _note_unread(self, label: str, path: Path, error: TargetFailed) -> None:
         if isinstance(error.__cause__, PermissionError) and os.geteuid() != 0:
             # Whoever only looks may go on without it; whoever writes would write a URL without a password.
             self.unsafe.append(f'{label}: "{path}" is not checked: it may not be read by you')

@@ -92,7 +92,7 @@ DOCKERS, SOMEBODYS = "a bridge of Docker's own", "a bridge that only containers 
     ],
 )
 def test_whose_a_bridge_is(interface: str, is_guests: bool, default: str | None, what: str) -> None:
-    found = described(interface, is_guests, default)
+    found = described(interface, default, is_guests=is_guests)
 
     assert found.startswith(f"{interface}, {what}") if what else not found
 

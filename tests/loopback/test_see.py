@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.see import netlink
-from agent.see.netlink_messages import Request
+from agent.see.netlink_messages import KernelRequest
 from agent.see.resolver import Resolver, resolver
 from agent.see.see import see
 from agent.values.paths import Paths
@@ -41,7 +41,7 @@ def test_loopback_is_a_link_without_neighbours() -> None:
 
 def test_what_the_kernel_refuses_says_why() -> None:
     with pytest.raises(netlink.NetlinkFailed, match=r"netlink: the kernel refused: \w+") as failure:
-        netlink.answer(Request(9999, b"\0" * 16))
+        netlink.ask(KernelRequest(9999, b"\0" * 16))
 
     assert failure.value.errno
 

@@ -32,7 +32,7 @@ import msgspec
 from agent.values.paths import Paths
 from agent.see.see import see
 named = {"wlan0", "eth0"}.__contains__  # by a policy: the ends of a veth are no hardware
-snapshot = asyncio.run(see(Paths(pathlib.Path(sys.argv[1])), sys.argv[2] == "with-macs", named))
+snapshot = asyncio.run(see(Paths(pathlib.Path(sys.argv[1])), with_macs=sys.argv[2] == "with-macs", is_named=named))
 sys.stdout.buffer.write(msgspec.json.encode(snapshot))
 """
 

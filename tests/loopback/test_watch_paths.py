@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.service.watch.paths import GATHER_S, Depth, FileWatch, Place, places
+from agent.service.watch.paths import GATHER_S, Depth, FileWatch, WantedWatch, wanted_watches
 from agent.service.watch.wakeups import Wakeups
 from agent.system.files import read_file, replace_file
 from agent.values.reason import Reason
@@ -270,14 +270,14 @@ def test_places(tmp_path: Path) -> None:
     (root / "etc/resolv.conf").symlink_to("../run/resolve/stub.conf")
     (root / "run").mkdir()
 
-    found = places(
+    found = wanted_watches(
         [root / "etc/docker/daemon.json", root / "etc/resolv.conf", root / "etc/app/config.toml", root / "etc/docker/x"]
     )
 
     assert found == [
-        Place(root / "etc", Depth.NAMES, frozenset({"docker", "resolv.conf", "app"})),
-        Place(root / "etc/docker", Depth.FILES, frozenset({"daemon.json", "x"})),
-        Place(root / "run", Depth.NAMES, frozenset({"resolve"})),
+        WantedWatch(root / "etc", Depth.NAMES, frozenset({"docker", "resolv.conf", "app"})),
+        WantedWatch(root / "etc/docker", Depth.FILES, frozenset({"daemon.json", "x"})),
+        WantedWatch(root / "run", Depth.NAMES, frozenset({"resolve"})),
     ]
 
 
@@ -286,7 +286,7 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     (root / "a").symlink_to("b")
     (root / "b").symlink_to("a")
 
-    assert places([root / "a/x"]) == [Place(root, Depth.NAMES, frozenset({"a", "b"}))]
+    assert wanted_watches([root / "a/x"]) == [WantedWatch(root, Depth.NAMES, frozenset({"a", "b"}))]
 
 
 # --- many, and the end ----------------------------------------------------------------------------------------------

@@ -13,14 +13,14 @@ from agent.see.wifi import ssids
 
 def test_a_family_that_every_kernel_has() -> None:
     """The one that answers: its number is fixed, so that what is read can be told right from wrong."""
-    told = netlink.answer(wire.family_request("nlctrl"))
+    told = netlink.ask(wire.family_request("nlctrl"))
 
     assert [wire.family(message) for message in told] == [wire.GENL_ID_CTRL]
 
 
 def test_a_family_that_no_kernel_has() -> None:
     with pytest.raises(netlink.NetlinkFailed, match="No such file") as failure:
-        netlink.answer(wire.family_request("none-such"))
+        netlink.ask(wire.family_request("none-such"))
 
     assert failure.value.errno == 2  # which `radios` takes for "no Wi-Fi"
 

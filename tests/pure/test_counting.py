@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.see.counting import Counted, counting, is_of_guests
+from agent.see.counting import CountedInterface, counting, is_of_guests
 from agent.see.netlink_messages import Link
 
 HARDWARE = ("wlan0", "eth0", "ib0")
@@ -14,7 +14,7 @@ def link(index: int, name: str, kind: str = "", *, is_ethernet: bool = True, mas
     return Link(index, name, True, True, is_ethernet=is_ethernet, kind=kind, master=master, below=below)
 
 
-def found(*links: Link, leaving: int = 0, named: str = "", upstreams: tuple[str, ...] = ()) -> list[Counted]:
+def found(*links: Link, leaving: int = 0, named: str = "", upstreams: tuple[str, ...] = ()) -> list[CountedInterface]:
     return counting(
         links, {leaving} - {0}, lambda name: name == named, lambda: upstreams, lambda link: link.name in HARDWARE
     )
@@ -92,7 +92,7 @@ def test_what_the_world_lies_behind_counts(virtual: Link) -> None:
 
 @pytest.mark.parametrize("virtual", [link(9, "tap0", "tun"), link(9, "hostonly0"), link(9, "net0", "veth")])
 def test_what_an_upstream_lies_behind_counts(virtual: Link) -> None:
-    assert found(virtual, upstreams=(virtual.name,)) == [Counted(virtual, is_ground=True, is_by_upstream=True)]
+    assert found(virtual, upstreams=(virtual.name,)) == [CountedInterface(virtual, is_ground=True, is_by_upstream=True)]
 
 
 def test_an_upstream_in_a_container_makes_no_network_of_its_bridge() -> None:
@@ -135,7 +135,7 @@ def test_what_is_asked_whether_the_host_is_offline(
 ) -> None:
     (one,) = found(*links, leaving=leaving, named="zt0", upstreams=upstreams)
 
-    assert one == Counted(links[0], is_ground=is_ground)
+    assert one == CountedInterface(links[0], is_ground=is_ground)
 
 
 PPP, WWAN = link(8, "ppp0", "ppp", is_ethernet=False), link(8, "wwan0", is_ethernet=False)
@@ -144,12 +144,14 @@ PPP, WWAN = link(8, "ppp0", "ppp", is_ethernet=False), link(8, "wwan0", is_ether
 @pytest.mark.parametrize("tunnel", [TUN, WG, *(link(9, kind, kind, is_ethernet=False) for kind in ("sit", "xfrm"))])
 def test_a_tunnel_is_no_ground_though_the_world_and_the_upstream_lie_behind_it(tunnel: Link) -> None:
     """It and its routes stay when the Wi-Fi goes."""
-    assert Counted(tunnel, is_ground=False) in found(tunnel, link(2, "wlan0"), leaving=9, upstreams=(tunnel.name,))
+    assert CountedInterface(tunnel, is_ground=False) in found(
+        tunnel, link(2, "wlan0"), leaving=9, upstreams=(tunnel.name,)
+    )
 
 
 @pytest.mark.parametrize("dialled", [PPP, WWAN], ids=lambda link: link.name)
 def test_a_modem_is_ground_where_the_world_lies_behind_it(dialled: Link) -> None:
-    assert Counted(dialled, is_ground=True) in found(dialled, link(2, "wlan0"), leaving=8)
+    assert CountedInterface(dialled, is_ground=True) in found(dialled, link(2, "wlan0"), leaving=8)
 
 
 @pytest.mark.parametrize("kind", ["veth", "macvlan", "ipvlan"])
@@ -157,17 +159,17 @@ def test_a_guest_stands_on_its_own_link_before_it_knows_the_way_to_an_upstream(k
     """It has no default route, and its upstream a name: offline, it would never be looked up."""
     own = link(2, "uplink", kind)
 
-    assert found(own) == [Counted(own, is_ground=True, is_by_upstream=True)]
+    assert found(own) == [CountedInterface(own, is_ground=True, is_by_upstream=True)]
     assert found(own) == found(own, upstreams=("uplink",))  # to become known is no change
-    assert found(own, named="uplink") == [Counted(own, is_ground=True)]
-    assert found(own, link(3, "eth0")) == [Counted(link(3, "eth0"), is_ground=True)]
+    assert found(own, named="uplink") == [CountedInterface(own, is_ground=True)]
+    assert found(own, link(3, "eth0")) == [CountedInterface(link(3, "eth0"), is_ground=True)]
     # A VPN in it, and a container.
     assert found(own, WG, link(5, "docker0", "bridge"), link(6, "veth1", "veth", master=5), leaving=9) == [
-        Counted(own, is_ground=True, is_by_upstream=True),
-        Counted(WG, is_ground=False),
+        CountedInterface(own, is_ground=True, is_by_upstream=True),
+        CountedInterface(WG, is_ground=False),
     ]
     way_out = link(4, "eth1", "veth")
-    assert found(own, way_out, leaving=4) == [Counted(way_out, is_ground=True)]
+    assert found(own, way_out, leaving=4) == [CountedInterface(way_out, is_ground=True)]
 
 
 def test_a_tap_that_the_policy_names_counts() -> None:

@@ -20,7 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.see import netlink_messages as wire
-from agent.see.netlink_messages import Answer, Garbled, Hop, Link, Neighbour, Request, Route
+from agent.see.netlink_messages import Garbled, Hop, KernelAnswer, KernelRequest, Link, Neighbour, Route
 
 pytestmark = pytest.mark.skipif(sys.byteorder == "big", reason="recorded on a little-endian machine")
 
@@ -114,8 +114,8 @@ DUMP: Final = wire.links_request()
 LOOK_UP: Final = wire.way_request("198.41.0.4")
 
 
-def answer(*datagrams: bytes, to: Request = DUMP, sequence: int = SEQUENCE) -> Answer:
-    taken = Answer(to, sequence)
+def answer(*datagrams: bytes, to: KernelRequest = DUMP, sequence: int = SEQUENCE) -> KernelAnswer:
+    taken = KernelAnswer(to, sequence)
     for datagram in datagrams:
         taken.take(datagram)
     return taken
@@ -248,7 +248,7 @@ RECORDED: Final = (LINKS, ADDRESSES, ROUTES, NEIGHBOURS, WAY, WAY_IPV6, WAY_VIA_
 
 def read(datagram: bytes) -> None:
     """All that is ever done with a datagram."""
-    taken = Answer(DUMP, SEQUENCE)
+    taken = KernelAnswer(DUMP, SEQUENCE)
     with contextlib.suppress(Garbled):
         taken.take(datagram)
     decoders: tuple[Callable[[wire.Message], object], ...] = (

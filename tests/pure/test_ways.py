@@ -68,7 +68,7 @@ def test_a_name_counts_from_its_first_resolution_on(ways: Ways, kernel: Kernel) 
     assert ways.seen(HOME, ["proxy.corp.example"]) == HOME
     assert kernel.asked == []
 
-    ways.resolved("proxy.corp.example", [PROXY])
+    ways.note_resolved("proxy.corp.example", [PROXY])
     assert ways.seen(HOME, ["proxy.corp.example"]) == HOME
 
     kernel.ways[PROXY] = BY_VPN
@@ -77,7 +77,7 @@ def test_a_name_counts_from_its_first_resolution_on(ways: Ways, kernel: Kernel) 
 
 def test_a_way_that_changes_before_the_first_look_after_the_resolution_is_seen(ways: Ways, kernel: Kernel) -> None:
     ways.seen(HOME, [])
-    ways.resolved("proxy.corp.example", [PROXY])
+    ways.note_resolved("proxy.corp.example", [PROXY])
 
     kernel.ways[PROXY] = BY_VPN  # a policy with `recheck = "0s"` has no look in between
 
@@ -86,11 +86,11 @@ def test_a_way_that_changes_before_the_first_look_after_the_resolution_is_seen(w
 
 def test_one_more_address_of_a_name_is_no_change(ways: Ways, kernel: Kernel) -> None:
     ways.seen(HOME, [])
-    ways.resolved("proxy.corp.example", [PROXY])
+    ways.note_resolved("proxy.corp.example", [PROXY])
     kernel.ways[PROXY] = BY_VPN
     before = ways.seen(HOME, [])
 
-    ways.resolved("proxy.corp.example", [OTHER, IPV6])
+    ways.note_resolved("proxy.corp.example", [OTHER, IPV6])
 
     assert ways.seen(HOME, []) == before
 
@@ -98,7 +98,7 @@ def test_one_more_address_of_a_name_is_no_change(ways: Ways, kernel: Kernel) -> 
 def test_the_families_of_a_name_are_told_apart(ways: Ways, kernel: Kernel) -> None:
     kernel.ways[IPV6] = Way("wlan0", "fe80::1")
     ways.seen(HOME, [])
-    ways.resolved("proxy.corp.example", [PROXY, IPV6])
+    ways.note_resolved("proxy.corp.example", [PROXY, IPV6])
 
     kernel.ways[IPV6] = BY_VPN
 
@@ -107,7 +107,7 @@ def test_the_families_of_a_name_are_told_apart(ways: Ways, kernel: Kernel) -> No
 
 def test_another_network_forgets_what_was_known(ways: Ways, kernel: Kernel) -> None:
     ways.seen(HOME, [])
-    ways.resolved("proxy.corp.example", [PROXY])
+    ways.note_resolved("proxy.corp.example", [PROXY])
 
     assert ways.seen(CAFE, []) == CAFE
     kernel.ways[PROXY] = BY_VPN  # what the name is here was not asked yet
@@ -143,7 +143,7 @@ def test_where_addresses_are_all_that_tells_places_apart_another_one_is_another_
     ways: Ways, kernel: Kernel
 ) -> None:
     ways.seen(Snapshot((Interface("wlan0", ipv4=("10.20.0.7/16",)),)), [])
-    ways.resolved("proxy.corp.example", [PROXY])
+    ways.note_resolved("proxy.corp.example", [PROXY])
     kernel.ways[PROXY] = BY_VPN
 
     moved = ways.seen(Snapshot((Interface("wlan0", ipv4=("10.30.0.7/16",)),)), [])
@@ -166,7 +166,7 @@ def test_offline_and_back_to_the_same_is_the_same(ways: Ways, kernel: Kernel) ->
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "169.254.1.1", "fe80::1%eth0", "0.0.0.0", "no address"])
 def test_what_is_no_way_to_anywhere_is_not_asked_for(ways: Ways, kernel: Kernel, address: str) -> None:
     ways.seen(HOME, [address])
-    ways.resolved("proxy.corp.example", [address])
+    ways.note_resolved("proxy.corp.example", [address])
 
     assert kernel.asked == []
 
@@ -174,7 +174,7 @@ def test_what_is_no_way_to_anywhere_is_not_asked_for(ways: Ways, kernel: Kernel,
 def test_many_hosts_and_addresses_cost_no_more_than_some(ways: Ways, kernel: Kernel) -> None:
     ways.seen(HOME, [])
     for host in range(1000):
-        ways.resolved(f"{host}.example", [f"10.9.{host % 250}.{n}" for n in range(100)])
+        ways.note_resolved(f"{host}.example", [f"10.9.{host % 250}.{n}" for n in range(100)])
     kernel.asked.clear()
 
     ways.seen(HOME, [])
@@ -187,8 +187,8 @@ def test_what_ways_leave_by_is_known_of_addresses_and_of_names_that_were_looked_
     ways.seen(HOME, [])
     assert ways.leaving([PROXY, "proxy.corp.example", "127.0.0.1"]) == {"wlan0"}
 
-    ways.resolved("proxy.corp.example", [OTHER])
-    ways.resolved("registry.corp.example", [IPV6])
+    ways.note_resolved("proxy.corp.example", [OTHER])
+    ways.note_resolved("registry.corp.example", [IPV6])
 
     assert ways.leaving(["proxy.corp.example"]) == {"tun0"}
 

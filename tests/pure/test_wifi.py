@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.see import netlink_messages as wire
-from agent.see.netlink_messages import Answer, Garbled, Message, Radio
+from agent.see.netlink_messages import Garbled, KernelAnswer, Message, Radio
 
 pytestmark = pytest.mark.skipif(sys.byteorder == "big", reason="made for a little-endian machine")
 
@@ -53,7 +53,7 @@ SSID = attribute(52, b"CorpNet")
 
 
 def test_the_number_of_the_family() -> None:
-    told = Answer(wire.family_request("nl80211"), 7)
+    told = KernelAnswer(wire.family_request("nl80211"), 7)
 
     told.take(FAMILY)
 
@@ -72,7 +72,7 @@ def test_the_question_on_the_wire() -> None:
 
 
 def test_a_radio_in_a_network() -> None:
-    told = Answer(wire.radios_request(NL80211), 7)
+    told = KernelAnswer(wire.radios_request(NL80211), 7)
 
     told.take(RADIO + DONE)
 

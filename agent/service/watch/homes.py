@@ -75,7 +75,9 @@ class HomeWatch:
             if before is not None:
                 before.close()
             is_one_more = sum(file.is_watched for file in self._files.values()) < _MOST
-            self._files[key] = _File(account, self._clock, pace, self._wake, first if is_one_more else None)
+            self._files[key] = _File(
+                account, self._clock, pace=pace, wake=self._wake, first=first if is_one_more else None
+            )
 
     async def follow(self, account: Whose, path: Path, passed: Sequence[Passed], *, is_whole: bool) -> None:
         """The folders on the way to it, of which the caller lets go afterwards; not whole: some are missing."""
@@ -112,7 +114,7 @@ class _Pace:
         self._restless_s = restless_s
         self._told_at: float | None = None
 
-    def told(self, now: float) -> None:
+    def note(self, now: float) -> None:
         is_restless = self._told_at is not None and now - self._told_at < self._restless_s + 4 * self.rest_s
         self.rest_s = min(self.rest_s * 2, self._at_most_s) if is_restless else SHORTEST_REST_S
         self._told_at = now
@@ -135,7 +137,7 @@ async def _first(threshold: Threshold | None, let_go: contextlib.ExitStack) -> i
 class _File:
     """One file since it was last read."""
 
-    def __init__(self, account: Whose, clock: Clock, pace: _Pace, wake: Wake, first: int | None) -> None:
+    def __init__(self, account: Whose, clock: Clock, *, pace: _Pace, wake: Wake, first: int | None) -> None:
         self.threshold = account.threshold
         self.read_at = clock.boottime_s()
         self.pace = pace
@@ -153,15 +155,15 @@ class _File:
         self._loop = asyncio.get_running_loop()
         if first is not None and self.threshold is not None:
             below = self.threshold.below
-            if self._adds(first, os.fsencode(below[0]), is_last=len(below) == 1):
-                self._rests(pace.rest_s)
+            if self._add(first, os.fsencode(below[0]), is_last=len(below) == 1):
+                self._rest(pace.rest_s)
 
     def follow(self, passed: Sequence[tuple[Passed, str]], *, is_whole: bool) -> None:
         """What lies beyond the threshold."""
         if not self._names:
             return  # without the first folder, nothing would tell that the others are others by now
         last = len(passed) - 1
-        followed = [self._watches(one, kind, is_last=at == last) for at, (one, kind) in enumerate(passed)]
+        followed = [self._watch(one, kind, is_last=at == last) for at, (one, kind) in enumerate(passed)]
         self.is_whole = is_whole and all(followed)
 
     @property
@@ -183,15 +185,15 @@ class _File:
             self._inotify.close()
             self._inotify = None
 
-    def _watches(self, passed: Passed, kind: str, *, is_last: bool) -> bool:
+    def _watch(self, passed: Passed, kind: str, *, is_last: bool) -> bool:
         """Nothing is asked of it before it is known where it lies: it may be anything."""
         with contextlib.suppress(OSError):
             found = folder(passed.descriptor, kind)
             if found is not None and found.st_uid in self._owners:
-                return self._adds(passed.descriptor, passed.name, is_last=is_last)
+                return self._add(passed.descriptor, passed.name, is_last=is_last)
         return False
 
-    def _adds(self, descriptor: int, name: bytes, *, is_last: bool) -> bool:
+    def _add(self, descriptor: int, name: bytes, *, is_last: bool) -> bool:
         try:
             self._inotify = self._inotify or Inotify()
             watch = self._inotify.add(descriptor, and_files=is_last)
@@ -204,21 +206,21 @@ class _File:
 
     # --- what is told ---
 
-    def _rests(self, for_s: float) -> None:
+    def _rest(self, for_s: float) -> None:
         """While nobody listens the kernel keeps what comes, up to a limit, and then that some is lost."""
-        self._timer = self._loop.call_later(for_s, self._listens)
+        self._timer = self._loop.call_later(for_s, self._listen)
 
-    def _listens(self) -> None:
+    def _listen(self) -> None:
         if self._inotify is not None and not self._is_told:
-            self._loop.add_reader(self._inotify.descriptor, self._heard)
+            self._loop.add_reader(self._inotify.descriptor, self._hear)
 
-    def _heard(self) -> None:
+    def _hear(self) -> None:
         assert self._inotify is not None  # noqa: S101 - or nobody would listen
         self._loop.remove_reader(self._inotify.descriptor)
         self._read()
         if not self._is_told:
-            self._noise.told(self._clock.boottime_s())
-            self._rests(self._noise.rest_s)
+            self._noise.note(self._clock.boottime_s())
+            self._rest(self._noise.rest_s)
 
     def _read(self) -> None:
         if self._inotify is None or self._is_told:
@@ -226,7 +228,7 @@ class _File:
         # Of a name that leads nowhere nobody is told; of a folder itself, and where news were lost, always.
         if any(not event.name or event.name in self._names.get(event.watch, ()) for event in self._inotify.read()):
             self._is_told = True
-            self.pace.told(self._clock.boottime_s())
+            self.pace.note(self._clock.boottime_s())
             self._loop.remove_reader(self._inotify.descriptor)
             if self._timer is not None:
                 self._timer.cancel()

@@ -32,7 +32,7 @@ _AT_ONCE: Final = 64 * 1024  # bytes, some 2000 events
 _TIMES: Final = 16  # that empties a queue: it holds 16384 events
 
 
-class Event(msgspec.Struct, frozen=True):
+class InotifyEvent(msgspec.Struct, frozen=True):
     """Something happened to a name in a directory; without a name to the directory, or to all of them."""
 
     watch: int  # -1: so much happened that some of it is lost
@@ -44,7 +44,7 @@ class Inotify:
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self.descriptor = self._done(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+        self.descriptor = self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
     def add(self, directory: int, *, and_files: bool) -> int:
         """Watch a directory by a descriptor, which may be closed then; the number of the watch.
@@ -54,9 +54,9 @@ class Inotify:
         # The name leads to what is held, and no other is looked up on the way.
         path = f"/proc/self/fd/{directory}/.".encode()
         mask = ctypes.c_uint32(_FILES if and_files else _NAMES)
-        return self._done(self._libc.inotify_add_watch(self.descriptor, path, mask))
+        return self._checked(self._libc.inotify_add_watch(self.descriptor, path, mask))
 
-    def read(self) -> Iterator[Event]:
+    def read(self) -> Iterator[InotifyEvent]:
         """What came."""
         for _ in range(_TIMES):
             try:
@@ -67,13 +67,13 @@ class Inotify:
             while at < len(found):
                 watch, _, _, length = _EVENT.unpack_from(found, at)
                 at += _EVENT.size
-                yield Event(watch, found[at : at + length].rstrip(b"\0"))
+                yield InotifyEvent(watch, found[at : at + length].rstrip(b"\0"))
                 at += length
 
     def close(self) -> None:
         os.close(self.descriptor)
 
-    def _done(self, result: int) -> int:
+    def _checked(self, result: int) -> int:
         if result < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))

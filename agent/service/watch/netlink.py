@@ -20,7 +20,7 @@ _ADD_MEMBERSHIP, _DROP_MEMBERSHIP = 1, 2
 _AT_ONCE: Final = 4096  # read in one go at most, far more than the buffer holds: the loop has other work, too
 
 
-class Group(enum.IntEnum):
+class MulticastGroup(enum.IntEnum):
     """RTNLGRP_* of linux/rtnetlink.h."""
 
     LINK = 1
@@ -45,10 +45,10 @@ class NetworkWatch:
         )
         try:
             self._kernel.bind((0, 0))
-            for group in Group:
-                if group is not Group.NEIGHBOURS:
+            for group in MulticastGroup:
+                if group is not MulticastGroup.NEIGHBOURS:
                     self._kernel.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
-            self._loop.add_reader(self._kernel, self._told)
+            self._loop.add_reader(self._kernel, self._wake_if_told)
         except BaseException:
             self._kernel.close()
             raise
@@ -63,26 +63,26 @@ class NetworkWatch:
         """One wake-up, if anything was told meanwhile."""
         if self._is_paused:
             self._is_paused = False
-            self._told()
-            self._loop.add_reader(self._kernel, self._told)
+            self._wake_if_told()
+            self._loop.add_reader(self._kernel, self._wake_if_told)
 
     def follow_neighbours(self) -> None:
         """News of neighbours, too, until `ignore_neighbours`."""
-        self._kernel.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, Group.NEIGHBOURS)
+        self._kernel.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, MulticastGroup.NEIGHBOURS)
 
     def ignore_neighbours(self) -> None:
-        self._kernel.setsockopt(_SOL_NETLINK, _DROP_MEMBERSHIP, Group.NEIGHBOURS)
+        self._kernel.setsockopt(_SOL_NETLINK, _DROP_MEMBERSHIP, MulticastGroup.NEIGHBOURS)
 
     def close(self) -> None:
         if self._kernel.fileno() >= 0:
             self._loop.remove_reader(self._kernel)
             self._kernel.close()
 
-    def _told(self) -> None:
-        if self._drained():
+    def _wake_if_told(self) -> None:
+        if self._drain():
             self._wake(Reason.NETWORK)
 
-    def _drained(self) -> bool:
+    def _drain(self) -> bool:
         """Whether there was anything."""
         anything = False
         with contextlib.suppress(BlockingIOError):

@@ -59,7 +59,7 @@ class Depth(enum.IntEnum):
     FILES = 2  # what is in them, too
 
 
-class Place(msgspec.Struct, frozen=True):
+class WantedWatch(msgspec.Struct, frozen=True):
     """A directory to be watched."""
 
     directory: Path
@@ -67,7 +67,7 @@ class Place(msgspec.Struct, frozen=True):
     names: frozenset[str] | None  # None: any
 
 
-class Step(msgspec.Struct, frozen=True):
+class Lookup(msgspec.Struct, frozen=True):
     """A name that is looked up in a directory, on the way to a file."""
 
     directory: Path  # without links
@@ -75,24 +75,24 @@ class Step(msgspec.Struct, frozen=True):
     depth: Depth | None  # None: the way goes on below; the directory need not be watched for it
 
 
-def places(paths: Iterable[Path]) -> list[Place]:
+def wanted_watches(paths: Iterable[Path]) -> list[WantedWatch]:
     """The directories that tell of a change of these files, as things are now."""
     names: dict[Path, set[str] | None] = {}
     depths: dict[Path, Depth] = {}
-    for step in (step for path in paths for step in _steps(path)):
-        if step.depth is not None:
-            depths[step.directory] = max(step.depth, depths.get(step.directory, Depth.NAMES))
-        if not step.name:
-            names[step.directory] = None
-        elif (known := names.setdefault(step.directory, set())) is not None:
-            known.add(step.name)
+    for lookup in (lookup for path in paths for lookup in _lookups(path)):
+        if lookup.depth is not None:
+            depths[lookup.directory] = max(lookup.depth, depths.get(lookup.directory, Depth.NAMES))
+        if not lookup.name:
+            names[lookup.directory] = None
+        elif (known := names.setdefault(lookup.directory, set())) is not None:
+            known.add(lookup.name)
     return [
-        Place(directory, depth, None if (known := names[directory]) is None else frozenset(known))
+        WantedWatch(directory, depth, None if (known := names[directory]) is None else frozenset(known))
         for directory, depth in sorted(depths.items())
     ]
 
 
-def _steps(path: Path) -> Iterator[Step]:
+def _lookups(path: Path) -> Iterator[Lookup]:
     """The way to a file, name by name, through all links, as far as it exists."""
     here, ahead = Path("/"), Ahead(str(path.absolute()))
     while ahead:
@@ -104,45 +104,45 @@ def _steps(path: Path) -> Iterator[Step]:
             target = os.readlink(here / name)  # noqa: PTH115 - it is split as text
         except OSError as error:
             if error.errno == errno.EINVAL and ahead and is_folder(here / name):
-                yield Step(here, name, None)
+                yield Lookup(here, name, None)
                 here /= name
                 continue
             # The last name; or what should be a directory is missing, closed to us, or a file.
-            yield Step(here, name, Depth.NAMES if ahead else Depth.FILES)
+            yield Lookup(here, name, Depth.NAMES if ahead else Depth.FILES)
             if not ahead and is_folder(here / name):  # a directory was asked for: all that is in it counts
-                yield Step(here / name, "", Depth.FILES)
+                yield Lookup(here / name, "", Depth.FILES)
             return
-        yield Step(here, name, Depth.NAMES)
+        yield Lookup(here, name, Depth.NAMES)
         try:
             here = Path("/") if ahead.follow(target) else here
         except OSError:  # in circles: nothing lies behind it
             return
 
 
-class _Told(FileSystemEventHandler):
+class _DirectoryEvents(FileSystemEventHandler):
     """What watchdog's thread tells of one directory."""
 
-    def __init__(self, watch: FileWatch, place: Place) -> None:
+    def __init__(self, watch: FileWatch, wanted: WantedWatch) -> None:
         self._watch = watch
-        self.place = place
+        self.wanted = wanted
         self.is_gone = False  # and its number may be another's by now
         self._brake = Brake()
 
     def dispatch(self, event: FileSystemEvent) -> None:
         if self._brake.is_enough(time.monotonic()):
-            self._watch.had_enough(self.place.directory)
+            self._watch.had_enough(self.wanted.directory)
         paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
         if isinstance(event, events.DirDeletedEvent | events.FileDeletedEvent):
-            self.is_gone |= paths[0] == str(self.place.directory)
+            self.is_gone |= paths[0] == str(self.wanted.directory)
         if self.is_gone or any(self._counts(os.path.basename(path)) for path in paths):  # noqa: PTH119  text, no path
-            self._watch.told()
+            self._watch.gather()
 
     def _counts(self, name: str) -> bool:
-        return not is_leftover(name) and (self.place.names is None or name in self.place.names)
+        return not is_leftover(name) and (self.wanted.names is None or name in self.wanted.names)
 
 
 class _Watched(msgspec.Struct):
-    told: _Told
+    handler: _DirectoryEvents
     identity: tuple[int, int]
     watch: ObservedWatch
     looked: object  # what it looked like, from before it was listened to
@@ -151,7 +151,7 @@ class _Watched(msgspec.Struct):
 class _Resting(msgspec.Struct):
     """A directory that tells too much."""
 
-    place: Place
+    wanted: WantedWatch
     looked: object
     timer: asyncio.TimerHandle
 
@@ -182,13 +182,13 @@ class FileWatch:
 
         A directory that was not watched until now is a reason to look again: it may have changed since the last look.
         """
-        wanted = {place.directory: place for place in places(self._paths)}
+        wanted = {one.directory: one for one in wanted_watches(self._paths)}
         for directory in self._watched.keys() - wanted.keys():
             self._unschedule(directory)
         for directory in self._resting.keys() - wanted.keys():
             self._resting.pop(directory).timer.cancel()
         self.unwatched, self.limit = {}, ""
-        new = [place for place in wanted.values() if self._follow(place)]
+        new = [one for one in wanted.values() if self._follow(one)]
         if new:
             self._wake(Reason.FILES)
 
@@ -212,69 +212,69 @@ class FileWatch:
 
     def had_enough(self, directory: Path) -> None:
         """From watchdog's thread."""
-        self._loop.call_soon_threadsafe(self._rests, directory)
+        self._loop.call_soon_threadsafe(self._rest, directory)
 
-    def _rests(self, directory: Path) -> None:
+    def _rest(self, directory: Path) -> None:
         watched = self._watched.get(directory)
         if self._is_closed or watched is None:
             return
         self._unschedule(directory)
-        timer = self._loop.call_later(REST_S, self._listens, directory)
+        timer = self._loop.call_later(REST_S, self._listen_again, directory)
         # What was told and not heard of yet is lost: so what it looked like before all that is what counts.
-        self._resting[directory] = _Resting(watched.told.place, watched.looked, timer)
+        self._resting[directory] = _Resting(watched.handler.wanted, watched.looked, timer)
 
-    def _listens(self, directory: Path) -> None:
+    def _listen_again(self, directory: Path) -> None:
         resting = self._resting.pop(directory)
-        is_watched = self._follow(resting.place)
+        is_watched = self._follow(resting.wanted)
         if not is_watched or self._watched[directory].looked != resting.looked:
-            self.told()
+            self.gather()
 
-    def told(self) -> None:
+    def gather(self) -> None:
         """From watchdog's thread. While one wake-up is under way, what else changes is part of it."""
         if not self._is_told and not self._is_closed:
             self._is_told = True
-            self._loop.call_soon_threadsafe(self._gather)
+            self._loop.call_soon_threadsafe(self._begin_to_gather)
 
-    def _gather(self) -> None:
+    def _begin_to_gather(self) -> None:
         if not self._is_closed:
-            self._timer = self._loop.call_later(GATHER_S, self._gathered)
+            self._timer = self._loop.call_later(GATHER_S, self._wake_once)
 
-    def _gathered(self) -> None:
+    def _wake_once(self) -> None:
         self._is_told = False
         self._wake(Reason.FILES)
 
-    def _follow(self, place: Place) -> bool:
+    def _follow(self, wanted: WantedWatch) -> bool:
         """Whether it is watched from now on, and was not before."""
-        directory = place.directory
+        directory = wanted.directory
         if (resting := self._resting.get(directory)) is not None:
-            resting.place = place
+            resting.wanted = wanted
             return False
         known = self._watched.get(directory)
         try:
             status = directory.stat()  # before it is watched: if it is swapped just now, the next refresh finds out
             identity = (status.st_dev, status.st_ino)
             if known is not None:
-                is_same = known.identity == identity and not known.told.is_gone
-                if is_same and known.told.place.depth == place.depth:
-                    known.told.place = place
+                is_same = known.identity == identity and not known.handler.is_gone
+                if is_same and known.handler.wanted.depth == wanted.depth:
+                    known.handler.wanted = wanted
                     return False
                 self._unschedule(directory)  # or scheduling it would do nothing (FACTS 37)
             _check_readable(directory)
-            looked = _looks(place)
-            told = _Told(self, place)
-            event_filter = _WRITES if place.depth is Depth.FILES else _MOVES
-            watch = self._observing().schedule(told, str(directory), event_filter=event_filter)
+            looked = _looks(wanted)
+            handler = _DirectoryEvents(self, wanted)
+            event_filter = _WRITES if wanted.depth is Depth.FILES else _MOVES
+            watch = self._running_observer().schedule(handler, str(directory), event_filter=event_filter)
         except OSError as error:  # it vanished just now, is closed to us, or inotify's limits are reached
             self.unwatched[directory] = error.strerror or str(error)
             self.limit = LIMITS.get(error.errno or 0, self.limit)
             return False
-        self._watched[directory] = _Watched(told, identity, watch, looked)
+        self._watched[directory] = _Watched(handler, identity, watch, looked)
         return True
 
     def _unschedule(self, directory: Path) -> None:
-        self._observing().unschedule(self._watched.pop(directory).watch)
+        self._running_observer().unschedule(self._watched.pop(directory).watch)
 
-    def _observing(self) -> BaseObserver:
+    def _running_observer(self) -> BaseObserver:
         """OSError where inotify is not to be had: then it is asked for again at the next refresh."""
         if self._observer is None:
             observer = Observer()  # watchdog 7 opens inotify here, 6 with each watch
@@ -283,12 +283,13 @@ class FileWatch:
         return self._observer
 
 
-def _looks(place: Place) -> object:
+def _looks(wanted: WantedWatch) -> object:
     """What tells whether something that counts there has changed; unlike anything where all of it counts."""
-    if place.names is None:
+    if wanted.names is None:
         return object()
     return {
-        name: (_status(place.directory / name, of_link=True), _status(place.directory / name)) for name in place.names
+        name: (_status(wanted.directory / name, of_link=True), _status(wanted.directory / name))
+        for name in wanted.names
     }
 
 

@@ -37,30 +37,30 @@ class ProxyWatch:
         for key in self._held.keys() - wanted:
             self._held.pop(key).cancel()
         for key in wanted - self._held.keys():
-            self._held[key] = asyncio.get_running_loop().create_task(self._holds(*key))
+            self._held[key] = asyncio.get_running_loop().create_task(self._hold_one(*key))
 
     def close(self) -> None:
         """No wake-up comes after this."""
         self.hold((), 0.0)
 
-    async def _holds(self, proxy: LocalProxy, again_s: float) -> None:
+    async def _hold_one(self, proxy: LocalProxy, again_s: float) -> None:
         loop, is_told = asyncio.get_running_loop(), False
         while True:
             began = loop.time()
             try:
-                await self._ended(proxy, None)
+                await self._wait_for_end(proxy, None)
                 is_told = False
-                if await self._ended(proxy, _LINGERS_S):
-                    (await self._connection(proxy))[1].close()
+                if await self._wait_for_end(proxy, _LINGERS_S):
+                    (await self._connect(proxy))[1].close()
             except OSError:  # refused, somebody else's, or no way to connect; whoever is woken asks in earnest
                 if not is_told:
                     self._wake(Reason.PROXY)
                 is_told = True
             await asyncio.sleep(began + again_s - loop.time())
 
-    async def _ended(self, proxy: LocalProxy, within_s: float | None) -> bool:
+    async def _wait_for_end(self, proxy: LocalProxy, within_s: float | None) -> bool:
         """Whether a connection to it has come to its end by then. OSError if it cannot even begin."""
-        reader, writer = await self._connection(proxy)
+        reader, writer = await self._connect(proxy)
         try:
             async with asyncio.timeout(within_s):
                 await reader.read(1)  # one that talks is not idle, and is not listened to
@@ -72,7 +72,7 @@ class ProxyWatch:
             writer.close()
         return True
 
-    async def _connection(self, proxy: LocalProxy) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self, proxy: LocalProxy) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if proxy.owner and not await self._is_meant(proxy):
             raise ConnectionRefusedError(f"no listener of {proxy.owner} alone")
         async with asyncio.timeout(_CONNECTS_WITHIN_S):

@@ -17,7 +17,7 @@ _ABSTIME, _CANCEL_ON_SET = 1, 2
 
 if sys.version_info >= (3, 13):
 
-    def _created(clock: int) -> int:
+    def _create(clock: int) -> int:
         return os.timerfd_create(clock, flags=_FLAGS_OF_CREATE)
 
     def _set(descriptor: int, flags: int, at_ns: int) -> None:
@@ -37,7 +37,7 @@ else:
 
     _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
-    def _created(clock: int) -> int:
+    def _create(clock: int) -> int:
         return _checked(_LIBC.timerfd_create(clock, _FLAGS_OF_CREATE))
 
     def _set(descriptor: int, flags: int, at_ns: int) -> None:
@@ -53,7 +53,7 @@ else:
 
 def boottime_timer() -> int:
     """A descriptor of a timer that goes on while the host is suspended, and fires late rather than never."""
-    return _created(time.CLOCK_BOOTTIME)
+    return _create(time.CLOCK_BOOTTIME)
 
 
 def set_to(descriptor: int, at_s: float | None) -> None:
@@ -63,7 +63,7 @@ def set_to(descriptor: int, at_s: float | None) -> None:
 
 def jump_timer() -> int:
     """A descriptor of a timer that is set to `next_jump`."""
-    return _created(time.CLOCK_REALTIME)
+    return _create(time.CLOCK_REALTIME)
 
 
 def set_to_next_jump(descriptor: int) -> None:
