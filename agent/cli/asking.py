@@ -17,9 +17,9 @@ from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, page, print_json
 from agent.cli.session import quiet, record_for
 from agent.one_pass.memory import Memory, Patiently
-from agent.one_pass.reconcile import is_on_trial, reconcile
+from agent.one_pass.reconcile import Alone, is_on_trial, reconcile
 from agent.one_pass.screen import line
-from agent.one_pass.seen import Pass
+from agent.one_pass.seen import Pass, Planned
 from agent.one_pass.world import TheWorld
 from agent.service.control import NobodyListens, ask
 from agent.service.requests import Answer, Wish, answer_of, asked_by, obey, without_a_pass
@@ -116,7 +116,7 @@ def _act_alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
 
 def unattended(done: Pass, *, is_on_trial: bool) -> Iterator[str]:
     """What a service would see to after this pass, and nobody does."""
-    if done.seen.plan is not None and done.seen.plan.put_off:
+    if isinstance(done.seen, Planned) and done.seen.plan.put_off:
         yield _UNWRITTEN
     if is_on_trial:
         yield _UNWATCHED
@@ -150,7 +150,7 @@ async def _recover_and_reconcile(policy: Policy, world: TheWorld, memory: Memory
             service, "does not start with what it started with before, either", f"See: journalctl -u {service}"
         )
     try:
-        return await reconcile(policy, world, record, choosing=Patiently(memory))
+        return await reconcile(policy, world, record, choosing=Patiently(memory), maker=Alone())
     except AgentError:
         raise
     except Exception as error:

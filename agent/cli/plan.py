@@ -16,7 +16,7 @@ from agent.one_pass.memory import only_looking
 from agent.one_pass.page import seen_json, seen_lines, to_do_lines
 from agent.one_pass.reconcile import look
 from agent.one_pass.screen import line
-from agent.one_pass.seen import Seen
+from agent.one_pass.seen import Offline, Planned, Seen
 from agent.one_pass.world import TheWorld
 from agent.service.status_file import Shown, read
 from agent.values.errors import AgentError
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         print_json({**seen_json(seen, also), "waits": waits(seen, read(paths.status)) or None})
     else:
         page(*seen_lines(seen, also=also))
-        if args.verbose and not seen.is_offline:
+        if args.verbose and not isinstance(seen, Offline):
             for reason in filter(None, (why_not(network, seen.snapshot) for network in policy.networks)):
                 page(line("not here", reason))
         for to_do in to_do_lines(seen):
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
 def waits(seen: Seen, shown: Shown | None) -> str:
     """Why the agent that runs holds back a restart that is due at once: it alone knows of its turns."""
-    if seen.plan is None or seen.plan.restart is None or seen.plan.restart.when is not When.NOW:
+    if not isinstance(seen, Planned) or seen.plan.restart is None or seen.plan.restart.when is not When.NOW:
         return ""
     if shown is None or not shown.is_running or not isinstance(shown.status.docker, dict):
         return ""
@@ -65,4 +65,4 @@ def exit_status(seen: Seen) -> int:
     """What the command ends with."""
     if any(condition.code.is_failure for condition in seen.conditions):
         return 1
-    return CHANGES if seen.acts or (seen.plan is not None and seen.plan.changes) else 0
+    return CHANGES if seen.acts or (isinstance(seen, Planned) and seen.plan.changes) else 0

@@ -22,12 +22,13 @@ PROVED_STILL_S: Final = 0.08  # several messages of one change come within
 def still_s(
     networks: Sequence[Network],
     snapshot: Snapshot,
-    recognised: Recognised | None,
-    choice: Choice | None,
+    recognised: Recognised,
+    choice: Choice,
+    *,
     verdicts: Mapping[str, Verdict],
 ) -> float:
     """A network that was recognised, and whose first upstream has answered: address, route and DNS are there."""
-    if recognised is None or choice is None or recognised.network.match.is_empty:
+    if recognised.network.match.is_empty:
         return STILL_S
     first = recognised.network.use[0]
     answer = verdicts.get(first)

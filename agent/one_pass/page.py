@@ -15,7 +15,7 @@ from agent.decide.plan import Plan
 from agent.decide.restart import When
 from agent.docker.transaction import Applied
 from agent.one_pass.screen import line
-from agent.one_pass.seen import Pass, Seen, Verdicts
+from agent.one_pass.seen import Offline, Pass, Planned, Seen, Verdicts
 from agent.targets import environment
 from agent.values.condition import Condition
 from agent.values.dockerd import Reality
@@ -31,11 +31,11 @@ def seen_lines(seen: Seen, outcome: Applied | None = None, also: Sequence[Condit
     `also`: what is known beside the pass, such as a pause: it comes before what would be done.
     """
     first = [str(condition) for condition in seen.conditions if condition.comes_first]
-    if seen.recognised is None or seen.choice is None:
+    plan = seen.plan if isinstance(seen, Planned) else None
+    if isinstance(seen, Offline):
         yield from first
         yield "offline: nothing is touched"
-        if seen.reality is not None:
-            yield line("docker", _docker(seen.reality, seen.plan, outcome))
+        yield line("docker", _docker(seen.reality, plan, outcome))
         yield from (line("note", str(condition)) for condition in also)
         return
     network = seen.recognised.network
@@ -44,11 +44,10 @@ def seen_lines(seen: Seen, outcome: Applied | None = None, also: Sequence[Condit
     yield line("because", seen.choice.because)
     yield line("recognised", seen.recognised.because)
     yield line("upstreams", upstreams(network.use, seen.verdicts))
-    if seen.reality is not None:
-        yield line("docker", _docker(seen.reality, seen.plan, outcome))
+    yield line("docker", _docker(seen.reality, plan, outcome))
     if seen.clients is not None and seen.clients.fact:
         yield line("clients", seen.clients.fact)
-    for condition in seen.conditions if seen.choice.upstream is not None else ():
+    for condition in seen.conditions if isinstance(seen, Planned) else ():
         if not condition.comes_first:
             yield line("note", str(condition))
     yield from (line("note", str(condition)) for condition in also)
@@ -106,15 +105,16 @@ def in_words(settings: Settings) -> str:
 
 def to_do_lines(seen: Seen) -> Iterator[str]:
     """What would be done."""
-    if seen.plan is not None and seen.plan.changes:
-        yield from plan_lines(seen.plan)
-    if seen.reality is not None and seen.plan is not None and seen.plan.method is Method.DROP_IN:
+    plan = seen.plan if isinstance(seen, Planned) else None
+    if plan is not None and plan.changes:
+        yield from plan_lines(plan)
+    if plan is not None and plan.method is Method.DROP_IN:
         for layer in seen.reality.beaten:
             said = in_words(environment.texts(layer.values).meaning())
             yield line("beats", f"{layer.path}, which says {said}")
     if seen.clients is not None and seen.clients.edits:
         yield from clients_lines(seen.clients)
-    elif seen.plan is not None and not seen.plan.changes and not seen.conditions:
+    elif plan is not None and not plan.changes and not seen.conditions:
         yield line("to do", "nothing: Docker runs with the right settings")
 
 
@@ -166,9 +166,8 @@ def diff(before: Settings, after: Settings) -> Iterator[str]:
 def pass_lines(done: Pass, also: Sequence[Condition] = ()) -> list[str]:
     """A whole pass: where the host is, and what was done, or would be if nothing held it back."""
     lines = list(seen_lines(done.seen, done.outcome, also))
-    plan = done.seen.plan
-    if done.outcome is None and done.clients and plan is not None and plan.changes:
-        lines += plan_lines(plan)
+    if done.outcome is None and done.clients and isinstance(done.seen, Planned) and done.seen.plan.changes:
+        lines += plan_lines(done.seen.plan)
     if done.outcome is not None or done.clients:
         return [*lines, *done_lines(done)]
     return [*lines, *to_do_lines(done.seen)]
@@ -193,19 +192,19 @@ def done_lines(done: Pass) -> Iterator[str]:
 
 def seen_json(seen: Seen, also: Sequence[Condition] = ()) -> dict[str, object]:
     """A pass before it acts, redacted."""
-    plan, engine = seen.plan, seen.reality.engine if seen.reality else None
+    plan, engine = seen.plan if isinstance(seen, Planned) else None, seen.reality.engine
+    here = None if isinstance(seen, Offline) else seen
     return {
-        "offline": seen.is_offline,
-        "network": seen.recognised
+        "offline": here is None,
+        "network": here
         and {
-            "name": seen.recognised.network.name,
-            "because": seen.recognised.because,
-            "fingerprint": seen.snapshot.fingerprint(),
+            "name": here.recognised.network.name,
+            "because": here.recognised.because,
+            "fingerprint": here.snapshot.fingerprint(),
         },
-        "upstream": seen.choice and {"name": seen.choice.upstream, "why": seen.choice.because},
+        "upstream": here and {"name": here.choice.upstream, "why": here.choice.because},
         "verdicts": plain(seen.verdicts),
-        "docker": seen.reality
-        and {
+        "docker": {
             "phase": seen.reality.unit.phase.value,
             "version": engine.version if engine else None,
             "method": plan.method.value if plan and plan.method else None,

@@ -17,7 +17,7 @@ from agent.decide.probation import Trial
 from agent.decide.rate import Asked
 from agent.docker.journal import UnderWay
 from agent.docker.transaction import Applied
-from agent.one_pass.seen import Seen, Verdicts
+from agent.one_pass.seen import AnySeen, Seen, Verdicts
 from agent.values.condition import Condition
 from agent.values.dockerd import Reality
 from agent.values.policy import Network, Upstream
@@ -145,25 +145,31 @@ class Choosing(Protocol):
         ...
 
 
-class Telling(Protocol):
-    """Says what is new of network and choice, each once."""
+class Maker(Protocol):
+    """Who makes a pass: the service, or a command on its own."""
 
-    def has_news(self, seen: Seen) -> bool: ...
-    def tell(self, seen: Seen, record: Record) -> None: ...
-
-
-class Surroundings(Protocol):
-    """What the service adds to a pass."""
+    @property
+    def is_hasty(self) -> bool:
+        """Whether a restart of Docker is not to wait for anybody's home: the clients are then looked at behind it."""
+        ...
 
     async def interrupted(self) -> Reason:
         """Until something comes that a pass which only looks should not wait for."""
         ...
 
-    def judge(self, seen: Seen, record: Record) -> Seen:
+    def has_news(self, seen: Seen) -> bool:
+        """Whether there is something to tell of network and choice."""
+        ...
+
+    def tell(self, seen: Seen, record: Record) -> None:
+        """What is new of network and choice, each once."""
+        ...
+
+    def judge(self, seen: AnySeen, record: Record) -> AnySeen:
         """What is left to do of it."""
         ...
 
-    def begin(self, seen: Seen) -> None:
+    def begin(self, seen: Seen, record: Record) -> None:
         """It is about to be carried out."""
         ...
 

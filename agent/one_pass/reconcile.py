@@ -23,11 +23,11 @@ from agent.decide.effective import effective, prospective
 from agent.decide.plan import NOTHING_HOLDS, Holding, Plan, keeps_down, plan, put_off
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
-from agent.decide.stillness import still_s
+from agent.decide.stillness import STILL_S, still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
 from agent.docker.transaction import Applied
-from agent.one_pass.ports import Choosing, Daemon, Surroundings, Telling, World
-from agent.one_pass.seen import Pass, Seen, Verdicts
+from agent.one_pass.ports import Choosing, Daemon, Maker, World
+from agent.one_pass.seen import AnySeen, Offline, Pass, Planned, Seen, Undecided, Verdicts
 from agent.system.files import Changed
 from agent.system.text_files import TRIES
 from agent.system.to_the_end import to_the_end
@@ -57,33 +57,47 @@ async def look(
     reality = known or await world.daemon.reality(*meant.values())
     in_docker, kept_down = _in_docker(reality, meant), await what_keeps_it_down(reality, world.daemon)
     if snapshot.is_offline:
-        return Seen(snapshot, reality=reality, in_docker=in_docker, keeps_down=kept_down)
+        return Offline(snapshot=snapshot, reality=reality, in_docker=in_docker, keeps_down=kept_down)
     recognised = recognise(policy.networks, snapshot)
     verdicts, choice = await choosing.choose(recognised.network, snapshot, in_docker)
     if choice.upstream is None:
-        taken = await _somebody_elses(policy.upstreams[in_docker], world) if in_docker is not None else None
-        return Seen(
-            snapshot, recognised, verdicts, choice, reality, clients=taken, in_docker=in_docker, keeps_down=kept_down
+        return Undecided(
+            snapshot=snapshot,
+            reality=reality,
+            in_docker=in_docker,
+            keeps_down=kept_down,
+            clients=await _look_for_strangers(policy.upstreams[in_docker], world) if in_docker is not None else None,
+            recognised=recognised,
+            verdicts=verdicts,
+            choice=choice,
         )
-    weighing = _Weighing(policy, world, choosing, snapshot, recognised.network, meant, meant[choice.upstream])
-    reality, planned = await _weigh(weighing, reality, is_known=known is not None)
-    if planned.starts_docker or reality.unit.phase is not Phase.BROKEN:
-        kept_down = None
     upstream = policy.upstreams[choice.upstream]
-    seen = Seen(
-        snapshot,
-        recognised,
-        verdicts,
-        choice,
-        reality,
-        planned,
-        in_docker=in_docker,
-        keeps_down=kept_down,
-        beside=await world.prober.beside(upstream) if _may_ask_beside(recognised.network, verdicts, upstream) else (),
+    weighing = _Weighing(
+        policy=policy,
+        world=world,
+        choosing=choosing,
+        snapshot=snapshot,
+        network=recognised.network,
+        meant=meant,
+        desired=meant[upstream.name],
     )
-    if is_hasty and planned.restarts and not choosing.is_paused:
-        return msgspec.structs.replace(seen, are_clients_next=True)
-    return msgspec.structs.replace(seen, clients=await _look_at_clients(upstream, world))
+    reality, planned = await _weigh(weighing, reality, is_known=known is not None)
+    is_down = reality.unit.phase is Phase.BROKEN and not planned.starts_docker
+    beside = await world.prober.beside(upstream) if _may_ask_beside(recognised.network, verdicts, upstream) else ()
+    are_clients_next = is_hasty and planned.restarts and not choosing.is_paused
+    return Planned(
+        snapshot=snapshot,
+        reality=reality,
+        in_docker=in_docker,
+        keeps_down=kept_down if is_down else None,
+        clients=None if are_clients_next else await _look_at_clients(upstream, world),
+        recognised=recognised,
+        verdicts=verdicts,
+        choice=choice,
+        upstream=upstream,
+        plan=planned,
+        beside=beside,
+    )
 
 
 def _may_ask_beside(network: Network, verdicts: Verdicts, upstream: Upstream) -> bool:
@@ -169,11 +183,12 @@ async def _or_put_off(planned: Plan, reality: Reality, daemon: Daemon, choosing:
     return put_off(planned) if may_be_put_off and await asyncio.to_thread(is_on_trial, daemon) else planned
 
 
-async def _with_what_was_noted(seen: Seen, reality: Reality, daemon: Daemon, choosing: Choosing) -> Seen:
+async def _note(seen: Seen, daemon: Daemon, choosing: Choosing) -> Seen:
     """A first run with what was written before has its minute from then on: this very pass writes nothing over it."""
-    if seen.plan is None:
+    await asyncio.to_thread(daemon.note, seen.reality)
+    if not isinstance(seen, Planned):
         return seen
-    return msgspec.structs.replace(seen, plan=await _or_put_off(seen.plan, reality, daemon, choosing))
+    return msgspec.structs.replace(seen, plan=await _or_put_off(seen.plan, seen.reality, daemon, choosing))
 
 
 def is_on_trial(daemon: Daemon) -> bool:
@@ -203,8 +218,7 @@ async def reconcile(  # noqa: PLR0913 - named at every call
     record: Record,
     *,
     choosing: Choosing,
-    telling: Telling | None = None,
-    surroundings: Surroundings | None = None,
+    maker: Maker,
     stops_within_s: float | None = None,
 ) -> Pass:
     """One whole pass. A pass that finds nothing to do and nothing new to tell records nothing.
@@ -213,50 +227,28 @@ async def reconcile(  # noqa: PLR0913 - named at every call
     Interrupted, if somebody asked for another pass before anything was written.
     """
     for tries_left in reversed(range(TRIES)):
-        seen = await _look_at_rest(policy, world, choosing, telling, surroundings)
-        if seen.reality is not None:
-            await asyncio.to_thread(world.daemon.note, seen.reality)
-            seen = await _with_what_was_noted(seen, seen.reality, world.daemon, choosing)
-        if telling is not None:
-            telling.tell(seen, record)
+        seen = await _note(await _look_at_rest(policy, world, choosing, maker), world.daemon, choosing)
+        maker.tell(seen, record)
         if choosing.is_paused or not seen.acts:
             return Pass(seen)
         if await world.daemon.goes_down():
             return Pass(seen, Applied(deferred=GOES_DOWN, goes_down=True))
-        if surroundings is not None:
-            seen = surroundings.judge(seen, record)
-            surroundings.begin(seen)
-        if telling is None:
-            _record_choice(seen, record)
+        seen = maker.judge(seen, record)
+        if not seen.acts:
+            return Pass(seen)
+        maker.begin(seen, record)
         try:
-            return await _carry_out(
-                policy=policy,
-                seen=seen,
-                world=world,
-                record=record,
-                surroundings=surroundings,
-                stops_within_s=stops_within_s,
-            )
+            return await _carry_out(seen, world, record, maker=maker, stops_within_s=stops_within_s)
         except Changed:
             if not tries_left:
                 raise
     raise AssertionError("unreachable")
 
 
-async def _carry_out(  # noqa: PLR0913 - named at its one call
-    *,
-    policy: Policy,
-    seen: Seen,
-    world: World,
-    record: Record,
-    surroundings: Surroundings | None,
-    stops_within_s: float | None,
-) -> Pass:
-    if not seen.acts:
-        return Pass(seen)
+async def _carry_out(seen: Seen, world: World, record: Record, *, maker: Maker, stops_within_s: float | None) -> Pass:
     _record_beginning(seen, record)
     outcome, failure = None, None
-    if seen.plan is not None and seen.reality is not None and seen.plan.acts:
+    if isinstance(seen, Planned) and seen.plan.acts:
         try:
             outcome = await to_the_end(world.daemon.carry_out(seen.plan, seen.reality, record), stops_within_s)
         except Exception as error:  # noqa: BLE001 - raised below: what fails for Docker costs the clients nothing
@@ -265,10 +257,10 @@ async def _carry_out(  # noqa: PLR0913 - named at its one call
     # did not come up with this choice the next pass makes another one, for both.
     written: tuple[ClientFile, ...] = ()
     are_left = outcome is not None and (outcome.rolled_back or outcome.goes_down)
-    if seen.are_clients_next and not (outcome is not None and outcome.goes_down):
-        seen = await _with_clients(policy, seen, world)
+    if isinstance(seen, Planned) and seen.clients is None and not (outcome is not None and outcome.goes_down):
+        seen = msgspec.structs.replace(seen, clients=await _look_at_clients(seen.upstream, world))
         if not are_left:
-            seen = _judge_clients(seen, record, surroundings)
+            seen = _judge_clients(seen, record, maker)
     if seen.clients is not None and not are_left:
         written = await _write_clients(seen.clients, world, record, stops_within_s)
     if failure is not None:
@@ -283,22 +275,12 @@ def _record_beginning(seen: Seen, record: Record) -> None:
         record(Event.TARGET_FAILED, target=file.path, error=file.error)
 
 
-async def _with_clients(policy: Policy, seen: Seen, world: World) -> Seen:
-    assert seen.choice is not None  # noqa: S101 - there is a plan
-    assert seen.choice.upstream is not None  # noqa: S101
-    clients = await _look_at_clients(policy.upstreams[seen.choice.upstream], world)
-    return msgspec.structs.replace(seen, clients=clients, are_clients_next=False)
-
-
-def _judge_clients(seen: Seen, record: Record, surroundings: Surroundings | None) -> Seen:
+def _judge_clients(seen: Planned, record: Record, maker: Maker) -> Planned:
     """Their half, which Docker's did not wait for, as if it were a pass of its own."""
-    assert seen.plan is not None  # noqa: S101 - it was carried out
     done = Plan(seen.plan.desired, seen.plan.method)  # what Docker runs with by now was not looked at
-    half = msgspec.structs.replace(seen, plan=done)
-    if surroundings is not None:
-        half = surroundings.judge(half, record)
+    half = maker.judge(msgspec.structs.replace(seen, plan=done), record)
     _record_beginning(half, record)
-    return msgspec.structs.replace(half, plan=seen.plan)
+    return msgspec.structs.replace(seen, clients=half.clients)
 
 
 async def _look_at_clients(upstream: Upstream, world: World) -> ClientsSeen:
@@ -308,7 +290,7 @@ async def _look_at_clients(upstream: Upstream, world: World) -> ClientsSeen:
         return ClientsSeen(Wanted(Intent.LEAVE, "not known"), unexpected=unexpected(_CLIENTS, error))
 
 
-async def _somebody_elses(upstream: Upstream, world: World) -> ClientsSeen | None:
+async def _look_for_strangers(upstream: Upstream, world: World) -> ClientsSeen | None:
     """Where nothing is chosen clients keep what they have, but not the way to what became somebody else's listener."""
     urls = [url for url in (upstream.http, upstream.https) if url is not None]
     # Of a name the clients' look asks the resolver: Debian's /etc/hosts has 127.0.1.1 for the laptop's own.
@@ -338,37 +320,38 @@ class Interrupted(Exception):
     """Somebody asks for a pass of his own; nothing was written yet."""
 
 
-async def _look_at_rest(
-    policy: Policy, world: World, choosing: Choosing, telling: Telling | None, surroundings: Surroundings | None
-) -> Seen:
+async def _look_at_rest(policy: Policy, world: World, choosing: Choosing, maker: Maker) -> Seen:
     """A look that no change of the network overtook: probing begins at once, what follows waits until all is still."""
     given_up = time.monotonic() + STILL_AT_LAST_S
     while True:
         began = time.monotonic()
         snapshot = await world.host.see()
-        looking = look(policy, world, choosing, snapshot, is_hasty=surroundings is not None)
-        is_hasty = began < given_up
-        seen = await (
-            _look_undisturbed(looking, snapshot, world, surroundings) if is_hasty and surroundings else looking
-        )
+        looking = look(policy, world, choosing, snapshot, is_hasty=maker.is_hasty)
+        may_begin_anew = began < given_up
+        seen = await (_look_undisturbed(looking, snapshot, world, maker) if may_begin_anew else looking)
         if seen is None:
             continue
-        if not is_hasty or not (seen.acts or (telling is not None and telling.has_news(seen))):
+        if not may_begin_anew or not (seen.acts or maker.has_news(seen)):
             return seen
-        still = still_s(policy.networks, seen.snapshot, seen.recognised, seen.choice, seen.verdicts)
-        await asyncio.sleep(began + still - time.monotonic())
+        await asyncio.sleep(began + _still_s(policy, seen) - time.monotonic())
         if (await world.host.see()).fingerprint() == snapshot.fingerprint():
             return seen
 
 
+def _still_s(policy: Policy, seen: Seen) -> float:
+    if isinstance(seen, Offline):
+        return STILL_S
+    return still_s(policy.networks, seen.snapshot, seen.recognised, seen.choice, verdicts=seen.verdicts)
+
+
 async def _look_undisturbed(
-    looking: Coroutine[Any, Any, Seen], snapshot: Snapshot, world: World, surroundings: Surroundings
+    looking: Coroutine[Any, Any, Seen], snapshot: Snapshot, world: World, maker: Maker
 ) -> Seen | None:
     """None: the host is in another network by now."""
     task = asyncio.ensure_future(looking)
     try:
         while True:
-            interrupted = asyncio.ensure_future(surroundings.interrupted())
+            interrupted = asyncio.ensure_future(maker.interrupted())
             try:
                 await asyncio.wait({task, interrupted}, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -387,7 +370,7 @@ async def _look_undisturbed(
 
 def _intent(seen: Seen) -> dict[str, object]:
     """What is about to be done, as the audit log keeps it: on disk before the first write."""
-    plan, clients = seen.plan, seen.clients
+    plan, clients = seen.plan if isinstance(seen, Planned) else None, seen.clients
     daemon_targets = tuple(edit.path for edit in plan.edits) if plan else ()
     client_targets = tuple(file.path for file in clients.edits) if clients else ()
     return {
@@ -420,12 +403,30 @@ def about_choice(recognised: Recognised, choice: Choice, verdicts: Verdicts) -> 
     return {"network": recognised.network.name, "because": choice.because, "verdicts": verdicts}
 
 
-def _record_choice(seen: Seen, record: Record) -> None:
-    assert seen.recognised is not None  # noqa: S101 - there is a plan
-    assert seen.choice is not None  # noqa: S101
-    record(Event.NETWORK_CHANGED, **about_network(seen.recognised, seen.snapshot))
-    record(
-        Event.UPSTREAM_CHOSEN,
-        upstream=seen.choice.upstream,
-        **about_choice(seen.recognised, seen.choice, seen.verdicts),
-    )
+class Alone:
+    """A command on its own: nobody asks for another pass meanwhile, and the choice is recorded only where it acts."""
+
+    is_hasty = False
+
+    async def interrupted(self) -> Reason:
+        never: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
+        return await never
+
+    def has_news(self, _: Seen) -> bool:
+        return False
+
+    def tell(self, seen: Seen, record: Record) -> None:
+        """Nothing, unless it acts."""
+
+    def judge(self, seen: AnySeen, _: Record) -> AnySeen:
+        return seen
+
+    def begin(self, seen: Seen, record: Record) -> None:
+        if isinstance(seen, Offline):
+            return
+        record(Event.NETWORK_CHANGED, **about_network(seen.recognised, seen.snapshot))
+        about = about_choice(seen.recognised, seen.choice, seen.verdicts)
+        if isinstance(seen, Planned):
+            record(Event.UPSTREAM_CHOSEN, upstream=seen.upstream.name, **about)
+        else:
+            record(Event.NO_UPSTREAM, **about)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -13,71 +14,120 @@ from agent.decide.recognise import Recognised
 from agent.docker.transaction import Applied
 from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import Phase, Reality
+from agent.values.policy import Upstream
 from agent.values.snapshot import Snapshot
 from agent.values.verdict import Verdict
 
 Verdicts = Mapping[str, Verdict]
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """What a pass found out and would do. Without a choice the host is offline; without a plan nothing is chosen."""
+class _Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What every pass looks at, wherever the host is."""
 
     snapshot: Snapshot
-    recognised: Recognised | None = None
-    verdicts: Verdicts = msgspec.field(default_factory=dict)
-    choice: Choice | None = None
-    reality: Reality | None = None
-    plan: Plan | None = None
-    clients: ClientsSeen | None = None
+    reality: Reality
     in_docker: str | None = None  # the upstream that Docker's settings mean, if it is one of the policy's
-    are_clients_next: bool = False  # they are looked at when Docker's half is done
     keeps_down: Condition | None = None  # what of its file keeps a Docker down that broke
-    beside: tuple[Condition, ...] = ()  # what else goes through the upstream, and fails there
+    verdicts: Verdicts = {}
+    clients: ClientsSeen | None = None  # None: not looked at
 
     @property
     def acts(self) -> bool:
         """Whether carrying it out would change something."""
-        return self.daemon_acts or self.are_clients_next or bool(self.clients and self.clients.edits)
+        return self.clients is not None and bool(self.clients.edits)
 
     @property
     def daemon_acts(self) -> bool:
-        return self.plan is not None and self.plan.acts
+        return False
 
     @property
     def restarts(self) -> bool:
         """Whether carrying it out would restart Docker."""
-        return self.plan is not None and self.plan.restarts
-
-    @property
-    def is_offline(self) -> bool:
-        return self.snapshot.is_offline
+        return False
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """What a person should know of this pass before anything is carried out."""
-        of_plan = self.plan.condition if self.plan else None
-        found = (
-            self._of_docker,
-            _of_choice(self.choice) if self.choice else None,
-            None if self._is_said_of_docker(of_plan) else of_plan,
-            *self.beside,
-            *(self.clients.conditions if self.clients else ()),
-        )
-        return tuple(condition for condition in found if condition is not None)
+        of_clients = self.clients.conditions if self.clients is not None else ()
+        return (*self._of_docker, *self._of_choice, *of_clients)
 
     @property
-    def _of_docker(self) -> Condition | None:
-        if self.reality is None or self.reality.unit.phase is not Phase.BROKEN:
-            return None
-        if self.plan is not None and self.plan.starts_docker:
-            return None
-        return down(self.reality.unit_name, self.keeps_down)
+    def _of_docker(self) -> tuple[Condition, ...]:
+        if self.reality.unit.phase is not Phase.BROKEN:
+            return ()
+        return (down(self.reality.unit_name, self.keeps_down),)
 
-    def _is_said_of_docker(self, condition: Condition | None) -> bool:
-        known = self.keeps_down
-        if known is None or condition is None:
-            return False
-        return (known.code, known.target) == (condition.code, condition.target)
+    @property
+    def _of_choice(self) -> tuple[Condition, ...]:
+        return ()
+
+
+class Offline(_Look, frozen=True, kw_only=True):
+    """There is no network: nothing is touched."""
+
+
+class _InNetwork(_Look, frozen=True, kw_only=True):
+    """Where the host is, how the upstreams of that network do, and what follows."""
+
+    recognised: Recognised
+    choice: Choice
+
+
+class Undecided(_InNetwork, frozen=True, kw_only=True):
+    """No upstream is chosen: none works, a portal is in the way, or an answer is waited for. Docker keeps what it has.
+
+    `clients`: looked at only where theirs leads to what became somebody else's listener.
+    """
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether one may still come: the next pass looks soon."""
+        return self.choice.ending is Ending.WAITING
+
+    @property
+    def _of_choice(self) -> tuple[Condition, ...]:
+        match self.choice.ending:
+            case Ending.PORTAL:
+                return (Condition(Code.PORTAL, self.choice.because),)
+            case Ending.UNREACHABLE:
+                return (Condition(Code.UNREACHABLE, self.choice.because, "See: docker-proxy-agent probe"),)
+        return ()
+
+
+class Planned(_InNetwork, frozen=True, kw_only=True):
+    """An upstream is chosen, and there is a plan for it.
+
+    `clients`: None: they are looked at when Docker's half is done.
+    """
+
+    upstream: Upstream
+    plan: Plan
+    beside: tuple[Condition, ...] = ()  # what else goes through the upstream, and fails there
+
+    @property
+    def acts(self) -> bool:
+        return self.plan.acts or self.clients is None or bool(self.clients.edits)
+
+    @property
+    def daemon_acts(self) -> bool:
+        return self.plan.acts
+
+    @property
+    def restarts(self) -> bool:
+        return self.plan.restarts
+
+    @property
+    def _of_docker(self) -> tuple[Condition, ...]:
+        return () if self.plan.starts_docker else super()._of_docker
+
+    @property
+    def _of_choice(self) -> tuple[Condition, ...]:
+        said = self.plan.condition
+        return (*(() if said is None or _is_the_same(said, self.keeps_down) else (said,)), *self.beside)
+
+
+Seen = Offline | Undecided | Planned
+AnySeen = TypeVar("AnySeen", bound=Seen)
 
 
 class Pass(msgspec.Struct, frozen=True):
@@ -98,9 +148,5 @@ class Pass(msgspec.Struct, frozen=True):
         )
 
 
-def _of_choice(choice: Choice) -> Condition | None:
-    if choice.ending is Ending.PORTAL:
-        return Condition(Code.PORTAL, choice.because)
-    if choice.ending is Ending.UNREACHABLE:
-        return Condition(Code.UNREACHABLE, choice.because, "See: docker-proxy-agent probe")
-    return None
+def _is_the_same(one: Condition, other: Condition | None) -> bool:
+    return other is not None and (one.code, one.target) == (other.code, other.target)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.decide.choose import Ending
-from agent.one_pass.seen import Pass
+from agent.one_pass.seen import Pass, Undecided
 from agent.service.requests import (
     Answer,
     Command,
@@ -45,9 +44,9 @@ class AfterPass(msgspec.Struct, frozen=True):
         """
         if self.done is None or self.failures:
             return ""
-        choice = self.done.seen.choice
-        if choice is not None and choice.ending is Ending.WAITING and wish.command is not Command.PAUSE:
-            return choice.because
+        seen = self.done.seen
+        if isinstance(seen, Undecided) and seen.is_waiting and wish.command is not Command.PAUSE:
+            return seen.choice.because
         return self.restart_waits if wish.command is Command.APPLY else ""
 
     def answer(self, request: Request) -> Answer:

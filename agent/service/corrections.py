@@ -17,7 +17,7 @@ from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.clients import Change
 from agent.decide.drift import Correcting, Correction, Drifts, drifted
 from agent.decide.plan import Plan
-from agent.one_pass.seen import Pass, Seen
+from agent.one_pass.seen import AnySeen, Pass, Planned
 from agent.system.passwd import owner_of
 from agent.values.condition import gave_up
 from agent.values.events import Event
@@ -43,18 +43,21 @@ class Corrections:
         """A person asks: whatever was given up is put right again."""
         self._drifts = Drifts()
 
-    def judge(self, seen: Seen, now: float, record: Record) -> Seen:
+    def judge(self, seen: AnySeen, now: float, record: Record) -> AnySeen:
         """What is left to do without the fights that were given up; what is about to be undone is counted."""
-        plan = self._plan(seen.plan, now, record) if seen.plan is not None and seen.plan.edits else seen.plan
-        clients = self._clients(seen.clients, now, record) if seen.clients is not None else None
-        return msgspec.structs.replace(seen, plan=plan, clients=clients)
+        if isinstance(seen, Planned) and seen.plan.edits:
+            seen = msgspec.structs.replace(seen, plan=self._plan(seen.plan, now, record))
+        if seen.clients is not None:
+            seen = msgspec.structs.replace(seen, clients=self._clients(seen.clients, now, record))
+        return seen
 
     def note(self, made: Pass, record: Record) -> None:
         """After a pass: what it put right is said, and what stands now is what later changes are told from."""
-        plan, outcome, found = made.seen.plan, made.outcome, self._found
+        outcome, found = made.outcome, self._found
         self._found = None
-        if plan is None or plan.condition is not None:
+        if not isinstance(made.seen, Planned) or made.seen.plan.condition is not None:
             return
+        plan = made.seen.plan
         is_written = outcome is not None and bool(outcome.written) and not outcome.rolled_back
         if found is not None and is_written:
             target, settings, who = found

@@ -12,7 +12,7 @@ import msgspec
 from agent.audit.record import Record
 from agent.decide.choose import Ending
 from agent.one_pass.reconcile import about_choice, about_network
-from agent.one_pass.seen import Seen
+from agent.one_pass.seen import Offline, Planned, Seen
 from agent.values.events import Event
 from agent.values.settings import Settings
 
@@ -48,12 +48,12 @@ class Diary:
 
     def _lines(self, seen: Seen) -> Iterator[Line]:
         told = self._told
-        if seen.recognised is None:
+        if isinstance(seen, Offline):
             if not told.is_offline:
                 yield Event.OFFLINE, {"was": told.network}
             return
         choice, network = seen.choice, seen.recognised.network.name
-        if choice is None or choice.ending is Ending.WAITING:
+        if choice.ending is Ending.WAITING:
             return
         fingerprint = seen.snapshot.fingerprint()
         is_new = told.is_offline or (network, fingerprint) != (told.network, told.fingerprint)
@@ -68,14 +68,14 @@ class Diary:
         elif is_new or told.ending is not Ending.CHOSEN or choice.upstream != told.upstream:
             was = told.upstream if told.upstream != choice.upstream else None
             yield Event.UPSTREAM_CHOSEN, {"upstream": choice.upstream, "was": was, **facts}
-        if (plan := seen.plan) is not None and plan.restart is not None and _put_off(seen) not in (None, told.put_off):
-            yield Event.RESTART_DEFERRED, {"because": plan.restart.because}
+        if _put_off(seen) not in (None, told.put_off) and isinstance(seen, Planned) and seen.plan.restart is not None:
+            yield Event.RESTART_DEFERRED, {"because": seen.plan.restart.because}
 
     def _after(self, seen: Seen) -> _Told:
         told = self._told
-        if seen.recognised is None:
+        if isinstance(seen, Offline):
             return msgspec.structs.replace(told, is_offline=True)
-        if seen.choice is None or seen.choice.ending is Ending.WAITING:
+        if seen.choice.ending is Ending.WAITING:
             return told
         return _Told(
             network=seen.recognised.network.name,
@@ -87,4 +87,4 @@ class Diary:
 
 
 def _put_off(seen: Seen) -> Settings | None:
-    return seen.plan.desired if seen.plan is not None and seen.plan.put_off else None
+    return seen.plan.desired if isinstance(seen, Planned) and seen.plan.put_off else None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent.audit.facts import Plain
 from agent.audit.record import Record
-from agent.one_pass.seen import Pass
+from agent.one_pass.seen import Pass, Planned
 from agent.service.notify import Notify
 from agent.service.status import Docker, Looks, Since, clients_of, status_of
 from agent.service.status_file import PolicyStatus, StatusFile
@@ -38,9 +38,9 @@ class Display:
 
     def note(self, done: Pass) -> None:
         """What a pass has changed that is shown for longer than the pass is."""
-        upstream = done.seen.choice.upstream if done.seen.choice else None
-        if upstream is not None and (self._since is None or self._since.name != upstream):
-            self._since = Since(upstream, now_text())
+        seen = done.seen
+        if isinstance(seen, Planned) and (self._since is None or self._since.name != seen.upstream.name):
+            self._since = Since(seen.upstream.name, now_text())
         outcome = done.outcome
         if outcome is not None and outcome.restarted_s is not None:
             self._docker = Docker(self._docker.restarts + 1, now_text(), outcome.restarted_s, outcome.containers_kept)

@@ -26,7 +26,7 @@ from agent.docker.unit import SLOW_S
 from agent.one_pass.memory import Memory
 from agent.one_pass.ports import World
 from agent.one_pass.reconcile import Interrupted, reconcile, what_keeps_it_down
-from agent.one_pass.seen import Pass, Seen
+from agent.one_pass.seen import AnySeen, Offline, Pass, Planned, Seen
 from agent.service.answers import AfterPass, OpenRequests, refusal_by_another_policy
 from agent.service.corrections import Corrections
 from agent.service.diary import Diary
@@ -341,8 +341,7 @@ class Service:
                 in_force.world,
                 record,
                 choosing=self._memory,
-                telling=self._diary,
-                surroundings=self,
+                maker=self,
                 stops_within_s=STOPS_WITHIN_S,
             )
         except AgentError as error:
@@ -425,21 +424,26 @@ class Service:
     @property
     def _held(self) -> frozenset[LocalProxy]:
         """Where the upstream in use listens, if that is on this host."""
-        choice = self._last.seen.choice if self._last is not None else None
-        in_use = choice.upstream if choice is not None else None
-        return self._memory.on_this_host(in_use) if in_use is not None else frozenset()
+        seen = self._last.seen if self._last is not None else None
+        return self._memory.on_this_host(seen.upstream.name) if isinstance(seen, Planned) else frozenset()
 
     # What a pass asks for.
+
+    is_hasty = True
 
     async def interrupted(self) -> Reason:
         return await self._wakes.interrupted()
 
-    def judge(self, seen: Seen, record: Record) -> Seen:
+    def has_news(self, seen: Seen) -> bool:
+        return self._diary.has_news(seen)
+
+    def tell(self, seen: Seen, record: Record) -> None:
+        self._diary.tell(seen, record)
+
+    def judge(self, seen: AnySeen, record: Record) -> AnySeen:
         return self._corrections.judge(seen, self._memory.now(), record)
 
-    def begin(self, seen: Seen) -> None:
-        if not seen.acts:
-            return
+    def begin(self, seen: Seen, _: Record) -> None:
         self._show(Pass(seen), is_working=True)
         if seen.restarts:
             self._slow = asyncio.create_task(self._say_when_slow(seen))
@@ -453,21 +457,22 @@ class Service:
     # What is left of a pass.
 
     def _remember(self, done: Pass) -> None:
-        if done.seen.is_offline:
+        seen = done.seen
+        if isinstance(seen, Offline):
             self._memory.note_offline()
         self._display.note(done)
-        invocation = done.seen.reality.unit.invocation if done.seen.reality else ""
+        invocation = seen.reality.unit.invocation
         if self._invocation and invocation not in ("", self._invocation):
             self._memory.note_docker_started(Cause.OTHERS)
         self._invocation = invocation or self._invocation
         outcome = done.outcome
         if outcome is not None and outcome.not_taken:
             self._memory.note_live_restore_not_taken(invocation, outcome.not_taken)
-        if outcome is not None and outcome.otherwise is not None and done.seen.plan and done.seen.reality:
-            self._memory.note_came_up_otherwise(done.seen.plan.desired, done.seen.reality, outcome.otherwise)
+        if outcome is not None and outcome.otherwise is not None and isinstance(seen, Planned):
+            self._memory.note_came_up_otherwise(seen.plan.desired, seen.reality, outcome.otherwise)
         condition = outcome.condition if outcome is not None else None
-        if condition is not None and condition.code is Code.FOREIGN_CONFIG_BROKEN and done.seen.reality is not None:
-            self._memory.note_foreign_broken(done.seen.reality.daemon_json, condition)
+        if condition is not None and condition.code is Code.FOREIGN_CONFIG_BROKEN:
+            self._memory.note_foreign_broken(seen.reality.daemon_json, condition)
         if outcome is None or (outcome.restarted_s is None and not outcome.rolled_back):
             return
         self._memory.note_docker_started(Cause.AGENT)
@@ -509,7 +514,7 @@ class Service:
 def _is_restart_due(done: Pass) -> bool:
     """Whether one waits that the agent will make itself."""
     restarted = done.outcome is not None and done.outcome.restarted_s is not None
-    restart = done.seen.plan.restart if done.seen.plan is not None else None
+    restart = done.seen.plan.restart if isinstance(done.seen, Planned) else None
     return restart is not None and restart.when is not When.NEVER and not restarted
 
 

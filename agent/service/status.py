@@ -14,12 +14,11 @@ import msgspec
 from agent import __version__
 from agent.audit.facts import Plain, plain
 from agent.audit.record import Told
-from agent.decide.choose import Ending
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.restart import When
 from agent.docker.transaction import Applied
-from agent.one_pass.seen import Pass, Verdicts
+from agent.one_pass.seen import Offline, Pass, Planned, Undecided, Verdicts
 from agent.service.status_file import KEPT, PolicyStatus, State, Status
 from agent.system.clock import now_text
 from agent.system.process_start import started
@@ -85,7 +84,7 @@ def status_of(
         at=now_text(),
         last=tuple(plain(told) for told in looks.last),
     )
-    if done is None or done.seen.recognised is None:
+    if done is None or isinstance(done.seen, Offline):
         return shown
     seen, recognised = done.seen, done.seen.recognised
     network = {"name": recognised.network.name, "fingerprint": seen.snapshot.fingerprint()}
@@ -93,11 +92,9 @@ def status_of(
     return msgspec.structs.replace(
         shown,
         network={**network, "because": recognised.because},
-        upstream=plain({"name": seen.choice.upstream, "since": since, "why": seen.choice.because})
-        if seen.choice
-        else None,
+        upstream=plain({"name": seen.choice.upstream, "since": since, "why": seen.choice.because}),
         verdicts=_verdicts(seen.verdicts, looks.asked),
-        settings=plain(seen.plan.desired) if seen.plan else None,
+        settings=plain(seen.plan.desired) if isinstance(seen, Planned) else None,
     )
 
 
@@ -115,14 +112,15 @@ def _verdicts(verdicts: Verdicts, asked: Mapping[str, str]) -> Plain:
 
 def _docker(done: Pass | None, reality: Reality, docker: Docker) -> Plain:
     """What it is and runs with, whatever is wished."""
-    plan = done.seen.plan if done else None
+    planned = done.seen if done is not None and isinstance(done.seen, Planned) else None
+    plan = planned.plan if planned is not None else None
     outcome = done.outcome if done and done.outcome else Applied()
     was_restarted = outcome.restarted_s is not None
     in_use = done.seen.in_docker if done else None
     running = effective(reality)
-    if plan is not None and was_restarted:
-        running = outcome.runs_with or plan.desired
-        in_use = done.seen.choice.upstream if done and done.seen.choice and outcome.runs_with is None else None
+    if planned is not None and was_restarted:
+        running = outcome.runs_with or planned.plan.desired
+        in_use = planned.upstream.name if outcome.runs_with is None else None
     if running is None:  # nothing is known to be in use
         in_use = None
     verdict = done.seen.verdicts.get(in_use) if done and in_use is not None else None
@@ -154,10 +152,13 @@ def _deferred(plan: Plan | None, outcome: Applied) -> str | None:
 
 def _targets(done: Pass | None, reality: Reality | None, known: tuple[Plain, ...]) -> tuple[Plain, ...]:
     """Where nothing is chosen there is nothing that they should say: what stands there is shown all the same."""
-    has_wish = done is not None and done.seen.plan is not None
     clients = clients_of(done) if done else None
     return (
-        *(_daemon_target(done) if done is not None and has_wish else _standing_in(reality)),
+        *(
+            _daemon_target(done.seen, done.outcome or Applied())
+            if done is not None and isinstance(done.seen, Planned)
+            else _standing_in(reality)
+        ),
         *(clients if clients is not None else map(_kept, known)),
     )
 
@@ -212,14 +213,13 @@ def _drop_in_of(reality: Reality) -> str:
     return f"{reality.unit_name} drop-in"
 
 
-def _daemon_target(done: Pass) -> tuple[Plain, ...]:
-    plan, reality = done.seen.plan, done.seen.reality
-    if plan is None or reality is None or plan.method is None:
+def _daemon_target(seen: Planned, outcome: Applied) -> tuple[Plain, ...]:
+    plan, reality = seen.plan, seen.reality
+    if plan.method is None:
         return ()
     is_drop_in = plan.method is Method.DROP_IN
     path = reality.environment_file_path if is_drop_in else reality.daemon_json_path
     name = _drop_in_of(reality) if is_drop_in else _DAEMON_JSON
-    outcome = done.outcome or Applied()
     gave_up = str(plan.condition) if plan.condition is not None and plan.condition.code is Code.GAVE_UP else None
     failure = outcome.rolled_back or gave_up
     is_pending = not outcome.written and (bool(plan.edits) or plan.prospective != plan.desired)
@@ -256,14 +256,14 @@ def _state(done: Pass | None, codes: Set[Code]) -> State:
         code.is_failure for code in codes - {Code.UNREACHABLE, Code.POLICY_ERROR}
     ):
         return State.FAILED
-    if done.seen.is_offline:
+    seen = done.seen
+    if isinstance(seen, Offline):
         return State.OFFLINE
     if Code.PAUSED in codes:
         return State.IDLE
-    is_choosing = done.seen.choice is not None and done.seen.choice.ending is Ending.WAITING
-    if is_choosing or codes & {Code.PORTAL, Code.UNREACHABLE}:
+    if (isinstance(seen, Undecided) and seen.is_waiting) or codes & {Code.PORTAL, Code.UNREACHABLE}:
         return State.WAITING
     restarted = done.outcome is not None and done.outcome.restarted_s is not None
-    if done.seen.plan is not None and done.seen.plan.restart is not None and not restarted:
+    if isinstance(seen, Planned) and seen.plan.restart is not None and not restarted:
         return State.DEFERRED
     return State.STEADY

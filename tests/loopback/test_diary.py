@@ -5,29 +5,52 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
 from agent.decide.choose import Choice, Ending
+from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
-from agent.one_pass.seen import Seen
+from agent.one_pass.seen import Offline, Planned, Seen, Undecided
 from agent.service.diary import Diary
+from agent.values.dockerd import Phase, Reality, UnitState
 from agent.values.events import Event, sentence
-from agent.values.policy import Network
+from agent.values.policy import Network, Upstream
+from agent.values.settings import DIRECT
 from agent.values.snapshot import Interface, Snapshot
+
+NO_DOCKER = Reality(UnitState(Phase.ABSENT))
 
 
 def at(network: str, address: str = "10.20.0.7/24", upstream: str = "direct") -> Seen:
-    there = Snapshot((Interface("wlan0", ipv4=(address,)),))
-    recognised = Recognised(Network(name=network, use=(upstream,)), "because")
-    return Seen(there, recognised, choice=Choice(Ending.CHOSEN, "because", upstream))
+    return Planned(
+        snapshot=_reached_by(address),
+        reality=NO_DOCKER,
+        recognised=_as(network, upstream),
+        choice=Choice(Ending.CHOSEN, "because", upstream),
+        upstream=Upstream(upstream),
+        plan=Plan(DIRECT),
+    )
 
 
-OFFLINE = Seen(Snapshot())
-STUCK = msgspec.structs.replace(at("home"), choice=Choice(Ending.UNREACHABLE, "nothing works"))
-WAITING = msgspec.structs.replace(at("cafe", "10.30.0.7/24"), choice=Choice(Ending.WAITING, "it may still come"))
+def undecided(network: str, address: str, ending: Ending) -> Seen:
+    return Undecided(
+        snapshot=_reached_by(address), reality=NO_DOCKER, recognised=_as(network), choice=Choice(ending, "because")
+    )
+
+
+def _reached_by(address: str) -> Snapshot:
+    return Snapshot((Interface("wlan0", ipv4=(address,)),))
+
+
+def _as(network: str, upstream: str = "direct") -> Recognised:
+    return Recognised(Network(name=network, use=(upstream,)), "because")
+
+
+OFFLINE = Offline(snapshot=Snapshot(), reality=NO_DOCKER)
+STUCK = undecided("home", "10.20.0.7/24", Ending.UNREACHABLE)
+WAITING = undecided("cafe", "10.30.0.7/24", Ending.WAITING)
 
 
 @pytest.mark.parametrize(

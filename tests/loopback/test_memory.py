@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from agent.one_pass.memory import Memory
-from agent.one_pass.reconcile import reconcile
+from agent.one_pass.reconcile import Alone, reconcile
 from agent.one_pass.refused_passwords import REFUSED
 from agent.one_pass.world import Loopback, Registries
 from agent.probe.dial import Address
@@ -40,11 +40,11 @@ def memory(place: Place) -> Memory:
 async def test_before_what_was_begun_is_finished_nothing_is_written(place: Place, memory: Memory) -> None:
     """A write would forget whose Docker it is that is down."""
     memory.is_held = True
-    await reconcile(place.policy, place, place.daemon.record(), choosing=memory)
+    await reconcile(place.policy, place, place.daemon.record(), choosing=memory, maker=Alone())
     assert (place.daemon.files(), place.daemon.starts) == ({}, 1)
 
     memory.is_held = False
-    await reconcile(place.policy, place, place.daemon.record(), choosing=memory)
+    await reconcile(place.policy, place, place.daemon.record(), choosing=memory, maker=Alone())
     assert place.daemon.runs_with == OFFICE
 
 

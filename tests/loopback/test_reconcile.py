@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.audit.record import Record
@@ -15,9 +16,9 @@ from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
 from agent.docker.transaction import Applied
 from agent.one_pass.memory import Patiently, only_looking
-from agent.one_pass.ports import Surroundings
-from agent.one_pass.reconcile import look, reconcile
-from agent.one_pass.seen import Pass, Seen
+from agent.one_pass.ports import Maker
+from agent.one_pass.reconcile import Alone, look, reconcile
+from agent.one_pass.seen import Offline, Pass, Planned, Undecided
 from agent.probe.side_by_side import probe_all
 from agent.system.files import Changed
 from agent.values.condition import Code, Condition
@@ -54,6 +55,9 @@ def policy(text: str) -> Policy:
 
 def at(gateway: str) -> Snapshot:
     return Snapshot((Interface("wlan0", ipv4=("10.10.0.7/16",), gateways=(gateway,)),))
+
+
+ALONE = Alone()
 
 
 class NoClients:
@@ -137,9 +141,8 @@ class Place:
         """A name is known from the first probe on."""
         return loopback_addresses(host) or (self.here.get(host, ()) if self.asked else ())
 
-    async def passed(self, surroundings: Surroundings | None = None) -> Pass:
-        record = self.daemon.record()
-        return await reconcile(self.policy, self, record, choosing=self.choosing(), surroundings=surroundings)
+    async def passed(self, maker: Maker = ALONE) -> Pass:
+        return await reconcile(self.policy, self, self.daemon.record(), choosing=self.choosing(), maker=maker)
 
     def choosing(self) -> Patiently:
         return only_looking(self.policy, self, self.daemon.root / "state")
@@ -185,8 +188,8 @@ async def test_what_may_still_come_is_asked_again_until_it_does(dockerd: Dockerd
 
     done = await place.passed()
 
-    assert done.seen.choice is not None
-    assert done.seen.choice.upstream == "office"
+    assert isinstance(done.seen, Planned)
+    assert done.seen.upstream.name == "office"
     assert place.asked.count("office") == 3
     assert place.asked.count("direct") == 1
 
@@ -211,8 +214,7 @@ async def test_where_nothing_works_clients_keep_all_but_the_way_to_somebody_else
 
     seen = (await place.passed()).seen
 
-    assert seen.choice is not None
-    assert seen.choice.upstream is None
+    assert isinstance(seen, Undecided)
     assert (seen.clients is not None) is (is_local and is_somebody_elses)
 
 
@@ -221,8 +223,8 @@ async def test_a_hard_failure_is_not_waited_for(dockerd: Dockerd) -> None:
 
     done = await place.passed()
 
-    assert done.seen.choice is not None
-    assert done.seen.choice.upstream == "direct"
+    assert isinstance(done.seen, Planned)
+    assert done.seen.upstream.name == "direct"
     assert place.asked == ["office", "direct"]
 
 
@@ -238,7 +240,7 @@ async def test_offline_and_behind_a_portal_nothing_is_touched(dockerd: Dockerd) 
     offline = await Place(Snapshot(), dockerd).passed()
     portal = await Place(at("10.20.0.1"), dockerd, direct="portal").passed()
 
-    assert offline.seen.is_offline
+    assert isinstance(offline.seen, Offline)
     assert [condition.code.value for condition in portal.seen.conditions] == ["portal"]
     assert dockerd.files() == {}
     assert dockerd.events() == []
@@ -305,8 +307,8 @@ async def test_a_preferred_upstream_that_comes_late_is_not_cut_off_by_a_soft_one
 
     done = await place.passed()
 
-    assert done.seen.choice is not None
-    assert done.seen.choice.upstream == "office"
+    assert isinstance(done.seen, Planned)
+    assert done.seen.upstream.name == "office"
 
 
 @pytest.mark.alone
@@ -318,8 +320,8 @@ async def test_who_does_not_answer_at_all_is_not_waited_for_longer_than_patience
 
     done = await place.passed()
 
-    assert done.seen.choice is not None
-    assert done.seen.choice.upstream == "direct"
+    assert isinstance(done.seen, Planned)
+    assert done.seen.upstream.name == "direct"
     assert PATIENCE_S <= loop.time() - began < 6.0  # in the middle of the second time that it is asked
 
 
@@ -327,13 +329,13 @@ class Alice(NoClients):
     """Has a file to be written, and says what Docker ran with by then."""
 
     def __init__(self, dockerd: Dockerd, seen: ClientsSeen) -> None:
-        self._dockerd, self._seen = dockerd, seen
+        self._dockerd, self.seen = dockerd, seen
         self.docker_ran_with: list[Settings] = []
         self.looked_at_with: list[Settings] = []
 
     async def look(self, upstream: Upstream) -> ClientsSeen:
         self.looked_at_with.append(self._dockerd.runs_with)
-        return self._seen
+        return self.seen
 
     async def carry_out(self, seen: ClientsSeen, record: Record) -> Sequence[ClientFile]:
         self.docker_ran_with.append(self._dockerd.runs_with)
@@ -355,6 +357,21 @@ async def test_docker_is_right_before_any_home_is_written_to(dockerd: Dockerd, a
     await place.passed()
 
     assert alice.docker_ran_with == [OFFICE]
+
+
+async def test_a_command_that_only_withdraws_from_clients_records_that_nothing_works(
+    dockerd: Dockerd, alice: Alice
+) -> None:
+    place = Place(at("10.10.0.1"), dockerd, office="ok refused", direct="refused")
+    place.policy = policy(POLICY.replace("http://office:3128", "http://127.0.0.1:3128"))
+    await place.passed()
+    before = len(dockerd.events())
+    wanted = Wanted(Intent.WITHDRAW, "somebody else listens there", is_somebody_elses=True)
+    place.clients = Alice(dockerd, msgspec.structs.replace(alice.seen, wanted=wanted))
+
+    await place.passed()
+
+    assert dockerd.events()[before:] == ["network-changed", "no-upstream", "apply-started"]
 
 
 @pytest.mark.parametrize("refuses", [False, True])
@@ -402,7 +419,7 @@ async def test_where_dockers_half_cannot_be_written_the_clients_are(
     place.clients = alice
 
     with pytest.raises(AgentError):
-        await place.passed(Quiet() if is_service else None)
+        await place.passed(Quiet() if is_service else ALONE)
 
     assert alice.docker_ran_with == [DIRECT]
 
@@ -452,14 +469,16 @@ async def test_what_was_seen_of_a_network_that_is_left_meanwhile_is_not_carried_
 
     done = await place.passed()
 
-    assert done.seen.choice is not None
-    assert done.seen.choice.upstream == "direct"
+    assert isinstance(done.seen, Planned)
+    assert done.seen.upstream.name == "direct"
     assert dockerd.files() == {}
     assert dockerd.starts == 1
 
 
-class Stirred:
+class Stirred(Alone):
     """The network says something while the upstreams are asked, and then no more."""
+
+    is_hasty = True
 
     def __init__(self) -> None:
         self.news = 1
@@ -469,12 +488,6 @@ class Stirred:
             await asyncio.Event().wait()
         self.news -= 1
         return Reason.NETWORK
-
-    def judge(self, seen: Seen, record: Record) -> Seen:
-        return seen
-
-    def begin(self, seen: Seen) -> None:
-        """It is about to be carried out."""
 
 
 class Quiet(Stirred):
@@ -509,7 +522,7 @@ async def test_a_look_begins_anew_where_the_network_is_another_and_only_there(
 
     place.see = see  # type: ignore[method-assign]
 
-    await reconcile(place.policy, place, dockerd.record(), choosing=place.choosing(), surroundings=Stirred())
+    await reconcile(place.policy, place, dockerd.record(), choosing=place.choosing(), maker=Stirred())
 
     assert [name for name in place.asked if name in ("office", "direct")][: len(asked)] == asked
     assert ("office" in place.asked) is not moves

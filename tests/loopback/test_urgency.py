@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from agent.docker.journal import Journal
+from agent.one_pass.seen import Planned
 from agent.values.policy import Policy
 from agent.values.policy_text import parse
 from agent.values.secret import Secret
@@ -52,7 +53,7 @@ async def test_containers_are_left_alone_while_the_old_way_works(dockerd: Docker
     done = await place.passed()
 
     assert dockerd.runs_with == OFFICE
-    assert done.seen.plan is not None
+    assert isinstance(done.seen, Planned)
     assert done.seen.plan.restart is not None
     assert done.seen.plan.restart.because.startswith("3 containers run, and office still works here")
 
@@ -104,7 +105,7 @@ async def test_a_password_is_not_shown_where_the_network_does_not_use_it(dockerd
     assert place.asked == ["direct"]
     assert dockerd.runs_with == DIRECT
     assert dockerd.killed == 0
-    assert done.seen.plan is not None
+    assert isinstance(done.seen, Planned)
     assert done.seen.plan.restart is not None
     assert done.seen.plan.restart.because.startswith("office has a password that is not for this network")
 

@@ -42,7 +42,7 @@ def needed(
     snapshot = Snapshot(tuple(interfaces), ("10.10.0.53",), tuple(search))
     verdicts = {name: Verdict(Outcome(word)) for name, word in (outcomes or {"proxy": "ok"}).items()}
     places = networks(*matches)
-    return still_s(places, snapshot, recognise(places, snapshot), Choice(ending, "", chosen), verdicts)
+    return still_s(places, snapshot, recognise(places, snapshot), Choice(ending, "", chosen), verdicts=verdicts)
 
 
 @pytest.mark.parametrize("match", [AT_WORK, 'match.ssid = ["Corp*"]', 'match.address = ["10.10.0.0/16"]'])

@@ -15,6 +15,7 @@ import msgspec
 from agent.cli.demo.stop import Stop
 from agent.decide.choose import Ending
 from agent.decide.desired import for_dockerd
+from agent.one_pass.seen import Offline
 from agent.values.policy import DIRECT_NAME, Policy
 from agent.values.secret import Secret
 from agent.values.settings import agrees
@@ -71,11 +72,12 @@ def _at(stop: Stop, expected: Expected, policy: Policy) -> Iterator[str]:
 
 
 def _choice(stop: Stop, expected: Expected) -> Iterator[str]:
-    recognised, choice = stop.done.seen.recognised, stop.done.seen.choice
-    if recognised is None or choice is None:
+    if isinstance(stop.done.seen, Offline):
         yield "the laptop was taken for offline"
-    elif recognised.network.name != expected.place:
-        yield f"taken for {recognised.network.name}"
+        return
+    network, choice = stop.done.seen.recognised.network, stop.done.seen.choice
+    if network.name != expected.place:
+        yield f"taken for {network.name}"
     elif choice.ending is not expected.ending:
         yield f"the choice ended as {choice.ending.value}, not {expected.ending.value}: {choice.because}"
     elif choice.ending is Ending.CHOSEN and choice.upstream != expected.upstream:

@@ -27,6 +27,7 @@ from agent.cli.demo.stop import Pulled, Stop
 from agent.cli.printing import complain, headline, say
 from agent.one_pass.page import done_lines, plan_lines, seen_lines, to_do_lines
 from agent.one_pass.screen import folded, line, width
+from agent.one_pass.seen import Planned
 from agent.system.text_files import read_text
 from agent.values.events import Event
 from agent.values.paths import Paths
@@ -132,7 +133,8 @@ def _policy(policy: Policy) -> Iterator[str]:
 
 def _stop(stop: Stop, *, is_known: bool) -> Iterator[str]:
     """The pull before, the pass, and the pull after it; in short where nothing is new."""
-    planned, outcome, seen = stop.would_do.plan, stop.done.outcome, stop.done.seen
+    planned = stop.would_do.plan if isinstance(stop.would_do, Planned) else None
+    outcome, seen = stop.done.outcome, stop.done.seen
     yield line("pull", _pulled(stop.before))
     if planned is not None and planned.edits and not planned.desired.is_direct:  # one diff is enough: of what comes in
         yield line("plan", "would do this; nothing is changed yet")

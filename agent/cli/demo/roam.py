@@ -27,7 +27,7 @@ from agent.cli.demo.supervisor import StandInSystemd
 from agent.docker.config_file import ConfigFile
 from agent.docker.engine import EngineSocket
 from agent.one_pass.memory import only_looking
-from agent.one_pass.reconcile import look, reconcile
+from agent.one_pass.reconcile import Alone, look, reconcile
 from agent.one_pass.world import LocalDaemon, Registries, local_clients
 from agent.system.lock import held
 from agent.system.policy_file import load
@@ -88,7 +88,9 @@ async def _stop(place: Place, names: Names, paths: Paths, policy: Policy, *, sup
             place=place,
             before=await pull(engine.path, PULLED),
             would_do=await look(policy, world, only_looking(policy, world.prober, paths.state)),
-            done=await reconcile(policy, world, record, choosing=only_looking(policy, world.prober, paths.state)),
+            done=await reconcile(
+                policy, world, record, choosing=only_looking(policy, world.prober, paths.state), maker=Alone()
+            ),
             after=await pull(engine.path, PULLED),
             reported=((await engine.report()).proxies or Texts()).meaning(),
             restarts=supervisor.restarts - restarts,
