@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from agent.decide.restart import BY_HAND, Restarting, When
+from agent.decide.restart import Restarting, When
 from agent.targets import daemon_json, json_splice
 from agent.targets.json_splice import MISSING
 from agent.targets.refused import LEFT
@@ -77,8 +77,8 @@ def held(due: Restarting, reality: Reality, *, is_asked_now: bool) -> Restarting
     if due.when is not When.NOW or is_asked_now or is_known:
         return due
     path = reality.daemon_json_path
-    because = f"{path} was written after Docker was started, and none is known that it starts with; {BY_HAND}"
-    return Restarting(When.LATER, because)
+    untried = f"{path} was written after Docker was started, and none is known that it starts with"
+    return Restarting(When.LATER, untried, is_overrulable=True)
 
 
 def _older(text: str, arguments: Sequence[str]) -> str:

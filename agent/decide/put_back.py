@@ -13,7 +13,7 @@ import msgspec
 from agent.decide import foreign
 from agent.decide.effective import effective, prospective
 from agent.decide.plan import PUBLIC_MODE, Edit, OwnedDaemonJson, Plan
-from agent.decide.restart import Busy, busy, named, restarting, without_by_hand
+from agent.decide.restart import Busy, busy, named, restarting
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import TextRefused
 from agent.values.dockerd import Reality
@@ -64,7 +64,7 @@ def put_back(
     if (edits or is_asked_now) and reality.engine is not None and running is not None and not agrees(running, desired):
         due = restarting(policy.restart, met, None, is_asked_now=is_asked_now, can_restart=reality.can_restart)
         due = foreign.held(due, reality, is_asked_now=is_asked_now)
-        restart = msgspec.structs.replace(due, because=without_by_hand(due.because))
+        restart = msgspec.structs.replace(due, is_overrulable=False)  # `by_hand` says how: nobody comes back to it
         by_hand = _by_hand(reality, met)
     method = Method.DAEMON_JSON if is_file_edited else Method.DROP_IN
     made = Plan(

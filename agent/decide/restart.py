@@ -30,19 +30,13 @@ from agent.targets import daemon_json
 from agent.values.dockerd import BUILD, Reality
 from agent.values.policy import Restart
 
-BY_HAND: Final = "to restart all the same: docker-proxy-agent apply --now"
-_BY_HAND_ONLY: Final = ": restart Docker by hand, or: docker-proxy-agent apply --now"
+_OVERRULE: Final = "to restart all the same: docker-proxy-agent apply --now"
 
 BELIEVED_S: Final = 3600.0  # what takes longer than that is no transfer: log drivers have connections, too
 
 _NAMED: Final = 4  # units in a sentence
 
 SAME_S: Final = 120.0  # what is seen again later than this is another one: a restart that waits is looked at more often
-
-
-def without_by_hand(because: str) -> str:
-    """The reason alone, for who has another way to say."""
-    return because.removesuffix(f"; {BY_HAND}").removesuffix(_BY_HAND_ONLY)
 
 
 class When(enum.Enum):
@@ -54,15 +48,29 @@ class When(enum.Enum):
 
 
 class Restarting(msgspec.Struct, frozen=True):
-    """The answer, with its reason."""
+    """The answer, with its reason in parts; `because` puts them into words."""
 
     when: When
-    because: str
+    holds: str  # what holds it back; of one that happens now: why nothing does, or what it meets
+    due: str = ""  # why it cannot wait, or can, where that was asked
+    is_overrulable: bool = False  # whether `apply --now` makes it all the same
     keeps_containers: bool = False  # live-restore has to be switched on for it
     spares_containers: bool = False  # one that starts at the last moment is a reason to wait, too
     spares_units: bool = False  # so is a unit that hangs on Docker
     overrules: bool = False  # a person's word: made even if containers cannot be kept
     takes_along: tuple[str, ...] = ()  # units that are stopped and started with it
+
+    @property
+    def because(self) -> str:
+        if self.when is When.NOW:
+            return "; ".join(filter(None, (self.due, self.holds, self._along)))
+        held = f"{self.holds}, and {self.due}" if self.due else self.holds
+        return f"{held}; {_OVERRULE}" if self.is_overrulable else held
+
+    @property
+    def _along(self) -> str:
+        units = self.takes_along
+        return f"{named(units)} {'is' if len(units) == 1 else 'are'} taken along" if units else ""
 
 
 class Busy(msgspec.Struct, frozen=True):
@@ -187,36 +195,38 @@ def restarting(
     if not can_restart:
         return Restarting(When.LATER, "nothing here can restart Docker: docker.restart_command is empty")
     decided = _restarting(mode, met, urgency, is_asked_now=is_asked_now)
-    along = (*met.units, *met.goes_along)
-    if decided.when is not When.NOW or not along:
-        return decided
-    because = f"{decided.because}; {named(along)} {'is' if len(along) == 1 else 'are'} taken along"
-    return msgspec.structs.replace(decided, because=because, takes_along=along)
+    along = (*met.units, *met.goes_along) if decided.when is When.NOW else ()
+    return msgspec.structs.replace(decided, takes_along=along)
 
 
 def _restarting(mode: Restart, met: Busy, urgency: Urgency | None, *, is_asked_now: bool) -> Restarting:
     keeps = mode is Restart.PROTECT and bool(met.containers) and not met.is_keeping and not met.cannot_keep
     if is_asked_now:
-        return Restarting(When.NOW, "asked for by --now", keeps, overrules=True)
+        return Restarting(When.NOW, "asked for by --now", keeps_containers=keeps, overrules=True)
     if mode is Restart.NEVER:
-        return Restarting(When.NEVER, f'docker.restart = "never"{_BY_HAND_ONLY}')
+        return Restarting(When.NEVER, 'docker.restart = "never"', is_overrulable=True)
     if mode is Restart.ALWAYS:
         return Restarting(When.NOW, 'docker.restart = "always"')
     if met.units:
-        return Restarting(When.LATER, f"{hang_on_docker(met.units)}; {BY_HAND}")
+        return _waits(hang_on_docker(met.units))
     if not met.containers and not met.transfer:
         return Restarting(When.NOW, "no container runs", spares_containers=True, spares_units=True)
     if (mode is Restart.WHEN_IDLE and (met.containers or met.is_build)) or urgency is None:
-        return Restarting(When.LATER, f"{met}; {BY_HAND}")
+        return _waits(str(met))
     if not urgency.is_urgent:
-        return Restarting(When.LATER, f"{met}, and {urgency.because}; {BY_HAND}")
+        return _waits(str(met), urgency.because)
     return _urgent(met, urgency, keeps=keeps)
 
 
 def _urgent(met: Busy, urgency: Urgency, *, keeps: bool) -> Restarting:
     if not met.containers:
-        because = f"{urgency.because}; {met.transfer} is broken off"
-        return Restarting(When.NOW, because, spares_containers=True, spares_units=True)
+        broken_off = f"{met.transfer} is broken off"
+        return Restarting(When.NOW, broken_off, urgency.because, spares_containers=True, spares_units=True)
     if met.cannot_keep:
-        return Restarting(When.LATER, f"{met} and would not survive: {met.cannot_keep}; {BY_HAND}")
-    return Restarting(When.NOW, f"{urgency.because}; {met} and will go on", keeps, spares_units=True)
+        return _waits(f"{met} and would not survive: {met.cannot_keep}")
+    goes_on = f"{met} and will go on"
+    return Restarting(When.NOW, goes_on, urgency.because, keeps_containers=keeps, spares_units=True)
+
+
+def _waits(holds: str, due: str = "") -> Restarting:
+    return Restarting(When.LATER, holds, due, is_overrulable=True)

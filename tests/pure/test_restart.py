@@ -45,7 +45,7 @@ NOW, LATER, BY_HAND = When.NOW, When.LATER, When.NEVER
 HOW = "; to restart all the same: docker-proxy-agent apply --now"
 HANGS = f"hangs on Docker and would be stopped with it (docker.take_along names those that may be){HOW}"
 HANG = HANGS.replace("hangs", "hang")
-NEVER_BY_US = 'docker.restart = "never": restart Docker by hand, or: docker-proxy-agent apply --now'
+NEVER_BY_US = f'docker.restart = "never"{HOW}'
 
 
 @pytest.mark.parametrize(
