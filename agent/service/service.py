@@ -39,6 +39,7 @@ from agent.service.requests import Answer, Request, asked_by, obey
 from agent.service.unfinished import STOPS_WITHIN_S, Unfinished
 from agent.service.watch.unwatched import Unwatched
 from agent.system.clock import now_text
+from agent.system.heap import give_back
 from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import Phase, Reality
 from agent.values.errors import AgentError
@@ -163,6 +164,7 @@ class Service:
             self._memory.is_starting = False
             await self._unfinished.recover(self._policy.world, may_restart=True)
             at = await self._look(frozenset())
+            give_back()  # what stays lies above what the start and the first passes have freed
             while True:
                 at = await self._look(await self._wait(at))
         except Exception as error:

@@ -13,7 +13,7 @@ from tests.machine.lab.laptop import Laptop
 from tests.machine.lab.places import World
 from tests.machine.lab.rootfs import TRIXIE, rootfs
 
-from .row import Row, in_the_middle, number, shortfalls, table
+from .row import Row, in_the_middle, number, sections, shortfalls, table
 
 SUBJECTS = ("roams", "survivors", "memory", "idle", "storm", "decision", "black_holes", "commands")
 MEASUREMENTS = Path(__file__).parents[2] / "docs/measurements.md"
@@ -35,7 +35,7 @@ def main() -> int:
                 for row in module.rows(world):
                     found.setdefault(row.what, []).append(row)
                     print(f"{subject} {repetition + 1}: {_in_words(row)}", flush=True)
-        text = f"{table(found)}\n\n{shortfalls(found)}"
+        text = f"{table(found)}\n\n{shortfalls(found)}\n\n{sections(found)}".rstrip()
         print(f"\n{text}")
         if not args.subjects:
             MEASUREMENTS.write_text(_page(world, text, args.repeat, load))

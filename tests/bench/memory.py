@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.machine.lab.laptop import Laptop
@@ -18,8 +19,10 @@ PROBES = 100
 ROAMS = 10
 # So many moves in a row are unsteady: before the later ones Docker is restarted, the network must have stood for 40 s.
 UNSTEADY_S = 60
-BY_PACKAGE = Path(__file__).with_name("by_package.py")
-NAMED = 6  # packages
+BY_MODULE = Path(__file__).with_name("by_module.py")
+NAMED = 6  # packages in the row
+LEAST = 20 * 1024  # bytes of a folder or package that has a line
+LISTED = 30  # modules below the table
 
 
 def rows(world: World) -> list[Row]:
@@ -37,7 +40,7 @@ def rows(world: World) -> list[Row]:
         last = resident_mb(process(laptop))
         shares = status(process(laptop))
         bare, imported = (_imports(laptop, modules) for modules in ("asyncio, ssl, json", "agent.cli, agent.cli.run"))
-        packages = _packages(laptop)
+        kept = Counter[str](json.loads(_python(laptop, BY_MODULE.read_text())))
     return [
         Row(
             f"Resident memory of the service after {PROBES} probes and {ROAMS} roams",
@@ -48,7 +51,8 @@ def rows(world: World) -> list[Row]:
             where=f"{number(imported)} MB when all is imported, {number(first)} MB after the first choice, "
             f"{number(roamed)} MB after the roams",
             short=f"{_mb(shares['RssFile'])} MB are Python, OpenSSL and libc as they lie on the disk, "
-            f"{_mb(shares['RssAnon'])} MB data, most of it code: beside the baseline {packages}",
+            f"{_mb(shares['RssAnon'])} MB data, most of it code: beside the baseline {_packages(kept)}",
+            details=_details(kept),
         )
     ]
 
@@ -59,12 +63,43 @@ def _imports(laptop: Laptop, modules: str) -> float:
     return next(_kb(line.partition(":")[2]) for line in said.splitlines() if line.startswith("VmRSS")) / 1024
 
 
-def _packages(laptop: Laptop) -> str:
+def _packages(kept: Counter[str]) -> str:
     """Where it goes, the largest first."""
-    kept = Counter[str](json.loads(_python(laptop, BY_PACKAGE.read_text())))
-    first = kept.most_common(NAMED)
-    left = kept.total() - sum(size for _, size in first)
+    packages = _together(kept, lambda name: name.partition(".")[0])
+    first = packages.most_common(NAMED)
+    left = packages.total() - sum(size for _, size in first)
     return ", ".join(f"{name} {size / 2**20:.2f}" for name, size in [*first, ("all others", left)])
+
+
+def _details(kept: Counter[str]) -> str:
+    """As Markdown: our folders and the packages of others, then the modules that keep most."""
+    folders = _together(
+        kept, lambda name: "/".join(name.split(".")[:2] if name.startswith("agent.") else name.split(".")[:1])
+    )
+    total = kept.total() / 2**20
+    return "\n".join(
+        [
+            "## What the modules of the service keep",
+            "",
+            "When all is imported, in KB, as tracemalloc counts it; beside asyncio, ssl and json, "
+            f"{total:.1f} MB together.",
+            "",
+            "| folder or package | KB |",
+            "| --- | --- |",
+            *(f"| {name} | {size // 1024} |" for name, size in folders.most_common() if size >= LEAST),
+            "",
+            f"The {LISTED} largest modules: "
+            + ", ".join(f"{name} {size // 1024}" for name, size in kept.most_common(LISTED))
+            + ".",
+        ]
+    )
+
+
+def _together(kept: Counter[str], part_of: Callable[[str], str]) -> Counter[str]:
+    together = Counter[str]()
+    for name, size in kept.items():
+        together[part_of(name)] += size
+    return together
 
 
 def _python(laptop: Laptop, script: str) -> str:

@@ -18,6 +18,7 @@ class Row:
     baseline: str = ""
     where: str = ""  # the time or the space goes
     short: str = ""  # what stands in the way, if it falls short
+    details: str = ""  # a section of its own, as Markdown
 
     @property
     def is_met(self) -> bool:
@@ -47,6 +48,12 @@ def shortfalls(rows: Mapping[str, Sequence[Row]]) -> str:
     middles = [in_the_middle(repetitions) for repetitions in rows.values()]
     lines = [f"- {row.what}: {row.short or row.where}" for row in middles if not row.is_met]
     return "\n".join(["## What falls short", "", *(lines or ["Nothing."])])
+
+
+def sections(rows: Mapping[str, Sequence[Row]]) -> str:
+    """What has a section of its own, below all else; as Markdown."""
+    middles = [in_the_middle(repetitions) for repetitions in rows.values()]
+    return "\n\n".join(row.details for row in middles if row.details)
 
 
 def _cells(repetitions: Sequence[Row]) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""How many bytes the modules of each package keep, as JSON: run by the laptop's Python, which imports the service.
+"""How many bytes each module keeps, as JSON: run by the laptop's Python, which imports the service.
 
 Of each module what its import adds, but for what it imports itself; asyncio, ssl and json are there before.
 """
@@ -29,7 +29,7 @@ def measure(loader: type[SourceFileLoader | ExtensionFileLoader]) -> None:
             execute(self, module)  # type: ignore[arg-type]
         finally:
             added = tracemalloc.get_traced_memory()[0] - before
-            kept[module.__name__.partition(".")[0]] += added - under_way.pop()
+            kept[module.__name__] += added - under_way.pop()
             if under_way:
                 under_way[-1] += added
 
