@@ -100,7 +100,7 @@ class PolicyInForce:
             return True
         return False
 
-    def outgoing(self) -> list[World]:
+    def take_outgoing(self) -> list[World]:
         """The worlds of policies that are not in force any more, each once."""
         worlds, self._outgoing = self._outgoing, []
         return worlds

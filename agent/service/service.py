@@ -311,7 +311,7 @@ class Service:
 
     async def _let_go(self) -> None:
         """What is still being written for a policy of before, or before a pause, is not written any more."""
-        worlds = self._policy.outgoing()
+        worlds = self._policy.take_outgoing()
         if self._memory.is_paused and self._policy.now is not None:
             worlds.append(self._policy.now.world)
         for world in worlds:
