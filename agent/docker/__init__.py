@@ -1,7 +1,15 @@
 """dockerd: looked at, and changed.
 
-`look` asks for everything that a pass needs to know: what dockerd reports over its socket (`engine`), its unit in
-systemd (`unit`), its process's flags and environment (`process`), and who beats what we write (`overruling`).
-`transaction` changes it and rolls back, by the `journal` that `recover` reads after a crash. Not known here: what is to
-be written, and the clients' files.
+`look` puts a `Reality` together from what dockerd reports over its socket (`engine`), its unit in systemd (`unit`), its
+process's flags and environment (`process`), and whatever overrides the agent's drop-in (`overruling`). `glance` tells
+for next to nothing whether anything has moved since.
+
+`transaction` writes, restarts and verifies, or goes back (`roll_back`). Each step is in the `journal` before it is
+taken, so that `recover` can finish or undo what an agent left that died in the middle. A restart that containers must
+survive goes through `live_restore`. What is remembered between passes has a file each: `last_good`, `originals`,
+`marks`, `quarantine`.
+
+What these ask of the world is in `ports`: a supervisor is systemd (`unit`) or a command of the policy
+(`restart_command`). A newcomer reads `transaction.Transaction._restart` first, then `journal.Stage`.
+Not known here: what is to be written and when a restart is due (`decide/`), and the clients' files.
 """

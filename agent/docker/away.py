@@ -1,6 +1,6 @@
-"""Whether Docker is down to stay, or only passes through on its way up.
+"""Whether Docker is down to stay, or only in between a stop and a start.
 
-A restart goes through "inactive" for a moment, so one look is not enough: nothing may be starting it, for a while.
+A restart is "inactive" for a moment, so one look is not enough: it must be down for a while with no start pending.
 Not known here: who took it down.
 """
 
@@ -13,7 +13,7 @@ from typing import Final
 from agent.system.running_time import Left
 from agent.values.dockerd import UnitState
 
-LASTS_S: Final = 2.0  # chosen against the moment between the two halves of somebody else's `stop; start`
+LASTS_S: Final = 2.0  # longer than the moment between the two halves of another's `stop; start`
 
 
 class Away:
@@ -25,7 +25,7 @@ class Away:
         self._left: Left | None = None
 
     def lasts(self, state: UnitState) -> bool:
-        """Whether it has been down, with nothing starting it, for as long as counts."""
+        """Whether it has been down, with nothing starting it, for long enough."""
         if not state.is_away:
             self._left = None
             return False

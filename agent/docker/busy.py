@@ -1,9 +1,9 @@
-"""What dockerd is in the middle of that a restart would break off: a pull, a push, a build.
+"""What dockerd is doing that a restart would break off: a pull, a push, a build.
 
-Docker's API does not tell, so the kernel is asked: who pulls or pushes has a connection to the outside, and a step of a
-build is a child of dockerd's, an OCI runtime that works below `buildkit/executor`. A build of the classic builder is
-a container like any other.
-Not known here: containers, which dockerd reports itself, and for how long any of it is believed.
+Docker's API does not tell, so the kernel is asked. A pull or push has a connection to the outside; a step of a build is
+a child of dockerd, an OCI runtime that works below `buildkit/executor`. A build of the classic builder is a container
+like any other.
+Not known here: containers, which dockerd reports itself, and for how long any of this is believed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BUILDS_BELOW: Final = b"/buildkit/executor/"
 
 
 def transfer(pid: int, proc: Path = Path("/proc")) -> str:
-    """What this dockerd is in the middle of, in words; '' if it is in nothing, is gone, or may not be looked at."""
+    """What this dockerd is doing, in words; '' if nothing, if it is gone, or if it may not be looked at."""
     if not pid:
         return ""
     try:
@@ -57,12 +57,12 @@ def _is_step_of_a_build(process: Path) -> bool:
 
 def _connects_out(process: Path) -> bool:
     mine = list(_rows(process, _sockets(process)))
-    listening = {row.port for row in mine if row.state == _LISTEN}  # who came in by these is a client of the API
+    listening = {row.port for row in mine if row.state == _LISTEN}  # connections to these are clients of the API
     return any(row.state in (_ESTABLISHED, _SYN_SENT) and row.port not in listening for row in mine)
 
 
 def _sockets(process: Path) -> set[bytes]:
-    """The inodes of the sockets that it holds."""
+    """The inodes of the sockets that it has open."""
     found = set()
     for descriptor in (process / "fd").iterdir():
         try:
@@ -83,10 +83,10 @@ class _Row:
 
 
 def _rows(process: Path, sockets: set[bytes]) -> Iterator[_Row]:
-    """Of these sockets. One line at a time: anybody may have 100 000 in the same table."""
+    """The rows of these sockets. Read line by line: any user may fill the same table with 100 000 others."""
     for family in ("tcp", "tcp6"):
         left = _LONGEST
-        # What lies beyond is in no transfer: whoever fills the table must not hold a restart off for ever.
+        # The rest does not count as a transfer: a user who fills the table must not put a restart off for ever.
         with contextlib.suppress(FileNotFoundError), (process / "net" / family).open("rb") as table:
             for line in table:
                 left -= len(line)

@@ -1,7 +1,7 @@
 """dockerd's API over its socket: what it reports about itself.
 
-Opening the socket of a stopped Docker starts it (FACTS 16): the caller asks only when systemd says that it runs.
-Docker 20.10 does not answer /info while a pull looks up a name in a DNS that is silent; all else it answers at once
+Opening the socket of a stopped Docker starts it (FACTS 16), so the caller asks only when systemd says that it runs.
+While a pull waits for a DNS server that is silent, Docker 20.10 does not answer /info; all else it answers at once
 (FACTS 61). Not known here: what the values mean for a pass, and how Docker is restarted.
 """
 
@@ -27,7 +27,7 @@ from agent.values.secret import escaped
 from agent.values.settings import Texts
 
 TIMEOUT_S: Final = 10.0  # a loaded dockerd takes seconds for /info, a dead one for ever
-CONFIRMS_S: Final = 1.0  # … and so long it is waited for where it only confirms what is known
+CONFIRMS_S: Final = 1.0  # for an /info that only confirms what is known
 _LARGEST_ANSWER: Final = 4 * 1024 * 1024
 _MOST_CONTAINERS: Final = 500  # that are counted
 
@@ -47,10 +47,10 @@ class EngineSocket:
         self._confirms_s = confirms_s
 
     async def report(self, is_known: Callable[[Engine], bool] = lambda _: False) -> Engine:
-        """What dockerd says of itself; EngineSilent if it does not, or not in time.
+        """What dockerd reports of itself. EngineSilent if it does not answer, or not in time.
 
-        `is_known`: whether what it runs with is known without /info; then that is not waited for long, and what only
-        /info tells is None.
+        `is_known`: whether its settings are known without /info. Then /info is not waited for long, and what only it
+        tells is None.
         """
         try:
             async with within(self._timeout_s):
@@ -73,7 +73,7 @@ class EngineSocket:
             return msgspec.structs.replace(_engine(version, None), containers_running=len(listed))
 
     async def running(self) -> frozenset[Running]:
-        """The containers that run, paused ones too, but none between two starts. EngineSilent as `report`."""
+        """The containers that run, also paused ones, but none that is between two starts. EngineSilent as `report`."""
         try:
             async with within(self._timeout_s):
                 listed = await self._get("/containers/json", list)
@@ -87,7 +87,7 @@ class EngineSocket:
     async def _started(self, container: str) -> Running | None:
         try:
             found = await self._get(f"/containers/{quote(container, safe='')}/json", dict)
-        except _NotThere:  # it is gone meanwhile
+        except _NotThere:  # removed meanwhile
             return None
         state = found.get("State") or {}
         is_up = state.get("Running") and not state.get("Restarting")
@@ -146,7 +146,7 @@ async def _answer(http: h11.Connection, reader: asyncio.StreamReader) -> tuple[i
 
 
 def _engine(version: dict[str, Any], info: dict[str, Any] | None) -> Engine:
-    """Without `info`: what /version alone tells."""
+    """Without `info`: only what /version tells."""
     components = version.get("Components") or []
     silent = Engine(
         version=escaped(str(version.get("Version", "?")), 40),
@@ -170,7 +170,7 @@ def _engine(version: dict[str, Any], info: dict[str, Any] | None) -> Engine:
         ),
         live_restore=bool(info.get("LiveRestoreEnabled")),
         is_swarm=swarm.get("LocalNodeState", "inactive") not in ("inactive", ""),
-        # One that is paused dies with dockerd, too.
+        # A paused container dies with dockerd, too.
         containers_running=int(info.get("ContainersRunning") or 0) + int(info.get("ContainersPaused") or 0),
         registry_mirrors=tuple(str(mirror) for mirror in mirrors),
     )

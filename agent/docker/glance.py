@@ -1,7 +1,7 @@
-"""Whether anything has moved that tells of another dockerd or of other settings, without asking anybody.
+"""Whether anything has changed that means another dockerd or other settings, without asking any process.
 
-systemd keeps the InvocationID of each unit that runs as a link in /run/systemd/units: reading it starts no process and
-opens no socket. A file is glanced at by what `stat` says of it.
+systemd keeps the InvocationID of each running unit as a link in /run/systemd/units: reading it starts no process and
+opens no socket. A file is compared by what `stat` says of it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _UNITS: Final = Path("/run/systemd/units")
 
 
 class Glance(msgspec.Struct, frozen=True):
-    """Equal to another one as long as nothing has moved."""
+    """Equal to an earlier one as long as nothing has changed."""
 
     invocation: str
     files: tuple[Identity | None, ...]
 
 
 def invocation_link(unit: str) -> Path:
-    """It is there while the unit is up, or on its way up or down, and names another target for each start."""
+    """It exists while the unit is up, or on its way up or down, and points to another target for each start."""
     return _UNITS / f"invocation:{unit}"
 
 
@@ -37,12 +37,12 @@ def invocation(unit: str) -> str:
 
 
 def glance(started: str, files: Iterable[Path]) -> Glance:
-    """`started`: what differs for another start of dockerd."""
+    """`started`: names dockerd's start, another value for each."""
     return Glance(started, tuple(identity_of(file) for file in files))
 
 
 def unit_places(unit: str) -> tuple[Path, ...]:
-    """Where another drop-in or another unit file would appear; a directory's time changes with its names."""
+    """Where a new drop-in or unit file would appear: a directory's time changes with the names in it."""
     folders = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
     kind = unit.rpartition(".")[2]
     return tuple(

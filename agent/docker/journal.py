@@ -1,9 +1,9 @@
 """What is under way with Docker, and what to put back if dockerd does not come up with what was written.
 
-A file is noted on disk before it is written, and forgotten only when dockerd runs with what stands there: a restart may
-be put off to another pass, another process, another day, and its roll-back must still know what dockerd ran with. The
-stage is on disk before the step that it names: an agent that died in between is followed by one that knows whether it
-was us who took Docker down.
+A file is noted here before it is written, and forgotten only when dockerd runs with what it says: a restart may be put
+off to another pass, another process, another day, and its roll-back must still know what dockerd ran with before. The
+stage is on disk before the step that it names. So if the agent dies in between, the next one knows whether it was us
+who took Docker down.
 Not known here: when something is put back, and how Docker comes up again (`transaction.py`, after a crash
 `recover.py`).
 """
@@ -32,13 +32,13 @@ class Stage(enum.Enum):
 
     WRITING = "writing"  # dockerd has not run with all of it yet
     RESTARTING = "restarting"  # or verifying
-    ROLLING_BACK = "rolling-back"  # Docker may be down, and that was us
-    TRIED = "tried"  # dockerd runs with it, and is not believed for a minute (`decide/probation.py`)
-    VERIFIED = "verified"  # only live-restore, or what hung on Docker, has still to be put back as it was
+    ROLLING_BACK = "rolling-back"  # Docker may be down because of us
+    TRIED = "tried"  # dockerd runs with it, and is on trial for a minute (`decide/probation.py`)
+    VERIFIED = "verified"  # only live-restore, or units that hung on Docker, have still to be restored
 
 
 class Bracket(msgspec.Struct, frozen=True):
-    """daemon.json while it says `live-restore: true` for one restart, and what it said before."""
+    """daemon.json says `live-restore: true` for one restart; and what it said before."""
 
     path: str
     was: json_splice.Original
@@ -52,7 +52,7 @@ class Bracket(msgspec.Struct, frozen=True):
         return cls(path, json_splice.original(text or "", daemon_json.LIVE_RESTORE), was_on, text is not None)
 
     def opened(self, text: str | None) -> str:
-        """The file that says so."""
+        """The file with live-restore on."""
         return daemon_json.set_live_restore(text, to=True)
 
     def closed(self, text: str | None) -> str | None:
@@ -64,23 +64,23 @@ class Bracket(msgspec.Struct, frozen=True):
 
 
 class Note(msgspec.Struct, frozen=True):
-    """One file: what dockerd ran with, and what was written since; None: no file. May hold passwords."""
+    """One file: what dockerd ran with, and what was written since. None: no file. May hold passwords."""
 
     before: str | None
     after: str | None
     mode: int | None  # that it had before
-    is_shared: bool = False  # daemon.json: only our keys of it are ours
-    earlier: str | None = None  # what was written before `after`, should that write never have come about
+    is_shared: bool = False  # daemon.json: only our keys in it are ours
+    earlier: str | None = None  # what was written before `after`, in case that write never happened
 
     def __repr__(self) -> str:
         return "Note(…)"
 
     def is_ours(self, text: str | None) -> bool:
-        """Whether it is what we wrote."""
+        """Whether this is what we wrote."""
         return text in {self.after, self.earlier}
 
     def put_back(self, text: str | None) -> str | None:
-        """The file as it was; what somebody else wrote into a shared one since stays. TextRefused: it is not JSON."""
+        """The file as it was. What others have written into a shared one since stays. TextRefused: it is not JSON."""
         if not self.is_shared or self.is_ours(text):
             return self.before
         if text is None:
@@ -94,42 +94,42 @@ class UnderWay(msgspec.Struct, frozen=True):
 
     stage: Stage | None = None
     notes: dict[str, Note] = msgspec.field(default_factory=dict)  # by path, in the order of their first writes
-    boot: str = ""  # of which this is said
-    bracket: Bracket | None = None  # live-restore is on, or about to be, for this restart alone
+    boot: str = ""  # in which this was written
+    bracket: Bracket | None = None  # live-restore is on, or about to be, for this restart only
     units: tuple[str, ...] = ()  # that hang on Docker and were active when it was restarted
     trial: Trial | None = None  # of the stage "tried"
-    # The last start of dockerd that did not read what was written; None: not known.
+    # The last start of dockerd before the write, which did not read it; None: not known.
     start: str | None = None
 
     def has_read_it(self, unit: UnitState) -> bool:
-        """Whether this start did, be it somebody else's."""
+        """Whether the dockerd of this start has read what was written, whoever started it."""
         return self.start is not None and unit.invocation != self.start
 
     def is_broken_by_it(self, unit: UnitState) -> bool:
-        """Whether Docker is down because of what waited for a restart: somebody else, or systemd, has made that.
+        """Whether Docker is down because of what waited for a restart, which systemd or others then made.
 
-        One that systemd starts again and again may never be `failed`: without a start limit, or with slow starts.
+        A unit that systemd restarts again and again may never be `failed`: without a start limit, or with slow starts.
         """
-        is_tried_again = unit.comes_back and unit.restarts < CRASHES  # the first may be of what ran before
-        is_stuck = unit.is_stuck_in_stop and not unit.comes_back  # a start that took too long looks like it
+        is_tried_again = unit.comes_back and unit.restarts < CRASHES  # the first crash may be of what ran before
+        is_stuck = unit.is_stuck_in_stop and not unit.comes_back  # a start that took too long looks the same
         is_down = unit.phase is Phase.BROKEN and not (is_tried_again or is_stuck)
         return self.stage is Stage.WRITING and bool(self.notes) and is_down and self.has_read_it(unit)
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether somebody has still to do something for Docker's sake; where no transaction is under way."""
+        """Whether something has still to be done for Docker, if no transaction is under way now."""
         is_over = self.stage is Stage.VERIFIED or (self.stage is Stage.TRIED and bool(self.units))
         return self.bracket is not None or self.forbids_writing or is_over
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing left to do but to believe that it lasts."""
+        """Whether there is nothing left to do, other than to wait for the end of a trial."""
         is_believed_or_tried = self.stage is None or self.stage is Stage.TRIED
         return is_believed_or_tried and not self.is_unfinished
 
     @property
     def forbids_writing(self) -> bool:
-        """Whether a write would forget whose Docker it is that is down."""
+        """Whether a write would forget that it was us who took Docker down."""
         return self.stage in {Stage.RESTARTING, Stage.ROLLING_BACK}
 
 
@@ -137,7 +137,7 @@ class Journal:
     """The journal of one Docker; 0600 in the state directory."""
 
     def __init__(self, state: Path) -> None:
-        # The first layout held the notes alone; read as this one, it says that nothing is under way.
+        # The first layout held only the notes. Read as this one, it says that nothing is under way.
         self._file = StateFile(state / "journal.json", UnderWay, 1)
 
     def under_way(self) -> UnderWay:
@@ -154,27 +154,27 @@ class Journal:
         is_shared: bool = False,
         start: str | None = None,
     ) -> None:
-        """Before each write. A file that is noted already keeps what it had when dockerd was last right.
+        """Before each write. A file that is noted already keeps what it said when dockerd last read it.
 
-        `start`: the last one of dockerd.
+        `start`: dockerd's last start.
         """
         was = self.under_way()
         first = was.notes.get(path)
         if first is None:
             noted = Note(before, after, mode, is_shared=is_shared, earlier=before)
         else:
-            # What somebody else wrote since is no more ours to take away than what he wrote before.
+            # What others have written since is no more ours to remove than what they wrote before.
             right = first.before if first.is_ours(before) or not is_shared else first.put_back(before)
             noted = Note(right, after, first.mode, is_shared=is_shared, earlier=before)
-        if was.trial is not None:  # what is put back if dockerd dies of it is the same
+        if was.trial is not None:  # the trial goes on, and what is put back if it fails stays the same
             self._file.save(msgspec.structs.replace(was, notes={**was.notes, path: noted}))
         else:
             self._save(Stage.WRITING, {**was.notes, path: noted}, start=was.start if was.notes else start)
 
     def open(self, path: str, text: str | None) -> Bracket:
-        """Before live-restore is written: what is put back from now on says `true`, too, or containers would die."""
+        """Before live-restore is written. What is put back from now on says `true`, too, or containers would die."""
         was = self.under_way()
-        if was.bracket is not None:  # one that could not be closed: it knows what stood there first
+        if was.bracket is not None:  # an earlier one could not be closed: it knows what the file said first
             return was.bracket
         first = was.notes.get(path)
         bracket = Bracket.of(path, first.put_back(text) if first else text)
@@ -191,19 +191,19 @@ class Journal:
         self._file.save(_if_anything(msgspec.structs.replace(was, notes=notes, bracket=None)))
 
     def note_units_up(self) -> None:
-        """As far as that is for us to see to."""
+        """The units are started again, as far as that is up to us."""
         was = self.under_way()
         if was.units:
             up = msgspec.structs.replace(was, units=())
             self._file.save(up if was.forbids_writing else _if_anything(up))
 
     def enter(self, stage: Stage, units: Sequence[str] = ()) -> None:
-        """Before the step that it names. `units`: that may go down with Docker now."""
+        """Before the step that the stage names. `units`: those that may go down with Docker now."""
         was = self.under_way()
         self._save(stage, was.notes, (*was.units, *units), was.start)
 
     def try_out(self, trial: Trial) -> None:
-        """dockerd runs with what stands in the files; what stood there before stays known until that is believed."""
+        """dockerd runs with the files as they are. What they said before stays known until the trial is over."""
         was = self.under_way()
         if was.notes:
             self._file.save(
@@ -213,7 +213,7 @@ class Journal:
             self.forget()
 
     def wait(self, start: str) -> None:
-        """What stands in the files is for the next start of dockerd; `start`: its last one, which did not read it."""
+        """The files as they are count for dockerd's next start. `start`: its last one, which did not read them."""
         was = self.under_way()
         if was.notes:
             self._save(Stage.WRITING, was.notes, start=start)
@@ -221,12 +221,12 @@ class Journal:
             self.forget()
 
     def resume(self, was: UnderWay) -> None:
-        """What was under way before something that came to nothing, and is undone."""
+        """After something that failed and was undone: what was under way before it is so again."""
         if self.under_way() == UnderWay():
             self._file.save(was)
 
     def forget(self) -> None:
-        """dockerd runs with what stands in the files."""
+        """dockerd runs with the files as they are: there is nothing to go back to."""
         was = self.under_way()
         if was.bracket is not None or was.units:
             self._file.save(UnderWay(Stage.VERIFIED, {}, boot_id(), bracket=was.bracket, units=was.units))
@@ -234,17 +234,17 @@ class Journal:
             self._file.save(UnderWay())
 
     def put_back(self) -> tuple[str, ...]:
-        """Everything as it was, the last write first; why each that stays could not be. Again: what is left of it."""
+        """Put every file back, the last write first. Why some could not be; a second call tries those again."""
         left = []
         for path, note in reversed(self.under_way().notes.items()):
             try:
                 _put_back(Path(path), note)
-            except (AgentError, TextRefused) as error:  # the others still go back, and Docker is started
+            except (AgentError, TextRefused) as error:  # the others go back all the same
                 left.append(str(error))
         return tuple(left)
 
     def settle(self) -> None:
-        """Nothing is under way any more; a file in which ours still stands stays noted."""
+        """Nothing is under way any more. A file that still holds what we wrote stays noted."""
         notes = {path: note for path, note in self.under_way().notes.items() if _is_left(Path(path), note)}
         if notes:
             self._save(Stage.WRITING, notes)
@@ -260,7 +260,7 @@ class Journal:
 
 
 def _if_anything(under_way: UnderWay) -> UnderWay:
-    """It, if it still holds something to do."""
+    """The same, or an empty one if it holds nothing to do."""
     is_over = not under_way.notes and under_way.bracket is None and not under_way.units
     return UnderWay() if is_over else under_way
 
@@ -275,7 +275,7 @@ def _with(notes: Mapping[str, Note], path: str, change: Callable[[str | None], s
 
 
 def _put_back(path: Path, note: Note) -> None:
-    """Changed if somebody else wrote since into a file that is ours alone: theirs stands."""
+    """Changed if others have written since into a file that is ours alone: what they wrote stays."""
     text = read_text(path)
     if text == note.before:
         return

@@ -1,8 +1,9 @@
-"""The daemon.json that dockerd last came up with, for the day on which nothing else makes it start.
+"""The daemon.json that dockerd last came up with, for the day when nothing else makes it start.
 
-Noted whenever dockerd is seen to run with what stands there: it was last touched before this dockerd was born, or it is
-what was noted for this very start. "No file" is one, too. Kept 0600 in the state directory: it may hold passwords.
-Not known here: when it is put back (`recover.py`), and what follows if none is known (`decide/foreign.py`).
+It is noted whenever dockerd is seen to run with the file as it is: the file was last touched before this dockerd
+started, or it is what was noted for this very start. "No file" counts, too. Kept 0600 in the state directory, for it
+may hold passwords.
+Not known here: when it is put back (`roll_back.py`), and what follows if none is known (`decide/foreign.py`).
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ from agent.targets import daemon_json
 from agent.values.dockerd import FileHistory, Reality, UnitState
 from agent.values.errors import AgentError
 
-REFUSED: Final = ".refused-by-dockerd"  # behind the name of a file that was moved out of the way
-_COPIES: Final = 9  # of those
+REFUSED: Final = ".refused-by-dockerd"  # appended to the name of a file that was moved out of the way
+_COPIES: Final = 9  # of those, at most
 
 
 class _GoodFile(msgspec.Struct, frozen=True):
     path: str
     text: str | None  # None: it came up without the file
-    invocation: str = ""  # that start of it
-    before: tuple[str | None] | None = None  # the last that was believed, while this start is not
+    invocation: str = ""  # of that start
+    before: tuple[str | None] | None = None  # the one before, while this start is on trial
 
     def __repr__(self) -> str:
         return f"_GoodFile({self.path})"
@@ -47,9 +48,9 @@ class LastGood:
         self._journal = Journal(state)
 
     def keep(self, path: str, text: str | None, invocation: str = "", *, on_trial: bool = False) -> None:
-        """dockerd came up with it. That it cannot be kept is no reason to stop.
+        """dockerd came up with it. If it cannot be kept, work goes on all the same.
 
-        `on_trial`: the last one that was believed stays known, too, until this one is.
+        `on_trial`: the one before stays known, too, until this one is believed.
         """
         try:
             was = self._file.load()
@@ -61,19 +62,19 @@ class LastGood:
             return
 
     def believe(self) -> None:
-        """The last one was no accident."""
+        """The trial is over: the last one is good."""
         with contextlib.suppress(AgentError):
             if (kept := self._file.load()) is not None and kept.before is not None:
                 self._file.save(msgspec.structs.replace(kept, before=None))
 
     def forsake(self) -> None:
-        """dockerd came up with the last one, and died of it: the one before is the last good one."""
+        """dockerd came up with the last one and died of it: the one before is the last good one."""
         with contextlib.suppress(AgentError):
             if (kept := self._file.load()) is not None and kept.before is not None:
                 self._file.save(_GoodFile(kept.path, kept.before[0]))
 
     def keep_if_seen(self, reality: Reality) -> None:
-        """What a dockerd that runs was started with is kept; what it was not, or cannot be told, is left alone."""
+        """Keep the file if a running dockerd was started with it. If it was not, or that is unknown, keep nothing."""
         if self._is_on_trial():
             return
         if reality.unit.is_running and reality.file.is_tried and reality.daemon_json_fault is None:
@@ -86,10 +87,10 @@ class LastGood:
             return True
 
     def history(self, path: Path, text: str | None, unit: UnitState) -> FileHistory:
-        """What is known of a file that was just read; `unit`: whose dockerd it is."""
+        """What is known of a file that was just read. `unit`: the unit of the dockerd that reads it."""
         try:
             kept, is_open = self._file.load(), self._journal.under_way().bracket is not None
-        except AgentError:  # then it is as if nothing were known
+        except AgentError:  # then nothing is known
             kept, is_open = None, True
         if kept is not None and kept.path != str(path):
             kept = None
@@ -98,9 +99,9 @@ class LastGood:
         return FileHistory(is_tried, kept is not None, copy)
 
     def put_back(self, change: Callable[[str | None], str | None] | None) -> str:
-        """In words what was done; '' if what stands there is all that there is. AgentError: it could not be.
+        """What was done, in words; '' if the file is the last good one, or none is known. AgentError: it failed.
 
-        `change`: what a restart under way needs of the file, too.
+        `change`: an edit that the restart under way needs, too.
         """
         kept = self._file.load()
         if kept is None:
@@ -118,13 +119,13 @@ class LastGood:
 
 def _is_tried(path: Path, text: str | None, unit: UnitState, kept: _GoodFile | None) -> bool | None:
     if kept is not None and kept.invocation and kept.invocation == unit.invocation:
-        return kept.text == text  # whatever was touched since, and whatever the clock says
+        return kept.text == text  # whatever times the files and the clock have
     born = born_ns(unit.pid)
     return None if born is None else last_touched_ns(path) < born
 
 
 def _copies(path: Path) -> Iterator[Path]:
-    """Where what dockerd refused is kept, the oldest first."""
+    """Where files that dockerd refused are kept, the oldest first."""
     yield path.with_name(path.name + REFUSED)
     for number in range(2, _COPIES + 1):
         yield path.with_name(f"{path.name}{REFUSED}.{number}")
@@ -138,7 +139,7 @@ def _says(file: Path, text: str) -> bool:
 
 
 def _kept_beside(path: Path, text: str) -> Path:
-    """Where it is kept: none takes the place of an earlier one, but when there are many the last of the last."""
+    """Keep the text, and where. No earlier copy is overwritten, except the last one once there are too many."""
     for place in _copies(path):
         found = read_text(place)
         if found == text:
@@ -150,7 +151,7 @@ def _kept_beside(path: Path, text: str) -> Path:
 
 
 def last_touched_ns(path: Path) -> int:
-    """Also by a rename, which leaves the time of the last write alone. Of a file that is gone, its folder tells."""
+    """Counts a rename, too, which does not change the time of the last write. If the file is gone, its folder tells."""
     for place in (path, path.parent):
         times = [_changed_ns(look) for look in (place.stat, place.lstat)]
         if any(times):
@@ -161,13 +162,13 @@ def last_touched_ns(path: Path) -> int:
 def _changed_ns(look: Callable[[], os.stat_result]) -> int:
     try:
         status = look()
-    except OSError:  # not there; what cannot be looked at was not read, either
+    except OSError:  # not there, or not readable: then dockerd has not read it either
         return 0
     return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
 def born_ns(pid: int) -> int | None:
-    """When a process started, on the wall clock, to the hundredth of a second before."""
+    """When a process started, on the wall clock, rounded down to a hundredth of a second."""
     ticks = started(pid) if pid else None
     if ticks is None:
         return None

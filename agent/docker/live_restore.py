@@ -1,12 +1,12 @@
-"""Containers that survive a restart of Docker: live-restore switched on for it, and off again as it was.
+"""Containers survive a restart of Docker: live-restore is switched on for it, and then restored.
 
     write true → reload → dockerd says so → (restart, verify)
     write false → reload → dockerd says so → the key as it was
 
-The journal knows of it before the first step, so that a later start can take the last three. A reload returns before it
-took effect, and taking the key out leaves live-restore on (FACTS 6, 15). Containers that run while dockerd starts
-without it are killed, so a roll-back in between goes back to files that say `true`, too.
-Not known here: whether it can be had (`decide/restart.py`), and the restart.
+The journal knows of it before the first step, so that a later agent can take the last three. A reload returns before it
+has taken effect, and removing the key leaves live-restore on (FACTS 6, 15). Containers that run while dockerd starts
+without live-restore are killed, so a roll-back in between goes back to files that say `true`, too.
+Not known here: whether containers can be kept (`decide/restart.py`), and the restart.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from agent.targets.refused import TextRefused
 from agent.values.dockerd import Engine
 from agent.values.errors import AgentError, EngineSilent, UnitFailed
 
-_TAKES_S: Final = 10.0  # chosen against the 0.3 s that it was seen to take
+_TAKES_S: Final = 10.0  # 0.3 s is what it was seen to take
 _LOOK_AGAIN_S: Final = 0.1
 
 
 class NotTaken(AgentError):
-    """dockerd did not switch live-restore on; everything is as it was, or it says what is not."""
+    """dockerd did not switch live-restore on. Everything is as it was, or the error says what is not."""
 
 
 class LiveRestore:
@@ -43,7 +43,7 @@ class LiveRestore:
         self._takes_s = takes_s
 
     async def on(self, file: Path) -> None:
-        """NotTaken if that cannot be had, or not in time; everything is then as it was, or it says what is not."""
+        """Switch it on, and wait until dockerd reports it. NotTaken if it does not, or not in time."""
         try:
             await asyncio.to_thread(self._write_true, file)
             await self._supervisor.reload()
@@ -56,7 +56,7 @@ class LiveRestore:
         raise NotTaken("live-restore", "; ".join([why, *left]))
 
     async def off(self) -> tuple[str, ...]:
-        """As it was, in dockerd and in the file; what could not be. Without an open bracket: nothing to do."""
+        """Restore it, in dockerd and in the file. What failed. Without an open bracket there is nothing to do."""
         try:
             bracket = self._journal.under_way().bracket
             if bracket is None:
@@ -64,7 +64,7 @@ class LiveRestore:
             file = Path(bracket.path)
             engine = await self._engine()
             is_told = daemon_json.live_restore(await asyncio.to_thread(read_text, file))
-            # Again if it says off already: it may not have come to read what it was told first.
+            # Even if dockerd reports off already: it may not have read yet what the file said first.
             is_on_its_way = engine is not None and (engine.live_restore or bool(is_told)) and not bracket.was_on
             if is_on_its_way and not await self._switch_off(file):
                 return ("dockerd did not switch live-restore off again",)
@@ -79,13 +79,13 @@ class LiveRestore:
         await asyncio.to_thread(edit_text, file, _off)
         try:
             await self._supervisor.reload()
-        except UnitFailed:  # then it did not read the other value, either
+        except UnitFailed:  # then it has not read the first value either
             engine = await self._engine()
             return engine is None or not engine.live_restore
         return await self._reports(is_on=False)
 
     async def _engine(self) -> Engine | None:
-        """One that somebody stops just now breaks off what it was asked, and is down a moment later."""
+        """A dockerd that is just being stopped drops the connection, and is down a moment later: asked again."""
         try:
             return await self._look.engine()
         except EngineSilent:
@@ -102,7 +102,7 @@ class LiveRestore:
                 while True:
                     with suppress(EngineSilent):
                         engine = await self._look.engine()
-                        if engine is None:  # nothing is switched on in one that is down, and the next reads the file
+                        if engine is None:  # nothing is on in a dockerd that is down, and the next one reads the file
                             return not is_on
                         if engine.live_restore is is_on:
                             return True

@@ -1,6 +1,7 @@
 """One look at dockerd: its unit, its process, its socket and its files become a `Reality`.
 
-The socket is opened only while the unit is running: a connection would start a stopped Docker (FACTS 16).
+The socket is opened only while the unit runs: a connection would start a stopped Docker (FACTS 16).
+Not known here: what follows from it (`decide/`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from agent.values.settings import Masked, Settings, Texts
 
 T = TypeVar("T")
 
-_STARTING_S: Final = 10.0  # how long a look waits for a dockerd that is just starting or stopping
+_STARTING_S: Final = 10.0  # a look waits so long for a dockerd that is starting or stopping
 _LOOK_AGAIN_S: Final = 0.1
 _VERSION_S: Final = 5.0
 _FIRST_WITH_PROXIES: Final = 23
@@ -49,7 +50,7 @@ class UnitReader(Protocol):
 
     async def start_values(self, ours: Path) -> Start: ...
     def started(self) -> str:
-        """Another value for another start, '' if none runs; starts no process."""
+        """Names the start: another value for each, '' if it does not run. Starts no process."""
         ...
 
 
@@ -57,7 +58,7 @@ class Socket(Protocol):
     """What a look asks of dockerd. EngineSilent if it does not answer."""
 
     async def report(self, is_known: Callable[[Engine], bool] = ...) -> Engine:
-        """`is_known`: whether what it runs with is known anyhow, so that nothing is held up by a slow answer."""
+        """`is_known`: whether its settings are known without /info, so that a slow answer need not be waited for."""
         ...
 
     async def running(self) -> frozenset[Running]: ...
@@ -77,7 +78,7 @@ class Looking:
         self._last_good = LastGood(paths.state)
 
     async def reality(self, *desired: Settings) -> Reality:
-        """What is real now. `desired`: whether dockerd was started with the credentials of one of them is looked up."""
+        """What is real now. `desired`: settings whose credentials dockerd may have been started with."""
         unit = await self._settled()
         if unit.phase in (Phase.ABSENT, Phase.MASKED):
             return Reality(unit)
@@ -161,14 +162,14 @@ class Looking:
         return await self._socket.running() if await self._up() else frozenset()
 
     async def engine(self) -> Engine | None:
-        """What dockerd says; None: it does not run. EngineSilent if it does, or is about to, and does not answer."""
+        """What dockerd reports; None: it does not run. EngineSilent if it runs, or is starting, and does not answer."""
         return await self._socket.report() if await self._up() else None
 
     async def _up(self) -> UnitState | None:
         """The unit, if its dockerd may be asked."""
         if not self._reader.started():
             return None
-        # A connection to one that is being stopped would start it again, and its link is still there then.
+        # A connection to one that is being stopped would start it again, and until it is down its link still exists.
         unit = await self._reader.state()
         if unit.phase is Phase.STARTING:
             raise EngineSilent(self._service, "is starting")
@@ -176,37 +177,37 @@ class Looking:
 
     async def _settled(self) -> UnitState:
         """The unit's state, after a start or stop that is under way has had some time to end."""
-        # One that is about to be started may be waiting for us: a job alone is not waited for.
+        # A job alone is not waited for: a Docker that is about to start may itself be waiting for the agent.
         return await until(self._reader.state, _is_settled, within_s=_STARTING_S, every_s=_LOOK_AGAIN_S)
 
     async def _engine(self, found: Reality) -> tuple[Engine | None, str]:
-        """What it says, and why it says nothing. Not waited for longer than need be where its process tells as much."""
+        """What it reports, or why it does not. If its process tells as much, /info is not waited for long."""
 
         def is_known(engine: Engine) -> bool:
             return told_by_process(msgspec.structs.replace(found, takes_proxies=engine.takes_proxies)) is not None
 
         try:
             return await self._socket.report(is_known), ""
-        except EngineSilent as error:  # unknown is not different: the plan says so and restarts nothing
+        except EngineSilent as error:  # unknown is not different: the plan says so, and restarts nothing
             return None, str(error)
 
     def _started_with(
         self, unit: UnitState, path: Path, file: str | None, desired: Sequence[Settings]
     ) -> tuple[Texts | Masked | None, bool]:
-        """daemon.json's values at this dockerd's start, and whether by its mark; without one, the file says them."""
+        """daemon.json's values when this dockerd started, by its mark, or else by the file. Whether by the mark."""
         if not unit.is_running:
             return None, False
         try:
             in_file = daemon_json.texts(file)
             before = tuple(daemon_json.texts(text) for text in self._written_over(path))
-        except TextRefused:  # the plan leaves such a file alone and says why
+        except TextRefused:  # the plan leaves such a file alone, and says why
             return None, False
         wanted = (for_dockerd.as_compared(settings) for settings in desired)
         known = self._marks.started_with(unit.invocation, (*wanted, in_file, *before))
         return (in_file, False) if known is None else (known, True)
 
     def _written_over(self, path: Path) -> tuple[str | None, ...]:
-        """What the file said before what a restart is still due for was written."""
+        """What the file said before the write that still waits for a restart."""
         try:
             note = self._journal.under_way().notes.get(str(path))
         except AgentError:  # one candidate less
@@ -216,7 +217,7 @@ class Looking:
 
 @asynccontextmanager
 async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
-    """It runs meanwhile, and not for longer than what it is beside of."""
+    """The work runs beside the body, and is cancelled with its end."""
     task = asyncio.create_task(work)
     try:
         yield task
@@ -226,7 +227,7 @@ async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]
 
 
 def _read(path: Path) -> tuple[str | None, Condition | None]:
-    """The text of daemon.json, or why it is none: that is its own fault, and what lies beside it goes on."""
+    """The text of daemon.json, or why it cannot be read. That is a fault of this file only: the rest goes on."""
     try:
         return read_text(path), None
     except TargetFailed as error:
@@ -242,14 +243,14 @@ def _shims_in_unit(unit: UnitState) -> bool:
 
 
 def _process(unit: UnitState, start: Start) -> tuple[Flags, dict[str, str] | None, bool]:
-    """What the running dockerd was started with; the flags of the next start where none runs. Whether they are its."""
+    """Flags and environment of the running dockerd, or the flags of its next start; and whether the flags are its."""
     argv = process.command_line(unit.pid) if unit.pid else None
     running = process.environment(unit.pid) if unit.pid else None
     return process.flags(argv or start.argv), running, _is_dockerd(argv or ())
 
 
 def _binary(start: Start) -> str:
-    """dockerd itself; '' where a script starts it: that would start one with whatever arguments it is asked by."""
+    """dockerd itself; '' where a script starts it: a script would start a daemon whatever it is asked."""
     return start.argv[0] if _is_dockerd(start.argv) else ""
 
 
@@ -258,7 +259,7 @@ def _is_dockerd(argv: Sequence[str]) -> bool:
 
 
 async def _takes_proxies(binary: str) -> bool | None:
-    """Whether the dockerd that would be started knows `proxies`: asked of the daemon's binary, never of the CLI."""
+    """Whether the dockerd that would be started knows `proxies`. Its own binary is asked, never the client."""
     if not binary:
         return None
     try:

@@ -1,7 +1,7 @@
-"""With which credentials a dockerd was started, told by a mark that gives none of them away.
+"""Which credentials a dockerd was started with, told by a mark that reveals none of them.
 
-daemon.json's values are not in the process's environment, and /info hides user and password (FACTS 2, 12). So a
-restart that was verified leaves an HMAC of what it was started with, named by that start's InvocationID.
+daemon.json's values are not in the process's environment, and /info hides user and password (FACTS 2, 12). So after a
+restart was verified, an HMAC of what it was started with is kept with that start's InvocationID.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Marks:
         self._file.save(_Mark(invocation, digest(self._state, _encoded(texts))))
 
     def started_with(self, invocation: str, candidates: tuple[Texts, ...]) -> Texts | Masked | None:
-        """The candidate that this start is known to have had; OTHER: none of them; None: there is no mark of it."""
+        """The candidate that this start had; OTHER: none of them; None: this start has no mark."""
         try:
             found = self._file.load()
-        except AgentError:  # a mark that cannot be read says nothing, and the next restart makes a new one
+        except AgentError:  # an unreadable mark says nothing; the next restart makes a new one
             return None
         if found is None or found.invocation != invocation:
             return None

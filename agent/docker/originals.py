@@ -1,6 +1,6 @@
-"""What the daemon's files were before the agent first wrote there, for `restore` and `uninstall`.
+"""What the daemon's files said before the agent first wrote there, for `restore` and `uninstall`.
 
-A file in the state directory, 0600: what it keeps may hold a password.
+Kept in a file of the state directory, 0600: it may hold a password.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class OriginalFile(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def text(self) -> str | None:
-        """The whole file; None: there was none."""
+        """The whole file; None: there was no file."""
         return None if self.content is None else base64.b64decode(self.content).decode()
 
     @classmethod
@@ -38,5 +38,5 @@ class OriginalFile(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def daemon_originals(state: Path) -> Kept[OriginalFile]:
-    """The daemon's files, as they were."""
+    """The originals that are kept, by path."""
     return Kept(StateFile(state / "originals.json", dict[str, OriginalFile], 1))

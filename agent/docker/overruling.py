@@ -1,9 +1,9 @@
-"""What of Docker's unit beats the agent's drop-in, and in which file it stands.
+"""What in Docker's unit overrides the agent's drop-in, and in which file it stands.
 
-An `EnvironmentFile=` that systemd reads after ours, one that empties the list, `UnsetEnvironment=`, and a command that
-sets variables itself before it becomes dockerd (`ExecStart=/usr/bin/env HTTPS_PROXY=… dockerd`). The last one shows in
-the process alone: it has what its unit did not give it.
-Not known here: whether any of it stands in the way of what is desired (`decide/overruled.py`).
+An `EnvironmentFile=` that systemd reads after ours, an empty one that clears the list, `UnsetEnvironment=`, and a
+command that sets variables itself before it becomes dockerd (`ExecStart=/usr/bin/env HTTPS_PROXY=… dockerd`). The last
+shows only in the process: it has what its unit did not give it.
+Not known here: whether any of it is in the way of what is desired (`decide/overruled.py`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def overruling(  # noqa: PLR0913 - what a unit says, as it is and as it is loade
     values_file: Path,
     drop_in: Path,
 ) -> Overruling:
-    """`texts`: its own files; `running`: the environment of the dockerd that runs; None: not to be had."""
+    """`texts`: the unit's own files. `running`: the environment of the running dockerd; None: not known."""
     behind = _behind(unit.drop_ins, str(drop_in))
     added, emptied_in = _environment_files(behind, texts)
     unset = tuple(entry for entry in start.unset if entry.partition("=")[0] in environment.NAMES)
@@ -55,27 +55,27 @@ def overruling(  # noqa: PLR0913 - what a unit says, as it is and as it is loade
 
 
 def beaten(texts: Mapping[str, str], start: Start, values_file: Path, later: Sequence[Layer]) -> tuple[Layer, ...]:
-    """Where others name a proxy in vain: for all services, in the unit's files, and in what it reads before ours."""
+    """Where others set a proxy that ours overrides: for all services, in the unit, in files read before ours."""
     found = [Layer(_OF_ALL, start.manager), *(Layer(path, _environment(text)) for path, text in texts.items())]
     found += [layer for layer in start.layers if layer.path != str(values_file) and layer not in later]
-    # By their files: systemd reads one as often as it is named.
+    # Each file once: systemd reads it as often as it is named.
     return tuple({layer.path: layer for layer in found if any(layer.values.values())}.values())
 
 
 def _environment(text: str) -> dict[str, str]:
-    """Of the six names, what a unit's file sets itself."""
+    """Those of the six names that a unit's file sets itself."""
     found: dict[str, str] = {}
     for value in unit_file.assigned(text, "Environment"):
         if not value:
             found = {}
-        with contextlib.suppress(ValueError):  # quotation marks without an end: systemd takes nothing of it, either
+        with contextlib.suppress(ValueError):  # an unclosed quotation mark: systemd ignores the line, too
             pairs = (word.partition("=") for word in shlex.split(value))
             found |= {name: given.replace("%%", "%") for name, _, given in pairs if name in environment.NAMES}
     return found
 
 
 def flags_in(texts: Mapping[str, str], start: Start, flags: Sequence[str]) -> str:
-    """The file where these flags of dockerd stand: in its command, or in a variable of it such as DOCKER_OPTS."""
+    """The file with these flags of dockerd: in its command, or in a variable of it such as DOCKER_OPTS."""
     if not flags:
         return ""
     found = _last_with(texts, "ExecStart", flags) or _last_with(texts, "Environment", flags)
@@ -84,7 +84,7 @@ def flags_in(texts: Mapping[str, str], start: Start, flags: Sequence[str]) -> st
 
 
 def _behind(drop_ins: Sequence[str], ours: str) -> list[str]:
-    """The drop-ins that come after ours, or would: systemd sorts them by name, wherever they lie."""
+    """The drop-ins that come after ours, or would if it were there: systemd sorts them by name, in any folder."""
     if ours in drop_ins:
         return list(drop_ins[drop_ins.index(ours) + 1 :])
     name = Path(ours).name.encode()
@@ -92,7 +92,7 @@ def _behind(drop_ins: Sequence[str], ours: str) -> list[str]:
 
 
 def _environment_files(behind: Sequence[str], texts: Mapping[str, str]) -> tuple[int, str]:
-    """How many EnvironmentFile= these drop-ins have, and which of them takes back all before it, if one does."""
+    """How many EnvironmentFile= these drop-ins add, and which drop-in clears all before it, if one does."""
     added, emptied_in = 0, ""
     for path in behind:
         for value in unit_file.assigned(texts[path], "EnvironmentFile"):
@@ -101,7 +101,7 @@ def _environment_files(behind: Sequence[str], texts: Mapping[str, str]) -> tuple
 
 
 def by_env(argv: Sequence[str]) -> dict[str, str]:
-    """Of the six names, what `env` in front of dockerd sets, or takes away; nothing where it is told more than that."""
+    """Those of the six names that `env` before dockerd sets or unsets; none if it has other options, too."""
     if not argv or Path(argv[0]).name != "env":
         return {}
     found: dict[str, str] = {}
@@ -126,7 +126,7 @@ def by_env(argv: Sequence[str]) -> dict[str, str]:
 
 
 def _by_command(unit: UnitState, start: Start, running: Mapping[str, str], drop_in: Path) -> dict[str, str]:
-    """Of the six names, those that this dockerd was not given by its unit as it runs with them."""
+    """Those of the six names that this dockerd has otherwise than its unit gave them."""
     if not start.argv or Path(start.argv[0]).name == _DOCKERD or not _is_as_it_was_started(unit, start, drop_in):
         return {}
     pairs = ((name, running.get(name, ""), start.environment.get(name, "")) for name in environment.NAMES)
@@ -134,14 +134,14 @@ def _by_command(unit: UnitState, start: Start, running: Mapping[str, str], drop_
 
 
 def _is_as_it_was_started(unit: UnitState, start: Start, drop_in: Path) -> bool:
-    """Whether all that gives it its environment is older than it is: else nobody knows what it was given."""
+    """Whether all files that make its environment are older than the process: else it is unknown what it was given."""
     born = born_ns(unit.pid)
     files = {unit.fragment, *unit.drop_ins, *start.files, str(drop_in)} - {""}
     return born is not None and all(last_touched_ns(Path(file)) < born for file in files)
 
 
 def _last_with(texts: Mapping[str, str], key: str, words: Sequence[str] = ()) -> str:
-    """The last file that assigns it, with one of these words if there are any; '' if none can be found."""
+    """The last file that assigns this key, with one of these words if any are given; '' if there is none."""
     found = ""
     for path, text in texts.items():
         values = [value for value in unit_file.assigned(text, key) if value]
@@ -153,5 +153,5 @@ def _last_with(texts: Mapping[str, str], key: str, words: Sequence[str] = ()) ->
 def _text(path: str) -> str:
     try:
         return Path(path).read_text(errors="replace")
-    except OSError:  # gone since systemd read it
+    except OSError:  # removed since systemd read it
         return ""

@@ -1,7 +1,8 @@
 """dockerd's command line and environment: what its flags say, and what it was started with.
 
 The pure half reads argument lists; the other half reads /proc. `systemctl show -p ExecStart` does not expand
-`$DOCKER_OPTS`, the process does (FACTS 4).
+`$DOCKER_OPTS`; the process shows it expanded (FACTS 4).
+Not known here: what systemd would start next (`unit.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _TAKES_VALUE: Final = ("http-proxy", "https-proxy", "no-proxy", "config-file")
 
 
 def flags(argv: Sequence[str]) -> Flags:
-    """What the arguments of a dockerd say; both `--flag value` and `--flag=value` count, the last one wins."""
+    """What the arguments of a dockerd say. `--flag value` and `--flag=value` both count; the last one wins."""
     found: dict[str, str] = {}
     words = iter(argv[1:])
     for word in words:
@@ -39,7 +40,7 @@ def flags(argv: Sequence[str]) -> Flags:
 
 
 def expanded(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[str, ...]:
-    """ExecStart's words as systemd fills them in: `$NAME` alone becomes words, `${NAME}` a part of one."""
+    """ExecStart's words as systemd expands them: `$NAME` alone becomes several words, `${NAME}` part of one."""
     words: list[str] = []
     for word in argv:
         alone = re.fullmatch(r"\$([A-Za-z_][A-Za-z0-9_]*)", word)
@@ -51,9 +52,9 @@ def expanded(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[str, 
 
 
 def holds_containers(pid: int, proc: Path = Path("/proc")) -> bool:
-    """Whether containerd or one of its shims lives in the control group of this dockerd, as where it starts its own.
+    """Whether containerd or one of its shims is in this dockerd's control group, as where dockerd starts its own.
 
-    What ends the group then ends every container, whatever live-restore says (FACTS 63).
+    Then what ends the group ends every container, whatever live-restore says (FACTS 63).
     """
     group = _group(proc / str(pid))
     if not group:
@@ -73,13 +74,13 @@ def _is_containerd(process: Path) -> bool:
 
 
 def _group(process: Path) -> str:
-    """The control group that systemd put it in; '' if it is gone, or in none."""
+    """The control group that systemd put the process in; '' if it is gone, or in none."""
     try:
         said = (process / "cgroup").read_text(errors="replace")
     except OSError:
         return ""
     paths = [line.partition(":")[2].partition(":") for line in lines(said)]
-    # Unified or hybrid; before that, a hierarchy of systemd's own: cgroups(7).
+    # Unified or hybrid; on older systems a hierarchy of systemd's own: cgroups(7).
     found = {controllers: path for controllers, _, path in paths if path not in ("", "/")}
     return found.get("", "") or found.get("name=systemd", "")
 
@@ -89,7 +90,7 @@ def _is_within(group: str, outer: str) -> bool:
 
 
 def command_line(pid: int) -> tuple[str, ...] | None:
-    """The arguments of a process; None if it is gone, or shows none (yet): see `environment`."""
+    """The arguments of a process; None if it is gone, or shows none (see `environment`)."""
     try:
         raw = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -100,8 +101,8 @@ def command_line(pid: int) -> tuple[str, ...] | None:
 def environment(pid: int) -> dict[str, str] | None:
     """What a process was started with; None if it is gone, or may not be read (CAP_SYS_PTRACE, FACTS 12).
 
-    While execve(2) is at work, and once it has died, a process shows neither arguments nor environment: that is not an
-    empty environment.
+    During execve(2), and once it has died, a process shows neither arguments nor environment. That is not the same as
+    an empty environment.
     """
     try:
         raw = Path(f"/proc/{pid}/environ").read_bytes()

@@ -1,7 +1,7 @@
 """Settings that Docker did not start with, or did not take: they are not tried again for a while.
 
-Kept across restarts of the agent, as keyed hashes with a time of CLOCK_BOOTTIME; another boot begins anew. Changed
-settings are other settings. Not known here: what is chosen meanwhile (`decide/choose.py`).
+They are kept across restarts of the agent, as keyed hashes with a time of CLOCK_BOOTTIME; a new boot starts with none.
+Settings that have changed are other settings. Not known here: what is chosen meanwhile (`decide/choose.py`).
 """
 
 from __future__ import annotations
@@ -36,34 +36,34 @@ class Quarantine:
         self._file = StateFile(state / "quarantine.json", _Refusals, 1)
 
     def add(self, settings: Settings) -> None:
-        """From now on."""
+        """Do not try these from now on."""
         now = SYSTEM_CLOCK.boottime_s()
         current = {key: until for key, until in self._kept().items() if now < until}
         self._file.save(_Refusals(boot_id(), {**current, digest(self._state, _encoded(settings)): now + LASTS_S}))
 
     def remove(self, settings: Settings) -> None:
-        """It was not they."""
+        """These were not to blame."""
         kept, key = self._kept(), to_compare(self._state, _encoded(settings))
         if key in kept:
             self._file.save(_Refusals(boot_id(), {one: until for one, until in kept.items() if one != key}))
 
     def until(self, settings: Mapping[str, Settings]) -> dict[str, float]:
-        """By the same names a moment of CLOCK_BOOTTIME, past or to come, of those that failed."""
+        """Of those that failed, by the same names: until when, by CLOCK_BOOTTIME. That may be over."""
         kept = self._kept()
-        if not kept:  # the hashes cost something: only where there is something to compare them with
+        if not kept:  # hashes take time, and there is nothing to compare them with
             return {}
         found = {name: kept.get(to_compare(self._state, _encoded(one))) for name, one in settings.items()}
         return {name: until for name, until in found.items() if until is not None}
 
     def forget(self) -> None:
-        """A person asks: everything may be tried again."""
+        """A person has asked: everything may be tried again."""
         if self._kept():
             self._file.save(_Refusals())
 
     def _kept(self) -> dict[str, float]:
         try:
             found = self._file.load()
-        except AgentError:  # then one more try is made, and remembered
+        except AgentError:  # then they are tried once more, and noted again if they fail
             return {}
         return found.until if found is not None and found.boot == boot_id() else {}
 

@@ -1,20 +1,20 @@
-"""What an agent that ended in the middle of a transaction has left, finished or undone by the next one.
+"""An agent died in the middle of a transaction: the next one finishes or undoes what it left.
 
     nothing under way          nothing
     writing                    the pass decides: each file is whole, and what dockerd runs with is looked at
-    writing, Docker broke      rolled back if it was started after that, by whomever: it has read what was written
-    … of somebody else's file  left alone: it would not start without ours, either
-    … and only ever crashes    the same, as soon as systemd has started it twice by itself
+    writing, Docker broke      rolled back if Docker was started after the write, by whomever: it read what was written
+    … because of others' file  left alone: it would not start without our keys either
+    … and crashes in a loop    as "writing, Docker broke", once systemd has restarted it twice
     restarting, Docker broke   rolled back: files back, Docker started
-    restarting, else           as writing: whoever stopped a Docker that did not break was not us
+    restarting, else           as writing: a Docker that did not break was not stopped by us
     tried, Docker died of it   rolled back, as if it had not come up
     tried, else                watched until it is believed (`decide/probation.py`)
-    rolling back               files back; Docker is started if it does not run, for it was us who stopped it
+    rolling back               files back; Docker is started if it is down, for we stopped it
     verified                   live-restore as it was
 
-Units that hung on Docker and went down with it are started again, in each of these, once Docker runs.
-Another boot starts what it starts: a Docker that is only stopped there was not stopped by us; one that broke there was
-started with what nobody had verified, and is rolled back, too. What was tried has its minute anew in that boot.
+In each of these, units that hung on Docker and went down with it are started again once Docker runs.
+A new boot starts Docker by itself: one that is merely stopped there was not stopped by us. One that broke there was
+started with unverified settings and is rolled back, too. A trial gets a whole new minute in that boot.
 Not known here: who holds the lock, and what is desired.
 """
 
@@ -57,11 +57,11 @@ _DIED: Final = (
 async def recover(  # noqa: PLR0913 - named at its one call
     supervisor: Supervisor, look: Look, state: Path, record: Record, *, is_systemd: bool, may_restart: bool
 ) -> bool:
-    """Before anything else, by who holds the lock; again: nothing is left to do.
+    """Whoever holds the lock calls this before anything else. A second call finds nothing left to do.
 
-    `may_restart`: whether Docker may be asked and started already; without it only files are put back, and it has to
-    be called once more with it. Whether nothing may be written until then: a write would forget whose Docker it was
-    that went down. AgentError if the journal cannot be understood.
+    `may_restart`: whether Docker may be asked and started already. Without it only files are put back, and this has to
+    be called again with it; True means that nothing may be written until then, for a write would forget that it was us
+    who took Docker down. AgentError if the journal cannot be understood.
     """
     return await _Recovery(supervisor, look, state, record).recover(is_systemd=is_systemd, may_restart=may_restart)
 
@@ -93,7 +93,7 @@ class _Recovery:
         unit = await _settled(self._supervisor)
         is_down = _is_down_by_us(found, unit, is_systemd=is_systemd)
         if is_down and found.stage is Stage.WRITING and await self._is_broken_by_theirs():
-            is_down = False  # the pass says why it is down, as where nothing waits
+            is_down = False  # the pass says why Docker is down, as it does where nothing waits for a restart
         said = (_STARTED_WITH_IT if found.is_broken_by_it(unit) else _ended_in(found.stage), *left)
         if not is_down:
             await self._leave_to_others(found, found.stage, said)
@@ -104,7 +104,7 @@ class _Recovery:
         return False
 
     async def _leave_to_others(self, found: UnderWay, stage: Stage, said: Sequence[str]) -> None:
-        """Docker runs, or is away by others' doing: the pass decides, and a boot starts what it starts."""
+        """Docker runs, or others took it down: the pass decides, and a new boot starts Docker by itself."""
         await self._leave_to_the_boot(found)
         if stage is Stage.ROLLING_BACK:
             await asyncio.to_thread(self._journal.settle)
@@ -114,7 +114,7 @@ class _Recovery:
             self._record_roll_back(said, units)
 
     async def _leave_to_the_boot(self, found: UnderWay) -> None:
-        """Another boot starts what it starts; but nothing that needs a Docker that broke in it."""
+        """A new boot starts units by itself, except those that need a Docker that broke in it."""
         if found.boot != boot_id():
             await asyncio.to_thread(self._journal.note_units_up)
 
@@ -134,12 +134,12 @@ class _Recovery:
             await asyncio.to_thread(self._journal.enter, Stage.WRITING)
 
     async def _bring_back_what_went_along(self) -> UnitsUp:
-        """Once Docker is up: the units that hang on it, and live-restore as it was; what failed of it."""
+        """Once Docker is up: the units that hang on it, and live-restore as it was. What failed."""
         units = await bring_units_up(self._supervisor, self._journal)
         return UnitsUp(units.started, (*units.said, *await self._live_restore.off()))
 
     async def _judge_trial(self, found: UnderWay, trial: Trial) -> bool:
-        """After a restart that is not believed yet. Whether nothing may be written."""
+        """After a restart that is on trial. Whether nothing may be written."""
         if not await self._follow(found, trial):
             await self._leave_to_the_boot(found)
             await self._bring_back_what_went_along()
@@ -151,18 +151,18 @@ class _Recovery:
         return False
 
     async def _active(self) -> tuple[str, ...]:
-        """What hangs on Docker now: the stop of a roll-back takes it along, also from a Docker that broke."""
+        """The units that hang on Docker now: a roll-back stops them with it, even if Docker broke."""
         try:
             return await self._supervisor.hanging(await self._supervisor.state())
         except UnitFailed:  # Docker is started whatever happens
             return ()
 
     async def _follow(self, found: UnderWay, trial: Trial) -> bool:
-        """What became of a dockerd that came up with what was written, so far; whether it is to be rolled back."""
+        """How a dockerd that came up with what was written has done so far. Whether it is to be rolled back."""
         if found.boot == boot_id():
             unit = await self._supervisor.state()
             verdict = judged(trial, unit, time.monotonic())
-        else:  # this boot's start with it is the second try, and has its minute, too
+        else:  # this boot has started it a second time, and that start is on trial for a minute, too
             unit, now = await _settled(self._supervisor), time.monotonic()
             trial = Trial(unit.invocation, 0, (unit.since or now) + LASTS_S, unit.pid, units=trial.units)
             verdict = TrialState.FAILED if unit.phase is Phase.BROKEN else judged(trial, unit, now)
@@ -180,12 +180,12 @@ class _Recovery:
         return False
 
     async def _end_trial(self, trial: Trial, unit: UnitState) -> None:
-        """The minute is over, or others have ended it. What was written meanwhile has not been tried."""
+        """The minute is over, or others ended it. What was written meanwhile has not been tried."""
         if unit.is_running:
             reality = await self._look.reality(DIRECT)
             await asyncio.to_thread(self._journal.wait, trial.invocation)
             await asyncio.to_thread(note_first_run, self._journal, reality)
-        elif unit.phase is Phase.BROKEN and not unit.is_stuck_in_stop:  # after the minute: it had stood
+        elif unit.phase is Phase.BROKEN and not unit.is_stuck_in_stop:  # it broke after the minute: that had passed
             await asyncio.to_thread(self._journal.forget)
         else:
             await asyncio.to_thread(self._journal.wait, unit.invocation)
@@ -193,8 +193,9 @@ class _Recovery:
             await asyncio.to_thread(self._last_good.believe)
 
     async def _roll_back(self, stage: Stage, said: Sequence[str], along: Sequence[str] = ()) -> None:
-        """What Docker did not come up with is passed over, unless the old settings do not start it, either."""
-        failed = await self._quarantine_what_stands() if stage is not Stage.ROLLING_BACK else None  # else they are back
+        """What Docker did not come up with is quarantined, unless it does not come up with the old settings either."""
+        # While rolling back the old files may be back already: they did not fail.
+        failed = await self._quarantine_what_stands() if stage is not Stage.ROLLING_BACK else None
         said = list(said)
         try:
             self._journal.enter(Stage.ROLLING_BACK, along)
@@ -206,7 +207,7 @@ class _Recovery:
             await let_go(self._supervisor, self._journal)
             raise
         if back.acquits and failed is not None:
-            with contextlib.suppress(AgentError):  # then they are passed over for a while
+            with contextlib.suppress(AgentError):  # then these settings are not tried for a while
                 await asyncio.to_thread(self._quarantine.remove, failed)
         units = await self._bring_back_what_went_along() if back.is_up else UnitsUp()
         self._record_roll_back((*said, *back.said), units)
@@ -216,22 +217,22 @@ class _Recovery:
         self._record(Event.ROLLED_BACK, because=because, started_again=units.started)
 
     async def _quarantine_what_stands(self) -> Settings | None:
-        """Docker did not come up with it: the next pass tries something else. What that was."""
+        """Docker did not come up with what the files say: the next pass tries something else. What that was."""
         try:
             failed = prospective(await self._look.reality(DIRECT))
             if can_be_asked(failed):
                 await asyncio.to_thread(self._quarantine.add, failed)
                 return failed
-        except (AgentError, TextRefused):  # it is tried once more, then
+        except (AgentError, TextRefused):  # then the next pass tries it once more
             pass
         return None
 
     async def _is_broken_by_theirs(self) -> bool:
-        """Whether dockerd would not start without ours, either: others have started it with what they wrote."""
+        """Whether dockerd would not start without our keys either: then what others wrote is to blame."""
         try:
             reality = await self._look.reality(DIRECT)
             return await refusal(theirs(reality, self._state), reality) is not None
-        except AgentError:  # what is ours is put back, and Docker started, whatever happens
+        except AgentError:  # if that is not known, our keys are taken out and Docker is started
             return False
 
 
@@ -240,9 +241,10 @@ def _ended_in(stage: Stage) -> str:
 
 
 def note_first_run(journal: Journal, reality: Reality) -> None:
-    """That a dockerd runs with what was written for a later restart.
+    """Note that dockerd now runs with what was written for a later restart.
 
-    Whoever made it, such a start has its minute, too; what it ran with all along is believed. AgentError: not noted.
+    That start, whoever made it, is on trial for a minute, too. What dockerd ran with all along is believed.
+    AgentError: not noted.
     """
     under_way, unit = journal.under_way(), reality.unit
     is_open = under_way.stage in {Stage.WRITING, Stage.RESTARTING} and bool(under_way.notes)
@@ -268,7 +270,7 @@ def _is_down_by_us(found: UnderWay, unit: UnitState, *, is_systemd: bool) -> boo
 
 
 async def _settled(supervisor: Supervisor) -> UnitState:
-    """Its state once it neither starts nor stops: systemd goes on with a restart whose caller died."""
+    """Its state once it is neither starting nor stopping: systemd goes on with a restart whose caller died."""
     return await until(supervisor.state, _is_settled, within_s=_SETTLES_S, every_s=_LOOK_AGAIN_S)
 
 

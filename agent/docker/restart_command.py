@@ -1,7 +1,7 @@
-"""Docker under another supervisor than systemd: one command restarts it, its socket shows whether it runs.
+"""Docker without systemd: one command restarts it, and its socket shows whether it runs.
 
-For `docker.restart_command` and for `--root`, where systemctl is never called. There are no flags and no
-environment to look at here, so the settings are daemon.json's alone.
+For `docker.restart_command`, and for `--root`, where systemctl is never called. Neither flags nor an environment can be
+looked at here, so the settings are those in daemon.json.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ class Peer(Protocol):
     """Who listens on Docker's socket."""
 
     def peer(self) -> str:
-        """Another value for another start; EngineSilent if nobody listens."""
+        """Names the start: another value for each. EngineSilent if nothing listens there."""
         ...
 
 
 class CommandUnit:
-    """What `Unit` is under systemd. An empty command: nothing here can restart Docker."""
+    """In place of `Unit`. With an empty command nothing can restart Docker."""
 
     def __init__(self, argv: Sequence[str], engine: Peer, *, is_on_systemd: bool = False) -> None:
-        """`is_on_systemd`: it runs the rest of the system."""
+        """`is_on_systemd`: systemd runs the rest of the system."""
         self.name = argv[0] if argv else "docker"
         self._is_on_systemd = is_on_systemd
         self._argv = tuple(argv)
@@ -44,7 +44,7 @@ class CommandUnit:
         return UnitState(Phase.RUNNING, invocation=started) if started else UnitState(Phase.STOPPED)
 
     def started(self) -> str:
-        """Another value for another start; '' if none runs."""
+        """Names the start: another value for each; '' if it does not run."""
         try:
             return self._engine.peer()
         except EngineSilent:
@@ -63,7 +63,7 @@ class CommandUnit:
         return self._is_on_systemd and await goes_down()
 
     async def daemon_reload(self) -> None:
-        """Nothing keeps a copy of a unit's files here."""
+        """There are no unit files here."""
 
     async def reload(self) -> None:
         raise UnitFailed(self.name, "can restart Docker, but cannot make it reload its configuration")
@@ -82,13 +82,13 @@ class CommandUnit:
         raise RestartFailed(self.name, f"no new dockerd is listening {_UP_WITHIN_S:.0f} s after the command")
 
     async def stop(self) -> None:
-        """The command stops and starts in one."""
+        """Nothing: the command stops and starts in one."""
 
     async def start(self) -> UnitState:
         return await self.restart()
 
     async def start_unwatched(self) -> None:
-        """The command stops and starts in one."""
+        """Run the command, which stops and starts in one."""
         await self._run()
 
     async def _run(self) -> None:

@@ -1,6 +1,6 @@
 """A roll-back: the files as they were, Docker started, and the units that went down with it.
 
-Whatever fails on the way, Docker is started: it is never left down because of the agent. What failed is returned, not
+Docker is started whatever fails on the way: it is never left down because of the agent. What failed is returned, not
 raised. Not known here: why something is rolled back (`transaction.py`, and after a crash `recover.py`).
 """
 
@@ -23,13 +23,13 @@ class RolledBack(msgspec.Struct, frozen=True):
     """How a roll-back ended."""
 
     said: tuple[str, ...]  # what failed on the way
-    is_up: bool  # or away by others' doing
-    acquits: bool = False  # Docker did not start with the old settings, either: it was not the new ones
-    goes_down: bool = False  # the system does: the next boot starts it
+    is_up: bool  # or others have taken it down
+    acquits: bool = False  # Docker did not start with the old settings either: the new ones are not to blame
+    goes_down: bool = False  # the system is: the next boot starts Docker
 
 
 async def put_back_and_start(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> RolledBack:
-    """Where Docker does not come up at all, the journal stays: it is tried again."""
+    """If Docker does not come up at all, the journal stays, and this is tried again."""
     said, is_up, acquits = await put_files_back(supervisor, journal), True, False
     said = (*said, *await _take_down(supervisor))
     try:
@@ -45,16 +45,16 @@ async def put_back_and_start(supervisor: Supervisor, journal: Journal, last_good
     if is_up:
         try:
             await asyncio.to_thread(journal.settle)
-        except AgentError as error:  # Docker is as it is; it is looked at again
+        except AgentError as error:  # the next pass looks again
             said = (*said, str(error))
     return RolledBack(said, is_up, acquits)
 
 
 async def put_files_back(supervisor: Supervisor, journal: Journal) -> tuple[str, ...]:
-    """What could not be put back, and why. systemd looks again: the drop-in may be of an earlier pass."""
+    """What could not be put back, and why. systemd reads its units again: the drop-in may be of an earlier pass."""
     try:
         left = await asyncio.to_thread(journal.put_back)
-    except AgentError as error:  # the journal cannot be read any more, and Docker is started whatever happens
+    except AgentError as error:  # the journal cannot be read any more; Docker is started all the same
         left = (str(error),)
     try:
         await supervisor.daemon_reload()
@@ -64,7 +64,7 @@ async def put_files_back(supervisor: Supervisor, journal: Journal) -> tuple[str,
 
 
 async def let_go(supervisor: Supervisor, journal: Journal) -> None:
-    """We are told to stop, now: the files back, and systemd goes on without us. The next agent looks after it."""
+    """We have to stop now: the files go back, and systemd starts Docker without us. The next agent looks after it."""
     await put_files_back(supervisor, journal)
     with contextlib.suppress(AgentError):
         await supervisor.start_unwatched()
@@ -72,20 +72,20 @@ async def let_go(supervisor: Supervisor, journal: Journal) -> None:
 
 
 async def _take_down(supervisor: Supervisor) -> tuple[str, ...]:
-    """What runs has not read the files that are back: systemd starts it after a crash, and any client by its socket.
+    """Stop a dockerd that did not read the files that are back. Why that failed.
 
-    Why it could not be stopped.
+    systemd may have started it after a crash, or any client by its socket.
     """
     try:
         if (await supervisor.state()).phase in {Phase.RUNNING, Phase.STARTING}:
             await supervisor.stop()
-    except AgentError as error:  # Docker is started whatever happens
+    except AgentError as error:  # Docker is started all the same
         return (str(error),)
     return ()
 
 
 async def _start_with_the_last_good(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> RolledBack:
-    """What others wrote keeps dockerd from starting: it comes up with what it last came up with."""
+    """What others wrote keeps dockerd from starting: try the daemon.json that it last came up with."""
     try:
         bracket = journal.under_way().bracket
         put_back = await asyncio.to_thread(last_good.put_back, bracket.opened if bracket else None)
@@ -106,7 +106,7 @@ class UnitsUp(msgspec.Struct, frozen=True):
 
 
 async def bring_units_up(supervisor: Supervisor, journal: Journal) -> UnitsUp:
-    """Those that systemd has not started again by itself are, once, if Docker runs: they would wake it."""
+    """Start, once, those that systemd did not start again by itself. Only if Docker runs, for they would wake it."""
     started, said = tuple[str, ...](), tuple[str, ...]()
     try:
         units = journal.under_way().units
@@ -115,10 +115,10 @@ async def bring_units_up(supervisor: Supervisor, journal: Journal) -> UnitsUp:
             return UnitsUp()
         if phase is Phase.RUNNING:
             started = await supervisor.start_again(units)
-    except AgentError as error:  # one was masked or removed meanwhile, say; the others are started
+    except AgentError as error:  # one was masked or removed meanwhile, for example; the others are started
         said = (f"not every unit that hangs on Docker was started again: {error}",)
     try:
         journal.note_units_up()
-    except AgentError as error:  # it is looked at again
+    except AgentError as error:  # the next pass looks again
         said = (*said, str(error))
     return UnitsUp(started, said)

@@ -1,4 +1,4 @@
-"""What others wrote into daemon.json, and whether dockerd would start with it: where it would not, we are not to blame.
+"""What others wrote into daemon.json, and whether dockerd would start with that alone: if not, we are not to blame.
 
 Not known here: what follows (`transaction.py` does not restart, `recover.py` leaves alone what others have broken).
 """
@@ -18,13 +18,13 @@ from agent.values.dockerd import Reality
 
 
 def owned(reality: Reality, state: Path) -> OwnedDaemonJson:
-    """Whether daemon.json has been ours, and what it was before. AgentError: that is not known."""
+    """Whether the agent has written to daemon.json, and what it said before. AgentError: that is not known."""
     original = daemon_originals(state).of(reality.daemon_json_path)
     return OwnedDaemonJson(is_ours=True, original=original.text, mode=original.mode) if original else OwnedDaemonJson()
 
 
 def theirs(reality: Reality, state: Path) -> str | None:
-    """The file without ours; where that cannot be told, what stands there. AgentError as `owned`."""
+    """The file without our keys; if these cannot be told apart, the file as it is. AgentError as `owned`."""
     was = owned(reality, state)
     try:
         return without_ours(reality, was)

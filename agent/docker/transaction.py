@@ -1,10 +1,10 @@
-"""The transaction: write, restart, verify; or everything back as it was, and Docker up.
+"""The transaction: write, restart, verify; or everything as it was before, and Docker up.
 
     keep originals → intent recorded → journal → write → restart → verify → done, or roll back
 
-A restart that has to keep containers is made with live-restore on (`live_restore.py`).
+A restart that containers must survive is made with live-restore on (`live_restore.py`).
 
-Not known here: what is to be written and whether a restart is due (`decide/plan.py`).
+Not known here: what is to be written, and whether a restart is due (`decide/plan.py`).
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ from agent.values.events import Event
 from agent.values.policy import Method
 from agent.values.settings import Settings, Texts, agrees
 
-REPORTS_WITHIN_S: Final = 60.0  # dockerd is up and has this long to report what was written
-CONFIRMS_WITHIN_S: Final = 5.0  # … and its process is believed only then, if it reports nothing at all (FACTS 61)
-_LEAVES_WITHIN_S: Final = 300.0  # a stop of somebody else's; its own time may have no end (TimeoutStopSec=infinity)
+REPORTS_WITHIN_S: Final = 60.0  # once dockerd is up it has this long to report what was written
+CONFIRMS_WITHIN_S: Final = 5.0  # one that reports nothing at all has this long, then its process decides (FACTS 61)
+_LEAVES_WITHIN_S: Final = 300.0  # for a stop that is not ours, which may have no limit (TimeoutStopSec=infinity)
 _LOOK_AGAIN_S: Final = 0.1
 
 
@@ -56,21 +56,21 @@ class Applied(msgspec.Struct, frozen=True):
 
     written: tuple[str, ...] = ()
     restarted_s: float | None = None  # how long the restart took until dockerd reported the settings
-    containers_kept: int = 0  # that ran on over the restart
-    containers_lost: tuple[str, ...] = ()  # that were to
+    containers_kept: int = 0  # that survived the restart
+    containers_lost: tuple[str, ...] = ()  # that should have
     taken_along: tuple[str, ...] = ()  # units
     deferred: str = ""  # why a restart that is due was not made
-    goes_down: bool = False  # the system does: whatever was under way is left to the journal
+    goes_down: bool = False  # the system is: what was under way stays in the journal
     not_taken: str = ""  # why this dockerd did not switch live-restore on
     left: tuple[str, ...] = ()  # what could not be finished, and is tried again
-    rolled_back: str = ""  # why everything is as it was
-    runs_with: Settings | None = None  # what it came up with, where that is not what was written
+    rolled_back: str = ""  # why everything is as it was before
+    runs_with: Settings | None = None  # what it came up with, if that is not what was written
     otherwise: Condition | None = None  # and why
     condition: Condition | None = None
 
     @property
     def stands(self) -> bool:
-        """Whether what was written stays, whatever became of containers."""
+        """Whether what was written stays, even if containers were lost."""
         is_said_only = self.condition is None or self.condition.code is Code.CONTAINERS_LOST
         return not self.rolled_back and (is_said_only or self.otherwise is not None)
 
@@ -80,11 +80,11 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 class CameUpOtherwise(AgentError):
-    """dockerd came up, and what was written for it did not get there: trying again would not change that."""
+    """dockerd came up without what was written for it, because something overrides it: another try changes nothing."""
 
     def __init__(self, condition: Condition, runs_with: Settings, invocation: str) -> None:
         super().__init__(condition.target, condition.text, condition.remedy)
-        self.invocation = invocation  # the start that it was
+        self.invocation = invocation  # of that start
         self.condition = condition
         self.runs_with = runs_with
 
@@ -93,9 +93,9 @@ class CountedContainers(msgspec.Struct, frozen=True):
     """Containers before a restart, or after it."""
 
     running: frozenset[Running] = frozenset()
-    gone: tuple[str, ...] = ()  # that did not run on
+    gone: tuple[str, ...] = ()  # that did not survive
     said: tuple[str, ...] = ()  # why they could not be counted
-    are_kept: bool = True  # were to run on: else somebody has chosen to stop them
+    are_kept: bool = True  # they should survive; else the policy or a person has chosen to stop them
 
     @property
     def lost(self) -> tuple[str, ...]:
@@ -132,10 +132,10 @@ class Transaction:
         self._live_restore = LiveRestore(supervisor, look, self._journal)
         self._last_good = LastGood(state)
         self._quarantine = Quarantine(state)
-        self._on_trial: UnderWay | None = None  # the restart before this one, if it is not believed yet
+        self._on_trial: UnderWay | None = None  # the restart before this one, while it is on trial
 
     async def carry_out(self, plan: Plan, reality: Reality) -> Applied:
-        """Write, restart, verify. AgentError: nothing is changed, or all of it is put back."""
+        """Write, restart, verify. AgentError: nothing was changed, or all of it was put back."""
         under_way = self._journal.under_way()
         self._on_trial = under_way if under_way.trial is not None and under_way.bracket is None else None
         self._last_good.keep_if_seen(reality)
@@ -163,7 +163,7 @@ class Transaction:
         return await self._restart(plan, plan.restart, reality, written)
 
     async def _restart(self, plan: Plan, due: Restarting, reality: Reality, written: tuple[str, ...]) -> Applied:
-        # Units, too, in any case: who they are has to be known before they go down.
+        # In any case: which units hang on Docker has to be known before they go down with it.
         met = await self._look.busy_now(reality)
         if late := _late(due, reality, met):
             return await self._put_off(written, late)
@@ -226,7 +226,8 @@ class Transaction:
     async def _act_on_failure(
         self, plan: Plan, reality: Reality, failure: AgentError, *, written: tuple[str, ...], counted: CountedContainers
     ) -> Applied:
-        if await self._supervisor.goes_down():  # and Docker with it, whatever it was in the middle of
+        """What a restart that failed calls for."""
+        if await self._supervisor.goes_down():  # then Docker goes down anyway
             return self._leave_to_the_next_boot(written)
         if isinstance(failure, ByOthers):
             return await self._leave_to_others(written, failure)
@@ -236,11 +237,11 @@ class Transaction:
         return await self._roll_back(plan, reality, failure, counted)
 
     def _leave_to_the_next_boot(self, written: tuple[str, ...]) -> Applied:
-        """The journal says how far it came, and stays: the next boot starts Docker, and the next agent looks at it."""
+        """The journal stays and says how far this came: the next boot starts Docker, and the next agent reads it."""
         return msgspec.structs.replace(self._defer(written, GOES_DOWN), goes_down=True)
 
     def _keep_for_the_next_start(self, start: str) -> tuple[str, ...]:
-        """What is right as far as we can make it so, for the next start; not for this one, whatever becomes of it."""
+        """The files are as right as we can make them. They count for the next start; this one did not read them."""
         try:
             self._journal.wait(start)
         except AgentError as error:  # Docker runs all the same
@@ -248,14 +249,14 @@ class Transaction:
         return ()
 
     async def _count(self, *, are_kept: bool) -> CountedContainers:
-        """The containers that run."""
+        """The containers that run now."""
         try:
             return CountedContainers(await self._look.running(), are_kept=are_kept)
         except (EngineSilent, UnitFailed) as error:
             return CountedContainers(said=(f"containers were not counted: {error}",))
 
     async def _count_again(self, before: CountedContainers) -> CountedContainers:
-        """Those that still run, since the same start, and those that do not."""
+        """Which of them still run, without a new start, and which do not."""
         if not before.running:
             return before
         after = await self._count(are_kept=before.are_kept)
@@ -265,7 +266,7 @@ class Transaction:
         return CountedContainers(before.running & after.running, gone, are_kept=before.are_kept)
 
     async def _as_judged(self, plan: Plan, reality: Reality) -> str | None:
-        """What dockerd is about to read as its daemon.json. Changed if it is not what was judged."""
+        """The daemon.json that dockerd is about to read. Changed if the plan was made for another one."""
         if reality.daemon_json_fault is not None:
             return None
         path = reality.daemon_json_path
@@ -277,9 +278,9 @@ class Transaction:
         return found
 
     async def _start_without_ours(self, plan: Plan, written: tuple[str, ...]) -> Applied:
-        """What kept dockerd from starting was ours, and is gone; what it runs with is for the next pass."""
-        self._journal.forget()  # it must not come back
-        self._journal.enter(Stage.ROLLING_BACK)  # a Docker that is down is ours to start, by the next agent, too
+        """Our keys kept dockerd from starting, and are gone. What it then runs with is for the next pass."""
+        self._journal.forget()  # nothing may put them back
+        self._journal.enter(Stage.ROLLING_BACK)  # the next agent, too, has to start a Docker that is down
         try:
             await self._supervisor.start()
         except AgentError as failure:
@@ -293,12 +294,12 @@ class Transaction:
         return Applied(written)
 
     async def _undo(self) -> None:
-        """Nothing was restarted yet: the files as they were."""
+        """Put the files back: nothing was restarted yet."""
         left = await put_files_back(self._supervisor, self._journal)
         try:
             self._journal.note_units_up()
             self._journal.settle()
-        except AgentError as error:  # the error that led here is the one to be raised
+        except AgentError as error:  # the caller raises the error that led here
             left = (*left, str(error))
         left = (*left, *await self._live_restore.off())
         if self._on_trial is not None:
@@ -310,7 +311,7 @@ class Transaction:
             self._record(Event.TARGET_FAILED, error="; ".join(left))
 
     async def _put_off(self, written: tuple[str, ...], because: str) -> Applied:
-        """A restart that was due now and is not made: one before it that is not believed yet is not forgotten."""
+        """Do not make a restart that was due now. If the one before it is on trial, that is not forgotten."""
         if self._on_trial is not None:
             await self._undo()
             written = ()
@@ -323,13 +324,13 @@ class Transaction:
     async def _write(self, plan: Plan, reality: Reality) -> None:
         is_its_place = any(edit.path == reality.daemon_json_path for edit in plan.edits)
         if (plan.method is Method.DAEMON_JSON or is_its_place) and isinstance(reality.started_with, Texts):
-            # After the write the file no longer says what this dockerd was started with.
+            # Once it is written, the file no longer shows what this dockerd was started with.
             self._marks.set(reality.unit.invocation, reality.started_with)
         runs_with_it = plan.effective is not None and agrees(plan.effective, plan.desired)
-        # That no restart is planned is not enough: when the service starts none is, whatever is written.
+        # That no restart is planned is not enough: none is while the service starts, whatever is written.
         is_what_is_tried = self._on_trial is not None and plan.restart is None and runs_with_it
         if in_force(reality) is not None and not is_what_is_tried:
-            self._journal.forget()  # dockerd runs with what stands there: that is what a roll-back goes back to
+            self._journal.forget()  # dockerd runs with the files as they are: a roll-back goes back to these
         for edit in plan.edits:
             found = read_file(Path(edit.path))
             mode = found.mode if found else None
@@ -348,21 +349,21 @@ class Transaction:
         theirs = daemon_json.texts(original.text) if path == reality.daemon_json_path else Texts()
         if theirs != Texts():
             self._record(Event.ADOPTED, target=path, old=theirs.meaning())
-        if path == reality.environment_file_path:  # from now on it beats what others say elsewhere
+        if path == reality.environment_file_path:  # from now on it overrides what others set elsewhere
             for layer in reality.beaten:
                 self._record(Event.ADOPTED, target=layer.path, old=environment.texts(layer.values).meaning())
 
     def _note_success(self, plan: Plan, now: Reality, file: str | None, along: tuple[str, ...]) -> tuple[str, ...]:
-        """dockerd runs with it; in a minute there is nothing to put back any more. What could not be noted.
+        """dockerd runs with what was written; after a minute on trial it is believed. What could not be noted.
 
-        `file`: daemon.json just before the restart; if it is another by now, nobody knows which of them was read.
+        `file`: daemon.json just before the restart. If it has changed since, it is not known which one dockerd read.
         """
         try:
             if now.is_systemd:
                 until = time.monotonic() + probation.LASTS_S
                 trial = probation.Trial(now.unit.invocation, now.unit.restarts, until, now.unit.pid, units=along)
                 self._journal.try_out(trial)
-            else:  # nobody tells a crash from a stop
+            else:  # without systemd a crash looks like a stop
                 self._journal.forget()
             if plan.method is Method.DAEMON_JSON:
                 self._marks.set(now.unit.invocation, daemon_json.texts(file))
@@ -375,7 +376,7 @@ class Transaction:
         return ()
 
     async def _watch_until_in_force(self, plan: Plan, started: UnitState) -> Reality:
-        """A restart that succeeded proves nothing (FACTS 7): what dockerd reports does."""
+        """That the restart succeeded proves nothing (FACTS 7): what dockerd reports does."""
         desired = plan.desired
         left = Left(self._reports_within_s)
         unconfirmed = Left(self._confirms_within_s)
@@ -384,7 +385,7 @@ class Transaction:
         while True:
             try:
                 now = await self._look.reality(desired)
-            except AgentError as error:  # a systemd that is itself just being updated says nothing of Docker
+            except AgentError as error:  # while systemd itself is being updated it answers nothing
                 if left.is_over():
                     raise NotInForce("docker", f"the settings that it runs with cannot be read: {error}") from error
                 await asyncio.sleep(_LOOK_AGAIN_S)
@@ -399,14 +400,14 @@ class Transaction:
                 raise _why_not_in_force(plan, now, running)
             if now.unit.phase is Phase.BROKEN:
                 raise RestartFailed(now.unit_name, "came up and broke", f"See: journalctl -u {now.unit_name} -n 50")
-            if now.is_systemd and away.lasts(now.unit):  # else one that broke looks like one that was stopped
+            if now.is_systemd and away.lasts(now.unit):  # without systemd a crash looks like a stop
                 raise ByOthers(now.unit_name, f"is {now.unit.phase.value} now, not by the agent, so it is left alone")
             self._in_time(now, left, leaves)
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     def _in_time(self, now: Reality, left: Left, leaves: Left) -> None:
-        """It is waited for while it may still report; one that is stopped by somebody, until it is down."""
-        # Whether one that is down is so by somebody's will shows a moment later.
+        """Raises when there is nothing more to wait for: a report that may still come, or the end of another's stop."""
+        # Whether a Docker that is down was stopped on purpose shows a moment later.
         is_on_its_way_down = now.is_systemd and (now.unit.is_away or now.unit.phase is Phase.STOPPING)
         if left.is_over() and not is_on_its_way_down:
             raise NotInForce("docker", f"did not report its settings within {self._reports_within_s:.0f} s")
@@ -414,7 +415,7 @@ class Transaction:
             raise ByOthers(now.unit_name, f"is still {now.unit.phase.value}, not by the agent, so it is left alone")
 
     async def _leave_to_others(self, written: tuple[str, ...], meanwhile: ByOthers) -> Applied:
-        """What is written is right for the next start, and the next pass looks whether it is in force."""
+        """What is written is right for the next start. The next pass looks whether dockerd runs with it."""
         self._journal.enter(Stage.WRITING)
         units = await bring_units_up(self._supervisor, self._journal)
         left = await self._live_restore.off()
@@ -423,7 +424,7 @@ class Transaction:
     async def _roll_back(
         self, plan: Plan, reality: Reality, failure: AgentError, counted: CountedContainers
     ) -> Applied:
-        """Stop, files back, start, look once. Whatever fails on the way, Docker is started: never left down by us."""
+        """Stop, files back, start, look once. Docker is started whatever fails on the way: we never leave it down."""
         said = [str(failure)]
         try:
             said += await self._quarantine_and_stop(plan)
@@ -458,12 +459,12 @@ class Transaction:
     def _lift_quarantine(self, plan: Plan) -> tuple[str, ...]:
         try:
             self._quarantine.remove(plan.desired)
-        except AgentError as error:  # then they are passed over for a while
+        except AgentError as error:  # then these settings are not tried for a while
             return (str(error),)
         return ()
 
     async def _quarantine_and_stop(self, plan: Plan) -> tuple[str, ...]:
-        """For a roll-back; what failed on the way, and stops nothing that follows."""
+        """The first half of a roll-back. What failed; the second half follows all the same."""
         said: list[str] = []
         try:
             self._quarantine.add(plan.desired)
@@ -475,14 +476,14 @@ class Transaction:
             said.append(str(error))
         try:
             await self._supervisor.stop()
-        except AgentError as error:  # what does not stop may still start anew
+        except AgentError as error:  # what cannot be stopped may still be started
             said.append(str(error))
         return tuple(said)
 
     async def _runs_afterwards(self, plan: Plan) -> tuple[str, ...]:
         try:
             now = await self._look.reality(plan.desired)
-        except AgentError as error:  # Docker is as it is, and the record of that must not be lost
+        except AgentError as error:  # what happened must be recorded all the same
             return (str(error),)
         if not now.unit.is_running:
             return ()
@@ -495,7 +496,7 @@ class Transaction:
 
 
 def _late(due: Restarting, planned: Reality, met: Reality) -> str:
-    """Why it is not as idle as it was a moment ago; '' if it is."""
+    """What has started since the plan was made and forbids the restart; '' if nothing."""
     if due.spares_containers and met.engine is None and met.silence:
         return met.silence
     if due.spares_containers and met.engine is not None and met.engine.containers_running:
@@ -505,7 +506,7 @@ def _late(due: Restarting, planned: Reality, met: Reality) -> str:
 
 
 def containers_lost(lost: Sequence[str], taken_along: Sequence[str] = ()) -> Condition | None:
-    """What a person has to be told of those that were to run on."""
+    """What a person has to be told of containers that should have survived."""
     if not lost:
         return None
     those = "1 container" if len(lost) == 1 else f"{len(lost)} containers"
@@ -515,12 +516,12 @@ def containers_lost(lost: Sequence[str], taken_along: Sequence[str] = ()) -> Con
 
 
 def _is_written_into(plan: Plan, reality: Reality, theirs: str | None) -> bool:
-    """Whether something of ours is about to stand in daemon.json; what is only taken out always may be."""
+    """Whether we are about to put something into daemon.json. Taking ours out is always allowed."""
     return any(edit.path == reality.daemon_json_path and edit.after != theirs for edit in plan.edits)
 
 
 def _why_not_in_force(plan: Plan, now: Reality, running: Settings) -> AgentError:
-    """Whether dockerd does not take what it was given, or was not given it: then the settings are not to blame."""
+    """Whether dockerd refused what it was given, or did not get it: in that case the settings are not to blame."""
     given = now.running_environment
     if plan.method is not Method.DROP_IN or given is None or agrees(given.meaning(), plan.desired):
         return NotInForce("docker", f"runs with settings other than those written: {_in_words(running)}")

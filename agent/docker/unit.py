@@ -1,7 +1,7 @@
 """Docker's unit in systemd: its state, what it would be started with, and how it is restarted.
 
-Everything goes through `systemctl` and `busctl --json`. Calls that start or restart something do not block (a
-blocking one in a unit that is `Before=docker.service` dead-locks, FACTS 16): the unit is watched instead.
+Everything goes through `systemctl` and `busctl --json`. Calls that start or restart something do not block: from a unit
+that is `Before=docker.service` a blocking one would deadlock (FACTS 16). The unit is watched instead.
 Not known here: why Docker is restarted, and whether it then runs with what it should.
 """
 
@@ -30,20 +30,20 @@ from agent.values.errors import ByOthers, NotTried, RestartFailed, UnitFailed
 from agent.values.machine_text import lines, words
 from agent.values.secret import escaped
 
-BOOTED_BY_SYSTEMD: Final = Path("/run/systemd/system")  # it is there: sd_booted(3)
-SLOW_S: Final = 300.0  # still starting, without a crash: dockerd with many layers needs minutes after a power cut
+BOOTED_BY_SYSTEMD: Final = Path("/run/systemd/system")  # exists if systemd runs the system: sd_booted(3)
+SLOW_S: Final = 300.0  # for a start without a crash: dockerd with many layers needs minutes after a power cut
 _LOOK_AGAIN_S: Final = 0.05
 _ASK_AGAIN_S: Final = 1.0
-_CALL_S: Final = 30.0  # systemctl itself hangs only where systemd does
+_CALL_S: Final = 30.0  # systemctl itself hangs only if systemd does
 _PLAIN: Final = {"LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
 
 
-_ON_ITS_WAY_DOWN: Final = frozenset({Phase.STOPPING, Phase.STARTING, Phase.RUNNING})  # for who told it to stop
+_ON_ITS_WAY_DOWN: Final = frozenset({Phase.STOPPING, Phase.STARTING, Phase.RUNNING})  # after it was told to stop
 _ON_ITS_WAY_UP: Final = frozenset({Phase.STARTING, Phase.RUNNING})
-# Whoever stops it stops these, too (systemd.unit(5), FACTS 62); what hangs on them goes down in turn.
+# A stop of the unit stops these, too (systemd.unit(5), FACTS 62), and then what hangs on them.
 _HANGING: Final = ("RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf", "PropagatesStopTo")
-_MOST_HANGING: Final = 256  # units that are asked; more hang on no Docker,
-_DEEPEST: Final = 16  # nor so far
+_MOST_HANGING: Final = 256  # units that are asked; no Docker has more,
+_DEEPEST: Final = 16  # nor in a longer chain
 _UP: Final = frozenset({"active", "activating", "reloading", "refreshing"})
 _PROPERTIES: Final = (
     "LoadState",
@@ -75,11 +75,11 @@ class Unit:
         return unit_state(shown)
 
     def started(self) -> str:
-        """Another value for another start, without asking systemd; '' if none runs."""
+        """Names the start: another value for each, without asking systemd; '' if it does not run."""
         return invocation(self.name)
 
     async def start_values(self, ours: Path) -> Start:
-        """What systemd would start the service with now, as it has loaded the unit; `ours` is the agent's own file."""
+        """What systemd would start the service with now, from the unit as loaded. `ours`: the agent's own file."""
         service, manager = await asyncio.gather(
             _bus(_bus_path(self.name), "Service", "ExecStart", "Environment", "EnvironmentFiles", "UnsetEnvironment"),
             _bus("/org/freedesktop/systemd1", "Manager", "Environment"),
@@ -107,7 +107,7 @@ class Unit:
         )
 
     async def hanging(self, state: UnitState) -> tuple[str, ...]:
-        """The units that are stopped with it, followed until nothing new comes, and that are active now."""
+        """The units that are stopped with it and are active now, also through other units."""
         own = {self.name, self._socket_unit}
         found: dict[str, str] = {}
         ahead = set(state.hanging) - own
@@ -119,15 +119,15 @@ class Unit:
                 found[values.get("Id", "")] = values.get("ActiveState", "")
                 below |= set(_hanging(values))
             ahead = below - found.keys() - own
-        # Too many to follow are not known to be down.
+        # Those that are too many to follow are taken as active.
         return (*sorted(name for name, active in found.items() if active in _UP), *sorted(ahead))
 
     async def start_again(self, units: Sequence[str]) -> tuple[str, ...]:
-        """Have systemd start those of them that are down and stay so; which these are. None without Docker."""
+        """Have systemd start those of them that are down and would stay so. Which these are; none without Docker."""
         if not units:
             return ()
         await self._unless_going_down()
-        # With Docker in one answer, at the last moment: they would wake one that somebody stops just now.
+        # Docker and units in one answer, at the last moment: the units would wake a Docker that is just being stopped.
         docker, *shown = await _show(("Id", "ActiveState", "Job"), (self.name, *units))
         if docker.get("ActiveState") not in _UP:
             return ()
@@ -142,13 +142,13 @@ class Unit:
     async def restart(self) -> UnitState:
         """Restart it if it runs, and watch it until it is up; RestartFailed if it breaks on the way.
 
-        ByOthers if somebody else has stopped, masked or removed it meanwhile: then it stays so. NotTried if systemd
-        does not take the job, which it refuses where it contradicts another.
+        ByOthers if it was stopped, masked or removed meanwhile: then it is left alone. NotTried if systemd does not
+        take the job, because it contradicts another one.
         """
         try:
             before = await self._without_start_limit()
-            # Its count begins anew with the reset. It is asked for beside the job, for a systemctl takes 6 ms and
-            # somebody waits; and if it is not told, what it was will do: the job may have been taken all the same.
+            # The reset sets its count of restarts to 0. That is asked beside the job, for a systemctl takes 6 ms and a
+            # person waits. If there is no answer the old count has to do: the job may have been taken all the same.
             told, _ = await asyncio.gather(
                 self._state_if_told(), _systemctl("try-restart", "--no-block", "--", self.name)
             )
@@ -156,7 +156,7 @@ class Unit:
             raise NotTried(error.where, error.what, error.remedy) from error
         restarts = told.restarts if told is not None else before.restarts
         started = await self._watched(msgspec.structs.replace(before, restarts=restarts))
-        with suppress(UnitFailed):  # ours must not be the one because of which a person's next restart is refused
+        with suppress(UnitFailed):  # our restart must not use up the start limit of a person's next one
             await _systemctl("reset-failed", "--", *await self._units())
         return started
 
@@ -169,12 +169,12 @@ class Unit:
         await _systemctl("reload", "--no-block", "--", self.name)
 
     async def stop(self) -> None:
-        """Stop it, and wait until it is down, or somebody has started it again: by its socket any client does."""
+        """Stop it, and wait until it is down, or was started again: any client does that through its socket."""
         before = await self.state()
         if before.phase is Phase.BROKEN and not (before.comes_back or before.has_job):
-            return  # it would only stop what hangs on it, whose ExecStop= may wait for Docker (FACTS 124)
+            return  # a stop would only take down what hangs on it, whose ExecStop= may wait for Docker (FACTS 124)
         await _systemctl("stop", "--no-block", "--", self.name)
-        stopped = {before.invocation, (await self.state()).invocation}  # one may just have been about to come back
+        stopped = {before.invocation, (await self.state()).invocation}  # one may just have come back
 
         def is_over(state: UnitState) -> bool:
             is_started_again = state.phase in _ON_ITS_WAY_UP and state.invocation not in stopped
@@ -187,18 +187,18 @@ class Unit:
     async def start(self) -> UnitState:
         """Start it and its socket, whatever the start limit says, and watch it until it is up."""
         if (await self.state()).phase is Phase.BROKEN:
-            await self.stop()  # else systemd's own next try comes in between, and counts as a restart
+            await self.stop()  # else systemd's own next try may come in between, and would count as a restart
         before = await self._ready()
         await _systemctl("start", "--no-block", "--", *await self._units())
         return await self._watched(msgspec.structs.replace(before, invocation=""))
 
     async def start_unwatched(self) -> None:
-        """Have systemd start it and its socket, whatever becomes of us."""
+        """Have systemd start it and its socket, even if we end meanwhile."""
         await self._ready()
         await _systemctl("start", "--no-block", "--", *await self._units())
 
     async def _unless_going_down(self) -> None:
-        """Before every job of ours. systemd refuses them then, or would give up a shutdown for one (FACTS 121)."""
+        """Before every job of ours: systemd would refuse it, or give up the shutdown for it (FACTS 121)."""
         if await self.goes_down():
             raise UnitFailed(self.name, "is left alone: the system is going down")
 
@@ -210,21 +210,21 @@ class Unit:
         return unit_state(await _systemctl("show", "--property", ",".join(_PROPERTIES), "--", self._socket_unit))
 
     async def _ready(self) -> UnitState:
-        """Its state at this moment, and no start limit in the way, if systemd lets it be reset."""
+        """Reset the start limit, if systemd allows it. Its state after that."""
         await self._without_start_limit()
         return await self.state()
 
     async def _without_start_limit(self) -> UnitState:
-        """Its state just before that."""
+        """Reset the start limit. Its state just before that."""
         state, units, _ = await asyncio.gather(self.state(), self._units(), self._unless_going_down())
         if state.phase in (Phase.ABSENT, Phase.MASKED):
             raise ByOthers(self.name, f"is {state.phase.value} now")
         try:
-            # The fourth start within a minute fails and takes the socket down, too; this resets the count (FACTS 13).
+            # The fourth start within a minute would fail and take the socket down, too (FACTS 13).
             await _systemctl("reset-failed", "--", *units)
         except UnitFailed:
-            # What runs would not come up again. What is down is no worse off, and systemd forgets a unit that is
-            # down and that no other names, and its count with it.
+            # A running Docker might not come up again. One that is down is no worse off; and systemd forgets the
+            # count of a unit that is down and that no other unit names.
             if state.is_running:
                 raise
         return state
@@ -238,21 +238,21 @@ class Unit:
         away = Away()
         async for _ in every(_LOOK_AGAIN_S, within_s=SLOW_S):
             state = await self._state_at_last()
-            # With a job it is somebody else's start, which the job that waits will replace.
+            # With a job pending, this start is by others: our job will replace it.
             if state.is_running and state.invocation != before.invocation and not state.has_job:
                 return state
-            # Broken with a job it is from before: our start has not come to it yet.
+            # With a job pending, it broke before our start, which has not begun.
             is_broken = state.phase is Phase.BROKEN and not state.has_job
             if is_broken or state.restarts > before.restarts:
                 raise RestartFailed(self.name, "did not come up", f"See: journalctl -u {self.name} -n 50")
             if away.lasts(state):
-                if (await self._socket()).phase is Phase.BROKEN:  # it cannot start without
+                if (await self._socket()).phase is Phase.BROKEN:  # Docker cannot start without it
                     raise RestartFailed(self._socket_unit, "did not come up")
                 raise ByOthers(self.name, f"is {state.phase.value} now, not by the agent, so it is left alone")
         raise RestartFailed(self.name, f"is {state.phase.value} after {SLOW_S:.0f} s")
 
     async def _state_at_last(self) -> UnitState:
-        """Its state; a systemd that is itself just being updated is asked again. UnitFailed if it stays silent."""
+        """Its state. While systemd itself is being updated it is asked again; UnitFailed if it stays silent."""
         left = Left(_CALL_S)
         while True:
             try:
@@ -264,18 +264,18 @@ class Unit:
 
 
 async def goes_down() -> bool:
-    """Whether the whole system is on its way down, by systemd's own word. False where it gives none.
+    """Whether systemd says that the whole system is going down. False if it says nothing.
 
-    root's systemctl asks without D-Bus, which may be gone by then (FACTS 121).
+    root's systemctl needs no D-Bus for this, which may be gone by then (FACTS 121).
     """
     try:
         return (await _systemctl("show", "--property", "SystemState", "--value")).strip() == "stopping"
-    except UnitFailed:  # what is asked of it next will tell
+    except UnitFailed:  # the next call will fail, too, and say why
         return False
 
 
 def unit_state(shown: str) -> UnitState:
-    """What `systemctl show` printed, understood. Pure."""
+    """What `systemctl show` printed, as a value. Pure."""
     values = _values(shown)
     return UnitState(
         phase=_phase(values.get("LoadState", ""), values.get("ActiveState", ""), values.get("SubState", "")),
@@ -329,7 +329,7 @@ def _pairs(assignments: Sequence[str]) -> dict[str, str]:
 def _environment_file(path: Path) -> dict[str, str]:
     try:
         return environment.parse(path.read_text(errors="surrogateescape"))
-    except OSError:  # as systemd does with the `-` in front; without it, the unit itself would not start
+    except OSError:  # as systemd does with a `-` in front; without one, the unit itself would not start
         return {}
 
 

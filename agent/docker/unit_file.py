@@ -1,6 +1,6 @@
-"""What stands in a unit's own files, to say which of them it is: what counts is asked of systemd, never read here.
+"""What a unit's own files say, only to name the file where something stands: the values that count come from systemd.
 
-Pure. The rules are those of systemd.syntax(7), as far as a list of files and names needs them.
+Pure. The rules are those of systemd.syntax(7), as far as they are needed for that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _CONTINUED = re.compile(r"\\\n(?:[ \t]*[#;][^\n]*\n)*")  # comments may stand be
 
 
 def assigned(text: str, key: str) -> Iterator[str]:
-    """The values that a service's file assigns to this key, in order; '' is one that takes back all before it."""
+    """The values that a service's file assigns to this key, in order; '' clears all before it."""
     section = ""
     for line in _CONTINUED.sub(" ", text).split("\n"):
         bare = line.strip(" \t\r")

@@ -1,8 +1,8 @@
 """Whether dockerd would take its configuration file, asked before Docker is stopped for a restart.
 
-`dockerd --validate` exists from Docker 23 (FACTS 5); an older one is asked nothing. It is asked with the arguments that
-its unit starts it with, for a flag and the file may say the same, and then it does not start (FACTS 4, 65). It does not
-find everything: more is known in `decide/foreign.py`, and what is left is found by the restart, and rolled back.
+`dockerd --validate` exists from Docker 23 on (FACTS 5); an older one is not asked. It gets the arguments that its unit
+starts it with, because dockerd does not start if a flag and the file set the same thing (FACTS 4, 65). It does not find
+everything: `decide/foreign.py` knows more, and the rest is found by the restart, and rolled back.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from agent.values.dockerd import Reality
 from agent.values.secret import escaped
 
 _WITHIN_S: Final = 20.0
-# dockerd shows a URL there that it cannot parse, password and all.
+# There dockerd shows a URL that it cannot parse, with its password.
 _VALUES: Final = re.compile(r": \(from flag: .*\)")
 
 
 async def refused(reality: Reality, text: str | None) -> Condition | None:
-    """Why dockerd would not start with this text as its daemon.json; None if nothing is known that keeps it from it."""
+    """Why dockerd would not start with this text as its daemon.json; None if no reason is known."""
     is_there = text is not None or reality.daemon_json_fault is not None
     if not is_there or not reality.validates:
         return None
@@ -33,13 +33,13 @@ async def refused(reality: Reality, text: str | None) -> Condition | None:
             words = await _words(reality, reality.daemon_json_path)
         else:
             words = await _words_of(reality, text)
-    except (OSError, TimeoutError):  # no answer is no refusal: the restart will tell, and be rolled back
+    except (OSError, TimeoutError):  # no answer is no refusal: the restart will tell, and is rolled back if need be
         return None
     return foreign.refused(words, reality.daemon_json_path) if words else None
 
 
 async def _words_of(reality: Reality, text: str) -> str:
-    """It lies in no folder. It may hold a password, and whoever asks need not hold the lock: `plan` asks, too."""
+    """Through a file in memory: the text may hold a password, and `plan` asks, too, without holding the lock."""
     descriptor = os.memfd_create("daemon.json")
     try:
         _fill(descriptor, text.encode())
@@ -54,7 +54,7 @@ def _fill(descriptor: int, data: bytes) -> None:
 
 
 async def _words(reality: Reality, path: str, descriptors: Sequence[int] = ()) -> str:
-    """dockerd's own, '' if it takes the file."""
+    """What dockerd says against the file; '' if it takes it."""
     argv = (reality.binary, *_without_config_file(reality.arguments), "--validate", "--config-file", path)
     done = await run(argv, _WITHIN_S, descriptors=descriptors)
     said = done.complaint.removeprefix(f"unable to configure the Docker daemon with file {path}: ")
