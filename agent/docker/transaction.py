@@ -195,32 +195,47 @@ class Transaction:
             instead, noted = found, self._keep_for_the_next_start(found.invocation)
         except (ByOthers, NotTried, RestartFailed, NotInForce, UnitFailed) as failure:
             return await self._act_on_failure(plan, reality, failure, written=written, counted=counted)
-        seconds = time.monotonic() - began
+        applied = await self._finish(
+            plan, due, instead, counted, took_s=time.monotonic() - began, along=met.hanging, noted=noted
+        )
+        return msgspec.structs.replace(applied, written=written)
+
+    async def _finish(  # noqa: PLR0913 - named at its one call
+        self,
+        plan: Plan,
+        due: Restarting,
+        instead: CameUpOtherwise | None,
+        counted: CountedContainers,
+        *,
+        took_s: float,
+        along: tuple[str, ...],
+        noted: tuple[str, ...],
+    ) -> Applied:
+        """Docker is up. Units and live-restore as they were, the containers counted, and all of it recorded."""
         units = await bring_units_up(self._supervisor, self._journal)
         left = (*units.said, *noted, *await self._live_restore.off())
         kept = await self._count_again(counted)
         self._record(
             Event.DOCKER_RESTARTED,
-            took_s=round(seconds, 2),
+            took_s=round(took_s, 2),
             settings=instead.runs_with if instead else plan.desired,
             because=f"{due.because}; {instead}" if instead else due.because,
             containers_kept=len(kept.running),
             containers_lost=kept.lost,
             containers_stopped=kept.stopped,
-            taken_along=met.hanging,
+            taken_along=along,
             started_again=units.started,
             left=(*left, *kept.said),
         )
         return Applied(
-            written,
-            restarted_s=seconds,
+            restarted_s=took_s,
             containers_kept=len(kept.running),
             containers_lost=kept.lost,
-            taken_along=met.hanging,
+            taken_along=along,
             left=left,
             runs_with=instead.runs_with if instead else None,
             otherwise=instead.condition if instead else None,
-            condition=containers_lost(kept.lost, met.hanging) or (instead.condition if instead else None),
+            condition=containers_lost(kept.lost, along) or (instead.condition if instead else None),
         )
 
     async def _act_on_failure(
