@@ -14,5 +14,5 @@
     unexpected      an exception that nobody expected, as an error and a traceback
     drift_digests   another digest for another value of our keys
 
-A new thing that can happen is a member of `agent.values.events.Event`; a new type of fact is a case in `facts.plain`.
+A new thing that can happen is a class in `agent/values/events.py`; a new type of fact is a case in `facts.plain`.
 """

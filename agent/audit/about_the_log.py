@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from agent.audit.chain import Anchor, Entry
-from agent.values.events import Event
+from agent.values.events import LogRecovered, LogTrimmed
 
 
 class Torn(msgspec.Struct, frozen=True):
@@ -35,10 +35,9 @@ class Missed(msgspec.Struct, frozen=True):
     because: str
 
 
-class Recovered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Recovered(LogRecovered, frozen=True, kw_only=True, omit_defaults=True):
     """What was wrong with the log before this record."""
 
-    because: str  # all of it, for a person
     torn: Torn | None = None
     # Where the log was found to end, and what the anchor says instead: records are missing, or others were written.
     found: Anchor | None = None
@@ -55,17 +54,13 @@ class DroppedFile(msgspec.Struct, frozen=True):
     hash: str  # of its last record
 
 
-class Trimmed(msgspec.Struct, frozen=True):
+class Trimmed(LogTrimmed, frozen=True, kw_only=True):
     """What `keep` and `max_size` did not allow any longer."""
 
-    because: str
-    first: int | None
-    last: int | None
     files: tuple[DroppedFile, ...]
 
 
 T = TypeVar("T", Recovered, Trimmed)
-EVENTS = {Recovered: Event.LOG_RECOVERED, Trimmed: Event.LOG_TRIMMED}
 
 
 def facts(said: Recovered | Trimmed) -> dict[str, Any]:
@@ -76,7 +71,7 @@ def facts(said: Recovered | Trimmed) -> dict[str, Any]:
 
 def said(kind: type[T], entry: Entry) -> T | None:
     """What a record says about the log; None if it is about something else."""
-    if entry.event != EVENTS[kind].value:
+    if entry.event != kind.event.value:
         return None
     try:
         return msgspec.convert(entry.facts, kind)

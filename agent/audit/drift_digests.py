@@ -20,14 +20,14 @@ _DIGITS: Final = 16
 _PURPOSE: Final = "drift"
 
 
-def drift_digests(state: Path, before: Settings | None, after: Settings) -> dict[str, str | None]:
-    """The facts `before` and `after`; nothing where there is no telling, such as without a place for the key."""
+def drift_digests(state: Path, before: Settings | None, after: Settings) -> tuple[str | None, str | None]:
+    """Of what was found and of what was written; None where there is no telling, as without a place for the key."""
     digest = keyed(state, _PURPOSE)
     try:
         was = None if before is None else digest(_text(before))[:_DIGITS]
-        return {"before": was, "after": digest(_text(after))[:_DIGITS]}
+        return was, digest(_text(after))[:_DIGITS]
     except AgentError:  # a full disk: what was put right is put right
-        return {"before": None, "after": None}
+        return None, None
 
 
 def _text(found: Settings) -> str:

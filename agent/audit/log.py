@@ -188,7 +188,7 @@ class AuditLog:
             )
             # No number is used twice, not even that of a record that is lost.
             seq = max(end.seq, kept.seq if kept else 0) + 1
-            self._write(Event.LOG_RECOVERED, about, about_the_log.facts(recovered), seq)
+            self._write(recovered.event, about, about_the_log.facts(recovered), seq)
         self._missed = None
         self._is_compared = True
 
@@ -233,8 +233,10 @@ class AuditLog:
         if surplus:
             dropped = tuple(file.dropped for file in surplus)
             because = " and ".join(sorted({file.because for file in surplus}))
-            trimmed = about_the_log.Trimmed(because, dropped[0].first, dropped[-1].last, dropped)
-            self._write(Event.LOG_TRIMMED, about, about_the_log.facts(trimmed))
+            trimmed = about_the_log.Trimmed(
+                because=because, first=dropped[0].first, last=dropped[-1].last, files=dropped
+            )
+            self._write(trimmed.event, about, about_the_log.facts(trimmed))
             try:
                 for file in surplus:  # the oldest first: a crash in between leaves no hole
                     file.path.unlink()

@@ -1,7 +1,7 @@
 """What a pass says about itself: into the audit log, and into the journal.
 
     record = Record(AuditLog(paths.audit_log, paths.state)).for_pass("a1-17", "netlink")
-    record(Event.UPSTREAM_CHOSEN, network="office", upstream="direct", because=choice.because, verdicts=verdicts)
+    record(UpstreamChosen(upstream="direct", network="office", because=choice.because, verdicts=verdicts))
 
 The same event with the same facts goes to both, made plain and redacted once; the journal gets the record's seq and
 hash with it, so that it anchors the log. A pass goes on where the audit log cannot be written: the journal then
@@ -20,10 +20,10 @@ from agent.audit.log import AuditLog, AuditUnwritable
 from agent.audit.logs import log
 from agent.audit.unexpected import unexpected
 from agent.system.clock import now_text
-from agent.values.events import Event, brief
+from agent.values.events import Event, Facts, brief
 
-# The names that a record and a log line have already.
-RESERVED = frozenset({"event", "pass", "trigger", "level", "exception", "audit", "audit_seq", "audit_hash"})
+# The names that a record and a log line have already: no fact has one of them.
+RESERVED: Final = frozenset({"event", "pass", "trigger", "level", "exception", "audit", "audit_seq", "audit_hash"})
 
 
 _RECENT: Final = 5
@@ -61,12 +61,10 @@ class Record:
         """Why the last record is not, or not wholly, where it should be; '' if it is."""
         return self._audit_log.problem
 
-    def __call__(self, event: Event, /, **facts: object) -> None:
+    def __call__(self, facts: Facts) -> None:
         """Takes it down; it is on disk when this returns, unless there is a `problem`."""
-        if not RESERVED.isdisjoint(facts):
-            raise TypeError(f"no name for a fact: {', '.join(sorted(RESERVED & facts.keys()))}")
-        shown = of_a_record(facts)
-        say = log.warning if event.is_trouble else log.info
+        event, shown = facts.event, of_a_record(facts.by_name())
+        say = log.warning if facts.is_trouble else log.info
         say(event.value, **shown, **self._about(), **self._append(event, shown))
         if words := brief(event, shown):
             self._recent.appendleft(Told(now_text(), words))

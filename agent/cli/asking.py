@@ -26,7 +26,7 @@ from agent.service.requests import Answer, Wish, answer_of, asked_by, obey, with
 from agent.system.lock import held
 from agent.system.to_the_end import to_the_end
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
-from agent.values.events import Event
+from agent.values.events import TargetNotWritten
 from agent.values.paths import Paths
 from agent.values.policy import Duration, Policy
 from agent.values.secret import escaped
@@ -97,8 +97,8 @@ def _act_alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
         memory = Memory(paths.state)
         world = TheWorld(paths, policy)
         memory.use(policy, world.prober)
-        for event, facts in memory.end_what_is_over():
-            record(event, **facts)
+        for facts in memory.end_what_is_over():
+            record(facts)
         said = obey(wish, memory, policy, record)
         if isinstance(said, Answer):
             return said
@@ -137,7 +137,7 @@ def _make_a_pass(policy: Policy, world: TheWorld, memory: Memory, record: Record
         work = _recover_and_reconcile(policy, world, memory, record)
         return asyncio.run(_stop_in_good_order(work))
     except AgentError as error:
-        record(Event.TARGET_FAILED, target=error.where, error=str(error))
+        record(TargetNotWritten(target=error.where, error=str(error)))
         raise
 
 

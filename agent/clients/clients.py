@@ -49,7 +49,7 @@ from agent.system.state_file import StateFile
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, HomeSilent, Unexpected
-from agent.values.events import Event
+from agent.values.events import Adopted, DriftCorrected, FilesRestored, SettingsWritten, TargetNotWritten
 from agent.values.listening import Sockets, all_loopback, is_name, loopback_addresses
 from agent.values.policy import Policy, Scope, Upstream
 from agent.values.secret import escaped
@@ -389,19 +389,20 @@ class LocalClients:
     def _say(self, seen: ClientsSeen, done: Sequence[ClientFile], record: Record) -> None:
         for file, edit in _edits(done):
             if edit.change is Change.ADOPTED:
-                record(Event.ADOPTED, target=file.path, old=edit.old)
+                record(Adopted(target=file.path, old=edit.old))
             if edit.change is Change.DRIFT:
-                digests = drift_digests(self._state, edit.old, edit.new)
-                record(Event.DRIFT_CORRECTED, target=file.path, found=edit.old, **digests)
+                before, after = drift_digests(self._state, edit.old, edit.new)
+                record(DriftCorrected(target=file.path, found=edit.old, before=before, after=after))
         for file in done:
             if file.error:
-                record(Event.TARGET_FAILED, target=file.path, error=file.error)
+                record(TargetNotWritten(target=file.path, error=file.error))
         back = tuple(file.path for file, edit in _edits(done) if file.is_left and edit.text != edit.before)
         if back:
-            record(Event.RESTORED, targets=back, because=BACK.because)
+            record(FilesRestored(targets=back, because=BACK.because))
         written = tuple(file.path for file, _ in _edits(done) if not file.is_left)
         if written:
-            record(Event.SETTINGS_WRITTEN, settings=seen.wanted.settings, because=seen.wanted.because, targets=written)
+            because = seen.wanted.because
+            record(SettingsWritten(settings=seen.wanted.settings, because=because, targets=written))
 
     def _finish(self, file: ClientFile) -> ClientFile:
         """What was written is kept; what was not written at all, or may be half done, is looked after the next time."""

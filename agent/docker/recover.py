@@ -43,7 +43,7 @@ from agent.system.until import until
 from agent.targets.refused import TextRefused
 from agent.values.dockerd import Phase, Reality, UnitState
 from agent.values.errors import AgentError, UnitFailed
-from agent.values.events import Event
+from agent.values.events import DockerRestarted, DockerStarted, SettingsRolledBack
 from agent.values.settings import DIRECT, Settings
 
 _SETTLES_S: Final = 300.0  # as long as a restart of our own would have been watched
@@ -124,11 +124,12 @@ class _Recovery:
         await asyncio.to_thread(note_first_run, self._journal, reality)
         if running is not None and stage is Stage.RESTARTING:
             self._record(
-                Event.DOCKER_RESTARTED,
-                settings=running,
-                because="by an agent that ended before it could record it",
-                started_again=units.started,
-                left=units.said,
+                DockerRestarted(
+                    settings=running,
+                    because="by an agent that ended before it could record it",
+                    started_again=units.started,
+                    left=units.said,
+                )
             )
         if self._journal.under_way().forbids_writing:
             await asyncio.to_thread(self._journal.enter, Stage.WRITING)
@@ -174,7 +175,7 @@ class _Recovery:
             running = effective(await self._look.reality(DIRECT))
             await asyncio.to_thread(self._journal.try_out, went_on(trial, unit))
             because = "it crashed after our restart, and systemd started it"
-            self._record(Event.DOCKER_STARTED, settings=running, because=because)
+            self._record(DockerStarted(settings=running, because=because))
         elif verdict is not TrialState.WATCH:
             await self._end_trial(trial, unit)
         return False
@@ -214,7 +215,7 @@ class _Recovery:
 
     def _record_roll_back(self, said: Sequence[str], units: UnitsUp) -> None:
         because = "; ".join(dict.fromkeys((*said, *units.said)))
-        self._record(Event.ROLLED_BACK, because=because, started_again=units.started)
+        self._record(SettingsRolledBack(because=because, started_again=units.started))
 
     async def _quarantine_what_stands(self) -> Settings | None:
         """Docker did not come up with what the files say: the next pass tries something else. What that was."""

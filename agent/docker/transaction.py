@@ -41,7 +41,14 @@ from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import GOES_DOWN, Phase, Reality, Running, UnitState
 from agent.values.errors import AgentError, ByOthers, EngineSilent, NotInForce, NotTried, RestartFailed, UnitFailed
-from agent.values.events import Event
+from agent.values.events import (
+    Adopted,
+    DockerRestarted,
+    RestartDeferred,
+    SettingsRolledBack,
+    SettingsWritten,
+    TargetNotWritten,
+)
 from agent.values.policy import Method
 from agent.values.settings import Settings, Texts, agrees
 
@@ -151,7 +158,7 @@ class Transaction:
             raise
         written = tuple(edit.path for edit in plan.edits)
         if written or plan.needs_daemon_reload:
-            self._record(Event.SETTINGS_WRITTEN, settings=plan.desired, method=plan.method, targets=written)
+            self._record(SettingsWritten(settings=plan.desired, method=plan.method, targets=written))
         if plan.starts_docker:
             return await self._start_without_ours(plan, written)
         if plan.restart is None:
@@ -216,16 +223,17 @@ class Transaction:
         left = (*units.said, *noted, *await self._live_restore.off())
         kept = await self._count_again(counted)
         self._record(
-            Event.DOCKER_RESTARTED,
-            took_s=round(took_s, 2),
-            settings=instead.runs_with if instead else plan.desired,
-            because=f"{due.because}; {instead}" if instead else due.because,
-            containers_kept=len(kept.running),
-            containers_lost=kept.lost,
-            containers_stopped=kept.stopped,
-            taken_along=along,
-            started_again=units.started,
-            left=(*left, *kept.said),
+            DockerRestarted(
+                took_s=round(took_s, 2),
+                settings=instead.runs_with if instead else plan.desired,
+                because=f"{due.because}; {instead}" if instead else due.because,
+                containers_kept=len(kept.running),
+                containers_lost=kept.lost,
+                containers_stopped=kept.stopped,
+                taken_along=along,
+                started_again=units.started,
+                left=(*left, *kept.said),
+            )
         )
         return Applied(
             restarted_s=took_s,
@@ -305,7 +313,7 @@ class Transaction:
         finally:
             self._journal.forget()
         because = "this Docker knows no proxies in daemon.json"
-        self._record(Event.DOCKER_RESTARTED, settings=plan.desired, because=because)
+        self._record(DockerRestarted(settings=plan.desired, because=because))
         return Applied(written)
 
     async def _undo(self) -> None:
@@ -323,7 +331,7 @@ class Transaction:
             except AgentError as error:  # as above
                 left = (*left, str(error))
         if left:
-            self._record(Event.TARGET_FAILED, error="; ".join(left))
+            self._record(TargetNotWritten(error="; ".join(left)))
 
     async def _put_off(self, written: tuple[str, ...], because: str) -> Applied:
         """Do not make a restart that was due now. If the one before it is on trial, that is not forgotten."""
@@ -333,7 +341,7 @@ class Transaction:
         return self._defer(written, because)
 
     def _defer(self, written: tuple[str, ...], because: str) -> Applied:
-        self._record(Event.RESTART_DEFERRED, because=because)
+        self._record(RestartDeferred(because=because))
         return Applied(written, deferred=because)
 
     async def _write(self, plan: Plan, reality: Reality) -> None:
@@ -363,10 +371,10 @@ class Transaction:
         self._originals.keep(path, original)
         theirs = daemon_json.texts(original.text) if path == reality.daemon_json_path else Texts()
         if theirs != Texts():
-            self._record(Event.ADOPTED, target=path, old=theirs.meaning())
+            self._record(Adopted(target=path, old=theirs.meaning()))
         if path == reality.environment_file_path:  # from now on it overrides what others set elsewhere
             for layer in reality.beaten:
-                self._record(Event.ADOPTED, target=layer.path, old=environment.texts(layer.values).meaning())
+                self._record(Adopted(target=layer.path, old=environment.texts(layer.values).meaning()))
 
     def _note_success(self, plan: Plan, now: Reality, file: str | None, along: tuple[str, ...]) -> tuple[str, ...]:
         """dockerd runs with what was written; after a minute on trial it is believed. What could not be noted.
@@ -458,13 +466,14 @@ class Transaction:
         said += [*await self._runs_afterwards(plan), *kept.said]
         because = "; ".join(said)
         self._record(
-            Event.ROLLED_BACK,
-            settings=plan.desired,
-            because=because,
-            containers_kept=len(kept.running),
-            containers_lost=kept.lost,
-            containers_stopped=kept.stopped,
-            started_again=units.started,
+            SettingsRolledBack(
+                settings=plan.desired,
+                because=because,
+                containers_kept=len(kept.running),
+                containers_lost=kept.lost,
+                containers_stopped=kept.stopped,
+                started_again=units.started,
+            )
         )
         condition = containers_lost(kept.lost) if back.is_up else down(reality.unit_name)
         if back.goes_down:

@@ -33,7 +33,7 @@ from agent.one_pass.standing_file import LaidDown, StandingFile
 from agent.system.clock import SYSTEM_CLOCK
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Reality
-from agent.values.events import Event
+from agent.values.events import Facts, Resumed, Unpinned
 from agent.values.listening import LocalProxy, loopback_addresses
 from agent.values.policy import Network, Policy, Upstream
 from agent.values.settings import ProxyUrl, Settings
@@ -217,18 +217,18 @@ class Memory:
         self._keep(is_paused=False, paused_until=None)
         return was
 
-    def end_what_is_over(self) -> Iterator[tuple[Event, Mapping[str, object]]]:
+    def end_what_is_over(self) -> Iterator[Facts]:
         """What has come to its end since it was last asked."""
         wall, kept = time.time(), self._kept
         if kept.pin is not None and kept.pin not in self._policy.upstreams:
             self._keep(pin=None, pin_until=None)
-            yield Event.UNPINNED, {"upstream": kept.pin, "because": "the policy has no such upstream"}
+            yield Unpinned(upstream=kept.pin, because="the policy has no such upstream")
         elif kept.pin is not None and kept.pin_until is not None and wall >= kept.pin_until:
             self._keep(pin=None, pin_until=None)
-            yield Event.UNPINNED, {"upstream": kept.pin, "because": "its time is over"}
+            yield Unpinned(upstream=kept.pin, because="its time is over")
         if kept.is_paused and kept.paused_until is not None and wall >= kept.paused_until:
             self._keep(is_paused=False, paused_until=None)
-            yield Event.RESUMED, {"because": "its time is over"}
+            yield Resumed(because="its time is over")
 
     @property
     def is_paused(self) -> bool:

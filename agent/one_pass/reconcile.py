@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from agent.audit.record import Record
 from agent.audit.unexpected import unexpected
@@ -35,7 +36,7 @@ from agent.targets.refused import TextRefused
 from agent.values.condition import Condition
 from agent.values.dockerd import GOES_DOWN, Phase, Reality
 from agent.values.errors import AgentError
-from agent.values.events import Event
+from agent.values.events import ApplyStarted, NetworkChanged, NoUpstream, TargetNotWritten, UpstreamChosen
 from agent.values.listening import is_loopback, is_name
 from agent.values.policy import Network, Policy, Upstream
 from agent.values.reason import Reason
@@ -270,9 +271,9 @@ async def _carry_out(seen: Seen, world: World, record: Record, *, maker: Maker, 
 
 def _record_beginning(seen: Seen, record: Record) -> None:
     if seen.daemon_acts or (seen.clients and seen.clients.edits):
-        record(Event.APPLY_STARTED, **_intent(seen))
+        record(_intent(seen))
     for file in seen.clients.failed if seen.clients else ():
-        record(Event.TARGET_FAILED, target=file.path, error=file.error)
+        record(TargetNotWritten(target=file.path, error=file.error))
 
 
 def _judge_clients(seen: Planned, record: Record, maker: Maker) -> Planned:
@@ -312,7 +313,7 @@ async def _write_clients(
         failure, is_unexpected = error, None
     except Exception as error:  # noqa: BLE001 - the boundary of a target
         failure = is_unexpected = unexpected(_CLIENTS, error)
-    record(Event.TARGET_FAILED, target=failure.where, error=str(failure))
+    record(TargetNotWritten(target=failure.where, error=str(failure)))
     return tuple(ClientFile(file.account, error=str(failure), unexpected=is_unexpected) for file in seen.edits)
 
 
@@ -368,22 +369,22 @@ async def _look_undisturbed(
         await asyncio.wait([task])
 
 
-def _intent(seen: Seen) -> dict[str, object]:
+def _intent(seen: Seen) -> ApplyStarted:
     """What is about to be done, as the audit log keeps it: on disk before the first write."""
     plan, clients = seen.plan if isinstance(seen, Planned) else None, seen.clients
     daemon_targets = tuple(edit.path for edit in plan.edits) if plan else ()
     client_targets = tuple(file.path for file in clients.edits) if clients else ()
-    return {
-        "desired": plan and plan.desired,
-        "effective": plan and plan.effective,
-        "prospective": plan and plan.prospective,
-        "changes": _hidden_change(plan) if plan else None,
-        "method": plan and plan.method,
-        "method_because": (plan and plan.why_method) or None,
-        "clients": clients.wanted.settings if client_targets and clients else None,
-        "targets": (*daemon_targets, *client_targets),
-        "restart": plan and plan.restart and f"{plan.restart.when.value}: {plan.restart.because}",
-    }
+    return ApplyStarted(
+        desired=plan.desired if plan else None,
+        effective=plan.effective if plan else None,
+        prospective=plan.prospective if plan else None,
+        changes=_hidden_change(plan) if plan else None,
+        method=plan.method if plan else None,
+        method_because=(plan and plan.why_method) or None,
+        clients=clients.wanted.settings if client_targets and clients else None,
+        targets=(*daemon_targets, *client_targets),
+        restart=f"{plan.restart.when.value}: {plan.restart.because}" if plan and plan.restart else None,
+    )
 
 
 def _hidden_change(plan: Plan) -> str | None:
@@ -393,14 +394,22 @@ def _hidden_change(plan: Plan) -> str | None:
     return "nothing but a user or a password" if is_hidden else None
 
 
-def about_network(recognised: Recognised, snapshot: Snapshot) -> dict[str, object]:
-    """The facts of `network-changed`."""
-    return {"network": recognised.network.name, "fingerprint": snapshot.fingerprint(), "because": recognised.because}
+def network_changed(
+    recognised: Recognised, snapshot: Snapshot, *, was: str | UnsetType | None = UNSET
+) -> NetworkChanged:
+    name, fingerprint = recognised.network.name, snapshot.fingerprint()
+    return NetworkChanged(network=name, fingerprint=fingerprint, because=recognised.because, was=was)
 
 
-def about_choice(recognised: Recognised, choice: Choice, verdicts: Verdicts) -> dict[str, object]:
-    """The facts of `upstream-chosen`, but for the upstream, and of `no-upstream`."""
-    return {"network": recognised.network.name, "because": choice.because, "verdicts": verdicts}
+def upstream_chosen(
+    recognised: Recognised, choice: Choice, verdicts: Verdicts, *, was: str | UnsetType | None = UNSET
+) -> UpstreamChosen:
+    name = recognised.network.name
+    return UpstreamChosen(upstream=choice.upstream, was=was, network=name, because=choice.because, verdicts=verdicts)
+
+
+def no_upstream(recognised: Recognised, choice: Choice, verdicts: Verdicts) -> NoUpstream:
+    return NoUpstream(network=recognised.network.name, because=choice.because, verdicts=verdicts)
 
 
 class Alone:
@@ -424,9 +433,8 @@ class Alone:
     def begin(self, seen: Seen, record: Record) -> None:
         if isinstance(seen, Offline):
             return
-        record(Event.NETWORK_CHANGED, **about_network(seen.recognised, seen.snapshot))
-        about = about_choice(seen.recognised, seen.choice, seen.verdicts)
+        record(network_changed(seen.recognised, seen.snapshot))
         if isinstance(seen, Planned):
-            record(Event.UPSTREAM_CHOSEN, upstream=seen.upstream.name, **about)
+            record(upstream_chosen(seen.recognised, seen.choice, seen.verdicts))
         else:
-            record(Event.NO_UPSTREAM, **about)
+            record(no_upstream(seen.recognised, seen.choice, seen.verdicts))

@@ -34,7 +34,7 @@ from agent.system.to_the_end import to_the_end
 from agent.targets.refused import TextRefused
 from agent.values.dockerd import GOES_DOWN, Reality
 from agent.values.errors import AgentError, TargetFailed
-from agent.values.events import Event
+from agent.values.events import ApplyStarted, FilesRestored
 from agent.values.policy import Docker
 from agent.values.settings import DIRECT
 
@@ -79,7 +79,7 @@ class Restoring(msgspec.Struct, frozen=True):
         plan = found.plan
         about = (*(edit.path for edit in plan.edits), *clients.all())
         if about or plan.acts:
-            record(Event.APPLY_STARTED, targets=about, because="everything is put back as it was before the agent")
+            record(ApplyStarted(targets=about, because="everything is put back as it was before the agent"))
         written, removed, left = await to_the_end(self._put_clients_back(clients), None)
         outcome = Applied()
         if plan.acts and reality is not None:
@@ -104,7 +104,7 @@ class Restoring(msgspec.Struct, frozen=True):
         if not plan.acts and plan.restart is not None:
             outcome = Applied(deferred=plan.restart.because)
         if written:
-            record(Event.RESTORED, targets=written)
+            record(FilesRestored(targets=written))
         by_hand = found.by_hand if outcome.deferred else ""
         return Restored(written, removed, outcome, left=(*found.left, *left), by_hand=by_hand)
 

@@ -20,7 +20,7 @@ from agent.decide.plan import Plan
 from agent.one_pass.seen import AnySeen, Pass, Planned
 from agent.system.passwd import owner_of
 from agent.values.condition import gave_up
-from agent.values.events import Event
+from agent.values.events import DriftCorrected, GaveUp
 from agent.values.paths import Paths
 from agent.values.policy import Method
 from agent.values.settings import Settings
@@ -61,8 +61,8 @@ class Corrections:
         is_written = outcome is not None and bool(outcome.written) and not outcome.rolled_back
         if found is not None and is_written:
             target, settings, who = found
-            digests = drift_digests(self._paths.state, settings, plan.desired)
-            record(Event.DRIFT_CORRECTED, target=target, found=settings, who=who, **digests)
+            before, after = drift_digests(self._paths.state, settings, plan.desired)
+            record(DriftCorrected(target=target, found=settings, who=who, before=before, after=after))
         if is_written or not (plan.edits or plan.put_off):
             self._in_place = (plan.desired, plan.method)
             self._counted_text = None
@@ -102,7 +102,7 @@ class Corrections:
     def _count(self, target: str, now: float, who: str, record: Record) -> Correction:
         self._drifts, correction = drifted(self._drifts, target, now, who)
         if correction.answer is Correcting.GIVE_UP:
-            record(Event.GAVE_UP, target=target, because=correction.because, who=who)
+            record(GaveUp(target=target, because=correction.because, who=who))
         return correction
 
 

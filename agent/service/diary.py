@@ -5,15 +5,15 @@ Not known here: what is done about it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 
 from agent.audit.record import Record
 from agent.decide.choose import Ending
-from agent.one_pass.reconcile import about_choice, about_network
+from agent.one_pass.reconcile import network_changed, no_upstream, upstream_chosen
 from agent.one_pass.seen import Offline, Planned, Seen
-from agent.values.events import Event
+from agent.values.events import Facts, RestartDeferred, WentOffline
 from agent.values.settings import Settings
 
 
@@ -28,9 +28,6 @@ class _Told(msgspec.Struct, frozen=True):
     put_off: Settings | None = None  # what was to be written for a restart that waits, and is not yet
 
 
-Line = tuple[Event, Mapping[str, object]]
-
-
 class Diary:
     """Of one run of the agent."""
 
@@ -38,19 +35,19 @@ class Diary:
         self._told = _Told()
 
     def has_news(self, seen: Seen) -> bool:
-        return bool(list(self._lines(seen)))
+        return bool(list(self._news(seen)))
 
     def tell(self, seen: Seen, record: Record) -> None:
         """What is new since the last time."""
-        for event, facts in self._lines(seen):
-            record(event, **facts)
+        for facts in self._news(seen):
+            record(facts)
         self._told = self._after(seen)
 
-    def _lines(self, seen: Seen) -> Iterator[Line]:
+    def _news(self, seen: Seen) -> Iterator[Facts]:
         told = self._told
         if isinstance(seen, Offline):
             if not told.is_offline:
-                yield Event.OFFLINE, {"was": told.network}
+                yield WentOffline(was=told.network)
             return
         choice, network = seen.choice, seen.recognised.network.name
         if choice.ending is Ending.WAITING:
@@ -60,16 +57,15 @@ class Diary:
         if is_new:
             # Back from offline it may well be the same network: what changed is that there is one.
             was = "offline" if told.is_offline else told.network if told.network != network else None
-            yield Event.NETWORK_CHANGED, {**about_network(seen.recognised, seen.snapshot), "was": was}
-        facts = about_choice(seen.recognised, choice, seen.verdicts)
+            yield network_changed(seen.recognised, seen.snapshot, was=was)
         if choice.ending is not Ending.CHOSEN:
             if is_new or choice.ending is not told.ending:
-                yield Event.NO_UPSTREAM, facts
+                yield no_upstream(seen.recognised, choice, seen.verdicts)
         elif is_new or told.ending is not Ending.CHOSEN or choice.upstream != told.upstream:
             was = told.upstream if told.upstream != choice.upstream else None
-            yield Event.UPSTREAM_CHOSEN, {"upstream": choice.upstream, "was": was, **facts}
+            yield upstream_chosen(seen.recognised, choice, seen.verdicts, was=was)
         if _put_off(seen) not in (None, told.put_off) and isinstance(seen, Planned) and seen.plan.restart is not None:
-            yield Event.RESTART_DEFERRED, {"because": seen.plan.restart.because}
+            yield RestartDeferred(because=seen.plan.restart.because)
 
     def _after(self, seen: Seen) -> _Told:
         told = self._told

@@ -15,7 +15,7 @@ from agent.decide.backoff import again_s
 from agent.system.clock import SYSTEM_CLOCK
 from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, Unexpected
-from agent.values.events import Event
+from agent.values.events import TargetNotWritten
 
 
 class ServicePart(enum.Enum):
@@ -42,7 +42,7 @@ class Failures:
         where = str(self._policy_path) if part is ServicePart.POLICY else part.value
         failure = error if isinstance(error, AgentError) else unexpected(where, error)
         if str(failure) != str(self._failed.get(part)):
-            (record or self._record)(Event.TARGET_FAILED, target=failure.where, error=str(failure))
+            (record or self._record)(TargetNotWritten(target=failure.where, error=str(failure)))
         self._failed[part] = failure
 
     def clear(self, part: ServicePart) -> None:

@@ -21,7 +21,7 @@ from agent.system.files import identity_of
 from agent.system.policy_file import NO_POLICY, WRITE_ONE, Loaded, load_safely, named, owners
 from agent.values.condition import Code, Condition
 from agent.values.errors import NoPolicy, PolicyRefused
-from agent.values.events import Event
+from agent.values.events import PolicyLoaded, PolicyRejected
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 
@@ -150,7 +150,7 @@ class PolicyInForce:
 
     def _refuse(self, error: PolicyRefused) -> None:
         if self.refused is None or self.refused.problems != error.problems:
-            self._record(Event.POLICY_REJECTED, path=error.path, problems=error.problems)
+            self._record(PolicyRejected(path=error.path, problems=error.problems))
         self.refused = error
 
     def _take(self, loaded: Loaded) -> None:
@@ -158,7 +158,7 @@ class PolicyInForce:
         self._retire()
         self.now = InForce(loaded, now_text(), world)
         self._audit_log.limit(loaded.policy.audit.keep, loaded.policy.audit.max_size)
-        self._record(Event.POLICY_LOADED, path=loaded.path, warnings=loaded.warnings)
+        self._record(PolicyLoaded(path=loaded.path, warnings=loaded.warnings))
 
     def _retire(self) -> None:
         if self.now is not None:

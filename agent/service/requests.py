@@ -21,7 +21,7 @@ from agent.one_pass.screen import line
 from agent.one_pass.seen import Pass
 from agent.values.condition import Condition
 from agent.values.errors import NoPolicy, PolicyRefused
-from agent.values.events import Event
+from agent.values.events import Paused, Pinned, Resumed, Unpinned
 from agent.values.policy import Duration, Policy
 
 
@@ -92,22 +92,22 @@ def obey(wish: Wish, memory: Memory, policy: Policy | None, record: Record) -> A
                 names = ", ".join(policy.upstreams) if policy is not None else "none: no policy is in force"
                 return Answer(1, (f'pin: the policy has no upstream "{wish.upstream}"; it has {names}',))
             until = _clock(memory.pin(wish.upstream, wish.for_s))
-            record(Event.PINNED, upstream=wish.upstream, until=until, by=wish.by or None)
+            record(Pinned(upstream=wish.upstream, until=until, by=wish.by or None))
             return [f"pinned to {wish.upstream}" + (f" until {until}" if until else "")]
         case Command.UNPIN:
             was = memory.unpin()
             if was is None:
                 return ["nothing was pinned"]
-            record(Event.UNPINNED, upstream=was, because=_asked_for(wish))
+            record(Unpinned(upstream=was, because=_asked_for(wish)))
             return [f"no longer pinned to {was}"]
         case Command.PAUSE:
             until = _clock(memory.pause(wish.for_s))
-            record(Event.PAUSED, until=until, by=wish.by or None)
+            record(Paused(until=until, by=wish.by or None))
             return ["paused" + (f" until {until}" if until else "") + ": nothing is written or restarted"]
         case Command.RESUME:
             if not memory.resume():
                 return ["it was not paused"]
-            record(Event.RESUMED, because=_asked_for(wish))
+            record(Resumed(because=_asked_for(wish)))
             return ["no longer paused"]
     return []
 

@@ -43,7 +43,7 @@ from agent.system.heap import give_back
 from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import Phase, Reality
 from agent.values.errors import AgentError
-from agent.values.events import Event
+from agent.values.events import AgentStarted, AgentStopped
 from agent.values.listening import LocalProxy
 from agent.values.paths import Paths
 from agent.values.policy import Policy
@@ -184,10 +184,10 @@ class Service:
         before = None
         with contextlib.suppress(AgentError):  # a full disk: the start is recorded all the same
             before = self._lifetime.begin()
-        self._record(Event.AGENT_STARTED, version=__version__, before=before)
+        self._record(AgentStarted(version=__version__, before=before))
 
     def _end(self, how: str) -> None:
-        self._record(Event.AGENT_STOPPED, because=how)
+        self._record(AgentStopped(because=how))
         with contextlib.suppress(AgentError):  # a full disk: the next one takes it for killed
             self._lifetime.end(how)
 
@@ -319,8 +319,8 @@ class Service:
 
     def _say_what_is_over(self, record: Record) -> None:
         try:
-            for event, facts in self._memory.end_what_is_over() if self._policy.now is not None else ():
-                record(event, **facts)
+            for facts in self._memory.end_what_is_over() if self._policy.now is not None else ():
+                record(facts)
         except AgentError as error:  # a full disk: what is over is over all the same, and said the next time
             self._failures.note(ServicePart.LAID_DOWN, error)
         else:

@@ -1,18 +1,28 @@
-"""What can happen, and each of it as a sentence for a person.
+"""What can happen: its name, the facts that are known of it, and a sentence for a person.
 
-Pure. An event and its facts come in as the audit log holds them: plain, redacted values (`audit/facts.py`).
-Which facts an event usually has is to be read in its sentence below; others are welcome and stand in the log beside
-it. A new event: a member here, and its sentence.
+Pure. Each event is a type. Its fields are the facts, under the names and in the order in which the audit log and the
+journal have them: a wrong name is an error of mypy, and no sentence asks for a fact that the event does not have. A new
+event: a member of `Event`, and a class below with its facts and its sentence.
+
+In a sentence, what stands in [ ] is left out where one of its facts is absent. `_s` and `_ms` at the end of a name are
+units. Sentences are made from what is in the log (`audit/facts.py` made it plain and redacted it), for they are also
+made of records that another version wrote.
 """
 
 from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from agent.values.policy import Method
 from agent.values.secret import escaped
+from agent.values.settings import Settings
+from agent.values.verdict import Verdict
 
 
 class Event(enum.Enum):
@@ -22,15 +32,15 @@ class Event(enum.Enum):
     AGENT_STOPPED = "agent-stopped"
     POLICY_LOADED = "policy-loaded"
     POLICY_REJECTED = "policy-rejected"
-    ADOPTED = "adopted"  # somebody else's value of our keys is replaced for the first time
+    ADOPTED = "adopted"
     NETWORK_CHANGED = "network-changed"
     OFFLINE = "offline"
     UPSTREAM_CHOSEN = "upstream-chosen"
     NO_UPSTREAM = "no-upstream"
-    APPLY_STARTED = "apply-started"  # the intent: on disk before the first write
+    APPLY_STARTED = "apply-started"
     SETTINGS_WRITTEN = "settings-written"
     DOCKER_RESTARTED = "docker-restarted"
-    DOCKER_STARTED = "docker-started"  # not by us
+    DOCKER_STARTED = "docker-started"
     RESTART_DEFERRED = "restart-deferred"
     ROLLED_BACK = "rolled-back"
     DRIFT_CORRECTED = "drift-corrected"
@@ -41,96 +51,279 @@ class Event(enum.Enum):
     RESUMED = "resumed"
     TARGET_FAILED = "target-failed"
     RESTORED = "restored"
-    LOG_RECOVERED = "log-recovered"  # of the audit log about itself: what was torn, missing or could not be written
-    LOG_TRIMMED = "log-trimmed"  # of the audit log about itself: what `keep` and `max_size` dropped
-    RELAY_ENABLED = "relay-enabled"
-    RELAY_SWITCHED = "relay-switched"
-    RELAY_REFUSED = "relay-refused"
-    RELAY_FAILED = "relay-failed"
+    LOG_RECOVERED = "log-recovered"
+    LOG_TRIMMED = "log-trimmed"
 
     @property
     def is_trouble(self) -> bool:
         """Whether a person may have to do something: a warning in the journal."""
-        return self in _TROUBLE
+        return FACTS[self].is_trouble
 
 
-_TROUBLE: Final = frozenset(
-    {
-        Event.POLICY_REJECTED,
-        Event.NO_UPSTREAM,
-        Event.ROLLED_BACK,
-        Event.GAVE_UP,
-        Event.TARGET_FAILED,
-        Event.LOG_RECOVERED,
-        Event.RELAY_REFUSED,
-        Event.RELAY_FAILED,
-    }
-)
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one event. UNSET: nothing was said of it. None: it was looked for, and there is none."""
 
-# What stands in [ ] is left out where one of its facts is absent. `_s` and `_ms` at the end of a name are units.
-_SENTENCES: Final = {
-    Event.AGENT_STARTED: "The agent[ {version}] started[ with {policy}][: {because}][; the one before {before}]",
-    Event.AGENT_STOPPED: "The agent stopped[: {because}]; everything stays as it is",
-    Event.POLICY_LOADED: "Policy loaded[ from {path}][; networks: {networks}][; upstreams: {upstreams}][; {warnings}]",
-    Event.POLICY_REJECTED: "Policy[ {path}] refused[: {problems}][; in force: {in_force}]",
-    Event.ADOPTED: "Took over[ {target}][, which said {old}]",
-    Event.NETWORK_CHANGED: "The network changed[: {network}][, before: {was}]",
-    Event.OFFLINE: "Offline[, before: {was}]; nothing is touched",
-    Event.UPSTREAM_CHOSEN: "Chose[ {upstream}][ in {network}][ instead of {was}][: {because}][ ({verdicts})]",
-    Event.NO_UPSTREAM: "No upstream works[ in {network}][: {because}][ ({verdicts})]",
-    Event.APPLY_STARTED: (
+    event: ClassVar[Event]
+    sentence: ClassVar[str]
+    brief: ClassVar[str] = ""  # a few words for the screen of what happened last; '': it is not shown there
+    is_trouble: ClassVar[bool] = False
+
+    def by_name(self) -> dict[str, object]:
+        """Those that something was said of, in their order."""
+        found = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: value for name, value in found.items() if value is not UNSET}
+
+
+class AgentStarted(Facts, frozen=True, kw_only=True):
+    event = Event.AGENT_STARTED
+    sentence = "The agent[ {version}] started[; the one before {before}]"
+    version: str
+    before: str | None  # how the one before ended, if not as it was told to
+
+
+class AgentStopped(Facts, frozen=True, kw_only=True):
+    event = Event.AGENT_STOPPED
+    sentence = "The agent stopped[: {because}]; everything stays as it is"
+    because: str
+
+
+class PolicyLoaded(Facts, frozen=True, kw_only=True):
+    event = Event.POLICY_LOADED
+    sentence = "Policy loaded[ from {path}][; {warnings}]"
+    path: str
+    warnings: Sequence[str]
+
+
+class PolicyRejected(Facts, frozen=True, kw_only=True):
+    event = Event.POLICY_REJECTED
+    sentence = "Policy[ {path}] refused[: {problems}]"
+    brief = "policy refused"
+    is_trouble = True
+    path: str
+    problems: Sequence[str]
+
+
+class Adopted(Facts, frozen=True, kw_only=True):
+    """Somebody else's value of our keys is replaced for the first time."""
+
+    event = Event.ADOPTED
+    sentence = "Took over[ {target}][, which said {old}]"
+    target: str
+    old: Settings
+
+
+class NetworkChanged(Facts, frozen=True, kw_only=True):
+    event = Event.NETWORK_CHANGED
+    sentence = "The network changed[: {network}][, before: {was}]"
+    brief = "arrived[ in {network}]"
+    network: str
+    fingerprint: str
+    because: str
+    was: str | UnsetType | None = UNSET
+
+
+class WentOffline(Facts, frozen=True, kw_only=True):
+    event = Event.OFFLINE
+    sentence = "Offline[, before: {was}]; nothing is touched"
+    brief = "offline"
+    was: str | None
+
+
+class UpstreamChosen(Facts, frozen=True, kw_only=True):
+    event = Event.UPSTREAM_CHOSEN
+    sentence = "Chose[ {upstream}][ in {network}][ instead of {was}][: {because}][ ({verdicts})]"
+    brief = "chose[ {upstream}]"
+    upstream: str | None
+    was: str | UnsetType | None = UNSET
+    network: str
+    because: str
+    verdicts: Mapping[str, Verdict]
+
+
+class NoUpstream(Facts, frozen=True, kw_only=True):
+    event = Event.NO_UPSTREAM
+    sentence = "No upstream works[ in {network}][: {because}][ ({verdicts})]"
+    brief = "nothing works"
+    is_trouble = True
+    network: str
+    because: str
+    verdicts: Mapping[str, Verdict]
+
+
+class ApplyStarted(Facts, frozen=True, kw_only=True):
+    """The intent: on disk before the first write."""
+
+    event = Event.APPLY_STARTED
+    sentence = (
         "Begins[: {desired}][ ({changes})][, to be written to {targets}][; restart of Docker {restart}][: {because}]"
-    ),
-    Event.SETTINGS_WRITTEN: "Written[ to {target}][ to {targets}][: {settings}]",
-    Event.DOCKER_RESTARTED: (
-        "Docker restarted[ with {upstream}][ ({took_s})][: {settings}][; {because}]"
+    )
+    desired: Settings | UnsetType | None = UNSET
+    effective: Settings | UnsetType | None = UNSET
+    prospective: Settings | UnsetType | None = UNSET
+    changes: str | UnsetType | None = UNSET
+    method: Method | UnsetType | None = UNSET
+    method_because: str | UnsetType | None = UNSET
+    clients: Settings | UnsetType | None = UNSET
+    targets: Sequence[str]
+    restart: str | UnsetType | None = UNSET
+    because: str | UnsetType = UNSET
+
+
+class SettingsWritten(Facts, frozen=True, kw_only=True):
+    event = Event.SETTINGS_WRITTEN
+    sentence = "Written[ to {targets}][: {settings}]"
+    settings: Settings | None
+    method: Method | UnsetType | None = UNSET
+    because: str | UnsetType = UNSET
+    targets: Sequence[str]
+
+
+class DockerRestarted(Facts, frozen=True, kw_only=True):
+    """By the agent."""
+
+    event = Event.DOCKER_RESTARTED
+    sentence = (
+        "Docker restarted[ ({took_s})][: {settings}][; {because}]"
         "[; containers kept: {containers_kept}][; containers lost: {containers_lost}]"
         "[; containers stopped: {containers_stopped}]"
         "[; went down with it: {taken_along}][; started again: {started_again}][; {left}]"
-    ),
-    Event.DOCKER_STARTED: "Docker started[ with {settings}][: {because}]",
-    Event.RESTART_DEFERRED: "The restart of Docker waits[ until {until}][: {because}]",
-    Event.ROLLED_BACK: (
-        "Rolled back[ from {upstream}][ ({settings})][: {because}]"
+    )
+    brief = "docker restarted[, containers kept: {containers_kept}][, lost: {containers_lost}]"
+    took_s: float | UnsetType = UNSET
+    settings: Settings
+    because: str
+    containers_kept: int | UnsetType = UNSET
+    containers_lost: Sequence[str] | UnsetType = UNSET
+    containers_stopped: Sequence[str] | UnsetType = UNSET
+    taken_along: Sequence[str] | UnsetType = UNSET
+    started_again: Sequence[str] | UnsetType = UNSET
+    left: Sequence[str] | UnsetType = UNSET  # what did not work on the way
+
+
+class DockerStarted(Facts, frozen=True, kw_only=True):
+    """Not by the agent."""
+
+    event = Event.DOCKER_STARTED
+    sentence = "Docker started[ with {settings}][: {because}]"
+    brief = "docker started"
+    settings: Settings | None
+    because: str
+
+
+class RestartDeferred(Facts, frozen=True, kw_only=True):
+    event = Event.RESTART_DEFERRED
+    sentence = "The restart of Docker waits[: {because}]"
+    brief = "a restart of docker waits"
+    because: str
+
+
+class SettingsRolledBack(Facts, frozen=True, kw_only=True):
+    event = Event.ROLLED_BACK
+    sentence = (
+        "Rolled back[ ({settings})][: {because}]"
         "[; containers lost: {containers_lost}][; containers stopped: {containers_stopped}]"
         "[; started again: {started_again}]"
-    ),
-    Event.DRIFT_CORRECTED: "Put right[ {target}][, which said {found}][; written by {who}]",
-    Event.GAVE_UP: "Gave up[ on {target}][ after {times} corrections][: {because}][; written by {who}]",
-    Event.PINNED: "Pinned[ to {upstream}][ until {until}][, by {by}]",
-    Event.UNPINNED: "No longer pinned[ to {upstream}][: {because}]",
-    Event.PAUSED: "Paused[ until {until}][, by {by}]: nothing is written",
-    Event.RESUMED: "No longer paused[: {because}]",
-    Event.TARGET_FAILED: "Not written[: {target}][: {error}]",
-    Event.RESTORED: "Put back as it was before the agent[: {target}][: {targets}][; {because}]",
-    Event.LOG_RECOVERED: "The audit log goes on[: {because}]",
-    Event.LOG_TRIMMED: "Old records dropped from the audit log[: {first} to {last}][ ({because})]",
-    Event.RELAY_ENABLED: "The relay listens[ on {listen}]",
-    Event.RELAY_SWITCHED: "The relay goes through[ {upstream}][ instead of {was}]",
-    Event.RELAY_REFUSED: "The relay refused[ {source}][: {because}]",
-    Event.RELAY_FAILED: "The relay failed[: {error}]",
-}
+    )
+    brief = "rolled back"
+    is_trouble = True
+    settings: Settings | UnsetType = UNSET
+    because: str
+    containers_kept: int | UnsetType = UNSET
+    containers_lost: Sequence[str] | UnsetType = UNSET
+    containers_stopped: Sequence[str] | UnsetType = UNSET
+    started_again: Sequence[str]
 
-# The same in a few words, of what a person who looks wants to know happened last.
-_BRIEF: Final = {
-    Event.POLICY_REJECTED: "policy refused",
-    Event.NETWORK_CHANGED: "arrived[ in {network}]",
-    Event.OFFLINE: "offline",
-    Event.UPSTREAM_CHOSEN: "chose[ {upstream}]",
-    Event.NO_UPSTREAM: "nothing works",
-    Event.DOCKER_RESTARTED: "docker restarted[, containers kept: {containers_kept}][, lost: {containers_lost}]",
-    Event.DOCKER_STARTED: "docker started",
-    Event.RESTART_DEFERRED: "a restart of docker waits",
-    Event.ROLLED_BACK: "rolled back",
-    Event.DRIFT_CORRECTED: "put right[ {target}]",
-    Event.GAVE_UP: "gave up[ on {target}]",
-    Event.PINNED: "pinned[ to {upstream}]",
-    Event.UNPINNED: "no longer pinned",
-    Event.PAUSED: "paused",
-    Event.RESUMED: "no longer paused",
-    Event.TARGET_FAILED: "not written[: {target}]",
-    Event.RESTORED: "put back[: {target}]",
-}
+
+class DriftCorrected(Facts, frozen=True, kw_only=True):
+    event = Event.DRIFT_CORRECTED
+    sentence = "Put right[ {target}][, which said {found}][; written by {who}]"
+    brief = "put right[ {target}]"
+    target: str
+    found: Settings | None
+    who: str | UnsetType = UNSET
+    before: str | None  # keyed digests: they tell that a password was changed, and not which
+    after: str | None
+
+
+class GaveUp(Facts, frozen=True, kw_only=True):
+    event = Event.GAVE_UP
+    sentence = "Gave up[ on {target}][: {because}][; written by {who}]"
+    brief = "gave up[ on {target}]"
+    is_trouble = True
+    target: str
+    because: str
+    who: str
+
+
+class Pinned(Facts, frozen=True, kw_only=True):
+    event = Event.PINNED
+    sentence = "Pinned[ to {upstream}][ until {until}][, by {by}]"
+    brief = "pinned[ to {upstream}]"
+    upstream: str
+    until: str | None
+    by: str | None
+
+
+class Unpinned(Facts, frozen=True, kw_only=True):
+    event = Event.UNPINNED
+    sentence = "No longer pinned[ to {upstream}][: {because}]"
+    brief = "no longer pinned"
+    upstream: str
+    because: str
+
+
+class Paused(Facts, frozen=True, kw_only=True):
+    event = Event.PAUSED
+    sentence = "Paused[ until {until}][, by {by}]: nothing is written"
+    brief = "paused"
+    until: str | None
+    by: str | None
+
+
+class Resumed(Facts, frozen=True, kw_only=True):
+    event = Event.RESUMED
+    sentence = "No longer paused[: {because}]"
+    brief = "no longer paused"
+    because: str
+
+
+class TargetNotWritten(Facts, frozen=True, kw_only=True):
+    event = Event.TARGET_FAILED
+    sentence = "Not written[: {target}][: {error}]"
+    brief = "not written[: {target}]"
+    is_trouble = True
+    target: str | UnsetType = UNSET
+    error: str
+
+
+class FilesRestored(Facts, frozen=True, kw_only=True):
+    event = Event.RESTORED
+    sentence = "Put back as it was before the agent[: {targets}][; {because}]"
+    brief = "put back"
+    targets: Sequence[str]
+    because: str | UnsetType = UNSET
+
+
+class LogRecovered(Facts, frozen=True, kw_only=True):
+    """Of the audit log about itself; its other facts: `audit/about_the_log.py`."""
+
+    event = Event.LOG_RECOVERED
+    sentence = "The audit log goes on[: {because}]"
+    is_trouble = True
+    because: str
+
+
+class LogTrimmed(Facts, frozen=True, kw_only=True):
+    """Of the audit log about itself; its other facts: `audit/about_the_log.py`."""
+
+    event = Event.LOG_TRIMMED
+    sentence = "Old records dropped from the audit log[: {first} to {last}][ ({because})]"
+    because: str
+    first: int | None
+    last: int | None
+
+
+FACTS: Final[Mapping[Event, type[Facts]]] = {kind.event: kind for kind in Facts.__subclasses__()}
 
 _PART = re.compile(r"\[([^\]]*)\]")
 _FACT = re.compile(r"\{(\w+)\}")
@@ -140,13 +333,13 @@ LONGEST: Final = 400  # characters of a sentence; the facts beside it are whole
 
 
 def sentence(event: Event, facts: Mapping[str, object]) -> str:
-    """One line for a person, from whatever of the event's usual facts are there."""
-    return escaped(_filled(_SENTENCES[event], facts), LONGEST)
+    """One line for a person, from whatever of the event's facts are there."""
+    return escaped(_filled(FACTS[event].sentence, facts), LONGEST)
 
 
 def brief(event: Event, facts: Mapping[str, object]) -> str:
     """A few words; '' of what is not told so."""
-    return escaped(_filled(_BRIEF.get(event, ""), facts), _BRIEF_AT_MOST)
+    return escaped(_filled(FACTS[event].brief, facts), _BRIEF_AT_MOST)
 
 
 def _filled(template: str, facts: Mapping[str, object]) -> str:

@@ -60,8 +60,8 @@ def host(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
 def diary(host: Host) -> Host:
     host.write(Event.OFFLINE, hours_ago=30, pass_id="1", was="office")
     host.write(Event.UPSTREAM_CHOSEN, hours_ago=3, pass_id="2", network="office", upstream="corp")
-    host.write(Event.DOCKER_RESTARTED, hours_ago=3, pass_id="2", upstream="corp")
-    host.write(Event.DOCKER_RESTARTED, hours_ago=1, pass_id="3", upstream="direct")
+    host.write(Event.DOCKER_RESTARTED, hours_ago=3, pass_id="2", settings="corp")
+    host.write(Event.DOCKER_RESTARTED, hours_ago=1, pass_id="3", settings="direct")
     return host
 
 
@@ -71,8 +71,8 @@ def test_a_record_is_a_line_in_the_readers_own_time(diary: Host) -> None:
         [
             "2026-02-28 11:30:00  offline           Offline, before: office; nothing is touched",
             "2026-03-01 14:30:00  upstream-chosen   Chose corp in office",
-            "2026-03-01 14:30:00  docker-restarted  Docker restarted with corp",
-            "2026-03-01 16:30:00  docker-restarted  Docker restarted with direct",
+            "2026-03-01 14:30:00  docker-restarted  Docker restarted: corp",
+            "2026-03-01 16:30:00  docker-restarted  Docker restarted: direct",
         ],
         [],
     )

@@ -182,7 +182,7 @@ def test_the_journal_gets_a_sentence_and_every_fact_as_a_field(journald: Journal
     )
 
     assert journald.entry() == {
-        "MESSAGE": "Docker restarted with office (0.7 s): http://proxy:3128",
+        "MESSAGE": "Docker restarted (0.7 s): http://proxy:3128",
         "PRIORITY": "4",
         "SYSLOG_IDENTIFIER": "docker-proxy-agent",
         "EVENT": "docker-restarted",

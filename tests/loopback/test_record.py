@@ -13,11 +13,31 @@ import pytest
 import structlog
 
 from agent.audit import logs
+from agent.audit.about_the_log import Recovered, Trimmed
 from agent.audit.log import AuditLog
-from agent.audit.record import Record
-from agent.values.events import Event
-from agent.values.settings import settings
+from agent.audit.record import RESERVED, Record
+from agent.values.events import (
+    FACTS,
+    ApplyStarted,
+    DockerRestarted,
+    Event,
+    Facts,
+    NetworkChanged,
+    SettingsRolledBack,
+    WentOffline,
+)
+from agent.values.settings import DIRECT, Settings, settings
 from agent.values.verdict import Outcome, Timings, Verdict
+
+
+class Sampled(Facts, frozen=True, kw_only=True):
+    """Of one event, values of each kind."""
+
+    event = Event.UPSTREAM_CHOSEN
+    sentence = ""
+    network: str
+    verdicts: dict[str, Verdict]
+    settings: Settings
 
 
 class Writing:
@@ -54,10 +74,11 @@ def test_both_have_the_same_event_and_facts_and_the_log_anchors_the_record(writi
     record = writing.record.for_pass("p7", "netlink")
 
     record(
-        Event.UPSTREAM_CHOSEN,
-        network="office",
-        verdicts={"corp": Verdict(Outcome.OK, timings=Timings(total=84.12))},
-        settings=settings("http://al:secret@proxy:3128"),
+        Sampled(
+            network="office",
+            verdicts={"corp": Verdict(Outcome.OK, timings=Timings(total=84.12))},
+            settings=settings("http://al:secret@proxy:3128"),
+        )
     )
 
     [audited], [logged] = writing.audited, writing.logged
@@ -75,14 +96,14 @@ def test_both_have_the_same_event_and_facts_and_the_log_anchors_the_record(writi
 
 
 def test_it_is_on_disk_before_the_call_returns(writing: Writing) -> None:
-    writing.record(Event.APPLY_STARTED, diff="-a\n+b")
+    writing.record(ApplyStarted(targets=("/etc/docker/daemon.json",)))
 
     assert [record["event"] for record in writing.audited] == ["apply-started"]
 
 
 def test_trouble_is_a_warning(writing: Writing) -> None:
-    writing.record(Event.OFFLINE)
-    writing.record(Event.ROLLED_BACK)
+    writing.record(WentOffline(was="office"))
+    writing.record(SettingsRolledBack(because="dockerd did not come up", started_again=()))
 
     assert [line["level"] for line in writing.logged] == ["info", "warning"]
 
@@ -91,10 +112,10 @@ def test_a_pass_goes_on_without_an_audit_log_and_says_so(writing: Writing) -> No
     writing.path.parent.write_text("no folder")
     record = writing.record.for_pass("p1", "timer")
 
-    record(Event.DOCKER_RESTARTED, upstream="office")
+    record(DockerRestarted(settings=DIRECT, because="asked for"))
 
     [logged] = writing.logged
-    assert (logged["event"], logged["upstream"], logged["audit"]) == ("docker-restarted", "office", "unwritable")
+    assert (logged["event"], logged["because"], logged["audit"]) == ("docker-restarted", "asked for", "unwritable")
     assert "audit_seq" not in logged
     assert str(writing.path.parent) in record.problem
     assert writing.record.problem  # the condition is the log's, not one pass's
@@ -102,10 +123,10 @@ def test_a_pass_goes_on_without_an_audit_log_and_says_so(writing: Writing) -> No
 
 def test_the_condition_ends_when_the_log_can_be_written_again(writing: Writing) -> None:
     writing.path.parent.write_text("no folder")
-    writing.record(Event.OFFLINE)
+    writing.record(WentOffline(was=None))
     writing.path.parent.unlink()
 
-    writing.record(Event.NETWORK_CHANGED, network="home")
+    writing.record(NetworkChanged(network="home", fingerprint="f", because="the first that matches"))
 
     assert not writing.record.problem
     assert [record["event"] for record in writing.audited] == ["log-recovered", "network-changed"]
@@ -114,15 +135,13 @@ def test_the_condition_ends_when_the_log_can_be_written_again(writing: Writing) 
 
 def test_a_fact_of_a_type_that_nobody_decided_about_is_refused_before_anything_is_written(writing: Writing) -> None:
     with pytest.raises(TypeError, match="object is not a fact"):
-        writing.record(Event.OFFLINE, it=object())
+        writing.record(WentOffline(was=object()))  # type: ignore[arg-type]
 
     assert not writing.path.exists()
     assert writing.logged == []
 
 
-@pytest.mark.parametrize("name", ["event", "pass", "audit_hash", "level"])
-def test_a_fact_cannot_take_the_name_of_something_else(writing: Writing, name: str) -> None:
-    with pytest.raises(TypeError, match=name):
-        writing.record(Event.OFFLINE, **{name: "x"})
-
-    assert not writing.path.exists()
+@pytest.mark.parametrize("kind", [*FACTS.values(), Recovered, Trimmed])
+def test_a_fact_does_not_take_the_name_of_something_else(kind: type[Facts]) -> None:
+    assert {"event", "pass", "audit_hash", "level"} <= RESERVED
+    assert not RESERVED & {*kind.__struct_fields__}

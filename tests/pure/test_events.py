@@ -1,0 +1,50 @@
+"""Each event has its facts and its sentence, and they fit each other."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agent.audit.about_the_log import Recovered, Trimmed
+from agent.values.events import FACTS, Event, Facts, LogRecovered, LogTrimmed
+
+AGENT: Final = Path(__file__).parents[2] / "agent"
+KINDS: Final = [*FACTS.values()]
+
+
+def given() -> dict[str, set[str]]:
+    """By class, the facts that are given a value somewhere."""
+    found: dict[str, set[str]] = {}
+    for file in AGENT.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func).rpartition(".")[2]
+                found.setdefault(name, set()).update(word.arg for word in node.keywords if word.arg)
+    return {**found, LogRecovered.__name__: found[Recovered.__name__], LogTrimmed.__name__: found[Trimmed.__name__]}
+
+
+GIVEN: Final = given()
+
+
+def named(kind: type[Facts]) -> str:
+    return kind.event.value
+
+
+def test_every_event_has_its_facts() -> None:
+    assert FACTS.keys() == set(Event)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=named)
+def test_no_sentence_asks_for_a_fact_that_its_event_has_not(kind: type[Facts]) -> None:
+    holes = re.findall(r"\{(\w+)\}", kind.sentence + kind.brief)
+
+    assert set(holes) <= set(kind.__struct_fields__)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=named)
+def test_every_fact_is_given_by_somebody(kind: type[Facts]) -> None:
+    assert set(kind.__struct_fields__) <= GIVEN[kind.__name__]
