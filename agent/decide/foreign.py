@@ -15,14 +15,12 @@ from urllib.parse import urlsplit
 from agent.decide.restart import Restarting, When
 from agent.targets import daemon_json, json_splice
 from agent.targets.json_splice import MISSING
-from agent.targets.refused import LEFT
 from agent.values.condition import Code, Condition
-from agent.values.dockerd import Reality
+from agent.values.dockerd import FileFault, Reality
+from agent.values.errors import LEFT
 from agent.values.secret import escaped, redacted
 
-_REFUSED: Final = "dockerd would not start with it: "
-NOT_RESTARTED: Final = ", and Docker is not restarted"
-_SO: Final = f"; nothing is written into it{NOT_RESTARTED}"
+_DEADLY: Final = "Docker, which runs, would not survive its next restart"
 _BOM: Final = "\ufeff"
 _SHORT: Final = {
     "H": "host", "D": "debug", "l": "log-level", "G": "group", "p": "pidfile", "s": "storage-driver", "b": "bridge",
@@ -38,22 +36,22 @@ _DEFAULT_RUNTIME: Final = ("default-runtime",)
 _RUNTIMES: Final = ("runtimes",)
 
 
-def refused(words: str, target: str) -> Condition:
-    """What is said of a daemon.json that dockerd does not take; `words`: its own."""
-    return Condition(
-        Code.FOREIGN_CONFIG_BROKEN,
-        f"{_REFUSED}{words}{_SO}",
-        "Mend it, then: docker-proxy-agent apply",
-        target,
-    )
+def refused(words: str, path: str) -> FileFault:
+    """Of a daemon.json that dockerd does not take; `words`: its own."""
+    return FileFault(path, words, "Mend it, then: docker-proxy-agent apply", is_dockerds=True)
 
 
-def reason(said: Condition) -> str:
-    """What is wrong with the file, without what follows for one that Docker runs with."""
-    return said.text.removeprefix(_REFUSED).removesuffix(_SO).removesuffix(LEFT)
+def condition(fault: FileFault, *, is_deadly: bool = False) -> Condition:
+    """What a person is told of it. `is_deadly`: Docker runs, and would not start with the file again."""
+    if fault.is_dockerds:
+        then = f"; {_DEADLY}" if is_deadly else ", and Docker is not restarted"
+        text = f"dockerd would not start with it: {fault.wrong}; nothing is written into it{then}"
+    else:
+        text = f"{fault.wrong}; {LEFT}; {_DEADLY}" if is_deadly else f"{fault.wrong}; {LEFT}"
+    return Condition(Code.FOREIGN_CONFIG_BROKEN, text, fault.remedy, fault.path)
 
 
-def refusal(text: str | None, reality: Reality) -> Condition | None:
+def refusal(text: str | None, reality: Reality) -> FileFault | None:
     """`text`: daemon.json without our change. None: nothing that can be read there keeps dockerd from starting.
 
     TextRefused: it is no JSON that could be told anything of.

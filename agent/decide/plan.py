@@ -23,13 +23,12 @@ from agent.decide.urgent import Urgency
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import CannotExpress, NotJson, TextRefused
 from agent.values.condition import Code, Condition
-from agent.values.dockerd import Phase, Reality
+from agent.values.dockerd import FileFault, Phase, Reality
 from agent.values.policy import Docker, Method
 from agent.values.settings import Settings, Texts, agrees
 
 SECRET_MODE: Final = 0o600
 PUBLIC_MODE: Final = 0o644
-_DEADLY: Final = "Docker, which runs, would not survive its next restart"
 _ON_TRIAL: Final = "what is to be written waits until the last restart of Docker has stood for a minute"
 
 
@@ -90,7 +89,7 @@ class Holding(msgspec.Struct, frozen=True):
     urgency: Urgency | None = None  # None: not asked yet
     not_taken: str = ""  # why this dockerd did not switch live-restore on when it was told to
     believes_transfer: bool = True  # not of one that never ends
-    foreign: Condition | None = None  # why dockerd would not start with daemon.json without our change, if it was asked
+    foreign: FileFault | None = None  # why dockerd would not start with daemon.json without our change, if it was asked
     # With what it came up instead when these settings were last tried, where nothing that could tell why has changed.
     came_up_otherwise: tuple[tuple[Settings, Condition], ...] = ()
 
@@ -130,7 +129,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         starts_docker = is_in_its_way and reality.unit.phase is Phase.BROKEN
         method, why_method = method_for(policy, reality, owned)
         if method is Method.DAEMON_JSON and reality.daemon_json_fault is not None:
-            return Plan(desired, condition=_with_what_follows(reality.daemon_json_fault, holding.foreign, reality))
+            return Plan(desired, condition=_of_file(reality.daemon_json_fault, holding.foreign, reality))
         theirs = without_ours(reality, owned)
         refused = holding.foreign or foreign.refusal(theirs, reality)
         is_elsewhere = _is_elsewhere(method, reality, owned)
@@ -147,7 +146,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
             take_along=policy.take_along,
         )
     except TextRefused as error:
-        return _beside(desired, reality, policy, owned, broken=_broken(error, reality))
+        return _beside(desired, reality, policy, owned, error=error)
     except Inexpressible as error:
         edits = (_given_back(reality, owned),) if is_in_its_way else ()
         return Plan(
@@ -159,7 +158,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
             condition=error.condition,
         )
     wrong = reality.daemon_json_fault or refused
-    of_its_file = _with_what_follows(wrong, refused, reality) if wrong is not None else None
+    of_its_file = _of_file(wrong, refused, reality) if wrong is not None else None
     running, restart, otherwise = effective(reality), None, None
     if reality.engine is not None and running is not None and not agrees(running, desired):
         restart = restarting(
@@ -168,7 +167,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         if restart.when is When.NOW and reality.daemon_json_fault is not None and not reality.validates:
             restart = Restarting(When.LATER, _not_onto(reality.daemon_json_fault))
         elif restart.when is When.NOW and refused is not None:
-            restart = Restarting(When.LATER, refused.text)
+            restart = Restarting(When.LATER, foreign.condition(refused).text)
         restart = foreign.held(restart, reality, is_asked_now=is_asked_now)
         if restart.when is When.NOW and holding.waits and not is_asked_now:
             restart = Restarting(When.LATER, holding.waits)
@@ -197,27 +196,23 @@ def put_off(planned: Plan) -> Plan:
     return msgspec.structs.replace(planned, edits=(), needs_daemon_reload=False, put_off=_ON_TRIAL)
 
 
-def _beside(desired: Settings, reality: Reality, policy: Docker, owned: OwnedDaemonJson, *, broken: Condition) -> Plan:
+def _beside(desired: Settings, reality: Reality, policy: Docker, owned: OwnedDaemonJson, *, error: TextRefused) -> Plan:
     """What goes on where daemon.json is not understood: what lies beside it is written, and nothing is restarted."""
+    broken = _broken(error, reality)
+    holding = Holding(foreign=broken if isinstance(error, NotJson) else None)  # nobody reads it, dockerd included
     if reality.daemon_json is None:  # what is not understood is not the file
-        return Plan(desired, condition=broken)
+        return Plan(desired, condition=_of_file(broken, holding.foreign, reality))
     without = msgspec.structs.replace(reality, daemon_json=None, daemon_json_fault=broken)
-    made = plan(desired, without, policy, owned, is_asked_now=False)
+    made = plan(desired, without, policy, owned, is_asked_now=False, holding=holding)
     if made.restart is None:
         return made
     return msgspec.structs.replace(made, restart=Restarting(When.LATER, _not_onto(broken)), is_urgency_asked=False)
 
 
-def keeps_down(reality: Reality, owned: OwnedDaemonJson, said: Condition | None) -> Condition | None:
+def keeps_down(reality: Reality, owned: OwnedDaemonJson, said: FileFault | None) -> FileFault | None:
     """What of its file keeps a dockerd down that broke; `said`: by itself. None: nothing that is known."""
     if reality.unit.phase is not Phase.BROKEN:
         return None
-    known = _keeps_down(reality, owned, said)
-    # That nothing is written and nothing restarted is no news of a Docker that is down.
-    return msgspec.structs.replace(known, text=foreign.reason(known)) if known is not None else None
-
-
-def _keeps_down(reality: Reality, owned: OwnedDaemonJson, said: Condition | None) -> Condition | None:
     if said is not None:
         return said
     if reality.daemon_json_fault is not None:  # a dockerd that can be asked reads what we cannot, such as UTF-16
@@ -228,8 +223,8 @@ def _keeps_down(reality: Reality, owned: OwnedDaemonJson, said: Condition | None
         return _broken(error, reality)
 
 
-def _not_onto(broken: Condition) -> str:
-    return f"Docker is not restarted onto a {broken.target} that is not understood"
+def _not_onto(broken: FileFault) -> str:
+    return f"Docker is not restarted onto a {broken.path} that is not understood"
 
 
 def without_ours(reality: Reality, owned: OwnedDaemonJson) -> str | None:
@@ -287,17 +282,14 @@ def _has_foreign_proxies(reality: Reality, owned: OwnedDaemonJson) -> bool:
     return daemon_json.texts(foreign) != Texts()
 
 
-def _broken(error: TextRefused, reality: Reality) -> Condition:
+def _broken(error: TextRefused, reality: Reality) -> FileFault:
     failed = error.failed(reality.daemon_json_path)
-    broken = Condition(Code.FOREIGN_CONFIG_BROKEN, failed.what, failed.remedy, failed.where)
-    return _with_what_follows(broken, broken if isinstance(error, NotJson) else None, reality)
+    return FileFault(failed.where, failed.wrong, failed.remedy)
 
 
-def _with_what_follows(said: Condition, refused: Condition | None, reality: Reality) -> Condition:
-    """`said` of the file, and what it means for a Docker that runs and would not start with it."""
-    if refused is None or not reality.unit.is_running:
-        return said
-    return msgspec.structs.replace(said, text=f"{said.text.removesuffix(foreign.NOT_RESTARTED)}; {_DEADLY}")
+def _of_file(fault: FileFault, refused: FileFault | None, reality: Reality) -> Condition:
+    """`refused`: why dockerd would not start with it, if that is known."""
+    return foreign.condition(fault, is_deadly=refused is not None and reality.unit.is_running)
 
 
 class Inexpressible(Exception):

@@ -56,7 +56,7 @@ def put_back(
     except TextRefused as error:
         left[reality.daemon_json_path] = str(error.failed(reality.daemon_json_path))
     if reality.daemon_json_fault is not None:
-        left[reality.daemon_json_path] = str(reality.daemon_json_fault)
+        left[reality.daemon_json_path] = str(foreign.condition(reality.daemon_json_fault))
     if reality.daemon_json_path in left:  # what dockerd would start with cannot be told: it is not restarted
         return PutBack(Plan(DIRECT, None, edits=tuple(edits), needs_daemon_reload=is_reloaded), *_left(left))
     running = effective(reality)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from agent.system.text_files import read_text
 from agent.values.dockerd import Phase, Reality
-from agent.values.errors import TargetFailed
+from agent.values.errors import LEFT, TargetFailed
 from agent.values.paths import Paths
 
 
@@ -31,5 +31,5 @@ class ConfigFile:
             return read_text(self._default)
         fault = self._looked.daemon_json_fault
         if fault is not None:
-            raise TargetFailed(fault.target, fault.text, fault.remedy)
+            raise TargetFailed(fault.path, fault.wrong, fault.remedy, then=LEFT)
         return self._looked.daemon_json

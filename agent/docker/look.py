@@ -26,8 +26,7 @@ from agent.system.text_files import read_text
 from agent.system.until import until
 from agent.targets import daemon_json, environment, for_dockerd
 from agent.targets.refused import TextRefused
-from agent.values.condition import Code, Condition
-from agent.values.dockerd import Engine, FileHistory, Flags, Phase, Reality, Running, Start, UnitState
+from agent.values.dockerd import Engine, FileFault, FileHistory, Flags, Phase, Reality, Running, Start, UnitState
 from agent.values.errors import AgentError, EngineSilent, TargetFailed
 from agent.values.paths import Paths
 from agent.values.settings import Masked, Settings, Texts
@@ -226,12 +225,12 @@ async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _read(path: Path) -> tuple[str | None, Condition | None]:
+def _read(path: Path) -> tuple[str | None, FileFault | None]:
     """The text of daemon.json, or why it cannot be read. That is a fault of this file only: the rest goes on."""
     try:
         return read_text(path), None
     except TargetFailed as error:
-        return None, Condition(Code.FOREIGN_CONFIG_BROKEN, error.what, error.remedy, error.where)
+        return None, FileFault(error.where, error.wrong, error.remedy)
 
 
 def _is_settled(unit: UnitState) -> bool:

@@ -13,8 +13,7 @@ from agent.decide.plan import OwnedDaemonJson, without_ours
 from agent.docker import validate
 from agent.docker.originals import daemon_originals
 from agent.targets.refused import TextRefused
-from agent.values.condition import Condition
-from agent.values.dockerd import Reality
+from agent.values.dockerd import FileFault, Reality
 
 
 def owned(reality: Reality, state: Path) -> OwnedDaemonJson:
@@ -32,7 +31,7 @@ def theirs(reality: Reality, state: Path) -> str | None:
         return reality.daemon_json
 
 
-async def refusal(text: str | None, reality: Reality) -> Condition | None:
+async def refusal(text: str | None, reality: Reality) -> FileFault | None:
     """Why dockerd would not start with it."""
     with contextlib.suppress(TextRefused):  # then dockerd is asked
         if (known := foreign.refusal(text, reality)) is not None:

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from agent.audit.record import Record
-from agent.decide import probation
+from agent.decide import foreign, probation
 from agent.decide.effective import effective, in_force
 from agent.decide.overruled import overruled
 from agent.decide.plan import Plan
@@ -39,7 +39,7 @@ from agent.system.text_files import read_text, write_text
 from agent.targets import daemon_json, environment
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition, down
-from agent.values.dockerd import GOES_DOWN, Phase, Reality, Running, UnitState
+from agent.values.dockerd import GOES_DOWN, FileFault, Phase, Reality, Running, UnitState
 from agent.values.errors import AgentError, ByOthers, EngineSilent, NotInForce, NotTried, RestartFailed, UnitFailed
 from agent.values.events import (
     Adopted,
@@ -74,6 +74,7 @@ class Applied(msgspec.Struct, frozen=True):
     runs_with: Settings | None = None  # what it came up with, if that is not what was written
     otherwise: Condition | None = None  # and why
     condition: Condition | None = None
+    foreign: FileFault | None = None  # why dockerd would not start with daemon.json, without ours
 
     @property
     def stands(self) -> bool:
@@ -150,7 +151,7 @@ class Transaction:
         is_written_into = _is_written_into(plan, reality, others)
         broken = await refusal(others, reality) if plan.restarts or is_written_into else None
         if broken is not None and (is_written_into or self._on_trial is not None):
-            return msgspec.structs.replace(self._defer((), str(broken)), condition=broken)
+            return self._defer_for_the_file((), broken)
         try:
             await self._write(plan, reality)
         except AgentError:
@@ -164,7 +165,7 @@ class Transaction:
         if plan.restart is None:
             return Applied(written)
         if broken is not None:
-            return msgspec.structs.replace(self._defer(written, str(broken)), condition=broken)
+            return self._defer_for_the_file(written, broken)
         if not plan.restarts:
             return self._defer(written, plan.restart.because)
         return await self._restart(plan, plan.restart, reality, written)
@@ -339,6 +340,10 @@ class Transaction:
             await self._undo()
             written = ()
         return self._defer(written, because)
+
+    def _defer_for_the_file(self, written: tuple[str, ...], fault: FileFault) -> Applied:
+        said = foreign.condition(fault)
+        return msgspec.structs.replace(self._defer(written, str(said)), condition=said, foreign=fault)
 
     def _defer(self, written: tuple[str, ...], because: str) -> Applied:
         self._record(RestartDeferred(because=because))

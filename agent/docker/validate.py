@@ -14,8 +14,7 @@ from typing import Final
 
 from agent.decide import foreign
 from agent.system.programs import run
-from agent.values.condition import Condition
-from agent.values.dockerd import Reality
+from agent.values.dockerd import FileFault, Reality
 from agent.values.secret import escaped
 
 _WITHIN_S: Final = 20.0
@@ -23,7 +22,7 @@ _WITHIN_S: Final = 20.0
 _VALUES: Final = re.compile(r": \(from flag: .*\)")
 
 
-async def refused(reality: Reality, text: str | None) -> Condition | None:
+async def refused(reality: Reality, text: str | None) -> FileFault | None:
     """Why dockerd would not start with this text as its daemon.json; None if no reason is known."""
     is_there = text is not None or reality.daemon_json_fault is not None
     if not is_there or not reality.validates:

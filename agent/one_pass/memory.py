@@ -32,7 +32,7 @@ from agent.one_pass.shaken_file import KeptShaken, ShakenFile
 from agent.one_pass.standing_file import LaidDown, StandingFile
 from agent.system.clock import SYSTEM_CLOCK
 from agent.values.condition import Code, Condition
-from agent.values.dockerd import Reality
+from agent.values.dockerd import FileFault, Reality
 from agent.values.events import Facts, Resumed, Unpinned
 from agent.values.listening import LocalProxy, loopback_addresses
 from agent.values.policy import Network, Policy, Upstream
@@ -106,7 +106,7 @@ class Memory:
         self._in_flight = InFlight()
         self._not_taken: _NotTaken | None = None
         self._otherwise: _Otherwise | None = None
-        self._foreign: tuple[str | None, Condition] | None = None  # a daemon.json that dockerd would not take, and why
+        self._foreign: tuple[str | None, FileFault] | None = None  # a daemon.json that dockerd would not take, and why
         self.is_held = False  # what is not finished comes first
         self._asks_all = True
         self._is_waiting = False  # for a choice, since the last look here
@@ -159,9 +159,9 @@ class Memory:
         others = (one for one in known if one[0] != desired)
         self._otherwise = _Otherwise(about, ((desired, condition), *others)[:_MOST_OTHERWISE])
 
-    def note_foreign_broken(self, text: str | None, condition: Condition) -> None:
+    def note_foreign_broken(self, text: str | None, fault: FileFault) -> None:
         """dockerd would not start with this daemon.json: it is not asked again before that has changed."""
-        self._foreign = (text, condition)
+        self._foreign = (text, fault)
 
     def note_offline(self) -> None:
         self._history = moved(self._history, None, SYSTEM_CLOCK.boottime_s())

@@ -19,7 +19,7 @@ from agent.docker.journal import UnderWay
 from agent.docker.transaction import Applied
 from agent.one_pass.seen import AnySeen, Seen, Verdicts
 from agent.values.condition import Condition
-from agent.values.dockerd import Reality
+from agent.values.dockerd import FileFault, Reality
 from agent.values.policy import Network, Upstream
 from agent.values.reason import Reason
 from agent.values.settings import Settings
@@ -71,7 +71,7 @@ class Daemon(Protocol):
         ...
 
     def owned(self, reality: Reality) -> OwnedDaemonJson: ...
-    async def refusal(self, reality: Reality) -> Condition | None:
+    async def refusal(self, reality: Reality) -> FileFault | None:
         """What dockerd itself says against daemon.json as others wrote it; of the same text it is asked once."""
         ...
 

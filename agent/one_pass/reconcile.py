@@ -33,8 +33,7 @@ from agent.system.files import Changed
 from agent.system.text_files import TRIES
 from agent.system.to_the_end import to_the_end
 from agent.targets.refused import TextRefused
-from agent.values.condition import Condition
-from agent.values.dockerd import GOES_DOWN, Phase, Reality
+from agent.values.dockerd import GOES_DOWN, FileFault, Phase, Reality
 from agent.values.errors import AgentError
 from agent.values.events import ApplyStarted, NetworkChanged, NoUpstream, TargetNotWritten, UpstreamChosen
 from agent.values.listening import is_loopback, is_name
@@ -107,7 +106,7 @@ def _may_ask_beside(network: Network, verdicts: Verdicts, upstream: Upstream) ->
     return not upstream.is_direct and not network.match.is_empty and verdict is not None and verdict.is_ok
 
 
-async def what_keeps_it_down(reality: Reality, daemon: Daemon) -> Condition | None:
+async def what_keeps_it_down(reality: Reality, daemon: Daemon) -> FileFault | None:
     """dockerd is asked, for it does not start and the journal alone would say why."""
     if reality.unit.phase is not Phase.BROKEN:
         return None

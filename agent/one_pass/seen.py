@@ -13,7 +13,7 @@ from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
 from agent.docker.transaction import Applied
 from agent.values.condition import Code, Condition, down
-from agent.values.dockerd import Phase, Reality
+from agent.values.dockerd import FileFault, Phase, Reality
 from agent.values.policy import Upstream
 from agent.values.snapshot import Snapshot
 from agent.values.verdict import Verdict
@@ -27,7 +27,7 @@ class _Look(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: Snapshot
     reality: Reality
     in_docker: str | None = None  # the upstream that Docker's settings mean, if it is one of the policy's
-    keeps_down: Condition | None = None  # what of its file keeps a Docker down that broke
+    keeps_down: FileFault | None = None  # what of its file keeps a Docker down that broke
     verdicts: Verdicts = {}
     clients: ClientsSeen | None = None  # None: not looked at
 
@@ -123,7 +123,12 @@ class Planned(_InNetwork, frozen=True, kw_only=True):
     @property
     def _of_choice(self) -> tuple[Condition, ...]:
         said = self.plan.condition
-        return (*(() if said is None or _is_the_same(said, self.keeps_down) else (said,)), *self.beside)
+        return (*(() if said is None or self._is_said_of_docker(said) else (said,)), *self.beside)
+
+    def _is_said_of_docker(self, said: Condition) -> bool:
+        """Whether that it is down says it already."""
+        is_of_file = said.code is Code.FOREIGN_CONFIG_BROKEN
+        return is_of_file and self.keeps_down is not None and said.target == self.keeps_down.path
 
 
 Seen = Offline | Undecided | Planned
@@ -146,7 +151,3 @@ class Pass(msgspec.Struct, frozen=True):
             or bool(self.seen.clients and self.seen.clients.failed)
             or any(file.error for file in self.clients)
         )
-
-
-def _is_the_same(one: Condition, other: Condition | None) -> bool:
-    return other is not None and (one.code, one.target) == (other.code, other.target)

@@ -59,7 +59,7 @@ from agent.system.process_start import started
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
-from agent.values.dockerd import Phase, Reality
+from agent.values.dockerd import FileFault, Phase, Reality
 from agent.values.errors import AgentError, TargetFailed
 from agent.values.listening import Sockets, all_loopback, is_loopback, is_name, loopback_addresses
 from agent.values.paths import Paths
@@ -378,7 +378,7 @@ class LocalDaemon:
         self._last: tuple[Reality, Glance] | None = None
         self._last_good = LastGood(paths.state)
         self._noted: Reality | None = None
-        self._refusal: tuple[tuple[object, ...], Condition | None] | None = None
+        self._refusal: tuple[tuple[object, ...], FileFault | None] | None = None
         self._supervisor = (
             Unit(docker.service)
             if is_systemd
@@ -448,7 +448,7 @@ class LocalDaemon:
     def owned(self, reality: Reality) -> OwnedDaemonJson:
         return owned(reality, self._paths.state)
 
-    async def refusal(self, reality: Reality) -> Condition | None:
+    async def refusal(self, reality: Reality) -> FileFault | None:
         try:
             theirs = without_ours(reality, self.owned(reality))
         except TextRefused:  # the plan says so

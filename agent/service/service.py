@@ -473,8 +473,8 @@ class Service:
         if outcome is not None and outcome.otherwise is not None and isinstance(seen, Planned):
             self._memory.note_came_up_otherwise(seen.plan.desired, seen.reality, outcome.otherwise)
         condition = outcome.condition if outcome is not None else None
-        if condition is not None and condition.code is Code.FOREIGN_CONFIG_BROKEN:
-            self._memory.note_foreign_broken(seen.reality.daemon_json, condition)
+        if outcome is not None and outcome.foreign is not None:
+            self._memory.note_foreign_broken(seen.reality.daemon_json, outcome.foreign)
         if outcome is None or (outcome.restarted_s is None and not outcome.rolled_back):
             return
         self._memory.note_docker_started(Cause.AGENT)

@@ -29,7 +29,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from agent.values.errors import AgentError, TargetFailed
+from agent.values.errors import LEFT, AgentError, TargetFailed
 
 LARGEST: Final = 1024 * 1024  # bytes; a daemon.json or config.json has a few hundred
 PRIVATE: Final = 0o600
@@ -155,9 +155,9 @@ def _read_open(path: Path, descriptor: int) -> FileState:
 
 def _regular(path: Path, status: os.stat_result) -> os.stat_result:
     if not stat.S_ISREG(status.st_mode):
-        raise TargetFailed(str(path), "is no regular file; left as it is", _AGAIN)
+        raise TargetFailed(str(path), "is no regular file", _AGAIN, then=LEFT)
     if status.st_size > LARGEST:
-        raise TargetFailed(str(path), f"is larger than {LARGEST // 1024} KiB; left as it is", _AGAIN)
+        raise TargetFailed(str(path), f"is larger than {LARGEST // 1024} KiB", _AGAIN, then=LEFT)
     return status
 
 
@@ -295,7 +295,7 @@ def replace_file(  # noqa: PLR0913 - named at every call
     Without a mode the file keeps its own; a new one is private. Missing folders are made with `parent_mode`.
     """
     if len(data) > LARGEST:
-        raise TargetFailed(str(path), f"would be larger than {LARGEST // 1024} KiB; left as it is", _AGAIN)
+        raise TargetFailed(str(path), f"would be larger than {LARGEST // 1024} KiB", _AGAIN, then=LEFT)
     real = behind_links(path)
     try:
         if expected is not None:
@@ -656,4 +656,4 @@ def _failed(path: Path, what: str, error: OSError) -> TargetFailed:
     cause, remedy = _WORDS.get(error.errno or 0, (error.strerror or type(error).__name__, _AGAIN))
     if error.errno == errno.EACCES and os.geteuid() == 0:
         cause, remedy = _NOT_EVEN_TO_ROOT
-    return TargetFailed(str(path), f"{what}: {cause}; left as it is", remedy)
+    return TargetFailed(str(path), f"{what}: {cause}", remedy, then=LEFT)

@@ -76,7 +76,7 @@ def _policy_at(path: Path) -> Policy:
     try:
         text = read_text(path)
     except TargetFailed as error:
-        raise PolicyRefused(str(path), (error.what.removesuffix("; left as it is"),)) from error
+        raise PolicyRefused(str(path), (error.wrong,)) from error
     if text is None:
         raise NoPolicy(str(path), NO_POLICY, WRITE_ONE)
     policy = parse(text)
@@ -154,7 +154,7 @@ class _Passwords:
             # Whoever only looks may go on without it; whoever writes would write a URL without a password.
             self.unsafe.append(f'{label}: "{path}" is not checked: it may not be read by you')
         else:
-            self.problems.append(f'{label}: "{path}" {error.what.removesuffix("; left as it is")}')
+            self.problems.append(f'{label}: "{path}" {error.wrong}')
 
 
 def _unsafe(path: Path, owners: frozenset[int], paths: Paths, *, may_be_read: bool) -> list[str]:

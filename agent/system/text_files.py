@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.system.files import Changed, FileState, read_file, remove_file, replace_file
-from agent.values.errors import TargetFailed
+from agent.values.errors import LEFT, TargetFailed
 
 NEW_FILE: Final = 0o644
 TRIES: Final = 3  # a file that somebody else writes at the very moment is read again
@@ -57,4 +57,4 @@ def _text(path: Path, state: FileState | None) -> str | None:
         return None if state is None else state.data.decode()
     except UnicodeDecodeError as error:
         remedy = "Mend it, then: docker-proxy-agent apply"
-        raise TargetFailed(str(path), f"byte {error.start} is not UTF-8; left as it is", remedy) from error
+        raise TargetFailed(str(path), f"byte {error.start} is not UTF-8", remedy, then=LEFT) from error

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from agent.values.errors import TargetFailed
+from agent.values.errors import LEFT, TargetFailed
 from agent.values.secret import escaped
 
 LONGEST: Final = 300  # characters
-LEFT: Final = "; left as it is"  # what becomes of the file
 
 
 class TextRefused(ValueError):
@@ -29,7 +28,7 @@ class TextRefused(ValueError):
 
     def failed(self, path: object) -> TargetFailed:
         """The same for the file that the text stands in."""
-        return TargetFailed(str(path), f"{self}{LEFT}", "Mend it, then: docker-proxy-agent apply")
+        return TargetFailed(str(path), str(self), "Mend it, then: docker-proxy-agent apply", then=LEFT)
 
 
 class NotJson(TextRefused):
@@ -40,6 +39,5 @@ class CannotExpress(TextRefused):
     """The text is right, but what is wanted cannot be said there."""
 
     def failed(self, path: object) -> TargetFailed:
-        return TargetFailed(
-            str(path), f"{self}{LEFT}", 'Take it out of the unit, or use: docker.method = "systemd-drop-in"'
-        )
+        remedy = 'Take it out of the unit, or use: docker.method = "systemd-drop-in"'
+        return TargetFailed(str(path), str(self), remedy, then=LEFT)

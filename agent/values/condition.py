@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from agent.values.dockerd import FileFault
+
 
 class Code(enum.Enum):
     """What a script can tell conditions apart by."""
@@ -74,11 +76,11 @@ class Condition(msgspec.Struct, frozen=True):
         return f"{where}{self.text}" + (f". {self.remedy}" if self.remedy else "")
 
 
-def down(unit_name: str, file: Condition | None = None) -> Condition:
+def down(unit_name: str, file: FileFault | None = None) -> Condition:
     """Docker broke, by whomever; `file`: what of its file keeps it down, where that is known."""
     text, remedy = f"Docker is down: {unit_name} does not start", f"See: journalctl -u {unit_name} -n 50"
     if file is not None:
-        text, remedy = f"{text} with {file.target}: {file.text}", f"Mend it, then: systemctl restart {unit_name}"
+        text, remedy = f"{text} with {file.path}: {file.wrong}", f"Mend it, then: systemctl restart {unit_name}"
     return Condition(Code.ENGINE_DOWN, text, remedy)
 
 

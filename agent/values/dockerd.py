@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-from agent.values.condition import Condition
 from agent.values.settings import Masked, Texts
 
 PROXIES_IN_DAEMON_JSON: Final = (1, 42)  # the API of Docker 23.0 (FACTS 1)
@@ -145,6 +144,15 @@ class FileHistory(msgspec.Struct, frozen=True):
     refused_copy: str = ""  # where the same is kept as one that a dockerd did not start with
 
 
+class FileFault(msgspec.Struct, frozen=True):
+    """What is wrong with daemon.json as others wrote it; `decide/foreign.py` says what follows from it."""
+
+    path: str
+    wrong: str
+    remedy: str = ""
+    is_dockerds: bool = False  # dockerd's own words: it would not start with it
+
+
 class Reality(msgspec.Struct, frozen=True):
     """Everything that a plan for the daemon's settings compares with."""
 
@@ -173,7 +181,7 @@ class Reality(msgspec.Struct, frozen=True):
     is_marked: bool = False  # whether that is of this start, told by its mark: else it is what the file says now
     daemon_json_path: str = "/etc/docker/daemon.json"
     daemon_json: str | None = None  # the file's text; None: there is none, or it is no text
-    daemon_json_fault: Condition | None = None  # why it is no text
+    daemon_json_fault: FileFault | None = None  # why it is no text
     file: FileHistory = FileHistory()
     environment_file_path: str = "/etc/docker-proxy-agent/dockerd.env"
     environment_file: str | None = None

@@ -6,14 +6,19 @@ They carry fields and are worded here; `str()` is the one line that a person rea
 
 from __future__ import annotations
 
+from typing import Final
+
+LEFT: Final = "left as it is"  # what becomes of a file that is not as it must be
+
 
 class AgentError(Exception):
-    """`where: what. remedy`"""
+    """`where: what. remedy`; `what` is what is wrong and, if that is given, what becomes of it."""
 
-    def __init__(self, where: str, what: str, remedy: str = "") -> None:
-        super().__init__(where, what, remedy)
+    def __init__(self, where: str, wrong: str, remedy: str = "", *, then: str = "") -> None:
+        super().__init__(where, wrong, remedy)
         self.where = where
-        self.what = what
+        self.wrong = wrong
+        self.what = f"{wrong}; {then}" if then else wrong
         self.remedy = remedy
 
     def __str__(self) -> str:

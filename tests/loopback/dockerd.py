@@ -25,8 +25,7 @@ from agent.docker.transaction import Applied, Transaction
 from agent.system.text_files import read_text
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import TextRefused
-from agent.values.condition import Code, Condition
-from agent.values.dockerd import Engine, FileHistory, Layer, Phase, Reality, Running, UnitState
+from agent.values.dockerd import Engine, FileFault, FileHistory, Layer, Phase, Reality, Running, UnitState
 from agent.values.errors import AgentError, ByOthers, EngineSilent, RestartFailed, TargetFailed, UnitFailed
 from agent.values.policy import Docker, Method
 from agent.values.settings import Settings, Texts
@@ -289,11 +288,11 @@ class Dockerd:
             is_drop_in_loaded=self.text("unit/drop-in.conf") is not None,
         )
 
-    def _daemon_json(self) -> tuple[str | None, Condition | None]:
+    def _daemon_json(self) -> tuple[str | None, FileFault | None]:
         try:
             return self.text("etc/daemon.json"), None
         except TargetFailed as error:
-            return None, Condition(Code.FOREIGN_CONFIG_BROKEN, error.what, error.remedy, error.where)
+            return None, FileFault(error.where, error.wrong, error.remedy)
 
     def _history(self) -> FileHistory:
         """It knows what it read, and needs no clock for it."""
@@ -303,7 +302,7 @@ class Dockerd:
 
     # What a pass asks of the daemon
 
-    async def refusal(self, reality: Reality) -> Condition | None:
+    async def refusal(self, reality: Reality) -> FileFault | None:
         try:
             theirs = without_ours(reality, self.owned(reality))
         except TextRefused:  # the plan says so

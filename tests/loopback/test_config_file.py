@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.docker.config_file import ConfigFile
-from agent.values.condition import Code, Condition
-from agent.values.dockerd import Phase, Reality, UnitState
+from agent.values.dockerd import FileFault, Phase, Reality, UnitState
 from agent.values.errors import TargetFailed
 from agent.values.paths import Paths
 
@@ -47,8 +46,8 @@ def test_without_docker_a_look_says_nothing_of_it(config_file: ConfigFile, phase
 
 
 def test_what_is_no_text_is_an_error_with_its_place(config_file: ConfigFile) -> None:
-    fault = Condition(Code.FOREIGN_CONFIG_BROKEN, "is a folder", "Remove it", "/srv/docker.json")
+    fault = FileFault("/srv/docker.json", "is a folder", "Remove it")
     config_file.note(Reality(RUNS, daemon_json_path="/srv/docker.json", daemon_json_fault=fault))
 
-    with pytest.raises(TargetFailed, match=r"^/srv/docker\.json: is a folder\. Remove it$"):
+    with pytest.raises(TargetFailed, match=r"^/srv/docker\.json: is a folder; left as it is\. Remove it$"):
         config_file.text()

@@ -8,8 +8,8 @@ import pytest
 from agent.decide.effective import effective, told_by_process
 from agent.decide.plan import OwnedDaemonJson, plan
 from agent.decide.restart import When
-from agent.values.condition import Code, Condition
-from agent.values.dockerd import Engine, FileHistory, Flags, Phase, Reality, UnitState
+from agent.values.condition import Code
+from agent.values.dockerd import Engine, FileFault, FileHistory, Flags, Phase, Reality, UnitState
 from agent.values.policy import Docker
 from agent.values.settings import DIRECT, Masked, Texts
 
@@ -17,7 +17,7 @@ OFFICE = Texts("http://office:3128", "http://office:3128", "localhost")
 FILE = Texts("http://file:1", "http://file:1", "")
 IN_FILE = '{"proxies": {"http-proxy": "http://file:1", "https-proxy": "http://file:1"}}'
 TRIED = FileHistory(is_tried=True)
-BROKEN = Condition(Code.FOREIGN_CONFIG_BROKEN, "no text")
+BROKEN = FileFault("daemon.json", "no text")
 
 
 def silent(api: tuple[int, int] = (1, 45), containers: int = 0, **real: object) -> Reality:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from agent.decide.foreign import held, refusal
+from agent.decide.foreign import condition, held, refusal
 from agent.decide.plan import Holding, OwnedDaemonJson, plan
 from agent.decide.put_back import put_back
 from agent.decide.restart import Restarting, When
@@ -63,8 +63,8 @@ def test_what_dockerd_says_only_when_it_starts_is_said_before(text: str, words: 
         found = refusal(text, reality)
 
         assert found is not None
-        assert found.code is Code.FOREIGN_CONFIG_BROKEN
-        assert words in found.text or "path, query, or fragment" in found.text
+        assert words in found.wrong or "path, query, or fragment" in found.wrong
+        assert condition(found).code is Code.FOREIGN_CONFIG_BROKEN
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_docker_before_23_cannot_be_asked_and_is_known(text: str, words: str) 
     found = refusal(text, old_with_file(text))
 
     assert found is not None
-    assert words in found.text
+    assert words in found.wrong
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_flag_and_its_key(flag: str, key: str) -> None:
     found = refusal(text, reality)
 
     assert found is not None
-    assert found.text.count(key) == 1
+    assert found.wrong.count(key) == 1
     assert refusal('{"storage-opts": []}', reality) is None
 
 
@@ -147,7 +147,7 @@ def test_what_a_dockerd_did_not_start_with_is_not_tried_again() -> None:
     found = refusal(text, with_file(text, FileHistory(False, True, "/etc/docker/daemon.json.refused-by-dockerd")))
 
     assert found is not None
-    assert "/etc/docker/daemon.json.refused-by-dockerd" in found.text
+    assert "/etc/docker/daemon.json.refused-by-dockerd" in found.wrong
 
 
 # --- whether it is risked --------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ def test_what_dockerd_said_when_it_was_asked_counts_as_much() -> None:
 
     assert said is not None
     assert made.condition is not None
-    assert (made.edits, made.condition.target) == ((), said.target)
+    assert (made.edits, made.condition.target) == ((), said.path)
     assert made.condition.text == (
         'dockerd would not start with it: invalid mirror: unsupported scheme "ftp" in "ftp://bad"; '
         "nothing is written into it; Docker, which runs, would not survive its next restart"

@@ -14,8 +14,8 @@ from agent.decide.effective import effective, prospective
 from agent.decide.plan import Holding, OwnedDaemonJson, Plan, keeps_down, plan, put_off
 from agent.decide.restart import When
 from agent.targets import daemon_json, drop_in, environment
-from agent.values.condition import Code, Condition, down
-from agent.values.dockerd import Engine, Flags, Phase, Reality, UnitState
+from agent.values.condition import Code, down
+from agent.values.dockerd import Engine, FileFault, Flags, Phase, Reality, UnitState
 from agent.values.policy import DIRECT as DIRECT_UPSTREAM
 from agent.values.policy import Docker, Method, NoProxy, Restart, Upstream
 from agent.values.secret import Secret
@@ -378,9 +378,9 @@ def test_nothing_is_written_where_it_would_not_count_or_would_harm(reality: Real
     assert made.condition.code is code
 
 
-UTF_16 = Condition(Code.FOREIGN_CONFIG_BROKEN, "byte 0 is not UTF-8; left as it is", "Mend it", "daemon.json")
-SAID = Condition(Code.FOREIGN_CONFIG_BROKEN, "dockerd would not start with it: unknown key", "Mend it", "daemon.json")
-NO_TEXT = Condition(Code.FOREIGN_CONFIG_BROKEN, "byte 14 is not UTF-8; left as it is", "", "/etc/docker/daemon.json")
+UTF_16 = FileFault("daemon.json", "byte 0 is not UTF-8", "Mend it")
+SAID = FileFault("daemon.json", "unknown key", "Mend it", is_dockerds=True)
+NO_TEXT = FileFault("/etc/docker/daemon.json", "byte 14 is not UTF-8")
 NOT_UNDERSTOOD = [
     pytest.param({"daemon_json": "{,}"}, id="no-json"),
     pytest.param({"daemon_json": '{"proxies": {"http-proxy": 3}}'}, id="no-proxies"),
@@ -421,7 +421,7 @@ def test_what_is_no_json_is_said_to_take_docker_down_at_its_next_restart(
 @pytest.mark.parametrize("method", [Method.AUTO, Method.DAEMON_JSON])
 @pytest.mark.parametrize("said", [None, SAID])
 def test_of_a_file_that_is_no_text_dockerd_itself_says_whether_it_is_deadly(
-    method: Method, said: Condition | None
+    method: Method, said: FileFault | None
 ) -> None:
     """dockerd reads UTF-16, and refuses Latin-1."""
     reality = docker_with(daemon_json_fault=UTF_16)
@@ -431,7 +431,7 @@ def test_of_a_file_that_is_no_text_dockerd_itself_says_whether_it_is_deadly(
     )
 
     assert made.condition is not None
-    assert made.condition.text.startswith(UTF_16.text)
+    assert made.condition.text.startswith("byte 0 is not UTF-8; left as it is")
     assert ("would not survive its next restart" in made.condition.text) is (said is not None)
 
 
@@ -583,12 +583,12 @@ def test_what_somebody_else_broke_or_stopped_is_not_started() -> None:
     ],
 )
 def test_what_of_its_file_keeps_a_docker_down_that_broke(
-    reality: Reality, said: Condition | None, words: str | None
+    reality: Reality, said: FileFault | None, words: str | None
 ) -> None:
     found = keeps_down(reality, OwnedDaemonJson(), said)
 
     assert (found is not None) is (words is not None)
-    assert found is None or words is None or words in found.text
+    assert found is None or words is None or words in found.wrong
 
 
 def test_of_a_docker_that_is_down_only_what_is_wrong_is_said() -> None:
@@ -596,9 +596,9 @@ def test_of_a_docker_that_is_down_only_what_is_wrong_is_said() -> None:
 
     assert found is not None
     said = "the following directives don't match any configuration option: proxies"
-    assert found.text == said
+    assert found.wrong == said
     assert str(down("docker.service", found)) == (
-        f"Docker is down: docker.service does not start with {found.target}: {said}. "
+        f"Docker is down: docker.service does not start with {found.path}: {said}. "
         "Mend it, then: systemctl restart docker.service"
     )
 
