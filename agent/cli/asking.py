@@ -17,6 +17,7 @@ from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, page, print_json
 from agent.cli.session import quiet, record_for
 from agent.one_pass.memory import Memory, Patiently
+from agent.one_pass.overrides import Overrides
 from agent.one_pass.reconcile import Alone, is_on_trial, reconcile
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Pass, Planned
@@ -97,9 +98,9 @@ def _act_alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
         memory = Memory(paths.state)
         world = TheWorld(paths, policy)
         memory.use(policy, world.prober)
-        for facts in memory.end_what_is_over():
+        for facts in memory.overrides.end_what_is_over(policy.upstreams):
             record(facts)
-        said = obey(wish, memory, policy, record)
+        said = obey(wish, memory.overrides, policy, record)
         if isinstance(said, Answer):
             return said
         if wish.forgives:
@@ -126,7 +127,7 @@ def _obey_without_a_policy(paths: Paths, wish: Wish, refused: NoPolicy | PolicyR
     """What a person lays down is laid down; there is no pass that could follow."""
     record = record_for(wish.command.value, paths, Policy())
     with held(paths.lock):
-        said = obey(wish, Memory(paths.state), None, record)
+        said = obey(wish, Overrides(paths.state), None, record)
     if record.problem:
         complain(f"audit log: {record.problem}")
     return said if isinstance(said, Answer) else without_a_pass(said, refused)

@@ -16,11 +16,17 @@ class Pin(msgspec.Struct, frozen=True):
     upstream: str
     until: float | None = None  # None: until it is taken back
 
+    def is_over(self, now: float) -> bool:
+        return self.until is not None and now >= self.until
+
 
 class Pause(msgspec.Struct, frozen=True):
     """Nothing is written or restarted."""
 
     until: float | None = None  # None: until `resume`
+
+    def is_over(self, now: float) -> bool:
+        return self.until is not None and now >= self.until
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -36,10 +42,10 @@ class Standing(msgspec.Struct, frozen=True):
         """The upstream pinned now; a pin ends with its time, and with a policy that has no such name."""
         if self.pin is None or self.pin.upstream not in upstreams:
             return None
-        return None if self.pin.until is not None and now >= self.pin.until else self.pin.upstream
+        return None if self.pin.is_over(now) else self.pin.upstream
 
     def is_paused(self, now: float) -> bool:
-        return self.pause is not None and (self.pause.until is None or now < self.pause.until)
+        return self.pause is not None and not self.pause.is_over(now)
 
     def is_quarantined(self, name: str, now: float) -> bool:
         return name in self.quarantined and now < self.quarantined[name]

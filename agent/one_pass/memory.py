@@ -1,12 +1,12 @@
 """How the agent chooses: with a memory of what it saw here, which only ever holds a choice, a write or a restart back.
 
-The rules are pure and lie in `decide/`; here they meet the clock, the probes, and what a person laid down by hand.
+The rules are pure and lie in `decide/`; here they meet the clock, the probes, and what a person laid down
+(`overrides.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -25,15 +25,14 @@ from agent.decide.restart import InFlight
 from agent.decide.standing import Standing
 from agent.decide.unsteady import STEADY
 from agent.docker.quarantine import Quarantine
+from agent.one_pass.overrides import Overrides
 from agent.one_pass.ports import Prober
 from agent.one_pass.refused_passwords import REFUSED, RefusedPasswords
 from agent.one_pass.seen import Verdicts
 from agent.one_pass.shaken_file import KeptShaken, ShakenFile
-from agent.one_pass.standing_file import LaidDown, StandingFile
 from agent.system.clock import SYSTEM_CLOCK
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import FileFault, Reality
-from agent.values.events import Facts, Resumed, Unpinned
 from agent.values.listening import LocalProxy, loopback_addresses
 from agent.values.policy import Network, Policy, Upstream
 from agent.values.settings import ProxyUrl, Settings
@@ -82,11 +81,34 @@ def _about_the_unit(reality: Reality) -> tuple[object, ...]:
     return (theirs, reality.binary, reality.arguments, reality.foreign_environment, later, found.unset)
 
 
+class _Nobody:
+    """Who probes as long as there is no policy: there is no upstream to be asked."""
+
+    async def verdicts(self, _: Sequence[Upstream], __: Callable[[Verdicts], bool]) -> Verdicts:
+        return {}
+
+    async def silence(self, _: Upstream) -> str:
+        return ""
+
+    async def beside(self, _: Upstream) -> tuple[Condition, ...]:
+        return ()
+
+    def take_heard(self) -> Verdicts:
+        return {}
+
+    def loopback(self, host: str) -> tuple[str, ...]:
+        return loopback_addresses(host)
+
+
+_NOBODY: Final = _Nobody()
+
+
 class Memory:
     """The history of one agent, across its policies."""
 
     def __init__(self, state: Path, *, remembers: bool = True) -> None:
         """`remembers`: whether what proxies refuse is kept on disk; not for who only looks."""
+        self.overrides = Overrides(state)
         self._remembers = remembers
         self._history = History()
         self._docker_started: float | None = None  # when it was last seen to be; None: not yet
@@ -97,9 +119,7 @@ class Memory:
         self._look: NextLook | None = None
         self._policy = Policy()
         self._meant: Mapping[str, Settings] = {}  # what each upstream means for dockerd
-        self._prober: Prober | None = None
-        self._standing_file = StandingFile(state)
-        self._kept = self._standing_file.load()
+        self._prober: Prober = _NOBODY
         self._refused = RefusedPasswords(state)
         self._quarantine = Quarantine(state)
         self._in_force: _InForce | None = None
@@ -120,7 +140,7 @@ class Memory:
         before = self._policy.upstreams
         changed = {name for name in before if before[name] != policy.upstreams.get(name)}
         self._history = without(self._history, changed)
-        is_another = self._prober is not None and policy != self._policy
+        is_another = self._prober is not _NOBODY and policy != self._policy
         self._policy, self._prober = policy, prober
         self._meant = by_upstream(policy)
         if is_another:  # last: a full disk must not leave the policy of before in force
@@ -192,52 +212,10 @@ class Memory:
         if self._remembers:
             self._shaken_file.save(KeptShaken(self._history.fingerprint, self._history.changed, self._shaken))
 
-    # --- what a person lays down ------------------------------------------------------------------------------------
-
-    def pin(self, upstream: str, for_s: float | None) -> float | None:
-        """Until when, on the wall clock; None: until it is taken back."""
-        until = None if for_s is None else time.time() + for_s
-        self._keep(pin=upstream, pin_until=until)
-        return until
-
-    def unpin(self) -> str | None:
-        """What was pinned."""
-        was = self._kept.pin
-        self._keep(pin=None, pin_until=None)
-        return was
-
-    def pause(self, for_s: float | None) -> float | None:
-        until = None if for_s is None else time.time() + for_s
-        self._keep(is_paused=True, paused_until=until)
-        return until
-
-    def resume(self) -> bool:
-        """Whether it was paused."""
-        was = self._kept.is_paused
-        self._keep(is_paused=False, paused_until=None)
-        return was
-
-    def end_what_is_over(self) -> Iterator[Facts]:
-        """What has come to its end since it was last asked."""
-        wall, kept = time.time(), self._kept
-        if kept.pin is not None and kept.pin not in self._policy.upstreams:
-            self._keep(pin=None, pin_until=None)
-            yield Unpinned(upstream=kept.pin, because="the policy has no such upstream")
-        elif kept.pin is not None and kept.pin_until is not None and wall >= kept.pin_until:
-            self._keep(pin=None, pin_until=None)
-            yield Unpinned(upstream=kept.pin, because="its time is over")
-        if kept.is_paused and kept.paused_until is not None and wall >= kept.paused_until:
-            self._keep(is_paused=False, paused_until=None)
-            yield Resumed(because="its time is over")
-
     @property
     def is_paused(self) -> bool:
         """Whether nothing may be written or restarted now."""
-        return self.is_held or self._is_paused_by_hand
-
-    @property
-    def _is_paused_by_hand(self) -> bool:
-        return self._standing().is_paused(SYSTEM_CLOCK.boottime_s())
+        return self.is_held or self.overrides.is_paused
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -245,22 +223,8 @@ class Memory:
         return tuple(self._conditions())
 
     def _conditions(self) -> Iterator[Condition]:
-        now, wall, kept = SYSTEM_CLOCK.boottime_s(), time.time(), self._kept
-        if self._standing_file.problem is not None:
-            error = self._standing_file.problem
-            yield Condition(Code.TARGET_FAILED, error.what, error.remedy, error.where)
-        pinned = self._standing().pinned(self._policy.upstreams, now)
-        if pinned is not None:
-            verdict = self._history.verdict(pinned)
-            fails = verdict is not None and not verdict.is_ok
-            text = f"{pinned} is pinned by hand{_until(kept.pin_until, wall)}"
-            if fails and verdict is not None:
-                text += f", and fails here: {verdict.outcome.value}"
-            code = Code.PINNED_BUT_FAILING if fails else Code.PINNED
-            yield Condition(code, text, "To end it: docker-proxy-agent unpin")
-        if self._is_paused_by_hand:
-            text = f"paused{_until(kept.paused_until, wall)}: nothing is written or restarted"
-            yield Condition(Code.PAUSED, text, "To end it: docker-proxy-agent resume")
+        now = SYSTEM_CLOCK.boottime_s()
+        yield from self.overrides.conditions(self._policy.upstreams, self._history.verdict)
         if self._steady_at is not None:
             yield Condition(Code.UNSTEADY, self._shaken.condition)
         for name, until in self._quarantined().items():
@@ -271,7 +235,6 @@ class Memory:
     # --- choosing ---------------------------------------------------------------------------------------------------
 
     async def choose(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
-        assert self._prober is not None  # noqa: S101 - `use` comes first
         fingerprint = snapshot.fingerprint()
         self._come_to(fingerprint, place_of(network, snapshot))
         situation = self._situation(network, in_docker)
@@ -294,7 +257,6 @@ class Memory:
 
     async def _probe(self, names: Sequence[str], decides: Callable[[Mapping[str, Verdict]], bool]) -> Verdicts:
         """On arrival as many verdicts as decide; later all, for what was asked is also to be remembered."""
-        assert self._prober is not None  # noqa: S101 - `use` comes first
         is_arriving = self._is_waiting or not self._history.streaks or not self._history.looks
         came: dict[str, Verdict] = {}
 
@@ -343,7 +305,6 @@ class Memory:
 
     async def _try_connect(self, name: str) -> Verdict | None:
         """Refused, if an app on this host still does not listen; None: it does, and can be probed."""
-        assert self._prober is not None  # noqa: S101 - `use` comes first
         silence = await self._prober.silence(self._policy.upstreams[name])
         return Verdict(Outcome.REFUSED, silence) if silence else None
 
@@ -373,10 +334,10 @@ class Memory:
         return msgspec.structs.replace(situation, history=history, standing=standing)
 
     def _standing(self, in_docker: str | None = None) -> Standing:
-        now, wall = SYSTEM_CLOCK.boottime_s(), time.time()
+        pin, pause = self.overrides.standing()
         return Standing(
-            pin=self._kept.pin_at(now, wall),
-            pause=self._kept.pause_at(now, wall),
+            pin=pin,
+            pause=pause,
             quarantined=self._quarantined(),
             on_loopback=frozenset(filter(self._is_on_loopback, self._policy.upstreams)),
             in_docker=in_docker,
@@ -392,7 +353,7 @@ class Memory:
         return bool(urls) and all(self._loopback(url) for url in urls)
 
     def _loopback(self, url: ProxyUrl) -> tuple[str, ...]:
-        return self._prober.loopback(url.host) if self._prober is not None else loopback_addresses(url.host)
+        return self._prober.loopback(url.host)
 
     def on_this_host(self, name: str) -> frozenset[LocalProxy]:
         """Where an upstream listens on this host; nowhere if it does not."""
@@ -425,7 +386,6 @@ class Memory:
 
     async def works(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:
         """Asked again when it would be if it were in use; a password that was refused is not sent again."""
-        assert self._prober is not None  # noqa: S101 - `use` comes first
         now, fingerprint = SYSTEM_CLOCK.boottime_s(), snapshot.fingerprint()
         fresh_s = max(self._policy.probe.recheck, BELIEVED_S)
         streak = self._history.streaks.get(upstream.name)
@@ -472,12 +432,6 @@ class Memory:
     def now(self) -> float:
         return SYSTEM_CLOCK.boottime_s()
 
-    def _keep(self, **changes: object) -> None:
-        kept: LaidDown = msgspec.structs.replace(self._kept, **changes)
-        if kept != self._kept:
-            self._standing_file.save(kept)
-            self._kept = kept
-
 
 class Patiently:
     """For who has no next pass: waits here until a choice has come. Everything is as after a change of network."""
@@ -518,13 +472,6 @@ def only_looking(policy: Policy, prober: Prober, state: Path) -> Patiently:
     memory = Memory(state, remembers=False)
     memory.use(policy, prober)
     return Patiently(memory)
-
-
-def _until(at: float | None, wall: float) -> str:
-    if at is None:
-        return ""
-    form = "%H:%M" if at - wall < 86400 else "%Y-%m-%d %H:%M"
-    return f" until {time.strftime(form, time.localtime(at))}"
 
 
 def _minutes(seconds: float) -> str:

@@ -154,8 +154,9 @@ class _Weighing(msgspec.Struct, frozen=True):
             said = await self.world.daemon.refusal(reality)
             holding = msgspec.structs.replace(holding, foreign=said)
             planned = self._planned(reality, holding)
-        if planned.is_urgency_asked and not holding.waits and not self.choosing.is_starting:
-            urgent = await self._urgency(planned)
+        is_asked = planned.is_urgency_asked and not holding.waits and not self.choosing.is_starting
+        if is_asked and planned.effective is not None:
+            urgent = await self._urgency(planned.effective)
             planned = self._planned(reality, msgspec.structs.replace(holding, urgency=urgent))
         if self.choosing.is_starting:
             planned = msgspec.structs.replace(planned, restart=None)
@@ -166,15 +167,14 @@ class _Weighing(msgspec.Struct, frozen=True):
         owned = self.world.daemon.owned(reality)
         return plan(self.desired, reality, self.policy.docker, owned, is_asked_now=is_asked_now, holding=holding)
 
-    async def _urgency(self, planned: Plan) -> Urgency:
-        assert planned.effective is not None  # noqa: S101 - else no restart is due
-        upstream = self.policy.upstreams.get(_meaning(planned.effective, self.meant) or "")
-        is_other_secret = is_another_secret(planned.effective, self.desired) and can_be_asked(planned.effective)
+    async def _urgency(self, running: Settings) -> Urgency:
+        upstream = self.policy.upstreams.get(_meaning(running, self.meant) or "")
+        is_other_secret = is_another_secret(running, self.desired) and can_be_asked(running)
         is_asked = upstream is not None and may_be_asked(upstream, self.network)
         if upstream is None and is_other_secret:  # of a proxy that was chosen here
-            upstream, is_asked = as_upstream(planned.effective, "the old password"), True
+            upstream, is_asked = as_upstream(running, "the old password"), True
         verdict = await self.choosing.works(upstream, self.snapshot) if upstream is not None and is_asked else None
-        return urgency(planned.effective, self.desired, upstream.name if upstream else "", verdict)
+        return urgency(running, self.desired, upstream.name if upstream else "", verdict)
 
 
 async def _or_put_off(planned: Plan, reality: Reality, daemon: Daemon, choosing: Choosing) -> Plan:

@@ -15,7 +15,7 @@ import msgspec
 
 from agent.audit.record import Record
 from agent.decide.rate import Asked
-from agent.one_pass.memory import Memory
+from agent.one_pass.overrides import Overrides
 from agent.one_pass.page import pass_json, pass_lines
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Pass
@@ -84,28 +84,28 @@ def asked_by(wishes: Sequence[Wish]) -> Asked:
     return Asked.PERSON if wishes else Asked.AGENT
 
 
-def obey(wish: Wish, memory: Memory, policy: Policy | None, record: Record) -> Answer | list[str]:
+def obey(wish: Wish, overrides: Overrides, policy: Policy | None, record: Record) -> Answer | list[str]:
     """Carried out, but for the pass that follows: what to say of it. An `Answer` if it cannot be obeyed."""
     match wish.command:
         case Command.PIN:
             if policy is None or wish.upstream not in policy.upstreams:
                 names = ", ".join(policy.upstreams) if policy is not None else "none: no policy is in force"
                 return Answer(1, (f'pin: the policy has no upstream "{wish.upstream}"; it has {names}',))
-            until = _clock(memory.pin(wish.upstream, wish.for_s))
+            until = _clock(overrides.pin(wish.upstream, wish.for_s))
             record(Pinned(upstream=wish.upstream, until=until, by=wish.by or None))
             return [f"pinned to {wish.upstream}" + (f" until {until}" if until else "")]
         case Command.UNPIN:
-            was = memory.unpin()
+            was = overrides.unpin()
             if was is None:
                 return ["nothing was pinned"]
             record(Unpinned(upstream=was, because=_asked_for(wish)))
             return [f"no longer pinned to {was}"]
         case Command.PAUSE:
-            until = _clock(memory.pause(wish.for_s))
+            until = _clock(overrides.pause(wish.for_s))
             record(Paused(until=until, by=wish.by or None))
             return ["paused" + (f" until {until}" if until else "") + ": nothing is written or restarted"]
         case Command.RESUME:
-            if not memory.resume():
+            if not overrides.resume():
                 return ["it was not paused"]
             record(Resumed(because=_asked_for(wish)))
             return ["no longer paused"]

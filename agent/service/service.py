@@ -291,7 +291,7 @@ class Service:
         policy = self._policy.now.policy if self._policy.now is not None else None
         record = self._record.for_pass("", request.wish.command.value)
         try:
-            said = obey(request.wish, self._memory, policy, record)
+            said = obey(request.wish, self._memory.overrides, policy, record)
         except AgentError as error:  # what was laid down could not be kept
             said = Answer(1, (str(error),))
         if isinstance(said, Answer):
@@ -319,8 +319,9 @@ class Service:
 
     def _say_what_is_over(self, record: Record) -> None:
         try:
-            for facts in self._memory.end_what_is_over() if self._policy.now is not None else ():
-                record(facts)
+            if self._policy.now is not None:
+                for facts in self._memory.overrides.end_what_is_over(self._policy.policy.upstreams):
+                    record(facts)
         except AgentError as error:  # a full disk: what is over is over all the same, and said the next time
             self._failures.note(ServicePart.LAID_DOWN, error)
         else:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from agent.one_pass.memory import Memory
+from agent.one_pass.overrides import Overrides
 from agent.service.requests import Command, Wish
 from agent.values.policy import Duration
 
@@ -56,10 +57,10 @@ def test_nor_is_one_that_the_socket_brings(for_s: str) -> None:
 
 
 def test_the_longest_that_is_taken_can_be_kept_and_shown(tmp_path: Path) -> None:
-    memory = Memory(tmp_path)
+    overrides = Overrides(tmp_path)
     wish = Wish(Command.PAUSE, for_s=Duration.parse("36500d"))
     assert wish.for_s is not None
-    memory.pause(wish.for_s)
+    overrides.pause(wish.for_s)
 
     (condition,) = Memory(tmp_path).conditions
     assert condition.code.value == "paused"

@@ -1,0 +1,109 @@
+"""What a person has laid down, and what it means until it is taken back or its time is over: a pin, a pause.
+
+Its ends are moments of the wall clock; what follows is told on the clock that a pass goes by. Not known here: how it is
+kept (`standing_file.py`), what a choice makes of a pin (`decide/`), and who may ask for one (`service/control.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Container, Iterator
+from pathlib import Path
+
+import msgspec
+
+from agent.decide.standing import Pause, Pin
+from agent.one_pass.standing_file import LaidDown, StandingFile
+from agent.system.clock import SYSTEM_CLOCK
+from agent.values.condition import Code, Condition
+from agent.values.events import Facts, Resumed, Unpinned
+from agent.values.verdict import Verdict
+
+
+class Overrides:
+    """Those of this machine."""
+
+    def __init__(self, state: Path) -> None:
+        self._file = StandingFile(state)
+        self._kept = self._file.load()
+
+    def pin(self, upstream: str, for_s: float | None) -> float | None:
+        """Until when, on the wall clock; None: until it is taken back."""
+        until = None if for_s is None else time.time() + for_s
+        self._keep(pin=upstream, pin_until=until)
+        return until
+
+    def unpin(self) -> str | None:
+        """What was pinned."""
+        was = self._kept.pin
+        self._keep(pin=None, pin_until=None)
+        return was
+
+    def pause(self, for_s: float | None) -> float | None:
+        """Until when, as `pin`."""
+        until = None if for_s is None else time.time() + for_s
+        self._keep(is_paused=True, paused_until=until)
+        return until
+
+    def resume(self) -> bool:
+        """Whether it was paused."""
+        was = self._kept.is_paused
+        self._keep(is_paused=False, paused_until=None)
+        return was
+
+    def end_what_is_over(self, upstreams: Container[str]) -> Iterator[Facts]:
+        """What has come to its end since it was last asked; a pin does, too, with a policy that has no such name."""
+        wall, kept = time.time(), self._kept
+        if kept.pin is not None and kept.pin not in upstreams:
+            self._keep(pin=None, pin_until=None)
+            yield Unpinned(upstream=kept.pin, because="the policy has no such upstream")
+        elif kept.pin is not None and kept.pin_until is not None and wall >= kept.pin_until:
+            self._keep(pin=None, pin_until=None)
+            yield Unpinned(upstream=kept.pin, because="its time is over")
+        if kept.is_paused and kept.paused_until is not None and wall >= kept.paused_until:
+            self._keep(is_paused=False, paused_until=None)
+            yield Resumed(because="its time is over")
+
+    def standing(self) -> tuple[Pin | None, Pause | None]:
+        """The pin and the pause, with their ends in CLOCK_BOOTTIME seconds."""
+        now, wall = SYSTEM_CLOCK.boottime_s(), time.time()
+        return self._kept.pin_at(now, wall), self._kept.pause_at(now, wall)
+
+    @property
+    def is_paused(self) -> bool:
+        _, pause = self.standing()
+        return pause is not None and not pause.is_over(SYSTEM_CLOCK.boottime_s())
+
+    def conditions(self, upstreams: Container[str], verdict_of: Callable[[str], Verdict | None]) -> Iterator[Condition]:
+        """What is laid down. `verdict_of`: how an upstream does here; None: that is not known."""
+        wall, kept = time.time(), self._kept
+        if self._file.problem is not None:
+            error = self._file.problem
+            yield Condition(Code.TARGET_FAILED, error.what, error.remedy, error.where)
+        pin, _ = self.standing()
+        if pin is not None and pin.upstream in upstreams and not pin.is_over(SYSTEM_CLOCK.boottime_s()):
+            yield _pinned(pin.upstream, _until(kept.pin_until, wall), verdict_of(pin.upstream))
+        if self.is_paused:
+            text = f"paused{_until(kept.paused_until, wall)}: nothing is written or restarted"
+            yield Condition(Code.PAUSED, text, "To end it: docker-proxy-agent resume")
+
+    def _keep(self, **changes: object) -> None:
+        kept: LaidDown = msgspec.structs.replace(self._kept, **changes)
+        if kept != self._kept:
+            self._file.save(kept)
+            self._kept = kept
+
+
+def _pinned(upstream: str, until: str, verdict: Verdict | None) -> Condition:
+    fails = verdict is not None and not verdict.is_ok
+    text = f"{upstream} is pinned by hand{until}"
+    if verdict is not None and fails:
+        text += f", and fails here: {verdict.outcome.value}"
+    return Condition(Code.PINNED_BUT_FAILING if fails else Code.PINNED, text, "To end it: docker-proxy-agent unpin")
+
+
+def _until(at: float | None, wall: float) -> str:
+    if at is None:
+        return ""
+    form = "%H:%M" if at - wall < 86400 else "%Y-%m-%d %H:%M"
+    return f" until {time.strftime(form, time.localtime(at))}"
