@@ -16,6 +16,7 @@ from agent.audit.unexpected import unexpected
 from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, page, print_json
 from agent.cli.session import quiet, record_for
+from agent.one_pass.drawing import Beside, picture_of
 from agent.one_pass.memory import Memory, Patiently
 from agent.one_pass.overrides import Overrides
 from agent.one_pass.reconcile import Alone, is_on_trial, reconcile
@@ -110,7 +111,7 @@ def _act_alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
         is_unwatched = is_on_trial(world.daemon)
     if record.problem:
         complain(f"audit log: {record.problem}")
-    answer = answer_of(said, done, memory.conditions)
+    answer = answer_of(said, done, picture_of(done, Beside(conditions=memory.conditions)))
     notes = (line("note", text) for text in unattended(done, is_on_trial=is_unwatched))
     return msgspec.structs.replace(answer, lines=(*answer.lines, *notes))
 

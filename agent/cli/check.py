@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+
+import msgspec
 
 from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, print_json, say
+from agent.service.status_file import PolicyStatus
 from agent.system.policy_file import Loaded, load_for_elsewhere
 from agent.values.errors import AgentError, PolicyRefused
 from agent.values.paths import Paths
@@ -25,7 +29,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         found = _for_elsewhere(args, paths) if args.offline else loaded(args, paths, refuses_unsafe=False)
     except PolicyRefused as error:
         if args.json:
-            print_json({"valid": False, "policy": error.path, "problems": error.problems})
+            print_json(_facts(PolicyStatus(error.path, error="; ".join(error.problems)), error.problems, ()))
             return 1
         complain(*(f"{error.path}: {problem}" for problem in error.problems))
         if not args.offline and _is_for_elsewhere(args, paths):
@@ -34,11 +38,20 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     for line in found.cautions:
         complain(f"{found.path}: warning: {line}")
     if args.json:
-        warnings = [*found.warnings, *found.cautions, *found.unsafe]
-        print_json({"valid": True, "policy": found.path, "warnings": warnings})
+        print_json(_facts(PolicyStatus(found.path), (), (*found.warnings, *found.cautions, *found.unsafe)))
     else:
         say(f"{found.path}: valid: {_counted(found.policy)}")
     return 0
+
+
+def _facts(policy: PolicyStatus, problems: Sequence[str], warnings: Sequence[str]) -> dict[str, object]:
+    """`policy` as in the status; nothing is loaded by looking at it."""
+    return {
+        "valid": not problems,
+        "policy": msgspec.structs.asdict(policy),
+        "problems": problems,
+        "warnings": warnings,
+    }
 
 
 def _for_elsewhere(args: argparse.Namespace, paths: Paths) -> Loaded:

@@ -6,19 +6,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+from collections.abc import Sequence
+
+import msgspec
 
 from agent.cli.policy_of import loaded
 from agent.cli.printing import page, print_json
 from agent.cli.session import quiet
 from agent.decide.recognise import why_not
 from agent.decide.restart import When
+from agent.one_pass.drawing import Beside, picture_of
 from agent.one_pass.memory import only_looking
-from agent.one_pass.page import seen_json, seen_lines, to_do_lines
+from agent.one_pass.page import seen_lines, to_do_lines
+from agent.one_pass.picture import Picture, State
 from agent.one_pass.reconcile import look
 from agent.one_pass.screen import line
-from agent.one_pass.seen import Offline, Planned, Seen
+from agent.one_pass.seen import Offline, Pass, Planned, Seen
 from agent.one_pass.world import TheWorld
-from agent.service.status_file import Shown, read
+from agent.service.status_file import StatusFound, read
+from agent.values.condition import Condition
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
 
@@ -37,28 +43,34 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     world = TheWorld(paths, policy)
     choosing = only_looking(policy, world.prober, paths.state)
     seen = asyncio.run(look(policy, world, choosing))
-    also = choosing.conditions
+    picture = drawn(seen, choosing.conditions, waits(seen, read(paths.status)))
     if args.json:
-        print_json({**seen_json(seen, also), "waits": waits(seen, read(paths.status)) or None})
+        print_json(msgspec.to_builtins(picture))
     else:
-        page(*seen_lines(seen, also=also))
+        page(*seen_lines(picture))
         if args.verbose and not isinstance(seen, Offline):
             for reason in filter(None, (why_not(network, seen.snapshot) for network in policy.networks)):
                 page(line("not here", reason))
-        for to_do in to_do_lines(seen):
-            page(to_do)
-        if text := waits(seen, read(paths.status)):
-            page(line("waits", text))
+        page(*to_do_lines(picture))
     return exit_status(seen)
 
 
-def waits(seen: Seen, shown: Shown | None) -> str:
+def waits(seen: Seen, shown: StatusFound | None) -> str:
     """Why the agent that runs holds back a restart that is due at once: it alone knows of its turns."""
     if not isinstance(seen, Planned) or seen.plan.restart is None or seen.plan.restart.when is not When.NOW:
         return ""
-    if shown is None or not shown.is_running or not isinstance(shown.status.docker, dict):
+    if shown is None or not shown.is_running or shown.status is None or shown.status.docker is None:
         return ""
-    return str(shown.status.docker.get("deferred") or "")
+    return shown.status.docker.deferred or ""
+
+
+def drawn(seen: Seen, conditions: Sequence[Condition], waits: str) -> Picture:
+    """What a pass would do, as if it had just begun."""
+    picture = picture_of(Pass(seen), Beside(conditions=tuple(conditions)))
+    if picture.docker is not None and waits:
+        return msgspec.structs.replace(picture, docker=msgspec.structs.replace(picture.docker, deferred=waits))
+    is_at_work = seen.acts and picture.state in (State.STEADY, State.DEFERRED)
+    return msgspec.structs.replace(picture, state=State.WORKING) if is_at_work else picture
 
 
 def exit_status(seen: Seen) -> int:

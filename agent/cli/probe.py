@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from agent.audit.facts import plain
 from agent.cli.policy_of import loaded
 from agent.cli.printing import print_json, say
 from agent.cli.session import quiet
-from agent.decide.recognise import Recognised, recognise
+from agent.decide.recognise import recognise
+from agent.one_pass.drawing import shown_network, shown_verdict
+from agent.one_pass.picture import NetworkShown, VerdictShown
 from agent.one_pass.world import TheWorld
-from agent.probe.side_by_side import Verdicts, everything
+from agent.probe.side_by_side import everything
 from agent.values.paths import Paths
 from agent.values.policy import Policy
-from agent.values.verdict import Timings, Verdict
-
-_STEPS = ("resolve", "connect", "proxy", "tls", "answer")
+from agent.values.verdict import Outcome
 
 
 def arguments(_parser: argparse.ArgumentParser) -> None:
@@ -32,44 +31,29 @@ def arguments(_parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     policy = loaded(args, paths, refuses_unsafe=False).policy
-    recognised, verdicts = asyncio.run(_probed(policy, TheWorld(paths, policy)))
-    network = recognised.network
-    works = any(verdicts[name].is_ok for name in network.use)
+    network, verdicts = asyncio.run(_probe_all(policy, TheWorld(paths, policy)))
+    works = any(verdicts[name].verdict is Outcome.OK for name in network.use)
     if args.json:
-        answer = {"network": {"name": network.name, "because": recognised.because}, "works": works}
-        print_json({**answer, "verdicts": {name: _facts(verdict) for name, verdict in verdicts.items()}})
+        print_json(msgspec.to_builtins({"network": network, "works": works, "verdicts": verdicts}))
     else:
-        say(f"{network.name}  ({recognised.because})", *_table(network.use, verdicts))
+        say(f"{network.name}  ({network.because})", *_table(network.use, verdicts))
     return 0 if works else 1
 
 
-async def _probed(policy: Policy, this: TheWorld) -> tuple[Recognised, Verdicts]:
-    recognised = recognise(policy.networks, await this.host.see())
+async def _probe_all(policy: Policy, this: TheWorld) -> tuple[NetworkShown, dict[str, VerdictShown]]:
+    snapshot = await this.host.see()
+    recognised = recognise(policy.networks, snapshot)
     use = recognised.network.use
     others = [name for name in policy.upstreams if name not in use]
     verdicts = await this.prober.verdicts([policy.upstreams[name] for name in (*use, *others)], everything)
-    return recognised, verdicts
+    return shown_network(recognised, snapshot), {name: shown_verdict(verdict) for name, verdict in verdicts.items()}
 
 
-def _facts(verdict: Verdict) -> dict[str, object]:
-    return {
-        "outcome": verdict.outcome.value,
-        "evidence": plain(verdict.evidence),
-        "ms": {name: round(ms, 1) for name, ms in msgspec.structs.asdict(verdict.timings).items() if ms is not None},
-    }
-
-
-def _table(use: tuple[str, ...], verdicts: Verdicts) -> Iterator[str]:
+def _table(use: tuple[str, ...], verdicts: Mapping[str, VerdictShown]) -> Iterator[str]:
     width = max(len(name) for name in verdicts)
-    for name, verdict in verdicts.items():
+    for name, shown in verdicts.items():
         elsewhere = "" if name in use else "  (not used here)"
-        took = f"{verdict.timings.total:6.0f} ms"
-        yield f"  {name:<{width}}  {verdict.outcome.value:<12}  {took}  {verdict.evidence}{elsewhere}"
-        steps = _steps(verdict.timings)
-        if steps:
+        yield f"  {name:<{width}}  {shown.verdict.value:<12}  {shown.ms:6} ms  {shown.evidence}{elsewhere}"
+        if shown.steps:
+            steps = " · ".join(f"{step} {ms:.0f} ms" for step, ms in shown.steps.items())
             yield f"  {'':<{width}}  {'':<12}  {'':>9}  {steps}"
-
-
-def _steps(timings: Timings) -> str:
-    timed = ((step, getattr(timings, step)) for step in _STEPS)
-    return " · ".join(f"{step} {ms:.0f} ms" for step, ms in timed if ms is not None)

@@ -11,8 +11,9 @@ import time
 
 import msgspec
 
+from agent import __version__
 from agent.cli.printing import complain, page, print_json
-from agent.service.status_file import Shown, read
+from agent.service.status_file import Status, StatusFound, read
 from agent.service.status_page import ago, lines
 from agent.values.paths import Paths
 
@@ -38,17 +39,20 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     return 0 if found is not None and found.is_running else NOT_RUNNING
 
 
-def _show(found: Shown | None, args: argparse.Namespace) -> None:
-    if found is None or not found.is_running:
-        was = f", and this is what the last one knew {_age(found)} ago" if found is not None else ""
+def _show(found: StatusFound | None, args: argparse.Namespace) -> None:
+    is_running = found is not None and found.is_running
+    status = found.status if found is not None else None
+    if not is_running:
+        was = f", and this is what the last one knew {_age(status)} ago" if status is not None else ""
         complain(f"no agent runs here{was}; to start it: systemctl start docker-proxy-agent")
+    if found is not None and status is None:
+        complain(f"version {found.version} of the agent wrote status.json, and {__version__} cannot read it")
     if args.json:
-        known = msgspec.to_builtins(found.status) if found is not None else {}
-        is_running = found is not None and found.is_running
+        known = msgspec.to_builtins(status) if status is not None else {}
         print_json({**known, "running": is_running}, indent=None if args.watch else 2)  # one of many is a line
-    elif found is not None:
-        page(*lines(found.status, dt.datetime.now(dt.UTC)))
+    elif status is not None:
+        page(*lines(status, dt.datetime.now(dt.UTC)))
 
 
-def _age(found: Shown) -> str:
-    return ago(found.status.at, dt.datetime.now(dt.UTC)) if found.status.at else "some time"
+def _age(status: Status) -> str:
+    return ago(status.at, dt.datetime.now(dt.UTC)) if status.at else "some time"

@@ -1,246 +1,184 @@
 """How a pass reads for a person: the words of `status`, in a column that fits on a screen.
 
-Pure: a pass goes in, lines come out; or, for programs, plain facts.
+Pure: a picture goes in, lines come out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from typing import Final
 
-from agent.audit.facts import plain
-from agent.clients.clients import ClientsSeen
-from agent.decide.choose import Choice, Ending
-from agent.decide.effective import effective
-from agent.decide.plan import Plan
-from agent.decide.restart import When
-from agent.docker.transaction import Applied
+from agent.one_pass.picture import (
+    NO_PROXY,
+    ChangeShown,
+    ClientsShown,
+    DockerShown,
+    DoneShown,
+    NetworkShown,
+    Picture,
+    PlanShown,
+    Role,
+    SettingsShown,
+    UpstreamShown,
+    VerdictShown,
+)
 from agent.one_pass.screen import line
-from agent.one_pass.seen import Offline, Pass, Planned, Seen, Verdicts
-from agent.targets import environment
-from agent.values.condition import Condition
-from agent.values.dockerd import Reality
-from agent.values.policy import Method
-from agent.values.settings import Settings
+from agent.values.condition import Code, Condition
+from agent.values.verdict import Outcome
 
-_PLACES = {Method.DROP_IN: "systemd drop-in", Method.DAEMON_JSON: "daemon.json"}
+_PLACES: Final = {"systemd-drop-in": "systemd drop-in", "daemon-json": "daemon.json"}
+_WHEN: Final = {"now": "now; ", "later": "later: ", "never": "not by the agent: "}
+_OF_THE_CHOICE: Final = frozenset({Code.PORTAL, Code.UNREACHABLE})  # `because` says it
 
 
-def seen_lines(seen: Seen, outcome: Applied | None = None, also: Sequence[Condition] = ()) -> Iterator[str]:
-    """Where the host is, what was chosen and why, how the upstreams do, and what Docker runs with.
+def pass_lines(picture: Picture) -> Iterator[str]:
+    """A whole pass: where the host is, and what was done, or would be if nothing held it back."""
+    yield from seen_lines(picture)
+    if picture.done is None:
+        yield from to_do_lines(picture)
+        return
+    if picture.plan is not None:
+        yield from plan_lines(picture.plan, picture.docker)
+    yield from done_lines(picture)
 
-    `also`: what is known beside the pass, such as a pause: it comes before what would be done.
-    """
-    first = [str(condition) for condition in seen.conditions if condition.comes_first]
-    plan = seen.plan if isinstance(seen, Planned) else None
-    if isinstance(seen, Offline):
-        yield from first
+
+def seen_lines(picture: Picture) -> Iterator[str]:
+    """Where the host is, what was chosen and why, how the upstreams do, and what Docker runs with."""
+    yield from (str(condition) for condition in picture.conditions if condition.comes_first)
+    if picture.network is None or picture.upstream is None:
         yield "offline: nothing is touched"
-        yield line("docker", _docker(seen.reality, plan, outcome))
-        yield from (line("note", str(condition)) for condition in also)
-        return
-    network = seen.recognised.network
-    yield from first
-    yield headline(network.name, seen.choice)
-    yield line("because", seen.choice.because)
-    yield line("recognised", seen.recognised.because)
-    yield line("upstreams", upstreams(network.use, seen.verdicts))
-    yield line("docker", _docker(seen.reality, plan, outcome))
-    if seen.clients is not None and seen.clients.fact:
-        yield line("clients", seen.clients.fact)
-    for condition in seen.conditions if isinstance(seen, Planned) else ():
-        if not condition.comes_first:
-            yield line("note", str(condition))
-    yield from (line("note", str(condition)) for condition in also)
-    yield from _left_alone(seen)
+    else:
+        yield headline(picture.network, picture.upstream, picture.conditions)
+        yield line("because", picture.upstream.why)
+        yield line("recognised", picture.network.because)
+        yield line("upstreams", " · ".join(f"{name} {_verdict(picture, name)}" for name in picture.network.use))
+    if picture.docker is not None:
+        yield line("docker", _docker(picture.docker, picture.done))
+    if picture.clients is not None and picture.clients.fact:
+        yield line("clients", picture.clients.fact)
+    yield from (line("note", str(condition)) for condition in _notes(picture))
+    yield from not_written_lines(picture)
 
 
-def _left_alone(seen: Seen) -> Iterator[str]:
-    if seen.clients is None:
-        return
-    for file in seen.clients.failed:
-        yield line("not written", file.error)
-    for skipped in seen.clients.skipped:
-        yield line("not written", f"{skipped.name}: {skipped.why}")
+def headline(network: NetworkShown, upstream: UpstreamShown, conditions: Iterable[Condition]) -> str:
+    if upstream.name is not None:
+        return in_network(network.name, upstream.name)
+    is_portal = any(condition.code is Code.PORTAL for condition in conditions)
+    return f"{network.name}: {'a portal is in the way' if is_portal else 'nothing works'}"
 
 
-def headline(network: str, choice: Choice) -> str:
-    if choice.ending is Ending.PORTAL:
-        return f"{network}: a portal is in the way"
-    if choice.upstream is None:
-        return f"{network}: nothing works"
-    return f"{network}, direct" if choice.upstream == "direct" else f"{network} via {choice.upstream}"
+def in_network(network: str, upstream: str) -> str:
+    return f"{network}, direct" if upstream == "direct" else f"{network} via {upstream}"
 
 
-def upstreams(names: tuple[str, ...], verdicts: Verdicts) -> str:
-    return " · ".join(f"{name} {_verdict(name, verdicts)}" for name in names)
+def _verdict(picture: Picture, name: str) -> str:
+    verdict = picture.verdicts.get(name)
+    return "not waited for" if verdict is None else in_short(verdict)
 
 
-def _verdict(name: str, verdicts: Verdicts) -> str:
-    verdict = verdicts.get(name)
-    if verdict is None:
-        return "not waited for"
-    return f"ok {verdict.timings.total:.0f} ms" if verdict.is_ok else verdict.outcome.value
+def in_short(verdict: VerdictShown) -> str:
+    return f"ok {verdict.ms} ms" if verdict.verdict is Outcome.OK else verdict.verdict.value
 
 
-def _docker(reality: Reality, plan: Plan | None, outcome: Applied | None) -> str:
-    """What it runs with, whatever is wished."""
-    if reality.engine is None:
-        return reality.absence
-    found = effective(reality)
-    running = "settings that are not known" if found is None else in_words(found)
-    if plan is None or outcome is None or outcome.restarted_s is None:
-        return f"{reality.engine.version} runs with {running}"
-    now = f"{in_words(outcome.runs_with or plan.desired)} since its restart, {outcome.restarted_s:.1f} s"
-    return f"{reality.engine.version} ran with {running}; with {now}"
+def _docker(docker: DockerShown, done: DoneShown | None) -> str:
+    """What it runs with, whatever is wanted."""
+    if docker.version is None:
+        return docker.absence
+    if done is None or done.restarted_s is None:
+        return f"{docker.version} runs with {in_words(docker.effective)}"
+    now = f"{in_words(docker.effective)} since its restart, {done.restarted_s:.1f} s"
+    return f"{docker.version} ran with {in_words(done.ran_with)}; with {now}"
 
 
-def in_words(settings: Settings) -> str:
+def in_words(settings: SettingsShown | None) -> str:
     """`http and https through URL`, or the two apart, or `no proxy`."""
-    if settings.is_direct:
+    if settings is None:
+        return "settings that are not known"
+    if settings == NO_PROXY:
         return "no proxy"
-    if settings.http == settings.https:
-        return str(settings.http)
-    return ", ".join(f"{name} {value}" for name, value in settings.lines() if name != "no_proxy")
+    if "all" not in settings and settings.get("http") == settings.get("https"):
+        return settings["http"]
+    return ", ".join(f"{name} {value}" for name, value in settings.items() if name != "no_proxy")
 
 
-def to_do_lines(seen: Seen) -> Iterator[str]:
+def _notes(picture: Picture) -> Iterator[Condition]:
+    """All that neither stands above nor comes with what was done."""
+    of_done = picture.done.condition if picture.done is not None else None
+    for condition in picture.conditions:
+        if not condition.comes_first and condition.code not in _OF_THE_CHOICE and condition != of_done:
+            yield condition
+
+
+def not_written_lines(picture: Picture) -> Iterator[str]:
+    """Whose config.json is left as it is, and why."""
+    for target in picture.targets:
+        if target.role is Role.CLIENT and target.error:
+            yield line("not written", f"{target.name}: {target.error}")
+
+
+def to_do_lines(picture: Picture) -> Iterator[str]:
     """What would be done."""
-    plan = seen.plan if isinstance(seen, Planned) else None
-    if plan is not None and plan.changes:
-        yield from plan_lines(plan)
-    if plan is not None and plan.method is Method.DROP_IN:
-        for layer in seen.reality.beaten:
-            said = in_words(environment.texts(layer.values).meaning())
-            yield line("beats", f"{layer.path}, which says {said}")
-    if seen.clients is not None and seen.clients.edits:
-        yield from clients_lines(seen.clients)
-    elif plan is not None and not plan.changes and not seen.conditions:
+    plan, clients = picture.plan, picture.clients
+    if plan is not None:
+        yield from plan_lines(plan, picture.docker)
+        yield from (line("beats", f"{beaten.path}, which says {in_words(beaten.says)}") for beaten in plan.beats)
+    if clients is not None and clients.writes:
+        yield from clients_lines(clients)
+    elif plan is not None and plan.is_empty and not _is_something_wrong(picture):
         yield line("to do", "nothing: Docker runs with the right settings")
 
 
-def clients_lines(clients: ClientsSeen) -> Iterator[str]:
+def _is_something_wrong(picture: Picture) -> bool:
+    is_right = picture.docker is not None and bool(picture.docker.as_wanted)
+    return not is_right or any(condition.code.is_failure for condition in picture.conditions)
+
+
+def clients_lines(clients: ClientsShown) -> Iterator[str]:
     """Whose config.json would be written, together where it is the same change."""
-    by_change: dict[tuple[Settings, Settings, bool], list[str]] = {}
-    for file in clients.edits:
-        if file.edit is not None:
-            by_change.setdefault((file.edit.old, file.edit.new, file.is_left), []).append(file.name)
-    for (old, new, is_left), names in by_change.items():
-        yield line("put back" if is_left else "write", f"clients of {' · '.join(names)}")
-        yield from diff(old, new)
+    for write in clients.writes:
+        yield line("put back" if write.puts_back else "write", f"clients of {' · '.join(write.names)}")
+        yield from diff(write.changes)
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
+def plan_lines(plan: PlanShown, docker: DockerShown | None) -> Iterator[str]:
     """What would be done for the daemon."""
     if plan.put_off:
         yield line("write", f"later: {plan.put_off}")
-    elif plan.edits and plan.prospective is not None:
-        yield line("write", _places(plan))
-        yield from diff(plan.prospective, plan.desired)
-    elif plan.needs_daemon_reload:
+    elif plan.writes:
+        place = _PLACES.get(docker.method or "", "") if docker is not None else ""
+        yield line("write", f"{place}: {', '.join(plan.writes)}")
+        yield from diff(plan.changes)
+    elif plan.reloads:
         yield line("reload", "systemd has not read the drop-in yet")
     if plan.restart is not None:
-        when = {When.NOW: "now; ", When.LATER: "later: ", When.NEVER: "not by the agent: "}[plan.restart.when]
-        yield line("restart", f"{when}{plan.restart.because}")
-        if not plan.edits and plan.effective is not None:
-            yield from diff(plan.effective, plan.desired)
+        yield line("restart", f"{_WHEN[plan.restart.when]}{plan.restart.because}")
+        if not plan.writes:
+            yield from diff(plan.changes)
+        if plan.restart.when == "now" and docker is not None and docker.deferred:
+            yield line("waits", docker.deferred)
 
 
-def _places(plan: Plan) -> str:
-    place = _PLACES.get(plan.method, "") if plan.method else ""
-    return f"{place}: {', '.join(edit.path for edit in plan.edits)}"
-
-
-def diff(before: Settings, after: Settings) -> Iterator[str]:
+def diff(changes: Iterable[ChangeShown]) -> Iterator[str]:
     """The settings that differ, redacted, one a line."""
-    old, new = dict(before.lines()), dict(after.lines())
-    same = {name for name in old if getattr(before, name, None) == getattr(after, name, None) and name in new}
-    for name, value in old.items():
-        if name not in same:
-            yield line("", f"- {name:<9}{value}")
-    for name, value in new.items():
-        if name not in same:
-            hidden = "  (another user or password)" if old.get(name) == value else ""
-            yield line("", f"+ {name:<9}{value}{hidden}")
+    for change in changes:
+        if change.before is not None:
+            yield line("", f"- {change.name:<9}{change.before}")
+    for change in changes:
+        if change.after is not None:
+            hidden = "  (another user or password)" if change.before == change.after else ""
+            yield line("", f"+ {change.name:<9}{change.after}{hidden}")
 
 
-def pass_lines(done: Pass, also: Sequence[Condition] = ()) -> list[str]:
-    """A whole pass: where the host is, and what was done, or would be if nothing held it back."""
-    lines = list(seen_lines(done.seen, done.outcome, also))
-    if done.outcome is None and done.clients and isinstance(done.seen, Planned) and done.seen.plan.changes:
-        lines += plan_lines(done.seen.plan)
-    if done.outcome is not None or done.clients:
-        return [*lines, *done_lines(done)]
-    return [*lines, *to_do_lines(done.seen)]
-
-
-def done_lines(done: Pass) -> Iterator[str]:
+def done_lines(picture: Picture) -> Iterator[str]:
     """What was done."""
-    outcome = done.outcome or Applied()
-    clients = [f"client of {file.name}" for file in done.clients if not file.error]
-    if outcome.written or clients:
-        yield line("written", " · ".join([*outcome.written, *clients]))
-    for file in done.clients:
-        if file.error:
-            yield line("not written", file.error)
-    if outcome.deferred:
-        yield line("deferred", f"restart of Docker: {outcome.deferred}")
-    if outcome.rolled_back:
-        yield line("rolled back", outcome.rolled_back)
-    if outcome.condition is not None:
-        yield line("failed" if outcome.condition.code.is_failure else "note", str(outcome.condition))
-
-
-def seen_json(seen: Seen, also: Sequence[Condition] = ()) -> dict[str, object]:
-    """A pass before it acts, redacted."""
-    plan, engine = seen.plan if isinstance(seen, Planned) else None, seen.reality.engine
-    here = None if isinstance(seen, Offline) else seen
-    return {
-        "offline": here is None,
-        "network": here
-        and {
-            "name": here.recognised.network.name,
-            "because": here.recognised.because,
-            "fingerprint": here.snapshot.fingerprint(),
-        },
-        "upstream": here and {"name": here.choice.upstream, "why": here.choice.because},
-        "verdicts": plain(seen.verdicts),
-        "docker": {
-            "phase": seen.reality.unit.phase.value,
-            "version": engine.version if engine else None,
-            "method": plan.method.value if plan and plan.method else None,
-            "effective": plain(effective(seen.reality)),
-        },
-        "plan": plan
-        and {
-            "desired": plain(plan.desired),
-            "prospective": plain(plan.prospective),
-            "edits": [edit.path for edit in plan.edits],
-            "put_off": plan.put_off or None,
-            "restart": plan.restart
-            and {
-                "when": plan.restart.when.value,
-                "because": plan.restart.because,
-                "takes_along": plan.restart.takes_along,
-            },
-        },
-        "clients": seen.clients
-        and {
-            "wanted": plain(seen.clients.wanted.settings),
-            "because": seen.clients.wanted.because,
-            "fact": seen.clients.fact,
-            "edits": [file.path for file in seen.clients.edits],
-            "failed": {file.path: file.error for file in seen.clients.failed},
-            "skipped": {skipped.name: skipped.why for skipped in seen.clients.skipped},
-        },
-        "conditions": [plain(condition) for condition in (*seen.conditions, *also)],
-    }
-
-
-def pass_json(done: Pass, also: Sequence[Condition] = ()) -> dict[str, object]:
-    """A pass that was carried out, redacted."""
-    written = {file.path: file.error or "written" for file in done.clients}
-    return {
-        **seen_json(done.seen, also),
-        "outcome": plain(done.outcome) if done.outcome else None,
-        "clients_written": written,
-    }
+    done = picture.done
+    if done is None:
+        return
+    if done.written or done.clients:
+        yield line("written", " · ".join([*done.written, *(f"client of {name}" for name in done.clients)]))
+    if picture.plan is None and picture.docker is not None and picture.docker.deferred:  # else the plan says it
+        yield line("deferred", f"restart of Docker: {picture.docker.deferred}")
+    if done.rolled_back:
+        yield line("rolled back", done.rolled_back)
+    if done.condition is not None:
+        yield line("failed" if done.condition.code.is_failure else "note", str(done.condition))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.one_pass.picture import Picture
 from agent.one_pass.seen import Pass, Undecided
 from agent.service.requests import (
     Answer,
@@ -22,7 +23,6 @@ from agent.service.requests import (
     wrong_lines,
 )
 from agent.system.policy_file import NO_POLICY, WRITE_ONE
-from agent.values.condition import Condition
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
 
 
@@ -34,7 +34,7 @@ class AfterPass(msgspec.Struct, frozen=True):
     refused: PolicyRefused | None  # what is wrong with the file as it stands
     failures: tuple[str, ...]  # of this pass
     done: Pass | None  # the last good one
-    conditions: tuple[Condition, ...] = ()
+    picture: Picture  # of it
     restart_waits: str = ""  # why a restart that is due and that the agent will make itself has to wait
 
     def waits(self, wish: Wish) -> str:
@@ -59,7 +59,7 @@ class AfterPass(msgspec.Struct, frozen=True):
             if request.wish.needs_no_policy:
                 return without_a_pass(request.said, missing)
             return Answer(1, (*request.said, str(missing)))
-        return answer_of(request.said, self.done, self.conditions)
+        return answer_of(request.said, self.done, self.picture)
 
     def _with_the_refusal(self, request: Request, refused: PolicyRefused) -> Answer:
         """What was asked for was done by another policy than the one that stands there."""
@@ -69,7 +69,7 @@ class AfterPass(msgspec.Struct, frozen=True):
         if self.done is None or self.loaded_at is None or request.wish.command is Command.RELOAD:
             return Answer(1, (*request.said, *wrong))
         in_force = f"the policy loaded at {self.loaded_at} stays in force"
-        answer = answer_of(request.said, self.done, self.conditions)
+        answer = answer_of(request.said, self.done, self.picture)
         is_done = request.wish.needs_no_policy
         told = by_the_policy_of_before(answer, wrong, in_force)
         return msgspec.structs.replace(told, exit=answer.exit if is_done else 1)

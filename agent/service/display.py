@@ -1,7 +1,7 @@
 """What the running agent shows: status.json, and the line that `systemctl status` prints.
 
 It keeps what a pass does not know: how often Docker was restarted, since when the upstream is in use, and when each was
-last asked. Not known here: what is said of a pass (`status.py`).
+last asked. Not known here: how a pass is drawn (`one_pass/drawing.py`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.audit.facts import Plain
 from agent.audit.record import Record
+from agent.one_pass.drawing import Beside, RestartsMade, Since, client_targets, picture_of
+from agent.one_pass.picture import Picture, TargetShown
 from agent.one_pass.seen import Pass, Planned
 from agent.service.notify import Notify
-from agent.service.status import Docker, Looks, Since, clients_of, status_of
-from agent.service.status_file import PolicyStatus, StatusFile
+from agent.service.status_file import EventShown, PolicyStatus, StatusFile, status_of
 from agent.service.status_page import headline
 from agent.system.clock import now_text
 from agent.values.condition import Condition
@@ -31,10 +31,10 @@ class Display:
         self._file = StatusFile(path)
         self._notify = notify
         self._record = record
-        self._docker = Docker()
+        self._restarts = RestartsMade()
         self._since: Since | None = None
         self._asked_at: dict[str, tuple[Verdict, str]] = {}  # when each upstream's last verdict came
-        self._clients: tuple[Plain, ...] = ()  # as they were when they were last looked at
+        self._clients: tuple[TargetShown, ...] = ()  # as they were when they were last looked at
 
     def note(self, done: Pass) -> None:
         """What a pass has changed that is shown for longer than the pass is."""
@@ -43,7 +43,9 @@ class Display:
             self._since = Since(seen.upstream.name, now_text())
         outcome = done.outcome
         if outcome is not None and outcome.restarted_s is not None:
-            self._docker = Docker(self._docker.restarts + 1, now_text(), outcome.restarted_s, outcome.containers_kept)
+            self._restarts = RestartsMade(
+                self._restarts.count + 1, now_text(), outcome.restarted_s, outcome.containers_kept
+            )
 
     def show(
         self,
@@ -55,21 +57,32 @@ class Display:
         is_working: bool,
     ) -> None:
         """`idle`: dockerd, where no policy asks for a pass."""
-        for name, verdict in done.seen.verdicts.items() if done is not None else ():
-            if self._asked_at.get(name, (None, ""))[0] is not verdict:
-                self._asked_at[name] = (verdict, now_text())
-        asked = {name: at for name, (_, at) in self._asked_at.items()}
-        if done is not None and (clients := clients_of(done)) is not None:
-            self._clients = clients
-        looks = Looks(
-            docker=self._docker,
-            since=self._since,
-            asked=asked,
-            last=self._record.recent,
-            idle=idle,
-            clients=self._clients,
-        )
-        status = status_of(done, policy, looks, tuple(conditions), is_working=is_working)
+        picture = self.picture(done, conditions, idle, is_working=is_working)
+        status = status_of(picture, policy, tuple(EventShown(told.at, told.text) for told in self._record.recent))
         with contextlib.suppress(AgentError):  # a full disk: the journal goes on, and the next pass tries again
             self._file.show(status)
         self._notify.status(f"{status.state.value}: {headline(status, None)}")
+
+    def picture(
+        self,
+        done: Pass | None,
+        conditions: Sequence[Condition],
+        idle: Reality | None = None,
+        *,
+        is_working: bool = False,
+    ) -> Picture:
+        """Of a pass, with what is known beside it."""
+        for name, verdict in done.seen.verdicts.items() if done is not None else ():
+            if self._asked_at.get(name, (None, ""))[0] is not verdict:
+                self._asked_at[name] = (verdict, now_text())
+        if done is not None and (clients := client_targets(done)) is not None:
+            self._clients = clients
+        beside = Beside(
+            conditions=tuple(conditions),
+            restarts=self._restarts,
+            since=self._since,
+            asked={name: at for name, (_, at) in self._asked_at.items()},
+            idle=idle,
+            clients=self._clients,
+        )
+        return picture_of(done, beside, is_working=is_working)

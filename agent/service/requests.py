@@ -16,10 +16,10 @@ import msgspec
 from agent.audit.record import Record
 from agent.decide.rate import Asked
 from agent.one_pass.overrides import Overrides
-from agent.one_pass.page import pass_json, pass_lines
+from agent.one_pass.page import pass_lines
+from agent.one_pass.picture import Picture
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Pass
-from agent.values.condition import Condition
 from agent.values.errors import NoPolicy, PolicyRefused
 from agent.values.events import Paused, Pinned, Resumed, Unpinned
 from agent.values.policy import Duration, Policy
@@ -112,10 +112,10 @@ def obey(wish: Wish, overrides: Overrides, policy: Policy | None, record: Record
     return []
 
 
-def answer_of(said: Sequence[str], done: Pass, conditions: Sequence[Condition]) -> Answer:
+def answer_of(said: Sequence[str], done: Pass, picture: Picture) -> Answer:
     """After the pass."""
-    facts = {"said": tuple(said), **pass_json(done, conditions)}
-    return Answer(1 if done.is_failed else 0, (*said, *pass_lines(done, conditions)), facts)
+    facts = {"said": tuple(said), **msgspec.to_builtins(picture)}
+    return Answer(1 if done.is_failed else 0, (*said, *pass_lines(picture)), facts)
 
 
 def without_a_pass(said: Sequence[str], missing: NoPolicy | PolicyRefused) -> Answer:

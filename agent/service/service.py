@@ -490,7 +490,7 @@ class Service:
             refused=self._policy.refused,
             failures=self._failures.lines,
             done=self._last,
-            conditions=self._memory.conditions,
+            picture=self._display.picture(self._last, self._memory.conditions),
             restart_waits=self._memory.restart_waits() if is_due else "",
         )
 

@@ -1,71 +1,73 @@
 """status.json: what the running agent shows of itself, readable by everybody, redacted, replaced whole.
 
 It is written only when something in it has changed: an idle pass writes nothing. `status` reads it and talks to nobody,
-and answers at once: so nothing is imported here that makes or plans a pass. Not known here: what is shown of a pass
-(`status.py`), and how it reads for a person (`cli/status.py`).
+and answers at once: so nothing is imported here that makes or plans a pass. Not known here: how a pass is drawn
+(`one_pass/drawing.py`), and how it reads for a person (`status_page.py`).
 """
 
 from __future__ import annotations
 
-import enum
+import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from agent import __version__
+from agent.one_pass.picture import Picture
+from agent.system.clock import now_text
 from agent.system.files import read_file, replace_file
 from agent.system.process_start import started
 from agent.values.errors import TargetFailed
 from agent.values.shown import plain
 
-PUBLIC = 0o644
-KEPT: Final = "kept"  # the state of a target while nothing is chosen: it says what it said before
-
-
-class State(enum.Enum):
-    """What the agent is about, the gravest first."""
-
-    FAILED = "failed"
-    WORKING = "working"
-    DEFERRED = "deferred"
-    WAITING = "waiting"  # for a portal to be passed, or for anything to be reachable
-    OFFLINE = "offline"
-    IDLE = "idle"  # without a policy, or paused
-    STEADY = "steady"
+PUBLIC: Final = 0o644
 
 
 class PolicyStatus(msgspec.Struct, frozen=True):
-    """Which policy is in force."""
+    """Which policy the agent goes by."""
 
     path: str
-    loaded: str | None = None  # when, RFC 3339
-    error: str | None = None  # why the file as it stands is not
+    loaded: str | None = None  # when, RFC 3339; None: it goes by none
+    error: str | None = None  # what is wrong with the file as it stands
 
 
-class Status(msgspec.Struct, frozen=True, omit_defaults=False):
-    """status.json."""
+class EventShown(msgspec.Struct, frozen=True):
+    """Something that happened, in a few words."""
+
+    at: str  # RFC 3339
+    text: str
+
+
+class Status(Picture, frozen=True, kw_only=True):
+    """status.json: the picture of the last pass, and whose it is."""
 
     version: str
     pid: int
     started: int | None  # clock ticks after boot: with the pid it tells this process from every other one
-    state: State
     policy: PolicyStatus
-    # Plain; msgspec knows no recursive type.
-    conditions: tuple[Any, ...] = ()
-    network: Any = None
-    upstream: Any = None
-    verdicts: Any = None
-    settings: Any = None
-    docker: Any = None
-    targets: tuple[Any, ...] = ()
     at: str = ""  # when this was so, RFC 3339
-    last: tuple[Any, ...] = ()  # events, the last first
+    last: tuple[EventShown, ...] = ()  # the last first
 
 
-class Shown(msgspec.Struct, frozen=True):
+def status_of(picture: Picture, policy: PolicyStatus, last: tuple[EventShown, ...]) -> Status:
+    """What this process shows now."""
+    return Status(
+        **msgspec.structs.asdict(picture),
+        version=__version__,
+        pid=os.getpid(),
+        started=started(os.getpid()),
+        policy=policy,
+        at=now_text(),
+        last=last,
+    )
+
+
+class StatusFound(msgspec.Struct, frozen=True):
     """A status as it was found."""
 
-    status: Status
+    status: Status | None  # None: another version wrote it, in a way that this one cannot read
+    version: str  # that wrote it
     is_running: bool  # whether the agent that shows it still does
 
 
@@ -88,11 +90,26 @@ def _lasting(status: Status) -> Status:
     return msgspec.structs.replace(status, at="")
 
 
-def read(path: Path) -> Shown | None:
+class _Writer(msgspec.Struct, frozen=True):
+    """What every version's status.json says of who wrote it."""
+
+    version: str
+    pid: int
+    started: int | None
+
+
+def read(path: Path) -> StatusFound | None:
     """What an agent shows, be it one that runs or the last one; None if there is nothing to be read."""
     try:
         found = read_file(path)
-        status = msgspec.json.decode(found.data, type=Status) if found else None
+        writer = msgspec.json.decode(found.data, type=_Writer) if found else None
     except (TargetFailed, msgspec.DecodeError):
         return None
-    return None if status is None else Shown(status, status.started == started(status.pid))
+    if found is None or writer is None:
+        return None
+    is_running = writer.started == started(writer.pid)
+    try:
+        status = msgspec.json.decode(found.data, type=Status)
+    except msgspec.ValidationError:
+        return StatusFound(None, writer.version, is_running)
+    return StatusFound(status, writer.version, is_running)

@@ -14,15 +14,17 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from agent.cli import main
-from agent.cli.plan import exit_status, waits
+from agent.cli.plan import drawn, exit_status, waits
 from agent.cli.printing import page
 from agent.cli.status import NOT_RUNNING
 from agent.docker.journal import Journal
 from agent.one_pass.memory import only_looking
-from agent.one_pass.page import seen_lines, to_do_lines
+from agent.one_pass.page import pass_lines
+from agent.one_pass.picture import Picture
 from agent.one_pass.reconcile import look
 from agent.one_pass.screen import folded, line
 from agent.service.requests import Command
@@ -31,6 +33,7 @@ from agent.service.status_page import lines
 from agent.system.policy_file import load, owners
 from agent.values.dockerd import Phase
 from agent.values.errors import NoPolicy, PolicyRefused
+from agent.values.paths import Paths
 from agent.values.reason import Reason
 from agent.values.settings import Texts
 from agent.values.snapshot import Snapshot
@@ -285,8 +288,10 @@ def in_json(status: Mapping[str, Any], root: Path) -> str:
     facts["network"] = facts["network"] and facts["network"]["name"]
     if facts["docker"]:
         facts["docker"] = {**facts["docker"], "last_took_s": "T" if facts["docker"]["last_took_s"] else None}
-    for verdict in (facts["verdicts"] or {}).values():
-        verdict["ms"] = 0
+    if facts["done"]:
+        facts["done"]["restarted_s"] = "T" if facts["done"]["restarted_s"] else None
+    for verdict in facts["verdicts"].values():
+        verdict["ms"], verdict["steps"] = 0, {}
     return "\n".join(f"{name}: {plainly(json.dumps(fact, ensure_ascii=False), root)}" for name, fact in facts.items())
 
 
@@ -299,10 +304,7 @@ async def planned(laptop: Laptop) -> tuple[int, list[str]]:
     laptop.place.policy = policy
     choosing = only_looking(policy, laptop.place, laptop.paths.state)
     seen = await look(policy, laptop.place, choosing)
-    text = [*seen_lines(seen, also=choosing.conditions), *to_do_lines(seen)]
-    if why := waits(seen, read(laptop.paths.status)):
-        text.append(line("waits", why))
-    return exit_status(seen), text
+    return exit_status(seen), list(pass_lines(drawn(seen, choosing.conditions, waits(seen, read(laptop.paths.status)))))
 
 
 async def said_in(hour: Hour, root: Path) -> str:
@@ -316,6 +318,7 @@ async def said_in(hour: Hour, root: Path) -> str:
         await hour.turn(laptop, hand)
         shown = read(laptop.paths.status)
         assert shown is not None
+        assert shown.status is not None
         said = [
             ("status", screen(lines(shown.status, dt.datetime.now(dt.UTC)), root)),
             ("status --json", in_json(laptop.status(), root)),
@@ -324,6 +327,8 @@ async def said_in(hour: Hour, root: Path) -> str:
         said.append((f"plan: {code}", screen(text, root)))
         if not hour.does_apply_wait:
             answer = await laptop.asks(Command.APPLY)
+            if answer.facts is not None:  # the very shape of the status
+                msgspec.convert({name: answer.facts[name] for name in Picture.__struct_fields__}, Picture)
             said.append((f"apply: {answer.exit}", screen(answer.lines, root)))
     return "".join(f"-- {command}\n{text}\n" for command, text in said)
 
@@ -361,6 +366,19 @@ async def test_without_an_agent_the_last_one_speaks(tmp_path: Path, capsys: pyte
         "no agent runs here, and this is what the last one knew AGE ago; to start it: "
         "systemctl start docker-proxy-agent\n"
     )
+
+
+def test_what_another_version_wrote_is_not_shown_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Paths(tmp_path).status
+    path.parent.mkdir(parents=True)
+    path.write_text('{"version": "0.0.1", "pid": 1, "started": 1, "state": "steady", "verdicts": null}')
+
+    assert main(["--root", str(tmp_path), "status"]) == NOT_RUNNING
+
+    said = "version 0.0.1 of the agent wrote status.json, and 0.1.0 cannot read it\n"
+    assert capsys.readouterr() == ("", f"no agent runs here; to start it: systemctl start docker-proxy-agent\n{said}")
 
 
 def test_a_long_line_is_folded_where_it_is_known_how_wide(

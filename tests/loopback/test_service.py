@@ -178,6 +178,7 @@ async def test_it_follows_the_laptop_and_shows_it(laptop: Laptop) -> None:
         assert laptop.status()["docker"]["restarts"] == 2
         shown = read(laptop.paths.status)
         assert shown is not None
+        assert shown.status is not None
         assert shown.status.pid == os.getpid()
         assert shown.is_running
     assert laptop.events() == [

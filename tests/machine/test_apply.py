@@ -537,7 +537,7 @@ def test_probe_tells_how_each_upstream_does(laptop: Laptop) -> None:
     ran = laptop.agent("probe", "--json")
 
     assert ran.ok, ran
-    outcomes = {name: verdict["outcome"] for name, verdict in json.loads(ran.stdout)["verdicts"].items()}
+    outcomes = {name: verdict["verdict"] for name, verdict in json.loads(ran.stdout)["verdicts"].items()}
     assert outcomes == {"office": "proxy-auth", "gone": "refused", "direct": "dns", "plain": "ok"}
     assert "Basic" in json.loads(ran.stdout)["verdicts"]["office"]["evidence"]
 

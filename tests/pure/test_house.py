@@ -94,7 +94,7 @@ def test_status_brings_no_pass_along() -> None:
 
     assert {name[0] for name in ours} <= {"cli", "service", "one_pass", "system", "values"}
     assert {name for name in ours if name[0] in {"service", "one_pass"} and name[1:]} == {
-        ("one_pass", "screen"), ("service", "status_file"), ("service", "status_page"),
+        ("one_pass", "page"), ("one_pass", "picture"), ("one_pass", "screen"), ("service", "status_file"), ("service", "status_page"),
     }  # fmt: skip
     assert not {"asyncio", "ssl", "structlog", "watchdog", "agent.values.policy"} & {*shown.stdout.split()}
 

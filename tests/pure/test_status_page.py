@@ -6,44 +6,69 @@ import datetime as dt
 
 import msgspec
 
+from agent.one_pass.picture import (
+    ClientsShown,
+    DockerShown,
+    NetworkShown,
+    Role,
+    State,
+    TargetShown,
+    TargetState,
+    UpstreamShown,
+    VerdictShown,
+)
 from agent.one_pass.screen import folded
-from agent.service.status_file import PolicyStatus, State, Status
+from agent.service.status_file import EventShown, PolicyStatus, Status
 from agent.service.status_page import headline, lines
+from agent.values.condition import Code, Condition
+from agent.values.verdict import Outcome
 
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 POLICY = PolicyStatus("/etc/docker-proxy-agent/config.toml", "2026-03-01T09:00:00Z")
+
+
+def verdict(outcome: Outcome, ms: int, at: str | None, evidence: str = "") -> VerdictShown:
+    return VerdictShown(verdict=outcome, ms=ms, steps={}, at=at, evidence=evidence)
+
+
+def client(name: str, error: str | None = None) -> TargetShown:
+    state = TargetState.FAILED if error else TargetState.RIGHT
+    return TargetShown(path=f"/home/{name}/config.json", name=name, role=Role.CLIENT, state=state, error=error)
+
+
+IN_THE_OFFICE = {"http": "http://corp:3128", "https": "http://corp:3128"}
+DOCKER = DockerShown(
+    version="26.1.5",
+    phase="running",
+    absence="",
+    method="daemon-json",
+    effective=IN_THE_OFFICE,
+    as_wanted=True,
+    in_use="corp",
+    works=Outcome.OK,
+    evidence="",
+    deferred=None,
+    restarts=1,
+    last_restart="2026-03-01T11:48:00Z",
+    last_took_s=0.7,
+    last_kept=3,
+)
+DAEMON_JSON = TargetShown(path="/etc/docker/daemon.json", name="daemon.json", role=Role.DAEMON, state=TargetState.RIGHT)
 AT_THE_OFFICE = Status(
     version="1",
     pid=7,
     started=1,
     state=State.STEADY,
     policy=POLICY,
-    network={"name": "office", "fingerprint": "0", "because": "match.gateway"},
-    upstream={"name": "corp", "since": "2026-03-01T11:48:00Z", "why": "first of corp, direct that works"},
+    network=NetworkShown(name="office", fingerprint="0", because="match.gateway", use=("corp", "direct")),
+    upstream=UpstreamShown(name="corp", since="2026-03-01T11:48:00Z", why="first of corp, direct that works"),
     verdicts={
-        "corp": {"verdict": "ok", "ms": 84, "at": "2026-03-01T11:59:48Z", "evidence": ""},
-        "direct": {"verdict": "dns", "ms": 3, "at": "2026-03-01T11:48:00Z", "evidence": "no such name"},
+        "corp": verdict(Outcome.OK, 84, "2026-03-01T11:59:48Z"),
+        "direct": verdict(Outcome.DNS, 3, "2026-03-01T11:48:00Z", "no such name"),
     },
-    docker={
-        "version": "26.1.5",
-        "phase": "running",
-        "absence": "",
-        "effective": {"http": "http://corp:3128", "https": "http://corp:3128"},
-        "in_use": "corp",
-        "works": "ok",
-        "evidence": "",
-        "restarts": 1,
-        "last_restart": "2026-03-01T11:48:00Z",
-        "last_took_s": 0.7,
-        "last_kept": 3,
-        "deferred": None,
-    },
-    targets=(
-        {"path": "/etc/docker/daemon.json", "name": "daemon.json", "state": "right", "error": None},
-        {"path": "/root/.docker/config.json", "name": "root", "state": "right", "error": None},
-        {"path": "bob", "name": "bob", "state": "failed", "error": "its home is not mounted"},
-    ),
-    last=({"at": "2026-03-01T11:48:00Z", "text": "docker restarted"},),
+    docker=DOCKER,
+    targets=(DAEMON_JSON, client("root"), client("bob", error="its home is not mounted")),
+    last=(EventShown("2026-03-01T11:48:00Z", "docker restarted"),),
 )
 
 
@@ -64,22 +89,23 @@ def test_a_steady_day_at_the_office() -> None:
 
 def test_what_was_seen_of_the_proxy_of_clients_is_said_once() -> None:
     fact = "corp answers on 172.17.0.1, seen from the host"
-    clients = tuple({**AT_THE_OFFICE.targets[1], "name": name, "fact": fact} for name in ("root", "alice"))
+    clients = ClientsShown(settings=IN_THE_OFFICE, why="corp is in use", fact=fact, writes=())
+    targets = (DAEMON_JSON, client("root"), client("alice"))
 
-    shown = list(lines(msgspec.structs.replace(AT_THE_OFFICE, targets=(AT_THE_OFFICE.targets[0], *clients)), NOW))
+    shown = list(lines(msgspec.structs.replace(AT_THE_OFFICE, targets=targets, clients=clients), NOW))
 
     assert shown[2:4] == ["  written      daemon.json · root · alice", f"  clients      {fact}"]
 
 
 def test_a_restart_that_waits_says_what_docker_uses_meanwhile_and_whether_that_works() -> None:
-    docker = {
-        **AT_THE_OFFICE.docker,
-        "restarts": 0,
-        "in_use": "home",
-        "works": "refused",
-        "evidence": "nobody listens",
-        "deferred": "stack.service hangs on Docker",
-    }
+    docker = msgspec.structs.replace(
+        DOCKER,
+        restarts=0,
+        in_use="home",
+        works=Outcome.REFUSED,
+        evidence="nobody listens",
+        deferred="stack.service hangs on Docker",
+    )
 
     shown = list(lines(msgspec.structs.replace(AT_THE_OFFICE, state=State.DEFERRED, docker=docker), NOW))
 
@@ -91,10 +117,10 @@ def test_a_restart_that_waits_says_what_docker_uses_meanwhile_and_whether_that_w
 
 
 def test_the_address_of_a_portal_is_shown() -> None:
-    portal = {"code": "portal", "text": "a portal answers", "remedy": "Pass it", "target": ""}
-    verdicts = {"direct": {"verdict": "portal", "ms": 3, "at": None, "evidence": "http://portal.example"}}
+    portal = Condition(Code.PORTAL, "a portal answers", "Pass it")
+    verdicts = {"direct": verdict(Outcome.PORTAL, 3, None, "http://portal.example")}
     waiting = msgspec.structs.replace(
-        AT_THE_OFFICE, state=State.WAITING, upstream={"name": None, "since": None, "why": ""}, verdicts=verdicts
+        AT_THE_OFFICE, state=State.WAITING, upstream=UpstreamShown(name=None, why=""), verdicts=verdicts
     )
 
     shown = list(lines(msgspec.structs.replace(waiting, conditions=(portal,)), NOW))
@@ -105,8 +131,8 @@ def test_the_address_of_a_portal_is_shown() -> None:
 
 
 def test_a_docker_that_is_down_comes_before_all_else() -> None:
-    portal = {"code": "portal", "text": "a portal answers", "remedy": "", "target": ""}
-    down = {"code": "engine-down", "text": "Docker is down", "remedy": "See: the journal", "target": ""}
+    portal = Condition(Code.PORTAL, "a portal answers")
+    down = Condition(Code.ENGINE_DOWN, "Docker is down", "See: the journal")
     failed = msgspec.structs.replace(AT_THE_OFFICE, state=State.FAILED, conditions=(portal, down))
 
     shown = list(lines(failed, NOW))
@@ -131,7 +157,7 @@ def test_a_screen_is_folded_between_words() -> None:
 
 
 def test_nothing_seen_and_offline() -> None:
-    bare = Status("1", 7, 1, State.OFFLINE, POLICY)
+    bare = Status(version="1", pid=7, started=1, state=State.OFFLINE, policy=POLICY)
 
     assert list(lines(bare, NOW)) == ["OFFLINE        nothing is touched"]
     assert list(lines(msgspec.structs.replace(bare, state=State.IDLE), NOW)) == ["IDLE           nothing was seen yet"]

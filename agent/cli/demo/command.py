@@ -25,9 +25,11 @@ from agent.cli.demo.check import Aftermath, problems
 from agent.cli.demo.roam import PULLED, roam
 from agent.cli.demo.stop import Pulled, Stop
 from agent.cli.printing import complain, headline, say
+from agent.one_pass.drawing import picture_of
 from agent.one_pass.page import done_lines, plan_lines, seen_lines, to_do_lines
+from agent.one_pass.picture import NO_PROXY
 from agent.one_pass.screen import folded, line, width
-from agent.one_pass.seen import Planned
+from agent.one_pass.seen import Pass
 from agent.system.text_files import read_text
 from agent.values.events import Event
 from agent.values.paths import Paths
@@ -133,19 +135,19 @@ def _policy(policy: Policy) -> Iterator[str]:
 
 def _stop(stop: Stop, *, is_known: bool) -> Iterator[str]:
     """The pull before, the pass, and the pull after it; in short where nothing is new."""
-    planned = stop.would_do.plan if isinstance(stop.would_do, Planned) else None
-    outcome, seen = stop.done.outcome, stop.done.seen
+    would_do, done = picture_of(Pass(stop.would_do)), picture_of(stop.done)
     yield line("pull", _pulled(stop.before))
-    if planned is not None and planned.edits and not planned.desired.is_direct:  # one diff is enough: of what comes in
+    planned = would_do.plan
+    if planned is not None and planned.writes and would_do.settings != NO_PROXY:  # one diff is enough: of what comes in
         yield line("plan", "would do this; nothing is changed yet")
-        yield from plan_lines(planned)
-    if outcome is not None:
-        yield from seen_lines(seen, outcome)
-        yield from done_lines(stop.done)
+        yield from plan_lines(planned, would_do.docker)
+    if done.done is not None:
+        yield from seen_lines(done)
+        yield from done_lines(done)
         yield line("pull", _pulled(stop.after))
         return
-    yield from islice(seen_lines(seen), 1 if is_known else None)
-    yield from to_do_lines(seen)
+    yield from islice(seen_lines(done), 1 if is_known else None)
+    yield from to_do_lines(done)
     if stop.is_same_engine:
         yield line("engine", "not restarted, the same process as before")
 

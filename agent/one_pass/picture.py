@@ -1,0 +1,194 @@
+"""What is shown of a pass: the one shape of status.json, of every `--json`, and of every line on a screen.
+
+Values only, and all of them may be read by anybody: a proxy's URL stands here without user and password. Nothing is
+imported that looks at the world or makes a pass: `status` reads a picture from a file, and answers at once.
+Not known here: how it is drawn (`drawing.py`), and how it reads (`page.py`, `service/status_page.py`).
+docs/json.md says what each field means; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from agent.values.condition import Condition
+from agent.values.verdict import Outcome
+
+SettingsShown = dict[str, str]  # http, https, all and no_proxy, as far as they are set; without a proxy: proxy = direct
+
+
+NO_PROXY: Final[SettingsShown] = {"proxy": "direct"}
+
+
+class State(enum.Enum):
+    """What the agent is doing, the gravest first."""
+
+    FAILED = "failed"
+    WORKING = "working"
+    DEFERRED = "deferred"
+    WAITING = "waiting"  # until a portal is passed, or anything is reachable
+    OFFLINE = "offline"
+    IDLE = "idle"  # without a policy, or paused
+    STEADY = "steady"
+
+
+class NetworkShown(msgspec.Struct, frozen=True, kw_only=True):
+    """Which network of the policy this is."""
+
+    name: str
+    because: str
+    fingerprint: str
+    use: tuple[str, ...]  # upstreams, in order of preference
+
+
+class UpstreamShown(msgspec.Struct, frozen=True, kw_only=True):
+    """The choice."""
+
+    name: str | None  # None: nothing is chosen
+    why: str
+    since: str | None = None  # RFC 3339; None: only the running agent knows
+
+
+class VerdictShown(msgspec.Struct, frozen=True, kw_only=True):
+    """How one upstream did."""
+
+    verdict: Outcome
+    ms: int  # all of it
+    steps: dict[str, float]  # milliseconds by step; what was not reached or not needed is not there
+    evidence: str
+    at: str | None = None  # when it was asked, RFC 3339; None: just now
+
+
+class DockerShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What Docker is and runs with, whatever is wanted."""
+
+    version: str | None  # None: it does not run, or does not answer; `absence` says which
+    phase: str
+    absence: str
+    method: str | None  # how its settings are written; None: they are not
+    effective: SettingsShown | None  # what it runs with; None: not known
+    as_wanted: bool | None  # whether that is what it should; None: nothing is wanted, or it is not known
+    in_use: str | None  # the upstream that this means
+    works: Outcome | None  # how that one does here
+    evidence: str
+    deferred: str | None  # why a restart that is due is not made yet
+    restarts: int | None = None  # by the running agent; None: only it knows
+    last_restart: str | None = None
+    last_took_s: float | None = None
+    last_kept: int | None = None  # containers that ran on
+
+
+class Role(enum.Enum):
+    """Who reads a target."""
+
+    DAEMON = "daemon"
+    CLIENT = "client"
+
+
+class TargetState(enum.Enum):
+    """Whether a target says what it should."""
+
+    RIGHT = "right"
+    PENDING = "pending"  # not yet
+    FAILED = "failed"
+    KEPT = "kept"  # nothing is chosen, so it says what it said before
+
+
+class TargetShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One place where settings are written."""
+
+    path: str
+    name: str
+    role: Role
+    state: TargetState
+    error: str | None = None
+    says: SettingsShown | None = None  # of one that is kept
+
+
+class ChangeShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting before and after. The same twice: another user or password."""
+
+    name: str
+    before: str | None  # None: not set
+    after: str | None
+
+
+class RestartShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A restart of Docker that is due."""
+
+    when: str  # now, later, never
+    because: str
+    takes_along: tuple[str, ...]  # units that are stopped and started with it
+
+
+class BeatenShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of somebody else's that says otherwise, and that ours counts before."""
+
+    path: str
+    says: SettingsShown
+
+
+class PlanShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What is still to be done for Docker."""
+
+    writes: tuple[str, ...]  # paths
+    changes: tuple[ChangeShown, ...]
+    put_off: str | None  # why what is to be written is not written yet
+    reloads: bool  # systemd is told to read the unit's files again
+    restart: RestartShown | None
+    beats: tuple[BeatenShown, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.writes or self.reloads or self.put_off or self.restart)
+
+
+class ClientWriteShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One change, and the clients that it is made for."""
+
+    names: tuple[str, ...]
+    puts_back: bool
+    changes: tuple[ChangeShown, ...]
+
+
+class ClientsShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What people's clients should have, and why."""
+
+    settings: SettingsShown
+    why: str
+    fact: str  # what was seen of the proxy that they are given
+    writes: tuple[ClientWriteShown, ...]  # that are still to be made
+
+
+class DoneShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pass has done."""
+
+    written: tuple[str, ...]  # paths, for Docker
+    clients: tuple[str, ...]  # whose config.json was written
+    restarted_s: float | None  # how long Docker's restart took; None: it was not restarted
+    ran_with: SettingsShown | None  # before that
+    containers_kept: int
+    containers_lost: tuple[str, ...]
+    taken_along: tuple[str, ...]  # units that were stopped and started with it
+    rolled_back: str | None  # why everything is as it was
+    condition: Condition | None  # what came of it that a person should know
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it."""
+
+    state: State
+    conditions: tuple[Condition, ...] = ()
+    network: NetworkShown | None = None  # None: offline, or there was no pass
+    upstream: UpstreamShown | None = None
+    verdicts: Mapping[str, VerdictShown] = {}
+    settings: SettingsShown | None = None  # what Docker should run with; None: nothing is chosen
+    docker: DockerShown | None = None
+    targets: tuple[TargetShown, ...] = ()
+    plan: PlanShown | None = None  # None: nothing is chosen, or it was carried out: see `done`
+    clients: ClientsShown | None = None  # None: nobody's are kept, or they were not looked at
+    done: DoneShown | None = None  # None: nothing was done
+    left_out: int = 0  # verdicts, targets and conditions that are too many to be shown

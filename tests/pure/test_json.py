@@ -1,0 +1,75 @@
+"""The one shape of what is shown: docs/json.md names all of it, and what is too much is counted."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.one_pass import picture
+from agent.service import status_file
+from agent.service.status_file import PolicyStatus, Status, StatusFile, read, status_of
+from agent.values.shown import plain
+
+from .test_status_page import AT_THE_OFFICE, client
+
+DOCUMENT = (Path(__file__).parents[2] / "docs/json.md").read_text()
+SHAPES = [
+    kind
+    for module in (picture, status_file)
+    for name, kind in inspect.getmembers(module, inspect.isclass)
+    if issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__ and not name.startswith("_")
+]
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in SHAPES if kind.__name__ != "StatusFound"], ids=lambda kind: kind.__name__
+)
+def test_every_field_is_documented(kind: type[msgspec.Struct]) -> None:
+    named = set(re.findall(r"`([a-z_]+)`", DOCUMENT))
+
+    assert set(kind.__struct_fields__) <= named
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    file = StatusFile(tmp_path / "status.json")
+    drawn = picture.Picture(**{name: getattr(AT_THE_OFFICE, name) for name in picture.Picture.__struct_fields__})
+    shown = status_of(drawn, PolicyStatus("/etc/x"), AT_THE_OFFICE.last)
+
+    file.show(shown)
+
+    found = read(file.path)
+    assert found is not None
+    assert found.is_running
+    assert found.status == shown
+
+
+def test_a_list_of_the_largest_size_passes_uncut(tmp_path: Path) -> None:
+    many = tuple(client(f"user{number}") for number in range(200))
+    verdicts = {f"upstream{number}": AT_THE_OFFICE.verdicts["corp"] for number in range(200)}
+    shown = msgspec.structs.replace(AT_THE_OFFICE, targets=many, verdicts=verdicts)
+
+    written = plain(msgspec.to_builtins(shown))
+
+    assert msgspec.convert(written, Status) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"version":"0.0.1","pid":1,"started":1,"state":"steady","verdicts":null,"targets":[{"name":"x"}]}',
+        '{"version":"9","pid":1,"started":1,"state":"no such state"}',
+    ],
+)
+def test_what_another_version_wrote_is_known_for_that(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "status.json"
+    path.write_text(text)
+
+    found = read(path)
+
+    assert found is not None
+    assert (found.status, found.is_running) == (None, False)
+    assert found.version in text
