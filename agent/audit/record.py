@@ -51,6 +51,10 @@ class Record:
         """The same, for what happens in this pass."""
         return Record(self._audit_log, pass_id, trigger, self._recent)
 
+    def asked_by(self, trigger: str) -> Record:
+        """The same, for what one of those who asked for this pass brings about."""
+        return Record(self._audit_log, self._pass_id, trigger, self._recent)
+
     @property
     def recent(self) -> tuple[Told, ...]:
         """What happened last, in a few words, the last first."""

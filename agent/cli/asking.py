@@ -7,28 +7,32 @@ import asyncio
 import os
 import signal
 from collections.abc import Coroutine, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from agent.audit.record import Record
-from agent.audit.unexpected import unexpected
 from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, page, print_json
 from agent.cli.session import quiet, record_for
 from agent.one_pass.drawing import Beside, picture_of
 from agent.one_pass.memory import Memory, Patiently
 from agent.one_pass.overrides import Overrides
-from agent.one_pass.reconcile import Alone, is_on_trial, reconcile
+from agent.one_pass.reconcile import Alone
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Pass, Planned
 from agent.one_pass.world import TheWorld
+from agent.service.answers import failed
 from agent.service.control import NobodyListens, ask
-from agent.service.requests import Answer, Wish, answer_of, asked_by, obey, without_a_pass
+from agent.service.failures import Failures, ServicePart
+from agent.service.passes import Passes
+from agent.service.policy_in_force import InForce
+from agent.service.requests import Answer, Request, Wish, answer_of, obey, without_a_pass
+from agent.service.unfinished import Unfinished
+from agent.system.clock import now_text
 from agent.system.lock import held
-from agent.system.to_the_end import to_the_end
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
-from agent.values.events import TargetNotWritten
 from agent.values.paths import Paths
 from agent.values.policy import Duration, Policy
 from agent.values.secret import escaped
@@ -88,32 +92,57 @@ def _ask_the_agent(paths: Paths, wish: Wish) -> Answer:
 
 
 def _act_alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
+    """As the service would, but for what comes after the pass."""
     try:
-        policy = loaded(args, paths, refuses_unsafe=True).policy
+        found = loaded(args, paths, refuses_unsafe=True)
     except (NoPolicy, PolicyRefused) as refused:
         if not wish.needs_no_policy:
             raise
-        return _obey_without_a_policy(paths, wish, refused)
-    record = record_for(wish.command.value, paths, policy)
+        return _act_without_a_policy(paths, wish, refused)
+    record = record_for(wish.command.value, paths, found.policy)
     with held(paths.lock):
         memory = Memory(paths.state)
-        world = TheWorld(paths, policy)
-        memory.use(policy, world.prober)
-        for facts in memory.overrides.end_what_is_over(policy.upstreams):
-            record(facts)
-        said = obey(wish, memory.overrides, policy, record)
-        if isinstance(said, Answer):
-            return said
-        if wish.forgives:
-            memory.forgive()
-        memory.asked = asked_by([wish])
-        done = _make_a_pass(policy, world, memory, record)
-        is_unwatched = is_on_trial(world.daemon)
-    if record.problem:
+        in_force = InForce(found, now_text(), TheWorld(paths, found.policy))
+        memory.use(found.policy, in_force.world.prober)
+        answer = asyncio.run(_stop_in_good_order(_make_a_pass(wish, in_force, memory, record)))
+    if record.problem and answer.facts is not None:  # else what failed is the one thing to be said
         complain(f"audit log: {record.problem}")
-    answer = answer_of(said, done, picture_of(done, Beside(conditions=memory.conditions)))
-    notes = (line("note", text) for text in unattended(done, is_on_trial=is_unwatched))
+    return answer
+
+
+async def _make_a_pass(wish: Wish, in_force: InForce, memory: Memory, record: Record) -> Answer:
+    """There is no next pass that could do better: what fails ends it."""
+    request = Request(wish, complain)
+    failures = Failures(Path(in_force.loaded.path), record)
+    unfinished = Unfinished(failures, record)
+    passes = Passes(memory, failures, unfinished)
+    passes.lay_down([request], in_force.policy, record)
+    if request.answer.done():
+        return request.answer.result()
+    await unfinished.recover(in_force.world, may_restart=True)
+    if failures.lines:
+        return failed(request, failures.lines)
+    await passes.finish(in_force.world)
+    if unfinished.forbids_writing:
+        failures.note(ServicePart.UNDER_WAY, _still_down(in_force.policy.docker.service))
+        return failed(request, failures.lines)
+    try:
+        done = await passes.make(in_force, record, choosing=Patiently(memory), maker=Alone())
+    except Exception as error:  # noqa: BLE001 - the boundary of a pass
+        failures.note(ServicePart.WHOLE, error)
+        if not isinstance(error, AgentError):
+            # What it left half done is finished as after a crash: no service may come that would.
+            await unfinished.recover(in_force.world, may_restart=True)
+        return failed(request, failures.lines)
+    answer = answer_of(request.said, done, picture_of(done, Beside(conditions=memory.conditions)))
+    notes = (line("note", text) for text in unattended(done, is_on_trial=unfinished.trial is not None))
     return msgspec.structs.replace(answer, lines=(*answer.lines, *notes))
+
+
+def _still_down(service: str) -> AgentError:
+    return AgentError(
+        service, "does not start with what it started with before, either", f"See: journalctl -u {service}"
+    )
 
 
 def unattended(done: Pass, *, is_on_trial: bool) -> Iterator[str]:
@@ -124,7 +153,7 @@ def unattended(done: Pass, *, is_on_trial: bool) -> Iterator[str]:
         yield _UNWATCHED
 
 
-def _obey_without_a_policy(paths: Paths, wish: Wish, refused: NoPolicy | PolicyRefused) -> Answer:
+def _act_without_a_policy(paths: Paths, wish: Wish, refused: NoPolicy | PolicyRefused) -> Answer:
     """What a person lays down is laid down; there is no pass that could follow."""
     record = record_for(wish.command.value, paths, Policy())
     with held(paths.lock):
@@ -134,35 +163,7 @@ def _obey_without_a_policy(paths: Paths, wish: Wish, refused: NoPolicy | PolicyR
     return said if isinstance(said, Answer) else without_a_pass(said, refused)
 
 
-def _make_a_pass(policy: Policy, world: TheWorld, memory: Memory, record: Record) -> Pass:
-    try:
-        work = _recover_and_reconcile(policy, world, memory, record)
-        return asyncio.run(_stop_in_good_order(work))
-    except AgentError as error:
-        record(TargetNotWritten(target=error.where, error=str(error)))
-        raise
-
-
-async def _recover_and_reconcile(policy: Policy, world: TheWorld, memory: Memory, record: Record) -> Pass:
-    await to_the_end(world.daemon.recover(record, may_restart=True), None)
-    await world.clients.recover()
-    if world.daemon.under_way().forbids_writing:
-        service = policy.docker.service
-        raise AgentError(
-            service, "does not start with what it started with before, either", f"See: journalctl -u {service}"
-        )
-    try:
-        return await reconcile(policy, world, record, choosing=Patiently(memory), maker=Alone())
-    except AgentError:
-        raise
-    except Exception as error:
-        failure = unexpected("the pass", error)
-        # What it left half done is finished as after a crash: no service may come that would.
-        await to_the_end(world.daemon.recover(record, may_restart=True), None)
-        raise failure from error
-
-
-async def _stop_in_good_order(work: Coroutine[Any, Any, Pass]) -> Pass:
+async def _stop_in_good_order(work: Coroutine[Any, Any, Answer]) -> Answer:
     """SIGTERM and a terminal that is closed are answered as ctrl-C is: when nothing is half done."""
     task = asyncio.ensure_future(work)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

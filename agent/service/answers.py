@@ -53,7 +53,7 @@ class AfterPass(msgspec.Struct, frozen=True):
         if self.refused is not None:
             return self._with_the_refusal(request, self.refused)
         if self.failures:
-            return Answer(1, (*request.said, *self.failures))
+            return failed(request, self.failures)
         if self.done is None:
             missing = NoPolicy(str(self.policy_path), NO_POLICY, WRITE_ONE)
             if request.wish.needs_no_policy:
@@ -108,12 +108,17 @@ class OpenRequests:
     def fail(self, failures: Sequence[str]) -> None:
         """The pass has failed: nobody who asked waits for ever."""
         for request in self._unanswered():
-            request.answer.set_result(Answer(1, (*request.said, *failures)))
+            request.answer.set_result(failed(request, failures))
 
     def _unanswered(self) -> list[Request]:
         """Without who is gone, or was told already that it cannot be."""
         in_hand, self._in_hand = self._in_hand, []
         return [request for request in in_hand if not request.answer.done()]
+
+
+def failed(request: Request, failures: Sequence[str]) -> Answer:
+    """What was laid down holds; the pass has failed."""
+    return Answer(1, (*request.said, *failures))
 
 
 def refusal_by_another_policy(wish: Wish, mine: Path) -> Answer:

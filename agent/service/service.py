@@ -25,7 +25,7 @@ from agent.decide.restart import When
 from agent.docker.unit import SLOW_S
 from agent.one_pass.memory import Memory
 from agent.one_pass.ports import World
-from agent.one_pass.reconcile import Interrupted, reconcile, what_keeps_it_down
+from agent.one_pass.reconcile import Interrupted, what_keeps_it_down
 from agent.one_pass.seen import AnySeen, Offline, Pass, Planned, Seen
 from agent.service.answers import AfterPass, OpenRequests, refusal_by_another_policy
 from agent.service.corrections import Corrections
@@ -34,9 +34,10 @@ from agent.service.display import Display
 from agent.service.failures import Failures, ServicePart
 from agent.service.lifetime import TOLD_TO_STOP, Lifetime
 from agent.service.notify import Notify
+from agent.service.passes import Passes
 from agent.service.policy_in_force import PolicyInForce
-from agent.service.requests import Answer, Request, asked_by, obey
-from agent.service.unfinished import STOPS_WITHIN_S, Unfinished
+from agent.service.requests import Answer, Request
+from agent.service.unfinished import Unfinished
 from agent.service.watch.unwatched import Unwatched
 from agent.system.clock import now_text
 from agent.system.heap import give_back
@@ -50,6 +51,9 @@ from agent.values.policy import Policy
 from agent.values.reason import Reason
 
 READY_WITHIN_S: Final = 5.0  # then Docker's start is no longer held up, whatever the network does
+# While our unit stops, systemd holds up Docker's start, for we are Before= it: waiting for that would never end. Docker
+# then starts with what was written, and the next start of the agent looks.
+_STOPS_WITHIN_S: Final = 2.0
 SLOW_SAID_S: Final = 20.0  # a dockerd with many containers takes some seconds
 _STARTING_S: Final = 5.0  # nothing tells when a Docker that somebody else starts is up, or answers again
 _REREAD: Final = frozenset({Reason.FILES, Reason.REQUEST})  # wake-ups after which the policy is read again
@@ -119,7 +123,8 @@ class Service:
         self._lifetime = Lifetime(paths.state)
         self._policy = PolicyInForce(policy_path, paths, world, record=self._record, audit_log=audit_log)
         self._failures = Failures(policy_path, self._record)
-        self._unfinished = Unfinished(self._failures, self._record)
+        self._unfinished = Unfinished(self._failures, self._record, stops_within_s=_STOPS_WITHIN_S)
+        self._passes = Passes(self._memory, self._failures, self._unfinished)
         self._display = Display(paths.status, notify, self._record)
         self._requests = OpenRequests()
         self._is_reload_due = False
@@ -164,8 +169,8 @@ class Service:
             self._memory.is_starting = False
             await self._unfinished.recover(self._policy.world, may_restart=True)
             at = await self._look(frozenset())
-            give_back()  # what stays lies above what the start and the first passes have freed
             while True:
+                give_back()  # what stays lies above what the start, or a pass, has freed
                 at = await self._look(await self._wait(at))
         except Exception as error:
             ended = f"ended by an error that nobody expected: {type(error).__name__}"
@@ -244,15 +249,14 @@ class Service:
         is_unwatched = Reason.TIMER in why and bool(self._wakes.unwatched.directories)
         if not _REREAD.isdisjoint(why) or self._policy.now is None or is_unwatched:
             self._reread()
-        self._obey(requests)
+        record = self._record.for_pass(secrets.token_hex(4), " ".join(sorted(why)) or "start")
+        self._lay_down(requests, record)
         await self._let_go()
         if self._is_reload_due:
             self._is_reload_due = False
             self._notify.ready_again()
-        record = self._record.for_pass(secrets.token_hex(4), " ".join(sorted(why)) or "start")
-        self._say_what_is_over(record)
         if not self._memory.is_starting:
-            await self._finish()
+            await self._passes.finish(self._policy.world, self._reality)
         try:
             at = await self._pass(record)
         except Interrupted:  # what was asked for is pending: its pass is the next, and answers these, too
@@ -275,39 +279,12 @@ class Service:
         if self._policy.now is None:
             self._last = None
 
-    def _obey(self, requests: Sequence[Request]) -> None:
-        """Before the pass that answers them; those that cannot be obeyed have their answer then."""
-        wishes = [request.wish for request in requests]
-        self._memory.asked = asked_by(wishes)
-        if self._is_reload_due or any(wish.forgives for wish in wishes):
-            self._forgive()
-        elif requests:
-            self._memory.ask_anew()
-        for request in requests:
-            if not request.said:  # else it waits its turn, and was obeyed
-                self._obey_one(request)
-
-    def _obey_one(self, request: Request) -> None:
+    def _lay_down(self, requests: Sequence[Request], record: Record) -> None:
         policy = self._policy.now.policy if self._policy.now is not None else None
-        record = self._record.for_pass("", request.wish.command.value)
-        try:
-            said = obey(request.wish, self._memory.overrides, policy, record)
-        except AgentError as error:  # what was laid down could not be kept
-            said = Answer(1, (str(error),))
-        if isinstance(said, Answer):
-            request.answer.set_result(said)
-        else:
-            request.said = said
-
-    def _forgive(self) -> None:
-        try:
-            self._memory.forgive()
-        except AgentError as error:  # a full disk: what was passed over is passed over still
-            self._failures.note(ServicePart.LAID_DOWN, error)
-        self._memory.ask_anew()
-        self._corrections.forget()
-        NAME_SERVICE.ask_anew()
-        self._lost = None
+        if self._passes.lay_down(requests, policy, record, is_reload=self._is_reload_due):
+            self._corrections.forget()
+            NAME_SERVICE.ask_anew()
+            self._lost = None
 
     async def _let_go(self) -> None:
         """What is still being written for a policy of before, or before a pause, is not written any more."""
@@ -317,44 +294,18 @@ class Service:
         for world in worlds:
             await world.clients.let_go()
 
-    def _say_what_is_over(self, record: Record) -> None:
-        try:
-            if self._policy.now is not None:
-                for facts in self._memory.overrides.end_what_is_over(self._policy.policy.upstreams):
-                    record(facts)
-        except AgentError as error:  # a full disk: what is over is over all the same, and said the next time
-            self._failures.note(ServicePart.LAID_DOWN, error)
-        else:
-            self._failures.clear(ServicePart.LAID_DOWN)
-
-    async def _finish(self) -> None:
-        """What could not be finished comes before every pass."""
-        try:
-            await self._unfinished.finish(self._policy.world, self._reality)
-        finally:
-            self._memory.is_held = self._unfinished.forbids_writing
-
     async def _pass(self, record: Record) -> float | None:
         in_force = self._policy.now
         if in_force is None:
             return await self._pass_without_a_policy(record)
         try:
-            self._last = last = await reconcile(
-                in_force.policy,
-                in_force.world,
-                record,
-                choosing=self._memory,
-                maker=self,
-                stops_within_s=STOPS_WITHIN_S,
-            )
+            self._last = last = await self._passes.make(in_force, record, choosing=self._memory, maker=self)
         except AgentError as error:
             return await self._fail(error, record)
         finally:
             if self._slow is not None:
                 self._slow.cancel()
-        self._failures.clear(ServicePart.WHOLE)
         self._last_at = now_text()
-        await self._unfinished.follow(in_force.world, last)
         self._corrections.note(last, record)
         self._remember(last)
         return _earliest(

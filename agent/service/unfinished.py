@@ -24,19 +24,18 @@ from agent.values.condition import Code, Condition
 from agent.values.dockerd import Phase, Reality
 from agent.values.errors import AgentError
 
-# While our unit stops, systemd holds up Docker's start, for we are Before= it: waiting for that would never end. Docker
-# then starts with what was written, and the next start of the agent looks.
-STOPS_WITHIN_S: Final = 2.0
 FINISH_AGAIN_S: Final = 60.0  # a Docker that does not start is not started all the time
 _MOVING_S: Final = 1.0  # a Docker that crashed after our restart, until it is up, or down for good
 
 
 class Unfinished:
-    """As one agent meets it."""
+    """As one agent meets it, or one command."""
 
-    def __init__(self, failures: Failures, record: Record) -> None:
+    def __init__(self, failures: Failures, record: Record, *, stops_within_s: float | None = None) -> None:
+        """`stops_within_s`: how long what Docker needs may still take when we are told to stop; None: as it takes."""
         self._failures = failures
         self._record = record
+        self.stops_within_s = stops_within_s
         self._under_way = UnderWay()
         self._is_in_vain = False  # a Docker that is down because of what was written could not be helped the last time
         self.due_at = 0.0  # when what could not be finished is tried again
@@ -51,7 +50,7 @@ class Unfinished:
         self.due_at = SYSTEM_CLOCK.boottime_s() + FINISH_AGAIN_S
         try:
             recovering = world.daemon.recover(self._record, may_restart=may_restart)
-            waits = await to_the_end(recovering, STOPS_WITHIN_S)
+            waits = await to_the_end(recovering, self.stops_within_s)
             if may_restart:  # a home that hangs must not hold Docker's start up
                 await world.clients.recover()
         except Exception as error:  # noqa: BLE001 - the boundary of a pass

@@ -1,0 +1,108 @@
+"""How a pass is made, in the one order there is, by the running agent and by a command alone.
+
+    lay down   what is over ends, then what a person asks for holds
+    finish     what was begun with Docker comes to its end
+    make       the pass itself
+
+What fails on the way is noted. Not known here: whether that stops who asked, and what is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.audit.record import Record
+from agent.one_pass.memory import Memory
+from agent.one_pass.ports import Choosing, Maker, World
+from agent.one_pass.reconcile import reconcile
+from agent.one_pass.seen import Pass
+from agent.service.failures import Failures, ServicePart
+from agent.service.policy_in_force import InForce
+from agent.service.requests import Answer, Request, asked_by, obey
+from agent.service.unfinished import Unfinished
+from agent.values.dockerd import Reality
+from agent.values.errors import AgentError
+from agent.values.policy import Policy
+
+
+class Passes:
+    """Of one agent, or of one command."""
+
+    def __init__(self, memory: Memory, failures: Failures, unfinished: Unfinished) -> None:
+        self._memory = memory
+        self._failures = failures
+        self._unfinished = unfinished
+
+    def lay_down(
+        self, requests: Sequence[Request], policy: Policy | None, record: Record, *, is_reload: bool = False
+    ) -> bool:
+        """Whether what was passed over is tried again. What cannot be obeyed has its answer then.
+
+        `policy`: None, where none is in force. `is_reload`: SIGHUP asks, and waits for no answer.
+        """
+        if policy is not None:
+            self._end_what_is_over(policy, record)
+        wishes = [request.wish for request in requests]
+        self._memory.asked = asked_by(wishes)
+        forgives = is_reload or any(wish.forgives for wish in wishes)
+        if forgives:
+            self._forgive()
+        if forgives or requests:
+            self._memory.ask_anew()
+        for request in requests:
+            if not request.said:  # else it waits its turn, and was obeyed
+                self._obey(request, policy, record)
+        return forgives
+
+    async def finish(self, world: World, reality: Reality | None = None) -> None:
+        """`reality`: the Docker that was last seen."""
+        try:
+            await self._unfinished.finish(world, reality)
+        finally:
+            self._memory.is_held = self._unfinished.forbids_writing
+
+    async def make(
+        self,
+        in_force: InForce,
+        record: Record,
+        *,
+        choosing: Choosing,
+        maker: Maker,
+    ) -> Pass:
+        """AgentError, or whatever nobody expected, if it fails."""
+        done = await reconcile(
+            in_force.policy,
+            in_force.world,
+            record,
+            choosing=choosing,
+            maker=maker,
+            stops_within_s=self._unfinished.stops_within_s,
+        )
+        self._failures.clear(ServicePart.WHOLE)
+        await self._unfinished.follow(in_force.world, done)
+        return done
+
+    def _end_what_is_over(self, policy: Policy, record: Record) -> None:
+        try:
+            for facts in self._memory.overrides.end_what_is_over(policy.upstreams):
+                record(facts)
+        except AgentError as error:  # a full disk: what is over is over all the same, and said the next time
+            self._failures.note(ServicePart.LAID_DOWN, error)
+        else:
+            self._failures.clear(ServicePart.LAID_DOWN)
+
+    def _forgive(self) -> None:
+        try:
+            self._memory.forgive()
+        except AgentError as error:  # a full disk: what was passed over is passed over still
+            self._failures.note(ServicePart.LAID_DOWN, error)
+
+    def _obey(self, request: Request, policy: Policy | None, record: Record) -> None:
+        try:
+            said = obey(request.wish, self._memory.overrides, policy, record.asked_by(request.wish.command.value))
+        except AgentError as error:  # what was laid down could not be kept
+            said = Answer(1, (str(error),))
+        if isinstance(said, Answer):
+            request.answer.set_result(said)
+        else:
+            request.said = said
