@@ -49,7 +49,7 @@ DEFAULT_SOCKET: Final = "/run/docker.sock"
 # What the client calls the engine on the default socket (FACTS 18); /var/run is a link to /run.
 _DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 
-# --- what clients should have --------------------------------------------------------------------------------------
+# What clients should have.
 
 
 class Intent(enum.Enum):
@@ -231,7 +231,7 @@ def _is_socks(url: ProxyUrl | None) -> bool:
     return url is not None and url.scheme.is_socks
 
 
-# --- what must change in one file ----------------------------------------------------------------------------------
+# What must change in one file.
 
 
 class Was(msgspec.Struct, frozen=True):

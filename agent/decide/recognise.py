@@ -91,7 +91,7 @@ def _is_missing(wanted: _Span, spans: tuple[_Span, ...]) -> bool:
     return not any(wanted.version == span.version for span in spans)
 
 
-# --- what is compared with ------------------------------------------------------------------------------------------
+# What is compared with.
 
 
 class _Span(NamedTuple):
@@ -194,7 +194,7 @@ def _is_spelled(text: str, piece: str) -> bool:
     return len(text) == len(piece) and all(want in ("?", char) for char, want in zip(text, piece, strict=True))
 
 
-# --- the rules ------------------------------------------------------------------------------------------------------
+# The rules.
 
 Where = TypeVar("Where", _Place, _Host)
 

@@ -1,4 +1,4 @@
-"""One pass: see → choose → plan → apply. Everything that it needs, and nothing of what makes it run.
+"""One pass: see → choose → plan → apply. All that a pass needs; not what starts one.
 
 `reconcile` is that line, `seen` what a pass has found, `ports` what it asks for, `world` who answers on this host,
 `memory` what the agent knows from earlier passes, and `overrides` what a person has laid down. `page` says how a pass

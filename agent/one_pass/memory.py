@@ -1,4 +1,4 @@
-"""How the agent chooses: with a memory of what it saw here, which only ever holds a choice, a write or a restart back.
+"""What the agent remembers of this network, and how it chooses with it. Memory only ever delays a choice or a restart.
 
 The rules are pure and lie in `decide/`; here they meet the clock, the probes, and what a person laid down
 (`overrides.py`).
@@ -39,10 +39,10 @@ from agent.values.settings import ProxyUrl, Settings
 from agent.values.snapshot import Snapshot
 from agent.values.verdict import Outcome, Verdict
 
-NOT_TAKEN_S: Final = 600.0  # what was in the way may be gone by then
+NOT_TAKEN_S: Final = 600.0  # whatever prevented it may be gone by then
 _JUST_AFTER_S: Final = 0.01  # the loop's clock is not the one that patience is measured by
-_MOST_OTHERWISE: Final = 16  # settings that are known to be beaten
-DEFERRED_S: Final = 10.0  # how soon it is seen that what a restart waits for is over
+_MOST_OTHERWISE: Final = 16  # settings known not to reach dockerd
+DEFERRED_S: Final = 10.0  # how soon we notice that a deferred restart may go on
 
 
 class _NotTaken(msgspec.Struct, frozen=True):
@@ -53,12 +53,12 @@ class _NotTaken(msgspec.Struct, frozen=True):
     until: float
 
     def of(self, invocation: str, now: float) -> str:
-        """Why this start is not asked again now; '' if it may be."""
+        """Why this start must not be asked again yet; '' if it may."""
         return self.because if invocation == self.invocation and now < self.until else ""
 
 
 class _InForce(msgspec.Struct, frozen=True):
-    """How the way out that dockerd uses did, where it is not among those of the network."""
+    """The last verdict of the upstream that dockerd uses, if this network does not list it."""
 
     upstream: Upstream
     fingerprint: str
@@ -67,14 +67,14 @@ class _InForce(msgspec.Struct, frozen=True):
 
 
 class _Otherwise(msgspec.Struct, frozen=True):
-    """Settings with which Docker was restarted and did not run, as long as its unit is as it was then."""
+    """Settings that a restart did not bring into Docker. They are not tried again while its unit stays the same."""
 
     about: tuple[object, ...]
     tried: tuple[tuple[Settings, Condition], ...]
 
 
 def _about_the_unit(reality: Reality) -> tuple[object, ...]:
-    """All of the unit that is not ours."""
+    """The parts of the unit that others wrote."""
     theirs = tuple(path for path in reality.unit.drop_ins if path != reality.drop_in_path)
     found = reality.overruling
     later = tuple((layer.path, layer.values) for layer in found.later)
@@ -82,7 +82,7 @@ def _about_the_unit(reality: Reality) -> tuple[object, ...]:
 
 
 class _Nobody:
-    """Who probes as long as there is no policy: there is no upstream to be asked."""
+    """Stands in for the prober until there is a policy: there are no upstreams to probe."""
 
     async def verdicts(self, _: Sequence[Upstream], __: Callable[[Verdicts], bool]) -> Verdicts:
         return {}
@@ -107,13 +107,13 @@ class Memory:
     """The history of one agent, across its policies."""
 
     def __init__(self, state: Path, *, remembers: bool = True) -> None:
-        """`remembers`: whether what proxies refuse is kept on disk; not for who only looks."""
+        """`remembers`: whether anything is kept on disk; False for a command that changes nothing."""
         self.overrides = Overrides(state)
         self._remembers = remembers
         self._history = History()
-        self._docker_started: float | None = None  # when it was last seen to be; None: not yet
+        self._docker_started: float | None = None  # when it was last seen to start; None: not yet
         self._shaken = STEADY
-        self._has_moved = False  # the network that the agent starts in is no change
+        self._has_moved = False  # starting in a network is not a change of network
         self._shaken_file = ShakenFile(state)
         self._waits = rate.Allowed(0.0, "")
         self._look: NextLook | None = None
@@ -127,60 +127,60 @@ class Memory:
         self._not_taken: _NotTaken | None = None
         self._otherwise: _Otherwise | None = None
         self._foreign: tuple[str | None, FileFault] | None = None  # a daemon.json that dockerd would not take, and why
-        self.is_held = False  # what is not finished comes first
+        self.is_held = False  # unfinished work comes first
         self._asks_all = True
-        self._is_waiting = False  # for a choice, since the last look here
-        self.is_starting = False  # until systemd is told READY, a restart of Docker and we would wait for each other
+        self._is_waiting = False  # for a choice, since the last look
+        self.is_starting = False  # before READY, we and a restart of Docker would wait for each other
         self.asked = Asked.AGENT  # who wants this pass
 
-    # --- what happens -----------------------------------------------------------------------------------------------
+    # What happened.
 
     def use(self, policy: Policy, prober: Prober) -> None:
-        """Another policy: what is known of upstreams that mean something else now is forgotten."""
+        """Take another policy. What is known of upstreams that it changes is forgotten."""
         before = self._policy.upstreams
         changed = {name for name in before if before[name] != policy.upstreams.get(name)}
         self._history = without(self._history, changed)
         is_another = self._prober is not _NOBODY and policy != self._policy
         self._policy, self._prober = policy, prober
         self._meant = by_upstream(policy)
-        if is_another:  # last: a full disk must not leave the policy of before in force
+        if is_another:  # last: it may fail on a full disk, and the new policy must be in place by then
             self._otherwise = None
             self._refused.forget()
 
     def take_up(self) -> None:
-        """What the agent before this one knew of the network: the service's; a command behaves as after a change."""
+        """Take over what the last agent process knew. Only the service does; a command behaves as after a change."""
         kept = self._shaken_file.load()
         self._shaken, self._has_moved = kept.shaken, kept.fingerprint is not None
         self._history = msgspec.structs.replace(self._history, fingerprint=kept.fingerprint, changed=kept.changed)
 
     def note_resumed(self) -> None:
-        """Boot, or the host woke up."""
+        """The host booted or resumed."""
         self._history = resumed(self._history, SYSTEM_CLOCK.boottime_s())
         self._asks_all = True
 
     def ask_anew(self) -> None:
-        """A person asks: all are asked again, whatever was known."""
+        """Probe every upstream in the next pass, whatever is known: a person asked."""
         self._asks_all = True
 
     def forgive(self) -> None:
-        """Whatever was passed over or given up may be tried again."""
+        """Forget quarantines, refused passwords and failed restarts: everything may be tried again."""
         self._quarantine.forget()
         self._refused.forget()
         self._not_taken = self._foreign = self._otherwise = None
 
     def note_live_restore_not_taken(self, invocation: str, because: str) -> None:
-        """This start of dockerd is not asked again to switch it on, for a while."""
+        """This start of dockerd did not switch it on; do not ask it again for a while."""
         self._not_taken = _NotTaken(invocation, because, SYSTEM_CLOCK.boottime_s() + NOT_TAKEN_S)
 
     def note_came_up_otherwise(self, desired: Settings, reality: Reality, condition: Condition) -> None:
-        """What was written did not get to dockerd: it is not tried again before something has changed that could."""
+        """These settings did not reach dockerd; do not try them again until its unit changes."""
         about = _about_the_unit(reality)
         known = self._otherwise.tried if self._otherwise is not None and self._otherwise.about == about else ()
         others = (one for one in known if one[0] != desired)
         self._otherwise = _Otherwise(about, ((desired, condition), *others)[:_MOST_OTHERWISE])
 
     def note_foreign_broken(self, text: str | None, fault: FileFault) -> None:
-        """dockerd would not start with this daemon.json: it is not asked again before that has changed."""
+        """dockerd would not start with this daemon.json; do not ask again until it changes."""
         self._foreign = (text, fault)
 
     def note_offline(self) -> None:
@@ -199,13 +199,13 @@ class Memory:
         now, before = SYSTEM_CLOCK.boottime_s(), self._history
         self._history = moved(before, fingerprint, now, place)
         if self._history.stirred != before.stirred:
-            self._asks_all = True  # what is kept of them is of before
+            self._asks_all = True  # the kept verdicts are from before
         if before.fingerprint is None or self._history.changed == before.changed:
             return
         self._has_moved = True
         was_unsteady = bool(self._shaken.waits)
         self._shaken = self._shaken.left(before.changed, now)
-        if was_unsteady:  # else it costs a write at each move, for next to nothing
+        if was_unsteady:  # otherwise each move would cost a write
             self._keep_shaken()
 
     def _keep_shaken(self) -> None:
@@ -214,12 +214,12 @@ class Memory:
 
     @property
     def is_paused(self) -> bool:
-        """Whether nothing may be written or restarted now."""
+        """Whether writing and restarting are forbidden now."""
         return self.is_held or self.overrides.is_paused
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """What a person laid down, and what is passed over."""
+        """Pins, pauses and quarantines, and whether the network is unsteady."""
         return tuple(self._conditions())
 
     def _conditions(self) -> Iterator[Condition]:
@@ -232,7 +232,7 @@ class Memory:
                 text = f"Docker did not run with the settings of {name}: it is passed over for {_minutes(until - now)}"
                 yield Condition(Code.QUARANTINED, text, "To try it again at once: docker-proxy-agent reload")
 
-    # --- choosing ---------------------------------------------------------------------------------------------------
+    # Choosing.
 
     async def choose(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
         fingerprint = snapshot.fingerprint()
@@ -256,7 +256,7 @@ class Memory:
         return self._conclude(network, situation, {**known, **verdicts})
 
     async def _probe(self, names: Sequence[str], decides: Callable[[Mapping[str, Verdict]], bool]) -> Verdicts:
-        """On arrival as many verdicts as decide; later all, for what was asked is also to be remembered."""
+        """On arrival, stop as soon as the verdicts decide. Later, wait for all of them: they are remembered."""
         is_arriving = self._is_waiting or not self._history.streaks or not self._history.looks
         came: dict[str, Verdict] = {}
 
@@ -270,7 +270,7 @@ class Memory:
         try:
             left_s = patience_left(self._history, SYSTEM_CLOCK.boottime_s())
             if is_arriving and left_s > 0:
-                # What does not answer at all is not waited for any longer than what has failed.
+                # An upstream that does not answer gets no more time than one that failed.
                 await asyncio.wait([probing], timeout=left_s + _JUST_AFTER_S)
                 if not probing.done() and decides(came):
                     return came
@@ -299,24 +299,24 @@ class Memory:
             self._heed(self._policy.upstreams[name], verdict, snapshot)
 
     def _heed(self, upstream: Upstream, verdict: Verdict, snapshot: Snapshot) -> None:
-        """A password that was refused is not sent again."""
+        """Remember a refused password: it must not be sent again."""
         if verdict.outcome is Outcome.PROXY_AUTH and self._remembers:
             self._refused.add(upstream, snapshot)
 
     async def _try_connect(self, name: str) -> Verdict | None:
-        """Refused, if an app on this host still does not listen; None: it does, and can be probed."""
+        """`refused` if the app on this host does not listen yet; None if it does and can be probed."""
         silence = await self._prober.silence(self._policy.upstreams[name])
         return Verdict(Outcome.REFUSED, silence) if silence else None
 
     def _due(self, network: Network, standing: Standing) -> tuple[list[str], list[str]]:
-        """Whom to probe, and where a bare connect is enough. What only stirs the network is no reason to ask."""
+        """Upstreams to probe, and those where a bare connect is enough. Noise on the network is no reason to probe."""
         now, look = SYSTEM_CLOCK.boottime_s(), self._look
         pinned = standing.pinned(self._policy.upstreams, now)
         names = [*network.use, *(() if pinned is None or pinned in network.use else (pinned,))]
         if self._asks_all or not self._history.streaks:
             return names, []
         chosen = self._history.chosen
-        if chosen is not None and standing.is_quarantined(chosen, now):  # what comes behind it is wanted at once
+        if chosen is not None and standing.is_quarantined(chosen, now):  # its replacement is needed now
             chosen = None
         until = names.index(chosen) + 1 if chosen in names else len(names)
         unknown = [name for name in names[:until] if self._history.verdict(name) is None]
@@ -329,7 +329,7 @@ class Memory:
         return Situation(self._policy, network, self._history, self._standing(in_docker))
 
     def _by_now(self, situation: Situation, history: History) -> Situation:
-        """A probe looks names up: only then is it known which upstreams are apps on this host."""
+        """The same after a probe. It looks names up, so only now we know which upstreams are apps on this host."""
         standing = self._standing(situation.standing.in_docker)
         return msgspec.structs.replace(situation, history=history, standing=standing)
 
@@ -344,7 +344,7 @@ class Memory:
         )
 
     def _quarantined(self) -> dict[str, float]:
-        """By upstream: until when it is passed over."""
+        """By upstream: until when it is in quarantine."""
         return self._quarantine.until(self._meant)
 
     def _is_on_loopback(self, name: str) -> bool:
@@ -364,11 +364,11 @@ class Memory:
         return frozenset(LocalProxy(self._held_by(url), url.port, upstream.owner) for url in urls)
 
     def _held_by(self, url: ProxyUrl) -> str:
-        """What to connect to: nothing is looked up for it where it is one address."""
+        """The host to connect to: the address, where there is exactly one, to save a look-up."""
         addresses = self._loopback(url)
         return addresses[0] if len(addresses) == 1 else url.host
 
-    # --- when -------------------------------------------------------------------------------------------------------
+    # When to act and when to look.
 
     def holding(self, reality: Reality) -> Holding:
         now = SYSTEM_CLOCK.boottime_s()
@@ -385,7 +385,7 @@ class Memory:
         )
 
     async def works(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:
-        """Asked again when it would be if it were in use; a password that was refused is not sent again."""
+        """Probe it, unless a recent verdict is known. A refused password is not sent again."""
         now, fingerprint = SYSTEM_CLOCK.boottime_s(), snapshot.fingerprint()
         fresh_s = max(self._policy.probe.recheck, BELIEVED_S)
         streak = self._history.streaks.get(upstream.name)
@@ -406,7 +406,7 @@ class Memory:
         return verdict
 
     def restart_waits(self) -> str:
-        """Why a restart has to wait for now; '' if it has not."""
+        """Why a restart has to wait; '' if it may happen now."""
         now = SYSTEM_CLOCK.boottime_s()
         interval = self._policy.docker.min_interval
         changed = self._history.changed
@@ -421,7 +421,7 @@ class Memory:
         if is_restart_due:
             now = SYSTEM_CLOCK.boottime_s()
             times.append(now + DEFERRED_S if self._waits.is_now(now) else self._waits.at)
-        if (steady := self._steady_at) is not None:  # to say so
+        if (steady := self._steady_at) is not None:  # to say that it is steady again
             times.append(steady)
         return min(times, default=None)
 
@@ -434,7 +434,7 @@ class Memory:
 
 
 class Patiently:
-    """For who has no next pass: waits here until a choice has come. Everything is as after a change of network."""
+    """For a command, which has no next pass: waits until there is a choice. Everything is as after a network change."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
@@ -468,7 +468,7 @@ class Patiently:
 
 
 def only_looking(policy: Policy, prober: Prober, state: Path) -> Patiently:
-    """How a command chooses that changes nothing."""
+    """The memory of a command that changes nothing."""
     memory = Memory(state, remembers=False)
     memory.use(policy, prober)
     return Patiently(memory)

@@ -1,7 +1,7 @@
-"""What a pass asks of the world, and of who makes it: one Protocol for each.
+"""What a pass needs from outside, one Protocol each.
 
-`world.py` has the ones of this host, `memory.py` and the service those of the agent; tests hand in others as real. Not
-known here: what a pass makes of the answers (`reconcile.py`, `restore.py`).
+`world.py` implements those of this host; `memory.py` and the service those of the agent. Tests pass in others that are
+just as real. Not known here: what a pass does with the answers (`reconcile.py`, `restore.py`).
 """
 
 from __future__ import annotations
@@ -34,67 +34,67 @@ class Host(Protocol):
 
 
 class Prober(Protocol):
-    """Tests upstreams side by side, and stops as soon as what it knows is enough."""
+    """Probes upstreams side by side and stops as soon as the verdicts are enough."""
 
     async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts: ...
     async def silence(self, upstream: Upstream) -> str:
-        """Why an app on this host is not worth a probe yet; '' if it listens, by a bare connect."""
+        """Why an app on this host cannot be probed yet, found by a bare connect; '' if it listens."""
         ...
 
     async def beside(self, upstream: Upstream) -> tuple[Condition, ...]:
-        """What else of Docker's goes through an upstream that works, and fails there.
+        """What else Docker sends through a working upstream, and fails there.
 
-        Asked once per arrival, and again after a while where something failed. What is not known yet is not waited for
-        where a later pass can say it.
+        Probed once per arrival, and again after a while if something failed. If a later pass can report it, this one
+        does not wait.
         """
         ...
 
     def take_heard(self) -> Verdicts:
-        """What was said of upstreams in this network but not by `verdicts`, each once: a password is refused by now."""
+        """Verdicts that other requests brought, each once: a password that was refused meanwhile."""
         ...
 
     def loopback(self, host: str) -> tuple[str, ...]:
-        """The loopback addresses that a host is, as it is spelled or was last looked up; () if it is elsewhere."""
+        """The loopback addresses of a host, by its spelling or the last look-up; () if it is elsewhere."""
         ...
 
 
 class Daemon(Protocol):
-    """dockerd: looked at, and changed."""
+    """Looks at dockerd and changes it."""
 
     def known(self) -> Reality | None:
-        """What was last found, if nothing that tells of a change has moved since; costs microseconds."""
+        """The last result, if nothing shows a change since; costs microseconds."""
         ...
 
     async def reality(self, *desired: Settings) -> Reality: ...
     async def busy_now(self, found: Reality) -> Reality:
-        """The same with what dockerd is in the middle of by now: less to ask than a whole look."""
+        """The same with the current containers and transfers: cheaper than a full look."""
         ...
 
     def owned(self, reality: Reality) -> OwnedDaemonJson: ...
     async def refusal(self, reality: Reality) -> FileFault | None:
-        """What dockerd itself says against daemon.json as others wrote it; of the same text it is asked once."""
+        """Why dockerd would refuse daemon.json as others wrote it; it is asked once per text."""
         ...
 
     def note(self, reality: Reality) -> None:
-        """Keep what dockerd is seen to run with; the same again costs nothing."""
+        """Remember what dockerd runs with. The same value again costs nothing."""
         ...
 
     async def goes_down(self) -> bool:
-        """Whether the whole system does: then nothing is written or restarted, and nothing that ends is a failure."""
+        """Whether the system is shutting down: then nothing is written or restarted, and no failure counts."""
         ...
 
     def under_way(self) -> UnderWay:
-        """What is not finished yet. AgentError if that is not known."""
+        """The unfinished transaction. AgentError if that is unknown."""
         ...
 
     def is_to_be_judged(self, trial: Trial) -> bool:
-        """Whether a restart that is not believed yet has to be looked at: something moved, or its time is over."""
+        """Whether a restart on probation has to be judged now: dockerd changed, or the minute is over."""
         ...
 
     async def recover(self, record: Record, *, may_restart: bool) -> bool:
-        """Finish or undo what an agent that ended in the middle left. AgentError if that is not known.
+        """Finish or undo what a crashed agent left. AgentError if that is unknown.
 
-        Without `may_restart`: whether nothing may be written before it is called again with it.
+        Without `may_restart`: returns whether nothing may be written until it is called again with it.
         """
         ...
 
@@ -102,14 +102,14 @@ class Daemon(Protocol):
 
 
 class Clients(Protocol):
-    """The clients' files: looked at, and changed. What fails for one is said, and stops nobody else."""
+    """Looks at clients' files and changes them. A failure is reported for that file; the others go on."""
 
     async def recover(self) -> None:
-        """Clear away what an agent that ended in the middle left in a home."""
+        """Remove temporary files that a crashed agent left in homes."""
         ...
 
     async def let_go(self) -> None:
-        """What is still under way is not written any more."""
+        """Stop writes that are still under way."""
         ...
 
     async def look(self, upstream: Upstream) -> ClientsSeen: ...
@@ -117,7 +117,7 @@ class Clients(Protocol):
 
 
 class Choosing(Protocol):
-    """Probes the upstreams of a network and chooses one; and knows what holds a pass back."""
+    """Probes the upstreams of a network, chooses one, and knows what holds a restart back."""
 
     @property
     def asked(self) -> Asked:
@@ -126,7 +126,7 @@ class Choosing(Protocol):
 
     @property
     def is_starting(self) -> bool:
-        """Whether it is too early to restart Docker: it may be waiting for us."""
+        """Whether it is too early to restart Docker, which may be waiting for us."""
         ...
 
     @property
@@ -141,7 +141,7 @@ class Choosing(Protocol):
         ...
 
     async def works(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:
-        """Whether a way out works here, be it in `use` or not."""
+        """Whether an upstream works here, whether or not `use` lists it."""
         ...
 
 
@@ -150,32 +150,32 @@ class Maker(Protocol):
 
     @property
     def is_hasty(self) -> bool:
-        """Whether a restart of Docker is not to wait for anybody's home: the clients are then looked at behind it."""
+        """Whether a restart of Docker goes first and clients are looked at after it: no home may delay it."""
         ...
 
     async def interrupted(self) -> Reason:
-        """Until something comes that a pass which only looks should not wait for."""
+        """Returns when something happens that a pass should not ignore while it only looks."""
         ...
 
     def has_news(self, seen: Seen) -> bool:
-        """Whether there is something to tell of network and choice."""
+        """Whether network or choice differ from what was last recorded."""
         ...
 
     def tell(self, seen: Seen, record: Record) -> None:
-        """What is new of network and choice, each once."""
+        """Record what is new of network and choice, each change once."""
         ...
 
     def judge(self, seen: AnySeen, record: Record) -> AnySeen:
-        """What is left to do of it."""
+        """What remains to be done, without the fights that were given up."""
         ...
 
     def begin(self, seen: Seen, record: Record) -> None:
-        """It is about to be carried out."""
+        """Called just before it is carried out."""
         ...
 
 
 class World(Protocol):
-    """Everything outside of the decisions."""
+    """The four of this host."""
 
     @property
     def host(self) -> Host: ...

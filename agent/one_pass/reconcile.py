@@ -1,7 +1,7 @@
 """One pass: see → recognise → probe → choose → plan → apply → record.
 
-`look` goes as far as the plan and changes nothing; `reconcile` carries it out. What is comes from reality every
-time, never from a memory of what was done last. Not known here: what woke the pass, and how it is shown.
+`look` goes as far as the plan and changes nothing; `reconcile` carries it out. What *is* comes from reality every
+time, never from memory. Not known here: what woke the pass, and how it is shown.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from agent.values.reason import Reason
 from agent.values.settings import Settings, agrees
 from agent.values.snapshot import Snapshot
 
-STILL_AT_LAST_S: Final = 3.0  # a network that never comes to rest is taken as it is
+STILL_AT_LAST_S: Final = 3.0  # a network that never stands still is taken as it is
 
 _CLIENTS: Final = "the clients' files"
 
@@ -50,7 +50,7 @@ _CLIENTS: Final = "the clients' files"
 async def look(
     policy: Policy, world: World, choosing: Choosing, snapshot: Snapshot | None = None, *, is_hasty: bool = False
 ) -> Seen:
-    """See, probe, choose and plan; nothing is changed. Hasty: no restart of Docker waits for anybody's home."""
+    """See, probe, choose and plan; nothing is changed. `is_hasty`: a restart does not wait for homes."""
     snapshot = snapshot or await world.host.see()
     meant = by_upstream(policy)
     known = world.daemon.known()
@@ -101,20 +101,20 @@ async def look(
 
 
 def _may_ask_beside(network: Network, verdicts: Verdicts, upstream: Upstream) -> bool:
-    """A company's addresses are no business of whoever runs a guest network: only in one that the policy knows."""
+    """Only in a network that the policy recognises: a guest network must not learn a company's addresses."""
     verdict = verdicts.get(upstream.name)
     return not upstream.is_direct and not network.match.is_empty and verdict is not None and verdict.is_ok
 
 
 async def what_keeps_it_down(reality: Reality, daemon: Daemon) -> FileFault | None:
-    """dockerd is asked, for it does not start and the journal alone would say why."""
+    """Why a broken Docker does not start with its file. dockerd is asked; otherwise only its journal would tell."""
     if reality.unit.phase is not Phase.BROKEN:
         return None
     return keeps_down(reality, daemon.owned(reality), await daemon.refusal(reality))
 
 
 async def _weigh(weighing: _Weighing, reality: Reality, *, is_known: bool) -> tuple[Reality, Plan]:
-    """What is acted on is looked at just before it, all of it; what is waited for each time, as far as it changes."""
+    """A pass that acts takes a full look just before it. One that waits asks only what may have changed."""
     if not is_known:
         return reality, await weighing.plan(reality)
     daemon, rough = weighing.world.daemon, weighing.rough(reality)
@@ -130,7 +130,7 @@ async def _weigh(weighing: _Weighing, reality: Reality, *, is_known: bool) -> tu
 
 
 class _Weighing(msgspec.Struct, frozen=True):
-    """What a plan of this pass depends on, but for what is real."""
+    """What the plan of this pass depends on, besides reality."""
 
     policy: Policy
     world: World
@@ -141,16 +141,16 @@ class _Weighing(msgspec.Struct, frozen=True):
     desired: Settings
 
     def rough(self, reality: Reality) -> Plan:
-        """What is to be done, with nothing that holds it back."""
+        """The plan if nothing held it back."""
         return self._planned(reality, NOTHING_HOLDS)
 
     async def plan(self, reality: Reality) -> Plan:
-        """Whether a restart is urgent costs a probe, and is asked only where it decides."""
+        """Urgency costs a probe, so it is asked only where it decides."""
         holding = self.choosing.holding(reality)
         planned = self._planned(reality, holding)
         is_news = reality.file.is_tried is False or reality.daemon_json_fault is not None
         if is_news and holding.foreign is None:
-            # Asked once more just before a restart; here it says why one waits, or what the next one would meet.
+            # Asked again just before a restart; here it tells why one waits, or what the next one would meet.
             said = await self.world.daemon.refusal(reality)
             holding = msgspec.structs.replace(holding, foreign=said)
             planned = self._planned(reality, holding)
@@ -171,20 +171,20 @@ class _Weighing(msgspec.Struct, frozen=True):
         upstream = self.policy.upstreams.get(_meaning(running, self.meant) or "")
         is_other_secret = is_another_secret(running, self.desired) and can_be_asked(running)
         is_asked = upstream is not None and may_be_asked(upstream, self.network)
-        if upstream is None and is_other_secret:  # of a proxy that was chosen here
+        if upstream is None and is_other_secret:  # the proxy itself was chosen here
             upstream, is_asked = as_upstream(running, "the old password"), True
         verdict = await self.choosing.works(upstream, self.snapshot) if upstream is not None and is_asked else None
         return urgency(running, self.desired, upstream.name if upstream else "", verdict)
 
 
 async def _or_put_off(planned: Plan, reality: Reality, daemon: Daemon, choosing: Choosing) -> Plan:
-    is_down = reality.unit.phase is Phase.STOPPED  # its start in a boot is to be right at once
+    is_down = reality.unit.phase is Phase.STOPPED  # its next start, in a boot, must find the right settings
     may_be_put_off = planned.writes_ahead and not is_down and not choosing.is_paused
     return put_off(planned) if may_be_put_off and await asyncio.to_thread(is_on_trial, daemon) else planned
 
 
 async def _note(seen: Seen, daemon: Daemon, choosing: Choosing) -> Seen:
-    """A first run with what was written before has its minute from then on: this very pass writes nothing over it."""
+    """Note what Docker runs with. If that starts its minute of probation, this pass writes nothing over it."""
     await asyncio.to_thread(daemon.note, seen.reality)
     if not isinstance(seen, Planned):
         return seen
@@ -192,10 +192,10 @@ async def _note(seen: Seen, daemon: Daemon, choosing: Choosing) -> Seen:
 
 
 def is_on_trial(daemon: Daemon) -> bool:
-    """Whether dockerd's last start with what was written is not believed yet; False where that cannot be told."""
+    """Whether dockerd's last start is still on probation; False if that is unknown."""
     try:
         return daemon.under_way().trial is not None
-    except AgentError:  # who writes notes it there first, and says so
+    except AgentError:  # a write notes it there first, and reports the error
         return False
 
 
@@ -221,10 +221,10 @@ async def reconcile(  # noqa: PLR0913 - named at every call
     maker: Maker,
     stops_within_s: float | None = None,
 ) -> Pass:
-    """One whole pass. A pass that finds nothing to do and nothing new to tell records nothing.
+    """One whole pass. It records nothing if there is nothing to do and nothing new.
 
-    `stops_within_s`: how long what is being written and restarted may still take after we were told to stop.
-    Interrupted, if somebody asked for another pass before anything was written.
+    `stops_within_s`: how long writing and restarting may go on after we were told to stop.
+    Raises Interrupted if another pass is requested before anything was written.
     """
     for tries_left in reversed(range(TRIES)):
         seen = await _note(await _look_at_rest(policy, world, choosing, maker), world.daemon, choosing)
@@ -253,8 +253,8 @@ async def _carry_out(seen: Seen, world: World, record: Record, *, maker: Maker, 
             outcome = await to_the_end(world.daemon.carry_out(seen.plan, seen.reality, record), stops_within_s)
         except Exception as error:  # noqa: BLE001 - raised below: what fails for Docker costs the clients nothing
             failure = error
-    # After Docker's: a home may keep its helper waiting, and no container starts while Docker restarts. Where Docker
-    # did not come up with this choice the next pass makes another one, for both.
+    # After Docker's half: a home may be slow, and no container starts while Docker restarts. If Docker did not come up
+    # with this choice, the next pass makes another one for both.
     written: tuple[ClientFile, ...] = ()
     are_left = outcome is not None and (outcome.rolled_back or outcome.goes_down)
     if isinstance(seen, Planned) and seen.clients is None and not (outcome is not None and outcome.goes_down):
@@ -276,8 +276,8 @@ def _record_beginning(seen: Seen, record: Record) -> None:
 
 
 def _judge_clients(seen: Planned, record: Record, maker: Maker) -> Planned:
-    """Their half, which Docker's did not wait for, as if it were a pass of its own."""
-    done = Plan(seen.plan.desired, seen.plan.method)  # what Docker runs with by now was not looked at
+    """The clients' half, which Docker's did not wait for, as a pass of its own."""
+    done = Plan(seen.plan.desired, seen.plan.method)  # nobody has looked at Docker since
     half = maker.judge(msgspec.structs.replace(seen, plan=done), record)
     _record_beginning(half, record)
     return msgspec.structs.replace(seen, clients=half.clients)
@@ -291,9 +291,9 @@ async def _look_at_clients(upstream: Upstream, world: World) -> ClientsSeen:
 
 
 async def _look_for_strangers(upstream: Upstream, world: World) -> ClientsSeen | None:
-    """Where nothing is chosen clients keep what they have, but not the way to what became somebody else's listener."""
+    """Without a choice clients keep what they have, unless it leads to another user's listener by now."""
     urls = [url for url in (upstream.http, upstream.https) if url is not None]
-    # Of a name the clients' look asks the resolver: Debian's /etc/hosts has 127.0.1.1 for the laptop's own.
+    # A name may be this host's: Debian's /etc/hosts has 127.0.1.1 for it. The look at clients resolves it.
     if not any(is_loopback(url) or is_name(url.host) for url in urls):
         return None
     seen = await _look_at_clients(upstream, world)
@@ -303,7 +303,7 @@ async def _look_for_strangers(upstream: Upstream, world: World) -> ClientsSeen |
 async def _write_clients(
     seen: ClientsSeen, world: World, record: Record, stops_within_s: float | None
 ) -> tuple[ClientFile, ...]:
-    """Whatever goes wrong with them costs them: Docker's half goes on."""
+    """An error here fails these files only; Docker's half goes on."""
     if not seen.edits:
         return ()
     try:
@@ -317,11 +317,11 @@ async def _write_clients(
 
 
 class Interrupted(Exception):
-    """Somebody asks for a pass of his own; nothing was written yet."""
+    """Another pass was requested before anything was written."""
 
 
 async def _look_at_rest(policy: Policy, world: World, choosing: Choosing, maker: Maker) -> Seen:
-    """A look that no change of the network overtook: probing begins at once, what follows waits until all is still."""
+    """Look until the network stands still. Probing begins at once; what follows waits."""
     given_up = time.monotonic() + STILL_AT_LAST_S
     while True:
         began = time.monotonic()
@@ -360,7 +360,7 @@ async def _look_undisturbed(
                 return task.result()
             if interrupted.result() is Reason.REQUEST:
                 raise Interrupted
-            # Containers that come and go stir the network and change nothing.
+            # Containers that come and go make noise on the network, but change nothing.
             if (await world.host.see()).fingerprint() != snapshot.fingerprint():
                 return None
     finally:
@@ -369,7 +369,7 @@ async def _look_undisturbed(
 
 
 def _intent(seen: Seen) -> ApplyStarted:
-    """What is about to be done, as the audit log keeps it: on disk before the first write."""
+    """What the audit log has on disk before the first write."""
     plan, clients = seen.plan if isinstance(seen, Planned) else None, seen.clients
     daemon_targets = tuple(edit.path for edit in plan.edits) if plan else ()
     client_targets = tuple(file.path for file in clients.edits) if clients else ()
@@ -387,7 +387,7 @@ def _intent(seen: Seen) -> ApplyStarted:
 
 
 def _hidden_change(plan: Plan) -> str | None:
-    """What the redacted settings do not show: that there is another secret, never which."""
+    """Says that the secret differs, which redacted settings do not show; never which."""
     before = plan.effective or plan.prospective
     is_hidden = before is not None and is_another_secret(before, plan.desired)
     return "nothing but a user or a password" if is_hidden else None
@@ -412,7 +412,7 @@ def no_upstream(recognised: Recognised, choice: Choice, verdicts: Verdicts) -> N
 
 
 class Alone:
-    """A command on its own: nobody asks for another pass meanwhile, and the choice is recorded only where it acts."""
+    """A command without a service. Nobody asks for another pass meanwhile; it records its choice only if it acts."""
 
     is_hasty = False
 
@@ -424,7 +424,7 @@ class Alone:
         return False
 
     def tell(self, seen: Seen, record: Record) -> None:
-        """Nothing, unless it acts."""
+        """Nothing yet: see `begin`."""
 
     def judge(self, seen: AnySeen, _: Record) -> AnySeen:
         return seen

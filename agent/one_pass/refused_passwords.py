@@ -1,8 +1,8 @@
 """Which passwords a proxy has refused, so that they are not sent again: accounts lock (FACTS 25).
 
-Kept across restarts of the agent, as keyed hashes of URL, user, password and the way out of the host. Not of all that
-the network looks like: the bridge of a virtual machine that was started makes no other proxy of it. A person's `probe`
-and a reload do not ask here.
+Kept across restarts of the agent, as keyed hashes of URL, user, password and the host's route to the world. The rest of
+the network does not count: starting a virtual machine adds a bridge, and the proxy is still the same. A person's
+`probe` and a reload do not ask here.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class RefusedPasswords:
         self._known: list[str] | None = None
 
     def has(self, upstream: Upstream, snapshot: Snapshot) -> bool:
-        known = self._all()  # the hash costs a file's read: only where there is something to compare it with
+        known = self._all()  # hashing reads a file: only if there is something to compare with
         return (
             bool(known) and _sends_secret(upstream) and to_compare(self._state, _encoded(upstream, snapshot)) in known
         )
 
     def add(self, upstream: Upstream, snapshot: Snapshot) -> None:
-        """Where no secret was sent there is nothing to remember."""
+        """Without a secret there is nothing to remember."""
         if not _sends_secret(upstream):
             return
         found = digest(self._state, _encoded(upstream, snapshot))
@@ -53,7 +53,7 @@ class RefusedPasswords:
             self._file.save(self._known)
 
     def forget(self) -> None:
-        """The policy changed, or a person asks."""
+        """After a change of policy, or when a person asks."""
         if self._all():
             self._known = []
             self._file.save([])
@@ -62,7 +62,7 @@ class RefusedPasswords:
         if self._known is None:
             try:
                 self._known = self._file.load() or []
-            except AgentError:  # then one more try is made, and remembered
+            except AgentError:  # then the password is tried once more, and remembered
                 self._known = []
         return self._known
 
@@ -73,7 +73,7 @@ def _encoded(upstream: Upstream, snapshot: Snapshot) -> bytes:
 
 
 def _way_out(snapshot: Snapshot) -> tuple[object, ...]:
-    """By what the host reaches the world, and which ways a VPN has bent; with as little as tells two places apart.
+    """How the host reaches the world, and which routes a VPN changed: just enough to tell two places apart.
 
     IPv6 comes a moment later than IPv4, and goes again: where there is IPv4, it says nothing.
     """
@@ -86,7 +86,7 @@ def _way_out(snapshot: Snapshot) -> tuple[object, ...]:
 
 
 def _networks(interface: Interface) -> list[str]:
-    """Another address of the same network, by a new lease, is no other place."""
+    """The networks, not the addresses: a new lease in the same network is the same place."""
     return sorted({str(ipaddress.ip_interface(text).network) for text in interface.ipv4 or interface.ipv6_64s})
 
 

@@ -1,7 +1,7 @@
 """Everything as it was before the agent: Docker's files, and the clients'.
 
-The original bytes where nobody else wrote since, else only our keys. What is put back is forgotten, so that a later
-pass takes it over anew; what cannot be is said and kept. Not known here: how Docker is restarted
+The original bytes if nobody else wrote since, else only our keys. What is put back is forgotten, so that a later pass
+adopts it anew; what cannot be put back is reported and kept. Not known here: how Docker is restarted
 (`docker/transaction.py`), and the service, which must not run meanwhile.
 """
 
@@ -49,8 +49,8 @@ class Restored(msgspec.Struct, frozen=True):
     targets: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()  # of these, what was not there before
     outcome: Applied = Applied()
-    left: tuple[str, ...] = ()  # where, what, what to do
-    by_hand: str = ""  # where the restart waits: what makes it, and what it costs
+    left: tuple[str, ...] = ()  # where, what, what to do, one line each
+    by_hand: str = ""  # if the restart waits: the command that makes it, and what it costs
 
     @property
     def is_failed(self) -> bool:
@@ -67,7 +67,7 @@ class Restoring(msgspec.Struct, frozen=True):
     accounts: Accounts
 
     async def restore(self, record: Record, *, is_asked_now: bool) -> Restored:
-        """Put everything back; Docker is restarted by the rules of a pass. Again: nothing is left to do."""
+        """Put everything back. Docker is restarted by the rules of a pass. A second call finds nothing to do."""
         if await self.daemon.goes_down():
             return Restored(left=("the system is going down: nothing is put back",))
         kept, clients = daemon_originals(self.state), client_originals(self.state)
@@ -88,7 +88,7 @@ class Restoring(msgspec.Struct, frozen=True):
                 outcome = await to_the_end(self.daemon.carry_out(plan, reality, record), None)
             except Exception as error:  # noqa: BLE001 - the boundary of a target: what was done beside it is recorded
                 found = PutBack(Plan(DIRECT), (*found.left, _said(error)), tuple(kept.all()))
-        if outcome.goes_down:  # what is kept is needed after the next boot
+        if outcome.goes_down:  # the originals are needed after the next boot
             found = PutBack(plan, (*found.left, f"Docker: {GOES_DOWN}"))
         elif outcome.stands:
             stays = {edit.path for edit in plan.edits} - set(outcome.written)
@@ -109,13 +109,13 @@ class Restoring(msgspec.Struct, frozen=True):
         return Restored(written, removed, outcome, left=(*found.left, *left), by_hand=by_hand)
 
     def _end_the_trial(self) -> None:
-        """Of the restart before. What is put back stays, also where it waits: nobody watches Docker from here on."""
+        """End the probation of the last restart: nobody watches Docker from here on, and what is put back must stay."""
         journal = Journal(self.state)
         if journal.under_way().trial is not None:
             journal.forget()
 
     def _unsettled(self) -> tuple[str, ...]:
-        """What a later try has still to finish. An agent that comes much later must not go back to what was ours."""
+        """What a later try must finish. Clears the journal: a later agent must not go back to our settings."""
         journal = Journal(self.state)
         try:
             if not journal.under_way().forbids_writing:
@@ -129,7 +129,7 @@ class Restoring(msgspec.Struct, frozen=True):
         return (str(failed),)
 
     async def _planned(self, kept: Mapping[str, OriginalFile], *, is_asked_now: bool) -> tuple[PutBack, Reality]:
-        # Twice: whether dockerd already runs with what it then should is asked of the marks by that very value.
+        # Twice: the marks can only tell whether dockerd runs with a value if they are asked for that value.
         desired = DIRECT
         for _ in range(2):
             reality = await self.daemon.reality(desired)
@@ -149,7 +149,7 @@ class Restoring(msgspec.Struct, frozen=True):
     async def _put_clients_back(
         self, kept: Kept[OwnedConfig]
     ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-        """The files that were written, which of them are gone by it, and why others were not written."""
+        """The files written, those of them that were removed, and why others were not written."""
         known = kept.all()
         accounts = {str(one.config): one for one in self.accounts(known)} if known else {}
         written, removed, left, done = [], [], [], []
@@ -213,5 +213,5 @@ async def _put_client_back(homes: Files, account: Account, owned: OwnedConfig) -
 def _remove_folders(originals: Mapping[str, OriginalFile]) -> None:
     for path, original in originals.items():
         if not original.folder_existed:
-            with contextlib.suppress(OSError):  # something of somebody else stands there
+            with contextlib.suppress(OSError):  # other files are in it
                 Path(path).parent.rmdir()

@@ -1,4 +1,4 @@
-"""What a pass has found out, and what it has done. Values only."""
+"""What a pass found, and what it did. Values only."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Verdicts = Mapping[str, Verdict]
 
 
 class _Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What every pass looks at, wherever the host is."""
+    """What every pass looks at, online or not."""
 
     snapshot: Snapshot
     reality: Reality
-    in_docker: str | None = None  # the upstream that Docker's settings mean, if it is one of the policy's
-    keeps_down: FileFault | None = None  # what of its file keeps a Docker down that broke
+    in_docker: str | None = None  # the upstream of the policy that Docker's settings mean, if any
+    keeps_down: FileFault | None = None  # what in daemon.json keeps a broken Docker down
     verdicts: Verdicts = {}
     clients: ClientsSeen | None = None  # None: not looked at
 
@@ -67,21 +67,21 @@ class Offline(_Look, frozen=True, kw_only=True):
 
 
 class _InNetwork(_Look, frozen=True, kw_only=True):
-    """Where the host is, how the upstreams of that network do, and what follows."""
+    """The network, the verdicts of its upstreams, and the choice."""
 
     recognised: Recognised
     choice: Choice
 
 
 class Undecided(_InNetwork, frozen=True, kw_only=True):
-    """No upstream is chosen: none works, a portal is in the way, or an answer is waited for. Docker keeps what it has.
+    """No upstream is chosen: none works, a portal is in the way, or an answer is missing. Docker keeps what it has.
 
-    `clients`: looked at only where theirs leads to what became somebody else's listener.
+    `clients` is None unless their settings lead to another user's listener.
     """
 
     @property
     def is_waiting(self) -> bool:
-        """Whether one may still come: the next pass looks soon."""
+        """Whether an upstream may still come; the next pass looks soon."""
         return self.choice.ending is Ending.WAITING
 
     @property
@@ -97,12 +97,12 @@ class Undecided(_InNetwork, frozen=True, kw_only=True):
 class Planned(_InNetwork, frozen=True, kw_only=True):
     """An upstream is chosen, and there is a plan for it.
 
-    `clients`: None: they are looked at when Docker's half is done.
+    `clients` is None if they are looked at after Docker's half.
     """
 
     upstream: Upstream
     plan: Plan
-    beside: tuple[Condition, ...] = ()  # what else goes through the upstream, and fails there
+    beside: tuple[Condition, ...] = ()  # what else Docker sends through the upstream, and fails
 
     @property
     def acts(self) -> bool:
@@ -126,7 +126,7 @@ class Planned(_InNetwork, frozen=True, kw_only=True):
         return (*(() if said is None or self._is_said_of_docker(said) else (said,)), *self.beside)
 
     def _is_said_of_docker(self, said: Condition) -> bool:
-        """Whether that it is down says it already."""
+        """Whether the condition `engine-down` says it already."""
         is_of_file = said.code is Code.FOREIGN_CONFIG_BROKEN
         return is_of_file and self.keeps_down is not None and said.target == self.keeps_down.path
 
@@ -140,11 +140,11 @@ class Pass(msgspec.Struct, frozen=True):
 
     seen: Seen
     outcome: Applied | None = None  # None: nothing was to be done for the daemon
-    clients: tuple[ClientFile, ...] = ()  # those that were to be written
+    clients: tuple[ClientFile, ...] = ()  # those that had to be written
 
     @property
     def is_failed(self) -> bool:
-        """Whether a command that made it has failed."""
+        """Whether a command that made this pass failed."""
         return (
             any(condition.code.is_failure for condition in self.seen.conditions)
             or (self.outcome is not None and self.outcome.is_failed)

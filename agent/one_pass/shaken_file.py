@@ -1,4 +1,4 @@
-"""What came of the last network changes, for the agent's next process: a restart of it is no rest for the network.
+"""The restarts that recent network changes caused, kept for the next process of the agent: its restart calms nothing.
 
 Kept in the state directory, with times of CLOCK_BOOTTIME; another boot begins anew. Not known here: what follows from
 it (`decide/unsteady.py`).
@@ -18,7 +18,7 @@ from agent.values.errors import AgentError
 
 
 class KeptShaken(msgspec.Struct, frozen=True):
-    """The network that was there last, when it was come to, and what the changes before it brought."""
+    """The last network, when the host arrived there, and what the changes before it caused."""
 
     fingerprint: str | None = None
     changed: float = 0.0
@@ -37,7 +37,7 @@ class ShakenFile:
         self._file = StateFile(state / "unsteady.json", _OfBoot, 1)
 
     def load(self) -> KeptShaken:
-        """Of this boot; what cannot be understood only costs a restart that could have waited."""
+        """Of this boot. If the file cannot be read, the worst is a restart that could have waited."""
         try:
             found = self._file.load()
         except AgentError:
@@ -45,5 +45,5 @@ class ShakenFile:
         return found.kept if found is not None and found.boot == boot_id() else KeptShaken()
 
     def save(self, kept: KeptShaken) -> None:
-        with contextlib.suppress(AgentError):  # a full disk: this process knows it all the same
+        with contextlib.suppress(AgentError):  # a full disk: this process still knows it
             self._file.save(_OfBoot(boot_id(), kept))

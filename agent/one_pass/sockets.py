@@ -25,7 +25,7 @@ class Accounts(Protocol):
 
 
 class LocalSockets:
-    """The listeners of this host. Names may be looked up over a network, so they are not asked for in the loop."""
+    """The listeners of this host. Names may come over a network, so they are not looked up in the event loop."""
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
@@ -34,12 +34,12 @@ class LocalSockets:
         return netlink.listeners(port, addresses)
 
     def uid(self, name: str) -> int | None:
-        """None: there is no such user. NamesUnknown: that cannot be told now."""
+        """None: no such user. NamesUnknown: it cannot be told now."""
         found = next((login for login in self._logins() if login.name == name), None) or self._accounts.login(name)
         return found.uid if found else None
 
     def name(self, uid: int) -> str:
-        """'' for a number without a name, or whose name cannot be told now."""
+        """'' if the number has no name, or it cannot be told now."""
         found = next((login for login in self._logins() if login.uid == uid), None)
         with contextlib.suppress(NamesUnknown):
             found = found or self._accounts.login_of(uid)

@@ -1,6 +1,6 @@
-"""What a person laid down by hand and a reboot must not undo: a pin, a pause.
+"""Pins and pauses on disk: a reboot must not undo them.
 
-Kept in the state directory; an end is a moment of the wall clock, as the person meant it. Not known here: what a pin or
+Ends are moments of the wall clock, as the person meant them. Not known here: what a pin or
 a pause means for a pass (`decide/`), and who may ask for one (`service/control.py`).
 """
 
@@ -19,7 +19,7 @@ _Moment = Annotated[float, msgspec.Meta(ge=0, lt=253402300800)]  # seconds of th
 
 
 class LaidDown(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Ends are moments of the wall clock; None: none is named."""
+    """What a person laid down. An end of None: until it is taken back."""
 
     pin: str | None = None
     pin_until: _Moment | None = None
@@ -27,7 +27,7 @@ class LaidDown(msgspec.Struct, frozen=True, omit_defaults=True):
     paused_until: _Moment | None = None
 
     def pin_at(self, now: float, wall: float) -> Pin | None:
-        """With its end on the clock of `now`, where it is `wall` on the wall; None: there is none."""
+        """With its end moved from the wall clock (`wall`) to the clock of `now`; None: there is no pin."""
         return None if self.pin is None else Pin(self.pin, _moved(self.pin_until, now - wall))
 
     def pause_at(self, now: float, wall: float) -> Pause | None:
@@ -39,10 +39,10 @@ class StandingFile:
 
     def __init__(self, state: Path) -> None:
         self._file = StateFile(state / "standing.json", LaidDown, 1)
-        self.problem: AgentError | None = None  # why what is kept is not known
+        self.problem: AgentError | None = None  # why the file could not be read
 
     def load(self) -> LaidDown:
-        """Nothing, with a `problem`, if it cannot be understood: a pass goes on without."""
+        """Nothing, and a `problem`, if it cannot be read: a pass goes on without it."""
         try:
             found = self._file.load()
             self.problem = None

@@ -70,8 +70,10 @@ from agent.values.snapshot import Snapshot
 from agent.values.verdict import Outcome, Verdict
 
 _NOT_REACHED: Final = frozenset({Outcome.NO_ROUTE, Outcome.REFUSED, Outcome.TIMEOUT})
-Loopback = dict[str, tuple[str, ...]]  # what each name of a proxy last was of loopback; () if it is elsewhere
-BESIDE_AGAIN_S: Final = 600.0  # each costs a person's proxy a request; a note is no hurry
+Loopback = dict[
+    str, tuple[str, ...]
+]  # by name of a proxy: its loopback addresses at the last look-up; () if it is elsewhere
+BESIDE_AGAIN_S: Final = 600.0  # each costs the proxy a request, and a note is not urgent
 _AT_REST: Final = frozenset({Phase.STOPPED, Phase.ABSENT, Phase.MASKED, Phase.BROKEN})
 
 
@@ -79,7 +81,7 @@ class ThisHost:
     """The host that the agent runs on."""
 
     def __init__(self, paths: Paths, policy: Policy, ways: Ways, arrived: Callable[[], None] = lambda: None) -> None:
-        """`arrived`: what is to be forgotten in another network."""
+        """`arrived`: called in another network, to forget what was known of the last one."""
         self._paths = paths
         self._policy = policy
         self._ways = ways
@@ -115,13 +117,13 @@ def hosts_connected_to(policy: Policy) -> frozenset[str]:
 
 
 def proxies_of(policy: Policy) -> frozenset[str]:
-    """The hosts of the upstreams, but for those on this one."""
+    """The hosts of the upstreams, except those on this host."""
     urls = (url for upstream in policy.upstreams.values() for url in (upstream.http, upstream.https))
     return frozenset(url.host for url in urls if url is not None and not is_loopback(url))
 
 
 def noting(resolve: Resolve, ways: Ways, hosts: Container[str]) -> Resolve:
-    """The look-up, whose answers for these hosts make their ways known."""
+    """The look-up that also tells `ways` the addresses of these hosts."""
 
     async def resolve_and_note(host: str, port: int) -> Sequence[Address]:
         found = await resolve(host, port)
@@ -133,7 +135,7 @@ def noting(resolve: Resolve, ways: Ways, hosts: Container[str]) -> Resolve:
 
 
 class _Beside(msgspec.Struct, frozen=True):
-    """What is asked of private registries, and was said when they were asked before."""
+    """A probe of private registries, and the result of the last one."""
 
     about: tuple[Upstream, tuple[Private, ...]]
     at: float
@@ -145,12 +147,12 @@ class _Beside(msgspec.Struct, frozen=True):
         return self.task.result() if self.task.done() and not self.task.cancelled() else self.before
 
     def is_due(self, now: float) -> bool:
-        """What failed may have been no more than a moment's."""
+        """A failure may have been temporary, so it is probed again."""
         return self.task.done() and bool(self.said) and now - self.at >= BESIDE_AGAIN_S
 
 
 class Registries:
-    """The registries of the policy; without any in it, those that Docker itself would ask, of which one must answer."""
+    """Probes with the registries of the policy, which all must answer; else with those of Docker, of which one must."""
 
     def __init__(  # noqa: PLR0913 - the clock is for tests
         self,
@@ -163,7 +165,7 @@ class Registries:
         config_file: ConfigFile | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`told`: what was not waited for is known; None: all is waited for. `config_file`: Docker's."""
+        """`told`: called when a late result is there; None: wait for every result. `config_file`: Docker's."""
         self._clock = clock
         self._told = told
         self._beside: _Beside | None = None
@@ -185,7 +187,7 @@ class Registries:
             self._beside = None
 
     async def beside(self, upstream: Upstream) -> tuple[Condition, ...]:
-        """Private registries of daemon.json that the proxy does not lead to."""
+        """Private registries of daemon.json that cannot be reached through the proxy."""
         about, known, now = (upstream, _private_registries(self._config_file)), self._beside, self._clock.boottime_s()
         if known is None or known.about != about:
             if known is not None:
@@ -203,7 +205,7 @@ class Registries:
         return asked.said
 
     def _tell_of_beside(self, asked: _Beside) -> None:
-        """What is said already is no reason to look."""
+        """Only a new result is a reason for a pass."""
         if self._told is not None and not asked.task.cancelled() and (asked.said != asked.before or self._heard):
             self._told()
 
@@ -239,7 +241,7 @@ class Registries:
         try:
             async with asyncio.timeout(self._policy.probe.timeout):
                 addresses = [address[0] for _, address in await self._resolve(url.host, url.port)]
-        except (OSError, UnicodeError):  # TimeoutError is one: what is not known here is not looked for
+        except (OSError, UnicodeError):  # includes TimeoutError: an unknown name is not probed
             return False
         return bool(addresses) and all(map(is_private, addresses))
 
@@ -249,7 +251,7 @@ class Registries:
         async def ask(upstream: Upstream) -> Verdict:
             excluded = for_dockerd(upstream, self._policy.no_proxy).no_proxy
             hosts = {url.host for url in (upstream.http, upstream.https) if url is not None}
-            met = set(hosts)  # of names those addresses that the probe itself finds: nothing is looked up twice
+            met = set(hosts)  # and the addresses that the probe resolves them to, so that nothing is looked up twice
 
             async def resolve(host: str, port: int) -> Sequence[Address]:
                 found = await self._resolve(host, port)
@@ -267,11 +269,11 @@ class Registries:
         return await probe_all(upstreams, ask, is_enough)
 
     def loopback(self, host: str) -> tuple[str, ...]:
-        """The resolver says it (Debian's `127.0.1.1 laptop`); while it does not answer, as it was."""
+        """By the last look-up (Debian: `127.0.1.1 laptop`), which holds while the resolver does not answer."""
         return loopback_addresses(host) or self._loopback.get(host, ())
 
     async def silence(self, upstream: Upstream) -> str:
-        """Of an app on this host; it answers at once or not at all. Where it has an owner, a look is enough."""
+        """Of an app on this host, which answers at once or not at all. With an `owner`, a look at the sockets is enough."""
         guard = Guard(upstream.owner, self._sockets) if upstream.owner else None
         for host, port in sorted({(url.host, url.port) for url in (upstream.http, upstream.https) if url is not None}):
             if guard is not None:
@@ -299,7 +301,7 @@ class Registries:
 
 
 def _with_its_way(verdict: Verdict, hosts: Iterable[str], config_file: ConfigFile) -> Verdict:
-    """Where a network of Docker's own lies over the proxy's, no packet gets there, and no verdict says why."""
+    """Explains a verdict where a network of Docker's hides the proxy's: no packet gets there, and no error says so."""
     if verdict.outcome not in _NOT_REACHED:
         return verdict
     for host in hosts:
@@ -311,7 +313,7 @@ def _with_its_way(verdict: Verdict, hosts: Iterable[str], config_file: ConfigFil
 
 
 def _private_registries(config_file: ConfigFile) -> tuple[Private, ...]:
-    """As far as daemon.json can be understood; what anybody else wrote, such as users' `auths`, decides nothing."""
+    """From daemon.json alone. What users can write, such as `auths`, must not decide whom the agent asks."""
     try:
         text = config_file.text()
         return named(daemon_json.insecure_registries(text), daemon_json.registry_mirrors(text))
@@ -334,7 +336,7 @@ def _default_registries(config_file: ConfigFile) -> tuple[RegistryUrl, ...]:
     try:
         mirrors = daemon_json.registry_mirrors(config_file.text())
         return (*(RegistryUrl.parse(mirror) for mirror in mirrors), hub)
-    except (TextRefused, TargetFailed, ValueError):  # a file that dockerd would not take, either: the plan says so
+    except (TextRefused, TargetFailed, ValueError):  # dockerd would refuse it, too: the plan says so
         return (hub,)
 
 
@@ -346,13 +348,13 @@ def _default_bridge(config_file: ConfigFile) -> str | None:
 
 
 def container_bridge_address(config_file: ConfigFile) -> str | None:
-    """By which containers reach this host; None: there is no such bridge now."""
+    """The address by which containers reach this host; None: there is no bridge now."""
     bridge = _default_bridge(config_file)
     return bridge_address(bridge) if bridge is not None else None
 
 
 def container_dns(paths: Paths, config_file: ConfigFile) -> ContainerDns:
-    """By daemon.json, else by what Docker makes of the host's; the DNS of a network of one's own asks the same ones."""
+    """Containers' DNS: daemon.json's, else what Docker makes of the host's. User-defined networks forward to the same."""
     of_host = for_containers(paths)
     try:
         text = config_file.text()
@@ -389,14 +391,14 @@ class LocalDaemon:
         self._look = Looking(paths, docker.service, self._supervisor, engine, can_restart=can_restart)
 
     async def recover(self, record: Record, *, may_restart: bool) -> bool:
-        """Finish or undo what an agent that ended in the middle left; before anything else, for who holds the lock.
+        """Finish or undo what a crashed agent left, before anything else. The caller holds the lock.
 
         `may_restart`: whether Docker may be asked and started already; without it, call it again when it may. Whether
         nothing may be written until then.
         """
         await asyncio.to_thread(self.sweep)
         state = self._paths.state
-        self._noted = None  # what was not believed may be by now
+        self._noted = None  # a probation may have ended
         return await recover(
             self._supervisor, self._look, state, record, is_systemd=self._is_systemd, may_restart=may_restart
         )
@@ -411,13 +413,13 @@ class LocalDaemon:
         return started(trial.pid) is None or time.monotonic() >= trial.until
 
     def sweep(self) -> None:
-        """Clear away what a crash left beside the targets; for who holds the lock."""
+        """Remove what a crash left beside the targets. The caller holds the lock."""
         state = self._paths.state
-        sweep(state)  # first: what is read below lies there
+        sweep(state)  # first: what follows reads from there
         ours = (self._paths.environment_file, self._paths.drop_in(self._service), self._paths.daemon_json)
-        # Also a daemon.json that --config-file names.
+        # Includes a daemon.json that --config-file names.
         files = {*map(str, ours), *Journal(state).under_way().notes, *daemon_originals(state).all()}
-        # Behind links: a replacement is made beside the real file.
+        # Links are followed: a replacement is made beside the real file.
         for folder in {behind_links(Path(file)).parent for file in files}:
             sweep(folder)
 
@@ -430,7 +432,7 @@ class LocalDaemon:
     async def reality(self, *desired: Settings) -> Reality:
         found = await self._look.reality(*desired)
         self._config_file.note(found)
-        # A dockerd that is on its way, or does not say all, is looked at again each time.
+        # A dockerd that is starting, or does not answer fully, is looked at again each time.
         unit = found.unit
         is_at_rest = not found.is_silent if unit.is_running else unit.phase in _AT_REST and not unit.comes_back
         self._last = (found, self._glance(found)) if is_at_rest else None
@@ -453,7 +455,7 @@ class LocalDaemon:
             theirs = without_ours(reality, self.owned(reality))
         except TextRefused:  # the plan says so
             return None
-        # Of a file that is no text nothing else tells one from another.
+        # If the file is no text, its identity alone tells whether it changed.
         faulty = identity_of(Path(reality.daemon_json_path)) if reality.daemon_json_fault is not None else None
         asked = (theirs, faulty, reality.arguments, identity_of(Path(reality.binary)))
         if self._refusal is None or self._refusal[0] != asked:
@@ -462,7 +464,7 @@ class LocalDaemon:
 
     def note(self, reality: Reality) -> None:
         if reality is not self._noted:
-            with contextlib.suppress(AgentError):  # it is looked at again
+            with contextlib.suppress(AgentError):  # it is tried again
                 note_first_run(Journal(self._paths.state), reality)
             self._last_good.keep_if_seen(reality)
             self._noted = reality
@@ -480,7 +482,7 @@ def local_clients(
     *,
     config_file: ConfigFile,
 ) -> LocalClients:
-    """Those of everybody whom the policy means.
+    """The files of all users that the policy covers.
 
     `told`: one that was not waited for has come; None: all are waited for. `config_file`: Docker's.
     """
@@ -513,26 +515,26 @@ def _nobody() -> None:
 
 
 def accounts_of(paths: Paths, clients: Clients, files: Iterable[str]) -> tuple[Account, ...]:
-    """As whom each of these clients' files is written, also where the policy names it no longer."""
+    """The account that each of these files is written as, even if the policy no longer lists it."""
     system, caller, wanted = ThisSystem(paths.root), Caller.this(), set(files)
     found = {str(one.config): one for one in who(clients, system, caller, str(paths.root)).accounts}
     if missing := wanted - found.keys():
-        below = "" if paths.is_system else str(paths.root)  # whose policy names them without it
+        below = "" if paths.is_system else str(paths.root)  # the policy names files without the root
         named = Clients(users=(), files=tuple(sorted(file.removeprefix(below) for file in missing)))
         found |= {str(one.config): one for one in who(named, system, caller, str(paths.root)).accounts}
     return tuple(account for file, account in found.items() if file in wanted)
 
 
 class Lasting(msgspec.Struct, frozen=True):
-    """What outlives a policy: an upstream that stays the same is not asked again, so nobody would say it once more."""
+    """What outlives a policy. An upstream that did not change is not probed again, so this would be lost."""
 
-    homes: Homes = msgspec.field(default_factory=Homes)  # which hang, and what is watched
-    ways: Ways = msgspec.field(default_factory=Ways)  # which are known
+    homes: Homes = msgspec.field(default_factory=Homes)  # which of them hang, and what is watched
+    ways: Ways = msgspec.field(default_factory=Ways)  # the known routes
     loopback: Loopback = msgspec.field(default_factory=Loopback)
 
 
 class TheWorld:
-    """What `reconcile` asks for."""
+    """Implements `ports.World` for this host."""
 
     def __init__(
         self,
@@ -542,7 +544,7 @@ class TheWorld:
         told: Callable[[], None] | None = None,
     ) -> None:
         lasting = lasting or Lasting()
-        config_file = ConfigFile(paths)  # the daemon looks at it, the others read what it found
+        config_file = ConfigFile(paths)  # the daemon reads it, the others use what it found
         self.clients = local_clients(paths, policy, lasting.homes, told, config_file=config_file)
         self.daemon = LocalDaemon(paths, policy, config_file)
         resolve = noting(in_a_thread, lasting.ways, hosts_connected_to(policy))

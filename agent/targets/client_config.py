@@ -130,7 +130,7 @@ def _canonical(meant: Proxy | tuple[str, ...] | None) -> object:
     return ["text", meant.text.reveal()] if isinstance(meant, Unparsable) else meant
 
 
-# --- reading and editing -----------------------------------------------------------------------------------------
+# Reading and editing.
 
 
 def texts(text: str | None, entry: str) -> ClientTexts:
@@ -252,7 +252,7 @@ def _pruned(text: str, entry: str) -> str:
     return text
 
 
-# --- restoring ---------------------------------------------------------------------------------------------------
+# Restoring.
 
 
 def originals(text: str | None, entry: str) -> tuple[Original, ...]:
@@ -295,7 +295,7 @@ def _is_of_a_key(original: Original) -> bool:
     return len(original.path) == len(PROXIES) + 2
 
 
-# --- whose it is -------------------------------------------------------------------------------------------------
+# Whose it is.
 
 
 def ours(text: str | None, entry: str, kept: Sequence[Original], wrote: Wrote | None) -> tuple[str, ...]:
@@ -398,7 +398,7 @@ def _said_in(raw: str | None) -> str:
     return _as_go_reads(value) if isinstance(value, str) else ""
 
 
-# --- values ------------------------------------------------------------------------------------------------------
+# Values.
 
 
 def _alone(text: str) -> str:

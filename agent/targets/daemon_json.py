@@ -31,7 +31,7 @@ REGISTRY_MIRRORS: Final[Path] = ("registry-mirrors",)
 INSECURE_REGISTRIES: Final[Path] = ("insecure-registries",)
 
 
-# --- proxies -----------------------------------------------------------------------------------------------------
+# Proxies.
 
 
 def texts(text: str | None) -> Texts:
@@ -105,7 +105,7 @@ def _check_spelling(text: str) -> None:
                 raise json_splice.refused_at(text, (*place, name), f"{name} must be spelled {name.casefold()}")
 
 
-# --- the rest ----------------------------------------------------------------------------------------------------
+# The rest.
 
 
 def live_restore(text: str | None) -> bool | None:

@@ -38,7 +38,7 @@ class Missing(msgspec.Struct, frozen=True):
 MISSING: Final = Missing()
 
 
-# --- reading -----------------------------------------------------------------------------------------------------
+# Reading.
 
 
 def locate(text: str, path: Path) -> tuple[int, int] | None:
@@ -75,7 +75,7 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) < 1000 else float(digits)
 
 
-# --- editing -----------------------------------------------------------------------------------------------------
+# Editing.
 
 
 def set_value(text: str, path: Path, value: str | bool) -> str:
@@ -191,7 +191,7 @@ def _indentation(text: str, objects: list[_Object]) -> str:
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 
-# --- restoring ---------------------------------------------------------------------------------------------------
+# Restoring.
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -333,7 +333,7 @@ def _nth(text: str, members: list[_Member]) -> int:
     return keys.count(keys[-1]) - 1 if keys else 0
 
 
-# --- scanning ----------------------------------------------------------------------------------------------------
+# Scanning.
 
 
 class _Member(msgspec.Struct):

@@ -24,7 +24,7 @@ class Paths(msgspec.Struct, frozen=True):
         """An absolute path of the system, as it lies below the root."""
         return self.root / absolute.lstrip("/")
 
-    # --- the agent's own -----------------------------------------------------------------------------------------
+    # The agent's own.
 
     @property
     def policy(self) -> Path:
@@ -62,7 +62,7 @@ class Paths(msgspec.Struct, frozen=True):
     def audit_log(self) -> Path:
         return self.below("/var/log/docker-proxy-agent/audit.jsonl")
 
-    # --- Docker's and the system's -------------------------------------------------------------------------------
+    # Docker's and the system's.
 
     def drop_in(self, service: str) -> Path:
         """Sorted last, so that its EnvironmentFile= beats every other (FACTS 11)."""

@@ -22,7 +22,7 @@ ELSEWHERE_NAME: Final = "elsewhere"
 DEFAULT_REGISTRY: Final = "https://registry-1.docker.io"
 
 
-# --- values: each is checked once, when it is read ------------------------------------------------------------------
+# Values: each is checked once, when it is read.
 
 
 class Duration(float):
@@ -240,7 +240,7 @@ def _has_path(text: str) -> bool:
     return bool(path) and "@" not in path
 
 
-# --- tables ---------------------------------------------------------------------------------------------------------
+# Tables.
 
 
 class Method(enum.Enum):

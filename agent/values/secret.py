@@ -60,7 +60,7 @@ class Secret:
         raise TypeError("a secret is not pickled or copied into a message")
 
 
-# --- a value that is a URL ---------------------------------------------------------------------------------------
+# A value that is a URL.
 
 
 def redacted(url: str) -> str:
@@ -74,7 +74,7 @@ def redacted(url: str) -> str:
     return f"{parts['scheme'] or ''}{user}{parts['host']}{parts['port'] or ''}"
 
 
-# --- any text ----------------------------------------------------------------------------------------------------
+# Any text.
 
 
 def escaped(text: str, limit: int = CUT) -> str:
