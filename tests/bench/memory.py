@@ -23,6 +23,15 @@ BY_MODULE = Path(__file__).with_name("by_module.py")
 NAMED = 6  # packages in the row
 LEAST = 20 * 1024  # bytes of a folder or package that has a line
 LISTED = 30  # modules below the table
+# What an agent can do without until it restarts Docker, finishes what a crash left, or is asked by a person.
+RARE = (
+    "docker.transaction",
+    "docker.roll_back",
+    "docker.recover",
+    "docker.live_restore",
+    "docker.validate",
+    "one_pass.page",
+)
 
 
 def rows(world: World) -> list[Row]:
@@ -76,7 +85,7 @@ def _details(kept: Counter[str]) -> str:
     folders = _together(
         kept, lambda name: "/".join(name.split(".")[:2] if name.startswith("agent.") else name.split(".")[:1])
     )
-    total = kept.total() / 2**20
+    total, rare = kept.total() / 2**20, sum(kept[f"agent.{name}"] for name in RARE)
     return "\n".join(
         [
             "## What the modules of the service keep",
@@ -91,6 +100,10 @@ def _details(kept: Counter[str]) -> str:
             f"The {LISTED} largest modules: "
             + ", ".join(f"{name} {size // 1024}" for name, size in kept.most_common(LISTED))
             + ".",
+            "",
+            f"Needed only to restart Docker, to finish what a crash left, or to answer a person: {rare // 1024} KB of "
+            f"it ({', '.join(RARE)}). Imported at use it would be there all the same from the first move on, and "
+            "that move would wait for it.",
         ]
     )
 
