@@ -143,6 +143,17 @@ class Pass(msgspec.Struct, frozen=True):
     clients: tuple[ClientFile, ...] = ()  # those that had to be written
 
     @property
+    def has_restarted(self) -> bool:
+        """Whether it has restarted Docker, be it in vain."""
+        return self.outcome is not None and (self.outcome.restarted_s is not None or bool(self.outcome.rolled_back))
+
+    @property
+    def containers_lost(self) -> Condition | None:
+        """That some did not run on through its restart."""
+        condition = self.outcome.condition if self.outcome is not None else None
+        return condition if condition is not None and condition.code is Code.CONTAINERS_LOST else None
+
+    @property
     def is_failed(self) -> bool:
         """Whether a command that made this pass failed."""
         return (

@@ -354,7 +354,7 @@ def container_bridge_address(config_file: ConfigFile) -> str | None:
 
 
 def container_dns(paths: Paths, config_file: ConfigFile) -> ContainerDns:
-    """Containers' DNS: daemon.json's, else what Docker makes of the host's. User-defined networks forward to the same."""
+    """What containers ask: daemon.json's DNS, else what Docker makes of the host's. User-defined networks forward to it."""
     of_host = for_containers(paths)
     try:
         text = config_file.text()

@@ -20,7 +20,6 @@ from agent import __version__
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
 from agent.clients.accounts import NAME_SERVICE
-from agent.decide.rate import Cause
 from agent.decide.restart import When
 from agent.docker.unit import SLOW_S
 from agent.one_pass.memory import Memory
@@ -37,6 +36,7 @@ from agent.service.notify import Notify
 from agent.service.passes import Passes
 from agent.service.policy_in_force import PolicyInForce
 from agent.service.requests import Answer, Request
+from agent.service.starts import Starts
 from agent.service.unfinished import Unfinished
 from agent.service.watch.unwatched import Unwatched
 from agent.system.clock import now_text
@@ -120,6 +120,7 @@ class Service:
         self._memory.is_starting = True
         self._diary = Diary()
         self._corrections = Corrections(paths)
+        self._starts = Starts()
         self._lifetime = Lifetime(paths.state)
         self._policy = PolicyInForce(policy_path, paths, world, record=self._record, audit_log=audit_log)
         self._failures = Failures(policy_path, self._record)
@@ -133,7 +134,6 @@ class Service:
         self._lost: Condition | None = None  # by the last restart
         self._idle: Reality | None = None  # dockerd, where no policy asks for a pass
         self._idle_down: Condition | None = None  # it is broken, and why
-        self._invocation = ""
         self._shown: tuple[Pass | None, *tuple[Condition, ...]] = (None,)
         self._is_shown_working = False
         self._slow: asyncio.Task[None] | None = None
@@ -411,27 +411,26 @@ class Service:
     # What is left of a pass.
 
     def _remember(self, done: Pass) -> None:
-        seen = done.seen
-        if isinstance(seen, Offline):
-            self._memory.note_offline()
         self._display.note(done)
-        invocation = seen.reality.unit.invocation
-        if self._invocation and invocation not in ("", self._invocation):
-            self._memory.note_docker_started(Cause.OTHERS)
-        self._invocation = invocation or self._invocation
-        outcome = done.outcome
-        if outcome is not None and outcome.not_taken:
-            self._memory.note_live_restore_not_taken(invocation, outcome.not_taken)
-        if outcome is not None and outcome.otherwise is not None and isinstance(seen, Planned):
-            self._memory.note_came_up_otherwise(seen.plan.desired, seen.reality, outcome.otherwise)
-        condition = outcome.condition if outcome is not None else None
-        if outcome is not None and outcome.foreign is not None:
-            self._memory.note_foreign_broken(seen.reality.daemon_json, outcome.foreign)
-        if outcome is None or (outcome.restarted_s is None and not outcome.rolled_back):
+        if isinstance(done.seen, Offline):
+            self._memory.note_offline()
+        for cause in self._starts.note(done):
+            self._memory.note_docker_started(cause)
+        if done.has_restarted:
+            self._lost = done.containers_lost
+        self._note_what_was_in_vain(done)
+
+    def _note_what_was_in_vain(self, done: Pass) -> None:
+        """It is not tried again before something changes that could help."""
+        seen, outcome = done.seen, done.outcome
+        if outcome is None:
             return
-        self._memory.note_docker_started(Cause.AGENT)
-        self._lost = condition if condition is not None and condition.code is Code.CONTAINERS_LOST else None
-        self._invocation = ""  # ours: the next pass sees which it is
+        if outcome.not_taken:
+            self._memory.note_live_restore_not_taken(seen.reality.unit.invocation, outcome.not_taken)
+        if outcome.otherwise is not None and isinstance(seen, Planned):
+            self._memory.note_came_up_otherwise(seen.plan.desired, seen.reality, outcome.otherwise)
+        if outcome.foreign is not None:
+            self._memory.note_foreign_broken(seen.reality.daemon_json, outcome.foreign)
 
     def _after_pass(self) -> AfterPass:
         is_due = self._last is not None and not self._failures.lines and _is_restart_due(self._last)
