@@ -154,8 +154,11 @@ class Laptop:
         records = (json.loads(line) for line in self.paths.audit_log.read_text().splitlines())
         return [record["facts"] for record in records if record["event"] == event]
 
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.paths.audit_log.read_text().splitlines()]
+
     def events(self) -> list[str]:
-        return [json.loads(line)["event"] for line in self.paths.audit_log.read_text().splitlines()]
+        return [record["event"] for record in self.records()]
 
 
 @pytest.fixture
@@ -1002,6 +1005,26 @@ async def test_a_pin_holds_through_a_move_and_a_restart_of_the_agent(laptop: Lap
 
         assert (await laptop.asks(Command.UNPIN)).lines[0] == "no longer pinned to direct"
         assert laptop.status()["upstream"]["name"] == "office"
+
+
+async def test_a_pin_whose_time_is_over_was_not_taken_back_by_the_person_who_asks_then(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running():
+        await laptop.asks(Command.PIN, upstream="direct", for_s=1e-6)
+
+        assert (await laptop.asks(Command.UNPIN, by="alice")).lines[0] == "nothing was pinned"
+    (unpinned,) = (record for record in laptop.records() if record["event"] == "unpinned")
+    assert unpinned["facts"]["because"] == "its time is over"
+
+
+async def test_the_record_of_a_wish_names_the_pass_that_follows(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running():
+        await laptop.asks(Command.PIN, upstream="direct")
+    (pinned,) = (record for record in laptop.records() if record["event"] == "pinned")
+    (chosen,) = (record for record in laptop.records() if record["event"] == "upstream-chosen" and record["facts"]["was"])
+    assert pinned["trigger"] == "pin"
+    assert pinned["pass"] == chosen["pass"] != ""
 
 
 async def test_a_name_that_the_policy_does_not_have_cannot_be_pinned(laptop: Laptop) -> None:
