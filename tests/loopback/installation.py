@@ -26,6 +26,7 @@ from agent.system.files import is_leftover
 from agent.values.paths import Paths
 
 from . import quick_engine
+from .runs import ran
 
 ENGINE = quick_engine.__file__
 DAEMON_JSON = '{\n\t"log-driver": "local",\n    "registry-mirrors": [ ]\n}\n'
@@ -143,6 +144,10 @@ class Installation:
         """The agent as a person calls it."""
         main = "from agent.cli import main; raise SystemExit(main())"
         return [sys.executable, "-W", "error", "-c", main, "--root", str(self.root), *words]
+
+    def ran(self, *words: str, inside: int | None = None) -> subprocess.CompletedProcess[str]:
+        """The agent as a person calls it, to its end; in the namespaces of that process."""
+        return ran("--root", str(self.root), *words, inside=inside)
 
     # --- what Docker is -----------------------------------------------------------------------------------------
 

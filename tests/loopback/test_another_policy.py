@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from agent.service.control import listening
 from agent.service.requests import Command
 from agent.values.reason import Reason
 
-from .test_asking import COMMAND, POLICY
+from .test_asking import POLICY, asked
 from .test_reconcile import POLICY as SERVICES_OWN
 from .test_service import Laptop
 
@@ -27,11 +26,8 @@ def laptop(tmp_path: Path) -> Laptop:
 
 
 async def command(laptop: Laptop, words: str, policy: Path) -> tuple[int | None, str, str]:
-    argv = [*COMMAND, "--root", str(laptop.paths.root), *words.split(), "--policy", str(policy)]
-    pipe = asyncio.subprocess.PIPE
-    ran = await asyncio.create_subprocess_exec(*argv, stdout=pipe, stderr=pipe)
-    out, complaint = await asyncio.wait_for(ran.communicate(), 30)
-    return ran.returncode, out.decode(), complaint.decode()
+    done = await asyncio.to_thread(asked, laptop.paths.root, *words.split(), "--policy", str(policy))
+    return done.returncode, done.stdout, done.stderr
 
 
 async def test_a_running_agent_does_nothing_by_another_policy_than_its_own(laptop: Laptop, tmp_path: Path) -> None:
@@ -63,13 +59,11 @@ async def test_its_own_policy_may_be_named(laptop: Laptop) -> None:
 
 @pytest.mark.parametrize("words", ["status", "audit", "audit verify"])
 def test_what_goes_by_no_policy_takes_none(tmp_path: Path, words: str) -> None:
-    argv = [*COMMAND, "--root", str(tmp_path), "--policy", "/nowhere", *words.split()]
+    done = asked(tmp_path, "--policy", "/nowhere", *words.split())
 
-    ran = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
-
-    assert ran.returncode == USAGE
-    assert f"{words.split(maxsplit=1)[0]} goes by no policy of its own: leave --policy out" in ran.stderr
-    assert len(ran.stderr.splitlines()) == 1
+    assert done.returncode == USAGE
+    assert f"{words.split(maxsplit=1)[0]} goes by no policy of its own: leave --policy out" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 WRONG = POLICY.replace('use = ["office"]', 'use = ["offcie"]')
@@ -84,10 +78,9 @@ def test_what_a_person_lays_down_holds_where_no_agent_runs_and_the_policy_is_wro
         laptop.policy(text)
 
     def said(*words: str) -> tuple[int, str]:
-        argv = [*COMMAND, "--root", str(tmp_path), *words]
-        ran = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
-        assert ran.stderr == ""
-        return ran.returncode, ran.stdout.splitlines()[0]
+        done = asked(tmp_path, *words)
+        assert done.stderr == ""
+        return done.returncode, done.stdout.splitlines()[0]
 
     assert said("resume") == (0, "it was not paused")
     assert said("pause") == (0, "paused: nothing is written or restarted")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,8 +18,8 @@ from agent.values.secret import Secret
 from agent.values.settings import ProxyUrl, proxy
 from agent.values.snapshot import Snapshot
 
-COMMAND = (sys.executable, "-W", "error", "-c", "from agent.cli import main; raise SystemExit(main())")
-WITHIN_S = 60
+from .runs import ran
+
 POLICY = """
 [probe]
 registry = ["http://127.0.0.1:1/"]
@@ -53,11 +52,9 @@ def test_a_refused_password_is_sent_again_when_a_person_says_so(
     paths.policy.write_text(POLICY)
     paths.policy.chmod(0o644)
 
-    ran = subprocess.run(
-        [*COMMAND, "--root", str(tmp_path), *words], check=False, capture_output=True, text=True, timeout=60
-    )
+    done = asked(tmp_path, *words)
 
-    assert "Traceback" not in ran.stderr
+    assert "Traceback" not in done.stderr
     assert RefusedPasswords(paths.state).has(refused, Snapshot()) is not is_forgotten
 
 
@@ -73,8 +70,7 @@ def with_policy(paths: Paths, text: str | None) -> None:
 
 
 def asked(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    argv = [*COMMAND, "--root", str(root), *words]
-    return subprocess.run(argv, check=False, capture_output=True, text=True, timeout=WITHIN_S)
+    return ran("--root", str(root), *words)
 
 
 @pytest.mark.parametrize("policy", [pytest.param(None, id="none"), pytest.param(BROKEN, id="refused")])
@@ -91,10 +87,10 @@ def test_what_is_laid_down_without_a_policy_is_json_where_that_is_asked_for(
 ) -> None:
     with_policy(Paths(tmp_path), policy)
 
-    ran = asked(tmp_path, *words, "--json")
+    done = asked(tmp_path, *words, "--json")
 
-    facts = json.loads(ran.stdout)
-    assert (ran.returncode, facts["said"]) == (0, said)
+    facts = json.loads(done.stdout)
+    assert (done.returncode, facts["said"]) == (0, said)
     assert str(Paths(tmp_path).policy) in facts["problems"][0]
 
 
@@ -115,39 +111,39 @@ def test_an_error_is_json_too_where_that_is_asked_for(
 ) -> None:
     with_policy(Paths(tmp_path), policy)
 
-    ran = asked(tmp_path, "--json", *words)
+    done = asked(tmp_path, "--json", *words)
 
-    assert ran.returncode == status
-    assert json.loads(ran.stdout)["problems"]
+    assert done.returncode == status
+    assert json.loads(done.stdout)["problems"]
 
 
 def test_where_no_agent_has_ever_run_status_says_so_as_json(tmp_path: Path) -> None:
-    ran = asked(tmp_path, "status", "--json")
+    done = asked(tmp_path, "status", "--json")
 
-    assert (ran.returncode, json.loads(ran.stdout)) == (3, {"running": False})
+    assert (done.returncode, json.loads(done.stdout)) == (3, {"running": False})
 
 
 def test_what_a_pass_says_first_is_among_its_facts(tmp_path: Path) -> None:
     with_policy(Paths(tmp_path), POLICY)
 
-    ran = asked(tmp_path, "pause", "--json")
+    done = asked(tmp_path, "pause", "--json")
 
-    assert json.loads(ran.stdout)["said"] == ["paused: nothing is written or restarted"]
+    assert json.loads(done.stdout)["said"] == ["paused: nothing is written or restarted"]
 
 
 @pytest.mark.parametrize("option", ["--js", "--json=1", "--roo=/", "--verb"])
 def test_no_option_is_known_by_its_beginning(tmp_path: Path, option: str) -> None:
     """What looks like --json and is taken for it by one of two readers leaves stdout empty."""
-    ran = asked(tmp_path, "check", option)
+    done = asked(tmp_path, "check", option)
 
-    assert (ran.returncode, ran.stdout) == (64, "")
-    assert option.partition("=")[0] in ran.stderr
+    assert (done.returncode, done.stdout) == (64, "")
+    assert option.partition("=")[0] in done.stderr
 
 
 def test_json_behind_the_end_of_options_is_a_name(tmp_path: Path) -> None:
-    ran = asked(tmp_path, "pin", "--", "--json", "x")
+    done = asked(tmp_path, "pin", "--", "--json", "x")
 
-    assert (ran.returncode, ran.stdout) == (64, "")
+    assert (done.returncode, done.stdout) == (64, "")
 
 
 def test_an_error_behind_records_is_a_line_of_json_as_they_are(tmp_path: Path) -> None:
@@ -157,18 +153,18 @@ def test_an_error_behind_records_is_a_line_of_json_as_they_are(tmp_path: Path) -
     in_the_way = full_name(log, 2)
     in_the_way.mkdir()
 
-    ran = asked(tmp_path, "audit", "--json")
+    done = asked(tmp_path, "audit", "--json")
 
-    record, error = map(json.loads, ran.stdout.splitlines())
-    assert ran.returncode == 1
+    record, error = map(json.loads, done.stdout.splitlines())
+    assert done.returncode == 1
     assert record["event"] == "offline"
     assert error["problems"] == [f"{in_the_way}: cannot be read (a directory stands there). The log belongs to root"]
 
 
 def test_each_status_that_is_watched_is_a_line_of_json(tmp_path: Path) -> None:
-    ran = asked(tmp_path, "status", "--watch", "--json")
+    done = asked(tmp_path, "status", "--watch", "--json")
 
-    assert (ran.returncode, [json.loads(line) for line in ran.stdout.splitlines()]) == (3, [{"running": False}])
+    assert (done.returncode, [json.loads(line) for line in done.stdout.splitlines()]) == (3, [{"running": False}])
 
 
 @pytest.mark.parametrize(
@@ -183,8 +179,8 @@ def test_each_status_that_is_watched_is_a_line_of_json(tmp_path: Path) -> None:
 def test_check_names_offline_where_only_this_machine_is_in_the_way(tmp_path: Path, policy: str, is_named: bool) -> None:
     with_policy(Paths(tmp_path), policy)
 
-    ran = asked(tmp_path, "check")
+    done = asked(tmp_path, "check")
 
-    assert (ran.returncode, ran.stdout) == (1, "")
-    assert ("check --offline" in ran.stderr) is is_named
-    assert ran.stderr.startswith(f"{Paths(tmp_path).policy}: ")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert ("check --offline" in done.stderr) is is_named
+    assert done.stderr.startswith(f"{Paths(tmp_path).policy}: ")

@@ -19,7 +19,7 @@ from agent.docker.journal import Journal
 
 from .crash import Moment
 from .installation import DAEMON_JSON, LOGGED_IN, PASSWORD, Installation, is_offline, proxy
-from .runs import Runs
+from .runs import Runs, Zygote
 
 AT_ONCE = 3  # a pass waits as long as it works
 EVERYWHERE = "CRASH_EVERYWHERE" in os.environ
@@ -41,7 +41,8 @@ class Story:
         self.folder = folder
         (folder / "root").mkdir(parents=True)
         self.machine = Installation(folder / "root", port)
-        self.runs = Runs(self.machine.root, folder)
+        self.zygote = Zygote()
+        self.runs = Runs(self.machine.root, folder, self.zygote)
         self._prepare = prepare
 
     def begin(self) -> None:
@@ -131,7 +132,7 @@ async def told(tmp_path: Path, prepare: Callable[[Installation, Runs], None], ap
         stories = [Story(tmp_path / str(number), port, prepare) for number in range(AT_ONCE)]
         for story in stories:
             stack.enter_context(story.machine)
-            stack.enter_context(story.runs)
+            stack.enter_context(story.zygote)
             story.begin()
             story.end([] if moments else moments, "apply")
         left = some_of(moments, apart)[::-1]

@@ -630,13 +630,18 @@ async def test_what_is_no_small_regular_file_is_refused_at_once(
 # --- the helper is what it should be -----------------------------------------------------------------------------
 
 
+def helpers_at_work() -> list[Path]:
+    """Of the processes that this one has started."""
+    ours = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [Path("/proc", pid) for pid in ours if "home_helper" in Path("/proc", pid, "cmdline").read_text()]
+
+
 async def test_the_helper_has_the_rights_of_its_user_and_no_others(somebody: Person, homes: Homes) -> None:
     helpers: list[dict[str, str]] = []
     limits: list[dict[str, list[str]]] = []
 
     def look(text: str | None) -> str | None:
-        (pid,) = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        process = Path("/proc", pid)
+        (process,) = helpers_at_work()
         status = process.joinpath("status").read_text()
         helpers.append(dict(line.split(":\t", 1) for line in status.splitlines()))
         numbers = re.findall(r"Max (core file size|file size) +(\d+) +(\d+)", process.joinpath("limits").read_text())
@@ -664,9 +669,9 @@ async def test_the_user_cannot_look_into_the_helper(somebody: Person, homes: Hom
     seen: list[int] = []
 
     def look(text: str | None) -> str | None:
-        (pid,) = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        (process,) = helpers_at_work()
         # The kernel gives these to root where no debugger of the user is let in.
-        seen.append(Path("/proc", pid, "mem").stat().st_uid)
+        seen.append((process / "mem").stat().st_uid)
         return text
 
     await homes.edit(somebody, somebody.has(), look)
@@ -700,8 +705,7 @@ async def test_no_secret_is_in_a_command_line_an_error_or_a_repr(somebody: Perso
     shown: list[str] = []
 
     def look(text: str | None) -> str:
-        for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
-            shown.append(Path("/proc", pid, "cmdline").read_text())
+        shown.extend((process / "cmdline").read_text() for process in helpers_at_work())
         return f"{text} {OFFICE}"
 
     written = await homes.edit(somebody, path, look)
@@ -741,7 +745,8 @@ sys.path += [{str(private)!r}, {str(Path(msgspec.__file__).parents[1])!r}]
 import asyncio, pathlib, types
 import agent.clients.homes
 account = types.SimpleNamespace(uid={somebody.uid}, gid={somebody.gid}, groups=(), threshold=None, inside=None)
-found = asyncio.run(agent.clients.homes.Homes().read(account, pathlib.Path({str(somebody.has())!r})))
+reading = agent.clients.homes.Homes().read(account, pathlib.Path({str(somebody.has())!r}))
+found = asyncio.run(reading, debug=False)  # or asyncio says what took long, on a busy machine
 print(agent.clients.homes.__file__, agent.clients.homes.helper_argv()[-2], found.uid)
 """
     command = [sys.executable, "-I", "-S", "-X", "dev", "-W", "error", "-c", code]

@@ -17,6 +17,7 @@ from agent.docker.journal import Journal
 from agent.values.events import Event
 
 from .installation import DAEMON_JSON, LOGGED_IN, PASSWORD, Installation, is_offline, proxy
+from .runs import Holder
 
 pytestmark = pytest.mark.skipif(is_offline(), reason="offline, a pass does nothing")
 
@@ -30,7 +31,7 @@ class Machine:
         root.mkdir()
         self.installation = Installation(root, port)
         self.root = root
-        self._holder: subprocess.Popen[str] | None = None
+        self._holder: Holder | None = None
 
     def __enter__(self) -> Machine:
         self.installation.__enter__()
@@ -39,17 +40,12 @@ class Machine:
     def __exit__(self, *_: object) -> None:
         self.installation.__exit__()
         if self._holder is not None:
-            self._holder.communicate(timeout=60)
+            self._holder.end()
 
     def sh(self, script: str) -> None:
         """As root, in the namespace, in the root's folder."""
         if self._holder is None:
-            self._holder = subprocess.Popen(
-                ["unshare", "--mount", "sh", "-c", "echo; read _"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            )  # fmt: skip
-            assert self._holder.stdout is not None
-            self._holder.stdout.readline()
+            self._holder = Holder("unshare", "--mount")
         # Entering a namespace leads to its top folder.
         subprocess.run([*self._inside, "sh", "-euc", f"cd '{self.root}'\n{script}"], check=True, timeout=60)
 
@@ -68,19 +64,19 @@ class Machine:
         return self.command("apply")
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        ran = self._run(self.installation.command(*words), check=False)
+        ran = self.installation.ran(*words, inside=self._holder.pid if self._holder is not None else None)
         assert "Traceback" not in ran.stderr, ran.stderr
         assert PASSWORD not in ran.stdout + ran.stderr
         return ran
 
     def read(self, file: str) -> str:
-        return self._run(["cat", str(self.root / file)]).stdout
+        return self._run("cat", str(self.root / file))
 
     def names(self, folder: str) -> list[str]:
-        return self._run(["ls", "-A", str(self.root / folder)]).stdout.split()
+        return self._run("ls", "-A", str(self.root / folder)).split()
 
-    def _run(self, argv: list[str], *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*self._inside, *argv], capture_output=True, text=True, check=check, timeout=60)
+    def _run(self, *argv: str) -> str:
+        return subprocess.run([*self._inside, *argv], capture_output=True, text=True, check=True, timeout=60).stdout
 
     @property
     def _inside(self) -> list[str]:

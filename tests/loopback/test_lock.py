@@ -173,7 +173,7 @@ ARGUMENTS = {**{command: () for command in COMMANDS if command != "demo"}, "pin"
 @pytest.mark.skipif(is_offline(), reason="offline, a pass does nothing")
 def test_who_has_not_got_the_lock_writes_nothing_where_its_holder_sweeps(tmp_path: Path) -> None:
     with proxy() as port, Installation(tmp_path, port) as machine:
-        subprocess.run(machine.command("apply"), check=True, capture_output=True, timeout=60)
+        assert machine.ran("apply").returncode == 0
         (machine.paths.state / "hmac.key").unlink()  # whoever compares with what is kept would like to have one
         machine.policy("branch")  # there is something to do
 
@@ -191,5 +191,5 @@ def as_it_lies(root: Path) -> dict[Path, tuple[int, int]]:
 
 
 def wrote_what(machine: Installation, before: dict[Path, tuple[int, int]], *words: str) -> list[str]:
-    subprocess.run(machine.command(*words), check=False, capture_output=True, timeout=60)
+    machine.ran(*words)
     return sorted(str(path) for path, _ in set(before.items()) ^ set(as_it_lies(machine.root).items()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def test_where_it_is_the_target_the_clients_are_written(tmp_path: Path, port: in
         put(laptop.daemon_json)
         before = identity_of(laptop.daemon_json)
 
-        ran = subprocess.run(laptop.command("apply"), check=False, capture_output=True, text=True, timeout=60)
+        ran = laptop.ran("apply")
 
         assert ran.returncode == 1
         assert f"{laptop.daemon_json}: {why}" in " ".join(ran.stdout.split())

@@ -346,7 +346,7 @@ def _by_hand() -> str:
 
 
 def said_by(machine: Installation, *words: str) -> tuple[int, str]:
-    done = subprocess.run(machine.command(*words), capture_output=True, text=True, check=False, timeout=60)
+    done = machine.ran(*words)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -22,10 +21,11 @@ import pytest
 from agent.see.routes import WORLD_IPV4, WORLD_IPV6
 from agent.values.snapshot import Interface, Snapshot, Way
 
+from .runs import Holder, ran
+
 pytestmark = pytest.mark.needs_root
 
 IP: Final = shutil.which("ip", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "ip"
-REPOSITORY: Final = Path(__file__).parents[2]
 SEE: Final = """
 import asyncio, pathlib, sys
 import msgspec
@@ -44,18 +44,27 @@ class Namespace:
 
     def __init__(self, name: str) -> None:
         self.name = f"see-{name}-{os.getpid()}-{next(self._numbers)}"
+        self._holder: Holder | None = None
         run(IP, "netns", "add", self.name)
 
     def ip(self, *commands: str) -> None:
-        for command in commands:
-            run(IP, "-n", self.name, *command.split())
+        for has_options, some in itertools.groupby(commands, lambda command: command.startswith("-")):
+            if has_options:
+                for command in some:
+                    run(IP, "-n", self.name, *command.split())
+            else:
+                run(IP, "-n", self.name, "-batch", "-", told="\n".join(some))
 
     def python(self, code: str, *arguments: str) -> str:
         """What Python says in here; a warning is an error."""
-        python = (sys.executable, "-X", "dev", "-W", "error", "-c", code)
-        return run(IP, "netns", "exec", self.name, *python, *arguments)
+        self._holder = self._holder or Holder(IP, "netns", "exec", self.name)
+        done = ran(*arguments, code=code, inside=self._holder.pid)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def remove(self) -> None:
+        if self._holder is not None:
+            self._holder.end()
         run(IP, "netns", "del", self.name)
 
 
@@ -96,8 +105,8 @@ class Laptop(Namespace):
         super().remove()
 
 
-def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY, timeout=60)
+def run(*command: str, told: str = "") -> str:
+    done = subprocess.run(command, input=told, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
     return done.stdout
 

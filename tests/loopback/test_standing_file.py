@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import msgspec
@@ -14,39 +13,28 @@ from agent.one_pass.overrides import Overrides
 from agent.service.requests import Command, Wish
 from agent.values.policy import Duration
 
-from .test_asking import COMMAND
+from .runs import ran
+from .test_asking import asked
 
 CENTURIES = "99999999999999999d"
 
 
 @pytest.mark.parametrize("words", [["pin", "direct"], ["pause"]])
 def test_a_time_that_no_clock_can_hold_is_refused_and_not_kept(tmp_path: Path, words: list[str]) -> None:
-    ran = subprocess.run(
-        [*COMMAND, "--root", str(tmp_path), *words, "--for", CENTURIES],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = asked(tmp_path, *words, "--for", CENTURIES)
 
-    assert ran.returncode == 64
-    assert f'"{CENTURIES}" is longer than 100 years' in ran.stderr
-    assert ran.stderr.count("\n") == 1
+    assert done.returncode == 64
+    assert f'"{CENTURIES}" is longer than 100 years' in done.stderr
+    assert done.stderr.count("\n") == 1
     assert not (tmp_path / "var").exists()
 
 
 @pytest.mark.parametrize("words", [("pin", "direct"), ("pause",)])
 def test_nor_is_one_that_is_over_before_it_begins(tmp_path: Path, words: tuple[str, ...]) -> None:
-    ran = subprocess.run(
-        [*COMMAND, "--root", str(tmp_path), *words, "--for", "0s"],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = asked(tmp_path, *words, "--for", "0s")
 
-    assert ran.returncode == 64
-    assert '"0s" is over before it begins' in ran.stderr
+    assert done.returncode == 64
+    assert '"0s" is over before it begins' in done.stderr
     assert not (tmp_path / "var").exists()
 
 
@@ -87,9 +75,7 @@ def test_nor_may_a_policy_say_one(tmp_path: Path, key: str) -> None:
     file = tmp_path / "config.toml"
     file.write_text(f'[{table}]\n{name} = "{CENTURIES}"\n[[network]]\nuse = ["direct"]\n')
 
-    ran = subprocess.run(
-        [*COMMAND, "--policy", str(file), "check"], check=False, capture_output=True, text=True, timeout=60
-    )
+    done = ran("--policy", str(file), "check")
 
-    assert ran.returncode == 1
-    assert f'{file}: {key}: "{CENTURIES}" is longer than 100 years' in ran.stdout + ran.stderr
+    assert done.returncode == 1
+    assert f'{file}: {key}: "{CENTURIES}" is longer than 100 years' in done.stdout + done.stderr

@@ -14,7 +14,7 @@ import pytest
 from tests.waiting import until
 
 from .installation import Installation, is_offline, proxy
-from .runs import Runs
+from .runs import Runs, shared
 
 pytestmark = pytest.mark.skipif(is_offline(), reason="offline, a pass does nothing")
 
@@ -58,12 +58,12 @@ class Machine(Installation):
 
     def __init__(self, folder: Path, port: int) -> None:
         super().__init__(folder / "root", port)
-        self.runs = Runs(self.root, folder)
+        self.runs = Runs(self.root, folder, shared())
 
 
 @pytest.fixture
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    with proxy() as port, Machine(tmp_path_factory.mktemp("m"), port) as installation, installation.runs:
+    with proxy() as port, Machine(tmp_path_factory.mktemp("m"), port) as installation:
         yield installation
 
 

@@ -41,7 +41,7 @@ def _can_run() -> bool:
     return subprocess.run([HERE / "prepare", "--check"], check=False).returncode == 0
 
 
-@pytest.fixture(scope="package")  # not longer: the other tests count the processes that they have started
+@pytest.fixture(scope="package")
 def world() -> Iterator[World]:
     all_made()
     with World.made(rootfs(TRIXIE) / "bin/busybox") as world:
