@@ -11,6 +11,9 @@ TRACES := $(OPT) /etc/systemd/system/docker-proxy-agent.service /var/lib/docker-
 COMMA  := ,
 KEPT   := /etc/docker-proxy-agent /var/log/docker-proxy-agent
 
+# Tests start hundreds of Pythons: where the environment forbids to keep bytecode, each would compile everything again.
+test check test-machine: export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo test check lint format test-machine bench install uninstall clean
 
 demo: $(READY)
@@ -19,9 +22,8 @@ demo: $(READY)
 test: $(READY) lint
 	$(PYTEST)
 
-# Fewer histories of the laptop's model, and fewer moments to die in, than in `make test`: those alone take a minute.
-check: export HISTORIES ?= 200
-check: export CRASH_SHARE ?= 3
+# Every test, but less of what a test tries many times (tests/share.py): those alone take minutes.
+check: export SHARE ?= 10
 check: $(READY) lint
 	$(PYTEST) tests/pure tests/loopback
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.share import fewer
+
 # How long an example takes says how busy the machine is; timings belong in `make bench`.
-settings.register_profile("no deadlines", deadline=None)
-settings.load_profile("no deadlines")
+settings.register_profile("ours", deadline=None, max_examples=fewer(100))
+settings.load_profile("ours")
 
 # What a command prints into a pipe is folded where this says how wide: pytest-xdist does, of the terminal it has, and
 # readline, which tells only the C library.

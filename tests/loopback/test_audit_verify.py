@@ -18,6 +18,7 @@ from agent.audit.chain import Anchor, Entry, opened, sealed
 from agent.audit.log import AuditLog, AuditUnwritable
 from agent.audit.verify import Verification, verify
 from agent.values.events import Event
+from tests.share import fewer
 
 # fsync costs nothing there; a few thousand logs are written.
 FAST = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -71,7 +72,7 @@ def a_log(facts: list[dict[str, str]] | int, max_bytes: int = 100_000_000) -> It
 
 
 FACTS = st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=30), max_size=3), min_size=1, max_size=8)
-few = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+few = settings(deadline=None, max_examples=fewer(80), suppress_health_check=[HealthCheck.too_slow])
 
 
 # --- nothing was done to it ------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 The steps are found by a first run that tells all of them (`crash.py`). With CRASH_EVERYWHERE in the environment each of
 them is tried, some hundreds; without, those in which something becomes another one, and every so many. `make check`
-tries a third of those.
+tries some of those.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from agent.docker.journal import Journal
+from tests.share import share_of
 
 from .crash import Moment
 from .installation import DAEMON_JSON, LOGGED_IN, PASSWORD, Installation, is_offline, proxy
@@ -23,7 +24,6 @@ from .runs import Runs, Zygote
 
 AT_ONCE = 3  # a pass waits as long as it works
 EVERYWHERE = "CRASH_EVERYWHERE" in os.environ
-SHARE = int(os.environ.get("CRASH_SHARE", "1"))
 
 pytestmark = [
     pytest.mark.skipif(is_offline(), reason="offline, a pass does nothing"),
@@ -116,7 +116,7 @@ def some_of(moments: Sequence[Moment], apart: int) -> list[Moment]:
     if EVERYWHERE:
         return list(moments)
     found = [one for number, one in enumerate(moments) if number % apart == 0 or is_grave(one)]
-    return found[::SHARE]
+    return list(share_of(found))
 
 
 def is_grave(moment: Moment) -> bool:

@@ -27,6 +27,7 @@ from agent.values.errors import AgentError, UnitFailed
 from agent.values.policy import Method
 from agent.values.settings import DIRECT
 from agent.values.snapshot import Snapshot
+from tests.share import share_of
 
 from .dockerd import Dockerd
 from .test_crash_points import DEATH, OFFICE, Machine
@@ -72,10 +73,10 @@ async def test_whenever_it_goes_down_nothing_has_failed_and_the_next_boot_goes_o
     counted = Machine(tmp_path / "counted", method, refuses=False)
     with DEATH.at(None):
         await counted.roams()
-    points = len(DEATH.steps)
-    assert points > 30
+    points = range(len(DEATH.steps))
+    assert len(points) > 30
 
-    for point in range(points):
+    for point in share_of(points):
         machine = Machine(tmp_path / str(point), method, refuses=False)
         dockerd, starts = machine.dockerd, machine.dockerd.starts
         with goes_down_at(point, dockerd, phase), suppress(AgentError):
@@ -106,9 +107,9 @@ async def test_whenever_it_goes_down_a_docker_that_refuses_the_new_settings_is_u
     counted = Machine(tmp_path / "counted", method, refuses=True)
     with DEATH.at(None):
         await counted.roams()
-    points = len(DEATH.steps)
+    points = range(len(DEATH.steps))
 
-    for point in range(points):
+    for point in share_of(points):
         machine = Machine(tmp_path / str(point), method, refuses=True)
         dockerd = machine.dockerd
         with goes_down_at(point, dockerd, Phase.BROKEN), suppress(AgentError):

@@ -30,6 +30,7 @@ from agent.values.dockerd import Reality
 from agent.values.policy import Docker, Method, Restart
 from agent.values.secret import Secret
 from agent.values.settings import DIRECT, Settings, Texts, settings
+from tests.share import fewer
 
 from .dockerd import Dockerd
 from .installation import DAEMON_JSON, Installation, is_offline, proxy
@@ -450,7 +451,7 @@ def objects(draw: st.DrawFn, proxies: st.SearchStrategy[str]) -> str | None:
 
 
 @pytest.mark.long
-@examples(deadline=None, max_examples=100)
+@examples(deadline=None, max_examples=fewer(100))
 @given(objects(PROXIES), st.lists(WANTED, min_size=1, max_size=3), st.sampled_from(list(Method)), st.booleans())
 def test_any_daemon_json_comes_back(text: str | None, wanted: list[Settings], method: Method, is_edited: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -478,7 +479,7 @@ def test_any_daemon_json_comes_back(text: str | None, wanted: list[Settings], me
         assert dockerd.runs_with == daemon_json.texts(text).meaning()
 
 
-@examples(deadline=None, max_examples=15)
+@examples(deadline=None, max_examples=fewer(15, at_least=3))
 @given(objects(CLIENT_PROXIES), st.lists(UPSTREAMS, min_size=1, max_size=2), st.booleans())
 def test_any_clients_file_comes_back(text: str | None, urls: list[str], is_edited: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
