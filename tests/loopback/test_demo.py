@@ -181,7 +181,7 @@ Journey = tuple[Policy, tuple[Stop, ...]]
 def test_a_journey_as_it_must_be_has_no_problems(journey: Journey) -> None:
     policy, stops = journey
 
-    assert problems(stops, policy, KEPT, user=USER, password=PASSWORD) == ()
+    assert problems(stops, policy, KEPT, username=USER, password=PASSWORD) == ()
 
 
 def at(number: int, journey: Journey, **wrong: object) -> tuple[Stop, ...]:
@@ -192,7 +192,7 @@ def at(number: int, journey: Journey, **wrong: object) -> tuple[Stop, ...]:
 
 
 def test_an_engine_with_other_settings_is_a_problem(journey: Journey) -> None:
-    assert problems(at(2, journey, reported=DIRECT), journey[0], KEPT, user=USER, password=PASSWORD) == (
+    assert problems(at(2, journey, reported=DIRECT), journey[0], KEPT, username=USER, password=PASSWORD) == (
         "stop 2, office: the engine does not run with the settings of corp",
     )
 
@@ -200,7 +200,7 @@ def test_an_engine_with_other_settings_is_a_problem(journey: Journey) -> None:
 def test_a_restart_too_many_is_a_problem(journey: Journey) -> None:
     stops = at(5, journey, restarts=1, is_same_engine=False)
 
-    assert problems(stops, journey[0], KEPT, user=USER, password=PASSWORD) == (
+    assert problems(stops, journey[0], KEPT, username=USER, password=PASSWORD) == (
         "stop 5, home: the engine was restarted 1 times, not 0",
         "stop 5, home: the engine is another process than before",
     )
@@ -209,7 +209,7 @@ def test_a_restart_too_many_is_a_problem(journey: Journey) -> None:
 def test_a_pull_that_still_fails_is_a_problem(journey: Journey) -> None:
     stops = at(2, journey, after=Pulled(False, "407"))
 
-    assert problems(stops, journey[0], KEPT, user=USER, password=PASSWORD) == (
+    assert problems(stops, journey[0], KEPT, username=USER, password=PASSWORD) == (
         "stop 2, office: the pull after the pass failed: 407",
     )
 
@@ -219,7 +219,7 @@ def test_another_choice_is_a_problem(journey: Journey) -> None:
     seen = msgspec.structs.replace(done.seen, choice=Choice(Ending.CHOSEN, "because", "guest"))
     stops = at(2, journey, done=msgspec.structs.replace(done, seen=seen))
 
-    assert problems(stops, journey[0], KEPT, user=USER, password=PASSWORD) == (
+    assert problems(stops, journey[0], KEPT, username=USER, password=PASSWORD) == (
         "stop 2, office: guest was chosen, not corp",
     )
 
@@ -227,7 +227,7 @@ def test_another_choice_is_a_problem(journey: Journey) -> None:
 def test_a_journey_cut_short_is_a_problem(journey: Journey) -> None:
     policy, stops = journey
 
-    assert problems(stops[:4], policy, KEPT, user=USER, password=PASSWORD) == ("4 stops, not 5",)
+    assert problems(stops[:4], policy, KEPT, username=USER, password=PASSWORD) == ("4 stops, not 5",)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,9 @@ def test_a_journey_cut_short_is_a_problem(journey: Journey) -> None:
 def test_what_is_left_behind_is_looked_at(journey: Journey, left: dict[str, object], problem: str) -> None:
     policy, stops = journey
 
-    assert problems(stops, policy, msgspec.structs.replace(KEPT, **left), user=USER, password=PASSWORD) == (problem,)
+    assert problems(stops, policy, msgspec.structs.replace(KEPT, **left), username=USER, password=PASSWORD) == (
+        problem,
+    )
 
 
 def test_after_the_journey_nobody_answers(tmp_path: Path) -> None:

@@ -51,13 +51,13 @@ class Aftermath(msgspec.Struct, frozen=True):
 
 
 def problems(
-    stops: Sequence[Stop], policy: Policy, aftermath: Aftermath, *, user: str, password: Secret
+    stops: Sequence[Stop], policy: Policy, aftermath: Aftermath, *, username: str, password: Secret
 ) -> tuple[str, ...]:
     """What was not as it must be."""
     found = [] if len(stops) == len(JOURNEY) else [f"{len(stops)} stops, not {len(JOURNEY)}"]
     for number, (stop, expected) in enumerate(zip(stops, JOURNEY, strict=False), start=1):
         found += [f"stop {number}, {expected.place}: {problem}" for problem in _at(stop, expected, policy)]
-    return (*found, *_left(aftermath), *_spilled(aftermath.texts, user, password))
+    return (*found, *_left(aftermath), *_spilled(aftermath.texts, username, password))
 
 
 def _at(stop: Stop, expected: Expected, policy: Policy) -> Iterator[str]:
@@ -109,10 +109,10 @@ def _left(aftermath: Aftermath) -> Iterator[str]:
         yield "daemon.json is not as it was before"
 
 
-def _spilled(texts: Mapping[str, str], user: str, password: Secret) -> Iterator[str]:
+def _spilled(texts: Mapping[str, str], username: str, password: Secret) -> Iterator[str]:
     """The password as it is, in a URL, and in a header."""
     plain = password.reveal()
-    spellings = (plain, quote(plain, safe=""), base64.b64encode(f"{user}:{plain}".encode()).decode())
+    spellings = (plain, quote(plain, safe=""), base64.b64encode(f"{username}:{plain}".encode()).decode())
     for what, text in texts.items():
         if any(spelling in text for spelling in spellings):
             yield f"the password stands in {what}"

@@ -92,7 +92,7 @@ def _check(screen: _Screen, paths: Paths, policy: Policy, stops: tuple[Stop, ...
     screen.show([line("verify", f"{log}; {file}")])
     texts = {"what is shown": screen.text, "the audit log": read_text(paths.audit_log) or ""}
     aftermath = Aftermath(verification.is_whole, daemon_json, root.DAEMON_JSON, texts)
-    return problems(stops, policy, aftermath, user=root.USER, password=root.PASSWORD)
+    return problems(stops, policy, aftermath, username=root.USER, password=root.PASSWORD)
 
 
 # --- what is shown ---------------------------------------------------------------------------------------------------
