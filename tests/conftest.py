@@ -1,6 +1,9 @@
 """For all tests: how they run side by side, and what is skipped."""
 
+from __future__ import annotations
+
 import contextlib
+import enum
 import fcntl
 import os
 from collections.abc import Generator, Iterator
@@ -22,6 +25,7 @@ os.unsetenv("COLUMNS")
 
 HERE = Path(__file__)
 TURN = HERE.with_name("__init__.py")
+CALM = HERE.parent / "loopback/__init__.py"
 
 
 @pytest.hookimpl(optionalhook=True)  # of xdist, which a single test does without
@@ -36,6 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def turn(item: pytest.Item) -> int:
         if item.get_closest_marker("alone"):
+            return 4
+        if item.get_closest_marker("calm"):
             return 3
         if item.get_closest_marker("long"):
             return 0
@@ -61,18 +67,42 @@ def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return (yield)
-    with _beside_others(fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH):
+    with _beside(Company.of(item)):
         return (yield)
 
 
+class Company(enum.Enum):
+    """What may run while a test does."""
+
+    ANYBODY = enum.auto()
+    CALM = enum.auto()
+    NOBODY = enum.auto()
+
+    @classmethod
+    def of(cls, item: pytest.Item) -> Company:
+        if item.get_closest_marker("alone"):
+            return cls.NOBODY
+        return cls.CALM if item.get_closest_marker("calm") else cls.ANYBODY
+
+
 @contextlib.contextmanager
-def _beside_others(how: int) -> Iterator[None]:
-    """While none runs that must be alone; or alone. The locks are on files that are there anyway."""
-    with TURN.open() as turn, HERE.open() as ground:
+def _beside(company: Company) -> Iterator[None]:
+    """While only such run. The locks are on files that are there anyway.
+
+    Whoever has company holds a share of the ground, who is calm one of the quiet, and who is alone all of both.
+    """
+    with TURN.open() as turn, HERE.open() as ground, CALM.open() as quiet:
         fcntl.flock(turn, fcntl.LOCK_EX)  # or whoever wants to be alone would be passed by again and again
-        fcntl.flock(ground, how)
+        fcntl.flock(ground, fcntl.LOCK_SH if company is Company.ANYBODY else fcntl.LOCK_EX)
+        fcntl.flock(quiet, fcntl.LOCK_SH if company is Company.CALM else fcntl.LOCK_EX)
+        if company is Company.ANYBODY:
+            fcntl.flock(quiet, fcntl.LOCK_UN)
+        elif company is Company.CALM:
+            fcntl.flock(ground, fcntl.LOCK_UN)  # another calm one may come; anybody else waits for the quiet to end
         fcntl.flock(turn, fcntl.LOCK_UN)
         try:
             yield
         finally:
-            fcntl.flock(ground, fcntl.LOCK_UN)  # not left to the end of all its descriptors: a test may have forked
+            # Not left to the end of all its descriptors: a test may have forked.
+            fcntl.flock(ground, fcntl.LOCK_UN)
+            fcntl.flock(quiet, fcntl.LOCK_UN)

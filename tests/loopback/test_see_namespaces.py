@@ -489,7 +489,7 @@ def test_two_gateways_with_one_address_are_told_apart(laptop: Laptop) -> None:
     assert interface(snapshot, "eth0").gateway_macs == ("52:54:00:00:00:0b",)
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 def test_a_gateway_that_is_not_there_is_waited_for_a_second_at_most(laptop: Laptop) -> None:
     laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16")
     laptop.ip("route add default via 10.10.0.99")
@@ -501,7 +501,7 @@ def test_a_gateway_that_is_not_there_is_waited_for_a_second_at_most(laptop: Lapt
     assert interface(laptop.see("with-macs"), "wlan0").gateway_macs == ()
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 def test_a_tunnel_and_a_pulled_cable_are_not_waited_for(laptop: Laptop) -> None:
     laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16").ip("link set lan down")
     laptop.ip("route add default via 10.10.0.1", *TUN0, "route add default via 10.8.0.1 metric 500")

@@ -67,7 +67,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     host.remove()
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 async def test_the_longer_a_storm_lasts_the_less_often_it_wakes(host: Host) -> None:
     loop = asyncio.get_running_loop()
     storm = asyncio.create_task(host.storm())
@@ -87,7 +87,7 @@ async def test_the_longer_a_storm_lasts_the_less_often_it_wakes(host: Host) -> N
     assert all(pause >= least for pause, least in zip(pauses, leasts, strict=False)), pauses
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 async def test_what_comes_in_a_storm_is_heard_of_and_after_it_the_first_message_wakes_at_once(host: Host) -> None:
     storm = asyncio.create_task(host.storm())
     for _ in range(4):
