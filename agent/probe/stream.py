@@ -168,6 +168,8 @@ class Stream:
 
     async def aclose(self) -> None:
         """At once: nobody waits for a black hole to say good-bye."""
+        if self._tls and (last := self._tls.unsaid()):  # else the handshake would look broken off to the other end
+            self._pipe.transport.write(last)
         self._pipe.transport.abort()
         self._socket.abort()
         await asyncio.sleep(0)  # the loop closes the socket in its next round
@@ -201,7 +203,16 @@ class _Tls:
         self.session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=in_bytes(host))
 
     async def shake(self) -> None:
+        """What we say last of it goes out with what is written next.
+
+        Alone, it would keep that waiting: a proxy that gathers small pieces (Nagle) holds the next one back until the
+        other end has confirmed the first, for which it may take 40 ms.
+        """
         await self._drive(self.session.do_handshake)
+
+    def unsaid(self) -> bytes:
+        """What nothing was written after."""
+        return self._outgoing.read()
 
     async def read(self) -> bytes:
         try:
@@ -218,15 +229,19 @@ class _Tls:
             try:
                 return step()
             except ssl.SSLWantReadError:
-                pass  # it goes on below: first send what it has to say, then read
-            finally:
-                if self._outgoing.pending:  # an alert says good-bye to whoever was not believed
-                    await self._pipe.put(self._outgoing.read())
+                await self._say()
+            except ssl.SSLError:
+                await self._say()  # an alert says good-bye to whoever was not believed
+                raise
             received = await self._pipe.take()
             if received:
                 self._incoming.write(received)
             else:
                 self._incoming.write_eof()
+
+    async def _say(self) -> None:
+        if self._outgoing.pending:
+            await self._pipe.put(self._outgoing.read())
 
 
 class _Pipe(asyncio.Protocol):

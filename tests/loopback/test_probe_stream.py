@@ -23,7 +23,18 @@ from agent.values.secret import Secret
 from agent.values.settings import Credentials, ProxyUrl, Scheme
 from agent.values.verdict import Outcome
 from tests.loopback.certificates import server_tls, trust
-from tests.loopback.servers import HOST, PATIENCE_S, HttpProxy, Says, Server, SocksProxy, closed_port
+from tests.loopback.servers import (
+    HOST,
+    PATIENCE_S,
+    HttpProxy,
+    Registry,
+    Says,
+    Server,
+    SocksProxy,
+    closed_port,
+    first_ended,
+    pump,
+)
 
 
 class Echo(Server):
@@ -63,6 +74,64 @@ async def test_what_came_with_the_proxys_answer_is_read_next() -> None:
             received += piece
 
     assert received == b"220 mail.test ready"
+
+
+class Overhears(Server):
+    """Stands before an end, and keeps the pieces in which it is spoken to."""
+
+    def __init__(self, end: Server) -> None:
+        super().__init__()
+        self._end = end
+        self.pieces: list[bytes] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        end_reader, end_writer = await asyncio.open_connection(self._end.host, self._end.port)
+
+        async def hand_on() -> None:
+            while piece := await reader.read(65536):
+                self.pieces.append(piece)
+                end_writer.write(piece)
+
+        try:
+            await first_ended(hand_on(), pump(end_reader, writer))
+        finally:
+            end_writer.transport.abort()
+
+
+def to_port(port: int) -> Via:
+    async def resolve(_host: str, _port: int) -> Sequence[Address]:
+        return [(socket.AF_INET, (HOST, port))]
+
+    return Via(resolve=resolve)
+
+
+async def test_no_request_waits_for_the_end_to_confirm_the_handshake(tmp_path: Path) -> None:
+    async with Registry(server_tls("registry.test")) as registry, Overhears(registry) as between:
+        way, tls = to_port(between.port), trust(tmp_path).context()
+        async with await open_stream("registry.test", 443, way, end_tls=tls) as stream:
+            for _ in range(100):  # what was sent would be heard by now
+                await asyncio.sleep(0)
+            await stream.write(b"GET /v2/ HTTP/1.1\r\nHost: registry.test\r\n\r\n")
+            answer = await stream.read()
+
+    assert answer.startswith(b"HTTP/1.1 401")
+    assert len(between.pieces) == 2, "its hello; and the end of the handshake together with the request"
+
+
+class Greeted(Server):
+    """Asked, as soon as the handshake has ended on this side."""
+
+    async def serve(self, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        self.keep(b"")
+        await reader.read()
+
+
+async def test_a_handshake_that_nothing_follows_is_ended_all_the_same(tmp_path: Path) -> None:
+    async with Greeted(server_tls("registry.test")) as end:
+        tls = trust(tmp_path).context()
+        async with await open_stream("registry.test", 443, to_port(end.port), end_tls=tls):
+            pass
+        await end.until_asked()
 
 
 async def test_an_https_proxy_is_not_spoken_to_unchecked() -> None:
