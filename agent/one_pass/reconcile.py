@@ -24,7 +24,7 @@ from agent.decide.effective import effective, prospective
 from agent.decide.plan import NOTHING_HOLDS, Holding, Plan, keeps_down, plan, put_off
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
-from agent.decide.stillness import STILL_S, still_s
+from agent.decide.stillness import STILL_S, only_more_came, still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
 from agent.docker.transaction import Applied
 from agent.one_pass.ports import Choosing, Daemon, Maker, World
@@ -334,8 +334,24 @@ async def _look_at_rest(policy: Policy, world: World, choosing: Choosing, maker:
         if not may_begin_anew or not (seen.acts or maker.has_news(seen)):
             return seen
         await asyncio.sleep(began + _still_s(policy, seen) - time.monotonic())
-        if (await world.host.see()).fingerprint() == snapshot.fingerprint():
-            return seen
+        if (stood := _stood(policy, seen, await world.host.see())) is not None:
+            return stood
+
+
+def _stood(policy: Policy, seen: Seen, now: Snapshot) -> Seen | None:
+    """The look, with what has come since; None: it has to begin anew."""
+    if now.fingerprint() == seen.snapshot.fingerprint():
+        return seen
+    if isinstance(seen, Offline) or not only_more_came(
+        policy.networks,
+        seen.snapshot,
+        now,
+        recognised=seen.recognised,
+        choice=seen.choice,
+        verdicts=seen.verdicts,
+    ):
+        return None
+    return msgspec.structs.replace(seen, snapshot=now, recognised=recognise(policy.networks, now))
 
 
 def _still_s(policy: Policy, seen: Seen) -> float:

@@ -19,7 +19,7 @@ from agent.service.watch.wakeups import Wakeups
 from agent.values.listening import LocalProxy
 from agent.values.reason import Reason
 
-SHORTEST_PAUSE_S: Final = 0.08  # an address comes a moment before its route, and a move is both
+SHORTEST_PAUSE_S: Final = 0.02  # a link comes a moment before its address and its route, and a move is all of them
 LONGEST_PAUSE_S: Final = 3.0  # while containers come and go, a real change is seen this late at most
 _STORM_S: Final = 1.0  # news that come again so soon are a storm
 

@@ -481,6 +481,17 @@ async def test_what_was_seen_of_a_network_that_is_left_meanwhile_is_not_carried_
     assert dockerd.starts == 1
 
 
+async def test_dns_that_comes_behind_an_upstream_that_has_answered_is_no_reason_to_ask_again(dockerd: Dockerd) -> None:
+    with_dns = msgspec.structs.replace(at("10.10.0.1"), dns_servers=("10.10.0.53",))
+    place = Moving(dockerd, at("10.10.0.1"), with_dns)
+
+    done = await place.passed()
+
+    assert place.asked == ["office"]
+    assert dockerd.starts == 2
+    assert done.seen.snapshot == with_dns
+
+
 class Stirred(Alone):
     """The network says something while the upstreams are asked, and then no more."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from agent.decide.choose import Choice, Ending
 from agent.decide.recognise import recognise
-from agent.decide.stillness import PROVED_STILL_S, STILL_S, still_s
+from agent.decide.stillness import PROVED_STILL_S, STILL_S, only_more_came, still_s
 from agent.values.policy import Network, Policy
 from agent.values.policy_text import parse
 from agent.values.snapshot import Interface, Snapshot
@@ -126,3 +126,61 @@ def test_what_an_earlier_network_asks_for_may_still_come(
     interfaces: Sequence[Interface], earlier: str, still: float
 ) -> None:
     assert needed(interfaces, earlier, AT_WORK) == still
+
+
+ARRIVED = Snapshot((WLAN0,))
+
+
+def stands(now: Snapshot, *matches: str, chosen: str = "proxy", before: Snapshot = ARRIVED, **outcomes: str) -> bool:
+    places = networks(*matches)
+    return only_more_came(
+        places,
+        before,
+        now,
+        recognised=recognise(places, before),
+        choice=Choice(Ending.CHOSEN, "", chosen),
+        verdicts={name: Verdict(Outcome(word)) for name, word in (outcomes or {"proxy": "ok"}).items()},
+    )
+
+
+def seen(*interfaces: Interface, servers: Sequence[str] = ("10.10.0.53",)) -> Snapshot:
+    return Snapshot(interfaces, tuple(servers))
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        pytest.param(seen(WLAN0), id="dns"),
+        pytest.param(seen(changed(WLAN0, ipv6_64s=("2001:db8::/64",))), id="another-address"),
+    ],
+)
+def test_what_answered_did_so_without_what_comes_to_the_same_place(now: Snapshot) -> None:
+    assert stands(now, AT_WORK)
+
+
+@pytest.mark.parametrize(
+    "is_so",
+    [
+        pytest.param(stands(seen(WLAN0), ""), id="everywhere-is-no-place"),
+        pytest.param(stands(seen(WLAN0), AT_WORK, chosen="direct", proxy="dns", direct="ok"), id="not-the-first"),
+        pytest.param(stands(seen(WLAN0, ETH0), AT_WORK), id="another-link"),
+        pytest.param(stands(seen(changed(WLAN0, ssid="Guests")), AT_WORK), id="another-ssid"),
+        pytest.param(stands(seen(changed(WLAN0, gateways=("10.20.0.1",))), AT_WORK), id="another-gateway"),
+        pytest.param(stands(seen(WLAN0), AT_WORK, before=seen(WLAN0, servers=("10.20.0.53",))), id="other-dns"),
+        pytest.param(stands(seen(changed(WLAN0, ipv4=("10.10.0.8/16",))), AT_WORK), id="other-addresses"),
+        pytest.param(stands(Snapshot(), AT_WORK), id="offline"),
+        pytest.param(stands(seen(WLAN0), AT_WORK, before=Snapshot()), id="offline-before"),
+        pytest.param(stands(seen(WLAN0), 'match.dns_server = ["10.10.0.53"]', AT_WORK), id="an-earlier-network-holds"),
+        pytest.param(stands(seen(WLAN0), 'match.dns_server = ["10.9.9.9"]', AT_WORK), id="an-earlier-one-may-still"),
+        pytest.param(
+            stands(seen(changed(WLAN0, ipv6_64s=("2001:db8::/64",))), 'match.address = ["2001:db8::/32"]', AT_WORK),
+            id="an-earlier-network-holds-by-its-address",
+        ),
+        pytest.param(
+            stands(seen(WLAN0, servers=()), f'{AT_WORK}\nmatch.dns_server = ["10.10.0.53"]', before=seen(WLAN0)),
+            id="it-holds-no-more",
+        ),
+    ],
+)
+def test_all_else_that_comes_is_looked_at_anew(is_so: bool) -> None:
+    assert not is_so
