@@ -273,7 +273,7 @@ class Registries:
         return loopback_addresses(host) or self._loopback.get(host, ())
 
     async def silence(self, upstream: Upstream) -> str:
-        """Of an app on this host, which answers at once or not at all. With an `owner`, a look at the sockets is enough."""
+        """Why an app on this host does not listen. With an `owner` only the sockets are looked at."""
         guard = Guard(upstream.owner, self._sockets) if upstream.owner else None
         for host, port in sorted({(url.host, url.port) for url in (upstream.http, upstream.https) if url is not None}):
             if guard is not None:
@@ -354,7 +354,10 @@ def container_bridge_address(config_file: ConfigFile) -> str | None:
 
 
 def container_dns(paths: Paths, config_file: ConfigFile) -> ContainerDns:
-    """What containers ask: daemon.json's DNS, else what Docker makes of the host's. User-defined networks forward to it."""
+    """Where containers look names up: by `dns` in daemon.json, else by what Docker makes of the host's resolver.
+
+    User-defined networks forward to the same servers.
+    """
     of_host = for_containers(paths)
     try:
         text = config_file.text()

@@ -1022,7 +1022,9 @@ async def test_the_record_of_a_wish_names_the_pass_that_follows(laptop: Laptop) 
     async with laptop.running():
         await laptop.asks(Command.PIN, upstream="direct")
     (pinned,) = (record for record in laptop.records() if record["event"] == "pinned")
-    (chosen,) = (record for record in laptop.records() if record["event"] == "upstream-chosen" and record["facts"]["was"])
+    (chosen,) = (
+        record for record in laptop.records() if record["event"] == "upstream-chosen" and record["facts"]["was"]
+    )
     assert pinned["trigger"] == "pin"
     assert pinned["pass"] == chosen["pass"] != ""
 
