@@ -155,7 +155,7 @@ class Unit:
         except UnitFailed as error:
             raise NotTried(error.where, error.what, error.remedy) from error
         restarts = told.restarts if told is not None else before.restarts
-        started = await self._watched(msgspec.structs.replace(before, restarts=restarts))
+        started = await self._watch(msgspec.structs.replace(before, restarts=restarts))
         with suppress(UnitFailed):  # our restart must not use up the start limit of a person's next one
             await _systemctl("reset-failed", "--", *await self._units())
         return started
@@ -190,7 +190,7 @@ class Unit:
             await self.stop()  # else systemd's own next try may come in between, and would count as a restart
         before = await self._ready()
         await _systemctl("start", "--no-block", "--", *await self._units())
-        return await self._watched(msgspec.structs.replace(before, invocation=""))
+        return await self._watch(msgspec.structs.replace(before, invocation=""))
 
     async def start_unwatched(self) -> None:
         """Have systemd start it and its socket, even if we end meanwhile."""
@@ -234,7 +234,7 @@ class Unit:
             return await self.state()
         return None
 
-    async def _watched(self, before: UnitState) -> UnitState:
+    async def _watch(self, before: UnitState) -> UnitState:
         away = Away()
         async for _ in every(_LOOK_AGAIN_S, within_s=SLOW_S):
             state = await self._state_at_last()

@@ -27,10 +27,10 @@ async def until(
 
 def every(seconds: float, *, within_s: float) -> AsyncIterator[None]:
     """A turn at once, and another one so many seconds after the end of each, until the time is over."""
-    return _Turns(seconds, Left(within_s))
+    return _Rounds(seconds, Left(within_s))
 
 
-class _Turns:
+class _Rounds:
     """A class, for a generator that is left in the middle is closed later, by a task of its own."""
 
     def __init__(self, seconds: float, left: Left) -> None:

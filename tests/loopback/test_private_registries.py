@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from agent.docker.config_file import ConfigFile
-from agent.one_pass.world import Registries
+from agent.one_pass.world import Registries, TheWorld
 from agent.probe.dial import Address
 from agent.system.clock import SystemClock
 from agent.values.condition import Code
@@ -225,3 +225,21 @@ async def test_those_of_the_file_that_dockerd_reads_are_asked_for(tmp_path: Path
         await Registries(paths, read, resolve, config_file=config_file).beside(read.upstreams["office"])
 
         assert {end.partition(":")[0] for end in proxy.asked} == {"10.1.2.4"}
+
+
+async def test_in_a_pass_they_are_those_that_the_look_at_docker_found(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    async with HttpProxy({}) as proxy:
+        read = policy(proxy.url())
+        world = TheWorld(paths, read)
+        daemon_json(paths, **{"insecure-registries": ["10.1.2.4:5000"]})
+        await world.daemon.reality()
+        daemon_json(paths, **{"insecure-registries": ["10.1.2.3:5000"]})
+
+        await world.prober.beside(read.upstreams["office"])
+        before = {end.partition(":")[0] for end in proxy.asked}
+        await world.daemon.reality()
+        await world.prober.beside(read.upstreams["office"])
+
+        assert before == {"10.1.2.4"}
+        assert {end.partition(":")[0] for end in proxy.asked} == {"10.1.2.3", "10.1.2.4"}
