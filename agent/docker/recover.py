@@ -60,7 +60,7 @@ async def recover(  # noqa: PLR0913 - named at its one call
     """Whoever holds the lock calls this before anything else. A second call finds nothing left to do.
 
     `may_restart`: whether Docker may be asked and started already. Without it only files are put back, and this has to
-    be called again with it; True means that nothing may be written until then, for a write would forget that it was us
+    be called again with it. Returns whether nothing may be written until then, for a write would forget that it was us
     who took Docker down. AgentError if the journal cannot be understood.
     """
     return await _Recovery(supervisor, look, state, record).recover(is_systemd=is_systemd, may_restart=may_restart)
