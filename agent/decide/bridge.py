@@ -1,4 +1,4 @@
-"""Whether containers may be sent to the bridge for a proxy that is on loopback.
+"""Whether containers may reach a loopback proxy by the address of Docker's bridge.
 
 Pure. Who listens where comes in. Anybody may listen on the bridge's address at a port that is free there, so it counts
 only as the same proxy if it is the same socket, or belongs to the same user as what listens on loopback (FACTS 91).
@@ -20,7 +20,7 @@ from agent.values.settings import ProxyUrl
 class Bridge(msgspec.Struct, frozen=True):
     """Docker's bridge, by which containers reach the host, and who listens on the host where the upstream does."""
 
-    address: str | None = None  # None: not known; Docker is never waked to learn it
+    address: str | None = None  # None: unknown; Docker is never started to learn it
     listeners: tuple[Listener, ...] = ()  # at the ports of the upstream's URLs that are on loopback
     resolved: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)  # names that are loopback here
     names: Mapping[int, str] = msgspec.field(default_factory=dict)  # of the listeners' users
@@ -28,7 +28,7 @@ class Bridge(msgspec.Struct, frozen=True):
     unknown: str = ""  # why it is not known who listens
 
     def on_loopback(self, upstream: Upstream) -> tuple[ProxyUrl, ...]:
-        """The upstream's URLs that containers must be given another address for."""
+        """The upstream's URLs that containers need another address for."""
         if upstream.container_url is not None:
             return ()
         urls = dict.fromkeys(url for url in (upstream.http, upstream.https) if url is not None)
@@ -44,11 +44,11 @@ class Obstacle(msgspec.Struct, frozen=True):
 
     because: str
     condition: Condition
-    is_somebody_elses: bool = False  # not the upstream listens there, but another
+    is_somebody_elses: bool = False  # another user's program listens there
 
 
 def obstacle(upstream: Upstream, bridge: Bridge, address: str) -> Obstacle | None:
-    """None: what listens on the bridge's address is the upstream itself, as far as the host can see."""
+    """None if the upstream itself listens on the bridge's address, as far as the host can see."""
     urls = bridge.on_loopback(upstream)
     ports = sorted({url.port for url in urls})
     if urls and bridge.unknown:
@@ -63,7 +63,7 @@ def obstacle(upstream: Upstream, bridge: Bridge, address: str) -> Obstacle | Non
 
 
 def _is_one(here: Sequence[Listener], there: Sequence[Listener], expected: int | None) -> bool:
-    """Whether whoever may take a connection to either is one and the same, and the one who is expected."""
+    """Whether the same listener takes connections to both, and it is the expected one."""
     sockets = {*here, *there}
     uids = {one.uid for one in sockets}
     return bool(here) and (len(sockets) == 1 or len(uids) == 1) and (expected is None or uids == {expected})

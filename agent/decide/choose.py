@@ -19,11 +19,11 @@ from agent.values.policy import DIRECT_NAME, Network, Policy, Probing, Unreachab
 from agent.values.verdict import Outcome, Verdict
 
 PATIENCE_S: Final = 5.0  # after a network change DHCP, DNS and VPNs still arrive (FACTS 23)
-HOLE_S: Final = 30.0  # … and where only addresses or DNS changed, the upstream in use may take that long to work again
+HOLE_S: Final = 30.0  # … the same for the upstream in use where only addresses or DNS changed
 _OF_A_HOLE: Final = frozenset({Outcome.DNS, Outcome.NO_ROUTE, Outcome.TIMEOUT})
 SOFT_AGAIN_S: Final = (0.3, 0.6, 1.2, 1.2, 1.2)  # when soft verdicts are looked at again
-APP_STARTS_S: Final = 60.0  # after boot or resume an app on loopback that Docker's settings name may still start
-# An upstream is not taken for an older verdict: it is asked again first. What worked on arrival counts as long as
+APP_STARTS_S: Final = 60.0  # how long after boot or resume an app that Docker uses may take to start
+# An older verdict is not acted on: the upstream is probed again first. What worked on arrival counts for as long as
 # patience lasts.
 BELIEVED_S: Final = PATIENCE_S + 1
 
@@ -35,7 +35,7 @@ class Ending(enum.Enum):
 
     CHOSEN = "chosen"
     WAITING = "waiting"  # a preferred upstream may still come; look again
-    PORTAL = "portal"  # nothing works and somebody wants to be asked first: nothing changes
+    PORTAL = "portal"  # nothing works, and a login page is in the way: nothing changes
     UNREACHABLE = "unreachable"  # nothing works: nothing changes
 
 
@@ -48,10 +48,10 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class Situation(msgspec.Struct, frozen=True):
-    """All that a choice depends on but the time."""
+    """All that a choice depends on, except the time."""
 
     policy: Policy
-    network: Network  # which of the policy's it is
+    network: Network  # the one of the policy that the host is in
     history: History
     standing: Standing = Standing()
 
@@ -90,11 +90,11 @@ def choose(
 
 
 def choose_on(situation: Situation, now: float) -> Choice:
-    """The upstream to go on with: what was chosen here is given up, and left for a better one, only on evidence."""
+    """The upstream to go on with. The one in use is given up, or left for a better one, only on evidence."""
     policy, network = situation.policy, situation.network
     history, standing = situation.history, situation.standing
     pinned = standing.pinned(policy.upstreams, now)
-    # A quarantine holds against a person, too: the settings did not start Docker, and would not the next time.
+    # A quarantine beats a pin, too: Docker did not start with these settings, and would not the next time.
     if pinned is not None and not standing.is_quarantined(pinned, now):
         return Choice(Ending.CHOSEN, _reason_of_pin(history.verdict(pinned)), pinned)
     quarantined = {name: "quarantined" for name in policy.upstreams if standing.is_quarantined(name, now)}
@@ -111,35 +111,35 @@ def choose_on(situation: Situation, now: float) -> Choice:
     )
     if is_kept and streak is not None and not _is_before(choice.upstream, held, network):
         return Choice(Ending.CHOSEN, f"{held} {_failing(streak, policy.probe)}: kept so far", held)
-    # `direct` that is taken because nothing works need not be in `use`: it is not asked, and needs not to have worked.
+    # `direct`, taken because nothing works, need not be in `use`: it is not probed and need not have worked.
     if choice.upstream == history.chosen or choice.upstream not in network.use:
         return choice
     return _if_recent(choice, history, now)
 
 
 def patience_left(history: History, now: float) -> float:
-    """Seconds; not above zero when it is over."""
+    """Seconds; zero or less when it is over."""
     return history.arrived + PATIENCE_S - now
 
 
 def is_starting(name: str, history: History, standing: Standing, now: float) -> bool:
-    """Whether it is an app on this host that Docker counts on and that may not be up yet."""
+    """Whether it is an app on this host that Docker uses and that may still be starting."""
     return name in standing.on_loopback and name == standing.in_docker and now < history.woken + APP_STARTS_S
 
 
 def is_kept_so_far(history: History, streak: Streak, probing: Probing, now: float) -> bool:
-    """Whether the upstream in use fails, and is not given up for it yet."""
+    """Whether the upstream in use fails and is not given up yet."""
     return is_doubted(streak, probing) or _is_in_a_hole(history, streak, now)
 
 
 def _is_in_a_hole(history: History, streak: Streak, now: float) -> bool:
-    """Whether it fails as where addresses or DNS are not all there, and they have just changed under it."""
+    """Whether it fails as if addresses or DNS were incomplete, just after they changed."""
     is_recent = history.stirred is not None and now < history.stirred + HOLE_S
     return is_recent and streak.has_worked and streak.verdict.outcome in _OF_A_HOLE
 
 
 def is_doubted(streak: Streak, probing: Probing) -> bool:
-    """It worked, fails, and not often enough yet."""
+    """It worked and fails now, but not often enough yet."""
     return not streak.is_ok and streak.has_worked and streak.failures < probing.failures
 
 
@@ -151,7 +151,7 @@ def _failing(streak: Streak, probing: Probing) -> str:
 
 
 def _unproved(network: Network, history: History, probing: Probing) -> Mapping[str, str]:
-    """Those preferred to the one in use that came back and must prove themselves, in words."""
+    """By name, why a preferred upstream that came back is not taken yet: it must prove itself."""
     before = network.use[: network.use.index(history.chosen)] if history.chosen in network.use else ()
     return {
         name: f"works again, for {streak.worked_s:.0f} of {probing.failback:.0f} s"
@@ -161,7 +161,7 @@ def _unproved(network: Network, history: History, probing: Probing) -> Mapping[s
 
 
 def is_proved(streak: Streak, probing: Probing) -> bool:
-    """Whether a preferred upstream that works may be taken from one that works, too."""
+    """Whether a preferred upstream has worked long enough to replace one that works, too."""
     return not streak.has_failed or streak.seen >= streak.since + probing.failback
 
 
@@ -170,7 +170,7 @@ def _is_before(name: str | None, other: str | None, network: Network) -> bool:
 
 
 def _if_recent(choice: Choice, history: History, now: float) -> Choice:
-    """The choice, unless what speaks for it is too old to act on."""
+    """The choice, unless its verdict is too old to act on."""
     streak = None if choice.upstream is None else history.streaks.get(choice.upstream)
     if streak is None or not streak.is_ok or now <= streak.seen + BELIEVED_S:
         return choice

@@ -29,8 +29,8 @@ from agent.values.settings import DIRECT, ProxyUrl, Scheme, Settings, settings
 
 SECRET_MODE: Final = 0o600
 
-# What no proxy on the way out is asked for: private (RFC 1918, RFC 4193) and link-local (RFC 3927, RFC 4291) addresses.
-# Not 100.64.0.0/10: behind some carriers' and VPNs' shared space lies more than one's own network.
+# Private (RFC 1918, RFC 4193) and link-local (RFC 3927, RFC 4291) addresses, which need no proxy. Not 100.64.0.0/10:
+# behind the shared space of some carriers and VPNs lies more than the local network.
 PRIVATE_NETWORKS: Final = (
     "10.0.0.0/8",
     "172.16.0.0/12",
@@ -40,7 +40,7 @@ PRIVATE_NETWORKS: Final = (
     "fe80::/10",
 )
 
-# Beside 127.0.0.0/8: curl before 7.86, wget and Python's urllib know no CIDR in no_proxy (FACTS 70).
+# In addition to 127.0.0.0/8: curl before 7.86, wget and Python's urllib know no CIDR in no_proxy (FACTS 70).
 _LOOPBACK_NETWORK: Final = "127.0.0.0/8"
 _LOOPBACK_ADDRESS: Final = "127.0.0.1"
 
@@ -57,8 +57,8 @@ class Intent(enum.Enum):
 
     SET = "set"  # it says the settings
     LEAVE = "leave"  # it stays as it is
-    WITHDRAW = "withdraw"  # what the agent wrote there goes, what somebody else wrote stays
-    PUT_BACK = "put-back"  # as it was before the agent first wrote there, which is then forgotten
+    WITHDRAW = "withdraw"  # what the agent wrote is removed, what others wrote stays
+    PUT_BACK = "put-back"  # as it was before the agent first wrote there; the original is then forgotten
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -68,9 +68,9 @@ class Wanted(msgspec.Struct, frozen=True):
     because: str
     settings: Settings = DIRECT
     condition: Condition | None = None
-    is_somebody_elses: bool = False  # not the upstream listens where clients would be sent, but another
-    is_only_here: bool = False  # an address of this laptop's, which means nothing on another engine's host
-    fact: str = ""  # what was seen of where they are sent, and from where
+    is_somebody_elses: bool = False  # another user's program listens where clients would be sent
+    is_only_here: bool = False  # an address that is only good on this laptop, not for a remote engine
+    fact: str = ""  # what was checked about the address, and from where
 
 
 BACK: Final = Wanted(Intent.PUT_BACK, "the policy keeps it no longer")
@@ -79,9 +79,11 @@ BACK: Final = Wanted(Intent.PUT_BACK, "the policy keeps it no longer")
 class Around(msgspec.Struct, frozen=True):
     """What else is known of this host and its containers."""
 
-    drops_all: str = ""  # the version of a docker client that knows no allProxy; '' where it does
+    drops_all: str = ""  # the version of a docker client without allProxy; '' if it has it
     addresses: Mapping[str, str] = msgspec.field(default_factory=dict)  # of hosts of the upstream, as they resolve here
-    unknown: Mapping[str, str] = msgspec.field(default_factory=dict)  # hosts that containers' DNS does not know; which
+    unknown: Mapping[str, str] = msgspec.field(
+        default_factory=dict
+    )  # by host that containers' DNS does not know: that DNS
 
 
 def for_clients(
@@ -110,7 +112,7 @@ def for_clients(
         http, https = (url and _by_address(url, around) for url in (http, https))
     unknown = next((url for url in (http, https) if url is not None and url.host in around.unknown), None)
     is_only_here = any(url is not None and _is_here(url, bridge) for url in (http, https))
-    # One value for all schemes: where the two differ, most of what is fetched is https.
+    # allProxy is one value for all schemes. Where the two differ, https counts: most traffic is.
     socks = https if _is_socks(https) else http if _is_socks(http) else None
     wanted = settings(
         http=None if _is_socks(http) else http,
@@ -121,7 +123,7 @@ def for_clients(
     if socks is None or not drops_all:
         said = _no_credentials(upstream, clients) if unknown is None else _no_name(upstream, unknown, around)
         return Wanted(Intent.SET, because, wanted, said, is_only_here=is_only_here, fact=fact)
-    # What it drops when it saves would be written and dropped for ever, and it gives containers nothing of it.
+    # That client drops the key when it saves and never passes it on: we would write it again and again.
     dropped = f"{upstream.name} is SOCKS, and the docker client {drops_all} knows no allProxy"
     condition = _not_told(upstream, dropped)
     if wanted.is_direct:
@@ -130,13 +132,13 @@ def for_clients(
 
 
 def gives_socks(upstream: Upstream) -> bool:
-    """Whether what clients should have is SOCKS in any part, which older ones know nothing of."""
+    """Whether clients would get SOCKS in any part, which older ones do not know."""
     either = (upstream.http, upstream.https) if upstream.container_url is None else (upstream.container_url,)
     return any(map(_is_socks, either))
 
 
 def entries_for(scope: Scope, socket: str, *, is_local: bool = False) -> tuple[str, ...]:
-    """The entries of `proxies` that are kept: every engine's, or those of the engine on this socket.
+    """The entries of `proxies` that the agent keeps: for every engine, or for the engine on this socket.
 
     `is_local`: what is wanted must not go to other engines. A client may be told of the default socket by either name.
     """
@@ -158,13 +160,13 @@ def _is_theirs(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig)
         return False
     try:
         said = client_config.texts(text, entry)
-    except TextRefused:  # that entry is theirs; what is wrong with it is not ours to say
+    except TextRefused:  # that entry is not ours, and neither are its faults
         return False
     return said != ClientTexts() and said.meaning() != wanted.settings
 
 
 def _as_reached(upstream: Upstream, bridge: Bridge) -> tuple[str, ProxyUrl | None, ProxyUrl | None]:
-    """The two URLs as a container reaches them, and why they are so."""
+    """Why, and the two URLs as a container reaches them."""
     if upstream.container_url is not None:
         return f"{upstream.name}: its container_url", upstream.container_url, upstream.container_url
     local = bridge.on_loopback(upstream)
@@ -180,7 +182,7 @@ def _is_here(url: ProxyUrl, bridge: Bridge) -> bool:
 
 
 def _on_the_bridge(bridge: Bridge) -> str:
-    # Only the host was asked: a firewall may stand between it and a container.
+    # Only seen from the host: a firewall may stand between a container and it.
     return f"answers on {bridge.address}, seen from the host"
 
 
@@ -191,7 +193,7 @@ def _excluded(upstream: Upstream, exclusions: NoProxy) -> tuple[str, ...]:
 
 
 def _no_credentials(upstream: Upstream, clients: Clients) -> Condition | None:
-    # With a container_url it is the policy that says what containers use: a proxy of their own may ask for nothing.
+    # With a container_url the policy says what containers use; that proxy may need no password.
     if clients.credentials or upstream.credentials is None or upstream.container_url is not None:
         return None
     return Condition(
@@ -203,7 +205,7 @@ def _no_credentials(upstream: Upstream, clients: Clients) -> Condition | None:
 
 
 def _by_address(url: ProxyUrl, around: Around) -> ProxyUrl:
-    """A certificate is for the name, so a proxy behind TLS keeps it."""
+    """A proxy behind TLS keeps its name: the certificate is for it."""
     if url.scheme is Scheme.HTTPS or url.host not in around.addresses:
         return url
     return msgspec.structs.replace(url, host=around.addresses[url.host])
@@ -235,7 +237,7 @@ def _is_socks(url: ProxyUrl | None) -> bool:
 
 
 class Was(msgspec.Struct, frozen=True):
-    """What lay there before the agent first wrote."""
+    """What was there before the agent first wrote."""
 
     existed: bool
     mode: int | None = None
@@ -243,12 +245,12 @@ class Was(msgspec.Struct, frozen=True):
 
 
 class OwnedConfig(msgspec.Struct, frozen=True):
-    """What is known of one file from before the agent first wrote there, and from its last write."""
+    """What is known of one file: before the agent first wrote there, and at its last write."""
 
     originals: tuple[Original, ...] = ()  # none: it never wrote there
     last: TextMarks | None = None  # None: not known
     was: Was | None = None  # None: not known, or not written yet
-    further: tuple[OwnedConfig, ...] = ()  # of other entries, in the order in which they were first written
+    further: tuple[OwnedConfig, ...] = ()  # the other entries, in the order in which they were first written
 
     @property
     def is_ours(self) -> bool:
@@ -282,17 +284,17 @@ class Change(enum.Enum):
     """Why a file is written."""
 
     CHOICE = "choice"  # something else is wanted
-    ADOPTED = "adopted"  # for the first time a value that somebody else wrote is replaced
-    DRIFT = "drift"  # somebody else wrote at our keys since
-    STALE = "stale"  # a client wrote the file back as it had read it before a write of ours
-    LEFT = "left"  # it is kept no longer
+    ADOPTED = "adopted"  # a value that others wrote is replaced for the first time
+    DRIFT = "drift"  # others changed our keys since
+    STALE = "stale"  # a client wrote back what it had read before our write
+    LEFT = "left"  # the policy no longer covers it
 
 
 class OwnedEntry(msgspec.Struct, frozen=True):
-    """What is to be kept of one of several entries."""
+    """What to remember of one of several entries."""
 
     owned: OwnedConfig  # as it was, with the originals
-    last: ClientTexts | None = None  # what the agent will have written; None: it is not written
+    last: ClientTexts | None = None  # what the agent writes there; None: nothing
 
 
 class FileEdit(msgspec.Struct, frozen=True):
@@ -305,27 +307,27 @@ class FileEdit(msgspec.Struct, frozen=True):
     old: Settings
     new: Settings
     change: Change
-    originals: tuple[Original, ...]  # to be kept before the write
-    last: ClientTexts  # what the agent will then have written; to be kept after the write, as marks
+    originals: tuple[Original, ...]  # remembered before the write
+    last: ClientTexts  # what the agent writes; remembered after the write, as marks
     is_removed: bool = False  # `after` is no file at all
-    parts: tuple[OwnedEntry, ...] | None = None  # where it is not about one entry alone
+    parts: tuple[OwnedEntry, ...] | None = None  # if there are several entries
 
     def __repr__(self) -> str:
         return f"FileEdit({self.entry})"
 
     @property
     def text(self) -> str | None:
-        """What is written; None: the file goes."""
+        """What is written; None: the file is removed."""
         return None if self.is_removed else self.after
 
     def owned(self, was: Was | None, keyed: Keyed) -> OwnedConfig:
-        """What is known of the file once it is written."""
+        """What to remember of the file after the write."""
         if self.parts is not None:
             return _together([_written_part(part, keyed) for part in self.parts], was)
         return OwnedConfig(self.originals, TextMarks.of(self.last, keyed), was)
 
     def owned_before(self, known: OwnedConfig, was: Was) -> OwnedConfig:
-        """What is to be kept of it before it is written: a crash in between loses neither what was nor what is."""
+        """What to remember before the write, so that a crash in between loses neither the old nor the new."""
         if self.parts is not None:
             return _together([part.owned for part in self.parts], was)
         return OwnedConfig(self.originals, known.last, was)
@@ -379,7 +381,7 @@ def plan(text: str | None, entries: Sequence[str], wanted: Wanted, owned: OwnedC
 def _as_without_us(
     text: str, entry: str, written: Sequence[OwnedConfig], known: Collection[OwnedConfig]
 ) -> OwnedConfig:
-    """What stood at an entry, and around it, before the agent wrote anything at all."""
+    """What an entry and its surroundings were before the agent wrote anything at all."""
     others = list({client_config.entries(part.originals): part for part in (*known, *written)}.values())
     if not others:
         return OwnedConfig()
@@ -391,7 +393,7 @@ def _as_without_us(
 def _said(text: str | None, entry: str) -> ClientTexts:
     try:
         return client_config.texts(text, entry)
-    except TextRefused:  # what is broken is found where it is to be mended
+    except TextRefused:  # the fault is reported where the entry is edited
         return ClientTexts()
 
 
@@ -454,7 +456,7 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig, 
     if wanted.intent is Intent.WITHDRAW:
         mine = client_config.ours(old, entry, owned.originals, owned.wrote(keyed))
         after = client_config.without(old, entry, mine, kept) if mine else old
-        last = ClientTexts()  # what is left is somebody else's
+        last = ClientTexts()  # what remains is not ours
     else:
         after = client_config.edit(old, entry, wanted.settings, kept)
         last = client_config.texts(after, entry)
@@ -463,7 +465,7 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig, 
     now = last if wanted.intent is Intent.SET else client_config.texts(after, entry)
     mode = SECRET_MODE if text is None or now.holds_secret else None
     if mode is None and said.holds_secret and was is not None and was.existed:
-        mode = was.mode  # it was closed when a password came into it
+        mode = was.mode  # the mode was tightened when a password was written
     change = _change(said, owned, keyed, is_broken=old != base)
     return FileEdit(
         entry,
@@ -479,15 +481,15 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig, 
 
 
 def told_apart(edit: FileEdit, stood: Collection[Settings]) -> FileEdit:
-    """`docker login` and the like write the whole file as they read it: what stood at a write of ours just now is
-    nobody's wish. `stood`: that, in the last minutes."""
+    """`docker login` and others write the whole file back as they read it. If they bring back what our last write
+    replaced, that is nobody's intention. `stood`: what our writes replaced in the last minutes."""
     if edit.change is not Change.DRIFT or edit.old not in stood:
         return edit
     return msgspec.structs.replace(edit, change=Change.STALE)
 
 
 def put_back(text: str | None, owned: OwnedConfig) -> FileEdit | None:
-    """The file as it was before us, but for what others wrote since; None: it is not there, or was never ours.
+    """The file as it was before us, except for what others wrote since; None: it is gone, or was never ours.
 
     One that says so already is an edit, too: what it was is to be forgotten.
     """
@@ -497,7 +499,7 @@ def put_back(text: str | None, owned: OwnedConfig) -> FileEdit | None:
     after = _all_back(text, owned)
     is_removed = not after and not (was is not None and was.existed)
     old, new = client_config.unmarked(text, entry), client_config.unmarked(after, entry)
-    # It was closed when a password came into it.
+    # The mode was tightened when a password was written.
     held_secret = old.holds_secret or any(client_config.unmarked(text, one).holds_secret for one in owned.entries)
     mode = was.mode if was is not None and held_secret else None
     return FileEdit(

@@ -11,7 +11,7 @@ from agent.values.settings import DIRECT, Credentials, ProxyUrl, Settings, setti
 
 
 def for_dockerd(upstream: Upstream, exclusions: NoProxy) -> Settings:
-    """What dockerd should run with. Its no_proxy is never empty: a foreign NO_PROXY would shine through (FACTS 3)."""
+    """What dockerd should run with. Its no_proxy is never empty: otherwise a foreign NO_PROXY would count (FACTS 3)."""
     if upstream.is_direct:
         return DIRECT
     return settings(
@@ -27,7 +27,7 @@ def by_upstream(policy: Policy) -> dict[str, Settings]:
 
 
 def as_upstream(settings: Settings, name: str) -> Upstream:
-    """The way out that these settings are, to be asked whether it works; one user for both of its URLs."""
+    """These settings as an upstream, to be probed; one user for both URLs."""
     urls = [url for url in (settings.https, settings.http) if isinstance(url, ProxyUrl)]
     known = next((url.credentials for url in urls if isinstance(url.credentials, Credentials)), None)
     bare = [url.without_credentials() if isinstance(url, ProxyUrl) else None for url in (settings.http, settings.https)]

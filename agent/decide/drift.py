@@ -1,4 +1,4 @@
-"""When somebody else changes our keys: put them right, or stop fighting.
+"""When others change our keys: put them right, or give up.
 
 Pure: what was counted, the target and the time (CLOCK_BOOTTIME seconds) go in; the new count and what to do come out.
 Not known here: how a foreign change is told from our own (`plan.py`), and what putting right takes.
@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-TIMES: Final = 5  # a service that writes at its start and at ours is no fight; this is
+TIMES: Final = 5  # a service that writes at its start and at ours is no fight; five times is one
 WITHIN_S: Final = 600.0
 
 
@@ -20,7 +20,7 @@ class Correcting(enum.Enum):
     """What is done about a foreign change."""
 
     PUT_RIGHT = "put-right"
-    GIVE_UP = "give-up"  # now: to be said, once
+    GIVE_UP = "give-up"  # given up now: reported once
     LEAVE = "leave"  # given up before
 
 
@@ -32,10 +32,10 @@ class Correction(msgspec.Struct, frozen=True):
 
 
 class Drifts(msgspec.Struct, frozen=True):
-    """The foreign changes counted by target. A reload begins again with none."""
+    """Foreign changes by target. A reload starts again from none."""
 
     times: Mapping[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
-    given_up: Mapping[str, str] = msgspec.field(default_factory=dict)  # and why: who did what, and how often
+    given_up: Mapping[str, str] = msgspec.field(default_factory=dict)  # by target: why
 
 
 def drifted(drifts: Drifts, target: str, now: float, who: str | None = None) -> tuple[Drifts, Correction]:

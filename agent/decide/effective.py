@@ -1,7 +1,7 @@
 """What dockerd is running with now, and what it would run with if it were started now.
 
-Pure. /info says what is in force and hides user and password (FACTS 2); where they came from says the rest. While it
-says nothing (FACTS 61), the process does, where that is exact.
+Pure. /info reports the settings but hides user and password (FACTS 2); their source tells the rest. While /info is
+silent (FACTS 61), the process tells, where that is exact.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def effective(reality: Reality) -> Settings | None:
 
 
 def told_by_process(reality: Reality) -> Settings | None:
-    """What dockerd was started with, whatever it answers: for it reads none of it again. None: that is not exact."""
+    """What dockerd was started with, which it never reads again, whatever it answers. None: not known exactly."""
     file = _file_at_start(reality)
     if not reality.are_flags_read or reality.running_environment is None or file is None:
         return None
@@ -50,9 +50,9 @@ def told_by_process(reality: Reality) -> Settings | None:
 
 
 def _file_at_start(reality: Reality) -> Texts | None:
-    """daemon.json's half, as this dockerd read it; None: nobody knows."""
+    """daemon.json's half, as this dockerd read it; None: unknown."""
     if reality.takes_proxies is False:
-        return Texts()  # with any there, it would not run (FACTS 1)
+        return Texts()  # with proxies there it would not run (FACTS 1)
     if reality.is_marked:
         return reality.started_with if isinstance(reality.started_with, Texts) else None
     if not reality.file.is_tried or reality.daemon_json_fault is not None:
@@ -64,12 +64,12 @@ def _file_at_start(reality: Reality) -> Texts | None:
 
 
 def in_force(reality: Reality) -> Settings | None:
-    """What dockerd runs with, if that is what it would be started with, too; None: it is not, or cannot be told."""
+    """What dockerd runs with, if it would be started with the same; None: it would not, or it cannot be told."""
     running = effective(reality)
     if reality.daemon_json_fault is not None:
         return None
     try:
-        # A drop-in that systemd has not read is not what would be started.
+        # A start does not use a drop-in that systemd has not read.
         is_same = running is not None and reality.is_drop_in_read and agrees(running, prospective(reality))
     except TextRefused:  # the plan leaves such a file alone and says why
         return None

@@ -1,8 +1,8 @@
-"""Whether dockerd would start with daemon.json as it stands without our change, as far as reading tells.
+"""Whether dockerd would start with daemon.json as it is without our change, as far as reading it tells.
 
 Pure. `dockerd --validate` finds more (`docker/validate.py`) and not everything: what only a start finds, and is known
-here, is said before the restart in dockerd's own words. What nobody can know is answered by what is remembered: a file
-that no dockerd has started with is risked only where there is another one to go back to (`docker/last_good.py`).
+here, is said before the restart in dockerd's own words. For the rest memory decides: a file that no dockerd has
+started with is risked only if there is another one to go back to (`docker/last_good.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SHORT: Final = {
     "H": "host", "D": "debug", "l": "log-level", "G": "group", "p": "pidfile", "s": "storage-driver", "b": "bridge",
     "g": "graph",
 }  # fmt: skip
-# The key is the flag's plural: the file has a list of what the flag gives one by one.
+# The key is the plural of the flag: the flag can be repeated, and the file has a list.
 _PLURAL: Final = (
     "host", "label", "insecure-registry", "registry-mirror", "exec-opt", "storage-opt", "authorization-plugin",
     "log-opt", "dns-opt", "cluster-store-opt", "default-address-pool", "node-generic-resource",
@@ -62,7 +62,7 @@ def refusal(text: str | None, reality: Reality) -> FileFault | None:
         words = f"it did not when it was tried ({reality.file.refused_copy})"
         return refused(words, reality.daemon_json_path)
     is_as_it_stands = text == reality.daemon_json
-    if is_as_it_stands and reality.file.is_tried:  # what dockerd does is worth more than what is known of it
+    if is_as_it_stands and reality.file.is_tried:  # that dockerd runs with it counts more than rules
         return None
     words = _older(text, reality.arguments) if reality.takes_proxies is False else ""
     words = words or next(_at_start(text, reality), "")
@@ -70,7 +70,7 @@ def refusal(text: str | None, reality: Reality) -> FileFault | None:
 
 
 def held(due: Restarting, reality: Reality, *, is_asked_now: bool) -> Restarting:
-    """The restart that is due, or why it waits: nobody knows whether dockerd starts with what somebody wrote."""
+    """The restart that is due, or why it waits: whether dockerd starts with a file that others wrote is unknown."""
     is_known = reality.file.is_tried is not False or reality.file.is_good_known or reality.daemon_json is None
     if due.when is not When.NOW or is_asked_now or is_known:
         return due
@@ -80,7 +80,7 @@ def held(due: Restarting, reality: Reality, *, is_asked_now: bool) -> Restarting
 
 
 def _older(text: str, arguments: Sequence[str]) -> str:
-    """What a dockerd before 23.0 says, that cannot be asked (FACTS 1, 5)."""
+    """What a dockerd before 23.0 would say; it cannot be asked (FACTS 1, 5)."""
     if text.startswith(_BOM):
         return "invalid character 'ï' looking for beginning of value"
     if not text.strip():
@@ -104,7 +104,7 @@ def _flags(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def _at_start(text: str, reality: Reality) -> Iterator[str]:
-    """What `--validate` lets pass and a start does not (FACTS 65)."""
+    """What `--validate` accepts and a start refuses (FACTS 65)."""
     for mirror in daemon_json.registry_mirrors(text):
         if words := _mirror(mirror, takes_path=reality.takes_proxies is not False):
             yield f"invalid mirror: {words}"

@@ -14,20 +14,20 @@ import msgspec
 from agent.decide.place import Whereabouts
 from agent.values.verdict import Verdict
 
-WORKED_LATELY_S: Final = 60.0  # an upstream in use that did says that the host has not gone anywhere
-# Failed probes nearer than this count as one: a burst of wake-ups is no evidence against an upstream.
+WORKED_LATELY_S: Final = 60.0  # if the upstream in use did, the host has not moved
+# Failed probes closer together count as one: a burst of wake-ups is no evidence against an upstream.
 FAILURES_APART_S: Final = 2.0
 
 
 class Streak(msgspec.Struct, frozen=True):
-    """How one upstream has done here: the last verdict, and what it continues."""
+    """How one upstream does here: the last verdict, and the streak that it continues."""
 
     verdict: Verdict
     since: float  # when it began to work, or to fail, in a row
     seen: float  # when it was last probed
     failures: int = 0  # failed probes in a row, each FAILURES_APART_S after the one before
-    counted: float = 0.0  # when the last of them was
-    worked: float | None = None  # when it last did; None: not here
+    counted: float = 0.0  # when the last one was counted
+    worked: float | None = None  # when it last worked; None: never here
     has_failed: bool = False
 
     @property
@@ -48,9 +48,9 @@ class History(msgspec.Struct, frozen=True):
     """What is remembered within one network; at the start, nothing."""
 
     fingerprint: str | None = None  # of the last network that was online; None: there was none yet
-    place: Whereabouts | None = None  # which it is whatever its addresses and DNS; None: that is not known
+    place: Whereabouts | None = None  # regardless of addresses and DNS; None: unknown
     is_online: bool = False
-    changed: float = 0.0  # when this network was come to from another one
+    changed: float = 0.0  # when the host came here from another network
     arrived: float = 0.0  # that, or when it came back after being offline: patience runs from here
     stirred: float | None = None  # when addresses or DNS last changed under an upstream that worked
     woken: float = 0.0  # the last boot or resume

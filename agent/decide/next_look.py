@@ -118,7 +118,7 @@ def _waiting(network: Network, history: History, standing: Standing, now: float)
 
 
 def _stuck(network: Network, history: History, now: float) -> NextLook:
-    """Nothing works: often while somebody may be waiting for it, then less so."""
+    """Nothing works: soon at first, when a person may be waiting, then less often."""
     streaks = [history.streaks[name] for name in network.use if name in history.streaks]
     since = max((history.arrived, *(streak.since for streak in streaks)))
     asked = min((streak.seen for streak in streaks), default=history.looked)

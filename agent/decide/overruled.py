@@ -30,7 +30,9 @@ def overruled(desired: Settings, reality: Reality) -> Condition | None:
     """What keeps these settings from dockerd, and where; None: nothing does."""
     found = reality.overruling
     alone = [entry for entry in dict.fromkeys(found.unset) if "=" not in entry]  # as a person finds them there
-    if alone and not desired.is_direct:  # somebody means to keep them from it, whatever its other spelling would do
+    if (
+        alone and not desired.is_direct
+    ):  # the unit's author means to keep the proxy from dockerd, whatever the other spelling would do
         text = f"UnsetEnvironment={' '.join(alone)} takes away what the drop-in sets"
         return Condition(Code.NOT_EFFECTIVE, text, "Take it out of the unit", found.unset_in or reality.unit_name)
     if would_get(desired, reality).meaning() == desired:

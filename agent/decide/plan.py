@@ -38,14 +38,14 @@ class Edit(msgspec.Struct, frozen=True):
     path: str
     before: str | None
     after: str | None
-    mode: int | None  # None: the one that it has, or the usual one
+    mode: int | None  # None: as it is, or the default
 
     def __repr__(self) -> str:
         return f"Edit({self.path})"
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a pass does for the daemon. Nothing in it: everything is as desired."""
+    """What a pass does for the daemon. An empty one: everything is as desired."""
 
     desired: Settings
     method: Method | None = None  # None: nothing is written for the daemon
@@ -54,11 +54,11 @@ class Plan(msgspec.Struct, frozen=True):
     edits: tuple[Edit, ...] = ()
     needs_daemon_reload: bool = False
     restart: Restarting | None = None  # None: no restart is due
-    starts_docker: bool = False  # it broke on what we wrote for a newer one, and comes up without
-    is_urgency_asked: bool = False  # the restart hangs on whether what dockerd runs with still works here
+    starts_docker: bool = False  # an older dockerd broke on what we wrote; without it, it starts
+    is_urgency_asked: bool = False  # the restart depends on whether what dockerd uses still works here
     condition: Condition | None = None
-    why_method: str = ""  # why it is this method, where one is chosen
-    put_off: str = ""  # why what is to be written is not written yet
+    why_method: str = ""  # why this method was chosen
+    put_off: str = ""  # why the edits have to wait
 
     @property
     def changes(self) -> bool:
@@ -77,20 +77,20 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def writes_ahead(self) -> bool:
-        """Whether what it writes is for a later start: Docker goes on with another, or nobody knows."""
+        """Whether it writes for a later start only: Docker goes on with other settings, or they are unknown."""
         is_with_it = self.effective is not None and agrees(self.effective, self.desired)
         return self.acts and not self.restarts and not self.starts_docker and not is_with_it
 
 
 class Holding(msgspec.Struct, frozen=True):
-    """What holds a restart back, or hurries it, beside what is real."""
+    """What holds a restart back or makes it urgent, besides reality."""
 
-    waits: str = ""  # why one that could happen now has to wait its turn
+    waits: str = ""  # why a restart that is possible has to wait its turn
     urgency: Urgency | None = None  # None: not asked yet
-    not_taken: str = ""  # why this dockerd did not switch live-restore on when it was told to
-    believes_transfer: bool = True  # not of one that never ends
+    not_taken: str = ""  # why this dockerd did not switch live-restore on when told to
+    believes_transfer: bool = True  # False for one that never ends
     foreign: FileFault | None = None  # why dockerd would not start with daemon.json without our change, if it was asked
-    # With what it came up instead when these settings were last tried, where nothing that could tell why has changed.
+    # What it came up with instead when these settings were last tried, if nothing has changed that could explain it.
     came_up_otherwise: tuple[tuple[Settings, Condition], ...] = ()
 
     def otherwise(self, desired: Settings) -> Condition | None:
@@ -101,11 +101,11 @@ NOTHING_HOLDS: Final = Holding()
 
 
 class OwnedDaemonJson(msgspec.Struct, frozen=True):
-    """What is known of daemon.json from before the agent first wrote there."""
+    """daemon.json as it was before the agent first wrote there."""
 
-    is_ours: bool = False  # whether it ever did
-    original: str | None = None  # the text that it then had; None: there was no file
-    mode: int | None = None  # and its mode
+    is_ours: bool = False  # whether the agent ever wrote there
+    original: str | None = None  # its text then; None: there was no file
+    mode: int | None = None  # its mode then
 
     def __repr__(self) -> str:
         return f"OwnedDaemonJson(is_ours={self.is_ours})"
@@ -138,7 +138,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         if refused is not None and any(
             edit.path == reality.daemon_json_path and edit.after != theirs for edit in edits
         ):
-            edits = ()  # nothing of ours goes into it, and what was written elsewhere then has to stay, too
+            edits = ()  # nothing of ours goes into a refused file, so what stands in the other place has to stay
         met = busy(
             reality,
             holding.not_taken,
@@ -189,18 +189,17 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
 
 
 def put_off(planned: Plan) -> Plan:
-    """The same while the last restart is not believed: its roll-back goes back to what stood in the files before it.
-
-    What Docker runs with may be written all the same.
-    """
+    """The same plan during the probation of the last restart: a roll-back needs the files as they were before it."""
     return msgspec.structs.replace(planned, edits=(), needs_daemon_reload=False, put_off=_ON_TRIAL)
 
 
 def _beside(desired: Settings, reality: Reality, policy: Docker, owned: OwnedDaemonJson, *, error: TextRefused) -> Plan:
-    """What goes on where daemon.json is not understood: what lies beside it is written, and nothing is restarted."""
+    """The plan if daemon.json is not understood: the drop-in is still written, and nothing is restarted."""
     broken = _broken(error, reality)
-    holding = Holding(foreign=broken if isinstance(error, NotJson) else None)  # nobody reads it, dockerd included
-    if reality.daemon_json is None:  # what is not understood is not the file
+    holding = Holding(
+        foreign=broken if isinstance(error, NotJson) else None
+    )  # no JSON reader takes it, dockerd included
+    if reality.daemon_json is None:  # the fault is not in the file
         return Plan(desired, condition=_of_file(broken, holding.foreign, reality))
     without = msgspec.structs.replace(reality, daemon_json=None, daemon_json_fault=broken)
     made = plan(desired, without, policy, owned, is_asked_now=False, holding=holding)
@@ -210,12 +209,12 @@ def _beside(desired: Settings, reality: Reality, policy: Docker, owned: OwnedDae
 
 
 def keeps_down(reality: Reality, owned: OwnedDaemonJson, said: FileFault | None) -> FileFault | None:
-    """What of its file keeps a dockerd down that broke; `said`: by itself. None: nothing that is known."""
+    """What in daemon.json keeps a broken dockerd down, if known. `said`: by dockerd itself."""
     if reality.unit.phase is not Phase.BROKEN:
         return None
     if said is not None:
         return said
-    if reality.daemon_json_fault is not None:  # a dockerd that can be asked reads what we cannot, such as UTF-16
+    if reality.daemon_json_fault is not None:  # a dockerd that can be asked also reads what we cannot, such as UTF-16
         return None if reality.validates else reality.daemon_json_fault
     try:
         return foreign.refusal(without_ours(reality, owned), reality)
@@ -233,14 +232,14 @@ def without_ours(reality: Reality, owned: OwnedDaemonJson) -> str | None:
 
 
 def _is_in_its_way(reality: Reality, owned: OwnedDaemonJson) -> bool:
-    """Whether this dockerd does not start with our half of its file: one before 23.0 knows no proxies (FACTS 1)."""
+    """Whether our half of daemon.json keeps this dockerd from starting: before 23.0 it knows no proxies (FACTS 1)."""
     if reality.takes_proxies is not False or not owned.is_ours or daemon_json.texts(reality.daemon_json) == Texts():
         return False
     return _given_back(reality, owned).after != reality.daemon_json
 
 
 def _is_elsewhere(method: Method, reality: Reality, owned: OwnedDaemonJson) -> bool:
-    """Whether something of ours stands in the other method's place, or is neither here nor there."""
+    """Whether something of ours stands in the other method's place."""
     if method is Method.DAEMON_JSON:
         return reality.drop_in is not None or reality.environment_file is not None
     return owned.is_ours and _given_back(reality, owned).after != reality.daemon_json
@@ -293,7 +292,7 @@ def _of_file(fault: FileFault, refused: FileFault | None, reality: Reality) -> C
 
 
 class Inexpressible(Exception):
-    """What is desired cannot be had by the method that is asked for."""
+    """The method cannot bring the desired settings into dockerd."""
 
     def __init__(self, code: Code, text: str, remedy: str = "", target: str = "") -> None:
         super().__init__(text)
@@ -331,14 +330,14 @@ def _to_be_said(reality: Reality) -> Condition | None:
     if reality.unit.phase is Phase.STARTING:
         return Condition(Code.ENGINE_SLOW, "Docker is still starting", f"See: journalctl -u {reality.unit_name} -f")
     if reality.unit.phase is Phase.BROKEN:
-        return None  # said for the whole pass, whatever is chosen
+        return None  # reported for the whole pass, whatever is chosen
     if not reality.unit.is_running:
         return Condition(Code.ENGINE_STOPPED, f"Docker is {reality.unit.phase.value}: it is not started by the agent")
     return None
 
 
 def _edits(method: Method, desired: Settings, reality: Reality, owned: OwnedDaemonJson) -> tuple[Edit, ...]:
-    """The new place is written, then our half of the old one is taken out."""
+    """Write the new place, then remove our half from the old one."""
     if method is Method.DROP_IN:
         if (beaten := overruled(desired, reality)) is not None:
             raise Inexpressible.of(beaten)
@@ -384,7 +383,7 @@ def _given_back(reality: Reality, owned: OwnedDaemonJson) -> Edit:
 def _into_daemon_json(desired: Settings, reality: Reality, owned: OwnedDaemonJson) -> tuple[Edit, Edit, Edit]:
     try:
         edited = daemon_json.edit(reality.daemon_json, desired, reality.foreign_environment)
-        after = edited or reality.daemon_json  # no file where none is needed: it would be an empty one
+        after = edited or reality.daemon_json  # do not create an empty file
     except CannotExpress as error:
         raise Inexpressible(
             Code.NOT_EFFECTIVE, str(error), 'Set docker.method = "systemd-drop-in"', reality.daemon_json_path
@@ -397,7 +396,7 @@ def _into_daemon_json(desired: Settings, reality: Reality, owned: OwnedDaemonJso
 
 
 def _mode(before: str | None, after: str | None, owned: OwnedDaemonJson) -> int | None:
-    """Nobody else may read it while it holds a password; then it is again as it was."""
+    """Only root may read it while it holds a password; afterwards the old mode returns."""
     if daemon_json.holds_secret(after):
         return SECRET_MODE
     is_released = owned.is_ours and daemon_json.holds_secret(before)

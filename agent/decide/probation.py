@@ -1,4 +1,4 @@
-"""A dockerd that came up with what was written may still die of it: what becomes of the minute after our restart.
+"""The minute of probation after our restart: a dockerd that came up with new settings may still crash because of them.
 
 Pure. The chain is the start that we made, and what systemd makes of it when it crashes: NRestarts counts up, while
 anybody else's start or restart of the unit begins with none (systemd.service(5), Restart=). Times are of
@@ -15,34 +15,34 @@ import msgspec
 
 from agent.values.dockerd import Phase, UnitState
 
-LASTS_S: Final = 60.0  # docker.service's own start limit counts over as long
+LASTS_S: Final = 60.0  # as long as docker.service's own start limit counts
 CRASHES: Final = 2  # one may be chance
-_COMES_BACK_S: Final = 300.0  # what hangs on Docker is stopped first, and may wait for it (FACTS 124)
+_COMES_BACK_S: Final = 300.0  # units that hang on Docker are stopped first, and may wait for it (FACTS 124)
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """A restart of ours whose dockerd is not believed yet."""
+    """A restart of ours on probation."""
 
     invocation: str  # the start that was verified, or the last one of its chain that was seen
     restarts: int  # automatic ones, when it was verified
     until: float
     pid: int = 0  # of its dockerd
-    crashes: int = 0  # that were seen, and told
+    crashes: int = 0  # seen and recorded
     units: tuple[str, ...] = ()  # that hung on Docker and were active when it was restarted
 
 
 class TrialState(enum.Enum):
-    """What is to be done about it."""
+    """What to do about it."""
 
     WATCH = "watch"
     PASSED = "passed"
-    CAME_BACK = "came-back"  # it crashed, and systemd has brought it up: to be told, and watched on
-    OVER = "over"  # somebody else has taken it in hand
+    CAME_BACK = "came-back"  # it crashed and systemd restarted it: record that, and keep watching
+    OVER = "over"  # somebody else has taken over
     FAILED = "failed"  # as if it had not come up
 
 
 def judged(trial: Trial, unit: UnitState, now: float) -> TrialState:
-    """Of the unit as it is now."""
+    """By the state of the unit now."""
     crashes = unit.restarts - trial.restarts + unit.comes_back
     happened = min(now, unit.since) if unit.since else now
     match unit.phase:
@@ -51,7 +51,7 @@ def judged(trial: Trial, unit: UnitState, now: float) -> TrialState:
         case Phase.BROKEN if unit.comes_back and crashes < CRASHES:
             return TrialState.WATCH
         case Phase.BROKEN if unit.is_stuck_in_stop and crashes < 1:
-            return TrialState.OVER  # whoever told it to stop did not wait
+            return TrialState.OVER  # a person stopped it, and did not wait for the end
         case Phase.BROKEN:
             return TrialState.FAILED
         case Phase.RUNNING if crashes >= CRASHES and happened <= trial.until:
@@ -66,7 +66,7 @@ def judged(trial: Trial, unit: UnitState, now: float) -> TrialState:
 
 
 def went_on(trial: Trial, unit: UnitState) -> Trial:
-    """The same with the crash that was just told; a start that came only after the minute has one of its own."""
+    """The same with the crash that was just recorded. A start after the minute has a minute of its own."""
     crashes = unit.restarts - trial.restarts
     is_late = unit.since > trial.until and crashes < CRASHES
     until = unit.since + LASTS_S if is_late else trial.until

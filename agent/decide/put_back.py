@@ -1,4 +1,4 @@
-"""What must change so that Docker's settings are again those of before the agent.
+"""What must change to bring back Docker's settings from before the agent.
 
 Pure. The answer is a plan like any other, so that it is carried out by the same transaction: what dockerd would then
 start with is what is desired. Not known here: the clients' files.
@@ -22,12 +22,12 @@ from agent.values.settings import DIRECT, Settings, agrees
 
 
 class PutBack(msgspec.Struct, frozen=True):
-    """What puts everything back, and why something cannot be."""
+    """The plan that puts everything back, and why some targets stay as they are."""
 
     plan: Plan
-    left: tuple[str, ...] = ()  # of targets that stay as they are: where, what, what to do
+    left: tuple[str, ...] = ()  # one line per target that stays: where, what, what to do
     left_targets: tuple[str, ...] = ()
-    by_hand: str = ""  # what restarts Docker where that waits, for nobody does it later; and what it costs
+    by_hand: str = ""  # if the restart waits: the command that makes it, and what it costs; nobody else will
 
 
 def put_back(
@@ -57,14 +57,14 @@ def put_back(
         left[reality.daemon_json_path] = str(error.failed(reality.daemon_json_path))
     if reality.daemon_json_fault is not None:
         left[reality.daemon_json_path] = str(foreign.condition(reality.daemon_json_fault))
-    if reality.daemon_json_path in left:  # what dockerd would start with cannot be told: it is not restarted
+    if reality.daemon_json_path in left:  # what dockerd would start with is unknown: it is not restarted
         return PutBack(Plan(DIRECT, None, edits=tuple(edits), needs_daemon_reload=is_reloaded), *_left(left))
     running = effective(reality)
     restart, by_hand = None, ""
     if (edits or is_asked_now) and reality.engine is not None and running is not None and not agrees(running, desired):
         due = restarting(policy.restart, met, None, is_asked_now=is_asked_now, can_restart=reality.can_restart)
         due = foreign.held(due, reality, is_asked_now=is_asked_now)
-        restart = msgspec.structs.replace(due, is_overrulable=False)  # `by_hand` says how: nobody comes back to it
+        restart = msgspec.structs.replace(due, is_overrulable=False)  # `by_hand` has the command instead
         by_hand = _by_hand(reality, met)
     method = Method.DAEMON_JSON if is_file_edited else Method.DROP_IN
     made = Plan(
@@ -91,10 +91,10 @@ def _by_hand(reality: Reality, met: Busy) -> str:
 def _edit(path: str, text: str | None, owned: OwnedDaemonJson | None, reality: Reality) -> tuple[Edit, ...]:
     if text is None:
         return ()
-    if path == reality.environment_file_path:  # ours by its name, and made of values that are the agent's alone
+    if path == reality.environment_file_path:  # ours by its name and contents
         return (Edit(path, text, None, None),)
     if path.endswith(".conf"):
-        # A line that a person added is theirs; without the file that it names the rest does nothing.
+        # Keep it if a person added a line; our part does nothing without the file that it names.
         return (Edit(path, text, None, None),) if text == drop_in.DROP_IN else ()
     if owned is None:
         return ()

@@ -17,14 +17,14 @@ class Cause(enum.Enum):
     """Who or what started dockerd."""
 
     AGENT = "agent"
-    OTHERS = "others"  # counted as ours: it is the containers and pulls that are spared
+    OTHERS = "others"  # counts like ours: the limit spares containers and pulls
 
 
 class Asked(enum.Enum):
     """Who wants the restart."""
 
     AGENT = "agent"
-    PERSON = "person"  # `apply`: waits its turn, and is told so
+    PERSON = "person"  # `apply`: waits its turn, and says so
     NOW = "now"  # `apply --now`: waits for nothing
 
 
@@ -39,7 +39,7 @@ class Allowed(msgspec.Struct, frozen=True):
 
 
 def is_by_change(last_start: float | None, shaken: Shaken, changed: float) -> bool:
-    """Whether a restart now is one that a network change brought: Docker was not started since this one was come to."""
+    """Whether a restart now follows a network change: Docker was not started since the host arrived here."""
     return all(at is None or changed > at for at in (last_start, shaken.last))
 
 
@@ -54,8 +54,8 @@ def allowed_at(  # noqa: PLR0913 - each is a part of the rule
 ) -> Allowed:
     """When the next restart may happen.
 
-    `last_start`: when dockerd was last started, by whomever; None: no start was seen. `changed`: when this network was
-    come to.
+    `last_start`: when dockerd was last started, by whomever; None: no start was seen. `changed`: when the host
+    arrived in this network.
     """
     if asked is Asked.NOW:
         return Allowed(now, "asked for by --now")

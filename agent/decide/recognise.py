@@ -51,7 +51,7 @@ def why_not(network: Network, snapshot: Snapshot) -> str | None:
         return None
     missing = _misses(_ON_THE_HOST, network.match, host, "the host")
     if _asks_for_an_interface(network.match):
-        # Of the interfaces, the one that comes closest: what fails there is what a person would mend.
+        # The interface that comes closest: a person would look there for the mistake.
         on_each = [_misses(_ON_ONE_INTERFACE, network.match, place, place.name) for place in host.online]
         nearest = min(on_each, key=len, default=["no interface is online"])
         missing += nearest
@@ -271,7 +271,7 @@ def _misses(rules: Sequence[_Rule[Where]], match: Match, where: Where, name: str
     for rule in rules:
         values = getattr(match, rule.key)
         if values and not any(rule.holds(value, where) for value in values):
-            # An SSID or a domain is somebody else's text.
+            # An SSID or a domain is foreign text.
             seen = ", ".join(escaped(text, 64) for text in rule.seen(where)) or "none"
             misses.append(f"match.{rule.key} {_few(values)}, but {name} has {seen}")
     return misses

@@ -32,11 +32,11 @@ from agent.values.policy import Restart
 
 _OVERRULE: Final = "to restart all the same: docker-proxy-agent apply --now"
 
-BELIEVED_S: Final = 3600.0  # what takes longer than that is no transfer: log drivers have connections, too
+BELIEVED_S: Final = 3600.0  # what takes longer is no transfer: log drivers have connections, too
 
 _NAMED: Final = 4  # units in a sentence
 
-SAME_S: Final = 120.0  # what is seen again later than this is another one: a restart that waits is looked at more often
+SAME_S: Final = 120.0  # a transfer seen after a longer gap is another one: a deferred restart is looked at more often
 
 
 class When(enum.Enum):
@@ -51,13 +51,13 @@ class Restarting(msgspec.Struct, frozen=True):
     """The answer, with its reason in parts; `because` puts them into words."""
 
     when: When
-    holds: str  # what holds it back; of one that happens now: why nothing does, or what it meets
-    due: str = ""  # why it cannot wait, or can, where that was asked
+    holds: str  # what holds it back; if it happens now: why nothing does, or what it meets
+    due: str = ""  # why it can or cannot wait, if that was asked
     is_overrulable: bool = False  # whether `apply --now` makes it all the same
     keeps_containers: bool = False  # live-restore has to be switched on for it
-    spares_containers: bool = False  # one that starts at the last moment is a reason to wait, too
+    spares_containers: bool = False  # a container that starts at the last moment is a reason to wait
     spares_units: bool = False  # so is a unit that hangs on Docker
-    overrules: bool = False  # a person's word: made even if containers cannot be kept
+    overrules: bool = False  # a person asked: done even if containers cannot be kept
     takes_along: tuple[str, ...] = ()  # units that are stopped and started with it
 
     @property
@@ -100,7 +100,7 @@ class Busy(msgspec.Struct, frozen=True):
 def busy(
     reality: Reality, not_taken: str = "", *, believes_transfer: bool = True, take_along: Sequence[str] = ()
 ) -> Busy:
-    """`not_taken`: why this very dockerd did not switch live-restore on when it was told to. TextRefused: as a plan."""
+    """`not_taken`: why this dockerd did not switch live-restore on when told to. Raises TextRefused."""
     engine = reality.engine
     if engine is None:
         return Busy()
@@ -114,7 +114,7 @@ def busy(
 
 
 def holding(reality: Reality) -> tuple[str, ...]:
-    """The units that lose something when they are stopped with Docker: no target does, nor a socket of Docker's."""
+    """Units that lose something if they are stopped with Docker: not targets, nor Docker's own sockets."""
     return tuple(unit for unit in reality.hanging if not unit.endswith(".target") and unit not in reality.unit.triggers)
 
 
@@ -130,31 +130,31 @@ def named(units: Sequence[str]) -> str:
 
 
 def is_keeping(reality: Reality) -> bool:
-    """Whether containers survive a restart as things are: what the next dockerd reads counts, too (FACTS 15)."""
+    """Whether containers would survive a restart now; what the next dockerd reads counts, too (FACTS 15)."""
     if reality.engine is None or reality.shims_in_unit:
         return False
     is_in_file = daemon_json.live_restore(reality.daemon_json) is True
     is_on = reality.engine.live_restore
-    if is_on is None:  # it does not say; with a file that has not changed since its start it has read no other
+    if is_on is None:  # it does not say; if the file has not changed since its start, that is what it read
         is_on = bool(reality.flags.live_restore) or (is_in_file and bool(reality.file.is_tried))
     return is_on and (bool(reality.flags.live_restore) or is_in_file)
 
 
 class InFlight(msgspec.Struct, frozen=True):
-    """Since when dockerd is in the middle of something, as far as somebody looked."""
+    """Since when dockerd has been transferring or building, as far as we looked."""
 
     since: float | None = None
     last: float = 0.0  # when it was last seen
 
     def seen(self, transfer: str, now: float) -> InFlight:
-        """`transfer`: what it is in the middle of now, if anything."""
+        """`transfer`: what it is doing now; '' for nothing."""
         if not transfer:
             return InFlight()
         is_the_same = self.since is not None and now - self.last < SAME_S
         return InFlight(self.since if is_the_same else now, now)
 
     def is_believed(self, now: float) -> bool:
-        """Whether what is in flight is taken for a transfer."""
+        """Whether it still counts as a transfer."""
         return self.since is not None and now - self.since < BELIEVED_S
 
 
@@ -177,7 +177,7 @@ def cannot_keep(reality: Reality) -> str:
 
 
 def hangs_on_urgency(mode: Restart, met: Busy, *, is_asked_now: bool) -> bool:
-    """Whether the answer needs to know how urgent it is."""
+    """Whether the answer depends on urgency."""
     if is_asked_now or met.units:
         return False
     if mode is Restart.WHEN_IDLE:
@@ -188,9 +188,9 @@ def hangs_on_urgency(mode: Restart, met: Busy, *, is_asked_now: bool) -> bool:
 def restarting(
     mode: Restart, met: Busy, urgency: Urgency | None, *, is_asked_now: bool, can_restart: bool = True
 ) -> Restarting:
-    """When a restart that is due may happen. `is_asked_now`: a person said `apply --now`, which overrules.
+    """When a restart that is due may happen. `is_asked_now`: by `apply --now`, which overrules.
 
-    `urgency`: None: not known, and so nothing is risked for it.
+    `urgency` is None if it is unknown: then nothing is risked.
     """
     if not can_restart:
         return Restarting(When.LATER, "nothing here can restart Docker: docker.restart_command is empty")

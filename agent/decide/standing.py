@@ -1,4 +1,4 @@
-"""What stands beside the verdicts when an upstream is chosen: a pin, a pause, quarantines, and where upstreams listen.
+"""What a choice depends on besides verdicts: a pin, a pause, quarantines, and where upstreams listen.
 
 Pure values; times are CLOCK_BOOTTIME seconds. Not known here: how a pin or a quarantine survives a reboot.
 """
@@ -11,7 +11,7 @@ import msgspec
 
 
 class Pin(msgspec.Struct, frozen=True):
-    """An upstream that a person chose by hand."""
+    """An upstream that a person chose."""
 
     upstream: str
     until: float | None = None  # None: until it is taken back
@@ -30,7 +30,7 @@ class Pause(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """Everything but verdicts that a choice depends on."""
+    """Everything that a choice depends on, except verdicts."""
 
     pin: Pin | None = None
     pause: Pause | None = None

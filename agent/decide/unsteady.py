@@ -1,4 +1,4 @@
-"""How long a network must have stood before Docker is restarted for it, where one follows another.
+"""How long a network must stand before Docker is restarted for it, when networks change often.
 
 Pure: the restarts that network changes brought, and when this network was come to, in CLOCK_BOOTTIME seconds. Not known
 here: restarts for any other reason, which neither wait for this nor count (`rate.py`).
@@ -15,34 +15,34 @@ STANDS_S: Final = (10.0, 20.0, 40.0)  # before the next restart, the one after t
 
 
 class Shaken(msgspec.Struct, frozen=True):
-    """What came of the network changes since it was last steady."""
+    """The restarts by network changes since the network was last steady."""
 
     last: float | None = None  # the last restart that a network change brought
     # Restarts since it is unsteady, with the one that made it so; 0: steady.
     waits: Annotated[int, msgspec.Meta(ge=0, le=len(STANDS_S))] = 0
 
     def left(self, changed: float, now: float) -> Shaken:
-        """Another network is come to at `now`; the one before was come to at `changed`."""
+        """The host arrives in another network at `now`; it had arrived in the last one at `changed`."""
         return STEADY if _is_steady(changed, now) else self
 
     def restarted(self, changed: float, now: float) -> Shaken:
-        """Docker was restarted for the network that was come to at `changed`."""
+        """Docker was restarted for the network in which the host arrived at `changed`."""
         before = self.left(changed, now)
         if before.waits:
             return Shaken(now, min(before.waits + 1, len(STANDS_S)))
         return Shaken(now, int(before.last is not None and now < before.last + WITHIN_S))
 
     def allowed_at(self, changed: float, now: float) -> float:
-        """When Docker may be restarted for the network that was come to at `changed`."""
+        """When Docker may be restarted for the network in which the host arrived at `changed`."""
         return max(now, changed + self.stands_s) if self.steady_at(changed, now) is not None else now
 
     def steady_at(self, changed: float, now: float) -> float | None:
-        """When it is steady again, if the network that was come to at `changed` stands till then; None: it is."""
+        """When it will be steady, if the network since `changed` stands until then; None: it is steady."""
         return changed + WITHIN_S if self.waits and not _is_steady(changed, now) else None
 
     @property
     def stands_s(self) -> float:
-        """How long a network must have stood before the next restart for it."""
+        """How long a network must stand before the next restart for it."""
         return STANDS_S[self.waits - 1] if self.waits else 0.0
 
     @property

@@ -1,4 +1,4 @@
-"""Whether a restart that is due is urgent: whether what dockerd runs with still works in this place.
+"""Whether a restart that is due is urgent: it is if what dockerd uses does not work here.
 
 Pure. What still works can wait for containers and pulls; what does not hangs every pull until it is changed.
 Not known here: what waits (`restart.py`), and how a verdict came about.
@@ -21,7 +21,7 @@ class Urgency(msgspec.Struct, frozen=True):
 
 
 def urgency(running: Settings, desired: Settings, in_force: str, verdict: Verdict | None) -> Urgency:
-    """`in_force`: what to call the way out that dockerd uses now, if it has a name; no verdict: it was not asked."""
+    """`in_force`: the upstream that dockerd uses now, if it has a name. No verdict: it was not probed."""
     if (running.http, running.https) == (desired.http, desired.https):
         return Urgency(is_urgent=False, because="only no_proxy differs")
     if verdict is None and in_force:
@@ -34,18 +34,18 @@ def urgency(running: Settings, desired: Settings, in_force: str, verdict: Verdic
 
 
 def is_another_secret(running: Settings, desired: Settings) -> bool:
-    """Whether they differ by nothing but a user or a password."""
+    """Whether they differ only in user or password."""
     without = [(_bare(one.http), _bare(one.https), one.no_proxy) for one in (running, desired)]
     return running != desired and without[0] == without[1]
 
 
 def may_be_asked(upstream: Upstream, network: Network) -> bool:
-    """Whether a probe may go there: a password is shown only where `use` says who gets it."""
+    """Whether it may be probed: a password is sent only to an upstream that this network uses."""
     return upstream.credentials is None or upstream.name in network.use
 
 
 def can_be_asked(running: Settings) -> bool:
-    """Whether all that it takes to go the way that dockerd goes is known, passwords too."""
+    """Whether these settings are known well enough to probe them, passwords included."""
     urls = (running.http, running.https)
     return all(url is None or (isinstance(url, ProxyUrl) and not isinstance(url.credentials, Masked)) for url in urls)
 
