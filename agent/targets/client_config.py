@@ -35,11 +35,11 @@ HTTP: Final = "httpProxy"
 HTTPS: Final = "httpsProxy"
 NO_PROXY: Final = "noProxy"
 ALL: Final = "allProxy"
-LONGEST: Final = 64 * 1024  # characters of `proxies`: hundreds of entries; who writes more wants to keep the agent busy
-# A comma, a brace or a bracket each, also in a string: a long look at what somebody wrote is as long as these are many.
+LONGEST: Final = 64 * 1024  # characters of `proxies`: hundreds of entries. More would only keep the agent busy
+# Counted are commas, braces and brackets, also in strings: the time to scan a foreign text grows with them.
 MOST_ENTRIES: Final = 5_000
 MOST_IN_PROXIES: Final = 500  # not in strings; `proxies` is scanned for every key
-# Bytes of what is kept of one file. All are kept in one place, which is nobody's to fill.
+# Bytes remembered of one file. All files share one state file, which no user may fill.
 MOST_KEPT: Final = 16 * 1024
 OURS: Final = (HTTP, HTTPS, NO_PROXY, ALL)
 
@@ -50,7 +50,7 @@ _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 class ClientTexts(msgspec.Struct, frozen=True):
-    """The four values as they stand in one entry, not interpreted; '' is absent.
+    """The four values as one entry has them, not interpreted; '' is absent.
 
     They may hold a password, so they never show.
     """
@@ -75,12 +75,12 @@ class ClientTexts(msgspec.Struct, frozen=True):
         return dict(zip(OURS, (self.http, self.https, self.no_proxy, self.all), strict=True))
 
 
-Keyed = Callable[[str], str]  # a keyed hash: tells two texts apart and gives neither away
-Wrote = Callable[[str, str], bool]  # whether a value is what the agent last wrote at one of its keys, both given
+Keyed = Callable[[str], str]  # a keyed hash: it tells two texts apart without revealing them
+Wrote = Callable[[str, str], bool]  # given a key and a value: whether the agent last wrote that value there
 
 
 class TextMarks(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the agent last wrote, kept to be compared and not to be read: of each value, and of all that they mean.
+    """What the agent last wrote, as hashes that can only be compared: of each value, and of their meaning together.
 
     '' is absent, here too. Two spellings of one value have one mark.
     """
@@ -107,7 +107,7 @@ class TextMarks(msgspec.Struct, frozen=True, omit_defaults=True):
         return lambda name, value: marks[name] == _mark(name, value, keyed)
 
     def means(self, said: ClientTexts, keyed: Keyed) -> bool:
-        """Whether all together still mean what was written."""
+        """Whether together they still mean what was written."""
         return self.meaning == _meaning_mark(said, keyed)
 
 
@@ -123,7 +123,7 @@ def _meaning_mark(said: ClientTexts, keyed: Keyed) -> str:
 
 
 def _canonical(meant: Proxy | tuple[str, ...] | None) -> object:
-    """The same for all spellings of one value. What is no proxy's URL is the same only as itself."""
+    """The same for all spellings of one value; for anything but a proxy URL only if the text is the same."""
     if isinstance(meant, ProxyUrl):
         masked = isinstance(meant.credentials, Masked)
         return ["masked", str(meant)] if masked else ["url", meant.reveal()]
@@ -134,7 +134,7 @@ def _canonical(meant: Proxy | tuple[str, ...] | None) -> object:
 
 
 def texts(text: str | None, entry: str) -> ClientTexts:
-    """What an entry says. TextRefused if the client could not tell either."""
+    """What an entry says. TextRefused if the client could not read it either."""
     text = text or ""
     refuse_unread(text)
     _check_spelling(text, (), PROXIES)
@@ -148,7 +148,7 @@ def texts(text: str | None, entry: str) -> ClientTexts:
 
 
 def refuse_unread(text: str | None) -> None:
-    """TextRefused for a file that has too much in it, or of which the client takes nothing (FACTS 19)."""
+    """TextRefused if the file is too large, or the client would refuse it as a whole (FACTS 19)."""
     _refuse_many(text)
     if text is not None and text.startswith(_BOM):
         what = "it begins with a byte order mark (BOM), and the docker client takes nothing of such a file"
@@ -156,7 +156,7 @@ def refuse_unread(text: str | None) -> None:
 
 
 def unmarked(text: str, entry: str) -> ClientTexts:
-    """The same also of a file that the client does not take."""
+    """The same, also for a file that the client refuses."""
     return texts(text.removeprefix(_BOM), entry)
 
 
@@ -170,7 +170,7 @@ def _entries(text: str) -> int:
 
 
 def edit(text: str | None, entry: str, wanted: Settings, kept: Sequence[Original] = ()) -> str:
-    """The file whose entry says what is wanted; one that says so already stays.
+    """The file with the wanted settings in the entry; unchanged if it says them already.
 
     `kept`, the originals, make a removal exact where somebody had empty objects before.
     """
@@ -191,7 +191,7 @@ def edit(text: str | None, entry: str, wanted: Settings, kept: Sequence[Original
 
 
 def without(text: str, entry: str, names: Iterable[str], kept: Sequence[Original] = ()) -> str:
-    """The file without these of our keys, and without the objects around them where those are empty then."""
+    """The file without these keys of ours, and without objects that are empty then."""
     said = texts(text, entry).by_name()
     removed = set(names)
     is_all = not any(value for name, value in said.items() if name not in removed)
@@ -217,7 +217,7 @@ def _url(value: Proxy | None) -> str:
 
 
 def _new(text: str, entry: str, values: dict[str, str]) -> str:
-    """A file without keys gets them as the client itself writes them: by tabs (`json.MarshalIndent`)."""
+    """A file without keys gets them as the client itself writes them: indented by tabs (`json.MarshalIndent`)."""
     said = {name: value for name, value in values.items() if value}
     written = json.dumps({PROXIES[0]: {entry: said}}, indent="\t")
     if "\r\n" in text:
@@ -229,7 +229,7 @@ def _new(text: str, entry: str, values: dict[str, str]) -> str:
 
 
 def _nulls(text: str, entry: str) -> tuple[Path, ...]:
-    """Where null stands for an object. Go reads it as nothing; a key cannot be added to it."""
+    """Where null is in an object's place. Go reads it as nothing; no key can be added to it."""
     alone = _alone(text)
     if json_splice.value_at(alone, PROXIES) is None:
         return (PROXIES,)
@@ -256,9 +256,9 @@ def _pruned(text: str, entry: str) -> str:
 
 
 def originals(text: str | None, entry: str) -> tuple[Original, ...]:
-    """What our keys say now, for `put_back`; and that `proxies` or the entry is null, where it is."""
+    """What our keys say now, for `put_back`; also whether `proxies` or the entry is null."""
     text = text or ""
-    texts(text, entry)  # refuses what must not be kept
+    texts(text, entry)  # refuses what must not be remembered
     nulls = []
     for null in _nulls(text, entry):
         nulls.append(json_splice.original(text, null))
@@ -271,7 +271,7 @@ def originals(text: str | None, entry: str) -> tuple[Original, ...]:
 
 
 def put_back(text: str | None, kept: Sequence[Original]) -> str:
-    """The file with what our keys said then; the very same text if nobody else wrote since."""
+    """The file with what our keys said then; the same bytes if nobody else wrote since."""
     text = text or ""
     _refuse_many(text)
     for entry in entries(kept):
@@ -287,7 +287,7 @@ def put_back(text: str | None, kept: Sequence[Original]) -> str:
 
 
 def entries(kept: Sequence[Original]) -> tuple[str, ...]:
-    """The entries that originals are of: one, or none."""
+    """The entry that the originals belong to, if any."""
     return tuple(dict.fromkeys(one.path[1] for one in kept if _is_of_a_key(one)))
 
 
@@ -299,7 +299,7 @@ def _is_of_a_key(original: Original) -> bool:
 
 
 def ours(text: str | None, entry: str, kept: Sequence[Original], wrote: Wrote | None) -> tuple[str, ...]:
-    """The names of the keys that say what the agent wrote there.
+    """Those of our keys that still say what the agent wrote.
 
     Where it is not known what it `wrote` last, what stands there is its own if it is not the original.
     """
@@ -313,7 +313,7 @@ def ours(text: str | None, entry: str, kept: Sequence[Original], wrote: Wrote | 
 
 
 def repaired(text: str | None, entry: str, kept: Sequence[Original], wrote: Wrote | None) -> str:
-    """The file without what is broken in `proxies`, where the agent made it; TextRefused where somebody else did.
+    """The file without the faults in `proxies` that the agent made; TextRefused for faults of others.
 
     Its own are: `proxies` and the entry if they were not there before its first write; its four keys after that
     write; and a flat key that says what it last wrote into the entry.
@@ -329,7 +329,7 @@ def repaired(text: str | None, entry: str, kept: Sequence[Original], wrote: Wrot
 
 
 class _Fault(msgspec.Struct, frozen=True):
-    """What the client cannot read, and where."""
+    """What the client cannot read, and where it is."""
 
     path: Path
     what: str
@@ -350,7 +350,7 @@ def _fault(text: str, entry: str) -> _Fault | None:
             return _Fault((*PROXIES, name), _not_an_entry(name, entry))
     path = (*PROXIES, entry)
     if proxies.get(entry) is None:
-        json_splice.locate(text, path)  # refuses a name that stands twice
+        json_splice.locate(text, path)  # refuses a name that occurs twice
         return None
     _check_spelling(text, path, OURS)
     for name in OURS:
@@ -366,7 +366,7 @@ def _not_an_entry(name: str, entry: str) -> str:
 
 
 def _check_spelling(text: str, place: Path, exact: Sequence[str]) -> None:
-    """Go takes `HTTPProxy` for `httpProxy` and merges the two; an edit of one would not say what is read."""
+    """Go reads `HTTPProxy` as `httpProxy` and merges the two: after an edit of one, something else would be read."""
     folded = {name.casefold(): name for name in exact}
     for name in json_splice.names(text, place):
         meant = folded.get(name.casefold(), name)
@@ -402,7 +402,7 @@ def _said_in(raw: str | None) -> str:
 
 
 def _alone(text: str) -> str:
-    """`proxies` in a text of its own, on the line and column where it stands: what is read of it needs no logins.
+    """`proxies` alone, on its line and column: whoever reads it need not see the logins in the file.
 
     A scan of a large file takes long; so it is not scanned for each key.
     """

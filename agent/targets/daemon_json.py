@@ -47,7 +47,7 @@ def _texts(text: str) -> Texts:
 
 
 def edit(text: str | None, wanted: Settings, environment: Texts) -> str:
-    """The file with which dockerd, over this environment, runs with these settings; one that says so already stays."""
+    """The file that gives dockerd these settings in this environment; unchanged if it does already."""
     text = text or ""
     wanted = for_dockerd.as_seen(wanted)
     if texts(text).over(environment).meaning() == wanted:
@@ -60,32 +60,32 @@ def edit(text: str | None, wanted: Settings, environment: Texts) -> str:
 
 
 def holds_secret(text: str | None) -> bool:
-    """Whether `proxies` holds a user or a password, so that not everybody may read the file."""
+    """Whether `proxies` holds a user or a password, so that only root may read the file."""
     said = texts(text)
     return "@" in said.http or "@" in said.https
 
 
 def originals(text: str | None) -> tuple[Original, ...]:
     """What our keys say now, for `put_back`."""
-    texts(text)  # refuses what must not be kept
+    texts(text)  # refuses what must not be remembered
     return tuple(json_splice.original(text or "", path) for path in OURS)
 
 
 def put_back(text: str | None, kept: Iterable[Original]) -> str:
-    """The file with what our keys said then; the very same text if nobody else wrote since."""
+    """The file with what our keys said then; the same bytes if nobody else wrote since."""
     return json_splice.put_back(text or "", kept)
 
 
 def _values(wanted: Settings, environment: Texts) -> Texts:
     """Our three keys; '' is a key that must not be there."""
     if wanted.is_direct:
-        # Without the keys a proxy in the environment would be in force (FACTS 3).
+        # Without the keys dockerd would use a proxy of the environment (FACTS 3).
         return Texts(no_proxy="" if environment.meaning().is_direct else "*")
     return for_dockerd.as_written(wanted)
 
 
 def _check_expressible(values: Texts, environment: Texts, wanted: Settings) -> None:
-    """An absent or empty key leaves the environment in force, so not everything can be said over it (FACTS 3)."""
+    """dockerd takes an absent or empty key from the environment, so some settings cannot be expressed (FACTS 3)."""
     if values.over(environment).meaning() == wanted:
         return
     pairs = (
@@ -98,7 +98,7 @@ def _check_expressible(values: Texts, environment: Texts, wanted: Settings) -> N
 
 
 def _check_spelling(text: str) -> None:
-    """Go takes `Proxies` for `proxies`, and merges the two; an edit of one would not say what is read."""
+    """Go reads `Proxies` as `proxies` and merges the two: after an edit of one, something else would be read."""
     for place, exact in (((), {PROXIES[-1]}), (PROXIES, {path[-1] for path in OURS})):
         for name in json_splice.names(text, place):
             if name not in exact and name.casefold() in exact:
@@ -119,7 +119,7 @@ def live_restore(text: str | None) -> bool | None:
 
 
 def set_live_restore(text: str | None, *, to: bool | None) -> str:
-    """The file that says so; None: nothing."""
+    """The file with live-restore set `to` this; None: without the key."""
     text = text or ""
     live_restore(text)
     if to is None:
@@ -128,7 +128,7 @@ def set_live_restore(text: str | None, *, to: bool | None) -> str:
 
 
 def registry_mirrors(text: str | None) -> tuple[str, ...]:
-    """The URLs of registry-mirrors, as they stand there."""
+    """The URLs of registry-mirrors, as written."""
     value = json_splice.value_at(text or "", REGISTRY_MIRRORS)
     if value is MISSING or value is None:
         return ()
@@ -143,12 +143,12 @@ def insecure_registries(text: str | None) -> tuple[str, ...]:
 
 
 def dns(text: str | None) -> tuple[str, ...]:
-    """The servers that containers ask; none: those of the host."""
+    """The DNS servers of containers; none: those of the host."""
     return _strings(text, DNS)
 
 
 def dns_search(text: str | None) -> tuple[str, ...]:
-    """The domains that containers look in; none: those of the host."""
+    """The search domains of containers; none: those of the host."""
     return _strings(text, DNS_SEARCH)
 
 
@@ -160,7 +160,7 @@ def _strings(text: str | None, path: Path) -> tuple[str, ...]:
 
 
 def bridge(text: str | None) -> str | None:
-    """The bridge that containers are on unless they say otherwise; None: they are on none."""
+    """The default bridge of containers; None: there is none."""
     value = json_splice.value_at(text or "", BRIDGE)
     if value == _NO_BRIDGE:
         return None

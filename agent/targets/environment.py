@@ -50,7 +50,7 @@ def parse(text: str) -> dict[str, str]:
 
 
 def quoted(value: str) -> str:
-    """A value so that `parse`, and systemd, give exactly it back."""
+    """A value quoted so that `parse` and systemd read exactly it."""
     if "\0" in value or not _is_utf8(value):
         raise ValueError("no environment can hold this value")
     return '"' + _NEEDS_ESCAPE.sub(r"\\\1", value) + '"'
@@ -62,7 +62,7 @@ def texts(environment: Mapping[str, str]) -> Texts:
 
 
 def without(values: Mapping[str, str], unset: Iterable[str]) -> dict[str, str]:
-    """UnsetEnvironment= has the last word: a name alone always, an assignment where it is exactly that."""
+    """UnsetEnvironment= comes last: a name removes the variable, an assignment only if it has exactly that value."""
     left = dict(values)
     for entry in unset:
         name, has_value, value = entry.partition("=")
@@ -102,7 +102,7 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 
 def _without_quotes(bare: str) -> str:
-    """Any character can be escaped here, an escaped line break is nothing, unescaped blanks at the end do not count."""
+    """Any character can be escaped, an escaped line break disappears, and unescaped trailing blanks do not count."""
     parts: list[tuple[str, str]] = _BARE_PARTS.findall(bare)
     value = "".join(plain or escaped.strip("\n\r") for escaped, plain in parts)
     last_plain = parts[-1][1] if parts else ""

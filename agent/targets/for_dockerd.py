@@ -10,7 +10,7 @@ from agent.values.settings import Masked, Proxy, ProxyUrl, Settings, Texts, Unpa
 
 
 def as_seen(wanted: Settings) -> Settings:
-    """What dockerd says that it runs with when it runs with these."""
+    """What dockerd reports when it runs with these settings."""
     return settings(_as_seen(wanted.http), _as_seen(wanted.https), wanted.no_proxy)
 
 
@@ -20,7 +20,7 @@ def as_written(wanted: Settings) -> Texts:
 
 
 def as_compared(settings: Settings) -> Texts:
-    """The three texts of whatever stands somewhere, be it no proxy's URL: to be hashed or compared, never written."""
+    """The three texts of any settings found, valid or not: to be hashed or compared, never written."""
     return Texts(_raw(settings.http), _raw(settings.https), settings.no_proxy_text)
 
 

@@ -24,7 +24,7 @@ from agent.values.secret import HIDDEN
 Path = tuple[str, ...]
 
 DEEPEST: Final = 10_000  # Go's encoding/json refuses more, and so do dockerd and the client
-INDENT: Final = "  "  # where the text shows none
+INDENT: Final = "  "  # if the text has none
 
 _BOM: Final = "\ufeff"
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -32,7 +32,7 @@ _LITERAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|tru
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """There is no value at a path, which is not the same as null."""
+    """No value at a path, which differs from null."""
 
 
 MISSING: Final = Missing()
@@ -71,7 +71,7 @@ def refused_at(text: str, path: Path, what: str) -> TextRefused:
 
 
 def _integer(digits: str) -> int | float:
-    # Python refuses to convert more than 4300 digits; nobody who asks for such a value wants all of them.
+    # Python refuses to convert more than 4300 digits, and no caller needs that many.
     return int(digits) if len(digits) < 1000 else float(digits)
 
 
@@ -79,7 +79,7 @@ def _integer(digits: str) -> int | float:
 
 
 def set_value(text: str, path: Path, value: str | bool) -> str:
-    """The text with this value at a path; objects that lead there are made. A text that says so already stays."""
+    """The text with this value at a path, with the objects that lead there; unchanged if it is there already."""
     text = _with_root(text)
     objects = _scan(text, path)
     member = objects[len(path) - 1].member(path[-1]) if len(objects) >= len(path) else None
@@ -205,7 +205,7 @@ class Slot(msgspec.Struct, frozen=True):
     is_last: bool
     previous: str | None  # the key before it; None: it was the first
     previous_trail: str
-    previous_nth: int = 0  # how many of that very key stand before it: somebody else's may stand twice
+    previous_nth: int = 0  # how often the same key occurs before it: others may have written one twice
 
     def member(self, raw: str) -> str:
         return self.key + self.colon + raw
@@ -246,7 +246,7 @@ def original(text: str, path: Path) -> Original:
 
 
 def put_back(text: str, originals: Iterable[Original]) -> str:
-    """The text with what these paths said before; if nobody else wrote since, it is the very text from then."""
+    """The text with what these paths said before; the same bytes if nobody else wrote since."""
     wanted = sorted(originals, key=lambda original: [slot.position for slot in original.slots])
     for one in wanted:
         text = _without(text, one.path)
@@ -306,7 +306,7 @@ def _insert(text: str, container: _Object, slot: Slot, raw: str) -> str:
 
 
 def _check_keepable(text: str, member: _Member, end: int) -> None:
-    """An original is kept in a file of text; half a character in it could not be."""
+    """Originals are stored as UTF-8, which has no half of a surrogate pair."""
     if any("\ud800" <= char <= "\udfff" for char in text[member.key : end]):
         raise _refused(text, member.key, f"{json.dumps(member.name)} holds bytes that are not UTF-8")
 
@@ -377,7 +377,7 @@ def _find(text: str, path: Path) -> _Member | None:
 
 
 def _scan(text: str, path: Path) -> list[_Object]:
-    """The objects on a path, from the root on, as far as there are any; the rest only has to be JSON."""
+    """The objects along a path, from the root, as far as they exist; the rest only has to be JSON."""
     return [] if _is_blank(text) else _Scanner(text, path).scan()
 
 
@@ -385,12 +385,12 @@ def _no_json(word: str) -> object:
     raise ValueError(word)  # NaN and Infinity
 
 
-# Of a number only where it ends is of interest: to read one of many digits would take long.
+# Only the end of a number matters: converting many digits would take long.
 _WHOLE: Final = json.JSONDecoder(parse_constant=_no_json, parse_float=len, parse_int=len).raw_decode
 
 
 class _Scanner:
-    """One pass over a text. The containers that are open are a list, so that no depth of them overruns the stack."""
+    """One pass over a text. Open containers are a list, so that deep nesting cannot overflow the stack."""
 
     def __init__(self, text: str, path: Path) -> None:
         self.text = text
@@ -398,7 +398,7 @@ class _Scanner:
         self.at = len(_BOM) if text.startswith(_BOM) else 0
         self.open: list[_Open] = []
         self.objects: list[_Object] = []
-        self.skips = True  # what failed once is not tried again at each level
+        self.skips = True  # after one failure it is not tried again at each level
         self.string = json.JSONDecoder().raw_decode  # at a quotation mark it reads one string, as strictly as Go
 
     def scan(self) -> list[_Object]:
@@ -418,15 +418,15 @@ class _Scanner:
             where = ".".join(self.path[: len(self.objects)])
             raise _refused(self.text, self.at, f"{where} is no object" if where else "not an object")
         if char in ("{", "["):
-            return (leads_on or not self._skipped()) and self._bracket(char, leads_on=leads_on)
+            return (leads_on or not self._skip()) and self._bracket(char, leads_on=leads_on)
         if literal:
             self.at = literal.end()
         else:
             self._string()
         return False
 
-    def _skipped(self) -> bool:
-        """Whether what nobody asks for was passed over, some ten times as fast; what is wrong in it is not told so."""
+    def _skip(self) -> bool:
+        """Pass over a value off the path, ten times as fast. False if that failed: the slow way finds the fault."""
         if not self.skips:
             return False
         try:

@@ -1,4 +1,4 @@
-"""What a target answers when a text cannot be edited: where in the text, and what is wrong.
+"""The error for a text that cannot be read or edited: where in the text, and what is wrong.
 
 Pure. Not known here: the file's path; whoever has it says `failed(path)`.
 """
@@ -14,11 +14,11 @@ LONGEST: Final = 300  # characters
 
 
 class TextRefused(ValueError):
-    """A text is not what it must be, so nothing of it is changed; `line` and `column` count from 1, 0 is nowhere."""
+    """A text is not as it must be, so nothing in it is changed. `line` and `column` count from 1; 0 means none."""
 
     def __init__(self, what: str, line: int = 0, column: int = 0) -> None:
         super().__init__(what, line, column)
-        self.what = escaped(what, LONGEST)  # it may quote a name, which is anybody's
+        self.what = escaped(what, LONGEST)  # it may quote a name that others wrote
         self.line = line
         self.column = column
 
@@ -27,16 +27,16 @@ class TextRefused(ValueError):
         return f"{where}{self.what}" if self.line else self.what
 
     def failed(self, path: object) -> TargetFailed:
-        """The same for the file that the text stands in."""
+        """The same error for the file with that text."""
         return TargetFailed(str(path), str(self), "Mend it, then: docker-proxy-agent apply", then=LEFT)
 
 
 class NotJson(TextRefused):
-    """Nobody takes it: no program that reads JSON, dockerd included."""
+    """Not JSON: no program reads it, dockerd included."""
 
 
 class CannotExpress(TextRefused):
-    """The text is right, but what is wanted cannot be said there."""
+    """The text is valid, but the settings cannot be expressed in it."""
 
     def failed(self, path: object) -> TargetFailed:
         remedy = 'Take it out of the unit, or use: docker.method = "systemd-drop-in"'

@@ -11,7 +11,7 @@ from agent.values.dockerd import FileFault
 
 
 class Code(enum.Enum):
-    """What a script can tell conditions apart by."""
+    """What scripts tell conditions apart by."""
 
     NO_POLICY = "no-policy"
     POLICY_ERROR = "policy-error"
@@ -59,7 +59,7 @@ _FAILURES: Final = frozenset(
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """One of them. `target` is the place it is about, '' for the whole."""
+    """`target` is the file or unit that it is about; '' if it is about the whole."""
 
     code: Code
     text: str
@@ -68,7 +68,7 @@ class Condition(msgspec.Struct, frozen=True):
 
     @property
     def comes_first(self) -> bool:
-        """Whether nothing else that is known matters as much."""
+        """Whether it is shown before everything else."""
         return self.code is Code.ENGINE_DOWN
 
     def __str__(self) -> str:
@@ -77,7 +77,7 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 def down(unit_name: str, file: FileFault | None = None) -> Condition:
-    """Docker broke, by whomever; `file`: what of its file keeps it down, where that is known."""
+    """Docker broke, whoever caused it. `file`: what in daemon.json keeps it down, if known."""
     text, remedy = f"Docker is down: {unit_name} does not start", f"See: journalctl -u {unit_name} -n 50"
     if file is not None:
         text, remedy = f"{text} with {file.path}: {file.wrong}", f"Mend it, then: systemctl restart {unit_name}"
@@ -85,5 +85,5 @@ def down(unit_name: str, file: FileFault | None = None) -> Condition:
 
 
 def gave_up(target: str, because: str) -> Condition:
-    """Somebody else's changes of our keys are left to them."""
+    """The agent no longer corrects others' changes of our keys."""
     return Condition(Code.GAVE_UP, because, "When that is mended: docker-proxy-agent reload", target)

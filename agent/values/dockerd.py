@@ -36,16 +36,18 @@ class UnitState(msgspec.Struct, frozen=True):
 
     phase: Phase
     pid: int = 0
-    invocation: str = ""  # another start, another value
-    restarts: int = 0  # automatic ones, since it was last started by hand
+    invocation: str = ""  # another value for each start
+    restarts: int = 0  # automatic restarts since it was last started
     drop_ins: tuple[str, ...] = ()  # that systemd has loaded
     has_job: bool = False  # systemd is about to start or stop it
     kill_mode: str = "process"  # which processes of it systemd ends when it stops
-    hanging: tuple[str, ...] = ()  # units that are stopped with it, whether they run or not; not what hangs on those
+    hanging: tuple[
+        str, ...
+    ] = ()  # units that are stopped with it, running or not; without the units that hang on those
     fragment: str = ""  # its own file
-    triggers: tuple[str, ...] = ()  # its sockets and the like: they hang on it, too, and hold nothing
-    comes_back: bool = False  # broken, and systemd is about to start it again by itself
-    is_stuck_in_stop: bool = False  # broken because it did not end in time when it was told to
+    triggers: tuple[str, ...] = ()  # its sockets and the like: they hang on it, too, but lose nothing
+    comes_back: bool = False  # broken, and systemd is about to restart it
+    is_stuck_in_stop: bool = False  # broken because it did not stop in time
     since: float = 0.0  # when it came into this state: CLOCK_MONOTONIC; 0: not known
 
     @property
@@ -54,12 +56,12 @@ class UnitState(msgspec.Struct, frozen=True):
 
     @property
     def is_away(self) -> bool:
-        """Whether it is down without having broken, and nothing is about to change that."""
+        """Whether it is down, not broken, and nothing is about to start it."""
         return self.phase in (Phase.ABSENT, Phase.MASKED, Phase.STOPPED) and not self.has_job
 
 
 class Running(msgspec.Struct, frozen=True):
-    """A container that runs: another start, another value."""
+    """A running container; each start is another value."""
 
     id: str
     started: str
@@ -67,24 +69,24 @@ class Running(msgspec.Struct, frozen=True):
 
 
 class Layer(msgspec.Struct, frozen=True):
-    """What one file gives to dockerd's environment, of the names that a proxy has. It may hold a password."""
+    """The proxy variables that one file gives dockerd. It may hold a password."""
 
     path: str
     values: dict[str, str]
-    entry: int = 0  # which EnvironmentFile= it is of: a pattern there names several
+    entry: int = 0  # the EnvironmentFile= that it comes from: a pattern can name several files
 
     def __repr__(self) -> str:
         return f"Layer({self.path}, {sorted(self.values)})"
 
 
 class Overruling(msgspec.Struct, frozen=True):
-    """What beats the agent's drop-in, and the files where it stands, if they can be found. It may hold passwords."""
+    """What beats the agent's drop-in, and the files that say so, if they can be found. It may hold passwords."""
 
     later: tuple[Layer, ...] = ()  # read after ours, the strongest last
-    emptied_in: str = ""  # takes back every EnvironmentFile= before it, ours too
+    emptied_in: str = ""  # an empty EnvironmentFile=: it cancels all before it, ours included
     unset: tuple[str, ...] = ()  # UnsetEnvironment=, of the six names: alone, or as an assignment
     unset_in: str = ""
-    by_command: dict[str, str] = {}  # what the unit's command sets itself, whatever it is given
+    by_command: dict[str, str] = {}  # what the unit's command sets itself
     command_in: str = ""
 
     def __repr__(self) -> str:
@@ -99,7 +101,7 @@ class Start(msgspec.Struct, frozen=True):
     foreign_environment: dict[str, str]  # the same without the agent's own file
     unset: tuple[str, ...] = ()  # UnsetEnvironment=, which has the last word
     layers: tuple[Layer, ...] = ()  # EnvironmentFile=, as they exist now, in order
-    manager: dict[str, str] = {}  # what systemd gives to every service, of the names that a proxy has
+    manager: dict[str, str] = {}  # proxy variables that systemd gives to every service
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -139,9 +141,9 @@ class Flags(msgspec.Struct, frozen=True):
 class FileHistory(msgspec.Struct, frozen=True):
     """What is known of daemon.json as it stands, and of those before it."""
 
-    is_tried: bool | None = None  # this dockerd started with it, or it with none; None: cannot be told
-    is_good_known: bool = False  # there is one to go back to with which a dockerd has come up
-    refused_copy: str = ""  # where the same is kept as one that a dockerd did not start with
+    is_tried: bool | None = None  # whether this dockerd started with it (or with no file); None: unknown
+    is_good_known: bool = False  # whether a file is known that a dockerd started with
+    refused_copy: str = ""  # the copy kept of this very text after a dockerd did not start with it
 
 
 class FileFault(msgspec.Struct, frozen=True):
@@ -160,9 +162,9 @@ class Reality(msgspec.Struct, frozen=True):
     unit_name: str = "docker.service"
     engine: Engine | None = None  # None: it does not run, or did not answer
     silence: str = ""  # why a running engine did not answer
-    hanging: tuple[str, ...] = ()  # units that a stop of this one stops, too, and that are active; not its own socket
-    shims_in_unit: bool = False  # what holds the containers is stopped with the unit, whatever live-restore says
-    transfer: str = ""  # what a restart would break off beside containers, in words: a pull or push, a build
+    hanging: tuple[str, ...] = ()  # active units that stop with this one; not its own socket
+    shims_in_unit: bool = False  # the shims of containers are stopped with the unit, whatever live-restore says
+    transfer: str = ""  # what a restart would break off besides containers: a pull or push, a build
     takes_proxies: bool | None = None  # whether this dockerd knows `proxies` in daemon.json; None: unknown
     binary: str = ""  # of the dockerd that would be started; '' where no systemd says
     arguments: tuple[str, ...] = ()  # that it would be started with
@@ -170,15 +172,17 @@ class Reality(msgspec.Struct, frozen=True):
     can_restart: bool = True
     flags: Flags = Flags()  # of the dockerd that runs, where one does
     flags_in: str = ""  # the file where the proxy flags among them stand, if it can be found
-    are_flags_read: bool = False  # whether they are its own: not those of its next start, nor of a script around it
+    are_flags_read: bool = (
+        False  # whether they are of the running process itself, not of its next start or a script around it
+    )
     environment: Texts = Texts()  # what it would be started with now
     foreign_environment: Texts = Texts()  # the same without the agent's own file
     environment_files: tuple[str, ...] = ()  # that it would be started with
     overruling: Overruling = Overruling()  # what beats the drop-in
-    beaten: tuple[Layer, ...] = ()  # what the drop-in beats, of others
-    running_environment: Texts | None = None  # what it was started with; None: may not be read
-    started_with: Texts | Masked | None = None  # daemon.json's half; OTHER: none that we know; None: nothing known
-    is_marked: bool = False  # whether that is of this start, told by its mark: else it is what the file says now
+    beaten: tuple[Layer, ...] = ()  # what others set and the drop-in beats
+    running_environment: Texts | None = None  # what it was started with; None: not readable
+    started_with: Texts | Masked | None = None  # from daemon.json; OTHER: not ours; None: unknown
+    is_marked: bool = False  # whether a mark of this start tells that; else it is what the file says now
     daemon_json_path: str = "/etc/docker/daemon.json"
     daemon_json: str | None = None  # the file's text; None: there is none, or it is no text
     daemon_json_fault: FileFault | None = None  # why it is no text
@@ -194,12 +198,12 @@ class Reality(msgspec.Struct, frozen=True):
 
     @property
     def is_silent(self) -> bool:
-        """Whether one that runs does not say what it runs with."""
+        """Whether it runs and does not say what it runs with."""
         return self.unit.is_running and (self.engine is None or self.engine.proxies is None)
 
     @property
     def absence(self) -> str:
-        """Why nothing is known of its engine, in words; '' if it says what it is."""
+        """Why its engine is unknown; '' if it answers."""
         if self.engine is not None:
             return ""
         silent = " and does not answer" if self.unit.is_running else ""
@@ -207,10 +211,10 @@ class Reality(msgspec.Struct, frozen=True):
 
     @property
     def validates(self) -> bool:
-        """Whether the dockerd that would be started can be asked what it thinks of its file (FACTS 5)."""
+        """Whether the dockerd that would be started can validate its file (FACTS 5)."""
         return bool(self.binary) and bool(self.takes_proxies)
 
     @property
     def is_drop_in_read(self) -> bool:
-        """Whether systemd knows of the drop-in that stands there: a crash can come before the reload."""
+        """Whether systemd has read the drop-in that is there; after a crash it may not have."""
         return not self.is_systemd or self.is_drop_in_loaded == (self.drop_in is not None)

@@ -27,7 +27,7 @@ class AgentError(Exception):
 
 
 class PolicyRefused(AgentError):
-    """The policy, or a file that it names, is not as it must be; `problems` has a line for each.
+    """The policy or a file that it names is wrong; `problems` has one line for each mistake.
 
     `named`: the files that it names, as far as it could be read: one that comes may be all that is missing.
     """
@@ -56,11 +56,11 @@ class EngineSilent(AgentError):
 
 
 class UnitFailed(AgentError):
-    """systemctl could not do what it was asked."""
+    """systemctl failed."""
 
 
 class NotTried(AgentError):
-    """What stood before a restart failed: Docker was not touched."""
+    """A step before the restart failed: Docker was not touched."""
 
 
 class RestartFailed(AgentError):
@@ -68,7 +68,7 @@ class RestartFailed(AgentError):
 
 
 class ByOthers(AgentError):
-    """Somebody else stopped or restarted Docker meanwhile: that stands, and nothing is rolled back."""
+    """Somebody else stopped or restarted Docker meanwhile; nothing is rolled back."""
 
 
 class NotInForce(AgentError):
@@ -76,7 +76,7 @@ class NotInForce(AgentError):
 
 
 class Unexpected(AgentError):
-    """An exception that nobody expected ended the work on a target or a pass (`audit/unexpected.py`)."""
+    """An unexpected exception ended the work on a target or a pass (`audit/unexpected.py`)."""
 
     def __init__(self, where: str, what: str) -> None:
         super().__init__(

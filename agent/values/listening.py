@@ -14,7 +14,7 @@ import msgspec
 
 from agent.values.settings import ProxyUrl
 
-# Debian's and Fedora's /etc/hosts give these to the loopback addresses, as they do `localhost`.
+# Names of the loopback addresses in Debian's and Fedora's /etc/hosts, besides `localhost`.
 _LOOPBACK_NAMES: Final = ("localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback")
 _LOOPBACK: Final = ("127.0.0.1", "::1")
 LO: Final = 1  # the kernel's LOOPBACK_IFINDEX, the same in every network namespace

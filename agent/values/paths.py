@@ -1,4 +1,4 @@
-"""Where everything lies, below one root directory.
+"""Where every file is, below one root directory.
 
 `Paths("/")` is the system; any other root is a throw-away system for tests, the demo and `--root`.
 """
@@ -17,7 +17,7 @@ class Paths(msgspec.Struct, frozen=True):
 
     @property
     def is_system(self) -> bool:
-        """Whether this is the system itself: only then there are systemctl, processes and other users."""
+        """Whether this is the real system: only then are systemctl, processes and other users involved."""
         return self.root == Path("/")
 
     def below(self, absolute: str) -> Path:

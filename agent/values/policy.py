@@ -31,7 +31,7 @@ class Duration(float):
     _PARTS = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
     _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
     _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-    LONGEST: Final = 36500 * 86400  # what is kept of it must still be a date, and a number of the kernel's timers
+    LONGEST: Final = 36500 * 86400  # an end that far away must still be a date, and fit the kernel's timers
 
     @classmethod
     def parse(cls, text: str) -> Duration:
@@ -366,7 +366,7 @@ class NetworkTable(Table, frozen=True):
 
 
 class Upstream(msgspec.Struct, frozen=True):
-    """A way out. `direct` has no URL."""
+    """A named proxy, or `direct`, which has no URL."""
 
     name: str
     http: ProxyUrl | None = None

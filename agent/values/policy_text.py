@@ -1,4 +1,4 @@
-"""The policy's text: what it means, or what is wrong with it, in the words of a person who has to mend it.
+"""The policy's text: what it means, or what is wrong with it, in the words of a person who has to fix it.
 
 Pure: the text of the TOML file goes in, a `Policy` or its problems come out, and what is valid but unwise.
 Every problem names table, key and value, and what was expected; all of them are found in one reading.
@@ -53,7 +53,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MOST_FAILURES: Final = 100
 _MOST_PROBLEMS: Final = 50  # of one table; each costs a reading of it
 
-# What no person means, and what costs others: a probe is a request to somebody's registry.
+# Shorter is a typing mistake, and costs others: a probe is a request to a registry.
 _BOUNDS: Final = {
     "probe.timeout": ("100ms", "1m"),
     "probe.recheck": ("100ms", "1d"),  # or "0s": only on events
@@ -134,7 +134,7 @@ class _Reading:
             )
 
     def _table(self, label: str, raw: object, kind: type[T]) -> tuple[T | None, frozenset[str]]:
-        """What is right in a table, and its keys that are wrong, each of them said and then taken out."""
+        """The valid part of a table, and its wrong keys, each reported and removed."""
         wrong: set[str] = set()
         for _ in range(_MOST_PROBLEMS):
             try:
@@ -259,7 +259,7 @@ def _upstream_problems(read: UpstreamTable, wrong: frozenset[str]) -> list[str]:
 
 
 def _one_by_one(entries: Iterable[Exclusion]) -> tuple[Exclusion, ...]:
-    """A text with commas in it is as many entries as Docker takes it for (FACTS 9)."""
+    """A text with commas counts as several entries, as for Docker (FACTS 9)."""
     return tuple(Exclusion(one) for entry in entries for one in entry.split(","))
 
 
@@ -299,8 +299,8 @@ class _Fault(msgspec.Struct, frozen=True):
 
     what: str
     path: str  # of the table or value that it is about
-    steps: tuple[str, ...]  # to what has to be taken out for the rest to be read; () : nothing can be
-    unknown: str | None = None  # a key that there is not
+    steps: tuple[str, ...]  # to what must be removed to read the rest; (): nothing can be
+    unknown: str | None = None  # a key that does not exist
     missing: str | None = None  # a key that must be there
 
 
@@ -405,7 +405,7 @@ def _shown_text(value: str) -> str:
 
 
 def warnings(policy: Policy) -> tuple[str, ...]:
-    """What is valid and unwise."""
+    """Warnings: valid, but unwise."""
     found = []
     if not policy.probe.recheck:
         found.append('probe.recheck: "0s" looks only on events: a proxy that dies between two is noticed at the next')

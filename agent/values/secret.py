@@ -19,7 +19,7 @@ import msgspec
 
 HIDDEN: Final = "•••"
 UNPARSABLE: Final = "‹unparsable›"
-CUT: Final = 200  # characters of somebody else's text: enough for a sentence, too little for a page
+CUT: Final = 200  # characters of foreign text: enough for a sentence, too little for a page
 MORE: Final = "…"  # where something was cut
 
 _URL = re.compile(
@@ -78,7 +78,7 @@ def redacted(url: str) -> str:
 
 
 def escaped(text: str, limit: int = CUT) -> str:
-    """Somebody else's text on one line: at most `limit` characters, no user or password, nothing that does not print.
+    """Foreign text on one line: at most `limit` characters, no user or password, nothing that does not print.
 
     What a terminal would obey, a line break, a mark that turns the direction of writing and half a character are
     written as `\\x1b`, `\\u202e`; letters of every language stay.

@@ -308,7 +308,7 @@ class Texts(msgspec.Struct, frozen=True):
         return f"Texts({HIDDEN})"
 
     def over(self, below: Texts) -> Texts:
-        """What is in force where this place beats another one: each key on its own (FACTS 3)."""
+        """What counts if this place beats another one, key by key (FACTS 3)."""
         return Texts(self.http or below.http, self.https or below.https, self.no_proxy or below.no_proxy)
 
     def meaning(self) -> Settings:

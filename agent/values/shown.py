@@ -1,7 +1,7 @@
 """What a program reads of us or a file keeps for a person: plain values, bounded, and nothing secret among them.
 
 Pure. The one way from a value to JSON: names and texts are cut, redacted and on one line (`secret.escaped`), and long
-lists, deep ones and numbers that JSON does not know are cut as well. So whatever somebody else wrote, it is short, can
+lists, deep ones and numbers that JSON does not know are cut as well. So whatever others wrote, it is short, can
 be encoded, and holds nothing that a terminal would obey. Passing it twice changes nothing.
 Not known here: how the values of the house are shown (`audit/facts.py`).
 """

@@ -21,9 +21,9 @@ class Outcome(enum.Enum):
     TIMEOUT = "timeout"  # not done within the policy's probe.timeout
     PROXY_AUTH = "proxy-auth"  # the proxy wants other credentials (407; SOCKS: method or password refused)
     PROXY_DENIED = "proxy-denied"  # the proxy does not let this registry pass (4xx to CONNECT)
-    PROXY_DOWN = "proxy-down"  # the proxy has no way out itself (5xx to CONNECT)
+    PROXY_DOWN = "proxy-down"  # the proxy itself cannot reach the registry (5xx to CONNECT)
     TLS = "tls"  # a certificate was rejected
-    PORTAL = "portal"  # somebody else answered in the registry's place
+    PORTAL = "portal"  # something else answered in the registry's place
     REGISTRY = "registry"  # the registry answered that it cannot
     ERROR = "error"  # anything else: garbage, a connection that broke off
 
