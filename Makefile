@@ -66,17 +66,17 @@ install:
 	$(LINK) install
 
 # As root. PURGE=1 removes the policy and the audit log, too, also later; NOW=1 restarts Docker even if containers run.
-# What is put back needs an environment that works: where that one does not, it is made anew before.
+# Restoring needs an environment that works; one that does not is made anew first.
 uninstall:
 	@test "$$(id -u)" = 0 || { echo 'make uninstall: must be run as root. Try: sudo make uninstall' >&2; exit 1; }
 	@found=; for trace in $(TRACES); do test ! -e "$$trace" || found=1; done; if test -n "$$found"; then \
 		$(WORKS) || { echo '$(OPT) does not work with this Python: made anew' && $(ANEW) && $(FILL); } || { \
-			echo 'make uninstall: nothing is put back or removed. By hand: docs/troubleshooting.md' >&2; exit 1; }; \
+			echo 'make uninstall: nothing is restored or removed. To do it yourself: docs/troubleshooting.md' >&2; exit 1; }; \
 		$(OPT)/bin/docker-proxy-agent uninstall $(if $(PURGE),--purge) $(if $(NOW),--now); \
 	else \
-		echo 'not installed: there is nothing to put back'; \
+		echo 'not installed: there is nothing to restore'; \
 		for folder in $(KEPT); do \
-			test ! -e "$$folder" || $(if $(PURGE),{ rm -rf "$$folder" && echo "removed      $$folder"; },echo "kept         $$folder; to be rid of it$(COMMA) too: make uninstall PURGE=1"); \
+			test ! -e "$$folder" || $(if $(PURGE),{ rm -rf "$$folder" && echo "removed      $$folder"; },echo "kept         $$folder; to remove it$(COMMA) too: make uninstall PURGE=1"); \
 		done; \
 	fi
 	rm -rf $(OPT)

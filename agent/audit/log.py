@@ -135,8 +135,6 @@ class AuditLog:
                 _give(file, self._readers)
         self._is_given = True
 
-    # --- where the log ends, and what is wrong there -----------------------------------------------------------------
-
     def _look(self) -> _End:
         """The end as we left it; looked at anew if the growing file is another one or has another length."""
         length = _length(self.path)
@@ -203,8 +201,6 @@ class AuditLog:
                 return any(entry.anchor == kept for entry in files.entries(file))
         return True
 
-    # --- full files --------------------------------------------------------------------------------------------------
-
     def _rotate(self) -> None:
         """The growing file gets its final name when it is full or its first record is old."""
         end = self._look()
@@ -262,8 +258,6 @@ class AuditLog:
 
     def _is_older(self, entry: Entry, seconds: float) -> bool:
         return (self._clock() - dt.datetime.fromisoformat(entry.ts)).total_seconds() > seconds
-
-    # --- one record --------------------------------------------------------------------------------------------------
 
     def _write(self, event: Event, about: _About, facts: Mapping[str, Plain], seq: int | None = None) -> Anchor:
         end = self._look()

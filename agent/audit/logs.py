@@ -116,9 +116,6 @@ class _FromOthers(logging.Handler):
         log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
 
 
-# --- the three forms -------------------------------------------------------------------------------------------------
-
-
 def _rendering(form: Form, stream: TextIO, journal: Path) -> list[Any]:
     match form:
         case Form.CONSOLE:

@@ -114,8 +114,6 @@ class _Walk:
         self._no_records: list[Line] = []  # since the last record
         self._dropped: set[tuple[int | None, str]] = set()  # seq and hash of the last records of dropped files
 
-    # --- on the way -------------------------------------------------------------------------------------------------
-
     def pass_over(self, line: Line) -> None:
         entry = line.opened()
         if entry is None:
@@ -172,8 +170,6 @@ class _Walk:
         """Only the first place is told."""
         if self.broken is None or seq < self.broken.seq:
             self.broken = Broken(seq, what, str(line.file), line.number) if line else Broken(seq, what)
-
-    # --- at the end -------------------------------------------------------------------------------------------------
 
     def forget_ended(self, logs: Sequence[Sequence[Anchor]]) -> list[str]:
         """A log that was ended in good order and is gone is missed by nobody; what is left of one is that log."""

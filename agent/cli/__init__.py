@@ -16,7 +16,7 @@ from agent.values.errors import AgentError, PolicyRefused
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; its exit status."""
+    """Run one command and return its exit status."""
     words = sys.argv[1:] if argv is None else argv
     printing.ready()
     try:
@@ -30,28 +30,28 @@ def main(argv: list[str] | None = None) -> int:
     except AgentError as error:
         _complain(words, str(error))
         return 1
-    except BrokenPipeError:  # `… | head`: whoever reads has enough
+    except BrokenPipeError:  # as in `… | head`
         sys.stderr.close()
         return 1
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - the last boundary: one line, as for every other error
-        # Only now: it brings the log along, which `status` and `check` do without.
+        # Imported only now: it imports structlog, which `status` and `check` do without.
         described = importlib.import_module("agent.audit.unexpected").unexpected
         _complain(words, str(described("docker-proxy-agent", error)))
         return 1
 
 
 def _complain(words: list[str], *problems: str) -> None:
-    """On stderr; and whoever asked for JSON gets that, whatever happens, on one line: there may be lines before it."""
+    """On stderr, and as JSON if that was asked for: on one line, because other lines may have been printed before."""
     complain(*problems)
     options = words[: words.index("--")] if "--" in words else words
-    if "--json" in options:  # by hand: what cannot be parsed has no arguments
+    if "--json" in options:  # argparse may be what failed
         print_json({"problems": problems}, indent=None)
 
 
 def _run(words: list[str]) -> int:
-    # As the unit starts the service: argparse would stay in its memory for as long as it runs.
+    # The unit starts the service like this: argparse would stay in its memory for good.
     is_service = words == ["run"]
     module = importlib.import_module("agent.cli.run" if is_service else "agent.cli.words")
     status: int = module.serve() if is_service else module.obey(words)

@@ -15,7 +15,7 @@ from agent.values.paths import Paths
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--now", action="store_true", help="wait for nothing: restart Docker if that is due, even if containers run"
+        "--now", action="store_true", help="do not wait: restart Docker if needed, even if containers run"
     )
 
 

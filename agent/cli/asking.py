@@ -37,19 +37,21 @@ from agent.values.paths import Paths
 from agent.values.policy import Duration, Policy
 from agent.values.secret import escaped
 
-# The journal keeps what Docker ran with before. Whoever scripts this is not made to wait for a minute.
+# Watching for that minute would make every script wait. The journal keeps the old settings.
 _UNWATCHED: Final = (
-    "no service runs, and nobody watches Docker from here on: if it fails within a minute, the next apply, "
-    "or the start of the service, takes the old settings back"
+    "no service is running to watch Docker: if Docker fails within a minute, the next apply, "
+    "or the start of the service, restores the old settings"
 )
-_UNWRITTEN: Final = "nothing is written for Docker yet, and no service runs that would: run apply again in a minute"
+_UNWRITTEN: Final = (
+    "nothing is written for Docker yet, and no service is running to do it later: run apply again in a minute"
+)
 
 
 def ask_and_print(args: argparse.Namespace, paths: Paths, wish: Wish) -> int:
-    """Ask, print what comes back, and say how it went."""
+    """Ask, print the answer, and return the exit status."""
     quiet(args.verbose)
     if args.policy is not None:
-        wish = msgspec.structs.replace(wish, policy=os.path.abspath(args.policy))  # noqa: PTH100 - links are as named
+        wish = msgspec.structs.replace(wish, policy=os.path.abspath(args.policy))  # noqa: PTH100 - it must not resolve links
     try:
         answer = _ask_the_agent(paths, wish)
     except NobodyListens:
@@ -68,18 +70,18 @@ def ask_and_print(args: argparse.Namespace, paths: Paths, wish: Wish) -> int:
 
 
 def caller() -> str:
-    """Who asks, for the audit log: sudo says who became root."""
+    """Who asks, for the audit log: the user who ran sudo."""
     return escaped(os.environ.get("SUDO_USER", ""), 64)
 
 
 def lasting(text: str) -> float:
-    """Seconds, from the policy's way to write a duration."""
+    """Seconds, from a duration as the policy writes it."""
     try:
         seconds = float(Duration.parse(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f'"{text}" {error}') from error
     if not seconds:
-        raise argparse.ArgumentTypeError(f'"{text}" is over before it begins')
+        raise argparse.ArgumentTypeError(f'"{text}" must be longer than 0 s')
     return seconds
 
 
@@ -140,13 +142,11 @@ async def _make_a_pass(wish: Wish, in_force: InForce, memory: Memory, record: Re
 
 
 def _still_down(service: str) -> AgentError:
-    return AgentError(
-        service, "does not start with what it started with before, either", f"See: journalctl -u {service}"
-    )
+    return AgentError(service, "does not start with its old settings either", f"See: journalctl -u {service}")
 
 
 def unattended(done: Pass, *, is_on_trial: bool) -> Iterator[str]:
-    """What a service would see to after this pass, and nobody does."""
+    """What a running service would do after this pass, and a command does not."""
     if isinstance(done.seen, Planned) and done.seen.plan.put_off:
         yield _UNWRITTEN
     if is_on_trial:
@@ -154,7 +154,7 @@ def unattended(done: Pass, *, is_on_trial: bool) -> Iterator[str]:
 
 
 def _act_without_a_policy(paths: Paths, wish: Wish, refused: NoPolicy | PolicyRefused) -> Answer:
-    """What a person lays down is laid down; there is no pass that could follow."""
+    """Record the pin or the pause. Without a policy no pass follows."""
     record = record_for(wish.command.value, paths, Policy())
     with held(paths.lock):
         said = obey(wish, Overrides(paths.state), None, record)
@@ -164,7 +164,7 @@ def _act_without_a_policy(paths: Paths, wish: Wish, refused: NoPolicy | PolicyRe
 
 
 async def _stop_in_good_order(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """SIGTERM and a terminal that is closed are answered as ctrl-C is: when nothing is half done."""
+    """On ctrl-C, SIGTERM or a closed terminal, stop only when nothing is half done."""
     task = asyncio.ensure_future(work)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)

@@ -1,4 +1,4 @@
-"""The audit log, filtered and readable; `audit verify` asks whether anybody changed it."""
+"""`audit`: the audit log, filtered and readable. `audit verify` checks that it was not changed."""
 
 from __future__ import annotations
 
@@ -23,19 +23,23 @@ from agent.values.secret import escaped
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", nargs="?", choices=("verify",), help="look for what was changed, dropped or cut off")
+    parser.add_argument(
+        "what", nargs="?", choices=("verify",), help="find records that were changed, removed or cut off"
+    )
     parser.add_argument(
         "--event",
         action="append",
         default=[],
         choices=[event.value for event in Event],
         metavar="NAME",
-        help="only these, such as docker-restarted; may be given several times",
+        help="only this event, such as docker-restarted; may be repeated",
     )
-    parser.add_argument("--network", default="", metavar="NAME", help="only what is about this network")
-    parser.add_argument("--since", type=_moment, metavar="TIME", help='"2h" ago, or 2026-03-01T09:12:04Z')
-    parser.add_argument("--until", type=_moment, metavar="TIME", help="the same")
-    parser.add_argument("--last", type=_count, metavar="N", help="only the last N of them")
+    parser.add_argument("--network", default="", metavar="NAME", help="only records about this network")
+    parser.add_argument(
+        "--since", type=_moment, metavar="TIME", help='only records after this: "2h" ago, or 2026-03-01T09:12:04Z'
+    )
+    parser.add_argument("--until", type=_moment, metavar="TIME", help="only records before this")
+    parser.add_argument("--last", type=_count, metavar="N", help="only the last N")
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
@@ -60,7 +64,7 @@ def _moment(text: str) -> dt.datetime:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'"{text}" is no number of records')
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of records')
     return int(text)
 
 
@@ -84,9 +88,9 @@ def _show(args: argparse.Namespace, path: Path) -> int:
         else:
             say(readable(found.entry))
     if illegible:
-        complain(f"{path}: {illegible} lines are no records. See: docker-proxy-agent audit verify")
+        complain(f"{path}: {illegible} lines are not records. See: docker-proxy-agent audit verify")
     if not shown:
-        complain(f"{path}: no such records")
+        complain(f"{path}: no matching records")
     return 0
 
 
@@ -96,13 +100,13 @@ def readable(entry: Entry) -> str:
     local = entry.ts if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
     try:
         said = sentence(Event(entry.event), entry.facts)
-    except ValueError:  # of a newer agent
+    except ValueError:  # written by a newer agent
         said = escaped(msgspec.json.encode(plain(entry.facts)).decode(), LONGEST)
     return f"{escaped(local)}  {escaped(entry.event):<17} {said}"
 
 
 def _verify(args: argparse.Namespace, paths: Paths) -> int:
-    # Only the system's own log goes to the system's journal.
+    # Only the system's own log is anchored in the journal.
     found = verify(paths.audit_log, paths.state, system_journal.ask() if paths.is_system else None)
     if args.json:
         print_json(plain(found), indent=None)

@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--offline",
         action="store_true",
-        help="of a policy for another machine: the files and users that it names are not looked for",
+        help="the policy is for another machine: do not look for the files and users that it names",
     )
 
 
@@ -33,7 +33,9 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
             return 1
         complain(*(f"{error.path}: {problem}" for problem in error.problems))
         if not args.offline and _is_for_elsewhere(args, paths):
-            complain("It would be valid on a machine that has these. For another machine's: check --offline")
+            complain(
+                "On a machine that has these, it would be valid. To check a policy for another machine: check --offline"
+            )
         return 1
     for line in found.cautions:
         complain(f"{found.path}: warning: {line}")
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
 
 def _facts(policy: PolicyStatus, problems: Sequence[str], warnings: Sequence[str]) -> dict[str, object]:
-    """`policy` as in the status; nothing is loaded by looking at it."""
+    """`policy` as in status.json; a check loads nothing."""
     return {
         "valid": not problems,
         "policy": msgspec.structs.asdict(policy),
@@ -62,7 +64,7 @@ def _for_elsewhere(args: argparse.Namespace, paths: Paths) -> Loaded:
 
 
 def _is_for_elsewhere(args: argparse.Namespace, paths: Paths) -> bool:
-    """Whether all that is wrong with it is what this machine has not."""
+    """Whether everything wrong with it is a file or a user that this machine does not have."""
     try:
         load_for_elsewhere(args.policy or paths.policy)
     except AgentError:

@@ -1,4 +1,4 @@
-"""A command line that means nothing."""
+"""An invalid command line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ USAGE: Final = 64  # sysexits(3), EX_USAGE
 
 
 class Misused(SystemExit):
-    """Ends the command; what is wrong with its words is said where commands end."""
+    """Ends the command. `main` prints the problem."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(USAGE)

@@ -1,4 +1,4 @@
-"""`pause`: hands off; nothing is written or restarted until `resume`."""
+"""`pause`: write nothing and restart nothing until `resume`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from agent.values.paths import Paths
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--for", dest="for_s", type=lasting, metavar="TIME", help="such as 90s, 45m or 2h")
+    parser.add_argument(
+        "--for", dest="for_s", type=lasting, metavar="TIME", help="for how long, such as 90s, 45m or 2h"
+    )
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:

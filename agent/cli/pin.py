@@ -1,4 +1,4 @@
-"""`pin`: an upstream chosen by hand, whatever its verdict, in every network, until `unpin`."""
+"""`pin`: use one upstream in every network, whether it works or not, until `unpin`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from agent.values.paths import Paths
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("upstream", metavar="NAME", help="of the policy, or: direct")
-    parser.add_argument("--for", dest="for_s", type=lasting, metavar="TIME", help="such as 90s, 45m or 2h")
+    parser.add_argument("upstream", metavar="NAME", help="an upstream of the policy, or direct")
+    parser.add_argument(
+        "--for", dest="for_s", type=lasting, metavar="TIME", help="for how long, such as 90s, 45m or 2h"
+    )
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:

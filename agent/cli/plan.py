@@ -1,5 +1,7 @@
-"""`plan`: what a pass would do and why, as a diff. Changes nothing; exits 0 for nothing to do, 2 for
-changes, 1 if something stands in the way."""
+"""`plan`: what a pass would do and why, as a diff. Changes nothing.
+
+Exits 0 if there is nothing to do, 2 if there are changes, 1 if something prevents them.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,10 @@ def arguments(_parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
-    if paths.is_system and os.geteuid() != 0:  # it would see half of what a pass sees, and plan something else
-        raise AgentError("plan", "only root can look at all that a pass looks at; run it as root")
+    if paths.is_system and os.geteuid() != 0:  # it could not read everything, and would plan something else
+        raise AgentError(
+            "plan", "needs root, to read everything that a pass reads", "Try: sudo docker-proxy-agent plan"
+        )
     policy = loaded(args, paths, refuses_unsafe=False).policy
     world = TheWorld(paths, policy)
     choosing = only_looking(policy, world.prober, paths.state)
@@ -56,7 +60,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
 
 def waits(seen: Seen, shown: StatusFound | None) -> str:
-    """Why the agent that runs holds back a restart that is due at once: it alone knows of its turns."""
+    """Why the running agent holds back a restart that could be made now; only it knows when the last one was."""
     if not isinstance(seen, Planned) or seen.plan.restart is None or seen.plan.restart.when is not When.NOW:
         return ""
     if shown is None or not shown.is_running or shown.status is None or shown.status.docker is None:
@@ -74,7 +78,7 @@ def drawn(seen: Seen, conditions: Sequence[Condition], waits: str) -> Picture:
 
 
 def exit_status(seen: Seen) -> int:
-    """What the command ends with."""
+    """The exit status."""
     if any(condition.code.is_failure for condition in seen.conditions):
         return 1
     return CHANGES if seen.acts or (isinstance(seen, Planned) and seen.plan.changes) else 0

@@ -1,4 +1,4 @@
-"""The policy that a command goes by, and what is said about it on the way."""
+"""The policy that a command uses, and the warnings about it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agent.values.policy import Policy
 
 
 def loaded(args: argparse.Namespace, paths: Paths, *, refuses_unsafe: bool) -> Loaded:
-    """NoPolicy, or PolicyRefused; what is unwise, or unsafe where that is no error, is said on stderr."""
+    """Load it, and print warnings on stderr. Raises NoPolicy or PolicyRefused."""
     reading = load_safely if refuses_unsafe else load
     found = reading(args.policy or paths.policy, owners(paths), os.environ, paths)
     found = msgspec.structs.replace(found, warnings=(*found.warnings, *_unknown_owners(found.policy, paths)))
@@ -27,21 +27,21 @@ def loaded(args: argparse.Namespace, paths: Paths, *, refuses_unsafe: bool) -> L
 
 
 def _unknown_owners(policy: Policy, paths: Paths) -> list[str]:
-    """No error: where accounts come over a network, one may be known later."""
+    """Only a warning: accounts from the network may not be known yet."""
     sockets = LocalSockets(ThisSystem(paths.root))
     found = []
     for name, upstream in policy.upstreams.items():
         try:
             if upstream.owner and sockets.uid(upstream.owner) is None:
-                text = f'there is no user "{upstream.owner}" here, so nobody\'s listener is taken for it'
+                text = f'there is no user "{upstream.owner}" here, so no listener is accepted'
                 found.append(f"upstream.{name}.owner: {text}")
         except AgentError as unknown:
-            found.append(f'upstream.{name}.owner: whether there is a user "{upstream.owner}" cannot be told: {unknown}')
+            found.append(f'upstream.{name}.owner: cannot look up user "{upstream.owner}": {unknown}')
     return found
 
 
 def loaded_or_default(args: argparse.Namespace, paths: Paths) -> Policy:
-    """The policy for what must be possible without one: its defaults, said on stderr, where it is refused."""
+    """For commands that must work without a policy: if it is refused, say so on stderr and use the defaults."""
     try:
         return loaded(args, paths, refuses_unsafe=False).policy
     except NoPolicy:

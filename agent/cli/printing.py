@@ -1,4 +1,4 @@
-"""The one way onto a screen, for every command.
+"""How every command prints.
 
 Whatever a command prints, on stdout or stderr, passes `say` or `print_json`: cut, redacted, and nothing in it that a
 terminal would obey. A test keeps it so: nobody else prints.
@@ -21,38 +21,38 @@ LONGEST: Final = 8000  # characters of a line: all clients of a large house
 
 
 def say(*lines: str, file: TextIO | None = None) -> None:
-    """Each of them on a line of its own, whatever stands in it."""
+    """One line each, whatever it contains."""
     print(*(escaped(line, LONGEST) for line in lines), sep="\n", file=file)
 
 
 def page(*lines: str, file: TextIO | None = None) -> None:
-    """The same; on a terminal, or where COLUMNS says how wide to be, a long line is folded."""
+    """The same, but long lines are folded on a terminal, or if COLUMNS gives a width."""
     shown = [escaped(line, LONGEST) for line in lines]
     is_folded = (file or sys.stdout).isatty() or os.environ.get("COLUMNS", "").isdecimal()
     print(*(folded(shown, width()) if is_folded else shown), sep="\n", file=file)
 
 
 def complain(*lines: str) -> None:
-    """What is no data: on stderr."""
+    """Messages, on stderr."""
     say(*lines, file=sys.stderr)
 
 
 def headline(text: str, *, is_bold: bool) -> None:
-    """A line that stands out, below an empty one."""
+    """A heading, below an empty line."""
     shown = escaped(text, LONGEST)
     print(f"\n\x1b[1m{shown}\x1b[0m" if is_bold else f"\n{shown}")
 
 
 def print_json(facts: object, indent: int | None = 2) -> None:
-    """Facts for programs, on stdout."""
+    """JSON for programs, on stdout."""
     shown = plain(facts)
     text = json.dumps(shown, indent=indent, ensure_ascii=False)
-    # `backslashreplace` writes what is no JSON.
+    # `backslashreplace` would write something that is not JSON.
     print(text if _can_be_printed(text) else json.dumps(shown, indent=indent))
 
 
 def print_json_line(line: str) -> None:
-    """A line of JSON that stands in a file, as it stands: whoever has `sha256sum` can check it.
+    """A line of JSON from a file, unchanged, so that `sha256sum` can check it.
 
     One that an agent of before wrote may hold what is not to be shown.
     """
@@ -72,7 +72,7 @@ def _can_be_printed(text: str) -> bool:
 
 
 def ready() -> None:
-    """Once per process, before anything is printed: nothing that is printed can fail to be encoded."""
+    """Call once, before anything is printed: afterwards no text can fail to be encoded."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -80,7 +80,7 @@ def ready() -> None:
 
 
 def _unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """What Python would print itself, as it stands: an exception's text may be anybody's."""
-    import traceback  # noqa: PLC0415 - a command that ends well needs it not
+    """Print the traceback, escaped: an exception may quote untrusted text."""
+    import traceback  # noqa: PLC0415 - only needed for an error
 
     complain(*escaped_lines("".join(traceback.format_exception(kind, error, trace)), LONGEST))

@@ -1,4 +1,4 @@
-"""`probe`: every upstream's verdict here and now, with timings; those of this network first.
+"""`probe`: test every upstream now, and show each result with its timings; this network's first.
 
 Exits 0 if one of this network's works, else 1.
 """

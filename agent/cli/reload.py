@@ -1,4 +1,4 @@
-"""`reload`: read the policy and the password files again, and try again what was given up."""
+"""`reload`: read the policy and the password files again, and retry what was given up."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`restore`: everything as it was before the agent first wrote.
+"""`restore`: restore every file as it was before the agent first wrote it.
 
-Exits 0 if it is done, or there is nothing to do, or only Docker's restart waits; 1 if something is left as it is.
+Exits 0 if it is done, or there is nothing to do, or only Docker's restart waits; 1 if something could not be restored.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from agent.values.policy import Policy
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--now", action="store_true", help="restart Docker if that is due, even if containers run")
+    parser.add_argument("--now", action="store_true", help="restart Docker if needed, even if containers run")
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         with held(paths.lock):
             done = asyncio.run(restore(paths, policy, record, is_asked_now=args.now))
     except Locked as error:
-        # It would write everything again in its next pass.
+        # The service would write everything again in its next pass.
         remedy = "Stop it first: systemctl disable --now docker-proxy-agent; or remove it: docker-proxy-agent uninstall"
         raise AgentError(error.where, error.what, remedy) from error
     if args.json:
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
 
 async def restore(paths: Paths, policy: Policy, record: Record, *, is_asked_now: bool) -> Restored:
-    """With the lock held: first what an agent that ended in the middle left, then everything as it was."""
+    """Finish what a crashed agent left half done, then restore. The lock is held."""
     await to_the_end(LocalDaemon(paths, policy).recover(record, may_restart=True), None)
     await local_clients(paths, policy, config_file=ConfigFile(paths)).recover()
 
@@ -66,8 +66,8 @@ async def restore(paths: Paths, policy: Policy, record: Record, *, is_asked_now:
 
 
 def lines(done: Restored) -> list[str]:
-    """What a person reads of it."""
-    shown = [f"{'removed' if target in done.removed else 'put back':13}{target}" for target in done.targets]
+    """For a person."""
+    shown = [f"{'removed' if target in done.removed else 'restored':13}{target}" for target in done.targets]
     outcome = done.outcome
     if outcome.restarted_s is not None:
         shown.append(f"docker       restarted, {outcome.restarted_s:.1f} s")
@@ -78,4 +78,4 @@ def lines(done: Restored) -> list[str]:
         shown.append(f"docker       {outcome.rolled_back}")
     if outcome.condition:
         shown.append(f"docker       {outcome.condition.text}")
-    return shown or ["nothing to put back"]
+    return shown or ["nothing to restore"]

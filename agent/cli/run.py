@@ -28,7 +28,7 @@ from agent.values.paths import Paths
 
 
 class Options(Protocol):
-    """What stands on its command line."""
+    """Its options."""
 
     policy: Path | None
     verbose: int
@@ -43,7 +43,7 @@ def run(args: Options, paths: Paths) -> int:
 
 
 def serve(paths: Paths = SYSTEM, policy: Path | None = None, *, level: int = logging.INFO) -> int:
-    """Until it is told to stop. The policy: the usual one, if none is named."""
+    """Run until told to stop. `policy` defaults to the usual file."""
     configure(level)
     with held(paths.lock):
         asyncio.run(_serve(paths, policy or paths.policy))
@@ -62,7 +62,7 @@ async def _serve(paths: Paths, policy: Path) -> None:
     try:
         async with listening(paths.control, service.ask):
             await running
-    except asyncio.CancelledError:  # by a signal: everything stays as it is
+    except asyncio.CancelledError:  # by a signal: leave everything as it is
         return
     finally:
         wakes.close()

@@ -1,4 +1,4 @@
-"""What the commands that make or plan a pass have in common: record, world, and the pass as facts."""
+"""What the commands that make or plan a pass share: quiet logging, and the record."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from agent.values.policy import Policy
 
 
 def quiet(verbose: int) -> None:
-    """A command says on stderr what happens only if it is asked to: what it prints says it, too."""
+    """Without -v a command logs nothing to stderr: its output says the same."""
     configure(logging.INFO if verbose else logging.CRITICAL)
 
 
 def record_for(command: str, paths: Paths, policy: Policy) -> Record:
-    """The record of a pass that a person started."""
+    """The audit record of a pass that a person started."""
     log = AuditLog(paths.audit_log, paths.state, policy.audit.keep, policy.audit.max_size)
     return Record(log).for_pass(secrets.token_hex(4), command)

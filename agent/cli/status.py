@@ -1,6 +1,6 @@
 """`status`: what the running agent sees, chose, did, and waits for. Exits 3 if none runs.
 
-It reads one file and asks nobody. Without an agent it shows what the last one knew, and says how old that is.
+It only reads one file. Without a running agent it shows what the last one knew, and how old that is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LOOK_AGAIN_S = 0.5
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--watch", action="store_true", help="go on, and print it again whenever it changes")
+    parser.add_argument("--watch", action="store_true", help="keep running and print it again whenever it changes")
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:

@@ -1,7 +1,7 @@
-"""`uninstall`: the service away, and everything as it was before it.
+"""`uninstall`: remove the service and restore every file.
 
-Policy and audit log stay unless `--purge`, as apt keeps what a person wrote. Exits 0 if it is gone, 1 if something
-could not be put back: then what that needs is kept, and a second try goes on.
+Policy and audit log stay unless `--purge`, as apt keeps configuration. Exits 0 if it is gone, 1 if something could
+not be restored: then what a second try needs is kept.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from agent.values.paths import Paths
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--now", action="store_true", help="restart Docker if that is due, even if containers run")
-    parser.add_argument("--purge", action="store_true", help="remove the policy and the audit log, too")
+    parser.add_argument("--now", action="store_true", help="restart Docker if needed, even if containers run")
+    parser.add_argument("--purge", action="store_true", help="also remove the policy and the audit log")
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
@@ -40,5 +40,5 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         return 0
     for left in done.left:
         complain(left)
-    complain("stopped, and not wholly put back; the rest: docker-proxy-agent uninstall")
+    complain("the service is stopped, but not everything is restored. Fix this, then run: docker-proxy-agent uninstall")
     return 1

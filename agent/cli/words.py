@@ -1,4 +1,4 @@
-"""The words of a command line: which command they name, and what it is told.
+"""The words of a command line: which command they name, and its arguments.
 
 Not known here: what a command does.
 """
@@ -17,35 +17,35 @@ from agent.values.paths import Paths
 
 SUMMARY: Final = "Keeps Docker's proxy settings right while the machine moves between networks"
 COMMANDS: Final = {
-    "apply": "one pass now: find what works here, write it, restart Docker if that is due",
-    "plan": "what a pass would do and why, as a diff; changes nothing",
-    "probe": "every upstream's verdict here and now, with timings",
-    "check": "whether the policy is valid, with all that is wrong in it",
-    "run": "the service itself: the unit starts it",
-    "status": "what the running agent sees, chose, did, and waits for",
-    "pin": "use one upstream, whatever its verdict, in every network",
+    "apply": "run one pass now: find an upstream that works, write it, and restart Docker if needed",
+    "plan": "show what a pass would do and why, as a diff; change nothing",
+    "probe": "test every upstream now and show each result with its timings",
+    "check": "check the policy and list everything that is wrong with it",
+    "run": "run the service; the systemd unit starts it",
+    "status": "show what the running agent sees, chose, did and waits for",
+    "pin": "use one upstream in every network, whether it works or not",
     "unpin": "let the agent choose again",
-    "pause": "hands off: nothing is written or restarted",
+    "pause": "write nothing and restart nothing until resume",
     "resume": "end a pause",
-    "reload": "read the policy and the password files again, and try again what was given up",
-    "audit": "the audit log, filtered and readable; `audit verify`",
-    "install": "set up the service: unit and folders, enabled and started; again, it upgrades",
-    "uninstall": "remove the service, and put everything back as it was before it",
-    "restore": "put everything back as it was before the agent first wrote; the service stays",
-    "demo": "a roaming laptop on loopback, in a throw-away root, nothing of the system touched",
+    "reload": "read the policy and the password files again, and retry what was given up",
+    "audit": "show the audit log; `audit verify` checks that it was not changed",
+    "install": "set up the service, enable it and start it; run again, it upgrades",
+    "uninstall": "remove the service and restore every file",
+    "restore": "restore every file as it was before the agent first wrote it; the service stays",
+    "demo": "show a roaming laptop, all on loopback and in a temporary directory; your system is not touched",
 }
-# What they print or do hangs on no policy; named in vain it would be ignored.
+# These read no policy, so --policy would have no effect.
 _WITHOUT_POLICY: Final = frozenset({"status", "audit", "install", "demo"})
-# They tell a person what they do; a program goes by their exit status.
+# These print for a person only; a script uses their exit status.
 _WITHOUT_FACTS: Final = frozenset({"run", "install", "uninstall", "demo"})
 
-# Those of several files: what else lies in the folder of one is run and imported without it.
+# These are folders: their other files are also run, or imported, on their own.
 _FOLDERS: Final = frozenset({"demo", "install"})
 
 
 class _Parser(argparse.ArgumentParser):
     def __init__(self, **how: Any) -> None:
-        """No option may be shortened: what a script writes today would mean two of them tomorrow."""
+        """Options cannot be abbreviated: an abbreviation in a script could become ambiguous later."""
         super().__init__(allow_abbrev=False, **how)
 
     def error(self, message: str) -> NoReturn:
@@ -53,21 +53,21 @@ class _Parser(argparse.ArgumentParser):
 
 
 def obey(words: list[str]) -> int:
-    """Run the command that they name; its exit status."""
-    # Only the command that is asked for is imported: `--help` and `check` answer at once.
+    """Run the named command and return its exit status."""
+    # Import only this command, so that `--help` and `check` are fast.
     name = _named(words)
     module = importlib.import_module(_module(name)) if name in COMMANDS else None
     parser = _parser(name, module)
     args = parser.parse_args(words)
     if module is None:
         if args.json:
-            parser.error("no command is named")
+            parser.error("name a command")
         parser.print_help()
         return USAGE
     if args.policy is not None and name in _WITHOUT_POLICY:
-        parser.error(f"{name} goes by no policy of its own: leave --policy out")
+        parser.error(f"{name} uses no policy: leave --policy out")
     if args.json and name in _WITHOUT_FACTS:
-        parser.error(f"{name} prints no facts: leave --json out")
+        parser.error(f"{name} has no JSON output: leave --json out")
     status: int = module.run(args, Paths(args.root.absolute()))
     return status
 
@@ -100,18 +100,25 @@ def _parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentPar
 
 
 def _common(parser: argparse.ArgumentParser, default: str | None) -> None:
-    """Options that stand before or behind the command; behind it they must not undo what stood before."""
+    """Options before or after the command. After it, their defaults must not overwrite what came before."""
     is_first = default is None
     parser.add_argument(
-        "--policy", type=Path, metavar="FILE", default=default, help="the policy (/etc/docker-proxy-agent/config.toml)"
+        "--policy",
+        type=Path,
+        metavar="FILE",
+        default=default,
+        help="use this policy (default: /etc/docker-proxy-agent/config.toml)",
     )
     parser.add_argument(
         "--root", type=Path, metavar="DIR", default=Path("/") if is_first else default,
-        help="take every path of the system below DIR; systemctl is never called",
+        help="use DIR in place of / for every path; never call systemctl",
     )  # fmt: skip
     parser.add_argument(
-        "--json", action="store_true", default=False if is_first else default, help="print facts for programs"
+        "--json",
+        action="store_true",
+        default=False if is_first else default,
+        help="print JSON, for scripts (docs/json.md)",
     )
     parser.add_argument(
-        "-v", "--verbose", action="count", default=0 if is_first else default, help="say more on stderr"
+        "-v", "--verbose", action="count", default=0 if is_first else default, help="print more on stderr"
     )

@@ -47,7 +47,7 @@ from agent.values.settings import Settings, Texts, agrees
 from agent.values.snapshot import Snapshot
 from agent.values.verdict import Verdict
 
-MOST: Final = 200  # of a list: `shown.plain`, which everything passes on its way out, must find nothing to cut
+MOST: Final = 200  # entries of a list. More than that `shown.plain` would cut, which puts a text among the entries
 _DAEMON_JSON: Final = "daemon.json"
 _NAMES: Final = ("proxy", "http", "https", "all", "no_proxy")
 
@@ -145,11 +145,8 @@ def shown_verdict(verdict: Verdict, at: str | None = None) -> VerdictShown:
     )
 
 
-# What a person should know
-
-
 def _conditions(done: Pass | None, beside: Beside) -> tuple[Condition, ...]:
-    """Those of the outcome come before those of the plan: they are newer."""
+    """The outcome's before the plan's: it is newer."""
     outcome = done.outcome.condition if done is not None and done.outcome is not None else None
     of_pass = done.seen.conditions if done is not None else ()
     known = (*beside.conditions, *((outcome,) if outcome is not None else ()), *of_pass)
@@ -157,7 +154,7 @@ def _conditions(done: Pass | None, beside: Beside) -> tuple[Condition, ...]:
 
 
 def _grave(done: Pass | None) -> Iterator[Condition]:
-    """What a pass says of itself, but for what anybody can bring about in a home of his own."""
+    """All but internal errors: any user can cause one with a file in their home."""
     for condition in done.seen.conditions if done is not None else ():
         if condition.code is not Code.INTERNAL_ERROR:
             yield condition
@@ -183,9 +180,6 @@ def _state(done: Pass | None, codes: Set[Code]) -> State:
     return State.STEADY
 
 
-# Docker
-
-
 def _docker(done: Pass | None, reality: Reality, restarts: RestartsMade | None) -> DockerShown:
     planned = done.seen if done is not None and isinstance(done.seen, Planned) else None
     outcome = done.outcome if done is not None and done.outcome is not None else Applied()
@@ -194,7 +188,7 @@ def _docker(done: Pass | None, reality: Reality, restarts: RestartsMade | None) 
     if planned is not None and outcome.restarted_s is not None:
         running = outcome.runs_with or planned.plan.desired
         in_use = planned.upstream.name if outcome.runs_with is None else None
-    if running is None:  # nothing is known to be in use
+    if running is None:  # what it runs with is unknown
         in_use = None
     verdict = done.seen.verdicts.get(in_use) if done is not None and in_use is not None else None
     method = planned.plan.method if planned is not None else None
@@ -217,17 +211,14 @@ def _docker(done: Pass | None, reality: Reality, restarts: RestartsMade | None) 
 
 
 def _deferred(plan: Plan | None, outcome: Applied) -> str | None:
-    """Why a restart that is due was not made: what came in its way, else what the plan said."""
+    """Why a restart that is due was not made: what prevented it, else what the plan says."""
     if plan is None or plan.restart is None or outcome.restarted_s is not None or outcome.rolled_back:
         return None
     return outcome.deferred or (None if plan.restart.when is When.NOW else plan.restart.because)
 
 
-# Where settings are written
-
-
 def _targets(done: Pass | None, reality: Reality | None, known: tuple[TargetShown, ...]) -> tuple[TargetShown, ...]:
-    """Where nothing is chosen there is nothing that they should say: what stands there is shown all the same."""
+    """If nothing is chosen, what the files say now is shown."""
     planned = done.seen if done is not None and isinstance(done.seen, Planned) else None
     outcome = done.outcome if done is not None and done.outcome is not None else Applied()
     clients = client_targets(done) if done is not None else None
@@ -260,7 +251,7 @@ def _kept(target: TargetShown) -> TargetShown:
 
 
 def _standing_in(reality: Reality | None) -> tuple[TargetShown, ...]:
-    """The file that has dockerd's settings, and what it says."""
+    """The file that holds dockerd's settings, and what it says."""
     if reality is None:
         return ()
     if reality.environment_file is not None:
@@ -276,7 +267,7 @@ def _standing_in(reality: Reality | None) -> tuple[TargetShown, ...]:
 def _in_daemon_json(reality: Reality) -> Texts:
     try:
         return daemon_json.texts(reality.daemon_json)
-    except TextRefused:  # a plan says so; without one nothing is to be written there
+    except TextRefused:  # only a plan would write there, and it says so
         return Texts()
 
 
@@ -295,12 +286,12 @@ def _daemon_target(seen: Planned, outcome: Applied) -> tuple[TargetShown, ...]:
     failure = outcome.rolled_back or gave_up
     is_pending = not outcome.written and (bool(plan.edits) or plan.prospective != plan.desired)
     if not failure and not is_pending and _standing(plan, path, reality, outcome) is None:
-        return ()  # what is desired needs nothing to be written
+        return ()  # nothing needs to be written
     return (_target(path, name, Role.DAEMON, failure, is_pending=is_pending),)
 
 
 def _standing(plan: Plan, path: str, reality: Reality, outcome: Applied) -> str | None:
-    """What stands there now; None: no such file."""
+    """The text of the file now; None: there is no file."""
     edit = next((edit for edit in plan.edits if edit.path == path), None) if outcome.written else None
     if edit is not None:
         return edit.after
@@ -308,12 +299,9 @@ def _standing(plan: Plan, path: str, reality: Reality, outcome: Applied) -> str 
 
 
 def _target(path: str, name: str, role: Role, error: str | None, *, is_pending: bool = False) -> TargetShown:
-    """`is_pending`: what it should say is not written, for the pass is under way or was held back."""
+    """`is_pending`: not written yet, because the pass is under way or was held back."""
     state = TargetState.FAILED if error else TargetState.PENDING if is_pending else TargetState.RIGHT
     return TargetShown(path=path, name=name, role=role, state=state, error=error or None)
-
-
-# What is to be done, and what was
 
 
 def _plan(seen: Planned) -> PlanShown:
@@ -337,7 +325,7 @@ def _restart(due: Restarting) -> RestartShown:
 
 
 def _of_docker(plan: Plan) -> tuple[ChangeShown, ...]:
-    """What is written; where it stands there already, what the restart brings."""
+    """What writing changes; if it is written already, what the restart changes."""
     before = plan.prospective if plan.edits else plan.effective if plan.restart is not None else None
     return changes(before, plan.desired) if before is not None else ()
 

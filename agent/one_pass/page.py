@@ -1,4 +1,4 @@
-"""How a pass reads for a person: the words of `status`, in a column that fits on a screen.
+"""A pass for a person: labelled lines, as in `status`.
 
 Pure: a picture goes in, lines come out.
 """
@@ -28,11 +28,11 @@ from agent.values.verdict import Outcome
 
 _PLACES: Final = {"systemd-drop-in": "systemd drop-in", "daemon-json": "daemon.json"}
 _WHEN: Final = {"now": "now; ", "later": "later: ", "never": "not by the agent: "}
-_OF_THE_CHOICE: Final = frozenset({Code.PORTAL, Code.UNREACHABLE})  # `because` says it
+_OF_THE_CHOICE: Final = frozenset({Code.PORTAL, Code.UNREACHABLE})  # the line "because" shows them
 
 
 def pass_lines(picture: Picture) -> Iterator[str]:
-    """A whole pass: where the host is, and what was done, or would be if nothing held it back."""
+    """A whole pass: where the host is, and what was done, or would be done."""
     yield from seen_lines(picture)
     if picture.done is None:
         yield from to_do_lines(picture)
@@ -91,9 +91,9 @@ def _docker(docker: DockerShown, done: DoneShown | None) -> str:
 
 
 def in_words(settings: SettingsShown | None) -> str:
-    """`http and https through URL`, or the two apart, or `no proxy`."""
+    """One URL if http and https are the same, else both; or `no proxy`."""
     if settings is None:
-        return "settings that are not known"
+        return "unknown settings"
     if settings == NO_PROXY:
         return "no proxy"
     if "all" not in settings and settings.get("http") == settings.get("https"):
@@ -102,7 +102,7 @@ def in_words(settings: SettingsShown | None) -> str:
 
 
 def _notes(picture: Picture) -> Iterator[Condition]:
-    """All that neither stands above nor comes with what was done."""
+    """The conditions that no other line shows."""
     of_done = picture.done.condition if picture.done is not None else None
     for condition in picture.conditions:
         if not condition.comes_first and condition.code not in _OF_THE_CHOICE and condition != of_done:
@@ -110,7 +110,7 @@ def _notes(picture: Picture) -> Iterator[Condition]:
 
 
 def not_written_lines(picture: Picture) -> Iterator[str]:
-    """Whose config.json is left as it is, and why."""
+    """Whose config.json is not written, and why."""
     for target in picture.targets:
         if target.role is Role.CLIENT and target.error:
             yield line("not written", f"{target.name}: {target.error}")
@@ -134,9 +134,9 @@ def _is_something_wrong(picture: Picture) -> bool:
 
 
 def clients_lines(clients: ClientsShown) -> Iterator[str]:
-    """Whose config.json would be written, together where it is the same change."""
+    """Whose config.json would be written, grouped by change."""
     for write in clients.writes:
-        yield line("put back" if write.puts_back else "write", f"clients of {' · '.join(write.names)}")
+        yield line("restore" if write.puts_back else "write", f"clients of {' · '.join(write.names)}")
         yield from diff(write.changes)
 
 

@@ -1,7 +1,7 @@
 """What is shown of a pass: the one shape of status.json, of every `--json`, and of every line on a screen.
 
-Values only, and all of them may be read by anybody: a proxy's URL stands here without user and password. Nothing is
-imported that looks at the world or makes a pass: `status` reads a picture from a file, and answers at once.
+Values only, and anybody may read them: a proxy's URL has no user and password here. Nothing is imported that looks at
+the world or makes a pass: `status` only reads a picture from a file, and must be fast.
 Not known here: how it is drawn (`drawing.py`), and how it reads (`page.py`, `service/status_page.py`).
 docs/json.md says what each field means; a test holds the two together.
 """
@@ -63,7 +63,7 @@ class VerdictShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DockerShown(msgspec.Struct, frozen=True, kw_only=True):
-    """What Docker is and runs with, whatever is wanted."""
+    """Docker's state, and what it runs with."""
 
     version: str | None  # None: it does not run, or does not answer; `absence` says which
     phase: str
@@ -98,7 +98,7 @@ class TargetState(enum.Enum):
 
 
 class TargetShown(msgspec.Struct, frozen=True, kw_only=True):
-    """One place where settings are written."""
+    """One file that settings are written to."""
 
     path: str
     name: str
@@ -125,7 +125,7 @@ class RestartShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BeatenShown(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of somebody else's that says otherwise, and that ours counts before."""
+    """A file of another program that says something else. Ours wins."""
 
     path: str
     says: SettingsShown
@@ -189,6 +189,6 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     docker: DockerShown | None = None
     targets: tuple[TargetShown, ...] = ()
     plan: PlanShown | None = None  # None: nothing is chosen, or it was carried out: see `done`
-    clients: ClientsShown | None = None  # None: nobody's are kept, or they were not looked at
+    clients: ClientsShown | None = None  # None: there are none, or they were not looked at
     done: DoneShown | None = None  # None: nothing was done
     left_out: int = 0  # verdicts, targets and conditions that are too many to be shown

@@ -1,4 +1,4 @@
-"""A line of what is shown to a person: a label, and what there is to say; and how a long one is folded."""
+"""A line on the screen: a label and a text; and how a long line is folded."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 _LABEL: Final = 13
-INDENT: Final = 2 + _LABEL  # where what there is to say begins
-_TOGETHER: Final = "\u00a0"  # a blank at which no line is folded
+INDENT: Final = 2 + _LABEL  # where the text begins
+_TOGETHER: Final = "\u00a0"  # a blank that does not break
 _UNIT: Final = re.compile(r"(?<=[0-9]) (?=(?:ms|s|min|h|days)\b)")
 _WIDEST: Final = 100  # columns: a longer line is hard to read
 
@@ -20,12 +20,12 @@ def line(label: str, text: str) -> str:
 
 
 def width() -> int:
-    """Of the terminal, as far as a line is good to read; where there is none, as if it were a wide one."""
+    """Of the terminal, but at most what is easy to read; the same if there is no terminal."""
     return min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
 
 
 def folded(lines: Iterable[str], columns: int) -> Iterator[str]:
-    """The same lines, each as many as it needs; no word is cut, nor a number from its unit."""
+    """The lines, folded between words; a number stays with its unit."""
     for text in lines:
         pieces = textwrap.wrap(
             _UNIT.sub(_TOGETHER, text), columns, subsequent_indent=" " * INDENT,

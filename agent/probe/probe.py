@@ -111,9 +111,6 @@ def proxy_for(upstream: Upstream, registry: RegistryUrl, no_proxy: Sequence[str]
     return upstream.https_with_credentials if registry.is_https else upstream.http_with_credentials
 
 
-# --- several registries ---------------------------------------------------------------------------------------------
-
-
 class _Attempt(msgspec.Struct, frozen=True):
     """One registry, and what it is asked through."""
 
@@ -178,9 +175,6 @@ def _weight(verdict: Verdict, *, any_of: bool) -> int:
     if verdict.outcome is Outcome.PORTAL:
         return 2
     return 3 if verdict.is_soft else 4  # one registry that may come back is a reason to wait
-
-
-# --- one registry ---------------------------------------------------------------------------------------------------
 
 
 async def _ask(attempt: _Attempt, finding: _FindingOf | None = None) -> Verdict:
@@ -273,9 +267,6 @@ async def _whose(attempt: _Attempt, rejected_at: Step | None) -> str:
 
 def _host_header(registry: RegistryUrl) -> str:
     return registry.partition("://")[2]
-
-
-# --- a portal in the place of an https registry ----------------------------------------------------------------------
 
 
 async def _ask_directly(attempt: _Attempt) -> Verdict:

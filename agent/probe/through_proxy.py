@@ -34,9 +34,6 @@ def known(proxy: ProxyUrl) -> Credentials | None:
     return proxy.credentials
 
 
-# --- CONNECT --------------------------------------------------------------------------------------------------------
-
-
 def connect(host: str, port: int, credentials: Credentials | None = None) -> Handshake:
     """An HTTP proxy."""
     end = authority(host, port)
@@ -96,8 +93,6 @@ def schemes(challenges: Iterable[str]) -> tuple[str, ...]:
     found = (_SCHEME.match(part) for part in parts)
     return tuple(dict.fromkeys(escaped(match[1]) for match in found if match))[:8]
 
-
-# --- SOCKS5 ---------------------------------------------------------------------------------------------------------
 
 _NO_AUTH: Final = 0
 _PASSWORD: Final = 2

@@ -1,7 +1,7 @@
-"""status.json: what the running agent shows of itself, readable by everybody, redacted, replaced whole.
+"""status.json: what the running agent shows. Everybody may read it; it is redacted and replaced atomically.
 
-It is written only when something in it has changed: an idle pass writes nothing. `status` reads it and talks to nobody,
-and answers at once: so nothing is imported here that makes or plans a pass. Not known here: how a pass is drawn
+It is written only when something in it has changed: an idle pass writes nothing. `status` only reads it and must be
+fast, so nothing is imported here that makes or plans a pass. Not known here: how a pass is drawn
 (`one_pass/drawing.py`), and how it reads for a person (`status_page.py`).
 """
 
@@ -25,10 +25,10 @@ PUBLIC: Final = 0o644
 
 
 class PolicyStatus(msgspec.Struct, frozen=True):
-    """Which policy the agent goes by."""
+    """Which policy the agent uses."""
 
     path: str
-    loaded: str | None = None  # when, RFC 3339; None: it goes by none
+    loaded: str | None = None  # when, RFC 3339; None: it uses none
     error: str | None = None  # what is wrong with the file as it stands
 
 
@@ -66,13 +66,13 @@ def status_of(picture: Picture, policy: PolicyStatus, last: tuple[EventShown, ..
 class StatusFound(msgspec.Struct, frozen=True):
     """A status as it was found."""
 
-    status: Status | None  # None: another version wrote it, in a way that this one cannot read
+    status: Status | None  # None: another version wrote it, and this one cannot read it
     version: str  # that wrote it
     is_running: bool  # whether the agent that shows it still does
 
 
 class StatusFile:
-    """Where it is shown."""
+    """The file, as the running agent writes it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -80,7 +80,7 @@ class StatusFile:
 
     def show(self, status: Status) -> None:
         if self._last is not None and _lasting(status) == _lasting(self._last):
-            return  # a pass that asked nobody and changed nothing writes nothing
+            return  # an idle pass writes nothing
         data = msgspec.json.format(msgspec.json.encode(plain(msgspec.to_builtins(status))), indent=2) + b"\n"
         replace_file(self.path, data, expected=read_file(self.path), mode=PUBLIC)
         self._last = status
@@ -91,7 +91,7 @@ def _lasting(status: Status) -> Status:
 
 
 class _Writer(msgspec.Struct, frozen=True):
-    """What every version's status.json says of who wrote it."""
+    """The fields that every version of status.json has."""
 
     version: str
     pid: int
@@ -99,7 +99,7 @@ class _Writer(msgspec.Struct, frozen=True):
 
 
 def read(path: Path) -> StatusFound | None:
-    """What an agent shows, be it one that runs or the last one; None if there is nothing to be read."""
+    """What the running agent shows, or the last one showed. None if there is no such file."""
     try:
         found = read_file(path)
         writer = msgspec.json.decode(found.data, type=_Writer) if found else None

@@ -1,4 +1,4 @@
-"""How status.json reads for a person: the state in a word, what Docker runs with, then the wish and what it waits for.
+"""status.json for a person: the state in a word, what Docker runs with, then what is wanted and what it waits for.
 
 Pure: a status goes in, lines come out. Imported by `status`, which answers at once: nothing here makes a pass.
 """
@@ -16,7 +16,7 @@ from agent.service.status_file import Status
 from agent.values.condition import Code, Condition
 from agent.values.verdict import Outcome
 
-# What a headline can be made of, the weightiest first; it is then no note as well.
+# These conditions can be the headline, the gravest first. They are then not repeated as a note.
 _HEADLINES: Final = (Code.ENGINE_DOWN, Code.PAUSED, Code.PORTAL, Code.UNREACHABLE, Code.POLICY_ERROR, Code.NO_POLICY)
 _OF_THE_POLICY: Final = frozenset({Code.POLICY_ERROR, Code.NO_POLICY})
 _LABELS: Final = {TargetState.RIGHT: "written", TargetState.PENDING: "to write", TargetState.KEPT: "kept"}
@@ -43,13 +43,13 @@ def lines(status: Status, now: dt.datetime) -> Iterator[str]:
 
 
 def headline(status: Status, now: dt.datetime | None) -> str:
-    """The state in one line; `now`: None, where the line is read at another time than it is written."""
+    """The state in one line. `now` is None if the line may be read much later."""
     said = _said_first(status)
     place = f"{status.network.name}: " if status.network is not None else ""
     if said is not None:
         return _first_words(said, place)
     if status.network is None or status.upstream is None:
-        return "nothing is touched" if status.state is State.OFFLINE else "nothing was seen yet"
+        return "nothing is touched" if status.state is State.OFFLINE else "no pass was made yet"
     upstream = status.upstream
     if status.state is State.WORKING:
         return f"{place}at work"
@@ -59,7 +59,7 @@ def headline(status: Status, now: dt.datetime | None) -> str:
         return f"{place}{upstream.why}"
     choice = in_network(status.network.name, upstream.name)
     if status.state is State.FAILED:
-        return f"{choice}: not all of it could be done"
+        return f"{choice}: some of it failed"
     return f"{choice}{_since(upstream.since, now)}: {upstream.why}"
 
 
@@ -67,9 +67,9 @@ def _said_first(status: Status) -> Condition | None:
     """The condition that is the headline."""
     for code in _HEADLINES:
         if code is Code.PAUSED and status.state is not State.IDLE:
-            continue  # something is at work all the same
+            continue  # it goes on in spite of it
         if code in _OF_THE_POLICY and status.network is not None:
-            continue  # so it is by the policy of before
+            continue  # the previous policy is used
         for condition in status.conditions:
             if condition.code is code:
                 return condition
@@ -93,7 +93,7 @@ def _since(since: str | None, now: dt.datetime | None) -> str:
 
 
 def _still(docker: DockerShown | None) -> str:
-    """A restart is due, and waits."""
+    """What Docker still uses, while its restart waits."""
     if docker is None or docker.version is None:
         return "a restart of Docker is due"
     return f"docker {docker.version} still uses {_running(docker)}{_here(docker)}"
@@ -103,7 +103,7 @@ def _here(docker: DockerShown) -> str:
     if docker.works is None:
         return ""
     if docker.works is Outcome.OK:
-        return ", which works here, too"
+        return ", which works here too"
     return f", which does not work here: {docker.works.value}{_in_brackets(docker.evidence)}"
 
 
@@ -118,7 +118,7 @@ def _docker(status: Status, docker: DockerShown, now: dt.datetime) -> str:
         parts = [docker.absence]
     elif chosen is not None and docker.in_use == chosen:
         parts = [f"{docker.version} runs with it"]
-    elif status.state is not State.DEFERRED:  # its headline says it
+    elif status.state is not State.DEFERRED:  # the headline says it
         parts = [f"{docker.version} runs with {_running(docker)}{_here(docker)}"]
     if docker.restarts and docker.last_restart is not None:
         times = "once" if docker.restarts == 1 else f"{docker.restarts} times"
@@ -130,13 +130,13 @@ def _docker(status: Status, docker: DockerShown, now: dt.datetime) -> str:
 
 
 def _running(docker: DockerShown) -> str:
-    """What it runs with: by name where the policy has one for it, else the proxy."""
+    """What Docker runs with: the upstream's name if the policy has one, else the proxy."""
     is_named = docker.effective is not None and docker.in_use not in (None, "direct")
     return str(docker.in_use) if is_named else in_words(docker.effective)
 
 
 def _wish(status: Status) -> Iterator[str]:
-    """What is wanted, where the headline does not say so, and what it waits for."""
+    """What is wanted, if the headline does not say it, and what it waits for."""
     if status.network is not None and status.upstream is not None and status.upstream.name is not None:
         is_said = status.state in (State.STEADY, State.WAITING) and _said_first(status) is None
         if not is_said:
@@ -158,7 +158,7 @@ def _targets(status: Status) -> Iterator[str]:
 
 
 def _said_there(target: TargetShown, docker: DockerShown | None) -> str:
-    """What stands in a file, where that is not what Docker runs with."""
+    """What the file says, if Docker runs with something else."""
     if target.says is None or (docker is not None and target.says == docker.effective):
         return ""
     return f" ({in_words(target.says)})"
@@ -168,7 +168,7 @@ def _verdict(found: VerdictShown, now: dt.datetime) -> str:
     said = in_short(found)
     if found.at is not None:
         said += f", {ago(found.at, now)} ago"
-    return said + (_in_brackets(found.evidence) if found.verdict is Outcome.PORTAL else "")  # its address
+    return said + (_in_brackets(found.evidence) if found.verdict is Outcome.PORTAL else "")  # evidence: its address
 
 
 def _clock(text: str) -> str:
@@ -176,7 +176,7 @@ def _clock(text: str) -> str:
 
 
 def ago(text: str, now: dt.datetime) -> str:
-    """How long it is ago, roughly."""
+    """Roughly how long ago."""
     seconds = max(0, int((now - dt.datetime.fromisoformat(text)).total_seconds()))
     if seconds < 120:
         return f"{seconds} s"

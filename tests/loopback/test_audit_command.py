@@ -122,7 +122,7 @@ def test_what_is_no_time_is_said(host: Host, text: str, capsys: pytest.CaptureFi
 
 
 def test_no_log_yet(host: Host) -> None:
-    assert host.audit() == (0, [], [f"{host.paths.audit_log}: no such records"])
+    assert host.audit() == (0, [], [f"{host.paths.audit_log}: no matching records"])
     assert host.audit("verify")[:2] == (
         0,
         [
@@ -140,7 +140,7 @@ def test_lines_that_are_no_records_do_not_stop_a_reader(diary: Host) -> None:
     status, out, err = diary.audit()
 
     assert (status, len(out)) == (0, 4)
-    assert "5 lines are no records" in err[0]
+    assert "5 lines are not records" in err[0]
 
 
 def test_a_record_of_a_newer_agent_is_shown_as_far_as_it_can_be(diary: Host) -> None:

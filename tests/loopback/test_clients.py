@@ -550,7 +550,7 @@ def test_by_the_commands_who_leaves_the_policy_gets_everything_back(tmp_path: Pa
         assert machine.ran("apply").returncode == 0
 
         assert planned.returncode == 2
-        assert "put back     clients of alice" in planned.stdout
+        assert "restore      clients of alice" in planned.stdout
         assert machine.targets()["config.json"] == before
         assert machine.events()[-1] == "restored"
         assert client_originals(machine.paths.state).all() == {}

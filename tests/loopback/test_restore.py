@@ -321,7 +321,7 @@ def test_by_the_commands_the_bytes_are_back_and_in_force(tmp_path: Path) -> None
             assert (status, "Traceback" in said) == (0, False), said
             assert (machine.targets(), machine.runs_with()) == before
             assert "p@ss" not in said + machine.paths.audit_log.read_text()
-            assert said_by(machine, "restore", "--now")[1].startswith("nothing to put back\n")
+            assert said_by(machine, "restore", "--now")[1].startswith("nothing to restore\n")
 
 
 @needs_a_network

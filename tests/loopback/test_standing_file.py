@@ -34,7 +34,7 @@ def test_nor_is_one_that_is_over_before_it_begins(tmp_path: Path, words: tuple[s
     done = asked(tmp_path, *words, "--for", "0s")
 
     assert done.returncode == 64
-    assert '"0s" is over before it begins' in done.stderr
+    assert '"0s" must be longer than 0 s' in done.stderr
     assert not (tmp_path / "var").exists()
 
 

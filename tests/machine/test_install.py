@@ -177,7 +177,7 @@ def test_what_is_no_proxys_url_comes_back_even_after_an_upgrade_of_python(bare: 
     again, purged = make(laptop, "uninstall"), make(laptop, "uninstall", "PURGE=1")
 
     assert again.startswith(
-        "not installed: there is nothing to put back\nkept         /etc/docker-proxy-agent; to be rid"
+        "not installed: there is nothing to restore\nkept         /etc/docker-proxy-agent; to remove it"
     )
     assert "removed      /etc/docker-proxy-agent\n" in purged
     assert not laptop.exists("/etc/docker-proxy-agent")

@@ -509,7 +509,7 @@ def test_without_a_service_it_is_the_next_apply_that_rolls_back(laptop: Laptop) 
     laptop.docker.drop_in(f"{DIES}Restart=no\n")
     office_policy(laptop)
     laptop.plug("office")
-    assert "nobody watches Docker from here on" in applied(laptop)
+    assert "no service is running to watch Docker" in applied(laptop)
     laptop.until(lambda: laptop.docker.show("ActiveState") == "failed", within=20)
 
     ran = laptop.agent("apply")

@@ -160,4 +160,4 @@ def test_nothing_seen_and_offline() -> None:
     bare = Status(version="1", pid=7, started=1, state=State.OFFLINE, policy=POLICY)
 
     assert list(lines(bare, NOW)) == ["OFFLINE        nothing is touched"]
-    assert list(lines(msgspec.structs.replace(bare, state=State.IDLE), NOW)) == ["IDLE           nothing was seen yet"]
+    assert list(lines(msgspec.structs.replace(bare, state=State.IDLE), NOW)) == ["IDLE           no pass was made yet"]

@@ -35,8 +35,8 @@ def planned(plan: Plan) -> Planned:
     [
         (None, False, []),
         (WRITTEN, False, []),
-        (WRITTEN, True, ["nobody watches Docker"]),
-        (put_off(WRITTEN), True, ["run apply again in a minute", "nobody watches Docker"]),
+        (WRITTEN, True, ["no service is running to watch Docker"]),
+        (put_off(WRITTEN), True, ["run apply again in a minute", "no service is running to watch Docker"]),
         (put_off(WRITTEN), False, ["run apply again in a minute"]),
     ],
 )

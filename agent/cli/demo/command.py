@@ -39,7 +39,7 @@ _READ_ALOUD: Final = Filter(frozenset({Event.UPSTREAM_CHOSEN.value, Event.DOCKER
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--keep", action="store_true", help="leave the throw-away root in place, and say where it is")
+    parser.add_argument("--keep", action="store_true", help="keep the temporary directory and print its path")
 
 
 def run(args: argparse.Namespace, _paths: Paths) -> int:
@@ -93,9 +93,6 @@ def _check(screen: _Screen, paths: Paths, policy: Policy, stops: tuple[Stop, ...
     texts = {"what is shown": screen.text, "the audit log": read_text(paths.audit_log) or ""}
     aftermath = Aftermath(verification.is_whole, daemon_json, root.DAEMON_JSON, texts)
     return problems(stops, policy, aftermath, username=root.USER, password=root.PASSWORD)
-
-
-# --- what is shown ---------------------------------------------------------------------------------------------------
 
 
 class _Screen:

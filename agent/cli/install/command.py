@@ -1,4 +1,4 @@
-"""`install`: the service, put on this machine or brought up to date. Exits 0 if it runs, else 1."""
+"""`install`: set up the service, or upgrade it. Exits 0 if it runs, else 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service put on this machine, or brought up to date there."""
+"""Set up the service, or upgrade it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 
 class Installed(msgspec.Struct, frozen=True):
-    """What `install` knows of its last time, and `uninstall` needs to know."""
+    """What `install` did last time; `uninstall` needs it, too."""
 
     code: str = ""  # that the service was last started with
     folders: tuple[str, ...] = ()  # that were not there before
@@ -39,26 +39,26 @@ def notes(paths: Paths) -> StateFile[Installed]:
 
 
 def check_can(what: str, paths: Paths) -> None:
-    """AgentError where a service cannot be put or taken away."""
+    """Raises AgentError where no service can be installed or removed."""
     if not paths.is_system:
         raise AgentError(what, "a service belongs to a whole system", "Leave out --root")
     if os.geteuid() != 0:
         raise AgentError(what, "must be run as root", f"Try: sudo docker-proxy-agent {what}")
     if not is_folder(BOOTED_BY_SYSTEMD):
         raise AgentError(
-            what, "this system was not started by systemd", "Start the agent by your own means: docker-proxy-agent run"
+            what, "this system was not started by systemd", "Start the agent yourself: docker-proxy-agent run"
         )
 
 
 async def install(paths: Paths, say: Say) -> None:
-    """Unit, folders, enabled and running; restarted only where unit or code is new, or it does not run."""
+    """Write unit and folders, enable and start. Restart only if unit or code is new, or the service does not run."""
     file, command = unit_file(paths), product.command()
     text, before = product.unit_text(command), read_text(file)
     product.check_can_be_run(text, command)
     if text != before:
         write_text(file, before, text, 0o644)
         await systemctl("daemon-reload")
-        say(f"unit         {file} {'written' if before is None else 'brought up to date'}, which starts {command}")
+        say(f"unit         {file} {'written' if before is None else 'updated'}, which starts {command}")
     if not await says("is-enabled", "--quiet", UNIT):
         await systemctl("enable", "--quiet", UNIT)
         say("enabled      starts at boot, before Docker")
@@ -67,17 +67,17 @@ async def install(paths: Paths, say: Say) -> None:
     is_new = text != before or known is None or known.code != code
     is_running = await says("is-active", "--quiet", UNIT)
     if is_new or not is_running:
-        await says("reset-failed", UNIT)  # one that was given up at its start limit starts again with new code
-        # Between the two: the service holds the lock while it runs, and sweeps the folder where this is noted.
+        await says("reset-failed", UNIT)  # it may have reached its start limit with the old code
+        # Between stop and start: the running service holds the lock, and sweeps this folder.
         await systemctl("stop", UNIT)
         with held(paths.lock):
             _note(paths, known, code)
         await systemctl("start", UNIT)
         say(f"{'restarted' if is_running else 'started':13}version {__version__}")
     else:
-        say("up to date   the service runs on")
+        say("up to date   the service keeps running")
     if read_file(paths.policy) is None:
-        say("next         no policy yet, so nothing is touched. Write one, and the service takes it at once:")
+        say("next         there is no policy yet, so nothing is changed. Write one; the service reads it at once:")
         say(f"             sudo install -m 644 {product.example()} {paths.policy}")
         say(f"             sudoedit {paths.policy}; docker-proxy-agent check; docker-proxy-agent status")
     else:
@@ -85,7 +85,7 @@ async def install(paths: Paths, say: Say) -> None:
 
 
 def _note(paths: Paths, known: Installed | None, code: str) -> None:
-    """The code, and the folders that are made, before they are: `uninstall` removes what nobody else uses then."""
+    """Note the code and the folders before making them: `uninstall` removes those that nothing else uses."""
     if known is None:
         lasting = (paths.daemon_json.parent, paths.policy.parent, paths.drop_in("docker.service").parent)
         known = Installed(folders=tuple(str(folder) for folder in lasting if not is_folder(folder)))
@@ -98,7 +98,7 @@ def _note(paths: Paths, known: Installed | None, code: str) -> None:
 
 
 def _open(folder: Path) -> None:
-    """Made by an earlier version's unit, for root's eyes only. Whoever closed a folder of their own meant it."""
+    """An earlier version's unit made it readable by root alone. A folder with any other mode is left as it is."""
     try:
         status = folder.stat()
         if (status.st_uid, stat.S_IMODE(status.st_mode)) == (0, 0o700):
@@ -106,7 +106,7 @@ def _open(folder: Path) -> None:
     except FileNotFoundError:  # not made yet
         return
     except OSError as error:
-        raise AgentError(str(folder), f"cannot be opened to others: {error.strerror}") from error
+        raise AgentError(str(folder), f"cannot be made readable: {error.strerror}") from error
 
 
 def _make(folder: Path, mode: int) -> None:
@@ -115,4 +115,4 @@ def _make(folder: Path, mode: int) -> None:
             folder.mkdir(mode=mode)
             folder.chmod(mode)  # whatever the umask
     except OSError as error:
-        raise AgentError(str(folder), f"cannot be made: {error.strerror}") from error
+        raise AgentError(str(folder), f"cannot be created: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""What is installed here: the command, the unit that came with it, and what tells one version from another."""
+"""What is installed here: the command, its unit, and a digest of the code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXEC_START = re.compile(r"(?m)^ExecStart=\S+ run$")
 
 
 def command() -> str:
-    """The path of the very command that runs. AgentError if it was not started by one."""
+    """The path of this command. Raises AgentError if it was started in another way."""
     found = shutil.which(sys.argv[0])
     if found is None or not Path(found).name.startswith("docker-proxy-agent"):
         raise AgentError(sys.argv[0], "the unit needs the path of a command", "Run: docker-proxy-agent install")
@@ -33,13 +33,13 @@ def unit_text(path: str) -> str:
     start = "ExecStart=" + shlex.quote(path).replace("%", "%%") + " run"
     text, found = _EXEC_START.subn(lambda _: start, _shared(UNIT).read_text())
     if found != 1:
-        raise AgentError(str(_shared(UNIT)), "has no ExecStart= to fill in", "Install the package anew")
+        raise AgentError(str(_shared(UNIT)), "has no ExecStart= to fill in", "Reinstall the package")
     return text
 
 
 def check_can_be_run(unit: str, path: str) -> None:
-    """AgentError where the unit could not start the command at this path, or its Python not load what it needs."""
-    # The environment, and the library in it that is no Python: a folder from which nothing is run lets none be loaded.
+    """Raises AgentError if the unit could not run the command at this path, or load its libraries."""
+    # NoExecPaths= of the unit keeps a compiled library, such as msgspec's, from being loaded, too.
     why = refused(unit, (path, sys.prefix, str(msgspec.__file__)))
     if why:
         first = f"sudo rm -r {sys.prefix}; " if sys.prefix != sys.base_prefix else ""
@@ -47,12 +47,12 @@ def check_can_be_run(unit: str, path: str) -> None:
 
 
 def example() -> Path:
-    """The policy's example, which explains every line."""
+    """The example policy, which explains every line."""
     return _shared("config.example.toml")
 
 
 def code_digest() -> str:
-    """Another value for other code, whatever its version says."""
+    """Differs for any other code, even of the same version."""
     digest = hashlib.sha256()
     for file in sorted(_CODE.rglob("*.py")):
         digest.update(str(file.relative_to(_CODE)).encode() + b"\0" + file.read_bytes())
@@ -60,7 +60,7 @@ def code_digest() -> str:
 
 
 def _shared(name: str) -> Path:
-    """In a checkout where it is kept there; else where pip puts what is no code."""
+    """In a checkout, or where pip puts data files."""
     checkout = _CODE.parent
     places: tuple[Path, ...] = (
         *((checkout / name, checkout / "systemd" / name) if is_there(checkout / "pyproject.toml") else ()),
@@ -70,4 +70,4 @@ def _shared(name: str) -> Path:
     for place in places:
         if is_there(place):
             return place
-    raise AgentError(str(places[-2]), "did not come with this installation", "Install the package anew")
+    raise AgentError(str(places[-2]), "did not come with this installation", "Reinstall the package")

@@ -9,21 +9,21 @@ from agent.values.errors import UnitFailed
 from agent.values.secret import escaped
 
 UNIT: Final = "docker-proxy-agent.service"
-_WITHIN_S: Final = 120.0  # the unit's own limits for a start and a stop are below
+_WITHIN_S: Final = 120.0  # longer than the unit's own limits for a start and a stop
 
 
 async def systemctl(*arguments: str) -> None:
-    """UnitFailed, in its own words, if it cannot."""
-    if complaint := await _asked(*arguments):
+    """Raises UnitFailed with what systemctl said."""
+    if complaint := await _complaint_of(*arguments):
         raise UnitFailed(" ".join(("systemctl", *arguments)), complaint, f"See: journalctl -u {UNIT} -n 50")
 
 
 async def says(*arguments: str) -> bool:
-    """A question that is answered by the exit status, as `is-active` is."""
-    return not await _asked(*arguments)
+    """The answer of commands such as `is-active`: their exit status."""
+    return not await _complaint_of(*arguments)
 
 
-async def _asked(*arguments: str) -> str:
+async def _complaint_of(*arguments: str) -> str:
     try:
         done = await run(("systemctl", *arguments), _WITHIN_S, {"LC_ALL": "C"})
     except (OSError, TimeoutError) as error:

@@ -1,4 +1,4 @@
-"""The service taken away. First it stops, then everything is put back, and only then is forgotten what that needs."""
+"""Remove the service: stop it, restore everything, and only then remove the state that this needs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,12 @@ from agent.values.paths import Paths
 
 
 async def uninstall(paths: Paths, say: Say, restore: Callable[[], Awaitable[Restored]], *, is_purged: bool) -> Restored:
-    """Nothing is left of it but policy and audit log, unless `is_purged`. Where something could not be put back, the
-    state that is needed for it stays, and a second try goes on.
-    """
+    """Policy and audit log stay unless `is_purged`. The state stays where something could not be restored."""
     unit = unit_file(paths)
     text = read_text(unit)
     if text is not None:
         await systemctl("disable", "--now", "--quiet", UNIT)
-        say("stopped      and no longer started at boot")
+        say("stopped      and disabled at boot")
     with held(paths.lock):
         restored = await restore()
         if restored.is_failed:
@@ -36,7 +34,7 @@ async def uninstall(paths: Paths, say: Say, restore: Callable[[], Awaitable[Rest
             await systemctl("daemon-reload")
             say(f"removed      {unit}")
         known = notes(paths).load()
-        _end_the_log()  # before its end is forgotten; whether it goes now is not known: a person may remove it later
+        _end_the_log()  # before the state with its last anchor is removed; a person may delete the log later
         _remove(paths.state, say)
         _remove(paths.runtime, say)
     _forget(paths, known.folders if known else (), say, is_purged=is_purged)
@@ -44,15 +42,15 @@ async def uninstall(paths: Paths, say: Say, restore: Callable[[], Awaitable[Rest
 
 
 def _end_the_log() -> None:
-    """Or `audit verify` would miss its records for as long as the journal has them."""
+    """Without this, `audit verify` would report the log as missing while the journal has its anchors."""
     fields = system_journal.mark_of_the_end()
     if fields is not None:
-        with contextlib.suppress(OSError):  # no journald any more: nobody left to be told
+        with contextlib.suppress(OSError):  # journald does not run
             send_to_journal(fields)
 
 
 def _forget(paths: Paths, made: Sequence[str], say: Say, *, is_purged: bool) -> None:
-    """What a person may want to keep; and the folders that were made for us, if nobody else uses them by now."""
+    """Remove policy and log if `is_purged`, and the folders made for us, if they are empty."""
     kept = (paths.policy.parent, paths.audit_log.parent)
     for folder in kept:
         if is_purged:
@@ -62,7 +60,7 @@ def _forget(paths: Paths, made: Sequence[str], say: Say, *, is_purged: bool) -> 
             one.rmdir()
     for folder in kept:
         if os.path.lexists(folder):
-            say(f"kept         {folder}; to be rid of it, too: rm -r {folder}")
+            say(f"kept         {folder}; to remove it, too: rm -r {folder}")
 
 
 def _remove(folder: Path, say: Say) -> None:
