@@ -94,7 +94,7 @@ def _ask_the_agent(paths: Paths, wish: Wish) -> Answer:
 
 
 def _act_alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
-    """As the service would, but for what comes after the pass."""
+    """Do what the service would, except for what follows a pass."""
     try:
         found = loaded(args, paths, refuses_unsafe=True)
     except (NoPolicy, PolicyRefused) as refused:
@@ -107,13 +107,13 @@ def _act_alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
         in_force = InForce(found, now_text(), TheWorld(paths, found.policy))
         memory.use(found.policy, in_force.world.prober)
         answer = asyncio.run(_stop_in_good_order(_make_a_pass(wish, in_force, memory, record)))
-    if record.problem and answer.facts is not None:  # else what failed is the one thing to be said
+    if record.problem and answer.facts is not None:  # else the failure is the one line that matters
         complain(f"audit log: {record.problem}")
     return answer
 
 
 async def _make_a_pass(wish: Wish, in_force: InForce, memory: Memory, record: Record) -> Answer:
-    """There is no next pass that could do better: what fails ends it."""
+    """No other pass follows: the first failure ends it."""
     request = Request(wish, complain)
     failures = Failures(Path(in_force.loaded.path), record)
     unfinished = Unfinished(failures, record)
@@ -133,7 +133,7 @@ async def _make_a_pass(wish: Wish, in_force: InForce, memory: Memory, record: Re
     except Exception as error:  # noqa: BLE001 - the boundary of a pass
         failures.note(ServicePart.WHOLE, error)
         if not isinstance(error, AgentError):
-            # What it left half done is finished as after a crash: no service may come that would.
+            # Finish what it left half done, as after a crash: there may be no service to do it.
             await unfinished.recover(in_force.world, may_restart=True)
         return failed(request, failures.lines)
     answer = answer_of(request.said, done, picture_of(done, Beside(conditions=memory.conditions)))

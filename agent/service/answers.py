@@ -1,4 +1,4 @@
-"""Who asked the running agent for something, and what each is told when the pass that follows has ended.
+"""Who waits for an answer of the running agent, and what each is told when the pass has ended.
 
 Not known here: how it reached the agent (`control.py`), and how it is obeyed (`requests.py`).
 """
@@ -27,20 +27,20 @@ from agent.values.errors import AgentError, NoPolicy, PolicyRefused
 
 
 class AfterPass(msgspec.Struct, frozen=True):
-    """What an answer is made of."""
+    """What answers are made from."""
 
     policy_path: Path
-    loaded_at: str | None  # when the policy in force was read; None: none is
-    refused: PolicyRefused | None  # what is wrong with the file as it stands
+    loaded_at: str | None  # when the policy in use was read; None: there is none
+    refused: PolicyRefused | None  # what is wrong with the policy file as it is now
     failures: tuple[str, ...]  # of this pass
     done: Pass | None  # the last good one
     picture: Picture  # of it
-    restart_waits: str = ""  # why a restart that is due and that the agent will make itself has to wait
+    restart_waits: str = ""  # why a pending restart has to wait
 
     def waits(self, wish: Wish) -> str:
-        """Why no answer is given yet: until there is a choice, and a person's `apply` until Docker may be restarted.
+        """Why there is no answer yet: no choice is made, or an `apply` has to wait for its restart.
 
-        Other waits are only said.
+        Other delays are only reported.
         """
         if self.done is None or self.failures:
             return ""
@@ -62,13 +62,13 @@ class AfterPass(msgspec.Struct, frozen=True):
         return answer_of(request.said, self.done, self.picture)
 
     def _with_the_refusal(self, request: Request, refused: PolicyRefused) -> Answer:
-        """What was asked for was done by another policy than the one that stands there."""
+        """The request was met under an older policy than the one in the file."""
         wrong = wrong_lines(refused)
         if request.wish.needs_no_policy and (self.done is None or self.loaded_at is None):
             return without_a_pass(request.said, refused)
         if self.done is None or self.loaded_at is None or request.wish.command is Command.RELOAD:
             return Answer(1, (*request.said, *wrong))
-        in_force = f"the policy loaded at {self.loaded_at} stays in force"
+        in_force = f"the agent still uses the policy loaded at {self.loaded_at}"
         answer = answer_of(request.said, self.done, self.picture)
         is_done = request.wish.needs_no_policy
         told = by_the_policy_of_before(answer, wrong, in_force)
@@ -76,26 +76,26 @@ class AfterPass(msgspec.Struct, frozen=True):
 
 
 class OpenRequests:
-    """Those that have no answer yet."""
+    """Requests without an answer."""
 
     def __init__(self) -> None:
-        self._next: list[Request] = []  # that the next pass is to answer
-        self._in_hand: list[Request] = []  # that the pass under way is to answer
+        self._next: list[Request] = []  # for the next pass
+        self._in_hand: list[Request] = []  # for the pass under way
 
     def add(self, request: Request) -> None:
         self._next.append(request)
 
     def take(self) -> Sequence[Request]:
-        """Those that the pass which begins is to answer."""
+        """The requests for the pass that begins now."""
         self._in_hand, self._next = self._next, []
         return self._in_hand
 
     def put_back(self) -> None:
-        """The next pass answers them, too."""
+        """Leave them to the next pass."""
         self._next = [*self._unanswered(), *self._next]
 
     def answer(self, after: AfterPass) -> None:
-        """What has to wait is said once, and stays for a pass to come."""
+        """A request that has to wait is told why, once, and is kept."""
         for request in self._unanswered():
             if why := after.waits(request.wish):
                 if not request.said:
@@ -106,25 +106,23 @@ class OpenRequests:
                 request.answer.set_result(after.answer(request))
 
     def fail(self, failures: Sequence[str]) -> None:
-        """The pass has failed: nobody who asked waits for ever."""
+        """Answer all after a failed pass, so that no command waits for ever."""
         for request in self._unanswered():
             request.answer.set_result(failed(request, failures))
 
     def _unanswered(self) -> list[Request]:
-        """Without who is gone, or was told already that it cannot be."""
+        """Without commands that are gone, and requests that were refused."""
         in_hand, self._in_hand = self._in_hand, []
         return [request for request in in_hand if not request.answer.done()]
 
 
 def failed(request: Request, failures: Sequence[str]) -> Answer:
-    """What was laid down holds; the pass has failed."""
+    """The request was met, but the pass failed."""
     return Answer(1, (*request.said, *failures))
 
 
 def refusal_by_another_policy(wish: Wish, mine: Path) -> Answer:
-    """What a command asks for by a file of its own would be done by the service's, and undone by its next pass."""
-    remedy = "Change that file, or leave --policy out; for another one stop it first: systemctl stop docker-proxy-agent"
-    refusal = AgentError(
-        wish.policy, f"{wish.command.value}: the running agent goes by {mine}, and nothing is done", remedy
-    )
+    """The agent would meet the request under its own policy, not under the one the command names."""
+    remedy = "Edit that file, or omit --policy; to use another file, first run: systemctl stop docker-proxy-agent"
+    refusal = AgentError(wish.policy, f"{wish.command.value}: the running agent uses {mine}; nothing was done", remedy)
     return Answer(1, (str(refusal),))

@@ -1,6 +1,6 @@
 """The control socket: one line of JSON asks, lines of JSON come back until the pass has ended.
 
-Mode 0600, and only for root, or for whoever the agent runs as, by SO_PEERCRED. Not known here: what is asked for.
+Mode 0600; by SO_PEERCRED it serves only root and the user the agent runs as. Not known here: what is asked for.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from agent.values.errors import AgentError
 from agent.values.secret import escaped
 from agent.values.shown import plain
 
-_LONGEST: Final = 32768  # of a wish: it may hold a path, and six characters stand for one of it
-_ASKS_WITHIN_S: Final = 5.0  # who connects and says nothing is not waited for
+_LONGEST: Final = 32768  # of a wish: it may hold a path, each character escaped as six
+_ASKS_WITHIN_S: Final = 5.0  # a client that connects and sends nothing is dropped
 
 Ask = Callable[[Request], Awaitable[Answer]]
 
 
 @contextlib.asynccontextmanager
 async def listening(path: Path, ask: Ask) -> AsyncIterator[None]:
-    """Answers while the context lasts; for who holds the lock: a socket that an agent left behind is replaced."""
+    """Serve while the context lasts. The caller holds the lock: a socket that an earlier agent left is replaced."""
     try:
         bound = _bind(path)
     except OSError as error:
-        raise AgentError(str(path), f"cannot be listened on: {error.strerror}") from error
+        raise AgentError(str(path), f"cannot listen here: {error.strerror}") from error
     server = await asyncio.start_unix_server(
         lambda reader, writer: _serve(reader, writer, ask), sock=bound, limit=_LONGEST
     )
@@ -46,10 +46,10 @@ async def listening(path: Path, ask: Ask) -> AsyncIterator[None]:
 
 
 def _bind(path: Path) -> socket.socket:
-    """Nobody else may connect, not even before a chmod.
+    """Bind with mode 0600, so that no other user can connect even for a moment.
 
-    Not by the umask, which is that of the whole process: what was made meanwhile would be closed, too, even to us. On
-    Linux a socket's file has the mode that its descriptor has by then.
+    The umask belongs to the whole process: files that other threads create meanwhile would get that mode, too.
+    On Linux a socket's file takes the mode of its descriptor.
     """
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)  # noqa: PTH108 - at once, and in memory
@@ -69,7 +69,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ask
 
     try:
         if _peer(writer) not in {0, os.geteuid()}:
-            _send(writer, msgspec.to_builtins(Answer(1, ("only root may ask",))))
+            _send(writer, msgspec.to_builtins(Answer(1, ("only root may use this socket",))))
             return
         async with asyncio.timeout(_ASKS_WITHIN_S):
             line = await reader.readline()
@@ -78,7 +78,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ask
         await writer.drain()
     except msgspec.DecodeError as error:
         _send(writer, msgspec.to_builtins(Answer(1, (f"not understood: {escaped(str(error))}",))))
-    except (OSError, ValueError, TimeoutError):  # who asked is gone, said nothing, or does not stop
+    except (OSError, ValueError, TimeoutError):  # the client is gone, sent nothing, or too much
         return
     finally:
         writer.close()
@@ -96,11 +96,11 @@ def _peer(writer: asyncio.StreamWriter) -> int:
 
 
 class NobodyListens(Exception):
-    """No agent runs here."""
+    """No agent is running."""
 
 
 def ask(path: Path, wish: Wish) -> Iterator[str | Answer]:
-    """What the running agent says meanwhile, and its answer at last. NobodyListens if none runs."""
+    """What the running agent reports meanwhile, then its answer. NobodyListens if none is running."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         try:
             client.connect(str(path))
@@ -108,7 +108,7 @@ def ask(path: Path, wish: Wish) -> Iterator[str | Answer]:
             raise NobodyListens from error
         except OSError as error:
             remedy = "Run it as root" if os.geteuid() != 0 else ""
-            raise AgentError(str(path), f"cannot be asked: {error.strerror}", remedy) from error
+            raise AgentError(str(path), f"cannot connect to the agent: {error.strerror}", remedy) from error
         try:
             # An argument may hold bytes that are not UTF-8.
             client.sendall(msgspec.json.encode(plain(msgspec.to_builtins(wish))) + b"\n")
@@ -121,4 +121,4 @@ def ask(path: Path, wish: Wish) -> Iterator[str | Answer]:
                     return
         except OSError as error:
             raise AgentError(str(path), f"the agent does not answer: {error.strerror}") from error
-    raise AgentError(str(path), "the agent ended before it answered", "See: docker-proxy-agent status")
+    raise AgentError(str(path), "the agent stopped before it answered", "See: docker-proxy-agent status")

@@ -1,6 +1,6 @@
-"""Foreign changes of our keys, as one agent meets them: told from changes of its own mind, counted, put right.
+"""Foreign changes of our keys: told apart from changes of the agent's own choice, counted, and put right.
 
-How often is too often lies in `decide/drift.py`. Not known here: how something is put right.
+How often is too often is decided in `decide/drift.py`. Not known here: how something is put right.
 """
 
 from __future__ import annotations
@@ -27,24 +27,23 @@ from agent.values.settings import Settings
 
 
 class Corrections:
-    """Of one run of the agent; a reload begins anew."""
+    """As one agent meets them; a reload starts the count again."""
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._drifts = Drifts()
-        # dockerd's, and how they were written, when a pass last left everything right
+        # dockerd's settings and their method when a pass last left everything right
         self._in_place: tuple[Settings, Method | None] | None = None
         self._counted_text: tuple[str, str | None] | None = None  # the last change that was counted
-        self._found: tuple[str, Settings | None, str] | None = (
-            None  # what the pass under way puts right, and whose it was
-        )
+        # what the pass under way puts right: target, settings found, and who wrote them
+        self._found: tuple[str, Settings | None, str] | None = None
 
     def forget(self) -> None:
-        """A person asks: whatever was given up is put right again."""
+        """A person asks: put right again what was given up."""
         self._drifts = Drifts()
 
     def judge(self, seen: AnySeen, now: float, record: Record) -> AnySeen:
-        """What is left to do without the fights that were given up; what is about to be undone is counted."""
+        """Leave out the targets that were given up, and count each foreign change that is about to be undone."""
         if isinstance(seen, Planned) and seen.plan.edits:
             seen = msgspec.structs.replace(seen, plan=self._plan(seen.plan, now, record))
         if seen.clients is not None:
@@ -52,7 +51,7 @@ class Corrections:
         return seen
 
     def note(self, made: Pass, record: Record) -> None:
-        """After a pass: what it put right is said, and what stands now is what later changes are told from."""
+        """After a pass: record what it put right, and keep what stands now to compare later changes with."""
         outcome, found = made.outcome, self._found
         self._found = None
         if not isinstance(made.seen, Planned) or made.seen.plan.condition is not None:
@@ -72,11 +71,11 @@ class Corrections:
     def _plan(self, plan: Plan, now: float, record: Record) -> Plan:
         target = plan.edits[0].path
         if target not in self._drifts.given_up and self._in_place != (plan.desired, plan.method):
-            return plan  # not theirs: we want something else than before, or elsewhere
+            return plan  # not foreign: we want other settings than before, or another method
         who = last_writer(Path(target), self._paths)
         if target not in self._drifts.given_up and (target, plan.edits[0].before) == self._counted_text:
             self._found = (target, plan.prospective, who)
-            return plan  # the same change, which could not be put right
+            return plan  # the same change as before, which could not be undone
         self._counted_text = (target, plan.edits[0].before)
         correction = self._count(target, now, who, record)
         if correction.answer is Correcting.PUT_RIGHT:
@@ -107,9 +106,9 @@ class Corrections:
 
 
 def last_writer(path: Path, paths: Paths) -> str:
-    """Whose the file is and when it was written: all that a file tells of who wrote it; '' if nothing."""
+    """The file's owner and when it was written: all that a file tells about its writer."""
     try:
         status = path.stat()
     except OSError:
-        return "somebody who removed it"
+        return "unknown: the file was removed"
     return f"{owner_of(status.st_uid, paths)} at {time.strftime('%H:%M:%S', time.localtime(status.st_mtime))}"

@@ -1,4 +1,4 @@
-"""What was last said of the network, the choice and what is put off, so that each change of them is said once.
+"""What was last recorded of the network, the choice and a pending write, so that each change is recorded once.
 
 Not known here: what is done about it.
 """
@@ -18,18 +18,18 @@ from agent.values.settings import Settings
 
 
 class _Told(msgspec.Struct, frozen=True):
-    """The last word; None: nothing was said of it yet."""
+    """What was recorded last; None: nothing yet."""
 
     is_offline: bool = False
     network: str | None = None
     fingerprint: str | None = None
     ending: Ending | None = None
     upstream: str | None = None
-    put_off: Settings | None = None  # what was to be written for a restart that waits, and is not yet
+    put_off: Settings | None = None  # what is to be written for a pending restart, and is not yet
 
 
 class Diary:
-    """Of one run of the agent."""
+    """Of one agent, from start to stop."""
 
     def __init__(self) -> None:
         self._told = _Told()
@@ -38,7 +38,7 @@ class Diary:
         return bool(list(self._news(seen)))
 
     def tell(self, seen: Seen, record: Record) -> None:
-        """What is new since the last time."""
+        """Record what is new since the last time."""
         for facts in self._news(seen):
             record(facts)
         self._told = self._after(seen)
@@ -55,7 +55,7 @@ class Diary:
         fingerprint = seen.snapshot.fingerprint()
         is_new = told.is_offline or (network, fingerprint) != (told.network, told.fingerprint)
         if is_new:
-            # Back from offline it may well be the same network: what changed is that there is one.
+            # After offline it may be the same network as before: the change is that there is one again.
             was = "offline" if told.is_offline else told.network if told.network != network else None
             yield network_changed(seen.recognised, seen.snapshot, was=was)
         if choice.ending is not Ending.CHOSEN:

@@ -59,7 +59,7 @@ class Display:
         """`idle`: dockerd, where no policy asks for a pass."""
         picture = self.picture(done, conditions, idle, is_working=is_working)
         status = status_of(picture, policy, tuple(EventShown(told.at, told.text) for told in self._record.recent))
-        with contextlib.suppress(AgentError):  # a full disk: the journal goes on, and the next pass tries again
+        with contextlib.suppress(AgentError):  # a full disk: the next pass tries again
             self._file.show(status)
         self._notify.status(f"{status.state.value}: {headline(status, None)}")
 

@@ -1,6 +1,6 @@
-"""What of the service has failed, part by part: recorded once, shown, and tried again later each time.
+"""Which parts of the service do not work: recorded once, shown, and tried again, later each time.
 
-Not known here: what a failure costs; who catches it decides that.
+Not known here: what a failure stops; that is for whoever catches it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agent.values.events import TargetNotWritten
 
 
 class ServicePart(enum.Enum):
-    """What may fail alone: a part that works again says nothing of the others."""
+    """What can fail by itself: that one part works again says nothing about the others."""
 
     POLICY = "policy"
     UNDER_WAY = "what is under way"
@@ -29,7 +29,7 @@ class ServicePart(enum.Enum):
 
 
 class Failures:
-    """The parts that did not work the last time."""
+    """The parts that failed when they were last used."""
 
     def __init__(self, policy_path: Path, record: Record) -> None:
         self._policy_path = policy_path
@@ -38,7 +38,7 @@ class Failures:
         self._in_a_row = 0  # passes
 
     def note(self, part: ServicePart, error: Exception, record: Record | None = None) -> None:
-        """The same failure again is not recorded again."""
+        """Note a failure; the same one in a row is recorded once."""
         where = str(self._policy_path) if part is ServicePart.POLICY else part.value
         failure = error if isinstance(error, AgentError) else unexpected(where, error)
         if str(failure) != str(self._failed.get(part)):
@@ -46,23 +46,23 @@ class Failures:
         self._failed[part] = failure
 
     def clear(self, part: ServicePart) -> None:
-        """It works."""
+        """The part works again."""
         self._failed.pop(part, None)
         if part is ServicePart.WHOLE:
             self._in_a_row = 0
 
     def back_off(self) -> float:
-        """The moment of CLOCK_BOOTTIME to try again: later each time, until a whole pass works."""
+        """When to try again (CLOCK_BOOTTIME): later each time, until a whole pass works."""
         self._in_a_row += 1
         return SYSTEM_CLOCK.boottime_s() + again_s(self._in_a_row)
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Each as a line for a person; () if everything works."""
+        """A line for each failure; () if everything works."""
         return tuple(str(failure) for failure in self._failed.values())
 
     def conditions(self, last_at: str | None) -> Iterator[Condition]:
-        """`last_at`: when the last good pass was, which is still shown; None: there was none."""
+        """`last_at`: when the last good pass was, whose result is still shown; None: there was none."""
         for failure in self._failed.values():
             yield _condition(failure, last_at)
 
@@ -70,5 +70,7 @@ class Failures:
 def _condition(failure: AgentError, last_at: str | None) -> Condition:
     if not isinstance(failure, Unexpected):
         return Condition(Code.TARGET_FAILED, failure.what, failure.remedy, failure.where)
-    shown = f"; what is shown is of {last_at}" if last_at is not None else ""
-    return Condition(Code.INTERNAL_ERROR, f"{failure.what}; it is tried again{shown}", failure.remedy, failure.where)
+    shown = f"; the rest of this status is from {last_at}" if last_at is not None else ""
+    return Condition(
+        Code.INTERNAL_ERROR, f"{failure.what}; the agent will try again{shown}", failure.remedy, failure.where
+    )

@@ -1,6 +1,6 @@
 """From start to stop, and how the last agent of this state directory ended: by its word, or without one.
 
-An agent that was killed, or that lost its power, cannot say so; the next one finds that it did not say anything.
+An agent that is killed cannot record its end; the next one finds that the record is missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TOLD_TO_STOP: Final = "told to stop"
 
 class _Life(msgspec.Struct, frozen=True):
     boot: str
-    ended: str | None = None  # how; None: it has not, or could not say so
+    ended: str | None = None  # how; None: it runs, or could not record its end
 
 
 class Lifetime:
@@ -29,7 +29,7 @@ class Lifetime:
         self._file = StateFile(state / "lifetime.json", _Life, 1)
 
     def begin(self) -> str | None:
-        """How the one before ended, if not as it was told to; AgentError: that, or that this one runs, is not kept."""
+        """How the last agent ended, unless by a stop. AgentError if the start cannot be written down."""
         try:
             before = self._file.load()
         except AgentError:
@@ -44,4 +44,4 @@ class Lifetime:
 def _unclean(before: _Life) -> str | None:
     if before.ended is not None:
         return None if before.ended == TOLD_TO_STOP else before.ended
-    return "was killed, or crashed" if before.boot == boot_id() else "ended with the machine, without being told to"
+    return "was killed, or crashed" if before.boot == boot_id() else "ended with the machine, without a stop"

@@ -1,4 +1,4 @@
-"""What systemd is told: sd_notify(3). Outside of a unit nobody is told anything."""
+"""What systemd is told (sd_notify(3)). Outside of a unit, nothing."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from agent.values.secret import escaped
 
 
 class Notify:
-    """READY once, STATUS when it changes, WATCHDOG as often as the unit asks for."""
+    """READY once, STATUS when it changes, WATCHDOG as often as the unit wants it."""
 
     def __init__(self) -> None:
-        # Without the variable the library opens a socket all the same, and never closes it.
+        # Without the variable the library still opens a socket, and never closes it.
         self._notifier = sdnotify.SystemdNotifier() if "NOTIFY_SOCKET" in os.environ else None
         self._is_ready = False
         self._status = ""
@@ -26,7 +26,7 @@ class Notify:
             self._say("READY=1")
 
     def reloading(self) -> None:
-        """What was told with SIGHUP is being read; `ready_again` ends it."""
+        """After SIGHUP; `ready_again` ends it."""
         if self._is_ready:
             self._say(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
@@ -44,10 +44,10 @@ class Notify:
         self._say("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """The last word."""
+        """The last message."""
         self._say("STOPPING=1")
         if self._notifier is not None and self._notifier.socket is not None:
-            self._notifier.socket.close()  # the library leaves that to us
+            self._notifier.socket.close()  # the library does not
 
     def _say(self, text: str) -> None:
         if self._notifier is not None:

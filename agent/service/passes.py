@@ -1,10 +1,10 @@
-"""How a pass is made, in the one order there is, by the running agent and by a command alone.
+"""How a pass is made, in one order, by the running agent and by a command that runs without it.
 
-    lay down   what is over ends, then what a person asks for holds
-    finish     what was begun with Docker comes to its end
+    lay down   end pins and pauses whose time is over, then do what a person asks
+    finish     finish what was begun with Docker
     make       the pass itself
 
-What fails on the way is noted. Not known here: whether that stops who asked, and what is shown.
+Failures are noted. Not known here: whether a failure stops the caller, and what is shown.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Passes:
     def lay_down(
         self, requests: Sequence[Request], policy: Policy | None, record: Record, *, is_reload: bool = False
     ) -> bool:
-        """Whether what was passed over is tried again. What cannot be obeyed has its answer then.
+        """Returns whether everything that was given up is to be tried again.
 
-        `policy`: None, where none is in force. `is_reload`: SIGHUP asks, and waits for no answer.
+        A request that cannot be met is answered here. `policy`: None without one. `is_reload`: SIGHUP was received.
         """
         if policy is not None:
             self._end_what_is_over(policy, record)
@@ -50,12 +50,12 @@ class Passes:
         if forgives or requests:
             self._memory.ask_anew()
         for request in requests:
-            if not request.said:  # else it waits its turn, and was obeyed
+            if not request.said:  # else it was met before, and waits for its answer
                 self._obey(request, policy, record)
         return forgives
 
     async def finish(self, world: World, reality: Reality | None = None) -> None:
-        """`reality`: the Docker that was last seen."""
+        """`reality`: Docker as last seen."""
         try:
             await self._unfinished.finish(world, reality)
         finally:
@@ -69,7 +69,7 @@ class Passes:
         choosing: Choosing,
         maker: Maker,
     ) -> Pass:
-        """AgentError, or whatever nobody expected, if it fails."""
+        """Raises AgentError, or an unexpected exception, if the pass fails."""
         done = await reconcile(
             in_force.policy,
             in_force.world,
@@ -86,7 +86,7 @@ class Passes:
         try:
             for facts in self._memory.overrides.end_what_is_over(policy.upstreams):
                 record(facts)
-        except AgentError as error:  # a full disk: what is over is over all the same, and said the next time
+        except AgentError as error:  # a full disk: it is over all the same, and recorded the next time
             self._failures.note(ServicePart.LAID_DOWN, error)
         else:
             self._failures.clear(ServicePart.LAID_DOWN)
@@ -94,13 +94,13 @@ class Passes:
     def _forgive(self) -> None:
         try:
             self._memory.forgive()
-        except AgentError as error:  # a full disk: what was passed over is passed over still
+        except AgentError as error:  # a full disk: what was given up stays given up
             self._failures.note(ServicePart.LAID_DOWN, error)
 
     def _obey(self, request: Request, policy: Policy | None, record: Record) -> None:
         try:
             said = obey(request.wish, self._memory.overrides, policy, record.asked_by(request.wish.command.value))
-        except AgentError as error:  # what was laid down could not be kept
+        except AgentError as error:  # a full disk: the wish could not be kept
             said = Answer(1, (str(error),))
         if isinstance(said, Answer):
             request.answer.set_result(said)

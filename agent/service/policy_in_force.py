@@ -1,4 +1,4 @@
-"""The policy that the service goes by: the last good one, although a wrong one may have been written since.
+"""The policy that the service uses: the last good one, even if a wrong one was written since.
 
 Not known here: what a policy means (`values/policy.py`), and when it is read again (`service.py`).
 """
@@ -27,7 +27,7 @@ from agent.values.policy import Policy
 
 
 class InForce(msgspec.Struct, frozen=True):
-    """A policy, and the world as it describes it."""
+    """A policy, and the world made from it."""
 
     loaded: Loaded
     at: str  # when it was read, RFC 3339
@@ -39,7 +39,7 @@ class InForce(msgspec.Struct, frozen=True):
 
 
 class PolicyInForce:
-    """Of one agent, which goes by one file."""
+    """Of one agent, which uses one policy file."""
 
     def __init__(
         self,
@@ -55,20 +55,20 @@ class PolicyInForce:
         self._make_world = make_world
         self._record = record
         self._audit_log = audit_log
-        self.now: InForce | None = None  # None: no policy was ever good, or there is none any more
-        self.refused: PolicyRefused | None = None  # what is wrong with the file as it stands
+        self.now: InForce | None = None  # None: there is no policy, or never was a good one
+        self.refused: PolicyRefused | None = None  # what is wrong with the file as it is now
         self._idle_world: World | None = None
         self._outgoing: list[World] = []
-        self._on_disk: tuple[object, ...] = ()  # the files, as they were last read
+        self._on_disk: tuple[object, ...] = ()  # identities of the files as last read
 
     @property
     def policy(self) -> Policy:
-        """Where there is none, an empty one: its defaults hold."""
+        """An empty one, with its defaults, where there is none."""
         return self.now.policy if self.now is not None else Policy()
 
     @property
     def world(self) -> World:
-        """Where there is no policy, that of an empty one."""
+        """Made from an empty policy where there is none."""
         if self.now is not None:
             return self.now.world
         if self._idle_world is None:
@@ -76,23 +76,23 @@ class PolicyInForce:
         return self._idle_world
 
     def is_at(self, path: str) -> bool:
-        """Whether this file is the one that the agent goes by; '' is any."""
+        """Whether the agent uses this file; '' stands for any."""
         return path in ("", os.path.abspath(self.path))  # noqa: PTH100 - links are as named
 
     def read(self) -> bool:
-        """Read the policy and the files it names again; whether another policy is in force now."""
+        """Read the policy and the files it names again; whether another policy is now in use."""
         try:
             return self._read()
         finally:
             self._on_disk = self._files_on_disk()
 
     def read_early(self) -> bool:
-        """Whether what was written since is refused: a good one is not taken here, but by the next `read`."""
+        """Whether a policy written since is refused. A good one is left to the next `read`."""
         if self._on_disk == self._files_on_disk():
             return False
         try:
             self._load()
-        except NoPolicy:  # an editor may be about to put it there
+        except NoPolicy:  # an editor may be about to write it
             return False
         except PolicyRefused as error:
             self._refuse(error)
@@ -101,16 +101,16 @@ class PolicyInForce:
         return False
 
     def take_outgoing(self) -> list[World]:
-        """The worlds of policies that are not in force any more, each once."""
+        """The worlds of policies that are no longer used, each once."""
         worlds, self._outgoing = self._outgoing, []
         return worlds
 
     @property
     def watched(self) -> list[Path]:
-        """The policy and its files; Docker's targets; where DNS is said. The clients' files: see `clients/homes.py`."""
+        """The policy's files, Docker's targets, the resolver's files. The clients' files: see `clients/homes.py`."""
         paths, service = self._paths, self.policy.docker.service
         targets = [paths.environment_file, paths.drop_in(service), paths.daemon_json]
-        unit = [invocation_link(service)] if paths.is_system else []  # Docker starts and stops
+        unit = [invocation_link(service)] if paths.is_system else []  # it changes when Docker starts or stops
         resolvers = [paths.below("/etc/resolv.conf"), paths.below("/run/systemd/resolve/resolv.conf")]
         return [*self._files(), *targets, *resolvers, *unit]
 
@@ -154,7 +154,7 @@ class PolicyInForce:
         self.refused = error
 
     def _take(self, loaded: Loaded) -> None:
-        world = self._make_world(self._paths, loaded.policy)  # before anything says that it is in force
+        world = self._make_world(self._paths, loaded.policy)  # first: if this fails, the policy is not in use
         self._retire()
         self.now = InForce(loaded, now_text(), world)
         self._audit_log.limit(loaded.policy.audit.keep, loaded.policy.audit.max_size)
@@ -166,11 +166,11 @@ class PolicyInForce:
         self.now = None
 
     def _files(self) -> list[Path]:
-        """Those of one that is refused, too: what makes it valid may be a file that comes."""
+        """Including those of a refused policy: a missing file may be what makes it valid."""
         in_force = named(self.now.policy) if self.now is not None else ()
         refused = self.refused.named if self.refused is not None else ()
         return [self.path, *map(self._paths.below, dict.fromkeys((*in_force, *refused)))]
 
     def _files_on_disk(self) -> tuple[object, ...]:
-        """Another value for another policy on disk."""
+        """Changes whenever the policy on disk does."""
         return tuple(map(identity_of, self._files()))

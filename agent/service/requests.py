@@ -1,4 +1,4 @@
-"""What a person asks of the agent by hand, and how it is obeyed: the same for a running agent and for a command alone.
+"""What a person can ask of the agent, and how it is done: the same for a running agent and for a command without one.
 
 Not known here: how a request reaches the agent (`control.py`), and the pass that follows.
 """
@@ -26,7 +26,7 @@ from agent.values.policy import Duration, Policy
 
 
 class Command(enum.Enum):
-    """What can be asked for."""
+    """The commands that need a pass."""
 
     APPLY = "apply"
     RELOAD = "reload"
@@ -40,28 +40,28 @@ _Lasting = Annotated[float, msgspec.Meta(gt=0, le=Duration.LONGEST)]  # seconds
 
 
 class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
-    """As it is sent: one line of JSON."""
+    """A request as it is sent: one line of JSON."""
 
     command: Command
     upstream: str = ""  # of pin
     for_s: _Lasting | None = None  # of pin and pause; None: without an end
-    is_now: bool = False  # of apply: containers and turns are not waited for
-    by: str = ""  # who asks, as sudo says
-    policy: str = ""  # the file that it is to be done by, where one was named
+    is_now: bool = False  # of apply: do not wait for containers or `min_interval`
+    by: str = ""  # who asks, from sudo
+    policy: str = ""  # the policy file that the command names
 
     @property
     def forgives(self) -> bool:
-        """Whether what was passed over or given up is tried again."""
+        """Whether everything that was given up is tried again."""
         return self.is_now or self.command is Command.RELOAD
 
     @property
     def needs_no_policy(self) -> bool:
-        """Whether it is what a person wants most where the policy is wrong."""
+        """Whether it works without a policy: a wrong policy is when a person needs these most."""
         return self.command in (Command.PAUSE, Command.RESUME, Command.UNPIN)
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """As it is answered, redacted."""
+    """The answer as it is sent, redacted."""
 
     exit: int = 0
     lines: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Request:
-    """A wish on its way: what is said meanwhile, and the answer."""
+    """A wish under way: what is reported meanwhile, and the answer."""
 
     def __init__(self, wish: Wish, say: Callable[[str], None]) -> None:
         self.wish = wish
@@ -85,11 +85,11 @@ def asked_by(wishes: Sequence[Wish]) -> Asked:
 
 
 def obey(wish: Wish, overrides: Overrides, policy: Policy | None, record: Record) -> Answer | list[str]:
-    """Carried out, but for the pass that follows: what to say of it. An `Answer` if it cannot be obeyed."""
+    """Do what is asked, except for the pass that follows; what to report. An `Answer` if it cannot be done."""
     match wish.command:
         case Command.PIN:
             if policy is None or wish.upstream not in policy.upstreams:
-                names = ", ".join(policy.upstreams) if policy is not None else "none: no policy is in force"
+                names = ", ".join(policy.upstreams) if policy is not None else "none: there is no policy"
                 return Answer(1, (f'pin: the policy has no upstream "{wish.upstream}"; it has {names}',))
             until = _clock(overrides.pin(wish.upstream, wish.for_s))
             record(Pinned(upstream=wish.upstream, until=until, by=wish.by or None))
@@ -119,27 +119,27 @@ def answer_of(said: Sequence[str], done: Pass, picture: Picture) -> Answer:
 
 
 def without_a_pass(said: Sequence[str], missing: NoPolicy | PolicyRefused) -> Answer:
-    """What was laid down holds, and why no pass follows."""
+    """The request was met; why no pass follows."""
     problems = wrong_lines(missing)
     notes = (line("note", problem) for problem in problems)
     return Answer(0, (*said, *notes), {"said": tuple(said), "problems": problems})
 
 
 def by_the_policy_of_before(answer: Answer, wrong: Sequence[str], in_force: str) -> Answer:
-    """What was asked for was done by another policy than the one that stands there: `in_force` says by which."""
+    """The request was met under an older policy than the one in the file: `in_force` says which."""
     facts = {**answer.facts, "problems": (*wrong, in_force)}
     return msgspec.structs.replace(answer, lines=(*wrong, in_force, *answer.lines), facts=facts)
 
 
 def wrong_lines(missing: NoPolicy | PolicyRefused) -> tuple[str, ...]:
-    """One for each thing that is wrong."""
+    """A line for each thing that is wrong."""
     if isinstance(missing, PolicyRefused):
         return tuple(f"{missing.path}: {problem}" for problem in missing.problems)
     return (str(missing),)
 
 
 def _asked_for(wish: Wish) -> str:
-    return f"asked for by {wish.by}" if wish.by else "asked for by hand"
+    return f"requested by {wish.by}" if wish.by else "requested by a person"
 
 
 def _clock(at: float | None) -> str | None:

@@ -1,10 +1,10 @@
-"""The long-running service: wake-ups in, passes out, systemd told.
+"""The long-running service: it waits for a wake-up, makes a pass, shows the result, and waits again.
 
-A wake-up carries no information but "look again". One pass at a time; what wakes us meanwhile is remembered by `Wakes`.
-An exception that nobody expected ends the pass that it came from, never the service: the next pass comes later each
-time, what wakes us still does, and the picture of the last good pass stays.
-Not known here: what wakes us (`watch/`), what a pass does (`one_pass/reconcile.py`), and how a choice remembers
-(`one_pass/memory.py`).
+A wake-up means only "look again". There is one pass at a time; `Wakes` keeps the wake-ups that arrive meanwhile.
+An unexpected exception ends the pass it came from, never the service: wake-ups still count, the next attempt comes
+later each time, and the result of the last good pass stays on display.
+Not known here: what wakes the service (`watch/`), what a pass does (`one_pass/reconcile.py`), and what a choice
+remembers (`one_pass/memory.py`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from agent import __version__
 from agent.audit.log import AuditLog
@@ -35,10 +35,10 @@ from agent.service.lifetime import TOLD_TO_STOP, Lifetime
 from agent.service.notify import Notify
 from agent.service.passes import Passes
 from agent.service.policy_in_force import PolicyInForce
+from agent.service.ports import Wakes
 from agent.service.requests import Answer, Request
 from agent.service.starts import Starts
 from agent.service.unfinished import Unfinished
-from agent.service.watch.unwatched import Unwatched
 from agent.system.clock import now_text
 from agent.system.heap import give_back
 from agent.values.condition import Code, Condition, down
@@ -50,54 +50,13 @@ from agent.values.paths import Paths
 from agent.values.policy import Policy
 from agent.values.reason import Reason
 
-READY_WITHIN_S: Final = 5.0  # then Docker's start is no longer held up, whatever the network does
-# While our unit stops, systemd holds up Docker's start, for we are Before= it: waiting for that would never end. Docker
-# then starts with what was written, and the next start of the agent looks.
+READY_WITHIN_S: Final = 5.0  # then Docker may start, whatever the network does
+# The unit is Before=docker.service: systemd delays Docker's start until the unit has stopped, and waiting for Docker
+# would never end. Docker then starts with what was written, and the agent checks it at its next start.
 _STOPS_WITHIN_S: Final = 2.0
-SLOW_SAID_S: Final = 20.0  # a dockerd with many containers takes some seconds
-_STARTING_S: Final = 5.0  # nothing tells when a Docker that somebody else starts is up, or answers again
+SHOWN_AS_SLOW_AFTER_S: Final = 20.0  # a dockerd with many containers takes several seconds
+_STARTING_S: Final = 5.0  # no event reports that a Docker started by others is up, or answers again
 _REREAD: Final = frozenset({Reason.FILES, Reason.REQUEST})  # wake-ups after which the policy is read again
-
-
-class Wakes(Protocol):
-    """What wakes the service."""
-
-    async def next(self, at: float | None) -> frozenset[Reason]:
-        """Why it is time to look again, once that has come to rest; at the latest at that moment of CLOCK_BOOTTIME."""
-        ...
-
-    async def interrupted(self) -> Reason:
-        """NETWORK, which is taken with it, or REQUEST, which stays for `next`: what a mere look does not hold up."""
-        ...
-
-    async def files_told(self) -> None:
-        """Until files change, be it during a pass; nothing is taken of what wakes."""
-        ...
-
-    def watch(self, files: Sequence[Path]) -> None:
-        """The files whose change wakes us."""
-        ...
-
-    def follow(self, pid: int) -> None:
-        """The process whose end wakes us; 0: none."""
-        ...
-
-    def follow_neighbours(self, *, are_followed: bool) -> None:
-        """Whether a MAC that becomes known wakes us."""
-        ...
-
-    def hold(self, proxies: Collection[LocalProxy], again_s: float) -> None:
-        """The proxies on this host whose end wakes us; one that ended otherwise is looked at again that late."""
-        ...
-
-    def request(self) -> None:
-        """Wakes us as one who asks."""
-        ...
-
-    @property
-    def unwatched(self) -> Unwatched:
-        """Of those files, what nothing tells of."""
-        ...
 
 
 class Service:
@@ -131,21 +90,21 @@ class Service:
         self._is_reload_due = False
         self._last: Pass | None = None
         self._last_at: str | None = None
-        self._lost: Condition | None = None  # by the last restart
-        self._idle: Reality | None = None  # dockerd, where no policy asks for a pass
-        self._idle_down: Condition | None = None  # it is broken, and why
+        self._lost: Condition | None = None  # containers, by the last restart
+        self._idle: Reality | None = None  # dockerd as seen without a policy
+        self._idle_down: Condition | None = None  # why that dockerd is down
         self._shown: tuple[Pass | None, *tuple[Condition, ...]] = (None,)
         self._is_shown_working = False
         self._slow: asyncio.Task[None] | None = None
 
     def reload(self) -> None:
-        """SIGHUP: read everything again, and forgive."""
+        """SIGHUP: read the policy again, and retry whatever was given up."""
         self._is_reload_due = True
         self._notify.reloading()
         self._wakes.request()
 
     async def ask(self, request: Request) -> Answer:
-        """What a person asks for; answered when the pass that follows has ended."""
+        """Take a person's request; the answer comes when the pass that follows has ended."""
         if not self._policy.is_at(request.wish.policy):
             return refusal_by_another_policy(request.wish, self._policy.path)
         self._requests.add(request)
@@ -153,14 +112,14 @@ class Service:
         return await request.answer
 
     async def run(self) -> None:
-        """Until it is cancelled; everything then stays as it is."""
+        """Serve until cancelled; stopping changes nothing on the system."""
         self._begin()
         ready = asyncio.create_task(self._be_ready_at_the_latest())
         alive = asyncio.create_task(self._feed_the_watchdog())
         heeding = asyncio.create_task(self._heed_the_policy())
         ended = TOLD_TO_STOP
         try:
-            # The unit is Before=docker.service: until READY only files are written, or the two wait for each other.
+            # The unit is Before=docker.service: before READY only files are written, or each would wait for the other.
             self._memory.note_resumed()
             self._reread()
             if not await self._unfinished.recover(self._policy.world, may_restart=False):
@@ -170,10 +129,10 @@ class Service:
             await self._unfinished.recover(self._policy.world, may_restart=True)
             at = await self._look(frozenset())
             while True:
-                give_back()  # what stays lies above what the start, or a pass, has freed
+                give_back()  # what a start or a pass has freed lies below what stays
                 at = await self._look(await self._wait(at))
         except Exception as error:
-            ended = f"ended by an error that nobody expected: {type(error).__name__}"
+            ended = f"ended by an unexpected error: {type(error).__name__}"
             raise
         finally:
             self._notify.stopping()
@@ -183,17 +142,15 @@ class Service:
                     await task
             self._end(ended)
 
-    # Beside the passes.
-
     def _begin(self) -> None:
         before = None
-        with contextlib.suppress(AgentError):  # a full disk: the start is recorded all the same
+        with contextlib.suppress(AgentError):  # a full disk: the start is still recorded
             before = self._lifetime.begin()
         self._record(AgentStarted(version=__version__, before=before))
 
     def _end(self, how: str) -> None:
         self._record(AgentStopped(because=how))
-        with contextlib.suppress(AgentError):  # a full disk: the next one takes it for killed
+        with contextlib.suppress(AgentError):  # a full disk: the next agent will think this one was killed
             self._lifetime.end(how)
 
     async def _be_ready_at_the_latest(self) -> None:
@@ -201,41 +158,39 @@ class Service:
         self._notify.ready()
 
     async def _feed_the_watchdog(self) -> None:
-        """From the event loop: a loop that hangs is not alive."""
+        """On the event loop, so that a loop that hangs is not reported alive."""
         while self._notify.watchdog_s:
             self._notify.alive()
             await asyncio.sleep(self._notify.watchdog_s / 3)
 
     async def _heed_the_policy(self) -> None:
-        """One that is wrong shows at once: a pass that is under way may wait for what does not answer."""
+        """Show a wrong policy at once: the pass under way may be waiting for something that does not answer."""
         while True:
             await self._wakes.files_told()
             try:
                 if self._policy.read_early():
                     self._show(*self._shown, is_working=self._is_shown_working)
-            except Exception as error:  # noqa: BLE001 - the boundary of a target; the pass that follows meets it, too
+            except Exception as error:  # noqa: BLE001 - the boundary of a target; the next pass meets it, too
                 self._failures.note(ServicePart.POLICY, error)
 
     async def _wait(self, at: float | None) -> frozenset[Reason]:
         try:
             why = await self._wakes.next(at)
-        except Exception as error:  # noqa: BLE001 - without what wakes us, the clock does
+        except Exception as error:  # noqa: BLE001 - without wake-ups, the clock decides
             self._failures.note(ServicePart.WAKES, error)
             await asyncio.sleep(self._failures.back_off() - self._memory.now())
             return frozenset({Reason.TIMER})
         self._failures.clear(ServicePart.WAKES)
         return why
 
-    # A pass, and what comes before and after it.
-
     async def _look(self, why: frozenset[Reason]) -> float | None:
-        """One pass, and when the next is due; None: only when something wakes us."""
+        """Make a pass, and return when the next one is due; None: at the next wake-up."""
         requests = self._requests.take()
         try:
             return await self._look_for(why, requests)
         except Exception as error:  # noqa: BLE001 - the boundary of a pass
             self._failures.note(ServicePart.WHOLE, error)
-            self._unfinished.due_at = 0.0  # what it left half done is finished as after a crash
+            self._unfinished.due_at = 0.0  # the next pass finishes what it left half done, as after a crash
             self._show()
             self._requests.fail(self._failures.lines)
             return self._failures.back_off()
@@ -245,7 +200,7 @@ class Service:
             self._memory.note_resumed()
         if Reason.PROXY in why:
             self._memory.ask_anew()
-        # Where nothing tells of a change, the time that has passed is a reason to look.
+        # Changes of a file that cannot be watched are found by the timer.
         is_unwatched = Reason.TIMER in why and bool(self._wakes.unwatched.directories)
         if not _REREAD.isdisjoint(why) or self._policy.now is None or is_unwatched:
             self._reread()
@@ -259,7 +214,7 @@ class Service:
             await self._passes.finish(self._policy.world, self._reality)
         try:
             at = await self._pass(record)
-        except Interrupted:  # what was asked for is pending: its pass is the next, and answers these, too
+        except Interrupted:  # a new request is pending: the next pass answers these, too
             self._requests.put_back()
             return self._memory.now()
         self._watch()
@@ -268,7 +223,7 @@ class Service:
         return _earliest(at, self._unfinished.next_at(self._policy.world, self._reality), self._unwatched_at())
 
     def _reread(self) -> None:
-        """The policy and the files it names; a wrong one is said, and the last good one stays in force."""
+        """Read the policy and the files it names; a wrong one is reported, and the last good one stays in use."""
         try:
             if self._policy.read() and (in_force := self._policy.now) is not None:
                 self._memory.use(in_force.policy, in_force.world.prober)
@@ -287,7 +242,7 @@ class Service:
             self._lost = None
 
     async def _let_go(self) -> None:
-        """What is still being written for a policy of before, or before a pause, is not written any more."""
+        """Stop writes that are under way for an earlier policy, or from before a pause."""
         worlds = self._policy.take_outgoing()
         if self._memory.is_paused and self._policy.now is not None:
             worlds.append(self._policy.now.world)
@@ -315,7 +270,7 @@ class Service:
         )
 
     async def _pass_without_a_policy(self, record: Record) -> float | None:
-        """Nothing is done; what Docker runs with is shown all the same."""
+        """Change nothing, but still show what Docker runs with."""
         daemon = self._policy.world.daemon
         try:
             self._idle = reality = daemon.known() or await daemon.reality()
@@ -327,20 +282,20 @@ class Service:
         return self._starting_at(reality)
 
     async def _fail(self, error: AgentError, record: Record) -> float:
-        """When it is tried again. While the system goes down D-Bus is gone, say: nothing that anybody has to mend."""
+        """When to try again. A failure while the system goes down is not reported: there is nothing to fix."""
         if not await self._policy.world.daemon.goes_down():
             self._failures.note(ServicePart.WHOLE, error, record)
         return self._failures.back_off()
 
     def _starting_at(self, reality: Reality | None) -> float | None:
-        """When to look at a Docker that was on its way up, and not by us; or up, and did not say what it runs with."""
+        """When to look again at a Docker that others are starting, or that does not report its settings yet."""
         if reality is None:
             return None
         is_on_its_way = reality.unit.phase is Phase.STARTING or reality.unit.comes_back or reality.is_silent
         return self._memory.now() + _STARTING_S if is_on_its_way else None
 
     def _unwatched_at(self) -> float | None:
-        """What cannot be watched is looked at as often as the upstreams."""
+        """Files that cannot be watched are looked at as often as the upstreams are probed."""
         return self._memory.now() + self._recheck_s if self._wakes.unwatched.directories else None
 
     @property
@@ -349,12 +304,11 @@ class Service:
 
     @property
     def _reality(self) -> Reality | None:
-        """The Docker that was last seen."""
+        """Docker as it was last seen."""
         return self._last.seen.reality if self._last is not None else self._idle
 
-    # What wakes us from now on.
-
     def _watch(self) -> None:
+        """Set what wakes the service from now on."""
         self._wakes.watch(self._policy.watched)
         self._wakes.follow(self._dockerd)
         self._wakes.follow_neighbours(are_followed=self._is_a_mac_missing)
@@ -362,14 +316,14 @@ class Service:
 
     @property
     def _dockerd(self) -> int:
-        """Its process, as it was last seen: by a restart of ours after the look of the pass that made it."""
+        """Its process as last seen; a restart of ours comes after the look of the same pass."""
         if (trial := self._unfinished.trial) is not None:
             return trial.pid
         return self._reality.unit.pid if self._reality is not None else 0
 
     @property
     def _is_a_mac_missing(self) -> bool:
-        """A gateway may take longer to say its MAC than a look waits: then what it says is news."""
+        """A gateway may report its MAC only after the look has stopped waiting; its answer should then wake us."""
         if self._last is None or not self._policy.policy.names_a_mac:
             return False
         behind = [one for one in self._last.seen.snapshot.interfaces if one.is_online and one.gateways]
@@ -377,11 +331,11 @@ class Service:
 
     @property
     def _held(self) -> frozenset[LocalProxy]:
-        """Where the upstream in use listens, if that is on this host."""
+        """Where the upstream in use listens, if it is on this host."""
         seen = self._last.seen if self._last is not None else None
         return self._memory.on_this_host(seen.upstream.name) if isinstance(seen, Planned) else frozenset()
 
-    # What a pass asks for.
+    # From here to `begin`: what a pass asks of its maker (`one_pass/ports.py`).
 
     is_hasty = True
 
@@ -400,15 +354,13 @@ class Service:
     def begin(self, seen: Seen, _: Record) -> None:
         self._show(Pass(seen), is_working=True)
         if seen.restarts:
-            self._slow = asyncio.create_task(self._say_when_slow(seen))
+            self._slow = asyncio.create_task(self._show_when_slow(seen))
 
-    async def _say_when_slow(self, seen: Seen) -> None:
-        """A restart is waited for as long as dockerd does not break; a person who looks should know of it."""
-        await asyncio.sleep(SLOW_SAID_S)
-        text = f"Docker has not come up for {SLOW_SAID_S:.0f} s: it is waited for, up to {SLOW_S / 60:.0f} min"
+    async def _show_when_slow(self, seen: Seen) -> None:
+        """The agent waits for dockerd as long as it does not crash; a person who looks at the status should know."""
+        await asyncio.sleep(SHOWN_AS_SLOW_AFTER_S)
+        text = f"Docker has not come up for {SHOWN_AS_SLOW_AFTER_S:.0f} s; the agent waits up to {SLOW_S / 60:.0f} min"
         self._show(Pass(seen), Condition(Code.ENGINE_SLOW, text, "See: journalctl -u docker -f"), is_working=True)
-
-    # What is left of a pass.
 
     def _remember(self, done: Pass) -> None:
         self._display.note(done)
@@ -421,7 +373,7 @@ class Service:
         self._note_what_was_in_vain(done)
 
     def _note_what_was_in_vain(self, done: Pass) -> None:
-        """It is not tried again before something changes that could help."""
+        """Do not repeat what failed before something changes that could help."""
         seen, outcome = done.seen, done.outcome
         if outcome is None:
             return
@@ -465,12 +417,12 @@ class Service:
 
 
 def _is_restart_due(done: Pass) -> bool:
-    """Whether one waits that the agent will make itself."""
+    """Whether a restart is pending that the agent will make by itself."""
     restarted = done.outcome is not None and done.outcome.restarted_s is not None
     restart = done.seen.plan.restart if isinstance(done.seen, Planned) else None
     return restart is not None and restart.when is not When.NEVER and not restarted
 
 
 def _earliest(*times: float | None) -> float | None:
-    """None: there is none."""
+    """None: no time is given."""
     return min((at for at in times if at is not None), default=None)

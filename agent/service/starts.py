@@ -1,6 +1,6 @@
-"""The starts of dockerd, as one pass after another sees them: which of them were somebody else's.
+"""Who started dockerd: this agent, or others.
 
-Not known here: what so many starts hold back (`decide/rate.py`).
+Not known here: how starts delay the next restart (`decide/rate.py`).
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from agent.one_pass.seen import Pass
 
 
 class Starts:
-    """Of one run of the agent; the first start that is seen was before it."""
+    """As one agent sees them; the first one it sees was there before."""
 
     def __init__(self) -> None:
-        self._seen: str | None = None  # systemd's InvocationID of the last; None: the next one that is seen is known
+        self._seen: str | None = None  # InvocationID of the last start; None: the next one is expected
 
     def note(self, done: Pass) -> tuple[Cause, ...]:
-        """Who caused each start since the pass before: those that this pass found, then its own."""
+        """The cause of each start since the previous pass: first those this pass found, then its own."""
         causes = []
-        invocation = done.seen.reality.unit.invocation  # '' while none runs
+        invocation = done.seen.reality.unit.invocation  # '' while dockerd is down
         if invocation:
             if self._seen not in (None, invocation):
                 causes.append(Cause.OTHERS)

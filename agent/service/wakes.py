@@ -1,4 +1,4 @@
-"""Everything that wakes the service on this host, in one place to wait at."""
+"""Everything that wakes the service on this host, in one place to wait."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from agent.values.listening import LocalProxy
 from agent.values.reason import Reason
 
 SHORTEST_PAUSE_S: Final = 0.02  # a link comes a moment before its address and its route, and a move is all of them
-LONGEST_PAUSE_S: Final = 3.0  # while containers come and go, a real change is seen this late at most
-_STORM_S: Final = 1.0  # news that come again so soon are a storm
+LONGEST_PAUSE_S: Final = 3.0  # while containers come and go, a real change is seen at most this late
+_STORM_S: Final = 1.0  # messages that come again this soon are a storm
 
 
 class HostWakes:
     """Network, files, resume, the clock, and a proxy on this host; closed when the service ends.
 
-    The network's first message wakes at once. While more follow, nobody reads what they say for a while, and for longer
-    each time: so a storm of containers costs next to nothing (FACTS 22), and a roam is seen by its first message.
-    `is_meant`: whether who listens where a proxy of this host is expected is its owner.
+    The first message from the network wakes the service at once. If more follow, they are left unread for a while,
+    longer each time: a storm of containers costs next to nothing (FACTS 22), and the first message of a move is seen.
+    `is_meant`: whether the process that listens at a proxy's address belongs to the owner the policy names.
     """
 
     def __init__(self, is_meant: IsMeant) -> None:
@@ -47,22 +47,22 @@ class HostWakes:
         self._listening: asyncio.TimerHandle | None = None
 
     def request(self) -> None:
-        """Somebody asks for a pass."""
+        """A person asks for a pass."""
         self._wakeups.wake(Reason.REQUEST)
 
     def came_late(self) -> None:
-        """A home has answered that was not waited for."""
+        """A home that was slow has answered."""
         self._wakeups.wake(Reason.FILES)
 
     def watch(self, files: Sequence[Path]) -> None:
         self._files.watch(files)
 
     def follow(self, pid: int) -> None:
-        """The dockerd whose end wakes, too; 0: none runs."""
+        """Wake when this dockerd ends; 0: none is running."""
         self._dockerd.follow(pid)
 
     def follow_neighbours(self, *, are_followed: bool) -> None:
-        """Whether a MAC that becomes known wakes, too."""
+        """Whether to wake when a MAC address becomes known."""
         if are_followed is self._are_neighbours_followed:
             return
         self._are_neighbours_followed = are_followed
@@ -80,18 +80,18 @@ class HostWakes:
         return Unwatched(both, self._files.limit or self.homes.limit)
 
     async def next(self, at: float | None) -> frozenset[Reason]:
-        """Why it is time to look again."""
+        """Wait until it is time to look again; why."""
         self._timer.set(at)
         why = await self._wakeups.next()
-        self._resume.look()  # a timer that was slept through may be the first to tell
+        self._resume.look()  # a timer that expired during suspend may be the first sign
         if Reason.NETWORK in why:
             self._rest()
         return why
 
     async def interrupted(self) -> Reason:
-        """Until something comes that a pass which only looks should not wait for.
+        """Wait for what a pass that only looks must not delay.
 
-        What the network tells is taken with it; a request stays, for `next`.
+        A message from the network is consumed; a request stays for `next`.
         """
         await self._wakeups.arrival(Reason.NETWORK, Reason.REQUEST)
         if Reason.REQUEST in self._wakeups.pending:
@@ -101,7 +101,7 @@ class HostWakes:
         return Reason.NETWORK
 
     async def files_told(self) -> None:
-        """Until files change, be it during a pass; the pass that follows is told, too."""
+        """Wait until a watched file changes, also during a pass; `next` still returns it."""
         await self._wakeups.told(Reason.FILES)
 
     def close(self) -> None:

@@ -41,8 +41,8 @@ async def test_a_running_agent_does_nothing_by_another_policy_than_its_own(lapto
 
             assert (status, out) == (1, "")
             assert complaint == (
-                f"{other}: {words.split()[0]}: the running agent goes by {laptop.paths.policy}, and nothing is done."
-                " Change that file, or leave --policy out; for another one stop it first:"
+                f"{other}: {words.split()[0]}: the running agent uses {laptop.paths.policy}; nothing was done."
+                " Edit that file, or omit --policy; to use another file, first run:"
                 " systemctl stop docker-proxy-agent\n"
             )
         assert laptop.events() == before

@@ -103,7 +103,7 @@ async def test_a_pass_that_breaks_is_said_and_tried_again_and_the_last_picture_s
         (condition,) = shown["conditions"]
         assert condition["code"] == "internal-error"
         assert "Broken" in condition["text"]
-        assert "what is shown is of 20" in condition["text"]
+        assert "the rest of this status is from 20" in condition["text"]
         of_this_failure: dict[str, Any] = {"state": "", "conditions": [], "last": [], "at": ""}
         assert {**shown, **of_this_failure} == {**good, **of_this_failure}
         assert [round(wait) for wait in waits] == [5, 10, 20]
@@ -283,7 +283,7 @@ async def test_an_end_by_an_exception_is_recorded_as_what_it_was_and_the_next_st
         await service.run()
 
     (stopped,) = records(laptop, "agent-stopped")
-    assert stopped["because"] == "ended by an error that nobody expected: Broken"
+    assert stopped["because"] == "ended by an unexpected error: Broken"
     async with laptop.running():
         assert records(laptop, "agent-started")[-1]["before"] == stopped["because"]
     async with running_again(laptop):
