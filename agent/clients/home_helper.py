@@ -43,7 +43,7 @@ from agent.system.links import Ahead
 from agent.values.errors import TargetFailed
 
 _PRIVATE_FOLDER: Final = 0o700
-_AGAIN: Final = "Mend that, then: docker-proxy-agent apply"
+_AGAIN: Final = "Fix this, then run: docker-proxy-agent apply"
 MOST_FOLDERS: Final = 12  # on one way; with links among them, there are rarely more than six
 _MOST_CONTEXTS: Final = 100  # looked at; who has more has no more than that counted
 

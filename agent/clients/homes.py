@@ -443,7 +443,7 @@ class _Helper(asyncio.SubprocessProtocol):
         except OSError as error:
             ours.close()
             raise TargetFailed(
-                str(path), f"no helper process: {error.strerror}; left as it is", f"Mend that, then: {_AGAIN}"
+                str(path), f"no helper process: {error.strerror}; left as it is", f"Fix this, then run: {_AGAIN}"
             ) from error
         except asyncio.CancelledError:
             ours.close()
@@ -543,7 +543,7 @@ class _Helper(asyncio.SubprocessProtocol):
         except UnicodeDecodeError as error:
             what = f"byte {error.start} is not UTF-8; left as it is"
             # Not from `error`, which carries the bytes.
-            raise TargetFailed(str(self._path), what, f"Mend it, then: {_AGAIN}") from None
+            raise TargetFailed(str(self._path), what, f"Fix it, then run: {_AGAIN}") from None
 
     def _nonsense(self) -> TargetFailed:
         return self._failed("its helper process did not answer as it should")

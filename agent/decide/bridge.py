@@ -89,8 +89,8 @@ def _others(
     found = _obstacle(
         f"{upstream.name} is on loopback: {place} is {ours}, {where} is {theirs}",
         f"{upstream.name}{demanded} {place} is {ours}, {where} is {theirs};"
-        " containers are not sent to somebody else's listener",
-        f"Look who it is{root}: sudo ss -tlnp sport = :{url.port}. Make {upstream.name} listen there itself,"
+        " containers are not sent to another user's listener",
+        f"See who listens there{root}: sudo ss -tlnp sport = :{url.port}. Make {upstream.name} listen there itself,"
         f" or set upstream.{upstream.name}.container_url",
     )
     return msgspec.structs.replace(found, is_somebody_elses=True)

@@ -179,8 +179,8 @@ def _if_recent(choice: Choice, history: History, now: float) -> Choice:
 
 def _reason_of_pin(verdict: Verdict | None) -> str:
     if verdict is None or verdict.is_ok:
-        return "pinned by hand"
-    return f"pinned by hand, though it fails here: {verdict.outcome.value}"
+        return "pinned"
+    return f"pinned, though it fails here: {verdict.outcome.value}"
 
 
 def _reason(network: Network, place: int, verdicts: Mapping[str, Verdict], passed_over: Mapping[str, str]) -> str:

@@ -38,7 +38,7 @@ _RUNTIMES: Final = ("runtimes",)
 
 def refused(words: str, path: str) -> FileFault:
     """Of a daemon.json that dockerd does not take; `words`: its own."""
-    return FileFault(path, words, "Mend it, then: docker-proxy-agent apply", is_dockerds=True)
+    return FileFault(path, words, "Fix it, then run: docker-proxy-agent apply", is_dockerds=True)
 
 
 def condition(fault: FileFault, *, is_deadly: bool = False) -> Condition:

@@ -15,7 +15,7 @@ from agent.values.condition import Code, Condition
 from agent.values.dockerd import Overruling, Reality
 from agent.values.settings import Settings, Texts
 
-_ELSE: Final = 'Take it out, or set docker.method = "daemon-json"'
+_ELSE: Final = 'Remove it, or set docker.method = "daemon-json"'
 
 
 def would_get(desired: Settings, reality: Reality) -> Texts:
@@ -34,7 +34,7 @@ def overruled(desired: Settings, reality: Reality) -> Condition | None:
         alone and not desired.is_direct
     ):  # the unit's author means to keep the proxy from dockerd, whatever the other spelling would do
         text = f"UnsetEnvironment={' '.join(alone)} takes away what the drop-in sets"
-        return Condition(Code.NOT_EFFECTIVE, text, "Take it out of the unit", found.unset_in or reality.unit_name)
+        return Condition(Code.NOT_EFFECTIVE, text, "Remove it from the unit", found.unset_in or reality.unit_name)
     if would_get(desired, reality).meaning() == desired:
         return None
     if found.emptied_in:
@@ -48,7 +48,7 @@ def overruled(desired: Settings, reality: Reality) -> Condition | None:
             text = f"{_names(layer.values)} in it, read after the agent's file, beats what the agent writes"
             return Condition(Code.NOT_EFFECTIVE, text, _ELSE, layer.path)
     text = "UnsetEnvironment= takes away what the drop-in sets"
-    return Condition(Code.NOT_EFFECTIVE, text, "Take it out of the unit", found.unset_in or reality.unit_name)
+    return Condition(Code.NOT_EFFECTIVE, text, "Remove it from the unit", found.unset_in or reality.unit_name)
 
 
 def _given(desired: Settings, found: Overruling) -> Mapping[str, str]:

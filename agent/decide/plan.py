@@ -29,7 +29,7 @@ from agent.values.settings import Settings, Texts, agrees
 
 SECRET_MODE: Final = 0o600
 PUBLIC_MODE: Final = 0o644
-_ON_TRIAL: Final = "what is to be written waits until the last restart of Docker has stood for a minute"
+_ON_TRIAL: Final = "nothing is written until the last restart of Docker has been up for a minute"
 
 
 class Edit(msgspec.Struct, frozen=True):
@@ -269,11 +269,11 @@ def _wanted(policy: Docker, reality: Reality, owned: OwnedDaemonJson) -> tuple[M
     if not reality.is_systemd:
         return Method.DAEMON_JSON, "systemd does not run this Docker"
     if _has_foreign_proxies(reality, owned):
-        return Method.DAEMON_JSON, "somebody else's proxies in daemon.json would beat the unit's environment"
+        return Method.DAEMON_JSON, "daemon.json already has proxies of others, which beat the unit's environment"
     if reality.takes_proxies is False:
         version = f" {reality.engine.version}" if reality.engine else ""
         return Method.DROP_IN, f"this Docker{version} knows no proxies in daemon.json"
-    return Method.DROP_IN, "systemd runs this Docker, and daemon.json has no proxies of somebody else's"
+    return Method.DROP_IN, "systemd runs this Docker, and daemon.json has no proxies of others"
 
 
 def _has_foreign_proxies(reality: Reality, owned: OwnedDaemonJson) -> bool:
@@ -314,9 +314,9 @@ def _in_the_way(reality: Reality) -> Condition | None:
         return Condition(
             Code.BLOCKED,
             f"dockerd is started with {', '.join(reality.flags.names)}: that beats every file, and nothing is written",
-            f"Take the flag out, then: systemctl daemon-reload; systemctl restart {reality.unit_name}"
+            f"Remove the flag, then run: systemctl daemon-reload; systemctl restart {reality.unit_name}"
             if reality.flags_in
-            else "Take the flag out of the unit or out of DOCKER_OPTS",
+            else "Remove the flag from the unit or from DOCKER_OPTS",
             reality.flags_in,
         )
     return None
@@ -332,7 +332,7 @@ def _to_be_said(reality: Reality) -> Condition | None:
     if reality.unit.phase is Phase.BROKEN:
         return None  # reported for the whole pass, whatever is chosen
     if not reality.unit.is_running:
-        return Condition(Code.ENGINE_STOPPED, f"Docker is {reality.unit.phase.value}: it is not started by the agent")
+        return Condition(Code.ENGINE_STOPPED, f"Docker is {reality.unit.phase.value}: the agent will not start it")
     return None
 
 
@@ -350,7 +350,7 @@ def _edits(method: Method, desired: Settings, reality: Reality, owned: OwnedDaem
         raise Inexpressible(
             Code.NOT_EFFECTIVE,
             "proxies that stand there beat the unit's environment",
-            'Set docker.method = "auto", or take them out',
+            'Set docker.method = "auto", or remove them',
             reality.daemon_json_path,
         )
     edits = tuple(edit for edit in places if edit.before != edit.after)

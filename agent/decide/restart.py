@@ -164,7 +164,7 @@ def cannot_keep(reality: Reality) -> str:
     if engine is None:
         return "dockerd does not answer"
     if engine.is_swarm is None:
-        return "dockerd does not say yet whether live-restore can be had"
+        return "dockerd does not say yet whether live-restore can be used"
     if engine.is_swarm:
         return "live-restore and Swarm exclude each other"
     if reality.shims_in_unit:

@@ -96,7 +96,7 @@ class Overrides:
 
 def _pinned(upstream: str, until: str, verdict: Verdict | None) -> Condition:
     fails = verdict is not None and not verdict.is_ok
-    text = f"{upstream} is pinned by hand{until}"
+    text = f"{upstream} is pinned{until}"
     if verdict is not None and fails:
         text += f", and fails here: {verdict.outcome.value}"
     return Condition(Code.PINNED_BUT_FAILING if fails else Code.PINNED, text, "To end it: docker-proxy-agent unpin")

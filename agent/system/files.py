@@ -34,7 +34,7 @@ from agent.values.errors import LEFT, AgentError, TargetFailed
 LARGEST: Final = 1024 * 1024  # bytes; a daemon.json or config.json has a few hundred
 PRIVATE: Final = 0o600
 
-_AGAIN: Final = "Mend that, then: docker-proxy-agent apply"
+_AGAIN: Final = "Fix this, then run: docker-proxy-agent apply"
 
 
 class Identity(msgspec.Struct, frozen=True):

@@ -56,5 +56,5 @@ def _text(path: Path, state: FileState | None) -> str | None:
     try:
         return None if state is None else state.data.decode()
     except UnicodeDecodeError as error:
-        remedy = "Mend it, then: docker-proxy-agent apply"
+        remedy = "Fix it, then run: docker-proxy-agent apply"
         raise TargetFailed(str(path), f"byte {error.start} is not UTF-8", remedy, then=LEFT) from error

@@ -28,7 +28,7 @@ class TextRefused(ValueError):
 
     def failed(self, path: object) -> TargetFailed:
         """The same error for the file with that text."""
-        return TargetFailed(str(path), str(self), "Mend it, then: docker-proxy-agent apply", then=LEFT)
+        return TargetFailed(str(path), str(self), "Fix it, then run: docker-proxy-agent apply", then=LEFT)
 
 
 class NotJson(TextRefused):
@@ -39,5 +39,5 @@ class CannotExpress(TextRefused):
     """The text is valid, but the settings cannot be expressed in it."""
 
     def failed(self, path: object) -> TargetFailed:
-        remedy = 'Take it out of the unit, or use: docker.method = "systemd-drop-in"'
+        remedy = 'Remove it from the unit, or use: docker.method = "systemd-drop-in"'
         return TargetFailed(str(path), str(self), remedy, then=LEFT)

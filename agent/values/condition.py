@@ -80,10 +80,10 @@ def down(unit_name: str, file: FileFault | None = None) -> Condition:
     """Docker broke, whoever caused it. `file`: what in daemon.json keeps it down, if known."""
     text, remedy = f"Docker is down: {unit_name} does not start", f"See: journalctl -u {unit_name} -n 50"
     if file is not None:
-        text, remedy = f"{text} with {file.path}: {file.wrong}", f"Mend it, then: systemctl restart {unit_name}"
+        text, remedy = f"{text} with {file.path}: {file.wrong}", f"Fix it, then run: systemctl restart {unit_name}"
     return Condition(Code.ENGINE_DOWN, text, remedy)
 
 
 def gave_up(target: str, because: str) -> Condition:
     """The agent no longer corrects others' changes of our keys."""
-    return Condition(Code.GAVE_UP, because, "When that is mended: docker-proxy-agent reload", target)
+    return Condition(Code.GAVE_UP, because, "When it is fixed, run: docker-proxy-agent reload", target)

@@ -444,7 +444,7 @@ def test_a_new_file_that_fails_leaves_not_even_its_folders(tmp_path: Path) -> No
     [
         pytest.param(errno.EROFS, "the file system is read-only; left as it is. Mount it writable", id="read-only"),
         pytest.param(errno.EPERM, "not permitted; left as it is. See who may write there", id="not-permitted"),
-        pytest.param(errno.EIO, "Input/output error; left as it is. Mend that", id="anything-else"),
+        pytest.param(errno.EIO, "Input/output error; left as it is. Fix this", id="anything-else"),
     ],
 )
 def test_what_the_system_refuses_is_said_with_what_to_do(tmp_path: Path, number: int, words: str) -> None:

@@ -600,12 +600,12 @@ def a_loop(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "what"),
     [
-        (a_pipe, "is no regular file; left as it is. Mend that, then: docker-proxy-agent apply"),
-        (a_socket, "cannot be read: No such device or address; left as it is. Mend that"),
-        (a_folder, "is no regular file; left as it is. Mend that"),
-        pytest.param(a_device, "is no regular file; left as it is. Mend that", marks=NEEDS_ROOT),
-        (a_huge_file, "is larger than 1024 KiB; left as it is. Mend that"),
-        (a_loop, "cannot be read: Too many levels of symbolic links; left as it is. Mend that"),
+        (a_pipe, "is no regular file; left as it is. Fix this, then run: docker-proxy-agent apply"),
+        (a_socket, "cannot be read: No such device or address; left as it is. Fix this"),
+        (a_folder, "is no regular file; left as it is. Fix this"),
+        pytest.param(a_device, "is no regular file; left as it is. Fix this", marks=NEEDS_ROOT),
+        (a_huge_file, "is larger than 1024 KiB; left as it is. Fix this"),
+        (a_loop, "cannot be read: Too many levels of symbolic links; left as it is. Fix this"),
     ],
 )
 async def test_what_is_no_small_regular_file_is_refused_at_once(

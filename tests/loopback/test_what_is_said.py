@@ -111,7 +111,7 @@ def test_a_clients_file_that_is_not_understood_is_its_own_fault(machine: Machine
     assert status == 1
     (line,) = [line for line in text.splitlines() if str(machine.config_json) in line]
     assert line.startswith("  not written  ")
-    assert line.endswith("left as it is. Mend it, then: docker-proxy-agent apply")
+    assert line.endswith("left as it is. Fix it, then run: docker-proxy-agent apply")
     assert len(line) < 1000
     assert machine.config_json.read_bytes() == CLIENTS[name]
     assert machine.starts == 2  # Docker's half went on
@@ -135,7 +135,7 @@ def test_a_daemons_file_that_is_no_text_is_its_own_fault(machine: Machine, name:
 
     assert status == 1
     (line,) = [line for line in text.splitlines() if str(machine.daemon_json) in line]
-    assert "is not UTF-8; left as it is. Mend it, then: docker-proxy-agent apply" in line
+    assert "is not UTF-8; left as it is. Fix it, then run: docker-proxy-agent apply" in line
     assert machine.daemon_json.read_bytes() == DAEMONS[name]
     assert machine.starts == 1
     assert "proxy.office.test" in machine.config_json.read_text()  # the clients went on

@@ -431,7 +431,7 @@ def test_a_stopped_docker_stays_stopped_and_starts_right(laptop: Laptop) -> None
 
     printed = applied(laptop)
 
-    assert "it is not started by the agent" in printed
+    assert "the agent will not start it" in printed
     assert not laptop.docker.is_active()
     assert laptop.docker.show("ActiveState", "docker.socket") == "active"
     laptop.run("systemctl", "start", "docker.service")

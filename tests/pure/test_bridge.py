@@ -130,15 +130,15 @@ def test_a_name_that_is_loopback_here() -> None:
         pytest.param(
             local(),
             Bridge(GATEWAY, (on("127.0.0.1"), on(GATEWAY, BOB)), names=NAMES),
-            "local: 127.0.0.1:7890 is alice's, 172.17.0.1:7890 is bob's; containers are not sent to somebody else's listener."
-            " Look who it is: sudo ss -tlnp sport = :7890. Make local listen there itself, or set upstream.local.container_url",
+            "local: 127.0.0.1:7890 is alice's, 172.17.0.1:7890 is bob's; containers are not sent to another user's listener."
+            " See who listens there: sudo ss -tlnp sport = :7890. Make local listen there itself, or set upstream.local.container_url",
             id="somebody",
         ),
         pytest.param(
             local(),
             Bridge(GATEWAY, (on("127.0.0.1"), on(GATEWAY, ROOT)), names=NAMES),
-            "local: 127.0.0.1:7890 is alice's, 172.17.0.1:7890 is root's; containers are not sent to somebody else's listener."
-            " Look who it is (root's may be a port that a container publishes): sudo ss -tlnp sport = :7890."
+            "local: 127.0.0.1:7890 is alice's, 172.17.0.1:7890 is root's; containers are not sent to another user's listener."
+            " See who listens there (root's may be a port that a container publishes): sudo ss -tlnp sport = :7890."
             " Make local listen there itself, or set upstream.local.container_url",
             id="root",
         ),
@@ -146,7 +146,7 @@ def test_a_name_that_is_loopback_here() -> None:
             local(owner="alice"),
             Bridge(GATEWAY, (on("0.0.0.0", BOB),), names=NAMES, expected=ALICE),
             "local must be alice's, and 127.0.0.1:7890 is bob's, 172.17.0.1:7890 is bob's; containers are not sent to"
-            " somebody else's listener. Look who it is: sudo ss -tlnp sport = :7890. Make local listen there itself, or set"
+            " another user's listener. See who listens there: sudo ss -tlnp sport = :7890. Make local listen there itself, or set"
             " upstream.local.container_url",
             id="not-the-owner",
         ),

@@ -130,7 +130,7 @@ def test_what_cannot_be_said_over_the_environment_is_refused(wanted: Settings, e
 
     assert str(refused.value.failed("/etc/docker/daemon.json")) == (
         f"/etc/docker/daemon.json: {names} in the environment of dockerd cannot be switched off by proxies in this"
-        ' file; left as it is. Take it out of the unit, or use: docker.method = "systemd-drop-in"'
+        ' file; left as it is. Remove it from the unit, or use: docker.method = "systemd-drop-in"'
     )
 
 
@@ -243,7 +243,7 @@ def test_the_error_of_a_file_says_where_what_and_what_to_do() -> None:
 
     assert str(refused.value.failed("/etc/docker/daemon.json")) == (
         '/etc/docker/daemon.json: line 4, column 3: not JSON (expected "," or "}"); left as it is.'
-        " Mend it, then: docker-proxy-agent apply"
+        " Fix it, then run: docker-proxy-agent apply"
     )
 
 

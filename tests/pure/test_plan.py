@@ -228,13 +228,13 @@ def test_method(policy: Docker, reality: Reality, owned: OwnedDaemonJson, method
     ("policy", "real", "why"),
     [
         (Docker(method=Method.DROP_IN), {}, "docker.method says so"),
-        (Docker(), {}, "systemd runs this Docker, and daemon.json has no proxies of somebody else's"),
+        (Docker(), {}, "systemd runs this Docker, and daemon.json has no proxies of others"),
         (Docker(), {"is_systemd": False}, "systemd does not run this Docker"),
         (Docker(), {"takes_proxies": False}, "this Docker 26.1.5 knows no proxies in daemon.json"),
         (
             Docker(),
             {"daemon_json": '{"proxies": {"http-proxy": "http://a:1"}}'},
-            "somebody else's proxies in daemon.json would beat the unit's environment",
+            "daemon.json already has proxies of others, which beat the unit's environment",
         ),
     ],
 )  # fmt: skip
@@ -599,7 +599,7 @@ def test_of_a_docker_that_is_down_only_what_is_wrong_is_said() -> None:
     assert found.wrong == said
     assert str(down("docker.service", found)) == (
         f"Docker is down: docker.service does not start with {found.path}: {said}. "
-        "Mend it, then: systemctl restart docker.service"
+        "Fix it, then run: systemctl restart docker.service"
     )
 
 
