@@ -35,7 +35,7 @@ class Job:
 
     async def __call__(self) -> str:
         self.begun += 1
-        await self.may_end.wait()
+        await asyncio.wait_for(self.may_end.wait(), 60)
         if isinstance(self.says, Exception):
             raise self.says
         return self.says
@@ -289,7 +289,7 @@ class Stopped:
         self._at_once += 1
         self.most_at_once = max(self._at_once, self.most_at_once)
         try:
-            await self._may_go_on.wait()
+            await asyncio.wait_for(self._may_go_on.wait(), 60)
             return await self._homes.read(account, path)  # type: ignore[arg-type]
         finally:
             self._at_once -= 1

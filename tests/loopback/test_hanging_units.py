@@ -193,15 +193,15 @@ async def test_where_nothing_was_restarted_nothing_is_started(tmp_path: Path) ->
 
 async def test_who_is_told_to_stop_in_the_middle_of_a_roll_back_leaves_no_unit_down(dockerd: Dockerd) -> None:
     dockerd.units, dockerd.refuses = {"stack.service": True}, OFFICE
-    stopping, never = asyncio.Event(), asyncio.Event()
+    stopping = asyncio.Event()
 
     async def hangs() -> None:
         stopping.set()
-        await never.wait()
+        await asyncio.Event().wait()  # for ever
 
     dockerd.while_it_stops = hangs
     task = asyncio.create_task(passed(dockerd, docker=Docker(take_along=MAY)))
-    await stopping.wait()
+    await asyncio.wait_for(stopping.wait(), 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -259,15 +259,15 @@ async def test_who_is_told_to_stop_in_the_middle_of_a_roll_back_leaves_no_docker
     dockerd.refuses = OFFICE
     before = dockerd.files()
     made, reality = await dockerd.plan(OFFICE)
-    stopping, never = asyncio.Event(), asyncio.Event()
+    stopping = asyncio.Event()
 
     async def hangs() -> None:
         stopping.set()
-        await never.wait()
+        await asyncio.Event().wait()  # for ever
 
     dockerd.while_it_stops = hangs
     task = asyncio.create_task(dockerd.transaction().carry_out(made, reality))
-    await stopping.wait()
+    await asyncio.wait_for(stopping.wait(), 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -88,7 +88,7 @@ class Hand:
         self.held = (proxies, again_s)
 
     async def files_told(self) -> None:
-        await self.files.wait()
+        await asyncio.wait_for(self.files.wait(), 600)
         self.files.clear()
 
     async def wake(self, reason: Reason = Reason.NETWORK) -> None:
@@ -718,7 +718,7 @@ class BlackHole(Place):
         self, upstreams: Sequence[Upstream], is_enough: Callable[[Mapping[str, Verdict]], bool]
     ) -> Mapping[str, Verdict]:
         self.is_asked.set()
-        await self.is_over.wait()
+        await asyncio.wait_for(self.is_over.wait(), 60)
         return await super().verdicts(upstreams, is_enough)
 
 
@@ -728,7 +728,7 @@ async def test_a_wrong_policy_shows_while_a_pass_waits_for_what_does_not_answer(
         laptop.place = BlackHole(laptop)
         laptop.policy(POLICY + "[audit]\nkeep = '300d'\n")
         waking = asyncio.create_task(hand.wake(Reason.FILES))
-        await laptop.place.is_asked.wait()
+        await asyncio.wait_for(laptop.place.is_asked.wait(), 60)
 
         laptop.policy(POLICY.replace("10.10.0.1", "10.10.0.300"))
         hand.files.set()

@@ -50,7 +50,7 @@ async def engine(socket: Path, version: str, api: str) -> AsyncIterator[EngineSo
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
         if path == "/info":
-            await ends.wait()
+            await asyncio.wait_for(ends.wait(), 60)
         body = json.dumps(documents.get(path)).encode()
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         writer.close()

@@ -38,7 +38,7 @@ def pytest_runtest_setup() -> None:
 
 @functools.cache
 def _can_run() -> bool:
-    return subprocess.run([HERE / "prepare", "--check"], check=False).returncode == 0
+    return subprocess.run([HERE / "prepare", "--check"], check=False, timeout=600).returncode == 0
 
 
 @pytest.fixture(scope="package")

@@ -269,7 +269,8 @@ def test_no_login_is_lost_while_apply_changes_its_mind(laptop: Laptop) -> None:
         done = laptop.run("python3", "-c", LOGINS, user="bob", timeout=120)
     finally:
         stop.set()
-        applying.join()
+        applying.join(300)
+        assert not applying.is_alive()
 
     assert done.stdout.strip() == "500 logins kept"
     assert len(results) > 3

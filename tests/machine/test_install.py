@@ -80,7 +80,7 @@ def _recipe(target: str, variables: dict[str, str]) -> str:
     assigned = [f"{name}={value}" for name, value in variables.items()]
     done = subprocess.run(
         ["make", "--no-print-directory", "-n", "-C", str(REPOSITORY), target, *assigned],
-        capture_output=True, text=True, check=True,
+        capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     return done.stdout
 

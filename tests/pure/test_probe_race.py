@@ -146,7 +146,7 @@ async def test_a_less_preferred_one_waits_for_the_preferred() -> None:
 
     async def probe(upstream: Upstream) -> Verdict:
         if upstream.name == "a":
-            await other_answered.wait()
+            await asyncio.wait_for(other_answered.wait(), 60)
             return REFUSED
         other_answered.set()
         return OK
@@ -163,7 +163,7 @@ async def test_all_verdicts_come_in_order_of_preference_when_all_are_wanted() ->
     async def probe(upstream: Upstream) -> Verdict:
         if upstream.name == "c":
             third.set()
-        await third.wait()
+        await asyncio.wait_for(third.wait(), 60)
         return OK
 
     assert list(await probe_all(UPSTREAMS, probe, everything)) == ["a", "b", "c"]
@@ -175,7 +175,7 @@ async def test_the_caller_sees_each_verdict_as_it_comes() -> None:
     goes_on["b"].set()
 
     async def probe(upstream: Upstream) -> Verdict:
-        await goes_on[upstream.name].wait()
+        await asyncio.wait_for(goes_on[upstream.name].wait(), 60)
         return REFUSED
 
     def watched(verdicts: Mapping[str, Verdict]) -> bool:

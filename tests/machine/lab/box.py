@@ -163,7 +163,7 @@ class Box:
     def close(self) -> None:
         """Pull the plug."""
         self._holder.kill()
-        self._holder.wait()
+        self._holder.wait(60)
         until(10, lambda: _removed(self._cgroup), f"{self._cgroup} is empty", every=0.02)
         shutil.rmtree(self._dir)
         self._console.unlink()

@@ -35,7 +35,7 @@ class Ground:
         )
         assert self._holder.stdout is not None
         if self._holder.stdout.readline() != "ready\n":
-            raise RuntimeError(f"{name}: no namespaces could be made (unshare ended with {self._holder.wait()})")
+            raise RuntimeError(f"{name}: no namespaces could be made (unshare ended with {self._holder.wait(60)})")
         (self.pid,) = children(self._holder.pid)
 
     def sh(self, script: str) -> str:
@@ -66,7 +66,7 @@ class Ground:
 
     def close(self) -> None:
         self._holder.kill()  # and with it its child, and with that all that runs here
-        self._holder.wait()
+        self._holder.wait(60)
         assert self._holder.stdout is not None
         self._holder.stdout.close()
         for server in self._servers:
@@ -139,7 +139,7 @@ class Server:
     def gone(self) -> None:
         if self._process is not None:
             self._thaw()
-            self._process.wait()
+            self._process.wait(60)
             self._process = None
 
 
@@ -151,7 +151,9 @@ def children(pid: int) -> list[int]:
 
 
 def output(argv: Sequence[str]) -> str:
-    done = subprocess.run(argv, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        argv, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=600
+    )
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(argv)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout

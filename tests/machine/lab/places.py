@@ -393,7 +393,9 @@ class World:
 def _known(user: str, password: str) -> str:
     """A line of squid's file of users."""
     argv = ["openssl", "passwd", "-apr1", "-stdin"]
-    return f"{user}:" + subprocess.run(argv, input=password, capture_output=True, text=True, check=True).stdout
+    return (
+        f"{user}:" + subprocess.run(argv, input=password, capture_output=True, text=True, check=True, timeout=60).stdout
+    )
 
 
 def serve_tinyproxy(ground: Ground, scratch: Path, address: str, url: str) -> Proxy:

@@ -44,7 +44,7 @@ class Vpn:
     def close(self) -> None:
         for carrier in self._carriers:
             carrier.kill()
-            carrier.wait()
+            carrier.wait(60)
         self._gone()
 
     def _gone(self) -> None:

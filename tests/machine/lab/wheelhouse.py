@@ -84,6 +84,7 @@ def _pip(*arguments: str) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=600,
     )
     if done.returncode != 0:
         raise RuntimeError(f"pip {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
