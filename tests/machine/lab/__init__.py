@@ -4,7 +4,7 @@
     box                         one booted machine on a throw-away overlay
     places                      where the laptop goes, and the proxies and the registry there
     vpn                         a tunnel from the laptop into the office
-    docker, laptop              the nouns of the tests
+    docker, rootless, laptop    the nouns of the tests
 
 Everything that runs or is mounted lives in namespaces that end with the process that started them: nothing is left
 behind, not even by `kill -9`. No packet leaves these namespaces.

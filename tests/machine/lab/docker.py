@@ -42,14 +42,27 @@ class Container:
 
 
 class Docker:
+    """The system's. A user's own is the same elsewhere: `rootless.py`."""
+
+    socket = "/run/docker.sock"
+    drop_ins = "/etc/systemd/system/docker.service.d"
+    owner = "root"
+
     def __init__(self, box: Box, busybox: Path) -> None:
         self._box, self._busybox, self._containers = box, busybox, 0
+
+    def systemctl(self, *argv: str, check: bool = True) -> Ran:
+        return self._box.run("systemctl", *argv, check=check)
+
+    def cli(self, *argv: str, check: bool = True, timeout: float = 60) -> Ran:
+        """The `docker` command, as whoever uses this engine calls it."""
+        return self._box.run("docker", *argv, check=check, timeout=timeout)
 
     def is_active(self) -> bool:
         return self.show("ActiveState") == "active"
 
     def show(self, property_: str, unit: str = "docker.service") -> str:
-        return self._box.run("systemctl", "show", "--property", property_, "--value", unit).stdout.strip()
+        return self.systemctl("show", "--property", property_, "--value", unit).stdout.strip()
 
     def invocation_id(self) -> str:
         """Another one: it was restarted."""
@@ -73,7 +86,7 @@ class Docker:
 
     def api_at_once(self, path: str) -> Any:
         """The same without asking systemd first: for who measures a restart. It would wake a Docker that is stopped."""
-        connection = _OverUnixSocket(f"/proc/{self._box.pid}/root/run/docker.sock")
+        connection = _OverUnixSocket(f"/proc/{self._box.pid}/root{self.socket}")
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -105,20 +118,19 @@ class Docker:
 
     def restart(self) -> None:
         """By hand, and without the start limit counting it."""
-        self._box.run("systemctl", "reset-failed", "docker.service", "docker.socket")
-        self._box.run("systemctl", "restart", "docker.service")
+        self.systemctl("reset-failed", "docker.service", "docker.socket")
+        self.systemctl("restart", "docker.service")
 
     def drop_in(self, text: str, name: str = "50-by-hand.conf") -> None:
         """A drop-in of docker.service, in force at once."""
-        folder = "/etc/systemd/system/docker.service.d"
-        self._box.run("sh", "-ec", f"mkdir -p {folder}; cat >{folder}/{name}", input=text)
-        self._box.run("systemctl", "daemon-reload")
+        self._box.put(f"{self.drop_ins}/{name}", text, owner=self.owner)
+        self.systemctl("daemon-reload")
         self.restart()
 
     def pull(self, image: str = IMAGE, timeout: float = 60) -> Ran:
         """Pull for real: an image that is there is removed first. A pull that fails is an answer, not an error."""
-        self._box.run("docker", "image", "rm", "--force", image, check=False)
-        return self._box.run("docker", "pull", image, check=False, timeout=timeout)
+        self.cli("image", "rm", "--force", image, check=False)
+        return self.cli("pull", image, check=False, timeout=timeout)
 
     def pulls(self, image: str = IMAGE) -> Seen:
         """For `until`: after a move dockerd asks the last place's DNS server for up to 5 s more (docs/facts.md 26)."""
@@ -131,17 +143,17 @@ class Docker:
             self.import_image()
         self._containers += 1
         name = f"container-{self._containers}"
-        self._box.run("docker", "run", "--detach", "--init", "--name", name, *options, image, "sh", "-c", command)
+        self.cli("run", "--detach", "--init", "--name", name, *options, image, "sh", "-c", command)
         container = Container(self, name, 0)
         container.first_pid = until(5, container.pid, f"{name} runs")
         return container
 
     def import_image(self) -> None:
-        if self._box.run("docker", "image", "inspect", LOCAL_IMAGE, check=False).ok:
+        if self.cli("image", "inspect", LOCAL_IMAGE, check=False).ok:
             return
         file = "/run/busybox.tar"
         self._box.put(file, root_tar(self._busybox, LOCAL_IMAGE))
-        self._box.run("docker", "import", "--change", "ENV PATH=/bin", file, LOCAL_IMAGE)
+        self.cli("import", "--change", "ENV PATH=/bin", file, LOCAL_IMAGE)
         self._box.run("rm", file)
 
 

@@ -14,6 +14,7 @@ from .ground import output
 from .layer import layers
 from .places import REGISTRY, Place, Proxy, World
 from .rootfs import Suite, rootfs
+from .rootless import RootlessDocker
 from .vpn import Vpn
 
 T = TypeVar("T")
@@ -38,7 +39,8 @@ class Laptop:
         self.reboot = self._box.reboot
         self.has_rebooted = self._box.has_rebooted
         self.stand_still = self._box.stand_still
-        self.docker = Docker(self._box, rootfs(suite) / "bin/busybox")
+        self._busybox = rootfs(suite) / "bin/busybox"
+        self.docker = Docker(self._box, self._busybox)
         self.audit = Audit(self)
 
     # Roaming
@@ -89,6 +91,10 @@ class Laptop:
     def start_proxy(self, port: int = 7890, address: str = "127.0.0.1", upstream: Proxy | None = None) -> "LocalProxy":
         """A proxy app on the laptop itself (tinyproxy), that goes out by a proxy of the office or directly."""
         return LocalProxy(self, address, port, upstream)
+
+    def rootless(self, user: str = "alice") -> RootlessDocker:
+        """A Docker of the user's own, beside the system's: a few seconds until it is up."""
+        return RootlessDocker(self._box, self._busybox, user)
 
     def distrust(self) -> None:
         """The lab's CA out of the system's store; it stays in LAB_CA, and in Docker's certs.d."""

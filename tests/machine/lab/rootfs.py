@@ -12,6 +12,7 @@ DOCKER = ("docker.io", "containerd", "runc", "iptables")
 FOR_THE_AGENT = ("python3", "python3-venv")
 FOR_THE_TESTS = ("curl", "busybox-static", "tinyproxy-bin", "acl", "attr")
 PACKAGES = (*SYSTEM, *DOCKER, *FOR_THE_AGENT, *FOR_THE_TESTS)
+ROOTLESS = ("rootlesskit", "slirp4netns", "uidmap")
 
 # A tree that a power cut left half done is made again: no need to wait for the disk. Nobody reads in a box.
 UNREAD = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*")
@@ -27,13 +28,13 @@ class Suite:
     packages: tuple[str, ...]
 
 
-NEWER_DOCKER = ("docker-cli", "docker-buildx", "rootlesskit", "slirp4netns", "uidmap")
+NEWER_DOCKER = ("docker-cli", "docker-buildx")
 # What the product's .deb depends on.
 DEPENDS = tuple(f"python3-{name}" for name in ("h11", "msgspec", "netifaces", "sdnotify", "structlog", "watchdog"))
 # Without it systemd cannot load BPF, and SocketBindDeny= counts for nothing; every installed system has it.
 BPF = ("libelf1t64",)
-TRIXIE = Suite("trixie", "3.13", (*PACKAGES, *NEWER_DOCKER, *DEPENDS, *BPF))
-BOOKWORM = Suite("bookworm", "3.11", PACKAGES)
+TRIXIE = Suite("trixie", "3.13", (*PACKAGES, *NEWER_DOCKER, *ROOTLESS, *DEPENDS, *BPF))
+BOOKWORM = Suite("bookworm", "3.11", (*PACKAGES, *ROOTLESS))
 # The systemd, Docker and Python to come: for tests that are marked so.
 SID = Suite("sid", "3.14", (*PACKAGES, "docker-cli"))
 SUITES = {suite.name: suite for suite in (TRIXIE, BOOKWORM, SID)}
