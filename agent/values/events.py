@@ -6,7 +6,7 @@ event: a member of `Event`, and a class below with its facts and its sentence.
 
 In a sentence, what stands in [ ] is left out where one of its facts is absent. `_s` and `_ms` at the end of a name are
 units. Sentences are made from what is in the log (`audit/facts.py` made it plain and redacted it), for they are also
-made of records that another version wrote.
+made from records that another version wrote.
 """
 
 from __future__ import annotations
@@ -61,15 +61,15 @@ class Event(enum.Enum):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one event. UNSET: nothing was said of it. None: it was looked for, and there is none."""
+    """What is known of one event. UNSET: not part of this record. None: known to be absent."""
 
     event: ClassVar[Event]
     sentence: ClassVar[str]
-    brief: ClassVar[str] = ""  # a few words for the screen of what happened last; '': it is not shown there
+    brief: ClassVar[str] = ""  # a few words for what `status` shows as last; '': not shown there
     is_trouble: ClassVar[bool] = False
 
     def by_name(self) -> dict[str, object]:
-        """Those that something was said of, in their order."""
+        """Those that are set, in their order."""
         found = {name: getattr(self, name) for name in self.__struct_fields__}
         return {name: value for name, value in found.items() if value is not UNSET}
 
@@ -78,7 +78,7 @@ class AgentStarted(Facts, frozen=True, kw_only=True):
     event = Event.AGENT_STARTED
     sentence = "The agent[ {version}] started[; the one before {before}]"
     version: str
-    before: str | None  # how the one before ended, if not as it was told to
+    before: str | None  # how the agent before this one ended, if not in order
 
 
 class AgentStopped(Facts, frozen=True, kw_only=True):
@@ -104,10 +104,10 @@ class PolicyRejected(Facts, frozen=True, kw_only=True):
 
 
 class Adopted(Facts, frozen=True, kw_only=True):
-    """Somebody else's value of our keys is replaced for the first time."""
+    """A value of our keys that the agent did not write is replaced for the first time."""
 
     event = Event.ADOPTED
-    sentence = "Took over[ {target}][, which said {old}]"
+    sentence = "Took over[ {target}][, which had {old}]"
     target: str
     old: Settings
 
@@ -155,7 +155,7 @@ class ApplyStarted(Facts, frozen=True, kw_only=True):
 
     event = Event.APPLY_STARTED
     sentence = (
-        "Begins[: {desired}][ ({changes})][, to be written to {targets}][; restart of Docker {restart}][: {because}]"
+        "Applying[: {desired}][ ({changes})][, to be written to {targets}][; restart of Docker {restart}][: {because}]"
     )
     desired: Settings | UnsetType | None = UNSET
     effective: Settings | UnsetType | None = UNSET
@@ -197,7 +197,7 @@ class DockerRestarted(Facts, frozen=True, kw_only=True):
     containers_stopped: Sequence[str] | UnsetType = UNSET
     taken_along: Sequence[str] | UnsetType = UNSET
     started_again: Sequence[str] | UnsetType = UNSET
-    left: Sequence[str] | UnsetType = UNSET  # what did not work on the way
+    left: Sequence[str] | UnsetType = UNSET  # what failed on the way
 
 
 class DockerStarted(Facts, frozen=True, kw_only=True):
@@ -236,12 +236,12 @@ class SettingsRolledBack(Facts, frozen=True, kw_only=True):
 
 class DriftCorrected(Facts, frozen=True, kw_only=True):
     event = Event.DRIFT_CORRECTED
-    sentence = "Put right[ {target}][, which said {found}][; written by {who}]"
-    brief = "put right[ {target}]"
+    sentence = "Corrected[ {target}][, which had {found}][; written by {who}]"
+    brief = "corrected[ {target}]"
     target: str
     found: Settings | None
     who: str | UnsetType = UNSET
-    before: str | None  # keyed digests: they tell that a password was changed, and not which
+    before: str | None  # keyed digests: they show that a password was changed, not which
     after: str | None
 
 
@@ -298,23 +298,23 @@ class TargetNotWritten(Facts, frozen=True, kw_only=True):
 
 class FilesRestored(Facts, frozen=True, kw_only=True):
     event = Event.RESTORED
-    sentence = "Put back as it was before the agent[: {targets}][; {because}]"
-    brief = "put back"
+    sentence = "Restored as it was before the agent[: {targets}][; {because}]"
+    brief = "restored"
     targets: Sequence[str]
     because: str | UnsetType = UNSET
 
 
 class LogRecovered(Facts, frozen=True, kw_only=True):
-    """Of the audit log about itself; its other facts: `audit/about_the_log.py`."""
+    """The audit log about itself; the other facts: `audit/about_the_log.py`."""
 
     event = Event.LOG_RECOVERED
-    sentence = "The audit log goes on[: {because}]"
+    sentence = "The audit log continues[: {because}]"
     is_trouble = True
     because: str
 
 
 class LogTrimmed(Facts, frozen=True, kw_only=True):
-    """Of the audit log about itself; its other facts: `audit/about_the_log.py`."""
+    """The audit log about itself; the other facts: `audit/about_the_log.py`."""
 
     event = Event.LOG_TRIMMED
     sentence = "Old records dropped from the audit log[: {first} to {last}][ ({because})]"

@@ -137,7 +137,7 @@ def test_a_text_loses_what_stands_before_the_host_of_a_url(text: str, shown: str
         pytest.param(
             Event.APPLY_STARTED,
             {"desired": {"proxy": "direct"}, "targets": ["/etc/docker/daemon.json", "alice"]},
-            "Begins: direct, to be written to /etc/docker/daemon.json, alice",
+            "Applying: direct, to be written to /etc/docker/daemon.json, alice",
             id="list",
         ),
         pytest.param(
