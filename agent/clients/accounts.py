@@ -1,10 +1,10 @@
-"""Accounts and groups: what the name service is asked, beyond what passwd and group say.
+"""Accounts and groups: what the name service knows beyond passwd and group.
 
-Behind it may lie LDAP, and that is away just when the laptop moves. So whatever asks it asks here: a program of its own
-asks (getgrouplist(3) in a thread of Python's would stop all the others, FACTS 111), it has a time limit, and after one
-that gave no answer it is not asked again for a while. Meanwhile the last answer counts.
+It may depend on LDAP, which is unreachable just when the laptop moves. So every question goes through this module: a
+separate program asks (getgrouplist(3) in a Python thread would stop all other threads, FACTS 111), with a time limit,
+and after a question without an answer none is asked for a while. Until then the last answer counts.
 
-A question waits up to a second: call this in a thread.
+A question can take up to a second: call this in a thread.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from agent.values.machine_text import lines, words
 
 _ASKS: Final = ("getent",)
 _WITHIN_S: Final = 1.0  # sssd's cache takes milliseconds, a directory server behind a VPN some hundred
-_BELIEVED_S: Final = 600.0  # a question is a process of 2 ms for each account, and Docker's restart waits for it
-_NOBODY_BELIEVED_S: Final = 30.0  # one who was not there may be made any moment
-# Where what is said here may come from, too: if one of them changes, nothing is believed any more.
+_BELIEVED_S: Final = 600.0  # a question costs a process of 2 ms per account, and Docker's restart waits for it
+_NOBODY_BELIEVED_S: Final = 30.0  # a missing account may be created at any moment
+# Other sources of the same answers: if one of these files changes, no cached answer counts any more.
 _LOCAL: Final = (Path("/etc/passwd"), Path("/etc/group"), Path("/etc/nsswitch.conf"))
 _KILLED_WITHIN_S: Final = 0.5  # a process that can be killed is gone in 10 ms
 _FOUND, _NOT_FOUND = 0, 2  # getent(1)
@@ -36,21 +36,21 @@ _A_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]+")  # getent takes such a name for
 
 
 class NamesUnknown(AgentError):
-    """The name service gives no answer: whether there is such an account is not known."""
+    """The name service does not answer: it is unknown whether the account exists."""
 
     def __init__(self, why: str) -> None:
         super().__init__("the name service", why, "Try: getent passwd")
 
 
 class NameService:
-    """What the system knows of accounts and groups, wherever it has it from. NamesUnknown: it does not say."""
+    """What the system knows about accounts and groups, from any source. NamesUnknown: it does not answer."""
 
     def __init__(self, argv: Sequence[str] = _ASKS, within_s: float = _WITHIN_S, clock: Clock = SYSTEM_CLOCK) -> None:
         self._argv = tuple(argv)
         self._within_s = within_s
         self._clock = clock
         self._turn = threading.Lock()
-        self._answers: dict[tuple[str, str], tuple[str, float]] = {}  # and until when they are believed
+        self._answers: dict[tuple[str, str], tuple[str, float]] = {}  # and until when they count
         self._local: tuple[Identity | None, ...] = ()
         self._is_asked_anew = False
         self._silent = 0  # times in a row
@@ -74,7 +74,7 @@ class NameService:
         return (login.gid, *sorted(others - {login.gid}))
 
     def ask_anew(self) -> None:
-        """A person says that something has changed. Waits for nobody: it is done with the next question."""
+        """A person says that something has changed. Does not wait: it takes effect with the next question."""
         self._is_asked_anew = True
 
     def _disbelieve(self) -> None:
@@ -107,7 +107,7 @@ class NameService:
 
     def _is_asked_now(self) -> bool:
         if self._hung is not None and self._hung.poll() is None:
-            return False  # or one more would be left behind each time
+            return False  # or each question would leave one more behind
         self._hung = None
         return not self._silent or self._clock.boottime_s() >= self._silent_until
 
@@ -130,10 +130,10 @@ class NameService:
                 raise NamesUnknown(f"gives no answer within {self._within_s:.2g} s") from silence
         if asking.returncode not in (_FOUND, _NOT_FOUND):
             raise NamesUnknown(f"cannot be asked: getent ended with {asking.returncode}")
-        return told.decode(errors="surrogateescape")  # in bytes until here: a carriage return is no line break
+        return told.decode(errors="surrogateescape")  # bytes until here: a carriage return is not a line break
 
     def _end(self, asking: subprocess.Popen[bytes]) -> None:
-        """One that hangs in the kernel stays behind, and nobody waits for it."""
+        """A process that hangs in the kernel is left behind, and not waited for."""
         asking.kill()
         try:
             asking.wait(_KILLED_WITHIN_S)
@@ -145,5 +145,5 @@ def _believed_s(answer: str) -> float:
     return _BELIEVED_S if answer else _NOBODY_BELIEVED_S
 
 
-# Of the whole process: that it is silent is found out once.
+# One for the whole process, so that it finds out only once that the service is silent.
 NAME_SERVICE: Final = NameService()

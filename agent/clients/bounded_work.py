@@ -1,9 +1,8 @@
-"""The work on each of many files, bounded: what one of them costs is its own.
+"""Work on many files, bounded so that a slow or broken file costs only itself.
 
-An error that nobody expected, or a home that gives no answer, costs that file, which is left out for a while, longer
-each time. And nobody waits long for one that does not come: its work goes on, how it came out is told when it ends and
-taken by whoever asks for the same the next time, and a file that kept somebody waiting is not waited for again soon.
-Not known here: what the work is.
+After an unexpected error, or no answer from a home, that file is left out for a while, longer each time. No caller
+waits long for a slow file: its work goes on, its end is announced, and the next caller that asks for the same gets the
+result. A file that kept a caller waiting is not waited for again soon. Not known here: what the work is.
 """
 
 from __future__ import annotations
@@ -26,36 +25,36 @@ WAITS_S: Final = 1.0  # a helper takes 75 ms; four at a time, of a whole family
 _FORGIVEN_S: Final = 600.0  # a file that was slow is not waited for meanwhile
 
 _AT_ONCE_S: Final = 0.02  # what needs no helper is there by then
-# For so long what came late is taken for how it is. It tells, and a look follows; but that may be one that asks nobody:
-# the laptop is offline, or paused. Whoever asks hours later is not to be told of a file as it was.
+# How long a late result counts as current. Its end starts a look, but that look may not ask for it (offline, paused),
+# and hours later the file may be different.
 _NEWS_FOR_S: Final = 10.0
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
 class Work(msgspec.Struct, Generic[T], frozen=True):
-    """What is to be done with one file, and what tells it from another work."""
+    """What is to be done with one file; `about` tells it from other work."""
 
     about: object
     begun: Callable[[], Coroutine[Any, Any, T]]
 
 
 class Otherwise(Protocol[T_co]):
-    """What is made of a file whose work came to no end, or to no good one."""
+    """What to return for a file whose work failed or has not ended."""
 
     def failed(self, path: Path, error: AgentError) -> T_co: ...
     def late(self, path: Path) -> T_co: ...
 
 
 class _Kind(enum.Enum):
-    """Of work: a read that is quick says nothing of the writes."""
+    """Of work: a quick read says nothing about writes."""
 
     READ = "read"
     WRITE = "write"
 
 
 class _Failed(msgspec.Struct, frozen=True):
-    """A file gave no answer, or there was an error that nobody expected."""
+    """A file did not answer, or there was an unexpected error."""
 
     error: AgentError
     times: int  # in a row
@@ -64,7 +63,7 @@ class _Failed(msgspec.Struct, frozen=True):
 
 
 class _Waited(msgspec.Struct, frozen=True):
-    """Somebody waited in vain."""
+    """A caller waited in vain."""
 
     at: float  # the last time, on CLOCK_BOOTTIME
     times: int  # with less than `_FORGIVEN_S` between them
@@ -72,7 +71,7 @@ class _Waited(msgspec.Struct, frozen=True):
 
 
 class _Came(msgspec.Struct, Generic[T], frozen=True):
-    """How a work came out, after nobody waited for it any more."""
+    """The result of work that ended after its caller had stopped waiting."""
 
     about: object
     how: T
@@ -80,7 +79,7 @@ class _Came(msgspec.Struct, Generic[T], frozen=True):
 
 
 class _Past:
-    """What one file has cost so far. Pure: the time comes in, that of CLOCK_BOOTTIME."""
+    """What one file has cost so far. Pure: the time (CLOCK_BOOTTIME) is an argument."""
 
     def __init__(self) -> None:
         self.failed: _Failed | None = None
@@ -90,12 +89,12 @@ class _Past:
         return self.failed is not None and now < self.failed.until
 
     def is_waited_for(self, kind: _Kind, now: float) -> bool:
-        """A home that is slow to read is not written quickly, either."""
+        """A home that is slow to read is also slow to write."""
         known = [waited for one in {_Kind.READ, kind} if (waited := self._waited.get(one)) is not None]
         return not self._failed_lately(now) and all(one.is_forgiven or now >= one.at + _FORGIVEN_S for one in known)
 
     def note_wait(self, kind: _Kind, now: float) -> None:
-        """In vain."""
+        """A wait in vain."""
         known = self._waited.get(kind)
         times = known.times if known is not None and now < known.at + _FORGIVEN_S else 0
         self._waited[kind] = _Waited(now, times + 1)
@@ -104,7 +103,7 @@ class _Past:
         if not self._failed_lately(now):
             self.failed = None
         waited = self._waited.get(kind)
-        # What was slow was the moment. Said of a second time, it would be taken from whoever is slow at each other.
+        # Only a slow moment. Forgiven once: else a file that is slow every other time would always be waited for.
         if is_prompt and waited is not None and waited.times == 1:
             self._waited[kind] = msgspec.structs.replace(waited, is_forgiven=True)
 
@@ -117,7 +116,7 @@ class _Past:
 
 
 class BoundedWork(Generic[T]):
-    """On the files of one policy. `waits_s`: None waits for all, as a command does that has no next pass."""
+    """On the files of one policy. `waits_s`: None waits for all, as a command does, which has no next pass."""
 
     def __init__(
         self,
@@ -126,7 +125,7 @@ class BoundedWork(Generic[T]):
         told: Callable[[], None] = lambda: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`told`: something that was late has come."""
+        """`told` is called when something late has ended."""
         self._otherwise = otherwise
         self._waits_s = waits_s
         self._told = told
@@ -134,10 +133,10 @@ class BoundedWork(Generic[T]):
         self._past: defaultdict[Path, _Past] = defaultdict(_Past)
         self._under_way: dict[Path, asyncio.Task[T]] = {}
         self._writing: set[asyncio.Task[T]] = set()  # of these
-        self._came: dict[Path, _Came[T]] = {}  # later than somebody waited for, and not asked for yet
+        self._came: dict[Path, _Came[T]] = {}  # late, and not asked for yet
 
     async def each(self, works: Mapping[Path, Work[T]], afterwards: Callable[[T], None] | None = None) -> list[T]:
-        """How each came out, in their order. `afterwards`: it changes something, and gets what comes later."""
+        """The results, in order. `afterwards`: the work changes something, and late results go there."""
         kind = _Kind.READ if afterwards is None else _Kind.WRITE
         now = self._clock.boottime_s()
         came = {path: one for path, work in works.items() if (one := self._take(path, work, now)) is not None}
@@ -158,7 +157,7 @@ class BoundedWork(Generic[T]):
         return [came[path].how if path in came else self._shown(path, tasks.get(path)) for path in works]
 
     async def let_go(self) -> None:
-        """Nothing is changed any more: what is still under way and would ends now, done or not."""
+        """Stop all work under way that would change something, done or not."""
         writing = tuple(self._writing)
         for task in writing:
             task.cancel()
@@ -204,7 +203,7 @@ class BoundedWork(Generic[T]):
         return self._otherwise.failed(path, failure)
 
     def _leave(self, path: Path, task: asyncio.Task[T], about: object, afterwards: Callable[[T], None] | None) -> None:
-        """Nobody waits for it any more; it goes on."""
+        """Stop waiting for it; it goes on."""
 
         def finish(task: asyncio.Task[T]) -> None:
             self._under_way.pop(path, None)

@@ -1,6 +1,6 @@
-"""The clients' files of this machine: whose they are, what they say, and how they come to say what is wanted.
+"""The clients' files of this machine: whose they are, what they say, and how they are changed.
 
-Each file is a target of its own: what fails for one person is said and stops nobody else. Everything below a home is
+Each file is a target of its own: a failure in one is reported and does not stop the others. All work below a home is
 done by `homes.py`; what a file must say is decided in `decide/clients.py`.
 """
 
@@ -55,25 +55,27 @@ from agent.values.policy import Policy, Scope, Upstream
 from agent.values.secret import escaped
 from agent.values.settings import Settings
 
-_LOOKED_AT_S = 60.0  # with recheck = "0s": at a pass for another reason, what cannot be watched is looked at after this
-_CONTEXTS_LOOKED_AT_S = 600.0  # nothing tells of a new one; what is written meanwhile helps no one and harms little
+_LOOKED_AT_S = (
+    60.0  # with recheck = "0s": files that cannot be watched are read again after this, in a pass for another reason
+)
+_CONTEXTS_LOOKED_AT_S = 600.0  # there is no event for a new one; what is written meanwhile does little harm
 _MOST_STOOD = 40  # twenty writes within ten minutes
-_RESOLVED_WITHIN_S = 0.3  # a name in /etc/hosts takes a millisecond, and one that DNS has to be asked for is not here
+_RESOLVED_WITHIN_S = 0.3  # a name in /etc/hosts takes a millisecond; one that needs DNS is not on this host
 
 
 class ClientFile(msgspec.Struct, frozen=True):
-    """One person's file in one pass."""
+    """One user's file in one pass."""
 
     account: Account
-    edit: FileEdit | None = None  # None: nothing is to be written
+    edit: FileEdit | None = None  # None: nothing needs to be written
     error: str = ""  # why it is left as it is
-    gave_up: Condition | None = None  # it is left to somebody else, who changes our keys
-    mode: int | None = None  # that it has; None: there is no file
-    beaten_by: str = ""  # an entry of its own that counts instead of ours
-    unexpected: Unexpected | None = None  # the error, if it is one that nobody expected
-    is_late: bool = False  # it gave no answer yet, and is not waited for
+    gave_up: Condition | None = None  # it is left alone: another program keeps changing our keys
+    mode: int | None = None  # the one that it has; None: there is no file
+    beaten_by: str = ""  # an entry of the user's that overrides ours
+    unexpected: Unexpected | None = None  # the error, if it was not expected
+    is_late: bool = False  # it has not answered yet, and is not waited for
     was: Was | None = None  # before the agent first wrote there; known once it is written
-    is_local: bool = False  # what is wanted must not go to the other engines of its contexts
+    is_local: bool = False  # the settings must not apply to the other engines of its contexts
 
     @property
     def name(self) -> str:
@@ -85,17 +87,17 @@ class ClientFile(msgspec.Struct, frozen=True):
 
     @property
     def is_left(self) -> bool:
-        """Whether it is kept no longer."""
+        """Whether it is no longer kept."""
         return self.edit is not None and self.edit.change is Change.LEFT
 
 
 class ClientsSeen(msgspec.Struct, frozen=True):
-    """All of them, and what they should have."""
+    """All of the files, and what they should say."""
 
     wanted: Wanted
     files: tuple[ClientFile, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-    unexpected: Unexpected | None = None  # what kept all of them from being looked at
+    unexpected: Unexpected | None = None  # why none of them could be looked at
 
     @property
     def edits(self) -> tuple[ClientFile, ...]:
@@ -107,7 +109,7 @@ class ClientsSeen(msgspec.Struct, frozen=True):
 
     @property
     def fact(self) -> str:
-        """What was seen of the proxy that those files name; '' where there is none."""
+        """What was seen of the proxy that those files name; '' if nothing."""
         return self.wanted.fact if self.files else ""
 
     @property
@@ -124,13 +126,13 @@ class ClientsSeen(msgspec.Struct, frozen=True):
             if file.gave_up is not None:
                 yield file.gave_up
             if file.beaten_by:
-                text = f'proxies has an entry "{file.beaten_by}", which counts instead of the one that is kept here'
-                remedy = "Take it out if containers are to have what is kept here"
+                text = f'proxies has an entry "{file.beaten_by}", which overrides the one kept here'
+                remedy = "Remove it if containers should get the settings kept here"
                 yield Condition(Code.CLIENT_NOT_EFFECTIVE, text, remedy, file.path)
 
 
 class Files(Protocol):
-    """Reads and writes as somebody else. TargetFailed says why not, Changed that somebody wrote meanwhile."""
+    """Reads and writes as another user. TargetFailed: it cannot. Changed: another program wrote meanwhile."""
 
     async def read(self, account: Account, path: Path) -> HomeFile | None: ...
     async def edit(  # noqa: PLR0913 - named at every call
@@ -146,18 +148,18 @@ class Files(Protocol):
     async def sweep(self, account: Account, path: Path) -> int: ...
     async def has_remote_context(self, account: Account, path: Path) -> bool: ...
     def is_still(self, account: Account, path: Path, within_s: float) -> bool:
-        """Whether a file surely is as it was read; or that was less than so long ago, and nothing can be sure."""
+        """Whether a file is still as it was read. If that is unknown: whether it was read less than so long ago."""
         ...
 
     def keep(self, files: Collection[tuple[int, Path]]) -> None:
-        """Only these are asked for from now on; by uid and path."""
+        """Only these files are read from now on; by uid and path."""
         ...
 
 
 Accounts = Callable[[Iterable[str]], tuple[Account, ...]]
-DropsAll = Callable[[], Awaitable[str]]  # the version of a docker client that knows no allProxy; '' where it does
-_NOT_BACK = "kept no longer, and whose it is cannot be told now; what the agent wrote there stays until then"
-_Shown = ClientFile | Skipped | None  # None: nobody needs to know
+DropsAll = Callable[[], Awaitable[str]]  # the version of a docker client that does not know allProxy; '' if it does
+_NOT_BACK = "no longer kept, but its owner is unknown now; until that is known, what the agent wrote there stays"
+_Shown = ClientFile | Skipped | None  # None: nothing to report
 
 
 class LocalClients:
@@ -179,8 +181,8 @@ class LocalClients:
         waits_s: float | None = None,
         told: Callable[[], None] = lambda: None,
     ) -> None:
-        """`drops_all`: None: no docker client is asked. `waits_s`: for a file that gives no answer; None: until it
-        does. `told`: one that was late has come.
+        """`drops_all`: None: no docker client is asked. `waits_s`: how long to wait for a file that does not answer;
+        None: until it does. `told` is called when a late one has answered.
         """
         self._policy = policy
         self._who = who
@@ -192,7 +194,7 @@ class LocalClients:
         self._drops_all = drops_all
         self._container_dns = container_dns
         self._addresses: dict[str, str] = {}
-        self._unknown: dict[tuple[str, ContainerDns], tuple[float, bool]] = {}  # until when it is believed
+        self._unknown: dict[tuple[str, ContainerDns], tuple[float, bool]] = {}  # until when it counts
         self._resolved: dict[str, tuple[str, ...]] = {}  # the loopback addresses of names, as they last were
         self._owned: Kept[OwnedConfig] = client_originals(state)
         self._state = state
@@ -206,10 +208,10 @@ class LocalClients:
         self._everybody_was: Who | None = None
         self._known: dict[Path, Account] = {}
         self._last: dict[Path, ClientFile] = {}
-        self._stood: dict[Path, tuple[_Stood, ...]] = {}  # what our last writes found there, and left there
+        self._stood: dict[Path, tuple[_Stood, ...]] = {}  # what our last writes found and left there
 
     async def look(self, upstream: Upstream) -> ClientsSeen:
-        """What every file says against what it should; nothing is changed."""
+        """Compare what every file says with what it should say. Nothing is changed."""
         who = await self._everybody()
         bridge = await self._bridge(upstream) if who.accounts else Bridge()
         around = await self._around(upstream) if who.accounts else Around()
@@ -246,7 +248,7 @@ class LocalClients:
         )
 
     async def _ip(self, host: str, port: int) -> str:
-        """Its address, the same for as long as the answers are the same ones; as it last was while there is none."""
+        """Its address, always the same one of the same answers; the last one while there is no answer."""
         try:
             async with asyncio.timeout(_RESOLVED_WITHIN_S):
                 found = sorted((family, address[0]) for family, address in await self._resolve(host, port))
@@ -262,16 +264,16 @@ class LocalClients:
         if now < until:
             return was
         is_unknown = await unknown_to(asked.servers, spellings(host, asked.search))
-        # Not of other servers: a laptop comes to many networks.
+        # Answers of other servers are dropped: a laptop comes to many networks.
         self._unknown = {key: known for key, known in self._unknown.items() if key[1] == asked}
         self._unknown[host, asked] = now + _LOOKED_AT_S, is_unknown
         return is_unknown
 
     async def _left(self, files: Collection[str]) -> tuple[list[Account], list[Skipped]]:
-        """Whose the files are that the policy keeps no longer, and which of them are nobody's at the moment.
+        """The owners of the files that the policy no longer keeps, and the files whose owner is unknown now.
 
-        An account without a name may be one of LDAP, which just does not answer: it may be kept again any moment.
-        What is not there may be in a home that is not open: nothing is done, and what it was stays known.
+        An account without a name may be in LDAP, which does not answer now: it may be kept again at any moment. A file
+        that is missing may be in a home that is not open: nothing is done, and its original stays known.
         """
         if not files:
             return [], []
@@ -281,11 +283,11 @@ class LocalClients:
         return left, [Skipped(file, _NOT_BACK) for file in others if not await asyncio.to_thread(is_gone, file)]
 
     async def _everybody(self) -> Who:
-        """As it was, where who is asked over a network gives no answer: LDAP is away just when the laptop moves."""
+        """All accounts; the last ones if the name service does not answer: LDAP is away just when the laptop moves."""
         if self._asking is None:
             self._asking = asyncio.create_task(asyncio.to_thread(self._who))
         asking, was = self._asking, self._everybody_was
-        # A look that is cut short here leaves it to the next: it is the one thread that asks.
+        # If this look is cut short, the next one waits for the same thread.
         await asyncio.wait([asking], timeout=None if was is None else self._waits_s)
         if was is not None and not asking.done():
             return was
@@ -295,7 +297,7 @@ class LocalClients:
         return self._everybody_was
 
     async def _bridge(self, upstream: Upstream) -> Bridge:
-        """Docker's bridge, and who listens where the upstream does. Nobody is connected to."""
+        """Docker's bridge, and who listens where the upstream does. No connection is made."""
         urls = [url for url in (upstream.http, upstream.https) if url is not None and upstream.container_url is None]
         hosts = {url.host: url.port for url in urls}
         resolved = {host: await self._loopback_addresses(host, port) for host, port in hosts.items()}
@@ -308,7 +310,7 @@ class LocalClients:
         return await asyncio.to_thread(_with_listeners, bridge, asked, owner=upstream.owner, sockets=self._sockets)
 
     async def _loopback_addresses(self, host: str, port: int) -> tuple[str, ...]:
-        """Of a name that stands for nothing but loopback, as in /etc/hosts."""
+        """The addresses of a name that has only loopback addresses, as in /etc/hosts."""
         if spelled := loopback_addresses(host):
             return spelled
         try:
@@ -320,10 +322,9 @@ class LocalClients:
         return self._resolved[host]
 
     async def recover(self) -> None:
-        """Clear away what a helper that was killed left in a home, and what an earlier version kept of passwords; for
-        who holds the lock, before anything is written.
+        """Remove what a killed helper left in a home, and passwords that an earlier version kept.
 
-        A home that cannot be looked at now is looked at the next time.
+        For the holder of the lock, before anything is written. A home that cannot be read now is tried the next time.
         """
         await asyncio.to_thread(self._owned.take_over)
         files = await asyncio.to_thread(self._writing.load)
@@ -334,12 +335,12 @@ class LocalClients:
         swept = await self._bounded.each({account.config: _work(self._sweep, account) for account in accounts})
         left = {str(account.config) for account, shown in zip(accounts, swept, strict=True) if shown is not None}
         for file in set(files) - {str(account.config) for account in accounts}:
-            if not await asyncio.to_thread(is_gone, file):  # a home that is not mounted: the next time, too
+            if not await asyncio.to_thread(is_gone, file):  # a home that is not mounted: again the next time
                 left.add(file)
         await asyncio.to_thread(self._note_done, set(files) - left)
 
     async def _sweep(self, account: Account) -> _Shown:
-        """None: it is."""
+        """None: it is clean."""
         try:
             await self._homes.sweep(account, account.config)
         except HomeSilent:
@@ -352,7 +353,7 @@ class LocalClients:
         await self._bounded.let_go()
 
     async def carry_out(self, seen: ClientsSeen, record: Record) -> tuple[ClientFile, ...]:
-        """Write every file that needs it, as its owner; how each came out."""
+        """Write every file that needs it, as its owner. The result of each."""
         await self.recover()
         self._writing.change(lambda known: tuple(dict.fromkeys((*(known or ()), *(file.path for file in seen.edits)))))
         known = self._owned.all()
@@ -360,16 +361,16 @@ class LocalClients:
         kept: list[ClientFile] = []
         done: list[ClientFile] = []
         for file, edit in _edits(seen.files):
-            if file.is_left:  # what it was stays known until it is so again
+            if file.is_left:  # its original stays known until it is restored
                 kept.append(file)
                 continue
-            # Before the write what stood there, after it what we wrote: a crash in between loses neither.
+            # The original before the write, what we wrote after it: a crash in between loses neither.
             known_before = owned[file.path]
-            # Whether an empty folder was there is not known yet: after a crash it counts as made by us.
+            # Whether an empty folder was there is not known yet: after a crash it counts as ours.
             was = known_before.was or Was(file.mode is not None, file.mode, file.mode is not None)
             try:
                 self._owned.keep(file.path, edit.owned_before(known_before, was))
-            except AgentError as error:  # what cannot be kept is not written over, and the others go on
+            except AgentError as error:  # if the original cannot be kept, it is not overwritten, and the others go on
                 done.append(ClientFile(file.account, error=f"{file.path}: left as it is, for {error}"))
             else:
                 kept.append(file)
@@ -405,7 +406,7 @@ class LocalClients:
             record(SettingsWritten(settings=seen.wanted.settings, because=because, targets=written))
 
     def _finish(self, file: ClientFile) -> ClientFile:
-        """What was written is kept; what was not written at all, or may be half done, is looked after the next time."""
+        """Remember what was written. What was not written, or may be half done, is handled the next time."""
         if file.error or file.is_late:
             return file
         try:
@@ -419,7 +420,7 @@ class LocalClients:
         return file
 
     def _note_done(self, done: Collection[str]) -> None:
-        """Of no other: what comes late is taken out while others are looked after in a thread."""
+        """Only these are taken out: a late one ends while others are handled in a thread."""
         self._writing.change(lambda known: known and tuple(path for path in known if path not in done))
 
     def failed(self, path: Path, error: AgentError) -> _Shown:
@@ -431,10 +432,10 @@ class LocalClients:
         return ClientFile(self._known[path], error=last.error if last is not None else "", is_late=True)
 
     async def _look_at(self, account: Account, wanted: Wanted, owned: OwnedConfig) -> _Shown:
-        """None: there is nothing to be kept."""
+        """None: there is nothing to keep."""
         right = self._right.get(account.config)
         if right is not None and right.wanted == wanted and right.is_believed() and self._is_still(account):
-            return right.shown  # as it was then: an idle pass starts no helper
+            return right.shown  # unchanged: an idle pass starts no helper
         self._right.pop(account.config, None)
         try:
             return await self._read_and_plan(account, wanted, owned)
@@ -444,7 +445,7 @@ class LocalClients:
             raise
         except HomeLocked as error:
             return self._note_right(account, wanted, Skipped(account.name, error.what))
-        except HomeClosed as error:  # of somebody who has no right to it, nothing is known to be there
+        except HomeClosed as error:  # not even its user can look there: no file is known to exist
             if account.found_by is not FoundBy.HAS_CONFIG:
                 return ClientFile(account, error=str(error))
             return self._note_right(account, wanted, None)
@@ -460,7 +461,7 @@ class LocalClients:
         if found is not None and account.found_by is FoundBy.FILE and found.uid != account.uid:
             who = f"belongs to uid {found.uid}, but uid {account.uid} can change the way to it"
             return ClientFile(account, error=f"{account.config}: {who}; left as it is")
-        # In a thread: a large file takes long enough to hold up everybody else.
+        # In a thread: a large file takes long enough to hold up all others.
         asks = wanted.is_only_here and self._policy.clients.scope is Scope.DEFAULT
         is_local = asks and await self._homes.has_remote_context(account, account.config)
         text = None if found is None else found.text
@@ -493,7 +494,7 @@ class LocalClients:
         self, account: Account, text: str | None, wanted: Wanted, owned: OwnedConfig, *, is_local: bool
     ) -> tuple[Wanted, FileEdit | None, str]:
         if account.found_by is FoundBy.HAS_CONFIG and is_made_by_us(text, owned):
-            wanted = BACK  # somebody who left group docker, and has a config.json by nobody but us
+            wanted = BACK  # a user who left group docker, with a config.json that only we wrote
         edit = self._edit(account, text, wanted, owned, is_local=is_local)
         if wanted is BACK:
             return wanted, edit, ""
@@ -505,7 +506,7 @@ class LocalClients:
         return shown
 
     def _note_refused(self, account: Account, wanted: Wanted, error: AgentError) -> _Shown:
-        """As it was for a while, too: what is wrong with it may lie where no change of the file tells."""
+        """Also counts for a while only: the cause may lie where no event of the file shows that it is gone."""
         shown = ClientFile(account, error=str(error))
         until = SYSTEM_CLOCK.boottime_s() + (self._policy.probe.recheck or _LOOKED_AT_S)
         self._right[account.config] = _Right(wanted, shown, until)
@@ -515,7 +516,7 @@ class LocalClients:
         return self._homes.is_still(account, account.config, self._policy.probe.recheck or _LOOKED_AT_S)
 
     async def _write(self, file: ClientFile, wanted: Wanted, owned: OwnedConfig) -> ClientFile:
-        """Planned anew from what stands there at the moment of writing: a `docker login` in between loses nothing."""
+        """Plan again from the text at the moment of writing: a `docker login` in between loses nothing."""
         made: list[FileEdit] = []
 
         def change(text: str | None) -> str | None:
@@ -546,7 +547,7 @@ class LocalClients:
 
 
 class _Stood(msgspec.Struct, frozen=True):
-    """What a file said at one of our writes. It may hold a password."""
+    """What a file said before or after one of our writes. It may hold a password."""
 
     at: float  # CLOCK_BOOTTIME
     settings: Settings
@@ -573,7 +574,7 @@ def _edits(files: Iterable[ClientFile]) -> list[tuple[ClientFile, FileEdit]]:
 
 
 class _Right(msgspec.Struct, frozen=True):
-    """A file that said what it should, was not there or could not be read, and what was shown of it."""
+    """A file that needed nothing when it was last read, or could not be read, and what was shown of it."""
 
     wanted: Wanted
     shown: _Shown
@@ -584,7 +585,7 @@ class _Right(msgspec.Struct, frozen=True):
 
 
 def _with_listeners(bridge: Bridge, asked: Mapping[int, Sequence[str]], *, owner: str, sockets: Sockets) -> Bridge:
-    """In a thread: a name may be looked up over a network."""
+    """For a thread: a name may be looked up over a network."""
     try:
         expected = sockets.uid(owner) if owner else None
         if owner and expected is None:

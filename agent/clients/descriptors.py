@@ -1,9 +1,9 @@
-"""A name that is held by a descriptor, and what may be asked of it without waiting for the file system where it lies.
+"""Names held by a descriptor, and what can be found out about them without waiting for their file system.
 
-An O_PATH descriptor opens nothing, and getting one asks only the file system of the folder that the name stands in.
-Which file system it leads into is said by the kernel's own lists: fdinfo has the number of the mount, which cannot
-become another's while it is held, and mountinfo, read after that, has its kind. Any call on the descriptor itself may
-hang until that is known (FACTS 68).
+An O_PATH descriptor opens nothing, and getting one asks only the file system of the folder that the name is in. The
+kernel's own lists say which file system it leads into: fdinfo has the number of the mount, which is not reused while it
+is held, and mountinfo, read after that, has its kind. Until that is known, any call on the descriptor may hang
+(FACTS 68).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PATH: Final = 0o10000000  # O_PATH, in the flags that fdinfo shows
 
 @contextmanager
 def held(path: Path | str) -> Iterator[int]:
-    """The last step of a path, which is not followed and not mounted if it waits for an automounter."""
+    """The last step of a path; a link is not followed, an automount is not triggered."""
     descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         yield descriptor
@@ -32,19 +32,19 @@ def held(path: Path | str) -> Iterator[int]:
 
 
 def file_system(descriptor: int) -> str:
-    """The kind of file system that it is on; '' if that is mounted nowhere that we could see."""
+    """The kind of file system that it is on; '' if that mount is not visible here."""
     return file_systems((descriptor,))[0]
 
 
 def file_systems(descriptors: Sequence[int]) -> list[str]:
-    """Of each, by one look at what is mounted. Where users made that long it takes 10 ms: not in the event loop."""
+    """Of each, with one reading of mountinfo. Where users made that long it takes 10 ms: not in the event loop."""
     numbers = [int(_fdinfo(descriptor)["mnt_id"]) for descriptor in descriptors]
     found = kinds(numbers)
     return [found[number] for number in numbers]
 
 
 def folder(descriptor: int, kind: str) -> os.stat_result | None:
-    """What it is, if it is a directory that lies on a local file system, so that a call on it ends soon."""
+    """Its status, if it is a directory on a local file system, where a call returns soon; else None."""
     if not is_local(kind):
         return None
     status = os.fstat(descriptor)
@@ -52,7 +52,7 @@ def folder(descriptor: int, kind: str) -> os.stat_result | None:
 
 
 def let_go(descriptor: int) -> None:
-    """Close what somebody else gave us. A file that was really opened is flushed, and that may hang: elsewhere."""
+    """Close a descriptor that another process sent. If it opened a file, closing may hang: then in a thread."""
     if int(_fdinfo(descriptor)["flags"], 8) & _PATH:
         os.close(descriptor)
     else:

@@ -1,12 +1,12 @@
-"""The process that works below somebody's home as that somebody: a request a line comes in, an answer a line goes out.
+"""The process that works below a home as its user: each line in is a request, each line out an answer.
 
-`homes.py` starts it as root, with nothing but a socket, over which requests come and descriptors go, and a pipe for the
-answers. It has imported all it needs before it becomes the user, so
-that Python and this package may lie where that user cannot read; nothing of the user has been looked at by then.
-From there on the kernel judges every step with the user's rights alone. So a path is opened as it stands: whatever
-link lies in it, and whatever is swapped for another on the way, leads where the user could have gone without us.
+`homes.py` starts it as root, with nothing but a socket, which carries requests in and descriptors out, and a pipe for
+the answers. It imports all it needs before it becomes the user, so that Python and this package can be where that user
+cannot read; nothing of the user's is looked at before that. From then on the kernel checks every step with the user's
+rights alone. So a path is opened as it is: whatever links are in it, and whatever is swapped on the way, it leads only
+where the user could have gone without us.
 
-Not known here: what stands in the files, and whether it should be changed.
+Not known here: what is in the files, and whether it should be changed.
 """
 
 from __future__ import annotations
@@ -44,14 +44,12 @@ from agent.values.errors import TargetFailed
 
 _PRIVATE_FOLDER: Final = 0o700
 _AGAIN: Final = "Fix this, then run: docker-proxy-agent apply"
-MOST_FOLDERS: Final = 12  # on one way; with links among them, there are rarely more than six
-_MOST_CONTEXTS: Final = 100  # looked at; who has more has no more than that counted
-
-# --- what is asked -----------------------------------------------------------------------------------------------
+MOST_FOLDERS: Final = 12  # on one path; even with links there are rarely more than six
+_MOST_CONTEXTS: Final = 100  # looked at; further ones are ignored
 
 
 class User(msgspec.Struct, frozen=True):
-    """Whom to become."""
+    """The user to become."""
 
     uid: int
     gid: int
@@ -59,7 +57,7 @@ class User(msgspec.Struct, frozen=True):
 
 
 class Introduction(msgspec.Struct, frozen=True):
-    """The first line. No user: stay who we are. `inside`: what lies outside of that folder is not touched."""
+    """The first line. No user: do not change. `inside`: nothing outside of that folder is touched."""
 
     user: User | None
     within_s: float
@@ -71,7 +69,7 @@ class Read(msgspec.Struct, frozen=True, tag=True):
 
 
 class Write(msgspec.Struct, frozen=True, tag=True):
-    """As `text_files.write_text`, in bytes. It may hold a password, so it does not show what is written."""
+    """Like `text_files.write_text`, with bytes. They may hold a password, so they are not shown."""
 
     path: bytes
     before: bytes | None
@@ -85,15 +83,15 @@ class Write(msgspec.Struct, frozen=True, tag=True):
 
 
 class Sweep(msgspec.Struct, frozen=True, tag=True):
-    """Clear the folder of a file of what a crash left there."""
+    """Remove what a crash left in the folder of a file."""
 
     path: bytes
 
 
 class PassFolders(msgspec.Struct, frozen=True, tag=True):
-    """Go from a folder by these names as the kernel would, and pass every folder that a name is looked up in.
+    """Go down from a folder by these names as the kernel would, and pass every folder in which a name is looked up.
 
-    All but the first one, which whoever asks has.
+    All but the first, which the caller has.
     """
 
     folder: bytes
@@ -101,21 +99,21 @@ class PassFolders(msgspec.Struct, frozen=True, tag=True):
 
 
 class Contexts(msgspec.Struct, frozen=True, tag=True):
-    """Look at the client's contexts, which lie beside this file of its."""
+    """Look at the client's contexts, which are beside this file."""
 
     path: bytes
 
 
 HelperRequest = Read | Write | Sweep | PassFolders | Contexts
 
-# --- what is answered: by somebody else's process, so every field has its bounds ---------------------------------
 
+# The answers come from another user's process, so every field has bounds.
 _Number = Annotated[int, msgspec.Meta(ge=0)]
 _PathBytes = Annotated[bytes, msgspec.Meta(max_length=4096)]
 
 
 class FileAttributes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file but for its bytes."""
+    """All of a file but its bytes."""
 
     real: _PathBytes
     mode: Annotated[int, msgspec.Meta(ge=0, le=0o7777)]
@@ -125,7 +123,7 @@ class FileAttributes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FoundFile(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """What was read; it does not show what stands in it."""
+    """What was read. It may hold a password, so the bytes are not shown."""
 
     attributes: FileAttributes
     data: Annotated[bytes, msgspec.Meta(max_length=LARGEST)]
@@ -147,7 +145,7 @@ class Wrote(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
 
 
 class Swept(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """How many leftovers are gone."""
+    """How many leftovers were removed."""
 
     left: _Number
 
@@ -157,32 +155,32 @@ class SomebodyWrote(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """`TargetFailed`, but for where: whoever asked knows that."""
+    """`TargetFailed` without the path, which the caller knows."""
 
     what: str
     remedy: str
 
 
 class Closed(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """No program of the user's finds anything there: a folder on the way is closed, or is none."""
+    """No program of the user can find anything there: a folder on the way is closed, or is not a folder."""
 
     what: str
     remedy: str
 
 
 class LockedHome(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """The home is the outside of an eCryptfs home, which shows links to what is needed to open it."""
+    """The home is an eCryptfs home that is not open: all it shows are links to what is needed to open it."""
 
 
 class PassedFolders(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """The way was gone. Descriptors were passed beforehand, in this order, one for each of these names."""
+    """The descriptors were sent before this answer, one for each of these names, in this order."""
 
     names: Annotated[tuple[_PathBytes, ...], msgspec.Meta(max_length=MOST_FOLDERS)]
-    is_whole: bool  # False: there is more on the way than was passed
+    is_whole: bool  # False: the path has more folders than were passed
 
 
 class Engines(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Whether a context leads to an engine that is not on a socket of this host."""
+    """Whether a context leads to an engine that does not listen on a socket of this host."""
 
     is_remote: bool
 
@@ -191,14 +189,12 @@ HelperAnswer = (
     Engines | FoundFile | NotThere | Wrote | Swept | SomebodyWrote | Failed | Closed | LockedHome | PassedFolders
 )
 
-# --- the process -------------------------------------------------------------------------------------------------
-
 
 def main() -> None:
-    """Become the user, then answer until nobody asks any more."""
+    """Become the user, then answer until the input ends."""
     _confine()
     introduction = msgspec.json.decode(sys.stdin.buffer.readline(), type=Introduction)
-    # Should the agent be gone: nobody else would end a helper that hangs.
+    # If the agent is gone, nothing else would end a helper that hangs.
     signal.setitimer(signal.ITIMER_REAL, introduction.within_s + 1)
     try:
         if introduction.user is not None:
@@ -212,7 +208,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         signal.setitimer(signal.ITIMER_REAL, introduction.within_s + 1)
         _answer(carry_out(asked.decode(line), inside))
-        signal.setitimer(signal.ITIMER_REAL, 0)  # who only waits for the next question ends with who asks
+        signal.setitimer(signal.ITIMER_REAL, 0)  # while it waits for a request, the end of the input ends it
 
 
 def _answer(answer: HelperAnswer) -> None:
@@ -225,14 +221,14 @@ _SET_NO_NEW_PRIVS: Final = 38
 
 
 def _confine() -> None:
-    """No program gains rights from here, and nothing grows beyond what a file of 1 MiB needs."""
+    """No program can gain rights from here, and nothing can grow beyond what a file of 1 MiB needs."""
     _prctl(_SET_NO_NEW_PRIVS, 1)
     _at_most(resource.RLIMIT_CORE, 0)
     _at_most(resource.RLIMIT_FSIZE, LARGEST)
     _at_most(resource.RLIMIT_NOFILE, 32)
     _at_most(resource.RLIMIT_CPU, 10)  # seconds
     _at_most(resource.RLIMIT_AS, 256 * 1024 * 1024)  # Python alone maps 30 MiB
-    Path("/proc/self/oom_score_adj").write_text("1000")  # where memory runs out, it is this one that is ended
+    Path("/proc/self/oom_score_adj").write_text("1000")  # when memory runs out, this process is killed first
 
 
 def _at_most(which: int, most: int) -> None:
@@ -242,7 +238,7 @@ def _at_most(which: int, most: int) -> None:
 
 
 def _become(user: User) -> None:
-    """All of root goes, and it is seen that it has gone."""
+    """Give up all rights of root, and check that they are gone."""
     os.setgroups(user.groups)
     os.setresgid(user.gid, user.gid, user.gid)
     os.setresuid(user.uid, user.uid, user.uid)
@@ -254,7 +250,7 @@ def _become(user: User) -> None:
 
 
 def _hide() -> None:
-    """No core, wherever cores are sent, and no debugger of the user: what is written may be meant for later."""
+    """No core dump, wherever they are sent, and no debugger of the user: requests may hold what is not yet theirs."""
     _prctl(_SET_DUMPABLE, 0)
 
 
@@ -264,11 +260,8 @@ def _prctl(option: int, value: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-# --- the work ----------------------------------------------------------------------------------------------------
-
-
 def carry_out(request: HelperRequest, inside: str | None = None) -> HelperAnswer:
-    """Do what is asked; what stands in the way is an answer, too."""
+    """Carry out a request. A failure is an answer, too."""
     try:
         if isinstance(request, PassFolders):
             return _pass_folders(request)
@@ -284,17 +277,19 @@ def carry_out(request: HelperRequest, inside: str | None = None) -> HelperAnswer
                 return Engines(_has_remote(path.parent / "contexts" / "meta", inside))
             case Sweep():
                 real = Path(os.path.realpath(path))
-                return Swept(len(sweep(real.parent, beside=real.name)))  # beside it, others' helpers may be at work
+                return Swept(
+                    len(sweep(real.parent, beside=real.name))
+                )  # other users' helpers may work in the same folder
     except Changed:
         return SomebodyWrote()
     except TargetFailed as failure:
         return Failed(failure.what, failure.remedy)
-    except OSError as error:  # a folder on the way that cannot be looked into
+    except OSError as error:  # a folder on the way that cannot be searched
         return Failed(f"cannot be reached: {error.strerror}; left as it is", _AGAIN)
 
 
 def _check_inside(path: Path, inside: str) -> None:
-    """Below another root there is nothing but what lies there and is the caller's."""
+    """With another root, only the caller's files below it are read or written."""
     real = os.path.realpath(path)
     if not real.startswith(f"{inside.rstrip('/')}/"):
         raise TargetFailed(str(path), f"{real} is not below {inside}; left as it is", _AGAIN)
@@ -306,14 +301,14 @@ def _read(path: Path) -> HelperAnswer:
     try:
         found = read_file(path)
     except TargetFailed as failure:
-        # Of a file that is there it is said that it cannot be read; where a folder is closed, not even that.
+        # A file that exists and cannot be read is an error; behind a closed folder not even that is known.
         if isinstance(failure.__cause__, PermissionError | NotADirectoryError) and not os.path.lexists(path):
             return Closed(failure.what, failure.remedy)
         raise
     if found is not None:
         return FoundFile(_attributes(found), found.data)
     home = path.parent.parent
-    is_locked = os.path.islink(home / ".ecryptfs") and not os.path.ismount(home)  # noqa: PTH114 never raise
+    is_locked = os.path.islink(home / ".ecryptfs") and not os.path.ismount(home)  # noqa: PTH114 - these never raise
     return LockedHome() if is_locked else NotThere()
 
 
@@ -322,13 +317,13 @@ class _Endpoint(msgspec.Struct, frozen=True):
 
 
 class _Context(msgspec.Struct, frozen=True):
-    """meta.json of a context; all else in it is not looked at."""
+    """The part of a context's meta.json that is read."""
 
     endpoints: dict[str, _Endpoint] = msgspec.field(name="Endpoints", default_factory=dict)
 
 
 def _has_remote(folder: Path, inside: str | None) -> bool:
-    """What cannot be read is no context to the client, either."""
+    """What cannot be read is no context for the client, either."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in itertools.islice(entries, _MOST_CONTEXTS)]
@@ -364,27 +359,28 @@ def _write(path: Path, request: Write) -> HelperAnswer:
 
 
 def _refuse_to_make(path: Path, folder: Path, *, may_create: bool) -> None:
-    """At most one folder is made, ~/.docker: a home that is not mounted must not get a life of its own below it."""
+    """At most one folder is created, ~/.docker: nothing must be created below a home that is not mounted."""
     if not may_create:
-        raise TargetFailed(str(path), "is not there, and is not to be made", "Make it, then: docker-proxy-agent apply")
+        raise TargetFailed(
+            str(path), "does not exist, and must not be created", "Create it, then run: docker-proxy-agent apply"
+        )
     if not is_folder(folder) and not is_folder(folder.parent):
-        raise TargetFailed(str(path), "the folder above its own is not there, or not mounted; nothing is made", _AGAIN)
+        raise TargetFailed(
+            str(path), "the parent of its folder does not exist, or is not mounted; nothing is created", _AGAIN
+        )
 
 
 def _remove(path: Path, found: FileState | None, *, folder_was_there: bool) -> HelperAnswer:
     if found is not None:
         remove_file(path, expected=found)
         if not folder_was_there:
-            with contextlib.suppress(OSError):  # somebody else put something there
+            with contextlib.suppress(OSError):  # another program put something there
                 path.parent.rmdir()
     return Wrote(None if found is None else _attributes(found), None, made_folder=False)
 
 
-# --- the way to a file -------------------------------------------------------------------------------------------
-
-
 def _pass_folders(request: PassFolders) -> HelperAnswer:
-    """Pass the folders that tell of a change of where a way leads, and of what is at its end."""
+    """Pass the folders that show a change of where a path leads, and of the file at its end."""
     names: list[bytes] = []
     with contextlib.ExitStack() as open_folders:
         folders: list[int] = []
@@ -398,7 +394,7 @@ def _pass_folders(request: PassFolders) -> HelperAnswer:
             else:
                 is_whole = True
         except OSError as error:
-            # These are told by the last folder when they change. Others (EIO, ENOTCONN, ELOOP) are not.
+            # The last folder shows when one of these ends. The others (EIO, ENOTCONN, ELOOP) can end unseen.
             is_whole = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG)
         if folders:
             _pass(folders)
@@ -406,7 +402,7 @@ def _pass_folders(request: PassFolders) -> HelperAnswer:
 
 
 def _walk(request: PassFolders, open_folders: contextlib.ExitStack) -> Iterator[tuple[int, bytes]]:
-    """Each name that is looked up, and the folder for it; without those in the folder where the way begins."""
+    """Each name that is looked up, with its folder; without the names in the first folder."""
 
     def open_name(name: bytes, folder: int | None = None) -> int:
         descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
@@ -425,7 +421,7 @@ def _walk(request: PassFolders, open_folders: contextlib.ExitStack) -> Iterator[
         step = open_name(name, here)
         mode = os.fstat(step).st_mode
         if not stat.S_ISLNK(mode):
-            here = step  # of a file nothing is looked up: ENOTDIR
+            here = step  # if it is a file, looking up a name in it fails: ENOTDIR
             continue
         if ahead.follow(os.readlink(b"", dir_fd=step)):
             here = open_name(b"/")

@@ -1,14 +1,14 @@
-"""The files below people's homes, read and written as the person whose home it is.
+"""The files below users' homes, each read and written as the user whose home it is.
 
 Nothing below a home is opened or looked at here: a helper process (`home_helper.py`) does that with the user's rights,
-so that no link, however placed, leads further than the user could go alone. A helper that does not answer in time is
-killed, and if it cannot be killed (its file system hangs, and the kernel waits for it) it is left behind: a hung home
-blocks only itself. What a helper answers is somebody else's word, and is taken only if it has the form of an answer.
+so that no link leads further than the user could go without us. A helper that does not answer in time is killed. If it
+cannot be killed (its file system hangs, and the kernel waits for it), it is left behind: a hung home blocks only
+itself. A helper's answer is not trusted: it counts only if it has the form of an answer.
 
-Whether a file is still as it was read is told by a watch on the folders on the way to it. The helper opens them and
+Whether a file is still as it was read is known from a watch on the folders on the way to it. The helper opens them and
 passes them on; no path below a home is resolved here for that, either.
 
-Not known here: what stands in the files, and whose home is looked at.
+Not known here: what is in the files, and whose homes are read.
 """
 
 from __future__ import annotations
@@ -61,21 +61,21 @@ from agent.values.errors import HomeSilent, TargetFailed
 from agent.values.secret import escaped
 
 _WITHIN_S: Final = 10.0
-_AT_ONCE: Final = 4  # helpers, of 12 MiB each; never two of one user, or one could hold all others up
-_MAKES_WAY_S: Final = 1.0  # for who waits
-# Beside who writes all the time: each try takes milliseconds, a `docker login` longer than a few of them; on a busy
-# machine either may take much longer.
+_AT_ONCE: Final = 4  # helpers, of 12 MiB each; never two for one user, or one user could hold up all others
+_MAKES_WAY_S: Final = 1.0  # for those that wait
+# Against a program that writes all the time: each try takes milliseconds, a `docker login` longer than a few of them;
+# on a busy machine either may take much longer.
 _TRIES: Final = 20
 _TRIES_FOR_S: Final = 3.0
 _KILLED_WITHIN_S: Final = 0.5  # a process that can be killed is gone in 10 ms
-_LONGEST_ANSWER: Final = LARGEST * 4 // 3 + 16 * 1024  # bytes: the file in base64, and what is said about it
+_LONGEST_ANSWER: Final = LARGEST * 4 // 3 + 16 * 1024  # bytes: the file in base64, and its attributes
 
 _AGAIN: Final = "docker-proxy-agent apply"
-_HANGS: Final = f"See whether its file system hangs (findmnt, dmesg), then: {_AGAIN}"
+_HANGS: Final = f"Check whether its file system hangs (findmnt, dmesg), then run: {_AGAIN}"
 
 
 class HomeOwner(Protocol):
-    """Whose home it is."""
+    """The user that a helper runs as."""
 
     @property
     def uid(self) -> int: ...
@@ -90,44 +90,44 @@ class HomeOwner(Protocol):
 
 
 class HomeClosed(TargetFailed):
-    """Not even its user may look there now."""
+    """Not even its user can look there now."""
 
 
 class HomeLocked(TargetFailed):
-    """It is encrypted, and its user is not there."""
+    """It is encrypted, and not open."""
 
 
 class Passed(msgspec.Struct, frozen=True):
-    """A folder that a helper passed, and the name in it that leads on."""
+    """A folder that a helper passed, and the name looked up in it."""
 
     descriptor: int
     name: bytes
 
 
 class Watch(Protocol):
-    """Tells whether a file may have changed since it was read."""
+    """Knows whether a file may have changed since it was read."""
 
     async def begin(self, account: HomeOwner, path: Path) -> None:
-        """It is read after this: what comes from here on is a change."""
+        """Called before the file is read: every event from now on is a change."""
         ...
 
     async def follow(self, account: HomeOwner, path: Path, passed: Sequence[Passed], *, is_whole: bool) -> None:
-        """The folders on the way to it, of which the caller lets go afterwards; not whole: some are missing."""
+        """The folders on the way to it, which the caller closes afterwards; not whole: some are missing."""
         ...
 
     def is_still(self, account: HomeOwner, path: Path, within_s: float) -> bool:
-        """Whether nothing was told since. Where not everything is watched: whether that was less than so long ago."""
+        """Whether there was no event since. If not everything is watched: whether it was read less than so long ago."""
         ...
 
     def keep(self, files: Collection[tuple[int, Path]]) -> None:
-        """Of no others there is anything to tell any more; by uid and path."""
+        """Stop watching all other files; by uid and path."""
         ...
 
 
 class HomeFile(msgspec.Struct, frozen=True):
-    """A file as the helper saw it. It may hold a password or a token, so it does not show what stands in it."""
+    """A file as the helper saw it. It may hold a password or a token, so its text is not shown."""
 
-    real: Path  # behind all links, as the user is led; for display and comparison
+    real: Path  # behind all links, as the user sees them; for display and comparison
     text: str
     mode: int
     uid: int
@@ -151,7 +151,7 @@ _T = TypeVar("_T")
 
 
 class Homes:
-    """The homes of this machine. One for the life of the agent: it remembers which of them hang."""
+    """The homes of this machine. One object for the life of the agent: it remembers which homes hang."""
 
     def __init__(
         self,
@@ -169,10 +169,10 @@ class Homes:
         self._watch = watch
 
     async def read(self, account: HomeOwner, path: Path) -> HomeFile | None:
-        """What stands in a file; None if there is none. TargetFailed if it cannot be read or is not UTF-8."""
+        """The text of a file; None if there is none. TargetFailed if it cannot be read or is not UTF-8."""
 
         async def talk(helper: _Helper) -> HomeFile | None:
-            if self._watch is not None:  # before it is read, so that no change falls in between
+            if self._watch is not None:  # before reading, so that no change is missed in between
                 await self._watch.begin(account, path)
                 if account.threshold is not None:
                     await self._follow(self._watch, account, path, helper)
@@ -181,15 +181,15 @@ class Homes:
         return await self._with_helper(account, path, talk)
 
     async def has_remote_context(self, account: HomeOwner, path: Path) -> bool:
-        """Whether a context beside the file leads to an engine that is not on a socket of this host."""
+        """Whether a context beside the file leads to an engine that does not listen on a socket of this host."""
         return await self._with_helper(account, path, lambda helper: helper.has_remote_context())
 
     def is_still(self, account: HomeOwner, path: Path, within_s: float) -> bool:
-        """Whether a file surely is as it was read; or that was less than so long ago, and nothing can be sure."""
+        """Whether a file is still as it was read. If that is unknown: whether it was read less than so long ago."""
         return self._watch is not None and self._watch.is_still(account, path, within_s)
 
     def keep(self, files: Collection[tuple[int, Path]]) -> None:
-        """Only these are asked for from now on; by uid and path."""
+        """Only these files are read from now on; by uid and path."""
         if self._watch is not None:
             self._watch.keep(files)
 
@@ -214,10 +214,10 @@ class Homes:
         may_create: bool = False,
         folder_was_there: bool = True,
     ) -> Written:
-        """Turn the text `before` into `after` (None: no file). Changed if something else stands there by now.
+        """Turn the text `before` into `after` (None: no file). Changed if the file has another text by now.
 
-        Without a mode the file keeps its own; a new one is 0600, and a folder made for it 0700. A file that is removed
-        takes its folder along if that was not there before, and is empty.
+        Without a mode the file keeps its own; a new file is 0600, and a folder created for it 0700. When a file is
+        removed, its empty folder is removed, too, if it was not there before.
         """
         request = Write(
             os.fsencode(path),
@@ -239,11 +239,11 @@ class Homes:
         mode: int | None = None,
         folder_was_there: bool = True,
     ) -> Written:
-        """Write what `change` makes of the text, and again whenever somebody else wrote in between; not if the same.
+        """Write what `change` makes of the text, unless that is the same; again if the file changed in between.
 
-        Between reading and writing lies a millisecond, not the start of a helper: so it ends even beside somebody who
-        writes all the time. Changed if it does not. A file for which
-        `change` says None is removed, as by `write`.
+        Between reading and writing there is a millisecond, not the start of a helper, so it ends even if another
+        program writes all the time. Changed if it does not. If `change` returns None, the file is removed, as by
+        `write`.
         """
 
         request = Write(
@@ -261,7 +261,7 @@ class Homes:
                 tries += 1
                 found = await helper.read()
                 before = None if found is None else found.text
-                async with helper.turn.ours():  # a large file takes its time, and others' come first
+                async with helper.turn.ours():  # a large file takes time, and other users' files may come first
                     after = await in_turn(change, before)
                 if after == before:
                     return Written(path, found, found, made_folder=False)
@@ -274,7 +274,7 @@ class Homes:
         return await self._with_helper(account, path, talk)
 
     async def put_back(self, account: HomeOwner, written: Written) -> None:
-        """The file as it was before a write. Changed if somebody else wrote since: theirs stands."""
+        """Restore the file as it was before a write. Changed if another program wrote since: its text stays."""
         before, after = written.before, written.after
         await self.write(
             account,
@@ -287,14 +287,14 @@ class Homes:
         )
 
     async def sweep(self, account: HomeOwner, path: Path) -> int:
-        """Clear a file's folder of what a crash left there, as `files.sweep`: once, before anything is written."""
+        """Remove what a crash left in the file's folder, like `files.sweep`: once, before anything is written."""
         return await self._with_helper(account, path, lambda helper: helper.sweep())
 
     async def _with_helper(self, account: HomeOwner, path: Path, talk: Callable[[_Helper], Awaitable[_T]]) -> _T:
         place = (account.uid, path)
         if place in self._hanging and self._hanging[place].is_running:
-            # Or every pass would leave one more behind that nobody can end.
-            raise HomeSilent(str(path), "still gives no answer: a helper hangs there, killed in vain", _HANGS)
+            # Or every pass would leave one more behind that cannot be killed.
+            raise HomeSilent(str(path), "still does not answer: a helper hangs there and cannot be killed", _HANGS)
         self._hanging.pop(place, None)
         async with self._turn_of[account.uid], self._turns.one() as turn:
             helper = await _Helper.start(self._argv, account, path, self._within_s)
@@ -307,15 +307,15 @@ class Homes:
                 within_s = turn.lasted_s() if turn.has_made_way else self._within_s
                 raise HomeSilent(str(path), f"no answer within {within_s:.2g} s{unsure}", _HANGS) from error
             finally:
-                turn.limit = None  # it ends by itself now
-                # Whatever it has answered is done and on the disk, so there is nothing that it could lose.
+                turn.limit = None  # it ends anyway now
+                # All that it has answered is done and on the disk, so killing it loses nothing.
                 await helper.end()
                 if helper.is_running:
                     self._hanging[place] = helper
 
 
 class _Turn:
-    """That of one helper."""
+    """The turn of one helper."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -329,7 +329,7 @@ class _Turn:
 
     @contextlib.asynccontextmanager
     async def ours(self) -> AsyncIterator[None]:
-        """What takes its time now is not the helper's to answer for."""
+        """Time that does not count against the helper: the agent itself works meanwhile."""
         ends = self.limit.when() if self.limit is not None else None
         since_s = self._loop.time()
         self.is_ours = True
@@ -354,9 +354,9 @@ class _Turn:
 
 
 class _Turns:
-    """So many at once; where somebody waits for one, the one that lasts longest makes way after a while.
+    """So many at once. While others wait for a turn, the longest one is ended after a while.
 
-    Else some who stop their helpers would hold up everybody else for as long as a helper may take.
+    Else users who stop their helpers would hold up all others for as long as a helper may take.
     """
 
     def __init__(self, at_once: int) -> None:
@@ -385,11 +385,8 @@ class _Turns:
                 self._free.notify()
 
 
-# --- the helper, seen from here ----------------------------------------------------------------------------------
-
-# The folders in which `agent` and msgspec lie, and nothing else of what site would add: as root, the helper runs
-# no .pth file and no sitecustomize, and starts faster. msgspec imports typing_extensions wherever it is
-# installed, which it does not need: 20 ms.
+# The folders of `agent` and msgspec, and nothing else that site would add: as root, the helper runs no .pth file and no
+# sitecustomize, and starts faster. msgspec imports typing_extensions if it is installed, and does not need it: 20 ms.
 _CODE: Final = """\
 import sys
 sys.path += sys.argv[1:]
@@ -400,7 +397,7 @@ main()
 
 
 def helper_argv() -> tuple[str, ...]:
-    """The command of a helper that runs the very code that this process runs, wherever that lies."""
+    """The command of a helper that runs the same code as this process, wherever that is installed."""
     ours, msgspecs = Path(__file__).absolute().parents[2], Path(str(msgspec.__file__)).absolute().parents[1]
     return (sys.executable, "-I", "-S", "-X", "utf8", "-c", _CODE, str(ours), str(msgspecs))
 
@@ -409,7 +406,7 @@ _ANSWERS: Final = msgspec.json.Decoder(HelperAnswer)
 
 
 class _Helper(asyncio.SubprocessProtocol):
-    """One helper process and the talk with it. Whoever starts one ends it."""
+    """One helper process, and the talk with it. The caller that starts one ends it."""
 
     def __init__(self, path: Path, ours: socket.socket) -> None:
         self.turn = _Turn()
@@ -425,7 +422,7 @@ class _Helper(asyncio.SubprocessProtocol):
 
     @classmethod
     async def start(cls, argv: Sequence[str], account: HomeOwner, path: Path, within_s: float) -> _Helper:
-        """A helper of that account, who has been told who it is."""
+        """Start a helper that runs as the owner of the home."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
@@ -456,8 +453,6 @@ class _Helper(asyncio.SubprocessProtocol):
         helper._introduction = msgspec.json.encode(Introduction(user, within_s, inside)) + b"\n"
         return helper
 
-    # --- questions -----------------------------------------------------------------------------------------------
-
     async def read(self) -> HomeFile | None:
         answer = await self._ask(Read(os.fsencode(self._path)))
         match answer:
@@ -472,17 +467,17 @@ class _Helper(asyncio.SubprocessProtocol):
         raise self._nonsense()
 
     async def pass_folders(self, threshold: Threshold, passed: list[Passed]) -> bool:
-        """Whether all folders on the way from there are known; they come into `passed`, to be let go of in any case."""
+        """Put the folders on the way from there into `passed`, for the caller to close. Whether these are all."""
         answer = await self._ask(PassFolders(os.fsencode(threshold.folder), tuple(map(os.fsencode, threshold.below))))
         if not isinstance(answer, PassedFolders):
             raise self._nonsense()
         descriptors = self._receive() if answer.names else []
-        names = itertools.chain(answer.names, itertools.repeat(b""))  # whatever came is to be let go of
+        names = itertools.chain(answer.names, itertools.repeat(b""))  # all that came must be closed
         passed += map(Passed, descriptors, names)
         return answer.is_whole and len(descriptors) == len(answer.names)
 
     def _receive(self) -> list[int]:
-        """They were sent before the answer. What was not asked for goes with the socket."""
+        """The descriptors were sent before the answer. Any others are closed with the socket."""
         found = array.array("i")
         flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
         try:
@@ -496,7 +491,7 @@ class _Helper(asyncio.SubprocessProtocol):
 
     async def write(self, request: Write) -> Written:
         answer = await self._ask(request)
-        # Each side has to be there exactly if its text was given.
+        # Each side must be there exactly if its text was given.
         if (
             not isinstance(answer, Wrote)
             or (answer.before is None) != (request.before is None)
@@ -522,7 +517,7 @@ class _Helper(asyncio.SubprocessProtocol):
         return answer.left
 
     async def _ask(self, request: HelperRequest) -> HelperAnswer:
-        """The answer; the two that mean an exception are raised."""
+        """The answer. The two that mean an exception are raised."""
         self.is_writing = isinstance(request, Write)
         await self._say(msgspec.json.encode(request) + b"\n")
         line = await self._line()
@@ -542,21 +537,19 @@ class _Helper(asyncio.SubprocessProtocol):
             return data.decode()
         except UnicodeDecodeError as error:
             what = f"byte {error.start} is not UTF-8; left as it is"
-            # Not from `error`, which carries the bytes.
+            # Not from `error`: it holds the bytes.
             raise TargetFailed(str(self._path), what, f"Fix it, then run: {_AGAIN}") from None
 
     def _nonsense(self) -> TargetFailed:
-        return self._failed("its helper process did not answer as it should")
+        return self._failed("its helper process gave an invalid answer")
 
     def _failed(self, what: str) -> TargetFailed:
         unsure = "whether it was written is not known" if self.is_writing else "left as it is"
         return TargetFailed(str(self._path), f"{what}; {unsure}", f"Try again: {_AGAIN}")
 
-    # --- lines ---------------------------------------------------------------------------------------------------
-
     async def _say(self, line: bytes) -> None:
         introduction, self._introduction = self._introduction, b""
-        # A helper that is gone is asked in vain, and its fate is the answer.
+        # If the helper is gone, the answer says how it ended.
         with contextlib.suppress(ConnectionError):
             await asyncio.get_running_loop().sock_sendall(self._socket, introduction + line)
 
@@ -579,14 +572,12 @@ class _Helper(asyncio.SubprocessProtocol):
         status = self._transport.get_returncode() if self._transport is not None else None
         return f"was ended by signal {-status}" if status is not None and status < 0 else f"ended with status {status}"
 
-    # --- what asyncio tells --------------------------------------------------------------------------------------
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.SubprocessTransport)  # noqa: S101 - asyncio's promise
         self._transport = transport
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - stdout's alone
-        if len(self._received) <= _LONGEST_ANSWER:  # more than that is not kept, only known
+    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - only stdout is a pipe
+        if len(self._received) <= _LONGEST_ANSWER:  # more is not kept: it is an error anyway
             self._received += data
         self._heard.set()
 
@@ -598,8 +589,6 @@ class _Helper(asyncio.SubprocessProtocol):
     def process_exited(self) -> None:
         self._gone.set()
 
-    # --- the end -------------------------------------------------------------------------------------------------
-
     @property
     def is_running(self) -> bool:
         return not self._gone.is_set()
@@ -607,8 +596,8 @@ class _Helper(asyncio.SubprocessProtocol):
     async def end(self) -> None:
         """Kill it, wait a moment for its end, and let go of it in any case.
 
-        Where the kernel holds it fast, asyncio goes on waiting for it, and takes away what is left when it ends: no
-        zombie stays, and nobody here waits.
+        If the kernel does not let it end, asyncio goes on waiting and reaps it later: no zombie stays, and nothing
+        here waits.
         """
         self._socket.close()
         if self._transport is None:

@@ -1,6 +1,6 @@
 """What is mounted where, by /proc/self/mountinfo, and which kinds of file systems may hang.
 
-Users may mount, too (by fusermount), a thousand times and with long names: 31 MiB of lines. Most of it is never kept.
+Users can mount, too (fusermount), a thousand times and with long names: 31 MiB of lines. Most of that is never kept.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NETWORK: Final = frozenset({
     "ocfs2", "orangefs", "prl_fs", "pvfs2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs",
 })  # fmt: skip
 _FUSE: Final = frozenset({"fuse", "fuseblk"})
-# Those that answer by themselves, whatever happens elsewhere. Not /proc and the like: no home lies there.
+# Those that answer whatever happens elsewhere. Not /proc and the like: no home is there.
 _LOCAL: Final = frozenset({
     "bcachefs", "btrfs", "ecryptfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "msdos", "nilfs2",
     "ntfs3", "overlay", "ramfs", "reiserfs", "squashfs", "tmpfs", "ubifs", "vfat", "xfs", "zfs",
@@ -42,19 +42,19 @@ class Mount(msgspec.Struct, frozen=True):
 
 
 def may_hang(kind: str) -> bool:
-    """Of a kind of file system; '' is one that no list has."""
+    """Of a kind of file system; '' is an unknown one."""
     return kind in NETWORK or kind in _FUSE or kind.startswith("fuse.") or kind in ("autofs", "")
 
 
 def is_local(kind: str) -> bool:
-    """Whether a call on such a file system surely ends soon. Not the opposite of `may_hang`: some are neither."""
+    """Whether a call on such a file system is sure to end soon. Not the opposite of `may_hang`: some are neither."""
     return kind in _LOCAL
 
 
 def mountinfo(at_most: int = _LONGEST) -> str:
-    """What is mounted, so many bytes of it and whole lines; what is beyond that only `kinds` finds.
+    """What is mounted: whole lines, up to so many bytes. What lies beyond is found only by `kinds`.
 
-    In bytes until here, for a carriage return in a name would become a line break.
+    Read as bytes, for a carriage return in a name would become a line break.
     """
     return _text(b"".join(_lines(at_most)))
 
@@ -65,10 +65,9 @@ def mounts(mountinfo: str) -> tuple[Mount, ...]:
 
 
 def kinds(numbers: Collection[int]) -> dict[int, str]:
-    """The kinds of the mounts of these numbers, by one look; '' for one that is mounted nowhere that we could see.
+    """The kinds of the mounts with these numbers, in one reading; '' for a mount that is not visible here.
 
-    However much was mounted before one of them, it is found, and none of the rest is kept: the mounts of others hide
-    no home.
+    A mount is found however many come before it, and no other line is kept: mounts of others cannot hide a home.
     """
     wanted = {str(number).encode(): number for number in numbers}
     found = dict.fromkeys(numbers, "")
@@ -82,7 +81,7 @@ def kinds(numbers: Collection[int]) -> dict[int, str]:
 
 
 def _lines(at_most: int) -> Iterator[bytes]:
-    """The whole lines of as many bytes."""
+    """Whole lines, up to so many bytes."""
     left = at_most
     with _MOUNTINFO.open("rb") as file:
         for line in file:

@@ -1,4 +1,4 @@
-"""What stood at our keys of a client's file before the agent first wrote there, for `restore` and `uninstall`.
+"""What our keys of a client's file said before the agent first wrote there, for `restore` and `uninstall`.
 
 A file in the state directory, 0600: a value may hold a password. Never the bytes of a client's file: it holds
 tokens.

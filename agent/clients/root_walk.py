@@ -1,7 +1,8 @@
 """How far root goes down a path itself.
 
-Root goes through folders of root's, on file systems that do not hang. The first step that is somebody else's is the
-threshold: what lies beyond it is looked at by a helper that runs as that somebody. Not known here: whose files count.
+Root goes through folders that belong to root, on file systems that do not hang. The first step that belongs to another
+user is the threshold: what lies beyond is looked at by a helper that runs as that user. Not known here: whose files
+count.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ ROOT: Final = 0
 
 
 class Kind(enum.Enum):
-    """What there is at a path."""
+    """What is at a path."""
 
     DIRECTORY = "directory"
     FILE = "file"
@@ -29,7 +30,7 @@ class Kind(enum.Enum):
 
 
 class PathEntry(msgspec.Struct, frozen=True):
-    """What there is at a path that is not followed."""
+    """What is at a path, links not followed."""
 
     kind: Kind
     uid: int = 0
@@ -40,31 +41,31 @@ class PathEntry(msgspec.Struct, frozen=True):
 
 
 class PathReader(Protocol):
-    """How names are looked at."""
+    """Looks at one name."""
 
     def entry(self, path: str) -> PathEntry | None:
-        """None: nothing is there. OSError: it may not be looked at."""
+        """None: nothing is there. OSError: it cannot be looked at."""
         ...
 
     def link(self, path: str) -> str: ...
 
 
 class Reached(msgspec.Struct, frozen=True):
-    """Where a path leads, as far as it was gone."""
+    """Where a path leads, as far as the walk went."""
 
-    path: str  # behind all links that were followed, with what lies beyond
-    entry: PathEntry | None = None  # what stands there; None: nothing, or it was not gone to its end
-    far: str = ""  # the kind of file system where looking ended
-    why: str = ""  # why it could not be looked at
+    path: str  # behind all links that were followed, and the rest of the path
+    entry: PathEntry | None = None  # what is there; None: nothing, or the walk stopped before
+    far: str = ""  # the kind of file system where the walk stopped
+    why: str = ""  # why it could not go on
     way: tuple[tuple[str, PathEntry], ...] = ()  # the steps before the last
-    owner: PathEntry | None = None  # the first step that is not root's
+    owner: PathEntry | None = None  # the first step that does not belong to root
     folder: str = ""  # the threshold: the last folder that root looked at, and
     folder_entry: PathEntry | None = None
     below: tuple[str, ...] = ()  # the names that lead on from there
 
 
 class RootWalk:
-    """Looks at paths, and at none that may hang."""
+    """Walks down paths, and stops before a file system that may hang."""
 
     def __init__(self, system: PathReader, found: Sequence[Mount], trusted: Collection[int] = (ROOT,)) -> None:
         self._system = system
@@ -77,7 +78,7 @@ class RootWalk:
         self._tops = [one for one in found if one.parent not in known or one.parent == one.id]
 
     def mount(self, path: str) -> Mount | None:
-        """The file system that is in force at a path: the way the kernel goes down to it."""
+        """The file system that a path is on, found as the kernel does it."""
         current = None
         candidates = self._tops
         visited: set[int] = set()
@@ -85,7 +86,7 @@ class RootWalk:
             reached = [one for one in candidates if one.id not in visited and one.holds(path)]
             if not reached:
                 return current
-            # The nearest is crossed first; what lies on top of it is its child.
+            # The nearest is crossed first; what is mounted over it is its child.
             current = min(reached, key=lambda one: len(one.point))
             visited.add(current.id)
             candidates = self._children.get(current.id, [])
@@ -96,7 +97,7 @@ class RootWalk:
         return found.kind if found is not None and may_hang(found.kind) else ""
 
     def to(self, path: str) -> Reached:
-        """Go down step by step; stop before a step that may hang, and at one that is not root's."""
+        """Go down step by step; stop before a step that may hang, and at one that does not belong to root."""
         ahead, at = Ahead(path), "/"
         at_entry, entry = PathEntry(Kind.DIRECTORY), PathEntry(Kind.DIRECTORY)
         way: list[tuple[str, PathEntry]] = []
@@ -149,7 +150,7 @@ class RootWalk:
         )
 
     def _folder(self, path: str) -> PathEntry:
-        """A folder that was gone through."""
+        """A folder that the walk has passed."""
         return (self._entry(path) if path != "/" else None) or PathEntry(Kind.DIRECTORY)
 
     def _entry(self, path: str) -> PathEntry | None:

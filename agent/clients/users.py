@@ -1,12 +1,12 @@
-"""Whose config.json is kept, as whom, and who is left out for what reason.
+"""Whose config.json is kept, as which user, and who is left out and why.
 
-Root goes down a path only as far as it is root's (`root_walk.py`): to the home, and not into it. Whether somebody has a
-config.json at all is what the helper finds that runs as that user; who may have one is said here.
+Root goes down a path only as far as it belongs to root (`root_walk.py`): to the home, not into it. Who may have a
+config.json is decided here; whether there is one, a helper that runs as that user finds out.
 
-Names may be looked up elsewhere (LDAP), and that may take its time: call this in a thread. Of whom nothing can be told
-then, that is said, and everybody else's file is kept.
+Names may have to be looked up elsewhere (LDAP), which takes time: call this in a thread. An account that cannot be
+looked up then is reported, and the files of all others are kept.
 
-Not known here: what stands in the files, and how they are read and written.
+Not known here: what is in the files, and how they are read and written.
 """
 
 from __future__ import annotations
@@ -30,18 +30,15 @@ from agent.clients.root_walk import ROOT, Kind, PathEntry, PathReader, Reached, 
 from agent.system.passwd import Login, group, groups_of, logins
 from agent.values.policy import Clients
 
-DOCKER_GROUP: Final = "docker"  # who may use the engine without being root
-NOBODYS: Final = "does not exist, so it is nobody's; make it as the user whose it is"
+DOCKER_GROUP: Final = "docker"  # its members may use the engine without being root
+NOBODYS: Final = "does not exist, so it has no owner; create it as the user who is to own it"
 _CONFIG: Final = (".docker", "config.json")  # below a home
 FIRST_PERSON: Final = 1000  # UID_MIN of login.defs, on every distribution that Docker has packages for
 NOBODY: Final = 65534
 
-# What stands in passwd for "has none".
+# What passwd has for "none".
 _NO_HOMES: Final = frozenset({"", "/", "/nonexistent", "/dev/null", "/var/empty", "/run/sshd"})
 _NO_SHELLS: Final = frozenset({"nologin", "false", "true", "sync", "shutdown", "halt"})
-
-
-# --- values --------------------------------------------------------------------------------------------------------
 
 
 class FoundBy(enum.Enum):
@@ -56,16 +53,16 @@ class FoundBy(enum.Enum):
 
 
 class Threshold(msgspec.Struct, frozen=True):
-    """Where root's look at a path ends."""
+    """Where root stops on its way down a path."""
 
-    folder: Path  # behind all links; its parent is root's
-    identity: tuple[int, int]  # device and inode: of another folder there they are others
+    folder: Path  # behind all links; its parent belongs to root
+    identity: tuple[int, int]  # device and inode: another folder there has others
     below: tuple[str, ...]  # the names that lead on from there
-    mount: int = 0  # the number of what is mounted where these names lead, as far as mountinfo tells
+    mount: int = 0  # the number of the mount that these names lead to, as far as mountinfo tells
 
 
 class Account(msgspec.Struct, frozen=True):
-    """One config.json that may be kept, and as whom it is read and written."""
+    """One config.json that may be kept, and the user it is read and written as."""
 
     name: str
     uid: int
@@ -75,26 +72,26 @@ class Account(msgspec.Struct, frozen=True):
     config: Path
     may_create: bool
     found_by: FoundBy
-    threshold: Threshold | None = None  # None: even the folder where it begins must not be looked at by root
-    inside: Path | None = None  # below another root: nothing outside of this is read or written
+    threshold: Threshold | None = None  # None: root must not look at even the first folder
+    inside: Path | None = None  # with another root: nothing outside of this folder is read or written
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """Somebody's file, or a file, that is not kept."""
+    """A user, or a file, that is left out."""
 
     name: str
     why: str
 
 
 class Who(msgspec.Struct, frozen=True):
-    """Everybody, root first; of whom `HAS_CONFIG` is said, it is not known yet."""
+    """All accounts, root first. For `HAS_CONFIG` it is not known yet whether there is a file."""
 
     accounts: tuple[Account, ...]
     skipped: tuple[Skipped, ...] = ()
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who the agent itself is."""
+    """The user that the agent itself runs as."""
 
     uid: int
     gid: int
@@ -106,29 +103,26 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class System(PathReader, Protocol):
-    """What is asked of the system. None of it opens anything."""
+    """What this module asks the system. Nothing is opened for it."""
 
     def passwd(self) -> str: ...
     def group(self) -> str: ...
     def mountinfo(self) -> str: ...
     def login(self, name: str) -> Login | None:
-        """Of any account, also one that is in no file of this machine. NamesUnknown: that cannot be told now."""
+        """Any account, also one that is in no file of this machine. NamesUnknown: it cannot be looked up now."""
         ...
 
     def login_of(self, uid: int) -> Login | None: ...
     def groups(self, login: Login) -> tuple[int, ...]: ...
 
 
-# --- who -------------------------------------------------------------------------------------------------------------
-
-
 def who(clients: Clients, system: System, caller: Caller, root: str = "/") -> Who:
-    """Whose files are kept. Below another root: only what lies there and is the caller's, written as the caller."""
+    """Whose files are kept. With another root: only the caller's files below it, written as the caller."""
     return _Search(system, caller, root).who(clients)
 
 
 class _Leave(Exception):
-    """Somebody is left out; the reason is the text, '' where it needs no saying."""
+    """A user is left out. The text is the reason, '' where nobody needs to know."""
 
 
 class _Search:
@@ -136,12 +130,12 @@ class _Search:
         self._system = system
         self._caller = caller
         self._root = "" if root == "/" else root.rstrip("/")
-        # Another root's folders are the caller's own.
+        # With another root, its folders belong to the caller.
         self._walk = RootWalk(system, mounts(system.mountinfo()), (ROOT, caller.uid) if self._root else (ROOT,))
         self._logins = logins(system.passwd())
         self._docker = group(system.group(), DOCKER_GROUP)
-        self._unknown: dict[str, str] = {}  # of whom nobody can tell whether there is such a user, and why
-        self._kept: dict[str, Account] = {}  # by the file, so that no two write the same
+        self._unknown: dict[str, str] = {}  # names that cannot be looked up now, and why
+        self._kept: dict[str, Account] = {}  # by file, so that no two accounts write the same one
         self._skipped: list[Skipped] = []
 
     def who(self, clients: Clients) -> Who:
@@ -157,8 +151,6 @@ class _Search:
             except _Leave as reason:
                 self._skipped.append(Skipped(file, str(reason)))
         return Who(tuple(self._kept.values()), tuple(self._skipped))
-
-    # --- candidates ---
 
     def _candidates(self, users: Literal["auto"] | tuple[str, ...]) -> Iterator[tuple[str, Login | None, FoundBy]]:
         if users != "auto":
@@ -176,7 +168,7 @@ class _Search:
 
     @property
     def _is_for_itself(self) -> bool:
-        """A user's own instance: only root can write as another user."""
+        """Whether it is a user's own instance: only root can write as another user."""
         return self._caller.uid != 0 and not self._root
 
     def _login(self, name: str) -> Login | None:
@@ -184,11 +176,11 @@ class _Search:
         return local or self._named(name)
 
     def _named(self, who: str | int) -> Login | None:
-        """By its name or number, asked of whoever knows more than this machine's files."""
+        """By name or number, from the name service: it knows more than the files of this machine."""
         try:
             return self._system.login(who) if isinstance(who, str) else self._system.login_of(who)
         except NamesUnknown as unknown:
-            self._unknown[str(who)] = f"whether there is such a user cannot be told: {unknown.where} {unknown.what}"
+            self._unknown[str(who)] = f"it is unknown whether this user exists: {unknown.where} {unknown.what}"
             return None
 
     def _source(self, login: Login) -> FoundBy:
@@ -197,8 +189,6 @@ class _Search:
         group = self._docker
         is_member = group is not None and (login.name in group.members or login.gid == group.gid)
         return FoundBy.DOCKER if is_member else FoundBy.HAS_CONFIG
-
-    # --- one user ---
 
     def _keep(self, name: str, login: Login | None, found_by: FoundBy) -> None:
         if login is None:
@@ -218,20 +208,20 @@ class _Search:
         )
 
     def _home(self, login: Login, found_by: FoundBy) -> Reached:
-        """The home, behind all links as far as it may be looked at."""
+        """The home, behind all links, as far as root may look."""
         named = self._root + posixpath.normpath(login.home)
         reached = self._walk.to(named)
         if reached.far:
             if found_by in (FoundBy.NAMED, FoundBy.ITSELF):
-                return msgspec.structs.replace(reached, path=named)  # the helper finds out, and only it waits
+                return msgspec.structs.replace(reached, path=named)  # only the helper waits for it
             raise _Leave(_far(named, reached.far))
         self._check_inside(reached)
         if self._root and reached.owner is not None:
             raise _Leave(f"{reached.path} belongs to another user")
         if reached.owner is not None and reached.below:
-            return reached  # somewhere below a folder, or behind a link, that is somebody's: the helper finds it
+            return reached  # below a folder, or behind a link, of another user: the helper finds it
         if reached.entry is None or reached.entry.kind is not Kind.DIRECTORY:
-            # Accounts of packages name homes that nobody makes; only who would be written for is told.
+            # Package accounts name homes that are never created; only a user whose file would be kept is told.
             raise _Leave("" if found_by is FoundBy.HAS_CONFIG else reached.why or f"its home {named} does not exist")
         folder = posixpath.join(reached.path, ".docker")
         far = self._walk.far(folder) or self._walk.far(posixpath.join(folder, "config.json"))
@@ -240,7 +230,7 @@ class _Search:
         return reached
 
     def _check_inside(self, reached: Reached) -> None:
-        """Below another root: that it does not lead out of there. What lies beyond, the helper judges by this, too."""
+        """With another root: that the path stays below it. The helper checks the rest of the path in the same way."""
         if self._root and not f"{reached.path}/".startswith(f"{self._inside}/"):
             raise _Leave(f"{reached.path} is not below {self._root}")
 
@@ -274,20 +264,18 @@ class _Search:
             inside=Path(self._inside) if self._root else None,
         )
 
-    # --- one further file ---
-
     def _keep_file(self, file: str) -> None:
         if not file.startswith("/"):
             raise _Leave("is not an absolute path")
         named = self._root + posixpath.normpath(file)
         reached = self._walk.to(named)
         if reached.far:
-            raise _Leave(f"is on {reached.far}, where it must not be asked whose it is; name the user in clients.users")
+            raise _Leave(f"is on {reached.far}, where its owner must not be looked up; name the user in clients.users")
         owner = reached.owner or reached.entry
         if owner is None:
             raise _Leave(reached.why or NOBODYS)
         if reached.entry is not None and reached.entry.kind not in (Kind.FILE, Kind.LINK):
-            raise _Leave("is no regular file")
+            raise _Leave("is not a regular file")
         self._check_inside(reached)
         if self._root and reached.owner is not None:
             raise _Leave(f"{reached.path} belongs to another user")
@@ -309,9 +297,9 @@ class _Search:
 
 
 def _check_way(reached: Reached, owner: PathEntry) -> None:
-    """Whoever can change a step of the way to a file can make it lead to another file of its owner.
+    """A user who can change a step of the path to a file can make it lead to another file of its owner.
 
-    Root's steps are looked at here; of the owner's the helper finds no more than the owner could.
+    Root's steps are checked here. In the owner's steps the helper reaches no more than the owner could.
     """
     for path, entry in reached.way:
         if entry.kind is Kind.LINK or entry.mode & stat.S_ISVTX:
@@ -321,22 +309,22 @@ def _check_way(reached: Reached, owner: PathEntry) -> None:
 
 
 def is_gone(path: str) -> bool:
-    """Whether surely nothing is there, as far as may be looked."""
+    """Whether it is certain that nothing is there."""
     reached = RootWalk(ThisSystem(), mounts(mountinfo()), (ROOT, os.geteuid())).to(path)
     return reached.entry is None and reached.owner is None and not reached.far and not reached.why
 
 
 def _is_person(login: Login) -> bool:
-    """Not an account that a package made for its own files."""
+    """Not an account that a package created for its own files."""
     is_of_a_person = login.uid >= FIRST_PERSON and login.uid != NOBODY
     return is_of_a_person or posixpath.basename(login.shell) not in _NO_SHELLS
 
 
 def _far(path: str, kind: str) -> str:
     if kind == "autofs":
-        return f"its home {path} is not mounted; name the user in clients.users to have it tried"
+        return f"its home {path} is not mounted; name the user in clients.users to try it"
     what = f"{kind}, a network file system" if kind in NETWORK else kind
-    return f"its home {path} is on {what}; name the user in clients.users to have it kept"
+    return f"its home {path} is on {what}; name the user in clients.users to keep its file"
 
 
 def _by_uid(candidate: tuple[str, Login | None, FoundBy]) -> tuple[int, int]:
@@ -344,11 +332,8 @@ def _by_uid(candidate: tuple[str, Login | None, FoundBy]) -> tuple[int, int]:
     return (0, login.uid) if login is not None else (1, 0)
 
 
-# --- the system itself ---------------------------------------------------------------------------------------------
-
-
 class ThisSystem:
-    """The system, or what lies below another root: there only passwd and group count, and nobody else is asked."""
+    """The system. With another root, only passwd and group below it count, and no name service is asked."""
 
     def __init__(self, root: Path = Path("/"), names: NameService = NAME_SERVICE) -> None:
         self._root = root
@@ -370,7 +355,7 @@ class ThisSystem:
         return self._names.login_of(uid) if self._names else None
 
     def groups(self, login: Login) -> tuple[int, ...]:
-        """By the group file alone, where nobody else says."""
+        """From the group file alone, where the name service does not answer."""
         with contextlib.suppress(NamesUnknown):
             if self._names:
                 return self._names.groups(login)
@@ -379,7 +364,7 @@ class ThisSystem:
     def entry(self, path: str) -> PathEntry | None:
         try:
             with held(path) as descriptor:
-                if may_hang(file_system(descriptor)):  # mounted over it just now
+                if may_hang(file_system(descriptor)):  # it was mounted over just now
                     raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
                 status = os.fstat(descriptor)
         except (FileNotFoundError, NotADirectoryError):
@@ -398,7 +383,7 @@ class ThisSystem:
 
 
 def _read(path: Path) -> str:
-    """In bytes, for a carriage return in a name would become a line break."""
+    """Read as bytes, for a carriage return in a name would become a line break."""
     try:
         return path.read_bytes().decode(errors="surrogateescape")
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Which interfaces say where the host is: not those that containers and virtual machines bring.
+"""Which interfaces show where the host is: not those of containers and virtual machines.
 
-Pure, but for the question whether an interface is hardware, which comes in. Told by what an interface is, not by its
-name: a Docker network, LXD, incus, a virtual machine's tap and a container's veth may be called anything. A VPN, an LXC
-guest's own veth and all hardware count.
+Pure, but for the question whether an interface is hardware, which is an argument. Decided by what an interface is, not
+by its name: a Docker network, LXD, incus, a virtual machine's tap and a container's veth may have any name. A VPN, an
+LXC guest's own veth and all hardware count.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ Named = Callable[[str], bool]
 
 
 class CountedInterface(msgspec.Struct, frozen=True):
-    """One that counts."""
+    """An interface that counts."""
 
     link: Link
-    is_ground: bool  # hardware, or a way leads out there; but a tunnel stays up without anything below it
-    is_by_upstream: bool = False  # for no other reason than that the way to an upstream does
+    is_ground: bool  # hardware, or a route leads out there; a tunnel stays up without anything below it
+    is_by_upstream: bool = False  # only because the route to an upstream leaves there
 
 
 def is_hardware(link: Link) -> bool:
-    """A device stands behind it. Where /sys shows another network than ours, what has no kind is taken for one."""
+    """Whether it has a device. If /sys shows another network namespace, an interface without a kind counts as one."""
     if os.path.exists(f"{_LINKS}/{link.name}/device"):  # noqa: PTH110
         return True
     return not link.kind and not os.path.exists(f"{_LINKS}/{link.name}")  # noqa: PTH110
 
 
 def is_of_guests(name: str, links: Sequence[Link]) -> bool:
-    """Whether it is a bridge that nothing but containers and virtual machines is on."""
+    """Whether it is a bridge with only containers and virtual machines on it."""
     return any(
         link.name == name and link.kind == _BRIDGE and _are_guests(port for port in links if port.master == link.index)
         for link in links
@@ -62,10 +62,10 @@ def counting(
     to_upstreams: Callable[[], Collection[str]] = tuple,
     is_hardware: Callable[[Link], bool] = is_hardware,
 ) -> list[CountedInterface]:
-    """Those that count, by name. A guest is what has no hardware: there its own link is ground.
+    """Those that count, by name. A host without hardware is a guest: there its own link is ground.
 
-    `leaving`: by index, where the world lies; `to_upstreams`: by name, where upstreams do, asked if that decides;
-    `is_named`: whether a `match.interface` of the policy fits a name.
+    `leaving`: the interfaces, by index, to the world; `to_upstreams`: those, by name, to upstreams, called only if that
+    decides; `is_named`: whether a `match.interface` of the policy fits a name.
     """
     asked = _Beside(links, is_hardware)
     found: list[CountedInterface] = []
@@ -94,10 +94,10 @@ def _of_a_guest(
     leaving: Collection[int],
     to_upstreams: Callable[[], Collection[str]],
 ) -> list[CountedInterface]:
-    """Without any hardware, and without a way: its own link, by which it will find its upstreams.
+    """Without hardware and without a route: its own link, through which it will find its upstreams.
 
-    A look that is offline is followed by no probe, and before a probe nobody knows the way to an upstream by name.
-    Where there is no such link, a tunnel may be all that it has.
+    An offline look is not followed by a probe, and before a probe the route to a named upstream is unknown. Without
+    such a link, a tunnel may be all that it has.
     """
     if uplinks:
         counted = {one.link.name: one for one in found}
@@ -115,7 +115,7 @@ def _is_tunnel(link: Link) -> bool:
 
 
 class _Beside:
-    """What is to be known of a link with all the others beside it."""
+    """Answers about one link that need all the others."""
 
     def __init__(self, links: Sequence[Link], is_hardware: Callable[[Link], bool]) -> None:
         self._is_hardware = is_hardware
@@ -129,7 +129,7 @@ class _Beside:
         master = self._by_index.get(link.master)
         if link.name == _LOOPBACK or (master is not None and master.kind == _BRIDGE):
             return True
-        if link.kind != _BRIDGE or is_way_out:  # in an LXC guest, a bridge's own uplink is a veth
+        if link.kind != _BRIDGE or is_way_out:  # in an LXC guest, the uplink of a bridge is a veth
             return False
         return _are_guests(self._ports.get(link.index, ()))
 

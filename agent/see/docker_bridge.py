@@ -1,9 +1,9 @@
-"""Whether the way to an address ends on a bridge of containers: one of Docker's own, or of another's guests.
+"""Whether the route to an address ends on a bridge of containers: one of Docker's, or one of other guests.
 
-Docker takes the first of its address pools that nothing on this host uses at that moment, and that may be one of the
-company's. What lies behind it in the company is then looked for among the containers, and nothing else says why.
-A network's bridge may have any name (`com.docker.network.bridge.name`): what it is, the kernel says; whose it is, only
-a name that Docker gave, or that daemon.json has.
+Docker takes the first of its address pools that nothing on this host uses at that moment, and that may be a network of
+the company. Hosts of that network are then looked for among the containers, and nothing else shows why. The bridge of a
+network may have any name (`com.docker.network.bridge.name`): the kernel says what it is; only a name that Docker gave,
+or that daemon.json has, says whose it is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NAMES: Final = re.compile(r"docker0|docker_gwbridge|br-[0-9a-f]{12}")
 
 
 def docker_bridge(host: str, default: str | None = None) -> str:
-    """Its name and whose it is; '' if the way ends elsewhere or leads on behind it, and for what is no address.
+    """Its name and whose it is; '' if the route ends elsewhere or goes on behind it, or if the host is not an address.
 
     `default`: the bridge that daemon.json names.
     """
@@ -29,12 +29,12 @@ def docker_bridge(host: str, default: str | None = None) -> str:
         if way is None or way.gateway is not None:
             return ""
         return described(way.interface, default, is_guests=is_of_guests(way.interface, netlink.links()))
-    except (ValueError, NetlinkFailed):  # what only explains a verdict costs none
+    except (ValueError, NetlinkFailed):  # this only explains a verdict, so it must not fail one
         return ""
 
 
 def described(interface: str, default: str | None, *, is_guests: bool) -> str:
-    """'' for one that leads out of this host. A bridge with an uplink of its own is none of containers alone."""
+    """'' for one that leads out of this host: a bridge with an uplink is not one of containers alone."""
     if not is_guests:
         return ""
     if interface == default or _NAMES.fullmatch(interface):

@@ -1,7 +1,7 @@
 """The addresses of the interfaces that count.
 
-By netifaces, one name at a time. Each time it looks at all of them (FACTS 27), so only those that count are asked for.
-Their names are not asked of it: netifaces-plus keeps memory with each list that it makes (FACTS 131).
+With netifaces, one name at a time. Each call reads all of them (FACTS 27), so only those that count are asked for.
+Their names do not come from it: netifaces-plus leaks memory with each list that it makes (FACTS 131).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Families = Mapping[int, Sequence[Mapping[str, str]]]
 
 
 class Netifaces(Protocol):
-    """What is asked of netifaces."""
+    """The part of netifaces that is used."""
 
     def ifaddresses(self, interface: str, /) -> Families: ...
 
 
 class Addresses(msgspec.Struct, frozen=True):
-    """What of an interface's addresses stays the same while it stays in a network."""
+    """The part of an interface's addresses that stays the same within one network."""
 
     ipv4: tuple[str, ...] = ()
     ipv6_64s: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class Addresses(msgspec.Struct, frozen=True):
 def addresses(
     interfaces: Collection[str], labels: Iterable[str] = (), source: Netifaces = netifaces
 ) -> dict[str, Addresses]:
-    """By interface. `labels`: the names that addresses of this host go by, of whichever interface."""
+    """By interface. `labels`: the labels of this host's addresses, of all interfaces."""
     ipv4: dict[str, set[str]] = {name: set() for name in interfaces}
     ipv6: dict[str, set[str]] = {name: set() for name in interfaces}
     for label in {*interfaces, *(label for label in labels if _interface(label) in ipv4)}:
@@ -46,7 +46,7 @@ def addresses(
 
 
 def bridge_address(interface: str = "docker0", source: Netifaces = netifaces) -> str | None:
-    """The IPv4 address of a bridge, which its containers reach the host by; None if there is no such bridge now."""
+    """The IPv4 address of a bridge, by which its containers reach the host; None if there is no such bridge now."""
     entries = _of_one(source, interface).get(_AF_INET, ())
     return entries[0]["addr"] if entries else None
 
@@ -54,12 +54,12 @@ def bridge_address(interface: str = "docker0", source: Netifaces = netifaces) ->
 def _of_one(source: Netifaces, label: str) -> Families:
     try:
         return source.ifaddresses(label)
-    except ValueError:  # there is none of that name, or none any more
+    except ValueError:  # there is no interface of that name, or not any more
         return {}
 
 
 def _interface(label: str) -> str:
-    """A further IPv4 address may come under a label of its own, `eth0:1`."""
+    """Further IPv4 addresses may have a label of their own, `eth0:1`."""
     return label.partition(":")[0]
 
 
@@ -69,7 +69,7 @@ def _with_prefix(entry: Mapping[str, str]) -> str:
 
 
 def _64s(texts: Iterable[str]) -> Iterable[str]:
-    """The networks of these addresses, but for link-local ones: they say nothing about where the host is."""
+    """The networks of these addresses; without link-local ones, which say nothing about where the host is."""
     for text in texts:
         address = ipaddress.IPv6Address(text.partition("%")[0])
         if not address.is_link_local:

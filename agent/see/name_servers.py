@@ -1,7 +1,7 @@
-"""Whether a DNS server knows a name: one question over UDP, asked of that server and of no other.
+"""Whether a DNS server knows a name: one question over UDP, to that server and no other.
 
-The system's resolver cannot be told whom to ask. Only the head of the answer counts; what the name stands for there is
-not looked at.
+The system's resolver cannot be told which server to ask. Only the header of the answer counts; its addresses are not
+read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 _PORT: Final = 53
 _WITHIN_S: Final = 0.5
-_MOST_SERVERS: Final = 3  # MAXNS of glibc's resolv.h, and as many as Docker's own resolver asks; each may be silent
+_MOST_SERVERS: Final = 3  # MAXNS of glibc's resolv.h, and as many as Docker's resolver asks; each may not answer
 _LONGEST_LABEL: Final = 63
 _MOST_DOMAINS: Final = 6  # MAXDNSRCH of glibc's resolv.h before 2.26; each is a question
 _RECURSE: Final = 0x0100
@@ -26,33 +26,33 @@ _A_IN: Final = b"\x00\x01\x00\x01"
 
 
 class ContainerDns(msgspec.Struct, frozen=True):
-    """Whom containers ask, and where that is said."""
+    """The servers that containers ask, and where they are named."""
 
-    servers: tuple[str, ...]  # none: it is not known
+    servers: tuple[str, ...]  # none: not known
     search: tuple[str, ...]
     named_in: str
 
 
 def spellings(name: str, search: Sequence[str]) -> tuple[str, ...]:
-    """All that is looked up for a name: with a dot at its end it alone, by resolv.conf(5)."""
+    """All names that are looked up for one; with a dot at its end only that one: resolv.conf(5)."""
     domains = () if name.endswith(".") else search[:_MOST_DOMAINS]
     return (name, *(f"{name}.{domain}" for domain in domains))
 
 
 async def unknown_to(servers: Sequence[str], names: Sequence[str], port: int = _PORT) -> bool:
-    """Whether they know none of these names. Asked for side by side: a server that is silent costs its wait once."""
+    """Whether they know none of these names. Asked side by side, so that a silent server costs its wait only once."""
     answers = await asyncio.gather(*(_is_unknown(servers[:_MOST_SERVERS], name, port) for name in names))
     return bool(answers) and all(answers)
 
 
 async def _is_unknown(servers: Sequence[str], name: str, port: int) -> bool:
-    """Whether the first of them that answers says that there is no such name. Silence is no answer."""
+    """Whether the first server that answers says that the name does not exist. Silence is not an answer."""
     for server in servers:
         try:
             ipaddress.ip_address(server)
             async with asyncio.timeout(_WITHIN_S):
                 return await _ask(server, name, port)
-        except (OSError, ValueError):  # TimeoutError is one: the next is asked, as containers do
+        except (OSError, ValueError):  # TimeoutError is an OSError; the next server is asked, as containers do
             continue
     return False
 
@@ -73,7 +73,7 @@ async def _ask(server: str, name: str, port: int) -> bool:
 
 
 def _labels(name: str) -> bytes:
-    """ValueError: no name that could be asked for."""
+    """ValueError: not a name that can be asked for."""
     labels = [label.encode("ascii" if label.isascii() else "idna") for label in name.removesuffix(".").split(".")]
     if not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
         raise ValueError(name)

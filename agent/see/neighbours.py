@@ -1,7 +1,7 @@
 """The MACs of gateways, for a policy that names one.
 
-The kernel knows a MAC only after something was sent there: an empty UDP datagram prompts it (FACTS 28). What is
-waited for is the kernel's news of its neighbours.
+The kernel knows a MAC only after something was sent there: an empty UDP datagram prompts it (FACTS 28). Then the
+kernel's messages about its neighbours are waited for.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ import msgspec
 
 from agent.see import netlink
 
-ANSWERS_WITHIN_S: Final = 1.0  # a gateway on the link takes milliseconds; one that is asleep must not hold up a pass
-_DISCARD: Final = 9  # the port that throws away what it gets; what counts is that an ARP request goes before it
+ANSWERS_WITHIN_S: Final = 1.0  # a gateway on the link takes milliseconds; one that sleeps must not hold up a pass
+_DISCARD: Final = 9  # the discard port; all that counts is the ARP request before it
 _NEWS_OF_NEIGHBOURS: Final = 1 << 2  # RTNLGRP_NEIGH
-_IP_UNICAST_IF: Final = 50  # linux/in.h, in6.h: the interface to send by, without a privilege
+_IP_UNICAST_IF: Final = 50  # linux/in.h, in6.h: the interface to send from; needs no privilege
 _IPV6_UNICAST_IF: Final = 76
 
 
 class Gateway(msgspec.Struct, frozen=True):
-    """A gateway on one interface: the same address may be another box on another."""
+    """A gateway on one interface: on another, the same address may be another machine."""
 
     interface: int  # its index
     address: str
 
 
 async def macs(gateways: Collection[Gateway]) -> dict[Gateway, str]:
-    """The MACs of those that have one; an unresolved one is prompted and waited for."""
+    """The MACs of those that have one; an unresolved gateway is prompted and waited for."""
     known = _known(gateways)
     if len(known) == len(set(gateways)):
         return known
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as news:
         news.setblocking(False)
-        news.bind((0, _NEWS_OF_NEIGHBOURS))  # before they are prompted: the answer may be there at once
+        news.bind((0, _NEWS_OF_NEIGHBOURS))  # before prompting: the answer may come at once
         awaited = {gateway for gateway in gateways if gateway not in known and _prompt(gateway)}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANSWERS_WITHIN_S):
                 while not awaited <= known.keys():
-                    with contextlib.suppress(OSError):  # too much news at once is news, too
+                    with contextlib.suppress(OSError):  # too many messages at once: look, too
                         await asyncio.get_running_loop().sock_recv(news, 65536)
                     known = _known(gateways)
     return known
@@ -54,7 +54,7 @@ def _known(gateways: Collection[Gateway]) -> dict[Gateway, str]:
 
 
 def _prompt(gateway: Gateway) -> bool:
-    """Send it nothing, so that the kernel has to ask for its MAC."""
+    """Send an empty datagram, so that the kernel has to ask for its MAC. Whether it was sent."""
     is_ipv6 = ":" in gateway.address
     with socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM) as prompt:
         prompt.setblocking(False)
@@ -66,6 +66,6 @@ def _prompt(gateway: Gateway) -> bool:
             else:
                 prompt.setsockopt(socket.IPPROTO_IP, _IP_UNICAST_IF, number)
                 prompt.sendto(b"", (gateway.address, _DISCARD))
-        except OSError:  # it cannot be sent, or a firewall forbids it: then there is nothing to wait for
+        except OSError:  # it cannot be sent, or a firewall forbids it: nothing to wait for
             return False
     return True

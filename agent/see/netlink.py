@@ -1,7 +1,7 @@
 """Asks the kernel about its network, over netlink.
 
-Eight questions of a millisecond each, asked without waiting for the loop. Not known here: the bytes
-(`netlink_messages.py`, `socket_messages.py`), and waking up when something changes (`service/watch/`).
+Eight questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
+`socket_messages.py`), and waking up when something changes (`service/watch/`).
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from agent.see.netlink_messages import KernelAnswer, KernelRequest, Link, Messag
 from agent.values.errors import AgentError
 from agent.values.listening import LO, Listener, loopback_addresses
 
-ANSWERS_WITHIN_S: Final = 1.0  # it takes a millisecond; a kernel that takes longer has more on its mind than us
+ANSWERS_WITHIN_S: Final = 1.0  # it takes a millisecond; a kernel that takes longer is in trouble
 _ATTEMPTS: Final = 5
 _BUFFER: Final = 65536  # the kernel fills at most 32 KiB; only a single message can be larger
 
 _INTERFACES: Final = 1000  # each is a question of 10 µs
 
-# How the kernel says that there is no way: none, a route of type unreachable, prohibit or blackhole, no such family.
+# How the kernel says that there is no route: none, one of type unreachable, prohibit or blackhole, no such family.
 _NO_WAY: Final = frozenset(
     {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL, errno.EAFNOSUPPORT, errno.EOPNOTSUPP}
 )
 
 
 class NetlinkFailed(AgentError):
-    """The kernel did not answer, or refused to: what the network looks like is unknown."""
+    """The kernel did not answer, or refused: the state of the network is unknown."""
 
     def __init__(self, what: str, number: int = 0) -> None:
         super().__init__("netlink", what)
@@ -44,7 +44,7 @@ def links() -> list[Link]:
 
 
 def labels() -> frozenset[str]:
-    """The names that the IPv4 addresses go by."""
+    """The labels of the IPv4 addresses."""
     return frozenset(label for message in ask(wire.labels_request()) if (label := wire.label(message)))
 
 
@@ -54,7 +54,7 @@ def default_routes() -> list[Route]:
 
 
 def way_to(address: str) -> Route | None:
-    """The way that a packet from here to that address would take; None if there is none. No packet is sent."""
+    """The route that a packet from here to that address would take; None if there is none. No packet is sent."""
     try:
         told = ask(wire.way_request(address))
     except NetlinkFailed as failure:
@@ -70,7 +70,7 @@ def neighbours() -> list[Neighbour]:
 
 
 def radios() -> list[Radio]:
-    """All Wi-Fi interfaces that are in a network; none where the kernel has no Wi-Fi."""
+    """All Wi-Fi interfaces that are in a network; none if the kernel has no Wi-Fi."""
     try:
         told = ask(wire.family_request("nl80211"))
     except NetlinkFailed as failure:
@@ -86,7 +86,7 @@ def radios() -> list[Radio]:
 def listeners(port: int, addresses: Iterable[str]) -> list[Listener]:
     """The sockets of this network namespace that may take a connection to one of the addresses at the port.
 
-    Of sockets that share an address one stands for all: they are one user's (FACTS 91).
+    One of several sockets on one address stands for all: they belong to one user (FACTS 91).
     """
     found = [one for address in addresses for one in _takers(address, port)]
     if not found:
@@ -95,11 +95,11 @@ def listeners(port: int, addresses: Iterable[str]) -> list[Listener]:
 
 
 def _takers(address: str, port: int) -> Iterator[Listener]:
-    """The one that is bound to no interface, beside which there is none of another user's; else those that are."""
+    """The one that is bound to no interface (no other user's can be beside it), else those that are bound to one."""
     if (free := _taker(address, port)) is not None:
         yield free
         return
-    is_loopback = bool(loopback_addresses(address))  # nothing comes there but by lo
+    is_loopback = bool(loopback_addresses(address))  # only lo leads there
     interfaces = [LO] if is_loopback else [index for index, _ in socket.if_nameindex()]
     if len(interfaces) > _INTERFACES:
         raise NetlinkFailed(f"there are more than {_INTERFACES} interfaces that a listener may be bound to")
@@ -119,7 +119,7 @@ def _taker(address: str, port: int, interface: int = 0) -> Listener | None:
 
 
 def ask(request: KernelRequest) -> list[Message]:
-    """The whole answer, told in one go if the network stands still for that long."""
+    """The whole answer, consistent if the network does not change meanwhile."""
     told = None
     for sequence in range(1, _ATTEMPTS + 1):
         told = _ask_once(request, sequence) or told
@@ -129,14 +129,14 @@ def ask(request: KernelRequest) -> list[Message]:
         raise NetlinkFailed(f"the kernel's answer was lost {_ATTEMPTS} times")
     if told.errno:
         raise NetlinkFailed(f"the kernel refused: {os.strerror(told.errno)}", told.errno)
-    # It may still be torn; but the change that tore it wakes the agent, to look again.
+    # It may still be inconsistent; but then the change wakes the agent, to look again.
     return told.messages
 
 
 def _ask_once(request: KernelRequest, sequence: int) -> KernelAnswer | None:
-    """None: part of the answer found no room."""
+    """None: part of the answer did not fit."""
     told = KernelAnswer(request, sequence)
-    # A socket for each question: nothing of a torn answer is left in the way of the next.
+    # A socket for each question: no rest of a broken answer can disturb the next.
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, request.protocol) as kernel:
         kernel.settimeout(ANSWERS_WITHIN_S)
         try:
@@ -145,7 +145,7 @@ def _ask_once(request: KernelRequest, sequence: int) -> KernelAnswer | None:
                 datagram, _, flags, (port, _groups) = kernel.recvmsg(_BUFFER)
                 if flags & socket.MSG_TRUNC:
                     raise NetlinkFailed(f"a message of the kernel is larger than {_BUFFER} bytes")
-                if port == 0:  # of the kernel itself
+                if port == 0:  # from the kernel itself
                     told.take(datagram)
         except TimeoutError as silence:
             raise NetlinkFailed(f"the kernel did not answer within {ANSWERS_WITHIN_S:.0f} s") from silence

@@ -1,9 +1,9 @@
 """Netlink's bytes: seven questions about the network, and what the kernel's answers mean.
 
-Pure: a request comes out as bytes, datagrams go in. Not known here: sockets, retries and time-outs (`netlink.py`),
+Pure: requests become bytes, and datagrams become values. Not known here: sockets, retries and time-outs (`netlink.py`),
 and what the routes say about the host (`routes.py`).
 Layouts and numbers: linux/netlink.h, rtnetlink.h, if_link.h, neighbour.h, genetlink.h, nl80211.h. Numbers are in this
-machine's byte order, addresses in the network's.
+machine's byte order, addresses in network byte order.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _ARPHRD_ETHER: Final = 1
 _RTEXT_FILTER_SKIP_STATS: Final = 0x8
 _IFF_UP, _IFF_LOOPBACK, _IFF_POINTOPOINT, _IFF_NOARP, _IFF_LOWER_UP = 0x1, 0x8, 0x10, 0x80, 0x10000
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 7, 9, 15, 18
-_RTM_F_LOOKUP_TABLE: Final = 0x1000  # without it the answer says table 254, whichever it was (FACTS 29)
-_RTN_UNICAST: Final = 1  # the others deliver here, or refuse
+_RTM_F_LOOKUP_TABLE: Final = 0x1000  # without it the answer always says table 254 (FACTS 29)
+_RTN_UNICAST: Final = 1  # the other types deliver locally, or refuse
 _NDA_DST, _NDA_LLADDR = 1, 2
 
 GENL_ID_CTRL: Final = 16
@@ -63,7 +63,7 @@ _TYPE_OF_ATTRIBUTE: Final = 0x3FFF  # the two bits above are flags
 
 
 class Garbled(AgentError):
-    """Bytes that are no netlink message."""
+    """Bytes that are not a netlink message."""
 
     def __init__(self, what: str) -> None:
         super().__init__("netlink", f"the kernel's answer cannot be read: {what}")
@@ -92,16 +92,16 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """An interface as the kernel has it."""
+    """An interface, as the kernel describes it."""
 
     index: int
     name: str
     has_carrier: bool
-    has_neighbours: bool  # whether the addresses behind it have MACs to be asked for: a tunnel's have none
+    has_neighbours: bool  # whether addresses behind it have MACs; those of a tunnel have none
     is_ethernet: bool = True  # as a tap is, and a tun is not
-    kind: str = ""  # "bridge", "veth", "tun" …; '' for hardware, and for what a driver of its own made
-    master: int = 0  # the bridge (or bond) that it is a port of; 0: none
-    below: int = 0  # what a VLAN lies over; 0: nothing, or nothing here
+    kind: str = ""  # "bridge", "veth", "tun" …; '' for hardware, and where a special driver made it
+    master: int = 0  # the bridge or bond that it is a port of; 0: none
+    below: int = 0  # the interface below a VLAN; 0: none, or none in this namespace
 
 
 class Radio(msgspec.Struct, frozen=True):
@@ -115,7 +115,7 @@ class Hop(msgspec.Struct, frozen=True):
     """Where a route goes next."""
 
     interface: int  # its index
-    gateway: str | None = None  # None: what is routed here is on the link itself, or the link is a tunnel
+    gateway: str | None = None  # None: the destination is on the link itself, or the link is a tunnel
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -134,17 +134,14 @@ class Neighbour(msgspec.Struct, frozen=True):
     mac: str
 
 
-# --- questions ------------------------------------------------------------------------------------------------------
-
-
 def links_request() -> KernelRequest:
-    """All links. Without their counters, which are most of the bytes."""
+    """All links, without their counters, which are most of the bytes."""
     mask = _attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
     return KernelRequest(RTM_GETLINK, _LINK.pack(AF_UNSPEC, 0, 0, 0, 0) + mask)
 
 
 def labels_request() -> KernelRequest:
-    """All IPv4 addresses; those of IPv6 have no labels."""
+    """All IPv4 addresses; IPv6 addresses have no labels."""
     return KernelRequest(RTM_GETADDR, _ADDRESS.pack(AF_INET, 0, 0, 0, 0))
 
 
@@ -167,7 +164,7 @@ def neighbours_request() -> KernelRequest:
 
 
 def family_request(name: str) -> KernelRequest:
-    """The number that a family of generic netlink goes by until its module is unloaded."""
+    """The number of a generic netlink family, valid until its module is unloaded."""
     body = _GENERIC.pack(_CTRL_CMD_GETFAMILY, 1) + _attribute(_CTRL_ATTR_FAMILY_NAME, name.encode() + b"\0")
     return KernelRequest(GENL_ID_CTRL, body, is_dump=False, protocol=NETLINK_GENERIC)
 
@@ -182,22 +179,19 @@ def _attribute(kind: int, value: bytes) -> bytes:
     return _ATTRIBUTE.pack(length, kind) + value + bytes(_aligned(length) - length)
 
 
-# --- answers --------------------------------------------------------------------------------------------------------
-
-
 class KernelAnswer:
-    """One answer, as it comes in datagrams."""
+    """One answer, which comes in datagrams."""
 
     def __init__(self, request: KernelRequest, sequence: int) -> None:
         self._is_dump = request.is_dump
         self._sequence = sequence
         self.messages: list[Message] = []
         self.is_complete = False
-        self.is_torn = False  # the table changed while it was told, or a part was lost: to be asked again
+        self.is_torn = False  # the table changed meanwhile, or a part was lost: ask again
         self.errno = 0  # the kernel's reason to refuse
 
     def take(self, datagram: bytes) -> None:
-        """A datagram from the kernel; what answers another question is passed over."""
+        """Take a datagram from the kernel; answers to other questions are skipped."""
         for message in messages(datagram):
             if message.sequence != self._sequence or message.type == NLMSG_NOOP or self.is_complete:
                 continue
@@ -223,7 +217,7 @@ def messages(datagram: bytes) -> Iterator[Message]:
 
 
 def _errno(message: Message) -> int:
-    """What an error or an end says; 0 is none."""
+    """The error number of an error or end message; 0: none."""
     if len(message.body) < _ERRNO.size:
         raise Garbled("an end without its error number")
     return -int(_ERRNO.unpack_from(message.body)[0])
@@ -247,13 +241,13 @@ def link(message: Message) -> Link | None:
         is_ethernet=hardware == _ARPHRD_ETHER,
         kind=kind.rstrip(b"\0").decode(errors="replace"),
         master=_number(attributes[_IFLA_MASTER]) if _IFLA_MASTER in attributes else 0,
-        # With a namespace's number it is the index of something there.
+        # With the number of a namespace, it is an index in that namespace.
         below=_number(attributes[_IFLA_LINK]) if attributes.keys() & _LOWER == {_IFLA_LINK} else 0,
     )
 
 
 def label(message: Message) -> str | None:
-    """The name that an address goes by: its interface's, or `eth0:1`. None if the message is about something else."""
+    """The label of an address: its interface's name, or `eth0:1`. None if the message is about something else."""
     if message.type != RTM_NEWADDR:
         return None
     attributes = attributes_in(message.body[_ADDRESS.size :])
@@ -261,7 +255,7 @@ def label(message: Message) -> str | None:
 
 
 def default_route(message: Message) -> Route | None:
-    """None if the message is about something else than a route to everywhere: most are, so that is asked first."""
+    """None if the message is not a default route; most are not, so that is checked first."""
     if message.type != RTM_NEWROUTE or head(_ROUTE, message.body)[1] != 0:
         return None
     return way(message)
@@ -275,7 +269,7 @@ def way(message: Message) -> Route | None:
     if kind != _RTN_UNICAST or family not in (AF_INET, AF_INET6):
         return None
     attributes = attributes_in(message.body[_ROUTE.size :])
-    if _RTA_TABLE in attributes:  # the head has one byte for it
+    if _RTA_TABLE in attributes:  # the header has only one byte for it
         table = _number(attributes[_RTA_TABLE])
     source = attributes.get(_RTA_PREFSRC)
     return Route(tuple(_hops(attributes)), table, None if source is None else _address(source))
@@ -287,7 +281,7 @@ def neighbour(message: Message) -> Neighbour | None:
         return None
     family, interface, _state, _flags, _kind = head(_NEIGHBOUR, message.body)
     attributes = attributes_in(message.body[_NEIGHBOUR.size :])
-    mac = attributes.get(_NDA_LLADDR, b"")  # the kernel leaves it out while it is not valid
+    mac = attributes.get(_NDA_LLADDR, b"")  # the kernel leaves it out while it is invalid
     if family not in (AF_INET, AF_INET6) or _NDA_DST not in attributes or not any(mac):
         return None
     return Neighbour(interface, _address(attributes[_NDA_DST]), mac.hex(":"))
@@ -322,7 +316,7 @@ def radio(message: Message, nl80211: int) -> Radio | None:
 
 
 def ssid_text(ssid: bytes) -> str:
-    """Up to 32 bytes of anything: UTF-8 if they are that; what is not, or does not print, is escaped."""
+    """An SSID is up to 32 bytes of anything: decoded as UTF-8, with all that is not printable escaped."""
     text = ssid.decode(errors="backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -353,7 +347,7 @@ def _gateway(attributes: dict[int, bytes]) -> str | None:
 
 
 def attributes_in(data: bytes) -> dict[int, bytes]:
-    """The attributes that follow a head, by their type."""
+    """The attributes after a header, by type."""
     found = {}
     at = 0
     while at < len(data):

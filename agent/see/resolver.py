@@ -1,8 +1,7 @@
 """Which DNS servers and search domains the host uses.
 
-From /etc/resolv.conf; where that only names systemd-resolved's stub, from the file in which resolved writes the real
-ones (FACTS 23). What libc and Go's resolver make of the other lines (`options`, `sortlist`) does not tell networks
-apart.
+From /etc/resolv.conf; if that only names the stub of systemd-resolved, from the file with resolved's real servers
+(FACTS 23). The other lines (`options`, `sortlist`) do not tell networks apart.
 """
 
 from __future__ import annotations
@@ -21,27 +20,27 @@ RESOLV_CONF: Final = "/etc/resolv.conf"
 OF_RESOLVED: Final = "/run/systemd/resolve/resolv.conf"
 _STUB_FILE: Final = "systemd/resolve/stub-resolv.conf"
 _STUB: Final = "127.0.0.53"
-_STUBS: Final = frozenset({_STUB, "127.0.0.54"})  # resolved's, with and without its own ideas
+_STUBS: Final = frozenset({_STUB, "127.0.0.54"})  # of resolved, with and without its own processing
 _LINKS: Final = 8  # followed at most
-_MOST_SERVERS: Final = 3  # MAXNS of glibc's resolv.h; Go reads no more, either
+_MOST_SERVERS: Final = 3  # MAXNS of glibc's resolv.h; Go reads no more
 _LONGEST: Final = 64 * 1024  # bytes of the file that are read
-_NOBODY: Final = "127.0.0.1"  # who is asked where no server is named: resolv.conf(5)
+_NOBODY: Final = "127.0.0.1"  # the server if none is named: resolv.conf(5)
 
 
 class Resolver(msgspec.Struct, frozen=True):
-    """The servers as they are tried, the domains as they are tried."""
+    """Servers and domains, in the order in which they are tried."""
 
     servers: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
 
     @property
     def is_stub(self) -> bool:
-        """Whether all it names is systemd-resolved on this host."""
+        """Whether it names nothing but systemd-resolved on this host."""
         return bool(self.servers) and set(self.servers) <= _STUBS
 
 
 def resolver(paths: Paths) -> Resolver:
-    """What the host asks, whoever asks it on its behalf."""
+    """The servers that the host asks, directly or through systemd-resolved."""
     path = _follow(paths, paths.below(RESOLV_CONF))
     named = parse(_text(path))
     if not named.servers:
@@ -49,28 +48,28 @@ def resolver(paths: Paths) -> Resolver:
     if not named.is_stub and not str(path).endswith(_STUB_FILE):
         return named
     real = parse(_text(paths.below(OF_RESOLVED)))
-    # Without resolved's file the stub is all that is known; and it may be that only the stub's file has domains.
+    # Without resolved's file only the stub is known; and the domains may be in the stub's file alone.
     return Resolver(real.servers or named.servers, real.search or named.search)
 
 
 def for_containers(paths: Paths) -> Resolver:
-    """What Docker gives containers where daemon.json says nothing: the host's, without those on loopback.
+    """What Docker gives to containers if daemon.json names none: the host's servers, without those on loopback.
 
-    Without servers: it gives its own then, which are public ones. Nobody is asked for a name of the house there.
+    No servers: Docker then gives its default ones, which are public and must not be asked for internal names.
     """
     found = parse(_text(_follow(paths, paths.below(RESOLV_CONF))))
-    if found.servers == (_STUB,):  # as dockerd tells it: by that one address alone
+    if found.servers == (_STUB,):  # dockerd recognises the stub by this address alone
         found = parse(_text(paths.below(OF_RESOLVED)))
     reached = tuple(server for server in found.servers if not ipaddress.ip_address(server).is_loopback)
     return msgspec.structs.replace(found, servers=reached)
 
 
 def parse(text: str) -> Resolver:
-    """By resolv.conf(5): of `search` and `domain` the last one counts."""
+    """As resolv.conf(5) says: of `search` and `domain`, the last one counts."""
     servers: list[str] = []
     search: tuple[str, ...] = ()
     for line in lines(text):
-        found = words(line.removesuffix("\r"))  # glibc takes Windows' line ends
+        found = words(line.removesuffix("\r"))  # glibc accepts Windows line ends
         if len(found) < 2 or line[0] in "#;":
             continue
         if found[0] == "nameserver":
@@ -83,7 +82,7 @@ def parse(text: str) -> Resolver:
 
 
 def _address(word: str) -> list[str]:
-    """Without a scope, `fe80::1%2`: an interface's number changes while the network stays the same."""
+    """Without the scope, `fe80::1%2`: the number of an interface changes while the network stays the same."""
     try:
         return [str(ipaddress.ip_address(word.partition("%")[0]))]
     except ValueError:
@@ -91,14 +90,14 @@ def _address(word: str) -> list[str]:
 
 
 def _domains(found: list[str]) -> tuple[str, ...]:
-    """Lower case, without a dot before or behind: `.lan` and `lan` are one name; `search .` means none."""
+    """Lower case, without leading and trailing dots: `.lan` and `lan` are one name; `search .` means none."""
     return tuple(dict.fromkeys(domain for word in found if (domain := word.lower().strip("."))))
 
 
 def _follow(paths: Paths, path: Path) -> Path:
-    """Where a link leads. An absolute one stays below the root."""
+    """Where a link leads. An absolute target stays below the root."""
     for _ in range(_LINKS):
-        if not os.path.islink(path):  # noqa: PTH114  never raises (FACTS 66)
+        if not os.path.islink(path):  # noqa: PTH114 - never raises (FACTS 66)
             break
         target = str(path.readlink())
         path = paths.below(target) if target.startswith("/") else path.parent / target
@@ -109,5 +108,5 @@ def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return file.read(_LONGEST).decode(errors="replace")
-    except OSError:  # there is none, or none for us: then none is known, and nothing depends on it
+    except OSError:  # missing, or closed to us: then none is known, and nothing depends on it
         return ""

@@ -1,6 +1,6 @@
 """Takes a snapshot of the host's network.
 
-Interfaces, routes and neighbours are the real ones, whatever the root; only files are taken below it.
+Interfaces, routes and neighbours are the real ones, whatever the root; only files are read below it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _never(_name: str) -> bool:
 async def see(
     paths: Paths, *, with_macs: bool, is_named: Named = _never, to_upstreams: Callable[[], Collection[str]] = tuple
 ) -> Snapshot:
-    """The network as it is now: in milliseconds, unless MACs are wanted and a gateway keeps its own to itself."""
+    """The network as it is now. It takes milliseconds, unless MACs are wanted and a gateway does not answer."""
     links = netlink.links()
     names = {link.index: link.name for link in links}
     defaults = netlink.default_routes()
@@ -72,7 +72,7 @@ def _interface(
 async def _macs(
     counted: Sequence[CountedInterface], gateways: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:
-    """By interface, of its gateways. A link without a carrier would be waited for in vain, a tunnel has none."""
+    """The MACs of the gateways, by interface. Without a carrier there is no answer, and a tunnel has no MACs."""
     asked = {
         Gateway(link.index, address): link.name
         for link in (one.link for one in counted)

@@ -1,10 +1,10 @@
 """Who listens, in sock_diag's bytes.
 
-Pure, as `netlink_messages.py` is. Layouts and numbers: linux/sock_diag.h, inet_diag.h. Ports and addresses are in the
-network's byte order.
+Pure, like `netlink_messages.py`. Layouts and numbers: linux/sock_diag.h, inet_diag.h. Ports and addresses are in
+network byte order.
 
-Not /proc/net/tcp: it lists every connection (10 000 of them take 50 ms, this 0.05), and does not say which socket of
-IPv6 takes IPv4 as well, nor to which interface one is bound (FACTS 91).
+Not /proc/net/tcp: it lists every connection (10 000 of them take 50 ms, this 0.05), and does not say which IPv6 socket
+also takes IPv4, nor which interface a socket is bound to (FACTS 91).
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _WHOLE: Final = struct.Struct(f"={_ANSWER.size + _ID.size + _BOUND.size + _TAIL.
 
 
 def listener_request(address: str, port: int, interface: int = 0) -> KernelRequest:
-    """The socket that would take a connection to the address that comes in by the interface; 0: if bound to none.
+    """The socket that would take a connection to the address through the interface; 0: one that is bound to none.
 
-    Not a list of those at the port: anybody may have 100 000 there, beside the one that counts ([::] for IPv6 alone,
-    the other 16 million addresses of 127/8). The kernel finds the one, as it does for a connection.
+    Not a list of all at the port: any user may have 100 000 there, besides the one that counts ([::] for IPv6 alone,
+    the other 16 million addresses of 127/8). The kernel finds the right one, as it does for a connection.
     """
     host = ipaddress.ip_address(address)
     family = AF_INET if host.version == 4 else AF_INET6
@@ -46,7 +46,7 @@ def listener_request(address: str, port: int, interface: int = 0) -> KernelReque
 
 
 def nothing_request() -> KernelRequest:
-    """No socket at all: whether this kernel tells of TCP's. One that does not says what it says of no listener."""
+    """Asks for no socket: whether this kernel answers for TCP. One that does not looks as if nobody listened."""
     body = _REQUEST.pack(AF_INET, IPPROTO_TCP, 0, 0) + _ID.pack(0, 0, b"", b"") + _BOUND.pack(0, 0)[:4] + _NO_COOKIE
     return KernelRequest(SOCK_DIAG_BY_FAMILY, body, protocol=NETLINK_SOCK_DIAG)
 

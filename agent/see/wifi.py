@@ -11,13 +11,13 @@ from typing import Final
 
 from agent.see import netlink
 
-# There while cfg80211 is loaded. Without it the kernel would look for a module of that family each time that it is
-# asked, and start a modprobe: an idle pass starts no process.
+# Exists while cfg80211 is loaded. Without it, each question would make the kernel look for a module of that family and
+# start modprobe, and an idle pass must start no process.
 _CFG80211: Final = Path("/sys/class/ieee80211")
 
 
 def ssids(cfg80211: Path = _CFG80211) -> dict[str, str]:
-    """By interface; of those that are in a network."""
-    if not os.path.exists(cfg80211):  # noqa: PTH110  never raises (FACTS 66)
+    """By interface, for those that are in a network."""
+    if not os.path.exists(cfg80211):  # noqa: PTH110 - never raises (FACTS 66)
         return {}
     return {radio.name: radio.ssid for radio in netlink.radios()}

@@ -1,4 +1,4 @@
-"""The clocks that tell how long the host was suspended, and the time as a person reads it."""
+"""The clocks that show how long the host was suspended, and the time as a person reads it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 
 class Clock(Protocol):
-    """The two clocks whose distance is the time that the host was suspended since its start."""
+    """Two clocks; their difference is the time that the host was suspended since its start."""
 
     def boottime_s(self) -> float: ...
     def monotonic_s(self) -> float: ...

@@ -1,14 +1,14 @@
-"""Replace a file and lose nothing: the one way in which a file is written.
+"""Replace a file without losing anything: the only way in which the agent writes a file.
 
-A replacement is made beside the file and takes its place in one step, so that whoever reads sees the old or the new
-one, whole. What a write can lose besides bytes stays too: mode, owner, SELinux label, ACL and other attributes, and
-the symbolic link by which the file is reached. What somebody else wrote in between is never overwritten: `Changed`
-says so, and the caller reads again.
+A replacement is made beside the file and takes its place in one step, so that readers see the old or the new file,
+whole. What else a write could lose is kept: mode, owner, SELinux label, ACL and other attributes, and the symbolic link
+that leads to the file. What another program wrote in between is never overwritten: `Changed` is raised, and the caller
+reads again.
 
-Where the place cannot be taken (the file is a mount point) it is rewritten in place, after a copy was made beside it.
+If the file cannot be replaced (it is a mount point), it is rewritten in place, after a copy was made beside it.
 
-The steps of a replacement are the methods of `Disk`, in their order; `sweep` clears away what a crash between any
-two of them has left. Not known here: what stands in the file, and as which user this runs.
+The steps of a replacement are the methods of `Disk`, in their order; `sweep` removes what a crash between any two of
+them has left. Not known here: what is in the file, and which user this runs as.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _AGAIN: Final = "Fix this, then run: docker-proxy-agent apply"
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Which file it is, and since when as it is: another one means look again, the same means nothing was written."""
+    """Which file it is, and in which state. The same identity: nothing was written. Another one: read it again."""
 
     device: int
     inode: int
@@ -47,9 +47,9 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class FileState(msgspec.Struct, frozen=True):
-    """A file as it was when it was read. It may hold a password, so it does not show what stands in it."""
+    """A file as it was when it was read. It may hold a password, so its bytes are not shown."""
 
-    path: Path  # the real one, behind all symbolic links
+    path: Path  # the real path, behind all symbolic links
     data: bytes
     mode: int
     uid: int
@@ -60,15 +60,15 @@ class FileState(msgspec.Struct, frozen=True):
         return f"FileState({str(self.path)!r}, {len(self.data)} bytes, {self.mode:04o})"
 
     def is_as(self, other: FileState) -> bool:
-        """Whether nobody changed anything that a replacement could lose; a mere `touch` is no change."""
+        """Whether nothing has changed that a replacement could lose; a mere `touch` is no change."""
         return (self.data, self.mode, self.uid, self.gid) == (other.data, other.mode, other.uid, other.gid)
 
 
 class Changed(AgentError):
-    """Somebody else wrote the file, made it or removed it since it was read; theirs stands. Read it again."""
+    """Another program changed, created or removed the file since it was read, and that stays. Read it again."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(str(path), "somebody else changed it meanwhile", _AGAIN)
+        super().__init__(str(path), "another program changed it meanwhile", _AGAIN)
 
 
 class Disk(Protocol):
@@ -76,19 +76,19 @@ class Disk(Protocol):
 
     def make_directory(self, path: Path, mode: int) -> None: ...
     def create(self, path: Path) -> int:
-        """A new file, for this user alone from birth; its descriptor."""
+        """A new file, readable by this user alone from the start; its descriptor."""
         ...
 
     def fill(self, descriptor: int, data: bytes) -> None:
-        """Exactly these bytes, and on the disk."""
+        """Make the file exactly these bytes, on the disk."""
         ...
 
     def exchange(self, one: Path, other: Path) -> None:
-        """Two files swap their names in one step."""
+        """Swap the names of two files in one step."""
         ...
 
     def readers_wait(self, descriptor: int) -> AbstractContextManager[None]:
-        """Whoever opens this file meanwhile waits until the end, where the file system can do that."""
+        """Programs that open this file meanwhile wait until the end, where the file system can do that."""
         ...
 
     def rename(self, old: Path, new: Path) -> None: ...
@@ -100,11 +100,8 @@ class Disk(Protocol):
     def sync_directory(self, path: Path) -> None: ...
 
 
-# --- reading -----------------------------------------------------------------------------------------------------
-
-
 def read_file(path: Path) -> FileState | None:
-    """A regular file and what a replacement must keep of it; None if there is none."""
+    """A regular file, with what a replacement must keep; None if there is none."""
     try:
         return _read(path)
     except FileNotFoundError:
@@ -114,20 +111,20 @@ def read_file(path: Path) -> FileState | None:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a directory, links followed. False, too, where that cannot be known.
+    """Whether there is a directory, links followed. False, too, if that cannot be determined.
 
-    pathlib's own raises then, up to Python 3.13 (FACTS 66): it is used nowhere.
+    pathlib's own method raises then, up to Python 3.13 (FACTS 66), so it is not used anywhere.
     """
     return os.path.isdir(path)  # noqa: PTH112
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is anything, links followed. False, too, where that cannot be known."""
+    """Whether there is anything, links followed. False, too, if that cannot be determined."""
     return os.path.exists(path)  # noqa: PTH110
 
 
 def identity_of(path: Path) -> Identity | None:
-    """Without opening it; None if there is none, or it cannot be looked at."""
+    """Without opening the file; None if there is none, or it cannot be looked at."""
     try:
         return _identity(path.stat())
     except OSError:
@@ -135,7 +132,7 @@ def identity_of(path: Path) -> Identity | None:
 
 
 def _read(path: Path) -> FileState:
-    # O_NONBLOCK: a named pipe must not hold a pass up; it is refused below.
+    # O_NONBLOCK: a named pipe must not block a pass; it is refused below.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         return _read_open(path, descriptor)
@@ -155,7 +152,7 @@ def _read_open(path: Path, descriptor: int) -> FileState:
 
 def _regular(path: Path, status: os.stat_result) -> os.stat_result:
     if not stat.S_ISREG(status.st_mode):
-        raise TargetFailed(str(path), "is no regular file", _AGAIN, then=LEFT)
+        raise TargetFailed(str(path), "is not a regular file", _AGAIN, then=LEFT)
     if status.st_size > LARGEST:
         raise TargetFailed(str(path), f"is larger than {LARGEST // 1024} KiB", _AGAIN, then=LEFT)
     return status
@@ -178,15 +175,13 @@ def _identity(status: os.stat_result) -> Identity:
 
 
 def behind_links(path: Path) -> Path:
-    """Behind all links, as far as they lead anywhere."""
+    """The path behind all links, as far as they lead anywhere."""
     # Path.resolve raises RuntimeError in a loop of links before Python 3.13, realpath if a link vanishes meanwhile.
     try:
         return Path(os.path.realpath(path))
     except OSError:
         return path
 
-
-# --- the disk ----------------------------------------------------------------------------------------------------
 
 _NO_REPLACE: Final = 1  # RENAME_NOREPLACE, linux/fs.h
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE
@@ -201,7 +196,7 @@ class LocalDisk:
 
     def make_directory(self, path: Path, mode: int) -> None:
         path.mkdir(mode)
-        path.chmod(mode)  # the umask is not asked
+        path.chmod(mode)  # whatever the umask
 
     def create(self, path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE)
@@ -218,9 +213,9 @@ class LocalDisk:
 
     @contextlib.contextmanager
     def readers_wait(self, descriptor: int) -> Iterator[None]:
-        # OSError: a network's file system, somebody else's file, or one that is read just now.
+        # OSError: a network file system, another user's file, or a file that is being read.
         with contextlib.suppress(OSError):
-            # Whoever is kept waiting is announced by a signal, which would end this process: this one is ignored.
+            # The kernel announces a waiting program by a signal, which would end this process; SIGURG is ignored.
             fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
         try:
@@ -275,9 +270,7 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-# --- replacing ---------------------------------------------------------------------------------------------------
-
-# The file is a mount point (EBUSY), or its owner, label or ACL cannot be given to another file: the file itself stays.
+# The file is a mount point (EBUSY), or its owner, label or ACL cannot be given to another file: rewrite it in place.
 _PLACE_CANNOT_BE_TAKEN: Final = frozenset({errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOTSUP})
 
 
@@ -290,9 +283,9 @@ def replace_file(  # noqa: PLR0913 - named at every call
     parent_mode: int = 0o755,
     disk: Disk = LOCAL_DISK,
 ) -> FileState:
-    """Put `data` where `expected` was read (None: where nothing was), and say what was put there.
+    """Write `data` in place of `expected` (None: there was no file). Returns the file as it is then.
 
-    Without a mode the file keeps its own; a new one is private. Missing folders are made with `parent_mode`.
+    Without a mode the file keeps its own; a new file is private. Missing folders are created with `parent_mode`.
     """
     if len(data) > LARGEST:
         raise TargetFailed(str(path), f"would be larger than {LARGEST // 1024} KiB", _AGAIN, then=LEFT)
@@ -309,7 +302,7 @@ def replace_file(  # noqa: PLR0913 - named at every call
 
 
 def _make(real: Path, data: bytes, mode: int, disk: Disk) -> FileState:
-    """A new file; if somebody was faster, theirs stays."""
+    """A new file. If another program was faster, its file stays."""
     if os.path.lexists(real):
         raise Changed(real)
     beside = _beside(real)
@@ -325,13 +318,13 @@ def _make(real: Path, data: bytes, mode: int, disk: Disk) -> FileState:
 
 
 def _replace(real: Path, data: bytes, expected: FileState, *, mode: int, disk: Disk) -> FileState:
-    """The new file takes the old one's place and attributes; where it cannot, the old one gets the new bytes."""
+    """The new file takes the place and attributes of the old one; if it cannot, the old file gets the new bytes."""
     if real != expected.path or not _read(real).is_as(expected):  # a link that leads elsewhere now is a change, too
         raise Changed(real)
     beside = _beside(real)
     with _create(beside, disk) as descriptor:
         try:
-            # Before the bytes, so that they are never readable by more people than in the end.
+            # Before the bytes, so that they are never readable by more users than in the end.
             _copy_attributes(real, descriptor, expected, mode)
             disk.fill(descriptor, data)
             with disk.readers_wait(descriptor):
@@ -346,11 +339,11 @@ def _replace(real: Path, data: bytes, expected: FileState, *, mode: int, disk: D
 
 
 def _take_place(beside: Path, real: Path, expected: FileState, *, descriptor: int, disk: Disk) -> None:
-    """Swap the two, then look at what came out: a rename would bury a `docker login` of this moment (FACTS 19).
+    """Swap the two files, then check what came out: a rename would lose a `docker login` of this moment (FACTS 19).
 
-    While the two are wrongly swapped, a second login would start from ours and drop the first. So who opens ours waits
-    until that is known, and then reads what the first wrote. Where nobody can be made to wait it is made rare by
-    looking once more before, for writing took milliseconds, and short by a mere glance after.
+    While they are wrongly swapped, a second login would start from our file and drop the first. So programs that open
+    our file wait until that is known, and then read what the first login wrote. Where they cannot be made to wait, one
+    more check before the swap makes this rare (writing took milliseconds), and a quick check after it makes it short.
     """
     ours = beside.stat().st_ino
     found = _read(real)
@@ -366,7 +359,7 @@ def _take_place(beside: Path, real: Path, expected: FileState, *, descriptor: in
         disk.rename(beside, real)
         return
     if not _is_still(beside, found) or not _read(beside).is_as(expected):
-        with contextlib.suppress(OSError, TargetFailed):  # a full disk, or what came out is no file
+        with contextlib.suppress(OSError, TargetFailed):  # a full disk, or what came out is not a file
             _show_instead(descriptor, _read(beside))
         _give_back(beside, real, ours, disk)
         raise Changed(real)
@@ -374,7 +367,7 @@ def _take_place(beside: Path, real: Path, expected: FileState, *, descriptor: in
 
 
 def _show_instead(descriptor: int, theirs: FileState) -> None:
-    """To who waits to read our file, if they might read theirs. It goes in a moment: nothing has to be on the disk."""
+    """To a program that waits for our file, if it may read theirs. Ours is gone in a moment, so no fsync."""
     ours = os.fstat(descriptor)
     if (stat.S_IMODE(ours.st_mode), ours.st_uid, ours.st_gid) == (theirs.mode, theirs.uid, theirs.gid):
         os.pwrite(descriptor, theirs.data, 0)
@@ -386,25 +379,25 @@ def _is_still(path: Path, found: FileState) -> bool:
 
 
 def _give_back(beside: Path, real: Path, ours: int, disk: Disk) -> None:
-    """The place goes to what somebody else wrote last; what comes out tells whether they wrote once more just now."""
+    """Put back what another program wrote last. What comes out shows whether it wrote once more just now."""
     placed = ours
     while True:
         theirs = beside.stat().st_ino
         try:
             disk.exchange(beside, real)
-        except FileNotFoundError:  # removed just now: what they had written before that is gone, too
+        except FileNotFoundError:  # it was removed just now: so what was written before that goes, too
             disk.remove(beside)
             return
         came_out = beside.stat().st_ino
         if came_out == placed:
             break
         placed = theirs
-    if came_out != ours:  # theirs, but replaced by themselves
+    if came_out != ours:  # an earlier text of theirs, which they replaced
         disk.remove(beside)
 
 
 def _rewrite_in_place(beside: Path, data: bytes, expected: FileState, *, mode: int, disk: Disk) -> FileState:
-    """New bytes into the same file; until that is done the old ones lie beside it, and `sweep` would put them back."""
+    """New bytes in the same file. Until that is done, the old ones are kept beside it, and `sweep` puts them back."""
     real = expected.path
     descriptor = _open_to_write(real, expected.mode)
     try:
@@ -421,7 +414,7 @@ def _rewrite_in_place(beside: Path, data: bytes, expected: FileState, *, mode: i
 
 
 def _open_to_write(real: Path, mode: int) -> int:
-    """Also one's own file that is read-only: no more than root, who may have any, or a replacement, would ask."""
+    """Also a read-only file of our own: root could write it anyway, and a replacement would not ask, either."""
     flags = os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         return os.open(real, os.O_RDWR | flags)
@@ -438,7 +431,7 @@ def _open_to_write(real: Path, mode: int) -> int:
 
 
 def _fill_with_mode(descriptor: int, data: bytes, expected: FileState, *, mode: int, disk: Disk) -> None:
-    """Neither the old nor the new bytes are ever readable by more people than before and after."""
+    """Neither the old nor the new bytes are ever readable by more users than before and after."""
     if mode != expected.mode:
         os.fchmod(descriptor, mode & expected.mode)
     try:
@@ -453,7 +446,7 @@ def _fill_with_mode(descriptor: int, data: bytes, expected: FileState, *, mode: 
 
 
 def remove_file(path: Path, *, expected: FileState, disk: Disk = LOCAL_DISK) -> None:
-    """Remove what was read, if it is still that."""
+    """Remove a file, if it is still as it was read."""
     real = behind_links(path)
     with _on_its_way(_beside(real)) as aside:
         _remove(path, real, aside, expected=expected, disk=disk)
@@ -477,14 +470,14 @@ def _remove(path: Path, real: Path, aside: Path, *, expected: FileState, disk: D
 
 @contextlib.contextmanager
 def _create(path: Path, disk: Disk) -> Iterator[int]:
-    """A new file's descriptor; the file is gone in the end, unless it has got another name."""
+    """The descriptor of a new file, which is removed at the end unless it has another name by then."""
     with _on_its_way(path), _open_new(path, disk) as descriptor:
         yield descriptor
 
 
 @contextlib.contextmanager
 def _on_its_way(path: Path) -> Iterator[Path]:
-    """No crash has left it: `sweep` in another thread of this process leaves it alone."""
+    """It is not a leftover of a crash: `sweep` in another thread of this process leaves it alone."""
     _ON_THEIR_WAY.add(path.name)
     try:
         yield path
@@ -498,7 +491,7 @@ def _open_new(path: Path, disk: Disk) -> Iterator[int]:
     try:
         yield descriptor
     finally:
-        # What lies there under that name and is not ours is what somebody else wrote: see _take_place.
+        # A file of that name that is not ours was written by another program: see _take_place.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(path.stat(follow_symlinks=False), os.fstat(descriptor)):
                 path.unlink()
@@ -507,7 +500,7 @@ def _open_new(path: Path, disk: Disk) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _parents(real: Path, mode: int, disk: Disk) -> Iterator[None]:
-    """The folders down to a file; those that had to be made are gone again if the file could not be."""
+    """Create the missing folders of a file, and remove them again if the file could not be written."""
     missing = [folder for folder in real.parents if not is_there(folder)]
     made: list[Path] = []
     try:
@@ -518,26 +511,24 @@ def _parents(real: Path, mode: int, disk: Disk) -> Iterator[None]:
         yield
     except BaseException:
         for folder in reversed(made):
-            with contextlib.suppress(OSError):  # somebody else put something there
+            with contextlib.suppress(OSError):  # another program put something there
                 folder.rmdir()
         raise
 
 
-# --- attributes --------------------------------------------------------------------------------------------------
-
-# Signatures over the bytes, kept by the kernel: the old one would make the new file unreadable.
+# Signatures of the bytes, kept by the kernel: the old one would make the new file unreadable.
 _NOT_COPIED: Final = frozenset({"security.ima", "security.evm"})
 
 
 def _copy_attributes(real: Path, descriptor: int, expected: FileState, mode: int) -> None:
-    """Owner, extended attributes (the SELinux label and ACLs are among them) and mode, in the order that keeps each."""
+    """Owner, extended attributes (SELinux label and ACLs, too) and mode, in the order in which none undoes another."""
     status = os.fstat(descriptor)
     wanted, present = _attributes(real), _attributes(descriptor)
     for name in present.keys() - wanted.keys():
-        if not name.startswith("security."):  # an ACL that the folder hands down to new files
+        if not name.startswith("security."):  # an ACL that the folder gives to new files
             os.removexattr(descriptor, name)
     missing = {name: value for name, value in wanted.items() if present.get(name) != value}
-    # A person's own notes while the file is still ours: then only who may write it may set them.
+    # Users' own attributes while the file is still ours: only a user with write access may set them.
     for name in [name for name in missing if name.startswith("user.")]:
         os.setxattr(descriptor, name, missing.pop(name))
     if (status.st_uid, status.st_gid) != (expected.uid, expected.gid):
@@ -556,21 +547,19 @@ def _attributes(file: Path | int) -> dict[str, bytes]:
         return {}
 
 
-# --- what a crash leaves -----------------------------------------------------------------------------------------
-
 _BESIDE = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.docker-proxy-agent(?P<copy>-old)?")
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a file of this name is one of ours on its way, or left by a crash."""
+    """Whether a file of this name is one of ours: being written, or left by a crash."""
     return _BESIDE.fullmatch(name) is not None
 
 
 def sweep(directory: Path, disk: Disk = LOCAL_DISK, *, beside: str | None = None) -> tuple[Path, ...]:
-    """Remove what a crash left in a folder, for it may hold a password; undo a rewriting in place that it cut short.
+    """Remove what a crash left in a folder, for it may hold a password, and undo a rewriting that it cut short.
 
-    `beside`: only what belongs to the file of this name. For who holds the lock; in a folder where others write, too,
-    only beside one's own file: somebody else's replacement on its way looks just the same.
+    `beside`: only the leftovers of the file of this name. For the holder of the lock. In a folder where others write,
+    too, use `beside`: a replacement that another helper is writing looks the same.
     """
     try:
         found = sorted(path for path in directory.iterdir() if _is_beside(path.name, beside))
@@ -594,12 +583,12 @@ def _is_beside(name: str, file: str | None) -> bool:
 def _is_plain(path: Path) -> bool:
     try:
         return stat.S_ISREG(path.lstat().st_mode)
-    except FileNotFoundError:  # one that was on its way has arrived
+    except FileNotFoundError:  # it was being written, and has its final name now
         return False
 
 
 def _undo(copy: Path, disk: Disk) -> None:
-    """Put the old bytes back, unless what stands there was written by somebody else."""
+    """Put the old bytes back, unless another program has written the file."""
     parts = _BESIDE.fullmatch(copy.name)
     if parts is None or not parts["copy"]:
         return
@@ -622,22 +611,23 @@ def _is_mixture(torn: bytes, old: bytes, new: bytes) -> bool:
     return len(torn) <= longest and all(byte in (was, would_be, 0) for byte, was, would_be in columns)
 
 
-# --- names and words ---------------------------------------------------------------------------------------------
-
 _OLD: Final = "-old"
-_ON_THEIR_WAY: Final = set[str]()  # the names under which this process writes just now; no two are the same
+_ON_THEIR_WAY: Final = set[str]()  # the names that this process is writing now; each is unique
 
 
 def _beside(real: Path) -> Path:
     return real.with_name(f".{real.name}.{os.urandom(4).hex()}.docker-proxy-agent")
 
 
-_NOT_PERMITTED: Final = "not permitted", "See who may write there (ls -ld, lsattr -d), then: docker-proxy-agent apply"
-_FULL: Final = "no space left", "Free some, then: docker-proxy-agent apply"
+_NOT_PERMITTED: Final = (
+    "not permitted",
+    "Check who may write there (ls -ld, lsattr -d), then run: docker-proxy-agent apply",
+)
+_FULL: Final = "no space left", "Free some, then run: docker-proxy-agent apply"
 _WORDS: Final = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
-    # Two causes that look alike from inside: a mount, or our own unit's ProtectSystem=strict.
+    # Two causes that look alike from here: a mount, or ProtectSystem=strict of our own unit.
     errno.EROFS: (
         "the file system is read-only",
         "Mount it writable; if only the service cannot write: systemctl edit docker-proxy-agent, ReadWritePaths=FOLDER",
@@ -645,10 +635,10 @@ _WORDS: Final = {
     errno.EACCES: _NOT_PERMITTED,
     errno.EPERM: _NOT_PERMITTED,
 }
-# Modes do not hold root, but for the service, which has no CAP_DAC_OVERRIDE.
+# Modes do not stop root, except in the service, which has no CAP_DAC_OVERRIDE.
 _NOT_EVEN_TO_ROOT: Final = (
-    "not permitted, not even to root: the folder, or the file that is mounted there, belongs to somebody else",
-    "Give it to root (chown), then: docker-proxy-agent apply",
+    "not permitted, not even to root: the folder, or the file that is mounted there, belongs to another user",
+    "Give it to root (chown), then run: docker-proxy-agent apply",
 )
 
 

@@ -1,4 +1,4 @@
-"""What is kept of each target in a file of the state directory, by its path."""
+"""A file of the state directory that keeps a value for each target, by its path."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from agent.system.state_file import StateFile
 from agent.values.errors import TargetFailed
 
 T = TypeVar("T")
-_LITTLE: Final = 2 * 1024  # bytes of what is kept of one client's file: four values, and their white space
+_LITTLE: Final = 2 * 1024  # bytes for one client's file: four values, and their white space
 
 
 class Kept(Generic[T]):
-    """What is kept of each target, by its path."""
+    """The values, by the path of the target."""
 
     def __init__(self, file: StateFile[dict[str, T]], *, is_shared: bool = False) -> None:
-        """`is_shared`: the targets are other people's."""
+        """`is_shared`: the targets belong to different users."""
         self._file = file
         self._is_shared = is_shared
 
     def take_over(self) -> None:
-        """What an earlier version kept is kept as this one does."""
+        """Convert what an earlier version kept."""
         self._file.take_over()
 
     def of(self, target: str) -> T | None:
@@ -46,7 +46,7 @@ class Kept(Generic[T]):
     def _with(self, kept: dict[str, T], target: str, what: T) -> dict[str, T]:
         before = len(msgspec.json.encode(kept[target])) if target in kept else 0
         more = len(msgspec.json.encode(what)) - before
-        # Whoever has much to be kept, under many names, leaves room for everybody who has as little as most.
+        # Users with large values, or many, must leave room for all others, who need as little as most do.
         if self._is_shared and more > _LITTLE and len(msgspec.json.encode(kept)) + more > LARGEST // 2:
             raise TargetFailed(
                 str(self._file.path), f"has no room left for more than {_LITTLE // 1024} KiB of one file"

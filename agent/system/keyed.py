@@ -1,6 +1,6 @@
-"""Tells two secrets apart without keeping either: a keyed hash that is worth nothing without the key beside it.
+"""Tells two secrets apart without keeping either: a keyed hash, which is useless without the key.
 
-The key is made at first use, 0600 in the state directory.
+The key is created at first use, 0600 in the state directory.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Final
 from agent.system.files import read_file, replace_file
 
 _NAME: Final = "hmac.key"
-_LIKE_NONE: Final = "no key"  # not '', which is kept for what was not written
+_LIKE_NONE: Final = "no key"  # not '', which stands for a value that was not written
 
 
 def digest(state: Path, data: bytes) -> str:
-    """The same for the same bytes, as long as the state directory lasts. For who holds the lock: may make the key."""
+    """The same for the same bytes while the state directory exists. For the holder of the lock: may create the key."""
     path = state / _NAME
     found = read_file(path)
     if found is not None:
@@ -30,18 +30,18 @@ def digest(state: Path, data: bytes) -> str:
 
 
 def to_compare(state: Path, data: bytes) -> str:
-    """The digest, to be compared with one that is kept. Writes nothing; without a key it is like none that is kept."""
+    """The digest, to compare with a kept one. Writes nothing; without a key it differs from every kept digest."""
     found = read_file(state / _NAME)
     return _LIKE_NONE if found is None else _of(found.data, data)
 
 
 def keyed(state: Path, purpose: str) -> Callable[[str], str]:
-    """The digest of texts, for code that knows no state directory; no purpose tells anything of another's digests."""
+    """A function from texts to digests, for code without a state directory. Digests of two purposes never compare."""
     return lambda text: digest(state, f"{purpose}\0{text}".encode())
 
 
 def keyed_to_compare(state: Path, purpose: str) -> Callable[[str], str]:
-    """The same, for who only compares: writes nothing."""
+    """The same, only for comparing: writes nothing."""
     return lambda text: to_compare(state, f"{purpose}\0{text}".encode())
 
 

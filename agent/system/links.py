@@ -1,7 +1,7 @@
-"""Going down a path through symbolic links: the part of it that every walk has in common.
+"""Going down a path through symbolic links: what every walk has in common.
 
-Who walks decides what to look at and when to stop: root on its way to a home, the user's own helper below it, the
-watch that wants to know which folders matter. Each keeps its own precautions. Not known here: the file system.
+What to look at and where to stop is up to each walk: root's on the way to a home, the user's own helper below it, the
+watch that looks for the folders that matter. Each has its own precautions. Not known here: the file system.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import errno
 import os
 from typing import AnyStr, Final, Generic
 
-MOST_LINKS: Final = 40  # on one way: as many as the kernel follows, path_resolution(7)
+MOST_LINKS: Final = 40  # on one path: as many as the kernel follows, path_resolution(7)
 
 
 class Ahead(Generic[AnyStr]):
@@ -31,7 +31,7 @@ class Ahead(Generic[AnyStr]):
         return tuple(reversed(self._names))
 
     def follow(self, target: AnyStr) -> bool:
-        """The names of a link's target come first now. Whether they start at the root; else where the link lies.
+        """Put the names of a link's target first. Whether they start at the root; else they start beside the link.
 
         OSError (ELOOP) if there were more links than the kernel follows.
         """

@@ -1,8 +1,8 @@
-"""One agent at a time: a lock that only who may be the agent can hold.
+"""One agent at a time: a lock that only a user who may run the agent can hold.
 
-The kernel lets go of it when the process ends, however it ends, and the kernel says who holds it. Whoever can open a
-file can hold it by flock(2), and goes on holding what was opened before the file was closed to others: so a lock file
-that others could open is not closed, but makes way for a new one. Not known here: what the lock is for.
+The kernel releases it when the process ends, however it ends, and the kernel knows who holds it. Any user who can open
+a file can lock it with flock(2), and keeps the lock even if the mode of the file is changed later. So a lock file that
+others could open is not made private, but replaced. Not known here: what the lock is for.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from agent.values.errors import AgentError, Locked
 from agent.values.machine_text import lines, words
 
 _MODE: Final = 0o600
-_TRIES: Final = 100  # each is lost only to somebody who has just replaced the file
-_REPLACING: Final = ".replacing"  # behind the name: held by who replaces the lock file, never open to others
+_TRIES: Final = 100  # each is lost only to a process that has just replaced the file
+_REPLACING: Final = (
+    ".replacing"  # suffix of the file that is locked while the lock file is replaced; never open to others
+)
 
 
 @contextlib.contextmanager
@@ -60,7 +62,7 @@ def _open(path: Path) -> int:
 
 def _is_closed_to_others(path: Path, descriptor: int) -> bool:
     status = os.fstat(descriptor)
-    # Who owns the folder can replace what lies in it, whosever that is.
+    # The owner of the folder can replace any file in it, whoever owns that.
     owners = (0, os.geteuid(), path.parent.stat().st_uid)
     return stat.S_ISREG(status.st_mode) and status.st_mode & 0o077 == 0 and status.st_uid in owners
 
@@ -81,11 +83,8 @@ def _is_still(path: Path, descriptor: int) -> bool:
         return False
 
 
-# --- a lock file that others could open --------------------------------------------------------------------------
-
-
 def _make_way(path: Path, descriptor: int) -> None:
-    """Remove it, unless an agent of an earlier version holds it. Locked if so."""
+    """Remove a lock file that others could open, unless an agent of an earlier version holds it. Locked if so."""
     with _alone(path.with_name(path.name + _REPLACING)):
         if not _is_still(path, descriptor):
             return
@@ -98,7 +97,7 @@ def _make_way(path: Path, descriptor: int) -> None:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """One at a time, for a moment: nobody removes the file that somebody else has just put there."""
+    """One process at a time, for a moment: none removes the file that another has just created."""
     while True:
         descriptor = _open(path)
         try:
@@ -114,11 +113,8 @@ def _alone(path: Path) -> Iterator[None]:
             os.close(descriptor)
 
 
-# --- who holds it ------------------------------------------------------------------------------------------------
-
-
 def _holder(descriptor: int) -> int | None:
-    """By the kernel's list; what stands in a file may be anybody's word. None: it does not tell."""
+    """From the kernel's list; what a file says could have been written by anyone. None: the kernel does not say."""
     with contextlib.suppress(OSError):
         for line in lines(Path("/proc/locks").read_text()):
             if (pid := _pid_in(words(line), os.fstat(descriptor))) is not None:
@@ -127,15 +123,15 @@ def _holder(descriptor: int) -> int | None:
 
 
 def _pid_in(entry: list[str], status: os.stat_result) -> int | None:
-    """`1: FLOCK  ADVISORY  WRITE 4722 fe:00:2146353 0 EOF`; one that waits has `->` in front of its kind."""
+    """`1: FLOCK  ADVISORY  WRITE 4722 fe:00:2146353 0 EOF`; a waiting one has `->` before its kind."""
     file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     return int(entry[4]) if len(entry) > 5 and (entry[1], entry[5]) == ("FLOCK", file) else None
 
 
 def _could_write(pid: int, descriptor: int) -> bool:
-    """Whether a process holds the file by a descriptor that may write: nobody who could only read it has one.
+    """Whether a process holds the lock by a writable descriptor, which a user with read access only cannot get.
 
-    Whose process it is tells nothing: a program that is set-uid root keeps what it was started with.
+    The owner of the process proves nothing: a set-uid root program keeps the descriptors that it was started with.
     """
     if os.fstat(descriptor).st_mode & 0o022:
         return False
@@ -149,7 +145,7 @@ def _could_write(pid: int, descriptor: int) -> bool:
 def _of_process(pid: int) -> list[Path]:
     try:
         return list(Path(f"/proc/{pid}/fd").iterdir())
-    except OSError:  # it has ended, or is not ours to look at
+    except OSError:  # it has ended, or may not be looked at
         return []
 
 

@@ -1,6 +1,6 @@
-"""Whether the unit can start this very Python: it runs nothing from below the places of its NoExecPaths=.
+"""Whether the unit can start this Python: it runs nothing from below its NoExecPaths=.
 
-Of nothing but the standard library and what needs no more, for `make install` asks before anything is installed:
+Needs nothing but the standard library, for `make install` asks before anything is installed:
 
     python3 -B -m agent.system.no_exec systemd/docker-proxy-agent.service
 """
@@ -19,12 +19,12 @@ _NOTHING_IS_RUN = re.compile(r"(?m)^NoExecPaths=(.*)$")
 
 
 def refused(unit: str, others: Iterable[str] = ()) -> str:
-    """In a sentence why not; '' if it can. `others`: what is run, or loaded, besides the interpreter."""
+    """A sentence that says why not; '' if it can. `others`: what else is run or loaded, besides the interpreter."""
     return below(unit, (sys.executable, sys.base_prefix, *others))
 
 
 def below(unit: str, paths: Iterable[str]) -> str:
-    """The same of any paths."""
+    """The same for any paths."""
     closed = [os.path.realpath(one.lstrip("-+")) for line in _NOTHING_IS_RUN.findall(unit) for one in words(line)]
     for real in map(os.path.realpath, paths):
         for place in closed:
@@ -34,7 +34,7 @@ def below(unit: str, paths: Iterable[str]) -> str:
 
 
 def main() -> None:
-    """Ends the process with the reason."""
+    """End the process with the reason, if there is one."""
     why = refused(Path(sys.argv[1]).read_text())
     if why:
         sys.exit(f"make install: {why}. Try: sudo make install PYTHON=/usr/bin/python3")

@@ -1,8 +1,8 @@
-"""The one thread for work on texts that are other people's.
+"""The one thread for work on other users' texts.
 
-Not asyncio's own threads: Docker's half waits for those, and asyncio waits for them at the end. Here no more than one
-text is worked on at a time, whoever's it is and however often it is asked for; what is given up before its turn never
-begins. Each piece must be bounded by what it is given.
+Not in asyncio's own threads: Docker's half needs those, and asyncio waits for them at its end. Only one text is worked
+on at a time, and work that is cancelled before its turn never begins. The time for each piece must be bounded by its
+input.
 """
 
 from __future__ import annotations
@@ -20,5 +20,5 @@ T = TypeVar("T")
 
 
 async def in_turn(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What it returns, or raises."""
+    """The result of the work, or its exception."""
     return await asyncio.get_running_loop().run_in_executor(_THREAD, functools.partial(work, *args, **kwargs))

@@ -1,4 +1,4 @@
-"""What the texts of passwd and group say. Not known here: the name service (`clients/accounts.py`)."""
+"""The texts of passwd and group. Not known here: the name service (`clients/accounts.py`)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Group(msgspec.Struct, frozen=True):
 
 
 def logins(passwd: str) -> tuple[Login, ...]:
-    """The accounts in a passwd; lines that are none (NIS's `+`, a torn one) do not count."""
+    """The accounts in passwd; other lines (NIS's `+`, a torn one) do not count."""
     return tuple(
         Login(fields[0], uid=int(fields[2]), gid=int(fields[3]), home=fields[5], shell=fields[6])
         for fields in _lines(passwd, 7)
@@ -38,7 +38,7 @@ def logins(passwd: str) -> tuple[Login, ...]:
 
 
 def owner_of(uid: int, paths: Paths) -> str:
-    """By this machine's own file, or that below the root: nobody waits here for a name service."""
+    """From passwd alone, that below the root: no name service is asked, for it may take time."""
     try:
         passwd = paths.below("/etc/passwd").read_text(errors="replace")
     except OSError:
@@ -47,7 +47,7 @@ def owner_of(uid: int, paths: Paths) -> str:
 
 
 def group(text: str, name: str) -> Group | None:
-    """One group of a group file."""
+    """One group from a group file."""
     for fields in _lines(text, 4):
         if fields[0] == name and fields[2].isdecimal():
             return Group(name, int(fields[2]), tuple(one.strip() for one in fields[3].split(",") if one.strip()))
@@ -55,7 +55,7 @@ def group(text: str, name: str) -> Group | None:
 
 
 def groups_of(text: str, login: Login) -> tuple[int, ...]:
-    """The groups of an account by a group file, its own first."""
+    """The groups of an account, from a group file, its own first."""
     others = {
         int(fields[2])
         for fields in _lines(text, 4)

@@ -1,4 +1,4 @@
-"""The policy's file and the files it names: who may have written them, and the passwords in them.
+"""The policy's file and the files that it names: who may write them, and the passwords in them.
 
 Not known here: what the policy's text means (`values/policy_text.py`).
 """
@@ -26,15 +26,15 @@ SYSTEM: Final = Paths()
 
 
 def owners(paths: Paths) -> frozenset[int]:
-    """Whom the policy and its files may belong to: root; below another root the caller as well."""
+    """The users that the policy and its files may belong to: root; with another root, the caller, too."""
     return frozenset({0} if paths.is_system else {0, os.geteuid()})
 
 
 class Loaded(msgspec.Struct, frozen=True):
     """A valid policy with its passwords, and what is unwise about it.
 
-    `cautions` are what only `check` says. `unsafe` lists owners and modes that are not as they must be, and passwords
-    that could not be read: `run` and `apply` refuse them, the commands that change nothing only warn.
+    `cautions` are shown by `check` alone. `unsafe` lists wrong owners and modes, and passwords that could not be read:
+    `run` and `apply` refuse them, the commands that change nothing only warn.
     """
 
     path: str
@@ -51,8 +51,8 @@ WRITE_ONE: Final = "Write one; config.example.toml explains every line"
 def load(path: Path, owners: frozenset[int], environment: Mapping[str, str], paths: Paths = SYSTEM) -> Loaded:
     """The policy of a file; NoPolicy if there is none, PolicyRefused with every problem if it is wrong.
 
-    `owners`: the users whom the files may belong to. `environment`: where systemd says $CREDENTIALS_DIRECTORY.
-    `paths`: below whose root the files lie that it names.
+    `owners`: the users that the files may belong to. `environment`: has systemd's $CREDENTIALS_DIRECTORY. `paths`: the
+    files that the policy names are below its root.
     """
     policy = _policy_at(path)
     passwords = _Passwords(owners, environment, paths)
@@ -67,7 +67,7 @@ def load(path: Path, owners: frozenset[int], environment: Mapping[str, str], pat
 
 
 def load_for_elsewhere(path: Path) -> Loaded:
-    """The policy of a file that is meant for another machine: what it names is not looked for, nor whose it is."""
+    """The policy of a file for another machine: the files that it names and its owner are not checked."""
     policy = _policy_at(path)
     return Loaded(str(path), policy, warnings=warnings(policy), cautions=cautions(policy))
 
@@ -86,7 +86,7 @@ def _policy_at(path: Path) -> Policy:
 
 
 def load_safely(path: Path, owners: frozenset[int], environment: Mapping[str, str], paths: Paths = SYSTEM) -> Loaded:
-    """The same for who will write: what is unsafe is refused, too."""
+    """The same for a caller that will write: what is unsafe is refused, too."""
     found = load(path, owners, environment, paths)
     if found.unsafe:
         raise PolicyRefused(found.path, found.unsafe, named(found.policy))
@@ -94,13 +94,13 @@ def load_safely(path: Path, owners: frozenset[int], environment: Mapping[str, st
 
 
 def named(policy: Policy) -> tuple[str, ...]:
-    """The files that a policy needs beside itself, as it says them: they lie below the root that it is for."""
+    """The files that a policy names, as it spells them: below the root that it is for."""
     passwords = (upstream.password_file for upstream in policy.upstreams.values())
     return tuple(dict.fromkeys(filter(None, (*passwords, policy.probe.ca_file))))
 
 
 def _ca_problems(said: str, paths: Paths) -> list[str]:
-    """A CA that cannot be used would show as a certificate that is rejected, far from here."""
+    """A CA file that cannot be used would otherwise show up as a rejected certificate, far from here."""
     if not said:
         return []
     path = paths.below(said)
@@ -151,18 +151,18 @@ class _Passwords:
 
     def _note_unread(self, label: str, path: Path, error: TargetFailed) -> None:
         if isinstance(error.__cause__, PermissionError) and os.geteuid() != 0:
-            # Whoever only looks may go on without it; whoever writes would write a URL without a password.
+            # A command that only looks can go on without it; one that writes would write a URL without a password.
             self.unsafe.append(f'{label}: "{path}" is not checked: it may not be read by you')
         else:
             self.problems.append(f'{label}: "{path}" {error.wrong}')
 
 
 def _unsafe(path: Path, owners: frozenset[int], paths: Paths, *, may_be_read: bool) -> list[str]:
-    """What is wrong with the owner and the mode of a file or directory that the agent, as root, goes by."""
+    """What is wrong with the owner and mode of a file or directory that the agent, as root, relies on."""
     try:
         found = path.stat()
     except OSError:
-        return []  # that it cannot be read is said elsewhere
+        return []  # that it cannot be read is reported elsewhere
     mode = stat.S_IMODE(found.st_mode)
     lines = []
     if found.st_uid not in owners:

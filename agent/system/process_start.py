@@ -1,4 +1,4 @@
-"""When a process started, and in which boot: with its number it tells one process from every other one."""
+"""When a process started, and in which boot: together with its pid that identifies a process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def started(pid: int) -> int | None:
 
 
 def boot_id() -> str:
-    """Which boot of this machine it is; '' where the kernel does not tell."""
+    """The id of this boot; '' if the kernel does not say."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:

@@ -1,6 +1,6 @@
-"""Runs another program: the one way in which this is done as ourselves.
+"""Runs another program: the only way in which the agent runs one as its own user.
 
-A program gets no input, has a time limit and does not outlive whoever waits for it, however that ends.
+A program gets no input, has a time limit, and does not outlive its caller, however that ends.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from agent.system.running_time import within
 from agent.values.machine_text import lines
 
-_LAST_WORDS_S: Final = 1.0  # for a program that was killed; its end comes at once
+_LAST_WORDS_S: Final = 1.0  # for a program that was killed; it ends at once
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class Finished(msgspec.Struct, frozen=True):
 
     @property
     def complaint(self) -> str:
-        """The last line that it said about what went wrong."""
+        """The last line of its error output."""
         said = lines(self.err.decode(errors="replace").strip())
         return said[-1] if said else "it gives no reason"
 
@@ -40,7 +40,7 @@ async def run(
     *,
     descriptors: Sequence[int] = (),
 ) -> Finished:
-    """Run it to its end; it has the `descriptors`, by their numbers.
+    """Run it to its end; it inherits the `descriptors`, under their numbers.
 
     OSError if it cannot be started, TimeoutError if it was still running after `within_s`.
     """
@@ -51,7 +51,7 @@ async def run(
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **(environment or {})},
         pass_fds=descriptors,
-        start_new_session=True,  # a ctrl-C at the terminal is for whoever waits, who ends it in good order
+        start_new_session=True,  # a ctrl-C at the terminal is for the caller, which ends the program in order
     )
     try:
         async with within(within_s):
@@ -62,7 +62,7 @@ async def run(
 
 
 async def _end(running: asyncio.subprocess.Process) -> None:
-    """What it has started itself may go on, and hold its pipes open: that is not waited for."""
+    """Programs that it started may go on, and hold its pipes open: that is not waited for."""
     try:
         if running.returncode is None:
             running.kill()

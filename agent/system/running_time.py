@@ -1,10 +1,9 @@
-"""Time that passes only while this process can run: for whatever waits for Docker, or for systemd.
+"""Time that passes only while this process can run: for waits for Docker or systemd.
 
 A suspended host stops CLOCK_MONOTONIC, and with it time.monotonic() and asyncio's timers (FACTS 24). A frozen control
-group, a paused virtual machine or SIGSTOP does not (FACTS 122): afterwards every deadline would be over before anybody
-could have answered. So between two looks at the clock no more counts than can have passed while we ran.
-Not known here: systemd's own deadlines, which are by CLOCK_MONOTONIC, and what is meant to go on meanwhile
-(CLOCK_BOOTTIME).
+group, a paused virtual machine or SIGSTOP does not (FACTS 122): afterwards every deadline would be over before anything
+could have answered. So between two readings of the clock, no more time counts than can have passed while we ran.
+Not known here: systemd's own deadlines, which use CLOCK_MONOTONIC, and what must go on meanwhile (CLOCK_BOOTTIME).
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-# However long we were stopped, so many looks are taken before a time is over. Not more: one may last for 10 s, where
-# dockerd is silent, and has to count.
+# However long we were stopped, a time takes at least so many readings to be over. Not more: between two readings there
+# may be 10 s, if dockerd does not answer, and they must count.
 _LOOKS: Final = 4
 
 
 class Left:
-    """What is left of some seconds. It passes from look to look."""
+    """What is left of some seconds. It decreases with each reading of the clock."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds = seconds
-        self.at_once = seconds / _LOOKS  # no more passes from one look to the next
+        self.at_once = seconds / _LOOKS  # no more passes between two readings
         self._clock = clock
         self._looked = clock()
 
@@ -38,7 +37,7 @@ class Left:
 
 @asynccontextmanager
 async def within(seconds: float) -> AsyncIterator[None]:
-    """As `asyncio.timeout`: TimeoutError if what stands in it has not ended after so many seconds."""
+    """Like `asyncio.timeout`: TimeoutError if its block has not ended after so many seconds."""
     loop = asyncio.get_running_loop()
     left = Left(seconds, loop.time)
     next_look: asyncio.TimerHandle | None = None

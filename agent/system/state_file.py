@@ -1,6 +1,6 @@
 """A file of the agent's own state: JSON with a format number, 0600, replaced whole.
 
-Not known here: what stands in it, and what follows if it is lost.
+Not known here: what is in it, and what follows if it is lost.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ class StateFile(Generic[T]):
     def __init__(
         self, path: Path, kind: type[T], version: int, earlier: Mapping[int, Callable[[object], T]] | None = None
     ) -> None:
-        """`earlier`: what the formats before this one say, each in the words of this one."""
+        """`earlier`: for each earlier format, the function that converts it to this one."""
         self.path = path
         self._kind = kind
         self._version = version
         self._earlier = earlier or {}
 
     def load(self) -> T | None:
-        """What was saved last; None if nothing was. AgentError if it is there and cannot be understood."""
+        """What was saved last; None if nothing was. AgentError if the file cannot be understood."""
         return self._loaded()[0]
 
     def take_over(self) -> None:
-        """What an earlier version of the agent saved is saved anew, and its file is gone."""
+        """Convert what an earlier version of the agent saved."""
         self.change(lambda state: state)
 
     def change(self, made: Callable[[T | None], T | None]) -> None:
-        """Save what is made of what was saved last, and nothing where that is None or the same.
+        """Save what `made` returns for the last state, unless that is None or the same.
 
-        For what threads of this process change at once: nothing that one of them saved is lost to another. The lock of
-        the agent keeps other processes away.
+        Threads of this process may do this at once without losing each other's changes. The agent's lock keeps other
+        processes away.
         """
         with _ONE_AT_A_TIME:
             state, version = self._loaded()
@@ -63,7 +63,7 @@ class StateFile(Generic[T]):
             if version in self._earlier:
                 return self._earlier[version](envelope["state"]), version
         except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
-            raise AgentError(str(self.path), "cannot be understood", "Put it right, or move it away") from error
+            raise AgentError(str(self.path), "cannot be understood", "Fix it, or move it away") from error
         raise AgentError(
             str(self.path), f"is of format {version}; this agent knows {self._version}", "Update the agent"
         )

@@ -1,6 +1,6 @@
-"""A target's file as text: read it, and carry out an edit of it.
+"""A target's file as text: read it, and edit it.
 
-On top of `files.py`, which knows how a file is replaced; not known here: what stands in the text.
+On top of `files.py`, which knows how a file is replaced. Not known here: what is in the text.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from agent.system.files import Changed, FileState, read_file, remove_file, repla
 from agent.values.errors import LEFT, TargetFailed
 
 NEW_FILE: Final = 0o644
-TRIES: Final = 3  # a file that somebody else writes at the very moment is read again
+TRIES: Final = 3  # a file that another program is writing is read again
 
 
 def read_text(path: Path) -> str | None:
-    """What stands in a file; None if there is none. TargetFailed if it cannot be read or is not UTF-8."""
+    """The text of a file; None if there is none. TargetFailed if it cannot be read or is not UTF-8."""
     return _text(path, read_file(path))
 
 
 def write_text(path: Path, before: str | None, after: str | None, mode: int | None) -> None:
-    """Turn the text `before` into `after`. Changed if something else stands there by now.
+    """Turn the text `before` into `after`. Changed if the file has another text by now.
 
     `mode`: None keeps the mode that the file has.
     """
@@ -37,7 +37,7 @@ def write_text(path: Path, before: str | None, after: str | None, mode: int | No
 
 
 def edit_text(path: Path, change: Callable[[str | None], str | None]) -> None:
-    """Turn what stands there into what `change` makes of it. Changed if somebody else keeps writing meanwhile."""
+    """Write what `change` makes of the text. Changed if another program keeps writing meanwhile."""
     for tries_left in reversed(range(TRIES)):
         before = read_text(path)
         after = change(before)

@@ -1,4 +1,4 @@
-"""Work that is finished although we are told to stop."""
+"""Work that is finished even if we are told to stop."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 async def to_the_end(work: Coroutine[Any, Any, T], within_s: float | None) -> T:
-    """Wait for it even if we are told to stop meanwhile, and only then stop: a ctrl-C must not leave Docker down.
+    """Finish the work before stopping, if we are told to stop meanwhile: a ctrl-C must not leave Docker down.
 
-    `within_s`: how long it may still take then; None: as long as it takes.
+    `within_s`: how much longer it may take then; None: as long as it needs.
     """
     task = asyncio.ensure_future(work)
     try:

@@ -640,7 +640,9 @@ async def test_a_named_file_that_is_not_there_is_said(people: People) -> None:
     seen = await people.clients().look(OFFICE)
 
     assert seen.files == ()
-    assert Skipped(str(file), "does not exist, so it is nobody's; make it as the user whose it is") in seen.skipped
+    assert (
+        Skipped(str(file), "does not exist, so it has no owner; create it as the user who is to own it") in seen.skipped
+    )
 
 
 async def test_an_encrypted_home_that_is_not_open_is_left_out(people: People) -> None:

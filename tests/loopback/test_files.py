@@ -128,7 +128,7 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
 
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/null")):
-        with pytest.raises(TargetFailed, match="no regular file"):
+        with pytest.raises(TargetFailed, match="not a regular file"):
             read_file(path)
     with pytest.raises(TargetFailed, match=r"loop: cannot be read: .*symbolic links; left as it is"):
         read_file(tmp_path / "loop")
@@ -427,7 +427,7 @@ def test_a_full_disk_leaves_the_old_file_whole_and_nothing_beside(tmp_path: Path
     assert present(path).is_as(before)
     assert names(tmp_path) == ["daemon.json"]
     assert str(failure.value) == (
-        f"{path}: cannot be written: no space left; left as it is. Free some, then: docker-proxy-agent apply"
+        f"{path}: cannot be written: no space left; left as it is. Free some, then run: docker-proxy-agent apply"
     )
     assert isinstance(failure.value.__cause__, OSError)
 
@@ -443,7 +443,7 @@ def test_a_new_file_that_fails_leaves_not_even_its_folders(tmp_path: Path) -> No
     ("number", "words"),
     [
         pytest.param(errno.EROFS, "the file system is read-only; left as it is. Mount it writable", id="read-only"),
-        pytest.param(errno.EPERM, "not permitted; left as it is. See who may write there", id="not-permitted"),
+        pytest.param(errno.EPERM, "not permitted; left as it is. Check who may write there", id="not-permitted"),
         pytest.param(errno.EIO, "Input/output error; left as it is. Fix this", id="anything-else"),
     ],
 )

@@ -189,7 +189,7 @@ async def test_a_new_file_is_private_and_its_owners_and_so_is_its_folder(somebod
 
 
 async def test_a_file_is_made_only_if_that_is_allowed(somebody: Person, homes: Homes) -> None:
-    with pytest.raises(TargetFailed, match="is not there, and is not to be made"):
+    with pytest.raises(TargetFailed, match="does not exist, and must not be created"):
         await homes.write(somebody, somebody.config, None, MERGED)
 
     assert names(somebody.home) == []
@@ -199,7 +199,7 @@ async def test_a_home_that_is_not_mounted_is_not_made(somebody: Person, homes: H
     somebody.home.rename(house / "moved")
     somebody.owns(house, 0o755)  # even if it could be
 
-    with pytest.raises(TargetFailed, match="not mounted; nothing is made"):
+    with pytest.raises(TargetFailed, match="not mounted; nothing is created"):
         await homes.write(somebody, somebody.config, None, MERGED, may_create=True)
 
     assert names(house) == ["moved"]
@@ -459,7 +459,9 @@ async def test_nothing_outside_the_users_reach_is_read_or_written(
         homes.write(alice, alice.config, CONFIG, None),
         homes.edit(alice, alice.config, lambda _: MERGED, may_create=True),
     ):
-        with pytest.raises(TargetFailed, match=r"alice/\.docker/config\.json: .*not permitted.*See who may") as raised:
+        with pytest.raises(
+            TargetFailed, match=r"alice/\.docker/config\.json: .*not permitted.*Check who may"
+        ) as raised:
             await attempt
         assert "hunter2" not in str(raised.value)
 
@@ -600,10 +602,10 @@ def a_loop(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "what"),
     [
-        (a_pipe, "is no regular file; left as it is. Fix this, then run: docker-proxy-agent apply"),
+        (a_pipe, "is not a regular file; left as it is. Fix this, then run: docker-proxy-agent apply"),
         (a_socket, "cannot be read: No such device or address; left as it is. Fix this"),
-        (a_folder, "is no regular file; left as it is. Fix this"),
-        pytest.param(a_device, "is no regular file; left as it is. Fix this", marks=NEEDS_ROOT),
+        (a_folder, "is not a regular file; left as it is. Fix this"),
+        pytest.param(a_device, "is not a regular file; left as it is. Fix this", marks=NEEDS_ROOT),
         (a_huge_file, "is larger than 1024 KiB; left as it is. Fix this"),
         (a_loop, "cannot be read: Too many levels of symbolic links; left as it is. Fix this"),
     ],
@@ -786,7 +788,7 @@ STATE = (
     '{"real": "L3g=", "mode": 384, "uid": 1, "gid": 1, "identity": {"device": 1, "inode": 1, "mtime_ns": 1, "size": 1}}'
 )
 FOUND = '{"type": "FoundFile", "attributes": %s, "data": "%s"}'
-NONSENSE = "its helper process did not answer as it should; left as it is. Try again: docker-proxy-agent apply"
+NONSENSE = "its helper process gave an invalid answer; left as it is. Try again: docker-proxy-agent apply"
 
 
 @pytest.mark.parametrize(
@@ -842,7 +844,7 @@ async def test_an_answer_that_is_none_is_a_failure_of_that_file(
 async def test_an_answer_to_a_write_has_both_sides(somebody: Person, answer: Wrote | NotThere) -> None:
     homes = says(msgspec.json.encode(answer).decode())
 
-    with pytest.raises(TargetFailed, match="as it should; whether it was written is not known"):
+    with pytest.raises(TargetFailed, match="an invalid answer; whether it was written is not known"):
         await homes.write(somebody, somebody.config, CONFIG, MERGED)
 
 
@@ -873,7 +875,7 @@ async def test_a_helper_that_hangs_is_killed_with_all_that_it_started(
     code = "import os, sys, time\n" + HANGS.format(pids=str(pids))
     homes = Homes(within_s=2, argv=(sys.executable, "-I", "-S", "-c", code))
 
-    with pytest.raises(TargetFailed, match=rf"config\.json: no answer within 2 s; {unsure}\. See whether its file"):
+    with pytest.raises(TargetFailed, match=rf"config\.json: no answer within 2 s; {unsure}\. Check whether its file"):
         await attempt(homes, somebody)
 
     for pid in pids.read_text().split():

@@ -130,9 +130,9 @@ async def test_no_second_helper_hangs_in_the_same_home(alice: Person, bob: Perso
     while hung_home.has_a_request():  # the kernel tells the file system of the kill
         await hung_home.request()
 
-    with pytest.raises(TargetFailed, match=r"config\.json: still gives no answer"):
+    with pytest.raises(TargetFailed, match=r"config\.json: still does not answer"):
         await homes.read(alice, alice.config)
-    with pytest.raises(TargetFailed, match="still gives no answer"):
+    with pytest.raises(TargetFailed, match="still does not answer"):
         await homes.write(alice, alice.config, None, MERGED, may_create=True)
 
     assert not hung_home.has_a_request()

@@ -137,7 +137,7 @@ def test_a_daemon_json_that_is_a_directory_is_left(machine: Machine) -> None:
     ran = machine.apply()
 
     assert ran.returncode == 1
-    assert "docker-proxy-agent apply" in said(ran, str(machine.installation.daemon_json), "is no regular file")
+    assert "docker-proxy-agent apply" in said(ran, str(machine.installation.daemon_json), "is not a regular file")
     assert machine.installation.daemon_json.is_dir()
     assert machine.restarts == 0
 

@@ -23,8 +23,8 @@ UTF_16 = '\ufeff{"debug": false}\n'.encode("utf-16-le")
 ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     "latin-1": (lambda path: path.write_bytes(LATIN_1), "byte 14 is not UTF-8"),
     "utf-16": (lambda path: path.write_bytes(UTF_16), "byte 0 is not UTF-8"),
-    "a-folder": (lambda path: path.mkdir(), "is no regular file"),
-    "a-pipe": (os.mkfifo, "is no regular file"),
+    "a-folder": (lambda path: path.mkdir(), "is not a regular file"),
+    "a-pipe": (os.mkfifo, "is not a regular file"),
     "too-large": (lambda path: path.write_bytes(b" " * (LARGEST + 1)), "is larger than"),
     "no-json": (lambda path: path.write_text('{"debug": true,}\n'), "line 1, column 16: not JSON"),
 }

@@ -141,7 +141,7 @@ def test_a_password_as_long_as_a_file_by_mistake_is_refused(etc: Etc) -> None:
 def test_what_is_no_file_is_refused_at_once(etc: Etc) -> None:
     os.mkfifo(etc.policy)
 
-    with pytest.raises(PolicyRefused, match="is no regular file"):
+    with pytest.raises(PolicyRefused, match="is not a regular file"):
         etc.load()
 
 

@@ -179,7 +179,7 @@ async def test_docker_is_started_even_where_a_file_cannot_be_put_back(dockerd: D
 
     outcome = await dockerd.transaction().carry_out(made, reality)
 
-    assert "somebody else changed it meanwhile" in outcome.rolled_back
+    assert "another program changed it meanwhile" in outcome.rolled_back
     assert "Docker runs again, with http http://theirs:1" in outcome.rolled_back
     assert dockerd.is_running
     assert dockerd.events()[-1] == "rolled-back"
@@ -273,7 +273,7 @@ async def test_a_file_that_could_not_be_put_back_is_not_forgotten(dockerd: Docke
 
     outcome = await dockerd.transaction().carry_out(made, reality)
 
-    assert "is no regular file" in outcome.rolled_back
+    assert "is not a regular file" in outcome.rolled_back
     assert list(Journal(dockerd.root / "state").under_way().notes) == [str(file)]
     assert not (dockerd.root / "unit/drop-in.conf").exists()
 

@@ -225,7 +225,7 @@ def test_whoever_is_in_passwd_is_kept_while_the_name_service_is_silent(tmp_path:
 
     assert [account.name for account in found.accounts] == [me]
     assert found.accounts[0].groups == groups_of(system.group(), Login(me, ME.uid, ME.gid, "/"))
-    unknown = "whether there is such a user cannot be told: the name service gives no answer within 0.2 s"
+    unknown = "it is unknown whether this user exists: the name service gives no answer within 0.2 s"
     assert found.skipped == (Skipped(somebody, unknown),)
 
 

@@ -334,7 +334,7 @@ async def test_what_was_not_asked_for_is_refused_and_let_go(
 async def test_more_names_than_there_may_be_are_no_answer(somebody: Person, watched: Watched) -> None:
     homes = passing(watched, 0, 0, ", ".join(['"YQ=="'] * 13))
 
-    with pytest.raises(TargetFailed, match="did not answer as it should"):
+    with pytest.raises(TargetFailed, match="gave an invalid answer"):
         await homes.read(somebody, somebody.config)
 
 

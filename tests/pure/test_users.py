@@ -226,20 +226,20 @@ def test_a_home_behind_links_is_found_where_it_is() -> None:
     [
         (
             "nfs",
-            "its home /home/alice is on nfs, a network file system; name the user in clients.users to have it kept",
+            "its home /home/alice is on nfs, a network file system; name the user in clients.users to keep its file",
         ),
         (
             "nfs4",
-            "its home /home/alice is on nfs4, a network file system; name the user in clients.users to have it kept",
+            "its home /home/alice is on nfs4, a network file system; name the user in clients.users to keep its file",
         ),
         (
             "cifs",
-            "its home /home/alice is on cifs, a network file system; name the user in clients.users to have it kept",
+            "its home /home/alice is on cifs, a network file system; name the user in clients.users to keep its file",
         ),
-        ("9p", "its home /home/alice is on 9p, a network file system; name the user in clients.users to have it kept"),
-        ("fuse.sshfs", "its home /home/alice is on fuse.sshfs; name the user in clients.users to have it kept"),
-        ("fuseblk", "its home /home/alice is on fuseblk; name the user in clients.users to have it kept"),
-        ("autofs", "its home /home/alice is not mounted; name the user in clients.users to have it tried"),
+        ("9p", "its home /home/alice is on 9p, a network file system; name the user in clients.users to keep its file"),
+        ("fuse.sshfs", "its home /home/alice is on fuse.sshfs; name the user in clients.users to keep its file"),
+        ("fuseblk", "its home /home/alice is on fuseblk; name the user in clients.users to keep its file"),
+        ("autofs", "its home /home/alice is not mounted; name the user in clients.users to try it"),
     ],
 )
 def test_a_home_that_may_hang_is_not_looked_at_and_said(kind: str, why: str) -> None:
@@ -273,7 +273,7 @@ def test_a_docker_folder_on_another_ground_than_its_home() -> None:
 
     assert (
         skipped(found)["bob"]
-        == "its home /home/bob/.docker is on fuse.rclone; name the user in clients.users to have it kept"
+        == "its home /home/bob/.docker is on fuse.rclone; name the user in clients.users to keep its file"
     )
     assert "alice" in skipped(found)
 
@@ -386,9 +386,9 @@ def test_a_file_that_is_somebodys_own_is_kept_once() -> None:
 @pytest.mark.parametrize(
     ("more", "links", "why"),
     [
-        pytest.param({}, {}, "does not exist, so it is nobody's; make it as the user whose it is", id="missing"),
-        pytest.param({CI: of(0, Kind.OTHER)}, {}, "is no regular file", id="a-pipe"),
-        pytest.param({CI: FOLDER}, {}, "is no regular file", id="a-folder"),
+        pytest.param({}, {}, "does not exist, so it has no owner; create it as the user who is to own it", id="missing"),
+        pytest.param({CI: of(0, Kind.OTHER)}, {}, "is not a regular file", id="a-pipe"),
+        pytest.param({CI: FOLDER}, {}, "is not a regular file", id="a-folder"),
         pytest.param({CI: of(1001), "/srv": of(0, Kind.DIRECTORY, mode=0o777)}, {}, "others can write to /srv on the way to it", id="in-everybody's-folder"),
         pytest.param({CI: of(0), "/srv/ci": of(0, Kind.DIRECTORY, 27, 0o775)}, {}, "others can write to /srv/ci on the way to it", id="root's-in-a-group's-folder"),
     ],
@@ -435,9 +435,7 @@ def test_a_file_where_asking_may_hang() -> None:
     found = who(Clients(users=(), files=("/net/config.json",)), Machine(mounted=mounted("/net", "nfs")), ROOT)
 
     assert found.skipped == (
-        Skipped(
-            "/net/config.json", "is on nfs, where it must not be asked whose it is; name the user in clients.users"
-        ),
+        Skipped("/net/config.json", "is on nfs, where its owner must not be looked up; name the user in clients.users"),
     )
 
 

@@ -1,6 +1,15 @@
 """Wake-ups: what makes the service look again.
 
-`netlink.py`, `paths.py`, `resume.py` and `timer.py` each watch one thing and call a `Wake` with a `Reason`;
-`wakeups.py` collects the reasons. A wake-up carries no information but "look again". A new thing to be watched is a
-file here with `close()`, and a Reason.
+    netlink      the kernel's network
+    paths        files that root may watch, by watchdog and a `brake` for directories that change all the time
+    homes        files of users, by `inotify` on descriptors
+    process      dockerd
+    proxy        a proxy on this host
+    resume       the end of a suspend (`timerfd`)
+    timer        a point in time (`timerfd`)
+    unwatched    what cannot be watched
+    wakeups      collects the reasons
+
+Each watch calls a `Wake` with a `Reason`. A wake-up says nothing but "look again". A new thing to watch is a file here
+with `close()`, and a Reason.
 """

@@ -1,11 +1,11 @@
-"""Whether people's files may have changed, and a wake-up when one of them may.
+"""Whether users' files may have changed, and a wake-up when one may have.
 
-Watched is the folder where root's look ends, mostly the home, for the one name that leads on; and what a helper of its
-user passed, if it lies on a local file system and is the user's, or root's. No path below a home is resolved here. What
-cannot be watched so is looked at by the helper again, after a while.
+Watched is the folder where root stops, mostly the home, for the one name that leads on; and the folders that a helper
+of the user passed, if they are on a local file system and belong to the user or root. No path below a home is resolved
+here. Files that cannot be watched are read again by the helper, after a while.
 
-What is done all the time is told ever more rarely, of each person apart: a file that never rests costs a helper now and
-then, and nobody else waits. Not known here: what is in the files.
+A file that changes all the time wakes ever more rarely, each file for itself: it costs a helper now and then, and no
+other user waits. Not known here: what is in the files.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from agent.values.reason import Reason
 
 SHORTEST_REST_S: Final = 0.1
 LONGEST_REST_S: Final = 60.0
-_NOISE_REST_S: Final = 5.0  # at most, where names come and go that lead nowhere
-_RESTLESS_S: Final = 10.0  # what changes again within this, and four rests, is told later the next time
-_CALM_REST_S: Final = 1.0  # up to here, whoever asks is told of what came while nobody listened
-_MOST: Final = 64  # queues: of root's 128 (fs.inotify.max_user_instances) others want some
+_NOISE_REST_S: Final = 5.0  # at most, after events of other names in the folders
+_RESTLESS_S: Final = 10.0  # a change within this time and four rests makes the next rest longer
+_CALM_REST_S: Final = 1.0  # up to this rest, a question also reads the events that are queued
+_MOST: Final = 64  # inotify instances; root has 128 (fs.inotify.max_user_instances), and other programs need some
 _NEARLY: Final = 0.9  # timers are not that exact
 _ROOT: Final = 0
 
@@ -39,7 +39,7 @@ _Key = tuple[int, Path]
 
 
 class Whose(Protocol):
-    """Whose file it is, and where root's look at the way to it ends."""
+    """The user of the file, and where root stops on the way to it."""
 
     @property
     def uid(self) -> int: ...
@@ -57,16 +57,16 @@ class HomeWatch:
 
     @property
     def unwatched(self) -> dict[Path, str]:
-        """The files that cannot be watched though they lie where they could be, and why."""
+        """The files that are where they could be watched, and cannot be, and why."""
         return {path: file.problem for (_, path), file in self._files.items() if file.problem}
 
     @property
     def limit(self) -> str:
-        """The limit of inotify that was reached, as sysctl names it."""
+        """The inotify limit that was reached, as sysctl names it."""
         return next((file.limit for file in self._files.values() if file.limit), "")
 
     async def begin(self, account: Whose, path: Path) -> None:
-        """It is read after this: what comes from here on is a change."""
+        """Called before the file is read: every event from now on is a change."""
         key = (account.uid, path)
         with contextlib.ExitStack() as let_go:
             first = await _first(account.threshold, let_go)
@@ -80,23 +80,23 @@ class HomeWatch:
             )
 
     async def follow(self, account: Whose, path: Path, passed: Sequence[Passed], *, is_whole: bool) -> None:
-        """The folders on the way to it, of which the caller lets go afterwards; not whole: some are missing."""
+        """The folders on the way to it, which the caller closes afterwards; not whole: some are missing."""
         try:
             kinds = await asyncio.to_thread(file_systems, [one.descriptor for one in passed])
-        except OSError:  # what is mounted cannot be told: none of it is watched
+        except OSError:  # mountinfo cannot be read: none of them is watched
             kinds = [""] * len(passed)
         if (file := self._files.get((account.uid, path))) is not None:  # else it was closed meanwhile
             file.follow(list(zip(passed, kinds, strict=True)), is_whole=is_whole)
 
     def is_still(self, account: Whose, path: Path, within_s: float) -> bool:
-        """Whether nothing was told since. Where not everything is watched: whether that was less than so long ago."""
+        """Whether there was no event since. If not everything is watched: whether it was read less than so long ago."""
         file = self._files.get((account.uid, path))
         if file is None or file.threshold != account.threshold or file.is_told():
             return False
         return file.is_whole or self._clock.boottime_s() - file.read_at < within_s * _NEARLY
 
     def keep(self, files: Collection[_Key]) -> None:
-        """Of no others there is anything to tell any more; by uid and path."""
+        """Stop watching all other files; by uid and path."""
         for key in self._files.keys() - set(files):
             self._files.pop(key).close()
 
@@ -106,7 +106,7 @@ class HomeWatch:
 
 
 class _Pace:
-    """How long it is not listened after something came: longer, the sooner that was."""
+    """How long to rest after an event: the sooner it came, the longer."""
 
     def __init__(self, at_most_s: float = LONGEST_REST_S, restless_s: float = _RESTLESS_S) -> None:
         self.rest_s = SHORTEST_REST_S
@@ -121,14 +121,14 @@ class _Pace:
 
 
 async def _first(threshold: Threshold | None, let_go: contextlib.ExitStack) -> int | None:
-    """The folder where root's look ended, if it is still that one."""
+    """The folder where root stopped, if it is still that one."""
     if threshold is None or not threshold.below:
         return None
     with contextlib.suppress(OSError):  # it vanished just now
         descriptor = let_go.enter_context(held(threshold.folder))
         (kind,) = await asyncio.to_thread(file_systems, (descriptor,))
         found = folder(descriptor, kind)
-        # Another one than was looked at is found out by the next look.
+        # If it is another one, the next look finds that out.
         if found is not None and (found.st_dev, found.st_ino) == threshold.identity:
             return descriptor
     return None
@@ -159,20 +159,20 @@ class _File:
                 self._rest(pace.rest_s)
 
     def follow(self, passed: Sequence[tuple[Passed, str]], *, is_whole: bool) -> None:
-        """What lies beyond the threshold."""
+        """The folders beyond the threshold."""
         if not self._names:
-            return  # without the first folder, nothing would tell that the others are others by now
+            return  # without the first folder, a swap of the others would go unnoticed
         last = len(passed) - 1
         followed = [self._watch(one, kind, is_last=at == last) for at, (one, kind) in enumerate(passed)]
         self.is_whole = is_whole and all(followed)
 
     @property
     def is_watched(self) -> bool:
-        """Whether there is a queue of its own."""
+        """Whether it has an inotify instance."""
         return self._inotify is not None
 
     def is_told(self) -> bool:
-        """Whether there was a change; of one that never rests, only what was listened to counts."""
+        """Whether there was a change. Of a file that changes all the time, queued events do not count yet."""
         if self.pace.rest_s <= _CALM_REST_S:
             self._read()
         return self._is_told
@@ -186,7 +186,7 @@ class _File:
             self._inotify = None
 
     def _watch(self, passed: Passed, kind: str, *, is_last: bool) -> bool:
-        """Nothing is asked of it before it is known where it lies: it may be anything."""
+        """Nothing is called on it before its file system is known: a user chose what it is."""
         with contextlib.suppress(OSError):
             found = folder(passed.descriptor, kind)
             if found is not None and found.st_uid in self._owners:
@@ -204,10 +204,8 @@ class _File:
             return False
         return True
 
-    # --- what is told ---
-
     def _rest(self, for_s: float) -> None:
-        """While nobody listens the kernel keeps what comes, up to a limit, and then that some is lost."""
+        """During a rest the kernel queues events, up to a limit; then it notes that some were lost."""
         self._timer = self._loop.call_later(for_s, self._listen)
 
     def _listen(self) -> None:
@@ -215,7 +213,7 @@ class _File:
             self._loop.add_reader(self._inotify.descriptor, self._hear)
 
     def _hear(self) -> None:
-        assert self._inotify is not None  # noqa: S101 - or nobody would listen
+        assert self._inotify is not None  # noqa: S101 - or this would not be called
         self._loop.remove_reader(self._inotify.descriptor)
         self._read()
         if not self._is_told:
@@ -225,7 +223,7 @@ class _File:
     def _read(self) -> None:
         if self._inotify is None or self._is_told:
             return
-        # Of a name that leads nowhere nobody is told; of a folder itself, and where news were lost, always.
+        # Events of other names do not count; those of a folder itself, and of lost events, always do.
         if any(not event.name or event.name in self._names.get(event.watch, ()) for event in self._inotify.read()):
             self._is_told = True
             self.pace.note(self._clock.boottime_s())

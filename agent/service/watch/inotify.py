@@ -1,7 +1,7 @@
-"""inotify(7), as far as it is needed: directories that are held by a descriptor, told of without a thread.
+"""inotify(7), as far as it is needed: for directories held by a descriptor, without a thread.
 
-Beside watchdog, which watches everything else (`paths.py`): that takes a path and a thread for each directory, and
-reads what comes as fast as it comes. Here every file has a queue of its own: who fills it loses only their own news.
+watchdog watches everything else (`paths.py`), but it needs a path and a thread for each directory, and reads events as
+fast as they come. Here every file has its own queue: a user who fills it loses only events of their own file.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ _DELETE: Final = 0x200
 _DELETE_SELF: Final = 0x400
 _MOVE_SELF: Final = 0x800
 _ONLYDIR: Final = 0x01000000
-_MASK_ADD: Final = 0x20000000  # the same directory may stand twice on one way
+_MASK_ADD: Final = 0x20000000  # the same directory may be on one path twice
 _NAMES: Final = _ATTRIB | _MOVED | _CREATE | _DELETE | _DELETE_SELF | _MOVE_SELF | _ONLYDIR | _MASK_ADD
 _FILES: Final = _NAMES | _MODIFY | _CLOSE_WRITE
 _EVENT: Final = struct.Struct("=iIII")  # watch, mask, cookie, length of the name
 _AT_ONCE: Final = 64 * 1024  # bytes, some 2000 events
-_TIMES: Final = 16  # that empties a queue: it holds 16384 events
+_TIMES: Final = 16  # enough to empty a queue: it holds 16384 events
 
 
 class InotifyEvent(msgspec.Struct, frozen=True):
-    """Something happened to a name in a directory; without a name to the directory, or to all of them."""
+    """Something happened to a name in a directory; without a name: to the directory, or events were lost."""
 
-    watch: int  # -1: so much happened that some of it is lost
+    watch: int  # -1: there were so many events that some are lost
     name: bytes
 
 
 class Inotify:
-    """A queue of what happens in some directories. OSError if inotify(7)'s limits are reached."""
+    """A queue of the events of some directories. OSError if a limit of inotify(7) is reached."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self.descriptor = self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
     def add(self, directory: int, *, and_files: bool) -> int:
-        """Watch a directory by a descriptor, which may be closed then; the number of the watch.
+        """Watch a directory by a descriptor, which may be closed afterwards. Returns the number of the watch.
 
-        Told of are the names in it that come, go, or become another file's; and what is in the files, if that counts.
+        Events: a name comes, goes, or becomes another file's; with `and_files`, also writes to the files.
         """
-        # The name leads to what is held, and no other is looked up on the way.
+        # This name leads to the held directory itself; no other name is looked up.
         path = f"/proc/self/fd/{directory}/.".encode()
         mask = ctypes.c_uint32(_FILES if and_files else _NAMES)
         return self._checked(self._libc.inotify_add_watch(self.descriptor, path, mask))
 
     def read(self) -> Iterator[InotifyEvent]:
-        """What came."""
+        """The queued events."""
         for _ in range(_TIMES):
             try:
                 found = os.read(self.descriptor, _AT_ONCE)

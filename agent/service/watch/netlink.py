@@ -1,7 +1,7 @@
-"""Wakes when the kernel tells of a change of its network.
+"""Wakes when the kernel announces a change of its network.
 
-What a message says is not read: the next look finds out. Joined to the groups whose news can mean another network
-(FACTS 22); to neighbours only while a MAC is missing, for theirs never end.
+The messages are not read: the next look finds out what changed. Joined are the groups whose messages can mean another
+network (FACTS 22); that of neighbours only while a MAC is missing, for its messages never end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from agent.values.reason import Reason
 
 _SOL_NETLINK: Final = 270  # linux/socket.h; the socket module names neither it nor its options
 _ADD_MEMBERSHIP, _DROP_MEMBERSHIP = 1, 2
-_AT_ONCE: Final = 4096  # read in one go at most, far more than the buffer holds: the loop has other work, too
+_AT_ONCE: Final = 4096  # messages at most, far more than the buffer holds: the event loop has other work, too
 
 
 class MulticastGroup(enum.IntEnum):
@@ -34,7 +34,7 @@ class MulticastGroup(enum.IntEnum):
 
 
 class NetworkWatch:
-    """Wakes until it is closed, but for when it is paused."""
+    """Wakes until it is closed, except while it is paused."""
 
     def __init__(self, wake: Wake) -> None:
         self._wake = wake
@@ -54,20 +54,20 @@ class NetworkWatch:
             raise
 
     def pause(self) -> None:
-        """While it settles: what a storm tells costs nothing until `resume`, and what overflows is news, too."""
+        """For the time it settles: messages cost nothing until `resume`, and an overflow counts as a message."""
         if not self._is_paused:
             self._is_paused = True
             self._loop.remove_reader(self._kernel)
 
     def resume(self) -> None:
-        """One wake-up, if anything was told meanwhile."""
+        """One wake-up, if there were messages meanwhile."""
         if self._is_paused:
             self._is_paused = False
             self._wake_if_told()
             self._loop.add_reader(self._kernel, self._wake_if_told)
 
     def follow_neighbours(self) -> None:
-        """News of neighbours, too, until `ignore_neighbours`."""
+        """Also wake for neighbours, until `ignore_neighbours`."""
         self._kernel.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, MulticastGroup.NEIGHBOURS)
 
     def ignore_neighbours(self) -> None:
@@ -83,16 +83,18 @@ class NetworkWatch:
             self._wake(Reason.NETWORK)
 
     def _drain(self) -> bool:
-        """Whether there was anything."""
+        """Read all messages. Whether there were any."""
         anything = False
         with contextlib.suppress(BlockingIOError):
             for _ in range(_AT_ONCE):
                 try:
-                    # A byte of each is enough: the kernel drops the rest of a message with it.
+                    # One byte of each is enough: the kernel drops the rest of the message.
                     self._kernel.recv(1)
                 except BlockingIOError:
                     raise
-                except OSError:  # ENOBUFS: some found no room (FACTS 22); whatever else it is, looking again is right
+                except (
+                    OSError
+                ):  # ENOBUFS: some did not fit (FACTS 22); for any other error, looking again is right, too
                     anything = True
                     continue
                 anything = True

@@ -1,10 +1,10 @@
-"""Wakes when one of some files changes, appears, vanishes, or is another one all of a sudden.
+"""Wakes when one of some files changes, appears, vanishes or is replaced.
 
-By watchdog, on directories: a watch on a file goes deaf when it is renamed over (FACTS 37). Watched are the directory
-of each path, of each link on the way to it, and the nearest one that exists where a part is missing; each only for the
-names that lead on. A directory that was swapped for another is found by `refresh`, and often told by the one above it.
-Our own temporary files and mere reading wake nobody. A directory that tells too much is left alone for a moment, and
-looked at afterwards: a storm there costs next to nothing. Not known here: what is in the files.
+With watchdog, on directories: a watch on a file goes deaf when another file is renamed over it (FACTS 37). Watched are
+the directory of each path, of each link on the way to it, and the nearest existing one where a part is missing; each
+only for the names that lead on. A directory that was swapped for another is found by `refresh`, and often by an event
+of the one above it. Our own temporary files and mere reading do not wake. A directory with too many events rests for a
+moment, and is looked at afterwards: a storm there costs next to nothing. Not known here: what is in the files.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from agent.system.files import is_folder, is_leftover
 from agent.system.links import Ahead
 from agent.values.reason import Reason
 
-GATHER_S: Final = 0.1  # what changes within this time is one wake-up: an editor's save is several changes
+GATHER_S: Final = 0.1  # all changes within this time are one wake-up: saving in an editor makes several
 
-# inotify(7), by what inotify_init and inotify_add_watch say.
+# inotify(7): the limit by the error of inotify_init and inotify_add_watch.
 LIMITS: Final = {errno.EMFILE: "fs.inotify.max_user_instances", errno.ENOSPC: "fs.inotify.max_user_watches"}
 
 _MOVES: Final[list[type[FileSystemEvent]]] = [
@@ -53,14 +53,14 @@ _WRITES: Final[list[type[FileSystemEvent]]] = [
 
 
 class Depth(enum.IntEnum):
-    """What in a directory counts."""
+    """Which events of a directory count."""
 
-    NAMES = 1  # a name comes, goes, or is another file's: a link, or part of a way that ends here
-    FILES = 2  # what is in them, too
+    NAMES = 1  # a name comes, goes, or becomes another file's: a link, or a step where the path ends
+    FILES = 2  # also writes to the files
 
 
 class WantedWatch(msgspec.Struct, frozen=True):
-    """A directory to be watched."""
+    """A directory to watch."""
 
     directory: Path
     depth: Depth
@@ -72,11 +72,11 @@ class Lookup(msgspec.Struct, frozen=True):
 
     directory: Path  # without links
     name: str
-    depth: Depth | None  # None: the way goes on below; the directory need not be watched for it
+    depth: Depth | None  # None: the path goes on below, so the directory need not be watched
 
 
 def wanted_watches(paths: Iterable[Path]) -> list[WantedWatch]:
-    """The directories that tell of a change of these files, as things are now."""
+    """The directories whose events show a change of these files, as the paths lead now."""
     names: dict[Path, set[str] | None] = {}
     depths: dict[Path, Depth] = {}
     for lookup in (lookup for path in paths for lookup in _lookups(path)):
@@ -93,7 +93,7 @@ def wanted_watches(paths: Iterable[Path]) -> list[WantedWatch]:
 
 
 def _lookups(path: Path) -> Iterator[Lookup]:
-    """The way to a file, name by name, through all links, as far as it exists."""
+    """The lookups on the way to a file, through all links, as far as it exists."""
     here, ahead = Path("/"), Ahead(str(path.absolute()))
     while ahead:
         name = ahead.next()
@@ -107,25 +107,25 @@ def _lookups(path: Path) -> Iterator[Lookup]:
                 yield Lookup(here, name, None)
                 here /= name
                 continue
-            # The last name; or what should be a directory is missing, closed to us, or a file.
+            # The last name; or the directory is missing, closed to us, or a file.
             yield Lookup(here, name, Depth.NAMES if ahead else Depth.FILES)
-            if not ahead and is_folder(here / name):  # a directory was asked for: all that is in it counts
+            if not ahead and is_folder(here / name):  # the path is a directory: all that is in it counts
                 yield Lookup(here / name, "", Depth.FILES)
             return
         yield Lookup(here, name, Depth.NAMES)
         try:
             here = Path("/") if ahead.follow(target) else here
-        except OSError:  # in circles: nothing lies behind it
+        except OSError:  # in circles: it leads nowhere
             return
 
 
 class _DirectoryEvents(FileSystemEventHandler):
-    """What watchdog's thread tells of one directory."""
+    """Takes the events of one directory from watchdog's thread."""
 
     def __init__(self, watch: FileWatch, wanted: WantedWatch) -> None:
         self._watch = watch
         self.wanted = wanted
-        self.is_gone = False  # and its number may be another's by now
+        self.is_gone = False  # and the watch number may be reused by now
         self._brake = Brake()
 
     def dispatch(self, event: FileSystemEvent) -> None:
@@ -134,7 +134,7 @@ class _DirectoryEvents(FileSystemEventHandler):
         paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
         if isinstance(event, events.DirDeletedEvent | events.FileDeletedEvent):
             self.is_gone |= paths[0] == str(self.wanted.directory)
-        if self.is_gone or any(self._counts(os.path.basename(path)) for path in paths):  # noqa: PTH119  text, no path
+        if self.is_gone or any(self._counts(os.path.basename(path)) for path in paths):  # noqa: PTH119 - text, not a path
             self._watch.gather()
 
     def _counts(self, name: str) -> bool:
@@ -145,11 +145,11 @@ class _Watched(msgspec.Struct):
     handler: _DirectoryEvents
     identity: tuple[int, int]
     watch: ObservedWatch
-    looked: object  # what it looked like, from before it was listened to
+    looked: object  # its state before it was watched
 
 
 class _Resting(msgspec.Struct):
-    """A directory that tells too much."""
+    """A directory with too many events."""
 
     wanted: WantedWatch
     looked: object
@@ -157,7 +157,7 @@ class _Resting(msgspec.Struct):
 
 
 class FileWatch:
-    """Wakes until it is closed. Its methods look at the disk, for some microseconds each path."""
+    """Wakes until it is closed. Its methods read the disk, some microseconds for each path."""
 
     def __init__(self, wake: Wake) -> None:
         self._wake = wake
@@ -169,18 +169,18 @@ class FileWatch:
         self._is_told = False
         self._is_closed = False
         self.unwatched: dict[Path, str] = {}  # directories that cannot be watched, and why
-        self.limit = ""  # the limit of inotify that was reached, as sysctl names it
-        self._observer: BaseObserver | None = None  # None: nothing was watched yet, or inotify was not to be had
+        self.limit = ""  # the inotify limit that was reached, as sysctl names it
+        self._observer: BaseObserver | None = None  # None: nothing was watched yet, or inotify is not available
 
     def watch(self, paths: Iterable[Path]) -> None:
-        """These, instead of those before."""
+        """Watch these paths, instead of those before."""
         self._paths = tuple(paths)
         self.refresh()
 
     def refresh(self) -> None:
-        """Follow the directories: those that are others now, that appeared, and that a link leads to now.
+        """Watch the directories that were replaced, that appeared, and that a link leads to now.
 
-        A directory that was not watched until now is a reason to look again: it may have changed since the last look.
+        A newly watched directory is a reason to look again: it may have changed since the last look.
         """
         wanted = {one.directory: one for one in wanted_watches(self._paths)}
         for directory in self._watched.keys() - wanted.keys():
@@ -207,11 +207,11 @@ class FileWatch:
 
     @property
     def resting(self) -> frozenset[Path]:
-        """The directories that are not listened to for a moment: they told too much."""
+        """The directories that are not watched for a moment: they had too many events."""
         return frozenset(self._resting)
 
     def had_enough(self, directory: Path) -> None:
-        """From watchdog's thread."""
+        """Called in watchdog's thread."""
         self._loop.call_soon_threadsafe(self._rest, directory)
 
     def _rest(self, directory: Path) -> None:
@@ -220,7 +220,7 @@ class FileWatch:
             return
         self._unschedule(directory)
         timer = self._loop.call_later(REST_S, self._listen_again, directory)
-        # What was told and not heard of yet is lost: so what it looked like before all that is what counts.
+        # Events that were not handled yet are lost, so the state before all of them is what counts.
         self._resting[directory] = _Resting(watched.handler.wanted, watched.looked, timer)
 
     def _listen_again(self, directory: Path) -> None:
@@ -230,7 +230,7 @@ class FileWatch:
             self.gather()
 
     def gather(self) -> None:
-        """From watchdog's thread. While one wake-up is under way, what else changes is part of it."""
+        """Called in watchdog's thread. Further changes before the wake-up are part of it."""
         if not self._is_told and not self._is_closed:
             self._is_told = True
             self._loop.call_soon_threadsafe(self._begin_to_gather)
@@ -244,27 +244,27 @@ class FileWatch:
         self._wake(Reason.FILES)
 
     def _follow(self, wanted: WantedWatch) -> bool:
-        """Whether it is watched from now on, and was not before."""
+        """Watch it. Whether it was not watched before, and is now."""
         directory = wanted.directory
         if (resting := self._resting.get(directory)) is not None:
             resting.wanted = wanted
             return False
         known = self._watched.get(directory)
         try:
-            status = directory.stat()  # before it is watched: if it is swapped just now, the next refresh finds out
+            status = directory.stat()  # before watching: if it is swapped in between, the next refresh finds out
             identity = (status.st_dev, status.st_ino)
             if known is not None:
                 is_same = known.identity == identity and not known.handler.is_gone
                 if is_same and known.handler.wanted.depth == wanted.depth:
                     known.handler.wanted = wanted
                     return False
-                self._unschedule(directory)  # or scheduling it would do nothing (FACTS 37)
+                self._unschedule(directory)  # or scheduling it again would do nothing (FACTS 37)
             _check_readable(directory)
             looked = _looks(wanted)
             handler = _DirectoryEvents(self, wanted)
             event_filter = _WRITES if wanted.depth is Depth.FILES else _MOVES
             watch = self._running_observer().schedule(handler, str(directory), event_filter=event_filter)
-        except OSError as error:  # it vanished just now, is closed to us, or inotify's limits are reached
+        except OSError as error:  # it has just vanished, is closed to us, or a limit of inotify is reached
             self.unwatched[directory] = error.strerror or str(error)
             self.limit = LIMITS.get(error.errno or 0, self.limit)
             return False
@@ -275,7 +275,7 @@ class FileWatch:
         self._running_observer().unschedule(self._watched.pop(directory).watch)
 
     def _running_observer(self) -> BaseObserver:
-        """OSError where inotify is not to be had: then it is asked for again at the next refresh."""
+        """OSError if inotify is not available: then the next refresh tries again."""
         if self._observer is None:
             observer = Observer()  # watchdog 7 opens inotify here, 6 with each watch
             observer.start()
@@ -284,7 +284,7 @@ class FileWatch:
 
 
 def _looks(wanted: WantedWatch) -> object:
-    """What tells whether something that counts there has changed; unlike anything where all of it counts."""
+    """The state of what counts there, to be compared. If all of it counts: an object unlike any other."""
     if wanted.names is None:
         return object()
     return {
@@ -310,6 +310,6 @@ def _status(path: Path, *, of_link: bool = False) -> tuple[int, ...] | None:
 
 
 def _check_readable(directory: Path) -> None:
-    """PermissionError where inotify refuses it, of which watchdog says nothing."""
+    """PermissionError where inotify would refuse, which watchdog does not report."""
     if not os.access(directory, os.R_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))

@@ -1,6 +1,6 @@
-"""Wakes when dockerd ends, by a descriptor of its process: pidfd_open(2).
+"""Wakes when dockerd ends, with a descriptor of its process: pidfd_open(2).
 
-It tells at once, whatever becomes of systemd's link of the start meanwhile. Not known here: why it ended.
+That works at once, whatever becomes of the link that systemd keeps for the start. Not known here: why it ended.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from agent.values.reason import Reason
 
 
 class ProcessWatch:
-    """Of one process at a time, until it is closed."""
+    """Watches one process at a time, until it is closed."""
 
     def __init__(self, wake: Wake) -> None:
         self._wake = wake
@@ -22,7 +22,7 @@ class ProcessWatch:
         self._descriptor: int | None = None
 
     def follow(self, pid: int) -> None:
-        """This one from now on; 0: none. Of the one that is followed already it is no news that it has ended."""
+        """Watch this process from now on; 0: none. If it is watched already and has ended, that does not wake again."""
         if pid == self._pid:
             return
         self.close()
@@ -34,7 +34,7 @@ class ProcessWatch:
         except ProcessLookupError:  # it has ended since it was seen
             self._wake(Reason.FILES)
             return
-        except OSError:  # no kernel for it: the link and the clock tell
+        except OSError:  # an old kernel: the link and the timer show it
             return
         self._loop.add_reader(self._descriptor, self._ended)
 

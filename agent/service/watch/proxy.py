@@ -1,8 +1,8 @@
-"""Wakes when a proxy on this host that is in use is gone: an idle connection to it is held, and its end is told.
+"""Wakes when a proxy on this host that is in use is gone: it holds an idle connection to it, and sees its end.
 
-A process that dies ends it within milliseconds; no byte is sent, and there is no timer while it stands. A proxy that
-closes what is idle is asked by a bare connect whether it still listens, and left alone for a while then. Before each
-connection it is asked whether the listener is still the one that is meant: in its place another user may listen.
+If the proxy's process dies, the connection ends within milliseconds; no byte is sent, and no timer runs while it lasts.
+If a proxy closes idle connections, a bare connect finds out whether it still listens, and then it is left alone for a
+while. Before each connection the listener's owner is checked: another user may listen there by now.
 Not known here: which proxy is in use, whose it must be, and whether it works.
 """
 
@@ -16,15 +16,15 @@ from agent.service.watch.wakeups import Wake
 from agent.values.listening import LocalProxy
 from agent.values.reason import Reason
 
-_CONNECTS_WITHIN_S: Final = 5.0  # on loopback it is there at once, or its queue is full
-_LINGERS_S: Final = 1.0  # one that shuts down closes its connections first, and listens for a moment more
+_CONNECTS_WITHIN_S: Final = 5.0  # on loopback it takes no time, unless the queue is full
+_LINGERS_S: Final = 1.0  # a proxy that shuts down closes its connections first, and listens for a moment longer
 
 
 IsMeant = Callable[[LocalProxy], Awaitable[bool]]
 
 
 class ProxyWatch:
-    """Wakes until it is closed. `is_meant`: whether who listens there now is the owner."""
+    """Wakes until it is closed. `is_meant`: whether the listener there belongs to the owner that the policy names."""
 
     def __init__(self, wake: Wake, is_meant: IsMeant) -> None:
         self._wake = wake
@@ -32,7 +32,7 @@ class ProxyWatch:
         self._held: dict[tuple[LocalProxy, float], asyncio.Task[None]] = {}
 
     def hold(self, proxies: Collection[LocalProxy], again_s: float) -> None:
-        """These, instead of those before. `again_s`: how long a connection that ended is not made anew."""
+        """Watch these, instead of those before. `again_s`: how long to wait before connecting again after an end."""
         wanted = {(proxy, again_s) for proxy in proxies}
         for key in self._held.keys() - wanted:
             self._held.pop(key).cancel()
@@ -52,21 +52,21 @@ class ProxyWatch:
                 is_told = False
                 if await self._wait_for_end(proxy, _LINGERS_S):
                     (await self._connect(proxy))[1].close()
-            except OSError:  # refused, somebody else's, or no way to connect; whoever is woken asks in earnest
+            except OSError:  # refused, another user's, or no connection possible; the pass that is woken probes it
                 if not is_told:
                     self._wake(Reason.PROXY)
                 is_told = True
             await asyncio.sleep(began + again_s - loop.time())
 
     async def _wait_for_end(self, proxy: LocalProxy, within_s: float | None) -> bool:
-        """Whether a connection to it has come to its end by then. OSError if it cannot even begin."""
+        """Connect, and wait for the end of the connection; False if it lasts longer. OSError if it cannot be made."""
         reader, writer = await self._connect(proxy)
         try:
             async with asyncio.timeout(within_s):
-                await reader.read(1)  # one that talks is not idle, and is not listened to
+                await reader.read(1)  # if it sends something, that counts as an end
         except TimeoutError:
             return False
-        except OSError:  # reset: that is an end, too
+        except OSError:  # a reset is an end, too
             return True
         finally:
             writer.close()

@@ -1,10 +1,10 @@
 """Wakes after the host was suspended: CLOCK_BOOTTIME has advanced further than CLOCK_MONOTONIC (FACTS 24).
 
-The addresses may be the very same, and yet it is another network, or a portal. Nothing is polled: the wall clock, too,
-has jumped against CLOCK_MONOTONIC, and the kernel says so. When somebody only set the wall clock, the other two tell.
+The addresses may be the same, and yet it is another network, or a portal. Nothing is polled: the wall clock has jumped
+against CLOCK_MONOTONIC, too, and the kernel reports that. If only the wall clock was set, the other two clocks show it.
 
-Not tested: that the kernel says so after a real suspend, for which there is its word in timerfd_create(2) only. A test
-neither suspends the machine nor sets its clock; it has clocks of its own for the rule.
+Not tested: that the kernel reports a real suspend, which only timerfd_create(2) says. A test neither suspends the
+machine nor sets its clock; it has its own clocks for the rule.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from agent.service.watch.wakeups import Wake
 from agent.system.clock import SYSTEM_CLOCK, Clock
 from agent.values.reason import Reason
 
-_AT_LEAST_S: Final = 0.5  # the clocks are read one after the other, and a process may be held up between the two
+_AT_LEAST_S: Final = 0.5  # the clocks are read one after the other, and the process may be delayed in between
 
 
 class Suspended:
-    """How long the host was suspended, from one asking to the next."""
+    """How long the host was suspended between two calls."""
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
         self._told_s = self._total_s()
 
     def since_s(self) -> float:
-        """Since the last time that this was not 0, or the start; 0 if it was not, or too short to tell."""
+        """Since the last call that did not return 0, or the start. 0: not suspended, or too short to tell."""
         total_s = self._total_s()
         new_s = total_s - self._told_s
         if new_s < _AT_LEAST_S:
@@ -39,13 +39,13 @@ class Suspended:
         return new_s
 
     def _total_s(self) -> float:
-        # In this order a process that is held up in between seems to have been suspended for less, not for longer.
+        # In this order a delay in between makes the suspend look shorter, not longer.
         boottime_s = self._clock.boottime_s()
         return boottime_s - self._clock.monotonic_s()
 
 
 class ResumeWatch:
-    """Wakes once for each time that the host was suspended."""
+    """Wakes once for each suspend."""
 
     def __init__(self, wake: Wake, clock: Clock = SYSTEM_CLOCK) -> None:
         self._wake = wake
@@ -57,7 +57,7 @@ class ResumeWatch:
         self._loop.add_reader(self._descriptor, self._jumped)
 
     def look(self) -> None:
-        """A look at the clocks, without waiting to be told: a pass or a timer may be the first to run after resume."""
+        """Compare the clocks without waiting for the kernel: a pass or a timer may run first after resume."""
         if self._suspended.since_s():
             self._wake(Reason.RESUME)
 

@@ -12,7 +12,7 @@ from agent.values.reason import Reason
 
 
 class Timer:
-    """One alarm; a new one takes the old one's place."""
+    """One alarm; a new one replaces the old one."""
 
     def __init__(self, wake: Wake) -> None:
         self._wake = wake
@@ -22,7 +22,7 @@ class Timer:
         self._loop.add_reader(self._descriptor, self._fired)
 
     def set(self, at_s: float | None) -> None:
-        """One wake-up at that time of CLOCK_BOOTTIME, at once if it is over, after resume if that was slept through."""
+        """One wake-up at that time of CLOCK_BOOTTIME; at once if it has passed, after resume if it passed meanwhile."""
         timerfd.set_to(self._descriptor, at_s)
 
     def close(self) -> None:
@@ -32,6 +32,6 @@ class Timer:
             os.close(self._descriptor)
 
     def _fired(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # it was set anew between firing and this call
+        with contextlib.suppress(BlockingIOError):  # it was set again between firing and this call
             os.read(self._descriptor, 8)
             self._wake(Reason.TIMER)

@@ -1,6 +1,6 @@
 """The kernel's timers, as descriptors that become readable when they fire.
 
-os.timerfd_create is there from Python 3.13 on; before, libc is asked.
+os.timerfd_create exists since Python 3.13; before, libc is called.
 """
 
 from __future__ import annotations
@@ -52,20 +52,20 @@ else:
 
 
 def boottime_timer() -> int:
-    """A descriptor of a timer that goes on while the host is suspended, and fires late rather than never."""
+    """The descriptor of a timer that goes on while the host is suspended, and then fires late."""
     return _create(time.CLOCK_BOOTTIME)
 
 
 def set_to(descriptor: int, at_s: float | None) -> None:
-    """Fires once, at that time of its clock: at once if it is over; None: never."""
+    """Fire once, at that time of its clock; at once if it has passed; None: never."""
     _set(descriptor, _ABSTIME, 0 if at_s is None else max(1, int(at_s * _NS)))
 
 
 def jump_timer() -> int:
-    """A descriptor of a timer that is set to `next_jump`."""
+    """The descriptor of a timer for `set_to_next_jump`."""
     return _create(time.CLOCK_REALTIME)
 
 
 def set_to_next_jump(descriptor: int) -> None:
-    """Reading fails with ECANCELED after the wall clock jumped: somebody set it, or it was suspended."""
+    """Reading fails with ECANCELED after the wall clock has jumped: it was set, or the host was suspended."""
     _set(descriptor, _ABSTIME | _CANCEL_ON_SET, (1 << 33) * _NS)  # in 2242: it never fires by itself

@@ -1,4 +1,4 @@
-"""What nothing tells of: directories that cannot be watched. They are looked at by the clock meanwhile."""
+"""Directories that cannot be watched. They are read at intervals instead."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMED: Final = 3  # more are counted
 
 
 class Unwatched(msgspec.Struct, frozen=True):
-    """Which, and why; and the limit of inotify that was reached, as sysctl names it."""
+    """Which, and why; and the inotify limit that was reached, as sysctl names it."""
 
     directories: Mapping[Path, str] = {}
     limit: str = ""
@@ -24,6 +24,6 @@ class Unwatched(msgspec.Struct, frozen=True):
         named = [str(directory) for directory in sorted(self.directories)]
         more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
         why = " and ".join(sorted(set(self.directories.values())))
-        text = f"a change in {', '.join(named[:_NAMED])}{more} wakes nobody ({why}); it is looked at by the clock"
+        text = f"a change in {', '.join(named[:_NAMED])}{more} is not noticed at once ({why}); it is found at intervals"
         remedy = f"Raise the limit: sysctl {self.limit}=N, now: sysctl {self.limit}" if self.limit else ""
         return Condition(Code.FILES_UNWATCHED, text, remedy)

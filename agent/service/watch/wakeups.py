@@ -1,7 +1,7 @@
 """Collects what woke the service, until it asks.
 
-All of it belongs to one event loop, and is called on its thread. What must come at a time, though the host sleeps, is
-set in `timer.py`.
+All of it belongs to one event loop, and is called in its thread. A wake-up at a point in time, even if the host sleeps
+meanwhile, is set in `timer.py`.
 Not known here: what a reason leads to.
 """
 
@@ -18,7 +18,7 @@ Wake = Callable[[Reason], None]
 
 
 class Wakeups:
-    """The reasons to look again. None is lost: those that come during a pass, or while nobody waits, are there next."""
+    """The reasons to look again. None is lost: those that come during a pass, or between two, are taken next."""
 
     def __init__(self) -> None:
         self._pending: set[Reason] = set()
@@ -27,7 +27,7 @@ class Wakeups:
 
     @property
     def pending(self) -> frozenset[Reason]:
-        """What came and was not taken yet."""
+        """The reasons that were not taken yet."""
         return frozenset(self._pending)
 
     def wake(self, reason: Reason) -> None:
@@ -38,24 +38,24 @@ class Wakeups:
         self._news = asyncio.Event()
 
     async def arrival(self, *reasons: Reason) -> None:
-        """Until one of these, or any at all, is pending. It stays so: this tells a pass that it is to start anew."""
+        """Wait until one of these, or any, is pending. It stays pending: for a pass that must then start again."""
         while not (self._pending.intersection(reasons) if reasons else self._pending):
             await self._news.wait()
 
     async def told(self, reason: Reason) -> None:
-        """Until it comes again, pending or not: for who heeds it beside a pass. Nothing is taken."""
+        """Wait until it comes again, pending or not: for code that runs beside the passes. Nothing is taken."""
         before = self._told[reason]
         while self._told[reason] == before:
             await self._news.wait()
 
     def take(self, reason: Reason) -> bool:
-        """Whether it was pending; it is not any more."""
+        """Take it. Whether it was pending."""
         was_pending = reason in self._pending
         self._pending.discard(reason)
         return was_pending
 
     async def next(self, timeout_s: float | None = None) -> frozenset[Reason]:
-        """Takes what is pending as soon as anything is; nothing if nothing came in that time."""
+        """Take what is pending as soon as anything is; nothing if nothing came in that time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self.arrival()
