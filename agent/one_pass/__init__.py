@@ -1,6 +1,6 @@
 """One pass: see → choose → plan → apply. All that a pass needs; not what starts one.
 
-`reconcile` is that line, `seen` what a pass has found, `ports` what it asks for, `world` who answers on this host,
-`memory` what the agent knows from earlier passes, and `overrides` what a person has laid down. `page` says how a pass
-reads. Nothing is imported here, so that `status` starts at once.
+`reconcile` is that line, `seen` what a pass has found, `ports` what it asks for, and `world` who answers on this host.
+`memory` is what the agent knows from earlier passes, with `past_restarts` and with `overrides`, what a person has laid
+down. `page` says how a pass reads. Nothing is imported here, so that `status` starts at once.
 """

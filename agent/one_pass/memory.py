@@ -26,35 +26,22 @@ from agent.decide.standing import Standing
 from agent.decide.unsteady import STEADY
 from agent.docker.quarantine import Quarantine
 from agent.one_pass.overrides import Overrides
+from agent.one_pass.past_restarts import PastRestarts
 from agent.one_pass.ports import Prober
 from agent.one_pass.refused_passwords import REFUSED, RefusedPasswords
 from agent.one_pass.seen import Verdicts
 from agent.one_pass.shaken_file import KeptShaken, ShakenFile
 from agent.system.clock import SYSTEM_CLOCK
 from agent.values.condition import Code, Condition
-from agent.values.dockerd import FileFault, Reality
+from agent.values.dockerd import Reality
 from agent.values.listening import LocalProxy, loopback_addresses
 from agent.values.policy import Network, Policy, Upstream
 from agent.values.settings import ProxyUrl, Settings
 from agent.values.snapshot import Snapshot
 from agent.values.verdict import Outcome, Verdict
 
-NOT_TAKEN_S: Final = 600.0  # whatever prevented it may be gone by then
 _JUST_AFTER_S: Final = 0.01  # the loop's clock is not the one that patience is measured by
-_MOST_OTHERWISE: Final = 16  # settings known not to reach dockerd
 DEFERRED_S: Final = 10.0  # how soon we notice that a deferred restart may go on
-
-
-class _NotTaken(msgspec.Struct, frozen=True):
-    """A start of dockerd that did not switch live-restore on."""
-
-    invocation: str
-    because: str
-    until: float
-
-    def of(self, invocation: str, now: float) -> str:
-        """Why this start must not be asked again yet; '' if it may."""
-        return self.because if invocation == self.invocation and now < self.until else ""
 
 
 class _InForce(msgspec.Struct, frozen=True):
@@ -64,21 +51,6 @@ class _InForce(msgspec.Struct, frozen=True):
     fingerprint: str
     verdict: Verdict
     at: float
-
-
-class _Otherwise(msgspec.Struct, frozen=True):
-    """Settings that a restart did not bring into Docker. They are not tried again while its unit stays the same."""
-
-    about: tuple[object, ...]
-    tried: tuple[tuple[Settings, Condition], ...]
-
-
-def _about_the_unit(reality: Reality) -> tuple[object, ...]:
-    """The parts of the unit that others wrote."""
-    theirs = tuple(path for path in reality.unit.drop_ins if path != reality.drop_in_path)
-    found = reality.overruling
-    later = tuple((layer.path, layer.values) for layer in found.later)
-    return (theirs, reality.binary, reality.arguments, reality.foreign_environment, later, found.unset)
 
 
 class _Nobody:
@@ -109,6 +81,7 @@ class Memory:
     def __init__(self, state: Path, *, remembers: bool = True) -> None:
         """`remembers`: whether anything is kept on disk; False for a command that changes nothing."""
         self.overrides = Overrides(state)
+        self.past_restarts = PastRestarts()
         self._remembers = remembers
         self._history = History()
         self._docker_started: float | None = None  # when it was last seen to start; None: not yet
@@ -124,9 +97,6 @@ class Memory:
         self._quarantine = Quarantine(state)
         self._in_force: _InForce | None = None
         self._in_flight = InFlight()
-        self._not_taken: _NotTaken | None = None
-        self._otherwise: _Otherwise | None = None
-        self._foreign: tuple[str | None, FileFault] | None = None  # a daemon.json that dockerd would not take, and why
         self.is_held = False  # unfinished work comes first
         self._asks_all = True
         self._is_waiting = False  # for a choice, since the last look
@@ -144,7 +114,7 @@ class Memory:
         self._policy, self._prober = policy, prober
         self._meant = by_upstream(policy)
         if is_another:  # last: it may fail on a full disk, and the new policy must be in place by then
-            self._otherwise = None
+            self.past_restarts.forget_otherwise()
             self._refused.forget()
 
     def take_up(self) -> None:
@@ -166,22 +136,7 @@ class Memory:
         """Forget quarantines, refused passwords and failed restarts: everything may be tried again."""
         self._quarantine.forget()
         self._refused.forget()
-        self._not_taken = self._foreign = self._otherwise = None
-
-    def note_live_restore_not_taken(self, invocation: str, because: str) -> None:
-        """This start of dockerd did not switch it on; do not ask it again for a while."""
-        self._not_taken = _NotTaken(invocation, because, SYSTEM_CLOCK.boottime_s() + NOT_TAKEN_S)
-
-    def note_came_up_otherwise(self, desired: Settings, reality: Reality, condition: Condition) -> None:
-        """These settings did not reach dockerd; do not try them again until its unit changes."""
-        about = _about_the_unit(reality)
-        known = self._otherwise.tried if self._otherwise is not None and self._otherwise.about == about else ()
-        others = (one for one in known if one[0] != desired)
-        self._otherwise = _Otherwise(about, ((desired, condition), *others)[:_MOST_OTHERWISE])
-
-    def note_foreign_broken(self, text: str | None, fault: FileFault) -> None:
-        """dockerd would not start with this daemon.json; do not ask again until it changes."""
-        self._foreign = (text, fault)
+        self.past_restarts.forget()
 
     def note_offline(self) -> None:
         self._history = moved(self._history, None, SYSTEM_CLOCK.boottime_s())
@@ -373,15 +328,12 @@ class Memory:
     def holding(self, reality: Reality) -> Holding:
         now = SYSTEM_CLOCK.boottime_s()
         self._in_flight = self._in_flight.seen(reality.transfer, now)
-        foreign, otherwise = self._foreign, self._otherwise
         return Holding(
             self.restart_waits(),
-            not_taken=self._not_taken.of(reality.unit.invocation, now) if self._not_taken else "",
+            not_taken=self.past_restarts.not_taken(reality),
             believes_transfer=self._in_flight.is_believed(now),
-            foreign=foreign[1] if foreign is not None and foreign[0] == reality.daemon_json else None,
-            came_up_otherwise=(
-                otherwise.tried if otherwise is not None and otherwise.about == _about_the_unit(reality) else ()
-            ),
+            foreign=self.past_restarts.foreign(reality),
+            came_up_otherwise=self.past_restarts.otherwise(reality),
         )
 
     async def works(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:

@@ -378,11 +378,11 @@ class Service:
         if outcome is None:
             return
         if outcome.not_taken:
-            self._memory.note_live_restore_not_taken(seen.reality.unit.invocation, outcome.not_taken)
+            self._memory.past_restarts.note_live_restore_not_taken(seen.reality.unit.invocation, outcome.not_taken)
         if outcome.otherwise is not None and isinstance(seen, Planned):
-            self._memory.note_came_up_otherwise(seen.plan.desired, seen.reality, outcome.otherwise)
+            self._memory.past_restarts.note_came_up_otherwise(seen.plan.desired, seen.reality, outcome.otherwise)
         if outcome.foreign is not None:
-            self._memory.note_foreign_broken(seen.reality.daemon_json, outcome.foreign)
+            self._memory.past_restarts.note_foreign_broken(seen.reality.daemon_json, outcome.foreign)
 
     def _after_pass(self) -> AfterPass:
         is_due = self._last is not None and not self._failures.lines and _is_restart_due(self._last)

@@ -93,7 +93,7 @@ def with_password(upstream: Upstream) -> Upstream:
 
 async def test_what_came_up_otherwise_is_tried_again_once_the_unit_is_another(place: Place, memory: Memory) -> None:
     reality = await place.daemon.reality(OFFICE)
-    memory.note_came_up_otherwise(OFFICE, reality, BEATEN)
+    memory.past_restarts.note_came_up_otherwise(OFFICE, reality, BEATEN)
     assert memory.holding(reality).otherwise(OFFICE) == BEATEN
 
     ours = msgspec.structs.replace(reality.unit, drop_ins=(reality.drop_in_path,))
