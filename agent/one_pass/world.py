@@ -282,7 +282,7 @@ class Registries:
                 except DialogueFailed as refused:
                     return f"{authority(host, port)}: {refused.evidence}"
             elif not await answers(host, port):
-                return "nobody listens there yet"
+                return "nothing listens there yet"
         return ""
 
     def _question(self) -> Question:

@@ -1,6 +1,6 @@
 """Whose a certificate is, and who signed it: just enough of DER (X.690) to read two names (RFC 5280).
 
-Pure. Nothing is verified; what is read here comes from somebody who was not believed.
+Pure. Nothing is verified: this reads certificates that were rejected.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Certificate(msgspec.Struct, frozen=True):
 
 
 def certificate(der: bytes) -> Certificate:
-    """ValueError if it is none."""
+    """Raises ValueError if it is not a certificate."""
     parts = _values(_only(_only(der, _SEQUENCE), _SEQUENCE))
     first = next(parts, None)
     if first is not None and first[0] == _VERSION:
@@ -46,7 +46,7 @@ def certificate(der: bytes) -> Certificate:
 
 
 def _name(content: bytes) -> str:
-    """`CN=…, O=…`; the other attributes say little to a person."""
+    """`CN=…, O=…`; the other attributes tell a person little."""
     found: dict[str, str] = {}
     for tag, relative in _values(content):
         if tag != _SET:

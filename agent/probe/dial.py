@@ -1,7 +1,7 @@
 """A host and a port become a connected socket.
 
-Names are looked up in a thread each: a resolver that hangs holds up neither the caller's deadline, nor
-another look-up, nor the end of the process. What is spoken on the socket is not known here.
+Each name is looked up in its own thread: a resolver that hangs blocks neither the caller's deadline, nor another
+look-up, nor the end of the process. Not known here: what is sent on the socket.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Resolve = Callable[[str, int], Coroutine[Any, Any, Sequence[Address]]]
 async def dial(
     host: str, port: int, resolve: Resolve, watch: Stopwatch, *, guard: Guard | None = None
 ) -> socket.socket:
-    """The first address that accepts; OSError if none does, DialogueFailed if the guard lets nobody through."""
+    """Connect to the first address that accepts. OSError if none does, DialogueFailed if the guard refuses."""
     addresses: Sequence[Address] = _literal(host, port)
     if not addresses:
         watch.enter(Step.RESOLVE, f"looking up {host}")
@@ -44,20 +44,20 @@ async def dial(
     watch.enter(Step.CONNECT, f"connecting to {authority(host, port)}")
     if guard is None:
         return await _connect_first(_interleaved(addresses))
-    # Of a name such as localhost dockerd may take another of its addresses than we do.
+    # dockerd may use another address of a name such as localhost than we do.
     meant = {*loopback_addresses(host), *(address[0] for _, address in addresses)}
     before = await guard.admitted(meant, port)
     connected = await _connect_first(_interleaved(addresses))
     try:
         await guard.check_still(before, connected.getpeername()[0], port)
-    except BaseException:  # cancelled, too: no socket stays behind
+    except BaseException:  # also when cancelled: close the socket
         connected.close()
         raise
     return connected
 
 
 def threaded(look_up: Callable[[str, int], Sequence[Address]]) -> Resolve:
-    """A look-up that blocks, each in a thread that nothing waits for."""
+    """Run a blocking look-up in a thread that is never joined."""
 
     async def resolve(host: str, port: int) -> Sequence[Address]:
         loop = asyncio.get_running_loop()
@@ -66,10 +66,10 @@ def threaded(look_up: Callable[[str, int], Sequence[Address]]) -> Resolve:
         def run() -> None:
             try:
                 _hand_over(loop, found, look_up(host, port))
-            except (OSError, UnicodeError) as error:  # UnicodeError: a label that no DNS name may have
+            except (OSError, UnicodeError) as error:  # UnicodeError: an invalid label
                 _hand_over(loop, found, error)
 
-        # Not the loop's executor: 49 hanging names would fill it, and the interpreter waits for it at exit.
+        # Not in the loop's executor: 49 hanging names would fill it, and the interpreter joins it at exit.
         threading.Thread(target=run, name=f"look-up of {host}", daemon=True).start()
         return await found
 
@@ -77,7 +77,7 @@ def threaded(look_up: Callable[[str, int], Sequence[Address]]) -> Resolve:
 
 
 def in_bytes(host: str) -> bytes:
-    """A name as it is asked for. As a text, Python would load its tables for names that are not ASCII: 0.3 MB."""
+    """The name as bytes. For a str, Python would load its IDNA tables: 0.3 MB."""
     return host.encode("ascii" if host.isascii() else "idna")
 
 
@@ -94,7 +94,7 @@ def _hand_over(
 ) -> None:
     def settle() -> None:
         if future.done():
-            return  # nobody waits any more
+            return  # the caller was cancelled
         if isinstance(result, Exception):
             future.set_exception(result)
         else:
@@ -103,7 +103,7 @@ def _hand_over(
     try:
         loop.call_soon_threadsafe(settle)
     except RuntimeError:
-        return  # the loop has ended while the resolver hung
+        return  # the loop ended while the resolver hung
 
 
 def _literal(host: str, port: int) -> list[Address]:
@@ -115,7 +115,7 @@ def _literal(host: str, port: int) -> list[Address]:
 
 
 def _interleaved(addresses: Sequence[Address]) -> list[Address]:
-    """The families by turns, beginning with the resolver's favourite (RFC 8305)."""
+    """Alternate the families, beginning with the resolver's first (RFC 8305)."""
     families = dict.fromkeys(family for family, _ in addresses)
     columns = [[address for address in addresses if address[0] == family] for family in families]
     return [address for row in itertools.zip_longest(*columns) for address in row if address is not None]
@@ -156,7 +156,7 @@ def _entrant(address: Address, opened: list[socket.socket]) -> Entrant[socket.so
 
 
 def _most_telling(failures: Sequence[OSError]) -> OSError:
-    """A laptop without IPv6 has no route to half of the addresses: what the others said counts."""
+    """Prefer an error other than "no route": without IPv6, half of the addresses have none."""
     return next((failure for failure in failures if failure.errno not in NO_ROUTE), failures[0])
 
 

@@ -18,7 +18,7 @@ from agent.values.verdict import Outcome
 HEAD_LIMIT: Final = 64 * 1024
 USER_AGENT: Final = b"docker-proxy-agent"
 _PREFIX: Final = b"HTTP/"
-_SHOWN: Final = 20  # bytes of an answer that is no HTTP: less than any request up to its credentials, if it is an echo
+_SHOWN: Final = 20  # bytes of an answer that is not HTTP: in an echo of our request, credentials come later
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class DialogueFailed(Exception):
-    """The other end did not do what the dialogue is for."""
+    """The other end did not follow the dialogue."""
 
     def __init__(self, outcome: Outcome, evidence: str) -> None:
         super().__init__(outcome, evidence)
@@ -47,8 +47,8 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """The status with its usual name: what the other end calls it may be anything, our own request included."""
-        import http  # noqa: PLC0415 - 0.1 MB, and where all is well nobody needs the names
+        """The status with its standard name: the other end's own words may be anything, even our request."""
+        import http  # noqa: PLC0415 - 0.1 MB, only needed for a failure
 
         try:
             return f"{self.status} {http.HTTPStatus(self.status).phrase}"
@@ -57,12 +57,12 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 
 
 def authority(host: str, port: int) -> str:
-    """As in a CONNECT, and for a person."""
+    """host:port, as in CONNECT."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def ask(method: bytes, target: str, host: str, headers: Headers = ()) -> Dialogue[HttpAnswer]:
-    """Send a request without a body; the head of the final answer, in as many pieces as it comes."""
+    """Send a request without a body, and return the head of the final answer."""
     http1 = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
     request = h11.Request(
         method=method,
@@ -78,7 +78,7 @@ def ask(method: bytes, target: str, host: str, headers: Headers = ()) -> Dialogu
             )
         if len(start) < _SHOWN:
             start += received[:_SHOWN]
-        # h11 would wait for the end of a head that never was one (FACTS 36).
+        # h11 would wait for the end of a head even if this is not HTTP (FACTS 36).
         if not _PREFIX.startswith(start[: len(_PREFIX)]):
             raise DialogueFailed(Outcome.ERROR, f"no HTTP: {as_text(start)}")
         http1.receive_data(received)
@@ -89,12 +89,12 @@ def ask(method: bytes, target: str, host: str, headers: Headers = ()) -> Dialogu
 
 
 def _response(http1: h11.Connection) -> h11.Response | None:
-    """The final answer, past any 1xx before it; None if it is not all there."""
+    """The final answer, after any 1xx. None if it is not complete."""
     while True:
         try:
             event = http1.next_event()
         except h11.RemoteProtocolError as error:
-            # Its words may quote the answer at length, and an answer may quote our request.
+            # The error may quote the answer, which may quote our request.
             what = f"a head of more than {HEAD_LIMIT // 1024} KB" if error.error_status_hint == 431 else "broken HTTP"
             raise DialogueFailed(Outcome.ERROR, f"answered with {what}") from None
         if isinstance(event, h11.Response):
@@ -104,5 +104,5 @@ def _response(http1: h11.Connection) -> h11.Response | None:
 
 
 def as_text(received: bytes) -> str:
-    """The first bytes of something unexpected, for a person."""
+    """The first bytes of an unexpected answer, for a person."""
     return f'"{escaped(received[:_SHOWN].decode("latin-1"))}"'

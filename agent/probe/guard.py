@@ -1,9 +1,9 @@
-"""Whose listener a proxy on loopback must be: looked at before anything is sent to it.
+"""Checks the owner of a proxy on loopback before anything is sent to it.
 
-Whoever is there first may listen at a free port of loopback, and would be shown the password. So before connecting
-every socket that may take the connection must be the owner's; and after it one of them must still be there. While it
-listens no other user's can stand in its place (FACTS 91), so it was never anybody else's in between; the user of the
-accepted socket would not tell: many a proxy opens its port as root and goes on as somebody else.
+Any user may listen on a free port of loopback, and would get the password. So before connecting, every socket that
+could accept the connection must be the owner's; and after connecting, one of them must still be there. While it
+listens, no other user's can take its place (FACTS 91), so none did in between. The user of the accepted socket would
+not help: many proxies open their port as root and continue as another user.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from agent.values.verdict import Outcome
 
 
 class Guard(msgspec.Struct, frozen=True):
-    """Lets nobody through but to listeners of one user."""
+    """Allows connections only to listeners of one user."""
 
     owner: str
     sockets: Sockets
 
     async def admitted(self, addresses: Iterable[str], port: int) -> frozenset[Listener]:
-        """The owner's listeners at these addresses. DialogueFailed: another's is among them, or there is none."""
+        """The owner's listeners at these addresses. DialogueFailed if there is none, or another user listens, too."""
         asked = [loopback_addresses(address) for address in addresses]
         if not all(asked):
             raise DialogueFailed(Outcome.REFUSED, f"not on loopback, where {self.owner}'s is expected")
         return await asyncio.to_thread(self._admitted, [one for each in asked for one in each], port)
 
     async def check_still(self, before: frozenset[Listener], address: str, port: int) -> None:
-        """That the connection that was made to this address meanwhile went to the owner."""
+        """Raises DialogueFailed unless the connection just made to this address went to the owner."""
         after = await self.admitted((address,), port)
         if not before & after:
-            raise DialogueFailed(Outcome.ERROR, f"{self.owner}'s listener came while connecting; nothing was sent")
+            raise DialogueFailed(Outcome.ERROR, f"{self.owner} began to listen while connecting; nothing was sent")
 
     def _admitted(self, addresses: Sequence[str], port: int) -> frozenset[Listener]:
         try:
             found = on_this_host(self.sockets.listeners(port, addresses), addresses, port)
             uid = self.sockets.uid(self.owner) if found else None
         except AgentError as failure:
-            raise DialogueFailed(Outcome.ERROR, f"who listens there cannot be told: {failure}") from failure
+            raise DialogueFailed(Outcome.ERROR, f"cannot tell who listens there: {failure}") from failure
         if not found:
-            raise DialogueFailed(Outcome.REFUSED, "nobody listens there")
+            raise DialogueFailed(Outcome.REFUSED, "nothing listens there")
         others = sorted({one.uid for one in found if one.uid != uid})
         if others:
             who = " and ".join(self.sockets.name(other) or f"user {other}" for other in others)
@@ -56,7 +56,7 @@ class Guard(msgspec.Struct, frozen=True):
 
 
 async def is_the_owners(proxy: LocalProxy, sockets: Sockets) -> bool:
-    """Whether a connection to it would go to its owner now."""
+    """Whether a connection would go to the owner now."""
     try:
         await Guard(proxy.owner, sockets).admitted((proxy.host,), proxy.port)
     except DialogueFailed:

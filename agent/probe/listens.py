@@ -1,4 +1,4 @@
-"""Whether anybody listens at a local address: a bare connect, and nothing is asked."""
+"""Whether anything listens at a local address: a bare connect, nothing is sent."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Which hosts dockerd goes to directly: Go's rules for NO_PROXY (FACTS 9; golang.org/x/net/http/httpproxy).
 
-Pure. An entry that Go does not understand excludes nothing here either.
+Pure. An entry that Go does not understand is ignored here, too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _HOST_PORT = re.compile(r"(?P<host>[^:\[\]]+|\[(?P<v6>[^\[\]]*)\]):(?P<port>[^:\
 
 
 def excludes(entries: Sequence[str], host: str, port: int) -> bool:
-    """Whether a connection to host:port passes by the proxy. An IPv6 `host` is without brackets."""
+    """Whether a connection to host:port bypasses the proxy. An IPv6 `host` has no brackets."""
     host = host.strip().lower()
     address = _address(host)
     if host == "localhost" or (address is not None and address.is_loopback):

@@ -1,8 +1,8 @@
-"""Registries with private addresses that daemon.json names and that dockerd would look for through the proxy.
+"""Registries with private addresses that daemon.json names, and that dockerd would ask for through the proxy.
 
-A company's proxy mostly does not lead back into the company, and a laptop's own leads out of it: then every pull from
-such a registry fails, and Docker says no more than "Forbidden". Here: which those are, and what ways dockerd tries.
-Pure, but for `Asking`. Not known here: when they are asked, and how it is said (`one_pass/world.py`).
+Most proxies of a company do not lead back into it, and a proxy on the laptop leads out of it. Every pull from such a
+registry then fails, and Docker only says "Forbidden". Here: which registries those are, and which URLs dockerd tries.
+Pure, but for `Asking`. Not known here: when they are asked, and what is shown (`one_pass/world.py`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from agent.values.policy import RegistryUrl, Upstream
 from agent.values.settings import ProxyUrl
 from agent.values.verdict import Outcome, Verdict
 
-MOST: Final = 8  # each is a question through the proxy
-_MOST_LOOKED_AT: Final = 32  # each may be a name to look up
+MOST: Final = 8  # each is a request through the proxy
+_MOST_LOOKED_AT: Final = 32  # each may need a look-up
 _PRIVATE: Final = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
-# What a proxy answers that does not lead there. All else comes from behind it, be it a certificate nobody believes.
+# How a probe ends if the proxy does not lead there. Anything else, even a bad certificate, is the registry's answer.
 _NOT_LED_THERE: Final = frozenset(
     {
         Outcome.PROXY_DENIED, Outcome.PROXY_DOWN, Outcome.NO_ROUTE, Outcome.DNS, Outcome.REFUSED, Outcome.TIMEOUT,
@@ -40,21 +40,21 @@ class Private(msgspec.Struct, frozen=True):
 
 
 def named(insecure: Iterable[str], mirrors: Iterable[str]) -> tuple[Private, ...]:
-    """Those that can be asked. Of a network (`10.0.0.0/8`) nobody says where a registry is."""
+    """Those that can be asked. A network (`10.0.0.0/8`) does not say where its registry is."""
     found: dict[str, dict[RegistryUrl, None]] = {}
     for text in (*mirrors, *(f"{scheme}://{_bare(entry)}" for entry in insecure for scheme in ("https", "http"))):
         if re.search(r"[^/]/[0-9]+$", text.rstrip("/")) or len(text) > 300:
             continue
         try:
             url = RegistryUrl.parse(text)
-        except ValueError:  # dockerd refuses it, and the plan says so
+        except ValueError:  # dockerd refuses it; the plan says so
             continue
         found.setdefault(url.host, {})[url] = None
     return tuple(Private(host, tuple(urls)) for host, urls in found.items())
 
 
 def _bare(entry: str) -> str:
-    """dockerd takes a scheme off, with a warning."""
+    """dockerd removes a scheme, with a warning."""
     return re.sub(r"^https?://", "", entry, count=1, flags=re.IGNORECASE)
 
 
@@ -69,26 +69,23 @@ def is_private(address: str) -> bool:
 
 
 def through(registries: Iterable[Private], upstream: Upstream, no_proxy: Sequence[str]) -> tuple[Private, ...]:
-    """Those that dockerd asks the upstream for, by Go's rules, whatever it tries: one way past it is enough."""
+    """Those that dockerd can only reach through the upstream: all of their URLs go through it, by Go's rules."""
     kept = [one for one in registries if all(proxy_for(upstream, url, no_proxy) is not None for url in one.urls)]
     return tuple(kept[:_MOST_LOOKED_AT])
 
 
 class Asking:
-    """The upstream is asked for any number of them at once; but a password is shown once before it is shown again.
-
-    That of an hour ago may be wrong by now, and accounts lock (FACTS 25).
-    """
+    """Asks the upstream for many of them at once, but sends a password to one first: accounts lock (FACTS 25)."""
 
     def __init__(self, upstream: Upstream, question: Question) -> None:
-        self.refused: Verdict | None = None  # the proxy's word against the password
+        self.refused: Verdict | None = None  # the verdict with which the proxy rejected the password
         self._upstream = upstream
         self._question = question
         self._in_turn = asyncio.Lock()
         self._has_taken: set[ProxyUrl | None] = set()
 
     async def fails(self, private: Private) -> str:
-        """Why the upstream does not lead there, by any of the ways; '' if it does, or nobody can tell."""
+        """Why the upstream does not lead there, by any of the URLs; '' if it does, or that is unknown."""
         because = ""
         for url in private.urls:
             verdict = await self._ask(url)

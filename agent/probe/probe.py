@@ -1,6 +1,6 @@
-"""One upstream, tested: a real request to each registry, the way dockerd would send it.
+"""The test of one upstream: a real request to each registry, as dockerd would send it.
 
-Which upstreams are probed, when, and what follows from a verdict is not known here.
+Not known here: which upstreams are probed and when, and what follows from a verdict.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MOST_REALMS: Final = 1000
 
 
 class Realms:
-    """Where registries send for tokens, and by which upstreams that was reached since the last arrival."""
+    """The token servers that registries name, and through which upstreams each was reached in this network."""
 
     def __init__(self) -> None:
         self._reached: set[tuple[str, RegistryUrl]] = set()
@@ -46,16 +46,16 @@ class Realms:
         return tuple(realm for realm in dict.fromkeys(realms) if (upstream, realm) not in self._reached)
 
     def note_reached(self, upstream: str, realms: Iterable[RegistryUrl]) -> None:
-        if len(self._reached) > _MOST_REALMS:  # a registry that names another each time
+        if len(self._reached) > _MOST_REALMS:  # a registry may name another one each time
             self._reached.clear()
         self._reached.update((upstream, realm) for realm in realms)
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What is asked of every upstream alike."""
+    """What every upstream is asked."""
 
     registries: tuple[RegistryUrl, ...]
-    any_of: bool  # whether one that answers is enough
+    any_of: bool  # whether one registry that answers is enough
     tls: Trust
     timeout_s: float  # of one whole probe
     resolve: Resolve = in_a_thread
@@ -66,13 +66,13 @@ class Question(msgspec.Struct, frozen=True):
 
 
 async def probe(upstream: Upstream, question: Question, no_proxy: Sequence[str] = ()) -> Verdict:
-    """How the upstream does. `no_proxy` is what dockerd would be given with it."""
+    """Test the upstream. `no_proxy` is what dockerd would get with it."""
     ends_at = asyncio.get_running_loop().time() + question.timeout_s
     realms: list[RegistryUrl] = []
     verdict = await _ask_registries(upstream, question, no_proxy, ends_at=ends_at, realms=realms)
     asks_for = () if question.realms is None else question.realms.left(upstream.name, realms)
     hosts = (*question.reach, *asks_for)
-    # Behind the registry: what was shown to the proxy is right by then, and a proxy that is down is asked once.
+    # Only after the registry answered: by then the password is known to be right, and the proxy to be up.
     if not verdict.is_ok or not hosts:
         return verdict
     failed = await _reach(upstream, question, no_proxy, ends_at=ends_at, hosts=hosts)
@@ -84,7 +84,7 @@ async def probe(upstream: Upstream, question: Question, no_proxy: Sequence[str] 
 async def _ask_registries(
     upstream: Upstream, question: Question, no_proxy: Sequence[str], *, ends_at: float, realms: list[RegistryUrl]
 ) -> Verdict:
-    """`realms` gets what the registries that answered name."""
+    """Adds the token servers that the registries name to `realms`."""
     if not question.registries:
         raise ValueError("a probe needs a registry to ask")
     attempts = _attempts(upstream, question, no_proxy, ends_at)
@@ -105,14 +105,14 @@ async def _ask_registries(
 
 
 def proxy_for(upstream: Upstream, registry: RegistryUrl, no_proxy: Sequence[str]) -> ProxyUrl | None:
-    """The proxy that dockerd would use for this registry; None is directly."""
+    """The proxy that dockerd would use for this registry. None: it connects directly."""
     if excludes(no_proxy, registry.host, registry.port):
         return None
     return upstream.https_with_credentials if registry.is_https else upstream.http_with_credentials
 
 
 class _Attempt(msgspec.Struct, frozen=True):
-    """One registry, and what it is asked through."""
+    """One registry, and how it is reached."""
 
     registry: RegistryUrl
     via: Via
@@ -128,7 +128,7 @@ class _Attempt(msgspec.Struct, frozen=True):
 
 
 def _attempts(upstream: Upstream, question: Question, no_proxy: Sequence[str], ends_at: float) -> list[_Attempt]:
-    """In the order of the list; but a password is shown once before it is shown again: accounts lock (FACTS 25)."""
+    """In the order of the list. A password is sent to one registry's proxy first: accounts lock (FACTS 25)."""
     guard = _guard(upstream, question)
     at_once: list[_Attempt] = []
     in_turn: list[_Attempt] = []
@@ -167,14 +167,14 @@ def _entrant(attempt: _Attempt, refused: dict[Credentials, Verdict]) -> Entrant[
 
 
 def _weight(verdict: Verdict, *, any_of: bool) -> int:
-    """Whose verdict stands for all: the lightest."""
+    """The verdict with the lowest weight stands for all."""
     if verdict.is_ok:
         return 0 if any_of else 5
     if verdict.outcome is Outcome.PROXY_AUTH:
-        return 1  # a wrong password must be heard of
+        return 1  # a wrong password must be reported
     if verdict.outcome is Outcome.PORTAL:
         return 2
-    return 3 if verdict.is_soft else 4  # one registry that may come back is a reason to wait
+    return 3 if verdict.is_soft else 4  # a soft failure may pass by itself
 
 
 async def _ask(attempt: _Attempt, finding: _FindingOf | None = None) -> Verdict:
@@ -194,13 +194,13 @@ async def _ask(attempt: _Attempt, finding: _FindingOf | None = None) -> Verdict:
 
 
 async def _get_v2(attempt: _Attempt, watch: Stopwatch) -> registry_answer.Finding:
-    """What the registry answers, by a stream to it; only an HTTP proxy is asked for a plain http URL itself."""
+    """What the registry answers. For a plain http URL an HTTP proxy is asked for the URL, else a stream is opened."""
     registry, via = attempt.registry, attempt.via
     if registry.is_https or via.proxy is None or via.proxy.scheme.is_socks:
         end_tls = via.proxy_tls if registry.is_https else None
         stream = await open_stream(registry.host, registry.port, via, end_tls=end_tls, watch=watch)
         request = ask(b"GET", "/v2/", _host_header(registry))
-        answerer = registry_answer.Answerer.REGISTRY if registry.is_https else registry_answer.Answerer.SOMEBODY
+        answerer = registry_answer.Answerer.REGISTRY if registry.is_https else registry_answer.Answerer.ANYBODY
     else:
         stream = await open_proxy(via, watch=watch)
         request = ask(b"GET", f"{registry}/v2/", _host_header(registry), authorization(attempt.credentials))
@@ -224,7 +224,7 @@ _FindingOf = Callable[[_Attempt, Stopwatch], Awaitable[registry_answer.Finding]]
 async def _reach(
     upstream: Upstream, question: Question, no_proxy: Sequence[str], *, ends_at: float, hosts: Sequence[RegistryUrl]
 ) -> Verdict | None:
-    """How the first of the hosts that was not reached ended; None: all were. Nothing is asked of them."""
+    """The verdict of the first host that cannot be reached by TLS. None: all can."""
     guard = _guard(upstream, question)
     attempts = []
     for host in hosts:
@@ -248,9 +248,9 @@ async def _connect(attempt: _Attempt, watch: Stopwatch) -> registry_answer.Findi
 
 
 async def _whose(attempt: _Attempt, rejected_at: Step | None) -> str:
-    """Whose certificate was rejected: no exception holds it, so one connects again and believes it (FACTS 35).
+    """Whose certificate was rejected: connect again without verification, as no exception holds it (FACTS 35).
 
-    Nothing is sent to an end that was believed, and no password to a proxy that was.
+    Nothing is sent to the end then, and no password to the proxy.
     """
     registry, unverified = attempt.registry, attempt.question.tls.unverified
     try:
@@ -262,7 +262,7 @@ async def _whose(attempt: _Attempt, rejected_at: Step | None) -> str:
             async with stream:
                 return f"; {der.certificate(stream.certificate or b'')}"
     except (StreamFailed, TimeoutError, ValueError):
-        return ""  # that it was rejected is known; who signed it only explains it
+        return ""  # the rejection is known; who signed it only explains it
 
 
 def _host_header(registry: RegistryUrl) -> str:
@@ -284,9 +284,9 @@ async def _ask_directly(attempt: _Attempt) -> Verdict:
 
 
 async def _look_for_a_portal(attempt: _Attempt, asked: asyncio.Task[Verdict]) -> str | None:
-    """What a plain GET shows of a portal; it is sent once the registry was not reached.
+    """Look for a portal with a plain GET once the registry was not reached.
 
-    A portal that swallows port 443 takes all the time there is, so the GET is sent when half of it is over.
+    A portal that drops port 443 would use up the whole timeout, so the GET is sent after half of it.
     """
     await asyncio.wait({asked}, timeout=attempt.question.timeout_s / 2)
     if asked.done() and asked.result().outcome not in _PORTAL_LIKE:
@@ -300,5 +300,5 @@ async def _look_for_a_portal(attempt: _Attempt, asked: asyncio.Task[Verdict]) ->
                 with failures_of(watch):
                     head = await stream.converse(ask(b"GET", "/v2/", authority(host, port)))
     except (StreamFailed, TimeoutError):
-        return None  # nobody there: the registry's own verdict stands
+        return None  # no answer: the registry's own verdict stands
     return registry_answer.on_port_80(head, host)

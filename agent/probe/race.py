@@ -1,7 +1,7 @@
 """Several attempts at one thing: who starts when, and when it is decided.
 
-Not known here: what is attempted. Addresses of a name, registries of an upstream and upstreams of a network all run
-by this one rule.
+Not known here: what is attempted. Addresses of a name, registries of an upstream and upstreams of a network all use
+this.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Entrant = Callable[[], Coroutine[Any, Any, T]]
 async def race(
     entrants: Sequence[Entrant[T]], *, apart_s: Sequence[float], enough: Callable[[Mapping[int, T]], bool]
 ) -> dict[int, T]:
-    """The results by position, as soon as they are enough; the others are cancelled and have ended on return.
+    """The results by position, as soon as they are enough. The others are cancelled, and have ended on return.
 
-    Entrant n starts `apart_s[n]` after the one before it, or at once when nobody is running any more.
+    Entrant n starts `apart_s[n]` after the one before it, or at once if none is running.
     """
     results: dict[int, T] = {}
     running: dict[asyncio.Task[T], int] = {}
@@ -39,7 +39,7 @@ async def race(
             if done and enough(results):
                 break
     finally:
-        # Not a TaskGroup: that waits for its children or fails with them, and here the losers are simply dropped.
+        # Not a TaskGroup, which would wait for the losers, or fail with them.
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

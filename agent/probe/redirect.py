@@ -1,6 +1,6 @@
 """Where a redirect leads.
 
-Pure. Whether leading there is right is not known here.
+Pure. Not known here: what that means.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _URL = re.compile(
 
 
 def destination(answer: HttpAnswer) -> str:
-    """Where a redirect leads, for a person: the host is enough to open a portal, and paths carry tokens."""
+    """Where a redirect leads, for a person. Without the path, which may hold a token; the host is enough."""
     location = _location(answer)
     if not location:
         return "to nowhere"
@@ -31,7 +31,7 @@ def destination(answer: HttpAnswer) -> str:
 
 
 def host_of(answer: HttpAnswer) -> str | None:
-    """Its host in lower case; None if it does not name one."""
+    """The host in lower case. None if the redirect does not name one."""
     url = _URL.match(_location(answer))
     return None if url is None else url["host"].strip("[]").lower()
 

@@ -1,8 +1,8 @@
 """What the answer to `GET /v2/` says about the upstream that it came through.
 
-Pure. An https registry has shown its certificate, so whatever answers is the registry itself. On plain http anybody
-may answer in its place, and only the registry header tells; through an HTTP proxy, which is asked for the whole URL,
-an answer without that header is taken for the proxy's own, since that is who refuses.
+Pure. An https registry has shown its certificate, so the answer is the registry's own. On plain http anything may
+answer in its place, and only the registry header tells the two apart. An HTTP proxy is asked for the whole URL: an
+answer without that header is taken for the proxy's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Answerer(enum.Enum):
     """Who may have answered."""
 
     REGISTRY = "the registry, its certificate verified"
-    SOMEBODY = "whoever answers on plain http"
+    ANYBODY = "whatever answers on plain http"
     PROXY = "an HTTP proxy that was asked for the whole URL"
 
 
@@ -38,7 +38,7 @@ def judged(answer: HttpAnswer, answerer: Answerer) -> Finding:
     """The outcome with its evidence."""
     if 300 <= answer.status < 400:
         return Outcome.PORTAL, f"{answer.status} {destination(answer)}"
-    if answer.status == 511:  # Network Authentication Required (RFC 6585): a portal says so itself
+    if answer.status == 511:  # Network Authentication Required (RFC 6585): only portals send it
         return Outcome.PORTAL, answer.words
     if answerer is Answerer.REGISTRY or is_registry(answer):
         return (Outcome.OK if answer.status in OK else Outcome.REGISTRY), answer.words
@@ -60,7 +60,7 @@ def _by_proxy(answer: HttpAnswer) -> Finding:
 
 
 def on_port_80(answer: HttpAnswer, host: str) -> str | None:
-    """What shows that a portal answered in the place of an https registry; a registry redirects to itself there."""
+    """What shows that a portal answered instead of an https registry, which would redirect to itself. None: nothing."""
     if not 300 <= answer.status < 400:
         return f"{answer.words} on port 80"
     if host_of(answer) == host:
@@ -69,7 +69,7 @@ def on_port_80(answer: HttpAnswer, host: str) -> str | None:
 
 
 def realm(answer: HttpAnswer) -> RegistryUrl | None:
-    """Where a registry sends for tokens; None: it names no https URL. What a pull needs as much as the registry."""
+    """Where a registry sends its clients for tokens, which a pull needs, too. None: it names no https URL."""
     found = (_REALM.search(value[:_LONGEST_CHALLENGE]) for value in answer.values(b"www-authenticate"))
     named = next((match[1] for match in found if match), "") if answer.status == 401 else ""
     if not named.lower().startswith("https://") or not named.isascii():

@@ -1,7 +1,6 @@
 """The upstreams of a network, probed side by side in order of preference.
 
-When there is enough to go by is the caller's to say, who sees each verdict as it comes; how one upstream is probed is
-the caller's, too.
+The caller says how one upstream is probed, and when the verdicts are enough.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from agent.probe.race import Entrant, race
 from agent.values.policy import Upstream
 from agent.values.verdict import Verdict
 
-# The preferred one mostly works and answers sooner than this: then nobody else is bothered. It is the most that a
-# preferred one which hangs costs the next.
+# The preferred one usually answers sooner than this, and then no other is probed. If it hangs, the next one loses no
+# more than this.
 HEAD_START_S: Final = 0.05
-# Starting forty-nine probes at once takes the loop some 20 ms, which the one that works would have to wait for.
+# Starting 49 probes at once takes the loop 20 ms, which the one that works would have to wait for.
 APART_S: Final = 0.002
 
 Probe = Callable[[Upstream], Coroutine[Any, Any, Verdict]]
@@ -25,10 +24,9 @@ Enough = Callable[[Verdicts], bool]
 
 
 async def probe_all(upstreams: Sequence[Upstream], probe: Probe, enough: Enough | None = None) -> dict[str, Verdict]:
-    """The verdicts by name, in order of preference, as soon as they are enough; probes under way then are cancelled.
+    """The verdicts by name, in order of preference, as soon as they are enough. The other probes are cancelled.
 
-    `enough` is asked after each verdict with all that have come; without it, the first upstream that works decides as
-    soon as all preferred to it have failed.
+    `enough` gets all verdicts so far. By default, one that works is enough once all preferred to it have failed.
     """
     names = [upstream.name for upstream in upstreams]
     decided = enough or preferred(names)
@@ -41,7 +39,7 @@ async def probe_all(upstreams: Sequence[Upstream], probe: Probe, enough: Enough 
 
 
 def preferred(names: Sequence[str]) -> Enough:
-    """Enough is an upstream that works, and a failure of each that is preferred to it."""
+    """Enough: an upstream that works, and a failure of each one preferred to it."""
 
     def decided(verdicts: Verdicts) -> bool:
         for name in names:
@@ -55,7 +53,7 @@ def preferred(names: Sequence[str]) -> Enough:
 
 
 def everything(_verdicts: Verdicts) -> bool:
-    """Never enough before all have come, as a person wants who asks how each one does."""
+    """Never enough: `probe` shows every result."""
     return False
 
 

@@ -1,6 +1,6 @@
 """Which step of a probe is under way, and how long each took.
 
-Kept apart from what is timed, so that a deadline which ends a probe can still say where it hung.
+Separate from the probe, so that a timeout can still say where it hung.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Step(enum.Enum):
 
 
 class Stopwatch:
-    """Runs from the moment it is made."""
+    """Starts when it is created."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -33,12 +33,12 @@ class Stopwatch:
         self.doing = "starting"
 
     def enter(self, step: Step, doing: str) -> None:
-        """The step before is over; `doing` says for a person what happens now."""
+        """End the step before. `doing` tells a person what happens now."""
         self._leave()
         self.step, self.doing = step, doing
 
     def timings(self) -> Timings:
-        """What each step took until now, the one under way as well."""
+        """How long each step took so far."""
         self._leave()
         took = {step.value: round(ms, 1) for step, ms in self._took_ms.items()}
         return Timings(**took, total=round(1000 * (self._clock() - self._started), 1))

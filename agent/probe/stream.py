@@ -51,9 +51,9 @@ class Via(msgspec.Struct, frozen=True):
 async def open_stream(
     host: str, port: int, via: Via, *, end_tls: ssl.SSLContext | None = None, watch: Stopwatch | None = None
 ) -> Stream:
-    """To host:port; with `end_tls` the end has shown its certificate. StreamFailed otherwise.
+    """Open a stream to host:port; with `end_tls`, by TLS. Raises StreamFailed.
 
-    How long it may take is the caller's to say, with `asyncio.timeout`.
+    The caller sets a limit, with `asyncio.timeout`.
     """
     watch = watch or Stopwatch()
     proxy = via.proxy
@@ -66,14 +66,14 @@ async def open_stream(
             if end_tls is not None:
                 watch.enter(Step.TLS, f"TLS with {host}")
                 await stream.secure_end(end_tls, host)
-        except BaseException:  # cancelled, too: no socket stays behind
+        except BaseException:  # also when cancelled: close the socket
             await stream.aclose()
             raise
     return stream
 
 
 async def open_proxy(via: Via, *, watch: Stopwatch | None = None) -> Stream:
-    """To the proxy itself, which is then asked for a whole URL. Nothing has been sent to it yet."""
+    """Open a stream to the proxy itself, to ask it for a whole URL."""
     watch = watch or Stopwatch()
     proxy = via.proxy
     if proxy is None:
@@ -106,7 +106,7 @@ async def _connect(host: str, port: int, via: Via, watch: Stopwatch) -> Stream:
 
 
 class Stream:
-    """Bytes to and from the end. `aclose`, or `async with`, leaves no socket behind."""
+    """Bytes to and from the end. Use `async with`, or call `aclose`."""
 
     def __init__(self, transport: asyncio.Transport, pipe: _Pipe) -> None:
         self._socket = transport
@@ -114,15 +114,15 @@ class Stream:
         self._tls: _Tls | None = None
 
     async def read(self) -> bytes:
-        """What has been received, at least a byte; b"" when the other end has closed."""
+        """At least one byte; b"" if the other end has closed."""
         return await (self._tls.read() if self._tls else self._pipe.take())
 
     async def write(self, data: bytes) -> None:
-        """Returns when there is room for more."""
+        """Returns when there is room in the buffer again."""
         await (self._tls.write(data) if self._tls else self._pipe.put(data))
 
     async def converse(self, dialogue: Dialogue[T]) -> T:
-        """Write what the dialogue wants sent, and give it what is read, until it has its result."""
+        """Send and receive for the dialogue until it has its result."""
         try:
             to_send = next(dialogue)
             while True:
@@ -134,12 +134,12 @@ class Stream:
             return result
 
     async def shake(self, dialogue: Handshake) -> None:
-        """Go through a proxy; what came after its answer is read next."""
+        """Run the handshake with the proxy. What it sent after its answer is read next."""
         self._pipe.received[:0] = await self.converse(dialogue)
 
     async def secure_proxy(self, context: ssl.SSLContext, host: str) -> None:
-        """TLS to the proxy, which all that follows lies within."""
-        if self._pipe.received:  # or what anybody said in the clear would pass for the proxy's answer
+        """Start TLS to the proxy."""
+        if self._pipe.received:  # else plain text would be taken for the proxy's answer
             raise DialogueFailed(Outcome.ERROR, "it spoke before TLS had begun")
         loop = asyncio.get_running_loop()
         with _nameable():
@@ -154,7 +154,7 @@ class Stream:
         self._pipe.transport = secured
 
     async def secure_end(self, context: ssl.SSLContext, host: str) -> None:
-        """TLS to the end."""
+        """Start TLS to the end."""
         with _nameable():
             tls = _Tls(self._pipe, context, host)
         await tls.shake()
@@ -162,12 +162,12 @@ class Stream:
 
     @property
     def certificate(self) -> bytes | None:
-        """Of the end, or of the proxy where there is no TLS to the end; in DER."""
+        """The end's certificate, or the proxy's if there is no TLS to the end; DER."""
         tls = self._tls.session if self._tls else self._pipe.transport.get_extra_info("ssl_object")
         return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject) else None
 
     async def aclose(self) -> None:
-        """At once: nobody waits for a black hole to say good-bye."""
+        """Close at once: a TLS good-bye to a black hole would hang."""
         if self._tls and (last := self._tls.unsaid()):  # else the handshake would look broken off to the other end
             self._pipe.transport.write(last)
         self._pipe.transport.abort()
@@ -192,8 +192,8 @@ def _nameable() -> Iterator[None]:
 class _Tls:
     """TLS over a pipe.
 
-    Not asyncio's `start_tls`: over its own TLS, to an https proxy, a rejected certificate is a TypeError that nobody
-    gets (Python 3.11.7). noticed by: tests/loopback/test_probe.py, test_an_interceptor_is_named
+    Not asyncio's `start_tls`: for TLS within TLS, to an https proxy, it loses the error of a rejected certificate
+    (a TypeError, Python 3.11.7). noticed by: tests/loopback/test_probe.py, test_an_interceptor_is_named
     """
 
     def __init__(self, pipe: _Pipe, context: ssl.SSLContext, host: str) -> None:
@@ -217,7 +217,7 @@ class _Tls:
     async def read(self) -> bytes:
         try:
             return await self._drive(lambda: self.session.read(_HIGH_WATER))
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):  # many servers close without a word, as their HTTP allows
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):  # many servers close without a TLS good-bye, as HTTP allows
             return b""
 
     async def write(self, data: bytes) -> None:
@@ -231,7 +231,7 @@ class _Tls:
             except ssl.SSLWantReadError:
                 await self._say()
             except ssl.SSLError:
-                await self._say()  # an alert says good-bye to whoever was not believed
+                await self._say()  # such as an alert after a bad certificate
                 raise
             received = await self._pipe.take()
             if received:
@@ -245,7 +245,7 @@ class _Tls:
 
 
 class _Pipe(asyncio.Protocol):
-    """What a transport delivers, until somebody reads it."""
+    """What the transport has received, until it is read."""
 
     transport: asyncio.Transport
 
@@ -302,7 +302,7 @@ class _Pipe(asyncio.Protocol):
 
 @contextlib.contextmanager
 def failures_of(watch: Stopwatch) -> Iterator[None]:
-    """Whatever a stream raises in here becomes a StreamFailed that says what was being done."""
+    """Turn every error of a stream into a StreamFailed that says what was being done."""
     try:
         yield
     except DialogueFailed as error:
@@ -325,7 +325,7 @@ def _went_wrong(error: OSError | UnicodeError) -> tuple[Outcome, str]:
     if isinstance(error, socket.gaierror):
         return Outcome.DNS, error.strerror or "not found"
     if isinstance(error, ConnectionRefusedError):
-        return Outcome.REFUSED, "nobody listens there"
+        return Outcome.REFUSED, "nothing listens there"
     if error.errno in NO_ROUTE:
         return Outcome.NO_ROUTE, "no route"
     if isinstance(error, TimeoutError):

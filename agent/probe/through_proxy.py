@@ -1,7 +1,7 @@
 """How a proxy is asked for a connection to host:port: CONNECT (RFC 9110) and SOCKS5 (RFC 1928, 1929).
 
-Bytes in, bytes out. Names go to the proxy as they are, for socks5 and socks5h alike, as dockerd does (FACTS 8). What
-dockerd would not do is not done here either: Basic is sent at once and is all there is, and only 200 is a yes.
+Bytes in, bytes out, and a refusal becomes an outcome. As dockerd does (FACTS 8), names go to the proxy unresolved, for
+socks5 and socks5h alike; Basic is sent at once and is the only scheme; and only 200 is success.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from agent.values.secret import escaped
 from agent.values.settings import Credentials, Masked, ProxyUrl
 from agent.values.verdict import Outcome
 
-Handshake = Dialogue[bytes]  # returns what was received beyond it
+Handshake = Dialogue[bytes]  # returns what was received after it
 
 
 def handshake(proxy: ProxyUrl, host: str, port: int) -> Handshake:
-    """The handshake that this proxy understands."""
+    """The handshake for this proxy."""
     spoken = socks5 if proxy.scheme.is_socks else connect
     return spoken(host, port, known(proxy))
 
 
 def known(proxy: ProxyUrl) -> Credentials | None:
-    """The credentials to send. dockerd's own, masked, are no such thing."""
+    """The credentials to send. Those that dockerd reports are masked, and cannot be sent."""
     if isinstance(proxy.credentials, Masked):
         raise TypeError("masked credentials cannot be sent")
     return proxy.credentials
@@ -44,7 +44,7 @@ def connect(host: str, port: int, credentials: Credentials | None = None) -> Han
 
 
 def authorization(credentials: Credentials | None) -> Headers:
-    """Basic in UTF-8; a user without a password is sent with an empty one, as Go does."""
+    """Basic, in UTF-8. As in Go, a missing password is sent as an empty one."""
     if credentials is None:
         return ()
     password = "" if credentials.password is None else credentials.password.reveal()
@@ -71,10 +71,10 @@ _ANSWERED_BY_DOCKER: Final = "basic"
 
 
 def auth_wanted(answer: HttpAnswer) -> str:
-    """What a 407 says, and what to do where no user and password would help."""
+    """What a 407 asks for; and what to do if Docker cannot answer it."""
     offered = schemes(answer.values(b"proxy-authenticate"))
     if not offered:
-        return "407, says not what it asks for"
+        return "407, does not say what it asks for"
     said, kinds = f"407, asks for {', '.join(offered)}", {scheme.lower() for scheme in offered}
     if _ANSWERED_BY_DOCKER in kinds or kinds.isdisjoint(_OF_A_DOMAIN):
         return said
@@ -83,12 +83,12 @@ def auth_wanted(answer: HttpAnswer) -> str:
     )
 
 
-_PART = re.compile(r'(?:"(?:[^"\\]|\\.)*"?|[^",])+')  # of a list, whose commas do not count within quotes
+_PART = re.compile(r'(?:"(?:[^"\\]|\\.)*"?|[^",])+')  # of a list; a comma within quotes does not count
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9!#$%&'*+.^_`|~-]{0,29})(?:\s+(?!=)|\s*$)")
 
 
 def schemes(challenges: Iterable[str]) -> tuple[str, ...]:
-    """The schemes of Proxy-Authenticate, which may stand in a header each or in a list with their parameters."""
+    """The schemes of Proxy-Authenticate: one per header, or a list with parameters."""
     parts = (part for value in challenges for part in _PART.findall(value))
     found = (_SCHEME.match(part) for part in parts)
     return tuple(dict.fromkeys(escaped(match[1]) for match in found if match))[:8]
@@ -98,7 +98,7 @@ _NO_AUTH: Final = 0
 _PASSWORD: Final = 2
 _NONE_ACCEPTABLE: Final = 0xFF
 
-# What the proxy cannot now is soft, what it will not is hard.
+# What the proxy cannot do now is soft, what it refuses is hard.
 REPLIES: Final = {
     1: (Outcome.PROXY_DOWN, "general failure"),
     2: (Outcome.PROXY_DENIED, "not allowed by its rules"),
@@ -135,12 +135,12 @@ def socks5(host: str, port: int, credentials: Credentials | None = None) -> Hand
     length = _ADDRESS_LENGTH.get(kind)
     if length is None:
         (length,), received = yield from _exactly(1, received)
-    _, received = yield from _exactly(length + 2, received)  # where it connected from: of no use
+    _, received = yield from _exactly(length + 2, received)  # the address that it connected from is not needed
     return received
 
 
 def _exactly(length: int, received: bytes, to_send: bytes = b"") -> Generator[bytes, bytes, tuple[bytes, bytes]]:
-    """Send, then `length` bytes, and what came after them."""
+    """Send, then receive `length` bytes, and whatever came after them."""
     if to_send and received:
         raise DialogueFailed(Outcome.ERROR, "SOCKS: answers before it is asked")
     while to_send or len(received) < length:

@@ -1,8 +1,8 @@
-"""By whom a registry's certificate must be signed, as dockerd sees it.
+"""Which CAs may sign a registry's certificate, as dockerd sees it.
 
 One context for the whole process (FACTS 34: one for each probe cost 10 MB), made again when a file of CAs has
-changed. A host with CAs of its own in certs.d, which dockerd believes for that host alone, gets a context of its own;
-few have one. Client certificates in certs.d are not used.
+changed. A host with CAs in certs.d, which dockerd trusts for that host only, gets its own context. Client certificates
+in certs.d are not used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agent.probe.exchange import authority
 
 CERTS_D: Final = Path("/etc/docker/certs.d")
 
-# Where Go looks (crypto/x509/root_linux.go), for a Python whose OpenSSL was built to look elsewhere.
+# Where Go looks (crypto/x509/root_linux.go), for a Python whose OpenSSL looks elsewhere.
 _BUNDLES: Final = tuple(
     map(
         Path,
@@ -40,7 +40,7 @@ Identity = tuple[tuple[str, int, int], ...]  # path, mtime in ns, size
 
 
 class Trust:
-    """The CAs of the system, of the policy's `ca_file`, and of certs.d for the host that it names."""
+    """The CAs of the system, of the policy's `ca_file`, and of certs.d for its hosts."""
 
     def __init__(self, ca_file: str = "", certs_d: Path = CERTS_D) -> None:
         self._ca_file = ca_file
@@ -50,7 +50,7 @@ class Trust:
         self._unverified: ssl.SSLContext | None = None
 
     def context(self, host: str = "", port: int = 443) -> ssl.SSLContext:
-        """For a registry, and for the proxy on the way to it; without a host, that of everybody."""
+        """For a registry, and for the proxy to it. Without a host: the general one."""
         own = self._own(host, port)
         key = authority(host, port) if own else ""
         identity = _identity((*self._system, *self._extra(), *own))
@@ -62,7 +62,7 @@ class Trust:
 
     @property
     def unverified(self) -> ssl.SSLContext:
-        """Believes anybody: only for reading the name on a certificate that was rejected (FACTS 35)."""
+        """Verifies nothing: only to read the names on a certificate that was rejected (FACTS 35)."""
         if self._unverified is None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
@@ -72,7 +72,7 @@ class Trust:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """A line for each file of CAs that could not be read; the others count."""
+        """A line for each file of CAs that could not be read."""
         return tuple(dict.fromkeys(line for made in self._made.values() for line in made.problems))
 
     def _make(self, identity: Identity, own: tuple[Path, ...]) -> _Made:
@@ -89,9 +89,9 @@ class Trust:
             try:
                 context.load_verify_locations(path)
             except ssl.SSLError:
-                problems.append(f"{path}: holds no certificate in PEM; it is left out")
+                problems.append(f"{path}: contains no PEM certificate; it is ignored")
             except OSError as error:
-                problems.append(f"{path}: {error.strerror}; it is left out")
+                problems.append(f"{path}: {error.strerror}; it is ignored")
         return _Made(context, identity, tuple(problems))
 
     def _extra(self) -> tuple[Path, ...]:
@@ -100,7 +100,7 @@ class Trust:
     def _own(self, host: str, port: int) -> tuple[Path, ...]:
         if not host:
             return ()
-        # dockerd takes the name as it stands in the image's name: the usual port may be written out or not.
+        # dockerd uses the name as it is in the image name, with or without the default port.
         names = (authority(host, port), host) if port == 443 else (authority(host, port),)
         return tuple(path for name in names for path in _certificates(self._certs_d / name))
 
@@ -115,7 +115,7 @@ def _certificates(directory: Path) -> list[Path]:
     try:
         return sorted(path for path in directory.iterdir() if path.suffix == ".crt")
     except OSError:
-        return []  # most hosts have none, and what we may not read cannot be believed
+        return []  # most hosts have none; one that we may not read cannot be trusted
 
 
 def _identity(paths: tuple[Path, ...]) -> Identity:
@@ -131,16 +131,16 @@ def _identity_of(path: Path) -> tuple[str, int, int]:
 
 
 def _system() -> tuple[Path, ...]:
-    """The system's CAs: files, and the directory of hashed links that OpenSSL reads as it needs them."""
+    """The system's CAs: files, and the directory of hashed links."""
     default = ssl.get_default_verify_paths()
     named = (default.cafile, default.capath)
     return (*(Path(path) for path in named if path), *_elsewhere())
 
 
 def _hashed() -> Path | None:
-    """The directory of hashed links, if it is enough: OpenSSL looks there for the one CA that it needs.
+    """The directory of hashed links, if it is complete: OpenSSL then reads only the CA that it needs.
 
-    The bundle's hundred and fifty would all stay in memory, 1.4 MB of them.
+    The whole bundle would stay in memory: 150 CAs, 1.4 MB.
     """
     default = ssl.get_default_verify_paths()
     if default.cafile and default.capath and has_all_of(Path(default.capath), Path(default.cafile)):
@@ -149,7 +149,7 @@ def _hashed() -> Path | None:
 
 
 def has_all_of(directory: Path, bundle: Path) -> bool:
-    """Whether there is a hashed link for each certificate of the bundle: who appends one to it by hand makes none."""
+    """Whether each certificate of the bundle has a hashed link; one that was appended by an editor has none."""
     try:
         with bundle.open("rb") as lines:
             wanted = sum(line.startswith(b"-----BEGIN") for line in lines)

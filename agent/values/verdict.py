@@ -17,7 +17,7 @@ class Outcome(enum.Enum):
     OK = "ok"  # the registry answered through the upstream
     NO_ROUTE = "no-route"  # the kernel knows no way to the upstream, or to the registry for `direct`
     DNS = "dns"  # a name could not be resolved here
-    REFUSED = "refused"  # nobody listens there
+    REFUSED = "refused"  # nothing listens there
     TIMEOUT = "timeout"  # not done within the policy's probe.timeout
     PROXY_AUTH = "proxy-auth"  # the proxy wants other credentials (407; SOCKS: method or password refused)
     PROXY_DENIED = "proxy-denied"  # the proxy does not let this registry pass (4xx to CONNECT)

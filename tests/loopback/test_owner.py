@@ -91,14 +91,14 @@ async def test_who_may_have_come_while_connecting_hears_nothing(tmp_path: Path) 
         verdict = await probed(upstream, tmp_path, sockets=Restless(ThisSystem()))
 
         assert verdict.outcome is Outcome.ERROR
-        assert verdict.evidence.endswith(f"{ME}'s listener came while connecting; nothing was sent")
+        assert verdict.evidence.endswith(f"{ME} began to listen while connecting; nothing was sent")
         assert stranger.heard() in ([], ["came"])
 
 
 async def test_without_an_owner_whoever_listens_is_asked(tmp_path: Path) -> None:
     upstream = msgspec.structs.replace(via(ProxyUrl(Scheme.HTTP, HOST, closed_port()), ""), owner="")
 
-    assert (await probed(upstream, tmp_path)).evidence.endswith("nobody listens there")
+    assert (await probed(upstream, tmp_path)).evidence.endswith("nothing listens there")
 
 
 @needs_root
@@ -147,4 +147,4 @@ async def test_it_has_come_when_its_owner_listens(tmp_path: Path, owner: str, si
 async def test_it_has_not_come_while_nobody_listens(tmp_path: Path, owner: str) -> None:
     registries, upstream = waiting(tmp_path, closed_port(), owner)
 
-    assert "nobody listens there" in await registries.silence(upstream)
+    assert "nothing listens there" in await registries.silence(upstream)

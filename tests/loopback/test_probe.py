@@ -278,7 +278,7 @@ async def test_nobody_listens(laptop: Laptop) -> None:
     verdict = await laptop.probes(via(ProxyUrl(Scheme.HTTP, HOST, port)), "https://registry.test")
 
     assert verdict.outcome is Outcome.REFUSED
-    assert verdict.evidence == f"connecting to {HOST}:{port}: nobody listens there"
+    assert verdict.evidence == f"connecting to {HOST}:{port}: nothing listens there"
 
 
 async def test_a_name_that_is_not_known(laptop: Laptop) -> None:

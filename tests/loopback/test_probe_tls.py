@@ -108,8 +108,8 @@ def test_a_ca_that_comes_to_certs_d_counts_from_then_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        pytest.param(None, "No such file or directory; it is left out", id="missing"),
-        pytest.param("not PEM", "holds no certificate in PEM; it is left out", id="no-pem"),
+        pytest.param(None, "No such file or directory; it is ignored", id="missing"),
+        pytest.param("not PEM", "contains no PEM certificate; it is ignored", id="no-pem"),
     ],
 )
 def test_a_ca_file_that_cannot_be_read_is_told_and_the_rest_counts(tmp_path: Path, text: str | None, says: str) -> None:

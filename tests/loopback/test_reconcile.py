@@ -127,7 +127,7 @@ class Place:
 
     async def silence(self, upstream: Upstream) -> str:
         self.connected.append(upstream.name)
-        return "nobody listens there yet" if self._outcomes[upstream.name][0] is Outcome.REFUSED else ""
+        return "nothing listens there yet" if self._outcomes[upstream.name][0] is Outcome.REFUSED else ""
 
     async def beside(self, upstream: Upstream) -> tuple[Condition, ...]:
         self.asked_beside.append(upstream.name)

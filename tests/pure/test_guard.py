@@ -64,9 +64,9 @@ async def refusal(owner: str, *looks: Sequence[Listener] | AgentError, at: Seque
         pytest.param("alice", [on(HERE), on(OTHER, BOB)], [HERE, OTHER], ("refused", "alice's is expected; bob listens"), id="somebody-elses-half-of-localhost"),
         pytest.param("alice", [on(HERE, BOB), on(OTHER, 1234)], [HERE, OTHER], ("refused", "alice's is expected; bob and user 1234 listen"), id="two"),
         pytest.param("carol", [on(HERE)], [HERE], ("refused", "carol's is expected (there is no such user); alice listens"), id="an-owner-that-is-not"),
-        pytest.param("alice", [], [HERE], ("refused", "nobody listens there"), id="nobody"),
+        pytest.param("alice", [], [HERE], ("refused", "nothing listens there"), id="nobody"),
         pytest.param("alice", [on(HERE)], ["10.0.0.1"], ("refused", "not on loopback, where alice's is expected"), id="elsewhere"),
-        pytest.param("alice", AgentError("netlink", "no answer"), [HERE], ("error", "who listens there cannot be told: netlink: no answer"), id="not-known"),
+        pytest.param("alice", AgentError("netlink", "no answer"), [HERE], ("error", "cannot tell who listens there: netlink: no answer"), id="not-known"),
     ],
 )  # fmt: skip
 async def test_who_is_let_through_to(
@@ -81,10 +81,10 @@ async def test_who_is_let_through_to(
         pytest.param([on(HERE)], ("ok", ""), id="nobody-moved"),
         pytest.param([on(HERE), on(HERE, cookie=2)], ("ok", ""), id="another-worker-of-hers"),
         pytest.param([on(HERE, BOB, 2)], ("refused", "alice's is expected; bob listens"), id="somebody-took-the-port"),
-        pytest.param([], ("refused", "nobody listens there"), id="gone"),
+        pytest.param([], ("refused", "nothing listens there"), id="gone"),
         pytest.param(
             [on(HERE, cookie=2)],
-            ("error", "alice's listener came while connecting; nothing was sent"),
+            ("error", "alice began to listen while connecting; nothing was sent"),
             id="somebody-may-have-been-there-in-between",
         ),
     ],

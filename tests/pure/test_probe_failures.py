@@ -32,7 +32,7 @@ def of_garbage() -> ssl.SSLError:
 @pytest.mark.parametrize(
     ("raised", "outcome", "says"),
     [
-        pytest.param(of_errno(errno.ECONNREFUSED), Outcome.REFUSED, "nobody listens there", id="refused"),
+        pytest.param(of_errno(errno.ECONNREFUSED), Outcome.REFUSED, "nothing listens there", id="refused"),
         pytest.param(of_errno(errno.ENETUNREACH), Outcome.NO_ROUTE, "no route", id="network-unreachable"),
         pytest.param(of_errno(errno.EHOSTUNREACH), Outcome.NO_ROUTE, "no route", id="host-unreachable"),
         pytest.param(of_errno(errno.ENETDOWN), Outcome.NO_ROUTE, "no route", id="network-down"),

@@ -39,9 +39,9 @@ def test_what_an_answer_means(
     status: int, verified: Outcome, plain_registry: Outcome, plain: Outcome, by_proxy: Outcome
 ) -> None:
     assert judged(answer(status), Answerer.REGISTRY)[0] is verified
-    assert judged(answer(status, REGISTRY), Answerer.SOMEBODY)[0] is plain_registry
+    assert judged(answer(status, REGISTRY), Answerer.ANYBODY)[0] is plain_registry
     assert judged(answer(status, REGISTRY), Answerer.PROXY)[0] is plain_registry
-    assert judged(answer(status), Answerer.SOMEBODY)[0] is plain
+    assert judged(answer(status), Answerer.ANYBODY)[0] is plain
     assert judged(answer(status), Answerer.PROXY)[0] is by_proxy
 
 
@@ -60,12 +60,12 @@ def test_what_an_answer_means(
     ],
 )
 def test_where_a_redirect_leads(location: str | None, shown: str) -> None:
-    assert judged(answer(302, location=location), Answerer.SOMEBODY) == (Outcome.PORTAL, shown)
+    assert judged(answer(302, location=location), Answerer.ANYBODY) == (Outcome.PORTAL, shown)
 
 
 @given(st.binary(max_size=300))
 def test_no_location_is_an_error_or_more_than_a_line(location: bytes) -> None:
-    _, evidence = judged(HttpAnswer(302, ((b"location", location),)), Answerer.SOMEBODY)
+    _, evidence = judged(HttpAnswer(302, ((b"location", location),)), Answerer.ANYBODY)
 
     assert evidence.isprintable()
     assert len(evidence) <= 220

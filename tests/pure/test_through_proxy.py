@@ -48,7 +48,7 @@ CONNECT_ANSWERS = [
         (Outcome.PROXY_AUTH, "407, asks for Basic, NTLM"),
         id="407",
     ),
-    pytest.param(b"HTTP/1.1 407 No\r\n\r\n", (Outcome.PROXY_AUTH, "407, says not what it asks for"), id="407-bare"),
+    pytest.param(b"HTTP/1.1 407 No\r\n\r\n", (Outcome.PROXY_AUTH, "407, does not say what it asks for"), id="407-bare"),
     pytest.param(b"HTTP/1.1 403 x\r\n\r\n", (Outcome.PROXY_DENIED, "403 Forbidden to CONNECT"), id="403"),
     pytest.param(b"HTTP/1.1 405 x\r\n\r\n", (Outcome.PROXY_DENIED, "405 Method Not Allowed to CONNECT"), id="405"),
     pytest.param(b"HTTP/1.1 503 x\r\n\r\n", (Outcome.PROXY_DOWN, "503 Service Unavailable to CONNECT"), id="503"),
