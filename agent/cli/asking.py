@@ -27,7 +27,7 @@ from agent.service.answers import failed
 from agent.service.control import NobodyListens, ask
 from agent.service.failures import Failures, ServicePart
 from agent.service.passes import Passes
-from agent.service.policy_in_force import InForce
+from agent.service.policy_in_use import InUse
 from agent.service.requests import Answer, Request, Wish, answer_of, obey, without_a_pass
 from agent.service.unfinished import Unfinished
 from agent.system.clock import now_text
@@ -104,37 +104,37 @@ def _act_alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
     record = record_for(wish.command.value, paths, found.policy)
     with held(paths.lock):
         memory = Memory(paths.state)
-        in_force = InForce(found, now_text(), TheWorld(paths, found.policy))
-        memory.use(found.policy, in_force.world.prober)
-        answer = asyncio.run(_stop_in_good_order(_make_a_pass(wish, in_force, memory, record)))
+        in_use = InUse(found, now_text(), TheWorld(paths, found.policy))
+        memory.use(found.policy, in_use.world.prober)
+        answer = asyncio.run(_stop_in_good_order(_make_a_pass(wish, in_use, memory, record)))
     if record.problem and answer.facts is not None:  # else the failure is the one line that matters
         complain(f"audit log: {record.problem}")
     return answer
 
 
-async def _make_a_pass(wish: Wish, in_force: InForce, memory: Memory, record: Record) -> Answer:
+async def _make_a_pass(wish: Wish, in_use: InUse, memory: Memory, record: Record) -> Answer:
     """No other pass follows: the first failure ends it."""
     request = Request(wish, complain)
-    failures = Failures(Path(in_force.loaded.path), record)
+    failures = Failures(Path(in_use.loaded.path), record)
     unfinished = Unfinished(failures, record)
     passes = Passes(memory, failures, unfinished)
-    passes.lay_down([request], in_force.policy, record)
+    passes.lay_down([request], in_use.policy, record)
     if request.answer.done():
         return request.answer.result()
-    await unfinished.recover(in_force.world, may_restart=True)
+    await unfinished.recover(in_use.world, may_restart=True)
     if failures.lines:
         return failed(request, failures.lines)
-    await passes.finish(in_force.world)
+    await passes.finish(in_use.world)
     if unfinished.forbids_writing:
-        failures.note(ServicePart.UNDER_WAY, _still_down(in_force.policy.docker.service))
+        failures.note(ServicePart.UNDER_WAY, _still_down(in_use.policy.docker.service))
         return failed(request, failures.lines)
     try:
-        done = await passes.make(in_force, record, choosing=Patiently(memory), maker=Alone())
+        done = await passes.make(in_use, record, choosing=Patiently(memory), maker=Alone())
     except Exception as error:  # noqa: BLE001 - the boundary of a pass
         failures.note(ServicePart.WHOLE, error)
         if not isinstance(error, AgentError):
             # Finish what it left half done, as after a crash: there may be no service to do it.
-            await unfinished.recover(in_force.world, may_restart=True)
+            await unfinished.recover(in_use.world, may_restart=True)
         return failed(request, failures.lines)
     answer = answer_of(request.said, done, picture_of(done, Beside(conditions=memory.conditions)))
     notes = (line("note", text) for text in unattended(done, is_on_trial=unfinished.trial is not None))

@@ -68,10 +68,10 @@ class AfterPass(msgspec.Struct, frozen=True):
             return without_a_pass(request.said, refused)
         if self.done is None or self.loaded_at is None or request.wish.command is Command.RELOAD:
             return Answer(1, (*request.said, *wrong))
-        in_force = f"the agent still uses the policy loaded at {self.loaded_at}"
+        still_used = f"the agent still uses the policy loaded at {self.loaded_at}"
         answer = answer_of(request.said, self.done, self.picture)
         is_done = request.wish.needs_no_policy
-        told = by_the_policy_of_before(answer, wrong, in_force)
+        told = by_the_policy_of_before(answer, wrong, still_used)
         return msgspec.structs.replace(told, exit=answer.exit if is_done else 1)
 
 

@@ -17,7 +17,7 @@ from agent.one_pass.ports import Choosing, Maker, World
 from agent.one_pass.reconcile import reconcile
 from agent.one_pass.seen import Pass
 from agent.service.failures import Failures, ServicePart
-from agent.service.policy_in_force import InForce
+from agent.service.policy_in_use import InUse
 from agent.service.requests import Answer, Request, asked_by, obey
 from agent.service.unfinished import Unfinished
 from agent.values.dockerd import Reality
@@ -63,7 +63,7 @@ class Passes:
 
     async def make(
         self,
-        in_force: InForce,
+        in_use: InUse,
         record: Record,
         *,
         choosing: Choosing,
@@ -71,15 +71,15 @@ class Passes:
     ) -> Pass:
         """Raises AgentError, or an unexpected exception, if the pass fails."""
         done = await reconcile(
-            in_force.policy,
-            in_force.world,
+            in_use.policy,
+            in_use.world,
             record,
             choosing=choosing,
             maker=maker,
             stops_within_s=self._unfinished.stops_within_s,
         )
         self._failures.clear(ServicePart.WHOLE)
-        await self._unfinished.follow(in_force.world, done)
+        await self._unfinished.follow(in_use.world, done)
         return done
 
     def _end_what_is_over(self, policy: Policy, record: Record) -> None:

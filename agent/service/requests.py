@@ -125,10 +125,10 @@ def without_a_pass(said: Sequence[str], missing: NoPolicy | PolicyRefused) -> An
     return Answer(0, (*said, *notes), {"said": tuple(said), "problems": problems})
 
 
-def by_the_policy_of_before(answer: Answer, wrong: Sequence[str], in_force: str) -> Answer:
-    """The request was met under an older policy than the one in the file: `in_force` says which."""
-    facts = {**answer.facts, "problems": (*wrong, in_force)}
-    return msgspec.structs.replace(answer, lines=(*wrong, in_force, *answer.lines), facts=facts)
+def by_the_policy_of_before(answer: Answer, wrong: Sequence[str], still_used: str) -> Answer:
+    """The request was met under an older policy than the one in the file: `still_used` says which."""
+    facts = {**answer.facts, "problems": (*wrong, still_used)}
+    return msgspec.structs.replace(answer, lines=(*wrong, still_used, *answer.lines), facts=facts)
 
 
 def wrong_lines(missing: NoPolicy | PolicyRefused) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ from agent.service.failures import Failures, ServicePart
 from agent.service.lifetime import TOLD_TO_STOP, Lifetime
 from agent.service.notify import Notify
 from agent.service.passes import Passes
-from agent.service.policy_in_force import PolicyInForce
+from agent.service.policy_in_use import PolicyInUse
 from agent.service.ports import Wakes
 from agent.service.requests import Answer, Request
 from agent.service.starts import Starts
@@ -81,7 +81,7 @@ class Service:
         self._corrections = Corrections(paths)
         self._starts = Starts()
         self._lifetime = Lifetime(paths.state)
-        self._policy = PolicyInForce(policy_path, paths, world, record=self._record, audit_log=audit_log)
+        self._policy = PolicyInUse(policy_path, paths, world, record=self._record, audit_log=audit_log)
         self._failures = Failures(policy_path, self._record)
         self._unfinished = Unfinished(self._failures, self._record, stops_within_s=_STOPS_WITHIN_S)
         self._passes = Passes(self._memory, self._failures, self._unfinished)
@@ -202,7 +202,7 @@ class Service:
             self._memory.ask_anew()
         # Changes of a file that cannot be watched are found by the timer.
         is_unwatched = Reason.TIMER in why and bool(self._wakes.unwatched.directories)
-        if not _REREAD.isdisjoint(why) or self._policy.now is None or is_unwatched:
+        if not _REREAD.isdisjoint(why) or self._policy.current is None or is_unwatched:
             self._reread()
         record = self._record.for_pass(secrets.token_hex(4), " ".join(sorted(why)) or "start")
         self._lay_down(requests, record)
@@ -225,17 +225,17 @@ class Service:
     def _reread(self) -> None:
         """Read the policy and the files it names; a wrong one is reported, and the last good one stays in use."""
         try:
-            if self._policy.read() and (in_force := self._policy.now) is not None:
-                self._memory.use(in_force.policy, in_force.world.prober)
+            if self._policy.read() and (in_use := self._policy.current) is not None:
+                self._memory.use(in_use.policy, in_use.world.prober)
         except Exception as error:  # noqa: BLE001 - the boundary of a target
             self._failures.note(ServicePart.POLICY, error)
         else:
             self._failures.clear(ServicePart.POLICY)
-        if self._policy.now is None:
+        if self._policy.current is None:
             self._last = None
 
     def _lay_down(self, requests: Sequence[Request], record: Record) -> None:
-        policy = self._policy.now.policy if self._policy.now is not None else None
+        policy = self._policy.current.policy if self._policy.current is not None else None
         if self._passes.lay_down(requests, policy, record, is_reload=self._is_reload_due):
             self._corrections.forget()
             NAME_SERVICE.ask_anew()
@@ -244,17 +244,17 @@ class Service:
     async def _let_go(self) -> None:
         """Stop writes that are under way for an earlier policy, or from before a pause."""
         worlds = self._policy.take_outgoing()
-        if self._memory.is_paused and self._policy.now is not None:
-            worlds.append(self._policy.now.world)
+        if self._memory.is_paused and self._policy.current is not None:
+            worlds.append(self._policy.current.world)
         for world in worlds:
             await world.clients.let_go()
 
     async def _pass(self, record: Record) -> float | None:
-        in_force = self._policy.now
-        if in_force is None:
+        in_use = self._policy.current
+        if in_use is None:
             return await self._pass_without_a_policy(record)
         try:
-            self._last = last = await self._passes.make(in_force, record, choosing=self._memory, maker=self)
+            self._last = last = await self._passes.make(in_use, record, choosing=self._memory, maker=self)
         except AgentError as error:
             return await self._fail(error, record)
         finally:
@@ -388,7 +388,7 @@ class Service:
         is_due = self._last is not None and not self._failures.lines and _is_restart_due(self._last)
         return AfterPass(
             policy_path=self._policy.path,
-            loaded_at=self._policy.now.at if self._policy.now is not None else None,
+            loaded_at=self._policy.current.at if self._policy.current is not None else None,
             refused=self._policy.refused,
             failures=self._failures.lines,
             done=self._last,
@@ -403,7 +403,7 @@ class Service:
 
     def _conditions(self) -> Iterator[Condition]:
         yield from self._policy.conditions()
-        if self._policy.now is None and self._idle_down is not None:
+        if self._policy.current is None and self._idle_down is not None:
             yield self._idle_down
         yield from self._memory.conditions
         if self._lost is not None:

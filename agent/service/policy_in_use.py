@@ -26,7 +26,7 @@ from agent.values.paths import Paths
 from agent.values.policy import Policy
 
 
-class InForce(msgspec.Struct, frozen=True):
+class InUse(msgspec.Struct, frozen=True):
     """A policy, and the world made from it."""
 
     loaded: Loaded
@@ -38,7 +38,7 @@ class InForce(msgspec.Struct, frozen=True):
         return self.loaded.policy
 
 
-class PolicyInForce:
+class PolicyInUse:
     """Of one agent, which uses one policy file."""
 
     def __init__(
@@ -55,7 +55,7 @@ class PolicyInForce:
         self._make_world = make_world
         self._record = record
         self._audit_log = audit_log
-        self.now: InForce | None = None  # None: there is no policy, or never was a good one
+        self.current: InUse | None = None  # None: there is no policy, or never was a good one
         self.refused: PolicyRefused | None = None  # what is wrong with the file as it is now
         self._idle_world: World | None = None
         self._outgoing: list[World] = []
@@ -64,13 +64,13 @@ class PolicyInForce:
     @property
     def policy(self) -> Policy:
         """An empty one, with its defaults, where there is none."""
-        return self.now.policy if self.now is not None else Policy()
+        return self.current.policy if self.current is not None else Policy()
 
     @property
     def world(self) -> World:
         """Made from an empty policy where there is none."""
-        if self.now is not None:
-            return self.now.world
+        if self.current is not None:
+            return self.current.world
         if self._idle_world is None:
             self._idle_world = self._make_world(self._paths, Policy())
         return self._idle_world
@@ -118,7 +118,7 @@ class PolicyInForce:
     def status(self) -> PolicyStatus:
         return PolicyStatus(
             str(self.path),
-            self.now.at if self.now is not None else None,
+            self.current.at if self.current is not None else None,
             "; ".join(self.refused.problems) if self.refused is not None else None,
         )
 
@@ -126,7 +126,7 @@ class PolicyInForce:
         if self.refused is not None:
             for problem in self.refused.problems:
                 yield Condition(Code.POLICY_ERROR, problem, target=self.refused.path)
-        elif self.now is None:
+        elif self.current is None:
             yield Condition(Code.NO_POLICY, NO_POLICY, WRITE_ONE, str(self.path))
 
     def _load(self) -> Loaded:
@@ -143,7 +143,7 @@ class PolicyInForce:
             self._refuse(error)
             return False
         self.refused = None
-        if self.now is not None and self.now.loaded == loaded:
+        if self.current is not None and self.current.loaded == loaded:
             return False
         self._take(loaded)
         return True
@@ -156,20 +156,20 @@ class PolicyInForce:
     def _take(self, loaded: Loaded) -> None:
         world = self._make_world(self._paths, loaded.policy)  # first: if this fails, the policy is not in use
         self._retire()
-        self.now = InForce(loaded, now_text(), world)
+        self.current = InUse(loaded, now_text(), world)
         self._audit_log.limit(loaded.policy.audit.keep, loaded.policy.audit.max_size)
         self._record(PolicyLoaded(path=loaded.path, warnings=loaded.warnings))
 
     def _retire(self) -> None:
-        if self.now is not None:
-            self._outgoing.append(self.now.world)
-        self.now = None
+        if self.current is not None:
+            self._outgoing.append(self.current.world)
+        self.current = None
 
     def _files(self) -> list[Path]:
         """Including those of a refused policy: a missing file may be what makes it valid."""
-        in_force = named(self.now.policy) if self.now is not None else ()
+        in_use = named(self.current.policy) if self.current is not None else ()
         refused = self.refused.named if self.refused is not None else ()
-        return [self.path, *map(self._paths.below, dict.fromkeys((*in_force, *refused)))]
+        return [self.path, *map(self._paths.below, dict.fromkeys((*in_use, *refused)))]
 
     def _files_on_disk(self) -> tuple[object, ...]:
         """Changes whenever the policy on disk does."""
