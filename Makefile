@@ -14,7 +14,7 @@ KEPT   := /etc/docker-proxy-agent /var/log/docker-proxy-agent
 # Tests start hundreds of Pythons: where the environment forbids to keep bytecode, each would compile everything again.
 test check test-machine: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test check lint format test-machine bench install uninstall clean
+.PHONY: demo test check lint docs format test-machine bench install uninstall clean
 
 demo: $(READY)
 	$(BIN)/docker-proxy-agent demo
@@ -31,6 +31,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The picture of the house in docs/architecture.md, drawn from the imports.
+docs: $(READY)
+	$(BIN)/python -m tests.house
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -6,25 +6,13 @@ import ast
 import subprocess
 import sys
 from collections.abc import Set
-from pathlib import Path
 from typing import Final
 
 import pytest
 
-from .sources import AGENT, ROOT, SOURCES, methods_called, named, nodes
+from tests.house import DOCUMENT, ORDER, PURE, with_picture
+from tests.sources import AGENT, ROOT, SOURCES, imported, methods_called, named, nodes
 
-# Top down: a folder imports only what stands below it, and nothing beside it.
-ORDER: Final = (
-    ("cli",),
-    ("service",),
-    ("one_pass",),
-    ("docker", "clients"),
-    ("decide", "audit"),
-    ("targets",),
-    ("system", "see", "probe"),
-    ("values",),
-)
-PURE: Final = ("decide", "targets", "values")
 IMPORT_NOTHING: Final = ("service", "one_pass", "audit", "clients", "system", "values")  # or `status` takes its time
 
 FLOOR: Final = {folder: number for number, floor in enumerate(ORDER) for folder in floor}
@@ -57,12 +45,18 @@ def test_the_house_is_these_folders_and_nothing_lies_beside_them() -> None:
     assert len(FLOOR) == 12
 
 
+def test_the_picture_of_it_is_what_the_imports_are() -> None:
+    text = DOCUMENT.read_text()
+
+    assert text == with_picture(text), "make docs"
+
+
 def test_imports_point_down() -> None:
     wrong = []
     for file in FILES:
         own = file.relative_to(AGENT).parts[0]
         below = {folder for folder, number in FLOOR.items() if number > FLOOR[own]}
-        for name in _imported(file):
+        for name in imported(file):
             top, *rest = name.split(".")
             if top == "agent" and rest[0] not in {own, "__version__", *below}:
                 wrong.append(f"{named(file)} imports {name}")
@@ -72,7 +66,7 @@ def test_imports_point_down() -> None:
 
 @pytest.mark.parametrize("package", IMPORT_NOTHING)
 def test_who_imports_one_module_of_a_folder_gets_that_one(package: str) -> None:
-    assert _imported(AGENT / package / "__init__.py") == set()
+    assert imported(AGENT / package / "__init__.py") == set()
 
 
 def test_status_brings_no_pass_along() -> None:
@@ -93,7 +87,7 @@ def test_status_brings_no_pass_along() -> None:
 def test_pure_code_imports_nothing_of_the_world() -> None:
     wrong = []
     for file in PURE_FILES:
-        for name in _imported(file):
+        for name in imported(file):
             top, *rest = name.split(".")
             if (rest[0] not in PURE) if top == "agent" else (top not in HARMLESS):
                 wrong.append(f"{named(file)} imports {name}")
@@ -144,15 +138,3 @@ def _called(function: ast.expr, others: Set[str]) -> str | None:
         return None
     is_theirs = isinstance(function.value, ast.Name) and function.value.id in others
     return None if is_theirs else function.attr
-
-
-def _imported(file: Path) -> set[str]:
-    """Dotted, each with the name that is taken from it; also what is imported only within a function."""
-    found: set[str] = set()
-    for node in nodes(file):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found

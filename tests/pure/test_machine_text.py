@@ -10,8 +10,7 @@ from agent.docker.process import expanded
 from agent.docker.unit import unit_state
 from agent.see.resolver import parse
 from agent.values.machine_text import lines, words
-
-from .sources import SOURCES, methods_called, named
+from tests.sources import SOURCES, methods_called, named
 
 # Beside "\n" and " ", what Python takes for an end of a line, or for a blank (FACTS 67).
 ODD = ["\v", "\f", "\r", "\x1c", "\x1d", "\x1e", "\x1f", "\x85", "\xa0", "\u2028", "\u2029", "\u3000"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from .sources import SOURCES, methods_called, named, nodes
+from tests.sources import SOURCES, methods_called, named, nodes
 
 # A screen, and two processes of their own that speak to who started them.
 MAY_PRINT = {"cli/printing.py", "cli/demo/engine.py", "clients/home_helper.py"}

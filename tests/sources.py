@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[1]
 AGENT: Final = ROOT / "agent"
 SOURCES: Final = tuple(sorted(AGENT.rglob("*.py")))
 
@@ -24,3 +24,15 @@ def nodes(file: Path) -> tuple[ast.AST, ...]:
 def methods_called(file: Path) -> list[ast.Call]:
     """Of anything: `what.is_called()`."""
     return [node for node in nodes(file) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+
+
+def imported(file: Path) -> set[str]:
+    """Dotted, each with the name that is taken from it; also what is imported only within a function."""
+    found: set[str] = set()
+    for node in nodes(file):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
