@@ -1,6 +1,6 @@
 """What the log says about itself: the facts of `log-recovered` and `log-trimmed`.
 
-Pure. `log` writes them and `verify` goes by them.
+Pure. `log` writes them, and `verify` reads them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from agent.values.events import LogRecovered, LogTrimmed
 
 
 class Torn(msgspec.Struct, frozen=True):
-    """What stands between a record and the one before it, and is none: the write of a line that did not end."""
+    """A line that was cut short before the next record was written."""
 
     length: int  # bytes
-    # Without a key, for a reader of the log to check: it tells nothing that does not stand in the same file, as it is.
-    # The agent's own lines are redacted before they are written, so what is left of one is, too.
+    # Without a key, so that a reader can check it. The line is in the same file, and was redacted before.
     sha256: str
 
     @classmethod
@@ -28,7 +27,7 @@ class Torn(msgspec.Struct, frozen=True):
 
 
 class Missed(msgspec.Struct, frozen=True):
-    """Records that could not be written; the journal has them."""
+    """Records that could not be written. The journal has them."""
 
     records: int
     since: str
@@ -39,7 +38,7 @@ class Recovered(LogRecovered, frozen=True, kw_only=True, omit_defaults=True):
     """What was wrong with the log before this record."""
 
     torn: Torn | None = None
-    # Where the log was found to end, and what the anchor says instead: records are missing, or others were written.
+    # Where the log ends, and where the anchor says that it does: records are missing, or were replaced.
     found: Anchor | None = None
     anchor: Anchor | None = None
     no_anchor: str = ""  # why there was none
@@ -47,7 +46,7 @@ class Recovered(LogRecovered, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class DroppedFile(msgspec.Struct, frozen=True):
-    """A full file that is gone; None for what was not legible in it."""
+    """A full file that was deleted. None: it could not be read."""
 
     first: int | None  # seq
     last: int | None
@@ -55,7 +54,7 @@ class DroppedFile(msgspec.Struct, frozen=True):
 
 
 class Trimmed(LogTrimmed, frozen=True, kw_only=True):
-    """What `keep` and `max_size` did not allow any longer."""
+    """What was deleted because of `keep` or `max_size`."""
 
     files: tuple[DroppedFile, ...]
 
@@ -64,16 +63,16 @@ T = TypeVar("T", Recovered, Trimmed)
 
 
 def facts(said: Recovered | Trimmed) -> dict[str, Any]:
-    """As the facts of a record."""
+    """The facts of the record."""
     built: dict[str, Any] = msgspec.to_builtins(said)
     return built
 
 
 def said(kind: type[T], entry: Entry) -> T | None:
-    """What a record says about the log; None if it is about something else."""
+    """What the record says about the log. None if it is another event."""
     if entry.event != kind.event.value:
         return None
     try:
         return msgspec.convert(entry.facts, kind)
-    except msgspec.ValidationError:  # written by another version, or by nobody of ours
+    except msgspec.ValidationError:  # written by another version, or forged
         return None

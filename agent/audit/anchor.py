@@ -1,6 +1,6 @@
-"""The end of the chain, kept in the state directory as well.
+"""The end of the chain, also kept in the state directory.
 
-Whoever cuts records off the log would have to write here, too. The journal holds a third copy (`system_journal.py`).
+Who cuts records off the log would have to change this file, too. The journal has a third copy (`system_journal.py`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ FORMAT: Final = 1
 
 
 class NoAnchor(enum.Enum):
-    """Why there is none."""
+    """Why there is no anchor."""
 
     ABSENT = "absent"
-    UNREADABLE = "unreadable"  # or not of a format that we know
+    UNREADABLE = "unreadable"  # or of an unknown format
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class _File(msgspec.Struct, frozen=True):
 
 
 def read(state_dir: Path) -> Anchor | NoAnchor:
-    """The anchor that is kept there."""
+    """The anchor in the state directory."""
     try:
         state = read_file(state_dir / NAME)
     except AgentError:
@@ -48,7 +48,7 @@ def read(state_dir: Path) -> Anchor | NoAnchor:
 
 
 def write(state_dir: Path, anchor: Anchor) -> None:
-    """Keep this anchor instead of the one before; AgentError if that is not possible."""
+    """Replace the anchor. Raises AgentError."""
     path = state_dir / NAME
     content = msgspec.json.encode(_File(FORMAT, anchor.seq, anchor.hash)) + b"\n"
     replace_file(path, content, expected=read_file(path), mode=0o600, parent_mode=0o700)

@@ -1,8 +1,8 @@
 """One record as a line, and how each is chained to the one before.
 
-Pure. A line is one JSON object; its last member is `hash`, the SHA-256 of the very bytes of the object without that
-member, and `prev` is the hash of the record before. So nothing of a line can change unseen, not even a space, and
-whoever has `sed` and `sha256sum` can check one:
+Pure. A line is one JSON object; its last member is `hash`, the SHA-256 of the bytes of the object without that member,
+and `prev` is the hash of the record before. So no change of a line goes unnoticed, not even of a space. To check one
+with `sed` and `sha256sum`:
 
     sed 's/,"hash":"[0-9a-f]*"}$/}/' LINE | tr -d '\\n' | sha256sum
 """
@@ -22,7 +22,7 @@ _SEAL_LENGTH: Final = len(',"hash":""}') + 64
 
 
 class Anchor(msgspec.Struct, frozen=True):
-    """Where the chain ended at some moment, as it is kept elsewhere."""
+    """Where the chain ended at some moment; kept outside of the log."""
 
     seq: int
     hash: str
@@ -31,11 +31,11 @@ class Anchor(msgspec.Struct, frozen=True):
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One record of the audit log; the order of the fields is their order in the line."""
 
-    ts: str  # RFC 3339, UTC, microseconds; the clock may go backwards, seq does not
+    ts: str  # RFC 3339, UTC, microseconds; unlike seq, it may go backwards
     seq: int
     boot_id: str
     pass_id: str = msgspec.field(name="pass")  # '' outside of a pass
-    event: str  # a log may be read by an agent that knows fewer events
+    event: str  # a str: an older agent may read it, which knows fewer events
     trigger: str
     facts: dict[str, Any]  # as `facts.plain` made them
     prev: str
@@ -50,14 +50,14 @@ _DECODER: Final = msgspec.json.Decoder(Entry)
 
 
 def sealed(entry: Entry) -> tuple[bytes, Anchor]:
-    """The entry's line, with its newline, and what anchors it."""
+    """The entry's line, with its newline, and its anchor."""
     body = msgspec.json.encode(msgspec.structs.replace(entry, hash=""))
     digest = hashlib.sha256(body).hexdigest()
     return body[:-1] + f',"hash":"{digest}"}}\n'.encode(), Anchor(entry.seq, digest)
 
 
 def opened(line: bytes) -> Entry | None:
-    """The entry of a line without its newline; None if it is no record or not as it was sealed."""
+    """The entry of a line without its newline. None if it is not a record, or its hash is wrong."""
     seal = _SEAL.fullmatch(line[-_SEAL_LENGTH:])
     if seal is None or hashlib.sha256(line[:-_SEAL_LENGTH] + b"}").hexdigest().encode() != seal[1]:
         return None
@@ -65,7 +65,7 @@ def opened(line: bytes) -> Entry | None:
 
 
 def decoded(line: bytes) -> Entry | None:
-    """The entry of a line, whatever its hash says: for reading, not for believing."""
+    """The entry of a line, without checking its hash."""
     try:
         return _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -1,7 +1,7 @@
-"""Another digest for another value of our keys, before and after a foreign change was put right.
+"""Digests of our keys' values, before and after a foreign change was corrected.
 
-A record shows no password, and so not that one was changed and changed back; the digests tell it to nobody who has no
-key. Short: they are compared by eye, within one log.
+A record shows no password, so it would not show that one was changed. The digests are keyed and reveal nothing. They
+are short: a person compares them, within one log.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def drift_digests(state: Path, before: Settings | None, after: Settings) -> tupl
     try:
         was = None if before is None else digest(_text(before))[:_DIGITS]
         return was, digest(_text(after))[:_DIGITS]
-    except AgentError:  # a full disk: what was put right is put right
+    except AgentError:  # such as a full disk: the correction was made all the same
         return None, None
 
 

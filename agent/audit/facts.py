@@ -1,8 +1,7 @@
-"""What may stand in a record and in a log line: plain values, and nothing secret among them.
+"""What a record or a log line may contain: plain values, and no secret.
 
-Pure. The one place where values of the house become JSON for a person; what holds for all of it, texts cut, redacted
-and on one line, is `shown.plain`. Secrets, credentials and user names (tokens are written as user names, too) are
-shown as `•••`.
+Pure. The one place where our own types become JSON; `shown.plain` then cuts and redacts every text. Secrets,
+credentials and user names (a token may be a user name) become `•••`.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ from agent.values.verdict import Verdict
 __all__ = ["Plain", "of_a_record", "plain"]
 
 LARGEST: Final = 16 * 1024  # bytes of the facts of one record
-# What is shown of facts that are larger than that, and at last of those that still are.
+# Bounds for facts that are larger than that, one after the other.
 _LESS: Final = (BOUNDS, Bounds(400, 32, 6, 300), Bounds(100, 8, 4, 30))
 
 
 def plain(value: object, bounds: Bounds = BOUNDS) -> Plain:
-    """The value as JSON may hold it, redacted and bounded; TypeError for a type that nobody decided about."""
+    """The value as plain JSON, redacted and bounded. TypeError for a type that has no case below."""
     return shown.plain(value, _of_the_house, bounds)
 
 
 def of_a_record(facts: Mapping[str, object]) -> dict[str, Plain]:
-    """Facts under their names, as a whole no larger than a record may be."""
+    """The facts by name, together no larger than LARGEST."""
     for bounds in _LESS:
         found = {name: plain(fact, bounds) for name, fact in facts.items()}
         if len(msgspec.json.encode(found)) <= LARGEST:

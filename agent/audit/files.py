@@ -1,7 +1,7 @@
 """The files of the log: the one that grows, and the ones that are full.
 
-`audit.jsonl` grows; a full one is renamed once, to `audit-0000000123.jsonl` after its first record, and never touched
-again until it is dropped. Sorted by name they are the chain from its oldest record on.
+`audit.jsonl` grows. A full one is renamed once, to `audit-0000000123.jsonl` for its first record, and not changed until
+it is deleted. Sorted by name, the files are the chain from its oldest record on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def full_name(path: Path, first_seq: int) -> Path:
 
 
 def full_files(path: Path) -> tuple[Path, ...]:
-    """The full files of the log at `path`, the oldest first. OSError if the folder may not be read."""
+    """The full files of the log at `path`, the oldest first. OSError if the folder cannot be read."""
     name = re.compile(rf"{re.escape(path.stem)}-(\d{{10,}}){re.escape(path.suffix)}")
     try:
         entries = os.listdir(path.parent)  # noqa: PTH208 - names are all that is needed
@@ -39,7 +39,7 @@ def full_files(path: Path) -> tuple[Path, ...]:
 
 
 def _stream(path: Path) -> BinaryIO:
-    """A file of the log. OSError, too, if it is a directory or a named pipe, which would hold whoever opens it."""
+    """Open a file of the log. OSError also for a directory, and for a named pipe, which would block."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISFIFO(mode) or stat.S_ISDIR(mode):
@@ -50,7 +50,7 @@ def _stream(path: Path) -> BinaryIO:
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line of a file, as it stands there."""
+    """One line of a file, unchanged."""
 
     file: Path
     number: int  # the first is 1
@@ -61,21 +61,21 @@ class Line(msgspec.Struct, frozen=True):
         return self.raw.removesuffix(b"\n")
 
     def opened(self) -> Entry | None:
-        """The record, if it is as it was sealed; one that lacks no more than its newline is."""
+        """The record, if its hash is right. A missing newline does not matter."""
         return opened(self.text)
 
     def decoded(self) -> Entry | None:
-        """The record, whatever its hash says: for reading, not for believing."""
+        """The record, without checking its hash."""
         return decoded(self.text)
 
 
 def lines(path: Path) -> Iterator[Line]:
-    """Every line of the log, the oldest first; a log that is not there has none. OSError if it may not be read."""
+    """Every line of the log, the oldest first; none if there is no log. OSError if it cannot be read."""
     try:
         growing = _stream(path)
     except FileNotFoundError:
         growing = None
-    # The one that grows is opened first: renamed meanwhile, it turns up among the full ones and is not read twice.
+    # Open the growing file first: if it is renamed meanwhile, it appears among the full ones and is not read twice.
     try:
         grown = None if growing is None else os.fstat(growing.fileno())
         for file in full_files(path):
@@ -95,12 +95,12 @@ class Tail(msgspec.Struct, frozen=True):
     """How a file ends."""
 
     last: Entry | None = None  # the last record that is whole; None if the file has none
-    rest: bytes = b""  # what stands behind it and is none
+    rest: bytes = b""  # what follows it and is not a record
     ends_line: bool = True  # whether the file ends with a newline
 
 
 def tail(file: Path) -> Tail:
-    """The end of a file, read from behind. OSError if it may not be read."""
+    """The end of a file, read backwards. OSError if it cannot be read."""
     with _stream(file) as stream:
         size = stream.seek(0, os.SEEK_END)
         window = _WINDOW

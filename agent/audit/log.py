@@ -1,10 +1,10 @@
-"""The log that is appended to: one record after the other, each on disk before `append` returns.
+"""Appends to the log: one record after the other, each on disk before `append` returns.
 
-What *is* comes from the files: where the chain ends is read from them, compared with the anchor, and read again when
-a file is not as it was left. What was found wrong is said in the log itself, in a `log-recovered` record before the
-next one; nothing that stands there is ever mended.
+The files say where the chain ends: that is read from them, compared with the anchor, and read again if a file has
+changed. Anything wrong is reported in the log itself, by a `log-recovered` record before the next one. Nothing in the
+log is ever repaired.
 
-Not known here: who may append at all. The caller holds the agent's lock.
+Not known here: who may append. The caller holds the agent's lock.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from agent.values.errors import AgentError
 from agent.values.events import Event
 from agent.values.policy import Audit
 
-PARTS: Final = 10  # a file is full with a tenth of max_size, or of keep: what is dropped at once is never more
+PARTS: Final = 10  # a file is full at a tenth of max_size, or of keep, so no more than that is deleted at once
 MODE: Final = 0o640
 READERS: Final = "adm"  # who may read the system's logs
 TIMESTAMP: Final = "%Y-%m-%dT%H:%M:%S.%fZ"  # RFC 3339, UTC, microseconds
@@ -38,7 +38,7 @@ _GROUPS: Final = Path("/etc/group")
 
 
 class AuditUnwritable(AgentError):
-    """A record could not be written. The pass goes on; the journal carries the record."""
+    """A record could not be written. The pass goes on; the journal has the record."""
 
 
 def utc_now() -> dt.datetime:
@@ -46,7 +46,7 @@ def utc_now() -> dt.datetime:
 
 
 class _About(msgspec.Struct, frozen=True):
-    """What the records of one `append` have in common."""
+    """What the records of one `append` share."""
 
     trigger: str
     pass_id: str
@@ -58,7 +58,7 @@ class _End(msgspec.Struct, frozen=True):
     last: Entry | None = None  # None: there is no record at all
     first: Entry | None = None  # of the growing file
     length: tuple[int, int, int] | None = None  # device, inode and size of the growing file; None: not there
-    rest: bytes = b""  # what stands behind `last` and is no record
+    rest: bytes = b""  # what follows `last` and is not a record
     ends_line: bool = True  # whether the growing file ends with a newline
     anchor: Anchor | NoAnchor = NoAnchor.ABSENT
 
@@ -99,12 +99,12 @@ class AuditLog:
         self._may_be_too_much = False  # the first look says more
 
     def limit(self, keep_s: float, max_bytes: int) -> None:
-        """Other limits, from the next record on."""
+        """Set other limits for the next records."""
         self._keep_s, self._max_bytes = keep_s, max_bytes
         self._may_be_too_much = True
 
     def append(self, event: Event, trigger: str, pass_id: str, facts: Mapping[str, Plain]) -> Anchor:
-        """The record is on disk when this returns; AuditUnwritable if it cannot be."""
+        """Write one record to disk. Raises AuditUnwritable."""
         about = _About(trigger, pass_id)
         self.problem = ""
         try:
@@ -129,14 +129,14 @@ class AuditLog:
         return self._clock().astimezone(dt.UTC).strftime(TIMESTAMP)
 
     def _give_to_readers(self) -> None:
-        """What is there already. Again at each start: systemd gives a LogsDirectory= back to root (FACTS 90)."""
+        """Give existing files to the group adm, at each start: systemd gives LogsDirectory= to root (FACTS 90)."""
         if not self._is_given:
             for file in (self.path.parent, self.path, *files.full_files(self.path)):
                 _give(file, self._readers)
         self._is_given = True
 
     def _look(self) -> _End:
-        """The end as we left it; looked at anew if the growing file is another one or has another length."""
+        """The end of the log; read again if the growing file is another one or has another length."""
         length = _length(self.path)
         if self._end is not None and self._end.length == length:
             return self._end
@@ -157,7 +157,7 @@ class AuditLog:
         return self._end
 
     def _recover(self, about: _About) -> None:
-        """Says in the log what is wrong with its end, if anything is."""
+        """Record what is wrong with the end of the log, if anything is."""
         end = self._look()
         kept, found, absent = None, None, ""
         because = []
@@ -184,17 +184,17 @@ class AuditLog:
                 no_anchor=absent,
                 missed=self._missed,
             )
-            # No number is used twice, not even that of a record that is lost.
+            # No number is used twice, not even that of a lost record.
             seq = max(end.seq, kept.seq if kept else 0) + 1
             self._write(recovered.event, about, about_the_log.facts(recovered), seq)
         self._missed = None
         self._is_compared = True
 
     def _agrees(self, kept: Anchor, end: _End) -> bool:
-        """Whether the log has the record that the anchor says, or had it before it was dropped."""
+        """Whether the log has the anchored record, or had it before its file was deleted."""
         if kept.seq >= end.seq:
             return kept == Anchor(end.seq, end.hash)
-        # An anchor that could not be written stays behind: look for its record, from the newest file on.
+        # The anchor may be older, if it could not be written: look for its record, from the newest file on.
         for file in (self.path, *reversed(files.full_files(self.path))):
             first = files.first_entry(file) if is_there(file) else None
             if first is not None and first.seq <= kept.seq:
@@ -202,7 +202,7 @@ class AuditLog:
         return True
 
     def _rotate(self) -> None:
-        """The growing file gets its final name when it is full or its first record is old."""
+        """Rename the growing file when it is full, or its first record is old."""
         end = self._look()
         if end.first is None or end.length is None:
             return
@@ -215,14 +215,14 @@ class AuditLog:
                 raise FileExistsError(errno.EEXIST, "a full file of that name is there", str(name))
             self.path.rename(name)
             _sync_folder(self.path.parent)
-        except OSError as error:  # the growing file then grows on: a record is worth more than its file's size
+        except OSError as error:  # it then keeps growing: the record matters more
             self.problem = f"{name}: {error.strerror}"
             return
         self._end = msgspec.structs.replace(end, first=None, length=None, ends_line=True)
         self._may_be_too_much = True
 
     def _trim(self, about: _About) -> None:
-        """Drops the oldest full files that `keep` and `max_size` do not allow, after saying so in the log."""
+        """Record, then delete, the oldest full files that exceed `keep` or `max_size`."""
         if not self._may_be_too_much:
             return
         surplus = self._surplus()

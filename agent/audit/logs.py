@@ -1,12 +1,11 @@
-"""What goes to the journal or the terminal: structlog, configured once.
+"""Logging to the journal or the terminal: structlog, configured once.
 
 Three forms of the same events and fields: native journal fields where systemd connected stderr to the journal,
-structlog's console form on a terminal, JSON lines otherwise; always on stderr's side, for stdout is for data.
-Before any of them `_safe` passes every value through `audit.facts`, so that no form can show a secret, nor what a
-terminal would obey. What other
-libraries log by the standard library's logging goes the same way.
+structlog's console form on a terminal, JSON lines otherwise; always on stderr, as stdout is for data.
+`_safe` first passes every value through `audit.facts`, so that no form shows a secret or a control character. What
+other libraries log with `logging` goes the same way.
 
-Everything of the house that logs takes `log` from here: structlog must not be imported before the line below.
+All our modules import `log` from here: structlog must not be imported before the line below.
 """
 
 from __future__ import annotations
@@ -54,10 +53,10 @@ class Form(enum.Enum):
 
 
 def form_for(stream: TextIO, environment: Mapping[str, str]) -> Form:
-    """The form that whoever reads the stream can use."""
+    """The form that suits the stream."""
     try:
         status = os.fstat(stream.fileno())
-    except (OSError, ValueError):  # no file at all: a test's, or closed
+    except (OSError, ValueError):  # not a file, as in a test, or closed
         return Form.JSON
     # systemd.exec(5): device and inode of the stream that it connected to the journal.
     if environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}":
@@ -72,7 +71,7 @@ def configure(
     stream: TextIO | None = None,
     journal: Path = JOURNAL_SOCKET,
 ) -> None:
-    """Once per process, before anything is logged."""
+    """Call once, before anything is logged."""
     stream = sys.stderr if stream is None else stream
     form = form_for(stream, os.environ) if form is None else form
     _go_through(_rendering(form, stream, journal), level, structlog.PrintLoggerFactory(stream))
@@ -89,12 +88,12 @@ def _go_through(rendering: list[Any], level: int, factory: Callable[..., Wrapped
 
 
 def _safe(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
-    """The last thing before a form: every value plain and redacted. A log line never ends a pass, so nothing raises."""
+    """Make every value plain and redacted. It never raises: a log line must not end a pass."""
     return {name: _traceback(value) if name == "exception" else _shown(value) for name, value in fields.items()}
 
 
 def _traceback(text: object) -> str:
-    """It keeps its lines; of one that is long the beginning and the end."""
+    """Keep the lines; of a long traceback, the beginning and the end."""
     lines = escaped_lines(str(text), _TRACEBACK_CHARACTERS)
     if len(lines) > _TRACEBACK_LINES:
         lines = [*lines[: _TRACEBACK_LINES // 2], MORE, *lines[-_TRACEBACK_LINES // 2 :]]
@@ -105,12 +104,12 @@ def _shown(value: object) -> object:
     try:
         return plain(value)
     except TypeError:
-        # Its repr may hold anything; an exception's text is what is logged it for.
+        # A repr may contain anything; an exception is logged for its text.
         return plain(str(value)) if isinstance(value, BaseException) else f"‹{type(value).__name__}›"
 
 
 class _FromOthers(logging.Handler):
-    """What asyncio or watchdog log, as an event of ours."""
+    """Logs what asyncio or watchdog log as our own events."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
@@ -139,7 +138,7 @@ def _json(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:
 class _Journal:
     """Sends the fields to journald by its native protocol: systemd.io/JOURNAL_NATIVE_PROTOCOL.
 
-    A renderer; what journald does not take is printed as JSON, which systemd then reads from stderr.
+    A renderer. If journald refuses it, it is printed as JSON, which systemd reads from stderr.
     """
 
     def __init__(self, path: Path) -> None:
@@ -148,13 +147,13 @@ class _Journal:
     def __call__(self, logger: WrappedLogger, method: str, fields: EventDict) -> str:
         try:
             send_to_journal(journal_fields(fields), self._path)
-        except OSError:  # journald is not there, or restarts
+        except OSError:  # journald is not running, or restarts
             return _json(logger, method, fields)
         raise structlog.DropEvent
 
 
 def send_to_journal(fields: Mapping[str, str], path: Path = JOURNAL_SOCKET) -> None:
-    """One entry with exactly these fields; OSError if journald does not take it."""
+    """Send one entry with exactly these fields. OSError if journald refuses it."""
     datagram = b"".join(_field(name, value) for name, value in fields.items())
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
         sender.settimeout(1)
@@ -173,7 +172,7 @@ _NO_FIELD = re.compile(r"[^A-Z0-9_]")
 
 
 def journal_fields(fields: Mapping[str, Any]) -> dict[str, str]:
-    """What a log line is in the journal: a sentence as MESSAGE, and each fact under its name in capitals."""
+    """The journal fields of a log line: a sentence as MESSAGE, and each fact under its name in capitals."""
     facts = {name: value for name, value in fields.items() if name not in {"event", "level", "exception"}}
     name = str(fields["event"])
     event = Event(name) if name in _EVENTS else None
@@ -208,7 +207,7 @@ def _field(name: str, text: str) -> bytes:
 
 
 def _send_by_descriptor(sender: socket.socket, datagram: bytes) -> None:
-    """journald reads what is too large for a datagram from a sealed memory file."""
+    """For an entry that is too large for a datagram: journald reads it from a sealed memory file."""
     descriptor = os.memfd_create(IDENTIFIER, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with os.fdopen(descriptor, "r+b", buffering=0) as memory:
         memory.write(datagram)
@@ -220,5 +219,5 @@ def _send_by_descriptor(sender: socket.socket, datagram: bytes) -> None:
         socket.send_fds(sender, [b""], [descriptor])
 
 
-# Until `configure` is called. structlog's own default shows everything, and on stdout.
+# Until `configure` is called: structlog's default would print everything, to stdout.
 _go_through([_json], logging.INFO, lambda *_: structlog.PrintLogger(sys.stderr))

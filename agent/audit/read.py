@@ -1,4 +1,4 @@
-"""The records for a reader: those that are asked for, whatever their hashes say. `verify` says what to believe."""
+"""The records that match a filter. Their hashes are not checked: see `verify`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from agent.values.policy import Duration
 
 
 class Legible(msgspec.Struct, frozen=True):
-    """A record, and the line it stands on."""
+    """A record, and its line."""
 
     entry: Entry
     line: str
 
 
 class Illegible(msgspec.Struct, frozen=True):
-    """A line that is no record."""
+    """A line that is not a record."""
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """Which records are asked for; each part that is empty does not count."""
+    """Which records to show. Empty parts match every record."""
 
     events: frozenset[str] = frozenset()
     network: str = ""
@@ -50,9 +50,9 @@ EVERYTHING: Final = Filter()
 
 
 def records(path: Path, which: Filter = EVERYTHING) -> Iterator[Legible | Illegible]:
-    """The records that are asked for, the oldest first, and a mark for every line that is none.
+    """The matching records, the oldest first, and an Illegible for every other line.
 
-    A record that names no network is about the one that its pass has named before. OSError if the log may not be read.
+    A record without a network belongs to the network that its pass named before. OSError if the log cannot be read.
     """
     this_pass, network = ("", ""), None
     for line in files.lines(path):
@@ -68,7 +68,7 @@ def records(path: Path, which: Filter = EVERYTHING) -> Iterator[Legible | Illegi
 
 
 def moment_of(entry: Entry) -> dt.datetime | None:
-    """When it was written down; None if what stands there is no such time."""
+    """When the record was written. None if its time is invalid."""
     try:
         when = dt.datetime.fromisoformat(entry.ts)
     except ValueError:
@@ -77,7 +77,7 @@ def moment_of(entry: Entry) -> dt.datetime | None:
 
 
 def moment(text: str, now: dt.datetime) -> dt.datetime:
-    """A point in time as a person writes it: RFC 3339, without an offset local, or `2h` for so long ago."""
+    """A time as a person writes it: RFC 3339 (local without an offset), or `2h` for two hours ago."""
     try:
         return now - dt.timedelta(seconds=Duration.parse(text))
     except (ValueError, OverflowError):
@@ -85,4 +85,4 @@ def moment(text: str, now: dt.datetime) -> dt.datetime:
     try:
         return dt.datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
-        raise ValueError(f'"{text}" is no time, such as "2h", "2026-03-01" or "2026-03-01T09:12:04Z"') from None
+        raise ValueError(f'"{text}" is not a time, such as "2h", "2026-03-01" or "2026-03-01T09:12:04Z"') from None

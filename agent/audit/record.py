@@ -1,4 +1,4 @@
-"""What a pass says about itself: into the audit log, and into the journal.
+"""Records what happens: in the audit log, and in the journal.
 
     record = Record(AuditLog(paths.audit_log, paths.state)).for_pass("a1-17", "netlink")
     record(UpstreamChosen(upstream="direct", network="office", because=choice.because, verdicts=verdicts))
@@ -37,7 +37,7 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Record:
-    """Takes down what happens, outside of a pass until `for_pass` names one."""
+    """Records what happens; outside of a pass until `for_pass` names one."""
 
     def __init__(
         self, audit_log: AuditLog, pass_id: str = "", trigger: str = "", recent: deque[Told] | None = None
@@ -48,7 +48,7 @@ class Record:
         self._recent = deque[Told](maxlen=_RECENT) if recent is None else recent
 
     def for_pass(self, pass_id: str, trigger: str) -> Record:
-        """The same, for what happens in this pass."""
+        """A Record for what happens in this pass."""
         return Record(self._audit_log, pass_id, trigger, self._recent)
 
     def asked_by(self, trigger: str) -> Record:
@@ -57,12 +57,12 @@ class Record:
 
     @property
     def recent(self) -> tuple[Told, ...]:
-        """What happened last, in a few words, the last first."""
+        """The latest events in a few words, the newest first."""
         return tuple(self._recent)
 
     @property
     def problem(self) -> str:
-        """Why the last record is not, or not wholly, where it should be; '' if it is."""
+        """What went wrong with the last record; '' if nothing."""
         return self._audit_log.problem
 
     def __call__(self, facts: Facts) -> None:

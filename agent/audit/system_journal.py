@@ -1,12 +1,12 @@
-"""What the system's journal knows of the chain: each record's seq and hash went there with its event.
+"""The chain's anchors in systemd's journal: each record's seq and hash went there with its event.
 
-Anybody can write to the journal under any name, and a container, whose lines dockerd sends, any field as root (FACTS
-72). Believed is what journald itself says came from the service: its unit, by its name, and root. So the records that
-a command wrote are not anchored here, but in the state directory, and by the service's next record.
+Any user can write to the journal under any name, and a container can write any field as root, through dockerd (FACTS
+72). So only entries count that journald itself marks as the service's: its unit, and root. Records that a command
+wrote are anchored in the state directory, and by the service's next record.
 
-A log may end for good: `uninstall` says so here, so that nobody misses its records when it is gone. That comes from a
-command, whose word anybody could borrow; it counts only if it names the newest anchor of the service before it, for
-who can read that is who may read the system's logs.
+`uninstall` ends a log for good and writes that here, so that `audit verify` does not miss its records later. As any
+user could write such an entry, it counts only if it names the service's newest anchor, which only readers of the
+system's logs know.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 from agent.audit.chain import Anchor
 
 IDENTIFIER: Final = "docker-proxy-agent"  # the name under which the agent is in the journal
-UNIT: Final = "docker-proxy-agent.service"  # a fixed name: what runs under another one is not believed
+UNIT: Final = "docker-proxy-agent.service"  # fixed: entries of another unit do not count
 _PATIENCE_S: Final = 60  # a journal of many gigabytes on a slow disk
 _ENDED: Final = "AUDIT_ENDED"
 
@@ -35,20 +35,20 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 def ask() -> tuple[Anchors, ...] | None:
-    """The anchors that the service left there, log after log, at least one; None if the journal cannot be asked."""
+    """The service's anchors, one list per log, at least one list. None if the journal cannot be read."""
     of_us = (f"SYSLOG_IDENTIFIER={IDENTIFIER}", "_UID=0")
     fields = "--output-fields=AUDIT_SEQ,AUDIT_HASH,_SYSTEMD_UNIT," + _ENDED
     command = ["journalctl", "--quiet", "--no-pager", "--output=json", fields]
     matches = [*of_us, f"_SYSTEMD_UNIT={UNIT}", "+", *of_us, f"{_ENDED}=1"]
     try:
         done = subprocess.run([*command, *matches], capture_output=True, check=True, timeout=_PATIENCE_S)
-    except (OSError, subprocess.SubprocessError):  # no journal here, or not for us: one anchor less, and that is said
+    except (OSError, subprocess.SubprocessError):  # no journal, or no permission: `verify` reports it
         return None
     return logs_in(done.stdout.split(b"\n"))
 
 
 def logs_in(lines: Iterable[bytes]) -> tuple[Anchors, ...]:
-    """The anchors in journalctl's JSON; entries without one are other lines of the agent."""
+    """The anchors in journalctl's JSON. Lines without an anchor are skipped."""
     logs: list[list[Anchor]] = [[]]
     for line in lines:
         try:
@@ -64,14 +64,14 @@ def logs_in(lines: Iterable[bytes]) -> tuple[Anchors, ...]:
 
 
 def mark_of_the_end() -> Mapping[str, str] | None:
-    """The fields by which the journal is told that the log has ended; None if it knows none."""
+    """The journal fields that end the log. None if the journal has no anchor of it."""
     _sync()
     logs = ask()
     if logs is None or not logs[-1]:
         return None
     newest = logs[-1][-1]
     return {
-        "MESSAGE": "The agent is uninstalled: its audit log is complete, and may go",
+        "MESSAGE": "The agent is uninstalled: its audit log is complete and may be deleted",
         "PRIORITY": "5",
         "SYSLOG_IDENTIFIER": IDENTIFIER,
         "AUDIT_SEQ": str(newest.seq),
@@ -83,5 +83,5 @@ def mark_of_the_end() -> Mapping[str, str] | None:
 def _sync() -> None:
     try:
         subprocess.run(["journalctl", "--sync"], capture_output=True, check=False, timeout=_PATIENCE_S)
-    except (OSError, subprocess.SubprocessError):  # then what is there already has to do
+    except (OSError, subprocess.SubprocessError):  # use what is there already
         return

@@ -1,11 +1,10 @@
-"""An exception that nobody expected, at the two places where it ends: a target, and a pass.
+"""An unexpected exception, where it ends: at a target, or at a pass.
 
     except Exception as error:  # the boundary of a target
         failure = unexpected(path, error)
 
-Its traceback goes to the journal, once for each place that it comes from. Neither there nor in the error stands what
-the exception says of itself, but for what the system said: it may quote a file of somebody else's, and a password
-with it.
+Its traceback goes to the journal, once for each place that it comes from. The exception's own text is left out, except
+for the system's: it may quote another program's file, and a password in it.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from agent.audit.logs import log
 from agent.values.errors import Unexpected
 
 _OURS: Final = Path(__file__).parents[1]
-_DEEPEST: Final = 40  # frames of a traceback that are told: an endless recursion has a thousand
+_DEEPEST: Final = 40  # frames of a traceback that are shown: an endless recursion has a thousand
 _told: set[tuple[str, str]] = set()
 
 
 def unexpected(where: str, error: Exception) -> Unexpected:
-    """What ends the work on `where`."""
-    if isinstance(error, Unexpected):  # it has ended smaller work already
+    """The error that ends the work on `where`."""
+    if isinstance(error, Unexpected):  # from a smaller boundary
         return error
     kind, place = _kind(error), _place(error)
     if (kind, place) not in _told:
@@ -34,24 +33,24 @@ def unexpected(where: str, error: Exception) -> Unexpected:
 
 
 def _kind(error: BaseException) -> str:
-    """The type; of the system's errors what the system said."""
+    """The type; for the system's errors, also the system's text."""
     said = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
     return f"{type(error).__name__}{said}"
 
 
 def _place(error: Exception) -> str:
-    """The innermost line of ours, else the innermost of all."""
+    """The innermost line of our code, else the innermost of all."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_OURS)]
     if not frames:
-        return "a place that is not known"
+        return "an unknown place"
     last = (ours or frames)[-1]
     name = Path(last.filename)
     return f"{name.relative_to(_OURS) if ours else name.name}:{last.lineno}"
 
 
 def _traceback(error: BaseException) -> str:
-    """As Python prints it, without the exceptions' own words."""
+    """As Python prints it, without the exceptions' own texts."""
     lines: list[str] = []
     seen: BaseException | None = error
     while seen is not None:

@@ -1,9 +1,9 @@
-"""Whether the log is as it was written: from the oldest record that is there to the newest.
+"""Checks that the log is as it was written, from the oldest record to the newest.
 
-The chain finds what was edited, dropped, put in or moved; the anchors find what was cut off its end, or a log that
-was written anew from some record on. What the log says about itself is believed as far as the chain bears it out: a
-line that was cut short if `log-recovered` has its hash, a beginning that is gone if `log-trimmed` has dropped it.
-Records that are missing stay missing, even where the agent has noticed it and said so.
+The chain finds what was edited, removed, inserted or moved. The anchors find what was cut off the end, and a log that
+was rewritten from some record on. What the log says about itself counts only if the chain confirms it: a line that was
+cut short if `log-recovered` has its hash, a missing beginning if `log-trimmed` deleted it. Missing records stay
+missing, even if the agent noticed and recorded it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Source(enum.Enum):
 
 
 class Broken(msgspec.Struct, frozen=True):
-    """The first place where the log is not as it was written."""
+    """The first place where the log was changed."""
 
     seq: int
     what: str
@@ -41,7 +41,7 @@ class Broken(msgspec.Struct, frozen=True):
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """The anchors of one source, as far as their records are still kept."""
+    """The anchors of one source, without those whose records were deleted."""
 
     source: Source
     anchors: int
@@ -62,7 +62,7 @@ class Verification(msgspec.Struct, frozen=True):
     last: int | None
     broken: Broken | None
     compared: tuple[Compared, ...]
-    notes: tuple[str, ...]  # what the log says about itself, and what could not be looked at
+    notes: tuple[str, ...]  # what the log says about itself, and what could not be checked
 
     @property
     def is_whole(self) -> bool:
@@ -70,8 +70,8 @@ class Verification(msgspec.Struct, frozen=True):
 
 
 def verify(path: Path, state_dir: Path, in_journal: Sequence[Sequence[Anchor]] | None = None) -> Verification:
-    """Looks at every record. `in_journal`: log after log, the last one not ended. OSError if it may not be read."""
-    # Anchors first: the agent may be writing, and a log that has more than its anchor is no cut.
+    """Check every record. `in_journal`: one list per log, the last one not ended. OSError if it cannot be read."""
+    # Read the anchors first: the agent may be writing, and a log may be longer than its anchor, but not shorter.
     notes = []
     kept = anchor.read(state_dir)
     anchors: dict[Source, Iterable[Anchor]] = {}
@@ -82,7 +82,7 @@ def verify(path: Path, state_dir: Path, in_journal: Sequence[Sequence[Anchor]] |
     if in_journal is not None:
         anchors[Source.JOURNAL] = tuple(one for log in in_journal for one in log)
     else:
-        notes.append("the journal was not asked")
+        notes.append("the journal was not read")
     walk = _Walk(anchors)
     for line in files.lines(path):
         walk.pass_over(line)
@@ -152,7 +152,7 @@ class _Walk:
         self._breaks(seq, "is not as it was written", found[0])
 
     def _listen_to(self, entry: Entry, line: Line) -> None:
-        """What the log says about itself."""
+        """Note what the log says about itself."""
         if trimmed := said(Trimmed, entry):
             self._dropped |= {(file.last, file.hash) for file in trimmed.files}
             self.notes.append(f"records up to {trimmed.last} were dropped ({trimmed.because}), says record {entry.seq}")
@@ -167,12 +167,12 @@ class _Walk:
                 self._breaks(min(kept, end + 1), f"{what}, says record {entry.seq}", line)
 
     def _breaks(self, seq: int, what: str, line: Line | None = None) -> None:
-        """Only the first place is told."""
+        """Only the first place is reported."""
         if self.broken is None or seq < self.broken.seq:
             self.broken = Broken(seq, what, str(line.file), line.number) if line else Broken(seq, what)
 
     def forget_ended(self, logs: Sequence[Sequence[Anchor]]) -> list[str]:
-        """A log that was ended in good order and is gone is missed by nobody; what is left of one is that log."""
+        """Drop the anchors of logs that were ended before this one. Returns notes."""
         known = [any(self._hashes.get(one.seq) == one.hash for one in log) for log in logs]
         begins = known.index(True) if True in known else len(logs) - 1
         ended = [one for log in logs[:begins] for one in log]
@@ -220,15 +220,15 @@ class _Walk:
 
 
 def _is_said(found: list[Line], entry: Entry) -> bool:
-    """Whether a `log-recovered` says that these lines are none, and they could be what it says."""
+    """Whether a `log-recovered` explains these lines, and they could be what it says."""
     recovered = said(Recovered, entry)
     if recovered is None or recovered.torn is None or not _may_be_torn(found):
         return False
     standing = b"".join(line.raw for line in found)
-    # The agent has ended the last of them before it wrote on.
+    # The agent ended the last one with a newline before it wrote on.
     return recovered.torn in (Torn.of(standing), Torn.of(standing.removesuffix(b"\n")))
 
 
 def _may_be_torn(found: list[Line]) -> bool:
-    """A record with another hash was not cut short: somebody wrote it."""
+    """A complete record with a wrong hash was not cut short, but forged."""
     return all(line.decoded() is None for line in found)

@@ -118,7 +118,7 @@ def test_what_is_no_time_is_said(host: Host, text: str, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit):
         host.audit("--since", text)
 
-    assert "is no time, such as" in capsys.readouterr().err
+    assert "is not a time, such as" in capsys.readouterr().err
 
 
 def test_no_log_yet(host: Host) -> None:
@@ -128,7 +128,7 @@ def test_no_log_yet(host: Host) -> None:
         [
             "whole: no records",
             "  note     the anchor in the state directory is absent",
-            "  note     the journal was not asked",
+            "  note     the journal was not read",
         ],
     )
 
@@ -168,7 +168,7 @@ def test_verify_says_whole_and_by_which_anchors(diary: Host) -> None:
     assert out == [
         "whole: 4 records, 1 to 4",
         "  anchor   state directory: 1 anchor of record 4",
-        "  note     the journal was not asked",
+        "  note     the journal was not read",
     ]
 
 

@@ -31,7 +31,7 @@ def is_whole(laptop: Laptop) -> str:
     verified = laptop.agent("audit", "verify", "--json")
     found = json.loads(verified.stdout)
     assert verified.code == (0 if found["broken"] is None else 1)
-    assert "the journal was not asked" not in found["notes"]
+    assert "the journal was not read" not in found["notes"]
     return "" if found["broken"] is None else found["broken"]["what"]
 
 
