@@ -1,6 +1,6 @@
-"""Whether every pass of the journey ended as it must.
+"""Checks that every pass of the journey ended as it should.
 
-Pure: what happened comes in, what was wrong goes out, a line for each.
+Pure: what happened goes in, a line for each problem comes out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from agent.values.settings import agrees
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """How a stop must have ended."""
+    """How a stop should end."""
 
     place: str
     ending: Ending
@@ -42,18 +42,18 @@ JOURNEY: Final = (
 
 
 class Aftermath(msgspec.Struct, frozen=True):
-    """What the journey has left behind."""
+    """What is left after the journey."""
 
     is_log_whole: bool
     daemon_json: str
     daemon_json_before: str
-    texts: Mapping[str, str]  # by what they are: where the password must not stand
+    texts: Mapping[str, str]  # by description; none may contain the password
 
 
 def problems(
     stops: Sequence[Stop], policy: Policy, aftermath: Aftermath, *, username: str, password: Secret
 ) -> tuple[str, ...]:
-    """What was not as it must be."""
+    """A line for each problem."""
     found = [] if len(stops) == len(JOURNEY) else [f"{len(stops)} stops, not {len(JOURNEY)}"]
     for number, (stop, expected) in enumerate(zip(stops, JOURNEY, strict=False), start=1):
         found += [f"stop {number}, {expected.place}: {problem}" for problem in _at(stop, expected, policy)]
@@ -110,9 +110,9 @@ def _left(aftermath: Aftermath) -> Iterator[str]:
 
 
 def _spilled(texts: Mapping[str, str], username: str, password: Secret) -> Iterator[str]:
-    """The password as it is, in a URL, and in a header."""
+    """The password in plain, in a URL, and in a header."""
     plain = password.reveal()
     spellings = (plain, quote(plain, safe=""), base64.b64encode(f"{username}:{plain}".encode()).decode())
     for what, text in texts.items():
         if any(spelling in text for spelling in spellings):
-            yield f"the password stands in {what}"
+            yield f"the password is in {what}"

@@ -1,6 +1,6 @@
-"""`demo`: a laptop that roams, on loopback and in a throw-away root.
+"""`demo`: a laptop that roams, on loopback and in a temporary directory.
 
-Exits 0 if every pass ended as it must, else 1 with a line for each thing that did not.
+Exits 0 if every pass ended as it should, else 1 with a line for each that did not.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ def run(args: argparse.Namespace, _paths: Paths) -> int:
         screen = _Screen(paths)
         try:
             return asyncio.run(_show(screen, paths, is_kept=args.keep))
-        except asyncio.CancelledError:  # by a signal; all that was started has ended
+        except asyncio.CancelledError:  # by a signal; everything that was started has ended
             return 128 + signal.SIGTERM
 
 
 async def _show(screen: _Screen, paths: Paths, *, is_kept: bool) -> int:
     this = asyncio.current_task()
     assert this is not None  # noqa: S101 - asyncio.run makes one
-    for number in (signal.SIGTERM, signal.SIGHUP):  # the terminal may be closed on the way
+    for number in (signal.SIGTERM, signal.SIGHUP):  # the terminal may be closed meanwhile
         asyncio.get_running_loop().add_signal_handler(number, this.cancel)
     began = time.monotonic()
     screen.show(_opening(paths, is_kept=is_kept))
@@ -76,18 +76,18 @@ async def _show(screen: _Screen, paths: Paths, *, is_kept: bool) -> int:
     restarts = sum(stop.restarts for stop in stops)
     took_s = time.monotonic() - began
     screen.show(
-        [line("self-check", f"{len(stops)} passes and {restarts} restarts, all as they must be; {took_s:.1f} s")]
+        [line("self-check", f"{len(stops)} passes and {restarts} restarts, all as they should be; {took_s:.1f} s")]
     )
     return 0
 
 
 def _check(screen: _Screen, paths: Paths, policy: Policy, stops: tuple[Stop, ...]) -> tuple[str, ...]:
-    """What the journey has left behind, shown; and all that was not as it must be."""
+    """Show what is left after the journey, and return the problems."""
     verification = verify(paths.audit_log, paths.state)
     daemon_json = read_text(paths.daemon_json) or ""
     screen.head("afterwards", "docker-proxy-agent audit --network office; audit verify")
     screen.show(_audit(paths))
-    log = f"{verification.records} records, {verification.broken or 'none of them changed since'}"
+    log = f"{verification.records} records, {verification.broken or 'none changed since'}"
     file = f"daemon.json is {'byte for byte' if daemon_json == root.DAEMON_JSON else 'not'} as before"
     screen.show([line("verify", f"{log}; {file}")])
     texts = {"what is shown": screen.text, "the audit log": read_text(paths.audit_log) or ""}
@@ -96,7 +96,7 @@ def _check(screen: _Screen, paths: Paths, policy: Policy, stops: tuple[Stop, ...
 
 
 class _Screen:
-    """Prints, and remembers what it printed. The throw-away root is called ROOT on it."""
+    """Prints, and keeps what it printed. The temporary directory appears as ROOT."""
 
     def __init__(self, paths: Paths) -> None:
         self._root = str(paths.root)
@@ -131,11 +131,13 @@ def _policy(policy: Policy) -> Iterator[str]:
 
 
 def _stop(stop: Stop, *, is_known: bool) -> Iterator[str]:
-    """The pull before, the pass, and the pull after it; in short where nothing is new."""
+    """The pull before, the pass, and the pull after it; shorter at a known place."""
     would_do, done = picture_of(Pass(stop.would_do)), picture_of(stop.done)
     yield line("pull", _pulled(stop.before))
     planned = would_do.plan
-    if planned is not None and planned.writes and would_do.settings != NO_PROXY:  # one diff is enough: of what comes in
+    if (
+        planned is not None and planned.writes and would_do.settings != NO_PROXY
+    ):  # one diff is enough: the one that sets a proxy
         yield line("plan", "would do this; nothing is changed yet")
         yield from plan_lines(planned, would_do.docker)
     if done.done is not None:

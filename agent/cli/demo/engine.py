@@ -1,10 +1,10 @@
-"""What stands in for dockerd: as much of Docker 26's API as the agent asks for, and pulls.
+"""Stands in for dockerd: as much of Docker 26's API as the agent needs, and pulls.
 
     python -m agent.cli.demo.engine ROOT
 
-A process of its own, so that a restart is one. Like dockerd it reads daemon.json when it starts and never again,
-shows no user and password, and goes to registries the way its settings say (FACTS 2, 7, 9). It ends on SIGTERM, and
-when whoever started it has gone. It runs no containers.
+A process of its own, so that a restart is a real one. Like dockerd it reads daemon.json only when it starts, hides user
+and password, and connects to registries as its settings say (FACTS 2, 7, 9). It ends on SIGTERM, and when its parent
+ends. It runs no containers.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from agent.values.settings import ProxyUrl, Texts, no_proxy, proxy
 VERSION: Final = "stand-in"
 API: Final = "1.45"
 _PULL_WITHIN_S: Final = 5.0
-_PORT: Final = 80  # its registry speaks plain HTTP, as one in `insecure-registries` may
+_PORT: Final = 80  # its registry speaks plain HTTP, like one in `insecure-registries`
 
 Reply = tuple[http.HTTPStatus, object]
 
 
 class PullFailed(Exception):
-    """Why, in a line."""
+    """Why, in one line."""
 
 
 class StandInEngine:
-    """One start of it, with the settings that it found then."""
+    """One start of it, with the settings that it read then."""
 
     def __init__(self, root: Path) -> None:
         self.socket = root / "run/docker.sock"
@@ -54,7 +54,7 @@ class StandInEngine:
             writer.write(response(status, json.dumps(document).encode(), {"Content-Type": "application/json"}))
             await writer.drain()
         except (OSError, EOFError, ValueError):
-            pass  # a client that only looked who listens, or that has gone
+            pass  # a client that only tested the port, or has gone
         finally:
             writer.close()
 
@@ -99,7 +99,7 @@ class StandInEngine:
         return http.HTTPStatus.OK, {"status": f"Digest: {digest}"}
 
     async def _manifest(self, host: str, name: str) -> str:
-        """The digest of the image's manifest, checked as dockerd checks it."""
+        """The digest of the image's manifest, verified as by dockerd."""
         by = self._proxy_for(host)
         path = f"/v2/{name}/manifests/latest"
         via = Via(by, resolve=self._names.resolve)
@@ -122,7 +122,7 @@ class StandInEngine:
         if excludes(no_proxy(self._proxies.no_proxy), host, _PORT):
             return None
         found = proxy(self._proxies.http)
-        return found if isinstance(found, ProxyUrl) else None  # one that does not parse is dropped silently
+        return found if isinstance(found, ProxyUrl) else None  # dockerd ignores one that it cannot parse
 
 
 async def _body(stream: Stream, head: HttpAnswer) -> bytes:
@@ -151,7 +151,9 @@ async def _run(root: Path) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    loop.add_reader(sys.stdin.fileno(), stopped.set)  # nothing is ever written to it: it is readable when it ends
+    loop.add_reader(
+        sys.stdin.fileno(), stopped.set
+    )  # nothing is written to it, so it becomes readable when the parent ends
     engine.socket.unlink(missing_ok=True)
     server = await asyncio.start_unix_server(engine.serve, engine.socket)
     print("listening", flush=True)

@@ -1,6 +1,6 @@
 """The simulated name look-up: a file says where a name and a port lead, here on loopback.
 
-The prober and the stand-in engine both go by it, as both go by one resolv.conf on a laptop; roaming rewrites it.
+The prober and the stand-in engine both use it, as both use resolv.conf on a laptop. Roaming rewrites it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ HOST = "127.0.0.1"
 
 
 class Names:
-    """The names of the place where the laptop is."""
+    """The names that are known where the laptop is."""
 
     def __init__(self, root: Path) -> None:
         self._path = root / "run/names.json"
 
     def mean(self, ports: Mapping[str, int]) -> None:
-        """From now on these names lead to these ports of loopback, and others nowhere."""
+        """Let these names lead to these ports of loopback, and all others nowhere."""
         self._path.write_text(json.dumps(dict(ports)))
 
     def _look_up(self, host: str, _port: int) -> Sequence[Address]:

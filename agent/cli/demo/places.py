@@ -1,6 +1,6 @@
 """Where the laptop goes: what it sees of each network, and where names lead there.
 
-Both are simulated: a machine without any network must show them too. What the names lead to is real.
+Both are simulated, so that a machine without a network shows them, too. What the names lead to is real.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PROXY: Final = "proxy.test"
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """Who listens where on loopback."""
+    """The ports on loopback."""
 
     registry: int
     guest_proxy: int
@@ -37,7 +37,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def home(ports: Ports) -> Place:
-    """The registry is reached directly; nobody knows the office's proxies."""
+    """The registry is reached directly; the office's proxies are unknown."""
     about = "Wi-Fi Attic: no proxy needed, none known"
     return Place("home", about, _wifi("Attic", "192.168.1.23/24", "192.168.1.1"), {REGISTRY: ports.registry})
 
@@ -50,13 +50,13 @@ def office(ports: Ports) -> Place:
 
 
 def cafe(ports: Ports) -> Place:
-    """Whatever name is asked for, the portal answers."""
+    """The portal answers for every name."""
     names = dict.fromkeys((REGISTRY, GUEST_PROXY, PROXY), ports.portal)
-    return Place("café", "Wi-Fi Café Ristretto: a portal answers in everybody's place", _at_the_cafe(), names)
+    return Place("café", "Wi-Fi Café Ristretto: a portal answers for everything", _at_the_cafe(), names)
 
 
 def cafe_once_passed(ports: Ports) -> Place:
-    """The very same network, and the portal lets through."""
+    """The same network; the portal lets the laptop through."""
     return Place("café", "the portal is passed; the network is the same", _at_the_cafe(), {REGISTRY: ports.registry})
 
 

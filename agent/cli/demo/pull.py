@@ -1,4 +1,4 @@
-"""`docker pull`: the engine's API is asked, and whether it worked is all that matters here."""
+"""`docker pull`, by the engine's API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WITHIN_S: Final = 10.0
 
 
 async def pull(socket: Path, image: str) -> Pulled:
-    """By the engine that listens there now."""
+    """Pull with the engine that listens there."""
     async with asyncio.timeout(_WITHIN_S):
         reader, writer = await asyncio.open_unix_connection(socket)
         try:

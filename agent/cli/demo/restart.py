@@ -1,6 +1,6 @@
-"""What `docker.restart_command` runs in the demo: asks the supervisor on its socket, and waits for the answer.
+"""`docker.restart_command` of the demo: asks the supervisor on its socket, and waits for the answer.
 
-A program of its own that imports nothing of the agent, so that it is quick and runs wherever the agent lies.
+It imports nothing of the agent, so that it is fast and runs wherever the agent is installed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ DONE: Final = "restarted"
 
 
 def main() -> str | None:
-    """None: done. Else why not, which is then the program's last line and its failure."""
+    """None if it is done, else the error message."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as supervisor:
         supervisor.connect(sys.argv[1])
         with supervisor.makefile() as answer:

@@ -1,7 +1,7 @@
 """The journey: at each place a pull, a pass, and a pull again.
 
-The passes are `reconcile`'s own, in a world of which only the sight of the network and the name look-up are
-simulated. How it is shown, and whether it ended as it must, is not known here.
+The passes are real ones; only what the laptop sees of the network, and the name look-up, are simulated. Not known
+here: how it is shown, and whether it ended as it should.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _JOURNEY: Final = (places.home, places.office, places.cafe, places.cafe_once_pas
 
 
 class Laptop:
-    """A host that is where it is put."""
+    """A host that sees what it is given."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -52,7 +52,7 @@ class Laptop:
 
 
 class DemoWorld:
-    """As the real one, but for the host and the look-up of names."""
+    """The real one, but for the host and the name look-up."""
 
     def __init__(self, host: Laptop, names: Names, paths: Paths, policy: Policy) -> None:
         self.host = host
@@ -63,7 +63,7 @@ class DemoWorld:
 
 
 async def roam(paths: Paths, told: Callable[[Policy, Stop], None]) -> tuple[Policy, tuple[Stop, ...]]:
-    """All of it; each stop is told as soon as it is over, and when this returns everything it started has ended."""
+    """The whole journey; `told` gets each stop as it ends. On return everything that was started has ended."""
     supervisor, names = StandInSystemd(paths.root), Names(paths.root)
     furnish(paths, supervisor.restart_command)
     policy = _policy(paths)
@@ -99,7 +99,7 @@ async def _stop(place: Place, names: Names, paths: Paths, policy: Policy, *, sup
 
 
 def _policy(paths: Paths) -> Policy:
-    """As a command loads it; what that would only warn of does not stand in the demo's."""
+    """Load it as a command does; a warning is an error here."""
     found = load(paths.policy, frozenset({0, os.geteuid()}), os.environ, paths)
     if found.unsafe or found.warnings:
         raise PolicyRefused(found.path, (*found.unsafe, *found.warnings))
@@ -126,7 +126,7 @@ async def _servers() -> AsyncIterator[Ports]:
 
 
 async def _check_reachable(server: Server) -> None:
-    """Where loopback is down one can listen there, and not connect."""
+    """If loopback is down, one can listen there but not connect."""
     try:
         _, writer = await asyncio.open_connection(HOST, server.port)
     except OSError as error:
@@ -138,7 +138,7 @@ async def _check_reachable(server: Server) -> None:
 
 @contextlib.contextmanager
 def _nobody() -> Iterator[int]:
-    """A port that is taken and on which nobody listens: connections are refused, as by a firewall that rejects."""
+    """A port that is bound and does not listen: connections are refused, as by a firewall that rejects."""
     with socket.socket() as bound:
         bound.bind((HOST, 0))
         port: int = bound.getsockname()[1]

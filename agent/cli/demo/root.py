@@ -1,4 +1,4 @@
-"""The throw-away root: a policy, a password and a daemon.json with a line of its owner's."""
+"""The temporary directory: a policy, a password and a daemon.json with a line of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from agent.values.paths import Paths
 from agent.values.secret import Secret
 
 USER: Final = "alice"
-PASSWORD: Final = Secret("office #1: 50% more@work")  # with all that a URL, JSON and a unit file would stumble over
+PASSWORD: Final = Secret(
+    "office #1: 50% more@work"
+)  # with characters that need quoting in a URL, in JSON and in a unit file
 DAEMON_JSON: Final = '{\n    "log-driver": "local"\n}\n'
 
 _LONGEST_SOCKET: Final = 107  # bytes of a path in sockaddr_un: unix(7)
@@ -54,7 +56,7 @@ use = ["direct"]
 
 @contextlib.contextmanager
 def throw_away_root(*, is_kept: bool) -> Iterator[Paths]:
-    """A directory of its own, gone afterwards unless it is kept."""
+    """A new directory, removed afterwards unless `is_kept`."""
     root = Path(tempfile.mkdtemp(prefix="docker-proxy-agent-demo-", dir=_place()))
     try:
         paths = Paths(root)
@@ -67,10 +69,10 @@ def throw_away_root(*, is_kept: bool) -> Iterator[Paths]:
 
 
 def furnish(paths: Paths, restart_command: Sequence[str]) -> None:
-    """Put into it what the agent finds there."""
+    """Create what the agent finds there."""
     password_file = paths.policy.with_name("corp.password")
     _write(password_file, PASSWORD.reveal() + "\n", 0o600)
-    command = msgspec.json.encode(restart_command).decode()  # a list of texts is the same in TOML
+    command = msgspec.json.encode(restart_command).decode()  # a list of strings is the same in TOML
     text = _POLICY.format(restart_command=command, user=USER, password_file=f"/{password_file.relative_to(paths.root)}")
     _write(paths.policy, text, 0o644)
     _write(paths.daemon_json, DAEMON_JSON, 0o644)
@@ -83,7 +85,7 @@ def _write(path: Path, text: str, mode: int) -> None:
 
 
 def _place() -> str | None:
-    """The usual one; a socket's path may not be long, so /tmp where it is."""
+    """The usual place, or /tmp if that would make a socket's path too long."""
     usual = tempfile.gettempdir()
     longest = f"{usual}/docker-proxy-agent-demo-xxxxxxxx/run/supervisor.sock"
     return None if len(longest.encode()) <= _LONGEST_SOCKET else "/tmp"  # noqa: S108 - mkdtemp makes its own in it

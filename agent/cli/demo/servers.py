@@ -1,6 +1,6 @@
 """A registry, proxies and a portal: small, real servers on loopback.
 
-Each is an `async with` and knows the port it got; at its end nobody is connected any more.
+Each is an `async with` and knows its port. At the end all connections are closed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MANIFEST: Final = json.dumps(
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
-    """The head of a request; the servers here get none that has a body."""
+    """The head of a request; no request here has a body."""
 
     method: str
     target: str
@@ -40,7 +40,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
 
 
 def response(status: http.HTTPStatus, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
-    """A whole answer, after which the connection is closed."""
+    """A whole answer; the connection is then closed."""
     named = {**(headers or {}), "Content-Length": str(len(body)), "Connection": "close"}
     lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
     return f"HTTP/1.1 {status.value} {status.phrase}\r\n{lines}\r\n".encode() + body
@@ -76,9 +76,9 @@ class Server:
             writer.write(await self.answer(await HttpRequest.read(reader)))
             await writer.drain()
         except (OSError, EOFError, ValueError):
-            pass  # the client has gone, or speaks no HTTP: a server lives on
+            pass  # the client has gone, or does not speak HTTP
         except asyncio.CancelledError:
-            pass  # the demo ends, and this is all there was to do; 3.11 would log it
+            pass  # the demo ends; Python 3.11 would log this
         finally:
             self._serving.discard(task)
             writer.close()
@@ -101,14 +101,14 @@ class Registry(Server):
 
 
 class Portal(Server):
-    """Sends everybody to its page, whatever they asked for."""
+    """Redirects every request to its page."""
 
-    async def answer(self, request: HttpRequest) -> bytes:  # noqa: ARG002 - a portal does not care
+    async def answer(self, request: HttpRequest) -> bytes:  # noqa: ARG002 - every request gets the same answer
         return response(http.HTTPStatus.FOUND, headers={"Location": "http://portal.test/welcome"})
 
 
 class Proxy(Server):
-    """Fetches whole URLs of the hosts that it reaches; others it denies. Wants Basic if there is a login."""
+    """Fetches URLs of the hosts that it reaches, and denies all others. Asks for Basic if there is a login."""
 
     def __init__(self, reaches: Mapping[str, int], login: tuple[str, Secret] | None = None) -> None:
         super().__init__()

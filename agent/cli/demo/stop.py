@@ -24,9 +24,9 @@ class Stop(msgspec.Struct, frozen=True):
 
     place: Place
     before: Pulled
-    would_do: Seen  # what `plan` says
+    would_do: Seen  # what `plan` shows
     done: Pass
     after: Pulled
-    reported: Settings  # what the engine says in the end that it runs with
+    reported: Settings  # what the engine runs with in the end
     restarts: int  # of the engine, here
     is_same_engine: bool  # before and after, by its pid

@@ -1,6 +1,6 @@
-"""What stands in for systemd: runs the stand-in engine, and restarts it when it is asked on its socket.
+"""Stands in for systemd: runs the stand-in engine, and restarts it when asked on a socket.
 
-The engine is a child of this process and ends with it, whichever way this process ends: it listens on its stdin.
+The engine is a child of this process. It notices by its stdin when this process ends, in whatever way.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from agent.cli.demo import restart
 from agent.values.errors import RestartFailed
 
 _WITHIN_S: Final = 10.0
-_PACKAGES: Final = Path(__file__).parents[3]  # where `agent` lies, be it in site-packages or in a folder of its own
+_PACKAGES: Final = Path(__file__).parents[3]  # where `agent` is, in site-packages or in a folder of its own
 
 
 class StandInSystemd:
-    """Runs one engine while it is entered."""
+    """Runs one engine. An `async with`."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -34,7 +34,7 @@ class StandInSystemd:
 
     @property
     def pid(self) -> int:
-        """Of the engine that runs; 0 if none does."""
+        """Of the running engine, or 0."""
         return self._engine.pid if self._engine else 0
 
     async def __aenter__(self) -> Self:
@@ -48,7 +48,7 @@ class StandInSystemd:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        for task in self._asking:  # a restart under way must not start another one afterwards
+        for task in self._asking:  # a restart under way must not start the engine again
             task.cancel()
         await asyncio.gather(*self._asking, return_exceptions=True)
         await self._stop()
@@ -63,7 +63,7 @@ class StandInSystemd:
         except RestartFailed as error:
             writer.write(str(error).encode())
         except asyncio.CancelledError:
-            pass  # the demo ends, and so does the engine in a moment; 3.11 would log it
+            pass  # the demo ends; Python 3.11 would log this
         else:
             self.restarts += 1
             writer.write(restart.DONE.encode())
@@ -72,7 +72,7 @@ class StandInSystemd:
             writer.close()
 
     async def _start(self) -> None:
-        # Not in the terminal's group: ctrl-C is for the demo, which then ends the engine.
+        # In its own process group: ctrl-C is for the demo, which then stops the engine.
         self._engine = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "agent.cli.demo.engine", str(self._root),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -82,7 +82,7 @@ class StandInSystemd:
         assert self._engine.stderr is not None  # noqa: S101
         try:
             async with asyncio.timeout(_WITHIN_S):
-                if await self._engine.stdout.readline():  # it says so once it listens
+                if await self._engine.stdout.readline():  # printed once it listens
                     return
                 why = (await self._engine.stderr.read()).decode(errors="replace").strip()
         except TimeoutError:
