@@ -124,6 +124,7 @@ def test_what_closes_files_to_a_users_unit_closes_dockerd_to_it_as_well(laptop: 
     assert works(f"{look}; {join}", *open_to_it)
     assert works(look, "RestrictNamespaces=yes")
     assert not works(join, "RestrictNamespaces=yes")
+    assert works(join, "RestrictNamespaces=user net")
     assert not works(look, "PrivateUsers=yes")
     # 252 goes on without them, and says nothing; from then on they bring PrivateUsers= along.
     for closing in ("ProtectSystem=strict", "ProtectHome=read-only", "PrivateTmp=yes", "InaccessiblePaths=/etc/ssh"):
@@ -238,6 +239,13 @@ def test_a_client_takes_the_entry_of_the_engine_that_it_speaks_to(laptop: Laptop
     assert given(f"DOCKER_HOST=unix://{own.socket}", "docker") == "http://own:1"
     assert given("docker", "--context", "default") == "http://system:1"
     assert given("DOCKER_HOST=unix:///run/docker.sock", "docker") == "http://default:1"
+
+    proxies[f"unix://{own.socket}"] = {}
+    laptop.write(config, json.dumps({"currentContext": "rootless", "proxies": proxies}), 0o600, owner="alice")
+
+    assert given("docker") == ""
+    laptop.run("docker", "context", "use", "default", user="alice")
+    assert json.loads(laptop.read(config))["proxies"] == proxies  # also where the client saves it
 
 
 @ON_TRIXIE
