@@ -1,7 +1,7 @@
 """The clients' files of this machine: whose they are, what they say, and how they are changed.
 
 Each file is a target of its own: a failure in one is reported and does not stop the others. All work below a home is
-done by `homes.py`; what a file must say is decided in `decide/clients.py`.
+done by `homes.py`; what a file must say is decided in `decide/clients.py`, from what `from_containers.py` finds out.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import math
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ import msgspec
 from agent.audit.drift_digests import drift_digests
 from agent.audit.record import Record
 from agent.clients.bounded_work import BoundedWork, Work
+from agent.clients.from_containers import FromContainers
 from agent.clients.homes import HomeClosed, HomeFile, HomeLocked, Written
 from agent.clients.originals import CLIENTS, client_originals
 from agent.clients.users import NOBODYS, Account, FoundBy, Skipped, Who, is_gone
@@ -33,14 +34,11 @@ from agent.decide.clients import (
     beaten_by,
     entries_for,
     for_clients,
-    gives_socks,
     is_made_by_us,
     plan,
     told_apart,
 )
 from agent.decide.drift import WITHIN_S
-from agent.probe.dial import Resolve
-from agent.see.name_servers import ContainerDns, spellings, unknown_to
 from agent.system.clock import SYSTEM_CLOCK
 from agent.system.kept import Kept
 from agent.system.keyed import keyed, keyed_to_compare
@@ -50,17 +48,12 @@ from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, HomeSilent, Unexpected
 from agent.values.events import Adopted, DriftCorrected, FilesRestored, SettingsWritten, TargetNotWritten
-from agent.values.listening import Sockets, all_loopback, is_name, loopback_addresses
 from agent.values.policy import Policy, Scope, Upstream
-from agent.values.secret import escaped
 from agent.values.settings import Settings
 
-_LOOKED_AT_S = (
-    60.0  # with recheck = "0s": files that cannot be watched are read again after this, in a pass for another reason
-)
+_LOOKED_AT_S = 60.0  # with recheck = "0s": files that cannot be watched are read again after this, in any later pass
 _CONTEXTS_LOOKED_AT_S = 600.0  # there is no event for a new one; what is written meanwhile does little harm
 _MOST_STOOD = 40  # twenty writes within ten minutes
-_RESOLVED_WITHIN_S = 0.3  # a name in /etc/hosts takes a millisecond; one that needs DNS is not on this host
 
 
 class ClientFile(msgspec.Struct, frozen=True):
@@ -157,7 +150,6 @@ class Files(Protocol):
 
 
 Accounts = Callable[[Iterable[str]], tuple[Account, ...]]
-DropsAll = Callable[[], Awaitable[str]]  # the version of a docker client that does not know allProxy; '' if it does
 _NOT_BACK = "no longer kept, but its owner is unknown now; until that is known, what the agent wrote there stays"
 _Shown = ClientFile | Skipped | None  # None: nothing to report
 
@@ -172,30 +164,19 @@ class LocalClients:
         state: Path,
         who: Callable[[], Who],
         accounts: Accounts,
-        bridge_address: Callable[[], str | None],
         homes: Files,
-        sockets: Sockets,
-        resolve: Resolve,
-        drops_all: DropsAll | None = None,
-        container_dns: Callable[[], ContainerDns] | None = None,
+        from_containers: FromContainers,
         waits_s: float | None = None,
         told: Callable[[], None] = lambda: None,
     ) -> None:
-        """`drops_all`: None: no docker client is asked. `waits_s`: how long to wait for a file that does not answer;
-        None: until it does. `told` is called when a late one has answered.
+        """`waits_s`: how long to wait for a file that does not answer; None: until it does. `told` is called when a
+        late one has answered.
         """
         self._policy = policy
         self._who = who
         self._accounts = accounts
-        self._bridge_address = bridge_address
         self._homes = homes
-        self._sockets = sockets
-        self._resolve = resolve
-        self._drops_all = drops_all
-        self._container_dns = container_dns
-        self._addresses: dict[str, str] = {}
-        self._unknown: dict[tuple[str, ContainerDns], tuple[float, bool]] = {}  # until when it counts
-        self._resolved: dict[str, tuple[str, ...]] = {}  # the loopback addresses of names, as they last were
+        self._from_containers = from_containers
         self._owned: Kept[OwnedConfig] = client_originals(state)
         self._state = state
         self._keyed = keyed(state, CLIENTS)
@@ -213,8 +194,10 @@ class LocalClients:
     async def look(self, upstream: Upstream) -> ClientsSeen:
         """Compare what every file says with what it should say. Nothing is changed."""
         who = await self._everybody()
-        bridge = await self._bridge(upstream) if who.accounts else Bridge()
-        around = await self._around(upstream) if who.accounts else Around()
+        bridge, around = Bridge(), Around()
+        if who.accounts:
+            bridge = await self._from_containers.bridge(upstream)
+            around = await self._from_containers.around(upstream, is_resolved=self._policy.clients.resolve)
         wanted = for_clients(upstream, self._policy.clients, self._policy.no_proxy, bridge=bridge, around=around)
         owned = self._owned.all()
         left, unknown = await self._left(owned.keys() - {str(account.config) for account in who.accounts})
@@ -230,44 +213,6 @@ class LocalClients:
         self._homes.keep({(account.uid, account.config) for account, _ in everybody})
         skipped = (*who.skipped, *unknown, *(one for one in files if isinstance(one, Skipped)))
         return ClientsSeen(wanted, tuple(one for one in files if isinstance(one, ClientFile)), skipped)
-
-    async def _around(self, upstream: Upstream) -> Around:
-        drops_all = await self._drops_all() if self._drops_all and gives_socks(upstream) else ""
-        urls = (upstream.http, upstream.https) if upstream.container_url is None else (upstream.container_url,)
-        hosts = {url.host: url.port for url in urls if url is not None and is_name(url.host)}
-        if self._policy.clients.resolve:
-            return Around(
-                drops_all, {host: found for host, port in hosts.items() if (found := await self._ip(host, port))}
-            )
-        if not hosts or self._container_dns is None:
-            return Around(drops_all)
-        asked = await asyncio.to_thread(self._container_dns)
-        shown = f"{', '.join(map(escaped, asked.servers))} ({asked.named_in})"
-        return Around(
-            drops_all, {}, {host: shown for host in hosts if asked.servers and await self._is_unknown(host, asked)}
-        )
-
-    async def _ip(self, host: str, port: int) -> str:
-        """Its address, always the same one of the same answers; the last one while there is no answer."""
-        try:
-            async with asyncio.timeout(_RESOLVED_WITHIN_S):
-                found = sorted((family, address[0]) for family, address in await self._resolve(host, port))
-        except (OSError, UnicodeError):  # TimeoutError is one
-            found = []
-        if found:
-            self._addresses[host] = found[0][1]
-        return self._addresses.get(host, "")
-
-    async def _is_unknown(self, host: str, asked: ContainerDns) -> bool:
-        now = SYSTEM_CLOCK.boottime_s()
-        until, was = self._unknown.get((host, asked), (-math.inf, False))
-        if now < until:
-            return was
-        is_unknown = await unknown_to(asked.servers, spellings(host, asked.search))
-        # Answers of other servers are dropped: a laptop comes to many networks.
-        self._unknown = {key: known for key, known in self._unknown.items() if key[1] == asked}
-        self._unknown[host, asked] = now + _LOOKED_AT_S, is_unknown
-        return is_unknown
 
     async def _left(self, files: Collection[str]) -> tuple[list[Account], list[Skipped]]:
         """The owners of the files that the policy no longer keeps, and the files whose owner is unknown now.
@@ -295,31 +240,6 @@ class LocalClients:
             self._asking = None
         self._everybody_was = asking.result()
         return self._everybody_was
-
-    async def _bridge(self, upstream: Upstream) -> Bridge:
-        """Docker's bridge, and who listens where the upstream does. No connection is made."""
-        urls = [url for url in (upstream.http, upstream.https) if url is not None and upstream.container_url is None]
-        hosts = {url.host: url.port for url in urls}
-        resolved = {host: await self._loopback_addresses(host, port) for host, port in hosts.items()}
-        bridge = Bridge(self._bridge_address(), resolved=resolved)
-        asked: dict[int, tuple[str, ...]] = {}
-        for url in bridge.on_loopback(upstream) if bridge.address is not None else ():
-            asked[url.port] = (*asked.get(url.port, (bridge.address or "",)), *bridge.loopback(url))
-        if not asked:
-            return bridge
-        return await asyncio.to_thread(_with_listeners, bridge, asked, owner=upstream.owner, sockets=self._sockets)
-
-    async def _loopback_addresses(self, host: str, port: int) -> tuple[str, ...]:
-        """The addresses of a name that has only loopback addresses, as in /etc/hosts."""
-        if spelled := loopback_addresses(host):
-            return spelled
-        try:
-            async with asyncio.timeout(_RESOLVED_WITHIN_S):
-                found = await self._resolve(host, port)
-        except (OSError, UnicodeError):  # TimeoutError is one
-            return self._resolved.get(host, ())
-        self._resolved[host] = all_loopback(address[0] for _, address in found)
-        return self._resolved[host]
 
     async def recover(self) -> None:
         """Remove what a killed helper left in a home, and passwords that an earlier version kept.
@@ -582,17 +502,3 @@ class _Right(msgspec.Struct, frozen=True):
 
     def is_believed(self) -> bool:
         return SYSTEM_CLOCK.boottime_s() < self.until
-
-
-def _with_listeners(bridge: Bridge, asked: Mapping[int, Sequence[str]], *, owner: str, sockets: Sockets) -> Bridge:
-    """For a thread: a name may be looked up over a network."""
-    try:
-        expected = sockets.uid(owner) if owner else None
-        if owner and expected is None:
-            return msgspec.structs.replace(bridge, unknown=f'there is no user "{owner}"')
-        found = (sockets.listeners(port, asked[port]) for port in sorted(asked))
-        listeners = tuple(dict.fromkeys(one for each in found for one in each))
-    except AgentError as failure:
-        return msgspec.structs.replace(bridge, unknown=str(failure))
-    names = {uid: sockets.name(uid) for uid in {one.uid for one in listeners}}
-    return msgspec.structs.replace(bridge, listeners=listeners, names=names, expected=expected)

@@ -18,6 +18,7 @@ from agent.audit.record import Record
 from agent.audit.unexpected import unexpected
 from agent.clients.bounded_work import WAITS_S
 from agent.clients.clients import LocalClients
+from agent.clients.from_containers import FromContainers
 from agent.clients.homes import Homes
 from agent.clients.users import Account, Caller, ThisSystem, Who, who
 from agent.decide.desired import for_dockerd
@@ -502,12 +503,14 @@ def local_clients(
         state=paths.state,
         who=whose,
         accounts=accounts,
-        bridge_address=lambda: container_bridge_address(config_file),
         homes=homes or Homes(),
-        sockets=LocalSockets(system),
-        resolve=in_a_thread,
-        drops_all=DockerClient().drops_all if paths.is_system else None,
-        container_dns=lambda: container_dns(paths, config_file),
+        from_containers=FromContainers(
+            bridge_address=lambda: container_bridge_address(config_file),
+            sockets=LocalSockets(system),
+            resolve=in_a_thread,
+            drops_all=DockerClient().drops_all if paths.is_system else None,
+            container_dns=lambda: container_dns(paths, config_file),
+        ),
         waits_s=WAITS_S if told is not None else None,
         told=told or _nobody,
     )

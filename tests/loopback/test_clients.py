@@ -17,6 +17,7 @@ import pytest
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
 from agent.clients.clients import ClientFile, ClientsSeen, LocalClients
+from agent.clients.from_containers import FromContainers
 from agent.clients.homes import HomeFile, HomeOwner, Homes, Written
 from agent.clients.originals import client_originals
 from agent.clients.users import Account, FoundBy, Skipped, ThisSystem, Threshold, Who
@@ -99,12 +100,14 @@ class People:
             state=self.state,
             who=who or (lambda: Who(tuple(self.accounts), (Skipped("dave", "its home is not mounted"),))),
             accounts=lambda files: tuple(one for one in self.accounts + self.left if str(one.config) in set(files)),
-            bridge_address=lambda: self.bridge,
             homes=homes or Homes(),
-            sockets=self.sockets,
-            resolve=self.resolve,
-            drops_all=self.drops_all,
-            container_dns=lambda: self.container_dns,
+            from_containers=FromContainers(
+                bridge_address=lambda: self.bridge,
+                sockets=self.sockets,
+                resolve=self.resolve,
+                drops_all=self.drops_all,
+                container_dns=lambda: self.container_dns,
+            ),
             waits_s=None if told is None else 0.3,
             told=told or (lambda: None),
         )
