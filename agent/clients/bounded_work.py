@@ -39,21 +39,21 @@ class Work(msgspec.Struct, Generic[T], frozen=True):
     begun: Callable[[], Coroutine[Any, Any, T]]
 
 
-class Otherwise(Protocol[T_co]):
+class Fallback(Protocol[T_co]):
     """What to return for a file whose work failed or has not ended."""
 
     def failed(self, path: Path, error: AgentError) -> T_co: ...
     def late(self, path: Path) -> T_co: ...
 
 
-class _Kind(enum.Enum):
+class _WorkKind(enum.Enum):
     """Of work: a quick read says nothing about writes."""
 
     READ = "read"
     WRITE = "write"
 
 
-class _Failed(msgspec.Struct, frozen=True):
+class _Failure(msgspec.Struct, frozen=True):
     """A file did not answer, or there was an unexpected error."""
 
     error: AgentError
@@ -82,24 +82,24 @@ class _Past:
     """What one file has cost so far. Pure: the time (CLOCK_BOOTTIME) is an argument."""
 
     def __init__(self) -> None:
-        self.failed: _Failed | None = None
-        self._waited: dict[_Kind, _Waited] = {}
+        self.failed: _Failure | None = None
+        self._waited: dict[_WorkKind, _Waited] = {}
 
     def is_left_out(self, now: float) -> bool:
         return self.failed is not None and now < self.failed.until
 
-    def is_waited_for(self, kind: _Kind, now: float) -> bool:
+    def is_waited_for(self, kind: _WorkKind, now: float) -> bool:
         """A home that is slow to read is also slow to write."""
-        known = [waited for one in {_Kind.READ, kind} if (waited := self._waited.get(one)) is not None]
+        known = [waited for one in {_WorkKind.READ, kind} if (waited := self._waited.get(one)) is not None]
         return not self._failed_lately(now) and all(one.is_forgiven or now >= one.at + _FORGIVEN_S for one in known)
 
-    def note_wait(self, kind: _Kind, now: float) -> None:
+    def note_wait(self, kind: _WorkKind, now: float) -> None:
         """A wait in vain."""
         known = self._waited.get(kind)
         times = known.times if known is not None and now < known.at + _FORGIVEN_S else 0
         self._waited[kind] = _Waited(now, times + 1)
 
-    def note_success(self, kind: _Kind, now: float, *, is_prompt: bool) -> None:
+    def note_success(self, kind: _WorkKind, now: float, *, is_prompt: bool) -> None:
         if not self._failed_lately(now):
             self.failed = None
         waited = self._waited.get(kind)
@@ -109,7 +109,7 @@ class _Past:
 
     def note_failure(self, error: AgentError, now: float) -> None:
         times = self.failed.times + 1 if self.failed is not None else 1
-        self.failed = _Failed(error, times, now, now + again_s(times))
+        self.failed = _Failure(error, times, now, now + again_s(times))
 
     def _failed_lately(self, now: float) -> bool:
         return self.failed is not None and now < self.failed.at + _FORGIVEN_S
@@ -120,13 +120,13 @@ class BoundedWork(Generic[T]):
 
     def __init__(
         self,
-        otherwise: Otherwise[T],
+        fallback: Fallback[T],
         waits_s: float | None = None,
         told: Callable[[], None] = lambda: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`told` is called when something late has ended."""
-        self._otherwise = otherwise
+        self._fallback = fallback
         self._waits_s = waits_s
         self._told = told
         self._clock = clock
@@ -137,7 +137,7 @@ class BoundedWork(Generic[T]):
 
     async def each(self, works: Mapping[Path, Work[T]], afterwards: Callable[[T], None] | None = None) -> list[T]:
         """The results, in order. `afterwards`: the work changes something, and late results go there."""
-        kind = _Kind.READ if afterwards is None else _Kind.WRITE
+        kind = _WorkKind.READ if afterwards is None else _WorkKind.WRITE
         now = self._clock.boottime_s()
         came = {path: one for path, work in works.items() if (one := self._take(path, work, now)) is not None}
         tasks: dict[Path, asyncio.Task[T]] = {}
@@ -169,7 +169,7 @@ class BoundedWork(Generic[T]):
         is_asked_for = came is not None and came.about == work.about and now < came.at + _NEWS_FOR_S
         return came if is_asked_for else None
 
-    async def _wait(self, tasks: Mapping[Path, asyncio.Task[T]], kind: _Kind, now: float) -> None:
+    async def _wait(self, tasks: Mapping[Path, asyncio.Task[T]], kind: _WorkKind, now: float) -> None:
         if not tasks:
             return
         if self._waits_s is None:
@@ -186,7 +186,7 @@ class BoundedWork(Generic[T]):
                 if not task.done():
                     self._past[path].note_wait(kind, at)
 
-    async def _run(self, path: Path, kind: _Kind, work: Coroutine[Any, Any, T]) -> T:
+    async def _run(self, path: Path, kind: _WorkKind, work: Coroutine[Any, Any, T]) -> T:
         began = self._clock.boottime_s()
         try:
             done = await work
@@ -200,7 +200,7 @@ class BoundedWork(Generic[T]):
             self._past[path].note_success(kind, now, is_prompt=is_prompt)
             return done
         self._past[path].note_failure(failure, self._clock.boottime_s())
-        return self._otherwise.failed(path, failure)
+        return self._fallback.failed(path, failure)
 
     def _leave(self, path: Path, task: asyncio.Task[T], about: object, afterwards: Callable[[T], None] | None) -> None:
         """Stop waiting for it; it goes on."""
@@ -229,5 +229,5 @@ class BoundedWork(Generic[T]):
             return task.result()
         failed = self._past[path].failed
         if failed is not None and path not in self._under_way:
-            return self._otherwise.failed(path, failed.error)
-        return self._otherwise.late(path)
+            return self._fallback.failed(path, failed.error)
+        return self._fallback.late(path)

@@ -132,7 +132,7 @@ class FoundFile(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=Tru
         return f"FoundFile({self.attributes!r}, {len(self.data)} bytes)"
 
 
-class NotThere(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+class NoFile(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """There is no such file."""
 
 
@@ -186,7 +186,7 @@ class Engines(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True)
 
 
 HelperAnswer = (
-    Engines | FoundFile | NotThere | Wrote | Swept | SomebodyWrote | Failed | Closed | LockedHome | PassedFolders
+    Engines | FoundFile | NoFile | Wrote | Swept | SomebodyWrote | Failed | Closed | LockedHome | PassedFolders
 )
 
 
@@ -309,7 +309,7 @@ def _read(path: Path) -> HelperAnswer:
         return FoundFile(_attributes(found), found.data)
     home = path.parent.parent
     is_locked = os.path.islink(home / ".ecryptfs") and not os.path.ismount(home)  # noqa: PTH114 - these never raise
-    return LockedHome() if is_locked else NotThere()
+    return LockedHome() if is_locked else NoFile()
 
 
 class _Endpoint(msgspec.Struct, frozen=True):

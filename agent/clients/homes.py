@@ -42,7 +42,7 @@ from agent.clients.home_helper import (
     HelperRequest,
     Introduction,
     LockedHome,
-    NotThere,
+    NoFile,
     PassedFolders,
     PassFolders,
     Read,
@@ -456,7 +456,7 @@ class _Helper(asyncio.SubprocessProtocol):
     async def read(self) -> HomeFile | None:
         answer = await self._ask(Read(os.fsencode(self._path)))
         match answer:
-            case NotThere():
+            case NoFile():
                 return None
             case FoundFile():
                 return _home_file(answer.attributes, self._text(answer.data))

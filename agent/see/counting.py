@@ -67,7 +67,7 @@ def counting(
     `leaving`: the interfaces, by index, to the world; `to_upstreams`: those, by name, to upstreams, called only if that
     decides; `is_named`: whether a `match.interface` of the policy fits a name.
     """
-    asked = _Beside(links, is_hardware)
+    asked = _AllLinks(links, is_hardware)
     found: list[CountedInterface] = []
     upstreams: Collection[str] | None = None
     for link in sorted(links, key=lambda link: link.name):
@@ -114,7 +114,7 @@ def _is_tunnel(link: Link) -> bool:
     return not link.is_ethernet and link.kind not in _NO_TUNNEL
 
 
-class _Beside:
+class _AllLinks:
     """Answers about one link that need all the others."""
 
     def __init__(self, links: Sequence[Link], is_hardware: Callable[[Link], bool]) -> None:

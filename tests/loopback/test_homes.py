@@ -26,7 +26,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.clients.home_helper import Introduction, NotThere, Read, User, Wrote
+from agent.clients.home_helper import Introduction, NoFile, Read, User, Wrote
 from agent.clients.homes import Homes, helper_argv
 from agent.clients.users import Threshold
 from agent.system.files import LARGEST, Changed, Identity, LocalDisk, read_file, replace_file
@@ -800,8 +800,8 @@ NONSENSE = "its helper process gave an invalid answer; left as it is. Try again:
         pytest.param(lambda: says(""), NONSENSE, id="empty-line"),
         pytest.param(lambda: says('{"type": "Elsewhere"}'), NONSENSE, id="no-such-answer"),
         pytest.param(lambda: says('{"type": "Swept", "left": 1}'), NONSENSE, id="another-answer"),
-        pytest.param(lambda: says('{"type": "NotThere", "more": 1}'), NONSENSE, id="more-fields"),
-        pytest.param(lambda: says('{"type": "NotThere"}\n{"type": "NotThere"}'), NONSENSE, id="two-answers"),
+        pytest.param(lambda: says('{"type": "NoFile", "more": 1}'), NONSENSE, id="more-fields"),
+        pytest.param(lambda: says('{"type": "NoFile"}\n{"type": "NoFile"}'), NONSENSE, id="two-answers"),
         pytest.param(
             lambda: says(FOUND % (STATE.replace("384", "99999"), "")),
             NONSENSE,
@@ -840,8 +840,8 @@ async def test_an_answer_that_is_none_is_a_failure_of_that_file(
     assert len(line) < 600
 
 
-@pytest.mark.parametrize("answer", [Wrote(None, None, False), NotThere()])
-async def test_an_answer_to_a_write_has_both_sides(somebody: Person, answer: Wrote | NotThere) -> None:
+@pytest.mark.parametrize("answer", [Wrote(None, None, False), NoFile()])
+async def test_an_answer_to_a_write_has_both_sides(somebody: Person, answer: Wrote | NoFile) -> None:
     homes = says(msgspec.json.encode(answer).decode())
 
     with pytest.raises(TargetFailed, match="an invalid answer; whether it was written is not known"):
@@ -944,7 +944,7 @@ os.write(log, b"+")
 sys.stdin.readline(); sys.stdin.readline()
 for _ in range(200_000): pass
 os.write(log, b"-")
-print('{{"type": "NotThere"}}', flush=True)
+print('{{"type": "NoFile"}}', flush=True)
 sys.stdin.read()
 """
     homes = Homes(at_once=3, argv=(sys.executable, "-I", "-S", "-c", code))

@@ -300,7 +300,7 @@ for line in sys.stdin:
     for _ in range({times}):
         ours.sendmsg([b"."], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", opened))])
     if "PassFolders" in line: os.write(1, b'{{"type": "PassedFolders", "names": [{names}], "is_whole": true}}\\n')
-    if "Read" in line: os.write(1, b'{{"type": "NotThere"}}\\n')
+    if "Read" in line: os.write(1, b'{{"type": "NoFile"}}\\n')
 """
 
 

@@ -53,7 +53,7 @@ class HomeWatch:
     def __init__(self, wake: Wake, clock: Clock = SYSTEM_CLOCK) -> None:
         self._wake = wake
         self._clock = clock
-        self._files: dict[_Key, _File] = {}
+        self._files: dict[_Key, _WatchedFile] = {}
 
     @property
     def unwatched(self) -> dict[Path, str]:
@@ -75,7 +75,7 @@ class HomeWatch:
             if before is not None:
                 before.close()
             is_one_more = sum(file.is_watched for file in self._files.values()) < _MOST
-            self._files[key] = _File(
+            self._files[key] = _WatchedFile(
                 account, self._clock, pace=pace, wake=self._wake, first=first if is_one_more else None
             )
 
@@ -134,7 +134,7 @@ async def _first(threshold: Threshold | None, let_go: contextlib.ExitStack) -> i
     return None
 
 
-class _File:
+class _WatchedFile:
     """One file since it was last read."""
 
     def __init__(self, account: Whose, clock: Clock, *, pace: _Pace, wake: Wake, first: int | None) -> None:
