@@ -98,7 +98,7 @@ def _others(
 
 def _unknown(upstream: Upstream, bridge: Bridge, where: str) -> Obstacle:
     return _obstacle(
-        f"{upstream.name} is on loopback, and whose {where} is cannot be told",
+        f"{upstream.name} is on loopback, and who listens on {where} cannot be told",
         f"{upstream.name} is on loopback, and whether it is the one that listens on {where} cannot be told:"
         f" {bridge.unknown}",
         f"Set upstream.{upstream.name}.container_url",

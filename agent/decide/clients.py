@@ -73,7 +73,7 @@ class Wanted(msgspec.Struct, frozen=True):
     fact: str = ""  # what was checked about the address, and from where
 
 
-BACK: Final = Wanted(Intent.PUT_BACK, "the policy keeps it no longer")
+BACK: Final = Wanted(Intent.PUT_BACK, "the policy no longer covers it")
 
 
 class Around(msgspec.Struct, frozen=True):
@@ -198,7 +198,7 @@ def _no_credentials(upstream: Upstream, clients: Clients) -> Condition | None:
         return None
     return Condition(
         Code.CLIENT_NO_CREDENTIALS,
-        f"{upstream.name} asks for a user; clients have its URL without, so containers and builds may be refused",
+        f"{upstream.name} asks for a password, which clients do not get: containers and builds may be refused",
         "Set clients.credentials = true (whoever can look at a container then sees the password),"
         f" or upstream.{upstream.name}.container_url to a proxy that asks for none",
     )
@@ -224,8 +224,8 @@ def _no_name(upstream: Upstream, url: ProxyUrl, around: Around) -> Condition:
 def _not_told(upstream: Upstream, dropped: str) -> Condition:
     return Condition(
         Code.CLIENT_NOT_EFFECTIVE,
-        f"{dropped}: it gives containers and builds nothing of it, and drops it when it saves",
-        f"Take a docker client from 23 on, or set upstream.{upstream.name}.container_url to an http proxy",
+        f"{dropped}: containers and builds do not get it, and the client drops it when it saves",
+        f"Use a docker client from 23 on, or set upstream.{upstream.name}.container_url to an http proxy",
     )
 
 

@@ -349,7 +349,7 @@ def _edits(method: Method, desired: Settings, reality: Reality, owned: OwnedDaem
     if daemon_json.texts(file).over(environment).meaning() != desired:
         raise Inexpressible(
             Code.NOT_EFFECTIVE,
-            "proxies that stand there beat the unit's environment",
+            "its proxies beat the unit's environment",
             'Set docker.method = "auto", or remove them',
             reality.daemon_json_path,
         )
@@ -357,7 +357,7 @@ def _edits(method: Method, desired: Settings, reality: Reality, owned: OwnedDaem
     if not edits and method is Method.DROP_IN and reality.is_drop_in_loaded:
         raise Inexpressible(
             Code.NOT_EFFECTIVE,
-            "what stands there is right, and a later drop-in or EnvironmentFile= beats it",
+            "its values are right, but a later drop-in or EnvironmentFile= beats them",
             f"See: systemctl cat {reality.unit_name}",
             reality.environment_file_path,
         )

@@ -184,7 +184,7 @@ class Memory:
             yield Condition(Code.UNSTEADY, self._shaken.condition)
         for name, until in self._quarantined().items():
             if now < until:
-                text = f"Docker did not run with the settings of {name}: it is passed over for {_minutes(until - now)}"
+                text = f"Docker did not run with the settings of {name}: it is skipped for {_minutes(until - now)}"
                 yield Condition(Code.QUARANTINED, text, "To try it again at once: docker-proxy-agent reload")
 
     # Choosing.

@@ -160,7 +160,7 @@ class Restoring(msgspec.Struct, frozen=True):
                     written += [path] if change.is_written else []
                     removed += [path] if change.is_removed else []
                 elif not await asyncio.to_thread(is_gone, path):
-                    left.append(f"{path}: no account is known whose file it is; left as it is")
+                    left.append(f"{path}: no known account owns it; left as it is")
                     continue
             except TextRefused as error:
                 left.append(str(error.failed(path)))

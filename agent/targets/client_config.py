@@ -151,7 +151,7 @@ def refuse_unread(text: str | None) -> None:
     """TextRefused if the file is too large, or the client would refuse it as a whole (FACTS 19)."""
     _refuse_many(text)
     if text is not None and text.startswith(_BOM):
-        what = "it begins with a byte order mark (BOM), and the docker client takes nothing of such a file"
+        what = "it begins with a byte order mark (BOM), and the docker client ignores such a file"
         raise TextRefused(what, 1, 1)
 
 

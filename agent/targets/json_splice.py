@@ -416,7 +416,7 @@ class _Scanner:
             raise self._expected("a value")
         if leads_on and len(self.objects) < len(self.path) and char != "{":
             where = ".".join(self.path[: len(self.objects)])
-            raise _refused(self.text, self.at, f"{where} is no object" if where else "not an object")
+            raise _refused(self.text, self.at, f"{where} is not an object" if where else "not an object")
         if char in ("{", "["):
             return (leads_on or not self._skip()) and self._bracket(char, leads_on=leads_on)
         if literal:
@@ -476,7 +476,7 @@ class _Scanner:
             return False
         leads_on = name == container.next
         if leads_on and container.found.member(name):
-            raise _refused(self.text, key, f"{json.dumps(name)} stands here a second time")
+            raise _refused(self.text, key, f"{json.dumps(name)} occurs a second time")
         container.found.members.append(_Member(name, begin=begin, key=key, key_end=key_end, value=self.at))
         return leads_on
 

@@ -79,9 +79,7 @@ class Unexpected(AgentError):
     """An unexpected exception ended the work on a target or a pass (`audit/unexpected.py`)."""
 
     def __init__(self, where: str, what: str) -> None:
-        super().__init__(
-            where, f"ended by an error that nobody expected: {what}", "See: journalctl -u docker-proxy-agent"
-        )
+        super().__init__(where, f"ended by an unexpected error: {what}", "See: journalctl -u docker-proxy-agent")
 
 
 class Locked(AgentError):
@@ -89,5 +87,5 @@ class Locked(AgentError):
 
     def __init__(self, path: str, pid: int | None) -> None:
         holder = f"process {pid}" if pid else "another process"
-        super().__init__(path, f"{holder} is at work", "Wait until it has ended")
+        super().__init__(path, f"{holder} holds the lock", "Wait until it ends")
         self.pid = pid

@@ -437,7 +437,7 @@ async def test_who_is_kept_no_longer_gets_everything_back_and_is_forgotten(peopl
     assert client_originals(people.state).all() == {}
     assert people.events()[-1] == "restored"
     record = json.loads(people.audit.read_text().splitlines()[-1])["facts"]
-    assert (set(record["targets"]), record["because"]) == ({str(alice), str(bob)}, "the policy keeps it no longer")
+    assert (set(record["targets"]), record["because"]) == ({str(alice), str(bob)}, "the policy no longer covers it")
     seen, _ = await people.passed(OFFICE)
     assert (seen.files, seen.edits) == ((), ())
 

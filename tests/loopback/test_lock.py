@@ -85,7 +85,7 @@ def test_a_second_agent_is_told_who_holds_the_lock(tmp_path: Path) -> None:
             pass
 
         assert refused.value.pid == other
-        assert f"process {other} is at work" in str(refused.value)
+        assert f"process {other} holds the lock" in str(refused.value)
     with held(lock):
         pass
 

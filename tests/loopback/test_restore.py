@@ -392,7 +392,7 @@ async def test_what_nobody_expected_of_docker_costs_the_clients_nothing(dockerd:
     done = await restoring(dockerd, people).restore(dockerd.record(), is_asked_now=True)
 
     assert done.is_failed
-    assert done.left[0].startswith("Docker: ended by an error that nobody expected: ZeroDivisionError at ")
+    assert done.left[0].startswith("Docker: ended by an unexpected error: ZeroDivisionError at ")
     assert bob.read_text() == LOGGED_IN
     assert daemon_originals(people.state).all() != {}
     assert dockerd.events()[-1] == "restored"

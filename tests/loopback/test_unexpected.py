@@ -255,7 +255,7 @@ def test_the_error_names_type_and_place_and_not_what_the_exception_says() -> Non
     except UnicodeEncodeError as error:
         shown = str(unexpected("status.json", error))
 
-    assert shown.startswith("status.json: ended by an error that nobody expected: UnicodeEncodeError at ")
+    assert shown.startswith("status.json: ended by an unexpected error: UnicodeEncodeError at ")
     assert "udc80" not in shown
 
 

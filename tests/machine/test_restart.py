@@ -228,7 +228,7 @@ def test_containers_survive_a_roll_back(laptop: Laptop) -> None:
     assert laptop.read(DAEMON_JSON) == THEIRS
     assert not laptop.docker.info()["LiveRestoreEnabled"]
     assert nothing_under_way(laptop)
-    assert "is passed over for 10 min" in laptop.agent("apply").stdout
+    assert "is skipped for 10 min" in laptop.agent("apply").stdout
 
 
 def test_a_file_that_validates_and_that_dockerd_does_not_take_makes_way_for_the_last_good_one(laptop: Laptop) -> None:
@@ -514,7 +514,7 @@ def test_without_a_service_it_is_the_next_apply_that_rolls_back(laptop: Laptop) 
 
     ran = laptop.agent("apply")
 
-    assert "it is passed over for 10 min" in ran.stdout  # and here nothing else works
+    assert "it is skipped for 10 min" in ran.stdout  # and here nothing else works
     assert "nobody watches" not in ran.stdout
     assert laptop.docker.is_active()
     assert laptop.docker.show("ActiveState", "docker.socket") == "active"

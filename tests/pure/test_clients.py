@@ -188,7 +188,7 @@ def test_a_password_that_clients_do_not_get_is_said_with_what_to_do() -> None:
     assert found.condition is not None
     assert found.condition.code is Code.CLIENT_NO_CREDENTIALS
     assert str(found.condition) == (
-        "office asks for a user; clients have its URL without, so containers and builds may be refused. Set"
+        "office asks for a password, which clients do not get: containers and builds may be refused. Set"
         " clients.credentials = true (whoever can look at a container then sees the password), or"
         " upstream.office.container_url to a proxy that asks for none"
     )
@@ -271,8 +271,8 @@ def test_a_client_that_knows_no_all_proxy_is_not_given_it(
     assert (found.condition is not None) == is_dropped
     if found.condition is not None:
         assert str(found.condition) == (
-            "office is SOCKS, and the docker client 20.10.24+dfsg1 knows no allProxy: it gives containers and builds nothing"
-            " of it, and drops it when it saves. Take a docker client from 23 on, or set upstream.office.container_url to"
+            "office is SOCKS, and the docker client 20.10.24+dfsg1 knows no allProxy: containers and builds do not get"
+            " it, and the client drops it when it saves. Use a docker client from 23 on, or set upstream.office.container_url to"
             " an http proxy"
         )
 

@@ -209,8 +209,8 @@ def test_who_may_read_the_file_depends_on_what_it_holds(text: str, is_held: bool
         pytest.param(
             '{"proxies": {"no-proxy": ["a"]}}', "line 1, column 26: proxies.no-proxy: expected a string", id="list"
         ),
-        pytest.param('{"proxies": []}', "line 1, column 13: proxies is no object", id="proxies-is-a-list"),
-        pytest.param('{"proxies": null}', "line 1, column 13: proxies is no object", id="proxies-is-null"),
+        pytest.param('{"proxies": []}', "line 1, column 13: proxies is not an object", id="proxies-is-a-list"),
+        pytest.param('{"proxies": null}', "line 1, column 13: proxies is not an object", id="proxies-is-null"),
         pytest.param('{\n"Proxies": {}}', "line 2, column 12: Proxies must be spelled proxies", id="another-spelling"),
         pytest.param(
             '{"proxies": {"HTTP-Proxy": "x"}}',
@@ -219,7 +219,7 @@ def test_who_may_read_the_file_depends_on_what_it_holds(text: str, is_held: bool
         ),
         pytest.param(
             '{"proxies": {"no-proxy": "a"}, "proxies": {}}',
-            'line 1, column 32: "proxies" stands here a second time',
+            'line 1, column 32: "proxies" occurs a second time',
             id="twice",
         ),
         pytest.param(

@@ -380,14 +380,14 @@ def test_names_are_listed_in_their_order() -> None:
         pytest.param("\xa0{}", "line 1: not JSON (expected a value)", 1, id="a-blank-that-is-none"),
         pytest.param("[]", "line 1: not an object", 1, id="a-list"),
         pytest.param("null", "line 1: not an object", 1, id="null"),
-        pytest.param('{"proxies": null}', "line 1: proxies is no object", 13, id="parent-is-null"),
-        pytest.param('{\n"proxies": "x"}', "line 2: proxies is no object", 12, id="parent-is-a-string"),
+        pytest.param('{"proxies": null}', "line 1: proxies is not an object", 13, id="parent-is-null"),
+        pytest.param('{\n"proxies": "x"}', "line 2: proxies is not an object", 12, id="parent-is-a-string"),
         pytest.param(
-            '{"proxies": {},\n "proxies": {}}', 'line 2: "proxies" stands here a second time', 2, id="parent-twice"
+            '{"proxies": {},\n "proxies": {}}', 'line 2: "proxies" occurs a second time', 2, id="parent-twice"
         ),
         pytest.param(
             '{"proxies": {"http-proxy": "x", "http-prox\\u0079": "y"}}',
-            'line 1: "http-proxy" stands here a second time',
+            'line 1: "http-proxy" occurs a second time',
             33,
             id="key-twice",
         ),
