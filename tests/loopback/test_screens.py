@@ -342,7 +342,7 @@ def sections() -> Mapping[str, str]:
 async def test_what_is_said_in_each_hour(tmp_path: Path, name: str) -> None:
     said = await said_in(HOURS[name], tmp_path)
 
-    assert said.strip() == sections()[name], f"it is now\n{said}"
+    assert said.strip() == sections().get(name), f"it is now\n\n== {name}\n{said}"
 
 
 def test_no_screen_is_of_an_hour_that_is_not_there() -> None:
