@@ -10,6 +10,8 @@ from tests.waiting import Seen
 
 from .lab.docker import LOCAL_IMAGE
 from .lab.laptop import Laptop
+from .lab.layer import LAB_CA
+from .lab.places import REGISTRY
 from .lab.rootless import RootlessDocker
 
 ON_TRIXIE = pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
@@ -246,6 +248,19 @@ def test_a_client_takes_the_entry_of_the_engine_that_it_speaks_to(laptop: Laptop
     assert given("docker") == ""
     laptop.run("docker", "context", "use", "default", user="alice")
     assert json.loads(laptop.read(config))["proxies"] == proxies  # also where the client saves it
+
+
+def test_it_trusts_who_its_owner_trusts(laptop: Laptop) -> None:
+    own = laptop.rootless()
+    laptop.plug("home")
+    assert soon_pulls(laptop, own)
+    laptop.distrust()
+    own.restart()  # which reads the system's store once
+
+    assert not own.pull().ok
+    assert laptop.until(laptop.docker.pulls, within=20)  # by /etc/docker/certs.d, which is the system's alone
+    laptop.write(f"/home/alice/.config/docker/certs.d/{REGISTRY}/ca.crt", laptop.read(LAB_CA), owner="alice")
+    assert own.pull().ok
 
 
 @ON_TRIXIE
