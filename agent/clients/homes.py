@@ -273,19 +273,6 @@ class Homes:
 
         return await self._with_helper(account, path, talk)
 
-    async def put_back(self, account: HomeOwner, written: Written) -> None:
-        """Restore the file as it was before a write. Changed if another program wrote since: its text stays."""
-        before, after = written.before, written.after
-        await self.write(
-            account,
-            written.path,
-            None if after is None else after.text,
-            None if before is None else before.text,
-            mode=None if before is None else before.mode,
-            may_create=True,
-            folder_was_there=not written.made_folder,
-        )
-
     async def sweep(self, account: HomeOwner, path: Path) -> int:
         """Remove what a crash left in the file's folder, like `files.sweep`: once, before anything is written."""
         return await self._with_helper(account, path, lambda helper: helper.sweep())

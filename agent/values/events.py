@@ -54,11 +54,6 @@ class Event(enum.Enum):
     LOG_RECOVERED = "log-recovered"
     LOG_TRIMMED = "log-trimmed"
 
-    @property
-    def is_trouble(self) -> bool:
-        """Whether a person may have to do something: a warning in the journal."""
-        return FACTS[self].is_trouble
-
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one event. UNSET: not part of this record. None: known to be absent."""
@@ -66,7 +61,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     event: ClassVar[Event]
     sentence: ClassVar[str]
     brief: ClassVar[str] = ""  # a few words for what `status` shows as last; '': not shown there
-    is_trouble: ClassVar[bool] = False
+    is_trouble: ClassVar[bool] = False  # a person may have to do something: a warning in the journal
 
     def by_name(self) -> dict[str, object]:
         """Those that are set, in their order."""

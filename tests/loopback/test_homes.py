@@ -218,26 +218,26 @@ async def test_what_somebody_wrote_meanwhile_stays(somebody: Person, homes: Home
     assert path.read_text() == '{"auths": {}}'
 
 
-async def test_put_back_is_as_before(somebody: Person, homes: Homes) -> None:
+async def test_what_was_written_back_is_as_before(somebody: Person, homes: Homes) -> None:
     path = somebody.has(mode=0o644)
-    written = await homes.write(somebody, path, CONFIG, MERGED, mode=0o600)
+    await homes.write(somebody, path, CONFIG, MERGED, mode=0o600)
     assert looks(path)[0] == 0o600
 
-    await homes.put_back(somebody, written)
+    await homes.write(somebody, path, MERGED, CONFIG, mode=0o644)
 
     assert path.read_text() == CONFIG
     assert looks(path) == (0o644, somebody.uid, somebody.gid)
 
 
 @pytest.mark.parametrize(("others", "left"), [((), []), (("contexts",), [".docker"])])
-async def test_put_back_takes_away_what_was_made(
+async def test_a_file_that_was_made_goes_with_its_folder(
     somebody: Person, homes: Homes, others: Sequence[str], left: list[str]
 ) -> None:
     written = await homes.write(somebody, somebody.config, None, MERGED, may_create=True)
     for name in others:
         (somebody.folder / name).mkdir()
 
-    await homes.put_back(somebody, written)
+    await homes.write(somebody, somebody.config, MERGED, None, folder_was_there=not written.made_folder)
 
     assert names(somebody.home) == left
     assert not somebody.config.exists()
@@ -378,11 +378,11 @@ async def test_a_dangling_link_is_no_file_and_is_filled(somebody: Person, homes:
     somebody.config.symlink_to("elsewhere.json")
     assert await homes.read(somebody, somebody.config) is None
 
-    written = await homes.write(somebody, somebody.config, None, MERGED, may_create=True)
+    await homes.write(somebody, somebody.config, None, MERGED, may_create=True)
 
     assert (somebody.folder / "elsewhere.json").read_text() == MERGED
     assert somebody.config.is_symlink()
-    await homes.put_back(somebody, written)
+    await homes.write(somebody, somebody.config, MERGED, None)
     assert names(somebody.folder) == ["config.json"]
 
 
