@@ -30,6 +30,10 @@ class Supervisor(Protocol):
         """Make dockerd read its file again. UnitFailed if that cannot be done."""
         ...
 
+    async def lift_start_limit(self) -> None:
+        """Before a restart: how often Docker was started lately is not to be in its way. NotTried if it would be."""
+        ...
+
     async def restart(self) -> UnitState:
         """ByOthers if Docker was taken down meanwhile, and not by us."""
         ...

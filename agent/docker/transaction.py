@@ -172,7 +172,7 @@ class Transaction:
 
     async def _restart(self, plan: Plan, due: Restarting, reality: Reality, written: tuple[str, ...]) -> Applied:
         # In any case: which units hang on Docker has to be known before they go down with it.
-        met = await self._look.busy_now(reality)
+        refused, met = await asyncio.gather(self._lift_start_limit(), self._look.busy_now(reality))
         if late := _late(due, reality, met):
             return await self._put_off(written, late)
         keeps = is_keeping(met)
@@ -197,6 +197,8 @@ class Transaction:
         began = time.monotonic()
         instead: CameUpOtherwise | None = None
         try:
+            if refused is not None:
+                raise refused
             now = await self._watch_until_in_force(plan, await self._supervisor.restart())
             noted = self._note_success(plan, now, file, met.hanging)
         except CameUpOtherwise as found:
@@ -246,6 +248,14 @@ class Transaction:
             otherwise=instead.condition if instead else None,
             condition=containers_lost(kept.lost, along) or (instead.condition if instead else None),
         )
+
+    async def _lift_start_limit(self) -> NotTried | None:
+        """Beside the look, for both take a while and somebody waits. What is refused counts where Docker restarts."""
+        try:
+            await self._supervisor.lift_start_limit()
+        except NotTried as failure:
+            return failure
+        return None
 
     async def _act_on_failure(
         self, plan: Plan, reality: Reality, failure: AgentError, *, written: tuple[str, ...], counted: CountedContainers

@@ -139,23 +139,24 @@ class Unit:
     async def daemon_reload(self) -> None:
         await _systemctl("daemon-reload")
 
+    async def lift_start_limit(self) -> None:
+        try:
+            await self._reset_start_limit()
+        except UnitFailed as error:
+            raise NotTried(error.where, error.what, error.remedy) from error
+
     async def restart(self) -> UnitState:
         """Restart it if it runs, and watch it until it is up; RestartFailed if it breaks on the way.
 
         ByOthers if it was stopped, masked or removed meanwhile: then it is left alone. NotTried if systemd does not
-        take the job, because it contradicts another one.
+        take the job, because it contradicts another one. The start limit is lifted by then.
         """
         try:
-            before = await self._without_start_limit()
-            # The reset sets its count of restarts to 0. That is asked beside the job, for a systemctl takes 6 ms and a
-            # person waits. If there is no answer the old count has to do: the job may have been taken all the same.
-            told, _ = await asyncio.gather(
-                self._state_if_told(), _systemctl("try-restart", "--no-block", "--", self.name)
-            )
+            before, _ = await asyncio.gather(self._present(), self._unless_going_down())
+            await _systemctl("try-restart", "--no-block", "--", self.name)
         except UnitFailed as error:
             raise NotTried(error.where, error.what, error.remedy) from error
-        restarts = told.restarts if told is not None else before.restarts
-        started = await self._watch(msgspec.structs.replace(before, restarts=restarts))
+        started = await self._watch(before)
         with suppress(UnitFailed):  # our restart must not use up the start limit of a person's next one
             await _systemctl("reset-failed", "--", *await self._units())
         return started
@@ -210,29 +211,27 @@ class Unit:
         return unit_state(await _systemctl("show", "--property", ",".join(_PROPERTIES), "--", self._socket_unit))
 
     async def _ready(self) -> UnitState:
-        """Reset the start limit, if systemd allows it. Its state after that."""
-        await self._without_start_limit()
-        return await self.state()
+        """Lift the start limit, if systemd allows it. Its state after that."""
+        await asyncio.gather(self._reset_start_limit(), self._unless_going_down())
+        return await self._present()
 
-    async def _without_start_limit(self) -> UnitState:
-        """Reset the start limit. Its state just before that."""
-        state, units, _ = await asyncio.gather(self.state(), self._units(), self._unless_going_down())
-        if state.phase in (Phase.ABSENT, Phase.MASKED):
-            raise ByOthers(self.name, f"is {state.phase.value} now")
+    async def _reset_start_limit(self) -> None:
+        """The fourth start within a minute would fail and take the socket down, too (FACTS 13)."""
+        state, units = await asyncio.gather(self.state(), self._units())
         try:
-            # The fourth start within a minute would fail and take the socket down, too (FACTS 13).
             await _systemctl("reset-failed", "--", *units)
         except UnitFailed:
             # A running Docker might not come up again. One that is down is no worse off; and systemd forgets the
             # count of a unit that is down and that no other unit names.
             if state.is_running:
                 raise
-        return state
 
-    async def _state_if_told(self) -> UnitState | None:
-        with suppress(UnitFailed):
-            return await self.state()
-        return None
+    async def _present(self) -> UnitState:
+        """Its state; ByOthers if there is nothing to start."""
+        state = await self.state()
+        if state.phase in (Phase.ABSENT, Phase.MASKED):
+            raise ByOthers(self.name, f"is {state.phase.value} now")
+        return state
 
     async def _watch(self, before: UnitState) -> UnitState:
         away = Away()

@@ -119,6 +119,9 @@ class Dockerd:
         if said is not None and self.takes_live_restore:
             self.live_restore = said
 
+    async def lift_start_limit(self) -> None:
+        """It may be started as often as one likes."""
+
     async def restart(self) -> UnitState:
         if not self.is_running:
             raise ByOthers("docker.service", f"is {self.phase.value} now")

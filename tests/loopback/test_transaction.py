@@ -17,7 +17,7 @@ from agent.system.files import Changed
 from agent.system.to_the_end import to_the_end
 from agent.targets import drop_in
 from agent.values.dockerd import Layer, Phase, Reality, UnitState
-from agent.values.errors import NotInForce, TargetFailed
+from agent.values.errors import NotInForce, NotTried, TargetFailed
 from agent.values.policy import Method
 from agent.values.settings import DIRECT, Settings, Texts, settings
 
@@ -276,6 +276,25 @@ async def test_a_file_that_could_not_be_put_back_is_not_forgotten(dockerd: Docke
     assert "is not a regular file" in outcome.rolled_back
     assert list(Journal(dockerd.root / "state").under_way().notes) == [str(file)]
     assert not (dockerd.root / "unit/drop-in.conf").exists()
+
+
+class Limited(Dockerd):
+    """Its systemd does not forget how often it was started."""
+
+    async def lift_start_limit(self) -> None:
+        raise NotTried("systemctl reset-failed", "Access denied")
+
+
+async def test_a_docker_that_might_not_come_up_again_is_not_restarted(tmp_path: Path) -> None:
+    """The start that systemd refuses would take the socket down, too."""
+    limited = Limited(tmp_path)
+
+    with pytest.raises(NotTried, match="Access denied"):
+        await limited.transaction().carry_out(*await limited.plan(OFFICE))
+
+    assert limited.starts == 1
+    assert limited.files() == {}
+    assert not Journal(limited.agent_state).under_way().is_unfinished
 
 
 async def test_a_docker_that_somebody_stopped_meanwhile_stays_stopped_and_the_settings_stay_written(
