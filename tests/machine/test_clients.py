@@ -193,6 +193,12 @@ def has_verdict(laptop: Laptop, name: str, outcome: str) -> Seen:
     return Seen(verdict.get("verdict") == outcome, verdict)
 
 
+def loaded(laptop: Laptop, before: object) -> Seen:
+    """Whether the policy is another one than that which was loaded then."""
+    now = laptop.status().get("policy", {}).get("loaded")
+    return Seen(now != before, now)
+
+
 def conditions(laptop: Laptop, said: str) -> Seen:
     found = [f"{each['code']}: {each['text']}" for each in laptop.status().get("conditions", [])]
     return Seen(any(each.startswith(f"client-unreachable: {said}") for each in found), found)
@@ -224,7 +230,9 @@ def test_who_listens_in_the_place_of_the_proxy_becomes_nobodys_proxy(laptop: Lap
 
     # It has gone, and bob has both places; nothing else works here, so Docker keeps what it has. With an owner he is told
     # nothing, and nobody's containers are sent to him.
+    before = loaded(laptop, "").what
     laptop.policy(ours + 'owner = "root"\n' + PLACES)
+    laptop.until(loaded, laptop, before, within=20)  # until then nobody is asked whose the listener is
     laptop.until(has_verdict, laptop, "office", "ok", within=20)
     proxy.stop()
     places = [Stranger(laptop, address, 7890) for address in ("127.0.0.1", "172.17.0.1")]
