@@ -411,7 +411,7 @@ class _Helper(asyncio.SubprocessProtocol):
     async def start(cls, argv: Sequence[str], account: HomeOwner, path: Path, within_s: float) -> _Helper:
         """Start a helper that runs as the owner of the home."""
         ours, theirs = socket.socketpair()
-        ours.setblocking(False)
+        ours.setblocking(False)  # noqa: FBT003 - it takes no keyword; SOCK_NONBLOCK would be for both ends
         try:
             _, helper = await asyncio.get_running_loop().subprocess_exec(
                 lambda: cls(path, ours),

@@ -35,8 +35,8 @@ async def macs(gateways: Collection[Gateway]) -> dict[Gateway, str]:
     known = _known(gateways)
     if len(known) == len(set(gateways)):
         return known
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as news:
-        news.setblocking(False)
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    with socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE) as news:
         news.bind((0, _NEWS_OF_NEIGHBOURS))  # before prompting: the answer may come at once
         awaited = {gateway for gateway in gateways if gateway not in known and _prompt(gateway)}
         with contextlib.suppress(TimeoutError):
@@ -56,8 +56,8 @@ def _known(gateways: Collection[Gateway]) -> dict[Gateway, str]:
 def _prompt(gateway: Gateway) -> bool:
     """Send an empty datagram, so that the kernel has to ask for its MAC. Whether it was sent."""
     is_ipv6 = ":" in gateway.address
-    with socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM) as prompt:
-        prompt.setblocking(False)
+    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as prompt:
         number = socket.htonl(gateway.interface)
         try:
             if is_ipv6:

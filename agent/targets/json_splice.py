@@ -78,7 +78,7 @@ def _integer(digits: str) -> int | float:
 # Editing.
 
 
-def set_value(text: str, path: Path, value: str | bool) -> str:
+def set_value(text: str, path: Path, value: str | bool) -> str:  # noqa: FBT001 - a value of JSON
     """The text with this value at a path, with the objects that lead there; unchanged if it is there already."""
     text = _with_root(text)
     objects = _scan(text, path)
