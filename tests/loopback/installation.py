@@ -124,7 +124,7 @@ class Installation:
         with quick_engine.alone(self.root):
             quick_engine.stop(self.root)
 
-    # --- what a person does --------------------------------------------------------------------------------------
+    # What a person does.
 
     def policy(self, use: str) -> None:
         text = _POLICY.format(
@@ -149,7 +149,7 @@ class Installation:
         """The agent as a person calls it, to its end; in the namespaces of that process."""
         return ran("--root", str(self.root), *words, inside=inside)
 
-    # --- what Docker is -----------------------------------------------------------------------------------------
+    # What Docker is.
 
     def restart(self) -> None:
         subprocess.run([sys.executable, "-I", "-S", ENGINE, "restart", str(self.root)], check=True, timeout=60)
@@ -175,7 +175,7 @@ class Installation:
     def starts(self) -> int:
         return len((self.root / "run/starts").read_text().splitlines())
 
-    # --- what lies there ----------------------------------------------------------------------------------------
+    # What lies there.
 
     def targets(self) -> dict[str, tuple[str, int] | None]:
         """Text and mode of each; None: there is none."""

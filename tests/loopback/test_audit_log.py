@@ -73,7 +73,7 @@ def write(log: AuditLog, count: int = 1, event: Event = Event.SETTINGS_WRITTEN) 
     return anchor
 
 
-# --- one record ------------------------------------------------------------------------------------------------------
+# One record.
 
 
 def test_a_record_has_what_a_reader_needs_in_a_fixed_order(laptop: Laptop) -> None:
@@ -173,7 +173,7 @@ def test_no_descriptor_stays_open(laptop: Laptop) -> None:
     assert len([*Path("/proc/self/fd").iterdir()]) == before
 
 
-# --- a crash ---------------------------------------------------------------------------------------------------------
+# A crash.
 
 
 @pytest.mark.parametrize("left", [1, 5, 100, -20, -2])
@@ -250,7 +250,7 @@ def test_a_log_longer_than_one_look_from_behind(laptop: Laptop) -> None:
     assert [record["seq"] for record in laptop.records()] == [1, 2]
 
 
-# --- records that are missing ----------------------------------------------------------------------------------------
+# Records that are missing.
 
 
 def test_records_cut_off_while_the_agent_is_down_are_noticed_and_stay_missing(laptop: Laptop) -> None:
@@ -320,7 +320,7 @@ def test_an_anchor_of_another_format_is_none(laptop: Laptop, content: bytes) -> 
     assert laptop.anchor()["format"] == 1
 
 
-# --- no place to write to --------------------------------------------------------------------------------------------
+# No place to write to.
 
 
 def test_a_full_disk_is_said_and_the_gap_too_when_there_is_room_again(laptop: Laptop) -> None:
@@ -429,7 +429,7 @@ def test_an_anchor_that_can_never_be_written_is_said_once_by_each_agent(laptop: 
     assert laptop.verified().is_whole
 
 
-# --- full files ------------------------------------------------------------------------------------------------------
+# Full files.
 
 
 def test_a_file_is_full_with_a_tenth_and_named_by_its_first_record(laptop: Laptop) -> None:

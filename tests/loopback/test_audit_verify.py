@@ -75,7 +75,7 @@ FACTS = st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=30), max_
 few = settings(deadline=None, max_examples=fewer(80), suppress_health_check=[HealthCheck.too_slow])
 
 
-# --- nothing was done to it ------------------------------------------------------------------------------------------
+# Nothing was done to it.
 
 
 @few
@@ -119,7 +119,7 @@ def test_a_log_that_is_not_there_yet_is_whole(tmp_path: Path) -> None:
     assert (found.is_whole, found.records, found.first, found.last) == (True, 0, None, None)
 
 
-# --- somebody was there ----------------------------------------------------------------------------------------------
+# Somebody was there.
 
 
 @few
@@ -260,7 +260,7 @@ def test_lines_that_are_no_records_are_found_in_the_middle(line: bytes) -> None:
         assert log.broken_at() == 3
 
 
-# --- full files ------------------------------------------------------------------------------------------------------
+# Full files.
 
 
 def rotated(log: Log) -> list[Path]:
@@ -354,7 +354,7 @@ def test_a_journal_that_knows_another_record_is_believed() -> None:
         assert log.broken_at([Anchor(6, other)]) == 6
 
 
-# --- a log that is gone -----------------------------------------------------------------------------------------------
+# A log that is gone.
 
 
 def is_gone(log: Log) -> None:

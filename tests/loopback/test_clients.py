@@ -417,7 +417,7 @@ def test_what_threads_change_at_once_is_all_kept(people: People) -> None:
     assert set(file.load() or ()) == {f"{who} {number}" for who in range(4) for number in range(25)}
 
 
-# --- who leaves ----------------------------------------------------------------------------------------------------
+# Who leaves.
 
 THEIRS = '{"proxies": {"default": {"httpProxy": "http://theirs:1"}}}'
 

@@ -91,7 +91,7 @@ def until_nothing_runs_below(directory: Path) -> None:
     until(WITHIN_S, lambda: Seen(not (found := processes_below(directory)), found), "the end of all processes")
 
 
-# --- as a person runs it ---------------------------------------------------------------------------------------------
+# As a person runs it.
 
 
 def test_every_place_is_seen_and_nothing_stays_behind(directory: Path) -> None:
@@ -166,7 +166,7 @@ def test_only_a_terminal_gets_bold_headings(directory: Path) -> None:
         assert re.search(rb"\x1b\[1m.*1  home", terminal.read1())
 
 
-# --- the self-check --------------------------------------------------------------------------------------------------
+# The self-check.
 
 
 @pytest.fixture(scope="module")

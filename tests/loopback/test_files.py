@@ -110,7 +110,7 @@ class Meanwhile(LocalDisk):
         deed()
 
 
-# --- reading -----------------------------------------------------------------------------------------------------
+# Reading.
 
 
 def test_a_missing_file_is_none_and_an_empty_one_is_empty(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_state_does_not_show_what_stands_in_the_file(tmp_path: Path) -> None:
     assert "secret" not in repr(present(path))
 
 
-# --- replacing ---------------------------------------------------------------------------------------------------
+# Replacing.
 
 DISKS = [
     pytest.param(LocalDisk(), id="exchange"),
@@ -302,7 +302,7 @@ def test_the_bytes_are_never_readable_by_more_people_than_in_the_end(tmp_path: P
     assert set(seen) == {0o600}
 
 
-# --- somebody else -----------------------------------------------------------------------------------------------
+# Somebody else.
 
 THEIRS = b'{"auths": {"registry.example": {}}}\n'
 
@@ -405,7 +405,7 @@ def test_a_file_that_appeared_is_not_replaced(tmp_path: Path) -> None:
     assert names(tmp_path) == ["config.json"]
 
 
-# --- what goes wrong ---------------------------------------------------------------------------------------------
+# What goes wrong.
 
 
 @pytest.mark.parametrize(
@@ -558,7 +558,7 @@ def test_what_only_overruling_modes_could_write_is_refused_with_a_word(theirs: P
     assert names(theirs.parent) == ["daemon.json"]
 
 
-# --- a crash -----------------------------------------------------------------------------------------------------
+# A crash.
 
 
 class Dies(LocalDisk):
@@ -742,7 +742,7 @@ def test_sweep_touches_only_what_is_ours(tmp_path: Path) -> None:
     assert not any(is_leftover(name) for name in others)
 
 
-# --- removing ----------------------------------------------------------------------------------------------------
+# Removing.
 
 
 def test_a_file_is_removed_if_it_is_still_what_was_read(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ async def booted_with(dockerd: Dockerd, text: str | None) -> None:
     dockerd.note(await dockerd.reality(DIRECT))
 
 
-# --- which one it is, on a real process ------------------------------------------------------------------------------
+# Which one it is, on a real process.
 
 
 class Born:
@@ -160,7 +160,7 @@ def test_what_live_restore_is_open_in_is_not_what_dockerd_would_start_with(born:
     assert born.history().is_tried is None
 
 
-# --- noted in every pass ---------------------------------------------------------------------------------------------
+# Noted in every pass.
 
 
 async def test_a_pass_that_sees_it_notes_it_and_the_next_one_writes_nothing(dockerd: Dockerd) -> None:
@@ -193,7 +193,7 @@ async def test_no_file_is_a_good_one_too(dockerd: Dockerd) -> None:
     assert beside(dockerd) == {"daemon.json.refused-by-dockerd": BAD}
 
 
-# --- nothing that dockerd never started with -------------------------------------------------------------------------
+# Nothing that dockerd never started with.
 
 
 @pytest.mark.parametrize("method", [Method.DROP_IN, Method.DAEMON_JSON])
@@ -229,7 +229,7 @@ async def test_a_file_that_changes_after_it_was_judged_is_judged_again(dockerd: 
     assert dockerd.files() == {"daemon.json": BAD.encode()}
 
 
-# --- nobody is blamed who is innocent --------------------------------------------------------------------------------
+# Nobody is blamed who is innocent.
 
 
 async def test_a_choice_that_met_a_bad_file_is_not_passed_over(dockerd: Dockerd) -> None:
@@ -304,7 +304,7 @@ async def test_after_a_crash_it_is_the_same(dockerd: Dockerd) -> None:
     assert not is_quarantined(dockerd, OFFICE)
 
 
-# --- what dockerd refused is kept ------------------------------------------------------------------------------------
+# What dockerd refused is kept.
 
 
 async def test_each_file_that_dockerd_refused_is_kept_and_they_do_not_become_too_many(dockerd: Dockerd) -> None:
@@ -342,7 +342,7 @@ async def test_the_same_again_is_not_tried_again(dockerd: Dockerd) -> None:
     assert (await dockerd.plan(OFFICE))[0].restarts
 
 
-# --- dockerd is asked as its unit starts it --------------------------------------------------------------------------
+# dockerd is asked as its unit starts it.
 
 
 def asked(root: Path, dockerd: Dockerd, refuses: str = "hosts") -> Path:

@@ -261,7 +261,7 @@ def test_a_journal_of_before_is_understood(tmp_path: Path) -> None:
     assert Journal(tmp_path).under_way() == UnderWay(Stage.RESTARTING, {}, "b")
 
 
-# --- containers are counted -------------------------------------------------------------------------------------------
+# Containers are counted.
 
 
 async def test_a_container_that_did_not_run_on_is_not_counted_as_kept(dockerd: Dockerd) -> None:
@@ -328,7 +328,7 @@ async def test_where_the_shims_end_with_the_unit_containers_are_waited_for(docke
     assert dockerd.starts == 1
 
 
-# --- who hangs on whom, as systemctl says it --------------------------------------------------------------------------
+# Who hangs on whom, as systemctl says it.
 
 SYSTEMCTL = (
     f"#!{sys.executable} -IS"
@@ -427,7 +427,7 @@ async def test_only_what_is_down_and_stays_so_is_started(on_path: Path, docker: 
         assert (started, starts) == ((), [])
 
 
-# --- where the shims live ---------------------------------------------------------------------------------------------
+# Where the shims live.
 
 
 @pytest.mark.parametrize(

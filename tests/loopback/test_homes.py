@@ -142,7 +142,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-# --- reading and writing -----------------------------------------------------------------------------------------
+# Reading and writing.
 
 
 async def test_a_file_is_read_with_all_that_tells_whether_it_changes(somebody: Person, homes: Homes) -> None:
@@ -353,7 +353,7 @@ async def test_a_name_that_is_no_utf_8_is_a_name(somebody: Person, homes: Homes)
     assert found.real == path
 
 
-# --- links -------------------------------------------------------------------------------------------------------
+# Links.
 
 
 async def test_relative_links_as_stow_makes_them_survive(somebody: Person, homes: Homes) -> None:
@@ -570,7 +570,7 @@ async def test_a_link_swapped_in_between_leads_nowhere(
     assert set(outcomes) != {"written"}, "nothing was swapped in between"
 
 
-# --- no regular files --------------------------------------------------------------------------------------------
+# No regular files.
 
 
 def a_pipe(path: Path) -> None:
@@ -630,7 +630,7 @@ async def test_what_is_no_small_regular_file_is_refused_at_once(
     assert written_at(somebody.config) == before
 
 
-# --- the helper is what it should be -----------------------------------------------------------------------------
+# The helper is what it should be.
 
 
 def helpers_at_work() -> list[Path]:
@@ -767,7 +767,7 @@ async def test_without_root_nobody_else_can_be_looked_at(house: Path, homes: Hom
         await homes.read(other, house / "config.json")
 
 
-# --- the helper is not what it should be -------------------------------------------------------------------------
+# The helper is not what it should be.
 
 
 def python(code: str) -> Homes:
@@ -974,7 +974,7 @@ def test_where_memory_runs_out_it_is_a_helper_that_is_ended(somebody: Person) ->
         helper.stdin.close()
 
 
-# --- beside the docker CLI ---------------------------------------------------------------------------------------
+# Beside the docker CLI.
 
 # Reads, changes one login, writes a temporary file, renames it over; each time as a process starts (FACTS 19).
 DOCKER = """

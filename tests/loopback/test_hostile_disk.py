@@ -105,7 +105,7 @@ def said(ran: subprocess.CompletedProcess[str], *words: str) -> str:
     return lines[0]
 
 
-# --- daemon.json that cannot be understood ---------------------------------------------------------------------------
+# daemon.json that cannot be understood.
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_daemon_json_that_docker_reads_is_written(machine: Machine, text: str)
     assert machine.installation.daemon_json.read_text() == text
 
 
-# --- a disk in the way -----------------------------------------------------------------------------------------------
+# A disk in the way.
 
 
 @pytest.mark.needs_root
@@ -228,7 +228,7 @@ def test_a_full_or_closed_home_is_its_owners_affair_and_docker_goes_on(machine: 
     assert machine.restarts == 1
 
 
-# --- the agent's own files -------------------------------------------------------------------------------------------
+# The agent's own files.
 
 
 @pytest.mark.needs_root

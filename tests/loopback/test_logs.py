@@ -33,7 +33,7 @@ def _logging_as_before() -> Iterator[None]:
     structlog.configure(**before)
 
 
-# --- which form ------------------------------------------------------------------------------------------------------
+# Which form.
 
 
 def test_systemd_gets_journal_fields_only_if_it_is_this_very_stream_that_it_connected(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_rich_is_not_imported_even_where_it_is_installed(tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
 
 
-# --- the journal -----------------------------------------------------------------------------------------------------
+# The journal.
 
 
 class Journald:

@@ -113,7 +113,7 @@ async def test_nor_is_somebody_elses_held(tmp_path: Path) -> None:
     assert not await is_the_owners(LocalProxy(HOST, closed_port(), SOMEBODY), sockets)
 
 
-# --- an app that is waited for ---------------------------------------------------------------------------------------
+# An app that is waited for.
 
 
 def waiting(tmp_path: Path, port: int, owner: str) -> tuple[Registries, Upstream]:

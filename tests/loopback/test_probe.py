@@ -103,7 +103,7 @@ def secure_registry(status: int = 401) -> Registry:
     return Registry(server_tls("registry.test"), status=status)
 
 
-# --- what works -----------------------------------------------------------------------------------------------------
+# What works.
 
 
 @pytest.mark.parametrize("status", [200, 401, 429])
@@ -177,7 +177,7 @@ async def test_the_half_without_a_proxy_is_direct(laptop: Laptop) -> None:
     assert proxy.accepted == 0
 
 
-# --- what a proxy does instead --------------------------------------------------------------------------------------
+# What a proxy does instead.
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ async def test_a_plain_registry_behind_a_proxy_that_does_not_reach_it(laptop: La
     assert (verdict.outcome, verdict.evidence) == (Outcome.PROXY_DOWN, "502 Bad Gateway, not from a registry")
 
 
-# --- what does not answer -------------------------------------------------------------------------------------------
+# What does not answer.
 
 
 async def test_nobody_listens(laptop: Laptop) -> None:
@@ -340,7 +340,7 @@ async def test_a_registry_that_is_not_well(laptop: Laptop) -> None:
     assert (verdict.outcome, verdict.evidence) == (Outcome.REGISTRY, "503 Service Unavailable")
 
 
-# --- whom the certificate names -------------------------------------------------------------------------------------
+# Whom the certificate names.
 
 
 @pytest.mark.parametrize("kind", ["direct", "http", "https", "socks5"])
@@ -401,7 +401,7 @@ async def test_a_handshake_that_breaks_off_is_an_error(laptop: Laptop, server: o
     assert verdict.evidence.startswith("TLS with registry.test: ")
 
 
-# --- a portal -------------------------------------------------------------------------------------------------------
+# A portal.
 
 
 @pytest.mark.parametrize(
@@ -490,7 +490,7 @@ async def test_a_portal_in_the_place_of_a_plain_registry(laptop: Laptop, portal:
     assert (verdict.outcome, verdict.evidence) == (Outcome.PORTAL, evidence)
 
 
-# --- several registries ---------------------------------------------------------------------------------------------
+# Several registries.
 
 
 async def test_one_of_the_default_registries_is_enough(laptop: Laptop) -> None:
@@ -512,7 +512,7 @@ async def test_all_registries_of_the_policy_must_answer(laptop: Laptop) -> None:
     assert both.outcome is Outcome.OK
 
 
-# --- what must be reached besides ----------------------------------------------------------------------------------
+# What must be reached besides.
 
 
 async def test_the_layers_host_must_be_reached_by_tls_and_is_asked_nothing(laptop: Laptop) -> None:
@@ -654,7 +654,7 @@ async def test_a_probe_without_registries_is_a_mistake(laptop: Laptop) -> None:
         await laptop.probes(DIRECT)
 
 
-# --- broken off by the caller ---------------------------------------------------------------------------------------
+# Broken off by the caller.
 
 
 @pytest.mark.parametrize("scheme", [Scheme.HTTP, Scheme.HTTPS, Scheme.SOCKS5])

@@ -191,7 +191,7 @@ async def test_no_failure_shows_the_password(scheme: Scheme) -> None:
     assert base64.b64encode(b"alice:open sesame").decode() not in shown
 
 
-# --- names ------------------------------------------------------------------------------------------------------------
+# Names.
 
 
 def answers(*hosts: tuple[str, int]) -> Via:

@@ -176,7 +176,7 @@ async def test_a_restart_that_nobody_could_record_is_recorded(tmp_path: Path) ->
     assert not left.is_put_back
 
 
-# --- a restart that is not believed yet -----------------------------------------------------------------------------
+# A restart that is not believed yet.
 
 
 class Tried:
@@ -588,7 +588,7 @@ async def test_where_neither_of_two_that_were_tried_starts_again_the_last_believ
     assert tried.dockerd.text("etc/daemon.json") == good
 
 
-# --- a start that somebody else made with what waited -----------------------------------------------------------------
+# A start that somebody else made with what waited.
 
 
 async def restarted_by_a_person(root: Path) -> Tried:

@@ -269,7 +269,7 @@ async def test_a_drop_in_that_a_person_added_to_stays(dockerd: Dockerd) -> None:
     assert dockerd.files() == {"drop-in.conf": theirs.encode()}
 
 
-# --- what is no proxy's URL -----------------------------------------------------------------------------------------
+# What is no proxy's URL.
 
 NOT_PARSED = "http://alice:p@ss:w#rd@proxy.example.net:3128"
 NOT_PARSED_JSON = f'{{"proxies": {{"http-proxy": "{NOT_PARSED}"}}}}\n'
@@ -351,7 +351,7 @@ def said_by(machine: Installation, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-# --- clients --------------------------------------------------------------------------------------------------------
+# Clients.
 
 
 async def test_clients_files_and_folders(dockerd: Dockerd, tmp_path: Path) -> None:
@@ -423,7 +423,7 @@ async def test_a_login_since_stays_in_a_file_that_was_made_for_us(dockerd: Docke
     assert json.loads(alice.read_text()) == {"auths": {"registry.example": {}}}
 
 
-# --- whatever stood there, whatever was written -------------------------------------------------------------------
+# Whatever stood there, whatever was written.
 
 NAMES = st.sampled_from(["debug", "labels", "a b", "log-driver"])
 VALUES = st.sampled_from(["true", "[ ]", '["x"]', "{}", '{ "a":1}', '"\\u00e9"', "1.50"])

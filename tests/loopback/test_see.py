@@ -63,7 +63,7 @@ async def test_however_often_it_looks_it_keeps_nothing(tmp_path: Path) -> None:
     assert kept < 100 * 40  # bytes: less than the shortest string for each look
 
 
-# --- the resolver's files -------------------------------------------------------------------------------------------
+# The resolver's files.
 
 STUB = "nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch stub.example\n"
 REAL = "nameserver 10.10.0.53\nsearch corp.example\n"

@@ -456,7 +456,7 @@ def test_the_bridge_of_docker(laptop: Laptop) -> None:
     assert laptop.python(ask).strip() == "172.17.0.1"
 
 
-# --- MACs -----------------------------------------------------------------------------------------------------------
+# MACs.
 
 
 def test_an_unresolved_gateway_is_prompted_for_its_mac(laptop: Laptop) -> None:
@@ -511,7 +511,7 @@ def test_a_tunnel_and_a_pulled_cable_are_not_waited_for(laptop: Laptop) -> None:
     laptop.python(timed, "/nowhere", "with-macs")
 
 
-# --- while it changes -----------------------------------------------------------------------------------------------
+# While it changes.
 
 
 def test_no_link_is_missed_while_containers_come_and_go(at_office: Laptop, tmp_path: Path) -> None:

@@ -264,7 +264,7 @@ def test_what_the_system_said_is_said() -> None:
     assert "/secret" not in str(unexpected("x", OSError(24, "Too many open files", "/secret")))
 
 
-# --- how it ended ------------------------------------------------------------------------------------------------
+# How it ended.
 
 
 def records(laptop: Laptop, event: str) -> list[dict[str, Any]]:
@@ -302,7 +302,7 @@ def running_again(laptop: Laptop) -> Any:
     return laptop.running()
 
 
-# --- what nothing tells of ---------------------------------------------------------------------------------------
+# What nothing tells of.
 
 
 async def test_what_cannot_be_watched_is_said_and_looked_at_by_the_clock(laptop: Laptop) -> None:
@@ -323,7 +323,7 @@ async def test_what_cannot_be_watched_is_said_and_looked_at_by_the_clock(laptop:
         assert "no-policy" in codes(laptop)
 
 
-# --- each part by itself -----------------------------------------------------------------------------------------
+# Each part by itself.
 
 
 async def test_a_pass_that_works_says_nothing_of_what_is_under_way(laptop: Laptop) -> None:

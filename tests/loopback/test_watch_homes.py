@@ -261,7 +261,7 @@ def test_lost_news_are_news(tmp_path: Path) -> None:
     assert (events[-1].watch, events[-1].name) == (-1, b"")
 
 
-# --- what a helper passes is somebody else's word --------------------------------------------------------------------
+# What a helper passes is somebody else's word.
 
 
 @NEEDS_ROOT

@@ -138,7 +138,7 @@ async def test_our_own_writing_wakes_as_any_other(watched: Watched) -> None:
     assert await watched.woke()
 
 
-# --- directories and links ------------------------------------------------------------------------------------------
+# Directories and links.
 
 
 async def test_a_directory_that_appears_is_watched(watched: Watched) -> None:
@@ -289,7 +289,7 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     assert wanted_watches([root / "a/x"]) == [WantedWatch(root, Depth.NAMES, frozenset({"a", "b"}))]
 
 
-# --- many, and the end ----------------------------------------------------------------------------------------------
+# Many, and the end.
 
 
 async def test_many_changes_are_few_wake_ups(watched: Watched) -> None:

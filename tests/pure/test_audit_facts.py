@@ -110,7 +110,7 @@ def test_a_text_loses_what_stands_before_the_host_of_a_url(text: str, shown: str
     assert without_userinfo(text) == shown
 
 
-# --- sentences -------------------------------------------------------------------------------------------------------
+# Sentences.
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_without_patience_nothing_waits(seen: dict[str, Verdict]) -> None:
     assert choose(OFFICE, seen, OVER).ending is not Ending.WAITING
 
 
-# --- with a history -------------------------------------------------------------------------------------------------
+# With a history.
 
 POLICY = Policy(upstreams={name: Upstream(name) for name in (*OFFICE.use, "vpn")})
 USE = "first of office, backup, direct that works"

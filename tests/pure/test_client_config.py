@@ -66,7 +66,7 @@ def proxies(entry: str = DEFAULT, **values: str) -> str:
     return json.dumps({"proxies": {entry: values}})
 
 
-# --- set, read, delete -----------------------------------------------------------------------------------------------
+# Set, read, delete.
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_an_agent_that_goes_direct_leaves_json() -> None:
     assert put_back(edited, originals("", DEFAULT)) == ""
 
 
-# --- random documents ------------------------------------------------------------------------------------------------
+# Random documents.
 
 blanks = st.text(st.sampled_from(" \t\n\r"), max_size=2)
 characters = st.characters(exclude_categories=["Cs"])
@@ -287,7 +287,7 @@ def test_originals_survive_their_file(text: str, entry: str) -> None:
     assert entries(decoded) == (entry,)
 
 
-# --- passwords -------------------------------------------------------------------------------------------------------
+# Passwords.
 
 
 def test_user_and_password_are_written_only_if_they_are_wanted() -> None:
@@ -307,7 +307,7 @@ def test_values_and_originals_never_show() -> None:
     assert "hunter2" not in repr(texts(text, DEFAULT)) + repr(originals(text, DEFAULT))
 
 
-# --- what is broken --------------------------------------------------------------------------------------------------
+# What is broken.
 
 
 @pytest.mark.parametrize(
@@ -431,7 +431,7 @@ def test_half_a_character_is_read_as_go_reads_it() -> None:
     )
 
 
-# --- what was last written, by marks ----------------------------------------------------------------------------------
+# What was last written, by marks.
 
 # Each list has spellings of one value of one key: all the same within, and none the same across.
 SPELLINGS = [
@@ -474,7 +474,7 @@ def test_whether_all_together_mean_the_same(one: ClientTexts, other: ClientTexts
     assert TextMarks.of(one, keyed).means(other, keyed) is is_same
 
 
-# --- whose a value is ------------------------------------------------------------------------------------------------
+# Whose a value is.
 
 NEVER: tuple[Original, ...] = ()
 

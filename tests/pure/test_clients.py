@@ -45,7 +45,7 @@ NO_PRIVATE = NoProxy(always=(Exclusion("localhost"),), private_networks=False)
 ENTRY = "default"
 LOCAL = ("unix:///var/run/docker.sock", "unix:///run/docker.sock")
 
-# --- what clients should have ----------------------------------------------------------------------------------------
+# What clients should have.
 
 
 def url(text: str) -> ProxyUrl | None:
@@ -293,7 +293,7 @@ def test_the_entries_are_named_as_the_client_asks_for_them(
     assert entries_for(scope, socket, is_local=is_local) == entries
 
 
-# --- what must change in one file ------------------------------------------------------------------------------------
+# What must change in one file.
 
 OFFICE = Wanted(Intent.SET, "office", settings("http://office:3128", "http://office:3128", "localhost"))
 CAFE = Wanted(Intent.SET, "cafe", settings("http://cafe:8080", "http://cafe:8080", "localhost"))
@@ -526,7 +526,7 @@ def test_any_journey_ends_in_what_was_there(text: str | None, journey: list[Want
     assert put_back(now, owned.originals) == (text or "") if owned.is_ours else now == text
 
 
-# --- several entries --------------------------------------------------------------------------------------------------
+# Several entries.
 
 HERE = Wanted(
     Intent.SET, "on the bridge", settings("http://172.17.0.1:1", "http://172.17.0.1:1", "localhost"), is_only_here=True

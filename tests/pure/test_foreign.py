@@ -150,7 +150,7 @@ def test_what_a_dockerd_did_not_start_with_is_not_tried_again() -> None:
     assert "/etc/docker/daemon.json.refused-by-dockerd" in found.wrong
 
 
-# --- whether it is risked --------------------------------------------------------------------------------------------
+# Whether it is risked.
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_taking_everything_back_does_not_risk_it_either() -> None:
     assert found.by_hand == "systemctl restart docker.service"
 
 
-# --- what is written -------------------------------------------------------------------------------------------------
+# What is written.
 
 REFUSED = '{"registry-mirrors": ["ftp://bad"]}'
 OTHER = settings("http://other:1", "http://other:1", "localhost")

@@ -31,7 +31,7 @@ from agent.targets.refused import TextRefused
 HTTP = ("proxies", "http-proxy")
 NO_PROXY = ("proxies", "no-proxy")
 
-# --- documents in any spelling -----------------------------------------------------------------------------------
+# Documents in any spelling.
 
 blanks = st.text(st.sampled_from(" \t\n\r"), max_size=3)
 names_of_others = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
@@ -179,7 +179,7 @@ def test_a_deleted_member_is_gone_and_the_rest_says_the_same(text: str) -> None:
     assert locate(delete(text, HTTP), HTTP) is None
 
 
-# --- how it is written -------------------------------------------------------------------------------------------
+# How it is written.
 
 
 def lines(*of: str) -> str:
@@ -322,7 +322,7 @@ def test_an_original_does_not_show_what_it_keeps() -> None:
     assert "secret" not in repr(original('{"proxies": {"http-proxy": "http://a:secret@p"}}', HTTP))
 
 
-# --- what is read ------------------------------------------------------------------------------------------------
+# What is read.
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_names_are_listed_in_their_order() -> None:
     assert names(text, ("a",)) == names(text, ("nowhere",)) == names("", ()) == ()
 
 
-# --- what is refused ---------------------------------------------------------------------------------------------
+# What is refused.
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ class Laptop(RuleBasedStateMachine):
         self.place = place
         self.wake()
 
-    # --- what happens ---------------------------------------------------------------------------------------------
+    # What happens.
 
     @rule(place=st.sampled_from((*PLACES, "office", None)))
     def roam(self, place: str | None) -> None:
@@ -371,7 +371,7 @@ class Laptop(RuleBasedStateMachine):
         use = self.network().use
         return use[min(place, len(use) - 1)]
 
-    # --- the driver -----------------------------------------------------------------------------------------------
+    # The driver.
 
     @property
     def at(self) -> At:
@@ -519,7 +519,7 @@ class Laptop(RuleBasedStateMachine):
     def answers(self, name: str) -> bool:
         return self.verdict(name).outcome is not Outcome.REFUSED
 
-    # --- what may never happen ------------------------------------------------------------------------------------
+    # What may never happen.
 
     def judge(self, before: str | None, choice: Choice, network: Network) -> None:
         """Hysteresis, judged by what the world did and not by the history."""
@@ -556,7 +556,7 @@ class Laptop(RuleBasedStateMachine):
             assert stood_s > needed_s - ROUNDING_S, f"an unsteady network had stood for {stood_s} s of {needed_s} s"
         self.by_moves.append(self.now)
 
-    # --- what is true in the end ----------------------------------------------------------------------------------
+    # What is true in the end.
 
     def teardown(self) -> None:
         try:

@@ -241,7 +241,7 @@ def test_each_decoder_passes_over_the_messages_of_others() -> None:
     assert decoded(wire.neighbour, LINKS) == []
 
 
-# --- whatever comes, only Garbled is raised -------------------------------------------------------------------------
+# Whatever comes, only Garbled is raised.
 
 RECORDED: Final = (LINKS, ADDRESSES, ROUTES, NEIGHBOURS, WAY, WAY_IPV6, WAY_VIA_INET6, NOWHERE, DONE)
 

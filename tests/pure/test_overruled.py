@@ -155,7 +155,7 @@ def test_no_password_shows() -> None:
     assert "Zecret9" not in str(planned(OFFICE, docker_beaten_by(found)).condition)
 
 
-# --- how the unit is read -------------------------------------------------------------------------------------------
+# How the unit is read.
 
 VALUES = Path("/etc/docker-proxy-agent/dockerd.env")
 

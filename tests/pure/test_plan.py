@@ -65,7 +65,7 @@ def written(made: Plan) -> dict[str, str | None]:
     return {edit.path.rpartition("/")[2]: edit.after for edit in made.edits}
 
 
-# --- write iff prospective ≠ desired, restart iff effective ≠ desired ----------------------------------------------
+# Write iff prospective ≠ desired, restart iff effective ≠ desired.
 
 
 def test_a_fresh_docker_that_should_be_direct_is_left_alone() -> None:
@@ -186,7 +186,7 @@ def test_an_engine_that_does_not_answer_is_unknown_not_different() -> None:
     assert made.condition.code is Code.ENGINE_SILENT
 
 
-# --- where the settings go ------------------------------------------------------------------------------------------
+# Where the settings go.
 
 THEIRS = '{"proxies": {"http-proxy": "http://foreign:1"}}'
 
@@ -358,7 +358,7 @@ def test_a_file_that_we_made_goes_with_our_half() -> None:
     assert written(made)["daemon.json"] is None
 
 
-# --- what stands in the way -----------------------------------------------------------------------------------------
+# What stands in the way.
 
 
 @pytest.mark.parametrize(
@@ -451,7 +451,7 @@ def test_a_dockerd_that_can_be_asked_says_itself_whether_it_starts_with_a_file_t
     assert made.restarts
 
 
-# --- credentials ----------------------------------------------------------------------------------------------------
+# Credentials.
 
 ALICE = Upstream("office", url("http://office:3128"), url("http://office:3128"), "alice", password=Secret("p@ss:w%rd"))
 WITH_PASSWORD = for_dockerd(ALICE, NoProxy())
@@ -491,7 +491,7 @@ def test_direct_is_direct() -> None:
     assert for_dockerd(DIRECT_UPSTREAM, NoProxy()) == DIRECT
 
 
-# --- properties -----------------------------------------------------------------------------------------------------
+# Properties.
 
 VALUES = st.sampled_from(["", "http://office:3128", "http://foreign:1", "https://u:p@q:1", "socks5://s:1"])
 ANY_TEXTS = st.builds(Texts, VALUES, VALUES, st.sampled_from(["", "localhost", "*", "a,b"]))

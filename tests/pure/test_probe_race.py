@@ -110,7 +110,7 @@ async def test_a_mistake_ends_the_race_and_is_raised() -> None:
     assert field.cancelled == ["a"]
 
 
-# --- upstreams ------------------------------------------------------------------------------------------------------
+# Upstreams.
 
 
 @pytest.mark.parametrize(

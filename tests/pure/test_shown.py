@@ -48,7 +48,7 @@ def prints(text: str) -> bool:
     return not {unicodedata.category(char) for char in text} & NOTHING_SHOWS and bool(text.encode()) is bool(text)
 
 
-# --- one text --------------------------------------------------------------------------------------------------------
+# One text.
 
 
 @on_a_busy_machine
@@ -151,7 +151,7 @@ def test_what_is_hidden_of_a_text_and_what_is_not(text: str, shown: str) -> None
     assert without_userinfo(text) == shown
 
 
-# --- a password, wherever it stands ----------------------------------------------------------------------------------
+# A password, wherever it stands.
 
 in_a_password = st.text(st.sampled_from("aZ9 .:/@#?,;=%&'\"\\()[]\n\t\x1b\u202e\ud800ü"), max_size=6)
 passwords = st.builds(lambda before, after: f"{before}{MARK}{after}", in_a_password, in_a_password).filter(
@@ -308,7 +308,7 @@ def test_nor_one_in_the_error_of_a_file_or_a_policy(password: str) -> None:
         assert MARK not in escaped(line, 2000)
 
 
-# --- values ----------------------------------------------------------------------------------------------------------
+# Values.
 
 values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | somebodys,
@@ -396,7 +396,7 @@ def test_a_megabyte_of_anything_takes_no_time(unit: str) -> None:
     assert time.process_time() - began < 30
 
 
-# --- a screen --------------------------------------------------------------------------------------------------------
+# A screen.
 
 
 def on(encoding: str, say: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> bytes:

@@ -35,7 +35,7 @@ def spoken(dialogue: Handshake, segments: Iterable[bytes]) -> tuple[bytes, Endin
             return sent, (failure.outcome, failure.evidence)
 
 
-# --- CONNECT --------------------------------------------------------------------------------------------------------
+# CONNECT.
 
 CONNECT_ANSWERS = [
     pytest.param(b"HTTP/1.1 200 Connection established\r\n\r\n", b"", id="yes"),
@@ -185,7 +185,7 @@ def test_the_schemes_that_a_proxy_offers(challenges: list[str], named: tuple[str
     assert schemes(challenges) == named
 
 
-# --- SOCKS5 ---------------------------------------------------------------------------------------------------------
+# SOCKS5.
 
 BOUND = b"\x01\x7f\x00\x00\x01\x04\x38"
 
@@ -299,7 +299,7 @@ def test_socks_may_come_in_any_pieces(cut_after: list[bool]) -> None:
     assert spoken(socks5("registry.test", 443, ALICE), segments)[1] == b""
 
 
-# --- which is spoken ------------------------------------------------------------------------------------------------
+# Which is spoken.
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def skipped(found: Who) -> dict[str, str]:
     return {one.name: one.why for one in found.skipped}
 
 
-# --- auto ------------------------------------------------------------------------------------------------------------
+# Auto.
 
 
 def test_root_members_of_docker_and_who_may_have_a_config() -> None:
@@ -310,7 +310,7 @@ def test_links_in_circles_end() -> None:
     assert "leads in circles" in skipped(who(AUTO, machine, ROOT))["alice"]
 
 
-# --- named -----------------------------------------------------------------------------------------------------------
+# Named.
 
 
 def test_named_users_and_nobody_else() -> None:
@@ -343,7 +343,7 @@ def test_nobody_at_all() -> None:
     assert who(Clients(users=()), Machine(), ROOT) == Who(())
 
 
-# --- further files -------------------------------------------------------------------------------------------------
+# Further files.
 
 CI = "/srv/ci/config.json"
 
@@ -445,7 +445,7 @@ def test_a_file_must_be_named_whole() -> None:
     assert skipped(found) == {"config.json": "is not an absolute path"}
 
 
-# --- a user's own agent ------------------------------------------------------------------------------------------------
+# A user's own agent.
 
 
 def test_a_users_own_agent_writes_for_nobody_else() -> None:
@@ -464,7 +464,7 @@ def test_a_users_own_agent_writes_for_nobody_else() -> None:
     }
 
 
-# --- the texts ---------------------------------------------------------------------------------------------------------
+# The texts.
 
 
 def test_passwd_and_group_as_they_really_are() -> None:
