@@ -23,7 +23,7 @@ from agent.values.condition import gave_up
 from agent.values.events import DriftCorrected, GaveUp
 from agent.values.paths import Paths
 from agent.values.policy import Method
-from agent.values.settings import Settings
+from agent.values.settings import Settings, agrees
 
 
 class Corrections:
@@ -54,7 +54,7 @@ class Corrections:
         """After a pass: record what it put right, and keep what stands now to compare later changes with."""
         outcome, found = made.outcome, self._found
         self._found = None
-        if not isinstance(made.seen, Planned) or made.seen.plan.condition is not None:
+        if not isinstance(made.seen, Planned):
             return
         plan = made.seen.plan
         is_written = outcome is not None and bool(outcome.written) and not outcome.rolled_back
@@ -62,7 +62,7 @@ class Corrections:
             target, settings, who = found
             before, after = drift_digests(self._paths.state, settings, plan.desired)
             record(DriftCorrected(target=target, found=settings, who=who, before=before, after=after))
-        if is_written or not (plan.edits or plan.put_off):
+        if is_written or _is_in_place(plan):
             self._in_place = (plan.desired, plan.method)
             self._counted_text = None
         elif outcome is not None:
@@ -103,6 +103,13 @@ class Corrections:
         if correction.answer is Correcting.GIVE_UP:
             record(GaveUp(target=target, because=correction.because, who=who))
         return correction
+
+
+def _is_in_place(plan: Plan) -> bool:
+    """Whether nothing is left to be written. Where edits would be in vain, there are none, and a condition says so."""
+    if plan.edits or plan.put_off:
+        return False
+    return plan.condition is None or (plan.prospective is not None and agrees(plan.prospective, plan.desired))
 
 
 def last_writer(path: Path, paths: Paths) -> str:

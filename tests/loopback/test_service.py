@@ -1101,6 +1101,25 @@ async def test_foreign_changes_are_put_right_and_given_up_in_the_end(laptop: Lap
         assert environment.read_text() == ours
 
 
+async def test_foreign_changes_are_counted_while_something_else_is_to_be_said(laptop: Laptop) -> None:
+    laptop.policy()
+    environment = laptop.dockerd.root / "etc/dockerd.env"
+    (laptop.dockerd.root / "etc/daemon.json").write_text("{,}")
+    async with laptop.running() as hand:
+        ours = environment.read_text()
+        assert [condition["code"] for condition in laptop.status()["conditions"]] == ["foreign-config-broken"]
+        for _ in range(4):
+            environment.write_text(ours.replace("office", "elsewhere"))
+            await hand.wake(Reason.FILES)
+            assert environment.read_text() == ours
+        environment.write_text(ours.replace("office", "elsewhere"))
+        await hand.wake(Reason.FILES)
+
+    assert "elsewhere" in environment.read_text()
+    assert laptop.events().count("drift-corrected") == 4
+    assert laptop.events().count("gave-up") == 1
+
+
 async def test_neighbours_are_followed_while_the_gateways_mac_is_missing(laptop: Laptop) -> None:
     by_mac = POLICY.replace('gateway = ["10.10.0.1"]', 'gateway_mac = ["02:00:0a:0a:00:01"]')
     laptop.policy(by_mac)
