@@ -273,7 +273,7 @@ def test_an_upgrade_writes_nothing_while_another_agent_is_at_work_and_is_in_nobo
     refused = laptop.agent("install")
 
     assert refused.code == 1
-    assert "is at work" in refused.stderr
+    assert "holds the lock" in refused.stderr
     assert laptop.run("find", "/var/lib/docker-proxy-agent", "-newer", "/run/before").stdout == ""
     laptop.run("systemctl", "stop", "another")
     assert "started      version" in laptop.agent("install").stdout
