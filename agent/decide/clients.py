@@ -162,7 +162,8 @@ def _is_theirs(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig)
         said = client_config.texts(text, entry)
     except TextRefused:  # that entry is not ours, and neither are its faults
         return False
-    return said != ClientTexts() and said.meaning() != wanted.settings
+    # Also one with nothing in it: the client takes nothing of `default` then (FACTS 145).
+    return client_config.has_entry(text, entry) and said.meaning() != wanted.settings
 
 
 def _as_reached(upstream: Upstream, bridge: Bridge) -> tuple[str, ProxyUrl | None, ProxyUrl | None]:

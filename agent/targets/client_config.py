@@ -147,6 +147,12 @@ def texts(text: str | None, entry: str) -> ClientTexts:
     return ClientTexts(*(_string(alone, (*PROXIES, entry, name)) for name in OURS))
 
 
+def has_entry(text: str | None, entry: str) -> bool:
+    """Whether there is such an entry, also one with nothing in it: the client counts it, and null as well."""
+    alone = _alone(text or "")
+    return _has_object(alone, PROXIES) and json_splice.value_at(alone, (*PROXIES, entry)) is not MISSING
+
+
 def refuse_unread(text: str | None) -> None:
     """TextRefused if the file is too large, or the client would refuse it as a whole (FACTS 19)."""
     _refuse_many(text)

@@ -590,6 +590,50 @@ def test_an_entry_of_the_users_own_stays_and_the_other_is_written() -> None:
     assert back.after == mine
 
 
+def with_entry(entry: str, says: object) -> str:
+    return json.dumps({"proxies": {entry: says}})
+
+
+@pytest.mark.parametrize(
+    ("text", "entries", "wanted", "beats"),
+    [
+        pytest.param(None, EVERYWHERE, OFFICE, "", id="no-file"),
+        pytest.param(LOGINS, EVERYWHERE, OFFICE, "", id="no-proxies"),
+        pytest.param(with_entry(LOCAL[0], {"noProxy": "a"}), EVERYWHERE, OFFICE, LOCAL[0], id="something"),
+        pytest.param(with_entry(LOCAL[0], {}), EVERYWHERE, OFFICE, LOCAL[0], id="nothing-hides-default"),
+        pytest.param(with_entry(LOCAL[0], None), EVERYWHERE, OFFICE, LOCAL[0], id="null-hides-default"),
+        pytest.param(with_entry(LOCAL[0], {"ftpProxy": "f"}), EVERYWHERE, OFFICE, LOCAL[0], id="none-of-our-keys"),
+        pytest.param(with_entry(LOCAL[0], {}), LOCAL, HERE, LOCAL[0], id="nothing-of-the-users-own-stays"),
+        pytest.param(with_entry(LOCAL[0], {}), EVERYWHERE, HOME, "", id="nothing-is-direct"),
+        pytest.param(with_entry("unix:///other.sock", {}), EVERYWHERE, OFFICE, "", id="of-another-engine"),
+        pytest.param('{"proxies": null}', EVERYWHERE, OFFICE, "", id="no-entries-at-all"),
+    ],
+)
+def test_an_entry_of_this_engine_beats_default_also_with_nothing_in_it(
+    text: str | None, entries: tuple[str, ...], wanted: Wanted, beats: str
+) -> None:
+    now = text
+    owned = OwnedConfig()
+    if (edit := plan(text, entries, wanted, owned, keyed)) is not None:
+        now, owned = after(edit)
+
+    assert beaten_by(now, entries, "/run/docker.sock", wanted, owned) == beats
+    if beats:
+        assert proxies_of(now)[beats] == proxies_of(text)[beats]
+
+
+def test_an_entry_that_was_ours_and_is_emptied_is_written_again() -> None:
+    text, owned = after(plan(LOGINS, LOCAL, HERE, OwnedConfig(), keyed))
+    document = json.loads(text)
+    document["proxies"][LOCAL[0]] = {}
+
+    edit = plan(json.dumps(document), LOCAL, HERE, owned, keyed)
+
+    assert edit is not None
+    assert edit.change is Change.DRIFT
+    assert texts(edit.after, LOCAL[0]).meaning() == HERE.settings
+
+
 def test_somebody_elses_change_of_one_of_several_is_drift() -> None:
     text, owned = after(plan(LOGINS, LOCAL, HERE, OwnedConfig(), keyed))
 
@@ -603,7 +647,7 @@ def test_somebody_elses_change_of_one_of_several_is_drift() -> None:
 ways = st.lists(st.tuples(st.sampled_from([EVERYWHERE, LOCAL, LOCAL[:1]]), st.sampled_from((*EVERY, HERE))), max_size=7)
 
 
-@given(st.sampled_from([None, "", "{}", LOGINS, FOREIGN, '{"proxies": null}', json.dumps({"proxies": {LOCAL[1]: {"httpProxy": "http://mine:1"}}})]), ways)  # fmt: skip
+@given(st.sampled_from([None, "", "{}", LOGINS, FOREIGN, '{"proxies": null}', with_entry(LOCAL[1], {"httpProxy": "http://mine:1"}), with_entry(LOCAL[0], {})]), ways)  # fmt: skip
 def test_any_journey_over_several_entries_ends_in_what_was_there(
     text: str | None, journey: list[tuple[tuple[str, ...], Wanted]]
 ) -> None:
