@@ -71,7 +71,7 @@ def test_a_second_agent_is_told_who_runs(laptop: Laptop) -> None:
     ran = laptop.agent("run")
 
     assert ran.code == 1
-    assert f"process {pid} is at work" in ran.stderr
+    assert f"process {pid} holds the lock" in ran.stderr
 
 
 @pytest.mark.sid

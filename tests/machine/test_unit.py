@@ -234,7 +234,7 @@ def test_a_user_who_holds_the_lock_of_an_earlier_version_keeps_nobody_from_start
     assert laptop.run("stat", "-c", "%U %a", "/run/docker-proxy-agent/lock").stdout == "root 600\n"
     second = laptop.agent("run")
     assert second.code == 1
-    assert f"process {laptop.docker.show('MainPID', NAME)} is at work" in second.stderr
+    assert f"process {laptop.docker.show('MainPID', NAME)} holds the lock" in second.stderr
 
 
 @pytest.mark.sid
