@@ -10,11 +10,17 @@ import msgspec
 import pytest
 
 from agent.one_pass import picture
+from agent.one_pass.drawing import MOST, Beside, changes, picture_of
+from agent.one_pass.seen import Pass
 from agent.service import status_file
 from agent.service.status_file import PolicyStatus, Status, StatusFile, read, status_of
+from agent.values.condition import Code, Condition
+from agent.values.settings import settings
 from agent.values.shown import plain
+from agent.values.verdict import Outcome, Verdict
 
 from .test_status_page import AT_THE_OFFICE, client
+from .test_unattended import WRITTEN, planned
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/json.md").read_text()
 SHAPES = [
@@ -55,6 +61,26 @@ def test_a_list_of_the_largest_size_passes_uncut(tmp_path: Path) -> None:
     written = plain(msgspec.to_builtins(shown))
 
     assert msgspec.convert(written, Status) == shown
+
+
+def test_what_is_too_much_is_left_out_and_counted() -> None:
+    verdicts = {f"upstream{number}": Verdict(Outcome.OK) for number in range(MOST + 7)}
+    conditions = tuple(Condition(Code.TARGET_FAILED, f"file {number}") for number in range(MOST + 3))
+    seen = msgspec.structs.replace(planned(WRITTEN), verdicts=verdicts)
+
+    drawn = picture_of(Pass(seen), Beside(conditions=conditions))
+
+    assert (len(drawn.verdicts), len(drawn.conditions), drawn.left_out) == (MOST, MOST, 10)
+
+
+def test_one_entry_of_a_plan_says_what_changes_and_hides_the_password() -> None:
+    before = settings("http://alice:one@office:3128", "http://alice:one@office:3128", "localhost")
+    after = settings("http://alice:two@office:3128", None, "localhost")
+
+    http, https = changes(before, after)
+
+    assert http.before == http.after == "http://•••@office:3128"
+    assert (https.name, https.before, https.after) == ("https", "http://•••@office:3128", None)
 
 
 @pytest.mark.parametrize(
