@@ -117,6 +117,19 @@ def test_an_error_is_json_too_where_that_is_asked_for(
     assert json.loads(done.stdout)["problems"]
 
 
+def test_a_check_says_in_json_which_policy_it_was_as_the_status_does(tmp_path: Path) -> None:
+    path = Paths(tmp_path).policy
+    with_policy(Paths(tmp_path), POLICY)
+    valid = json.loads(asked(tmp_path, "check", "--json").stdout)
+    path.write_text(BROKEN)
+    broken = json.loads(asked(tmp_path, "check", "--json").stdout)
+
+    assert (valid["valid"], valid["problems"]) == (True, [])
+    assert valid["policy"] == {"path": str(path), "loaded": None, "error": None}
+    assert (broken["valid"], broken["warnings"]) == (False, [])
+    assert broken["policy"] == {"path": str(path), "loaded": None, "error": "; ".join(broken["problems"])}
+
+
 def test_where_no_agent_has_ever_run_status_says_so_as_json(tmp_path: Path) -> None:
     done = asked(tmp_path, "status", "--json")
 
