@@ -1128,7 +1128,7 @@ def test_a_folder_that_is_moved_away_meanwhile_is_not_made_again(house: Path) ->
 
 
 async def test_no_login_is_lost_however_often_the_file_is_rewritten(somebody: Person, homes: Homes) -> None:
-    times = fewer(500, at_least=100)
+    times = fewer(500, at_least=250)
     path = somebody.has('{"auths": {}, "credsStore": "pass"}')
     number = 0
 

@@ -56,9 +56,9 @@ async def test_it_ends_as_asyncios_own_timeout() -> None:
 
     with pytest.raises(TimeoutError):
         async with within(0.2):
-            await asyncio.sleep(10)
+            await asyncio.sleep(600)
 
-    assert 0.2 <= time.monotonic() - began < 2
+    assert 0.2 <= time.monotonic() - began < 60, "a busy machine may be away for seconds"
     async with within(0.2):
         pass
     await asyncio.sleep(0.3)  # nothing is left that would end us now
