@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.docker.unit import goes_down
 from agent.system.programs import run
+from agent.system.systemd import Systemd
 from agent.system.until import until
 from agent.values.dockerd import Phase, Start, UnitState
 from agent.values.errors import EngineSilent, RestartFailed, UnitFailed
@@ -32,10 +32,10 @@ class Peer(Protocol):
 class CommandUnit:
     """In place of `Unit`. With an empty command nothing can restart Docker."""
 
-    def __init__(self, argv: Sequence[str], engine: Peer, *, is_on_systemd: bool = False) -> None:
-        """`is_on_systemd`: systemd runs the rest of the system."""
+    def __init__(self, argv: Sequence[str], engine: Peer, systemd: Systemd | None = None) -> None:
+        """`systemd`: runs the rest of the system."""
         self.name = argv[0] if argv else "docker"
-        self._is_on_systemd = is_on_systemd
+        self._systemd = systemd
         self._argv = tuple(argv)
         self._engine = engine
 
@@ -60,7 +60,7 @@ class CommandUnit:
         return ()
 
     async def goes_down(self) -> bool:
-        return self._is_on_systemd and await goes_down()
+        return self._systemd is not None and await self._systemd.goes_down()
 
     async def daemon_reload(self) -> None:
         """There are no unit files here."""

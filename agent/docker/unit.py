@@ -1,6 +1,6 @@
 """Docker's unit in systemd: its state, what it would be started with, and how it is restarted.
 
-Everything goes through `systemctl` and `busctl --json`. Calls that start or restart something do not block: from a unit
+Everything goes through `system/systemd.py`. Calls that start or restart something do not block: from a unit
 that is `Before=docker.service` a blocking one would deadlock (FACTS 16). The unit is watched instead.
 Not known here: why Docker is restarted, and whether it then runs with what it should.
 """
@@ -9,33 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import glob
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from agent.docker import process
 from agent.docker.away import Away
 from agent.docker.glance import invocation
-from agent.system.programs import run
 from agent.system.running_time import Left
+from agent.system.systemd import OF_THE_SYSTEM, Systemd, assignments
 from agent.system.until import every, until
 from agent.targets import environment
 from agent.values.dockerd import Layer, Phase, Start, UnitState
 from agent.values.errors import ByOthers, NotTried, RestartFailed, UnitFailed
-from agent.values.machine_text import lines, words
-from agent.values.secret import escaped
+from agent.values.machine_text import words
 
-BOOTED_BY_SYSTEMD: Final = Path("/run/systemd/system")  # exists if systemd runs the system: sd_booted(3)
 SLOW_S: Final = 300.0  # for a start without a crash: dockerd with many layers needs minutes after a power cut
 _LOOK_AGAIN_S: Final = 0.05
 _ASK_AGAIN_S: Final = 1.0
-_CALL_S: Final = 30.0  # systemctl itself hangs only if systemd does
-_PLAIN: Final = {"LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
+_SILENT_S: Final = 30.0  # for a systemd that is being updated
 
 
 _ON_ITS_WAY_DOWN: Final = frozenset({Phase.STOPPING, Phase.STARTING, Phase.RUNNING})  # after it was told to stop
@@ -61,18 +57,19 @@ _PROPERTIES: Final = (
     "StateChangeTimestampMonotonic",
     *_HANGING,
 )
+_STARTED_WITH: Final = ("ExecStart", "Environment", "EnvironmentFiles", "UnsetEnvironment")
 
 
 class Unit:
     """A service of systemd, with its socket unit if it has one."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, systemd: Systemd = OF_THE_SYSTEM) -> None:
         self.name = name
+        self._systemd = systemd
         self._socket_unit = name.removesuffix(".service") + ".socket"
 
     async def state(self) -> UnitState:
-        shown = await _systemctl("show", "--property", ",".join(_PROPERTIES), "--", self.name)
-        return unit_state(shown)
+        return await self._state_of(self.name)
 
     def started(self) -> str:
         """Names the start: another value for each, without asking systemd; '' if it does not run."""
@@ -81,8 +78,8 @@ class Unit:
     async def start_values(self, ours: Path) -> Start:
         """What systemd would start the service with now, from the unit as loaded. `ours`: the agent's own file."""
         service, manager = await asyncio.gather(
-            _bus(_bus_path(self.name), "Service", "ExecStart", "Environment", "EnvironmentFiles", "UnsetEnvironment"),
-            _bus("/org/freedesktop/systemd1", "Manager", "Environment"),
+            self._systemd.properties(_bus_path(self.name), "Service", *_STARTED_WITH),
+            self._systemd.properties("/org/freedesktop/systemd1", "Manager", "Environment"),
         )
         commands, assigned, files, unset = service
         found = _pairs(manager[0]) | _pairs(assigned)
@@ -115,7 +112,7 @@ class Unit:
             if not ahead or len(found) + len(ahead) > _MOST_HANGING:
                 break
             below: set[str] = set()
-            for values in await _show(("Id", "ActiveState", *_HANGING), sorted(ahead)):
+            for values in await self._systemd.show(("Id", "ActiveState", *_HANGING), sorted(ahead)):
                 found[values.get("Id", "")] = values.get("ActiveState", "")
                 below |= set(_hanging(values))
             ahead = below - found.keys() - own
@@ -128,16 +125,16 @@ class Unit:
             return ()
         await self._unless_going_down()
         # Docker and units in one answer, at the last moment: the units would wake a Docker that is just being stopped.
-        docker, *shown = await _show(("Id", "ActiveState", "Job"), (self.name, *units))
+        docker, *shown = await self._systemd.show(("Id", "ActiveState", "Job"), (self.name, *units))
         if docker.get("ActiveState") not in _UP:
             return ()
         down = tuple(values["Id"] for values in shown if values.get("ActiveState") not in _UP and not _has_job(values))
         if down:
-            await _systemctl("start", "--no-block", "--", *down)
+            await self._systemd.call("start", "--no-block", "--", *down)
         return down
 
     async def daemon_reload(self) -> None:
-        await _systemctl("daemon-reload")
+        await self._systemd.call("daemon-reload")
 
     async def lift_start_limit(self) -> None:
         try:
@@ -153,28 +150,28 @@ class Unit:
         """
         try:
             before, _ = await asyncio.gather(self._present(), self._unless_going_down())
-            await _systemctl("try-restart", "--no-block", "--", self.name)
+            await self._systemd.call("try-restart", "--no-block", "--", self.name)
         except UnitFailed as error:
             raise NotTried(error.where, error.what, error.remedy) from error
         started = await self._watch(before)
         with suppress(UnitFailed):  # our restart must not use up the start limit of a person's next one
-            await _systemctl("reset-failed", "--", *await self._units())
+            await self._systemd.call("reset-failed", "--", *await self._units())
         return started
 
     async def goes_down(self) -> bool:
-        return await goes_down()
+        return await self._systemd.goes_down()
 
     async def reload(self) -> None:
         """dockerd reads its file again, some time after this has returned (FACTS 6)."""
         await self._unless_going_down()
-        await _systemctl("reload", "--no-block", "--", self.name)
+        await self._systemd.call("reload", "--no-block", "--", self.name)
 
     async def stop(self) -> None:
         """Stop it, and wait until it is down, or was started again: any client does that through its socket."""
         before = await self.state()
         if before.phase is Phase.BROKEN and not (before.comes_back or before.has_job):
             return  # a stop would only take down what hangs on it, whose ExecStop= may wait for Docker (FACTS 124)
-        await _systemctl("stop", "--no-block", "--", self.name)
+        await self._systemd.call("stop", "--no-block", "--", self.name)
         stopped = {before.invocation, (await self.state()).invocation}  # one may just have come back
 
         def is_over(state: UnitState) -> bool:
@@ -190,13 +187,13 @@ class Unit:
         if (await self.state()).phase is Phase.BROKEN:
             await self.stop()  # else systemd's own next try may come in between, and would count as a restart
         before = await self._ready()
-        await _systemctl("start", "--no-block", "--", *await self._units())
+        await self._systemd.call("start", "--no-block", "--", *await self._units())
         return await self._watch(msgspec.structs.replace(before, invocation=""))
 
     async def start_unwatched(self) -> None:
         """Have systemd start it and its socket, even if we end meanwhile."""
         await self._ready()
-        await _systemctl("start", "--no-block", "--", *await self._units())
+        await self._systemd.call("start", "--no-block", "--", *await self._units())
 
     async def _unless_going_down(self) -> None:
         """Before every job of ours: systemd would refuse it, or give up the shutdown for it (FACTS 121)."""
@@ -208,7 +205,10 @@ class Unit:
         return (self._socket_unit, self.name) if has_socket else (self.name,)
 
     async def _socket(self) -> UnitState:
-        return unit_state(await _systemctl("show", "--property", ",".join(_PROPERTIES), "--", self._socket_unit))
+        return await self._state_of(self._socket_unit)
+
+    async def _state_of(self, unit: str) -> UnitState:
+        return unit_state(await self._systemd.call("show", "--property", ",".join(_PROPERTIES), "--", unit))
 
     async def _ready(self) -> UnitState:
         """Lift the start limit, if systemd allows it. Its state after that."""
@@ -219,7 +219,7 @@ class Unit:
         """The fourth start within a minute would fail and take the socket down, too (FACTS 13)."""
         state, units = await asyncio.gather(self.state(), self._units())
         try:
-            await _systemctl("reset-failed", "--", *units)
+            await self._systemd.call("reset-failed", "--", *units)
         except UnitFailed:
             # A running Docker might not come up again. One that is down is no worse off; and systemd forgets the
             # count of a unit that is down and that no other unit names.
@@ -252,7 +252,7 @@ class Unit:
 
     async def _state_at_last(self) -> UnitState:
         """Its state. While systemd itself is being updated it is asked again; UnitFailed if it stays silent."""
-        left = Left(_CALL_S)
+        left = Left(_SILENT_S)
         while True:
             try:
                 return await self.state()
@@ -262,20 +262,9 @@ class Unit:
                 await asyncio.sleep(_ASK_AGAIN_S)
 
 
-async def goes_down() -> bool:
-    """Whether systemd says that the whole system is going down. False if it says nothing.
-
-    root's systemctl needs no D-Bus for this, which may be gone by then (FACTS 121).
-    """
-    try:
-        return (await _systemctl("show", "--property", "SystemState", "--value")).strip() == "stopping"
-    except UnitFailed:  # the next call will fail, too, and say why
-        return False
-
-
 def unit_state(shown: str) -> UnitState:
     """What `systemctl show` printed, as a value. Pure."""
-    values = _values(shown)
+    values = assignments(shown)
     return UnitState(
         phase=_phase(values.get("LoadState", ""), values.get("ActiveState", ""), values.get("SubState", "")),
         pid=int(values.get("MainPID") or 0),
@@ -291,10 +280,6 @@ def unit_state(shown: str) -> UnitState:
         is_stuck_in_stop=values.get("Result") == "timeout",
         since=int(values.get("StateChangeTimestampMonotonic") or 0) / 1e6,
     )
-
-
-def _values(shown: str) -> dict[str, str]:
-    return dict(line.partition("=")[::2] for line in lines(shown))
 
 
 def _has_job(values: Mapping[str, str]) -> bool:
@@ -336,35 +321,3 @@ def _bus_path(unit: str) -> str:
     """systemd's object path of a unit: every byte that is no letter or digit as _xx (sd_bus_path_encode)."""
     name = re.sub(r"[^A-Za-z0-9]", lambda match: f"_{ord(match[0]):02x}", unit)
     return f"/org/freedesktop/systemd1/unit/{name}"
-
-
-async def _bus(path: str, interface: str, *properties: str) -> list[Any]:
-    printed = await _run(
-        "busctl", "--json=short", "get-property", "org.freedesktop.systemd1", path,
-        f"org.freedesktop.systemd1.{interface}", *properties,
-    )  # fmt: skip
-    return [json.loads(line)["data"] for line in lines(printed)]
-
-
-async def _show(properties: Iterable[str], units: Sequence[str]) -> list[dict[str, str]]:
-    """What systemd says of each of several units."""
-    shown = await _systemctl("show", "--property", ",".join(properties), "--", *units)
-    return [_values(block) for block in shown.split("\n\n") if block.strip()]
-
-
-async def _systemctl(*arguments: str) -> str:
-    return await _run("systemctl", *arguments)
-
-
-async def _run(*argv: str) -> str:
-    """What a program of systemd printed; UnitFailed with its own words if it failed."""
-    name = " ".join(argv[:2])
-    try:
-        done = await run(argv, _CALL_S, _PLAIN)
-    except TimeoutError as error:
-        raise UnitFailed(name, f"did not end within {_CALL_S:.0f} s") from error
-    except OSError as error:
-        raise UnitFailed(name, escaped(str(error)), "Is this system run by systemd?") from error
-    if done.status != 0:
-        raise UnitFailed(name, escaped(done.complaint))
-    return done.out.decode(errors="surrogateescape")

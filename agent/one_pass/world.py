@@ -38,7 +38,7 @@ from agent.docker.recover import note_first_run, recover
 from agent.docker.restart_command import CommandUnit
 from agent.docker.theirs import owned
 from agent.docker.transaction import Applied, Transaction
-from agent.docker.unit import BOOTED_BY_SYSTEMD, Unit
+from agent.docker.unit import Unit
 from agent.one_pass.sockets import LocalSockets
 from agent.probe.dial import Address, Resolve, in_a_thread
 from agent.probe.exchange import DialogueFailed, authority
@@ -57,6 +57,7 @@ from agent.see.ways import Ways
 from agent.system.clock import SYSTEM_CLOCK, Clock
 from agent.system.files import behind_links, identity_of, is_folder, sweep
 from agent.system.process_start import started
+from agent.system.systemd import BOOTED, OF_THE_SYSTEM
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
@@ -379,16 +380,16 @@ class LocalDaemon:
         self._config_file = config_file or ConfigFile(paths)
         self._service = docker.service
         engine = EngineSocket(paths.below(docker.socket))
-        is_on_systemd = paths.is_system and is_folder(BOOTED_BY_SYSTEMD)
-        is_systemd = is_on_systemd and not docker.restart_command
+        systemd = OF_THE_SYSTEM if paths.is_system and is_folder(BOOTED) else None
+        is_systemd = systemd is not None and not docker.restart_command
         self._last: tuple[Reality, Glance] | None = None
         self._last_good = LastGood(paths.state)
         self._noted: Reality | None = None
         self._refusal: tuple[tuple[object, ...], FileFault | None] | None = None
         self._supervisor = (
-            Unit(docker.service)
-            if is_systemd
-            else CommandUnit(docker.restart_command, engine, is_on_systemd=is_on_systemd)
+            CommandUnit(docker.restart_command, engine, systemd)
+            if systemd is None or docker.restart_command
+            else Unit(docker.service, systemd)
         )
         self._is_systemd = is_systemd
         can_restart = is_systemd or bool(docker.restart_command)

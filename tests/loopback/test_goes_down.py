@@ -21,6 +21,7 @@ from agent.docker.recover import recover
 from agent.docker.restart_command import CommandUnit
 from agent.docker.transaction import Applied
 from agent.system.state_file import StateFile
+from agent.system.systemd import OF_THE_SYSTEM, Systemd
 from agent.values.condition import Code
 from agent.values.dockerd import GOES_DOWN, Phase, UnitState
 from agent.values.errors import AgentError, UnitFailed
@@ -123,10 +124,10 @@ async def test_whenever_it_goes_down_a_docker_that_refuses_the_new_settings_is_u
         assert machine.is_whole(), point
 
 
-@pytest.mark.parametrize("is_on_systemd", [True, False])
-async def test_a_system_that_does_not_say_so_is_not_going_down(tmp_path: Path, is_on_systemd: bool) -> None:
+@pytest.mark.parametrize("systemd", [OF_THE_SYSTEM, None])
+async def test_a_system_that_does_not_say_so_is_not_going_down(tmp_path: Path, systemd: Systemd | None) -> None:
     """Also where no systemd answers."""
-    unit = CommandUnit(("true",), EngineSocket(tmp_path / "docker.sock"), is_on_systemd=is_on_systemd)
+    unit = CommandUnit(("true",), EngineSocket(tmp_path / "docker.sock"), systemd)
 
     assert not await unit.goes_down()
 

@@ -12,10 +12,10 @@ import msgspec
 from agent import __version__
 from agent.cli.install import product
 from agent.cli.install.systemd import UNIT, says, systemctl
-from agent.docker.unit import BOOTED_BY_SYSTEMD
 from agent.system.files import is_folder, read_file
 from agent.system.lock import held
 from agent.system.state_file import StateFile
+from agent.system.systemd import BOOTED
 from agent.system.text_files import read_text, write_text
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
@@ -44,7 +44,7 @@ def check_can(what: str, paths: Paths) -> None:
         raise AgentError(what, "a service belongs to a whole system", "Leave out --root")
     if os.geteuid() != 0:
         raise AgentError(what, "must be run as root", f"Try: sudo docker-proxy-agent {what}")
-    if not is_folder(BOOTED_BY_SYSTEMD):
+    if not is_folder(BOOTED):
         raise AgentError(
             what, "this system was not started by systemd", "Start the agent yourself: docker-proxy-agent run"
         )
