@@ -40,7 +40,7 @@ from agent.docker.theirs import owned
 from agent.docker.transaction import Applied, Transaction
 from agent.docker.unit import Unit
 from agent.one_pass.sockets import LocalSockets
-from agent.probe.dial import Address, Resolve, in_a_thread
+from agent.probe.dial import Address, Ground, Resolve, in_a_thread
 from agent.probe.exchange import DialogueFailed, authority
 from agent.probe.guard import Guard
 from agent.probe.listens import answers
@@ -263,7 +263,7 @@ class Registries:
                 return found
 
             try:
-                verdict = await probe(upstream, msgspec.structs.replace(question, resolve=resolve), excluded)
+                verdict = await probe(upstream, msgspec.structs.replace(question, ground=Ground(resolve)), excluded)
                 return _with_its_way(verdict, sorted(met), self._config_file)
             except Exception as error:  # noqa: BLE001 - the boundary of a target: the other upstreams are asked
                 return Verdict(Outcome.ERROR, unexpected(f"the probe of {upstream.name}", error).what)
@@ -295,7 +295,7 @@ class Registries:
             any_of=not wanted,
             tls=self._trust,
             timeout_s=self._policy.probe.timeout,
-            resolve=self._resolve,
+            ground=Ground(self._resolve),
             sockets=self._sockets,
             realms=self._realms,
             reach=self._policy.probe.reach,

@@ -15,6 +15,8 @@ import threading
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from agent.probe.exchange import authority
 from agent.probe.guard import Guard
 from agent.probe.race import Entrant, race
@@ -29,25 +31,24 @@ NO_ROUTE: Final = frozenset(
 
 Address = tuple[int, tuple[Any, ...]]  # the family, and what `connect` takes
 Resolve = Callable[[str, int], Coroutine[Any, Any, Sequence[Address]]]
+Connect = Callable[[int, tuple[Any, ...]], Coroutine[Any, Any, socket.socket]]  # the family, and the address
 
 
-async def dial(
-    host: str, port: int, resolve: Resolve, watch: Stopwatch, *, guard: Guard | None = None
-) -> socket.socket:
+async def dial(host: str, port: int, ground: Ground, watch: Stopwatch, *, guard: Guard | None = None) -> socket.socket:
     """Connect to the first address that accepts. OSError if none does, DialogueFailed if the guard refuses."""
     addresses: Sequence[Address] = _literal(host, port)
     if not addresses:
         watch.enter(Step.RESOLVE, f"looking up {host}")
-        addresses = await resolve(host, port)
+        addresses = await ground.resolve(host, port)
         if not addresses:
             raise socket.gaierror(socket.EAI_NONAME, "no address")
     watch.enter(Step.CONNECT, f"connecting to {authority(host, port)}")
     if guard is None:
-        return await _connect_first(_interleaved(addresses))
+        return await _connect_first(_interleaved(addresses), ground.connect)
     # dockerd may use another address of a name such as localhost than we do.
     meant = {*loopback_addresses(host), *(address[0] for _, address in addresses)}
     before = await guard.admitted(meant, port)
-    connected = await _connect_first(_interleaved(addresses))
+    connected = await _connect_first(_interleaved(addresses), ground.connect)
     try:
         await guard.check_still(before, connected.getpeername()[0], port)
     except BaseException:  # also when cancelled: close the socket
@@ -89,6 +90,27 @@ def _system(host: str, port: int) -> Sequence[Address]:
 in_a_thread: Final = threaded(_system)
 
 
+async def from_here(family: int, address: tuple[Any, ...]) -> socket.socket:
+    """Connect from the network that this process is in."""
+    connecting = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        await asyncio.get_running_loop().sock_connect(connecting, address)
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting
+
+
+class Ground(msgspec.Struct, frozen=True):
+    """Where a probe stands: how names are looked up there, and how connections are made from there."""
+
+    resolve: Resolve = in_a_thread
+    connect: Connect = from_here
+
+
+HERE: Final = Ground()
+
+
 def _hand_over(
     loop: asyncio.AbstractEventLoop, future: asyncio.Future[Sequence[Address]], result: Sequence[Address] | Exception
 ) -> None:
@@ -121,14 +143,14 @@ def _interleaved(addresses: Sequence[Address]) -> list[Address]:
     return [address for row in itertools.zip_longest(*columns) for address in row if address is not None]
 
 
-async def _connect_first(addresses: Sequence[Address]) -> socket.socket:
+async def _connect_first(addresses: Sequence[Address], connect: Connect) -> socket.socket:
     if len(addresses) == 1:
-        return await _connect(*addresses[0])
+        return await connect(*addresses[0])
     opened: list[socket.socket] = []
     winner: socket.socket | None = None
     try:
         results = await race(
-            [_entrant(address, opened) for address in addresses],
+            [_entrant(address, opened, connect) for address in addresses],
             apart_s=[STAGGER_S] * len(addresses),
             enough=lambda results: any(isinstance(result, socket.socket) for result in results.values()),
         )
@@ -143,10 +165,10 @@ async def _connect_first(addresses: Sequence[Address]) -> socket.socket:
                 loser.close()
 
 
-def _entrant(address: Address, opened: list[socket.socket]) -> Entrant[socket.socket | OSError]:
+def _entrant(address: Address, opened: list[socket.socket], connect: Connect) -> Entrant[socket.socket | OSError]:
     async def attempt() -> socket.socket | OSError:
         try:
-            connected = await _connect(*address)
+            connected = await connect(*address)
         except OSError as error:
             return error
         opened.append(connected)
@@ -158,13 +180,3 @@ def _entrant(address: Address, opened: list[socket.socket]) -> Entrant[socket.so
 def _most_telling(failures: Sequence[OSError]) -> OSError:
     """Prefer an error other than "no route": without IPv6, half of the addresses have none."""
     return next((failure for failure in failures if failure.errno not in NO_ROUTE), failures[0])
-
-
-async def _connect(family: int, address: tuple[Any, ...]) -> socket.socket:
-    connecting = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        await asyncio.get_running_loop().sock_connect(connecting, address)
-    except BaseException:
-        connecting.close()
-        raise
-    return connecting

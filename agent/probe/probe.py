@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from agent.probe import der, registry_answer
-from agent.probe.dial import Resolve, in_a_thread
+from agent.probe.dial import HERE, Ground
 from agent.probe.exchange import ask, authority
 from agent.probe.guard import Guard
 from agent.probe.no_proxy import excludes
@@ -58,7 +58,7 @@ class Question(msgspec.Struct, frozen=True):
     any_of: bool  # whether one registry that answers is enough
     tls: Trust
     timeout_s: float  # of one whole probe
-    resolve: Resolve = in_a_thread
+    ground: Ground = HERE
     portal_port: int = 80
     sockets: Sockets | None = None  # None: no upstream has an owner
     realms: Realms | None = None  # None: they are not asked for
@@ -134,7 +134,7 @@ def _attempts(upstream: Upstream, question: Question, no_proxy: Sequence[str], e
     in_turn: list[_Attempt] = []
     for registry in question.registries:
         tls = question.tls.context(registry.host, registry.port)
-        via = Via(proxy_for(upstream, registry, no_proxy), tls, question.resolve, guard)
+        via = Via(proxy_for(upstream, registry, no_proxy), tls, question.ground, guard)
         attempt = _Attempt(
             registry, via, question, ends_at, portal_is_possible=upstream.is_direct and registry.is_https
         )
@@ -229,7 +229,7 @@ async def _reach(
     attempts = []
     for host in hosts:
         via = Via(
-            proxy_for(upstream, host, no_proxy), question.tls.context(host.host, host.port), question.resolve, guard
+            proxy_for(upstream, host, no_proxy), question.tls.context(host.host, host.port), question.ground, guard
         )
         attempts.append(_Attempt(host, via, question, ends_at, portal_is_possible=False))
     async with asyncio.TaskGroup() as group:
@@ -295,7 +295,7 @@ async def _look_for_a_portal(attempt: _Attempt, asked: asyncio.Task[Verdict]) ->
     watch = Stopwatch()
     try:
         async with asyncio.timeout_at(attempt.ends_at):
-            stream = await open_stream(host, port, Via(resolve=attempt.via.resolve), watch=watch)
+            stream = await open_stream(host, port, Via(ground=attempt.via.ground), watch=watch)
             async with stream:
                 with failures_of(watch):
                     head = await stream.converse(ask(b"GET", "/v2/", authority(host, port)))

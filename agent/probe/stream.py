@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from agent.probe.dial import NO_ROUTE, Resolve, dial, in_a_thread, in_bytes
+from agent.probe.dial import HERE, NO_ROUTE, Ground, dial, in_bytes
 from agent.probe.exchange import Dialogue, DialogueFailed, authority
 from agent.probe.guard import Guard
 from agent.probe.stopwatch import Step, Stopwatch
@@ -44,7 +44,7 @@ class Via(msgspec.Struct, frozen=True):
 
     proxy: ProxyUrl | None = None
     proxy_tls: ssl.SSLContext | None = None  # an https proxy's certificate is checked against it
-    resolve: Resolve = in_a_thread
+    ground: Ground = HERE
     guard: Guard | None = None  # whose the proxy must be
 
 
@@ -99,7 +99,7 @@ def _given(context: ssl.SSLContext | None) -> ssl.SSLContext:
 
 async def _connect(host: str, port: int, via: Via, watch: Stopwatch) -> Stream:
     with failures_of(watch):
-        connected = await dial(host, port, via.resolve, watch, guard=via.guard if via.proxy else None)
+        connected = await dial(host, port, via.ground, watch, guard=via.guard if via.proxy else None)
         pipe = _Pipe()
         transport, _ = await asyncio.get_running_loop().create_connection(lambda: pipe, sock=connected)
         return Stream(transport, pipe)

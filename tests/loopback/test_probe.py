@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.probe.dial import Address, Resolve
+from agent.probe.dial import Address, Ground, Resolve
 from agent.probe.probe import Question, Realms, probe
 from agent.probe.tls import Trust
 from agent.values.policy import DIRECT, ReachedHost, RegistryUrl, Upstream
@@ -74,7 +74,7 @@ class Laptop:
     ) -> Verdict:
         urls = tuple(RegistryUrl.parse(url) for url in registries)
         hosts = tuple(ReachedHost.parse(host) for host in reach)
-        question = Question(urls, any_of, self.tls, timeout_s, resolve, portal_port, realms=realms, reach=hosts)
+        question = Question(urls, any_of, self.tls, timeout_s, Ground(resolve), portal_port, realms=realms, reach=hosts)
         verdict = await probe(upstream, question, no_proxy)
         shown = repr(verdict)
         assert not any(secret in shown for secret in (PASSWORD, "sesame", basic(*ALICE)[6:-2].decode()))

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.probe.dial import Address, in_a_thread, threaded
+from agent.probe.dial import Address, Ground, in_a_thread, threaded
 from agent.probe.exchange import DialogueFailed
 from agent.probe.stopwatch import Step, Stopwatch
 from agent.probe.stream import StreamFailed, Via, open_proxy, open_stream
@@ -102,7 +102,7 @@ def to_port(port: int) -> Via:
     async def resolve(_host: str, _port: int) -> Sequence[Address]:
         return [(socket.AF_INET, (HOST, port))]
 
-    return Via(resolve=resolve)
+    return Via(ground=Ground(resolve))
 
 
 async def test_no_request_waits_for_the_end_to_confirm_the_handshake(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def answers(*hosts: tuple[str, int]) -> Via:
     async def resolve(_host: str, _port: int) -> Sequence[Address]:
         return [(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port)) for host, port in hosts]
 
-    return Via(resolve=resolve)
+    return Via(ground=Ground(resolve))
 
 
 async def test_the_next_address_is_tried_when_one_refuses() -> None:
@@ -230,7 +230,7 @@ async def test_of_several_failures_the_telling_one_is_told() -> None:
         return [(socket.AF_APPLETALK, ("x", 1)), (socket.AF_INET, (HOST, closed_port()))]
 
     with pytest.raises(StreamFailed) as caught:
-        await open_stream("echo.test", 7, Via(resolve=resolve))
+        await open_stream("echo.test", 7, Via(ground=Ground(resolve)))
 
     assert caught.value.outcome is Outcome.REFUSED
 

@@ -22,6 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from agent.cli.demo.names import Names
 from agent.cli.demo.servers import HttpRequest, response
+from agent.probe.dial import Ground
 from agent.probe.exchange import HttpAnswer, ask
 from agent.probe.no_proxy import excludes
 from agent.probe.stream import Stream, StreamFailed, Via, open_proxy, open_stream
@@ -102,7 +103,7 @@ class StandInEngine:
         """The digest of the image's manifest, verified as by dockerd."""
         by = self._proxy_for(host)
         path = f"/v2/{name}/manifests/latest"
-        via = Via(by, resolve=self._names.resolve)
+        via = Via(by, ground=Ground(self._names.resolve))
         if by is None:
             stream = await open_stream(host, _PORT, via)
             request = ask(b"GET", path, host)
