@@ -63,7 +63,7 @@ def _is_there_still(network: Network, snapshot: Snapshot, network_by_now: Networ
 def _changeable(snapshot: Snapshot) -> Set[tuple[str, str]]:
     """What of a place may come a moment later; by where it is."""
     addresses = ((one.name, text) for one in snapshot.interfaces for text in (*one.ipv4, *one.ipv6_64s))
-    servers = (("server", text) for text in snapshot.dns_servers)
+    servers = (("server", text) for text in snapshot.dns_elsewhere)
     return {*addresses, *servers, *(("search", text) for text in snapshot.dns_search)}
 
 

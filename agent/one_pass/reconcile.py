@@ -44,6 +44,9 @@ from agent.values.snapshot import Snapshot
 
 STILL_AT_LAST_S: Final = 3.0  # a network that never stands still is taken as it is
 
+_DNS_AGAIN_S: Final = 0.02  # nothing but a file tells of DNS, and of that one hears 0.1 s later
+_DNS_COMES_S: Final = 1.0  # … behind its address and its route, if it does
+
 _CLIENTS: Final = "the clients' files"
 
 
@@ -364,16 +367,18 @@ async def _look_undisturbed(
     looking: Coroutine[Any, Any, Seen], snapshot: Snapshot, world: World, maker: Maker
 ) -> Seen | None:
     """None: the host is in another network by now."""
-    task = asyncio.ensure_future(looking)
+    task, dns = asyncio.ensure_future(looking), asyncio.ensure_future(_dns_comes(snapshot, world))
     try:
         while True:
             interrupted = asyncio.ensure_future(maker.interrupted())
             try:
-                await asyncio.wait({task, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({task, dns, interrupted}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 interrupted.cancel()
             if task.done():
                 return task.result()
+            if dns.done():
+                return None
             if interrupted.result() is Reason.REQUEST:
                 raise Interrupted
             # Containers that come and go make noise on the network, but change nothing.
@@ -381,7 +386,18 @@ async def _look_undisturbed(
                 return None
     finally:
         task.cancel()
-        await asyncio.wait([task])
+        dns.cancel()
+        await asyncio.wait([task, dns])
+
+
+async def _dns_comes(snapshot: Snapshot, world: World) -> None:
+    """Until there is a DNS server where none was: what is asked without one may wait for nothing."""
+    given_up = time.monotonic() + _DNS_COMES_S
+    while not snapshot.dns_elsewhere and time.monotonic() < given_up:
+        await asyncio.sleep(_DNS_AGAIN_S)
+        if (await world.host.see()).dns_elsewhere:
+            return
+    await asyncio.Event().wait()
 
 
 def _intent(seen: Seen) -> ApplyStarted:

@@ -69,6 +69,11 @@ class Snapshot(msgspec.Struct, frozen=True):
         return not any(interface.is_online and interface.is_ground for interface in self.interfaces)
 
     @property
+    def dns_elsewhere(self) -> tuple[str, ...]:
+        """The servers that are not this host: libc asks 127.0.0.1 where none is named, and resolved's stub stays."""
+        return tuple(server for server in self.dns_servers if not ipaddress.ip_address(server).is_loopback)
+
+    @property
     def _telling(self) -> tuple[Interface, ...]:
         """Those that tell places apart.
 

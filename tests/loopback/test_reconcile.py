@@ -545,6 +545,35 @@ async def test_a_look_begins_anew_where_the_network_is_another_and_only_there(
     assert ("office" in place.asked) is not moves
 
 
+class Nameless(Place):
+    """Without a DNS server its upstreams are asked in vain, and for ever."""
+
+    was_asked = False
+
+    async def see(self) -> Snapshot:
+        before, self.snapshot = self.snapshot, msgspec.structs.replace(self.snapshot, dns_servers=("10.10.0.53",))
+        return before
+
+    async def verdicts(
+        self, upstreams: Sequence[Upstream], is_enough: Callable[[Mapping[str, Verdict]], bool]
+    ) -> Mapping[str, Verdict]:
+        if not self.was_asked:
+            self.was_asked = True
+            await asyncio.Event().wait()
+        return await super().verdicts(upstreams, is_enough)
+
+
+async def test_dns_that_comes_behind_the_address_is_not_missed_by_who_waits_for_an_answer(dockerd: Dockerd) -> None:
+    here = msgspec.structs.replace(at("10.10.0.1"), dns_servers=("127.0.0.1",))
+    place = Nameless(here, dockerd, office="ok", direct="ok")
+
+    async with asyncio.timeout(10):
+        done = await reconcile(place.policy, place, dockerd.record(), choosing=place.choosing(), maker=Quiet())
+
+    assert done.seen.snapshot.dns_servers == ("10.10.0.53",)
+    assert place.asked == ["office"]
+
+
 FAILS = Condition(Code.REGISTRY_UNREACHABLE, "office does not lead to 10.1.2.3", "no_proxy")
 
 
