@@ -16,13 +16,15 @@ from tests.machine.lab.rootfs import TRIXIE, rootfs
 from .row import Row, in_the_middle, number, sections, shortfalls, table
 
 SUBJECTS = ("roams", "survivors", "memory", "idle", "storm", "decision", "black_holes", "commands")
+# Counted and not timed: one run is as the next, and takes minutes.
+ONCE = frozenset({"memory", "idle", "storm"})
 MEASUREMENTS = Path(__file__).parents[2] / "docs/measurements.md"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description="Measures the goals of speed and size.")
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"of {', '.join(SUBJECTS)}; default: all")
-    parser.add_argument("--repeat", type=int, default=3, help="how often each is measured; the median counts (3)")
+    parser.add_argument("--repeat", type=int, default=3, help="how often times are measured; the median counts (3)")
     args = parser.parse_args()
     if unknown := set(args.subjects) - set(SUBJECTS):
         parser.error(f"no such subject: {', '.join(sorted(unknown))}")
@@ -31,7 +33,7 @@ def main() -> int:
     with World.made(rootfs(TRIXIE) / "bin/busybox") as world:
         for subject in args.subjects or SUBJECTS:
             module = importlib.import_module(f"tests.bench.{subject}")
-            for repetition in range(args.repeat):
+            for repetition in range(1 if subject in ONCE else args.repeat):
                 for row in module.rows(world):
                     found.setdefault(row.what, []).append(row)
                     print(f"{subject} {repetition + 1}: {_in_words(row)}", flush=True)
@@ -58,7 +60,8 @@ def _page(world: World, text: str, repetitions: int, load: float) -> str:
 
 Written by `make bench` (tests/bench). Measured in the laptop of the machine tests: Debian 13 in systemd-nspawn, with a
 systemd {systemd}, a Docker {docker} and a Python {python} of its own. Each row is the repetition in the middle of
-{repetitions}; "of" is the range of them all. A ratio is against the baseline of the same run.
+{repetitions}, and "of" is the range of them all; {", ".join(sorted(ONCE))} are measured once. A ratio is against
+the baseline of the same run.
 
 {time.strftime("%Y-%m-%d")}, Linux {platform.release()}, {os.cpu_count()} cores, load {load:.2f} at the start.
 

@@ -16,7 +16,7 @@ from .at_work import UNIT, answered, at_work, bare_restart, policy, rests, unplu
 from .figures import in_ms
 from .row import Row
 
-MOVES = 5
+MOVES = 3  # in each of the three repetitions: one way and back takes 20 s
 PATIENCE_S = 5.0
 UNKIND = 0.1  # that unkind users may add
 THERE = "Route change to a network whose first upstream works → dockerd right, ÷ bare restart"
