@@ -107,7 +107,7 @@ def readable(entry: Entry) -> str:
 
 def _verify(args: argparse.Namespace, paths: Paths) -> int:
     # Only the system's own log is anchored in the journal.
-    found = verify(paths.audit_log, paths.state, system_journal.ask() if paths.is_system else None)
+    found = verify(paths.audit_log, paths.state, system_journal.ask() if paths.is_the_systems else None)
     if args.json:
         print_json(plain(found), indent=None)
     else:

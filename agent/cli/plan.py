@@ -39,7 +39,7 @@ def arguments(_parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
-    if paths.is_system and os.geteuid() != 0:  # it could not read everything, and would plan something else
+    if paths.is_the_systems and os.geteuid() != 0:  # it could not read everything, and would plan something else
         raise AgentError(
             "plan", "needs root, to read everything that a pass reads", "Try: sudo docker-proxy-agent plan"
         )

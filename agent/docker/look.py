@@ -118,7 +118,7 @@ class Looking:
             shims_in_unit=await asyncio.to_thread(_shims_in_unit, unit),
             binary=_binary(start),
             arguments=start.argv[1:],
-            is_systemd=self._paths.is_system and bool(start.argv),
+            is_systemd=self._paths.is_real and bool(start.argv),
             can_restart=self._can_restart,
             flags=flags,
             flags_in=await asyncio.to_thread(flags_in, texts, start, flags.names),

@@ -27,7 +27,9 @@ from agent.targets import environment
 from agent.values.dockerd import Layer, Phase, Start, UnitState
 from agent.values.errors import ByOthers, NotTried, RestartFailed, UnitFailed
 from agent.values.machine_text import words
+from agent.values.paths import Paths
 
+_SYSTEM: Final = Paths()
 SLOW_S: Final = 300.0  # for a start without a crash: dockerd with many layers needs minutes after a power cut
 _LOOK_AGAIN_S: Final = 0.05
 _ASK_AGAIN_S: Final = 1.0
@@ -63,9 +65,10 @@ _STARTED_WITH: Final = ("ExecStart", "Environment", "EnvironmentFiles", "UnsetEn
 class Unit:
     """A service of systemd, with its socket unit if it has one."""
 
-    def __init__(self, name: str, systemd: Systemd = OF_THE_SYSTEM) -> None:
+    def __init__(self, name: str, systemd: Systemd = OF_THE_SYSTEM, paths: Paths = _SYSTEM) -> None:
         self.name = name
         self._systemd = systemd
+        self._starts = paths.invocation_link(name)
         self._socket_unit = name.removesuffix(".service") + ".socket"
 
     async def state(self) -> UnitState:
@@ -73,7 +76,7 @@ class Unit:
 
     def started(self) -> str:
         """Names the start: another value for each, without asking systemd; '' if it does not run."""
-        return invocation(self.name)
+        return invocation(self._starts)
 
     async def start_values(self, ours: Path) -> Start:
         """What systemd would start the service with now, from the unit as loaded. `ours`: the agent's own file."""

@@ -29,7 +29,7 @@ from agent.docker import validate
 from agent.docker.client_version import DockerClient
 from agent.docker.config_file import ConfigFile
 from agent.docker.engine import EngineSocket
-from agent.docker.glance import Glance, glance, unit_places
+from agent.docker.glance import Glance, glance
 from agent.docker.journal import Journal, UnderWay
 from agent.docker.last_good import LastGood
 from agent.docker.look import Looking
@@ -55,9 +55,9 @@ from agent.see.resolver import for_containers
 from agent.see.see import see
 from agent.see.ways import Ways
 from agent.system.clock import SYSTEM_CLOCK, Clock
-from agent.system.files import behind_links, identity_of, is_folder, sweep
+from agent.system.files import behind_links, identity_of, sweep
 from agent.system.process_start import started
-from agent.system.systemd import BOOTED, OF_THE_SYSTEM
+from agent.system.systemd import manager
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
@@ -379,8 +379,8 @@ class LocalDaemon:
         self._paths = paths
         self._config_file = config_file or ConfigFile(paths)
         self._service = docker.service
-        engine = EngineSocket(paths.below(docker.socket))
-        systemd = OF_THE_SYSTEM if paths.is_system and is_folder(BOOTED) else None
+        engine = EngineSocket(paths.below(paths.socket(docker.socket)))
+        systemd = manager(paths)
         is_systemd = systemd is not None and not docker.restart_command
         self._last: tuple[Reality, Glance] | None = None
         self._last_good = LastGood(paths.state)
@@ -389,7 +389,7 @@ class LocalDaemon:
         self._supervisor = (
             CommandUnit(docker.restart_command, engine, systemd)
             if systemd is None or docker.restart_command
-            else Unit(docker.service, systemd)
+            else Unit(docker.service, systemd, paths)
         )
         self._is_systemd = is_systemd
         can_restart = is_systemd or bool(docker.restart_command)
@@ -448,7 +448,7 @@ class LocalDaemon:
 
     def _glance(self, found: Reality) -> Glance:
         files = (found.daemon_json_path, found.environment_file_path, found.drop_in_path, *found.unit.drop_ins)
-        places = unit_places(self._service) if self._paths.is_system else ()
+        places = self._paths.unit_places(self._service) if self._paths.is_real else ()
         start = f"{self._supervisor.started()} {started(found.unit.pid) if found.unit.pid else ''}"
         return glance(start, [*map(Path, (*files, *found.environment_files)), *places])
 
@@ -492,6 +492,8 @@ def local_clients(
     `told`: one that was not waited for has come; None: all are waited for. `config_file`: Docker's.
     """
     system, caller = ThisSystem(paths.root), Caller.this()
+    socket = paths.socket(policy.docker.socket)
+    policy = msgspec.structs.replace(policy, docker=msgspec.structs.replace(policy.docker, socket=socket))
 
     def whose() -> Who:
         return who(policy.clients, system, caller, str(paths.root))
@@ -509,7 +511,7 @@ def local_clients(
             bridge_address=lambda: container_bridge_address(config_file),
             sockets=LocalSockets(system),
             resolve=in_a_thread,
-            drops_all=DockerClient().drops_all if paths.is_system else None,
+            drops_all=DockerClient().drops_all if paths.is_real else None,
             container_dns=lambda: container_dns(paths, config_file),
         ),
         waits_s=WAITS_S if told is not None else None,
@@ -526,7 +528,7 @@ def accounts_of(paths: Paths, clients: Clients, files: Iterable[str]) -> tuple[A
     system, caller, wanted = ThisSystem(paths.root), Caller.this(), set(files)
     found = {str(one.config): one for one in who(clients, system, caller, str(paths.root)).accounts}
     if missing := wanted - found.keys():
-        below = "" if paths.is_system else str(paths.root)  # the policy names files without the root
+        below = "" if paths.is_real else str(paths.root)  # the policy names files without the root
         named = Clients(users=(), files=tuple(sorted(file.removeprefix(below) for file in missing)))
         found |= {str(one.config): one for one in who(named, system, caller, str(paths.root)).accounts}
     return tuple(account for file, account in found.items() if file in wanted)

@@ -13,7 +13,6 @@ import msgspec
 
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
-from agent.docker.glance import invocation_link
 from agent.one_pass.ports import World
 from agent.service.status_file import PolicyStatus
 from agent.system.clock import now_text
@@ -110,7 +109,7 @@ class PolicyInUse:
         """The policy's files, Docker's targets, the resolver's files. The clients' files: see `clients/homes.py`."""
         paths, service = self._paths, self.policy.docker.service
         targets = [paths.environment_file, paths.drop_in(service), paths.daemon_json]
-        unit = [invocation_link(service)] if paths.is_system else []  # it changes when Docker starts or stops
+        unit = [paths.invocation_link(service)] if paths.is_real else []  # it changes when Docker starts or stops
         resolvers = [paths.below("/etc/resolv.conf"), paths.below("/run/systemd/resolve/resolv.conf")]
         return [*self._files(), *targets, *resolvers, *unit]
 

@@ -26,8 +26,9 @@ SYSTEM: Final = Paths()
 
 
 def owners(paths: Paths) -> frozenset[int]:
-    """The users that the policy and its files may belong to: root; with another root, the caller, too."""
-    return frozenset({0} if paths.is_system else {0, os.geteuid()})
+    """The users that the policy and its files may belong to: root, and whose instance it is or whose root."""
+    users = (paths.layout.user, None if paths.is_real else os.geteuid())
+    return frozenset({0, *(user for user in users if user is not None)})
 
 
 class Loaded(msgspec.Struct, frozen=True):

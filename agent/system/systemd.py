@@ -12,12 +12,13 @@ from typing import Any, Final
 
 import msgspec
 
+from agent.system.files import is_folder
 from agent.system.programs import run
 from agent.values.errors import UnitFailed
 from agent.values.machine_text import lines
+from agent.values.paths import Paths
 from agent.values.secret import escaped
 
-BOOTED: Final = Path("/run/systemd/system")  # exists if systemd runs the system: sd_booted(3)
 _PLAIN: Final = {"LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
 
 
@@ -81,6 +82,12 @@ class _SaysNo(UnitFailed):
 
 
 OF_THE_SYSTEM: Final = Systemd()
+
+
+def manager(paths: Paths) -> Systemd | None:
+    """The one that runs the units of this layout; None if there is none, as below another root."""
+    is_there = paths.is_real and is_folder(Path(paths.layout.booted))
+    return Systemd(paths.layout.manager, paths.layout.environment) if is_there else None
 
 
 def assignments(shown: str) -> dict[str, str]:

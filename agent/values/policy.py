@@ -298,7 +298,7 @@ class Docker(Table, frozen=True):
     take_along: tuple[str, ...] = ()  # patterns of units that may be stopped and started with Docker
     min_interval: Duration = Duration(30)
     service: str = "docker.service"
-    socket: str = "/run/docker.sock"
+    socket: str = ""  # the layout's (`Paths.socket`)
     restart_command: tuple[str, ...] = ()
 
 

@@ -161,7 +161,7 @@ class _Reading:
             self.problems.append(
                 f'docker.service: "{docker.service}" is not the name of a unit, such as "docker.service"'
             )
-        if not docker.socket.startswith("/"):
+        if docker.socket and not docker.socket.startswith("/"):
             self.problems.append(f'docker.socket: "{docker.socket}" is not an absolute path')
         if docker.restart_command and docker.method is Method.DROP_IN:
             self.problems.append(

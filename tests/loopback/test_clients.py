@@ -33,6 +33,7 @@ from agent.targets.json_splice import Original
 from agent.values.condition import Code
 from agent.values.errors import TargetFailed
 from agent.values.listening import Listener, Sockets
+from agent.values.paths import Paths
 from agent.values.policy import Policy, Upstream
 from agent.values.policy_text import parse
 from agent.values.secret import Secret
@@ -73,7 +74,8 @@ class People:
         (folder / "log").mkdir()
         read = parse(policy)
         assert isinstance(read, Policy)
-        self.policy = read
+        docker = msgspec.structs.replace(read.docker, socket=Paths().socket(read.docker.socket))
+        self.policy = msgspec.structs.replace(read, docker=docker)
 
     def add(self, name: str, text: str | None = None, *, may_create: bool = False) -> Path:
         home = self.folder / "home" / name

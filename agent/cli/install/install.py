@@ -15,7 +15,7 @@ from agent.cli.install.systemd import UNIT, says, systemctl
 from agent.system.files import is_folder, read_file
 from agent.system.lock import held
 from agent.system.state_file import StateFile
-from agent.system.systemd import BOOTED
+from agent.system.systemd import manager
 from agent.system.text_files import read_text, write_text
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
@@ -31,7 +31,7 @@ class Installed(msgspec.Struct, frozen=True):
 
 
 def unit_file(paths: Paths) -> Path:
-    return paths.below(f"/etc/systemd/system/{UNIT}")
+    return paths.unit_file(UNIT)
 
 
 def notes(paths: Paths) -> StateFile[Installed]:
@@ -40,11 +40,11 @@ def notes(paths: Paths) -> StateFile[Installed]:
 
 def check_can(what: str, paths: Paths) -> None:
     """Raises AgentError where no service can be installed or removed."""
-    if not paths.is_system:
+    if not paths.is_real:
         raise AgentError(what, "a service belongs to a whole system", "Leave out --root")
     if os.geteuid() != 0:
         raise AgentError(what, "must be run as root", f"Try: sudo docker-proxy-agent {what}")
-    if not is_folder(BOOTED):
+    if manager(paths) is None:
         raise AgentError(
             what, "this system was not started by systemd", "Start the agent yourself: docker-proxy-agent run"
         )
