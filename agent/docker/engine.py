@@ -96,6 +96,11 @@ class EngineSocket:
 
     def peer(self) -> str:
         """What tells one start of dockerd from another where no systemd does: pid and start time of who listens."""
+        pid = self.listener()
+        return f"{pid}-{started(pid)}"
+
+    def listener(self) -> int:
+        """Who listens there: systemd itself, where it has opened the socket. EngineSilent if nobody does."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(self._timeout_s)
             try:
@@ -103,7 +108,7 @@ class EngineSocket:
             except OSError as error:
                 raise self._silent(escaped(str(error))) from error
             pid, _, _ = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        return f"{pid}-{started(pid)}"
+        return int(pid)
 
     def _silent(self, what: str) -> EngineSilent:
         return EngineSilent(str(self.path), f"dockerd did not answer: {what}", "See: systemctl status docker")

@@ -86,15 +86,15 @@ class LastGood:
         except AgentError:
             return True
 
-    def history(self, path: Path, text: str | None, unit: UnitState) -> FileHistory:
-        """What is known of a file that was just read. `unit`: the unit of the dockerd that reads it."""
+    def history(self, path: Path, text: str | None, unit: UnitState, dockerd: int = 0) -> FileHistory:
+        """What is known of a file that was just read. `dockerd`: who reads it; 0: not known."""
         try:
             kept, is_open = self._file.load(), self._journal.under_way().bracket is not None
         except AgentError:  # then nothing is known
             kept, is_open = None, True
         if kept is not None and kept.path != str(path):
             kept = None
-        is_tried = None if is_open or not unit.is_running else _is_tried(path, text, unit, kept)
+        is_tried = None if is_open or not unit.is_running else _is_tried(path, text, unit, dockerd, kept)
         copy = "" if is_tried or text is None else next((str(one) for one in _copies(path) if _says(one, text)), "")
         return FileHistory(is_tried, kept is not None, copy)
 
@@ -117,10 +117,10 @@ class LastGood:
         return said
 
 
-def _is_tried(path: Path, text: str | None, unit: UnitState, kept: _GoodFile | None) -> bool | None:
+def _is_tried(path: Path, text: str | None, unit: UnitState, dockerd: int, kept: _GoodFile | None) -> bool | None:
     if kept is not None and kept.invocation and kept.invocation == unit.invocation:
         return kept.text == text  # whatever times the files and the clock have
-    born = born_ns(unit.pid)
+    born = born_ns(dockerd or unit.pid)  # where only who started it is known, it is younger than that
     return None if born is None else last_touched_ns(path) < born
 
 

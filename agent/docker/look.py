@@ -61,6 +61,9 @@ class Socket(Protocol):
         ...
 
     async def running(self) -> frozenset[Running]: ...
+    def listener(self) -> int:
+        """The process that listens. EngineSilent if none does."""
+        ...
 
 
 class Looking:
@@ -93,7 +96,7 @@ class Looking:
                 found,
                 engine=engine,
                 hanging=await hanging,
-                transfer=await asyncio.to_thread(busy.transfer, unit.pid),
+                transfer=await asyncio.to_thread(busy.transfer, found.dockerd),
                 takes_proxies=engine.takes_proxies,
             )
 
@@ -102,7 +105,8 @@ class Looking:
 
     async def _all_but_the_engine(self, unit: UnitState, desired: Sequence[Settings]) -> Reality:
         start = await self._reader.start_values(self._paths.environment_file)
-        flags, running, are_flags_read = await asyncio.to_thread(_process, unit, start)
+        dockerd = await asyncio.to_thread(self._dockerd, unit)
+        flags, running, are_flags_read = await asyncio.to_thread(_process, dockerd, unit, start)
         file_path = self._paths.below(flags.config_file) if flags.config_file else self._paths.daemon_json
         file, fault = await asyncio.to_thread(_read, file_path)
         drop_in_path = self._paths.drop_in(self._service)
@@ -114,6 +118,7 @@ class Looking:
         started_with, is_marked = self._started_with(unit, file_path, file, desired) if not fault else (None, False)
         return Reality(
             unit=unit,
+            dockerd=dockerd,
             unit_name=self._service,
             shims_in_unit=await asyncio.to_thread(_shims_in_unit, unit),
             binary=_binary(start),
@@ -134,7 +139,7 @@ class Looking:
             daemon_json_path=str(file_path),
             daemon_json=file,
             daemon_json_fault=fault,
-            file=await asyncio.to_thread(self._last_good.history, file_path, file, unit)
+            file=await asyncio.to_thread(self._last_good.history, file_path, file, unit, dockerd)
             if not fault
             else FileHistory(),
             environment_file_path=str(self._paths.environment_file),
@@ -143,6 +148,11 @@ class Looking:
             drop_in=await asyncio.to_thread(read_text, drop_in_path),
             is_drop_in_loaded=str(drop_in_path) in unit.drop_ins,
         )
+
+    def _dockerd(self, unit: UnitState) -> int:
+        """Its process; 0: not known."""
+        # A connection to one that is down would start it.
+        return process.dockerd(unit.pid, self._socket.listener if unit.is_running else lambda: 0)
 
     async def busy_now(self, found: Reality) -> Reality:
         """The same with what a restart would meet by now."""
@@ -153,7 +163,7 @@ class Looking:
             engine, silence = await self._engine(found) if unit else (None, "")
         except EngineSilent as error:
             engine, silence = None, str(error)
-        moving = await asyncio.to_thread(busy.transfer, found.unit.pid) if engine else ""
+        moving = await asyncio.to_thread(busy.transfer, found.dockerd) if engine else ""
         return msgspec.structs.replace(found, engine=engine, silence=silence, transfer=moving, hanging=hanging)
 
     async def running(self) -> frozenset[Running]:
@@ -241,20 +251,17 @@ def _shims_in_unit(unit: UnitState) -> bool:
     return unit.is_running and unit.kill_mode != "process" and process.holds_containers(unit.pid)
 
 
-def _process(unit: UnitState, start: Start) -> tuple[Flags, dict[str, str] | None, bool]:
+def _process(dockerd: int, unit: UnitState, start: Start) -> tuple[Flags, dict[str, str] | None, bool]:
     """Flags and environment of the running dockerd, or the flags of its next start; and whether the flags are its."""
-    argv = process.command_line(unit.pid) if unit.pid else None
-    running = process.environment(unit.pid) if unit.pid else None
-    return process.flags(argv or start.argv), running, _is_dockerd(argv or ())
+    argv = process.command_line(dockerd) if dockerd else None
+    # Where it is not known, its environment is most likely that of who started it.
+    running = process.environment(dockerd or unit.pid) if unit.pid else None
+    return process.flags(argv or start.argv), running, argv is not None
 
 
 def _binary(start: Start) -> str:
     """dockerd itself; '' where a script starts it: a script would start a daemon whatever it is asked."""
-    return start.argv[0] if _is_dockerd(start.argv) else ""
-
-
-def _is_dockerd(argv: Sequence[str]) -> bool:
-    return bool(argv) and Path(argv[0]).name == "dockerd"
+    return start.argv[0] if process.is_called_dockerd(start.argv) else ""
 
 
 async def _takes_proxies(binary: str) -> bool | None:

@@ -135,7 +135,7 @@ def _by_command(unit: UnitState, start: Start, running: Mapping[str, str], drop_
 
 def _is_as_it_was_started(unit: UnitState, start: Start, drop_in: Path) -> bool:
     """Whether all files that make its environment are older than the process: else it is unknown what it was given."""
-    born = born_ns(unit.pid)
+    born = born_ns(unit.pid)  # the unit's main one: what it has from systemd, dockerd has from it
     files = {unit.fragment, *unit.drop_ins, *start.files, str(drop_in)} - {""}
     return born is not None and all(last_touched_ns(Path(file)) < born for file in files)
 

@@ -8,11 +8,12 @@ Not known here: what systemd would start next (`unit.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from agent.values.dockerd import Flags
+from agent.values.errors import EngineSilent
 from agent.values.machine_text import lines
 from agent.values.settings import Texts
 
@@ -62,6 +63,31 @@ def holds_containers(pid: int, proc: Path = Path("/proc")) -> bool:
     return any(_is_containerd(process) and _is_within(_group(process), group) for process in _processes(proc))
 
 
+def dockerd(main: int, listener: Callable[[], int], proc: Path = Path("/proc")) -> int:
+    """dockerd's process in a unit with this main process: that one, or who listens on the engine's socket.
+
+    A script or rootlesskit may have started it (FACTS 75). `listener`: EngineSilent if nobody listens. 0: not known,
+    as where systemd has opened the socket.
+    """
+    if not main or _is_dockerd(main, proc):
+        return main
+    try:
+        pid = listener()
+    except EngineSilent:
+        return 0
+    group = _group(proc / str(main))
+    # A dockerd of another unit may have taken over that path.
+    return pid if group and _is_dockerd(pid, proc) and _is_within(_group(proc / str(pid)), group) else 0
+
+
+def _is_dockerd(pid: int, proc: Path) -> bool:
+    return is_called_dockerd(command_line(pid, proc) or ())
+
+
+def is_called_dockerd(argv: Sequence[str]) -> bool:
+    return bool(argv) and Path(argv[0]).name == "dockerd"
+
+
 def _processes(proc: Path) -> Iterator[Path]:
     return (path for path in proc.iterdir() if path.name.isdecimal())
 
@@ -89,10 +115,10 @@ def _is_within(group: str, outer: str) -> bool:
     return group == outer or group.startswith(f"{outer}/")
 
 
-def command_line(pid: int) -> tuple[str, ...] | None:
+def command_line(pid: int, proc: Path = Path("/proc")) -> tuple[str, ...] | None:
     """The arguments of a process; None if it is gone, or shows none (see `environment`)."""
     try:
-        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+        raw = (proc / str(pid) / "cmdline").read_bytes()
     except OSError:
         return None
     return tuple(word.decode(errors="surrogateescape") for word in raw.split(b"\0")[:-1]) or None

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import glob
 import re
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -25,7 +26,7 @@ from agent.system.systemd import OF_THE_SYSTEM, Systemd, assignments
 from agent.system.until import every, until
 from agent.targets import environment
 from agent.values.dockerd import Layer, Phase, Start, UnitState
-from agent.values.errors import ByOthers, NotTried, RestartFailed, UnitFailed
+from agent.values.errors import ByOthers, EngineSilent, NotTried, RestartFailed, UnitFailed
 from agent.values.machine_text import words
 from agent.values.paths import Paths
 
@@ -57,22 +58,39 @@ _PROPERTIES: Final = (
     "FragmentPath",
     "Result",
     "StateChangeTimestampMonotonic",
+    "Type",
     *_HANGING,
 )
 _STARTED_WITH: Final = ("ExecStart", "Environment", "EnvironmentFiles", "UnsetEnvironment")
 
 
+class Listening(Protocol):
+    """Docker's socket."""
+
+    def listener(self) -> int:
+        """The process that listens there. EngineSilent if none does."""
+        ...
+
+
 class Unit:
     """A service of systemd, with its socket unit if it has one."""
 
-    def __init__(self, name: str, systemd: Systemd = OF_THE_SYSTEM, paths: Paths = _SYSTEM) -> None:
+    def __init__(
+        self, name: str, systemd: Systemd = OF_THE_SYSTEM, paths: Paths = _SYSTEM, *, engine: Listening | None = None
+    ) -> None:
+        """`engine`: is asked where systemd is not told when dockerd is up; None: then it counts as up at once."""
         self.name = name
         self._systemd = systemd
         self._starts = paths.invocation_link(name)
+        self._engine = engine
         self._socket_unit = name.removesuffix(".service") + ".socket"
 
     async def state(self) -> UnitState:
-        return await self._state_of(self.name)
+        state = await self._state_of(self.name)
+        if self._engine is None or not may_be_starting(state, time.monotonic()):
+            return state
+        is_up = await asyncio.to_thread(_is_there, self._engine)
+        return state if is_up else msgspec.structs.replace(state, phase=Phase.STARTING)
 
     def started(self) -> str:
         """Names the start: another value for each, without asking systemd; '' if it does not run."""
@@ -265,6 +283,19 @@ class Unit:
                 await asyncio.sleep(_ASK_AGAIN_S)
 
 
+def may_be_starting(unit: UnitState, now: float) -> bool:
+    """Whether its being up proves nothing yet: with Type=simple systemd has only started a command (FACTS 75)."""
+    return unit.is_running and not unit.says_when_up and unit.since > 0 and now < unit.since + SLOW_S
+
+
+def _is_there(engine: Listening) -> bool:
+    try:
+        engine.listener()
+    except EngineSilent:
+        return False
+    return True
+
+
 def unit_state(shown: str) -> UnitState:
     """What `systemctl show` printed, as a value. Pure."""
     values = assignments(shown)
@@ -282,6 +313,7 @@ def unit_state(shown: str) -> UnitState:
         comes_back=values.get("SubState") == "auto-restart",
         is_stuck_in_stop=values.get("Result") == "timeout",
         since=int(values.get("StateChangeTimestampMonotonic") or 0) / 1e6,
+        says_when_up=values.get("Type", "notify").startswith("notify"),
     )
 
 

@@ -389,7 +389,7 @@ class LocalDaemon:
         self._supervisor = (
             CommandUnit(docker.restart_command, engine, systemd)
             if systemd is None or docker.restart_command
-            else Unit(docker.service, systemd, paths)
+            else Unit(docker.service, systemd, paths, engine=engine)
         )
         self._is_systemd = is_systemd
         can_restart = is_systemd or bool(docker.restart_command)
@@ -449,7 +449,7 @@ class LocalDaemon:
     def _glance(self, found: Reality) -> Glance:
         files = (found.daemon_json_path, found.environment_file_path, found.drop_in_path, *found.unit.drop_ins)
         places = self._paths.unit_places(self._service) if self._paths.is_real else ()
-        start = f"{self._supervisor.started()} {started(found.unit.pid) if found.unit.pid else ''}"
+        start = f"{self._supervisor.started()} {started(pid) if (pid := found.dockerd or found.unit.pid) else ''}"
         return glance(start, [*map(Path, (*files, *found.environment_files)), *places])
 
     def owned(self, reality: Reality) -> OwnedDaemonJson:

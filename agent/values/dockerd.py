@@ -49,6 +49,7 @@ class UnitState(msgspec.Struct, frozen=True):
     comes_back: bool = False  # broken, and systemd is about to restart it
     is_stuck_in_stop: bool = False  # broken because it did not stop in time
     since: float = 0.0  # when it came into this state: CLOCK_MONOTONIC; 0: not known
+    says_when_up: bool = True  # Type=notify: until dockerd is up, systemd shows it as starting
 
     @property
     def is_running(self) -> bool:
@@ -159,6 +160,7 @@ class Reality(msgspec.Struct, frozen=True):
     """Everything that a plan for the daemon's settings compares with."""
 
     unit: UnitState
+    dockerd: int = 0  # its process, which need not be the unit's main one; 0: it does not run, or is not known
     unit_name: str = "docker.service"
     engine: Engine | None = None  # None: it does not run, or did not answer
     silence: str = ""  # why a running engine did not answer

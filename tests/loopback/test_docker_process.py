@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
-from agent.docker.process import command_line, environment
+import pytest
+
+from agent.docker.process import command_line, dockerd, environment
+from agent.values.errors import EngineSilent
 
 
 def test_a_process_that_shows_no_arguments_does_not_show_an_empty_environment() -> None:
@@ -26,3 +30,55 @@ def test_an_empty_environment_is_one() -> None:
         assert environment(started.pid) == {}
 
         started.communicate(timeout=60)
+
+
+# Which process of a unit is dockerd.
+
+UNIT = "0::/system.slice/docker.service"
+SCRIPT, DOCKERD = ("/bin/sh", "/usr/local/sbin/start-docker"), ("/usr/sbin/dockerd", "--debug")
+
+
+def shown(proc: Path, pid: int, argv: tuple[str, ...], group: str) -> None:
+    """A process as /proc has it."""
+    (proc / str(pid)).mkdir()
+    (proc / str(pid) / "cmdline").write_bytes(b"".join(word.encode() + b"\0" for word in argv))
+    (proc / str(pid) / "cgroup").write_text(f"{group}\n")
+
+
+@pytest.mark.parametrize(
+    ("main", "listener", "group", "found"),
+    [
+        pytest.param(DOCKERD, DOCKERD, UNIT, 7, id="the-main-process-itself"),
+        pytest.param(SCRIPT, DOCKERD, UNIT, 9, id="a-child-of-a-script"),
+        pytest.param(SCRIPT, DOCKERD, f"{UNIT}/below", 9, id="in-a-group-below"),
+        pytest.param(SCRIPT, DOCKERD, "0::/system.slice/other.service", 0, id="of-another-unit"),
+        pytest.param(SCRIPT, ("/lib/systemd/systemd",), UNIT, 0, id="systemd-has-opened-the-socket"),
+        pytest.param(SCRIPT, None, UNIT, 0, id="nobody-listens"),
+        pytest.param((), DOCKERD, UNIT, 9, id="a-main-process-that-is-becoming-another"),
+    ],
+)
+def test_dockerd_is_the_main_process_or_who_listens_in_its_group(
+    tmp_path: Path, main: tuple[str, ...], listener: tuple[str, ...] | None, group: str, found: int
+) -> None:
+    shown(tmp_path, 7, main, UNIT)
+    if listener is not None:
+        shown(tmp_path, 9, listener, group)
+
+    def who() -> int:
+        if listener is None:
+            raise EngineSilent("/run/docker.sock", "nobody")
+        return 9
+
+    assert dockerd(7, who, tmp_path) == found
+
+
+def test_where_the_main_process_is_dockerd_the_socket_is_not_opened(tmp_path: Path) -> None:
+    shown(tmp_path, 7, DOCKERD, UNIT)
+
+    assert dockerd(7, lambda: pytest.fail("opened"), tmp_path) == 7
+
+
+def test_a_unit_without_a_process_has_no_dockerd(tmp_path: Path) -> None:
+    shown(tmp_path, 9, DOCKERD, UNIT)
+
+    assert dockerd(0, lambda: 9, tmp_path) == 0

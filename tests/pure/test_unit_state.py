@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.docker.unit import unit_state
+from agent.docker.unit import SLOW_S, may_be_starting, unit_state
 from agent.values.dockerd import Phase, UnitState
 
 RUNNING = """\
@@ -71,3 +71,25 @@ def test_what_hangs_on_a_unit_is_named_once() -> None:
 @pytest.mark.parametrize(("job", "is_away"), [("", True), ("Job=\n", True), ("Job=0\n", True), ("Job=1207\n", False)])
 def test_a_stopped_docker_that_is_about_to_be_started_is_not_away(job: str, is_away: bool) -> None:
     assert unit_state(f"LoadState=loaded\nActiveState=inactive\nSubState=dead\n{job}").is_away is is_away
+
+
+@pytest.mark.parametrize(
+    ("type_", "active", "age_s", "is_open"),
+    [
+        pytest.param("simple", "active", 1, True, id="a-command-that-was-started"),
+        pytest.param("exec", "active", 1, True, id="one-that-became-another-program"),
+        pytest.param("notify", "active", 1, False, id="systemd-is-told"),
+        pytest.param("notify-reload", "active", 1, False, id="and-of-a-reload-too"),
+        pytest.param("simple", "activating", 1, False, id="shown-as-starting-anyway"),
+        pytest.param("simple", "inactive", 1, False, id="down"),
+        pytest.param("simple", "active", SLOW_S + 1, False, id="no-start-takes-so-long"),
+    ],
+)
+def test_a_unit_that_is_up_may_still_be_starting(type_: str, active: str, age_s: float, is_open: bool) -> None:
+    shown = f"LoadState=loaded\nActiveState={active}\nType={type_}\nStateChangeTimestampMonotonic=5000000\n"
+
+    assert may_be_starting(unit_state(shown), 5 + age_s) is is_open
+
+
+def test_where_systemd_does_not_say_since_when_it_is_not_taken_for_new() -> None:
+    assert not may_be_starting(unit_state("LoadState=loaded\nActiveState=active\nType=simple\n"), 1)
