@@ -15,7 +15,8 @@ import msgspec
 
 from agent.probe.exchange import DialogueFailed
 from agent.values.errors import AgentError
-from agent.values.listening import Listener, LocalProxy, Sockets, loopback_addresses, on_this_host
+from agent.values.listening import Listener, LocalProxy, Sockets, on_this_host
+from agent.values.vantage import HOST, Vantage
 from agent.values.verdict import Outcome
 
 
@@ -24,10 +25,11 @@ class Guard(msgspec.Struct, frozen=True):
 
     owner: str
     sockets: Sockets
+    vantage: Vantage = HOST  # where the connections come from
 
     async def admitted(self, addresses: Iterable[str], port: int) -> frozenset[Listener]:
         """The owner's listeners at these addresses. DialogueFailed if there is none, or another user listens, too."""
-        asked = [loopback_addresses(address) for address in addresses]
+        asked = [self.vantage.meant(address) for address in addresses]
         if not all(asked):
             raise DialogueFailed(Outcome.REFUSED, f"not on loopback, where {self.owner}'s is expected")
         return await asyncio.to_thread(self._admitted, [one for each in asked for one in each], port)

@@ -24,6 +24,7 @@ from agent.probe.tls import Trust
 from agent.values.listening import Sockets
 from agent.values.policy import RegistryUrl, Upstream
 from agent.values.settings import Credentials, ProxyUrl
+from agent.values.vantage import HOST, Vantage
 from agent.values.verdict import Outcome, Verdict
 
 # How `direct` ends where a portal has no certificate for an https registry.
@@ -61,6 +62,7 @@ class Question(msgspec.Struct, frozen=True):
     ground: Ground = HERE
     portal_port: int = 80
     sockets: Sockets | None = None  # None: no upstream has an owner
+    vantage: Vantage = HOST  # where the ground is
     realms: Realms | None = None  # None: they are not asked for
     reach: tuple[RegistryUrl, ...] = ()  # what must be reached by TLS besides, such as the layers' host
 
@@ -150,7 +152,7 @@ def _guard(upstream: Upstream, question: Question) -> Guard | None:
         return None
     if question.sockets is None:
         raise TypeError("an upstream with an owner cannot be probed without a look at who listens")
-    return Guard(upstream.owner, question.sockets)
+    return Guard(upstream.owner, question.sockets, question.vantage)
 
 
 def _entrant(attempt: _Attempt, refused: dict[Credentials, Verdict]) -> Entrant[Verdict]:

@@ -10,6 +10,7 @@ from agent.probe.exchange import DialogueFailed
 from agent.probe.guard import Guard
 from agent.values.errors import AgentError
 from agent.values.listening import Listener
+from agent.values.vantage import HOST, Vantage
 from agent.values.verdict import Outcome
 
 PORT = 7890
@@ -40,9 +41,11 @@ class Host:
         return {ALICE: "alice", BOB: "bob"}.get(uid, "")
 
 
-async def refusal(owner: str, *looks: Sequence[Listener] | AgentError, at: Sequence[str] = (HERE,)) -> tuple[str, str]:
+async def refusal(
+    owner: str, *looks: Sequence[Listener] | AgentError, at: Sequence[str] = (HERE,), vantage: Vantage = HOST
+) -> tuple[str, str]:
     """How it ends for somebody who connects to the first of these addresses."""
-    guard = Guard(owner, Host(*looks))
+    guard = Guard(owner, Host(*looks), vantage)
     try:
         before = await guard.admitted(at, PORT)
         await guard.check_still(before, at[0], PORT)
@@ -91,3 +94,20 @@ async def test_who_is_let_through_to(
 )
 async def test_whoever_came_in_between_is_told_nothing(after: list[Listener], ending: tuple[str, str]) -> None:
     assert await refusal("alice", [on(HERE)], after) == ending
+
+
+@pytest.mark.parametrize(
+    ("address", "look", "ending"),
+    [
+        pytest.param("10.0.2.2", [on(HERE)], ("ok", ""), id="the-gateway-leads-to-the-owners"),
+        pytest.param("10.0.2.2", [on(HERE, BOB)], ("refused", "alice's is expected; bob listens"), id="the-gateway-leads-to-somebody-elses"),
+        pytest.param(HERE, [on(HERE)], ("refused", "not on loopback, where alice's is expected"), id="a-loopback-of-its-own-is-not-the-owners"),
+        pytest.param("10.0.2.3", [on(HERE)], ("refused", "not on loopback, where alice's is expected"), id="elsewhere"),
+    ],
+)  # fmt: skip
+async def test_who_is_let_through_to_from_a_network_of_dockers_own(
+    address: str, look: Sequence[Listener], ending: tuple[str, str]
+) -> None:
+    there = Vantage(is_host=False, gateway="10.0.2.2")
+
+    assert await refusal("alice", look, look, at=[address], vantage=there) == ending
