@@ -40,6 +40,16 @@ def test_every_field_is_documented(kind: type[msgspec.Struct]) -> None:
     assert set(kind.__struct_fields__) <= named
 
 
+def test_every_code_is_documented_and_whether_it_fails() -> None:
+    table = DOCUMENT.partition("## The codes of conditions")[2]
+    rows = [row.split("|")[1:3] for row in table.splitlines() if row.startswith("| `")]
+    fails = {
+        code: text.lstrip().startswith("*fails*") for codes, text in rows for code in re.findall(r"`([a-z-]+)`", codes)
+    }
+
+    assert fails == {code.value: code.is_failure for code in Code}
+
+
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     file = StatusFile(tmp_path / "status.json")
     drawn = picture.Picture(**{name: getattr(AT_THE_OFFICE, name) for name in picture.Picture.__struct_fields__})
