@@ -9,6 +9,9 @@ taken, so that `recover` can finish or undo what an agent left that died in the 
 survive goes through `live_restore`. What is remembered between passes has a file each: `last_good`, `originals`,
 `marks`, `quarantine`.
 
+Where dockerd stands is told by `vantage`; if it is in a network of its own, `inside` asks and connects from there, by a
+process that enters it (`inside_helper`).
+
 What these ask of the world is in `ports`: a supervisor is systemd (`unit`) or a command of the policy
 (`restart_command`). A newcomer reads `transaction.Transaction._restart` first, then `journal.Stage`.
 Not known here: what is to be written and when a restart is due (`decide/`), and the clients' files.

@@ -1,0 +1,104 @@
+"""Where a dockerd stands, told by its process: /proc shows the network that it is in to everybody who may see it.
+
+A dockerd counts as in a network of its own if it is in a user namespace of its own, too: that is a user's (rootless),
+whose packets a program of the user's carries to this host's network. Not known here: what follows from it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from agent.docker.process import command_line
+from agent.values.machine_text import lines
+from agent.values.vantage import HOST, Vantage
+
+# Their gateway leads to this host's 127.0.0.1, where they were not told to close it. The others' leads elsewhere, and a
+# password must not go there.
+_LEAD_TO_LOOPBACK: Final = frozenset({"slirp4netns", "pasta"})
+_SCRIPT: Final = "dockerd-rootless.sh"
+_SWITCH: Final = b"DOCKERD_ROOTLESS_ROOTLESSKIT_DISABLE_HOST_LOOPBACK"
+_LARGEST: Final = 1 << 20
+
+_HAS_GATEWAY: Final = 0x2  # RTF_GATEWAY, linux/route.h
+_REJECTS: Final = 0x200
+
+
+def vantage(dockerd: int, main: int, proc: Path = Path("/proc")) -> Vantage:
+    """That of a process that runs. `main`: the unit's main process, which has started it. The host's if it is gone."""
+    try:
+        # Whoever may be another user is not entered: its files would be read with our rights.
+        if (proc / str(dockerd)).stat().st_uid != os.geteuid() or not all(
+            _is_another(proc, dockerd, kind) for kind in ("user", "net")
+        ):
+            return HOST
+        routes, routes6 = (_read(proc / str(dockerd) / "net" / name) for name in ("route", "ipv6_route"))
+    except OSError:
+        return HOST
+    argv = command_line(main, proc) or ()
+    return Vantage(
+        is_host=False,
+        gateway=gateway(routes) if _option(argv, "--net") in _LEAD_TO_LOOPBACK else "",
+        has_ipv6=has_way_out(routes6),
+        knows_switch=_knows_switch(argv),
+    )
+
+
+def _is_another(proc: Path, pid: int, kind: str) -> bool:
+    """Whether it is in another namespace than we are."""
+    there, here = (proc / str(one) / "ns" / kind for one in (pid, "self"))
+    return there.readlink() != here.readlink()
+
+
+def _read(path: Path) -> str:
+    """'' if it does not exist, as without IPv6."""
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def gateway(routes: str) -> str:
+    """The gateway of the default route in /proc/net/route; '' if there is none."""
+    for _, destination, via, flags, *others in _fields(routes):
+        if len(others) > 3 and int(flags, 16) & _HAS_GATEWAY and not int(destination, 16) and not int(others[3], 16):
+            return str(ipaddress.IPv4Address(bytes.fromhex(via)[::-1]))  # in the order of the machine's bytes
+    return ""
+
+
+def has_way_out(routes6: str) -> bool:
+    """Whether /proc/net/ipv6_route has a default route."""
+    return any(
+        len(route) == 10 and not int(route[0], 16) and not int(route[1], 16) and not int(route[8], 16) & _REJECTS
+        for route in _fields(routes6)
+    )
+
+
+def _fields(table: str) -> Iterator[list[str]]:
+    return (fields for line in lines(table) if len(fields := line.split()) > 4 and fields[0] != "Iface")
+
+
+def _option(argv: Sequence[str], name: str) -> str:
+    """The value of an option, by `--name=value` or as the next word; '' if it is not there."""
+    words = iter(argv)
+    for word in words:
+        if word.startswith(f"{name}="):
+            return word.removeprefix(f"{name}=")
+        if word == name:
+            return next(words, "")
+    return ""
+
+
+def _knows_switch(argv: Iterable[str]) -> bool:
+    """Whether the script that started it, and that the arguments name, knows the variable."""
+    script = next((word for word in argv if Path(word).name == _SCRIPT and word.startswith("/")), "")
+    if not script:
+        return False
+    try:
+        with Path(script).open("rb") as text:
+            return _SWITCH in text.read(_LARGEST)
+    except OSError:
+        return False
