@@ -13,7 +13,7 @@ Not known here: whose file it is, whether it may be made, and how it is written;
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -348,7 +348,7 @@ def plan(text: str | None, entries: Sequence[str], wanted: Wanted, owned: OwnedC
     if tuple(entries) == EVERY_ENGINES and not owned.further:
         return plan_file(text, EVERY_ENGINES[0], wanted, owned, keyed=keyed)
     client_config.refuse_unread(text)
-    if wanted.intent is Intent.LEAVE or (wanted.intent is Intent.WITHDRAW and not owned.is_ours):
+    if _is_left(text, entries, wanted, owned):
         return None
     known = dict(zip(owned.entries, owned.parts, strict=True))
     gone = [(entry, part) for entry, part in known.items() if entry not in entries]
@@ -439,7 +439,7 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig, 
     if wanted.intent is Intent.PUT_BACK:
         return put_back(text, owned)
     client_config.refuse_unread(text)
-    if wanted.intent is Intent.LEAVE or (wanted.intent is Intent.WITHDRAW and not owned.is_ours):
+    if _is_left(text, (entry,), wanted, owned):
         return None
     base, was = text or "", owned.was
     if not owned.is_of(entry):
@@ -451,7 +451,9 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig, 
     except TextRefused:
         old = client_config.repaired(base, entry, owned.originals, owned.wrote(keyed))
         said = client_config.texts(old, entry)
-    if wanted.intent is Intent.SET and said.meaning() == wanted.settings and old == (text or ""):
+    says_it = wanted.intent is Intent.SET and said.meaning() == wanted.settings and old == (text or "")
+    is_bare = entry not in EVERY_ENGINES and wanted.settings.is_direct  # one engine's, without a proxy
+    if says_it and not (is_bare and (owned.is_ours or _is_led_by_default(text, (entry,)))):
         return None
     kept = owned.originals or client_config.originals(old, entry)
     if wanted.intent is Intent.WITHDRAW:
@@ -461,6 +463,7 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig, 
     else:
         after = client_config.edit(old, entry, wanted.settings, kept)
         last = client_config.texts(after, entry)
+    after = _hiding(after, entry, kept if owned.is_ours else ()) if is_bare else after
     if after == (text or ""):
         return None
     now = last if wanted.intent is Intent.SET else client_config.texts(after, entry)
@@ -479,6 +482,27 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig, 
         originals=kept,
         last=last,
     )
+
+
+def _is_left(text: str | None, entries: Iterable[str], wanted: Wanted, owned: OwnedConfig) -> bool:
+    """Whether the file stays as it is, whatever it says."""
+    if wanted.intent is Intent.WITHDRAW:
+        return not owned.is_ours and not _is_led_by_default(text, entries)
+    return wanted.intent is Intent.LEAVE
+
+
+def _hiding(text: str, entry: str, kept: Sequence[Original]) -> str:
+    """The entry of one engine without a proxy: it is there as long as `default` has one. `kept`: if it is ours."""
+    if client_config.default_gives(text):
+        return client_config.hides_default(text, entry)
+    return client_config.without(text, entry, (), kept) if kept else text
+
+
+def _is_led_by_default(text: str | None, entries: Iterable[str]) -> bool:
+    """Whether the client takes `default` for one of these engines: its containers would get a proxy that is not meant
+    for them, such as the one that another agent keeps there for another engine."""
+    missing = (entry for entry in entries if entry not in EVERY_ENGINES and not client_config.has_entry(text, entry))
+    return client_config.default_gives(text) and any(missing)
 
 
 def told_apart(edit: FileEdit, stood: Collection[Settings]) -> FileEdit:

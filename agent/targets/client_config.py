@@ -31,6 +31,7 @@ from agent.values.settings import Masked, Proxy, ProxyUrl, Settings, Unparsable,
 from agent.values.settings import no_proxy as no_proxy_set
 
 PROXIES: Final[Path] = ("proxies",)
+DEFAULT: Final = "default"  # of every engine that has no entry of its own
 HTTP: Final = "httpProxy"
 HTTPS: Final = "httpsProxy"
 NO_PROXY: Final = "noProxy"
@@ -151,6 +152,22 @@ def has_entry(text: str | None, entry: str) -> bool:
     """Whether there is such an entry, also one with nothing in it: the client counts it, and null as well."""
     alone = _alone(text or "")
     return _has_object(alone, PROXIES) and json_splice.value_at(alone, (*PROXIES, entry)) is not MISSING
+
+
+def default_gives(text: str | None) -> bool:
+    """Whether an engine without an entry of its own gets a proxy."""
+    try:
+        return not texts(text, DEFAULT).meaning().is_direct
+    except TextRefused:  # the client takes nothing of such a file
+        return False
+
+
+def hides_default(text: str, entry: str) -> str:
+    """The file with this entry, if only with nothing in it: the client takes nothing of `default` then (FACTS 145)."""
+    if has_entry(text, entry):
+        return text
+    path = (*PROXIES, entry, HTTP)
+    return json_splice.delete(json_splice.set_value(text, path, ""), path)
 
 
 def refuse_unread(text: str | None) -> None:
@@ -289,7 +306,15 @@ def put_back(text: str | None, kept: Sequence[Original]) -> str:
         if _has_object(alone, was_null.path[:-1]) and json_splice.value_at(alone, was_null.path) == {}:
             begin, end = json_splice.locate(text, was_null.path) or (0, 0)
             text = text[:begin] + (was_null.value or "null") + text[end:]
+    if any(map(_had_others, kept)) and json_splice.value_at(_alone(text), PROXIES) == {}:
+        return json_splice.delete(text, PROXIES)
     return text
+
+
+def _had_others(original: Original) -> bool:
+    """Whether `proxies` was there for the sake of other entries. With the last of them it goes, whoever takes it out:
+    two agents with an entry each, of which the second to come is the last to leave."""
+    return _is_of_a_key(original) and len(original.slots) == len(PROXIES) and original.hole is None
 
 
 def entries(kept: Sequence[Original]) -> tuple[str, ...]:

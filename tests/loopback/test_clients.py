@@ -54,6 +54,7 @@ def upstream(url: str, **facts: object) -> Upstream:
 
 
 OFFICE = upstream("http://office:3128")
+CAFE = upstream("http://cafe:8080")
 DIRECT = Upstream("direct")
 
 
@@ -893,6 +894,81 @@ async def test_in_a_local_scope_no_other_engine_is_told_anything(tmp_path: Path)
     people.leave()
     await people.passed(OFFICE)
     assert bob.read_text() == LOGGED_IN
+
+
+async def test_direct_in_a_local_scope_hides_what_default_says(tmp_path: Path) -> None:
+    people = People(tmp_path, '[clients]\nscope = "local"\n')
+    theirs = '{"proxies": {"default": {"httpProxy": "http://theirs:1"}}}'
+    bob, clients = people.add("bob", theirs), people.clients()
+
+    await people.passed(DIRECT, clients)
+    assert json.loads(bob.read_text())["proxies"] == {
+        "default": {"httpProxy": "http://theirs:1"},
+        **{entry: {} for entry in HERE},
+    }
+    assert (await people.passed(DIRECT, clients))[1] == []
+    await people.passed(OFFICE, clients)
+    await people.passed(DIRECT, clients)
+
+    people.leave()
+    await people.passed(DIRECT, clients)
+    assert bob.read_text() == theirs
+
+
+OWN_SOCKET = "/run/user/1000/docker.sock"
+OWN = f"unix://{OWN_SOCKET}"
+
+
+def logins(file: Path, ends: threading.Event) -> int:
+    """`docker login` again and again, as the client saves: what it has read, by a rename. How many there were."""
+    made = 0
+    while not ends.is_set():
+        said = json.loads(file.read_text())
+        ends.wait(0.01)  # what is written meanwhile is lost
+        said["auths"][f"r{made}.example"] = {"auth": "bmV3"}
+        new = file.with_name("config.json1234")
+        new.write_text(json.dumps(said, indent="\t"))
+        new.replace(file)
+        made += 1
+        ends.wait(0.1)
+    return made
+
+
+async def test_two_agents_keep_an_entry_each_in_one_file_while_somebody_logs_in(tmp_path: Path) -> None:
+    """The system's keeps `default`, the user's own that of her engine."""
+    folders = [tmp_path / name for name in ("system", "hers")]
+    for folder in folders:
+        folder.mkdir()
+    system = People(folders[0])
+    hers = People(folders[1], f'[docker]\nsocket = "{OWN_SOCKET}"\n[clients]\nscope = "local"\n')
+    file = system.add("alice", LOGGED_IN)
+    hers.accounts = system.accounts
+    agents = [(system, system.clients()), (hers, hers.clients())]
+    ends = threading.Event()
+    logging_in = asyncio.create_task(asyncio.to_thread(logins, file, ends))
+    try:
+        for both in ((OFFICE, OFFICE), (OFFICE, DIRECT), (DIRECT, OFFICE), (OFFICE, CAFE), (CAFE, DIRECT)):
+            await asyncio.gather(
+                *(one.passed(wanted, clients) for (one, clients), wanted in zip(agents, both, strict=True))
+            )
+    finally:
+        ends.set()
+        made = await logging_in
+
+    for wanted, (one, clients) in zip((CAFE, DIRECT), agents, strict=True):
+        await one.passed(wanted, clients)
+    said = json.loads(file.read_text())
+    assert said["auths"].keys() == {"registry.example", *(f"r{number}.example" for number in range(made))}
+    assert said["proxies"]["default"]["httpsProxy"] == "http://cafe:8080"
+    assert said["proxies"][OWN] == {}
+    for wanted, (one, clients) in zip((CAFE, DIRECT), agents, strict=True):
+        assert (await clients.look(wanted)).edits == ()
+        assert "gave-up" not in one.events()
+    hers.leave()
+    system.leave()
+    await system.passed(CAFE)
+    await hers.passed(DIRECT)
+    assert "proxies" not in json.loads(file.read_text())
 
 
 @pytest.mark.parametrize(

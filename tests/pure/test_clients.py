@@ -644,6 +644,93 @@ def test_somebody_elses_change_of_one_of_several_is_drift() -> None:
     assert edit.after == text
 
 
+# --- direct, for one engine -------------------------------------------------------------------------------------------
+
+OWN = ("unix:///run/user/1000/docker.sock",)
+
+
+@pytest.mark.parametrize(
+    ("default", "wanted", "hides"),
+    [
+        pytest.param({"httpProxy": "http://theirs:1"}, HOME, True, id="direct-is-not-what-default-says"),
+        pytest.param({"httpProxy": "http://theirs:1"}, WITHDRAW, True, id="nothing-is-not-what-default-says"),
+        pytest.param({"httpProxy": "http://theirs:1"}, LEAVE, False, id="left-as-it-is"),
+        pytest.param({"httpProxy": "http://theirs:1", "noProxy": "*"}, HOME, False, id="default-is-direct"),
+        pytest.param({"ftpProxy": "ftp://theirs:1"}, HOME, False, id="a-key-that-is-not-ours"),
+        pytest.param({}, HOME, False, id="default-gives-nothing"),
+        pytest.param(None, HOME, False, id="null"),
+    ],
+)
+def test_direct_for_one_engine_hides_what_default_would_give_it(default: object, wanted: Wanted, hides: bool) -> None:
+    text = with_entry("default", default)
+
+    edit = plan(text, OWN, wanted, OwnedConfig(), keyed)
+
+    if not hides:
+        assert edit is None
+        return
+    now, owned = after(edit)
+    assert proxies_of(now) == {"default": default, OWN[0]: {}}
+    assert plan(now, OWN, wanted, owned, keyed) is None
+    back = all_put_back(now, owned)
+    assert back is not None
+    assert back.after == text
+
+
+def test_an_entry_that_only_hides_is_there_as_long_as_default_gives_a_proxy() -> None:
+    theirs, theirs_owned = after(plan(LOGINS, EVERYWHERE, OFFICE, OwnedConfig(), keyed))
+    now, owned = after(plan(theirs, OWN, HOME, OwnedConfig(), keyed))
+    assert proxies_of(now)[OWN[0]] == {}
+
+    now, theirs_owned = after(plan(now, EVERYWHERE, HOME, theirs_owned, keyed))
+    assert proxies_of(now) == {OWN[0]: {}}
+
+    now, owned = after(plan(now, OWN, HOME, owned, keyed))
+    assert now == LOGINS
+    assert plan(now, OWN, HOME, owned, keyed) is None
+
+    now, _ = after(plan(now, EVERYWHERE, OFFICE, theirs_owned, keyed))
+    now, _ = after(plan(now, OWN, HOME, owned, keyed))
+    assert proxies_of(now)[OWN[0]] == {}
+
+
+def test_an_entry_of_the_users_own_is_not_emptied_to_hide_default() -> None:
+    mine = json.dumps({"proxies": {"default": {"httpProxy": "http://d:1"}, OWN[0]: {"httpProxy": "http://mine:1"}}})
+
+    assert plan(mine, OWN, HOME, OwnedConfig(), keyed) is None
+    assert beaten_by(mine, OWN, "/run/user/1000/docker.sock", HOME, OwnedConfig()) == OWN[0]
+
+
+agents = st.lists(st.tuples(st.sampled_from([EVERYWHERE, LOCAL, OWN]), st.sampled_from((*EVERY, HERE))), max_size=9)
+
+
+@given(st.sampled_from([None, "{}", LOGINS, FOREIGN, with_entry("default", {"noProxy": "*"})]), agents)
+def test_two_agents_with_an_entry_each_leave_the_others_alone(
+    text: str | None, journey: list[tuple[tuple[str, ...], Wanted]]
+) -> None:
+    """The system's, with `default` or its own socket's names; and one user's."""
+    now = text
+    owned = {True: OwnedConfig(), False: OwnedConfig()}
+    meant: dict[bool, tuple[tuple[str, ...], Wanted]] = {}
+    for entries, wanted in journey:
+        is_users = entries == OWN
+        meant[is_users] = entries, wanted
+        for one, (kept_entries, what) in [(is_users, meant[is_users]), *meant.items()]:
+            others = {entry: says for entry, says in proxies_of(now).items() if (entry == OWN[0]) is not one}
+            if (edit := plan(now, kept_entries, what, owned[one], keyed)) is not None:
+                now, owned[one] = after(edit)
+            left = {entry: says for entry, says in proxies_of(now).items() if (entry == OWN[0]) is not one}
+            assert left == others
+        # Each has what it wants: nobody has anything to do.
+        assert [plan(now, kept_entries, what, owned[one], keyed) for one, (kept_entries, what) in meant.items()] == [
+            None for _ in meant
+        ]
+    for known in owned.values():
+        if (back := all_put_back(now, known)) is not None:
+            now = back.after
+    assert json.loads(now or "{}") == json.loads(text or "{}")
+
+
 ways = st.lists(st.tuples(st.sampled_from([EVERYWHERE, LOCAL, LOCAL[:1]]), st.sampled_from((*EVERY, HERE))), max_size=7)
 
 
