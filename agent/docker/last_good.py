@@ -94,7 +94,7 @@ class LastGood:
             kept, is_open = None, True
         if kept is not None and kept.path != str(path):
             kept = None
-        is_tried = None if is_open or not unit.is_running else _is_tried(path, text, unit, dockerd, kept)
+        is_tried = None if is_open or not unit.is_running else _is_tried(path, text, unit, kept, dockerd=dockerd)
         copy = "" if is_tried or text is None else next((str(one) for one in _copies(path) if _says(one, text)), "")
         return FileHistory(is_tried, kept is not None, copy)
 
@@ -117,7 +117,7 @@ class LastGood:
         return said
 
 
-def _is_tried(path: Path, text: str | None, unit: UnitState, dockerd: int, kept: _GoodFile | None) -> bool | None:
+def _is_tried(path: Path, text: str | None, unit: UnitState, kept: _GoodFile | None, *, dockerd: int) -> bool | None:
     if kept is not None and kept.invocation and kept.invocation == unit.invocation:
         return kept.text == text  # whatever times the files and the clock have
     born = born_ns(dockerd or unit.pid)  # where only who started it is known, it is younger than that
