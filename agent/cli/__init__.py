@@ -51,8 +51,12 @@ def _complain(words: list[str], *problems: str) -> None:
 
 
 def _run(words: list[str]) -> int:
-    # The unit starts the service like this: argparse would stay in its memory for good.
-    is_service = words == ["run"]
-    module = importlib.import_module("agent.cli.run" if is_service else "agent.cli.words")
-    status: int = module.serve() if is_service else module.obey(words)
+    # The units start the service like this: argparse would stay in its memory for good.
+    if words == ["run"]:
+        status: int = importlib.import_module("agent.cli.run").serve()
+    elif words == ["run", "--user"]:
+        paths = importlib.import_module("agent.cli.instance").of_the_caller(asks_systemd=False)
+        status = importlib.import_module("agent.cli.run").serve(paths)
+    else:
+        status = importlib.import_module("agent.cli.words").obey(words)
     return status

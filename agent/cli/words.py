@@ -39,6 +39,11 @@ _WITHOUT_POLICY: Final = frozenset({"status", "audit", "install", "demo"})
 # These print for a person only; a script uses their exit status.
 _WITHOUT_FACTS: Final = frozenset({"run", "install", "uninstall", "demo"})
 
+_WITHOUT_AN_INSTANCE: Final = frozenset({"demo"})
+# systemd itself starts the one, with its environment; the other one reads what lies in the runtime folder.
+_ASK_NOTHING: Final = frozenset({"run", "status"})
+_SYSTEM: Final = Paths()
+
 # These are folders: their other files are also run, or imported, on their own.
 _FOLDERS: Final = frozenset({"demo", "install"})
 
@@ -68,8 +73,21 @@ def obey(words: list[str]) -> int:
         parser.error(f"{name} uses no policy: leave --policy out")
     if args.json and name in _WITHOUT_FACTS:
         parser.error(f"{name} has no JSON output: leave --json out")
-    status: int = module.run(args, Paths(args.root.absolute()))
+    if args.user and args.root != _SYSTEM.root:
+        parser.error("--user and --root exclude each other")
+    if args.user and name in _WITHOUT_AN_INSTANCE:
+        parser.error(f"{name} is about no instance: leave --user out")
+    status: int = module.run(args, _paths(name, args))
     return status
+
+
+def _paths(name: str | None, args: argparse.Namespace) -> Paths:
+    if not args.user:
+        return Paths(args.root.absolute())
+    # Only now: what `check` and `status` do without.
+    of_the_caller = importlib.import_module("agent.cli.instance").of_the_caller
+    paths: Paths = of_the_caller(asks_systemd=name not in _ASK_NOTHING)
+    return paths
 
 
 def _module(name: str | None) -> str:
@@ -113,6 +131,12 @@ def _common(parser: argparse.ArgumentParser, default: str | None) -> None:
         "--root", type=Path, metavar="DIR", default=Path("/") if is_first else default,
         help="use DIR in place of / for every path; never call systemctl",
     )  # fmt: skip
+    parser.add_argument(
+        "--user",
+        action="store_true",
+        default=False if is_first else default,
+        help="your own instance, for a Docker of your own (docs/rootless.md)",
+    )
     parser.add_argument(
         "--json",
         action="store_true",

@@ -365,9 +365,10 @@ def _edits(method: Method, desired: Settings, reality: Reality, owned: OwnedDaem
 
 
 def _into_drop_in(desired: Settings, reality: Reality, owned: OwnedDaemonJson) -> tuple[Edit, Edit, Edit]:
+    ours = drop_in.drop_in(reality.environment_file_path, reality.commands.systemctl)
     return (
         Edit(reality.environment_file_path, reality.environment_file, drop_in.edit(desired), SECRET_MODE),
-        Edit(reality.drop_in_path, reality.drop_in, drop_in.DROP_IN, None),
+        Edit(reality.drop_in_path, reality.drop_in, ours, None),
         _given_back(reality, owned),
     )
 

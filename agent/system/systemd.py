@@ -54,6 +54,11 @@ class Systemd(msgspec.Struct, frozen=True):
         )  # fmt: skip
         return [json.loads(line)["data"] for line in lines(await self._run("busctl", arguments))]
 
+    async def started_with(self) -> dict[str, str]:
+        """The environment that it gives to all that it starts."""
+        (found,) = await self.properties("/org/freedesktop/systemd1", "Manager", "Environment")
+        return {name: value for name, _, value in (entry.partition("=") for entry in found)}
+
     async def goes_down(self) -> bool:
         """Whether systemd says that all that it runs is going down. False if it says nothing.
 

@@ -15,18 +15,16 @@ from agent.values.settings import Settings, Texts
 _DROP_IN: Final = """\
 # Written by docker-proxy-agent: it keeps Docker's proxy right while this machine moves between networks.
 # The values are in the file below, which beats every EnvironmentFile= and Environment= before it.
-# To be rid of it: delete this file, then: systemctl daemon-reload && systemctl restart docker
+# To be rid of it: delete this file, then: {systemctl} daemon-reload && {systemctl} restart docker
 [Service]
 EnvironmentFile=-{path}
 """
 
 
-def drop_in(values_file: str) -> str:
+def drop_in(values_file: str, systemctl: str = "systemctl") -> str:
     """The drop-in that names a file with the values; "-", or a missing file leaves Docker failed (FACTS 11)."""
-    return _DROP_IN.format(path=values_file.replace("%", "%%"))
+    return _DROP_IN.format(path=values_file.replace("%", "%%"), systemctl=systemctl)
 
-
-DROP_IN: Final = drop_in("/etc/docker-proxy-agent/dockerd.env")
 
 _HEAD: Final = "# Written by docker-proxy-agent; changes are overwritten. Empty values mean: no proxy.\n"
 

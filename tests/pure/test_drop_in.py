@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.targets.drop_in import DROP_IN, drop_in, edit, read
+from agent.targets.drop_in import drop_in, edit, read
 from agent.targets.environment import parse
 from agent.values.secret import Secret
 from agent.values.settings import DIRECT, Credentials, ProxyUrl, Scheme, Settings, settings
@@ -92,12 +92,12 @@ def test_the_values_hide_those_of_an_earlier_file() -> None:
 def test_the_drop_in_is_a_unit_file_with_one_setting_and_says_how_to_be_rid_of_it() -> None:
     unit = configparser.ConfigParser(interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign]  # the documented way to keep the case
-    unit.read_string(DROP_IN)
+    unit.read_string(drop_in("/etc/docker-proxy-agent/dockerd.env"))
 
     assert {section: dict(unit[section]) for section in unit.sections()} == {
         "Service": {"EnvironmentFile": "-/etc/docker-proxy-agent/dockerd.env"}
     }
-    assert "delete this file, then: systemctl daemon-reload" in DROP_IN
+    assert "delete this file, then: systemctl daemon-reload" in drop_in("/etc/docker-proxy-agent/dockerd.env")
 
 
 def test_a_percent_in_the_path_is_no_specifier() -> None:

@@ -77,7 +77,11 @@ BEATEN = [
 def test_what_would_not_count_is_neither_written_nor_restarted_for(
     desired: Settings, found: Overruling, code: Code, target: str, is_written_before: bool
 ) -> None:
-    real = {"environment_file": drop_in.edit(OFFICE), "drop_in": drop_in.DROP_IN, "is_drop_in_loaded": True}
+    real = {
+        "environment_file": drop_in.edit(OFFICE),
+        "drop_in": drop_in.drop_in("/etc/docker-proxy-agent/dockerd.env"),
+        "is_drop_in_loaded": True,
+    }
     running = Texts(OTHER, OTHER)
 
     made = planned(desired, docker_beaten_by(found, running, **(real if is_written_before else {})))
@@ -192,7 +196,7 @@ def test_a_file_of_a_drop_in_behind_ours_is_read_later_whether_ours_is_there_yet
     unit.add("zzz-later-wins.conf", f"EnvironmentFile={ENV}", theirs)
     before = unit.found()
     unit.layers.insert(2, Layer(str(VALUES), SIX))
-    unit.ours.write_text(drop_in.DROP_IN)
+    unit.ours.write_text(drop_in.drop_in("/etc/docker-proxy-agent/dockerd.env"))
 
     assert [layer.path for layer in before.later] == [ENV]
     assert [layer.path for layer in unit.found().later] == [ENV]

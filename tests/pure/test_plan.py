@@ -37,6 +37,9 @@ def engine(proxies: Texts = Texts(), containers: int = 0, api: tuple[int, int] =
     return Engine("26.1.5", api, False, proxies, False, False, containers)
 
 
+DROP_IN = drop_in.drop_in("/etc/docker-proxy-agent/dockerd.env")
+
+
 def texts(wanted: Settings) -> Texts:
     return drop_in.read(drop_in.edit(wanted))
 
@@ -51,7 +54,7 @@ def with_drop_in(wanted: Settings, **real: object) -> Reality:
     """The same after a pass that wrote the drop-in and restarted."""
     return docker_with(
         texts(wanted), environment=texts(wanted), running_environment=texts(wanted), environment_file=drop_in.edit(wanted),
-        drop_in=drop_in.DROP_IN, is_drop_in_loaded=True, **real,
+        drop_in=DROP_IN, is_drop_in_loaded=True, **real,
     )  # fmt: skip
 
 
@@ -78,7 +81,7 @@ def test_a_fresh_docker_that_should_be_direct_is_left_alone() -> None:
 def test_the_first_proxy_goes_into_the_drop_in() -> None:
     made = planned(OFFICE, docker_with())
 
-    assert written(made) == {"dockerd.env": drop_in.edit(OFFICE), "zz-docker-proxy-agent.conf": drop_in.DROP_IN}
+    assert written(made) == {"dockerd.env": drop_in.edit(OFFICE), "zz-docker-proxy-agent.conf": DROP_IN}
     assert made.needs_daemon_reload
     assert made.restart is not None
     assert made.restart.when is When.NOW
@@ -125,7 +128,7 @@ def test_moving_back_before_the_restart_needs_none() -> None:
 
 
 def test_a_drop_in_that_systemd_has_not_read_is_read() -> None:
-    unread = docker_with(environment_file=drop_in.edit(OFFICE), drop_in=drop_in.DROP_IN)
+    unread = docker_with(environment_file=drop_in.edit(OFFICE), drop_in=DROP_IN)
 
     made = planned(OFFICE, unread)
 
@@ -393,7 +396,7 @@ NOT_UNDERSTOOD = [
 def test_a_daemon_json_that_is_not_understood_is_its_own_fault_and_the_drop_in_goes_on(file: dict[str, Any]) -> None:
     made = planned(OFFICE, docker_with(**file))
 
-    assert written(made) == {"dockerd.env": drop_in.edit(OFFICE), "zz-docker-proxy-agent.conf": drop_in.DROP_IN}
+    assert written(made) == {"dockerd.env": drop_in.edit(OFFICE), "zz-docker-proxy-agent.conf": DROP_IN}
     assert made.condition is not None
     assert made.condition.code is Code.FOREIGN_CONFIG_BROKEN
     assert made.restart is not None

@@ -44,7 +44,7 @@ def of_the_unit(theirs: str, running: Texts) -> Reality:
         foreign_environment=Texts(theirs),
         running_environment=running,
         environment_file=drop_in.edit(OFFICE),
-        drop_in=drop_in.DROP_IN,
+        drop_in=drop_in.drop_in("/etc/docker-proxy-agent/dockerd.env"),
         is_drop_in_loaded=True,
     )
 

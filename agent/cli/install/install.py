@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from agent import __version__
 from agent.cli.install import product
-from agent.cli.install.systemd import UNIT, says, systemctl
-from agent.system.files import is_folder, read_file
+from agent.cli.install.systemd import UNIT, Service
+from agent.system.files import is_folder, is_there, read_file
 from agent.system.lock import held
 from agent.system.state_file import StateFile
 from agent.system.systemd import manager
@@ -21,6 +23,7 @@ from agent.values.errors import AgentError
 from agent.values.paths import Paths
 
 Say = Callable[[str], None]
+_LINGERING: Final = Path("/var/lib/systemd/linger")  # a file for each user whose systemd runs from boot on
 
 
 class Installed(msgspec.Struct, frozen=True):
@@ -42,46 +45,57 @@ def check_can(what: str, paths: Paths) -> None:
     """Raises AgentError where no service can be installed or removed."""
     if not paths.is_real:
         raise AgentError(what, "a service belongs to a whole system", "Leave out --root")
-    if os.geteuid() != 0:
+    if paths.is_the_systems and os.geteuid() != 0:
         raise AgentError(what, "must be run as root", f"Try: sudo docker-proxy-agent {what}")
     if manager(paths) is None:
-        raise AgentError(
-            what, "this system was not started by systemd", "Start the agent yourself: docker-proxy-agent run"
-        )
+        why = "this system was not started by systemd"
+        if not paths.is_the_systems:
+            why = f"no systemd of yours runs: there is no {paths.layout.booted}"
+        raise AgentError(what, why, "Start the agent yourself: docker-proxy-agent run")
 
 
 async def install(paths: Paths, say: Say) -> None:
     """Write unit and folders, enable and start. Restart only if unit or code is new, or the service does not run."""
-    file, command = unit_file(paths), product.command()
-    text, before = product.unit_text(command), read_text(file)
+    file, command, service = unit_file(paths), product.command(), Service(paths)
+    text, before = product.unit_text(command, paths.layout), read_text(file)
     product.check_can_be_run(text, command)
     if text != before:
         write_text(file, before, text, 0o644)
-        await systemctl("daemon-reload")
+        await service.systemctl("daemon-reload")
         say(f"unit         {file} {'written' if before is None else 'updated'}, which starts {command}")
-    if not await says("is-enabled", "--quiet", UNIT):
-        await systemctl("enable", "--quiet", UNIT)
-        say("enabled      starts at boot, before Docker")
+    if not await service.says("is-enabled", "--quiet", UNIT):
+        await service.systemctl("enable", "--quiet", UNIT)
+        say(f"enabled      starts {'at boot' if paths.is_the_systems else 'when you log in'}, before Docker")
     code = product.code_digest()
     known = notes(paths).load()
     is_new = text != before or known is None or known.code != code
-    is_running = await says("is-active", "--quiet", UNIT)
+    is_running = await service.says("is-active", "--quiet", UNIT)
     if is_new or not is_running:
-        await says("reset-failed", UNIT)  # it may have reached its start limit with the old code
+        await service.says("reset-failed", UNIT)  # it may have reached its start limit with the old code
         # Between stop and start: the running service holds the lock, and sweeps this folder.
-        await systemctl("stop", UNIT)
+        await service.systemctl("stop", UNIT)
         with held(paths.lock):
             _note(paths, known, code)
-        await systemctl("start", UNIT)
+        await service.systemctl("start", UNIT)
         say(f"{'restarted' if is_running else 'started':13}version {__version__}")
     else:
         say("up to date   the service keeps running")
+    _say_what_is_next(paths, say)
+
+
+def _say_what_is_next(paths: Paths, say: Say) -> None:
+    agent, sudo, edit = ("docker-proxy-agent", "sudo ", "sudoedit")
+    if not paths.is_the_systems:
+        agent, sudo, edit = ("docker-proxy-agent --user", "", "${EDITOR:-nano}")
+        if not is_there(_LINGERING / pwd.getpwuid(os.geteuid()).pw_name):
+            say("note         it ends when you log out, as your Docker does. To have both from boot on:")
+            say("             sudo loginctl enable-linger $USER")
     if read_file(paths.policy) is None:
         say("next         there is no policy yet, so nothing is changed. Write one; the service reads it at once:")
-        say(f"             sudo install -m 644 {product.example()} {paths.policy}")
-        say(f"             sudoedit {paths.policy}; docker-proxy-agent check; docker-proxy-agent status")
+        say(f"             {sudo}install -m 644 {product.example()} {paths.policy}")
+        say(f"             {edit} {paths.policy}; {agent} check; {agent} status")
     else:
-        say("next         docker-proxy-agent status")
+        say(f"next         {agent} status")
 
 
 def _note(paths: Paths, known: Installed | None, code: str) -> None:
@@ -112,7 +126,7 @@ def _open(folder: Path) -> None:
 def _make(folder: Path, mode: int) -> None:
     try:
         if not is_folder(folder):
-            folder.mkdir(mode=mode)
+            folder.mkdir(mode=mode, parents=True)
             folder.chmod(mode)  # whatever the umask
     except OSError as error:
         raise AgentError(str(folder), f"cannot be created: {error.strerror}") from error

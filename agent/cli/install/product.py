@@ -15,9 +15,10 @@ from agent.cli.install.systemd import UNIT
 from agent.system.files import is_there
 from agent.system.no_exec import refused
 from agent.values.errors import AgentError
+from agent.values.paths import Layout
 
 _CODE = Path(__file__).resolve().parents[2]
-_EXEC_START = re.compile(r"(?m)^ExecStart=\S+ run$")
+_EXEC_START = re.compile(r"(?m)^ExecStart=\S+ (run(?: --user)?)$")
 
 
 def command() -> str:
@@ -28,12 +29,13 @@ def command() -> str:
     return str(Path(found).absolute())
 
 
-def unit_text(path: str) -> str:
-    """The unit that starts the command at this path."""
-    start = "ExecStart=" + shlex.quote(path).replace("%", "%%") + " run"
-    text, found = _EXEC_START.subn(lambda _: start, _shared(UNIT).read_text())
+def unit_text(path: str, layout: Layout) -> str:
+    """The unit of this layout that starts the command at this path."""
+    file = _shared(UNIT if layout.user is None else f"user/{UNIT}")
+    start = "ExecStart=" + shlex.quote(path).replace("%", "%%")
+    text, found = _EXEC_START.subn(lambda match: f"{start} {match[1]}", file.read_text())
     if found != 1:
-        raise AgentError(str(_shared(UNIT)), "has no ExecStart= to fill in", "Reinstall the package")
+        raise AgentError(str(file), "has no ExecStart= to fill in", "Reinstall the package")
     return text
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from agent.audit import system_journal
 from agent.audit.logs import send_to_journal
 from agent.cli.install.install import Say, notes, unit_file
-from agent.cli.install.systemd import UNIT, systemctl
+from agent.cli.install.systemd import UNIT, Service
 from agent.one_pass.restore import Restored
 from agent.system.lock import held
 from agent.system.text_files import read_text, write_text
@@ -20,22 +20,22 @@ from agent.values.paths import Paths
 
 async def uninstall(paths: Paths, say: Say, restore: Callable[[], Awaitable[Restored]], *, is_purged: bool) -> Restored:
     """Policy and audit log stay unless `is_purged`. The state stays where something could not be restored."""
-    unit = unit_file(paths)
+    unit, service = unit_file(paths), Service(paths)
     text = read_text(unit)
     if text is not None:
-        await systemctl("disable", "--now", "--quiet", UNIT)
-        say("stopped      and disabled at boot")
+        await service.systemctl("disable", "--now", "--quiet", UNIT)
+        say(f"stopped      and disabled{' at boot' if paths.is_the_systems else ''}")
     with held(paths.lock):
         restored = await restore()
         if restored.is_failed:
             return restored
         if text is not None:
             write_text(unit, text, None, None)
-            await systemctl("daemon-reload")
+            await service.systemctl("daemon-reload")
             say(f"removed      {unit}")
         known = notes(paths).load()
         _end_the_log()  # before the state with its last anchor is removed; a person may delete the log later
-        _remove(paths.state, say)
+        _remove(paths.state, say, but=paths.audit_log.parent)
         _remove(paths.runtime, say)
     _forget(paths, known.folders if known else (), say, is_purged=is_purged)
     return restored
@@ -55,7 +55,7 @@ def _forget(paths: Paths, made: Sequence[str], say: Say, *, is_purged: bool) -> 
     for folder in kept:
         if is_purged:
             _remove(folder, say)
-    for one in (*map(Path, made), *kept):
+    for one in (*map(Path, made), *kept, paths.state):
         with contextlib.suppress(OSError):
             one.rmdir()
     for folder in kept:
@@ -63,7 +63,15 @@ def _forget(paths: Paths, made: Sequence[str], say: Say, *, is_purged: bool) -> 
             say(f"kept         {folder}; to remove it, too: rm -r {folder}")
 
 
-def _remove(folder: Path, say: Say) -> None:
-    if os.path.lexists(folder):
-        shutil.rmtree(folder)
-        say(f"removed      {folder}")
+def _remove(folder: Path, say: Say, *, but: Path | None = None) -> None:
+    """`but`: what stays if it lies in there; then the folder stays, too."""
+    if not os.path.lexists(folder):
+        return
+    if but is not None and but.parent == folder and os.path.lexists(but):
+        for one in folder.iterdir():
+            if one != but:
+                shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
+        say(f"removed      all in {folder} but {but.name}")
+        return
+    shutil.rmtree(folder)
+    say(f"removed      {folder}")

@@ -1,0 +1,41 @@
+"""Whose instance a command is about: the system's, or with `--user` the caller's own, for a Docker of her own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+from collections.abc import Mapping
+
+from agent.system.systemd import manager
+from agent.values.errors import AgentError, UnitFailed
+from agent.values.paths import Layout, Paths, layout_of_user
+
+
+def of_the_caller(*, asks_systemd: bool = True) -> Paths:
+    """The paths of the caller's own instance.
+
+    A shell may have other XDG_… than the user's service manager, which starts the agent and Docker: the manager's
+    count. `asks_systemd`: not where we were started by it, or where the runtime folder alone matters.
+    """
+    uid = os.geteuid()
+    if uid == 0:
+        raise AgentError(
+            "--user", "root's instance is the system's", "Run it as the user whose Docker it is, without sudo"
+        )
+    found = _layout(uid, os.environ)
+    systemd = manager(Paths(layout=found)) if asks_systemd else None
+    if systemd is not None:
+        try:
+            found = _layout(uid, asyncio.run(systemd.started_with()))
+        except UnitFailed as error:
+            raise AgentError("--user", f"your systemd does not answer: {error.what}") from error
+    return Paths(layout=found)
+
+
+def _layout(uid: int, environment: Mapping[str, str]) -> Layout:
+    try:
+        home = environment.get("HOME") or pwd.getpwuid(uid).pw_dir
+    except KeyError as error:
+        raise AgentError("--user", f"user {uid} has no home") from error
+    return layout_of_user(uid, home, environment)

@@ -1,0 +1,141 @@
+"""A user's own instance for a Docker of one's own, beside the system's instance for the system's Docker."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.waiting import Seen
+
+from .lab.box import Ran
+from .lab.laptop import AGENT, PROBE, Laptop
+from .lab.rootless import RootlessDocker
+from .test_apply import PLACES, office_policy, through
+from .test_service import NAME, started
+
+CONFIG = "/home/alice/.config/docker-proxy-agent"
+STATE = "/home/alice/.local/state/docker-proxy-agent"
+UNIT = f"/home/alice/.config/systemd/user/{NAME}"
+LISTING = "find /home/alice -xdev ! -path '*/.local/share/docker*' -printf '%y %m %U %G %p %l\n' | sort"
+
+
+class Own:
+    """The instance of the user whose Docker it is."""
+
+    def __init__(self, laptop: Laptop, docker: RootlessDocker) -> None:
+        self._laptop = laptop
+        self.docker = docker
+
+    def agent(self, *words: str) -> Ran:
+        """As the user types it, logged in."""
+        return self.docker.run(AGENT, *words, "--user", check=False, timeout=180)
+
+    def policy(self, text: str) -> None:
+        self._laptop.write(f"{CONFIG}/config.toml", PROBE + text, owner=self.docker.owner)
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.agent("status", "--json").stdout)
+        return found
+
+    def is_steady(self, network: str) -> Seen:
+        status = self.status()
+        seen = (status.get("network") or {}).get("name"), status.get("state")
+        return Seen(seen == (network, "steady"), (seen, status.get("conditions")))
+
+    def pid(self) -> int:
+        return int(self.docker.show("MainPID", NAME))
+
+
+def own_instance(laptop: Laptop) -> Own:
+    """Alice's, with the same policy as root's; nothing is installed yet."""
+    own = Own(laptop, laptop.rootless())
+    own.policy(through(laptop.office.tinyproxy) + PLACES)
+    return own
+
+
+def installed(own: Own) -> None:
+    ran = own.agent("install")
+    assert ran.ok, ran
+
+
+def test_home_office_home_beside_the_systems_docker_with_nothing_typed_but_install(laptop: Laptop) -> None:
+    proxy = laptop.office.tinyproxy
+    office_policy(laptop)
+    laptop.plug("home")
+    started(laptop)
+    own = own_instance(laptop)
+    installed(own)
+    both = laptop.docker, own.docker
+    laptop.until(own.is_steady, "elsewhere on earth", within=30)
+
+    for _ in range(2):
+        laptop.plug("office")
+        for docker in both:
+            laptop.until(docker.reports, http=proxy.url, https=proxy.url, within=90)
+            laptop.until(docker.pulls, within=20)
+
+        laptop.plug("home")
+        for docker in both:
+            laptop.until(docker.reports, http="", https="", within=90)
+            laptop.until(docker.pulls, within=20)
+
+    laptop.until(own.is_steady, "elsewhere on earth", within=30)
+    assert own.agent("status").stdout.startswith("STEADY         elsewhere on earth, direct, since ")
+    # Each has what is its own, and no more.
+    assert own.docker.show("NRestarts", NAME) == laptop.docker.show("NRestarts", NAME) == "0"
+    assert laptop.run("find", "/home/alice/.config", "/home/alice/.local/state", "-user", "root").stdout == ""
+    modes = laptop.run("stat", "--format=%a %U %n", STATE, f"{CONFIG}/dockerd.env").stdout.splitlines()
+    assert modes == [f"700 alice {STATE}", f"600 alice {CONFIG}/dockerd.env"]
+    assert laptop.run("test", "-e", f"/run/user/{own.docker.uid}/docker-proxy-agent/lock").ok
+
+
+def test_uninstall_leaves_nothing_of_it_but_the_policy_and_the_log(laptop: Laptop) -> None:
+    laptop.plug("office")
+    own = own_instance(laptop)
+    before = laptop.run("sh", "-c", LISTING).stdout.splitlines()
+    installed(own)
+    laptop.until(own.docker.reports, https=laptop.office.tinyproxy.url, within=60)
+    laptop.until(own.is_steady, "office", within=30)
+    assert own.docker.show("UnitFileState", NAME) == "enabled"
+
+    ran = own.agent("uninstall")
+
+    assert ran.ok, ran
+    assert own.docker.reports(http="", https="")
+    assert not laptop.exists(UNIT)
+    assert laptop.run("ls", STATE).stdout == "log\n"
+    ran = own.agent("uninstall", "--purge")
+    assert ran.ok, ran
+    own.policy("")
+    laptop.run("rm", "-r", CONFIG)
+    left = set(laptop.run("sh", "-c", LISTING).stdout.splitlines()) - set(before)
+    assert {line.split()[-1] for line in left} <= {"/home/alice/.local/state"}
+
+
+def test_it_is_the_users_own_and_never_roots(laptop: Laptop) -> None:
+    laptop.rootless()
+
+    for words in (("status",), ("install",), ("apply",), ("run",)):
+        ran = laptop.agent(*words, "--user")
+        assert not ran.ok
+        assert "without sudo" in ran.stderr
+    assert not laptop.agent("--user", "--root", "/tmp", "status").ok
+    assert laptop.agent("status", "--user", user="alice").code == 3
+
+
+def test_the_unit_closes_what_it_may_and_systemd_understands_each_line(laptop: Laptop) -> None:
+    laptop.plug("home")
+    own = own_instance(laptop)
+    installed(own)
+    laptop.until(own.is_steady, "elsewhere on earth", within=30)
+
+    said = own.docker.run("systemd-analyze", "--user", "verify", UNIT, check=False)
+
+    assert said.stderr == ""
+    # No namespace of its own: from another one dockerd could not be looked into.
+    for kind in ("user", "mnt"):
+        links = [laptop.run("readlink", f"/proc/{pid}/ns/{kind}").stdout for pid in (own.pid(), 1)]
+        assert links[0] == links[1]
+    status = laptop.read(f"/proc/{own.pid()}/status")
+    assert "NoNewPrivs:\t1\n" in status
+    assert "Seccomp:\t2\n" in status
