@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Final
 
 from agent.cli import printing
 from agent.cli.misused import Misused
 from agent.cli.printing import complain, print_json
 from agent.values.errors import AgentError, PolicyRefused
 
+_OWN_SERVICE: Final = ["run", "--user"]
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     words = sys.argv[1:] if argv is None else argv
-    printing.ready()
+    printing.ready(_spelling(words))
     try:
         return _run(words)
     except Misused as misused:
@@ -42,11 +45,21 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
+def _spelling(words: list[str]) -> printing.Spelling | None:
+    if "--user" not in _options(words) or words == _OWN_SERVICE:
+        return None
+    spelling: printing.Spelling = importlib.import_module("agent.cli.spelling").for_a_user
+    return spelling
+
+
+def _options(words: list[str]) -> list[str]:
+    return words[: words.index("--")] if "--" in words else words
+
+
 def _complain(words: list[str], *problems: str) -> None:
     """On stderr, and as JSON if that was asked for: on one line, because other lines may have been printed before."""
     complain(*problems)
-    options = words[: words.index("--")] if "--" in words else words
-    if "--json" in options:  # argparse may be what failed
+    if "--json" in _options(words):  # argparse may be what failed
         print_json({"problems": problems}, indent=None)
 
 
@@ -54,7 +67,7 @@ def _run(words: list[str]) -> int:
     # The units start the service like this: argparse would stay in its memory for good.
     if words == ["run"]:
         status: int = importlib.import_module("agent.cli.run").serve()
-    elif words == ["run", "--user"]:
+    elif words == _OWN_SERVICE:
         paths = importlib.import_module("agent.cli.instance").of_the_caller(asks_systemd=False)
         status = importlib.import_module("agent.cli.run").serve(paths)
     else:

@@ -10,24 +10,27 @@ import io
 import json
 import os
 import sys
+from collections.abc import Callable
 from types import TracebackType
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from agent.one_pass.screen import folded, width
 from agent.values.secret import escaped, escaped_lines
 from agent.values.shown import plain
 
+Spelling = Callable[[str], str]
 LONGEST: Final = 8000  # characters of a line: all clients of a large house
+_spelling: Final[list[Spelling]] = []  # one or none, from `ready`
 
 
 def say(*lines: str, file: TextIO | None = None) -> None:
     """One line each, whatever it contains."""
-    print(*(escaped(line, LONGEST) for line in lines), sep="\n", file=file)
+    print(*map(_shown, lines), sep="\n", file=file)
 
 
 def page(*lines: str, file: TextIO | None = None) -> None:
     """The same, but long lines are folded on a terminal, or if COLUMNS gives a width."""
-    shown = [escaped(line, LONGEST) for line in lines]
+    shown = [*map(_shown, lines)]
     is_folded = (file or sys.stdout).isatty() or os.environ.get("COLUMNS", "").isdecimal()
     print(*(folded(shown, width()) if is_folded else shown), sep="\n", file=file)
 
@@ -45,7 +48,7 @@ def headline(text: str, *, is_bold: bool) -> None:
 
 def print_json(facts: object, indent: int | None = 2) -> None:
     """JSON for programs, on stdout."""
-    shown = plain(facts)
+    shown = _spelled(plain(facts))
     text = json.dumps(shown, indent=indent, ensure_ascii=False)
     # `backslashreplace` would write something that is not JSON.
     print(text if _can_be_printed(text) else json.dumps(shown, indent=indent))
@@ -63,6 +66,19 @@ def print_json_line(line: str) -> None:
         print_json(facts, indent=None)
 
 
+def _shown(line: str) -> str:
+    return escaped(_spelled(line), LONGEST)
+
+
+def _spelled(facts: Any) -> Any:
+    """Every text in it, as it is spelled for who asks."""
+    if isinstance(facts, str):
+        return _spelling[-1](facts) if _spelling else facts
+    if isinstance(facts, dict) and _spelling:
+        return {name: _spelled(value) for name, value in facts.items()}
+    return [*map(_spelled, facts)] if isinstance(facts, list) and _spelling else facts
+
+
 def _can_be_printed(text: str) -> bool:
     try:
         text.encode(sys.stdout.encoding or "utf-8")
@@ -71,8 +87,12 @@ def _can_be_printed(text: str) -> bool:
     return True
 
 
-def ready() -> None:
-    """Call once, before anything is printed: afterwards no text can fail to be encoded."""
+def ready(spelling: Spelling | None = None) -> None:
+    """Call once, before anything is printed: afterwards no text can fail to be encoded.
+
+    `spelling`: how commands are spelled for who asks, if not as for the system's instance.
+    """
+    _spelling[:] = [] if spelling is None else [spelling]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

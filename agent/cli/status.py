@@ -26,26 +26,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
-    start = f"{paths.layout.commands.systemctl} start docker-proxy-agent"
     found = read(paths.status)
-    _show(found, args, start)
+    _show(found, args)
     while args.watch and found is not None and found.is_running:
         time.sleep(_LOOK_AGAIN_S)
         now = read(paths.status)
         if now is None or not now.is_running or now.status != found.status:
             if not args.json:
                 page("")
-            _show(now, args, start)
+            _show(now, args)
         found = now
     return 0 if found is not None and found.is_running else NOT_RUNNING
 
 
-def _show(found: StatusFound | None, args: argparse.Namespace, start: str) -> None:
+def _show(found: StatusFound | None, args: argparse.Namespace) -> None:
     is_running = found is not None and found.is_running
     status = found.status if found is not None else None
     if not is_running:
         was = f", and this is what the last one knew {_age(status)} ago" if status is not None else ""
-        complain(f"no agent runs here{was}; to start it: {start}")
+        complain(f"no agent runs here{was}; to start it: systemctl start docker-proxy-agent")
     if found is not None and status is None:
         complain(f"version {found.version} of the agent wrote status.json, and {__version__} cannot read it")
     if args.json:

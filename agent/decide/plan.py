@@ -365,7 +365,7 @@ def _edits(method: Method, desired: Settings, reality: Reality, owned: OwnedDaem
 
 
 def _into_drop_in(desired: Settings, reality: Reality, owned: OwnedDaemonJson) -> tuple[Edit, Edit, Edit]:
-    ours = drop_in.drop_in(reality.environment_file_path, reality.commands.systemctl)
+    ours = drop_in.drop_in(reality.environment_file_path, reality.systemctl)
     return (
         Edit(reality.environment_file_path, reality.environment_file, drop_in.edit(desired), SECRET_MODE),
         Edit(reality.drop_in_path, reality.drop_in, ours, None),

@@ -95,7 +95,7 @@ def _edit(path: str, text: str | None, owned: OwnedDaemonJson | None, reality: R
         return (Edit(path, text, None, None),)
     if path.endswith(".conf"):
         # Keep it if a person added a line; our part does nothing without the file that it names.
-        ours = drop_in.drop_in(reality.environment_file_path, reality.commands.systemctl)
+        ours = drop_in.drop_in(reality.environment_file_path, reality.systemctl)
         return (Edit(path, text, None, None),) if text == ours else ()
     if owned is None:
         return ()

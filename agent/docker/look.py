@@ -142,7 +142,7 @@ class Looking:
             file=await asyncio.to_thread(self._last_good.history, file_path, file, unit, dockerd)
             if not fault
             else FileHistory(),
-            commands=self._paths.layout.commands,
+            systemctl=self._paths.layout.systemctl,
             environment_file_path=str(self._paths.environment_file),
             environment_file=await asyncio.to_thread(read_text, self._paths.environment_file),
             drop_in_path=str(drop_in_path),

@@ -166,12 +166,14 @@ def _unsafe(path: Path, owners: frozenset[int], paths: Paths, *, may_be_read: bo
         return []  # that it cannot be read is reported elsewhere
     mode = stat.S_IMODE(found.st_mode)
     lines = []
+    user = paths.layout.user
+    whose, sudo = ("root", "sudo ") if user is None else (owner_of(user, paths), "")
     if found.st_uid not in owners:
-        lines.append(f'"{path}" belongs to {owner_of(found.st_uid, paths)}: sudo chown root "{path}"')
+        lines.append(f'"{path}" belongs to {owner_of(found.st_uid, paths)}: sudo chown {whose} "{path}"')
     if mode & 0o022:
-        lines.append(f'"{path}" can be written by others (mode {mode:04o}): sudo chmod go-w "{path}"')
+        lines.append(f'"{path}" can be written by others (mode {mode:04o}): {sudo}chmod go-w "{path}"')
     if not may_be_read and mode & 0o044:
-        lines.append(f'"{path}" can be read by others (mode {mode:04o}): sudo chmod 600 "{path}"')
+        lines.append(f'"{path}" can be read by others (mode {mode:04o}): {sudo}chmod 600 "{path}"')
     return lines
 
 

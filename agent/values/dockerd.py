@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-from agent.values.commands import Commands
 from agent.values.settings import Masked, Texts
 
 PROXIES_IN_DAEMON_JSON: Final = (1, 42)  # the API of Docker 23.0 (FACTS 1)
@@ -195,7 +194,7 @@ class Reality(msgspec.Struct, frozen=True):
     drop_in_path: str = "/etc/systemd/system/docker.service.d/zz-docker-proxy-agent.conf"
     drop_in: str | None = None
     is_drop_in_loaded: bool = False
-    commands: Commands = Commands()  # how its remedies are spelled
+    systemctl: str = "systemctl"  # how the manager of its unit is spoken to
 
     def __repr__(self) -> str:  # the texts of its files may hold passwords
         return f"Reality({self.unit_name} {self.unit.phase.value})"

@@ -12,8 +12,6 @@ from typing import Final
 
 import msgspec
 
-from agent.values.commands import OF_A_USER, Commands
-
 _OWN: Final = "docker-proxy-agent"
 
 
@@ -37,8 +35,12 @@ class Layout(msgspec.Struct, frozen=True):
     manager: tuple[str, ...] = ()  # the options of systemctl,
     environment: Mapping[str, str] = {}  # and what it needs besides
     booted: str = "/run/systemd/system"  # exists while this manager runs; for the system's see sd_booted(3)
-    commands: Commands = Commands()
     user: int | None = None  # whose instance it is; None: the system's
+
+    @property
+    def systemctl(self) -> str:
+        """As a person types it."""
+        return " ".join(("systemctl", *self.manager))
 
 
 SYSTEM_LAYOUT: Final = Layout()
@@ -79,7 +81,6 @@ def layout_of_user(uid: int, home: str, environment: Mapping[str, str]) -> Layou
         manager=("--user",),
         environment={"XDG_RUNTIME_DIR": runtime},
         booted=f"{runtime}/systemd",
-        commands=OF_A_USER,
         user=uid,
     )
 

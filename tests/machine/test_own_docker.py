@@ -42,6 +42,10 @@ class Own:
         seen = (status.get("network") or {}).get("name"), status.get("state")
         return Seen(seen == (network, "steady"), (seen, status.get("conditions")))
 
+    def says(self, text: str) -> Seen:
+        status = self.agent("status").stdout
+        return Seen(text in " ".join(status.split()), status)
+
     def pid(self) -> int:
         return int(self.docker.show("MainPID", NAME))
 
@@ -139,3 +143,23 @@ def test_the_unit_closes_what_it_may_and_systemd_understands_each_line(laptop: L
     status = laptop.read(f"/proc/{own.pid()}/status")
     assert "NoNewPrivs:\t1\n" in status
     assert "Seccomp:\t2\n" in status
+
+
+def test_its_containers_are_waited_for_and_the_user_is_told_the_users_own_command(laptop: Laptop) -> None:
+    """They end with a rootless Docker, whatever live-restore says."""
+    proxy = laptop.office.tinyproxy
+    laptop.plug("home")
+    own = own_instance(laptop)
+    installed(own)
+    laptop.until(own.is_steady, "elsewhere on earth", within=30)
+    web = own.docker.start_container()
+
+    laptop.plug("office")
+
+    laptop.until(own.says, "docker-proxy-agent apply --user --now", within=60)
+    assert web.is_running()
+    assert own.docker.reports(http="", https="")
+    ran = own.agent("apply", "--now")
+    assert ran.ok, ran
+    assert own.docker.reports(https=proxy.url)
+    assert own.docker.pull().ok

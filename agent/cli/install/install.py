@@ -84,18 +84,18 @@ async def install(paths: Paths, say: Say) -> None:
 
 
 def _say_what_is_next(paths: Paths, say: Say) -> None:
-    agent, sudo, edit = ("docker-proxy-agent", "sudo ", "sudoedit")
+    sudo, edit = "sudo ", "sudoedit"
     if not paths.is_the_systems:
-        agent, sudo, edit = ("docker-proxy-agent --user", "", "${EDITOR:-nano}")
+        sudo, edit = "", "editor"
         if not is_there(_LINGERING / pwd.getpwuid(os.geteuid()).pw_name):
             say("note         it ends when you log out, as your Docker does. To have both from boot on:")
             say("             sudo loginctl enable-linger $USER")
     if read_file(paths.policy) is None:
         say("next         there is no policy yet, so nothing is changed. Write one; the service reads it at once:")
         say(f"             {sudo}install -m 644 {product.example()} {paths.policy}")
-        say(f"             {edit} {paths.policy}; {agent} check; {agent} status")
+        say(f"             {edit} {paths.policy}; docker-proxy-agent check; docker-proxy-agent status")
     else:
-        say(f"next         {agent} status")
+        say("next         docker-proxy-agent status")
 
 
 def _note(paths: Paths, known: Installed | None, code: str) -> None:

@@ -18,16 +18,14 @@ class Service:
     def __init__(self, paths: Paths) -> None:
         layout = paths.layout
         self._systemd = Systemd(layout.manager, layout.environment, _WITHIN_S)
-        self._words = ("systemctl", *layout.manager)
-        self._log = " ".join(("journalctl", *layout.manager, "-u", UNIT, "-n", "50"))
 
     async def systemctl(self, *arguments: str) -> None:
         """Raises UnitFailed with what systemctl said."""
         try:
             await self._systemd.call(*arguments)
         except UnitFailed as error:
-            where = " ".join((*self._words, *arguments))
-            raise UnitFailed(where, error.what, error.remedy or f"See: {self._log}") from error
+            where = " ".join(("systemctl", *arguments))
+            raise UnitFailed(where, error.what, error.remedy or f"See: journalctl -u {UNIT} -n 50") from error
 
     async def says(self, *arguments: str) -> bool:
         """The answer of commands such as `is-active`: their exit status."""

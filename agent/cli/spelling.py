@@ -1,0 +1,20 @@
+"""How commands are spelled for a user's own instance, in whatever is printed with `--user`.
+
+Remedies are worded where they are known, and for the system's instance; none of those places knows another one. So the
+words are put right here, at the one place that all that is printed passes. Not known here: what a remedy is for.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from agent.cli.words import COMMANDS
+
+_OF_THE_AGENT: Final = re.compile(rf"(?:\bsudo )?\bdocker-proxy-agent ({'|'.join(COMMANDS)})\b(?! --user)")
+_OF_SYSTEMD: Final = re.compile(r"(?:\bsudo )?\b(systemctl|journalctl) (?!--user)")
+
+
+def for_a_user(text: str) -> str:
+    """The text as it is right for who has an instance of one's own."""
+    return _OF_SYSTEMD.sub(r"\1 --user ", _OF_THE_AGENT.sub(r"docker-proxy-agent \1 --user", text))
