@@ -34,14 +34,14 @@ class FromContainers:
     def __init__(
         self,
         *,
-        bridge_address: Callable[[], str | None],
+        way_to_host: Callable[[], Bridge],
         sockets: Sockets,
         resolve: Resolve,
         drops_all: DropsAll | None = None,
         container_dns: Callable[[], ContainerDns] | None = None,
     ) -> None:
-        """`drops_all`: None: no docker client is asked."""
-        self._bridge_address = bridge_address
+        """`way_to_host`: by which address containers reach it. `drops_all`: None: no docker client is asked."""
+        self._way_to_host = way_to_host
         self._sockets = sockets
         self._resolve = resolve
         self._drops_all = drops_all
@@ -55,10 +55,10 @@ class FromContainers:
         urls = [url for url in (upstream.http, upstream.https) if url is not None and upstream.container_url is None]
         hosts = {url.host: url.port for url in urls}
         resolved = {host: await self._loopback_addresses(host, port) for host, port in hosts.items()}
-        bridge = Bridge(self._bridge_address(), resolved=resolved)
+        bridge = msgspec.structs.replace(self._way_to_host(), resolved=resolved)
         asked: dict[int, tuple[str, ...]] = {}
         for url in bridge.on_loopback(upstream) if bridge.address is not None else ():
-            asked[url.port] = (*asked.get(url.port, (bridge.address or "",)), *bridge.loopback(url))
+            asked[url.port] = (*asked.get(url.port, (bridge.ends_at,)), *bridge.loopback(url))
         if not asked:
             return bridge
         return await asyncio.to_thread(_with_listeners, bridge, asked, owner=upstream.owner, sockets=self._sockets)

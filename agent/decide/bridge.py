@@ -18,7 +18,7 @@ from agent.values.settings import ProxyUrl
 
 
 class Bridge(msgspec.Struct, frozen=True):
-    """Docker's bridge, by which containers reach the host, and who listens on the host where the upstream does."""
+    """The address by which containers reach the host, and who listens on the host where the upstream does."""
 
     address: str | None = None  # None: unknown; Docker is never started to learn it
     listeners: tuple[Listener, ...] = ()  # at the ports of the upstream's URLs that are on loopback
@@ -26,6 +26,8 @@ class Bridge(msgspec.Struct, frozen=True):
     names: Mapping[int, str] = msgspec.field(default_factory=dict)  # of the listeners' users
     expected: int | None = None  # the uid of the upstream's `owner`
     unknown: str = ""  # why it is not known who listens
+    heard_at: str = ""  # the host's own address that it leads to; '': it is one itself, that of a bridge here
+    is_closed: bool = False  # there is no such address: Docker's bridge is in a network of its own
 
     def on_loopback(self, upstream: Upstream) -> tuple[ProxyUrl, ...]:
         """The upstream's URLs that containers need another address for."""
@@ -38,6 +40,17 @@ class Bridge(msgspec.Struct, frozen=True):
         """The loopback addresses that the URL's host stands for; () if it is elsewhere."""
         return loopback_addresses(url.host) or self.resolved.get(url.host, ())
 
+    @property
+    def ends_at(self) -> str:
+        """The address of this host where what containers send to it arrives."""
+        return self.heard_at or self.address or ""
+
+    def heard(self, port: int) -> tuple[Listener, ...]:
+        """Those that may take it."""
+        if self.heard_at:  # a program on this host connects there for them
+            return on_this_host(self.listeners, (self.heard_at,), port)
+        return on_the_bridge(self.listeners, self.ends_at, port)
+
 
 class Obstacle(msgspec.Struct, frozen=True):
     """Why containers are not sent to the bridge."""
@@ -47,19 +60,21 @@ class Obstacle(msgspec.Struct, frozen=True):
     is_somebody_elses: bool = False  # another user's program listens there
 
 
-def obstacle(upstream: Upstream, bridge: Bridge, address: str) -> Obstacle | None:
-    """None if the upstream itself listens on the bridge's address, as far as the host can see."""
+def obstacle(upstream: Upstream, bridge: Bridge) -> Obstacle | None:
+    """None if the upstream itself listens where the bridge's address leads to, as far as the host can see."""
     urls = bridge.on_loopback(upstream)
     ports = sorted({url.port for url in urls})
+    if urls and bridge.is_closed:
+        return _closed(upstream)
     if urls and bridge.unknown:
-        return _unknown(upstream, bridge, _places(address, ports))
+        return _unknown(upstream, bridge, _places(bridge.ends_at, ports))
     for url in urls:
         here = on_this_host(bridge.listeners, bridge.loopback(url), url.port)
-        there = on_the_bridge(bridge.listeners, address, url.port)
+        there = bridge.heard(url.port)
         if there and not _is_one(here, there, bridge.expected):
             return _others(upstream, bridge, url, here=here, there=there)
-    silent = [port for port in ports if not on_the_bridge(bridge.listeners, address, port)]
-    return _silent(upstream, address, urls, silent) if silent else None
+    silent = [port for port in ports if not bridge.heard(port)]
+    return _silent(upstream, bridge.ends_at, urls, silent) if silent else None
 
 
 def _is_one(here: Sequence[Listener], there: Sequence[Listener], expected: int | None) -> bool:
@@ -82,7 +97,7 @@ def _silent(upstream: Upstream, address: str, urls: Iterable[ProxyUrl], silent: 
 def _others(
     upstream: Upstream, bridge: Bridge, url: ProxyUrl, *, here: Sequence[Listener], there: Sequence[Listener]
 ) -> Obstacle:
-    where, theirs = _place(bridge.address or "", url.port), _whose(bridge, there)
+    where, theirs = _place(bridge.ends_at, url.port), _whose(bridge, there)
     place, ours = _place(url.host, url.port), _whose(bridge, here)
     demanded = f" must be {upstream.owner}'s, and" if upstream.owner else ":"
     root = " (root's may be a port that a container publishes)" if any(one.uid == 0 for one in there) else ""
@@ -94,6 +109,15 @@ def _others(
         f" or set upstream.{upstream.name}.container_url",
     )
     return msgspec.structs.replace(found, is_somebody_elses=True)
+
+
+def _closed(upstream: Upstream) -> Obstacle:
+    return _obstacle(
+        f"{upstream.name} is on loopback, and containers of this Docker have no way to it",
+        f"{upstream.name} is on this host's loopback, and the containers of this Docker, which are in a network of"
+        " their own, have no way to it",
+        f"Set upstream.{upstream.name}.container_url to an address of this host in the network, if it listens there",
+    )
 
 
 def _unknown(upstream: Upstream, bridge: Bridge, where: str) -> Obstacle:

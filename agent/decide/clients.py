@@ -94,10 +94,10 @@ def for_clients(
     drops_all = around.drops_all
     if upstream.is_direct:
         return Wanted(Intent.SET, "direct: no proxy")
-    if bridge.address is None and bridge.on_loopback(upstream):
+    if bridge.address is None and not bridge.is_closed and bridge.on_loopback(upstream):
         because = f"{upstream.name} is on loopback, and the address of Docker's bridge is not known"
         return Wanted(Intent.LEAVE, because)
-    if bridge.address is not None and (found := obstacle(upstream, bridge, bridge.address)):
+    if found := obstacle(upstream, bridge):
         return Wanted(
             Intent.WITHDRAW,
             found.because,
@@ -184,6 +184,8 @@ def _is_here(url: ProxyUrl, bridge: Bridge) -> bool:
 
 def _on_the_bridge(bridge: Bridge) -> str:
     # Only seen from the host: a firewall may stand between a container and it.
+    if bridge.heard_at:
+        return f"answers on {bridge.heard_at}, which is {bridge.address} to containers"
     return f"answers on {bridge.address}, seen from the host"
 
 

@@ -21,6 +21,7 @@ from agent.clients.clients import LocalClients
 from agent.clients.from_containers import FromContainers
 from agent.clients.homes import Homes
 from agent.clients.users import Account, Caller, ThisSystem, Who, who
+from agent.decide.bridge import Bridge
 from agent.decide.desired import for_dockerd
 from agent.decide.plan import OwnedDaemonJson, Plan, without_ours
 from agent.decide.probation import Trial
@@ -65,10 +66,11 @@ from agent.values.dockerd import FileFault, Phase, Reality
 from agent.values.errors import AgentError, TargetFailed
 from agent.values.listening import Sockets, all_loopback, is_loopback, is_name, loopback_addresses
 from agent.values.paths import Paths
-from agent.values.policy import DEFAULT_REGISTRY, Clients, Policy, RegistryUrl, Upstream
+from agent.values.policy import DEFAULT_REGISTRY, Clients, Policy, RegistryUrl, Scope, Upstream
 from agent.values.secret import escaped
 from agent.values.settings import Settings
 from agent.values.snapshot import Snapshot
+from agent.values.vantage import HOST, Vantage
 from agent.values.verdict import Outcome, Verdict
 
 _NOT_REACHED: Final = frozenset({Outcome.NO_ROUTE, Outcome.REFUSED, Outcome.TIMEOUT})
@@ -349,18 +351,26 @@ def _default_bridge(config_file: ConfigFile) -> str | None:
         return daemon_json.DEFAULT_BRIDGE
 
 
-def container_bridge_address(config_file: ConfigFile) -> str | None:
-    """The address by which containers reach this host; None: there is no bridge now."""
+def way_to_host(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> Bridge:
+    """The address by which containers reach this host. Its bridge may be gone now."""
+    if not vantage.is_host:  # theirs is dockerd's network
+        leads_to = next(iter(vantage.meant(vantage.gateway)), "")
+        return Bridge(vantage.gateway or None, heard_at=leads_to, is_closed=not leads_to)
+    if not paths.layout.bridge_is_here:
+        return Bridge(is_closed=True)
     bridge = _default_bridge(config_file)
-    return bridge_address(bridge) if bridge is not None else None
+    return Bridge(bridge_address(bridge) if bridge is not None else None)
 
 
 def container_dns(paths: Paths, config_file: ConfigFile) -> ContainerDns:
     """Where containers look names up: by `dns` in daemon.json, else by what Docker makes of the host's resolver.
 
-    User-defined networks forward to the same servers.
+    User-defined networks forward to the same servers. Where the bridge is in a network of its own, the name server
+    there asks whom the host asks at that moment (FACTS 141), so what the host knows is known.
     """
     of_host = for_containers(paths)
+    if not paths.layout.bridge_is_here:
+        of_host = msgspec.structs.replace(of_host, servers=())
     try:
         text = config_file.text()
         servers, search = daemon_json.dns(text), daemon_json.dns_search(text) or of_host.search
@@ -479,21 +489,27 @@ class LocalDaemon:
         return await transaction.carry_out(plan, reality)
 
 
-def local_clients(
+def local_clients(  # noqa: PLR0913 - named at every call
     paths: Paths,
     policy: Policy,
     homes: Homes | None = None,
     told: Callable[[], None] | None = None,
     *,
     config_file: ConfigFile,
+    vantage: Callable[[], Vantage] = lambda: HOST,
 ) -> LocalClients:
     """The files of all users that the policy covers.
 
-    `told`: one that was not waited for has come; None: all are waited for. `config_file`: Docker's.
+    `told`: one that was not waited for has come; None: all are waited for. `config_file` and `vantage`: Docker's.
     """
     system, caller = ThisSystem(paths.root), Caller.this()
     socket = paths.socket(policy.docker.socket)
-    policy = msgspec.structs.replace(policy, docker=msgspec.structs.replace(policy.docker, socket=socket))
+    scope = Scope(paths.layout.scope or policy.clients.scope)
+    policy = msgspec.structs.replace(
+        policy,
+        docker=msgspec.structs.replace(policy.docker, socket=socket),
+        clients=msgspec.structs.replace(policy.clients, scope=scope),
+    )
 
     def whose() -> Who:
         return who(policy.clients, system, caller, str(paths.root))
@@ -508,7 +524,7 @@ def local_clients(
         accounts=accounts,
         homes=homes or Homes(),
         from_containers=FromContainers(
-            bridge_address=lambda: container_bridge_address(config_file),
+            way_to_host=lambda: way_to_host(paths, config_file, vantage()),
             sockets=LocalSockets(system),
             resolve=in_a_thread,
             drops_all=DockerClient().drops_all if paths.is_real else None,

@@ -24,6 +24,8 @@ class Layout(msgspec.Struct, frozen=True):
     log: str = f"/var/log/{_OWN}"
     docker: str = "/etc/docker"
     socket: str = "/run/docker.sock"  # of the Docker that it serves, if the policy names none
+    scope: str = ""  # `clients.scope`, whatever the policy says; '': what it says
+    bridge_is_here: bool = True  # whether that Docker's bridge is in this host's network
     units: str = "/etc/systemd/system"  # where a person's units and drop-ins belong
     unit_folders: tuple[str, ...] = (
         "/etc/systemd/system",
@@ -62,6 +64,8 @@ def layout_of_user(uid: int, home: str, environment: Mapping[str, str]) -> Layou
         log=f"{state}/{_OWN}/log",
         docker=f"{config}/docker",
         socket=f"{runtime}/docker.sock",
+        scope="local",  # `default` is for the system's Docker, whoever keeps it
+        bridge_is_here=False,
         units=f"{config}/systemd/user",
         unit_folders=(  # as `systemd-analyze --user unit-paths` lists them
             f"{config}/systemd/user.control",

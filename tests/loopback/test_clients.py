@@ -21,6 +21,7 @@ from agent.clients.from_containers import FromContainers
 from agent.clients.homes import HomeFile, HomeOwner, Homes, Written
 from agent.clients.originals import client_originals
 from agent.clients.users import Account, FoundBy, Skipped, ThisSystem, Threshold, Who
+from agent.decide.bridge import Bridge
 from agent.decide.clients import Change, OwnedConfig
 from agent.one_pass.sockets import LocalSockets
 from agent.probe.dial import Address
@@ -105,7 +106,7 @@ class People:
             accounts=lambda files: tuple(one for one in self.accounts + self.left if str(one.config) in set(files)),
             homes=homes or Homes(),
             from_containers=FromContainers(
-                bridge_address=lambda: self.bridge,
+                way_to_host=lambda: Bridge(self.bridge),
                 sockets=self.sockets,
                 resolve=self.resolve,
                 drops_all=self.drops_all,

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from agent.decide.bridge import Bridge
+from agent.docker.config_file import ConfigFile
+from agent.one_pass.world import way_to_host
 from agent.see.docker_bridge import described, docker_bridge
-from agent.values.paths import Paths
+from agent.values.paths import Layout, Paths, layout_of_user
+from agent.values.vantage import HOST, Vantage
 
 from .test_see_namespaces import Namespace
 
@@ -106,9 +110,11 @@ ADDRESS = """
 import pathlib, sys
 from agent.values.paths import Paths
 from agent.docker.config_file import ConfigFile
-from agent.one_pass.world import container_bridge_address
+from agent.one_pass.world import way_to_host
+from agent.values.vantage import HOST
 
-print(container_bridge_address(ConfigFile(Paths(pathlib.Path(sys.argv[1])))))
+paths = Paths(pathlib.Path(sys.argv[1]))
+print(way_to_host(paths, ConfigFile(paths), HOST).address)
 """
 
 
@@ -127,3 +133,24 @@ def test_the_bridge_that_daemon_json_names_has_the_address_for_containers(namesp
         found[name] = namespace.python(ADDRESS, str(tmp_path)).strip()
 
     assert found == {"": "172.17.0.1", "lan0": "172.30.0.1", "none": "None", "gone0": "None"}
+
+
+OWN = layout_of_user(1000, "/home/alice", {})
+INSIDE = Vantage(is_host=False, gateway="10.0.2.2")
+
+
+@pytest.mark.parametrize(
+    ("vantage", "layout", "way"),
+    [
+        pytest.param(INSIDE, OWN, Bridge("10.0.2.2", heard_at="127.0.0.1"), id="own"),
+        pytest.param(Vantage(is_host=False), OWN, Bridge(is_closed=True), id="own-without-a-gateway"),
+        pytest.param(HOST, OWN, Bridge(is_closed=True), id="only-its-bridge-is-elsewhere"),
+        pytest.param(HOST, Layout(), Bridge(), id="the-systems-without-a-bridge"),
+    ],
+)  # fmt: skip
+def test_the_way_of_containers_to_this_host(tmp_path: Path, vantage: Vantage, layout: Layout, way: Bridge) -> None:
+    paths = Paths(tmp_path, layout)
+    paths.daemon_json.parent.mkdir(parents=True)
+    paths.daemon_json.write_text('{"bridge": "none"}')
+
+    assert way_to_host(paths, ConfigFile(paths), vantage) == way

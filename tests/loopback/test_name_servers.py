@@ -14,7 +14,7 @@ from agent.docker.config_file import ConfigFile
 from agent.one_pass.world import container_dns
 from agent.see.name_servers import ContainerDns, spellings, unknown_to
 from agent.see.resolver import OF_RESOLVED, RESOLV_CONF, Resolver, for_containers
-from agent.values.paths import Paths
+from agent.values.paths import Paths, layout_of_user
 
 
 class Server(asyncio.DatagramProtocol):
@@ -135,6 +135,18 @@ def test_whom_containers_ask_says_daemon_json_before_the_host(
             path.write_text(text)
 
     assert container_dns(paths, ConfigFile(paths)) == asked
+
+
+def test_containers_behind_a_bridge_elsewhere_ask_whom_the_host_asks(tmp_path: Path) -> None:
+    """So only `dns` in daemon.json can be somebody else."""
+    paths = Paths(tmp_path, layout_of_user(1000, "/home/alice", {}))
+    for path in (paths.below(RESOLV_CONF), paths.daemon_json):
+        path.parent.mkdir(parents=True)
+    paths.below(RESOLV_CONF).write_text("nameserver 10.1.1.1\nsearch lan\n")
+
+    assert container_dns(paths, ConfigFile(paths)).servers == ()
+    paths.daemon_json.write_text('{"dns": ["10.9.9.9"]}')
+    assert container_dns(paths, ConfigFile(paths)).servers == ("10.9.9.9",)
 
 
 RESOLVED = "nameserver 192.168.1.1\nnameserver 10.8.0.1\nsearch corp.example\n"

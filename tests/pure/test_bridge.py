@@ -31,7 +31,7 @@ def local(host: str = "127.0.0.1", owner: str = "") -> Upstream:
 
 
 def judged(upstream: Upstream, *listeners: Listener, expected: int | None = None) -> Obstacle | None:
-    return obstacle(upstream, Bridge(GATEWAY, listeners, names=NAMES, expected=expected), GATEWAY)
+    return obstacle(upstream, Bridge(GATEWAY, listeners, names=NAMES, expected=expected))
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_a_name_that_is_loopback_here() -> None:
     theirs = Bridge(GATEWAY, (on("127.0.1.1"), on(GATEWAY, BOB)), {"laptop": ("127.0.1.1",)}, NAMES)
     elsewhere = msgspec.structs.replace(theirs, resolved={"laptop": ()})
 
-    assert obstacle(local("laptop"), theirs, GATEWAY) is not None
-    assert obstacle(local("laptop"), elsewhere, GATEWAY) is None
+    assert obstacle(local("laptop"), theirs) is not None
+    assert obstacle(local("laptop"), elsewhere) is None
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,45 @@ def test_a_name_that_is_loopback_here() -> None:
     ],
 )  # fmt: skip
 def test_what_is_said_and_what_to_do(upstream: Upstream, bridge: Bridge, said: str) -> None:
-    found = obstacle(upstream, bridge, GATEWAY)
+    found = obstacle(upstream, bridge)
 
     assert found is not None
     assert str(found.condition) == said
+
+
+@pytest.mark.parametrize(
+    ("upstream", "listeners", "because"),
+    [
+        pytest.param(local(), (on("127.0.0.1"),), "", id="a-program-here-connects-there-for-them"),
+        pytest.param(local(), (on("0.0.0.0"),), "", id="everywhere"),
+        pytest.param(local(), (on("127.0.0.1", interface=LO),), "", id="bound-to-lo"),
+        pytest.param(local(), (), "does not listen on 127.0.0.1:7890", id="nobody"),
+        pytest.param(
+            local("127.0.0.2"), (on("127.0.0.2"),), "does not listen on 127.0.0.1:7890", id="another-of-loopback"
+        ),
+        pytest.param(
+            local("127.0.0.2"),
+            (on("127.0.0.2"), on("127.0.0.1", BOB)),
+            "127.0.0.2:7890 is alice's, 127.0.0.1:7890 is bob's",
+            id="somebody-elses",
+        ),
+    ],
+)
+def test_where_the_way_leads_to_loopback_the_proxy_need_not_listen_elsewhere(
+    upstream: Upstream, listeners: tuple[Listener, ...], because: str
+) -> None:
+    found = obstacle(upstream, Bridge("10.0.2.2", listeners, names=NAMES, heard_at="127.0.0.1"))
+
+    assert (found is None) is (not because)
+    assert found is None or because in found.because
+
+
+def test_where_there_is_no_way_it_is_said_and_other_upstreams_need_none() -> None:
+    closed = Bridge(is_closed=True)
+
+    found = obstacle(local(), closed)
+
+    assert found is not None
+    assert found.because == "local is on loopback, and containers of this Docker have no way to it"
+    assert "container_url" in found.condition.remedy
+    assert obstacle(local("proxy.corp"), closed) is None

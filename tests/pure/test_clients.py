@@ -67,6 +67,8 @@ def bridge(*ports: int) -> Bridge:
 
 
 UNKNOWN = Bridge()
+CLOSED = Bridge(is_closed=True)
+BY_GATEWAY = Bridge("10.0.2.2", bridge(7890).listeners, heard_at="127.0.0.1")
 HIDDEN = Clients()
 SHOWN = Clients(credentials=True)
 
@@ -97,6 +99,7 @@ def have(http: str | None = None, https: str | None = None, all_: str | None = N
         pytest.param(upstream("http://[::1]:7890"), HIDDEN, bridge(7890), have("http://172.17.0.1:7890", "http://172.17.0.1:7890"), id="loopback-of-ipv6"),
         pytest.param(upstream("http://[::ffff:127.0.0.1]:7890"), HIDDEN, bridge(7890), have("http://172.17.0.1:7890", "http://172.17.0.1:7890"), id="loopback-of-ipv4-in-ipv6"),
         pytest.param(upstream("http://0.0.0.0:7890"), HIDDEN, bridge(7890), have("http://172.17.0.1:7890", "http://172.17.0.1:7890"), id="unspecified"),
+        pytest.param(upstream("http://127.0.0.1:7890"), HIDDEN, BY_GATEWAY, have("http://10.0.2.2:7890", "http://10.0.2.2:7890"), id="loopback-by-a-gateway"),
         pytest.param(upstream("https://127.0.0.1"), HIDDEN, bridge(443), have("https://172.17.0.1:443", "https://172.17.0.1:443"), id="loopback-at-a-default-port"),
         pytest.param(upstream(http="http://127.0.0.1:1", https="http://b:2"), HIDDEN, bridge(1), have("http://172.17.0.1:1", "http://b:2"), id="one-on-loopback"),
         pytest.param(upstream(http="http://127.0.0.1:1", https="http://127.0.0.1:2"), HIDDEN, bridge(1, 2), have("http://172.17.0.1:1", "http://172.17.0.1:2"), id="two-on-loopback"),
@@ -146,6 +149,9 @@ def test_what_clients_should_have(way: Upstream, clients: Clients, docker0: Brid
         pytest.param(upstream("http://127.0.0.1:1"), bridge(1), Intent.SET, "office: on loopback, and answers on 172.17.0.1, seen from the host", id="listening"),
         pytest.param(upstream("http://127.0.0.1:1", container="http://a:1"), UNKNOWN, Intent.SET, "office: its container_url", id="container-url"),
         pytest.param(DIRECT_UPSTREAM, UNKNOWN, Intent.SET, "direct: no proxy", id="direct"),
+        pytest.param(upstream("http://127.0.0.1:7890"), CLOSED, Intent.WITHDRAW, "office is on loopback, and containers of this Docker have no way to it", id="no-way-from-another-network"),
+        pytest.param(upstream("http://p:1"), CLOSED, Intent.SET, "office", id="elsewhere-from-another-network"),
+        pytest.param(upstream("http://127.0.0.1:7890"), BY_GATEWAY, Intent.SET, "office: on loopback, and answers on 127.0.0.1, which is 10.0.2.2 to containers", id="by-a-gateway"),
     ],
 )  # fmt: skip
 def test_what_is_to_be_done_and_why(way: Upstream, docker0: Bridge, intent: Intent, because: str) -> None:
@@ -160,6 +166,7 @@ def test_what_is_to_be_done_and_why(way: Upstream, docker0: Bridge, intent: Inte
     [
         pytest.param(upstream("http://127.0.0.1:1"), bridge(1), "office answers on 172.17.0.1, seen from the host", id="on-the-bridge"),
         pytest.param(upstream("http://127.0.0.1:1"), bridge(), "", id="not-there"),
+        pytest.param(upstream("http://127.0.0.1:7890"), BY_GATEWAY, "office answers on 127.0.0.1, which is 10.0.2.2 to containers", id="by-a-gateway"),
         pytest.param(upstream("http://p:1"), bridge(1), "", id="elsewhere"),
         pytest.param(upstream("http://127.0.0.1:1", container="http://a:1"), bridge(1), "", id="container-url"),
     ],

@@ -8,6 +8,7 @@ import pytest
 
 from agent.system.policy_file import owners
 from agent.values.paths import Layout, Paths, layout_of_user
+from agent.values.policy import Scope
 
 SYSTEM = Paths()
 ALICES = Paths(layout=layout_of_user(1000, "/home/alice", {}))
@@ -155,3 +156,7 @@ def test_below_another_root_lies_the_same_layout() -> None:
 def test_the_real_systems_instance_is_roots() -> None:
     assert [paths.is_the_systems for paths in (SYSTEM, ALICES, Paths(Path("/tmp/there")))] == [True, False, False]
     assert (Layout().manager, ALICES.layout.manager) == ((), ("--user",))
+
+
+def test_a_users_own_instance_tells_clients_of_its_own_docker_alone() -> None:
+    assert (Layout().scope, Scope(ALICES.layout.scope)) == ("", Scope.LOCAL)
