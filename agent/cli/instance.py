@@ -1,14 +1,13 @@
-"""Whose instance a command is about: the system's, or with `--user` the caller's own, for a Docker of her own."""
+"""Whose instance a command is about: the system's, or with `--user` the caller's own, for a Docker of one's own."""
 
 from __future__ import annotations
 
-import asyncio
+import importlib
 import os
 import pwd
 from collections.abc import Mapping
 
-from agent.system.systemd import manager
-from agent.values.errors import AgentError, UnitFailed
+from agent.values.errors import AgentError
 from agent.values.paths import Layout, Paths, layout_of_user
 
 
@@ -24,13 +23,9 @@ def of_the_caller(*, asks_systemd: bool = True) -> Paths:
             "--user", "root's instance is the system's", "Run it as the user whose Docker it is, without sudo"
         )
     found = _layout(uid, os.environ)
-    systemd = manager(Paths(layout=found)) if asks_systemd else None
-    if systemd is not None:
-        try:
-            found = _layout(uid, asyncio.run(systemd.started_with()))
-        except UnitFailed as error:
-            raise AgentError("--user", f"your systemd does not answer: {error.what}") from error
-    return Paths(layout=found)
+    # Imported only now: `status` does without.
+    said = importlib.import_module("agent.cli.manager").started_with(found) if asks_systemd else None
+    return Paths(layout=found if said is None else _layout(uid, said))
 
 
 def _layout(uid: int, environment: Mapping[str, str]) -> Layout:

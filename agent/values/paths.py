@@ -1,6 +1,6 @@
 """Where every file is: those of one layout, below one root directory.
 
-A layout is data: the system's, or the one of a user's own instance for a Docker of her own. Nothing else tells the two
+A layout is data: the system's, or that of a user's own instance, for a Docker of one's own. Nothing else tells the two
 apart. `Paths("/")` is the real system; any other root is a throw-away one for tests, the demo and `--root`.
 """
 
@@ -49,7 +49,7 @@ SYSTEM_LAYOUT: Final = Layout()
 
 
 def layout_of_user(uid: int, home: str, environment: Mapping[str, str]) -> Layout:
-    """The layout of a user's own instance. `environment`: of her service manager, whose XDG_… count."""
+    """The layout of a user's own instance. `environment`: of the user's service manager, whose XDG_… count."""
 
     def base(variable: str, default: str) -> str:
         said = environment.get(variable, "")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+
+import pytest
 
 # What only a command needs, and what is only needed when something is wrong or is put back.
 NOT_NEEDED = {
@@ -28,7 +31,8 @@ NOT_NEEDED = {
     "zipfile",
 }
 
-# As nobody, who cannot have the lock: it comes to its end where it would begin to serve.
+# As nobody, who cannot have the lock, and for whom none has made a runtime folder: it comes to its end where it would
+# begin to serve.
 AS_THE_UNIT_STARTS_IT = """
 import os, sys
 import agent.cli.run
@@ -37,18 +41,26 @@ if os.geteuid() == 0:
     os.setgroups([])
     os.setresgid(65534, 65534, 65534)
     os.setresuid(65534, 65534, 65534)
-status = main(["run"])
+status = main(sys.argv[1:])
 print("\\n".join(sys.modules))
 sys.exit(status)
 """
 
 
-def test_the_service_imports_only_what_it_needs() -> None:
+@pytest.mark.parametrize(
+    ("words", "runtime"), [(["run"], "/run"), (["run", "--user"], "/proc/none")], ids=["the-systems", "a-users"]
+)
+def test_the_service_imports_only_what_it_needs(words: list[str], runtime: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", AS_THE_UNIT_STARTS_IT], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", AS_THE_UNIT_STARTS_IT, *words],
+        env={**os.environ, "XDG_RUNTIME_DIR": runtime},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
     modules = {*done.stdout.split()}
-    assert "/run/docker-proxy-agent/lock" in done.stderr, done.stderr
+    assert f"{runtime}/docker-proxy-agent/lock" in done.stderr, done.stderr
     assert "agent.service.service" in modules
     assert not modules & NOT_NEEDED

@@ -163,3 +163,40 @@ def test_its_containers_are_waited_for_and_the_user_is_told_the_users_own_comman
     assert ran.ok, ran
     assert own.docker.reports(https=proxy.url)
     assert own.docker.pull().ok
+
+
+def test_where_its_files_are_says_the_systemd_that_starts_it_and_not_the_shell(laptop: Laptop) -> None:
+    laptop.plug("office")
+    own = own_instance(laptop)
+    own.docker.systemctl("set-environment", "XDG_STATE_HOME=/home/alice/elsewhere")
+
+    # In a shell that knows nothing of it, and has not even the folder that systemd speaks in.
+    ran = laptop.agent("install", "--user", user="alice")
+
+    assert ran.ok, ran
+    assert "loginctl" not in ran.stdout  # it starts at boot already
+    laptop.until(own.docker.reports, https=laptop.office.tinyproxy.url, within=60)
+    laptop.until(own.is_steady, "office", within=30)
+    assert laptop.exists("/home/alice/elsewhere/docker-proxy-agent/log/audit.jsonl")
+    assert not laptop.exists(STATE)
+    audit = laptop.agent("audit", "--user", user="alice")
+    assert "Chose office in office" in audit.stdout
+    ran = laptop.agent("uninstall", "--user", "--purge", user="alice")
+    assert ran.ok, ran
+    assert not laptop.exists("/home/alice/elsewhere/docker-proxy-agent")
+
+
+def test_after_a_boot_elsewhere_ones_own_docker_starts_once_and_right(laptop: Laptop) -> None:
+    laptop.plug("home")
+    own = own_instance(laptop)
+    installed(own)
+    laptop.until(own.is_steady, "elsewhere on earth", within=30)
+    own.docker.systemctl("stop", NAME)
+    laptop.plug("office")
+
+    laptop.reboot()
+
+    laptop.until(own.docker.reports, https=laptop.office.tinyproxy.url, within=60)
+    laptop.until(own.is_steady, "office", within=30)
+    assert own.agent("audit", "--event", "docker-restarted", "--since", "1h").stdout.count("docker-restarted") == 0
+    assert own.docker.pull().ok
