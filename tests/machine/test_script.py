@@ -80,3 +80,18 @@ def test_a_unit_that_is_active_before_there_is_a_dockerd_counts_as_starting(lapt
     applied(laptop)
     assert laptop.docker.reports(https=laptop.office.tinyproxy.url)
     assert "rolled-back" not in laptop.audit.events()
+
+
+@ON_TRIXIE
+def test_a_dockerd_that_ends_after_its_unit_was_active_has_its_old_settings_back(laptop: Laptop) -> None:
+    started_by_a_script(laptop, type_="simple", before='[ -z "$HTTPS_PROXY" ] || { sleep 1; exit 1; }')
+    laptop.until(laptop.docker.reports, https="")
+    office_policy(laptop)
+    laptop.plug("office")
+
+    ran = laptop.agent("apply")
+
+    assert ran.code == 1, ran
+    assert "Docker runs with the old settings again" in ran.stdout
+    assert laptop.docker.reports(https="")
+    assert "rolled-back" in laptop.audit.events()
