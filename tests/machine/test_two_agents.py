@@ -1,0 +1,119 @@
+"""One config.json and two agents: the system's keeps `default`, the user's own the entry of that user's Docker."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+from tests.waiting import Seen
+
+from .lab.docker import LOCAL_IMAGE
+from .lab.laptop import Laptop
+from .lab.places import REGISTRY
+from .test_apply import PLACES, applied, office_policy, through
+from .test_clients import LOGINS
+from .test_own_docker import STATE, Own, installed, own_instance
+from .test_service import started
+
+CONFIG_JSON = "/home/alice/.docker/config.json"
+
+
+def both_agents(laptop: Laptop) -> Own:
+    """With one and the same proxy, and an exclusion that only alice's policy has."""
+    laptop.plug("home")
+    office_policy(laptop)
+    own = own_instance(laptop)
+    own.policy(f'{through(laptop.office.tinyproxy)}no_proxy = ["own.example"]\n{PLACES}')
+    logged_in = json.dumps({"auths": {}, "currentContext": "rootless"})
+    laptop.write(CONFIG_JSON, logged_in, 0o600, owner="alice")
+    started(laptop)
+    installed(own)
+    laptop.until(own.is_steady, "elsewhere on earth", within=30)
+    return own
+
+
+def entries(laptop: Laptop) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(laptop.read(CONFIG_JSON)).get("proxies", {})
+    return found
+
+
+def each_has_its_own(laptop: Laptop, own: Own, proxy: str) -> Seen:
+    """`proxy`: '' for none."""
+    found = entries(laptop)
+    default, mine = (found.get(name, {}) for name in ("default", f"unix://{own.docker.socket}"))
+    is_right = [one.get("httpProxy", "") for one in (default, mine)] == [proxy, proxy]
+    are_apart = not proxy or ["own.example" in one["noProxy"] for one in (default, mine) if one] == [False, True]
+    return Seen(is_right and are_apart, found)
+
+
+def given(own: Own, laptop: Laptop, *docker: str) -> str:
+    """What a container of alice's gets."""
+    ran = laptop.run(*docker, "run", "--rm", LOCAL_IMAGE, "sh", "-c", "echo $http_proxy", user=own.docker.owner)
+    return ran.stdout.strip()
+
+
+def failures(laptop: Laptop) -> list[str]:
+    hers = laptop.read(f"{STATE}/log/audit.jsonl").splitlines()
+    found = [*laptop.audit.events(), *(json.loads(line)["event"] for line in hers)]
+    return [event for event in found if event in ("gave-up", "target-failed", "drift-corrected")]
+
+
+def test_each_keeps_its_own_while_alice_logs_in_on_the_move(laptop: Laptop) -> None:
+    own, proxy = both_agents(laptop), laptop.office.tinyproxy.url
+    said: list[str] = []
+
+    def logs_in() -> None:
+        said.append(laptop.run("python3", "-c", LOGINS, user="alice", timeout=180).stdout.strip())
+
+    logging_in = threading.Thread(target=logs_in)
+    logging_in.start()
+    try:
+        for place, reached in (("office", proxy), ("home", ""), ("office", proxy)):
+            laptop.plug(place)
+            laptop.until(each_has_its_own, laptop, own, reached, within=90)
+    finally:
+        logging_in.join(200)
+        assert not logging_in.is_alive()
+
+    assert said == ["500 logins kept"]
+    laptop.until(each_has_its_own, laptop, own, proxy, within=30)
+    laptop.until(own.docker.reports, https=proxy, within=60)
+    own.docker.cli("login", "--username", "alice", "--password", "x", REGISTRY, check=False)
+    laptop.until(each_has_its_own, laptop, own, proxy, within=30)
+    laptop.until(own.is_steady, "office", within=60)
+    before = laptop.run("stat", "--format=%i %Z", CONFIG_JSON).stdout
+    assert own.agent("apply").ok
+    applied(laptop)
+    assert laptop.run("stat", "--format=%i %Z", CONFIG_JSON).stdout == before
+    assert failures(laptop) == []
+
+
+def test_what_one_of_them_takes_away_the_other_does_not_give(laptop: Laptop) -> None:
+    own, proxy = both_agents(laptop), laptop.office.tinyproxy.url
+    laptop.plug("office")
+    laptop.until(each_has_its_own, laptop, own, proxy, within=90)
+    laptop.until(own.is_steady, "office", within=60)
+    own.docker.import_image()
+    mine = f"unix://{own.docker.socket}"
+
+    assert own.agent("pin", "direct").ok
+
+    laptop.until(lambda: entries(laptop).get(mine) == {}, within=30)
+    assert entries(laptop)["default"]["httpProxy"] == proxy
+    assert given(own, laptop, "docker", "--context", "rootless") == ""
+
+    assert own.agent("unpin").ok
+    laptop.until(each_has_its_own, laptop, own, proxy, within=30)
+    assert given(own, laptop, "docker", "--context", "rootless") == proxy
+
+    laptop.plug("home")
+    laptop.until(lambda: entries(laptop) == {}, within=90)
+    laptop.plug("office")
+    laptop.until(each_has_its_own, laptop, own, proxy, within=90)
+
+    ran = own.agent("uninstall")
+
+    assert ran.ok, ran
+    assert list(entries(laptop)) == ["default"]
+    assert failures(laptop) == []
