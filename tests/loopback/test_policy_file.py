@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.system.passwd import owner_of
-from agent.system.policy_file import Loaded, load, load_for_elsewhere
+from agent.system.passwd import logins, owner_of
+from agent.system.policy_file import Loaded, load, load_for_elsewhere, owners
 from agent.values.errors import NoPolicy, PolicyRefused
-from agent.values.paths import Paths
+from agent.values.paths import Paths, layout_of_user
 from agent.values.secret import Secret
 
 from .certificates import CORP
@@ -96,6 +96,18 @@ def test_a_password_that_others_can_read_is_unsafe(etc: Etc) -> None:
 
     assert line.startswith("upstream.office.password_file: ")
     assert "can be read by others (mode 0644): sudo chmod 600" in line
+
+
+def test_ones_own_policy_is_put_right_without_sudo_unless_it_is_somebody_elses(etc: Etc) -> None:
+    etc.write("", 0o666)
+    whose = logins(Path("/etc/passwd").read_text())
+    uid = next(login.uid for login in whose if login.uid not in {0, os.geteuid()})
+    own = Paths(layout=layout_of_user(uid, "/nonexistent", {}))
+
+    others, writable = load(etc.policy, owners(own) - {os.geteuid()}, {}, own).unsafe[:2]
+
+    assert others.endswith(f': sudo chown {owner_of(uid, own)} "{etc.policy}"')
+    assert writable.endswith(f': chmod go-w "{etc.policy}"')
 
 
 def test_safe_files_are_safe(etc: Etc) -> None:
