@@ -139,7 +139,10 @@ class Files(Protocol):
         folder_was_there: bool = True,
     ) -> Written: ...
     async def sweep(self, account: Account, path: Path) -> int: ...
-    async def has_remote_context(self, account: Account, path: Path) -> bool: ...
+    async def has_other_engine(self, account: Account, path: Path, known: Sequence[str]) -> bool:
+        """Whether the client may speak to engines that it calls by other names than these."""
+        ...
+
     def is_still(self, account: Account, path: Path, within_s: float) -> bool:
         """Whether a file is still as it was read. If that is unknown: whether it was read less than so long ago."""
         ...
@@ -383,7 +386,8 @@ class LocalClients:
             return ClientFile(account, error=f"{account.config}: {who}; left as it is")
         # In a thread: a large file takes long enough to hold up all others.
         asks = wanted.is_only_here and self._policy.clients.scope is Scope.DEFAULT
-        is_local = asks and await self._homes.has_remote_context(account, account.config)
+        here = entries_for(Scope.LOCAL, self._policy.docker.socket)
+        is_local = asks and await self._homes.has_other_engine(account, account.config, here)
         text = None if found is None else found.text
         meant, edit, beaten = await in_turn(self._plan, account, text, wanted, owned, is_local=is_local)
         if edit is None:

@@ -22,7 +22,7 @@ import signal
 import stat
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -102,6 +102,7 @@ class Contexts(msgspec.Struct, frozen=True, tag=True):
     """Look at the client's contexts, which are beside this file."""
 
     path: bytes
+    known: tuple[str, ...]  # what the client calls the engine that the agent serves
 
 
 HelperRequest = Read | Write | Sweep | PassFolders | Contexts
@@ -180,9 +181,9 @@ class PassedFolders(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields
 
 
 class Engines(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Whether a context leads to an engine that does not listen on a socket of this host."""
+    """Whether a context leads to another engine."""
 
-    is_remote: bool
+    has_other: bool
 
 
 HelperAnswer = (
@@ -273,8 +274,8 @@ def carry_out(request: HelperRequest, inside: str | None = None) -> HelperAnswer
                 return _read(path)
             case Write():
                 return _write(path, request)
-            case Contexts():
-                return Engines(_has_remote(path.parent / "contexts" / "meta", inside))
+            case Contexts(known=known):
+                return Engines(_has_other(path.parent / "contexts" / "meta", inside, known))
             case Sweep():
                 real = Path(os.path.realpath(path))
                 return Swept(
@@ -322,26 +323,27 @@ class _Context(msgspec.Struct, frozen=True):
     endpoints: dict[str, _Endpoint] = msgspec.field(name="Endpoints", default_factory=dict)
 
 
-def _has_remote(folder: Path, inside: str | None) -> bool:
+def _has_other(folder: Path, inside: str | None, known: Collection[str]) -> bool:
     """What cannot be read is no context for the client, either."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in itertools.islice(entries, _MOST_CONTEXTS)]
     except OSError:
         return False
-    return any(_is_remote(folder / name / "meta.json", inside) for name in names)
+    hosts = (_host(folder / name / "meta.json", inside) for name in names)
+    return any(host and host not in known for host in hosts)
 
 
-def _is_remote(path: Path, inside: str | None) -> bool:
+def _host(path: Path, inside: str | None) -> str:
+    """The engine of a context; '' if it names none."""
     try:
         if inside is not None:
             _check_inside(path, inside)
         found = read_file(path)
         context = msgspec.json.decode(found.data, type=_Context) if found is not None else _Context()
     except (TargetFailed, OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    endpoint = context.endpoints.get("docker", _Endpoint())
-    return bool(endpoint.host) and not endpoint.host.startswith("unix://")
+        return ""
+    return context.endpoints.get("docker", _Endpoint()).host
 
 
 def _write(path: Path, request: Write) -> HelperAnswer:

@@ -180,9 +180,9 @@ class Homes:
 
         return await self._with_helper(account, path, talk)
 
-    async def has_remote_context(self, account: HomeOwner, path: Path) -> bool:
-        """Whether a context beside the file leads to an engine that does not listen on a socket of this host."""
-        return await self._with_helper(account, path, lambda helper: helper.has_remote_context())
+    async def has_other_engine(self, account: HomeOwner, path: Path, known: Sequence[str]) -> bool:
+        """Whether a context beside the file leads to an engine that the client does not call by one of these names."""
+        return await self._with_helper(account, path, lambda helper: helper.has_other_engine(known))
 
     def is_still(self, account: HomeOwner, path: Path, within_s: float) -> bool:
         """Whether a file is still as it was read. If that is unknown: whether it was read less than so long ago."""
@@ -491,11 +491,11 @@ class _Helper(asyncio.SubprocessProtocol):
         )
         return Written(self._path, before, after, answer.made_folder)
 
-    async def has_remote_context(self) -> bool:
-        answer = await self._ask(Contexts(os.fsencode(self._path)))
+    async def has_other_engine(self, known: Sequence[str]) -> bool:
+        answer = await self._ask(Contexts(os.fsencode(self._path), tuple(known)))
         if not isinstance(answer, Engines):
             raise self._nonsense()
-        return answer.is_remote
+        return answer.has_other
 
     async def sweep(self) -> int:
         answer = await self._ask(Sweep(os.fsencode(self._path)))

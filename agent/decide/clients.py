@@ -44,7 +44,7 @@ PRIVATE_NETWORKS: Final = (
 _LOOPBACK_NETWORK: Final = "127.0.0.0/8"
 _LOOPBACK_ADDRESS: Final = "127.0.0.1"
 
-EVERY_ENGINES: Final = ("default",)  # also of remote contexts (FACTS 18)
+EVERY_ENGINES: Final = ("default",)  # also those of other contexts (FACTS 18)
 DEFAULT_SOCKET: Final = "/run/docker.sock"
 # What the client calls the engine on the default socket (FACTS 18); /var/run is a link to /run.
 _DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
@@ -69,7 +69,7 @@ class Wanted(msgspec.Struct, frozen=True):
     settings: Settings = DIRECT
     condition: Condition | None = None
     is_somebody_elses: bool = False  # another user's program listens where clients would be sent
-    is_only_here: bool = False  # an address that is only good on this laptop, not for a remote engine
+    is_only_here: bool = False  # an address that is only good for this engine: others are elsewhere
     fact: str = ""  # what was checked about the address, and from where
 
 

@@ -863,13 +863,16 @@ def context(bob: Path, host: str, name: str = "far") -> Path:
 HERE = {"unix:///var/run/docker.sock", "unix:///run/docker.sock"}
 
 
-async def test_where_a_context_is_remote_it_is_not_given_an_address_of_this_laptop(people: People) -> None:
+@pytest.mark.parametrize("other", ["ssh://far", "unix:///run/user/1000/docker.sock"])
+async def test_where_a_context_leads_elsewhere_it_is_not_given_an_address_of_this_laptop(
+    people: People, other: str
+) -> None:
     bob, carol = people.add("bob", LOGGED_IN), people.add("carol", LOGGED_IN)
     people.bridge = BRIDGE
     with listening(ME, "0.0.0.0") as proxy:
         await people.passed(upstream(f"http://127.0.0.1:{proxy.port}"))
         assert set(json.loads(bob.read_text())["proxies"]) == {"default"}
-        context(bob, "ssh://far")
+        context(bob, other)
 
         seen, done = await people.passed(upstream(f"http://127.0.0.1:{proxy.port}"))
 
@@ -973,19 +976,21 @@ async def test_two_agents_keep_an_entry_each_in_one_file_while_somebody_logs_in(
 
 
 @pytest.mark.parametrize(
-    ("host", "is_remote"),
+    ("host", "is_another"),
     [
         pytest.param("ssh://far", True, id="ssh"),
         pytest.param("tcp://10.0.0.1:2376", True, id="tcp"),
-        pytest.param("unix:///run/user/1000/docker.sock", False, id="another-socket"),
+        pytest.param(OWN, True, id="one-of-the-users-own"),
+        pytest.param("unix:///var/run/docker.sock", False, id="this-one"),
+        pytest.param("unix:///run/docker.sock", False, id="this-one-by-another-name"),
         pytest.param("", False, id="none"),
     ],
 )
-async def test_which_context_is_remote(people: People, host: str, is_remote: bool) -> None:
+async def test_which_context_leads_to_another_engine(people: People, host: str, is_another: bool) -> None:
     bob = people.add("bob", "{}")
     context(bob, host)
 
-    assert await Homes().has_remote_context(people.accounts[0], bob) == is_remote
+    assert await Homes().has_other_engine(people.accounts[0], bob, sorted(HERE)) == is_another
 
 
 async def test_whatever_lies_among_the_contexts_holds_nobody_up(people: People) -> None:
@@ -998,10 +1003,10 @@ async def test_whatever_lies_among_the_contexts_holds_nobody_up(people: People) 
     ):
         context(bob, "", f"broken-{number}").write_text(text)
     (bob.parent / "contexts/meta/a-file").write_text("")
-    assert not await Homes().has_remote_context(people.accounts[0], bob)
+    assert not await Homes().has_other_engine(people.accounts[0], bob, sorted(HERE))
 
     context(bob, "ssh://far")
-    assert await Homes().has_remote_context(people.accounts[0], bob)
+    assert await Homes().has_other_engine(people.accounts[0], bob, sorted(HERE))
 
 
 async def test_without_a_known_bridge_the_files_stay_as_they_are(people: People) -> None:
