@@ -42,6 +42,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
 async def _probe_all(policy: Policy, this: TheWorld) -> tuple[NetworkShown, dict[str, VerdictShown]]:
     snapshot = await this.host.see()
+    await this.daemon.note_place()
     recognised = recognise(policy.networks, snapshot)
     use = recognised.network.use
     others = [name for name in policy.upstreams if name not in use]

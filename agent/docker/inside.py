@@ -61,9 +61,11 @@ class Inside:
         return opened
 
     async def _ask(self, **request: object) -> tuple[dict[str, Any], socket.socket | None]:
-        helper = await self._running()
         try:
-            return await helper.ask(request)
+            try:
+                return await (await self._running()).ask(request)
+            except _Ended:  # somebody killed it, or it was ended just now
+                return await (await self._running()).ask(request)
         finally:
             self._end_once_idle()
 
@@ -93,6 +95,10 @@ class Inside:
         if self._helper is not None:
             self._helper.end()
             self._helper = None
+
+
+class _Ended(OSError):
+    """The helper has."""
 
 
 _Answer = tuple[dict[str, Any], socket.socket | None]
@@ -135,7 +141,7 @@ class _Helper:
         answer: asyncio.Future[_Answer] = self._loop.create_future()
         self._asked[number] = answer
         try:
-            await self._loop.sock_sendall(self._socket, json.dumps({"id": number, **request}).encode())
+            await self._send(json.dumps({"id": number, **request}).encode())
             return await asyncio.shield(answer)
         except asyncio.CancelledError:
             if answer.done() and answer.exception() is None and (opened := answer.result()[1]) is not None:
@@ -143,6 +149,13 @@ class _Helper:
             raise
         finally:
             self._asked.pop(number, None)
+
+    async def _send(self, packet: bytes) -> None:
+        try:
+            await self._loop.sock_sendall(self._socket, packet)
+        except OSError as error:
+            self.is_gone = True
+            raise _Ended(*error.args) from error
 
     def _hear(self) -> None:
         try:
@@ -167,15 +180,19 @@ class _Helper:
     def _lose(self) -> None:
         self.is_gone = True
         self._loop.remove_reader(self._socket.fileno())
+        self._fail_all()
+
+    def _fail_all(self) -> None:
         for waiting in self._asked.values():
             if not waiting.done():
-                waiting.set_exception(OSError(0, "the process in Docker's network has ended"))
+                waiting.set_exception(_Ended(0, "the process in Docker's network has ended"))
 
     def end(self) -> None:
         if self._socket.fileno() >= 0:
             if not self._loop.is_closed():
                 self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
+        self._fail_all()
         with contextlib.suppress(ProcessLookupError):  # it has just ended
             self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -21,6 +21,7 @@ from agent.docker.journal import Journal
 from agent.docker.last_good import LastGood
 from agent.docker.marks import Marks
 from agent.docker.overruling import beaten, flags_in, overruling, own_files
+from agent.docker.vantage import vantage
 from agent.system.programs import run
 from agent.system.text_files import read_text
 from agent.system.until import until
@@ -119,6 +120,7 @@ class Looking:
         return Reality(
             unit=unit,
             dockerd=dockerd,
+            vantage=await asyncio.to_thread(vantage, dockerd, unit.pid),
             unit_name=self._service,
             shims_in_unit=await asyncio.to_thread(_shims_in_unit, unit),
             binary=_binary(start),
@@ -154,6 +156,12 @@ class Looking:
         """Its process; 0: not known."""
         # A connection to one that is down would start it.
         return process.dockerd(unit.pid, self._socket.listener if unit.is_running else lambda: 0)
+
+    async def place(self) -> Reality:
+        """Where dockerd stands, and nothing else. A program is asked for its state, dockerd is not waited for."""
+        unit = await self._reader.state()
+        dockerd = await asyncio.to_thread(self._dockerd, unit)
+        return Reality(unit, dockerd=dockerd, vantage=await asyncio.to_thread(vantage, dockerd, unit.pid))
 
     async def busy_now(self, found: Reality) -> Reality:
         """The same with what a restart would meet by now."""

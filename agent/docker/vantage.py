@@ -19,6 +19,7 @@ from agent.values.vantage import HOST, Vantage
 # Their gateway leads to this host's 127.0.0.1, where they were not told to close it. The others' leads elsewhere, and a
 # password must not go there.
 _LEAD_TO_LOOPBACK: Final = frozenset({"slirp4netns", "pasta"})
+_CLOSES: Final = "--disable-host-loopback"
 _SCRIPT: Final = "dockerd-rootless.sh"
 _SWITCH: Final = b"DOCKERD_ROOTLESS_ROOTLESSKIT_DISABLE_HOST_LOOPBACK"
 _LARGEST: Final = 1 << 20
@@ -28,7 +29,9 @@ _REJECTS: Final = 0x200
 
 
 def vantage(dockerd: int, main: int, proc: Path = Path("/proc")) -> Vantage:
-    """That of a process that runs. `main`: the unit's main process, which has started it. The host's if it is gone."""
+    """That of a process; the host's if it does not run. `main`: the unit's main process, which has started it."""
+    if not dockerd:
+        return HOST
     try:
         # Whoever may be another user is not entered: its files would be read with our rights.
         if (proc / str(dockerd)).stat().st_uid != os.geteuid() or not all(
@@ -42,6 +45,7 @@ def vantage(dockerd: int, main: int, proc: Path = Path("/proc")) -> Vantage:
     return Vantage(
         is_host=False,
         gateway=gateway(routes) if _option(argv, "--net") in _LEAD_TO_LOOPBACK else "",
+        is_closed=_CLOSES in argv,
         has_ipv6=has_way_out(routes6),
         knows_switch=_knows_switch(argv),
     )

@@ -36,8 +36,9 @@ from agent.values.condition import Code, Condition
 from agent.values.dockerd import Reality
 from agent.values.listening import LocalProxy, loopback_addresses
 from agent.values.policy import Network, Policy, Upstream
-from agent.values.settings import ProxyUrl, Settings
+from agent.values.settings import ProxyUrl
 from agent.values.snapshot import Snapshot
+from agent.values.vantage import HOST, Vantage
 from agent.values.verdict import Outcome, Verdict
 
 _JUST_AFTER_S: Final = 0.01  # the loop's clock is not the one that patience is measured by
@@ -58,6 +59,10 @@ class _Nobody:
 
     async def verdicts(self, _: Sequence[Upstream], __: Callable[[Verdicts], bool]) -> Verdicts:
         return {}
+
+    @property
+    def vantage(self) -> Vantage:
+        return HOST
 
     async def silence(self, _: Upstream) -> str:
         return ""
@@ -91,7 +96,6 @@ class Memory:
         self._waits = rate.Allowed(0.0, "")
         self._look: NextLook | None = None
         self._policy = Policy()
-        self._meant: Mapping[str, Settings] = {}  # what each upstream means for dockerd
         self._prober: Prober = _NOBODY
         self._refused = RefusedPasswords(state)
         self._quarantine = Quarantine(state)
@@ -99,6 +103,7 @@ class Memory:
         self._in_flight = InFlight()
         self.is_held = False  # unfinished work comes first
         self._asks_all = True
+        self._vantage = HOST  # where dockerd stood when they were asked
         self._is_waiting = False  # for a choice, since the last look
         self.is_starting = False  # before READY, we and a restart of Docker would wait for each other
         self.asked = Asked.AGENT  # who wants this pass
@@ -112,7 +117,6 @@ class Memory:
         self._history = without(self._history, changed)
         is_another = self._prober is not _NOBODY and policy != self._policy
         self._policy, self._prober = policy, prober
-        self._meant = by_upstream(policy)
         if is_another:  # last: it may fail on a full disk, and the new policy must be in place by then
             self.past_restarts.forget_otherwise()
             self._refused.forget()
@@ -191,6 +195,9 @@ class Memory:
 
     async def choose(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
         fingerprint = snapshot.fingerprint()
+        if self._prober.vantage != self._vantage:
+            self._vantage = self._prober.vantage
+            self._asks_all = True  # what dockerd did not reach, it may reach from there
         self._come_to(fingerprint, place_of(network, snapshot))
         situation = self._situation(network, in_docker)
         asked, connects = self._due(network, situation.standing)
@@ -300,7 +307,7 @@ class Memory:
 
     def _quarantined(self) -> dict[str, float]:
         """By upstream: until when it is in quarantine."""
-        return self._quarantine.until(self._meant)
+        return self._quarantine.until(by_upstream(self._policy, self._prober.vantage))
 
     def _is_on_loopback(self, name: str) -> bool:
         upstream = self._policy.upstreams[name]

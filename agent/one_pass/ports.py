@@ -24,6 +24,7 @@ from agent.values.policy import Network, Upstream
 from agent.values.reason import Reason
 from agent.values.settings import Settings
 from agent.values.snapshot import Snapshot
+from agent.values.vantage import Vantage
 from agent.values.verdict import Verdict
 
 
@@ -37,6 +38,11 @@ class Prober(Protocol):
     """Probes upstreams side by side and stops as soon as the verdicts are enough."""
 
     async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts: ...
+    @property
+    def vantage(self) -> Vantage:
+        """Where dockerd stands, by the last look at it."""
+        ...
+
     async def silence(self, upstream: Upstream) -> str:
         """Why an app on this host cannot be probed yet, found by a bare connect; '' if it listens."""
         ...

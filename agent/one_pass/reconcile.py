@@ -55,9 +55,12 @@ async def look(
 ) -> Seen:
     """See, probe, choose and plan; nothing is changed. `is_hasty`: a restart does not wait for homes."""
     snapshot = snapshot or await world.host.see()
-    meant = by_upstream(policy)
-    known = world.daemon.known()
+    vantage, known = world.prober.vantage, world.daemon.known()
+    meant = by_upstream(policy, vantage)
     reality = known or await world.daemon.reality(*meant.values())
+    if world.prober.vantage != vantage:  # the first look at a dockerd that stands elsewhere
+        meant = by_upstream(policy, world.prober.vantage)
+        reality = await world.daemon.reality(*meant.values())
     in_docker, kept_down = _in_docker(reality, meant), await what_keeps_it_down(reality, world.daemon)
     if snapshot.is_offline:
         return Offline(snapshot=snapshot, reality=reality, in_docker=in_docker, keeps_down=kept_down)

@@ -9,6 +9,7 @@ import msgspec
 
 from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.choose import Choice, Ending
+from agent.decide.dead_end import dead_ends
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
 from agent.docker.transaction import Applied
@@ -72,6 +73,10 @@ class _InNetwork(_Look, frozen=True, kw_only=True):
     recognised: Recognised
     choice: Choice
 
+    @property
+    def _dead_ends(self) -> tuple[Condition, ...]:
+        return dead_ends(self.verdicts, self.reality)
+
 
 class Undecided(_InNetwork, frozen=True, kw_only=True):
     """No upstream is chosen: none works, a portal is in the way, or an answer is missing. Docker keeps what it has.
@@ -88,10 +93,13 @@ class Undecided(_InNetwork, frozen=True, kw_only=True):
     def _of_choice(self) -> tuple[Condition, ...]:
         match self.choice.ending:
             case Ending.PORTAL:
-                return (Condition(Code.PORTAL, self.choice.because),)
+                return (Condition(Code.PORTAL, self.choice.because), *self._dead_ends)
             case Ending.UNREACHABLE:
-                return (Condition(Code.UNREACHABLE, self.choice.because, "See: docker-proxy-agent probe"),)
-        return ()
+                return (
+                    Condition(Code.UNREACHABLE, self.choice.because, "See: docker-proxy-agent probe"),
+                    *self._dead_ends,
+                )
+        return self._dead_ends
 
 
 class Planned(_InNetwork, frozen=True, kw_only=True):
@@ -123,7 +131,7 @@ class Planned(_InNetwork, frozen=True, kw_only=True):
     @property
     def _of_choice(self) -> tuple[Condition, ...]:
         said = self.plan.condition
-        return (*(() if said is None or self._is_said_of_docker(said) else (said,)), *self.beside)
+        return (*(() if said is None or self._is_said_of_docker(said) else (said,)), *self._dead_ends, *self.beside)
 
     def _is_said_of_docker(self, said: Condition) -> bool:
         """Whether the condition `engine-down` says it already."""

@@ -22,7 +22,8 @@ from agent.clients.from_containers import FromContainers
 from agent.clients.homes import Homes
 from agent.clients.users import Account, Caller, ThisSystem, Who, who
 from agent.decide.bridge import Bridge
-from agent.decide.desired import for_dockerd
+from agent.decide.dead_end import dead_end, is_on_loopback
+from agent.decide.desired import as_reached, for_dockerd
 from agent.decide.plan import OwnedDaemonJson, Plan, without_ours
 from agent.decide.probation import Trial
 from agent.decide.recognise import is_like
@@ -41,6 +42,7 @@ from agent.docker.theirs import owned
 from agent.docker.transaction import Applied, Transaction
 from agent.docker.unit import Unit
 from agent.one_pass.sockets import LocalSockets
+from agent.one_pass.standpoint import Standpoint
 from agent.probe.dial import Address, Ground, Resolve, in_a_thread
 from agent.probe.exchange import DialogueFailed, authority
 from agent.probe.guard import Guard
@@ -167,9 +169,14 @@ class Registries:
         loopback: Loopback | None = None,
         *,
         config_file: ConfigFile | None = None,
+        standpoint: Standpoint | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`told`: called when a late result is there; None: wait for every result. `config_file`: Docker's."""
+        """`resolve`: where dockerd stands. `told`: called when a late result is there; None: wait for every result.
+
+        `config_file` and `standpoint`: Docker's.
+        """
+        self._standpoint = standpoint or Standpoint()
         self._clock = clock
         self._told = told
         self._beside: _Beside | None = None
@@ -182,6 +189,10 @@ class Registries:
         self._loopback = {} if loopback is None else loopback
         ca_file = policy.probe.ca_file
         self._trust = Trust(str(paths.below(ca_file)) if ca_file else "", paths.docker_certificates)
+
+    @property
+    def vantage(self) -> Vantage:
+        return self._standpoint.vantage
 
     def note_arrival(self) -> None:
         self._realms.forget()
@@ -223,7 +234,7 @@ class Registries:
             maybe = through(found, upstream, excluded)
             private = await asyncio.gather(*(self._is_private(one.urls[0]) for one in maybe))
             here = [one for one, is_so in zip(maybe, private, strict=True) if is_so][:MOST]
-            asking = Asking(upstream, self._question())
+            asking = Asking(as_reached(upstream, self._standpoint.now.vantage), self._question())
             async with asyncio.TaskGroup() as group:
                 asked = [group.create_task(asking.fails(one)) for one in here]
         except Exception as error:  # noqa: BLE001 - the boundary of a target: a note is not worth the pass
@@ -253,8 +264,9 @@ class Registries:
         question = self._question()
 
         async def ask(upstream: Upstream) -> Verdict:
+            there = as_reached(upstream, question.vantage)
             excluded = for_dockerd(upstream, self._policy.no_proxy).no_proxy
-            hosts = {url.host for url in (upstream.http, upstream.https) if url is not None}
+            hosts = {url.host for url in (there.http, there.https) if url is not None}
             met = set(hosts)  # and the addresses that the probe resolves them to, so that nothing is looked up twice
 
             async def resolve(host: str, port: int) -> Sequence[Address]:
@@ -265,12 +277,30 @@ class Registries:
                 return found
 
             try:
-                verdict = await probe(upstream, msgspec.structs.replace(question, ground=Ground(resolve)), excluded)
-                return _with_its_way(verdict, sorted(met), self._config_file)
+                ground = Ground(resolve, question.ground.connect)
+                verdict = await probe(there, msgspec.structs.replace(question, ground=ground), excluded)
+                if question.vantage.is_host:
+                    return _with_its_way(verdict, sorted(met), self._config_file)
+                return await self._with_its_end(verdict, upstream, met, question.vantage)
             except Exception as error:  # noqa: BLE001 - the boundary of a target: the other upstreams are asked
                 return Verdict(Outcome.ERROR, unexpected(f"the probe of {upstream.name}", error).what)
 
         return await probe_all(upstreams, ask, is_enough)
+
+    async def _with_its_end(
+        self, verdict: Verdict, upstream: Upstream, met: Iterable[str], vantage: Vantage
+    ) -> Verdict:
+        """What is in dockerd's way alone, where something is."""
+        if verdict.outcome not in _NOT_REACHED or upstream.is_direct:
+            return verdict
+        is_ours = is_on_loopback(upstream)
+        if is_ours and (silence := await self.silence(upstream)):  # whatever the answer there: it may come yet
+            return msgspec.structs.replace(verdict, outcome=Outcome.REFUSED, evidence=silence)
+        found = dead_end(upstream, met, vantage, is_heard_here=is_ours)
+        if found is None:
+            return verdict
+        evidence = f"{verdict.evidence}; {found.value}"
+        return msgspec.structs.replace(verdict, outcome=Outcome.NO_ROUTE, evidence=evidence, dead_end=found)
 
     def loopback(self, host: str) -> tuple[str, ...]:
         """By the last look-up (Debian: `127.0.1.1 laptop`), which holds while the resolver does not answer."""
@@ -290,14 +320,15 @@ class Registries:
         return ""
 
     def _question(self) -> Question:
-        wanted = self._policy.probe.registry
+        wanted, stand = self._policy.probe.registry, self._standpoint.now
         registries = wanted or _default_registries(self._config_file)
         return Question(
             registries,
             any_of=not wanted,
             tls=self._trust,
             timeout_s=self._policy.probe.timeout,
-            ground=Ground(self._resolve),
+            ground=Ground(self._resolve, stand.ground.connect),
+            vantage=stand.vantage,
             sockets=self._sockets,
             realms=self._realms,
             reach=self._policy.probe.reach,
@@ -355,7 +386,9 @@ def way_to_host(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> Brid
     """The address by which containers reach this host. Its bridge may be gone now."""
     if not vantage.is_host:  # theirs is dockerd's network
         leads_to = next(iter(vantage.meant(vantage.gateway)), "")
-        return Bridge(vantage.gateway or None, heard_at=leads_to, is_closed=not leads_to)
+        if vantage.is_closed or not leads_to:
+            return Bridge(is_closed=True)
+        return Bridge(vantage.gateway, heard_at=leads_to)
     if not paths.layout.bridge_is_here:
         return Bridge(is_closed=True)
     bridge = _default_bridge(config_file)
@@ -384,10 +417,17 @@ def container_dns(paths: Paths, config_file: ConfigFile) -> ContainerDns:
 class LocalDaemon:
     """The dockerd of the policy."""
 
-    def __init__(self, paths: Paths, policy: Policy, config_file: ConfigFile | None = None) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        policy: Policy,
+        config_file: ConfigFile | None = None,
+        standpoint: Standpoint | None = None,
+    ) -> None:
         docker = policy.docker
         self._paths = paths
         self._config_file = config_file or ConfigFile(paths)
+        self._standpoint = standpoint or Standpoint()
         self._service = docker.service
         engine = EngineSocket(paths.below(paths.socket(docker.socket)))
         systemd = manager(paths)
@@ -447,11 +487,16 @@ class LocalDaemon:
     async def reality(self, *desired: Settings) -> Reality:
         found = await self._look.reality(*desired)
         self._config_file.note(found)
+        self._standpoint.note(found)
         # A dockerd that is starting, or does not answer fully, is looked at again each time.
         unit = found.unit
         is_at_rest = not found.is_silent if unit.is_running else unit.phase in _AT_REST and not unit.comes_back
         self._last = (found, self._glance(found)) if is_at_rest else None
         return found
+
+    async def note_place(self) -> None:
+        """Take note of where dockerd stands, for a probe without a pass."""
+        self._standpoint.note(await self._look.place())
 
     async def busy_now(self, found: Reality) -> Reality:
         return await self._look.busy_now(found)
@@ -556,6 +601,7 @@ class Lasting(msgspec.Struct, frozen=True):
     homes: Homes = msgspec.field(default_factory=Homes)  # which of them hang, and what is watched
     ways: Ways = msgspec.field(default_factory=Ways)  # the known routes
     loopback: Loopback = msgspec.field(default_factory=Loopback)
+    standpoint: Standpoint = msgspec.field(default_factory=Standpoint)  # of dockerd
 
 
 class TheWorld:
@@ -570,8 +616,18 @@ class TheWorld:
     ) -> None:
         lasting = lasting or Lasting()
         config_file = ConfigFile(paths)  # the daemon reads it, the others use what it found
-        self.clients = local_clients(paths, policy, lasting.homes, told, config_file=config_file)
-        self.daemon = LocalDaemon(paths, policy, config_file)
-        resolve = noting(in_a_thread, lasting.ways, hosts_connected_to(policy))
-        self.prober = Registries(paths, policy, resolve, told, loopback=lasting.loopback, config_file=config_file)
+        self.clients = local_clients(
+            paths, policy, lasting.homes, told, config_file=config_file, vantage=lambda: lasting.standpoint.vantage
+        )
+        self.daemon = LocalDaemon(paths, policy, config_file, lasting.standpoint)
+        resolve = noting(lasting.standpoint.resolve, lasting.ways, hosts_connected_to(policy))
+        self.prober = Registries(
+            paths,
+            policy,
+            resolve,
+            told,
+            loopback=lasting.loopback,
+            config_file=config_file,
+            standpoint=lasting.standpoint,
+        )
         self.host = ThisHost(paths, policy, lasting.ways, self.prober.note_arrival)

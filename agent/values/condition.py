@@ -39,6 +39,7 @@ class Code(enum.Enum):
     INTERNAL_ERROR = "internal-error"
     FILES_UNWATCHED = "files-unwatched"
     REGISTRY_UNREACHABLE = "registry-unreachable"
+    OUT_OF_REACH = "out-of-reach"
     CLIENT_UNREACHABLE = "client-unreachable"
     CLIENT_NO_CREDENTIALS = "client-no-credentials"
     CLIENT_NOT_EFFECTIVE = "client-not-effective"

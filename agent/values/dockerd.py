@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from agent.values.settings import Masked, Texts
+from agent.values.vantage import HOST, Vantage
 
 PROXIES_IN_DAEMON_JSON: Final = (1, 42)  # the API of Docker 23.0 (FACTS 1)
 # What a restart breaks off beside containers, in words.
@@ -162,6 +163,7 @@ class Reality(msgspec.Struct, frozen=True):
     unit: UnitState
     dockerd: int = 0  # its process, which need not be the unit's main one; 0: it does not run, or is not known
     unit_name: str = "docker.service"
+    vantage: Vantage = HOST  # where its process stands, while that is known
     engine: Engine | None = None  # None: it does not run, or did not answer
     silence: str = ""  # why a running engine did not answer
     hanging: tuple[str, ...] = ()  # active units that stop with this one; not its own socket

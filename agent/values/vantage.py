@@ -20,8 +20,9 @@ class Vantage(msgspec.Struct, frozen=True):
 
     is_host: bool = True
     gateway: str = ""  # the address there by which this host's 127.0.0.1 is reached, if at all; '': there is none
+    is_closed: bool = False  # whether what starts it was told not to let it through to this host's loopback
     has_ipv6: bool = True  # whether it has a way out by IPv6
-    knows_switch: bool = False  # whether what starts it can be told to let it through to this host's loopback
+    knows_switch: bool = False  # whether that can be told otherwise
 
     def reached_by(self, url: ProxyUrl) -> ProxyUrl:
         """The same proxy as dockerd reaches it. One that it cannot reach stays as it is."""

@@ -34,6 +34,13 @@ SOFT: Final = frozenset(
 )
 
 
+class DeadEnd(enum.Enum):
+    """What is in the way of a dockerd in a network of its own, and not in the way of this host."""
+
+    LOOPBACK = "Docker's own network has no way to this host's loopback, where it listens"
+    IPV6 = "Docker's own network has no IPv6"
+
+
 class Timings(msgspec.Struct, frozen=True, omit_defaults=True):
     """How long each step took, in milliseconds; None for a step that was not reached or not needed."""
 
@@ -51,6 +58,7 @@ class Verdict(msgspec.Struct, frozen=True):
     outcome: Outcome
     evidence: str = ""
     timings: Timings = Timings()
+    dead_end: DeadEnd | None = None
 
     @property
     def is_ok(self) -> bool:
@@ -58,4 +66,4 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @property
     def is_soft(self) -> bool:
-        return self.outcome in SOFT
+        return self.outcome in SOFT and self.dead_end is None

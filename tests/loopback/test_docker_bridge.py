@@ -137,6 +137,7 @@ def test_the_bridge_that_daemon_json_names_has_the_address_for_containers(namesp
 
 OWN = layout_of_user(1000, "/home/alice", {})
 INSIDE = Vantage(is_host=False, gateway="10.0.2.2")
+SHUT = Vantage(is_host=False, gateway="10.0.2.2", is_closed=True)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,7 @@ INSIDE = Vantage(is_host=False, gateway="10.0.2.2")
     [
         pytest.param(INSIDE, OWN, Bridge("10.0.2.2", heard_at="127.0.0.1"), id="own"),
         pytest.param(Vantage(is_host=False), OWN, Bridge(is_closed=True), id="own-without-a-gateway"),
+        pytest.param(SHUT, OWN, Bridge(is_closed=True), id="own-closed"),
         pytest.param(HOST, OWN, Bridge(is_closed=True), id="only-its-bridge-is-elsewhere"),
         pytest.param(HOST, Layout(), Bridge(), id="the-systems-without-a-bridge"),
     ],

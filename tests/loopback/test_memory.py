@@ -17,6 +17,8 @@ from agent.values.condition import Code, Condition
 from agent.values.paths import Paths
 from agent.values.policy import Policy, Upstream
 from agent.values.secret import Secret
+from agent.values.settings import ProxyUrl
+from agent.values.vantage import Vantage
 from agent.values.verdict import Outcome, Verdict
 
 from .dockerd import Dockerd
@@ -89,6 +91,39 @@ async def test_a_password_that_is_refused_beside_a_probe_counts_like_one_and_is_
 
 def with_password(upstream: Upstream) -> Upstream:
     return msgspec.structs.replace(upstream, username="alice", password=Secret("hunter2"))
+
+
+async def test_where_dockerd_stands_elsewhere_everything_is_asked_anew(place: Place, memory: Memory) -> None:
+    network = place.policy.networks[0]
+    for _ in range(2):
+        await memory.choose(network, place.snapshot, None)
+    assert place.asked.count("office") == 1
+
+    place.vantage = Vantage(is_host=False, gateway="10.0.2.2", is_closed=True)
+    for _ in range(2):
+        await memory.choose(network, place.snapshot, None)
+
+    assert place.asked.count("office") == 2
+
+
+async def test_a_proxy_on_loopback_is_written_as_dockerd_reaches_it_and_recognised_in_what_it_reports(
+    tmp_path: Path,
+) -> None:
+    place = Place(at("10.10.0.1"), Dockerd(tmp_path), local="ok", direct="ok")
+    place.policy = policy('[upstream.local]\nurl = "http://localhost:7890"\n[[network]]\nuse = ["local", "direct"]\n')
+    place.vantage = Vantage(is_host=False, gateway="10.0.2.2")
+    memory = Memory(place.daemon.agent_state)
+    memory.use(place.policy, place)
+
+    first, second = [
+        await reconcile(place.policy, place, place.daemon.record(), choosing=memory, maker=Alone()) for _ in range(2)
+    ]
+
+    running = place.daemon.runs_with
+    assert isinstance(running.https, ProxyUrl)
+    assert (running.https.host, running.https.port) == ("10.0.2.2", 7890)
+    assert first.outcome is not None
+    assert (second.outcome, second.seen.in_docker) == (None, "local")
 
 
 async def test_what_came_up_otherwise_is_tried_again_once_the_unit_is_another(place: Place, memory: Memory) -> None:

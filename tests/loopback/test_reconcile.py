@@ -30,6 +30,7 @@ from agent.values.policy_text import parse
 from agent.values.reason import Reason
 from agent.values.settings import DIRECT, Settings, settings
 from agent.values.snapshot import Interface, Snapshot
+from agent.values.vantage import HOST
 from agent.values.verdict import Outcome, Verdict
 
 from .dockerd import Dockerd
@@ -98,6 +99,7 @@ class Place:
         self.here: dict[str, tuple[str, ...]] = {}
         self.asked_beside: list[str] = []
         self.fails_beside: tuple[Condition, ...] = ()
+        self.vantage = HOST
         self.hears: dict[str, Verdict] = {}
         self._outcomes = {name: [Outcome(word) for word in words.split()] for name, words in outcomes.items()}
         self.policy = policy(POLICY)
