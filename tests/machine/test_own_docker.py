@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 from tests.waiting import Seen
 
@@ -200,3 +201,28 @@ def test_after_a_boot_elsewhere_ones_own_docker_starts_once_and_right(laptop: La
     laptop.until(own.is_steady, "office", within=30)
     assert own.agent("audit", "--event", "docker-restarted", "--since", "1h").stdout.count("docker-restarted") == 0
     assert own.docker.pull().ok
+
+
+def test_a_password_of_the_users_is_the_users_alone(laptop: Laptop) -> None:
+    squid, file = laptop.office.squid, f"{CONFIG}/office.password"
+    laptop.plug("office")
+    own = own_instance(laptop)
+    installed(own)
+    laptop.until(own.docker.reports, https=laptop.office.tinyproxy.url, within=60)
+    laptop.until(own.is_steady, "office", within=30)
+    laptop.write(file, squid.password + "\n", mode=0o600, owner="alice")
+    upstream = f'[upstream.office]\nurl = "{squid.url}"\nusername = "{squid.user}"\npassword_file = "{file}"\n'
+
+    own.policy(upstream + PLACES)
+
+    laptop.until(own.docker.reports, https=squid.url_reported, within=60)
+    laptop.until(own.is_steady, "office", within=30)
+    assert own.docker.pull().ok
+    assert own.agent("plan").code == 0
+    assert own.agent("probe").ok
+    secrets = (squid.password, quote(squid.password, safe=""))
+    shown = own.agent("audit").stdout + own.agent("status", "--json").stdout + laptop.journal(lines=5000)
+    assert [text for text in secrets if text in shown] == []
+    for closed in (f"{CONFIG}/dockerd.env", STATE, f"/run/user/{own.docker.uid}/docker-proxy-agent"):
+        assert not laptop.run("ls", "-l", f"{closed}/", user="bob", check=False).ok
+        assert not laptop.run("cat", closed, user="bob", check=False).ok
