@@ -6,6 +6,8 @@ import json
 import threading
 from typing import Any
 
+import pytest
+
 from tests.waiting import Seen
 
 from .lab.docker import LOCAL_IMAGE
@@ -16,6 +18,7 @@ from .test_clients import LOGINS
 from .test_own_docker import STATE, Own, installed, own_instance
 from .test_service import started
 
+SYSTEMS = ("unix:///var/run/docker.sock", "unix:///run/docker.sock")
 CONFIG_JSON = "/home/alice/.docker/config.json"
 
 
@@ -117,3 +120,35 @@ def test_what_one_of_them_takes_away_the_other_does_not_give(laptop: Laptop) -> 
     assert ran.ok, ran
     assert list(entries(laptop)) == ["default"]
     assert failures(laptop) == []
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)  # the rootlesskit of bookworm has no such switch
+def test_a_proxy_on_loopback_is_given_to_each_dockers_containers_as_they_reach_it(laptop: Laptop) -> None:
+    laptop.plug("office")
+    laptop.start_proxy(7890, "0.0.0.0", upstream=laptop.office.tinyproxy)  # on the bridge of the system's Docker, too
+    policy = f'[upstream.office]\nurl = "http://127.0.0.1:7890"\n{PLACES}'
+    own = own_instance(laptop)
+    own.policy(policy)
+    laptop.policy(policy)
+    own.docker.drop_in(
+        "[Service]\nEnvironment=DOCKERD_ROOTLESS_ROOTLESSKIT_DISABLE_HOST_LOOPBACK=false\n", "40-loopback.conf"
+    )
+
+    started(laptop)
+    installed(own)
+
+    laptop.until(own.docker.reports, https="http://10.0.2.2:7890", within=60)
+    laptop.until(laptop.docker.reports, https="http://127.0.0.1:7890", within=60)
+    laptop.until(own.is_steady, "office", within=60)
+    systems, mine = "http://172.17.0.1:7890", "http://10.0.2.2:7890"
+    given_to = {f"unix://{own.docker.socket}": mine, **dict.fromkeys(SYSTEMS, systems)}
+    laptop.until(
+        lambda: Seen(
+            {name: one.get("httpProxy") for name, one in entries(laptop).items()} == given_to, entries(laptop)
+        ),
+        within=30,
+    )
+    own.docker.import_image()
+    fetch = ("wget", "-q", "-T", "5", "-O", "-", "http://10.99.0.10/hello")
+    ran = laptop.run("docker", "--context", "rootless", "run", "--rm", LOCAL_IMAGE, *fetch, user="alice")
+    assert ran.stdout == "hello from the internet\n"
