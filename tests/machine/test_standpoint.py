@@ -11,6 +11,7 @@ from agent.values.verdict import DeadEnd
 
 from .lab.laptop import PROBE, Laptop
 from .lab.rootless import RootlessDocker
+from .test_own_docker import Own, installed
 
 ON_TRIXIE = pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
 PYTHON: Final = "/opt/docker-proxy-agent/bin/python"
@@ -138,3 +139,36 @@ def test_an_upstream_with_ipv6_alone_is_a_dead_end_until_docker_has_it(laptop: L
 
     laptop.until(lambda: asked(laptop, own, office=office.url)["office"]["verdict"] == "ok", within=20)
     assert asked(laptop, own, office=office.url)["said"] == []
+
+
+def test_an_app_on_loopback_is_used_once_docker_is_let_through_to_it(laptop: Laptop) -> None:
+    own = Own(laptop, laptop.rootless())
+    own.policy(
+        '[upstream.app]\nurl = "http://localhost:7890"\n[[network]]\nname = "anywhere"\nuse = ["app", "direct"]\n'
+    )
+    laptop.plug("home")
+    app = laptop.start_proxy(7890)
+    installed(own)
+
+    laptop.until(own.says, "out of reach", within=60)
+
+    status = own.status()
+    assert status["upstream"]["name"] == "direct"
+    (said,) = [one for one in status["conditions"] if one["code"] == "out-of-reach"]
+    if laptop.suite == "bookworm":
+        assert "has no switch" in said["remedy"]
+        return
+    assert "DOCKERD_ROOTLESS_ROOTLESSKIT_DISABLE_HOST_LOOPBACK=false" in said["remedy"]
+    assert own.docker.reports(http="", https="")
+
+    own.docker.drop_in(
+        "[Service]\nEnvironment=DOCKERD_ROOTLESS_ROOTLESSKIT_DISABLE_HOST_LOOPBACK=false\n", "40-loopback.conf"
+    )
+
+    laptop.until(own.docker.reports, http="http://10.0.2.2:7890", https="http://10.0.2.2:7890", within=90)
+    laptop.until(own.docker.pulls, within=20)
+    assert "registry.example:443" in app.log_text()
+    laptop.until(own.is_steady, "anywhere", within=60)
+    assert own.status()["conditions"] == []
+    app.stop()
+    laptop.until(own.docker.reports, http="", https="", within=120)
