@@ -123,7 +123,7 @@ class Looking:
             vantage=await asyncio.to_thread(vantage, dockerd, unit.pid),
             unit_name=self._service,
             shims_in_unit=await asyncio.to_thread(_shims_in_unit, unit),
-            binary=_binary(start),
+            binary=process.binary(start.argv, start.environment),
             arguments=start.argv[1:],
             is_systemd=self._paths.is_real and bool(start.argv),
             can_restart=self._can_restart,
@@ -266,11 +266,6 @@ def _process(dockerd: int, unit: UnitState, start: Start) -> tuple[Flags, dict[s
     # Where it is not known, its environment is most likely that of who started it.
     running = process.environment(dockerd or unit.pid) if unit.pid else None
     return process.flags(argv or start.argv), running, argv is not None
-
-
-def _binary(start: Start) -> str:
-    """dockerd itself; '' where a script starts it: a script would start a daemon whatever it is asked."""
-    return start.argv[0] if process.is_called_dockerd(start.argv) else ""
 
 
 async def _takes_proxies(binary: str) -> bool | None:

@@ -8,6 +8,7 @@ Not known here: what systemd would start next (`unit.py`).
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,8 @@ from agent.values.errors import EngineSilent
 from agent.values.machine_text import lines
 from agent.values.settings import Texts
 
+_ROOTLESS: Final = "dockerd-rootless.sh"
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"  # systemd's, for a unit that sets none
 _TAKES_VALUE: Final = ("http-proxy", "https-proxy", "no-proxy", "config-file")
 
 
@@ -86,6 +89,18 @@ def _is_dockerd(pid: int, proc: Path) -> bool:
 
 def is_called_dockerd(argv: Sequence[str]) -> bool:
     return bool(argv) and Path(argv[0]).name == "dockerd"
+
+
+def binary(argv: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The dockerd that this command ends in; '' where a script starts it, which may do anything.
+
+    Docker's own script for a rootless one gives its arguments to the dockerd of its PATH (FACTS 171).
+    """
+    if is_called_dockerd(argv):
+        return argv[0]
+    if not argv or Path(argv[0]).name != _ROOTLESS:
+        return ""
+    return shutil.which("dockerd", path=environment.get("PATH", "") or _PATH) or ""
 
 
 def _processes(proc: Path) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.docker.process import command_line, dockerd, environment
+from agent.docker.process import binary, command_line, dockerd, environment
 from agent.values.errors import EngineSilent
 
 
@@ -82,3 +82,35 @@ def test_a_unit_without_a_process_has_no_dockerd(tmp_path: Path) -> None:
     shown(tmp_path, 9, DOCKERD, UNIT)
 
     assert dockerd(0, lambda: 9, tmp_path) == 0
+
+
+# Which dockerd a unit would start.
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("dockerd", "dockerd-rootless.sh", "start-docker"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "found"),
+    [
+        ("dockerd", "", "dockerd"),
+        ("dockerd-rootless.sh", "{0}:/usr/bin", "dockerd"),
+        ("dockerd-rootless.sh", "{0}/no", ""),
+        ("start-docker", "{0}", ""),
+    ],
+)
+def test_which_dockerd_is_asked_about_its_file(command: str, path: str, found: str, folder: Path) -> None:
+    argv = (str(folder / command), "--debug")
+
+    asked = binary(argv, {"PATH": path.format(folder)})
+
+    assert asked == (str(folder / found) if found else "")
+
+
+def test_no_command_is_no_dockerd() -> None:
+    assert binary((), {}) == ""
