@@ -1,8 +1,10 @@
 """The chain's anchors in systemd's journal: each record's seq and hash went there with its event.
 
 Any user can write to the journal under any name, and a container can write any field as root, through dockerd (FACTS
-72). So only entries count that journald itself marks as the service's: its unit, and root. Records that a command
-wrote are anchored in the state directory, and by the service's next record.
+72). So only entries count that journald itself marks as the service's: its unit, and root, or the user whose own
+instance it is. That proves less for a user's own: whatever runs as that user can run in a unit of this name, so the
+anchors speak against everybody but the user. Records that a command wrote are anchored in the state directory, and by
+the service's next record.
 
 `uninstall` ends a log for good and writes that here, so that `audit verify` does not miss its records later. As any
 user could write such an entry, it counts only if it names the service's newest anchor, which only readers of the
@@ -23,6 +25,8 @@ IDENTIFIER: Final = "docker-proxy-agent"  # the name under which the agent is in
 UNIT: Final = "docker-proxy-agent.service"  # fixed: entries of another unit do not count
 _PATIENCE_S: Final = 60  # a journal of many gigabytes on a slow disk
 _ENDED: Final = "AUDIT_ENDED"
+_SYSTEMS: Final = "_SYSTEMD_UNIT"
+_USERS: Final = "_SYSTEMD_USER_UNIT"  # below a user's systemd; the other one is user@UID.service there
 
 Anchors = tuple[Anchor, ...]  # of one log, the oldest first
 
@@ -30,24 +34,29 @@ Anchors = tuple[Anchor, ...]  # of one log, the oldest first
 class _Line(msgspec.Struct, frozen=True):
     seq: str = msgspec.field(name="AUDIT_SEQ")
     hash: str = msgspec.field(name="AUDIT_HASH")
-    unit: str = msgspec.field(name="_SYSTEMD_UNIT", default="")
+    unit: str = msgspec.field(name=_SYSTEMS, default="")
+    users_unit: str = msgspec.field(name=_USERS, default="")
     ended: str = msgspec.field(name=_ENDED, default="")
 
 
-def ask() -> tuple[Anchors, ...] | None:
-    """The service's anchors, one list per log, at least one list. None if the journal cannot be read."""
-    of_us = (f"SYSLOG_IDENTIFIER={IDENTIFIER}", "_UID=0")
-    fields = "--output-fields=AUDIT_SEQ,AUDIT_HASH,_SYSTEMD_UNIT," + _ENDED
+def ask(user: int | None = None) -> tuple[Anchors, ...] | None:
+    """The service's anchors, one list per log, at least one list. None if the journal cannot be read.
+
+    `user`: whose own instance it is; None: the system's. To a user journald shows what it keeps of the user, if it
+    keeps that apart: on disk it does.
+    """
+    of_us = (f"SYSLOG_IDENTIFIER={IDENTIFIER}", f"_UID={user or 0}")
+    fields = f"--output-fields=AUDIT_SEQ,AUDIT_HASH,{_SYSTEMS},{_USERS},{_ENDED}"
     command = ["journalctl", "--quiet", "--no-pager", "--output=json", fields]
-    matches = [*of_us, f"_SYSTEMD_UNIT={UNIT}", "+", *of_us, f"{_ENDED}=1"]
+    matches = [*of_us, f"{_SYSTEMS if user is None else _USERS}={UNIT}", "+", *of_us, f"{_ENDED}=1"]
     try:
         done = subprocess.run([*command, *matches], capture_output=True, check=True, timeout=_PATIENCE_S)
     except (OSError, subprocess.SubprocessError):  # no journal, or no permission: `verify` reports it
         return None
-    return logs_in(done.stdout.split(b"\n"))
+    return logs_in(done.stdout.split(b"\n"), user)
 
 
-def logs_in(lines: Iterable[bytes]) -> tuple[Anchors, ...]:
+def logs_in(lines: Iterable[bytes], user: int | None = None) -> tuple[Anchors, ...]:
     """The anchors in journalctl's JSON. Lines without an anchor are skipped."""
     logs: list[list[Anchor]] = [[]]
     for line in lines:
@@ -56,17 +65,17 @@ def logs_in(lines: Iterable[bytes]) -> tuple[Anchors, ...]:
             anchor = Anchor(int(entry.seq), entry.hash)
         except (msgspec.MsgspecError, ValueError):
             continue
-        if entry.unit == UNIT:
+        if (entry.unit if user is None else entry.users_unit) == UNIT:
             logs[-1].append(anchor)
         elif entry.ended and logs[-1][-1:] == [anchor]:
             logs.append([])
     return tuple(map(tuple, logs))
 
 
-def mark_of_the_end() -> Mapping[str, str] | None:
+def mark_of_the_end(user: int | None = None) -> Mapping[str, str] | None:
     """The journal fields that end the log. None if the journal has no anchor of it."""
     _sync()
-    logs = ask()
+    logs = ask(user)
     if logs is None or not logs[-1]:
         return None
     newest = logs[-1][-1]

@@ -106,8 +106,8 @@ def readable(entry: Entry) -> str:
 
 
 def _verify(args: argparse.Namespace, paths: Paths) -> int:
-    # Only the system's own log is anchored in the journal.
-    found = verify(paths.audit_log, paths.state, system_journal.ask() if paths.is_the_systems else None)
+    # Below another root nothing goes to the journal.
+    found = verify(paths.audit_log, paths.state, system_journal.ask(paths.layout.user) if paths.is_real else None)
     if args.json:
         print_json(plain(found), indent=None)
     else:

@@ -241,5 +241,17 @@ def test_a_log_ends_where_a_command_names_its_newest_anchor() -> None:
     assert system_journal.logs_in(lines) == ((Anchor(6, "ab"), Anchor(7, "ab")), (Anchor(1, "ab"),))
 
 
+def test_a_users_own_service_and_the_systems_are_no_anchors_of_each_others() -> None:
+    of_her: dict[str, object] = {
+        "_SYSTEMD_UNIT": "user@1000.service",
+        "_SYSTEMD_USER_UNIT": "docker-proxy-agent.service",
+        "AUDIT_HASH": "ab",
+    }
+    lines = printed(OF_US | {"AUDIT_SEQ": "7"}, of_her | {"AUDIT_SEQ": "3"})
+
+    assert system_journal.logs_in(lines) == ((Anchor(7, "ab"),),)
+    assert system_journal.logs_in(lines, user=1000) == ((Anchor(3, "ab"),),)
+
+
 def test_the_unit_that_is_believed_is_the_one_that_is_installed() -> None:
     assert system_journal.UNIT == UNIT

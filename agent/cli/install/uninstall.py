@@ -34,16 +34,18 @@ async def uninstall(paths: Paths, say: Say, restore: Callable[[], Awaitable[Rest
             await service.systemctl("daemon-reload")
             say(f"removed      {unit}")
         known = notes(paths).load()
-        _end_the_log()  # before the state with its last anchor is removed; a person may delete the log later
+        _end_the_log(
+            paths.layout.user
+        )  # before the state with its last anchor is removed; a person may delete the log later
         _remove(paths.state, say, but=paths.audit_log.parent)
         _remove(paths.runtime, say)
     _forget(paths, known.folders if known else (), say, is_purged=is_purged)
     return restored
 
 
-def _end_the_log() -> None:
+def _end_the_log(user: int | None) -> None:
     """Without this, `audit verify` would report the log as missing while the journal has its anchors."""
-    fields = system_journal.mark_of_the_end()
+    fields = system_journal.mark_of_the_end(user)
     if fields is not None:
         with contextlib.suppress(OSError):  # journald does not run
             send_to_journal(fields)
