@@ -16,6 +16,7 @@ from agent.audit.record import Record
 from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, page, print_json
 from agent.cli.session import quiet, record_for
+from agent.docker.which import serving
 from agent.one_pass.drawing import Beside, picture_of
 from agent.one_pass.memory import Memory, Patiently
 from agent.one_pass.overrides import Overrides
@@ -104,7 +105,8 @@ def _act_alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
     record = record_for(wish.command.value, paths, found.policy)
     with held(paths.lock):
         memory = Memory(paths.state)
-        in_use = InUse(found, now_text(), TheWorld(paths, found.policy))
+        here = serving(paths, found.policy.docker.service)
+        in_use = InUse(found, now_text(), TheWorld(here, found.policy), here.layout.service)
         memory.use(found.policy, in_use.world.prober)
         answer = asyncio.run(_stop_in_good_order(_make_a_pass(wish, in_use, memory, record)))
     if record.problem and answer.facts is not None:  # else the failure is the one line that matters
@@ -126,7 +128,7 @@ async def _make_a_pass(wish: Wish, in_use: InUse, memory: Memory, record: Record
         return failed(request, failures.lines)
     await passes.finish(in_use.world)
     if unfinished.forbids_writing:
-        failures.note(ServicePart.UNDER_WAY, _still_down(in_use.policy.docker.service))
+        failures.note(ServicePart.UNDER_WAY, _still_down(in_use.service))
         return failed(request, failures.lines)
     try:
         done = await passes.make(in_use, record, choosing=Patiently(memory), maker=Alone())

@@ -17,6 +17,7 @@ from agent.cli.session import quiet, record_for
 from agent.clients.homes import Homes
 from agent.clients.users import Account
 from agent.docker.config_file import ConfigFile
+from agent.docker.which import serving
 from agent.one_pass.restore import Restored, Restoring
 from agent.one_pass.world import LocalDaemon, accounts_of, local_clients
 from agent.system.lock import held
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
 async def restore(paths: Paths, policy: Policy, record: Record, *, is_asked_now: bool) -> Restored:
     """Finish what a crashed agent left half done, then restore. The lock is held."""
+    paths = serving(paths, policy.docker.service)
     await to_the_end(LocalDaemon(paths, policy).recover(record, may_restart=True), None)
     await local_clients(paths, policy, config_file=ConfigFile(paths)).recover()
 

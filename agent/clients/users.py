@@ -116,9 +116,14 @@ class System(PathReader, Protocol):
     def groups(self, login: Login) -> tuple[int, ...]: ...
 
 
-def who(clients: Clients, system: System, caller: Caller, root: str = "/") -> Who:
-    """Whose files are kept. With another root: only the caller's files below it, written as the caller."""
-    return _Search(system, caller, root).who(clients)
+def who(
+    clients: Clients, system: System, caller: Caller, root: str = "/", *, more: tuple[tuple[str, ...], ...] = ()
+) -> Who:
+    """Whose files are kept. With another root: only the caller's files below it, written as the caller.
+
+    `more`: files below each home that are kept, too, where they are there.
+    """
+    return _Search(system, caller, root, more=more).who(clients)
 
 
 class _Leave(Exception):
@@ -126,8 +131,9 @@ class _Leave(Exception):
 
 
 class _Search:
-    def __init__(self, system: System, caller: Caller, root: str) -> None:
+    def __init__(self, system: System, caller: Caller, root: str, *, more: tuple[tuple[str, ...], ...]) -> None:
         self._system = system
+        self._more = more
         self._caller = caller
         self._root = "" if root == "/" else root.rstrip("/")
         # With another root, its folders belong to the caller.
@@ -205,6 +211,16 @@ class _Search:
             raise _Leave(f"has the same home as {self._kept[config].name}")
         self._kept[config] = self._account(
             login, home=reached.path, config=config, found_by=found_by, reached=reached, below=_CONFIG
+        )
+        for below in self._more:
+            self._keep_if_there(login, reached, below)
+
+    def _keep_if_there(self, login: Login, home: Reached, below: tuple[str, ...]) -> None:
+        config = posixpath.join(home.path, *below)
+        if home.far or self._walk.far(config) or config in self._kept:  # a person names it in clients.files
+            return
+        self._kept[config] = self._account(
+            login, home=home.path, config=config, found_by=FoundBy.HAS_CONFIG, reached=home, below=below
         )
 
     def _home(self, login: Login, found_by: FoundBy) -> Reached:

@@ -24,6 +24,7 @@ from agent.targets import daemon_json, drop_in
 from agent.targets.refused import CannotExpress, NotJson, TextRefused
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import FileFault, Phase, Reality
+from agent.values.others import PODMAN, told
 from agent.values.policy import Docker, Method
 from agent.values.settings import Settings, Texts, agrees
 
@@ -307,9 +308,13 @@ def _in_the_way(reality: Reality) -> Condition | None:
     """What forbids writing anything for the daemon."""
     phase = reality.unit.phase
     if phase in (Phase.ABSENT, Phase.MASKED):
-        return Condition(Code.ENGINE_ABSENT, f"Docker's unit is {phase.value}: nothing is written for the daemon")
+        instead, remedy = told(reality.others)
+        text = f"Docker's unit is {phase.value}: nothing is written for the daemon"
+        return Condition(Code.ENGINE_ABSENT, f"{text}; {instead}" if instead else text, remedy)
     if reality.engine is not None and reality.engine.is_podman:
-        return Condition(Code.UNSUPPORTED, "podman answers on Docker's socket: nothing is written for the daemon")
+        return Condition(
+            Code.UNSUPPORTED, "podman answers on Docker's socket: nothing is written for the daemon", PODMAN.settings
+        )
     if reality.flags.names:
         return Condition(
             Code.BLOCKED,

@@ -7,6 +7,7 @@ Not known here: what follows from it (`decide/`).
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from agent.docker.last_good import LastGood
 from agent.docker.marks import Marks
 from agent.docker.overruling import beaten, flags_in, overruling, own_files
 from agent.docker.vantage import vantage
+from agent.docker.which import beside
 from agent.system.programs import run
 from agent.system.text_files import read_text
 from agent.system.until import until
@@ -84,7 +86,7 @@ class Looking:
         """What is real now. `desired`: settings whose credentials dockerd may have been started with."""
         unit = await self._settled()
         if unit.phase in (Phase.ABSENT, Phase.MASKED):
-            return Reality(unit)
+            return Reality(unit, unit_name=self._service, others=await asyncio.to_thread(beside, self._paths))
         async with _beside(self._hanging(unit)) as hanging:
             found = await self._all_but_the_engine(unit, desired)
             engine, silence = await self._engine(found) if unit.is_running else (None, "")
@@ -108,7 +110,7 @@ class Looking:
         start = await self._reader.start_values(self._paths.environment_file)
         dockerd = await asyncio.to_thread(self._dockerd, unit)
         flags, running, are_flags_read = await asyncio.to_thread(_process, dockerd, unit, start)
-        file_path = self._paths.below(flags.config_file) if flags.config_file else self._paths.daemon_json
+        file_path = self._daemon_json(flags)
         file, fault = await asyncio.to_thread(_read, file_path)
         drop_in_path = self._paths.drop_in(self._service)
         values_path = self._paths.environment_file
@@ -151,6 +153,12 @@ class Looking:
             drop_in=await asyncio.to_thread(read_text, drop_in_path),
             is_drop_in_loaded=str(drop_in_path) in unit.drop_ins,
         )
+
+    def _daemon_json(self, flags: Flags) -> Path:
+        usual = self._paths.daemon_json
+        named = self._paths.below(flags.config_file) if flags.config_file else usual
+        # The snap names its folder by its revision, which the next one replaces; `current` leads to whichever it is.
+        return usual if os.path.realpath(named) == os.path.realpath(usual) else named
 
     def _dockerd(self, unit: UnitState) -> int:
         """Its process; 0: not known."""

@@ -41,6 +41,7 @@ from agent.docker.restart_command import CommandUnit
 from agent.docker.theirs import owned
 from agent.docker.transaction import Applied, Transaction
 from agent.docker.unit import Unit
+from agent.docker.which import beside, serving
 from agent.one_pass.sockets import LocalSockets
 from agent.one_pass.standpoint import Standpoint
 from agent.probe.dial import Address, Ground, Resolve, in_a_thread
@@ -428,7 +429,7 @@ class LocalDaemon:
         self._paths = paths
         self._config_file = config_file or ConfigFile(paths)
         self._standpoint = standpoint or Standpoint()
-        self._service = docker.service
+        self._service = service = paths.service(docker.service)
         engine = EngineSocket(paths.below(paths.socket(docker.socket)))
         systemd = manager(paths)
         is_systemd = systemd is not None and not docker.restart_command
@@ -439,11 +440,11 @@ class LocalDaemon:
         self._supervisor = (
             CommandUnit(docker.restart_command, engine, systemd)
             if systemd is None or docker.restart_command
-            else Unit(docker.service, systemd, paths, engine=engine)
+            else Unit(service, systemd, paths, engine=engine)
         )
         self._is_systemd = is_systemd
         can_restart = is_systemd or bool(docker.restart_command)
-        self._look = Looking(paths, docker.service, self._supervisor, engine, can_restart=can_restart)
+        self._look = Looking(paths, service, self._supervisor, engine, can_restart=can_restart)
 
     async def recover(self, record: Record, *, may_restart: bool) -> bool:
         """Finish or undo what a crashed agent left, before anything else. The caller holds the lock.
@@ -505,6 +506,8 @@ class LocalDaemon:
         files = (found.daemon_json_path, found.environment_file_path, found.drop_in_path, *found.unit.drop_ins)
         places = self._paths.unit_places(self._service) if self._paths.is_real else ()
         start = f"{self._supervisor.started()} {started(pid) if (pid := found.dockerd or found.unit.pid) else ''}"
+        if found.unit.phase in (Phase.ABSENT, Phase.MASKED):
+            start += str(beside(self._paths))
         return glance(start, [*map(Path, (*files, *found.environment_files)), *places])
 
     def owned(self, reality: Reality) -> OwnedDaemonJson:
@@ -557,7 +560,7 @@ def local_clients(  # noqa: PLR0913 - named at every call
     )
 
     def whose() -> Who:
-        return who(policy.clients, system, caller, str(paths.root))
+        return who(policy.clients, system, caller, str(paths.root), more=paths.layout.configs)
 
     def accounts(files: Iterable[str]) -> tuple[Account, ...]:
         return accounts_of(paths, policy.clients, files)
@@ -587,7 +590,8 @@ def _nobody() -> None:
 def accounts_of(paths: Paths, clients: Clients, files: Iterable[str]) -> tuple[Account, ...]:
     """The account that each of these files is written as, even if the policy no longer lists it."""
     system, caller, wanted = ThisSystem(paths.root), Caller.this(), set(files)
-    found = {str(one.config): one for one in who(clients, system, caller, str(paths.root)).accounts}
+    configs = paths.layout.configs
+    found = {str(one.config): one for one in who(clients, system, caller, str(paths.root), more=configs).accounts}
     if missing := wanted - found.keys():
         below = "" if paths.is_real else str(paths.root)  # the policy names files without the root
         named = Clients(users=(), files=tuple(sorted(file.removeprefix(below) for file in missing)))
@@ -615,6 +619,7 @@ class TheWorld:
         told: Callable[[], None] | None = None,
     ) -> None:
         lasting = lasting or Lasting()
+        paths = serving(paths, policy.docker.service)
         config_file = ConfigFile(paths)  # the daemon reads it, the others use what it found
         self.clients = local_clients(
             paths, policy, lasting.homes, told, config_file=config_file, vantage=lambda: lasting.standpoint.vantage

@@ -13,6 +13,7 @@ import msgspec
 
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
+from agent.docker.which import serving
 from agent.one_pass.ports import World
 from agent.service.status_file import PolicyStatus
 from agent.system.clock import now_text
@@ -31,6 +32,7 @@ class InUse(msgspec.Struct, frozen=True):
     loaded: Loaded
     at: str  # when it was read, RFC 3339
     world: World
+    service: str  # the unit of the Docker in that world
 
     @property
     def policy(self) -> Policy:
@@ -57,6 +59,7 @@ class PolicyInUse:
         self.current: InUse | None = None  # None: there is no policy, or never was a good one
         self.refused: PolicyRefused | None = None  # what is wrong with the file as it is now
         self._idle_world: World | None = None
+        self._here = paths  # of the Docker that is served
         self._outgoing: list[World] = []
         self._on_disk: tuple[object, ...] = ()  # identities of the files as last read
 
@@ -71,7 +74,7 @@ class PolicyInUse:
         if self.current is not None:
             return self.current.world
         if self._idle_world is None:
-            self._idle_world = self._make_world(self._paths, Policy())
+            self._idle_world = self._make_world(self._here, Policy())
         return self._idle_world
 
     def is_at(self, path: str) -> bool:
@@ -79,7 +82,7 @@ class PolicyInUse:
         return path in ("", os.path.abspath(self.path))  # noqa: PTH100 - links are as named
 
     def read(self) -> bool:
-        """Read the policy and the files it names again; whether another policy is now in use."""
+        """Read the policy and the files it names again; whether another policy, or another Docker, is now in use."""
         try:
             return self._read()
         finally:
@@ -107,9 +110,10 @@ class PolicyInUse:
     @property
     def watched(self) -> list[Path]:
         """The policy's files, Docker's targets, the resolver's files. The clients' files: see `clients/homes.py`."""
-        paths, service = self._paths, self.policy.docker.service
+        paths, service = self._here, self._here.layout.service
         targets = [paths.environment_file, paths.drop_in(service), paths.daemon_json]
-        unit = [paths.invocation_link(service)] if paths.is_real else []  # it changes when Docker starts or stops
+        # They change when Docker starts or stops, or another one.
+        unit = [paths.invocation_link(one) for one in {service, *self._paths.services}] if paths.is_real else []
         resolvers = [paths.below("/etc/resolv.conf"), paths.below("/run/systemd/resolve/resolv.conf")]
         return [*self._files(), *targets, *resolvers, *unit]
 
@@ -137,14 +141,28 @@ class PolicyInUse:
         except NoPolicy:
             self._retire()
             self.refused = None
+            self._is_another_docker("")
             return False
         except PolicyRefused as error:
             self._refuse(error)
             return False
         self.refused = None
-        if self.current is not None and self.current.loaded == loaded:
+        is_another = self._is_another_docker(loaded.policy.docker.service)
+        if self.current is None or self.current.loaded != loaded:
+            self._take(loaded)
+        elif is_another:
+            self._move(self.current)
+        else:
             return False
-        self._take(loaded)
+        return True
+
+    def _is_another_docker(self, named: str) -> bool:
+        """Whether another one is to be served now, by the policy or by what runs."""
+        served = self._here.layout.service
+        self._here = serving(self._paths, named, served)
+        if self._here.layout.service == served:
+            return False
+        self._idle_world = None
         return True
 
     def _refuse(self, error: PolicyRefused) -> None:
@@ -153,11 +171,17 @@ class PolicyInUse:
         self.refused = error
 
     def _take(self, loaded: Loaded) -> None:
-        world = self._make_world(self._paths, loaded.policy)  # first: if this fails, the policy is not in use
+        world = self._make_world(self._here, loaded.policy)  # first: if this fails, the policy is not in use
         self._retire()
-        self.current = InUse(loaded, now_text(), world)
+        self.current = InUse(loaded, now_text(), world, self._here.layout.service)
         self._audit_log.limit(loaded.policy.audit.keep, loaded.policy.audit.max_size)
         self._record(PolicyLoaded(path=loaded.path, warnings=loaded.warnings))
+
+    def _move(self, current: InUse) -> None:
+        """The same policy for another Docker."""
+        world = self._make_world(self._here, current.policy)
+        self._retire()
+        self.current = InUse(current.loaded, current.at, world, self._here.layout.service)
 
     def _retire(self) -> None:
         if self.current is not None:

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from agent.values.others import Other
 from agent.values.settings import Masked, Texts
 from agent.values.vantage import HOST, Vantage
 
@@ -164,6 +165,7 @@ class Reality(msgspec.Struct, frozen=True):
     dockerd: int = 0  # its process, which need not be the unit's main one; 0: it does not run, or is not known
     unit_name: str = "docker.service"
     vantage: Vantage = HOST  # where its process stands, while that is known
+    others: tuple[Other, ...] = ()  # that run containers where there is no Docker
     engine: Engine | None = None  # None: it does not run, or did not answer
     silence: str = ""  # why a running engine did not answer
     hanging: tuple[str, ...] = ()  # active units that stop with this one; not its own socket

@@ -15,6 +15,23 @@ import msgspec
 _OWN: Final = "docker-proxy-agent"
 
 
+class Package(msgspec.Struct, frozen=True):
+    """A Docker for the system that keeps its files elsewhere: its unit, and where they are."""
+
+    service: str
+    docker: str  # the folder of daemon.json,
+    certificates: str  # and of certs.d
+    configs: tuple[tuple[str, ...], ...]  # the config.json of its own client, below a home; it reads no ~/.docker
+
+
+SNAP: Final = Package(
+    "snap.docker.dockerd.service",
+    docker="/var/snap/docker/current/config",
+    certificates="/var/snap/docker/current/etc/docker",
+    configs=(("snap", "docker", "current", ".docker", "config.json"),),
+)
+
+
 class Layout(msgspec.Struct, frozen=True):
     """The folders of one instance, and how its units are named to systemd. The defaults are the system's."""
 
@@ -22,7 +39,11 @@ class Layout(msgspec.Struct, frozen=True):
     state: str = f"/var/lib/{_OWN}"
     runtime: str = f"/run/{_OWN}"
     log: str = f"/var/log/{_OWN}"
-    docker: str = "/etc/docker"
+    docker: str = "/etc/docker"  # the folder of daemon.json,
+    certificates: str = ""  # and of certs.d; the same if it is empty
+    configs: tuple[tuple[str, ...], ...] = ()  # of clients below a home, besides ~/.docker/config.json
+    service: str = "docker.service"  # of the Docker that it serves, if the policy names none
+    others: tuple[Package, ...] = ()  # that it may serve as well
     socket: str = "/run/docker.sock"  # of the Docker that it serves, if the policy names none
     scope: str = ""  # `clients.scope`, whatever the policy says; '': what it says
     bridge_is_here: bool = True  # whether that Docker's bridge is in this host's network
@@ -45,7 +66,7 @@ class Layout(msgspec.Struct, frozen=True):
         return " ".join(("systemctl", *self.manager))
 
 
-SYSTEM_LAYOUT: Final = Layout()
+SYSTEM_LAYOUT: Final = Layout(others=(SNAP,))
 
 
 def layout_of_user(uid: int, home: str, environment: Mapping[str, str]) -> Layout:
@@ -109,6 +130,21 @@ class Paths(msgspec.Struct, frozen=True):
         """An absolute path of the system, as it lies below the root."""
         return self.root / absolute.lstrip("/")
 
+    def serving(self, service: str) -> Paths:
+        """The same for the Docker of this unit."""
+        layout = msgspec.structs.replace(self.layout, service=service, others=())
+        for package in self.layout.others:
+            if package.service == service:
+                layout = msgspec.structs.replace(
+                    layout, docker=package.docker, certificates=package.certificates, configs=package.configs
+                )
+        return msgspec.structs.replace(self, layout=layout)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The units of the Dockers that it may serve, each once; the usual one first."""
+        return tuple(dict.fromkeys((self.layout.service, *(package.service for package in self.layout.others))))
+
     # The agent's own.
 
     @property
@@ -163,11 +199,15 @@ class Paths(msgspec.Struct, frozen=True):
 
     @property
     def docker_certificates(self) -> Path:
-        return self.below(self.layout.docker) / "certs.d"
+        return self.below(self.layout.certificates or self.layout.docker) / "certs.d"
 
     def socket(self, named: str) -> str:
         """Docker's, as dockerd and its clients spell it. `named`: by the policy, '' if it leaves that to the layout."""
         return named or self.layout.socket
+
+    def service(self, named: str) -> str:
+        """Docker's unit. `named`: by the policy, '' if it leaves that to the layout."""
+        return named or self.layout.service
 
     def invocation_link(self, unit: str) -> Path:
         """It exists while the unit is up, or on its way up or down, and points to another target for each start."""

@@ -297,7 +297,7 @@ class Docker(Table, frozen=True):
     restart: Restart = Restart.PROTECT
     take_along: tuple[str, ...] = ()  # patterns of units that may be stopped and started with Docker
     min_interval: Duration = Duration(30)
-    service: str = "docker.service"
+    service: str = ""  # what is here (`docker/which.py`)
     socket: str = ""  # the layout's (`Paths.socket`)
     restart_command: tuple[str, ...] = ()
 

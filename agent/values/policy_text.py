@@ -157,7 +157,7 @@ class _Reading:
             self.problems.append(f'probe.ca_file: "{probe.ca_file}" is not an absolute path')
 
     def _check_docker(self, docker: Docker) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9:_.@-]+\.service", docker.service):
+        if docker.service and not re.fullmatch(r"[A-Za-z0-9:_.@-]+\.service", docker.service):
             self.problems.append(
                 f'docker.service: "{docker.service}" is not the name of a unit, such as "docker.service"'
             )

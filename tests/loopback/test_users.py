@@ -250,3 +250,19 @@ def test_only_names_are_looked_at(tmp_path: Path) -> None:
     assert (pipe.kind, link.kind) == (Kind.OTHER, Kind.LINK)
     assert system.entry(str(tmp_path / "pipe" / "below")) is None
     assert system.link(str(tmp_path / "link")) == "pipe"
+
+
+def test_a_client_that_is_a_snap_has_a_file_of_its_own_kept_where_it_is_there(root: Path) -> None:
+    snaps = ("snap", "docker", "current", ".docker", "config.json")
+
+    found = who(Clients(), ThisSystem(root), ME, str(root), more=(snaps,))
+
+    mine = [
+        (one.name, one.config.relative_to(root), one.may_create) for one in found.accounts if "home" in str(one.home)
+    ]
+    assert mine == [
+        ("alice", Path("home/alice/.docker/config.json"), True),
+        ("alice", Path("home/alice", *snaps), False),
+        ("bob", Path("home/bob/.docker/config.json"), False),
+        ("bob", Path("home/bob", *snaps), False),
+    ]

@@ -14,8 +14,9 @@ from agent.decide.effective import effective, prospective
 from agent.decide.plan import Holding, OwnedDaemonJson, Plan, keeps_down, plan, put_off
 from agent.decide.restart import When
 from agent.targets import daemon_json, drop_in, environment
-from agent.values.condition import Code, down
+from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import Engine, FileFault, Flags, Phase, Reality, UnitState
+from agent.values.others import PODMAN, running
 from agent.values.policy import DIRECT as DIRECT_UPSTREAM
 from agent.values.policy import Docker, Method, NoProxy, Restart, Upstream
 from agent.values.secret import Secret
@@ -379,6 +380,40 @@ def test_nothing_is_written_where_it_would_not_count_or_would_harm(reality: Real
     assert not made.changes
     assert made.condition is not None
     assert made.condition.code is code
+
+
+@pytest.mark.parametrize(
+    ("units", "text", "remedy"),
+    [
+        ((), "", ""),
+        (("docker.service", "snap.docker.dockerd.service"), "", ""),
+        (
+            ("podman.socket",),
+            "; podman runs here; the agent does not serve it",
+            "podman takes its proxy from the environment of who calls it, or from `env` below [engine] in containers.conf",
+        ),
+        (
+            ("k3s-agent.service", "containerd.service"),
+            "; k3s and containerd run here; the agent does not serve them",
+            "k3s takes its proxy from /etc/systemd/system/k3s.service.env, an agent of it from k3s-agent.service.env;"
+            " containerd takes its proxy from its unit (systemctl edit containerd), nerdctl from its caller's environment",
+        ),
+    ],
+)
+def test_where_there_is_no_docker_what_else_runs_is_named(units: tuple[str, ...], text: str, remedy: str) -> None:
+    made = planned(OFFICE, Reality(UnitState(Phase.ABSENT), others=running(units)))
+
+    assert not made.changes
+    assert made.condition == Condition(
+        Code.ENGINE_ABSENT, f"Docker's unit is absent: nothing is written for the daemon{text}", remedy
+    )
+
+
+def test_a_podman_in_dockers_place_is_told_from_it_and_where_its_settings_go() -> None:
+    made = planned(OFFICE, docker_with(engine=msgspec.structs.replace(engine(), is_podman=True)))
+
+    assert made.condition is not None
+    assert made.condition.remedy == PODMAN.settings
 
 
 UTF_16 = FileFault("daemon.json", "byte 0 is not UTF-8", "Mend it")

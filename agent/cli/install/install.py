@@ -101,7 +101,8 @@ def _say_what_is_next(paths: Paths, say: Say) -> None:
 def _note(paths: Paths, known: Installed | None, code: str) -> None:
     """Note the code and the folders before making them: `uninstall` removes those that nothing else uses."""
     if known is None:
-        lasting = (paths.daemon_json.parent, paths.policy.parent, paths.drop_in("docker.service").parent)
+        drop_ins = (paths.drop_in(service).parent for service in paths.services)
+        lasting = (paths.daemon_json.parent, paths.policy.parent, *drop_ins)
         known = Installed(folders=tuple(str(folder) for folder in lasting if not is_folder(folder)))
     _make(paths.state, 0o700)
     notes(paths).save(msgspec.structs.replace(known, code=code))

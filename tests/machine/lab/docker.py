@@ -45,6 +45,7 @@ class Docker:
     """The system's. A user's own is the same elsewhere: `rootless.py`."""
 
     socket = "/run/docker.sock"
+    service = "docker.service"
     drop_ins = "/etc/systemd/system/docker.service.d"
     owner = "root"
 
@@ -61,8 +62,8 @@ class Docker:
     def is_active(self) -> bool:
         return self.show("ActiveState") == "active"
 
-    def show(self, property_: str, unit: str = "docker.service") -> str:
-        return self.systemctl("show", "--property", property_, "--value", unit).stdout.strip()
+    def show(self, property_: str, unit: str = "") -> str:
+        return self.systemctl("show", "--property", property_, "--value", unit or self.service).stdout.strip()
 
     def invocation_id(self) -> str:
         """Another one: it was restarted."""
@@ -81,7 +82,7 @@ class Docker:
     def api(self, path: str) -> Any:
         """The answer to a GET on Docker's socket."""
         if not self.is_active():
-            raise DockerDown(f"docker.service is {self.show('ActiveState')}")
+            raise DockerDown(f"{self.service} is {self.show('ActiveState')}")
         return self.api_at_once(path)
 
     def api_at_once(self, path: str) -> Any:

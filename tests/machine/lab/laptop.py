@@ -15,6 +15,7 @@ from .layer import layers
 from .places import REGISTRY, Place, Proxy, World
 from .rootfs import Suite, rootfs
 from .rootless import RootlessDocker
+from .snap import SnapDocker
 from .vpn import Vpn
 
 T = TypeVar("T")
@@ -95,6 +96,10 @@ class Laptop:
     def rootless(self, user: str = "alice") -> RootlessDocker:
         """A Docker of the user's own, beside the system's: a few seconds until it is up."""
         return RootlessDocker(self._box, self._busybox, user)
+
+    def snap(self) -> SnapDocker:
+        """The snap of Docker in the place of Debian's: up, and started at each boot."""
+        return SnapDocker(self._box, self._busybox)
 
     def distrust(self) -> None:
         """The lab's CA out of the system's store; it stays in LAB_CA, and in Docker's certs.d."""

@@ -1,0 +1,47 @@
+"""Which Docker is here, the distribution's or Docker's own or the snap, and what else runs containers.
+
+Found out by a few links and files of systemd's, so that it can be asked before each pass: no process is started, no
+socket opened. Not known here: which one is taken (`decide/which_docker.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from agent.decide.which_docker import Known, which
+from agent.values.others import OTHERS, Other, running
+from agent.values.paths import Paths
+
+_AT_BOOT: Final = ("multi-user.target.wants", "sockets.target.wants")  # what `systemctl enable` of it links into
+
+
+def serving(paths: Paths, named: str, served: str = "") -> Paths:
+    """The paths of the Docker that is served. `named`: its unit, by the policy. `served`: the one until now."""
+    service = named or which([_known(paths, one, is_served=one == served) for one in paths.services])
+    return paths.serving(service)
+
+
+def beside(paths: Paths) -> tuple[Other, ...]:
+    """What else runs containers here."""
+    return running({unit for other in OTHERS for unit in other.units if _is_link_or_file(paths.invocation_link(unit))})
+
+
+def _known(paths: Paths, service: str, *, is_served: bool) -> Known:
+    units = (service, service.removesuffix(".service") + ".socket")
+    folders = [paths.below(folder) for folder in paths.layout.unit_folders]
+    return Known(
+        service,
+        runs=_is_link_or_file(paths.invocation_link(service)),
+        is_served=is_served,
+        starts_at_boot=any(
+            _is_link_or_file(folder / wants / unit) for folder in folders for wants in _AT_BOOT for unit in units
+        ),
+        is_there=any(_is_link_or_file(folder / service) for folder in folders),
+    )
+
+
+def _is_link_or_file(path: Path) -> bool:
+    """Also of a link that leads nowhere, as those that name a start do."""
+    return os.path.lexists(path)

@@ -1,0 +1,89 @@
+"""The same policy for another Docker: the one that runs is served, and what runs can change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.audit.log import AuditLog
+from agent.audit.record import Record
+from agent.service.policy_in_use import PolicyInUse
+from agent.values.paths import Paths
+from agent.values.policy import Policy
+
+from .dockerd import Dockerd
+from .test_reconcile import POLICY, Place, at
+from .test_which import SNAP, USUAL, System
+
+
+class Agent:
+    """Its policy, and the worlds that it had made from it."""
+
+    def __init__(self, root: Path) -> None:
+        self.paths, self.served = Paths(root), list[str]()
+        (root / "dockerd").mkdir()
+        self._place = Place(at("10.10.0.1"), Dockerd(root / "dockerd", self.paths.state))
+        self.paths.policy.parent.mkdir(parents=True)
+        self.paths.policy.parent.chmod(0o755)
+        log = AuditLog(self.paths.audit_log, self.paths.state)
+        self.in_use = PolicyInUse(
+            self.paths.policy, self.paths, self._world, record=Record(log, "1", "test"), audit_log=log
+        )
+
+    def policy(self, text: str) -> None:
+        self.paths.policy.write_text(text)
+        self.paths.policy.chmod(0o644)
+
+    def _world(self, paths: Paths, _policy: Policy) -> Place:
+        self.served.append(paths.service(""))
+        return self._place
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Agent:
+    return Agent(tmp_path)
+
+
+def test_another_docker_that_runs_is_served_by_the_policy_that_is_in_use(agent: Agent, tmp_path: Path) -> None:
+    system = System(tmp_path)
+    system.has(USUAL)
+    system.has(SNAP)
+    agent.policy(POLICY)
+    assert agent.in_use.read()
+    assert not agent.in_use.read()
+
+    system.starts(SNAP)
+    assert agent.in_use.read()
+
+    assert not agent.in_use.read()
+    assert agent.served == [USUAL, SNAP]
+    assert agent.in_use.current is not None
+    assert agent.in_use.current.service == SNAP
+    assert len(agent.in_use.take_outgoing()) == 1
+    assert tmp_path / f"etc/systemd/system/{SNAP}.d/zz-docker-proxy-agent.conf" in agent.in_use.watched
+    assert tmp_path / "var/snap/docker/current/config/daemon.json" in agent.in_use.watched
+
+
+def test_a_policy_that_names_its_docker_is_not_moved(agent: Agent, tmp_path: Path) -> None:
+    system = System(tmp_path)
+    agent.policy(f'[docker]\nservice = "{USUAL}"\n{POLICY}')
+    agent.in_use.read()
+
+    system.has(SNAP)
+    system.starts(SNAP)
+
+    assert not agent.in_use.read()
+    assert agent.served == [USUAL]
+
+
+def test_without_a_policy_it_looks_at_what_runs_too(agent: Agent, tmp_path: Path) -> None:
+    system = System(tmp_path)
+    agent.in_use.read()
+    assert agent.in_use.world is agent.in_use.world
+
+    system.has(SNAP)
+    agent.in_use.read()
+
+    assert agent.in_use.world is agent.in_use.world
+    assert agent.served == [USUAL, SNAP]
