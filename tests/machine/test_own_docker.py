@@ -6,6 +6,8 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from tests.waiting import Seen
 
 from .lab.box import Ran
@@ -226,3 +228,44 @@ def test_a_password_of_the_users_is_the_users_alone(laptop: Laptop) -> None:
     for closed in (f"{CONFIG}/dockerd.env", STATE, f"/run/user/{own.docker.uid}/docker-proxy-agent"):
         assert not laptop.run("ls", "-l", f"{closed}/", user="bob", check=False).ok
         assert not laptop.run("cat", closed, user="bob", check=False).ok
+
+
+def test_the_journal_misses_the_users_own_log_as_it_does_the_systems(laptop: Laptop) -> None:
+    """Where journald writes to disk it keeps apart what is a user's."""
+    laptop.run("mkdir", "-p", "/var/log/journal")
+    laptop.run("systemctl", "restart", "systemd-journald")
+    laptop.run("journalctl", "--flush")
+    laptop.plug("office")
+    own = own_instance(laptop)
+    installed(own)
+    laptop.until(own.is_steady, "office", within=90)
+
+    assert verified(laptop, own) == (True, True)
+    own.docker.systemctl("stop", NAME)
+    own.docker.run("rm", "-r", STATE)
+
+    assert verified(laptop, own) == (False, True)
+
+
+def verified(laptop: Laptop, own: Own) -> tuple[bool, bool]:
+    """Whether the user's own log is whole, and whether the journal had anchors of it."""
+    laptop.run("journalctl", "--sync")
+    found = json.loads(own.agent("audit", "verify", "--json").stdout)
+    in_journal = [one["anchors"] for one in found["compared"] if one["source"] == "journal"]
+    return found["broken"] is None, bool(in_journal and in_journal[0])
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)  # 20.10 knows no such proxies
+def test_a_stopped_docker_of_ones_own_gets_its_daemon_json(laptop: Laptop) -> None:
+    """The dockerd behind its script is asked whether it knows `proxies`, and whether it takes the file."""
+    own = own_instance(laptop)
+    own.policy(f'[docker]\nmethod = "daemon-json"\n{through(laptop.office.tinyproxy)}{PLACES}')
+    own.docker.systemctl("stop", "docker.service")
+    laptop.plug("office")
+
+    ran = own.agent("apply")
+
+    assert ran.ok, ran
+    assert "proxies" in json.loads(laptop.read(own.docker.daemon_json))
+    own.docker.systemctl("start", "docker.service")
+    laptop.until(own.docker.reports, https=laptop.office.tinyproxy.url, within=60)
