@@ -60,6 +60,19 @@ def _is_there_still(network: Network, snapshot: Snapshot, network_by_now: Networ
     return is_same and _changeable(snapshot) <= _changeable(now)
 
 
+def may_be_answered(snapshot: Snapshot, now: Snapshot) -> bool:
+    """Whether what was sent in the one can be answered in the other: not where the host has lost all of its addresses.
+
+    One of them may come or go, such as that of a virtual machine, and it is not known which one an answer comes to.
+    """
+    return bool(_addresses(snapshot) & _addresses(now))
+
+
+def _addresses(snapshot: Snapshot) -> Set[tuple[str, str]]:
+    online = (one for one in snapshot.interfaces if one.is_online and one.is_ground)
+    return {(one.name, text) for one in online for text in (*one.ipv4, *one.ipv6_64s)}
+
+
 def _changeable(snapshot: Snapshot) -> Set[tuple[str, str]]:
     """What of a place may come a moment later; by where it is."""
     addresses = ((one.name, text) for one in snapshot.interfaces for text in (*one.ipv4, *one.ipv6_64s))

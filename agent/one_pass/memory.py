@@ -57,6 +57,8 @@ class _InForce(msgspec.Struct, frozen=True):
 class _Nobody:
     """Stands in for the prober until there is a policy: there are no upstreams to probe."""
 
+    is_password_out = False
+
     async def verdicts(self, _: Sequence[Upstream], __: Callable[[Verdicts], bool]) -> Verdicts:
         return {}
 
@@ -213,17 +215,22 @@ class Memory:
             so_far = self._by_now(situation, after(self._history, {**known, **new}, now))
             return choose_on(so_far, now).ending is Ending.CHOSEN
 
-        verdicts = await self._probe(probed, decides)
-        self._heed_all(verdicts, snapshot)
+        verdicts = await self._probe(probed, decides, snapshot)
         return self._conclude(network, situation, {**known, **verdicts})
 
-    async def _probe(self, names: Sequence[str], decides: Callable[[Mapping[str, Verdict]], bool]) -> Verdicts:
-        """On arrival, stop as soon as the verdicts decide. Later, wait for all of them: they are remembered."""
+    async def _probe(
+        self, names: Sequence[str], decides: Callable[[Mapping[str, Verdict]], bool], snapshot: Snapshot
+    ) -> Verdicts:
+        """On arrival, stop as soon as the verdicts decide. Later, wait for all of them: they are remembered.
+
+        A refused password is remembered at once: the look may be cut short before the others have answered.
+        """
         is_arriving = self._is_waiting or not self._history.streaks or not self._history.looks
         came: dict[str, Verdict] = {}
 
         def is_enough(new: Mapping[str, Verdict]) -> bool:
             came.update(new)
+            self._heed_all(new, snapshot)
             return is_arriving and decides(came)
 
         probing = asyncio.ensure_future(

@@ -43,6 +43,11 @@ class Prober(Protocol):
         """Where dockerd stands, by the last look at it."""
         ...
 
+    @property
+    def is_password_out(self) -> bool:
+        """Whether a probe has sent a password, and who asked for the verdict has not heard it yet."""
+        ...
+
     async def silence(self, upstream: Upstream) -> str:
         """Why an app on this host cannot be probed yet, found by a bare connect; '' if it listens."""
         ...

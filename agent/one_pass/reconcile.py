@@ -24,7 +24,7 @@ from agent.decide.effective import effective, prospective
 from agent.decide.plan import NOTHING_HOLDS, Holding, Plan, keeps_down, plan, put_off
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
-from agent.decide.stillness import STILL_S, only_more_came, still_s
+from agent.decide.stillness import STILL_S, may_be_answered, only_more_came, still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
 from agent.docker.transaction import Applied
 from agent.one_pass.ports import Choosing, Daemon, Maker, World
@@ -46,6 +46,7 @@ STILL_AT_LAST_S: Final = 3.0  # a network that never stands still is taken as it
 
 _DNS_AGAIN_S: Final = 0.02  # nothing but a file tells of DNS, and of that one hears 0.1 s later
 _DNS_COMES_S: Final = 1.0  # … behind its address and its route, if it does
+_ANSWERED_AGAIN_S: Final = 0.02  # a proxy says within milliseconds whether it takes a password
 
 _CLIENTS: Final = "the clients' files"
 
@@ -370,27 +371,53 @@ async def _look_undisturbed(
     looking: Coroutine[Any, Any, Seen], snapshot: Snapshot, world: World, maker: Maker
 ) -> Seen | None:
     """None: the host is in another network by now."""
-    task, dns = asyncio.ensure_future(looking), asyncio.ensure_future(_dns_comes(snapshot, world))
+    task, disturbed = asyncio.ensure_future(looking), asyncio.ensure_future(_disturbed(snapshot, world, maker))
+    try:
+        await asyncio.wait({task, disturbed}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        await _until_answered(task, snapshot, world)
+        if disturbed.result() is Reason.REQUEST:
+            raise Interrupted
+        return None
+    finally:
+        task.cancel()
+        disturbed.cancel()
+        await asyncio.wait([task, disturbed])
+
+
+async def _until_answered(task: asyncio.Future[Seen], snapshot: Snapshot, world: World) -> None:
+    """A look that has sent a password is not cut short before it knows whether that is right: it would be sent again.
+
+    Unless the answer cannot come any more, for the host has left.
+    """
+    while world.prober.is_password_out and may_be_answered(snapshot, await world.host.see()):
+        await asyncio.wait({task}, timeout=_ANSWERED_AGAIN_S)
+        if task.done():
+            task.result()
+            return
+
+
+async def _disturbed(snapshot: Snapshot, world: World, maker: Maker) -> Reason:
+    """Until the host is in another network, or somebody asks for another pass."""
+    dns = asyncio.ensure_future(_dns_comes(snapshot, world))
     try:
         while True:
             interrupted = asyncio.ensure_future(maker.interrupted())
             try:
-                await asyncio.wait({task, dns, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({dns, interrupted}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 interrupted.cancel()
-            if task.done():
-                return task.result()
             if dns.done():
-                return None
+                return Reason.NETWORK
             if interrupted.result() is Reason.REQUEST:
-                raise Interrupted
+                return Reason.REQUEST
             # Containers that come and go make noise on the network, but change nothing.
             if (await world.host.see()).fingerprint() != snapshot.fingerprint():
-                return None
+                return Reason.NETWORK
     finally:
-        task.cancel()
         dns.cancel()
-        await asyncio.wait([task, dns])
+        await asyncio.wait([dns])
 
 
 async def _dns_comes(snapshot: Snapshot, world: World) -> None:

@@ -48,6 +48,7 @@ from agent.probe.dial import Address, Ground, Resolve, in_a_thread
 from agent.probe.exchange import DialogueFailed, authority
 from agent.probe.guard import Guard
 from agent.probe.listens import answers
+from agent.probe.on_their_way import OnTheirWay
 from agent.probe.private import MOST, Asking, Private, is_private, named, through
 from agent.probe.probe import Question, Realms, probe
 from agent.probe.side_by_side import Verdicts, probe_all
@@ -187,6 +188,7 @@ class Registries:
         self._resolve = resolve
         self._sockets: Sockets = LocalSockets(ThisSystem(paths.root))
         self._realms = Realms()
+        self._on_their_way = OnTheirWay()
         self._loopback = {} if loopback is None else loopback
         ca_file = policy.probe.ca_file
         self._trust = Trust(str(paths.below(ca_file)) if ca_file else "", paths.docker_certificates)
@@ -262,7 +264,7 @@ class Registries:
         return bool(addresses) and all(map(is_private, addresses))
 
     async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts:
-        question = self._question()
+        question = msgspec.structs.replace(self._question(), on_their_way=self._on_their_way)
 
         async def ask(upstream: Upstream) -> Verdict:
             there = as_reached(upstream, question.vantage)
@@ -286,7 +288,19 @@ class Registries:
             except Exception as error:  # noqa: BLE001 - the boundary of a target: the other upstreams are asked
                 return Verdict(Outcome.ERROR, unexpected(f"the probe of {upstream.name}", error).what)
 
-        return await probe_all(upstreams, ask, is_enough)
+        def heard(found: Verdicts) -> bool:
+            is_over = is_enough(found)
+            self._on_their_way.note_heard(found)
+            return is_over
+
+        try:
+            return await probe_all(upstreams, ask, heard)
+        finally:
+            self._on_their_way.note_heard(upstream.name for upstream in upstreams)
+
+    @property
+    def is_password_out(self) -> bool:
+        return bool(self._on_their_way)
 
     async def _with_its_end(
         self, verdict: Verdict, upstream: Upstream, met: Iterable[str], vantage: Vantage

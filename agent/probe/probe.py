@@ -16,6 +16,7 @@ from agent.probe.dial import HERE, Ground
 from agent.probe.exchange import ask, authority
 from agent.probe.guard import Guard
 from agent.probe.no_proxy import excludes
+from agent.probe.on_their_way import OnTheirWay, Sending
 from agent.probe.race import Entrant, race
 from agent.probe.stopwatch import Step, Stopwatch
 from agent.probe.stream import StreamFailed, Via, failures_of, open_proxy, open_stream
@@ -65,6 +66,7 @@ class Question(msgspec.Struct, frozen=True):
     vantage: Vantage = HOST  # where the ground is
     realms: Realms | None = None  # None: they are not asked for
     reach: tuple[RegistryUrl, ...] = ()  # what must be reached by TLS besides, such as the layers' host
+    on_their_way: OnTheirWay | None = None  # where passwords that are sent are noted; None: nobody asks
 
 
 async def probe(upstream: Upstream, question: Question, no_proxy: Sequence[str] = ()) -> Verdict:
@@ -136,7 +138,9 @@ def _attempts(upstream: Upstream, question: Question, no_proxy: Sequence[str], e
     in_turn: list[_Attempt] = []
     for registry in question.registries:
         tls = question.tls.context(registry.host, registry.port)
-        via = Via(proxy_for(upstream, registry, no_proxy), tls, question.ground, guard)
+        via = Via(
+            proxy_for(upstream, registry, no_proxy), tls, question.ground, guard, sending=_sending(upstream, question)
+        )
         attempt = _Attempt(
             registry, via, question, ends_at, portal_is_possible=upstream.is_direct and registry.is_https
         )
@@ -145,6 +149,10 @@ def _attempts(upstream: Upstream, question: Question, no_proxy: Sequence[str], e
         else:
             at_once.append(attempt)
     return at_once + in_turn
+
+
+def _sending(upstream: Upstream, question: Question) -> Sending:
+    return Sending(upstream.name, question.on_their_way)
 
 
 def _guard(upstream: Upstream, question: Question) -> Guard | None:
@@ -207,6 +215,8 @@ async def _get_v2(attempt: _Attempt, watch: Stopwatch) -> registry_answer.Findin
         stream = await open_proxy(via, watch=watch)
         request = ask(b"GET", f"{registry}/v2/", _host_header(registry), authorization(attempt.credentials))
         answerer = registry_answer.Answerer.PROXY
+        if attempt.credentials is not None:
+            via.sending.note_sent()
     async with stream:
         watch.enter(Step.ANSWER, f"waiting for the answer of {registry.host}")
         with failures_of(watch):
@@ -231,7 +241,11 @@ async def _reach(
     attempts = []
     for host in hosts:
         via = Via(
-            proxy_for(upstream, host, no_proxy), question.tls.context(host.host, host.port), question.ground, guard
+            proxy_for(upstream, host, no_proxy),
+            question.tls.context(host.host, host.port),
+            question.ground,
+            guard,
+            sending=_sending(upstream, question),
         )
         attempts.append(_Attempt(host, via, question, ends_at, portal_is_possible=False))
     async with asyncio.TaskGroup() as group:

@@ -17,6 +17,7 @@ import msgspec
 from agent.probe.dial import HERE, NO_ROUTE, Ground, dial, in_bytes
 from agent.probe.exchange import Dialogue, DialogueFailed, authority
 from agent.probe.guard import Guard
+from agent.probe.on_their_way import UNNOTED, Sending
 from agent.probe.stopwatch import Step, Stopwatch
 from agent.probe.through_proxy import Handshake, handshake
 from agent.values.secret import escaped
@@ -46,6 +47,7 @@ class Via(msgspec.Struct, frozen=True):
     proxy_tls: ssl.SSLContext | None = None  # an https proxy's certificate is checked against it
     ground: Ground = HERE
     guard: Guard | None = None  # whose the proxy must be
+    sending: Sending = UNNOTED  # of the password, if there is one
 
 
 async def open_stream(
@@ -62,7 +64,10 @@ async def open_stream(
         try:
             if proxy is not None:
                 watch.enter(Step.PROXY, f"asking the proxy {authority(proxy.host, proxy.port)} for {host}")
+                if proxy.credentials is not None:
+                    via.sending.note_sent()
                 await stream.shake(handshake(proxy, host, port))
+                via.sending.note_taken()
             if end_tls is not None:
                 watch.enter(Step.TLS, f"TLS with {host}")
                 await stream.secure_end(end_tls, host)

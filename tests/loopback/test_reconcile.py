@@ -100,6 +100,7 @@ class Place:
         self.asked_beside: list[str] = []
         self.fails_beside: tuple[Condition, ...] = ()
         self.vantage = HOST
+        self.is_password_out = False
         self.hears: dict[str, Verdict] = {}
         self._outcomes = {name: [Outcome(word) for word in words.split()] for name, words in outcomes.items()}
         self.policy = policy(POLICY)

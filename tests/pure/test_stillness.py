@@ -9,7 +9,7 @@ import pytest
 
 from agent.decide.choose import Choice, Ending
 from agent.decide.recognise import recognise
-from agent.decide.stillness import PROVED_STILL_S, STILL_S, only_more_came, still_s
+from agent.decide.stillness import PROVED_STILL_S, STILL_S, may_be_answered, only_more_came, still_s
 from agent.values.policy import Network, Policy
 from agent.values.policy_text import parse
 from agent.values.snapshot import Interface, Snapshot
@@ -184,3 +184,18 @@ def test_what_answered_did_so_without_what_comes_to_the_same_place(now: Snapshot
 )
 def test_all_else_that_comes_is_looked_at_anew(is_so: bool) -> None:
     assert not is_so
+
+
+@pytest.mark.parametrize(
+    ("now", "may_come"),
+    [
+        pytest.param(seen(changed(WLAN0, ipv6_64s=("2001:db8::/64",)), ETH0), True, id="more"),
+        pytest.param(seen(WLAN0, ETH0, servers=()), True, id="less-dns"),
+        pytest.param(seen(WLAN0), True, id="another-link-is-gone"),
+        pytest.param(seen(changed(WLAN0, ipv4=("10.20.0.7/16",))), False, id="other-addresses"),
+        pytest.param(seen(changed(WLAN0, has_carrier=False)), False, id="no-link"),
+        pytest.param(Snapshot(), False, id="offline"),
+    ],
+)
+def test_an_answer_can_come_as_long_as_the_host_has_one_of_its_addresses(now: Snapshot, may_come: bool) -> None:
+    assert may_be_answered(seen(WLAN0, ETH0), now) is may_come
