@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from agent.clients.clients import ClientsSeen
+from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.choose import Choice
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
@@ -234,7 +234,7 @@ def client_targets(done: Pass) -> tuple[TargetShown, ...] | None:
     if clients is None:
         return None
     failed = {file.path: file.error for file in (*clients.failed, *done.clients) if file.error}
-    written = {file.path for file in done.clients if not file.is_late}
+    written = {file.path for file in _written(done)}
     left = {file.path for file in clients.files if file.edit is not None or file.is_late} - written
     return (
         *(
@@ -244,6 +244,11 @@ def client_targets(done: Pass) -> tuple[TargetShown, ...] | None:
         ),
         *(_target(skipped.name, skipped.name, Role.CLIENT, skipped.why) for skipped in clients.skipped),
     )
+
+
+def _written(done: Pass) -> tuple[ClientFile, ...]:
+    """People's files that are as they should be since this pass."""
+    return tuple(file for file in done.clients if not file.error and not file.is_late)
 
 
 def _kept(target: TargetShown) -> TargetShown:

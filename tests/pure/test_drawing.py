@@ -1,0 +1,65 @@
+"""A pass that was made, and what is shown of it: every file that did not become right is there, with why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from agent.clients.clients import ClientFile, ClientsSeen
+from agent.clients.users import Account, FoundBy
+from agent.decide.clients import Change, FileEdit, Intent, Wanted
+from agent.one_pass.drawing import picture_of
+from agent.one_pass.page import pass_lines
+from agent.one_pass.picture import TargetState
+from agent.one_pass.seen import Pass, Planned
+from agent.targets.client_config import ClientTexts
+from agent.values.settings import DIRECT, settings
+
+from .test_unattended import WRITTEN, planned
+
+OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
+READ_ONLY = "/home/alice/.docker/config.json: read-only; left as it is"
+
+
+def account(name: str) -> Account:
+    home = Path("/home", name)
+    config = home / ".docker/config.json"
+    return Account(name, 1000, 1000, (), home, config, may_create=False, found_by=FoundBy.DOCKER)
+
+
+def to_write(name: str) -> ClientFile:
+    return ClientFile(account(name), _edit(Change.CHOICE))
+
+
+def to_put_back(name: str) -> ClientFile:
+    return ClientFile(account(name), _edit(Change.LEFT))
+
+
+def _edit(change: Change) -> FileEdit:
+    old, new = (OFFICE, DIRECT) if change is Change.LEFT else (DIRECT, OFFICE)
+    return FileEdit("default", "x", "", None, old, new, change, originals=(), last=ClientTexts())
+
+
+def found(*files: ClientFile) -> Planned:
+    wanted = Wanted(Intent.SET, "office is in use", OFFICE)
+    return msgspec.structs.replace(planned(WRITTEN), clients=ClientsSeen(wanted, files))
+
+
+def failed(name: str, error: str) -> ClientFile:
+    return ClientFile(account(name), error=error)
+
+
+def test_a_put_back_that_failed_is_shown() -> None:
+    done = Pass(found(to_put_back("alice")), clients=(failed("alice", READ_ONLY),))
+
+    drawn = picture_of(done)
+
+    assert [(target.state, target.error) for target in drawn.targets] == [(TargetState.FAILED, READ_ONLY)]
+    assert f"  not written  alice: {READ_ONLY}" in pass_lines(drawn)
+
+
+def test_a_file_that_was_put_back_is_no_target_any_more() -> None:
+    done = Pass(found(to_put_back("alice")), clients=(to_put_back("alice"),))
+
+    assert picture_of(done).targets == ()
