@@ -1,7 +1,7 @@
 """What is shown of a pass: the one shape of status.json, of every `--json`, and of every line on a screen.
 
-Values only, and anybody may read them: a proxy's URL has no user and password here. Nothing is imported that looks at
-the world or makes a pass: `status` only reads a picture from a file, and must be fast.
+Values only; a proxy's URL has no user and password here. A picture is for root; what of it anybody may see is `public`.
+Nothing is imported that looks at the world or makes a pass: `status` reads a picture from a file, and must be fast.
 Not known here: how it is drawn (`drawing.py`), and how it reads (`page.py`, `service/status_page.py`).
 docs/json.md says what each field means; a test holds the two together.
 """
@@ -128,7 +128,7 @@ class BeatenShown(msgspec.Struct, frozen=True, kw_only=True):
     """A file of another program that says something else. Ours wins."""
 
     path: str
-    says: SettingsShown
+    says: SettingsShown | None  # None: not for everybody
 
 
 class PlanShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +151,7 @@ class ClientWriteShown(msgspec.Struct, frozen=True, kw_only=True):
 
     names: tuple[str, ...]
     puts_back: bool
-    changes: tuple[ChangeShown, ...]
+    changes: tuple[ChangeShown, ...]  # (): not told to everybody
 
 
 class ClientsShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,3 +192,21 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     clients: ClientsShown | None = None  # None: there are none, or they were not looked at
     done: DoneShown | None = None  # None: nothing was done
     left_out: int = 0  # verdicts, targets and conditions that are too many to be shown
+
+
+def public(picture: Picture) -> Picture:
+    """Without what stands in files that may be private: people's config.json, and those of others that are beaten.
+
+    What Docker runs with, or would after a start, is told to everybody, whatever file it comes from.
+    """
+    plan, clients = picture.plan, picture.clients
+    if plan is not None:
+        plan = msgspec.structs.replace(plan, beats=tuple(BeatenShown(path=one.path, says=None) for one in plan.beats))
+    if clients is not None:
+        writes = tuple(msgspec.structs.replace(write, changes=()) for write in clients.writes)
+        clients = msgspec.structs.replace(clients, writes=writes)
+    targets = tuple(
+        target if target.role is Role.DAEMON else msgspec.structs.replace(target, says=None)
+        for target in picture.targets
+    )
+    return msgspec.structs.replace(picture, plan=plan, clients=clients, targets=targets)

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from agent import __version__
-from agent.one_pass.picture import Picture
+from agent.one_pass.picture import Picture, public
 from agent.system.clock import now_text
 from agent.system.files import read_file, replace_file
 from agent.system.process_start import started
@@ -53,7 +53,7 @@ class Status(Picture, frozen=True, kw_only=True):
 def status_of(picture: Picture, policy: PolicyStatus, last: tuple[EventShown, ...]) -> Status:
     """What this process shows now."""
     return Status(
-        **msgspec.structs.asdict(picture),
+        **msgspec.structs.asdict(public(picture)),
         version=__version__,
         pid=os.getpid(),
         started=started(os.getpid()),

@@ -11,13 +11,17 @@ from agent.clients.users import Account, FoundBy
 from agent.decide.clients import Change, FileEdit, Intent, Wanted
 from agent.one_pass.drawing import picture_of
 from agent.one_pass.page import pass_lines
-from agent.one_pass.picture import TargetState
+from agent.one_pass.picture import Picture, Role, State, TargetShown, TargetState, public
 from agent.one_pass.seen import Pass, Planned
+from agent.service.status_file import PolicyStatus, status_of
 from agent.targets.client_config import ClientTexts
-from agent.values.settings import DIRECT, settings
+from agent.values.dockerd import Layer, Phase, Reality, UnitState
+from agent.values.policy import Method
+from agent.values.settings import settings
 
 from .test_unattended import WRITTEN, planned
 
+BY_HAND = settings("http://secret.example:1", "http://secret.example:1", "private.example")
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
 READ_ONLY = "/home/alice/.docker/config.json: read-only; left as it is"
 
@@ -37,8 +41,14 @@ def to_put_back(name: str) -> ClientFile:
 
 
 def _edit(change: Change) -> FileEdit:
-    old, new = (OFFICE, DIRECT) if change is Change.LEFT else (DIRECT, OFFICE)
+    old, new = (OFFICE, BY_HAND) if change is Change.LEFT else (BY_HAND, OFFICE)
     return FileEdit("default", "x", "", None, old, new, change, originals=(), last=ClientTexts())
+
+
+def beats(path: str) -> Reality:
+    """A running Docker whose drop-in overrides what another file says."""
+    says = {"HTTP_PROXY": "http://secret.example:1", "NO_PROXY": "private.example"}
+    return Reality(UnitState(Phase.RUNNING), beaten=(Layer(path, says),))
 
 
 def found(*files: ClientFile) -> Planned:
@@ -63,3 +73,27 @@ def test_a_file_that_was_put_back_is_no_target_any_more() -> None:
     done = Pass(found(to_put_back("alice")), clients=(to_put_back("alice"),))
 
     assert picture_of(done).targets == ()
+
+
+def test_what_is_shown_to_everybody_quotes_nobodys_file() -> None:
+    seen = found(to_write("alice"), to_put_back("bob"))
+    plan = msgspec.structs.replace(WRITTEN, method=Method.DROP_IN)
+    seen = msgspec.structs.replace(seen, plan=plan, reality=beats("/etc/proxy.env"))
+    drawn = picture_of(Pass(seen))
+
+    shown = str(msgspec.to_builtins(status_of(drawn, PolicyStatus("/etc/x"), ())))
+
+    assert str(msgspec.to_builtins(drawn)).count("secret.example") == 5
+    assert "secret.example" not in shown
+    assert "private.example" not in shown
+    assert all(name in shown for name in ("alice", "bob", "/etc/proxy.env"))
+
+
+def test_what_docker_would_run_with_is_shown_to_everybody() -> None:
+    says = {"proxy": "direct"}
+    kept = TargetShown(path="/x", name="daemon.json", role=Role.DAEMON, state=TargetState.KEPT, says=says)
+    of_alice = TargetShown(path="/y", name="alice", role=Role.CLIENT, state=TargetState.KEPT, says=says)
+
+    shown = public(Picture(state=State.STEADY, targets=(kept, of_alice)))
+
+    assert [target.says for target in shown.targets] == [says, None]
