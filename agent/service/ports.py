@@ -18,7 +18,7 @@ class Wakes(Protocol):
     """What wakes the service."""
 
     async def next(self, at: float | None) -> frozenset[Reason]:
-        """Wait until something changes and has settled, at most until `at` (CLOCK_BOOTTIME); why it is time to look."""
+        """Wait until something changes, at most until `at` (CLOCK_BOOTTIME); why it is time to look."""
         ...
 
     async def interrupted(self) -> Reason:

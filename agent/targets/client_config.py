@@ -275,7 +275,7 @@ def _pruned(text: str, entry: str) -> str:
     return text
 
 
-# Restoring.
+# Restoring: what stands in the file by now may be others' work.
 
 
 def originals(text: str | None, entry: str) -> tuple[Original, ...]:
