@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -678,3 +680,25 @@ async def test_a_probe_cancelled_in_the_second_handshake_of_two_leaves_no_socket
         probing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await probing
+
+
+# A probe a minute, for as long as the machine runs.
+
+
+async def test_however_often_it_probes_it_keeps_nothing(laptop: Laptop) -> None:
+    async with secure_registry() as registry, HttpProxy({end(registry): registry}) as proxy:
+        works, fails = via(proxy.url()), via(ProxyUrl(Scheme.HTTP, HOST, closed_port()))
+
+        async def objects_after(times: int) -> Counter[str]:
+            for _ in range(times):
+                assert (await laptop.probes(works, https(registry))).is_ok
+                assert not (await laptop.probes(fails, https(registry))).is_ok
+            await registry.until_nobody_is_connected()
+            await proxy.until_nobody_is_connected()
+            gc.collect()
+            return Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects())
+
+        before = await objects_after(10)  # with what is made once
+        kept = await objects_after(100) - before
+
+    assert not {name: count for name, count in kept.items() if count >= 50}, "of 100 of each kind"
