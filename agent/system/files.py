@@ -616,6 +616,7 @@ _ON_THEIR_WAY: Final = set[str]()  # the names that this process is writing now;
 
 
 def _beside(real: Path) -> Path:
+    # Not `real.parent / name`: Python 3.12 would keep each such name for ever (FACTS 146).
     return real.with_name(f".{real.name}.{os.urandom(4).hex()}.docker-proxy-agent")
 
 
