@@ -195,6 +195,11 @@ class Memory:
 
     # Choosing.
 
+    def is_patient(self, snapshot: Snapshot) -> bool:
+        history = self._history
+        is_known = history.is_online and history.fingerprint == snapshot.fingerprint()
+        return not is_known or patience_left(history, SYSTEM_CLOCK.boottime_s()) > 0
+
     async def choose(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
         fingerprint = snapshot.fingerprint()
         if self._prober.vantage != self._vantage:
@@ -405,6 +410,9 @@ class Patiently:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self.is_starting = False
+
+    def is_patient(self, snapshot: Snapshot) -> bool:
+        return self._memory.is_patient(snapshot)
 
     async def choose(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
         while True:

@@ -32,6 +32,9 @@ class Host(Protocol):
     """Looks at the host's network."""
 
     async def see(self) -> Snapshot: ...
+    def dns_elsewhere(self) -> tuple[str, ...]:
+        """The DNS servers as they are now, without this host; cheaper than a look, and nothing is made of it."""
+        ...
 
 
 class Prober(Protocol):
@@ -142,6 +145,10 @@ class Choosing(Protocol):
 
     @property
     def is_paused(self) -> bool: ...
+
+    def is_patient(self, snapshot: Snapshot) -> bool:
+        """Whether this is a network to arrive in, or the host arrived there a moment ago."""
+        ...
 
     async def choose(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
         """`in_docker`: the upstream that Docker's settings mean, if it is one of the policy's."""

@@ -27,7 +27,7 @@ from agent.decide.recognise import Recognised, recognise
 from agent.decide.stillness import STILL_S, may_be_answered, only_more_came, still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
 from agent.docker.transaction import Applied
-from agent.one_pass.ports import Choosing, Daemon, Maker, World
+from agent.one_pass.ports import Choosing, Daemon, Host, Maker, World
 from agent.one_pass.seen import AnySeen, Offline, Pass, Planned, Seen, Undecided, Verdicts
 from agent.system.files import Changed
 from agent.system.text_files import TRIES
@@ -333,9 +333,11 @@ async def _look_at_rest(policy: Policy, world: World, choosing: Choosing, maker:
     while True:
         began = time.monotonic()
         snapshot = await world.host.see()
-        looking = look(policy, world, choosing, snapshot, is_hasty=maker.is_hasty)
+        looking: Coroutine[Any, Any, Seen | None] = look(policy, world, choosing, snapshot, is_hasty=maker.is_hasty)
         may_begin_anew = began < given_up
-        seen = await (_look_undisturbed(looking, snapshot, world, maker) if may_begin_anew else looking)
+        if may_begin_anew:
+            looking = _look_undisturbed(looking, snapshot, world, choosing=choosing, maker=maker)
+        seen = await looking
         if seen is None:
             continue
         if not may_begin_anew or not (seen.acts or maker.has_news(seen)):
@@ -368,10 +370,13 @@ def _still_s(policy: Policy, seen: Seen) -> float:
 
 
 async def _look_undisturbed(
-    looking: Coroutine[Any, Any, Seen], snapshot: Snapshot, world: World, maker: Maker
+    looking: Coroutine[Any, Any, Seen | None], snapshot: Snapshot, world: World, *, choosing: Choosing, maker: Maker
 ) -> Seen | None:
     """None: the host is in another network by now."""
-    task, disturbed = asyncio.ensure_future(looking), asyncio.ensure_future(_disturbed(snapshot, world, maker))
+    task, disturbed = (
+        asyncio.ensure_future(looking),
+        asyncio.ensure_future(_disturbed(snapshot, world, choosing, maker)),
+    )
     try:
         await asyncio.wait({task, disturbed}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
@@ -386,7 +391,7 @@ async def _look_undisturbed(
         await asyncio.wait([task, disturbed])
 
 
-async def _until_answered(task: asyncio.Future[Seen], snapshot: Snapshot, world: World) -> None:
+async def _until_answered(task: asyncio.Future[Seen | None], snapshot: Snapshot, world: World) -> None:
     """A look that has sent a password is not cut short before it knows whether that is right: it would be sent again.
 
     Unless the answer cannot come any more, for the host has left.
@@ -398,9 +403,9 @@ async def _until_answered(task: asyncio.Future[Seen], snapshot: Snapshot, world:
             return
 
 
-async def _disturbed(snapshot: Snapshot, world: World, maker: Maker) -> Reason:
+async def _disturbed(snapshot: Snapshot, world: World, choosing: Choosing, maker: Maker) -> Reason:
     """Until the host is in another network, or somebody asks for another pass."""
-    dns = asyncio.ensure_future(_dns_comes(snapshot, world))
+    dns = asyncio.ensure_future(_dns_comes(snapshot, world.host, choosing))
     try:
         while True:
             interrupted = asyncio.ensure_future(maker.interrupted())
@@ -420,12 +425,15 @@ async def _disturbed(snapshot: Snapshot, world: World, maker: Maker) -> Reason:
         await asyncio.wait([dns])
 
 
-async def _dns_comes(snapshot: Snapshot, world: World) -> None:
-    """Until there is a DNS server where none was: what is asked without one may wait for nothing."""
+async def _dns_comes(snapshot: Snapshot, host: Host, choosing: Choosing) -> None:
+    """Until there is a DNS server where none was: what is asked without one may wait for nothing.
+
+    Later than just after an arrival none is expected: this host may be its own server for good.
+    """
     given_up = time.monotonic() + _DNS_COMES_S
-    while not snapshot.dns_elsewhere and time.monotonic() < given_up:
+    while not snapshot.dns_elsewhere and choosing.is_patient(snapshot) and time.monotonic() < given_up:
         await asyncio.sleep(_DNS_AGAIN_S)
-        if (await world.host.see()).dns_elsewhere:
+        if host.dns_elsewhere():
             return
     await asyncio.Event().wait()
 

@@ -56,7 +56,7 @@ from agent.probe.tls import Trust
 from agent.see.docker_bridge import docker_bridge
 from agent.see.interfaces import bridge_address
 from agent.see.name_servers import ContainerDns
-from agent.see.resolver import for_containers
+from agent.see.resolver import for_containers, resolver
 from agent.see.see import see
 from agent.see.ways import Ways
 from agent.system.clock import SYSTEM_CLOCK, Clock
@@ -117,6 +117,9 @@ class ThisHost:
             self._fingerprint = fingerprint
             self._arrived()
         return snapshot
+
+    def dns_elsewhere(self) -> tuple[str, ...]:
+        return Snapshot(dns_servers=resolver(self._paths).servers).dns_elsewhere
 
 
 def hosts_connected_to(policy: Policy) -> frozenset[str]:
@@ -218,8 +221,16 @@ class Registries:
         task = asyncio.get_running_loop().create_task(self._ask_beside(*about))
         self._beside = asked = _Beside(about, now, task, before)
         if self._told is None:
-            return await task
+            return await self._awaited(asked)
         task.add_done_callback(lambda _: self._tell_of_beside(asked))
+        return asked.said
+
+    async def _awaited(self, asked: _Beside) -> tuple[Condition, ...]:
+        """Another arrival ends it, and not who waits for it: nothing is known then."""
+        try:
+            await asyncio.wait((asked.task,))
+        finally:
+            asked.task.cancel()
         return asked.said
 
     def _tell_of_beside(self, asked: _Beside) -> None:

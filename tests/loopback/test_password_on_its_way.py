@@ -70,6 +70,9 @@ class Behind(Place):
     async def see(self) -> Snapshot:
         return self.comes if self.proxy.has_heard.is_set() else self.snapshot
 
+    def dns_elsewhere(self) -> tuple[str, ...]:
+        return self.comes.dns_elsewhere if self.proxy.has_heard.is_set() else ()
+
 
 class Told(Alone):
     """Of one thing, once the proxy has heard the password."""

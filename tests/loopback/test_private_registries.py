@@ -20,7 +20,7 @@ from agent.values.paths import Paths
 from agent.values.policy import Policy
 from agent.values.policy_text import parse
 from agent.values.secret import Secret
-from agent.values.settings import ProxyUrl
+from agent.values.settings import ProxyUrl, Scheme
 from agent.values.verdict import Outcome
 from tests.loopback.certificates import server_tls
 from tests.loopback.servers import HttpProxy, Registry
@@ -186,6 +186,26 @@ async def test_a_password_that_is_wrong_by_now_is_sent_once_and_the_refusal_is_h
         }
         assert registries.take_heard() == {}
         assert len(proxy.heads) == 1
+
+
+async def test_another_arrival_ends_the_asking_and_not_the_command_that_waits_for_it(tmp_path: Path) -> None:
+    paths, is_asked = Paths(tmp_path), asyncio.Event()
+    daemon_json(paths, **{"insecure-registries": ["registry.corp:5000"]})
+
+    async def hangs(_host: str, _port: int) -> Sequence[Address]:
+        is_asked.set()
+        await asyncio.get_running_loop().create_future()
+        return ()
+
+    read = with_password(ProxyUrl(Scheme.HTTP, "127.0.0.1", 9))
+    registries = Registries(paths, read, hangs)
+    async with asyncio.timeout(10):
+        waiting = asyncio.create_task(registries.beside(read.upstreams["office"]))
+        await is_asked.wait()
+
+        registries.note_arrival()
+
+        assert await waiting == ()
 
 
 async def test_a_password_that_is_right_still_goes_to_all_of_them(tmp_path: Path) -> None:

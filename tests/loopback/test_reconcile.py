@@ -15,7 +15,7 @@ from agent.decide.choose import PATIENCE_S
 from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
 from agent.docker.transaction import Applied
-from agent.one_pass.memory import Patiently, only_looking
+from agent.one_pass.memory import Memory, Patiently, only_looking
 from agent.one_pass.ports import Maker
 from agent.one_pass.reconcile import Alone, look, reconcile
 from agent.one_pass.seen import Offline, Pass, Planned, Undecided
@@ -115,6 +115,9 @@ class Place:
 
     async def see(self) -> Snapshot:
         return self.snapshot
+
+    def dns_elsewhere(self) -> tuple[str, ...]:
+        return self.snapshot.dns_elsewhere
 
     async def verdicts(
         self, upstreams: Sequence[Upstream], is_enough: Callable[[Mapping[str, Verdict]], bool]
@@ -575,6 +578,47 @@ async def test_dns_that_comes_behind_the_address_is_not_missed_by_who_waits_for_
 
     assert done.seen.snapshot.dns_servers == ("10.10.0.53",)
     assert place.asked == ["office"]
+
+
+class ItsOwnServer(Place):
+    """Knows no DNS server but itself, as with dnsmasq or unbound, and its upstreams take a moment to answer."""
+
+    looks_for_dns = 0
+
+    def dns_elsewhere(self) -> tuple[str, ...]:
+        self.looks_for_dns += 1
+        return ()
+
+    async def verdicts(
+        self, upstreams: Sequence[Upstream], is_enough: Callable[[Mapping[str, Verdict]], bool]
+    ) -> Mapping[str, Verdict]:
+        await asyncio.sleep(0.2)
+        return await super().verdicts(upstreams, is_enough)
+
+
+class Settled(Patiently):
+    """Arrived long ago."""
+
+    def is_patient(self, _: Snapshot) -> bool:
+        return False
+
+
+async def test_who_is_its_own_dns_server_is_watched_for_another_just_after_an_arrival_and_not_later(
+    dockerd: Dockerd,
+) -> None:
+    here = msgspec.structs.replace(at("10.10.0.1"), dns_servers=("127.0.0.1",))
+    place = ItsOwnServer(here, dockerd, office="ok", direct="ok")
+    memory = Memory(dockerd.agent_state)
+    memory.use(place.policy, place)
+
+    await reconcile(place.policy, place, dockerd.record(), choosing=Settled(memory), maker=Quiet())
+    assert place.looks_for_dns == 0
+
+    memory.note_offline()
+    memory.ask_anew()
+    await reconcile(place.policy, place, dockerd.record(), choosing=memory, maker=Quiet())
+    assert place.looks_for_dns > 0
+    assert place.asked == ["office", "office"]
 
 
 FAILS = Condition(Code.REGISTRY_UNREACHABLE, "office does not lead to 10.1.2.3", "no_proxy")

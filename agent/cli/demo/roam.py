@@ -50,6 +50,9 @@ class Laptop:
     async def see(self) -> Snapshot:
         return self._snapshot
 
+    def dns_elsewhere(self) -> tuple[str, ...]:
+        return self._snapshot.dns_elsewhere
+
 
 class DemoWorld:
     """The real one, but for the host and the name look-up."""
