@@ -99,12 +99,13 @@ def picture_of(done: Pass | None, beside: Beside = NOTHING_BESIDE, *, is_working
 
 
 def _with_the_pass(picture: Picture, done: Pass, beside: Beside) -> Picture:
-    seen, is_carried_out = done.seen, done.outcome is not None
+    seen, outcome = done.seen, done.outcome
+    is_carried_out = outcome is not None and not _was_left(outcome)
     shown = islice(seen.verdicts.items(), MOST)
     picture = msgspec.structs.replace(
         picture,
         verdicts={name: shown_verdict(verdict, beside.asked.get(name)) for name, verdict in shown},
-        clients=_clients(seen.clients, are_written=bool(done.clients)) if seen.clients is not None else None,
+        clients=_clients(seen.clients, {file.path for file in _written(done)}) if seen.clients is not None else None,
         done=_done(done) if is_carried_out or done.clients else None,
         left_out=picture.left_out + max(0, len(seen.verdicts) - MOST),
     )
@@ -115,8 +116,13 @@ def _with_the_pass(picture: Picture, done: Pass, beside: Beside) -> Picture:
     )
     if isinstance(seen, Undecided):
         return picture
-    plan = None if is_carried_out else _plan(seen)
+    plan = None if is_carried_out else _plan(seen, outcome)
     return msgspec.structs.replace(picture, settings=shown_settings(seen.plan.desired), plan=plan)
+
+
+def _was_left(outcome: Applied) -> bool:
+    """Whether the plan was left to the next boot before anything of it was done."""
+    return outcome == Applied(deferred=outcome.deferred, goes_down=True)
 
 
 def shown_network(recognised: Recognised, snapshot: Snapshot) -> NetworkShown:
@@ -309,13 +315,14 @@ def _target(path: str, name: str, role: Role, error: str | None, *, is_pending: 
     return TargetShown(path=path, name=name, role=role, state=state, error=error or None)
 
 
-def _plan(seen: Planned) -> PlanShown:
+def _plan(seen: Planned, left: Applied | None) -> PlanShown:
+    """`left`: why it was left as it is, if it was."""
     plan = seen.plan
     beaten = seen.reality.beaten if plan.method is Method.DROP_IN else ()
     return PlanShown(
         writes=tuple(edit.path for edit in plan.edits),
         changes=_of_docker(plan),
-        put_off=plan.put_off or None,
+        put_off=plan.put_off or (left.deferred if left is not None else "") or None,
         reloads=plan.needs_daemon_reload,
         restart=_restart(plan.restart) if plan.restart is not None else None,
         beats=tuple(
@@ -346,12 +353,12 @@ def changes(before: Settings, after: Settings) -> tuple[ChangeShown, ...]:
     return tuple(ChangeShown(name=name, before=old.get(name), after=new.get(name)) for name in differ)
 
 
-def _clients(clients: ClientsSeen, *, are_written: bool) -> ClientsShown | None:
+def _clients(clients: ClientsSeen, written: Set[str]) -> ClientsShown | None:
     if not clients.files:
         return None
     by_change: dict[tuple[Settings, Settings, bool], list[str]] = {}
-    for file in clients.edits if not are_written else ():
-        if file.edit is not None:
+    for file in clients.edits:
+        if file.edit is not None and file.path not in written:
             by_change.setdefault((file.edit.old, file.edit.new, file.is_left), []).append(file.name)
     return ClientsShown(
         settings=shown_settings(clients.wanted.settings),
@@ -369,7 +376,7 @@ def _done(done: Pass) -> DoneShown:
     before = effective(done.seen.reality) if outcome.restarted_s is not None else None
     return DoneShown(
         written=outcome.written[:MOST],
-        clients=tuple(file.name for file in done.clients[:MOST] if not file.error),
+        clients=tuple(file.name for file in _written(done) if file.edit is not None)[:MOST],
         restarted_s=outcome.restarted_s,
         ran_with=shown_settings(before) if before is not None else None,
         containers_kept=outcome.containers_kept,

@@ -94,7 +94,7 @@ class TargetState(enum.Enum):
     RIGHT = "right"
     PENDING = "pending"  # not yet
     FAILED = "failed"
-    KEPT = "kept"  # nothing is chosen, so it says what it said before
+    KEPT = "kept"  # as it was: nothing is chosen, or its turn comes after Docker's
 
 
 class TargetShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +136,7 @@ class PlanShown(msgspec.Struct, frozen=True, kw_only=True):
 
     writes: tuple[str, ...]  # paths
     changes: tuple[ChangeShown, ...]
-    put_off: str | None  # why what is to be written is not written yet
+    put_off: str | None  # why what is to be done is not begun yet
     reloads: bool  # systemd is told to read the unit's files again
     restart: RestartShown | None
     beats: tuple[BeatenShown, ...]

@@ -9,13 +9,14 @@ import msgspec
 from agent.clients.clients import ClientFile, ClientsSeen
 from agent.clients.users import Account, FoundBy
 from agent.decide.clients import Change, FileEdit, Intent, Wanted
-from agent.one_pass.drawing import picture_of
+from agent.docker.transaction import Applied
+from agent.one_pass.drawing import Beside, picture_of
 from agent.one_pass.page import pass_lines
 from agent.one_pass.picture import Picture, Role, State, TargetShown, TargetState, public
 from agent.one_pass.seen import Pass, Planned
 from agent.service.status_file import PolicyStatus, status_of
 from agent.targets.client_config import ClientTexts
-from agent.values.dockerd import Layer, Phase, Reality, UnitState
+from agent.values.dockerd import GOES_DOWN, Layer, Phase, Reality, UnitState
 from agent.values.policy import Method
 from agent.values.settings import settings
 
@@ -97,3 +98,47 @@ def test_what_docker_would_run_with_is_shown_to_everybody() -> None:
     shown = public(Picture(state=State.STEADY, targets=(kept, of_alice)))
 
     assert [target.says for target in shown.targets] == [says, None]
+
+
+def test_only_what_is_written_is_said_to_be_and_the_rest_is_still_to_be_written() -> None:
+    seen = found(*map(to_write, ("alice", "bob", "carol")))
+    late = ClientFile(account("carol"), is_late=True)
+    done = Pass(seen, clients=(to_write("alice"), failed("bob", READ_ONLY), late))
+
+    drawn = picture_of(done)
+
+    assert drawn.done is not None
+    assert drawn.clients is not None
+    assert drawn.done.clients == ("alice",)
+    assert [write.names for write in drawn.clients.writes] == [("bob", "carol")]
+    assert "  written      client of alice" in pass_lines(drawn)
+
+
+def test_where_the_system_goes_down_nothing_is_done_and_the_plan_still_stands() -> None:
+    plan = msgspec.structs.replace(WRITTEN, needs_daemon_reload=True)
+    left = Applied(deferred=GOES_DOWN, goes_down=True)
+
+    drawn = picture_of(Pass(msgspec.structs.replace(found(), plan=plan), left))
+
+    assert drawn.done is None
+    assert drawn.plan is not None
+    assert (drawn.plan.reloads, drawn.plan.put_off) == (True, GOES_DOWN)
+    assert f"  write        later: {GOES_DOWN}" in pass_lines(drawn)
+
+
+def test_what_was_written_before_the_system_went_down_is_done() -> None:
+    written = Applied(written=("/x",), deferred=GOES_DOWN, goes_down=True)
+
+    drawn = picture_of(Pass(planned(WRITTEN), written))
+
+    assert drawn.plan is None
+    assert drawn.done is not None
+    assert drawn.done.written == ("/x",)
+
+
+def test_files_whose_turn_comes_after_dockers_restart_are_kept_meanwhile() -> None:
+    right = TargetShown(path="/y", name="alice", role=Role.CLIENT, state=TargetState.RIGHT)
+
+    drawn = picture_of(Pass(planned(WRITTEN)), Beside(clients=(right,)), is_working=True)
+
+    assert [target.state for target in drawn.targets] == [TargetState.KEPT]
