@@ -172,7 +172,7 @@ class Transaction:
 
     async def _restart(self, plan: Plan, due: Restarting, reality: Reality, written: tuple[str, ...]) -> Applied:
         # In any case: which units hang on Docker has to be known before they go down with it.
-        refused, met = await asyncio.gather(self._lift_start_limit(), self._look.busy_now(reality))
+        refused, met = await asyncio.gather(self._lift_unless_on_trial(), self._look.busy_now(reality))
         if late := _late(due, reality, met):
             return await self._put_off(written, late)
         keeps = is_keeping(met)
@@ -197,9 +197,7 @@ class Transaction:
         began = time.monotonic()
         instead: CameUpOtherwise | None = None
         try:
-            if refused is not None:
-                raise refused
-            now = await self._watch_until_in_force(plan, await self._supervisor.restart())
+            now = await self._watch_until_in_force(plan, await self._unit_restarted(refused))
             noted = self._note_success(plan, now, file, met.hanging)
         except CameUpOtherwise as found:
             instead, noted = found, self._keep_for_the_next_start(found.invocation)
@@ -249,8 +247,35 @@ class Transaction:
             condition=containers_lost(kept.lost, along) or (instead.condition if instead else None),
         )
 
+    async def _unit_restarted(self, refused: NotTried | None) -> UnitState:
+        """`refused`: why the start limit could not be lifted."""
+        if self._on_trial is not None:
+            refused, self._on_trial = await self._lift_on_trial(self._on_trial)
+        if refused is not None:
+            raise refused
+        return await self._supervisor.restart()
+
+    async def _lift_unless_on_trial(self) -> NotTried | None:
+        """Beside the look, for both take a while and somebody waits. What is refused counts where Docker restarts.
+
+        Not while the restart before this one is on trial: this one may still be put off, and the trial counts restarts.
+        """
+        return await self._lift_start_limit() if self._on_trial is None else None
+
+    async def _lift_on_trial(self, under_way: UnderWay) -> tuple[NotTried | None, UnderWay]:
+        """systemd counts restarts from 0 again. The trial, if it is resumed, goes on from where its count was."""
+        try:
+            before = await self._supervisor.state()
+        except UnitFailed as error:
+            return NotTried(error.where, error.what, error.remedy), under_way
+        refused = await self._lift_start_limit()
+        trial = under_way.trial
+        if refused is not None or trial is None:
+            return refused, under_way
+        trial = msgspec.structs.replace(trial, restarts=trial.restarts - before.restarts)
+        return None, msgspec.structs.replace(under_way, trial=trial)
+
     async def _lift_start_limit(self) -> NotTried | None:
-        """Beside the look, for both take a while and somebody waits. What is refused counts where Docker restarts."""
         try:
             await self._supervisor.lift_start_limit()
         except NotTried as failure:

@@ -120,7 +120,8 @@ class Dockerd:
             self.live_restore = said
 
     async def lift_start_limit(self) -> None:
-        """It may be started as often as one likes."""
+        """It may be started as often as one likes, and systemd's count of restarts begins anew."""
+        self.restarts = 0
 
     async def restart(self) -> UnitState:
         if not self.is_running:

@@ -255,6 +255,31 @@ async def test_one_crash_is_told_and_the_second_is_rolled_back(tried: Tried) -> 
     assert tried.dockerd.events()[-1] == "rolled-back"
 
 
+@pytest.mark.parametrize("why", ["a-container-started", "systemd-refused"])
+async def test_a_crash_counts_although_another_restart_came_to_nothing_after_it(tried: Tried, why: str) -> None:
+    """systemd counts from 0 again once its start limit was lifted for that restart."""
+    dockerd = tried.dockerd
+    elsewhere = settings("http://elsewhere:3128", "http://elsewhere:3128", "localhost")
+    dockerd.crash(comes_back=True)
+    await tried.looked_at()
+    made, reality = await dockerd.plan(elsewhere)
+    assert made.restarts
+    restart = dockerd.restart
+    if why == "a-container-started":
+        dockerd.containers = 1
+    else:
+        dockerd.restart = _refused  # type: ignore[method-assign]
+    with contextlib.suppress(NotTried):
+        assert (await dockerd.transaction().carry_out(made, reality)).deferred
+    dockerd.containers, dockerd.restart = 0, restart  # type: ignore[method-assign]
+
+    dockerd.crash(comes_back=True)
+    await tried.looked_at()
+
+    assert dockerd.runs_with == DIRECT
+    assert dockerd.events()[-1] == "rolled-back"
+
+
 @pytest.mark.parametrize("crashes", [1, 2], ids=["failed", "is-up-again"])
 async def test_what_hangs_on_docker_is_up_again_after_a_roll_back_within_the_minute(
     tmp_path: Path, crashes: int
