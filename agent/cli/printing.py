@@ -29,7 +29,9 @@ def say(*lines: str, file: TextIO | None = None) -> None:
 
 
 def page(*lines: str, file: TextIO | None = None) -> None:
-    """The same, but long lines are folded on a terminal, or if COLUMNS gives a width."""
+    """The same, but long lines are folded on a terminal, or if COLUMNS gives a width. Without a line, nothing."""
+    if not lines:
+        return
     shown = [*map(_shown, lines)]
     is_folded = (file or sys.stdout).isatty() or os.environ.get("COLUMNS", "").isdecimal()
     print(*(folded(shown, width()) if is_folded else shown), sep="\n", file=file)

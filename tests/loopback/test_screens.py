@@ -397,6 +397,12 @@ def test_a_long_line_is_folded_where_it_is_known_how_wide(
     assert " ".join(piece.strip() for piece in pieces) == text.strip()
 
 
+def test_a_page_without_a_line_is_not_an_empty_line(capsys: pytest.CaptureFixture[str]) -> None:
+    page(*())
+
+    assert capsys.readouterr().out == ""
+
+
 def test_where_none_has_ever_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--root", str(tmp_path), "status"]) == NOT_RUNNING
     assert capsys.readouterr() == ("", "no agent runs here; to start it: systemctl start docker-proxy-agent\n")
