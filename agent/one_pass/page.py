@@ -180,5 +180,5 @@ def done_lines(picture: Picture) -> Iterator[str]:
         yield line("deferred", f"restart of Docker: {picture.docker.deferred}")
     if done.rolled_back:
         yield line("rolled back", done.rolled_back)
-    if done.condition is not None:
+    if done.condition is not None and not done.condition.comes_first:  # else it is the first line already
         yield line("failed" if done.condition.code.is_failure else "note", str(done.condition))

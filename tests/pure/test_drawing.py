@@ -16,6 +16,7 @@ from agent.one_pass.picture import Picture, Role, State, TargetShown, TargetStat
 from agent.one_pass.seen import Pass, Planned
 from agent.service.status_file import PolicyStatus, status_of
 from agent.targets.client_config import ClientTexts
+from agent.values.condition import down
 from agent.values.dockerd import GOES_DOWN, Layer, Phase, Reality, UnitState
 from agent.values.policy import Method
 from agent.values.settings import settings
@@ -142,3 +143,12 @@ def test_files_whose_turn_comes_after_dockers_restart_are_kept_meanwhile() -> No
     drawn = picture_of(Pass(planned(WRITTEN)), Beside(clients=(right,)), is_working=True)
 
     assert [target.state for target in drawn.targets] == [TargetState.KEPT]
+
+
+def test_a_docker_that_stays_down_is_said_once() -> None:
+    is_down = Applied(rolled_back="docker.service: did not come up", condition=down("docker.service"))
+
+    shown = list(pass_lines(picture_of(Pass(planned(WRITTEN), is_down))))
+
+    assert shown[0] == str(down("docker.service"))
+    assert [text for text in shown if str(down("docker.service")) in text] == shown[:1]
