@@ -58,6 +58,7 @@ def seen_lines(picture: Picture) -> Iterator[str]:
         yield line("clients", picture.clients.fact)
     yield from (line("note", str(condition)) for condition in _notes(picture))
     yield from not_written_lines(picture)
+    yield from left_out_lines(picture)
 
 
 def headline(network: NetworkShown, upstream: UpstreamShown, conditions: Iterable[Condition]) -> str:
@@ -114,6 +115,12 @@ def not_written_lines(picture: Picture) -> Iterator[str]:
     for target in picture.targets:
         if target.role is Role.CLIENT and target.error:
             yield line("not written", f"{target.name}: {target.error}")
+
+
+def left_out_lines(picture: Picture) -> Iterator[str]:
+    """That not all is shown."""
+    if picture.left_out:
+        yield line("note", f"{picture.left_out} more upstreams, files and notes are not shown")
 
 
 def to_do_lines(picture: Picture) -> Iterator[str]:

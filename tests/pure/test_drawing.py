@@ -10,7 +10,7 @@ from agent.clients.clients import ClientFile, ClientsSeen
 from agent.clients.users import Account, FoundBy
 from agent.decide.clients import Change, FileEdit, Intent, Wanted
 from agent.docker.transaction import Applied
-from agent.one_pass.drawing import Beside, picture_of
+from agent.one_pass.drawing import MOST, Beside, picture_of
 from agent.one_pass.page import pass_lines
 from agent.one_pass.picture import Picture, Role, State, TargetShown, TargetState, public
 from agent.one_pass.seen import Pass, Planned
@@ -152,3 +152,9 @@ def test_a_docker_that_stays_down_is_said_once() -> None:
 
     assert shown[0] == str(down("docker.service"))
     assert [text for text in shown if str(down("docker.service")) in text] == shown[:1]
+
+
+def test_what_is_too_much_to_be_shown_is_said() -> None:
+    drawn = picture_of(Pass(found(*(to_write(f"user{number}") for number in range(MOST + 7)))))
+
+    assert "  note         7 more upstreams, files and notes are not shown" in pass_lines(drawn)
