@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from agent.values.condition import Code
-from agent.values.events import Event
+from agent.values.events import FACTS, Event
 from tests.sources import AGENT, ROOT
 
 DOCUMENTS: Final = {
@@ -85,3 +85,17 @@ def test_every_condition_that_it_names_exists(name: str) -> None:
     known = {code.value for code in Code} | {event.value for event in Event} | {"docker-proxy-agent"}
 
     assert codes <= known
+
+
+def as_pattern(sentence: str) -> str:
+    """Of one line: a part in brackets may be missing, a fact may be anything."""
+    parts = re.split(r"\[([^]]*)\]", sentence)
+    said = [re.sub(r"\\{\w+\\}", ".+", re.escape(part)) for part in parts]
+    return "".join(f"(?:{part})?" if number % 2 else part for number, part in enumerate(said))
+
+
+def test_the_sample_of_the_log_says_what_the_log_says() -> None:
+    log = re.findall(r"^([a-z]+(?:-[a-z]+)+) {2,}(.+)$", DOCUMENTS["docs/architecture.md"], re.MULTILINE)
+
+    assert [name for name, _ in log][-3:] == ["apply-started", "settings-written", "docker-restarted"]
+    assert [text for name, text in log if not re.fullmatch(as_pattern(FACTS[Event(name)].sentence), text)] == []
