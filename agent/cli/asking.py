@@ -60,14 +60,22 @@ def ask_and_print(args: argparse.Namespace, paths: Paths, wish: Wish) -> int:
             answer = _act_alone(args, paths, wish)
         except asyncio.CancelledError:
             answer = Answer(130, ("stopped; nothing is left half done",))
-    is_refused = answer.facts is None and bool(answer.exit)
-    if is_refused:
-        complain(*answer.lines)
-    if args.json:
-        print_json(answer.facts if answer.facts is not None else {"problems" if is_refused else "said": answer.lines})
-    elif not is_refused:
-        page(*answer.lines)
+    _print(answer, is_json=args.json)
     return answer.exit
+
+
+def _print(answer: Answer, *, is_json: bool) -> None:
+    """What is wrong goes to stderr, and with JSON to stdout, too."""
+    is_refused = answer.facts is None and bool(answer.exit)
+    told = answer.obeyed if is_refused else len(answer.lines)
+    said, problems = answer.lines[:told], answer.lines[told:]
+    if problems:
+        complain(*problems)
+    if not is_json:
+        page(*said)
+        return
+    facts = {**({"said": said} if said or not problems else {}), **({"problems": problems} if problems else {})}
+    print_json(answer.facts if answer.facts is not None else facts)
 
 
 def caller() -> str:

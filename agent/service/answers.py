@@ -19,6 +19,7 @@ from agent.service.requests import (
     Wish,
     answer_of,
     by_the_policy_of_before,
+    obeyed_but,
     without_a_pass,
     wrong_lines,
 )
@@ -58,7 +59,7 @@ class AfterPass(msgspec.Struct, frozen=True):
             missing = NoPolicy(str(self.policy_path), NO_POLICY, WRITE_ONE)
             if request.wish.needs_no_policy:
                 return without_a_pass(request.said, missing)
-            return Answer(1, (*request.said, str(missing)))
+            return obeyed_but(request.said, (str(missing),))
         return answer_of(request.said, self.done, self.picture)
 
     def _with_the_refusal(self, request: Request, refused: PolicyRefused) -> Answer:
@@ -67,7 +68,7 @@ class AfterPass(msgspec.Struct, frozen=True):
         if request.wish.needs_no_policy and (self.done is None or self.loaded_at is None):
             return without_a_pass(request.said, refused)
         if self.done is None or self.loaded_at is None or request.wish.command is Command.RELOAD:
-            return Answer(1, (*request.said, *wrong))
+            return obeyed_but(request.said, wrong)
         still_used = f"the agent still uses the policy loaded at {self.loaded_at}"
         answer = answer_of(request.said, self.done, self.picture)
         is_done = request.wish.needs_no_policy
@@ -118,7 +119,7 @@ class OpenRequests:
 
 def failed(request: Request, failures: Sequence[str]) -> Answer:
     """The request was met, but the pass failed."""
-    return Answer(1, (*request.said, *failures))
+    return obeyed_but(request.said, failures)
 
 
 def refusal_by_another_policy(wish: Wish, mine: Path) -> Answer:

@@ -66,6 +66,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     exit: int = 0
     lines: tuple[str, ...] = ()
     facts: Any = None  # of the pass
+    obeyed: int = 0  # how many of the lines, the first, say what was obeyed, where the others say what is wrong
 
 
 class Request:
@@ -116,6 +117,11 @@ def answer_of(said: Sequence[str], done: Pass, picture: Picture) -> Answer:
     """After the pass."""
     facts = {"said": tuple(said), **msgspec.to_builtins(picture)}
     return Answer(1 if done.is_failed else 0, (*said, *pass_lines(picture)), facts)
+
+
+def obeyed_but(said: Sequence[str], wrong: Sequence[str]) -> Answer:
+    """The request was met, and something else is wrong."""
+    return Answer(1, (*said, *wrong), obeyed=len(said))
 
 
 def without_a_pass(said: Sequence[str], missing: NoPolicy | PolicyRefused) -> Answer:

@@ -117,6 +117,32 @@ def test_an_error_is_json_too_where_that_is_asked_for(
     assert json.loads(done.stdout)["problems"]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(("pin", "office"), ["pinned to office"], id="pin"),
+        pytest.param(("pause",), ["paused: nothing is written or restarted"], id="pause"),
+        pytest.param(("apply",), None, id="apply"),
+    ],
+)
+def test_what_was_obeyed_is_no_problem_where_the_pass_fails(
+    tmp_path: Path, words: tuple[str, ...], said: list[str] | None
+) -> None:
+    paths = Paths(tmp_path)
+    with_policy(paths, POLICY)
+    in_the_way = paths.state / "journal.json"
+    in_the_way.mkdir(parents=True)
+
+    in_json = asked(tmp_path, *words, "--json")
+    in_words = asked(tmp_path, *words)
+
+    facts = json.loads(in_json.stdout)
+    assert (in_json.returncode, facts.get("said")) == (1, said)
+    assert [str(in_the_way) in problem for problem in facts["problems"]] == [True]
+    assert (in_words.returncode, in_words.stdout.splitlines()) == (1, said or [])
+    assert str(in_the_way) in in_words.stderr
+
+
 def test_a_check_says_in_json_which_policy_it_was_as_the_status_does(tmp_path: Path) -> None:
     path = Paths(tmp_path).policy
     with_policy(Paths(tmp_path), POLICY)
