@@ -96,8 +96,13 @@ class OpenRequests:
         self._next = [*self._unanswered(), *self._next]
 
     def answer(self, after: AfterPass) -> None:
-        """A request that has to wait is told why, once, and is kept."""
-        for request in self._unanswered():
+        """A request that has to wait is told why, once, and is kept.
+
+        If an answer cannot be made, that request and those behind it are still there for `fail`.
+        """
+        self._in_hand = self._unanswered()
+        while self._in_hand:
+            request, *behind = self._in_hand
             if why := after.waits(request.wish):
                 if not request.said:
                     request.said = [f"waited: {why}"]
@@ -105,6 +110,7 @@ class OpenRequests:
                 self._next.append(request)
             else:
                 request.answer.set_result(after.answer(request))
+            self._in_hand = behind
 
     def fail(self, failures: Sequence[str]) -> None:
         """Answer all after a failed pass, so that no command waits for ever."""
