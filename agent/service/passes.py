@@ -42,6 +42,8 @@ class Passes:
         """
         if policy is not None:
             self._end_what_is_over(policy, record)
+        else:  # nothing can be over then: what failed before was of another pass
+            self._failures.clear(ServicePart.LAID_DOWN)
         wishes = [request.wish for request in requests]
         self._memory.asked = asked_by(wishes)
         forgives = is_reload or any(wish.forgives for wish in wishes)
