@@ -116,13 +116,13 @@ def _act_alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
         here = serving(paths, found.policy.docker.service)
         in_use = InUse(found, now_text(), TheWorld(here, found.policy), here.layout.service)
         memory.use(found.policy, in_use.world.prober)
-        answer = asyncio.run(_stop_in_good_order(_make_a_pass(wish, in_use, memory, record)))
+        answer = asyncio.run(_stop_in_good_order(make_a_pass(wish, in_use, memory, record)))
     if record.problem and answer.facts is not None:  # else the failure is the one line that matters
         complain(f"audit log: {record.problem}")
     return answer
 
 
-async def _make_a_pass(wish: Wish, in_use: InUse, memory: Memory, record: Record) -> Answer:
+async def make_a_pass(wish: Wish, in_use: InUse, memory: Memory, record: Record) -> Answer:
     """No other pass follows: the first failure ends it."""
     request = Request(wish, complain)
     failures = Failures(Path(in_use.loaded.path), record)
@@ -135,8 +135,9 @@ async def _make_a_pass(wish: Wish, in_use: InUse, memory: Memory, record: Record
     if failures.lines:
         return failed(request, failures.lines)
     await passes.finish(in_use.world)
-    if unfinished.forbids_writing:
+    if unfinished.forbids_writing and not failures.lines:  # else it is not known what is under way
         failures.note(ServicePart.UNDER_WAY, _still_down(in_use.service))
+    if unfinished.forbids_writing:
         return failed(request, failures.lines)
     try:
         done = await passes.make(in_use, record, choosing=Patiently(memory), maker=Alone())
