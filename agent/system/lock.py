@@ -76,7 +76,7 @@ def _flock(descriptor: int) -> bool:
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
-    """Whether the path still leads to the file that was open_files: another one may have taken its place."""
+    """Whether the path still leads to the file that was opened: another one may have taken its place."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except FileNotFoundError:
