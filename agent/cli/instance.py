@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
-import pwd
 from collections.abc import Mapping
+from pathlib import Path
 
+from agent.system.passwd import logins
 from agent.values.errors import AgentError
 from agent.values.paths import Layout, Paths, layout_of_user
 
@@ -29,8 +30,14 @@ def of_the_caller(*, asks_systemd: bool = True) -> Paths:
 
 
 def _layout(uid: int, environment: Mapping[str, str]) -> Layout:
-    try:
-        home = environment.get("HOME") or pwd.getpwuid(uid).pw_dir
-    except KeyError as error:
-        raise AgentError("--user", f"user {uid} has no home") from error
+    home = environment.get("HOME") or next((login.home for login in logins(_passwd()) if login.uid == uid), "")
+    if not home:  # of an account of a name service, say: no name service is asked, for it may take time
+        raise AgentError("--user", f"user {uid} has no home in /etc/passwd", "Set HOME")
     return layout_of_user(uid, home, environment)
+
+
+def _passwd() -> str:
+    try:
+        return Path("/etc/passwd").read_text(errors="replace")
+    except OSError:
+        return ""

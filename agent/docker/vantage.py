@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.docker.process import command_line
-from agent.values.machine_text import lines
+from agent.values.machine_text import lines, words
 from agent.values.vantage import HOST, Vantage
 
 # Their gateway leads to this host's 127.0.0.1, where they were not told to close it. The others' leads elsewhere, and a
@@ -82,17 +82,17 @@ def has_way_out(routes6: str) -> bool:
 
 
 def _fields(table: str) -> Iterator[list[str]]:
-    return (fields for line in lines(table) if len(fields := line.split()) > 4 and fields[0] != "Iface")
+    return (fields for line in lines(table) if len(fields := words(line)) > 4 and fields[0] != "Iface")
 
 
 def _option(argv: Sequence[str], name: str) -> str:
     """The value of an option, by `--name=value` or as the next word; '' if it is not there."""
-    words = iter(argv)
-    for word in words:
+    rest = iter(argv)
+    for word in rest:
         if word.startswith(f"{name}="):
             return word.removeprefix(f"{name}=")
         if word == name:
-            return next(words, "")
+            return next(rest, "")
     return ""
 
 

@@ -32,7 +32,7 @@ class Unreadable(Dockerd):
 async def test_where_it_is_not_known_what_is_under_way_that_is_said_and_not_that_docker_is_down(tmp_path: Path) -> None:
     dockerd = Unreadable(tmp_path)
     place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
-    in_use = InUse(Loaded("/config.toml", place.policy), "now", place)
+    in_use = InUse(Loaded("/config.toml", place.policy), "now", place, "docker.service")
     memory = Memory(dockerd.agent_state)
     memory.use(place.policy, place)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from agent.cli.install import product
 from agent.cli.install.systemd import UNIT, Service
 from agent.system.files import is_folder, is_there, read_file
 from agent.system.lock import held
+from agent.system.passwd import owner_of
 from agent.system.state_file import StateFile
 from agent.system.systemd import manager
 from agent.system.text_files import read_text, write_text
@@ -87,7 +87,7 @@ def _say_what_is_next(paths: Paths, say: Say) -> None:
     sudo, edit = "sudo ", "sudoedit"
     if not paths.is_the_systems:
         sudo, edit = "", "editor"
-        if not is_there(_LINGERING / pwd.getpwuid(os.geteuid()).pw_name):
+        if not is_there(_LINGERING / owner_of(os.geteuid(), paths)):
             say("note         it ends when you log out, as your Docker does. To have both from boot on:")
             say("             sudo loginctl enable-linger $USER")
     if read_file(paths.policy) is None:

@@ -70,9 +70,9 @@ def _remove(folder: Path, say: Say, *, but: Path | None = None) -> None:
     if not os.path.lexists(folder):
         return
     if but is not None and but.parent == folder and os.path.lexists(but):
-        for one in folder.iterdir():
-            if one != but:
-                shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
+        for one in os.scandir(folder):
+            if one.name != but.name:
+                shutil.rmtree(one) if one.is_dir(follow_symlinks=False) else Path(one).unlink()
         say(f"removed      all in {folder} but {but.name}")
         return
     shutil.rmtree(folder)
