@@ -113,7 +113,7 @@ def _act_alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
     record = record_for(wish.command.value, paths, found.policy)
     with held(paths.lock):
         memory = Memory(paths.state)
-        here = serving(paths, found.policy.docker.service)
+        here = serving(paths, found.policy.docker.service_named(paths.layout.service))
         in_use = InUse(found, now_text(), TheWorld(here, found.policy), here.layout.service)
         memory.use(found.policy, in_use.world.prober)
         answer = asyncio.run(_stop_in_good_order(make_a_pass(wish, in_use, memory, record)))

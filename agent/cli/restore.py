@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
 async def restore(paths: Paths, policy: Policy, record: Record, *, is_asked_now: bool) -> Restored:
     """Finish what a crashed agent left half done, then restore. The lock is held."""
-    paths = serving(paths, policy.docker.service)
+    paths = serving(paths, policy.docker.service_named(paths.layout.service))
     await to_the_end(LocalDaemon(paths, policy).recover(record, may_restart=True), None)
     await local_clients(paths, policy, config_file=ConfigFile(paths)).recover()
 

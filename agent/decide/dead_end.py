@@ -62,7 +62,7 @@ def _remedy(found: DeadEnd, reality: Reality) -> str:
         return _set(_IPV6, reality)
     if reality.vantage.gateway and not reality.vantage.is_closed:
         return "Let the proxy listen on 127.0.0.1, which is all that this Docker is let through to"
-    if reality.vantage.gateway and reality.vantage.knows_switch:
+    if reality.vantage.is_closed and reality.vantage.knows_switch:
         price = "To let this Docker, and all its containers, to everything that listens on 127.0.0.1 here"
         return f"{price}: {_set(_SWITCH, reality)}"
     return (

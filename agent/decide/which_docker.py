@@ -21,11 +21,13 @@ class Known(msgspec.Struct, frozen=True):
 
 
 def which(dockers: Sequence[Known]) -> str:
-    """What runs. Else what was served, as long as it is there: it may be between two starts.
+    """The first, the usual one, if it runs or the next boot starts it: an upgrade that stops it is no change.
 
-    Else what the next boot brings up, and what could be started. Of two that are equal in this the first.
+    Else what runs. Else what was served, as long as it is there: it may be between two starts. Else what the next boot
+    brings up, and what could be started. Of two that are equal in this the first.
     """
-    return max(dockers, key=_rank).service
+    usual = dockers[0]
+    return (usual if usual.runs or usual.starts_at_boot else max(dockers, key=_rank)).service
 
 
 def _rank(docker: Known) -> tuple[bool, bool, bool, bool]:

@@ -33,6 +33,7 @@ from agent.values.dockerd import Engine, FileFault, FileHistory, Flags, Phase, R
 from agent.values.errors import AgentError, EngineSilent, TargetFailed
 from agent.values.paths import Paths
 from agent.values.settings import Masked, Settings, Texts
+from agent.values.vantage import HOST, Vantage
 
 T = TypeVar("T")
 
@@ -99,7 +100,7 @@ class Looking:
                 found,
                 engine=engine,
                 hanging=await hanging,
-                transfer=await asyncio.to_thread(busy.transfer, found.dockerd),
+                transfer=await asyncio.to_thread(busy.transfer, found.dockerd or unit.pid),
                 takes_proxies=engine.takes_proxies,
             )
 
@@ -110,7 +111,7 @@ class Looking:
         start = await self._reader.start_values(self._paths.environment_file)
         dockerd = await asyncio.to_thread(self._dockerd, unit)
         flags, running, are_flags_read = await asyncio.to_thread(_process, dockerd, unit, start)
-        file_path = self._daemon_json(flags)
+        file_path = await asyncio.to_thread(self._daemon_json, flags)
         file, fault = await asyncio.to_thread(_read, file_path)
         drop_in_path = self._paths.drop_in(self._service)
         values_path = self._paths.environment_file
@@ -122,10 +123,10 @@ class Looking:
         return Reality(
             unit=unit,
             dockerd=dockerd,
-            vantage=await asyncio.to_thread(vantage, dockerd, unit.pid),
+            vantage=await asyncio.to_thread(self._vantage, dockerd, unit),
             unit_name=self._service,
             shims_in_unit=await asyncio.to_thread(_shims_in_unit, unit),
-            binary=process.binary(start.argv, start.environment),
+            binary=process.binary(start.argv, start.environment, follows_path=self._paths.layout.user is not None),
             arguments=start.argv[1:],
             is_systemd=self._paths.is_real and bool(start.argv),
             can_restart=self._can_restart,
@@ -157,6 +158,8 @@ class Looking:
     def _daemon_json(self, flags: Flags) -> Path:
         usual = self._paths.daemon_json
         named = self._paths.below(flags.config_file) if flags.config_file else usual
+        if not self._paths.layout.is_packaged:
+            return named
         # The snap names its folder by its revision, which the next one replaces; `current` leads to whichever it is.
         return usual if os.path.realpath(named) == os.path.realpath(usual) else named
 
@@ -165,11 +168,15 @@ class Looking:
         # A connection to one that is down would start it.
         return process.dockerd(unit.pid, self._socket.listener if unit.is_running else lambda: 0)
 
+    def _vantage(self, dockerd: int, unit: UnitState) -> Vantage:
+        """Root enters nobody's namespaces: a process of another account may have the number of one that has ended."""
+        return HOST if self._paths.layout.user is None else vantage(dockerd, unit.pid)
+
     async def place(self) -> Reality:
         """Where dockerd stands, and nothing else. A program is asked for its state, dockerd is not waited for."""
         unit = await self._reader.state()
         dockerd = await asyncio.to_thread(self._dockerd, unit)
-        return Reality(unit, dockerd=dockerd, vantage=await asyncio.to_thread(vantage, dockerd, unit.pid))
+        return Reality(unit, dockerd=dockerd, vantage=await asyncio.to_thread(self._vantage, dockerd, unit))
 
     async def busy_now(self, found: Reality) -> Reality:
         """The same with what a restart would meet by now."""
@@ -180,7 +187,7 @@ class Looking:
             engine, silence = await self._engine(found) if unit else (None, "")
         except EngineSilent as error:
             engine, silence = None, str(error)
-        moving = await asyncio.to_thread(busy.transfer, found.dockerd) if engine else ""
+        moving = await asyncio.to_thread(busy.transfer, found.dockerd or found.unit.pid) if engine else ""
         return msgspec.structs.replace(found, engine=engine, silence=silence, transfer=moving, hanging=hanging)
 
     async def running(self) -> frozenset[Running]:

@@ -91,14 +91,15 @@ def is_called_dockerd(argv: Sequence[str]) -> bool:
     return bool(argv) and Path(argv[0]).name == "dockerd"
 
 
-def binary(argv: Sequence[str], environment: Mapping[str, str]) -> str:
+def binary(argv: Sequence[str], environment: Mapping[str, str], *, follows_path: bool) -> str:
     """The dockerd that this command ends in; '' where a script starts it, which may do anything.
 
-    Docker's own script for a rootless one gives its arguments to the dockerd of its PATH (FACTS 171).
+    Docker's own script for a rootless one gives its arguments to the dockerd of its PATH (FACTS 171). `follows_path`:
+    not as root, who would run what a user has put there.
     """
     if is_called_dockerd(argv):
         return argv[0]
-    if not argv or Path(argv[0]).name != _ROOTLESS:
+    if not follows_path or not argv or Path(argv[0]).name != _ROOTLESS:
         return ""
     return shutil.which("dockerd", path=environment.get("PATH", "") or _PATH) or ""
 

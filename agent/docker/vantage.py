@@ -19,6 +19,7 @@ from agent.values.vantage import HOST, Vantage
 # Their gateway leads to this host's 127.0.0.1, where they were not told to close it. The others' leads elsewhere, and a
 # password must not go there.
 _LEAD_TO_LOOPBACK: Final = frozenset({"slirp4netns", "pasta"})
+_PASTA: Final = "pasta"
 _CLOSES: Final = "--disable-host-loopback"
 _SCRIPT: Final = "dockerd-rootless.sh"
 _SWITCH: Final = b"DOCKERD_ROOTLESS_ROOTLESSKIT_DISABLE_HOST_LOOPBACK"
@@ -42,10 +43,13 @@ def vantage(dockerd: int, main: int, proc: Path = Path("/proc")) -> Vantage:
     except OSError:
         return HOST
     argv = command_line(main, proc) or ()
+    net, is_closed = _option(argv, "--net"), any(one in {_CLOSES, f"{_CLOSES}=true"} for one in argv)
+    # A gateway that pasta does not lead to this host is one of the host's network: another machine.
+    leads = net in _LEAD_TO_LOOPBACK and not (net == _PASTA and is_closed)
     return Vantage(
         is_host=False,
-        gateway=gateway(routes) if _option(argv, "--net") in _LEAD_TO_LOOPBACK else "",
-        is_closed=_CLOSES in argv,
+        gateway=gateway(routes) if leads else "",
+        is_closed=is_closed,
         has_ipv6=has_way_out(routes6),
         knows_switch=_knows_switch(argv),
     )
@@ -86,14 +90,14 @@ def _fields(table: str) -> Iterator[list[str]]:
 
 
 def _option(argv: Sequence[str], name: str) -> str:
-    """The value of an option, by `--name=value` or as the next word; '' if it is not there."""
-    rest = iter(argv)
+    """The value of an option, by `--name=value` or as the next word, the last one; '' if it is not there."""
+    found, rest = "", iter(argv)
     for word in rest:
         if word.startswith(f"{name}="):
-            return word.removeprefix(f"{name}=")
-        if word == name:
-            return next(rest, "")
-    return ""
+            found = word.removeprefix(f"{name}=")
+        elif word == name:
+            found = next(rest, "")
+    return found
 
 
 def _knows_switch(argv: Iterable[str]) -> bool:

@@ -375,12 +375,15 @@ async def _look_undisturbed(
     """None: the host is in another network by now."""
     task, disturbed = (
         asyncio.ensure_future(looking),
-        asyncio.ensure_future(_disturbed(snapshot, world, choosing, maker)),
+        asyncio.ensure_future(_disturbed(snapshot, world, choosing, maker, unread := asyncio.Event())),
     )
     try:
         await asyncio.wait({task, disturbed}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
-            return task.result()
+            found = task.result()
+            # The news was taken, and nobody else is told of it.
+            is_elsewhere = unread.is_set() and (await world.host.see()).fingerprint() != snapshot.fingerprint()
+            return None if is_elsewhere else found
         await _until_answered(task, snapshot, world)
         if disturbed.result() is Reason.REQUEST:
             raise Interrupted
@@ -403,8 +406,13 @@ async def _until_answered(task: asyncio.Future[Seen | None], snapshot: Snapshot,
             return
 
 
-async def _disturbed(snapshot: Snapshot, world: World, choosing: Choosing, maker: Maker) -> Reason:
-    """Until the host is in another network, or somebody asks for another pass."""
+async def _disturbed(
+    snapshot: Snapshot, world: World, choosing: Choosing, maker: Maker, unread: asyncio.Event
+) -> Reason:
+    """Until the host is in another network, or somebody asks for another pass.
+
+    `unread`: set while there is news of the network that was taken and not looked at yet.
+    """
     dns = asyncio.ensure_future(_dns_comes(snapshot, world.host, choosing))
     try:
         while True:
@@ -418,8 +426,10 @@ async def _disturbed(snapshot: Snapshot, world: World, choosing: Choosing, maker
             if interrupted.result() is Reason.REQUEST:
                 return Reason.REQUEST
             # Containers that come and go make noise on the network, but change nothing.
+            unread.set()
             if (await world.host.see()).fingerprint() != snapshot.fingerprint():
                 return Reason.NETWORK
+            unread.clear()
     finally:
         dns.cancel()
         await asyncio.wait([dns])

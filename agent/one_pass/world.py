@@ -644,7 +644,7 @@ class TheWorld:
         told: Callable[[], None] | None = None,
     ) -> None:
         lasting = lasting or Lasting()
-        paths = serving(paths, policy.docker.service)
+        paths = serving(paths, policy.docker.service_named(paths.layout.service))
         config_file = ConfigFile(paths)  # the daemon reads it, the others use what it found
         self.clients = local_clients(
             paths, policy, lasting.homes, told, config_file=config_file, vantage=lambda: lasting.standpoint.vantage

@@ -141,29 +141,27 @@ class PolicyInUse:
         except NoPolicy:
             self._retire()
             self.refused = None
-            self._is_another_docker("")
+            self._see_which_docker("")
             return False
         except PolicyRefused as error:
             self._refuse(error)
             return False
         self.refused = None
-        is_another = self._is_another_docker(loaded.policy.docker.service)
+        self._see_which_docker(loaded.policy.docker.service_named(self._paths.layout.service))
         if self.current is None or self.current.loaded != loaded:
             self._take(loaded)
-        elif is_another:
+        elif self.current.service != self._here.layout.service:
             self._move(self.current)
         else:
             return False
         return True
 
-    def _is_another_docker(self, named: str) -> bool:
-        """Whether another one is to be served now, by the policy or by what runs."""
+    def _see_which_docker(self, named: str) -> None:
+        """Which one is to be served now, by the policy or by what runs."""
         served = self._here.layout.service
         self._here = serving(self._paths, named, served)
-        if self._here.layout.service == served:
-            return False
-        self._idle_world = None
-        return True
+        if self._here.layout.service != served:
+            self._idle_world = None
 
     def _refuse(self, error: PolicyRefused) -> None:
         if self.refused is None or self.refused.problems != error.problems:

@@ -61,6 +61,11 @@ class Layout(msgspec.Struct, frozen=True):
     user: int | None = None  # whose instance it is; None: the system's
 
     @property
+    def is_packaged(self) -> bool:
+        """Whether it serves a Docker that keeps its files where its package has them."""
+        return self.service == SNAP.service
+
+    @property
     def systemctl(self) -> str:
         """As a person types it."""
         return " ".join(("systemctl", *self.manager))

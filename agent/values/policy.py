@@ -301,6 +301,10 @@ class Docker(Table, frozen=True):
     socket: str = ""  # the layout's (`Paths.socket`)
     restart_command: tuple[str, ...] = ()
 
+    def service_named(self, usual: str) -> str:
+        """The unit to be served; '': whichever is here. What a command restarts is the usual Docker."""
+        return self.service or (usual if self.restart_command else "")
+
 
 class Clients(Table, frozen=True):
     """[clients]"""

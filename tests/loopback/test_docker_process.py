@@ -107,10 +107,19 @@ def folder(tmp_path: Path) -> Path:
 def test_which_dockerd_is_asked_about_its_file(command: str, path: str, found: str, folder: Path) -> None:
     argv = (str(folder / command), "--debug")
 
-    asked = binary(argv, {"PATH": path.format(folder)})
+    asked = binary(argv, {"PATH": path.format(folder)}, follows_path=True)
 
     assert asked == (str(folder / found) if found else "")
 
 
 def test_no_command_is_no_dockerd() -> None:
-    assert binary((), {}) == ""
+    assert binary((), {}, follows_path=True) == ""
+
+
+def test_root_runs_no_dockerd_of_a_path_that_a_user_may_have_written(tmp_path: Path) -> None:
+    (tmp_path / "dockerd").write_text("#!/bin/sh\n")
+    (tmp_path / "dockerd").chmod(0o755)
+    script = ("/usr/bin/dockerd-rootless.sh",)
+
+    assert binary(script, {"PATH": str(tmp_path)}, follows_path=True) == str(tmp_path / "dockerd")
+    assert binary(script, {"PATH": str(tmp_path)}, follows_path=False) == ""

@@ -233,6 +233,16 @@ def rootlesskit(*arguments: str) -> Iterator[int]:
             Vantage(is_host=False, gateway="10.0.2.2", is_closed=True, has_ipv6=False),
             id="closed",
         ),
+        pytest.param(
+            ("--net=pasta", "--disable-host-loopback=true"),
+            Vantage(is_host=False, is_closed=True, has_ipv6=False),
+            id="closed-pasta-whose-gateway-is-another-machine",
+        ),
+        pytest.param(
+            ("--net=slirp4netns", "--net=lxc-user-nic"),
+            Vantage(is_host=False, has_ipv6=False),
+            id="the-last-one-counts",
+        ),
         pytest.param((), Vantage(is_host=False, has_ipv6=False), id="unknown"),
     ],
 )

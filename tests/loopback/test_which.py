@@ -59,7 +59,6 @@ def test_the_snap_is_served_where_it_alone_is_there(system: System) -> None:
 
 def test_what_runs_is_served_and_stays_so_between_two_starts(system: System) -> None:
     system.has(USUAL, "usr/lib/systemd/system")
-    system.brings_up_at_boot(USUAL)
     system.has(SNAP)
     assert system.serves() == USUAL
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.decide.which_docker import Known, which
+from agent.values.policy import Docker
 
 USUAL, SNAP = "docker.service", "snap.docker.dockerd.service"
 
@@ -27,11 +28,12 @@ def docker(service: str, words: str) -> Known:
         pytest.param("there boots runs", "", USUAL, id="alone"),
         pytest.param("", "there boots runs", SNAP, id="snap-alone"),
         pytest.param("", "", USUAL, id="none-yet"),
-        pytest.param("there boots", "there runs", SNAP, id="what-runs-not-what-would-boot"),
-        pytest.param("there boots served", "there runs", SNAP, id="what-runs-not-what-was-served"),
-        pytest.param("there runs", "there runs served", SNAP, id="both-run-no-change"),
+        pytest.param("there boots", "there runs", USUAL, id="the-usual-one-is-between-two-starts"),
+        pytest.param("there boots served", "there runs", USUAL, id="an-upgrade-that-stops-it-is-no-change"),
+        pytest.param("there runs", "there runs served", USUAL, id="both-run-the-usual-one-whatever-was-served"),
+        pytest.param("there", "there runs", SNAP, id="what-runs-not-what-is-only-there"),
         pytest.param("there runs", "there runs", USUAL, id="both-run-the-first"),
-        pytest.param("there boots", "there served", SNAP, id="between-two-starts"),
+        pytest.param("there", "there served", SNAP, id="the-snap-is-between-two-starts"),
         pytest.param("there boots", "served", USUAL, id="removed"),
         pytest.param("there", "there boots", SNAP, id="before-docker-at-boot"),
         pytest.param("", "there", SNAP, id="stopped-and-disabled"),
@@ -40,3 +42,16 @@ def docker(service: str, words: str) -> Known:
 )
 def test_which(usual: str, snap: str, served: str) -> None:
     assert which([docker(USUAL, usual), docker(SNAP, snap)]) == served
+
+
+@pytest.mark.parametrize(
+    ("service", "command", "named"),
+    [
+        ("", (), ""),
+        ("", ("rc-service", "docker", "restart"), USUAL),
+        (SNAP, (), SNAP),
+        ("mine.service", ("x",), "mine.service"),
+    ],
+)
+def test_what_a_command_restarts_is_the_usual_docker(service: str, command: tuple[str, ...], named: str) -> None:
+    assert Docker(service=service, restart_command=command).service_named(USUAL) == named
