@@ -6,6 +6,7 @@ agent is dead, a drop-in, and a dockerd that is down. The suites share the momen
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from tests.loopback import crash
 from tests.loopback.crash import Moment
+from tests.waiting import NotInTime
 
 from .lab.laptop import Laptop
 from .lab.rootfs import TRIXIE
@@ -64,8 +66,14 @@ def shared(laptop: Laptop, found: Sequence[Moment]) -> Sequence[Moment]:
     return found[::2] if laptop.suite == TRIXIE.name else found[1::2]
 
 
-def wrong(laptop: Laptop, https: str) -> Iterator[str]:
-    """After the next start."""
+def wrong(laptop: Laptop, https: str) -> list[str]:
+    """After the next start. What the service is writing just now, such as the clients' half, is not left behind."""
+    with contextlib.suppress(NotInTime):
+        laptop.until(lambda: not list(_wrong(laptop, https)), within=20)
+    return list(_wrong(laptop, https))
+
+
+def _wrong(laptop: Laptop, https: str) -> Iterator[str]:
     if not laptop.docker.is_active() or laptop.docker.show("ActiveState", "docker.socket") != "active":
         yield f"Docker is {laptop.docker.show('ActiveState')}"
     elif not (reported := laptop.docker.reports(https=https)):
