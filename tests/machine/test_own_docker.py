@@ -28,13 +28,14 @@ class Own:
     def __init__(self, laptop: Laptop, docker: RootlessDocker) -> None:
         self._laptop = laptop
         self.docker = docker
+        self.home = f"/home/{docker.owner}"
 
     def agent(self, *words: str) -> Ran:
         """As the user types it, logged in."""
         return self.docker.run(AGENT, *words, "--user", check=False, timeout=180)
 
     def policy(self, text: str) -> None:
-        self._laptop.write(f"{CONFIG}/config.toml", PROBE + text, owner=self.docker.owner)
+        self._laptop.write(f"{self.home}/.config/docker-proxy-agent/config.toml", PROBE + text, owner=self.docker.owner)
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.agent("status", "--json").stdout)
@@ -49,13 +50,18 @@ class Own:
         status = self.agent("status").stdout
         return Seen(text in " ".join(status.split()), status)
 
+    def records(self) -> list[dict[str, Any]]:
+        """The user's own audit log."""
+        text = self._laptop.read(f"{self.home}/.local/state/docker-proxy-agent/log/audit.jsonl")
+        return [json.loads(line) for line in text.splitlines()]
+
     def pid(self) -> int:
         return int(self.docker.show("MainPID", NAME))
 
 
-def own_instance(laptop: Laptop) -> Own:
-    """Alice's, with the same policy as root's; nothing is installed yet."""
-    own = Own(laptop, laptop.rootless())
+def own_instance(laptop: Laptop, user: str = "alice") -> Own:
+    """With the same policy as root's; nothing is installed yet."""
+    own = Own(laptop, laptop.rootless(user))
     own.policy(through(laptop.office.tinyproxy) + PLACES)
     return own
 

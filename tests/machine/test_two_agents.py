@@ -15,7 +15,7 @@ from .lab.laptop import Laptop
 from .lab.places import REGISTRY
 from .test_apply import PLACES, applied, office_policy, through
 from .test_clients import LOGINS
-from .test_own_docker import STATE, Own, installed, own_instance
+from .test_own_docker import Own, installed, own_instance
 from .test_service import started
 
 SYSTEMS = ("unix:///var/run/docker.sock", "unix:///run/docker.sock")
@@ -56,9 +56,8 @@ def given(own: Own, laptop: Laptop, *docker: str) -> str:
     return ran.stdout.strip()
 
 
-def failures(laptop: Laptop) -> list[str]:
-    hers = laptop.read(f"{STATE}/log/audit.jsonl").splitlines()
-    found = [*laptop.audit.events(), *(json.loads(line)["event"] for line in hers)]
+def failures(laptop: Laptop, *owners: Own) -> list[str]:
+    found = [*laptop.audit.events(), *(record["event"] for own in owners for record in own.records())]
     return [event for event in found if event in ("gave-up", "target-failed", "drift-corrected")]
 
 
@@ -89,7 +88,7 @@ def test_each_keeps_its_own_while_alice_logs_in_on_the_move(laptop: Laptop) -> N
     assert own.agent("apply").ok
     applied(laptop)
     assert laptop.run("stat", "--format=%i %Z", CONFIG_JSON).stdout == before
-    assert failures(laptop) == []
+    assert failures(laptop, own) == []
 
 
 def test_what_one_of_them_takes_away_the_other_does_not_give(laptop: Laptop) -> None:
@@ -119,7 +118,7 @@ def test_what_one_of_them_takes_away_the_other_does_not_give(laptop: Laptop) -> 
 
     assert ran.ok, ran
     assert list(entries(laptop)) == ["default"]
-    assert failures(laptop) == []
+    assert failures(laptop, own) == []
 
 
 @pytest.mark.parametrize("laptop", ["trixie"], indirect=True)  # the rootlesskit of bookworm has no such switch
