@@ -62,6 +62,7 @@ def test_home_office_home_each_user_has_what_is_the_users_own(laptop: Laptop) ->
     for own, other in ((alice, bob), (bob, alice)):
         laptop.until(own.is_steady, "elsewhere on earth", within=30)
         assert [one["event"] for one in own.records()].count("docker-restarted") == 2
+        assert mentions(own.records(), own)
         assert mentions(own.records(), other) == []
         assert own.docker.show("NRestarts", NAME) == "0"
         owners = laptop.run("find", own.home, "-xdev", "-user", other.docker.owner).stdout
