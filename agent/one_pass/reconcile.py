@@ -373,9 +373,10 @@ async def _look_undisturbed(
     looking: Coroutine[Any, Any, Seen | None], snapshot: Snapshot, world: World, *, choosing: Choosing, maker: Maker
 ) -> Seen | None:
     """None: the host is in another network by now."""
+    unread = asyncio.Event()
     task, disturbed = (
         asyncio.ensure_future(looking),
-        asyncio.ensure_future(_disturbed(snapshot, world, choosing, maker, unread := asyncio.Event())),
+        asyncio.ensure_future(_disturbed(snapshot, world, choosing=choosing, maker=maker, unread=unread)),
     )
     try:
         await asyncio.wait({task, disturbed}, return_when=asyncio.FIRST_COMPLETED)
@@ -407,7 +408,7 @@ async def _until_answered(task: asyncio.Future[Seen | None], snapshot: Snapshot,
 
 
 async def _disturbed(
-    snapshot: Snapshot, world: World, choosing: Choosing, maker: Maker, unread: asyncio.Event
+    snapshot: Snapshot, world: World, *, choosing: Choosing, maker: Maker, unread: asyncio.Event
 ) -> Reason:
     """Until the host is in another network, or somebody asks for another pass.
 
