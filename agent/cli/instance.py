@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
-from agent.system.passwd import logins
+from agent.system.passwd import login_of
 from agent.values.errors import AgentError
 from agent.values.paths import Layout, Paths, layout_of_user
 
@@ -30,14 +29,9 @@ def of_the_caller(*, asks_systemd: bool = True) -> Paths:
 
 
 def _layout(uid: int, environment: Mapping[str, str]) -> Layout:
-    home = environment.get("HOME") or next((login.home for login in logins(_passwd()) if login.uid == uid), "")
+    home = environment.get("HOME", "")
+    if not home and (login := login_of(uid, Paths())) is not None:
+        home = login.home
     if not home:  # of an account of a name service, say: no name service is asked, for it may take time
         raise AgentError("--user", f"user {uid} has no home in /etc/passwd", "Set HOME")
     return layout_of_user(uid, home, environment)
-
-
-def _passwd() -> str:
-    try:
-        return Path("/etc/passwd").read_text(errors="replace")
-    except OSError:
-        return ""

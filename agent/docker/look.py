@@ -100,7 +100,7 @@ class Looking:
                 found,
                 engine=engine,
                 hanging=await hanging,
-                transfer=await asyncio.to_thread(busy.transfer, found.dockerd or unit.pid),
+                transfer=await asyncio.to_thread(busy.transfer, found.process),
                 takes_proxies=engine.takes_proxies,
             )
 
@@ -187,7 +187,7 @@ class Looking:
             engine, silence = await self._engine(found) if unit else (None, "")
         except EngineSilent as error:
             engine, silence = None, str(error)
-        moving = await asyncio.to_thread(busy.transfer, found.dockerd or found.unit.pid) if engine else ""
+        moving = await asyncio.to_thread(busy.transfer, found.process) if engine else ""
         return msgspec.structs.replace(found, engine=engine, silence=silence, transfer=moving, hanging=hanging)
 
     async def running(self) -> frozenset[Running]:

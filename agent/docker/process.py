@@ -18,7 +18,7 @@ from agent.values.errors import EngineSilent
 from agent.values.machine_text import lines
 from agent.values.settings import Texts
 
-_ROOTLESS: Final = "dockerd-rootless.sh"
+ROOTLESS_SCRIPT: Final = "dockerd-rootless.sh"
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"  # systemd's, for a unit that sets none
 _TAKES_VALUE: Final = ("http-proxy", "https-proxy", "no-proxy", "config-file")
 
@@ -99,7 +99,7 @@ def binary(argv: Sequence[str], environment: Mapping[str, str], *, follows_path:
     """
     if is_called_dockerd(argv):
         return argv[0]
-    if not follows_path or not argv or Path(argv[0]).name != _ROOTLESS:
+    if not follows_path or not argv or Path(argv[0]).name != ROOTLESS_SCRIPT:
         return ""
     return shutil.which("dockerd", path=environment.get("PATH", "") or _PATH) or ""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from agent.docker.process import command_line
+from agent.docker.process import ROOTLESS_SCRIPT, command_line
 from agent.values.machine_text import lines, words
 from agent.values.vantage import HOST, Vantage
 
@@ -21,7 +21,6 @@ from agent.values.vantage import HOST, Vantage
 _LEAD_TO_LOOPBACK: Final = frozenset({"slirp4netns", "pasta"})
 _PASTA: Final = "pasta"
 _CLOSES: Final = "--disable-host-loopback"
-_SCRIPT: Final = "dockerd-rootless.sh"
 _SWITCH: Final = b"DOCKERD_ROOTLESS_ROOTLESSKIT_DISABLE_HOST_LOOPBACK"
 _LARGEST: Final = 1 << 20
 
@@ -102,7 +101,7 @@ def _option(argv: Sequence[str], name: str) -> str:
 
 def _knows_switch(argv: Iterable[str]) -> bool:
     """Whether the script that started it, and that the arguments name, knows the variable."""
-    script = next((word for word in argv if Path(word).name == _SCRIPT and word.startswith("/")), "")
+    script = next((word for word in argv if Path(word).name == ROOTLESS_SCRIPT and word.startswith("/")), "")
     if not script:
         return False
     try:

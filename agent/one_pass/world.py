@@ -530,7 +530,7 @@ class LocalDaemon:
     def _glance(self, found: Reality) -> Glance:
         files = (found.daemon_json_path, found.environment_file_path, found.drop_in_path, *found.unit.drop_ins)
         places = self._paths.unit_places(self._service) if self._paths.is_real else ()
-        start = f"{self._supervisor.started()} {started(pid) if (pid := found.dockerd or found.unit.pid) else ''}"
+        start = f"{self._supervisor.started()} {started(found.process) if found.process else ''}"
         if found.unit.phase in (Phase.ABSENT, Phase.MASKED):
             start += str(beside(self._paths))
         return glance(start, [*map(Path, (*files, *found.environment_files)), *places])

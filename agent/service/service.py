@@ -319,7 +319,7 @@ class Service:
         """Its process as last seen; a restart of ours comes after the look of the same pass."""
         if (trial := self._unfinished.trial) is not None:
             return trial.pid
-        return self._reality.dockerd or self._reality.unit.pid if self._reality is not None else 0
+        return self._reality.process if self._reality is not None else 0
 
     @property
     def _is_a_mac_missing(self) -> bool:

@@ -39,11 +39,17 @@ def logins(passwd: str) -> tuple[Login, ...]:
 
 def owner_of(uid: int, paths: Paths) -> str:
     """From passwd alone, that below the root: no name service is asked, for it may take time."""
+    login = login_of(uid, paths)
+    return login.name if login is not None else f"user {uid}"
+
+
+def login_of(uid: int, paths: Paths) -> Login | None:
+    """As `owner_of`."""
     try:
         passwd = paths.below("/etc/passwd").read_text(errors="replace")
     except OSError:
-        passwd = ""
-    return next((login.name for login in logins(passwd) if login.uid == uid), f"user {uid}")
+        return None
+    return next((login for login in logins(passwd) if login.uid == uid), None)
 
 
 def group(text: str, name: str) -> Group | None:

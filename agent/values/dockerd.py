@@ -209,6 +209,11 @@ class Reality(msgspec.Struct, frozen=True):
         return self.unit.is_running and (self.engine is None or self.engine.proxies is None)
 
     @property
+    def process(self) -> int:
+        """Its process: dockerd's, or where that is not known the unit's main one; 0: it does not run."""
+        return self.dockerd or self.unit.pid
+
+    @property
     def absence(self) -> str:
         """Why its engine is unknown; '' if it answers."""
         if self.engine is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -549,6 +550,32 @@ async def test_a_look_begins_anew_where_the_network_is_another_and_only_there(
 
     assert [name for name in place.asked if name in ("office", "direct")][: len(asked)] == asked
     assert ("office" in place.asked) is not moves
+
+
+async def test_news_that_a_look_which_ends_had_taken_is_not_lost(dockerd: Dockerd) -> None:
+    place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
+    await place.passed()  # from here on there is nothing to do at the office
+    looked_at_news, verdicts, sees = asyncio.Event(), place.verdicts, itertools.count(1)
+
+    async def see() -> Snapshot:
+        if next(sees) == 2:  # because of the news; the look ends meanwhile
+            place.snapshot = at("10.20.0.1")
+            looked_at_news.set()
+            await asyncio.Event().wait()
+        return place.snapshot
+
+    async def after_the_news(
+        upstreams: Sequence[Upstream], is_enough: Callable[[Mapping[str, Verdict]], bool]
+    ) -> Mapping[str, Verdict]:
+        await looked_at_news.wait()
+        return await verdicts(upstreams, is_enough)
+
+    place.see = see  # type: ignore[method-assign]
+    place.verdicts = after_the_news  # type: ignore[method-assign]
+
+    done = await place.passed(Stirred())
+
+    assert done.seen.snapshot == at("10.20.0.1")
 
 
 class Nameless(Place):
