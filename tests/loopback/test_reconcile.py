@@ -567,7 +567,7 @@ async def test_news_that_a_look_which_ends_had_taken_is_not_lost(dockerd: Docker
     async def after_the_news(
         upstreams: Sequence[Upstream], is_enough: Callable[[Mapping[str, Verdict]], bool]
     ) -> Mapping[str, Verdict]:
-        await looked_at_news.wait()
+        await asyncio.wait_for(looked_at_news.wait(), timeout=20)
         return await verdicts(upstreams, is_enough)
 
     place.see = see  # type: ignore[method-assign]
