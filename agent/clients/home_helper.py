@@ -226,7 +226,9 @@ def _confine() -> None:
     _prctl(_SET_NO_NEW_PRIVS, 1)
     _at_most(resource.RLIMIT_CORE, 0)
     _at_most(resource.RLIMIT_FSIZE, LARGEST)
-    _at_most(resource.RLIMIT_NOFILE, 32)
+    # The kernel counts all that programs of the user have sent, unreceived, against this limit (docs/facts.md 148).
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     _at_most(resource.RLIMIT_CPU, 10)  # seconds
     _at_most(resource.RLIMIT_AS, 256 * 1024 * 1024)  # Python alone maps 30 MiB
     Path("/proc/self/oom_score_adj").write_text("1000")  # when memory runs out, this process is killed first
@@ -398,8 +400,8 @@ def _pass_folders(request: PassFolders) -> HelperAnswer:
         except OSError as error:
             # The last folder shows when one of these ends. The others (EIO, ENOTCONN, ELOOP) can end unseen.
             is_whole = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG)
-        if folders:
-            _pass(folders)
+        if folders and not _pass(folders):
+            return PassedFolders((), is_whole=False)
     return PassedFolders(tuple(names), is_whole)
 
 
@@ -429,14 +431,19 @@ def _walk(request: PassFolders, open_folders: contextlib.ExitStack) -> Iterator[
             here = open_name(b"/")
 
 
-def _pass(folders: list[int]) -> None:
-    """By SCM_RIGHTS, over the socket that the requests come from."""
+def _pass(folders: list[int]) -> bool:
+    """By SCM_RIGHTS, over the socket of the requests. False: the user's programs have too many in flight."""
     rights = struct.pack(f"{len(folders)}i", *folders)
     ours = _socket.socket(fileno=os.dup(0))
     try:
         ours.sendmsg([b"."], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+    except OSError as error:
+        if error.errno != errno.ETOOMANYREFS:
+            raise
+        return False
     finally:
         ours.close()
+    return True
 
 
 def _attributes(file: FileState) -> FileAttributes:

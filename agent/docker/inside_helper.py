@@ -54,12 +54,14 @@ def _confine() -> None:
     for which, most in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, 256),
         (resource.RLIMIT_CPU, 600),  # seconds
     ):
         _, hard = resource.getrlimit(which)
         limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(which, (limit, limit))
+    # The kernel counts all that programs of the user have sent, unreceived, against this limit (docs/facts.md 148).
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _enter(pid: int, network: int) -> None:

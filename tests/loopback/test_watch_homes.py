@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from agent.clients.descriptors import let_go
-from agent.clients.homes import Homes, Passed
+from agent.clients.homes import Homes, Passed, helper_argv
 from agent.service.watch.homes import HomeWatch
 from agent.service.watch.inotify import Inotify
 from agent.service.watch.paths import GATHER_S
@@ -290,6 +292,53 @@ async def test_only_folders_of_ones_own_on_a_local_disk_are_watched(
         let_go(descriptor)
     os.close(writing)
     other.close()
+
+
+IN_FLIGHT = """
+import os, socket, sys
+uid, count = map(int, sys.argv[1:])
+if uid != os.geteuid():
+    os.setuid(uid)
+ours, theirs = socket.socketpair()
+for _ in range(count):
+    socket.send_fds(ours, [b"."], [0])
+print("sent", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def in_flight(uid: int, count: int) -> Iterator[None]:
+    """So many descriptors that a program of the user has sent, and that nobody receives."""
+    argv = (sys.executable, "-I", "-S", "-c", IN_FLIGHT, str(uid), str(count))
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"sent\n"
+        yield
+        program.stdin.close()
+        program.wait(10)
+
+
+async def test_what_the_users_programs_have_in_flight_takes_no_watch(somebody: Person, watched: Watched) -> None:
+    somebody.has()
+    with in_flight(somebody.uid, 200):
+        assert await watched.reads(somebody) is not None
+        watched.clock.now_s += RECHECK_S
+
+        assert watched.is_still(somebody)
+
+
+@pytest.mark.needs_root  # root's own helper may send more than its limit
+async def test_with_too_many_in_flight_the_file_is_read_and_left_to_the_timer(alice: Person, watched: Watched) -> None:
+    alice.has()
+    argv = ("prlimit", "--nofile=64:64", *helper_argv())
+    with in_flight(alice.uid, 200):
+        assert await Homes(watch=watched.watch, argv=argv).read(alice, alice.config) is not None
+
+        assert watched.is_still(alice)
+        watched.clock.now_s += RECHECK_S
+        assert not watched.is_still(alice)
 
 
 PASSES = """
