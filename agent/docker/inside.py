@@ -112,6 +112,7 @@ class _Helper:
         self._socket = ours
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[_Answer]] = {}
+        self._sending = asyncio.Lock()  # the loop tells one writer alone when there is room again (FACTS 181)
         self._loop = asyncio.get_running_loop()
         self.is_gone = False
 
@@ -152,7 +153,8 @@ class _Helper:
 
     async def _send(self, packet: bytes) -> None:
         try:
-            await self._loop.sock_sendall(self._socket, packet)
+            async with self._sending:
+                await self._loop.sock_sendall(self._socket, packet)
         except OSError as error:
             self.is_gone = True
             raise _Ended(*error.args) from error

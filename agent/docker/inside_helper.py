@@ -91,10 +91,14 @@ def _checked(result: int) -> None:
 def _answer(agent: socket.socket, request: dict[str, Any], names: threading.Semaphore) -> None:
     if "family" in request:
         _open(agent, request["id"], request["family"])
-    elif names.acquire(blocking=False):
-        threading.Thread(target=_look_up, args=(agent, request, names), daemon=True).start()
-    else:
+    elif not names.acquire(blocking=False):
         _say(agent, request["id"], error=[socket.EAI_AGAIN, "too many names are being looked up"], is_name=True)
+    else:
+        try:
+            threading.Thread(target=_look_up, args=(agent, request, names), daemon=True).start()
+        except RuntimeError as error:  # no thread can be had, as at a limit of its user's
+            names.release()
+            _say(agent, request["id"], error=[socket.EAI_AGAIN, str(error)], is_name=True)
 
 
 def _open(agent: socket.socket, number: int, family: int) -> None:
@@ -119,6 +123,8 @@ def _look_up(agent: socket.socket, request: dict[str, Any], names: threading.Sem
         _say(agent, request["id"], error=[error.errno, error.strerror], is_name=True)
     except OSError as error:
         _say(agent, request["id"], error=[error.errno, error.strerror])
+    except Exception as error:  # noqa: BLE001 - whoever asked would wait for an answer in vain
+        _say(agent, request["id"], error=[0, f"the look-up failed: {type(error).__name__}"])
     finally:
         names.release()
 

@@ -267,3 +267,25 @@ def test_one_beside_us_or_gone_stands_on_this_host(other: Other) -> None:
         assert in_our_network.stdout is not None
         in_our_network.stdout.readline()
         assert vantage(in_our_network.pid, os.getpid()) == HOST
+
+
+async def test_whatever_goes_wrong_with_a_name_is_answered(inside: Inside) -> None:
+    async with asyncio.timeout(20):
+        with pytest.raises(OSError, match="the look-up failed: OverflowError"):
+            await inside.resolve("localhost", 1 << 70)
+        assert await inside.resolve("localhost", 1)
+
+
+async def test_all_get_their_answer_where_many_must_wait_to_ask(inside: Inside) -> None:
+    await inside.resolve("localhost", 1)
+    (helper,) = helpers()
+    os.kill(helper, signal.SIGSTOP)
+    asked = [asyncio.ensure_future(inside.resolve("localhost", 1)) for _ in range(2000)]
+    await asyncio.sleep(0)  # each has been sent, or waits for room
+    os.kill(helper, signal.SIGCONT)
+
+    async with asyncio.timeout(30):
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    # Too many names at once are refused, which is an answer, too.
+    assert {type(one) for one in answers} <= {list, socket.gaierror}
