@@ -14,7 +14,7 @@ from agent.decide.choose import Choice, Ending
 from agent.decide.place import place_of
 from agent.decide.recognise import Recognised, may_still_match, recognise
 from agent.values.policy import Network
-from agent.values.snapshot import Snapshot
+from agent.values.snapshot import Snapshot, Way
 from agent.values.verdict import Verdict
 
 STILL_S: Final = 0.3
@@ -61,11 +61,18 @@ def _is_there_still(network: Network, snapshot: Snapshot, network_by_now: Networ
 
 
 def may_be_answered(snapshot: Snapshot, now: Snapshot) -> bool:
-    """Whether what was sent in the one can be answered in the other: not where the host has lost all of its addresses.
+    """Whether what was sent in the one can be answered in the other.
 
-    One of them may come or go, such as that of a virtual machine, and it is not known which one an answer comes to.
+    Not where the host has lost all of its addresses; one of them may come or go, such as that of a virtual machine, and
+    it is not known which one an answer comes to. Nor where the way to the world is another one; one may still come.
     """
-    return bool(_addresses(snapshot) & _addresses(now))
+    ways = ((snapshot.way_ipv4, now.way_ipv4), (snapshot.way_ipv6, now.way_ipv6))
+    is_left = any(was is not None and _out_by(was) != _out_by(by_now) for was, by_now in ways)
+    return not is_left and bool(_addresses(snapshot) & _addresses(now))
+
+
+def _out_by(way: Way | None) -> tuple[str, str | None, int] | None:
+    return None if way is None else (way.interface, way.gateway, way.table)
 
 
 def _addresses(snapshot: Snapshot) -> Set[tuple[str, str]]:

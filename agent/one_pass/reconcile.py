@@ -30,6 +30,7 @@ from agent.docker.transaction import Applied
 from agent.one_pass.ports import Choosing, Daemon, Host, Maker, World
 from agent.one_pass.seen import AnySeen, Offline, Pass, Planned, Seen, Undecided, Verdicts
 from agent.system.files import Changed
+from agent.system.running_time import Left
 from agent.system.text_files import TRIES
 from agent.system.to_the_end import to_the_end
 from agent.targets.refused import TextRefused
@@ -47,6 +48,7 @@ STILL_AT_LAST_S: Final = 3.0  # a network that never stands still is taken as it
 _DNS_AGAIN_S: Final = 0.02  # nothing but a file tells of DNS, and of that one hears 0.1 s later
 _DNS_COMES_S: Final = 1.0  # … behind its address and its route, if it does
 _ANSWERED_AGAIN_S: Final = 0.02  # a proxy says within milliseconds whether it takes a password
+_ANSWERED_S: Final = 1.0  # … and one that does not within this may never: a move, or a person, waits no longer
 
 _CLIENTS: Final = "the clients' files"
 
@@ -398,9 +400,12 @@ async def _look_undisturbed(
 async def _until_answered(task: asyncio.Future[Seen | None], snapshot: Snapshot, world: World) -> None:
     """A look that has sent a password is not cut short before it knows whether that is right: it would be sent again.
 
-    Unless the answer cannot come any more, for the host has left.
+    Unless the answer cannot come any more, for the host has left, or does not come.
     """
-    while world.prober.is_password_out and may_be_answered(snapshot, await world.host.see()):
+    left = Left(_ANSWERED_S)
+    while world.prober.is_password_out and not left.is_over():
+        if not may_be_answered(snapshot, await world.host.see()):
+            return
         await asyncio.wait({task}, timeout=_ANSWERED_AGAIN_S)
         if task.done():
             task.result()

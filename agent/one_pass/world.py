@@ -191,7 +191,7 @@ class Registries:
         self._resolve = resolve
         self._sockets: Sockets = LocalSockets(ThisSystem(paths.root))
         self._realms = Realms()
-        self._on_their_way = OnTheirWay()
+        self._on_their_way, self._on_their_way_beside = OnTheirWay(), OnTheirWay()
         self._loopback = {} if loopback is None else loopback
         ca_file = policy.probe.ca_file
         self._trust = Trust(str(paths.below(ca_file)) if ca_file else "", paths.docker_certificates)
@@ -204,7 +204,8 @@ class Registries:
         self._realms.forget()
         self._heard.clear()
         if self._beside is not None:
-            self._beside.task.cancel()
+            if not self._on_their_way_beside:  # else it goes on until the proxy has said whether it takes the password
+                self._beside.task.cancel()
             self._beside = None
 
     async def beside(self, upstream: Upstream) -> tuple[Condition, ...]:
@@ -248,12 +249,15 @@ class Registries:
             maybe = through(found, upstream, excluded)
             private = await asyncio.gather(*(self._is_private(one.urls[0]) for one in maybe))
             here = [one for one, is_so in zip(maybe, private, strict=True) if is_so][:MOST]
-            asking = Asking(as_reached(upstream, self._standpoint.now.vantage), self._question())
+            question = msgspec.structs.replace(self._question(), on_their_way=self._on_their_way_beside)
+            asking = Asking(as_reached(upstream, question.vantage), question)
             async with asyncio.TaskGroup() as group:
                 asked = [group.create_task(asking.fails(one)) for one in here]
         except Exception as error:  # noqa: BLE001 - the boundary of a target: a note is not worth the pass
             unexpected("the look at daemon.json's registries", error)
             return ()
+        finally:
+            self._on_their_way_beside.note_heard((upstream.name,))
         if asking.refused is not None:
             self._heard[upstream.name] = asking.refused
         return tuple(
@@ -311,7 +315,7 @@ class Registries:
 
     @property
     def is_password_out(self) -> bool:
-        return bool(self._on_their_way)
+        return bool(self._on_their_way) or bool(self._on_their_way_beside)
 
     async def _with_its_end(
         self, verdict: Verdict, upstream: Upstream, met: Iterable[str], vantage: Vantage

@@ -67,7 +67,7 @@ def threaded(look_up: Callable[[str, int], Sequence[Address]]) -> Resolve:
         def run() -> None:
             try:
                 _hand_over(loop, found, look_up(host, port))
-            except (OSError, UnicodeError) as error:  # UnicodeError: an invalid label
+            except Exception as error:  # noqa: BLE001 - raised again where it is waited for
                 _hand_over(loop, found, error)
 
         # Not in the loop's executor: 49 hanging names would fill it, and the interpreter joins it at exit.

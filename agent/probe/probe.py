@@ -227,7 +227,10 @@ async def _get_v2(attempt: _Attempt, watch: Stopwatch) -> registry_answer.Findin
             and realm.host != registry.host
         ):
             attempt.realms.append(realm)
-        return registry_answer.judged(answer, answerer)
+        found = registry_answer.judged(answer, answerer)
+        if answerer is registry_answer.Answerer.PROXY and found[0] is not Outcome.PROXY_AUTH:
+            via.sending.note_taken()
+        return found
 
 
 _FindingOf = Callable[[_Attempt, Stopwatch], Awaitable[registry_answer.Finding]]

@@ -42,7 +42,10 @@ class Thinking(HttpProxy):
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self.head(reader)
         self.has_heard.set()
-        await asyncio.sleep(self.takes_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.takes_s):
+                await reader.read()
+                return  # who asked has gone
         self.has_answered = True
         writer.write(b'HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm="x"\r\nContent-Length: 0\r\n\r\n')
         await reader.read()
@@ -128,4 +131,20 @@ async def test_no_answer_is_waited_for_where_the_host_has_left(dockerd: Dockerd)
 
         assert done.seen.snapshot.is_offline
         assert not place.prober.is_password_out
+        assert not proxy.has_answered
+
+
+async def test_an_answer_that_does_not_come_is_not_waited_for_long(dockerd: Dockerd) -> None:
+    async with Thinking() as proxy:
+        place = Behind(dockerd, proxy, "https://registry.test")
+        proxy.takes_s = 60.0
+        memory = Memory(dockerd.agent_state)
+        memory.use(place.policy, place.prober)
+
+        async with asyncio.timeout(15):  # a probe of this policy takes 20 s
+            with pytest.raises(Interrupted):
+                await reconcile(
+                    place.policy, place, dockerd.record(), choosing=memory, maker=Told(proxy, Reason.REQUEST)
+                )
+
         assert not proxy.has_answered

@@ -263,3 +263,37 @@ async def test_in_a_pass_they_are_those_that_the_look_at_docker_found(tmp_path: 
 
         assert before == {"10.1.2.4"}
         assert {end.partition(":")[0] for end in proxy.asked} == {"10.1.2.3", "10.1.2.4"}
+
+
+class Thinking(HttpProxy):
+    """Refuses a password once it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(login=("alice", "another by now"))
+        self.may_answer = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self.head(reader)
+        async with asyncio.timeout(10):
+            await self.may_answer.wait()
+        writer.write(b'HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm="x"\r\nContent-Length: 0\r\n\r\n')
+        await reader.read()
+
+
+async def test_a_password_that_is_on_its_way_is_heard_of_whatever_comes_meanwhile(tmp_path: Path) -> None:
+    paths, told = Paths(tmp_path), asyncio.Event()
+    daemon_json(paths, **{"insecure-registries": ["10.1.2.3:5000"]})
+    async with Thinking() as proxy:
+        read = with_password(proxy.url())
+        registries = Registries(paths, read, resolve, told.set)
+        assert await registries.beside(read.upstreams["office"]) == ()
+        await proxy.until_asked()
+        assert registries.is_password_out
+
+        registries.note_arrival()
+        proxy.may_answer.set()
+        async with asyncio.timeout(10):
+            await told.wait()
+
+        assert [verdict.outcome for verdict in registries.take_heard().values()] == [Outcome.PROXY_AUTH]
+        assert not registries.is_password_out

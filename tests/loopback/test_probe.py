@@ -6,12 +6,14 @@ import asyncio
 import gc
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from agent.probe.dial import Address, Ground, Resolve
+from agent.probe.dial import Address, Ground, Resolve, threaded
+from agent.probe.on_their_way import OnTheirWay
 from agent.probe.probe import Question, Realms, probe
 from agent.probe.tls import Trust
 from agent.values.policy import DIRECT, ReachedHost, RegistryUrl, Upstream
@@ -73,10 +75,12 @@ class Laptop:
         portal_port: int = 1,
         reach: Sequence[str] = (),
         realms: Realms | None = None,
+        on_their_way: OnTheirWay | None = None,
     ) -> Verdict:
         urls = tuple(RegistryUrl.parse(url) for url in registries)
         hosts = tuple(ReachedHost.parse(host) for host in reach)
         question = Question(urls, any_of, self.tls, timeout_s, Ground(resolve), portal_port, realms=realms, reach=hosts)
+        question = msgspec.structs.replace(question, on_their_way=on_their_way)
         verdict = await probe(upstream, question, no_proxy)
         shown = repr(verdict)
         assert not any(secret in shown for secret in (PASSWORD, "sesame", basic(*ALICE)[6:-2].decode()))
@@ -119,6 +123,30 @@ async def test_a_registry_is_reached_directly(laptop: Laptop, status: int) -> No
     assert None not in (timings.resolve, timings.connect, timings.tls, timings.answer)
     assert timings.proxy is None
     assert timings.total > 0
+
+
+@pytest.mark.parametrize("password", ["right", "wrong"])
+@pytest.mark.parametrize("scheme", [http, https])
+async def test_a_password_that_was_taken_is_no_longer_on_its_way(
+    laptop: Laptop, scheme: Callable[[Server], str], password: str
+) -> None:
+    on_their_way = OnTheirWay()
+    login = ALICE if password == "right" else ("alice", "another by now")
+    made = Registry() if scheme is http else secure_registry()
+    async with made as registry, HttpProxy({end(registry): registry}, login=login) as proxy:
+        verdict = await laptop.probes(via(proxy.url(), ALICE), scheme(registry), on_their_way=on_their_way)
+
+    assert verdict.outcome is (Outcome.OK if password == "right" else Outcome.PROXY_AUTH)
+    assert bool(on_their_way) is (password == "wrong")  # a refusal, until who asked has heard of it
+
+
+async def test_whatever_goes_wrong_with_a_name_is_told_to_who_asked() -> None:
+    def look_up(_host: str, _port: int) -> Sequence[Address]:
+        raise MemoryError
+
+    async with asyncio.timeout(10):
+        with pytest.raises(MemoryError):
+            await threaded(look_up)("registry.test", 443)
 
 
 async def test_a_registry_is_reached_through_an_http_proxy(laptop: Laptop) -> None:

@@ -12,7 +12,7 @@ from agent.decide.recognise import recognise
 from agent.decide.stillness import PROVED_STILL_S, STILL_S, may_be_answered, only_more_came, still_s
 from agent.values.policy import Network, Policy
 from agent.values.policy_text import parse
-from agent.values.snapshot import Interface, Snapshot
+from agent.values.snapshot import Interface, Snapshot, Way
 from agent.values.verdict import Outcome, Verdict
 
 WLAN0 = Interface("wlan0", ssid="CorpNet", ipv4=("10.10.0.7/16",), gateways=("10.10.0.1",))
@@ -199,3 +199,23 @@ def test_all_else_that_comes_is_looked_at_anew(is_so: bool) -> None:
 )
 def test_an_answer_can_come_as_long_as_the_host_has_one_of_its_addresses(now: Snapshot, may_come: bool) -> None:
     assert may_be_answered(seen(WLAN0, ETH0), now) is may_come
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "may_come"),
+    [
+        pytest.param(Way("wlan0", "10.10.0.1"), Way("wlan0", "10.10.0.1"), True, id="unchanged"),
+        pytest.param(Way("wlan0", "10.10.0.1", "10.10.0.7"), Way("wlan0", "10.10.0.1", "10.10.0.9"), True, id="source"),
+        pytest.param(None, Way("wlan0", "10.10.0.1"), True, id="comes-behind-the-address"),
+        pytest.param(None, None, True, id="none-at-all"),
+        pytest.param(Way("wlan0", "10.10.0.1"), Way("wlan0", "10.10.0.2"), False, id="another-gateway"),
+        pytest.param(Way("wlan0", "10.10.0.1"), Way("tun0", None), False, id="a-vpn"),
+        pytest.param(Way("wlan0", "10.10.0.1"), None, False, id="gone"),
+    ],
+)
+@pytest.mark.parametrize("family", ["way_ipv4", "way_ipv6"])
+def test_no_answer_is_waited_for_by_a_way_that_is_gone(
+    family: str, was: Way | None, now: Way | None, *, may_come: bool
+) -> None:
+    before, after = (msgspec.structs.replace(seen(WLAN0), **{family: way}) for way in (was, now))
+    assert may_be_answered(before, after) is may_come
