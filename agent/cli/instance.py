@@ -34,4 +34,20 @@ def _layout(uid: int, environment: Mapping[str, str]) -> Layout:
         home = login.home
     if not home:  # of an account of a name service, say: no name service is asked, for it may take time
         raise AgentError("--user", f"user {uid} has no home in /etc/passwd", "Set HOME")
-    return layout_of_user(uid, home, environment)
+    runtime = runtime_folder(uid, environment.get("XDG_RUNTIME_DIR", ""))
+    return layout_of_user(uid, home, {**environment, "XDG_RUNTIME_DIR": runtime})
+
+
+def runtime_folder(uid: int, said: str, usual: str = "/run/user") -> str:
+    """Where the user's service manager is. `said`: by the shell; it may be another user's (su), or of a desktop."""
+    own = f"{usual}/{uid}"
+    if not said.startswith("/") or _owner(said) not in (None, uid):
+        return own
+    return own if _owner(f"{said}/systemd") is None and _owner(f"{own}/systemd") == uid else said
+
+
+def _owner(folder: str) -> int | None:
+    try:
+        return os.stat(folder).st_uid  # noqa: PTH116 - `status` does without pathlib's
+    except OSError:
+        return None

@@ -192,11 +192,17 @@ class Looking:
 
     async def running(self) -> frozenset[Running]:
         """The containers that run. EngineSilent as `engine`."""
-        return await self._socket.running() if await self._up() else frozenset()
+        return await self._socket.running() if await self._may_be_asked() else frozenset()
 
     async def engine(self) -> Engine | None:
         """What dockerd reports; None: it does not run. EngineSilent if it runs, or is starting, and does not answer."""
-        return await self._socket.report() if await self._up() else None
+        return await self._socket.report() if await self._may_be_asked() else None
+
+    async def _may_be_asked(self) -> bool:
+        unit = await self._up()
+        if unit is not None:
+            await self._check_whose(unit)
+        return unit is not None
 
     async def _up(self) -> UnitState | None:
         """The unit, if its dockerd may be asked."""
@@ -207,6 +213,12 @@ class Looking:
         if unit.phase is Phase.STARTING:
             raise EngineSilent(self._service, "is starting")
         return unit if unit.is_running else None
+
+    async def _check_whose(self, unit: UnitState) -> None:
+        """EngineSilent where a dockerd of another unit answers in place of this one: what it says is not about this."""
+        listener = await asyncio.to_thread(self._socket.listener)
+        if await asyncio.to_thread(process.is_anothers, listener, unit.pid):
+            raise EngineSilent(self._service, f"another dockerd listens on its socket (process {listener})")
 
     async def _settled(self) -> UnitState:
         """The unit's state, after a start or stop that is under way has had some time to end."""
@@ -220,6 +232,7 @@ class Looking:
             return told_by_process(msgspec.structs.replace(found, takes_proxies=engine.takes_proxies)) is not None
 
         try:
+            await self._check_whose(found.unit)
             return await self._socket.report(is_known), ""
         except EngineSilent as error:  # unknown is not different: the plan says so, and restarts nothing
             return None, str(error)

@@ -78,9 +78,18 @@ def dockerd(main: int, listener: Callable[[], int], proc: Path = Path("/proc")) 
         pid = listener()
     except EngineSilent:
         return 0
-    group = _group(proc / str(main))
     # A dockerd of another unit may have taken over that path.
-    return pid if group and _is_dockerd(pid, proc) and _is_within(_group(proc / str(pid)), group) else 0
+    is_its_own = _group(proc / str(main)) and _is_dockerd(pid, proc) and not is_anothers(pid, main, proc)
+    return pid if is_its_own else 0
+
+
+def is_anothers(listener: int, main: int, proc: Path = Path("/proc")) -> bool:
+    """Whether a dockerd that listens does not belong to the unit with this main process.
+
+    False for what is no dockerd: systemd opens sockets for others, and a podman is told by its own words.
+    """
+    group = _group(proc / str(main)) if main else ""
+    return bool(group) and _is_dockerd(listener, proc) and not _is_within(_group(proc / str(listener)), group)
 
 
 def _is_dockerd(pid: int, proc: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -51,6 +52,7 @@ class Layout(msgspec.Struct, frozen=True):
     unit_folders: tuple[str, ...] = (
         "/etc/systemd/system",
         "/run/systemd/system",
+        "/usr/local/lib/systemd/system",
         "/usr/lib/systemd/system",
         "/lib/systemd/system",
     )
@@ -109,7 +111,8 @@ def layout_of_user(uid: int, home: str, environment: Mapping[str, str]) -> Layou
         ),
         starts=f"{runtime}/systemd/units",
         manager=("--user",),
-        environment={"XDG_RUNTIME_DIR": runtime},
+        # The bus that the manager is on: a shell may have another one, as below dbus-run-session.
+        environment={"XDG_RUNTIME_DIR": runtime, "DBUS_SESSION_BUS_ADDRESS": f"unix:path={quote(runtime)}/bus"},
         booted=f"{runtime}/systemd",
         user=uid,
     )

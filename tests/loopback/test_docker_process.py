@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.docker.process import binary, command_line, dockerd, environment
+from agent.docker.process import binary, command_line, dockerd, environment, is_anothers
 from agent.values.errors import EngineSilent
 
 
@@ -70,6 +70,28 @@ def test_dockerd_is_the_main_process_or_who_listens_in_its_group(
         return 9
 
     assert dockerd(7, who, tmp_path) == found
+
+
+@pytest.mark.parametrize(
+    ("listener", "group", "is_so"),
+    [
+        pytest.param(DOCKERD, UNIT, False, id="its-own"),
+        pytest.param(DOCKERD, f"{UNIT}/below", False, id="in-a-group-below"),
+        pytest.param(DOCKERD, "0::/system.slice/other.service", True, id="of-another-unit"),
+        pytest.param(DOCKERD, "0::/system.slice/docker.service-2", True, id="of-one-whose-name-begins-so"),
+        pytest.param(("/lib/systemd/systemd",), "0::/init.scope", False, id="systemd-has-opened-the-socket"),
+        pytest.param(("/usr/bin/podman", "system", "service"), "0::/system.slice/podman.service", False, id="podman"),
+    ],
+)
+def test_a_dockerd_of_another_unit_does_not_answer_for_this_one(
+    tmp_path: Path, listener: tuple[str, ...], group: str, *, is_so: bool
+) -> None:
+    shown(tmp_path, 7, SCRIPT, UNIT)
+    shown(tmp_path, 9, listener, group)
+
+    assert is_anothers(9, 7, tmp_path) is is_so
+    assert not is_anothers(9, 0, tmp_path)  # where nobody knows the unit's processes
+    assert not is_anothers(9, 8, tmp_path)
 
 
 def test_where_the_main_process_is_dockerd_the_socket_is_not_opened(tmp_path: Path) -> None:

@@ -74,9 +74,12 @@ def test_what_runs_is_served_and_stays_so_between_two_starts(system: System) -> 
     ("unit", "folder"),
     [(USUAL, BOOT), ("docker.socket", "etc/systemd/system/sockets.target.wants")],
 )
-def test_before_docker_at_boot_it_is_the_one_that_will_start(system: System, unit: str, folder: str) -> None:
+@pytest.mark.parametrize("place", ["lib/systemd/system", "usr/local/lib/systemd/system"])
+def test_before_docker_at_boot_it_is_the_one_that_will_start(
+    system: System, unit: str, folder: str, place: str
+) -> None:
     system.has(SNAP)
-    system.has(USUAL, "lib/systemd/system")
+    system.has(USUAL, place)
     system.brings_up_at_boot(unit, folder)
 
     assert system.serves() == USUAL

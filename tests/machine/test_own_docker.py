@@ -136,6 +136,26 @@ def test_it_is_the_users_own_and_never_roots(laptop: Laptop) -> None:
     assert laptop.agent("status", "--user", user="alice").code == 3
 
 
+IN_ITS_PLACE = """
+import os, socket
+os.unlink("{path}")
+listener = socket.create_server("{path}", family=socket.AF_UNIX)
+while True:
+    listener.accept()[0].close()
+"""
+
+
+def test_a_dockerd_of_another_unit_is_not_taken_for_the_one_that_is_served(laptop: Laptop) -> None:
+    laptop.plug("office")
+    own = own_instance(laptop)
+    script = IN_ITS_PLACE.format(path=own.docker.socket)
+    other = ("bash", "-c", f"exec -a /usr/bin/dockerd python3 -c '{script}'")
+
+    own.docker.run("systemd-run", "--user", "--unit=other", *other)
+
+    laptop.until(lambda: "another dockerd listens on its socket" in own.agent("plan").stdout, within=60)
+
+
 def test_the_unit_closes_what_it_may_and_systemd_understands_each_line(laptop: Laptop) -> None:
     laptop.plug("home")
     own = own_instance(laptop)
@@ -190,6 +210,11 @@ def test_where_its_files_are_says_the_systemd_that_starts_it_and_not_the_shell(l
     assert not laptop.exists(STATE)
     audit = laptop.agent("audit", "--user", user="alice")
     assert "Chose office in office" in audit.stdout
+    # Nor what a shell has of another session, or after `su` of another user.
+    odd = ("env", "DBUS_SESSION_BUS_ADDRESS=unix:path=/nowhere", "XDG_RUNTIME_DIR=/run/user/0")
+    for words in (("plan",), ("status",)):
+        ran = laptop.run(*odd, AGENT, *words, "--user", user="alice", check=False)
+        assert ran.ok, ran
     ran = laptop.agent("uninstall", "--user", "--purge", user="alice")
     assert ran.ok, ran
     assert not laptop.exists("/home/alice/elsewhere/docker-proxy-agent")

@@ -187,3 +187,11 @@ def test_who_serves_one_docker_chooses_no_other() -> None:
     assert SYSTEM.services == ("docker.service", SNAPS)
     assert SYSTEM.serving(SNAPS).services == (SNAPS,)
     assert ALICES.services == ("docker.service",)
+
+
+@pytest.mark.parametrize(("paths", "runtime"), [(ALICES, "/run/user/1000"), (MOVED, "/tmp/run")])
+def test_the_users_manager_is_asked_whatever_bus_the_shell_has(paths: Paths, runtime: str) -> None:
+    assert paths.layout.environment == {
+        "XDG_RUNTIME_DIR": runtime,
+        "DBUS_SESSION_BUS_ADDRESS": f"unix:path={runtime}/bus",
+    }
