@@ -160,10 +160,11 @@ def _conditions(done: Pass | None, beside: Beside) -> tuple[Condition, ...]:
 
 
 def _grave(done: Pass | None) -> Iterator[Condition]:
-    """All but internal errors: any user can cause one with a file in their home."""
-    for condition in done.seen.conditions if done is not None else ():
-        if condition.code is not Code.INTERNAL_ERROR:
-            yield condition
+    """All but what is about people's files: any user can bring it about, and Docker is not worse for it."""
+    if done is None:
+        return
+    of_people = frozenset(done.seen.clients.conditions) if done.seen.clients is not None else frozenset()
+    yield from (condition for condition in done.seen.conditions if condition not in of_people)
 
 
 def _state(done: Pass | None, codes: Set[Code]) -> State:

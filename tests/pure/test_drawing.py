@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from agent.clients.clients import ClientFile, ClientsSeen
 from agent.clients.users import Account, FoundBy
@@ -16,8 +17,9 @@ from agent.one_pass.picture import Picture, Role, State, TargetShown, TargetStat
 from agent.one_pass.seen import Pass, Planned
 from agent.service.status_file import PolicyStatus, status_of
 from agent.targets.client_config import ClientTexts
-from agent.values.condition import down
+from agent.values.condition import down, gave_up
 from agent.values.dockerd import GOES_DOWN, Layer, Phase, Reality, UnitState
+from agent.values.errors import Unexpected
 from agent.values.policy import Method
 from agent.values.settings import settings
 
@@ -69,6 +71,29 @@ def test_a_put_back_that_failed_is_shown() -> None:
 
     assert [(target.state, target.error) for target in drawn.targets] == [(TargetState.FAILED, READ_ONLY)]
     assert f"  not written  alice: {READ_ONLY}" in pass_lines(drawn)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(ClientFile(account("alice"), error=READ_ONLY), id="read-only"),
+        pytest.param(
+            ClientFile(account("alice"), error="five times", gave_up=gave_up("/home/alice", "five times")), id="gave-up"
+        ),
+        pytest.param(
+            ClientFile(account("alice"), error="odd", unexpected=Unexpected("/home/alice", "odd")), id="internal-error"
+        ),
+    ],
+)
+def test_what_fails_in_a_persons_file_alone_fails_a_command_and_not_the_state(file: ClientFile) -> None:
+    """Else anybody with a home could turn the whole machine's status red."""
+    done = Pass(found(file))
+
+    drawn = picture_of(done)
+
+    assert drawn.state is State.STEADY
+    assert [target.state for target in drawn.targets if target.role is Role.CLIENT] == [TargetState.FAILED]
+    assert done.is_failed
 
 
 def test_a_file_that_was_put_back_is_no_target_any_more() -> None:
