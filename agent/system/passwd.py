@@ -70,6 +70,14 @@ def groups_of(text: str, login: Login) -> tuple[int, ...]:
     return (login.gid, *sorted(others - {login.gid}))
 
 
+def is_private(gid: int, login: Login, passwd: str, groups: str) -> bool:
+    """Whether a group is the account's own, and nobody else's: Debian gives one to each user, with a umask of 0002."""
+    members = {name.strip() for fields in _lines(groups, 4) if fields[2] == str(gid) for name in fields[3].split(",")}
+    others = {one.name for one in logins(passwd) if one.gid == gid or one.uid == login.uid} - {login.name}
+    is_known = any(fields[2] == str(gid) for fields in _lines(groups, 4))
+    return is_known and gid == login.gid and not others and members <= {"", login.name}
+
+
 def _lines(text: str, fields: int) -> Iterable[list[str]]:
     for line in lines(text):
         parts = line.split(":")

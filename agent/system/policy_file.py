@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from agent.system.passwd import owner_of
+from agent.system.passwd import is_private, login_of, owner_of
 from agent.system.text_files import read_text
 from agent.values.errors import NoPolicy, PolicyRefused, TargetFailed
 from agent.values.paths import Paths
@@ -167,14 +167,35 @@ def _unsafe(path: Path, owners: frozenset[int], paths: Paths, *, may_be_read: bo
     mode = stat.S_IMODE(found.st_mode)
     lines = []
     user = paths.layout.user
+    is_users_alone = bool(mode & 0o070) and _is_private_group(found.st_gid, user, paths) and not _has_acl(path)
+    counted = mode & ~0o070 if is_users_alone else mode
     whose, sudo = ("root", "sudo ") if user is None else (owner_of(user, paths), "")
     if found.st_uid not in owners:
         lines.append(f'"{path}" belongs to {owner_of(found.st_uid, paths)}: sudo chown {whose} "{path}"')
-    if mode & 0o022:
+    if counted & 0o022:
         lines.append(f'"{path}" can be written by others (mode {mode:04o}): {sudo}chmod go-w "{path}"')
-    if not may_be_read and mode & 0o044:
+    if not may_be_read and counted & 0o044:
         lines.append(f'"{path}" can be read by others (mode {mode:04o}): {sudo}chmod 600 "{path}"')
     return lines
+
+
+def _is_private_group(gid: int, user: int | None, paths: Paths) -> bool:
+    """Whether a file's group is of the user alone whose instance it is. One that only a name service knows is not."""
+    if user is None or (login := login_of(user, paths)) is None:
+        return False
+    try:
+        passwd, groups = (paths.below(file).read_text(errors="replace") for file in ("/etc/passwd", "/etc/group"))
+    except OSError:
+        return False
+    return is_private(gid, login, passwd, groups)
+
+
+def _has_acl(path: Path) -> bool:
+    """Whether the mode of the group is that of others, too, whom an access list names."""
+    try:
+        return "system.posix_acl_access" in os.listxattr(path)
+    except OSError:  # a file system without them
+        return False
 
 
 def _why(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,45 @@ def test_ones_own_policy_is_put_right_without_sudo_unless_it_is_somebody_elses(e
 
     assert others.endswith(f': sudo chown {owner_of(uid, own)} "{etc.policy}"')
     assert writable.endswith(f': chmod go-w "{etc.policy}"')
+
+
+@pytest.mark.parametrize("members", ["", "bob"])
+def test_what_the_users_private_group_may_do_is_safe_in_the_users_own_instance(etc: Etc, members: str) -> None:
+    """Debian gives each user a group, and a umask of 0002."""
+    etc.write(OFFICE + etc.password("hunter2", 0o660).replace(str(etc.folder), ""), 0o664).folder.chmod(0o775)
+    (etc.folder / "etc").mkdir()
+    (etc.folder / "etc/passwd").write_text(f"alice:x:{os.geteuid()}:{os.getegid()}::/home/alice:/bin/sh\n")
+    (etc.folder / "etc/group").write_text(f"alice:x:{os.getegid()}:{members}\n")
+    own = Paths(etc.folder, layout_of_user(os.geteuid(), "/home/alice", {}))
+
+    of_the_users = load(etc.policy, owners(own), {}, own).unsafe
+    of_the_systems = load(etc.policy, owners(own), {}, Paths(etc.folder)).unsafe
+
+    assert len(of_the_users) == (4 if members else 0)  # file, folder, and twice the password
+    assert len(of_the_systems) == 4
+
+
+@pytest.mark.parametrize("kind", ["file", "password"])
+def test_others_whom_an_access_list_names_are_no_private_group(etc: Etc, kind: str) -> None:
+    etc.write(OFFICE + etc.password("hunter2").replace(str(etc.folder), ""))
+    (etc.folder / "etc").mkdir()
+    (etc.folder / "etc/passwd").write_text(f"alice:x:{os.geteuid()}:{os.getegid()}::/home/alice:/bin/sh\n")
+    (etc.folder / "etc/group").write_text(f"alice:x:{os.getegid()}:\n")
+    own = Paths(etc.folder, layout_of_user(os.geteuid(), "/home/alice", {}))
+    let_in(etc.policy if kind == "file" else etc.folder / "office.password")
+
+    assert load(etc.policy, owners(own), {}, own).unsafe
+
+
+def let_in(file: Path, uid: int = 4711) -> None:
+    """As `setfacl --modify u:4711:rw` does: acl(5), linux/posix_acl_xattr.h."""
+    nobody = 0xFFFFFFFF
+    entries = [(0x01, 6, nobody), (0x02, 6, uid), (0x04, 4, nobody), (0x10, 6, nobody), (0x20, 4, nobody)]
+    try:
+        packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+        os.setxattr(file, "system.posix_acl_access", packed)
+    except OSError:
+        pytest.skip("no access lists on this file system")
 
 
 def test_safe_files_are_safe(etc: Etc) -> None:

@@ -10,7 +10,7 @@ import pytest
 from agent.clients.mounts import Mount, mounts
 from agent.clients.root_walk import Kind, PathEntry
 from agent.clients.users import Account, Caller, FoundBy, Skipped, Threshold, Who, who
-from agent.system.passwd import Group, Login, group, groups_of, logins
+from agent.system.passwd import Group, Login, group, groups_of, is_private, logins
 from agent.values.policy import Clients
 
 PASSWD = """\
@@ -514,3 +514,24 @@ def test_what_is_in_force_is_what_lies_on_top(layers: str, is_kept: bool) -> Non
             return self._tree.get(path)
 
     assert ("alice" in names(who(AUTO, Layered(mounted=layers), ROOT))) is is_kept
+
+
+ALICE = Login("alice", 1000, 1000, "/home/alice")
+
+
+@pytest.mark.parametrize(
+    ("gid", "passwd", "groups", "is_so"),
+    [
+        pytest.param(1000, PASSWD, GROUP, True, id="as-adduser-makes-it"),
+        pytest.param(1000, PASSWD, "alice:x:1000:alice\n", True, id="the-user-is-a-member-as-well"),
+        pytest.param(1000, PASSWD, "family:x:1000:\n", True, id="whatever-its-name"),
+        pytest.param(1000, PASSWD, "alice:x:1000:bob\n", False, id="another-member"),
+        pytest.param(1000, PASSWD, "alice:x:1000:\nteam:x:1000:bob\n", False, id="another-name-with-a-member"),
+        pytest.param(1000, PASSWD + "eve:x:1003:1000::/home/eve:/bin/sh\n", GROUP, False, id="another-account-has-it"),
+        pytest.param(1000, PASSWD + "eve:x:1000:100::/home/eve:/bin/sh\n", GROUP, False, id="two-names-of-one-uid"),
+        pytest.param(27, PASSWD, "sudo:x:27:alice\n", False, id="not-the-users-first-group"),
+        pytest.param(1000, PASSWD, "sudo:x:27:\n", False, id="a-name-service-may-know-its-members"),
+    ],
+)
+def test_a_group_is_private_where_nobody_else_can_be_in_it(gid: int, passwd: str, groups: str, *, is_so: bool) -> None:
+    assert is_private(gid, ALICE, passwd, groups) is is_so
