@@ -83,6 +83,11 @@ uninstall:
 			test ! -e "$$folder" || $(if $(PURGE),{ rm -rf "$$folder" && echo "removed      $$folder"; },echo "kept         $$folder; to remove it$(COMMA) too: make uninstall PURGE=1"); \
 		done; \
 	fi
+	@own=; for folder in /run/user/*/docker-proxy-agent; do test ! -e "$$folder" || own="$$own $$(stat -c %U "$$folder")"; done; \
+	if test -n "$$own"; then \
+		echo "make uninstall: $(OPT) is kept: instances of users run from it. Run, then make uninstall again:" >&2; \
+		for user in $$own; do echo "    sudo -u $$user docker-proxy-agent uninstall --user" >&2; done; exit 1; \
+	fi
 	rm -rf $(OPT)
 	rm -f $(LINK)
 

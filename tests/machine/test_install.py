@@ -202,8 +202,14 @@ def test_containers_that_run_are_spared_unless_now_and_purge_leaves_nothing(bare
     invocation = laptop.docker.invocation_id()
 
     refused = laptop.agent("restore")
-    said = make(laptop, "uninstall", "PURGE=1")
+    laptop.run("install", "-d", "-o", "alice", "/run/user/4711/docker-proxy-agent")
+    with_an_own_instance = made(laptop, "uninstall", "PURGE=1", check=False)
+    said = with_an_own_instance.stdout
 
+    assert with_an_own_instance.code == 1
+    assert "goes on      the instance of '#4711'" in said
+    assert "    sudo -u alice docker-proxy-agent uninstall --user\n" in with_an_own_instance.stderr
+    assert laptop.exists("/opt/docker-proxy-agent/bin/docker-proxy-agent")
     assert refused.code == 1
     assert "systemctl disable --now docker-proxy-agent" in refused.stderr
     assert "still runs with the settings that the agent gave it: 1 container runs" in said
@@ -214,6 +220,9 @@ def test_containers_that_run_are_spared_unless_now_and_purge_leaves_nothing(bare
         assert not laptop.exists(gone), gone
     laptop.docker.restart()
     assert laptop.docker.reports(https="")
+    laptop.run("rm", "-r", "/run/user/4711")
+    make(laptop, "uninstall")
+    assert not laptop.exists("/opt/docker-proxy-agent")
 
 
 @pytest.mark.parametrize("laptop", ["trixie"], indirect=True)

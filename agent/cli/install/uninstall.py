@@ -11,6 +11,7 @@ from pathlib import Path
 from agent.audit import system_journal
 from agent.audit.logs import send_to_journal
 from agent.cli.install.install import Say, notes, unit_file
+from agent.cli.install.own_instances import own_instances
 from agent.cli.install.systemd import UNIT, Service
 from agent.one_pass.restore import Restored
 from agent.system.lock import held
@@ -40,6 +41,9 @@ async def uninstall(paths: Paths, say: Say, restore: Callable[[], Awaitable[Rest
         _remove(paths.state, say, but=paths.audit_log.parent)
         _remove(paths.runtime, say)
     _forget(paths, known.folders if known else (), say, is_purged=is_purged)
+    for user in own_instances() if paths.is_the_systems else ():
+        say(f"goes on      the instance of {user}, with the same code. To remove it, before that is removed:")
+        say(f"             sudo -u {user} docker-proxy-agent uninstall --user")
     return restored
 
 
