@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+SCHEMA: Final = 2  # docs/audit.md
 GENESIS: Final = "0" * 64  # `prev` of the first record ever
 
 _SEAL = re.compile(rb',"hash":"([0-9a-f]{64})"\}')
@@ -31,12 +32,16 @@ class Anchor(msgspec.Struct, frozen=True):
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One record of the audit log; the order of the fields is their order in the line."""
 
+    v: int = 1  # of the schema: 1 had no number, host, severity and by
     ts: str  # RFC 3339, UTC, microseconds; unlike seq, it may go backwards
     seq: int
+    host: str = ""
     boot_id: str
     pass_id: str = msgspec.field(name="pass")  # '' outside of a pass
     event: str  # a str: an older agent may read it, which knows fewer events
+    severity: str = ""  # one of `events.Severity`, or of a newer agent's
     trigger: str
+    by: dict[str, Any] | None = None  # who asked: `asker.Asker`, or of a newer agent
     facts: dict[str, Any]  # as `facts.plain` made them
     prev: str
     hash: str = ""  # '' until it is sealed

@@ -22,12 +22,13 @@ import msgspec
 from agent.audit import about_the_log, anchor, files
 from agent.audit.about_the_log import DroppedFile, Missed, Torn
 from agent.audit.anchor import NoAnchor
-from agent.audit.chain import GENESIS, Anchor, Entry, sealed
+from agent.audit.chain import GENESIS, SCHEMA, Anchor, Entry, sealed
 from agent.audit.facts import Plain
 from agent.system.files import is_there
 from agent.system.process_start import boot_id
+from agent.values.asker import Asker
 from agent.values.errors import AgentError
-from agent.values.events import Event
+from agent.values.events import FACTS, Event
 from agent.values.policy import Audit
 
 PARTS: Final = 10  # a file is full at a tenth of max_size, or of keep, so no more than that is deleted at once
@@ -50,6 +51,7 @@ class _About(msgspec.Struct, frozen=True):
 
     trigger: str
     pass_id: str
+    by: Asker | None
 
 
 class _End(msgspec.Struct, frozen=True):
@@ -103,9 +105,11 @@ class AuditLog:
         self._keep_s, self._max_bytes = keep_s, max_bytes
         self._may_be_too_much = True
 
-    def append(self, event: Event, trigger: str, pass_id: str, facts: Mapping[str, Plain]) -> Anchor:
+    def append(
+        self, event: Event, trigger: str, pass_id: str, facts: Mapping[str, Plain], *, by: Asker | None = None
+    ) -> Anchor:
         """Write one record to disk. Raises AuditUnwritable."""
-        about = _About(trigger, pass_id)
+        about = _About(trigger, pass_id, by)
         self.problem = ""
         try:
             self._give_to_readers()
@@ -262,12 +266,16 @@ class AuditLog:
     def _write(self, event: Event, about: _About, facts: Mapping[str, Plain], seq: int | None = None) -> Anchor:
         end = self._look()
         entry = Entry(
+            v=SCHEMA,
             ts=self._now(),
             seq=end.seq + 1 if seq is None else seq,
+            host=os.uname().nodename,
             boot_id=self._boot_id,
             pass_id=about.pass_id,
             event=event.value,
+            severity=FACTS[event].severity.value,
             trigger=about.trigger,
+            by=None if about.by is None else msgspec.to_builtins(about.by),
             facts=dict(facts),
             prev=end.hash,
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import enum
 import errno
 import fcntl
+import hashlib
 import logging
 import os
 import re
@@ -41,7 +42,9 @@ JOURNAL_SOCKET: Final = Path("/run/systemd/journal/socket")
 _EVENTS: Final = frozenset(event.value for event in Event)
 _TRACEBACK_CHARACTERS: Final = 64 * 1024
 _TRACEBACK_LINES: Final = 100
-_PRIORITY: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+# By severity, where the line is an event's, else by level.
+_PRIORITY: Final = {"debug": 7, "info": 6, "notice": 5, "warning": 4, "err": 3, "error": 3, "critical": 2}
+_PREFIX: Final = "DPA_"
 
 
 class Form(enum.Enum):
@@ -167,12 +170,12 @@ def send_to_journal(fields: Mapping[str, str], path: Path = JOURNAL_SOCKET) -> N
 
 
 _TOO_LARGE: Final = frozenset({errno.EMSGSIZE, errno.ENOBUFS})
-_OWN: Final = frozenset({"MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "EVENT"})
 _NO_FIELD = re.compile(r"[^A-Z0-9_]")
+_LONGEST_FIELD: Final = 64  # journald drops a field whose name is longer
 
 
 def journal_fields(fields: Mapping[str, Any]) -> dict[str, str]:
-    """The journal fields of a log line: a sentence as MESSAGE, and each fact under its name in capitals."""
+    """The journal fields of a log line: a sentence as MESSAGE, and each fact as DPA_ with its name in capitals."""
     facts = {name: value for name, value in fields.items() if name not in {"event", "level", "exception"}}
     name = str(fields["event"])
     event = Event(name) if name in _EVENTS else None
@@ -181,18 +184,21 @@ def journal_fields(fields: Mapping[str, Any]) -> dict[str, str]:
         message = f"{message}\n{fields['exception']}"
     own = {
         "MESSAGE": message,
-        "PRIORITY": str(_PRIORITY.get(str(fields.get("level")), 6)),
+        "PRIORITY": str(_PRIORITY.get(str(fields.get("severity", fields.get("level"))), 6)),
         "SYSLOG_IDENTIFIER": IDENTIFIER,
-        **({} if event is None else {"EVENT": name}),
+        **({} if event is None else {"MESSAGE_ID": message_id(event), f"{_PREFIX}EVENT": name}),
     }
     named = {_field_name(key): _field_text(value) for key, value in facts.items() if value is not None}
     return {**named, **own}
 
 
 def _field_name(name: str) -> str:
-    # journald drops fields that begin with an underscore or a digit, or are longer than 64.
-    field = _NO_FIELD.sub("_", name.upper()).lstrip("_0123456789")[:64]
-    return f"FACT_{field}"[:64] if field in _OWN or not field else field
+    return f"{_PREFIX}{_NO_FIELD.sub('_', name.upper())}"[:_LONGEST_FIELD]
+
+
+def message_id(event: Event) -> str:
+    """By which `journalctl MESSAGE_ID=…` finds an event (sd_journal_print(3)): 128 bits, for ever the same."""
+    return hashlib.sha256(f"{IDENTIFIER} {event.value}".encode()).hexdigest()[:32]
 
 
 def _field_text(value: object) -> str:

@@ -10,6 +10,7 @@ says `audit="unwritable"`, and `problem` is the text of the condition.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import Final
 
@@ -20,13 +21,22 @@ from agent.audit.log import AuditLog, AuditUnwritable
 from agent.audit.logs import log
 from agent.audit.unexpected import unexpected
 from agent.system.clock import now_text
-from agent.values.events import Event, Facts, brief
+from agent.values.asker import Asker
+from agent.values.events import Event, Facts, Severity, brief
 
 # The names that a record and a log line have already: no fact has one of them.
-RESERVED: Final = frozenset({"event", "pass", "trigger", "level", "exception", "audit", "audit_seq", "audit_hash"})
+RESERVED: Final = frozenset(
+    {"event", "pass", "trigger", "by", "severity", "level", "exception", "audit", "audit_seq", "audit_hash"}
+)
 
 
 _RECENT: Final = 5
+_LEVEL: Final = {
+    Severity.INFO: logging.INFO,
+    Severity.NOTICE: logging.INFO,
+    Severity.WARNING: logging.WARNING,
+    Severity.ERROR: logging.ERROR,
+}
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -40,20 +50,27 @@ class Record:
     """Records what happens; outside of a pass until `for_pass` names one."""
 
     def __init__(
-        self, audit_log: AuditLog, pass_id: str = "", trigger: str = "", recent: deque[Told] | None = None
+        self,
+        audit_log: AuditLog,
+        pass_id: str = "",
+        trigger: str = "",
+        *,
+        by: Asker | None = None,
+        recent: deque[Told] | None = None,
     ) -> None:
         self._audit_log = audit_log
-        self._pass_id = pass_id
+        self.pass_id = pass_id
         self._trigger = trigger
+        self._by = by
         self._recent = deque[Told](maxlen=_RECENT) if recent is None else recent
 
-    def for_pass(self, pass_id: str, trigger: str) -> Record:
-        """A Record for what happens in this pass."""
-        return Record(self._audit_log, pass_id, trigger, self._recent)
+    def for_pass(self, pass_id: str, trigger: str, by: Asker | None = None) -> Record:
+        """A Record for what happens in this pass. `by`: who asked for it, if somebody did."""
+        return Record(self._audit_log, pass_id, trigger, by=by, recent=self._recent)
 
-    def asked_by(self, trigger: str) -> Record:
+    def asked_by(self, asker: Asker, trigger: str) -> Record:
         """The same, for what one of those who asked for this pass brings about."""
-        return Record(self._audit_log, self._pass_id, trigger, self._recent)
+        return Record(self._audit_log, self.pass_id, trigger, by=asker, recent=self._recent)
 
     @property
     def recent(self) -> tuple[Told, ...]:
@@ -68,18 +85,18 @@ class Record:
     def __call__(self, facts: Facts) -> None:
         """Takes it down; it is on disk when this returns, unless there is a `problem`."""
         event, shown = facts.event, of_a_record(facts.by_name())
-        say = log.warning if facts.is_trouble else log.info
-        say(event.value, **shown, **self._about(), **self._append(event, shown))
+        about = {**self._about(), "severity": facts.severity.value}
+        log.log(_LEVEL[facts.severity], event.value, **shown, **about, **self._append(event, shown))
         if words := brief(event, shown):
             self._recent.appendleft(Told(now_text(), words))
 
     def _about(self) -> dict[str, str]:
-        about = {"pass": self._pass_id, "trigger": self._trigger}
+        about = {"pass": self.pass_id, "trigger": self._trigger, "by": str(self._by or "")}
         return {name: value for name, value in about.items() if value}
 
     def _append(self, event: Event, facts: dict[str, Plain]) -> dict[str, Plain]:
         try:
-            anchor = self._audit_log.append(event, self._trigger, self._pass_id, facts)
+            anchor = self._audit_log.append(event, self._trigger, self.pass_id, facts, by=self._by)
         except AuditUnwritable as error:  # the journal has the record, and the agent shows the condition
             return {"audit": "unwritable", "audit_error": str(error)}
         except Exception as error:  # noqa: BLE001 - a record that cannot be made costs itself, and no pass

@@ -24,7 +24,10 @@ from agent.audit.chain import Anchor
 IDENTIFIER: Final = "docker-proxy-agent"  # the name under which the agent is in the journal
 UNIT: Final = "docker-proxy-agent.service"  # fixed: entries of another unit do not count
 _PATIENCE_S: Final = 60  # a journal of many gigabytes on a slow disk
-_ENDED: Final = "AUDIT_ENDED"
+_SEQ: Final = "DPA_AUDIT_SEQ"
+_HASH: Final = "DPA_AUDIT_HASH"
+_ENDED: Final = "DPA_AUDIT_ENDED"
+_OLD_ENDED: Final = "AUDIT_ENDED"
 _SYSTEMS: Final = "_SYSTEMD_UNIT"
 _USERS: Final = "_SYSTEMD_USER_UNIT"  # below a user's systemd; the other one is user@UID.service there
 
@@ -32,11 +35,20 @@ Anchors = tuple[Anchor, ...]  # of one log, the oldest first
 
 
 class _Line(msgspec.Struct, frozen=True):
-    seq: str = msgspec.field(name="AUDIT_SEQ")
-    hash: str = msgspec.field(name="AUDIT_HASH")
+    seq: str = msgspec.field(name=_SEQ, default="")
+    hash: str = msgspec.field(name=_HASH, default="")
     unit: str = msgspec.field(name=_SYSTEMS, default="")
     users_unit: str = msgspec.field(name=_USERS, default="")
     ended: str = msgspec.field(name=_ENDED, default="")
+    # Under these names a development version wrote them.
+    old_seq: str = msgspec.field(name="AUDIT_SEQ", default="")
+    old_hash: str = msgspec.field(name="AUDIT_HASH", default="")
+    old_ended: str = msgspec.field(name=_OLD_ENDED, default="")
+
+    @property
+    def anchor(self) -> Anchor:
+        """ValueError if there is none."""
+        return Anchor(int(self.seq or self.old_seq), self.hash or self.old_hash)
 
 
 def ask(user: int | None = None) -> tuple[Anchors, ...] | None:
@@ -46,9 +58,10 @@ def ask(user: int | None = None) -> tuple[Anchors, ...] | None:
     keeps that apart: on disk it does.
     """
     of_us = (f"SYSLOG_IDENTIFIER={IDENTIFIER}", f"_UID={user or 0}")
-    fields = f"--output-fields=AUDIT_SEQ,AUDIT_HASH,{_SYSTEMS},{_USERS},{_ENDED}"
+    fields = f"--output-fields={','.join(_Line.__struct_encode_fields__)}"
     command = ["journalctl", "--quiet", "--no-pager", "--output=json", fields]
-    matches = [*of_us, f"{_SYSTEMS if user is None else _USERS}={UNIT}", "+", *of_us, f"{_ENDED}=1"]
+    of_unit = f"{_SYSTEMS if user is None else _USERS}={UNIT}"
+    matches = [*of_us, of_unit, "+", *of_us, f"{_ENDED}=1", "+", *of_us, f"{_OLD_ENDED}=1"]
     try:
         done = subprocess.run([*command, *matches], capture_output=True, check=True, timeout=_PATIENCE_S)
     except (OSError, subprocess.SubprocessError):  # no journal, or no permission: `verify` reports it
@@ -62,12 +75,12 @@ def logs_in(lines: Iterable[bytes], user: int | None = None) -> tuple[Anchors, .
     for line in lines:
         try:
             entry = msgspec.json.decode(line, type=_Line)
-            anchor = Anchor(int(entry.seq), entry.hash)
+            anchor = entry.anchor
         except (msgspec.MsgspecError, ValueError):
             continue
         if (entry.unit if user is None else entry.users_unit) == UNIT:
             logs[-1].append(anchor)
-        elif entry.ended and logs[-1][-1:] == [anchor]:
+        elif (entry.ended or entry.old_ended) and logs[-1][-1:] == [anchor]:
             logs.append([])
     return tuple(map(tuple, logs))
 
@@ -83,8 +96,8 @@ def mark_of_the_end(user: int | None = None) -> Mapping[str, str] | None:
         "MESSAGE": "The agent is uninstalled: its audit log is complete and may be deleted",
         "PRIORITY": "5",
         "SYSLOG_IDENTIFIER": IDENTIFIER,
-        "AUDIT_SEQ": str(newest.seq),
-        "AUDIT_HASH": newest.hash,
+        _SEQ: str(newest.seq),
+        _HASH: newest.hash,
         _ENDED: "1",
     }
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 
-from agent.cli.asking import ask_and_print, caller
+from agent.cli.asking import ask_and_print
+from agent.cli.session import claimed
 from agent.service.requests import Command, Wish
 from agent.values.paths import Paths
 
@@ -20,4 +21,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
-    return ask_and_print(args, paths, Wish(Command.APPLY, is_now=args.now, by=caller()))
+    return ask_and_print(args, paths, Wish(Command.APPLY, is_now=args.now, claimed=claimed()))

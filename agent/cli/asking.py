@@ -15,7 +15,7 @@ import msgspec
 from agent.audit.record import Record
 from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, page, print_json
-from agent.cli.session import quiet, record_for
+from agent.cli.session import myself, quiet, record_for
 from agent.docker.which import serving
 from agent.one_pass.drawing import Beside, picture_of
 from agent.one_pass.memory import Memory, Patiently
@@ -36,7 +36,6 @@ from agent.system.lock import held
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
 from agent.values.paths import Paths
 from agent.values.policy import Duration, Policy
-from agent.values.secret import escaped
 
 # Watching for that minute would make every script wait. The journal keeps the old settings.
 _UNWATCHED: Final = (
@@ -76,11 +75,6 @@ def _print(answer: Answer, *, is_json: bool) -> None:
         return
     facts = {**({"said": said} if said or not problems else {}), **({"problems": problems} if problems else {})}
     print_json(answer.facts if answer.facts is not None else facts)
-
-
-def caller() -> str:
-    """Who asks, for the audit log: the user who ran sudo."""
-    return escaped(os.environ.get("SUDO_USER", ""), 64)
 
 
 def lasting(text: str) -> float:
@@ -124,7 +118,7 @@ def _act_alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
 
 async def make_a_pass(wish: Wish, in_use: InUse, memory: Memory, record: Record) -> Answer:
     """No other pass follows: the first failure ends it."""
-    request = Request(wish, complain)
+    request = Request(wish, complain, myself())
     failures = Failures(Path(in_use.loaded.path), record)
     unfinished = Unfinished(failures, record)
     passes = Passes(memory, failures, unfinished)

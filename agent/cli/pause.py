@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from agent.cli.asking import ask_and_print, caller, lasting
+from agent.cli.asking import ask_and_print, lasting
+from agent.cli.session import claimed
 from agent.service.requests import Command, Wish
 from agent.values.paths import Paths
 
@@ -16,4 +17,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
-    return ask_and_print(args, paths, Wish(Command.PAUSE, for_s=args.for_s, by=caller()))
+    return ask_and_print(args, paths, Wish(Command.PAUSE, for_s=args.for_s, claimed=claimed()))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from agent.cli.asking import ask_and_print, caller
+from agent.cli.asking import ask_and_print
+from agent.cli.session import claimed
 from agent.service.requests import Command, Wish
 from agent.values.paths import Paths
 
@@ -14,4 +15,4 @@ def arguments(_parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
-    return ask_and_print(args, paths, Wish(Command.RELOAD, by=caller()))
+    return ask_and_print(args, paths, Wish(Command.RELOAD, claimed=claimed()))

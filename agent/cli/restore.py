@@ -20,6 +20,7 @@ from agent.docker.config_file import ConfigFile
 from agent.docker.which import serving
 from agent.one_pass.restore import Restored, Restoring
 from agent.one_pass.world import LocalDaemon, accounts_of, local_clients
+from agent.service.requests import requested
 from agent.system.lock import held
 from agent.system.to_the_end import to_the_end
 from agent.values.errors import AgentError, Locked
@@ -37,6 +38,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     record = record_for("restore", paths, policy)
     try:
         with held(paths.lock):
+            record(requested("restore", is_now=args.now))
             done = asyncio.run(restore(paths, policy, record, is_asked_now=args.now))
     except Locked as error:
         # The service would write everything again in its next pass.

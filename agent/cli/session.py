@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 
 from agent.audit.log import AuditLog
 from agent.audit.logs import configure
 from agent.audit.record import Record
+from agent.system.process_start import login_uid
+from agent.values.asker import Asker, Via
 from agent.values.paths import Paths
 from agent.values.policy import Policy
+from agent.values.secret import escaped
 
 
 def quiet(verbose: int) -> None:
@@ -20,4 +24,14 @@ def quiet(verbose: int) -> None:
 def record_for(command: str, paths: Paths, policy: Policy) -> Record:
     """The audit record of a pass that a person started."""
     log = AuditLog(paths.audit_log, paths.state, policy.audit.keep, policy.audit.max_size)
-    return Record(log).for_pass(secrets.token_hex(4), command)
+    return Record(log).for_pass(secrets.token_hex(4), command, by=myself())
+
+
+def myself() -> Asker:
+    """Who runs this command."""
+    return Asker(Via.COMMAND, uid=os.getuid(), login_uid=login_uid(os.getpid()), claimed=claimed())
+
+
+def claimed() -> str:
+    """The user who ran sudo, as sudo says."""
+    return escaped(os.environ.get("SUDO_USER", ""), 64)

@@ -16,6 +16,7 @@ from agent.cli.printing import complain, say
 from agent.cli.restore import lines, restore
 from agent.cli.session import quiet, record_for
 from agent.one_pass.restore import Restored
+from agent.service.requests import requested
 from agent.values.paths import Paths
 
 
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     record = record_for("uninstall", paths, policy)
 
     async def put_back() -> Restored:
+        record(requested("uninstall", is_now=args.now))
         done = await restore(paths, policy, record, is_asked_now=args.now)
         say(*lines(done))
         return done

@@ -17,6 +17,8 @@ from typing import Final
 import msgspec
 
 from agent.service.requests import Answer, Request, Wish
+from agent.system.process_start import login_uid
+from agent.values.asker import Asker, Via
 from agent.values.errors import AgentError
 from agent.values.secret import escaped
 from agent.values.shown import plain
@@ -68,13 +70,17 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ask
         _send(writer, {"say": line})
 
     try:
-        if _peer(writer) not in {0, os.geteuid()}:
+        # Before anything is awaited: while it waits for an answer, its number is not given to another process.
+        pid, user = _peer(writer)
+        asker = Asker(Via.CONTROL, uid=user, login_uid=login_uid(pid))
+        if user not in {0, os.geteuid()}:
             _send(writer, msgspec.to_builtins(Answer(1, ("only root may use this socket",))))
             return
         async with asyncio.timeout(_ASKS_WITHIN_S):
             line = await reader.readline()
         wish = msgspec.json.decode(line, type=Wish)
-        _send(writer, msgspec.to_builtins(await ask(Request(wish, say))))
+        asker = msgspec.structs.replace(asker, claimed=wish.claimed)
+        _send(writer, msgspec.to_builtins(await ask(Request(wish, say, asker))))
         await writer.drain()
     except msgspec.DecodeError as error:
         _send(writer, msgspec.to_builtins(Answer(1, (f"not understood: {escaped(str(error))}",))))
@@ -89,10 +95,11 @@ def _send(writer: asyncio.StreamWriter, message: object) -> None:
         writer.write(msgspec.json.encode(plain(message)) + b"\n")
 
 
-def _peer(writer: asyncio.StreamWriter) -> int:
+def _peer(writer: asyncio.StreamWriter) -> tuple[int, int]:
+    """Its pid and its uid."""
     connected: socket.socket = writer.get_extra_info("socket")
-    _, user, _ = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return int(user)
+    pid, user, _ = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(pid), int(user)
 
 
 class NobodyListens(Exception):

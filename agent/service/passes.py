@@ -52,7 +52,8 @@ class Passes:
         if forgives or requests:
             self._memory.ask_anew()
         for request in requests:
-            if not request.said:  # else it was met before, and waits for its answer
+            if not request.pass_id:  # else it was met before, and waits for its answer
+                request.pass_id = record.pass_id
                 self._obey(request, policy, record)
         return forgives
 
@@ -101,7 +102,8 @@ class Passes:
 
     def _obey(self, request: Request, policy: Policy | None, record: Record) -> None:
         try:
-            said = obey(request.wish, self._memory.overrides, policy, record.asked_by(request.wish.command.value))
+            theirs = record.asked_by(request.asker, request.wish.command.value)
+            said = obey(request.wish, self._memory.overrides, policy, theirs)
         except AgentError as error:  # a full disk: the wish could not be kept
             said = Answer(1, (str(error),))
         if isinstance(said, Answer):

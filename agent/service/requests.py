@@ -9,7 +9,7 @@ import asyncio
 import enum
 import time
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -20,8 +20,9 @@ from agent.one_pass.page import pass_lines
 from agent.one_pass.picture import Picture
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Pass
+from agent.values.asker import Asker
 from agent.values.errors import NoPolicy, PolicyRefused
-from agent.values.events import Paused, Pinned, Resumed, Unpinned
+from agent.values.events import Paused, Pinned, Requested, Resumed, Unpinned
 from agent.values.policy import Duration, Policy
 
 
@@ -36,6 +37,7 @@ class Command(enum.Enum):
     RESUME = "resume"
 
 
+REQUESTED: Final = "requested"
 _Lasting = Annotated[float, msgspec.Meta(gt=0, le=Duration.LONGEST)]  # seconds
 
 
@@ -46,7 +48,7 @@ class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
     upstream: str = ""  # of pin
     for_s: _Lasting | None = None  # of pin and pause; None: without an end
     is_now: bool = False  # of apply: do not wait for containers or `min_interval`
-    by: str = ""  # who asks, from sudo
+    claimed: str = ""  # who asks, says sudo
     policy: str = ""  # the policy file that the command names
 
     @property
@@ -70,10 +72,12 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Request:
-    """A wish under way: what is reported meanwhile, and the answer."""
+    """A wish under way: whose it is, what is reported meanwhile, and the answer."""
 
-    def __init__(self, wish: Wish, say: Callable[[str], None]) -> None:
+    def __init__(self, wish: Wish, say: Callable[[str], None], asker: Asker) -> None:
         self.wish = wish
+        self.asker = asker
+        self.pass_id = ""  # of the pass in which it was obeyed; '' before
         self.say = say
         self.said: list[str] = []  # the first lines of the answer
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -93,24 +97,33 @@ def obey(wish: Wish, overrides: Overrides, policy: Policy | None, record: Record
                 names = ", ".join(policy.upstreams) if policy is not None else "none: there is no policy"
                 return Answer(1, (f'pin: the policy has no upstream "{wish.upstream}"; it has {names}',))
             until = _clock(overrides.pin(wish.upstream, wish.for_s))
-            record(Pinned(upstream=wish.upstream, until=until, by=wish.by or None))
+            record(Pinned(upstream=wish.upstream, until=until))
             return [f"pinned to {wish.upstream}" + (f" until {until}" if until else "")]
         case Command.UNPIN:
             was = overrides.unpin()
             if was is None:
                 return ["nothing was pinned"]
-            record(Unpinned(upstream=was, because=_asked_for(wish)))
+            record(Unpinned(upstream=was, because=REQUESTED))
             return [f"no longer pinned to {was}"]
         case Command.PAUSE:
             until = _clock(overrides.pause(wish.for_s))
-            record(Paused(until=until, by=wish.by or None))
+            record(Paused(until=until))
             return ["paused" + (f" until {until}" if until else "") + ": nothing is written or restarted"]
         case Command.RESUME:
             if not overrides.resume():
                 return ["it was not paused"]
-            record(Resumed(because=_asked_for(wish)))
+            record(Resumed(because=REQUESTED))
             return ["no longer paused"]
+        case Command.APPLY:
+            record(requested(wish.command.value, is_now=wish.is_now))
+        case Command.RELOAD:
+            record(requested(wish.command.value))
     return []
+
+
+def requested(command: str, *, is_now: bool = False) -> Requested:
+    """Of a command without an event of its own."""
+    return Requested(command=command, options=("now",) if is_now else ())
 
 
 def answer_of(said: Sequence[str], done: Pass, picture: Picture) -> Answer:
@@ -142,10 +155,6 @@ def wrong_lines(missing: NoPolicy | PolicyRefused) -> tuple[str, ...]:
     if isinstance(missing, PolicyRefused):
         return tuple(f"{missing.path}: {problem}" for problem in missing.problems)
     return (str(missing),)
-
-
-def _asked_for(wish: Wish) -> str:
-    return f"requested by {wish.by}" if wish.by else "requested by a person"
 
 
 def _clock(at: float | None) -> str | None:

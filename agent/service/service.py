@@ -36,11 +36,12 @@ from agent.service.notify import Notify
 from agent.service.passes import Passes
 from agent.service.policy_in_use import PolicyInUse
 from agent.service.ports import Wakes
-from agent.service.requests import Answer, Request
+from agent.service.requests import Answer, Command, Request, requested
 from agent.service.starts import Starts
 from agent.service.unfinished import Unfinished
 from agent.system.clock import now_text
 from agent.system.heap import give_back
+from agent.values.asker import Asker, Via
 from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import Phase, Reality
 from agent.values.errors import AgentError
@@ -204,7 +205,7 @@ class Service:
         is_unwatched = Reason.TIMER in why and bool(self._wakes.unwatched.directories)
         if not _REREAD.isdisjoint(why) or self._policy.current is None or is_unwatched:
             self._reread()
-        record = self._record.for_pass(secrets.token_hex(4), " ".join(sorted(why)) or "start")
+        record = self._record_of_this_pass(why, requests)
         self._lay_down(requests, record)
         await self._let_go()
         if self._is_reload_due:
@@ -221,6 +222,18 @@ class Service:
         self._show()
         self._requests.answer(self._after_pass())
         return _earliest(at, self._unfinished.next_at(self._policy.world, self._reality), self._unwatched_at())
+
+    def _record_of_this_pass(self, why: frozenset[Reason], requests: Sequence[Request]) -> Record:
+        """A pass that answers a wish has the id of the one in which it was obeyed, and is that person's."""
+        asker = Asker(Via.SIGNAL) if self._is_reload_due else None
+        pass_id = ""
+        for request in requests:  # the last one counts
+            asker, pass_id = request.asker, request.pass_id or pass_id
+        trigger = " ".join(sorted(why)) or "start"
+        record = self._record.for_pass(pass_id or secrets.token_hex(4), trigger, asker)
+        if self._is_reload_due:
+            record.asked_by(Asker(Via.SIGNAL), Command.RELOAD.value)(requested(Command.RELOAD.value))
+        return record
 
     def _reread(self) -> None:
         """Read the policy and the files it names; a wrong one is reported, and the last good one stays in use."""

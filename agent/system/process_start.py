@@ -1,4 +1,4 @@
-"""When a process started, and in which boot: together with its pid that identifies a process."""
+"""When a process started, and in which boot: together with its pid that identifies a process. And who logged in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 
 from agent.values.machine_text import words
 
+_NOBODY: Final = 2**32 - 1
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -17,6 +18,19 @@ def started(pid: int) -> int | None:
     except OSError:
         return None
     return int(words(stat.rpartition(")")[2])[19])
+
+
+def login_uid(pid: int) -> int | None:
+    """The uid that the process's session logged in with, whatever it became since: proc(5), loginuid.
+
+    None if nobody logged in (a service, a cron job without PAM), or it is not known.
+    """
+    try:
+        text = Path(f"/proc/{pid}/loginuid").read_text()
+    except OSError:
+        return None
+    found = int(text) if text.isdecimal() else _NOBODY
+    return found if found < _NOBODY else None
 
 
 def boot_id() -> str:

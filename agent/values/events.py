@@ -45,6 +45,7 @@ class Event(enum.Enum):
     ROLLED_BACK = "rolled-back"
     DRIFT_CORRECTED = "drift-corrected"
     GAVE_UP = "gave-up"
+    REQUESTED = "requested"
     PINNED = "pinned"
     UNPINNED = "unpinned"
     PAUSED = "paused"
@@ -55,13 +56,22 @@ class Event(enum.Enum):
     LOG_TRIMMED = "log-trimmed"
 
 
+class Severity(enum.Enum):
+    """How much an event matters, by syslog's keywords (RFC 5424, section 6.2.1)."""
+
+    INFO = "info"
+    NOTICE = "notice"  # what Docker runs with, or what the agent may do, is another
+    WARNING = "warning"  # a person may have to do something
+    ERROR = "err"  # the agent could not do what it is for
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one event. UNSET: not part of this record. None: known to be absent."""
 
     event: ClassVar[Event]
     sentence: ClassVar[str]
     brief: ClassVar[str] = ""  # a few words for what `status` shows as last; '': not shown there
-    is_trouble: ClassVar[bool] = False  # a person may have to do something: a warning in the journal
+    severity: ClassVar[Severity] = Severity.INFO
 
     def by_name(self) -> dict[str, object]:
         """Those that are set, in their order."""
@@ -93,7 +103,7 @@ class PolicyRejected(Facts, frozen=True, kw_only=True):
     event = Event.POLICY_REJECTED
     sentence = "Policy[ {path}] refused[: {problems}]"
     brief = "policy refused"
-    is_trouble = True
+    severity = Severity.WARNING
     path: str
     problems: Sequence[str]
 
@@ -103,6 +113,7 @@ class Adopted(Facts, frozen=True, kw_only=True):
 
     event = Event.ADOPTED
     sentence = "Took over[ {target}][, which had {old}]"
+    severity = Severity.NOTICE
     target: str
     old: Settings
 
@@ -139,7 +150,7 @@ class NoUpstream(Facts, frozen=True, kw_only=True):
     event = Event.NO_UPSTREAM
     sentence = "No upstream works[ in {network}][: {because}][ ({verdicts})]"
     brief = "nothing works"
-    is_trouble = True
+    severity = Severity.WARNING
     network: str
     because: str
     verdicts: Mapping[str, Verdict]
@@ -184,6 +195,7 @@ class DockerRestarted(Facts, frozen=True, kw_only=True):
         "[; went down with it: {taken_along}][; started again: {started_again}][; {left}]"
     )
     brief = "docker restarted[, containers kept: {containers_kept}][, lost: {containers_lost}]"
+    severity = Severity.NOTICE
     took_s: float | UnsetType = UNSET
     settings: Settings
     because: str
@@ -201,6 +213,7 @@ class DockerStarted(Facts, frozen=True, kw_only=True):
     event = Event.DOCKER_STARTED
     sentence = "Docker started[ with {settings}][: {because}]"
     brief = "docker started"
+    severity = Severity.NOTICE
     settings: Settings | None
     because: str
 
@@ -209,6 +222,7 @@ class RestartDeferred(Facts, frozen=True, kw_only=True):
     event = Event.RESTART_DEFERRED
     sentence = "The restart of Docker waits[: {because}]"
     brief = "a restart of docker waits"
+    severity = Severity.NOTICE
     because: str
 
 
@@ -220,7 +234,7 @@ class SettingsRolledBack(Facts, frozen=True, kw_only=True):
         "[; started again: {started_again}]"
     )
     brief = "rolled back"
-    is_trouble = True
+    severity = Severity.ERROR
     settings: Settings | UnsetType = UNSET
     because: str
     containers_kept: int | UnsetType = UNSET
@@ -233,6 +247,7 @@ class DriftCorrected(Facts, frozen=True, kw_only=True):
     event = Event.DRIFT_CORRECTED
     sentence = "Corrected[ {target}][, which had {found}][; written by {who}]"
     brief = "corrected[ {target}]"
+    severity = Severity.NOTICE
     target: str
     found: Settings | None
     who: str | UnsetType = UNSET
@@ -244,41 +259,52 @@ class GaveUp(Facts, frozen=True, kw_only=True):
     event = Event.GAVE_UP
     sentence = "Gave up[ on {target}][: {because}][; written by {who}]"
     brief = "gave up[ on {target}]"
-    is_trouble = True
+    severity = Severity.ERROR
     target: str
     because: str
     who: str
 
 
+class Requested(Facts, frozen=True, kw_only=True):
+    """A wish that has no event of its own; `by` says whose."""
+
+    event = Event.REQUESTED
+    sentence = "Requested[: {command}][ ({options})]"
+    command: str
+    options: Sequence[str]
+
+
 class Pinned(Facts, frozen=True, kw_only=True):
     event = Event.PINNED
-    sentence = "Pinned[ to {upstream}][ until {until}][, by {by}]"
+    sentence = "Pinned[ to {upstream}][ until {until}]"
     brief = "pinned[ to {upstream}]"
+    severity = Severity.NOTICE
     upstream: str
     until: str | None
-    by: str | None
 
 
 class Unpinned(Facts, frozen=True, kw_only=True):
     event = Event.UNPINNED
     sentence = "No longer pinned[ to {upstream}][: {because}]"
     brief = "no longer pinned"
+    severity = Severity.NOTICE
     upstream: str
     because: str
 
 
 class Paused(Facts, frozen=True, kw_only=True):
     event = Event.PAUSED
-    sentence = "Paused[ until {until}][, by {by}]: nothing is written"
+    sentence = "Paused[ until {until}]: nothing is written"
     brief = "paused"
+    severity = Severity.NOTICE
     until: str | None
-    by: str | None
 
 
 class Resumed(Facts, frozen=True, kw_only=True):
     event = Event.RESUMED
     sentence = "No longer paused[: {because}]"
     brief = "no longer paused"
+    severity = Severity.NOTICE
     because: str
 
 
@@ -286,7 +312,7 @@ class TargetNotWritten(Facts, frozen=True, kw_only=True):
     event = Event.TARGET_FAILED
     sentence = "Not written[: {target}][: {error}]"
     brief = "not written[: {target}]"
-    is_trouble = True
+    severity = Severity.WARNING
     target: str | UnsetType = UNSET
     error: str
 
@@ -295,6 +321,7 @@ class FilesRestored(Facts, frozen=True, kw_only=True):
     event = Event.RESTORED
     sentence = "Restored as it was before the agent[: {targets}][; {because}]"
     brief = "restored"
+    severity = Severity.NOTICE
     targets: Sequence[str]
     because: str | UnsetType = UNSET
 
@@ -304,7 +331,7 @@ class LogRecovered(Facts, frozen=True, kw_only=True):
 
     event = Event.LOG_RECOVERED
     sentence = "The audit log continues[: {because}]"
-    is_trouble = True
+    severity = Severity.WARNING
     because: str
 
 
@@ -313,6 +340,7 @@ class LogTrimmed(Facts, frozen=True, kw_only=True):
 
     event = Event.LOG_TRIMMED
     sentence = "Old records dropped from the audit log[: {first} to {last}][ ({because})]"
+    severity = Severity.NOTICE
     because: str
     first: int | None
     last: int | None

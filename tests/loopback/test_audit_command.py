@@ -192,7 +192,7 @@ def test_a_log_that_cannot_be_read_is_one_line_with_its_path(host: Host) -> None
             host.audit(*words)
 
 
-OF_US: dict[str, object] = {"_SYSTEMD_UNIT": "docker-proxy-agent.service", "AUDIT_HASH": "ab"}
+OF_US: dict[str, object] = {"_SYSTEMD_UNIT": "docker-proxy-agent.service", "DPA_AUDIT_HASH": "ab"}
 
 
 def printed(*entries: Mapping[str, object]) -> list[bytes]:
@@ -202,12 +202,12 @@ def printed(*entries: Mapping[str, object]) -> list[bytes]:
 
 def test_anchors_are_found_among_what_journalctl_prints() -> None:
     lines = printed(
-        OF_US | {"AUDIT_SEQ": "7"},
+        OF_US | {"DPA_AUDIT_SEQ": "7"},
         {"_SYSTEMD_UNIT": "docker-proxy-agent.service"},
-        OF_US | {"AUDIT_SEQ": ["7", "8"]},
-        OF_US | {"AUDIT_SEQ": "many"},
-        OF_US | {"AUDIT_SEQ": "9", "AUDIT_HASH": None},
-        OF_US | {"AUDIT_SEQ": "8"},
+        OF_US | {"DPA_AUDIT_SEQ": ["7", "8"]},
+        OF_US | {"DPA_AUDIT_SEQ": "many"},
+        OF_US | {"DPA_AUDIT_SEQ": "9", "DPA_AUDIT_HASH": None},
+        OF_US | {"DPA_AUDIT_SEQ": "8"},
     )
 
     assert system_journal.logs_in([*lines, b"-- No entries --"]) == ((Anchor(7, "ab"), Anchor(8, "ab")),)
@@ -215,39 +215,47 @@ def test_anchors_are_found_among_what_journalctl_prints() -> None:
 
 
 def test_what_dockerd_sends_for_a_container_is_no_anchor_and_no_end() -> None:
-    of_docker: dict[str, object] = {"_SYSTEMD_UNIT": "docker.service", "AUDIT_HASH": "ab"}
+    of_docker: dict[str, object] = {"_SYSTEMD_UNIT": "docker.service", "DPA_AUDIT_HASH": "ab"}
     lines = printed(
-        OF_US | {"AUDIT_SEQ": "7"},
-        of_docker | {"AUDIT_SEQ": "9"},
-        {"AUDIT_SEQ": "9", "AUDIT_HASH": "ab"},  # of a process that was gone before journald could look
-        of_docker | {"AUDIT_SEQ": "9", "AUDIT_ENDED": "1"},
-        of_docker | {"AUDIT_SEQ": "7", "AUDIT_HASH": "cd", "AUDIT_ENDED": "1"},
+        OF_US | {"DPA_AUDIT_SEQ": "7"},
+        of_docker | {"DPA_AUDIT_SEQ": "9"},
+        {"DPA_AUDIT_SEQ": "9", "DPA_AUDIT_HASH": "ab"},  # of a process that was gone before journald could look
+        of_docker | {"DPA_AUDIT_SEQ": "9", "DPA_AUDIT_ENDED": "1"},
+        of_docker | {"DPA_AUDIT_SEQ": "7", "DPA_AUDIT_HASH": "cd", "DPA_AUDIT_ENDED": "1"},
     )
 
     assert system_journal.logs_in(lines) == ((Anchor(7, "ab"),),)
 
 
 def test_a_log_ends_where_a_command_names_its_newest_anchor() -> None:
-    ends: dict[str, object] = {"_SYSTEMD_UNIT": "session-3.scope", "AUDIT_HASH": "ab", "AUDIT_ENDED": "1"}
+    ends: dict[str, object] = {"_SYSTEMD_UNIT": "session-3.scope", "DPA_AUDIT_HASH": "ab", "DPA_AUDIT_ENDED": "1"}
     lines = printed(
-        ends | {"AUDIT_SEQ": "6"},  # before there was anything
-        OF_US | {"AUDIT_SEQ": "6"},
-        OF_US | {"AUDIT_SEQ": "7"},
-        ends | {"AUDIT_SEQ": "7"},
-        ends | {"AUDIT_SEQ": "7"},
-        OF_US | {"AUDIT_SEQ": "1"},
+        ends | {"DPA_AUDIT_SEQ": "6"},  # before there was anything
+        OF_US | {"DPA_AUDIT_SEQ": "6"},
+        OF_US | {"DPA_AUDIT_SEQ": "7"},
+        ends | {"DPA_AUDIT_SEQ": "7"},
+        ends | {"DPA_AUDIT_SEQ": "7"},
+        OF_US | {"DPA_AUDIT_SEQ": "1"},
     )
 
     assert system_journal.logs_in(lines) == ((Anchor(6, "ab"), Anchor(7, "ab")), (Anchor(1, "ab"),))
+
+
+def test_anchors_and_ends_of_a_development_version_count_as_well() -> None:
+    of_us: dict[str, object] = {"_SYSTEMD_UNIT": "docker-proxy-agent.service", "AUDIT_HASH": "ab"}
+    ends: dict[str, object] = {"_SYSTEMD_UNIT": "session-3.scope", "AUDIT_HASH": "ab", "AUDIT_ENDED": "1"}
+    lines = printed(of_us | {"AUDIT_SEQ": "7"}, ends | {"AUDIT_SEQ": "7"}, OF_US | {"DPA_AUDIT_SEQ": "1"})
+
+    assert system_journal.logs_in(lines) == ((Anchor(7, "ab"),), (Anchor(1, "ab"),))
 
 
 def test_a_users_own_service_and_the_systems_are_no_anchors_of_each_others() -> None:
     of_her: dict[str, object] = {
         "_SYSTEMD_UNIT": "user@1000.service",
         "_SYSTEMD_USER_UNIT": "docker-proxy-agent.service",
-        "AUDIT_HASH": "ab",
+        "DPA_AUDIT_HASH": "ab",
     }
-    lines = printed(OF_US | {"AUDIT_SEQ": "7"}, of_her | {"AUDIT_SEQ": "3"})
+    lines = printed(OF_US | {"DPA_AUDIT_SEQ": "7"}, of_her | {"DPA_AUDIT_SEQ": "3"})
 
     assert system_journal.logs_in(lines) == ((Anchor(7, "ab"),),)
     assert system_journal.logs_in(lines, user=1000) == ((Anchor(3, "ab"),),)

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from agent.audit.chain import GENESIS, Anchor
+from agent.audit.chain import GENESIS, Anchor, Entry, sealed
 from agent.audit.log import AuditLog, AuditUnwritable
 from agent.audit.verify import Verification, verify
+from agent.values.asker import Asker, Via
 from agent.values.events import Event
 
 DAY = 86400.0
@@ -77,20 +78,45 @@ def write(log: AuditLog, count: int = 1, event: Event = Event.SETTINGS_WRITTEN) 
 
 
 def test_a_record_has_what_a_reader_needs_in_a_fixed_order(laptop: Laptop) -> None:
-    laptop.agent().append(Event.OFFLINE, "netlink", "p7", {"was": "office"})
+    laptop.agent().append(
+        Event.OFFLINE, "netlink", "p7", {"was": "office"}, by=Asker(Via.CONTROL, uid=0, login_uid=1000, claimed="alice")
+    )
+    laptop.agent().append(Event.GAVE_UP, "timer", "p8", {})
 
-    [record] = laptop.records()
-    assert list(record) == ["ts", "seq", "boot_id", "pass", "event", "trigger", "facts", "prev", "hash"]
-    assert {name: record[name] for name in list(record)[:-1]} == {
+    [record, of_nobody] = laptop.records()
+    order = ["v", "ts", "seq", "host", "boot_id", "pass", "event", "severity", "trigger", "by", "facts", "prev", "hash"]
+    assert list(record) == order
+    assert {name: record[name] for name in order[:-1]} == {
+        "v": 2,
         "ts": "2026-03-01T09:12:04.000250Z",
         "seq": 1,
+        "host": os.uname().nodename,
         "boot_id": "boot-1",
         "pass": "p7",
         "event": "offline",
+        "severity": "info",
         "trigger": "netlink",
+        "by": {"via": "control", "uid": 0, "login_uid": 1000, "claimed": "alice"},
         "facts": {"was": "office"},
         "prev": GENESIS,
     }
+    assert list(of_nobody) == [name for name in order if name != "by"]
+    assert of_nobody["severity"] == "err"
+
+
+def test_a_record_of_before_there_were_versions_is_read_and_continued(laptop: Laptop) -> None:
+    old = Entry(
+        ts="2026-01-01T09:00:00.000000Z", seq=1, boot_id="b", pass_id="", event="x", trigger="t", facts={}, prev=GENESIS
+    )
+    line, anchored = sealed(old)
+    assert b'"v"' not in line
+    laptop.path.parent.mkdir(parents=True)
+    laptop.path.write_bytes(line)
+
+    laptop.agent().append(Event.OFFLINE, "netlink", "p7", {"was": None})
+
+    assert laptop.records()[1]["prev"] == anchored.hash  # it says that there was no anchor
+    assert verify(laptop.path, laptop.state).is_whole
 
 
 def test_each_hash_is_of_the_very_bytes_and_chained(laptop: Laptop) -> None:
@@ -366,6 +392,7 @@ _FILLS_THE_DISK = """
 import resource, sys
 from pathlib import Path
 from agent.audit.log import AuditLog, AuditUnwritable
+from agent.values.asker import Asker, Via
 from agent.values.events import Event
 
 log = AuditLog(Path(sys.argv[1]), Path(sys.argv[2]))

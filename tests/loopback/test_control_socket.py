@@ -1,9 +1,11 @@
-"""The control socket's file: closed to others from its birth, and nothing else is."""
+"""The control socket: closed to others from its birth, and it knows who asks."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from pathlib import Path
 from stat import S_IMODE
 
@@ -11,6 +13,7 @@ import pytest
 
 from agent.service.control import listening
 from agent.service.requests import Answer, Request
+from agent.values.asker import Asker, Via
 
 
 async def nobody(_request: Request) -> Answer:
@@ -37,3 +40,30 @@ async def test_it_is_closed_to_others_and_what_is_made_meanwhile_is_not(tmp_path
     finally:
         os.umask(before)
     assert set(modes) == {0o777 & ~umask}
+
+
+# As sudo leaves it: root, and logged in as 1234.
+ASKS = """
+import socket, sys
+open("/proc/self/loginuid", "w").write("1234")
+client = socket.socket(socket.AF_UNIX)
+client.connect(sys.argv[1])
+client.sendall(b'{"command": "apply", "claimed": "mallory"}\\n')
+sys.stdout.write(client.makefile().readline())
+"""
+
+
+@pytest.mark.needs_root  # only root may log somebody in
+async def test_who_asks_is_told_by_the_kernel_and_what_sudo_says_is_only_claimed(tmp_path: Path) -> None:
+    askers = []
+
+    async def ask(request: Request) -> Answer:
+        askers.append(request.asker)
+        return Answer(0, ("done",))
+
+    async with listening(tmp_path / "control.sock", ask):
+        argv = (sys.executable, "-I", "-c", ASKS, str(tmp_path / "control.sock"))
+        said = await asyncio.to_thread(subprocess.run, argv, capture_output=True, check=True, timeout=60)
+
+    assert b"done" in said.stdout
+    assert askers == [Asker(Via.CONTROL, uid=0, login_uid=1234, claimed="mallory")]

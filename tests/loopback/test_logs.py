@@ -178,18 +178,21 @@ def test_the_journal_gets_a_sentence_and_every_fact_as_a_field(journald: Journal
         took_s=0.71,
         settings={"http": "http://proxy:3128"},
         audit_seq=7,
+        severity="notice",
         none=None,
     )
 
     assert journald.entry() == {
         "MESSAGE": "Docker restarted (0.7 s): http://proxy:3128",
-        "PRIORITY": "4",
+        "PRIORITY": "5",  # by severity, which knows more than the level
         "SYSLOG_IDENTIFIER": "docker-proxy-agent",
-        "EVENT": "docker-restarted",
-        "UPSTREAM": "office",
-        "TOOK_S": "0.71",
-        "SETTINGS": '{"http":"http://proxy:3128"}',
-        "AUDIT_SEQ": "7",
+        "DPA_SEVERITY": "notice",
+        "MESSAGE_ID": "a43965843d3a1371ec2d77335a054eab",
+        "DPA_EVENT": "docker-restarted",
+        "DPA_UPSTREAM": "office",
+        "DPA_TOOK_S": "0.71",
+        "DPA_SETTINGS": '{"http":"http://proxy:3128"}',
+        "DPA_AUDIT_SEQ": "7",
     }
     assert stream.getvalue() == ""
 
@@ -199,7 +202,7 @@ def test_a_fact_with_lines_is_one_line(journald: Journald) -> None:
 
     log.info("apply-started", diff="-a\n+MESSAGE=forged\n\n")
 
-    assert journald.entry()["DIFF"] == r"-a\x0a+MESSAGE=forged\x0a\x0a"
+    assert journald.entry()["DPA_DIFF"] == r"-a\x0a+MESSAGE=forged\x0a\x0a"
 
 
 def test_facts_that_are_too_large_for_a_datagram_arrive_whole(journald: Journald) -> None:
@@ -209,8 +212,8 @@ def test_facts_that_are_too_large_for_a_datagram_arrive_whole(journald: Journald
     log.info("apply-started", targets=targets)
 
     entry = journald.entry()
-    assert json.loads(entry["TARGETS"]) == targets
-    assert entry["EVENT"] == "apply-started"
+    assert json.loads(entry["DPA_TARGETS"]) == targets
+    assert entry["DPA_EVENT"] == "apply-started"
 
 
 def test_a_traceback_keeps_its_lines_and_nobody_elses_text_makes_one(journald: Journald) -> None:
@@ -250,11 +253,11 @@ def test_names_that_journald_would_drop_or_that_are_taken_become_others(journald
         "MESSAGE": "a plain line",
         "PRIORITY": "6",
         "SYSLOG_IDENTIFIER": "docker-proxy-agent",
-        "PID": "1",
-        "FACT_MESSAGE": "2",
-        "X_Y": "3",
-        "FACT_": "4",
-        "N" * 64: "5",
+        "DPA__PID": "1",
+        "DPA_MESSAGE": "2",
+        "DPA_X_Y": "3",
+        "DPA_": "4",
+        "DPA_" + "N" * 60: "5",
     }
 
 

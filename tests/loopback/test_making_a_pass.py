@@ -40,4 +40,5 @@ async def test_where_it_is_not_known_what_is_under_way_that_is_said_and_not_that
 
     assert answer.exit == 1
     assert answer.lines == (_UNREADABLE,)
-    assert [record["facts"].get("error") for record in dockerd.records()] == [_UNREADABLE]
+    assert [record["event"] for record in dockerd.records()] == ["requested", "target-failed"]
+    assert dockerd.records()[1]["facts"]["error"] == _UNREADABLE

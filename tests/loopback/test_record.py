@@ -24,6 +24,8 @@ from agent.values.events import (
     Facts,
     NetworkChanged,
     SettingsRolledBack,
+    TargetNotWritten,
+    Unpinned,
     WentOffline,
 )
 from agent.values.settings import DIRECT, Settings, settings
@@ -101,11 +103,14 @@ def test_it_is_on_disk_before_the_call_returns(writing: Writing) -> None:
     assert [record["event"] for record in writing.audited] == ["apply-started"]
 
 
-def test_trouble_is_a_warning(writing: Writing) -> None:
+def test_how_much_it_matters_is_in_the_log_and_in_the_record(writing: Writing) -> None:
     writing.record(WentOffline(was="office"))
+    writing.record(Unpinned(upstream="office", because="requested"))
+    writing.record(TargetNotWritten(error="a full disk"))
     writing.record(SettingsRolledBack(because="dockerd did not come up", started_again=()))
 
-    assert [line["level"] for line in writing.logged] == ["info", "warning"]
+    assert [line["level"] for line in writing.logged] == ["info", "info", "warning", "error"]
+    assert [record["severity"] for record in writing.audited] == ["info", "notice", "warning", "err"]
 
 
 def test_a_pass_goes_on_without_an_audit_log_and_says_so(writing: Writing) -> None:

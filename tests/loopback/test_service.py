@@ -33,6 +33,7 @@ from agent.system.clock import SYSTEM_CLOCK
 from agent.system.process_start import boot_id
 from agent.system.state_file import StateFile
 from agent.targets import drop_in
+from agent.values.asker import Asker, Via
 from agent.values.dockerd import Phase, Reality
 from agent.values.errors import RestartFailed, UnitFailed
 from agent.values.listening import LocalProxy
@@ -47,6 +48,8 @@ from tests.waiting import Seen, until_awaited
 from .certificates import CORP
 from .dockerd import Dockerd
 from .test_reconcile import OFFICE, POLICY, NoClients, Place, at
+
+ALICE = Asker(Via.CONTROL, uid=0, login_uid=1000, claimed="alice")
 
 
 class Hand:
@@ -133,7 +136,7 @@ class Laptop:
 
     async def asks(self, command: Command, **wish: Any) -> Answer:
         """As from the control socket, until it is answered."""
-        request = Request(Wish(command, **wish), self.said.append)
+        request = Request(Wish(command, **wish), self.said.append, ALICE)
         return await asyncio.wait_for(self.service.ask(request), 30)
 
     async def until(self, holds: Callable[[], bool]) -> None:
@@ -993,7 +996,7 @@ async def test_a_proxy_elsewhere_is_not_held(laptop: Laptop) -> None:
 async def test_a_pin_holds_through_a_move_and_a_restart_of_the_agent(laptop: Laptop) -> None:
     laptop.policy()
     async with laptop.running():
-        answer = await laptop.asks(Command.PIN, upstream="direct", by="alice")
+        answer = await laptop.asks(Command.PIN, upstream="direct")
 
         assert answer.exit == 0
         assert answer.lines[:2] == ("pinned to direct", "office, direct")
@@ -1012,7 +1015,7 @@ async def test_a_pin_whose_time_is_over_was_not_taken_back_by_the_person_who_ask
     async with laptop.running():
         await laptop.asks(Command.PIN, upstream="direct", for_s=1e-6)
 
-        assert (await laptop.asks(Command.UNPIN, by="alice")).lines[0] == "nothing was pinned"
+        assert (await laptop.asks(Command.UNPIN)).lines[0] == "nothing was pinned"
     (unpinned,) = (record for record in laptop.records() if record["event"] == "unpinned")
     assert unpinned["facts"]["because"] == "its time is over"
 
@@ -1027,6 +1030,24 @@ async def test_the_record_of_a_wish_names_the_pass_that_follows(laptop: Laptop) 
     )
     assert pinned["trigger"] == "pin"
     assert pinned["pass"] == chosen["pass"] != ""
+    assert pinned["by"] == chosen["by"] == {"via": "control", "uid": 0, "login_uid": 1000, "claimed": "alice"}
+
+
+async def test_a_wish_without_an_event_of_its_own_is_recorded_and_a_signal_names_nobody(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running() as hand:
+        await laptop.asks(Command.APPLY, is_now=True)
+        laptop.service.reload()
+        await hand.wake()
+        records = [record for record in laptop.records() if record["event"] == "requested"]
+
+    said = [(record["trigger"], record["facts"], record["by"]["via"]) for record in records]
+    assert said == [
+        ("apply", {"command": "apply", "options": ["now"]}, "control"),
+        ("reload", {"command": "reload", "options": []}, "signal"),
+    ]
+    assert records[1]["by"] == {"via": "signal"}
+    assert records[0]["pass"] != records[1]["pass"] != ""
 
 
 async def test_a_name_that_the_policy_does_not_have_cannot_be_pinned(laptop: Laptop) -> None:

@@ -11,7 +11,7 @@ from .test_apply import office_policy
 from .test_service import NAME, started
 
 STATE, LOG = "/var/lib/docker-proxy-agent", "/var/log/docker-proxy-agent"
-FORGED = {"AUDIT_SEQ": "9999", "AUDIT_HASH": "0" * 64}
+FORGED = {"DPA_AUDIT_SEQ": "9999", "DPA_AUDIT_HASH": "0" * 64}
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def begun_anew(laptop: Laptop) -> None:
     laptop.until(laptop.audit.has, "agent-started")
 
 
-@pytest.mark.parametrize("fields", [FORGED, FORGED | {"AUDIT_ENDED": "1"}], ids=["an-anchor", "an-end"])
+@pytest.mark.parametrize("fields", [FORGED, FORGED | {"DPA_AUDIT_ENDED": "1"}], ids=["an-anchor", "an-end"])
 def test_a_container_cannot_forge_an_anchor(at_work: Laptop, fields: dict[str, str]) -> None:
     laptop = at_work
     before = in_journal(laptop)
@@ -55,8 +55,8 @@ def test_a_container_cannot_forge_an_anchor(at_work: Laptop, fields: dict[str, s
 
     laptop.docker.start_container("--log-driver", "journald", *options, *labels, command="echo forged; sleep 1000")
 
-    laptop.until(lambda: "forged" in laptop.run("journalctl", "--no-pager", "AUDIT_SEQ=9999").stdout)
-    line = laptop.run("journalctl", "--no-pager", "--output=json", "AUDIT_SEQ=9999").stdout.splitlines()[0]
+    laptop.until(lambda: "forged" in laptop.run("journalctl", "--no-pager", "DPA_AUDIT_SEQ=9999").stdout)
+    line = laptop.run("journalctl", "--no-pager", "--output=json", "DPA_AUDIT_SEQ=9999").stdout.splitlines()[0]
     assert json.loads(line)["_UID"] == "0"
     assert json.loads(line)["SYSLOG_IDENTIFIER"] == "docker-proxy-agent"
     assert is_whole(laptop) == ""

@@ -120,7 +120,7 @@ def test_a_day_through_all_places_with_the_fewest_restarts_and_a_story_to_tell(b
     assert [line for number, line in enumerate(told) if line not in told[number - 1 : number]] == story
     verified = laptop.agent("audit", "verify")
     assert verified.ok, verified
-    said = laptop.run("journalctl", "EVENT=docker-restarted", "--output=cat").stdout.splitlines()
+    said = laptop.run("journalctl", "DPA_EVENT=docker-restarted", "--output=cat").stdout.splitlines()
     assert [line.partition(":")[0].partition(" (")[0] for line in said] == ["Docker restarted"] * 6
     secret = laptop.office.squid.password
     assert secret not in laptop.journal(NAME, lines=1000) + laptop.read("/var/log/docker-proxy-agent/audit.jsonl")

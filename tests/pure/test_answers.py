@@ -7,6 +7,7 @@ from pathlib import Path
 from agent.one_pass.drawing import picture_of
 from agent.service.answers import AfterPass, OpenRequests
 from agent.service.requests import Answer, Command, Request, Wish
+from agent.values.asker import Asker, Via
 
 
 class Broken(AfterPass, frozen=True):
@@ -19,7 +20,8 @@ class Broken(AfterPass, frozen=True):
 
 
 async def test_who_asked_behind_one_that_cannot_be_answered_is_told_of_the_failure_too() -> None:
-    asked = [Request(Wish(command), lambda _: None) for command in (Command.PAUSE, Command.RELOAD, Command.PAUSE)]
+    wishes = map(Wish, (Command.PAUSE, Command.RELOAD, Command.PAUSE))
+    asked = [Request(wish, lambda _: None, Asker(Via.CONTROL, uid=0)) for wish in wishes]
     requests = OpenRequests()
     for request in asked:
         requests.add(request)

@@ -9,6 +9,7 @@ AGENT = Path(__file__).parents[2] / "agent"
 # Who hashes, and what. Whatever may hold a secret goes through `keyed`.
 HASHES = {
     "audit/chain.py": "the bytes of a redacted record, which stand beside their hash",
+    "audit/logs.py": "the name of an event: its MESSAGE_ID",
     "audit/about_the_log.py": "what is left of such a line, and stands in the same file",
     "cli/demo/engine.py": "an image of the demo's own",
     "cli/demo/servers.py": "an image of the demo's own",
