@@ -1,13 +1,17 @@
 """`status`: what the running agent sees, chose, did, and waits for. Exits 3 if none runs.
 
-It only reads one file. Without a running agent it shows what the last one knew, and how old that is.
+It only reads one file; with `-v` it also asks systemd and Docker, as a person would. Without a running agent it shows
+what the last one knew, and how old that is.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
+import importlib
 import time
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -27,19 +31,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
     found = read(paths.status)
-    _show(found, args)
+    _show(found, args, paths)
     while args.watch and found is not None and found.is_running:
         time.sleep(_LOOK_AGAIN_S)
         now = read(paths.status)
         if now is None or not now.is_running or now.status != found.status:
             if not args.json:
                 page("")
-            _show(now, args)
+            _show(now, args, paths)
         found = now
     return 0 if found is not None and found.is_running else NOT_RUNNING
 
 
-def _show(found: StatusFound | None, args: argparse.Namespace) -> None:
+def _show(found: StatusFound | None, args: argparse.Namespace, paths: Paths) -> None:
     is_running = found is not None and found.is_running
     status = found.status if found is not None else None
     if not is_running:
@@ -49,9 +53,20 @@ def _show(found: StatusFound | None, args: argparse.Namespace) -> None:
         complain(f"version {found.version} of the agent wrote status.json, and {__version__} cannot read it")
     if args.json:
         known = msgspec.to_builtins(status) if status is not None else {}
-        print_json({**known, "running": is_running}, indent=None if args.watch else 2)  # one of many is a line
-    elif status is not None:
+        more, _ = _verified(paths) if args.verbose else ({}, ())
+        print_json({**known, "running": is_running, **more}, indent=None if args.watch else 2)  # one of many is a line
+        return
+    if status is not None:
         page(*lines(status, dt.datetime.now(dt.UTC)))
+    if args.verbose:
+        page(*_verified(paths)[1])
+
+
+def _verified(paths: Paths) -> tuple[Mapping[str, Any], Iterable[str]]:
+    """Imported only now: `status` alone does without."""
+    sights = importlib.import_module("agent.cli.verification").seen_now(paths)
+    drawn = importlib.import_module("agent.service.sights_page")
+    return drawn.sights_shown(sights), drawn.sights_lines(sights)
 
 
 def _age(status: Status) -> str:

@@ -124,6 +124,15 @@ class Unit:
             manager=of_all,
         )
 
+    async def environment(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        """What `systemctl show --property=Environment` says, and each file that an EnvironmentFile= names."""
+        assigned, files = await self._systemd.properties(
+            _bus_path(self.name), "Service", "Environment", "EnvironmentFiles"
+        )
+        # systemd's pattern is an absolute path.
+        found = (name for path, _may_be_missing in files for name in sorted(glob.glob(path)) or [path])  # noqa: PTH207
+        return _pairs(assigned), tuple(found)
+
     async def hanging(self, state: UnitState) -> tuple[str, ...]:
         """The units that are stopped with it and are active now, also through other units."""
         own = {self.name, self._socket_unit}

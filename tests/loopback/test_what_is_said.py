@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(is_offline(), reason="offline, a pass does nothi
 
 MARK = "zecret9"
 NOTHING_SHOWS = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-COMMANDS = (("plan", "-v"), ("apply",), ("audit", "--json"))
+COMMANDS = (("plan", "-v"), ("apply",), ("audit", "--json"), ("status", "-v"))
 
 
 def whole(**proxies: object) -> bytes:
