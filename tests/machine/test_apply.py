@@ -573,6 +573,7 @@ def test_the_password_is_nowhere_that_others_can_look(laptop: Laptop) -> None:
 
     outputs = [laptop.agent(*words) for words in (
         ["plan"], ["plan", "--json"], ["probe"], ["apply", "-v"], ["apply", "--json"], ["check"], ["audit"], ["plan", "-v"],
+        ["status", "-v"], ["status", "-v", "--json"],
     )]  # fmt: skip
     laptop.docker.pull(IMAGE)
     laptop.plug("home")
@@ -595,6 +596,21 @@ def test_the_password_is_nowhere_that_others_can_look(laptop: Laptop) -> None:
         assert spelling not in shown.stdout
         assert spelling not in laptop.journal()
     assert laptop.agent("audit", "verify").ok
+    _is_verified_as_a_person_would(laptop, squid.url_reported.partition("@")[2])
+
+
+def _is_verified_as_a_person_would(laptop: Laptop, proxy: str) -> None:
+    """By what shows it to root, and by what shows it to anybody."""
+    roots, bobs = (" ".join(laptop.agent("status", "-v", user=user).stdout.split()) for user in ("root", "bob"))
+
+    for said in (roots, bobs):
+        assert "systemctl show --property=Environment docker: Environment= has no proxy" in said
+        assert "why the values are in /etc/docker-proxy-agent/dockerd.env" in said
+    assert f"dockerd.env: HTTP_PROXY=http://•••@{proxy} HTTPS_PROXY=http://•••@{proxy}" in roots
+    assert f"environ: HTTP_PROXY=http://•••@{proxy}" in roots
+    assert "agrees Docker says what it was given" in roots
+    assert "dockerd.env: closed to you" in bobs
+    assert "environ: closed to you" in bobs
 
 
 def test_the_audit_log_tells_the_story(laptop: Laptop) -> None:
