@@ -21,7 +21,7 @@ FILES: Final = [file for file in SOURCES if file.parent != AGENT]
 PURE_FILES: Final = [file for file in FILES if file.relative_to(AGENT).parts[0] in PURE]
 HARMLESS: Final = {
     "__future__", "base64", "bisect", "collections", "datetime", "difflib", "enum", "fnmatch", "functools", "hashlib", "ipaddress",
-    "itertools", "json", "math", "msgspec", "operator", "pathlib", "re", "string", "tomllib", "typing", "unicodedata", "urllib",
+    "itertools", "json", "math", "msgspec", "operator", "pathlib", "re", "shlex", "string", "tomllib", "typing", "unicodedata", "urllib",
 }  # fmt: skip
 MOST_BY_POSITION: Final = 4  # arguments: from the fifth on nobody remembers which is which
 # pathlib is for `values/paths.py`, which only joins names; none of the methods that look at a disk may be called.
