@@ -17,12 +17,13 @@ from agent.decide.bridge import Bridge
 from agent.decide.clients import Intent, for_clients
 from agent.decide.desired import for_dockerd
 from agent.targets import client_config, elsewhere
-from agent.values.listening import is_loopback
+from agent.values.listening import is_loopback, loopback_addresses
 from agent.values.places import File, Form, Place, Way
 from agent.values.policy import Clients, NoProxy, Upstream
 from agent.values.secret import Secret
 from agent.values.settings import Settings
 
+_LED_TO: Final = "127.0.0.1"  # what such addresses and names lead to; no other address of loopback
 # In the place of what is not shown: a person sees that something has to be filled in, and where.
 _USER: Final = "USER"
 _PASSWORD: Final = Secret("PASSWORD")
@@ -132,11 +133,11 @@ def _client(place: Place, upstream: Upstream, exclusions: NoProxy, clients: Clie
 
 
 def _moved(upstream: Upstream, host: str) -> Upstream:
-    """The upstream with this host in the place of loopback; '': as it is."""
+    """The upstream with this host in the place of the laptop's 127.0.0.1; '': as it is."""
     if not host:
         return upstream
     http, https = (
-        msgspec.structs.replace(url, host=host) if url is not None and is_loopback(url) else url
+        msgspec.structs.replace(url, host=host) if url is not None and _LED_TO in loopback_addresses(url.host) else url
         for url in (upstream.http, upstream.https)
     )
     return msgspec.structs.replace(upstream, http=http, https=https)
@@ -154,7 +155,9 @@ def _proxy(upstream: Upstream) -> str:
 def _notes(place: Place, upstream: Upstream, clients: Clients, *, has_client: bool) -> list[str]:
     notes = []
     if _is_on_loopback(upstream):
-        if place.loopback:
+        if place.gateway and _is_on_loopback(_moved(upstream, place.gateway)):
+            notes.append(f"The proxy is on loopback, and {place.gateway} leads to {_LED_TO} alone")
+        elif place.loopback:
             notes.append(f"The proxy is on loopback: {place.loopback}")
         if not has_client:
             notes.append("Containers and builds there: no address is known that leads to this loopback")

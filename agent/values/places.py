@@ -81,10 +81,13 @@ _DAEMON: Final = "https://docs.docker.com/engine/daemon/proxy/"
 _DAEMON_FILE: Final = "https://docs.docker.com/engine/daemon/"
 _CLIENT: Final = "https://docs.docker.com/engine/cli/proxy/"
 _DESKTOP: Final = "https://docs.docker.com/desktop/settings-and-maintenance/settings/"
+_DESKTOP_REFERENCE: Final = (
+    "https://docs.docker.com/enterprise/security/hardened-desktop/settings-management/settings-reference/"
+)
 _ORBSTACK: Final = "https://docs.orbstack.dev/docker/network#proxies"
-_COLIMA: Final = "https://github.com/abiosoft/colima/blob/v0.9.1/docs/FAQ.md"
-_COLIMA_CODE: Final = "https://github.com/abiosoft/colima/blob/v0.9.1/environment/container/docker/daemon.go"
-_LIMA: Final = "https://github.com/lima-vm/lima/blob/master/templates/default.yaml"
+_COLIMA: Final = "https://github.com/abiosoft/colima/blob/v0.10.3/docs/FAQ.md"
+_COLIMA_CODE: Final = "https://github.com/abiosoft/colima/blob/v0.10.3/environment/container/docker/daemon.go"
+_LIMA: Final = "https://github.com/lima-vm/lima/blob/v2.2.0/templates/default.yaml"
 _LIMA_NETWORK: Final = "https://lima-vm.io/docs/config/network/user/"
 _RANCHER: Final = "https://docs.rancherdesktop.io/how-to-guides/provisioning-scripts/"
 _RANCHER_PROXY: Final = "https://docs.rancherdesktop.io/ui/preferences/wsl/proxy/"
@@ -268,7 +271,7 @@ DESKTOP: Final = Place(
         "gateway": "https://github.com/docker/for-win/issues/5715",
         "containers": "https://docs.docker.com/desktop/features/networking/",
         "takes_password": _DESKTOP,
-        "notes": _DESKTOP,
+        "notes": f"{_DESKTOP}, {_DESKTOP_REFERENCE}, https://github.com/docker/for-win/issues/14818",
         "ignored": _DAEMON,
     },
 )
@@ -320,8 +323,8 @@ COLIMA: Final = Place(
         "client": _CLIENT,
         "gateway": _COLIMA_CODE,
         "loopback": _COLIMA_CODE,
-        "containers": "https://github.com/abiosoft/colima/blob/v0.9.1/environment/vm/lima/yaml.go",
-        "notes": "https://github.com/abiosoft/colima/blob/v0.9.1/embedded/defaults/colima.yaml",
+        "containers": "https://github.com/abiosoft/colima/blob/v0.10.3/environment/vm/lima/yaml.go",
+        "notes": "https://github.com/abiosoft/colima/blob/v0.10.3/embedded/defaults/colima.yaml",
         "ignored": _COLIMA_CODE,
     },
 )
@@ -351,8 +354,8 @@ LIMA: Final = Place(
         "client": _CLIENT,
         "gateway": _LIMA,
         "loopback": _LIMA_NETWORK,
-        "containers": "https://github.com/lima-vm/lima/blob/master/templates/docker.yaml",
-        "notes": "https://github.com/lima-vm/lima/blob/master/templates/docker-rootful.yaml",
+        "containers": "https://github.com/lima-vm/lima/blob/v2.2.0/templates/docker.yaml",
+        "notes": "https://github.com/lima-vm/lima/blob/v2.2.0/templates/docker-rootful.yaml",
         "ignored": _LIMA,
     },
 )

@@ -305,6 +305,17 @@ def test_a_proxy_on_loopback_has_the_address_that_leads_there(name: str, daemon:
         assert said.http == said.https == f"http://{containers}:7890"
 
 
+def test_an_address_leads_to_127_0_0_1_and_to_no_other() -> None:
+    found = sheet(PLACES["rootless"], upstream("http://[::1]:7890"), NoProxy(), shows_password=False)
+
+    assert "http://[::1]:7890" in found.ways[0].text
+    assert found.client is None
+    assert found.notes[:2] == (
+        "The proxy is on loopback, and 10.0.2.2 leads to 127.0.0.1 alone",
+        "Containers and builds there: no address is known that leads to this loopback",
+    )
+
+
 def test_rancher_desktop_on_windows_is_given_the_name_of_windows() -> None:
     found = sheet(PLACES["rancher"], LOCAL, NoProxy(), shows_password=False)
 

@@ -16,7 +16,7 @@ every_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys(
 
 DAEMON = "https://docs.docker.com/engine/daemon/proxy/"
 DESKTOP = "https://docs.docker.com/desktop/settings-and-maintenance/settings/"
-COLIMA_CODE = "https://github.com/abiosoft/colima/blob/v0.9.1/environment/container/docker/daemon.go"
+COLIMA_CODE = "https://github.com/abiosoft/colima/blob/v0.10.3/environment/container/docker/daemon.go"
 SNAP = "https://github.com/canonical/docker-snap/blob/main/README.md"
 WSL = "https://learn.microsoft.com/en-us/windows/wsl/networking"
 ROOTLESS = "https://docs.docker.com/engine/security/rootless/tips/"
@@ -50,8 +50,8 @@ def paths(place: Place, form: Form) -> list[str]:
         ),
         ("docker-desktop", Form.DAEMON_JSON, [], DESKTOP),
         ("orbstack", Form.DAEMON_JSON, [], "https://docs.orbstack.dev/docker/network#proxies"),
-        ("colima", Form.ENVIRONMENT_YAML, ["~/.colima/default/colima.yaml"], "https://github.com/abiosoft/colima/blob/v0.9.1/docs/FAQ.md"),
-        ("lima", Form.ENVIRONMENT_YAML, ["~/.lima/docker/lima.yaml"], "https://github.com/lima-vm/lima/blob/master/templates/default.yaml"),
+        ("colima", Form.ENVIRONMENT_YAML, ["~/.colima/default/colima.yaml"], "https://github.com/abiosoft/colima/blob/v0.10.3/docs/FAQ.md"),
+        ("lima", Form.ENVIRONMENT_YAML, ["~/.lima/docker/lima.yaml"], "https://github.com/lima-vm/lima/blob/v2.2.0/templates/default.yaml"),
         (
             "rancher",
             Form.ENVIRONMENT_YAML,
