@@ -36,7 +36,7 @@ class Steps(msgspec.Struct, frozen=True):
     when: str
     files: tuple[File, ...]
     before: tuple[str, ...]
-    text: str  # a whole file, or commands
+    lines: tuple[str, ...]  # of a whole file, or commands
     after: tuple[str, ...]
     check: tuple[str, ...]
 
@@ -45,7 +45,7 @@ class Client(msgspec.Struct, frozen=True):
     """What containers and builds get."""
 
     files: tuple[File, ...]
-    text: str
+    lines: tuple[str, ...]
 
 
 class Sheet(msgspec.Struct, frozen=True):
@@ -114,9 +114,14 @@ def _as_shown(upstream: Upstream, place: Place, *, shows_password: bool) -> Upst
 
 
 def _steps(place: Place, way: Way, upstream: Upstream, exclusions: NoProxy) -> Steps:
-    text = elsewhere.written(way.form, _daemons(place, way, upstream, exclusions))
     return Steps(
-        form=way.form, when=way.when, files=way.files, before=way.before, text=text, after=way.after, check=way.check
+        form=way.form,
+        when=way.when,
+        files=way.files,
+        before=way.before,
+        lines=_lines(elsewhere.written(way.form, _daemons(place, way, upstream, exclusions))),
+        after=way.after,
+        check=way.check,
     )
 
 
@@ -129,7 +134,12 @@ def _client(place: Place, upstream: Upstream, exclusions: NoProxy, clients: Clie
     wanted = for_clients(there, clients, exclusions, Bridge())
     if wanted.intent is not Intent.SET:  # no address is known by which a container there reaches the laptop
         return None
-    return Client(place.client, client_config.edit("", client_config.DEFAULT, wanted.settings))
+    text = client_config.edit("", client_config.DEFAULT, wanted.settings)
+    return Client(place.client, _lines(text.expandtabs(2)))
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(text.removesuffix("\n").split("\n"))
 
 
 def _moved(upstream: Upstream, host: str) -> Upstream:
@@ -186,7 +196,7 @@ def lines(found: Sheet) -> list[str]:
         shown += ["", *_heading(number, len(found.ways), way.when), *_of(way)]
     if found.client is not None:
         shown += ["", "# Containers and builds, in the file of the client:", *_places(found.client.files)]
-        shown += ["", *_text(found.client.text)]
+        shown += ["", *found.client.lines]
     remarks = [*(f"# Note: {note}" for note in found.notes), *(f"# Does nothing there: {one}" for one in found.ignored)]
     return [*shown, "", *remarks] if remarks else shown
 
@@ -204,14 +214,10 @@ def _of(way: Steps) -> list[str]:
         shown += [*_places(way.files), ""]
     else:
         shown += ["# Type:", ""]
-    shown += _text(way.text)
+    shown += way.lines
     shown += ["", "# Then:", "", *way.after] if way.after else []
     return [*shown, "", "# To see it:", "", *way.check]
 
 
 def _places(files: tuple[File, ...]) -> list[str]:
     return [f"#   {file.path}" + (f"  ({file.on})" if file.on else "") for file in files]
-
-
-def _text(text: str) -> list[str]:
-    return text.removesuffix("\n").split("\n")

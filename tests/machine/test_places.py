@@ -35,7 +35,7 @@ def gone(laptop: Laptop, steps: Steps) -> str:
     (file,) = steps.files
     for command in steps.before:
         laptop.run("sh", "-c", command.removeprefix("sudo "))
-    laptop.write(file.path, steps.text)
+    laptop.write(file.path, "".join(f"{line}\n" for line in steps.lines))
     for command in steps.after:
         laptop.run("sh", "-c", command.removeprefix("sudo "))
     return laptop.run("sh", "-c", steps.check[-1]).stdout

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.decide.elsewhere import lines, merged, needs_password, sheet
+from agent.decide.elsewhere import Client, Steps, lines, merged, needs_password, sheet
 from agent.targets import client_config, daemon_json, elsewhere
 from agent.targets.refused import TextRefused
 from agent.values.places import PLACES, Form, Place
@@ -222,6 +222,10 @@ def test_where_there_is_no_such_file_nothing_is_merged(name: str) -> None:
 # The sheet.
 
 
+def text_of(part: Steps | Client) -> str:
+    return "".join(f"{line}\n" for line in part.lines)
+
+
 def texts(place: Place, meant: Upstream, **more: bool) -> str:
     return "\n".join(lines(sheet(place, meant, NoProxy(), shows_password=more.get("shows_password", False))))
 
@@ -260,13 +264,13 @@ def test_docker_desktop_as_it_is_printed() -> None:
         "#   %USERPROFILE%\\.docker\\config.json  (Windows)",
         "",
         "{",
-        '\t"proxies": {',
-        '\t\t"default": {',
-        '\t\t\t"httpProxy": "http://host.docker.internal:7890",',
-        '\t\t\t"httpsProxy": "http://host.docker.internal:7890",',
-        '\t\t\t"noProxy": "127.0.0.0/8,127.0.0.1,::1,localhost"',
-        "\t\t}",
-        "\t}",
+        '  "proxies": {',
+        '    "default": {',
+        '      "httpProxy": "http://host.docker.internal:7890",',
+        '      "httpsProxy": "http://host.docker.internal:7890",',
+        '      "noProxy": "127.0.0.0/8,127.0.0.1,::1,localhost"',
+        "    }",
+        "  }",
         "}",
         "",
         "# Note: User and password do not stand there: Docker Desktop asks for them, and keeps them in the system's store",
@@ -295,20 +299,20 @@ def test_docker_desktop_as_it_is_printed() -> None:
 def test_a_proxy_on_loopback_has_the_address_that_leads_there(name: str, daemon: str, containers: str | None) -> None:
     found = sheet(PLACES[name], LOCAL, NoProxy(), shows_password=False)
 
-    assert f"http://{daemon}:7890" in found.ways[0].text
+    assert f"http://{daemon}:7890" in text_of(found.ways[0])
     if containers is None:
         assert found.client is None
         assert "Containers and builds there: no address is known that leads to this loopback" in found.notes
     else:
         assert found.client is not None
-        said = client_config.texts(found.client.text, client_config.DEFAULT)
+        said = client_config.texts(text_of(found.client), client_config.DEFAULT)
         assert said.http == said.https == f"http://{containers}:7890"
 
 
 def test_an_address_leads_to_127_0_0_1_and_to_no_other() -> None:
     found = sheet(PLACES["rootless"], upstream("http://[::1]:7890"), NoProxy(), shows_password=False)
 
-    assert "http://[::1]:7890" in found.ways[0].text
+    assert "http://[::1]:7890" in text_of(found.ways[0])
     assert found.client is None
     assert found.notes[:2] == (
         "The proxy is on loopback, and 10.0.2.2 leads to 127.0.0.1 alone",
@@ -319,16 +323,16 @@ def test_an_address_leads_to_127_0_0_1_and_to_no_other() -> None:
 def test_rancher_desktop_on_windows_is_given_the_name_of_windows() -> None:
     found = sheet(PLACES["rancher"], LOCAL, NoProxy(), shows_password=False)
 
-    assert ".proxy.address=host.docker.internal\n" in found.ways[1].text
+    assert ".proxy.address=host.docker.internal\n" in text_of(found.ways[1])
 
 
 @every_place
 def test_a_proxy_elsewhere_is_the_same_for_all(place: Place) -> None:
     found = sheet(place, CORP, NoProxy(), shows_password=False)
 
-    assert "proxy.test" in found.ways[0].text
+    assert "proxy.test" in text_of(found.ways[0])
     assert found.client is not None
-    assert client_config.texts(found.client.text, client_config.DEFAULT).https == "http://proxy.test:3128"
+    assert client_config.texts(text_of(found.client), client_config.DEFAULT).https == "http://proxy.test:3128"
     assert not [note for note in found.notes if "loopback" in note]
 
 
@@ -349,16 +353,16 @@ def test_a_password_is_shown_to_who_asks(name: str) -> None:
     found = sheet(PLACES[name], SECRET, NoProxy(), shows_password=True)
 
     assert not found.hides_password
-    assert "alice" in found.ways[0].text
-    assert "USER" not in found.ways[0].text
+    assert "alice" in text_of(found.ways[0])
+    assert "USER" not in text_of(found.ways[0])
 
 
 def test_clients_get_a_password_only_if_the_policy_says_so() -> None:
     asked = sheet(PLACES["colima"], SECRET, NoProxy(), Clients(credentials=True), shows_password=True)
     not_asked = sheet(PLACES["colima"], SECRET, NoProxy(), shows_password=True)
 
-    assert asked.client is not None and "alice" in asked.client.text  # noqa: PT018 - for mypy
-    assert not_asked.client is not None and "alice" not in not_asked.client.text  # noqa: PT018
+    assert asked.client is not None and "alice" in text_of(asked.client)  # noqa: PT018 - for mypy
+    assert not_asked.client is not None and "alice" not in text_of(not_asked.client)  # noqa: PT018
     assert "Containers get no user and password: clients.credentials in the policy changes that" in not_asked.notes
 
 
@@ -368,7 +372,7 @@ def test_containers_get_what_the_policy_names_for_them() -> None:
     found = sheet(PLACES["windows"], meant, NoProxy(), shows_password=False)
 
     assert found.client is not None
-    assert client_config.texts(found.client.text, client_config.DEFAULT).http == "http://lan.test:3128"
+    assert client_config.texts(text_of(found.client), client_config.DEFAULT).http == "http://lan.test:3128"
 
 
 @every_place
@@ -388,7 +392,7 @@ def test_two_proxies_where_one_can_be_named() -> None:
     found = sheet(PLACES["orbstack"], Upstream("two", http, https), NoProxy(), shows_password=False)
 
     assert found.proxy == "http://one.test:1 and http://two.test:2"
-    assert "http://two.test:2" in found.ways[0].text
+    assert "http://two.test:2" in text_of(found.ways[0])
     assert "One proxy alone can be named there: it is that for https, if there is one" in found.notes
 
 
@@ -396,10 +400,11 @@ def test_two_proxies_where_one_can_be_named() -> None:
 def test_what_is_for_the_person_is_a_comment_and_all_else_is_to_be_copied(place: Place) -> None:
     shown = sheet(place, CORP, NoProxy(), shows_password=False)
     copied = [line for line in lines(shown) if line and not line.startswith("#")]
-    client = shown.client.text if shown.client is not None else ""
-    to_copy = [line for way in shown.ways for line in (*way.before, *way.text.split("\n"), *way.after, *way.check)]
+    client = shown.client.lines if shown.client is not None else ()
+    to_copy = [line for way in shown.ways for line in (*way.before, *way.lines, *way.after, *way.check)]
 
-    assert copied == [line for line in (*to_copy, *client.split("\n")) if line]
+    assert copied == [*to_copy, *client]
+    assert all(line.isprintable() for line in lines(shown))
 
 
 def test_a_sheet_with_a_password_does_not_show_itself() -> None:
