@@ -25,6 +25,14 @@ echo '127.0.0.1 localhost laptop' >/etc/hosts
 : >/etc/resolv.conf
 # Cannot work in a box, or would wake up in the middle of a test.
 systemctl mask systemd-modules-load.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer
+# What a box has no use for, and would be a third of each boot: modules and file systems of the kernel, a console, units
+# made of files that are not there, and below what the first boot after an update makes anew.
+systemctl mask modprobe@.service dev-hugepages.mount sys-kernel-debug.mount sys-kernel-tracing.mount run-lock.mount \
+    console-getty.service getty.target
+mkdir -p /etc/systemd/system-generators
+for generator in /usr/lib/systemd/system-generators/*; do
+    ln -s /dev/null "/etc/systemd/system-generators/${{generator##*/}}"
+done
 cp /mnt/ca/ca.crt {LAB_CA}
 cp /mnt/ca/ca.crt /usr/local/share/ca-certificates/lab.crt
 update-ca-certificates
@@ -32,6 +40,7 @@ install -D -m 644 /mnt/ca/ca.crt /etc/docker/certs.d/{REGISTRY}/ca.crt
 python3 -m venv /opt/docker-proxy-agent
 /opt/docker-proxy-agent/bin/pip install --no-index --find-links /mnt/wheels {NEEDS}
 ln -s /opt/docker-proxy-agent/bin/docker-proxy-agent /usr/local/bin/docker-proxy-agent
+touch /etc/.updated /var/.updated
 """
 PRODUCT = "/opt/docker-proxy-agent/bin/pip install --no-index --no-deps /mnt/product/*.whl"
 
