@@ -52,37 +52,38 @@ def test_office_has_no_way_out_but_its_proxies(laptop: Laptop) -> None:
     assert laptop.internet.requests() == []
 
 
-@pytest.mark.parametrize("kind", ["tinyproxy", "squid", "tls", "socks", "socks_with_password"])
-def test_office_proxy_lets_docker_through(laptop: Laptop, kind: str) -> None:
-    proxy = getattr(laptop.office, kind)
-    others = [other for other in laptop.office.proxies if other is not proxy]
+def test_office_proxies_let_docker_through(laptop: Laptop) -> None:
     laptop.plug("office")
 
-    url = proxy.url_with_password.replace("%", "%%")
-    laptop.docker.drop_in(f'[Service]\nEnvironment="HTTP_PROXY={url}" "HTTPS_PROXY={url}"\n')
+    for kind in ("tinyproxy", "squid", "tls", "socks", "socks_with_password"):
+        proxy = getattr(laptop.office, kind)
+        others = [other for other in laptop.office.proxies if other is not proxy]
+        for one in laptop.office.proxies:
+            one.forget()
+        url = proxy.url_with_password.replace("%", "%%")
+        laptop.docker.drop_in(f'[Service]\nEnvironment="HTTP_PROXY={url}" "HTTPS_PROXY={url}"\n')
 
-    assert laptop.docker.reports(http=proxy.url_reported, https=proxy.url_reported)
-    assert laptop.docker.environment()["HTTPS_PROXY"] == proxy.url_with_password
-    pulled = laptop.docker.pull()
-    assert pulled.ok, pulled
-    assert ASKED in proxy.log()
-    assert [other.log() for other in others] == [[], [], [], []]
+        assert laptop.docker.reports(http=proxy.url_reported, https=proxy.url_reported)
+        assert laptop.docker.environment()["HTTPS_PROXY"] == proxy.url_with_password
+        pulled = laptop.docker.pull()
+        assert pulled.ok, pulled
+        assert ASKED in proxy.log()
+        assert [other.log() for other in others] == [[], [], [], []]
 
-    proxy.stop()
-    assert not laptop.docker.pull().ok
-    proxy.start()
-    assert laptop.docker.pull().ok
-
-
-@pytest.mark.parametrize("kind", ["squid", "socks_with_password"])
-def test_office_proxy_wants_its_password(laptop: Laptop, kind: str) -> None:
-    proxy = getattr(laptop.office, kind)
-    laptop.plug("office")
-
-    for url in (proxy.url, proxy.url.replace("//", "//alice:wrong@")):
-        laptop.docker.drop_in(f'[Service]\nEnvironment="HTTPS_PROXY={url}"\n')
+        proxy.stop()
         assert not laptop.docker.pull().ok
-    assert proxy.log() == []
+        proxy.start()
+        assert laptop.docker.pull().ok
+
+
+def test_office_proxies_want_their_passwords(laptop: Laptop) -> None:
+    laptop.plug("office")
+
+    for proxy in (laptop.office.squid, laptop.office.socks_with_password):
+        for url in (proxy.url, proxy.url.replace("//", "//alice:wrong@")):
+            laptop.docker.drop_in(f'[Service]\nEnvironment="HTTPS_PROXY={url}"\n')
+            assert not laptop.docker.pull().ok
+        assert proxy.log() == []
 
 
 def test_cafe_has_a_portal_until_it_is_passed(laptop: Laptop) -> None:
