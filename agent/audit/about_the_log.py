@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from agent.audit.chain import Anchor, Entry
+from agent.audit.older import facts_of
 from agent.values.events import LogRecovered, LogTrimmed
 
 
@@ -38,8 +39,8 @@ class Recovered(LogRecovered, frozen=True, kw_only=True, omit_defaults=True):
     """What was wrong with the log before this record."""
 
     torn: Torn | None = None
-    # Where the log ends, and where the anchor says that it does: records are missing, or were replaced.
-    found: Anchor | None = None
+    # Where the log ended, and where the anchor says that it does: records are missing, or were replaced.
+    end: Anchor | None = None
     anchor: Anchor | None = None
     no_anchor: str = ""  # why there was none
     missed: Missed | None = None
@@ -73,6 +74,6 @@ def said(kind: type[T], entry: Entry) -> T | None:
     if entry.event != kind.event.value:
         return None
     try:
-        return msgspec.convert(entry.facts, kind)
+        return msgspec.convert(facts_of(entry), kind)
     except msgspec.ValidationError:  # written by another version, or forged
         return None

@@ -51,7 +51,7 @@ def _of_the_house(value: object) -> object:
         case ProxyUrl() | Unparsable() | PurePath() | AgentError():
             return str(value)
         case Settings():
-            return dict(value.lines())
+            return {"direct": True} if value.is_direct else dict(value.lines())
         case Verdict():
             return _verdict(value)
         case msgspec.Struct():
@@ -62,12 +62,13 @@ def _of_the_house(value: object) -> object:
 
 
 def _verdict(verdict: Verdict) -> dict[str, object]:
-    found: dict[str, object] = {"outcome": verdict.outcome.value, "ms": round(verdict.timings.total, 1)}
+    found: dict[str, object] = {"verdict": verdict.outcome.value, "ms": round(verdict.timings.total, 1)}
     return {**found, "evidence": verdict.evidence} if verdict.evidence else found
 
 
 def _struct(struct: msgspec.Struct) -> dict[str, object]:
-    return {
-        name: HIDDEN if name == "username" and getattr(struct, name) else getattr(struct, name)
-        for name in struct.__struct_fields__
-    }
+    defaults = struct.__struct_defaults__ if struct.__struct_config__.omit_defaults else ()
+    left_out = dict(zip(struct.__struct_fields__[-len(defaults) :], defaults, strict=True)) if defaults else {}
+    found = {name: getattr(struct, name) for name in struct.__struct_fields__}
+    shown = {name: value for name, value in found.items() if name not in left_out or value != left_out[name]}
+    return {name: HIDDEN if name == "username" and value else value for name, value in shown.items()}

@@ -183,7 +183,7 @@ class AuditLog:
             recovered = about_the_log.Recovered(
                 because="; ".join(because),
                 torn=Torn.of(end.rest) if end.rest else None,
-                found=found,
+                end=found,
                 anchor=kept,
                 no_anchor=absent,
                 missed=self._missed,

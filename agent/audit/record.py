@@ -22,7 +22,19 @@ from agent.audit.logs import log
 from agent.audit.unexpected import unexpected
 from agent.system.clock import now_text
 from agent.values.asker import Asker
-from agent.values.events import Event, Facts, Severity, brief
+from agent.values.events import (
+    AgentStarted,
+    DockerRestarted,
+    DockerStarted,
+    DockerStopped,
+    Event,
+    Facts,
+    RestartDeferred,
+    RestartDropped,
+    SettingsRolledBack,
+    Severity,
+    brief,
+)
 
 # The names that a record and a log line have already: no fact has one of them.
 RESERVED: Final = frozenset(
@@ -46,6 +58,29 @@ class Told(msgspec.Struct, frozen=True):
     text: str
 
 
+class SoFar:
+    """What the records of one agent say of Docker up to now."""
+
+    def __init__(self) -> None:
+        self.recent = deque[Told](maxlen=_RECENT)
+        self.start = ""  # the InvocationID of the start that was recorded last; '': none, or Docker has stopped since
+        self.is_started = False  # the agent has started Docker since, and that start is not recorded yet
+        self.restart_waits = False
+
+    def note(self, facts: Facts) -> None:
+        match facts:
+            case AgentStarted(invocation=str(start)) | DockerStarted(invocation=start):
+                self.start, self.is_started, self.restart_waits = start, False, False
+            case DockerRestarted() | SettingsRolledBack():
+                self.is_started, self.restart_waits = True, False
+            case DockerStopped():
+                self.start = ""
+            case RestartDeferred():
+                self.restart_waits = True
+            case RestartDropped():
+                self.restart_waits = False
+
+
 class Record:
     """Records what happens; outside of a pass until `for_pass` names one."""
 
@@ -56,26 +91,26 @@ class Record:
         trigger: str = "",
         *,
         by: Asker | None = None,
-        recent: deque[Told] | None = None,
+        so_far: SoFar | None = None,
     ) -> None:
         self._audit_log = audit_log
         self.pass_id = pass_id
         self._trigger = trigger
         self._by = by
-        self._recent = deque[Told](maxlen=_RECENT) if recent is None else recent
+        self.so_far = SoFar() if so_far is None else so_far
 
     def for_pass(self, pass_id: str, trigger: str, by: Asker | None = None) -> Record:
         """A Record for what happens in this pass. `by`: who asked for it, if somebody did."""
-        return Record(self._audit_log, pass_id, trigger, by=by, recent=self._recent)
+        return Record(self._audit_log, pass_id, trigger, by=by, so_far=self.so_far)
 
     def asked_by(self, asker: Asker, trigger: str) -> Record:
         """The same, for what one of those who asked for this pass brings about."""
-        return Record(self._audit_log, self.pass_id, trigger, by=asker, recent=self._recent)
+        return Record(self._audit_log, self.pass_id, trigger, by=asker, so_far=self.so_far)
 
     @property
     def recent(self) -> tuple[Told, ...]:
         """The latest events in a few words, the newest first."""
-        return tuple(self._recent)
+        return tuple(self.so_far.recent)
 
     @property
     def problem(self) -> str:
@@ -87,8 +122,9 @@ class Record:
         event, shown = facts.event, of_a_record(facts.by_name())
         about = {**self._about(), "severity": facts.severity.value}
         log.log(_LEVEL[facts.severity], event.value, **shown, **about, **self._append(event, shown))
+        self.so_far.note(facts)
         if words := brief(event, shown):
-            self._recent.appendleft(Told(now_text(), words))
+            self.so_far.recent.appendleft(Told(now_text(), words))
 
     def _about(self) -> dict[str, str]:
         about = {"pass": self.pass_id, "trigger": self._trigger, "by": str(self._by or "")}

@@ -161,8 +161,8 @@ class _Walk:
                 self.notes.append(f"{recovered.missed.records} could not be written, says record {entry.seq}")
             if recovered.no_anchor:
                 self.notes.append(f"the anchor was {recovered.no_anchor}, says record {entry.seq}")
-            if recovered.anchor and recovered.found:
-                kept, end = recovered.anchor.seq, recovered.found.seq
+            if recovered.anchor and recovered.end:
+                kept, end = recovered.anchor.seq, recovered.end.seq
                 what = f"is missing, up to {kept}" if kept > end else "is not the one that was written"
                 self._breaks(min(kept, end + 1), f"{what}, says record {entry.seq}", line)
 

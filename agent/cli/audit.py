@@ -13,6 +13,7 @@ import msgspec
 from agent.audit import system_journal
 from agent.audit.chain import Entry
 from agent.audit.facts import plain
+from agent.audit.older import facts_of
 from agent.audit.read import Filter, Legible, moment, moment_of, records
 from agent.audit.verify import Verification, verify
 from agent.cli.printing import complain, print_json, print_json_line, say
@@ -99,7 +100,7 @@ def readable(entry: Entry) -> str:
     when = moment_of(entry)
     local = entry.ts if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
     try:
-        said = sentence(Event(entry.event), entry.facts)
+        said = sentence(Event(entry.event), facts_of(entry))
     except ValueError:  # written by a newer agent
         said = escaped(msgspec.json.encode(plain(entry.facts)).decode(), LONGEST)
     return f"{escaped(local)}  {escaped(entry.event):<17} {said}"

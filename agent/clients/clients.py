@@ -313,20 +313,27 @@ class LocalClients:
     def _say(self, seen: ClientsSeen, done: Sequence[ClientFile], record: Record) -> None:
         for file, edit in _edits(done):
             if edit.change is Change.ADOPTED:
-                record(Adopted(target=file.path, old=edit.old))
+                record(Adopted(targets=(file.path,), found=edit.old))
             if edit.change is Change.DRIFT:
                 before, after = drift_digests(self._state, edit.old, edit.new)
-                record(DriftCorrected(target=file.path, found=edit.old, before=before, after=after))
+                record(
+                    DriftCorrected(
+                        targets=(file.path,),
+                        found=edit.old,
+                        owner=file.name,
+                        password_before=before,
+                        password_after=after,
+                    )
+                )
         for file in done:
             if file.error:
-                record(TargetNotWritten(target=file.path, error=file.error))
+                record(TargetNotWritten(targets=(file.path,), error=file.error))
         back = tuple(file.path for file, edit in _edits(done) if file.is_left and edit.text != edit.before)
         if back:
             record(FilesRestored(targets=back, because=BACK.because))
         written = tuple(file.path for file, _ in _edits(done) if not file.is_left)
         if written:
-            because = seen.wanted.because
-            record(SettingsWritten(settings=seen.wanted.settings, because=because, targets=written))
+            record(SettingsWritten(because=seen.wanted.because, targets=written))
 
     def _finish(self, file: ClientFile) -> ClientFile:
         """Remember what was written. What was not written, or may be half done, is handled the next time."""

@@ -19,7 +19,7 @@ from agent.decide import foreign
 from agent.decide.effective import effective, prospective
 from agent.decide.overruled import overruled, would_get
 from agent.decide.restart import Restarting, When, busy, hangs_on_urgency, restarting
-from agent.decide.urgent import Urgency
+from agent.decide.urgent import Urgency, is_another_secret
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import CannotExpress, NotJson, TextRefused
 from agent.values.condition import Code, Condition
@@ -62,6 +62,13 @@ class Plan(msgspec.Struct, frozen=True):
     put_off: str = ""  # why the edits have to wait
 
     @property
+    def due(self) -> str:
+        """Why Docker has to be restarted: what differs, and why that cannot stay; '' if it has not."""
+        if self.restart is None:
+            return ""
+        return "; ".join(filter(None, (_difference(self.effective, self.desired), self.restart.due)))
+
+    @property
     def changes(self) -> bool:
         """Whether there is anything to do or to wait for."""
         return self.acts or self.restart is not None or bool(self.put_off)
@@ -81,6 +88,17 @@ class Plan(msgspec.Struct, frozen=True):
         """Whether it writes for a later start only: Docker goes on with other settings, or they are unknown."""
         is_with_it = self.effective is not None and agrees(self.effective, self.desired)
         return self.acts and not self.restarts and not self.starts_docker and not is_with_it
+
+
+def _difference(running: Settings | None, desired: Settings) -> str:
+    if running is None:
+        return "what Docker runs with is not known"
+    before, after = running.lines()[0][1], desired.lines()[0][1]
+    if before != after:
+        return f"Docker runs with {before}, and is to run with {after}"
+    if is_another_secret(running, desired):
+        return "Docker runs with another user or password"
+    return f"Docker runs with {before}, and other settings beside it"
 
 
 class Holding(msgspec.Struct, frozen=True):

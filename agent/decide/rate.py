@@ -13,13 +13,6 @@ import msgspec
 from agent.decide.unsteady import STEADY, Shaken
 
 
-class Cause(enum.Enum):
-    """Who or what started dockerd."""
-
-    AGENT = "agent"
-    OTHERS = "others"  # counts like ours: the limit spares containers and pulls
-
-
 class Asked(enum.Enum):
     """Who wants the restart."""
 

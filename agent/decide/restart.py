@@ -63,9 +63,19 @@ class Restarting(msgspec.Struct, frozen=True):
     @property
     def because(self) -> str:
         if self.when is When.NOW:
-            return "; ".join(filter(None, (self.due, self.holds, self._along)))
+            return "; ".join(filter(None, (self.due, self.allowed)))
         held = f"{self.holds}, and {self.due}" if self.due else self.holds
         return f"{held}; {_OVERRULE}" if self.is_overrulable else held
+
+    @property
+    def allowed(self) -> str:
+        """Of a restart that is made now: why it may be."""
+        return "; ".join(filter(None, (self.holds, self._along)))
+
+    @property
+    def waits(self) -> str:
+        """Of one that is not made now: why not."""
+        return f"{self.holds}; {_OVERRULE}" if self.is_overrulable else self.holds
 
     @property
     def _along(self) -> str:

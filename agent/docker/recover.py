@@ -27,6 +27,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from msgspec import UNSET
+
 from agent.audit.record import Record
 from agent.decide.effective import effective, in_force, prospective
 from agent.decide.probation import CRASHES, LASTS_S, Trial, TrialState, judged, went_on
@@ -41,7 +43,7 @@ from agent.docker.theirs import refusal, theirs
 from agent.system.process_start import boot_id
 from agent.system.until import until
 from agent.targets.refused import TextRefused
-from agent.values.dockerd import Phase, Reality, UnitState
+from agent.values.dockerd import Cause, Phase, Reality, UnitState
 from agent.values.errors import AgentError, UnitFailed
 from agent.values.events import DockerRestarted, DockerStarted, SettingsRolledBack
 from agent.values.settings import DIRECT, Settings
@@ -125,8 +127,7 @@ class _Recovery:
         if running is not None and stage is Stage.RESTARTING:
             self._record(
                 DockerRestarted(
-                    settings=running,
-                    because="by an agent that ended before it could record it",
+                    due="an agent began it, and ended before it could record it",
                     started_again=units.started,
                     left=units.said,
                 )
@@ -174,8 +175,14 @@ class _Recovery:
         if verdict is TrialState.CAME_BACK:
             running = effective(await self._look.reality(DIRECT))
             await asyncio.to_thread(self._journal.try_out, went_on(trial, unit))
-            because = "it crashed after our restart, and systemd started it"
-            self._record(DockerStarted(settings=running, because=because))
+            self._record(
+                DockerStarted(
+                    cause=Cause.OTHERS,
+                    effective=UNSET if running is None else running,
+                    invocation=unit.invocation,
+                    because="it crashed after the agent's restart, and systemd started it",
+                )
+            )
         elif verdict is not TrialState.WATCH:
             await self._end_trial(trial, unit)
         return False

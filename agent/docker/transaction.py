@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from agent.audit.record import Record
 from agent.decide import foreign, probation
@@ -39,11 +40,12 @@ from agent.system.text_files import read_text, write_text
 from agent.targets import daemon_json, environment
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition, down
-from agent.values.dockerd import GOES_DOWN, FileFault, Phase, Reality, Running, UnitState
+from agent.values.dockerd import GOES_DOWN, Cause, FileFault, Phase, Reality, Running, UnitState
 from agent.values.errors import AgentError, ByOthers, EngineSilent, NotInForce, NotTried, RestartFailed, UnitFailed
 from agent.values.events import (
     Adopted,
     DockerRestarted,
+    DockerStarted,
     RestartDeferred,
     SettingsRolledBack,
     SettingsWritten,
@@ -140,10 +142,12 @@ class Transaction:
         self._live_restore = LiveRestore(supervisor, look, self._journal)
         self._last_good = LastGood(state)
         self._quarantine = Quarantine(state)
+        self._due = ""  # why the restart of this plan is due
         self._on_trial: UnderWay | None = None  # the restart before this one, while it is on trial
 
     async def carry_out(self, plan: Plan, reality: Reality) -> Applied:
         """Write, restart, verify. AgentError: nothing was changed, or all of it was put back."""
+        self._due = plan.due
         under_way = self._journal.under_way()
         self._on_trial = under_way if under_way.trial is not None and under_way.bracket is None else None
         self._last_good.keep_if_seen(reality)
@@ -159,15 +163,15 @@ class Transaction:
             raise
         written = tuple(edit.path for edit in plan.edits)
         if written or plan.needs_daemon_reload:
-            self._record(SettingsWritten(settings=plan.desired, method=plan.method, targets=written))
+            self._record(SettingsWritten(method=UNSET if plan.method is None else plan.method, targets=written))
         if plan.starts_docker:
-            return await self._start_without_ours(plan, written)
+            return await self._start_without_ours(written)
         if plan.restart is None:
             return Applied(written)
         if broken is not None:
             return self._defer_for_the_file(written, broken)
         if not plan.restarts:
-            return self._defer(written, plan.restart.because)
+            return self._defer(written, plan.restart.because, waits=plan.restart.waits)
         return await self._restart(plan, plan.restart, reality, written)
 
     async def _restart(self, plan: Plan, due: Restarting, reality: Reality, written: tuple[str, ...]) -> Applied:
@@ -199,13 +203,16 @@ class Transaction:
         try:
             now = await self._watch_until_in_force(plan, await self._unit_restarted(refused))
             noted = self._note_success(plan, now, file, met.hanging)
+            runs_with, start = plan.desired, now.unit.invocation
         except CameUpOtherwise as found:
             instead, noted = found, self._keep_for_the_next_start(found.invocation)
+            runs_with, start = found.runs_with, found.invocation
         except (ByOthers, NotTried, RestartFailed, NotInForce, UnitFailed) as failure:
             return await self._act_on_failure(plan, reality, failure, written=written, counted=counted)
         applied = await self._finish(
             plan, due, instead, counted, took_s=time.monotonic() - began, along=met.hanging, noted=noted
         )
+        self._record(DockerStarted(cause=Cause.AGENT, effective=runs_with, invocation=start))
         return msgspec.structs.replace(applied, written=written)
 
     async def _finish(  # noqa: PLR0913 - named at its one call
@@ -226,8 +233,8 @@ class Transaction:
         self._record(
             DockerRestarted(
                 took_s=round(took_s, 2),
-                settings=instead.runs_with if instead else plan.desired,
-                because=f"{due.because}; {instead}" if instead else due.because,
+                due=f"{plan.due}; {instead}" if instead else plan.due,
+                allowed=due.allowed,
                 containers_kept=len(kept.running),
                 containers_lost=kept.lost,
                 containers_stopped=kept.stopped,
@@ -336,7 +343,7 @@ class Transaction:
             raise Changed(Path(path))
         return found
 
-    async def _start_without_ours(self, plan: Plan, written: tuple[str, ...]) -> Applied:
+    async def _start_without_ours(self, written: tuple[str, ...]) -> Applied:
         """Our keys kept dockerd from starting, and are gone. What it then runs with is for the next pass."""
         self._journal.forget()  # nothing may put them back
         self._journal.enter(Stage.ROLLING_BACK)  # the next agent, too, has to start a Docker that is down
@@ -348,8 +355,7 @@ class Transaction:
             return Applied(written, condition=condition)
         finally:
             self._journal.forget()
-        because = "this Docker knows no proxies in daemon.json"
-        self._record(DockerRestarted(settings=plan.desired, because=because))
+        self._record(DockerRestarted(due="this Docker knows no proxies in daemon.json"))
         return Applied(written)
 
     async def _undo(self) -> None:
@@ -380,8 +386,8 @@ class Transaction:
         said = foreign.condition(fault)
         return msgspec.structs.replace(self._defer(written, str(said)), condition=said, foreign=fault)
 
-    def _defer(self, written: tuple[str, ...], because: str) -> Applied:
-        self._record(RestartDeferred(because=because))
+    def _defer(self, written: tuple[str, ...], because: str, *, waits: str = "") -> Applied:
+        self._record(RestartDeferred(due=self._due, waits=waits or because))
         return Applied(written, deferred=because)
 
     async def _write(self, plan: Plan, reality: Reality) -> None:
@@ -411,10 +417,10 @@ class Transaction:
         self._originals.keep(path, original)
         theirs = daemon_json.texts(original.text) if path == reality.daemon_json_path else Texts()
         if theirs != Texts():
-            self._record(Adopted(target=path, old=theirs.meaning()))
+            self._record(Adopted(targets=(path,), found=theirs.meaning()))
         if path == reality.environment_file_path:  # from now on it overrides what others set elsewhere
             for layer in reality.beaten:
-                self._record(Adopted(target=layer.path, old=environment.texts(layer.values).meaning()))
+                self._record(Adopted(targets=(layer.path,), found=environment.texts(layer.values).meaning()))
 
     def _note_success(self, plan: Plan, now: Reality, file: str | None, along: tuple[str, ...]) -> tuple[str, ...]:
         """dockerd runs with what was written; after a minute on trial it is believed. What could not be noted.
@@ -507,7 +513,7 @@ class Transaction:
         because = "; ".join(said)
         self._record(
             SettingsRolledBack(
-                settings=plan.desired,
+                failed_settings=plan.desired,
                 because=because,
                 containers_kept=len(kept.running),
                 containers_lost=kept.lost,

@@ -33,7 +33,7 @@ from agent.one_pass.seen import Verdicts
 from agent.one_pass.shaken_file import KeptShaken, ShakenFile
 from agent.system.clock import SYSTEM_CLOCK
 from agent.values.condition import Code, Condition
-from agent.values.dockerd import Reality
+from agent.values.dockerd import Cause, Reality
 from agent.values.listening import LocalProxy, loopback_addresses
 from agent.values.policy import Network, Policy, Upstream
 from agent.values.settings import ProxyUrl
@@ -148,9 +148,9 @@ class Memory:
         self._history = moved(self._history, None, SYSTEM_CLOCK.boottime_s())
         self._look = None
 
-    def note_docker_started(self, cause: rate.Cause) -> None:
+    def note_docker_started(self, cause: Cause) -> None:
         now, changed = SYSTEM_CLOCK.boottime_s(), self._history.changed
-        is_ours = cause is rate.Cause.AGENT and self.asked is Asked.AGENT
+        is_ours = cause is Cause.AGENT and self.asked is Asked.AGENT
         if is_ours and self._has_moved and rate.is_by_change(self._docker_started, self._shaken, changed):
             self._shaken = self._shaken.restarted(changed, now)
             self._keep_shaken()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -24,6 +24,7 @@ from agent.decide.effective import effective, prospective
 from agent.decide.plan import NOTHING_HOLDS, Holding, Plan, keeps_down, plan, put_off
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
+from agent.decide.restart import When
 from agent.decide.stillness import STILL_S, may_be_answered, only_more_came, still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
 from agent.docker.transaction import Applied
@@ -36,7 +37,14 @@ from agent.system.to_the_end import to_the_end
 from agent.targets.refused import TextRefused
 from agent.values.dockerd import GOES_DOWN, FileFault, Phase, Reality
 from agent.values.errors import AgentError
-from agent.values.events import ApplyStarted, NetworkChanged, NoUpstream, TargetNotWritten, UpstreamChosen
+from agent.values.events import (
+    ApplyStarted,
+    NetworkChanged,
+    NoUpstream,
+    TargetNotWritten,
+    UpstreamChosen,
+    judged,
+)
 from agent.values.listening import is_loopback, is_name
 from agent.values.policy import Network, Policy, Upstream
 from agent.values.reason import Reason
@@ -281,7 +289,7 @@ def _record_beginning(seen: Seen, record: Record) -> None:
     if seen.daemon_acts or (seen.clients and seen.clients.edits):
         record(_intent(seen))
     for file in seen.clients.failed if seen.clients else ():
-        record(TargetNotWritten(target=file.path, error=file.error))
+        record(TargetNotWritten(targets=(file.path,), error=file.error))
 
 
 def _judge_clients(seen: Planned, record: Record, maker: Maker) -> Planned:
@@ -321,7 +329,7 @@ async def _write_clients(
         failure, is_unexpected = error, None
     except Exception as error:  # noqa: BLE001 - the boundary of a target
         failure = is_unexpected = unexpected(_CLIENTS, error)
-    record(TargetNotWritten(target=failure.where, error=str(failure)))
+    record(TargetNotWritten(targets=(failure.where,), error=str(failure)))
     return tuple(ClientFile(file.account, error=str(failure), unexpected=is_unexpected) for file in seen.edits)
 
 
@@ -459,17 +467,30 @@ def _intent(seen: Seen) -> ApplyStarted:
     plan, clients = seen.plan if isinstance(seen, Planned) else None, seen.clients
     daemon_targets = tuple(edit.path for edit in plan.edits) if plan else ()
     client_targets = tuple(file.path for file in clients.edits) if clients else ()
+    restart = plan.restart if plan else None
+    is_now = restart is not None and restart.when is When.NOW
     return ApplyStarted(
-        desired=plan.desired if plan else None,
-        effective=plan.effective if plan else None,
-        prospective=plan.prospective if plan else None,
-        changes=_hidden_change(plan) if plan else None,
-        method=plan.method if plan else None,
-        method_because=(plan and plan.why_method) or None,
-        clients=clients.wanted.settings if client_targets and clients else None,
+        settings=_known(plan.desired if plan else None),
+        effective=_known(plan.effective if plan else None),
+        prospective=_known(plan.prospective if plan else None),
+        changes=_known(_hidden_change(plan) if plan else None),
+        method=_known(plan.method if plan else None),
+        method_because=_known((plan.why_method if plan else None) or None),
+        client_settings=_known(clients.wanted.settings if client_targets and clients else None),
         targets=(*daemon_targets, *client_targets),
-        restart=f"{plan.restart.when.value}: {plan.restart.because}" if plan and plan.restart else None,
+        restart=restart.when.value if restart else UNSET,
+        due=plan.due if plan and restart else UNSET,
+        allowed=restart.allowed if restart and is_now else UNSET,
+        waits=restart.waits if restart and not is_now else UNSET,
     )
+
+
+_T = TypeVar("_T")
+
+
+def _known(fact: _T | None) -> _T | UnsetType:
+    """What is not known is not in the record."""
+    return UNSET if fact is None else fact
 
 
 def _hidden_change(plan: Plan) -> str | None:
@@ -480,21 +501,29 @@ def _hidden_change(plan: Plan) -> str | None:
 
 
 def network_changed(
-    recognised: Recognised, snapshot: Snapshot, *, was: str | UnsetType | None = UNSET
+    recognised: Recognised, snapshot: Snapshot, *, previous: str | UnsetType | None = UNSET
 ) -> NetworkChanged:
+    """`previous`: the network before, None if it was offline, UNSET if that is not known."""
     name, fingerprint = recognised.network.name, snapshot.fingerprint()
-    return NetworkChanged(network=name, fingerprint=fingerprint, because=recognised.because, was=was)
+    return NetworkChanged(network=name, fingerprint=fingerprint, because=recognised.because, previous_network=previous)
 
 
 def upstream_chosen(
-    recognised: Recognised, choice: Choice, verdicts: Verdicts, *, was: str | UnsetType | None = UNSET
+    recognised: Recognised, choice: Choice, verdicts: Verdicts, *, previous: str | UnsetType = UNSET
 ) -> UpstreamChosen:
-    name = recognised.network.name
-    return UpstreamChosen(upstream=choice.upstream, was=was, network=name, because=choice.because, verdicts=verdicts)
+    """`previous`: the upstream before, if that was another."""
+    assert choice.upstream is not None  # noqa: S101 - the caller looked
+    return UpstreamChosen(
+        upstream=choice.upstream,
+        previous_upstream=previous,
+        network=recognised.network.name,
+        because=choice.because,
+        verdicts=judged(verdicts),
+    )
 
 
 def no_upstream(recognised: Recognised, choice: Choice, verdicts: Verdicts) -> NoUpstream:
-    return NoUpstream(network=recognised.network.name, because=choice.because, verdicts=verdicts)
+    return NoUpstream(network=recognised.network.name, because=choice.because, verdicts=judged(verdicts))
 
 
 class Alone:

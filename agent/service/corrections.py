@@ -5,11 +5,11 @@ How often is too often is decided in `decide/drift.py`. Not known here: how some
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from agent.audit.drift_digests import drift_digests
 from agent.audit.record import Record
@@ -18,6 +18,7 @@ from agent.decide.clients import Change
 from agent.decide.drift import Correcting, Correction, Drifts, drifted
 from agent.decide.plan import Plan
 from agent.one_pass.seen import AnySeen, Pass, Planned
+from agent.system.clock import rfc3339
 from agent.system.passwd import owner_of
 from agent.values.condition import gave_up
 from agent.values.events import DriftCorrected, GaveUp
@@ -35,8 +36,8 @@ class Corrections:
         # dockerd's settings and their method when a pass last left everything right
         self._in_place: tuple[Settings, Method | None] | None = None
         self._counted_text: tuple[str, str | None] | None = None  # the last change that was counted
-        # what the pass under way puts right: target, settings found, and who wrote them
-        self._found: tuple[str, Settings | None, str] | None = None
+        # what the pass under way puts right: target, settings found, and what their file tells of who wrote them
+        self._found: tuple[str, Settings | None, FileTells] | None = None
 
     def forget(self) -> None:
         """A person asks: put right again what was given up."""
@@ -59,9 +60,18 @@ class Corrections:
         plan = made.seen.plan
         is_written = outcome is not None and bool(outcome.written) and not outcome.rolled_back
         if found is not None and is_written:
-            target, settings, who = found
+            target, settings, file = found
             before, after = drift_digests(self._paths.state, settings, plan.desired)
-            record(DriftCorrected(target=target, found=settings, who=who, before=before, after=after))
+            record(
+                DriftCorrected(
+                    targets=(target,),
+                    found=UNSET if settings is None else settings,
+                    owner=file.owner,
+                    changed=file.changed,
+                    password_before=before,
+                    password_after=after,
+                )
+            )
         if is_written or _is_in_place(plan):
             self._in_place = (plan.desired, plan.method)
             self._counted_text = None
@@ -72,14 +82,14 @@ class Corrections:
         target = plan.edits[0].path
         if target not in self._drifts.given_up and self._in_place != (plan.desired, plan.method):
             return plan  # not foreign: we want other settings than before, or another method
-        who = last_writer(Path(target), self._paths)
+        file = told_by(Path(target), self._paths)
         if target not in self._drifts.given_up and (target, plan.edits[0].before) == self._counted_text:
-            self._found = (target, plan.prospective, who)
+            self._found = (target, plan.prospective, file)
             return plan  # the same change as before, which could not be undone
         self._counted_text = (target, plan.edits[0].before)
-        correction = self._count(target, now, who, record)
+        correction = self._count(target, now, file, record)
         if correction.answer is Correcting.PUT_RIGHT:
-            self._found = (target, plan.prospective, who)
+            self._found = (target, plan.prospective, file)
             return plan
         condition = gave_up(target, correction.because)
         return Plan(plan.desired, plan.method, plan.prospective, plan.effective, condition=condition)
@@ -93,15 +103,16 @@ class Corrections:
             if file.edit is None or not (is_foreign or file.path in self._drifts.given_up):
                 yield file
                 continue
-            correction = self._count(file.path, now, file.name, record)
+            correction = self._count(file.path, now, FileTells(file.name), record)
             is_put_right = correction.answer is Correcting.PUT_RIGHT
             condition = gave_up(file.path, correction.because)
             yield file if is_put_right else ClientFile(file.account, error=str(condition), gave_up=condition)
 
-    def _count(self, target: str, now: float, who: str, record: Record) -> Correction:
-        self._drifts, correction = drifted(self._drifts, target, now, who)
+    def _count(self, target: str, now: float, file: FileTells, record: Record) -> Correction:
+        self._drifts, correction = drifted(self._drifts, target, now, str(file))
         if correction.answer is Correcting.GIVE_UP:
-            record(GaveUp(target=target, because=correction.because, who=who))
+            because = correction.because
+            record(GaveUp(targets=(target,), because=because, owner=file.owner, changed=file.changed))
         return correction
 
 
@@ -112,10 +123,21 @@ def _is_in_place(plan: Plan) -> bool:
     return plan.condition is None or (plan.prospective is not None and agrees(plan.prospective, plan.desired))
 
 
-def last_writer(path: Path, paths: Paths) -> str:
-    """The file's owner and when it was written: all that a file tells about its writer."""
+class FileTells(msgspec.Struct, frozen=True):
+    """All that a file tells of who wrote it, which is little: root may write a file of alice's."""
+
+    owner: str | None  # None: the file was removed
+    changed: str | UnsetType = UNSET  # RFC 3339
+
+    def __str__(self) -> str:
+        if self.owner is None:
+            return "somebody who removed the file"
+        return f"somebody (the file is {self.owner}'s)"
+
+
+def told_by(path: Path, paths: Paths) -> FileTells:
     try:
         status = path.stat()
     except OSError:
-        return "unknown: the file was removed"
-    return f"{owner_of(status.st_uid, paths)} at {time.strftime('%H:%M:%S', time.localtime(status.st_mtime))}"
+        return FileTells(None)
+    return FileTells(owner_of(status.st_uid, paths), rfc3339(status.st_mtime))

@@ -5,15 +5,23 @@ Not known here: what is done about it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import msgspec
+from msgspec import UNSET
 
+from agent import __version__
 from agent.audit.record import Record
 from agent.decide.choose import Ending
+from agent.decide.effective import effective
 from agent.one_pass.reconcile import network_changed, no_upstream, upstream_chosen
-from agent.one_pass.seen import Offline, Planned, Seen
-from agent.values.events import Facts, RestartDeferred, WentOffline
+from agent.one_pass.seen import Offline, Planned, Seen, Undecided
+from agent.service.docker_news import of_a_restart_that_waited, of_docker
+from agent.service.lifetime import LastLife
+from agent.system.clock import rfc3339
+from agent.values.dockerd import Reality
+from agent.values.events import AgentStarted, Facts, RestartDeferred, WentOffline
 from agent.values.settings import Settings
 
 
@@ -28,6 +36,22 @@ class _Told(msgspec.Struct, frozen=True):
     put_off: Settings | None = None  # what is to be written for a pending restart, and is not yet
 
 
+def agent_started(last: LastLife | None, seen: Seen | None, reality: Reality | None) -> AgentStarted:
+    """The start of the agent, with what it found: what Docker runs with, the network and the choice."""
+    there = seen if isinstance(seen, Planned | Undecided) else None
+    is_up = reality is not None and reality.unit.is_running
+    running = effective(reality) if reality is not None and is_up else None
+    return AgentStarted(
+        version=__version__,
+        last_ended=UNSET if last is None else last.how,
+        gap_s=UNSET if last is None or last.gap_s is None else last.gap_s,
+        effective=UNSET if reality is None or (is_up and running is None) else running,
+        invocation=reality.unit.invocation if reality is not None and is_up and reality.unit.invocation else UNSET,
+        network=there.recognised.network.name if there else UNSET,
+        upstream=(there.choice.upstream or UNSET) if there else UNSET,
+    )
+
+
 class Diary:
     """Of one agent, from start to stop."""
 
@@ -39,33 +63,40 @@ class Diary:
 
     def tell(self, seen: Seen, record: Record) -> None:
         """Record what is new since the last time."""
-        for facts in self._news(seen):
+        self.tell_of_docker(seen.reality, record)
+        for facts in (*self._news(seen), *of_a_restart_that_waited(seen, record.so_far)):
             record(facts)
         self._told = self._after(seen)
+
+    def tell_of_docker(self, reality: Reality, record: Record) -> None:
+        """Record a start or a stop of Docker that is not recorded yet."""
+        for facts in of_docker(reality, record.so_far, _wall_text(reality.unit.since)):
+            record(facts)
 
     def _news(self, seen: Seen) -> Iterator[Facts]:
         told = self._told
         if isinstance(seen, Offline):
             if not told.is_offline:
-                yield WentOffline(was=told.network)
+                yield WentOffline(previous_network=told.network or UNSET)
             return
         choice, network = seen.choice, seen.recognised.network.name
         if choice.ending is Ending.WAITING:
             return
         fingerprint = seen.snapshot.fingerprint()
         is_new = told.is_offline or (network, fingerprint) != (told.network, told.fingerprint)
-        if is_new:
+        is_start = told == _Told()  # `agent-started` has the network
+        if is_new and not is_start:
             # After offline it may be the same network as before: the change is that there is one again.
-            was = "offline" if told.is_offline else told.network if told.network != network else None
-            yield network_changed(seen.recognised, seen.snapshot, was=was)
+            previous = None if told.is_offline else told.network or UNSET
+            yield network_changed(seen.recognised, seen.snapshot, previous=previous)
         if choice.ending is not Ending.CHOSEN:
             if is_new or choice.ending is not told.ending:
                 yield no_upstream(seen.recognised, choice, seen.verdicts)
         elif is_new or told.ending is not Ending.CHOSEN or choice.upstream != told.upstream:
-            was = told.upstream if told.upstream != choice.upstream else None
-            yield upstream_chosen(seen.recognised, choice, seen.verdicts, was=was)
+            previous = told.upstream if told.upstream not in (None, choice.upstream) else UNSET
+            yield upstream_chosen(seen.recognised, choice, seen.verdicts, previous=previous)
         if _put_off(seen) not in (None, told.put_off) and isinstance(seen, Planned) and seen.plan.restart is not None:
-            yield RestartDeferred(because=seen.plan.restart.because)
+            yield RestartDeferred(due=seen.plan.due, waits=seen.plan.restart.waits)
 
     def _after(self, seen: Seen) -> _Told:
         told = self._told
@@ -80,6 +111,11 @@ class Diary:
             upstream=seen.choice.upstream or told.upstream,
             put_off=_put_off(seen),
         )
+
+
+def _wall_text(monotonic_s: float) -> str:
+    """RFC 3339; '' for 0. For what was not long ago: CLOCK_MONOTONIC stands still while the machine is suspended."""
+    return rfc3339(time.time() - (time.monotonic() - monotonic_s)) if monotonic_s else ""
 
 
 def _put_off(seen: Seen) -> Settings | None:

@@ -42,7 +42,7 @@ class Failures:
         where = str(self._policy_path) if part is ServicePart.POLICY else part.value
         failure = error if isinstance(error, AgentError) else unexpected(where, error)
         if str(failure) != str(self._failed.get(part)):
-            (record or self._record)(TargetNotWritten(target=failure.where, error=str(failure)))
+            (record or self._record)(TargetNotWritten(targets=(failure.where,), error=str(failure)))
         self._failed[part] = failure
 
     def clear(self, part: ServicePart) -> None:

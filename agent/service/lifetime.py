@@ -5,6 +5,7 @@ An agent that is killed cannot record its end; the next one finds that the recor
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,14 @@ TOLD_TO_STOP: Final = "told to stop"
 class _Life(msgspec.Struct, frozen=True):
     boot: str
     ended: str | None = None  # how; None: it runs, or could not record its end
+    at: float | None = None  # when that was, by the wall clock; None: written by an older version
+
+
+class LastLife(msgspec.Struct, frozen=True):
+    """Of the agent before this one."""
+
+    how: str  # it ended
+    gap_s: float | None  # since its end; None: it could not say when that was
 
 
 class Lifetime:
@@ -28,20 +37,21 @@ class Lifetime:
     def __init__(self, state: Path) -> None:
         self._file = StateFile(state / "lifetime.json", _Life, 1)
 
-    def begin(self) -> str | None:
-        """How the last agent ended, unless by a stop. AgentError if the start cannot be written down."""
+    def begin(self) -> LastLife | None:
+        """How the last agent ended; None: there was none. AgentError if the start cannot be written down."""
         try:
             before = self._file.load()
         except AgentError:
             before = None
         self._file.save(_Life(boot_id()))
-        return None if before is None else _unclean(before)
+        if before is None:
+            return None
+        gap_s = None if before.at is None else round(max(0.0, time.time() - before.at), 1)
+        return LastLife(before.ended or _without_a_word(before), gap_s)
 
     def end(self, how: str) -> None:
-        self._file.save(_Life(boot_id(), how))
+        self._file.save(_Life(boot_id(), how, time.time()))
 
 
-def _unclean(before: _Life) -> str | None:
-    if before.ended is not None:
-        return None if before.ended == TOLD_TO_STOP else before.ended
+def _without_a_word(before: _Life) -> str:
     return "was killed, or crashed" if before.boot == boot_id() else "ended with the machine, without a stop"

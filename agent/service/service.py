@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from agent import __version__
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
 from agent.clients.accounts import NAME_SERVICE
@@ -28,10 +27,10 @@ from agent.one_pass.reconcile import Interrupted, what_keeps_it_down
 from agent.one_pass.seen import AnySeen, Offline, Pass, Planned, Seen
 from agent.service.answers import AfterPass, OpenRequests, refusal_by_another_policy
 from agent.service.corrections import Corrections
-from agent.service.diary import Diary
+from agent.service.diary import Diary, agent_started
 from agent.service.display import Display
 from agent.service.failures import Failures, ServicePart
-from agent.service.lifetime import TOLD_TO_STOP, Lifetime
+from agent.service.lifetime import TOLD_TO_STOP, LastLife, Lifetime
 from agent.service.notify import Notify
 from agent.service.passes import Passes
 from agent.service.policy_in_use import PolicyInUse
@@ -45,7 +44,7 @@ from agent.values.asker import Asker, Via
 from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import Phase, Reality
 from agent.values.errors import AgentError
-from agent.values.events import AgentStarted, AgentStopped
+from agent.values.events import AgentStopped
 from agent.values.listening import LocalProxy
 from agent.values.paths import Paths
 from agent.values.policy import Policy
@@ -82,6 +81,8 @@ class Service:
         self._corrections = Corrections(paths)
         self._starts = Starts()
         self._lifetime = Lifetime(paths.state)
+        self._last_life: LastLife | None = None
+        self._is_start_told = False  # it is, once the first look has ended
         self._policy = PolicyInUse(policy_path, paths, world, record=self._record, audit_log=audit_log)
         self._failures = Failures(policy_path, self._record)
         self._unfinished = Unfinished(self._failures, self._record, stops_within_s=_STOPS_WITHIN_S)
@@ -123,6 +124,8 @@ class Service:
             # The unit is Before=docker.service: before READY only files are written, or each would wait for the other.
             self._memory.note_resumed()
             self._reread()
+            if self._unfinished.is_there(self._policy.world):  # what is done about it has to come after the start
+                self._open()
             if not await self._unfinished.recover(self._policy.world, may_restart=False):
                 await self._look(frozenset())
             self._notify.ready()
@@ -144,12 +147,19 @@ class Service:
             self._end(ended)
 
     def _begin(self) -> None:
-        before = None
+        last = None
         with contextlib.suppress(AgentError):  # a full disk: the start is still recorded
-            before = self._lifetime.begin()
-        self._record(AgentStarted(version=__version__, before=before))
+            last = self._lifetime.begin()
+        self._last_life, self._is_start_told = last, False
+
+    def _open(self, seen: Seen | None = None, reality: Reality | None = None) -> None:
+        """Record the start: with what the first look found, or, where there is none, without."""
+        if not self._is_start_told:
+            self._is_start_told = True
+            self._record(agent_started(self._last_life, seen, seen.reality if seen is not None else reality))
 
     def _end(self, how: str) -> None:
+        self._open()
         self._record(AgentStopped(because=how))
         with contextlib.suppress(AgentError):  # a full disk: the next agent will think this one was killed
             self._lifetime.end(how)
@@ -190,6 +200,7 @@ class Service:
         try:
             return await self._look_for(why, requests)
         except Exception as error:  # noqa: BLE001 - the boundary of a pass
+            self._open()
             self._failures.note(ServicePart.WHOLE, error)
             self._unfinished.due_at = 0.0  # the next pass finishes what it left half done, as after a crash
             self._show()
@@ -292,10 +303,13 @@ class Service:
         except AgentError as error:
             return await self._fail(error, record)
         self._failures.clear(ServicePart.WHOLE)
+        self._open(reality=reality)
+        self._diary.tell_of_docker(reality, record)
         return self._starting_at(reality)
 
     async def _fail(self, error: AgentError, record: Record) -> float:
         """When to try again. A failure while the system goes down is not reported: there is nothing to fix."""
+        self._open()
         if not await self._policy.world.daemon.goes_down():
             self._failures.note(ServicePart.WHOLE, error, record)
         return self._failures.back_off()
@@ -359,6 +373,7 @@ class Service:
         return self._diary.has_news(seen)
 
     def tell(self, seen: Seen, record: Record) -> None:
+        self._open(seen)
         self._diary.tell(seen, record)
 
     def judge(self, seen: AnySeen, record: Record) -> AnySeen:

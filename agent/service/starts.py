@@ -5,8 +5,8 @@ Not known here: how starts delay the next restart (`decide/rate.py`).
 
 from __future__ import annotations
 
-from agent.decide.rate import Cause
 from agent.one_pass.seen import Pass
+from agent.values.dockerd import Cause
 
 
 class Starts:

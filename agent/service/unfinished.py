@@ -42,6 +42,13 @@ class Unfinished:
         self.is_left = False  # something was still unfinished before the last pass
         self.forbids_writing = False
 
+    def is_there(self, world: World) -> bool:
+        """Whether an agent left something half done; also if that cannot be told."""
+        try:
+            return world.daemon.under_way().forbids_writing
+        except AgentError:
+            return True
+
     async def recover(self, world: World, *, may_restart: bool) -> bool:
         """Finish or undo what an agent left that died in the middle; works without a policy, too.
 

@@ -28,4 +28,9 @@ SYSTEM_CLOCK: Final = SystemClock()
 
 def now_text() -> str:
     """RFC 3339, in UTC, to the second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return rfc3339(time.time())
+
+
+def rfc3339(wall_s: float) -> str:
+    """In UTC, to the second. `wall_s`: seconds since 1970."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall_s))

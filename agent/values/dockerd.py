@@ -33,6 +33,13 @@ class Phase(enum.Enum):
     BROKEN = "broken"  # failed, or waiting for its next automatic restart
 
 
+class Cause(enum.Enum):
+    """Who or what started dockerd."""
+
+    AGENT = "agent"
+    OTHERS = "others"  # a person, a boot, an upgrade, systemd after a crash
+
+
 class UnitState(msgspec.Struct, frozen=True):
     """A unit in one moment."""
 

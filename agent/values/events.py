@@ -19,6 +19,7 @@ from typing import ClassVar, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from agent.values.dockerd import Cause
 from agent.values.policy import Method
 from agent.values.secret import escaped
 from agent.values.settings import Settings
@@ -41,6 +42,8 @@ class Event(enum.Enum):
     SETTINGS_WRITTEN = "settings-written"
     DOCKER_RESTARTED = "docker-restarted"
     DOCKER_STARTED = "docker-started"
+    DOCKER_STOPPED = "docker-stopped"
+    RESTART_DROPPED = "restart-dropped"
     RESTART_DEFERRED = "restart-deferred"
     ROLLED_BACK = "rolled-back"
     DRIFT_CORRECTED = "drift-corrected"
@@ -79,11 +82,35 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         return {name: value for name, value in found.items() if value is not UNSET}
 
 
+class Judged(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The verdict on one upstream."""
+
+    upstream: str
+    verdict: str
+    ms: float  # of the whole probe
+    evidence: str = ""
+
+
+def judged(verdicts: Mapping[str, Verdict]) -> tuple[Judged, ...]:
+    """As a record has them: in the order of the policy."""
+    return tuple(
+        Judged(name, verdict.outcome.value, round(verdict.timings.total, 1), verdict.evidence)
+        for name, verdict in verdicts.items()
+    )
+
+
 class AgentStarted(Facts, frozen=True, kw_only=True):
     event = Event.AGENT_STARTED
-    sentence = "The agent[ {version}] started[; the one before {before}]"
+    sentence = (
+        "The agent[ {version}] started[ in {network}][; Docker runs with {effective}][; the agent before: {last_ended}]"
+    )
     version: str
-    before: str | None  # how the agent before this one ended, if not in order
+    last_ended: str | UnsetType = UNSET  # how the agent before this one did; absent: none did
+    gap_s: float | UnsetType = UNSET  # since then, by the wall clock; absent if it could not say when
+    effective: Settings | UnsetType | None = UNSET  # what Docker runs with. None: Docker does not run
+    invocation: str | UnsetType = UNSET
+    network: str | UnsetType = UNSET
+    upstream: str | UnsetType = UNSET  # that is chosen
 
 
 class AgentStopped(Facts, frozen=True, kw_only=True):
@@ -112,38 +139,38 @@ class Adopted(Facts, frozen=True, kw_only=True):
     """A value of our keys that the agent did not write is replaced for the first time."""
 
     event = Event.ADOPTED
-    sentence = "Took over[ {target}][, which had {old}]"
+    sentence = "Took over[ {targets}][, which had {found}]"
     severity = Severity.NOTICE
-    target: str
-    old: Settings
+    targets: Sequence[str]
+    found: Settings  # there, until now
 
 
 class NetworkChanged(Facts, frozen=True, kw_only=True):
     event = Event.NETWORK_CHANGED
-    sentence = "The network changed[: {network}][, before: {was}]"
+    sentence = "The network changed[: {network}][, before: {previous_network}]"
     brief = "arrived[ in {network}]"
     network: str
     fingerprint: str
     because: str
-    was: str | UnsetType | None = UNSET
+    previous_network: str | UnsetType | None = UNSET  # None: it was offline
 
 
 class WentOffline(Facts, frozen=True, kw_only=True):
     event = Event.OFFLINE
-    sentence = "Offline[, before: {was}]; nothing is touched"
+    sentence = "Offline[, before: {previous_network}]; nothing is touched"
     brief = "offline"
-    was: str | None
+    previous_network: str | UnsetType = UNSET
 
 
 class UpstreamChosen(Facts, frozen=True, kw_only=True):
     event = Event.UPSTREAM_CHOSEN
-    sentence = "Chose[ {upstream}][ in {network}][ instead of {was}][: {because}][ ({verdicts})]"
+    sentence = "Chose[ {upstream}][ in {network}][ instead of {previous_upstream}][: {because}][ ({verdicts})]"
     brief = "chose[ {upstream}]"
-    upstream: str | None
-    was: str | UnsetType | None = UNSET
+    upstream: str
+    previous_upstream: str | UnsetType = UNSET
     network: str
     because: str
-    verdicts: Mapping[str, Verdict]
+    verdicts: Sequence[Judged]
 
 
 class NoUpstream(Facts, frozen=True, kw_only=True):
@@ -153,7 +180,7 @@ class NoUpstream(Facts, frozen=True, kw_only=True):
     severity = Severity.WARNING
     network: str
     because: str
-    verdicts: Mapping[str, Verdict]
+    verdicts: Sequence[Judged]
 
 
 class ApplyStarted(Facts, frozen=True, kw_only=True):
@@ -161,25 +188,30 @@ class ApplyStarted(Facts, frozen=True, kw_only=True):
 
     event = Event.APPLY_STARTED
     sentence = (
-        "Applying[: {desired}][ ({changes})][, to be written to {targets}][; restart of Docker {restart}][: {because}]"
+        "Applying[: {settings}][ ({changes})][, to be written to {targets}]"
+        "[; Docker is restarted: {allowed}][; a restart waits: {waits}][: {because}]"
     )
-    desired: Settings | UnsetType | None = UNSET
-    effective: Settings | UnsetType | None = UNSET
-    prospective: Settings | UnsetType | None = UNSET
-    changes: str | UnsetType | None = UNSET
-    method: Method | UnsetType | None = UNSET
-    method_because: str | UnsetType | None = UNSET
-    clients: Settings | UnsetType | None = UNSET
+    settings: Settings | UnsetType = UNSET  # of Docker
+    effective: Settings | UnsetType = UNSET
+    prospective: Settings | UnsetType = UNSET
+    changes: str | UnsetType = UNSET
+    method: Method | UnsetType = UNSET
+    method_because: str | UnsetType = UNSET
+    client_settings: Settings | UnsetType = UNSET
     targets: Sequence[str]
-    restart: str | UnsetType | None = UNSET
+    restart: str | UnsetType = UNSET  # when
+    due: str | UnsetType = UNSET
+    allowed: str | UnsetType = UNSET
+    waits: str | UnsetType = UNSET
     because: str | UnsetType = UNSET
 
 
 class SettingsWritten(Facts, frozen=True, kw_only=True):
     event = Event.SETTINGS_WRITTEN
-    sentence = "Written[ to {targets}][: {settings}]"
-    settings: Settings | None
-    method: Method | UnsetType | None = UNSET
+    """What: `apply-started` of the same pass has it, but for what is taken back from a client."""
+
+    sentence = "Written[ to {targets}][: {because}]"
+    method: Method | UnsetType = UNSET
     because: str | UnsetType = UNSET
     targets: Sequence[str]
 
@@ -189,7 +221,7 @@ class DockerRestarted(Facts, frozen=True, kw_only=True):
 
     event = Event.DOCKER_RESTARTED
     sentence = (
-        "Docker restarted[ ({took_s})][: {settings}][; {because}]"
+        "Docker restarted[ ({took_s})][: {due}][; {allowed}]"
         "[; containers kept: {containers_kept}][; containers lost: {containers_lost}]"
         "[; containers stopped: {containers_stopped}]"
         "[; went down with it: {taken_along}][; started again: {started_again}][; {left}]"
@@ -197,8 +229,8 @@ class DockerRestarted(Facts, frozen=True, kw_only=True):
     brief = "docker restarted[, containers kept: {containers_kept}][, lost: {containers_lost}]"
     severity = Severity.NOTICE
     took_s: float | UnsetType = UNSET
-    settings: Settings
-    because: str
+    due: str
+    allowed: str | UnsetType = UNSET
     containers_kept: int | UnsetType = UNSET
     containers_lost: Sequence[str] | UnsetType = UNSET
     containers_stopped: Sequence[str] | UnsetType = UNSET
@@ -208,34 +240,56 @@ class DockerRestarted(Facts, frozen=True, kw_only=True):
 
 
 class DockerStarted(Facts, frozen=True, kw_only=True):
-    """Not by the agent."""
+    """What Docker runs with from now on: each start that is seen has one, whoever made it."""
 
     event = Event.DOCKER_STARTED
-    sentence = "Docker started[ with {settings}][: {because}]"
-    brief = "docker started"
+    sentence = "Docker runs[ with {effective}][, started at {started_at}][ by {cause}][: {because}]"
+    brief = "docker started[ by {cause}]"
     severity = Severity.NOTICE
-    settings: Settings | None
+    cause: Cause
+    effective: Settings | UnsetType = UNSET  # absent: it did not say
+    invocation: str  # systemd's, of this start
+    started_at: str | UnsetType = UNSET  # RFC 3339: a start by others is seen later
+    because: str | UnsetType = UNSET
+
+
+class DockerStopped(Facts, frozen=True, kw_only=True):
+    """Not by the agent: its own restart is one record."""
+
+    event = Event.DOCKER_STOPPED
+    sentence = "Docker stopped[: {because}]"
+    brief = "docker stopped"
+    severity = Severity.NOTICE
     because: str
 
 
 class RestartDeferred(Facts, frozen=True, kw_only=True):
     event = Event.RESTART_DEFERRED
-    sentence = "The restart of Docker waits[: {because}]"
+    sentence = "The restart of Docker waits[: {waits}][; {due}]"
     brief = "a restart of docker waits"
     severity = Severity.NOTICE
+    due: str
+    waits: str
+
+
+class RestartDropped(Facts, frozen=True, kw_only=True):
+    """A restart that waited is not due any more."""
+
+    event = Event.RESTART_DROPPED
+    sentence = "The restart of Docker that waited is not due any more[: {because}]"
     because: str
 
 
 class SettingsRolledBack(Facts, frozen=True, kw_only=True):
     event = Event.ROLLED_BACK
     sentence = (
-        "Rolled back[ ({settings})][: {because}]"
+        "Rolled back[ ({failed_settings})][: {because}]"
         "[; containers lost: {containers_lost}][; containers stopped: {containers_stopped}]"
         "[; started again: {started_again}]"
     )
     brief = "rolled back"
     severity = Severity.ERROR
-    settings: Settings | UnsetType = UNSET
+    failed_settings: Settings | UnsetType = UNSET
     because: str
     containers_kept: int | UnsetType = UNSET
     containers_lost: Sequence[str] | UnsetType = UNSET
@@ -245,24 +299,27 @@ class SettingsRolledBack(Facts, frozen=True, kw_only=True):
 
 class DriftCorrected(Facts, frozen=True, kw_only=True):
     event = Event.DRIFT_CORRECTED
-    sentence = "Corrected[ {target}][, which had {found}][; written by {who}]"
-    brief = "corrected[ {target}]"
+    sentence = "Corrected[ {targets}][, which had {found}][; it is {owner}'s][, changed at {changed}]"
+    brief = "corrected[ {targets}]"
     severity = Severity.NOTICE
-    target: str
-    found: Settings | None
-    who: str | UnsetType = UNSET
-    before: str | None  # keyed digests: they show that a password was changed, not which
-    after: str | None
+    targets: Sequence[str]
+    found: Settings | UnsetType = UNSET
+    owner: str | UnsetType | None = UNSET  # of the file; who wrote it the file does not tell. None: it was removed
+    changed: str | UnsetType = UNSET  # RFC 3339: its mtime
+    # Keyed: they show that a password was changed, not which. None: there is none.
+    password_before: str | None
+    password_after: str | None
 
 
 class GaveUp(Facts, frozen=True, kw_only=True):
     event = Event.GAVE_UP
-    sentence = "Gave up[ on {target}][: {because}][; written by {who}]"
-    brief = "gave up[ on {target}]"
+    sentence = "Gave up[ on {targets}][: {because}][; it is {owner}'s][, changed at {changed}]"
+    brief = "gave up[ on {targets}]"
     severity = Severity.ERROR
-    target: str
+    targets: Sequence[str]
     because: str
-    who: str
+    owner: str | UnsetType | None = UNSET
+    changed: str | UnsetType = UNSET
 
 
 class Requested(Facts, frozen=True, kw_only=True):
@@ -310,10 +367,10 @@ class Resumed(Facts, frozen=True, kw_only=True):
 
 class TargetNotWritten(Facts, frozen=True, kw_only=True):
     event = Event.TARGET_FAILED
-    sentence = "Not written[: {target}][: {error}]"
-    brief = "not written[: {target}]"
+    sentence = "Not written[: {targets}][: {error}]"
+    brief = "not written[: {targets}]"
     severity = Severity.WARNING
-    target: str | UnsetType = UNSET
+    targets: Sequence[str] | UnsetType = UNSET
     error: str
 
 
@@ -350,7 +407,7 @@ FACTS: Final[Mapping[Event, type[Facts]]] = {kind.event: kind for kind in Facts.
 
 _PART = re.compile(r"\[([^\]]*)\]")
 _FACT = re.compile(r"\{(\w+)\}")
-_SETTINGS: Final = ("proxy", "http", "https", "all")  # what `Settings.lines` may begin with
+_SETTINGS: Final = ("http", "https", "all")  # what `Settings.lines` may begin with
 _BRIEF_AT_MOST: Final = 100
 LONGEST: Final = 400  # characters of a sentence; the facts beside it are whole
 
@@ -391,10 +448,13 @@ def _said(name: str, value: object) -> str:
 
 
 def _said_of_mapping(value: Mapping[str, object]) -> str:
-    if "outcome" in value:
+    if "verdict" in value:
         evidence = _said("evidence", value.get("evidence"))
-        parts = (str(value["outcome"]), _said("in_ms", value.get("ms")), f"[{evidence}]" if evidence else "")
+        named = (_said("", value.get(name)) for name in ("upstream", "verdict"))
+        parts = (*named, _said("in_ms", value.get("ms")), f"[{evidence}]" if evidence else "")
         return " ".join(part for part in parts if part)
+    if value.get("direct") is True:
+        return "direct"
     for name in _SETTINGS:
         if name in value:
             return str(value[name])

@@ -352,6 +352,11 @@ class Dockerd:
         lines = self.audit.read_text().splitlines() if self.audit.exists() else []
         return [json.loads(line) for line in lines]
 
+    def facts_of(self, event: str) -> dict[str, Any]:
+        """Of the last one."""
+        facts: dict[str, Any] = [record["facts"] for record in self.records() if record["event"] == event][-1]
+        return facts
+
     @property
     def is_running(self) -> bool:
         return self.phase is Phase.RUNNING

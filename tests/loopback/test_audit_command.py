@@ -58,10 +58,10 @@ def host(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
 
 @pytest.fixture
 def diary(host: Host) -> Host:
-    host.write(Event.OFFLINE, hours_ago=30, pass_id="1", was="office")
+    host.write(Event.OFFLINE, hours_ago=30, pass_id="1", previous_network="office")
     host.write(Event.UPSTREAM_CHOSEN, hours_ago=3, pass_id="2", network="office", upstream="corp")
-    host.write(Event.DOCKER_RESTARTED, hours_ago=3, pass_id="2", settings="corp")
-    host.write(Event.DOCKER_RESTARTED, hours_ago=1, pass_id="3", settings="direct")
+    host.write(Event.DOCKER_RESTARTED, hours_ago=3, pass_id="2", due="corp")
+    host.write(Event.DOCKER_RESTARTED, hours_ago=1, pass_id="3", due="direct")
     return host
 
 
@@ -149,7 +149,7 @@ def test_a_record_of_a_newer_agent_is_shown_as_far_as_it_can_be(diary: Host) -> 
 
     _, out, _ = diary.audit()
 
-    assert out[0] == 'yesterday T06:00:00.000000Z  teleported        {"was":"office"}'
+    assert out[0] == 'yesterday T06:00:00.000000Z  teleported        {"previous_network":"office"}'
 
 
 def test_nothing_in_a_record_reaches_the_terminal_as_it_is(host: Host) -> None:

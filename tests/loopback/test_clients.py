@@ -267,7 +267,7 @@ async def test_what_an_earlier_version_kept_is_taken_over_and_its_password_gone(
     await people.passed(WITH_PASSWORD)
     assert people.events()[-2:] == ["drift-corrected", "settings-written"]  # it knows what it had written
     facts = json.loads(people.audit.read_text().splitlines()[-2])["facts"]
-    assert facts["before"] != facts["after"]  # though no password is shown
+    assert facts["password_before"] != facts["password_after"]  # though no password is shown
     await people.passed(DIRECT)
     assert bob.read_text() == LOGGED_IN
 

@@ -56,26 +56,26 @@ WAITING = undecided("cafe", "10.30.0.7/24", Ending.WAITING)
 @pytest.mark.parametrize(
     ("day", "told"),
     [
-        pytest.param([at("home"), at("home")], ["The network changed: home", "Chose direct"], id="once"),
+        pytest.param([at("home"), at("home")], ["Chose direct"], id="once"),
         pytest.param(
             [at("home"), at("office", "10.10.0.7/24", "proxy")],
-            ["The network changed: home", "Chose direct", "The network changed: office, before: home", "Chose proxy"],
+            ["Chose direct", "The network changed: office, before: home", "Chose proxy"],
             id="another-network",
         ),
         pytest.param(
             [at("home"), OFFLINE, OFFLINE, at("home")],
             [
-                *("The network changed: home", "Chose direct", "Offline, before: home; nothing is touched"),
-                *("The network changed: home, before: offline", "Chose direct"),
+                *("Chose direct", "Offline, before: home; nothing is touched"),
+                *("The network changed: home", "Chose direct"),
             ],
             id="back-from-offline",
         ),
         pytest.param(
             [at("home"), STUCK, STUCK, at("home")],
-            ["The network changed: home", "Chose direct", "No upstream works in home", "Chose direct"],
+            ["Chose direct", "No upstream works in home", "Chose direct"],
             id="stuck-for-a-while",
         ),
-        pytest.param([at("home"), WAITING], ["The network changed: home", "Chose direct"], id="not-before-it-is-known"),
+        pytest.param([at("home"), WAITING], ["Chose direct"], id="not-before-it-is-known"),
     ],
 )
 def test_each_change_is_told_once(tmp_path: Path, day: list[Seen], told: list[str]) -> None:

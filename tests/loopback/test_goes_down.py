@@ -85,7 +85,7 @@ async def test_whenever_it_goes_down_nothing_has_failed_and_the_next_boot_goes_o
 
         assert machine.is_whole(), point
         assert not FAILURES & set(dockerd.events()), point
-        deferred = {record["facts"]["because"] for record in dockerd.records() if record["event"] == "restart-deferred"}
+        deferred = {record["facts"]["waits"] for record in dockerd.records() if record["event"] == "restart-deferred"}
         assert deferred <= {GOES_DOWN}, point
         assert not Quarantine(dockerd.agent_state).until({"office": OFFICE}), point
         assert dockerd.starts <= starts + 1, point  # none but the restart that may have been over

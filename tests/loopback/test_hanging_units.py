@@ -111,8 +111,8 @@ async def test_what_went_down_with_docker_is_started_again(
     assert outcome.restarted_s is not None
     assert noted == [("my-firewall.service", "stack.service")]
     assert dockerd.units == {"stack.service": True, "my-firewall.service": True, "old.service": False}
-    facts = dockerd.records()[-1]["facts"]
-    assert "my-firewall.service" in facts["because"]
+    facts = dockerd.facts_of("docker-restarted")
+    assert "my-firewall.service" in facts["allowed"]
     assert facts["taken_along"] == ["my-firewall.service", "stack.service"]
     assert facts["started_again"] == ["stack.service"]
     assert journal.under_way().is_over
@@ -126,7 +126,7 @@ async def test_a_roll_back_starts_them_again(dockerd: Dockerd) -> None:
     assert outcome.is_failed
     assert dockerd.is_running
     assert dockerd.units == {"stack.service": True}
-    assert dockerd.records()[-1]["facts"]["started_again"] == ["stack.service"]
+    assert dockerd.facts_of("rolled-back")["started_again"] == ["stack.service"]
     assert Journal(dockerd.agent_state).under_way().is_over
 
 
@@ -277,7 +277,7 @@ async def test_a_container_that_did_not_run_on_is_not_counted_as_kept(dockerd: D
     assert "2 containers should have survived" in outcome.condition.text
     assert "container-0 and container-4" in outcome.condition.text
     assert not outcome.is_failed
-    facts = dockerd.records()[-1]["facts"]
+    facts = dockerd.facts_of("docker-restarted")
     assert (facts["containers_kept"], facts["containers_lost"]) == (3, ["container-0", "container-4"])
 
 
@@ -296,7 +296,7 @@ async def test_those_that_a_roll_back_lost_are_said_too(dockerd: Dockerd) -> Non
 
     assert outcome.is_failed
     assert outcome.containers_lost == ("container-1",)
-    assert dockerd.records()[-1]["facts"]["containers_lost"] == ["container-1"]
+    assert dockerd.facts_of("rolled-back")["containers_lost"] == ["container-1"]
 
 
 async def test_without_live_restore_nobody_was_to_run_on(dockerd: Dockerd) -> None:
@@ -306,7 +306,7 @@ async def test_without_live_restore_nobody_was_to_run_on(dockerd: Dockerd) -> No
 
     assert dockerd.killed == 2
     assert (outcome.containers_kept, outcome.containers_lost, outcome.condition) == (0, (), None)
-    assert dockerd.records()[-1]["facts"]["containers_stopped"] == ["container-0", "container-1"]
+    assert dockerd.facts_of("docker-restarted")["containers_stopped"] == ["container-0", "container-1"]
 
 
 async def test_those_that_were_stopped_for_a_restart_that_failed_are_said_too(dockerd: Dockerd) -> None:
@@ -315,7 +315,7 @@ async def test_those_that_were_stopped_for_a_restart_that_failed_are_said_too(do
     outcome = await passed(dockerd, docker=Docker(restart=Restart.ALWAYS))
 
     assert (outcome.containers_lost, outcome.condition) == ((), None)
-    assert dockerd.records()[-1]["facts"]["containers_stopped"] == ["container-0"]
+    assert dockerd.facts_of("rolled-back")["containers_stopped"] == ["container-0"]
 
 
 async def test_where_the_shims_end_with_the_unit_containers_are_waited_for(dockerd: Dockerd) -> None:

@@ -68,7 +68,7 @@ async def test_containers_run_on_and_the_file_is_as_it_was(dockerd: Dockerd, tex
     assert (file_of(dockerd).read_text() if file_of(dockerd).exists() else None) == text
     assert dockerd.live_restore is (text is not None and '"live-restore": true' in text)
     assert Journal(dockerd.agent_state).under_way().is_over
-    assert dockerd.records()[-1]["facts"]["containers_kept"] == 5
+    assert dockerd.facts_of("docker-restarted")["containers_kept"] == 5
 
 
 async def test_settings_in_the_same_file_stay_there(dockerd: Dockerd) -> None:

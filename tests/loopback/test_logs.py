@@ -183,7 +183,7 @@ def test_the_journal_gets_a_sentence_and_every_fact_as_a_field(journald: Journal
     )
 
     assert journald.entry() == {
-        "MESSAGE": "Docker restarted (0.7 s): http://proxy:3128",
+        "MESSAGE": "Docker restarted (0.7 s)",
         "PRIORITY": "5",  # by severity, which knows more than the level
         "SYSLOG_IDENTIFIER": "docker-proxy-agent",
         "DPA_SEVERITY": "notice",

@@ -28,7 +28,7 @@ from agent.values.events import (
     Unpinned,
     WentOffline,
 )
-from agent.values.settings import DIRECT, Settings, settings
+from agent.values.settings import Settings, settings
 from agent.values.verdict import Outcome, Timings, Verdict
 
 
@@ -86,7 +86,7 @@ def test_both_have_the_same_event_and_facts_and_the_log_anchors_the_record(writi
     [audited], [logged] = writing.audited, writing.logged
     facts = {
         "network": "office",
-        "verdicts": {"corp": {"outcome": "ok", "ms": 84.1}},
+        "verdicts": {"corp": {"verdict": "ok", "ms": 84.1}},
         "settings": {"http": "http://•••@proxy:3128"},
     }
     assert audited["facts"] == facts
@@ -104,7 +104,7 @@ def test_it_is_on_disk_before_the_call_returns(writing: Writing) -> None:
 
 
 def test_how_much_it_matters_is_in_the_log_and_in_the_record(writing: Writing) -> None:
-    writing.record(WentOffline(was="office"))
+    writing.record(WentOffline(previous_network="office"))
     writing.record(Unpinned(upstream="office", because="requested"))
     writing.record(TargetNotWritten(error="a full disk"))
     writing.record(SettingsRolledBack(because="dockerd did not come up", started_again=()))
@@ -117,10 +117,10 @@ def test_a_pass_goes_on_without_an_audit_log_and_says_so(writing: Writing) -> No
     writing.path.parent.write_text("no folder")
     record = writing.record.for_pass("p1", "timer")
 
-    record(DockerRestarted(settings=DIRECT, because="asked for"))
+    record(DockerRestarted(due="asked for"))
 
     [logged] = writing.logged
-    assert (logged["event"], logged["because"], logged["audit"]) == ("docker-restarted", "asked for", "unwritable")
+    assert (logged["event"], logged["due"], logged["audit"]) == ("docker-restarted", "asked for", "unwritable")
     assert "audit_seq" not in logged
     assert str(writing.path.parent) in record.problem
     assert writing.record.problem  # the condition is the log's, not one pass's
@@ -128,7 +128,7 @@ def test_a_pass_goes_on_without_an_audit_log_and_says_so(writing: Writing) -> No
 
 def test_the_condition_ends_when_the_log_can_be_written_again(writing: Writing) -> None:
     writing.path.parent.write_text("no folder")
-    writing.record(WentOffline(was=None))
+    writing.record(WentOffline())
     writing.path.parent.unlink()
 
     writing.record(NetworkChanged(network="home", fingerprint="f", because="the first that matches"))
@@ -140,7 +140,7 @@ def test_the_condition_ends_when_the_log_can_be_written_again(writing: Writing) 
 
 def test_a_fact_of_a_type_that_nobody_decided_about_is_refused_before_anything_is_written(writing: Writing) -> None:
     with pytest.raises(TypeError, match="object is not a fact"):
-        writing.record(WentOffline(was=object()))  # type: ignore[arg-type]
+        writing.record(WentOffline(previous_network=object()))  # type: ignore[arg-type]
 
     assert not writing.path.exists()
     assert writing.logged == []

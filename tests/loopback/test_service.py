@@ -188,10 +188,10 @@ async def test_it_follows_the_laptop_and_shows_it(laptop: Laptop) -> None:
         assert shown.status.pid == os.getpid()
         assert shown.is_running
     assert laptop.events() == [
-        "agent-started", "policy-loaded",
-        "network-changed", "upstream-chosen", "apply-started", "settings-written",  # then systemd is told READY
-        "apply-started", "docker-restarted",
-        "network-changed", "upstream-chosen", "apply-started", "settings-written", "docker-restarted",
+        "policy-loaded", "agent-started",
+        "upstream-chosen", "apply-started", "settings-written",  # then systemd is told READY
+        "apply-started", "docker-restarted", "docker-started",
+        "network-changed", "upstream-chosen", "apply-started", "settings-written", "docker-restarted", "docker-started",
         "agent-stopped",
     ]  # fmt: skip
 
@@ -1026,7 +1026,9 @@ async def test_the_record_of_a_wish_names_the_pass_that_follows(laptop: Laptop) 
         await laptop.asks(Command.PIN, upstream="direct")
     (pinned,) = (record for record in laptop.records() if record["event"] == "pinned")
     (chosen,) = (
-        record for record in laptop.records() if record["event"] == "upstream-chosen" and record["facts"]["was"]
+        record
+        for record in laptop.records()
+        if record["event"] == "upstream-chosen" and "previous_upstream" in record["facts"]
     )
     assert pinned["trigger"] == "pin"
     assert pinned["pass"] == chosen["pass"] != ""
@@ -1101,7 +1103,9 @@ async def test_foreign_changes_are_put_right_and_given_up_in_the_end(laptop: Lap
             await hand.wake(Reason.FILES)
             assert environment.read_text() == ours
         assert laptop.events().count("drift-corrected") == 4
-        ours_and_theirs = {(facts["before"], facts["after"]) for facts in laptop.facts("drift-corrected")}
+        ours_and_theirs = {
+            (facts["password_before"], facts["password_after"]) for facts in laptop.facts("drift-corrected")
+        }
         ((before, after),) = ours_and_theirs  # four times the same
         assert before != after
         assert {len(before), len(after)} == {16}
@@ -1115,7 +1119,7 @@ async def test_foreign_changes_are_put_right_and_given_up_in_the_end(laptop: Lap
         (condition,) = laptop.status()["conditions"]
         assert condition["code"] == "gave-up"
         assert condition["target"] == str(environment)
-        assert condition["text"].startswith("landlady at ")
+        assert condition["text"].startswith("somebody (the file is landlady's)")
         assert condition["text"].endswith(" changed our keys 5 times in 10 min; left to them")
 
         await laptop.asks(Command.RELOAD)

@@ -39,7 +39,7 @@ async def test_written_restarted_and_reported(dockerd: Dockerd) -> None:
     assert not outcome.is_failed
     assert dockerd.runs_with == OFFICE
     assert dockerd.starts == 2
-    assert dockerd.events() == ["settings-written", "docker-restarted"]
+    assert dockerd.events() == ["settings-written", "docker-restarted", "docker-started"]
     assert (dockerd.root / "etc/dockerd.env").stat().st_mode & 0o777 == 0o600
     assert (dockerd.root / "unit/drop-in.conf").stat().st_mode & 0o777 == 0o644
 
@@ -83,7 +83,7 @@ async def test_where_something_beats_what_was_written_that_is_said_and_the_setti
     assert "Docker came up and runs with https http://other:1 instead" in outcome.condition.text
     assert dockerd.starts == 2
     assert dockerd.text("etc/dockerd.env") == drop_in.edit(OFFICE)
-    assert dockerd.events() == ["settings-written", "docker-restarted"]
+    assert dockerd.events() == ["settings-written", "docker-restarted", "docker-started"]
     assert not Quarantine(dockerd.agent_state).until({"office": OFFICE})
     assert Journal(dockerd.agent_state).under_way().stage is Stage.WRITING
 
@@ -132,9 +132,9 @@ async def test_what_the_drop_in_beats_is_said_once_with_its_file(dockerd: Docker
         await dockerd.transaction().carry_out(*await dockerd.plan(wanted))
 
     adopted = [record["facts"] for record in dockerd.records() if record["event"] == "adopted"]
-    assert [facts["target"] for facts in adopted] == [layer.path for layer in dockerd.beaten]
-    assert adopted[0]["old"] == {"http": "http://•••@foreign:1"}
-    assert adopted[1]["old"] == {"https": "http://foreign:2"}
+    assert [facts["targets"] for facts in adopted] == [[layer.path] for layer in dockerd.beaten]
+    assert adopted[0]["found"] == {"http": "http://•••@foreign:1"}
+    assert adopted[1]["found"] == {"https": "http://foreign:2"}
     assert "hunter2" not in dockerd.audit.read_text()
 
 

@@ -285,16 +285,16 @@ async def test_an_end_by_an_exception_is_recorded_as_what_it_was_and_the_next_st
     (stopped,) = records(laptop, "agent-stopped")
     assert stopped["because"] == "ended by an unexpected error: Broken"
     async with laptop.running():
-        assert records(laptop, "agent-started")[-1]["before"] == stopped["because"]
+        assert records(laptop, "agent-started")[-1]["last_ended"] == stopped["because"]
     async with running_again(laptop):
-        assert records(laptop, "agent-started")[-1]["before"] is None
+        assert records(laptop, "agent-started")[-1]["last_ended"] == "told to stop"
     assert records(laptop, "agent-stopped")[-1]["because"] == "told to stop"
 
 
 async def test_a_start_after_a_kill_says_so(laptop: Laptop) -> None:
     Lifetime(laptop.paths.state).begin()
     async with laptop.running():
-        assert records(laptop, "agent-started")[-1]["before"] == "was killed, or crashed"
+        assert records(laptop, "agent-started")[-1]["last_ended"] == "was killed, or crashed"
 
 
 def running_again(laptop: Laptop) -> Any:

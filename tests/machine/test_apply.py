@@ -288,7 +288,7 @@ def test_what_others_set_in_the_unit_is_beaten_and_named(laptop: Laptop) -> None
     assert f"{proxies}, which says http http://10.10.0.9:1" in planned
     assert f"{default}, which says https http://10.10.0.8:1" in planned
     assert laptop.docker.reports(http=laptop.office.tinyproxy.url, https=laptop.office.tinyproxy.url)
-    adopted = [record["facts"]["target"] for record in laptop.audit.records() if record["event"] == "adopted"]
+    adopted = [record["facts"]["targets"][0] for record in laptop.audit.records() if record["event"] == "adopted"]
     assert adopted == [proxies, default]
 
 

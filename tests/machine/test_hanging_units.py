@@ -79,7 +79,7 @@ def test_a_restart_waits_for_what_hangs_on_docker_and_a_person_overrules_that(la
     restarted = next(record for record in laptop.audit.records() if record["event"] == "docker-restarted")
     taken = [name for name in sorted(ALL) if name != "wanting.service"]
     assert restarted["facts"]["taken_along"] == taken
-    assert "are taken along" in restarted["facts"]["because"]
+    assert "are taken along" in restarted["facts"]["allowed"]
 
 
 def test_it_is_made_when_the_last_of_them_is_down_and_status_says_what_it_waits_for(laptop: Laptop) -> None:

@@ -29,7 +29,7 @@ OFFICE = settings("http://al:pw@proxy.corp:3128", no_proxy="localhost,.corp")
         pytest.param(
             OFFICE, {"http": f"http://{HIDDEN}@proxy.corp:3128", "no_proxy": ".corp,localhost"}, id="settings"
         ),
-        pytest.param(DIRECT, {"proxy": "direct"}, id="direct"),
+        pytest.param(DIRECT, {"direct": True}, id="direct"),
         pytest.param(proxy("socks5://u:p@h"), f"socks5://{HIDDEN}@h:1080", id="proxy"),
         pytest.param(proxy("http://xxxxx:xxxxx@h:1"), f"http://{HIDDEN}@h:1", id="masked"),
         pytest.param(Unparsable(Secret("http://a:b#c@d")), "‹unparsable›", id="unparsable"),
@@ -39,10 +39,10 @@ OFFICE = settings("http://al:pw@proxy.corp:3128", no_proxy="localhost,.corp")
         pytest.param(Method.DROP_IN, "systemd-drop-in", id="enum-text"),
         pytest.param(
             Verdict(Outcome.TLS, "issuer X", Timings(total=84.26)),
-            {"outcome": "tls", "ms": 84.3, "evidence": "issuer X"},
+            {"verdict": "tls", "ms": 84.3, "evidence": "issuer X"},
             id="verdict",
         ),
-        pytest.param(Verdict(Outcome.OK), {"outcome": "ok", "ms": 0.0}, id="verdict-without-evidence"),
+        pytest.param(Verdict(Outcome.OK), {"verdict": "ok", "ms": 0.0}, id="verdict-without-evidence"),
         pytest.param(
             Interface("wlan0", ssid="CorpNet"),
             {
@@ -118,8 +118,8 @@ def test_a_text_loses_what_stands_before_the_host_of_a_url(text: str, shown: str
     [
         pytest.param(
             Event.DOCKER_RESTARTED,
-            {"took_s": 0.71, "settings": {"http": "http://proxy:3128"}, "containers_kept": 3},
-            "Docker restarted (0.7 s): http://proxy:3128; containers kept: 3",
+            {"took_s": 0.71, "due": "direct does not work here", "allowed": "nothing runs", "containers_kept": 3},
+            "Docker restarted (0.7 s): direct does not work here; nothing runs; containers kept: 3",
             id="restarted",
         ),
         pytest.param(Event.DOCKER_RESTARTED, {"containers_kept": 0}, "Docker restarted", id="nothing-known"),
@@ -129,20 +129,23 @@ def test_a_text_loses_what_stands_before_the_host_of_a_url(text: str, shown: str
                 "network": "office",
                 "upstream": "corp",
                 "because": "first that works",
-                "verdicts": {"corp": {"outcome": "ok", "ms": 84.1}, "direct": {"outcome": "dns", "ms": 0}},
+                "verdicts": [
+                    {"upstream": "corp", "verdict": "ok", "ms": 84.1},
+                    {"upstream": "direct", "verdict": "dns", "ms": 0, "evidence": "no such name"},
+                ],
             },
-            "Chose corp in office: first that works (corp ok 84 ms, direct dns)",
+            "Chose corp in office: first that works (corp ok 84 ms, direct dns [no such name])",
             id="chosen",
         ),
         pytest.param(
             Event.APPLY_STARTED,
-            {"desired": {"proxy": "direct"}, "targets": ["/etc/docker/daemon.json", "alice"]},
+            {"settings": {"direct": True}, "targets": ["/etc/docker/daemon.json", "alice"]},
             "Applying: direct, to be written to /etc/docker/daemon.json, alice",
             id="list",
         ),
         pytest.param(
             Event.ROLLED_BACK,
-            {"because": "dockerd did not come up", "settings": {"https": "http://proxy:3128"}},
+            {"because": "dockerd did not come up", "failed_settings": {"https": "http://proxy:3128"}},
             "Rolled back (http://proxy:3128): dockerd did not come up",
             id="rolled-back",
         ),
@@ -161,7 +164,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 NAMES = st.sampled_from(
-    ["upstream", "took_s", "settings", "verdicts", "because", "targets", "target", "network", "was", "who", "error"]
+    ["upstream", "took_s", "settings", "verdicts", "because", "due", "targets", "network", "previous_network", "error"]
 )
 
 

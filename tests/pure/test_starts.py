@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from agent.decide.rate import Cause
 from agent.docker.transaction import Applied
 from agent.one_pass.seen import Offline, Pass
 from agent.service.starts import Starts
-from agent.values.dockerd import Phase, Reality, UnitState
+from agent.values.dockerd import Cause, Phase, Reality, UnitState
 from agent.values.snapshot import Snapshot
 
 RESTARTED = Applied(restarted_s=0.6)

@@ -1,0 +1,140 @@
+"""What the log says of Docker's starts and stops, whoever made them."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from agent.audit.record import SoFar
+from agent.decide.choose import Choice, Ending
+from agent.decide.plan import Plan
+from agent.decide.recognise import Recognised
+from agent.decide.restart import Restarting, When
+from agent.one_pass.seen import Offline, Planned
+from agent.service.docker_news import of_a_restart_that_waited, of_docker
+from agent.values.dockerd import Cause, Engine, Phase, Reality, UnitState
+from agent.values.events import (
+    AgentStarted,
+    DockerRestarted,
+    DockerStarted,
+    DockerStopped,
+    Facts,
+    RestartDeferred,
+    RestartDropped,
+    SettingsRolledBack,
+)
+from agent.values.policy import Network, Upstream
+from agent.values.settings import DIRECT, Texts
+from agent.values.snapshot import Snapshot
+
+AT = "2026-03-01T09:12:04Z"
+WAITS = Restarting(When.LATER, "3 containers run")
+
+
+def docker(invocation: str = "a", phase: Phase = Phase.RUNNING, **unit: bool) -> Reality:
+    is_up = phase is Phase.RUNNING
+    engine = Engine(
+        "26.1.5", (1, 45), is_podman=False, proxies=Texts(), live_restore=False, is_swarm=False, containers_running=0
+    )
+    return Reality(UnitState(phase, invocation=invocation if is_up else "", **unit), engine=engine if is_up else None)  # type: ignore[arg-type]
+
+
+def said(*records: Facts) -> SoFar:
+    so_far = SoFar()
+    for facts in records:
+        so_far.note(facts)
+    return so_far
+
+
+def started(invocation: str, cause: Cause = Cause.OTHERS) -> DockerStarted:
+    return DockerStarted(cause=cause, effective=DIRECT, invocation=invocation, started_at=AT)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "news"),
+    [
+        pytest.param([], docker("a"), [started("a")], id="never-seen"),
+        pytest.param([started("a")], docker("a"), [], id="the-same"),
+        pytest.param([started("a")], docker("b"), [started("b")], id="another"),
+        pytest.param(
+            [started("a"), DockerRestarted(due="x")],
+            docker("b"),
+            [started("b", Cause.AGENT)],
+            id="ours-not-recorded-yet",
+        ),
+        pytest.param(
+            [started("a"), SettingsRolledBack(because="x", started_again=())],
+            docker("b"),
+            [started("b", Cause.AGENT)],
+            id="rolled-back",
+        ),
+        pytest.param(
+            [DockerRestarted(due="x"), started("b", Cause.AGENT)],
+            docker("c"),
+            [started("c")],
+            id="ours-and-then-theirs",
+        ),
+        pytest.param([started("a")], docker(phase=Phase.STOPPED), [DockerStopped(because="it was stopped")], id="stop"),
+        pytest.param([started("a")], docker(phase=Phase.BROKEN), [DockerStopped(because="it failed")], id="failed"),
+        pytest.param([started("a")], docker(phase=Phase.BROKEN, comes_back=True), [], id="systemd-starts-it-again"),
+        pytest.param([started("a")], docker(phase=Phase.STOPPED, has_job=True), [], id="in-a-restart"),
+        pytest.param([started("a")], docker(phase=Phase.STARTING), [], id="starting"),
+        pytest.param([DockerStopped(because="x")], docker(phase=Phase.STOPPED), [], id="down-all-along"),
+        pytest.param([], docker(phase=Phase.STOPPED), [], id="never-seen-up"),
+        pytest.param(
+            [started("a"), RestartDeferred(due="x", waits="y")],
+            docker(phase=Phase.STOPPED),
+            [
+                DockerStopped(because="it was stopped"),
+                RestartDropped(because="Docker stopped; its next start reads what is written"),
+            ],
+            id="stopped-before-the-restart",
+        ),
+    ],
+)
+def test_each_start_and_each_stop_is_said_once(before: list[Facts], now: Reality, news: list[Facts]) -> None:
+    so_far = said(*before)
+
+    assert [*of_docker(now, so_far, AT)] == news
+
+    for facts in news:
+        so_far.note(facts)
+    assert [*of_docker(now, so_far, AT)] == []
+
+
+def test_one_that_does_not_say_what_it_runs_with_is_asked_again_first() -> None:
+    silent = msgspec.structs.replace(docker("a"), engine=None)
+    assert silent.is_silent
+
+    assert [*of_docker(silent, said(), AT)] == []
+
+
+def test_what_docker_ran_with_when_the_agent_started_is_no_start() -> None:
+    assert [*of_docker(docker("a"), said(AgentStarted(version="1", invocation="a")), AT)] == []
+
+
+@pytest.mark.parametrize(
+    ("plan", "is_dropped"),
+    [
+        pytest.param(Plan(DIRECT), True, id="nothing-is-due"),
+        pytest.param(Plan(DIRECT, restart=WAITS), False, id="it-still-waits"),
+        pytest.param(Plan(DIRECT, put_off="another is on trial"), False, id="put-off"),
+    ],
+)
+def test_a_restart_that_became_moot_is_dropped(plan: Plan, is_dropped: bool) -> None:
+    seen = Planned(
+        snapshot=Snapshot(),
+        reality=docker("a"),
+        recognised=Recognised(Network(name="home", use=("direct",)), "because"),
+        choice=Choice(Ending.CHOSEN, "because", "direct"),
+        upstream=Upstream("direct"),
+        plan=plan,
+    )
+    waits = (started("a"), RestartDeferred(due="x", waits="y"))
+
+    assert bool([*of_a_restart_that_waited(seen, said(*waits))]) is is_dropped
+    assert [*of_a_restart_that_waited(seen, said(started("a")))] == []
+    made = said(*waits, DockerRestarted(due="x"), started("b", Cause.AGENT))
+    assert [*of_a_restart_that_waited(seen, made)] == []
+    offline = Offline(snapshot=Snapshot(), reality=docker("a"))
+    assert [*of_a_restart_that_waited(offline, said(*waits))] == []
