@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "plan": "show what a pass would do and why, as a diff; change nothing",
     "probe": "test every upstream now and show each result with its timings",
     "check": "check the policy and list everything that is wrong with it",
+    "stale": "list what was made with other settings: containers, builders, images; with the command for each",
     "run": "run the service; the systemd unit starts it",
     "status": "show what the running agent sees, chose, did and waits for",
     "pin": "use one upstream in every network, whether it works or not",

@@ -84,6 +84,18 @@ class EngineSocket:
             raise self._silent(escaped(str(error))) from error
         return frozenset(one for one in found if one is not None)
 
+    async def ask(self, target: str, kind: type[T], within_s: float = TIMEOUT_S) -> T | None:
+        """The answer to one GET; None: there is no such thing any more. EngineSilent as `report`."""
+        try:
+            async with within(min(within_s, self._timeout_s)):
+                return await self._get(target, kind)
+        except _NotThere:
+            return None
+        except TimeoutError as error:
+            raise self._silent(f"no answer within {within_s:.0f} s") from error
+        except (OSError, h11.ProtocolError, msgspec.DecodeError) as error:
+            raise self._silent(escaped(str(error))) from error
+
     async def _started(self, container: str) -> Running | None:
         try:
             found = await self._get(f"/containers/{quote(container, safe='')}/json", dict)

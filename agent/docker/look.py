@@ -194,6 +194,10 @@ class Looking:
         """The containers that run. EngineSilent as `engine`."""
         return await self._socket.running() if await self._may_be_asked() else frozenset()
 
+    async def may_be_asked(self) -> bool:
+        """Whether it runs, so that a question does not start it. EngineSilent while it is starting."""
+        return await self._up() is not None
+
     async def engine(self) -> Engine | None:
         """What dockerd reports; None: it does not run. EngineSilent if it runs, or is starting, and does not answer."""
         return await self._socket.report() if await self._may_be_asked() else None

@@ -155,7 +155,8 @@ def _conditions(done: Pass | None, beside: Beside) -> tuple[Condition, ...]:
     """The outcome's before the plan's: it is newer."""
     outcome = done.outcome.condition if done is not None and done.outcome is not None else None
     of_pass = done.seen.conditions if done is not None else ()
-    known = (*beside.conditions, *((outcome,) if outcome is not None else ()), *of_pass)
+    stale = done.containers_stale if done is not None else None
+    known = (*beside.conditions, *filter(None, (outcome,)), *of_pass, *filter(None, (stale,)))
     return tuple(sorted(dict.fromkeys(known), key=lambda condition: not condition.comes_first))
 
 

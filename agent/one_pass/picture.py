@@ -194,6 +194,34 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int = 0  # verdicts, targets and conditions that are too many to be shown
 
 
+class StaleShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What was made with other settings, and how it is made again."""
+
+    kind: str
+    name: str
+    containers: tuple[str, ...]  # that it is about
+    image: str
+    is_running: bool
+    carries: SettingsShown
+    asks: tuple[str, ...]  # name servers, where these are what differs
+    differs: tuple[str, ...]  # the settings that do
+    by_hand: tuple[str, ...]  # variables that the docker client did not set
+    lost: tuple[str, ...]  # what the new one will not have
+    first: str  # what has to be done before; '': nothing
+    command: str
+    is_whole: bool  # whether the command is shown as it is: what may be a password is not
+
+
+class StaleListShown(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it."""
+
+    upstream: str
+    expected: SettingsShown  # what a new container gets
+    asks: tuple[str, ...]  # the name servers of a new one; (): not known
+    stale: tuple[StaleShown, ...]
+    left_out: int  # containers and images that are too many to be looked at
+
+
 def public(picture: Picture) -> Picture:
     """Without what stands in files that may be private: people's config.json, and those of others that are beaten.
 

@@ -18,6 +18,7 @@ from agent.decide.rate import Asked
 from agent.docker.journal import UnderWay
 from agent.docker.transaction import Applied
 from agent.one_pass.seen import AnySeen, Seen, Verdicts
+from agent.targets.container import Carried
 from agent.values.condition import Condition
 from agent.values.dockerd import FileFault, Reality
 from agent.values.policy import Network, Upstream
@@ -113,6 +114,12 @@ class Daemon(Protocol):
         ...
 
     def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Coroutine[Any, Any, Applied]: ...
+    async def carried(self, *, anew: bool = False) -> Sequence[Carried] | None:
+        """What the running containers carry; None: not known.
+
+        dockerd is only asked after a look at it; with `anew` also without one, if it answered then.
+        """
+        ...
 
 
 class Clients(Protocol):

@@ -12,7 +12,9 @@ from agent.decide.choose import Choice, Ending
 from agent.decide.dead_end import dead_ends
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
+from agent.decide.stale import condition, expected
 from agent.docker.transaction import Applied
+from agent.targets.container import Carried
 from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import FileFault, Phase, Reality
 from agent.values.policy import Upstream
@@ -149,6 +151,15 @@ class Pass(msgspec.Struct, frozen=True):
     seen: Seen
     outcome: Applied | None = None  # None: nothing was to be done for the daemon
     clients: tuple[ClientFile, ...] = ()  # those that had to be written
+    carried: tuple[Carried, ...] = ()  # by the containers that run, as far as that is known
+
+    @property
+    def containers_stale(self) -> Condition | None:
+        """That some were made with other settings than this choice means."""
+        clients = self.seen.clients
+        if clients is None or not isinstance(self.seen, Planned):
+            return None
+        return condition(self.carried, expected(clients.wanted, has_files=bool(clients.files)))
 
     @property
     def has_restarted(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,11 +27,12 @@ from agent.decide.desired import as_reached, for_dockerd
 from agent.decide.plan import OwnedDaemonJson, Plan, without_ours
 from agent.decide.probation import Trial
 from agent.decide.recognise import is_like
-from agent.docker import validate
+from agent.docker import containers, validate
 from agent.docker.client_version import DockerClient
 from agent.docker.config_file import ConfigFile
 from agent.docker.engine import EngineSocket
 from agent.docker.glance import Glance, glance
+from agent.docker.inventory import inventory, with_sizes
 from agent.docker.journal import Journal, UnderWay
 from agent.docker.last_good import LastGood
 from agent.docker.look import Looking
@@ -56,7 +57,7 @@ from agent.probe.tls import Trust
 from agent.see.docker_bridge import docker_bridge
 from agent.see.interfaces import bridge_address
 from agent.see.name_servers import ContainerDns
-from agent.see.resolver import for_containers, resolver
+from agent.see.resolver import for_containers, of_container, resolver
 from agent.see.see import see
 from agent.see.ways import Ways
 from agent.system.clock import SYSTEM_CLOCK, Clock
@@ -64,10 +65,12 @@ from agent.system.files import behind_links, identity_of, sweep
 from agent.system.process_start import started
 from agent.system.systemd import manager
 from agent.targets import daemon_json
+from agent.targets.container import Carried
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import FileFault, Phase, Reality
 from agent.values.errors import AgentError, TargetFailed
+from agent.values.inventory import Inventory
 from agent.values.listening import Sockets, all_loopback, is_loopback, is_name, loopback_addresses
 from agent.values.paths import Paths
 from agent.values.policy import DEFAULT_REGISTRY, Clients, Policy, RegistryUrl, Scope, Upstream
@@ -453,13 +456,18 @@ class LocalDaemon:
         policy: Policy,
         config_file: ConfigFile | None = None,
         standpoint: Standpoint | None = None,
+        *,
+        carried: containers.Known | None = None,
     ) -> None:
         docker = policy.docker
         self._paths = paths
         self._config_file = config_file or ConfigFile(paths)
         self._standpoint = standpoint or Standpoint()
         self._service = service = paths.service(docker.service)
-        engine = EngineSocket(paths.below(paths.socket(docker.socket)))
+        self._engine = engine = EngineSocket(paths.below(paths.socket(docker.socket)))
+        self._carried = carried or containers.Known()
+        self._carries: tuple[Carried, ...] | None = None
+        self._is_looked_at = False  # since the containers were last asked for
         systemd = manager(paths)
         is_systemd = systemd is not None and not docker.restart_command
         self._last: tuple[Reality, Glance] | None = None
@@ -508,6 +516,16 @@ class LocalDaemon:
         for folder in {behind_links(Path(file)).parent for file in files}:
             sweep(folder)
 
+    async def inventory(self) -> Inventory | None:
+        """All that carries settings; None: Docker does not run. EngineSilent if it does not answer."""
+        if not await self._look.may_be_asked():
+            return None
+        return await inventory(self._engine, of_container, self._paths.below)
+
+    async def with_sizes(self, found: Inventory, names: Collection[str]) -> Inventory:
+        """The same with how much those containers have written. EngineSilent as `inventory`."""
+        return await with_sizes(self._engine, found, names)
+
     def known(self) -> Reality | None:
         if self._last is None or self._glance(self._last[0]) != self._last[1]:
             self._last = None
@@ -522,7 +540,21 @@ class LocalDaemon:
         unit = found.unit
         is_at_rest = not found.is_silent if unit.is_running else unit.phase in _AT_REST and not unit.comes_back
         self._last = (found, self._glance(found)) if is_at_rest else None
+        self._carries, self._is_looked_at = None, found.engine is not None and not found.is_silent
         return found
+
+    async def carried(self, *, anew: bool = False) -> tuple[Carried, ...] | None:
+        may_be_asked = self._last is not None and self._last[0].engine is not None
+        if self._is_looked_at or (anew and may_be_asked):
+            self._is_looked_at = False
+            try:
+                is_up = await self._look.may_be_asked()
+                self._carries = await containers.running(self._engine, self._carried) if is_up else None
+            except AgentError:  # silent by now: the next look asks again
+                self._carries = None
+            except Exception as error:  # noqa: BLE001 - the boundary of a target: a note is not worth the pass
+                unexpected("the look at Docker's containers", error)
+        return self._carries
 
     async def note_place(self) -> None:
         """Take note of where dockerd stands, for a probe without a pass."""
@@ -635,6 +667,7 @@ class Lasting(msgspec.Struct, frozen=True):
     ways: Ways = msgspec.field(default_factory=Ways)  # the known routes
     loopback: Loopback = msgspec.field(default_factory=Loopback)
     standpoint: Standpoint = msgspec.field(default_factory=Standpoint)  # of dockerd
+    carried: containers.Known = msgspec.field(default_factory=containers.Known)  # by its containers
 
 
 class TheWorld:
@@ -653,7 +686,7 @@ class TheWorld:
         self.clients = local_clients(
             paths, policy, lasting.homes, told, config_file=config_file, vantage=lambda: lasting.standpoint.vantage
         )
-        self.daemon = LocalDaemon(paths, policy, config_file, lasting.standpoint)
+        self.daemon = LocalDaemon(paths, policy, config_file, lasting.standpoint, carried=lasting.carried)
         resolve = noting(lasting.standpoint.resolve, lasting.ways, hosts_connected_to(policy))
         self.prober = Registries(
             paths,
@@ -665,3 +698,8 @@ class TheWorld:
             standpoint=lasting.standpoint,
         )
         self.host = ThisHost(paths, policy, lasting.ways, self.prober.note_arrival)
+        self._paths, self._config_file = paths, config_file
+
+    def container_dns(self) -> tuple[str, ...]:
+        """Whom a new container asks; () if that is not known."""
+        return container_dns(self._paths, self._config_file).servers

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,8 @@ OF_RESOLVED: Final = "/run/systemd/resolve/resolv.conf"
 _STUB_FILE: Final = "systemd/resolve/stub-resolv.conf"
 _STUB: Final = "127.0.0.53"
 _STUBS: Final = frozenset({_STUB, "127.0.0.54"})  # of resolved, with and without its own processing
+_OF_DOCKER: Final = "127.0.0.11"
+_EXTERNAL = re.compile(r"^# ExtServers: \[([^\]\n]*)\]", re.MULTILINE)
 _LINKS: Final = 8  # followed at most
 _MOST_SERVERS: Final = 3  # MAXNS of glibc's resolv.h; Go reads no more
 _LONGEST: Final = 64 * 1024  # bytes of the file that are read
@@ -62,6 +65,24 @@ def for_containers(paths: Paths) -> Resolver:
         found = parse(_text(paths.below(OF_RESOLVED)))
     reached = tuple(server for server in found.servers if not ipaddress.ip_address(server).is_loopback)
     return msgspec.structs.replace(found, servers=reached)
+
+
+def of_container(path: Path) -> tuple[str, ...]:
+    """Whom a container asks, by its resolv.conf; () if that is not known."""
+    return servers_of_container(_text(path))
+
+
+def servers_of_container(text: str) -> tuple[str, ...]:
+    """In a network of the user's it asks Docker, which forwards to the servers that a comment names (FACTS 160).
+
+    A word there may be `host(10.0.0.53)`: asked from the host's network. A container may write there what it likes.
+    """
+    named = parse(text).servers
+    if named != (_OF_DOCKER,):
+        return named
+    found = _EXTERNAL.search(text)
+    listed = words(found[1])[:_MOST_SERVERS] if found else []
+    return tuple(server for word in listed for server in _address(word.removeprefix("host(").removesuffix(")")))
 
 
 def parse(text: str) -> Resolver:

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from agent.audit.record import Record
+from agent.decide.rate import Asked
 from agent.one_pass.memory import Memory
 from agent.one_pass.ports import Choosing, Maker, World
 from agent.one_pass.reconcile import reconcile
@@ -83,7 +86,9 @@ class Passes:
         )
         self._failures.clear(ServicePart.WHOLE)
         await self._unfinished.follow(in_use.world, done)
-        return done
+        # Last: nothing waits for a note. An idle pass asks nothing.
+        anew = self._memory.asked is not Asked.AGENT or bool(done.clients)
+        return msgspec.structs.replace(done, carried=tuple(await in_use.world.daemon.carried(anew=anew) or ()))
 
     def _end_what_is_over(self, policy: Policy, record: Record) -> None:
         try:

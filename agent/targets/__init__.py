@@ -4,6 +4,8 @@
     environment    how systemd reads and quotes such values
     daemon_json    dockerd's daemon.json: `proxies`, and the other keys that the agent reads
     client_config  a client's config.json: one entry of `proxies`
+    container      the proxy variables that a container or an image carries
+    docker_create  the command line that makes a container as another one is
     json_splice    sets, deletes or puts back one value in a JSON text; every other byte stays
     for_dockerd    settings as they are written for dockerd, and as it shows them
     elsewhere      what a person copies into the places of other Dockers; a file of theirs with our keys set

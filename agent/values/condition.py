@@ -43,6 +43,7 @@ class Code(enum.Enum):
     CLIENT_UNREACHABLE = "client-unreachable"
     CLIENT_NO_CREDENTIALS = "client-no-credentials"
     CLIENT_NOT_EFFECTIVE = "client-not-effective"
+    CONTAINERS_STALE = "containers-stale"
 
     @property
     def is_failure(self) -> bool:

@@ -24,6 +24,7 @@ from agent.docker.theirs import owned
 from agent.docker.transaction import Applied, Transaction
 from agent.system.text_files import read_text
 from agent.targets import daemon_json, drop_in
+from agent.targets.container import Carried
 from agent.targets.refused import TextRefused
 from agent.values.dockerd import Engine, FileFault, FileHistory, Layer, Phase, Reality, Running, UnitState
 from agent.values.errors import AgentError, ByOthers, EngineSilent, RestartFailed, TargetFailed, UnitFailed
@@ -49,6 +50,7 @@ class Dockerd:
         self.takes_instead: Texts | None = None  # reports these, whatever is written
         self.gets_instead: Texts | None = None  # in its environment, whatever its unit gives it
         self.containers = 0
+        self.carried_by: tuple[Carried, ...] | None = None  # containers that run
         self.live_restore = False
         self.is_silent = False  # runs, and does not answer
         self.is_info_silent = False  # answers, but not what it runs with
@@ -255,6 +257,9 @@ class Dockerd:
         return frozenset(
             Running(str(one), self._since.get(one, ""), f"container-{one}") for one in range(self.containers)
         )
+
+    async def carried(self, *, anew: bool = False) -> tuple[Carried, ...] | None:
+        return self.carried_by if self.is_running and not self.is_silent else None
 
     def known(self) -> None:
         """It is looked at each time."""

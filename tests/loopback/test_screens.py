@@ -31,6 +31,7 @@ from agent.service.requests import Command
 from agent.service.status_file import read
 from agent.service.status_page import lines
 from agent.system.policy_file import load, owners
+from agent.targets.container import carried
 from agent.values.dockerd import Phase
 from agent.values.errors import NoPolicy, PolicyRefused
 from agent.values.paths import Paths
@@ -165,6 +166,9 @@ class Hour(NamedTuple):
 
 HOURS = {
     "steady": Hour(),
+    "containers of another place": Hour(
+        docker={"carried_by": (carried(["HTTP_PROXY=http://hotel:3128"]), carried(()))},
+    ),
     "unreachable": Hour(
         office="refused",
         direct="refused",

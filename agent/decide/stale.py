@@ -1,0 +1,96 @@
+"""Whether a container, a builder or an image carries other settings than new containers get.
+
+Pure. What is carried never changes (FACTS 18): a container that was made at home knows nothing of the office. Three
+things are no difference: a variable that is there and empty was left out on purpose; exclusions alone, where they
+differ by hand; and a password that clients are not given.
+
+Not known here: how a thing is made again (`make_again.py`), and how it was looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from agent.decide.clients import Intent, Wanted
+from agent.targets.container import NAMES, Carried, Pair
+from agent.values.condition import Code, Condition
+from agent.values.settings import Proxy, ProxyUrl, Settings, no_proxy, proxy
+
+_URLS: Final = ("http", "https", "all")
+SEE: Final = "See: docker-proxy-agent stale"
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What a new container gets."""
+
+    settings: Settings
+    is_given: bool = True  # whether the docker client gives it; if no config.json is kept, nobody does
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """In what they differ."""
+
+    names: tuple[str, ...]  # of the settings: http, https, all, no_proxy
+    by_hand: tuple[str, ...] = ()  # variables that the docker client did not put there
+
+
+def expected(wanted: Wanted, *, has_files: bool) -> Expected | None:
+    """None: not known, so nothing can be compared with it."""
+    if wanted.intent is Intent.SET:
+        return Expected(wanted.settings, has_files)
+    # Withdrawn: containers cannot reach it, and new ones get nothing.
+    return Expected(Settings(), has_files) if wanted.intent is Intent.WITHDRAW else None
+
+
+def difference(carried: Carried, expects: Expected) -> Difference | None:
+    """None: it carries what a new one would get, or what somebody meant it to."""
+    if any("*" in no_proxy(value) for value in carried.no_proxy.said):
+        return None  # whatever else is set, it is direct, and a person said so
+    wanted, pairs = expects.settings, carried.by_name()
+    names = [name for name in _URLS if _differs(pairs[name], getattr(wanted, name), expects)]
+    if _excludes_else(carried, wanted):
+        names.append("no_proxy")
+    if not names:
+        return None
+    by_hand = [one for name in names if pairs[name].said for one in _by_hand(name, pairs[name])]
+    return Difference(tuple(names), tuple(by_hand))
+
+
+def _differs(pair: Pair, wanted: Proxy | None, expects: Expected) -> bool:
+    if not pair.said:
+        return wanted is not None and expects.is_given
+    return any(not _is_same(proxy(value), wanted) for value in pair.said if value)
+
+
+def _is_same(found: Proxy | None, wanted: Proxy | None) -> bool:
+    if isinstance(found, ProxyUrl) and isinstance(wanted, ProxyUrl) and wanted.credentials is None:
+        return found.without_credentials() == wanted
+    return found == wanted
+
+
+def _excludes_else(carried: Carried, wanted: Settings) -> bool:
+    """By what the client wrote: what a person added is meant."""
+    pair = carried.no_proxy
+    if wanted.is_direct or not carried.has_proxy or not pair.is_of_the_client:
+        return False
+    return any(no_proxy(value) != wanted.no_proxy for value in pair.said)
+
+
+def _by_hand(name: str, pair: Pair) -> Iterable[str]:
+    if pair.is_of_the_client:
+        return ()
+    return (spelled for spelled, value in zip(NAMES[name], (pair.upper, pair.lower), strict=True) if value)
+
+
+def condition(carried: Sequence[Carried], expects: Expected | None) -> Condition | None:
+    """That running containers carry other settings; None: none does, or it is not known."""
+    if expects is None:
+        return None
+    stale = sum(difference(one, expects) is not None for one in carried)
+    if not stale:
+        return None
+    text = "1 container still has" if stale == 1 else f"{stale} containers still have"
+    return Condition(Code.CONTAINERS_STALE, f"{text} other proxy settings than a new one gets", SEE)

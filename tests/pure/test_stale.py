@@ -1,0 +1,142 @@
+"""Whether something carries other settings than a new container gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.decide.clients import Intent, Wanted
+from agent.decide.stale import Difference, Expected, condition, difference, expected
+from agent.targets.container import Carried, carried, without_proxies
+from agent.values.settings import DIRECT, Settings, settings
+
+OFFICE = "http://10.10.0.2:3128"
+OTHER = "http://10.20.0.2:3128"
+EXCLUDED = "localhost,127.0.0.0/8"
+AT_THE_OFFICE = settings(OFFICE, OFFICE, EXCLUDED)
+BY_SOCKS = settings(all="socks5://10.10.0.2:1080", no_proxy=EXCLUDED)
+
+
+def by_the_client(http: str = "", https: str = "", no_proxy: str = "", all: str = "") -> Carried:  # noqa: A002
+    """As `docker run` makes it: both cases of whatever is not empty."""
+    given = {"HTTP_PROXY": http, "HTTPS_PROXY": https, "NO_PROXY": no_proxy, "ALL_PROXY": all}
+    return carried(f"{case}={value}" for name, value in given.items() if value for case in (name, name.lower()))
+
+
+OF_THE_OFFICE = by_the_client(OFFICE, OFFICE, EXCLUDED)
+WITH_PASSWORD = "http://alice:tr0ub4dor@10.10.0.2:3128"
+SECRETLY = settings(WITH_PASSWORD, WITH_PASSWORD, EXCLUDED)
+
+
+@pytest.mark.parametrize(
+    ("carries", "wanted", "found"),
+    [
+        pytest.param(Carried(), DIRECT, None, id="none-and-direct"),
+        pytest.param(OF_THE_OFFICE, AT_THE_OFFICE, None, id="the-same"),
+        pytest.param(
+            by_the_client("HTTP://10.10.0.2:3128/", OFFICE, "127.0.0.0/8, LOCALHOST"),
+            AT_THE_OFFICE,
+            None,
+            id="the-same-in-other-words",
+        ),
+        pytest.param(Carried(), AT_THE_OFFICE, Difference(("http", "https")), id="made-at-home"),
+        pytest.param(OF_THE_OFFICE, DIRECT, Difference(("http", "https")), id="made-at-the-office"),
+        pytest.param(
+            by_the_client(OTHER, OTHER, EXCLUDED), AT_THE_OFFICE, Difference(("http", "https")), id="by-another-proxy"
+        ),
+        pytest.param(
+            OF_THE_OFFICE, BY_SOCKS, Difference(("http", "https", "all")), id="by-http-where-it-should-be-socks"
+        ),
+        pytest.param(
+            by_the_client(OFFICE, OFFICE, "localhost"), AT_THE_OFFICE, Difference(("no_proxy",)), id="excludes-less"
+        ),
+        pytest.param(
+            carried([f"HTTP_PROXY={OFFICE}", f"HTTPS_PROXY={OFFICE}", "NO_PROXY=db", f"no_proxy={EXCLUDED}"]),
+            AT_THE_OFFICE,
+            None,
+            id="excludes-more-by-hand",
+        ),
+        pytest.param(by_the_client(no_proxy="db"), DIRECT, None, id="exclusions-alone"),
+        pytest.param(
+            carried([f"HTTP_PROXY={OTHER}"]),
+            settings(OFFICE),
+            Difference(("http",), ("HTTP_PROXY",)),
+            id="one-by-hand",
+        ),
+        pytest.param(
+            carried([f"http_proxy={OFFICE}", f"HTTP_PROXY={OTHER}"]),
+            settings(OFFICE),
+            Difference(("http",), ("HTTP_PROXY", "http_proxy")),
+            id="by-hand-over-the-client's",
+        ),
+        pytest.param(
+            carried(["HTTP_PROXY=", "http_proxy=", "HTTPS_PROXY=", "https_proxy="]),
+            AT_THE_OFFICE,
+            None,
+            id="emptied-on-purpose",
+        ),
+        pytest.param(by_the_client(OFFICE, OFFICE, "*"), DIRECT, None, id="direct-by-a-star"),
+        pytest.param(by_the_client(OFFICE, OFFICE, "*"), AT_THE_OFFICE, None, id="direct-by-a-star-on-purpose"),
+        pytest.param(
+            by_the_client(WITH_PASSWORD, WITH_PASSWORD, EXCLUDED), AT_THE_OFFICE, None, id="with-a-password-of-its-own"
+        ),
+        pytest.param(OF_THE_OFFICE, SECRETLY, Difference(("http", "https")), id="without-the-password"),
+        pytest.param(by_the_client("ftp://nowhere"), DIRECT, Difference(("http",)), id="no-proxy-at-all"),
+    ],
+)
+def test_difference(carries: Carried, wanted: Settings, found: Difference | None) -> None:
+    assert difference(carries, Expected(wanted)) == found
+
+
+def test_where_no_config_json_is_kept_a_container_without_a_proxy_is_as_a_new_one() -> None:
+    nobody_gives = Expected(AT_THE_OFFICE, is_given=False)
+
+    assert difference(Carried(), nobody_gives) is None
+    assert difference(by_the_client(OTHER), nobody_gives) == Difference(("http",))
+
+
+def test_what_stands_twice_counts_as_it_stands_last_and_what_is_no_variable_does_not() -> None:
+    found = carried([f"http_proxy={OTHER}", f"http_proxy={OFFICE}", "HTTP_PROXY", 7, "PATH=/bin", "Http_Proxy=x"])
+
+    assert found.meaning() == settings(OFFICE)
+    assert (found.http.upper, found.http.lower) == (None, OFFICE)
+
+
+def test_a_password_does_not_show() -> None:
+    assert "tr0ub4dor" not in repr(by_the_client(WITH_PASSWORD))
+
+
+def test_the_other_variables_stay_in_their_order() -> None:
+    env = ("A=1", f"HTTP_PROXY={OFFICE}", "no_proxy=db", "FTP_PROXY=ftp://x", "PATH=/bin", "B=2=3")
+
+    assert without_proxies(env, also=("PATH=/bin",)) == ("A=1", "FTP_PROXY=ftp://x", "B=2=3")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expects"),
+    [
+        pytest.param(Wanted(Intent.SET, "office", AT_THE_OFFICE), Expected(AT_THE_OFFICE), id="set"),
+        pytest.param(Wanted(Intent.WITHDRAW, "not reached"), Expected(DIRECT), id="withdrawn"),
+        pytest.param(Wanted(Intent.LEAVE, "not known"), None, id="not-known"),
+    ],
+)
+def test_what_a_new_one_gets(wanted: Wanted, expects: Expected | None) -> None:
+    assert expected(wanted, has_files=True) == expects
+
+
+@pytest.mark.parametrize(
+    ("made_at_home", "says"),
+    [
+        pytest.param(0, None, id="none"),
+        pytest.param(1, "1 container still has other proxy settings than a new one gets", id="one"),
+        pytest.param(2, "2 containers still have other proxy settings than a new one gets", id="two"),
+    ],
+)
+def test_the_note(made_at_home: int, says: str | None) -> None:
+    said = condition((OF_THE_OFFICE, *[Carried()] * made_at_home), Expected(AT_THE_OFFICE))
+
+    assert (said and said.text) == says
+    assert said is None or said.remedy == "See: docker-proxy-agent stale"
+
+
+def test_what_is_not_known_is_not_said() -> None:
+    assert condition((Carried(),), None) is None
