@@ -67,7 +67,21 @@ def _line(docker: str, *words: str) -> str:
 
 _PROJECT: Final = "com.docker.compose.project"
 _OF_SERVICE: Final = "com.docker.compose.service"
+_OF_COMPOSE: Final = "com.docker.compose."
 _WORKSPACE: Final = "devcontainer.local_folder"
+
+
+def with_own_labels(found: Inspected, image: Inspected) -> Inspected:
+    """Without the labels that it has from its image: who made an image does not say what is run by who pastes a line.
+
+    Compose writes project and service into the images that it builds, too; so these stay, if it made the container.
+    """
+    config = found.get("Config") or {}
+    labels, of_image = config.get("Labels") or {}, (image.get("Config") or {}).get("Labels") or {}
+    own = {name: value for name, value in labels.items() if of_image.get(name) != value}
+    if any(name.startswith(_OF_COMPOSE) for name in own):
+        own |= {name: labels[name] for name in (_PROJECT, _OF_SERVICE) if name in labels}
+    return {**found, "Config": {**config, "Labels": own}}
 
 
 def labels_of(found: Inspected) -> dict[str, str]:
@@ -78,14 +92,14 @@ def labels_of(found: Inspected) -> dict[str, str]:
 def service_of(found: Inspected) -> tuple[str, str] | None:
     """The project and the service of Compose that it belongs to; None: none, or it was made for one run."""
     labels = labels_of(found)
-    if labels.get("com.docker.compose.oneoff", "").lower() == "true" or _OF_SERVICE not in labels:
+    if is_one_off(found) or _OF_SERVICE not in labels or _PROJECT not in labels:
         return None
-    return labels.get(_PROJECT, ""), labels[_OF_SERVICE]
+    return labels[_PROJECT], labels[_OF_SERVICE]
 
 
 def is_one_off(found: Inspected) -> bool:
     """Made by `docker compose run`, for one run."""
-    return _PROJECT in labels_of(found)
+    return labels_of(found).get(f"{_OF_COMPOSE}oneoff", "").lower() == "true"
 
 
 def removal(found: Inspected, docker: str = "docker") -> Again:
@@ -100,11 +114,13 @@ def restart(found: Inspected, docker: str = "docker") -> Again:
 def service(containers: Sequence[Inspected], docker: str = "docker") -> Again:
     """All containers of one service. `up` alone leaves them: it does not compare what the client puts in (FACTS 18)."""
     labels = labels_of(containers[0])
-    is_first_compose = labels.get("com.docker.compose.version", "2").startswith("1.")
+    is_first_compose = labels.get(f"{_OF_COMPOSE}version", "2").startswith("1.")
     words = ["--project-name", labels.get(_PROJECT, "")]
     if folder := labels.get(f"{_PROJECT}.working_dir"):
         words += ["--project-directory", folder]
-    for file in filter(None, labels.get(f"{_PROJECT}.config_files", "").split(",")):
+    for file in labels.get(f"{_PROJECT}.config_files", "").split(","):
+        if file in ("", "-"):  # it was read from a pipe
+            continue
         words += ["--file", file]
     for file in filter(None, labels.get(f"{_PROJECT}.environment_file", "").split(",")):
         words += ["--env-file", file]
@@ -112,7 +128,7 @@ def service(containers: Sequence[Inspected], docker: str = "docker") -> Again:
     words += ["up", "--detach" if is_up else "--no-start", "--no-deps", "--force-recreate"]
     if len(containers) > 1:
         words += ["--scale", f"{labels[_OF_SERVICE]}={len(containers)}"]
-    program = f"{docker}-compose" if is_first_compose else f"{docker} compose"
+    program = docker.replace("docker", "docker-compose", 1) if is_first_compose else f"{docker} compose"
     return Again(_line(program, *words, labels[_OF_SERVICE]))
 
 

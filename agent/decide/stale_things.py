@@ -49,6 +49,8 @@ class Stale(msgspec.Struct, frozen=True, kw_only=True):
 
 def stale_things(found: Inventory, expects: Expected, dns: Sequence[str], docker: str = "docker") -> Iterator[Stale]:
     """`dns`: whom a new container asks; (): not known. Those that run come first."""
+    own = (make_again.with_own_labels(one, found.images.get(str(one.get("Image"))) or {}) for one in found.containers)
+    found = msgspec.structs.replace(found, containers=tuple(own))
     yield from sorted(_containers(found, expects, docker), key=lambda one: (not one.is_running, one.name))
     yield from sorted(_images(found, expects, docker), key=lambda one: one.name)
     yield from sorted(_other_dns(found, dns, docker), key=lambda one: one.name)
@@ -68,7 +70,7 @@ def _containers(found: Inventory, expects: Expected, docker: str) -> Iterator[St
             yield msgspec.structs.replace(
                 _told(*others[0], found),
                 kind=Kind.SERVICE,
-                name=f"{project}/{service_name}" if project else service_name,
+                name=f"{project}/{service_name}",
                 containers=tuple(named(one) for one, _ in others),
                 is_running=any(_is_up(one) for one in containers),
                 command=make_again.service(containers, docker).command,

@@ -257,6 +257,13 @@ OF_THE_SHOP = (
             f"docker compose {OF_THE_SHOP} --env-file /e up --detach --no-deps --force-recreate web",
             id="with-an-env-file",
         ),
+        pytest.param(
+            {"com.docker.compose.project.config_files": "-", "com.docker.compose.project.working_dir": ""},
+            1,
+            True,
+            "docker compose --project-name shop up --detach --no-deps --force-recreate web",
+            id="from-a-pipe",
+        ),
     ],
 )  # fmt: skip
 def test_a_service_of_compose(labels: Mapping[str, str], count: int, is_up: bool, command: str) -> None:
@@ -271,6 +278,32 @@ def test_what_compose_made_for_one_run_is_no_service() -> None:
 
     assert make_again.service_of(found) is None
     assert make_again.is_one_off(found)
+
+
+def test_the_first_compose_asks_another_engine_too() -> None:
+    found = inspected(config={"Labels": {**COMPOSE, "com.docker.compose.version": "1.29.2"}})
+
+    command = make_again.service([found], "docker --host unix:///run/docker.sock").command
+
+    assert command.startswith("docker-compose --host unix:///run/docker.sock --project-name shop ")
+
+
+def test_what_only_an_image_says_of_compose_is_not_followed() -> None:
+    evil = {**COMPOSE, "devcontainer.local_folder": "/tmp/evil"}
+
+    plain = make_again.with_own_labels(inspected(config={"Labels": evil}), {"Config": {"Labels": evil}})
+
+    assert make_again.labels_of(plain) == {}
+    assert make_again.service_of(plain) is None
+    assert make_again.dev_container(plain) is None
+
+
+def test_project_and_service_stand_in_an_image_that_compose_built_and_count_for_its_container() -> None:
+    of_image = {name: COMPOSE[name] for name in ("com.docker.compose.project", "com.docker.compose.service")}
+
+    own = make_again.with_own_labels(inspected(config={"Labels": COMPOSE}), {"Config": {"Labels": of_image}})
+
+    assert make_again.service_of(own) == ("shop", "web")
 
 
 def test_a_dev_container_is_made_again_by_its_own_tool() -> None:
