@@ -264,7 +264,10 @@ DESKTOP: Final = Place(
         "A proxy for containers that is set in Docker Desktop itself beats these (Settings, Resources, Proxies)",
         "SOCKS needs a Business subscription",
     ),
-    ignored=("proxies in daemon.json (~/.docker/daemon.json): Docker Desktop does not read them",),
+    ignored=(
+        "proxies in daemon.json (~/.docker/daemon.json): Docker Desktop does not read them",
+        "~/.docker/config/daemon.json: nobody reads that file",
+    ),
     sources={
         "ways": _DESKTOP,
         "client": _CLIENT,
@@ -272,7 +275,7 @@ DESKTOP: Final = Place(
         "containers": "https://docs.docker.com/desktop/features/networking/",
         "takes_password": _DESKTOP,
         "notes": f"{_DESKTOP}, {_DESKTOP_REFERENCE}, https://github.com/docker/for-win/issues/14818",
-        "ignored": _DAEMON,
+        "ignored": f"{_DAEMON} and {_DAEMON_FILE}",
     },
 )
 

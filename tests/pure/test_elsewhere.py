@@ -278,6 +278,7 @@ def test_docker_desktop_as_it_is_printed() -> None:
         "# Note: A proxy for containers that is set in Docker Desktop itself beats these (Settings, Resources, Proxies)",
         "# Note: SOCKS needs a Business subscription",
         "# Does nothing there: proxies in daemon.json (~/.docker/daemon.json): Docker Desktop does not read them",
+        "# Does nothing there: ~/.docker/config/daemon.json: nobody reads that file",
     ]
 
 

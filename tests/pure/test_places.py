@@ -114,6 +114,7 @@ def test_where_loopback_leads(name: str, gateway: str, containers: str, source: 
     ("name", "what", "source"),
     [
         ("docker-desktop", "proxies in daemon.json", DAEMON),
+        ("docker-desktop", "~/.docker/config/daemon.json", "https://docs.docker.com/engine/daemon/"),
         ("orbstack", "~/.orbstack/config/docker.json", "https://github.com/orbstack/orbstack/issues/1344"),
         ("snap", "/etc/docker/daemon.json", SNAP),
         ("rootless", "/etc/docker/daemon.json", ROOTLESS),
@@ -127,7 +128,7 @@ def test_what_looks_right_there_and_does_nothing(name: str, what: str, source: s
     place = PLACES[name]
 
     assert [one for one in place.ignored if what in one]
-    assert place.sources["ignored"] == source
+    assert source in place.sources["ignored"]
 
 
 def test_what_the_agent_does_by_itself() -> None:
