@@ -30,12 +30,16 @@ class NotInTime(AssertionError):
     pass
 
 
-def until(within: float, look: Callable[[], T], what: str, every: float = 0.05) -> T:
-    """The first truthy value that `look` returns; NotInTime says what it returned last."""
+def until(within: float, look: Callable[[], T], what: str, every: float = 0.05, seldom: float = 0) -> T:
+    """The first truthy value that `look` returns; NotInTime says what it returned last.
+
+    The longer it has waited the less often it looks, down to `seldom`: a look that is dear holds up what is waited for.
+    """
+    started = time.monotonic()
     for value in _looks(within, look, what):
         if value:
             return value
-        time.sleep(every)
+        time.sleep(max(every, min(seldom, (time.monotonic() - started) / 4)))
     raise AssertionError("unreachable")
 
 

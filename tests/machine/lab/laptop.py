@@ -121,8 +121,8 @@ class Laptop:
 
     def status(self) -> dict[str, Any]:
         """What the running agent last wrote, or {}."""
-        file = "/run/docker-proxy-agent/status.json"
-        found: dict[str, Any] = json.loads(self.read(file)) if self.exists(file) else {}
+        read = self.run("cat", "/run/docker-proxy-agent/status.json", check=False)
+        found: dict[str, Any] = json.loads(read.stdout) if read.ok else {}
         return found
 
     def journal(self, *units: str, lines: int = 100) -> str:
@@ -147,7 +147,7 @@ class Laptop:
         """`until(docker.reports, http="…", within=5)`: the predicate's first truthy answer, else NotInTime."""
         asked = [*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())]
         what = f"{getattr(predicate, '__qualname__', repr(predicate))}({', '.join(asked)})"
-        return until(within, lambda: predicate(*args, **kwargs), what)
+        return until(within, lambda: predicate(*args, **kwargs), what, seldom=0.3)
 
     def close(self) -> None:
         for vpn in self._vpns:
@@ -199,9 +199,8 @@ class Audit:
         self._laptop = laptop
 
     def records(self) -> list[dict[str, Any]]:
-        file = "/var/log/docker-proxy-agent/audit.jsonl"
-        text = self._laptop.read(file) if self._laptop.exists(file) else ""
-        return [json.loads(line) for line in text.splitlines()]
+        read = self._laptop.run("cat", "/var/log/docker-proxy-agent/audit.jsonl", check=False)
+        return [json.loads(line) for line in read.stdout.splitlines()]
 
     def events(self) -> list[str]:
         return [record["event"] for record in self.records()]
