@@ -502,8 +502,8 @@ def test_offline_is_offline_whatever_lxd_and_virtual_machines_bring(laptop: Lapt
         ip link add incusbr0 type bridge; ip addr add 10.158.3.1/24 dev incusbr0; ip link set incusbr0 up
         ip link add guest0 type veth peer name inside0; ip link set inside0 up
         ip link set guest0 master incusbr0 up
-        ip link show incusbr0 | grep -q LOWER_UP
     """)
+    laptop.until(lambda: "LOWER_UP" in laptop.network("ip link show incusbr0"))
 
     try:
         assert applied(laptop).startswith("offline: nothing is touched\n")
