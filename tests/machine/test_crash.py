@@ -68,9 +68,15 @@ def shared(laptop: Laptop, found: Sequence[Moment]) -> Sequence[Moment]:
 
 def wrong(laptop: Laptop, https: str) -> list[str]:
     """After the next start. What the service is writing just now, such as the clients' half, is not left behind."""
+    found: list[str] = []
+
+    def is_right() -> bool:
+        found[:] = _wrong(laptop, https)
+        return not found
+
     with contextlib.suppress(NotInTime):
-        laptop.until(lambda: not list(_wrong(laptop, https)), within=20)
-    return list(_wrong(laptop, https))
+        laptop.until(is_right, within=20)
+    return found
 
 
 def _wrong(laptop: Laptop, https: str) -> Iterator[str]:
