@@ -13,7 +13,7 @@ from agent.values.condition import Code, Condition
 from agent.values.dockerd import Reality
 from agent.values.listening import is_loopback
 from agent.values.policy import Upstream
-from agent.values.vantage import Vantage
+from agent.values.vantage import HOST, Vantage
 from agent.values.verdict import DeadEnd, Verdict
 
 _SWITCH: Final = "DOCKERD_ROOTLESS_ROOTLESSKIT_DISABLE_HOST_LOOPBACK=false"
@@ -60,9 +60,10 @@ def dead_ends(verdicts: Mapping[str, Verdict], reality: Reality) -> tuple[Condit
 def _remedy(found: DeadEnd, reality: Reality) -> str:
     if found is DeadEnd.IPV6:
         return _set(_IPV6, reality)
-    if reality.vantage.gateway and not reality.vantage.is_closed:
+    vantage = reality.vantage or HOST  # not known now: nothing is said of it that may be wrong
+    if vantage.gateway and not vantage.is_closed:
         return "Let the proxy listen on 127.0.0.1, which is all that this Docker is let through to"
-    if reality.vantage.is_closed and reality.vantage.knows_switch:
+    if vantage.is_closed and vantage.knows_switch:
         price = "To let this Docker, and all its containers, to everything that listens on 127.0.0.1 here"
         return f"{price}: {_set(_SWITCH, reality)}"
     return (

@@ -168,7 +168,7 @@ class Looking:
         # A connection to one that is down would start it.
         return process.dockerd(unit.pid, self._socket.listener if unit.is_running else lambda: 0)
 
-    def _vantage(self, dockerd: int, unit: UnitState) -> Vantage:
+    def _vantage(self, dockerd: int, unit: UnitState) -> Vantage | None:
         """Root enters nobody's namespaces: a process of another account may have the number of one that has ended."""
         return HOST if self._paths.layout.user is None else vantage(dockerd, unit.pid)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.docker.process import ROOTLESS_SCRIPT, command_line
+from agent.system.process_start import started
 from agent.values.machine_text import lines, words
 from agent.values.vantage import HOST, Vantage
 
@@ -28,20 +29,27 @@ _HAS_GATEWAY: Final = 0x2  # RTF_GATEWAY, linux/route.h
 _REJECTS: Final = 0x200
 
 
-def vantage(dockerd: int, main: int, proc: Path = Path("/proc")) -> Vantage:
-    """That of a process; the host's if it does not run. `main`: the unit's main process, which has started it."""
-    if not dockerd:
-        return HOST
+def vantage(dockerd: int, main: int, proc: Path = Path("/proc")) -> Vantage | None:
+    """That of a process; None: not known, as of one that has just ended or does not show it now.
+
+    `main`: the unit's main process, which has started it. Without it nobody tells who carries the packets.
+    """
+    if not dockerd or (start := started(dockerd, proc)) is None:
+        return None
     try:
-        # Whoever may be another user is not entered: its files would be read with our rights.
-        if (proc / str(dockerd)).stat().st_uid != os.geteuid() or not all(
-            _is_another(proc, dockerd, kind) for kind in ("user", "net")
-        ):
-            return HOST
-        routes, routes6 = (_read(proc / str(dockerd) / "net" / name) for name in ("route", "ipv6_route"))
+        # Whoever may be another user is not entered: its files would be read with our rights. During execve(2) a
+        # process of our own looks like one of root's.
+        if (proc / str(dockerd)).stat().st_uid != os.geteuid():
+            return None
+        is_there = all(_is_another(proc, dockerd, kind) for kind in ("user", "net"))
+        routes, routes6 = _routes(proc / str(dockerd) / "net") if is_there else ("", "")
     except OSError:
+        return None
+    argv = command_line(main, proc)
+    if argv is None or started(dockerd, proc) != start:  # another process has its number by now
+        return None
+    if not is_there:
         return HOST
-    argv = command_line(main, proc) or ()
     net, is_closed = _option(argv, "--net"), any(one in {_CLOSES, f"{_CLOSES}=true"} for one in argv)
     # A gateway that pasta does not lead to this host is one of the host's network: another machine.
     leads = net in _LEAD_TO_LOOPBACK and not (net == _PASTA and is_closed)
@@ -60,12 +68,13 @@ def _is_another(proc: Path, pid: int, kind: str) -> bool:
     return there.readlink() != here.readlink()
 
 
-def _read(path: Path) -> str:
-    """'' if it does not exist, as without IPv6."""
+def _routes(net: Path) -> tuple[str, str]:
+    """Of IPv4, and of IPv6, which a kernel may be without."""
+    routes = (net / "route").read_text(errors="replace")
     try:
-        return path.read_text(errors="replace")
+        return routes, (net / "ipv6_route").read_text(errors="replace")
     except FileNotFoundError:
-        return ""
+        return routes, ""
 
 
 def gateway(routes: str) -> str:

@@ -66,12 +66,10 @@ async def look(
 ) -> Seen:
     """See, probe, choose and plan; nothing is changed. `is_hasty`: a restart does not wait for homes."""
     snapshot = snapshot or await world.host.see()
-    vantage, known = world.prober.vantage, world.daemon.known()
-    meant = by_upstream(policy, vantage)
-    reality = known or await world.daemon.reality(*meant.values())
-    if world.prober.vantage != vantage:  # the first look at a dockerd that stands elsewhere
-        meant = by_upstream(policy, world.prober.vantage)
-        reality = await world.daemon.reality(*meant.values())
+    known = world.daemon.known()
+    reality, meant = (
+        (known, by_upstream(policy, world.prober.vantage)) if known else await _look_at_docker(policy, world)
+    )
     in_docker, kept_down = _in_docker(reality, meant), await what_keeps_it_down(reality, world.daemon)
     if snapshot.is_offline:
         return Offline(snapshot=snapshot, reality=reality, in_docker=in_docker, keeps_down=kept_down)
@@ -95,8 +93,8 @@ async def look(
         choosing=choosing,
         snapshot=snapshot,
         network=recognised.network,
+        upstream=upstream.name,
         meant=meant,
-        desired=meant[upstream.name],
     )
     reality, planned = await _weigh(weighing, reality, is_known=known is not None)
     is_down = reality.unit.phase is Phase.BROKEN and not planned.starts_docker
@@ -115,6 +113,17 @@ async def look(
         plan=planned,
         beside=beside,
     )
+
+
+async def _look_at_docker(policy: Policy, world: World) -> tuple[Reality, Mapping[str, Settings]]:
+    """A whole look, and what each upstream means for the dockerd that was found."""
+    vantage = world.prober.vantage
+    meant = by_upstream(policy, vantage)
+    reality = await world.daemon.reality(*meant.values())
+    if world.prober.vantage != vantage:  # it stands elsewhere than the one before
+        meant = by_upstream(policy, world.prober.vantage)
+        reality = await world.daemon.reality(*meant.values())
+    return reality, meant
 
 
 def _may_ask_beside(network: Network, verdicts: Verdicts, upstream: Upstream) -> bool:
@@ -141,8 +150,8 @@ async def _weigh(weighing: _Weighing, reality: Reality, *, is_known: bool) -> tu
         planned = await weighing.plan(reality)
         is_all_needed = planned.acts
     if is_all_needed:
-        reality = await daemon.reality(*weighing.meant.values())
-        planned = await weighing.plan(reality)
+        reality, meant = await _look_at_docker(weighing.policy, weighing.world)
+        planned = await msgspec.structs.replace(weighing, meant=meant).plan(reality)
     return reality, planned
 
 
@@ -154,8 +163,12 @@ class _Weighing(msgspec.Struct, frozen=True):
     choosing: Choosing
     snapshot: Snapshot
     network: Network
+    upstream: str  # the chosen one
     meant: Mapping[str, Settings]  # what each upstream means for dockerd
-    desired: Settings
+
+    @property
+    def desired(self) -> Settings:
+        return self.meant[self.upstream]
 
     def rough(self, reality: Reality) -> Plan:
         """The plan if nothing held it back."""

@@ -464,6 +464,7 @@ class LocalDaemon:
         self._config_file = config_file or ConfigFile(paths)
         self._standpoint = standpoint or Standpoint()
         self._service = service = paths.service(docker.service)
+        self._standpoint.serve(paths.state, service)
         self._engine = engine = EngineSocket(paths.below(paths.socket(docker.socket)))
         self._carried = carried or containers.Known()
         self._carries: tuple[Carried, ...] | None = None
@@ -539,7 +540,7 @@ class LocalDaemon:
         # A dockerd that is starting, or does not answer fully, is looked at again each time.
         unit = found.unit
         is_at_rest = not found.is_silent if unit.is_running else unit.phase in _AT_REST and not unit.comes_back
-        self._last = (found, self._glance(found)) if is_at_rest else None
+        self._last = (found, self._glance(found)) if is_at_rest and not found.is_place_unknown else None
         self._carries, self._is_looked_at = None, found.engine is not None and not found.is_silent
         return found
 
@@ -588,6 +589,7 @@ class LocalDaemon:
 
     def note(self, reality: Reality) -> None:
         if reality is not self._noted:
+            self._standpoint.keep()
             with contextlib.suppress(AgentError):  # it is tried again
                 note_first_run(Journal(self._paths.state), reality)
             self._last_good.keep_if_seen(reality)

@@ -318,7 +318,8 @@ class Service:
         """When to look again at a Docker that others are starting, or that does not report its settings yet."""
         if reality is None:
             return None
-        is_on_its_way = reality.unit.phase is Phase.STARTING or reality.unit.comes_back or reality.is_silent
+        is_unclear = reality.is_silent or reality.is_place_unknown
+        is_on_its_way = reality.unit.phase is Phase.STARTING or reality.unit.comes_back or is_unclear
         return self._memory.now() + _STARTING_S if is_on_its_way else None
 
     def _unwatched_at(self) -> float | None:

@@ -11,10 +11,10 @@ _NOBODY: Final = 2**32 - 1
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
-def started(pid: int) -> int | None:
+def started(pid: int, proc: Path = Path("/proc")) -> int | None:
     """When a process started, in clock ticks after boot: proc(5), stat, field 22; None if there is none."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = (proc / str(pid) / "stat").read_text()
     except OSError:
         return None
     return int(words(stat.rpartition(")")[2])[19])

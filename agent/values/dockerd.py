@@ -171,7 +171,7 @@ class Reality(msgspec.Struct, frozen=True):
     unit: UnitState
     dockerd: int = 0  # its process, which need not be the unit's main one; 0: it does not run, or is not known
     unit_name: str = "docker.service"
-    vantage: Vantage = HOST  # where its process stands, while that is known
+    vantage: Vantage | None = HOST  # where its process stands; None: not known, as while it does not run
     others: tuple[Other, ...] = ()  # that run containers where there is no Docker
     engine: Engine | None = None  # None: it does not run, or did not answer
     silence: str = ""  # why a running engine did not answer
@@ -214,6 +214,11 @@ class Reality(msgspec.Struct, frozen=True):
     def is_silent(self) -> bool:
         """Whether it runs and does not say what it runs with."""
         return self.unit.is_running and (self.engine is None or self.engine.proxies is None)
+
+    @property
+    def is_place_unknown(self) -> bool:
+        """Whether it runs, and its process did not show at that moment where it stands."""
+        return bool(self.dockerd) and self.vantage is None
 
     @property
     def process(self) -> int:

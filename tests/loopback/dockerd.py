@@ -261,8 +261,9 @@ class Dockerd:
     async def carried(self, *, anew: bool = False) -> tuple[Carried, ...] | None:
         return self.carried_by if self.is_running and not self.is_silent else None
 
-    def known(self) -> None:
+    def known(self) -> Reality | None:
         """It is looked at each time."""
+        return None
 
     async def reality(self, *desired: Settings) -> Reality:
         values = self.text("etc/dockerd.env")

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -256,17 +256,62 @@ def test_whether_the_script_knows_the_switch(other: Other, tmp_path: Path, *, kn
     script = tmp_path / "dockerd-rootless.sh"
     script.write_text("# DOCKERD_ROOTLESS_ROOTLESSKIT_DISABLE_HOST_LOOPBACK\n" if knows else "# nothing\n")
     with rootlesskit(str(script)) as pid:
-        assert vantage(other.pid, pid).knows_switch is knows
+        seen = vantage(other.pid, pid)
+        assert seen is not None
+        assert seen.knows_switch is knows
 
 
-def test_one_beside_us_or_gone_stands_on_this_host(other: Other) -> None:
+def test_one_beside_us_stands_on_this_host() -> None:
     assert vantage(os.getpid(), os.getppid()) == HOST
-    other.end()
-    assert vantage(other.pid, os.getpid()) == HOST
     with subprocess.Popen((*NAMESPACES[:-2], "sh", "-c", "echo; read _"), stdin=-1, stdout=-1) as in_our_network:
         assert in_our_network.stdout is not None
         in_our_network.stdout.readline()
         assert vantage(in_our_network.pid, os.getpid()) == HOST
+
+
+def shows_nothing(process: Path) -> None:
+    """As during execve(2)."""
+    (process / "ns/net").unlink()
+
+
+def has_no_routes(process: Path) -> None:
+    """As one that has ended, and that nobody has waited for."""
+    (process / "net/route").unlink()
+
+
+def is_another(process: Path) -> None:
+    """Where the number went to another process meanwhile, the files are of both."""
+    (process / "stat").unlink()
+
+
+@pytest.mark.parametrize("meanwhile", [shows_nothing, has_no_routes, is_another, None])
+def test_what_a_process_does_not_show_now_is_not_known(
+    tmp_path: Path, meanwhile: Callable[[Path], None] | None
+) -> None:
+    for name, number in (("7", "1"), ("self", "2")):
+        for kind in ("user", "net"):
+            link = tmp_path / name / "ns" / kind
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(f"{kind}:[{number}]")
+    (tmp_path / "7/net").mkdir()
+    (tmp_path / "7/net/route").write_text("Iface\tDestination\tGateway\n")
+    (tmp_path / "7/stat").write_text(f"7 (dockerd) S{' 0' * 40}\n")
+    (tmp_path / "6").mkdir()
+    (tmp_path / "6/cmdline").write_bytes(b"rootlesskit\0--net=slirp4netns\0")
+    assert vantage(7, 6, tmp_path) == Vantage(is_host=False, has_ipv6=False)
+
+    if meanwhile is None:
+        (tmp_path / "6/cmdline").unlink()
+    else:
+        meanwhile(tmp_path / "7")
+
+    assert vantage(7, 6, tmp_path) is None
+
+
+def test_one_that_is_gone_stands_nowhere(other: Other) -> None:
+    other.end()
+    assert vantage(other.pid, os.getpid()) is None
+    assert vantage(0, os.getpid()) is None
 
 
 async def test_whatever_goes_wrong_with_a_name_is_answered(inside: Inside) -> None:

@@ -31,7 +31,7 @@ from agent.values.policy_text import parse
 from agent.values.reason import Reason
 from agent.values.settings import DIRECT, Settings, settings
 from agent.values.snapshot import Interface, Snapshot
-from agent.values.vantage import HOST
+from agent.values.vantage import HOST, Vantage
 from agent.values.verdict import Outcome, Verdict
 
 from .dockerd import Dockerd
@@ -194,6 +194,35 @@ async def test_a_look_changes_nothing(dockerd: Dockerd) -> None:
     assert seen.acts
     assert written(dockerd.agent_state) == before
     assert dockerd.files() == {}
+
+
+class Moved(Dockerd):
+    """Known from the last look, and found in a network of its own by the next."""
+
+    seen: Reality | None = None
+    place: Place | None = None
+
+    def known(self) -> Reality | None:
+        return self.seen
+
+    async def reality(self, *desired: Settings) -> Reality:
+        if self.place is not None:
+            self.place.vantage = Vantage(is_host=False, gateway="10.0.2.2")
+        return await super().reality(*desired)
+
+
+async def test_a_docker_that_came_up_elsewhere_since_the_last_look_is_written_as_it_is_reached_from_there(
+    tmp_path: Path,
+) -> None:
+    moved = Moved(tmp_path)
+    moved.seen = await moved.reality()
+    place = Place(at("10.10.0.1"), moved, office="ok", direct="ok")
+    place.policy = policy(POLICY.replace("http://office:3128", "http://127.0.0.1:3128"))
+    moved.place = place
+
+    await place.passed()
+
+    assert moved.runs_with == settings("http://10.0.2.2:3128", "http://10.0.2.2:3128", "localhost,127.0.0.0/8,::1")
 
 
 async def test_what_may_still_come_is_asked_again_until_it_does(dockerd: Dockerd) -> None:

@@ -6,6 +6,7 @@ The other network is real; a proxy at its gateway stands in for this host's loop
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.one_pass.standpoint import Standpoint
+from agent.one_pass.standpoint import Stand, Standpoint
+from agent.one_pass.vantage_file import VantageFile
 from agent.one_pass.world import Registries
 from agent.probe.side_by_side import everything
 from agent.values.dockerd import Phase, Reality, UnitState
@@ -159,3 +161,58 @@ async def test_another_start_is_another_place_to_stand(dockerd: Dockerd, tmp_pat
 
         assert not (await verdict(standpoint, tmp_path, port)).is_ok
         standpoint.leave()
+
+
+async def test_one_that_does_not_show_where_it_stands_keeps_its_vantage_until_it_does(
+    dockerd: Dockerd, tmp_path: Path
+) -> None:
+    port, standpoint = dockerd.port, Standpoint()
+    standpoint.note(looked_at(dockerd.pid))
+
+    standpoint.note(msgspec.structs.replace(looked_at(dockerd.pid), vantage=None))
+
+    assert standpoint.vantage == SLIRP
+    assert (await verdict(standpoint, tmp_path, port)).is_ok
+    with in_another_network() as other:
+        standpoint.note(msgspec.structs.replace(looked_at(other), vantage=None))
+        assert standpoint.vantage == SLIRP
+        assert standpoint.now == Stand()  # nobody stands where the last one stood
+        standpoint.note(looked_at(other))
+        assert standpoint.now.vantage == SLIRP
+    standpoint.leave()
+
+
+def test_the_next_boot_knows_where_it_stood_before_docker_is_up(dockerd: Dockerd, tmp_path: Path) -> None:
+    before, after = Standpoint(), Standpoint()
+    before.serve(tmp_path, "docker.service")
+    before.note(looked_at(dockerd.pid))
+    assert not list(tmp_path.iterdir())  # a look writes nothing
+    before.keep()
+    before.leave()
+
+    after.serve(tmp_path, "docker.service")
+    after.note(looked_at(0))
+
+    assert after.vantage == SLIRP
+    after.serve(tmp_path, "another.service")  # of another Docker nothing is known
+    assert after.vantage == HOST
+
+
+def test_one_that_stands_on_this_host_leaves_nothing_to_keep(tmp_path: Path) -> None:
+    standpoint = Standpoint()
+    standpoint.serve(tmp_path, "docker.service")
+    standpoint.note(msgspec.structs.replace(looked_at(os.getpid()), vantage=HOST))
+
+    standpoint.keep()
+
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"format": 2, "state": {}}', '{"format": 1, "state": {"unit": 1}}'])
+def test_what_was_kept_and_cannot_be_read_is_this_host(tmp_path: Path, text: str) -> None:
+    VantageFile(tmp_path, "docker.service").save(SLIRP)
+    assert VantageFile(tmp_path, "docker.service").load() == SLIRP
+    (file,) = tmp_path.iterdir()
+    file.write_text(text)
+
+    assert VantageFile(tmp_path, "docker.service").load() == HOST
