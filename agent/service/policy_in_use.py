@@ -141,23 +141,29 @@ class PolicyInUse:
         except NoPolicy:
             self._retire()
             self.refused = None
-            self._see_which_docker("")
+            self._see_which_docker(Policy())
             return False
         except PolicyRefused as error:
             self._refuse(error)
-            return False
+            return self._follow_docker(self.policy)  # of the one in use, which is not the refused one's fault
         self.refused = None
-        self._see_which_docker(loaded.policy.docker.service_named(self._paths.layout.service))
         if self.current is None or self.current.loaded != loaded:
+            self._see_which_docker(loaded.policy)
             self._take(loaded)
-        elif self.current.service != self._here.layout.service:
-            self._move(self.current)
-        else:
+            return True
+        return self._follow_docker(loaded.policy)
+
+    def _follow_docker(self, policy: Policy) -> bool:
+        """Whether another one is to be served from now on."""
+        self._see_which_docker(policy)
+        if self.current is None or self.current.service == self._here.layout.service:
             return False
+        self._move(self.current)
         return True
 
-    def _see_which_docker(self, named: str) -> None:
+    def _see_which_docker(self, policy: Policy) -> None:
         """Which one is to be served now, by the policy or by what runs."""
+        named = policy.docker.service_named(self._paths.layout.service)
         served = self._here.layout.service
         self._here = serving(self._paths, named, served)
         if self._here.layout.service != served:

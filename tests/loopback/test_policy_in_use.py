@@ -65,6 +65,26 @@ def test_another_docker_that_runs_is_served_by_the_policy_that_is_in_use(agent: 
     assert tmp_path / "var/snap/docker/current/config/daemon.json" in agent.in_use.watched
 
 
+@pytest.mark.parametrize("is_in_use", [True, False])
+def test_a_refused_policy_does_not_keep_from_another_docker(agent: Agent, tmp_path: Path, is_in_use: bool) -> None:
+    system = System(tmp_path)
+    system.has(USUAL)
+    system.has(SNAP)
+    if is_in_use:
+        agent.policy(POLICY)
+        agent.in_use.read()
+    agent.policy("nonsense")
+    assert not agent.in_use.read()
+    assert agent.in_use.world is not None
+
+    system.starts(SNAP)
+
+    assert agent.in_use.read() is is_in_use
+    assert agent.in_use.refused is not None
+    assert agent.in_use.world is not None
+    assert agent.served == [USUAL, SNAP]
+
+
 def test_a_policy_that_names_its_docker_is_not_moved(agent: Agent, tmp_path: Path) -> None:
     system = System(tmp_path)
     agent.policy(f'[docker]\nservice = "{USUAL}"\n{POLICY}')
