@@ -94,10 +94,10 @@ def _expected(seen: Seen) -> tuple[str, Expected]:
 
 def _client(paths: Paths, policy: Policy) -> str:
     """How the client is called so that it speaks to this Docker."""
-    socket = paths.socket(policy.docker.socket)
+    socket = str(paths.below(paths.socket(policy.docker.socket)))
     if socket in (DEFAULT_SOCKET, f"/var{DEFAULT_SOCKET}"):
         return "docker"
-    return f"docker --host {shlex.quote(f'unix://{paths.below(socket)}')}"
+    return f"docker --host {shlex.quote(f'unix://{socket}')}"
 
 
 def _shown(one: Stale) -> StaleShown:

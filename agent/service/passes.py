@@ -86,6 +86,8 @@ class Passes:
         )
         self._failures.clear(ServicePart.WHOLE)
         await self._unfinished.follow(in_use.world, done)
+        if done.outcome is not None and done.outcome.goes_down:
+            return done
         # Last: nothing waits for a note. An idle pass asks nothing.
         anew = self._memory.asked is not Asked.AGENT or bool(done.clients)
         return msgspec.structs.replace(done, carried=tuple(await in_use.world.daemon.carried(anew=anew) or ()))
