@@ -20,6 +20,7 @@ from agent.docker.which import serving
 from agent.one_pass.drawing import Beside, picture_of
 from agent.one_pass.memory import Memory, Patiently
 from agent.one_pass.overrides import Overrides
+from agent.one_pass.places import Places
 from agent.one_pass.reconcile import Alone
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Pass, Planned
@@ -133,8 +134,10 @@ async def make_a_pass(wish: Wish, in_use: InUse, memory: Memory, record: Record)
         failures.note(ServicePart.UNDER_WAY, _still_down(in_use.service))
     if unfinished.forbids_writing:
         return failed(request, failures.lines)
+    places = Places(memory.state)
+    places.kept = in_use.policy.audit.places
     try:
-        done = await passes.make(in_use, record, choosing=Patiently(memory), maker=Alone())
+        done = await passes.make(in_use, record, choosing=Patiently(memory), maker=Alone(places))
     except Exception as error:  # noqa: BLE001 - the boundary of a pass
         failures.note(ServicePart.WHOLE, error)
         if not isinstance(error, AgentError):

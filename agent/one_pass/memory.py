@@ -87,6 +87,7 @@ class Memory:
 
     def __init__(self, state: Path, *, remembers: bool = True) -> None:
         """`remembers`: whether anything is kept on disk; False for a command that changes nothing."""
+        self.state = state
         self.overrides = Overrides(state)
         self.past_restarts = PastRestarts()
         self._remembers = remembers

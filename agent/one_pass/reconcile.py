@@ -28,6 +28,7 @@ from agent.decide.restart import When
 from agent.decide.stillness import STILL_S, may_be_answered, only_more_came, still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
 from agent.docker.transaction import Applied
+from agent.one_pass.places import Places
 from agent.one_pass.ports import Choosing, Daemon, Host, Maker, World
 from agent.one_pass.seen import AnySeen, Offline, Pass, Planned, Seen, Undecided, Verdicts
 from agent.system.files import Changed
@@ -41,6 +42,7 @@ from agent.values.events import (
     ApplyStarted,
     NetworkChanged,
     NoUpstream,
+    PlaceSeen,
     TargetNotWritten,
     UpstreamChosen,
     judged,
@@ -514,35 +516,51 @@ def _hidden_change(plan: Plan) -> str | None:
 
 
 def network_changed(
-    recognised: Recognised, snapshot: Snapshot, *, previous: str | UnsetType | None = UNSET
+    recognised: Recognised, here: PlaceSeen, *, previous: str | UnsetType | None = UNSET
 ) -> NetworkChanged:
     """`previous`: the network before, None if it was offline, UNSET if that is not known."""
-    name, fingerprint = recognised.network.name, snapshot.fingerprint()
-    return NetworkChanged(network=name, fingerprint=fingerprint, because=recognised.because, previous_network=previous)
+    return NetworkChanged(
+        network=recognised.network.name,
+        previous_network=previous,
+        because=UNSET if here.interfaces is UNSET else recognised.because,
+        place=here.place,
+        is_new=here.is_new,
+        fingerprint=here.fingerprint,
+        interfaces=here.interfaces,
+    )
 
 
 def upstream_chosen(
-    recognised: Recognised, choice: Choice, verdicts: Verdicts, *, previous: str | UnsetType = UNSET
+    recognised: Recognised,
+    choice: Choice,
+    verdicts: Verdicts,
+    *,
+    previous: str | UnsetType = UNSET,
+    says_where: bool = True,
 ) -> UpstreamChosen:
-    """`previous`: the upstream before, if that was another."""
+    """`previous`: the upstream before, if that was another. `says_where`: see `events.judged`."""
     assert choice.upstream is not None  # noqa: S101 - the caller looked
     return UpstreamChosen(
         upstream=choice.upstream,
         previous_upstream=previous,
         network=recognised.network.name,
         because=choice.because,
-        verdicts=judged(verdicts),
+        verdicts=judged(verdicts, says_where=says_where),
     )
 
 
-def no_upstream(recognised: Recognised, choice: Choice, verdicts: Verdicts) -> NoUpstream:
-    return NoUpstream(network=recognised.network.name, because=choice.because, verdicts=judged(verdicts))
+def no_upstream(recognised: Recognised, choice: Choice, verdicts: Verdicts, *, says_where: bool = True) -> NoUpstream:
+    told = judged(verdicts, says_where=says_where)
+    return NoUpstream(network=recognised.network.name, because=choice.because, verdicts=told)
 
 
 class Alone:
     """A command without a service. Nobody asks for another pass meanwhile; it records its choice only if it acts."""
 
     is_hasty = False
+
+    def __init__(self, places: Places | None = None) -> None:
+        self._places = places
 
     async def interrupted(self) -> Reason:
         never: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
@@ -560,8 +578,10 @@ class Alone:
     def begin(self, seen: Seen, record: Record) -> None:
         if isinstance(seen, Offline):
             return
-        record(network_changed(seen.recognised, seen.snapshot))
+        here = PlaceSeen() if self._places is None else self._places.seen(seen.snapshot)
+        says_where = self._places is not None and self._places.says_where
+        record(network_changed(seen.recognised, here))
         if isinstance(seen, Planned):
-            record(upstream_chosen(seen.recognised, seen.choice, seen.verdicts))
+            record(upstream_chosen(seen.recognised, seen.choice, seen.verdicts, says_where=says_where))
         else:
-            record(no_upstream(seen.recognised, seen.choice, seen.verdicts))
+            record(no_upstream(seen.recognised, seen.choice, seen.verdicts, says_where=says_where))

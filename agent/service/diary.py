@@ -6,7 +6,7 @@ Not known here: what is done about it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 from msgspec import UNSET
@@ -15,13 +15,14 @@ from agent import __version__
 from agent.audit.record import Record
 from agent.decide.choose import Ending
 from agent.decide.effective import effective
+from agent.one_pass.places import Places
 from agent.one_pass.reconcile import network_changed, no_upstream, upstream_chosen
 from agent.one_pass.seen import Offline, Planned, Seen, Undecided
 from agent.service.docker_news import of_a_restart_that_waited, of_docker
 from agent.service.lifetime import LastLife
 from agent.system.clock import rfc3339
 from agent.values.dockerd import Reality
-from agent.values.events import AgentStarted, Facts, RestartDeferred, WentOffline
+from agent.values.events import AgentStarted, Facts, PlaceSeen, RestartDeferred, WentOffline
 from agent.values.settings import Settings
 
 
@@ -36,9 +37,10 @@ class _Told(msgspec.Struct, frozen=True):
     put_off: Settings | None = None  # what is to be written for a pending restart, and is not yet
 
 
-def agent_started(last: LastLife | None, seen: Seen | None, reality: Reality | None) -> AgentStarted:
+def agent_started(last: LastLife | None, seen: Seen | None, reality: Reality | None, places: Places) -> AgentStarted:
     """The start of the agent, with what it found: what Docker runs with, the network and the choice."""
     there = seen if isinstance(seen, Planned | Undecided) else None
+    here = places.seen(there.snapshot) if there else PlaceSeen()
     is_up = reality is not None and reality.unit.is_running
     running = effective(reality) if reality is not None and is_up else None
     return AgentStarted(
@@ -48,6 +50,10 @@ def agent_started(last: LastLife | None, seen: Seen | None, reality: Reality | N
         effective=UNSET if reality is None or (is_up and running is None) else running,
         invocation=reality.unit.invocation if reality is not None and is_up and reality.unit.invocation else UNSET,
         network=there.recognised.network.name if there else UNSET,
+        place=here.place,
+        is_new=here.is_new,
+        fingerprint=here.fingerprint,
+        interfaces=here.interfaces,
         upstream=(there.choice.upstream or UNSET) if there else UNSET,
     )
 
@@ -55,16 +61,20 @@ def agent_started(last: LastLife | None, seen: Seen | None, reality: Reality | N
 class Diary:
     """Of one agent, from start to stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: Places) -> None:
         self._told = _Told()
+        self._places = places
 
     def has_news(self, seen: Seen) -> bool:
-        return bool(list(self._news(seen)))
+        return any(True for _ in self._news(seen, PlaceSeen))
 
     def tell(self, seen: Seen, record: Record) -> None:
         """Record what is new since the last time."""
         self.tell_of_docker(seen.reality, record)
-        for facts in (*self._news(seen), *of_a_restart_that_waited(seen, record.so_far)):
+        for facts in (
+            *self._news(seen, lambda: self._places.seen(seen.snapshot)),
+            *of_a_restart_that_waited(seen, record.so_far),
+        ):
             record(facts)
         self._told = self._after(seen)
 
@@ -73,7 +83,7 @@ class Diary:
         for facts in of_docker(reality, record.so_far, _wall_text(reality.unit.since)):
             record(facts)
 
-    def _news(self, seen: Seen) -> Iterator[Facts]:
+    def _news(self, seen: Seen, here: Callable[[], PlaceSeen]) -> Iterator[Facts]:
         told = self._told
         if isinstance(seen, Offline):
             if not told.is_offline:
@@ -88,13 +98,15 @@ class Diary:
         if is_new and not is_start:
             # After offline it may be the same network as before: the change is that there is one again.
             previous = None if told.is_offline else told.network or UNSET
-            yield network_changed(seen.recognised, seen.snapshot, previous=previous)
+            yield network_changed(seen.recognised, here(), previous=previous)
         if choice.ending is not Ending.CHOSEN:
             if is_new or choice.ending is not told.ending:
-                yield no_upstream(seen.recognised, choice, seen.verdicts)
+                yield no_upstream(seen.recognised, choice, seen.verdicts, says_where=self._places.says_where)
         elif is_new or told.ending is not Ending.CHOSEN or choice.upstream != told.upstream:
             previous = told.upstream if told.upstream not in (None, choice.upstream) else UNSET
-            yield upstream_chosen(seen.recognised, choice, seen.verdicts, previous=previous)
+            yield upstream_chosen(
+                seen.recognised, choice, seen.verdicts, previous=previous, says_where=self._places.says_where
+            )
         if _put_off(seen) not in (None, told.put_off) and isinstance(seen, Planned) and seen.plan.restart is not None:
             yield RestartDeferred(due=seen.plan.due, waits=seen.plan.restart.waits)
 

@@ -22,6 +22,7 @@ from agent.clients.accounts import NAME_SERVICE
 from agent.decide.restart import When
 from agent.docker.unit import SLOW_S
 from agent.one_pass.memory import Memory
+from agent.one_pass.places import Places
 from agent.one_pass.ports import World
 from agent.one_pass.reconcile import Interrupted, what_keeps_it_down
 from agent.one_pass.seen import AnySeen, Offline, Pass, Planned, Seen
@@ -32,6 +33,7 @@ from agent.service.display import Display
 from agent.service.failures import Failures, ServicePart
 from agent.service.lifetime import TOLD_TO_STOP, LastLife, Lifetime
 from agent.service.notify import Notify
+from agent.service.outages import Outages
 from agent.service.passes import Passes
 from agent.service.policy_in_use import PolicyInUse
 from agent.service.ports import Wakes
@@ -77,9 +79,11 @@ class Service:
         self._memory = Memory(paths.state)
         self._memory.take_up()
         self._memory.is_starting = True
-        self._diary = Diary()
+        self._places = Places(paths.state)
+        self._diary = Diary(self._places)
         self._corrections = Corrections(paths)
         self._starts = Starts()
+        self._outages = Outages()
         self._lifetime = Lifetime(paths.state)
         self._last_life: LastLife | None = None
         self._is_start_told = False  # it is, once the first look has ended
@@ -156,7 +160,7 @@ class Service:
         """Record the start: with what the first look found, or, where there is none, without."""
         if not self._is_start_told:
             self._is_start_told = True
-            self._record(agent_started(self._last_life, seen, seen.reality if seen is not None else reality))
+            self._record(agent_started(self._last_life, seen, seen.reality if seen else reality, self._places))
 
     def _end(self, how: str) -> None:
         self._open()
@@ -251,6 +255,7 @@ class Service:
         try:
             if self._policy.read() and (in_use := self._policy.current) is not None:
                 self._memory.use(in_use.policy, in_use.world.prober)
+                self._places.kept = in_use.policy.audit.places
         except Exception as error:  # noqa: BLE001 - the boundary of a target
             self._failures.note(ServicePart.POLICY, error)
         else:
@@ -286,7 +291,7 @@ class Service:
                 self._slow.cancel()
         self._last_at = now_text()
         self._corrections.note(last, record)
-        self._remember(last)
+        self._remember(last, record)
         return _earliest(
             self._memory.next_at(is_restart_due=_is_restart_due(last)),
             self._starting_at(last.seen.reality),
@@ -391,8 +396,10 @@ class Service:
         text = f"Docker has not come up for {SHOWN_AS_SLOW_AFTER_S:.0f} s; the agent waits up to {SLOW_S / 60:.0f} min"
         self._show(Pass(seen), Condition(Code.ENGINE_SLOW, text, "See: journalctl -u docker -f"), is_working=True)
 
-    def _remember(self, done: Pass) -> None:
+    def _remember(self, done: Pass, record: Record) -> None:
         self._display.note(done)
+        for facts in self._outages.note(done, self._memory.now(), now_text(), says_where=self._places.says_where):
+            record(facts)
         if isinstance(done.seen, Offline):
             self._memory.note_offline()
         for cause in self._starts.note(done):

@@ -23,7 +23,7 @@ from agent.values.dockerd import Cause
 from agent.values.policy import Method
 from agent.values.secret import escaped
 from agent.values.settings import Settings
-from agent.values.verdict import Verdict
+from agent.values.verdict import Outcome, Verdict
 
 
 class Event(enum.Enum):
@@ -38,6 +38,8 @@ class Event(enum.Enum):
     OFFLINE = "offline"
     UPSTREAM_CHOSEN = "upstream-chosen"
     NO_UPSTREAM = "no-upstream"
+    UNREACHABLE_BEGAN = "unreachable-began"
+    UNREACHABLE_ENDED = "unreachable-ended"
     APPLY_STARTED = "apply-started"
     SETTINGS_WRITTEN = "settings-written"
     DOCKER_RESTARTED = "docker-restarted"
@@ -91,12 +93,39 @@ class Judged(msgspec.Struct, frozen=True, omit_defaults=True):
     evidence: str = ""
 
 
-def judged(verdicts: Mapping[str, Verdict]) -> tuple[Judged, ...]:
-    """As a record has them: in the order of the policy."""
+_TELLS_WHERE: Final = frozenset({Outcome.PORTAL, Outcome.TLS})  # the portal's address, the issuer that intercepts
+
+
+def judged(verdicts: Mapping[str, Verdict], *, says_where: bool = True) -> tuple[Judged, ...]:
+    """As a record has them: in the order of the policy. `says_where`: also the evidence that tells where this is."""
     return tuple(
-        Judged(name, verdict.outcome.value, round(verdict.timings.total, 1), verdict.evidence)
+        Judged(
+            name,
+            verdict.outcome.value,
+            round(verdict.timings.total, 1),
+            verdict.evidence if says_where or verdict.outcome not in _TELLS_WHERE else "",
+        )
         for name, verdict in verdicts.items()
     )
+
+
+class InterfaceSeen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One interface that counts."""
+
+    name: str
+    ssid: str = ""
+    gateways: tuple[str, ...] = ()
+    gateway_macs: tuple[str, ...] = ()  # known only if the policy names one
+    addresses: tuple[str, ...] = ()  # with prefix; of IPv6 the /64s
+
+
+class PlaceSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the laptop is. Only with `audit.places = "full"` more than `place` and `is_new`."""
+
+    place: str | UnsetType = UNSET  # a keyed digest: the same for the same place
+    is_new: bool | UnsetType = UNSET  # this agent's state directory does not know it
+    fingerprint: str | UnsetType = UNSET
+    interfaces: Sequence[InterfaceSeen] | UnsetType = UNSET
 
 
 class AgentStarted(Facts, frozen=True, kw_only=True):
@@ -110,6 +139,10 @@ class AgentStarted(Facts, frozen=True, kw_only=True):
     effective: Settings | UnsetType | None = UNSET  # what Docker runs with. None: Docker does not run
     invocation: str | UnsetType = UNSET
     network: str | UnsetType = UNSET
+    place: str | UnsetType = UNSET  # this and what follows: `PlaceSeen`
+    is_new: bool | UnsetType = UNSET
+    fingerprint: str | UnsetType = UNSET
+    interfaces: Sequence[InterfaceSeen] | UnsetType = UNSET
     upstream: str | UnsetType = UNSET  # that is chosen
 
 
@@ -147,12 +180,15 @@ class Adopted(Facts, frozen=True, kw_only=True):
 
 class NetworkChanged(Facts, frozen=True, kw_only=True):
     event = Event.NETWORK_CHANGED
-    sentence = "The network changed[: {network}][, before: {previous_network}]"
+    sentence = "The network changed[: {network}][, before: {previous_network}][; {because}]"
     brief = "arrived[ in {network}]"
     network: str
-    fingerprint: str
-    because: str
     previous_network: str | UnsetType | None = UNSET  # None: it was offline
+    because: str | UnsetType = UNSET  # what matched; absent with `audit.places = "names"`
+    place: str | UnsetType = UNSET  # this and what follows: `PlaceSeen`
+    is_new: bool | UnsetType = UNSET
+    fingerprint: str | UnsetType = UNSET
+    interfaces: Sequence[InterfaceSeen] | UnsetType = UNSET
 
 
 class WentOffline(Facts, frozen=True, kw_only=True):
@@ -181,6 +217,30 @@ class NoUpstream(Facts, frozen=True, kw_only=True):
     network: str
     because: str
     verdicts: Sequence[Judged]
+
+
+class UnreachableBegan(Facts, frozen=True, kw_only=True):
+    """What Docker runs with does not reach a registry here; whatever is chosen."""
+
+    event = Event.UNREACHABLE_BEGAN
+    sentence = "Docker reaches no registry[ by {upstream}][ in {network}][ since {since}][: {because}][ ({verdicts})]"
+    brief = "docker reaches no registry"
+    severity = Severity.WARNING
+    network: str
+    upstream: str | UnsetType = UNSET  # that Docker runs with; absent: none of the policy's
+    since: str  # RFC 3339: the first look that found it so; one look alone is not believed
+    because: str
+    verdicts: Sequence[Judged]
+
+
+class UnreachableEnded(Facts, frozen=True, kw_only=True):
+    event = Event.UNREACHABLE_ENDED
+    sentence = "Docker reaches a registry again[ by {upstream}][, after {lasted_s}][: {because}]"
+    brief = "docker reaches a registry again[, after {lasted_s}]"
+    severity = Severity.NOTICE
+    lasted_s: float  # by a clock that runs while the machine is suspended
+    upstream: str | UnsetType = UNSET
+    because: str
 
 
 class ApplyStarted(Facts, frozen=True, kw_only=True):

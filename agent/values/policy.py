@@ -316,9 +316,17 @@ class Clients(Table, frozen=True):
     scope: Scope = Scope.DEFAULT
 
 
+class Places(enum.Enum):
+    """What the audit log keeps of where the laptop was."""
+
+    FULL = "full"  # SSID, gateway, addresses
+    NAMES = "names"  # the policy's name of the network, and a keyed digest that tells two places apart
+
+
 class Audit(Table, frozen=True):
     """[audit]"""
 
+    places: Places = Places.FULL
     keep: Duration = Duration(400 * 86400)
     max_size: Size = Size(100 * 1000**2)
 

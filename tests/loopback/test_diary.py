@@ -12,6 +12,7 @@ from agent.audit.record import Record
 from agent.decide.choose import Choice, Ending
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
+from agent.one_pass.places import Places
 from agent.one_pass.seen import Offline, Planned, Seen, Undecided
 from agent.service.diary import Diary
 from agent.values.dockerd import Phase, Reality, UnitState
@@ -79,7 +80,7 @@ WAITING = undecided("cafe", "10.30.0.7/24", Ending.WAITING)
     ],
 )
 def test_each_change_is_told_once(tmp_path: Path, day: list[Seen], told: list[str]) -> None:
-    file, diary = tmp_path / "audit.jsonl", Diary()
+    file, diary = tmp_path / "audit.jsonl", Diary(Places(tmp_path / "state"))
     record = Record(AuditLog(file, tmp_path / "state"))
 
     for seen in day:

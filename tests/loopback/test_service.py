@@ -1035,6 +1035,20 @@ async def test_the_record_of_a_wish_names_the_pass_that_follows(laptop: Laptop) 
     assert pinned["by"] == chosen["by"] == {"via": "control", "uid": 0, "login_uid": 1000, "claimed": "alice"}
 
 
+async def test_with_places_by_name_the_log_does_not_tell_where_they_are(laptop: Laptop) -> None:
+    laptop.policy(f'{POLICY}\n[audit]\nplaces = "names"\n')
+    async with laptop.running() as hand:
+        laptop.place.snapshot = at("10.20.0.1")
+        await hand.wake()
+    (started,), (changed,) = laptop.facts("agent-started"), laptop.facts("network-changed")
+
+    assert (started["network"], changed["network"]) == ("office", "elsewhere")
+    assert started["place"] != changed["place"]
+    assert changed["is_new"] is True
+    text = laptop.paths.audit_log.read_text()
+    assert not [told for told in ("10.20.0.", "10.10.0.", '"fingerprint"', '"interfaces"') if told in text]
+
+
 async def test_a_wish_without_an_event_of_its_own_is_recorded_and_a_signal_names_nobody(laptop: Laptop) -> None:
     laptop.policy()
     async with laptop.running() as hand:

@@ -1,0 +1,107 @@
+"""An outage has a beginning and an end, each recorded once, with its length."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.decide.choose import Choice, Ending
+from agent.decide.plan import Plan
+from agent.decide.recognise import Recognised
+from agent.docker.transaction import Applied
+from agent.one_pass.seen import Offline, Pass, Planned, Undecided
+from agent.service.outages import Outages
+from agent.values.dockerd import Phase, Reality, UnitState
+from agent.values.events import Facts, Judged, UnreachableBegan, UnreachableEnded
+from agent.values.policy import Network, Upstream
+from agent.values.settings import DIRECT
+from agent.values.snapshot import Snapshot
+from agent.values.verdict import Outcome, Verdict
+
+UP = Reality(UnitState(Phase.RUNNING, invocation="a"))
+DOWN = Reality(UnitState(Phase.STOPPED))
+OFFICE = Recognised(Network(name="office", use=("corp", "direct")), "because")
+OFFLINE = Pass(Offline(snapshot=Snapshot(), reality=UP))
+
+
+def planned(runs: str | None, chosen: str, reality: Reality = UP, outcome: Applied | None = None, **v: Outcome) -> Pass:
+    """A pass with a choice. `runs`: the upstream that Docker runs with when it begins."""
+    seen = Planned(
+        snapshot=Snapshot(),
+        reality=reality,
+        in_docker=runs,
+        recognised=OFFICE,
+        verdicts={name: Verdict(outcome) for name, outcome in v.items()},
+        choice=Choice(Ending.CHOSEN, "because", chosen),
+        upstream=Upstream(chosen),
+        plan=Plan(DIRECT),
+    )
+    return Pass(seen, outcome)
+
+
+def undecided(runs: str | None, ending: Ending, **v: Outcome) -> Pass:
+    verdicts = {name: Verdict(outcome) for name, outcome in v.items()}
+    seen = Undecided(
+        snapshot=Snapshot(),
+        reality=UP,
+        in_docker=runs,
+        recognised=OFFICE,
+        verdicts=verdicts,
+        choice=Choice(ending, "x"),
+    )
+    return Pass(seen)
+
+
+OK = planned("corp", "corp", corp=Outcome.OK)
+BAD = undecided("corp", Ending.WAITING, corp=Outcome.TIMEOUT)
+MOVED = planned("corp", "direct", outcome=Applied(restarted_s=0.5), corp=Outcome.TIMEOUT, direct=Outcome.OK)
+DEFERRED = planned("corp", "direct", outcome=Applied(deferred="3 containers run"), corp=Outcome.DNS, direct=Outcome.OK)
+
+
+@pytest.mark.parametrize(
+    ("day", "told"),
+    [
+        pytest.param([OK, OK], "", id="never"),
+        pytest.param([OK, BAD, OK], "", id="one-failed-probe"),
+        pytest.param([OK, BAD, MOVED, OK], "", id="one-look-and-then-moved"),
+        pytest.param([OK, MOVED, OK], "", id="a-move-in-one-pass"),
+        pytest.param([OK, BAD, BAD, BAD, OK], "began@10 ended:30", id="it-came-back"),
+        pytest.param([OK, BAD, BAD, MOVED], "began@10 ended:20", id="moved"),
+        pytest.param([DEFERRED, DEFERRED, DEFERRED], "began@0", id="another-is-chosen-and-the-restart-waits"),
+        pytest.param([BAD, BAD, OFFLINE, BAD, BAD], "began@0 ended:20 began@30", id="offline-in-between"),
+        pytest.param([BAD, BAD, planned("corp", "direct", DOWN)], "began@0 ended:20", id="docker-stopped"),
+        pytest.param([BAD, planned("corp", "corp"), BAD], "began@0", id="not-asked-in-between"),
+        pytest.param(
+            [undecided(None, Ending.UNREACHABLE), undecided(None, Ending.UNREACHABLE), MOVED],
+            "began@0 ended:20",
+            id="with-settings-of-others",
+        ),
+        pytest.param([undecided(None, Ending.WAITING)] * 3, "", id="not-known"),
+        pytest.param([BAD, BAD, BAD, BAD], "began@0", id="once"),
+        pytest.param([planned("corp", "corp", corp=Outcome.REFUSED)] * 2, "began@0", id="pinned-and-failing"),
+    ],
+)
+def test_each_begins_with_the_first_look_that_found_it(day: list[Pass], told: str) -> None:
+    outages = Outages()
+    said: list[Facts] = []
+    for turn, done in enumerate(day):
+        said += outages.note(done, 1000.0 + 10 * turn, str(10 * turn))
+
+    words = [
+        f"began@{facts.since}" if isinstance(facts, UnreachableBegan) else f"ended:{facts.lasted_s:.0f}"
+        for facts in said
+        if isinstance(facts, UnreachableBegan | UnreachableEnded)
+    ]
+    assert " ".join(words) == told
+    assert len(words) == len(said)
+
+
+def test_what_is_said_of_it() -> None:
+    outages = Outages()
+    said = [facts for turn in range(3) for facts in outages.note([BAD, BAD, MOVED][turn], float(turn), "T")]
+
+    assert said == [
+        UnreachableBegan(
+            network="office", upstream="corp", since="T", because="x", verdicts=(Judged("corp", "timeout", 0.0),)
+        ),
+        UnreachableEnded(lasted_s=2.0, upstream="direct", because="what Docker runs with works here"),
+    ]
