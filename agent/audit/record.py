@@ -123,7 +123,7 @@ class Record:
         about = {**self._about(), "severity": facts.severity.value}
         log.log(_LEVEL[facts.severity], event.value, **shown, **about, **self._append(event, shown))
         self.so_far.note(facts)
-        if words := brief(event, shown):
+        if facts.is_shown and (words := brief(event, shown)):
             self.so_far.recent.appendleft(Told(now_text(), words))
 
     def _about(self) -> dict[str, str]:

@@ -21,6 +21,7 @@ from agent.one_pass.seen import Offline, Planned, Seen, Undecided
 from agent.service.docker_news import of_a_restart_that_waited, of_docker
 from agent.service.lifetime import LastLife
 from agent.system.clock import rfc3339
+from agent.system.policy_file import PolicyFile
 from agent.values.dockerd import Reality
 from agent.values.events import AgentStarted, Facts, PlaceSeen, RestartDeferred, WentOffline
 from agent.values.settings import Settings
@@ -37,7 +38,9 @@ class _Told(msgspec.Struct, frozen=True):
     put_off: Settings | None = None  # what is to be written for a pending restart, and is not yet
 
 
-def agent_started(last: LastLife | None, seen: Seen | None, reality: Reality | None, places: Places) -> AgentStarted:
+def agent_started(
+    last: LastLife | None, seen: Seen | None, reality: Reality | None, *, places: Places, policy: PolicyFile | None
+) -> AgentStarted:
     """The start of the agent, with what it found: what Docker runs with, the network and the choice."""
     there = seen if isinstance(seen, Planned | Undecided) else None
     here = places.seen(there.snapshot) if there else PlaceSeen()
@@ -47,6 +50,7 @@ def agent_started(last: LastLife | None, seen: Seen | None, reality: Reality | N
         version=__version__,
         last_ended=UNSET if last is None else last.how,
         gap_s=UNSET if last is None or last.gap_s is None else last.gap_s,
+        policy_sha256=UNSET if policy is None else policy.sha256,
         effective=UNSET if reality is None or (is_up and running is None) else running,
         invocation=reality.unit.invocation if reality is not None and is_up and reality.unit.invocation else UNSET,
         network=there.recognised.network.name if there else UNSET,

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
@@ -18,12 +20,18 @@ from agent.one_pass.ports import World
 from agent.service.status_file import PolicyStatus
 from agent.system.clock import now_text
 from agent.system.files import identity_of
-from agent.system.policy_file import NO_POLICY, WRITE_ONE, Loaded, load_safely, named, owners
+from agent.system.policy_file import NO_POLICY, WRITE_ONE, Loaded, PolicyFile, load_safely, named, owners
+from agent.system.state_file import StateFile
 from agent.values.condition import Code, Condition
-from agent.values.errors import NoPolicy, PolicyRefused
-from agent.values.events import PolicyLoaded, PolicyRejected
+from agent.values.errors import AgentError, NoPolicy, PolicyRefused
+from agent.values.events import PolicyLoaded, PolicyRejected, PolicyRemoved
 from agent.values.paths import Paths
 from agent.values.policy import Policy
+from agent.values.policy_lines import difference, lines_of
+
+STARTED: Final = "the agent started"
+CHANGED: Final = "it changed"
+FIXED: Final = "it is fixed"
 
 
 class InUse(msgspec.Struct, frozen=True):
@@ -62,6 +70,8 @@ class PolicyInUse:
         self._here = paths  # of the Docker that is served
         self._outgoing: list[World] = []
         self._on_disk: tuple[object, ...] = ()  # identities of the files as last read
+        self._has_read = False
+        self._last = StateFile(paths.state / "policy-lines.json", list[str], 1)
 
     @property
     def policy(self) -> Policy:
@@ -86,6 +96,7 @@ class PolicyInUse:
         try:
             return self._read()
         finally:
+            self._has_read = True
             self._on_disk = self._files_on_disk()
 
     def read_early(self) -> bool:
@@ -139,6 +150,8 @@ class PolicyInUse:
         try:
             loaded = self._load()
         except NoPolicy:
+            if self.current is not None:
+                self._record(PolicyRemoved(path=str(self.path)))
             self._retire()
             self.refused = None
             self._see_which_docker(Policy())
@@ -146,11 +159,14 @@ class PolicyInUse:
         except PolicyRefused as error:
             self._refuse(error)
             return self._follow_docker(self.policy)  # of the one in use, which is not the refused one's fault
-        self.refused = None
-        if self.current is None or self.current.loaded != loaded:
+        is_fixed, self.refused = self.refused is not None, None
+        if self.current is None or not self.current.loaded.means(loaded):
             self._see_which_docker(loaded.policy)
-            self._take(loaded)
+            self._take(loaded, FIXED if is_fixed else CHANGED if self._has_read else STARTED)
             return True
+        if is_fixed or self.current.loaded.file != loaded.file:
+            self._tell(loaded, FIXED if is_fixed else CHANGED)
+            self.current = msgspec.structs.replace(self.current, loaded=loaded)
         return self._follow_docker(loaded.policy)
 
     def _follow_docker(self, policy: Policy) -> bool:
@@ -174,12 +190,38 @@ class PolicyInUse:
             self._record(PolicyRejected(path=error.path, problems=error.problems))
         self.refused = error
 
-    def _take(self, loaded: Loaded) -> None:
+    def _take(self, loaded: Loaded, because: str) -> None:
         world = self._make_world(self._here, loaded.policy)  # first: if this fails, the policy is not in use
         self._retire()
         self.current = InUse(loaded, now_text(), world, self._here.layout.service)
         self._audit_log.limit(loaded.policy.audit.keep, loaded.policy.audit.max_size)
-        self._record(PolicyLoaded(path=loaded.path, warnings=loaded.warnings))
+        self._tell(loaded, because)
+
+    def _tell(self, loaded: Loaded, because: str) -> None:
+        file = loaded.file
+        self._record(
+            PolicyLoaded(
+                path=loaded.path,
+                because=because,
+                policy_sha256=file.sha256 if file else UNSET,
+                size=file.size if file else UNSET,
+                owner=file.owner if file else UNSET,
+                changed=file.changed if file else UNSET,
+                diff=UNSET if file is None else self._difference(file),
+                warnings=loaded.warnings,
+            )
+        )
+
+    def _difference(self, file: PolicyFile) -> tuple[str, ...] | UnsetType:
+        """To the last policy, whichever agent loaded it; UNSET if none did, or that is not known any more."""
+        lines = lines_of(file.text)
+        try:
+            before = self._last.load()
+            if before != list(lines):
+                self._last.save(list(lines))
+        except AgentError:  # such as a full disk: the record is worth more
+            return UNSET
+        return UNSET if before is None else difference(before, lines)
 
     def _move(self, current: InUse) -> None:
         """The same policy for another Docker."""

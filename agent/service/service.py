@@ -160,7 +160,9 @@ class Service:
         """Record the start: with what the first look found, or, where there is none, without."""
         if not self._is_start_told:
             self._is_start_told = True
-            self._record(agent_started(self._last_life, seen, seen.reality if seen else reality, self._places))
+            in_use, there = self._policy.current, seen.reality if seen is not None else reality
+            policy = in_use.loaded.file if in_use is not None else None
+            self._record(agent_started(self._last_life, seen, there, places=self._places, policy=policy))
 
     def _end(self, how: str) -> None:
         self._open()

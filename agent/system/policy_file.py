@@ -5,6 +5,7 @@ Not known here: what the policy's text means (`values/policy_text.py`).
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from agent.system.clock import rfc3339
 from agent.system.passwd import is_private, login_of, owner_of
 from agent.system.text_files import read_text
 from agent.values.errors import NoPolicy, PolicyRefused, TargetFailed
@@ -31,6 +33,19 @@ def owners(paths: Paths) -> frozenset[int]:
     return frozenset({0, *(user for user in users if user is not None)})
 
 
+class PolicyFile(msgspec.Struct, frozen=True):
+    """The file of a policy as it was read."""
+
+    text: str
+    size: int  # bytes
+    sha256: str  # as sha256sum shows it. A valid policy holds no password: they are in files of their own
+    owner: str = ""
+    changed: str = ""  # its mtime, RFC 3339
+
+    def __repr__(self) -> str:
+        return f"PolicyFile({self.sha256[:12]}, {self.size} bytes)"
+
+
 class Loaded(msgspec.Struct, frozen=True):
     """A valid policy with its passwords, and what is unwise about it.
 
@@ -43,6 +58,11 @@ class Loaded(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     unsafe: tuple[str, ...] = ()
+    file: PolicyFile | None = None
+
+    def means(self, other: Loaded) -> bool:
+        """Whether both are the same policy; the text may differ, such as in a comment."""
+        return self == msgspec.structs.replace(other, file=self.file)
 
 
 NO_POLICY: Final = "there is no policy"
@@ -55,7 +75,7 @@ def load(path: Path, owners: frozenset[int], environment: Mapping[str, str], pat
     `owners`: the users that the files may belong to. `environment`: has systemd's $CREDENTIALS_DIRECTORY. `paths`: the
     files that the policy names are below its root.
     """
-    policy = _policy_at(path)
+    policy, text = _policy_at(path)
     passwords = _Passwords(owners, environment, paths)
     upstreams = {name: passwords.fill(upstream) for name, upstream in policy.upstreams.items()}
     problems = [*_ca_problems(policy.probe.ca_file, paths), *passwords.problems]
@@ -64,16 +84,33 @@ def load(path: Path, owners: frozenset[int], environment: Mapping[str, str], pat
     unsafe = [line for place in (path, path.parent) for line in _unsafe(place, owners, paths, may_be_read=True)]
     unsafe += passwords.unsafe
     policy = msgspec.structs.replace(policy, upstreams=upstreams)
-    return Loaded(str(path), policy, warnings=warnings(policy), cautions=cautions(policy), unsafe=tuple(unsafe))
+    return Loaded(
+        str(path),
+        policy,
+        warnings=warnings(policy),
+        cautions=cautions(policy),
+        unsafe=tuple(unsafe),
+        file=_as_read(path, text, paths),
+    )
 
 
 def load_for_elsewhere(path: Path) -> Loaded:
     """The policy of a file for another machine: the files that it names and its owner are not checked."""
-    policy = _policy_at(path)
+    policy, _ = _policy_at(path)
     return Loaded(str(path), policy, warnings=warnings(policy), cautions=cautions(policy))
 
 
-def _policy_at(path: Path) -> Policy:
+def _as_read(path: Path, text: str, paths: Paths) -> PolicyFile:
+    data = text.encode()
+    file = PolicyFile(text, len(data), hashlib.sha256(data).hexdigest())
+    try:
+        status = path.stat()
+    except OSError:  # it was removed just now, and is read again
+        return file
+    return msgspec.structs.replace(file, owner=owner_of(status.st_uid, paths), changed=rfc3339(status.st_mtime))
+
+
+def _policy_at(path: Path) -> tuple[Policy, str]:
     try:
         text = read_text(path)
     except TargetFailed as error:
@@ -83,7 +120,7 @@ def _policy_at(path: Path) -> Policy:
     policy = parse(text)
     if isinstance(policy, Problems):
         raise PolicyRefused(str(path), policy.lines)
-    return policy
+    return policy, text
 
 
 def load_safely(path: Path, owners: frozenset[int], environment: Mapping[str, str], paths: Paths = SYSTEM) -> Loaded:

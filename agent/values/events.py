@@ -33,6 +33,7 @@ class Event(enum.Enum):
     AGENT_STOPPED = "agent-stopped"
     POLICY_LOADED = "policy-loaded"
     POLICY_REJECTED = "policy-rejected"
+    POLICY_REMOVED = "policy-removed"
     ADOPTED = "adopted"
     NETWORK_CHANGED = "network-changed"
     OFFLINE = "offline"
@@ -77,6 +78,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     sentence: ClassVar[str]
     brief: ClassVar[str] = ""  # a few words for what `status` shows as last; '': not shown there
     severity: ClassVar[Severity] = Severity.INFO
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether `status` may show it as last."""
+        return bool(self.brief)
 
     def by_name(self) -> dict[str, object]:
         """Those that are set, in their order."""
@@ -136,6 +142,7 @@ class AgentStarted(Facts, frozen=True, kw_only=True):
     version: str
     last_ended: str | UnsetType = UNSET  # how the agent before this one did; absent: none did
     gap_s: float | UnsetType = UNSET  # since then, by the wall clock; absent if it could not say when
+    policy_sha256: str | UnsetType = UNSET  # absent: there is no policy
     effective: Settings | UnsetType | None = UNSET  # what Docker runs with. None: Docker does not run
     invocation: str | UnsetType = UNSET
     network: str | UnsetType = UNSET
@@ -154,8 +161,14 @@ class AgentStopped(Facts, frozen=True, kw_only=True):
 
 class PolicyLoaded(Facts, frozen=True, kw_only=True):
     event = Event.POLICY_LOADED
-    sentence = "Policy loaded[ from {path}][; {warnings}]"
+    sentence = "Policy loaded[ from {path}][: {because}][; {diff}][; {warnings}]"
     path: str
+    because: str
+    policy_sha256: str | UnsetType = UNSET
+    size: int | UnsetType = UNSET  # bytes
+    owner: str | UnsetType = UNSET
+    changed: str | UnsetType = UNSET  # RFC 3339: its mtime
+    diff: Sequence[str] | UnsetType = UNSET  # to the policy loaded before, by this agent or another; without comments
     warnings: Sequence[str]
 
 
@@ -166,6 +179,14 @@ class PolicyRejected(Facts, frozen=True, kw_only=True):
     severity = Severity.WARNING
     path: str
     problems: Sequence[str]
+
+
+class PolicyRemoved(Facts, frozen=True, kw_only=True):
+    event = Event.POLICY_REMOVED
+    sentence = "Policy[ {path}] removed; nothing is touched any more"
+    brief = "policy removed"
+    severity = Severity.WARNING
+    path: str
 
 
 class Adopted(Facts, frozen=True, kw_only=True):
@@ -304,13 +325,18 @@ class DockerStarted(Facts, frozen=True, kw_only=True):
 
     event = Event.DOCKER_STARTED
     sentence = "Docker runs[ with {effective}][, started at {started_at}][ by {cause}][: {because}]"
-    brief = "docker started[ by {cause}]"
+    brief = "docker started"
     severity = Severity.NOTICE
     cause: Cause
     effective: Settings | UnsetType = UNSET  # absent: it did not say
     invocation: str  # systemd's, of this start
     started_at: str | UnsetType = UNSET  # RFC 3339: a start by others is seen later
     because: str | UnsetType = UNSET
+
+    @property
+    def is_shown(self) -> bool:
+        """`docker-restarted` is shown already."""
+        return self.cause is Cause.OTHERS
 
 
 class DockerStopped(Facts, frozen=True, kw_only=True):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -107,3 +110,63 @@ def test_without_a_policy_it_looks_at_what_runs_too(agent: Agent, tmp_path: Path
 
     assert agent.in_use.world is agent.in_use.world
     assert agent.served == [USUAL, SNAP]
+
+
+WRONG = "[upstream.direct]\n"
+
+
+def told(agent: Agent) -> list[tuple[str, str, list[str] | None]]:
+    """Event, reason and difference of each record."""
+    records = [json.loads(line) for line in agent.paths.audit_log.read_text().splitlines()]
+    return [(one["event"], one["facts"].get("because", ""), one["facts"].get("diff")) for one in records]
+
+
+def test_each_change_of_the_policy_is_recorded_with_what_changed(agent: Agent) -> None:
+    agent.policy(POLICY)
+    assert agent.in_use.read()
+    agent.policy(POLICY + "# a comment\n")
+    assert not agent.in_use.read()  # the same policy
+    agent.policy(POLICY + '[audit]\nkeep = "30d"\n')
+    assert agent.in_use.read()
+    agent.policy(WRONG)
+    assert not agent.in_use.read()
+    agent.policy(POLICY + '[audit]\nkeep = "30d"\n')
+    assert not agent.in_use.read()  # the same again, and that it is right again is news
+    assert not agent.in_use.read()
+    agent.paths.policy.unlink()
+    assert not agent.in_use.read()
+    assert not agent.in_use.read()
+
+    assert told(agent) == [
+        ("policy-loaded", "the agent started", None),
+        ("policy-loaded", "it changed", []),
+        ("policy-loaded", "it changed", ['+audit.keep = "30d"']),
+        ("policy-rejected", "", None),
+        ("policy-loaded", "it is fixed", []),
+        ("policy-removed", "", None),
+    ]
+    assert agent.served == [agent.served[0]] * 2  # nothing is made anew for a comment
+
+
+def test_what_was_changed_while_no_agent_ran_is_said_by_the_next(agent: Agent, tmp_path: Path) -> None:
+    agent.policy(POLICY)
+    agent.in_use.read()
+    agent.policy(POLICY + '[audit]\nkeep = "30d"\n')
+    log = AuditLog(agent.paths.audit_log, agent.paths.state)
+    (tmp_path / "again").mkdir()
+    place = Place(at("10.10.0.1"), Dockerd(tmp_path / "again", agent.paths.state))
+
+    record = Record(log, "1", "test")
+    PolicyInUse(agent.paths.policy, agent.paths, lambda *_: place, record=record, audit_log=log).read()
+
+    assert told(agent)[-1] == ("policy-loaded", "the agent started", ['+audit.keep = "30d"'])
+
+
+def test_the_record_is_of_the_very_file(agent: Agent) -> None:
+    agent.policy(POLICY)
+    agent.in_use.read()
+
+    facts = json.loads(agent.paths.audit_log.read_text().splitlines()[-1])["facts"]
+    assert facts["policy_sha256"] == hashlib.sha256(POLICY.encode()).hexdigest()
+    assert facts["size"] == len(POLICY.encode())
+    assert dt.datetime.fromisoformat(facts["changed"]).timestamp() == int(agent.paths.policy.stat().st_mtime)

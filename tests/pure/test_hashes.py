@@ -15,6 +15,7 @@ HASHES = {
     "cli/demo/servers.py": "an image of the demo's own",
     "cli/install/product.py": "the code of this package",
     "system/keyed.py": "with the key",
+    "system/policy_file.py": "a valid policy, which holds no password",
     "values/snapshot.py": "interfaces, addresses and names of the network: no policy's values, no credentials",
 }
 
