@@ -31,8 +31,8 @@ CALM = HERE.parent / "loopback/__init__.py"
 @pytest.hookimpl(optionalhook=True)  # of xdist, which a single test does without
 def pytest_xdist_auto_num_workers() -> int:
     cores = len(os.sched_getaffinity(0))
-    # Laptops mostly wait: for a boot, for a restart, for patience to end.
-    return cores * 5 // 2 if os.geteuid() == 0 else cores
+    # Laptops mostly wait: for a boot, for a restart, for patience to end. The others wait half of their time.
+    return cores * 5 // 2 if os.geteuid() == 0 else cores * 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
