@@ -1,7 +1,8 @@
 """How every command prints.
 
 Whatever a command prints, on stdout or stderr, passes `say` or `print_json`: cut, redacted, and nothing in it that a
-terminal would obey. A test keeps it so: nobody else prints.
+terminal would obey. A test keeps it so: nobody else prints. What is to be pasted or evaluated goes by `exact`: it is
+printed to the character, or not at all, and who calls it has left out what is not to be seen.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from types import TracebackType
 from typing import Any, Final, TextIO
 
 from agent.one_pass.screen import folded, width
+from agent.values.errors import AgentError
 from agent.values.secret import escaped, escaped_lines
 from agent.values.shown import plain
 
@@ -66,6 +68,25 @@ def print_json_line(line: str) -> None:
         print(line)
     else:
         print_json(facts, indent=None)
+
+
+def exact(text: str) -> None:
+    """Lines to be pasted or evaluated, on stdout, as they are. AgentError for what a terminal would obey."""
+    if not text.replace("\n", "").replace("\t", "").isprintable():
+        raise AgentError("stdout", "the text holds a character that does not print")
+    exact_bytes(text.encode())
+
+
+def exact_json(facts: object) -> None:
+    """The same as JSON: nothing is cut or redacted, and what does not print is written out."""
+    exact(json.dumps(facts, indent=2) + "\n")
+
+
+def exact_bytes(data: bytes) -> None:
+    """A file of somebody's, as it would be on a disk."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def _shown(line: str) -> str:

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "pause": "write nothing and restart nothing until resume",
     "resume": "end a pause",
     "reload": "read the policy and the password files again, and retry what was given up",
+    "env": "show the lines for one container, one build or one shell, or what another system's Docker wants",
     "audit": "show the audit log; `audit verify` checks that it was not changed",
     "install": "set up the service, enable it and start it; run again, it upgrades",
     "uninstall": "remove the service and restore every file",
@@ -46,7 +47,7 @@ _ASK_NOTHING: Final = frozenset({"run", "status"})
 _SYSTEM: Final = Paths()
 
 # These are folders: their other files are also run, or imported, on their own.
-_FOLDERS: Final = frozenset({"demo", "install"})
+_FOLDERS: Final = frozenset({"demo", "env", "install"})
 
 
 class _Parser(argparse.ArgumentParser):

@@ -112,14 +112,10 @@ def for_clients(
         http, https = (url and _by_address(url, around) for url in (http, https))
     unknown = next((url for url in (http, https) if url is not None and url.host in around.unknown), None)
     is_only_here = any(url is not None and _is_here(url, bridge) for url in (http, https))
-    # allProxy is one value for all schemes. Where the two differ, https counts: most traffic is.
-    socks = https if _is_socks(https) else http if _is_socks(http) else None
-    wanted = settings(
-        http=None if _is_socks(http) else http,
-        https=None if _is_socks(https) else https,
-        all=None if drops_all else socks,
-        no_proxy=_excluded(upstream, exclusions),
-    )
+    wanted = for_programs(upstream, exclusions, http=http, https=https)
+    socks = wanted.all
+    if drops_all:
+        wanted = settings(wanted.http, wanted.https, wanted.no_proxy)
     if socks is None or not drops_all:
         said = _no_credentials(upstream, clients) if unknown is None else _no_name(upstream, unknown, around)
         return Wanted(Intent.SET, because, wanted, said, is_only_here=is_only_here, fact=fact)
@@ -129,6 +125,18 @@ def for_clients(
     if wanted.is_direct:
         return Wanted(Intent.WITHDRAW, dropped, condition=condition)
     return Wanted(Intent.SET, because, wanted, condition, is_only_here=is_only_here, fact=fact)
+
+
+def for_programs(upstream: Upstream, exclusions: NoProxy, *, http: ProxyUrl | None, https: ProxyUrl | None) -> Settings:
+    """The upstream by these URLs, for programs that read their environment: containers', and this host's."""
+    # allProxy is one value for all schemes. Where the two differ, https counts: most traffic is.
+    socks = https if _is_socks(https) else http if _is_socks(http) else None
+    return settings(
+        http=None if _is_socks(http) else http,
+        https=None if _is_socks(https) else https,
+        all=socks,
+        no_proxy=_excluded(upstream, exclusions),
+    )
 
 
 def gives_socks(upstream: Upstream) -> bool:

@@ -18,7 +18,7 @@ from agent.audit.record import Record
 from agent.audit.unexpected import unexpected
 from agent.clients.bounded_work import WAITS_S
 from agent.clients.clients import LocalClients
-from agent.clients.from_containers import FromContainers
+from agent.clients.from_containers import DropsAll, FromContainers
 from agent.clients.homes import Homes
 from agent.clients.users import Account, Caller, ThisSystem, Who, who
 from agent.decide.bridge import Bridge
@@ -634,16 +634,33 @@ def local_clients(  # noqa: PLR0913 - named at every call
         who=whose,
         accounts=accounts,
         homes=homes or Homes(),
-        from_containers=FromContainers(
-            way_to_host=lambda: way_to_host(paths, config_file, vantage()),
-            sockets=LocalSockets(system),
-            resolve=in_a_thread,
+        from_containers=_from_containers(
+            paths,
+            config_file=config_file,
+            vantage=vantage,
             drops_all=DockerClient().drops_all if paths.is_real else None,
-            container_dns=lambda: container_dns(paths, config_file),
         ),
         waits_s=WAITS_S if told is not None else None,
         told=told or _nobody,
     )
+
+
+def _from_containers(
+    paths: Paths, *, config_file: ConfigFile, vantage: Callable[[], Vantage], drops_all: DropsAll | None = None
+) -> FromContainers:
+    return FromContainers(
+        way_to_host=lambda: way_to_host(paths, config_file, vantage()),
+        sockets=LocalSockets(ThisSystem(paths.root)),
+        resolve=in_a_thread,
+        drops_all=drops_all,
+        container_dns=lambda: container_dns(paths, config_file),
+    )
+
+
+def seen_from_containers(paths: Paths, policy: Policy, vantage: Vantage) -> FromContainers:
+    """What containers find, whatever client starts them. `vantage`: of their dockerd."""
+    paths = serving(paths, policy.docker.service_named(paths.layout.service))
+    return _from_containers(paths, config_file=ConfigFile(paths), vantage=lambda: vantage)
 
 
 def _nobody() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.cli.env import shown as env_shown
 from agent.one_pass import picture
 from agent.one_pass.drawing import MOST, Beside, changes, picture_of
 from agent.one_pass.seen import Pass
@@ -25,7 +26,7 @@ from .test_unattended import WRITTEN, planned
 DOCUMENT = (Path(__file__).parents[2] / "docs/json.md").read_text()
 SHAPES = [
     kind
-    for module in (picture, status_file)
+    for module in (picture, status_file, env_shown)
     for name, kind in inspect.getmembers(module, inspect.isclass)
     if issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__ and not name.startswith("_")
 ]

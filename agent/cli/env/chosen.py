@@ -1,0 +1,108 @@
+"""Which upstream the lines are for, and what containers make of it.
+
+Named on the command line, or what the running agent has chosen, or, where none runs, what a pass would choose. Nothing
+is changed, and neither root, nor an engine, nor a service is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+
+import msgspec
+
+from agent.decide.clients import Wanted, for_clients
+from agent.decide.recognise import recognise
+from agent.one_pass.memory import only_looking
+from agent.one_pass.world import Lasting, TheWorld, seen_from_containers
+from agent.service.status_file import Status, read
+from agent.system.policy_file import load, owners
+from agent.values.errors import AgentError, NoPolicy, PolicyRefused
+from agent.values.paths import Paths
+from agent.values.policy import Policy, Upstream
+
+_HERE = "env"
+_NAME_ONE = "Name one: docker-proxy-agent env --upstream NAME"
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """An upstream, why it is this one, and the policy that it is read with."""
+
+    upstream: Upstream
+    because: str
+    policy: Policy
+
+
+def chosen(args: argparse.Namespace, paths: Paths) -> Chosen:
+    """Raises AgentError if there is none."""
+    if args.url is not None:
+        return Chosen(Upstream("proxy", args.url, args.url), "as named by --url", _policy_or_default(args, paths))
+    policy = _policy(args, paths)
+    if args.upstream is not None:
+        if args.upstream not in policy.upstreams:
+            raise AgentError(_HERE, f'no upstream "{args.upstream}"', f"There are: {', '.join(policy.upstreams)}")
+        return Chosen(policy.upstreams[args.upstream], "as named by --upstream", policy)
+    status = None if args.policy is not None else _shown(paths)
+    found = _by_the_agent(status, policy) if status is not None else None
+    return found or asyncio.run(_by_a_look(policy, paths))
+
+
+def _policy(args: argparse.Namespace, paths: Paths) -> Policy:
+    """Its warnings are not repeated here: what is printed may be evaluated whenever a shell starts."""
+    try:
+        return load(args.policy or paths.policy, owners(paths), os.environ, paths).policy
+    except NoPolicy as missing:
+        remedy = "Write one, or name a proxy: docker-proxy-agent env --url http://proxy.example:3128"
+        raise NoPolicy(missing.where, missing.wrong, remedy) from missing
+
+
+def _policy_or_default(args: argparse.Namespace, paths: Paths) -> Policy:
+    """A policy says what else is excluded. One that is named must be there."""
+    try:
+        return _policy(args, paths)
+    except (NoPolicy, PolicyRefused):
+        if args.policy is not None:
+            raise
+        return Policy()
+
+
+def _shown(paths: Paths) -> Status | None:
+    found = read(paths.status)
+    return found.status if found is not None and found.is_running else None
+
+
+def _by_the_agent(status: Status, policy: Policy) -> Chosen | None:
+    """None: it has none, or one that this policy does not know."""
+    named = "" if status.upstream is None else status.upstream.name or ""
+    if status.upstream is not None and named in policy.upstreams:
+        where = f" in {status.network.name}" if status.network is not None else ""
+        return Chosen(policy.upstreams[named], f"chosen{where}: {status.upstream.why}", policy)
+    running = "" if status.docker is None else status.docker.in_use or ""
+    if running in policy.upstreams:
+        return Chosen(policy.upstreams[running], "nothing is chosen here; Docker runs with it", policy)
+    return None
+
+
+async def _by_a_look(policy: Policy, paths: Paths) -> Chosen:
+    """As a pass would choose."""
+    world = TheWorld(paths, policy)
+    snapshot = await world.host.see()
+    if snapshot.is_offline:
+        raise AgentError(_HERE, "offline: nothing can be chosen", _NAME_ONE)
+    await world.daemon.note_place()
+    recognised = recognise(policy.networks, snapshot)
+    _, choice = await only_looking(policy, world.prober, paths.state).choose(recognised.network, snapshot, None)
+    if choice.upstream is None:
+        raise AgentError(_HERE, f"nothing is chosen in {recognised.network.name}: {choice.because}", _NAME_ONE)
+    return Chosen(policy.upstreams[choice.upstream], f"chosen in {recognised.network.name}: {choice.because}", policy)
+
+
+async def for_containers(found: Chosen, paths: Paths) -> Wanted:
+    """What containers need so that they reach it: not this host's loopback."""
+    policy, lasting = found.policy, Lasting()
+    await TheWorld(paths, policy, lasting).daemon.note_place()
+    looking = seen_from_containers(paths, policy, lasting.standpoint.vantage)
+    bridge = await looking.bridge(found.upstream)
+    around = await looking.around(found.upstream, is_resolved=policy.clients.resolve)
+    return for_clients(found.upstream, policy.clients, policy.no_proxy, bridge=bridge, around=around)
