@@ -4,6 +4,7 @@ A file is noted here before it is written, and forgotten only when dockerd runs 
 off to another pass, another process, another day, and its roll-back must still know what dockerd ran with before. The
 stage is on disk before the step that it names. So if the agent dies in between, the next one knows whether it was us
 who took Docker down.
+It names the unit that it is about, for another Docker may be served by the next pass, and must not be judged by it.
 Not known here: when something is put back, and how Docker comes up again (`transaction.py`, after a crash
 `recover.py`).
 """
@@ -20,7 +21,7 @@ from agent.decide.probation import CRASHES, Trial
 from agent.system.files import Changed
 from agent.system.process_start import boot_id
 from agent.system.state_file import StateFile
-from agent.system.text_files import read_text, write_text
+from agent.system.text_files import edit_text, read_text, write_text
 from agent.targets import daemon_json, json_splice
 from agent.targets.refused import TextRefused
 from agent.values.dockerd import Phase, UnitState
@@ -100,6 +101,12 @@ class UnderWay(msgspec.Struct, frozen=True):
     trial: Trial | None = None  # of the stage "tried"
     # The last start of dockerd before the write, which did not read it; None: not known.
     start: str | None = None
+    unit: str = ""  # of the Docker that this is about; '' in files of earlier versions: of whichever is served
+
+    @property
+    def is_in_the_middle(self) -> bool:
+        """Whether a restart of ours is not over; what only waits for Docker's next start may be left."""
+        return self.bracket is not None or self.stage not in {None, Stage.WRITING}
 
     def has_read_it(self, unit: UnitState) -> bool:
         """Whether the dockerd of this start has read what was written, whoever started it."""
@@ -136,13 +143,36 @@ class UnderWay(msgspec.Struct, frozen=True):
 class Journal:
     """The journal of one Docker; 0600 in the state directory."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, unit: str = "") -> None:
+        """`unit`: that Docker's; '': of whichever it is about."""
         # The first layout held only the notes. Read as this one, it says that nothing is under way.
         self._file = StateFile(state / "journal.json", UnderWay, 1)
+        self._unit = unit
 
     def under_way(self) -> UnderWay:
         """AgentError if the file is there and cannot be understood."""
-        return self._file.load() or UnderWay()
+        found = self._file.load() or UnderWay()
+        is_of_another = self._unit and found.unit not in ("", self._unit)
+        return UnderWay() if is_of_another else found
+
+    def _keep(self, under_way: UnderWay) -> None:
+        """Over what waits for a start of another Docker: nobody serves that any more."""
+        if under_way != UnderWay():
+            unit = self._unit or self.under_way().unit
+            under_way = msgspec.structs.replace(under_way, unit=unit)
+        self._file.save(under_way)
+
+    def give_up(self) -> tuple[str, ...]:
+        """Put everything back, live-restore too, and let go of this Docker. What could not be put back."""
+        left = self.put_back()
+        bracket = self.under_way().bracket
+        if bracket is not None:
+            try:
+                edit_text(Path(bracket.path), bracket.closed)
+            except (AgentError, TextRefused) as error:
+                left = (*left, str(error))
+        self._keep(UnderWay())
+        return left
 
     def note(  # noqa: PLR0913 - named at its one call
         self,
@@ -167,7 +197,7 @@ class Journal:
             right = first.before if first.is_ours(before) or not is_shared else first.put_back(before)
             noted = Note(right, after, first.mode, is_shared=is_shared, earlier=before)
         if was.trial is not None:  # the trial goes on, and what is put back if it fails stays the same
-            self._file.save(msgspec.structs.replace(was, notes={**was.notes, path: noted}))
+            self._keep(msgspec.structs.replace(was, notes={**was.notes, path: noted}))
         else:
             self._save(Stage.WRITING, {**was.notes, path: noted}, start=was.start if was.notes else start)
 
@@ -179,7 +209,7 @@ class Journal:
         first = was.notes.get(path)
         bracket = Bracket.of(path, first.put_back(text) if first else text)
         notes = _with(was.notes, path, bracket.opened)
-        self._file.save(UnderWay(Stage.WRITING, notes, boot_id(), bracket=bracket, units=was.units, start=was.start))
+        self._keep(UnderWay(Stage.WRITING, notes, boot_id(), bracket=bracket, units=was.units, start=was.start))
         return bracket
 
     def close(self) -> None:
@@ -188,14 +218,14 @@ class Journal:
         if was.bracket is None:
             return
         notes = _with(was.notes, was.bracket.path, was.bracket.closed)
-        self._file.save(_if_anything(msgspec.structs.replace(was, notes=notes, bracket=None)))
+        self._keep(_if_anything(msgspec.structs.replace(was, notes=notes, bracket=None)))
 
     def note_units_up(self) -> None:
         """The units are started again, as far as that is up to us."""
         was = self.under_way()
         if was.units:
             up = msgspec.structs.replace(was, units=())
-            self._file.save(up if was.forbids_writing else _if_anything(up))
+            self._keep(up if was.forbids_writing else _if_anything(up))
 
     def enter(self, stage: Stage, units: Sequence[str] = ()) -> None:
         """Before the step that the stage names. `units`: those that may go down with Docker now."""
@@ -206,9 +236,7 @@ class Journal:
         """dockerd runs with the files as they are. What they said before stays known until the trial is over."""
         was = self.under_way()
         if was.notes:
-            self._file.save(
-                UnderWay(Stage.TRIED, was.notes, boot_id(), bracket=was.bracket, units=was.units, trial=trial)
-            )
+            self._keep(UnderWay(Stage.TRIED, was.notes, boot_id(), bracket=was.bracket, units=was.units, trial=trial))
         else:  # there is nothing to go back to
             self.forget()
 
@@ -223,15 +251,15 @@ class Journal:
     def resume(self, was: UnderWay) -> None:
         """After something that failed and was undone: what was under way before it is so again."""
         if self.under_way() == UnderWay():
-            self._file.save(was)
+            self._keep(was)
 
     def forget(self) -> None:
         """dockerd runs with the files as they are: there is nothing to go back to."""
         was = self.under_way()
         if was.bracket is not None or was.units:
-            self._file.save(UnderWay(Stage.VERIFIED, {}, boot_id(), bracket=was.bracket, units=was.units))
+            self._keep(UnderWay(Stage.VERIFIED, {}, boot_id(), bracket=was.bracket, units=was.units))
         elif was != UnderWay():
-            self._file.save(UnderWay())
+            self._keep(UnderWay())
 
     def put_back(self) -> tuple[str, ...]:
         """Put every file back, the last write first. Why some could not be; a second call tries those again."""
@@ -256,7 +284,7 @@ class Journal:
     ) -> None:
         was = self.under_way()
         kept = was.units if units is None else tuple(dict.fromkeys(units))
-        self._file.save(UnderWay(stage, notes, boot_id(), bracket=was.bracket, units=kept, start=start))
+        self._keep(UnderWay(stage, notes, boot_id(), bracket=was.bracket, units=kept, start=start))
 
 
 def _if_anything(under_way: UnderWay) -> UnderWay:

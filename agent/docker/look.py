@@ -80,7 +80,7 @@ class Looking:
         self._socket = socket
         self._can_restart = can_restart
         self._marks = Marks(paths.state)
-        self._journal = Journal(paths.state)
+        self._journal = Journal(paths.state, service)
         self._last_good = LastGood(paths.state)
 
     async def reality(self, *desired: Settings) -> Reality:

@@ -57,26 +57,35 @@ _DIED: Final = (
 
 
 async def recover(  # noqa: PLR0913 - named at its one call
-    supervisor: Supervisor, look: Look, state: Path, record: Record, *, is_systemd: bool, may_restart: bool
+    supervisor: Supervisor,
+    look: Look,
+    state: Path,
+    record: Record,
+    *,
+    is_systemd: bool,
+    may_restart: bool,
+    unit: str = "",
 ) -> bool:
     """Whoever holds the lock calls this before anything else. A second call finds nothing left to do.
 
     `may_restart`: whether Docker may be asked and started already. Without it only files are put back, and this has to
     be called again with it. Returns whether nothing may be written until then, for a write would forget that it was us
-    who took Docker down. AgentError if the journal cannot be understood.
+    who took Docker down. `unit`: this Docker's; what is under way for another one is not looked at. AgentError if the
+    journal cannot be understood.
     """
-    return await _Recovery(supervisor, look, state, record).recover(is_systemd=is_systemd, may_restart=may_restart)
+    recovery = _Recovery(supervisor, look, state, record, journal=Journal(state, unit))
+    return await recovery.recover(is_systemd=is_systemd, may_restart=may_restart)
 
 
 class _Recovery:
     """Of one Docker."""
 
-    def __init__(self, supervisor: Supervisor, look: Look, state: Path, record: Record) -> None:
+    def __init__(self, supervisor: Supervisor, look: Look, state: Path, record: Record, *, journal: Journal) -> None:
         self._supervisor = supervisor
         self._look = look
         self._state = state
         self._record = record
-        self._journal = Journal(state)
+        self._journal = journal
         self._last_good = LastGood(state)
         self._quarantine = Quarantine(state)
         self._live_restore = LiveRestore(supervisor, look, self._journal)

@@ -38,7 +38,7 @@ _STOPPED: Final = "it does not run, and is not asked"
 
 async def sights(paths: Paths, docker: Docker) -> Sights:
     """`paths`: of the Docker that is served."""
-    service = paths.service(docker.service)
+    service = paths.layout.service
     socket = EngineSocket(paths.below(paths.socket(docker.socket)))
     systemd = manager(paths)
     unit = None if systemd is None or docker.restart_command else Unit(service, systemd, paths, engine=socket)

@@ -126,6 +126,7 @@ class Transaction:
         state: Path,
         record: Record,
         *,
+        unit: str = "",
         reports_within_s: float = REPORTS_WITHIN_S,
         leaves_within_s: float = _LEAVES_WITHIN_S,
     ) -> None:
@@ -138,7 +139,7 @@ class Transaction:
         self._reports_within_s = reports_within_s
         self._leaves_within_s = leaves_within_s
         self._confirms_within_s = min(CONFIRMS_WITHIN_S, reports_within_s / 2)
-        self._journal = Journal(state)
+        self._journal = Journal(state, unit)
         self._live_restore = LiveRestore(supervisor, look, self._journal)
         self._last_good = LastGood(state)
         self._quarantine = Quarantine(state)

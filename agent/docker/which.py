@@ -1,7 +1,7 @@
 """Which Docker is here, the distribution's or Docker's own or the snap, and what else runs containers.
 
-Found out by a few links and files of systemd's, so that it can be asked before each pass: no process is started, no
-socket opened. Not known here: which one is taken (`decide/which_docker.py`).
+Found out by a few links and files of systemd's, and by the journal, so that it can be asked before each pass: no
+process is started, no socket opened. Not known here: which one is taken (`decide/which_docker.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from agent.decide.which_docker import Known, which
+from agent.docker.journal import Journal
+from agent.values.errors import AgentError
 from agent.values.others import OTHERS, Other, running
 from agent.values.paths import Paths
 
@@ -19,8 +21,21 @@ _AT_BOOT: Final = ("multi-user.target.wants", "sockets.target.wants")  # what `s
 
 def serving(paths: Paths, named: str, served: str = "") -> Paths:
     """The paths of the Docker that is served. `named`: its unit, by the policy. `served`: the one until now."""
-    service = named or which([_known(paths, one, is_served=one == served) for one in paths.services])
-    return paths.serving(service)
+    return paths.serving(in_the_middle(paths) or wanted(paths, named, served))
+
+
+def wanted(paths: Paths, named: str, served: str = "") -> str:
+    """The unit that is to be served, once no restart of another one is under way."""
+    return named or which([_known(paths, one, is_served=one == served) for one in paths.services])
+
+
+def in_the_middle(paths: Paths) -> str:
+    """The unit of a Docker in the middle of a restart of ours, which is not left before its end; '' if none is."""
+    try:
+        under_way = Journal(paths.state).under_way()
+    except AgentError:  # closed to who asks, or it is said by who needs it
+        return ""
+    return under_way.unit if under_way.is_in_the_middle else ""
 
 
 def beside(paths: Paths) -> tuple[Other, ...]:

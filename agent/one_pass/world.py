@@ -459,11 +459,12 @@ class LocalDaemon:
         *,
         carried: containers.Known | None = None,
     ) -> None:
+        """`paths`: of the Docker that is served (`docker/which.py`)."""
         docker = policy.docker
         self._paths = paths
         self._config_file = config_file or ConfigFile(paths)
         self._standpoint = standpoint or Standpoint()
-        self._service = service = paths.service(docker.service)
+        self._service = service = paths.layout.service
         self._standpoint.serve(paths.state, service)
         self._engine = engine = EngineSocket(paths.below(paths.socket(docker.socket)))
         self._carried = carried or containers.Known()
@@ -472,6 +473,7 @@ class LocalDaemon:
         systemd = manager(paths)
         is_systemd = systemd is not None and not docker.restart_command
         self._last: tuple[Reality, Glance] | None = None
+        self._journal = Journal(paths.state, service)
         self._last_good = LastGood(paths.state)
         self._noted: Reality | None = None
         self._refusal: tuple[tuple[object, ...], FileFault | None] | None = None
@@ -494,14 +496,20 @@ class LocalDaemon:
         state = self._paths.state
         self._noted = None  # a probation may have ended
         return await recover(
-            self._supervisor, self._look, state, record, is_systemd=self._is_systemd, may_restart=may_restart
+            self._supervisor,
+            self._look,
+            state,
+            record,
+            is_systemd=self._is_systemd,
+            may_restart=may_restart,
+            unit=self._service,
         )
 
     async def goes_down(self) -> bool:
         return await self._supervisor.goes_down()
 
     def under_way(self) -> UnderWay:
-        return Journal(self._paths.state).under_way()
+        return self._journal.under_way()
 
     def is_to_be_judged(self, trial: Trial) -> bool:
         return started(trial.pid) is None or time.monotonic() >= trial.until
@@ -591,12 +599,12 @@ class LocalDaemon:
         if reality is not self._noted:
             self._standpoint.keep()
             with contextlib.suppress(AgentError):  # it is tried again
-                note_first_run(Journal(self._paths.state), reality)
+                note_first_run(self._journal, reality)
             self._last_good.keep_if_seen(reality)
             self._noted = reality
 
     async def carry_out(self, plan: Plan, reality: Reality, record: Record) -> Applied:
-        transaction = Transaction(self._supervisor, self._look, self._paths.state, record)
+        transaction = Transaction(self._supervisor, self._look, self._paths.state, record, unit=self._service)
         return await transaction.carry_out(plan, reality)
 
 

@@ -15,8 +15,8 @@ from msgspec import UNSET, UnsetType
 
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
-from agent.docker.which import serving
 from agent.one_pass.ports import World
+from agent.service.served import Served
 from agent.service.status_file import PolicyStatus
 from agent.system.clock import now_text
 from agent.system.files import identity_of
@@ -67,7 +67,7 @@ class PolicyInUse:
         self.current: InUse | None = None  # None: there is no policy, or never was a good one
         self.refused: PolicyRefused | None = None  # what is wrong with the file as it is now
         self._idle_world: World | None = None
-        self._here = paths  # of the Docker that is served
+        self.served = Served(paths, record)
         self._outgoing: list[World] = []
         self._on_disk: tuple[object, ...] = ()  # identities of the files as last read
         self._has_read = False
@@ -84,7 +84,7 @@ class PolicyInUse:
         if self.current is not None:
             return self.current.world
         if self._idle_world is None:
-            self._idle_world = self._make_world(self._here, Policy())
+            self._idle_world = self._make_world(self.served.here, Policy())
         return self._idle_world
 
     def is_at(self, path: str) -> bool:
@@ -121,7 +121,7 @@ class PolicyInUse:
     @property
     def watched(self) -> list[Path]:
         """The policy's files, Docker's targets, the resolver's files. The clients' files: see `clients/homes.py`."""
-        paths, service = self._here, self._here.layout.service
+        paths, service = self.served.here, self.served.service
         targets = [paths.environment_file, paths.drop_in(service), paths.daemon_json]
         # They change when Docker starts or stops, or another one.
         unit = [paths.invocation_link(one) for one in {service, *self._paths.services}] if paths.is_real else []
@@ -172,17 +172,15 @@ class PolicyInUse:
     def _follow_docker(self, policy: Policy) -> bool:
         """Whether another one is to be served from now on."""
         self._see_which_docker(policy)
-        if self.current is None or self.current.service == self._here.layout.service:
+        if self.current is None or self.current.service == self.served.service:
             return False
         self._move(self.current)
         return True
 
     def _see_which_docker(self, policy: Policy) -> None:
-        """Which one is to be served now, by the policy or by what runs."""
-        named = policy.docker.service_named(self._paths.layout.service)
-        served = self._here.layout.service
-        self._here = serving(self._paths, named, served)
-        if self._here.layout.service != served:
+        service = self.served.service
+        self.served.look(policy)
+        if self.served.service != service:
             self._idle_world = None
 
     def _refuse(self, error: PolicyRefused) -> None:
@@ -191,9 +189,9 @@ class PolicyInUse:
         self.refused = error
 
     def _take(self, loaded: Loaded, because: str) -> None:
-        world = self._make_world(self._here, loaded.policy)  # first: if this fails, the policy is not in use
+        world = self._make_world(self.served.here, loaded.policy)  # first: if this fails, the policy is not in use
         self._retire()
-        self.current = InUse(loaded, now_text(), world, self._here.layout.service)
+        self.current = InUse(loaded, now_text(), world, self.served.service)
         self._audit_log.limit(loaded.policy.audit.keep, loaded.policy.audit.max_size)
         self._tell(loaded, because)
 
@@ -225,9 +223,9 @@ class PolicyInUse:
 
     def _move(self, current: InUse) -> None:
         """The same policy for another Docker."""
-        world = self._make_world(self._here, current.policy)
+        world = self._make_world(self.served.here, current.policy)
         self._retire()
-        self.current = InUse(current.loaded, current.at, world, self._here.layout.service)
+        self.current = InUse(current.loaded, current.at, world, self.served.service)
 
     def _retire(self) -> None:
         if self.current is not None:

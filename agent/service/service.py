@@ -220,7 +220,8 @@ class Service:
             self._memory.ask_anew()
         # Changes of a file that cannot be watched are found by the timer.
         is_unwatched = Reason.TIMER in why and bool(self._wakes.unwatched.directories)
-        if not _REREAD.isdisjoint(why) or self._policy.current is None or is_unwatched:
+        is_told = not _REREAD.isdisjoint(why)
+        if is_told or self._policy.current is None or is_unwatched or self._policy.served.is_another_wanted:
             self._reread()
         record = self._record_of_this_pass(why, requests)
         self._lay_down(requests, record)
@@ -238,7 +239,9 @@ class Service:
         self._watch()
         self._show()
         self._requests.answer(self._after_pass())
-        return _earliest(at, self._unfinished.next_at(self._policy.world, self._reality), self._unwatched_at())
+        moves_at = self._memory.now() if self._policy.served.may_move else None
+        unfinished_at = self._unfinished.next_at(self._policy.world, self._reality)
+        return _earliest(at, unfinished_at, self._unwatched_at(), moves_at)
 
     def _record_of_this_pass(self, why: frozenset[Reason], requests: Sequence[Request]) -> Record:
         """A pass that answers a wish has the id of the one in which it was obeyed, and is that person's."""

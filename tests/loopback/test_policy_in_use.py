@@ -11,7 +11,9 @@ import pytest
 
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
+from agent.docker.journal import Journal, Stage, UnderWay
 from agent.service.policy_in_use import PolicyInUse
+from agent.service.served import STAYS_AT_MOST_S, Served
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 
@@ -86,6 +88,66 @@ def test_a_refused_policy_does_not_keep_from_another_docker(agent: Agent, tmp_pa
     assert agent.in_use.refused is not None
     assert agent.in_use.world is not None
     assert agent.served == [USUAL, SNAP]
+
+
+def test_another_docker_is_served_once_the_restart_of_this_one_is_over(agent: Agent, tmp_path: Path) -> None:
+    system, journal = System(tmp_path), Journal(agent.paths.state, USUAL)
+    system.has(USUAL)
+    system.has(SNAP)
+    agent.policy(POLICY)
+    agent.in_use.read()
+    journal.note(str(tmp_path / "env"), None, "new", 0o600, start="x")
+    journal.enter(Stage.RESTARTING)
+    served = agent.in_use.served
+
+    system.starts(SNAP)
+
+    assert not agent.in_use.read()
+    assert (served.service, served.is_another_wanted, served.may_move) == (USUAL, True, False)
+    journal.wait("x")
+    assert served.may_move
+    assert agent.in_use.read()
+    assert (served.service, served.is_another_wanted, served.may_move) == (SNAP, False, False)
+
+
+class Later:
+    """A clock that a test moves."""
+
+    now = 0.0
+
+    def boottime_s(self) -> float:
+        return self.now
+
+    def monotonic_s(self) -> float:
+        return self.now
+
+
+def test_a_docker_whose_restart_does_not_end_is_let_go_with_its_files_as_they_were(tmp_path: Path) -> None:
+    paths, system, clock = Paths(tmp_path), System(tmp_path), Later()
+    system.has(USUAL)
+    system.has(SNAP)
+    system.starts(SNAP)
+    values, file = tmp_path / "env", tmp_path / "daemon.json"
+    values.write_text("new")
+    file.write_text('{"debug": true}')
+    journal = Journal(paths.state, USUAL)
+    journal.note(str(values), "old", "new", 0o600, start="x")
+    file.write_text(journal.open(str(file), file.read_text()).opened(file.read_text()))
+    journal.enter(Stage.ROLLING_BACK)
+    log = AuditLog(paths.audit_log, paths.state)
+    served = Served(paths, Record(log, "1", "test"), clock)
+
+    served.look(Policy())
+    clock.now = STAYS_AT_MOST_S - 1
+    served.look(Policy())
+    assert served.service == USUAL
+    clock.now += 1
+    served.look(Policy())
+
+    assert served.service == SNAP
+    assert (values.read_text(), file.read_text()) == ("old", '{"debug": true}')
+    assert journal.under_way() == UnderWay()
+    assert "its restart does not end" in paths.audit_log.read_text()
 
 
 def test_a_policy_that_names_its_docker_is_not_moved(agent: Agent, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from agent.decide.plan import OwnedDaemonJson, plan
+from agent.decide.probation import Trial
 from agent.docker.journal import Journal, Note, Stage, UnderWay
 from agent.docker.quarantine import Quarantine
 from agent.docker.recover import note_first_run, recover
@@ -86,6 +87,45 @@ async def test_docker_is_up_again_only_where_we_took_it_down(
     assert left.is_put_back is is_put_back
     assert ("rolled-back" in left.dockerd.events()) is is_put_back
     assert (left.journal.under_way().stage is None) is is_put_back
+
+
+@pytest.mark.parametrize("stage", [Stage.WRITING, Stage.RESTARTING, Stage.ROLLING_BACK])
+@pytest.mark.parametrize(("unit", "is_judged"), [("docker.service", True), ("", True), ("snap.service", False)])
+async def test_a_docker_is_not_judged_by_a_restart_of_another_one(
+    tmp_path: Path, stage: Stage, unit: str, is_judged: bool
+) -> None:
+    left = Left(tmp_path, stage, Phase.BROKEN)
+    file = StateFile(tmp_path / "state/journal.json", UnderWay, 1)
+    of_it = msgspec.structs.replace(left.journal.under_way(), unit=unit, start="before", boot="another")
+    file.save(of_it)
+    dockerd = left.dockerd
+
+    state = dockerd.root / "state"
+    await recover(dockerd, dockerd, state, dockerd.record(), is_systemd=True, may_restart=True, unit="docker.service")
+
+    assert left.is_put_back is is_judged
+    assert dockerd.is_running is is_judged
+    assert (file.load() == of_it) is not is_judged
+    note_first_run(Journal(state, "docker.service"), await dockerd.reality())
+    assert (file.load() == of_it) is not is_judged
+
+
+def test_each_step_names_its_docker_and_begins_anew_over_what_only_waited_for_another(tmp_path: Path) -> None:
+    first, second = Journal(tmp_path, "docker.service"), Journal(tmp_path, "snap.service")
+    first.note("a", None, "1", 0o600, start="x")
+    first.enter(Stage.RESTARTING)
+    first.try_out(Trial("y", 0, 1.0))
+    assert Journal(tmp_path).under_way().unit == "docker.service"
+    first.wait("y")
+    assert second.under_way() == UnderWay()
+
+    second.note("b", None, "2", 0o600, start="z")
+
+    assert second.under_way().start == "z"
+    assert list(Journal(tmp_path).under_way().notes) == ["b"]
+    assert first.under_way() == UnderWay()
+    Journal(tmp_path).enter(Stage.RESTARTING)  # who does not know whose it is leaves the name
+    assert Journal(tmp_path).under_way().unit == "snap.service"
 
 
 async def test_before_docker_may_be_touched_only_files_are_put_back(tmp_path: Path) -> None:

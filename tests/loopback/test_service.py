@@ -48,6 +48,7 @@ from tests.waiting import Seen, until_awaited
 from .certificates import CORP
 from .dockerd import Dockerd
 from .test_reconcile import OFFICE, POLICY, NoClients, Place, at
+from .test_which import SNAP, USUAL, System
 
 ALICE = Asker(Via.CONTROL, uid=0, login_uid=1000, claimed="alice")
 
@@ -194,6 +195,28 @@ async def test_it_follows_the_laptop_and_shows_it(laptop: Laptop) -> None:
         "network-changed", "upstream-chosen", "apply-started", "settings-written", "docker-restarted", "docker-started",
         "agent-stopped",
     ]  # fmt: skip
+
+
+async def test_another_docker_is_served_by_the_pass_that_follows_the_end_of_a_restart(laptop: Laptop) -> None:
+    laptop.policy()
+    system = System(laptop.paths.root)
+    system.has(USUAL)
+    system.has(SNAP)
+    async with laptop.running() as hand:
+        journal = StateFile(laptop.dockerd.agent_state / "journal.json", UnderWay, 1)
+        journal.change(lambda was: msgspec.structs.replace(was or UnderWay(), unit=USUAL))
+        served = laptop.service._policy.served
+        system.starts(SNAP)
+        await hand.wake(Reason.FILES)
+        assert served.service == USUAL
+        laptop.over()
+
+        await hand.wake(Reason.TIMER)
+
+        assert hand.next_at is not None
+        assert hand.next_at <= time.clock_gettime(time.CLOCK_BOOTTIME)
+        await hand.wake(Reason.TIMER)
+        assert served.service == SNAP
 
 
 async def test_a_network_that_comes_and_goes_has_to_stand_before_docker_follows_again(laptop: Laptop) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.docker.journal import Stage, UnderWay
 from agent.docker.which import beside, serving
+from agent.system.state_file import StateFile
 from agent.values.paths import Paths
 
 USUAL, SNAP = "docker.service", "snap.docker.dockerd.service"
@@ -99,6 +101,38 @@ def test_who_serves_one_stays_with_it(system: System) -> None:
     system.starts(USUAL)
 
     assert serving(paths, "").service("") == SNAP
+
+
+@pytest.mark.parametrize(
+    ("stage", "unit", "stays"),
+    [
+        (Stage.RESTARTING, USUAL, True),
+        (Stage.ROLLING_BACK, USUAL, True),
+        (Stage.TRIED, USUAL, True),
+        (Stage.VERIFIED, USUAL, True),
+        (Stage.WRITING, USUAL, False),  # it waits for a start that may never come
+        (None, USUAL, False),
+        (Stage.RESTARTING, "", False),  # by an earlier version
+    ],
+)
+@pytest.mark.parametrize("named", ["", "my-docker.service"])
+def test_none_is_left_in_the_middle_of_a_restart(
+    system: System, stage: Stage | None, unit: str, stays: bool, named: str
+) -> None:
+    system.has(SNAP)
+    system.starts(SNAP)
+    StateFile(system.paths.state / "journal.json", UnderWay, 1).save(UnderWay(stage, unit=unit))
+
+    assert system.serves(named) == (USUAL if stays else named or SNAP)
+
+
+def test_where_it_cannot_be_told_what_is_under_way_it_is_what_runs(system: System) -> None:
+    system.has(SNAP)
+    system.starts(SNAP)
+    system.paths.state.mkdir(parents=True)
+    (system.paths.state / "journal.json").write_text("{")
+
+    assert system.serves() == SNAP
 
 
 def test_other_engines_are_found_by_what_runs(system: System) -> None:
