@@ -213,10 +213,6 @@ class Paths(msgspec.Struct, frozen=True):
         """Docker's, as dockerd and its clients spell it. `named`: by the policy, '' if it leaves that to the layout."""
         return named or self.layout.socket
 
-    def service(self, named: str) -> str:
-        """Docker's unit. `named`: by the policy, '' if it leaves that to the layout."""
-        return named or self.layout.service
-
     def invocation_link(self, unit: str) -> Path:
         """It exists while the unit is up, or on its way up or down, and points to another target for each start."""
         return self.below(self.layout.starts) / f"invocation:{unit}"

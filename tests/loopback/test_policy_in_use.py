@@ -41,7 +41,7 @@ class Agent:
         self.paths.policy.chmod(0o644)
 
     def _world(self, paths: Paths, _policy: Policy) -> Place:
-        self.served.append(paths.service(""))
+        self.served.append(paths.layout.service)
         return self._place
 
 

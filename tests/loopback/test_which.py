@@ -35,7 +35,7 @@ class System:
         (self.root / f"run/systemd/units/invocation:{unit}").unlink()
 
     def serves(self, named: str = "", served: str = "") -> str:
-        return serving(self.paths, named, served).service("")
+        return serving(self.paths, named, served).layout.service
 
     def _made(self, name: str) -> Path:
         path = self.root / name
@@ -100,7 +100,7 @@ def test_who_serves_one_stays_with_it(system: System) -> None:
     system.has(USUAL)
     system.starts(USUAL)
 
-    assert serving(paths, "").service("") == SNAP
+    assert serving(paths, "").layout.service == SNAP
 
 
 @pytest.mark.parametrize(

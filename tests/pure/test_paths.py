@@ -168,10 +168,10 @@ SNAPS = "snap.docker.dockerd.service"
 def test_the_snap_of_docker_keeps_its_files_elsewhere() -> None:
     snap = SYSTEM.serving(SNAPS)
 
-    assert snap.service("") == SNAPS
+    assert snap.layout.service == SNAPS
     assert str(snap.daemon_json) == "/var/snap/docker/current/config/daemon.json"
     assert str(snap.docker_certificates) == "/var/snap/docker/current/etc/docker/certs.d"
-    assert str(snap.drop_in(snap.service(""))) == f"/etc/systemd/system/{SNAPS}.d/zz-docker-proxy-agent.conf"
+    assert str(snap.drop_in(snap.layout.service)) == f"/etc/systemd/system/{SNAPS}.d/zz-docker-proxy-agent.conf"
     assert snap.layout.configs == (("snap", "docker", "current", ".docker", "config.json"),)
     assert (snap.policy, snap.socket("")) == (SYSTEM.policy, SYSTEM.socket(""))
 
@@ -180,7 +180,7 @@ def test_the_snap_of_docker_keeps_its_files_elsewhere() -> None:
 def test_every_other_unit_reads_the_usual_files(service: str) -> None:
     served = SYSTEM.serving(service)
 
-    assert (served.service(""), served.daemon_json, served.layout.configs) == (service, SYSTEM.daemon_json, ())
+    assert (served.layout.service, served.daemon_json, served.layout.configs) == (service, SYSTEM.daemon_json, ())
 
 
 def test_who_serves_one_docker_chooses_no_other() -> None:
