@@ -9,6 +9,8 @@
     json_splice    sets, deletes or puts back one value in a JSON text; every other byte stays
     for_dockerd    settings as they are written for dockerd, and as it shows them
     elsewhere      what a person copies into the places of other Dockers; a file of theirs with our keys set
+    one_off        the lines for one container, one build, a Compose service
+    shells         how a shell spells a text
     refused        what cannot be read or edited, and where in the text
 
 Pure: nothing here knows files. What cannot be read or edited raises `refused.TextRefused`, which says where;

@@ -10,12 +10,14 @@ import msgspec
 import pytest
 
 from agent.cli.env import shown as env_shown
+from agent.decide.elsewhere import Client, Sheet, Steps
 from agent.one_pass import picture
 from agent.one_pass.drawing import MOST, Beside, changes, picture_of
 from agent.one_pass.seen import Pass
 from agent.service import status_file
 from agent.service.status_file import PolicyStatus, Status, StatusFile, read, status_of
 from agent.values.condition import Code, Condition
+from agent.values.places import File, Form
 from agent.values.settings import settings
 from agent.values.shown import plain
 from agent.values.verdict import Outcome, Verdict
@@ -39,6 +41,14 @@ def test_every_field_is_documented(kind: type[msgspec.Struct]) -> None:
     named = set(re.findall(r"`([a-z_]+)`", DOCUMENT))
 
     assert set(kind.__struct_fields__) <= named
+
+
+@pytest.mark.parametrize("kind", [Sheet, Steps, Client, File], ids=lambda kind: kind.__name__)
+def test_every_field_of_a_sheet_is_documented(kind: type[msgspec.Struct]) -> None:
+    section = DOCUMENT.partition("## `env --system NAME`")[2].partition("\n## ")[0]
+
+    assert set(kind.__struct_fields__) <= set(re.findall(r"`([a-z_]+)`", section))
+    assert {form.value for form in Form} <= set(re.findall(r"`([a-z-]+)`", section))
 
 
 def test_every_code_is_documented_and_whether_it_fails() -> None:
