@@ -1,8 +1,9 @@
-"""What a person copies from a sheet of `env --system`, on a real systemd and a real Docker, and without the agent."""
+"""What `env` prints, copied by a person and pasted into a shell, on a real systemd and a real Docker."""
 
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 
@@ -12,11 +13,21 @@ from agent.values.policy import NoProxy, Upstream
 from agent.values.secret import Secret
 from agent.values.settings import ProxyUrl, proxy
 
+from .lab.docker import LOCAL_IMAGE
 from .lab.laptop import Laptop
 from .lab.places import Proxy
+from .test_apply import office_policy
 
 WINDOWS = '{\r\n    "debug": false,\r\n    "registry-mirrors": []\r\n}\r\n'
 ENCODINGS = {"utf-8": b"", "utf-8-sig": b"", "utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}
+# What a client's file says of every name: no line may let it through.
+THEIRS = dict.fromkeys(("httpProxy", "httpsProxy", "allProxy", "noProxy"), "http://stale.test:1")
+DOCKERFILE = f"FROM {LOCAL_IMAGE}\nRUN env > /environment\n"
+
+
+def environment(text: str) -> dict[str, str]:
+    pairs = (line.partition("=") for line in text.split("\n"))
+    return {name: value for name, _, value in pairs if name.lower().endswith("_proxy")}
 
 
 def through(office: Proxy) -> Upstream:
@@ -42,7 +53,7 @@ def gone(laptop: Laptop, steps: Steps) -> str:
 
 
 @pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
-def test_docker_goes_through_the_proxy_of_a_sheet_that_was_copied(laptop: Laptop) -> None:
+def test_what_is_printed_is_copied_and_docker_does_it(laptop: Laptop) -> None:
     laptop.plug("office")
     office = laptop.office.squid
 
@@ -66,3 +77,33 @@ def test_docker_goes_through_the_proxy_of_a_sheet_that_was_copied(laptop: Laptop
         laptop.write("/root/merged.b64", base64.b64encode(after).decode())
         laptop.run("sh", "-c", "base64 -d /root/merged.b64 > /root/merged.json")
         assert "configuration OK" in str(laptop.run("dockerd", "--validate", "--config-file", "/root/merged.json"))
+
+    a_line_that_is_pasted_beats_the_clients_file_and_stays_in_no_image(laptop)
+
+
+def a_line_that_is_pasted_beats_the_clients_file_and_stays_in_no_image(laptop: Laptop) -> None:
+    office = laptop.office.squid
+    office_policy(laptop, office)
+    laptop.docker.import_image()
+    laptop.write("/root/.docker/config.json", json.dumps({"proxies": {"default": THEIRS}}))
+    lines = json.loads(laptop.agent("env", "--upstream", "office", "--show-secrets", "--json").stdout)["lines"]
+    wanted = {"HTTP_PROXY": office.url_with_password, "HTTPS_PROXY": office.url_with_password, "ALL_PROXY": ""}
+
+    ran = laptop.run("sh", "-c", lines["run"].replace(" IMAGE", f" {LOCAL_IMAGE} env"), timeout=60)
+    built = lines["build"].removesuffix(".") + "--tag made -"
+    laptop.run("sh", "-c", built, input=DOCKERFILE, timeout=120)
+    inside = laptop.run("docker", "run", "--rm", "made", "cat", "/environment", timeout=60)
+
+    of_the_container, of_the_build = environment(ran.stdout), environment(inside.stdout)
+    assert len(of_the_container) == 8
+    for found in (of_the_container, of_the_build):
+        assert {name: found.get(name, "") for name in wanted} == wanted
+        assert {name: found.get(name.lower(), "") for name in wanted} == wanted
+        assert "stale.test" not in str(found)
+    history = laptop.run("docker", "history", "--no-trunc", "made").stdout
+    assert "proxy" not in history.lower()
+
+    # A name that is not on the line comes from the file.
+    one = laptop.run("docker", "run", "--rm", "--env", "HTTP_PROXY=", LOCAL_IMAGE, "env", timeout=60).stdout
+    assert environment(one)["HTTP_PROXY"] == ""
+    assert environment(one)["http_proxy"] == "http://stale.test:1"
