@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from agent.audit.facts import Plain
+from agent.audit.record import Record
+from agent.values.events import Event
+from tests.records import wrong_in_facts
 from tests.share import fewer
 
 # How long an example takes says how busy the machine is; timings belong in `make bench`.
@@ -61,6 +65,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pytest's own has the test's name in it: too long for sockets below it, whose paths end at 107 bytes."""
     return tmp_path_factory.mktemp("t")
+
+
+@pytest.fixture(autouse=True)
+def _records_are_as_documented(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Of this process. Those of a laptop are looked at when it goes (machine/lab/laptop.py)."""
+    if HERE.with_name("pure") in request.path.parents:
+        yield
+        return
+    wrong: list[str] = []
+    append = Record._append
+
+    def look(self: Record, event: Event, facts: dict[str, Plain]) -> dict[str, Plain]:
+        wrong.extend(wrong_in_facts(event.value, facts))
+        return append(self, event, facts)
+
+    monkeypatch.setattr(Record, "_append", look)
+    yield
+    assert wrong == []
 
 
 @pytest.hookimpl(wrapper=True)

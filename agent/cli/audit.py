@@ -1,9 +1,13 @@
-"""`audit`: the audit log, filtered and readable. `audit verify` checks that it was not changed."""
+"""`audit`: the audit log, filtered and readable. `audit verify` checks that it was not changed.
+
+`audit schema` prints the contract with readers: the JSON Schema of a record.
+"""
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
+import json
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +29,10 @@ from agent.values.secret import escaped
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "what", nargs="?", choices=("verify",), help="find records that were changed, removed or cut off"
+        "what",
+        nargs="?",
+        choices=("verify", "schema"),
+        help="verify: find records that were changed, removed or cut off; schema: the JSON Schema of a record",
     )
     parser.add_argument(
         "--event",
@@ -47,6 +54,11 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     try:
         if args.what == "verify":
             return _verify(args, paths)
+        if args.what == "schema":
+            from agent.audit.schema import schema  # noqa: PLC0415 - no other command needs what it imports
+
+            print(json.dumps(schema(), indent=2))  # a constant: nothing in it has to be cut or redacted
+            return 0
         return _show(args, paths.audit_log)
     except BrokenPipeError:
         raise

@@ -20,26 +20,17 @@ from agent.values.events import (
     FACTS,
     ApplyStarted,
     DockerRestarted,
-    Event,
     Facts,
     NetworkChanged,
     SettingsRolledBack,
     TargetNotWritten,
     Unpinned,
+    UpstreamChosen,
     WentOffline,
+    judged,
 )
-from agent.values.settings import Settings, settings
+from agent.values.settings import DIRECT, settings
 from agent.values.verdict import Outcome, Timings, Verdict
-
-
-class Sampled(Facts, frozen=True, kw_only=True):
-    """Of one event, values of each kind."""
-
-    event = Event.UPSTREAM_CHOSEN
-    sentence = ""
-    network: str
-    verdicts: dict[str, Verdict]
-    settings: Settings
 
 
 class Writing:
@@ -75,21 +66,24 @@ def writing(tmp_path: Path) -> Iterator[Writing]:
 def test_both_have_the_same_event_and_facts_and_the_log_anchors_the_record(writing: Writing) -> None:
     record = writing.record.for_pass("p7", "netlink")
 
-    record(
-        Sampled(
-            network="office",
-            verdicts={"corp": Verdict(Outcome.OK, timings=Timings(total=84.12))},
-            settings=settings("http://al:secret@proxy:3128"),
-        )
-    )
+    verdicts = {"corp": Verdict(Outcome.OK, timings=Timings(total=84.12)), "direct": Verdict(Outcome.DNS, "no name")}
+    record(UpstreamChosen(network="office", upstream="corp", because="it works", verdicts=judged(verdicts)))
+    record(ApplyStarted(settings=settings("http://al:secret@proxy:3128"), effective=DIRECT, targets=("x",)))
 
-    [audited], [logged] = writing.audited, writing.logged
+    [audited, applied], [logged, _] = writing.audited, writing.logged
     facts = {
         "network": "office",
-        "verdicts": {"corp": {"verdict": "ok", "ms": 84.1}},
-        "settings": {"http": "http://•••@proxy:3128"},
+        "upstream": "corp",
+        "because": "it works",
+        "verdicts": [
+            {"upstream": "corp", "verdict": "ok", "ms": 84.1},
+            {"upstream": "direct", "verdict": "dns", "ms": 0.0, "evidence": "no name"},
+        ],
     }
+    assert sorted(audited["facts"]) == sorted(facts)
     assert audited["facts"] == facts
+    assert applied["facts"]["settings"] == {"http": "http://•••@proxy:3128"}
+    assert applied["facts"]["effective"] == {"direct": True}
     assert {name: logged[name] for name in facts} == facts
     for name in ("event", "pass", "trigger"):
         assert audited[name] == logged[name]

@@ -60,6 +60,7 @@ def laptop(request: pytest.FixtureRequest, world: World) -> Iterator[Laptop]:
     """Booted with Docker up, and plugged in nowhere."""
     with Laptop(SUITES[request.param], world) as laptop:
         yield laptop
+        assert laptop.audit.wrong() == []
 
 
 @pytest.hookimpl(wrapper=True)

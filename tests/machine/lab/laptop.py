@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from agent.audit.chain import opened
+from tests.records import wrong_in
 from tests.waiting import Seen, until
 
 from .box import Box, Ran
@@ -201,6 +203,12 @@ class Audit:
     def records(self) -> list[dict[str, Any]]:
         read = self._laptop.run("cat", "/var/log/docker-proxy-agent/audit.jsonl", check=False)
         return [json.loads(line) for line in read.stdout.splitlines()]
+
+    def wrong(self) -> list[str]:
+        """What docs/audit.schema.json does not allow, in the records that are as the agent wrote them."""
+        read = self._laptop.run("cat", "/var/log/docker-proxy-agent/audit.jsonl", check=False)
+        written = (line for line in read.stdout.encode().split(b"\n") if opened(line) is not None)
+        return [wrong for line in written for wrong in wrong_in(json.loads(line))]
 
     def events(self) -> list[str]:
         return [record["event"] for record in self.records()]
