@@ -289,6 +289,7 @@ ORBSTACK: Final = Place(
         "It follows the proxy of macOS by itself: orb config set network_proxy auto",
         "Containers go through that proxy without settings of their own: the client's file is not needed",
         "It takes one proxy for everything",
+        "If pulls still go the old way: orb restart docker",
     ),
     ignored=("proxies in ~/.orbstack/config/docker.json: OrbStack's own proxy is what counts",),
     sources={
