@@ -32,9 +32,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The picture of the house in docs/architecture.md, drawn from the imports, and the schema of the audit log's records.
+# The picture of the house in docs/architecture.md, drawn from the imports; the table of events and the schema of records.
 docs: $(READY)
 	$(BIN)/python -m tests.house
+	$(BIN)/python -m tests.audit_table
 	$(BIN)/docker-proxy-agent audit schema >docs/audit.schema.json
 
 format: $(READY)

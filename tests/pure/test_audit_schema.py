@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from agent.audit.schema import schema
 from agent.values.events import FACTS, Event
+from tests.audit_table import table
 from tests.records import wrong_in
 
 ROOT = Path(__file__).parents[2]
@@ -70,3 +72,21 @@ def test_a_fact_that_was_cut_is_allowed() -> None:
     assert wrong_in(RECORD | {"facts": dict.fromkeys(RECORD["facts"], "…")}) == []
     lists = RECORD | {"event": "settings-written", "facts": {"targets": ["/a", "… and 12 more"]}}
     assert wrong_in(lists) == []
+
+
+DOCUMENT = (ROOT / "docs/audit.md").read_text()
+EXAMPLES = [
+    json.loads(line) for block in re.findall(r"(?ms)^```json\n(.*?)^```", DOCUMENT) for line in block.splitlines()
+]
+
+
+def test_the_documents_have_the_table_and_an_example_of_every_event() -> None:
+    assert table() in DOCUMENT, "run: make docs"
+    assert {example["event"] for example in EXAMPLES} == {event.value for event in Event}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example["event"]))
+def test_each_example_is_as_it_would_be_written(example: dict[str, Any]) -> None:
+    severity = FACTS[Event(example["event"])].severity.value
+
+    assert wrong_in(RECORD | {"severity": severity} | example) == []
