@@ -106,6 +106,10 @@ class Place:
         self._outcomes = {name: [Outcome(word) for word in words.split()] for name, words in outcomes.items()}
         self.policy = policy(POLICY)
 
+    def becomes(self, **outcomes: str) -> None:
+        """From now on."""
+        self._outcomes |= {name: [Outcome(word) for word in words.split()] for name, words in outcomes.items()}
+
     @property
     def host(self) -> Place:
         return self
