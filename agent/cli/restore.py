@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from agent.audit.facts import plain
 from agent.audit.record import Record
@@ -17,7 +19,8 @@ from agent.cli.session import quiet, record_for
 from agent.clients.homes import Homes
 from agent.clients.users import Account
 from agent.docker.config_file import ConfigFile
-from agent.docker.which import serving
+from agent.docker.originals import daemon_originals
+from agent.docker.which import in_the_middle, left_behind, serving
 from agent.one_pass.restore import Restored, Restoring
 from agent.one_pass.world import LocalDaemon, accounts_of, local_clients
 from agent.service.requests import requested
@@ -25,7 +28,7 @@ from agent.system.lock import held
 from agent.system.to_the_end import to_the_end
 from agent.values.errors import AgentError, Locked
 from agent.values.paths import Paths
-from agent.values.policy import Policy
+from agent.values.policy import Docker, Policy
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,29 +60,47 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
 async def restore(paths: Paths, policy: Policy, record: Record, *, is_asked_now: bool) -> Restored:
     """Finish what a crashed agent left half done, then restore. The lock is held."""
-    paths = serving(paths, policy.docker.service_named(paths.layout.service))
-    await to_the_end(LocalDaemon(paths, policy).recover(record, may_restart=True), None)
-    await local_clients(paths, policy, config_file=ConfigFile(paths)).recover()
+    here = serving(paths, policy.docker.service_named(paths.layout.service))
+    await to_the_end(LocalDaemon(here, policy).recover(record, may_restart=True), None)
+    await local_clients(here, policy, config_file=ConfigFile(here)).recover()
 
     def accounts(files: Iterable[str]) -> tuple[Account, ...]:
-        return accounts_of(paths, policy.clients, files)
+        return accounts_of(here, policy.clients, files)
 
-    daemon = LocalDaemon(paths, policy)
-    restoring = Restoring(paths.state, policy.docker, daemon=daemon, homes=Homes(), accounts=accounts)
-    return await restoring.restore(record, is_asked_now=is_asked_now)
+    async def restored(where: Paths, docker: Docker, files: tuple[str, ...] = ()) -> Restored:
+        daemon = LocalDaemon(where, msgspec.structs.replace(policy, docker=docker))
+        restoring = Restoring(paths.state, docker, daemon=daemon, homes=Homes(), accounts=accounts, files=files)
+        return await restoring.restore(record, is_asked_now=is_asked_now)
+
+    beside: list[Restored] = []
+    # A restart of the one that is served may not be over: its notes would be lost, and its files go back all the same.
+    if not in_the_middle(paths):
+        others = left_behind(paths, here.layout.service, daemon_originals(paths.state).all())
+        docker = msgspec.structs.replace(policy.docker, restart_command=())  # which restarts the usual one
+        for where, files in others:
+            done = await restored(where, docker, files)
+            beside.append(msgspec.structs.replace(done, unit=where.layout.service))
+    return (await restored(here, policy.docker)).with_beside(beside)
 
 
 def lines(done: Restored) -> list[str]:
     """For a person."""
     shown = [f"{'removed' if target in done.removed else 'restored':13}{target}" for target in done.targets]
+    for one in done.beside:
+        shown += _of_docker(one, f"{one.unit} ")
+    shown += _of_docker(done)
+    return shown or ["nothing to restore"]
+
+
+def _of_docker(done: Restored, which: str = "") -> Iterator[str]:
     outcome = done.outcome
     if outcome.restarted_s is not None:
-        shown.append(f"docker       restarted, {outcome.restarted_s:.1f} s")
+        yield f"docker       {which}restarted, {outcome.restarted_s:.1f} s"
     if outcome.deferred:
-        shown.append(f"docker       still runs with the settings that the agent gave it: {outcome.deferred}")
-        shown += [f"next         nothing restarts it later: {done.by_hand}"] if done.by_hand else []
+        yield f"docker       {which}still runs with the settings that the agent gave it: {outcome.deferred}"
+        if done.by_hand:
+            yield f"next         nothing restarts it later: {done.by_hand}"
     if outcome.rolled_back:
-        shown.append(f"docker       {outcome.rolled_back}")
+        yield f"docker       {which}{outcome.rolled_back}"
     if outcome.condition:
-        shown.append(f"docker       {outcome.condition.text}")
-    return shown or ["nothing to restore"]
+        yield f"docker       {which}{outcome.condition.text}"

@@ -7,6 +7,7 @@ process is started, no socket opened. Not known here: which one is taken (`decid
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,22 @@ def serving(paths: Paths, named: str, served: str = "") -> Paths:
 def wanted(paths: Paths, named: str, served: str = "") -> str:
     """The unit that is to be served, once no restart of another one is under way."""
     return named or which([_known(paths, one, is_served=one == served) for one in paths.services])
+
+
+def left_behind(paths: Paths, service: str, files: Collection[str]) -> list[tuple[Paths, tuple[str, ...]]]:
+    """The other Dockers that some of these files belong to, and which. `service`: the one that is served."""
+    found = []
+    named = (unit for file in files if file == str(paths.drop_in(unit := _unit_of(file))))
+    for other in dict.fromkeys((*named, *paths.services)):
+        here = paths.serving(other)
+        own = {str(here.drop_in(other)), str(here.daemon_json)} - {str(paths.serving(service).daemon_json)}
+        if other != service and (its := tuple(file for file in files if file in own)):
+            found.append((here, its))
+    return found
+
+
+def _unit_of(drop_in: str) -> str:
+    return Path(drop_in).parent.name.removesuffix(".d")
 
 
 def in_the_middle(paths: Paths) -> str:

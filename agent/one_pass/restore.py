@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -51,10 +51,22 @@ class Restored(msgspec.Struct, frozen=True):
     outcome: Applied = Applied()
     left: tuple[str, ...] = ()  # where, what, what to do, one line each
     by_hand: str = ""  # if the restart waits: the command that makes it, and what it costs
+    unit: str = ""  # where it is not that of the Docker that is served
+    beside: tuple[Restored, ...] = ()  # other Dockers that the agent has left since; their files are above
 
     @property
     def is_failed(self) -> bool:
-        return bool(self.left) or self.outcome.is_failed
+        return bool(self.left) or self.outcome.is_failed or any(one.is_failed for one in self.beside)
+
+    def with_beside(self, others: Sequence[Restored]) -> Restored:
+        """Together with these, which were put back before."""
+        return msgspec.structs.replace(
+            self,
+            targets=(*(target for one in others for target in one.targets), *self.targets),
+            removed=(*(target for one in others for target in one.removed), *self.removed),
+            left=(*(line for one in others for line in one.left), *self.left),
+            beside=tuple(others),
+        )
 
 
 class Restoring(msgspec.Struct, frozen=True):
@@ -65,19 +77,20 @@ class Restoring(msgspec.Struct, frozen=True):
     daemon: Daemon
     homes: Files
     accounts: Accounts
+    files: tuple[str, ...] = ()  # of a Docker that is not served any more: these alone, and no client's; (): everything
 
     async def restore(self, record: Record, *, is_asked_now: bool) -> Restored:
         """Put everything back. Docker is restarted by the rules of a pass. A second call finds nothing to do."""
         if await self.daemon.goes_down():
             return Restored(left=("the system is going down: nothing is put back",))
-        kept, clients = daemon_originals(self.state), client_originals(self.state)
+        kept, clients = daemon_originals(self.state), {} if self.files else client_originals(self.state).all()
         reality: Reality | None = None
         try:
-            found, reality = await self._planned(kept.all(), is_asked_now=is_asked_now)
+            found, reality = await self._planned(self._mine(kept), is_asked_now=is_asked_now)
         except Exception as error:  # noqa: BLE001 - the boundary of a target: the clients' files are put back
             found = PutBack(Plan(DIRECT), (_said(error),), tuple(kept.all()))
         plan = found.plan
-        about = (*(edit.path for edit in plan.edits), *clients.all())
+        about = (*(edit.path for edit in plan.edits), *clients)
         if about or plan.acts:
             record(ApplyStarted(targets=about, because="everything is put back as it was before the agent"))
         written, removed, left = await to_the_end(self._put_clients_back(clients), None)
@@ -94,19 +107,20 @@ class Restoring(msgspec.Struct, frozen=True):
             stays = {edit.path for edit in plan.edits} - set(outcome.written)
             left = (*left, *(f"{path}: not put back: {outcome.deferred or 'not written'}" for path in sorted(stays)))
             stays.update(found.left_targets)
-            originals = {path: one for path, one in kept.all().items() if path not in stays}
+            originals = {path: one for path, one in self._mine(kept).items() if path not in stays}
             _remove_folders(originals)
             kept.forget(originals)
             left = (*left, *self._unsettled())
             written = (*outcome.written, *written)
             gone = {edit.path for edit in plan.edits if edit.after is None}
             removed = (*(path for path in outcome.written if path in gone), *removed)
-        if not plan.acts and plan.restart is not None:
-            outcome = Applied(deferred=plan.restart.because)
+        outcome, by_hand = _waiting(found, outcome, reality)
         if written:
             record(FilesRestored(targets=written))
-        by_hand = found.by_hand if outcome.deferred else ""
         return Restored(written, removed, outcome, left=(*found.left, *left), by_hand=by_hand)
+
+    def _mine(self, kept: Kept[OriginalFile]) -> dict[str, OriginalFile]:
+        return {path: one for path, one in kept.all().items() if not self.files or path in self.files}
 
     def _end_the_trial(self) -> None:
         """End the probation of the last restart: nobody watches Docker from here on, and what is put back must stay."""
@@ -133,7 +147,9 @@ class Restoring(msgspec.Struct, frozen=True):
         desired = DIRECT
         for _ in range(2):
             reality = await self.daemon.reality(desired)
-            paths = dict.fromkeys((reality.environment_file_path, reality.drop_in_path, *kept))
+            # The values are those of the Docker that is served: it still needs them.
+            ours = self.files or (reality.environment_file_path, reality.drop_in_path)
+            paths = dict.fromkeys((*ours, *kept))
             texts, unread = await asyncio.to_thread(_texts, paths)
             owned = {
                 path: OwnedDaemonJson(is_ours=True, original=one.text, mode=one.mode) for path, one in kept.items()
@@ -147,10 +163,9 @@ class Restoring(msgspec.Struct, frozen=True):
         return found, reality
 
     async def _put_clients_back(
-        self, kept: Kept[OwnedConfig]
+        self, known: Mapping[str, OwnedConfig]
     ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
         """The files written, those of them that were removed, and why others were not written."""
-        known = kept.all()
         accounts = {str(one.config): one for one in self.accounts(known)} if known else {}
         written, removed, left, done = [], [], [], []
         for path, owned in known.items():
@@ -169,8 +184,21 @@ class Restoring(msgspec.Struct, frozen=True):
                 left.append(_said(error, path))
                 continue
             done.append(path)
-        kept.forget(done)
+        if done:
+            client_originals(self.state).forget(done)
         return tuple(written), tuple(removed), tuple(left)
+
+
+def _waiting(found: PutBack, outcome: Applied, reality: Reality | None) -> tuple[Applied, str]:
+    """The outcome, with why the restart waits where it does, and the command that makes it."""
+    plan = found.plan
+    if not plan.acts and plan.restart is not None:
+        outcome = Applied(deferred=plan.restart.because)
+    is_unheard = reality is not None and reality.unit.is_running and reality.engine is None
+    if reality is not None and is_unheard and plan.edits and plan.restart is None and outcome.stands:
+        command = f"{reality.systemctl} restart {reality.unit_name}" if reality.is_systemd else "restart dockerd"
+        return msgspec.structs.replace(outcome, deferred=reality.absence), command
+    return outcome, found.by_hand if outcome.deferred else ""
 
 
 def _said(error: Exception, where: str = "Docker") -> str:

@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import settings as examples
@@ -22,7 +23,7 @@ from agent.clients.homes import Homes
 from agent.clients.originals import client_originals
 from agent.clients.users import Account
 from agent.decide.plan import Plan, plan
-from agent.docker.originals import daemon_originals
+from agent.docker.originals import OriginalFile, daemon_originals
 from agent.docker.transaction import Applied
 from agent.one_pass.restore import Restored, Restoring
 from agent.targets import daemon_json
@@ -304,6 +305,59 @@ async def test_where_docker_does_not_start_with_it_ours_stay_and_a_second_try_go
     assert not (await restored(dockerd)).is_failed
     assert file.read_text() == NOT_PARSED_JSON
     assert dockerd.runs_with == Texts(NOT_PARSED).meaning()
+
+
+class Left(Dockerd):
+    """One that is not served any more: the values stay, for the one that is, and its drop-in alone leads to them."""
+
+    def _environment(self) -> Texts:
+        return self.environment if self.text("unit/drop-in.conf") is None else super()._environment()
+
+
+async def test_of_a_docker_that_was_left_its_own_files_go_and_it_runs_without_ours(tmp_path: Path) -> None:
+    dockerd = Left(tmp_path)
+    await applied(dockerd, OFFICE)
+    drop_in = dockerd.root / "unit/drop-in.conf"
+    others = str(tmp_path / "etc/daemon.json")
+    kept = daemon_originals(dockerd.agent_state)
+    kept.keep(others, OriginalFile(existed=False))
+
+    behind = msgspec.structs.replace(restoring(dockerd), files=(str(drop_in),))
+    done = await behind.restore(dockerd.record(), is_asked_now=False)
+
+    assert (done.targets, done.left) == ((str(drop_in),), ())
+    assert list(dockerd.files()) == ["dockerd.env"]
+    assert dockerd.runs_with == DIRECT
+    assert str(drop_in) not in kept.all()
+    assert others in kept.all()
+
+
+async def test_a_docker_that_cannot_be_heard_is_not_restarted_and_that_is_said(dockerd: Dockerd) -> None:
+    await applied(dockerd, OFFICE)
+    dockerd.is_silent = True
+
+    done = await restored(dockerd)
+
+    assert dockerd.files() == {}
+    assert dockerd.runs_with == OFFICE
+    assert any("still runs with the settings that the agent gave it" in line for line in lines(done))
+    assert lines(done)[-1].endswith("systemctl restart docker.service")
+
+
+def test_each_docker_says_what_became_of_it() -> None:
+    snap = Restored(("a",), ("a",), Applied(deferred="1 container runs"), by_hand="restart it", unit="snap.service")
+    done = Restored(("b",), outcome=Applied(restarted_s=1.23)).with_beside([snap])
+
+    assert lines(done) == [
+        "removed      a",
+        "restored     b",
+        "docker       snap.service still runs with the settings that the agent gave it: 1 container runs",
+        "next         nothing restarts it later: restart it",
+        "docker       restarted, 1.2 s",
+    ]
+    assert not done.is_failed
+    broken = msgspec.structs.replace(snap, outcome=Applied(rolled_back="did not come up"))
+    assert done.with_beside([broken]).is_failed
 
 
 @needs_a_network

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from agent.docker.journal import Stage, UnderWay
-from agent.docker.which import beside, serving
+from agent.docker.which import beside, left_behind, serving
 from agent.system.state_file import StateFile
 from agent.values.paths import Paths
 
 USUAL, SNAP = "docker.service", "snap.docker.dockerd.service"
+DROP_IN = "zz-docker-proxy-agent.conf"
 UNITS, BOOT = "etc/systemd/system", "etc/systemd/system/multi-user.target.wants"
 
 
@@ -124,6 +125,28 @@ def test_none_is_left_in_the_middle_of_a_restart(
     StateFile(system.paths.state / "journal.json", UnderWay, 1).save(UnderWay(stage, unit=unit))
 
     assert system.serves(named) == (USUAL if stays else named or SNAP)
+
+
+@pytest.mark.parametrize(
+    ("files", "service", "found"),
+    [
+        ([f"/{UNITS}/{USUAL}.d/{DROP_IN}", f"/{UNITS}/{SNAP}.d/{DROP_IN}"], USUAL, {SNAP: 1}),
+        ([f"/{UNITS}/{USUAL}.d/{DROP_IN}", f"/{UNITS}/{SNAP}.d/{DROP_IN}"], SNAP, {USUAL: 1}),
+        ([f"/{UNITS}/my-docker.service.d/{DROP_IN}", "/etc/docker/daemon.json"], USUAL, {"my-docker.service": 1}),
+        ([f"/{UNITS}/{SNAP}.d/{DROP_IN}", "/var/snap/docker/current/config/daemon.json"], USUAL, {SNAP: 2}),
+        (["/var/snap/docker/current/config/daemon.json"], USUAL, {SNAP: 1}),
+        (["/etc/docker/daemon.json", f"/{UNITS}/{USUAL}.d/{DROP_IN}", "/srv/daemon.json"], USUAL, {}),
+        (["/etc/docker/daemon.json"], SNAP, {USUAL: 1}),
+    ],
+)
+def test_what_was_written_for_a_docker_that_was_left_is_known_by_its_place(
+    system: System, files: list[str], service: str, found: dict[str, int]
+) -> None:
+    below = [str(system.paths.below(file)) for file in files]
+
+    behind = left_behind(system.paths, service, below)
+
+    assert {paths.layout.service: len(its) for paths, its in behind} == found
 
 
 def test_where_it_cannot_be_told_what_is_under_way_it_is_what_runs(system: System) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -104,12 +104,27 @@ def _note(paths: Paths, known: Installed | None, code: str) -> None:
         drop_ins = (paths.drop_in(service).parent for service in paths.services)
         lasting = (paths.daemon_json.parent, paths.policy.parent, *drop_ins)
         known = Installed(folders=tuple(str(folder) for folder in lasting if not is_folder(folder)))
+    known = msgspec.structs.replace(known, folders=tuple(dict.fromkeys((*known.folders, *_of_packages(paths)))))
     _make(paths.state, 0o700)
     notes(paths).save(msgspec.structs.replace(known, code=code))
     _make(paths.policy.parent, 0o755)
     _make(paths.audit_log.parent, 0o750)
     for folder in map(Path, known.folders):
         _open(folder)
+
+
+def _of_packages(paths: Paths) -> Iterator[str]:
+    """The folders of their drop-ins, if absent or empty: an earlier version did not note that its unit makes them."""
+    for package in paths.layout.others:
+        folder = paths.drop_in(package.service).parent
+        try:
+            is_ours = not any(folder.iterdir())
+        except FileNotFoundError:
+            is_ours = True
+        except OSError:  # it stays where it is
+            is_ours = False
+        if is_ours:
+            yield str(folder)
 
 
 def _open(folder: Path) -> None:
