@@ -1,7 +1,7 @@
 """The proxy of one container, of one build, of a Compose service or of a shell: lines to be pasted.
 
 Pure. Programs read two spellings of each name: curl takes `http_proxy` in small letters only, others the large ones, so
-both are written. Docker has all eight predefined for builds: they need no ARG, and no history keeps them (FACTS 190).
+both are written. A build needs no ARG for them, and its history does not keep them (FACTS 190).
 
 A name without a value is written, too, with nothing behind it: the client adds what config.json says of every name
 that is not given on the command line (FACTS 190), so that an upstream of SOCKS alone, or direct, would get its proxies.

@@ -29,8 +29,8 @@ from .crash import Moment, begun
 
 WITHIN_S = 60
 IMPORTED = (
-    "apply", "audit", "check", "env.command", "pause", "pin", "plan", "probe", "reload", "restore", "resume", "status",
-    "unpin",
+    "apply", "audit", "check", "env.command", "env.look", "pause", "pin", "plan", "probe", "reload", "restore",
+    "resume", "status", "unpin",
 )  # fmt: skip
 
 

@@ -1,21 +1,17 @@
-"""Which upstream the lines are for, and what containers make of it.
+"""Which upstream the lines are for.
 
 Named on the command line, or what the running agent has chosen, or, where none runs, what a pass would choose. Nothing
-is changed, and neither root, nor an engine, nor a service is needed.
+is changed, and neither root, nor an engine, nor a service is needed. A shell may ask whenever it starts, so what looks
+at the world (`look.py`) is imported only where there is something to look at.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 
 import msgspec
 
-from agent.decide.clients import Wanted, for_clients
-from agent.decide.recognise import recognise
-from agent.one_pass.memory import only_looking
-from agent.one_pass.world import Lasting, TheWorld, seen_from_containers
 from agent.service.status_file import Status, read
 from agent.system.policy_file import load, owners
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
@@ -23,7 +19,6 @@ from agent.values.paths import Paths
 from agent.values.policy import Policy, Upstream
 
 _HERE = "env"
-_NAME_ONE = "Name one: docker-proxy-agent env --upstream NAME"
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -45,7 +40,7 @@ def chosen(args: argparse.Namespace, paths: Paths) -> Chosen:
         return Chosen(policy.upstreams[args.upstream], "as named by --upstream", policy)
     status = None if args.policy is not None else _shown(paths)
     found = _by_the_agent(status, policy) if status is not None else None
-    return found or asyncio.run(_by_a_look(policy, paths))
+    return found or _by_a_look(policy, paths)
 
 
 def _policy(args: argparse.Namespace, paths: Paths) -> Policy:
@@ -84,25 +79,8 @@ def _by_the_agent(status: Status, policy: Policy) -> Chosen | None:
     return None
 
 
-async def _by_a_look(policy: Policy, paths: Paths) -> Chosen:
-    """As a pass would choose."""
-    world = TheWorld(paths, policy)
-    snapshot = await world.host.see()
-    if snapshot.is_offline:
-        raise AgentError(_HERE, "offline: nothing can be chosen", _NAME_ONE)
-    await world.daemon.note_place()
-    recognised = recognise(policy.networks, snapshot)
-    _, choice = await only_looking(policy, world.prober, paths.state).choose(recognised.network, snapshot, None)
-    if choice.upstream is None:
-        raise AgentError(_HERE, f"nothing is chosen in {recognised.network.name}: {choice.because}", _NAME_ONE)
-    return Chosen(policy.upstreams[choice.upstream], f"chosen in {recognised.network.name}: {choice.because}", policy)
+def _by_a_look(policy: Policy, paths: Paths) -> Chosen:
+    from agent.cli.env.look import chosen_here  # noqa: PLC0415 - it takes longer than all the rest
 
-
-async def for_containers(found: Chosen, paths: Paths) -> Wanted:
-    """What containers need so that they reach it: not this host's loopback."""
-    policy, lasting = found.policy, Lasting()
-    await TheWorld(paths, policy, lasting).daemon.note_place()
-    looking = seen_from_containers(paths, policy, lasting.standpoint.vantage)
-    bridge = await looking.bridge(found.upstream)
-    around = await looking.around(found.upstream, is_resolved=policy.clients.resolve)
-    return for_clients(found.upstream, policy.clients, policy.no_proxy, bridge=bridge, around=around)
+    name, because = chosen_here(policy, paths)
+    return Chosen(policy.upstreams[name], because, policy)

@@ -7,14 +7,13 @@ password unless `--show-secrets` asks for them. Exits 1 if there is no upstream,
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from agent.cli.env.chosen import Chosen, chosen, for_containers
+from agent.cli.env.chosen import Chosen, chosen
 from agent.cli.env.shown import EnvShown, LinesShown
 from agent.cli.misused import Misused
 from agent.cli.printing import complain, exact, exact_bytes, exact_json
@@ -121,7 +120,9 @@ def _one_off(args: argparse.Namespace, paths: Paths, found: Chosen, *, hides_pas
     if args.shell is not None:
         exact("".join(f"{line}\n" for line in exported(programs, Shell(args.shell))))
         return 0
-    wanted = asyncio.run(for_containers(found, paths))
+    from agent.cli.env.look import needed_by_containers  # noqa: PLC0415 - not for the programs of a shell
+
+    wanted = needed_by_containers(upstream, found.policy, paths)
     containers = _of_containers(wanted)
     shown = _drawn(found, wanted, programs, containers, hides_password=hides_password)
     if args.json:

@@ -1,0 +1,48 @@
+"""What a pass would choose here, and what containers need so that they reach an upstream: a look at this host."""
+
+from __future__ import annotations
+
+import asyncio
+
+from agent.decide.clients import Wanted, for_clients
+from agent.decide.recognise import recognise
+from agent.one_pass.memory import only_looking
+from agent.one_pass.world import Lasting, TheWorld, seen_from_containers
+from agent.values.errors import AgentError
+from agent.values.paths import Paths
+from agent.values.policy import Policy, Upstream
+
+_HERE = "env"
+_NAME_ONE = "Name one: docker-proxy-agent env --upstream NAME"
+
+
+def chosen_here(policy: Policy, paths: Paths) -> tuple[str, str]:
+    """The upstream that a pass would choose, and why. AgentError: none."""
+    return asyncio.run(_chosen_here(policy, paths))
+
+
+async def _chosen_here(policy: Policy, paths: Paths) -> tuple[str, str]:
+    world = TheWorld(paths, policy)
+    snapshot = await world.host.see()
+    if snapshot.is_offline:
+        raise AgentError(_HERE, "offline: nothing can be chosen", _NAME_ONE)
+    await world.daemon.note_place()
+    recognised = recognise(policy.networks, snapshot)
+    _, choice = await only_looking(policy, world.prober, paths.state).choose(recognised.network, snapshot, None)
+    if choice.upstream is None:
+        raise AgentError(_HERE, f"nothing is chosen in {recognised.network.name}: {choice.because}", _NAME_ONE)
+    return choice.upstream, f"chosen in {recognised.network.name}: {choice.because}"
+
+
+def needed_by_containers(upstream: Upstream, policy: Policy, paths: Paths) -> Wanted:
+    """What containers need so that they reach it: not this host's loopback."""
+    return asyncio.run(_needed_by_containers(upstream, policy, paths))
+
+
+async def _needed_by_containers(upstream: Upstream, policy: Policy, paths: Paths) -> Wanted:
+    lasting = Lasting()
+    await TheWorld(paths, policy, lasting).daemon.note_place()
+    looking = seen_from_containers(paths, policy, lasting.standpoint.vantage)
+    bridge = await looking.bridge(upstream)
+    around = await looking.around(upstream, is_resolved=policy.clients.resolve)
+    return for_clients(upstream, policy.clients, policy.no_proxy, bridge=bridge, around=around)
