@@ -58,7 +58,7 @@ def _options(option: str, found: Iterable[Variable]) -> list[str]:
 
 def _in_compose(value: str) -> str:
     """A text in JSON is one in YAML; `$` begins a variable there, which is one of the shell that runs compose."""
-    return json.dumps(value.replace("$", "$$"))
+    return json.dumps(value.replace("$", "$$"), ensure_ascii=False)  # half a character is nothing to YAML
 
 
 def _url(value: Proxy | None) -> str:

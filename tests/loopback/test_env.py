@@ -13,7 +13,10 @@ from typing import Final
 
 import pytest
 
+from agent.one_pass.picture import DockerShown, Picture, State, UpstreamShown
+from agent.service.status_file import PolicyStatus, StatusFile, status_of
 from agent.targets.shells import Shell, exported
+from agent.values.paths import Paths
 
 from .installation import Installation, is_offline, proxy
 from .runs import ran
@@ -254,3 +257,46 @@ def test_without_a_service_it_is_what_a_pass_would_choose(tmp_path: Path) -> Non
         assert shown["programs"]["http_proxy"] == f"http://alice:a-secret-of-the-office@127.0.0.1:{port}"
         assert shown["containers"]["http_proxy"] == "http://alice:a-secret-of-the-office@proxy.office.test:3128"
         assert machine.records() == []
+
+
+def a_status(paths: Paths, upstream: UpstreamShown | None, in_use: str | None) -> None:
+    """What an agent shows: this process stands for it."""
+    docker = DockerShown(
+        version="26.1.5", phase="running", absence="", method="daemon-json", effective=None, as_wanted=True,
+        in_use=in_use, works=None, evidence="", deferred=None,
+    )  # fmt: skip
+    drawn = Picture(state=State.STEADY, upstream=upstream, docker=docker)
+    paths.status.parent.mkdir(parents=True, exist_ok=True)
+    StatusFile(paths.status).show(status_of(drawn, PolicyStatus(str(paths.policy)), ()))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "in_use", "url"),
+    [
+        pytest.param("branch", "office", "http://proxy.branch.test:3128", id="what-the-agent-has-chosen"),
+        pytest.param(None, "branch", "http://proxy.branch.test:3128", id="at-a-portal-what-docker-runs-with"),
+        pytest.param("direct", "branch", "", id="direct-is-a-choice"),
+    ],
+)
+def test_beside_a_running_agent_it_is_what_that_one_has_chosen(
+    tmp_path: Path, chosen: str | None, in_use: str, url: str
+) -> None:
+    """Nothing is probed: nobody listens at the proxies' port."""
+    with Installation(tmp_path, port=1) as machine:
+        a_status(machine.paths, UpstreamShown(name=chosen, why="because"), in_use)
+
+        made = machine.ran("env", "--json")
+
+        assert made.returncode == 0
+        assert json.loads(made.stdout)["containers"]["https_proxy"] == url
+
+
+@pytest.mark.skipif(is_offline(), reason="offline, nothing is chosen")
+def test_where_nothing_works_it_asks_for_a_name(tmp_path: Path) -> None:
+    with Installation(tmp_path, port=1) as machine:
+        a_status(machine.paths, UpstreamShown(name="gone-from-the-policy", why="because"), "gone-as-well")
+
+        made = machine.ran("env", "--shell", "sh")
+
+        assert (made.returncode, made.stdout) == (1, "")
+        assert "--upstream NAME" in made.stderr

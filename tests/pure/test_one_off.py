@@ -63,7 +63,7 @@ def test_the_lines_of_the_article_are_there_as_it_has_them() -> None:
 
 def test_compose_reads_every_value_as_it_is() -> None:
     """A text in YAML that is one in JSON, too; `$$` is a `$` to Compose."""
-    odd = (("HTTP_PROXY", "a\"b\\c$d${e}: #'\u00e9"), ("NO_PROXY", "*.corp.test,::1"), ("ALL_PROXY", ""))
+    odd = (("HTTP_PROXY", "a\"b\\c$d${e}: #'\u00e9\U0001f600"), ("NO_PROXY", "*.corp.test,::1"), ("ALL_PROXY", ""))
 
     text = one_off.compose(odd)
 
