@@ -32,7 +32,8 @@ def quoted(text: str, shell: Shell = Shell.SH) -> str:
     """The text as one word of a command line."""
     match shell:
         case Shell.SH:
-            return shlex.quote(text)
+            spelled = shlex.quote(text)
+            return f"'{spelled}'" if spelled.startswith("=") else spelled  # zsh makes a path of `=ls`
         case Shell.FISH:  # between its quotes a backslash escapes itself and the quote
             return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
         case Shell.PWSH:

@@ -86,7 +86,7 @@ def env(policy: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @every_shell
 @pytest.mark.parametrize(
     "text",
-    [NASTY, "two\nlines", "'", "\\", "\\'", "''\\\\", "$(touch /x)`id`", "\u201c\u2019", "~", "%self", "-n", "!!"],
+    [NASTY, "two\nlines", "'", "\\", "\\'", "''\\\\", "$(touch /x)`id`", "\u201c\u2019", "~", "=ls", "%self", "!!"],
 )
 def test_a_shell_gives_exactly_the_text_to_its_programs(tmp_path: Path, shell: str, text: str) -> None:
     lines = exported((("HTTP_PROXY", text), ("ALL_PROXY", "")), Shell("sh" if shell == "bash" else shell))

@@ -105,6 +105,21 @@ def test_powershell(text: str, spelled: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        pytest.param("http://proxy.test:3128", "http://proxy.test:3128", id="plain"),
+        pytest.param("", "''", id="empty"),
+        pytest.param("*.x,[::1]", "'*.x,[::1]'", id="a-pattern-to-a-shell"),
+        pytest.param("=ls", "'=ls'", id="a-path-to-zsh"),
+        pytest.param("a'b", "'a'\"'\"'b'", id="a-quote"),
+    ],
+)
+def test_posix_shells_and_zsh(text: str, spelled: str) -> None:
+    """Tried in zsh 5.9 and ksh 93u+m by hand; sh, bash and fish: tests/loopback/test_env.py."""
+    assert quoted(text) == spelled
+
+
+@pytest.mark.parametrize(
     ("http", "https", "wanted"),
     [
         pytest.param("http://a.test:1", "http://b.test:2", ("http://a.test:1", "http://b.test:2", ""), id="two"),
