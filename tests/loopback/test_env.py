@@ -206,6 +206,17 @@ def test_what_is_wrong_is_said_and_nothing_can_be_evaluated(
     assert "export" not in done.stdout
 
 
+def test_a_password_that_only_the_service_knows_is_not_left_out_silently(tmp_path: Path) -> None:
+    policy = tmp_path / "config.toml"
+    policy.write_text('[upstream.corp]\nurl = "http://x.test:1"\nusername = "a"\npassword_credential = "corp"\n')
+
+    asked, not_asked = (env(policy, "--upstream", "corp", "--shell", "sh", *more) for more in (["--show-secrets"], []))
+
+    assert (asked.returncode, asked.stdout) == (1, "")
+    assert "known to the service alone" in asked.stderr
+    assert "export http_proxy=http://x.test:1\n" in not_asked.stdout
+
+
 def test_without_a_policy_it_says_what_is_enough(tmp_path: Path) -> None:
     done = ran("--root", str(tmp_path), "env")
 

@@ -90,8 +90,11 @@ def _check_options(args: argparse.Namespace) -> None:
 
 def _check_password(upstream: Upstream, args: argparse.Namespace) -> None:
     if args.show_secrets and upstream.sends_password and upstream.password is None:
-        why = "may not be read by you" if upstream.password_file else "is known to the service alone"
-        raise AgentError(_HERE, f"the password of {upstream.name} {why}", "Try: sudo docker-proxy-agent env")
+        if upstream.password_file:
+            why, remedy = "may not be read by you", "Try: sudo docker-proxy-agent env"
+        else:
+            why, remedy = "is known to the service alone (password_credential)", "Leave --show-secrets out"
+        raise AgentError(_HERE, f"the password of {upstream.name} {why}", remedy)
 
 
 def _shown_to(found: Chosen, args: argparse.Namespace) -> Chosen:
