@@ -538,6 +538,7 @@ class Stirred(Alone):
     is_hasty = True
 
     def __init__(self) -> None:
+        super().__init__()
         self.news = 1
 
     async def interrupted(self) -> Reason:
@@ -551,6 +552,7 @@ class Quiet(Stirred):
     """Nothing comes in between."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.news = 0
 
 
