@@ -107,6 +107,7 @@ class Holding(msgspec.Struct, frozen=True):
     waits: str = ""  # why a restart that is possible has to wait its turn
     urgency: Urgency | None = None  # None: not asked yet
     not_taken: str = ""  # why this dockerd did not switch live-restore on when told to
+    ends: str = ""  # why a container would not survive although live-restore is on, if that was asked
     believes_transfer: bool = True  # False for one that never ends
     foreign: FileFault | None = None  # why dockerd would not start with daemon.json without our change, if it was asked
     # What it came up with instead when these settings were last tried, if nothing has changed that could explain it.
@@ -161,6 +162,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         met = busy(
             reality,
             holding.not_taken,
+            ends=holding.ends,
             believes_transfer=holding.believes_transfer,
             take_along=policy.take_along,
         )

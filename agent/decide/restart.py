@@ -8,10 +8,10 @@ Pure. It is asked only where dockerd runs with other settings than it should.
     always       now      now                     now                     now                     now
     never        by hand  by hand                 by hand                 by hand                 by hand
 
-Under `protect` containers survive, by live-restore. A build, pull or push is in flight and is broken off: an urgent
-pull or push goes a way that does not work here, so nothing is lost with it; a build may be at a step that needs no
-network. A unit that hangs on Docker's is stopped with it, with whatever it runs, so an active one is waited for,
-whatever else runs; but not those of `docker.take_along`. A test holds
+Under `protect` containers survive, by live-restore; if one of them would not, they are waited for. A build, pull or
+push is in flight and is broken off: an urgent pull or push goes a way that does not work here, so nothing is lost with
+it; a build may be at a step that needs no network. A unit that hangs on Docker's is stopped with it, with whatever it
+runs, so an active one is waited for, whatever else runs; but not those of `docker.take_along`. A test holds
 docs/restarting.md to this table.
 Not known here: what is urgent (`urgent.py`), and how often (`rate.py`).
 """
@@ -19,7 +19,7 @@ Not known here: what is urgent (`urgent.py`), and how often (`rate.py`).
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -27,7 +27,7 @@ import msgspec
 
 from agent.decide.urgent import Urgency
 from agent.targets import daemon_json
-from agent.values.dockerd import BUILD, Reality
+from agent.values.dockerd import BUILD, Engine, Reality, Running
 from agent.values.policy import Restart
 
 _OVERRULE: Final = "to restart all the same: docker-proxy-agent apply --now"
@@ -57,6 +57,7 @@ class Restarting(msgspec.Struct, frozen=True):
     keeps_containers: bool = False  # live-restore has to be switched on for it
     spares_containers: bool = False  # a container that starts at the last moment is a reason to wait
     spares_units: bool = False  # so is a unit that hangs on Docker
+    spares_running: bool = False  # so is one of the containers that run, if the start of Docker would end it
     overrules: bool = False  # a person asked: done even if containers cannot be kept
     takes_along: tuple[str, ...] = ()  # units that are stopped and started with it
 
@@ -108,14 +109,22 @@ class Busy(msgspec.Struct, frozen=True):
 
 
 def busy(
-    reality: Reality, not_taken: str = "", *, believes_transfer: bool = True, take_along: Sequence[str] = ()
+    reality: Reality,
+    not_taken: str = "",
+    *,
+    ends: str = "",
+    believes_transfer: bool = True,
+    take_along: Sequence[str] = (),
 ) -> Busy:
-    """`not_taken`: why this dockerd did not switch live-restore on when told to. Raises TextRefused."""
+    """Raises TextRefused.
+
+    `not_taken`: why this dockerd did not switch live-restore on when told to. `ends`: why live-restore is not enough.
+    """
     engine = reality.engine
     if engine is None:
         return Busy()
-    keeps = is_keeping(reality)
-    reason = "" if keeps else not_taken or cannot_keep(reality)
+    keeps = is_keeping(reality) and not ends
+    reason = "" if keeps else ends or not_taken or cannot_keep(reality)
     transfer = reality.transfer if believes_transfer else ""
     units = holding(reality)
     may = tuple(unit for unit in units if any(fnmatchcase(unit, pattern) for pattern in take_along))
@@ -148,6 +157,20 @@ def is_keeping(reality: Reality) -> bool:
     if is_on is None:  # it does not say; if the file has not changed since its start, that is what it read
         is_on = bool(reality.flags.live_restore) or (is_in_file and bool(reality.file.is_tried))
     return is_on and (bool(reality.flags.live_restore) or is_in_file)
+
+
+def ended(engine: Engine | None, running: Iterable[Running]) -> tuple[str, ...]:
+    """The names of those that the next start of this Docker ends, whatever live-restore says."""
+    if engine is None or not engine.ends_auto_removed:
+        return ()
+    return tuple(sorted(one.name or one.id[:12] for one in running if one.is_auto_removed))
+
+
+def why_ended(engine: Engine | None, running: Iterable[Running]) -> str:
+    """In words; '' if none is."""
+    names = ended(engine, running)
+    version = engine.version if engine is not None else ""
+    return f"Docker {version} ends those of docker run --rm when it starts: {named(names)}" if names else ""
 
 
 class InFlight(msgspec.Struct, frozen=True):
@@ -235,7 +258,9 @@ def _urgent(met: Busy, urgency: Urgency, *, keeps: bool) -> Restarting:
     if met.cannot_keep:
         return _waits(f"{met} and would not survive: {met.cannot_keep}")
     goes_on = f"{met} and will go on"
-    return Restarting(When.NOW, goes_on, urgency.because, keeps_containers=keeps, spares_units=True)
+    return Restarting(
+        When.NOW, goes_on, urgency.because, keeps_containers=keeps, spares_units=True, spares_running=True
+    )
 
 
 def _waits(holds: str, due: str = "") -> Restarting:

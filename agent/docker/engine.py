@@ -104,7 +104,8 @@ class EngineSocket:
         state = found.get("State") or {}
         is_up = state.get("Running") and not state.get("Restarting")
         name = escaped(str(found.get("Name", "")).removeprefix("/"), 100)
-        return Running(container, str(state.get("StartedAt", "")), name) if is_up else None
+        is_auto_removed = bool((found.get("HostConfig") or {}).get("AutoRemove"))
+        return Running(container, str(state.get("StartedAt", "")), name, is_auto_removed) if is_up else None
 
     def peer(self) -> str:
         """What tells one start of dockerd from another where no systemd does: pid and start time of who listens."""

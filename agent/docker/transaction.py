@@ -23,7 +23,7 @@ from agent.decide import foreign, probation
 from agent.decide.effective import effective, in_force
 from agent.decide.overruled import overruled
 from agent.decide.plan import Plan
-from agent.decide.restart import Busy, Restarting, hang_on_docker, holding, is_keeping, named
+from agent.decide.restart import Busy, Restarting, ended, hang_on_docker, holding, is_keeping, named, why_ended
 from agent.docker.away import Away
 from agent.docker.journal import Journal, Stage, UnderWay
 from agent.docker.last_good import LastGood
@@ -40,7 +40,7 @@ from agent.system.text_files import read_text, write_text
 from agent.targets import daemon_json, environment
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition, down
-from agent.values.dockerd import GOES_DOWN, Cause, FileFault, Phase, Reality, Running, UnitState
+from agent.values.dockerd import GOES_DOWN, Cause, Engine, FileFault, Phase, Reality, Running, UnitState
 from agent.values.errors import AgentError, ByOthers, EngineSilent, NotInForce, NotTried, RestartFailed, UnitFailed
 from agent.values.events import (
     Adopted,
@@ -104,16 +104,17 @@ class CountedContainers(msgspec.Struct, frozen=True):
 
     running: frozenset[Running] = frozenset()
     gone: tuple[str, ...] = ()  # that did not survive
+    ends: tuple[str, ...] = ()  # those that the start of this Docker ends, whatever live-restore says
     said: tuple[str, ...] = ()  # why they could not be counted
     are_kept: bool = True  # they should survive; else the policy or a person has chosen to stop them
 
     @property
     def lost(self) -> tuple[str, ...]:
-        return self.gone if self.are_kept else ()
+        return tuple(one for one in self.gone if one not in self.ends) if self.are_kept else ()
 
     @property
     def stopped(self) -> tuple[str, ...]:
-        return () if self.are_kept else self.gone
+        return tuple(one for one in self.gone if one in self.ends) if self.are_kept else self.gone
 
 
 class Transaction:
@@ -178,7 +179,7 @@ class Transaction:
     async def _restart(self, plan: Plan, due: Restarting, reality: Reality, written: tuple[str, ...]) -> Applied:
         # In any case: which units hang on Docker has to be known before they go down with it.
         refused, met = await asyncio.gather(self._lift_unless_on_trial(), self._look.busy_now(reality))
-        if late := _late(due, reality, met):
+        if late := _late(due, reality, met) or await self._would_end(due, met):
             return await self._put_off(written, late)
         keeps = is_keeping(met)
         try:
@@ -192,7 +193,7 @@ class Transaction:
                 waits = await self._put_off(written, str(failure))
                 return msgspec.structs.replace(waits, not_taken=str(failure))
         are_met = keeps or (met.engine is not None and met.engine.containers_running > 0)
-        counted = await self._count(are_kept=keeps) if are_met else CountedContainers()
+        counted = await self._count(met.engine, are_kept=keeps) if are_met else CountedContainers()
         try:
             file = await self._as_judged(plan, reality)
             self._journal.enter(Stage.RESTARTING, met.hanging)
@@ -315,22 +316,32 @@ class Transaction:
             return (str(error),)
         return ()
 
-    async def _count(self, *, are_kept: bool) -> CountedContainers:
+    async def _would_end(self, due: Restarting, met: Reality) -> str:
+        """Which container has started since the plan was made and would not survive; '' if none. Asked of old ones."""
+        if not due.spares_running or met.engine is None or not met.engine.ends_auto_removed:
+            return ""
+        try:
+            return why_ended(met.engine, await self._look.running())
+        except (EngineSilent, UnitFailed) as error:
+            return str(error)
+
+    async def _count(self, engine: Engine | None, *, are_kept: bool) -> CountedContainers:
         """The containers that run now."""
         try:
-            return CountedContainers(await self._look.running(), are_kept=are_kept)
+            running = await self._look.running()
         except (EngineSilent, UnitFailed) as error:
             return CountedContainers(said=(f"containers were not counted: {error}",))
+        return CountedContainers(running, ends=ended(engine, running), are_kept=are_kept)
 
     async def _count_again(self, before: CountedContainers) -> CountedContainers:
         """Which of them still run, without a new start, and which do not."""
         if not before.running:
             return before
-        after = await self._count(are_kept=before.are_kept)
+        after = await self._count(None, are_kept=before.are_kept)
         if after.said:
             return after
         gone = tuple(sorted(one.name or one.id[:12] for one in before.running - after.running))
-        return CountedContainers(before.running & after.running, gone, are_kept=before.are_kept)
+        return msgspec.structs.replace(before, running=before.running & after.running, gone=gone)
 
     async def _as_judged(self, plan: Plan, reality: Reality) -> str | None:
         """The daemon.json that dockerd is about to read. Changed if the plan was made for another one."""

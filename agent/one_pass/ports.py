@@ -20,7 +20,7 @@ from agent.docker.transaction import Applied
 from agent.one_pass.seen import AnySeen, Seen, Verdicts
 from agent.targets.container import Carried
 from agent.values.condition import Condition
-from agent.values.dockerd import FileFault, Reality
+from agent.values.dockerd import FileFault, Reality, Running
 from agent.values.policy import Network, Upstream
 from agent.values.reason import Reason
 from agent.values.settings import Settings
@@ -83,6 +83,10 @@ class Daemon(Protocol):
     async def reality(self, *desired: Settings) -> Reality: ...
     async def busy_now(self, found: Reality) -> Reality:
         """The same with the current containers and transfers: cheaper than a full look."""
+        ...
+
+    async def running(self) -> frozenset[Running]:
+        """The containers that run, asked one by one. EngineSilent if dockerd does not answer."""
         ...
 
     def owned(self, reality: Reality) -> OwnedDaemonJson: ...

@@ -24,7 +24,7 @@ from agent.decide.effective import effective, prospective
 from agent.decide.plan import NOTHING_HOLDS, Holding, Plan, keeps_down, plan, put_off
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
-from agent.decide.restart import When
+from agent.decide.restart import When, why_ended
 from agent.decide.stillness import STILL_S, may_be_answered, only_more_came, still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
 from agent.docker.transaction import Applied
@@ -188,8 +188,10 @@ class _Weighing(msgspec.Struct, frozen=True):
             planned = self._planned(reality, holding)
         is_asked = planned.is_urgency_asked and not holding.waits and not self.choosing.is_starting
         if is_asked and planned.effective is not None:
-            urgent = await self._urgency(planned.effective)
-            planned = self._planned(reality, msgspec.structs.replace(holding, urgency=urgent))
+            holding = msgspec.structs.replace(holding, urgency=await self._urgency(planned.effective))
+            planned = self._planned(reality, holding)
+        if planned.restart is not None and planned.restart.spares_running and (why := await self._why_ended(reality)):
+            planned = self._planned(reality, msgspec.structs.replace(holding, ends=why))
         if self.choosing.is_starting:
             planned = msgspec.structs.replace(planned, restart=None)
         return await _or_put_off(planned, reality, self.world.daemon, self.choosing)
@@ -198,6 +200,16 @@ class _Weighing(msgspec.Struct, frozen=True):
         is_asked_now = self.choosing.asked is Asked.NOW
         owned = self.world.daemon.owned(reality)
         return plan(self.desired, reality, self.policy.docker, owned, is_asked_now=is_asked_now, holding=holding)
+
+    async def _why_ended(self, reality: Reality) -> str:
+        """Why a container would not survive although live-restore can be on. A new Docker is not asked."""
+        engine = reality.engine
+        if engine is None or not engine.ends_auto_removed:
+            return ""
+        try:
+            return why_ended(engine, await self.world.daemon.running())
+        except AgentError as error:  # unknown is not harmless: it waits, and the next pass asks again
+            return str(error)
 
     async def _urgency(self, running: Settings) -> Urgency:
         upstream = self.policy.upstreams.get(_meaning(running, self.meant) or "")

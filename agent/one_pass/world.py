@@ -68,7 +68,7 @@ from agent.targets import daemon_json
 from agent.targets.container import Carried
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
-from agent.values.dockerd import FileFault, Phase, Reality
+from agent.values.dockerd import FileFault, Phase, Reality, Running
 from agent.values.errors import AgentError, TargetFailed
 from agent.values.inventory import Inventory
 from agent.values.listening import Sockets, all_loopback, is_loopback, is_name, loopback_addresses
@@ -571,6 +571,9 @@ class LocalDaemon:
 
     async def busy_now(self, found: Reality) -> Reality:
         return await self._look.busy_now(found)
+
+    async def running(self) -> frozenset[Running]:
+        return await self._look.running()
 
     def _glance(self, found: Reality) -> Glance:
         files = (found.daemon_json_path, found.environment_file_path, found.drop_in_path, *found.unit.drop_ins)

@@ -6,6 +6,7 @@ Values only: `docker/` looks at them, `decide/plan.py` compares them with what i
 from __future__ import annotations
 
 import enum
+import re
 from typing import Final
 
 import msgspec
@@ -15,6 +16,8 @@ from agent.values.settings import Masked, Texts
 from agent.values.vantage import HOST, Vantage
 
 PROXIES_IN_DAEMON_JSON: Final = (1, 42)  # the API of Docker 23.0 (FACTS 1)
+_KEEPS_AUTO_REMOVED: Final = (1, 44)  # the API of Docker 25.0 (FACTS 195)
+_KEEPS_AUTO_REMOVED_24_0: Final = 8  # of 24.0, the first release that does so, too
 # What a restart breaks off beside containers, in words.
 TRANSFER: Final = "a pull or push"
 BUILD: Final = "a build"
@@ -76,6 +79,7 @@ class Running(msgspec.Struct, frozen=True):
     id: str
     started: str
     name: str = ""
+    is_auto_removed: bool = False  # `docker run --rm`
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -137,6 +141,13 @@ class Engine(msgspec.Struct, frozen=True):
     def takes_proxies(self) -> bool:
         """Whether `proxies` may stand in its daemon.json."""
         return self.api >= PROXIES_IN_DAEMON_JSON
+
+    @property
+    def ends_auto_removed(self) -> bool:
+        """Whether its start ends the running containers of `docker run --rm`, with live-restore, too (FACTS 195)."""
+        of_24 = re.match(r"24\.0\.(\d+)", self.version)
+        keeps = self.api >= _KEEPS_AUTO_REMOVED or (of_24 is not None and int(of_24[1]) >= _KEEPS_AUTO_REMOVED_24_0)
+        return not keeps
 
 
 class Flags(msgspec.Struct, frozen=True):

@@ -63,6 +63,7 @@ class Dockerd:
         self.beaten: tuple[Layer, ...] = ()  # where the unit has it from
         self._got = Texts()  # that it was started with
         self.loses = 0  # containers, at the next start, whatever live-restore says
+        self.auto_removed = 0  # of the containers, the last ones: `docker run --rm`
         self.starts_anew = 0  # containers that die at the next start, and come up again by themselves
         self.transfer = ""
         self.units: dict[str, bool] = {}  # that hang on it, and whether they are up
@@ -254,8 +255,10 @@ class Dockerd:
 
     async def running(self) -> frozenset[Running]:
         await self.engine()
+        first = self.containers - self.auto_removed
         return frozenset(
-            Running(str(one), self._since.get(one, ""), f"container-{one}") for one in range(self.containers)
+            Running(str(one), self._since.get(one, ""), f"container-{one}", is_auto_removed=one >= first)
+            for one in range(self.containers)
         )
 
     async def carried(self, *, anew: bool = False) -> tuple[Carried, ...] | None:
@@ -390,7 +393,10 @@ class Dockerd:
         self.phase = Phase.BROKEN if is_refused or wanted.meaning() == self.refuses else Phase.RUNNING
         self.live_restore = bool(daemon_json.live_restore(self.text("etc/daemon.json")))
         if self.is_running and not self.live_restore:
-            self.killed, self.containers = self.killed + self.containers, 0
+            self.killed, self.containers, self.auto_removed = self.killed + self.containers, 0, 0
+        if self.is_running and self.version < 25:
+            kept = self.containers - self.auto_removed
+            self.killed, self.containers, self.auto_removed = self.killed + self.auto_removed, kept, 0
         if self.loses:
             self.killed, self.containers, self.loses = self.killed + self.loses, self.containers - self.loses, 0
         self._since |= dict.fromkeys(range(self.starts_anew), str(self.starts))

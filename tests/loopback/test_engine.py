@@ -33,7 +33,7 @@ async def engine(folder: Path, documents: Mapping[str, object]) -> AsyncIterator
 
 
 def inspected(name: str, started: str, **state: bool) -> dict[str, object]:
-    return {"Name": f"/{name}", "State": {"StartedAt": started, **state}}
+    return {"Name": f"/{name}", "State": {"StartedAt": started, **state}, "HostConfig": {"AutoRemove": name == "db"}}
 
 
 async def test_those_that_run_and_since_when(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ async def test_those_that_run_and_since_when(tmp_path: Path) -> None:
 
     assert found == {
         Running("web", "2026-01-01T10:00:00.1Z", "web-1"),
-        Running("paused", "2026-01-01T11:00:00Z", "db"),
+        Running("paused", "2026-01-01T11:00:00Z", "db", is_auto_removed=True),
     }
 
 

@@ -141,6 +141,35 @@ async def test_a_container_that_starts_at_the_last_moment_is_a_reason_to_wait(do
     assert (dockerd.killed, dockerd.starts) == (0, 1)
 
 
+async def test_one_that_this_docker_would_end_and_that_starts_at_the_last_moment_is_too(dockerd: Dockerd) -> None:
+    """Docker before 24.0.8 ends those of `docker run --rm`, with live-restore, too."""
+    dockerd.version, dockerd.containers = 20, 2
+    reality = await dockerd.reality(OFFICE)
+    made = plan(OFFICE, reality, Docker(), dockerd.owned(reality), is_asked_now=False, holding=URGENT)
+    dockerd.auto_removed = 1
+
+    outcome = await dockerd.transaction().carry_out(made, reality)
+
+    assert outcome.deferred == "Docker 20 ends those of docker run --rm when it starts: container-1"
+    assert (dockerd.killed, dockerd.starts, dockerd.live_restore) == (0, 1, False)
+
+
+@pytest.mark.parametrize(("version", "lost", "stopped"), [(20, [], ["container-1"]), (26, [], None)])
+async def test_one_that_was_to_end_is_not_lost_but_stopped(
+    dockerd: Dockerd, version: int, lost: list[str], stopped: list[str] | None
+) -> None:
+    """A person said now, and the other one goes on."""
+    dockerd.version, dockerd.containers, dockerd.auto_removed = version, 2, 1
+    reality = await dockerd.reality(OFFICE)
+    made = plan(OFFICE, reality, Docker(), dockerd.owned(reality), is_asked_now=True)
+
+    outcome = await dockerd.transaction().carry_out(made, reality)
+
+    assert (outcome.containers_lost, outcome.condition) == (tuple(lost), None)
+    assert outcome.containers_kept == (1 if stopped else 2)
+    assert (dockerd.facts_of("docker-restarted").get("containers_stopped") or None) == stopped
+
+
 async def test_what_somebody_writes_into_the_file_meanwhile_stays(dockerd: Dockerd) -> None:
     file_of(dockerd).write_text('{"debug": false}\n')
     dockerd.containers = 1

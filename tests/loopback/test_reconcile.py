@@ -23,7 +23,7 @@ from agent.one_pass.seen import Offline, Pass, Planned, Undecided
 from agent.probe.side_by_side import probe_all
 from agent.system.files import Changed
 from agent.values.condition import Code, Condition
-from agent.values.dockerd import Reality
+from agent.values.dockerd import Reality, Running
 from agent.values.errors import AgentError, UnitFailed
 from agent.values.listening import loopback_addresses
 from agent.values.policy import Policy, Upstream
@@ -181,6 +181,40 @@ async def test_a_pass_that_finds_nothing_to_do_records_nothing(dockerd: Dockerd)
     await place.passed()
 
     assert (dockerd.events(), dockerd.files(), dockerd.starts) == before
+
+
+class Counting(Dockerd):
+    """Notes each time that its containers are asked for one by one."""
+
+    counted = 0
+
+    async def running(self) -> frozenset[Running]:
+        self.counted += 1
+        return await super().running()
+
+
+@pytest.mark.parametrize(
+    ("version", "auto_removed", "direct", "counted"),
+    [
+        pytest.param(20, 1, "timeout", 1, id="waits-for-the-one-that-would-end"),
+        pytest.param(20, 0, "timeout", 4, id="all-go-on"),
+        pytest.param(26, 1, "timeout", 2, id="this-docker-keeps-it"),
+        pytest.param(20, 1, "ok", 0, id="waits-anyway-and-is-not-asked"),
+    ],
+)
+async def test_a_container_that_docker_would_end_whatever_live_restore_says_is_waited_for(
+    tmp_path: Path, version: int, auto_removed: int, direct: str, counted: int
+) -> None:
+    dockerd = Counting(tmp_path)
+    dockerd.version, dockerd.containers, dockerd.auto_removed = version, 2, auto_removed
+
+    done = await Place(at("10.10.0.1"), dockerd, office="ok", direct=direct).passed()
+
+    is_made = counted > 1  # once more just before, and before and after it
+    assert (dockerd.killed, dockerd.starts) == (0, 2 if is_made else 1)
+    assert dockerd.counted == counted
+    assert done.outcome is not None
+    assert ("would not survive: Docker 20 ends" in done.outcome.deferred) is (auto_removed == 1 and counted == 1)
 
 
 def written(folder: Path) -> dict[Path, tuple[int, ...]]:

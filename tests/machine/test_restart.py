@@ -455,6 +455,32 @@ def test_a_docker_that_cannot_be_told_to_keep_containers_waits_for_them(laptop: 
     laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
 
 
+def test_a_container_of_run_rm_is_not_ended_by_a_docker_that_would(laptop: Laptop) -> None:
+    """20.10 ends it at its start, with live-restore, too (FACTS 195); 26 keeps it."""
+    office_policy(laptop)
+    web, job = laptop.docker.start_container("--restart=no"), laptop.docker.start_container("--rm")
+    started(laptop)
+
+    laptop.plug("office")
+    if laptop.suite == "bookworm":
+        waits = "would not survive: Docker 20.10.24+dfsg1 ends those of docker run --rm when it starts: container-2"
+        laptop.until(lambda: waits in str(laptop.status()["docker"]["deferred"]), within=30)
+        assert unharmed([web, job])
+        laptop.agent("apply", "--now")
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=40)
+    laptop.until(laptop.audit.has, "docker-restarted", within=10)
+
+    restarted = next(record for record in laptop.audit.records() if record["event"] == "docker-restarted")
+    names = laptop.docker.cli("ps", "--all", "--format", "{{.Names}}").stdout
+    stays = [web] if laptop.suite == "bookworm" else [web, job]
+    assert unharmed(stays), names
+    assert restarted["facts"]["containers_kept"] == len(stays)
+    assert restarted["facts"]["containers_lost"] == []
+    assert restarted["facts"]["containers_stopped"] == ([] if job in stays else [job.name])
+    assert ("container-2" in names) is (job in stays)
+    assert "containers-lost" not in str(laptop.status()["conditions"])
+
+
 DIES = """[Service]
 ExecStartPost=/bin/sh -c 'if cat /proc/$MAINPID/environ /etc/docker/daemon.json | grep -q :8888; then sleep 1.5; kill -9 $MAINPID; fi >/dev/null 2>&1 &'
 RestartSec=500ms

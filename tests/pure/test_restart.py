@@ -14,13 +14,15 @@ from agent.decide.restart import (
     When,
     busy,
     cannot_keep,
+    ended,
     hangs_on_urgency,
     is_keeping,
     named,
     restarting,
+    why_ended,
 )
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, urgency
-from agent.values.dockerd import Engine, FileHistory, Flags, Phase, Reality, UnitState
+from agent.values.dockerd import Engine, FileHistory, Flags, Phase, Reality, Running, UnitState
 from agent.values.policy import Restart
 from agent.values.settings import DIRECT, Settings, Texts, settings
 from agent.values.verdict import Outcome, Verdict
@@ -301,6 +303,64 @@ def test_what_ends_the_shims_keeps_nothing_whatever_live_restore_says() -> None:
         f"2 containers run and would not survive: docker.service has KillMode=mixed, which ends them with it{HOW}"
     )
     assert not restarting(PROTECT, met, URGENT, is_asked_now=True).keeps_containers
+
+
+RM = (Running("1" * 64, "t", "web"), Running("2" * 64, "t", "job", is_auto_removed=True))
+
+
+@pytest.mark.parametrize(
+    ("version", "api", "ends"),
+    [
+        pytest.param("20.10.24+dfsg1", (1, 41), True, id="bookworm"),
+        pytest.param("23.0.15", (1, 42), True, id="23"),
+        pytest.param("24.0.7", (1, 43), True, id="the-last-that-does"),
+        pytest.param("24.0.8", (1, 43), False, id="the-first-that-does-not"),
+        pytest.param("24.0.9-0ubuntu1", (1, 43), False, id="a-distributions"),
+        pytest.param("25.0.0", (1, 44), False, id="25"),
+        pytest.param("26.1.5+dfsg1", (1, 45), False, id="trixie"),
+        pytest.param("library-import", (1, 45), False, id="a-version-that-is-no-number"),
+        pytest.param("?", (0, 0), True, id="it-does-not-say"),
+    ],
+)
+def test_which_docker_ends_what_runs_with_rm(version: str, api: tuple[int, int], ends: bool) -> None:
+    engine = Engine(version, api, False, Texts(), True, False, 2)
+
+    assert ended(engine, RM) == (("job",) if ends else ())
+    assert ended(engine, RM[:1]) == ()
+    assert ended(None, RM) == ()
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_what_would_end_although_live_restore_is_on_is_waited_for(is_on: bool) -> None:
+    engine = Engine("20.10.24", (1, 41), False, Texts(), is_on, False, 2)
+    file = '{"live-restore": true}' if is_on else None
+
+    met = busy(docker(engine=engine, daemon_json=file), ends=why_ended(engine, RM))
+
+    assert not met.is_keeping
+    assert restarting(PROTECT, met, URGENT, is_asked_now=False).because == (
+        "2 containers run and would not survive: "
+        f"Docker 20.10.24 ends those of docker run --rm when it starts: job{HOW}"
+    )
+    assert restarting(PROTECT, met, URGENT, is_asked_now=True).when is NOW
+
+
+@pytest.mark.parametrize(
+    ("mode", "met", "urgent", "is_asked_now", "spares"),
+    [
+        pytest.param(PROTECT, TWO, URGENT, False, True, id="they-are-to-go-on"),
+        pytest.param(PROTECT, ON, URGENT, False, True, id="live-restore-is-on"),
+        pytest.param(PROTECT, TWO, FINE, False, False, id="waits-anyway"),
+        pytest.param(PROTECT, SWARM, URGENT, False, False, id="waits-because-of-another"),
+        pytest.param(PROTECT, PULL, URGENT, False, False, id="no-container-runs"),
+        pytest.param(PROTECT, TWO, URGENT, True, False, id="a-person-overrules"),
+        pytest.param(ALWAYS, TWO, URGENT, False, False, id="the-policy-stops-them"),
+    ],
+)
+def test_which_of_them_would_end_is_asked_only_where_it_decides(
+    mode: Restart, met: Busy, urgent: Urgency, is_asked_now: bool, spares: bool
+) -> None:
+    assert restarting(mode, met, urgent, is_asked_now=is_asked_now).spares_running is spares
 
 
 UNITS = ("a-firewall.service", "multi-user.target", "docker-tcp.socket", "stack.service", "x@1.service")
