@@ -184,14 +184,15 @@ class _Recovery:
         if verdict is TrialState.CAME_BACK:
             running = effective(await self._look.reality(DIRECT))
             await asyncio.to_thread(self._journal.try_out, went_on(trial, unit))
-            self._record(
-                DockerStarted(
-                    cause=Cause.OTHERS,
-                    effective=UNSET if running is None else running,
-                    invocation=unit.invocation,
-                    because="it crashed after the agent's restart, and systemd started it",
+            if self._record.so_far.start != unit.invocation:  # or a pass has seen it first
+                self._record(
+                    DockerStarted(
+                        cause=Cause.OTHERS,
+                        effective=UNSET if running is None else running,
+                        invocation=unit.invocation,
+                        because="it crashed after the agent's restart, and systemd started it",
+                    )
                 )
-            )
         elif verdict is not TrialState.WATCH:
             await self._end_trial(trial, unit)
         return False

@@ -16,6 +16,7 @@ from agent.one_pass.seen import Planned, Seen
 from agent.values.dockerd import Cause, Phase, Reality
 from agent.values.events import DockerStarted, DockerStopped, Facts, RestartDropped
 
+_CRASHED: Final = "it crashed, and systemd started it"
 _DOWN: Final = {
     Phase.STOPPED: "it was stopped",
     Phase.BROKEN: "it failed",
@@ -36,6 +37,7 @@ def of_docker(reality: Reality, so_far: SoFar, started_at: str) -> Iterator[Fact
             effective=UNSET if running is None else running,
             invocation=unit.invocation,
             started_at=started_at or UNSET,
+            because=_CRASHED if unit.restarts and not so_far.is_started else UNSET,
         )
     elif so_far.start and unit.phase in _DOWN and not unit.has_job and not unit.comes_back:
         yield DockerStopped(because=_DOWN[unit.phase])

@@ -16,6 +16,7 @@ from agent.decide.probation import Trial
 from agent.docker.journal import Journal, Note, Stage, UnderWay
 from agent.docker.quarantine import Quarantine
 from agent.docker.recover import note_first_run, recover
+from agent.service.docker_news import of_docker
 from agent.system.files import Changed
 from agent.system.state_file import StateFile
 from agent.targets import drop_in
@@ -295,6 +296,19 @@ async def test_one_crash_is_told_and_the_second_is_rolled_back(tried: Tried) -> 
     assert tried.dockerd.runs_with == DIRECT
     assert tried.quarantined
     assert tried.dockerd.events()[-1] == "rolled-back"
+
+
+async def test_a_crash_that_a_pass_has_seen_first_is_told_once(tried: Tried) -> None:
+    tried.dockerd.crash(comes_back=True)
+    record = tried.dockerd.record()
+    for facts in of_docker(await tried.dockerd.reality(), record.so_far, ""):
+        record(facts)
+
+    await tried.dockerd.recover(record, may_restart=True)
+
+    started = [record["facts"] for record in tried.dockerd.records() if record["event"] == "docker-started"]
+    assert [facts["cause"] for facts in started] == ["agent", "others"]
+    assert "crashed" in started[1]["because"]
 
 
 @pytest.mark.parametrize("why", ["a-container-started", "systemd-refused"])

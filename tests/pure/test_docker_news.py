@@ -31,7 +31,7 @@ AT = "2026-03-01T09:12:04Z"
 WAITS = Restarting(When.LATER, "3 containers run")
 
 
-def docker(invocation: str = "a", phase: Phase = Phase.RUNNING, **unit: bool) -> Reality:
+def docker(invocation: str = "a", phase: Phase = Phase.RUNNING, **unit: int) -> Reality:
     is_up = phase is Phase.RUNNING
     engine = Engine(
         "26.1.5", (1, 45), is_podman=False, proxies=Texts(), live_restore=False, is_swarm=False, containers_running=0
@@ -48,6 +48,9 @@ def said(*records: Facts) -> SoFar:
 
 def started(invocation: str, cause: Cause = Cause.OTHERS) -> DockerStarted:
     return DockerStarted(cause=cause, effective=DIRECT, invocation=invocation, started_at=AT)
+
+
+CRASHED = msgspec.structs.replace(started("b"), because="it crashed, and systemd started it")
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,13 @@ def started(invocation: str, cause: Cause = Cause.OTHERS) -> DockerStarted:
             docker("c"),
             [started("c")],
             id="ours-and-then-theirs",
+        ),
+        pytest.param([started("a", Cause.AGENT)], docker("b", restarts=1), [CRASHED], id="systemd-after-a-crash"),
+        pytest.param(
+            [started("a"), DockerRestarted(due="x")],
+            docker("b", restarts=1),
+            [started("b", Cause.AGENT)],
+            id="ours-after-systemd-had-tried",
         ),
         pytest.param([started("a")], docker(phase=Phase.STOPPED), [DockerStopped(because="it was stopped")], id="stop"),
         pytest.param([started("a")], docker(phase=Phase.BROKEN), [DockerStopped(because="it failed")], id="failed"),
