@@ -340,7 +340,8 @@ def test_a_hostile_home_harms_only_itself(laptop: Laptop) -> None:
     assert config(laptop, "/home/alice")["proxies"]
     assert laptop.run("sh", "-c", UNTOUCHED).stdout == before
     assert "root:" not in ran.stdout
-    failed = {record["facts"]["target"] for record in laptop.audit.records() if record["event"] == "target-failed"}
+    records = [record for record in laptop.audit.records() if record["event"] == "target-failed"]
+    failed = {target for record in records for target in record["facts"]["targets"]}
     assert failed == {f"/home/{user}/.docker/config.json" for user in hostile}
     for user, what in hostile.items():
         assert f"/home/{user}/.docker" in ran.stdout, what
