@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from agent.audit.facts import plain
 from agent.audit.older import facts_of
 from agent.audit.read import Filter, Legible, moment, moment_of, records
 from agent.audit.verify import Verification, verify
-from agent.cli.printing import complain, print_json, print_json_line, say
+from agent.cli.printing import complain, exact_json, print_json, print_json_line, say
 from agent.values.errors import AgentError
 from agent.values.events import LONGEST, Event, sentence
 from agent.values.paths import Paths
@@ -57,7 +56,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         if args.what == "schema":
             from agent.audit.schema import schema  # noqa: PLC0415 - no other command needs what it imports
 
-            print(json.dumps(schema(), indent=2))  # a constant: nothing in it has to be cut or redacted
+            exact_json(schema())  # a constant: nothing in it has to be cut or redacted
             return 0
         return _show(args, paths.audit_log)
     except BrokenPipeError:
