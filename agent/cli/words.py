@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "probe": "test every upstream now and show each result with its timings",
     "check": "check the policy and list everything that is wrong with it",
     "stale": "list what was made with other settings: containers, builders, images; with the command for each",
+    "doctor": "find what stands in the way of a pull, and say what helps; change nothing",
     "run": "run the service; the systemd unit starts it",
     "status": "show what the running agent sees, chose, did and waits for",
     "pin": "use one upstream in every network, whether it works or not",
@@ -47,7 +48,7 @@ _ASK_NOTHING: Final = frozenset({"run", "status"})
 _SYSTEM: Final = Paths()
 
 # These are folders: their other files are also run, or imported, on their own.
-_FOLDERS: Final = frozenset({"demo", "env", "install"})
+_FOLDERS: Final = frozenset({"demo", "doctor", "env", "install"})
 
 
 class _Parser(argparse.ArgumentParser):

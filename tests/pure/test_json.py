@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.cli.doctor import finding
+from agent.cli.doctor.finding import Sign
 from agent.cli.env import shown as env_shown
 from agent.decide.elsewhere import Client, Sheet, Steps
 from agent.one_pass import picture
@@ -28,7 +30,7 @@ from .test_unattended import WRITTEN, planned
 DOCUMENT = (Path(__file__).parents[2] / "docs/json.md").read_text()
 SHAPES = [
     kind
-    for module in (picture, status_file, env_shown)
+    for module in (picture, status_file, env_shown, finding)
     for name, kind in inspect.getmembers(module, inspect.isclass)
     if issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__ and not name.startswith("_")
 ]
@@ -59,6 +61,12 @@ def test_every_code_is_documented_and_whether_it_fails() -> None:
     }
 
     assert fails == {code.value: code.is_failure for code in Code}
+
+
+def test_every_code_of_a_finding_is_documented() -> None:
+    section = DOCUMENT.partition("`doctor --json`")[2].partition("Whatever fails")[0]
+
+    assert {sign.value for sign in Sign} <= set(re.findall(r"`([a-z-]+)`", section))
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

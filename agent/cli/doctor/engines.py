@@ -1,0 +1,73 @@
+"""Which engine `docker` may be speaking to in place of the one that is served.
+
+Pure: the sockets that somebody listens on come in. No home is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from agent.cli.doctor.finding import Finding, Sign
+from agent.values.others import Other
+from agent.values.others import told as told_of
+
+# Where each of them listens, by its documentation; the command that prints what is to be written for it.
+_KNOWN: Final = (
+    (re.compile(r"/run/user/[0-9]+/docker\.sock"), "a rootless Docker", "docker-proxy-agent env --system rootless"),
+    (
+        re.compile(r"/.*/\.docker/(?:desktop|run)/docker\.sock"),
+        "Docker Desktop",
+        "docker-proxy-agent env --system docker-desktop",
+    ),
+    (re.compile(r"/.*/\.colima/.*docker\.sock"), "colima", "docker-proxy-agent env --system colima"),
+    (re.compile(r"/.*/\.rd/docker\.sock"), "Rancher Desktop", "docker-proxy-agent env --system rancher"),
+    (re.compile(r"/run/(?:user/[0-9]+/)?podman/podman\.sock"), "Podman", ""),
+)
+
+
+class Engines(msgspec.Struct, frozen=True, kw_only=True):
+    """What is served, and what else is there."""
+
+    unit: str = "docker.service"
+    is_there: bool = True  # whether that unit is
+    sockets: tuple[str, ...] = ()  # paths of Unix sockets that somebody listens on
+    served: str = "/run/docker.sock"
+    others: tuple[Other, ...] = ()  # that run containers where there is no Docker
+
+
+def judge(seen: Engines) -> Iterator[Finding]:
+    found = [(kind, socket, command) for socket in seen.sockets for kind, command in _kind(socket, seen.served)]
+    for kind, socket, command in found:
+        yield _other(seen, socket, kind, command)
+    if not found and not seen.is_there and seen.others:
+        what, where = told_of(seen.others)
+        yield Finding(
+            code=Sign.OTHER_ENGINE,
+            is_broken=True,
+            where=seen.unit,
+            what=f"there is no such unit; {what}",
+            why="nothing that the agent writes reaches it",
+            command=where,
+        )
+
+
+def _kind(socket: str, served: str) -> Iterable[tuple[str, str]]:
+    if socket.removeprefix("/var") == served.removeprefix("/var"):
+        return []
+    return [(kind, command) for pattern, kind, command in _KNOWN if pattern.fullmatch(socket)][:1]
+
+
+def _other(seen: Engines, socket: str, kind: str, command: str) -> Finding:
+    beside = f"beside {seen.unit}" if seen.is_there else f"and there is no {seen.unit}"
+    return Finding(
+        code=Sign.OTHER_ENGINE,
+        is_broken=not seen.is_there,
+        where=socket,
+        what=f"{kind} listens here, {beside}",
+        why="a docker client whose context or DOCKER_HOST leads there uses its proxy settings, not not this one's",
+        command=f"docker context ls shows which one is used. {command or 'See docs/engines.md'}",
+    )

@@ -1,0 +1,33 @@
+"""All that was looked at, subject by subject, and what follows.
+
+Pure. Not known here: how any of it was seen (`look.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from agent.cli.doctor import conditions, engines, listener, names
+from agent.cli.doctor.finding import Finding
+from agent.values.condition import Condition
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """One look."""
+
+    policy: str = "/etc/docker-proxy-agent/config.toml"
+    conditions: tuple[Condition, ...] = ()
+    proxies: tuple[listener.LocalProxy, ...] = ()
+    hosts: tuple[names.Host, ...] = ()
+    engines: engines.Engines = engines.Engines()
+    unseen: tuple[str, ...] = ()  # what could not be looked at, and why
+
+
+def judged(facts: Facts) -> Iterator[Finding]:
+    """What is found, in the order of the subjects: the cause before what follows from it."""
+    yield from engines.judge(facts.engines)
+    yield from names.judge(facts.hosts)
+    yield from listener.judge(facts.proxies, facts.policy)
+    yield from conditions.judge(facts.conditions)

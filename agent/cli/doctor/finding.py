@@ -1,0 +1,76 @@
+"""What is found: a value, and how several are put in order and shown.
+
+Pure. Not known here: how any of it is found out.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from agent.one_pass.screen import line
+
+
+class Sign(enum.Enum):
+    """What scripts tell findings apart by."""
+
+    CONDITION = "condition"  # that a pass says as well: see `condition` of the finding
+    LISTENER_ABSENT = "listener-absent"
+    LISTENER_FOREIGN = "listener-foreign"
+    LISTENER_UNOWNED = "listener-unowned"
+    LISTENER_UNKNOWN = "listener-unknown"
+    NAME_UNKNOWN = "name-unknown"
+    FAKE_ADDRESS = "fake-address"
+    FAKE_ADDRESS_DEAD = "fake-address-dead"
+    PROXY_IN_DOCKERS_RANGE = "proxy-in-dockers-range"
+    OTHER_ENGINE = "other-engine"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is in the way."""
+
+    code: Sign
+    is_broken: bool  # whether pulls fail by it now; else it may be in the way later
+    where: str  # the file, the unit, the address
+    what: str
+    why: str = ""  # why it matters
+    command: str = ""  # or a deed, where no command does it; '': nothing is to be done
+    condition: str = ""  # the code of the condition, if it is one
+
+
+class DoctorShown(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it, as `--json` prints it."""
+
+    broken: bool  # whether one of them is
+    findings: tuple[Finding, ...]
+    unseen: tuple[str, ...]  # what could not be looked at, and why
+
+
+def shown(findings: Iterable[Finding], unseen: Iterable[str]) -> DoctorShown:
+    """What is broken now comes first; else they stay in the order of their subjects, each once."""
+    found = sorted(dict.fromkeys(findings), key=lambda one: not one.is_broken)
+    return DoctorShown(broken=any(one.is_broken for one in found), findings=tuple(found), unseen=tuple(unseen))
+
+
+def finding_lines(these: DoctorShown) -> Iterator[str]:
+    """Before long lines are folded."""
+    if not these.findings:
+        yield "nothing is found that stands in the way"
+    heading = ""
+    for one in these.findings:
+        if (under := "broken now:" if one.is_broken else "worth knowing:") != heading:
+            if heading:
+                yield ""
+            heading = under
+            yield under
+        yield f"  {one.where}: {one.what}"
+        if one.why:
+            yield line("why", one.why)
+        if one.command:
+            yield line("do", one.command)
+    if these.unseen:
+        yield ""
+    for text in these.unseen:
+        yield line("not seen", text)

@@ -1,0 +1,76 @@
+"""Proxies on this host: whether one listens, and whose it is.
+
+Pure. Not known here: how the kernel is asked (`look.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from agent.cli.doctor.finding import Finding, Sign
+
+
+class LocalProxy(msgspec.Struct, frozen=True, kw_only=True):
+    """A proxy's place on loopback, and who listens there."""
+
+    at: str  # "127.0.0.1:7890"
+    port: int
+    upstream: str = ""  # of the policy; '': nothing but Docker names it
+    owner: str = ""  # that the policy wants; '': anybody
+    is_in_use: bool = False  # Docker runs with it
+    listens: tuple[str, ...] = ()  # the users who do
+    unknown: str = ""  # why that is not known
+
+
+def judge(proxies: Iterable[LocalProxy], policy: str) -> Iterator[Finding]:
+    """`policy`: its path."""
+    for one in proxies:
+        if (found := _judged(one, policy)) is not None:
+            yield found
+
+
+def _judged(one: LocalProxy, policy: str) -> Finding | None:
+    if one.unknown:
+        return Finding(
+            code=Sign.LISTENER_UNKNOWN,
+            is_broken=False,
+            where=one.at,
+            what=f"who listens there is not known: {one.unknown}",
+        )
+    who = f"sudo ss -ltnp 'sport = :{one.port}'"
+    if not one.listens:
+        return _absent(one) if one.is_in_use else None  # elsewhere it may well be down
+    others = tuple(user for user in one.listens if user != one.owner)
+    if one.owner and others:
+        return Finding(
+            code=Sign.LISTENER_FOREIGN,
+            is_broken=one.is_in_use,
+            where=one.at,
+            what=f"{' and '.join(others)} listens there, and upstream.{one.upstream} is to be {one.owner}'s",
+            why="whoever listens there gets all that Docker sends to it, passwords included; the agent does not use it",
+            command=f"{who} shows the program. Stop it, or correct the owner in {policy}",
+        )
+    if one.upstream and not one.owner and len(one.listens) == 1:
+        return Finding(
+            code=Sign.LISTENER_UNOWNED,
+            is_broken=False,
+            where=policy,
+            what=f"upstream.{one.upstream} at {one.at} may be anybody's: it has no owner",
+            why="while the program is down, any user of this host may listen in its place",
+            command=f'Add to [upstream.{one.upstream}]: owner = "{one.listens[0]}"',
+        )
+    return None
+
+
+def _absent(one: LocalProxy) -> Finding:
+    helps = "sudo docker-proxy-agent apply" if one.upstream else "sudo docker-proxy-agent plan"
+    return Finding(
+        code=Sign.LISTENER_ABSENT,
+        is_broken=True,
+        where=one.at,
+        what="nothing listens there, and Docker is told to use it as its proxy",
+        why="every pull fails with: connection refused",
+        command=f"Start the proxy's program, or: {helps}",
+    )

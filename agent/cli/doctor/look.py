@@ -1,0 +1,189 @@
+"""Looks at what `doctor` judges, and records it as values. Changes nothing, and never starts a Docker that is stopped.
+
+No home is read. Not known here: what any of it means (`facts.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.cli.doctor.engines import Engines
+from agent.cli.doctor.facts import Facts
+from agent.cli.doctor.listener import LocalProxy
+from agent.cli.doctor.names import Host
+from agent.clients.users import ThisSystem
+from agent.one_pass.memory import only_looking
+from agent.one_pass.reconcile import look
+from agent.one_pass.sockets import LocalSockets
+from agent.one_pass.world import TheWorld
+from agent.probe.dial import in_a_thread
+from agent.probe.exchange import authority
+from agent.probe.probe import proxy_for
+from agent.see.docker_bridge import docker_bridge
+from agent.see.netlink import NetlinkFailed
+from agent.see.ways import way_now
+from agent.values.condition import Condition
+from agent.values.dockerd import Phase, Reality
+from agent.values.errors import AgentError
+from agent.values.listening import is_name, loopback_addresses, on_this_host
+from agent.values.machine_text import lines, words
+from agent.values.paths import Paths
+from agent.values.policy import DEFAULT_REGISTRY, Policy, RegistryUrl, Upstream
+from agent.values.settings import ProxyUrl, Settings
+
+_NAMES_S: Final = 5.0  # for all names together: a resolver that is silent is a finding by itself
+_LISTENS: Final = "00010000"  # __SO_ACCEPTCON, in the fourth column of /proc/net/unix
+_ABSENT: Final = frozenset({Phase.ABSENT, Phase.MASKED})
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """A proxy that somebody names."""
+
+    url: ProxyUrl
+    upstream: str = ""
+    owner: str = ""
+    is_in_use: bool = False
+
+
+async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Condition]) -> Facts:
+    """`policy`: None where there is none that is valid; `refused` says why."""
+    world = TheWorld(paths, policy or Policy())
+    reality, said, unseen = None, tuple(refused), []
+    try:
+        if policy is None:
+            reality = await world.daemon.reality()
+        else:
+            choosing = only_looking(policy, world.prober, paths.state)
+            seen = await look(policy, world, choosing)
+            reality, said = seen.reality, (*refused, *choosing.conditions, *seen.conditions)
+    except AgentError as error:  # the other subjects are looked at
+        unseen.append(str(error))
+    if reality is not None and reality.absence:
+        unseen.append(f"what Docker runs with: {reality.absence}")
+    runs_with = _runs_with(reality)
+    asked = tuple(_asked(policy or Policy(), runs_with))
+    return Facts(
+        policy=str(paths.policy),
+        conditions=said,
+        proxies=await asyncio.to_thread(_on_this_host, paths, asked),
+        hosts=await _hosts(asked, policy or Policy(), runs_with),
+        engines=_engines(paths, policy or Policy(), reality) if reality is not None else Engines(),
+        unseen=tuple(unseen),
+    )
+
+
+def _runs_with(reality: Reality | None) -> Settings | None:
+    """None: it does not run, or does not say."""
+    proxies = reality.engine.proxies if reality is not None and reality.engine is not None else None
+    return None if proxies is None else proxies.meaning()
+
+
+def _asked(policy: Policy, runs_with: Settings | None) -> Iterator[_Named]:
+    """Each place once: those of the policy, and what Docker runs with besides."""
+    used = {
+        (url.host, url.port): url
+        for url in (() if runs_with is None else (runs_with.http, runs_with.https))
+        if isinstance(url, ProxyUrl)
+    }
+    named = set()
+    for name, upstream in policy.upstreams.items():
+        for url in dict.fromkeys((upstream.http, upstream.https)):
+            if url is not None:
+                named.add((url.host, url.port))
+                yield _Named(url.without_credentials(), name, upstream.owner, (url.host, url.port) in used)
+    for place, url in used.items():
+        if place not in named:
+            yield _Named(url.without_credentials(), is_in_use=True)
+
+
+def _on_this_host(paths: Paths, asked: Sequence[_Named]) -> tuple[LocalProxy, ...]:
+    sockets = LocalSockets(ThisSystem(paths.root))
+    return tuple(_local(sockets, one) for one in asked if loopback_addresses(one.url.host))
+
+
+def _local(sockets: LocalSockets, asked: _Named) -> LocalProxy:
+    host, port = asked.url.host, asked.url.port
+    found = LocalProxy(
+        at=authority(host, port), port=port, upstream=asked.upstream, owner=asked.owner, is_in_use=asked.is_in_use
+    )
+    addresses = loopback_addresses(host)
+    try:
+        there = on_this_host(sockets.listeners(port, addresses), addresses, port)
+    except AgentError as error:
+        return msgspec.structs.replace(found, unknown=str(error))
+    users = {one.uid: sockets.name(one.uid) or f"user {one.uid}" for one in there}
+    return msgspec.structs.replace(found, listens=tuple(users[uid] for uid in sorted(users)))
+
+
+async def _hosts(asked: Sequence[_Named], policy: Policy, runs_with: Settings | None) -> tuple[Host, ...]:
+    """The proxies, and the registries that Docker asks without one."""
+    found = [
+        Host(name=one.url.host, is_proxy=True, is_in_use=one.is_in_use)
+        for one in asked
+        if not loopback_addresses(one.url.host)
+    ]
+    if runs_with is not None:
+        found += [
+            Host(name=registry.host, is_in_use=True)
+            for registry in policy.probe.registry or (RegistryUrl.parse(DEFAULT_REGISTRY),)
+            if _is_asked_directly(registry, runs_with) and not loopback_addresses(registry.host)
+        ]
+    each = {(one.name, one.is_proxy): one for one in sorted(found, key=lambda one: one.is_in_use)}
+    return tuple(await asyncio.gather(*map(_resolved, each.values())))
+
+
+def _is_asked_directly(registry: RegistryUrl, runs_with: Settings) -> bool:
+    urls = [url if isinstance(url, ProxyUrl) else None for url in (runs_with.http, runs_with.https)]
+    return proxy_for(Upstream("docker", http=urls[0], https=urls[1]), registry, runs_with.no_proxy) is None
+
+
+async def _resolved(host: Host) -> Host:
+    addresses: tuple[str, ...] = (host.name,)
+    if is_name(host.name):
+        try:
+            async with asyncio.timeout(_NAMES_S):
+                known = await in_a_thread(host.name, 0)
+        except TimeoutError:
+            return msgspec.structs.replace(host, why_not=f"no answer within {_NAMES_S:.0f} s")
+        except (OSError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, socket.gaierror) else None
+            return msgspec.structs.replace(host, why_not=why or str(error))
+        addresses = tuple(dict.fromkeys(str(address[0]) for _, address in known))
+    way, bridge = _way(addresses[0]) if addresses else "", docker_bridge(addresses[0]) if addresses else ""
+    return msgspec.structs.replace(host, addresses=addresses, way=way, is_tunnel=_is_tunnel(way), bridge=bridge)
+
+
+def _way(address: str) -> str:
+    with contextlib.suppress(ValueError, NetlinkFailed):  # it explains a finding, and is none
+        way = way_now(address)
+        return way.interface if way is not None else ""
+    return ""
+
+
+def _is_tunnel(interface: str) -> bool:
+    """Only a TUN or TAP has the file."""
+    return bool(interface) and os.path.lexists(f"/sys/class/net/{interface}/tun_flags")
+
+
+def _engines(paths: Paths, policy: Policy, reality: Reality) -> Engines:
+    return Engines(
+        unit=reality.unit_name,
+        is_there=reality.unit.phase not in _ABSENT,
+        sockets=listening(Path("/proc/net/unix").read_text(errors="replace")) if paths.is_real else (),
+        served=paths.socket(policy.docker.socket),
+        others=reality.others,
+    )
+
+
+def listening(table: str) -> tuple[str, ...]:
+    """The paths of Unix sockets that somebody listens on, from /proc/net/unix."""
+    rows = (words(line) for line in lines(table))
+    return tuple(sorted({row[7] for row in rows if len(row) > 7 and row[3] == _LISTENS and row[7].startswith("/")}))

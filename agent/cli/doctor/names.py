@@ -1,0 +1,100 @@
+"""Where the hosts are that Docker has to reach: their names, made-up addresses, and Docker's own networks.
+
+Pure. Not known here: who was asked (`look.py`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from agent.cli.doctor.finding import Finding, Sign
+
+# Clash, mihomo and sing-box answer with addresses of this range where `fake-ip` is on (RFC 2544 keeps it for tests).
+FAKE: Final = ipaddress.ip_network("198.18.0.0/15")
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True):
+    """A registry that Docker asks directly, or a proxy."""
+
+    name: str
+    is_proxy: bool = False
+    is_in_use: bool = False  # Docker has to find it itself, with the settings that it has
+    addresses: tuple[str, ...] = ()
+    why_not: str = ""  # why there is no address
+    way: str = ""  # the interface that the way to its first address leaves by; '': none, or not known
+    is_tunnel: bool = False  # whether that is a TUN
+    bridge: str = ""  # of containers, that the way ends on
+
+
+def judge(hosts: Iterable[Host]) -> Iterator[Finding]:
+    for one in hosts:
+        if one.why_not:
+            if one.is_in_use:
+                yield _unknown(one)
+        elif one.addresses and all(map(_is_fake, one.addresses)):
+            yield _fake(one) if one.is_tunnel else _dead(one)
+        elif one.is_proxy and one.bridge:
+            yield _hidden(one)
+
+
+def _is_fake(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address) in FAKE
+    except ValueError:  # with a scope
+        return False
+
+
+def _unknown(one: Host) -> Finding:
+    what = "proxy that Docker is told to use" if one.is_proxy else "registry, which Docker asks without a proxy"
+    return Finding(
+        code=Sign.NAME_UNKNOWN,
+        is_broken=True,
+        where=one.name,
+        what=f"no address is known of this {what}: {one.why_not}",
+        why="every pull fails with: no such host, or only after a long wait",
+        command=f"getent ahosts {one.name}; resolvectl status shows whom this host asks",
+    )
+
+
+def _fake(one: Host) -> Finding:
+    return Finding(
+        code=Sign.FAKE_ADDRESS,
+        is_broken=False,
+        where=one.name,
+        what=f"its address here is {one.addresses[0]}, which an app with a TUN ({one.way}) makes up (fake-ip)",
+        why=(
+            "what seems to be direct goes through that app; when it ends, the address leads nowhere, "
+            "and whoever still knows it fails"
+        ),
+        command="Nothing, if that is meant. Else add the name to fake-ip-filter of the app",
+    )
+
+
+def _dead(one: Host) -> Finding:
+    out = f"goes out by {one.way}, which is no TUN" if one.way else "has no way"
+    return Finding(
+        code=Sign.FAKE_ADDRESS_DEAD,
+        is_broken=one.is_in_use,
+        where=one.name,
+        what=f"its address here is {one.addresses[0]}, made up by an app (fake-ip), and {out}",
+        why="the app's name server still answers, and its tunnel is gone: connections to it time out",
+        command="Start the app's TUN, or end the app wholly; then: sudo resolvectl flush-caches",
+    )
+
+
+def _hidden(one: Host) -> Finding:
+    return Finding(
+        code=Sign.PROXY_IN_DOCKERS_RANGE,
+        is_broken=one.is_in_use,
+        where=one.name,
+        what=f"the way to this proxy ends on {one.bridge}",
+        why="a network of containers has the range that the proxy is in: no packet gets to it, and no error says so",
+        command=(
+            "docker network ls and docker network inspect show which; docker network rm removes it. "
+            "default-address-pools in daemon.json keeps new ones out of that range"
+        ),
+    )

@@ -1,0 +1,57 @@
+"""`doctor` as a command: on a machine where all is well, where the proxy has ended, and without a policy."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+
+from .installation import Installation, is_offline, proxy
+
+pytestmark = pytest.mark.skipif(is_offline(), reason="a pass does nothing without a network")
+
+
+def test_what_may_be_in_the_way_later_is_told_and_nothing_is_changed(tmp_path: Path) -> None:
+    with proxy() as port, Installation(tmp_path, port) as machine:
+        assert machine.ran("apply").returncode == 0
+        before = as_it_lies(tmp_path)
+
+        ran = machine.ran("doctor")
+
+        assert ran.returncode == 0, ran
+        where = f"{machine.paths.policy}: upstream.office at 127.0.0.1:{port}"
+        assert ran.stdout.startswith(f"worth knowing:\n  {where} may be anybody's: it has no owner\n")
+        assert '  do           Add to [upstream.office]: owner = "alice"\n' in ran.stdout
+        assert as_it_lies(tmp_path) == before
+
+
+def test_without_a_policy_the_rest_is_looked_at(tmp_path: Path) -> None:
+    with proxy() as port, Installation(tmp_path, port) as machine:
+        assert machine.ran("apply").returncode == 0
+        machine.paths.policy.unlink()
+
+        ran = machine.ran("doctor", "--json")
+
+    found = json.loads(ran.stdout)
+    assert ran.returncode == 1, ran
+    assert [one["condition"] for one in found["findings"] if one["is_broken"]] == ["no-policy"]
+    assert found["unseen"] == []
+
+
+def test_a_proxy_that_has_ended_is_what_is_broken(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        with proxy() as port:
+            machine = stack.enter_context(Installation(tmp_path, port))
+            assert machine.ran("apply").returncode == 0
+
+        ran = machine.ran("doctor", "--json")
+
+    first = json.loads(ran.stdout)["findings"][0]
+    assert ran.returncode == 1, ran
+    assert (first["code"], first["where"], first["is_broken"]) == ("listener-absent", f"127.0.0.1:{port}", True)
+
+
+def as_it_lies(root: Path) -> dict[Path, int]:
+    return {path: path.lstat().st_mtime_ns for path in root.rglob("*")}

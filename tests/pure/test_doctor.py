@@ -1,0 +1,172 @@
+"""What `doctor` finds, subject by subject, in what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from agent.cli.doctor.engines import Engines
+from agent.cli.doctor.engines import judge as of_engines
+from agent.cli.doctor.facts import Facts, judged
+from agent.cli.doctor.finding import Finding, Sign, finding_lines, shown
+from agent.cli.doctor.listener import LocalProxy
+from agent.cli.doctor.listener import judge as of_listeners
+from agent.cli.doctor.look import listening
+from agent.cli.doctor.names import Host
+from agent.cli.doctor.names import judge as of_names
+from agent.values.condition import Code, Condition
+from agent.values.others import PODMAN
+
+POLICY = "/etc/docker-proxy-agent/config.toml"
+AT = "127.0.0.1:7890"
+BROKEN, LATER = True, False
+
+
+def local(**differs: object) -> LocalProxy:
+    return LocalProxy(**{"at": AT, "port": 7890, "upstream": "clash", **differs})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "found"),
+    [
+        pytest.param(local(is_in_use=True), [(Sign.LISTENER_ABSENT, BROKEN)], id="docker-uses-it-and-nobody-listens"),
+        pytest.param(local(), [], id="nobody-listens-and-docker-does-not-use-it"),
+        pytest.param(
+            local(owner="alice", listens=("mallory",), is_in_use=True),
+            [(Sign.LISTENER_FOREIGN, BROKEN)],
+            id="somebody-else-listens",
+        ),
+        pytest.param(
+            local(owner="alice", listens=("alice", "mallory")), [(Sign.LISTENER_FOREIGN, LATER)], id="both-of-them"
+        ),
+        pytest.param(local(owner="alice", listens=("alice",), is_in_use=True), [], id="its-owner-listens"),
+        pytest.param(local(listens=("alice",), is_in_use=True), [(Sign.LISTENER_UNOWNED, LATER)], id="no-owner-named"),
+        pytest.param(local(upstream="", listens=("alice",), is_in_use=True), [], id="no-policy-could-name-an-owner"),
+        pytest.param(local(unknown="no netlink"), [(Sign.LISTENER_UNKNOWN, LATER)], id="not-known"),
+    ],
+)
+def test_a_proxy_on_this_host(proxy: LocalProxy, found: list[tuple[Sign, bool]]) -> None:
+    assert told(of_listeners([proxy], POLICY)) == found
+
+
+def test_the_owner_to_be_named_is_who_listens() -> None:
+    (found,) = of_listeners([local(listens=("alice",))], POLICY)
+
+    assert found.where == POLICY
+    assert found.command == 'Add to [upstream.clash]: owner = "alice"'
+
+
+def host(*addresses: str, **differs: object) -> Host:
+    return Host(**{"name": "proxy.test", "addresses": addresses, **differs})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        pytest.param(host("10.10.0.2", is_proxy=True, is_in_use=True, way="eth0"), [], id="all-is-well"),
+        pytest.param(host(why_not="no answer", is_in_use=True), [(Sign.NAME_UNKNOWN, BROKEN)], id="docker-needs-it"),
+        pytest.param(host(why_not="no answer", is_proxy=True), [], id="a-proxy-of-another-place"),
+        pytest.param(
+            host("198.18.0.5", is_in_use=True, way="Meta", is_tunnel=True), [(Sign.FAKE_ADDRESS, LATER)], id="fake-ip"
+        ),
+        pytest.param(
+            host("198.19.255.5", is_in_use=True, way="eth0"), [(Sign.FAKE_ADDRESS_DEAD, BROKEN)], id="its-tun-is-gone"
+        ),
+        pytest.param(host("198.18.0.5"), [(Sign.FAKE_ADDRESS_DEAD, LATER)], id="gone-and-not-needed"),
+        pytest.param(host("198.18.0.5", "1.2.3.4", is_in_use=True, way="eth0"), [], id="one-real-address"),
+        pytest.param(host("198.20.0.1", is_in_use=True, way="eth0"), [], id="beside-the-range"),
+        pytest.param(
+            host("172.17.0.9", is_proxy=True, is_in_use=True, bridge="docker0, a bridge of Docker's own"),
+            [(Sign.PROXY_IN_DOCKERS_RANGE, BROKEN)],
+            id="hidden-by-docker0",
+        ),
+        pytest.param(host("172.17.0.9", bridge="docker0"), [], id="a-registry-may-run-in-a-container"),
+    ],
+)
+def test_a_host_that_docker_has_to_reach(asked: Host, found: list[tuple[Sign, bool]]) -> None:
+    assert told(of_names([asked])) == found
+
+
+@pytest.mark.parametrize(
+    ("seen", "found"),
+    [
+        pytest.param(Engines(sockets=("/run/docker.sock", "/run/dbus.sock")), [], id="only-the-served-one"),
+        pytest.param(Engines(sockets=("/var/run/docker.sock",)), [], id="by-its-other-name"),
+        pytest.param(
+            Engines(sockets=("/home/al/.docker/desktop/docker.sock",)),
+            [(Sign.OTHER_ENGINE, LATER)],
+            id="desktop-beside",
+        ),
+        pytest.param(
+            Engines(sockets=("/home/al/.docker/desktop/docker.sock",), is_there=False),
+            [(Sign.OTHER_ENGINE, BROKEN)],
+            id="desktop-in-its-place",
+        ),
+        pytest.param(Engines(sockets=("/run/user/1000/docker.sock",)), [(Sign.OTHER_ENGINE, LATER)], id="rootless"),
+        pytest.param(
+            Engines(sockets=("/run/user/1000/docker.sock",), served="/run/user/1000/docker.sock"),
+            [],
+            id="served-rootless",
+        ),
+        pytest.param(
+            Engines(is_there=False, others=(PODMAN,)), [(Sign.OTHER_ENGINE, BROKEN)], id="podman-runs-no-docker"
+        ),
+        pytest.param(Engines(is_there=False), [], id="nothing-at-all-is-a-condition"),
+    ],
+)
+def test_engines(seen: Engines, found: list[tuple[Sign, bool]]) -> None:
+    assert told(of_engines(seen)) == found
+
+
+def test_sockets_that_somebody_listens_on() -> None:
+    table = (
+        "Num       RefCount Protocol Flags    Type St Inode Path\n"
+        "0000000000000000: 00000002 00000000 00010000 0001 01 20000 /run/docker.sock\n"
+        "0000000000000000: 00000003 00000000 00000000 0001 03 20001 /run/user/1000/docker.sock\n"
+        "0000000000000000: 00000002 00000000 00010000 0001 01 20002 @abstract\n"
+        "0000000000000000: 00000003 00000000 00000000 0001 03 20003\n"
+    )
+
+    assert listening(table) == ("/run/docker.sock",)
+
+
+def test_what_is_broken_now_comes_first_and_each_once() -> None:
+    facts = Facts(
+        conditions=(
+            Condition(Code.PINNED, "pinned"),
+            *[Condition(Code.BLOCKED, "flags", "Remove them", "dockerd")] * 2,
+        ),
+        proxies=(local(is_in_use=True),),
+        unseen=("auths",),
+    )
+
+    these = shown(judged(facts), facts.unseen)
+
+    assert these.broken
+    assert [(one.code, one.condition) for one in these.findings] == [
+        (Sign.LISTENER_ABSENT, ""),
+        (Sign.CONDITION, "blocked"),
+        (Sign.CONDITION, "pinned"),
+    ]
+    assert [*finding_lines(these)] == [
+        "broken now:",
+        f"  {AT}: nothing listens there, and Docker is told to use it as its proxy",
+        "  why          every pull fails with: connection refused",
+        "  do           Start the proxy's program, or: sudo docker-proxy-agent apply",
+        "  dockerd: flags",
+        "  do           Remove them",
+        "",
+        "worth knowing:",
+        "  pinned: pinned",
+        "",
+        "  not seen     auths",
+    ]
+
+
+def test_nothing_found_is_said() -> None:
+    assert [*finding_lines(shown([], []))] == ["nothing is found that stands in the way"]
+
+
+def told(found: Iterable[Finding]) -> list[tuple[Sign, bool]]:
+    return [(one.code, one.is_broken) for one in found]
