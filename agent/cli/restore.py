@@ -20,7 +20,7 @@ from agent.clients.homes import Homes
 from agent.clients.users import Account
 from agent.docker.config_file import ConfigFile
 from agent.docker.originals import daemon_originals
-from agent.docker.which import in_the_middle, left_behind, serving
+from agent.docker.which import left_behind, serving
 from agent.one_pass.restore import Restored, Restoring
 from agent.one_pass.world import LocalDaemon, accounts_of, local_clients
 from agent.service.requests import requested
@@ -74,7 +74,7 @@ async def restore(paths: Paths, policy: Policy, record: Record, *, is_asked_now:
 
     beside: list[Restored] = []
     # A restart of the one that is served may not be over: its notes would be lost, and its files go back all the same.
-    if not in_the_middle(paths):
+    if not LocalDaemon(here, policy).under_way().is_unfinished:
         others = left_behind(paths, here.layout.service, daemon_originals(paths.state).all())
         docker = msgspec.structs.replace(policy.docker, restart_command=())  # which restarts the usual one
         for where, files in others:

@@ -221,7 +221,8 @@ class Looking:
     async def _check_whose(self, unit: UnitState) -> None:
         """EngineSilent where a dockerd of another unit answers in place of this one: what it says is not about this."""
         listener = await asyncio.to_thread(self._socket.listener)
-        if await asyncio.to_thread(process.is_anothers, listener, unit.pid):
+        has_socket = any(trigger.endswith(".socket") for trigger in unit.triggers)
+        if await asyncio.to_thread(process.is_anothers, listener, unit.pid, has_socket=has_socket):
             raise EngineSilent(self._service, f"another dockerd listens on its socket (process {listener})")
 
     async def _settled(self) -> UnitState:

@@ -83,17 +83,27 @@ def dockerd(main: int, listener: Callable[[], int], proc: Path = Path("/proc")) 
     return pid if is_its_own else 0
 
 
-def is_anothers(listener: int, main: int, proc: Path = Path("/proc")) -> bool:
+def is_anothers(listener: int, main: int, proc: Path = Path("/proc"), *, has_socket: bool = True) -> bool:
     """Whether a dockerd that listens does not belong to the unit with this main process.
 
-    False for what is no dockerd: systemd opens sockets for others, and a podman is told by its own words.
+    `has_socket`: whether systemd opens one for that unit; if not, it listens for another one. False for what else is no
+    dockerd: a podman is told by its own words.
     """
     group = _group(proc / str(main)) if main else ""
-    return bool(group) and _is_dockerd(listener, proc) and not _is_within(_group(proc / str(listener)), group)
+    may_be = _is_dockerd(listener, proc) or (not has_socket and _is_systemd(proc / str(listener)))
+    return bool(group) and may_be and not _is_within(_group(proc / str(listener)), group)
 
 
 def _is_dockerd(pid: int, proc: Path) -> bool:
     return is_called_dockerd(command_line(pid, proc) or ())
+
+
+def _is_systemd(process: Path) -> bool:
+    """The system's or a user's."""
+    try:
+        return (process / "comm").read_text(errors="replace").strip() == "systemd"
+    except OSError:  # it has ended
+        return False
 
 
 def is_called_dockerd(argv: Sequence[str]) -> bool:

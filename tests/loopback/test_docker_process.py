@@ -94,6 +94,18 @@ def test_a_dockerd_of_another_unit_does_not_answer_for_this_one(
     assert not is_anothers(9, 8, tmp_path)
 
 
+@pytest.mark.parametrize(("comm", "is_systemd"), [("systemd", True), ("podman", False)])
+def test_a_socket_that_systemd_opened_is_another_units_where_this_one_has_none(
+    tmp_path: Path, comm: str, is_systemd: bool
+) -> None:
+    shown(tmp_path, 7, DOCKERD, "0::/system.slice/snap.docker.dockerd.service")
+    shown(tmp_path, 9, ("/sbin/init",), "0::/init.scope")
+    (tmp_path / "9/comm").write_text(f"{comm}\n")
+
+    assert is_anothers(9, 7, tmp_path, has_socket=False) is is_systemd
+    assert not is_anothers(9, 7, tmp_path)
+
+
 def test_where_the_main_process_is_dockerd_the_socket_is_not_opened(tmp_path: Path) -> None:
     shown(tmp_path, 7, DOCKERD, UNIT)
 

@@ -68,3 +68,34 @@ def test_its_daemon_json_is_edited_under_the_name_that_stays_over_revisions(lapt
     assert "proxies" in json.loads(laptop.read("/var/snap/docker/2904/config/daemon.json"))
     assert laptop.agent("restore").ok
     assert laptop.read(snap.daemon_json) == '{"log-level": "error"}\n'
+
+
+@ON_TRIXIE
+def test_restore_looks_at_the_snap_that_was_left_for_docker_too(laptop: Laptop) -> None:
+    snap, docker = laptop.snap(), laptop.docker
+    office_policy(laptop)
+    laptop.plug("office")
+    assert laptop.agent("apply").ok
+    assert snap.reports(https=laptop.office.tinyproxy.url)
+    docker.systemctl("start", "containerd.service", "docker.socket", "docker.service")  # it takes over the socket
+    # The snap is not left in the minute after its restart, nor restarted for what the other one says.
+    first = snap.invocation_id()
+    assert f"{snap.service}: another dockerd listens" in laptop.agent("apply", "--now").stdout
+    laptop.run("sed", "-i", 's/"until":[0-9.]*/"until":0/', "/var/lib/docker-proxy-agent/journal.json")
+    laptop.agent("apply", "--now")
+    applied = laptop.agent("apply", "--now")
+    assert applied.ok, applied.stdout
+    assert docker.reports(https=laptop.office.tinyproxy.url)
+
+    ran = laptop.agent("restore", "--now")
+
+    assert ran.ok, ran
+    assert not laptop.exists(f"{snap.drop_ins}/zz-docker-proxy-agent.conf")
+    assert not laptop.exists(f"{docker.drop_ins}/zz-docker-proxy-agent.conf")
+    assert docker.reports(https="")
+    # Nobody can ask what the one without a socket keeps running: it is left to the person, by its name.
+    assert snap.invocation_id() == first
+    (said,) = [line for line in ran.stdout.split("\n") if "still runs with the settings that the agent gave it" in line]
+    assert snap.service in said
+    assert "another dockerd listens" in said
+    assert f"systemctl restart {snap.service}" in ran.stdout
