@@ -19,7 +19,7 @@ from agent.decide.recognise import why_not
 from agent.decide.restart import When
 from agent.one_pass.drawing import Beside, picture_of
 from agent.one_pass.memory import only_looking
-from agent.one_pass.page import seen_lines, to_do_lines
+from agent.one_pass.page import help_lines, seen_lines, to_do_lines
 from agent.one_pass.picture import Picture, State
 from agent.one_pass.reconcile import look
 from agent.one_pass.screen import line
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         if args.verbose and not isinstance(seen, Offline):
             for reason in filter(None, (why_not(network, seen.snapshot) for network in policy.networks)):
                 page(line("not here", reason))
-        page(*to_do_lines(picture))
+        page(*to_do_lines(picture), *help_lines(picture))
     return exit_status(seen)
 
 

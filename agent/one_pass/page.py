@@ -19,6 +19,7 @@ from agent.one_pass.picture import (
     PlanShown,
     Role,
     SettingsShown,
+    State,
     UpstreamShown,
     VerdictShown,
 )
@@ -28,6 +29,7 @@ from agent.values.verdict import Outcome
 
 _PLACES: Final = {"systemd-drop-in": "systemd drop-in", "daemon-json": "daemon.json"}
 _WHEN: Final = {"now": "now; ", "later": "later: ", "never": "not by the agent: "}
+HELP: Final = "what stands in the way: sudo docker-proxy-agent doctor"
 _OF_THE_CHOICE: Final = frozenset({Code.PORTAL, Code.UNREACHABLE})  # the line "because" shows them
 
 
@@ -36,10 +38,11 @@ def pass_lines(picture: Picture) -> Iterator[str]:
     yield from seen_lines(picture)
     if picture.done is None:
         yield from to_do_lines(picture)
-        return
-    if picture.plan is not None:
-        yield from plan_lines(picture.plan, picture.docker)
-    yield from done_lines(picture)
+    else:
+        if picture.plan is not None:
+            yield from plan_lines(picture.plan, picture.docker)
+        yield from done_lines(picture)
+    yield from help_lines(picture)
 
 
 def seen_lines(picture: Picture) -> Iterator[str]:
@@ -115,6 +118,13 @@ def not_written_lines(picture: Picture) -> Iterator[str]:
     for target in picture.targets:
         if target.role is Role.CLIENT and target.error:
             yield line("not written", f"{target.name}: {target.error}")
+
+
+def help_lines(picture: Picture) -> Iterator[str]:
+    """Who knows more, where something is wrong that a person has to mend."""
+    is_unreachable = any(condition.code is Code.UNREACHABLE for condition in picture.conditions)
+    if picture.state is State.FAILED or is_unreachable:
+        yield line("help", HELP)
 
 
 def left_out_lines(picture: Picture) -> Iterator[str]:

@@ -34,7 +34,7 @@ def sights_lines(sights: Sights) -> Iterator[str]:
     if sights.agrees:
         yield line("agrees", "Docker says what it was given")
     elif sights.agrees is False:
-        yield line("differs", "Docker says otherwise than what it was given. See: docker-proxy-agent plan")
+        yield line("differs", "Docker says otherwise than what it was given. See: sudo docker-proxy-agent doctor")
     if sights.changes_with_the_next_start:
         yield line("differs", "the unit was given something else since Docker started: that counts from its next start")
 

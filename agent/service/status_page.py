@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Final
 
-from agent.one_pass.page import in_network, in_short, in_words, left_out_lines
+from agent.one_pass.page import help_lines, in_network, in_short, in_words, left_out_lines
 from agent.one_pass.picture import DockerShown, State, TargetShown, TargetState, VerdictShown
 from agent.one_pass.screen import INDENT, line
 from agent.service.status_file import Status
@@ -39,6 +39,7 @@ def lines(status: Status, now: dt.datetime) -> Iterator[str]:
     notes = dict.fromkeys(str(condition) for condition in status.conditions if condition != said)
     yield from (line("note", text) for text in notes if text not in shown)
     yield from left_out_lines(status)
+    yield from help_lines(status)
 
 
 def headline(status: Status, now: dt.datetime | None) -> str:

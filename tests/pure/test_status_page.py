@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 
 import msgspec
+import pytest
 
+from agent.one_pass.page import HELP
 from agent.one_pass.picture import (
     ClientsShown,
     DockerShown,
@@ -138,8 +140,23 @@ def test_a_docker_that_is_down_comes_before_all_else() -> None:
     shown = list(lines(failed, NOW))
 
     assert shown[0] == "FAILED         Docker is down. See: the journal"
-    assert shown[-1] == "  note         a portal answers"
+    assert shown[-2:] == ["  note         a portal answers", f"  help         {HELP}"]
     assert "Docker is down. See: the journal" not in "".join(shown[1:])
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "is_named"),
+    [
+        pytest.param(State.FAILED, Code.BLOCKED, True, id="failed"),
+        pytest.param(State.WAITING, Code.UNREACHABLE, True, id="nothing-works"),
+        pytest.param(State.WAITING, Code.PORTAL, False, id="a-portal-which-says-what-to-do"),
+        pytest.param(State.STEADY, Code.PINNED, False, id="all-is-well"),
+    ],
+)
+def test_who_knows_more_is_named_where_something_is_wrong(state: State, code: Code, *, is_named: bool) -> None:
+    status = msgspec.structs.replace(AT_THE_OFFICE, state=state, conditions=(Condition(code, "said"),))
+
+    assert (f"  help         {HELP}" in lines(status, NOW)) is is_named
 
 
 def test_what_is_read_later_than_it_is_written_has_no_age() -> None:
