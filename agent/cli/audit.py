@@ -19,7 +19,7 @@ from agent.audit.facts import plain
 from agent.audit.older import facts_of
 from agent.audit.read import Filter, Legible, moment, moment_of, records
 from agent.audit.verify import Verification, verify
-from agent.cli.printing import complain, exact_json, print_json, print_json_line, say
+from agent.cli.printing import complain, exact_json, page, print_json, print_json_line, say
 from agent.values.errors import AgentError
 from agent.values.events import LONGEST, Event, sentence
 from agent.values.paths import Paths
@@ -98,7 +98,7 @@ def _show(args: argparse.Namespace, path: Path) -> int:
         if args.json:
             print_json_line(found.line)
         else:
-            say(readable(found.entry))
+            page(readable(found.entry))
     if illegible:
         complain(f"{path}: {illegible} lines are not records. See: docker-proxy-agent audit verify")
     if not shown:
@@ -107,7 +107,7 @@ def _show(args: argparse.Namespace, path: Path) -> int:
 
 
 def readable(entry: Entry) -> str:
-    """One record on one line, in the reader's own time."""
+    """One record, in the reader's own time. On a terminal it is folded."""
     when = moment_of(entry)
     local = entry.ts if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
     try:

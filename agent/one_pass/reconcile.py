@@ -60,6 +60,7 @@ _DNS_COMES_S: Final = 1.0  # … behind its address and its route, if it does
 _ANSWERED_AGAIN_S: Final = 0.02  # a proxy says within milliseconds whether it takes a password
 _ANSWERED_S: Final = 1.0  # … and one that does not within this may never: a move, or a person, waits no longer
 
+_PAUSED: Final = "the agent is paused: nothing is written"
 _CLIENTS: Final = "the clients' files"
 
 
@@ -542,13 +543,14 @@ def network_changed(
     )
 
 
-def upstream_chosen(
+def upstream_chosen(  # noqa: PLR0913 - named at every call
     recognised: Recognised,
     choice: Choice,
     verdicts: Verdicts,
     *,
     previous: str | UnsetType = UNSET,
     says_where: bool = True,
+    is_paused: bool = False,
 ) -> UpstreamChosen:
     """`previous`: the upstream before, if that was another. `says_where`: see `events.judged`."""
     assert choice.upstream is not None  # noqa: S101 - the caller looked
@@ -557,6 +559,7 @@ def upstream_chosen(
         previous_upstream=previous,
         network=recognised.network.name,
         because=choice.because,
+        withheld=_PAUSED if is_paused else UNSET,
         verdicts=judged(verdicts, says_where=says_where),
     )
 

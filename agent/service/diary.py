@@ -67,13 +67,15 @@ class Diary:
 
     def __init__(self, places: Places) -> None:
         self._told = _Told()
+        self._is_paused = False
         self._places = places
 
     def has_news(self, seen: Seen) -> bool:
         return any(True for _ in self._news(seen, PlaceSeen))
 
-    def tell(self, seen: Seen, record: Record) -> None:
+    def tell(self, seen: Seen, record: Record, *, is_paused: bool = False) -> None:
         """Record what is new since the last time."""
+        self._is_paused = is_paused
         self.tell_of_docker(seen.reality, record)
         for facts in (
             *self._news(seen, lambda: self._places.seen(seen.snapshot)),
@@ -109,7 +111,12 @@ class Diary:
         elif is_new or told.ending is not Ending.CHOSEN or choice.upstream != told.upstream:
             previous = told.upstream if told.upstream not in (None, choice.upstream) else UNSET
             yield upstream_chosen(
-                seen.recognised, choice, seen.verdicts, previous=previous, says_where=self._places.says_where
+                seen.recognised,
+                choice,
+                seen.verdicts,
+                previous=previous,
+                says_where=self._places.says_where,
+                is_paused=self._is_paused,
             )
         if _put_off(seen) not in (None, told.put_off) and isinstance(seen, Planned) and seen.plan.restart is not None:
             yield RestartDeferred(due=seen.plan.due, waits=seen.plan.restart.waits)

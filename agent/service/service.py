@@ -385,7 +385,7 @@ class Service:
 
     def tell(self, seen: Seen, record: Record) -> None:
         self._open(seen)
-        self._diary.tell(seen, record)
+        self._diary.tell(seen, record, is_paused=self._memory.overrides.is_paused)
 
     def judge(self, seen: AnySeen, record: Record) -> AnySeen:
         return self._corrections.judge(seen, self._memory.now(), record)

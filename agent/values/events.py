@@ -221,12 +221,15 @@ class WentOffline(Facts, frozen=True, kw_only=True):
 
 class UpstreamChosen(Facts, frozen=True, kw_only=True):
     event = Event.UPSTREAM_CHOSEN
-    sentence = "Chose[ {upstream}][ in {network}][ instead of {previous_upstream}][: {because}][ ({verdicts})]"
+    sentence = (
+        "Chose[ {upstream}][ in {network}][ instead of {previous_upstream}][: {because}][ ({verdicts})][; {withheld}]"
+    )
     brief = "chose[ {upstream}]"
     upstream: str
     previous_upstream: str | UnsetType = UNSET
     network: str
     because: str
+    withheld: str | UnsetType = UNSET  # why nothing comes of it for now
     verdicts: Sequence[Judged]
 
 

@@ -78,6 +78,17 @@ def test_a_record_is_a_line_in_the_readers_own_time(diary: Host) -> None:
     )
 
 
+def test_at_80_columns_a_long_record_is_folded_and_its_lines_hang(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    host.write(Event.DOCKER_RESTARTED, due="Docker runs with direct, and is to run with http://proxy.corp.example:3128")
+
+    _, out, _ = host.audit()
+
+    assert len(out) == 2
+    assert [line for line in out if len(line) > 80] == []
+    assert out[1].startswith(" " * 15)
+
+
 @pytest.mark.parametrize(
     ("words", "seqs"),
     [

@@ -1113,6 +1113,8 @@ async def test_paused_it_only_says_what_it_would_do(laptop: Laptop) -> None:
         await laptop.asks(Command.RESUME)
         assert laptop.dockerd.runs_with == DIRECT
         assert [target["state"] for target in laptop.status()["targets"]] == ["right"]
+    chosen = laptop.facts("upstream-chosen")
+    assert [facts.get("withheld") for facts in chosen[:2]] == [None, "the agent is paused: nothing is written"]
 
 
 async def test_an_apply_that_must_wait_its_turn_says_so_and_waits(laptop: Laptop) -> None:
