@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import pytest
 
+from agent.cli.doctor.clock import Clock
+from agent.cli.doctor.clock import judge as of_the_clock
 from agent.cli.doctor.engines import Engines
 from agent.cli.doctor.engines import judge as of_engines
 from agent.cli.doctor.facts import Facts, judged
@@ -15,6 +17,8 @@ from agent.cli.doctor.listener import judge as of_listeners
 from agent.cli.doctor.look import listening
 from agent.cli.doctor.names import Host
 from agent.cli.doctor.names import judge as of_names
+from agent.cli.doctor.trust import Rejected, Trust
+from agent.cli.doctor.trust import judge as of_trust
 from agent.values.condition import Code, Condition
 from agent.values.others import PODMAN
 
@@ -117,6 +121,63 @@ def test_a_host_that_docker_has_to_reach(asked: Host, found: list[tuple[Sign, bo
 )
 def test_engines(seen: Engines, found: list[tuple[Sign, bool]]) -> None:
     assert told(of_engines(seen)) == found
+
+
+REJECTED = "self-signed certificate in certificate chain; certificate of CN=registry.test, issued by CN=Corp CA"
+
+
+@pytest.mark.parametrize(
+    ("seen", "found"),
+    [
+        pytest.param(Trust(), [], id="nothing-rejected"),
+        pytest.param(
+            Trust(rejected=(Rejected(upstream="corp", evidence=REJECTED, is_in_use=True),)),
+            [(Sign.CERTIFICATE_REJECTED, BROKEN)],
+            id="the-proxy-in-use-reads-along",
+        ),
+        pytest.param(
+            Trust(rejected=(Rejected(upstream="corp", evidence=REJECTED),)),
+            [(Sign.CERTIFICATE_REJECTED, LATER)],
+            id="one-that-is-not-in-use",
+        ),
+        pytest.param(
+            Trust(rejected=(Rejected(upstream="direct", evidence="certificate is not yet valid", is_in_use=True),)),
+            [(Sign.CERTIFICATE_TIME, BROKEN)],
+            id="the-clock",
+        ),
+        pytest.param(
+            Trust(ca_file="/ca/corp.crt", ca_since_s=20.0, dockerd_since_s=10.0),
+            [(Sign.CA_NOT_READ, LATER)],
+            id="a-ca-that-dockerd-has-not-read",
+        ),
+        pytest.param(Trust(ca_file="/ca/corp.crt", ca_since_s=10.0, dockerd_since_s=20.0), [], id="a-ca-that-it-has"),
+        pytest.param(Trust(ca_file="/ca/corp.crt", ca_since_s=10.0), [], id="dockerd-does-not-run"),
+    ],
+)
+def test_certificates(seen: Trust, found: list[tuple[Sign, bool]]) -> None:
+    assert told(of_trust(seen)) == found
+
+
+def test_the_issuer_of_a_rejected_certificate_is_named() -> None:
+    (found,) = of_trust(Trust(rejected=(Rejected(upstream="corp", evidence=REJECTED),)))
+
+    assert "issued by CN=Corp CA" in found.what
+
+
+DAY_S = 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("seen", "found"),
+    [
+        pytest.param(Clock(now_s=DAY_S, known_s=0.0), [], id="nothing-known"),
+        pytest.param(Clock(now_s=DAY_S, known_s=DAY_S + 599), [], id="a-file-of-a-machine-that-is-ahead"),
+        pytest.param(Clock(now_s=DAY_S, known_s=DAY_S + 601), [(Sign.CLOCK_BEHIND, LATER)], id="minutes"),
+        pytest.param(Clock(now_s=0.0, known_s=DAY_S), [(Sign.CLOCK_BEHIND, BROKEN)], id="a-day"),
+    ],
+)
+def test_the_clock(seen: Clock, found: list[tuple[Sign, bool]]) -> None:
+    assert told(of_the_clock(seen)) == found
 
 
 def test_sockets_that_somebody_listens_on() -> None:

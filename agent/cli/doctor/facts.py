@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from agent.cli.doctor import conditions, engines, listener, names
+from agent.cli.doctor import clock, conditions, engines, listener, names, trust
 from agent.cli.doctor.finding import Finding
 from agent.values.condition import Condition
 
@@ -22,12 +22,16 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     proxies: tuple[listener.LocalProxy, ...] = ()
     hosts: tuple[names.Host, ...] = ()
     engines: engines.Engines = engines.Engines()
+    trust: trust.Trust = trust.Trust()
+    clock: clock.Clock = clock.Clock()
     unseen: tuple[str, ...] = ()  # what could not be looked at, and why
 
 
 def judged(facts: Facts) -> Iterator[Finding]:
     """What is found, in the order of the subjects: the cause before what follows from it."""
     yield from engines.judge(facts.engines)
+    yield from clock.judge(facts.clock)
     yield from names.judge(facts.hosts)
     yield from listener.judge(facts.proxies, facts.policy)
+    yield from trust.judge(facts.trust)
     yield from conditions.judge(facts.conditions)

@@ -26,6 +26,10 @@ class Sign(enum.Enum):
     FAKE_ADDRESS_DEAD = "fake-address-dead"
     PROXY_IN_DOCKERS_RANGE = "proxy-in-dockers-range"
     OTHER_ENGINE = "other-engine"
+    CERTIFICATE_REJECTED = "certificate-rejected"
+    CERTIFICATE_TIME = "certificate-time"
+    CA_NOT_READ = "ca-not-read"
+    CLOCK_BEHIND = "clock-behind"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

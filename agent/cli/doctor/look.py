@@ -9,19 +9,23 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from agent.cli.doctor.clock import Clock
 from agent.cli.doctor.engines import Engines
 from agent.cli.doctor.facts import Facts
 from agent.cli.doctor.listener import LocalProxy
 from agent.cli.doctor.names import Host
+from agent.cli.doctor.trust import Rejected, Trust
 from agent.clients.users import ThisSystem
 from agent.one_pass.memory import only_looking
 from agent.one_pass.reconcile import look
+from agent.one_pass.seen import Seen
 from agent.one_pass.sockets import LocalSockets
 from agent.one_pass.world import TheWorld
 from agent.probe.dial import in_a_thread
@@ -30,6 +34,8 @@ from agent.probe.probe import proxy_for
 from agent.see.docker_bridge import docker_bridge
 from agent.see.netlink import NetlinkFailed
 from agent.see.ways import way_now
+from agent.system.clock import SYSTEM_CLOCK
+from agent.system.process_start import started
 from agent.values.condition import Condition
 from agent.values.dockerd import Phase, Reality
 from agent.values.errors import AgentError
@@ -38,9 +44,12 @@ from agent.values.machine_text import lines, words
 from agent.values.paths import Paths
 from agent.values.policy import DEFAULT_REGISTRY, Policy, RegistryUrl, Upstream
 from agent.values.settings import ProxyUrl, Settings
+from agent.values.verdict import Outcome
 
 _NAMES_S: Final = 5.0  # for all names together: a resolver that is silent is a finding by itself
 _LISTENS: Final = "00010000"  # __SO_ACCEPTCON, in the fourth column of /proc/net/unix
+_OWN_CAS: Final = ("/usr/local/share/ca-certificates", "/etc/pki/ca-trust/source/anchors")  # Debian's, Fedora's
+_TIMES: Final = ("/var/lib/systemd/timesync/clock", "/var/lib/dpkg/status")  # systemd-timesyncd.service(8)
 _ABSENT: Final = frozenset({Phase.ABSENT, Phase.MASKED})
 
 
@@ -57,6 +66,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     """`policy`: None where there is none that is valid; `refused` says why."""
     world = TheWorld(paths, policy or Policy())
     reality, said, unseen = None, tuple(refused), []
+    rejected: tuple[Rejected, ...] = ()
     try:
         if policy is None:
             reality = await world.daemon.reality()
@@ -64,6 +74,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             choosing = only_looking(policy, world.prober, paths.state)
             seen = await look(policy, world, choosing)
             reality, said = seen.reality, (*refused, *choosing.conditions, *seen.conditions)
+            rejected = tuple(_rejected(seen))
     except AgentError as error:  # the other subjects are looked at
         unseen.append(str(error))
     if reality is not None and reality.absence:
@@ -76,8 +87,47 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         proxies=await asyncio.to_thread(_on_this_host, paths, asked),
         hosts=await _hosts(asked, policy or Policy(), runs_with),
         engines=_engines(paths, policy or Policy(), reality) if reality is not None else Engines(),
+        trust=_trust(paths, reality, rejected),
+        clock=_clock(paths),
         unseen=tuple(unseen),
     )
+
+
+def _rejected(seen: Seen) -> Iterator[Rejected]:
+    for name, verdict in seen.verdicts.items():
+        if verdict.outcome is Outcome.TLS:
+            yield Rejected(upstream=name, evidence=verdict.evidence, is_in_use=seen.in_docker == name)
+
+
+def _trust(paths: Paths, reality: Reality | None, rejected: tuple[Rejected, ...]) -> Trust:
+    pid = reality.process if reality is not None else 0
+    ticks = started(pid) if pid else None
+    since = 0.0 if ticks is None else time.time() - SYSTEM_CLOCK.boottime_s() + ticks / os.sysconf("SC_CLK_TCK")
+    ca_since, ca_file = max((one for folder in _OWN_CAS for one in _files(paths.below(folder))), default=(0.0, ""))
+    unit = reality.unit_name if reality is not None else paths.layout.service
+    return Trust(rejected=rejected, unit=unit, dockerd_since_s=since, ca_file=ca_file, ca_since_s=ca_since)
+
+
+def _clock(paths: Paths) -> Clock:
+    """The latest of the times that are known to have been; a file of ours was made before it was installed."""
+    known = [(_changed(path), str(path)) for path in (*map(paths.below, _TIMES), Path(__file__))]
+    known_s, known_by = max(known)
+    return Clock(now_s=time.time(), known_s=known_s, known_by=known_by)
+
+
+def _files(folder: Path) -> Iterator[tuple[float, str]]:
+    """The certificates in it, each with the time when it came here: `cp -p` keeps the one when it was changed."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith((".crt", ".pem")):
+                yield entry.stat().st_ctime, entry.path
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _runs_with(reality: Reality | None) -> Settings | None:

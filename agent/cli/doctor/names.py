@@ -13,7 +13,8 @@ import msgspec
 
 from agent.cli.doctor.finding import Finding, Sign
 
-# Clash, mihomo and sing-box answer with addresses of this range where `fake-ip` is on (RFC 2544 keeps it for tests).
+# Clash, mihomo and sing-box answer with addresses of this range where `fake-ip` is on (RFC 2544 keeps it for tests):
+# https://wiki.metacubex.one/config/dns and https://sing-box.sagernet.org/configuration/dns/server/fakeip
 FAKE: Final = ipaddress.ip_network("198.18.0.0/15")
 
 
