@@ -12,6 +12,7 @@ from agent.values.verdict import DeadEnd
 from .lab.laptop import PROBE, Laptop
 from .lab.rootless import RootlessDocker
 from .test_own_docker import Own, installed
+from .test_service import NAME
 
 ON_TRIXIE = pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
 PYTHON: Final = "/opt/docker-proxy-agent/bin/python"
@@ -170,5 +171,15 @@ def test_an_app_on_loopback_is_used_once_docker_is_let_through_to_it(laptop: Lap
     assert "registry.example:443" in app.log_text()
     laptop.until(own.is_steady, "anywhere", within=60)
     assert own.status()["conditions"] == []
+
+    # As in a boot: the agent is up before Docker, and what that then starts with is right at once.
+    own.docker.systemctl("stop", "docker.service")
+    own.docker.systemctl("restart", NAME)
+    laptop.until(own.says, "stopped", within=30)
+    own.docker.systemctl("start", "docker.service")
+    start = own.docker.invocation_id()
+    laptop.until(own.is_steady, "anywhere", within=60)
+    assert own.docker.reports(http="http://10.0.2.2:7890", https="http://10.0.2.2:7890")
+    assert own.docker.invocation_id() == start
     app.stop()
     laptop.until(own.docker.reports, http="", https="", within=120)
