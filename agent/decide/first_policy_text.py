@@ -1,0 +1,146 @@
+"""A draft as the text of a policy, and a network put into a text that there is.
+
+Pure. Every value is quoted as TOML wants it, whatever it came from: an SSID is anybody's text.
+Not known here: what is in the draft (`decide/first_policy.py`).
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from agent.decide.first_policy import Draft, NewNetwork, NewUpstream
+from agent.decide.recognise import recognise
+from agent.values.policy import Match, Policy, Problems
+from agent.values.policy_text import parse
+from agent.values.snapshot import Snapshot
+
+_HEADER = re.compile(r"[ \t]*\[\[[ \t]*network[ \t]*\]\][ \t]*(?:#.*)?")
+_HEAD: Final = """\
+# The policy of docker-proxy-agent, made by `init` from what this system has. config.example.toml explains every key.
+# After a change: docker-proxy-agent check
+"""
+
+
+def password_file(folder: str, upstream: NewUpstream) -> str:
+    """Where its password goes."""
+    return f"{folder}/{upstream.name}.password"
+
+
+def policy_text(draft: Draft, folder: str) -> str:
+    """A whole policy. `folder`: of the policy, as it names the files in it."""
+    return _HEAD + "\n" + _blocks(draft, folder)
+
+
+def _blocks(draft: Draft, folder: str) -> str:
+    upstreams = (_upstream(upstream, folder) for upstream in draft.upstreams)
+    return "\n".join((*upstreams, *map(_network, draft.networks)))
+
+
+def with_network(text: str, policy: Policy, draft: Draft, *, snapshot: Snapshot, folder: str) -> str | None:
+    """The policy's text with one more network, before the first that matches here: behind that it would never be used.
+
+    None: the text does not have its networks as [[network]] each, so a person has to put it in.
+    """
+    found = recognise(policy.networks, snapshot).network
+    index = next((number for number, one in enumerate(policy.networks) if one == found), len(policy.networks))
+    lines = text.split("\n")
+    headers = [number for number, line in enumerate(lines) if _HEADER.fullmatch(line.rstrip("\r"))]
+    if len(headers) != len(policy.networks):
+        return None
+    block = _blocks(draft, folder).rstrip("\n")
+    if index == len(headers):
+        after = text.rstrip("\n") + "\n\n" + block + "\n"
+    else:
+        line = headers[index]
+        while line and lines[line - 1].lstrip().startswith("#"):  # comments above it are its own
+            line -= 1
+        after = "\n".join((*lines[:line], *block.split("\n"), "", *lines[line:]))
+    return after if _is_as_meant(after, policy, draft, index) else None
+
+
+def _is_as_meant(text: str, before: Policy, draft: Draft, index: int) -> bool:
+    """Read back: all that was there is there, and the network is where it belongs."""
+    after = parse(text)
+    if isinstance(after, Problems):
+        return False
+    names = [network.name for network in after.networks]
+    new = draft.networks[0]
+    names_before = [network.name for network in before.networks]
+    is_unnamed = any(not network.get("name") for network in tomllib.loads(text).get("network", []))
+    left = (*after.networks[:index], *after.networks[index + 1 :])
+    same = [network.match for network in left] == [network.match for network in before.networks]
+    return (
+        names[index : index + 1] == [new.name]
+        and same
+        and (is_unnamed or [one.name for one in left] == names_before)
+        and {*before.upstreams} <= {*after.upstreams}
+    )
+
+
+def _upstream(upstream: NewUpstream, folder: str) -> str:
+    lines = [f"# Found: {', '.join(upstream.wheres)}" if upstream.wheres else ""]
+    lines += [f"# {remark[:1].upper()}{remark[1:]}." for remark in upstream.remarks]
+    lines.append(f"[upstream.{upstream.name}]")
+    if upstream.https_url is None:
+        lines.append(f"url = {quoted(str(upstream.url))}")
+    else:
+        lines += [f"http_url = {quoted(str(upstream.url))}", f"https_url = {quoted(str(upstream.https_url))}"]
+    if upstream.credentials is not None:
+        lines.append(f"username = {quoted(upstream.credentials.username)}")
+    if upstream.has_password:
+        lines.append(f"password_file = {quoted(password_file(folder, upstream))}")
+    if upstream.no_proxy:
+        lines.append(f"no_proxy = {_listed(upstream.no_proxy)}")
+    if upstream.owner:
+        lines.append(f"owner = {quoted(upstream.owner)}")
+    return "\n".join(filter(None, map(_one_line, lines))) + "\n"
+
+
+def _network(network: NewNetwork) -> str:
+    lines = ["[[network]]", f"name = {quoted(network.name)}"]
+    if network.place is None:
+        lines.insert(0, "# Every network that none of those above matches.")
+    else:
+        lines.insert(0, f"# Recognised by one thing that lasts: {network.place.because}.")
+        lines += _keys(network.place.match)
+        lines += [f"#{key}" for other in network.place.others for key in _keys(other)]
+    lines.append(f"use = {_listed(network.use)}")
+    return "\n".join(map(_one_line, lines)) + "\n"
+
+
+def _keys(match: Match) -> list[str]:
+    return [
+        f"match.{field.name} = {_listed(getattr(match, field.name))}"
+        for field in msgspec.structs.fields(match)
+        if getattr(match, field.name)
+    ]
+
+
+def _listed(values: Sequence[str]) -> str:
+    return f"[{', '.join(map(quoted, values))}]"
+
+
+def quoted(text: str) -> str:
+    """A TOML basic string."""
+    return f'"{"".join(map(_in_quotes, text))}"'
+
+
+def _in_quotes(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    if char.isprintable():
+        return char
+    number = ord(char)
+    if 0xD800 <= number <= 0xDFFF:
+        return "?"  # half a character is nothing in TOML
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def _one_line(line: str) -> str:
+    """A comment cannot become a key."""
+    return "".join(char if char.isprintable() else "?" for char in line)

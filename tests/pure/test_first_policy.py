@@ -1,0 +1,352 @@
+"""A first policy: what is found becomes upstreams and networks, in words that `check` takes."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from agent.decide.first_policy import Draft, first_policy, name_of, one_more
+from agent.decide.first_policy_text import policy_text, quoted, with_network
+from agent.decide.place_here import is_of_a_place, place_here
+from agent.decide.recognise import recognise
+from agent.values.found import Found, Kind, LocalPort, Said
+from agent.values.policy import Match, Pattern, Policy
+from agent.values.policy_text import parse, warnings
+from agent.values.settings import ProxyUrl, proxy, settings
+from agent.values.snapshot import Interface, Snapshot, Way
+
+FOLDER: Final = "/etc/docker-proxy-agent"
+CORP: Final = "http://proxy.corp.example:3128"
+WLAN0: Final = Interface(
+    "wlan0", ssid="CorpNet", ipv4=("10.10.0.7/16",), gateways=("10.10.0.1",), gateway_macs=("52:54:00:00:00:01",)
+)
+TUN0: Final = Interface("tun0", ipv4=("10.99.0.2/24",), is_ground=False)
+WAY: Final = Way("wlan0", "10.10.0.1")
+GATEWAY: Final = {"gateway": ("10.10.0.1",), "gateway_mac": ("52:54:00:00:00:01",)}
+
+
+def here(*interfaces: Interface, search: Sequence[str] = ()) -> Snapshot:
+    return Snapshot(interfaces or (WLAN0,), ("10.10.0.53",), tuple(search), way_ipv4=WAY)
+
+
+def said(http: str = CORP, no_proxy: str = "", where: str = "/etc/a.conf", kind: Kind = Kind.UNIT) -> Said:
+    return Said(where, kind, settings(http, http, no_proxy))
+
+
+def found(*said: Said, snapshot: Snapshot | None = None, ports: Sequence[LocalPort] = (), **more: Any) -> Found:
+    return Found(snapshot or here(), said, tuple(ports), **more)
+
+
+def read(draft: Draft) -> Policy:
+    policy = parse(policy_text(draft, FOLDER))
+    assert isinstance(policy, Policy), policy
+    return policy
+
+
+def given(match: Match) -> dict[str, object]:
+    return {name: value for name, value in msgspec.structs.asdict(match).items() if value}
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "tunnels", "taken", "match"),
+    [
+        pytest.param(here(search=["corp.example"]), (), (), {"dns_search": ("corp.example",)}, id="a-domain"),
+        pytest.param(here(search=["lan", "Corp.Example."]), (), (), {"dns_search": ("Corp.Example",)}, id="the-real-one"),
+        pytest.param(here(search=["fritz.box"]), (), (), GATEWAY, id="what-every-router-says"),
+        pytest.param(here(search=["home"]), (), (), GATEWAY, id="one-label-is-no-domain"),
+        pytest.param(here(search=["tail1234.ts.net"]), (), (), GATEWAY, id="what-comes-along-everywhere"),
+        pytest.param(here(WLAN0, TUN0), ("tun0",), (), {"interface": ("tun0",)}, id="the-tunnel-not-the-home-below-it"),
+        pytest.param(
+            here(WLAN0, msgspec.structs.replace(TUN0, name="tailscale0")), ("tailscale0",), (), GATEWAY, id="a-mesh"
+        ),
+        pytest.param(
+            here(search=["corp.example"]), (), (Match(dns_search=(Pattern("corp.example"),)),), GATEWAY, id="another-has-the-domain"
+        ),
+        pytest.param(
+            here(WLAN0, TUN0, search=["corp.example"]), ("tun0",), (Match(dns_search=(Pattern("corp.example"),)),),
+            {"interface": ("tun0",)}, id="the-office-has-the-domain-of-the-vpn",
+        ),
+        pytest.param(Snapshot((Interface("eth0", ipv4=("10.0.0.7/24",)),)), (), (), None, id="nothing-lasts"),
+        pytest.param(here(msgspec.structs.replace(WLAN0, has_carrier=False)), (), (), None, id="offline"),
+    ],
+)  # fmt: skip
+def test_one_thing_that_lasts_tells_the_place(
+    snapshot: Snapshot, tunnels: Sequence[str], taken: Sequence[Match], match: dict[str, object] | None
+) -> None:
+    place = place_here(snapshot, tunnels, taken)
+
+    assert (place and given(place.match)) == match
+
+
+def test_the_gateway_that_leads_to_the_world_is_taken() -> None:
+    eth0 = Interface("eth0", ipv4=("192.168.1.7/24",), gateways=("192.168.1.1",))
+
+    place = place_here(here(eth0, WLAN0))
+
+    assert place is not None
+    assert place.match.gateway == ("10.10.0.1",)
+
+
+@pytest.mark.parametrize("domain", ["lan", "home", "local", "localdomain", "fritz.box", "my.fritz.box", "x.home.arpa"])
+def test_a_domain_of_every_router_is_of_no_place(domain: str) -> None:
+    assert not is_of_a_place(domain)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://proxy.corp.example:3128", "corp-proxy"),
+        ("http://squid.corp.example:3128", "corp-proxy"),
+        ("http://proxy:3128", "proxy"),
+        ("http://10.10.0.2:3128", "proxy-10-10-0-2"),
+        ("http://[2001:db8::1]:3128", "proxy-2001-db8-1"),
+        ("http://127.0.0.1:7890", "local-7890"),
+        ("socks5://localhost:1080", "local-1080"),
+    ],
+)
+def test_the_name_of_an_upstream_is_that_of_its_host(url: str, name: str) -> None:
+    value = proxy(url)
+    assert isinstance(value, ProxyUrl)
+
+    assert name_of(value) == name
+
+
+def test_http_proxy_conf_at_the_office_becomes_a_policy() -> None:
+    policy = read(first_policy(found(said(no_proxy="localhost,127.0.0.0/8,.corp.example,10.0.0.0/8"))))
+
+    assert str(policy.upstreams["corp-proxy"].https) == CORP
+    assert policy.upstreams["corp-proxy"].no_proxy == (".corp.example", "10.0.0.0/8")
+    assert [(network.name, network.use) for network in policy.networks] == [
+        ("office", ("corp-proxy", "direct")),
+        ("anywhere else", ("corp-proxy", "direct")),
+    ]
+    assert given(policy.networks[0].match) == GATEWAY
+
+
+def test_a_local_proxy_alone_is_for_every_place_and_is_its_owners() -> None:
+    policy = read(first_policy(found(ports=[LocalPort(7890, owner="alice")])))
+
+    assert (str(policy.upstreams["local-7890"].http), policy.upstreams["local-7890"].owner) == (
+        "http://127.0.0.1:7890",
+        "alice",
+    )
+    assert [(network.use, network.match.is_empty) for network in policy.networks] == [(("local-7890", "direct"), True)]
+
+
+def test_port_1080_speaks_socks() -> None:
+    policy = read(first_policy(found(ports=[LocalPort(1080)])))
+
+    assert str(policy.upstreams["local-1080"].http) == "socks5://127.0.0.1:1080"
+
+
+def test_the_local_one_comes_first_where_the_place_is_not_known() -> None:
+    policy = read(first_policy(found(said(), ports=[LocalPort(7890)])))
+
+    assert [network.use for network in policy.networks] == [
+        ("corp-proxy", "local-7890", "direct"),
+        ("local-7890", "corp-proxy", "direct"),
+    ]
+
+
+def test_a_password_goes_to_a_file_and_to_no_unknown_place() -> None:
+    draft = first_policy(found(said("http://alice:s3cret@proxy.corp.example:3128")))
+    text, policy = policy_text(draft, FOLDER), read(draft)
+
+    assert "s3cret" not in text
+    assert "s3cret" not in repr(draft)
+    assert policy.upstreams["corp-proxy"].username == "alice"
+    assert policy.upstreams["corp-proxy"].password_file == f"{FOLDER}/corp-proxy.password"
+    assert policy.networks[-1].use == ("direct",)
+    assert not warnings(policy)
+
+
+def test_a_password_without_a_place_is_used_nowhere_and_that_is_said() -> None:
+    draft = first_policy(found(said("http://alice:s3cret@proxy.corp.example:3128"), snapshot=Snapshot()))
+
+    assert [network.use for network in read(draft).networks] == [("direct",)]
+    assert any("corp-proxy" in remark for remark in draft.remarks)
+
+
+def test_the_same_proxy_in_two_files_is_one_and_the_first_password_counts() -> None:
+    draft = first_policy(
+        found(
+            said("http://alice:new@proxy.corp.example:3128", ".corp.example"),
+            said("http://alice:old@proxy.corp.example:3128/", "10.0.0.0/8", where="~/.docker/config.json"),
+        )
+    )
+
+    (upstream,) = draft.upstreams
+    assert upstream.credentials is not None
+    assert upstream.credentials.password is not None
+    assert upstream.credentials.password.reveal() == "new"
+    assert upstream.no_proxy == (".corp.example", "10.0.0.0/8")
+    assert [remark for remark in draft.remarks if "another user or password" in remark]
+    assert not [remark for remark in draft.remarks if "old" in remark]
+
+
+def test_what_containers_call_this_host_is_this_host() -> None:
+    of_client = said("http://host.docker.internal:7890", where="config.json", kind=Kind.CLIENT)
+    draft = first_policy(found(of_client, ports=[LocalPort(7890, owner="alice")], of_docker=("host.docker.internal",)))
+
+    assert [(upstream.name, upstream.owner) for upstream in draft.upstreams] == [("local-7890", "alice")]
+
+
+def test_a_proxy_for_one_half_is_used_for_both() -> None:
+    draft = first_policy(found(Said("a", Kind.UNIT, settings(CORP, None))))
+
+    assert str(read(draft).upstreams["corp-proxy"].https) == CORP
+    assert "for http alone" in policy_text(draft, FOLDER)
+
+
+def test_all_proxy_counts_where_nothing_else_is_said() -> None:
+    draft = first_policy(found(Said("env", Kind.ELSEWHERE, settings(all="socks5://127.0.0.1:9050"))))
+
+    assert str(read(draft).upstreams["local-9050"].http) == "socks5://127.0.0.1:9050"
+
+
+def test_two_proxies_stay_two() -> None:
+    draft = first_policy(found(Said("a", Kind.UNIT, settings(CORP, "http://other.corp.example:8080"))))
+
+    upstream = read(draft).upstreams["corp-proxy"]
+    assert (str(upstream.http), str(upstream.https)) == (CORP, "http://other.corp.example:8080")
+
+
+def test_what_is_no_url_is_left_out_and_not_shown() -> None:
+    draft = first_policy(found(said("http://alice:s3 cret@proxy:3128", where="/etc/x.conf")))
+
+    assert not draft.upstreams
+    assert draft.remarks == ("/etc/x.conf: a proxy there is no URL that Docker understands; it is left out",) * 2
+    assert "cret" not in policy_text(draft, FOLDER)
+
+
+@pytest.mark.parametrize("no_proxy", [".corp.example,http://a:s3cret@b", "10.0.0.300"])
+def test_what_means_nothing_in_no_proxy_is_left_out(no_proxy: str) -> None:
+    draft = first_policy(found(said(no_proxy=no_proxy)))
+
+    assert "s3cret" not in policy_text(draft, FOLDER)
+    assert [remark for remark in draft.remarks if "no_proxy" in remark]
+    read(draft)
+
+
+@pytest.mark.parametrize("ssid", ['a"]\nuse = ["x"]\n#', "caf\u00e9 \u2615", "x\x7f\u2028y", "\\", '"""'])
+def test_no_name_of_a_network_becomes_a_key(ssid: str) -> None:
+    wlan0 = msgspec.structs.replace(WLAN0, ssid=ssid)
+
+    policy = read(first_policy(found(said(), snapshot=here(wlan0))))
+
+    assert policy.networks[0].use == ("corp-proxy", "direct")
+
+
+@pytest.mark.parametrize("text", ['a"b', "a\\b", "a\nb", "\x7f\x00", "\u2028", "\U0001f600", "\U000e0001"])
+def test_what_is_quoted_is_read_back(text: str) -> None:
+    assert tomllib.loads(f"a = {quoted(text)}") == {"a": text}
+
+
+@pytest.mark.parametrize("host", ["office.example", "here.example", "direct.example"])
+def test_upstream_and_network_never_have_one_name(host: str) -> None:
+    draft = first_policy(found(said(f"http://{host}:3128"), said("http://office:3128")))
+
+    names = [*(one.name for one in draft.upstreams), *(one.name for one in draft.networks), "direct"]
+    assert len(set(names)) == len(names)
+
+
+POLICY: Final = f"""\
+# Mine.
+[upstream.corp-proxy]
+url = "{CORP}"
+
+# The office,
+# third floor.
+[[network]]
+name = "office"
+match.gateway = ["10.10.0.1"]
+use = ["corp-proxy", "direct"]
+
+[[network]]
+use = ["direct"]
+"""
+
+
+def added(text: str, name: str, what: Found) -> str | None:
+    policy = parse(text)
+    assert isinstance(policy, Policy)
+    draft = one_more(what, policy, name)
+    assert isinstance(draft, Draft), draft
+    return with_network(text, policy, draft, snapshot=what.snapshot, folder=FOLDER)
+
+
+def test_the_vpn_comes_before_the_office_that_matches_below_it_with_its_comments() -> None:
+    at_vpn = found(snapshot=here(WLAN0, TUN0), tunnels=("tun0",))
+
+    text = added(POLICY, "vpn", at_vpn)
+
+    assert text is not None
+    policy = parse(text)
+    assert isinstance(policy, Policy)
+    assert [network.name for network in policy.networks] == ["vpn", "office", "network 3"]
+    assert policy.networks[0].use == ("corp-proxy", "direct")
+    assert recognise(policy.networks, at_vpn.snapshot).network.name == "vpn"
+    assert recognise(policy.networks, here()).network.name == "office"
+    assert "# The office,\n# third floor.\n[[network]]" in text
+    assert text.startswith("# Mine.\n")
+
+
+def test_a_place_that_no_network_matches_comes_before_the_one_for_all() -> None:
+    home = Interface("wlan0", ipv4=("192.168.1.7/24",), gateways=("192.168.1.1",), gateway_macs=("52:54:00:00:00:02",))
+
+    text = added(POLICY, "home", found(snapshot=Snapshot((home,))))
+
+    policy = parse(text or "")
+    assert isinstance(policy, Policy)
+    assert [network.name for network in policy.networks] == ["office", "home", "network 3"]
+
+
+def test_without_a_network_for_all_it_comes_last() -> None:
+    text = added('[upstream.a]\nurl = "http://a:1"\n', "home", found())
+
+    assert isinstance(policy := parse(text or ""), Policy)
+    assert [network.name for network in policy.networks] == ["home"]
+
+
+def test_a_text_that_is_written_otherwise_is_left_to_a_person() -> None:
+    assert added('network = [{name = "a", use = ["direct"]}]\n', "home", found()) is None
+
+
+def test_a_header_in_a_text_of_many_lines_is_no_header() -> None:
+    text = '[upstream.a]\nurl = "http://a:1"\nusername = """\n[[network]]\n"""\n[[network]]\nuse = ["direct"]\n'
+
+    assert added(text, "home", found()) is None
+
+
+def test_a_new_proxy_of_this_place_comes_with_it_and_what_the_agent_wrote_does_not() -> None:
+    seen = found(
+        said("http://proxy.else.example:1", where="/etc/docker/daemon.json", kind=Kind.DAEMON_JSON),
+        said(CORP, where="/etc/environment", kind=Kind.ELSEWHERE),
+        said("http://proxy.client.example:8080", where="gsettings of alice", kind=Kind.ELSEWHERE),
+        snapshot=here(search=["client.example"]),
+    )
+
+    policy = parse(added(POLICY, "client", seen) or "")
+
+    assert isinstance(policy, Policy)
+    assert [*policy.upstreams] == ["direct", "corp-proxy", "client-proxy"]
+    assert policy.networks[0].use == ("corp-proxy", "client-proxy", "direct")
+
+
+@pytest.mark.parametrize(
+    ("name", "snapshot", "why"),
+    [
+        ("office", here(), 'the policy has a network "office" already'),
+        ("corp-proxy", here(), 'an upstream has the name "corp-proxy"; a network needs another one'),
+        ("home", Snapshot(), "nothing here tells this place from the others of the policy"),
+    ],
+)
+def test_why_a_network_cannot_be_added(name: str, snapshot: Snapshot, why: str) -> None:
+    policy = parse(POLICY)
+    assert isinstance(policy, Policy)
+
+    assert one_more(found(snapshot=snapshot), policy, name) == why
