@@ -12,11 +12,14 @@ from agent.cli.doctor.engines import Engines
 from agent.cli.doctor.engines import judge as of_engines
 from agent.cli.doctor.facts import Facts, judged
 from agent.cli.doctor.finding import Finding, Sign, finding_lines, shown
+from agent.cli.doctor.firewall import Answer, Filter, Seat
+from agent.cli.doctor.firewall import judge as of_firewalls
 from agent.cli.doctor.listener import LocalProxy
 from agent.cli.doctor.listener import judge as of_listeners
 from agent.cli.doctor.look import listening
 from agent.cli.doctor.names import Host
 from agent.cli.doctor.names import judge as of_names
+from agent.cli.doctor.seat import free_address
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.trust import judge as of_trust
 from agent.values.condition import Code, Condition
@@ -162,6 +165,58 @@ def test_the_issuer_of_a_rejected_certificate_is_named() -> None:
     (found,) = of_trust(Trust(rejected=(Rejected(upstream="corp", evidence=REJECTED),)))
 
     assert "issued by CN=Corp CA" in found.what
+
+
+def seat(answer: Answer, kept: Filter = Filter.OTHER) -> Seat:
+    return Seat(
+        upstream="clash", bridge="docker0", address="172.17.0.1", port=7890, answer=answer, kept_by=kept, why_not=""
+    )
+
+
+@pytest.mark.parametrize(
+    ("tried", "found"),
+    [
+        pytest.param(seat(Answer.OPEN), [], id="containers-get-there"),
+        pytest.param(seat(Answer.SILENT), [(Sign.FIREWALL, BROKEN)], id="dropped"),
+        pytest.param(seat(Answer.REFUSED), [(Sign.FIREWALL, BROKEN)], id="rejected"),
+        pytest.param(seat(Answer.UNKNOWN), [], id="it-could-not-be-tried"),
+    ],
+)
+def test_a_firewall(tried: Seat, found: list[tuple[Sign, bool]]) -> None:
+    assert told(of_firewalls([tried])) == found
+
+
+@pytest.mark.parametrize(
+    ("kept", "begins"),
+    [
+        (Filter.UFW, "sudo ufw allow in on docker0 to 172.17.0.1 port 7890 proto tcp"),
+        (Filter.FIREWALLD, "sudo firewall-cmd --permanent --zone="),
+        (Filter.OTHER, "To the chain that has `hook input`"),
+    ],
+)
+def test_the_line_that_opens_a_firewall(kept: Filter, begins: str) -> None:
+    (found,) = of_firewalls([seat(Answer.SILENT, kept)])
+
+    assert found.command.startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("network", "own"),
+    [
+        pytest.param({"IPAM": {"Config": [{"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}]}}, "172.17.255.254/16"),
+        pytest.param(
+            {
+                "IPAM": {"Config": [{"Subnet": "fd00::/64"}, {"Subnet": "10.9.0.0/29", "Gateway": "10.9.0.6"}]},
+                "Containers": {"a": {"IPv4Address": "10.9.0.5/29"}, "b": {"IPv4Address": ""}},
+            },
+            "10.9.0.4/29",
+        ),
+        pytest.param({"IPAM": {"Config": None}}, ""),
+        pytest.param({}, ""),
+    ],
+)
+def test_an_address_that_no_container_has(network: dict[str, object], own: str) -> None:
+    assert free_address(network) == own
 
 
 DAY_S = 86_400.0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from agent.cli.doctor import clock, conditions, engines, listener, names, trust
+from agent.cli.doctor import clock, conditions, engines, firewall, listener, names, trust
 from agent.cli.doctor.finding import Finding
 from agent.values.condition import Condition
 
@@ -22,6 +22,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     proxies: tuple[listener.LocalProxy, ...] = ()
     hosts: tuple[names.Host, ...] = ()
     engines: engines.Engines = engines.Engines()
+    seats: tuple[firewall.Seat, ...] = ()
     trust: trust.Trust = trust.Trust()
     clock: clock.Clock = clock.Clock()
     unseen: tuple[str, ...] = ()  # what could not be looked at, and why
@@ -33,5 +34,6 @@ def judged(facts: Facts) -> Iterator[Finding]:
     yield from clock.judge(facts.clock)
     yield from names.judge(facts.hosts)
     yield from listener.judge(facts.proxies, facts.policy)
+    yield from firewall.judge(facts.seats)
     yield from trust.judge(facts.trust)
     yield from conditions.judge(facts.conditions)

@@ -29,6 +29,7 @@ class Sign(enum.Enum):
     CERTIFICATE_REJECTED = "certificate-rejected"
     CERTIFICATE_TIME = "certificate-time"
     CA_NOT_READ = "ca-not-read"
+    FIREWALL = "firewall"
     CLOCK_BEHIND = "clock-behind"
 
 
@@ -36,7 +37,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is in the way."""
 
     code: Sign
-    is_broken: bool  # whether pulls fail by it now; else it may be in the way later
+    is_broken: bool  # whether pulls, or containers' downloads, fail by it now; else it may be in the way later
     where: str  # the file, the unit, the address
     what: str
     why: str = ""  # why it matters

@@ -19,15 +19,18 @@ import msgspec
 from agent.cli.doctor.clock import Clock
 from agent.cli.doctor.engines import Engines
 from agent.cli.doctor.facts import Facts
+from agent.cli.doctor.firewall import Answer, Seat
 from agent.cli.doctor.listener import LocalProxy
 from agent.cli.doctor.names import Host
+from agent.cli.doctor.seat import free_address, kept_by, tried
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.clients.users import ThisSystem
+from agent.docker.engine import EngineSocket
 from agent.one_pass.memory import only_looking
 from agent.one_pass.reconcile import look
-from agent.one_pass.seen import Seen
+from agent.one_pass.seen import Planned, Seen
 from agent.one_pass.sockets import LocalSockets
-from agent.one_pass.world import TheWorld
+from agent.one_pass.world import TheWorld, seen_from_containers
 from agent.probe.dial import in_a_thread
 from agent.probe.exchange import authority
 from agent.probe.probe import proxy_for
@@ -44,6 +47,7 @@ from agent.values.machine_text import lines, words
 from agent.values.paths import Paths
 from agent.values.policy import DEFAULT_REGISTRY, Policy, RegistryUrl, Upstream
 from agent.values.settings import ProxyUrl, Settings
+from agent.values.vantage import HOST
 from agent.values.verdict import Outcome
 
 _NAMES_S: Final = 5.0  # for all names together: a resolver that is silent is a finding by itself
@@ -67,6 +71,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     world = TheWorld(paths, policy or Policy())
     reality, said, unseen = None, tuple(refused), []
     rejected: tuple[Rejected, ...] = ()
+    seats: tuple[Seat, ...] = ()
     try:
         if policy is None:
             reality = await world.daemon.reality()
@@ -75,6 +80,10 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             seen = await look(policy, world, choosing)
             reality, said = seen.reality, (*refused, *choosing.conditions, *seen.conditions)
             rejected = tuple(_rejected(seen))
+            seats = await _seats(paths, policy, seen)
+            unseen += [
+                f"{one.address}:{one.port} from a container's place: {one.why_not}" for one in seats if one.why_not
+            ]
     except AgentError as error:  # the other subjects are looked at
         unseen.append(str(error))
     if reality is not None and reality.absence:
@@ -87,6 +96,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         proxies=await asyncio.to_thread(_on_this_host, paths, asked),
         hosts=await _hosts(asked, policy or Policy(), runs_with),
         engines=_engines(paths, policy or Policy(), reality) if reality is not None else Engines(),
+        seats=seats,
         trust=_trust(paths, reality, rejected),
         clock=_clock(paths),
         unseen=tuple(unseen),
@@ -97,6 +107,31 @@ def _rejected(seen: Seen) -> Iterator[Rejected]:
     for name, verdict in seen.verdicts.items():
         if verdict.outcome is Outcome.TLS:
             yield Rejected(upstream=name, evidence=verdict.evidence, is_in_use=seen.in_docker == name)
+
+
+async def _seats(paths: Paths, policy: Policy, seen: Seen) -> tuple[Seat, ...]:
+    """The chosen proxy on this host, where containers are told to use it by the bridge's address."""
+    is_possible = paths.is_the_systems and os.geteuid() == 0 and paths.layout.bridge_is_here
+    if not is_possible or not isinstance(seen, Planned) or seen.reality.engine is None:
+        return ()
+    upstream = seen.upstream
+    bridge = await seen_from_containers(paths, policy, HOST).bridge(upstream)
+    if bridge.address is None or bridge.heard_at:
+        return ()
+    ports = [url.port for url in bridge.on_loopback(upstream) if bridge.heard(url.port)]
+    engine = EngineSocket(paths.below(paths.socket(policy.docker.socket)))
+    network = await engine.ask("/networks/bridge", dict) or {}
+    name = str((network.get("Options") or {}).get("com.docker.network.bridge.name") or "docker0")
+    own = free_address(network)
+    asked = Seat(
+        upstream=upstream.name,
+        bridge=name,
+        address=bridge.address,
+        port=0,
+        answer=Answer.UNKNOWN,
+        kept_by=kept_by(paths),
+    )
+    return tuple([await tried(msgspec.structs.replace(asked, port=port), own) for port in ports if own])
 
 
 def _trust(paths: Paths, reality: Reality | None, rejected: tuple[Rejected, ...]) -> Trust:
