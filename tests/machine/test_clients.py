@@ -165,6 +165,22 @@ def test_a_proxy_on_loopback_is_given_to_containers_only_where_it_listens(laptop
     assert config(laptop, "/root")["proxies"]["default"]["httpProxy"] == "http://172.17.0.1:7890"  # type: ignore[index]
     assert downloads(laptop, "alice")
     assert URL in everywhere.log_text()
+    assert broken(laptop) == []
+    laptop.run("iptables", "--insert", "INPUT", "--in-interface", "docker0", "--jump", "REJECT")
+    assert not downloads(laptop, "alice")
+    assert broken(laptop) == [("firewall", "172.17.0.1:7890")]
+    everywhere.stop()
+    assert broken(laptop)[0] == ("listener-absent", "127.0.0.1:7890")
+    assert "dpa" not in laptop.run("ip", "-brief", "link").stdout
+
+
+def broken(laptop: Laptop) -> list[tuple[str, str]]:
+    """What `doctor` says of now: the codes, and where."""
+    ran = laptop.agent("doctor", "--json")
+    found = json.loads(ran.stdout)
+    assert ran.code == int(found["broken"]), ran
+    assert found["unseen"] == [], ran
+    return [(one["code"], one["where"]) for one in found["findings"] if one["is_broken"]]
 
 
 class Stranger:
