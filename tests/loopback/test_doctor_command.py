@@ -53,5 +53,17 @@ def test_a_proxy_that_has_ended_is_what_is_broken(tmp_path: Path) -> None:
     assert (first["code"], first["where"], first["is_broken"]) == ("listener-absent", f"127.0.0.1:{port}", True)
 
 
+def test_a_persons_file_that_cannot_be_used_is_broken_and_none_of_it_is_shown(tmp_path: Path) -> None:
+    with proxy() as port, Installation(tmp_path, port) as machine:
+        assert machine.ran("apply").returncode == 0
+        machine.config_json.write_text('{"proxies": {"httpProxy": "http://alice:tr0ub4dor@old.test:1"}}')
+
+        ran = machine.ran("doctor")
+
+    assert ran.returncode == 1, ran
+    assert ran.stdout.startswith(f"broken now:\n  {machine.config_json}: ")
+    assert "tr0ub4dor" not in ran.stdout + ran.stderr
+
+
 def as_it_lies(root: Path) -> dict[Path, int]:
     return {path: path.lstat().st_mtime_ns for path in root.rglob("*")}

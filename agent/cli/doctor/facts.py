@@ -9,7 +9,19 @@ from collections.abc import Iterator
 
 import msgspec
 
-from agent.cli.doctor import clock, conditions, engines, firewall, listener, names, trust
+from agent.cli.doctor import (
+    clock,
+    conditions,
+    engines,
+    firewall,
+    homes,
+    listener,
+    names,
+    service,
+    settings,
+    trust,
+    units,
+)
 from agent.cli.doctor.finding import Finding
 from agent.values.condition import Condition
 
@@ -25,6 +37,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     seats: tuple[firewall.Seat, ...] = ()
     trust: trust.Trust = trust.Trust()
     clock: clock.Clock = clock.Clock()
+    written: settings.Written = settings.Written()
+    unit: units.Unit = units.Unit()
+    homes: tuple[homes.Left, ...] = ()
+    service: service.Service | None = None
     unseen: tuple[str, ...] = ()  # what could not be looked at, and why
 
 
@@ -37,3 +53,7 @@ def judged(facts: Facts) -> Iterator[Finding]:
     yield from firewall.judge(facts.seats)
     yield from trust.judge(facts.trust)
     yield from conditions.judge(facts.conditions)
+    yield from homes.judge(facts.homes)
+    yield from service.judge(facts.service)
+    yield from settings.judge(facts.written)
+    yield from units.judge(facts.unit)

@@ -31,13 +31,27 @@ class Sign(enum.Enum):
     CA_NOT_READ = "ca-not-read"
     FIREWALL = "firewall"
     CLOCK_BEHIND = "clock-behind"
+    FOREIGN_SETTING = "foreign-setting"
+    PLACES_DIFFER = "places-differ"
+    FILE_NOT_READ = "file-not-read"
+    NO_PROXY_ENTRY = "no-proxy-entry"
+    NEEDS_DAEMON_RELOAD = "needs-daemon-reload"
+    UNITS_HANG = "units-hang"
+    KILL_MODE = "kill-mode"
+    SWARM = "swarm"
+    CLIENT_LEFT = "client-left"
+    AGENT_DOWN = "agent-down"
+    AGENT_NOT_ENABLED = "agent-not-enabled"
+    AGENT_OLDER = "agent-older"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is in the way."""
 
     code: Sign
-    is_broken: bool  # whether pulls, or containers' downloads, fail by it now; else it may be in the way later
+    is_broken: (
+        bool  # whether pulls, runs, builds or what containers load fail by it now; else it may be in the way later
+    )
     where: str  # the file, the unit, the address
     what: str
     why: str = ""  # why it matters

@@ -1,6 +1,6 @@
 """Looks at what `doctor` judges, and records it as values. Changes nothing, and never starts a Docker that is stopped.
 
-No home is read. Not known here: what any of it means (`facts.py`).
+No home is read here: what a pass could not use is taken from it. Not known here: what any of it means (`facts.py`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ from typing import Final
 
 import msgspec
 
+from agent import __version__
 from agent.cli.doctor.clock import Clock
 from agent.cli.doctor.engines import Engines
 from agent.cli.doctor.facts import Facts
 from agent.cli.doctor.firewall import Answer, Seat
+from agent.cli.doctor.homes import Left
 from agent.cli.doctor.listener import LocalProxy
 from agent.cli.doctor.names import Host
 from agent.cli.doctor.seat import free_address, kept_by, tried
+from agent.cli.doctor.service import Service
+from agent.cli.doctor.settings import Written
 from agent.cli.doctor.trust import Rejected, Trust
+from agent.cli.doctor.units import Unit
 from agent.clients.users import ThisSystem
 from agent.docker.engine import EngineSocket
 from agent.one_pass.memory import only_looking
@@ -37,11 +42,14 @@ from agent.probe.probe import proxy_for
 from agent.see.docker_bridge import docker_bridge
 from agent.see.netlink import NetlinkFailed
 from agent.see.ways import way_now
+from agent.service.status_file import read
 from agent.system.clock import SYSTEM_CLOCK
 from agent.system.process_start import started
+from agent.system.systemd import Systemd, manager
+from agent.system.text_files import read_text
 from agent.values.condition import Condition
 from agent.values.dockerd import Phase, Reality
-from agent.values.errors import AgentError
+from agent.values.errors import AgentError, TargetFailed, UnitFailed
 from agent.values.listening import is_name, loopback_addresses, on_this_host
 from agent.values.machine_text import lines, words
 from agent.values.paths import Paths
@@ -54,6 +62,9 @@ _NAMES_S: Final = 5.0  # for all names together: a resolver that is silent is a 
 _LISTENS: Final = "00010000"  # __SO_ACCEPTCON, in the fourth column of /proc/net/unix
 _OWN_CAS: Final = ("/usr/local/share/ca-certificates", "/etc/pki/ca-trust/source/anchors")  # Debian's, Fedora's
 _TIMES: Final = ("/var/lib/systemd/timesync/clock", "/var/lib/dpkg/status")  # systemd-timesyncd.service(8)
+_ENV_LIKE: Final = ("/etc/sysconfig/docker", "/etc/default/docker")  # Fedora's, Debian's
+_AGENT: Final = "docker-proxy-agent.service"
+_NOT_AT_BOOT: Final = frozenset({"disabled", "masked"})
 _ABSENT: Final = frozenset({Phase.ABSENT, Phase.MASKED})
 
 
@@ -72,6 +83,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     reality, said, unseen = None, tuple(refused), []
     rejected: tuple[Rejected, ...] = ()
     seats: tuple[Seat, ...] = ()
+    left: tuple[Left, ...] = ()
     try:
         if policy is None:
             reality = await world.daemon.reality()
@@ -79,7 +91,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             choosing = only_looking(policy, world.prober, paths.state)
             seen = await look(policy, world, choosing)
             reality, said = seen.reality, (*refused, *choosing.conditions, *seen.conditions)
-            rejected = tuple(_rejected(seen))
+            rejected, left = tuple(_rejected(seen)), tuple(_left(seen))
             seats = await _seats(paths, policy, seen)
             unseen += [
                 f"{one.address}:{one.port} from a container's place: {one.why_not}" for one in seats if one.why_not
@@ -99,6 +111,10 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         seats=seats,
         trust=_trust(paths, reality, rejected),
         clock=_clock(paths),
+        written=Written(reality=reality, env_like=tuple(_env_like(paths))),
+        unit=await _unit(paths, reality),
+        homes=left,
+        service=await _service(paths),
         unseen=tuple(unseen),
     )
 
@@ -132,6 +148,54 @@ async def _seats(paths: Paths, policy: Policy, seen: Seen) -> tuple[Seat, ...]:
         kept_by=kept_by(paths),
     )
     return tuple([await tried(msgspec.structs.replace(asked, port=port), own) for port in ports if own])
+
+
+def _left(seen: Seen) -> Iterator[Left]:
+    for file in seen.clients.failed if seen.clients is not None else ():
+        yield Left(whose=file.name, path=file.path, why=file.error)
+
+
+def _env_like(paths: Paths) -> Iterator[tuple[str, str]]:
+    if paths.layout.user is not None:  # these are for the system's Docker
+        return
+    for path in _ENV_LIKE:
+        with contextlib.suppress(TargetFailed):  # nothing is known of one that cannot be read
+            text = read_text(paths.below(path))
+            if text is not None:
+                yield path, text
+
+
+async def _unit(paths: Paths, reality: Reality | None) -> Unit:
+    systemd = manager(paths)
+    if systemd is None or reality is None:
+        return Unit(reality=reality)
+    return Unit(reality=reality, needs_reload=await _property(systemd, reality.unit_name, "NeedDaemonReload") == "yes")
+
+
+async def _service(paths: Paths) -> Service | None:
+    systemd = manager(paths)
+    if systemd is None:
+        return None
+    shown = read(paths.status)
+    is_running = shown is not None and shown.is_running
+    at_boot = await _property(systemd, _AGENT, "UnitFileState")
+    return Service(
+        unit=_AGENT,
+        systemctl=paths.layout.systemctl,
+        is_running=is_running,
+        is_enabled=at_boot not in _NOT_AT_BOOT if at_boot else None,
+        version=shown.version if shown is not None and is_running else "",
+        installed=__version__,
+    )
+
+
+async def _property(systemd: Systemd, unit: str, name: str) -> str:
+    """'' if systemd does not say."""
+    try:
+        found = await systemd.show((name,), (unit,))
+    except UnitFailed:  # all else is still looked at
+        return ""
+    return found[0].get(name, "") if found else ""
 
 
 def _trust(paths: Paths, reality: Reality | None, rejected: tuple[Rejected, ...]) -> Trust:

@@ -1,0 +1,57 @@
+"""The agent's own service: whether it runs, from which version, and whether it starts at boot.
+
+Pure. Not known here: how systemd is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from agent.cli.doctor.finding import Finding, Sign
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """It, where a systemd would run it."""
+
+    unit: str = "docker-proxy-agent.service"
+    systemctl: str = "systemctl"
+    is_running: bool = True
+    is_enabled: bool | None = None  # None: not known
+    version: str = ""  # of the one that runs; '': not known
+    installed: str = ""  # of the files that are there
+
+
+def judge(service: Service | None) -> Iterator[Finding]:
+    """None: there is no systemd that would run it."""
+    if service is None:
+        return
+    if not service.is_running:
+        yield Finding(
+            code=Sign.AGENT_DOWN,
+            is_broken=False,
+            where=service.unit,
+            what="does not run",
+            why="Docker keeps the settings of the last network",
+            command=f"sudo {service.systemctl} enable --now {service.unit}",
+        )
+        return
+    if service.is_enabled is False:
+        yield Finding(
+            code=Sign.AGENT_NOT_ENABLED,
+            is_broken=False,
+            where=service.unit,
+            what="runs, and does not start at boot",
+            why="after the next boot Docker keeps the settings of the last network",
+            command=f"sudo {service.systemctl} enable {service.unit}",
+        )
+    if service.version and service.version != service.installed:
+        yield Finding(
+            code=Sign.AGENT_OLDER,
+            is_broken=False,
+            where=service.unit,
+            what=f"version {service.version} runs, and the files are of {service.installed}",
+            why="what the files do better is not in use yet",
+            command=f"sudo {service.systemctl} restart {service.unit}",
+        )

@@ -1,0 +1,123 @@
+"""Settings that others wrote: which one wins, and which do nothing.
+
+Pure. Not known here: what stands in the way of the agent's own, which the conditions of a pass say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from agent.cli.doctor.finding import Finding, Sign
+from agent.targets import daemon_json
+from agent.targets.refused import TextRefused
+from agent.values.dockerd import Reality
+from agent.values.settings import Texts
+
+_ASSIGNED: Final = re.compile(r"(?mi)^[ \t]*(?:export[ \t]+)?((?:https?|no|all)_proxy)[ \t]*=[ \t]*\S")
+_A_BLANK: Final = re.compile(r"\S\s+\S")
+_PORT: Final = re.compile(r"\]?:[0-9]+$")
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """What others wrote for dockerd. It may hold passwords, so it never shows."""
+
+    reality: Reality | None = None  # None: not looked at
+    env_like: tuple[tuple[str, str], ...] = ()  # files that look like an EnvironmentFile=, and their texts
+
+    def __repr__(self) -> str:
+        return f"Written({self.reality})"
+
+
+def judge(written: Written) -> Iterator[Finding]:
+    reality = written.reality
+    if reality is None:
+        return
+    yield from _foreign(reality)
+    if reality.is_systemd and reality.arguments:  # else the unit's files are not known
+        yield from _unread(written, reality)
+    yield from _no_proxy(reality)
+
+
+def _foreign(reality: Reality) -> Iterator[Finding]:
+    is_beaten = reality.drop_in is not None
+    for layer in reality.beaten:
+        names = ", ".join(name for name, value in layer.values.items() if value)
+        yield Finding(
+            code=Sign.FOREIGN_SETTING,
+            is_broken=False,
+            where=layer.path,
+            what=f"sets {names}" + (", which the agent's drop-in beats" if is_beaten else ""),
+            why="it does nothing now, and counts again without the agent"
+            if is_beaten
+            else "Docker has this proxy in every network, until the agent writes a drop-in, which beats it",
+            command=f"Remove it there if nothing else needs it: systemctl cat {reality.unit_name}",
+        )
+    if is_beaten and _in_file(reality) != Texts():
+        yield Finding(
+            code=Sign.PLACES_DIFFER,
+            is_broken=False,
+            where=reality.daemon_json_path,
+            what="has proxies, which beat the agent's drop-in",
+            why="the settings stand in two places, and only one of them counts",
+            command="sudo docker-proxy-agent apply",
+        )
+
+
+def _in_file(reality: Reality) -> Texts:
+    try:
+        return daemon_json.texts(reality.daemon_json)
+    except TextRefused:  # a condition of the pass says so
+        return Texts()
+
+
+def _unread(written: Written, reality: Reality) -> Iterator[Finding]:
+    for path, text in written.env_like:
+        names = list(dict.fromkeys(_ASSIGNED.findall(text)))
+        if names and path not in reality.environment_files:
+            yield Finding(
+                code=Sign.FILE_NOT_READ,
+                is_broken=False,
+                where=path,
+                what=f"sets {', '.join(names)}, and no EnvironmentFile= of {reality.unit_name} names it",
+                why="it does nothing: systemd reads only the files that the unit names",
+                command="Put the proxy into the policy, and remove it there",
+            )
+
+
+def _no_proxy(reality: Reality) -> Iterator[Finding]:
+    proxies = reality.engine.proxies if reality.engine is not None else None
+    if proxies is None or not (proxies.http or proxies.https):
+        return
+    for entry in (one.strip() for one in proxies.no_proxy.split(",")):
+        if why_not := means_nothing(entry):
+            yield Finding(
+                code=Sign.NO_PROXY_ENTRY,
+                is_broken=False,
+                where="no_proxy of Docker",
+                what=f'"{entry}" means nothing: {why_not}',
+                why="Docker asks the proxy for what it was to exclude",
+                command="Correct it in no_proxy of the policy, then run: sudo docker-proxy-agent apply",
+            )
+
+
+def means_nothing(entry: str) -> str:
+    """Why dockerd matches no host with it; '' if it can (FACTS 9)."""
+    if "://" in entry:
+        return "an entry is a host, and no URL"
+    if _A_BLANK.search(entry):
+        return "entries are separated by commas, not by blanks"
+    if "*" in entry.removeprefix("*.") and entry != "*":
+        return "a * stands only alone, or before the first dot"
+    if "/" in entry and not _is_network(entry):
+        return "an entry has no path, and a network is written as 10.0.0.0/8"
+    return ""
+
+
+def _is_network(entry: str) -> bool:
+    address, _, bits = _PORT.sub("", entry).partition("/")
+    is_address = bool(re.fullmatch(r"[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", address))
+    return is_address and bits.isdecimal() and int(bits) <= (128 if ":" in address else 32)

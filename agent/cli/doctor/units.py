@@ -1,0 +1,64 @@
+"""Docker's unit, and what a restart of it takes along.
+
+Pure. Not known here: how systemd is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from agent.cli.doctor.finding import Finding, Sign
+from agent.values.dockerd import Reality
+
+
+class Unit(msgspec.Struct, frozen=True, kw_only=True):
+    """The unit as it is now."""
+
+    reality: Reality | None = None  # None: not looked at
+    needs_reload: bool = False  # its files changed after systemd read them
+
+
+def judge(unit: Unit) -> Iterator[Finding]:
+    reality = unit.reality
+    if reality is None:
+        return
+    name = reality.unit_name
+    if unit.needs_reload:
+        yield Finding(
+            code=Sign.NEEDS_DAEMON_RELOAD,
+            is_broken=False,
+            where=name,
+            what="its files changed, and systemd has not read them",
+            why="a restart would use what systemd read before",
+            command=f"sudo {reality.systemctl} daemon-reload",
+        )
+    if reality.hanging:
+        listed = ", ".join(f'"{one}"' for one in reality.hanging)
+        yield Finding(
+            code=Sign.UNITS_HANG,
+            is_broken=False,
+            where=name,
+            what=f"systemd stops {', '.join(reality.hanging)} with it",
+            why="a restart for new settings waits because of them",
+            command=f"If they may be restarted with Docker, set in [docker]: take_along = [{listed}]",
+        )
+    if reality.shims_in_unit:
+        yield Finding(
+            code=Sign.KILL_MODE,
+            is_broken=False,
+            where=name,
+            what=f"has KillMode={reality.unit.kill_mode}",
+            why="a restart ends the containers, whatever live-restore says",
+            command=f"Set KillMode=process with: sudo {reality.systemctl} edit {name}",
+        )
+    if reality.engine is not None and reality.engine.is_swarm:
+        yield Finding(
+            code=Sign.SWARM,
+            is_broken=False,
+            where=name,
+            what="is part of a swarm",
+            why="there is no live-restore in a swarm, so a restart ends the containers",
+            command='If that is wanted at no time, set in [docker]: restart = "when-idle"',
+        )

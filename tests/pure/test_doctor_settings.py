@@ -1,0 +1,133 @@
+"""What `doctor` finds in settings, units, people's files and the agent's own service."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.cli.doctor.facts import Facts, judged
+from agent.cli.doctor.finding import Sign, finding_lines, shown
+from agent.cli.doctor.homes import Left
+from agent.cli.doctor.service import Service
+from agent.cli.doctor.service import judge as of_the_service
+from agent.cli.doctor.settings import Written, means_nothing
+from agent.cli.doctor.settings import judge as of_settings
+from agent.cli.doctor.units import Unit
+from agent.cli.doctor.units import judge as of_units
+from agent.values.dockerd import Engine, Layer, Phase, Reality, UnitState
+from agent.values.settings import Texts
+
+from .test_doctor import told
+from .test_plan import OFFICE, docker_with, engine, with_drop_in
+
+PASSWORD = "tr0ub4dor"
+PROXY = f"http://alice:{PASSWORD}@old.test:1"
+CONF = "/etc/systemd/system/docker.service.d/http-proxy.conf"
+DEFAULT = "/etc/default/docker"
+FOREIGN = (Layer(CONF, {"HTTP_PROXY": PROXY, "NO_PROXY": ""}),)
+FILE = '{"proxies": {"http-proxy": "http://a:1"}}'
+SWARM = Engine("26.1.5", (1, 45), False, Texts(), False, True, 0)
+
+
+def under_systemd(**real: object) -> Reality:
+    return docker_with(Texts(), arguments=("-H", "fd://"), **real)
+
+
+def beside(text: str, **real: object) -> Written:
+    return Written(reality=under_systemd(**real), env_like=((DEFAULT, text),))
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        pytest.param(Written(), [], id="not-looked-at"),
+        pytest.param(Written(reality=under_systemd()), [], id="nothing-of-others"),
+        pytest.param(Written(reality=with_drop_in(OFFICE)), [], id="our-own"),
+        pytest.param(Written(reality=under_systemd(beaten=FOREIGN)), [Sign.FOREIGN_SETTING], id="http-proxy.conf"),
+        pytest.param(Written(reality=with_drop_in(OFFICE, beaten=FOREIGN)), [Sign.FOREIGN_SETTING], id="it-is-beaten"),
+        pytest.param(Written(reality=with_drop_in(OFFICE, daemon_json=FILE)), [Sign.PLACES_DIFFER], id="two-places"),
+        pytest.param(Written(reality=under_systemd(daemon_json=FILE)), [], id="daemon-json-alone"),
+        pytest.param(Written(reality=with_drop_in(OFFICE, daemon_json="{")), [], id="a-condition-says-it"),
+        pytest.param(beside(f'# x\nexport http_proxy="{PROXY}"\n'), [Sign.FILE_NOT_READ], id="a-file-nobody-reads"),
+        pytest.param(beside(f"HTTP_PROXY={PROXY}", environment_files=(DEFAULT,)), [], id="a-file-that-the-unit-names"),
+        pytest.param(beside("# HTTP_PROXY=http://a:1\nHTTPS_PROXY=\n"), [], id="a-comment-and-an-empty-one"),
+        pytest.param(beside(f"HTTP_PROXY={PROXY}", is_systemd=False), [], id="no-unit-to-name-it"),
+        pytest.param(
+            Written(reality=docker_with(Texts(http="http://a:1", no_proxy="localhost, 10.*"))),
+            [Sign.NO_PROXY_ENTRY],
+            id="an-entry-that-means-nothing",
+        ),
+        pytest.param(Written(reality=docker_with(Texts(no_proxy="10.*"))), [], id="without-a-proxy-it-is-no-matter"),
+    ],
+)
+def test_settings_of_others(written: Written, found: list[Sign]) -> None:
+    assert told(of_settings(written)) == [(sign, False) for sign in found]
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_nothing"),
+    [
+        ("corp.test", False), (".corp.test", False), ("*.corp.test", False), ("*", False), ("10.0.0.0/8", False), ("::1", False),
+        ("fc00::/7", False), ("corp.test:443", False), ("[::1]:443", False), ("", False),
+        ("http://corp.test", True), ("corp.test other.test", True), ("10.*", True), ("*corp.test", True), ("a.*.test", True),
+        ("corp.test/path", True), ("10.0.0.0/255.0.0.0", True), ("10.0.0.0/33", True),
+    ],
+)  # fmt: skip
+def test_an_entry_of_no_proxy_that_no_host_matches(entry: str, *, is_nothing: bool) -> None:
+    assert bool(means_nothing(entry)) is is_nothing
+
+
+@pytest.mark.parametrize(
+    ("unit", "found"),
+    [
+        pytest.param(Unit(), [], id="not-looked-at"),
+        pytest.param(Unit(reality=docker_with()), [], id="all-is-well"),
+        pytest.param(Unit(reality=docker_with(), needs_reload=True), [Sign.NEEDS_DAEMON_RELOAD], id="not-read-yet"),
+        pytest.param(Unit(reality=docker_with(hanging=("app.service",))), [Sign.UNITS_HANG], id="app"),
+        pytest.param(
+            Unit(reality=docker_with(unit=UnitState(Phase.RUNNING, pid=1, kill_mode="mixed"), shims_in_unit=True)),
+            [Sign.KILL_MODE],
+            id="kill-mode",
+        ),
+        pytest.param(Unit(reality=docker_with(engine=SWARM)), [Sign.SWARM], id="swarm"),
+        pytest.param(Unit(reality=docker_with(engine=engine())), [], id="no-swarm"),
+    ],
+)
+def test_dockers_unit(unit: Unit, found: list[Sign]) -> None:
+    assert told(of_units(unit)) == [(sign, False) for sign in found]
+
+
+@pytest.mark.parametrize(
+    ("service", "found"),
+    [
+        pytest.param(None, [], id="no-systemd-would-run-it"),
+        pytest.param(Service(is_enabled=True, version="1", installed="1"), [], id="all-is-well"),
+        pytest.param(Service(installed="1"), [], id="neither-boot-nor-version-is-known"),
+        pytest.param(Service(is_running=False, is_enabled=False), [Sign.AGENT_DOWN], id="down"),
+        pytest.param(Service(is_enabled=False), [Sign.AGENT_NOT_ENABLED], id="not-at-boot"),
+        pytest.param(Service(version="1", installed="2"), [Sign.AGENT_OLDER], id="upgraded-and-not-restarted"),
+    ],
+)
+def test_the_agents_own_service(service: Service | None, found: list[Sign]) -> None:
+    assert told(of_the_service(service)) == [(sign, False) for sign in found]
+
+
+def test_each_says_what_helps_and_none_shows_a_password() -> None:
+    facts = Facts(
+        homes=(Left(whose="al", path="/home/al/.docker/config.json", why="line 1: not JSON"),),
+        service=Service(is_running=False),
+        written=beside(f"HTTP_PROXY={PROXY}", beaten=FOREIGN),
+        unit=Unit(reality=docker_with(hanging=("app.service",)), needs_reload=True),
+    )
+
+    these = shown(judged(facts), ())
+
+    assert [(one.code, one.is_broken) for one in these.findings] == [
+        (Sign.CLIENT_LEFT, True),
+        (Sign.AGENT_DOWN, False),
+        (Sign.FOREIGN_SETTING, False),
+        (Sign.FILE_NOT_READ, False),
+        (Sign.NEEDS_DAEMON_RELOAD, False),
+        (Sign.UNITS_HANG, False),
+    ]
+    assert all(one.command and one.why for one in these.findings)
+    assert PASSWORD not in f"{[*finding_lines(these)]} {facts}"
