@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.one_pass.picture import Picture, State
+from agent.service.status_file import PolicyStatus, StatusFile, status_of
+from agent.values.condition import Code, Condition
+
 from .installation import Installation, is_offline, proxy
 
 pytestmark = pytest.mark.skipif(is_offline(), reason="a pass does nothing without a network")
@@ -63,6 +67,20 @@ def test_a_persons_file_that_cannot_be_used_is_broken_and_none_of_it_is_shown(tm
     assert ran.returncode == 1, ran
     assert ran.stdout.startswith(f"broken now:\n  {machine.config_json}: ")
     assert "tr0ub4dor" not in ran.stdout + ran.stderr
+
+
+def test_what_only_the_running_agent_knows_is_told(tmp_path: Path) -> None:
+    unwatched = Condition(Code.FILES_UNWATCHED, "/home cannot be watched", "Raise fs.inotify.max_user_watches")
+    with proxy() as port, Installation(tmp_path, port) as machine:
+        assert machine.ran("apply").returncode == 0
+        shown = status_of(Picture(state=State.STEADY, conditions=(unwatched,)), PolicyStatus("config.toml"), ())
+        StatusFile(machine.paths.status).show(shown)  # by this process, which runs
+
+        ran = machine.ran("doctor")
+
+    assert ran.returncode == 0, ran
+    assert "files-unwatched: /home cannot be watched\n" in ran.stdout
+    assert "  do           Raise fs.inotify.max_user_watches\n" in ran.stdout
 
 
 def as_it_lies(root: Path) -> dict[Path, int]:

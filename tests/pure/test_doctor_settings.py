@@ -7,6 +7,9 @@ import pytest
 from agent.cli.doctor.facts import Facts, judged
 from agent.cli.doctor.finding import Sign, finding_lines, shown
 from agent.cli.doctor.homes import Left
+from agent.cli.doctor.homes import judge as of_homes
+from agent.cli.doctor.room import Room
+from agent.cli.doctor.room import judge as of_rooms
 from agent.cli.doctor.service import Service
 from agent.cli.doctor.service import judge as of_the_service
 from agent.cli.doctor.settings import Written, means_nothing
@@ -109,6 +112,32 @@ def test_dockers_unit(unit: Unit, found: list[Sign]) -> None:
 )
 def test_the_agents_own_service(service: Service | None, found: list[Sign]) -> None:
     assert told(of_the_service(service)) == [(sign, False) for sign in found]
+
+
+def room(**differs: object) -> Room:
+    return Room(**{"folder": "/etc", "file_system": 1, "free": 1 << 30, "inodes": 99, **differs})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("rooms", "where"),
+    [
+        pytest.param([room(), room(folder="/var", file_system=2, inodes=None)], [], id="room-everywhere"),
+        pytest.param([room(free=4096), room(folder="/var", free=4096)], ["/etc"], id="both-on-one"),
+        pytest.param([room(), room(folder="/var", file_system=2, free=0)], ["/var"], id="the-other-one"),
+        pytest.param([room(inodes=0)], ["/etc"], id="no-inodes"),
+    ],
+)
+def test_a_full_file_system_is_told_once(rooms: list[Room], where: list[str]) -> None:
+    found = [*of_rooms(rooms)]
+
+    assert [one.where for one in found] == where
+    assert all((one.code, one.is_broken) == (Sign.DISK_FULL, True) for one in found)
+
+
+def test_a_user_who_is_left_out_breaks_nothing() -> None:
+    files = (Left(whose="al", why="its home is not there", is_skipped=True),)
+
+    assert told(of_homes(files)) == [(Sign.CLIENT_SKIPPED, False)]
 
 
 def test_each_says_what_helps_and_none_shows_a_password() -> None:

@@ -17,6 +17,7 @@ from agent.cli.doctor import (
     homes,
     listener,
     names,
+    room,
     service,
     settings,
     trust,
@@ -41,12 +42,14 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     unit: units.Unit = units.Unit()
     homes: tuple[homes.Left, ...] = ()
     service: service.Service | None = None
+    rooms: tuple[room.Room, ...] = ()
     unseen: tuple[str, ...] = ()  # what could not be looked at, and why
 
 
 def judged(facts: Facts) -> Iterator[Finding]:
     """What is found, in the order of the subjects: the cause before what follows from it."""
     yield from engines.judge(facts.engines)
+    yield from room.judge(facts.rooms)
     yield from clock.judge(facts.clock)
     yield from names.judge(facts.hosts)
     yield from listener.judge(facts.proxies, facts.policy)

@@ -40,6 +40,8 @@ class Sign(enum.Enum):
     KILL_MODE = "kill-mode"
     SWARM = "swarm"
     CLIENT_LEFT = "client-left"
+    CLIENT_SKIPPED = "client-skipped"
+    DISK_FULL = "disk-full"
     AGENT_DOWN = "agent-down"
     AGENT_NOT_ENABLED = "agent-not-enabled"
     AGENT_OLDER = "agent-older"

@@ -16,12 +16,23 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     """One file, and why."""
 
     whose: str
-    path: str
+    path: str = ""
     why: str
+    is_skipped: bool = False  # it is not looked at at all
 
 
 def judge(files: Iterable[Left]) -> Iterator[Finding]:
     for one in files:
+        if one.is_skipped:
+            yield Finding(
+                code=Sign.CLIENT_SKIPPED,
+                is_broken=False,
+                where=one.whose,
+                what=f"is left out: {one.why}",
+                why="docker run and docker build of this user do not get the settings of each network",
+                command="If that is not wanted, correct it, or [clients] in the policy",
+            )
+            continue
         yield Finding(
             code=Sign.CLIENT_LEFT,
             is_broken=True,

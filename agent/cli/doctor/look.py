@@ -24,6 +24,7 @@ from agent.cli.doctor.firewall import Answer, Seat
 from agent.cli.doctor.homes import Left
 from agent.cli.doctor.listener import LocalProxy
 from agent.cli.doctor.names import Host
+from agent.cli.doctor.room import Room
 from agent.cli.doctor.seat import free_address, kept_by, tried
 from agent.cli.doctor.service import Service
 from agent.cli.doctor.settings import Written
@@ -44,10 +45,11 @@ from agent.see.netlink import NetlinkFailed
 from agent.see.ways import way_now
 from agent.service.status_file import read
 from agent.system.clock import SYSTEM_CLOCK
+from agent.system.files import is_folder
 from agent.system.process_start import started
 from agent.system.systemd import Systemd, manager
 from agent.system.text_files import read_text
-from agent.values.condition import Condition
+from agent.values.condition import Code, Condition
 from agent.values.dockerd import Phase, Reality
 from agent.values.errors import AgentError, TargetFailed, UnitFailed
 from agent.values.listening import is_name, loopback_addresses, on_this_host
@@ -63,6 +65,13 @@ _LISTENS: Final = "00010000"  # __SO_ACCEPTCON, in the fourth column of /proc/ne
 _OWN_CAS: Final = ("/usr/local/share/ca-certificates", "/etc/pki/ca-trust/source/anchors")  # Debian's, Fedora's
 _TIMES: Final = ("/var/lib/systemd/timesync/clock", "/var/lib/dpkg/status")  # systemd-timesyncd.service(8)
 _ENV_LIKE: Final = ("/etc/sysconfig/docker", "/etc/default/docker")  # Fedora's, Debian's
+# What only the running agent knows: a pass by itself meets none of them.
+_OF_THE_SERVICE: Final = frozenset(
+    {
+        Code.FILES_UNWATCHED, Code.GAVE_UP, Code.AUDIT_UNWRITABLE, Code.NOT_FINISHED, Code.QUARANTINED, Code.UNSTEADY,
+        Code.CONTAINERS_LOST, Code.CONTAINERS_STALE,
+    }
+)  # fmt: skip
 _AGENT: Final = "docker-proxy-agent.service"
 _NOT_AT_BOOT: Final = frozenset({"disabled", "masked"})
 _ABSENT: Final = frozenset({Phase.ABSENT, Phase.MASKED})
@@ -104,7 +113,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     asked = tuple(_asked(policy or Policy(), runs_with))
     return Facts(
         policy=str(paths.policy),
-        conditions=said,
+        conditions=tuple(dict.fromkeys((*said, *_of_the_service(paths)))),
         proxies=await asyncio.to_thread(_on_this_host, paths, asked),
         hosts=await _hosts(asked, policy or Policy(), runs_with),
         engines=_engines(paths, policy or Policy(), reality) if reality is not None else Engines(),
@@ -115,6 +124,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         unit=await _unit(paths, reality),
         homes=left,
         service=await _service(paths),
+        rooms=await asyncio.to_thread(_rooms, paths),
         unseen=tuple(unseen),
     )
 
@@ -153,6 +163,30 @@ async def _seats(paths: Paths, policy: Policy, seen: Seen) -> tuple[Seat, ...]:
 def _left(seen: Seen) -> Iterator[Left]:
     for file in seen.clients.failed if seen.clients is not None else ():
         yield Left(whose=file.name, path=file.path, why=file.error)
+    for skipped in seen.clients.skipped if seen.clients is not None else ():
+        yield Left(whose=skipped.name, why=skipped.why, is_skipped=True)
+
+
+def _of_the_service(paths: Paths) -> Iterator[Condition]:
+    found = read(paths.status)
+    if found is not None and found.is_running and found.status is not None:
+        yield from (one for one in found.status.conditions if one.code in _OF_THE_SERVICE)
+
+
+def _rooms(paths: Paths) -> tuple[Room, ...]:
+    """Where the agent writes, and where Docker has its settings."""
+    folders = (paths.policy.parent, paths.state, paths.audit_log.parent, paths.runtime, paths.daemon_json.parent)
+    found = []
+    for folder in filter(is_folder, folders):
+        with contextlib.suppress(OSError):  # all else is still looked at
+            found.append(_room(folder))
+    return tuple(found)
+
+
+def _room(folder: Path) -> Room:
+    free = os.statvfs(folder)
+    inodes = free.f_ffree if free.f_files else None  # btrfs counts none
+    return Room(folder=str(folder), file_system=folder.stat().st_dev, free=free.f_bfree * free.f_frsize, inodes=inodes)
 
 
 def _env_like(paths: Paths) -> Iterator[tuple[str, str]]:
