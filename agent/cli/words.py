@@ -17,6 +17,7 @@ from agent.values.paths import Paths
 
 SUMMARY: Final = "Keeps Docker's proxy settings right while the machine moves between networks"
 COMMANDS: Final = {
+    "init": "write a first policy from what this system has; or add the place where it is now",
     "apply": "run one pass now: find an upstream that works, write it, and restart Docker if needed",
     "plan": "show what a pass would do and why, as a diff; change nothing",
     "probe": "test every upstream now and show each result with its timings",
@@ -40,7 +41,7 @@ COMMANDS: Final = {
 # These read no policy, so --policy would have no effect.
 _WITHOUT_POLICY: Final = frozenset({"status", "audit", "install", "demo"})
 # These print for a person only; a script uses their exit status.
-_WITHOUT_FACTS: Final = frozenset({"run", "install", "uninstall", "demo"})
+_WITHOUT_FACTS: Final = frozenset({"run", "init", "install", "uninstall", "demo"})
 
 _WITHOUT_AN_INSTANCE: Final = frozenset({"demo"})
 # systemd itself starts the one, with its environment; the other one reads what lies in the runtime folder.
@@ -48,7 +49,7 @@ _ASK_NOTHING: Final = frozenset({"run", "status"})
 _SYSTEM: Final = Paths()
 
 # These are folders: their other files are also run, or imported, on their own.
-_FOLDERS: Final = frozenset({"demo", "doctor", "env", "install"})
+_FOLDERS: Final = frozenset({"demo", "doctor", "env", "init", "install"})
 
 
 class _Parser(argparse.ArgumentParser):

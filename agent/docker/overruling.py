@@ -56,13 +56,13 @@ def overruling(  # noqa: PLR0913 - what a unit says, as it is and as it is loade
 
 def beaten(texts: Mapping[str, str], start: Start, values_file: Path, later: Sequence[Layer]) -> tuple[Layer, ...]:
     """Where others set a proxy that ours overrides: for all services, in the unit, in files read before ours."""
-    found = [Layer(_OF_ALL, start.manager), *(Layer(path, _environment(text)) for path, text in texts.items())]
+    found = [Layer(_OF_ALL, start.manager), *(Layer(path, environment_in(text)) for path, text in texts.items())]
     found += [layer for layer in start.layers if layer.path != str(values_file) and layer not in later]
     # Each file once: systemd reads it as often as it is named.
     return tuple({layer.path: layer for layer in found if any(layer.values.values())}.values())
 
 
-def _environment(text: str) -> dict[str, str]:
+def environment_in(text: str) -> dict[str, str]:
     """Those of the six names that a unit's file sets itself."""
     found: dict[str, str] = {}
     for value in unit_file.assigned(text, "Environment"):

@@ -11,6 +11,7 @@
     elsewhere      what a person copies into the places of other Dockers; a file of theirs with our keys set
     one_off        the lines for one container, one build, a Compose service
     shells         how a shell spells a text
+    desktop        what a desktop's own settings say; only read
     refused        what cannot be read or edited, and where in the text
 
 Pure: nothing here knows files. What cannot be read or edited raises `refused.TextRefused`, which says where;

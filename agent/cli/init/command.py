@@ -1,0 +1,190 @@
+"""`init`: a first policy from what this system has; with --add-network, one more network for where the laptop is now.
+
+The policy goes to stdout, everything else to stderr. It is checked and planned beside config.toml, and takes its place
+only after a yes at a terminal, or with --write. A policy that is there is never replaced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from agent.cli import check, plan
+from agent.cli.init.look import look
+from agent.cli.policy_of import loaded
+from agent.cli.printing import complain, say
+from agent.cli.session import quiet
+from agent.decide.first_policy import Draft, becomes, first_policy, one_more
+from agent.decide.first_policy_text import password_file, policy_text, with_network
+from agent.system.files import PRIVATE, is_there, read_file, remove_file, replace_file
+from agent.system.text_files import NEW_FILE, read_text, write_text
+from agent.values.errors import AgentError
+from agent.values.found import Found
+from agent.values.paths import Paths
+from agent.values.secret import HIDDEN
+
+_YES: Final = frozenset({"y", "yes"})
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--write", action="store_true", help="write it without asking")
+    parser.add_argument(
+        "--add-network", metavar="NAME", help="add the place where the machine is now to the policy that there is"
+    )
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    quiet(args.verbose)
+    if paths.is_the_systems and os.geteuid() != 0:  # passwords, and other people's files
+        raise AgentError("init", "needs root, to read what Docker reads", "Try: sudo docker-proxy-agent init")
+    policy: Path = args.policy or paths.policy
+    before = read_text(policy)
+    if before is not None and args.add_network is None and args.write:
+        raise AgentError(
+            str(policy),
+            "there is a policy already",
+            "Try: docker-proxy-agent init --add-network NAME",
+            then="left as it is",
+        )
+    # Before the look, which takes seconds.
+    known = loaded(args, paths, refuses_unsafe=False).policy if args.add_network is not None else None
+    found = asyncio.run(look(paths))
+    folder = paths.layout.policy if args.policy is None else str(policy.parent)
+    if known is None:
+        draft = first_policy(found)
+        text = policy_text(draft, folder)
+    else:
+        more = one_more(found, known, args.add_network)
+        if isinstance(more, str):
+            raise AgentError("--add-network", more)
+        draft, given = more, before or ""
+        added = with_network(given, known, more, snapshot=found.snapshot, folder=folder)
+        if added is None:
+            say(policy_text(draft, folder))
+            raise AgentError(str(policy), "its networks are not tables [[network]] of their own", "Put this in by hand")
+        text = added
+    _show(found, draft, text)
+    with _Beside(policy, text, _passwords(paths, draft, folder)) as beside:
+        is_good = _tried(args, paths, beside.draft)
+        if before is not None and known is None:
+            complain(
+                f"{policy}: there is a policy already; it is left as it is. To add this place: init --add-network NAME"
+            )
+            return 0
+        if not is_good or not (args.write or _is_wanted(policy)):
+            complain(f"{policy}: not written" + ("" if args.write or not is_good else "; init --write writes it"))
+            return 0 if is_good else 1
+        beside.keep(before, _mode(draft))
+    complain(f"{policy}: written. The service takes it up by itself; without it: docker-proxy-agent apply")
+    return 0
+
+
+def _show(found: Found, draft: Draft, text: str) -> None:
+    for said in found.said:
+        complain(f"found {said.where}: {_values(found, said.where)}; {becomes(said)}")
+    for remark in dict.fromkeys(draft.remarks):
+        complain(f"note {remark}")
+    if not draft.upstreams and len(draft.networks) == 1:
+        complain("note no proxy was found here")
+    # A user without a password may be a token.
+    for upstream in draft.upstreams:
+        if upstream.credentials is not None and not upstream.has_password:
+            text = text.replace(f'username = "{upstream.credentials.username}"', f'username = "{HIDDEN}"')
+    say(*text.rstrip("\n").split("\n"))
+    sys.stdout.flush()
+
+
+def _values(found: Found, where: str) -> str:
+    lines = (line for said in found.said if said.where == where for line in said.means.lines())
+    return " ".join(dict.fromkeys(f"{name} {value}" for name, value in lines))
+
+
+def _passwords(paths: Paths, draft: Draft, folder: str) -> Mapping[Path, bytes]:
+    return {
+        paths.below(password_file(folder, one)): one.credentials.password.reveal().encode()
+        for one in draft.upstreams
+        if one.credentials is not None and one.credentials.password is not None
+    }
+
+
+def _mode(draft: Draft) -> int:
+    """A user without a password may be a token: then the policy itself is for root alone."""
+    is_secret = any(one.credentials is not None and not one.has_password for one in draft.upstreams)
+    return PRIVATE if is_secret else NEW_FILE
+
+
+def _tried(args: argparse.Namespace, paths: Paths, draft: Path) -> bool:
+    """`check` and `plan` with it; what stands in the way of the plan now is told, and is no reason against it."""
+    beside = argparse.Namespace(**{**vars(args), "policy": draft, "json": False, "offline": False})
+    with contextlib.redirect_stdout(sys.stderr):
+        if check.run(beside, paths) != 0:
+            return False
+        try:
+            plan.run(beside, paths)
+        except AgentError as error:
+            complain(str(error))
+    return True
+
+
+def _is_wanted(policy: Path) -> bool:
+    if not sys.stdin.isatty():
+        return False
+    complain(f"Write it to {policy}? [y/N]")
+    return sys.stdin.readline().strip().lower() in _YES
+
+
+class _Beside:
+    """The draft beside the policy, and its passwords: gone at the end unless they are kept."""
+
+    def __init__(self, policy: Path, text: str, passwords: Mapping[Path, bytes]) -> None:
+        self._policy, self._text, self._passwords = policy, text, passwords
+        self.draft = policy.with_name(f"{policy.name}.draft")
+        self._made: list[Path] = []
+        self._folder = None if is_there(policy.parent) else policy.parent
+
+    def __enter__(self) -> _Beside:
+        with _undone(self):
+            for path, password in self._passwords.items():
+                there = read_file(path)
+                if there is None:
+                    replace_file(path, password, expected=None, mode=PRIVATE)
+                    self._made.append(path)
+                elif there.data.removesuffix(b"\n") != password:
+                    raise AgentError(
+                        str(path), "has another password than was found", "Move it away, then run it again"
+                    )
+            replace_file(self.draft, self._text.encode(), expected=read_file(self.draft), mode=PRIVATE)
+        return self
+
+    def keep(self, before: str | None, mode: int) -> None:
+        """The draft becomes the policy; Changed if somebody else wrote one meanwhile."""
+        write_text(self._policy, before, self._text, mode if before is None else None)
+        self._made.clear()
+        self._folder = None
+
+    def __exit__(self, *_: object) -> None:
+        self.undo()
+
+    def undo(self) -> None:
+        for path in (self.draft, *self._made):
+            if (state := read_file(path)) is not None:
+                remove_file(path, expected=state)
+        if self._folder is not None:
+            with contextlib.suppress(OSError):  # somebody put something there
+                self._folder.rmdir()
+
+
+@contextlib.contextmanager
+def _undone(beside: _Beside) -> Iterator[None]:
+    """What was begun does not stay if it cannot be finished."""
+    try:
+        yield
+    except BaseException:
+        beside.undo()
+        raise

@@ -1,0 +1,234 @@
+"""Finds what a system has before there is a policy. Reads, and asks those that listen here whether they are proxies.
+
+A stopped Docker is not asked, nor is a running one: what its files say is what counts at its next start. People's files
+are read as their users. Not known here: what becomes of it (`decide/first_policy.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from agent.clients.homes import Homes
+from agent.clients.users import Account, Caller, ThisSystem, who
+from agent.docker import process, unit_file
+from agent.docker.overruling import environment_in
+from agent.docker.which import serving
+from agent.one_pass.sockets import LocalSockets
+from agent.one_pass.world import TheWorld
+from agent.see import netlink
+from agent.see.see import see
+from agent.system.programs import run
+from agent.system.text_files import read_text
+from agent.targets import client_config, daemon_json, desktop, environment
+from agent.targets.refused import TextRefused
+from agent.values.errors import AgentError, TargetFailed
+from agent.values.found import Found, Kind, LocalPort, Said
+from agent.values.listening import loopback_addresses
+from agent.values.paths import Paths
+from agent.values.policy import Clients, Policy, Upstream
+from agent.values.settings import DIRECT, Proxy, ProxyUrl, Scheme, Settings, settings
+from agent.values.verdict import Outcome, Verdict
+
+# Clash and mihomo; squid, cntlm and px; privoxy; tinyproxy; and whatever is SOCKS.
+_USUAL: Final = {
+    7890: Scheme.HTTP, 7897: Scheme.HTTP, 3128: Scheme.HTTP, 8118: Scheme.HTTP, 8888: Scheme.HTTP, 1080: Scheme.SOCKS5,
+}  # fmt: skip
+_LOOPBACK: Final = ("127.0.0.1", "::1")
+# A program that is no proxy answers CONNECT with 4xx, or breaks off; a proxy that denies the registry is of no use.
+_NO_PROXY: Final = frozenset({Outcome.REFUSED, Outcome.ERROR, Outcome.PROXY_DENIED})
+_OF_DOCKER: Final = ("host.docker.internal", "gateway.docker.internal", "172.17.0.1")
+_SHELL_FILES: Final = ("/etc/default/docker", "/etc/sysconfig/docker", "/etc/environment")
+_EXPORT = re.compile(r"(?m)^[ \t]*export[ \t]+")
+_FIRST_PERSON: Final = 1000
+_WITHIN_S: Final = 3.0
+
+
+async def look(paths: Paths) -> Found:
+    """Everything, from this moment."""
+    return await _Look(serving(paths, "")).found()
+
+
+class _Look:
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._said: list[Said] = []
+        self._remarks: list[str] = []
+        self._sockets = LocalSockets(ThisSystem(paths.root))
+
+    async def found(self) -> Found:
+        snapshot = await see(self._paths, with_macs=True)
+        await asyncio.to_thread(self._files)
+        await self._homes()
+        self._say("the environment of this command", Kind.ELSEWHERE, _of_environment(os.environ))
+        listening = await asyncio.to_thread(self._listening, _USUAL)
+        asked = {port for one in self._said for url in (one.means.http, one.means.https) for port in _port_here(url)}
+        listeners = await asyncio.to_thread(self._listening, sorted(asked - _USUAL.keys()))
+        return Found(
+            snapshot,
+            tuple(sorted(self._said, key=lambda said: [*Kind].index(said.kind))),
+            ports=await self._proxies(listening),
+            listeners=(*listeners, *listening),
+            of_docker=_OF_DOCKER,
+            tunnels=tuple(link.name for link in netlink.links() if not link.has_neighbours),
+            remarks=tuple(self._remarks),
+        )
+
+    def _say(self, where: str, kind: Kind, means: Settings) -> None:
+        if means != DIRECT:
+            self._said.append(Said(where, kind, means))
+
+    def _text(self, path: Path) -> str:
+        try:
+            return read_text(path) or ""
+        except TargetFailed as error:
+            self._remarks.append(f"{path}: {error.wrong}; it is not looked at")
+            return ""
+
+    def _files(self) -> None:
+        path = self._paths.daemon_json
+        with self._refused(path):
+            self._say(str(path), Kind.DAEMON_JSON, daemon_json.texts(self._text(path)).meaning())
+        named: set[Path] = set()
+        for file in self._unit_files():
+            text = self._text(file)
+            self._say(str(file), Kind.UNIT, environment.texts(environment_in(text)).meaning())
+            for start in unit_file.assigned(text, "ExecStart"):
+                with contextlib.suppress(ValueError):  # an unclosed quotation mark: systemd does not start it, either
+                    self._say(str(file), Kind.FLAGS, process.flags(shlex.split(start)).proxies.meaning())
+            named |= {
+                self._paths.below(value.lstrip("-")) for value in unit_file.assigned(text, "EnvironmentFile") if value
+            }
+        for file in sorted(named - {self._paths.environment_file}):
+            self._say(str(file), Kind.UNIT, environment.texts(environment.parse(self._text(file))).meaning())
+        for name in _SHELL_FILES:
+            file = self._paths.below(name)
+            if file not in named:
+                values = environment.parse(_EXPORT.sub("", self._text(file)))
+                self._say(str(file), Kind.ELSEWHERE, _of_environment(values))
+
+    def _unit_files(self) -> list[Path]:
+        """Docker's unit and its drop-ins, as systemd reads them: of the same name only the first folder's."""
+        service = self._paths.layout.service
+        ours = self._paths.drop_in(service)
+        folders = [self._paths.below(folder) for folder in self._paths.layout.unit_folders]
+        found: dict[str, Path] = {}
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                for name in os.listdir(folder / f"{service}.d"):  # noqa: PTH208 - is sorted below
+                    if name.endswith(".conf"):
+                        found.setdefault(name, folder / f"{service}.d" / name)
+        fragment = [folder / service for folder in folders if os.path.lexists(folder / service)][:1]
+        return [*fragment, *(found[name] for name in sorted(found) if found[name] != ours)]
+
+    @contextlib.contextmanager
+    def _refused(self, where: object) -> Iterator[None]:
+        try:
+            yield
+        except TextRefused as error:
+            self._remarks.append(f"{where}: {error}; it is not looked at")
+
+    async def _homes(self) -> None:
+        """Everybody's docker client and desktop."""
+        root = str(self._paths.root)
+        listed = await asyncio.to_thread(
+            who, Clients(), ThisSystem(self._paths.root), Caller.this(), root, more=self._paths.layout.configs
+        )
+        homes = Homes()
+        seen: set[Path] = set()
+        for account in listed.accounts:
+            with self._refused(account.config):
+                text = await self._of_home(homes, account, account.config)
+                means = client_config.texts(text, client_config.DEFAULT).meaning() if text else DIRECT
+                self._say(str(account.config), Kind.CLIENT, means)
+            if account.home not in seen:
+                seen.add(account.home)
+                await self._desktops(homes, account)
+
+    async def _of_home(self, homes: Homes, account: Account, path: Path) -> str:
+        try:
+            found = await homes.read(account, path)
+        except AgentError:  # closed, hung, or not there: nothing to learn from
+            return ""
+        return found.text if found is not None else ""
+
+    async def _desktops(self, homes: Homes, account: Account) -> None:
+        path = account.home.joinpath(*desktop.KDE)
+        found = {str(path): desktop.kde(await self._of_home(homes, account, path))}
+        if self._paths.is_real and account.uid >= _FIRST_PERSON:
+            found[f"the desktop of {account.name} (gsettings)"] = desktop.gnome(await _gsettings(account))
+        for where, said in found.items():
+            self._say(where, Kind.ELSEWHERE, said.means)
+            if said.has_pac:
+                self._remarks.append(
+                    f"{where} names a PAC file, which is no proxy: write the proxy that it names by hand"
+                )
+
+    def _listening(self, ports: Iterable[int]) -> tuple[LocalPort, ...]:
+        found = []
+        for port in ports:
+            try:
+                there = self._sockets.listeners(port, _LOOPBACK)
+            except AgentError:
+                continue
+            heard = [one for one in there if one.hears_this_host and any(one.takes(host, port) for host in _LOOPBACK)]
+            if heard:
+                host = _LOOPBACK[0] if any(one.takes(_LOOPBACK[0], port) for one in heard) else _LOOPBACK[1]
+                uids = {one.uid for one in heard}
+                owner = self._sockets.name(uids.pop()) if len(uids) == 1 else ""
+                found.append(LocalPort(port, host, owner))
+        return tuple(found)
+
+    async def _proxies(self, listening: Iterable[LocalPort]) -> tuple[LocalPort, ...]:
+        """Those that speak as a proxy: what else listens at such a port is somebody's program."""
+        by_name = {f"local-{one.port}": one for one in listening}
+        upstreams = {name: _upstream(name, one) for name, one in by_name.items()}
+        if not upstreams:
+            return ()
+        prober = TheWorld(self._paths, Policy(upstreams=upstreams)).prober
+        verdicts: Mapping[str, Verdict] = await prober.verdicts(tuple(upstreams.values()), lambda _: False)
+        found = []
+        for name, one in by_name.items():
+            verdict = verdicts[name]
+            if verdict.outcome in _NO_PROXY:
+                self._remarks.append(
+                    f"{one.host}:{one.port} listens and does not work as a proxy ({verdict.outcome.value}"
+                    f"{f': {verdict.evidence}' if verdict.evidence else ''}); it is left out"
+                )
+            else:
+                found.append(one)
+        return tuple(found)
+
+
+def _upstream(name: str, port: LocalPort) -> Upstream:
+    url = ProxyUrl(_USUAL[port.port], port.host, port.port)
+    return Upstream(name, http=url, https=url, owner=port.owner)
+
+
+def _port_here(url: Proxy | None) -> tuple[int, ...]:
+    """Its port, if it is on this host."""
+    is_here = isinstance(url, ProxyUrl) and (loopback_addresses(url.host) or url.host in _OF_DOCKER)
+    return (url.port,) if isinstance(url, ProxyUrl) and is_here else ()
+
+
+def _of_environment(values: Mapping[str, str]) -> Settings:
+    """As curl and the like read it; ALL_PROXY counts."""
+    said = environment.texts(values)
+    return settings(said.http, said.https, said.no_proxy, values.get("ALL_PROXY") or values.get("all_proxy") or "")
+
+
+async def _gsettings(account: Account) -> str:
+    """As the user whose settings they are; '' where there are none."""
+    whose = {"HOME": str(account.home), "XDG_RUNTIME_DIR": f"/run/user/{account.uid}"}
+    as_user = ("runuser", "-u", account.name, "--") if os.geteuid() == 0 else ()
+    try:
+        done = await run((*as_user, *desktop.GNOME), _WITHIN_S, whose)
+    except (OSError, TimeoutError):
+        return ""
+    return done.out.decode(errors="replace") if done.status == 0 else ""

@@ -1,0 +1,72 @@
+"""What a desktop says of a proxy: GNOME's settings as `gsettings list-recursively` prints them, and KDE's kioslaverc.
+
+Pure, and only read: Docker takes nothing of either. A PAC file is no proxy; its URL is told apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from agent.values.machine_text import lines
+from agent.values.settings import DIRECT, Settings, settings
+
+GNOME: Final = ("gsettings", "list-recursively", "org.gnome.system.proxy")
+KDE: Final = (".config", "kioslaverc")  # below a home
+_MANUAL, _PAC = "1", "2"  # KProtocolManager::ProxyType
+
+
+class Desktop(msgspec.Struct, frozen=True):
+    """One desktop's proxy."""
+
+    means: Settings = DIRECT
+    has_pac: bool = False
+
+
+def gnome(printed: str) -> Desktop:
+    """Only `mode 'manual'` counts, whatever else is filled in."""
+    found: dict[str, str] = {}
+    for line in lines(printed):
+        schema, _, rest = line.partition(" ")
+        key, _, value = rest.partition(" ")
+        found[f"{schema.removeprefix('org.gnome.system.proxy').lstrip('.')}.{key}"] = value
+    mode = _text(found.get(".mode", ""))
+    if mode != "manual":
+        return Desktop(has_pac=mode == "auto")
+    excluded = ",".join(re.findall(r"'([^']*)'", found.get(".ignore-hosts", "")))
+    socks = _at(found, "socks", "socks5")
+    return Desktop(settings(_at(found, "http", "http"), _at(found, "https", "http"), excluded, socks))
+
+
+def _at(found: Mapping[str, str], which: str, scheme: str) -> str:
+    host, port = _text(found.get(f"{which}.host", "")), found.get(f"{which}.port", "0")
+    return f"{scheme}://{host}:{port}" if host and port.isdecimal() and int(port) else ""
+
+
+def _text(value: str) -> str:
+    return value.strip().strip("'")
+
+
+def kde(text: str) -> Desktop:
+    """`httpProxy=http://host 3128`, with a blank before the port."""
+    section, found = "", {}
+    for line in lines(text):
+        bare = line.strip(" \t\r")
+        if bare.startswith("["):
+            section = bare
+        elif section == "[Proxy Settings]":
+            name, _, value = bare.partition("=")
+            found[name.strip()] = value.strip()
+    kind = found.get("ProxyType", "0")
+    if kind != _MANUAL:
+        return Desktop(has_pac=kind == _PAC)
+    http, https, socks = (_kde_url(found.get(f"{name}Proxy", "")) for name in ("http", "https", "socks"))
+    return Desktop(settings(http, https, found.get("NoProxyFor", ""), socks.replace("socks://", "socks5://", 1)))
+
+
+def _kde_url(value: str) -> str:
+    host, _, port = value.strip().rpartition(" ")
+    return f"{host.strip().rstrip('/')}:{port}" if host else value

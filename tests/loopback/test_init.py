@@ -1,0 +1,147 @@
+"""`init` as a command: what it finds on a system, what it leaves there, and what it never touches.
+
+In a network namespace with a gateway, and with programs that listen at a proxy's usual ports; nothing leaves it.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agent.values.policy import Policy
+from agent.values.policy_text import parse
+
+from .test_see_namespaces import Laptop
+
+pytestmark = pytest.mark.needs_root
+
+CONF: Final = "etc/systemd/system/docker.service.d/http-proxy.conf"
+POLICY: Final = "etc/docker-proxy-agent/config.toml"
+PASSWORD: Final = "etc/docker-proxy-agent/corp-proxy.password"
+# A proxy whose own way out is not up at 7890; at 8888 a web server.
+INIT: Final = """
+import socket, sys, threading
+from agent.cli import main
+
+def answer(port, line):
+    server = socket.create_server(("127.0.0.1", port))
+    def serve():
+        while True:
+            one, _ = server.accept()
+            with one:
+                one.recv(4096)
+                one.sendall(line.encode() + b"\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n")
+    threading.Thread(target=serve, daemon=True).start()
+
+answer(7890, "HTTP/1.1 502 Bad Gateway")
+answer(8888, "HTTP/1.1 405 Method Not Allowed")
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    def write(name: str, text: str) -> None:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    write(CONF, '[Service]\nEnvironment="HTTP_PROXY=http://alice:s3cret@proxy.corp.example:3128"\n')
+    write("etc/docker/daemon.json", json.dumps({"proxies": {"https-proxy": "http://10.10.0.1:8080"}}))
+    write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
+    write("etc/group", "root:x:0:\n")
+    write("etc/resolv.conf", "nameserver 127.0.0.1\n")
+    write("root/.docker/config.json", '{"proxies": {"default": {"httpProxy": "http://host.docker.internal:7890"}}}')
+    return tmp_path
+
+
+@pytest.fixture
+def laptop(root: Path) -> Iterator[Laptop]:
+    made = Laptop(root)
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+def plug(laptop: Laptop, mac: str = "52:54:00:00:00:01", interface: str = "wlan0") -> None:
+    laptop.plug(interface, "10.10.0.7/16", "10.10.0.1/16", mac)
+    laptop.ip("route add default via 10.10.0.1")
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Without what a look keeps in the agent's own folder."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and "var/lib" not in str(path)
+    }
+
+
+def policy(root: Path) -> Policy:
+    read = parse((root / POLICY).read_text())
+    assert isinstance(read, Policy), read
+    return read
+
+
+def test_without_a_yes_it_shows_the_policy_and_leaves_nothing(laptop: Laptop, root: Path) -> None:
+    plug(laptop)
+    before = files(root)
+
+    shown = laptop.python(INIT, "--root", str(root), "init")
+
+    assert isinstance(parse(shown), Policy)
+    assert "s3cret" not in shown
+    assert files(root) == before
+    assert not (root / "etc/docker-proxy-agent").exists()
+
+
+def test_what_is_found_becomes_the_policy_and_the_password_a_file_of_its_own(laptop: Laptop, root: Path) -> None:
+    plug(laptop)
+
+    shown = laptop.python(INIT, "--root", str(root), "init", "--write")
+
+    assert (root / POLICY).read_text() == shown
+    found = policy(root)
+    assert [*found.upstreams] == ["direct", "proxy-10-10-0-1", "corp-proxy", "local-7890"]
+    assert found.upstreams["local-7890"].owner == "root"
+    assert [(one.name, one.use) for one in found.networks] == [
+        ("office", ("proxy-10-10-0-1", "corp-proxy", "local-7890", "direct")),
+        ("anywhere else", ("local-7890", "proxy-10-10-0-1", "direct")),
+    ]
+    assert found.networks[0].match.gateway_mac == ("52:54:00:00:00:01",)
+    assert (root / PASSWORD).read_bytes() == b"s3cret"
+    assert stat.S_IMODE((root / PASSWORD).stat().st_mode) == 0o600
+    assert [path.name for path in sorted((root / POLICY).parent.iterdir())] == ["config.toml", "corp-proxy.password"]
+
+
+def test_a_policy_that_is_there_is_not_touched(laptop: Laptop, root: Path) -> None:
+    plug(laptop)
+    (root / POLICY).parent.mkdir()
+    (root / POLICY).write_text('[[network]]\nuse = ["direct"]\n')
+    before = files(root)
+
+    laptop.python(INIT, "--root", str(root), "init")
+
+    assert files(root) == before
+
+
+def test_the_place_where_it_is_now_is_added_and_all_else_stays(laptop: Laptop, root: Path) -> None:
+    plug(laptop)
+    laptop.python(INIT, "--root", str(root), "init", "--write")
+    before = (root / POLICY).read_text()
+    laptop.ip("link del wlan0")
+    plug(laptop, mac="52:54:00:00:00:02", interface="eth0")
+
+    laptop.python(INIT, "--root", str(root), "init", "--add-network", "home", "--write")
+
+    after = policy(root)
+    assert [network.name for network in after.networks] == ["office", "home", "anywhere else"]
+    assert after.networks[1].match.gateway_mac == ("52:54:00:00:00:02",)
+    lines = (root / POLICY).read_text().split("\n")
+    assert [line for line in before.split("\n") if line not in lines] == []

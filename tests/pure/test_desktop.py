@@ -1,0 +1,51 @@
+"""What desktops say of a proxy, in their own words."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.targets.desktop import Desktop, gnome, kde
+from agent.values.settings import settings
+
+GNOME = """\
+org.gnome.system.proxy autoconfig-url ''
+org.gnome.system.proxy ignore-hosts ['localhost', '127.0.0.0/8', '.corp.example']
+org.gnome.system.proxy mode 'manual'
+org.gnome.system.proxy.http host 'proxy.corp.example'
+org.gnome.system.proxy.http port 3128
+org.gnome.system.proxy.https host ''
+org.gnome.system.proxy.https port 0
+org.gnome.system.proxy.socks host '127.0.0.1'
+org.gnome.system.proxy.socks port 1080
+"""
+KDE = """\
+[Other]
+httpProxy=http://not.this.example 1
+[Proxy Settings]
+NoProxyFor=localhost,.corp.example
+ProxyType=1
+httpProxy=http://proxy.corp.example 3128
+httpsProxy=http://proxy.corp.example 3128
+socksProxy=socks://127.0.0.1 1080
+"""
+HTTP = "http://proxy.corp.example:3128"
+SOCKS = "socks5://127.0.0.1:1080"
+
+
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [
+        pytest.param(
+            gnome(GNOME), Desktop(settings(HTTP, None, "localhost,127.0.0.0/8,.corp.example", SOCKS)), id="gnome"
+        ),
+        pytest.param(gnome(GNOME.replace("'manual'", "'none'")), Desktop(), id="gnome-off"),
+        pytest.param(gnome(GNOME.replace("'manual'", "'auto'")), Desktop(has_pac=True), id="gnome-pac"),
+        pytest.param(gnome(""), Desktop(), id="no-gnome"),
+        pytest.param(kde(KDE), Desktop(settings(HTTP, HTTP, "localhost,.corp.example", SOCKS)), id="kde"),
+        pytest.param(kde(KDE.replace("Type=1", "Type=0")), Desktop(), id="kde-off"),
+        pytest.param(kde(KDE.replace("Type=1", "Type=2")), Desktop(has_pac=True), id="kde-pac"),
+        pytest.param(kde(""), Desktop(), id="no-kde"),
+    ],
+)
+def test_only_what_is_switched_on_counts(said: Desktop, means: Desktop) -> None:
+    assert said == means
