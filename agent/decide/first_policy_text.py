@@ -17,6 +17,8 @@ from agent.decide.first_policy import Draft, NewNetwork, NewUpstream
 from agent.decide.recognise import recognise
 from agent.values.policy import Match, Policy, Problems
 from agent.values.policy_text import parse
+from agent.values.secret import HIDDEN
+from agent.values.settings import Credentials
 from agent.values.snapshot import Snapshot
 
 _HEADER = re.compile(r"[ \t]*\[\[[ \t]*network[ \t]*\]\][ \t]*(?:#.*)?")
@@ -34,6 +36,18 @@ def password_file(folder: str, upstream: NewUpstream) -> str:
 def policy_text(draft: Draft, folder: str) -> str:
     """A whole policy. `folder`: of the policy, as it names the files in it."""
     return _HEAD + "\n" + _blocks(draft, folder)
+
+
+def as_shown(text: str, draft: Draft) -> str:
+    """The text for a screen. A user without a password may be a token."""
+    for upstream in draft.upstreams:
+        if upstream.credentials is not None and not upstream.has_password:
+            text = text.replace(_username(upstream.credentials), f"username = {quoted(HIDDEN)}")
+    return text
+
+
+def _username(credentials: Credentials) -> str:
+    return f"username = {quoted(credentials.username)}"
 
 
 def _blocks(draft: Draft, folder: str) -> str:
@@ -91,7 +105,7 @@ def _upstream(upstream: NewUpstream, folder: str) -> str:
     else:
         lines += [f"http_url = {quoted(str(upstream.url))}", f"https_url = {quoted(str(upstream.https_url))}"]
     if upstream.credentials is not None:
-        lines.append(f"username = {quoted(upstream.credentials.username)}")
+        lines.append(_username(upstream.credentials))
     if upstream.has_password:
         lines.append(f"password_file = {quoted(password_file(folder, upstream))}")
     if upstream.no_proxy:

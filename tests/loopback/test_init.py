@@ -6,6 +6,7 @@ In a network namespace with a gateway, and with programs that listen at a proxy'
 from __future__ import annotations
 
 import json
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.needs_root
 CONF: Final = "etc/systemd/system/docker.service.d/http-proxy.conf"
 POLICY: Final = "etc/docker-proxy-agent/config.toml"
 PASSWORD: Final = "etc/docker-proxy-agent/corp-proxy.password"
+NAME_SERVER: Final = re.compile(r"(?m)^nameserver[ \t]+((?!127\.)[0-9.]+)[ \t]*$")
 # A proxy whose own way out is not up at 7890; at 8888 a web server.
 INIT: Final = """
 import socket, sys, threading
@@ -72,6 +74,8 @@ def laptop(root: Path) -> Iterator[Laptop]:
 def plug(laptop: Laptop, mac: str = "52:54:00:00:00:01", interface: str = "wlan0") -> None:
     laptop.plug(interface, "10.10.0.7/16", "10.10.0.1/16", mac)
     laptop.ip("route add default via 10.10.0.1")
+    for server in NAME_SERVER.findall(Path("/etc/resolv.conf").read_text()):
+        laptop.ip(f"route replace unreachable {server}")  # or each look-up would wait for it
 
 
 def files(root: Path) -> dict[str, bytes]:

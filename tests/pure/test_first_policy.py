@@ -5,12 +5,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 import pytest
 
 from agent.decide.first_policy import Draft, first_policy, name_of, one_more
-from agent.decide.first_policy_text import policy_text, quoted, with_network
+from agent.decide.first_policy_text import as_shown, policy_text, quoted, with_network
 from agent.decide.place_here import is_of_a_place, place_here
 from agent.decide.recognise import recognise
 from agent.values.found import Found, Kind, LocalPort, Said
@@ -162,6 +163,16 @@ def test_a_password_goes_to_a_file_and_to_no_unknown_place() -> None:
     assert policy.upstreams["corp-proxy"].password_file == f"{FOLDER}/corp-proxy.password"
     assert policy.networks[-1].use == ("direct",)
     assert not warnings(policy)
+
+
+@pytest.mark.parametrize("user", ["t0ken", 't0"ken', "t0\\ken", "t0 ken"])
+def test_a_user_without_a_password_may_be_a_token_and_is_not_shown(user: str) -> None:
+    draft = first_policy(found(said(f"http://{quote(user)}@proxy.corp.example:3128")))
+    text = policy_text(draft, FOLDER)
+
+    assert read(draft).upstreams["corp-proxy"].username == user
+    assert "t0" not in as_shown(text, draft)
+    assert isinstance(parse(as_shown(text, draft)), Policy)
 
 
 def test_a_password_without_a_place_is_used_nowhere_and_that_is_said() -> None:

@@ -21,13 +21,12 @@ from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, say
 from agent.cli.session import quiet
 from agent.decide.first_policy import Draft, becomes, first_policy, one_more
-from agent.decide.first_policy_text import password_file, policy_text, with_network
+from agent.decide.first_policy_text import as_shown, password_file, policy_text, with_network
 from agent.system.files import PRIVATE, is_there, read_file, remove_file, replace_file
 from agent.system.text_files import NEW_FILE, read_text, write_text
 from agent.values.errors import AgentError
 from agent.values.found import Found
 from agent.values.paths import Paths
-from agent.values.secret import HIDDEN
 
 _YES: Final = frozenset({"y", "yes"})
 
@@ -92,10 +91,7 @@ def _show(found: Found, draft: Draft, text: str) -> None:
         complain(f"note {remark}")
     if not draft.upstreams and len(draft.networks) == 1:
         complain("note no proxy was found here")
-    # A user without a password may be a token.
-    for upstream in draft.upstreams:
-        if upstream.credentials is not None and not upstream.has_password:
-            text = text.replace(f'username = "{upstream.credentials.username}"', f'username = "{HIDDEN}"')
+    text = as_shown(text, draft)
     say(*text.rstrip("\n").split("\n"))
     sys.stdout.flush()
 
