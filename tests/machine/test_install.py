@@ -37,6 +37,16 @@ find etc home root -path home/alice/docker-proxy-agent -prune -o -path etc/docke
 ls -1 /opt /usr/local/bin
 """
 
+SNAPS = "/etc/systemd/system/snap.docker.dockerd.service.d"
+# As a version left its notes that did not know the snap, whose unit made that folder nevertheless.
+OF_BEFORE_THE_SNAP = f"""
+import json, pathlib
+notes = pathlib.Path("/var/lib/docker-proxy-agent/installed.json")
+said = json.loads(notes.read_text())
+said["state"]["folders"].remove("{SNAPS}")
+said["state"]["code"] = "another"
+notes.write_text(json.dumps(said))
+"""
 NEW_CODE = "echo '# new' >>/opt/docker-proxy-agent/lib/python3.13/site-packages/agent/__init__.py"
 
 
@@ -194,6 +204,9 @@ def test_containers_that_run_are_spared_unless_now_and_purge_leaves_nothing(bare
     laptop = bare
     laptop.run("sh", "-euc", "rm -rf /etc/systemd/system/docker.service.d")
     make(laptop, "install")
+    laptop.run("python3", "-c", OF_BEFORE_THE_SNAP)
+    laptop.run("mkdir", SNAPS)
+    make(laptop, "install")
     office_policy(laptop)
     laptop.plug("office")
     laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
@@ -216,7 +229,8 @@ def test_containers_that_run_are_spared_unless_now_and_purge_leaves_nothing(bare
     assert "nothing restarts it later: systemctl restart docker.service, which stops 1 container" in said
     assert "removed      /etc/docker-proxy-agent/dockerd.env" in said
     assert laptop.docker.invocation_id() == invocation
-    for gone in ("/etc/docker-proxy-agent", "/var/log/docker-proxy-agent", "/etc/systemd/system/docker.service.d"):
+    ours = ("/etc/docker-proxy-agent", "/var/log/docker-proxy-agent", "/etc/systemd/system/docker.service.d", SNAPS)
+    for gone in ours:
         assert not laptop.exists(gone), gone
     laptop.docker.restart()
     assert laptop.docker.reports(https="")
