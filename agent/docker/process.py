@@ -86,8 +86,8 @@ def dockerd(main: int, listener: Callable[[], int], proc: Path = Path("/proc")) 
 def is_anothers(listener: int, main: int, proc: Path = Path("/proc"), *, has_socket: bool = True) -> bool:
     """Whether a dockerd that listens does not belong to the unit with this main process.
 
-    `has_socket`: whether systemd opens one for that unit; if not, it listens for another one. False for what else is no
-    dockerd: a podman is told by its own words.
+    `has_socket`: whether systemd opens one for that unit; if not, it listens for another one (FACTS 198). False for
+    what else is no dockerd: a podman is told by its own words.
     """
     group = _group(proc / str(main)) if main else ""
     may_be = _is_dockerd(listener, proc) or (not has_socket and _is_systemd(proc / str(listener)))
