@@ -52,6 +52,11 @@ def beside(text: str, **real: object) -> Written:
         pytest.param(Written(reality=with_drop_in(OFFICE, daemon_json="{")), [], id="a-condition-says-it"),
         pytest.param(beside(f'# x\nexport http_proxy="{PROXY}"\n'), [Sign.FILE_NOT_READ], id="a-file-nobody-reads"),
         pytest.param(beside(f"HTTP_PROXY={PROXY}", environment_files=(DEFAULT,)), [], id="a-file-that-the-unit-names"),
+        pytest.param(
+            beside(f"export HTTP_PROXY={PROXY}", environment_files=(DEFAULT,)),
+            [Sign.FILE_NOT_READ],
+            id="as-a-shell-does",
+        ),
         pytest.param(beside("# HTTP_PROXY=http://a:1\nHTTPS_PROXY=\n"), [], id="a-comment-and-an-empty-one"),
         pytest.param(beside(f"HTTP_PROXY={PROXY}", is_systemd=False), [], id="no-unit-to-name-it"),
         pytest.param(

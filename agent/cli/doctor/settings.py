@@ -18,6 +18,7 @@ from agent.values.dockerd import Reality
 from agent.values.settings import Texts
 
 _ASSIGNED: Final = re.compile(r"(?mi)^[ \t]*(?:export[ \t]+)?((?:https?|no|all)_proxy)[ \t]*=[ \t]*\S")
+_EXPORTED: Final = re.compile(r"(?mi)^[ \t]*export[ \t]+((?:https?|no|all)_proxy)[ \t]*=[ \t]*\S")
 _A_BLANK: Final = re.compile(r"\S\s+\S")
 _PORT: Final = re.compile(r"\]?:[0-9]+$")
 
@@ -84,6 +85,15 @@ def _unread(written: Written, reality: Reality) -> Iterator[Finding]:
                 where=path,
                 what=f"sets {', '.join(names)}, and no EnvironmentFile= of {reality.unit_name} names it",
                 why="it does nothing: systemd reads only the files that the unit names",
+                command="Put the proxy into the policy, and remove it there",
+            )
+        elif exported := list(dict.fromkeys(_EXPORTED.findall(text))):
+            yield Finding(
+                code=Sign.FILE_NOT_READ,
+                is_broken=False,
+                where=path,
+                what=f"exports {', '.join(exported)}, as a shell does",
+                why="it does nothing: systemd, which reads the file, leaves out a line that begins with export",
                 command="Put the proxy into the policy, and remove it there",
             )
 
