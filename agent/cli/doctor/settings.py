@@ -18,6 +18,7 @@ from agent.values.dockerd import Reality
 from agent.values.settings import Texts
 
 _ASSIGNED: Final = re.compile(r"(?mi)^[ \t]*(?:export[ \t]+)?((?:https?|no|all)_proxy)[ \t]*=[ \t]*\S")
+# systemd takes no such line (FACTS 200).
 _EXPORTED: Final = re.compile(r"(?mi)^[ \t]*export[ \t]+((?:https?|no|all)_proxy)[ \t]*=[ \t]*\S")
 _A_BLANK: Final = re.compile(r"\S\s+\S")
 _PORT: Final = re.compile(r"\]?:[0-9]+$")
