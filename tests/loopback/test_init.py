@@ -17,6 +17,7 @@ import pytest
 from agent.values.policy import Policy
 from agent.values.policy_text import parse
 
+from .runs import ran
 from .test_see_namespaces import Laptop
 
 pytestmark = pytest.mark.needs_root
@@ -25,7 +26,16 @@ CONF: Final = "etc/systemd/system/docker.service.d/http-proxy.conf"
 POLICY: Final = "etc/docker-proxy-agent/config.toml"
 PASSWORD: Final = "etc/docker-proxy-agent/corp-proxy.password"
 NAME_SERVER: Final = re.compile(r"(?m)^nameserver[ \t]+((?!127\.)[0-9.]+)[ \t]*$")
-# A proxy whose own way out is not up at 7890; at 8888 a web server.
+OWN: Final = """\
+[probe]
+registry = ["http://127.0.0.1:5000"]
+
+# Mine, for all.
+[[network]]
+name = "everywhere"
+use = ["direct"]
+"""
+# A registry at 5000; a proxy whose own way out is not up at 7890; at 8888 a web server.
 INIT: Final = """
 import socket, sys, threading
 from agent.cli import main
@@ -41,6 +51,7 @@ def answer(port, line):
     threading.Thread(target=serve, daemon=True).start()
 
 answer(7890, "HTTP/1.1 502 Bad Gateway")
+answer(5000, "HTTP/1.1 200 OK\\r\\nDocker-Distribution-Api-Version: registry/2.0")
 answer(8888, "HTTP/1.1 405 Method Not Allowed")
 sys.exit(main(sys.argv[1:]))
 """
@@ -71,8 +82,8 @@ def laptop(root: Path) -> Iterator[Laptop]:
         made.remove()
 
 
-def plug(laptop: Laptop, mac: str = "52:54:00:00:00:01", interface: str = "wlan0") -> None:
-    laptop.plug(interface, "10.10.0.7/16", "10.10.0.1/16", mac)
+def plug(laptop: Laptop) -> None:
+    laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16")
     laptop.ip("route add default via 10.10.0.1")
     for server in NAME_SERVER.findall(Path("/etc/resolv.conf").read_text()):
         laptop.ip(f"route replace unreachable {server}")  # or each look-up would wait for it
@@ -135,17 +146,29 @@ def test_a_policy_that_is_there_is_not_touched(laptop: Laptop, root: Path) -> No
     assert files(root) == before
 
 
+def test_a_policy_that_is_there_is_refused_at_once_where_it_would_be_written(root: Path) -> None:
+    (root / POLICY).parent.mkdir()
+    (root / POLICY).write_text(OWN)
+
+    refused = ran("--root", str(root), "init", "--write")
+
+    assert (refused.returncode, refused.stdout, (root / POLICY).read_text()) == (1, "", OWN)
+    assert "there is a policy already; left as it is" in refused.stderr
+
+
 def test_the_place_where_it_is_now_is_added_and_all_else_stays(laptop: Laptop, root: Path) -> None:
+    (root / POLICY).parent.mkdir()
+    (root / POLICY).write_text(OWN)
     plug(laptop)
-    laptop.python(INIT, "--root", str(root), "init", "--write")
-    before = (root / POLICY).read_text()
-    laptop.ip("link del wlan0")
-    plug(laptop, mac="52:54:00:00:00:02", interface="eth0")
 
     laptop.python(INIT, "--root", str(root), "init", "--add-network", "home", "--write")
 
-    after = policy(root)
-    assert [network.name for network in after.networks] == ["office", "home", "anywhere else"]
-    assert after.networks[1].match.gateway_mac == ("52:54:00:00:00:02",)
-    lines = (root / POLICY).read_text().split("\n")
-    assert [line for line in before.split("\n") if line not in lines] == []
+    after, text = policy(root), (root / POLICY).read_text()
+    assert [(network.name, network.use) for network in after.networks] == [
+        ("home", ("local-7890", "direct")),
+        ("everywhere", ("direct",)),
+    ]
+    assert after.networks[0].match.gateway_mac == ("52:54:00:00:00:01",)
+    head, _, tail = OWN.partition("# Mine")
+    assert text.startswith(head)
+    assert text.endswith("# Mine" + tail)
