@@ -177,7 +177,7 @@ class _Reading:
         raw = self.document.get("upstream", {})
         found = {DIRECT_NAME: DIRECT}
         if not isinstance(raw, dict):
-            self.problems.append("upstream: expected tables, such as [upstream.office]")
+            self.problems.append("upstream: expected tables, such as [upstream.corp-proxy]")
             return found
         for name, table in raw.items():
             label = f"upstream.{name}"

@@ -116,7 +116,7 @@ URL = 'url = "http://proxy:3128"\n'
         ("probe = 3", "probe: 3 is not a table"),
         ('[no_proxy]\nalways = ["192.168.*"]', 'no_proxy.always: "192.168.*" is not understood by Docker: write "host", ".domain", "host:port", an address or a CIDR'),
         ('[no_proxy]\nalways = "localhost"', 'no_proxy.always: "localhost" is not a list'),
-        ("upstream = 3", "upstream: expected tables, such as [upstream.office]"),
+        ("upstream = 3", "upstream: expected tables, such as [upstream.corp-proxy]"),
         ('[upstream.direct]\nurl = ""', "upstream.direct: direct is built in and cannot be defined; use another name"),
         (UPSTREAM, 'upstream.a: url is missing, such as "http://proxy.example:3128"'),
         (UPSTREAM + 'url = "proxy:3128"', 'upstream.a.url: "proxy:3128" is not a proxy\'s URL, such as "http://proxy.example:3128" or "socks5://…"'),

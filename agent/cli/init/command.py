@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     if paths.is_the_systems and os.geteuid() != 0:  # passwords, and other people's files
         raise AgentError("init", "needs root, to read what Docker reads", "Try: sudo docker-proxy-agent init")
-    policy: Path = args.policy or paths.policy
+    policy: Path = (args.policy or paths.policy).absolute()
     before = read_text(policy)
     if before is not None and args.add_network is None and args.write:
         raise AgentError(

@@ -23,6 +23,7 @@ from agent.docker.which import serving
 from agent.one_pass.sockets import LocalSockets
 from agent.one_pass.world import TheWorld
 from agent.see import netlink
+from agent.see.interfaces import bridge_address
 from agent.see.see import see
 from agent.system.programs import run
 from agent.system.text_files import read_text
@@ -43,7 +44,7 @@ _USUAL: Final = {
 _LOOPBACK: Final = ("127.0.0.1", "::1")
 # A program that is no proxy answers CONNECT with 4xx, or breaks off; a proxy that denies the registry is of no use.
 _NO_PROXY: Final = frozenset({Outcome.REFUSED, Outcome.ERROR, Outcome.PROXY_DENIED})
-_OF_DOCKER: Final = ("host.docker.internal", "gateway.docker.internal", "172.17.0.1")
+_OF_DOCKER: Final = ("host.docker.internal", "gateway.docker.internal")  # and the address of its bridge
 _SHELL_FILES: Final = ("/etc/default/docker", "/etc/sysconfig/docker", "/etc/environment")
 _EXPORT = re.compile(r"(?m)^[ \t]*export[ \t]+")
 _FIRST_PERSON: Final = 1000
@@ -58,6 +59,7 @@ async def look(paths: Paths) -> Found:
 class _Look:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
+        self._of_docker = tuple(filter(None, (*_OF_DOCKER, bridge_address())))
         self._said: list[Said] = []
         self._remarks: list[str] = []
         self._sockets = LocalSockets(ThisSystem(paths.root))
@@ -68,14 +70,16 @@ class _Look:
         await self._homes()
         self._say("the environment of this command", Kind.ELSEWHERE, _of_environment(os.environ))
         listening = await asyncio.to_thread(self._listening, _USUAL)
-        asked = {port for one in self._said for url in (one.means.http, one.means.https) for port in _port_here(url)}
+        asked = {
+            port for one in self._said for url in (one.means.http, one.means.https) for port in self._ports_here(url)
+        }
         listeners = await asyncio.to_thread(self._listening, sorted(asked - _USUAL.keys()))
         return Found(
             snapshot,
             tuple(sorted(self._said, key=lambda said: [*Kind].index(said.kind))),
             ports=await self._proxies(listening),
             listeners=(*listeners, *listening),
-            of_docker=_OF_DOCKER,
+            of_docker=self._of_docker,
             tunnels=tuple(link.name for link in netlink.links() if not link.has_neighbours),
             remarks=tuple(self._remarks),
         )
@@ -185,6 +189,12 @@ class _Look:
                 found.append(LocalPort(port, host, owner))
         return tuple(found)
 
+    def _ports_here(self, url: Proxy | None) -> tuple[int, ...]:
+        """Its port, if it is on this host."""
+        if not isinstance(url, ProxyUrl):
+            return ()
+        return (url.port,) if loopback_addresses(url.host) or url.host in self._of_docker else ()
+
     async def _proxies(self, listening: Iterable[LocalPort]) -> tuple[LocalPort, ...]:
         """Those that speak as a proxy: what else listens at such a port is somebody's program."""
         by_name = {f"local-{one.port}": one for one in listening}
@@ -209,12 +219,6 @@ class _Look:
 def _upstream(name: str, port: LocalPort) -> Upstream:
     url = ProxyUrl(_USUAL[port.port], port.host, port.port)
     return Upstream(name, http=url, https=url, owner=port.owner)
-
-
-def _port_here(url: Proxy | None) -> tuple[int, ...]:
-    """Its port, if it is on this host."""
-    is_here = isinstance(url, ProxyUrl) and (loopback_addresses(url.host) or url.host in _OF_DOCKER)
-    return (url.port,) if isinstance(url, ProxyUrl) and is_here else ()
 
 
 def _of_environment(values: Mapping[str, str]) -> Settings:
