@@ -83,5 +83,24 @@ def test_what_only_the_running_agent_knows_is_told(tmp_path: Path) -> None:
     assert "  do           Raise fs.inotify.max_user_watches\n" in ran.stdout
 
 
+def test_services_of_compose_that_containers_would_ask_the_proxy_for(tmp_path: Path) -> None:
+    with proxy() as port, Installation(tmp_path, port) as machine:
+        assert machine.ran("apply").returncode == 0
+        labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
+        containers = [
+            {"Id": f"{number:064x}", "Config": {"Labels": {**labels, "com.docker.compose.service": name}}}
+            | {"State": {"Running": True}, "Image": "sha256:0"}
+            for number, name in enumerate(("web", "db"))
+        ]
+        documents = {"/containers/json": [{"Id": one["Id"]} for one in containers], "/images/json": []}
+        documents |= {f"/containers/{one['Id']}/json": one for one in containers}  # type: ignore[misc]
+        (tmp_path / "run/documents.json").write_text(json.dumps(documents))
+
+        ran = machine.ran("doctor", "--json")
+
+    (found,) = [one for one in json.loads(ran.stdout)["findings"] if one["code"] == "compose-services"]
+    assert found["what"] == "no_proxy of containers does not name db, web"
+
+
 def as_it_lies(root: Path) -> dict[Path, int]:
     return {path: path.lstat().st_mtime_ns for path in root.rglob("*")}

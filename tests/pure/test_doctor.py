@@ -8,6 +8,8 @@ import pytest
 
 from agent.cli.doctor.clock import Clock
 from agent.cli.doctor.clock import judge as of_the_clock
+from agent.cli.doctor.compose import Compose, services_of
+from agent.cli.doctor.compose import judge as of_compose
 from agent.cli.doctor.engines import Engines
 from agent.cli.doctor.engines import judge as of_engines
 from agent.cli.doctor.facts import Facts, judged
@@ -217,6 +219,29 @@ def test_the_line_that_opens_a_firewall(kept: Filter, begins: str) -> None:
 )
 def test_an_address_that_no_container_has(network: dict[str, object], own: str) -> None:
     assert free_address(network) == own
+
+
+def of_service(name: str, *, project: str = "shop", is_up: bool = True) -> dict[str, object]:
+    labels = {"com.docker.compose.project": project, "com.docker.compose.service": name}
+    return {"Config": {"Labels": labels}, "State": {"Running": is_up}}
+
+
+SHOP = services_of((of_service("web"), of_service("db"), of_service("job", is_up=False), of_service("x", project="y")))
+
+
+@pytest.mark.parametrize(
+    ("seen", "missing"),
+    [
+        pytest.param(Compose(services=SHOP, has_proxy=True, no_proxy=("localhost",)), "db, web", id="none-named"),
+        pytest.param(Compose(services=SHOP, has_proxy=True, no_proxy=("db",)), "web", id="one-named"),
+        pytest.param(Compose(services=SHOP, has_proxy=True, no_proxy=("db", "web")), "", id="both-named"),
+        pytest.param(Compose(services=SHOP), "", id="without-a-proxy"),
+    ],
+)
+def test_services_of_compose(seen: Compose, missing: str) -> None:
+    found = [one.what for one in of_compose(seen)]
+
+    assert found == ([f"no_proxy of containers does not name {missing}"] if missing else [])
 
 
 DAY_S = 86_400.0

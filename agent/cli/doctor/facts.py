@@ -11,6 +11,7 @@ import msgspec
 
 from agent.cli.doctor import (
     clock,
+    compose,
     conditions,
     engines,
     firewall,
@@ -36,6 +37,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[names.Host, ...] = ()
     engines: engines.Engines = engines.Engines()
     seats: tuple[firewall.Seat, ...] = ()
+    compose: compose.Compose = compose.Compose()
     trust: trust.Trust = trust.Trust()
     clock: clock.Clock = clock.Clock()
     written: settings.Written = settings.Written()
@@ -54,6 +56,7 @@ def judged(facts: Facts) -> Iterator[Finding]:
     yield from names.judge(facts.hosts)
     yield from listener.judge(facts.proxies, facts.policy)
     yield from firewall.judge(facts.seats)
+    yield from compose.judge(facts.compose)
     yield from trust.judge(facts.trust)
     yield from conditions.judge(facts.conditions)
     yield from homes.judge(facts.homes)

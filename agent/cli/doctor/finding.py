@@ -30,6 +30,7 @@ class Sign(enum.Enum):
     CERTIFICATE_TIME = "certificate-time"
     CA_NOT_READ = "ca-not-read"
     FIREWALL = "firewall"
+    COMPOSE_SERVICES = "compose-services"
     CLOCK_BEHIND = "clock-behind"
     FOREIGN_SETTING = "foreign-setting"
     PLACES_DIFFER = "places-differ"

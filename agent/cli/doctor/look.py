@@ -18,6 +18,7 @@ import msgspec
 
 from agent import __version__
 from agent.cli.doctor.clock import Clock
+from agent.cli.doctor.compose import Compose, services_of
 from agent.cli.doctor.engines import Engines
 from agent.cli.doctor.facts import Facts
 from agent.cli.doctor.firewall import Answer, Seat
@@ -92,6 +93,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     reality, said, unseen = None, tuple(refused), []
     rejected: tuple[Rejected, ...] = ()
     seats: tuple[Seat, ...] = ()
+    services = Compose()
     left: tuple[Left, ...] = ()
     try:
         if policy is None:
@@ -101,6 +103,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             seen = await look(policy, world, choosing)
             reality, said = seen.reality, (*refused, *choosing.conditions, *seen.conditions)
             rejected, left = tuple(_rejected(seen)), tuple(_left(seen))
+            services = await _services(world, seen)
             seats = await _seats(paths, policy, seen)
             unseen += [
                 f"{one.address}:{one.port} from a container's place: {one.why_not}" for one in seats if one.why_not
@@ -117,6 +120,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         proxies=await asyncio.to_thread(_on_this_host, paths, asked),
         hosts=await _hosts(asked, policy or Policy(), runs_with),
         engines=_engines(paths, policy or Policy(), reality) if reality is not None else Engines(),
+        compose=services,
         seats=seats,
         trust=_trust(paths, reality, rejected),
         clock=_clock(paths),
@@ -133,6 +137,15 @@ def _rejected(seen: Seen) -> Iterator[Rejected]:
     for name, verdict in seen.verdicts.items():
         if verdict.outcome is Outcome.TLS:
             yield Rejected(upstream=name, evidence=verdict.evidence, is_in_use=seen.in_docker == name)
+
+
+async def _services(world: TheWorld, seen: Seen) -> Compose:
+    """Nobody is asked where a new container gets no proxy."""
+    if seen.clients is None or seen.reality.engine is None or seen.clients.wanted.settings.is_direct:
+        return Compose()
+    found = await world.daemon.inventory()
+    excluded = seen.clients.wanted.settings.no_proxy
+    return Compose(services=services_of(found.containers if found else ()), has_proxy=True, no_proxy=excluded)
 
 
 async def _seats(paths: Paths, policy: Policy, seen: Seen) -> tuple[Seat, ...]:
