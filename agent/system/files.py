@@ -301,6 +301,30 @@ def replace_file(  # noqa: PLR0913 - named at every call
         raise _failed(path, "cannot be written", error) from error
 
 
+def check_new(path: Path) -> None:
+    """AgentError if anything has this name, be it a link to nothing."""
+    if os.path.lexists(path):
+        raise AgentError(str(path), "is there already, and stays as it is", "Name a file that is not there")
+
+
+def write_new(path: Path, data: bytes, disk: Disk = LOCAL_DISK) -> None:
+    """A private file for a person, of any size. What has this name stays, and no link is followed."""
+    check_new(path)
+    try:
+        with contextlib.ExitStack() as stack:
+            descriptor = disk.create(path)
+            stack.callback(os.close, descriptor)
+            stack.callback(disk.remove, path)
+            disk.fill(descriptor, data)
+            stack.pop_all()
+            os.close(descriptor)
+    except FileExistsError:
+        check_new(path)
+        raise
+    except OSError as error:
+        raise AgentError(str(path), f"cannot be written: {error.strerror}") from error
+
+
 def _make(real: Path, data: bytes, mode: int, disk: Disk) -> FileState:
     """A new file. If another program was faster, its file stays."""
     if os.path.lexists(real):

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.misused import USAGE
 from agent.one_pass.picture import Picture, State
 from agent.service.status_file import PolicyStatus, StatusFile, status_of
 from agent.values.condition import Code, Condition
 
-from .installation import Installation, is_offline, proxy
+from .installation import PASSWORD, Installation, is_offline, proxy
 
 pytestmark = pytest.mark.skipif(is_offline(), reason="a pass does nothing without a network")
 
@@ -100,6 +101,48 @@ def test_services_of_compose_that_containers_would_ask_the_proxy_for(tmp_path: P
 
     (found,) = [one for one in json.loads(ran.stdout)["findings"] if one["code"] == "compose-services"]
     assert found["what"] == "no_proxy of containers does not name db, web"
+
+
+def test_a_bundle_is_a_new_private_file_with_all_its_parts_and_no_secret(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.json"
+    with proxy() as port, Installation(tmp_path / "root", port) as machine:
+        assert machine.ran("apply").returncode == 0
+
+        ran = machine.ran("doctor", "--bundle", str(bundle))
+
+        again = machine.ran("doctor", "--bundle", str(bundle))
+    assert ran.returncode == 0, ran
+    assert ran.stderr.endswith(f"{bundle}: written. Read it before you send it\n")
+    assert bundle.stat().st_mode & 0o777 == 0o600
+    text = bundle.read_text()
+    found = json.loads(text)
+    assert PASSWORD not in text
+    assert "alice" not in text
+    assert [found[part] != {} for part in ("versions", "policy", "settings", "doctor")] == [True] * 4
+    assert found["settings"]["effective"]["http"] == f"http://•••@127.0.0.1:{port}"
+    assert "settings-written" in [record["event"] for record in found["audit"]]
+    # A second time it is refused, and stays.
+    assert again.returncode == 1
+    assert again.stderr == f"{bundle}: is there already, and stays as it is. Name a file that is not there\n"
+    assert bundle.read_text() == text
+
+
+def test_a_bundle_follows_no_link(tmp_path: Path) -> None:
+    aim, link = tmp_path / "aim", tmp_path / "link"
+    link.symlink_to(aim)
+    with proxy() as port, Installation(tmp_path / "root", port) as machine:
+        ran = machine.ran("doctor", "--bundle", str(link))
+
+    assert ran.returncode == 1, ran
+    assert not aim.exists()
+
+
+def test_full_is_about_a_bundle(tmp_path: Path) -> None:
+    with proxy() as port, Installation(tmp_path, port) as machine:
+        ran = machine.ran("doctor", "--full")
+
+    assert ran.returncode == USAGE, ran
+    assert "--full needs --bundle" in ran.stderr
 
 
 def as_it_lies(root: Path) -> dict[Path, int]:

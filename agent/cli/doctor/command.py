@@ -1,41 +1,64 @@
 """`doctor`: what stands in the way of a pull, and the command that helps. Changes nothing, and wakes no stopped Docker.
 
-Exits 1 if something is broken now, else 0.
+Exits 1 if something is broken now, else 0. `--bundle FILE` also writes what a helpdesk asks for.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
+from pathlib import Path
 
 import msgspec
 
+from agent.cli.doctor.bundle import made
 from agent.cli.doctor.facts import judged
 from agent.cli.doctor.finding import finding_lines, shown
+from agent.cli.doctor.gather import gathered
 from agent.cli.doctor.look import looked
+from agent.cli.misused import Misused
 from agent.cli.policy_of import loaded
-from agent.cli.printing import page, print_json
+from agent.cli.printing import complain, page, print_json
 from agent.cli.session import quiet
+from agent.system.files import check_new, write_new
 from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 
 
-def arguments(_parser: argparse.ArgumentParser) -> None:
-    """None of its own."""
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="FILE",
+        help="also write what a helpdesk asks for into this new file, without passwords, users and places",
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="with --bundle: with SSIDs, addresses and search domains of places"
+    )
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
+    if args.full and args.bundle is None:
+        raise Misused("docker-proxy-agent doctor: --full needs --bundle. See: docker-proxy-agent doctor --help")
     quiet(args.verbose)
     if paths.is_the_systems and os.geteuid() != 0:
         raise AgentError(
             "doctor", "needs root, to look at all that a pass reads", "Try: sudo docker-proxy-agent doctor"
         )
+    if args.bundle is not None:
+        check_new(args.bundle)  # now, for the look takes its time
     policy, refused = _policy(args, paths)
     facts = asyncio.run(looked(paths, policy, refused))
     found = shown(judged(facts), facts.unseen)
+    if args.bundle is not None:
+        bundle = asyncio.run(gathered(paths, policy=policy, facts=facts, found=found, is_full=args.full))
+        text = json.dumps(made(bundle, is_full=args.full), indent=2, ensure_ascii=False) + "\n"
+        write_new(args.bundle, text.encode())
+        complain(f"{args.bundle}: written. Read it before you send it")
     if args.json:
         print_json(msgspec.to_builtins(found))
     else:
