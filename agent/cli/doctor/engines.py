@@ -68,6 +68,6 @@ def _other(seen: Engines, socket: str, kind: str, command: str) -> Finding:
         is_broken=not seen.is_there,
         where=socket,
         what=f"{kind} listens here, {beside}",
-        why="a docker client whose context or DOCKER_HOST leads there uses its proxy settings, not not this one's",
+        why="a docker client whose context or DOCKER_HOST leads there uses its proxy settings, not this one's",
         command=f"docker context ls shows which one is used. {command or 'See docs/engines.md'}",
     )
