@@ -64,6 +64,10 @@ def beside(text: str, **real: object) -> Written:
             [Sign.NO_PROXY_ENTRY],
             id="an-entry-that-means-nothing",
         ),
+        pytest.param(
+            Written(reality=under_systemd(), environment=("PATH", "all_proxy")), [Sign.ALL_PROXY], id="all-proxy"
+        ),
+        pytest.param(Written(reality=under_systemd(), environment=("HTTP_PROXY", "PATH")), [], id="what-dockerd-reads"),
         pytest.param(Written(reality=docker_with(Texts(no_proxy="10.*"))), [], id="without-a-proxy-it-is-no-matter"),
     ],
 )

@@ -35,6 +35,7 @@ class Sign(enum.Enum):
     FOREIGN_SETTING = "foreign-setting"
     PLACES_DIFFER = "places-differ"
     FILE_NOT_READ = "file-not-read"
+    ALL_PROXY = "all-proxy"
     NO_PROXY_ENTRY = "no-proxy-entry"
     NEEDS_DAEMON_RELOAD = "needs-daemon-reload"
     UNITS_HANG = "units-hang"

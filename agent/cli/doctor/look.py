@@ -33,6 +33,7 @@ from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.units import Unit
 from agent.clients.users import ThisSystem
 from agent.docker.engine import EngineSocket
+from agent.docker.process import environment
 from agent.one_pass.memory import only_looking
 from agent.one_pass.reconcile import look
 from agent.one_pass.seen import Planned, Seen
@@ -124,7 +125,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         seats=seats,
         trust=_trust(paths, reality, rejected),
         clock=_clock(paths),
-        written=Written(reality=reality, env_like=tuple(_env_like(paths))),
+        written=Written(reality=reality, environment=_environment(reality), env_like=tuple(_env_like(paths))),
         unit=await _unit(paths, reality),
         homes=left,
         service=await _service(paths),
@@ -210,6 +211,12 @@ def _env_like(paths: Paths) -> Iterator[tuple[str, str]]:
             text = read_text(paths.below(path))
             if text is not None:
                 yield path, text
+
+
+def _environment(reality: Reality | None) -> tuple[str, ...]:
+    """The names alone."""
+    found = environment(reality.process) if reality is not None and reality.process else None
+    return tuple(sorted(name for name, value in (found or {}).items() if value))
 
 
 async def _unit(paths: Paths, reality: Reality | None) -> Unit:

@@ -28,6 +28,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     """What others wrote for dockerd. It may hold passwords, so it never shows."""
 
     reality: Reality | None = None  # None: not looked at
+    environment: tuple[str, ...] = ()  # names of the variables with a value that dockerd was started with
     env_like: tuple[tuple[str, str], ...] = ()  # files that look like an EnvironmentFile=, and their texts
 
     def __repr__(self) -> str:
@@ -41,6 +42,7 @@ def judge(written: Written) -> Iterator[Finding]:
     yield from _foreign(reality)
     if reality.is_systemd and reality.arguments:  # else the unit's files are not known
         yield from _unread(written, reality)
+    yield from _all_proxy(written, reality)
     yield from _no_proxy(reality)
 
 
@@ -97,6 +99,20 @@ def _unread(written: Written, reality: Reality) -> Iterator[Finding]:
                 why="it does nothing: systemd, which reads the file, leaves out a line that begins with export",
                 command="Put the proxy into the policy, and remove it there",
             )
+
+
+def _all_proxy(written: Written, reality: Reality) -> Iterator[Finding]:
+    names = [name for name in written.environment if name.upper() == "ALL_PROXY"]
+    if names:
+        yield Finding(
+            code=Sign.ALL_PROXY,
+            is_broken=False,
+            where=reality.unit_name,
+            what=f"dockerd was started with {', '.join(names)}",
+            why="it does nothing: dockerd reads HTTP_PROXY, HTTPS_PROXY and NO_PROXY only",  # FACTS 7
+            command="Give the proxy to an upstream of the policy as url, and remove the variable where "
+            f"{reality.systemctl} cat {reality.unit_name} shows it",
+        )
 
 
 def _no_proxy(reality: Reality) -> Iterator[Finding]:
