@@ -1,0 +1,111 @@
+"""Laptops at the office on which `docker pull` is broken: `doctor` names it, and what a person then types mends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from .lab.laptop import Laptop
+from .test_apply import DAEMON_JSON, PASSWORD_FILE, office_policy
+from .test_good_file import REFUSED
+from .test_roam import AT_ONCE, is_there, trixie
+from .test_service import started
+
+BY_HAND = "/etc/systemd/system/docker.service.d/zzz-by-hand.conf"
+AGAIN = "systemctl daemon-reload; systemctl restart docker.service"
+
+
+@dataclass(frozen=True)
+class Box:
+    name: str
+    breaks: Callable[[Laptop], None]
+    told: str  # by doctor
+    mends: str  # what a person then types
+    # Broken before the agent came. Within a minute after its restart of Docker, what goes wrong is laid to the settings.
+    was_first: bool = False
+
+
+def typed(script: str) -> Callable[[Laptop], None]:
+    """A mistake that was typed at the office."""
+
+    def breaks(laptop: Laptop) -> None:
+        laptop.run("sh", "-uc", script, check=False, timeout=120)
+
+    return breaks
+
+
+def at_home(script: str) -> Callable[[Laptop], None]:
+    """One that was typed at home, and shows at the office."""
+
+    def breaks(laptop: Laptop) -> None:
+        laptop.plug("home")
+        laptop.until(is_there, laptop, "elsewhere on earth", "direct", within=60)
+        typed(script)(laptop)
+        laptop.plug("office")
+
+    return breaks
+
+
+def drop_in(text: str) -> Callable[[Laptop], None]:
+    """One of docker.service that somebody copied from somewhere; it comes after ours."""
+
+    def breaks(laptop: Laptop) -> None:
+        laptop.write(BY_HAND, text)
+        typed(AGAIN)(laptop)
+
+    return breaks
+
+
+def start_limit(laptop: Laptop) -> None:
+    """By something that has gone meanwhile."""
+    laptop.write(BY_HAND, "[Service]\nExecStartPre=/bin/false\nRestartSec=10ms\n")
+    typed(AGAIN)(laptop)
+    laptop.until(lambda: laptop.docker.show("ActiveState") == "failed", within=30)
+    typed(f"rm {BY_HAND}; systemctl daemon-reload")(laptop)
+
+
+def daemon_json(laptop: Laptop) -> None:
+    laptop.write(DAEMON_JSON, REFUSED[0][0])
+    typed("systemctl restart docker.service")(laptop)
+
+
+def password(laptop: Laptop) -> None:
+    laptop.office.change_password("an0ther")
+
+
+BOXES = [
+    Box("paused", at_home("docker-proxy-agent pause"), "paused: nothing is written or restarted. To end it: docker-proxy-agent resume", "docker-proxy-agent resume"),
+    Box("pinned", typed("docker-proxy-agent pin direct; docker-proxy-agent apply --now"), "direct is pinned", "docker-proxy-agent unpin"),
+    Box("values-unset", drop_in("[Service]\nUnsetEnvironment=HTTP_PROXY HTTPS_PROXY http_proxy https_proxy\n"), f"{BY_HAND}: UnsetEnvironment=HTTP_PROXY HTTPS_PROXY", f"rm {BY_HAND}; {AGAIN}"),
+    Box("flags", drop_in("[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// --https-proxy=http://10.10.0.9:1\n"), f"{BY_HAND}: dockerd is started with --https-proxy", f"rm {BY_HAND}; {AGAIN}"),
+    Box("docker-masked", typed("systemctl stop docker.socket docker.service; systemctl mask --runtime docker.service"), "Docker's unit is masked", "systemctl unmask --runtime docker.service; systemctl start docker.socket docker.service"),
+    Box("start-limit", start_limit, "Docker is down: docker.service does not start", "systemctl reset-failed docker.service docker.socket; systemctl start docker.service", was_first=True),
+    Box("daemon-json", daemon_json, f"docker.service does not start with {DAEMON_JSON}: {REFUSED[0][1]}", f"rm {DAEMON_JSON}; systemctl reset-failed docker.service docker.socket; systemctl start docker.service", was_first=True),
+    Box("password", password, "office proxy-auth", f"printf 'an0ther\\n' >{PASSWORD_FILE}"),
+]  # fmt: skip
+
+
+@trixie
+@pytest.mark.parametrize("box", [pytest.param(box, id=box.name) for box in BOXES])
+def test_what_is_broken_is_named_by_doctor_and_mended_by_what_a_person_then_types(laptop: Laptop, box: Box) -> None:
+    office_policy(laptop, laptop.office.squid, docker=AT_ONCE)
+    laptop.plug("office")
+    if box.was_first:
+        box.breaks(laptop)
+        started(laptop)
+    else:
+        started(laptop)
+        laptop.until(laptop.docker.reports, https=laptop.office.squid.url_reported, within=60)
+        laptop.until(laptop.docker.pulls, within=20)
+        box.breaks(laptop)
+
+    laptop.until(lambda: not laptop.docker.pulls(), within=60)
+    asked = laptop.agent("doctor", "--json")
+    assert asked.code == 1, asked
+    found = json.loads(asked.stdout)["findings"]
+    assert any(box.told in f"{one['where']}: {one['what']}. {one['command']}" for one in found), found
+    laptop.run("sh", "-uc", box.mends, timeout=120)
+    laptop.until(laptop.docker.pulls, within=90)
