@@ -25,11 +25,13 @@ from agent.cli.doctor.seat import free_address
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.trust import judge as of_trust
 from agent.values.condition import Code, Condition
-from agent.values.others import PODMAN
+from agent.values.others import OTHERS, PODMAN
 
 POLICY = "/etc/docker-proxy-agent/config.toml"
 AT = "127.0.0.1:7890"
 BROKEN, LATER = True, False
+UNMASK = "sudo systemctl unmask docker.service"
+(CONTAINERD,) = [one for one in OTHERS if one.name == "containerd"]
 
 
 def local(**differs: object) -> LocalProxy:
@@ -122,6 +124,16 @@ def test_a_host_that_docker_has_to_reach(asked: Host, found: list[tuple[Sign, bo
             Engines(is_there=False, others=(PODMAN,)), [(Sign.OTHER_ENGINE, BROKEN)], id="podman-runs-no-docker"
         ),
         pytest.param(Engines(is_there=False), [], id="nothing-at-all-is-a-condition"),
+        pytest.param(
+            Engines(is_there=False, mask=UNMASK, others=(CONTAINERD,)),
+            [(Sign.DOCKER_MASKED, BROKEN)],
+            id="masked-and-its-containerd-runs",
+        ),
+        pytest.param(
+            Engines(is_there=False, mask=UNMASK, sockets=("/home/al/.docker/desktop/docker.sock",)),
+            [(Sign.OTHER_ENGINE, BROKEN)],
+            id="masked-in-favour-of-desktop",
+        ),
     ],
 )
 def test_engines(seen: Engines, found: list[tuple[Sign, bool]]) -> None:

@@ -10,12 +10,13 @@ from agent.cli.doctor.homes import Left
 from agent.cli.doctor.homes import judge as of_homes
 from agent.cli.doctor.room import Room
 from agent.cli.doctor.room import judge as of_rooms
-from agent.cli.doctor.service import Service
+from agent.cli.doctor.service import Service, unmasked
 from agent.cli.doctor.service import judge as of_the_service
 from agent.cli.doctor.settings import Written, means_nothing
 from agent.cli.doctor.settings import judge as of_settings
 from agent.cli.doctor.units import Unit
 from agent.cli.doctor.units import judge as of_units
+from agent.cli.doctor.units import judge_failed as of_failed_units
 from agent.values.dockerd import Engine, Layer, Phase, Reality, UnitState
 from agent.values.settings import Texts
 
@@ -121,6 +122,39 @@ def test_dockers_unit(unit: Unit, found: list[Sign]) -> None:
 )
 def test_the_agents_own_service(service: Service | None, found: list[Sign]) -> None:
     assert told(of_the_service(service)) == [(sign, False) for sign in found]
+
+
+@pytest.mark.parametrize(
+    ("file_state", "command"),
+    [
+        ("masked", "sudo systemctl unmask docker.service"),
+        ("masked-runtime", "sudo systemctl unmask --runtime docker.service"),
+        ("", "sudo systemctl unmask docker.service"),
+    ],
+)
+def test_a_mask_is_taken_away_where_it_lies(file_state: str, command: str) -> None:
+    assert unmasked("systemctl", "docker.service", file_state) == command
+
+
+FAILED = UnitState(Phase.BROKEN, triggers=("docker.socket",))
+RESET = "sudo systemctl reset-failed docker.service docker.socket && sudo systemctl restart docker.service"
+
+
+@pytest.mark.parametrize(
+    ("unit", "commands"),
+    [
+        pytest.param(Unit(), [], id="not-looked-at"),
+        pytest.param(Unit(reality=docker_with()), [], id="it-runs"),
+        pytest.param(Unit(reality=Reality(FAILED)), [RESET], id="failed-for-good"),
+        pytest.param(Unit(reality=Reality(FAILED), kept_down_by="/etc/docker/daemon.json"), [], id="by-a-known-file"),
+        pytest.param(Unit(reality=Reality(UnitState(Phase.BROKEN, comes_back=True))), [], id="systemd-tries-again"),
+    ],
+)
+def test_a_docker_that_failed_is_started_anew_only_where_no_file_keeps_it_down(unit: Unit, commands: list[str]) -> None:
+    found = [*of_failed_units(unit)]
+
+    assert [one.command for one in found] == commands
+    assert all((one.code, one.is_broken) == (Sign.DOCKER_FAILED, True) for one in found)
 
 
 def room(**differs: object) -> Room:

@@ -33,7 +33,8 @@ class Engines(msgspec.Struct, frozen=True, kw_only=True):
     """What is served, and what else is there."""
 
     unit: str = "docker.service"
-    is_there: bool = True  # whether that unit is
+    is_there: bool = True  # whether that unit is, and is not masked
+    mask: str = ""  # the command that takes away the mask that keeps it from starting; '': there is none
     sockets: tuple[str, ...] = ()  # paths of Unix sockets that somebody listens on
     served: str = "/run/docker.sock"
     others: tuple[Other, ...] = ()  # that run containers where there is no Docker
@@ -43,7 +44,16 @@ def judge(seen: Engines) -> Iterator[Finding]:
     found = [(kind, socket, command) for socket in seen.sockets for kind, command in _kind(socket, seen.served)]
     for kind, socket, command in found:
         yield _other(seen, socket, kind, command)
-    if not found and not seen.is_there and seen.others:
+    if not found and seen.mask:
+        yield Finding(
+            code=Sign.DOCKER_MASKED,
+            is_broken=True,
+            where=seen.unit,
+            what="is masked: nobody can start it",
+            why="docker fails with: Cannot connect to the Docker daemon",
+            command=seen.mask,
+        )
+    elif not found and not seen.is_there and seen.others:
         what, where = told_of(seen.others)
         yield Finding(
             code=Sign.OTHER_ENGINE,
@@ -62,7 +72,8 @@ def _kind(socket: str, served: str) -> Iterable[tuple[str, str]]:
 
 
 def _other(seen: Engines, socket: str, kind: str, command: str) -> Finding:
-    beside = f"beside {seen.unit}" if seen.is_there else f"and there is no {seen.unit}"
+    absent = f"and {seen.unit} is masked" if seen.mask else f"and there is no {seen.unit}"
+    beside = f"beside {seen.unit}" if seen.is_there else absent
     return Finding(
         code=Sign.OTHER_ENGINE,
         is_broken=not seen.is_there,

@@ -53,6 +53,7 @@ def judged(facts: Facts) -> Iterator[Finding]:
     yield from engines.judge(facts.engines)
     yield from room.judge(facts.rooms)
     yield from clock.judge(facts.clock)
+    yield from units.judge_failed(facts.unit)
     yield from names.judge(facts.hosts)
     yield from listener.judge(facts.proxies, facts.policy)
     yield from firewall.judge(facts.seats)

@@ -26,6 +26,8 @@ class Sign(enum.Enum):
     FAKE_ADDRESS_DEAD = "fake-address-dead"
     PROXY_IN_DOCKERS_RANGE = "proxy-in-dockers-range"
     OTHER_ENGINE = "other-engine"
+    DOCKER_MASKED = "docker-masked"
+    DOCKER_FAILED = "docker-failed"
     CERTIFICATE_REJECTED = "certificate-rejected"
     CERTIFICATE_TIME = "certificate-time"
     CA_NOT_READ = "ca-not-read"

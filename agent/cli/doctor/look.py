@@ -27,7 +27,7 @@ from agent.cli.doctor.listener import LocalProxy
 from agent.cli.doctor.names import Host
 from agent.cli.doctor.room import Room
 from agent.cli.doctor.seat import free_address, kept_by, tried
-from agent.cli.doctor.service import Service
+from agent.cli.doctor.service import Service, unmasked
 from agent.cli.doctor.settings import Written
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.units import Unit
@@ -74,6 +74,7 @@ _OF_THE_SERVICE: Final = frozenset(
         Code.CONTAINERS_LOST, Code.CONTAINERS_STALE,
     }
 )  # fmt: skip
+_FILE_STATE: Final = "UnitFileState"
 _AGENT: Final = "docker-proxy-agent.service"
 _NOT_AT_BOOT: Final = frozenset({"disabled", "masked"})
 _ABSENT: Final = frozenset({Phase.ABSENT, Phase.MASKED})
@@ -96,6 +97,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     seats: tuple[Seat, ...] = ()
     services = Compose()
     left: tuple[Left, ...] = ()
+    kept_down_by = ""
     try:
         if policy is None:
             reality = await world.daemon.reality()
@@ -103,6 +105,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             choosing = only_looking(policy, world.prober, paths.state)
             seen = await look(policy, world, choosing)
             reality, said = seen.reality, (*refused, *choosing.conditions, *seen.conditions)
+            kept_down_by = seen.keeps_down.path if seen.keeps_down is not None else ""
             rejected, left = tuple(_rejected(seen)), tuple(_left(seen))
             services = await _services(world, seen)
             seats = await _seats(paths, policy, seen)
@@ -113,20 +116,20 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         unseen.append(str(error))
     if reality is not None and reality.absence:
         unseen.append(f"what Docker runs with: {reality.absence}")
-    runs_with = _runs_with(reality)
+    runs_with, mask = _runs_with(reality), await _mask(paths, reality)
     asked = tuple(_asked(policy or Policy(), runs_with))
     return Facts(
         policy=str(paths.policy),
         conditions=tuple(dict.fromkeys((*said, *_of_the_service(paths)))),
         proxies=await asyncio.to_thread(_on_this_host, paths, asked),
         hosts=await _hosts(asked, policy or Policy(), runs_with),
-        engines=_engines(paths, policy or Policy(), reality) if reality is not None else Engines(),
+        engines=_engines(paths, policy or Policy(), reality, mask) if reality is not None else Engines(),
         compose=services,
         seats=seats,
         trust=_trust(paths, reality, rejected),
         clock=_clock(paths),
         written=Written(reality=reality, environment=_environment(reality), env_like=tuple(_env_like(paths))),
-        unit=await _unit(paths, reality),
+        unit=await _unit(paths, reality, kept_down_by),
         homes=left,
         service=await _service(paths),
         rooms=await asyncio.to_thread(_rooms, paths),
@@ -219,11 +222,12 @@ def _environment(reality: Reality | None) -> tuple[str, ...]:
     return tuple(sorted(name for name, value in (found or {}).items() if value))
 
 
-async def _unit(paths: Paths, reality: Reality | None) -> Unit:
+async def _unit(paths: Paths, reality: Reality | None, kept_down_by: str) -> Unit:
     systemd = manager(paths)
     if systemd is None or reality is None:
-        return Unit(reality=reality)
-    return Unit(reality=reality, needs_reload=await _property(systemd, reality.unit_name, "NeedDaemonReload") == "yes")
+        return Unit(reality=reality, kept_down_by=kept_down_by)
+    needs_reload = await _property(systemd, reality.unit_name, "NeedDaemonReload") == "yes"
+    return Unit(reality=reality, needs_reload=needs_reload, kept_down_by=kept_down_by)
 
 
 async def _service(paths: Paths) -> Service | None:
@@ -232,7 +236,7 @@ async def _service(paths: Paths) -> Service | None:
         return None
     shown = read(paths.status)
     is_running = shown is not None and shown.is_running
-    at_boot = await _property(systemd, _AGENT, "UnitFileState")
+    at_boot = await _property(systemd, _AGENT, _FILE_STATE)
     return Service(
         unit=_AGENT,
         systemctl=paths.layout.systemctl,
@@ -376,14 +380,25 @@ def _is_tunnel(interface: str) -> bool:
     return bool(interface) and os.path.lexists(f"/sys/class/net/{interface}/tun_flags")
 
 
-def _engines(paths: Paths, policy: Policy, reality: Reality) -> Engines:
+def _engines(paths: Paths, policy: Policy, reality: Reality, mask: str) -> Engines:
     return Engines(
         unit=reality.unit_name,
+        mask=mask,
         is_there=reality.unit.phase not in _ABSENT,
         sockets=listening(Path("/proc/net/unix").read_text(errors="replace")) if paths.is_real else (),
         served=paths.socket(policy.docker.socket),
         others=reality.others,
     )
+
+
+async def _mask(paths: Paths, reality: Reality | None) -> str:
+    """The command that takes away the one of Docker's unit, and starts it."""
+    systemd = manager(paths)
+    if systemd is None or reality is None or reality.unit.phase is not Phase.MASKED:
+        return ""
+    unit, systemctl = reality.unit_name, reality.systemctl
+    file_state = await _property(systemd, unit, _FILE_STATE)
+    return f"{unmasked(systemctl, unit, file_state)} && sudo {systemctl} start {unit}"
 
 
 def listening(table: str) -> tuple[str, ...]:

@@ -23,6 +23,11 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     installed: str = ""  # of the files that are there
 
 
+def unmasked(systemctl: str, unit: str, file_state: str) -> str:
+    """The command that takes away a mask. That of `mask --runtime` lies in /run, where only --runtime looks."""
+    return f"sudo {systemctl} unmask {'--runtime ' if file_state == 'masked-runtime' else ''}{unit}"
+
+
 def judge(service: Service | None) -> Iterator[Finding]:
     """None: there is no systemd that would run it."""
     if service is None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from agent.cli.doctor.finding import Finding, Sign
-from agent.values.dockerd import Reality
+from agent.values.dockerd import Phase, Reality
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +18,24 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
 
     reality: Reality | None = None  # None: not looked at
     needs_reload: bool = False  # its files changed after systemd read them
+    kept_down_by: str = ""  # the file that it does not start with, if one is known
+
+
+def judge_failed(unit: Unit) -> Iterator[Finding]:
+    """Where nothing in a file is known to keep it down. What did may be gone meanwhile."""
+    reality = unit.reality
+    if reality is None or reality.unit.phase is not Phase.BROKEN or reality.unit.comes_back or unit.kept_down_by:
+        return
+    failed = " ".join((reality.unit_name, *reality.unit.triggers))
+    yield Finding(
+        code=Sign.DOCKER_FAILED,
+        is_broken=True,
+        where=reality.unit_name,
+        what="has failed, and systemd no longer starts it by itself",
+        why="after some failed starts in a row systemd refuses another one, even when the cause is gone",
+        command=f"sudo {reality.systemctl} reset-failed {failed} && "
+        f"sudo {reality.systemctl} restart {reality.unit_name}",
+    )
 
 
 def judge(unit: Unit) -> Iterator[Finding]:
