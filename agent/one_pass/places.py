@@ -1,7 +1,8 @@
 """Where the laptop is, as a record has it: two places that match one network of the policy are two in the log.
 
 `audit.places` says how much of that is kept. With "names" nothing in the log tells where a place is, only whether two
-records are of the same one: its digest has a key that never leaves the state directory.
+records are of the same one: its digest has a key that never leaves the state directory. It is another one than under
+"full", so that older records do not tell.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Places:
     """Those of one state directory; for who holds the lock."""
 
     def __init__(self, state: Path) -> None:
-        self._digest = keyed(state, _PURPOSE)
+        self._digests = {kept: keyed(state, f"{_PURPOSE} {kept.value}") for kept in Kept}
         self._file = StateFile(state / "places.json", list[str], 1)
         self.kept = Kept.FULL
 
@@ -43,16 +44,22 @@ class Places:
         here: str | UnsetType = UNSET
         is_new: bool | UnsetType = UNSET
         with contextlib.suppress(AgentError):  # a full disk: the record is worth more than what it is compared by
-            here = digest = self._digest(fingerprint)[:_DIGITS]
+            here = digest = self._digests[self.kept](fingerprint)[:_DIGITS]
             is_new = self._visit(digest)
         if not self.says_where:
             return PlaceSeen(place=here, is_new=is_new)
         interfaces = tuple(_shown(one) for one in snapshot.interfaces if one.is_online)
         return PlaceSeen(place=here, is_new=is_new, fingerprint=fingerprint, interfaces=interfaces)
 
+    def _known(self) -> list[str]:
+        try:
+            return self._file.load() or []
+        except AgentError:  # damaged: it is written anew, and all places are new once more
+            return []
+
     def _visit(self, here: str) -> bool:
         """Whether it was never visited before."""
-        known = self._file.load() or []
+        known = self._known()
         if known[-1:] != [here]:
             self._file.save([*(one for one in known if one != here), here][-_MOST:])
         return here not in known

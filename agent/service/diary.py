@@ -36,6 +36,7 @@ class _Told(msgspec.Struct, frozen=True):
     ending: Ending | None = None
     upstream: str | None = None
     put_off: Settings | None = None  # what is to be written for a pending restart, and is not yet
+    is_start: bool = False  # nothing was told yet but that the agent started here
 
 
 def agent_started(
@@ -73,6 +74,12 @@ class Diary:
     def has_news(self, seen: Seen) -> bool:
         return any(True for _ in self._news(seen, PlaceSeen))
 
+    def note_start(self, started: AgentStarted, seen: Seen | None) -> None:
+        """`agent-started` has told the network, if it knew one: a start there is no change."""
+        if isinstance(started.network, str) and isinstance(seen, Planned | Undecided):
+            told = _Told(network=started.network, fingerprint=seen.snapshot.fingerprint())
+            self._told = msgspec.structs.replace(told, is_start=True)
+
     def tell(self, seen: Seen, record: Record, *, is_paused: bool = False) -> None:
         """Record what is new since the last time."""
         self._is_paused = is_paused
@@ -100,15 +107,14 @@ class Diary:
             return
         fingerprint = seen.snapshot.fingerprint()
         is_new = told.is_offline or (network, fingerprint) != (told.network, told.fingerprint)
-        is_start = told == _Told()  # `agent-started` has the network
-        if is_new and not is_start:
+        if is_new:
             # After offline it may be the same network as before: the change is that there is one again.
             previous = None if told.is_offline else told.network or UNSET
             yield network_changed(seen.recognised, here(), previous=previous)
         if choice.ending is not Ending.CHOSEN:
-            if is_new or choice.ending is not told.ending:
+            if is_new or told.is_start or choice.ending is not told.ending:
                 yield no_upstream(seen.recognised, choice, seen.verdicts, says_where=self._places.says_where)
-        elif is_new or told.ending is not Ending.CHOSEN or choice.upstream != told.upstream:
+        elif is_new or told.is_start or told.ending is not Ending.CHOSEN or choice.upstream != told.upstream:
             previous = told.upstream if told.upstream not in (None, choice.upstream) else UNSET
             yield upstream_chosen(
                 seen.recognised,

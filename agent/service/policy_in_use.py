@@ -5,6 +5,7 @@ Not known here: what a policy means (`values/policy.py`), and when it is read ag
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from agent.service.served import Served
 from agent.service.status_file import PolicyStatus
 from agent.system.clock import now_text
 from agent.system.files import identity_of
+from agent.system.keyed import keyed
 from agent.system.policy_file import NO_POLICY, WRITE_ONE, Loaded, PolicyFile, load_safely, named, owners
 from agent.system.state_file import StateFile
 from agent.values.condition import Code, Condition
@@ -71,6 +73,7 @@ class PolicyInUse:
         self._outgoing: list[World] = []
         self._on_disk: tuple[object, ...] = ()  # identities of the files as last read
         self._has_read = False
+        self._digest = keyed(paths.state, "policy")
         self._last = StateFile(paths.state / "policy-lines.json", list[str], 1)
 
     @property
@@ -212,13 +215,16 @@ class PolicyInUse:
 
     def _difference(self, file: PolicyFile) -> tuple[str, ...] | UnsetType:
         """To the last policy, whichever agent loaded it; UNSET if none did, or that is not known any more."""
-        lines = lines_of(file.text)
+        before = None
         try:
-            before = self._last.load()
-            if before != list(lines):
-                self._last.save(list(lines))
-        except AgentError:  # such as a full disk: the record is worth more
+            lines = list(lines_of(file.text, self._digest))
+        except AgentError:  # a full disk: there is no key
             return UNSET
+        with contextlib.suppress(AgentError):  # damaged: it is written anew
+            before = self._last.load()
+        if before != lines:
+            with contextlib.suppress(AgentError):  # such as a full disk: the record is worth more
+                self._last.save(lines)
         return UNSET if before is None else difference(before, lines)
 
     def _move(self, current: InUse) -> None:

@@ -162,7 +162,9 @@ class Service:
             self._is_start_told = True
             in_use, there = self._policy.current, seen.reality if seen is not None else reality
             policy = in_use.loaded.file if in_use is not None else None
-            self._record(agent_started(self._last_life, seen, there, places=self._places, policy=policy))
+            started = agent_started(self._last_life, seen, there, places=self._places, policy=policy)
+            self._record(started)
+            self._diary.note_start(started, seen)
 
     def _end(self, how: str) -> None:
         self._open()

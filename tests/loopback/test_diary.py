@@ -14,7 +14,7 @@ from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
 from agent.one_pass.places import Places
 from agent.one_pass.seen import Offline, Planned, Seen, Undecided
-from agent.service.diary import Diary
+from agent.service.diary import Diary, agent_started
 from agent.values.dockerd import Phase, Reality, UnitState
 from agent.values.events import Event, sentence
 from agent.values.policy import Network, Upstream
@@ -54,6 +54,18 @@ STUCK = undecided("home", "10.20.0.7/24", Ending.UNREACHABLE)
 WAITING = undecided("cafe", "10.30.0.7/24", Ending.WAITING)
 
 
+def told_of(root: Path, day: list[Seen], first: Seen | None) -> list[str]:
+    """What is said of a day. `first`: the look that the record of the agent's start was made from, if any."""
+    file, places = root / "audit.jsonl", Places(root / "state")
+    diary, record = Diary(places), Record(AuditLog(file, root / "state"))
+    started = agent_started(None, first, None, places=places, policy=None)
+    diary.note_start(started, first)
+    for seen in day:
+        diary.tell(seen, record)
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    return [sentence(Event(record["event"]), record["facts"]) for record in records]
+
+
 @pytest.mark.parametrize(
     ("day", "told"),
     [
@@ -80,13 +92,18 @@ WAITING = undecided("cafe", "10.30.0.7/24", Ending.WAITING)
     ],
 )
 def test_each_change_is_told_once(tmp_path: Path, day: list[Seen], told: list[str]) -> None:
-    file, diary = tmp_path / "audit.jsonl", Diary(Places(tmp_path / "state"))
-    record = Record(AuditLog(file, tmp_path / "state"))
-
-    for seen in day:
-        diary.tell(seen, record)
-
-    records = [json.loads(line) for line in file.read_text().splitlines()]
-    said = [sentence(Event(record["event"]), record["facts"]) for record in records]
+    said = told_of(tmp_path, day, first=day[0])
     assert len(said) == len(told)
     assert [line for line, start in zip(said, told, strict=True) if not line.startswith(start)] == []
+
+
+def test_a_network_that_the_record_of_the_start_did_not_know_is_told(tmp_path: Path) -> None:
+    said = told_of(tmp_path, [at("home"), at("home")], first=None)
+
+    assert [line.partition(":")[0] for line in said] == ["The network changed", "Chose direct in home"]
+
+
+def test_a_move_while_the_first_choice_waited_is_told(tmp_path: Path) -> None:
+    said = told_of(tmp_path, [WAITING, at("office", "10.10.0.7/24", "proxy")], first=WAITING)
+
+    assert said[0].startswith("The network changed: office, before: cafe")

@@ -56,6 +56,21 @@ def test_by_names_only_that_it_is_the_same_place_is_said_and_nobody_else_can_tel
     assert seen.place != elsewhere.seen(at("10.0.0.1")).place  # the key is of one state directory
 
 
+def test_older_records_do_not_tell_where_a_place_is_that_is_only_named_now(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    before = places.seen(at("10.0.0.1"))
+    places.kept = Kept.NAMES
+
+    assert places.seen(at("10.0.0.1")).place != before.place
+
+
+def test_a_damaged_file_is_written_anew(tmp_path: Path) -> None:
+    Places(tmp_path).seen(at("10.0.0.1"))
+    (tmp_path / "places.json").write_text("{")
+
+    assert [Places(tmp_path).seen(at("10.0.0.1")).is_new for _ in range(2)] == [True, False]
+
+
 def test_on_a_full_disk_the_rest_is_said(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("no folder")
 

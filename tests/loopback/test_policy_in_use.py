@@ -232,3 +232,14 @@ def test_the_record_is_of_the_very_file(agent: Agent) -> None:
     assert facts["policy_sha256"] == hashlib.sha256(POLICY.encode()).hexdigest()
     assert facts["size"] == len(POLICY.encode())
     assert dt.datetime.fromisoformat(facts["changed"]).timestamp() == int(agent.paths.policy.stat().st_mtime)
+
+
+def test_what_was_kept_of_the_last_policy_is_written_anew_if_it_is_damaged(agent: Agent) -> None:
+    agent.policy(POLICY)
+    agent.in_use.read()
+    (agent.paths.state / "policy-lines.json").write_text("{")
+    for keep in ("30d", "31d"):
+        agent.policy(POLICY + f'[audit]\nkeep = "{keep}"\n')
+        agent.in_use.read()
+
+    assert [diff for _, _, diff in told(agent)][1:] == [None, ['-audit.keep = "30d"', '+audit.keep = "31d"']]
