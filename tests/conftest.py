@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from agent.audit.facts import Plain
 from agent.audit.record import Record
+from agent.values.asker import Asker
 from agent.values.events import Event
 from tests.records import wrong_in_facts
 from tests.share import fewer
@@ -76,9 +77,9 @@ def _records_are_as_documented(request: pytest.FixtureRequest, monkeypatch: pyte
     wrong: list[str] = []
     append = Record._append
 
-    def look(self: Record, event: Event, facts: dict[str, Plain]) -> dict[str, Plain]:
+    def look(self: Record, event: Event, facts: dict[str, Plain], by: Asker | None) -> dict[str, Plain]:
         wrong.extend(wrong_in_facts(event.value, facts))
-        return append(self, event, facts)
+        return append(self, event, facts, by)
 
     monkeypatch.setattr(Record, "_append", look)
     yield

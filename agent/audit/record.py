@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -96,7 +96,7 @@ class Record:
         self._audit_log = audit_log
         self.pass_id = pass_id
         self._trigger = trigger
-        self._by = by
+        self.by = by
         self.so_far = SoFar() if so_far is None else so_far
 
     def for_pass(self, pass_id: str, trigger: str, by: Asker | None = None) -> Record:
@@ -120,19 +120,20 @@ class Record:
     def __call__(self, facts: Facts) -> None:
         """Takes it down; it is on disk when this returns, unless there is a `problem`."""
         event, shown = facts.event, of_a_record(facts.by_name())
-        about = {**self._about(), "severity": facts.severity.value}
-        log.log(_LEVEL[facts.severity], event.value, **shown, **about, **self._append(event, shown))
+        by = None if facts.is_by_itself else self.by
+        about = {**self._about(by), "severity": facts.severity.value}
+        log.log(_LEVEL[facts.severity], event.value, **shown, **about, **self._append(event, shown, by))
         self.so_far.note(facts)
         if facts.is_shown and (words := brief(event, shown)):
             self.so_far.recent.appendleft(Told(now_text(), words))
 
-    def _about(self) -> dict[str, str]:
-        about = {"pass": self.pass_id, "trigger": self._trigger, "by": str(self._by or "")}
+    def _about(self, by: Asker | None) -> dict[str, Any]:
+        about = {"pass": self.pass_id, "trigger": self._trigger, "by": by and msgspec.to_builtins(by)}
         return {name: value for name, value in about.items() if value}
 
-    def _append(self, event: Event, facts: dict[str, Plain]) -> dict[str, Plain]:
+    def _append(self, event: Event, facts: dict[str, Plain], by: Asker | None) -> dict[str, Plain]:
         try:
-            anchor = self._audit_log.append(event, self._trigger, self.pass_id, facts, by=self._by)
+            anchor = self._audit_log.append(event, self._trigger, self.pass_id, facts, by=by)
         except AuditUnwritable as error:  # the journal has the record, and the agent shows the condition
             return {"audit": "unwritable", "audit_error": str(error)}
         except Exception as error:  # noqa: BLE001 - a record that cannot be made costs itself, and no pass

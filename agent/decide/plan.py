@@ -60,6 +60,7 @@ class Plan(msgspec.Struct, frozen=True):
     condition: Condition | None = None
     why_method: str = ""  # why this method was chosen
     put_off: str = ""  # why the edits have to wait
+    works_here: bool | None = None  # what dockerd runs with, where that was asked for the urgency
 
     @property
     def due(self) -> str:

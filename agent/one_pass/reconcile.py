@@ -200,7 +200,9 @@ class _Weighing(msgspec.Struct, frozen=True):
     def _planned(self, reality: Reality, holding: Holding) -> Plan:
         is_asked_now = self.choosing.asked is Asked.NOW
         owned = self.world.daemon.owned(reality)
-        return plan(self.desired, reality, self.policy.docker, owned, is_asked_now=is_asked_now, holding=holding)
+        found = plan(self.desired, reality, self.policy.docker, owned, is_asked_now=is_asked_now, holding=holding)
+        works = holding.urgency.works if holding.urgency is not None else None
+        return msgspec.structs.replace(found, works_here=works)
 
     async def _why_ended(self, reality: Reality) -> str:
         """Why a container would not survive although live-restore can be on. A new Docker is not asked."""

@@ -8,6 +8,7 @@ Pure. Not known here: what is done about it.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 
 import msgspec
@@ -22,6 +23,7 @@ class _Outage(msgspec.Struct, frozen=True):
     since: float  # CLOCK_BOOTTIME
     since_text: str  # RFC 3339
     is_told: bool = False
+    looks: tuple[object, ...] = ()  # the verdicts that said so: a remembered one, the very object, says nothing new
 
 
 class Outages:
@@ -39,18 +41,21 @@ class Outages:
         if works is None:
             return
         if works is False:
+            looks = _looks(done)
             if self._open is None:
-                self._open = _Outage(now, now_text)
-            elif not self._open.is_told:
+                self._open = _Outage(now, now_text, looks=looks)
+            elif not self._open.is_told and not _is_remembered(looks, self._open.looks):
                 self._open = msgspec.structs.replace(self._open, is_told=True)
                 yield _began(done, self._open.since_text, says_where=says_where)
             return
+        because = "what Docker runs with works here" if works is True else works
+        yield from self.end(because, now, _used(done) if works is True else None)
+
+    def end(self, because: str, now: float, upstream: str | None = None) -> Iterator[Facts]:
+        """What there is to record if it ends now, or nobody looks any more."""
         if self._open is not None and self._open.is_told:
-            yield UnreachableEnded(
-                lasted_s=round(max(0.0, now - self._open.since), 1),
-                upstream=_used(done) or UNSET if works is True else UNSET,
-                because="what Docker runs with works here" if works is True else works,
-            )
+            lasted_s = round(max(0.0, now - self._open.since), 1)
+            yield UnreachableEnded(lasted_s=lasted_s, upstream=upstream or UNSET, because=because)
         self._open = None
 
 
@@ -65,9 +70,23 @@ def reaches(done: Pass) -> bool | str | None:
     verdict = seen.verdicts.get(used) if used is not None else None
     if verdict is not None:
         return verdict.is_ok
+    if isinstance(seen, Planned) and not done.has_restarted and seen.plan.works_here is not None:
+        return seen.plan.works_here
     if seen.choice.ending in (Ending.UNREACHABLE, Ending.PORTAL):
         return False
     return None
+
+
+def _looks(done: Pass) -> tuple[object, ...]:
+    if isinstance(done.seen, Offline):
+        return ()
+    used = _used(done)
+    verdict = done.seen.verdicts.get(used) if used is not None else None
+    return (verdict,) if verdict is not None else tuple(done.seen.verdicts.values())
+
+
+def _is_remembered(looks: tuple[object, ...], before: tuple[object, ...]) -> bool:
+    return bool(looks) and len(looks) == len(before) and all(map(operator.is_, looks, before))
 
 
 def _used(done: Pass) -> str | None:

@@ -94,11 +94,16 @@ class PolicyInUse:
         """Whether the agent uses this file; '' stands for any."""
         return path in ("", os.path.abspath(self.path))  # noqa: PTH100 - links are as named
 
-    def read(self) -> bool:
-        """Read the policy and the files it names again; whether another policy, or another Docker, is now in use."""
+    def read(self, record: Record | None = None) -> bool:
+        """Read the policy and the files it names again; whether another policy, or another Docker, is now in use.
+
+        `record`: of the pass that reads it.
+        """
+        of_the_service, self._record = self._record, record or self._record
         try:
             return self._read()
         finally:
+            self._record = of_the_service
             self._has_read = True
             self._on_disk = self._files_on_disk()
 

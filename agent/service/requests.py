@@ -9,7 +9,7 @@ import asyncio
 import enum
 import time
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 
@@ -22,7 +22,7 @@ from agent.one_pass.screen import line
 from agent.one_pass.seen import Pass
 from agent.values.asker import Asker
 from agent.values.errors import NoPolicy, PolicyRefused
-from agent.values.events import Paused, Pinned, Requested, Resumed, Unpinned
+from agent.values.events import REQUESTED, Paused, Pinned, Requested, Resumed, Unpinned
 from agent.values.policy import Duration, Policy
 
 
@@ -37,7 +37,6 @@ class Command(enum.Enum):
     RESUME = "resume"
 
 
-REQUESTED: Final = "requested"
 _Lasting = Annotated[float, msgspec.Meta(gt=0, le=Duration.LONGEST)]  # seconds
 
 

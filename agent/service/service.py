@@ -93,6 +93,7 @@ class Service:
         self._passes = Passes(self._memory, self._failures, self._unfinished)
         self._display = Display(paths.status, notify, self._record)
         self._requests = OpenRequests()
+        self._interrupted: Record | None = None  # of the last pass, if the next one has to answer for it
         self._is_reload_due = False
         self._last: Pass | None = None
         self._last_at: str | None = None
@@ -168,6 +169,8 @@ class Service:
 
     def _end(self, how: str) -> None:
         self._open()
+        for facts in self._outages.end("the agent stopped: nobody looked any more", self._memory.now()):
+            self._record(facts)
         self._record(AgentStopped(because=how))
         with contextlib.suppress(AgentError):  # a full disk: the next agent will think this one was killed
             self._lifetime.end(how)
@@ -220,12 +223,12 @@ class Service:
             self._memory.note_resumed()
         if Reason.PROXY in why:
             self._memory.ask_anew()
+        record = self._record_of_this_pass(why, requests)
         # Changes of a file that cannot be watched are found by the timer.
         is_unwatched = Reason.TIMER in why and bool(self._wakes.unwatched.directories)
         is_told = not _REREAD.isdisjoint(why)
         if is_told or self._policy.current is None or is_unwatched or self._policy.served.is_another_wanted:
-            self._reread()
-        record = self._record_of_this_pass(why, requests)
+            self._reread(record)
         self._lay_down(requests, record)
         await self._let_go()
         if self._is_reload_due:
@@ -237,6 +240,7 @@ class Service:
             at = await self._pass(record)
         except Interrupted:  # a new request is pending: the next pass answers these, too
             self._requests.put_back()
+            self._interrupted = record
             return self._memory.now()
         self._watch()
         self._show()
@@ -247,8 +251,9 @@ class Service:
 
     def _record_of_this_pass(self, why: frozenset[Reason], requests: Sequence[Request]) -> Record:
         """A pass that answers a wish has the id of the one in which it was obeyed, and is that person's."""
-        asker = Asker(Via.SIGNAL) if self._is_reload_due else None
-        pass_id = ""
+        before, self._interrupted = self._interrupted, None
+        asker, pass_id = (before.by, before.pass_id) if before is not None and before.by is not None else (None, "")
+        asker = Asker(Via.SIGNAL) if self._is_reload_due else asker
         for request in requests:  # the last one counts
             asker, pass_id = request.asker, request.pass_id or pass_id
         trigger = " ".join(sorted(why)) or "start"
@@ -257,10 +262,10 @@ class Service:
             record.asked_by(Asker(Via.SIGNAL), Command.RELOAD.value)(requested(Command.RELOAD.value))
         return record
 
-    def _reread(self) -> None:
+    def _reread(self, record: Record | None = None) -> None:
         """Read the policy and the files it names; a wrong one is reported, and the last good one stays in use."""
         try:
-            if self._policy.read() and (in_use := self._policy.current) is not None:
+            if self._policy.read(record) and (in_use := self._policy.current) is not None:
                 self._memory.use(in_use.policy, in_use.world.prober)
                 self._places.kept = in_use.policy.audit.places
         except Exception as error:  # noqa: BLE001 - the boundary of a target
@@ -317,6 +322,8 @@ class Service:
         self._failures.clear(ServicePart.WHOLE)
         self._open(reality=reality)
         self._diary.tell_of_docker(reality, record)
+        for facts in self._outages.end("there is no policy: nothing is probed", self._memory.now()):
+            record(facts)
         return self._starting_at(reality)
 
     async def _fail(self, error: AgentError, record: Record) -> float:

@@ -84,6 +84,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         """Whether `status` may show it as last."""
         return bool(self.brief)
 
+    @property
+    def is_by_itself(self) -> bool:
+        """Whether nobody's wish brought it about, even if it is met in a pass that somebody asked for."""
+        return False
+
     def by_name(self) -> dict[str, object]:
         """Those that are set, in their order."""
         found = {name: getattr(self, name) for name in self.__struct_fields__}
@@ -211,12 +216,20 @@ class NetworkChanged(Facts, frozen=True, kw_only=True):
     fingerprint: str | UnsetType = UNSET
     interfaces: Sequence[InterfaceSeen] | UnsetType = UNSET
 
+    @property
+    def is_by_itself(self) -> bool:
+        return True
+
 
 class WentOffline(Facts, frozen=True, kw_only=True):
     event = Event.OFFLINE
     sentence = "Offline[, before: {previous_network}]; nothing is touched"
     brief = "offline"
     previous_network: str | UnsetType = UNSET
+
+    @property
+    def is_by_itself(self) -> bool:
+        return True
 
 
 class UpstreamChosen(Facts, frozen=True, kw_only=True):
@@ -341,6 +354,10 @@ class DockerStarted(Facts, frozen=True, kw_only=True):
         """`docker-restarted` is shown already."""
         return self.cause is Cause.OTHERS
 
+    @property
+    def is_by_itself(self) -> bool:
+        return self.cause is Cause.OTHERS
+
 
 class DockerStopped(Facts, frozen=True, kw_only=True):
     """Not by the agent: its own restart is one record."""
@@ -350,6 +367,10 @@ class DockerStopped(Facts, frozen=True, kw_only=True):
     brief = "docker stopped"
     severity = Severity.NOTICE
     because: str
+
+    @property
+    def is_by_itself(self) -> bool:
+        return True
 
 
 class RestartDeferred(Facts, frozen=True, kw_only=True):
@@ -429,6 +450,9 @@ class Pinned(Facts, frozen=True, kw_only=True):
     until: str | None
 
 
+REQUESTED: Final = "requested"  # by a person, who is the record's `by`
+
+
 class Unpinned(Facts, frozen=True, kw_only=True):
     event = Event.UNPINNED
     sentence = "No longer pinned[ to {upstream}][: {because}]"
@@ -436,6 +460,10 @@ class Unpinned(Facts, frozen=True, kw_only=True):
     severity = Severity.NOTICE
     upstream: str
     because: str
+
+    @property
+    def is_by_itself(self) -> bool:
+        return self.because != REQUESTED
 
 
 class Paused(Facts, frozen=True, kw_only=True):
@@ -452,6 +480,10 @@ class Resumed(Facts, frozen=True, kw_only=True):
     brief = "no longer paused"
     severity = Severity.NOTICE
     because: str
+
+    @property
+    def is_by_itself(self) -> bool:
+        return self.because != REQUESTED
 
 
 class TargetNotWritten(Facts, frozen=True, kw_only=True):

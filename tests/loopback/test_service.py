@@ -1058,6 +1058,20 @@ async def test_the_record_of_a_wish_names_the_pass_that_follows(laptop: Laptop) 
     assert pinned["by"] == chosen["by"] == {"via": "control", "uid": 0, "login_uid": 1000, "claimed": "alice"}
 
 
+async def test_what_happened_by_itself_is_nobodys_order_and_what_a_reload_read_is(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running():
+        laptop.dockerd._boot()
+        laptop.policy(f'{POLICY}\n[audit]\nkeep = "30d"\n')
+        await laptop.asks(Command.RELOAD)
+    records = {record["event"]: record for record in laptop.records()}
+
+    assert records["docker-started"]["facts"]["cause"] == "others"
+    assert "by" not in records["docker-started"]
+    assert records["policy-loaded"]["by"] == records["requested"]["by"]
+    assert records["policy-loaded"]["pass"] == records["docker-started"]["pass"] == records["requested"]["pass"]
+
+
 async def test_with_places_by_name_the_log_does_not_tell_where_they_are(laptop: Laptop) -> None:
     laptop.policy(f'{POLICY}\n[audit]\nplaces = "names"\n')
     async with laptop.running() as hand:

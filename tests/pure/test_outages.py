@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from agent.decide.choose import Choice, Ending
@@ -57,6 +58,13 @@ MOVED = planned("corp", "direct", outcome=Applied(restarted_s=0.5), corp=Outcome
 DEFERRED = planned("corp", "direct", outcome=Applied(deferred="3 containers run"), corp=Outcome.DNS, direct=Outcome.OK)
 
 
+def probed_anew(done: Pass) -> Pass:
+    if isinstance(done.seen, Offline):
+        return done
+    verdicts = {name: Verdict(verdict.outcome) for name, verdict in done.seen.verdicts.items()}
+    return msgspec.structs.replace(done, seen=msgspec.structs.replace(done.seen, verdicts=verdicts))
+
+
 @pytest.mark.parametrize(
     ("day", "told"),
     [
@@ -84,7 +92,7 @@ def test_each_begins_with_the_first_look_that_found_it(day: list[Pass], told: st
     outages = Outages()
     said: list[Facts] = []
     for turn, done in enumerate(day):
-        said += outages.note(done, 1000.0 + 10 * turn, str(10 * turn))
+        said += outages.note(probed_anew(done), 1000.0 + 10 * turn, str(10 * turn))
 
     words = [
         f"began@{facts.since}" if isinstance(facts, UnreachableBegan) else f"ended:{facts.lasted_s:.0f}"
@@ -97,7 +105,8 @@ def test_each_begins_with_the_first_look_that_found_it(day: list[Pass], told: st
 
 def test_what_is_said_of_it() -> None:
     outages = Outages()
-    said = [facts for turn in range(3) for facts in outages.note([BAD, BAD, MOVED][turn], float(turn), "T")]
+    day = [BAD, probed_anew(BAD), MOVED]
+    said = [facts for turn in range(3) for facts in outages.note(day[turn], float(turn), "T")]
 
     assert said == [
         UnreachableBegan(
@@ -105,3 +114,29 @@ def test_what_is_said_of_it() -> None:
         ),
         UnreachableEnded(lasted_s=2.0, upstream="direct", because="what Docker runs with works here"),
     ]
+
+
+def test_a_verdict_that_is_only_remembered_makes_no_outage_of_one_probe() -> None:
+    outages = Outages()
+
+    assert [facts for turn in range(5) for facts in outages.note(BAD, float(turn), "T")] == []
+
+
+def test_what_docker_runs_with_and_no_network_here_uses_is_judged_by_the_probe_for_the_restart() -> None:
+    seen = msgspec.structs.replace(DEFERRED.seen, verdicts={"direct": Verdict(Outcome.OK)})
+    assert isinstance(seen, Planned)
+    fails = Pass(msgspec.structs.replace(seen, plan=Plan(DIRECT, works_here=False)), DEFERRED.outcome)
+    outages = Outages()
+
+    said = [facts for turn in range(3) for facts in outages.note(probed_anew(fails), float(turn), "T")]
+
+    assert [type(facts) for facts in said] == [UnreachableBegan]
+
+
+def test_it_ends_where_nobody_looks_any_more() -> None:
+    outages = Outages()
+    for turn in range(2):
+        list(outages.note(probed_anew(BAD), float(turn), "T"))
+
+    assert [*outages.end("the agent stopped", 7.0)] == [UnreachableEnded(lasted_s=7.0, because="the agent stopped")]
+    assert [*outages.end("the agent stopped", 8.0)] == []
