@@ -21,7 +21,10 @@ from agent.cli.doctor.listener import judge as of_listeners
 from agent.cli.doctor.look import listening
 from agent.cli.doctor.names import Host
 from agent.cli.doctor.names import judge as of_names
+from agent.cli.doctor.password import Refused
+from agent.cli.doctor.password import judge as of_passwords
 from agent.cli.doctor.seat import free_address
+from agent.cli.doctor.service import Service
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.trust import judge as of_trust
 from agent.values.condition import Code, Condition
@@ -298,23 +301,98 @@ def test_what_is_broken_now_comes_first_and_each_once() -> None:
 
     assert these.broken
     assert [(one.code, one.condition) for one in these.findings] == [
-        (Sign.LISTENER_ABSENT, ""),
         (Sign.CONDITION, "blocked"),
+        (Sign.LISTENER_ABSENT, ""),
         (Sign.CONDITION, "pinned"),
     ]
     assert [*finding_lines(these)] == [
         "broken now:",
+        "  dockerd: flags",
+        "  do           Remove them",
         f"  {AT}: nothing listens there, and Docker is told to use it as its proxy",
         "  why          every pull fails with: connection refused",
         "  do           Start the proxy's program, or: sudo docker-proxy-agent apply",
-        "  dockerd: flags",
-        "  do           Remove them",
         "",
         "worth knowing:",
         "  pinned: pinned",
         "",
         "  not seen     auths",
     ]
+
+
+NAMELESS = host(why_not="no answer", is_in_use=True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "first"),
+    [
+        pytest.param(
+            Facts(conditions=(Condition(Code.NOT_EFFECTIVE, "UnsetEnvironment="),), hosts=(NAMELESS,)),
+            (Sign.CONDITION, BROKEN),
+            id="what-takes-the-proxy-away-before-the-name-that-docker-then-asks-for",
+        ),
+        pytest.param(
+            Facts(conditions=(Condition(Code.UNREACHABLE, "no upstream works"),), hosts=(NAMELESS,)),
+            (Sign.NAME_UNKNOWN, BROKEN),
+            id="what-only-follows-comes-last",
+        ),
+        pytest.param(
+            Facts(service=Service(is_running=False), is_docker_failing=True, hosts=(NAMELESS,)),
+            (Sign.AGENT_DOWN, BROKEN),
+            id="an-agent-that-is-down-where-its-work-is-needed",
+        ),
+        pytest.param(
+            Facts(service=Service(is_running=False), hosts=(NAMELESS,)),
+            (Sign.NAME_UNKNOWN, BROKEN),
+            id="an-agent-that-is-down-and-not-the-cause",
+        ),
+        pytest.param(
+            Facts(conditions=(Condition(Code.PAUSED, "paused"),), is_docker_failing=True),
+            (Sign.CONDITION, BROKEN),
+            id="paused-and-docker-fails",
+        ),
+        pytest.param(
+            Facts(conditions=(Condition(Code.PAUSED, "paused"),)), (Sign.CONDITION, LATER), id="paused-and-it-works"
+        ),
+        pytest.param(
+            Facts(conditions=(Condition(Code.PINNED_BUT_FAILING, "pinned"),), hosts=(NAMELESS,)),
+            (Sign.CONDITION, BROKEN),
+            id="pinned-to-what-fails",
+        ),
+        pytest.param(
+            Facts(conditions=(Condition(Code.PINNED, "pinned"),)), (Sign.CONDITION, LATER), id="pinned-to-what-works"
+        ),
+    ],
+)
+def test_the_cause_comes_first(facts: Facts, first: tuple[Sign, bool]) -> None:
+    assert told(shown(judged(facts), ()).findings)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("refused", "where", "command"),
+    [
+        (
+            Refused(upstream="office", file="/etc/pw", is_in_use=True),
+            "/etc/pw",
+            "Put the right password into /etc/pw, then run: sudo docker-proxy-agent reload",
+        ),
+        (
+            Refused(upstream="office"),
+            POLICY,
+            "Correct username and password of [upstream.office], then run: sudo docker-proxy-agent reload",
+        ),
+        (
+            Refused(upstream="office", sends=False),
+            POLICY,
+            "Add username and password_file to [upstream.office], then run: sudo docker-proxy-agent reload",
+        ),
+    ],
+)
+def test_a_refused_password_has_its_file_and_the_way_to_try_again(refused: Refused, where: str, command: str) -> None:
+    (found,) = of_passwords([refused], POLICY)
+
+    assert (found.code, found.is_broken) == (Sign.LOGIN_REFUSED, refused.is_in_use)
+    assert (found.where, found.command) == (where, command)
 
 
 def test_nothing_found_is_said() -> None:

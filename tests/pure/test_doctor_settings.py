@@ -124,6 +124,15 @@ def test_the_agents_own_service(service: Service | None, found: list[Sign]) -> N
     assert told(of_the_service(service)) == [(sign, False) for sign in found]
 
 
+def test_a_masked_agent_is_unmasked_before_it_is_started() -> None:
+    (found,) = of_the_service(Service(is_running=False, mask="sudo systemctl unmask docker-proxy-agent.service"))
+
+    assert "masked" in found.what
+    assert found.command == (
+        "sudo systemctl unmask docker-proxy-agent.service && sudo systemctl enable --now docker-proxy-agent.service"
+    )
+
+
 @pytest.mark.parametrize(
     ("file_state", "command"),
     [

@@ -5,19 +5,33 @@ Pure. What is wrong with settings, files and units is known there already, and i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from agent.cli.doctor.finding import Finding, Sign
-from agent.values.condition import Condition
+from agent.values.condition import Code, Condition
+
+# What the other subjects say the cause of.
+_FOLLOWING: Final = frozenset(
+    {Code.UNREACHABLE, Code.REGISTRY_UNREACHABLE, Code.CLIENT_UNREACHABLE, Code.OUT_OF_REACH, Code.PINNED}
+)
 
 
-def judge(conditions: Iterable[Condition]) -> Iterator[Finding]:
+def judge(conditions: Iterable[Condition], *, is_docker_failing: bool = False) -> Iterator[Finding]:
+    """`is_docker_failing`: what Docker runs with does not work here, and what it would get does."""
     for one in conditions:
+        is_in_the_way = one.code is Code.PINNED_BUT_FAILING or (one.code is Code.PAUSED and is_docker_failing)
         yield Finding(
             code=Sign.CONDITION,
-            is_broken=one.code.is_failure,
+            is_broken=one.code.is_failure or is_in_the_way,
             where=one.target or one.code.value,
             what=one.text,
             command=one.remedy,
             condition=one.code.value,
         )
+
+
+def causes_first(conditions: Iterable[Condition]) -> tuple[Sequence[Condition], Sequence[Condition]]:
+    """What others failed by, and what only follows from what other subjects find."""
+    found = [*conditions]
+    return [one for one in found if one.code not in _FOLLOWING], [one for one in found if one.code in _FOLLOWING]

@@ -18,6 +18,7 @@ from agent.cli.doctor import (
     homes,
     listener,
     names,
+    password,
     room,
     service,
     settings,
@@ -33,6 +34,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     policy: str = "/etc/docker-proxy-agent/config.toml"
     conditions: tuple[Condition, ...] = ()
+    is_docker_failing: bool = False  # what it runs with does not work here, and what it would get does
+    refused: tuple[password.Refused, ...] = ()
     proxies: tuple[listener.LocalProxy, ...] = ()
     hosts: tuple[names.Host, ...] = ()
     engines: engines.Engines = engines.Engines()
@@ -50,17 +53,20 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 def judged(facts: Facts) -> Iterator[Finding]:
     """What is found, in the order of the subjects: the cause before what follows from it."""
+    causes, following = conditions.causes_first(facts.conditions)
     yield from engines.judge(facts.engines)
     yield from room.judge(facts.rooms)
     yield from clock.judge(facts.clock)
     yield from units.judge_failed(facts.unit)
+    yield from service.judge(facts.service, is_docker_failing=facts.is_docker_failing)
+    yield from password.judge(facts.refused, facts.policy)
+    yield from conditions.judge(causes, is_docker_failing=facts.is_docker_failing)
     yield from names.judge(facts.hosts)
     yield from listener.judge(facts.proxies, facts.policy)
     yield from firewall.judge(facts.seats)
     yield from compose.judge(facts.compose)
     yield from trust.judge(facts.trust)
-    yield from conditions.judge(facts.conditions)
+    yield from conditions.judge(following)
     yield from homes.judge(facts.homes)
-    yield from service.judge(facts.service)
     yield from settings.judge(facts.written)
     yield from units.judge(facts.unit)

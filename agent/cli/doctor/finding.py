@@ -26,6 +26,7 @@ class Sign(enum.Enum):
     FAKE_ADDRESS_DEAD = "fake-address-dead"
     PROXY_IN_DOCKERS_RANGE = "proxy-in-dockers-range"
     OTHER_ENGINE = "other-engine"
+    LOGIN_REFUSED = "login-refused"
     DOCKER_MASKED = "docker-masked"
     DOCKER_FAILED = "docker-failed"
     CERTIFICATE_REJECTED = "certificate-rejected"

@@ -25,6 +25,7 @@ from agent.cli.doctor.firewall import Answer, Seat
 from agent.cli.doctor.homes import Left
 from agent.cli.doctor.listener import LocalProxy
 from agent.cli.doctor.names import Host
+from agent.cli.doctor.password import Refused
 from agent.cli.doctor.room import Room
 from agent.cli.doctor.seat import free_address, kept_by, tried
 from agent.cli.doctor.service import Service, unmasked
@@ -36,7 +37,7 @@ from agent.docker.engine import EngineSocket
 from agent.docker.process import environment
 from agent.one_pass.memory import only_looking
 from agent.one_pass.reconcile import look
-from agent.one_pass.seen import Planned, Seen
+from agent.one_pass.seen import Planned, Seen, Undecided
 from agent.one_pass.sockets import LocalSockets
 from agent.one_pass.world import TheWorld, seen_from_containers
 from agent.probe.dial import in_a_thread
@@ -76,7 +77,8 @@ _OF_THE_SERVICE: Final = frozenset(
 )  # fmt: skip
 _FILE_STATE: Final = "UnitFileState"
 _AGENT: Final = "docker-proxy-agent.service"
-_NOT_AT_BOOT: Final = frozenset({"disabled", "masked"})
+_NOT_AT_BOOT: Final = frozenset({"disabled", "masked", "masked-runtime"})
+_MASKED: Final = frozenset({"masked", "masked-runtime"})
 _ABSENT: Final = frozenset({Phase.ABSENT, Phase.MASKED})
 
 
@@ -97,7 +99,8 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     seats: tuple[Seat, ...] = ()
     services = Compose()
     left: tuple[Left, ...] = ()
-    kept_down_by = ""
+    kept_down_by, is_docker_failing = "", False
+    passwords: tuple[Refused, ...] = ()
     try:
         if policy is None:
             reality = await world.daemon.reality()
@@ -106,6 +109,8 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             seen = await look(policy, world, choosing)
             reality, said = seen.reality, (*refused, *choosing.conditions, *seen.conditions)
             kept_down_by = seen.keeps_down.path if seen.keeps_down is not None else ""
+            is_docker_failing = await _is_docker_failing(policy, world, seen)
+            passwords = tuple(_passwords(policy, seen))
             rejected, left = tuple(_rejected(seen)), tuple(_left(seen))
             services = await _services(world, seen)
             seats = await _seats(paths, policy, seen)
@@ -121,6 +126,8 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     return Facts(
         policy=str(paths.policy),
         conditions=tuple(dict.fromkeys((*said, *_of_the_service(paths)))),
+        is_docker_failing=is_docker_failing,
+        refused=passwords,
         proxies=await asyncio.to_thread(_on_this_host, paths, asked),
         hosts=await _hosts(asked, policy or Policy(), runs_with),
         engines=_engines(paths, policy or Policy(), reality, mask) if reality is not None else Engines(),
@@ -150,6 +157,29 @@ async def _services(world: TheWorld, seen: Seen) -> Compose:
     found = await world.daemon.inventory()
     excluded = seen.clients.wanted.settings.no_proxy
     return Compose(services=services_of(found.containers if found else ()), has_proxy=True, no_proxy=excluded)
+
+
+async def _is_docker_failing(policy: Policy, world: TheWorld, seen: Seen) -> bool:
+    """Whether what Docker runs with fails here, where something else would do."""
+    name = seen.in_docker
+    if not isinstance(seen, Planned) or not seen.reality.unit.is_running or name in (None, seen.upstream.name):
+        return False
+    verdicts = seen.verdicts
+    if name not in verdicts:  # no upstream of this network, or one that comes later
+        verdicts = await world.prober.verdicts([policy.upstreams[name]], lambda _: False)
+    return not verdicts[name].is_ok
+
+
+def _passwords(policy: Policy, seen: Seen) -> Iterator[Refused]:
+    for name, verdict in seen.verdicts.items():
+        upstream = policy.upstreams[name]
+        if verdict.outcome is Outcome.PROXY_AUTH:
+            yield Refused(
+                upstream=name,
+                file=upstream.password_file,
+                sends=upstream.credentials is not None,
+                is_in_use=name == seen.in_docker or isinstance(seen, Undecided),
+            )
 
 
 async def _seats(paths: Paths, policy: Policy, seen: Seen) -> tuple[Seat, ...]:
@@ -242,6 +272,7 @@ async def _service(paths: Paths) -> Service | None:
         systemctl=paths.layout.systemctl,
         is_running=is_running,
         is_enabled=at_boot not in _NOT_AT_BOOT if at_boot else None,
+        mask=unmasked(paths.layout.systemctl, _AGENT, at_boot) if at_boot in _MASKED else "",
         version=shown.version if shown is not None and is_running else "",
         installed=__version__,
     )

@@ -19,6 +19,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     systemctl: str = "systemctl"
     is_running: bool = True
     is_enabled: bool | None = None  # None: not known
+    mask: str = ""  # the command that takes away the mask that keeps it from starting; '': there is none
     version: str = ""  # of the one that runs; '': not known
     installed: str = ""  # of the files that are there
 
@@ -28,18 +29,19 @@ def unmasked(systemctl: str, unit: str, file_state: str) -> str:
     return f"sudo {systemctl} unmask {'--runtime ' if file_state == 'masked-runtime' else ''}{unit}"
 
 
-def judge(service: Service | None) -> Iterator[Finding]:
-    """None: there is no systemd that would run it."""
+def judge(service: Service | None, *, is_docker_failing: bool = False) -> Iterator[Finding]:
+    """None: there is no systemd that would run it. `is_docker_failing`: what Docker has does not work here."""
     if service is None:
         return
     if not service.is_running:
         yield Finding(
             code=Sign.AGENT_DOWN,
-            is_broken=False,
+            is_broken=is_docker_failing,
             where=service.unit,
-            what="does not run",
-            why="Docker keeps the settings of the last network",
-            command=f"sudo {service.systemctl} enable --now {service.unit}",
+            what="is masked: nobody can start it" if service.mask else "does not run",
+            why="Docker keeps the settings of the last network"
+            + (", which do not work here" if is_docker_failing else ""),
+            command=_start(service),
         )
         return
     if service.is_enabled is False:
@@ -60,3 +62,8 @@ def judge(service: Service | None) -> Iterator[Finding]:
             why="what the files do better is not in use yet",
             command=f"sudo {service.systemctl} restart {service.unit}",
         )
+
+
+def _start(service: Service) -> str:
+    start = f"sudo {service.systemctl} enable --now {service.unit}"
+    return f"{service.mask} && {start}" if service.mask else start

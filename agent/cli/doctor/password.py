@@ -1,0 +1,44 @@
+"""A proxy that does not take user and password.
+
+Pure. Not known here: how it was asked, nor the password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from agent.cli.doctor.finding import Finding, Sign
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """An upstream whose proxy wants another login."""
+
+    upstream: str
+    file: str = ""  # that has the password; '': none, or systemd keeps it
+    sends: bool = True  # whether the policy has a password for it
+    is_in_use: bool = False  # Docker has these settings, or would get them here
+
+
+def judge(refused: Iterable[Refused], policy: str) -> Iterator[Finding]:
+    for one in refused:
+        table = f"[upstream.{one.upstream}]"
+        yield Finding(
+            code=Sign.LOGIN_REFUSED,
+            is_broken=one.is_in_use,
+            where=one.file or policy,
+            what=f"the proxy of {table} refuses user and password"
+            if one.sends
+            else f"the proxy of {table} wants user and password",
+            why="pulls fail with error 407, and what was refused is not sent again: accounts lock",
+            command=f"{_deed(one, table)}, then run: sudo docker-proxy-agent reload",
+        )
+
+
+def _deed(one: Refused, table: str) -> str:
+    if not one.sends:
+        return f"Add username and password_file to {table}"
+    if one.file:
+        return f"Put the right password into {one.file}"
+    return f"Correct username and password of {table}"
