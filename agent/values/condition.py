@@ -82,7 +82,9 @@ def down(unit_name: str, file: FileFault | None = None) -> Condition:
     """Docker broke, whoever caused it. `file`: what in daemon.json keeps it down, if known."""
     text, remedy = f"Docker is down: {unit_name} does not start", f"See: journalctl -u {unit_name} -n 50"
     if file is not None:
-        text, remedy = f"{text} with {file.path}: {file.wrong}", f"Fix it, then run: systemctl restart {unit_name}"
+        text = f"{text} with {file.path}: {file.wrong}"
+        # It may have failed so often that systemd refuses a mere restart.
+        remedy = f"Fix it, then run: systemctl reset-failed {unit_name}; systemctl restart {unit_name}"
     return Condition(Code.ENGINE_DOWN, text, remedy)
 
 

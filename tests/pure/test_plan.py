@@ -637,7 +637,7 @@ def test_of_a_docker_that_is_down_only_what_is_wrong_is_said() -> None:
     assert found.wrong == said
     assert str(down("docker.service", found)) == (
         f"Docker is down: docker.service does not start with {found.path}: {said}. "
-        "Fix it, then run: systemctl restart docker.service"
+        "Fix it, then run: systemctl reset-failed docker.service; systemctl restart docker.service"
     )
 
 
