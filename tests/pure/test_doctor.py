@@ -360,6 +360,11 @@ NAMELESS = host(why_not="no answer", is_in_use=True)
             id="pinned-to-what-fails",
         ),
         pytest.param(
+            Facts(conditions=(Condition(Code.PINNED, "pinned"),), is_docker_failing=True, hosts=(NAMELESS,)),
+            (Sign.CONDITION, BROKEN),
+            id="pinned-and-docker-fails",
+        ),
+        pytest.param(
             Facts(conditions=(Condition(Code.PINNED, "pinned"),)), (Sign.CONDITION, LATER), id="pinned-to-what-works"
         ),
     ],

@@ -12,15 +12,15 @@ from agent.cli.doctor.finding import Finding, Sign
 from agent.values.condition import Code, Condition
 
 # What the other subjects say the cause of.
-_FOLLOWING: Final = frozenset(
-    {Code.UNREACHABLE, Code.REGISTRY_UNREACHABLE, Code.CLIENT_UNREACHABLE, Code.OUT_OF_REACH, Code.PINNED}
-)
+_FOLLOWING: Final = frozenset({Code.UNREACHABLE, Code.REGISTRY_UNREACHABLE, Code.CLIENT_UNREACHABLE, Code.OUT_OF_REACH})
+
+_HOLDING: Final = frozenset({Code.PAUSED, Code.PINNED})  # what keeps Docker at what it has
 
 
 def judge(conditions: Iterable[Condition], *, is_docker_failing: bool = False) -> Iterator[Finding]:
-    """`is_docker_failing`: what Docker runs with does not work here, and what it would get does."""
+    """`is_docker_failing`: what Docker runs with does not work here, and it would not keep it but for what is said."""
     for one in conditions:
-        is_in_the_way = one.code is Code.PINNED_BUT_FAILING or (one.code is Code.PAUSED and is_docker_failing)
+        is_in_the_way = one.code is Code.PINNED_BUT_FAILING or (one.code in _HOLDING and is_docker_failing)
         yield Finding(
             code=Sign.CONDITION,
             is_broken=one.code.is_failure or is_in_the_way,

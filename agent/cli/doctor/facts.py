@@ -34,7 +34,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     policy: str = "/etc/docker-proxy-agent/config.toml"
     conditions: tuple[Condition, ...] = ()
-    is_docker_failing: bool = False  # what it runs with does not work here, and what it would get does
+    is_docker_failing: bool = False  # what it runs with does not work here, and something holds it there
     refused: tuple[password.Refused, ...] = ()
     proxies: tuple[listener.LocalProxy, ...] = ()
     hosts: tuple[names.Host, ...] = ()

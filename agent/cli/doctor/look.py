@@ -109,7 +109,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             seen = await look(policy, world, choosing)
             reality, said = seen.reality, (*refused, *choosing.conditions, *seen.conditions)
             kept_down_by = seen.keeps_down.path if seen.keeps_down is not None else ""
-            is_docker_failing = await _is_docker_failing(policy, world, seen)
+            is_docker_failing = await _is_docker_failing(policy, world, seen, is_pinned=_is_pinned(choosing.conditions))
             passwords = tuple(_passwords(policy, seen))
             rejected, left = tuple(_rejected(seen)), tuple(_left(seen))
             services = await _services(world, seen)
@@ -159,10 +159,16 @@ async def _services(world: TheWorld, seen: Seen) -> Compose:
     return Compose(services=services_of(found.containers if found else ()), has_proxy=True, no_proxy=excluded)
 
 
-async def _is_docker_failing(policy: Policy, world: TheWorld, seen: Seen) -> bool:
-    """Whether what Docker runs with fails here, where something else would do."""
+def _is_pinned(conditions: Sequence[Condition]) -> bool:
+    return any(one.code in (Code.PINNED, Code.PINNED_BUT_FAILING) for one in conditions)
+
+
+async def _is_docker_failing(policy: Policy, world: TheWorld, seen: Seen, *, is_pinned: bool) -> bool:
+    """Whether what Docker runs with fails here, where it is not what would be chosen freely."""
     name = seen.in_docker
-    if not isinstance(seen, Planned) or not seen.reality.unit.is_running or name in (None, seen.upstream.name):
+    if not isinstance(seen, Planned) or not seen.reality.unit.is_running or name is None:
+        return False
+    if name == seen.upstream.name and not is_pinned:
         return False
     verdicts = seen.verdicts
     if name not in verdicts:  # no upstream of this network, or one that comes later
