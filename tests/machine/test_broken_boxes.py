@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,9 +13,10 @@ from .lab.laptop import Laptop
 from .test_apply import DAEMON_JSON, PASSWORD_FILE, office_policy
 from .test_good_file import REFUSED
 from .test_roam import AT_ONCE, is_there, trixie
-from .test_service import started
+from .test_service import NAME, started
 
 BY_HAND = "/etc/systemd/system/docker.service.d/zzz-by-hand.conf"
+_COMMAND = re.compile(r"(?:^|: )((?:sudo )?(?:systemctl|docker-proxy-agent) .*)$")
 AGAIN = "systemctl daemon-reload; systemctl restart docker.service"
 
 
@@ -22,8 +24,8 @@ AGAIN = "systemctl daemon-reload; systemctl restart docker.service"
 class Box:
     name: str
     breaks: Callable[[Laptop], None]
-    told: str  # by doctor
-    mends: str  # what a person then types
+    told: str  # by doctor, before all else
+    deed: str = ""  # what it says to do where no command does it; what a person types is read from what it prints
     # Broken before the agent came. Within a minute after its restart of Docker, what goes wrong is laid to the settings.
     was_first: bool = False
 
@@ -77,15 +79,23 @@ def password(laptop: Laptop) -> None:
 
 
 BOXES = [
-    Box("paused", at_home("docker-proxy-agent pause"), "paused: nothing is written or restarted. To end it: docker-proxy-agent resume", "docker-proxy-agent resume"),
-    Box("pinned", typed("docker-proxy-agent pin direct; docker-proxy-agent apply --now"), "direct is pinned", "docker-proxy-agent unpin"),
+    Box("agent-stopped", at_home(f"systemctl disable --now {NAME}"), f"{NAME}: does not run"),
+    Box("agent-masked", at_home(f"mv /etc/systemd/system/{NAME} /usr/lib/systemd/system/; systemctl daemon-reload; systemctl mask --now {NAME}"), f"{NAME}: is masked"),
+    Box("paused", at_home("docker-proxy-agent pause"), "paused: nothing is written or restarted"),
+    Box("pinned", typed("docker-proxy-agent pin direct; docker-proxy-agent apply --now"), "direct is pinned"),
     Box("values-unset", drop_in("[Service]\nUnsetEnvironment=HTTP_PROXY HTTPS_PROXY http_proxy https_proxy\n"), f"{BY_HAND}: UnsetEnvironment=HTTP_PROXY HTTPS_PROXY", f"rm {BY_HAND}; {AGAIN}"),
-    Box("flags", drop_in("[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// --https-proxy=http://10.10.0.9:1\n"), f"{BY_HAND}: dockerd is started with --https-proxy", f"rm {BY_HAND}; {AGAIN}"),
-    Box("docker-masked", typed("systemctl stop docker.socket docker.service; systemctl mask --runtime docker.service"), "Docker's unit is masked", "systemctl unmask --runtime docker.service; systemctl start docker.socket docker.service"),
-    Box("start-limit", start_limit, "Docker is down: docker.service does not start", "systemctl reset-failed docker.service docker.socket; systemctl start docker.service", was_first=True),
-    Box("daemon-json", daemon_json, f"docker.service does not start with {DAEMON_JSON}: {REFUSED[0][1]}", f"rm {DAEMON_JSON}; systemctl reset-failed docker.service docker.socket; systemctl start docker.service", was_first=True),
-    Box("password", password, "office proxy-auth", f"printf 'an0ther\\n' >{PASSWORD_FILE}"),
+    Box("flags", drop_in("[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// --https-proxy=http://10.10.0.9:1\n"), f"{BY_HAND}: dockerd is started with --https-proxy", f"rm {BY_HAND}"),
+    Box("docker-masked", typed("systemctl stop docker.socket docker.service; systemctl mask --runtime docker.service"), "docker.service: is masked"),
+    Box("start-limit", start_limit, "docker.service: has failed", was_first=True),
+    Box("daemon-json", daemon_json, f"docker.service does not start with {DAEMON_JSON}: {REFUSED[0][1]}", f"rm {DAEMON_JSON}", was_first=True),
+    Box("password", password, f"{PASSWORD_FILE}: the proxy of [upstream.office] refuses user and password", f"printf 'an0ther\\n' >{PASSWORD_FILE}"),
 ]  # fmt: skip
+
+
+def printed(command: str) -> str:
+    """What is to be typed, out of what a finding says to do; '' where it names no command."""
+    found = _COMMAND.search(command)
+    return found[1].replace("sudo ", "") if found else ""
 
 
 @trixie
@@ -106,6 +116,10 @@ def test_what_is_broken_is_named_by_doctor_and_mended_by_what_a_person_then_type
     asked = laptop.agent("doctor", "--json")
     assert asked.code == 1, asked
     found = json.loads(asked.stdout)["findings"]
-    assert any(box.told in f"{one['where']}: {one['what']}. {one['command']}" for one in found), found
-    laptop.run("sh", "-uc", box.mends, timeout=120)
+    first = found[0]
+    assert first["is_broken"], found
+    assert box.told in f"{first['where']}: {first['what']}", found
+    typing = "; ".join(filter(None, (box.deed, printed(first["command"]))))
+    assert typing, first
+    laptop.run("sh", "-uc", typing, timeout=120)
     laptop.until(laptop.docker.pulls, within=90)
