@@ -66,7 +66,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 NO_POLICY: Final = "there is no policy"
-WRITE_ONE: Final = "Write one; config.example.toml explains every line"
+WRITE_ONE: Final = "Run: docker-proxy-agent init. Or write one; config.example.toml explains every line"
 
 
 def load(path: Path, owners: frozenset[int], environment: Mapping[str, str], paths: Paths = SYSTEM) -> Loaded:

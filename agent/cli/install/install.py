@@ -84,14 +84,17 @@ async def install(paths: Paths, say: Say) -> None:
 
 
 def _say_what_is_next(paths: Paths, say: Say) -> None:
-    sudo, edit = "sudo ", "sudoedit"
+    sudo, edit, whose = "sudo ", "sudoedit", ""
     if not paths.is_the_systems:
-        sudo, edit = "", "editor"
+        sudo, edit, whose = "", "editor", " --user"
         if not is_there(_LINGERING / owner_of(os.geteuid(), paths)):
             say("note         it ends when you log out, as your Docker does. To have both from boot on:")
             say("             sudo loginctl enable-linger $USER")
     if read_file(paths.policy) is None:
-        say("next         there is no policy yet, so nothing is changed. Write one; the service reads it at once:")
+        say("next         there is no policy yet, so nothing is changed. The service reads one at once.")
+        say("             A first one from what is here, at the place that needs the proxy:")
+        say(f"             {sudo}docker-proxy-agent init{whose}")
+        say("             Or by hand:")
         say(f"             {sudo}install -m 644 {product.example()} {paths.policy}")
         say(f"             {edit} {paths.policy}; docker-proxy-agent check; docker-proxy-agent status")
     else:
