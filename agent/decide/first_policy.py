@@ -103,6 +103,8 @@ def one_more(found: Found, policy: Policy, name: str) -> Draft | str:
         return f'the policy has a network "{name}" already'
     if name in policy.upstreams:
         return f'an upstream has the name "{name}"; a network needs another one'
+    if found.snapshot.is_offline:
+        return "this machine is in no network now. Run it at the place itself, or with the VPN up"
     place = place_here(found.snapshot, found.tunnels, [network.match for network in policy.networks])
     if place is None:
         return "nothing here tells this place from the others of the policy"
@@ -110,9 +112,8 @@ def one_more(found: Found, policy: Policy, name: str) -> Draft | str:
     merged = _Merging(
         found, names={*policy.upstreams, *(network.name for network in policy.networks), name}, known=known
     )
-    for said in found.said:
-        if not said.kind.is_written_by_us:
-            merged.add(said)
+    for said in found.by_others.said:
+        merged.add(said)
     for port in found.ports:
         merged.add_port(port)
     new = tuple(merged.upstreams)

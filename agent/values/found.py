@@ -54,3 +54,8 @@ class Found(msgspec.Struct, frozen=True):
     of_docker: tuple[str, ...] = ()  # hosts by which containers mean this host
     tunnels: tuple[str, ...] = ()  # interfaces without MACs behind them
     remarks: tuple[str, ...] = ()  # what was seen and cannot be taken over, for the person
+
+    @property
+    def by_others(self) -> Found:
+        """Without what may be the agent's own, where it runs with a policy."""
+        return msgspec.structs.replace(self, said=tuple(one for one in self.said if not one.kind.is_written_by_us))

@@ -74,7 +74,7 @@ def test_init_and_nothing_else_typed_makes_docker_pull_in_every_place(bare: Lapt
     assert not laptop.docker.pull(HUB_IMAGE).ok  # which is why somebody looks for the agent
     laptop.plug("office")
 
-    make(laptop, "install")
+    assert "sudo docker-proxy-agent init\n" in make(laptop, "install")
     init(laptop, "--write")
 
     assert networks(laptop)["office"]["match"] == {"dns_search": ["corp.example"]}
@@ -99,8 +99,9 @@ def test_init_and_nothing_else_typed_makes_docker_pull_in_every_place(bare: Lapt
     vpn = laptop.vpn()
     laptop.network(f"for half in {BOTH_HALVES}; do ip route add $half via {vpn.GATEWAY}; done")
     laptop.write("/etc/resolv.conf", f"nameserver {laptop.office.gateway}\n")
-    init(laptop, "--add-network", "vpn", "--write")
+    added = init(laptop, "--add-network", "vpn", "--write")
 
+    assert "found" not in added.stderr  # what the agent wrote, and what the policy has already
     assert networks(laptop)["vpn"]["match"] == {"interface": ["tun0"]}
     assert [*networks(laptop)] == ["office", "vpn", "anywhere else"]
     pulls_by_the_office(laptop, "vpn")

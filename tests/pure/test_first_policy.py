@@ -353,7 +353,12 @@ def test_a_new_proxy_of_this_place_comes_with_it_and_what_the_agent_wrote_does_n
     [
         ("office", here(), 'the policy has a network "office" already'),
         ("corp-proxy", here(), 'an upstream has the name "corp-proxy"; a network needs another one'),
-        ("home", Snapshot(), "nothing here tells this place from the others of the policy"),
+        ("home", Snapshot(), "this machine is in no network now. Run it at the place itself, or with the VPN up"),
+        (
+            "home",
+            here(Interface("wlan0", ipv4=("10.1.0.7/16",))),
+            "nothing here tells this place from the others of the policy",
+        ),
     ],
 )
 def test_why_a_network_cannot_be_added(name: str, snapshot: Snapshot, why: str) -> None:

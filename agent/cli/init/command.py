@@ -57,6 +57,8 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     folder = paths.layout.policy if args.policy is None else str(policy.parent)
     if known is None:
         draft = first_policy(found)
+        if not draft.upstreams:
+            complain("note no proxy was found here")
         text = policy_text(draft, folder)
     else:
         more = one_more(found, known, args.add_network)
@@ -68,7 +70,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
             say(policy_text(draft, folder))
             raise AgentError(str(policy), "its networks are not tables [[network]] of their own", "Put this in by hand")
         text = added
-    _show(found, draft, text)
+    _show(found if known is None else found.by_others, draft, text)
     with _Beside(policy, text, _passwords(paths, draft, folder)) as beside:
         is_good = _tried(args, paths, beside.draft)
         if before is not None and known is None:
@@ -89,8 +91,6 @@ def _show(found: Found, draft: Draft, text: str) -> None:
         complain(f"found {said.where}: {_values(found, said.where)}; {becomes(said)}")
     for remark in dict.fromkeys(draft.remarks):
         complain(f"note {remark}")
-    if not draft.upstreams and len(draft.networks) == 1:
-        complain("note no proxy was found here")
     text = as_shown(text, draft)
     say(*text.rstrip("\n").split("\n"))
     sys.stdout.flush()
