@@ -76,6 +76,25 @@ def test_settings_of_others(written: Written, found: list[Sign]) -> None:
     assert told(of_settings(written)) == [(sign, False) for sign in found]
 
 
+SOCKS5H, SOCKS5 = Texts(https="socks5h://•••@proxy.test:1080"), Texts(https="socks5://proxy.test:1080")
+
+
+@pytest.mark.parametrize(
+    ("go", "runs_with", "found"),
+    [
+        pytest.param("go1.22.12", SOCKS5H, [(Sign.SOCKS_BY_NAME, True)], id="too-old"),
+        pytest.param("go1.23.0", SOCKS5H, [], id="knows-it"),
+        pytest.param("go1.23rc1", SOCKS5H, [], id="a-candidate"),
+        pytest.param("go1.9", SOCKS5H, [(Sign.SOCKS_BY_NAME, True)], id="no-decimal-number"),
+        pytest.param("go1.19.8", SOCKS5, [], id="as-the-agent-writes-it"),
+        pytest.param("", SOCKS5H, [], id="not-known"),
+        pytest.param("devel +f00", SOCKS5H, [], id="no-release"),
+    ],
+)
+def test_socks5h_and_the_go_of_dockerd(go: str, runs_with: Texts, found: list[tuple[Sign, bool]]) -> None:
+    assert told(of_settings(Written(reality=docker_with(runs_with), go=go))) == found
+
+
 @pytest.mark.parametrize(
     ("entry", "is_nothing"),
     [

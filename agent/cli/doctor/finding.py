@@ -39,6 +39,7 @@ class Sign(enum.Enum):
     PLACES_DIFFER = "places-differ"
     FILE_NOT_READ = "file-not-read"
     ALL_PROXY = "all-proxy"
+    SOCKS_BY_NAME = "socks-by-name"
     NO_PROXY_ENTRY = "no-proxy-entry"
     NEEDS_DAEMON_RELOAD = "needs-daemon-reload"
     UNITS_HANG = "units-hang"

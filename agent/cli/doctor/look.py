@@ -135,7 +135,12 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         seats=seats,
         trust=_trust(paths, reality, rejected),
         clock=_clock(paths),
-        written=Written(reality=reality, environment=_environment(reality), env_like=tuple(_env_like(paths))),
+        written=Written(
+            reality=reality,
+            environment=_environment(reality),
+            go=await _go(paths, policy or Policy(), reality),
+            env_like=tuple(_env_like(paths)),
+        ),
         unit=await _unit(paths, reality, kept_down_by),
         homes=left,
         service=await _service(paths),
@@ -256,6 +261,17 @@ def _environment(reality: Reality | None) -> tuple[str, ...]:
     """The names alone."""
     found = environment(reality.process) if reality is not None and reality.process else None
     return tuple(sorted(name for name, value in (found or {}).items() if value))
+
+
+async def _go(paths: Paths, policy: Policy, reality: Reality | None) -> str:
+    """Only a Docker that has answered is asked: its socket would start another one."""
+    if reality is None or reality.engine is None:
+        return ""
+    engine = EngineSocket(paths.below(paths.socket(policy.docker.socket)))
+    with contextlib.suppress(AgentError):  # it may be stopping just now
+        said = (await engine.ask("/version", dict) or {}).get("GoVersion")
+        return said if isinstance(said, str) else ""
+    return ""
 
 
 async def _unit(paths: Paths, reality: Reality | None, kept_down_by: str) -> Unit:

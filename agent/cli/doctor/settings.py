@@ -20,6 +20,8 @@ from agent.values.settings import Texts
 _ASSIGNED: Final = re.compile(r"(?mi)^[ \t]*(?:export[ \t]+)?((?:https?|no|all)_proxy)[ \t]*=[ \t]*\S")
 # systemd takes no such line (FACTS 200).
 _EXPORTED: Final = re.compile(r"(?mi)^[ \t]*export[ \t]+((?:https?|no|all)_proxy)[ \t]*=[ \t]*\S")
+_GO: Final = re.compile(r"go([0-9]+)\.([0-9]+)[0-9.]*")
+_KNOWS_SOCKS5H: Final = (1, 23)  # FACTS 8
 _A_BLANK: Final = re.compile(r"\S\s+\S")
 _PORT: Final = re.compile(r"\]?:[0-9]+$")
 
@@ -29,6 +31,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 
     reality: Reality | None = None  # None: not looked at
     environment: tuple[str, ...] = ()  # names of the variables with a value that dockerd was started with
+    go: str = ""  # that the running dockerd was built with, as it says, "go1.21.6"; '' is not known
     env_like: tuple[tuple[str, str], ...] = ()  # files that look like an EnvironmentFile=, and their texts
 
     def __repr__(self) -> str:
@@ -43,6 +46,7 @@ def judge(written: Written) -> Iterator[Finding]:
     if reality.is_systemd and reality.arguments:  # else the unit's files are not known
         yield from _unread(written, reality)
     yield from _all_proxy(written, reality)
+    yield from _socks5h(written, reality)
     yield from _no_proxy(reality)
 
 
@@ -112,6 +116,23 @@ def _all_proxy(written: Written, reality: Reality) -> Iterator[Finding]:
             why="it does nothing: dockerd reads HTTP_PROXY, HTTPS_PROXY and NO_PROXY only",  # FACTS 7
             command="Give the proxy to an upstream of the policy as url, and remove the variable where "
             f"{reality.systemctl} cat {reality.unit_name} shows it",
+        )
+
+
+def _socks5h(written: Written, reality: Reality) -> Iterator[Finding]:
+    proxies = reality.engine.proxies if reality.engine is not None else None
+    version = _GO.match(written.go)
+    if proxies is None or version is None or (int(version[1]), int(version[2])) >= _KNOWS_SOCKS5H:
+        return
+    if any(url.lower().startswith("socks5h://") for url in (proxies.http, proxies.https)):
+        yield Finding(
+            code=Sign.SOCKS_BY_NAME,
+            is_broken=True,
+            where=reality.unit_name,
+            what=f"runs with a socks5h:// proxy, and was built with {version[0]}, which does not know that",
+            why="every pull through it fails; with socks5:// the proxy resolves the names as well",
+            command="Write socks5:// where the proxy is set, or give it to an upstream of the policy, "
+            "then run: sudo docker-proxy-agent apply",
         )
 
 
