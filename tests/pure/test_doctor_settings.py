@@ -14,10 +14,10 @@ from agent.cli.doctor.service import Service, unmasked
 from agent.cli.doctor.service import judge as of_the_service
 from agent.cli.doctor.settings import Written, means_nothing
 from agent.cli.doctor.settings import judge as of_settings
-from agent.cli.doctor.units import Unit
+from agent.cli.doctor.units import Starts, Unit
 from agent.cli.doctor.units import judge as of_units
 from agent.cli.doctor.units import judge_failed as of_failed_units
-from agent.values.dockerd import Engine, Layer, Phase, Reality, UnitState
+from agent.values.dockerd import Engine, Flags, Layer, Phase, Reality, UnitState
 from agent.values.settings import Texts
 
 from .test_doctor import told
@@ -122,10 +122,49 @@ def test_an_entry_of_no_proxy_that_no_host_matches(entry: str, *, is_nothing: bo
         ),
         pytest.param(Unit(reality=docker_with(engine=SWARM)), [Sign.SWARM], id="swarm"),
         pytest.param(Unit(reality=docker_with(engine=engine())), [], id="no-swarm"),
+        pytest.param(
+            Unit(reality=docker_with(flags=Flags(live_restore=False))), [Sign.LIVE_RESTORE], id="off-by-a-flag"
+        ),
+        pytest.param(Unit(reality=docker_with(is_systemd=False)), [Sign.LIVE_RESTORE], id="nobody-reloads-it"),
+        pytest.param(
+            Unit(
+                reality=docker_with(
+                    flags=Flags(live_restore=True), engine=Engine("26.1.5", (1, 45), False, Texts(), True, False, 0)
+                )
+            ),
+            [],
+            id="on-by-a-flag",
+        ),
     ],
 )
 def test_dockers_unit(unit: Unit, found: list[Sign]) -> None:
     assert told(of_units(unit)) == [(sign, False) for sign in found]
+
+
+def started(lately: int, most: int = 3, phase: Phase = Phase.RUNNING) -> Unit:
+    starts = Starts(most=most, within="1min", lately=lately)
+    return Unit(reality=docker_with(unit=UnitState(phase, pid=1)), starts=starts)
+
+
+@pytest.mark.parametrize(
+    ("unit", "found"),
+    [
+        pytest.param(started(1), [], id="room"),
+        pytest.param(started(2), [(Sign.START_LIMIT, False)], id="one-more-is-the-last"),
+        pytest.param(started(3), [(Sign.START_LIMIT, False)], id="all-are-used"),
+        pytest.param(started(4, most=0), [], id="no-limit"),
+        pytest.param(started(1, most=1), [], id="each-start-is-the-last"),
+        pytest.param(started(3, phase=Phase.BROKEN), [], id="it-is-down-which-is-told-by-itself"),
+    ],
+)
+def test_the_limit_of_starts(unit: Unit, found: list[tuple[Sign, bool]]) -> None:
+    assert told(of_units(unit)) == found
+
+
+def test_a_start_limit_is_reset_for_docker_and_its_socket() -> None:
+    (found,) = of_units(started(3))
+
+    assert found.command.endswith("run: sudo systemctl reset-failed docker.service docker.socket")
 
 
 @pytest.mark.parametrize(

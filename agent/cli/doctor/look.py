@@ -31,7 +31,7 @@ from agent.cli.doctor.seat import free_address, kept_by, tried
 from agent.cli.doctor.service import Service, unmasked
 from agent.cli.doctor.settings import Written
 from agent.cli.doctor.trust import Rejected, Trust
-from agent.cli.doctor.units import Unit
+from agent.cli.doctor.units import Starts, Unit
 from agent.clients.users import ThisSystem
 from agent.docker.engine import EngineSocket
 from agent.docker.process import environment
@@ -50,6 +50,7 @@ from agent.service.status_file import read
 from agent.system.clock import SYSTEM_CLOCK
 from agent.system.files import is_folder
 from agent.system.process_start import started
+from agent.system.programs import run
 from agent.system.systemd import Systemd, manager
 from agent.system.text_files import read_text
 from agent.values.condition import Code, Condition
@@ -76,6 +77,8 @@ _OF_THE_SERVICE: Final = frozenset(
     }
 )  # fmt: skip
 _FILE_STATE: Final = "UnitFileState"
+_STARTING: Final = "7d4958e842da4a758f6c1cdc7b36dcc5"  # SD_MESSAGE_UNIT_STARTING, sd-messages.h
+_JOURNAL_S: Final = 10.0
 _AGENT: Final = "docker-proxy-agent.service"
 _NOT_AT_BOOT: Final = frozenset({"disabled", "masked", "masked-runtime"})
 _MASKED: Final = frozenset({"masked", "masked-runtime"})
@@ -278,8 +281,26 @@ async def _unit(paths: Paths, reality: Reality | None, kept_down_by: str) -> Uni
     systemd = manager(paths)
     if systemd is None or reality is None:
         return Unit(reality=reality, kept_down_by=kept_down_by)
-    needs_reload = await _property(systemd, reality.unit_name, "NeedDaemonReload") == "yes"
-    return Unit(reality=reality, needs_reload=needs_reload, kept_down_by=kept_down_by)
+    return Unit(
+        reality=reality,
+        needs_reload=await _property(systemd, reality.unit_name, "NeedDaemonReload") == "yes",
+        kept_down_by=kept_down_by,
+        starts=await _starts(paths, systemd, reality.unit_name),
+    )
+
+
+async def _starts(paths: Paths, systemd: Systemd, unit: str) -> Starts:
+    most = await _property(systemd, unit, "StartLimitBurst")
+    within = await _property(systemd, unit, "StartLimitIntervalUSec")  # "1min", and whatever journalctl takes
+    if not most.isdecimal() or not within or within in ("0", "infinity"):
+        return Starts()
+    named = "UNIT" if paths.layout.user is None else "USER_UNIT"
+    command = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--since=-{within}"]
+    lately = 0
+    with contextlib.suppress(OSError, TimeoutError):  # no journal: it is not known how often
+        done = await run([*command, f"MESSAGE_ID={_STARTING}", f"{named}={unit}"], _JOURNAL_S)
+        lately = len(lines(done.out.decode(errors="replace")))
+    return Starts(most=int(most), within=within, lately=lately)
 
 
 async def _service(paths: Paths) -> Service | None:

@@ -10,7 +10,17 @@ from collections.abc import Iterator
 import msgspec
 
 from agent.cli.doctor.finding import Finding, Sign
+from agent.decide.restart import cannot_keep, is_keeping
+from agent.targets.refused import TextRefused
 from agent.values.dockerd import Phase, Reality
+
+
+class Starts(msgspec.Struct, frozen=True, kw_only=True):
+    """How often systemd starts it within some time, and did. 0: not known, or as often as it is asked to."""
+
+    most: int = 0
+    within: str = ""  # "1min", as systemd says it
+    lately: int = 0
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +29,7 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     reality: Reality | None = None  # None: not looked at
     needs_reload: bool = False  # its files changed after systemd read them
     kept_down_by: str = ""  # the file that it does not start with, if one is known
+    starts: Starts = Starts()
 
 
 def judge_failed(unit: Unit) -> Iterator[Finding]:
@@ -52,6 +63,7 @@ def judge(unit: Unit) -> Iterator[Finding]:
             why="a restart would use what systemd read before",
             command=f"sudo {reality.systemctl} daemon-reload",
         )
+    yield from _start_limit(unit.starts, reality)
     if reality.hanging:
         listed = ", ".join(f'"{one}"' for one in reality.hanging)
         yield Finding(
@@ -71,6 +83,8 @@ def judge(unit: Unit) -> Iterator[Finding]:
             why="a restart ends the containers, whatever live-restore says",
             command=f"Set KillMode=process with: sudo {reality.systemctl} edit {name}",
         )
+    if reality.engine is not None and not reality.engine.is_swarm and not reality.shims_in_unit:
+        yield from _live_restore(reality)
     if reality.engine is not None and reality.engine.is_swarm:
         yield Finding(
             code=Sign.SWARM,
@@ -79,4 +93,41 @@ def judge(unit: Unit) -> Iterator[Finding]:
             what="is part of a swarm",
             why="there is no live-restore in a swarm, so a restart ends the containers",
             command='If that is wanted at no time, set in [docker]: restart = "when-idle"',
+        )
+
+
+def _start_limit(starts: Starts, reality: Reality) -> Iterator[Finding]:
+    name = reality.unit_name
+    both = f"{name} {name.removesuffix('.service')}.socket"  # FACTS 13
+    limit = f"systemd starts it {starts.most} times in {starts.within} at most"
+    if reality.unit.phase is not Phase.BROKEN and starts.most > 1 and starts.lately >= starts.most - 1:
+        yield Finding(
+            code=Sign.START_LIMIT,
+            is_broken=False,
+            where=name,
+            what=f"was started {starts.lately} times within {starts.within}: {limit}",
+            why="one start more, and Docker and its socket may both be down",
+            command=f"Wait for {starts.within}, or run: sudo {reality.systemctl} reset-failed {both}",
+        )
+
+
+def _live_restore(reality: Reality) -> Iterator[Finding]:
+    """Where it is off, the agent switches it on for a restart, if that is possible."""
+    try:
+        why_not = "" if is_keeping(reality) else cannot_keep(reality)
+    except TextRefused:  # a condition of the pass says so
+        return
+    if why_not and reality.engine is not None and reality.engine.is_swarm is not None:  # else it is not known yet
+        by_flag = reality.flags.live_restore is not None
+        yield Finding(
+            code=Sign.LIVE_RESTORE,
+            is_broken=False,
+            where=reality.unit_name,
+            what=f"live-restore is off, and cannot be switched on for a restart: {why_not}",
+            why="a restart ends the containers, so one for new settings waits for them",
+            command=(
+                f"Take --live-restore out of the command with: sudo {reality.systemctl} edit {reality.unit_name}"
+                if by_flag
+                else f'Set "live-restore": true in {reality.daemon_json_path}, then restart Docker once'
+            ),
         )
