@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from typing import Any
 
@@ -32,7 +33,12 @@ def test_a_unit_that_others_changed(laptop: Laptop) -> None:
     laptop.plug("office")
     office_policy(laptop)
     laptop.write(DEFAULT, "export HTTPS_PROXY=http://deaf.test:1\n")
-    laptop.write(CONF, "[Service]\nEnvironment=HTTP_PROXY=http://old.test:1\n")
+    laptop.write(CONF, """\
+[Unit]
+StartLimitIntervalSec=1h
+[Service]
+Environment=HTTP_PROXY=http://old.test:1 ALL_PROXY=socks5://old.test:2
+""")
     started = laptop.docker.invocation_id()
 
     seen = found(laptop)
@@ -54,3 +60,17 @@ def test_a_unit_that_others_changed(laptop: Laptop) -> None:
     given = laptop.docker.environment()
     assert given["HTTP_PROXY"] == "http://old.test:1"
     assert "HTTPS_PROXY" not in given
+
+    # It was started at boot and now.
+    seen = found(laptop)
+
+    assert seen["start-limit"]["what"].startswith("was started 2 times within 1h")
+    assert seen["all-proxy"]["what"] == "dockerd was started with ALL_PROXY"
+
+    laptop.agent("doctor", "--bundle", "/root/bundle.json")
+
+    bundle = json.loads(laptop.read("/root/bundle.json"))
+    assert bundle["unseen"] == []
+    assert bundle["units"]["docker.service"]["ActiveState"] == "active"
+    assert bundle["settings"]["effective"]["http"] == "http://old.test:1"
+    assert not re.search(r"10\.10\.0\.[0-9]", json.dumps(bundle))

@@ -88,9 +88,6 @@ async def gathered(paths: Paths, *, policy: Policy | None, facts: Facts, found: 
 def _records(paths: Paths, unseen: list[str]) -> Iterator[Mapping[str, Any]]:
     try:
         last = deque((one for one in records(paths.audit_log) if isinstance(one, Legible)), _RECORDS)
-    except FileNotFoundError:
-        unseen.append(f"{paths.audit_log}: there is none")
-        return
     except OSError as error:
         unseen.append(f"{paths.audit_log}: {error.strerror}")
         return
