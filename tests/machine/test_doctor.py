@@ -33,12 +33,15 @@ def test_a_unit_that_others_changed(laptop: Laptop) -> None:
     laptop.plug("office")
     office_policy(laptop)
     laptop.write(DEFAULT, "export HTTPS_PROXY=http://deaf.test:1\n")
-    laptop.write(CONF, """\
+    laptop.write(
+        CONF,
+        """\
 [Unit]
 StartLimitIntervalSec=1h
 [Service]
 Environment=HTTP_PROXY=http://old.test:1 ALL_PROXY=socks5://old.test:2
-""")
+""",
+    )
     started = laptop.docker.invocation_id()
 
     seen = found(laptop)

@@ -28,6 +28,7 @@ PROXY = f"http://alice:{PASSWORD}@old.test:1"
 CONF = "/etc/systemd/system/docker.service.d/http-proxy.conf"
 DEFAULT = "/etc/default/docker"
 FOREIGN = (Layer(CONF, {"HTTP_PROXY": PROXY, "NO_PROXY": ""}),)
+LOG = "/var/log/docker-proxy-agent/audit.jsonl"
 FILE = '{"proxies": {"http-proxy": "http://a:1"}}'
 SWARM = Engine("26.1.5", (1, 45), False, Texts(), False, True, 0)
 
@@ -175,6 +176,10 @@ def test_a_start_limit_is_reset_for_docker_and_its_socket() -> None:
         pytest.param(Service(installed="1"), [], id="neither-boot-nor-version-is-known"),
         pytest.param(Service(is_running=False, is_enabled=False), [Sign.AGENT_DOWN], id="down"),
         pytest.param(Service(is_enabled=False), [Sign.AGENT_NOT_ENABLED], id="not-at-boot"),
+        pytest.param(Service(audit_log=LOG, anchors=0), [Sign.NO_ANCHORS], id="journald-keeps-nothing"),
+        pytest.param(Service(audit_log=LOG, anchors=1), [], id="anchored"),
+        pytest.param(Service(audit_log=LOG, anchors=None), [], id="the-journal-cannot-be-read"),
+        pytest.param(Service(anchors=0), [], id="no-log-yet"),
         pytest.param(Service(version="1", installed="2"), [Sign.AGENT_OLDER], id="upgraded-and-not-restarted"),
     ],
 )

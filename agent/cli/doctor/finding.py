@@ -53,6 +53,7 @@ class Sign(enum.Enum):
     AGENT_DOWN = "agent-down"
     AGENT_NOT_ENABLED = "agent-not-enabled"
     AGENT_OLDER = "agent-older"
+    NO_ANCHORS = "no-anchors"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from agent import __version__
+from agent.audit import system_journal
 from agent.cli.doctor.clock import Clock
 from agent.cli.doctor.compose import Compose, services_of
 from agent.cli.doctor.engines import Engines
@@ -48,7 +49,7 @@ from agent.see.netlink import NetlinkFailed
 from agent.see.ways import way_now
 from agent.service.status_file import read
 from agent.system.clock import SYSTEM_CLOCK
-from agent.system.files import is_folder
+from agent.system.files import is_folder, is_there
 from agent.system.process_start import started
 from agent.system.programs import run
 from agent.system.systemd import Systemd, manager
@@ -318,7 +319,15 @@ async def _service(paths: Paths) -> Service | None:
         mask=unmasked(paths.layout.systemctl, _AGENT, at_boot) if at_boot in _MASKED else "",
         version=shown.version if shown is not None and is_running else "",
         installed=__version__,
+        audit_log=str(paths.audit_log) if is_there(paths.audit_log) else "",
+        anchors=await asyncio.to_thread(_anchors, paths) if is_running and paths.is_real else None,
     )
+
+
+def _anchors(paths: Paths) -> int | None:
+    """In the journal; None: it cannot be read."""
+    logs = system_journal.ask(paths.layout.user)
+    return None if logs is None else sum(map(len, logs))
 
 
 async def _property(systemd: Systemd, unit: str, name: str) -> str:

@@ -22,6 +22,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     mask: str = ""  # the command that takes away the mask that keeps it from starting; '': there is none
     version: str = ""  # of the one that runs; '': not known
     installed: str = ""  # of the files that are there
+    audit_log: str = ""  # '': there is none
+    anchors: int | None = None  # of it in systemd's journal; None: not known
 
 
 def unmasked(systemctl: str, unit: str, file_state: str) -> str:
@@ -61,6 +63,16 @@ def judge(service: Service | None, *, is_docker_failing: bool = False) -> Iterat
             what=f"version {service.version} runs, and the files are of {service.installed}",
             why="what the files do better is not in use yet",
             command=f"sudo {service.systemctl} restart {service.unit}",
+        )
+    if service.audit_log and service.anchors == 0:
+        yield Finding(
+            code=Sign.NO_ANCHORS,
+            is_broken=False,
+            where=service.audit_log,
+            what=f"systemd's journal has no anchor of it, though {service.unit} runs",
+            why="audit verify cannot tell a log that root has written anew",
+            command="Storage= must not be none: systemd-analyze cat-config "
+            f"systemd/journald.conf shows it. Then: sudo {service.systemctl} restart {service.unit}",
         )
 
 
