@@ -70,6 +70,21 @@ def test_a_persons_file_that_cannot_be_used_is_broken_and_none_of_it_is_shown(tm
     assert "tr0ub4dor" not in ran.stdout + ran.stderr
 
 
+def test_what_a_client_never_reads_is_told_and_whom_else_the_proxy_reaches(tmp_path: Path) -> None:
+    with proxy() as port, Installation(tmp_path, port) as machine:
+        context = machine.config_json.parent / "contexts/meta/0123/meta.json"
+        context.parent.mkdir(parents=True)
+        context.write_text('{"Name": "far", "Endpoints": {"docker": {"Host": "ssh://me@far.test"}}}')
+        machine.config_json.write_text('{"proxies": {"far": {"httpProxy": "http://alice:tr0ub4dor@old.test:1"}}}')
+        assert machine.ran("apply").returncode == 0
+
+        ran = machine.ran("doctor", "--json")
+
+    told = [one["code"] for one in json.loads(ran.stdout)["findings"] if one["where"] == str(machine.config_json)]
+    assert told == ["client-entry", "remote-context"], ran
+    assert "tr0ub4dor" not in ran.stdout + ran.stderr
+
+
 def test_what_only_the_running_agent_knows_is_told(tmp_path: Path) -> None:
     unwatched = Condition(Code.FILES_UNWATCHED, "/home cannot be watched", "Raise fs.inotify.max_user_watches")
     with proxy() as port, Installation(tmp_path, port) as machine:

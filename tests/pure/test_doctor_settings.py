@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from agent.cli.doctor.entries import Client, entries_of
+from agent.cli.doctor.entries import judge as of_entries
 from agent.cli.doctor.facts import Facts, judged
 from agent.cli.doctor.finding import Sign, finding_lines, shown
 from agent.cli.doctor.homes import Left
@@ -275,3 +277,46 @@ def test_each_says_what_helps_and_none_shows_a_password() -> None:
     ]
     assert all(one.command and one.why for one in these.findings)
     assert PASSWORD not in f"{[*finding_lines(these)]} {facts}"
+
+
+def client(*names: str, **differs: object) -> Client:
+    entries = tuple((name, ("httpProxy", "noProxy")) for name in names)
+    return Client(**{"path": "/home/alice/.docker/config.json", "whose": "alice", "entries": entries, **differs})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("seen", "found"),
+    [
+        pytest.param(client("default", "unix:///var/run/docker.sock"), [], id="as-the-agent-writes-it"),
+        pytest.param(client("tcp://old.test:2375", "ssh://me@host"), [], id="elsewhere-which-cannot-be-told"),
+        pytest.param(client("unix:///run/gone.sock"), [Sign.CLIENT_ENTRY], id="nobody-listens"),
+        pytest.param(client("unix:///run/gone.sock", kept=("unix:///run/gone.sock",)), [], id="the-agents-own"),
+        pytest.param(client("my-context"), [Sign.CLIENT_ENTRY], id="a-context-is-no-engine"),
+        pytest.param(client("httpProxy"), [Sign.CLIENT_ENTRY], id="a-key-in-the-wrong-place"),
+        pytest.param(client(entries=(("default", ("HTTP_PROXY",)),)), [Sign.CLIENT_ENTRY], id="a-key-nobody-reads"),
+        pytest.param(client(entries=(("default", ("HttpProxy", "ftpProxy")),)), [], id="go-reads-any-letters"),
+        pytest.param(client(has_other_engine=True, reaches_it=True), [Sign.REMOTE_CONTEXT], id="another-engine"),
+        pytest.param(client(has_other_engine=True), [], id="it-gets-nothing-of-it"),
+    ],
+)
+def test_what_people_have_in_their_client(seen: Client, found: list[Sign]) -> None:
+    assert told(of_entries([seen], ["/run/docker.sock"])) == [(sign, False) for sign in found]
+
+
+def test_where_no_socket_is_known_none_is_told_to_be_dead() -> None:
+    assert not [*of_entries([client("unix:///run/gone.sock")], ())]
+
+
+@pytest.mark.parametrize(
+    ("text", "entries"),
+    [
+        ('{"proxies": {"default": {"httpProxy": "http://a:1"}}}', (("default", ("httpProxy",)),)),
+        ('{"proxies": {"httpProxy": "http://a:1"}}', ()),
+        ('{"auths": {}}', ()),
+        ('{"proxies": [1]}', ()),
+        ("[]", ()),
+        ("{", ()),
+    ],
+)
+def test_the_entries_of_a_file(text: str, entries: tuple[tuple[str, tuple[str, ...]], ...]) -> None:
+    assert entries_of(text) == entries

@@ -14,6 +14,7 @@ from agent.cli.doctor import (
     compose,
     conditions,
     engines,
+    entries,
     firewall,
     homes,
     listener,
@@ -46,6 +47,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     written: settings.Written = settings.Written()
     unit: units.Unit = units.Unit()
     homes: tuple[homes.Left, ...] = ()
+    clients: tuple[entries.Client, ...] = ()
     service: service.Service | None = None
     rooms: tuple[room.Room, ...] = ()
     unseen: tuple[str, ...] = ()  # what could not be looked at, and why
@@ -68,5 +70,6 @@ def judged(facts: Facts) -> Iterator[Finding]:
     yield from trust.judge(facts.trust)
     yield from conditions.judge(following)
     yield from homes.judge(facts.homes)
+    yield from entries.judge(facts.clients, facts.engines.sockets)
     yield from settings.judge(facts.written)
     yield from units.judge(facts.unit)

@@ -49,6 +49,8 @@ class Sign(enum.Enum):
     SWARM = "swarm"
     CLIENT_LEFT = "client-left"
     CLIENT_SKIPPED = "client-skipped"
+    CLIENT_ENTRY = "client-entry"
+    REMOTE_CONTEXT = "remote-context"
     DISK_FULL = "disk-full"
     AGENT_DOWN = "agent-down"
     AGENT_NOT_ENABLED = "agent-not-enabled"

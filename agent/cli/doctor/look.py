@@ -1,6 +1,7 @@
 """Looks at what `doctor` judges, and records it as values. Changes nothing, and never starts a Docker that is stopped.
 
-No home is read here: what a pass could not use is taken from it. Not known here: what any of it means (`facts.py`).
+Homes are read by `people.py`; what a pass could not use of them is taken from it. Not known here: what any of it means
+(`facts.py`).
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from agent.audit import system_journal
 from agent.cli.doctor.clock import Clock
 from agent.cli.doctor.compose import Compose, services_of
 from agent.cli.doctor.engines import Engines
+from agent.cli.doctor.entries import Client
 from agent.cli.doctor.facts import Facts
 from agent.cli.doctor.firewall import Answer, Seat
 from agent.cli.doctor.homes import Left
 from agent.cli.doctor.listener import LocalProxy
 from agent.cli.doctor.names import Host
 from agent.cli.doctor.password import Refused
+from agent.cli.doctor.people import told_by_people
 from agent.cli.doctor.room import Room
 from agent.cli.doctor.seat import free_address, kept_by, tried
 from agent.cli.doctor.service import Service, unmasked
@@ -105,6 +108,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     left: tuple[Left, ...] = ()
     kept_down_by, is_docker_failing = "", False
     passwords: tuple[Refused, ...] = ()
+    clients: tuple[Client, ...] = ()
     try:
         if policy is None:
             reality = await world.daemon.reality()
@@ -117,6 +121,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             passwords = tuple(_passwords(policy, seen))
             rejected, left = tuple(_rejected(seen)), tuple(_left(seen))
             services = await _services(world, seen)
+            clients = await _clients(policy, seen)
             seats = await _seats(paths, policy, seen)
             unseen += [
                 f"{one.address}:{one.port} from a container's place: {one.why_not}" for one in seats if one.why_not
@@ -147,6 +152,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         ),
         unit=await _unit(paths, reality, kept_down_by),
         homes=left,
+        clients=clients,
         service=await _service(paths),
         rooms=await asyncio.to_thread(_rooms, paths),
         unseen=tuple(unseen),
@@ -220,6 +226,12 @@ async def _seats(paths: Paths, policy: Policy, seen: Seen) -> tuple[Seat, ...]:
         kept_by=kept_by(paths),
     )
     return tuple([await tried(msgspec.structs.replace(asked, port=port), own) for port in ports if own])
+
+
+async def _clients(policy: Policy, seen: Seen) -> tuple[Client, ...]:
+    if seen.clients is None:
+        return ()
+    return await told_by_people(policy, seen.clients.files, is_direct=seen.clients.wanted.settings.is_direct)
 
 
 def _left(seen: Seen) -> Iterator[Left]:
