@@ -152,6 +152,15 @@ def test_a_bundle_follows_no_link(tmp_path: Path) -> None:
     assert not aim.exists()
 
 
+def test_a_bundle_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    bundle = tmp_path / "gone" / "bundle.json"
+    with proxy() as port, Installation(tmp_path / "root", port) as machine:
+        ran = machine.ran("doctor", "--bundle", str(bundle))
+
+    assert ran.returncode == 1, ran
+    assert ran.stderr.endswith(f"{bundle}: cannot be written: No such file or directory\n")
+
+
 def test_full_is_about_a_bundle(tmp_path: Path) -> None:
     with proxy() as port, Installation(tmp_path, port) as machine:
         ran = machine.ran("doctor", "--full")

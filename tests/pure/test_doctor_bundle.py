@@ -153,6 +153,12 @@ def test_a_pattern_hides_what_it_matches(text: str, shown: str) -> None:
     assert Hiding((), ("Corp*", "*")).text(text) == shown
 
 
+def test_a_place_that_is_called_as_a_field_hides_no_field() -> None:
+    found = Hiding((), ("status",)).value({"status": "at status", "10.1.2.3": 1})
+
+    assert found == {"status": "at ‹place 1›", "‹address 1›": 1}
+
+
 def test_every_part_is_documented() -> None:
     section = DOCUMENT.partition("`doctor --bundle")[2].partition("Whatever fails")[0]
 

@@ -26,6 +26,7 @@ _NO_PLACE: Final = re.compile(
 )
 _HOME: Final = re.compile(r"(?<=/home/)[^/\s\"',:;]+")
 _OF_MATCH: Final = re.compile(r"(\.match\b(?:\.\w+)?).*", re.DOTALL)  # a problem quotes the value
+_FIELD: Final = re.compile(r"[a-z_]+")
 _EVERYBODYS: Final = frozenset({"root", "docker"})  # accounts that tell of nobody
 # Facts that hold nothing else.
 _OF_PLACES: Final = frozenset({"fingerprint", "interfaces", "ssid", "gateways", "gateway_macs", "addresses", "diff"})
@@ -68,7 +69,9 @@ class Hiding:
         found = {}
         for name, one in value.items():
             is_hidden = name in _OF_USERS or (self._hides_places and self._is_of_a_place(name, value))
-            found[self.text(name)] = HIDDEN if is_hidden and one else self.value(one)
+            # An SSID may be called as one of our fields; and what the policy calls its upstreams stays.
+            shown = name if _FIELD.fullmatch(name) else self.text(name)
+            found[shown] = HIDDEN if is_hidden and one else self.value(one)
         return found
 
     @staticmethod
