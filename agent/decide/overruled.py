@@ -34,7 +34,7 @@ def overruled(desired: Settings, reality: Reality) -> Condition | None:
         alone and not desired.is_direct
     ):  # the unit's author means to keep the proxy from dockerd, whatever the other spelling would do
         text = f"UnsetEnvironment={' '.join(alone)} takes away what the drop-in sets"
-        return Condition(Code.NOT_EFFECTIVE, text, "Remove it from the unit", found.unset_in or reality.unit_name)
+        return Condition(Code.NOT_EFFECTIVE, text, _remove(reality), found.unset_in or reality.unit_name)
     if would_get(desired, reality).meaning() == desired:
         return None
     if found.emptied_in:
@@ -48,7 +48,12 @@ def overruled(desired: Settings, reality: Reality) -> Condition | None:
             text = f"{_names(layer.values)} in it, read after the agent's file, beats what the agent writes"
             return Condition(Code.NOT_EFFECTIVE, text, _ELSE, layer.path)
     text = "UnsetEnvironment= takes away what the drop-in sets"
-    return Condition(Code.NOT_EFFECTIVE, text, "Remove it from the unit", found.unset_in or reality.unit_name)
+    return Condition(Code.NOT_EFFECTIVE, text, _remove(reality), found.unset_in or reality.unit_name)
+
+
+def _remove(reality: Reality) -> str:
+    again = f"{reality.systemctl} daemon-reload; {reality.systemctl} restart {reality.unit_name}"
+    return f"Remove it from the unit, then run: {again}"
 
 
 def _given(desired: Settings, found: Overruling) -> Mapping[str, str]:

@@ -93,6 +93,15 @@ def test_what_would_not_count_is_neither_written_nor_restarted_for(
     assert OTHER not in str(made.condition)
 
 
+def test_what_is_to_be_typed_after_a_value_taken_away_is_said() -> None:
+    made = planned(OFFICE, docker_beaten_by(Overruling(unset=("HTTP_PROXY",)), Texts(OTHER)))
+
+    assert made.condition is not None
+    assert made.condition.remedy == (
+        "Remove it from the unit, then run: systemctl daemon-reload; systemctl restart docker.service"
+    )
+
+
 @pytest.mark.parametrize(
     ("desired", "found"),
     [
