@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
-from agent.cli.doctor.bundle import Bundle, made, places_in, places_of
+from agent.cli.doctor.bundle import Bundle, made, places_in, places_of, users_found
+from agent.cli.doctor.entries import Client
+from agent.cli.doctor.facts import Facts
 from agent.cli.doctor.finding import DoctorShown, Finding, Sign
 from agent.cli.doctor.hidden import Hiding
+from agent.cli.doctor.homes import Left
+from agent.cli.doctor.listener import LocalProxy
 from agent.values.policy import Address as Ip
 from agent.values.policy import Clients, Docker, Mac, Match, Network, Pattern, Policy, Upstream
 from agent.values.secret import Secret
@@ -151,6 +155,16 @@ def test_what_is_hidden_of_a_text(text: str, shown: str) -> None:
 )
 def test_a_pattern_hides_what_it_matches(text: str, shown: str) -> None:
     assert Hiding((), ("Corp*", "*")).text(text) == shown
+
+
+def test_who_is_named_by_what_was_found_is_known() -> None:
+    facts = Facts(
+        clients=(Client(path="/c", whose="ann"),),
+        homes=(Left(whose="ben", why="it hangs"),),
+        proxies=(LocalProxy(at="127.0.0.1:1", port=1, owner="cat", listens=("dan",)),),
+    )
+
+    assert {*users_found(facts, [{"by": {"claimed": "eve"}}, {"by": None}, {}])} == {"ann", "ben", "cat", "dan", "eve"}
 
 
 def test_a_place_that_is_called_as_a_field_hides_no_field() -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from agent.audit.facts import plain
+from agent.cli.doctor.facts import Facts
 from agent.cli.doctor.finding import DoctorShown
 from agent.cli.doctor.hidden import Hiding
 from agent.values.policy import Policy
@@ -84,6 +85,18 @@ def _places(bundle: Bundle) -> Iterator[str]:
     for network in bundle.policy.networks if bundle.policy is not None else ():
         for key in _KNOWN_BY:
             yield from getattr(network.match, key)
+
+
+def users_found(facts: Facts, records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Those whom findings or records name."""
+    yield from (one.whose for one in facts.clients)
+    yield from (one.whose for one in facts.homes)
+    for proxy in facts.proxies:
+        yield from (proxy.owner, *proxy.listens)
+    for record in records:
+        by = record.get("by")
+        if isinstance(by, dict) and isinstance(by.get("claimed"), str):
+            yield by["claimed"]
 
 
 def places_of(snapshot: Snapshot) -> Iterator[str]:

@@ -17,7 +17,7 @@ import msgspec
 from agent import __version__
 from agent.audit.read import Legible, records
 from agent.audit.system_journal import UNIT
-from agent.cli.doctor.bundle import Bundle, places_in, places_of
+from agent.cli.doctor.bundle import Bundle, places_in, places_of, users_found
 from agent.cli.doctor.facts import Facts
 from agent.cli.doctor.finding import DoctorShown
 from agent.decide.effective import effective, prospective
@@ -80,7 +80,7 @@ async def gathered(paths: Paths, *, policy: Policy | None, facts: Facts, found: 
         audit=kept,
         journal=tuple(_told(one, is_full=is_full) for one in said),
         unseen=tuple(unseen),
-        users=frozenset(_users(status)),
+        users=frozenset({*_users(status), *users_found(facts, kept)}),
         places=frozenset({*places_of(here), *places_in(of_records), *places_in(of_journal)}),
     )
 
