@@ -35,7 +35,7 @@ registry = ["http://127.0.0.1:5000"]
 name = "everywhere"
 use = ["direct"]
 """
-# A registry at 5000; a proxy whose own way out is not up at 7890; at 8888 a web server.
+# A registry at 5000; a proxy whose own way out is not up at 7890; at 8888 and 8118 web servers.
 INIT: Final = """
 import socket, sys, threading
 from agent.cli import main
@@ -53,6 +53,7 @@ def answer(port, line):
 answer(7890, "HTTP/1.1 502 Bad Gateway")
 answer(5000, "HTTP/1.1 200 OK\\r\\nDocker-Distribution-Api-Version: registry/2.0")
 answer(8888, "HTTP/1.1 405 Method Not Allowed")
+answer(8118, "HTTP/1.1 501 Unsupported method ('CONNECT')")
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -66,6 +67,8 @@ def root(tmp_path: Path) -> Path:
 
     write(CONF, '[Service]\nEnvironment="HTTP_PROXY=http://alice:s3cret@proxy.corp.example:3128"\n')
     write("etc/docker/daemon.json", json.dumps({"proxies": {"https-proxy": "http://10.10.0.1:8080"}}))
+    write("usr/lib/systemd/system/docker.service", "[Service]\nEnvironmentFile=-/etc/default/docker\n")
+    write("etc/default/docker", "export http_proxy=http://proxy.corp.example:3128/\n")
     write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
     write("etc/group", "root:x:0:\n")
     write("etc/resolv.conf", "nameserver 127.0.0.1\n")
@@ -123,6 +126,7 @@ def test_what_is_found_becomes_the_policy_and_the_password_a_file_of_its_own(lap
 
     assert (root / POLICY).read_text() == shown
     found = policy(root)
+    assert f"# Found: {root / CONF}, {root}/etc/default/docker\n" in shown
     assert [*found.upstreams] == ["direct", "proxy-10-10-0-1", "corp-proxy", "local-7890"]
     assert found.upstreams["local-7890"].owner == "root"
     assert [(one.name, one.use) for one in found.networks] == [
@@ -165,7 +169,7 @@ def test_the_place_where_it_is_now_is_added_and_all_else_stays(laptop: Laptop, r
 
     after, text = policy(root), (root / POLICY).read_text()
     assert [(network.name, network.use) for network in after.networks] == [
-        ("home", ("local-7890", "direct")),
+        ("home", ("corp-proxy", "local-7890", "direct")),
         ("everywhere", ("direct",)),
     ]
     assert after.networks[0].match.gateway_mac == ("52:54:00:00:00:01",)

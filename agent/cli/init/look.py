@@ -44,6 +44,8 @@ _USUAL: Final = {
 _LOOPBACK: Final = ("127.0.0.1", "::1")
 # A program that is no proxy answers CONNECT with 4xx, or breaks off; a proxy that denies the registry is of no use.
 _NO_PROXY: Final = frozenset({Outcome.REFUSED, Outcome.ERROR, Outcome.PROXY_DENIED})
+# Of a method that it does not know, as Python's own web server says it. A proxy without a way out says 500, 502 to 504.
+_NOT_IMPLEMENTED: Final = "501 Not Implemented"
 _OF_DOCKER: Final = ("host.docker.internal", "gateway.docker.internal")  # and the address of its bridge
 _SHELL_FILES: Final = ("/etc/default/docker", "/etc/sysconfig/docker", "/etc/environment")
 _EXPORT = re.compile(r"(?m)^[ \t]*export[ \t]+")
@@ -113,9 +115,11 @@ class _Look:
             self._say(str(file), Kind.UNIT, environment.texts(environment.parse(self._text(file))).meaning())
         for name in _SHELL_FILES:
             file = self._paths.below(name)
-            if file not in named:
-                values = environment.parse(_EXPORT.sub("", self._text(file)))
-                self._say(str(file), Kind.ELSEWHERE, _of_environment(values))
+            text = self._text(file)
+            values = environment.parse(_EXPORT.sub("", text))
+            if file in named:  # what systemd leaves out of it (FACTS 200)
+                values = {key: value for key, value in values.items() if key not in environment.parse(text)}
+            self._say(str(file), Kind.ELSEWHERE, _of_environment(values))
 
     def _unit_files(self) -> list[Path]:
         """Docker's unit and its drop-ins, as systemd reads them: of the same name only the first folder's."""
@@ -206,7 +210,7 @@ class _Look:
         found = []
         for name, one in by_name.items():
             verdict = verdicts[name]
-            if verdict.outcome in _NO_PROXY:
+            if verdict.outcome in _NO_PROXY or _NOT_IMPLEMENTED in verdict.evidence:
                 self._remarks.append(
                     f"{one.host}:{one.port} listens and does not work as a proxy ({verdict.outcome.value}"
                     f"{f': {verdict.evidence}' if verdict.evidence else ''}); it is left out"
