@@ -81,6 +81,8 @@ def first_policy(found: Found) -> Draft:
     remarks = [*found.remarks, *merged.remarks]
     if not far:
         return Draft(upstreams, (last,), tuple(remarks))
+    if found.snapshot.is_offline:
+        remarks.append("this machine is in no network, so the policy names no place. Run it where the proxy is needed")
     if place is None:
         kept = [one.name for one in far if one.has_password]
         if kept:

@@ -333,6 +333,15 @@ def test_a_header_in_a_text_of_many_lines_is_no_header() -> None:
     assert added(text, "home", found()) is None
 
 
+def test_where_there_is_no_network_the_policy_names_no_place_and_says_so() -> None:
+    draft = first_policy(found(said(), snapshot=Snapshot()))
+
+    assert [(one.name, one.use) for one in draft.networks] == [("anywhere else", ("corp-proxy", "direct"))]
+    assert draft.remarks == (
+        "this machine is in no network, so the policy names no place. Run it where the proxy is needed",
+    )
+
+
 def test_a_new_proxy_of_this_place_comes_with_it_and_what_the_agent_wrote_does_not() -> None:
     seen = found(
         said("http://proxy.else.example:1", where="/etc/docker/daemon.json", kind=Kind.DAEMON_JSON),
