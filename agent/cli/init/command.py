@@ -22,7 +22,7 @@ from agent.cli.printing import complain, say
 from agent.cli.session import quiet
 from agent.decide.first_policy import Draft, becomes, first_policy, one_more
 from agent.decide.first_policy_text import as_shown, password_file, policy_text, with_network
-from agent.system.files import PRIVATE, is_there, read_file, remove_file, replace_file
+from agent.system.files import PRIVATE, is_there, read_file, remove_file, write_new
 from agent.system.text_files import NEW_FILE, read_text, write_text
 from agent.values.errors import AgentError
 from agent.values.found import Found
@@ -149,13 +149,15 @@ class _Beside:
             for path, password in self._passwords.items():
                 there = read_file(path)
                 if there is None:
-                    replace_file(path, password, expected=None, mode=PRIVATE)
+                    _write_new(path, password)
                     self._made.append(path)
                 elif there.data.removesuffix(b"\n") != password:
                     raise AgentError(
                         str(path), "has another password than was found", "Move it away, then run it again"
                     )
-            replace_file(self.draft, self._text.encode(), expected=read_file(self.draft), mode=PRIVATE)
+            if (state := read_file(self.draft)) is not None:
+                remove_file(self.draft, expected=state)
+            _write_new(self.draft, self._text.encode())
         return self
 
     def keep(self, before: str | None, mode: int) -> None:
@@ -174,6 +176,12 @@ class _Beside:
         if self._folder is not None:
             with contextlib.suppress(OSError):  # somebody put something there
                 self._folder.rmdir()
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Under its own name at once: a running agent may sweep what lies beside a name."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    write_new(path, data)
 
 
 @contextlib.contextmanager
