@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import msgspec
 
 from agent.cli.policy_of import loaded
-from agent.cli.printing import page, print_json, say
+from agent.cli.printing import LONGEST, page, print_json, say
 from agent.cli.session import quiet
 from agent.decide.clients import DEFAULT_SOCKET
 from agent.decide.stale import Expected, expected
@@ -31,7 +31,7 @@ from agent.one_pass.world import TheWorld
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
 from agent.values.policy import Policy
-from agent.values.secret import escaped
+from agent.values.secret import HIDDEN, escaped
 from agent.values.shown import BOUNDS
 
 SOME = 2
@@ -114,7 +114,7 @@ def _shown(one: Stale) -> StaleShown:
         lost=one.lost,
         first=one.first,
         command=one.command,
-        is_whole=escaped(one.command, BOUNDS.text) == one.command,
+        is_whole=HIDDEN not in one.command and escaped(one.command, BOUNDS.text) == one.command,
     )
 
 
@@ -128,7 +128,8 @@ def _print(shown: StaleListShown) -> None:
             heading = under
             page("", f"{heading}:")
         page(*_lines(one))
-        say(f"    {one.command}")  # never folded: it is to be pasted
+        # Never folded: it is to be pasted. What is not whole would remove the one and make another.
+        say(f"    {one.command}" if one.is_whole else f"    # {one.command}")
     if shown.left_out:
         page("", f"{shown.left_out} more are not looked at")
 
@@ -150,7 +151,13 @@ def _lines(one: StaleShown) -> Iterator[str]:
     if one.lost:
         yield line("lost", " · ".join(one.lost))
     if not one.is_whole:
-        yield line("hidden", "what may be a password: docker inspect shows it")
+        yield line("not whole", f"{_why_not_whole(one.command)}: docker inspect shows it. Make it again by hand")
+
+
+def _why_not_whole(command: str) -> str:
+    if HIDDEN in escaped(command, LONGEST):
+        return "what may be a password is left out"
+    return "it is too long" if len(command) > BOUNDS.text else "something in it is not one line of text"
 
 
 def _difference(one: StaleShown) -> str:

@@ -22,7 +22,13 @@ from agent.values.inventory import Inspected
 from agent.values.settings import Settings
 
 _IN_PROXIES: Final = "'^(https?|all|no)_proxy='"
-_ENVIRONMENT: Final = "'{{range .Config.Env}}{{println .}}{{end}}'"
+# Without what has several lines: --env-file would take each of them for a variable, and one that has no value from the
+# caller's shell.
+_IS_ONE_LINE: Final = '{{if eq (len (split . "\\n")) 1}}'
+_HAS_A_VALUE: Final = '{{if gt (len (split . "=")) 1}}'
+_ENVIRONMENT: Final = (
+    f"'{{{{range .Config.Env}}}}{_IS_ONE_LINE}{_HAS_A_VALUE}{{{{println .}}}}{{{{end}}}}{{{{end}}}}{{{{end}}}}'"
+)
 _BUILDKIT: Final = "moby/buildkit:buildx-stable-1"  # what buildx takes by itself
 _BUILDER: Final = "buildx_buildkit_"  # before the name of a builder's container
 

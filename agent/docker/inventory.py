@@ -14,6 +14,7 @@ import msgspec
 
 from agent.docker.containers import LISTED, MOST, Asked, inspected, is_of_a_cluster
 from agent.targets.docker_create import named
+from agent.values.errors import EngineSilent
 from agent.values.inventory import Inspected, Inventory
 
 NameServers = Callable[[Path], tuple[str, ...]]  # that a file such as /etc/resolv.conf names
@@ -46,7 +47,10 @@ async def with_sizes(engine: Asked, found: Inventory, names: Collection[str]) ->
 
 
 async def _sized(engine: Asked, name: str) -> dict[str, Any] | None:
-    return await engine.ask(f"/containers/{quote(name, safe='')}/json?size=1", dict)
+    try:
+        return await engine.ask(f"/containers/{quote(name, safe='')}/json?size=1", dict)
+    except EngineSilent:  # millions of files take longer than anybody waits: it is listed without its size
+        return None
 
 
 async def _image(engine: Asked, name: str) -> dict[str, Any] | None:

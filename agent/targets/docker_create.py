@@ -35,12 +35,21 @@ def words(found: Inspected, image: Inspected, name: str) -> list[str]:
         *_of_mounts(found, host),
         *_of_network(found, host),
     ]
-    return ["--name", name, *options, _image(found), *_command(config, of_image)]
+    return ["--name", name, *options, _image(found, image), *_command(config, of_image)]
 
 
 def left(found: Inspected, image: Inspected) -> tuple[str, ...]:
     """What such a container would not have."""
-    return (*_left_of_config(_config(found), _config(image)), *_left_of_host(_host(found)))
+    name = str(_config(found).get("Image") or "")
+    moved = (
+        () if "@" in name or _leads_there(name, image) else (f"the name {name}, which leads to another image by now",)
+    )
+    return (
+        *moved,
+        *_left_of_config(_config(found), _config(image)),
+        *_left_of_host(_host(found)),
+        *_left_of_networks(found),
+    )
 
 
 def connections(found: Inspected, name: str) -> Iterator[list[str]]:
@@ -48,7 +57,7 @@ def connections(found: Inspected, name: str) -> Iterator[list[str]]:
     mode = str(_host(found).get("NetworkMode") or "")
     first = "bridge" if mode in NETWORKS else mode
     for network, how in ((found.get("NetworkSettings") or {}).get("Networks") or {}).items():
-        if network != first:
+        if first not in (network, (how or {}).get("NetworkID")):
             yield [*_in_network(found, how or {}, alias="--alias"), network, name]
 
 
@@ -65,10 +74,16 @@ def _host(found: Inspected) -> Inspected:
     return found.get("HostConfig") or {}
 
 
-def _image(found: Inspected) -> str:
-    """By its number where it was named by a digest, which a name may no longer lead to."""
-    name = str((found.get("Config") or {}).get("Image") or "")
-    return name if name and "@" not in name else str(found.get("Image") or name)
+def _image(found: Inspected, image: Inspected) -> str:
+    """By its number where its name leads to another image by now, or was a digest."""
+    name = str(_config(found).get("Image") or "")
+    return name if name and "@" not in name and _leads_there(name, image) else str(found.get("Image") or name)
+
+
+def _leads_there(name: str, image: Inspected) -> bool:
+    """Also where that cannot be told."""
+    tags = image.get("RepoTags")
+    return not isinstance(tags, list) or name in tags or f"{name}:latest" in tags
 
 
 def _command(config: Inspected, of_image: Inspected) -> list[str]:
@@ -222,6 +237,22 @@ def _left_of_host(host: Inspected) -> Iterator[str]:
         yield "options of a mount"
 
 
+# Said, or given by Docker.
+_OF_A_NETWORK: Final = frozenset(
+    {
+        "IPAMConfig", "Aliases", "NetworkID", "EndpointID", "Gateway", "IPAddress", "IPPrefixLen", "IPv6Gateway",
+        "GlobalIPv6Address", "GlobalIPv6PrefixLen", "DNSNames", "MacAddress",
+    }
+)  # fmt: skip
+
+
+def _left_of_networks(found: Inspected) -> Iterator[str]:
+    if _config(found).get("MacAddress"):
+        yield "MacAddress"
+    for network, how in ((found.get("NetworkSettings") or {}).get("Networks") or {}).items():
+        yield from (f"{key} of {network}" for key, value in (how or {}).items() if value and key not in _OF_A_NETWORK)
+
+
 def _is_all_gpus(request: Inspected) -> bool:
     return all(request.get(key) == value for key, value in _ALL_GPUS.items()) and not request.get("Driver")
 
@@ -257,7 +288,8 @@ def _of_network(found: Inspected, host: Inspected) -> Iterator[str]:
     if mode not in NETWORKS:
         yield from ("--network", mode)
     networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
-    yield from _in_network(found, networks.get(mode) or {}, alias="--network-alias")
+    by_id = {(how or {}).get("NetworkID"): how for how in networks.values()}
+    yield from _in_network(found, networks.get(mode) or by_id.get(mode) or {}, alias="--network-alias")
     for port, bindings in (host.get("PortBindings") or {}).items():
         for one in bindings or ():
             outer = str(one.get("HostPort") or "")

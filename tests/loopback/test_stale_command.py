@@ -86,6 +86,23 @@ def test_as_json(machine: Installation) -> None:
     assert PASSWORD not in ran.stdout
 
 
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        pytest.param(["serve", f"--upstream={OLD}"], "what may be a password is left out", id="password"),
+        pytest.param(["sh", "-c", "echo a\necho b"], "something in it is not one line of text", id="lines"),
+        pytest.param(["echo", *(["x" * 90] * 30)], "it is too long", id="long"),
+    ],
+)
+def test_a_command_that_is_not_whole_is_nothing_to_paste(machine: Installation, command: list[str], why: str) -> None:
+    has(machine, inspected(config={"Cmd": command}))
+
+    ran = machine.ran("stale")
+
+    assert f"  not whole    {why}: docker inspect shows it." in ran.stdout
+    assert [line for line in ran.stdout.split("\n") if " rm " in line and not line.startswith("    # docker")] == []
+
+
 def test_where_nothing_is(machine: Installation) -> None:
     has(machine)
 

@@ -41,7 +41,18 @@ def made_at_home(laptop: Laptop) -> None:
     docker = laptop.docker.cli
     laptop.docker.import_image()
     docker("network", "create", "shop")
-    web = ("--name", "web", "--env", f"SECRET={SECRET}", "--publish", "127.0.0.1:8080:80", "--network", "shop")
+    web = (
+        "--name",
+        "web",
+        "--env",
+        f"SECRET={SECRET}",
+        "--env",
+        "PEM=begin\nOUTSIDE\nend==",
+        "--publish",
+        "127.0.0.1:8080:80",
+        "--network",
+        "shop",
+    )
     docker("run", "--detach", "--init", *web, "--volume", "/data", "--hostname", "www", LOCAL_IMAGE, *FOREVER)
     docker("exec", "web", "sh", "-c", "echo kept >/data/file; echo lost >/file")
     docker("create", "--name", "job", LOCAL_IMAGE, "true")
@@ -89,7 +100,9 @@ def test_what_was_made_at_home_is_listed_at_the_office_until_its_command_was_run
         asked_dns |= {"name-servers buildx_buildkit_multi0"}
     assert found.keys() - {"name-servers web"} == kinds | asked_dns
     assert found["container web"]["carries"] == {"proxy": "direct"}
-    (lost,) = found["container web"]["lost"]  # every key of its HostConfig is known, or it would be named
+    # Every key of its HostConfig is known, or it would be named.
+    variable, lost = sorted(found["container web"]["lost"], key=lambda one: "wrote" in one)
+    assert variable == "the variable PEM, which has several lines"
     assert lost.endswith("that it wrote beside its volumes")
     assert found["container job"]["lost"] == []
     assert SECRET not in json.dumps(found)
@@ -99,7 +112,7 @@ def test_what_was_made_at_home_is_listed_at_the_office_until_its_command_was_run
         assert one["is_whole"], one
         if name.startswith("name-servers") and not laptop.docker.cli("inspect", one["name"], check=False).ok:
             continue  # a builder's container, which is gone
-        laptop.run("sh", "-euc", one["command"], timeout=120)
+        laptop.run("sh", "-euc", f"export OUTSIDE=leaked; {one['command']}", timeout=120)
     assert found["compose-service shop/db"]["command"] == (
         "docker compose --project-name shop --project-directory /srv/shop --file /srv/shop/compose.yaml"
         " up --detach --no-deps --force-recreate db"
@@ -111,6 +124,7 @@ def test_what_was_made_at_home_is_listed_at_the_office_until_its_command_was_run
     laptop.until(says, laptop, within=10)
     env = laptop.docker.cli("exec", "web", "env").stdout
     assert f"SECRET={SECRET}\n" in env
+    assert "leaked" not in env
     assert f"http_proxy={laptop.office.tinyproxy.url}" in env
     assert laptop.docker.cli("exec", "web", "cat", "/data/file").stdout == "kept\n"
     assert laptop.docker.cli("exec", "web", "cat", "/etc/hostname").stdout == "www\n"

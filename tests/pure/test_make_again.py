@@ -88,11 +88,39 @@ def test_its_own_variables_go_through_a_pipe_and_none_of_them_shows() -> None:
     command = make_again.container(inspected(config={"Env": env}), IMAGE).command
 
     assert command.startswith(
-        "docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' web | grep -viE '^(https?|all|no)_proxy='"
+        'docker inspect --format \'{{range .Config.Env}}{{if eq (len (split . "\\n")) 1}}{{if gt (len (split . "=")) 1}}'
+        "{{println .}}{{end}}{{end}}{{end}}' web | grep -viE '^(https?|all|no)_proxy='"
         " | docker create --env-file /dev/stdin --name web-again nginx:1.27 && "
     )
     assert "hunter2" not in command
     assert "tr0ub4dor" not in command
+
+
+def test_an_image_is_named_by_its_number_once_its_name_leads_elsewhere() -> None:
+    moved = make_again.container(inspected(), {**IMAGE, "RepoTags": ["nginx:1.28"]})
+
+    assert moved.command.startswith(f"docker create --name web-again {NUMBER} && ")
+    assert "the name nginx:1.27, which leads to another image by now" in moved.left
+    there = make_again.container(inspected(), {**IMAGE, "RepoTags": ["nginx:1.27", "nginx:latest"]})
+    assert "docker create --name web-again nginx:1.27 && " in there.command
+    assert there.left == ()
+
+
+def test_what_no_option_of_a_network_says_is_named() -> None:
+    networks = {"mynet": {"NetworkID": "b" * 64, "Links": ["db:db"], "DriverOpts": {"a": "b"}, "Gateway": "10.0.0.1"}}
+    found = inspected(config={"MacAddress": "02:00:00:00:00:01"}, NetworkSettings={"Networks": networks})
+
+    assert make_again.container(found, IMAGE).left == ("MacAddress", "Links of mynet", "DriverOpts of mynet")
+
+
+def test_a_network_that_is_named_by_its_number_is_connected_once() -> None:
+    networks = {"mynet": {"NetworkID": "b" * 64, "IPAMConfig": {"IPv4Address": "10.0.0.7"}}}
+    found = inspected(host={"NetworkMode": "b" * 64}, NetworkSettings={"Networks": networks})
+
+    command = make_again.container(found, IMAGE).command
+
+    assert f"--network {'b' * 64} --ip 10.0.0.7 nginx:1.27" in command
+    assert "network connect" not in command
 
 
 def test_another_engine_is_named_in_every_step() -> None:
