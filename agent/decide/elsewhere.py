@@ -165,8 +165,12 @@ def _proxy(upstream: Upstream) -> str:
 def _notes(place: Place, upstream: Upstream, clients: Clients, *, has_client: bool) -> list[str]:
     notes = []
     if _is_on_loopback(upstream):
-        if place.gateway and _is_on_loopback(_moved(upstream, place.gateway)):
-            notes.append(f"The proxy is on loopback, and {place.gateway} leads to {_LED_TO} alone")
+        gateways = filter(None, (place.gateway, *(way.gateway for way in place.ways)))
+        in_vain = next((one for one in gateways if _is_on_loopback(_moved(upstream, one))), "")
+        if in_vain:
+            notes.append(f"The proxy is on loopback, and {in_vain} leads to {_LED_TO} alone")
+        elif place.loopback and _is_on_loopback(_moved(upstream, "elsewhere.invalid")):
+            notes.append(f"The proxy is on loopback, but not at {_LED_TO}: that alone is led to from there")
         elif place.loopback:
             notes.append(f"The proxy is on loopback: {place.loopback}")
         if not has_client:

@@ -410,3 +410,12 @@ def test_what_is_for_the_person_is_a_comment_and_all_else_is_to_be_copied(place:
 
 def test_a_sheet_with_a_password_does_not_show_itself() -> None:
     assert repr(sheet(PLACES["linux"], SECRET, NoProxy(), shows_password=True)) == "Sheet(linux, corp)"
+
+
+@pytest.mark.parametrize("name", ["rancher", "colima", "lima"])
+def test_a_loopback_that_is_not_led_to_is_said_to_be_none(name: str) -> None:
+    found = sheet(PLACES[name], upstream("http://[::1]:7890"), NoProxy(), shows_password=False)
+
+    assert any("127.0.0.1 alone" in note or "not at 127.0.0.1" in note for note in found.notes), found.notes
+    led = sheet(PLACES[name], upstream("http://127.0.0.1:7890"), NoProxy(), shows_password=False)
+    assert not any("127.0.0.1 alone" in note or "not at 127.0.0.1" in note for note in led.notes), led.notes

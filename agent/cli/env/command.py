@@ -134,7 +134,8 @@ def _one_off(args: argparse.Namespace, paths: Paths, found: Chosen, *, hides_pas
         exact(_page(shown, shown.lines))
     for condition in shown.conditions:
         complain(f"{condition.text}. {condition.remedy}")
-    return 0 if containers is not None else 1
+    is_reached = all(condition.code is not Code.CLIENT_UNREACHABLE for condition in shown.conditions)
+    return 0 if containers is not None and is_reached else 1
 
 
 def _of_containers(wanted: Wanted) -> tuple[Variable, ...] | None:
