@@ -71,6 +71,8 @@ class SoFar:
         match facts:
             case AgentStarted(invocation=str(start)) | DockerStarted(invocation=start):
                 self.start, self.is_started, self.restart_waits = start, False, False
+            case DockerRestarted(took_s=float()):  # in force: its start was recorded before it
+                self.restart_waits = False
             case DockerRestarted() | SettingsRolledBack():
                 self.is_started, self.restart_waits = True, False
             case DockerStopped():

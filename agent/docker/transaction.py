@@ -211,10 +211,11 @@ class Transaction:
             runs_with, start = found.runs_with, found.invocation
         except (ByOthers, NotTried, RestartFailed, NotInForce, UnitFailed) as failure:
             return await self._act_on_failure(plan, reality, failure, written=written, counted=counted)
+        # First of all: units and containers may take long, and an agent that is stopped meanwhile has said it.
+        self._record(DockerStarted(cause=Cause.AGENT, effective=runs_with, invocation=start))
         applied = await self._finish(
             plan, due, instead, counted, took_s=time.monotonic() - began, along=met.hanging, noted=noted
         )
-        self._record(DockerStarted(cause=Cause.AGENT, effective=runs_with, invocation=start))
         return msgspec.structs.replace(applied, written=written)
 
     async def _finish(  # noqa: PLR0913 - named at its one call

@@ -118,6 +118,21 @@ async def test_what_went_down_with_docker_is_started_again(
     assert journal.under_way().is_over
 
 
+async def test_an_agent_that_is_stopped_before_they_are_up_has_recorded_its_start_of_docker(dockerd: Dockerd) -> None:
+    dockerd.units = {"stack.service": True}
+
+    async def stopped(_: object) -> tuple[str, ...]:
+        raise asyncio.CancelledError
+
+    dockerd.start_again = stopped  # type: ignore[method-assign, assignment]
+    with pytest.raises(asyncio.CancelledError):
+        await passed(dockerd, docker=Docker(take_along=MAY))
+
+    assert dockerd.is_running
+    assert dockerd.events()[-1] == "docker-started"
+    assert dockerd.facts_of("docker-started")["cause"] == "agent"
+
+
 async def test_a_roll_back_starts_them_again(dockerd: Dockerd) -> None:
     dockerd.units, dockerd.refuses, dockerd.comes_back = {"stack.service": True}, OFFICE, {"stack.service"}
 

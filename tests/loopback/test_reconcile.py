@@ -170,7 +170,7 @@ async def test_a_pass_tells_its_story_and_the_intent_comes_before_the_first_writ
     assert dockerd.runs_with == OFFICE
     assert done.outcome is not None
     assert dockerd.seen_at_reload == ["network-changed", "upstream-chosen", "apply-started"]
-    assert dockerd.events()[3:] == ["settings-written", "docker-restarted", "docker-started"]
+    assert dockerd.events()[3:] == ["settings-written", "docker-started", "docker-restarted"]
 
 
 async def test_a_pass_that_finds_nothing_to_do_records_nothing(dockerd: Dockerd) -> None:

@@ -82,7 +82,7 @@ async def test_nothing_is_left_where_nothing_was(dockerd: Dockerd, method: Metho
     assert dockerd.files() == {}
     assert dockerd.runs_with == DIRECT
     assert dockerd.is_running
-    assert dockerd.events()[-4:] == ["settings-written", "docker-restarted", "docker-started", "restored"]
+    assert dockerd.events()[-4:] == ["settings-written", "docker-started", "docker-restarted", "restored"]
     assert set(done.removed) == set(done.targets)
     assert {line.split()[0] for line in lines(done)} == {"removed", "docker"}
 

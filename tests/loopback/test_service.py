@@ -191,8 +191,8 @@ async def test_it_follows_the_laptop_and_shows_it(laptop: Laptop) -> None:
     assert laptop.events() == [
         "policy-loaded", "agent-started",
         "upstream-chosen", "apply-started", "settings-written",  # then systemd is told READY
-        "apply-started", "docker-restarted", "docker-started",
-        "network-changed", "upstream-chosen", "apply-started", "settings-written", "docker-restarted", "docker-started",
+        "apply-started", "docker-started", "docker-restarted",
+        "network-changed", "upstream-chosen", "apply-started", "settings-written", "docker-started", "docker-restarted",
         "agent-stopped",
     ]  # fmt: skip
 

@@ -39,7 +39,7 @@ async def test_written_restarted_and_reported(dockerd: Dockerd) -> None:
     assert not outcome.is_failed
     assert dockerd.runs_with == OFFICE
     assert dockerd.starts == 2
-    assert dockerd.events() == ["settings-written", "docker-restarted", "docker-started"]
+    assert dockerd.events() == ["settings-written", "docker-started", "docker-restarted"]
     assert (dockerd.root / "etc/dockerd.env").stat().st_mode & 0o777 == 0o600
     assert (dockerd.root / "unit/drop-in.conf").stat().st_mode & 0o777 == 0o644
 
@@ -83,7 +83,7 @@ async def test_where_something_beats_what_was_written_that_is_said_and_the_setti
     assert "Docker came up and runs with https http://other:1 instead" in outcome.condition.text
     assert dockerd.starts == 2
     assert dockerd.text("etc/dockerd.env") == drop_in.edit(OFFICE)
-    assert dockerd.events() == ["settings-written", "docker-restarted", "docker-started"]
+    assert dockerd.events() == ["settings-written", "docker-started", "docker-restarted"]
     assert not Quarantine(dockerd.agent_state).until({"office": OFFICE})
     assert Journal(dockerd.agent_state).under_way().stage is Stage.WRITING
 

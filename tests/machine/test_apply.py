@@ -621,8 +621,8 @@ def test_the_audit_log_tells_the_story(laptop: Laptop) -> None:
     applied(laptop)
 
     assert laptop.audit.events() == [
-        "requested", "network-changed", "upstream-chosen", "apply-started", "settings-written", "docker-restarted",
-        "docker-started", "settings-written",
+        "requested", "network-changed", "upstream-chosen", "apply-started", "settings-written", "docker-started",
+        "docker-restarted", "settings-written",
     ]  # fmt: skip
     assert laptop.agent("audit", "verify").ok
     laptop.run("sed", "-i", "2d", "/var/log/docker-proxy-agent/audit.jsonl")

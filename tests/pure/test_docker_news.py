@@ -77,6 +77,12 @@ CRASHED = msgspec.structs.replace(started("b"), because="it crashed, and systemd
             [started("c")],
             id="ours-and-then-theirs",
         ),
+        pytest.param(
+            [started("b", Cause.AGENT), DockerRestarted(due="x", took_s=1.0)],
+            docker("c"),
+            [started("c")],
+            id="ours-is-recorded-before-how-the-restart-went",
+        ),
         pytest.param([started("a", Cause.AGENT)], docker("b", restarts=1), [CRASHED], id="systemd-after-a-crash"),
         pytest.param(
             [started("a"), DockerRestarted(due="x")],
