@@ -75,8 +75,8 @@ class SoFar:
                 self.restart_waits = False
             case DockerRestarted() | SettingsRolledBack():
                 self.is_started, self.restart_waits = True, False
-            case DockerStopped():
-                self.start = ""
+            case DockerStopped():  # whoever starts it now, it is another start
+                self.start, self.is_started = "", False
             case RestartDeferred():
                 self.restart_waits = True
             case RestartDropped():

@@ -39,7 +39,7 @@ def of_docker(reality: Reality, so_far: SoFar, started_at: str) -> Iterator[Fact
             started_at=started_at or UNSET,
             because=_CRASHED if unit.restarts and not so_far.is_started else UNSET,
         )
-    elif so_far.start and unit.phase in _DOWN and not unit.has_job and not unit.comes_back:
+    elif (so_far.start or so_far.is_started) and unit.phase in _DOWN and not unit.has_job and not unit.comes_back:
         yield DockerStopped(because=_DOWN[unit.phase])
         if so_far.restart_waits:
             yield RestartDropped(because="Docker stopped; its next start reads what is written")

@@ -92,6 +92,18 @@ CRASHED = msgspec.structs.replace(started("b"), because="it crashed, and systemd
         ),
         pytest.param([started("a")], docker(phase=Phase.STOPPED), [DockerStopped(because="it was stopped")], id="stop"),
         pytest.param([started("a")], docker(phase=Phase.BROKEN), [DockerStopped(because="it failed")], id="failed"),
+        pytest.param(
+            [SettingsRolledBack(because="x", started_again=())],
+            docker(phase=Phase.BROKEN),
+            [DockerStopped(because="it failed")],
+            id="a-roll-back-that-did-not-bring-it-up",
+        ),
+        pytest.param(
+            [started("a"), SettingsRolledBack(because="x", started_again=()), DockerStopped(because="it failed")],
+            docker("b"),
+            [started("b")],
+            id="started-by-others-after-a-roll-back-that-did-not-bring-it-up",
+        ),
         pytest.param([started("a")], docker(phase=Phase.BROKEN, comes_back=True), [], id="systemd-starts-it-again"),
         pytest.param([started("a")], docker(phase=Phase.STOPPED, has_job=True), [], id="in-a-restart"),
         pytest.param([started("a")], docker(phase=Phase.STARTING), [], id="starting"),
