@@ -15,6 +15,7 @@ from agent.decide.effective import effective
 from agent.one_pass.seen import Planned, Seen
 from agent.values.dockerd import Cause, Phase, Reality
 from agent.values.events import DockerStarted, DockerStopped, Facts, RestartDropped
+from agent.values.settings import agrees
 
 _CRASHED: Final = "it crashed, and systemd started it"
 _DOWN: Final = {
@@ -50,5 +51,8 @@ def of_a_restart_that_waited(seen: Seen, so_far: SoFar) -> Iterator[Facts]:
     if not so_far.restart_waits or not isinstance(seen, Planned):
         return
     is_same = seen.reality.unit.is_running and seen.reality.unit.invocation == so_far.start
-    if is_same and seen.plan.restart is None and not seen.plan.put_off:
+    plan = seen.plan
+    # That no restart is planned is not enough: none is where Docker does not say what it runs with, or is overruled.
+    runs_with_it = plan.effective is not None and agrees(plan.effective, plan.desired)
+    if is_same and plan.restart is None and not plan.put_off and runs_with_it:
         yield RestartDropped(because="what Docker runs with is what is wanted again")

@@ -24,10 +24,11 @@ from agent.values.events import (
     SettingsRolledBack,
 )
 from agent.values.policy import Network, Upstream
-from agent.values.settings import DIRECT, Texts
+from agent.values.settings import DIRECT, Texts, settings
 from agent.values.snapshot import Snapshot
 
 AT = "2026-03-01T09:12:04Z"
+OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
 WAITS = Restarting(When.LATER, "3 containers run")
 
 
@@ -144,9 +145,11 @@ def test_what_docker_ran_with_when_the_agent_started_is_no_start() -> None:
 @pytest.mark.parametrize(
     ("plan", "is_dropped"),
     [
-        pytest.param(Plan(DIRECT), True, id="nothing-is-due"),
-        pytest.param(Plan(DIRECT, restart=WAITS), False, id="it-still-waits"),
-        pytest.param(Plan(DIRECT, put_off="another is on trial"), False, id="put-off"),
+        pytest.param(Plan(DIRECT, effective=DIRECT), True, id="it-runs-with-what-is-wanted"),
+        pytest.param(Plan(DIRECT), False, id="it-does-not-say-what-it-runs-with"),
+        pytest.param(Plan(DIRECT, effective=OFFICE), False, id="it-runs-with-something-else"),
+        pytest.param(Plan(DIRECT, effective=DIRECT, restart=WAITS), False, id="it-still-waits"),
+        pytest.param(Plan(DIRECT, effective=DIRECT, put_off="another is on trial"), False, id="put-off"),
     ],
 )
 def test_a_restart_that_became_moot_is_dropped(plan: Plan, is_dropped: bool) -> None:
