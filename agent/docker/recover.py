@@ -120,7 +120,7 @@ class _Recovery:
         if stage is Stage.ROLLING_BACK:
             await asyncio.to_thread(self._journal.settle)
         units = await self._bring_back_what_went_along()
-        await self._leave_to_the_pass(stage, units)
+        await self._leave_to_the_pass(found, stage, units)
         if stage is Stage.ROLLING_BACK:
             self._record_roll_back(said, units)
 
@@ -129,11 +129,13 @@ class _Recovery:
         if found.boot != boot_id():
             await asyncio.to_thread(self._journal.note_units_up)
 
-    async def _leave_to_the_pass(self, stage: Stage, units: UnitsUp) -> None:
+    async def _leave_to_the_pass(self, found: UnderWay, stage: Stage, units: UnitsUp) -> None:
         reality = await self._look.reality(DIRECT)
         running = in_force(reality)
         await asyncio.to_thread(note_first_run, self._journal, reality)
-        if running is not None and stage is Stage.RESTARTING:
+        # In another boot the boot has started it; the start that was there before is no restart.
+        is_made = found.boot == boot_id() and found.start != reality.unit.invocation
+        if running is not None and stage is Stage.RESTARTING and is_made:
             self._record(
                 DockerRestarted(
                     due="an agent began it, and ended before it could record it",

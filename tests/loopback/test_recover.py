@@ -206,6 +206,16 @@ def test_a_note_does_not_show_what_it_holds() -> None:
     assert "hunter2" not in repr(UnderWay(Stage.WRITING, {"f": Note("hunter2", None, None)}))
 
 
+async def test_the_start_of_another_boot_is_no_restart_by_the_agent(tmp_path: Path) -> None:
+    left = Left(tmp_path, Stage.RESTARTING, Phase.RUNNING)
+    await left.dockerd.restart()
+    left.in_another_boot()
+
+    await left.recover()
+
+    assert left.dockerd.events() == []
+
+
 async def test_a_restart_that_nobody_could_record_is_recorded(tmp_path: Path) -> None:
     left = Left(tmp_path, Stage.RESTARTING, Phase.RUNNING)
     await left.dockerd.restart()
