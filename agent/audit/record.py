@@ -15,6 +15,7 @@ from collections import deque
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from agent.audit.facts import Plain, of_a_record
 from agent.audit.log import AuditLog, AuditUnwritable
@@ -22,6 +23,7 @@ from agent.audit.logs import log
 from agent.audit.unexpected import unexpected
 from agent.system.clock import now_text
 from agent.values.asker import Asker
+from agent.values.dockerd import Cause
 from agent.values.events import (
     AgentStarted,
     DockerRestarted,
@@ -66,11 +68,15 @@ class SoFar:
         self.start = ""  # the InvocationID of the start that was recorded last; '': none, or Docker has stopped since
         self.is_started = False  # the agent has started Docker since, and that start is not recorded yet
         self.restart_waits = False
+        self.is_silent = False  # what Docker runs with since that start is not recorded
+        self.cause = Cause.OTHERS  # of that start
 
     def note(self, facts: Facts) -> None:
         match facts:
             case AgentStarted(invocation=str(start)) | DockerStarted(invocation=start):
                 self.start, self.is_started, self.restart_waits = start, False, False
+                self.is_silent = facts.effective is UNSET
+                self.cause = facts.cause if isinstance(facts, DockerStarted) else Cause.OTHERS
             case DockerRestarted(took_s=float()):  # in force: its start was recorded before it
                 self.restart_waits = False
             case DockerRestarted() | SettingsRolledBack():

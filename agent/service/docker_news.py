@@ -18,6 +18,7 @@ from agent.values.events import DockerStarted, DockerStopped, Facts, RestartDrop
 from agent.values.settings import agrees
 
 _CRASHED: Final = "it crashed, and systemd started it"
+_SAID_LATER: Final = "it did not say at first what it runs with"
 _DOWN: Final = {
     Phase.STOPPED: "it was stopped",
     Phase.BROKEN: "it failed",
@@ -39,6 +40,14 @@ def of_docker(reality: Reality, so_far: SoFar, started_at: str) -> Iterator[Fact
             invocation=unit.invocation,
             started_at=started_at or UNSET,
             because=_CRASHED if unit.restarts and not so_far.is_started else UNSET,
+        )
+    elif unit.is_running and so_far.start and so_far.is_silent and running is not None:
+        yield DockerStarted(
+            cause=so_far.cause,
+            effective=running,
+            invocation=unit.invocation,
+            started_at=started_at or UNSET,
+            because=_SAID_LATER,
         )
     elif (so_far.start or so_far.is_started) and unit.phase in _DOWN and not unit.has_job and not unit.comes_back:
         yield DockerStopped(because=_DOWN[unit.phase])

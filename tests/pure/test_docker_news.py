@@ -139,7 +139,28 @@ def test_one_that_does_not_say_what_it_runs_with_is_asked_again_first() -> None:
 
 
 def test_what_docker_ran_with_when_the_agent_started_is_no_start() -> None:
-    assert [*of_docker(docker("a"), said(AgentStarted(version="1", invocation="a")), AT)] == []
+    assert [*of_docker(docker("a"), said(AgentStarted(version="1", effective=DIRECT, invocation="a")), AT)] == []
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        AgentStarted(version="1", invocation="a"),
+        DockerStarted(cause=Cause.OTHERS, invocation="a", because="it crashed"),
+    ],
+)
+def test_what_a_silent_docker_runs_with_is_said_once_it_says_so(before: Facts) -> None:
+    so_far = said(before)
+    silent = msgspec.structs.replace(docker("a"), engine=None)
+    assert [*of_docker(silent, so_far, AT)] == []
+
+    news = [*of_docker(docker("a"), so_far, AT)]
+
+    assert news == [
+        msgspec.structs.replace(started("a"), because="it did not say at first what it runs with"),
+    ]
+    so_far.note(news[0])
+    assert [*of_docker(docker("a"), so_far, AT)] == []
 
 
 @pytest.mark.parametrize(
