@@ -32,8 +32,6 @@ def of_docker(reality: Reality, so_far: SoFar, started_at: str) -> Iterator[Fact
     unit = reality.unit
     running = effective(reality)
     if unit.is_running and unit.invocation and unit.invocation != so_far.start:
-        if running is None and reality.is_silent:  # it is asked again in a moment
-            return
         yield DockerStarted(
             cause=Cause.AGENT if so_far.is_started else Cause.OTHERS,
             effective=UNSET if running is None else running,

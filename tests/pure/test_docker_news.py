@@ -131,11 +131,16 @@ def test_each_start_and_each_stop_is_said_once(before: list[Facts], now: Reality
     assert [*of_docker(now, so_far, AT)] == []
 
 
-def test_one_that_does_not_say_what_it_runs_with_is_asked_again_first() -> None:
+def test_the_start_of_one_that_does_not_say_what_it_runs_with_is_said_without_it() -> None:
+    so_far = said()
     silent = msgspec.structs.replace(docker("a"), engine=None)
     assert silent.is_silent
 
-    assert [*of_docker(silent, said(), AT)] == []
+    news = [*of_docker(silent, so_far, AT)]
+
+    assert news == [DockerStarted(cause=Cause.OTHERS, invocation="a", started_at=AT)]
+    so_far.note(news[0])
+    assert [*of_docker(silent, so_far, AT)] == []
 
 
 def test_what_docker_ran_with_when_the_agent_started_is_no_start() -> None:
