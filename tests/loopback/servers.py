@@ -276,3 +276,12 @@ def closed_port() -> int:
         bound.bind((HOST, 0))
         port: int = bound.getsockname()[1]
         return port
+
+
+async def path_asked(reader: asyncio.StreamReader) -> str | None:
+    """Of one request; None: somebody connected only to see who listens."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    return head.split(b" ")[1].decode()

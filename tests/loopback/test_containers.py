@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,8 @@ from agent.one_pass.world import LocalDaemon
 from agent.targets.container import carried
 from agent.values.paths import Paths
 from agent.values.policy import Docker, Policy
+
+from .servers import path_asked
 
 PROXY = "HTTP_PROXY=http://10.10.0.2:3128"
 FROM_THE_OFFICE = carried([PROXY])
@@ -30,14 +33,14 @@ class Engine:
         self.is_silent = False
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
-        self.asked.append(path)
-        if not self.is_silent:
-            found = self._document(path)
-            body = json.dumps(found).encode()
-            writer.write(f"HTTP/1.1 {404 if found is None else 200} -\r\nContent-Length: {len(body)}\r\n\r\n".encode())
-            writer.write(body)
-        writer.close()
+        with contextlib.closing(writer):
+            if (path := await path_asked(reader)) is None:
+                return
+            self.asked.append(path)
+            if not self.is_silent:
+                found = self._document(path)
+                body, status = json.dumps(found).encode(), 404 if found is None else 200
+                writer.write(f"HTTP/1.1 {status} -\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
 
     def _document(self, path: str) -> object:
         match path.strip("/").split("/"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +22,7 @@ from agent.values.settings import settings
 from tests.waiting import until
 
 from .dockerd import Dockerd
+from .servers import path_asked
 
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
 IN_ITS_ENVIRONMENT = {"HTTP_PROXY": "http://office:3128", "HTTPS_PROXY": "http://office:3128", "NO_PROXY": "localhost"}
@@ -48,12 +50,13 @@ async def engine(socket: Path, version: str, api: str) -> AsyncIterator[EngineSo
     ends = asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
-        if path == "/info":
-            await asyncio.wait_for(ends.wait(), 60)
-        body = json.dumps(documents.get(path)).encode()
-        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-        writer.close()
+        with contextlib.closing(writer):
+            if (path := await path_asked(reader)) is None:
+                return
+            if path == "/info":
+                await asyncio.wait_for(ends.wait(), 60)
+            body = json.dumps(documents.get(path)).encode()
+            writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
 
     async with await asyncio.start_unix_server(answer, socket):
         yield EngineSocket(socket, timeout_s=30, confirms_s=0.05)  # who waits all that time learns nothing
