@@ -337,7 +337,10 @@ class DockerRestarted(Facts, frozen=True, kw_only=True):
 
 
 class DockerStarted(Facts, frozen=True, kw_only=True):
-    """What Docker runs with from now on: each start that is seen has one, whoever made it."""
+    """What Docker runs with from now on, whoever started it.
+
+    Each start that is seen has one, and a second one with `effective` if dockerd did not say at first what it runs with.
+    """
 
     event = Event.DOCKER_STARTED
     sentence = "Docker runs[ with {effective}][, started at {started_at}][ by {cause}][: {because}]"
