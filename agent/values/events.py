@@ -339,7 +339,7 @@ class DockerRestarted(Facts, frozen=True, kw_only=True):
 class DockerStarted(Facts, frozen=True, kw_only=True):
     """What Docker runs with from now on, whoever started it.
 
-    Each start that is seen has one, and a second one with `effective` if dockerd did not say at first what it runs with.
+    Each start that is seen has one, and a second one with `effective` if dockerd did not say at first what that is.
     """
 
     event = Event.DOCKER_STARTED

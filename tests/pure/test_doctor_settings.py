@@ -79,6 +79,14 @@ def test_settings_of_others(written: Written, found: list[Sign]) -> None:
     assert told(of_settings(written)) == [(sign, False) for sign in found]
 
 
+def test_what_may_be_a_piece_of_a_password_in_no_proxy_is_not_shown() -> None:
+    for no_proxy in ("localhost,http://al:zec ret9,x@proxy:1", "a/zec/ret9"):
+        found = [*of_settings(Written(reality=docker_with(Texts(http="http://a:1", no_proxy=no_proxy))))]
+
+        assert [one.code for one in found if "zec" in str(one)] == []
+        assert Sign.NO_PROXY_ENTRY in [one.code for one in found]
+
+
 SOCKS5H, SOCKS5 = Texts(https="socks5h://•••@proxy.test:1080"), Texts(https="socks5://proxy.test:1080")
 
 

@@ -15,7 +15,8 @@ from agent.cli.doctor.finding import Finding, Sign
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
 from agent.values.dockerd import Reality
-from agent.values.settings import Texts
+from agent.values.secret import UNPARSABLE
+from agent.values.settings import Texts, no_proxy_shown
 
 _ASSIGNED: Final = re.compile(r"(?mi)^[ \t]*(?:export[ \t]+)?((?:https?|no|all)_proxy)[ \t]*=[ \t]*\S")
 # systemd takes no such line (FACTS 200).
@@ -140,13 +141,15 @@ def _no_proxy(reality: Reality) -> Iterator[Finding]:
     proxies = reality.engine.proxies if reality.engine is not None else None
     if proxies is None or not (proxies.http or proxies.https):
         return
-    for entry in (one.strip() for one in proxies.no_proxy.split(",")):
+    entries = [one.strip() for one in proxies.no_proxy.split(",")]
+    is_shown = not any("@" in entry for entry in entries)  # else one may be a URL, and its password hold a comma
+    for entry in entries:
         if why_not := means_nothing(entry):
             yield Finding(
                 code=Sign.NO_PROXY_ENTRY,
                 is_broken=False,
                 where="no_proxy of Docker",
-                what=f'"{entry}" means nothing: {why_not}',
+                what=f'"{no_proxy_shown([entry]) if is_shown else UNPARSABLE}" means nothing: {why_not}',
                 why="Docker asks the proxy for what it was to exclude",
                 command="Correct it in no_proxy of the policy, then run: sudo docker-proxy-agent apply",
             )
