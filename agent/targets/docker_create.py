@@ -16,6 +16,7 @@ from agent.targets.container import without_proxies
 from agent.values.inventory import Inspected
 
 _DEFAULT_SHM: Final = 64 * 1024 * 1024
+_SHORT_NUMBER: Final = 4  # digits; fewer are rather a name
 NETWORKS: Final = frozenset({"", "default", "bridge"})  # that a container is in without being told
 
 
@@ -81,9 +82,17 @@ def _image(found: Inspected, image: Inspected) -> str:
 
 
 def _leads_there(name: str, image: Inspected) -> bool:
-    """Also where that cannot be told."""
-    tags = image.get("RepoTags")
-    return not isinstance(tags, list) or name in tags or f"{name}:latest" in tags
+    """Also where that cannot be told. `name`: as the person typed it."""
+    tags, number = image.get("RepoTags"), str(image.get("Id") or "").removeprefix("sha256:")
+    is_number = len(name) >= _SHORT_NUMBER and number.startswith(name.removeprefix("sha256:"))
+    return not isinstance(tags, list) or is_number or _familiar(name) in tags
+
+
+def _familiar(name: str) -> str:
+    """As dockerd lists it: without Docker Hub's own names, and with a tag."""
+    for hub in ("docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/"):
+        name = name.removeprefix(hub)
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def _command(config: Inspected, of_image: Inspected) -> list[str]:

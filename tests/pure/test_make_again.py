@@ -106,6 +106,26 @@ def test_an_image_is_named_by_its_number_once_its_name_leads_elsewhere() -> None
     assert there.left == ()
 
 
+@pytest.mark.parametrize(
+    ("typed", "tags", "is_kept"),
+    [
+        ("nginx", ["nginx:latest"], True),
+        ("docker.io/library/nginx:1.27", ["nginx:1.27"], True),
+        ("docker.io/corp/app", ["corp/app:latest"], True),
+        ("registry.example:5000/app", ["registry.example:5000/app:latest"], True),
+        ("registry.example:5000/app:1", ["registry.example:5000/app:2"], False),
+        (NUMBER, [], True),
+        (NUMBER.removeprefix("sha256:")[:12], [], True),
+        ("nginx", [], False),
+    ],
+)
+def test_a_name_is_compared_as_dockerd_lists_it(typed: str, tags: list[str], *, is_kept: bool) -> None:
+    found = make_again.container(inspected(config={"Image": typed}), {**IMAGE, "RepoTags": tags})
+
+    assert f"docker create --name web-again {typed if is_kept else NUMBER} && " in found.command
+    assert bool(found.left) is not is_kept
+
+
 def test_what_no_option_of_a_network_says_is_named() -> None:
     networks = {"mynet": {"NetworkID": "b" * 64, "Links": ["db:db"], "DriverOpts": {"a": "b"}, "Gateway": "10.0.0.1"}}
     found = inspected(config={"MacAddress": "02:00:00:00:00:01"}, NetworkSettings={"Networks": networks})
