@@ -23,13 +23,14 @@ from agent.audit import about_the_log, anchor, files
 from agent.audit.about_the_log import DroppedFile, Missed, Torn
 from agent.audit.anchor import NoAnchor
 from agent.audit.chain import GENESIS, SCHEMA, Anchor, Entry, sealed
-from agent.audit.facts import Plain
+from agent.audit.facts import Plain, of_a_record
 from agent.system.files import is_there
 from agent.system.process_start import boot_id
 from agent.values.asker import Asker
 from agent.values.errors import AgentError
 from agent.values.events import FACTS, Event
 from agent.values.policy import Audit
+from agent.values.secret import escaped
 
 PARTS: Final = 10  # a file is full at a tenth of max_size, or of keep, so no more than that is deleted at once
 MODE: Final = 0o640
@@ -269,13 +270,13 @@ class AuditLog:
             v=SCHEMA,
             ts=self._now(),
             seq=end.seq + 1 if seq is None else seq,
-            host=os.uname().nodename,
+            host=escaped(os.uname().nodename),
             boot_id=self._boot_id,
             pass_id=about.pass_id,
             event=event.value,
             severity=FACTS[event].severity.value,
             trigger=about.trigger,
-            by=None if about.by is None else msgspec.to_builtins(about.by),
+            by=None if about.by is None else of_a_record(msgspec.to_builtins(about.by)),
             facts=dict(facts),
             prev=end.hash,
         )

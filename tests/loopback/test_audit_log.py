@@ -104,6 +104,16 @@ def test_a_record_has_what_a_reader_needs_in_a_fixed_order(laptop: Laptop) -> No
     assert of_nobody["severity"] == "err"
 
 
+def test_whatever_is_claimed_is_bounded_redacted_and_costs_no_record(laptop: Laptop) -> None:
+    claimed = "\ud800\x1b[2J http://u:hunter2@h " + "x" * 100_000
+    laptop.agent().append(Event.OFFLINE, "t", "p", {}, by=Asker(Via.CONTROL, uid=0, claimed=claimed))
+
+    (record,) = laptop.records()
+    assert record["by"]["via"] == "control"
+    assert record["by"]["claimed"].startswith("\\ud800\\x1b[2J http://•••@h x")
+    assert len(record["by"]["claimed"]) < 5000
+
+
 def test_a_record_of_before_there_were_versions_is_read_and_continued(laptop: Laptop) -> None:
     old = Entry(
         ts="2026-01-01T09:00:00.000000Z", seq=1, boot_id="b", pass_id="", event="x", trigger="t", facts={}, prev=GENESIS
