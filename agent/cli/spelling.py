@@ -12,7 +12,7 @@ from typing import Final
 from agent.cli.words import COMMANDS
 
 _OF_THE_AGENT: Final = re.compile(rf"(?:\bsudo )?\bdocker-proxy-agent ({'|'.join(COMMANDS)})\b(?! --user)")
-_OF_SYSTEMD: Final = re.compile(r"(?:\bsudo )?\b(systemctl|journalctl) (?!--user)")
+_OF_SYSTEMD: Final = re.compile(r"(?:\bsudo )?\b(systemctl|journalctl) (?:--user )?")
 
 
 def for_a_user(text: str) -> str:

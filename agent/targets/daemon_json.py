@@ -59,6 +59,11 @@ def edit(text: str | None, wanted: Settings, environment: Texts) -> str:
     return json_splice.delete(text, PROXIES) if json_splice.value_at(text, PROXIES) == {} else text
 
 
+def misplaced(text: str | None) -> Texts:
+    """Our keys where they do nothing: beside `proxies`, where dockerd 23 and newer ignores them (FACTS 5)."""
+    return Texts(*(_string(text or "", path[len(PROXIES) :]) for path in OURS))
+
+
 def holds_secret(text: str | None) -> bool:
     """Whether `proxies` holds a user or a password, so that only root may read the file."""
     said = texts(text)

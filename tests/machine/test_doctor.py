@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from .lab.laptop import Laptop
-from .test_apply import office_policy
+from .test_apply import DAEMON_JSON, office_policy
 
 CONF = "/etc/systemd/system/docker.service.d/http-proxy.conf"
 DEFAULT = "/etc/default/docker"
@@ -33,6 +33,7 @@ def test_a_unit_that_others_changed(laptop: Laptop) -> None:
     laptop.plug("office")
     office_policy(laptop)
     laptop.write(DEFAULT, "export HTTPS_PROXY=http://deaf.test:1\n")
+    laptop.write(DAEMON_JSON, '{"https-proxy": "http://beside.test:1"}\n')
     laptop.write(
         CONF,
         """\
@@ -56,6 +57,7 @@ Environment=HTTP_PROXY=http://old.test:1 ALL_PROXY=socks5://old.test:2
     assert "needs-daemon-reload" not in seen
     assert seen["foreign-setting"]["where"] == CONF
     assert seen["file-not-read"]["where"] == DEFAULT
+    assert seen["top-level-proxy"]["where"] == DAEMON_JSON
     assert laptop.docker.invocation_id() == started
 
     laptop.docker.restart()
@@ -63,6 +65,7 @@ Environment=HTTP_PROXY=http://old.test:1 ALL_PROXY=socks5://old.test:2
     given = laptop.docker.environment()
     assert given["HTTP_PROXY"] == "http://old.test:1"
     assert "HTTPS_PROXY" not in given
+    assert laptop.docker.reports(http="http://old.test:1", https="")
 
     # It was started at boot and now.
     seen = found(laptop)

@@ -14,6 +14,7 @@ from agent.targets.daemon_json import (
     edit,
     holds_secret,
     live_restore,
+    misplaced,
     originals,
     put_back,
     registry_mirrors,
@@ -300,3 +301,16 @@ def test_registry_mirrors() -> None:
 )
 def test_the_bridge_that_containers_are_on(text: str | None, name: str | None) -> None:
     assert bridge(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, NOTHING),
+        (json.dumps(OFFICE_SAID), NOTHING),
+        ('{"http-proxy": "http://a:1", "proxies": {"https-proxy": "http://b:2"}}', Texts(http="http://a:1")),
+        ('{"https-proxy": null, "no-proxy": "localhost"}', Texts(no_proxy="localhost")),
+    ],
+)
+def test_keys_that_stand_where_dockerd_ignores_them(text: str | None, said: Texts) -> None:
+    assert misplaced(text) == said

@@ -400,6 +400,25 @@ def test_a_refused_password_has_its_file_and_the_way_to_try_again(refused: Refus
     assert (found.where, found.command) == (where, command)
 
 
+@pytest.mark.parametrize(
+    ("remedy", "command"),
+    [
+        ("To end it: docker-proxy-agent resume", "To end it: sudo docker-proxy-agent resume"),
+        (
+            "Remove the flag, then run: systemctl daemon-reload; systemctl restart docker.service",
+            "Remove the flag, then run: sudo systemctl daemon-reload; sudo systemctl restart docker.service",
+        ),
+        ("sudo docker-proxy-agent apply", "sudo docker-proxy-agent apply"),
+        ("See: systemctl cat docker.service", "See: systemctl cat docker.service"),
+        ("systemctl --user restart docker.service", "systemctl --user restart docker.service"),
+    ],
+)
+def test_a_remedy_that_needs_root_says_so(remedy: str, command: str) -> None:
+    (found,) = judged(Facts(conditions=(Condition(Code.BLOCKED, "flags", remedy),)))
+
+    assert found.command == command
+
+
 def test_nothing_found_is_said() -> None:
     assert [*finding_lines(shown([], []))] == ["nothing is found that stands in the way"]
 

@@ -54,6 +54,11 @@ def beside(text: str, **real: object) -> Written:
         pytest.param(Written(reality=with_drop_in(OFFICE, daemon_json=FILE)), [Sign.PLACES_DIFFER], id="two-places"),
         pytest.param(Written(reality=under_systemd(daemon_json=FILE)), [], id="daemon-json-alone"),
         pytest.param(Written(reality=with_drop_in(OFFICE, daemon_json="{")), [], id="a-condition-says-it"),
+        pytest.param(
+            Written(reality=under_systemd(daemon_json='{"https-proxy": "http://a:1", "no-proxy": ""}')),
+            [Sign.TOP_LEVEL_PROXY],
+            id="beside-proxies",
+        ),
         pytest.param(beside(f'# x\nexport http_proxy="{PROXY}"\n'), [Sign.FILE_NOT_READ], id="a-file-nobody-reads"),
         pytest.param(beside(f"HTTP_PROXY={PROXY}", environment_files=(DEFAULT,)), [], id="a-file-that-the-unit-names"),
         pytest.param(

@@ -20,6 +20,7 @@ from tests.sources import AGENT
             "to restart all the same: docker-proxy-agent apply --user --now",
         ),
         ("Try: sudo docker-proxy-agent plan", "Try: docker-proxy-agent plan --user"),
+        ("sudo systemctl --user restart docker.service", "systemctl --user restart docker.service"),
         ("See: journalctl -u docker.service -n 50", "See: journalctl --user -u docker.service -n 50"),
         (
             "Remove the flag, then run: systemctl daemon-reload; systemctl restart docker.service",

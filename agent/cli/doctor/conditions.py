@@ -5,11 +5,18 @@ Pure. What is wrong with settings, files and units is known there already, and i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from agent.cli.doctor.finding import Finding, Sign
 from agent.values.condition import Code, Condition
+
+# What changes something. A user's own instance, and systemd's for a user, need no root: those are spelled with --user.
+_NEED_ROOT: Final = re.compile(
+    r"(?<!\bsudo )\b(?:docker-proxy-agent (?:apply|plan|probe|reload|resume|restore|stale|uninstall|unpin)\b"
+    r"|systemctl (?:daemon-reload|disable|edit|enable|reset-failed|restart|start|stop|unmask)\b)(?! --user)"
+)
 
 # What the other subjects say the cause of.
 _FOLLOWING: Final = frozenset({Code.UNREACHABLE, Code.REGISTRY_UNREACHABLE, Code.CLIENT_UNREACHABLE, Code.OUT_OF_REACH})
@@ -26,9 +33,14 @@ def judge(conditions: Iterable[Condition], *, is_docker_failing: bool = False) -
             is_broken=one.code.is_failure or is_in_the_way,
             where=one.target or one.code.value,
             what=one.text,
-            command=one.remedy,
+            command=_as_root(one.remedy),
             condition=one.code.value,
         )
+
+
+def _as_root(remedy: str) -> str:
+    """Remedies are worded for whoever is root already; who reads `doctor` has typed sudo."""
+    return _NEED_ROOT.sub(r"sudo \g<0>", remedy)
 
 
 def causes_first(conditions: Iterable[Condition]) -> tuple[Sequence[Condition], Sequence[Condition]]:

@@ -38,6 +38,7 @@ class Sign(enum.Enum):
     FOREIGN_SETTING = "foreign-setting"
     PLACES_DIFFER = "places-differ"
     FILE_NOT_READ = "file-not-read"
+    TOP_LEVEL_PROXY = "top-level-proxy"
     ALL_PROXY = "all-proxy"
     SOCKS_BY_NAME = "socks-by-name"
     NO_PROXY_ENTRY = "no-proxy-entry"

@@ -44,6 +44,7 @@ def judge(written: Written) -> Iterator[Finding]:
     if reality is None:
         return
     yield from _foreign(reality)
+    yield from _top_level(reality)
     if reality.is_systemd and reality.arguments:  # else the unit's files are not known
         yield from _unread(written, reality)
     yield from _all_proxy(written, reality)
@@ -73,6 +74,24 @@ def _foreign(reality: Reality) -> Iterator[Finding]:
             what="has proxies, which beat the agent's drop-in",
             why="the settings stand in two places, and only one of them counts",
             command="sudo docker-proxy-agent apply",
+        )
+
+
+def _top_level(reality: Reality) -> Iterator[Finding]:
+    try:
+        said = daemon_json.misplaced(reality.daemon_json)
+    except TextRefused:  # a condition of the pass says so
+        return
+    values = (said.http, said.https, said.no_proxy)
+    names = [path[-1] for path, value in zip(daemon_json.OURS, values, strict=True) if value]
+    if names:
+        yield Finding(
+            code=Sign.TOP_LEVEL_PROXY,
+            is_broken=False,
+            where=reality.daemon_json_path,
+            what=f"has {', '.join(names)} at the top level",
+            why='they do nothing, and dockerd does not say so: it reads them only within "proxies"',
+            command="Give the proxy to an upstream of the policy as url, and remove the keys there",
         )
 
 

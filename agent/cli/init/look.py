@@ -100,7 +100,9 @@ class _Look:
     def _files(self) -> None:
         path = self._paths.daemon_json
         with self._refused(path):
-            self._say(str(path), Kind.DAEMON_JSON, daemon_json.texts(self._text(path)).meaning())
+            text = self._text(path)
+            self._say(str(path), Kind.DAEMON_JSON, daemon_json.texts(text).meaning())
+            self._say(f"{path} (beside proxies)", Kind.ELSEWHERE, daemon_json.misplaced(text).meaning())
         named: set[Path] = set()
         for file in self._unit_files():
             text = self._text(file)
