@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from agent.cli.doctor.people import addresses_for
 from agent.cli.misused import USAGE
+from agent.clients.users import Account, FoundBy
 from agent.one_pass.picture import Picture, State
 from agent.service.status_file import PolicyStatus, StatusFile, status_of
 from agent.values.condition import Code, Condition
@@ -83,6 +88,37 @@ def test_what_a_client_never_reads_is_told_and_whom_else_the_proxy_reaches(tmp_p
     told = [one["code"] for one in json.loads(ran.stdout)["findings"] if one["where"] == str(machine.config_json)]
     assert told == ["client-entry", "remote-context"], ran
     assert "tr0ub4dor" not in ran.stdout + ran.stderr
+
+
+def test_a_registry_of_a_persons_own_that_no_proxy_should_name(tmp_path: Path) -> None:
+    with proxy() as port, Installation(tmp_path, port) as machine:
+        names = ("10.9.8.7:5000", "192.0.2.7", "127.0.0.1:5000", "10.9.8.6")
+        named = {name: {"auth": "aHVudGVyMg=="} for name in names}
+        machine.config_json.write_text(json.dumps({"auths": named}))
+        machine.daemon_json.write_text('{"insecure-registries": ["10.9.8.6"]}')
+        assert machine.ran("apply").returncode == 0
+
+        ran = machine.ran("doctor", "--json")
+
+    (found,) = [one for one in json.loads(ran.stdout)["findings"] if one["code"] == "registry-by-proxy"]
+    assert found["where"] == "10.9.8.7"
+    assert found["what"].startswith("alice logged in to this registry")
+    assert "aHVudGVyMg" not in ran.stdout + ran.stderr
+
+
+@pytest.mark.needs_root  # only root can become another user
+def test_a_name_that_a_person_wrote_is_looked_up_as_that_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        program = Path(folder, "getent")
+        program.write_text('#!/bin/sh\necho "$(id -u)-$(id -G)-$3  STREAM"\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        nobody = Account("nobody", 65534, 65534, (0,), Path("/"), Path("/x"), may_create=False, found_by=FoundBy.NAMED)
+
+        found = asyncio.run(addresses_for(nobody, "registry.corp.test"))
+
+    assert found == ("65534-65534-registry.corp.test",)
 
 
 def test_what_only_the_running_agent_knows_is_told(tmp_path: Path) -> None:

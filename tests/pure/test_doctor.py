@@ -18,6 +18,8 @@ from agent.cli.doctor.firewall import Answer, Filter, Seat
 from agent.cli.doctor.firewall import judge as of_firewalls
 from agent.cli.doctor.listener import LocalProxy
 from agent.cli.doctor.listener import judge as of_listeners
+from agent.cli.doctor.logins import MOST, Login, registries_of
+from agent.cli.doctor.logins import judge as of_logins
 from agent.cli.doctor.look import listening
 from agent.cli.doctor.names import Host
 from agent.cli.doctor.names import judge as of_names
@@ -257,6 +259,43 @@ def test_services_of_compose(seen: Compose, missing: str) -> None:
     found = [one.what for one in of_compose(seen)]
 
     assert found == ([f"no_proxy of containers does not name {missing}"] if missing else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ('{"auths": {"https://index.docker.io/v1/": {}, "registry.corp.test:5000": {"auth": "eA=="}}}',
+         ["index.docker.io", "registry.corp.test"]),
+        ('{"auths": {"[fd00::1]:5000": {}}, "credHelpers": {"10.0.0.7": "pass", "10.0.0.7/v2": "x"}}', ["fd00::1", "10.0.0.7"]),
+        ('{"auths": {"a b": {}, "-x": {}, "http://u:p@h": {}, "": {}}}', []),
+        ('{"auths": null}', []), ('{"auths": ["a"], "credHelpers": 1}', []), ("[]", []), ("{", []), ("", []),
+    ],
+)  # fmt: skip
+def test_the_registries_that_a_person_logged_in_to(text: str, hosts: list[str]) -> None:
+    assert [url.host for url in registries_of(text)] == hosts
+
+
+def test_a_person_cannot_name_ever_more_registries() -> None:
+    many = ",".join(f'"r{number}.test": {{}}' for number in range(1000))
+
+    assert len(registries_of(f'{{"auths": {{{many}}}}}')) == MOST
+
+
+@pytest.mark.parametrize(
+    ("upstream", "deed"),
+    [
+        ("office", 'add "r.corp.test" to no_proxy of [upstream.office], then'),
+        ("", 'add "r.corp.test" to always of [no_proxy] in the policy, then'),
+    ],
+)
+def test_a_registry_of_this_network_that_docker_asks_the_proxy_for(upstream: str, deed: str) -> None:
+    asked = Login(host="r.corp.test", address="10.0.0.7", whose=("alice", "bob"), upstream=upstream)
+
+    (found,) = of_logins([asked])
+
+    assert (found.code, found.is_broken, found.where) == (Sign.REGISTRY_BY_PROXY, LATER, "r.corp.test")
+    assert found.what.startswith("alice, bob logged in to this registry, which is at 10.0.0.7,")
+    assert deed in found.command
 
 
 DAY_S = 86_400.0

@@ -91,6 +91,8 @@ def users_found(facts: Facts, records: Iterable[Mapping[str, Any]]) -> Iterator[
     """Those whom findings or records name."""
     yield from (one.whose for one in facts.clients)
     yield from (one.whose for one in facts.homes)
+    for login in facts.logins:
+        yield from login.whose
     for proxy in facts.proxies:
         yield from (proxy.owner, *proxy.listens)
     for record in records:

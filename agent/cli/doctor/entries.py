@@ -14,6 +14,7 @@ import msgspec
 
 from agent.cli.doctor.finding import Finding, Sign
 from agent.values.machine_text import words
+from agent.values.policy import RegistryUrl
 
 # FACTS 18; Go takes a name in letters of any size.
 _READ: Final = frozenset({"httpproxy", "httpsproxy", "noproxy", "ftpproxy", "allproxy"})
@@ -29,6 +30,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     whose: str = ""
     kept: tuple[str, ...] = ()  # entries that are the agent's, whether Docker runs or not
     entries: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    registries: tuple[RegistryUrl, ...] = ()  # that the person logged in to
     has_other_engine: bool = False  # a context leads to another one,
     reaches_it: bool = False  # and the settings kept here count there, too
 

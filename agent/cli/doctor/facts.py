@@ -18,6 +18,7 @@ from agent.cli.doctor import (
     firewall,
     homes,
     listener,
+    logins,
     names,
     password,
     room,
@@ -48,6 +49,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     unit: units.Unit = units.Unit()
     homes: tuple[homes.Left, ...] = ()
     clients: tuple[entries.Client, ...] = ()
+    logins: tuple[logins.Login, ...] = ()
     service: service.Service | None = None
     rooms: tuple[room.Room, ...] = ()
     unseen: tuple[str, ...] = ()  # what could not be looked at, and why
@@ -67,6 +69,7 @@ def judged(facts: Facts) -> Iterator[Finding]:
     yield from listener.judge(facts.proxies, facts.policy)
     yield from firewall.judge(facts.seats)
     yield from compose.judge(facts.compose)
+    yield from logins.judge(facts.logins)
     yield from trust.judge(facts.trust)
     yield from conditions.judge(following)
     yield from homes.judge(facts.homes)

@@ -33,6 +33,7 @@ class Sign(enum.Enum):
     CERTIFICATE_TIME = "certificate-time"
     CA_NOT_READ = "ca-not-read"
     FIREWALL = "firewall"
+    REGISTRY_BY_PROXY = "registry-by-proxy"
     COMPOSE_SERVICES = "compose-services"
     CLOCK_BEHIND = "clock-behind"
     FOREIGN_SETTING = "foreign-setting"

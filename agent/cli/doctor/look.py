@@ -27,9 +27,10 @@ from agent.cli.doctor.facts import Facts
 from agent.cli.doctor.firewall import Answer, Seat
 from agent.cli.doctor.homes import Left
 from agent.cli.doctor.listener import LocalProxy
+from agent.cli.doctor.logins import Login
 from agent.cli.doctor.names import Host
 from agent.cli.doctor.password import Refused
-from agent.cli.doctor.people import told_by_people
+from agent.cli.doctor.people import private_registries, told_by_people
 from agent.cli.doctor.room import Room
 from agent.cli.doctor.seat import free_address, kept_by, tried
 from agent.cli.doctor.service import Service, unmasked
@@ -46,6 +47,7 @@ from agent.one_pass.sockets import LocalSockets
 from agent.one_pass.world import TheWorld, seen_from_containers
 from agent.probe.dial import in_a_thread
 from agent.probe.exchange import authority
+from agent.probe.private import named as registries_named
 from agent.probe.probe import proxy_for
 from agent.see.docker_bridge import docker_bridge
 from agent.see.netlink import NetlinkFailed
@@ -57,6 +59,8 @@ from agent.system.process_start import started
 from agent.system.programs import run
 from agent.system.systemd import Systemd, manager
 from agent.system.text_files import read_text
+from agent.targets import daemon_json
+from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Phase, Reality
 from agent.values.errors import AgentError, TargetFailed, UnitFailed
@@ -109,6 +113,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     kept_down_by, is_docker_failing = "", False
     passwords: tuple[Refused, ...] = ()
     clients: tuple[Client, ...] = ()
+    logins: tuple[Login, ...] = ()
     try:
         if policy is None:
             reality = await world.daemon.reality()
@@ -122,6 +127,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             rejected, left = tuple(_rejected(seen)), tuple(_left(seen))
             services = await _services(world, seen)
             clients = await _clients(policy, seen)
+            logins = await _logins(clients, seen)
             seats = await _seats(paths, policy, seen)
             unseen += [
                 f"{one.address}:{one.port} from a container's place: {one.why_not}" for one in seats if one.why_not
@@ -153,6 +159,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         unit=await _unit(paths, reality, kept_down_by),
         homes=left,
         clients=clients,
+        logins=logins,
         service=await _service(paths),
         rooms=await asyncio.to_thread(_rooms, paths),
         unseen=tuple(unseen),
@@ -232,6 +239,23 @@ async def _clients(policy: Policy, seen: Seen) -> tuple[Client, ...]:
     if seen.clients is None:
         return ()
     return await told_by_people(policy, seen.clients.files, is_direct=seen.clients.wanted.settings.is_direct)
+
+
+async def _logins(clients: Sequence[Client], seen: Seen) -> tuple[Login, ...]:
+    """But for those of daemon.json, which the pass has asked for."""
+    runs_with = _runs_with(seen.reality)
+    if seen.clients is None or runs_with is None or runs_with.is_direct:
+        return ()
+    of_daemon = set()
+    with contextlib.suppress(TextRefused):  # the pass says so
+        text = seen.reality.daemon_json
+        insecure, mirrors = daemon_json.insecure_registries(text), daemon_json.registry_mirrors(text)
+        of_daemon = {one.host for one in registries_named(insecure, mirrors)}
+
+    def is_asked_for(registry: RegistryUrl) -> bool:
+        return registry.host not in of_daemon and not _is_asked_directly(registry, runs_with)
+
+    return await private_registries(clients, seen.clients.files, is_asked_for, seen.in_docker or "")
 
 
 def _left(seen: Seen) -> Iterator[Left]:

@@ -1,0 +1,67 @@
+"""Registries that people have logged in to, which are in this network, and which Docker asks the proxy for.
+
+Pure. daemon.json's registries are asked through the proxy by a pass (`probe/private.py`). Nobody is asked for these:
+what an account without rights can write must not decide whom root speaks to. Not known here: whose name servers said
+where they are (`people.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from agent.cli.doctor.finding import Finding, Sign
+from agent.values.policy import RegistryUrl
+
+MOST: Final = 16  # of one person; each is a look-up
+_LONGEST: Final = 300
+_SCHEME: Final = re.compile(r"https?://", re.IGNORECASE)
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """One registry with a private address, that Docker asks through the proxy."""
+
+    host: str
+    address: str
+    whose: tuple[str, ...]
+    upstream: str = ""  # of the policy, that Docker runs with; '': none of the policy's
+
+
+def registries_of(text: str) -> tuple[RegistryUrl, ...]:
+    """Those that a config.json names: `docker login` notes them in auths, whoever keeps the password."""
+    try:
+        said = json.loads(text)
+        named = [name for key in ("auths", "credHelpers") for name in said.get(key) or {}]
+    except (ValueError, AttributeError, TypeError, RecursionError):  # why it is not as it must be is said by a pass
+        return ()
+    found = (_registry(name) for name in islice(named, MOST))
+    return tuple(dict.fromkeys(url for url in found if url is not None))
+
+
+def _registry(name: object) -> RegistryUrl | None:
+    """Docker asks by https first, whatever scheme stands there."""
+    if not isinstance(name, str) or len(name) > _LONGEST:
+        return None
+    try:
+        return RegistryUrl.parse(f"https://{_SCHEME.sub('', name, count=1)}")
+    except ValueError:
+        return None
+
+
+def judge(logins: Iterable[Login]) -> Iterator[Finding]:
+    for one in logins:
+        where = f"to no_proxy of [upstream.{one.upstream}]" if one.upstream else "to always of [no_proxy] in the policy"
+        yield Finding(
+            code=Sign.REGISTRY_BY_PROXY,
+            is_broken=False,
+            where=one.host,
+            what=f"{', '.join(one.whose)} logged in to this registry, which is at {one.address}, a private address, "
+            "and Docker asks the proxy for it",
+            why="most proxies lead out of a network, and not back into it: pulls from there end with Forbidden or wait",
+            command=f'Unless they work: add "{one.host}" {where}, then run: sudo docker-proxy-agent apply',
+        )
