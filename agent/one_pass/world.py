@@ -51,7 +51,7 @@ from agent.probe.guard import Guard
 from agent.probe.listens import answers
 from agent.probe.on_their_way import OnTheirWay
 from agent.probe.private import MOST, Asking, Private, is_private, named, through
-from agent.probe.probe import Question, Realms, probe
+from agent.probe.probe import Beyond, Question, Realms, beyond, probe
 from agent.probe.side_by_side import Verdicts, probe_all
 from agent.probe.tls import Trust
 from agent.see.docker_bridge import docker_bridge
@@ -315,6 +315,14 @@ class Registries:
             return await probe_all(upstreams, ask, heard)
         finally:
             self._on_their_way.note_heard(upstream.name for upstream in upstreams)
+
+    async def beyond(self, upstream: Upstream, of_hub: Sequence[RegistryUrl]) -> Beyond:
+        """How what a pull needs besides the registry is reached. `of_hub`: needed where Docker Hub alone is asked."""
+        question = self._question()
+        is_hub = question.registries == (RegistryUrl.parse(DEFAULT_REGISTRY),)
+        excluded = for_dockerd(upstream, self._policy.no_proxy).no_proxy
+        hosts = dict.fromkeys((*question.reach, *(of_hub if is_hub else ())))
+        return await beyond(as_reached(upstream, question.vantage), question, excluded, (*hosts,))
 
     @property
     def is_password_out(self) -> bool:

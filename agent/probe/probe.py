@@ -69,6 +69,13 @@ class Question(msgspec.Struct, frozen=True):
     on_their_way: OnTheirWay | None = None  # where passwords that are sent are noted; None: nobody asks
 
 
+class Beyond(msgspec.Struct, frozen=True):
+    """What a pull needs besides the registry, and how each was reached."""
+
+    tokens: tuple[tuple[RegistryUrl, Verdict], ...] = ()
+    hosts: tuple[tuple[RegistryUrl, Verdict], ...] = ()
+
+
 async def probe(upstream: Upstream, question: Question, no_proxy: Sequence[str] = ()) -> Verdict:
     """Test the upstream. `no_proxy` is what dockerd would get with it."""
     ends_at = asyncio.get_running_loop().time() + question.timeout_s
@@ -83,6 +90,21 @@ async def probe(upstream: Upstream, question: Question, no_proxy: Sequence[str] 
     if failed is None and question.realms is not None:
         question.realms.note_reached(upstream.name, asks_for)
     return failed or verdict
+
+
+async def beyond(
+    upstream: Upstream, question: Question, no_proxy: Sequence[str], hosts: Sequence[RegistryUrl]
+) -> Beyond:
+    """How the token servers that the registries name, and these hosts, are reached. Nothing if no registry answers."""
+    ends_at = asyncio.get_running_loop().time() + question.timeout_s
+    realms: list[RegistryUrl] = []
+    verdict = await _ask_registries(upstream, question, no_proxy, ends_at=ends_at, realms=realms)
+    if not verdict.is_ok:
+        return Beyond()
+    tokens = [*dict.fromkeys(realms)]
+    found = await _reached(upstream, question, no_proxy, ends_at=ends_at, hosts=(*tokens, *hosts))
+    each = [*zip((*tokens, *hosts), found, strict=True)]
+    return Beyond(tuple(each[: len(tokens)]), tuple(each[len(tokens) :]))
 
 
 async def _ask_registries(
@@ -240,6 +262,17 @@ async def _reach(
     upstream: Upstream, question: Question, no_proxy: Sequence[str], *, ends_at: float, hosts: Sequence[RegistryUrl]
 ) -> Verdict | None:
     """The verdict of the first host that cannot be reached by TLS. None: all can."""
+    found = await _reached(upstream, question, no_proxy, ends_at=ends_at, hosts=hosts)
+    for host, verdict in zip(hosts, found, strict=True):
+        if not verdict.is_ok:
+            return msgspec.structs.replace(verdict, evidence=f"{authority(host.host, host.port)}: {verdict.evidence}")
+    return None
+
+
+async def _reached(
+    upstream: Upstream, question: Question, no_proxy: Sequence[str], *, ends_at: float, hosts: Sequence[RegistryUrl]
+) -> list[Verdict]:
+    """How each of the hosts is reached by TLS."""
     guard = _guard(upstream, question)
     attempts = []
     for host in hosts:
@@ -253,11 +286,7 @@ async def _reach(
         attempts.append(_Attempt(host, via, question, ends_at, portal_is_possible=False))
     async with asyncio.TaskGroup() as group:
         asked = [group.create_task(_ask(attempt, _connect)) for attempt in attempts]
-    for attempt, verdict in zip(attempts, (task.result() for task in asked), strict=True):
-        if not verdict.is_ok:
-            where = authority(attempt.registry.host, attempt.registry.port)
-            return msgspec.structs.replace(verdict, evidence=f"{where}: {verdict.evidence}")
-    return None
+    return [task.result() for task in asked]
 
 
 async def _connect(attempt: _Attempt, watch: Stopwatch) -> registry_answer.Finding:

@@ -106,6 +106,18 @@ def test_a_registry_of_a_persons_own_that_no_proxy_should_name(tmp_path: Path) -
     assert "aHVudGVyMg" not in ran.stdout + ran.stderr
 
 
+def test_what_a_pull_needs_besides_and_the_proxy_does_not_lead_to(tmp_path: Path) -> None:
+    with proxy() as port, Installation(tmp_path, port) as machine:
+        assert machine.ran("apply").returncode == 0
+        text = machine.paths.policy.read_text()
+        machine.paths.policy.write_text(text.replace("[probe]\n", '[probe]\nreach = ["blobs.test:8443"]\n'))
+
+        ran = machine.ran("doctor", "--json")
+
+    found = [(one["code"], one["condition"], one["where"]) for one in json.loads(ran.stdout)["findings"]]
+    assert found[:2] == [("layers-host", "", "blobs.test:8443"), ("condition", "unreachable", "unreachable")]
+
+
 @pytest.mark.needs_root  # only root can become another user
 def test_a_name_that_a_person_wrote_is_looked_up_as_that_person(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ import pytest
 
 from agent.probe.dial import Address, Ground, Resolve, threaded
 from agent.probe.on_their_way import OnTheirWay
-from agent.probe.probe import Question, Realms, probe
+from agent.probe.probe import Beyond, Question, Realms, beyond, probe
 from agent.probe.tls import Trust
 from agent.values.policy import DIRECT, ReachedHost, RegistryUrl, Upstream
 from agent.values.secret import Secret
@@ -622,6 +622,30 @@ async def test_a_proxy_that_denies_where_the_registry_sends_for_tokens_is_not_ok
             verdict = await laptop.probes(via(proxy.url()), https(registry), realms=realms)
             assert verdict.outcome is Outcome.PROXY_DOWN
             assert verdict.evidence.startswith("auth.test:443: ")
+
+
+async def test_how_each_is_reached_is_told_apart(laptop: Laptop) -> None:
+    async with (
+        asks_for_a_token("https://auth.test:8443/token") as registry,
+        Registry(server_tls("blobs.test")) as blobs,
+        HttpProxy({end(registry): registry, end(blobs, "blobs.test"): blobs}) as proxy,
+    ):
+        hosts = [ReachedHost.parse(end(blobs, "blobs.test")), ReachedHost.parse("gone.test")]
+        asked, gone = (
+            Question(
+                (RegistryUrl.parse(url),), any_of=True, tls=laptop.tls, timeout_s=8.0, ground=Ground(the_tests_names)
+            )
+            for url in (https(registry), "https://gone.test")
+        )
+        found = await beyond(via(proxy.url()), asked, (), hosts)
+        nothing = await beyond(via(proxy.url()), gone, (), hosts)
+
+    assert [(str(host), verdict.is_ok) for host, verdict in found.tokens] == [("https://auth.test:8443", False)]
+    assert [(str(host), verdict.is_ok) for host, verdict in found.hosts] == [
+        (str(hosts[0]), True),
+        ("https://gone.test", False),
+    ]
+    assert nothing == Beyond()
 
 
 @pytest.mark.parametrize(

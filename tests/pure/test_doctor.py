@@ -25,12 +25,15 @@ from agent.cli.doctor.names import Host
 from agent.cli.doctor.names import judge as of_names
 from agent.cli.doctor.password import Refused
 from agent.cli.doctor.password import judge as of_passwords
+from agent.cli.doctor.pulls import Needed, Role
+from agent.cli.doctor.pulls import judge as of_pulls
 from agent.cli.doctor.seat import free_address
 from agent.cli.doctor.service import Service
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.trust import judge as of_trust
 from agent.values.condition import Code, Condition
 from agent.values.others import OTHERS, PODMAN
+from agent.values.verdict import Outcome, Verdict
 
 POLICY = "/etc/docker-proxy-agent/config.toml"
 AT = "127.0.0.1:7890"
@@ -184,6 +187,47 @@ def test_the_issuer_of_a_rejected_certificate_is_named() -> None:
     (found,) = of_trust(Trust(rejected=(Rejected(upstream="corp", evidence=REJECTED),)))
 
     assert "issued by CN=Corp CA" in found.what
+
+
+def needed(role: Role, outcome: Outcome, host: str = "cdn.test", **differs: object) -> Needed:
+    known = {"host": host, "upstream": "corp", "is_in_use": True, **differs}
+    return Needed(role=role, verdict=Verdict(outcome, "as it says"), **known)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("seen", "found"),
+    [
+        pytest.param([needed(role, Outcome.OK) for role in Role], [], id="all-is-reached"),
+        pytest.param([needed(Role.TOKENS, Outcome.TIMEOUT)], [(Sign.TOKEN_SERVER, BROKEN)], id="no-tokens"),
+        pytest.param(
+            [needed(Role.TOKENS, Outcome.PROXY_DENIED, is_in_use=False)],
+            [(Sign.TOKEN_SERVER, LATER)],
+            id="through-what-docker-does-not-use",
+        ),
+        pytest.param([needed(Role.REACH, Outcome.DNS)], [(Sign.LAYERS_HOST, BROKEN)], id="the-policy-names-it"),
+        pytest.param(
+            [needed(Role.LAYERS, Outcome.PROXY_DENIED), needed(Role.LAYERS, Outcome.TLS, "b.test")],
+            [(Sign.LAYERS_HOST, BROKEN)],
+            id="no-layers-host-of-the-hub",
+        ),
+        pytest.param(
+            [needed(Role.LAYERS, Outcome.PROXY_DENIED), needed(Role.LAYERS, Outcome.OK, "b.test")],
+            [(Sign.LAYERS_HOST, LATER)],
+            id="one-of-them",
+        ),
+        pytest.param([needed(Role.LAYERS, Outcome.DNS)], [], id="the-hub-may-have-given-it-up"),
+    ],
+)
+def test_what_a_pull_needs_besides_the_registry(seen: list[Needed], found: list[tuple[Sign, bool]]) -> None:
+    assert told(of_pulls(seen)) == found
+
+
+def test_whom_to_ask_for_a_host_that_is_not_reached() -> None:
+    behind, direct = of_pulls([needed(Role.TOKENS, Outcome.TIMEOUT, upstream=name) for name in ("corp", "direct")])
+
+    assert behind.what.endswith("corp does not lead there: timeout (as it says)")
+    assert behind.command.startswith("Ask whoever runs that proxy to let it pass: cdn.test.")
+    assert direct.command.startswith("Ask whoever runs this network to let it pass: cdn.test.")
 
 
 def seat(answer: Answer, kept: Filter = Filter.OTHER) -> Seat:

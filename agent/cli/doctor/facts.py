@@ -21,6 +21,7 @@ from agent.cli.doctor import (
     logins,
     names,
     password,
+    pulls,
     room,
     service,
     settings,
@@ -41,6 +42,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     proxies: tuple[listener.LocalProxy, ...] = ()
     hosts: tuple[names.Host, ...] = ()
     engines: engines.Engines = engines.Engines()
+    needed: tuple[pulls.Needed, ...] = ()
     seats: tuple[firewall.Seat, ...] = ()
     compose: compose.Compose = compose.Compose()
     trust: trust.Trust = trust.Trust()
@@ -67,6 +69,7 @@ def judged(facts: Facts) -> Iterator[Finding]:
     yield from conditions.judge(causes, is_docker_failing=facts.is_docker_failing)
     yield from names.judge(facts.hosts)
     yield from listener.judge(facts.proxies, facts.policy)
+    yield from pulls.judge(facts.needed)
     yield from firewall.judge(facts.seats)
     yield from compose.judge(facts.compose)
     yield from logins.judge(facts.logins)

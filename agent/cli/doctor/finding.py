@@ -32,6 +32,8 @@ class Sign(enum.Enum):
     CERTIFICATE_REJECTED = "certificate-rejected"
     CERTIFICATE_TIME = "certificate-time"
     CA_NOT_READ = "ca-not-read"
+    TOKEN_SERVER = "token-server"  # noqa: S105 - it is none
+    LAYERS_HOST = "layers-host"
     FIREWALL = "firewall"
     REGISTRY_BY_PROXY = "registry-by-proxy"
     COMPOSE_SERVICES = "compose-services"

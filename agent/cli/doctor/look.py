@@ -31,6 +31,7 @@ from agent.cli.doctor.logins import Login
 from agent.cli.doctor.names import Host
 from agent.cli.doctor.password import Refused
 from agent.cli.doctor.people import private_registries, told_by_people
+from agent.cli.doctor.pulls import OF_HUB, Needed, Role
 from agent.cli.doctor.room import Room
 from agent.cli.doctor.seat import free_address, kept_by, tried
 from agent.cli.doctor.service import Service, unmasked
@@ -42,7 +43,7 @@ from agent.docker.engine import EngineSocket
 from agent.docker.process import environment
 from agent.one_pass.memory import only_looking
 from agent.one_pass.reconcile import look
-from agent.one_pass.seen import Planned, Seen, Undecided
+from agent.one_pass.seen import Offline, Planned, Seen, Undecided
 from agent.one_pass.sockets import LocalSockets
 from agent.one_pass.world import TheWorld, seen_from_containers
 from agent.probe.dial import in_a_thread
@@ -74,6 +75,9 @@ from agent.values.verdict import Outcome
 
 _NAMES_S: Final = 5.0  # for all names together: a resolver that is silent is a finding by itself
 _LISTENS: Final = "00010000"  # __SO_ACCEPTCON, in the fourth column of /proc/net/unix
+_MOST_ASKED: Final = 4  # upstreams, each for all that a pull needs
+# The upstream does not even come to the registry.
+_NOT_BEYOND: Final = frozenset({Outcome.PROXY_AUTH, Outcome.REFUSED, Outcome.PORTAL})
 _OWN_CAS: Final = ("/usr/local/share/ca-certificates", "/etc/pki/ca-trust/source/anchors")  # Debian's, Fedora's
 _TIMES: Final = ("/var/lib/systemd/timesync/clock", "/var/lib/dpkg/status")  # systemd-timesyncd.service(8)
 _ENV_LIKE: Final = ("/etc/sysconfig/docker", "/etc/default/docker")  # Fedora's, Debian's
@@ -114,6 +118,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     passwords: tuple[Refused, ...] = ()
     clients: tuple[Client, ...] = ()
     logins: tuple[Login, ...] = ()
+    needed: tuple[Needed, ...] = ()
     try:
         if policy is None:
             reality = await world.daemon.reality()
@@ -128,6 +133,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             services = await _services(world, seen)
             clients = await _clients(policy, seen)
             logins = await _logins(clients, seen)
+            needed = await _needed(policy, world, seen)
             seats = await _seats(paths, policy, seen)
             unseen += [
                 f"{one.address}:{one.port} from a container's place: {one.why_not}" for one in seats if one.why_not
@@ -160,6 +166,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         homes=left,
         clients=clients,
         logins=logins,
+        needed=needed,
         service=await _service(paths),
         rooms=await asyncio.to_thread(_rooms, paths),
         unseen=tuple(unseen),
@@ -256,6 +263,41 @@ async def _logins(clients: Sequence[Client], seen: Seen) -> tuple[Login, ...]:
         return registry.host not in of_daemon and not _is_asked_directly(registry, runs_with)
 
     return await private_registries(clients, seen.clients.files, is_asked_for, seen.in_docker or "")
+
+
+async def _needed(policy: Policy, world: TheWorld, seen: Seen) -> tuple[Needed, ...]:
+    """Through what Docker runs with, and through each that failed where none is chosen.
+
+    A password that may have been refused is not sent again.
+    """
+    names = [] if seen.in_docker is None else [seen.in_docker]
+    if isinstance(seen, Undecided):
+        names += [name for name, verdict in seen.verdicts.items() if not verdict.is_ok]
+
+    def may_lead_there(name: str) -> bool:
+        verdict = seen.verdicts.get(name)
+        if verdict is None:
+            return policy.upstreams[name].credentials is None and not isinstance(seen, Offline)
+        return verdict.outcome not in _NOT_BEYOND
+
+    asked = [*filter(may_lead_there, dict.fromkeys(names))][:_MOST_ASKED]
+    found = await asyncio.gather(*(world.prober.beyond(policy.upstreams[name], OF_HUB) for name in asked))
+    needed: list[Needed] = []
+    for name, beyond in zip(asked, found, strict=True):
+        of_policy = set(policy.probe.reach)
+        roles = [(Role.TOKENS, one) for one in beyond.tokens]
+        roles += [(Role.REACH if one[0] in of_policy else Role.LAYERS, one) for one in beyond.hosts]
+        needed += [
+            Needed(
+                role=role,
+                host=host.partition("://")[2],
+                upstream=name,
+                verdict=verdict,
+                is_in_use=name == seen.in_docker,
+            )
+            for role, (host, verdict) in roles
+        ]
+    return tuple(needed)
 
 
 def _left(seen: Seen) -> Iterator[Left]:
