@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -116,6 +119,44 @@ def test_what_a_pull_needs_besides_and_the_proxy_does_not_lead_to(tmp_path: Path
 
     found = [(one["code"], one["condition"], one["where"]) for one in json.loads(ran.stdout)["findings"]]
     assert found[:2] == [("layers-host", "", "blobs.test:8443"), ("condition", "unreachable", "unreachable")]
+
+
+@contextlib.contextmanager
+def knows_no_name(address: str) -> Iterator[None]:
+    """A DNS server to which no name exists."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((address, 53))
+
+        def serve() -> None:
+            while True:
+                asked, whom = server.recvfrom(512)
+                if not asked:
+                    return
+                server.sendto(asked[:2] + b"\x81\x83" + asked[4:], whom)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+                last.sendto(b"", (address, 53))
+            thread.join(60)
+            assert not thread.is_alive()
+
+
+@pytest.mark.needs_root  # to serve at port 53
+def test_a_proxy_whose_name_containers_cannot_look_up(tmp_path: Path) -> None:
+    with knows_no_name("127.0.0.78"), proxy() as port, Installation(tmp_path, port) as machine:
+        machine.daemon_json.write_text('{"dns": ["127.0.0.78"]}')
+        assert machine.ran("apply").returncode == 0
+
+        ran = machine.ran("doctor", "--json")
+
+    first, *others = json.loads(ran.stdout)["findings"]
+    assert (first["code"], first["where"]) == ("name-unknown-to-containers", "proxy.office.test")
+    assert "ask 127.0.0.78 (dns in daemon.json)" in first["what"]
+    assert "client-unreachable" not in [one["condition"] for one in others]
 
 
 @pytest.mark.needs_root  # only root can become another user

@@ -21,7 +21,7 @@ from agent.cli.doctor.listener import judge as of_listeners
 from agent.cli.doctor.logins import MOST, Login, registries_of
 from agent.cli.doctor.logins import judge as of_logins
 from agent.cli.doctor.look import listening
-from agent.cli.doctor.names import Host
+from agent.cli.doctor.names import Host, InContainers
 from agent.cli.doctor.names import judge as of_names
 from agent.cli.doctor.password import Refused
 from agent.cli.doctor.password import judge as of_passwords
@@ -401,6 +401,17 @@ def test_what_is_broken_now_comes_first_and_each_once() -> None:
         "",
         "  not seen     auths",
     ]
+
+
+def test_a_proxy_whose_name_containers_do_not_know_is_said_once() -> None:
+    said = Condition(Code.CLIENT_UNREACHABLE, "corp: containers ask 8.8.8.8, where proxy.test is not known")
+    unknown = InContainers(name="proxy.test", upstream="corp", asked="8.8.8.8 (dns in daemon.json)")
+
+    (found,) = judged(Facts(conditions=(said,), unknown_to_containers=(unknown,)))
+
+    assert (found.code, found.is_broken, found.where) == (Sign.NAME_UNKNOWN_TO_CONTAINERS, BROKEN, "proxy.test")
+    assert "ask 8.8.8.8 (dns in daemon.json), where its name is not known" in found.what
+    assert "resolve = true" in found.command
 
 
 NAMELESS = host(why_not="no answer", is_in_use=True)

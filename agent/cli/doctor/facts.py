@@ -29,7 +29,7 @@ from agent.cli.doctor import (
     units,
 )
 from agent.cli.doctor.finding import Finding
-from agent.values.condition import Condition
+from agent.values.condition import Code, Condition
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +41,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     refused: tuple[password.Refused, ...] = ()
     proxies: tuple[listener.LocalProxy, ...] = ()
     hosts: tuple[names.Host, ...] = ()
+    unknown_to_containers: tuple[names.InContainers, ...] = ()
     engines: engines.Engines = engines.Engines()
     needed: tuple[pulls.Needed, ...] = ()
     seats: tuple[firewall.Seat, ...] = ()
@@ -59,7 +60,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 def judged(facts: Facts) -> Iterator[Finding]:
     """What is found, in the order of the subjects: the cause before what follows from it."""
-    causes, following = conditions.causes_first(facts.conditions)
+    said = facts.conditions
+    if facts.unknown_to_containers:  # what clients get has one condition, and this is it
+        said = tuple(one for one in said if one.code is not Code.CLIENT_UNREACHABLE)
+    causes, following = conditions.causes_first(said)
     yield from engines.judge(facts.engines)
     yield from room.judge(facts.rooms)
     yield from clock.judge(facts.clock)
@@ -68,6 +72,7 @@ def judged(facts: Facts) -> Iterator[Finding]:
     yield from password.judge(facts.refused, facts.policy)
     yield from conditions.judge(causes, is_docker_failing=facts.is_docker_failing)
     yield from names.judge(facts.hosts)
+    yield from names.judge_in_containers(facts.unknown_to_containers)
     yield from listener.judge(facts.proxies, facts.policy)
     yield from pulls.judge(facts.needed)
     yield from firewall.judge(facts.seats)

@@ -22,6 +22,7 @@ class Sign(enum.Enum):
     LISTENER_UNOWNED = "listener-unowned"
     LISTENER_UNKNOWN = "listener-unknown"
     NAME_UNKNOWN = "name-unknown"
+    NAME_UNKNOWN_TO_CONTAINERS = "name-unknown-to-containers"
     FAKE_ADDRESS = "fake-address"
     FAKE_ADDRESS_DEAD = "fake-address-dead"
     PROXY_IN_DOCKERS_RANGE = "proxy-in-dockers-range"

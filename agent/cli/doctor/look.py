@@ -28,7 +28,7 @@ from agent.cli.doctor.firewall import Answer, Seat
 from agent.cli.doctor.homes import Left
 from agent.cli.doctor.listener import LocalProxy
 from agent.cli.doctor.logins import Login
-from agent.cli.doctor.names import Host
+from agent.cli.doctor.names import Host, InContainers
 from agent.cli.doctor.password import Refused
 from agent.cli.doctor.people import private_registries, told_by_people
 from agent.cli.doctor.pulls import OF_HUB, Needed, Role
@@ -39,6 +39,7 @@ from agent.cli.doctor.settings import Written
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.units import Starts, Unit
 from agent.clients.users import ThisSystem
+from agent.decide.clients import Intent
 from agent.docker.engine import EngineSocket
 from agent.docker.process import environment
 from agent.one_pass.memory import only_looking
@@ -119,6 +120,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     clients: tuple[Client, ...] = ()
     logins: tuple[Login, ...] = ()
     needed: tuple[Needed, ...] = ()
+    unknown_to_containers: tuple[InContainers, ...] = ()
     try:
         if policy is None:
             reality = await world.daemon.reality()
@@ -133,6 +135,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             services = await _services(world, seen)
             clients = await _clients(policy, seen)
             logins = await _logins(clients, seen)
+            unknown_to_containers = await _in_containers(paths, policy, seen)
             needed = await _needed(policy, world, seen)
             seats = await _seats(paths, policy, seen)
             unseen += [
@@ -167,6 +170,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         clients=clients,
         logins=logins,
         needed=needed,
+        unknown_to_containers=unknown_to_containers,
         service=await _service(paths),
         rooms=await asyncio.to_thread(_rooms, paths),
         unseen=tuple(unseen),
@@ -263,6 +267,15 @@ async def _logins(clients: Sequence[Client], seen: Seen) -> tuple[Login, ...]:
         return registry.host not in of_daemon and not _is_asked_directly(registry, runs_with)
 
     return await private_registries(clients, seen.clients.files, is_asked_for, seen.in_docker or "")
+
+
+async def _in_containers(paths: Paths, policy: Policy, seen: Seen) -> tuple[InContainers, ...]:
+    if not isinstance(seen, Planned) or seen.clients is None or seen.clients.wanted.intent is not Intent.SET:
+        return ()
+    upstream = seen.upstream
+    containers = seen_from_containers(paths, policy, HOST)
+    around = await containers.around(upstream, is_resolved=policy.clients.resolve)
+    return tuple(InContainers(name=name, upstream=upstream.name, asked=asked) for name, asked in around.unknown.items())
 
 
 async def _needed(policy: Policy, world: TheWorld, seen: Seen) -> tuple[Needed, ...]:

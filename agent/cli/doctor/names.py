@@ -31,6 +31,27 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     bridge: str = ""  # of containers, that the way ends on
 
 
+class InContainers(msgspec.Struct, frozen=True, kw_only=True):
+    """A proxy that containers are told to use, and whose name their DNS does not know."""
+
+    name: str
+    upstream: str
+    asked: str  # whom they ask, and where that is written
+
+
+def judge_in_containers(unknown: Iterable[InContainers]) -> Iterator[Finding]:
+    for one in unknown:
+        yield Finding(
+            code=Sign.NAME_UNKNOWN_TO_CONTAINERS,
+            is_broken=True,
+            where=one.name,
+            what=f"containers are told to use this proxy, and ask {one.asked}, where its name is not known",
+            why="in containers and builds, apt, pip and the like fail with: could not resolve proxy",
+            command="Set in [clients]: resolve = true, which writes its address, or container_url of "
+            f"[upstream.{one.upstream}] to one that containers can look up; then run: sudo docker-proxy-agent apply",
+        )
+
+
 def judge(hosts: Iterable[Host]) -> Iterator[Finding]:
     for one in hosts:
         if one.why_not:
