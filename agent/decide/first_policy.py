@@ -8,7 +8,7 @@ Not known here: how it was found (`cli/init/look.py`), and how it is spelled (`d
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -83,6 +83,12 @@ def first_policy(found: Found) -> Draft:
         return Draft(upstreams, (last,), tuple(remarks))
     if found.snapshot.is_offline:
         remarks.append("this machine is in no network, so the policy names no place. Run it where the proxy is needed")
+    elif dead := _dead(far, found.dead):
+        remarks.append(
+            f"no proxy answers here that was found ({dead}), so this is not the place that needs it, and the policy"
+            " names none. Run it where the proxy is needed, or there: init --add-network NAME"
+        )
+        return Draft(upstreams, (last,), tuple(remarks))
     if place is None:
         kept = [one.name for one in far if one.has_password]
         if kept:
@@ -94,6 +100,12 @@ def first_policy(found: Found) -> Draft:
     name = unused(_name_of(place), {one.name for one in upstreams})
     here = NewNetwork(name, (*(one.name for one in upstreams), DIRECT_NAME), place)
     return Draft(upstreams, (here, last), tuple(remarks))
+
+
+def _dead(far: Iterable[NewUpstream], dead: Mapping[ProxyUrl, str]) -> str:
+    """Each with why; '' if one of them may answer."""
+    urls = [url for one in far for url in dict.fromkeys((one.url, one.https_url)) if url is not None]
+    return ", ".join(f"{url}: {dead[url]}" for url in urls) if all(url in dead for url in urls) else ""
 
 
 def one_more(found: Found, policy: Policy, name: str) -> Draft | str:

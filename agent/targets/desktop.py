@@ -1,6 +1,7 @@
-"""What a desktop says of a proxy: GNOME's settings as `gsettings list-recursively` prints them, and KDE's kioslaverc.
+"""What a desktop says of a proxy: GNOME's settings as `gsettings list-recursively` prints them, KDE's kioslaverc, and
+the connections of NetworkManager.
 
-Pure, and only read: Docker takes nothing of either. A PAC file is no proxy; its URL is told apart.
+Pure, and only read: Docker takes nothing of any. A PAC file is no proxy; it is told apart.
 """
 
 from __future__ import annotations
@@ -16,6 +17,16 @@ from agent.values.settings import DIRECT, Settings, settings
 
 GNOME: Final = ("gsettings", "list-recursively", "org.gnome.system.proxy")
 KDE: Final = (".config", "kioslaverc")  # below a home
+# nm-settings-keyfile(5). They are root's alone.
+CONNECTIONS: Final = (
+    "/etc/NetworkManager/system-connections",
+    "/run/NetworkManager/system-connections",
+    "/usr/lib/NetworkManager/system-connections",
+)
+_AUTO: Final = ("1", "auto")  # NM_SETTING_PROXY_METHOD_AUTO; a connection has no other proxy than by PAC
+# In a PAC script, whether its line breaks are written out or not.
+_BY_SCRIPT: Final = re.compile(r"\b(?:PROXY|HTTPS?|SOCKS[45]?)[ \t]+([A-Za-z0-9.-]+:[0-9]{1,5})\b")
+_MOST_NAMED: Final = 4
 _MANUAL, _PAC = "1", "2"  # KProtocolManager::ProxyType
 
 
@@ -52,19 +63,40 @@ def _text(value: str) -> str:
 
 def kde(text: str) -> Desktop:
     """`httpProxy=http://host 3128`, with a blank before the port."""
-    section, found = "", {}
-    for line in lines(text):
-        bare = line.strip(" \t\r")
-        if bare.startswith("["):
-            section = bare
-        elif section == "[Proxy Settings]":
-            name, _, value = bare.partition("=")
-            found[name.strip()] = value.strip()
+    found = _section(text, "[Proxy Settings]")
     kind = found.get("ProxyType", "0")
     if kind != _MANUAL:
         return Desktop(has_pac=kind == _PAC)
     http, https, socks = (_kde_url(found.get(f"{name}Proxy", "")) for name in ("http", "https", "socks"))
     return Desktop(settings(http, https, found.get("NoProxyFor", ""), socks.replace("socks://", "socks5://", 1)))
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """One of NetworkManager's, that gives a PAC file to whoever asks."""
+
+    name: str
+    proxies: tuple[str, ...] = ()  # that its script names, as HOST:PORT
+
+
+def network_manager(text: str) -> Connection | None:
+    """None: it has no proxy. A script may stand there itself; where only its URL does, nobody is asked for it."""
+    said = _section(text, "[proxy]")
+    if said.get("method", "") not in _AUTO and not said.get("pac-url") and not said.get("pac-script"):
+        return None
+    proxies = dict.fromkeys(_BY_SCRIPT.findall(said.get("pac-script", "")))
+    return Connection(_section(text, "[connection]").get("id", ""), tuple(proxies)[:_MOST_NAMED])
+
+
+def _section(text: str, wanted: str) -> Mapping[str, str]:
+    section, found = "", {}
+    for line in lines(text):
+        bare = line.strip(" \t\r")
+        if bare.startswith("["):
+            section = bare
+        elif section == wanted:
+            name, _, value = bare.partition("=")
+            found[name.strip()] = value.strip()
+    return found
 
 
 def _kde_url(value: str) -> str:

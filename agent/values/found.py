@@ -6,10 +6,11 @@ Values only: who looks is `cli/init/look.py`, what becomes of it `decide/first_p
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import msgspec
 
-from agent.values.settings import Settings
+from agent.values.settings import ProxyUrl, Settings
 from agent.values.snapshot import Snapshot
 
 
@@ -51,6 +52,7 @@ class Found(msgspec.Struct, frozen=True):
     said: tuple[Said, ...] = ()  # the strongest first
     ports: tuple[LocalPort, ...] = ()  # where something listens that speaks as a proxy does
     listeners: tuple[LocalPort, ...] = ()  # whoever listens where one of `said` is
+    dead: Mapping[ProxyUrl, str] = {}  # proxies elsewhere that do not answer from here, and why
     of_docker: tuple[str, ...] = ()  # hosts by which containers mean this host
     tunnels: tuple[str, ...] = ()  # interfaces without MACs behind them
     remarks: tuple[str, ...] = ()  # what was seen and cannot be taken over, for the person

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.needs_root
 
 CONF: Final = "etc/systemd/system/docker.service.d/http-proxy.conf"
 POLICY: Final = "etc/docker-proxy-agent/config.toml"
+OFFICE: Final = "10.10.0.9"  # where the office's proxy is, if it is told so
 PASSWORD: Final = "etc/docker-proxy-agent/corp-proxy.password"
 NAME_SERVER: Final = re.compile(r"(?m)^nameserver[ \t]+((?!127\.)[0-9.]+)[ \t]*$")
 OWN: Final = """\
@@ -40,8 +41,8 @@ INIT: Final = """
 import socket, sys, threading
 from agent.cli import main
 
-def answer(port, line):
-    server = socket.create_server(("127.0.0.1", port))
+def answer(port, line, host="127.0.0.1"):
+    server = socket.create_server((host, port))
     def serve():
         while True:
             one, _ = server.accept()
@@ -54,7 +55,10 @@ answer(7890, "HTTP/1.1 502 Bad Gateway")
 answer(5000, "HTTP/1.1 200 OK\\r\\nDocker-Distribution-Api-Version: registry/2.0")
 answer(8888, "HTTP/1.1 405 Method Not Allowed")
 answer(8118, "HTTP/1.1 501 Unsupported method ('CONNECT')")
-sys.exit(main(sys.argv[1:]))
+office, *words = sys.argv[1:]
+if office:
+    answer(8080, "HTTP/1.1 407 Proxy Authentication Required", office)
+sys.exit(main(words))
 """
 
 
@@ -66,7 +70,7 @@ def root(tmp_path: Path) -> Path:
         path.write_text(text)
 
     write(CONF, '[Service]\nEnvironment="HTTP_PROXY=http://alice:s3cret@proxy.corp.example:3128"\n')
-    write("etc/docker/daemon.json", json.dumps({"proxies": {"https-proxy": "http://10.10.0.1:8080"}}))
+    write("etc/docker/daemon.json", json.dumps({"proxies": {"https-proxy": "http://10.10.0.9:8080"}}))
     write("usr/lib/systemd/system/docker.service", "[Service]\nEnvironmentFile=-/etc/default/docker\n")
     write("etc/default/docker", "export http_proxy=http://proxy.corp.example:3128/\n")
     write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
@@ -87,6 +91,7 @@ def laptop(root: Path) -> Iterator[Laptop]:
 
 def plug(laptop: Laptop) -> None:
     laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16")
+    laptop.ip(f"addr add {OFFICE}/32 dev lo")
     laptop.ip("route add default via 10.10.0.1")
     for server in NAME_SERVER.findall(Path("/etc/resolv.conf").read_text()):
         laptop.ip(f"route replace unreachable {server}")  # or each look-up would wait for it
@@ -111,7 +116,7 @@ def test_without_a_yes_it_shows_the_policy_and_leaves_nothing(laptop: Laptop, ro
     plug(laptop)
     before = files(root)
 
-    shown = laptop.python(INIT, "--root", str(root), "init")
+    shown = laptop.python(INIT, "", "--root", str(root), "init")
 
     assert isinstance(parse(shown), Policy)
     assert "s3cret" not in shown
@@ -122,21 +127,44 @@ def test_without_a_yes_it_shows_the_policy_and_leaves_nothing(laptop: Laptop, ro
 def test_what_is_found_becomes_the_policy_and_the_password_a_file_of_its_own(laptop: Laptop, root: Path) -> None:
     plug(laptop)
 
-    shown = laptop.python(INIT, "--root", str(root), "init", "--write")
+    shown = laptop.python(INIT, OFFICE, "--root", str(root), "init", "--write")
 
     assert (root / POLICY).read_text() == shown
     found = policy(root)
     assert f"# Found: {root / CONF}, {root}/etc/default/docker\n" in shown
-    assert [*found.upstreams] == ["direct", "proxy-10-10-0-1", "corp-proxy", "local-7890"]
+    assert [*found.upstreams] == ["direct", "proxy-10-10-0-9", "corp-proxy", "local-7890"]
     assert found.upstreams["local-7890"].owner == "root"
     assert [(one.name, one.use) for one in found.networks] == [
-        ("office", ("proxy-10-10-0-1", "corp-proxy", "local-7890", "direct")),
-        ("anywhere else", ("local-7890", "proxy-10-10-0-1", "direct")),
+        ("office", ("proxy-10-10-0-9", "corp-proxy", "local-7890", "direct")),
+        ("anywhere else", ("local-7890", "proxy-10-10-0-9", "direct")),
     ]
     assert found.networks[0].match.gateway_mac == ("52:54:00:00:00:01",)
     assert (root / PASSWORD).read_bytes() == b"s3cret"
     assert stat.S_IMODE((root / PASSWORD).stat().st_mode) == 0o600
     assert [path.name for path in sorted((root / POLICY).parent.iterdir())] == ["config.toml", "corp-proxy.password"]
+
+
+def test_a_pac_file_of_a_connection_is_told_and_not_fetched(laptop: Laptop, root: Path) -> None:
+    plug(laptop)
+    keyfile = root / "etc/NetworkManager/system-connections/Office.nmconnection"
+    keyfile.parent.mkdir(parents=True)
+    keyfile.write_text('[connection]\nid=Office\n[proxy]\nmethod=1\npac-script=return "PROXY proxy.test:8080"\n')
+
+    shown = laptop.python(f"import sys\nsys.stderr = sys.stdout\n{INIT}", "", "--root", str(root), "init")
+
+    assert f'note {keyfile}: the connection "Office" has a PAC file, which names proxy.test:8080.' in shown
+
+
+def test_away_from_the_proxy_no_place_is_called_the_office(laptop: Laptop, root: Path) -> None:
+    plug(laptop)
+
+    laptop.python(INIT, "", "--root", str(root), "init", "--write")
+
+    found = policy(root)
+    assert [(one.name, one.use) for one in found.networks] == [
+        ("anywhere else", ("local-7890", "proxy-10-10-0-9", "direct"))
+    ]
+    assert (root / PASSWORD).read_bytes() == b"s3cret"  # for init --add-network, there
 
 
 def test_a_policy_that_is_there_is_not_touched(laptop: Laptop, root: Path) -> None:
@@ -145,7 +173,7 @@ def test_a_policy_that_is_there_is_not_touched(laptop: Laptop, root: Path) -> No
     (root / POLICY).write_text('[[network]]\nuse = ["direct"]\n')
     before = files(root)
 
-    laptop.python(INIT, "--root", str(root), "init")
+    laptop.python(INIT, "", "--root", str(root), "init")
 
     assert files(root) == before
 
@@ -165,7 +193,7 @@ def test_the_place_where_it_is_now_is_added_and_all_else_stays(laptop: Laptop, r
     (root / POLICY).write_text(OWN)
     plug(laptop)
 
-    laptop.python(INIT, "--root", str(root), "init", "--add-network", "home", "--write")
+    laptop.python(INIT, "", "--root", str(root), "init", "--add-network", "home", "--write")
 
     after, text = policy(root), (root / POLICY).read_text()
     assert [(network.name, network.use) for network in after.networks] == [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.targets.desktop import Desktop, gnome, kde
+from agent.targets.desktop import Connection, Desktop, gnome, kde, network_manager
 from agent.values.settings import settings
 
 GNOME = """\
@@ -49,3 +49,28 @@ SOCKS = "socks5://127.0.0.1:1080"
 )
 def test_only_what_is_switched_on_counts(said: Desktop, means: Desktop) -> None:
     assert said == means
+
+
+SCRIPT = 'function FindProxyForURL(u, h) {\\n return "PROXY proxy.corp.example:8080; SOCKS5 10.0.0.9:1080; DIRECT";\\n}'
+OFFICE = "[connection]\nid=Office LAN\ntype=ethernet\n\n[proxy]\nbrowser-only=false\n"
+
+
+@pytest.mark.parametrize(
+    ("keyfile", "connection"),
+    [
+        pytest.param(
+            OFFICE + "method=1\npac-url=http://wpad.corp.example/a.pac\n", Connection("Office LAN"), id="a-url"
+        ),
+        pytest.param(OFFICE + "method=1\n", Connection("Office LAN"), id="whatever-the-network-names"),
+        pytest.param(
+            OFFICE + f"method=1\npac-script={SCRIPT}\n",
+            Connection("Office LAN", ("proxy.corp.example:8080", "10.0.0.9:1080")),
+            id="a-script",
+        ),
+        pytest.param(OFFICE, None, id="none"),
+        pytest.param("[connection]\nid=Home\n[wifi-security]\npsk=PROXY a:1\n[proxy]\n", None, id="an-empty-section"),
+        pytest.param("", None, id="no-keyfile"),
+    ],
+)
+def test_a_connection_of_network_manager(keyfile: str, connection: Connection | None) -> None:
+    assert network_manager(keyfile) == connection

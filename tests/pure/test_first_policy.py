@@ -128,6 +128,28 @@ def test_http_proxy_conf_at_the_office_becomes_a_policy() -> None:
     assert given(policy.networks[0].match) == GATEWAY
 
 
+OTHER: Final = "http://squid.branch.example:8080"
+DEAD: Final = {url: "refused" for url in map(proxy, (CORP, OTHER)) if isinstance(url, ProxyUrl)}
+BRANCH: Final = said(OTHER, where="/etc/b.conf")
+
+
+@pytest.mark.parametrize(
+    ("dead", "networks"),
+    [
+        pytest.param(DEAD, ["anywhere else"], id="none-answers"),
+        pytest.param(dict([*DEAD.items()][:1]), ["office", "anywhere else"], id="one-of-them-may"),
+        pytest.param({}, ["office", "anywhere else"], id="both-may"),
+    ],
+)
+def test_where_no_proxy_that_was_found_answers_is_no_office(dead: dict[ProxyUrl, str], networks: list[str]) -> None:
+    draft = first_policy(found(said(), BRANCH, dead=dead))
+
+    assert [network.name for network in read(draft).networks] == networks
+    said_so = [remark for remark in draft.remarks if "Run it where the proxy is needed" in remark]
+    assert bool(said_so) is (networks == ["anywhere else"])
+    assert all(f"({CORP}: refused, {OTHER}: refused)" in remark for remark in said_so)
+
+
 def test_a_local_proxy_alone_is_for_every_place_and_is_its_owners() -> None:
     policy = read(first_policy(found(ports=[LocalPort(7890, owner="alice")])))
 

@@ -44,6 +44,10 @@ _USUAL: Final = {
 _LOOPBACK: Final = ("127.0.0.1", "::1")
 # A program that is no proxy answers CONNECT with 4xx, or breaks off; a proxy that denies the registry is of no use.
 _NO_PROXY: Final = frozenset({Outcome.REFUSED, Outcome.ERROR, Outcome.PROXY_DENIED})
+# A proxy that wants a password, or denies the registry, is here.
+_NOT_HERE: Final = frozenset({Outcome.DNS, Outcome.NO_ROUTE, Outcome.REFUSED, Outcome.TIMEOUT})
+_MOST_ASKED: Final = 8
+_MOST_CONNECTIONS: Final = 500
 # Of a method that it does not know, as Python's own web server says it. A proxy without a way out says 500, 502 to 504.
 _NOT_IMPLEMENTED: Final = "501 Not Implemented"
 _OF_DOCKER: Final = ("host.docker.internal", "gateway.docker.internal")  # and the address of its bridge
@@ -76,11 +80,13 @@ class _Look:
             port for one in self._said for url in (one.means.http, one.means.https) for port in self._ports_here(url)
         }
         listeners = await asyncio.to_thread(self._listening, sorted(asked - _USUAL.keys()))
+        ports = await self._proxies(listening)
         return Found(
             snapshot,
             tuple(sorted(self._said, key=lambda said: [*Kind].index(said.kind))),
-            ports=await self._proxies(listening),
+            ports=ports,
             listeners=(*listeners, *listening),
+            dead={} if snapshot.is_offline else await self._dead(),
             of_docker=self._of_docker,
             tunnels=tuple(link.name for link in netlink.links() if not link.has_neighbours),
             remarks=tuple(self._remarks),
@@ -103,6 +109,7 @@ class _Look:
             text = self._text(path)
             self._say(str(path), Kind.DAEMON_JSON, daemon_json.texts(text).meaning())
             self._say(f"{path} (beside proxies)", Kind.ELSEWHERE, daemon_json.misplaced(text).meaning())
+        self._connections()
         named: set[Path] = set()
         for file in self._unit_files():
             text = self._text(file)
@@ -122,6 +129,23 @@ class _Look:
             if file in named:  # what systemd leaves out of it (FACTS 200)
                 values = {key: value for key, value in values.items() if key not in environment.parse(text)}
             self._say(str(file), Kind.ELSEWHERE, _of_environment(values))
+
+    def _connections(self) -> None:
+        """Of NetworkManager. They hold keys of networks: whoever may not read them learns nothing."""
+        for folder in map(self._paths.below, desktop.CONNECTIONS):
+            with contextlib.suppress(OSError):
+                for name in sorted(os.listdir(folder))[:_MOST_CONNECTIONS]:  # noqa: PTH208 - names alone
+                    with contextlib.suppress(TargetFailed):
+                        self._connection(folder / name)
+
+    def _connection(self, file: Path) -> None:
+        found = desktop.network_manager(read_text(file) or "")
+        if found is not None:
+            names = f", which names {', '.join(found.proxies)}" if found.proxies else ""
+            self._remarks.append(
+                f'{file}: the connection "{found.name}" has a PAC file{names}. It is no proxy: write the proxy of that'
+                " network by hand"
+            )
 
     def _unit_files(self) -> list[Path]:
         """Docker's unit and its drop-ins, as systemd reads them: of the same name only the first folder's."""
@@ -201,14 +225,26 @@ class _Look:
             return ()
         return (url.port,) if loopback_addresses(url.host) or url.host in self._of_docker else ()
 
+    async def _dead(self) -> Mapping[ProxyUrl, str]:
+        """Proxies elsewhere that are not here. No password is sent: it is not known yet whose network this is."""
+        said = (url for one in self._said for url in (one.means.http, one.means.https, one.means.all))
+        far = dict.fromkeys(
+            url.without_credentials() for url in said if isinstance(url, ProxyUrl) and not self._ports_here(url)
+        )
+        asked = dict(zip((f"far-{number}" for number in range(_MOST_ASKED)), far, strict=False))
+        verdicts = await self._verdicts({name: Upstream(name, http=url, https=url) for name, url in asked.items()})
+        return {url: verdicts[name].outcome.value for name, url in asked.items() if verdicts[name].outcome in _NOT_HERE}
+
+    async def _verdicts(self, upstreams: Mapping[str, Upstream]) -> Mapping[str, Verdict]:
+        if not upstreams:
+            return {}
+        prober = TheWorld(self._paths, Policy(upstreams=dict(upstreams))).prober
+        return await prober.verdicts(tuple(upstreams.values()), lambda _: False)
+
     async def _proxies(self, listening: Iterable[LocalPort]) -> tuple[LocalPort, ...]:
         """Those that speak as a proxy: what else listens at such a port is somebody's program."""
         by_name = {f"local-{one.port}": one for one in listening}
-        upstreams = {name: _upstream(name, one) for name, one in by_name.items()}
-        if not upstreams:
-            return ()
-        prober = TheWorld(self._paths, Policy(upstreams=upstreams)).prober
-        verdicts: Mapping[str, Verdict] = await prober.verdicts(tuple(upstreams.values()), lambda _: False)
+        verdicts = await self._verdicts({name: _upstream(name, one) for name, one in by_name.items()})
         found = []
         for name, one in by_name.items():
             verdict = verdicts[name]
