@@ -150,16 +150,25 @@ def dev_container(found: Inspected) -> Again | None:
 
 
 def builder_of(found: Inspected) -> str:
-    """Its name; '' if it is none. buildx numbers the nodes of one: the first is NAME0."""
-    name = named(found)
-    if not name.startswith(_BUILDER):
-        return ""
-    node = name.removeprefix(_BUILDER)
+    """Its name; '' if it is none. buildx numbers the nodes of one, if a person does not name them: the first is NAME0.
+
+    Each has an engine of its own, so the other nodes are not seen here.
+    """
+    node = _node_of(found)
     return node[:-1] if node[-1:].isdigit() and len(node) > 1 else node
 
 
+def _node_of(found: Inspected) -> str:
+    name = named(found)
+    return name.removeprefix(_BUILDER) if name.startswith(_BUILDER) else ""
+
+
 def builder(found: Inspected, image: Inspected, settings: Settings, docker: str = "docker") -> Again:
-    """buildkitd pulls with what it was made with (FACTS 21); the client gives it nothing by itself."""
+    """buildkitd pulls with what it was made with (FACTS 21); the client gives it nothing by itself.
+
+    Only this node is changed: its container goes, and the next build makes it again with its old cache. The first step
+    fails where there is no builder of that name, as where its nodes have names of their own.
+    """
     config, name = found.get("Config") or {}, builder_of(found)
     options = []
     if (config.get("Image") or _BUILDKIT) != _BUILDKIT:
@@ -169,10 +178,14 @@ def builder(found: Inspected, image: Inspected, settings: Settings, docker: str 
         options.append(f"network={mode}")
     options += [f"env.{one}" for one in own_variables(found, image)]
     options += [f"env.{one}" for one in spelled(settings)]
+    options = options or [f"image={_BUILDKIT}"]  # with none at all, buildx leaves those that it has
     words = [word for option in options for word in ("--driver-opt", _in_csv(option))]
-    remove = _line(docker, "buildx", "rm", "--keep-state", name)
-    create = _line(docker, "buildx", "create", "--name", name, "--driver", "docker-container", *words)
-    return Again(f"{remove} && {create}", ("flags or a configuration of buildkitd, if it has any",))
+    steps = (
+        f"{_line(docker, 'buildx', 'inspect', name)} >/dev/null",
+        _line(docker, "rm", "--force", named(found)),  # first: buildx asks one that runs, and undoes all if it is ill
+        _line(docker, "buildx", "create", "--name", name, "--node", _node_of(found), *words),
+    )
+    return Again(" && ".join(steps), ("driver options but image, network and variables, if it has any",))
 
 
 def _in_csv(option: str) -> str:

@@ -20,6 +20,7 @@ from agent.values.condition import Code, Condition
 from agent.values.settings import Proxy, ProxyUrl, Settings, no_proxy, proxy
 
 _URLS: Final = ("http", "https", "all")
+MOST: Final = 500  # containers, and images, that are looked at
 SEE: Final = "See: docker-proxy-agent stale"
 
 
@@ -93,4 +94,6 @@ def condition(carried: Sequence[Carried], expects: Expected | None) -> Condition
     if not stale:
         return None
     text = "1 container still has" if stale == 1 else f"{stale} containers still have"
+    if len(carried) >= MOST:
+        text = f"at least {text}"
     return Condition(Code.CONTAINERS_STALE, f"{text} other proxy settings than a new one gets", SEE)

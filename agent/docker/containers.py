@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 import msgspec
 
+from agent.decide.stale import MOST
 from agent.system.running_time import within
 from agent.targets.container import Carried, carried
 from agent.values.errors import EngineSilent
 
-MOST: Final = 500  # that are looked at
 WITHIN_S: Final = 2.0  # all of it: a note is not worth a longer pass
 LISTED: Final = "/containers/json"
 

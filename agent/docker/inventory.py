@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from agent.docker.containers import LISTED, MOST, Asked, inspected, is_of_a_cluster
+from agent.decide.stale import MOST
+from agent.docker.containers import LISTED, Asked, inspected, is_of_a_cluster
 from agent.targets.docker_create import named
 from agent.values.errors import EngineSilent
 from agent.values.inventory import Inspected, Inventory

@@ -41,16 +41,19 @@ def words(found: Inspected, image: Inspected, name: str) -> list[str]:
 
 def left(found: Inspected, image: Inspected) -> tuple[str, ...]:
     """What such a container would not have."""
-    name = str(_config(found).get("Image") or "")
-    moved = (
-        () if "@" in name or _leads_there(name, image) else (f"the name {name}, which leads to another image by now",)
-    )
     return (
-        *moved,
+        *_left_of_image(str(_config(found).get("Image") or ""), image),
         *_left_of_config(_config(found), _config(image)),
         *_left_of_host(_host(found)),
         *_left_of_networks(found),
     )
+
+
+def _left_of_image(name: str, image: Inspected) -> Iterator[str]:
+    if not image:
+        yield f"its image, which is gone: {name or 'what has its number'} is pulled, or is another one"
+    elif "@" not in name and not _leads_there(name, image):
+        yield f"the name {name}, which leads to another image by now"
 
 
 def connections(found: Inspected, name: str) -> Iterator[list[str]]:

@@ -269,6 +269,13 @@ def test_what_the_command_cannot_say(config: Mapping[str, Any], host: Mapping[st
     assert list(docker_create.left(inspected(config=config, host=host), IMAGE)) == left
 
 
+def test_an_image_that_is_gone_is_named_and_not_pulled_silently() -> None:
+    said, *others = docker_create.left(inspected(), {})
+
+    assert said == "its image, which is gone: nginx:1.27 is pulled, or is another one"
+    assert "image" not in "".join(others)
+
+
 COMPOSE = {
     "com.docker.compose.project": "shop",
     "com.docker.compose.service": "web",
@@ -382,7 +389,8 @@ def test_a_builder_is_given_the_settings_itself_and_keeps_its_cache() -> None:
     found = inspected("buildx_buildkit_multi0", config=config)
 
     assert make_again.builder(found, image, OFFICE).command == (
-        "docker buildx rm --keep-state multi && docker buildx create --name multi --driver docker-container"
+        "docker buildx inspect multi >/dev/null && docker rm --force buildx_buildkit_multi0"
+        " && docker buildx create --name multi --node multi0"
         " --driver-opt env.HTTP_PROXY=http://proxy.corp.example:3128"
         " --driver-opt env.http_proxy=http://proxy.corp.example:3128"
         " --driver-opt env.HTTPS_PROXY=http://proxy.corp.example:3128"
@@ -391,7 +399,9 @@ def test_a_builder_is_given_the_settings_itself_and_keeps_its_cache() -> None:
         " --driver-opt '\"env.no_proxy=127.0.0.0/8,localhost\"'"
     )
     assert make_again.builder(found, image, DIRECT).command == (
-        "docker buildx rm --keep-state multi && docker buildx create --name multi --driver docker-container"
+        "docker buildx inspect multi >/dev/null && docker rm --force buildx_buildkit_multi0"
+        " && docker buildx create --name multi --node multi0"
+        " --driver-opt image=moby/buildkit:buildx-stable-1"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.decide.clients import Intent, Wanted
-from agent.decide.stale import Difference, Expected, condition, difference, expected
+from agent.decide.stale import MOST, Difference, Expected, condition, difference, expected
 from agent.targets.container import Carried, carried, without_proxies
 from agent.values.settings import DIRECT, Settings, settings
 
@@ -136,6 +136,13 @@ def test_the_note(made_at_home: int, says: str | None) -> None:
 
     assert (said and said.text) == says
     assert said is None or said.remedy == "See: docker-proxy-agent stale"
+
+
+def test_where_more_run_than_are_looked_at_the_note_says_so() -> None:
+    said = condition((OF_THE_OFFICE,) * (MOST - 2) + (Carried(),) * 2, Expected(AT_THE_OFFICE))
+
+    assert said is not None
+    assert said.text.startswith("at least 2 containers still have ")
 
 
 def test_what_is_not_known_is_not_said() -> None:
