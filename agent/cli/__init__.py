@@ -72,4 +72,5 @@ def _run(words: list[str]) -> int:
         status = importlib.import_module("agent.cli.run").serve(paths)
     else:
         status = importlib.import_module("agent.cli.words").obey(words)
+    printing.flush()
     return status

@@ -7,11 +7,12 @@ printed to the character, or not at all, and who calls it has left out what is n
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Final, TextIO
 
@@ -84,9 +85,31 @@ def exact_json(facts: object) -> None:
 
 def exact_bytes(data: bytes) -> None:
     """A file of somebody's, as it would be on a disk."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    with _written():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def flush() -> None:
+    """At the end of a command: whatever was printed is there, or AgentError says that it is not."""
+    if sys.stdout is not None:  # it is closed: `>&-`
+        with _written():
+            sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _written() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # as in `… | head`
+        raise
+    except OSError as error:
+        # What is still in the buffer would fail once more at exit, where nobody catches it.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        raise AgentError("stdout", f"cannot be written to: {error.strerror}") from error
 
 
 def _shown(line: str) -> str:

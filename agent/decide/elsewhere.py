@@ -74,7 +74,7 @@ def sheet(
     clients = clients or Clients()
     meant = _as_shown(upstream, place, shows_password=shows_password)
     ways = tuple(_steps(place, way, meant, exclusions) for way in place.ways)
-    client = None if upstream.is_direct else _client(place, meant, exclusions, clients)
+    client = None if upstream.is_direct or place.containers_follow else _client(place, meant, exclusions, clients)
     return Sheet(
         system=place.name,
         title=place.title,
@@ -173,7 +173,7 @@ def _notes(place: Place, upstream: Upstream, clients: Clients, *, has_client: bo
             notes.append(f"The proxy is on loopback, but not at {_LED_TO}: that alone is led to from there")
         elif place.loopback:
             notes.append(f"The proxy is on loopback: {place.loopback}")
-        if not has_client:
+        if not has_client and not place.containers_follow:
             notes.append("Containers and builds there: no address is known that leads to this loopback")
         elif place.containers_need and upstream.container_url is None:
             notes.append(f"Containers reach the proxy by {place.containers}: {place.containers_need}")

@@ -66,6 +66,7 @@ class Place(msgspec.Struct, frozen=True):
     loopback: str = ""  # what a proxy on loopback needs besides
     containers: str = ""  # where containers reach it; '': nowhere that is known
     containers_need: str = ""  # what it takes for that
+    containers_follow: bool = False  # whether they go through the daemon's proxy without settings of their own
     takes_password: bool = True  # whether user and password may stand in its URL
     notes: tuple[str, ...] = ()  # what else to know
     ignored: tuple[str, ...] = ()  # what looks right and does nothing
@@ -252,6 +253,7 @@ DESKTOP: Final = Place(
             ),
             before=("docker desktop stop",),  # one that runs writes over it
             after=("docker desktop start",),
+            check=("docker pull hello-world",),  # docker info shows the same, whatever is set
             when="or by hand: Settings, Resources, Proxies, Manual configuration",
         ),
     ),
@@ -261,7 +263,8 @@ DESKTOP: Final = Place(
     notes=(
         "User and password do not stand there: Docker Desktop asks for them, and keeps them in the system's store",
         "docker info shows http.docker.internal:3128, whatever is set: that one passes on to the proxy",
-        "A proxy for containers that is set in Docker Desktop itself beats these (Settings, Resources, Proxies)",
+        "A proxy for containers that is set in Docker Desktop itself beats these: ContainersProxyHTTPMode and"
+        " ContainersOverrideProxy… in the same file, or Settings, Resources, Proxies",
         "SOCKS needs a Business subscription",
     ),
     ignored=(
@@ -283,8 +286,8 @@ ORBSTACK: Final = Place(
     "orbstack",
     "OrbStack",
     ways=(Way(Form.ORB, check=("orb config get network_proxy",), when="or by hand: Settings, Network, Proxy"),),
-    client=(_HOME_CLIENT,),
-    containers="host.docker.internal",
+    client=(),
+    containers_follow=True,
     notes=(
         "It follows the proxy of macOS by itself: orb config set network_proxy auto",
         "Containers go through that proxy without settings of their own: the client's file is not needed",
@@ -294,9 +297,8 @@ ORBSTACK: Final = Place(
     ignored=("proxies in ~/.orbstack/config/docker.json: OrbStack's own proxy is what counts",),
     sources={
         "ways": _ORBSTACK,
-        "client": _CLIENT,
         "gateway": "https://github.com/orbstack/orbstack/issues/226",
-        "containers": "https://docs.orbstack.dev/docker/network",
+        "containers_follow": _ORBSTACK,
         "notes": _ORBSTACK,
         "ignored": "https://github.com/orbstack/orbstack/issues/1344",
     },

@@ -86,6 +86,30 @@ def proxy() -> Iterator[int]:
             assert not thread.is_alive()
 
 
+@contextlib.contextmanager
+def knows_no_name(address: str) -> Iterator[None]:
+    """A DNS server to which no name exists."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((address, 53))
+
+        def serve() -> None:
+            while True:
+                asked, whom = server.recvfrom(512)
+                if not asked:
+                    return
+                server.sendto(asked[:2] + b"\x81\x83" + asked[4:], whom)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+                last.sendto(b"", (address, 53))
+            thread.join(60)
+            assert not thread.is_alive()
+
+
 def is_offline() -> bool:
     """A machine without any network: a pass does nothing there."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:

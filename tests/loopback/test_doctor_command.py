@@ -6,10 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import tempfile
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +18,7 @@ from agent.one_pass.picture import Picture, State
 from agent.service.status_file import PolicyStatus, StatusFile, status_of
 from agent.values.condition import Code, Condition
 
-from .installation import PASSWORD, Installation, is_offline, proxy
+from .installation import PASSWORD, Installation, is_offline, knows_no_name, proxy
 
 pytestmark = pytest.mark.skipif(is_offline(), reason="a pass does nothing without a network")
 
@@ -119,30 +116,6 @@ def test_what_a_pull_needs_besides_and_the_proxy_does_not_lead_to(tmp_path: Path
 
     found = [(one["code"], one["condition"], one["where"]) for one in json.loads(ran.stdout)["findings"]]
     assert found[:2] == [("layers-host", "", "blobs.test:8443"), ("condition", "unreachable", "unreachable")]
-
-
-@contextlib.contextmanager
-def knows_no_name(address: str) -> Iterator[None]:
-    """A DNS server to which no name exists."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind((address, 53))
-
-        def serve() -> None:
-            while True:
-                asked, whom = server.recvfrom(512)
-                if not asked:
-                    return
-                server.sendto(asked[:2] + b"\x81\x83" + asked[4:], whom)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
-                last.sendto(b"", (address, 53))
-            thread.join(60)
-            assert not thread.is_alive()
 
 
 @pytest.mark.needs_root  # to serve at port 53

@@ -18,7 +18,7 @@ from agent.service.status_file import PolicyStatus, StatusFile, status_of
 from agent.targets.shells import Shell, exported
 from agent.values.paths import Paths
 
-from .installation import Installation, is_offline, proxy
+from .installation import Installation, is_offline, knows_no_name, proxy
 from .runs import ran
 
 NASTY: Final = "p a'ss\"w%o\\r$d`,@:/#\u00e9!\\"
@@ -182,6 +182,38 @@ def test_containers_that_cannot_reach_it_get_no_line_and_the_shell_does(tmp_path
     assert "container_url" in of_containers.stderr
     assert of_the_shell.returncode == 0
     assert "export http_proxy=http://127.0.0.1:7890\n" in of_the_shell.stdout
+
+
+@pytest.mark.needs_root  # to serve at port 53
+def test_where_containers_cannot_look_it_up_the_status_says_so(tmp_path: Path) -> None:
+    daemon_json = Paths(tmp_path).daemon_json
+    daemon_json.parent.mkdir(parents=True)
+    daemon_json.write_text('{"dns": ["127.0.0.79"]}')
+    words = ("--root", str(tmp_path), "env", "--url", "http://proxy.example:3128")
+
+    with knows_no_name("127.0.0.79"):
+        of_containers, of_the_shell = ran(*words), ran(*words, "--shell", "sh")
+
+    assert of_containers.returncode == 1
+    assert "containers ask 127.0.0.79 (dns in daemon.json), where proxy.example is not known" in of_containers.stderr
+    assert of_the_shell.returncode == 0
+
+
+def test_a_full_disk_is_one_line_and_no_traceback(tmp_path: Path) -> None:
+    words = ("--root", str(tmp_path), "env", "--url", "http://10.9.9.9:3128", "--shell", "sh")
+    main = "from agent.cli import main; raise SystemExit(main())"
+
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", main, *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    assert (done.returncode, done.stderr) == (1, "stdout: cannot be written to: No space left on device\n")
 
 
 @pytest.mark.parametrize(

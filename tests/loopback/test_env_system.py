@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -62,7 +63,30 @@ def test_anybody_may_ask_where_there_is_no_policy_and_no_docker() -> None:
 
     assert (ran.returncode, ran.stderr) == (0, b"")
     assert b"\norb config set network_proxy http://127.0.0.1:7890\n" in ran.stdout
-    assert b'\n      "httpProxy": "http://host.docker.internal:7890",\n' in ran.stdout
+    assert b"httpProxy" not in ran.stdout
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "loop", "device", "large"])
+def test_what_is_no_file_to_merge_with_is_said_in_words_of_its_own(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "daemon.json"
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "fifo":
+            os.mkfifo(path)
+        case "loop":
+            path.symlink_to(path)
+        case "device":
+            path = Path("/dev/null")
+        case "large":
+            path.write_bytes(b" " * (1024 * 1024 + 1))
+
+    ran = env("--system", "windows", "--merge", str(path), *URL)
+
+    assert (ran.returncode, ran.stdout) == (1, b"")
+    assert ran.stderr.startswith(f"{path}: ".encode())
+    assert ran.stderr.endswith(b". A whole one: env --system windows\n")
+    assert b"left as it is" not in ran.stderr
 
 
 def test_a_file_is_printed_with_our_keys_to_the_byte_and_stays_as_it_is(tmp_path: Path) -> None:

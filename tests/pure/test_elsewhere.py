@@ -257,7 +257,7 @@ def test_docker_desktop_as_it_is_printed() -> None:
         "",
         "# To see it:",
         "",
-        "docker info",
+        "docker pull hello-world",
         "",
         "# Containers and builds, in the file of the client:",
         "#   ~/.docker/config.json  (macOS and Linux)",
@@ -275,7 +275,8 @@ def test_docker_desktop_as_it_is_printed() -> None:
         "",
         "# Note: User and password do not stand there: Docker Desktop asks for them, and keeps them in the system's store",
         "# Note: docker info shows http.docker.internal:3128, whatever is set: that one passes on to the proxy",
-        "# Note: A proxy for containers that is set in Docker Desktop itself beats these (Settings, Resources, Proxies)",
+        "# Note: A proxy for containers that is set in Docker Desktop itself beats these: ContainersProxyHTTPMode and"
+        " ContainersOverrideProxy… in the same file, or Settings, Resources, Proxies",
         "# Note: SOCKS needs a Business subscription",
         "# Does nothing there: proxies in daemon.json (~/.docker/daemon.json): Docker Desktop does not read them",
         "# Does nothing there: ~/.docker/config/daemon.json: nobody reads that file",
@@ -291,7 +292,6 @@ def test_docker_desktop_as_it_is_printed() -> None:
         ("wsl", "127.0.0.1", None),
         ("windows", "127.0.0.1", None),
         ("docker-desktop", "127.0.0.1", "host.docker.internal"),
-        ("orbstack", "127.0.0.1", "host.docker.internal"),
         ("colima", "127.0.0.1", "host.docker.internal"),
         ("lima", "127.0.0.1", "host.docker.internal"),
         ("rancher", "127.0.0.1", "host.docker.internal"),
@@ -321,6 +321,17 @@ def test_an_address_leads_to_127_0_0_1_and_to_no_other() -> None:
     )
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:7890", "http://[::1]:7890", "http://proxy.test:3128"])
+def test_where_containers_follow_the_daemon_they_are_told_nothing(url: str) -> None:
+    found = sheet(PLACES["orbstack"], upstream(url), NoProxy(), shows_password=False)
+
+    assert found.client is None
+    assert not [note for note in found.notes if "no address is known" in note]
+    assert (
+        "Containers go through that proxy without settings of their own: the client's file is not needed" in found.notes
+    )
+
+
 def test_rancher_desktop_on_windows_is_given_the_name_of_windows() -> None:
     found = sheet(PLACES["rancher"], LOCAL, NoProxy(), shows_password=False)
 
@@ -332,8 +343,9 @@ def test_a_proxy_elsewhere_is_the_same_for_all(place: Place) -> None:
     found = sheet(place, CORP, NoProxy(), shows_password=False)
 
     assert "proxy.test" in text_of(found.ways[0])
-    assert found.client is not None
-    assert client_config.texts(text_of(found.client), client_config.DEFAULT).https == "http://proxy.test:3128"
+    assert (found.client is None) is place.containers_follow
+    if found.client is not None:
+        assert client_config.texts(text_of(found.client), client_config.DEFAULT).https == "http://proxy.test:3128"
     assert not [note for note in found.notes if "loopback" in note]
 
 

@@ -91,13 +91,13 @@ def test_how_it_is_put_in_force(name: str, before: tuple[str, ...], after: tuple
 @pytest.mark.parametrize(
     ("name", "gateway", "containers", "source"),
     [
+        pytest.param("orbstack", "", "", "https://github.com/orbstack/orbstack/issues/226", id="orbstack"),
         pytest.param("linux", "", "172.17.0.1", "docs/facts.md: 20", id="linux"),
         pytest.param("snap", "", "172.17.0.1", "docs/facts.md: 20", id="snap"),
         pytest.param("rootless", "10.0.2.2", "10.0.2.2", "https://github.com/moby/moby/blob/master/contrib/dockerd-rootless.sh", id="rootless"),
         pytest.param("wsl", "", "", WSL, id="wsl"),
         pytest.param("windows", "", "", DAEMON, id="windows"),
         pytest.param("docker-desktop", "", "host.docker.internal", "https://docs.docker.com/desktop/features/networking/", id="docker-desktop"),
-        pytest.param("orbstack", "", "host.docker.internal", "https://docs.orbstack.dev/docker/network", id="orbstack"),
         pytest.param("colima", "", "host.docker.internal", COLIMA_CODE, id="colima"),
         pytest.param("lima", "", "host.docker.internal", "https://lima-vm.io/docs/config/network/user/", id="lima"),
         pytest.param("rancher", "", "host.docker.internal", "https://docs.rancherdesktop.io/faq/", id="rancher"),
@@ -161,13 +161,13 @@ def test_a_place_can_be_named_and_told_from_others(place: Place) -> None:
     assert place.ways
     assert [way for way in place.ways if not way.check] == []
     assert len(place.ways) == 1 or all(way.when for way in place.ways)
-    assert place.client
+    assert bool(place.client) is not place.containers_follow
 
 
 @every_place
 def test_several_files_of_one_way_are_each_on_a_system(place: Place) -> None:
     for files in (place.client, *(way.files for way in place.ways)):
-        assert len(files) == 1 or all(file.on for file in files)
+        assert len(files) <= 1 or all(file.on for file in files)
 
 
 @every_place

@@ -26,7 +26,7 @@ from agent.targets import one_off
 from agent.targets.refused import TextRefused
 from agent.targets.shells import Shell, Variable, exported
 from agent.values.condition import Code, Condition
-from agent.values.errors import AgentError
+from agent.values.errors import AgentError, TargetFailed
 from agent.values.paths import Paths
 from agent.values.places import PLACES
 from agent.values.policy import Upstream, UpstreamUrl
@@ -209,7 +209,10 @@ def _merged(args: argparse.Namespace, found: Chosen) -> bytes:
     if needs_password(place, found.upstream) and not args.show_secrets:
         what = f"the file would hold the user and the password of {found.upstream.name}"
         raise AgentError(str(args.merge), what, "To print them: --show-secrets")
-    there = read_file(args.merge)
+    try:
+        there = read_file(args.merge)
+    except TargetFailed as failed:  # its remedy is for who writes there
+        raise AgentError(str(args.merge), failed.wrong, f"A whole one: env --system {place.name}") from failed
     if there is None:
         raise AgentError(str(args.merge), "there is no such file", f"A whole one: env --system {place.name}")
     try:
