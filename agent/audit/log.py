@@ -24,6 +24,7 @@ from agent.audit.about_the_log import DroppedFile, Missed, Torn
 from agent.audit.anchor import NoAnchor
 from agent.audit.chain import GENESIS, SCHEMA, Anchor, Entry, sealed
 from agent.audit.facts import Plain, of_a_record
+from agent.system.clock import EXACT
 from agent.system.files import is_there
 from agent.system.process_start import boot_id
 from agent.values.asker import Asker
@@ -35,7 +36,6 @@ from agent.values.secret import escaped
 PARTS: Final = 10  # a file is full at a tenth of max_size, or of keep, so no more than that is deleted at once
 MODE: Final = 0o640
 READERS: Final = "adm"  # who may read the system's logs
-TIMESTAMP: Final = "%Y-%m-%dT%H:%M:%S.%fZ"  # RFC 3339, UTC, microseconds
 _GROUPS: Final = Path("/etc/group")
 
 
@@ -131,7 +131,7 @@ class AuditLog:
         return AuditUnwritable(str(self.path), f"no record could be written ({why})", "The journal says what happened")
 
     def _now(self) -> str:
-        return self._clock().astimezone(dt.UTC).strftime(TIMESTAMP)
+        return self._clock().astimezone(dt.UTC).strftime(EXACT)
 
     def _give_to_readers(self) -> None:
         """Give existing files to the group adm, at each start: systemd gives LogsDirectory= to root (FACTS 90)."""

@@ -18,7 +18,7 @@ from agent.decide.clients import Change
 from agent.decide.drift import Correcting, Correction, Drifts, drifted
 from agent.decide.plan import Plan
 from agent.one_pass.seen import AnySeen, Pass, Planned
-from agent.system.clock import rfc3339
+from agent.system.clock import exact
 from agent.system.passwd import owner_of
 from agent.values.condition import gave_up
 from agent.values.events import DriftCorrected, GaveUp
@@ -140,4 +140,4 @@ def told_by(path: Path, paths: Paths) -> FileTells:
         status = path.stat()
     except OSError:
         return FileTells(None)
-    return FileTells(owner_of(status.st_uid, paths), rfc3339(status.st_mtime))
+    return FileTells(owner_of(status.st_uid, paths), exact(status.st_mtime))

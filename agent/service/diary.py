@@ -20,7 +20,7 @@ from agent.one_pass.reconcile import network_changed, no_upstream, upstream_chos
 from agent.one_pass.seen import Offline, Planned, Seen, Undecided
 from agent.service.docker_news import of_a_restart_that_waited, of_docker
 from agent.service.lifetime import LastLife
-from agent.system.clock import rfc3339
+from agent.system.clock import exact
 from agent.system.policy_file import PolicyFile
 from agent.values.dockerd import Reality
 from agent.values.events import AgentStarted, Facts, PlaceSeen, RestartDeferred, WentOffline
@@ -144,7 +144,7 @@ class Diary:
 
 def _wall_text(monotonic_s: float) -> str:
     """RFC 3339; '' for 0. For what was not long ago: CLOCK_MONOTONIC stands still while the machine is suspended."""
-    return rfc3339(time.time() - (time.monotonic() - monotonic_s)) if monotonic_s else ""
+    return exact(time.time() - (time.monotonic() - monotonic_s)) if monotonic_s else ""
 
 
 def _put_off(seen: Seen) -> Settings | None:

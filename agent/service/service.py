@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -40,7 +41,7 @@ from agent.service.ports import Wakes
 from agent.service.requests import Answer, Command, Request, requested
 from agent.service.starts import Starts
 from agent.service.unfinished import Unfinished
-from agent.system.clock import now_text
+from agent.system.clock import exact, now_text
 from agent.system.heap import give_back
 from agent.values.asker import Asker, Via
 from agent.values.condition import Code, Condition, down
@@ -412,7 +413,8 @@ class Service:
 
     def _remember(self, done: Pass, record: Record) -> None:
         self._display.note(done)
-        for facts in self._outages.note(done, self._memory.now(), now_text(), says_where=self._places.says_where):
+        now, wall = self._memory.now(), exact(time.time())
+        for facts in self._outages.note(done, now, wall, says_where=self._places.says_where):
             record(facts)
         if isinstance(done.seen, Offline):
             self._memory.note_offline()

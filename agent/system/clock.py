@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from typing import Final, Protocol
 
@@ -24,6 +25,7 @@ class SystemClock:
 
 
 SYSTEM_CLOCK: Final = SystemClock()
+EXACT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"  # RFC 3339, UTC, microseconds
 
 
 def now_text() -> str:
@@ -34,3 +36,8 @@ def now_text() -> str:
 def rfc3339(wall_s: float) -> str:
     """In UTC, to the second. `wall_s`: seconds since 1970."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall_s))
+
+
+def exact(wall_s: float) -> str:
+    """The same, to the microsecond, as records have it: more than one thing happens in a second."""
+    return dt.datetime.fromtimestamp(wall_s, dt.UTC).strftime(EXACT)

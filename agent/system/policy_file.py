@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from agent.system.clock import rfc3339
+from agent.system.clock import exact
 from agent.system.passwd import is_private, login_of, owner_of
 from agent.system.text_files import read_text
 from agent.values.errors import NoPolicy, PolicyRefused, TargetFailed
@@ -107,7 +107,7 @@ def _as_read(path: Path, text: str, paths: Paths) -> PolicyFile:
         status = path.stat()
     except OSError:  # it was removed just now, and is read again
         return file
-    return msgspec.structs.replace(file, owner=owner_of(status.st_uid, paths), changed=rfc3339(status.st_mtime))
+    return msgspec.structs.replace(file, owner=owner_of(status.st_uid, paths), changed=exact(status.st_mtime))
 
 
 def _policy_at(path: Path) -> tuple[Policy, str]:

@@ -231,7 +231,9 @@ def test_the_record_is_of_the_very_file(agent: Agent) -> None:
     facts = json.loads(agent.paths.audit_log.read_text().splitlines()[-1])["facts"]
     assert facts["policy_sha256"] == hashlib.sha256(POLICY.encode()).hexdigest()
     assert facts["size"] == len(POLICY.encode())
-    assert dt.datetime.fromisoformat(facts["changed"]).timestamp() == int(agent.paths.policy.stat().st_mtime)
+    assert dt.datetime.fromisoformat(facts["changed"]).timestamp() == pytest.approx(
+        agent.paths.policy.stat().st_mtime, abs=1e-5
+    )
 
 
 def test_what_was_kept_of_the_last_policy_is_written_anew_if_it_is_damaged(agent: Agent) -> None:
