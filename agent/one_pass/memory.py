@@ -52,6 +52,7 @@ class _InForce(msgspec.Struct, frozen=True):
     fingerprint: str
     verdict: Verdict
     at: float
+    is_believed: bool  # a single failed probe is not
 
 
 class _Nobody:
@@ -138,6 +139,7 @@ class Memory:
     def ask_anew(self) -> None:
         """Probe every upstream in the next pass, whatever is known: a person asked."""
         self._asks_all = True
+        self._in_force = None
 
     def forgive(self) -> None:
         """Forget quarantines, refused passwords and failed restarts: everything may be tried again."""
@@ -364,17 +366,16 @@ class Memory:
         if streak is not None and upstream == self._policy.upstreams.get(upstream.name) and now - streak.seen < fresh_s:
             return streak.verdict
         known = self._in_force
-        if (
-            known is not None
-            and (known.upstream, known.fingerprint) == (upstream, fingerprint)
-            and now - known.at < fresh_s
-        ):
+        if known is not None and (known.upstream, known.fingerprint) != (upstream, fingerprint):
+            known = None
+        if known is not None and known.is_believed and now - known.at < fresh_s:
             return known.verdict
         if self._refused.has(upstream, snapshot):
             return REFUSED
         verdict = (await self._prober.verdicts([upstream], lambda _: False))[upstream.name]
         self._heed(upstream, verdict, snapshot)
-        self._in_force = _InForce(upstream, fingerprint, verdict, now)
+        is_believed = verdict.is_ok or known is not None
+        self._in_force = _InForce(upstream, fingerprint, verdict, now, is_believed=is_believed)
         return verdict
 
     def restart_waits(self) -> str:

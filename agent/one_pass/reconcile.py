@@ -195,7 +195,19 @@ class _Weighing(msgspec.Struct, frozen=True):
             planned = self._planned(reality, msgspec.structs.replace(holding, ends=why))
         if self.choosing.is_starting:
             planned = msgspec.structs.replace(planned, restart=None)
-        return await _or_put_off(planned, reality, self.world.daemon, self.choosing)
+        planned = await _or_put_off(planned, reality, self.world.daemon, self.choosing)
+        if planned.effective is None or not self._is_only_looked_at(planned):
+            return planned
+        return msgspec.structs.replace(planned, works_here=(await self._urgency(planned.effective)).works)
+
+    def _is_only_looked_at(self, planned: Plan) -> bool:
+        """Whether a restart is due that does not come yet, and there is time to ask if Docker is cut off meanwhile.
+
+        Nothing hangs on the answer but the record of that: what is to be written for Docker is not kept waiting for it.
+        """
+        if planned.restart is None or planned.works_here is not None:
+            return False
+        return self.choosing.is_paused or not (planned.restarts or planned.edits)
 
     def _planned(self, reality: Reality, holding: Holding) -> Plan:
         is_asked_now = self.choosing.asked is Asked.NOW

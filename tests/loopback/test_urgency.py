@@ -73,6 +73,21 @@ async def test_a_pull_is_broken_off_only_where_it_gets_nowhere(
     assert dockerd.runs_with == DIRECT
 
 
+async def test_while_a_restart_waits_it_is_asked_whether_docker_is_cut_off(dockerd: Dockerd) -> None:
+    place = await from_the_office(dockerd, "timeout")
+    dockerd.units = {"stack.service": True}
+    Journal(dockerd.agent_state).forget()  # it is not on trial any more: there is something to be written
+
+    arriving = await place.passed()
+    waiting = await place.passed()
+
+    assert dockerd.runs_with == OFFICE
+    assert place.asked == ["direct", "direct", "office"]
+    assert isinstance(arriving.seen, Planned)
+    assert isinstance(waiting.seen, Planned)
+    assert (arriving.seen.plan.works_here, waiting.seen.plan.works_here) == (None, False)
+
+
 async def test_where_nothing_is_risked_nobody_is_asked(dockerd: Dockerd) -> None:
     place = await from_the_office(dockerd, "ok")
 
