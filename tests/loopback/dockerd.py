@@ -85,7 +85,7 @@ class Dockerd:
         self._since: dict[int, str] = {}  # when a container came up again
         self._ran_since = 0  # the containers
         for folder in ("log", "etc", "unit"):
-            (root / folder).mkdir()
+            (root / folder).mkdir(exist_ok=True)
         self._boot()
         # An agent has seen it run like that: there is something to go back to.
         self.last_good = LastGood(self.agent_state)

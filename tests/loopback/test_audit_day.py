@@ -1,205 +1,378 @@
-"""A day of roaming, put before an auditor: the lines of docs/audit.md, run on its log, say what really happened."""
+"""A day of roaming, put before an auditor: the lines of docs/audit.md, run on its log, say what the lab knows."""
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
+import fcntl
+import itertools
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
-import time
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from agent.audit.verify import verify
-from agent.service.lifetime import Lifetime
-from agent.service.requests import Command
-from agent.values.dockerd import Phase
-from agent.values.reason import Reason
+from agent.values.paths import Paths
+from tests.records import wrong_in_facts
 
-from .test_reconcile import POLICY, at
-from .test_service import Hand, Laptop
+from .day import AGENT, OTHERS, PARTS, Lab
 
-DOCUMENT: Final = Path(__file__).parents[2] / "docs/audit.md"
+REPOSITORY: Final = Path(__file__).parents[2]
+DOCUMENT: Final = REPOSITORY / "docs/audit.md"
 COMMAND: Final = "sudo docker-proxy-agent audit --json"
-WHO, WHY, RAN, DIRECT_AT_OFFICE, OUTAGES, ORDERS = (
+WHO, WHY, RAN, DIRECT_AT_OFFICE, OUTAGES, ORDERS, MISSING = (
     block for block in re.findall(r"(?ms)^```sh\n(.*?)^```", DOCUMENT.read_text()) if COMMAND in block
 )
+WITHIN_S: Final = 120
+ROUNDED_S: Final = 0.1  # a length in a record
+AT_ONCE_S: Final = 0.02  # two clocks are read one after the other
+NOT_KNOWN, DOWN = "not known", "down"
+NOT_PLAYED: Final = -1.0
 
 
-def asked(question: str, log: Path) -> list[list[str]]:
-    """What a line of the document prints: cells, by line."""
-    if shutil.which("jq") is None and not os.environ.get("CI"):
-        pytest.skip("no jq here")
-    line = question.replace(COMMAND, f"cat {log}")
-    done = subprocess.run(["sh", "-euc", line], capture_output=True, text=True, check=True, timeout=60)
-    return [row.split("\t") for row in done.stdout.splitlines()]
+class Act(msgspec.Struct, frozen=True):
+    """Something that the lab has the agent do, from when to when."""
+
+    began: float
+    ended: float
+    by: str
+    containers: int  # that ran when it began
+    changed: tuple[str, ...]
 
 
-class Day(Laptop):
-    """A laptop whose truth is noted beside its log."""
+class Life(msgspec.Struct, frozen=True):
+    """Of an agent."""
+
+    began: float
+    ended: float
+    is_killed: bool
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """What Docker ran with from a moment on."""
+
+    at: float
+    runs: Any  # settings as the log has them; DOWN, NOT_KNOWN
+    by: str = ""
+    start: str = ""
+
+
+class Day:
+    """What the lab knows of it, and its log."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.truth: list[tuple[str, Any]] = []  # what Docker ran with, from when
-        self.was_direct = 0.0  # seconds, at the office, by order
+        self.paths = Paths(root)
+        self.log = self.paths.audit_log
+        self.lab = Lab(root / "lab.jsonl")
+        self.docker = [
+            Ran(note["at"], note["runs"] or DOWN, note["by"], note["start"]) for note in self.lab.notes("docker")
+        ]
+        self.acts = list(self._acts())
+        self.lives = list(self._lives())
+        (deleted,) = self.lab.notes("deleted")
+        self.deleted_at: float = deleted["at"]
+        self.deleted: int = deleted["records"]
 
-    def note(self) -> None:
-        runs = self.dockerd.runs_with if self.dockerd.is_running else None
-        if not self.truth or self.truth[-1][1] != runs:
-            self.truth.append((dt.datetime.now(dt.UTC).isoformat(), runs))
+    def _acts(self) -> Iterator[Act]:
+        began: dict[str, Any] | None = None
+        for note in self.lab.notes("begins", "ended", "dies"):
+            if note["what"] == "begins":
+                began = note
+            elif began is not None:
+                yield Act(began["at"], note["at"], began["by"], began["containers"], tuple(note.get("changed", ())))
+                began = None
 
-    async def moves(self, hand: Hand, gateway: str) -> None:
-        self.place.snapshot = at(gateway)
-        await hand.wake()
-        self.note()
+    def _lives(self) -> Iterator[Life]:
+        began = NOT_PLAYED
+        for note in self.lab.notes("agent", "dies"):
+            if note.get("runs"):
+                began = note["at"]
+            else:
+                yield Life(began, note["at"], is_killed=note["what"] == "dies")
 
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
 
-@pytest.fixture
-def day(tmp_path: Path) -> Day:
-    return Day(tmp_path)
+    def asked(self, question: str, log: Path | None = None) -> list[list[str]]:
+        """What a line of the document prints: cells, by line."""
+        if shutil.which("jq") is None and not os.environ.get("CI"):
+            pytest.skip("no jq here")
+        line = question.replace(COMMAND, f"cat {log or self.log}")
+        done = subprocess.run(["sh", "-euc", line], check=False, capture_output=True, text=True, timeout=WITHIN_S)
+        assert done.returncode == 0, done.stderr
+        return [row.split("\t") for row in done.stdout.splitlines()]
 
+    # What the lab knows of a moment.
 
-async def played(day: Day) -> None:
-    day.policy()
-    day.note()
-    async with day.running() as hand:
-        day.note()
-        for gateway in ("10.20.0.1", "10.10.0.1"):  # home, and back
-            await day.moves(hand, gateway)
-        # Somebody restarts Docker, with what is there.
-        day.dockerd._boot()
-        await hand.wake()
-        # Somebody stops it, and starts it again.
-        day.dockerd.phase = Phase.STOPPED
-        await hand.wake()
-        day.note()
-        day.dockerd._boot()
-        await hand.wake()
-        day.note()
-        # A foreign change is put right.
-        file = day.dockerd.root / "etc/dockerd.env"
-        file.write_text(file.read_text().replace("office", "elsewhere"))
-        await hand.wake(Reason.FILES)
-        # Orders.
-        await day.asks(Command.PIN, upstream="direct")
-        await day.asks(Command.APPLY, is_now=True)  # not to wait for its turn after so many
-        day.note()
-        began = time.monotonic()
-        await asyncio.sleep(0.5)
-        day.was_direct = time.monotonic() - began
-        await day.asks(Command.UNPIN)
-        await day.asks(Command.APPLY, is_now=True)
-        day.note()
-        await day.asks(Command.PAUSE)
-        day.place.snapshot = at("10.20.0.1")
-        await hand.wake()
-        await day.asks(Command.RESUME)
-        day.note()
-        # A policy that is wrong for a while.
-        day.policy("[upstream.direct]\n")
-        await hand.wake(Reason.FILES)
-        day.policy(POLICY)
-        await hand.wake(Reason.FILES)
-        await day.moves(hand, "10.10.0.1")
-    # While no agent runs, Docker is restarted. The next one is told that the last was killed.
-    day.dockerd._boot()
-    Lifetime(day.paths.state).begin()
-    day.hand = Hand()
-    async with day.running():
-        await day.asks(Command.APPLY)
+    def life_at(self, at: float) -> Life | None:
+        return next((life for life in self.lives if life.began <= at <= life.ended), None)
+
+    def act_at(self, at: float) -> Act | None:
+        """The one in which it happened, or the next one, in which the agent was told of it."""
+        return next((act for act in self.acts if at <= act.ended), None)
+
+    def ran_at(self, at: float) -> Any:
+        return [ran.runs for ran in self.docker if ran.at <= at][-1]
 
 
-@pytest.mark.calm
-async def test_the_log_of_a_day_answers_what_an_auditor_asks(day: Day) -> None:
-    await played(day)
-    log = day.paths.audit_log
-    records = day.records()
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
+    """Played once, whatever number of processes asks for it."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    root, is_played = base / "day", base / "day.played"
+    with (base / "day.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not is_played.exists():
+            root.mkdir()
+            play_in(root)
+            is_played.touch()
+    return Day(root)
 
-    # What Docker ran with at any second.
-    ran = [(moment, event, json.loads(settings) if settings else None) for moment, event, settings in asked(RAN, log)]
-    told = [settings for _, event, settings in ran if event != "agent-stopped"]
-    assert [after for before, after in zip([None, *told], told, strict=False) if before != after] == [
-        shown(runs) for _, runs in day.truth
+
+def play_in(root: Path) -> None:
+    code = "import sys; from tests.loopback.day import play; play(sys.argv[1:])"
+    for part in PARTS:
+        words = [sys.executable, "-W", "error", "-c", code, str(root), part]
+        done = subprocess.run(words, check=False, cwd=REPOSITORY, capture_output=True, text=True, timeout=WITHIN_S)
+        assert done.returncode == (0 if part == list(PARTS)[-1] else -signal.SIGKILL), done.stderr
+
+
+def moment(text: str) -> float:
+    return dt.datetime.fromisoformat(text).timestamp()
+
+
+def test_the_day_is_one(day: Day) -> None:
+    places = [note["where"] for note in day.lab.notes("place")]
+
+    assert len(places) >= 15
+    assert [life.is_killed for life in day.lives].count(True) == 2
+    assert {record["event"] for record in day.records()} >= {
+        *("drift-corrected", "docker-stopped", "restart-deferred", "restart-dropped", "rolled-back", "offline"),
+        *("policy-rejected", "unreachable-began", "paused", "pinned", "log-recovered"),
+    }
+    for record in day.records():
+        assert wrong_in_facts(record["event"], record["facts"]) == []
+    assert "target-failed" not in {record["event"] for record in day.records()}
+
+
+def test_what_docker_ran_with_at_any_second(day: Day) -> None:
+    rows = [(moment(at), json.loads(runs) if runs.startswith("{") else runs) for at, _, runs in day.asked(RAN)]
+    times = sorted({*(at for at, _ in rows), *(ran.at for ran in day.docker), *(act.ended for act in day.acts)})
+    wrong = []
+    for before, after in itertools.pairwise(times):
+        at = (before + after) / 2
+        if at < rows[0][0]:
+            continue
+        said = [runs for since, runs in rows if since <= at][-1]
+        if said not in possible(day, at):
+            wrong.append((round(at % 1000, 4), said, list(possible(day, at))))
+    assert wrong == []
+
+
+def possible(day: Day, at: float) -> list[Any]:
+    """What an answer about that moment may be, by what the lab knows."""
+    life = day.life_at(at)
+    if life is None:  # nobody looked, or the next agent has learned since when
+        return [NOT_KNOWN, day.ran_at(at)]
+    told = max((act.ended for act in day.acts if act.ended <= at), default=life.began)
+    found = [
+        day.ran_at(told),
+        *(ran.runs for ran in day.docker if told <= ran.at <= at + AT_ONCE_S),
+    ]  # it may not know it yet
+    first, *_, last = [one for one in day.acts if life.began <= one.began <= life.ended]
+    if at <= first.ended or at >= last.began:  # it has not looked yet; it has stopped, or left no record any more
+        found.append(NOT_KNOWN)
+    return found
+
+
+def test_who_started_docker(day: Day) -> None:
+    told = [
+        (record["facts"]["invocation"], record["facts"]["cause"])
+        for record in day.records()
+        if record["event"] == "docker-started"
     ]
-    causes = [record["facts"]["cause"] for record in records if record["event"] == "docker-started"]
-    assert causes.count("others") == 2
-    assert causes.count("agent") == sum(record["event"] == "docker-restarted" for record in records)
-
-    # Why due, and why then, or not yet.
-    whys = asked(WHY, log)
-    assert [row for row in whys if not all(row)] == []
-    assert [row[1] for row in whys].count("docker-restarted") == causes.count("agent")
-
-    # Who.
-    orders = asked(ORDERS, log)
-    assert [row[1:] for row in orders] == [
-        ["pinned", "direct", "alice"],
-        ["requested", "apply", "alice"],
-        ["unpinned", "direct", "alice"],
-        ["requested", "apply", "alice"],
-        ["paused", "", "alice"],
-        ["resumed", "", "alice"],
-        ["requested", "apply", "alice"],
-    ]
-    by_alice = [row for row in asked(WHO, log) if row[1] == "alice"]
-    by_pass = {record["pass"] for record in records if record.get("by") and record["event"] == "settings-written"}
-    assert len(by_alice) == len(by_pass) >= 2  # the pin, and its end
-
-    # Every time that Docker was direct at the office: while it was pinned, and before the first restart.
-    spans = asked(DIRECT_AT_OFFICE, log)
-    pinned_from = next(record["ts"] for record in records if record["event"] == "pinned")
-    pinned_to = next(record["ts"] for record in records if record["event"] == "unpinned")
-    (while_pinned,) = [span for span in spans if pinned_from <= span[0] <= pinned_to <= span[1]]
-    assert day.was_direct <= total([while_pinned]) <= day.was_direct + 3  # until Docker was restarted after its end
-    assert total([span for span in spans if span != while_pinned]) < 3  # until the first restart at each arrival
-
-    # How the last agent ended.
-    last_ended = [record["facts"].get("last_ended") for record in records if record["event"] == "agent-started"]
-    assert last_ended == [None, "was killed, or crashed"]
-
-    # Whether anything is missing.
-    assert verify(log, day.paths.state).is_whole
-    events = [record["event"] for record in records]
-    assert events.count("policy-rejected") == 1
-    assert [record["facts"]["because"] for record in records if record["event"] == "policy-loaded"] == [
-        *("the agent started", "it is fixed", "the agent started")
-    ]
-    assert "drift-corrected" in events
-    lines = log.read_bytes().splitlines(keepends=True)
-    log.write_bytes(b"".join(lines[:7] + lines[8:]))
-    assert not verify(log, day.paths.state).is_whole
+    lives = [ran for ran in day.docker if ran.runs != DOWN and ran.at > day.deleted_at and day.life_at(ran.at)]
+    assert told == [(ran.start, "agent" if ran.by == AGENT else "others") for ran in lives]
 
 
-async def test_each_outage_has_its_length(day: Day) -> None:
-    day.policy()
-    async with day.running() as hand:
-        began = dt.datetime.now(dt.UTC)
-        day.place.becomes(office="refused", direct="refused")
-        for _ in range(3):
-            await hand.wake(Reason.PROXY)
-        await asyncio.sleep(0.3)
-        day.place.becomes(office="ok", direct="ok")
-        await hand.wake(Reason.PROXY)
-        lasted = (dt.datetime.now(dt.UTC) - began).total_seconds()
+def test_who_changed_what_and_when(day: Day) -> None:
+    rows = [(moment(at), who, what, targets.split()) for at, who, what, targets in day.asked(WHO)]
+    acts = [act for act in day.acts if act.changed and act.began > day.deleted_at]
+    edits = day.lab.notes("edited")
 
-    ((_, length, because),) = asked(OUTAGES, day.paths.audit_log)
-    assert 0.2 <= float(length) <= lasted + 1
-    assert because == "what Docker runs with works here"
-
-
-def shown(runs: Any) -> dict[str, Any] | None:
-    if runs is None:
-        return None
-    return {"direct": True} if runs.is_direct else dict(runs.lines())
+    for act in acts:
+        changed = {file for at, _, what, files in rows if act.began <= at <= act.ended for file in files}
+        by = {who for at, who, _, _ in rows if act.began <= at <= act.ended and who != OTHERS}
+        assert (by, changed) == ({act.by}, set(act.changed))
+    others = [(at, targets) for at, who, _, targets in rows if who == OTHERS]
+    assert [targets for _, targets in others] == [[edit["file"]] for edit in edits]
+    assert [int(at) for at, _ in others] == [int(edit["at"]) for edit in edits]
+    in_vain = [[what for at, _, what, _ in rows if act.began <= at <= act.ended] for act in day.acts if not act.changed]
+    assert [whats for whats in in_vain if whats] == [["written", "rolled-back"]]
+    assert len(rows) == len([at for at, who, _, _ in rows if who == OTHERS or day.life_at(at)])
 
 
-def total(spans: Iterable[Sequence[str]]) -> float:
-    return sum(
-        (dt.datetime.fromisoformat(end) - dt.datetime.fromisoformat(begin)).total_seconds() for begin, end in spans
+def test_why_a_restart_was_due_and_why_then(day: Day) -> None:
+    rows = [(moment(at), event, due, why) for at, event, due, why in day.asked(WHY)]
+    waits = [note["why"] for note in day.lab.notes("waits")]
+    told = [why for _, event, _, why in rows if event == "restart-deferred"]
+    assert len(told) == len(waits)
+    assert [why for why, wait in zip(told, waits, strict=True) if wait not in why] == []
+    restarts = list(restarts_of(day))
+    whys = [(due, why) for _, event, due, why in rows if event == "docker-restarted"]
+    assert len(whys) == len(restarts)
+    for (due, why), (before, after, act) in zip(whys, restarts, strict=True):
+        assert due.startswith(f"Docker runs with {named(before.runs)}, and is to run with {named(after.runs)}")
+        if any(act.began <= order["at"] <= act.ended and "is_now" in order["wish"] for order in day.lab.notes("order")):
+            assert why == "asked for by --now"
+        else:
+            assert why.startswith(f"{act.containers} containers run" if act.containers else "no container runs")
+
+
+def restarts_of(day: Day) -> Iterator[tuple[Ran, Ran, Act]]:
+    """By the agent, to other settings."""
+    up = [ran for ran in day.docker if ran.runs != DOWN]
+    for before, after in itertools.pairwise(up):
+        act = day.act_at(after.at)
+        if after.by == AGENT and after.at > day.deleted_at and act is not None and after.runs != before.runs:
+            yield before, after, act
+
+
+def named(runs: Any) -> str:
+    return "direct" if runs == {"direct": True} else str(runs["http"])
+
+
+def test_every_second_that_docker_was_direct_at_the_office(day: Day) -> None:
+    told = [(moment(since), moment(to)) for since, to in day.asked(DIRECT_AT_OFFICE)]
+    known_since = min(moment(at) for at, _, _ in day.asked(RAN))  # the first record after the deletion that says it
+    spans = [span for span in direct_at_the_office(day) if span[0] > known_since]
+
+    assert len(told) == len(spans), (told, spans)
+    for (since, to), (began, ended) in zip(told, spans, strict=True):
+        assert began - AT_ONCE_S <= since <= until(day, began)
+        (life,) = [life for life in day.lives if life.began <= since <= life.ended]
+        # What an agent that is gone by then has recorded last is known.
+        earliest = min(ended, max(act.began for act in day.acts if act.began <= life.ended))
+        assert earliest - AT_ONCE_S <= to <= until(day, ended)
+    assert max(ended - began for began, ended in spans) > 0.3
+
+
+def until(day: Day, at: float) -> float:
+    """When the agent has been told of it."""
+    act = day.act_at(at)
+    assert act is not None
+    return act.ended
+
+
+def direct_at_the_office(day: Day) -> Iterator[tuple[float, float]]:
+    """While an agent ran. A restart by the agent is one record: how long it took is in that."""
+    docker = [ran for ran in day.docker if not (ran.runs == DOWN and ran.by == AGENT)]
+    places = [(note["at"], note["where"]) for note in day.lab.notes("place")]
+    times = sorted(
+        {*(at for at, _ in places), *(ran.at for ran in docker)}
+        | {at for life in day.lives for at in (life.began, life.ended)}
     )
+    since: float | None = None
+    for at in times:
+        life = day.life_at(at)
+        is_there = [where for since_then, where in places if since_then <= at][-1:] == ["office"]
+        is_direct = [ran.runs for ran in docker if ran.at <= at][-1:] == [{"direct": True}]
+        is_so = is_there and is_direct and life is not None and at < life.ended
+        if is_so and since is None:
+            since = at
+        elif not is_so and since is not None:
+            yield since, at
+            since = None
+
+
+def test_each_outage_its_length_and_its_end(day: Day) -> None:
+    rows = [(moment(since), to, lasted, because) for since, to, lasted, because in day.asked(OUTAGES)]
+    outages = list(outages_of(day))
+
+    assert len(rows) == len(outages), (rows, outages)
+    for (since, to, lasted, _), (began, ended) in zip(rows, outages, strict=True):
+        assert began <= since <= until(day, began)
+        assert ended <= moment(to) <= until(day, ended)
+        assert ended - until(day, began) - ROUNDED_S <= float(lasted) <= until(day, ended) - began + ROUNDED_S
+
+
+def outages_of(day: Day) -> Iterator[tuple[float, float]]:
+    """While an agent ran, and looked twice."""
+    notes = day.lab.notes("place", "works")
+    times = sorted(
+        {*(note["at"] for note in notes), *(ran.at for ran in day.docker)}
+        | {at for life in day.lives for at in (life.began, life.ended)}
+    )
+    since: float | None = None
+    for at in times:
+        life, works = day.life_at(at), [note for note in notes if note["at"] <= at][-1:]
+        runs = day.ran_at(at) if day.docker[0].at <= at else DOWN
+        is_out = life is not None and at < life.ended and runs != DOWN and bool(works)
+        is_out = is_out and works[0]["where"] != "nowhere" and works[0]["works"].get(upstream(runs), "ok") != "ok"
+        if is_out and since is None:
+            since = at
+        elif not is_out and since is not None:
+            if len([act for act in day.acts if since <= act.began and act.ended <= at]) > 1:
+                yield since, at
+            since = None
+
+
+def upstream(runs: Any) -> str:
+    return "direct" if runs == {"direct": True} else str(runs["http"]).split("//")[1].split(".")[0]
+
+
+def test_every_order(day: Day) -> None:
+    events = {"pin": "pinned", "unpin": "unpinned", "pause": "paused", "resume": "resumed"}
+    rows = [(moment(at), event, who) for at, event, _, who in day.asked(ORDERS)]
+    orders = [order for order in day.lab.notes("order") if order["at"] > day.deleted_at]
+    assert [(event, who) for _, event, who in rows] == [
+        (events.get(order["command"], "requested"), order["by"]) for order in orders
+    ]
+    for (at, _, _), order in zip(rows, orders, strict=True):
+        assert order["at"] <= at <= until(day, order["at"])
+
+
+def test_how_each_agent_ended_and_what_policy_it_had(day: Day) -> None:
+    lives = [life for life in day.lives if life.began > day.deleted_at]
+    before = [life for life in day.lives if life.ended < lives[-1].ended]
+    started = [record["facts"] for record in day.records() if record["event"] == "agent-started"]
+    assert [facts["last_ended"] for facts in started] == [
+        "was killed, or crashed" if life.is_killed else "told to stop" for life in before
+    ]
+    news = [
+        (record["event"], record["facts"].get("because", ""), record["facts"].get("diff"))
+        for record in day.records()
+        if record["event"].startswith("policy-") and record["facts"].get("because") != "the agent started"
+    ]
+    assert news == [
+        ("policy-rejected", "", None),
+        ("policy-loaded", "it is fixed", []),
+        ("policy-loaded", "it changed", [
+            '-network.1.use = ["corp", "backup", "direct"]',
+            '+network.1.use = ["corp", "backup"]',
+        ]),
+    ]  # fmt: skip
+
+
+def test_whether_anything_is_missing(day: Day, tmp_path: Path) -> None:
+    ((first, last, because),) = day.asked(MISSING)
+    assert (int(first), int(last)) == (1, day.deleted)
+    assert because == f"records 1 to {day.deleted} are missing, says the anchor"
+    found = verify(day.log, day.paths.state)
+    assert found.broken is not None
+    assert found.broken.seq == 1
+
+    lines = day.log.read_bytes().splitlines(keepends=True)
+    seq = str(json.loads(lines[7])["seq"])
+    without = tmp_path / "audit.jsonl"
+    without.write_bytes(b"".join(lines[:7] + lines[8:]))
+    assert [row[:2] for row in day.asked(MISSING, without)] == [[first, last], [seq, seq]]

@@ -107,13 +107,16 @@ class Laptop:
 
     def __init__(self, root: Path) -> None:
         self.paths = Paths(root)
-        (root / "dockerd").mkdir()
-        self.dockerd = Dockerd(root / "dockerd", self.paths.state)
+        (root / "dockerd").mkdir(exist_ok=True)
+        self.dockerd = self.dockerd_of(root / "dockerd")
         self.place = Place(at("10.10.0.1"), self.dockerd, office="ok", direct="ok")
         self.hand = Hand()
         self.said: list[str] = []
-        self.paths.policy.parent.mkdir(parents=True)
+        self.paths.policy.parent.mkdir(parents=True, exist_ok=True)
         self.paths.policy.parent.chmod(0o755)
+
+    def dockerd_of(self, root: Path) -> Dockerd:
+        return Dockerd(root, self.paths.state)
 
     def policy(self, text: str = POLICY) -> None:
         self.paths.policy.write_text(text)
