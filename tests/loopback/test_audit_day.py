@@ -363,6 +363,29 @@ def test_how_each_agent_ended_and_what_policy_it_had(day: Day) -> None:
     ]  # fmt: skip
 
 
+OLD: Final = """\
+{"ts":"2026-01-01T09:00:00.000000Z","seq":1,"boot_id":"b","pass":"","event":"agent-started","trigger":"service","facts":{"version":"1","before":"was killed"},"prev":"0","hash":"1"}
+{"ts":"2026-01-01T09:00:01.000000Z","seq":2,"boot_id":"b","pass":"1","event":"settings-written","trigger":"start","facts":{"method":"daemon-json"},"prev":"1","hash":"2"}
+{"ts":"2026-01-01T09:00:02.000000Z","seq":3,"boot_id":"b","pass":"1","event":"docker-restarted","trigger":"start","facts":{"took_s":0.7,"settings":{"proxy":"direct"},"because":"no container runs"},"prev":"2","hash":"3"}
+{"ts":"2026-01-01T09:00:03.000000Z","seq":4,"boot_id":"b","pass":"1","event":"drift-corrected","trigger":"start","facts":{"target":"/etc/docker/daemon.json"},"prev":"3","hash":"4"}
+"""  # noqa: E501 - lines of a log
+
+
+@pytest.mark.parametrize("question", [WHO, WHY, RAN, DIRECT_AT_OFFICE, OUTAGES, ORDERS])
+def test_records_of_the_first_schema_are_left_out(day: Day, tmp_path: Path, question: str) -> None:
+    both = tmp_path / "audit.jsonl"
+    both.write_text(OLD + day.log.read_text())
+
+    assert day.asked(question, both) == day.asked(question)
+
+
+def test_records_of_the_first_schema_are_not_missing(day: Day, tmp_path: Path) -> None:
+    old = tmp_path / "audit.jsonl"
+    old.write_text(OLD)
+
+    assert day.asked(MISSING, old) == []
+
+
 def test_whether_anything_is_missing(day: Day, tmp_path: Path) -> None:
     ((first, last, because),) = day.asked(MISSING)
     assert (int(first), int(last)) == (1, day.deleted)
