@@ -9,6 +9,10 @@
     about_the_log   what the log says about itself: what was cut short, what was dropped        pure
     verify          whether the log is as it was written
     read            the records that a reader asks for
+    heads           the same, with no more decoded than has to be
+    account         what was so at any moment: spans, restarts, orders                          pure
+    lanes           spans on their way                                                          pure
+    spans           what an account consists of                                                 pure
     facts           what may stand in a record, and in a line of the journal                    pure
     logs            structlog, configured once: journal fields, console, JSON lines
     unexpected      an exception that nobody expected, as an error and a traceback

@@ -33,10 +33,15 @@ _OFFLINE: Final = "offline"  # as the name of a network: there was none
 
 def facts_of(entry: Entry) -> dict[str, Any]:
     """The facts of a record of any schema, under the names of today's."""
-    if entry.v >= SCHEMA:
-        return entry.facts
-    renamed = _RENAMED.get(entry.event, {})
-    return {renamed.get(name, name): _today(renamed.get(name, name), fact) for name, fact in entry.facts.items()}
+    return named_today(entry.v, entry.event, entry.facts)
+
+
+def named_today(v: int, event: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """The same, of a record of which only this is known. `v`: of its schema."""
+    if v >= SCHEMA:
+        return facts
+    renamed = _RENAMED.get(event, {})
+    return {renamed.get(name, name): _today(renamed.get(name, name), fact) for name, fact in facts.items()}
 
 
 def _today(name: str, fact: Any) -> Any:

@@ -1,0 +1,370 @@
+"""What was so at any moment, by the records alone: spans, restarts, orders.
+
+    account = Account()
+    for head in heads(path):
+        for told in account.take(head): ...
+    for told in account.now(): ...       what is still so where the log ends
+
+Pure, and each span is yielded when it has ended: a log of any length takes little memory. Where no agent ran, nothing
+is known, and that is said. Nothing here is computed from what must have been: only from what a record says.
+Not known here: whether the log is as it was written (`verify.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from agent.audit.heads import Head
+from agent.audit.lanes import Lanes, Said
+from agent.audit.spans import Break, Known, Lane, Order, Restart, Span, Told
+from agent.values.asker import Asker, Via
+from agent.values.events import Event
+
+_SETTINGS: Final = ("http", "https", "all")
+_JITTER: Final = dt.timedelta(seconds=1)  # two that write at once may have their times the other way round
+_SHA_SHOWN: Final = 12
+_ENDED_SO: Final = "it ended without a word"
+
+
+class Account:
+    """Of one log, record by record."""
+
+    def __init__(self) -> None:
+        self._lanes = Lanes()
+        self._is_running: bool | None = None  # an agent; None: the log has not begun
+        self._seq = 0  # of the record before
+        self.last: dt.datetime | None = None  # when the newest record was written
+        self._takes = {
+            Event.AGENT_STARTED: self._agent_started,
+            Event.AGENT_STOPPED: self._agent_stopped,
+            Event.POLICY_LOADED: self._policy_loaded,
+            Event.POLICY_REJECTED: self._policy_rejected,
+            Event.POLICY_REMOVED: self._policy_removed,
+            Event.NETWORK_CHANGED: self._network_changed,
+            Event.OFFLINE: self._offline,
+            Event.UPSTREAM_CHOSEN: self._upstream_chosen,
+            Event.NO_UPSTREAM: self._no_upstream,
+            Event.UNREACHABLE_BEGAN: self._unreachable_began,
+            Event.UNREACHABLE_ENDED: self._unreachable_ended,
+            Event.SETTINGS_WRITTEN: self._written,
+            Event.DRIFT_CORRECTED: self._written,
+            Event.RESTORED: self._written,
+            Event.DOCKER_RESTARTED: self._docker_restarted,
+            Event.DOCKER_STARTED: self._docker_started,
+            Event.DOCKER_STOPPED: self._docker_stopped,
+            Event.RESTART_DEFERRED: self._restart_deferred,
+            Event.RESTART_DROPPED: self._restart_dropped,
+            Event.ROLLED_BACK: self._rolled_back,
+            Event.GAVE_UP: self._gave_up,
+            Event.TARGET_FAILED: self._target_failed,
+            Event.REQUESTED: self._requested,
+            Event.PINNED: self._pinned,
+            Event.UNPINNED: self._unpinned,
+            Event.PAUSED: self._paused,
+            Event.RESUMED: self._resumed,
+        }
+        self._by_name = {event.value: take for event, take in self._takes.items()}
+
+    def take(self, head: Head) -> Iterator[Told]:
+        """What this record ends, and what it tells at once."""
+        at = head.moment()
+        if at is None:  # written by nobody of us
+            return
+        yield from self._goes_on(head, at)
+        if self.last is not None and at < self.last:
+            at = self.last
+        if head.event in self._by_name:
+            facts = head.facts_of_today()
+            yield from self._by_name[head.event](head, at, facts)
+        self._seq, self.last = head.seq, at
+
+    def now(self) -> Iterator[Span]:
+        """What is still so where the log ends."""
+        yield from self._lanes.now()
+
+    def _goes_on(self, head: Head, at: dt.datetime) -> Iterator[Told]:
+        """Whether this record is the next one, and its time is later."""
+        if self.last is None:
+            is_command = (head.by or {}).get("via") == Via.COMMAND.value
+            # The beginning was dropped: an agent may run already. Else it starts with its own record.
+            self._is_running = head.seq > 1 and not is_command and head.event != Event.AGENT_STARTED.value
+            if not self._is_running:
+                self._lanes.nobody_looks(at, Known.NO_AGENT, "no agent ran")
+            return
+        if head.seq != self._seq + 1:
+            gone = f"{self._seq + 1} to {head.seq - 1}"
+            what = f"records {gone} are missing" if head.seq > self._seq + 1 else "it is not the next record"
+            yield Break(at=at, seq=head.seq, what=what)
+            self._lanes.leave(self.last, Known.MISSING, what)
+        if self.last - at > _JITTER:
+            by_s = (self.last - at).total_seconds()
+            yield Break(at=at, seq=head.seq, what=f"the clock was set back by {by_s:.0f} s")
+            yield from self._lanes.set_back(self.last, at)
+            self.last = at
+
+    # The agent.
+
+    def _agent_started(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        if self._is_running and self.last is not None:
+            ended = _text(facts, "last_ended") or _ENDED_SO
+            self._lanes.nobody_looks(self.last, Known.UNCERTAIN, ended, self._seq)
+        self._is_running = True
+        self._lanes.somebody_looks()
+        version = _text(facts, "version")
+        yield from self._lanes.says(Lane.AGENT, at, Said(value=version or "", seq=head.seq))
+        for lane in (Lane.OUTAGE, Lane.WAITING, Lane.GAVE_UP, Lane.TARGET_FAILED):  # this agent will say so anew
+            yield from self._lanes.ends_all(lane, at, head.seq)
+        for lane, name in ((Lane.NETWORK, "network"), (Lane.CHOSEN, "upstream")):
+            yield from self._lanes.says(lane, at, _known(head, _text(facts, name)))
+        policy = _text(facts, "policy_sha256")
+        if head.v > 1:
+            yield from self._lanes.says(Lane.POLICY, at, Said(value=policy and policy[:_SHA_SHOWN], seq=head.seq))
+        if policy:
+            yield from self._lanes.ends_all(Lane.POLICY_ERROR, at, head.seq)
+        yield from self._docker(head, at, facts)
+
+    def _agent_stopped(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        because = _text(facts, "because") or ""
+        self._is_running = False
+        yield from self._lanes.says(Lane.AGENT, at, Said(value=None, seq=head.seq, because=because))
+        self._lanes.nobody_looks(at, Known.NO_AGENT, "no agent ran", head.seq)
+
+    # The policy.
+
+    def _policy_loaded(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        sha = _text(facts, "policy_sha256")
+        said = Said(value=(sha or "")[:_SHA_SHOWN], seq=head.seq, because=_text(facts, "because") or "")
+        yield from self._lanes.says(Lane.POLICY, at, said)
+        yield from self._lanes.ends_all(Lane.POLICY_ERROR, at, head.seq)
+        yield from self._lanes.ends_all(Lane.GAVE_UP, at, head.seq)  # it is tried again with it
+
+    def _policy_rejected(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        said = Said(value="; ".join(_texts(facts, "problems")), seq=head.seq)
+        yield from self._lanes.says(Lane.POLICY_ERROR, at, said)
+
+    def _policy_removed(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
+        yield from self._lanes.says(Lane.POLICY, at, Said(value=None, seq=head.seq, because="it was removed"))
+        yield from self._lanes.ends_all(Lane.POLICY_ERROR, at, head.seq)
+
+    # Where the laptop is, and by which way out.
+
+    def _network_changed(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        yield from self._lanes.says(Lane.NETWORK, at, _known(head, _text(facts, "network"), facts))
+
+    def _offline(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
+        yield from self._lanes.says(Lane.NETWORK, at, Said(value=None, seq=head.seq))
+
+    def _upstream_chosen(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        yield from self._lanes.says(Lane.CHOSEN, at, _known(head, _text(facts, "upstream"), facts))
+
+    def _no_upstream(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        said = Said(value=None, seq=head.seq, because=_text(facts, "because") or "")
+        yield from self._lanes.says(Lane.CHOSEN, at, said)
+
+    def _unreachable_began(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        since = _moment(facts, "since") or at
+        said = Said(value=_text(facts, "upstream") or "", seq=head.seq, because=_text(facts, "because") or "")
+        yield from self._lanes.says(Lane.OUTAGE, min(since, at), said)
+
+    def _unreachable_ended(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
+        yield from self._lanes.ends(Lane.OUTAGE, at, head.seq)
+
+    # Docker.
+
+    def _docker(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        """What it runs with, as `agent-started` and `docker-started` have it."""
+        invocation = _text(facts, "invocation") or ""
+        runs, is_said = facts.get("effective"), "effective" in facts
+        settings = runs if isinstance(runs, dict) else None
+        said = Said(
+            value=_settings(settings) if settings else None,
+            seq=head.seq,
+            known=Known.SEEN if settings or (is_said and runs is None) else Known.NOT_SAID,
+            because=_text(facts, "because") or "",
+            identity=invocation,
+            settings=settings,
+            cause=_text(facts, "cause") or "",
+        )
+        yield from self._lanes.says(Lane.DOCKER, at, said, _unit(facts))
+
+    def _docker_started(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        since = min(_moment(facts, "started_at") or at, at)
+        yield from self._docker(head, since, facts)
+        yield from self._lanes.ends(Lane.WAITING, at, head.seq, _unit(facts))
+
+    def _docker_stopped(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        said = Said(value=None, seq=head.seq, because=_text(facts, "because") or "")
+        yield from self._lanes.says(Lane.DOCKER, at, said, _unit(facts))
+        yield from self._lanes.ends(Lane.WAITING, at, head.seq, _unit(facts))
+
+    def _docker_restarted(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        if head.v == 1 and "effective" in facts:  # no record of the start itself
+            yield from self._docker(head, at, facts)
+        yield from self._lanes.ends(Lane.WAITING, at, head.seq, _unit(facts))
+        yield _restart(head, at, facts, is_rolled_back=False)
+
+    def _rolled_back(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        yield from self._lanes.ends(Lane.WAITING, at, head.seq, _unit(facts))
+        yield _restart(head, at, facts, is_rolled_back=True)
+
+    def _restart_deferred(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        said = Said(value=_text(facts, "waits") or "", seq=head.seq, because=_text(facts, "due") or "")
+        yield from self._lanes.says(Lane.WAITING, at, said, _unit(facts))
+
+    def _restart_dropped(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        yield from self._lanes.ends(Lane.WAITING, at, head.seq, _unit(facts))
+
+    # Files.
+
+    def _written(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        for target in _texts(facts, "targets"):
+            yield from self._lanes.ends(Lane.GAVE_UP, at, head.seq, target)
+            yield from self._lanes.ends(Lane.TARGET_FAILED, at, head.seq, target)
+
+    def _gave_up(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        said = Said(value=_text(facts, "because") or "", seq=head.seq)
+        for target in _texts(facts, "targets"):
+            yield from self._lanes.says(Lane.GAVE_UP, at, said, target)
+
+    def _target_failed(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        said = Said(value=_text(facts, "error") or "", seq=head.seq)
+        for target in _texts(facts, "targets"):
+            yield from self._lanes.says(Lane.TARGET_FAILED, at, said, target)
+
+    # People.
+
+    def _requested(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        command = _text(facts, "command") or ""
+        if command == "reload":
+            yield from self._lanes.ends_all(Lane.GAVE_UP, at, head.seq)
+        yield from _order(head, at, " ".join([command, *_texts(facts, "options")]))
+
+    def _pinned(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        upstream, until = _text(facts, "upstream") or "", _until(facts)
+        said = Said(value=upstream, seq=head.seq, because=until.strip())
+        yield from self._lanes.says(Lane.PINNED, at, said)
+        yield from _order(head, at, f"pin {upstream}{until}")
+
+    def _unpinned(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
+        yield from self._lanes.ends(Lane.PINNED, at, head.seq)
+        yield from _order(head, at, "unpin")
+
+    def _paused(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        until = _until(facts)
+        yield from self._lanes.says(Lane.PAUSED, at, Said(value="", seq=head.seq, because=until.strip()))
+        yield from _order(head, at, f"pause{until}")
+
+    def _resumed(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
+        yield from self._lanes.ends(Lane.PAUSED, at, head.seq)
+        yield from _order(head, at, "resume")
+
+
+class Gathered(msgspec.Struct, frozen=True):
+    """All that touches a stretch of time."""
+
+    spans: tuple[Span, ...]
+    restarts: tuple[Restart, ...]
+    orders: tuple[Order, ...]
+    breaks: tuple[Break, ...]
+    last: dt.datetime | None  # when the newest record of the whole log was written
+
+
+def gathered(heads: Iterable[Head], since: dt.datetime | None = None, until: dt.datetime | None = None) -> Gathered:
+    """What was so in it, also what began before or ended after it; in the order in which it ended."""
+    account = Account()
+    found: list[Told] = []
+
+    def is_within(told: Told) -> bool:
+        begin, end = (told.begin, told.end) if isinstance(told, Span) else (told.at, told.at)
+        return (until is None or begin < until) and (since is None or end is None or end >= since)
+
+    for head in heads:
+        found += filter(is_within, account.take(head))
+    found += filter(is_within, account.now())
+    return Gathered(
+        spans=tuple(one for one in found if isinstance(one, Span)),
+        restarts=tuple(one for one in found if isinstance(one, Restart)),
+        orders=tuple(one for one in found if isinstance(one, Order)),
+        breaks=tuple(one for one in found if isinstance(one, Break)),
+        last=account.last,
+    )
+
+
+def _restart(head: Head, at: dt.datetime, facts: Mapping[str, Any], *, is_rolled_back: bool) -> Restart:
+    took, kept = facts.get("took_s"), facts.get("containers_kept")
+    return Restart(
+        at=at,
+        seq=head.seq,
+        pass_id=head.pass_id,
+        about=_unit(facts),
+        is_rolled_back=is_rolled_back,
+        took_s=float(took) if isinstance(took, int | float) else None,
+        due=_text(facts, "because" if is_rolled_back else "due") or "",
+        allowed=_text(facts, "allowed") or "",
+        kept=kept if isinstance(kept, int) else None,
+        lost=_texts(facts, "containers_lost"),
+        stopped=_texts(facts, "containers_stopped"),
+        taken_along=_texts(facts, "taken_along"),
+        started_again=_texts(facts, "started_again"),
+        left=_texts(facts, "left"),
+    )
+
+
+def _order(head: Head, at: dt.datetime, what: str) -> Iterator[Order]:
+    """If somebody asked for it; an end of a pin may also have come by itself."""
+    if head.by:
+        yield Order(
+            at=at, seq=head.seq, pass_id=head.pass_id, event=head.event, what=what, by=head.by, who=who(head.by)
+        )
+
+
+def who(by: Mapping[str, Any]) -> str:
+    """Who asked, in a few words."""
+    try:
+        return str(msgspec.convert(by, Asker))
+    except msgspec.ValidationError:  # of a newer agent
+        return str(by.get("claimed") or by.get("via") or "a person")
+
+
+def _known(head: Head, value: str | None, facts: Mapping[str, Any] | None = None) -> Said:
+    """What a record says, if it does."""
+    because = _text(facts, "because") or "" if facts else ""
+    return Said(value=value, seq=head.seq, known=Known.NOT_SAID if value is None else Known.SEEN, because=because)
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    """In a few words: `direct`, or its proxies."""
+    if settings.get("direct") is True:
+        return "direct"
+    return " ".join(dict.fromkeys(str(settings[name]) for name in _SETTINGS if name in settings)) or "direct"
+
+
+def _unit(facts: Mapping[str, Any]) -> str:
+    return _text(facts, "unit") or ""
+
+
+def _until(facts: Mapping[str, Any]) -> str:
+    until = _text(facts, "until")
+    return f" until {until}" if until else ""
+
+
+def _text(facts: Mapping[str, Any], name: str) -> str | None:
+    found = facts.get(name)
+    return found if isinstance(found, str) else None
+
+
+def _texts(facts: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    found = facts.get(name)
+    return tuple(one for one in found if isinstance(one, str)) if isinstance(found, list) else ()
+
+
+def _moment(facts: Mapping[str, Any], name: str) -> dt.datetime | None:
+    try:
+        found = dt.datetime.fromisoformat(_text(facts, name) or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else None

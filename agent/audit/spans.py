@@ -1,0 +1,110 @@
+"""What was so, from when to when, as the records of the log say it. Values only.
+
+    Span      one thing in one lane: a network, a choice, what Docker ran with, an outage
+    Restart   one restart of Docker by the agent, or its roll-back, and what it cost
+    Order     one wish of somebody's
+    Break     a place where the log, or its clock, does not go on as it should
+
+Not known here: which record says what (`account.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+class Lane(enum.Enum):
+    """What a span is about."""
+
+    AGENT = "agent"  # None: none runs
+    NETWORK = "network"  # None: offline
+    CHOSEN = "chosen"  # None: no upstream works
+    DOCKER = "docker"  # what it runs with. None: it does not run
+    POLICY = "policy"  # the beginning of its SHA-256. None: there is none
+    # These are only there while they last.
+    OUTAGE = "outage"
+    WAITING = "waiting"  # a restart that is due
+    PINNED = "pinned"
+    PAUSED = "paused"
+    POLICY_ERROR = "policy-error"
+    GAVE_UP = "gave-up"
+    TARGET_FAILED = "target-failed"
+
+
+class Known(enum.Enum):
+    """How it is known."""
+
+    SEEN = "seen"  # an agent looked all the while
+    NOT_SAID = "not said"  # an agent ran, and no record says it
+    NO_AGENT = "no agent ran"  # the value is the last one that was seen
+    UNCERTAIN = "the agent ended without a word"  # some time in this span; the value is the last one that was seen
+    MISSING = "records are missing"  # the value is the last one before them
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was so for a while."""
+
+    lane: Lane
+    about: str = ""  # which Docker, where there are several; which file
+    begin: dt.datetime  # UTC
+    end: dt.datetime | None = None  # None: it is still so where the log ends
+    value: str | None
+    known: Known = Known.SEEN
+    because: str = ""
+    seq: int  # of the record that says so; 0: none does
+    end_seq: int = 0  # of the record that ends it; 0: none does
+    settings: Mapping[str, Any] | None = None  # of Docker
+    cause: str = ""  # who started Docker: one of `dockerd.Cause`
+
+    def has(self, moment: dt.datetime) -> bool:
+        return self.begin <= moment and (self.end is None or moment < self.end)
+
+    def lasts_s(self, now: dt.datetime) -> float:
+        return ((self.end or now) - self.begin).total_seconds()
+
+
+class Restart(msgspec.Struct, frozen=True, kw_only=True):
+    """A restart of Docker by the agent. None: not said."""
+
+    at: dt.datetime  # its record was written: Docker was up again
+    seq: int
+    pass_id: str
+    about: str = ""  # which Docker, where there are several
+    is_rolled_back: bool = False
+    took_s: float | None = None
+    due: str = ""  # of a roll-back: why
+    allowed: str = ""
+    kept: int | None = None  # containers
+    lost: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+    taken_along: tuple[str, ...] = ()  # units
+    started_again: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()  # what failed on the way
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody asked for."""
+
+    at: dt.datetime
+    seq: int
+    pass_id: str
+    event: str
+    what: str  # in a few words, such as `pin direct until 16:00`
+    by: Mapping[str, Any]  # an `asker.Asker`
+    who: str
+
+
+class Break(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the log does not go on as it should."""
+
+    at: dt.datetime  # of the record after it
+    seq: int  # the same
+    what: str
+
+
+Told = Span | Restart | Order | Break

@@ -1,0 +1,308 @@
+"""What was so at any moment, by the records of the log."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from agent.audit.account import Gathered, gathered
+from agent.audit.heads import Head
+from agent.audit.spans import Known, Lane
+from agent.values.events import Event
+
+OFFICE: Final = {"http": "http://proxy:3128", "https": "http://proxy:3128", "no_proxy": "localhost"}
+DIRECT: Final = {"direct": True}
+ALICE: Final = {"via": "control", "uid": 0, "login_uid": 1000, "claimed": "alice"}
+
+
+def at(clock: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(f"2026-03-01T{clock}+00:00")
+
+
+class Log:
+    """Records of one day, written one after the other."""
+
+    def __init__(self, first: int = 1, v: int = 2) -> None:
+        self.heads: list[Head] = []
+        self._seq = first
+        self._v = v
+
+    def write(self, clock: str, event: Event, by: dict[str, Any] | None = None, **facts: Any) -> Log:
+        raw = msgspec.Raw(msgspec.json.encode(facts))
+        ts = f"2026-03-01T{clock}.000000Z"
+        self.heads.append(
+            Head(
+                v=self._v, ts=ts, seq=self._seq, boot_id="b", pass_id="p", event=event.value, trigger="t", by=by,
+                facts=raw,
+            )
+        )  # fmt: skip
+        self._seq += 1
+        return self
+
+    def lose(self, records: int) -> Log:
+        self._seq += records
+        return self
+
+    @property
+    def account(self) -> Gathered:
+        return gathered(self.heads)
+
+    def lane(self, lane: Lane) -> list[tuple[str, str | None, str | None, Known]]:
+        """Of each span: from, to, what, and how it is known."""
+        return [
+            (f"{one.begin:%H:%M}", f"{one.end:%H:%M}" if one.end else None, one.value, one.known)
+            for one in self.account.spans
+            if one.lane is lane
+        ]
+
+
+SEEN, NO_AGENT, UNCERTAIN, MISSING, NOT_SAID = (
+    *(Known.SEEN, Known.NO_AGENT, Known.UNCERTAIN, Known.MISSING, Known.NOT_SAID),
+)
+
+
+def begun(clock: str = "09:00:00", **more: Any) -> Log:
+    """An agent that has started at the office."""
+    known = {"version": "1", "network": "office", "upstream": "corp", "policy_sha256": "ab" * 32}
+    return Log().write(clock, Event.AGENT_STARTED, **{**known, "effective": OFFICE, "invocation": "i1", **more})
+
+
+def test_what_a_start_found_lasts_until_something_else_is_said() -> None:
+    log = begun().write("12:00:00", Event.NETWORK_CHANGED, network="home")
+    log.write("12:00:01", Event.UPSTREAM_CHOSEN, upstream="direct")
+    log.write("12:00:03", Event.DOCKER_STARTED, cause="agent", effective=DIRECT, invocation="i2")
+
+    assert log.lane(Lane.AGENT) == [("09:00", None, "1", SEEN)]
+    assert log.lane(Lane.NETWORK) == [("09:00", "12:00", "office", SEEN), ("12:00", None, "home", SEEN)]
+    assert log.lane(Lane.CHOSEN) == [("09:00", "12:00", "corp", SEEN), ("12:00", None, "direct", SEEN)]
+    assert log.lane(Lane.DOCKER) == [("09:00", "12:00", "http://proxy:3128", SEEN), ("12:00", None, "direct", SEEN)]
+    assert log.lane(Lane.POLICY) == [("09:00", None, "abababababab", SEEN)]
+    assert [one.seq for one in log.account.spans if one.lane is Lane.DOCKER] == [1, 4]
+
+
+def test_offline_stopped_and_without_a_choice_are_known_to_be_none() -> None:
+    log = begun().write("10:00:00", Event.OFFLINE).write("10:00:00", Event.DOCKER_STOPPED, because="it failed")
+    log.write("11:00:00", Event.NO_UPSTREAM, network="cafe", because="a portal answers")
+
+    assert log.lane(Lane.NETWORK)[-1] == ("10:00", None, None, SEEN)
+    assert log.lane(Lane.DOCKER)[-1] == ("10:00", None, None, SEEN)
+    assert log.lane(Lane.CHOSEN)[-1] == ("11:00", None, None, SEEN)
+
+
+def test_a_start_by_others_began_when_it_began_and_not_when_it_was_seen() -> None:
+    log = begun().write("10:05:00", Event.DOCKER_STARTED, cause="others", effective=DIRECT, invocation="i2",
+        started_at="2026-03-01T10:04:00Z")  # fmt: skip
+
+    assert log.lane(Lane.DOCKER) == [
+        ("09:00", "10:04", "http://proxy:3128", SEEN),
+        ("10:04", None, "direct", SEEN),
+    ]
+
+
+def test_a_start_whose_settings_are_said_later_is_one_start() -> None:
+    log = begun().write("10:00:00", Event.DOCKER_STARTED, cause="others", invocation="i2")
+    log.write("10:02:00", Event.DOCKER_STARTED, cause="others", effective=DIRECT, invocation="i2")
+
+    assert log.lane(Lane.DOCKER)[-1] == ("10:00", None, "direct", SEEN)
+
+
+def test_where_no_agent_ran_nothing_is_known_but_what_was_last() -> None:
+    log = begun().write("10:00:00", Event.AGENT_STOPPED, because="told to stop")
+    log.write("11:00:00", Event.AGENT_STARTED, version="1", network="home", effective=DIRECT, invocation="i2")
+
+    assert log.lane(Lane.AGENT) == [
+        ("09:00", "10:00", "1", SEEN),
+        ("10:00", "11:00", None, SEEN),
+        ("11:00", None, "1", SEEN),
+    ]
+    assert log.lane(Lane.NETWORK) == [
+        ("09:00", "10:00", "office", SEEN),
+        ("10:00", "11:00", "office", NO_AGENT),
+        ("11:00", None, "home", SEEN),
+    ]
+    assert log.lane(Lane.DOCKER)[1] == ("10:00", "11:00", "http://proxy:3128", NO_AGENT)
+    assert log.lane(Lane.CHOSEN)[-1] == ("11:00", None, None, NOT_SAID)
+
+
+def test_the_same_start_of_docker_before_and_after_was_there_all_the_while() -> None:
+    log = begun().write("10:00:00", Event.AGENT_STOPPED, because="told to stop")
+    log.write("11:00:00", Event.AGENT_STARTED, version="1", effective=OFFICE, invocation="i1")
+
+    assert log.lane(Lane.DOCKER) == [("09:00", None, "http://proxy:3128", SEEN)]
+
+
+def test_an_agent_that_was_killed_may_have_looked_until_its_last_record_only() -> None:
+    log = begun().write("10:00:00", Event.NETWORK_CHANGED, network="home")
+    log.write("11:00:00", Event.AGENT_STARTED, version="1", last_ended="was killed, or crashed", network="cafe",
+        effective=DIRECT, invocation="i2")  # fmt: skip
+
+    assert log.lane(Lane.AGENT) == [
+        ("09:00", "10:00", "1", SEEN),
+        ("10:00", "11:00", "1", UNCERTAIN),
+        ("11:00", None, "1", SEEN),
+    ]
+    assert log.lane(Lane.DOCKER)[:2] == [
+        ("09:00", "10:00", "http://proxy:3128", SEEN),
+        ("10:00", "11:00", "http://proxy:3128", UNCERTAIN),
+    ]
+    assert {one.because for one in log.account.spans if one.known is UNCERTAIN} == {"was killed, or crashed"}
+
+
+def test_what_a_command_does_without_an_agent_is_known_for_that_moment() -> None:
+    log = begun().write("10:00:00", Event.AGENT_STOPPED, because="told to stop")
+    by = {"via": "command", "uid": 0}
+    log.write("10:30:00", Event.DOCKER_STARTED, by, cause="agent", effective=DIRECT, invocation="i2")
+
+    assert log.lane(Lane.DOCKER) == [
+        ("09:00", "10:00", "http://proxy:3128", SEEN),
+        ("10:00", "10:30", "http://proxy:3128", NO_AGENT),
+        ("10:30", None, "direct", NO_AGENT),
+    ]
+    assert log.lane(Lane.AGENT)[-1] == ("10:00", None, None, SEEN)
+
+
+def test_a_log_that_a_command_began_has_no_agent_yet() -> None:
+    log = Log().write("09:00:00", Event.NETWORK_CHANGED, {"via": "command", "uid": 0}, network="home")
+
+    assert log.lane(Lane.NETWORK) == [("09:00", None, "home", NO_AGENT)]
+
+
+def test_after_missing_records_nothing_is_known_until_it_is_said() -> None:
+    log = begun().write("10:00:00", Event.PINNED, upstream="direct", until=None).lose(3)
+    log.write("11:00:00", Event.NETWORK_CHANGED, network="home")
+
+    assert [(one.seq, one.what) for one in log.account.breaks] == [(6, "records 3 to 5 are missing")]
+    assert log.lane(Lane.NETWORK)[1:] == [("10:00", "11:00", "office", MISSING), ("11:00", None, "home", SEEN)]
+    assert log.lane(Lane.DOCKER)[-1] == ("10:00", None, "http://proxy:3128", MISSING)
+    assert log.lane(Lane.PINNED)[-1] == ("10:00", None, "direct", MISSING)
+
+
+def test_a_log_whose_beginning_was_dropped_knows_what_its_records_say() -> None:
+    log = Log(first=400).write("10:00:00", Event.NETWORK_CHANGED, network="home")
+
+    assert log.lane(Lane.NETWORK) == [("10:00", None, "home", SEEN)]
+    assert log.lane(Lane.DOCKER) == []
+    assert log.account.breaks == ()
+
+
+def test_a_clock_that_is_set_back_splits_what_goes_on() -> None:
+    log = begun().write("12:00:00", Event.OFFLINE).write("11:00:00", Event.NETWORK_CHANGED, network="home")
+
+    assert [one.what for one in log.account.breaks] == ["the clock was set back by 3600 s"]
+    assert log.lane(Lane.DOCKER) == [
+        ("09:00", "12:00", "http://proxy:3128", SEEN),
+        ("11:00", None, "http://proxy:3128", SEEN),
+    ]
+    assert all(one.end is None or one.begin <= one.end for one in log.account.spans)
+
+
+def test_an_outage_counts_from_the_first_look_that_found_it() -> None:
+    log = begun().write("10:00:05", Event.UNREACHABLE_BEGAN, network="office", upstream="corp",
+        since="2026-03-01T09:58:00Z", because="refused")  # fmt: skip
+    log.write("10:10:00", Event.UNREACHABLE_ENDED, lasted_s=720.0, because="it works")
+
+    assert log.lane(Lane.OUTAGE) == [("09:58", "10:10", "corp", SEEN)]
+
+
+def test_an_outage_whose_end_nobody_saw_is_not_known_from_then_on() -> None:
+    log = begun().write("10:00:00", Event.UNREACHABLE_BEGAN, upstream="corp", since="2026-03-01T10:00:00Z")
+    log.write("10:20:00", Event.RESTART_DEFERRED, due="d", waits="w")
+    log.write("11:00:00", Event.AGENT_STARTED, version="1", last_ended="was killed, or crashed")
+
+    assert log.lane(Lane.OUTAGE) == [("10:00", "10:20", "corp", SEEN), ("10:20", "11:00", "corp", UNCERTAIN)]
+
+
+def test_a_restart_that_waits_ends_with_the_restart() -> None:
+    log = begun().write("10:00:00", Event.RESTART_DEFERRED, due="direct", waits="3 containers run")
+    log.write("10:30:00", Event.DOCKER_STARTED, cause="agent", effective=DIRECT, invocation="i2")
+    log.write("10:30:01", Event.DOCKER_RESTARTED, took_s=0.7, due="direct", allowed="none runs", containers_kept=3,
+        containers_lost=["web"])  # fmt: skip
+
+    assert log.lane(Lane.WAITING) == [("10:00", "10:30", "3 containers run", SEEN)]
+    (restart,) = log.account.restarts
+    assert (restart.took_s, restart.due, restart.allowed, restart.kept, restart.lost) == (
+        *(0.7, "direct", "none runs", 3, ("web",)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("ends", "facts"),
+    [
+        pytest.param(Event.SETTINGS_WRITTEN, {"targets": ["/f"]}, id="written"),
+        pytest.param(Event.REQUESTED, {"command": "reload", "options": []}, id="reload"),
+        pytest.param(Event.POLICY_LOADED, {"because": "it changed"}, id="policy"),
+        pytest.param(Event.AGENT_STARTED, {"version": "1"}, id="another-agent"),
+    ],
+)
+def test_what_was_given_up_is_tried_again(ends: Event, facts: dict[str, Any]) -> None:
+    log = begun().write("10:00:00", Event.GAVE_UP, targets=["/f"], because="5 times")
+    log.write("11:00:00", ends, **facts)
+
+    assert log.lane(Lane.GAVE_UP)[-1][1] == "11:00"
+
+
+def test_who_ordered_what() -> None:
+    log = begun().write("10:00:00", Event.PINNED, ALICE, upstream="direct", until="2026-03-01T12:00:00Z")
+    log.write("11:00:00", Event.REQUESTED, {"via": "signal"}, command="reload", options=[])
+    log.write("12:00:00", Event.UNPINNED, upstream="direct", because="its time is over")
+
+    assert [(one.what, one.who) for one in log.account.orders] == [
+        ("pin direct until 2026-03-01T12:00:00Z", "alice, login uid 1000"),
+        ("reload", "a signal"),
+    ]
+    assert log.lane(Lane.PINNED) == [("10:00", "12:00", "direct", SEEN)]
+
+
+def test_a_pin_holds_whether_an_agent_runs_or_not() -> None:
+    log = begun().write("10:00:00", Event.PINNED, ALICE, upstream="direct", until=None)
+    log.write("10:10:00", Event.AGENT_STOPPED, because="told to stop").write("11:00:00", Event.AGENT_STARTED)
+
+    assert log.lane(Lane.PINNED) == [("10:00", None, "direct", SEEN)]
+
+
+def test_a_wrong_policy_is_one_until_a_right_one_is_loaded() -> None:
+    log = begun().write("10:00:00", Event.POLICY_REJECTED, path="/c", problems=["a", "b"])
+    log.write("10:30:00", Event.POLICY_LOADED, because="it is fixed", policy_sha256="cd" * 32)
+
+    assert log.lane(Lane.POLICY_ERROR) == [("10:00", "10:30", "a; b", SEEN)]
+    assert log.lane(Lane.POLICY)[-1] == ("10:30", None, "cdcdcdcdcdcd", SEEN)
+
+
+def test_two_dockers_have_a_lane_each() -> None:
+    log = begun().write("10:00:00", Event.DOCKER_STARTED, cause="others", effective=DIRECT, invocation="j1",
+        unit="snap.docker.dockerd.service")  # fmt: skip
+
+    assert {(one.about, one.value, one.end) for one in log.account.spans if one.lane is Lane.DOCKER} == {
+        ("", "http://proxy:3128", None),
+        ("snap.docker.dockerd.service", "direct", None),
+    }
+
+
+def test_records_of_the_first_schema_are_understood() -> None:
+    log = Log(v=1).write("09:00:00", Event.AGENT_STARTED, version="0")
+    log.write("10:00:00", Event.DOCKER_RESTARTED, took_s=1.0, because="due", settings={"proxy": "direct"})
+
+    assert log.lane(Lane.DOCKER)[-1] == ("10:00", None, "direct", SEEN)
+
+
+def test_only_what_touches_a_stretch_of_time_is_gathered() -> None:
+    log = begun().write("10:00:00", Event.NETWORK_CHANGED, network="home")
+    log.write("11:00:00", Event.NETWORK_CHANGED, network="cafe")
+    found = gathered(log.heads, since=at("10:10:00"), until=at("10:20:00"))
+
+    assert [one.value for one in found.spans if one.lane is Lane.NETWORK] == ["home"]
+    assert [one.value for one in found.spans if one.lane is Lane.DOCKER] == ["http://proxy:3128"]
+
+
+@pytest.mark.parametrize("event", list(Event), ids=lambda event: event.value)
+def test_facts_that_were_cut_or_forged_stop_nobody(event: Event) -> None:
+    log = begun()
+    odd: Any
+    for odd in ("…", None, 7, [7, None], {"a": {}}):
+        names = ("network", "upstream", "effective", "targets", "because", "invocation", "took_s", "since", "command")
+        log.write("10:00:00", event, ALICE, **dict.fromkeys(names, odd))
+
+    assert log.account.spans
