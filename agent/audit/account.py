@@ -20,7 +20,7 @@ import msgspec
 
 from agent.audit.heads import Head
 from agent.audit.lanes import Lanes, Said
-from agent.audit.spans import Break, Known, Lane, Order, Restart, Span, Told
+from agent.audit.spans import Break, Known, Lane, Order, Outage, Restart, Span, Told
 from agent.values.asker import Asker, Via
 from agent.values.events import Event
 
@@ -36,6 +36,7 @@ class Account:
     def __init__(self) -> None:
         self._lanes = Lanes()
         self._is_running: bool | None = None  # an agent; None: the log has not begun
+        self._outage: Outage | None = None
         self._seq = 0  # of the record before
         self.last: dt.datetime | None = None  # when the newest record was written
         self._takes = {
@@ -82,9 +83,11 @@ class Account:
             yield from self._by_name[head.event](head, at, facts)
         self._seq, self.last = head.seq, at
 
-    def now(self) -> Iterator[Span]:
+    def now(self) -> Iterator[Told]:
         """What is still so where the log ends."""
         yield from self._lanes.now()
+        if self._outage is not None:
+            yield self._outage
 
     def _goes_on(self, head: Head, at: dt.datetime) -> Iterator[Told]:
         """Whether this record is the next one, and its time is later."""
@@ -100,6 +103,7 @@ class Account:
             what = f"records {gone} are missing" if head.seq > self._seq + 1 else "it is not the next record"
             yield Break(at=at, seq=head.seq, what=what)
             self._lanes.leave(self.last, Known.MISSING, what)
+            yield from self._outage_unseen(what)
         if self.last - at > _JITTER:
             by_s = (self.last - at).total_seconds()
             yield Break(at=at, seq=head.seq, what=f"the clock was set back by {by_s:.0f} s")
@@ -112,6 +116,7 @@ class Account:
         if self._is_running and self.last is not None:
             ended = _text(facts, "last_ended") or _ENDED_SO
             self._lanes.nobody_looks(self.last, Known.UNCERTAIN, ended, self._seq)
+            yield from self._outage_unseen(f"the agent {ended}")
         self._is_running = True
         self._lanes.somebody_looks()
         version = _text(facts, "version")
@@ -166,12 +171,36 @@ class Account:
         yield from self._lanes.says(Lane.CHOSEN, at, said)
 
     def _unreachable_began(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        since = _moment(facts, "since") or at
-        said = Said(value=_text(facts, "upstream") or "", seq=head.seq, because=_text(facts, "because") or "")
-        yield from self._lanes.says(Lane.OUTAGE, min(since, at), said)
+        begin = min(_moment(facts, "since") or at, at)
+        upstream, because = _text(facts, "upstream") or "", _text(facts, "because") or ""
+        yield from self._lanes.says(Lane.OUTAGE, begin, Said(value=upstream, seq=head.seq, because=because))
+        yield from self._outage_unseen("no record says so")
+        verdicts = facts.get("verdicts")
+        self._outage = Outage(
+            begin=begin,
+            network=_text(facts, "network") or "",
+            upstream=upstream,
+            because=because,
+            verdicts=tuple(one for one in verdicts if isinstance(one, dict)) if isinstance(verdicts, list) else (),
+            seq=head.seq,
+        )
 
-    def _unreachable_ended(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
+    def _unreachable_ended(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         yield from self._lanes.ends(Lane.OUTAGE, at, head.seq)
+        lasted = facts.get("lasted_s")
+        lasted_s = float(lasted) if isinstance(lasted, int | float) else None
+        begun, self._outage = self._outage or Outage(begin=at - dt.timedelta(seconds=lasted_s or 0)), None
+        yield msgspec.structs.replace(
+            begun, end=at, lasted_s=lasted_s, ended_because=_text(facts, "because") or "", end_seq=head.seq
+        )
+
+    def _outage_unseen(self, because: str) -> Iterator[Told]:
+        """Nobody saw how the one that was open ended."""
+        if self._outage is not None:
+            yield msgspec.structs.replace(
+                self._outage, seen_until=max(self.last or self._outage.begin, self._outage.begin), ended_because=because
+            )
+        self._outage = None
 
     # Docker.
 
@@ -268,6 +297,7 @@ class Gathered(msgspec.Struct, frozen=True):
 
     spans: tuple[Span, ...]
     restarts: tuple[Restart, ...]
+    outages: tuple[Outage, ...]
     orders: tuple[Order, ...]
     breaks: tuple[Break, ...]
     last: dt.datetime | None  # when the newest record of the whole log was written
@@ -278,20 +308,27 @@ def gathered(heads: Iterable[Head], since: dt.datetime | None = None, until: dt.
     account = Account()
     found: list[Told] = []
 
-    def is_within(told: Told) -> bool:
-        begin, end = (told.begin, told.end) if isinstance(told, Span) else (told.at, told.at)
-        return (until is None or begin < until) and (since is None or end is None or end >= since)
-
     for head in heads:
-        found += filter(is_within, account.take(head))
-    found += filter(is_within, account.now())
+        found += (told for told in account.take(head) if is_within(told, since, until))
+    found += (told for told in account.now() if is_within(told, since, until))
     return Gathered(
         spans=tuple(one for one in found if isinstance(one, Span)),
         restarts=tuple(one for one in found if isinstance(one, Restart)),
+        outages=tuple(one for one in found if isinstance(one, Outage)),
         orders=tuple(one for one in found if isinstance(one, Order)),
         breaks=tuple(one for one in found if isinstance(one, Break)),
         last=account.last,
     )
+
+
+def is_within(told: Told, since: dt.datetime | None, until: dt.datetime | None) -> bool:
+    """Whether it touches the stretch of time."""
+    match told:
+        case Span() | Outage():
+            begin, end = told.begin, told.end or (told.seen_until if isinstance(told, Outage) else None)
+        case Restart() | Order() | Break():
+            begin = end = told.at
+    return (until is None or begin < until) and (since is None or end is None or end >= since)
 
 
 def _restart(head: Head, at: dt.datetime, facts: Mapping[str, Any], *, is_rolled_back: bool) -> Restart:

@@ -71,24 +71,67 @@ class Line(msgspec.Struct, frozen=True):
 
 def lines(path: Path) -> Iterator[Line]:
     """Every line of the log, the oldest first; none if there is no log. OSError if it cannot be read."""
+    growing = _growing(path)
     try:
-        growing = _stream(path)
-    except FileNotFoundError:
-        growing = None
-    # Open the growing file first: if it is renamed meanwhile, it appears among the full ones and is not read twice.
-    try:
-        grown = None if growing is None else os.fstat(growing.fileno())
-        for file in full_files(path):
-            with _stream(file) as stream:
-                if grown is not None and os.path.samestat(os.fstat(stream.fileno()), grown):
-                    grown = None
-                    break
-                yield from (Line(file, number, raw) for number, raw in enumerate(stream, start=1))
+        yield from _full(path, growing)
         if growing is not None:
             yield from (Line(path, number, raw) for number, raw in enumerate(growing, start=1))
     finally:
         if growing is not None:
             growing.close()
+
+
+def followed(path: Path) -> Iterator[Line | None]:
+    """The same, and then what is appended, without an end. None: nothing more for now."""
+    growing = _growing(path)
+    number = 0
+    try:
+        yield from _full(path, growing)
+        while True:
+            if growing is not None:
+                # First of all: nothing is appended to a file any more once another one stands in its place.
+                is_full = _is_replaced(path, growing)
+                while (raw := growing.readline()).endswith(b"\n"):
+                    number += 1
+                    yield Line(path, number, raw)
+                growing.seek(-len(raw), os.SEEK_CUR)  # a line that is being written
+                if not is_full:
+                    yield None
+                    continue
+                growing.close()
+            growing, number = _growing(path), 0
+            if growing is None:
+                yield None
+    finally:
+        if growing is not None:
+            growing.close()
+
+
+def _growing(path: Path) -> BinaryIO | None:
+    try:
+        return _stream(path)
+    except FileNotFoundError:
+        return None
+
+
+def _full(path: Path, growing: BinaryIO | None) -> Iterator[Line]:
+    """The lines of the full files.
+
+    `growing` is open already: if it is renamed meanwhile, it appears among the full ones and is not read twice.
+    """
+    grown = None if growing is None else os.fstat(growing.fileno())
+    for file in full_files(path):
+        with _stream(file) as stream:
+            if grown is not None and os.path.samestat(os.fstat(stream.fileno()), grown):
+                break
+            yield from (Line(file, number, raw) for number, raw in enumerate(stream, start=1))
+
+
+def _is_replaced(path: Path, growing: BinaryIO) -> bool:
+    try:
+        return not os.path.samestat(os.stat(path), os.fstat(growing.fileno()))  # noqa: PTH116 - beside fstat
+    except FileNotFoundError:
+        return False
 
 
 class Tail(msgspec.Struct, frozen=True):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from agent.audit import files
 from agent.audit.chain import Entry
-from agent.values.policy import Duration
+from agent.audit.files import Line
+from agent.audit.older import facts_of
 
 
 class Legible(msgspec.Struct, frozen=True):
@@ -25,19 +26,55 @@ class Illegible(msgspec.Struct, frozen=True):
     """A line that is not a record."""
 
 
-class Filter(msgspec.Struct, frozen=True):
+class Person(msgspec.Struct, frozen=True):
+    """Who asked, as a reader names them."""
+
+    name: str
+    uid: int | None = None  # of the account of that name
+
+    def is_meant(self, by: Mapping[str, Any] | None) -> bool:
+        """By who logged in, who is the same under sudo; else by the uid of the process. Or by the way it came."""
+        if by is None:
+            return False
+        if self.name in (by.get("claimed"), by.get("via")):
+            return True
+        return self.uid is not None and by.get("login_uid", by.get("uid")) == self.uid
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Which records to show. Empty parts match every record."""
 
     events: frozenset[str] = frozenset()
     network: str = ""
+    upstream: str = ""
+    target: str = ""  # a path, or how one ends
+    by: Person | None = None
+    pass_id: str = ""  # or how it begins
+    boot: str = ""  # the same
     since: dt.datetime | None = None
     until: dt.datetime | None = None
 
-    def has(self, entry: Entry, network: object) -> bool:
+    def has(self, entry: Entry, of_pass: Mapping[str, Any]) -> bool:
+        """`of_pass`: network and upstream that its pass named."""
         if self.events and entry.event not in self.events:
             return False
-        if self.network and network != self.network:
+        if not entry.pass_id.startswith(self.pass_id) or not entry.boot_id.startswith(self.boot):
             return False
+        if self.by is not None and not self.by.is_meant(entry.by):
+            return False
+        return self._is_about_it(entry, of_pass) and self._is_then(entry)
+
+    def _is_about_it(self, entry: Entry, of_pass: Mapping[str, Any]) -> bool:
+        if self.network and of_pass.get("network") != self.network:
+            return False
+        if not self.upstream and not self.target:
+            return True
+        facts = facts_of(entry)
+        if self.upstream and self.upstream not in (of_pass.get("upstream"), facts.get("previous_upstream")):
+            return False
+        return not self.target or any(_ends_so(target, self.target) for target in _listed(facts.get("targets")))
+
+    def _is_then(self, entry: Entry) -> bool:
         if self.since is None and self.until is None:
             return True
         when = moment_of(entry)
@@ -52,19 +89,42 @@ EVERYTHING: Final = Filter()
 def records(path: Path, which: Filter = EVERYTHING) -> Iterator[Legible | Illegible]:
     """The matching records, the oldest first, and an Illegible for every other line.
 
-    A record without a network belongs to the network that its pass named before. OSError if the log cannot be read.
+    A record without a network, or an upstream, belongs to the one that its pass named before. OSError if the log cannot
+    be read.
     """
-    this_pass, network = ("", ""), None
+    reading = _Reading(which)
     for line in files.lines(path):
+        found = reading.take(line)
+        if found is not None:
+            yield found
+
+
+def followed(path: Path, which: Filter = EVERYTHING) -> Iterator[Legible | Illegible | None]:
+    """The same, and then what is appended, without an end. None: nothing more for now."""
+    reading = _Reading(which)
+    for line in files.followed(path):
+        found = None if line is None else reading.take(line)
+        if line is None or found is not None:
+            yield found
+
+
+class _Reading:
+    """One way along the log."""
+
+    def __init__(self, which: Filter) -> None:
+        self._which = which
+        self._this_pass = ("", "")
+        self._of_pass: dict[str, Any] = {}
+
+    def take(self, line: Line) -> Legible | Illegible | None:
+        """None: a record that does not match."""
         entry = line.decoded()
         if entry is None:
-            yield Illegible()
-            continue
-        if not entry.pass_id or this_pass != (entry.boot_id, entry.pass_id):
-            this_pass, network = (entry.boot_id, entry.pass_id), None
-        network = entry.facts.get("network", network)
-        if which.has(entry, network):
-            yield Legible(entry, line.text.decode())
+            return Illegible()
+        if not entry.pass_id or self._this_pass != (entry.boot_id, entry.pass_id):
+            self._this_pass, self._of_pass = (entry.boot_id, entry.pass_id), {}
+        self._of_pass |= {name: entry.facts[name] for name in ("network", "upstream") if name in entry.facts}
+        return Legible(entry, line.text.decode()) if self._which.has(entry, self._of_pass) else None
 
 
 def moment_of(entry: Entry) -> dt.datetime | None:
@@ -76,13 +136,15 @@ def moment_of(entry: Entry) -> dt.datetime | None:
     return when if when.tzinfo else None
 
 
-def moment(text: str, now: dt.datetime) -> dt.datetime:
-    """A time as a person writes it: RFC 3339 (local without an offset), or `2h` for two hours ago."""
-    try:
-        return now - dt.timedelta(seconds=Duration.parse(text))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return dt.datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise ValueError(f'"{text}" is not a time, such as "2h", "2026-03-01" or "2026-03-01T09:12:04Z"') from None
+def boots(path: Path) -> list[str]:
+    """The kernel's ids of the boots in which the log was written, the oldest first."""
+    decoded = (line.decoded() for line in files.lines(path))
+    return [*dict.fromkeys(entry.boot_id for entry in decoded if entry is not None)]
+
+
+def _listed(value: object) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def _ends_so(path: str, named: str) -> bool:
+    return path == named or (not named.startswith("/") and path.endswith(f"/{named}"))

@@ -2,6 +2,7 @@
 
     Span      one thing in one lane: a network, a choice, what Docker ran with, an outage
     Restart   one restart of Docker by the agent, or its roll-back, and what it cost
+    Outage    one time that Docker reached no registry, and why
     Order     one wish of somebody's
     Break     a place where the log, or its clock, does not go on as it should
 
@@ -87,6 +88,22 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[str, ...] = ()  # what failed on the way
 
 
+class Outage(msgspec.Struct, frozen=True, kw_only=True):
+    """Docker reached no registry; the same in the lane `OUTAGE` has no more than begin and end."""
+
+    begin: dt.datetime
+    end: dt.datetime | None = None  # None: it goes on, or nobody saw its end
+    seen_until: dt.datetime | None = None  # where nobody saw its end
+    lasted_s: float | None = None  # by a clock that nobody can set
+    network: str = ""
+    upstream: str = ""  # that Docker ran with; '': none of the policy's
+    because: str = ""
+    verdicts: tuple[Mapping[str, Any], ...] = ()
+    ended_because: str = ""
+    seq: int = 0  # 0: the record of its begin is not there
+    end_seq: int = 0
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody asked for."""
 
@@ -107,4 +124,4 @@ class Break(msgspec.Struct, frozen=True, kw_only=True):
     what: str
 
 
-Told = Span | Restart | Order | Break
+Told = Span | Restart | Outage | Order | Break

@@ -32,7 +32,7 @@ COMMANDS: Final = {
     "resume": "end a pause",
     "reload": "read the policy and the password files again, and retry what was given up",
     "env": "show the lines for one container, one build or one shell, or what another system's Docker wants",
-    "audit": "show the audit log; `audit verify` checks that it was not changed",
+    "audit": "show the audit log, or answer a question by it: at TIME, outages, who, verify",
     "install": "set up the service, enable it and start it; run again, it upgrades",
     "uninstall": "remove the service and restore every file",
     "restore": "restore every file as it was before the agent first wrote it; the service stays",
@@ -49,7 +49,7 @@ _ASK_NOTHING: Final = frozenset({"run", "status"})
 _SYSTEM: Final = Paths()
 
 # These are folders: their other files are also run, or imported, on their own.
-_FOLDERS: Final = frozenset({"demo", "doctor", "env", "init", "install"})
+_FOLDERS: Final = frozenset({"audit", "demo", "doctor", "env", "init", "install"})
 
 
 class _Parser(argparse.ArgumentParser):
@@ -100,7 +100,7 @@ def _module(name: str | None) -> str:
 
 def _named(words: list[str]) -> str | None:
     parser = _Parser(add_help=False)
-    _common(parser, None)
+    common_options(parser, None)
     parser.add_argument("command", nargs="?")
     found: str | None = parser.parse_known_args(words)[0].command
     return found
@@ -108,10 +108,10 @@ def _named(words: list[str]) -> str | None:
 
 def _parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
     common = _Parser(add_help=False)
-    _common(common, argparse.SUPPRESS)
+    common_options(common, argparse.SUPPRESS)
     parser = _Parser(prog="docker-proxy-agent", description=SUMMARY)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    _common(parser, None)
+    common_options(parser, None)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for command, text in COMMANDS.items():
         is_asked = command == name and module is not None
@@ -121,7 +121,7 @@ def _parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentPar
     return parser
 
 
-def _common(parser: argparse.ArgumentParser, default: str | None) -> None:
+def common_options(parser: argparse.ArgumentParser, default: str | None) -> None:
     """Options before or after the command. After it, their defaults must not overwrite what came before."""
     is_first = default is None
     parser.add_argument(

@@ -45,11 +45,19 @@ def owner_of(uid: int, paths: Paths) -> str:
 
 def login_of(uid: int, paths: Paths) -> Login | None:
     """As `owner_of`."""
+    return next((login for login in _below(paths) if login.uid == uid), None)
+
+
+def login_named(name: str, paths: Paths) -> Login | None:
+    """As `owner_of`."""
+    return next((login for login in _below(paths) if login.name == name), None)
+
+
+def _below(paths: Paths) -> tuple[Login, ...]:
     try:
-        passwd = paths.below("/etc/passwd").read_text(errors="replace")
+        return logins(paths.below("/etc/passwd").read_text(errors="replace"))
     except OSError:
-        return None
-    return next((login for login in logins(passwd) if login.uid == uid), None)
+        return ()
 
 
 def group(text: str, name: str) -> Group | None:

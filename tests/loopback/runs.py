@@ -29,7 +29,7 @@ from .crash import Moment, begun
 
 WITHIN_S = 60
 IMPORTED = (
-    "apply", "audit", "check", "env.command", "env.look", "pause", "pin", "plan", "probe", "reload", "restore",
+    "apply", "audit.command", "check", "env.command", "env.look", "pause", "pin", "plan", "probe", "reload", "restore",
     "resume", "status", "unpin",
 )  # fmt: skip
 

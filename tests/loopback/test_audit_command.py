@@ -13,14 +13,20 @@ import pytest
 
 from agent.audit import system_journal
 from agent.audit.chain import Anchor
+from agent.audit.facts import Plain
 from agent.audit.log import AuditLog
-from agent.audit.read import moment
-from agent.cli import audit
+from agent.cli.audit import command
 from agent.cli.install.systemd import UNIT
+from agent.values.asker import Asker
 from agent.values.errors import AgentError
 from agent.values.events import Event
 from agent.values.paths import Paths
 
+# What root can do to a log of which the journal has nothing.
+ALL = (
+    "can write all of this anew, and nobody here would notice: no anchor in the journal was compared. What a log "
+    "server has stays (docs/audit.md)"
+)
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 
 
@@ -33,16 +39,24 @@ class Host:
         self._now = NOW
         self._log = AuditLog(self.paths.audit_log, self.paths.state, clock=lambda: self._now, this_boot="b")
 
-    def write(self, event: Event, hours_ago: float = 0, pass_id: str = "", **facts: str) -> None:
-        self._now = NOW - dt.timedelta(hours=hours_ago)
-        self._log.append(event, "timer", pass_id, {**facts})
+    def hours_ago(self, hours: float) -> Host:
+        self._now = NOW - dt.timedelta(hours=hours)
+        return self
+
+    def at(self, clock: str) -> Host:
+        """What is written from now on is written then, of this day, by UTC."""
+        self._now = dt.datetime.combine(NOW, dt.time.fromisoformat(clock), dt.UTC)
+        return self
+
+    def write(self, event: Event, pass_id: str = "", *, by: Asker | None = None, **facts: Plain) -> None:
+        self._log.append(event, "timer", pass_id, facts, by=by)
 
     def audit(self, *words: str) -> tuple[int, list[str], list[str]]:
         """Exit status and the lines of stdout and stderr."""
         parser = argparse.ArgumentParser()
         parser.add_argument("--json", action="store_true")
-        audit.arguments(parser)
-        status = audit.run(parser.parse_args(words), self.paths)
+        command.arguments(parser)
+        status = command.run(parser.parse_args(words), self.paths)
         out, err = self._printed.readouterr()
         return status, out.splitlines(), err.splitlines()
 
@@ -58,10 +72,10 @@ def host(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
 
 @pytest.fixture
 def diary(host: Host) -> Host:
-    host.write(Event.OFFLINE, hours_ago=30, pass_id="1", previous_network="office")
-    host.write(Event.UPSTREAM_CHOSEN, hours_ago=3, pass_id="2", network="office", upstream="corp")
-    host.write(Event.DOCKER_RESTARTED, hours_ago=3, pass_id="2", due="corp")
-    host.write(Event.DOCKER_RESTARTED, hours_ago=1, pass_id="3", due="direct")
+    host.hours_ago(30).write(Event.OFFLINE, pass_id="1", previous_network="office")
+    host.hours_ago(3).write(Event.UPSTREAM_CHOSEN, pass_id="2", network="office", upstream="corp")
+    host.write(Event.DOCKER_RESTARTED, pass_id="2", due="corp")
+    host.hours_ago(1).write(Event.DOCKER_RESTARTED, pass_id="3", due="direct")
     return host
 
 
@@ -119,12 +133,7 @@ def test_json_prints_the_very_lines_of_the_log(diary: Host) -> None:
     assert "\n".join(out) + "\n" == diary.paths.audit_log.read_text()
 
 
-@pytest.mark.parametrize(("text", "hours"), [("2h", 2), ("1d12h", 36), ("90m", 1.5)])
-def test_a_time_may_be_so_long_ago(text: str, hours: float) -> None:
-    assert moment(text, NOW) == NOW - dt.timedelta(hours=hours)
-
-
-@pytest.mark.parametrize("text", ["", "soon", "2 h", "2026-13-01", "9999999999d", "0001-01-01"])
+@pytest.mark.parametrize("text", ["", "soon", "2026-13-01", "9999999999d", "0001-01-01"])
 def test_what_is_no_time_is_said(host: Host, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         host.audit("--since", text)
@@ -140,6 +149,7 @@ def test_no_log_yet(host: Host) -> None:
             "whole: no records",
             "  note     the anchor in the state directory is absent",
             "  note     the journal was not read",
+            f"  root     {ALL}",
         ],
     )
 
@@ -180,6 +190,7 @@ def test_verify_says_whole_and_by_which_anchors(diary: Host) -> None:
         "whole: 4 records, 1 to 4",
         "  anchor   state directory: 1 anchor of record 4",
         "  note     the journal was not read",
+        f"  root     {ALL}",
     ]
 
 

@@ -19,7 +19,7 @@ from typing import Final
 from agent.audit.logs import configure
 from agent.audit.read import Filter, Legible, records
 from agent.audit.verify import verify
-from agent.cli.audit import readable
+from agent.cli.audit.listing import readable
 from agent.cli.demo import root
 from agent.cli.demo.check import Aftermath, problems
 from agent.cli.demo.roam import PULLED, roam
@@ -35,7 +35,9 @@ from agent.values.events import Event
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 
-_READ_ALOUD: Final = Filter(frozenset({Event.UPSTREAM_CHOSEN.value, Event.DOCKER_RESTARTED.value}), network="office")
+_READ_ALOUD: Final = Filter(
+    events=frozenset({Event.UPSTREAM_CHOSEN.value, Event.DOCKER_RESTARTED.value}), network="office"
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

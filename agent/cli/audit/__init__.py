@@ -1,0 +1,15 @@
+"""`audit`: the log, and the questions that an auditor has.
+
+    command     which part is asked for; the log itself, filtered
+    listing     records on the screen, or as lines of JSON; also as they come
+    at          `audit at TIME`: what was so, and by which records
+    outages     `audit outages`: each with its begin, its end and its length
+    who         `audit who`: what people asked for, and what came of it
+    verifying   `audit verify`: whether the log is as it was written, and what that is worth
+    contract    `audit schema`: the JSON Schema of a record
+    when        times and lengths, on the command line and on the screen
+    shown       what `--json` prints
+
+Another question is a file here with `arguments` and `run`, and a line in PARTS (`command.py`). What was so
+at a moment is found by `agent/audit/account.py`; here it is only asked for and printed.
+"""

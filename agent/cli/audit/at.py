@@ -1,0 +1,235 @@
+"""`audit at TIME`: what was so then, and by which records. What no agent saw is said to be not known."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from agent.audit import files
+from agent.audit.account import Account
+from agent.audit.chain import Entry
+from agent.audit.heads import heads
+from agent.audit.log import utc_now
+from agent.audit.spans import Break, Known, Lane, Restart, Span
+from agent.cli.audit import when
+from agent.cli.audit.listing import readable
+from agent.cli.audit.shown import AtShown, Held, Trouble
+from agent.cli.printing import page, print_json
+from agent.one_pass.screen import line
+from agent.values.errors import AgentError
+from agent.values.moments import NoSuchTime, moment
+from agent.values.paths import Paths
+
+_NONE: Final = {
+    Lane.AGENT: "none ran",
+    Lane.NETWORK: "offline",
+    Lane.CHOSEN: "nothing: no upstream worked",
+    Lane.DOCKER: "did not run",
+    Lane.POLICY: "none",
+}
+_LABELS: Final = {lane: lane.value for lane in _NONE}
+# As the codes of conditions have it, with what is said before the value.
+_TROUBLES: Final = {
+    Lane.OUTAGE: ("unreachable", "Docker reached no registry"),
+    Lane.WAITING: ("deferred", "a restart of Docker waited"),
+    Lane.POLICY_ERROR: ("policy-error", "the policy was refused"),
+    Lane.PINNED: ("pinned", "pinned to"),
+    Lane.PAUSED: ("paused", "paused"),
+    Lane.GAVE_UP: ("gave-up", "given up"),
+    Lane.TARGET_FAILED: ("target-failed", "not written"),
+}
+
+
+class Then(msgspec.Struct, frozen=True, kw_only=True):
+    """All that was so at one moment."""
+
+    at: dt.datetime
+    spans: Mapping[tuple[Lane, str], Span]  # the newest, where the clock was set back and the moment was twice
+    restart: Restart | None  # the last one before
+    first: dt.datetime | None  # when the oldest and the newest record were written
+    last: dt.datetime | None
+    notes: tuple[str, ...]
+
+    def of(self, lane: Lane) -> tuple[Span, ...]:
+        return tuple(span for (one, _), span in sorted(self.spans.items(), key=_by_about) if one is lane)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "time", nargs="+", metavar="TIME", help='such as "14:00", "yesterday 9:30", "2h ago", "2026-03-01T09:12:04Z"'
+    )
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    written = " ".join(args.time)
+    now = utc_now()
+    try:
+        asked = moment(written, now)
+    except NoSuchTime as error:
+        raise AgentError("audit at", str(error)) from error
+    if asked > now:
+        raise AgentError("audit at", f'"{written}" is still to come ({when.local(asked)})')
+    then = at(paths.audit_log, asked)
+    records = [*_records(paths.audit_log, {span.seq for span in then.spans.values()})]
+    if args.json:
+        print_json(msgspec.to_builtins(_shown(then, records)))
+    else:
+        page(*_lines(then, [entry for entry, _ in records]))
+    return 0
+
+
+def at(path: Path, then: dt.datetime) -> Then:
+    """By the log alone. OSError if it cannot be read."""
+    account = Account()
+    spans: dict[tuple[Lane, str], Span] = {}
+    notes: dict[str, None] = {}
+    restart: Restart | None = None
+    first: dt.datetime | None = None
+
+    def look(told: Iterable[object]) -> None:
+        nonlocal restart
+        for one in told:
+            if isinstance(one, Span) and one.has(then):
+                if (one.lane, one.about) in spans:
+                    notes[f"{when.local(then)} was twice: the clock was set back; this is the later one"] = None
+                spans[one.lane, one.about] = one
+            elif isinstance(one, Restart) and one.at <= then:
+                restart = one
+            elif isinstance(one, Break) and "missing" in one.what:
+                notes[f"{one.what}, says record {one.seq} of {when.local(one.at)}"] = None
+
+    for head in heads(path):
+        look(account.take(head))
+        first = first or account.last
+    look(account.now())
+    if account.last is not None and then > account.last:
+        notes[f"the log's newest record is of {when.local(account.last)}"] = None
+    return Then(at=then, spans=spans, restart=restart, first=first, last=account.last, notes=tuple(notes))
+
+
+def _records(path: Path, seqs: set[int]) -> Iterator[tuple[Entry, Mapping[str, Any]]]:
+    """These, in their order, also as they stand there."""
+    marks = tuple(f'"seq":{seq},'.encode() for seq in seqs)
+    for one in files.lines(path):
+        if any(mark in one.raw[:200] for mark in marks):
+            entry = one.decoded()
+            if entry is not None and entry.seq in seqs:
+                yield entry, msgspec.json.decode(one.text)
+
+
+def _lines(then: Then, records: Sequence[Entry]) -> Iterator[str]:
+    yield f"At {when.local(then.at)}"
+    for lane in _NONE:
+        for span in then.of(lane) or (None,):
+            label = f"{_LABELS[lane]} {span.about}" if span is not None and span.about else _LABELS[lane]
+            yield line(label, _said(lane, span, then))
+    restart = then.restart
+    if restart is not None:
+        took = f", {restart.took_s:.1f} s" if restart.took_s is not None else ""
+        what = "rolled back" if restart.is_rolled_back else "by the agent"
+        because = "; ".join(part for part in (restart.due, restart.allowed) if part)
+        yield line("restarted", f"{what} at {when.local(restart.at)}{took}: {because} (record {restart.seq})")
+    for lane, (_, said) in _TROUBLES.items():
+        for span in then.of(lane):
+            yield line("note", _trouble(said, span))
+    for note in then.notes:
+        yield line("note", note)
+    if records:
+        yield line("records", "that say so:")
+        yield from (f"  {entry.seq:>11}  {readable(entry)}" for entry in records)
+
+
+def _said(lane: Lane, span: Span | None, then: Then) -> str:
+    if span is None:
+        if then.first is None:
+            return "not known: there are no records"
+        before = then.at < then.first
+        return f"not known: the log begins at {when.local(then.first)}" if before else "not known: no record says it"
+    value = _value(lane, span)
+    until = f" until {when.local(span.end)}" if span.end else ""
+    since = f"since {when.local(span.begin)}"
+    match span.known:
+        case Known.SEEN:
+            by = f", started by {'the agent' if span.cause == 'agent' else span.cause}" if span.cause else ""
+            why = f": {span.because}" if span.because else ""
+            return f"{value}, {since}{by}{why}"
+        case Known.NOT_SAID:
+            return f"not known: no record says it, {since}{until}"
+    return f"not known: {_why_not(span)}, {since}{until}; before that: {value}"
+
+
+def _value(lane: Lane, span: Span) -> str:
+    if span.value is None:
+        return _NONE[lane]
+    if lane is Lane.DOCKER and span.settings:
+        no_proxy = span.settings.get("no_proxy")
+        return f"{span.value}, no_proxy {no_proxy}" if no_proxy else span.value
+    return f"{span.value} ran".strip() if lane is Lane.AGENT else span.value or "loaded"
+
+
+def _why_not(span: Span) -> str:
+    """Why it is not known; '' if it is."""
+    match span.known:
+        case Known.SEEN:
+            return ""
+        case Known.UNCERTAIN:
+            return f"the agent {span.because}, some time then" if span.because else Known.UNCERTAIN.value
+        case Known.MISSING:
+            return span.because
+    return str(span.known.value)
+
+
+def _trouble(said: str, span: Span) -> str:
+    parts = (said, span.about, span.value, span.because)
+    unknown = f" (not known any more: {_why_not(span)})" if span.known is not Known.SEEN else ""
+    head, *rest = (part for part in parts if part)
+    return f"{head}{': ' if rest else ''}{'; '.join(rest)}, since {when.local(span.begin)}{unknown}"
+
+
+def _shown(then: Then, records: Iterable[tuple[Entry, Mapping[str, Any]]]) -> AtShown:
+    def held(lane: Lane) -> Held:
+        return next((_held(span) for span in then.of(lane)), _NOT_KNOWN)
+
+    return AtShown(
+        at=when.utc(then.at) or "",
+        agent=held(Lane.AGENT),
+        network=held(Lane.NETWORK),
+        chosen=held(Lane.CHOSEN),
+        docker=tuple(map(_held, then.of(Lane.DOCKER))),
+        policy=held(Lane.POLICY),
+        conditions=tuple(
+            Trouble(code=code, text=_trouble(said, span), held=_held(span))
+            for lane, (code, said) in _TROUBLES.items()
+            for span in then.of(lane)
+        ),
+        records=tuple(record for _, record in records),
+        newest=when.utc(then.last),
+        notes=then.notes,
+    )
+
+
+_NOT_KNOWN: Final = Held(value=None, known=False, why_not="no record says it", since=None, until=None, record=None)
+
+
+def _held(span: Span) -> Held:
+    return Held(
+        value=span.value,
+        known=span.known is Known.SEEN,
+        why_not=_why_not(span),
+        since=when.utc(span.begin),
+        until=when.utc(span.end),
+        because=span.because if span.known is Known.SEEN else "",
+        record=span.seq or None,
+        about=span.about,
+        settings=span.settings,
+        cause=span.cause,
+    )
+
+
+def _by_about(item: tuple[tuple[Lane, str], Span]) -> str:
+    return item[0][1]

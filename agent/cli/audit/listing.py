@@ -1,0 +1,154 @@
+"""`audit`: the records that match, one a line; with `--follow` also those that come."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from agent.audit.chain import Entry
+from agent.audit.facts import plain
+from agent.audit.older import facts_of
+from agent.audit.read import Filter, Illegible, Legible, Person, boots, followed, moment_of, records
+from agent.cli.audit import when
+from agent.cli.printing import complain, page, print_json_line
+from agent.clients.accounts import NAME_SERVICE, NamesUnknown
+from agent.system.passwd import login_named
+from agent.system.process_start import boot_id
+from agent.values.errors import AgentError
+from agent.values.events import LONGEST, Event, sentence
+from agent.values.paths import Paths
+from agent.values.secret import escaped
+
+_LOOK_AGAIN_S: Final = 0.5
+_BEFORE: Final = 10  # records that `--follow` shows first, as `tail` and `journalctl --follow` do
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    when.stretch(parser, "records")
+    parser.add_argument(
+        "--event",
+        action="append",
+        default=[],
+        choices=[event.value for event in Event],
+        metavar="NAME",
+        help="only this event, such as docker-restarted; may be repeated",
+    )
+    parser.add_argument("--network", default="", metavar="NAME", help="only records about this network")
+    parser.add_argument("--upstream", default="", metavar="NAME", help="only records about this upstream")
+    parser.add_argument("--by", default="", metavar="NAME", help="only what this user, uid or signal brought about")
+    parser.add_argument("--pass", default="", dest="pass_id", metavar="ID", help="only what this pass did")
+    parser.add_argument(
+        "--boot", default="", metavar="ID", help="only this boot: its id, or how it begins; 0 is this one, -1 the last"
+    )
+    parser.add_argument(
+        "--target", default="", metavar="FILE", help="only records about this file, such as daemon.json"
+    )
+    parser.add_argument("--last", type=_count, default=0, metavar="N", help="only the last N")
+    parser.add_argument("--follow", "-f", action="store_true", help="go on with records that come; ends with Ctrl-C")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of records')
+    return int(text)
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    which = _filter(args, paths)
+    if args.follow:
+        return _follow(args, followed(paths.audit_log, which))
+    illegible = 0
+
+    def legible() -> Iterator[Legible]:
+        nonlocal illegible
+        for found in records(paths.audit_log, which):
+            if isinstance(found, Legible):
+                yield found
+            else:
+                illegible += 1
+
+    shown = _show(args, deque(legible(), args.last) if args.last else legible())
+    if illegible:
+        complain(f"{paths.audit_log}: {illegible} lines are not records. See: docker-proxy-agent audit verify")
+    if not shown:
+        complain(f"{paths.audit_log}: no matching records")
+    return 0
+
+
+def _show(args: argparse.Namespace, found: Iterable[Legible]) -> int:
+    """How many there were."""
+    shown = 0
+    for one in found:
+        shown += 1
+        if args.json:
+            print_json_line(one.line)
+        else:
+            page(readable(one.entry))
+    return shown
+
+
+def _follow(args: argparse.Namespace, found: Iterator[Legible | Illegible | None]) -> int:
+    """Until it is interrupted."""
+    most = args.last or (None if args.since else _BEFORE)
+    _show(args, deque((one for one in iter(found.__next__, None) if isinstance(one, Legible)), most))
+    while True:
+        sys.stdout.flush()
+        time.sleep(_LOOK_AGAIN_S)
+        _show(args, (one for one in iter(found.__next__, None) if isinstance(one, Legible)))
+
+
+def _filter(args: argparse.Namespace, paths: Paths) -> Filter:
+    return Filter(
+        events=frozenset(args.event),
+        network=args.network,
+        upstream=args.upstream,
+        target=args.target,
+        by=person(args.by, paths) if args.by else None,
+        pass_id=args.pass_id,
+        boot=_boot(args.boot, paths),
+        since=args.since,
+        until=args.until,
+    )
+
+
+def _boot(named: str, paths: Paths) -> str:
+    """Its id. `0` and `-1` count as they do for journalctl."""
+    if not named.removeprefix("-").isdecimal() or len(named) > len("-999"):
+        return named
+    known = boots(paths.audit_log)
+    known += [] if boot_id() in known[-1:] else [boot_id()]
+    back = -int(named)
+    if not 0 <= back < len(known):
+        raise AgentError(f"--boot {named}", f"the log has records of {len(known)} boots")
+    return known[-1 - back]
+
+
+def person(named: str, paths: Paths) -> Person:
+    """Who is meant: a user, a uid, or a way on which orders come, such as `signal`."""
+    if named.isdecimal():
+        return Person(named, int(named))
+    if paths.is_real:
+        try:
+            login = NAME_SERVICE.login(named)
+        except NamesUnknown:  # records also have the name that sudo claims
+            login = None
+    else:
+        login = login_named(named, paths)
+    return Person(named, login.uid if login else None)
+
+
+def readable(entry: Entry) -> str:
+    """One record, in the reader's own time. On a terminal it is folded."""
+    written = moment_of(entry)
+    local = entry.ts if written is None else when.local(written)
+    try:
+        said = sentence(Event(entry.event), facts_of(entry))
+    except ValueError:  # written by a newer agent
+        said = escaped(msgspec.json.encode(plain(entry.facts)).decode(), LONGEST)
+    return f"{escaped(local)}  {escaped(entry.event):<17} {said}"

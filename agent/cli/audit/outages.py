@@ -1,0 +1,103 @@
+"""`audit outages`: every time that Docker reached no registry, from the record of its begin to that of its end."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from agent.audit.account import Account, is_within
+from agent.audit.heads import heads
+from agent.audit.spans import Break, Outage, Told
+from agent.cli.audit import when
+from agent.cli.audit.shown import OutageShown
+from agent.cli.printing import complain, page, print_json
+from agent.one_pass.screen import line
+from agent.values.paths import Paths
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    when.stretch(parser, "what lasted")
+    parser.add_argument("--network", default="", metavar="NAME", help="only those in this network")
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    number, lasted_s, unknown = 0, 0.0, 0
+    for told in _told(paths.audit_log):
+        if not is_within(told, args.since, args.until):
+            continue
+        if isinstance(told, Break):
+            complain(f"{told.what}, says record {told.seq} of {when.local(told.at)}")
+        elif isinstance(told, Outage) and args.network in ("", told.network):
+            number, lasted_s, unknown = number + 1, lasted_s + (told.lasted_s or 0), unknown + (told.lasted_s is None)
+            if args.json:
+                print_json(msgspec.to_builtins(_shown(told)), indent=None)
+            else:
+                page(*_lines(told))
+    if not args.json:
+        page(_together(number, lasted_s, unknown))
+    return 0
+
+
+def _told(path: Path) -> Iterator[Told]:
+    account = Account()
+    for head in heads(path):
+        yield from account.take(head)
+    yield from account.now()
+
+
+def _lines(one: Outage) -> Iterator[str]:
+    yield f"{when.local(one.begin)}  {_how_long(one)}"
+    where = f" in {one.network}" if one.network else ""
+    way = f" by {one.upstream}" if one.upstream else ""
+    evidence = "; ".join(_judged(verdict) for verdict in one.verdicts)
+    why = "; ".join(part for part in (one.because, evidence) if part)
+    yield line("docker", f"reached no registry{where}{way}{f': {why}' if why else ''}")
+    if one.ended_because:
+        yield line("end", one.ended_because)
+    seqs = [str(seq) for seq in (one.seq, one.end_seq) if seq]
+    yield line("records", ", ".join(seqs))
+
+
+def _how_long(one: Outage) -> str:
+    if one.end is not None:
+        lasted = when.length(one.lasted_s) if one.lasted_s is not None else "not said how long"
+        return f"to {when.local(one.end)}: {lasted}"
+    if one.seen_until is not None:
+        least = when.length((one.seen_until - one.begin).total_seconds())
+        return f"nobody saw its end: at least {least}"
+    return "where the log ends, it goes on"
+
+
+def _judged(verdict: object) -> str:
+    if not isinstance(verdict, dict):
+        return ""
+    evidence = f" [{verdict['evidence']}]" if verdict.get("evidence") else ""
+    return f"{verdict.get('upstream')} {verdict.get('verdict')}{evidence}"
+
+
+def _together(number: int, lasted_s: float, unknown: int) -> str:
+    if not number:
+        return "no outages"
+    if number == unknown:
+        lasted = "how long is not known"
+    else:
+        lasted = f"{when.length(lasted_s)} in all" + (f", and {unknown} whose length is not known" if unknown else "")
+    return f"{'1 outage' if number == 1 else f'{number} outages'}: {lasted}"
+
+
+def _shown(one: Outage) -> OutageShown:
+    return OutageShown(
+        begin=when.utc(one.begin) or "",
+        end=when.utc(one.end),
+        seen_until=when.utc(one.seen_until),
+        lasted_s=one.lasted_s,
+        network=one.network,
+        upstream=one.upstream,
+        because=one.because,
+        verdicts=one.verdicts,
+        ended_because=one.ended_because,
+        records=tuple(seq for seq in (one.seq, one.end_seq) if seq),
+    )

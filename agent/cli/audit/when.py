@@ -1,0 +1,49 @@
+"""Times and lengths on the command line and on the screen, in the reader's own zone."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+
+from agent.audit.log import utc_now
+from agent.values.moments import NoSuchTime, moment
+
+
+def stretch(parser: argparse.ArgumentParser, about: str) -> None:
+    """`--since` and `--until`."""
+    parser.add_argument(
+        "--since",
+        type=a_moment,
+        default=None,
+        metavar="TIME",
+        help=f'only {about} from then on: "14:00", "yesterday 9:30", "2h ago", "2026-03-01T09:12:04Z"',
+    )
+    parser.add_argument("--until", type=a_moment, default=None, metavar="TIME", help=f"only {about} before this")
+
+
+def a_moment(text: str) -> dt.datetime:
+    try:
+        return moment(text, utc_now())
+    except NoSuchTime as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def local(when: dt.datetime) -> str:
+    """To the second."""
+    return f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def utc(when: dt.datetime | None) -> str | None:
+    """For programs: RFC 3339."""
+    return None if when is None else when.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def length(seconds: float) -> str:
+    """In the two largest units."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, name, below, its_name in ((86400, "days", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {name} {whole % size // below} {its_name}"
+    return f"{whole} s"
