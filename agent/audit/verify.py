@@ -25,6 +25,7 @@ class Source(enum.Enum):
 
     STATE = "state directory"
     JOURNAL = "journal"
+    GIVEN = "anchor that was given"  # by whoever asks: kept on another machine
 
 
 class Broken(msgspec.Struct, frozen=True):
@@ -63,13 +64,19 @@ class Verification(msgspec.Struct, frozen=True):
     broken: Broken | None
     compared: tuple[Compared, ...]
     notes: tuple[str, ...]  # what the log says about itself, and what could not be checked
+    end: Anchor | None = None  # of the newest record: who keeps it elsewhere can give it later
 
     @property
     def is_whole(self) -> bool:
         return self.broken is None
 
 
-def verify(path: Path, state_dir: Path, in_journal: Sequence[Sequence[Anchor]] | None = None) -> Verification:
+def verify(
+    path: Path,
+    state_dir: Path,
+    in_journal: Sequence[Sequence[Anchor]] | None = None,
+    given: Sequence[Anchor] = (),
+) -> Verification:
     """Check every record. `in_journal`: one list per log, the last one not ended. OSError if it cannot be read."""
     # Read the anchors first: the agent may be writing, and a log may be longer than its anchor, but not shorter.
     notes = []
@@ -83,6 +90,8 @@ def verify(path: Path, state_dir: Path, in_journal: Sequence[Sequence[Anchor]] |
         anchors[Source.JOURNAL] = tuple(one for log in in_journal for one in log)
     else:
         notes.append("the journal was not read")
+    if given:
+        anchors[Source.GIVEN] = given
     walk = _Walk(anchors)
     for line in files.lines(path):
         walk.pass_over(line)
@@ -95,7 +104,8 @@ def verify(path: Path, state_dir: Path, in_journal: Sequence[Sequence[Anchor]] |
         last=walk.last.seq if walk.last else None,
         broken=walk.broken,
         compared=tuple(walk.compared(source) for source in anchors),
-        notes=(*walk.notes, *notes),
+        notes=(*walk.notes, *notes, *walk.not_compared(given)),
+        end=walk.last.anchor if walk.last else None,
     )
 
 
@@ -212,6 +222,12 @@ class _Walk:
         elif before > 0 and (before, self.first.prev) not in self._dropped:
             honest = max((seq for seq, _ in self._dropped if seq is not None and seq < before), default=0)
             self._breaks(honest + 1, f"is missing, up to {before}, and no record says that it was dropped")
+
+    def not_compared(self, given: Sequence[Anchor]) -> list[str]:
+        first = self.first.seq if self.first else 1
+        return [
+            f"record {one.seq} was dropped: its anchor is compared with nothing" for one in given if one.seq < first
+        ]
 
     def compared(self, source: Source) -> Compared:
         first = self.first.seq if self.first else 1

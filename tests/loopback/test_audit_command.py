@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,10 +24,7 @@ from agent.values.events import Event
 from agent.values.paths import Paths
 
 # What root can do to a log of which the journal has nothing.
-ALL = (
-    "can write all of this anew, and nobody here would notice: no anchor in the journal was compared. What a log "
-    "server has stays (docs/audit.md)"
-)
+ALL = "can have written all of this anew: only an anchor that is kept elsewhere says otherwise: --anchor"
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 
 
@@ -190,6 +188,7 @@ def test_verify_says_whole_and_by_which_anchors(diary: Host) -> None:
         "whole: 4 records, 1 to 4",
         "  anchor   state directory: 1 anchor of record 4",
         "  note     the journal was not read",
+        f"  end      {end_of(diary)}",
         f"  root     {ALL}",
     ]
 
@@ -203,6 +202,37 @@ def test_verify_names_the_first_broken_place_and_exits_1(diary: Host) -> None:
     assert status == 1
     assert out[0] == f"broken: record 2: is not as it was written ({path}, line 2)"
     assert json.loads(diary.audit("verify", "--json")[1][0])["broken"]["seq"] == 2
+
+
+def end_of(host: Host) -> str:
+    last = json.loads(host.paths.audit_log.read_text().splitlines()[-1])
+    return f"{last['seq']}:{last['hash']}"
+
+
+def test_an_anchor_that_was_kept_elsewhere_finds_a_log_that_was_written_anew(diary: Host) -> None:
+    kept = end_of(diary)
+    assert (
+        "can have hidden nothing up to record 4, whose anchor you gave"
+        in diary.audit("verify", "--anchor", kept)[1][-1]
+    )
+
+    shutil.rmtree(diary.paths.audit_log.parent)
+    shutil.rmtree(diary.paths.state)
+    anew = AuditLog(diary.paths.audit_log, diary.paths.state)
+    for _ in range(5):
+        anew.append(Event.OFFLINE, "timer", "", {})
+
+    assert diary.audit("verify")[0] == 0
+    status, out, _ = diary.audit("verify", "--anchor", kept)
+    assert (status, out[0]) == (1, "broken: record 4: is not the one that the anchor that was given knows")
+
+
+@pytest.mark.parametrize("text", ["", "4", "4:", "0:" + "a" * 64, "4:" + "A" * 64, "4:" + "a" * 63])
+def test_what_is_no_anchor_is_said(host: Host, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        host.audit("verify", "--anchor", text)
+
+    assert "is not the number of a record, a colon and its hash" in capsys.readouterr().err
 
 
 def test_a_log_that_cannot_be_read_is_one_line_with_its_path(host: Host) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from agent.audit.chain import Anchor, Entry, opened, sealed
 from agent.audit.log import AuditLog, AuditUnwritable
-from agent.audit.verify import Verification, verify
+from agent.audit.verify import Source, Verification, verify
 from agent.values.events import Event
 from tests.share import fewer
 
@@ -434,3 +434,28 @@ def test_nor_the_agent_that_writes_there(tmp_path: Path) -> None:
 
     with pytest.raises(AuditUnwritable, match=r"audit\.jsonl"):
         log.write([{"a": "b"}])
+
+
+def test_an_anchor_that_is_given_finds_an_end_that_was_cut_off(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.write([{}] * 3)
+    (log.state / "anchors.json").unlink()
+    log.lines = log.lines[:2]
+
+    assert verify(log.path, log.state).is_whole
+    broken = verify(log.path, log.state, given=log.anchors[2:]).broken
+    assert str(broken) == "record 3: is cut off, up to 3, says the anchor that was given"
+
+
+def test_an_anchor_of_a_record_that_was_dropped_proves_nothing_and_that_is_said(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.write([{"because": "x" * 300}] * 60, max_bytes=10_000)
+
+    found = verify(log.path, log.state, given=[log.anchors[0], log.anchors[-1]])
+
+    assert found.is_whole
+    assert "record 1 was dropped: its anchor is compared with nothing" in found.notes
+    assert [(one.anchors, one.newest) for one in found.compared if one.source is Source.GIVEN] == [
+        (1, log.anchors[-1].seq)
+    ]
+    assert found.end == log.anchors[-1]
