@@ -13,6 +13,7 @@
     account         what was so at any moment: spans, restarts, orders                          pure
     lanes           spans on their way                                                          pure
     spans           what an account consists of                                                 pure
+    report/         a period as a page to keep
     facts           what may stand in a record, and in a line of the journal                    pure
     logs            structlog, configured once: journal fields, console, JSON lines
     unexpected      an exception that nobody expected, as an error and a traceback

@@ -171,6 +171,15 @@ def _tail(block: bytes, *, begins_line: bool) -> Tail:
     return Tail(None, block, ends_line)
 
 
+def newest(path: Path) -> Entry | None:
+    """The last record of the log that is whole. OSError if it cannot be read."""
+    for file in (path, *reversed(full_files(path))):
+        with contextlib.suppress(FileNotFoundError):
+            if (last := tail(file).last) is not None:
+                return last
+    return None
+
+
 def entries(file: Path) -> Generator[Entry]:
     """The records of one file that are whole."""
     with _stream(file) as stream:

@@ -35,6 +35,7 @@ QUESTIONS = (
     ("at", "2026-01-09T14:00:00Z"),
     ("outages",),
     ("who",),
+    ("report", "-o", "-"),
     ("--network", "office", "--last", "10"),
 )
 # Each in a process of its own, and this one is small: a child's largest size begins with that of its parent.

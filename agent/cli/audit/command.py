@@ -6,7 +6,7 @@ import argparse
 from types import ModuleType
 from typing import Final
 
-from agent.cli.audit import at, contract, listing, outages, verifying, who
+from agent.cli.audit import at, contract, listing, outages, report, verifying, who
 from agent.cli.words import common_options
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
@@ -15,6 +15,7 @@ PARTS: Final[dict[str, tuple[ModuleType, str]]] = {
     "at": (at, "what was so at a time, and which records say so"),
     "outages": (outages, "every time that Docker reached no registry: from, to, how long, why"),
     "who": (who, "what people asked for, and what came of it"),
+    "report": (report, "a stretch of time as one page, to be kept, printed or shown"),
     "verify": (verifying, "find records that were changed, removed or cut off"),
     "schema": (contract, "the JSON Schema of a record"),
 }

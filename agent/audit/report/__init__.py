@@ -1,0 +1,14 @@
+"""The report: a period of the audit log as one page that needs nothing else, to be kept, printed or shown.
+
+    values    what is on a page: bands, bars, marks, rows
+    tell      records become these values
+    timeline  the picture, as SVG                               pure
+    axis      where the picture has its times                   pure
+    tables    what stands below it                              pure
+    page      the whole page                                    pure
+    style     how it looks                                      pure
+    markup    HTML and SVG, every text escaped                  pure
+
+The page holds no script and no reference to anything outside of it, so it is the same wherever it is opened. A new band
+is a member of `Band` in `values`, filled in `tell`; a new table is a function in `tables`, called in `page`.
+"""

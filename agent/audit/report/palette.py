@@ -1,0 +1,71 @@
+"""Which colour a network and an upstream has, and by which name Docker's settings go.
+
+Pure. What Docker runs with is in the log as a proxy's address. Whoever looks at the picture wants to see whether it is
+the chosen upstream, so it has that one's name and colour: `apply-started` says what the chosen one means for Docker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from agent.audit.report.values import HUES, Key, Tone
+from agent.audit.spans import Span
+
+DIRECT: Final = "direct"
+_FIRST_OF_A_NETWORK: Final = 4  # the first ones look like none of the first upstreams
+_PROXIES: Final = ("http", "https", "all")
+_SPECIAL: Final = {
+    Tone.BAD: ("nothing works", "no upstream, or Docker was rolled back"),
+    Tone.WAITS: ("waits", "a restart that is due, or a pause"),
+    Tone.NONE: ("none", "offline, or Docker does not run"),
+    Tone.UNKNOWN: ("not known", "no agent ran, or no record says it"),
+    Tone.PLAIN: ("by the agent", "or an order"),
+    Tone.OTHERS: ("by others", ""),
+}
+
+
+class Palette:
+    """As one log has it: colours go by the order in which names appear."""
+
+    def __init__(self) -> None:
+        self.chosen = ""  # the upstream, at this place of the log
+        self._networks: dict[str, Tone] = {}
+        self._upstreams: dict[str, Tone] = {}
+        self._names: dict[str, str] = {}  # of upstreams, by the proxies in Docker's settings
+
+    def applies(self, settings: Any) -> None:
+        """Docker is to run with this, for what is chosen now."""
+        if self.chosen and isinstance(settings, dict):
+            self._names[_proxies(settings)] = self.chosen
+
+    def name_of(self, span: Span) -> str:
+        """Of what Docker runs with: an upstream's, or its proxies. Of another lane, its value."""
+        if span.settings is None:
+            return span.value or ""
+        proxies = _proxies(span.settings)
+        return DIRECT if not proxies else self._names.get(proxies, span.value or "")
+
+    def of_network(self, name: str) -> Tone:
+        return self._networks.setdefault(name, HUES[(_FIRST_OF_A_NETWORK + len(self._networks)) % len(HUES)])
+
+    def of_upstream(self, name: str) -> Tone:
+        return self._upstreams.setdefault(name, HUES[len(self._upstreams) % len(HUES)])
+
+    def keys(self, used: set[Tone]) -> Iterator[Key]:
+        meant = {name: proxies for proxies, name in self._names.items()}
+        for name, tone in self._upstreams.items():
+            if tone in used:
+                yield Key(tone, name, meant.get(name, ""))
+
+
+def key_of(tone: Tone) -> Key:
+    """Of what has a colour of its own; without a name for all others."""
+    name, means = _SPECIAL.get(tone, ("", ""))
+    return Key(tone, name, means)
+
+
+def _proxies(settings: Any) -> str:
+    """What tells two upstreams apart. dockerd is told socks5h by its other name."""
+    proxies = (str(settings[name]) for name in _PROXIES if name in settings)
+    return " ".join(dict.fromkeys(one.replace("socks5h://", "socks5://") for one in proxies))

@@ -1,0 +1,37 @@
+"""What of a record's facts is on the page: not where the laptop was, unless that is asked for.
+
+Pure. As with `audit.places = "names"`: a network has the name that the policy gives it. What is left out is what it was
+recognised by, and what a portal or an issuer of certificates there said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from agent.values.events import Event
+from agent.values.verdict import Outcome
+
+_TELLS_WHERE: Final = frozenset({Outcome.PORTAL.value, Outcome.TLS.value})
+_OF_A_PLACE: Final = ("interfaces", "fingerprint", "place", "is_new")
+# As the policy's errors name a key (`values/policy_text.py`): what it had follows.
+_MATCH: Final = re.compile(r"(\bmatch(?:\.\w+)?): .*", re.DOTALL)
+
+
+def without_places(event: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts under today's names, but for those that tell where this was."""
+    kept = {name: fact for name, fact in facts.items() if name not in _OF_A_PLACE}
+    if event == Event.NETWORK_CHANGED.value:
+        kept.pop("because", None)
+    if isinstance(verdicts := kept.get("verdicts"), list):
+        kept["verdicts"] = [_without_evidence(one) for one in verdicts]
+    if isinstance(problems := kept.get("problems"), list):
+        kept["problems"] = [_MATCH.sub(r"\1 is wrong", one) if isinstance(one, str) else one for one in problems]
+    return kept
+
+
+def _without_evidence(judged: object) -> object:
+    if isinstance(judged, dict) and judged.get("verdict") in _TELLS_WHERE:
+        return {name: fact for name, fact in judged.items() if name != "evidence"}
+    return judged

@@ -1,0 +1,381 @@
+"""Records become what is on a page: `report(heads, asked, chain)`.
+
+Pure. What was so when is the account's (`audit/account.py`); here it gets a colour, a number and a place on the page.
+Only the latest records of a long period have rows. The picture has all of them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from agent.audit.account import Account
+from agent.audit.heads import Head
+from agent.audit.report.bars import Bars
+from agent.audit.report.palette import Palette, key_of
+from agent.audit.report.rows import row_of
+from agent.audit.report.summary import Sums, figures, headline, of_networks
+from agent.audit.report.values import Band, Bar, Cell, Chain, Key, Listing, Mark, Report, Tone
+from agent.audit.report.words import clock, count, is_one_day, length, moment
+from agent.audit.spans import Break, Known, Lane, Order, Outage, Restart, Span, Told
+from agent.values.dockerd import Cause
+from agent.values.events import Event
+
+MOST_ROWS: Final = 2000
+MOST_LINES: Final = 500  # of a table
+_NONE: Final = {
+    Lane.NETWORK: ("offline", Tone.NONE),
+    Lane.CHOSEN: ("none works", Tone.BAD),
+    Lane.DOCKER: ("does not run", Tone.NONE),
+}
+_BY: Final = {Cause.AGENT.value: "the agent"}
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the page is to be about."""
+
+    now: dt.datetime
+    since: dt.datetime | None = None  # None: the first record
+    until: dt.datetime | None = None  # None: now
+    is_running: bool = True  # an agent, now
+    is_full: bool = False  # also where the laptop was
+    host: str = ""
+    version: str = ""
+
+
+class _Start(msgspec.Struct, frozen=True):
+    """A restart by the agent, or a start by others."""
+
+    at: dt.datetime
+    tone: Tone
+    by: str
+    seq: int
+    took_s: float | None = None
+    containers: str = ""
+    due: str = ""
+    allowed: str = ""
+
+
+def report(heads: Iterable[Head], asked: Asked, chain: Chain) -> Report:
+    """`heads`: of the whole log, for what was so at `since` may have begun long before."""
+    telling: _Telling | None = None
+    account = Account()
+    for head in heads:
+        if telling is None:
+            telling = _Telling(asked, asked.since or head.moment() or asked.now)
+        telling.note(head)
+        telling.take(account.take(head))
+    if telling is None:
+        telling = _Telling(asked, asked.since or asked.now)
+    telling.take(account.now(), last=account.last)
+    return telling.report(chain)
+
+
+class _Telling:
+    """On its way along the log."""
+
+    def __init__(self, asked: Asked, begin: dt.datetime) -> None:
+        self._asked = asked
+        self._begin = begin
+        self._end = max(asked.until or asked.now, begin + dt.timedelta(seconds=1))
+        self._palette = Palette()
+        self._sums = Sums()
+        self._network = self._bars()
+        self._chosen = self._bars()
+        self._docker: dict[str, Bars] = {}  # by unit
+        self._outages = self._bars()
+        self._waiting = self._bars()
+        self._standing = self._bars()  # pins and pauses
+        self._heads: deque[Head] = deque(maxlen=MOST_ROWS)
+        self._in_period = 0  # records
+        self._lost = deque[Outage](maxlen=MOST_LINES)
+        self._starts: list[_Start] = []
+        self._orders: list[Order] = []
+        self._breaks: list[Break] = []
+        self._started = ""  # systemd's id of the start of Docker that was told last
+        self._when = clock if is_one_day(begin, self._end) else moment
+
+    def _bars(self) -> Bars:
+        return Bars(self._begin, self._end)
+
+    def _is_in_period(self, at: dt.datetime | None) -> bool:
+        return at is not None and self._begin <= at < self._end
+
+    # Records.
+
+    def note(self, head: Head) -> None:
+        """What is on the page of a record itself."""
+        if self._is_in_period(head.moment()):
+            self._heads.append(head)
+            self._in_period += 1
+            self._sums.moves += head.event == Event.NETWORK_CHANGED.value
+        if head.event in _NOTED:
+            self._note(head, head.facts_of_today())
+
+    def _note(self, head: Head, facts: Mapping[str, Any]) -> None:
+        match head.event:
+            case Event.AGENT_STARTED.value:
+                self._palette.chosen = str(facts.get("upstream", ""))
+                self._started = str(facts.get("invocation", ""))
+            case Event.UPSTREAM_CHOSEN.value:
+                self._palette.chosen = str(facts.get("upstream", ""))
+            case Event.APPLY_STARTED.value:
+                self._palette.applies(facts.get("settings"))
+            case Event.DOCKER_STARTED.value:
+                self._note_start(head, facts)
+
+    def _note_start(self, head: Head, facts: Mapping[str, Any]) -> None:
+        invocation = str(facts.get("invocation", ""))
+        is_known = invocation == self._started and invocation != ""
+        self._started = invocation
+        if is_known or facts.get("cause") != Cause.OTHERS.value:
+            return
+        at = _moment(facts.get("started_at")) or head.moment()
+        if at is not None and self._is_in_period(at):
+            because = str(facts.get("because", ""))
+            self._starts.append(_Start(at, Tone.OTHERS, "others", head.seq, due=because))
+
+    # What the account says of them.
+
+    def take(self, told: Iterable[Told], last: dt.datetime | None = None) -> None:
+        """`last`: the log ends there, and what is told is what is still so."""
+        for one in told:
+            match one:
+                case Span():
+                    for span in self._as_long_as_known(one, last):
+                        self._take_span(span)
+                case Outage():
+                    self._take_outage(one)
+                case Restart() if self._is_in_period(one.at):
+                    self._starts.append(_restart(one))
+                    self._sums.restarted(one)
+                case Order() if self._is_in_period(one.at):
+                    self._orders.append(one)
+                case Break() if self._is_in_period(one.at):
+                    self._breaks.append(one)
+
+    def _as_long_as_known(self, span: Span, last: dt.datetime | None) -> Iterator[Span]:
+        """Where no agent runs now and none said that it stops, nothing is known since the last record."""
+        is_open = span.end is None and span.known is Known.SEEN and span.lane not in (Lane.PINNED, Lane.PAUSED)
+        if self._asked.is_running or last is None or not is_open or (span.lane is Lane.AGENT and span.value is None):
+            yield span
+            return
+        yield msgspec.structs.replace(span, end=max(last, span.begin))
+        yield msgspec.structs.replace(span, begin=max(last, span.begin), known=Known.UNCERTAIN)
+
+    def _take_span(self, span: Span) -> None:
+        begin, end = max(span.begin, self._begin), min(span.end or self._end, self._end)
+        if begin >= end and not (begin == end and self._is_in_period(begin)):
+            return
+        bars = self._bars_of(span)
+        if bars is not None:
+            bars.add(self._bar(span))
+        if span.known is not Known.SEEN:
+            return
+        match span.lane:
+            case Lane.AGENT if span.value is not None:
+                self._sums.looked_s += (end - begin).total_seconds()
+            case Lane.NETWORK:
+                self._sums.was_in(span.value, (end - begin).total_seconds())
+
+    def _take_outage(self, one: Outage) -> None:
+        last = one.end or one.seen_until or self._end
+        begin, end = max(one.begin, self._begin), min(last, self._end)
+        if begin >= self._end or last <= self._begin:
+            return
+        is_whole = (begin, end) == (one.begin, one.end) and one.lasted_s is not None
+        lasted_s = one.lasted_s if is_whole and one.lasted_s is not None else (end - begin).total_seconds()
+        self._sums.was_out(lasted_s)
+        self._lost.append(one)
+        more = "; ".join(filter(None, (f"by {one.upstream}" if one.upstream else "", one.because)))
+        is_open = one.end is None and one.seen_until is None
+        self._outages.add(Bar(begin, end, length(lasted_s), Tone.BAD, more=more, is_open=is_open))
+
+    def _bars_of(self, span: Span) -> Bars | None:
+        match span.lane:
+            case Lane.NETWORK:
+                return self._network
+            case Lane.CHOSEN:
+                return self._chosen
+            case Lane.DOCKER:
+                return self._docker.setdefault(span.about, self._bars())
+            case Lane.WAITING if span.known is Known.SEEN:
+                return self._waiting
+            case Lane.PINNED | Lane.PAUSED:
+                return self._standing
+        return None
+
+    def _bar(self, span: Span) -> Bar:
+        end = span.end or self._end
+        label, tone, more = self._shown(span)
+        return Bar(span.begin, end, label, tone, more=more, is_open=span.end is None or span.end > self._end)
+
+    def _shown(self, span: Span) -> tuple[str, Tone, str]:
+        """Label, colour, and what is said to who points at it."""
+        palette, value = self._palette, span.value or ""
+        if span.known is not Known.SEEN and span.lane in _NONE:
+            before = palette.name_of(span) or _NONE[span.lane][0]
+            return span.known.value, Tone.UNKNOWN, "" if span.known is Known.NOT_SAID else f"before: {before}"
+        if span.value is None and span.lane in _NONE:
+            return *_NONE[span.lane], span.because
+        match span.lane:
+            case Lane.NETWORK:
+                return value, palette.of_network(value), span.because if self._asked.is_full else ""
+            case Lane.DOCKER:
+                name = palette.name_of(span)
+                by = f"started by {_BY.get(span.cause, span.cause)}" if span.cause else ""
+                return name, palette.of_upstream(name), "; ".join(filter(None, (value if value != name else "", by)))
+            case Lane.WAITING:
+                return "waits", Tone.WAITS, value
+            case Lane.PINNED:
+                return f"pinned: {value}", palette.of_upstream(value), span.because
+            case Lane.PAUSED:
+                return "paused", Tone.WAITS, span.because
+        return value, palette.of_upstream(value), span.because
+
+    # The page.
+
+    def report(self, chain: Chain) -> Report:
+        starts = sorted(self._starts, key=lambda one: one.at)
+        rows = tuple(row_of(head, is_full=self._asked.is_full) for head in self._heads)
+        bands = (*self._bands(starts),)
+        return Report(
+            host=self._asked.host,
+            begin=self._begin,
+            end=self._end,
+            made=self._asked.now,
+            version=self._asked.version,
+            headline=headline(self._sums),
+            figures=figures(
+                self._sums, starts=len(starts), orders=len(self._orders), records=self._in_period, chain=chain
+            ),
+            bands=bands,
+            keys=tuple(self._keys(bands)),
+            listings=(self._outage_table(), self._start_table(starts), self._order_table()),
+            rows=rows,
+            rows_left_out=self._in_period - len(rows),
+            chain=msgspec.structs.replace(chain, notes=(*chain.notes, *self._broken())),
+            is_full=self._asked.is_full,
+        )
+
+    def _broken(self) -> Iterator[str]:
+        for one in self._breaks[:MOST_LINES]:
+            yield f"{moment(one.at)}, before record {one.seq}: {one.what}"
+
+    def _bands(self, starts: list[_Start]) -> Iterator[Band]:
+        sums = self._sums
+        yield Band("Network", self._network.all(), summary=of_networks(sums), is_ground=True)
+        yield Band("Chosen upstream", self._chosen.all())
+        for unit, bars in sorted(self._docker.items()) or [("", self._bars())]:
+            yield Band(f"What Docker ran with{f' ({unit})' if unit else ''}", bars.all())
+        lasted = f"{count(sums.outages, 'outage')}, {length(sums.outage_s)}" if sums.outages else "never"
+        yield Band("Docker reached no registry", self._outages.all(), summary=lasted)
+        marks = (Mark(one.at, number, one.tone, _in_words(one)) for number, one in enumerate(starts, start=1))
+        took = f", {length(sums.restart_s)} in all" if sums.restarts else ""
+        by_agent = f"{sums.restarts or 'none'} by the agent{took}"
+        yield Band("Restarts of Docker", self._waiting.all(), tuple(marks), summary=by_agent)
+        orders = (
+            Mark(one.at, number, Tone.PLAIN, f"{one.what}, by {one.who}")
+            for number, one in enumerate(self._orders, start=1)
+        )
+        yield Band("Orders by people", self._standing.all(), tuple(orders), summary=str(len(self._orders) or "none"))
+
+    def _keys(self, bands: Iterable[Band]) -> Iterator[Key]:
+        used = {bar.tone for band in bands for bar in band.bars if not band.is_ground}
+        used |= {bar.tone for band in bands for bar in band.bars if bar.tone in (Tone.UNKNOWN, Tone.NONE)}
+        yield from self._palette.keys(used)
+        used |= {mark.tone for band in bands for mark in band.marks}
+        yield from (key_of(tone) for tone in Tone if tone in used and key_of(tone).name)
+
+    def _outage_table(self) -> Listing:
+        return Listing(
+            "Outages",
+            ("From", "To", "Lasted", "Network", "Docker ran with", "Why"),
+            tuple(self._outage_line(one) for one in self._lost),
+            "None that an agent saw.",
+            left_out=self._sums.outages - len(self._lost),
+        )
+
+    def _outage_line(self, one: Outage) -> tuple[Cell, ...]:
+        end = one.end or one.seen_until
+        until = Cell("not over") if end is None else Cell(self._when(end), one.end_seq or None)
+        lasted_s = one.lasted_s if one.lasted_s is not None else ((end or self._end) - one.begin).total_seconds()
+        at_least = "" if one.end else "at least "
+        return (
+            Cell(self._when(one.begin), one.seq or None),
+            until,
+            Cell(f"{at_least}{length(lasted_s)}"),
+            Cell(one.network),
+            Cell(one.upstream or "none of the policy's"),
+            Cell("; ".join(filter(None, (one.because, f"ended: {one.ended_because}" if one.ended_because else "")))),
+        )
+
+    def _start_table(self, starts: list[_Start]) -> Listing:
+        return Listing(
+            "Restarts of Docker, and what they cost",
+            ("When", "By", "Took", "Containers", "Why", "Why then"),
+            tuple(self._start_line(one) for one in starts[-MOST_LINES:]),
+            "None.",
+            left_out=max(0, len(starts) - MOST_LINES),
+        )
+
+    def _start_line(self, one: _Start) -> tuple[Cell, ...]:
+        took = "" if one.took_s is None else length(one.took_s)
+        said = (one.by, took, one.containers, one.due, one.allowed)
+        return (Cell(self._when(one.at), one.seq), *map(Cell, said))
+
+    def _order_table(self) -> Listing:
+        return Listing(
+            "Orders by people",
+            ("When", "Who", "What"),
+            tuple(
+                (Cell(self._when(one.at), one.seq), Cell(one.who), Cell(one.what)) for one in self._orders[-MOST_LINES:]
+            ),
+            "Nobody asked for anything.",
+            left_out=max(0, len(self._orders) - MOST_LINES),
+        )
+
+
+_NOTED: Final = frozenset(
+    event.value
+    for event in (
+        Event.AGENT_STARTED,
+        Event.UPSTREAM_CHOSEN,
+        Event.APPLY_STARTED,
+        Event.DOCKER_STARTED,
+    )
+)
+
+
+def _restart(one: Restart) -> _Start:
+    kept = [] if one.kept is None else [f"{one.kept} kept"]
+    gone = ((one.lost, "lost"), (one.stopped, "stopped"))
+    lost = [f"{len(names)} {word}: {', '.join(names)}" for names, word in gone if names]
+    along = [f"with it: {', '.join(one.taken_along)}"] if one.taken_along else []
+    return _Start(
+        at=one.at,
+        tone=Tone.BAD if one.is_rolled_back else Tone.PLAIN,
+        by="the agent, rolled back" if one.is_rolled_back else "the agent",
+        seq=one.seq,
+        took_s=one.took_s,
+        containers="; ".join([*kept, *lost, *along]),
+        due=one.due,
+        allowed="; ".join(filter(None, (one.allowed, *one.left))),
+    )
+
+
+def _in_words(one: _Start) -> str:
+    took = "" if one.took_s is None else f", {length(one.took_s)}"
+    return f"by {one.by}{took}{f', {one.containers}' if one.containers else ''}"
+
+
+def _moment(text: object) -> dt.datetime | None:
+    try:
+        found = dt.datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found if found.tzinfo else None

@@ -1,0 +1,193 @@
+"""The picture: a band above the other, time from left to right, as one SVG.
+
+Pure. Places are shares of its width, and heights are pixels: so it is as wide as the paper or the telephone, and its
+letters stay as large as they are. A label is shown where its bar is wide enough for it on this kind of page; what has
+none says it when it is pointed at, and stands in the tables in any case.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from agent.audit.report.axis import Tick, ticks
+from agent.audit.report.markup import NOTHING, Markup, percent, tag
+from agent.audit.report.values import Band, Bar, Mark, Tone
+from agent.audit.report.words import clock, is_one_day, length, moment
+
+_CAPTION: Final = 20  # pixels, the name of a band
+_TALL: Final = 26  # a bar
+_GAP: Final = 14
+_AXIS: Final = 26
+_RADIUS: Final = 8.5  # of a mark
+_LETTER: Final = 7.4  # pixels of a letter of a label, in the widest of the fonts that may be there
+_INDENT: Final = 8  # of a label in its bar
+_BESIDE_A_MARK: Final = 16
+_THIN: Final = 1 / 150  # of the width: two pixels on a telephone. What is shorter has a line, so that it is not lost
+_CLOSE: Final = 1 / 24  # of the width: two marks that are closer are drawn as one
+# How wide a page has to be to show a label, in pixels: a telephone, a sheet of A4, a screen.
+_FITS: Final = ((352, ""), (660, "paper"), (1040, "screen"))
+
+
+class _Scale(msgspec.Struct, frozen=True):
+    begin: dt.datetime
+    length_s: float
+
+    def at(self, moment: dt.datetime) -> float:
+        return min(1.0, max(0.0, (moment - self.begin).total_seconds() / self.length_s))
+
+
+def timeline(bands: Sequence[Band], begin: dt.datetime, end: dt.datetime) -> Markup:
+    scale = _Scale(begin, max((end - begin).total_seconds(), 1e-6))
+    bottom = len(bands) * (_CAPTION + _TALL + _GAP)
+    marked = ticks(begin, end)
+    return tag(
+        "svg",
+        tag("title", "What the records say, over time"),
+        _patterns(),
+        *(_grid(tick, scale, bottom) for tick in marked),
+        *_moves(bands, scale, bottom),
+        *(
+            _band(band, number * (_CAPTION + _TALL + _GAP), scale, is_one_day=is_one_day(begin, end))
+            for number, band in enumerate(bands)
+        ),
+        *_axis(marked, scale, bottom),
+        class_="timeline",
+        width="100%",
+        height=bottom + _AXIS,
+        role="img",
+    )
+
+
+def _patterns() -> Markup:
+    """What is not known, and what is not there: no colour, so that nobody reads one into it."""
+    stripes = tag("path", d="M-2 2L2 -2M0 8L8 0M6 10L10 6", class_="stripes")
+    return tag(
+        "defs",
+        tag("pattern", tag("rect", width=8, height=8, class_="under"), stripes,
+            id="unknown", width=8, height=8, patternUnits="userSpaceOnUse"),
+    )  # fmt: skip
+
+
+def _grid(tick: Tick, scale: _Scale, bottom: float) -> Markup:
+    x = percent(scale.at(tick.at))
+    kind = "grid day" if tick.is_day else "grid"
+    return tag("line", x1=x, x2=x, y1=_CAPTION, y2=bottom, class_=kind)
+
+
+def _moves(bands: Sequence[Band], scale: _Scale, bottom: float) -> Iterator[Markup]:
+    """Where the ground changes, through all bands: what follows from a move stands right of its line."""
+    for band in bands:
+        begins = [bar.begin for bar in band.bars[1:]] if band.is_ground else []
+        if len(begins) <= 40:
+            for at in begins:
+                x = percent(scale.at(at))
+                yield tag("line", x1=x, x2=x, y1=_CAPTION, y2=bottom, class_="move")
+
+
+def _axis(marked: Sequence[Tick], scale: _Scale, bottom: float) -> Iterator[Markup]:
+    yield tag("line", x1="0", x2="100%", y1=bottom, y2=bottom, class_="axis")
+    for tick in marked:
+        at = scale.at(tick.at)
+        anchor = "start" if at < 0.03 else "end" if at > 0.97 else "middle"
+        kind = f"time {anchor}{' day' if tick.is_day else ''}{'' if tick.is_on_a_phone else ' paper'}"
+        yield tag("text", tick.label, x=percent(at), y=bottom + 17, class_=kind)
+
+
+def _band(band: Band, top: float, scale: _Scale, *, is_one_day: bool) -> Markup:
+    under = top + _CAPTION
+    tells = _Tells(is_one_day)
+    return tag(
+        "g",
+        tag("text", band.name, x=0, y=top + 13, class_="name"),
+        tag("text", band.summary, x="100%", y=top + 13, class_="summary end paper") if band.summary else NOTHING,
+        tag("rect", x=0, y=under, width="100%", height=_TALL, class_="bed"),
+        *(_bar(bar, under, scale, tells, indent=_BESIDE_A_MARK if band.marks else _INDENT) for bar in band.bars),
+        *(_mark(ones, under, scale, tells) for ones in _clusters(band.marks, scale)),
+        class_="band ground" if band.is_ground else "band",
+    )
+
+
+class _Tells(msgspec.Struct, frozen=True):
+    """What is said to who points at something."""
+
+    is_one_day: bool
+
+    def at(self, at: dt.datetime) -> str:
+        return clock(at) if self.is_one_day else moment(at)
+
+    def of(self, bar: Bar) -> str:
+        lasted = length((bar.end - bar.begin).total_seconds())
+        until = f"{self.at(bar.end)} and on" if bar.is_open else self.at(bar.end)
+        more = f"\n{bar.more}" if bar.more else ""
+        return f"{bar.label}: {self.at(bar.begin)} to {until} ({lasted}){more}"
+
+
+def _bar(bar: Bar, top: float, scale: _Scale, tells: _Tells, *, indent: int) -> Markup:
+    x, width = scale.at(bar.begin), scale.at(bar.end) - scale.at(bar.begin)
+    # The gap to the bar before it; a thin one has no room for a gap.
+    edge = tag("line", x1=0, x2=0, y1=0, y2=_TALL, class_="thin" if width < _THIN else "gap")
+    return tag(
+        "svg",
+        tag("title", *_lines(tells.of(bar))),
+        tag("rect", width="100%", height=_TALL, class_="block"),
+        _label(bar, width, indent),
+        edge,
+        x=percent(x),
+        y=top,
+        width=percent(width),
+        height=_TALL,
+        class_=f"bar {bar.tone.value}{' thin' if width < _THIN else ''}",
+    )
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Each escaped by itself: a line break of ours is none of the text's."""
+    for number, line in enumerate(text.split("\n")):
+        if number:
+            yield Markup("\n")
+        yield line
+
+
+def _label(bar: Bar, width: float, indent: int) -> Markup:
+    needs = (len(bar.label) * _LETTER + 2 * indent) / max(width, 1e-9)
+    fits = next((kind for page, kind in _FITS if needs <= page), None)
+    if fits is None:
+        return NOTHING
+    return tag("text", bar.label, x=indent, y=17, class_=f"label {fits}".strip())
+
+
+def _clusters(marks: Sequence[Mark], scale: _Scale) -> Iterator[tuple[Mark, ...]]:
+    """Those that would cover each other, together."""
+    found: list[Mark] = []
+    for mark in marks:
+        if found and scale.at(mark.at) - scale.at(found[0].at) > _CLOSE:
+            yield tuple(found)
+            found = []
+        found.append(mark)
+    if found:
+        yield tuple(found)
+
+
+def _mark(marks: Sequence[Mark], top: float, scale: _Scale, tells: _Tells) -> Markup:
+    tones = Counter(mark.tone for mark in marks)
+    tone = Tone.BAD if Tone.BAD in tones else tones.most_common(1)[0][0]
+    said = [f"{mark.number}: {tells.at(mark.at)} {mark.text}" for mark in marks[:12]]
+    said += [f"and {len(marks) - 12} more"] if len(marks) > 12 else []
+    numbers = str(marks[0].number) if len(marks) == 1 else f"{marks[0].number}–{marks[-1].number}"
+    numbers = numbers if len(numbers) < 6 else f"×{len(marks)}"  # there is no room for more
+    half = max(_RADIUS, 3.3 * len(numbers) + 4)
+    title = tag("title", *_lines("\n".join(said)))
+    shape = tag("rect", x=-half, y=_TALL / 2 - _RADIUS, width=2 * half, height=2 * _RADIUS, rx=_RADIUS, class_="block")
+    number = tag("text", numbers, x=0, y=_TALL / 2 + 4, class_="number middle")
+    return tag("svg", title, shape, number, x=percent(scale.at(marks[0].at)), y=top, class_=f"mark {tone.value}")
+
+
+def swatch(tone: Tone) -> Markup:
+    """The colour beside its meaning."""
+    block = tag("rect", width=16, height=12, rx=2, class_="block")
+    return tag("svg", block, class_=f"swatch {tone.value}", width=16, height=12)

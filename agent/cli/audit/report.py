@@ -1,0 +1,98 @@
+"""`audit report -o FILE`: a stretch of time as one page, to be kept, printed or shown."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Final
+
+from agent import __version__
+from agent.audit import files, system_journal
+from agent.audit.heads import heads
+from agent.audit.log import utc_now
+from agent.audit.report.page import page
+from agent.audit.report.tell import Asked, report
+from agent.audit.report.values import Chain
+from agent.audit.verify import Verification, verify
+from agent.cli.audit import when
+from agent.cli.audit.verifying import what_root_can
+from agent.cli.misused import Misused
+from agent.cli.printing import complain, exact_bytes
+from agent.service.status_file import read
+from agent.system.files import check_new, write_new
+from agent.values.errors import AgentError
+from agent.values.paths import Paths
+
+STDOUT: Final = Path("-")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    when.stretch(parser, "what happened")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="write the page here, readable by you alone; what is there already stays. -: to stdout",
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="also where the laptop was: SSIDs, addresses, what a portal said"
+    )
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    if args.json:
+        raise Misused("audit report has no JSON output: leave --json out, or use audit --json")
+    if args.output != STDOUT:
+        check_new(args.output)  # now, for a long log takes its time
+    now = utc_now()
+    until = now if args.until is None else min(args.until, now)
+    if args.since is not None and args.since >= until:
+        raise AgentError(
+            "audit report", f"nothing can have happened from {when.local(args.since)} to {when.local(until)}"
+        )
+    found = verify(paths.audit_log, paths.state, system_journal.ask(paths.layout.user) if paths.is_real else None)
+    if not found.records:
+        raise AgentError(str(paths.audit_log), "has no records")
+    newest = files.newest(paths.audit_log)
+    status = read(paths.status)
+    shown = report(
+        heads(paths.audit_log),
+        Asked(
+            now=now,
+            since=args.since,
+            until=args.until and until,
+            is_running=status is not None and status.is_running,
+            is_full=args.full,
+            host=newest.host if newest and newest.host else os.uname().nodename,
+            version=__version__,
+        ),
+        _chain(found),
+    )
+    text = page(shown).encode()
+    if args.output == STDOUT:
+        exact_bytes(text)
+    else:
+        write_new(args.output, text)
+        complain(f"{args.output}: written, readable by you alone. Open it in a browser")
+    if not found.is_whole:
+        complain(f"{paths.audit_log}: {found.broken}. See: docker-proxy-agent audit verify")
+    return 0
+
+
+def _chain(found: Verification) -> Chain:
+    kept = f"{found.records} records, {found.first} to {found.last}"
+    says = (
+        f"The log is whole: {kept}. None was changed, dropped or cut off."
+        if found.broken is None
+        else f"The log is not as it was written: {found.broken}. It has {kept}."
+    )
+    return Chain(
+        is_whole=found.is_whole,
+        says=says,
+        anchors=tuple(map(str, found.compared)),
+        notes=(*found.notes, f"who is root {what_root_can(found)}"),
+        last="" if found.end is None else f"{found.end.seq}:{found.end.hash}",
+    )
