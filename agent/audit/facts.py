@@ -19,7 +19,6 @@ from agent.values.errors import AgentError
 from agent.values.secret import HIDDEN, MORE, Secret
 from agent.values.settings import Credentials, ProxyUrl, Settings, Texts, Unparsable
 from agent.values.shown import BOUNDS, Bounds, Plain
-from agent.values.verdict import Verdict
 
 __all__ = ["Plain", "of_a_record", "plain"]
 
@@ -52,18 +51,11 @@ def _of_the_house(value: object) -> object:
             return str(value)
         case Settings():
             return {"direct": True} if value.is_direct else dict(value.lines())
-        case Verdict():
-            return _verdict(value)
         case msgspec.Struct():
             return _struct(value)
         case dt.datetime():
             return value.isoformat()
     raise shown.undecided(value)
-
-
-def _verdict(verdict: Verdict) -> dict[str, object]:
-    found: dict[str, object] = {"verdict": verdict.outcome.value, "ms": round(verdict.timings.total, 1)}
-    return {**found, "evidence": verdict.evidence} if verdict.evidence else found
 
 
 def _struct(struct: msgspec.Struct) -> dict[str, object]:

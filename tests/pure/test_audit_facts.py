@@ -18,7 +18,6 @@ from agent.values.policy import Duration, Method, Size, Upstream
 from agent.values.secret import HIDDEN, Secret, without_userinfo
 from agent.values.settings import DIRECT, Masked, Texts, Unparsable, proxy, settings
 from agent.values.snapshot import Interface
-from agent.values.verdict import Outcome, Timings, Verdict
 
 OFFICE = settings("http://al:pw@proxy.corp:3128", no_proxy="localhost,.corp")
 
@@ -37,12 +36,6 @@ OFFICE = settings("http://al:pw@proxy.corp:3128", no_proxy="localhost,.corp")
         pytest.param(Texts(http="http://u:p@h"), HIDDEN, id="texts"),
         pytest.param(Masked.MASKED, "masked", id="enum"),
         pytest.param(Method.DROP_IN, "systemd-drop-in", id="enum-text"),
-        pytest.param(
-            Verdict(Outcome.TLS, "issuer X", Timings(total=84.26)),
-            {"verdict": "tls", "ms": 84.3, "evidence": "issuer X"},
-            id="verdict",
-        ),
-        pytest.param(Verdict(Outcome.OK), {"verdict": "ok", "ms": 0.0}, id="verdict-without-evidence"),
         pytest.param(
             Interface("wlan0", ssid="CorpNet"),
             {
