@@ -2,6 +2,7 @@
 
     record          what a pass calls: an event with its facts, into the audit log and into the journal
     log             the audit log, appended to: one record after the other
+    so_far          what the records say of Docker up to now: its last start, a restart that waits
     chain           one record as a line, and how each is chained to the one before             pure
     files           which files the log has, and how they end
     anchor          the end of the chain, kept in the state directory as well

@@ -89,7 +89,7 @@ class AuditLog:
     ) -> None:
         self.path = path
         self.problem = ""  # what is wrong with where the last record went; '' if nothing is
-        self._state_dir = state_dir
+        self.state = state_dir
         self._keep_s = keep_s
         self._max_bytes = max_bytes
         self._clock = clock
@@ -100,6 +100,15 @@ class AuditLog:
         self._readers = _group(READERS) if os.geteuid() == 0 else None  # None: the group that it has by itself
         self._is_given = False  # whether what was there before has that group
         self._may_be_too_much = False  # the first look says more
+
+    @property
+    def last_at(self) -> str:
+        """When the last record was written, as it says; '' if there is none, or none can be read."""
+        try:
+            end = self._look()
+        except OSError:
+            return ""
+        return end.last.ts if end.last else ""
 
     def limit(self, keep_s: float, max_bytes: int) -> None:
         """Set other limits for the next records."""
@@ -156,7 +165,7 @@ class AuditLog:
             length=length,
             rest=found.rest,
             ends_line=found.ends_line,
-            anchor=anchor.read(self._state_dir),
+            anchor=anchor.read(self.state),
         )
         self._may_be_too_much = True
         return self._end
@@ -285,7 +294,7 @@ class AuditLog:
         entry = msgspec.structs.replace(entry, hash=written.hash)
         self._end = _End(entry, end.first or entry, length, anchor=written)
         try:
-            anchor.write(self._state_dir, written)
+            anchor.write(self.state, written)
         except AgentError as error:  # the record itself is on disk; `verify` has one anchor less
             self.problem = f"{error.where}: {error.what}"
         return written

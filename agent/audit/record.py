@@ -11,32 +11,18 @@ says `audit="unwritable"`, and `problem` is the text of the condition.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET
 
 from agent.audit.facts import Plain, of_a_record
 from agent.audit.log import AuditLog, AuditUnwritable
 from agent.audit.logs import log
+from agent.audit.so_far import SoFar, Told
 from agent.audit.unexpected import unexpected
 from agent.system.clock import now_text
 from agent.values.asker import Asker
-from agent.values.dockerd import Cause
-from agent.values.events import (
-    AgentStarted,
-    DockerRestarted,
-    DockerStarted,
-    DockerStopped,
-    Event,
-    Facts,
-    RestartDeferred,
-    RestartDropped,
-    SettingsRolledBack,
-    Severity,
-    brief,
-)
+from agent.values.events import Event, Facts, Severity, brief
 
 # The names that a record and a log line have already: no fact has one of them.
 RESERVED: Final = frozenset(
@@ -44,49 +30,12 @@ RESERVED: Final = frozenset(
 )
 
 
-_RECENT: Final = 5
 _LEVEL: Final = {
     Severity.INFO: logging.INFO,
     Severity.NOTICE: logging.INFO,
     Severity.WARNING: logging.WARNING,
     Severity.ERROR: logging.ERROR,
 }
-
-
-class Told(msgspec.Struct, frozen=True):
-    """An event in a few words."""
-
-    at: str  # RFC 3339
-    text: str
-
-
-class SoFar:
-    """What the records of one agent say of Docker up to now."""
-
-    def __init__(self) -> None:
-        self.recent = deque[Told](maxlen=_RECENT)
-        self.start = ""  # the InvocationID of the start that was recorded last; '': none, or Docker has stopped since
-        self.is_started = False  # the agent has started Docker since, and that start is not recorded yet
-        self.restart_waits = False
-        self.is_silent = False  # what Docker runs with since that start is not recorded
-        self.cause = Cause.OTHERS  # of that start
-
-    def note(self, facts: Facts) -> None:
-        match facts:
-            case AgentStarted(invocation=str(start)) | DockerStarted(invocation=start):
-                self.start, self.is_started, self.restart_waits = start, False, False
-                self.is_silent = facts.effective is UNSET
-                self.cause = facts.cause if isinstance(facts, DockerStarted) else Cause.OTHERS
-            case DockerRestarted(took_s=float()):  # in force: its start was recorded before it
-                self.restart_waits = False
-            case DockerRestarted() | SettingsRolledBack():
-                self.is_started, self.restart_waits = True, False
-            case DockerStopped():  # whoever starts it now, it is another start
-                self.start, self.is_started = "", False
-            case RestartDeferred():
-                self.restart_waits = True
-            case RestartDropped():
-                self.restart_waits = False
 
 
 class Record:
@@ -105,7 +54,7 @@ class Record:
         self.pass_id = pass_id
         self._trigger = trigger
         self.by = by
-        self.so_far = SoFar() if so_far is None else so_far
+        self.so_far = SoFar(audit_log.state) if so_far is None else so_far
 
     def for_pass(self, pass_id: str, trigger: str, by: Asker | None = None) -> Record:
         """A Record for what happens in this pass. `by`: who asked for it, if somebody did."""

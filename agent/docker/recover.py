@@ -27,15 +27,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from msgspec import UNSET
-
 from agent.audit.record import Record
-from agent.decide.effective import effective, in_force, prospective
+from agent.decide.effective import in_force, prospective
 from agent.decide.probation import CRASHES, LASTS_S, Trial, TrialState, judged, went_on
 from agent.decide.urgent import can_be_asked
 from agent.docker.journal import Journal, Stage, UnderWay
 from agent.docker.last_good import LastGood
 from agent.docker.live_restore import LiveRestore
+from agent.docker.news import started, stopped
 from agent.docker.ports import Look, Supervisor
 from agent.docker.quarantine import Quarantine
 from agent.docker.roll_back import UnitsUp, bring_units_up, let_go, put_back_and_start, put_files_back
@@ -45,12 +44,13 @@ from agent.system.until import until
 from agent.targets.refused import TextRefused
 from agent.values.dockerd import Cause, Phase, Reality, UnitState
 from agent.values.errors import AgentError, UnitFailed
-from agent.values.events import DockerRestarted, DockerStarted, SettingsRolledBack
+from agent.values.events import DockerRestarted, SettingsRolledBack
 from agent.values.settings import DIRECT, Settings
 
 _SETTLES_S: Final = 300.0  # as long as a restart of our own would have been watched
 _LOOK_AGAIN_S: Final = 0.1
 _STARTED_WITH_IT: Final = "Docker was started with settings that were waiting for a restart, and did not come up"
+_UNRECORDED: Final = "an agent began it, and ended before it could record it"
 _DIED: Final = (
     f"Docker came up with the new settings, and within {LASTS_S:.0f} s it was down or had crashed {CRASHES} times"
 )
@@ -73,22 +73,23 @@ async def recover(  # noqa: PLR0913 - named at its one call
     who took Docker down. `unit`: this Docker's; what is under way for another one is not looked at. AgentError if the
     journal cannot be understood.
     """
-    recovery = _Recovery(supervisor, look, state, record, journal=Journal(state, unit))
+    recovery = _Recovery(supervisor, look, state, record, unit=unit)
     return await recovery.recover(is_systemd=is_systemd, may_restart=may_restart)
 
 
 class _Recovery:
     """Of one Docker."""
 
-    def __init__(self, supervisor: Supervisor, look: Look, state: Path, record: Record, *, journal: Journal) -> None:
+    def __init__(self, supervisor: Supervisor, look: Look, state: Path, record: Record, *, unit: str) -> None:
         self._supervisor = supervisor
         self._look = look
         self._state = state
         self._record = record
-        self._journal = journal
+        self._name = unit
+        self._journal = journal = Journal(state, unit)
         self._last_good = LastGood(state)
         self._quarantine = Quarantine(state)
-        self._live_restore = LiveRestore(supervisor, look, self._journal)
+        self._live_restore = LiveRestore(supervisor, look, journal)
 
     async def recover(self, *, is_systemd: bool, may_restart: bool) -> bool:
         """Whether nothing may be written."""
@@ -111,6 +112,8 @@ class _Recovery:
             return False
         if await self._supervisor.goes_down():
             return True
+        is_ours = found.stage is not Stage.WRITING and found.boot == boot_id()
+        self._tell_down(unit, Cause.AGENT if is_ours else Cause.OTHERS, said[0])
         await self._roll_back(found.stage, said)
         return False
 
@@ -131,14 +134,18 @@ class _Recovery:
 
     async def _leave_to_the_pass(self, found: UnderWay, stage: Stage, units: UnitsUp) -> None:
         reality = await self._look.reality(DIRECT)
-        running = in_force(reality)
         await asyncio.to_thread(note_first_run, self._journal, reality)
+        unit, known = reality.unit, self._record.so_far.of(reality.unit_name).start
         # In another boot the boot has started it; the start that was there before is no restart.
-        is_made = found.boot == boot_id() and found.start != reality.unit.invocation
-        if running is not None and stage is Stage.RESTARTING and is_made:
+        is_another = unit.is_running and unit.invocation not in (found.start, known)
+        is_made = is_another and found.boot == boot_id() and stage in {Stage.RESTARTING, Stage.ROLLING_BACK}
+        if is_made:
+            self._tell_start(reality, Cause.AGENT, _UNRECORDED)
+        if is_made and stage is Stage.RESTARTING:
             self._record(
                 DockerRestarted(
-                    due="an agent began it, and ended before it could record it",
+                    unit=reality.unit_name,
+                    due=_UNRECORDED,
                     started_again=units.started,
                     left=units.said,
                 )
@@ -160,6 +167,7 @@ class _Recovery:
         if await self._supervisor.goes_down():  # and Docker with it
             return True
         await asyncio.to_thread(self._last_good.forsake)
+        self._tell_down(await self._supervisor.state(), Cause.OTHERS, _DIED)
         await self._roll_back(Stage.TRIED, (_DIED,), (*trial.units, *await self._active()))
         return False
 
@@ -175,6 +183,7 @@ class _Recovery:
         if found.boot == boot_id():
             unit = await self._supervisor.state()
             verdict = judged(trial, unit, time.monotonic())
+            await self._tell_start_on_trial(trial, unit)
         else:  # this boot has started it a second time, and that start is on trial for a minute, too
             unit, now = await _settled(self._supervisor), time.monotonic()
             trial = Trial(unit.invocation, 0, (unit.since or now) + LASTS_S, unit.pid, units=trial.units)
@@ -184,20 +193,21 @@ class _Recovery:
         if verdict is TrialState.FAILED:
             return True
         if verdict is TrialState.CAME_BACK:
-            running = effective(await self._look.reality(DIRECT))
+            reality = await self._look.reality(DIRECT)
             await asyncio.to_thread(self._journal.try_out, went_on(trial, unit))
-            if self._record.so_far.start != unit.invocation:  # or a pass has seen it first
-                self._record(
-                    DockerStarted(
-                        cause=Cause.OTHERS,
-                        effective=UNSET if running is None else running,
-                        invocation=unit.invocation,
-                        because="it crashed after the agent's restart, and systemd started it",
-                    )
-                )
+            if reality.unit.is_running:
+                self._tell_start(reality, Cause.OTHERS, "it crashed after the agent's restart, and systemd started it")
         elif verdict is not TrialState.WATCH:
             await self._end_trial(trial, unit)
         return False
+
+    async def _tell_start_on_trial(self, trial: Trial, unit: UnitState) -> None:
+        """An agent that was killed just after the restart could not record it."""
+        is_first = trial.crashes == 0 and unit.is_running and unit.invocation == trial.invocation
+        if is_first and self._record.so_far.of(self._name).start != unit.invocation:
+            reality = await self._look.reality(DIRECT)
+            if reality.unit.invocation == unit.invocation:
+                self._tell_start(reality, Cause.AGENT, _UNRECORDED)
 
     async def _end_trial(self, trial: Trial, unit: UnitState) -> None:
         """The minute is over, or others ended it. What was written meanwhile has not been tried."""
@@ -229,12 +239,26 @@ class _Recovery:
         if back.acquits and failed is not None:
             with contextlib.suppress(AgentError):  # then these settings are not tried for a while
                 await asyncio.to_thread(self._quarantine.remove, failed)
+        if back.is_ours:
+            with contextlib.suppress(AgentError):  # else the next pass records it
+                if (reality := await self._look.reality(DIRECT)).unit.is_running:
+                    self._tell_start(reality, Cause.AGENT)
         units = await self._bring_back_what_went_along() if back.is_up else UnitsUp()
         self._record_roll_back((*said, *back.said), units)
 
     def _record_roll_back(self, said: Sequence[str], units: UnitsUp) -> None:
         because = "; ".join(dict.fromkeys((*said, *units.said)))
-        self._record(SettingsRolledBack(because=because, started_again=units.started))
+        self._record(SettingsRolledBack(unit=self._name, because=because, started_again=units.started))
+
+    def _tell_start(self, reality: Reality, cause: Cause, because: str = "") -> None:
+        """Unless a pass has seen it first."""
+        if not self._record.so_far.says_start(reality.unit_name, reality.unit.invocation):
+            self._record(started(reality, cause=cause, because=because))
+
+    def _tell_down(self, unit: UnitState, cause: Cause, because: str) -> None:
+        """Unless a pass has seen it first."""
+        if not unit.is_running and not self._record.so_far.says_down(self._name):
+            self._record(stopped(self._name, unit, cause=cause, because=because))
 
     async def _quarantine_what_stands(self) -> Settings | None:
         """Docker did not come up with what the files say: the next pass tries something else. What that was."""

@@ -26,16 +26,17 @@ class RolledBack(msgspec.Struct, frozen=True):
     is_up: bool  # or others have taken it down
     acquits: bool = False  # Docker did not start with the old settings either: the new ones are not to blame
     goes_down: bool = False  # the system is: the next boot starts Docker
+    is_ours: bool = False  # we started it
 
 
 async def put_back_and_start(supervisor: Supervisor, journal: Journal, last_good: LastGood) -> RolledBack:
     """If Docker does not come up at all, the journal stays, and this is tried again."""
-    said, is_up, acquits = await put_files_back(supervisor, journal), True, False
+    said, is_up, acquits, is_ours = await put_files_back(supervisor, journal), True, False, True
     said = (*said, *await _take_down(supervisor))
     try:
         await supervisor.start()
     except ByOthers as meanwhile:
-        said = (*said, str(meanwhile))
+        said, is_ours = (*said, str(meanwhile)), False
     except (RestartFailed, UnitFailed) as error:
         if await supervisor.goes_down():
             return RolledBack((*said, GOES_DOWN), is_up=False, goes_down=True)
@@ -47,7 +48,7 @@ async def put_back_and_start(supervisor: Supervisor, journal: Journal, last_good
             await asyncio.to_thread(journal.settle)
         except AgentError as error:  # the next pass looks again
             said = (*said, str(error))
-    return RolledBack(said, is_up, acquits)
+    return RolledBack(said, is_up, acquits, is_ours=is_ours and is_up)
 
 
 async def put_files_back(supervisor: Supervisor, journal: Journal) -> tuple[str, ...]:

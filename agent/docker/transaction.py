@@ -10,6 +10,7 @@ Not known here: what is to be written, and whether a restart is due (`decide/pla
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from agent.docker.journal import Journal, Stage, UnderWay
 from agent.docker.last_good import LastGood
 from agent.docker.live_restore import LiveRestore, NotTaken
 from agent.docker.marks import Marks
+from agent.docker.news import started, stopped
 from agent.docker.originals import OriginalFile, daemon_originals
 from agent.docker.ports import Look, Supervisor
 from agent.docker.quarantine import Quarantine
@@ -45,14 +47,13 @@ from agent.values.errors import AgentError, ByOthers, EngineSilent, NotInForce, 
 from agent.values.events import (
     Adopted,
     DockerRestarted,
-    DockerStarted,
     RestartDeferred,
     SettingsRolledBack,
     SettingsWritten,
     TargetNotWritten,
 )
 from agent.values.policy import Method
-from agent.values.settings import Settings, Texts, agrees
+from agent.values.settings import DIRECT, Settings, Texts, agrees
 
 REPORTS_WITHIN_S: Final = 60.0  # once dockerd is up it has this long to report what was written
 CONFIRMS_WITHIN_S: Final = 5.0  # one that reports nothing at all has this long, then its process decides (FACTS 61)
@@ -92,9 +93,9 @@ class Applied(msgspec.Struct, frozen=True):
 class CameUpOtherwise(AgentError):
     """dockerd came up without what was written for it, because something overrides it: another try changes nothing."""
 
-    def __init__(self, condition: Condition, runs_with: Settings, invocation: str) -> None:
+    def __init__(self, condition: Condition, runs_with: Settings, reality: Reality) -> None:
         super().__init__(condition.target, condition.text, condition.remedy)
-        self.invocation = invocation  # of that start
+        self.reality = reality  # of that start
         self.condition = condition
         self.runs_with = runs_with
 
@@ -145,11 +146,13 @@ class Transaction:
         self._last_good = LastGood(state)
         self._quarantine = Quarantine(state)
         self._due = ""  # why the restart of this plan is due
+        self._name = unit  # of the unit, in the records
+        self._last_look: Reality | None = None  # since the restart
         self._on_trial: UnderWay | None = None  # the restart before this one, while it is on trial
 
     async def carry_out(self, plan: Plan, reality: Reality) -> Applied:
         """Write, restart, verify. AgentError: nothing was changed, or all of it was put back."""
-        self._due = plan.due
+        self._due, self._name = plan.due, reality.unit_name
         under_way = self._journal.under_way()
         self._on_trial = under_way if under_way.trial is not None and under_way.bracket is None else None
         self._last_good.keep_if_seen(reality)
@@ -205,14 +208,12 @@ class Transaction:
         try:
             now = await self._watch_until_in_force(plan, await self._unit_restarted(refused))
             noted = self._note_success(plan, now, file, met.hanging)
-            runs_with, start = plan.desired, now.unit.invocation
         except CameUpOtherwise as found:
-            instead, noted = found, self._keep_for_the_next_start(found.invocation)
-            runs_with, start = found.runs_with, found.invocation
+            now, instead, noted = found.reality, found, self._keep_for_the_next_start(found.reality.unit.invocation)
         except (ByOthers, NotTried, RestartFailed, NotInForce, UnitFailed) as failure:
             return await self._act_on_failure(plan, reality, failure, written=written, counted=counted)
         # First of all: units and containers may take long, and an agent that is stopped meanwhile has said it.
-        self._record(DockerStarted(cause=Cause.AGENT, effective=runs_with, invocation=start))
+        self._record(started(now, cause=Cause.AGENT))
         applied = await self._finish(
             plan, due, instead, counted, took_s=time.monotonic() - began, along=met.hanging, noted=noted
         )
@@ -235,6 +236,7 @@ class Transaction:
         kept = await self._count_again(counted)
         self._record(
             DockerRestarted(
+                unit=self._name,
                 took_s=round(took_s, 2),
                 due=f"{plan.due}; {instead}" if instead else plan.due,
                 allowed=due.allowed,
@@ -368,7 +370,10 @@ class Transaction:
             return Applied(written, condition=condition)
         finally:
             self._journal.forget()
-        self._record(DockerRestarted(due="this Docker knows no proxies in daemon.json"))
+        with contextlib.suppress(AgentError):  # else the next pass records it
+            if (now := await self._look.reality(DIRECT)).unit.is_running:
+                self._record(started(now, cause=Cause.AGENT))
+        self._record(DockerRestarted(unit=self._name, due="this Docker knows no proxies in daemon.json"))
         return Applied(written)
 
     async def _undo(self) -> None:
@@ -400,7 +405,7 @@ class Transaction:
         return msgspec.structs.replace(self._defer(written, str(said)), condition=said, foreign=fault)
 
     def _defer(self, written: tuple[str, ...], because: str, *, waits: str = "") -> Applied:
-        self._record(RestartDeferred(due=self._due, waits=waits or because))
+        self._record(RestartDeferred(unit=self._name, due=self._due, waits=waits or because))
         return Applied(written, deferred=because)
 
     async def _write(self, plan: Plan, reality: Reality) -> None:
@@ -472,6 +477,7 @@ class Transaction:
                     raise NotInForce("docker", f"the settings that it runs with cannot be read: {error}") from error
                 await asyncio.sleep(_LOOK_AGAIN_S)
                 continue
+            self._last_look = now
             is_unconfirmed = now.is_silent and not unconfirmed.is_over()
             running = None if is_unconfirmed else effective(now)
             if running is not None and agrees(running, desired):
@@ -509,12 +515,14 @@ class Transaction:
         """Stop, files back, start, look once. Docker is started whatever fails on the way: we never leave it down."""
         said = [str(failure)]
         try:
+            await self._tell_failure(reality, failure)
             said += await self._quarantine_and_stop(plan)
             back = await put_back_and_start(self._supervisor, self._journal, self._last_good)
         except asyncio.CancelledError:
             await let_go(self._supervisor, self._journal)
             raise
         said += back.said
+        runs = await self._runs_afterwards(plan, is_ours=back.is_ours)
         if back.acquits and isinstance(failure, RestartFailed):
             said += self._lift_quarantine(plan)
         units, kept = UnitsUp(), counted
@@ -522,10 +530,11 @@ class Transaction:
             units = await bring_units_up(self._supervisor, self._journal)
             said += [*units.said, *await self._live_restore.off()]
             kept = await self._count_again(counted)
-        said += [*await self._runs_afterwards(plan), *kept.said]
+        said += [*runs, *kept.said]
         because = "; ".join(said)
         self._record(
             SettingsRolledBack(
+                unit=self._name,
                 failed_settings=plan.desired,
                 because=because,
                 containers_kept=len(kept.running),
@@ -563,13 +572,29 @@ class Transaction:
             said.append(str(error))
         return tuple(said)
 
-    async def _runs_afterwards(self, plan: Plan) -> tuple[str, ...]:
+    async def _tell_failure(self, before: Reality, failure: AgentError) -> None:
+        """Record what came of the restart that is rolled back: a Docker that came up otherwise, or none."""
+        now = self._last_look
+        try:
+            unit = now.unit if now is not None else await self._supervisor.state()
+        except UnitFailed:  # systemd may be in the middle of an update
+            return
+        if unit.is_running and unit.invocation != before.unit.invocation:
+            seen = now or msgspec.structs.replace(before, unit=unit, engine=None)
+            self._record(started(seen, cause=Cause.AGENT, because=str(failure)))
+        elif not unit.is_running:
+            self._record(stopped(self._name, unit, cause=Cause.AGENT, because=str(failure)))
+
+    async def _runs_afterwards(self, plan: Plan, *, is_ours: bool) -> tuple[str, ...]:
+        """Also recorded, if it is the agent that has started it."""
         try:
             now = await self._look.reality(plan.desired)
         except AgentError as error:  # what happened must be recorded all the same
             return (str(error),)
         if not now.unit.is_running:
             return ()
+        if is_ours and not self._record.so_far.says_start(now.unit_name, now.unit.invocation):
+            self._record(started(now, cause=Cause.AGENT))
         running = effective(now)
         if running is None:
             return ("Docker was started again and does not report its settings yet",)
@@ -614,7 +639,7 @@ def _why_not_in_force(plan: Plan, now: Reality, running: Settings) -> AgentError
     target = beaten.target if beaten else now.unit_name
     remedy = beaten.remedy if beaten else f"See: systemctl cat {now.unit_name}"
     condition = Condition(beaten.code if beaten else Code.NOT_EFFECTIVE, text, remedy, target)
-    return CameUpOtherwise(condition, running, now.unit.invocation)
+    return CameUpOtherwise(condition, running, now)
 
 
 def _in_words(running: Settings) -> str:

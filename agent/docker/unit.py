@@ -43,7 +43,8 @@ _ON_ITS_WAY_UP: Final = frozenset({Phase.STARTING, Phase.RUNNING})
 _HANGING: Final = ("RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf", "PropagatesStopTo")
 _MOST_HANGING: Final = 256  # units that are asked; no Docker has more,
 _DEEPEST: Final = 16  # nor in a longer chain
-_UP: Final = frozenset({"active", "activating", "reloading", "refreshing"})
+_IS_UP: Final = frozenset({"active", "reloading", "refreshing"})
+_UP: Final = _IS_UP | {"activating"}
 _PROPERTIES: Final = (
     "LoadState",
     "ActiveState",
@@ -58,6 +59,8 @@ _PROPERTIES: Final = (
     "FragmentPath",
     "Result",
     "StateChangeTimestampMonotonic",
+    "ActiveEnterTimestampMonotonic",
+    "ActiveExitTimestampMonotonic",
     "Type",
     *_HANGING,
 )
@@ -321,9 +324,20 @@ def unit_state(shown: str) -> UnitState:
         triggers=tuple(words(values.get("TriggeredBy", ""))),
         comes_back=values.get("SubState") == "auto-restart",
         is_stuck_in_stop=values.get("Result") == "timeout",
-        since=int(values.get("StateChangeTimestampMonotonic") or 0) / 1e6,
+        since=_since(values),
+        left_at=_moment(values, "ActiveExitTimestampMonotonic"),
         says_when_up=values.get("Type", "notify").startswith("notify"),
     )
+
+
+def _since(values: Mapping[str, str]) -> float:
+    """When it came into this state. A reload is a state of its own to systemd, and no start (FACTS 206)."""
+    came_up = _moment(values, "ActiveEnterTimestampMonotonic") if values.get("ActiveState") in _IS_UP else 0.0
+    return came_up or _moment(values, "StateChangeTimestampMonotonic")
+
+
+def _moment(values: Mapping[str, str], name: str) -> float:
+    return int(values.get(name) or 0) / 1e6
 
 
 def _has_job(values: Mapping[str, str]) -> bool:

@@ -5,7 +5,6 @@ Not known here: what is done about it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -15,12 +14,13 @@ from agent import __version__
 from agent.audit.record import Record
 from agent.decide.choose import Ending
 from agent.decide.effective import effective
+from agent.docker.news import of_docker
 from agent.one_pass.places import Places
 from agent.one_pass.reconcile import network_changed, no_upstream, upstream_chosen
 from agent.one_pass.seen import Offline, Planned, Seen, Undecided
-from agent.service.docker_news import of_a_restart_that_waited, of_docker
+from agent.service.docker_news import of_a_restart_that_waited
 from agent.service.lifetime import LastLife
-from agent.system.clock import exact
+from agent.system.clock import MOMENTS
 from agent.system.policy_file import PolicyFile
 from agent.values.dockerd import Reality
 from agent.values.events import AgentStarted, Facts, PlaceSeen, RestartDeferred, WentOffline
@@ -52,6 +52,7 @@ def agent_started(
         last_ended=UNSET if last is None else last.how,
         gap_s=UNSET if last is None or last.gap_s is None else last.gap_s,
         policy_sha256=UNSET if policy is None else policy.sha256,
+        unit=UNSET if reality is None else reality.unit_name,
         effective=UNSET if reality is None or (is_up and running is None) else running,
         invocation=reality.unit.invocation if reality is not None and is_up and reality.unit.invocation else UNSET,
         network=there.recognised.network.name if there else UNSET,
@@ -93,7 +94,8 @@ class Diary:
 
     def tell_of_docker(self, reality: Reality, record: Record) -> None:
         """Record a start or a stop of Docker that is not recorded yet."""
-        for facts in of_docker(reality, record.so_far, _wall_text(reality.unit.since)):
+        MOMENTS.note()
+        for facts in of_docker(reality, record.so_far, MOMENTS.at):
             record(facts)
 
     def _news(self, seen: Seen, here: Callable[[], PlaceSeen]) -> Iterator[Facts]:
@@ -125,7 +127,7 @@ class Diary:
                 is_paused=self._is_paused,
             )
         if _put_off(seen) not in (None, told.put_off) and isinstance(seen, Planned) and seen.plan.restart is not None:
-            yield RestartDeferred(due=seen.plan.due, waits=seen.plan.restart.waits)
+            yield RestartDeferred(unit=seen.reality.unit_name, due=seen.plan.due, waits=seen.plan.restart.waits)
 
     def _after(self, seen: Seen) -> _Told:
         told = self._told
@@ -140,11 +142,6 @@ class Diary:
             upstream=seen.choice.upstream or told.upstream,
             put_off=_put_off(seen),
         )
-
-
-def _wall_text(monotonic_s: float) -> str:
-    """RFC 3339; '' for 0. For what was not long ago: CLOCK_MONOTONIC stands still while the machine is suspended."""
-    return exact(time.time() - (time.monotonic() - monotonic_s)) if monotonic_s else ""
 
 
 def _put_off(seen: Seen) -> Settings | None:

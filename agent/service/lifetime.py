@@ -5,6 +5,7 @@ An agent that is killed cannot record its end; the next one finds that the recor
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from pathlib import Path
 from typing import Final
@@ -28,7 +29,7 @@ class LastLife(msgspec.Struct, frozen=True):
     """Of the agent before this one."""
 
     how: str  # it ended
-    gap_s: float | None  # since its end; None: it could not say when that was
+    gap_s: float | None  # since its end, or since the last record; None: neither is known
 
 
 class Lifetime:
@@ -37,8 +38,11 @@ class Lifetime:
     def __init__(self, state: Path) -> None:
         self._file = StateFile(state / "lifetime.json", _Life, 1)
 
-    def begin(self) -> LastLife | None:
-        """How the last agent ended; None: there was none. AgentError if the start cannot be written down."""
+    def begin(self, last_record: str = "") -> LastLife | None:
+        """How the last agent ended; None: there was none. AgentError if the start cannot be written down.
+
+        `last_record`: when the log was last written to, RFC 3339; '' if that is not known.
+        """
         try:
             before = self._file.load()
         except AgentError:
@@ -46,11 +50,19 @@ class Lifetime:
         self._file.save(_Life(boot_id()))
         if before is None:
             return None
-        gap_s = None if before.at is None else round(max(0.0, time.time() - before.at), 1)
+        at = _moment(last_record) if before.at is None else before.at
+        gap_s = None if at is None else round(max(0.0, time.time() - at), 1)
         return LastLife(before.ended or _without_a_word(before), gap_s)
 
     def end(self, how: str) -> None:
         self._file.save(_Life(boot_id(), how, time.time()))
+
+
+def _moment(text: str) -> float | None:
+    try:
+        return dt.datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
 
 
 def _without_a_word(before: _Life) -> str:

@@ -62,5 +62,5 @@ class Served:
         except AgentError:  # a full disk: tried again with the next pass
             return False
         said = ("its restart does not end, and another Docker is to be served", *left)
-        self._record(SettingsRolledBack(because=f"{unit}: {'; '.join(said)}", started_again=()))
+        self._record(SettingsRolledBack(unit=unit, because="; ".join(said), started_again=()))
         return True

@@ -75,7 +75,7 @@ class Service:
     ) -> None:
         self._wakes = wakes
         self._notify = notify
-        audit_log = AuditLog(paths.audit_log, paths.state)
+        self._audit_log = audit_log = AuditLog(paths.audit_log, paths.state)
         self._record = Record(audit_log, trigger="service")
         self._memory = Memory(paths.state)
         self._memory.take_up()
@@ -155,7 +155,7 @@ class Service:
     def _begin(self) -> None:
         last = None
         with contextlib.suppress(AgentError):  # a full disk: the start is still recorded
-            last = self._lifetime.begin()
+            last = self._lifetime.begin(self._audit_log.last_at)
         self._last_life, self._is_start_told = last, False
 
     def _open(self, seen: Seen | None = None, reality: Reality | None = None) -> None:

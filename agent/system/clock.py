@@ -6,6 +6,11 @@ import datetime as dt
 import time
 from typing import Final, Protocol
 
+_CLOCKS_APART_S: Final = 0.5  # more than reading one after the other takes
+_AT_ONCE_S: Final = 0.001  # two clocks were read, with no other process in between
+_TRIES: Final = 5
+_SET_S: Final = 0.02  # or slewed
+
 
 class Clock(Protocol):
     """Two clocks; their difference is the time that the host was suspended since its start."""
@@ -41,3 +46,44 @@ def rfc3339(wall_s: float) -> str:
 def exact(wall_s: float) -> str:
     """The same, to the microsecond, as records have it: more than one thing happens in a second."""
     return dt.datetime.fromtimestamp(wall_s, dt.UTC).strftime(EXACT)
+
+
+class Moments:
+    """When something was by the wall's clock, from its CLOCK_MONOTONIC, which stands still while the host is suspended.
+
+    Of what was before the last suspend that is not known: `note` has to be called now and then.
+    """
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._suspended_s = 0.0
+        self._known_from = 0.0  # CLOCK_MONOTONIC
+        self._apart_s = 0.0
+
+    def note(self) -> None:
+        """See whether the host was suspended since the last call."""
+        now = self._clock.monotonic_s()
+        suspended_s = self._clock.boottime_s() - now
+        if suspended_s > self._suspended_s + _CLOCKS_APART_S:
+            self._suspended_s, self._known_from = suspended_s, now
+
+    def at(self, monotonic_s: float) -> str:
+        """As `exact`; '' for 0, and for what is not known."""
+        self.note()
+        if not monotonic_s or monotonic_s < self._known_from:
+            return ""
+        return exact(monotonic_s + self._apart())
+
+    def _apart(self) -> float:
+        """From this clock to the wall's. The same again unless that was set, so that a moment has one text."""
+        for _ in range(_TRIES):
+            before, wall_s, after = self._clock.monotonic_s(), time.time(), self._clock.monotonic_s()
+            if after - before < _AT_ONCE_S:
+                break
+        apart_s = wall_s - (before + after) / 2
+        if abs(apart_s - self._apart_s) > _SET_S:
+            self._apart_s = apart_s
+        return self._apart_s
+
+
+MOMENTS: Final = Moments()  # as this process sees them

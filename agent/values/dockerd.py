@@ -61,6 +61,7 @@ class UnitState(msgspec.Struct, frozen=True):
     comes_back: bool = False  # broken, and systemd is about to restart it
     is_stuck_in_stop: bool = False  # broken because it did not stop in time
     since: float = 0.0  # when it came into this state: CLOCK_MONOTONIC; 0: not known
+    left_at: float = 0.0  # when it last ceased to be up, by the same clock; 0: not in this boot, or not known
     says_when_up: bool = True  # Type=notify: until dockerd is up, systemd shows it as starting
 
     @property

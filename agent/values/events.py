@@ -146,8 +146,9 @@ class AgentStarted(Facts, frozen=True, kw_only=True):
     )
     version: str
     last_ended: str | UnsetType = UNSET  # how the agent before this one did; absent: none did
-    gap_s: float | UnsetType = UNSET  # since then, by the wall clock; absent if it could not say when
+    gap_s: float | UnsetType = UNSET  # since then, by the wall clock; since the last record, if it could not say when
     policy_sha256: str | UnsetType = UNSET  # absent: there is no policy
+    unit: str | UnsetType = UNSET  # of the Docker that the agent looks after
     effective: Settings | UnsetType | None = UNSET  # what Docker runs with. None: Docker does not run
     invocation: str | UnsetType = UNSET
     network: str | UnsetType = UNSET
@@ -325,6 +326,7 @@ class DockerRestarted(Facts, frozen=True, kw_only=True):
     )
     brief = "docker restarted[, containers kept: {containers_kept}][, lost: {containers_lost}]"
     severity = Severity.NOTICE
+    unit: str
     took_s: float | UnsetType = UNSET
     due: str
     allowed: str | UnsetType = UNSET
@@ -346,10 +348,12 @@ class DockerStarted(Facts, frozen=True, kw_only=True):
     sentence = "Docker runs[ with {effective}][, started at {started_at}][ by {cause}][: {because}]"
     brief = "docker started"
     severity = Severity.NOTICE
+    unit: str
     cause: Cause
     effective: Settings | UnsetType = UNSET  # absent: it did not say
     invocation: str  # systemd's, of this start
     started_at: str | UnsetType = UNSET  # RFC 3339: a start by others is seen later
+    down_since: str | UnsetType = UNSET  # RFC 3339: when the one before it went down, in this boot
     because: str | UnsetType = UNSET
 
     @property
@@ -363,17 +367,20 @@ class DockerStarted(Facts, frozen=True, kw_only=True):
 
 
 class DockerStopped(Facts, frozen=True, kw_only=True):
-    """Not by the agent: its own restart is one record."""
+    """By others, or after a restart of the agent that failed. One that went well is one record."""
 
     event = Event.DOCKER_STOPPED
-    sentence = "Docker stopped[: {because}]"
+    sentence = "Docker stopped[ at {stopped_at}][: {because}]"
     brief = "docker stopped"
     severity = Severity.NOTICE
+    unit: str
+    cause: Cause
     because: str
+    stopped_at: str | UnsetType = UNSET  # RFC 3339: it is seen later
 
     @property
     def is_by_itself(self) -> bool:
-        return True
+        return self.cause is Cause.OTHERS
 
 
 class RestartDeferred(Facts, frozen=True, kw_only=True):
@@ -381,6 +388,7 @@ class RestartDeferred(Facts, frozen=True, kw_only=True):
     sentence = "The restart of Docker waits[: {waits}][; {due}]"
     brief = "a restart of docker waits"
     severity = Severity.NOTICE
+    unit: str
     due: str
     waits: str
 
@@ -390,6 +398,7 @@ class RestartDropped(Facts, frozen=True, kw_only=True):
 
     event = Event.RESTART_DROPPED
     sentence = "The restart of Docker that waited is not due any more[: {because}]"
+    unit: str
     because: str
 
 
@@ -402,6 +411,7 @@ class SettingsRolledBack(Facts, frozen=True, kw_only=True):
     )
     brief = "rolled back"
     severity = Severity.ERROR
+    unit: str
     failed_settings: Settings | UnsetType = UNSET
     because: str
     containers_kept: int | UnsetType = UNSET

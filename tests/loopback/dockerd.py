@@ -74,7 +74,8 @@ class Dockerd:
         self.comes_back_by_itself = False
         self.is_stuck_in_stop = False  # or in a start
         self.recovered: list[bool] = []  # whether Docker might be restarted, each time
-        self.phase = Phase.STOPPED
+        self._phase = Phase.STOPPED
+        self._moved_at = self._left_at = 0.0  # CLOCK_MONOTONIC
         self.while_it_stops: Callable[[], Awaitable[object]] | None = None
         self.before_it_stops: Callable[[], object] = lambda: None
         self.before_it_starts: Callable[[], object] = lambda: None
@@ -104,7 +105,20 @@ class Dockerd:
             restarts=self.restarts,
             comes_back=self.comes_back_by_itself,
             is_stuck_in_stop=self.is_stuck_in_stop,
+            since=self._moved_at,
+            left_at=self._left_at,
         )
+
+    @property
+    def phase(self) -> Phase:
+        return self._phase
+
+    @phase.setter
+    def phase(self, phase: Phase) -> None:
+        now = time.monotonic()
+        if self.is_running:
+            self._left_at = now
+        self._phase, self._moved_at = phase, now
 
     async def goes_down(self) -> bool:
         return self.system_goes_down
@@ -221,7 +235,8 @@ class Dockerd:
 
     async def recover(self, record: Record, *, may_restart: bool) -> bool:
         self.recovered.append(may_restart)
-        return await recover(self, self, self.agent_state, record, is_systemd=True, may_restart=may_restart)
+        unit = "docker.service"
+        return await recover(self, self, self.agent_state, record, is_systemd=True, may_restart=may_restart, unit=unit)
 
     async def engine(self) -> Engine | None:
         stops = self._stops

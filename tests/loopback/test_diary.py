@@ -58,11 +58,12 @@ def told_of(root: Path, day: list[Seen], first: Seen | None) -> list[str]:
     """What is said of a day. `first`: the look that the record of the agent's start was made from, if any."""
     file, places = root / "audit.jsonl", Places(root / "state")
     diary, record = Diary(places), Record(AuditLog(file, root / "state"))
-    started = agent_started(None, first, None, places=places, policy=None)
+    started = agent_started(None, first, NO_DOCKER, places=places, policy=None)
+    record(started)
     diary.note_start(started, first)
     for seen in day:
         diary.tell(seen, record)
-    records = [json.loads(line) for line in file.read_text().splitlines()]
+    _, *records = [json.loads(line) for line in file.read_text().splitlines()]
     return [sentence(Event(record["event"]), record["facts"]) for record in records]
 
 

@@ -101,7 +101,7 @@ def test_how_much_it_matters_is_in_the_log_and_in_the_record(writing: Writing) -
     writing.record(WentOffline(previous_network="office"))
     writing.record(Unpinned(upstream="office", because="requested"))
     writing.record(TargetNotWritten(error="a full disk"))
-    writing.record(SettingsRolledBack(because="dockerd did not come up", started_again=()))
+    writing.record(SettingsRolledBack(unit="docker.service", because="dockerd did not come up", started_again=()))
 
     assert [line["level"] for line in writing.logged] == ["info", "info", "warning", "error"]
     assert [record["severity"] for record in writing.audited] == ["info", "notice", "warning", "err"]
@@ -111,7 +111,7 @@ def test_a_pass_goes_on_without_an_audit_log_and_says_so(writing: Writing) -> No
     writing.path.parent.write_text("no folder")
     record = writing.record.for_pass("p1", "timer")
 
-    record(DockerRestarted(due="asked for"))
+    record(DockerRestarted(unit="docker.service", due="asked for"))
 
     [logged] = writing.logged
     assert (logged["event"], logged["due"], logged["audit"]) == ("docker-restarted", "asked for", "unwritable")

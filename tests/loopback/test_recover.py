@@ -14,14 +14,15 @@ import pytest
 from agent.decide.plan import OwnedDaemonJson, plan
 from agent.decide.probation import Trial
 from agent.docker.journal import Journal, Note, Stage, UnderWay
+from agent.docker.news import of_docker
 from agent.docker.quarantine import Quarantine
 from agent.docker.recover import note_first_run, recover
-from agent.service.docker_news import of_docker
 from agent.system.files import Changed
 from agent.system.state_file import StateFile
 from agent.targets import drop_in
 from agent.values.dockerd import Phase, Reality, UnitState
 from agent.values.errors import NotTried, RestartFailed
+from agent.values.events import AgentStarted
 from agent.values.policy import Docker, Method, Restart
 from agent.values.settings import DIRECT, Settings, Texts, settings
 
@@ -52,7 +53,10 @@ class Left:
     async def recover(self, *, is_systemd: bool = True, may_restart: bool = True) -> None:
         dockerd = self.dockerd
         state = dockerd.root / "state"
-        await recover(dockerd, dockerd, state, dockerd.record(), is_systemd=is_systemd, may_restart=may_restart)
+        unit = "docker.service"
+        await recover(
+            dockerd, dockerd, state, dockerd.record(), is_systemd=is_systemd, may_restart=may_restart, unit=unit
+        )
 
     def in_another_boot(self) -> None:
         file = StateFile(self.dockerd.root / "state/journal.json", UnderWay, 1)
@@ -216,15 +220,62 @@ async def test_the_start_of_another_boot_is_no_restart_by_the_agent(tmp_path: Pa
     assert left.dockerd.events() == []
 
 
-async def test_a_restart_that_nobody_could_record_is_recorded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_silent", [False, True], ids=["and-says-what-it-runs-with", "silent"])
+async def test_a_restart_that_nobody_could_record_is_recorded(tmp_path: Path, is_silent: bool) -> None:
     left = Left(tmp_path, Stage.RESTARTING, Phase.RUNNING)
+    await left.dockerd.restart()
+    left.dockerd.is_silent = is_silent
+
+    await left.recover()
+
+    assert left.dockerd.events() == ["docker-started", "docker-restarted"]
+    facts = left.dockerd.facts_of("docker-started")
+    assert (facts["cause"], facts["invocation"], "effective" in facts) == ("agent", "2", not is_silent)
+    assert left.journal.under_way() == UnderWay() if not is_silent else left.journal.under_way().notes
+    assert not left.is_put_back
+
+
+@pytest.mark.parametrize("stage", [Stage.RESTARTING, Stage.ROLLING_BACK])
+async def test_a_start_that_is_recorded_already_is_not_made_twice(tmp_path: Path, stage: Stage) -> None:
+    """An agent was killed before its restart, or after it had recorded it."""
+    left = Left(tmp_path, stage, Phase.RUNNING)
+    left.dockerd.record()(AgentStarted(version="1", unit="docker.service", effective=DIRECT, invocation="1"))
+
+    await left.recover()
+
+    assert [event for event in left.dockerd.events() if event.startswith("docker-")] == []
+
+
+async def test_a_start_by_a_roll_back_that_was_cut_short_is_the_agents(tmp_path: Path) -> None:
+    left = Left(tmp_path, Stage.ROLLING_BACK, Phase.RUNNING)
     await left.dockerd.restart()
 
     await left.recover()
 
-    assert left.dockerd.events() == ["docker-restarted"]
-    assert left.journal.under_way() == UnderWay()
-    assert not left.is_put_back
+    assert left.dockerd.events() == ["docker-started", "rolled-back"]
+    assert left.dockerd.facts_of("docker-started")["cause"] == "agent"
+
+
+@pytest.mark.parametrize(
+    ("stage", "is_this_boot", "cause"),
+    [
+        pytest.param(Stage.RESTARTING, True, "agent", id="a-restart"),
+        pytest.param(Stage.RESTARTING, False, "others", id="a-boot"),
+    ],
+)
+async def test_how_long_docker_was_down_before_a_roll_back_is_in_the_log(
+    tmp_path: Path, stage: Stage, is_this_boot: bool, cause: str
+) -> None:
+    left = Left(tmp_path, stage, Phase.BROKEN)
+    if not is_this_boot:
+        left.in_another_boot()
+
+    await left.recover()
+
+    assert left.dockerd.events() == ["docker-stopped", "docker-started", "rolled-back"]
+    stopped, started = left.dockerd.facts_of("docker-stopped"), left.dockerd.facts_of("docker-started")
+    assert (stopped["cause"], started["cause"]) == (cause, "agent")
+    assert stopped["stopped_at"] == started["down_since"]
 
 
 # A restart that is not believed yet.
@@ -251,8 +302,7 @@ class Tried:
         await self.dockerd.transaction().carry_out(msgspec.structs.replace(made, restart=None), reality)
 
     async def looked_at(self) -> None:
-        dockerd, state = self.dockerd, self.dockerd.root / "state"
-        await recover(dockerd, dockerd, state, dockerd.record(), is_systemd=True, may_restart=True)
+        await self.dockerd.recover(self.dockerd.record(), may_restart=True)
 
     def in_another_boot(self) -> None:
         file = StateFile(self.dockerd.root / "state/journal.json", UnderWay, 1)
@@ -305,13 +355,25 @@ async def test_one_crash_is_told_and_the_second_is_rolled_back(tried: Tried) -> 
 
     assert tried.dockerd.runs_with == DIRECT
     assert tried.quarantined
-    assert tried.dockerd.events()[-1] == "rolled-back"
+    assert tried.dockerd.events()[-2:] == ["docker-started", "rolled-back"]
+    assert tried.dockerd.facts_of("docker-started")["cause"] == "agent"
+
+
+async def test_a_restart_is_the_agents_though_it_was_killed_before_it_could_record_it(tried: Tried) -> None:
+    (tried.dockerd.agent_state / "docker-recorded.json").unlink()
+    tried.dockerd.audit.unlink()
+
+    await tried.looked_at()
+    await tried.looked_at()
+
+    assert tried.dockerd.events() == ["log-recovered", "docker-started"]
+    assert tried.dockerd.facts_of("docker-started")["cause"] == "agent"
 
 
 async def test_a_crash_that_a_pass_has_seen_first_is_told_once(tried: Tried) -> None:
     tried.dockerd.crash(comes_back=True)
     record = tried.dockerd.record()
-    for facts in of_docker(await tried.dockerd.reality(), record.so_far, ""):
+    for facts in of_docker(await tried.dockerd.reality(), record.so_far, lambda _: ""):
         record(facts)
 
     await tried.dockerd.recover(record, may_restart=True)

@@ -55,7 +55,11 @@ async def test_a_dockerd_that_does_not_start_gets_its_old_files_and_runs(dockerd
     assert "did not come up" in outcome.rolled_back
     assert dockerd.files() == before
     assert dockerd.is_running
-    assert dockerd.events()[-1] == "rolled-back"
+    assert dockerd.events()[-4:] == ["settings-written", "docker-stopped", "docker-started", "rolled-back"]
+    stopped, started = dockerd.facts_of("docker-stopped"), dockerd.facts_of("docker-started")
+    assert (stopped["cause"], stopped["because"]) == ("agent", "docker.service: did not come up")
+    assert (started["cause"], started["effective"]) == ("agent", {"http": "http://•••@foreign:1"})
+    assert stopped["stopped_at"] == started["down_since"] <= started["started_at"]
     assert "hunter2" not in dockerd.audit.read_text()
 
 
@@ -68,6 +72,11 @@ async def test_a_dockerd_that_runs_with_something_else_gets_its_old_files(docker
     assert "runs with settings other than those written: http http://office:3128" in outcome.rolled_back
     assert dockerd.files() == {}
     assert dockerd.is_running
+    starts = [record["facts"] for record in dockerd.records() if record["event"] == "docker-started"]
+    assert [(facts["invocation"], facts["cause"]) for facts in starts] == [("2", "agent"), ("3", "agent")]
+    assert starts[0]["effective"] == {"http": "http://office:3128"}
+    assert starts[0]["because"] in outcome.rolled_back
+    assert dockerd.events()[-1] == "rolled-back"
 
 
 async def test_where_something_beats_what_was_written_that_is_said_and_the_settings_are_not_to_blame(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -109,3 +110,35 @@ def test_after_an_uninstall_nobody_misses_the_log(at_work: Laptop, how: str) -> 
     laptop.run("systemctl", "stop", NAME)
     laptop.run("sh", "-euc", f"rm -r {LOG}/*.jsonl {STATE}/anchors.json")
     assert "is gone with the whole log" in is_whole(laptop)
+
+
+@pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+def test_a_reload_is_no_start_and_a_failed_one_has_its_time(at_work: Laptop) -> None:
+    """`at_work` has a proxy at the office; at home Docker is not to start without one."""
+    laptop = at_work
+    laptop.docker.drop_in(
+        "[Service]\nExecStartPre=/bin/sh -c 'case \"$HTTPS_PROXY\" in *8888*) ;; *) exit 1;; esac'\nRestart=no\n"
+    )
+    came_up, moved = (
+        laptop.docker.show(name) for name in ("ActiveEnterTimestampMonotonic", "StateChangeTimestampMonotonic")
+    )
+    assert laptop.agent("apply").ok  # it looks
+    assert facts_of(laptop, "docker-started")[-1]["invocation"] == laptop.docker.invocation_id()
+    started_at = facts_of(laptop, "docker-started")[-1]["started_at"]
+
+    laptop.run("systemctl", "reload", "docker.service")
+
+    assert laptop.docker.show("ActiveEnterTimestampMonotonic") == came_up
+    assert laptop.docker.show("StateChangeTimestampMonotonic") != moved
+    laptop.plug("home")
+    laptop.until(laptop.audit.has, "rolled-back", within=60)
+    *_, last, again = facts_of(laptop, "docker-started")
+    stopped = facts_of(laptop, "docker-stopped")[-1]
+    assert (last["started_at"], last["cause"]) == (started_at, "others")
+    assert (stopped["cause"], again["cause"]) == ("agent", "agent")
+    assert started_at < stopped["stopped_at"] == again["down_since"] < again["started_at"]
+    assert again["effective"] == last["effective"]
+
+
+def facts_of(laptop: Laptop, event: str) -> list[dict[str, Any]]:
+    return [record["facts"] for record in laptop.audit.records() if record["event"] == event]

@@ -27,7 +27,7 @@ RECORD: dict[str, Any] = {
     "severity": "notice",
     "trigger": "network",
     "by": {"via": "control", "uid": 0, "login_uid": 1000, "claimed": "alice"},
-    "facts": {"cause": "agent", "effective": {"direct": True}, "invocation": "1"},
+    "facts": {"unit": "docker.service", "cause": "agent", "effective": {"direct": True}, "invocation": "1"},
     "prev": "0" * 64,
     "hash": "a" * 64,
 }

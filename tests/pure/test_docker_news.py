@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
-from agent.audit.record import SoFar
+from agent.audit.so_far import SoFar
 from agent.decide.choose import Choice, Ending
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
 from agent.decide.restart import Restarting, When
+from agent.docker.news import of_docker
 from agent.one_pass.seen import Offline, Planned
-from agent.service.docker_news import of_a_restart_that_waited, of_docker
+from agent.service.docker_news import of_a_restart_that_waited
 from agent.values.dockerd import Cause, Engine, Phase, Reality, UnitState
 from agent.values.events import (
     AgentStarted,
@@ -27,17 +29,24 @@ from agent.values.policy import Network, Upstream
 from agent.values.settings import DIRECT, Texts, settings
 from agent.values.snapshot import Snapshot
 
-AT = "2026-03-01T09:12:04Z"
+DOCKER, SNAP = "docker.service", "snap.docker.dockerd.service"
+AT, DOWN_AT = "2026-03-01T09:12:04.000Z", "2026-03-01T09:12:03.000Z"
+MOMENTS = {5.0: AT, 4.0: DOWN_AT}
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
 WAITS = Restarting(When.LATER, "3 containers run")
 
 
-def docker(invocation: str = "a", phase: Phase = Phase.RUNNING, **unit: int) -> Reality:
+def at(moment: float) -> str:
+    return MOMENTS.get(moment, "")
+
+
+def docker(invocation: str = "a", phase: Phase = Phase.RUNNING, name: str = DOCKER, **unit: int) -> Reality:
     is_up = phase is Phase.RUNNING
     engine = Engine(
         "26.1.5", (1, 45), is_podman=False, proxies=Texts(), live_restore=False, is_swarm=False, containers_running=0
     )
-    return Reality(UnitState(phase, invocation=invocation if is_up else "", **unit), engine=engine if is_up else None)  # type: ignore[arg-type]
+    state = UnitState(phase, invocation=invocation if is_up else "", since=5.0, left_at=4.0, **unit)  # type: ignore[arg-type]
+    return Reality(state, unit_name=name, engine=engine if is_up else None)
 
 
 def said(*records: Facts) -> SoFar:
@@ -47,11 +56,28 @@ def said(*records: Facts) -> SoFar:
     return so_far
 
 
-def started(invocation: str, cause: Cause = Cause.OTHERS) -> DockerStarted:
-    return DockerStarted(cause=cause, effective=DIRECT, invocation=invocation, started_at=AT)
+def started(invocation: str, cause: Cause = Cause.OTHERS, because: str = "", unit: str = DOCKER) -> DockerStarted:
+    return DockerStarted(
+        unit=unit,
+        cause=cause,
+        effective=DIRECT,
+        invocation=invocation,
+        started_at=AT,
+        down_since=DOWN_AT,
+        because=because or UNSET,
+    )
 
 
-CRASHED = msgspec.structs.replace(started("b"), because="it crashed, and systemd started it")
+def stopped(because: str, cause: Cause = Cause.OTHERS, unit: str = DOCKER) -> DockerStopped:
+    return DockerStopped(unit=unit, cause=cause, because=because, stopped_at=DOWN_AT)
+
+
+RESTARTED = DockerRestarted(unit=DOCKER, due="x", took_s=1.0)
+ROLLED_BACK = SettingsRolledBack(unit=DOCKER, because="x", started_again=())
+WAITS_TOLD = RestartDeferred(unit=DOCKER, due="x", waits="y")
+CRASHED = "it crashed, and systemd started it"
+SERVED = "the agent looks after this Docker from now on"
+AS_BEFORE = "an agent before this one has recorded this start"
 
 
 @pytest.mark.parametrize(
@@ -61,46 +87,39 @@ CRASHED = msgspec.structs.replace(started("b"), because="it crashed, and systemd
         pytest.param([started("a")], docker("a"), [], id="the-same"),
         pytest.param([started("a")], docker("b"), [started("b")], id="another"),
         pytest.param(
-            [started("a"), DockerRestarted(due="x")],
-            docker("b"),
-            [started("b", Cause.AGENT)],
-            id="ours-not-recorded-yet",
-        ),
-        pytest.param(
-            [started("a"), SettingsRolledBack(because="x", started_again=())],
-            docker("b"),
-            [started("b", Cause.AGENT)],
-            id="rolled-back",
-        ),
-        pytest.param(
-            [DockerRestarted(due="x"), started("b", Cause.AGENT)],
+            [started("b", Cause.AGENT), RESTARTED],
             docker("c"),
             [started("c")],
             id="ours-and-then-theirs",
         ),
         pytest.param(
-            [started("b", Cause.AGENT), DockerRestarted(due="x", took_s=1.0)],
-            docker("c"),
-            [started("c")],
-            id="ours-is-recorded-before-how-the-restart-went",
+            [started("a"), stopped("x", Cause.AGENT), started("b", Cause.AGENT), ROLLED_BACK],
+            docker("b"),
+            [],
+            id="rolled-back",
         ),
-        pytest.param([started("a", Cause.AGENT)], docker("b", restarts=1), [CRASHED], id="systemd-after-a-crash"),
         pytest.param(
-            [started("a"), DockerRestarted(due="x")],
+            [started("a"), ROLLED_BACK],
+            docker("b"),
+            [started("b")],
+            id="rolled-back-where-others-started-it",
+        ),
+        pytest.param(
+            [started("a", Cause.AGENT)],
             docker("b", restarts=1),
-            [started("b", Cause.AGENT)],
-            id="ours-after-systemd-had-tried",
+            [started("b", because=CRASHED)],
+            id="systemd-after-a-crash",
         ),
-        pytest.param([started("a")], docker(phase=Phase.STOPPED), [DockerStopped(because="it was stopped")], id="stop"),
-        pytest.param([started("a")], docker(phase=Phase.BROKEN), [DockerStopped(because="it failed")], id="failed"),
+        pytest.param([started("a")], docker(phase=Phase.STOPPED), [stopped("it was stopped")], id="stop"),
+        pytest.param([started("a")], docker(phase=Phase.BROKEN), [stopped("it failed")], id="failed"),
         pytest.param(
-            [SettingsRolledBack(because="x", started_again=())],
+            [started("a"), stopped("x", Cause.AGENT), ROLLED_BACK],
             docker(phase=Phase.BROKEN),
-            [DockerStopped(because="it failed")],
+            [],
             id="a-roll-back-that-did-not-bring-it-up",
         ),
         pytest.param(
-            [started("a"), SettingsRolledBack(because="x", started_again=()), DockerStopped(because="it failed")],
+            [started("a"), stopped("x", Cause.AGENT), ROLLED_BACK],
             docker("b"),
             [started("b")],
             id="started-by-others-after-a-roll-back-that-did-not-bring-it-up",
@@ -108,27 +127,63 @@ CRASHED = msgspec.structs.replace(started("b"), because="it crashed, and systemd
         pytest.param([started("a")], docker(phase=Phase.BROKEN, comes_back=True), [], id="systemd-starts-it-again"),
         pytest.param([started("a")], docker(phase=Phase.STOPPED, has_job=True), [], id="in-a-restart"),
         pytest.param([started("a")], docker(phase=Phase.STARTING), [], id="starting"),
-        pytest.param([DockerStopped(because="x")], docker(phase=Phase.STOPPED), [], id="down-all-along"),
-        pytest.param([], docker(phase=Phase.STOPPED), [], id="never-seen-up"),
+        pytest.param([stopped("x")], docker(phase=Phase.STOPPED), [], id="down-all-along"),
         pytest.param(
-            [started("a"), RestartDeferred(due="x", waits="y")],
+            [AgentStarted(version="1", unit=DOCKER, effective=None)],
+            docker(phase=Phase.STOPPED),
+            [],
+            id="down-at-first",
+        ),
+        pytest.param([], docker(phase=Phase.STOPPED), [stopped("it was stopped")], id="nothing-told-and-down"),
+        pytest.param(
+            [AgentStarted(version="1")], docker(phase=Phase.MASKED), [stopped("its unit is masked")], id="no-first-look"
+        ),
+        pytest.param(
+            [started("a")],
+            msgspec.structs.replace(docker(phase=Phase.STOPPED), is_systemd=False),
+            [stopped("it does not run any more")],
+            id="without-systemd-a-crash-looks-like-a-stop",
+        ),
+        pytest.param(
+            [started("a"), WAITS_TOLD],
             docker(phase=Phase.STOPPED),
             [
-                DockerStopped(because="it was stopped"),
-                RestartDropped(because="Docker stopped; its next start reads what is written"),
+                stopped("it was stopped"),
+                RestartDropped(unit=DOCKER, because="Docker stopped: there is nothing to restart"),
             ],
             id="stopped-before-the-restart",
+        ),
+        pytest.param(
+            [started("a")],
+            docker("s", name=SNAP),
+            [started("s", because=SERVED, unit=SNAP)],
+            id="another-docker-is-served",
+        ),
+        pytest.param(
+            [started("a", Cause.AGENT), started("s", unit=SNAP)],
+            docker("a"),
+            [started("a", Cause.AGENT, SERVED)],
+            id="the-first-docker-is-served-again",
+        ),
+        pytest.param(
+            [started("a"), RestartDeferred(unit=SNAP, due="x", waits="y")],
+            docker(name=SNAP, phase=Phase.STOPPED),
+            [
+                stopped("it was stopped", unit=SNAP),
+                RestartDropped(unit=SNAP, because="Docker stopped: there is nothing to restart"),
+            ],
+            id="another-docker-is-served-and-down",
         ),
     ],
 )
 def test_each_start_and_each_stop_is_said_once(before: list[Facts], now: Reality, news: list[Facts]) -> None:
     so_far = said(*before)
 
-    assert [*of_docker(now, so_far, AT)] == news
+    assert [*of_docker(now, so_far, at)] == news
 
     for facts in news:
         so_far.note(facts)
-    assert [*of_docker(now, so_far, AT)] == []
+    assert [*of_docker(now, so_far, at)] == []
 
 
 def test_the_start_of_one_that_does_not_say_what_it_runs_with_is_said_without_it() -> None:
@@ -136,36 +191,37 @@ def test_the_start_of_one_that_does_not_say_what_it_runs_with_is_said_without_it
     silent = msgspec.structs.replace(docker("a"), engine=None)
     assert silent.is_silent
 
-    news = [*of_docker(silent, so_far, AT)]
+    news = [*of_docker(silent, so_far, at)]
 
-    assert news == [DockerStarted(cause=Cause.OTHERS, invocation="a", started_at=AT)]
+    assert news == [msgspec.structs.replace(started("a"), effective=UNSET)]
     so_far.note(news[0])
-    assert [*of_docker(silent, so_far, AT)] == []
+    assert [*of_docker(silent, so_far, at)] == []
 
 
 def test_what_docker_ran_with_when_the_agent_started_is_no_start() -> None:
-    assert [*of_docker(docker("a"), said(AgentStarted(version="1", effective=DIRECT, invocation="a")), AT)] == []
+    assert [
+        *of_docker(docker("a"), said(AgentStarted(version="1", unit=DOCKER, effective=DIRECT, invocation="a")), at)
+    ] == []
 
 
 @pytest.mark.parametrize(
     "before",
     [
-        AgentStarted(version="1", invocation="a"),
-        DockerStarted(cause=Cause.OTHERS, invocation="a", because="it crashed"),
+        AgentStarted(version="1", unit=DOCKER, invocation="a"),
+        DockerStarted(unit=DOCKER, cause=Cause.OTHERS, invocation="a", because="it crashed"),
     ],
 )
 def test_what_a_silent_docker_runs_with_is_said_once_it_says_so(before: Facts) -> None:
     so_far = said(before)
     silent = msgspec.structs.replace(docker("a"), engine=None)
-    assert [*of_docker(silent, so_far, AT)] == []
+    assert [*of_docker(silent, so_far, at)] == []
 
-    news = [*of_docker(docker("a"), so_far, AT)]
+    news = [*of_docker(docker("a"), so_far, at)]
 
-    assert news == [
-        msgspec.structs.replace(started("a"), because="it did not say at first what it runs with"),
-    ]
+    said_later = started("a", because="it did not say at first what it runs with")
+    assert news == [msgspec.structs.replace(said_later, started_at=UNSET, down_since=UNSET)]
     so_far.note(news[0])
-    assert [*of_docker(docker("a"), so_far, AT)] == []
+    assert [*of_docker(docker("a"), so_far, at)] == []
 
 
 @pytest.mark.parametrize(
@@ -187,11 +243,11 @@ def test_a_restart_that_became_moot_is_dropped(plan: Plan, is_dropped: bool) -> 
         upstream=Upstream("direct"),
         plan=plan,
     )
-    waits = (started("a"), RestartDeferred(due="x", waits="y"))
+    waits = (started("a"), WAITS_TOLD)
 
     assert bool([*of_a_restart_that_waited(seen, said(*waits))]) is is_dropped
     assert [*of_a_restart_that_waited(seen, said(started("a")))] == []
-    made = said(*waits, DockerRestarted(due="x"), started("b", Cause.AGENT))
+    made = said(*waits, started("b", Cause.AGENT), RESTARTED)
     assert [*of_a_restart_that_waited(seen, made)] == []
     offline = Offline(snapshot=Snapshot(), reality=docker("a"))
     assert [*of_a_restart_that_waited(offline, said(*waits))] == []

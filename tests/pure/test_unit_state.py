@@ -91,5 +91,18 @@ def test_a_unit_that_is_up_may_still_be_starting(type_: str, active: str, age_s:
     assert may_be_starting(unit_state(shown), 5 + age_s) is is_open
 
 
+@pytest.mark.parametrize(
+    ("active", "since"),
+    [("active", 5.0), ("reloading", 5.0), ("activating", 9.0), ("inactive", 9.0), ("failed", 9.0)],
+)
+def test_a_reload_is_no_start(active: str, since: float) -> None:
+    moments = {"StateChange": 9000000, "ActiveEnter": 5000000, "ActiveExit": 4500000}
+    shown = "".join(f"{name}TimestampMonotonic={at}\n" for name, at in moments.items())
+
+    unit = unit_state(f"LoadState=loaded\nActiveState={active}\nSubState=reload\n{shown}")
+
+    assert (unit.since, unit.left_at) == (since, 4.5)
+
+
 def test_where_systemd_does_not_say_since_when_it_is_not_taken_for_new() -> None:
     assert not may_be_starting(unit_state("LoadState=loaded\nActiveState=active\nType=simple\n"), 1)
