@@ -26,7 +26,7 @@ from agent.system.policy_file import NO_POLICY, WRITE_ONE, Loaded, PolicyFile, l
 from agent.system.state_file import StateFile
 from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
-from agent.values.events import PolicyLoaded, PolicyRejected, PolicyRemoved
+from agent.values.events import Facts, PolicyLoaded, PolicyRejected, PolicyRemoved
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 from agent.values.policy_lines import difference, lines_of
@@ -65,6 +65,7 @@ class PolicyInUse:
         self._paths = paths
         self._make_world = make_world
         self._record = record
+        self._held: list[Callable[[], None]] | None = None  # records that wait; None: none has to
         self._audit_log = audit_log
         self.current: InUse | None = None  # None: there is no policy, or never was a good one
         self.refused: PolicyRefused | None = None  # what is wrong with the file as it is now
@@ -106,6 +107,22 @@ class PolicyInUse:
             self._record = of_the_service
             self._has_read = True
             self._on_disk = self._files_on_disk()
+
+    def hold(self) -> None:
+        """Record nothing of what is read until `tell`: the start of the agent, which comes first, needs a policy."""
+        self._held = []
+
+    def tell(self) -> None:
+        held, self._held = self._held or [], None
+        for say in held:
+            say()
+
+    def _say(self, made: Callable[[], Facts]) -> None:
+        record = self._record  # of the pass that reads
+        if self._held is None:
+            record(made())
+        else:  # nor is what is compared with the next policy kept yet
+            self._held.append(lambda: record(made()))
 
     def read_early(self) -> bool:
         """Whether a policy written since is refused. A good one is left to the next `read`."""
@@ -159,7 +176,7 @@ class PolicyInUse:
             loaded = self._load()
         except NoPolicy:
             if self.current is not None:
-                self._record(PolicyRemoved(path=str(self.path)))
+                self._say(lambda: PolicyRemoved(path=str(self.path)))
             self._retire()
             self.refused = None
             self._see_which_docker(Policy())
@@ -193,7 +210,7 @@ class PolicyInUse:
 
     def _refuse(self, error: PolicyRefused) -> None:
         if self.refused is None or self.refused.problems != error.problems:
-            self._record(PolicyRejected(path=error.path, problems=error.problems))
+            self._say(lambda: PolicyRejected(path=error.path, problems=error.problems))
         self.refused = error
 
     def _take(self, loaded: Loaded, because: str) -> None:
@@ -204,18 +221,19 @@ class PolicyInUse:
         self._tell(loaded, because)
 
     def _tell(self, loaded: Loaded, because: str) -> None:
+        self._say(lambda: self._loaded(loaded, because))
+
+    def _loaded(self, loaded: Loaded, because: str) -> PolicyLoaded:
         file = loaded.file
-        self._record(
-            PolicyLoaded(
-                path=loaded.path,
-                because=because,
-                policy_sha256=file.sha256 if file else UNSET,
-                size=file.size if file else UNSET,
-                owner=file.owner if file else UNSET,
-                changed=file.changed if file else UNSET,
-                diff=UNSET if file is None else self._difference(file),
-                warnings=loaded.warnings,
-            )
+        return PolicyLoaded(
+            path=loaded.path,
+            because=because,
+            policy_sha256=file.sha256 if file else UNSET,
+            size=file.size if file else UNSET,
+            owner=file.owner if file else UNSET,
+            changed=file.changed if file else UNSET,
+            diff=UNSET if file is None else self._difference(file),
+            warnings=loaded.warnings,
         )
 
     def _difference(self, file: PolicyFile) -> tuple[str, ...] | UnsetType:

@@ -157,6 +157,7 @@ class Service:
         with contextlib.suppress(AgentError):  # a full disk: the start is still recorded
             last = self._lifetime.begin(self._audit_log.last_at)
         self._last_life, self._is_start_told = last, False
+        self._policy.hold()
 
     def _open(self, seen: Seen | None = None, reality: Reality | None = None) -> None:
         """Record the start: with what the first look found, or, where there is none, without."""
@@ -166,6 +167,7 @@ class Service:
             policy = in_use.loaded.file if in_use is not None else None
             started = agent_started(self._last_life, seen, there, places=self._places, policy=policy)
             self._record(started)
+            self._policy.tell()
             self._diary.note_start(started, seen)
 
     def _end(self, how: str) -> None:

@@ -192,7 +192,7 @@ async def test_it_follows_the_laptop_and_shows_it(laptop: Laptop) -> None:
         assert shown.status.pid == os.getpid()
         assert shown.is_running
     assert laptop.events() == [
-        "policy-loaded", "agent-started",
+        "agent-started", "policy-loaded",
         "upstream-chosen", "apply-started", "settings-written",  # then systemd is told READY
         "apply-started", "docker-started", "docker-restarted",
         "network-changed", "upstream-chosen", "apply-started", "settings-written", "docker-started", "docker-restarted",
@@ -328,6 +328,25 @@ async def test_a_docker_that_dies_of_what_was_written_is_looked_after_by_the_nex
         assert [condition["code"] for condition in laptop.status()["conditions"]] == ["quarantined"]
         await hand.wake(Reason.TIMER)
         assert laptop.status()["upstream"]["name"] == "direct"
+
+
+async def test_a_restart_that_another_agent_put_off_and_is_moot_by_now_is_dropped(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running() as hand:
+        laptop.over()
+        laptop.dockerd.containers, laptop.dockerd.shims_in_unit = 1, True  # live-restore would not keep it
+        laptop.place.snapshot = at("10.20.0.1")
+        await hand.wake()
+        assert laptop.facts("restart-deferred")[-1]["unit"] == "docker.service"
+
+    laptop.hand = Hand()
+    async with laptop.running() as hand:
+        assert laptop.facts("restart-dropped") == []
+        laptop.place.snapshot = at("10.10.0.1")
+        await hand.wake()
+        (dropped,) = laptop.facts("restart-dropped")
+
+    assert dropped == {"unit": "docker.service", "because": "what Docker runs with is what is wanted again"}
 
 
 async def test_what_waits_for_a_restart_is_written_after_the_minute_of_the_one_before(laptop: Laptop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from agent.audit.log import AuditLog
 from agent.audit.logs import Form, configure
 from agent.audit.record import Record
 from agent.audit.unexpected import unexpected
@@ -23,6 +25,7 @@ from agent.service.requests import Command
 from agent.service.service import Service
 from agent.service.watch.unwatched import Unwatched
 from agent.values.dockerd import Phase
+from agent.values.events import WentOffline
 from agent.values.policy import Upstream
 from agent.values.reason import Reason
 from agent.values.settings import DIRECT, Settings
@@ -291,10 +294,17 @@ async def test_an_end_by_an_exception_is_recorded_as_what_it_was_and_the_next_st
     assert records(laptop, "agent-stopped")[-1]["because"] == "told to stop"
 
 
-async def test_a_start_after_a_kill_says_so(laptop: Laptop) -> None:
+@pytest.mark.parametrize("has_log", [False, True], ids=["no-log", "a-log"])
+async def test_a_start_after_a_kill_says_so(laptop: Laptop, has_log: bool) -> None:
     Lifetime(laptop.paths.state).begin()
+    if has_log:
+        then = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=90)
+        log = AuditLog(laptop.paths.audit_log, laptop.paths.state, clock=lambda: then)
+        Record(log)(WentOffline())
     async with laptop.running():
-        assert records(laptop, "agent-started")[-1]["last_ended"] == "was killed, or crashed"
+        started = records(laptop, "agent-started")[-1]
+    assert started["last_ended"] == "was killed, or crashed"
+    assert (90 <= started["gap_s"] < 120) if has_log else "gap_s" not in started
 
 
 def running_again(laptop: Laptop) -> Any:
