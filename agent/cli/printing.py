@@ -8,6 +8,7 @@ printed to the character, or not at all, and who calls it has left out what is n
 from __future__ import annotations
 
 import contextlib
+import enum
 import io
 import json
 import os
@@ -23,7 +24,17 @@ from agent.values.shown import plain
 
 Spelling = Callable[[str], str]
 LONGEST: Final = 8000  # characters of a line: all clients of a large house
+_NAME: Final = 17  # characters: the longest name of an event
 _spelling: Final[list[Spelling]] = []  # one or none, from `ready`
+
+
+class Colour(enum.Enum):
+    """As a terminal is told it."""
+
+    PLAIN = "0"
+    BOLD = "1"
+    RED = "31"
+    YELLOW = "33"
 
 
 def say(*lines: str, file: TextIO | None = None) -> None:
@@ -38,6 +49,22 @@ def page(*lines: str, file: TextIO | None = None) -> None:
     shown = [*map(_shown, lines)]
     is_folded = (file or sys.stdout).isatty() or os.environ.get("COLUMNS", "").isdecimal()
     print(*(folded(shown, width()) if is_folded else shown), sep="\n", file=file)
+
+
+def entry(at: str, name: str, said: str, colour: Colour) -> None:
+    """What happened when. On a terminal the name has this colour, and lines that follow begin below it."""
+    at, name, said = _shown(at), _shown(name), _shown(said)
+    begin = f"{at}  {name:<{_NAME}} "
+    is_folded = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    first, *others = folded([begin + said], width(), len(at) + 2) if is_folded else [begin + said]
+    if has_colours() and first.startswith(begin):
+        first = f"\x1b[2m{at}\x1b[0m  \x1b[{colour.value}m{begin[len(at) + 2 :]}\x1b[0m{first[len(begin) :]}"
+    print(first, *others, sep="\n")
+
+
+def has_colours() -> bool:
+    """Whether what is printed goes to a terminal whose user does not mind colours (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def complain(*lines: str) -> None:

@@ -24,11 +24,11 @@ def width() -> int:
     return min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
 
 
-def folded(lines: Iterable[str], columns: int) -> Iterator[str]:
-    """The lines, folded between words; a number stays with its unit."""
+def folded(lines: Iterable[str], columns: int, indent: int = INDENT) -> Iterator[str]:
+    """The lines, folded between words, and `indent` columns in from the second on; a number stays with its unit."""
     for text in lines:
         pieces = textwrap.wrap(
-            _UNIT.sub(_TOGETHER, text), columns, subsequent_indent=" " * INDENT,
+            _UNIT.sub(_TOGETHER, text), columns, subsequent_indent=" " * indent,
             break_long_words=False, break_on_hyphens=False,
         )  # fmt: skip
         yield from (piece.replace(_TOGETHER, " ") for piece in pieces or [""])

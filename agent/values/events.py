@@ -541,6 +541,8 @@ FACTS: Final[Mapping[Event, type[Facts]]] = {kind.event: kind for kind in Facts.
 
 _PART = re.compile(r"\[([^\]]*)\]")
 _FACT = re.compile(r"\{(\w+)\}")
+_MOMENTS: Final = frozenset({"since", "changed"})  # with those whose name ends in `_at`
+_FRACTION: Final = re.compile(r"\.[0-9]+(?=Z$)")  # of a second: more than a person wants to read
 _SETTINGS: Final = ("http", "https", "all")  # what `Settings.lines` may begin with
 _BRIEF_AT_MOST: Final = 100
 LONGEST: Final = 400  # characters of a sentence; the facts beside it are whole
@@ -574,6 +576,8 @@ def _said(name: str, value: object) -> str:
             return f"{value:.0f} ms"
         case int() | float() if name.endswith("_s"):
             return f"{value:.1f} s"
+        case str() if name.endswith("_at") or name in _MOMENTS:
+            return _FRACTION.sub("", value)
         case list() | tuple():
             return ", ".join(_said(name, item) for item in value)
         case Mapping():

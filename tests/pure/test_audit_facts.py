@@ -143,6 +143,12 @@ def test_a_text_loses_what_stands_before_the_host_of_a_url(text: str, shown: str
             id="rolled-back",
         ),
         pytest.param(
+            Event.DOCKER_STARTED,
+            {"cause": "others", "started_at": "2026-03-01T13:58:40.512087Z"},
+            "Docker runs, started at 2026-03-01T13:58:40Z by others",
+            id="to-the-second",
+        ),
+        pytest.param(
             Event.NETWORK_CHANGED, {"network": "a\x1b[31m\nb"}, "The network changed: a\\x1b[31m\\x0ab", id="escaped"
         ),
     ],

@@ -16,16 +16,21 @@ from agent.audit.facts import plain
 from agent.audit.older import facts_of
 from agent.audit.read import Filter, Illegible, Legible, Person, boots, followed, moment_of, records
 from agent.cli.audit import when
-from agent.cli.printing import complain, page, print_json_line
+from agent.cli.printing import Colour, complain, entry, print_json_line
 from agent.clients.accounts import NAME_SERVICE, NamesUnknown
 from agent.system.passwd import login_named
 from agent.system.process_start import boot_id
 from agent.values.errors import AgentError
-from agent.values.events import LONGEST, Event, sentence
+from agent.values.events import LONGEST, Event, Severity, sentence
 from agent.values.paths import Paths
 from agent.values.secret import escaped
 
 _LOOK_AGAIN_S: Final = 0.5
+_COLOURS: Final = {
+    Severity.ERROR.value: Colour.RED,
+    Severity.WARNING.value: Colour.YELLOW,
+    Severity.NOTICE.value: Colour.BOLD,
+}
 _BEFORE: Final = 10  # records that `--follow` shows first, as `tail` and `journalctl --follow` do
 
 
@@ -89,7 +94,7 @@ def _show(args: argparse.Namespace, found: Iterable[Legible]) -> int:
         if args.json:
             print_json_line(one.line)
         else:
-            page(readable(one.entry))
+            entry(*_told(one.entry), _COLOURS.get(one.entry.severity, Colour.PLAIN))
     return shown
 
 
@@ -143,12 +148,18 @@ def person(named: str, paths: Paths) -> Person:
     return Person(named, login.uid if login else None)
 
 
-def readable(entry: Entry) -> str:
-    """One record, in the reader's own time. On a terminal it is folded."""
-    written = moment_of(entry)
-    local = entry.ts if written is None else when.local(written)
+def readable(record: Entry) -> str:
+    """One record as a line, in the reader's own time."""
+    at, event, said = _told(record)
+    return f"{escaped(at)}  {escaped(event):<17} {said}"
+
+
+def _told(record: Entry) -> tuple[str, str, str]:
+    """When, what, and a sentence."""
+    written = moment_of(record)
+    local = record.ts if written is None else when.local(written)
     try:
-        said = sentence(Event(entry.event), facts_of(entry))
+        said = sentence(Event(record.event), facts_of(record))
     except ValueError:  # written by a newer agent
-        said = escaped(msgspec.json.encode(plain(entry.facts)).decode(), LONGEST)
-    return f"{escaped(local)}  {escaped(entry.event):<17} {said}"
+        said = escaped(msgspec.json.encode(plain(record.facts)).decode(), LONGEST)
+    return local, record.event, said

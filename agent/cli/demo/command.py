@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import signal
 import sys
 import time
@@ -24,7 +23,7 @@ from agent.cli.demo import root
 from agent.cli.demo.check import Aftermath, problems
 from agent.cli.demo.roam import PULLED, roam
 from agent.cli.demo.stop import Pulled, Stop
-from agent.cli.printing import complain, headline, say
+from agent.cli.printing import complain, has_colours, headline, say
 from agent.one_pass.drawing import picture_of
 from agent.one_pass.page import done_lines, plan_lines, seen_lines, to_do_lines
 from agent.one_pass.picture import NO_PROXY
@@ -103,7 +102,7 @@ class _Screen:
     def __init__(self, paths: Paths) -> None:
         self._root = str(paths.root)
         self._width = width()
-        self._is_bold = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        self._is_bold = has_colours()
         self.text = ""
 
     def show(self, lines: Iterable[str]) -> None:
