@@ -27,6 +27,14 @@ from agent.values.events import Event
 _SETTINGS: Final = ("http", "https", "all")
 _JITTER: Final = dt.timedelta(seconds=1)  # two that write at once may have their times the other way round
 _SHA_SHOWN: Final = 12
+# An agent that starts looks after its log, and reads its policy, before it says that it has started.
+_BEFORE_A_START: Final = frozenset(
+    one.value
+    for one in (
+        *(Event.POLICY_LOADED, Event.POLICY_REJECTED, Event.POLICY_REMOVED),
+        *(Event.LOG_RECOVERED, Event.LOG_TRIMMED),
+    )
+)
 _ENDED_SO: Final = "it ended without a word"
 
 
@@ -38,6 +46,7 @@ class Account:
         self._is_running: bool | None = None  # an agent; None: the log has not begun
         self._outage: Outage | None = None
         self._seq = 0  # of the record before
+        self._looked: tuple[dt.datetime, int] | None = None  # the newest record that a running agent has surely written
         self.last: dt.datetime | None = None  # when the newest record was written
         self._takes = {
             Event.AGENT_STARTED: self._agent_started,
@@ -82,6 +91,8 @@ class Account:
             facts = head.facts_of_today()
             yield from self._by_name[head.event](head, at, facts)
         self._seq, self.last = head.seq, at
+        if head.event not in _BEFORE_A_START:
+            self._looked = (at, head.seq)
 
     def now(self) -> Iterator[Told]:
         """What is still so where the log ends."""
@@ -113,10 +124,11 @@ class Account:
     # The agent.
 
     def _agent_started(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        if self._is_running and self.last is not None:
+        if self._is_running and self._looked is not None:
             ended = _text(facts, "last_ended") or _ENDED_SO
-            self._lanes.nobody_looks(self.last, Known.UNCERTAIN, ended, self._seq)
-            yield from self._outage_unseen(f"the agent {ended}")
+            since, seq = min(self._looked[0], at), self._looked[1]  # the clock may have been set back
+            self._lanes.nobody_looks(since, Known.UNCERTAIN, ended, seq)
+            yield from self._outage_unseen(f"the agent {ended}", since)
         self._is_running = True
         self._lanes.somebody_looks()
         version = _text(facts, "version")
@@ -194,12 +206,11 @@ class Account:
             begun, end=at, lasted_s=lasted_s, ended_because=_text(facts, "because") or "", end_seq=head.seq
         )
 
-    def _outage_unseen(self, because: str) -> Iterator[Told]:
+    def _outage_unseen(self, because: str, seen_until: dt.datetime | None = None) -> Iterator[Told]:
         """Nobody saw how the one that was open ended."""
         if self._outage is not None:
-            yield msgspec.structs.replace(
-                self._outage, seen_until=max(self.last or self._outage.begin, self._outage.begin), ended_because=because
-            )
+            until = max(seen_until or self.last or self._outage.begin, self._outage.begin)
+            yield msgspec.structs.replace(self._outage, seen_until=until, ended_because=because)
         self._outage = None
 
     # Docker.
