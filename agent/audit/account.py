@@ -13,6 +13,7 @@ Not known here: whether the log is as it was written (`verify.py`).
 from __future__ import annotations
 
 import datetime as dt
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -27,15 +28,18 @@ from agent.values.events import Event
 _SETTINGS: Final = ("http", "https", "all")
 _JITTER: Final = dt.timedelta(seconds=1)  # two that write at once may have their times the other way round
 _SHA_SHOWN: Final = 12
-# An agent that starts looks after its log, and reads its policy, before it says that it has started.
-_BEFORE_A_START: Final = frozenset(
-    one.value
-    for one in (
-        *(Event.POLICY_LOADED, Event.POLICY_REJECTED, Event.POLICY_REMOVED),
-        *(Event.LOG_RECOVERED, Event.LOG_TRIMMED),
-    )
-)
-_ENDED_SO: Final = "it ended without a word"
+_ENDED_SO: Final = "ended without a word"
+_OTHER_BOOT: Final = "ended with the machine, without a stop"
+# A start is recorded once the agent has looked: what it found to be finished from before has records in front of it.
+_BEFORE_A_START: Final = 64
+_ROUNDED: Final = dt.timedelta(seconds=0.1)  # `gap_s`
+
+
+class _Written(msgspec.Struct, frozen=True):
+    """A record lately."""
+
+    at: dt.datetime
+    seq: int
 
 
 class Account:
@@ -45,8 +49,12 @@ class Account:
         self._lanes = Lanes()
         self._is_running: bool | None = None  # an agent; None: the log has not begun
         self._outage: Outage | None = None
+        self._boot = ""
+        self._unit = ""  # of the Docker that the agent looks after; '': not said
+        self._lately: deque[_Written] = deque(maxlen=_BEFORE_A_START)
+        # And after which record. For a while: a start of the agent may still tell that nobody looked.
+        self._held: deque[tuple[int, Span]] = deque()
         self._seq = 0  # of the record before
-        self._looked: tuple[dt.datetime, int] | None = None  # the newest record that a running agent has surely written
         self.last: dt.datetime | None = None  # when the newest record was written
         self._takes = {
             Event.AGENT_STARTED: self._agent_started,
@@ -84,21 +92,40 @@ class Account:
         at = head.moment()
         if at is None:  # written by nobody of us
             return
-        yield from self._goes_on(head, at)
+        told = [*self._goes_on(head, at)]
         if self.last is not None and at < self.last:
             at = self.last
         if head.event in self._by_name:
-            facts = head.facts_of_today()
-            yield from self._by_name[head.event](head, at, facts)
-        self._seq, self.last = head.seq, at
-        if head.event not in _BEFORE_A_START:
-            self._looked = (at, head.seq)
+            told += self._by_name[head.event](head, at, head.facts_of_today())
+        self._seq, self.last, self._boot = head.seq, at, head.boot_id
+        self._lately.append(_Written(at, head.seq))
+        self._held += ((head.seq, one) for one in told if isinstance(one, Span))
+        yield from (one for one in told if not isinstance(one, Span))
+        while self._held and self._held[0][0] <= head.seq - _BEFORE_A_START:
+            yield self._held.popleft()[1]
 
-    def now(self) -> Iterator[Told]:
-        """What is still so where the log ends."""
+    def now(self, *, agent_runs: bool = True) -> Iterator[Told]:
+        """What is still so where the log ends. `agent_runs`: else one that did not say so has ended without a word."""
+        if self._is_running and not agent_runs and self._lately:
+            self._nobody_looked(self._lately[-1], _ENDED_SO)
+            yield from self._outage_unseen(f"the agent {_ENDED_SO}")
+        while self._held:
+            yield self._held.popleft()[1]
         yield from self._lanes.now()
         if self._outage is not None:
             yield self._outage
+
+    def _nobody_looked(self, since: _Written, because: str) -> None:
+        """What was recorded after that is of the next agent: of what it ended, nobody saw the rest."""
+        held, self._held = self._held, deque()
+        for seq, one in held:
+            if _is_seen_past(one, since.at):
+                known = {"known": Known.UNCERTAIN, "because": because}
+                self._held.append((seq, msgspec.structs.replace(one, end=since.at, end_seq=since.seq)))
+                self._held.append((seq, msgspec.structs.replace(one, begin=since.at, **known)))
+            else:
+                self._held.append((seq, one))
+        self._lanes.nobody_looks(since.at, Known.UNCERTAIN, because, since.seq)
 
     def _goes_on(self, head: Head, at: dt.datetime) -> Iterator[Told]:
         """Whether this record is the next one, and its time is later."""
@@ -107,7 +134,9 @@ class Account:
             # The beginning was dropped: an agent may run already. Else it starts with its own record.
             self._is_running = head.seq > 1 and not is_command and head.event != Event.AGENT_STARTED.value
             if not self._is_running:
-                self._lanes.nobody_looks(at, Known.NO_AGENT, "no agent ran")
+                self._lanes.nobody_looks(at, Known.NO_AGENT, Known.NO_AGENT.value)
+            if head.event == Event.LOG_RECOVERED.value and head.seq > 1:  # else it was dropped, and a record says so
+                yield Break(at=at, seq=head.seq, what=f"records up to {head.seq - 1} are missing")
             return
         if head.seq != self._seq + 1:
             gone = f"{self._seq + 1} to {head.seq - 1}"
@@ -115,25 +144,29 @@ class Account:
             yield Break(at=at, seq=head.seq, what=what)
             self._lanes.leave(self.last, Known.MISSING, what)
             yield from self._outage_unseen(what)
+        if self._is_running and head.boot_id != self._boot:  # what is recorded before its start is of the next agent
+            self._is_running = False
+            self._lanes.nobody_looks(self.last, Known.UNCERTAIN, _OTHER_BOOT, self._seq)
+            yield from self._outage_unseen(f"the agent {_OTHER_BOOT}")
         if self.last - at > _JITTER:
             by_s = (self.last - at).total_seconds()
             yield Break(at=at, seq=head.seq, what=f"the clock was set back by {by_s:.0f} s")
             yield from self._lanes.set_back(self.last, at)
             self.last = at
+            self._lately.clear()
 
     # The agent.
 
     def _agent_started(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        if self._is_running and self._looked is not None:
+        if self._is_running and self.last is not None:
             ended = _text(facts, "last_ended") or _ENDED_SO
-            since, seq = min(self._looked[0], at), self._looked[1]  # the clock may have been set back
-            self._lanes.nobody_looks(since, Known.UNCERTAIN, ended, seq)
-            yield from self._outage_unseen(f"the agent {ended}", since)
+            self._nobody_looked(self._written_last(at, facts), ended)
+            yield from self._outage_unseen(f"the agent {ended}")
         self._is_running = True
         self._lanes.somebody_looks()
         version = _text(facts, "version")
         yield from self._lanes.says(Lane.AGENT, at, Said(value=version or "", seq=head.seq))
-        for lane in (Lane.OUTAGE, Lane.WAITING, Lane.GAVE_UP, Lane.TARGET_FAILED):  # this agent will say so anew
+        for lane in (Lane.OUTAGE, Lane.GAVE_UP, Lane.TARGET_FAILED):  # this agent will say so anew
             yield from self._lanes.ends_all(lane, at, head.seq)
         for lane, name in ((Lane.NETWORK, "network"), (Lane.CHOSEN, "upstream")):
             yield from self._lanes.says(lane, at, _known(head, _text(facts, name)))
@@ -143,6 +176,16 @@ class Account:
         if policy:
             yield from self._lanes.ends_all(Lane.POLICY_ERROR, at, head.seq)
         yield from self._docker(head, at, facts)
+
+    def _written_last(self, at: dt.datetime, facts: Mapping[str, Any]) -> _Written:
+        """By the agent before the one that starts: `gap_s` is since then."""
+        gap = facts.get("gap_s")
+        if isinstance(gap, int | float):
+            until = at - dt.timedelta(seconds=gap) + _ROUNDED
+            written = [one for one in self._lately if one.at <= until]
+            if written:
+                return written[-1]
+        return self._lately[-1] if self._lately else _Written(at, self._seq)
 
     def _agent_stopped(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         because = _text(facts, "because") or ""
@@ -206,17 +249,21 @@ class Account:
             begun, end=at, lasted_s=lasted_s, ended_because=_text(facts, "because") or "", end_seq=head.seq
         )
 
-    def _outage_unseen(self, because: str, seen_until: dt.datetime | None = None) -> Iterator[Told]:
+    def _outage_unseen(self, because: str) -> Iterator[Told]:
         """Nobody saw how the one that was open ended."""
         if self._outage is not None:
-            until = max(seen_until or self.last or self._outage.begin, self._outage.begin)
-            yield msgspec.structs.replace(self._outage, seen_until=until, ended_because=because)
+            yield msgspec.structs.replace(
+                self._outage, seen_until=max(self.last or self._outage.begin, self._outage.begin), ended_because=because
+            )
         self._outage = None
 
     # Docker.
 
     def _docker(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        """What it runs with, as `agent-started` and `docker-started` have it."""
+        """What it runs with, as `agent-started` and `docker-started` have it. A restart that waits is over with another
+        start, for that has read what is written.
+        """
+        unit = self._served(head, at, facts)
         invocation = _text(facts, "invocation") or ""
         runs, is_said = facts.get("effective"), "effective" in facts
         settings = runs if isinstance(runs, dict) else None
@@ -229,34 +276,59 @@ class Account:
             settings=settings,
             cause=_text(facts, "cause") or "",
         )
-        yield from self._lanes.says(Lane.DOCKER, at, said, _unit(facts))
+        before = self._lanes.value(Lane.DOCKER, unit)
+        if before is not None and invocation and before.identity == invocation:
+            self._lanes.goes_on(Lane.WAITING, unit)
+        else:
+            yield from self._lanes.ends(Lane.WAITING, at, head.seq, unit)
+        yield from self._lanes.says(Lane.DOCKER, at, said, unit)
+
+    def _served(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> str:
+        """The unit of the Docker that the record is about: the agent looks after one at a time."""
+        self._unit = unit = _unit(facts) or self._unit
+        for lane in (Lane.DOCKER, Lane.WAITING):
+            self._lanes.is_named(lane, unit)
+            self._lanes.leave_others(lane, unit, at, head.seq)
+        return unit
 
     def _docker_started(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         since = min(_moment(facts, "started_at") or at, at)
+        down = _moment(facts, "down_since")
+        before = self._lanes.value(Lane.DOCKER, self._served(head, at, facts))
+        is_new = before is None or before.identity != _text(facts, "invocation")
+        if down is not None and down < since and is_new and not (before is not None and _is_down(before)):
+            said = Said(value=None, seq=head.seq, because="it was restarted")
+            yield from self._lanes.says(Lane.DOCKER, down, said, self._unit)
         yield from self._docker(head, since, facts)
-        yield from self._lanes.ends(Lane.WAITING, at, head.seq, _unit(facts))
 
     def _docker_stopped(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        said = Said(value=None, seq=head.seq, because=_text(facts, "because") or "")
-        yield from self._lanes.says(Lane.DOCKER, at, said, _unit(facts))
-        yield from self._lanes.ends(Lane.WAITING, at, head.seq, _unit(facts))
+        unit = self._served(head, at, facts)
+        since = min(_moment(facts, "stopped_at") or at, at)
+        said = Said(value=None, seq=head.seq, because=_text(facts, "because") or "", cause=_text(facts, "cause") or "")
+        yield from self._lanes.says(Lane.DOCKER, since, said, unit)
+        yield from self._lanes.ends(Lane.WAITING, at, head.seq, unit)
 
     def _docker_restarted(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         if head.v == 1 and "effective" in facts:  # no record of the start itself
             yield from self._docker(head, at, facts)
-        yield from self._lanes.ends(Lane.WAITING, at, head.seq, _unit(facts))
+        yield from self._lanes.ends(Lane.WAITING, at, head.seq, self._of_waiting(facts))
         yield _restart(head, at, facts, is_rolled_back=False)
 
     def _rolled_back(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        yield from self._lanes.ends(Lane.WAITING, at, head.seq, _unit(facts))
+        yield from self._lanes.ends(Lane.WAITING, at, head.seq, self._of_waiting(facts))
         yield _restart(head, at, facts, is_rolled_back=True)
 
     def _restart_deferred(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         said = Said(value=_text(facts, "waits") or "", seq=head.seq, because=_text(facts, "due") or "")
-        yield from self._lanes.says(Lane.WAITING, at, said, _unit(facts))
+        yield from self._lanes.says(Lane.WAITING, at, said, self._of_waiting(facts))
 
     def _restart_dropped(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        yield from self._lanes.ends(Lane.WAITING, at, head.seq, _unit(facts))
+        yield from self._lanes.ends(Lane.WAITING, at, head.seq, self._of_waiting(facts))
+
+    def _of_waiting(self, facts: Mapping[str, Any]) -> str:
+        unit = _unit(facts) or self._unit
+        self._lanes.is_named(Lane.WAITING, unit)
+        return unit
 
     # Files.
 
@@ -281,7 +353,8 @@ class Account:
         command = _text(facts, "command") or ""
         if command == "reload":
             yield from self._lanes.ends_all(Lane.GAVE_UP, at, head.seq)
-        yield from _order(head, at, " ".join([command, *_texts(facts, "options")]))
+        options = (f"--{option}" for option in _texts(facts, "options"))
+        yield from _order(head, at, " ".join([command, *options]))
 
     def _pinned(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         upstream, until = _text(facts, "upstream") or "", _until(facts)
@@ -340,6 +413,15 @@ def is_within(told: Told, since: dt.datetime | None, until: dt.datetime | None) 
         case Restart() | Order() | Break():
             begin = end = told.at
     return (until is None or begin < until) and (since is None or end is None or end >= since)
+
+
+def _is_seen_past(span: Span, moment: dt.datetime) -> bool:
+    lasts = span.lane in {Lane.PINNED, Lane.PAUSED}
+    return span.known is Known.SEEN and not lasts and span.begin < moment < (span.end or moment)
+
+
+def _is_down(said: Said) -> bool:
+    return said.value is None and said.known is Known.SEEN
 
 
 def _restart(head: Head, at: dt.datetime, facts: Mapping[str, Any], *, is_rolled_back: bool) -> Restart:

@@ -76,6 +76,28 @@ class Lanes:
             if kept is lane:
                 yield from self.ends(lane, at, seq, about)
 
+    def value(self, lane: Lane, about: str = "") -> Said | None:
+        """What was said last; None: nothing, or that it is over."""
+        one = self._open.get((lane, about))
+        return one.said if one is not None else None
+
+    def is_named(self, lane: Lane, about: str) -> None:
+        """Records of before did not say what they are about: it is this."""
+        if about and (lane, "") in self._open and (lane, about) not in self._open:
+            self._open[lane, about] = self._open.pop((lane, ""))
+
+    def goes_on(self, lane: Lane, about: str = "") -> None:
+        """It has been so all the while, whether somebody looked or not."""
+        if (lane, about) in self._open:
+            self._open[lane, about] = msgspec.structs.replace(self._open[lane, about], away=None)
+
+    def leave_others(self, lane: Lane, about: str, since: dt.datetime, seq: int) -> None:
+        """Of all that this lane was about, only this one is looked at from now on."""
+        for (other, one_about), one in self._open.items():
+            if other is lane and one_about != about and one.away is None:
+                away = _Away(max(since, one.begin), Known.NOT_SERVED, Known.NOT_SERVED.value, seq)
+                self._open[lane, one_about] = msgspec.structs.replace(one, away=away)
+
     def nobody_looks(self, since: dt.datetime, known: Known, because: str, seq: int = 0) -> None:
         """From `since` on, until `somebody_looks`: what is said now is known for this moment only."""
         self.leave(since, known, because, seq)

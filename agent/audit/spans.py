@@ -45,6 +45,7 @@ class Known(enum.Enum):
     NO_AGENT = "no agent ran"  # the value is the last one that was seen
     UNCERTAIN = "the agent ended without a word"  # some time in this span; the value is the last one that was seen
     MISSING = "records are missing"  # the value is the last one before them
+    NOT_SERVED = "the agent looked after another Docker"  # the value is the last one that was seen
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):

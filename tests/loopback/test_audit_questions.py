@@ -16,9 +16,12 @@ import pytest
 from agent.audit.facts import Plain
 from agent.audit.files import followed, full_files
 from agent.audit.log import AuditLog
+from agent.one_pass.picture import Picture
+from agent.service.status_file import PolicyStatus, StatusFile, status_of
 from agent.values.asker import Asker, Via
 from agent.values.errors import AgentError
 from agent.values.events import Event
+from tests.pure.test_status_page import AT_THE_OFFICE
 
 from .test_audit_command import Host, host
 
@@ -145,7 +148,9 @@ def test_outages_have_begin_end_length_and_reason(day: Host) -> None:
 
     assert out == [
         "2026-03-01 10:30:00  to 2026-03-01 10:40:00: 10 min 0 s",
-        "  docker       reached no registry in home by direct: it may come; direct refused [nobody listens]",
+        "  docker       reached no registry in home by direct",
+        "  verdicts     direct refused [nobody listens]",
+        "  choice       it may come",
         "  end          it works here",
         "  records      6, 7",
         "1 outage: 10 min 0 s in all",
@@ -168,10 +173,26 @@ def test_an_outage_whose_end_nobody_saw_has_a_least_length(day: Host) -> None:
     assert out[-1] == "1 outage: how long is not known"
 
 
-def test_one_that_goes_on_is_said_to(day: Host) -> None:
+def test_one_that_goes_on_is_said_to_while_an_agent_looks(day: Host) -> None:
+    day.at("08:00:00").write(Event.AGENT_STARTED, version="1")
     day.at("08:01:00").write(Event.UNREACHABLE_BEGAN, network="home", since="2026-03-01T08:01:00Z", because="b")
 
+    assert "2026-03-01 13:31:00  nobody saw its end: at least 0.0 s" in day.audit("outages")[1]
+    an_agent_runs(day)
     assert "2026-03-01 13:31:00  where the log ends, it goes on" in day.audit("outages")[1]
+
+
+def test_after_the_last_record_it_is_known_if_an_agent_looks(day: Host) -> None:
+    day.at("08:00:00").write(Event.AGENT_STARTED, version="1", network="home")
+
+    assert "the agent ended without a word, some time then" in day.audit("at", "2026-03-01T09:00:00Z")[1][2]
+    an_agent_runs(day)
+    assert day.audit("at", "2026-03-01T09:00:00Z")[1][2] == "  network      home, since 2026-03-01 13:30:00"
+
+
+def an_agent_runs(day: Host) -> None:
+    drawn = Picture(**{name: getattr(AT_THE_OFFICE, name) for name in Picture.__struct_fields__})
+    StatusFile(day.paths.status).show(status_of(drawn, PolicyStatus("/etc/x"), AT_THE_OFFICE.last))
 
 
 def test_who_asked_for_what_and_what_came_of_it(day: Host) -> None:

@@ -27,6 +27,7 @@ class Log:
 
     def __init__(self, first: int = 1, v: int = 2) -> None:
         self.heads: list[Head] = []
+        self.boot = "b"
         self._seq = first
         self._v = v
 
@@ -35,7 +36,7 @@ class Log:
         ts = f"2026-03-01T{clock}.000000Z"
         self.heads.append(
             Head(
-                v=self._v, ts=ts, seq=self._seq, boot_id="b", pass_id="p", event=event.value, trigger="t", by=by,
+                v=self._v, ts=ts, seq=self._seq, boot_id=self.boot, pass_id="p", event=event.value, trigger="t", by=by,
                 facts=raw,
             )
         )  # fmt: skip
@@ -151,6 +152,34 @@ def test_an_agent_that_was_killed_may_have_looked_until_its_last_record_only() -
     assert {one.because for one in log.account.spans if one.known is UNCERTAIN} == {"was killed, or crashed"}
 
 
+def test_what_the_next_agent_records_before_its_start_does_not_make_it_seen() -> None:
+    """It finishes what was left half done before it tells that it started; the one before was gone long since."""
+    log = begun().write("10:00:00", Event.NETWORK_CHANGED, network="home")
+    log.write("11:00:00", Event.DOCKER_STARTED, cause="agent", effective=DIRECT, invocation="i2")
+    log.write("11:00:01", Event.POLICY_LOADED, because="the agent started")
+    log.write("11:00:02", Event.AGENT_STARTED, last_ended="was killed, or crashed", gap_s=3601.9, network="home",
+        effective=DIRECT, invocation="i2")  # fmt: skip
+
+    assert log.lane(Lane.DOCKER) == [
+        ("09:00", "10:00", "http://proxy:3128", SEEN),
+        ("10:00", "11:00", "http://proxy:3128", UNCERTAIN),
+        ("11:00", None, "direct", SEEN),
+    ]
+    assert log.lane(Lane.NETWORK)[1:3] == [("10:00", "11:00", "home", UNCERTAIN), ("11:00", None, "home", SEEN)]
+
+
+def test_with_another_boot_the_agent_of_before_is_gone() -> None:
+    log = begun()
+    log.boot = "c"
+    log.write("11:00:00", Event.DOCKER_STARTED, {"via": "command", "uid": 0}, cause="agent", invocation="i2")
+
+    assert log.lane(Lane.DOCKER)[:2] == [
+        ("09:00", "11:00", "http://proxy:3128", UNCERTAIN),
+        ("11:00", None, None, UNCERTAIN),
+    ]
+    assert log.lane(Lane.AGENT) == [("09:00", None, "1", UNCERTAIN)]
+
+
 def test_what_a_command_does_without_an_agent_is_known_for_that_moment() -> None:
     log = begun().write("10:00:00", Event.AGENT_STOPPED, because="told to stop")
     by = {"via": "command", "uid": 0}
@@ -186,6 +215,12 @@ def test_a_log_whose_beginning_was_dropped_knows_what_its_records_say() -> None:
     assert log.lane(Lane.NETWORK) == [("10:00", None, "home", SEEN)]
     assert log.lane(Lane.DOCKER) == []
     assert log.account.breaks == ()
+
+
+def test_a_log_that_was_deleted_lacks_its_beginning() -> None:
+    log = Log(first=41).write("10:00:00", Event.LOG_RECOVERED, because="the log is gone")
+
+    assert [one.what for one in log.account.breaks] == ["records up to 40 are missing"]
 
 
 def test_a_clock_that_is_set_back_splits_what_goes_on() -> None:
@@ -247,11 +282,13 @@ def test_what_was_given_up_is_tried_again(ends: Event, facts: dict[str, Any]) ->
 def test_who_ordered_what() -> None:
     log = begun().write("10:00:00", Event.PINNED, ALICE, upstream="direct", until="2026-03-01T12:00:00Z")
     log.write("11:00:00", Event.REQUESTED, {"via": "signal"}, command="reload", options=[])
+    log.write("11:30:00", Event.REQUESTED, ALICE, command="apply", options=["now"])
     log.write("12:00:00", Event.UNPINNED, upstream="direct", because="its time is over")
 
     assert [(one.what, one.who) for one in log.account.orders] == [
         ("pin direct until 2026-03-01T12:00:00Z", "alice, login uid 1000"),
         ("reload", "a signal"),
+        ("apply --now", "alice, login uid 1000"),
     ]
     assert log.lane(Lane.PINNED) == [("10:00", "12:00", "direct", SEEN)]
 
@@ -271,14 +308,65 @@ def test_a_wrong_policy_is_one_until_a_right_one_is_loaded() -> None:
     assert log.lane(Lane.POLICY)[-1] == ("10:30", None, "cdcdcdcdcdcd", SEEN)
 
 
-def test_two_dockers_have_a_lane_each() -> None:
-    log = begun().write("10:00:00", Event.DOCKER_STARTED, cause="others", effective=DIRECT, invocation="j1",
-        unit="snap.docker.dockerd.service")  # fmt: skip
-
-    assert {(one.about, one.value, one.end) for one in log.account.spans if one.lane is Lane.DOCKER} == {
-        ("", "http://proxy:3128", None),
-        ("snap.docker.dockerd.service", "direct", None),
+def test_of_two_dockers_one_is_looked_at() -> None:
+    snap: dict[str, Any] = {
+        "cause": "others",
+        "effective": DIRECT,
+        "invocation": "j1",
+        "unit": "snap.docker.dockerd.service",
     }
+    log = begun(unit="docker.service").write("10:00:00", Event.DOCKER_STARTED, **snap)
+
+    assert log.lane(Lane.DOCKER) == [
+        ("09:00", "10:00", "http://proxy:3128", SEEN),
+        ("10:00", None, "http://proxy:3128", Known.NOT_SERVED),
+        ("10:00", None, "direct", SEEN),
+    ]
+    assert {one.about for one in log.account.spans if one.lane is Lane.DOCKER} == {
+        *("docker.service", "snap.docker.dockerd.service"),
+    }
+
+
+def test_a_docker_that_records_of_before_do_not_name_is_the_one_that_is_named_next() -> None:
+    log = begun().write("09:30:00", Event.RESTART_DEFERRED, due="d", waits="w")
+    log.write("10:00:00", Event.DOCKER_STARTED, cause="agent", effective=DIRECT, invocation="i2", unit="docker.service")
+
+    assert log.lane(Lane.DOCKER) == [("09:00", "10:00", "http://proxy:3128", SEEN), ("10:00", None, "direct", SEEN)]
+    assert log.lane(Lane.WAITING) == [("09:30", "10:00", "w", SEEN)]
+
+
+def test_a_start_that_names_no_docker_is_of_the_one_before() -> None:
+    log = begun(unit="docker.service").write("10:00:00", Event.AGENT_STOPPED, because="told to stop")
+    log.write("11:00:00", Event.AGENT_STARTED, version="1")
+
+    assert log.lane(Lane.DOCKER)[-1] == ("11:00", None, None, NOT_SAID)
+    assert {one.about for one in log.account.spans if one.lane is Lane.DOCKER} == {"docker.service"}
+
+
+def test_while_docker_was_down_it_ran_with_nothing() -> None:
+    log = begun().write("10:00:09", Event.DOCKER_STARTED, cause="others", effective=DIRECT, invocation="i2",
+        down_since="2026-03-01T09:58:00Z", started_at="2026-03-01T09:59:00Z")  # fmt: skip
+    log.write("10:10:00", Event.DOCKER_STOPPED, cause="others", because="b", stopped_at="2026-03-01T10:08:00Z")
+    log.write("10:20:00", Event.DOCKER_STARTED, cause="others", effective=DIRECT, invocation="i3",
+        down_since="2026-03-01T10:08:00Z", started_at="2026-03-01T10:19:00Z")  # fmt: skip
+
+    assert log.lane(Lane.DOCKER) == [
+        ("09:00", "09:58", "http://proxy:3128", SEEN),
+        ("09:58", "09:59", None, SEEN),
+        ("09:59", "10:08", "direct", SEEN),
+        ("10:08", "10:19", None, SEEN),
+        ("10:19", None, "direct", SEEN),
+    ]
+
+
+def test_a_restart_waits_on_where_the_agent_is_another_and_docker_the_same() -> None:
+    log = begun().write("10:00:00", Event.RESTART_DEFERRED, due="d", waits="w")
+    log.write("10:10:00", Event.AGENT_STOPPED, because="told to stop")
+    log.write("10:20:00", Event.AGENT_STARTED, effective=OFFICE, invocation="i1")
+    log.write("10:30:00", Event.AGENT_STARTED, effective=DIRECT, invocation="i2")
+
+    assert log.lane(Lane.WAITING)[0] == ("10:00", "10:20", "w", SEEN)
+    assert [end for _, end, _, _ in log.lane(Lane.WAITING)] == ["10:20", "10:30"]
 
 
 def test_records_of_the_first_schema_are_understood() -> None:

@@ -21,6 +21,7 @@ from agent.cli.audit.listing import readable
 from agent.cli.audit.shown import AtShown, Held, Trouble
 from agent.cli.printing import page, print_json
 from agent.one_pass.screen import line
+from agent.service.status_file import read
 from agent.values.errors import AgentError
 from agent.values.moments import NoSuchTime, moment
 from agent.values.paths import Paths
@@ -32,7 +33,6 @@ _NONE: Final = {
     Lane.DOCKER: "did not run",
     Lane.POLICY: "none",
 }
-_LABELS: Final = {lane: lane.value for lane in _NONE}
 # As the codes of conditions have it, with what is said before the value.
 _TROUBLES: Final = {
     Lane.OUTAGE: ("unreachable", "Docker reached no registry"),
@@ -74,7 +74,8 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         raise AgentError("audit at", str(error)) from error
     if asked > now:
         raise AgentError("audit at", f'"{written}" is still to come ({when.local(asked)})')
-    then = at(paths.audit_log, asked)
+    status = read(paths.status)
+    then = at(paths.audit_log, asked, agent_runs=status is not None and status.is_running)
     records = [*_records(paths.audit_log, {span.seq for span in then.spans.values()})]
     if args.json:
         print_json(msgspec.to_builtins(_shown(then, records)))
@@ -83,8 +84,8 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     return 0
 
 
-def at(path: Path, then: dt.datetime) -> Then:
-    """By the log alone. OSError if it cannot be read."""
+def at(path: Path, then: dt.datetime, *, agent_runs: bool) -> Then:
+    """By the log alone, and by whether an agent runs now. OSError if it cannot be read."""
     account = Account()
     spans: dict[tuple[Lane, str], Span] = {}
     notes: dict[str, None] = {}
@@ -106,7 +107,7 @@ def at(path: Path, then: dt.datetime) -> Then:
     for head in heads(path):
         look(account.take(head))
         first = first or account.last
-    look(account.now())
+    look(account.now(agent_runs=agent_runs))
     if account.last is not None and then > account.last:
         notes[f"the log's newest record is of {when.local(account.last)}"] = None
     return Then(at=then, spans=spans, restart=restart, first=first, last=account.last, notes=tuple(notes))
@@ -125,9 +126,10 @@ def _records(path: Path, seqs: set[int]) -> Iterator[tuple[Entry, Mapping[str, A
 def _lines(then: Then, records: Sequence[Entry]) -> Iterator[str]:
     yield f"At {when.local(then.at)}"
     for lane in _NONE:
-        for span in then.of(lane) or (None,):
-            label = f"{_LABELS[lane]} {span.about}" if span is not None and span.about else _LABELS[lane]
-            yield line(label, _said(lane, span, then))
+        spans = then.of(lane)
+        for span in spans or (None,):
+            which = f"{span.about}: " if span is not None and len(spans) > 1 else ""
+            yield line(lane.value, f"{which}{_said(lane, span, then)}")
     restart = then.restart
     if restart is not None:
         took = f", {restart.took_s:.1f} s" if restart.took_s is not None else ""

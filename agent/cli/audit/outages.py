@@ -15,6 +15,7 @@ from agent.cli.audit import when
 from agent.cli.audit.shown import OutageShown
 from agent.cli.printing import complain, page, print_json
 from agent.one_pass.screen import line
+from agent.service.status_file import read
 from agent.values.paths import Paths
 
 
@@ -25,7 +26,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
     number, lasted_s, unknown = 0, 0.0, 0
-    for told in _told(paths.audit_log):
+    status = read(paths.status)
+    for told in _told(paths.audit_log, agent_runs=status is not None and status.is_running):
         if not is_within(told, args.since, args.until):
             continue
         if isinstance(told, Break):
@@ -41,20 +43,20 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     return 0
 
 
-def _told(path: Path) -> Iterator[Told]:
+def _told(path: Path, *, agent_runs: bool) -> Iterator[Told]:
     account = Account()
     for head in heads(path):
         yield from account.take(head)
-    yield from account.now()
+    yield from account.now(agent_runs=agent_runs)
 
 
 def _lines(one: Outage) -> Iterator[str]:
     yield f"{when.local(one.begin)}  {_how_long(one)}"
     where = f" in {one.network}" if one.network else ""
     way = f" by {one.upstream}" if one.upstream else ""
-    evidence = "; ".join(_judged(verdict) for verdict in one.verdicts)
-    why = "; ".join(part for part in (one.because, evidence) if part)
-    yield line("docker", f"reached no registry{where}{way}{f': {why}' if why else ''}")
+    yield line("docker", f"reached no registry{where}{way}")
+    yield line("verdicts", "; ".join(map(_judged, one.verdicts)) or "none")
+    yield line("choice", one.because)
     if one.ended_because:
         yield line("end", one.ended_because)
     seqs = [str(seq) for seq in (one.seq, one.end_seq) if seq]

@@ -30,6 +30,7 @@ _CAME_OF_IT: Final = frozenset(
         Event.ROLLED_BACK,
         Event.TARGET_FAILED,
         Event.RESTORED,
+        Event.DRIFT_CORRECTED,
         Event.POLICY_REJECTED,
     }
 )
