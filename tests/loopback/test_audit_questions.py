@@ -16,6 +16,7 @@ import pytest
 from agent.audit.facts import Plain
 from agent.audit.files import followed, full_files
 from agent.audit.log import AuditLog
+from agent.cli.misused import Misused
 from agent.one_pass.picture import Picture
 from agent.service.status_file import PolicyStatus, StatusFile, status_of
 from agent.values.asker import Asker, Via
@@ -204,6 +205,22 @@ def test_who_asked_for_what_and_what_came_of_it(day: Host) -> None:
     ]
     (order,) = map(json.loads, day.audit("who", "--json")[1])
     assert (order["what"], order["by"]["claimed"], order["record"]) == ("pin corp", "alice", 8)
+
+
+def test_what_filters_a_question_may_stand_before_or_after_it(day: Host) -> None:
+    for words in (["--network", "office", "outages"], ["outages", "--network", "office"]):
+        assert day.audit(*words)[1] == ["no outages"]
+    assert day.audit("--since", "2026-03-01T07:00:00Z", "who")[1] == ["no orders"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--event", "offline", "outages"], ["--last", "2", "who"], ["--since", "2h", "verify"]]
+)
+def test_what_a_question_would_not_heed_is_refused(day: Host, words: list[str]) -> None:
+    with pytest.raises(Misused) as refused:
+        day.audit(*words)
+
+    assert refused.value.problem == f"audit {words[-1]} has no {words[0]}: leave it out"
 
 
 @pytest.mark.parametrize(

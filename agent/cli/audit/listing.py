@@ -25,6 +25,14 @@ from agent.values.events import LONGEST, Event, Severity, sentence
 from agent.values.paths import Paths
 from agent.values.secret import escaped
 
+# By option: where its value is. Empty, 0 or None: it was not given.
+OPTIONS: Final = {
+    **{
+        f"--{name}": name for name in ("since", "until", "event", "network", "upstream", "by", "boot", "target", "last")
+    },
+    "--pass": "pass_id",
+    "--follow": "follow",
+}
 _LOOK_AGAIN_S: Final = 0.5
 _COLOURS: Final = {
     Severity.ERROR.value: Colour.RED,
@@ -35,7 +43,7 @@ _BEFORE: Final = 10  # records that `--follow` shows first, as `tail` and `journ
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    when.stretch(parser, "records")
+    when.stretch(parser, "records", None)
     parser.add_argument(
         "--event",
         action="append",

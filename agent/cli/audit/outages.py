@@ -21,7 +21,7 @@ from agent.values.paths import Paths
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     when.stretch(parser, "what lasted")
-    parser.add_argument("--network", default="", metavar="NAME", help="only those in this network")
+    parser.add_argument("--network", default=argparse.SUPPRESS, metavar="NAME", help="only those in this network")
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:

@@ -39,7 +39,9 @@ _BY_NAME: Final = {event.value: event for event in _CAME_OF_IT}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     when.stretch(parser, "orders")
-    parser.add_argument("--by", default="", metavar="NAME", help="only those of this user, uid or signal")
+    parser.add_argument(
+        "--by", default=argparse.SUPPRESS, metavar="NAME", help="only those of this user, uid or signal"
+    )
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
