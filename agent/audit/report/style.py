@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Final
 
 STYLE: Final = """
-:root{--paper:#fff;--ink:#1b2430;--soft:#5a6675;--line:#dfe4ea;--bed:#f2f4f7;--stripe:#b9c2cd;--bad:#b3261e;
+:root{--paper:#fff;--ink:#1b2430;--soft:#5a6675;--line:#dfe4ea;--bed:#f2f4f7;--stripe:#b9c2cd;--bad:#b3261e;--bad-ink:#b3261e;
 --bad-soft:#fbeae8;--add:#e6f4ea;--del:#fbeae8;--waits:#8a5a00;--mark:#38424f;--tint:.22;
 --h1:#2f66b1;--h2:#2c7a4b;--h3:#8a4fa3;--h4:#a3541b;--h5:#0f7684;--h6:#b0406f;--h7:#6b6a1d;--h8:#5a5fb8}
 @media screen and (prefers-color-scheme:dark){:root{--paper:#12161c;--ink:#e6eaf0;--soft:#9aa6b5;--line:#2b333e;
---bed:#1a2028;--stripe:#465160;--bad:#d24a40;--bad-soft:#3a1d1d;--add:#16301f;--del:#3a1d1d;--waits:#9a6a14;
---mark:#56616f;--tint:.42;--h1:#3b76c4;--h2:#338655;--h3:#9a60b3;--h4:#b0602a;--h5:#1c8493;--h6:#bd4f7d;--h7:#7b7a2a;
---h8:#6c71c8}}
+--bed:#1a2028;--stripe:#465160;--bad:#c63f35;--bad-ink:#f28b82;--bad-soft:#3a1d1d;--add:#16301f;--del:#3a1d1d;--waits:#9a6a14;
+--mark:#56616f;--tint:.42;--h1:#3a72bf;--h2:#2f7d4f;--h3:#9158ac;--h4:#a9591f;--h5:#147c8b;--h6:#b84877;--h7:#737224;
+--h8:#6469c4}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;color-scheme:light dark}
 body{margin:0 auto;max-width:1120px;padding:28px 24px 48px;background:var(--paper);color:var(--ink);
@@ -28,7 +28,7 @@ p{margin:0 0 8px}
 padding:0;list-style:none}
 .figures b{display:block;font-size:24px;line-height:1.2;font-weight:650;font-variant-numeric:tabular-nums}
 .figures span{color:var(--soft);font-size:13px;line-height:1.35;display:block}
-.figures .bad b{color:var(--bad)}
+.figures .bad b{color:var(--bad-ink)}
 svg{overflow:visible}
 .timeline{display:block}
 .timeline text{font-size:12px;fill:var(--ink)}
@@ -70,7 +70,7 @@ td.n,td.at,td.short{white-space:nowrap;font-variant-numeric:tabular-nums}
 a{color:inherit;text-decoration-color:var(--stripe)}
 tr:target td{background:var(--bed)}
 tr.day th{padding-top:18px;color:var(--ink);font-size:14px}
-tr.warning .event,tr.err .event{color:var(--bad)}
+tr.warning .event,tr.err .event{color:var(--bad-ink)}
 .event{font-weight:600;white-space:nowrap}
 .diff,.where{margin:4px 0 2px;padding:0;list-style:none;
 font:12px/1.5 ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace}
@@ -80,9 +80,10 @@ font:12px/1.5 ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace}
 .chain.bad{border-color:var(--bad)}
 code{font:12px ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace}
 footer{margin-top:40px;color:var(--soft);font-size:12px}
+@media (min-width:680.02px){.tight{display:none}}
 @media (max-width:1060px){.timeline .screen{display:none}}
 @media (max-width:900px){.figures{grid-template-columns:repeat(3,1fr)}}
-@media (max-width:680px){.timeline .paper{display:none}
+@media (max-width:680px){.timeline .paper,.roomy{display:none}
 body{padding:18px 16px 32px}.headline{font-size:21px}.figures{gap:12px 16px;grid-template-columns:1fr 1fr}
 .figures b{font-size:20px}
 table,tbody,tr,td{display:block}thead{display:none}

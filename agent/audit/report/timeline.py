@@ -28,7 +28,8 @@ _LETTER: Final = 7.4  # pixels of a letter of a label, in the widest of the font
 _INDENT: Final = 8  # of a label in its bar
 _BESIDE_A_MARK: Final = 16
 _THIN: Final = 1 / 150  # of the width: two pixels on a telephone. What is shorter has a line, so that it is not lost
-_CLOSE: Final = 1 / 24  # of the width: two marks that are closer are drawn as one
+# How wide the picture is at least, in pixels, where many marks are told apart, and on a telephone.
+_ROOM: Final = {"roomy": 640, "tight": 320}
 # How wide a page has to be to show a label, in pixels: a telephone, a sheet of A4, a screen.
 _FITS: Final = ((352, ""), (660, "paper"), (1040, "screen"))
 
@@ -107,7 +108,7 @@ def _band(band: Band, top: float, scale: _Scale, *, is_one_day: bool) -> Markup:
         tag("text", band.summary, x="100%", y=top + 13, class_="summary end paper") if band.summary else NOTHING,
         tag("rect", x=0, y=under, width="100%", height=_TALL, class_="bed"),
         *(_bar(bar, under, scale, tells, indent=_BESIDE_A_MARK if band.marks else _INDENT) for bar in band.bars),
-        *(_mark(ones, under, scale, tells) for ones in _clusters(band.marks, scale)),
+        *(_marks(band.marks, under, scale, tells) if band.marks else ()),
         class_="band ground" if band.is_ground else "band",
     )
 
@@ -161,30 +162,57 @@ def _label(bar: Bar, width: float, indent: int) -> Markup:
     return tag("text", bar.label, x=indent, y=17, class_=f"label {fits}".strip())
 
 
-def _clusters(marks: Sequence[Mark], scale: _Scale) -> Iterator[tuple[Mark, ...]]:
-    """Those that would cover each other, together."""
-    found: list[Mark] = []
+class _Pill(msgspec.Struct, frozen=True):
+    """Marks that would cover each other, drawn as one."""
+
+    marks: tuple[Mark, ...]
+    at: float  # of the width: its middle
+
+    @property
+    def numbers(self) -> str:
+        first, last = self.marks[0].number, self.marks[-1].number
+        numbers = str(first) if first == last else f"{first}–{last}"
+        return numbers if len(numbers) < 6 else f"×{len(self.marks)}"  # there is no room for more
+
+    @property
+    def half(self) -> float:
+        """Of its width, in pixels."""
+        return max(_RADIUS, 3.3 * len(self.numbers) + 4)
+
+    def covers(self, later: _Pill, width: int) -> bool:
+        return (later.at - self.at) * width < self.half + later.half + 1
+
+    def with_(self, later: _Pill) -> _Pill:
+        return _Pill((*self.marks, *later.marks), (self.at + later.at) / 2)
+
+
+def _pills(marks: Sequence[Mark], scale: _Scale, width: int) -> list[_Pill]:
+    """For a picture that is `width` pixels wide, or wider."""
+    found: list[_Pill] = []
     for mark in marks:
-        if found and scale.at(mark.at) - scale.at(found[0].at) > _CLOSE:
-            yield tuple(found)
-            found = []
-        found.append(mark)
-    if found:
-        yield tuple(found)
+        pill = _Pill((mark,), scale.at(mark.at))
+        while found and found[-1].covers(pill, width):
+            pill = found.pop().with_(pill)
+        found.append(pill)
+    return found
 
 
-def _mark(marks: Sequence[Mark], top: float, scale: _Scale, tells: _Tells) -> Markup:
+def _marks(marks: Sequence[Mark], top: float, scale: _Scale, tells: _Tells) -> Iterator[Markup]:
+    """Twice: where there is room for more of them, more are told apart. One of the two is shown."""
+    for kind, width in _ROOM.items():
+        yield tag("g", *(_mark(pill, top, tells) for pill in _pills(marks, scale, width)), class_=kind)
+
+
+def _mark(pill: _Pill, top: float, tells: _Tells) -> Markup:
+    marks, half = pill.marks, pill.half
     tones = Counter(mark.tone for mark in marks)
     tone = Tone.BAD if Tone.BAD in tones else tones.most_common(1)[0][0]
     said = [f"{mark.number}: {tells.at(mark.at)} {mark.text}" for mark in marks[:12]]
     said += [f"and {len(marks) - 12} more"] if len(marks) > 12 else []
-    numbers = str(marks[0].number) if len(marks) == 1 else f"{marks[0].number}–{marks[-1].number}"
-    numbers = numbers if len(numbers) < 6 else f"×{len(marks)}"  # there is no room for more
-    half = max(_RADIUS, 3.3 * len(numbers) + 4)
     title = tag("title", *_lines("\n".join(said)))
     shape = tag("rect", x=-half, y=_TALL / 2 - _RADIUS, width=2 * half, height=2 * _RADIUS, rx=_RADIUS, class_="block")
-    number = tag("text", numbers, x=0, y=_TALL / 2 + 4, class_="number middle")
-    return tag("svg", title, shape, number, x=percent(scale.at(marks[0].at)), y=top, class_=f"mark {tone.value}")
+    number = tag("text", pill.numbers, x=0, y=_TALL / 2 + 4, class_="number middle")
+    return tag("svg", title, shape, number, x=percent(pill.at), y=top, class_=f"mark {tone.value}")
 
 
 def swatch(tone: Tone) -> Markup:
