@@ -36,7 +36,7 @@ def a_busy_day() -> Log:
     """So many moves that labels and marks have to make room for each other, and texts that are longer than a line."""
     log = begun("08:00:00")
     for number in range(14):
-        hour, minute = 8 + number * 9 // 14, number * 13 % 50
+        hour, minute = divmod(8 * 60 + number * 38, 60)
         network = ("office", "home", "a-café-with-a-long-name")[number % 3]
         upstream, settings = (("corp-proxy", OFFICE), ("direct", DIRECT))[number % 2]
         clock = f"{hour:02}:{minute:02}"
@@ -49,9 +49,9 @@ def a_busy_day() -> Log:
         if number % 4 == 1:
             log.write(f"{clock}:20", Event.UNREACHABLE_BEGAN, network=network, upstream=upstream, because="refused",
                       since=f"2026-03-01T{clock}:15Z", verdicts=[])  # fmt: skip
-            log.write(f"{hour:02}:{minute + 5:02}:20", Event.UNREACHABLE_ENDED, lasted_s=305.0, because="it works")
-            log.write(f"{hour:02}:{minute + 6:02}:00", Event.PINNED, by=ALICE, upstream="direct", until=None)
-            log.write(f"{hour:02}:{minute + 8:02}:00", Event.UNPINNED, by=ALICE, upstream="direct", because="requested")
+            log.write(f"{clock}:50", Event.UNREACHABLE_ENDED, lasted_s=35.0, because="it works")
+            log.write(f"{clock}:55", Event.PINNED, by=ALICE, upstream="direct", until=None)
+            log.write(f"{hour:02}:{minute + 1:02}:00", Event.UNPINNED, by=ALICE, upstream="direct", because="requested")
     log.write("17:00:00", Event.TARGET_FAILED, targets=[LONG], error=f"{LONG}: is no valid JSON; left as it is")
     log.write("17:10:00", Event.DOCKER_STOPPED, because="it was stopped")
     return log.write("17:30:00", Event.AGENT_STOPPED, because="told to stop")
@@ -107,7 +107,7 @@ def test_nothing_sticks_out_and_nothing_covers_another(
         assert chromium.evaluate("document.documentElement.scrollWidth") <= width
         assert [one["text"] for one in shown(chromium, "td, th, p, li, h1, h2") if one["right"] > width + 1] == []
         assert [one["text"] for one in shown(chromium, ".label") if one["right"] > one["limit"] + 1] == []
-        for ones in (".timeline .time", ".timeline .name, .timeline .summary", ".mark"):
+        for ones in (".timeline .time", ".timeline .name, .timeline .summary", ".mark, .label"):
             assert covering(shown(chromium, ones)) == [], f"{width} {media}"
 
 

@@ -212,6 +212,15 @@ def test_after_the_last_record_nothing_is_known_if_no_agent_runs() -> None:
     ]
 
 
+def test_before_the_first_record_that_says_it_nothing_is_known() -> None:
+    log = Log(first=7).write("09:00:00", Event.NETWORK_CHANGED, network="home")
+    log.write("10:00:00", Event.UPSTREAM_CHOSEN, upstream="direct", network="home", because="it works")
+    found = reported(log)
+
+    assert bars(found, "Chosen") == [("09:00", "10:00", "no record says it"), ("10:00", "18:00", "direct")]
+    assert [(bar.label, bar.tone) for bar in band(found, "What Docker").bars] == [("no record says it", Tone.UNKNOWN)]
+
+
 def test_an_outage_whose_end_nobody_saw_lasted_at_least_so_long() -> None:
     log = begun().write(
         "10:00:00", Event.UNREACHABLE_BEGAN, network="office", since="2026-03-01T10:00:00Z", because="x", verdicts=[]

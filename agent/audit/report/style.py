@@ -65,6 +65,7 @@ th{text-align:left;white-space:nowrap;font-weight:600;color:var(--soft);border-b
 padding:4px 16px 4px 0}
 td{vertical-align:top;border-bottom:1px solid var(--line);padding:5px 16px 5px 0}
 td:last-child,th:last-child{padding-right:0}
+.short{width:1%}
 td.n,td.at,td.short{white-space:nowrap;font-variant-numeric:tabular-nums}
 .n,.at,.by,.soft{color:var(--soft)}
 a{color:inherit;text-decoration-color:var(--stripe)}

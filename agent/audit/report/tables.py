@@ -14,7 +14,8 @@ from agent.audit.report.markup import NOTHING, Markup, joined, tag
 from agent.audit.report.values import Cell, Chain, Listing, Report, Row
 from agent.audit.report.words import clock, count, day
 
-_SHORT: Final = 20  # characters: what is not longer, such as a time, is not broken
+_SHORT: Final = 24  # characters: what is not longer, such as a time, is not broken
+_SHORTLY: Final[dict[bool, dict[str, str]]] = {True: {"class_": "short"}, False: {}}
 
 
 def listing(shown: Listing, rows: frozenset[int]) -> Markup:
@@ -22,25 +23,33 @@ def listing(shown: Listing, rows: frozenset[int]) -> Markup:
     heading = tag("h2", shown.title)
     if not shown.lines:
         return joined([heading, tag("p", shown.nothing, class_="soft")])
-    first = shown.left_out + 1
+    columns = _columns(shown)
     body = (
-        tag("tr", tag("td", str(number), class_="n"), *_cells(shown.columns, line, rows))
-        for number, line in enumerate(shown.lines, start=first)
+        tag("tr", tag("td", str(number), class_="n"), *_cells(columns, line, rows))
+        for number, line in enumerate(shown.lines, start=shown.left_out + 1)
     )
-    return joined([heading, _left_out(shown.left_out), _table(("", *shown.columns), body)])
+    return joined([heading, _left_out(shown.left_out), _table((("", True), *columns), body)])
 
 
-def _cells(columns: Sequence[str], line: Sequence[Cell], rows: frozenset[int]) -> Iterator[Markup]:
-    for column, cell in zip(columns, line, strict=True):
+def _columns(shown: Listing) -> tuple[tuple[str, bool], ...]:
+    """Each with its name, and whether it is no wider than its cells; the last one takes the room that is left."""
+    return tuple(
+        (name, place < len(shown.columns) - 1 and all(len(line[place].text) <= _SHORT for line in shown.lines))
+        for place, name in enumerate(shown.columns)
+    )
+
+
+def _cells(columns: Sequence[tuple[str, bool]], line: Sequence[Cell], rows: frozenset[int]) -> Iterator[Markup]:
+    for (column, is_short), cell in zip(columns, line, strict=True):
         inside: str = cell.text
         if cell.seq in rows:
             inside = tag("a", cell.text, href=f"#r{cell.seq}")
-        yield tag("td", inside, data_is=column, **({"class_": "short"} if len(cell.text) <= _SHORT else {}))
+        yield tag("td", inside, data_is=column, **_SHORTLY[is_short])
 
 
-def _table(columns: Sequence[str], body: Iterator[Markup]) -> Markup:
-    head = tag("thead", tag("tr", *(tag("th", column, scope="col") for column in columns)))
-    return tag("table", head, tag("tbody", *body))
+def _table(columns: Sequence[tuple[str, bool]], body: Iterator[Markup]) -> Markup:
+    head = (tag("th", column, scope="col", **_SHORTLY[is_short]) for column, is_short in columns)
+    return tag("table", tag("thead", tag("tr", *head)), tag("tbody", *body))
 
 
 def _left_out(number: int) -> Markup:
@@ -54,7 +63,7 @@ def records(report: Report) -> Markup:
     heading = tag("h2", "Every record")
     if not report.rows:
         return joined([heading, tag("p", "No record is of this time.", class_="soft")])
-    body = _table(("Record", "Time", "What happened"), _by_day(report.rows))
+    body = _table((("Record", True), ("Time", True), ("What happened", False)), _by_day(report.rows))
     return joined([heading, _left_out(report.rows_left_out), body])
 
 

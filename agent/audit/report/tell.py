@@ -268,10 +268,10 @@ class _Telling:
 
     def _bands(self, starts: list[_Start]) -> Iterator[Band]:
         sums = self._sums
-        yield Band("Network", self._network.all(), summary=of_networks(sums), is_ground=True)
-        yield Band("Chosen upstream", self._chosen.all())
+        yield Band("Network", self._from_the_beginning(self._network), summary=of_networks(sums), is_ground=True)
+        yield Band("Chosen upstream", self._from_the_beginning(self._chosen))
         for unit, bars in sorted(self._docker.items()) or [("", self._bars())]:
-            yield Band(f"What Docker ran with{f' ({unit})' if unit else ''}", bars.all())
+            yield Band(f"What Docker ran with{f' ({unit})' if unit else ''}", self._from_the_beginning(bars))
         lasted = f"{count(sums.outages, 'outage')}, {length(sums.outage_s)}" if sums.outages else "never"
         yield Band("Docker reached no registry", self._outages.all(), summary=lasted)
         marks = (Mark(one.at, number, one.tone, _in_words(one)) for number, one in enumerate(starts, start=1))
@@ -283,6 +283,13 @@ class _Telling:
             for number, one in enumerate(self._orders, start=1)
         )
         yield Band("Orders by people", self._standing.all(), tuple(orders), summary=str(len(self._orders) or "none"))
+
+    def _from_the_beginning(self, bars: Bars) -> tuple[Bar, ...]:
+        """Where no record says it yet, that is said."""
+        told = bars.all()
+        first = told[0].begin if told else self._end
+        unknown = Bar(self._begin, first, "no record says it", Tone.UNKNOWN)
+        return told if first <= self._begin else (unknown, *told)
 
     def _keys(self, bands: Iterable[Band]) -> Iterator[Key]:
         used = {bar.tone for band in bands for bar in band.bars if not band.is_ground}

@@ -31,7 +31,8 @@ _THIN: Final = 1 / 150  # of the width: two pixels on a telephone. What is short
 # How wide the picture is at least, in pixels, where many marks are told apart, and on a telephone.
 _ROOM: Final = {"roomy": 640, "tight": 320}
 # How wide a page has to be to show a label, in pixels: a telephone, a sheet of A4, a screen.
-_FITS: Final = ((352, ""), (660, "paper"), (1040, "screen"))
+_FITS: Final = ((352, ""), (681, "paper"), (1061, "screen"))
+_MARGINS: Final = 32
 
 
 class _Scale(msgspec.Struct, frozen=True):
@@ -102,13 +103,15 @@ def _axis(marked: Sequence[Tick], scale: _Scale, bottom: float) -> Iterator[Mark
 def _band(band: Band, top: float, scale: _Scale, *, is_one_day: bool) -> Markup:
     under = top + _CAPTION
     tells = _Tells(is_one_day)
+    pills = {kind: _pills(band.marks, scale, width) for kind, width in _ROOM.items()}
     return tag(
         "g",
         tag("text", band.name, x=0, y=top + 13, class_="name"),
         tag("text", band.summary, x="100%", y=top + 13, class_="summary end paper") if band.summary else NOTHING,
         tag("rect", x=0, y=under, width="100%", height=_TALL, class_="bed"),
-        *(_bar(bar, under, scale, tells, indent=_BESIDE_A_MARK if band.marks else _INDENT) for bar in band.bars),
-        *(_marks(band.marks, under, scale, tells) if band.marks else ()),
+        *(_bar(bar, under, scale, tells, pills=pills) for bar in band.bars),
+        # Where there is room for more of them, more are told apart: one of the two is shown.
+        *(tag("g", *(_mark(pill, under, tells) for pill in ones), class_=kind) for kind, ones in pills.items() if ones),
         class_="band ground" if band.is_ground else "band",
     )
 
@@ -128,7 +131,7 @@ class _Tells(msgspec.Struct, frozen=True):
         return f"{bar.label}: {self.at(bar.begin)} to {until} ({lasted}){more}"
 
 
-def _bar(bar: Bar, top: float, scale: _Scale, tells: _Tells, *, indent: int) -> Markup:
+def _bar(bar: Bar, top: float, scale: _Scale, tells: _Tells, *, pills: _Pills) -> Markup:
     x, width = scale.at(bar.begin), scale.at(bar.end) - scale.at(bar.begin)
     # The gap to the bar before it; a thin one has no room for a gap.
     edge = tag("line", x1=0, x2=0, y1=0, y2=_TALL, class_="thin" if width < _THIN else "gap")
@@ -136,7 +139,7 @@ def _bar(bar: Bar, top: float, scale: _Scale, tells: _Tells, *, indent: int) -> 
         "svg",
         tag("title", *_lines(tells.of(bar))),
         tag("rect", width="100%", height=_TALL, class_="block"),
-        _label(bar, width, indent),
+        _label(bar, x, width, pills),
         edge,
         x=percent(x),
         y=top,
@@ -154,12 +157,18 @@ def _lines(text: str) -> Iterator[str]:
         yield line
 
 
-def _label(bar: Bar, width: float, indent: int) -> Markup:
-    needs = (len(bar.label) * _LETTER + 2 * indent) / max(width, 1e-9)
-    fits = next((kind for page, kind in _FITS if needs <= page), None)
-    if fits is None:
-        return NOTHING
-    return tag("text", bar.label, x=indent, y=17, class_=f"label {fits}".strip())
+def _label(bar: Bar, x: float, width: float, pills: _Pills) -> Markup:
+    indent = _BESIDE_A_MARK if any(pills.values()) else _INDENT
+    letters = len(bar.label) * _LETTER
+    for page, kind in _FITS:
+        shown = page - _MARGINS  # of the picture
+        is_wide_enough = letters + 2 * indent <= width * shown
+        marks = pills["roomy" if shown >= _ROOM["roomy"] else "tight"]
+        # To the left of it: at its very beginning. To the right: there it is on a wider page, too.
+        is_free = all(pill.at <= x or pill.at * shown - pill.half > x * shown + indent + letters for pill in marks)
+        if is_wide_enough and is_free:
+            return tag("text", bar.label, x=indent, y=17, class_=f"label {kind}".strip())
+    return NOTHING
 
 
 class _Pill(msgspec.Struct, frozen=True):
@@ -186,6 +195,9 @@ class _Pill(msgspec.Struct, frozen=True):
         return _Pill((*self.marks, *later.marks), (self.at + later.at) / 2)
 
 
+_Pills = dict[str, list[_Pill]]  # as they are with much room, and with little
+
+
 def _pills(marks: Sequence[Mark], scale: _Scale, width: int) -> list[_Pill]:
     """For a picture that is `width` pixels wide, or wider."""
     found: list[_Pill] = []
@@ -195,12 +207,6 @@ def _pills(marks: Sequence[Mark], scale: _Scale, width: int) -> list[_Pill]:
             pill = found.pop().with_(pill)
         found.append(pill)
     return found
-
-
-def _marks(marks: Sequence[Mark], top: float, scale: _Scale, tells: _Tells) -> Iterator[Markup]:
-    """Twice: where there is room for more of them, more are told apart. One of the two is shown."""
-    for kind, width in _ROOM.items():
-        yield tag("g", *(_mark(pill, top, tells) for pill in _pills(marks, scale, width)), class_=kind)
 
 
 def _mark(pill: _Pill, top: float, tells: _Tells) -> Markup:

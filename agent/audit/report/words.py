@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
+_AN_HOUR: Final = dt.timedelta(hours=1)
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -45,7 +46,8 @@ def period(begin: dt.datetime, end: dt.datetime) -> str:
     """`Monday, 2 March 2026, 08:00 to 18:30`."""
     first, last = begin.astimezone(), end.astimezone()
     if first.date() == last.date():
-        return f"{day(first)}, {first:%H:%M} to {last:%H:%M}"
+        shown = "%H:%M" if end - begin >= _AN_HOUR else "%H:%M:%S"
+        return f"{day(first)}, {first:{shown}} to {last:{shown}}"
     of_last = f"{last.day} {last:%B %Y, %H:%M}"
     year = "" if first.year == last.year else f" {first.year}"
     return f"{first.day} {first:%B}{year}, {first:%H:%M} to {of_last}"

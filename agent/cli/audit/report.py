@@ -93,6 +93,6 @@ def _chain(found: Verification) -> Chain:
         is_whole=found.is_whole,
         says=says,
         anchors=tuple(map(str, found.compared)),
-        notes=(*found.notes, f"who is root {what_root_can(found)}"),
+        notes=(*found.notes, f"root {what_root_can(found)}"),
         last="" if found.end is None else f"{found.end.seq}:{found.end.hash}",
     )
