@@ -38,6 +38,8 @@ def of_docker(reality: Reality, so_far: SoFar, at: At) -> Iterator[Facts]:
     unit, name = reality.unit, reality.unit_name
     running, shown, known = effective(reality), so_far.shown, so_far.of(name)
     is_another = shown.unit not in ("", name)  # until now another Docker was served
+    # What this one did then may be long ago, and is no news of the one that is served.
+    at = _not_told if is_another else at
     if unit.is_running and unit.invocation and not so_far.says_start(name, unit.invocation):
         is_known = unit.invocation == known.start
         cause = known.cause if is_known else Cause.OTHERS
@@ -56,9 +58,14 @@ def of_docker(reality: Reality, so_far: SoFar, at: At) -> Iterator[Facts]:
         )
     elif unit.phase in _DOWN and not unit.has_job and not unit.comes_back and not so_far.says_down(name):
         is_said = reality.is_systemd or unit.phase is not Phase.STOPPED
-        yield stopped(name, unit, cause=Cause.OTHERS, at=at, because=_DOWN[unit.phase] if is_said else _GONE)
+        because = _DOWN[unit.phase] if is_said else _GONE
+        yield stopped(name, unit, cause=Cause.OTHERS, at=at, because=because)
         if known.restart_waits:
             yield RestartDropped(unit=name, because=_NOTHING_TO_RESTART)
+
+
+def _not_told(_moment: float) -> str:
+    return ""
 
 
 def started(reality: Reality, *, cause: Cause, at: At = MOMENTS.at, because: str = "") -> DockerStarted:

@@ -91,7 +91,7 @@ class Engine(Dockerd):
 
     KEPT: Final = (
         *("starts", "restarts", "phase", "containers", "live_restore", "units", "killed", "refuses"),
-        *("_got", "_running", "_read", "_up_since"),
+        *("_got", "_running", "_read", "_up_since", "_left_at"),
     )
 
     def __init__(self, root: Path, state: Path, lab: Lab) -> None:
@@ -140,9 +140,12 @@ class Engine(Dockerd):
         try:
             self.phase = Phase.STOPPED
             self.tell()
+            left_at = self._left_at
             await asyncio.sleep(STAYS_DOWN_S)
             self.phase = was
-            return await super()._started()
+            started = await super()._started()
+            self._left_at = left_at
+            return started
         finally:
             self._by = OTHERS
             if self.in_the_middle is not None:

@@ -282,12 +282,8 @@ def until(day: Day, at: float) -> float:
 
 
 def direct_at_the_office(day: Day) -> Iterator[tuple[float, float]]:
-    """While an agent ran. A restart by the agent is one record with its length; a start that failed is another one."""
-    docker = [
-        ran
-        for ran, after in itertools.zip_longest(day.docker, day.docker[1:])
-        if not (ran.runs == DOWN and ran.by == AGENT and after is not None and after.runs != DOWN)
-    ]
+    """While an agent ran, and Docker."""
+    docker = day.docker
     places = [(note["at"], note["where"]) for note in day.lab.notes("place")]
     times = sorted(
         {*(at for at, _ in places), *(ran.at for ran in docker)}

@@ -68,6 +68,10 @@ def started(invocation: str, cause: Cause = Cause.OTHERS, because: str = "", uni
     )
 
 
+def at_some_time(start: DockerStarted) -> DockerStarted:
+    return msgspec.structs.replace(start, started_at=UNSET, down_since=UNSET)
+
+
 def stopped(because: str, cause: Cause = Cause.OTHERS, unit: str = DOCKER) -> DockerStopped:
     return DockerStopped(unit=unit, cause=cause, because=because, stopped_at=DOWN_AT)
 
@@ -156,20 +160,20 @@ AS_BEFORE = "an agent before this one has recorded this start"
         pytest.param(
             [started("a")],
             docker("s", name=SNAP),
-            [started("s", because=SERVED, unit=SNAP)],
+            [at_some_time(started("s", because=SERVED, unit=SNAP))],
             id="another-docker-is-served",
         ),
         pytest.param(
             [started("a", Cause.AGENT), started("s", unit=SNAP)],
             docker("a"),
-            [started("a", Cause.AGENT, SERVED)],
+            [at_some_time(started("a", Cause.AGENT, SERVED))],
             id="the-first-docker-is-served-again",
         ),
         pytest.param(
             [started("a"), RestartDeferred(unit=SNAP, due="x", waits="y")],
             docker(name=SNAP, phase=Phase.STOPPED),
             [
-                stopped("it was stopped", unit=SNAP),
+                msgspec.structs.replace(stopped("it was stopped", unit=SNAP), stopped_at=UNSET),
                 RestartDropped(unit=SNAP, because="Docker stopped: there is nothing to restart"),
             ],
             id="another-docker-is-served-and-down",
@@ -219,7 +223,7 @@ def test_what_a_silent_docker_runs_with_is_said_once_it_says_so(before: Facts) -
     news = [*of_docker(docker("a"), so_far, at)]
 
     said_later = started("a", because="it did not say at first what it runs with")
-    assert news == [msgspec.structs.replace(said_later, started_at=UNSET, down_since=UNSET)]
+    assert news == [at_some_time(said_later)]
     so_far.note(news[0])
     assert [*of_docker(docker("a"), so_far, at)] == []
 
