@@ -2,155 +2,54 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import fcntl
-import itertools
 import json
 import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import pytest
 
 from agent.audit.account import Account
 from agent.audit.heads import heads
 from agent.audit.spans import Known, Lane, Order, Outage, Span
 from agent.audit.verify import verify
-from agent.values.paths import Paths
 from tests.records import wrong_in_facts
 
-from .day import AGENT, OTHERS, PARTS, Lab
+from .day import AGENT, OTHERS
+from .day_known import (
+    AT_ONCE_S,
+    DOWN,
+    NOT_KNOWN,
+    REPOSITORY,
+    WITHIN_S,
+    Day,
+    moment,
+    outages_of,
+    restarts_of,
+    until,
+    wrong_about,
+)
 
-REPOSITORY: Final = Path(__file__).parents[2]
 DOCUMENT: Final = REPOSITORY / "docs/audit.md"
 COMMAND: Final = "sudo docker-proxy-agent audit --json"
 WHO, WHY, RAN, DIRECT_AT_OFFICE, OUTAGES, ORDERS, MISSING = (
     block for block in re.findall(r"(?ms)^```sh\n(.*?)^```", DOCUMENT.read_text()) if COMMAND in block
 )
-WITHIN_S: Final = 120
 ROUNDED_S: Final = 0.1  # a length in a record
-AT_ONCE_S: Final = 0.02  # two clocks are read one after the other
-NOT_KNOWN, DOWN = "not known", "down"
-NOT_PLAYED: Final = -1.0
 
 
-class Act(msgspec.Struct, frozen=True):
-    """Something that the lab has the agent do, from when to when."""
-
-    began: float
-    ended: float
-    by: str
-    containers: int  # that ran when it began
-    changed: tuple[str, ...]
-
-
-class Life(msgspec.Struct, frozen=True):
-    """Of an agent."""
-
-    began: float
-    ended: float
-    is_killed: bool
-
-
-class Ran(msgspec.Struct, frozen=True):
-    """What Docker ran with from a moment on."""
-
-    at: float
-    runs: Any  # settings as the log has them; DOWN, NOT_KNOWN
-    by: str = ""
-    start: str = ""
-
-
-class Day:
-    """What the lab knows of it, and its log."""
-
-    def __init__(self, root: Path) -> None:
-        self.paths = Paths(root)
-        self.log = self.paths.audit_log
-        self.lab = Lab(root / "lab.jsonl")
-        self.docker = [
-            Ran(note["at"], note["runs"] or DOWN, note["by"], note["start"]) for note in self.lab.notes("docker")
-        ]
-        self.acts = list(self._acts())
-        self.lives = list(self._lives())
-        (deleted,) = self.lab.notes("deleted")
-        self.deleted_at: float = deleted["at"]
-        self.deleted: int = deleted["records"]
-
-    def _acts(self) -> Iterator[Act]:
-        began: dict[str, Any] | None = None
-        for note in self.lab.notes("begins", "ended", "dies"):
-            if note["what"] == "begins":
-                began = note
-            elif began is not None:
-                yield Act(began["at"], note["at"], began["by"], began["containers"], tuple(note.get("changed", ())))
-                began = None
-
-    def _lives(self) -> Iterator[Life]:
-        began = NOT_PLAYED
-        for note in self.lab.notes("agent", "dies"):
-            if note.get("runs"):
-                began = note["at"]
-            else:
-                yield Life(began, note["at"], is_killed=note["what"] == "dies")
-
-    def records(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
-
-    def asked(self, question: str, log: Path | None = None) -> list[list[str]]:
-        """What a line of the document prints: cells, by line."""
-        if shutil.which("jq") is None and not os.environ.get("CI"):
-            pytest.skip("no jq here")
-        line = question.replace(COMMAND, f"cat {log or self.log}")
-        done = subprocess.run(["sh", "-euc", line], check=False, capture_output=True, text=True, timeout=WITHIN_S)
-        assert done.returncode == 0, done.stderr
-        return [row.split("\t") for row in done.stdout.splitlines()]
-
-    # What the lab knows of a moment.
-
-    def life_at(self, at: float) -> Life | None:
-        return next((life for life in self.lives if life.began <= at <= life.ended), None)
-
-    def act_at(self, at: float) -> Act | None:
-        """The one in which it happened, or the next one, in which the agent was told of it."""
-        return next((act for act in self.acts if at <= act.ended), None)
-
-    def ran_at(self, at: float) -> Any:
-        return [ran.runs for ran in self.docker if ran.at <= at][-1]
-
-
-@pytest.fixture(scope="module")
-def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
-    """Played once, whatever number of processes asks for it."""
-    base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    root, is_played = base / "day", base / "day.played"
-    with (base / "day.lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        if not is_played.exists():
-            root.mkdir()
-            play_in(root)
-            is_played.touch()
-    return Day(root)
-
-
-def play_in(root: Path) -> None:
-    code = "import sys; from tests.loopback.day import play; play(sys.argv[1:])"
-    for part in PARTS:
-        words = [sys.executable, "-W", "error", "-c", code, str(root), part]
-        done = subprocess.run(words, check=False, cwd=REPOSITORY, capture_output=True, text=True, timeout=WITHIN_S)
-        assert done.returncode == (0 if part == list(PARTS)[-1] else -signal.SIGKILL), done.stderr
-
-
-def moment(text: str) -> float:
-    return dt.datetime.fromisoformat(text).timestamp()
+def asked(day: Day, question: str, log: Path | None = None) -> list[list[str]]:
+    """What a line of the document prints: cells, by line."""
+    if shutil.which("jq") is None and not os.environ.get("CI"):
+        pytest.skip("no jq here")
+    line = question.replace(COMMAND, f"cat {log or day.log}")
+    done = subprocess.run(["sh", "-euc", line], check=False, capture_output=True, text=True, timeout=WITHIN_S)
+    assert done.returncode == 0, done.stderr
+    return [row.split("\t") for row in done.stdout.splitlines()]
 
 
 def test_the_day_is_one(day: Day) -> None:
@@ -168,38 +67,8 @@ def test_the_day_is_one(day: Day) -> None:
 
 
 def test_what_docker_ran_with_at_any_second(day: Day) -> None:
-    rows = [(moment(at), json.loads(runs) if runs.startswith("{") else runs) for at, _, runs in day.asked(RAN)]
+    rows = [(moment(at), json.loads(runs) if runs.startswith("{") else runs) for at, _, runs in asked(day, RAN)]
     assert wrong_about(day, rows) == []
-
-
-def wrong_about(day: Day, rows: list[tuple[float, Any]]) -> Sequence[object]:
-    """Where an answer is not what the lab knows: the moment, the answer, and what it may be."""
-    times = sorted({*(at for at, _ in rows), *(ran.at for ran in day.docker), *(act.ended for act in day.acts)})
-    wrong = []
-    for before, after in itertools.pairwise(times):
-        at = (before + after) / 2
-        if at < rows[0][0]:
-            continue
-        said = [runs for since, runs in rows if since <= at][-1]
-        if said not in possible(day, at):
-            wrong.append((round(at % 1000, 4), said, list(possible(day, at))))
-    return wrong
-
-
-def possible(day: Day, at: float) -> list[Any]:
-    """What an answer about that moment may be, by what the lab knows."""
-    life = day.life_at(at)
-    if life is None:  # nobody looked, or the next agent has learned since when
-        return [NOT_KNOWN, day.ran_at(at)]
-    told = max((act.ended for act in day.acts if act.ended <= at), default=life.began)
-    found = [
-        day.ran_at(told),
-        *(ran.runs for ran in day.docker if told <= ran.at <= at + AT_ONCE_S),
-    ]  # it may not know it yet
-    first, *_, last = [one for one in day.acts if life.began <= one.began <= life.ended]
-    if at <= first.ended or at >= last.began:  # it has not looked yet; it has stopped, or left no record any more
-        found.append(NOT_KNOWN)
-    return found
 
 
 def test_who_started_docker(day: Day) -> None:
@@ -213,7 +82,7 @@ def test_who_started_docker(day: Day) -> None:
 
 
 def test_who_changed_what_and_when(day: Day) -> None:
-    rows = [(moment(at), who, what, targets.split()) for at, who, what, targets in day.asked(WHO)]
+    rows = [(moment(at), who, what, targets.split()) for at, who, what, targets in asked(day, WHO)]
     acts = [act for act in day.acts if act.changed and act.began > day.deleted_at]
     edits = day.lab.notes("edited")
 
@@ -230,7 +99,7 @@ def test_who_changed_what_and_when(day: Day) -> None:
 
 
 def test_why_a_restart_was_due_and_why_then(day: Day) -> None:
-    rows = [(moment(at), event, due, why) for at, event, due, why in day.asked(WHY)]
+    rows = [(moment(at), event, due, why) for at, event, due, why in asked(day, WHY)]
     waits = [note["why"] for note in day.lab.notes("waits")]
     told = [why for _, event, _, why in rows if event == "restart-deferred"]
     assert len(told) == len(waits)
@@ -246,22 +115,13 @@ def test_why_a_restart_was_due_and_why_then(day: Day) -> None:
             assert why.startswith(f"{act.containers} containers run" if act.containers else "no container runs")
 
 
-def restarts_of(day: Day) -> Iterator[tuple[Ran, Ran, Act]]:
-    """By the agent, to other settings."""
-    up = [ran for ran in day.docker if ran.runs != DOWN]
-    for before, after in itertools.pairwise(up):
-        act = day.act_at(after.at)
-        if after.by == AGENT and after.at > day.deleted_at and act is not None and after.runs != before.runs:
-            yield before, after, act
-
-
 def named(runs: Any) -> str:
     return "direct" if runs == {"direct": True} else str(runs["http"])
 
 
 def test_every_second_that_docker_was_direct_at_the_office(day: Day) -> None:
-    told = [(moment(since), moment(to)) for since, to in day.asked(DIRECT_AT_OFFICE)]
-    known_since = min(moment(at) for at, _, _ in day.asked(RAN))  # the first record after the deletion that says it
+    told = [(moment(since), moment(to)) for since, to in asked(day, DIRECT_AT_OFFICE)]
+    known_since = min(moment(at) for at, _, _ in asked(day, RAN))  # the first record after the deletion that says it
     spans = [span for span in direct_at_the_office(day) if span[0] > known_since]
 
     assert len(told) == len(spans), (told, spans)
@@ -274,26 +134,18 @@ def test_every_second_that_docker_was_direct_at_the_office(day: Day) -> None:
     assert max(ended - began for began, ended in spans) > 0.3
 
 
-def until(day: Day, at: float) -> float:
-    """When the agent has been told of it."""
-    act = day.act_at(at)
-    assert act is not None
-    return act.ended
-
-
 def direct_at_the_office(day: Day) -> Iterator[tuple[float, float]]:
-    """While an agent ran, and Docker."""
-    docker = day.docker
+    """While an agent ran."""
     places = [(note["at"], note["where"]) for note in day.lab.notes("place")]
     times = sorted(
-        {*(at for at, _ in places), *(ran.at for ran in docker)}
+        {*(at for at, _ in places), *(ran.at for ran in day.docker)}
         | {at for life in day.lives for at in (life.began, life.ended)}
     )
     since: float | None = None
     for at in times:
         life = day.life_at(at)
         is_there = [where for since_then, where in places if since_then <= at][-1:] == ["office"]
-        is_direct = [ran.runs for ran in docker if ran.at <= at][-1:] == [{"direct": True}]
+        is_direct = [ran.runs for ran in day.docker if ran.at <= at][-1:] == [{"direct": True}]
         is_so = is_there and is_direct and life is not None and at < life.ended
         if is_so and since is None:
             since = at
@@ -303,7 +155,7 @@ def direct_at_the_office(day: Day) -> Iterator[tuple[float, float]]:
 
 
 def test_each_outage_its_length_and_its_end(day: Day) -> None:
-    rows = [(moment(since), to, lasted, because) for since, to, lasted, because in day.asked(OUTAGES)]
+    rows = [(moment(since), to, lasted, because) for since, to, lasted, because in asked(day, OUTAGES)]
     outages = list(outages_of(day))
 
     assert len(rows) == len(outages), (rows, outages)
@@ -313,34 +165,9 @@ def test_each_outage_its_length_and_its_end(day: Day) -> None:
         assert ended - until(day, began) - ROUNDED_S <= float(lasted) <= until(day, ended) - began + ROUNDED_S
 
 
-def outages_of(day: Day) -> Iterator[tuple[float, float]]:
-    """While an agent ran, and looked twice."""
-    notes = day.lab.notes("place", "works")
-    times = sorted(
-        {*(note["at"] for note in notes), *(ran.at for ran in day.docker)}
-        | {at for life in day.lives for at in (life.began, life.ended)}
-    )
-    since: float | None = None
-    for at in times:
-        life, works = day.life_at(at), [note for note in notes if note["at"] <= at][-1:]
-        runs = day.ran_at(at) if day.docker[0].at <= at else DOWN
-        is_out = life is not None and at < life.ended and runs != DOWN and bool(works)
-        is_out = is_out and works[0]["where"] != "nowhere" and works[0]["works"].get(upstream(runs), "ok") != "ok"
-        if is_out and since is None:
-            since = at
-        elif not is_out and since is not None:
-            if len([act for act in day.acts if since <= act.began and act.ended <= at]) > 1:
-                yield since, at
-            since = None
-
-
-def upstream(runs: Any) -> str:
-    return "direct" if runs == {"direct": True} else str(runs["http"]).split("//")[1].split(".")[0]
-
-
 def test_every_order(day: Day) -> None:
     events = {"pin": "pinned", "unpin": "unpinned", "pause": "paused", "resume": "resumed"}
-    rows = [(moment(at), event, who) for at, event, _, who in day.asked(ORDERS)]
+    rows = [(moment(at), event, who) for at, event, _, who in asked(day, ORDERS)]
     orders = [order for order in day.lab.notes("order") if order["at"] > day.deleted_at]
     assert [(event, who) for _, event, who in rows] == [
         (events.get(order["command"], "requested"), order["by"]) for order in orders
@@ -384,18 +211,18 @@ def test_records_of_the_first_schema_are_left_out(day: Day, tmp_path: Path, ques
     both = tmp_path / "audit.jsonl"
     both.write_text(OLD + day.log.read_text())
 
-    assert day.asked(question, both) == day.asked(question)
+    assert asked(day, question, both) == asked(day, question)
 
 
 def test_records_of_the_first_schema_are_not_missing(day: Day, tmp_path: Path) -> None:
     old = tmp_path / "audit.jsonl"
     old.write_text(OLD)
 
-    assert day.asked(MISSING, old) == []
+    assert asked(day, MISSING, old) == []
 
 
 def test_whether_anything_is_missing(day: Day, tmp_path: Path) -> None:
-    ((first, last, because),) = day.asked(MISSING)
+    ((first, last, because),) = asked(day, MISSING)
     assert (int(first), int(last)) == (1, day.deleted)
     assert because == f"records 1 to {day.deleted} are missing, says the anchor"
     found = verify(day.log, day.paths.state)
@@ -406,7 +233,7 @@ def test_whether_anything_is_missing(day: Day, tmp_path: Path) -> None:
     seq = str(json.loads(lines[7])["seq"])
     without = tmp_path / "audit.jsonl"
     without.write_bytes(b"".join(lines[:7] + lines[8:]))
-    assert [row[:2] for row in day.asked(MISSING, without)] == [[first, last], [seq, seq]]
+    assert [row[:2] for row in asked(day, MISSING, without)] == [[first, last], [seq, seq]]
 
 
 def test_the_account_of_the_commands_says_the_same(day: Day) -> None:
@@ -418,11 +245,11 @@ def test_the_account_of_the_commands_says_the_same(day: Day) -> None:
     assert wrong_about(day, [(span.begin.timestamp(), ran(span)) for span in sorted(docker, key=begin)]) == []
     outages = [one for one in told if isinstance(one, Outage)]
     assert [(one.begin.timestamp(), one.lasted_s) for one in outages] == [
-        (moment(since), float(lasted)) for since, _, lasted, _ in day.asked(OUTAGES)
+        (moment(since), float(lasted)) for since, _, lasted, _ in asked(day, OUTAGES)
     ]
     orders = [one for one in told if isinstance(one, Order)]
     assert [(one.at.timestamp(), one.event) for one in orders] == [
-        (moment(at), event) for at, event, *_ in day.asked(ORDERS)
+        (moment(at), event) for at, event, *_ in asked(day, ORDERS)
     ]
 
 
