@@ -51,6 +51,7 @@ class Lanes:
 
     def __init__(self) -> None:
         self._open: dict[tuple[Lane, str], _Open] = {}
+        self._over: dict[tuple[Lane, str], dt.datetime] = {}  # when what is over ended
         self._nobody: _Away | None = None
 
     def says(self, lane: Lane, at: dt.datetime, said: Said, about: str = "") -> Iterator[Span]:
@@ -62,12 +63,14 @@ class Lanes:
                 return
             at = max(at, before.begin)
             yield from _closed((lane, about), before, at, said.seq)
+        at = max(at, self._over.get((lane, about), at))  # what is told of before may be told too late
         self._open[lane, about] = _Open(at, said, self._away(lane, at))
 
     def ends(self, lane: Lane, at: dt.datetime, seq: int, about: str = "") -> Iterator[Span]:
         """It is not so any more, and nothing is in its place."""
         before = self._open.pop((lane, about), None)
         if before is not None:
+            at = self._over[lane, about] = max(at, before.begin)
             yield from _closed((lane, about), before, at, seq)
 
     def ends_all(self, lane: Lane, at: dt.datetime, seq: int) -> Iterator[Span]:
@@ -115,6 +118,7 @@ class Lanes:
 
     def set_back(self, before: dt.datetime, after: dt.datetime) -> Iterator[Span]:
         """The clock: `before` was followed by `after`, which is earlier."""
+        self._over.clear()
         for key, one in [*self._open.items()]:
             yield from _closed(key, one, max(before, one.begin), 0)
             away = one.away and msgspec.structs.replace(one.away, since=after)

@@ -77,6 +77,7 @@ def test_at_says_what_was_so_and_by_which_records(day: Host) -> None:
         f"            2  2026-03-01 09:30:00  network-changed   The network changed: home; {MATCHED}",
         "            3  2026-03-01 09:30:00  upstream-chosen   Chose direct in home: first of direct",
         "            4  2026-03-01 09:30:02  docker-started    Docker runs with direct by agent",
+        "            5  2026-03-01 09:30:02  docker-restarted  Docker restarted (0.7 s): to run with direct; none runs",
         "            8  2026-03-01 11:30:00  pinned            Pinned to corp",
         "            9  2026-03-01 11:30:00  restart-deferred  The restart of Docker waits: 3 containers run; "
         "to run with corp",
@@ -120,7 +121,7 @@ def test_at_for_programs(day: Host) -> None:
     }  # fmt: skip
     assert [(one["value"], one["settings"], one["cause"]) for one in shown["docker"]] == [("direct", DIRECT, "agent")]
     assert [(one["code"], one["held"]["record"]) for one in shown["conditions"]] == [("unreachable", 6)]
-    assert [record["seq"] for record in shown["records"]] == [1, 2, 3, 4, 6]
+    assert [record["seq"] for record in shown["records"]] == [1, 2, 3, 4, 5, 6]
     later = json.loads("\n".join(day.audit("at", "2026-03-01T08:00:00Z", "--json")[1]))
     assert (later["network"]["known"], later["network"]["why_not"]) == (False, "no agent ran")
 

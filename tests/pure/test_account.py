@@ -7,11 +7,14 @@ from typing import Any, Final
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.audit.account import Gathered, gathered
 from agent.audit.heads import Head
 from agent.audit.spans import Known, Lane
 from agent.values.events import Event
+from tests.share import fewer
 
 OFFICE: Final = {"http": "http://proxy:3128", "https": "http://proxy:3128", "no_proxy": "localhost"}
 DIRECT: Final = {"direct": True}
@@ -394,3 +397,52 @@ def test_facts_that_were_cut_or_forged_stop_nobody(event: Event) -> None:
         log.write("10:00:00", event, ALICE, **dict.fromkeys(names, odd))
 
     assert log.account.spans
+
+
+FACTS: Final = st.fixed_dictionaries(
+    {
+        "network": st.sampled_from(["office", "home"]),
+        "upstream": st.sampled_from(["corp", "direct"]),
+        "effective": st.sampled_from([OFFICE, DIRECT, None]),
+        "invocation": st.sampled_from(["i1", "i2", "i3"]),
+        "because": st.just("b"),
+        "targets": st.just(["/f"]),
+    },
+    optional={
+        "unit": st.sampled_from(["docker.service", "snap.docker.dockerd.service"]),
+        "gap_s": st.floats(0, 200),
+        "started_at": st.sampled_from(["2026-03-01T00:00:30Z", "2026-03-01T00:05:00Z", "2026-03-01T01:00:00Z"]),
+        "down_since": st.sampled_from(["2026-03-01T00:00:20Z", "2026-03-01T00:04:00Z"]),
+        "stopped_at": st.sampled_from(["2026-03-01T00:00:10Z", "2026-03-01T00:06:00Z"]),
+        "since": st.sampled_from(["2026-03-01T00:00:01Z", "2026-03-01T00:03:00Z"]),
+    },
+)
+WRITTEN: Final = st.tuples(
+    st.integers(0, 90), st.sampled_from(Event), FACTS, st.sampled_from([None, None, ALICE]),
+    st.integers(-12, 3), st.sampled_from("bbbc"),
+)  # fmt: skip
+
+
+@settings(max_examples=fewer(800), deadline=None)
+@given(st.lists(WRITTEN, max_size=30))
+def test_whatever_is_recorded_each_lane_says_one_thing_at_a_time(
+    written: list[tuple[int, Event, dict[str, Any], dict[str, Any] | None, int, str]],
+) -> None:
+    log, now = Log(), at("00:00:00")
+    for later, event, facts, by, lost, boot in written:
+        now += dt.timedelta(seconds=later)
+        log.boot = boot
+        log.lose(max(0, lost)).write(f"{now:%H:%M:%S}", event, by, **facts)
+    found = log.account
+
+    seqs = {head.seq for head in log.heads}
+    for lane in {(span.lane, span.about) for span in found.spans}:
+        spans = sorted((one for one in found.spans if (one.lane, one.about) == lane), key=lambda one: one.begin)
+        assert all(one.end is None or one.begin <= one.end for one in spans)
+        ends = [one.end for one in spans]
+        assert all(end is not None and end <= later.begin for end, later in zip(ends, spans[1:], strict=False))
+        assert {one.seq for one in spans} <= seqs
+    assert sum(event is Event.DOCKER_RESTARTED for _, event, *_ in written) == sum(
+        not one.is_rolled_back for one in found.restarts
+    )
+    assert all(one.end is None or one.begin <= one.end for one in found.outages)

@@ -76,7 +76,8 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         raise AgentError("audit at", f'"{written}" is still to come ({when.local(asked)})')
     status = read(paths.status)
     then = at(paths.audit_log, asked, agent_runs=status is not None and status.is_running)
-    records = [*_records(paths.audit_log, {span.seq for span in then.spans.values()})]
+    seqs = {span.seq for span in then.spans.values()} | ({then.restart.seq} if then.restart else set())
+    records = [*_records(paths.audit_log, seqs)]
     if args.json:
         print_json(msgspec.to_builtins(_shown(then, records)))
     else:
