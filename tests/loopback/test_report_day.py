@@ -1,10 +1,10 @@
-"""The page about the day that `day.py` plays: its lanes are what the lab knows, its rows what the log has."""
+"""The page of a day of roaming: its picture, its tables and its rows are what the lab knows of the day."""
 
 from __future__ import annotations
 
 import datetime as dt
 import itertools
-import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
@@ -12,93 +12,139 @@ import pytest
 from agent.audit.heads import heads
 from agent.audit.report.page import page
 from agent.audit.report.tell import Asked, report
-from agent.audit.report.values import Band, Bar, Chain, Report, Tone
+from agent.audit.report.values import Bar, Chain, Listing, Report, Tone
+from agent.audit.report.words import length
+from tests.pure.test_report import Read
 
-from .day import AGENT, OTHERS
-from .day_known import DOWN, NOT_KNOWN, Day, moment, outages_of, restarts_of, until, upstream, wrong_about
+from .day import AGENT
+from .day_known import AT_ONCE_S, DOWN, NOT_KNOWN, Day, moment, outages_of, possible, until, upstream
 
-AFTER_S: Final = 1.0  # the page is made so long after the last record
-SHORT: Final = re.compile("too short to be drawn")
-
-
-@pytest.fixture(scope="module")
-def shown(day: Day) -> Report:
-    now = moment(day.records()[-1]["ts"]) + AFTER_S
-    return report(heads(day.log), Asked(now=dt.datetime.fromtimestamp(now, dt.UTC)), Chain(is_whole=True, says=""))
+OFFLINE, NOWHERE = "offline", "nowhere"  # the page's word for it, and the lab's
+LEAST: Final = 1500  # the part of the period below which bars are drawn together
 
 
-def band(shown: Report, name: str) -> Band:
-    (found,) = [one for one in shown.bands if one.name.startswith(name)]
-    return found
+@pytest.fixture
+def found(day: Day) -> Report:
+    asked = Asked(now=dt.datetime.fromtimestamp(moment(day.records()[-1]["ts"]) + 1, dt.UTC), is_running=False)
+    return report(heads(day.log), asked, Chain(is_whole=True, says=""))
 
 
-def test_it_has_a_row_for_each_record_and_no_other(day: Day, shown: Report) -> None:
-    records = day.records()
-
-    assert [(row.seq, row.event, row.severity) for row in shown.rows] == [
-        (record["seq"], record["event"], record["severity"]) for record in records
-    ]
-    assert [bool(row.by) for row in shown.rows] == ["by" in record for record in records]
-    assert shown.rows_left_out == 0
-    text = page(shown)
-    assert re.findall(r'id="r([0-9]+)"', text) == [str(record["seq"]) for record in records]
+def bars(found: Report, name: str) -> tuple[Bar, ...]:
+    return next(band.bars for band in found.bands if band.name == name)
 
 
-def test_its_lane_of_docker_is_what_docker_ran_with(day: Day, shown: Report) -> None:
-    bars = band(shown, "What Docker ran with").bars
-    assert bars[0].tone is Tone.UNKNOWN  # the records before are missing
-    rows = [(bar.begin.timestamp(), ran(day, bar)) for bar in bars[1:]]
-
-    assert wrong_about(day, [(at, runs) for at, runs in rows if runs is not None]) == []
-
-
-def ran(day: Day, bar: Bar) -> Any:
-    """As the lab has it; None: too short to be drawn."""
-    if SHORT.search(bar.label):
-        return None
-    if bar.tone is Tone.UNKNOWN:
-        return NOT_KNOWN
-    if bar.tone is Tone.NONE:
-        return DOWN
-    known = {upstream(one.runs): one.runs for one in day.docker if one.runs != DOWN}
-    return known.get(bar.label) or known[upstream({"http": bar.label})]
+def wrong_about(day: Day, drawn: tuple[Bar, ...], may_be: Callable[[float], set[str]]) -> list[object]:
+    """Where a bar is not what the lab knows: the moment, the bar, and what it may be."""
+    period = (drawn[-1].end - drawn[0].begin).total_seconds()
+    changes = (note["at"] for note in day.lab.notes("docker", "place", "begins", "ended", "dies", "agent"))
+    times = sorted({*changes, *(at.timestamp() for bar in drawn for at in (bar.begin, bar.end))})
+    wrong: list[object] = []
+    for before, after in itertools.pairwise(times):
+        at = (before + after) / 2
+        for bar in drawn:
+            if not bar.begin.timestamp() < at < bar.end.timestamp():
+                continue
+            if "too short to be drawn" in bar.label:
+                assert (bar.end - bar.begin).total_seconds() < period / LEAST
+            elif (NOT_KNOWN if bar.tone is Tone.UNKNOWN else bar.label) not in may_be(at):
+                wrong.append((at, bar.label, may_be(at)))
+    return wrong
 
 
-def test_its_lane_of_networks_is_where_the_laptop_was(day: Day, shown: Report) -> None:
-    names = {"nowhere": "offline"}
-    places = [(note["at"], names.get(note["where"], note["where"])) for note in day.lab.notes("place")]
-    told = [(bar.begin.timestamp(), bar.label) for bar in band(shown, "Network").bars if bar.tone is not Tone.UNKNOWN]
-
-    began = max(at for at, _ in places if at <= told[0][0])
-    were = [where for at, where in places if at >= began]
-    assert [label for label, _ in itertools.groupby(label for _, label in told)] == [
-        where for where, _ in itertools.groupby(were)
-    ]
-    for at, label in told:
-        came, where = [place for place in places if place[0] <= at][-1]
-        looked = max(came, *(life.began for life in day.lives if life.began <= at))
-        assert (label, at <= until(day, looked)) == (where, True)
+def test_the_picture_is_without_a_gap(found: Report) -> None:
+    for name in ("Network", "Chosen upstream", "What Docker ran with"):
+        drawn = bars(found, name)
+        assert (drawn[0].begin, drawn[-1].end) == (found.begin, found.end), name
+        assert [one.end for one in drawn[:-1]] == [other.begin for other in drawn[1:]], name
 
 
-def test_its_outages_restarts_and_orders_are_those_of_the_day(day: Day, shown: Report) -> None:
-    outages = list(outages_of(day))
-    bars = band(shown, "Docker reached no registry").bars
-    assert len(bars) == len(outages)
-    for bar, (began, ended) in zip(bars, outages, strict=True):
+def test_what_docker_ran_with_is_drawn_by_the_name_of_its_upstream(day: Day, found: Report) -> None:
+    # After the log was deleted no record says it, until the next start does.
+    next_start = next(ran.at for ran in day.docker if ran.at > day.deleted_at and ran.runs != DOWN)
+
+    def may_be(at: float) -> set[str]:
+        unknown = {NOT_KNOWN} if at <= until(day, next_start) else set()
+        return {name for runs in possible(day, at) for name in names(runs)} | unknown
+
+    assert wrong_about(day, bars(found, "What Docker ran with"), may_be) == []
+    assert {"direct", "corp", "backup"} <= {bar.label for bar in bars(found, "What Docker ran with")}
+
+
+def names(runs: Any) -> set[str]:
+    """Under which a bar may have it: an upstream that the policy does not know goes by its address."""
+    if runs in (NOT_KNOWN, DOWN):
+        return {NOT_KNOWN if runs == NOT_KNOWN else "does not run"}
+    return {"direct"} if runs == {"direct": True} else {upstream(runs), str(runs["http"])}
+
+
+def test_the_network_is_where_the_laptop_was(day: Day, found: Report) -> None:
+    places = [(note["at"], note["where"]) for note in day.lab.notes("place")]
+
+    def may_be(at: float) -> set[str]:
+        life = day.life_at(at)
+        if life is None:
+            return {NOT_KNOWN}
+        told = max((act.ended for act in day.acts if act.ended <= at), default=life.began)
+        now = [where for since, where in places if since <= told][-1:]
+        come = [where for since, where in places if told <= since <= at + AT_ONCE_S]
+        first, *_, last = [one for one in day.acts if life.began <= one.began <= life.ended]
+        is_unknown = at <= first.ended or at >= last.began or at <= until(day, day.deleted_at)
+        unknown = [NOT_KNOWN] if is_unknown else []
+        return {OFFLINE if where == NOWHERE else where for where in (*now, *come, *unknown)}
+
+    assert wrong_about(day, bars(found, "Network"), may_be) == []
+
+
+def lines(found: Report, title: str) -> list[list[str]]:
+    shown: Listing = next(one for one in found.listings if one.title.startswith(title))
+    return [[cell.text for cell in line] for line in shown.lines]
+
+
+def test_each_outage_is_drawn_and_has_its_line(day: Day, found: Report) -> None:
+    drawn, outages = bars(found, "Docker reached no registry"), list(outages_of(day))
+
+    assert len(drawn) == len(lines(found, "Outages")) == len(outages)
+    for bar, (began, ended) in zip(drawn, outages, strict=True):
         assert began <= bar.begin.timestamp() <= until(day, began)
         assert ended <= bar.end.timestamp() <= until(day, ended)
+    lasted = sum(ended - began for began, ended in outages)
+    assert found.figures[1].what == f"in {len(outages)} outages"
+    assert found.headline.startswith(found.figures[1].number)
+    late = sum(until(day, ended) - ended for _, ended in outages)
+    assert found.figures[1].number in {length(lasted + part * late / 100) for part in range(-100, 101)}
 
-    marks = band(shown, "Restarts of Docker").marks
-    lives = [one for one in day.docker if one.runs != DOWN and one.at > day.deleted_at and day.life_at(one.at)]
-    assert [mark.tone for mark in marks].count(Tone.OTHERS) == [one.by for one in lives].count(OTHERS)
-    by_agent = [mark for mark in marks if mark.tone is Tone.PLAIN]
-    assert len(by_agent) == len(list(restarts_of(day)))
-    assert [mark.tone for mark in marks].count(Tone.BAD) == 1  # that was rolled back
-    assert len(marks) == [one.by for one in lives].count(AGENT) + [one.by for one in lives].count(OTHERS)
 
+def test_each_start_of_docker_has_a_number_and_a_line(day: Day, found: Report) -> None:
+    (marks,) = (band.marks for band in found.bands if band.name == "Restarts of Docker")
+    starts = [ran for ran in day.docker if ran.runs != DOWN and ran.at > day.deleted_at and day.life_at(ran.at)]
+    by_others = [ran for ran in starts if ran.by != AGENT]
+
+    assert [mark.number for mark in marks] == [*range(1, len(lines(found, "Restarts")) + 1)]
+    others = [mark.at.timestamp() for mark in marks if mark.tone is Tone.OTHERS]
+    assert [int(at) for at in others] == [int(ran.at) for ran in by_others]
+    assert len(marks) == len(starts)
+
+
+def test_each_order_has_a_number_and_a_line(day: Day, found: Report) -> None:
+    (marks,) = (band.marks for band in found.bands if band.name == "Orders by people")
     orders = [order for order in day.lab.notes("order") if order["at"] > day.deleted_at]
-    marks = band(shown, "Orders by people").marks
-    assert [mark.text.partition(" ")[0].rstrip(",") for mark in marks] == [order["command"] for order in orders]
-    for mark, order in zip(marks, orders, strict=True):
-        assert order["at"] <= mark.at.timestamp() <= until(day, order["at"])
-        assert {"alice": "by alice", "1001": "by login uid 1001", "signal": "by a signal"}[order["by"]] in mark.text
+
+    assert [what.split(" ")[0] for _, _, what in lines(found, "Orders")] == [order["command"] for order in orders]
+    assert [order["by"] in who for (_, who, _), order in zip(lines(found, "Orders"), orders, strict=True)] == [
+        True
+    ] * len(orders)
+    assert [
+        order["at"] <= mark.at.timestamp() <= until(day, order["at"]) for mark, order in zip(marks, orders, strict=True)
+    ] == [True for _ in orders]
+
+
+def test_the_rows_are_the_records(day: Day, found: Report) -> None:
+    rows = Read(page(found)).rows
+    records = day.records()
+
+    assert [*rows] == [record["seq"] for record in records]
+    assert [record["seq"] for record in records if record["event"] not in rows[record["seq"]]] == []
+    changes = [record for record in records if record["facts"].get("diff")]
+    assert changes
+    for record in changes:
+        assert all(line in rows[record["seq"]] for line in record["facts"]["diff"])

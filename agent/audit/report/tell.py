@@ -270,8 +270,10 @@ class _Telling:
         sums = self._sums
         yield Band("Network", self._from_the_beginning(self._network), summary=of_networks(sums), is_ground=True)
         yield Band("Chosen upstream", self._from_the_beginning(self._chosen))
-        for unit, bars in sorted(self._docker.items()) or [("", self._bars())]:
-            yield Band(f"What Docker ran with{f' ({unit})' if unit else ''}", self._from_the_beginning(bars))
+        dockers = sorted(self._docker.items()) or [("", self._bars())]
+        for unit, bars in dockers:
+            which = f" ({unit})" if unit and len(dockers) > 1 else ""
+            yield Band(f"What Docker ran with{which}", self._from_the_beginning(bars))
         lasted = f"{count(sums.outages, 'outage')}, {length(sums.outage_s)}" if sums.outages else "never"
         yield Band("Docker reached no registry", self._outages.all(), summary=lasted)
         marks = (Mark(one.at, number, one.tone, _in_words(one)) for number, one in enumerate(starts, start=1))
