@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from agent.audit.report import axis
@@ -383,6 +384,22 @@ def test_a_record_of_a_newer_agent_has_a_row() -> None:
                                          trigger="t", facts=log.heads[0].facts))  # fmt: skip
 
     assert "relay-enabled" in Read(page(reported(log))).rows[2]
+
+
+@pytest.mark.parametrize("ts", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1969-07-20T20:17:40Z"])
+@pytest.mark.parametrize("zone_of_reader", ["America/Los_Angeles", "Asia/Tokyo"])
+def test_a_time_that_cannot_be_stops_nobody(ts: str, zone_of_reader: str) -> None:
+    os.environ["TZ"] = zone_of_reader
+    time.tzset()
+    log = begun(effective=DIRECT, interfaces=[{"gateways": "x", "name": 1}, "y"])
+    log.heads.insert(0, msgspec.structs.replace(log.heads[0], ts=ts))
+    log.write("10:00:00", Event.UNREACHABLE_BEGAN, network="office", since=ts, because="x", verdicts=[])
+    log.write("10:00:30", Event.UNREACHABLE_ENDED, because="it works")
+    log.write("11:00:00", Event.DOCKER_STARTED, cause="others", effective=[], invocation=7, started_at=ts)
+
+    read = Read(page(reported(log, is_full=True)))
+    assert read.rows[3]
+    assert read.text.count("office") > 1
 
 
 # Its parts.

@@ -88,7 +88,7 @@ footer{margin-top:40px;color:var(--soft);font-size:12px}
 body{padding:18px 16px 32px}.headline{font-size:21px}.figures{gap:12px 16px;grid-template-columns:1fr 1fr}
 .figures b{font-size:20px}
 table,tbody,tr,td{display:block}thead{display:none}
-td{border:0;padding:0 0 1px}tr{border-bottom:1px solid var(--line);padding:7px 0}
+td{border:0;padding:0 0 1px}td:empty{display:none}tr{border-bottom:1px solid var(--line);padding:7px 0}
 td[data-is]::before{content:attr(data-is) ": ";color:var(--soft)}
 tr.day,tr.day th{display:block;border:0;padding-bottom:0}
 td.n,td.at{display:inline-block;padding-right:10px}td.n::before,td.at::before{content:none}}

@@ -94,7 +94,7 @@ def _row(row: Row) -> Markup:
 def _time(at: dt.datetime | None) -> Markup:
     if at is None:
         return tag("span", "no time")
-    return tag("time", clock(at), datetime=at.astimezone(dt.UTC).isoformat().replace("+00:00", "Z"))
+    return tag("time", clock(at), datetime=at.isoformat().replace("+00:00", "Z"))
 
 
 def _lines(lines: Sequence[str], kind: str) -> Markup:

@@ -25,6 +25,9 @@ from agent.audit.spans import Break, Known, Lane, Order, Outage, Restart, Span, 
 from agent.values.dockerd import Cause
 from agent.values.events import Event
 
+# The clock of a machine without a battery begins here. What pretends to be older is drawn from here on.
+_FIRST: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+MOST_DOCKERS: Final = 8
 MOST_ROWS: Final = 2000
 MOST_LINES: Final = 500  # of a table
 _NONE: Final = {
@@ -80,8 +83,9 @@ class _Telling:
 
     def __init__(self, asked: Asked, begin: dt.datetime) -> None:
         self._asked = asked
-        self._begin = begin
-        self._end = max(asked.until or asked.now, begin + dt.timedelta(seconds=1))
+        self._end = asked.until or asked.now
+        # A first record of the future, by a clock that was set back since, begins nothing.
+        self._begin = begin = max(begin, _FIRST) if begin < self._end else self._end - dt.timedelta(days=1)
         self._palette = Palette()
         self._sums = Sums()
         self._network = self._bars()
@@ -202,6 +206,8 @@ class _Telling:
             case Lane.CHOSEN:
                 return self._chosen
             case Lane.DOCKER:
+                if span.about not in self._docker and len(self._docker) >= MOST_DOCKERS:
+                    return None
                 return self._docker.setdefault(span.about, self._bars())
             case Lane.WAITING if span.known is Known.SEEN:
                 return self._waiting

@@ -49,7 +49,6 @@ def timeline(bands: Sequence[Band], begin: dt.datetime, end: dt.datetime) -> Mar
     marked = ticks(begin, end)
     return tag(
         "svg",
-        tag("title", "What the records say, over time"),
         _patterns(),
         *(_grid(tick, scale, bottom) for tick in marked),
         *_moves(bands, scale, bottom),
@@ -61,7 +60,8 @@ def timeline(bands: Sequence[Band], begin: dt.datetime, end: dt.datetime) -> Mar
         class_="timeline",
         width="100%",
         height=bottom + _AXIS,
-        role="img",
+        role="group",
+        aria_label="What the records say, over time",
     )
 
 

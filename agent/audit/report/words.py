@@ -12,6 +12,14 @@ _AN_HOUR: Final = dt.timedelta(hours=1)
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
+def local_time(at: dt.datetime) -> dt.datetime:
+    """As the clock on the wall shows it. A record may have any time: at both ends of the calendar it stays UTC."""
+    try:
+        return at.astimezone()
+    except (OverflowError, ValueError, OSError):
+        return at
+
+
 def length(seconds: float) -> str:
     """`0.7 s`, `42 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
     whole = round(seconds)
@@ -25,26 +33,26 @@ def length(seconds: float) -> str:
 
 
 def clock(at: dt.datetime) -> str:
-    return f"{at.astimezone():%H:%M:%S}"
+    return f"{local_time(at):%H:%M:%S}"
 
 
 def day(at: dt.datetime) -> str:
-    local = at.astimezone()
+    local = local_time(at)
     return f"{local:%A}, {local.day} {local:%B %Y}"
 
 
 def moment(at: dt.datetime) -> str:
-    local = at.astimezone()
+    local = local_time(at)
     return f"{local.day} {local:%b %H:%M:%S}"
 
 
 def is_one_day(begin: dt.datetime, end: dt.datetime) -> bool:
-    return begin.astimezone().date() == end.astimezone().date()
+    return local_time(begin).date() == local_time(end).date()
 
 
 def period(begin: dt.datetime, end: dt.datetime) -> str:
     """`Monday, 2 March 2026, 08:00 to 18:30`."""
-    first, last = begin.astimezone(), end.astimezone()
+    first, last = local_time(begin), local_time(end)
     if first.date() == last.date():
         shown = "%H:%M" if end - begin >= _AN_HOUR else "%H:%M:%S"
         return f"{day(first)}, {first:{shown}} to {last:{shown}}"
@@ -55,7 +63,7 @@ def period(begin: dt.datetime, end: dt.datetime) -> str:
 
 def zone(begin: dt.datetime, end: dt.datetime) -> str:
     """`CET (UTC+01:00)`, or both where the clocks change."""
-    names = dict.fromkeys(_zone(at.astimezone()) for at in (begin, end))
+    names = dict.fromkeys(_zone(local_time(at)) for at in (begin, end))
     return ", then ".join(names)
 
 
