@@ -23,6 +23,7 @@ _CAPTION: Final = 20  # pixels, the name of a band
 _TALL: Final = 26  # a bar
 _GAP: Final = 14
 _AXIS: Final = 26
+_MOST_SAID: Final = 12  # marks in one text
 _RADIUS: Final = 8.5  # of a mark
 _LETTER: Final = 7.4  # pixels of a letter of a label, in the widest of the fonts that may be there
 _INDENT: Final = 8  # of a label in its bar
@@ -111,7 +112,11 @@ def _band(band: Band, top: float, scale: _Scale, *, is_one_day: bool) -> Markup:
         tag("rect", x=0, y=under, width="100%", height=_TALL, class_="bed"),
         *(_bar(bar, under, scale, tells, pills=pills) for bar in band.bars),
         # Where there is room for more of them, more are told apart: one of the two is shown.
-        *(tag("g", *(_mark(pill, under, tells) for pill in ones), class_=kind) for kind, ones in pills.items() if ones),
+        *(
+            tag("g", *(_mark(band.marks[pill.begin : pill.end], pill, under, tells) for pill in ones), class_=kind)
+            for kind, ones in pills.items()
+            if ones
+        ),
         class_="band ground" if band.is_ground else "band",
     )
 
@@ -124,11 +129,22 @@ class _Tells(msgspec.Struct, frozen=True):
     def at(self, at: dt.datetime) -> str:
         return clock(at) if self.is_one_day else moment(at)
 
-    def of(self, bar: Bar) -> str:
+    def of(self, bar: Bar) -> Iterator[str]:
         lasted = length((bar.end - bar.begin).total_seconds())
         until = f"{self.at(bar.end)} and on" if bar.is_open else self.at(bar.end)
-        more = f"\n{bar.more}" if bar.more else ""
-        return f"{bar.label}: {self.at(bar.begin)} to {until} ({lasted}){more}"
+        yield bar.label
+        yield Markup(f": {self.at(bar.begin)} to {until} ({lasted})")  # no word of others' is in it
+        if bar.more:
+            yield Markup("\n")
+            yield bar.more
+
+    def of_marks(self, marks: Sequence[Mark]) -> Iterator[str]:
+        for mark in marks[:_MOST_SAID]:
+            yield Markup(f"{mark.number}: {self.at(mark.at)} ")
+            yield mark.text
+            yield Markup("\n")
+        if len(marks) > _MOST_SAID:
+            yield f"and {len(marks) - _MOST_SAID} more"
 
 
 def _bar(bar: Bar, top: float, scale: _Scale, tells: _Tells, *, pills: _Pills) -> Markup:
@@ -137,7 +153,7 @@ def _bar(bar: Bar, top: float, scale: _Scale, tells: _Tells, *, pills: _Pills) -
     edge = tag("line", x1=0, x2=0, y1=0, y2=_TALL, class_="thin" if width < _THIN else "gap")
     return tag(
         "svg",
-        tag("title", *_lines(tells.of(bar))),
+        tag("title", *tells.of(bar)),
         tag("rect", width="100%", height=_TALL, class_="block"),
         _label(bar, x, width, pills),
         edge,
@@ -147,14 +163,6 @@ def _bar(bar: Bar, top: float, scale: _Scale, tells: _Tells, *, pills: _Pills) -
         height=_TALL,
         class_=f"bar {bar.tone.value}{' thin' if width < _THIN else ''}",
     )
-
-
-def _lines(text: str) -> Iterator[str]:
-    """Each escaped by itself: a line break of ours is none of the text's."""
-    for number, line in enumerate(text.split("\n")):
-        if number:
-            yield Markup("\n")
-        yield line
 
 
 def _label(bar: Bar, x: float, width: float, pills: _Pills) -> Markup:
@@ -172,16 +180,24 @@ def _label(bar: Bar, x: float, width: float, pills: _Pills) -> Markup:
 
 
 class _Pill(msgspec.Struct, frozen=True):
-    """Marks that would cover each other, drawn as one."""
+    """Marks that would cover each other, drawn as one: these of the band."""
 
-    marks: tuple[Mark, ...]
-    at: float  # of the width: its middle
+    begin: int
+    end: int
+    first: Mark
+    last: Mark
+    left: float  # of the width: where its first one is, and its last one
+    right: float
+
+    @property
+    def at(self) -> float:
+        return (self.left + self.right) / 2
 
     @property
     def numbers(self) -> str:
-        first, last = self.marks[0].number, self.marks[-1].number
+        first, last = self.first.number, self.last.number
         numbers = str(first) if first == last else f"{first}–{last}"
-        return numbers if len(numbers) < 6 else f"×{len(self.marks)}"  # there is no room for more
+        return numbers if len(numbers) < 6 else f"×{self.end - self.begin}"  # there is no room for more
 
     @property
     def half(self) -> float:
@@ -192,7 +208,7 @@ class _Pill(msgspec.Struct, frozen=True):
         return (later.at - self.at) * width < self.half + later.half + 1
 
     def with_(self, later: _Pill) -> _Pill:
-        return _Pill((*self.marks, *later.marks), (self.at + later.at) / 2)
+        return _Pill(self.begin, later.end, first=self.first, last=later.last, left=self.left, right=later.right)
 
 
 _Pills = dict[str, list[_Pill]]  # as they are with much room, and with little
@@ -201,21 +217,20 @@ _Pills = dict[str, list[_Pill]]  # as they are with much room, and with little
 def _pills(marks: Sequence[Mark], scale: _Scale, width: int) -> list[_Pill]:
     """For a picture that is `width` pixels wide, or wider."""
     found: list[_Pill] = []
-    for mark in marks:
-        pill = _Pill((mark,), scale.at(mark.at))
+    for number, mark in enumerate(marks):
+        at = scale.at(mark.at)
+        pill = _Pill(number, number + 1, first=mark, last=mark, left=at, right=at)
         while found and found[-1].covers(pill, width):
             pill = found.pop().with_(pill)
         found.append(pill)
     return found
 
 
-def _mark(pill: _Pill, top: float, tells: _Tells) -> Markup:
-    marks, half = pill.marks, pill.half
+def _mark(marks: Sequence[Mark], pill: _Pill, top: float, tells: _Tells) -> Markup:
+    half = pill.half
     tones = Counter(mark.tone for mark in marks)
     tone = Tone.BAD if Tone.BAD in tones else tones.most_common(1)[0][0]
-    said = [f"{mark.number}: {tells.at(mark.at)} {mark.text}" for mark in marks[:12]]
-    said += [f"and {len(marks) - 12} more"] if len(marks) > 12 else []
-    title = tag("title", *_lines("\n".join(said)))
+    title = tag("title", *tells.of_marks(marks))
     shape = tag("rect", x=-half, y=_TALL / 2 - _RADIUS, width=2 * half, height=2 * _RADIUS, rx=_RADIUS, class_="block")
     number = tag("text", pill.numbers, x=0, y=_TALL / 2 + 4, class_="number middle")
     return tag("svg", title, shape, number, x=percent(pill.at), y=top, class_=f"mark {tone.value}")
