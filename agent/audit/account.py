@@ -32,6 +32,7 @@ _ENDED_SO: Final = "ended without a word"
 _OTHER_BOOT: Final = "ended with the machine, without a stop"
 # A start is recorded once the agent has looked: what it found to be finished from before has records in front of it.
 _BEFORE_A_START: Final = 64
+_LONGEST_S: Final = 1e10  # three hundred years
 _ROUNDED: Final = dt.timedelta(seconds=0.1)  # `gap_s`
 
 
@@ -179,9 +180,9 @@ class Account:
 
     def _written_last(self, at: dt.datetime, facts: Mapping[str, Any]) -> _Written:
         """By the agent before the one that starts: `gap_s` is since then."""
-        gap = facts.get("gap_s")
-        if isinstance(gap, int | float):
-            until = at - dt.timedelta(seconds=gap) + _ROUNDED
+        gap_s = _seconds(facts, "gap_s")
+        if gap_s is not None:
+            until = _earlier(at, gap_s) + _ROUNDED
             written = [one for one in self._lately if one.at <= until]
             if written:
                 return written[-1]
@@ -242,11 +243,18 @@ class Account:
 
     def _unreachable_ended(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         yield from self._lanes.ends(Lane.OUTAGE, at, head.seq)
-        lasted = facts.get("lasted_s")
-        lasted_s = float(lasted) if isinstance(lasted, int | float) else None
-        begun, self._outage = self._outage or Outage(begin=at - dt.timedelta(seconds=lasted_s or 0)), None
+        lasted_s = _seconds(facts, "lasted_s")
+        begun, self._outage = self._outage, None
+        begin = _earlier(at, lasted_s or 0)
+        if begun is not None and begun.begin <= at:  # else the clock was set back since
+            begin = begun.begin
         yield msgspec.structs.replace(
-            begun, end=at, lasted_s=lasted_s, ended_because=_text(facts, "because") or "", end_seq=head.seq
+            begun or Outage(begin=begin),
+            begin=begin,
+            end=at,
+            lasted_s=lasted_s,
+            ended_because=_text(facts, "because") or "",
+            end_seq=head.seq,
         )
 
     def _outage_unseen(self, because: str) -> Iterator[Told]:
@@ -425,14 +433,14 @@ def _is_down(said: Said) -> bool:
 
 
 def _restart(head: Head, at: dt.datetime, facts: Mapping[str, Any], *, is_rolled_back: bool) -> Restart:
-    took, kept = facts.get("took_s"), facts.get("containers_kept")
+    kept = facts.get("containers_kept")
     return Restart(
         at=at,
         seq=head.seq,
         pass_id=head.pass_id,
         about=_unit(facts),
         is_rolled_back=is_rolled_back,
-        took_s=float(took) if isinstance(took, int | float) else None,
+        took_s=_seconds(facts, "took_s"),
         due=_text(facts, "because" if is_rolled_back else "due") or "",
         allowed=_text(facts, "allowed") or "",
         kept=kept if isinstance(kept, int) else None,
@@ -485,6 +493,19 @@ def _until(facts: Mapping[str, Any]) -> str:
 def _text(facts: Mapping[str, Any], name: str) -> str | None:
     found = facts.get(name)
     return found if isinstance(found, str) else None
+
+
+def _seconds(facts: Mapping[str, Any], name: str) -> float | None:
+    """None also for what no clock has measured."""
+    found = facts.get(name)
+    return float(found) if isinstance(found, int | float) and 0 <= found <= _LONGEST_S else None
+
+
+def _earlier(at: dt.datetime, seconds: float) -> dt.datetime:
+    try:
+        return at - dt.timedelta(seconds=seconds)
+    except OverflowError:  # a clock that stood at the beginning of time
+        return at
 
 
 def _texts(facts: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -206,6 +207,16 @@ def test_who_asked_for_what_and_what_came_of_it(day: Host) -> None:
     ]
     (order,) = map(json.loads, day.audit("who", "--json")[1])
     assert (order["what"], order["by"]["claimed"], order["record"]) == ("pin corp", "alice", 8)
+
+
+def test_a_record_at_the_end_of_time_is_shown(day: Host) -> None:
+    last = day.paths.audit_log.read_text().splitlines()[-1]
+    with day.paths.audit_log.open("a") as stream:
+        stream.write(re.sub('"ts":"[^"]*","seq":[0-9]*', '"ts":"9999-12-31T23:59:59.000000Z","seq":11', last) + "\n")
+
+    assert day.audit()[1][-1].startswith("9999-12-31T23:59:59+00:00  agent-stopped")
+    assert day.audit("at", "2026-03-01T06:15:00Z")[0] == 0
+    assert day.audit("outages")[0] == 0
 
 
 def test_what_filters_a_question_may_stand_before_or_after_it(day: Host) -> None:

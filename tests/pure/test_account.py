@@ -392,11 +392,34 @@ def test_only_what_touches_a_stretch_of_time_is_gathered() -> None:
 def test_facts_that_were_cut_or_forged_stop_nobody(event: Event) -> None:
     log = begun()
     odd: Any
-    for odd in ("…", None, 7, [7, None], {"a": {}}):
+    for odd in (
+        "…",
+        None,
+        7,
+        -7,
+        1e300,
+        True,
+        [7, None],
+        {"a": {}},
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59+01:00",
+    ):
         names = ("network", "upstream", "effective", "targets", "because", "invocation", "took_s", "since", "command")
-        log.write("10:00:00", event, ALICE, **dict.fromkeys(names, odd))
+        times = ("lasted_s", "gap_s", "started_at", "down_since", "stopped_at")
+        log.write("10:00:00", event, ALICE, **dict.fromkeys((*names, *times), odd))
 
     assert log.account.spans
+
+
+@pytest.mark.parametrize("ts", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "", "x", "2026-03-01T10:00:00"])
+def test_times_that_are_forged_stop_nobody(ts: str) -> None:
+    log = begun().write("10:00:00", Event.UNREACHABLE_BEGAN, since="2026-03-01T10:00:00Z")
+    for event in (Event.UNREACHABLE_ENDED, Event.AGENT_STARTED, Event.DOCKER_STARTED):
+        log.write("10:00:00", event, lasted_s=7, gap_s=7)
+        log.heads[-1] = msgspec.structs.replace(log.heads[-1], ts=ts)
+
+    assert all(one.end is None or one.begin <= one.end for one in log.account.spans)
+    assert all(one.end is None or one.begin <= one.end for one in log.account.outages)
 
 
 FACTS: Final = st.fixed_dictionaries(

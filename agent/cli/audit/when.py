@@ -30,7 +30,10 @@ def a_moment(text: str) -> dt.datetime:
 
 def local(when: dt.datetime) -> str:
     """To the second."""
-    return f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+    try:
+        return f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+    except (OverflowError, ValueError):  # at the beginning or the end of time
+        return when.isoformat()
 
 
 def utc(when: dt.datetime | None) -> str | None:
