@@ -19,8 +19,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from agent.service.requests import Answer, Command, Request, Wish
 from agent.values.asker import Asker, Via
 from agent.values.dockerd import Phase, UnitState
@@ -90,14 +88,14 @@ class Engine(Dockerd):
     """A dockerd whose starts and stops are noted by the lab, whoever makes them; it goes on where an agent died."""
 
     KEPT: Final = (
-        *("starts", "restarts", "phase", "containers", "live_restore", "units", "killed", "refuses"),
-        *("_got", "_running", "_read", "_up_since", "_left_at"),
+        *("starts", "restarts", "containers", "live_restore", "units", "killed", "refuses"),
+        *("_phase", "_moved_at", "_left_at", "_got", "_running", "_read"),
     )
 
     def __init__(self, root: Path, state: Path, lab: Lab) -> None:
         self._lab = lab
-        self._up_since = 0.0
         self._by = OTHERS
+        self._at = 0.0
         self._is_furnished = False
         self.in_the_middle: Callable[[], None] | None = None  # of a restart by the agent
         super().__init__(root, state)
@@ -110,10 +108,14 @@ class Engine(Dockerd):
         for name, value in pickle.loads(path.read_bytes()).items():  # noqa: S301 - the lab's own
             setattr(self, name, value)
 
+    def _moves_to(self, phase: Phase) -> None:
+        self._at = time.time()
+        super()._moves_to(phase)
+
     def tell(self) -> None:
         if self._is_furnished:
             runs = shown(self.runs_with) if self.is_running else None
-            self._lab.note("docker", runs=runs, by=self._by, start=str(self.starts))
+            self._lab.note("docker", at=self._at, runs=runs, by=self._by, start=str(self.starts))
 
     def is_restarted_by_others(self) -> None:
         self.somebody_stops_it()
@@ -128,24 +130,17 @@ class Engine(Dockerd):
 
     def _boot(self) -> None:
         super()._boot()
-        self._up_since = time.monotonic()
         self.tell()
-
-    def _unit(self) -> UnitState:
-        return msgspec.structs.replace(super()._unit(), since=self._up_since if self.is_running else 0.0)
 
     async def _started(self) -> UnitState:
         """By the agent; it takes a while."""
-        self._by, was = AGENT, self.phase
+        self._by = AGENT
         try:
-            self.phase = Phase.STOPPED
-            self.tell()
-            left_at = self._left_at
+            if self.is_running:
+                self.phase = Phase.STOPPED
+                self.tell()
             await asyncio.sleep(STAYS_DOWN_S)
-            self.phase = was
-            started = await super()._started()
-            self._left_at = left_at
-            return started
+            return await super()._started()
         finally:
             self._by = OTHERS
             if self.in_the_middle is not None:

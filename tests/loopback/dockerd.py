@@ -115,6 +115,9 @@ class Dockerd:
 
     @phase.setter
     def phase(self, phase: Phase) -> None:
+        self._moves_to(phase)
+
+    def _moves_to(self, phase: Phase) -> None:
         now = time.monotonic()
         if self.is_running:
             self._left_at = now
