@@ -379,6 +379,11 @@ class DockerStopped(Facts, frozen=True, kw_only=True):
     stopped_at: str | UnsetType = UNSET  # RFC 3339: it is seen later
 
     @property
+    def is_shown(self) -> bool:
+        """`rolled-back` is shown already."""
+        return self.cause is Cause.OTHERS
+
+    @property
     def is_by_itself(self) -> bool:
         return self.cause is Cause.OTHERS
 
