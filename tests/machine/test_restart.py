@@ -515,7 +515,8 @@ def test_a_docker_that_dies_of_its_new_settings_in_the_minute_after_is_rolled_ba
     laptop.until(lambda: "quarantined" in str(laptop.status()["conditions"]), within=10)
     assert laptop.docker.is_active()
     assert laptop.docker.show("ActiveState", "docker.socket") == "active"
-    assert starts_by_others(laptop) <= (1 if restarts == "always" else 0)
+    # The start after the second crash is seen, too, unless the roll-back comes first.
+    assert starts_by_others(laptop) <= (2 if restarts == "always" else 0)
     assert nothing_under_way(laptop)
 
 

@@ -99,3 +99,6 @@ def test_restore_looks_at_the_snap_that_was_left_for_docker_too(laptop: Laptop) 
     assert snap.service in said
     assert "another dockerd listens" in said
     assert f"systemctl restart {snap.service}" in ran.stdout
+    started = [record["facts"] for record in laptop.audit.records() if record["event"] == "docker-started"]
+    by_agent = [facts["unit"] for facts in started if facts["cause"] == "agent"]
+    assert by_agent == [snap.service, "docker.service", "docker.service"]
