@@ -149,6 +149,29 @@ def test_docker_has_the_name_and_colour_of_the_upstream_whose_settings_it_runs_w
     assert [(key.name, key.means) for key in found.keys if key.tone is docker.tone] == [("corp", CORP)]
 
 
+def test_settings_that_several_upstreams_mean_go_by_their_address() -> None:
+    log = begun(effective=DIRECT)
+    for minute, upstream in ((30, "corp"), (40, "corp-by-another-name")):
+        log.write(f"09:{minute}:00", Event.UPSTREAM_CHOSEN, upstream=upstream, network="office", because="first")
+        log.write(f"09:{minute}:01", Event.APPLY_STARTED, effective=DIRECT, settings=OFFICE, targets=[])
+    log.write("09:40:02", Event.DOCKER_STARTED, cause="agent", effective=OFFICE, invocation="i2")
+
+    assert band(reported(log), "What Docker ran with").bars[-1].label == CORP
+
+
+def test_what_goes_through_the_relay_is_not_said_to_be_an_upstream() -> None:
+    log, relay = begun(effective=DIRECT), {"http": "http://172.17.0.1:3129", "https": "http://172.17.0.1:3129"}
+    log.heads.append(
+        msgspec.structs.replace(log.heads[0], seq=2, ts="2026-03-01T09:29:00Z", event="relay-enabled",
+            facts=msgspec.Raw(b'{"listens":["127.0.0.1:3129","172.17.0.1:3129"]}'))
+    )  # fmt: skip
+    log.lose(1).write("09:30:01", Event.APPLY_STARTED, effective=DIRECT, settings=relay, targets=[])
+    log.write("09:30:02", Event.DOCKER_STARTED, cause="agent", effective=relay, invocation="i2")
+    log.write("12:00:00", Event.UPSTREAM_CHOSEN, upstream="direct", network="home", because="first")
+
+    assert bars(reported(log), "What Docker ran with")[-1][2] == "the relay"
+
+
 def test_the_tables_are_what_the_records_say_and_lead_to_them() -> None:
     outages, restarts, orders = reported(a_day()).listings
 

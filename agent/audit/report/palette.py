@@ -13,6 +13,7 @@ from agent.audit.report.values import HUES, Key, Tone
 from agent.audit.spans import Span
 
 DIRECT: Final = "direct"
+RELAY: Final = "the relay"
 _FIRST_OF_A_NETWORK: Final = 4  # the first ones look like none of the first upstreams
 _PROXIES: Final = ("http", "https", "all")
 _SPECIAL: Final = {
@@ -32,19 +33,29 @@ class Palette:
         self.chosen = ""  # the upstream, at this place of the log
         self._networks: dict[str, Tone] = {}
         self._upstreams: dict[str, Tone] = {}
-        self._names: dict[str, str] = {}  # of upstreams, by the proxies in Docker's settings
+        self._names: dict[str, str] = {}  # of upstreams, by the proxies in Docker's settings; '': of several
+        self._relay: set[str] = set()  # where it listens
 
     def applies(self, settings: Any) -> None:
         """Docker is to run with this, for what is chosen now."""
         if self.chosen and isinstance(settings, dict):
-            self._names[_proxies(settings)] = self.chosen
+            proxies = _proxies(settings)
+            self._names[proxies] = self.chosen if self._names.get(proxies, self.chosen) == self.chosen else ""
+
+    def relays(self, listens: Any) -> None:
+        """A relay of the agent's listens there: what goes through it says nothing of the upstream."""
+        self._relay |= {one for one in listens if isinstance(one, str)} if isinstance(listens, list) else set()
 
     def name_of(self, span: Span) -> str:
         """Of what Docker runs with: an upstream's, or its proxies. Of another lane, its value."""
         if span.settings is None:
             return span.value or ""
         proxies = _proxies(span.settings)
-        return DIRECT if not proxies else self._names.get(proxies, span.value or "")
+        if not proxies:
+            return DIRECT
+        if any(one.partition("://")[2] in self._relay for one in proxies.split(" ")):
+            return RELAY
+        return self._names.get(proxies) or span.value or ""
 
     def of_network(self, name: str) -> Tone:
         return self._networks.setdefault(name, HUES[(_FIRST_OF_A_NETWORK + len(self._networks)) % len(HUES)])
@@ -53,7 +64,7 @@ class Palette:
         return self._upstreams.setdefault(name, HUES[len(self._upstreams) % len(HUES)])
 
     def keys(self, used: set[Tone]) -> Iterator[Key]:
-        meant = {name: proxies for proxies, name in self._names.items()}
+        meant = {name: proxies for proxies, name in self._names.items() if name}
         for name, tone in self._upstreams.items():
             if tone in used:
                 yield Key(tone, name, meant.get(name, ""))

@@ -129,6 +129,8 @@ class _Telling:
                 self._palette.chosen = str(facts.get("upstream", ""))
             case Event.APPLY_STARTED.value:
                 self._palette.applies(facts.get("settings"))
+            case name if name == RELAY_ENABLED:
+                self._palette.relays(facts.get("listens"))
             case Event.DOCKER_STARTED.value:
                 self._note_start(head, facts)
 
@@ -355,14 +357,12 @@ class _Telling:
         )
 
 
+RELAY_ENABLED: Final = "relay-enabled"  # of an agent that has one
 _NOTED: Final = frozenset(
-    event.value
-    for event in (
-        Event.AGENT_STARTED,
-        Event.UPSTREAM_CHOSEN,
-        Event.APPLY_STARTED,
-        Event.DOCKER_STARTED,
-    )
+    {
+        *(Event.AGENT_STARTED.value, Event.UPSTREAM_CHOSEN.value, Event.APPLY_STARTED.value),
+        *(Event.DOCKER_STARTED.value, RELAY_ENABLED),
+    }
 )
 
 
