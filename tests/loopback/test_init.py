@@ -56,7 +56,10 @@ answer(5000, "HTTP/1.1 200 OK\\r\\nDocker-Distribution-Api-Version: registry/2.0
 answer(8888, "HTTP/1.1 405 Method Not Allowed")
 answer(8118, "HTTP/1.1 501 Unsupported method ('CONNECT')")
 office, *words = sys.argv[1:]
-if office:
+if words[-1] == "hangs":  # it is connected to, and says nothing
+    deaf = socket.create_server((office, 8080))
+    words.pop()
+elif office:
     answer(8080, "HTTP/1.1 407 Proxy Authentication Required", office)
 sys.exit(main(words))
 """
@@ -153,6 +156,14 @@ def test_a_pac_file_of_a_connection_is_told_and_not_fetched(laptop: Laptop, root
     shown = laptop.python(f"import sys\nsys.stderr = sys.stdout\n{INIT}", "", "--root", str(root), "init")
 
     assert f'note {keyfile}: the connection "Office" has a PAC file, which names proxy.test:8080.' in shown
+
+
+def test_a_proxy_that_keeps_us_waiting_is_here(laptop: Laptop, root: Path) -> None:
+    plug(laptop)
+
+    laptop.python(INIT, OFFICE, "--root", str(root), "init", "--write", "hangs")
+
+    assert [one.name for one in policy(root).networks] == ["office", "anywhere else"]
 
 
 def test_away_from_the_proxy_no_place_is_called_the_office(laptop: Laptop, root: Path) -> None:

@@ -233,7 +233,7 @@ class _Look:
         )
         asked = dict(zip((f"far-{number}" for number in range(_MOST_ASKED)), far, strict=False))
         verdicts = await self._verdicts({name: Upstream(name, http=url, https=url) for name, url in asked.items()})
-        return {url: verdicts[name].outcome.value for name, url in asked.items() if verdicts[name].outcome in _NOT_HERE}
+        return {url: verdicts[name].outcome.value for name, url in asked.items() if _is_dead(verdicts[name])}
 
     async def _verdicts(self, upstreams: Mapping[str, Upstream]) -> Mapping[str, Verdict]:
         if not upstreams:
@@ -256,6 +256,12 @@ class _Look:
             else:
                 found.append(one)
         return tuple(found)
+
+
+def _is_dead(verdict: Verdict) -> bool:
+    """Whether not even a connection to the proxy came about. One that keeps us waiting for an answer is here."""
+    is_connected = verdict.timings.proxy is not None or verdict.timings.answer is not None
+    return verdict.outcome in _NOT_HERE and not is_connected
 
 
 def _upstream(name: str, port: LocalPort) -> Upstream:
