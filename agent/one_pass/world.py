@@ -61,14 +61,14 @@ from agent.see.resolver import for_containers, of_container, resolver
 from agent.see.see import see
 from agent.see.ways import Ways
 from agent.system.clock import SYSTEM_CLOCK, Clock
-from agent.system.files import behind_links, identity_of, sweep
+from agent.system.files import Identity, behind_links, identity_of, sweep
 from agent.system.process_start import started
 from agent.system.systemd import manager
 from agent.targets import daemon_json
 from agent.targets.container import Carried
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
-from agent.values.dockerd import FileFault, Phase, Reality, Running
+from agent.values.dockerd import FileFault, Phase, Reality, Running, UnitState
 from agent.values.errors import AgentError, TargetFailed
 from agent.values.inventory import Inventory
 from agent.values.listening import Sockets, all_loopback, is_loopback, is_name, loopback_addresses
@@ -478,6 +478,8 @@ class LocalDaemon:
         self._carried = carried or containers.Known()
         self._carries: tuple[Carried, ...] | None = None
         self._is_looked_at = False  # since the containers were last asked for
+        self._has_answered = False  # the last time
+        self._places: tuple[Path, ...] = ()  # that the last look was about
         systemd = manager(paths)
         is_systemd = systemd is not None and not docker.restart_command
         self._last: tuple[Reality, Glance] | None = None
@@ -550,19 +552,24 @@ class LocalDaemon:
         return self._last[0]
 
     async def reality(self, *desired: Settings) -> Reality:
+        before = self._on_disk()
         found = await self._look.reality(*desired)
         self._config_file.note(found)
         self._standpoint.note(found)
         # A dockerd that is starting, or does not answer fully, is looked at again each time.
         unit = found.unit
         is_at_rest = not found.is_silent if unit.is_running else unit.phase in _AT_REST and not unit.comes_back
-        self._last = (found, self._glance(found)) if is_at_rest and not found.is_place_unknown else None
-        self._carries, self._is_looked_at = None, found.engine is not None and not found.is_silent
+        self._places = self._places_of(found)
+        # Nor is one that was started, or whose files were written, in the middle of the look: no glance would tell.
+        is_one_moment = self._is_start(unit) and self._on_disk() == before
+        is_known = is_at_rest and is_one_moment and not found.is_place_unknown
+        self._last = (found, self._glance(found)) if is_known else None
+        self._has_answered = found.engine is not None and not found.is_silent
+        self._carries, self._is_looked_at = None, self._has_answered
         return found
 
     async def carried(self, *, anew: bool = False) -> tuple[Carried, ...] | None:
-        may_be_asked = self._last is not None and self._last[0].engine is not None
-        if self._is_looked_at or (anew and may_be_asked):
+        if self._is_looked_at or (anew and self._has_answered):
             self._is_looked_at = False
             try:
                 is_up = await self._look.may_be_asked()
@@ -583,13 +590,23 @@ class LocalDaemon:
     async def running(self) -> frozenset[Running]:
         return await self._look.running()
 
-    def _glance(self, found: Reality) -> Glance:
+    def _is_start(self, unit: UnitState) -> bool:
+        """Whether Docker is still of that start, if it is up."""
+        return not unit.is_running or self._supervisor.started() == unit.invocation
+
+    def _on_disk(self) -> dict[Path, Identity | None]:
+        return {place: identity_of(place) for place in self._places}
+
+    def _places_of(self, found: Reality) -> tuple[Path, ...]:
         files = (found.daemon_json_path, found.environment_file_path, found.drop_in_path, *found.unit.drop_ins)
         places = self._paths.unit_places(self._service) if self._paths.is_real else ()
+        return (*map(Path, (*files, *found.environment_files)), *places)
+
+    def _glance(self, found: Reality) -> Glance:
         start = f"{self._supervisor.started()} {started(found.process) if found.process else ''}"
         if found.unit.phase in (Phase.ABSENT, Phase.MASKED):
             start += str(beside(self._paths))
-        return glance(start, [*map(Path, (*files, *found.environment_files)), *places])
+        return glance(start, self._places_of(found))
 
     def owned(self, reality: Reality) -> OwnedDaemonJson:
         return owned(reality, self._paths.state)

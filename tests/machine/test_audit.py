@@ -122,8 +122,7 @@ def test_a_reload_is_no_start_and_a_failed_one_has_its_time(at_work: Laptop) -> 
     came_up, moved = (
         laptop.docker.show(name) for name in ("ActiveEnterTimestampMonotonic", "StateChangeTimestampMonotonic")
     )
-    assert laptop.agent("apply").ok  # it looks
-    assert facts_of(laptop, "docker-started")[-1]["invocation"] == laptop.docker.invocation_id()
+    laptop.until(lambda: facts_of(laptop, "docker-started")[-1]["invocation"] == laptop.docker.invocation_id())
     started_at = facts_of(laptop, "docker-started")[-1]["started_at"]
 
     laptop.run("systemctl", "reload", "docker.service")
