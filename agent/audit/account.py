@@ -36,13 +36,6 @@ _LONGEST_S: Final = 1e10  # three hundred years
 _ROUNDED: Final = dt.timedelta(seconds=0.1)  # `gap_s`
 
 
-class _Written(msgspec.Struct, frozen=True):
-    """A record lately."""
-
-    at: dt.datetime
-    seq: int
-
-
 class Account:
     """Of one log, record by record."""
 
@@ -52,12 +45,12 @@ class Account:
         self._outage: Outage | None = None
         self._boot = ""
         self._unit = ""  # of the Docker that the agent looks after; '': not said
-        self._lately: deque[_Written] = deque(maxlen=_BEFORE_A_START)
+        self._lately: deque[tuple[dt.datetime, int]] = deque(maxlen=_BEFORE_A_START)  # when records were written
         # And after which record. For a while: a start of the agent may still tell that nobody looked.
         self._held: deque[tuple[int, Span]] = deque()
         self._seq = 0  # of the record before
         self.last: dt.datetime | None = None  # when the newest record was written
-        self._takes = {
+        takes = {
             Event.AGENT_STARTED: self._agent_started,
             Event.AGENT_STOPPED: self._agent_stopped,
             Event.POLICY_LOADED: self._policy_loaded,
@@ -86,29 +79,35 @@ class Account:
             Event.PAUSED: self._paused,
             Event.RESUMED: self._resumed,
         }
-        self._by_name = {event.value: take for event, take in self._takes.items()}
+        self._takes = {event.value: take for event, take in takes.items()}
 
     def take(self, head: Head) -> Iterator[Told]:
         """What this record ends, and what it tells at once."""
         at = head.moment()
         if at is None:  # written by nobody of us
             return
-        told = [*self._goes_on(head, at)]
+        seq = head.seq
+        is_next = self.last is not None and self.last <= at and seq == self._seq + 1 and head.boot_id == self._boot
+        told = [] if is_next else [*self._goes_on(head, at)]  # a log may have a million records
         if self.last is not None and at < self.last:
             at = self.last
-        if head.event in self._by_name:
-            told += self._by_name[head.event](head, at, head.facts_of_today())
-        self._seq, self.last, self._boot = head.seq, at, head.boot_id
-        self._lately.append(_Written(at, head.seq))
-        self._held += ((head.seq, one) for one in told if isinstance(one, Span))
-        yield from (one for one in told if not isinstance(one, Span))
-        while self._held and self._held[0][0] <= head.seq - _BEFORE_A_START:
+        take = self._takes.get(head.event)
+        if take is not None:
+            told += take(head, at, head.facts_of_today())
+        self._seq, self.last, self._boot = seq, at, head.boot_id
+        self._lately.append((at, seq))
+        for one in told:
+            if isinstance(one, Span):
+                self._held.append((seq, one))
+            else:
+                yield one
+        while self._held and self._held[0][0] <= seq - _BEFORE_A_START:
             yield self._held.popleft()[1]
 
     def now(self, *, agent_runs: bool = True) -> Iterator[Told]:
         """What is still so where the log ends. `agent_runs`: else one that did not say so has ended without a word."""
         if self._is_running and not agent_runs and self._lately:
-            self._nobody_looked(self._lately[-1], _ENDED_SO)
+            self._nobody_looked(*self._lately[-1], _ENDED_SO)
             yield from self._outage_unseen(f"the agent {_ENDED_SO}")
         while self._held:
             yield self._held.popleft()[1]
@@ -116,17 +115,17 @@ class Account:
         if self._outage is not None:
             yield self._outage
 
-    def _nobody_looked(self, since: _Written, because: str) -> None:
+    def _nobody_looked(self, since: dt.datetime, seq_then: int, because: str) -> None:
         """What was recorded after that is of the next agent: of what it ended, nobody saw the rest."""
         held, self._held = self._held, deque()
         for seq, one in held:
-            if _is_seen_past(one, since.at):
+            if _is_seen_past(one, since):
                 known = {"known": Known.UNCERTAIN, "because": because}
-                self._held.append((seq, msgspec.structs.replace(one, end=since.at, end_seq=since.seq)))
-                self._held.append((seq, msgspec.structs.replace(one, begin=since.at, **known)))
+                self._held.append((seq, msgspec.structs.replace(one, end=since, end_seq=seq_then)))
+                self._held.append((seq, msgspec.structs.replace(one, begin=since, **known)))
             else:
                 self._held.append((seq, one))
-        self._lanes.nobody_looks(since.at, Known.UNCERTAIN, because, since.seq)
+        self._lanes.nobody_looks(since, Known.UNCERTAIN, because, seq_then)
 
     def _goes_on(self, head: Head, at: dt.datetime) -> Iterator[Told]:
         """Whether this record is the next one, and its time is later."""
@@ -161,7 +160,7 @@ class Account:
     def _agent_started(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         if self._is_running and self.last is not None:
             ended = _text(facts, "last_ended") or _ENDED_SO
-            self._nobody_looked(self._written_last(at, facts), ended)
+            self._nobody_looked(*self._written_last(at, facts), ended)
             yield from self._outage_unseen(f"the agent {ended}")
         self._is_running = True
         self._lanes.somebody_looks()
@@ -178,15 +177,15 @@ class Account:
             yield from self._lanes.ends_all(Lane.POLICY_ERROR, at, head.seq)
         yield from self._docker(head, at, facts)
 
-    def _written_last(self, at: dt.datetime, facts: Mapping[str, Any]) -> _Written:
+    def _written_last(self, at: dt.datetime, facts: Mapping[str, Any]) -> tuple[dt.datetime, int]:
         """By the agent before the one that starts: `gap_s` is since then."""
         gap_s = _seconds(facts, "gap_s")
         if gap_s is not None:
             until = _earlier(at, gap_s) + _ROUNDED
-            written = [one for one in self._lately if one.at <= until]
+            written = [one for one in self._lately if one[0] <= until]
             if written:
                 return written[-1]
-        return self._lately[-1] if self._lately else _Written(at, self._seq)
+        return self._lately[-1] if self._lately else (at, self._seq)
 
     def _agent_stopped(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         because = _text(facts, "because") or ""
@@ -293,11 +292,13 @@ class Account:
 
     def _served(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> str:
         """The unit of the Docker that the record is about: the agent looks after one at a time."""
-        self._unit = unit = _unit(facts) or self._unit
-        for lane in (Lane.DOCKER, Lane.WAITING):
-            self._lanes.is_named(lane, unit)
-            self._lanes.leave_others(lane, unit, at, head.seq)
-        return unit
+        unit = _unit(facts)
+        if unit and unit != self._unit:
+            self._unit = unit
+            for lane in (Lane.DOCKER, Lane.WAITING):
+                self._lanes.is_named(lane, unit)
+                self._lanes.leave_others(lane, unit, at, head.seq)
+        return self._unit
 
     def _docker_started(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         since = min(_moment(facts, "started_at") or at, at)
@@ -335,7 +336,7 @@ class Account:
 
     def _of_waiting(self, facts: Mapping[str, Any]) -> str:
         unit = _unit(facts) or self._unit
-        self._lanes.is_named(Lane.WAITING, unit)
+        self._lanes.is_named(Lane.WAITING, unit)  # it may be the first record that names one
         return unit
 
     # Files.
