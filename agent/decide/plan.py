@@ -27,6 +27,7 @@ from agent.values.dockerd import FileFault, Phase, Reality
 from agent.values.others import PODMAN, told
 from agent.values.policy import Docker, Method
 from agent.values.settings import Settings, Texts, agrees
+from agent.values.verdict import Verdict
 
 SECRET_MODE: Final = 0o600
 PUBLIC_MODE: Final = 0o644
@@ -60,7 +61,7 @@ class Plan(msgspec.Struct, frozen=True):
     condition: Condition | None = None
     why_method: str = ""  # why this method was chosen
     put_off: str = ""  # why the edits have to wait
-    works_here: bool | None = None  # what dockerd runs with, where that was asked for the urgency
+    verdict_here: Verdict | None = None  # on what dockerd runs with, where that was asked for the urgency
 
     @property
     def due(self) -> str:

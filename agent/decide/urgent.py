@@ -18,7 +18,7 @@ class Urgency(msgspec.Struct, frozen=True):
 
     is_urgent: bool
     because: str
-    works: bool | None = None  # what dockerd uses, here; None: it was not probed
+    verdict: Verdict | None = None  # on what dockerd uses, here; None: it was not probed
 
 
 def urgency(running: Settings, desired: Settings, in_force: str, verdict: Verdict | None) -> Urgency:
@@ -30,8 +30,9 @@ def urgency(running: Settings, desired: Settings, in_force: str, verdict: Verdic
     if verdict is None:
         return Urgency(is_urgent=True, because="what Docker runs with is no upstream of the policy")
     if verdict.is_ok:
-        return Urgency(is_urgent=False, because=f"{in_force} still works here", works=True)
-    return Urgency(is_urgent=True, because=f"{in_force} does not work here ({verdict.outcome.value})", works=False)
+        return Urgency(is_urgent=False, because=f"{in_force} still works here", verdict=verdict)
+    why = f"{in_force} does not work here ({verdict.outcome.value})"
+    return Urgency(is_urgent=True, because=why, verdict=verdict)
 
 
 def is_another_secret(running: Settings, desired: Settings) -> bool:

@@ -198,14 +198,14 @@ class _Weighing(msgspec.Struct, frozen=True):
         planned = await _or_put_off(planned, reality, self.world.daemon, self.choosing)
         if planned.effective is None or not self._is_only_looked_at(planned):
             return planned
-        return msgspec.structs.replace(planned, works_here=(await self._urgency(planned.effective)).works)
+        return msgspec.structs.replace(planned, verdict_here=(await self._urgency(planned.effective)).verdict)
 
     def _is_only_looked_at(self, planned: Plan) -> bool:
         """Whether a restart is due that does not come yet, and there is time to ask if Docker is cut off meanwhile.
 
         Nothing hangs on the answer but the record of that: what is to be written for Docker is not kept waiting for it.
         """
-        if planned.restart is None or planned.works_here is not None:
+        if planned.restart is None or planned.verdict_here is not None:
             return False
         return self.choosing.is_paused or not (planned.restarts or planned.edits)
 
@@ -213,8 +213,8 @@ class _Weighing(msgspec.Struct, frozen=True):
         is_asked_now = self.choosing.asked is Asked.NOW
         owned = self.world.daemon.owned(reality)
         found = plan(self.desired, reality, self.policy.docker, owned, is_asked_now=is_asked_now, holding=holding)
-        works = holding.urgency.works if holding.urgency is not None else None
-        return msgspec.structs.replace(found, works_here=works)
+        verdict = holding.urgency.verdict if holding.urgency is not None else None
+        return msgspec.structs.replace(found, verdict_here=verdict)
 
     async def _why_ended(self, reality: Reality) -> str:
         """Why a container would not survive although live-restore can be on. A new Docker is not asked."""

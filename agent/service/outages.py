@@ -17,6 +17,7 @@ from msgspec import UNSET
 from agent.decide.choose import Ending
 from agent.one_pass.seen import Offline, Pass, Planned
 from agent.values.events import Facts, UnreachableBegan, UnreachableEnded, judged
+from agent.values.verdict import Verdict
 
 
 class _Outage(msgspec.Struct, frozen=True):
@@ -70,8 +71,9 @@ def reaches(done: Pass) -> bool | str | None:
     verdict = seen.verdicts.get(used) if used is not None else None
     if verdict is not None:
         return verdict.is_ok
-    if isinstance(seen, Planned) and not done.has_restarted and seen.plan.works_here is not None:
-        return seen.plan.works_here
+    asked = _asked(done)
+    if asked is not None:
+        return asked.is_ok
     if seen.choice.ending in (Ending.UNREACHABLE, Ending.PORTAL):
         return False
     return None
@@ -89,6 +91,12 @@ def _is_remembered(looks: tuple[object, ...], before: tuple[object, ...]) -> boo
     return bool(looks) and len(looks) == len(before) and all(map(operator.is_, looks, before))
 
 
+def _asked(done: Pass) -> Verdict | None:
+    """The verdict on what Docker runs with, where it is only asked for because of the restart that is due."""
+    seen = done.seen
+    return seen.plan.verdict_here if isinstance(seen, Planned) and not done.has_restarted else None
+
+
 def _used(done: Pass) -> str | None:
     """The upstream that Docker runs with after the pass; None: none of the policy's, or it is not known."""
     outcome, seen = done.outcome, done.seen
@@ -99,10 +107,14 @@ def _used(done: Pass) -> str | None:
 def _began(done: Pass, since: str, *, says_where: bool) -> UnreachableBegan:
     seen = done.seen
     assert not isinstance(seen, Offline)  # noqa: S101 - it does not reach that far
+    used, asked = _used(done), _asked(done)
+    verdicts = seen.verdicts
+    if asked is not None and used is not None and used not in verdicts:
+        verdicts = {used: asked, **verdicts}
     return UnreachableBegan(
         network=seen.recognised.network.name,
-        upstream=_used(done) or UNSET,
+        upstream=used or UNSET,
         since=since,
         because=seen.choice.because,
-        verdicts=judged(seen.verdicts, says_where=says_where),
+        verdicts=judged(verdicts, says_where=says_where),
     )

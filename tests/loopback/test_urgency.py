@@ -13,6 +13,7 @@ from agent.values.policy import Policy
 from agent.values.policy_text import parse
 from agent.values.secret import Secret
 from agent.values.settings import DIRECT
+from agent.values.verdict import Outcome
 
 from .dockerd import Dockerd
 from .test_reconcile import OFFICE, POLICY, Place, at
@@ -85,7 +86,9 @@ async def test_while_a_restart_waits_it_is_asked_whether_docker_is_cut_off(docke
     assert place.asked == ["direct", "direct", "office"]
     assert isinstance(arriving.seen, Planned)
     assert isinstance(waiting.seen, Planned)
-    assert (arriving.seen.plan.works_here, waiting.seen.plan.works_here) == (None, False)
+    assert arriving.seen.plan.verdict_here is None
+    assert waiting.seen.plan.verdict_here is not None
+    assert waiting.seen.plan.verdict_here.outcome is Outcome.TIMEOUT
 
 
 async def test_where_nothing_is_risked_nobody_is_asked(dockerd: Dockerd) -> None:

@@ -125,12 +125,14 @@ def test_a_verdict_that_is_only_remembered_makes_no_outage_of_one_probe() -> Non
 def test_what_docker_runs_with_and_no_network_here_uses_is_judged_by_the_probe_for_the_restart() -> None:
     seen = msgspec.structs.replace(DEFERRED.seen, verdicts={"direct": Verdict(Outcome.OK)})
     assert isinstance(seen, Planned)
-    fails = Pass(msgspec.structs.replace(seen, plan=Plan(DIRECT, works_here=False)), DEFERRED.outcome)
+    fails = Pass(msgspec.structs.replace(seen, plan=Plan(DIRECT, verdict_here=Verdict(Outcome.DNS))), DEFERRED.outcome)
     outages = Outages()
 
     said = [facts for turn in range(3) for facts in outages.note(probed_anew(fails), float(turn), "T")]
 
-    assert [type(facts) for facts in said] == [UnreachableBegan]
+    (began,) = said
+    assert isinstance(began, UnreachableBegan)
+    assert [(one.upstream, one.verdict) for one in began.verdicts] == [("corp", "dns"), ("direct", "ok")]
 
 
 def test_it_ends_where_nobody_looks_any_more() -> None:

@@ -245,7 +245,7 @@ def test_urgent_is_what_does_not_work_here(
 
     assert (found.is_urgent, found.because) == (urgent, because)
     is_asked = verdict is not None and because != "only no_proxy differs"
-    assert found.works == (verdict.is_ok if verdict is not None and is_asked else None)
+    assert found.verdict == (verdict if is_asked else None)
 
 
 def test_what_is_no_upstream_cannot_be_asked() -> None:
