@@ -40,6 +40,7 @@ class Layout(msgspec.Struct, frozen=True):
     state: str = f"/var/lib/{_OWN}"
     runtime: str = f"/run/{_OWN}"
     log: str = f"/var/log/{_OWN}"
+    relay: str = "/run/docker-proxy-relay"  # the relay's own; it has none beside a user's own instance
     docker: str = "/etc/docker"  # the folder of daemon.json,
     certificates: str = ""  # and of certs.d; the same if it is empty
     configs: tuple[tuple[str, ...], ...] = ()  # of clients below a home, besides ~/.docker/config.json
@@ -186,6 +187,16 @@ class Paths(msgspec.Struct, frozen=True):
     @property
     def lock(self) -> Path:
         return self.runtime / "lock"
+
+    @property
+    def relay_orders(self) -> Path:
+        """What the agent tells the relay, with passwords: for the relay alone."""
+        return self.runtime / "relay.json"
+
+    @property
+    def relay_state(self) -> Path:
+        """What the relay says of itself. Written by another user: a stranger's text."""
+        return self.below(self.layout.relay) / "state.json"
 
     @property
     def audit_log(self) -> Path:
