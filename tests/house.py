@@ -16,7 +16,7 @@ ORDER: Final = (
     ("cli",),
     ("service",),
     ("one_pass",),
-    ("docker", "clients"),
+    ("docker", "clients", "relay"),
     ("decide", "audit"),
     ("targets",),
     ("system", "see", "probe"),

@@ -1,4 +1,4 @@
-"""The house: twelve folders, and who may import whom. Three of them are pure."""
+"""The house: thirteen folders, and who may import whom. Three of them are pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_house_is_these_folders_and_nothing_lies_beside_them() -> None:
     there = {path.name for path in AGENT.iterdir() if path.is_file() or any(path.rglob("*.py"))}
 
     assert there == {*FLOOR, "__init__.py"}
-    assert len(FLOOR) == 12
+    assert len(FLOOR) == 13
 
 
 def test_the_picture_of_it_is_what_the_imports_are() -> None:
@@ -104,6 +104,14 @@ def test_pure_code_asks_no_clock_and_no_disk() -> None:
     ]  # fmt: skip
 
     assert not wrong
+
+
+def test_the_relay_knows_nothing_of_docker_and_of_the_rules() -> None:
+    """It reads what containers send: what it does not import, nobody takes over with it."""
+    files = [file for file in FILES if file.is_relative_to(AGENT / "relay")]
+    folders = {name.split(".")[1] for file in files for name in imported(file) if name.startswith("agent.")}
+
+    assert folders <= {"relay", "audit", "probe", "see", "system", "values"}
 
 
 def test_a_call_with_many_arguments_names_them() -> None:

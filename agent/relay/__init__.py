@@ -1,0 +1,17 @@
+"""The second process: Docker and containers have one constant address, and the way out is switched behind it.
+
+It runs as a user without rights, for it reads what containers send. The agent tells it the ways out by a file, and it
+says of itself what there is to say by another one (`values/relay.py`). Nothing here is known to the agent, and of the
+agent only what stands below: `audit/`, `probe/`, `see/`, `system/` and `values/`.
+
+    process          what the unit starts: the sockets that it is given, the orders, signals
+    who              who may use it
+    where            where a container may not go                                       pure
+    names            how a name is looked up
+    open             a connection to host:port by the orders: the first upstream, and once the next one
+    pump             bytes between two sockets, without a copy
+    draining         what ends an open tunnel: its address is gone, the process ends
+    limits           how many connections there may be, and of whom
+    state_file       what it says of itself
+    connections_log  who went where, if that is asked for
+"""
