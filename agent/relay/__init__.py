@@ -4,6 +4,9 @@ It runs as a user without rights, for it reads what containers send. The agent t
 says of itself what there is to say by another one (`values/relay.py`). Nothing here is known to the agent, and of the
 agent only what stands below: `audit/`, `probe/`, `see/`, `system/` and `values/`.
 
+    conversation     one client's connection: its bytes become what it asks for, and our answer becomes bytes   pure
+    strict           what a proxy must not let pass, though it may look like HTTP                           pure
+    refusals         what is answered instead, and what to do about it                                      pure
     process          what the unit starts: the sockets that it is given, the orders, signals
     who              who may use it
     where            where a container may not go                                       pure
