@@ -18,9 +18,9 @@ import pytest
 from agent.clients.descriptors import let_go
 from agent.clients.homes import Homes, Passed, helper_argv
 from agent.service.watch.homes import HomeWatch
-from agent.service.watch.inotify import Inotify
 from agent.service.watch.paths import GATHER_S
 from agent.service.watch.wakeups import Wakeups
+from agent.system.inotify import Inotify
 from agent.values.errors import TargetFailed
 from agent.values.reason import Reason
 from tests.waiting import until_awaited

@@ -20,10 +20,10 @@ from typing import Final, Protocol
 from agent.clients.descriptors import file_systems, folder, held
 from agent.clients.homes import Passed
 from agent.clients.users import Threshold
-from agent.service.watch.inotify import Inotify
 from agent.service.watch.paths import GATHER_S, LIMITS
 from agent.service.watch.wakeups import Wake
 from agent.system.clock import SYSTEM_CLOCK, Clock
+from agent.system.inotify import Inotify
 from agent.values.reason import Reason
 
 SHORTEST_REST_S: Final = 0.1

@@ -1,7 +1,8 @@
 """inotify(7), as far as it is needed: for directories held by a descriptor, without a thread.
 
-watchdog watches everything else (`paths.py`), but it needs a path and a thread for each directory, and reads events as
-fast as they come. Here every file has its own queue: a user who fills it loses only events of their own file.
+watchdog watches everything else (`service/watch/paths.py`), but it needs a path and a thread for each directory, and
+reads events as fast as they come. Here every file has its own queue: a user who fills it loses only events of their own
+file.
 """
 
 from __future__ import annotations
