@@ -1,6 +1,6 @@
 """Asks the kernel about its network, over netlink.
 
-Eight questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
+Ten questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
 `socket_messages.py`), and waking up when something changes (`service/watch/`).
 """
 
@@ -62,6 +62,21 @@ def way_to(address: str) -> Route | None:
             return None
         raise
     return next((route for message in told if (route := wire.way(message))), None)
+
+
+def leads_here(address: str) -> bool:
+    """Whether a packet from here to that address would be for this host itself."""
+    try:
+        return any(wire.leads_here(message) for message in ask(wire.way_request(address)))
+    except NetlinkFailed as failure:
+        if failure.errno in _NO_WAY:
+            return False
+        raise
+
+
+def addresses() -> frozenset[str]:
+    """All addresses of this host; without those that are none of an interface, such as 127.0.0.2."""
+    return frozenset(address for message in ask(wire.addresses_request()) if (address := wire.address(message)))
 
 
 def neighbours() -> list[Neighbour]:

@@ -39,6 +39,15 @@ def test_loopback_is_a_link_without_neighbours() -> None:
     assert (lo.index, lo.has_neighbours) == (1, False)
 
 
+def test_what_leads_to_this_host_itself() -> None:
+    assert all(netlink.leads_here(address) for address in ("127.0.0.1", "127.9.9.9", *netlink.addresses()))
+    assert not netlink.leads_here("198.51.100.9")
+
+
+def test_the_addresses_of_this_host() -> None:
+    assert "127.0.0.1" in netlink.addresses()
+
+
 def test_what_the_kernel_refuses_says_why() -> None:
     with pytest.raises(netlink.NetlinkFailed, match=r"netlink: the kernel refused: \w+") as failure:
         netlink.ask(KernelRequest(9999, b"\0" * 16))

@@ -143,6 +143,17 @@ def test_labels() -> None:
     assert decoded(wire.label, ADDRESSES) == ["lo", "wlan0", "wlan0:1"]
 
 
+def test_addresses() -> None:
+    assert decoded(wire.address, ADDRESSES) == ["127.0.0.1", "10.10.0.7", "10.11.0.7"]
+
+
+def test_on_a_point_to_point_link_the_other_end_is_no_address_of_this_host() -> None:
+    other_end = ADDRESSES.replace(bytes.fromhex("08000100") + b"\x7f", bytes.fromhex("08000100") + b"\x0a", 1)
+
+    assert other_end != ADDRESSES
+    assert decoded(wire.address, other_end)[0] == "127.0.0.1"
+
+
 def test_default_routes_of_all_tables() -> None:
     assert decoded(wire.default_route, ROUTES) == [
         Route((Hop(3, "fe80::1"),), table=7),
@@ -179,6 +190,17 @@ def test_a_way_that_does_not_leave_is_none() -> None:
     blackhole = WAY[:kind] + b"\x06" + WAY[kind + 1 :]
 
     assert [wire.way(message) for message in answer(blackhole, to=LOOK_UP).messages] == [None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "leads_here"),
+    [(1, False), (2, True), (3, True), (4, True), (5, False), (6, False)],  # rtm_type: RTN_LOCAL, BROADCAST, ANYCAST
+)
+def test_what_is_for_this_host_itself(kind: int, leads_here: bool) -> None:
+    at = 16 + 7
+    changed = WAY[:at] + bytes([kind]) + WAY[at + 1 :]
+
+    assert [wire.leads_here(message) for message in answer(changed, to=LOOK_UP).messages] == [leads_here]
 
 
 @pytest.mark.parametrize(
