@@ -1,0 +1,47 @@
+"""How many connections there may be at once, and of whom: one container does not take them all.
+
+Not known here: what those are answered that are too many.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_SHARE: Final = 4  # of all connections, a source may have one in so many
+
+
+class Limits:
+    """The connections that are open now, by the address that they come from."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.open = 0
+        self.turned_away = 0
+        self._by_source: dict[str, int] = {}
+
+    @property
+    def most_of_one(self) -> int:
+        return max(1, self.most // _SHARE)
+
+    def admit(self, source: str) -> str:
+        """Why there is no room for one more; '' if there was, and then it is counted until `leave`."""
+        of_source = self._by_source.get(source, 0)
+        why = ""
+        if self.open >= self.most:
+            why = f"all {self.most} connections of the relay are in use"
+        elif of_source >= self.most_of_one:
+            why = f"{source} has {of_source} connections, and no source may have more than a quarter of {self.most}"
+        if why:
+            self.turned_away += 1
+            return why
+        self.open += 1
+        self._by_source[source] = of_source + 1
+        return ""
+
+    def leave(self, source: str) -> None:
+        self.open -= 1
+        left = self._by_source[source] - 1
+        if left:
+            self._by_source[source] = left
+        else:
+            del self._by_source[source]

@@ -1,0 +1,65 @@
+"""Where a container may not go through the relay: to this host, and to what only this host can see.
+
+From a container's own address, this host's loopback and link (169.254.169.254 is the cloud's own service) are out of
+reach. Through the relay they would not be: it connects from here. Pure; which addresses are this host's own is asked of
+the kernel by whoever calls.
+Not known here: names. They are looked up first, and each address is judged by itself.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from typing import Final
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IsOwn = Callable[[str], bool]
+
+_THIS_NETWORK: Final = ipaddress.IPv4Network("0.0.0.0/8")  # 0.1.2.3 is no address of a host, either
+_BROADCAST: Final = ipaddress.IPv4Address("255.255.255.255")
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes are the IPv4 address
+_LAST_FOUR: Final = (_NAT64, ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("::ffff:0:0:0/96"))
+
+
+def literal(host: str) -> IpAddress | None:
+    """The address that a host is spelled as, in any spelling that a resolver takes: `127.1`, `0x7f000001`, `[::1]`."""
+    text = host.removeprefix("[").removesuffix("]").removesuffix(".")
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        pass
+    try:
+        # It takes an address with anything behind a blank, too, but no host has blanks in it.
+        return ipaddress.IPv4Address(socket.inet_aton(text))
+    except (OSError, ValueError):
+        return None
+
+
+def forbidden(address: IpAddress, is_own: IsOwn) -> str:
+    """Why a container may not be connected to it; '' if it may. 198.18.0.0/15 may: fake-IP resolvers answer with it."""
+    for meant in _meant(address):
+        if meant.is_loopback:
+            return "is loopback"
+        if meant.is_unspecified or (isinstance(meant, ipaddress.IPv4Address) and meant in _THIS_NETWORK):
+            return "means this host"
+        if meant.is_link_local:
+            return "is link-local"
+        if meant.is_multicast or meant == _BROADCAST:
+            return "is no single host"
+        if is_own(str(meant).partition("%")[0]):
+            return "is this host"
+    return ""
+
+
+def _meant(address: IpAddress) -> tuple[IpAddress, ...]:
+    """The address, and the IPv4 address within it that a gateway or the kernel would take it for."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return (address,)
+    if address.ipv4_mapped is not None:
+        return (address.ipv4_mapped,)
+    if address.sixtofour is not None:
+        return (address, address.sixtofour)
+    if int(address) > 0xFFFF and any(address in network for network in _LAST_FOUR):
+        return (address, ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return (address,)

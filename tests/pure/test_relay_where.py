@@ -1,0 +1,72 @@
+"""Where a container may not go, in every spelling of it."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+
+from agent.relay.where import forbidden, literal
+
+OWN = frozenset({"192.168.1.7", "172.17.0.1", "2001:db8::7"})
+
+
+def _judged(address: str) -> str:
+    return forbidden(ipaddress.ip_address(address), OWN.__contains__)
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("127.0.0.1", "is loopback"),
+        ("127.255.0.9", "is loopback"),
+        ("::1", "is loopback"),
+        ("::ffff:127.0.0.1", "is loopback"),
+        ("::127.0.0.1", "is loopback"),
+        ("::ffff:0:127.0.0.1", "is loopback"),
+        ("64:ff9b::127.0.0.1", "is loopback"),
+        ("64:ff9b::169.254.169.254", "is link-local"),
+        ("2002:7f00:1::", "is loopback"),
+        ("0.0.0.0", "means this host"),
+        ("0.1.2.3", "means this host"),
+        ("::", "means this host"),
+        ("169.254.169.254", "is link-local"),
+        ("fe80::1", "is link-local"),
+        ("fe80::1%2", "is link-local"),
+        ("224.0.0.1", "is no single host"),
+        ("ff02::1", "is no single host"),
+        ("255.255.255.255", "is no single host"),
+        ("192.168.1.7", "is this host"),
+        ("172.17.0.1", "is this host"),
+        ("::ffff:192.168.1.7", "is this host"),
+        ("64:ff9b::192.168.1.7", "is this host"),
+        ("2001:db8::7", "is this host"),
+    ],
+)
+def test_forbidden(address: str, why: str) -> None:
+    assert _judged(address) == why
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["192.168.1.8", "10.0.0.1", "172.17.0.2", "203.0.113.9", "198.18.0.7", "2001:db8::8", "fd00::1", "64:ff9b::8.8.8.8", "2002:808:808::1"],
+)  # fmt: skip
+def test_allowed(address: str) -> None:
+    assert _judged(address) == ""
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "127.0.0.1.", "127.1", "0x7f.1", "0x7f000001", "2130706433", "017700000001", "0177.0.0.1"],
+)
+def test_every_spelling_of_an_address_that_a_resolver_takes_is_one(host: str) -> None:
+    assert literal(host) == ipaddress.ip_address("127.0.0.1")
+
+
+def test_an_address_in_brackets_is_one() -> None:
+    assert literal("[::1]") == literal("::1") == ipaddress.ip_address("::1")
+
+
+@pytest.mark.parametrize("host", ["", "registry.test", "127.0.0.1.nip.test", "1.2.3.4.5", "0x7g", "deadbeef", "ä.test"])
+def test_a_name_is_none(host: str) -> None:
+    assert literal(host) is None

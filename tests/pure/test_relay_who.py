@@ -1,0 +1,114 @@
+"""Who may use the relay: the kernel's way back to the peer decides, and nothing that the peer says."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from typing import Final
+
+import pytest
+
+from agent.relay.who import KEPT_S, Who
+from agent.see.netlink import NetlinkFailed
+from agent.see.netlink_messages import Hop, Link, Route
+from agent.values.relay import Source
+
+WLAN, BRIDGE, LAN_BRIDGE, EMPTY, UPLINK = 2, 3, 4, 5, 6
+
+
+def _link(index: int, kind: str = "", master: int = 0) -> Link:
+    return Link(index, f"if{index}", has_carrier=True, has_neighbours=True, kind=kind, master=master)
+
+
+LINKS: Final = (
+    _link(WLAN),
+    _link(BRIDGE, "bridge"), _link(10, "veth", BRIDGE), _link(11, "veth", BRIDGE),
+    _link(LAN_BRIDGE, "bridge"), _link(12, "veth", LAN_BRIDGE), _link(13, "", LAN_BRIDGE),
+    _link(EMPTY, "bridge"),
+    _link(UPLINK, "bridge"), _link(14, "veth", UPLINK),
+)  # fmt: skip
+
+
+class Host:
+    """A kernel with these routes."""
+
+    def __init__(self) -> None:
+        self.ways = {
+            "172.17.0.2": Route((Hop(BRIDGE),), 254),
+            "10.0.0.9": Route((Hop(WLAN),), 254),
+            "172.17.99.9": Route((Hop(BRIDGE, "172.17.0.2"),), 254),
+            "10.9.0.2": Route((Hop(LAN_BRIDGE),), 254),
+            "10.8.0.2": Route((Hop(EMPTY),), 254),
+            "10.7.0.2": Route((Hop(UPLINK),), 254),
+            "10.6.0.2": Route((Hop(BRIDGE), Hop(WLAN)), 254),
+        }
+        self.links_now: Sequence[Link] = LINKS
+        self.is_silent = False
+
+    def leads_here(self, address: str, /) -> bool:
+        return address == "172.17.0.1"
+
+    def way_to(self, address: str, /) -> Route | None:
+        if self.is_silent:
+            raise NetlinkFailed("silent", errno.ENOBUFS)
+        return self.ways.get(address)
+
+    def links(self) -> Sequence[Link]:
+        return self.links_now
+
+    def default_routes(self) -> Sequence[Route]:
+        return [Route((Hop(WLAN, "10.0.0.1"),), 254), Route((Hop(UPLINK, "10.7.0.1"),), 254)]
+
+
+@pytest.mark.parametrize(
+    ("peer", "source"),
+    [
+        pytest.param("127.0.0.1", Source.LOOPBACK, id="loopback"),
+        pytest.param("::1", Source.LOOPBACK, id="loopback-6"),
+        pytest.param("::ffff:127.0.0.1", Source.LOOPBACK, id="loopback-mapped"),
+        pytest.param("172.17.0.1", Source.LOOPBACK, id="this-host-by-the-bridge's-address"),
+        pytest.param("172.17.0.2", Source.CONTAINERS, id="container"),
+        pytest.param("::ffff:172.17.0.2", Source.CONTAINERS, id="container-mapped"),
+        pytest.param("10.0.0.9", None, id="guest-of-the-café"),
+        pytest.param("172.17.99.9", None, id="behind-a-container"),
+        pytest.param("10.9.0.2", None, id="bridge-with-an-uplink"),
+        pytest.param("10.8.0.2", None, id="bridge-without-ports"),
+        pytest.param("10.7.0.2", None, id="bridge-that-is-the-way-out"),
+        pytest.param("10.6.0.2", None, id="two-ways"),
+        pytest.param("203.0.113.9", None, id="no-way"),
+        pytest.param("fe80::1%3", None, id="link-local"),
+        pytest.param("169.254.7.7", None, id="link-local-4"),
+    ],
+)
+def test_who_may(peer: str, source: Source | None) -> None:
+    assert Who(Host()).source(peer) is source
+
+
+def test_nobody_is_let_in_while_the_kernel_cannot_be_asked() -> None:
+    host = Host()
+    host.is_silent = True
+
+    assert Who(host).source("172.17.0.2") is None
+
+
+def test_a_cafe_with_the_numbers_of_a_container_network_that_is_gone_is_not_believed_for_a_moment() -> None:
+    host = Host()
+    who = Who(host, lambda: 0.0)
+    assert who.source("172.17.0.2") is Source.CONTAINERS
+
+    host.ways["172.17.0.2"] = Route((Hop(WLAN),), 254)
+
+    assert who.source("172.17.0.2") is None
+
+
+def test_what_a_bridge_is_for_is_looked_at_again_after_a_minute_and_a_refusal_is_not_kept() -> None:
+    host, now = Host(), [0.0]
+    who = Who(host, lambda: now[0])
+    assert who.source("172.17.0.2") is Source.CONTAINERS
+
+    host.links_now = (_link(BRIDGE, "bridge"), _link(13, "", BRIDGE))
+    now[0] = KEPT_S
+    assert who.source("172.17.0.2") is None
+
+    host.links_now = LINKS
+    assert who.source("172.17.0.2") is Source.CONTAINERS
