@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from agent.values.relay import LogMode
 from agent.values.secret import Secret
 from agent.values.settings import DEFAULT_PORT, Credentials, ProxyUrl, no_proxy_entry, proxy
 
@@ -338,6 +339,23 @@ class NoProxy(Table, frozen=True):
     private_networks: bool = True
 
 
+class Listen(enum.Enum):
+    """Where the relay listens."""
+
+    LOOPBACK = "loopback"  # for dockerd
+    BRIDGE = "bridge"  # for containers
+
+
+class Relay(Table, frozen=True):
+    """[relay]"""
+
+    enable: bool = False
+    port: int = 3130
+    listen: tuple[Listen, ...] = (Listen.LOOPBACK, Listen.BRIDGE)
+    log: LogMode = LogMode.SUMMARY
+    max_connections: int = 1024
+
+
 class UpstreamTable(Table, frozen=True):
     """[upstream.NAME] as it is written."""
 
@@ -438,6 +456,7 @@ class Policy(msgspec.Struct, frozen=True):
     clients: Clients = Clients()
     audit: Audit = Audit()
     no_proxy: NoProxy = NoProxy()
+    relay: Relay = Relay()
     upstreams: Mapping[str, Upstream] = msgspec.field(default_factory=lambda: {DIRECT_NAME: DIRECT})
     networks: tuple[Network, ...] = ()
 

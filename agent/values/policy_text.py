@@ -24,6 +24,7 @@ from agent.values.policy import (
     Docker,
     Duration,
     Exclusion,
+    Listen,
     Mac,
     Match,
     Method,
@@ -36,6 +37,7 @@ from agent.values.policy import (
     Problems,
     ReachedHost,
     RegistryUrl,
+    Relay,
     Size,
     Subnet,
     Table,
@@ -48,9 +50,10 @@ from agent.values.settings import Scheme
 
 T = TypeVar("T", bound=Table)
 _VALUES: Final = (Duration, Size, Address, Subnet, Mac, Pattern, Exclusion, RegistryUrl, ReachedHost, UpstreamUrl)
-_KNOWN_TABLES: Final = ("probe", "docker", "clients", "audit", "no_proxy", "upstream", "network")
+_KNOWN_TABLES: Final = ("probe", "docker", "clients", "audit", "no_proxy", "relay", "upstream", "network")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MOST_FAILURES: Final = 100
+_CONNECTIONS: Final = range(16, 65537)  # a quarter of them is for one source; each takes two descriptors, or four
 _MOST_PROBLEMS: Final = 50  # of one table; each costs a reading of it
 
 # Shorter is a typing mistake, and costs others: a probe is a request to a registry.
@@ -97,7 +100,11 @@ class _Reading:
         audit, exclusions = self._single("audit", Audit), self._single("no_proxy", NoProxy)
         self._check_probe(probe)
         self._check_docker(docker)
+        relay = self._single("relay", Relay)
+        self._check_relay(relay)
         upstreams = self._upstreams()
+        if relay.enable:
+            self._check_is_no_loop(relay, upstreams)
         networks = self._networks(upstreams)
         if self.problems:
             return Problems(tuple(self.problems))
@@ -108,6 +115,7 @@ class _Reading:
             clients=clients,
             audit=audit,
             no_proxy=exclusions,
+            relay=relay,
             upstreams=upstreams,
             networks=networks,
         )
@@ -172,6 +180,27 @@ class _Reading:
             for name in docker.take_along
             if not re.fullmatch(r"[A-Za-z0-9:_.@\\*?\[\]!-]+\.[a-z*]+|.*\*", name)
         ]
+
+    def _check_relay(self, relay: Relay) -> None:
+        if relay.port not in range(1, 65536):
+            self.problems.append(f"relay.port: {relay.port} is not a port: write 1 to 65535")
+        is_listen_read = not any(problem.startswith("relay.listen") for problem in self.problems)
+        if is_listen_read and Listen.LOOPBACK not in relay.listen:
+            self.problems.append('relay.listen: "loopback" is missing; dockerd reaches the relay there')
+        if relay.max_connections not in _CONNECTIONS:
+            least, most = _CONNECTIONS[0], _CONNECTIONS[-1]
+            self.problems.append(
+                f"relay.max_connections: {relay.max_connections} is out of bounds: write {least} to {most}"
+            )
+
+    def _check_is_no_loop(self, relay: Relay, upstreams: Mapping[str, Upstream]) -> None:
+        for name, upstream in upstreams.items():
+            urls = [url for url in (upstream.http, upstream.https) if url is not None]
+            if any(url.port == relay.port and is_loopback(url) for url in urls):
+                self.problems.append(
+                    f"upstream.{name}: is at port {relay.port} of this host, where the relay listens: write another"
+                    " relay.port"
+                )
 
     def _upstreams(self) -> dict[str, Upstream]:
         raw = self.document.get("upstream", {})
@@ -371,6 +400,9 @@ def _at(raw: Any, path: str) -> object:
 
 def _kind_at(kind: Any, path: str) -> Any:
     for step in _steps(path):
+        if step.isdecimal():  # one of a list
+            kind = next(iter(get_args(kind)), kind)
+            continue
         kind = next((field.type for field in msgspec.structs.fields(kind) if field.name == step), kind)
     return kind
 
@@ -441,6 +473,11 @@ def cautions(policy: Policy) -> tuple[str, ...]:
     """
     found = []
     for name, upstream in policy.upstreams.items():
+        if policy.relay.enable and upstream.sends_password:
+            found.append(
+                f"upstream.{name}: by the relay every user and every container of this machine may use it, with its"
+                " password, though none of them sees that"
+            )
         if not upstream.sends_password or upstream.owner:
             continue
         clear = [url for url in (upstream.http, upstream.https) if url and url.scheme is not Scheme.HTTPS]

@@ -58,7 +58,7 @@ def test_the_example_is_valid_and_knows_every_key() -> None:
 
     assert not warnings(read)
     written = {line.lstrip("#").split("=")[0].strip() for line in text.splitlines() if "=" in line}
-    tables = (read.probe, read.docker, read.clients, read.audit, read.no_proxy)
+    tables = (read.probe, read.docker, read.clients, read.audit, read.no_proxy, read.relay)
     known = {key for table in tables for key in table.__struct_fields__}
     known |= {f"match.{key}" for key in read.networks[0].match.__struct_fields__}
     assert known <= written
@@ -71,6 +71,7 @@ def test_the_example_shows_the_defaults() -> None:
     assert example.clients == default.clients
     assert example.audit == default.audit
     assert example.no_proxy == default.no_proxy
+    assert example.relay == default.relay
     assert (example.probe.timeout, example.probe.failures) == (default.probe.timeout, default.probe.failures)
 
 
@@ -85,7 +86,17 @@ URL = 'url = "http://proxy:3128"\n'
     ("text", "line"),
     [
         (GATEWAY, 'network 2 (office).match.gateway: "10.0.0.300" is not an address'),
-        ("relay = {}", "relay: unknown; known are probe, docker, clients, audit, no_proxy, upstream, network"),
+        ("pac = {}", "pac: unknown; known are probe, docker, clients, audit, no_proxy, relay, upstream, network"),
+        ("[relay]\nport = 0", "relay.port: 0 is not a port: write 1 to 65535"),
+        ('[relay]\nport = "3130"', 'relay.port: "3130" is not a whole number'),
+        ('[relay]\nlisten = ["bridge"]', 'relay.listen: "loopback" is missing; dockerd reaches the relay there'),
+        ('[relay]\nlisten = ["0.0.0.0"]', 'relay.listen: "0.0.0.0" is not one of loopback, bridge'),
+        ('[relay]\nlog = "all"', 'relay.log: "all" is not one of none, summary, connections'),
+        ("[relay]\nmax_connections = 4", "relay.max_connections: 4 is out of bounds: write 16 to 65536"),
+        (
+            '[relay]\nenable = true\n[upstream.a]\nurl = "http://localhost:3130"',
+            "upstream.a: is at port 3130 of this host, where the relay listens: write another relay.port",
+        ),
         ("[probe]\ntimout = 3", 'probe.timout: unknown; did you mean "timeout"? Known are registry, timeout, recheck, failures, failback, ca_file, reach'),
         ("[probe]\ntimeout = 3", "probe.timeout: 3 is not a text in quotes"),
         ('[probe]\ntimeout = "3"', 'probe.timeout: "3" is not a duration, such as "30s", "5m", "2h" or "400d"'),
@@ -98,7 +109,7 @@ URL = 'url = "http://proxy:3128"\n'
         ('[docker]\nmin_interval = "2d"', 'docker.min_interval: "2d" is out of bounds: write "0s" to "1d"'),
         ('[audit]\nkeep = "1s"', 'audit.keep: "1s" is out of bounds: write "1h" to "36500d"'),
         ("[probe]\nfailures = 1000", "probe.failures: 1000 is more than 100"),
-        ('[upstreams.a]\nurl = ""', 'upstreams: unknown; did you mean "upstream"? Known are probe, docker, clients, audit, no_proxy, upstream, network'),
+        ('[upstreams.a]\nurl = ""', 'upstreams: unknown; did you mean "upstream"? Known are probe, docker, clients, audit, no_proxy, relay, upstream, network'),
         ('[probe]\nregistry = ["https://10.0.0.300"]', 'probe.registry: "https://10.0.0.300" names no host: "10.0.0.300" is not an address'),
         ('[probe]\nreach = ["https://a"]', 'probe.reach: "https://a" is not a host, such as "blobs.registry.example" or "blobs.registry.example:8443"'),
         ('[probe]\nreach = ["a:99999"]', 'probe.reach: "a:99999" is not a host, such as "blobs.registry.example" or "blobs.registry.example:8443"'),
@@ -238,6 +249,7 @@ IN_CLEAR = (
     "network 1 (office): the password of a is sent in clear to whoever shows this match, for an {} proxy does not prove who"
     " it is; an https:// one does"
 )
+BY_THE_RELAY = "upstream.a: by the relay every user and every container of this machine may use it, with its password, though none of them sees that"
 TO_WHOEVER_LISTENS = "upstream.a: its password is sent to whoever listens there on this machine; with `owner` to that user's listener alone"
 
 
@@ -251,6 +263,8 @@ TO_WHOEVER_LISTENS = "upstream.a: its password is sent to whoever listens there 
         (UPSTREAM + 'url = "http://127.0.0.1:1"\nowner = "alice"\n' + PASSWORD + OFFICE, []),
         (UPSTREAM + 'url = "https://proxy"\n' + PASSWORD + OFFICE, []),
         (UPSTREAM + URL + 'username = "u"\n' + OFFICE, []),
+        ("[relay]\nenable = true\n" + UPSTREAM + URL + PASSWORD, [BY_THE_RELAY]),
+        ("[relay]\nenable = true\n" + UPSTREAM + URL, []),
         (UPSTREAM + URL + PASSWORD, []),
         (UPSTREAM + URL + PASSWORD + '[[network]]\nuse = ["a"]', []),
     ],
