@@ -45,6 +45,7 @@ class Choice(msgspec.Struct, frozen=True):
     ending: Ending
     because: str
     upstream: str | None = None
+    is_pinned: bool = False
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -96,7 +97,7 @@ def choose_on(situation: Situation, now: float) -> Choice:
     pinned = standing.pinned(policy.upstreams, now)
     # A quarantine beats a pin, too: Docker did not start with these settings, and would not the next time.
     if pinned is not None and not standing.is_quarantined(pinned, now):
-        return Choice(Ending.CHOSEN, _reason_of_pin(history.verdict(pinned)), pinned)
+        return Choice(Ending.CHOSEN, _reason_of_pin(history.verdict(pinned)), pinned, is_pinned=True)
     quarantined = {name: "quarantined" for name in policy.upstreams if standing.is_quarantined(name, now)}
     held = history.chosen if history.chosen in network.use and history.chosen not in quarantined else None
     streak = None if held is None else history.streaks.get(held)

@@ -44,6 +44,7 @@ class Code(enum.Enum):
     CLIENT_NO_CREDENTIALS = "client-no-credentials"
     CLIENT_NOT_EFFECTIVE = "client-not-effective"
     CONTAINERS_STALE = "containers-stale"
+    RELAY_FAILED = "relay-failed"
 
     @property
     def is_failure(self) -> bool:

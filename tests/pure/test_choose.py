@@ -26,8 +26,8 @@ def verdicts(**outcomes: str) -> dict[str, Verdict]:
     return {name: Verdict(Outcome(outcome.replace("_", "-"))) for name, outcome in outcomes.items()}
 
 
-def chosen(upstream: str, because: str) -> Choice:
-    return Choice(Ending.CHOSEN, because, upstream)
+def chosen(upstream: str, because: str, *, is_pinned: bool = False) -> Choice:
+    return Choice(Ending.CHOSEN, because, upstream, is_pinned)
 
 
 @pytest.mark.parametrize(
@@ -151,10 +151,10 @@ Probes = list[tuple[float, dict[str, Verdict]]]
             Standing(), [(0, BACKUP), (60, verdicts(office="ok", backup="tls")), (62, verdicts(office="ok", backup="tls"))],
             chosen("office", USE), id="the-one-in-use-is-given-up-for-one-just-back",
         ),
-        pytest.param(Standing(pin=Pin("backup")), [(0, ALL)], chosen("backup", "pinned"), id="pin"),
+        pytest.param(Standing(pin=Pin("backup")), [(0, ALL)], chosen("backup", "pinned", is_pinned=True), id="pin"),
         pytest.param(
             Standing(pin=Pin("vpn")), [(0, {**ALL, **verdicts(vpn="refused")})],
-            chosen("vpn", "pinned, though it fails here: refused"), id="pin-not-in-use-and-failing",
+            chosen("vpn", "pinned, though it fails here: refused", is_pinned=True), id="pin-not-in-use-and-failing",
         ),
         pytest.param(Standing(pin=Pin("backup", 60)), [(60, ALL)], chosen("office", USE), id="pin-is-over"),
         pytest.param(Standing(pin=Pin("gone")), [(0, ALL)], chosen("office", USE), id="pin-of-no-upstream"),

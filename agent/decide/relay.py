@@ -1,0 +1,215 @@
+"""Whether Docker and its clients are given the relay's address, and what the relay is told.
+
+Pure. One way only: tried → given → failed. What was given up stays given up until a person asks, or the policy is
+another: going back and forth would be the restarts that the relay is there to save. A probe through the relay counts
+against it only if the upstream works without it.
+
+Not known here: how the relay is started, probed and told (`one_pass/relay.py`).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from agent.decide.choose import Choice
+from agent.decide.desired import for_dockerd
+from agent.values.condition import Code, Condition
+from agent.values.policy import Listen, Network, NoProxy, Policy, Relay, Upstream
+from agent.values.relay import Orders, RelayUpstream, Source
+from agent.values.settings import ProxyUrl, Scheme, Settings
+from agent.values.verdict import Outcome, Verdict
+
+RELAY: Final = "relay"  # its name as an upstream, in what a person reads
+LOOPBACK: Final = "127.0.0.1"
+LOOPBACK_IPV6: Final = "::1"
+MOST_FAILURES: Final = 3
+AGAIN_S: Final = 2.0  # as two probes of an upstream in use are apart
+PROVES_S: Final = 60.0  # with recheck = "0s", and while the upstreams fail as well
+
+# For ever the same, whatever the policy says: the relay itself knows what is not to go through an upstream.
+_ALWAYS: Final = NoProxy()
+
+
+class Stage(enum.Enum):
+    """How far it has come."""
+
+    OFF = "off"  # the policy does not ask for it, or it cannot be here
+    TRIED = "tried"  # it must answer before Docker is told
+    GIVEN = "given"  # Docker and clients have its address
+    FAILED = "failed"  # given up
+
+
+class Relaying(msgspec.Struct, frozen=True):
+    """What is known of the relay."""
+
+    stage: Stage = Stage.OFF
+    failures: int = 0  # in a row, each while the upstream worked without it
+    asked: float | None = None  # CLOCK_BOOTTIME; None: not yet
+    because: str = ""  # how the last probe through it failed; where it is given up or cannot be: why
+
+
+def begun(relay: Relay, *, is_in_docker: bool, cannot: str = "", gave_up: str = "") -> Relaying:
+    """As a policy is taken. `is_in_docker`: Docker has its address already: an agent before this one has seen it work.
+
+    `cannot`: why there can be none for this Docker. `gave_up`: why it was given up by an earlier agent.
+    """
+    if not relay.enable or cannot:
+        return Relaying(Stage.OFF, because=cannot if relay.enable else "")
+    if gave_up:
+        return Relaying(Stage.FAILED, because=gave_up)
+    return Relaying(Stage.GIVEN if is_in_docker else Stage.TRIED)
+
+
+def is_due(relaying: Relaying, now: float, recheck_s: float) -> bool:
+    """Whether it is to be probed in this pass."""
+    if relaying.stage not in (Stage.TRIED, Stage.GIVEN):
+        return False
+    if relaying.stage is Stage.TRIED:  # in any pass, but not in each of a storm
+        return relaying.asked is None or now >= relaying.asked + AGAIN_S
+    at = next_at(relaying, recheck_s)
+    return at is None or now >= at
+
+
+def next_at(relaying: Relaying, recheck_s: float) -> float | None:
+    """When it is to be probed without any other reason for a pass; None: only in the next pass, or not at all."""
+    if relaying.stage not in (Stage.TRIED, Stage.GIVEN) or relaying.asked is None:
+        return None
+    return relaying.asked + (AGAIN_S if relaying.failures else recheck_s or PROVES_S)
+
+
+def after(relaying: Relaying, through: Verdict, without: Verdict | None, now: float) -> Relaying:
+    """After a probe. `through` the relay; `without` it, by the upstream alone, asked at the same time."""
+    if through.is_ok:
+        return Relaying(Stage.GIVEN, asked=now)
+    because = through.outcome.value + (f": {through.evidence}" if through.evidence else "")
+    if without is None or not without.is_ok:  # it says nothing of the relay
+        return msgspec.structs.replace(relaying, asked=now, because=because)
+    failures = relaying.failures + 1
+    stage = Stage.FAILED if failures >= MOST_FAILURES else relaying.stage
+    return Relaying(stage, failures, asked=now, because=because)
+
+
+def anew(relaying: Relaying) -> Relaying:
+    """A person asks to try again whatever was given up."""
+    return Relaying(Stage.TRIED) if relaying.stage is Stage.FAILED else relaying
+
+
+def conditions(relaying: Relaying, *, is_enabled: bool) -> tuple[Condition, ...]:
+    """What a person should know of it."""
+    match relaying.stage:
+        case Stage.OFF if is_enabled and relaying.because:
+            return (Condition(Code.BLOCKED, f"no relay: {relaying.because}", "Set relay.enable = false"),)
+        case Stage.FAILED:
+            text = f"the relay does not work, so Docker has the upstreams themselves: {relaying.because}"
+            remedy = "See: journalctl -u docker-proxy-relay. When it is mended: docker-proxy-agent reload"
+            return (Condition(Code.RELAY_FAILED, text, remedy),)
+        case Stage.TRIED | Stage.GIVEN if relaying.failures:
+            text = f"{relaying.failures} of {MOST_FAILURES} probes through the relay failed: {relaying.because}"
+            return (Condition(Code.RELAY_FAILED, text, "See: journalctl -u docker-proxy-relay"),)
+    return ()
+
+
+# What Docker and clients are given.
+
+
+def as_upstream(port: int) -> Upstream:
+    """The relay, as this host asks it."""
+    url = ProxyUrl(Scheme.HTTP, LOOPBACK, port)
+    return Upstream(RELAY, http=url, https=url)
+
+
+def for_docker(relay: Relay) -> Settings:
+    """What dockerd is given: the same for every choice, for ever."""
+    return for_dockerd(as_upstream(relay.port), _ALWAYS)
+
+
+def for_clients(relay: Relay) -> Upstream | None:
+    """What clients are given, at the address of the bridge (`decide/clients.py`); None: the upstream itself, for the
+    relay is out of their reach.
+    """
+    return as_upstream(relay.port) if Listen.BRIDGE in relay.listen else None
+
+
+def exclusions_of_clients(policy: NoProxy) -> NoProxy:
+    """Theirs beside the relay: constant, as Docker's."""
+    return NoProxy(private_networks=policy.private_networks)
+
+
+def addresses(relay: Relay, bridge: str | None, *, has_ipv6: bool) -> tuple[str, ...]:
+    """Where it listens, as systemd writes it."""
+    hosts = [LOOPBACK, *([f"[{LOOPBACK_IPV6}]"] if has_ipv6 else [])]
+    if Listen.BRIDGE in relay.listen and bridge is not None:
+        hosts.append(bridge)
+    return tuple(f"{host}:{relay.port}" for host in hosts)
+
+
+# What the relay is told.
+
+_NOT_TRIED: Final = frozenset(
+    {Outcome.PROXY_AUTH, Outcome.PORTAL}
+)  # an account may be locked; a portal answers anything
+
+
+def ways_out(network: Network, choice: Choice, verdicts: Mapping[str, Verdict]) -> tuple[str, ...]:
+    """The upstreams in their order: the chosen one, then those that stand behind it, then those before it.
+
+    A pin leaves no other.
+    """
+    chosen = choice.upstream
+    if chosen is None:
+        return ()
+    if choice.is_pinned:
+        return (chosen,)
+    place = network.use.index(chosen) if chosen in network.use else -1
+    others = (*network.use[place + 1 :], *network.use[: max(place, 0)])
+    return (chosen, *(name for name in others if not _is_out(verdicts.get(name))))
+
+
+def _is_out(verdict: Verdict | None) -> bool:
+    return verdict is not None and verdict.outcome in _NOT_TRIED
+
+
+def orders(policy: Policy, names: Sequence[str], owners: Mapping[str, int | None], ca_file: str) -> Orders:
+    """What is in relay.json but for the generation. `owners`: the uids of the users that `owner` names."""
+    relay = policy.relay
+    sources = (Source.LOOPBACK, *((Source.CONTAINERS,) if Listen.BRIDGE in relay.listen else ()))
+    return Orders(
+        generation=0,
+        upstreams=tuple(_way_out(policy.upstreams[name], owners) for name in names),
+        no_proxy=tuple(policy.no_proxy.always),
+        sources=sources,
+        log=relay.log,
+        max_connections=relay.max_connections,
+        ca_file=ca_file,
+    )
+
+
+def _way_out(upstream: Upstream, owners: Mapping[str, int | None]) -> RelayUpstream:
+    return RelayUpstream(
+        upstream.name,
+        http=upstream.http_with_credentials,
+        https=upstream.https_with_credentials,
+        no_proxy=upstream.no_proxy,
+        owner=upstream.owner,
+        owner_uid=owners.get(upstream.owner) if upstream.owner else None,
+    )
+
+
+def follows(before: Orders | None, wanted: Orders) -> Orders | None:
+    """What is to be written; None: the relay has it already. Another generation is always a later one."""
+    if before is None:
+        return msgspec.structs.replace(wanted, generation=1)
+    if before == msgspec.structs.replace(wanted, generation=before.generation):
+        return None
+    return msgspec.structs.replace(wanted, generation=before.generation + 1)
+
+
+def first_of(orders: Orders | None, names: Collection[str]) -> str | None:
+    """The upstream of the policy that the relay uses by these orders; None: none, or not known."""
+    if orders is None or not orders.upstreams:
+        return None
+    return orders.upstreams[0].name if orders.upstreams[0].name in names else None

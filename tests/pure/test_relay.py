@@ -1,0 +1,264 @@
+"""Whether Docker is given the relay's address, and what the relay is told."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.decide.choose import Choice, Ending
+from agent.decide.relay import (
+    AGAIN_S,
+    MOST_FAILURES,
+    PROVES_S,
+    Relaying,
+    Stage,
+    addresses,
+    after,
+    anew,
+    begun,
+    conditions,
+    first_of,
+    follows,
+    for_clients,
+    for_docker,
+    is_due,
+    next_at,
+    orders,
+    ways_out,
+)
+from agent.values.condition import Code
+from agent.values.policy import DIRECT, Exclusion, Listen, Network, NoProxy, Policy, Relay, Upstream
+from agent.values.relay import LogMode, Orders, RelayUpstream, Source
+from agent.values.secret import Secret
+from agent.values.settings import Credentials, ProxyUrl, proxy
+from agent.values.verdict import Outcome, Verdict
+
+ON = Relay(enable=True)
+OK = Verdict(Outcome.OK)
+REFUSED = Verdict(Outcome.REFUSED, "nothing listens")
+RECHECK_S = 60.0
+
+
+@pytest.mark.parametrize(
+    ("relay", "given", "stage"),
+    [
+        pytest.param(Relay(), {"is_in_docker": False}, Stage.OFF, id="not-asked-for"),
+        pytest.param(Relay(), {"is_in_docker": True}, Stage.OFF, id="not-asked-for-any-more"),
+        pytest.param(ON, {"is_in_docker": False}, Stage.TRIED, id="it-must-answer-before-docker-is-told"),
+        pytest.param(ON, {"is_in_docker": True}, Stage.GIVEN, id="docker-has-it-already"),
+        pytest.param(ON, {"is_in_docker": True, "gave_up": "refused"}, Stage.FAILED, id="an-agent-before-gave-it-up"),
+        pytest.param(ON, {"is_in_docker": False, "cannot": "rootless"}, Stage.OFF, id="it-cannot-be-here"),
+    ],
+)
+def test_where_it_begins(relay: Relay, given: dict[str, bool], stage: Stage) -> None:
+    assert begun(relay, **given).stage is stage  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("before", "through", "without", "expected"),
+    [
+        pytest.param(Relaying(Stage.TRIED), OK, OK, Relaying(Stage.GIVEN, asked=7), id="proved"),
+        pytest.param(Relaying(Stage.GIVEN, 2), OK, None, Relaying(Stage.GIVEN, asked=7), id="it-works-again"),
+        pytest.param(
+            Relaying(Stage.TRIED), REFUSED, OK, Relaying(Stage.TRIED, 1, 7, "refused: nothing listens"), id="failed-once"
+        ),
+        pytest.param(
+            Relaying(Stage.GIVEN, 2), REFUSED, OK, Relaying(Stage.FAILED, 3, 7, "refused: nothing listens"),
+            id="failed-three-times",
+        ),
+        pytest.param(
+            Relaying(Stage.GIVEN, 2), REFUSED, REFUSED, Relaying(Stage.GIVEN, 2, 7, "refused: nothing listens"),
+            id="the-upstream-fails-as-well",
+        ),
+        pytest.param(
+            Relaying(Stage.GIVEN), REFUSED, None, Relaying(Stage.GIVEN, 0, 7, "refused: nothing listens"),
+            id="nothing-is-known-of-the-upstream",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_probe_says(before: Relaying, through: Verdict, without: Verdict | None, expected: Relaying) -> None:
+    assert after(before, through, without, 7) == expected
+
+
+@given(
+    st.sampled_from([Stage.TRIED, Stage.GIVEN]),
+    st.lists(st.tuples(st.sampled_from([OK, REFUSED]), st.sampled_from([OK, REFUSED, None])), max_size=30),
+)
+def test_it_does_not_go_back_and_forth_by_itself(stage: Stage, probes: list[tuple[Verdict, Verdict | None]]) -> None:
+    """So Docker is restarted twice at most, whatever happens: when it is given the relay, and when that is taken back."""
+    relaying, stages, in_a_row = Relaying(stage), [stage], 0
+    for now, (through, without) in enumerate(probes):
+        if not is_due(relaying, 100.0 * now, RECHECK_S):
+            assert relaying.stage is Stage.FAILED
+            break
+        relaying = after(relaying, through, without, 100.0 * now)
+        in_a_row = 0 if through.is_ok else in_a_row + (without is OK)
+        assert (relaying.stage is Stage.FAILED) == (in_a_row >= MOST_FAILURES)
+        stages += [] if relaying.stage is stages[-1] else [relaying.stage]
+
+    order = [Stage.TRIED, Stage.GIVEN, Stage.FAILED]
+    assert stages == sorted(set(stages), key=order.index)
+
+
+def test_what_was_given_up_is_tried_again_when_a_person_asks() -> None:
+    assert anew(Relaying(Stage.FAILED, 3, 7, "refused")) == Relaying(Stage.TRIED)
+    assert anew(Relaying(Stage.GIVEN, asked=7)) == Relaying(Stage.GIVEN, asked=7)
+
+
+@pytest.mark.parametrize(
+    ("relaying", "recheck_s", "at"),
+    [
+        pytest.param(Relaying(Stage.OFF), 60, None, id="off"),
+        pytest.param(Relaying(Stage.FAILED, 3, 7), 60, None, id="given-up"),
+        pytest.param(Relaying(Stage.GIVEN), 60, None, id="in-the-next-pass"),
+        pytest.param(Relaying(Stage.GIVEN, asked=7), 60, 67, id="as-often-as-the-upstreams"),
+        pytest.param(Relaying(Stage.GIVEN, asked=7), 0, 7 + PROVES_S, id="without-a-recheck"),
+        pytest.param(Relaying(Stage.GIVEN, 1, 7), 60, 7 + AGAIN_S, id="soon-after-a-failure"),
+        pytest.param(Relaying(Stage.TRIED, 1, 7), 60, 7 + AGAIN_S, id="soon-after-a-failure-at-the-beginning"),
+    ],
+)
+def test_when_it_is_probed(relaying: Relaying, recheck_s: float, at: float | None) -> None:
+    assert next_at(relaying, recheck_s) == at
+    if at is not None:
+        assert is_due(relaying, at, recheck_s)
+        assert not is_due(relaying, relaying.asked or 0, recheck_s)
+
+
+def test_a_storm_of_passes_is_none_of_probes() -> None:
+    tried = Relaying(Stage.TRIED, asked=7)
+
+    assert not is_due(tried, 7 + AGAIN_S / 2, RECHECK_S)
+    assert is_due(tried, 7 + AGAIN_S, RECHECK_S)  # the next pass that comes, for the network may be another by then
+
+
+def codes(relaying: Relaying) -> list[Code]:
+    return [one.code for one in conditions(relaying, is_enabled=True)]
+
+
+def test_what_a_person_is_told() -> None:
+    assert codes(Relaying(Stage.OFF, because="rootless")) == [Code.BLOCKED]
+    assert codes(Relaying(Stage.OFF)) == codes(Relaying(Stage.TRIED)) == codes(Relaying(Stage.GIVEN)) == []
+    assert codes(Relaying(Stage.GIVEN, 1, 7, "refused")) == [Code.RELAY_FAILED]
+    (gave_up,) = conditions(Relaying(Stage.FAILED, 3, 7, "refused: nothing listens"), is_enabled=True)
+    assert "refused: nothing listens" in gave_up.text
+    assert "docker-proxy-agent reload" in gave_up.remedy
+    assert conditions(Relaying(Stage.OFF, because="rootless"), is_enabled=False) == ()
+
+
+# What Docker and clients are given.
+
+
+def test_docker_is_given_the_same_for_ever() -> None:
+    wanted = for_docker(ON)
+
+    assert wanted.http == wanted.https == proxy("http://127.0.0.1:3130")
+    assert wanted.no_proxy == ("127.0.0.0/8", "::1", "localhost")
+
+
+def test_clients_are_given_it_where_it_listens_for_them() -> None:
+    given_to_them = for_clients(ON)
+
+    assert given_to_them is not None
+    assert given_to_them.http == proxy("http://127.0.0.1:3130")  # which is the bridge's address to containers
+    assert for_clients(Relay(enable=True, listen=(Listen.LOOPBACK,))) is None
+
+
+@pytest.mark.parametrize(
+    ("relay", "bridge", "has_ipv6", "listens"),
+    [
+        (ON, "172.17.0.1", True, ("127.0.0.1:3130", "[::1]:3130", "172.17.0.1:3130")),
+        (ON, "172.17.0.1", False, ("127.0.0.1:3130", "172.17.0.1:3130")),
+        (ON, None, True, ("127.0.0.1:3130", "[::1]:3130")),
+        (Relay(enable=True, port=8118, listen=(Listen.LOOPBACK,)), "172.17.0.1", True, ("127.0.0.1:8118", "[::1]:8118")),
+    ],
+)  # fmt: skip
+def test_where_it_listens(relay: Relay, bridge: str | None, has_ipv6: bool, listens: tuple[str, ...]) -> None:
+    assert addresses(relay, bridge, has_ipv6=has_ipv6) == listens
+
+
+# What the relay is told.
+
+OFFICE = Network("office", ("corp", "backup", "direct"))
+
+
+def chosen(name: str, *, is_pinned: bool = False) -> Choice:
+    return Choice(Ending.CHOSEN, "first that works", name, is_pinned=is_pinned)
+
+
+@pytest.mark.parametrize(
+    ("choice", "verdicts", "names"),
+    [
+        pytest.param(chosen("corp"), {}, ("corp", "backup", "direct"), id="the-next-are-those-behind-it"),
+        pytest.param(chosen("backup"), {}, ("backup", "direct", "corp"), id="and-then-those-before-it"),
+        pytest.param(chosen("corp", is_pinned=True), {}, ("corp",), id="a-pin-leaves-no-other"),
+        pytest.param(chosen("vpn", is_pinned=True), {}, ("vpn",), id="a-pin-of-one-that-is-not-in-use"),
+        pytest.param(
+            chosen("corp"), {"backup": Verdict(Outcome.PROXY_AUTH)}, ("corp", "direct"), id="no-password-is-sent-again"
+        ),
+        pytest.param(
+            chosen("corp"), {"direct": Verdict(Outcome.PORTAL)}, ("corp", "backup"), id="a-portal-answers-anything"
+        ),
+        pytest.param(chosen("corp"), {"backup": REFUSED}, ("corp", "backup", "direct"), id="it-may-work-by-then"),
+        pytest.param(Choice(Ending.PORTAL, "a portal answers"), {}, (), id="nothing-is-chosen"),
+    ],
+)
+def test_the_ways_out(choice: Choice, verdicts: dict[str, Verdict], names: tuple[str, ...]) -> None:
+    assert ways_out(OFFICE, choice, verdicts) == names
+
+
+def url(text: str) -> ProxyUrl:
+    found = proxy(text)
+    assert isinstance(found, ProxyUrl)
+    return found
+
+
+def test_what_it_is_told() -> None:
+    corp = Upstream(
+        "corp", url("http://proxy:3128"), url("http://proxy:3128"), username="alice", password=Secret("pass"),
+        no_proxy=(".corp",), owner="bob",
+    )  # fmt: skip
+    policy = Policy(
+        relay=Relay(enable=True, log=LogMode.NONE, max_connections=64, listen=(Listen.LOOPBACK,)),
+        no_proxy=NoProxy(always=(Exclusion("localhost"), Exclusion(".lan"))),
+        upstreams={"direct": DIRECT, "corp": corp},
+    )
+
+    told = orders(policy, ("corp", "direct"), {"bob": 1001}, "/ca.pem")
+
+    there = url("http://alice:pass@proxy:3128")
+    assert there.credentials == Credentials("alice", Secret("pass"))
+    assert told == Orders(
+        generation=0,
+        upstreams=(
+            RelayUpstream("corp", there, there, no_proxy=(".corp",), owner="bob", owner_uid=1001),
+            RelayUpstream("direct"),
+        ),
+        no_proxy=("localhost", ".lan"),
+        sources=(Source.LOOPBACK,),
+        log=LogMode.NONE,
+        max_connections=64,
+        ca_file="/ca.pem",
+    )
+
+
+def test_another_generation_is_a_later_one_and_the_same_is_not_written_again() -> None:
+    wanted = Orders(0, (RelayUpstream("direct"),))
+
+    first = follows(None, wanted)
+
+    assert first is not None
+    assert first.generation == 1
+    assert follows(first, wanted) is None
+    second = follows(first, Orders(0))
+    assert second is not None
+    assert second.generation == 2
+
+
+def test_the_upstream_in_use_is_the_first_of_them() -> None:
+    told = Orders(1, (RelayUpstream("corp"), RelayUpstream("direct")))
+
+    assert first_of(told, {"corp", "direct"}) == "corp"
+    assert first_of(told, {"direct"}) is None  # of another policy
+    assert first_of(Orders(1), {"direct"}) is None
+    assert first_of(None, {"direct"}) is None
