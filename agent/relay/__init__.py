@@ -4,12 +4,14 @@ It runs as a user without rights, for it reads what containers send. The agent t
 says of itself what there is to say by another one (`values/relay.py`). Nothing here is known to the agent, and of the
 agent only what stands below: `audit/`, `probe/`, `see/`, `system/` and `values/`.
 
-    conversation     one client's connection: its bytes become what it asks for, and our answer becomes bytes   pure
-    strict           what a proxy must not let pass, though it may look like HTTP                           pure
-    refusals         what is answered instead, and what to do about it                                      pure
+    conversation     one client's connection: its bytes become what it asks for, and our answer becomes bytes  pure
+    outward          the other side of a request: what a server or an upstream is sent, and what it answers    pure
+    strict           what a proxy must not let pass, though it may look like HTTP                              pure
+    headers          which headers go on                                                                       pure
+    refusals         what is answered instead, and what to do about it                                         pure
     process          what the unit starts: the sockets that it is given, the orders, signals
     who              who may use it
-    where            where a container may not go                                       pure
+    where            where a container may not go                                                              pure
     names            how a name is looked up
     open             a connection to host:port by the orders: the first upstream, and once the next one
     pump             bytes between two sockets, without a copy

@@ -20,8 +20,9 @@ import h11
 import msgspec
 
 from agent.relay import refusals
+from agent.relay.headers import Headers, end_to_end, expectations, is_chunked, upgrade, without
 from agent.relay.refusals import Refusal
-from agent.relay.strict import HTTP_PORT, Doubtful, Headers, begins_a_request, doubtful, end_of, framing
+from agent.relay.strict import HTTP_PORT, Doubtful, begins_a_request, doubtful, end_of, framing
 from agent.values.secret import escaped
 
 HEAD_LIMIT: Final = 64 * 1024
@@ -45,7 +46,9 @@ class Request(msgspec.Struct, frozen=True):
     host: str
     port: int
     path: bytes  # with the query; b"*" for OPTIONS of the whole server
-    headers: Headers  # as they came, all of them
+    headers: Headers  # those that go on; without Host, which `host` and `port` are
+    is_chunked: bool = False  # the body's length is not known beforehand
+    upgrade: bytes = b""  # the protocol that is offered instead of HTTP
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -306,8 +309,19 @@ def _whole_url(request: h11.Request) -> Request | Refusal:
     path = whole[2]
     if not path.startswith(b"/"):
         path = b"*" if request.method == b"OPTIONS" and not path else b"/" + path
-    headers = tuple(request.headers.raw_items())
-    return Request(request.method, host=host, port=port, path=path, headers=headers)
+    came = request.headers.raw_items()
+    is_new = request.http_version != b"1.0"  # which knows neither Expect nor Upgrade
+    if is_new and any(expected != b"100-continue" for expected in expectations(came)):
+        return Refusal(417, "something else than 100-continue is expected")
+    return Request(
+        request.method,
+        host=host,
+        port=port,
+        path=path,
+        headers=without(end_to_end(came), b"host", *(() if is_new else (b"expect",))),
+        is_chunked=is_chunked(came),
+        upgrade=upgrade(came) if is_new else b"",
+    )
 
 
 def _no_http_url(target: bytes) -> Refusal:

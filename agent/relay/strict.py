@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
 from typing import Final
 
 from agent.relay.refusals import Refusal, malformed
 
 HTTP_PORT: Final = 80
-
-Headers = Sequence[tuple[bytes, bytes]]  # names as they were spelled
 
 # A line feed without a carriage return, or the other way round; a line that begins with a blank (obs-fold), and
 # controls. h11 takes the first and the third, and any control but NUL in a value.

@@ -1,0 +1,72 @@
+"""Which headers go on, and which were for this hop only (RFC 9110, 7.6.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+Headers = Sequence[tuple[bytes, bytes]]  # names as they were spelled
+
+# The client's Proxy-Authorization was for us, and we want none; other headers for proxies are between upstream and us.
+_OF_THIS_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"proxy-connection",
+        b"keep-alive",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+        b"proxy-authorization",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+    }
+)
+# Who names them in Connection wants them lost on the way, so that two servers see two requests.
+_NEVER_LOST: Final = frozenset({b"host", b"content-length", b"authorization", b"cookie", b"via", b"expect"})
+_NO_UPGRADE: Final = b"h2c"  # Java offers it with every request; through us it would be a tunnel that nobody asked for
+
+
+def end_to_end(headers: Headers) -> Headers:
+    """Without what was for this hop."""
+    lost = _OF_THIS_HOP | (set(_tokens(headers, b"connection")) - _NEVER_LOST)
+    return tuple((name, value) for name, value in headers if name.lower() not in lost)
+
+
+def without(headers: Headers, *names: bytes) -> Headers:
+    return tuple((name, value) for name, value in headers if name.lower() not in names)
+
+
+def is_chunked(headers: Headers) -> bool:
+    """Only chunks are known: anything else has been refused."""
+    return any(name.lower() == b"transfer-encoding" for name, _ in headers)
+
+
+def upgrade(headers: Headers) -> bytes:
+    """The protocol that is offered; b"" if none is."""
+    offered = [value for name, value in headers if name.lower() == b"upgrade"]
+    if len(offered) != 1 or b"upgrade" not in _tokens(headers, b"connection"):
+        return b""
+    return b"" if _NO_UPGRADE in _tokens(headers, b"upgrade") else offered[0]
+
+
+def expectations(headers: Headers) -> tuple[bytes, ...]:
+    """What is expected before the body."""
+    return _tokens(headers, b"expect")
+
+
+def passed_on_by(headers: Headers, name: bytes, version: bytes = b"1.1") -> Headers:
+    """With our own name for the next hop (Via)."""
+    return (*headers, (b"Via", b"%s %s" % (version, name)))
+
+
+def were_passed_on_by(headers: Headers, name: bytes) -> bool:
+    """Whether they have been here before."""
+    return any(name.lower() in hop.split(b" ") for hop in _tokens(headers, b"via"))
+
+
+def _tokens(headers: Headers, name: bytes) -> tuple[bytes, ...]:
+    """Of a list, in lower case."""
+    lists = (value.lower().split(b",") for header, value in headers if header.lower() == name)
+    return tuple(token for tokens in lists for token in (one.strip(b" \t") for one in tokens) if token)

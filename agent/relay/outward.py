@@ -1,0 +1,163 @@
+"""The other side of a request: what an upstream or a server is sent, and what its bytes mean.
+
+One for each request, also where several follow each other on one connection: `is_reusable` says whether the next may.
+Not known here: sockets, time, and what the client is told of a failure.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import h11
+import msgspec
+
+from agent.probe.exchange import HEAD_LIMIT, HttpAnswer, authority
+from agent.probe.through_proxy import auth_wanted
+from agent.relay.conversation import AnswerHead, Piece, Request
+from agent.relay.headers import Headers, end_to_end, passed_on_by, without
+from agent.relay.strict import HTTP_PORT
+
+_PREFIX: Final = b"HTTP/"
+
+
+class Way(msgspec.Struct, frozen=True):
+    """How the request is put."""
+
+    name: bytes  # ours, in Via
+    is_to_proxy: bool = False  # for a whole URL
+    authorization: Headers = ()  # what the proxy is shown
+
+
+class Provisional(msgspec.Struct, frozen=True):
+    """1xx, and the answer is yet to come."""
+
+    head: AnswerHead
+
+
+class Switched(msgspec.Struct, frozen=True):
+    """101: no HTTP any more from here on."""
+
+    head: AnswerHead
+    rest: bytes  # what came after it
+
+
+class AnswerEnd(msgspec.Struct, frozen=True):
+    """The answer is whole."""
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """There is no answer, or no end of it."""
+
+    what: str
+    is_before_any_byte: bool = False  # on a connection that was used before, it may just have been closed
+
+
+OutwardEvent = AnswerHead | Provisional | Switched | Piece | AnswerEnd | Failed
+
+
+class Outward:
+    """Of one request."""
+
+    def __init__(self, request: Request, way: Way) -> None:
+        self._request = request
+        self._way = way
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+        self._start = b""
+        self._is_over = False
+        self._is_doubtful = False  # where the answer ended
+
+    # What is sent.
+
+    def head(self) -> bytes:
+        asked = self._request
+        host = authority(asked.host, asked.port) if asked.port != HTTP_PORT else _bare(asked.host)
+        path = asked.path
+        if self._way.is_to_proxy:
+            path = f"http://{host}".encode("ascii") + (b"" if path == b"*" else path)
+        headers = [
+            (b"Host", host.encode("ascii")),
+            *passed_on_by(asked.headers, self._way.name),
+            *self._way.authorization,
+        ]
+        if asked.is_chunked:
+            headers.append((b"Transfer-Encoding", b"chunked"))
+        if asked.upgrade:
+            headers += [(b"Connection", b"Upgrade"), (b"Upgrade", asked.upgrade)]
+        return self._http.send(h11.Request(method=asked.method, target=path, headers=headers))
+
+    def piece(self, data: bytes) -> bytes:
+        return self._http.send(h11.Data(data=data))
+
+    def end(self) -> bytes:
+        """Of the request's body, if it has one."""
+        return self._http.send(h11.EndOfMessage())
+
+    # What comes back.
+
+    def receive(self, data: bytes) -> None:
+        """What has come; b"" at the end."""
+        if len(self._start) < len(_PREFIX):
+            self._start += data[: len(_PREFIX)]
+        self._http.receive_data(data)
+
+    def next_event(self) -> OutwardEvent | None:
+        """None: nothing before more bytes come."""
+        if self._is_over:
+            return None
+        # h11 would wait for the end of a head even if this is not HTTP (FACTS 36).
+        if not _PREFIX.startswith(self._start[: len(_PREFIX)]):
+            return self._failed("answers with something else than HTTP")
+        try:
+            event = self._http.next_event()
+        except h11.RemoteProtocolError as error:
+            return self._failed(self._broken(error))
+        if isinstance(event, h11.InformationalResponse | h11.Response):
+            return self._answered(event)
+        if isinstance(event, h11.Data):
+            return Piece(bytes(event.data))
+        if isinstance(event, h11.EndOfMessage):
+            self._is_over = True
+            return AnswerEnd()
+        if isinstance(event, h11.ConnectionClosed):
+            return self._failed("closed without an answer")
+        return None
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether another request may follow on the same connection."""
+        states = self._http.states
+        is_done = states[h11.CLIENT] is h11.DONE and states[h11.SERVER] is h11.DONE
+        return is_done and not self._is_doubtful and self._http.trailing_data == (b"", False)
+
+    def _answered(self, event: h11.InformationalResponse | h11.Response) -> OutwardEvent:
+        came = event.headers.raw_items()
+        headers = passed_on_by(end_to_end(came), self._way.name, event.http_version)
+        names = {name for name, _ in event.headers}
+        if b"transfer-encoding" in names:  # then a length says nothing, and may be wrong
+            self._is_doubtful = b"content-length" in names or event.http_version == b"1.0"
+            headers = without(headers, b"content-length")
+        if event.status_code == 101:
+            self._is_over = True
+            upgraded = [(name, value) for name, value in came if name.lower() == b"upgrade"]
+            switched = ((b"Connection", b"Upgrade"), *upgraded, *headers)
+            return Switched(AnswerHead(101, bytes(event.reason), switched), self._http.trailing_data[0])
+        if event.status_code == 407:  # ours to answer, or to explain; a client would ask its user for a password
+            return self._failed(auth_wanted(HttpAnswer(407, tuple(event.headers))))
+        head = AnswerHead(event.status_code, bytes(event.reason), headers)
+        return head if isinstance(event, h11.Response) else Provisional(head)
+
+    def _broken(self, error: h11.RemoteProtocolError) -> str:
+        """The error may quote the answer, which may quote our request."""
+        if error.error_status_hint == 431:
+            return f"answers with a head of more than {HEAD_LIMIT // 1024} KB"
+        if self._http.trailing_data[1]:
+            return "closed in the middle of its answer" if self._start else "closed without an answer"
+        return "answers with broken HTTP"
+
+    def _failed(self, what: str) -> Failed:
+        self._is_over = True
+        return Failed(what, is_before_any_byte=not self._start)
+
+
+def _bare(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
