@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
@@ -25,6 +26,8 @@ from agent.values.settings import ProxyUrl, Scheme
 from agent.values.verdict import Outcome, Timings
 
 _HIGH_WATER: Final = 64 * 1024  # received and not yet read
+
+_AT_ONCE: Final = struct.pack("ii", 1, 0)  # struct linger: close with a reset
 
 T = TypeVar("T")
 
@@ -170,6 +173,18 @@ class Stream:
         """The end's certificate, or the proxy's if there is no TLS to the end; DER."""
         tls = self._tls.session if self._tls else self._pipe.transport.get_extra_info("ssl_object")
         return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject) else None
+
+    @property
+    def connected(self) -> socket.socket:
+        """To look at: its addresses, and what the kernel knows of it."""
+        found: socket.socket = self._socket.get_extra_info("socket")
+        return found
+
+    def reset(self) -> None:
+        """Close at once, and so that the other end takes what it has for what it is: broken off."""
+        with contextlib.suppress(OSError):
+            self.connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self._pipe.transport.abort()
 
     async def aclose(self) -> None:
         """Close at once: a TLS good-bye to a black hole would hang."""

@@ -1,0 +1,311 @@
+"""A connection to host:port by the orders: through the first upstream, and if that fails once through the next.
+
+What a container may not be connected to is refused here, by the address that is then connected to. A name that goes to
+a proxy on this host is looked up here as well: that proxy would connect from here. What a distant one resolves is its
+own; so is a name that nobody here knows.
+Not known here: who asks (`who.py`), and what is sent (`conversation.py`, `outward.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import ssl
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from agent.probe.dial import Address, Ground, Resolve, dial, from_here, in_a_thread
+from agent.probe.exchange import Dialogue
+from agent.probe.guard import Guard
+from agent.probe.stopwatch import Step, Stopwatch
+from agent.probe.stream import Stream, StreamFailed, Via, failures_of, open_proxy, open_stream
+from agent.probe.through_proxy import handshake
+from agent.probe.tls import Trust
+from agent.relay import refusals
+from agent.relay.names import Names
+from agent.relay.refusals import Refusal
+from agent.relay.ways import Way, Ways
+from agent.relay.where import IsOwn, forbidden, literal
+from agent.see import netlink
+from agent.values.listening import Listener
+from agent.values.relay import Source
+from agent.values.settings import ProxyUrl, Scheme
+from agent.values.verdict import Outcome
+
+WITHIN_S: Final = 10.0
+_FIRST_WITHIN_S: Final = 6.0  # if there is another to be tried after it
+_READ: Final = 64 * 1024
+
+# What says something about the upstream and not about where it was to lead: another one may do better. A proxy that
+# denies has answered: what a company forbids is not got past it.
+_NEXT: Final = frozenset(set(Outcome) - {Outcome.OK, Outcome.PROXY_DENIED})
+_ITS_OWN: Final = frozenset({Step.RESOLVE, Step.CONNECT})  # of a proxy: it was not even reached
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a client wants."""
+
+    host: str
+    port: int
+    source: Source
+    peer: str  # its address
+    is_tunnel: bool = True  # else it is a request for an http URL
+
+
+class NotOpened(Exception):
+    """No way led there; what the client is told."""
+
+    def __init__(self, refusal: Refusal, upstream: str = "") -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+        self.upstream = upstream
+
+
+class _Forbidden(Exception):
+    """Not an OSError: no other address is tried."""
+
+
+class Opened:
+    """Bytes to and from the end, or to a proxy that is to be asked for a whole URL. Close it, or take its socket."""
+
+    def __init__(
+        self, way: Way, over: socket.socket | Stream, received: bytes = b"", *, is_to_proxy: bool = False
+    ) -> None:
+        self.way = way
+        self.is_to_proxy = is_to_proxy
+        self._over = over
+        self._received = received
+        self._loop = asyncio.get_running_loop()
+
+    async def read(self) -> bytes:
+        """At least one byte; b"" at the end. OSError if it broke off."""
+        if self._received:
+            taken, self._received = self._received, b""
+            return taken
+        if isinstance(self._over, Stream):
+            return await self._over.read()
+        return await self._loop.sock_recv(self._over, _READ)
+
+    async def write(self, data: bytes) -> None:
+        if isinstance(self._over, Stream):
+            await self._over.write(data)
+        else:
+            await self._loop.sock_sendall(self._over, data)
+
+    async def aclose(self) -> None:
+        """At once."""
+        if isinstance(self._over, Stream):
+            await self._over.aclose()
+        else:
+            self._over.close()
+
+    def taken(self) -> tuple[socket.socket | Stream, bytes]:
+        """For a tunnel: what it goes over, and what has been received of it already. This is not used any more."""
+        return self._over, self._received
+
+    @property
+    def connected(self) -> socket.socket:
+        """To look at its addresses."""
+        return self._over if isinstance(self._over, socket.socket) else self._over.connected
+
+
+class Failures(Protocol):
+    """Who wants to know of upstreams that fail."""
+
+    def note_failed(self, upstream: str, failure: StreamFailed, used: str = "", /) -> None: ...
+
+
+class _Owner(msgspec.Struct, frozen=True):
+    """The sockets of this host, and one user: who that is, the agent has said."""
+
+    name_: str
+    uid_: int | None
+
+    def listeners(self, port: int, addresses: Iterable[str]) -> Sequence[Listener]:
+        return netlink.listeners(port, addresses)
+
+    def uid(self, name: str) -> int | None:
+        return self.uid_ if name == self.name_ else None
+
+    def name(self, uid: int) -> str:
+        return self.name_ if uid == self.uid_ else ""
+
+
+class Opening:
+    """Of one relay."""
+
+    def __init__(
+        self, failures: Failures, own_ports: Collection[int] = (), *, resolve: Resolve = in_a_thread,
+        is_own: IsOwn = netlink.leads_here,
+    ) -> None:  # fmt: skip
+        self._failures = failures
+        self._own_ports = own_ports  # that the relay itself listens at
+        self._names = Names(resolve)
+        self._is_own = is_own
+        self._trust: tuple[str, Trust] | None = None
+
+    async def open(self, asked: Asked, ways: Ways) -> Opened:
+        """Raises NotOpened."""
+        self._check_literal(asked)
+        possible = ways.to(asked.host, asked.port, is_tunnel=asked.is_tunnel)
+        if not possible:
+            raise NotOpened(refusals.not_ready("no upstream is chosen here"))
+        first, *others = possible
+        try:
+            return await self._attempt(asked, first, ways, _FIRST_WITHIN_S if others else WITHIN_S)
+        except StreamFailed as failure:
+            if not others or failure.outcome not in _NEXT:
+                self._note(first, failure)
+                raise NotOpened(_told(first, failure), first.upstream) from failure
+            first_failure = failure
+        (second,) = others
+        try:
+            opened = await self._attempt(asked, second, ways, WITHIN_S - _FIRST_WITHIN_S)
+        except StreamFailed as failure:
+            self._note(first, first_failure)
+            self._note(second, failure)
+            raise NotOpened(_told(first, first_failure), first.upstream) from failure
+        self._failures.note_failed(first.upstream, first_failure, second.upstream)
+        return opened
+
+    def _note(self, way: Way, failure: StreamFailed) -> None:
+        """Only what is the upstream's fault: a host that is not there fails by each of them."""
+        is_not_reached = way.proxy is not None and failure.step in _ITS_OWN
+        if is_not_reached or failure.outcome in (Outcome.PROXY_AUTH, Outcome.PORTAL, Outcome.NO_ROUTE):
+            self._failures.note_failed(way.upstream, failure)
+
+    async def _attempt(self, asked: Asked, way: Way, ways: Ways, within_s: float) -> Opened:
+        watch = Stopwatch()
+        try:
+            async with asyncio.timeout(within_s):
+                if way.proxy is None:
+                    return await self._directly(asked, way, watch)
+                return await self._by_proxy(asked, way, way.proxy, ways=ways, watch=watch)
+        except TimeoutError as error:
+            evidence = f"{watch.doing}: not done within {within_s:.0f} s"
+            raise StreamFailed(Outcome.TIMEOUT, evidence, watch.step, watch.timings()) from error
+        except _Forbidden as error:
+            raise NotOpened(refusals.forbidden(str(error)), way.upstream) from error
+
+    async def _directly(self, asked: Asked, way: Way, watch: Stopwatch) -> Opened:
+        async def resolve(host: str, port: int) -> Sequence[Address]:
+            found = await self._names.of(asked.peer, host, port)
+            return self._allowed(asked, found)
+
+        with failures_of(watch):
+            ground = Ground(resolve, self._connect)
+            return Opened(way, _prompt(await dial(asked.host, asked.port, ground, watch)))
+
+    async def _by_proxy(self, asked: Asked, way: Way, proxy: ProxyUrl, *, ways: Ways, watch: Stopwatch) -> Opened:
+        async def resolve(host: str, port: int) -> Sequence[Address]:
+            return await self._names.of("", host, port)  # the relay's own: no container keeps it from that
+
+        async def connect(family: int, address: tuple[Any, ...]) -> socket.socket:
+            await self._check_name(asked, str(address[0]))
+            return await self._connect(family, address)
+
+        ground = Ground(resolve, connect)
+        guard = Guard(way.owner, _Owner(way.owner, way.owner_uid)) if way.owner else None
+        is_to_proxy = not asked.is_tunnel and not proxy.scheme.is_socks
+        if proxy.scheme is Scheme.HTTPS:
+            via = Via(proxy, self._tls(ways.orders.ca_file), ground=ground, guard=guard)
+            if is_to_proxy:
+                return Opened(way, await open_proxy(via, watch=watch), is_to_proxy=True)
+            return Opened(way, await open_stream(asked.host, asked.port, via, watch=watch))
+        with failures_of(watch):
+            connected = _prompt(await dial(proxy.host, proxy.port, ground, watch, guard=guard))
+            if is_to_proxy:
+                return Opened(way, connected, is_to_proxy=True)
+            try:
+                watch.enter(Step.PROXY, f"asking the proxy for {asked.host}")
+                received = await _converse(connected, handshake(proxy, asked.host, asked.port))
+            except BaseException:  # also when cancelled: close the socket
+                connected.close()
+                raise
+            return Opened(way, connected, received)
+
+    def _tls(self, ca_file: str) -> ssl.SSLContext:
+        if self._trust is None or self._trust[0] != ca_file:
+            self._trust = ca_file, Trust(ca_file)
+        return self._trust[1].context()
+
+    # What a container may not be connected to.
+
+    def _check_literal(self, asked: Asked) -> None:
+        address = literal(asked.host)
+        if asked.source is Source.CONTAINERS and address is not None and (why := self._why_not(str(address))):
+            raise NotOpened(refusals.forbidden(f"{asked.host} {why}"))
+
+    def _allowed(self, asked: Asked, found: Sequence[Address]) -> Sequence[Address]:
+        """The addresses of a name that may be connected to."""
+        if asked.source is not Source.CONTAINERS:
+            return found
+        refused = [self._why_not(str(address[0])) for _, address in found]
+        if found and all(refused):
+            raise _Forbidden(f"{asked.host} {refused[0]}")
+        return [address for address, why in zip(found, refused, strict=True) if not why]
+
+    async def _check_name(self, asked: Asked, proxy_address: str) -> None:
+        """If the proxy is on this host, what it is asked for is as near to it as to us."""
+        if asked.source is not Source.CONTAINERS or literal(asked.host) is not None:
+            return
+        if not self._is_here(proxy_address):
+            return
+        found: Sequence[Address] = ()
+        with contextlib.suppress(OSError, UnicodeError):
+            found = await self._names.of(asked.peer, asked.host, asked.port)
+        for _, address in found:
+            if why := self._why_not(str(address[0])):
+                raise _Forbidden(f"{asked.host} {why}")
+
+    def _why_not(self, address: str) -> str:
+        try:
+            return forbidden(ipaddress.ip_address(address), self._is_own)
+        except netlink.NetlinkFailed:
+            return "cannot be told from this host: the kernel does not answer"
+
+    def _is_here(self, address: str) -> bool:
+        """Also if that cannot be told."""
+        ip = ipaddress.ip_address(address)
+        try:
+            return ip.is_loopback or self._is_own(str(ip).partition("%")[0])
+        except netlink.NetlinkFailed:
+            return True
+
+    async def _connect(self, family: int, address: tuple[Any, ...]) -> socket.socket:
+        if address[1] in self._own_ports and self._is_here(str(address[0])):
+            raise _Forbidden("that is the relay itself")
+        return await from_here(family, address)
+
+
+def _prompt(connected: socket.socket) -> socket.socket:
+    """Small pieces are not held back for larger ones: a TLS handshake would take 40 ms longer."""
+    with contextlib.suppress(OSError):  # it is gone already: the first read says so
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connected
+
+
+async def _converse(connected: socket.socket, dialogue: Dialogue[bytes]) -> bytes:
+    """As `Stream.converse`, on a socket that is handed on when it is done."""
+    loop = asyncio.get_running_loop()
+    try:
+        to_send = next(dialogue)
+        while True:
+            if to_send:
+                await loop.sock_sendall(connected, to_send)
+            to_send = dialogue.send(await loop.sock_recv(connected, _READ))
+    except StopIteration as end:
+        received: bytes = end.value
+        return received
+
+
+def _told(way: Way, failure: StreamFailed) -> Refusal:
+    if failure.outcome is Outcome.TIMEOUT:
+        return refusals.too_late(way.upstream, failure.evidence)
+    if failure.outcome is Outcome.PROXY_DENIED:
+        return Refusal(403, f"through {way.upstream}: {failure.evidence}")
+    return refusals.no_way(way.upstream, failure.evidence)

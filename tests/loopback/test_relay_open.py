@@ -1,0 +1,352 @@
+"""A connection by the orders: by every kind of upstream, once through the next, and never to where it may not go."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agent.probe.dial import Address, threaded
+from agent.probe.stream import StreamFailed
+from agent.relay.names import MOST_OF_ONE, Names
+from agent.relay.open import Asked, NotOpened, Opened, Opening
+from agent.relay.ways import Ways
+from agent.see import netlink
+from agent.values.relay import Orders, RelayUpstream, Source
+from agent.values.secret import Secret
+from agent.values.settings import Credentials, ProxyUrl, Scheme
+from agent.values.verdict import Outcome
+from tests.loopback.certificates import CORP, server_tls
+from tests.loopback.servers import HttpProxy, Says, Server, SocksProxy, black_hole, closed_port
+
+PATIENCE_S: Final = 20.0
+LOGIN: Final = ("corp\\me", "p@ss:w/rd")
+CREDENTIALS: Final = Credentials(LOGIN[0], Secret(LOGIN[1]))
+DIRECT: Final = RelayUpstream("direct")
+
+
+class Failures:
+    """Who is told."""
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[str, Outcome, str]] = []
+
+    def note_failed(self, upstream: str, failure: StreamFailed, used: str = "", /) -> None:
+        self.noted.append((upstream, failure.outcome, used))
+
+
+class Setting:
+    """Names that resolve to what a table says, and a host whose own addresses are these."""
+
+    def __init__(self, names: Mapping[str, str] | None = None, own: frozenset[str] = frozenset()) -> None:
+        self._names = names or {}
+        self.failures = Failures()
+        self.looked_up: list[str] = []
+        self.opening = Opening(self.failures, resolve=threaded(self._look_up), is_own=own.__contains__)
+
+    def _look_up(self, host: str, port: int) -> Sequence[Address]:
+        self.looked_up.append(host)
+        if host not in self._names:
+            raise socket.gaierror(socket.EAI_NONAME, "not found")
+        return [(socket.AF_INET, (address, port)) for address in self._names[host].split(",")]
+
+    async def open(self, asked: Asked, *upstreams: RelayUpstream, ca_file: str = "") -> Opened:
+        async with asyncio.timeout(PATIENCE_S):
+            return await self.opening.open(asked, Ways(Orders(1, upstreams, ca_file=ca_file)))
+
+
+def docker(host: str, port: int, *, is_tunnel: bool = True) -> Asked:
+    return Asked(host, port, Source.LOOPBACK, "127.0.0.1", is_tunnel=is_tunnel)
+
+
+def container(host: str, port: int, *, is_tunnel: bool = True) -> Asked:
+    return Asked(host, port, Source.CONTAINERS, "172.17.0.2", is_tunnel=is_tunnel)
+
+
+def by(name: str, url: ProxyUrl, **more: object) -> RelayUpstream:
+    return RelayUpstream(name, url, url, **more)  # type: ignore[arg-type]
+
+
+def _with(url: ProxyUrl) -> ProxyUrl:
+    return ProxyUrl(url.scheme, url.host, url.port, CREDENTIALS)
+
+
+def echo() -> Server:
+    return Says(waits=False, stays=True, echoes=True)
+
+
+async def echoed(opened: Opened) -> bytes:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await opened.write(b"hello")
+            return await opened.read()
+    finally:
+        await opened.aclose()
+
+
+async def test_directly_by_a_name_looked_up_here() -> None:
+    setting = Setting({"end.test": "127.0.0.1"})
+    async with echo() as end:
+        opened = await setting.open(docker("end.test", end.port), DIRECT)
+
+        assert await echoed(opened) == b"hello"
+        assert opened.way.upstream == "direct"
+
+
+@pytest.mark.parametrize("scheme", list(Scheme))
+async def test_through_every_kind_of_proxy_with_its_password(tmp_path: Path, scheme: Scheme) -> None:
+    CORP.cert_pem.write_to_path(str(tmp_path / "corp.pem"))
+    setting = Setting({"localhost": "127.0.0.1"})
+    async with echo() as end:
+        reaches = {"end.test:443": end}
+        proxy: HttpProxy | SocksProxy = (
+            SocksProxy(reaches, login=LOGIN) if scheme.is_socks
+            else HttpProxy(reaches, login=LOGIN, tls=server_tls("localhost") if scheme is Scheme.HTTPS else None)
+        )  # fmt: skip
+        async with proxy:
+            upstream = by("corp", _with(proxy.url(scheme, "localhost")))
+            opened = await setting.open(docker("end.test", 443), upstream, ca_file=str(tmp_path / "corp.pem"))
+
+            assert await echoed(opened) == b"hello"
+        assert proxy.asked == ["end.test:443"]
+    assert setting.failures.noted == []
+
+
+async def test_for_a_request_the_proxy_itself_is_opened_and_by_socks_the_server() -> None:
+    setting = Setting()
+    async with Says(b"answer", stays=True) as server, SocksProxy({"end.test:80": server}) as socks:
+        opened = await setting.open(docker("end.test", 80, is_tunnel=False), by("corp", server.url()))
+        assert opened.is_to_proxy
+        assert await echoed(opened) == b"answer"
+
+        opened = await setting.open(docker("end.test", 80, is_tunnel=False), by("socks", socks.url(Scheme.SOCKS5)))
+        assert not opened.is_to_proxy
+        assert await echoed(opened) == b"answer"
+
+
+async def test_what_came_with_the_proxys_answer_is_not_lost() -> None:
+    async with Says(b"HTTP/1.1 200 OK\r\n\r\nfirst words", stays=True) as proxy:
+        opened = await Setting().open(docker("end.test", 443), by("corp", proxy.url()))
+
+        assert await opened.read() == b"first words"
+        await opened.aclose()
+
+
+async def test_the_next_is_tried_once_and_that_the_first_failed_is_told() -> None:
+    setting = Setting()
+    gone = ProxyUrl(Scheme.HTTP, "127.0.0.1", closed_port())
+    async with echo() as end, HttpProxy({"end.test:443": end}) as backup:
+        opened = await setting.open(docker("end.test", 443), by("corp", gone), by("backup", backup.url()), DIRECT)
+
+        assert await echoed(opened) == b"hello"
+        assert opened.way.upstream == "backup"
+    assert setting.failures.noted == [("corp", Outcome.REFUSED, "backup")]
+
+
+async def test_what_a_proxy_forbids_is_not_got_past_it() -> None:
+    setting = Setting({"bad.test": "127.0.0.1"})
+    async with Says(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n") as proxy, echo() as end:
+        with pytest.raises(NotOpened) as told:
+            await setting.open(docker("bad.test", end.port), by("corp", proxy.url()), DIRECT)
+
+    assert told.value.refusal.status == 403
+    assert "through corp: " in told.value.refusal.reason
+    assert setting.failures.noted == []
+    assert setting.looked_up == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        pytest.param(b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n", 502, id="407"),
+        pytest.param(b"HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n", 502, id="502"),
+        pytest.param(b"SSH-2.0-x\r\n", 502, id="no-http"),
+    ],
+)
+async def test_a_client_is_never_asked_for_a_password(answer: bytes, status: int) -> None:
+    async with Says(answer) as proxy:
+        with pytest.raises(NotOpened) as told:
+            await Setting().open(docker("end.test", 443), by("corp", _with(proxy.url())))
+
+    assert told.value.refusal.status == status
+    assert LOGIN[1] not in str(told.value.refusal.body)
+
+
+async def test_a_host_that_nobody_reaches_is_no_news_of_the_upstreams() -> None:
+    """Else a container that asks for what is not there would have all of them probed again and again."""
+    setting = Setting()
+    async with HttpProxy() as corp:
+        with pytest.raises(NotOpened):
+            await setting.open(docker("gone.test", 443), by("corp", corp.url()), DIRECT)
+
+    assert setting.failures.noted == []
+
+
+async def test_a_proxy_that_cannot_be_reached_is_news_also_without_another() -> None:
+    setting = Setting()
+    with pytest.raises(NotOpened) as told:
+        await setting.open(docker("end.test", 443), by("corp", ProxyUrl(Scheme.HTTP, "127.0.0.1", closed_port())))
+
+    assert told.value.refusal.status == 502
+    assert setting.failures.noted == [("corp", Outcome.REFUSED, "")]
+
+
+async def test_a_black_hole_is_given_up_in_time_and_the_next_is_tried() -> None:
+    setting = Setting({"end.test": "127.0.0.1"})
+    async with black_hole() as silent, echo() as end:
+        opened = await setting.open(docker("end.test", end.port), by("corp", silent), DIRECT)
+
+        assert await echoed(opened) == b"hello"
+    assert setting.failures.noted == [("corp", Outcome.TIMEOUT, "direct")]
+
+
+async def test_without_orders_for_this_place_nothing_is_opened() -> None:
+    with pytest.raises(NotOpened) as told:
+        await Setting().open(docker("end.test", 443))
+
+    assert told.value.refusal.status == 503
+
+
+# What a container may not be connected to.
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "127.1", "2130706433", "::1", "::ffff:127.0.0.1", "0.0.0.0", "169.254.169.254", "192.0.2.7"],
+)
+@pytest.mark.parametrize("upstream", ["direct", "distant", "here"])
+async def test_a_container_is_not_led_to_an_address_of_this_host_whatever_the_way(host: str, upstream: str) -> None:
+    setting = Setting(own=frozenset({"192.0.2.7"}))
+    proxy = ProxyUrl(Scheme.HTTP, "127.0.0.1" if upstream == "here" else "203.0.113.1", 3128)
+    with pytest.raises(NotOpened) as told:
+        await setting.open(container(host, 22), DIRECT if upstream == "direct" else by("corp", proxy))
+
+    assert told.value.refusal.status == 403
+    assert setting.failures.noted == []
+
+
+async def test_nor_directly_by_a_name_that_leads_here() -> None:
+    setting = Setting({"evil.test": "127.0.0.1"})
+    async with echo() as end:
+        with pytest.raises(NotOpened) as told:
+            await setting.open(container("evil.test", end.port), DIRECT)
+        assert end.accepted == 0
+
+    assert told.value.refusal.status == 403
+
+
+async def test_nor_by_a_second_look_up_that_answers_otherwise() -> None:
+    """It is looked up once, and what was looked at is what is connected to."""
+    elsewhere = next(iter(sorted(a for a in netlink.addresses() if ":" not in a and not a.startswith("127."))), None)
+    if elsewhere is None:
+        pytest.skip("this machine has no address but loopback")
+    asked: list[str] = []
+
+    def look_up(host: str, port: int) -> Sequence[Address]:
+        asked.append(host)
+        return [(socket.AF_INET, ("127.0.0.1" if asked[1:] else elsewhere, port))]
+
+    opening = Opening(Failures(), resolve=threaded(look_up), is_own=frozenset[str]().__contains__)
+    async with echo() as end, asyncio.timeout(PATIENCE_S):
+        with pytest.raises(NotOpened) as told:
+            await opening.open(container("evil.test", end.port), Ways(Orders(1, (DIRECT,))))
+        assert end.accepted == 0
+
+    assert asked == ["evil.test"]
+    assert told.value.refusal.status == 502
+
+
+async def test_of_a_name_with_several_addresses_only_those_that_are_elsewhere_are_tried() -> None:
+    setting = Setting({"end.test": "192.0.2.7,127.0.0.1"}, own=frozenset({"192.0.2.7"}))
+    async with echo() as end:
+        with pytest.raises(NotOpened) as told:
+            await setting.open(container("end.test", end.port), DIRECT)
+        assert end.accepted == 0
+
+    assert told.value.refusal.status == 403
+
+
+async def test_nor_through_a_proxy_on_this_host_by_a_name_that_leads_here() -> None:
+    setting = Setting({"evil.test": "127.0.0.1"})
+    async with HttpProxy() as px:
+        with pytest.raises(NotOpened) as told:
+            await setting.open(container("evil.test", 22), by("px", px.url()))
+        assert px.accepted == 0
+
+    assert told.value.refusal.status == 403
+
+
+async def test_a_name_that_nobody_here_knows_passes_to_a_proxy_on_this_host() -> None:
+    setting = Setting()
+    async with echo() as end, HttpProxy({"only.corp.test:443": end}) as px:
+        opened = await setting.open(container("only.corp.test", 443), by("px", px.url()))
+
+        assert await echoed(opened) == b"hello"
+    assert setting.looked_up == ["only.corp.test"]
+
+
+async def test_docker_itself_may_reach_this_host() -> None:
+    setting = Setting({"end.test": "127.0.0.1"})
+    async with echo() as end:
+        assert await echoed(await setting.open(docker("127.0.0.1", end.port), DIRECT)) == b"hello"
+        assert await echoed(await setting.open(docker("end.test", end.port), DIRECT)) == b"hello"
+
+
+async def test_the_relay_is_not_its_own_upstream() -> None:
+    async with echo() as relay:
+        opening = Opening(Failures(), (relay.port,), is_own=frozenset[str]().__contains__)
+        with pytest.raises(NotOpened) as told:
+            await opening.open(docker("end.test", 443), Ways(Orders(1, (by("loop", relay.url()),))))
+        assert relay.accepted == 0
+
+    assert told.value.refusal.status == 403
+    assert "the relay itself" in told.value.refusal.reason
+
+
+@pytest.mark.parametrize("uid", [os.getuid() + 1, None])
+async def test_a_password_is_not_sent_to_another_users_listener(uid: int | None) -> None:
+    setting = Setting()
+    async with HttpProxy() as stranger:
+        with pytest.raises(NotOpened):
+            await setting.open(docker("end.test", 443), by("px", _with(stranger.url()), owner="px", owner_uid=uid))
+        assert stranger.heads == []
+
+
+async def test_the_owners_listener_gets_it() -> None:
+    setting = Setting()
+    async with echo() as end, HttpProxy({"end.test:443": end}, login=LOGIN) as px:
+        upstream = by("px", _with(px.url()), owner="px", owner_uid=os.getuid())
+
+        assert await echoed(await setting.open(docker("end.test", 443), upstream)) == b"hello"
+
+
+async def test_a_container_that_asks_for_names_without_end_does_not_keep_docker_from_its_own() -> None:
+    goes_on = threading.Event()
+
+    def look_up(host: str, port: int) -> Sequence[Address]:
+        if host == "slow.test":
+            goes_on.wait(PATIENCE_S)
+        return [(socket.AF_INET, ("192.0.2.1", port))]
+
+    names = Names(threaded(look_up))
+    waiting = [asyncio.create_task(names.of("172.17.0.2", "slow.test", 80)) for _ in range(MOST_OF_ONE + 5)]
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            assert await names.of("127.0.0.1", "hub.test", 443) == [(socket.AF_INET, ("192.0.2.1", 443))]
+        waiting[0].cancel()  # its thread goes on, and so does what it counts
+        await asyncio.gather(waiting[0], return_exceptions=True)
+        late = asyncio.create_task(names.of("172.17.0.2", "hub.test", 443))
+        await asyncio.sleep(0)
+        assert not late.done()
+    finally:
+        goes_on.set()
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(*waiting, return_exceptions=True)
+    assert await late == [(socket.AF_INET, ("192.0.2.1", 443))]
+    assert not names._by_source

@@ -1,0 +1,258 @@
+"""Bytes through a tunnel: what comes out is what went in, whatever is slow, half closed or reset."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import random
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+
+from agent.probe.stream import Via, open_stream
+from agent.relay.pump import Ended, Pipes, TlsTunnel, Tunnel
+from agent.values.settings import Scheme
+from tests.loopback.certificates import server_tls, trust
+from tests.loopback.servers import HttpProxy, Says
+from tests.waiting import until_awaited
+
+PATIENCE_S: Final = 20.0
+SPOKEN: Final = bytes(range(256)) * 512  # 128 KiB
+
+
+class Ends(msgspec.Struct):
+    """What is at the two ends of a tunnel."""
+
+    client: socket.socket
+    server: socket.socket
+    tunnel: Tunnel
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    """Two ends of a TCP connection, non-blocking."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        one = socket.create_connection(listening.getsockname())
+        other, _ = listening.accept()
+    for each in (one, other):
+        each.setblocking(False)
+    return one, other
+
+
+@asynccontextmanager
+async def tunnel(pipes: Pipes | None = None) -> AsyncIterator[Ends]:
+    client, ours = _pair()
+    theirs, server = _pair()
+    kept = pipes or Pipes()
+    carrying = Tunnel(ours, theirs, kept)
+    carrying.start()
+    try:
+        yield Ends(client, server, carrying)
+    finally:
+        carrying.finish(Ended.STOPPED)
+        client.close()
+        server.close()
+        if pipes is None:
+            kept.close()
+
+
+async def sent(by: socket.socket, data: bytes) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.get_running_loop().sock_sendall(by, data)
+
+
+async def received(by: socket.socket, length: int) -> bytes:
+    """So many bytes; fewer if it ends before."""
+    got = bytearray()
+    async with asyncio.timeout(PATIENCE_S):
+        while len(got) < length:
+            data = await asyncio.get_running_loop().sock_recv(by, min(65536, length - len(got)))
+            if not data:
+                break
+            got += data
+    return bytes(got)
+
+
+async def ended(carrying: Tunnel) -> Ended:
+    async with asyncio.timeout(PATIENCE_S):
+        return await asyncio.shield(carrying.ended)
+
+
+def _reset(one: socket.socket) -> None:
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    one.close()
+
+
+async def test_both_directions_at_once_in_pieces_of_any_size() -> None:
+    chosen = random.Random(7)  # noqa: S311
+    up, down = chosen.randbytes(5_000_000), chosen.randbytes(7_000_000)
+
+    async def pieces(by: socket.socket, data: bytes) -> None:
+        at = 0
+        while at < len(data):
+            size = chosen.choice([1, 7, 1400, 65536, 700_000])
+            await sent(by, data[at : at + size])
+            at += size
+
+    async with tunnel() as ends:
+        _, _, came_up, came_down = await asyncio.gather(
+            pieces(ends.client, up), pieces(ends.server, down), received(ends.server, len(up)),
+            received(ends.client, len(down)),
+        )  # fmt: skip
+
+        assert hashlib.sha256(came_up).digest() == hashlib.sha256(up).digest()
+        assert hashlib.sha256(came_down).digest() == hashlib.sha256(down).digest()
+        assert ends.tunnel.moved == (len(up), len(down))
+
+
+async def test_a_reader_that_does_not_read_holds_back_the_sender_and_loses_nothing() -> None:
+    data = random.Random(8).randbytes(24 * 1024 * 1024)  # noqa: S311
+    async with tunnel() as ends:
+        sending = asyncio.create_task(sent(ends.server, data))
+        await until_awaited(PATIENCE_S, lambda: ends.tunnel.down.is_held_back, "held back")
+
+        assert not sending.done()
+        got = await received(ends.client, len(data))
+
+        await sending
+        assert got == data
+
+
+async def test_who_has_sent_all_may_still_listen() -> None:
+    async with tunnel() as ends:
+        await sent(ends.client, b"all of it")
+        ends.client.shutdown(socket.SHUT_WR)
+
+        assert await received(ends.server, 100) == b"all of it"
+        await sent(ends.server, SPOKEN)
+        ends.server.shutdown(socket.SHUT_WR)
+
+        assert await received(ends.client, len(SPOKEN) + 1) == SPOKEN
+        assert await ended(ends.tunnel) is Ended.CLOSED
+
+
+async def test_a_server_that_has_said_all_still_gets_the_rest() -> None:
+    async with tunnel() as ends:
+        ends.server.shutdown(socket.SHUT_WR)
+        assert await received(ends.client, 1) == b""
+
+        await sent(ends.client, SPOKEN)
+        ends.client.shutdown(socket.SHUT_WR)
+
+        assert await received(ends.server, len(SPOKEN) + 1) == SPOKEN
+        assert await ended(ends.tunnel) is Ended.CLOSED
+
+
+@pytest.mark.parametrize("who", ["client", "server"])
+async def test_a_reset_is_passed_on_as_one(who: str) -> None:
+    async with tunnel() as ends:
+        broken, other = (ends.client, ends.server) if who == "client" else (ends.server, ends.client)
+        await sent(broken, b"half of")
+        assert await received(other, 7) == b"half of"
+
+        _reset(broken)
+
+        with pytest.raises(ConnectionResetError):
+            await received(other, 1)
+        assert await ended(ends.tunnel) is Ended.BROKEN
+
+
+async def test_a_reset_while_the_other_end_does_not_read_is_passed_on_when_it_does() -> None:
+    async with tunnel() as ends:
+        sending = asyncio.create_task(sent(ends.server, bytes(24 * 1024 * 1024)))
+        await until_awaited(PATIENCE_S, lambda: ends.tunnel.down.is_held_back, "held back")
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        _reset(ends.server)
+
+        with pytest.raises(ConnectionResetError):
+            await received(ends.client, 24 * 1024 * 1024)
+        assert await ended(ends.tunnel) is Ended.BROKEN
+
+
+async def test_a_tunnel_that_is_ended_from_outside_is_reset_on_both_sides() -> None:
+    async with tunnel() as ends:
+        ends.tunnel.finish(Ended.ADDRESS_GONE)
+
+        for one in (ends.client, ends.server):
+            with pytest.raises(ConnectionResetError):
+                await received(one, 1)
+        assert await ended(ends.tunnel) is Ended.ADDRESS_GONE
+
+
+def _descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def test_an_idle_tunnel_holds_two_sockets_and_nothing_else() -> None:
+    pipes = Pipes()
+    before = _descriptors()
+    async with tunnel(pipes) as ends:
+        await sent(ends.client, SPOKEN)
+        assert await received(ends.server, len(SPOKEN)) == SPOKEN
+        pipes.close()
+
+        assert _descriptors() == before + 4  # our two, and the two at its ends
+    assert _descriptors() == before
+
+
+async def test_a_pipe_with_bytes_in_it_is_never_given_to_another_tunnel() -> None:
+    pipes = Pipes()
+    async with tunnel(pipes) as ends:
+        sending = asyncio.create_task(sent(ends.server, b"secret" * 4_000_000))
+        await until_awaited(PATIENCE_S, lambda: ends.tunnel.down.is_held_back, "held back")
+        ends.tunnel.finish(Ended.IDLE)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+
+    async with tunnel(pipes) as ends:
+        await sent(ends.client, b"hello")
+        assert await received(ends.server, 5) == b"hello"
+        await sent(ends.server, b"world")
+        assert await received(ends.client, 5) == b"world"
+    pipes.close()
+
+
+async def test_it_goes_on_with_the_small_pipes_that_a_user_with_many_gets() -> None:
+    pipes = Pipes()
+    small = pipes.take()
+    fcntl.fcntl(small.writer, fcntl.F_SETPIPE_SZ, 4096)
+    pipes.give_back(small)
+    async with tunnel(pipes) as ends:
+        sending = asyncio.create_task(sent(ends.server, SPOKEN * 8))
+        assert await received(ends.client, 8 * len(SPOKEN)) == SPOKEN * 8
+        await sending
+    assert pipes.take() is small
+    small.close()
+
+
+@pytest.mark.parametrize("last", ["client", "server"])
+async def test_through_tls_to_a_proxy(tmp_path: Path, last: str) -> None:
+    end = Says(waits=False, stays=True, echoes=True)
+    async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
+        via = Via(proxy.url(Scheme.HTTPS, "localhost"), trust(tmp_path).context())
+        stream = await open_stream("end.test", 443, via)
+        client, ours = _pair()
+        carrying = TlsTunnel(ours, stream)
+        running = asyncio.create_task(carrying.run())
+
+        sending = asyncio.create_task(sent(client, SPOKEN * 20))
+        assert await received(client, 20 * len(SPOKEN)) == SPOKEN * 20
+        await sending
+        assert carrying.moved == (20 * len(SPOKEN), 20 * len(SPOKEN))
+
+        if last == "client":
+            _reset(client)
+        else:
+            carrying.finish(Ended.STOPPED)
+            with pytest.raises(ConnectionResetError):
+                await received(client, 1)
+            client.close()
+        async with asyncio.timeout(PATIENCE_S):
+            assert await running is (Ended.BROKEN if last == "client" else Ended.STOPPED)
