@@ -12,6 +12,7 @@ agent only what stands below: `audit/`, `probe/`, `see/`, `system/` and `values/
     process          what the unit starts: the sockets that it is given, the orders, signals
     who              who may use it
     where            where a container may not go                                                              pure
+    ways             the ways that the orders allow to a host, in order                                         pure
     names            how a name is looked up
     open             a connection to host:port by the orders: the first upstream, and once the next one
     pump             bytes between two sockets, without a copy
