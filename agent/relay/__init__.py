@@ -9,6 +9,8 @@ agent only what stands below: `audit/`, `probe/`, `see/`, `system/` and `values/
     strict           what a proxy must not let pass, though it may look like HTTP                              pure
     headers          which headers go on                                                                       pure
     refusals         what is answered instead, and what to do about it                                         pure
+    client           the client's socket
+    forward          requests for whole URLs on one client's connection, and their answers
     process          what the unit starts: the sockets that it is given, the orders, signals
     who              who may use it
     where            where a container may not go                                                              pure

@@ -1,0 +1,319 @@
+"""Requests for whole http URLs, one after the other on one client's connection: sent on, and their answers sent back.
+
+Body and answer flow at the same time, for a server may answer before it has the whole body. A connection that is still
+good after an answer is kept for the client's next request to the same host, if that is one that can be repeated: such a
+connection may be closed at any moment, and then only a new one tells whether the server has seen the request.
+
+Not known here: how a connection is opened (`open.py`), and what a tunnel is after a switch (`pump.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from typing import Final, Protocol
+
+import msgspec
+
+from agent.relay import refusals
+from agent.relay.client import Client, Sight
+from agent.relay.conversation import AnswerHead, Conversation, Event, Phase, Piece, Request, RequestEnd
+from agent.relay.headers import Headers, were_passed_on_by
+from agent.relay.outward import AnswerEnd, Failed, Outward, OutwardEvent, Provisional, Switched, Way
+from agent.relay.refusals import Refusal
+
+IDLE_S: Final = 3600.0  # nothing comes either way
+HALF_OPEN_S: Final = 300.0  # and the client sends no more
+LOOK_S: Final = 30.0  # while nothing comes, so often it is looked whether anybody waits for it
+
+_REPEATABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+
+
+class Connection(Protocol):
+    """To a server, or to a proxy that is asked for whole URLs."""
+
+    async def read(self) -> bytes: ...
+    async def write(self, data: bytes) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A connection, and how a request is put on it."""
+
+    connection: Connection
+    upstream: str
+    is_to_proxy: bool = False
+    authorization: Headers = ()
+
+
+class NotOpened(Exception):
+    """No connection; what the client is told."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+class Opener(Protocol):
+    """How the end is reached, by the orders of now."""
+
+    async def open(self, request: Request) -> Opened:
+        """Raises NotOpened."""
+
+    async def may_follow(self, request: Request, kept: Opened) -> bool:
+        """Whether the request may take a connection that was opened for the same host and port before."""
+
+
+class Result(enum.Enum):
+    """What is to be done with the client's connection then."""
+
+    NEXT = "it may ask again"
+    PART = "it has its last answer"
+    RESET = "it is gone, or has half an answer"
+    TUNNEL = "bytes go through from now on"
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    host: str
+    port: int
+    opened: Opened
+
+
+class _Body(msgspec.Struct, frozen=True):
+    """What of it has come with the head."""
+
+    pieces: list[bytes]
+    is_whole: bool = False
+
+
+class _ClientLost(Exception):
+    """It is gone, or what it sends is no body any more."""
+
+    def __init__(self, refusal: Refusal | None = None) -> None:
+        super().__init__()
+        self.refusal = refusal
+
+
+class Forwarding:
+    """Of one client's connection. Use `aclose` at its end, but after a TUNNEL."""
+
+    def __init__(
+        self, conversation: Conversation, client: Client, opener: Opener, *, name: bytes, look_s: float = LOOK_S
+    ) -> None:
+        self._conversation = conversation
+        self._client = client
+        self._opener = opener
+        self._name = name  # ours, in Via
+        self._look_s = look_s
+        self._kept: _Kept | None = None
+        self._touched = 0.0
+        self._loop = asyncio.get_running_loop()
+        self.upstream = ""  # that the last request went through
+        self.moved_up = self.moved_down = 0  # bytes of bodies and heads, as the client sees them
+
+    async def carry(self, request: Request) -> Result:
+        """Send it on, and answer it."""
+        if were_passed_on_by(request.headers, self._name):
+            return await self._refuse(Refusal(508, "the upstream leads back to this relay"))
+        self._touched = self._loop.time()
+        try:
+            body = self._come_already()
+            kept = await self._kept_for(request)
+            if kept is not None:
+                result = await self._exchange(request, kept, body)
+                if not (isinstance(result, Failed) and result.is_before_any_byte):
+                    return await self._told(kept, result)
+            opened = await self._opener.open(request)
+            return await self._told(opened, await self._exchange(request, opened, body))
+        except NotOpened as error:
+            return await self._refuse(error.refusal)
+        except _ClientLost as lost:
+            return await self._refuse(lost.refusal) if lost.refusal else Result.RESET
+
+    def switched(self) -> Opened:
+        """After a TUNNEL: what the client is connected to. All bytes that came before have been passed on."""
+        assert self._kept is not None  # noqa: S101 - the caller's mistake
+        return self._kept.opened
+
+    async def aclose(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            await kept.opened.connection.aclose()
+
+    # The connection.
+
+    async def _kept_for(self, request: Request) -> Opened | None:
+        kept = self._kept
+        if kept is None:
+            return None
+        is_same = (kept.host, kept.port) == (request.host, request.port)
+        if is_same and _is_repeatable(request) and await self._opener.may_follow(request, kept.opened):
+            self._kept = None
+            return kept.opened
+        await self.aclose()
+        return None
+
+    # One request and its answer.
+
+    async def _exchange(self, request: Request, opened: Opened, body: _Body) -> Result | Failed:
+        self.upstream = opened.upstream
+        way = Way(self._name, is_to_proxy=opened.is_to_proxy, authorization=opened.authorization)
+        outward = Outward(request, way)
+        is_kept = False
+        try:
+            result = await self._both_ways(opened.connection, outward, body)
+            is_kept = result is Result.TUNNEL or (result is Result.NEXT and outward.is_reusable)
+            if is_kept:
+                self._kept = _Kept(request.host, request.port, opened)
+            return result
+        finally:
+            if not is_kept:
+                await opened.connection.aclose()
+
+    async def _both_ways(self, connection: Connection, outward: Outward, body: _Body) -> Result | Failed:
+        sent = [outward.head(), *map(outward.piece, body.pieces), outward.end() if body.is_whole else b""]
+        is_open = await self._send(connection, b"".join(sent))
+        if body.is_whole or not is_open:
+            return await self._answer(connection, outward)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                sending = tasks.create_task(self._send_body(connection, outward))
+                result = await self._answer(connection, outward)
+                sending.cancel()
+        except* _ClientLost as lost:
+            raise lost.exceptions[0] from None
+        return result
+
+    def _come_already(self) -> _Body:
+        pieces: list[bytes] = []
+        while event := self._conversation.next_event():
+            if not isinstance(event, Piece):
+                return _Body(pieces, is_whole=_is_end(event))
+            pieces.append(event.data)
+        return _Body(pieces)
+
+    async def _send_body(self, connection: Connection, outward: Outward) -> None:
+        is_open = True
+        while is_open:
+            event = self._conversation.next_event()
+            if event is None:
+                self._conversation.receive(await self._from_client())
+            elif isinstance(event, Piece):
+                is_open = await self._send(connection, outward.piece(event.data))
+            elif _is_end(event):
+                await self._send(connection, outward.end())
+                return
+
+    async def _answer(self, connection: Connection, outward: Outward) -> Result | Failed:
+        while True:
+            said: list[bytes] = []
+            result: Result | Failed | None = None
+            while result is None and (event := outward.next_event()) is not None:
+                result = event if isinstance(event, Failed) else self._say(event, said)
+            if said:
+                await self._to_client(b"".join(said))
+            if result is Result.TUNNEL and not await self._send(connection, self._conversation.rest):
+                return Result.RESET
+            if result is not None:
+                return result
+            heard = await self._heard(connection)
+            if isinstance(heard, Failed):
+                return heard
+            outward.receive(heard)
+
+    def _say(self, event: OutwardEvent, said: list[bytes]) -> Result | None:
+        conversation = self._conversation
+        match event:
+            case Piece():
+                said.append(conversation.answer_piece(event.data))
+            case AnswerHead():
+                said.append(conversation.begin_answer(event))
+            case Provisional():
+                said.append(conversation.provisional(event.head))
+            case Switched():
+                said += [conversation.switch(event.head), event.rest]
+                return Result.TUNNEL
+            case AnswerEnd():
+                said.append(conversation.end_answer())
+                return Result.NEXT if conversation.phase is Phase.IDLE else Result.PART
+        return None
+
+    # What cannot be answered as it was asked.
+
+    async def _told(self, opened: Opened, result: Result | Failed) -> Result:
+        return (
+            await self._refuse(refusals.no_way(opened.upstream, result.what)) if isinstance(result, Failed) else result
+        )
+
+    async def _refuse(self, refusal: Refusal) -> Result:
+        said = self._conversation.refuse(refusal)
+        if not said:
+            return Result.RESET
+        try:
+            await self._to_client(said)
+        except _ClientLost:
+            return Result.RESET
+        return Result.PART
+
+    # Bytes.
+
+    async def _from_client(self) -> bytes:
+        try:
+            data = await self._client.read()
+        except OSError as error:
+            raise _ClientLost from error
+        self._touched = self._loop.time()
+        return data
+
+    async def _to_client(self, data: bytes) -> None:
+        self.moved_down += len(data)
+        try:
+            await self._client.write(data)
+        except OSError as error:
+            raise _ClientLost from error
+        self._touched = self._loop.time()
+
+    async def _send(self, connection: Connection, data: bytes) -> bool:
+        """Whether it could be sent. If not, there may still be an answer that says why."""
+        self.moved_up += len(data)
+        try:
+            await connection.write(data)
+        except OSError:
+            return False
+        return True
+
+    async def _heard(self, connection: Connection) -> bytes | Failed:
+        while True:
+            try:
+                async with asyncio.timeout(self._look_s) as limit:
+                    data = await connection.read()
+            except OSError:
+                if not limit.expired():  # a socket's own TimeoutError, too
+                    return Failed("broke off")
+                if failed := self._gives_up():
+                    return failed
+            else:
+                self._touched = self._loop.time()
+                return data
+
+    def _gives_up(self) -> Failed | None:
+        """Nothing has come for a while."""
+        sight = self._client.sight()
+        if sight is Sight.GONE:
+            raise _ClientLost
+        within_s = HALF_OPEN_S if sight is Sight.HALF_CLOSED else IDLE_S
+        if self._loop.time() - self._touched < within_s:
+            return None
+        return Failed(f"nothing came for {within_s / 60:.0f} minutes")
+
+
+def _is_repeatable(request: Request) -> bool:
+    has_body = request.is_chunked or any(name.lower() == b"content-length" for name, _ in request.headers)
+    return request.method in _REPEATABLE and not has_body
+
+
+def _is_end(event: Event) -> bool:
+    """True. What else comes in the place of a piece ends the exchange."""
+    if isinstance(event, RequestEnd):
+        return True
+    raise _ClientLost(event if isinstance(event, Refusal) else None)

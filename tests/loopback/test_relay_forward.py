@@ -1,0 +1,339 @@
+"""Requests for whole URLs through real sockets: several on one connection, bodies both ways, and every early end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from agent.probe.stream import StreamFailed, Via, open_stream
+from agent.relay.client import Client
+from agent.relay.conversation import Conversation, Request
+from agent.relay.forward import Forwarding, NotOpened, Opened, Result
+from agent.relay.refusals import no_way
+from tests.loopback.servers import HOST, PATIENCE_S, Server, closed_port
+
+NAME = b"relay-1"
+LARGE = bytes(range(256)) * 32768  # 8 MB, more than all buffers between
+
+
+class Directly:
+    """Opens to the host that is asked for."""
+
+    def __init__(self, *, is_allowed_to_follow: bool = True) -> None:
+        self.opened = 0
+        self._may_follow = is_allowed_to_follow
+
+    async def open(self, request: Request) -> Opened:
+        self.opened += 1
+        try:
+            return Opened(await open_stream(request.host, request.port, Via()), "direct")
+        except StreamFailed as failure:
+            raise NotOpened(no_way("direct", failure.evidence)) from failure
+
+    async def may_follow(self, request: Request, kept: Opened) -> bool:
+        return self._may_follow
+
+
+class Relay:
+    """As the process will be, for whole URLs only. Keeps how each connection ended."""
+
+    def __init__(self, opener: Directly | None = None, look_s: float = 30) -> None:
+        self.opener = opener or Directly()
+        self.ended: list[Result | None] = []
+        self._look_s = look_s
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[socket.socket]:
+        """A client's socket, and at its other end the relay."""
+        theirs, ours = await _pair()
+        serving = asyncio.create_task(self._serve(theirs))
+        try:
+            with ours:
+                async with asyncio.timeout(PATIENCE_S):
+                    yield ours
+        finally:
+            async with asyncio.timeout(PATIENCE_S):
+                await serving
+
+    async def _serve(self, connected: socket.socket) -> None:
+        conversation, client = Conversation(), Client(connected)
+        forwarding = Forwarding(conversation, client, self.opener, name=NAME, look_s=self._look_s)
+        result: Result | None = Result.NEXT
+        while result is Result.NEXT:
+            event = conversation.next_event()
+            if isinstance(event, Request):
+                result = await forwarding.carry(event)
+            elif event is None:
+                conversation.receive(await client.read())
+            else:
+                result = None
+        self.ended.append(result)
+        if result is Result.TUNNEL:
+            await self._tunnel(client, forwarding)
+        elif result is Result.RESET:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connected.close()
+        else:
+            await client.part()
+        await forwarding.aclose()
+
+    async def _tunnel(self, client: Client, forwarding: Forwarding) -> None:
+        end = forwarding.switched().connection
+        async with asyncio.TaskGroup() as tasks:
+            back = tasks.create_task(_copy(end.read, client.write))
+            await _copy(client.read, end.write)
+            back.cancel()
+        client.connected.close()
+
+
+async def _copy(read: Callable[[], Awaitable[bytes]], write: Callable[[bytes], Awaitable[None]]) -> None:
+    while data := await read():
+        await write(data)
+
+
+async def _pair() -> tuple[socket.socket, socket.socket]:
+    loop = asyncio.get_running_loop()
+    with socket.create_server((HOST, 0)) as listener:
+        listener.setblocking(False)
+        ours = socket.socket()
+        ours.setblocking(False)
+        await loop.sock_connect(ours, listener.getsockname())
+        theirs, _ = await loop.sock_accept(listener)
+    return theirs, ours
+
+
+class Origin(Server):
+    """Takes a head for each of the answers, says it, and closes after the last one if there are no more."""
+
+    def __init__(self, *answers: bytes, stays: bool = True) -> None:
+        super().__init__()
+        self._answers = answers
+        self._stays = stays
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in self._answers:
+            await self.head(reader)
+            writer.write(answer)
+            await writer.drain()
+        if self._stays:
+            await reader.read()
+
+
+def answer(body: bytes, headers: bytes = b"") -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (len(body), headers, body)
+
+
+def asking(server: Server, method: bytes = b"GET", headers: bytes = b"") -> bytes:
+    end = f"{HOST}:{server.port}".encode()
+    return b"%s http://%s/ HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (method, end, end, headers)
+
+
+async def say(client: socket.socket, data: bytes) -> None:
+    await asyncio.get_running_loop().sock_sendall(client, data)
+
+
+async def hear(client: socket.socket, end: bytes = b"") -> bytes:
+    """Up to these bytes, or all of it."""
+    loop = asyncio.get_running_loop()
+    heard = b""
+    while not (end and heard.endswith(end)) and (data := await loop.sock_recv(client, 1 << 20)):
+        heard += data
+    return heard
+
+
+async def test_requests_to_one_host_share_a_connection() -> None:
+    relay = Relay()
+    async with Origin(answer(b"one"), answer(b"two")) as origin, relay.connected() as client:
+        await say(client, asking(origin) + asking(origin))
+
+        assert (await hear(client, b"two")).count(b"HTTP/1.1 200 OK") == 2
+        assert origin.accepted == 1
+        assert relay.opener.opened == 1
+
+
+async def test_another_host_gets_a_connection_of_its_own() -> None:
+    relay = Relay()
+    async with Origin(answer(b"one")) as first, Origin(answer(b"two")) as second, relay.connected() as client:
+        await say(client, asking(first) + asking(second))
+
+        await hear(client, b"two")
+        assert (first.accepted, second.accepted) == (1, 1)
+        await first.until_nobody_is_connected()
+
+
+async def test_orders_of_now_decide_whether_a_connection_may_be_used_again() -> None:
+    relay = Relay(Directly(is_allowed_to_follow=False))
+    async with Origin(answer(b"one")) as origin, relay.connected() as client:
+        for _ in range(2):
+            await say(client, asking(origin))
+            await hear(client, b"one")
+
+        assert origin.accepted == 2
+
+
+async def test_a_server_that_closes_after_its_answer_is_asked_on_a_new_connection() -> None:
+    relay = Relay()
+    async with Origin(answer(b"one"), stays=False) as origin, relay.connected() as client:
+        for _ in range(3):
+            await say(client, asking(origin))
+            assert (await hear(client, b"one")).startswith(b"HTTP/1.1 200")
+
+        assert origin.accepted == 3
+
+
+async def test_what_cannot_be_repeated_gets_a_new_connection() -> None:
+    relay = Relay()
+    async with Origin(answer(b"one"), answer(b"two")) as origin, relay.connected() as client:
+        await say(client, asking(origin))
+        await hear(client, b"one")
+        await say(client, asking(origin, b"POST", b"Content-Length: 0\r\n"))
+        await hear(client, b"one")
+
+        assert origin.accepted == 2
+
+
+class Takes(Server):
+    """Takes a whole body, and says it again."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self.head(reader)
+        body = await reader.readexactly(len(LARGE))
+        writer.write(answer(body))
+        await writer.drain()
+        await reader.read()
+
+
+async def test_large_bodies_go_both_ways() -> None:
+    relay = Relay()
+    async with Takes() as origin, relay.connected() as client:
+        headers = b"Content-Length: %d\r\n" % len(LARGE)
+        saying = asyncio.create_task(say(client, asking(origin, b"PUT", headers) + LARGE))
+        heard = await hear(client, LARGE[-512:])
+        await saying
+
+        assert heard.partition(b"\r\n\r\n")[2] == LARGE
+
+
+class Declines(Server):
+    """Answers as soon as it has the head."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self.head(reader)
+        writer.write(b"HTTP/1.1 413 Too large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+        await writer.drain()
+
+
+async def test_an_answer_before_the_end_of_the_body_arrives() -> None:
+    relay = Relay()
+    async with Declines() as origin, relay.connected() as client:
+        await say(client, asking(origin, b"PUT", b"Content-Length: 99999\r\n") + b"x" * 1000)
+
+        heard = await hear(client)
+
+        assert heard.startswith(b"HTTP/1.1 413 Too large\r\n")
+        assert heard.endswith(b"no")
+    assert relay.ended == [Result.PART]
+
+
+async def test_who_sends_no_more_gets_its_answer() -> None:
+    relay = Relay()
+    async with Origin(answer(b"one")) as origin, relay.connected() as client:
+        await say(client, asking(origin))
+        client.shutdown(socket.SHUT_WR)
+
+        assert (await hear(client)).endswith(b"one")
+
+
+async def test_who_is_gone_is_not_waited_for() -> None:
+    relay = Relay(look_s=0.05)
+    async with Origin(b"") as origin:
+        async with relay.connected() as client:
+            await say(client, asking(origin))
+            await origin.until_asked()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await origin.until_nobody_is_connected()
+    assert relay.ended == [Result.RESET]
+
+
+async def test_who_is_gone_in_the_middle_of_its_body_takes_the_request_along() -> None:
+    relay = Relay()
+    async with Origin(b"") as origin:
+        async with relay.connected() as client:
+            await say(client, asking(origin, b"PUT", b"Content-Length: 9\r\n") + b"half")
+            await origin.until_asked()
+        await origin.until_nobody_is_connected()
+    assert relay.ended == [Result.RESET]
+
+
+async def test_a_body_that_is_none_is_refused_and_the_request_is_broken_off() -> None:
+    relay = Relay()
+    async with Origin(b"") as origin, relay.connected() as client:
+        await say(client, asking(origin, b"PUT", b"Transfer-Encoding: chunked\r\n"))
+        await origin.until_asked()
+        await say(client, b"zzz\r\n")
+
+        assert (await hear(client)).startswith(b"HTTP/1.1 400 broken HTTP\r\n")
+        await origin.until_nobody_is_connected()
+
+
+@pytest.mark.parametrize("half", [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", b"HTTP/1.1 200 OK\r\n"])
+async def test_half_an_answer_is_no_answer(half: bytes) -> None:
+    relay = Relay()
+    async with Origin(half, stays=False) as origin, relay.connected() as client:
+        await say(client, asking(origin))
+
+        if b"Content-Length" in half:
+            assert await hear(client, b"half")
+            with pytest.raises(ConnectionResetError):
+                await hear(client)
+        else:
+            assert (await hear(client)).startswith(
+                b"HTTP/1.1 502 through direct: closed in the middle of its answer\r\n"
+            )
+
+
+async def test_nobody_there() -> None:
+    relay = Relay()
+    async with relay.connected() as client:
+        end = f"{HOST}:{closed_port()}".encode()
+        await say(client, b"GET http://%s/ HTTP/1.1\r\nHost: %s\r\n\r\n" % (end, end))
+
+        said = await hear(client)
+
+        assert said.startswith(b"HTTP/1.1 502 through direct: connecting to " + end + b": nothing listens there\r\n")
+        assert b"\nSee: sudo docker-proxy-agent status\n" in said
+
+
+async def test_an_upstream_that_leads_back_is_not_followed_for_ever() -> None:
+    relay = Relay()
+    async with Origin(b"") as origin, relay.connected() as client:
+        await say(client, asking(origin, headers=b"Via: 1.1 relay-1\r\n"))
+
+        assert (await hear(client)).startswith(b"HTTP/1.1 508 the upstream leads back to this relay\r\n")
+        assert origin.accepted == 0
+
+
+class Echoes(Server):
+    """Switches, and then says what it is told."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self.head(reader)
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
+        while data := await reader.read(65536):
+            writer.write(data)
+
+
+async def test_what_is_switched_to_something_else_is_a_tunnel() -> None:
+    relay = Relay()
+    async with Echoes() as origin, relay.connected() as client:
+        await say(client, asking(origin, headers=b"Connection: Upgrade\r\nUpgrade: websocket\r\n") + b"early")
+        assert (await hear(client, b"early")).partition(b"\r\n\r\n")[2] == b"helloearly"
+        await say(client, b"\x81\x00")
+        assert await hear(client, b"\x81\x00")
+        client.shutdown(socket.SHUT_WR)
+    assert relay.ended == [Result.TUNNEL]
