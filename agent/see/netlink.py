@@ -1,6 +1,6 @@
 """Asks the kernel about its network, over netlink.
 
-Ten questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
+Nine questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
 `socket_messages.py`), and waking up when something changes (`service/watch/`).
 """
 
@@ -72,11 +72,6 @@ def leads_here(address: str) -> bool:
         if failure.errno in _NO_WAY:
             return False
         raise
-
-
-def addresses() -> frozenset[str]:
-    """All addresses of this host; without those that are none of an interface, such as 127.0.0.2."""
-    return frozenset(address for message in ask(wire.addresses_request()) if (address := wire.address(message)))
 
 
 def neighbours() -> list[Neighbour]:

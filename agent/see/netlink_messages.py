@@ -1,4 +1,4 @@
-"""Netlink's bytes: eight questions about the network, and what the kernel's answers mean.
+"""Netlink's bytes: seven questions about the network, and what the kernel's answers mean.
 
 Pure: requests become bytes, and datagrams become values. Not known here: sockets, retries and time-outs (`netlink.py`),
 and what the routes say about the host (`routes.py`).
@@ -43,7 +43,7 @@ _IFLA_IFNAME, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_EXT_MASK, _IFLA_CA
 _IFLA_LINK_NETNSID: Final = 37
 _LOWER: Final = frozenset({_IFLA_LINK, _IFLA_LINK_NETNSID})
 _IFLA_INFO_KIND: Final = 1
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL = 1, 2, 3
+_IFA_LABEL: Final = 3
 _ARPHRD_ETHER: Final = 1
 _RTEXT_FILTER_SKIP_STATS: Final = 0x8
 _IFF_UP, _IFF_LOOPBACK, _IFF_POINTOPOINT, _IFF_NOARP, _IFF_LOWER_UP = 0x1, 0x8, 0x10, 0x80, 0x10000
@@ -144,11 +144,6 @@ def links_request() -> KernelRequest:
 def labels_request() -> KernelRequest:
     """All IPv4 addresses; IPv6 addresses have no labels."""
     return KernelRequest(RTM_GETADDR, _ADDRESS.pack(AF_INET, 0, 0, 0, 0))
-
-
-def addresses_request() -> KernelRequest:
-    """All addresses, of both families."""
-    return KernelRequest(RTM_GETADDR, _ADDRESS.pack(AF_UNSPEC, 0, 0, 0, 0))
 
 
 def routes_request() -> KernelRequest:
@@ -284,16 +279,6 @@ def way(message: Message) -> Route | None:
 def leads_here(message: Message) -> bool:
     """Whether it says that a packet would be for this host itself."""
     return message.type == RTM_NEWROUTE and head(_ROUTE, message.body)[7] in _RTN_HERE
-
-
-def address(message: Message) -> str | None:
-    """One of this host's own. None if the message is about something else."""
-    if message.type != RTM_NEWADDR:
-        return None
-    attributes = attributes_in(message.body[_ADDRESS.size :])
-    # On a point-to-point link, ADDRESS is the other end's.
-    own = attributes.get(_IFA_LOCAL) or attributes.get(_IFA_ADDRESS)
-    return None if own is None else _address(own)
 
 
 def neighbour(message: Message) -> Neighbour | None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import netifaces
 import pytest
 
 from agent.probe.dial import Address, threaded
@@ -17,7 +18,7 @@ from agent.probe.stream import StreamFailed
 from agent.relay.names import MOST_OF_ONE, Names
 from agent.relay.open import Asked, NotOpened, Opened, Opening
 from agent.relay.ways import Ways
-from agent.see import netlink
+from agent.see.interfaces import addresses
 from agent.values.relay import Orders, RelayUpstream, Source
 from agent.values.secret import Secret
 from agent.values.settings import Credentials, ProxyUrl, Scheme
@@ -243,7 +244,8 @@ async def test_nor_directly_by_a_name_that_leads_here() -> None:
 
 async def test_nor_by_a_second_look_up_that_answers_otherwise() -> None:
     """It is looked up once, and what was looked at is what is connected to."""
-    elsewhere = next(iter(sorted(a for a in netlink.addresses() if ":" not in a and not a.startswith("127."))), None)
+    known = addresses(netifaces.interfaces()).values()
+    elsewhere = next((ip.partition("/")[0] for one in known for ip in one.ipv4 if not ip.startswith("127.")), None)
     if elsewhere is None:
         pytest.skip("this machine has no address but loopback")
     asked: list[str] = []

@@ -143,17 +143,6 @@ def test_labels() -> None:
     assert decoded(wire.label, ADDRESSES) == ["lo", "wlan0", "wlan0:1"]
 
 
-def test_addresses() -> None:
-    assert decoded(wire.address, ADDRESSES) == ["127.0.0.1", "10.10.0.7", "10.11.0.7"]
-
-
-def test_on_a_point_to_point_link_the_other_end_is_no_address_of_this_host() -> None:
-    other_end = ADDRESSES.replace(bytes.fromhex("08000100") + b"\x7f", bytes.fromhex("08000100") + b"\x0a", 1)
-
-    assert other_end != ADDRESSES
-    assert decoded(wire.address, other_end)[0] == "127.0.0.1"
-
-
 def test_default_routes_of_all_tables() -> None:
     assert decoded(wire.default_route, ROUTES) == [
         Route((Hop(3, "fe80::1"),), table=7),
