@@ -11,47 +11,27 @@ from __future__ import annotations
 
 import asyncio
 import enum
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import msgspec
 
+from agent.probe.through_proxy import authorization, known
 from agent.relay import refusals
 from agent.relay.client import Client, Sight
 from agent.relay.conversation import AnswerHead, Conversation, Event, Phase, Piece, Request, RequestEnd
-from agent.relay.headers import Headers, were_passed_on_by
-from agent.relay.outward import AnswerEnd, Failed, Outward, OutwardEvent, Provisional, Switched, Way
+from agent.relay.headers import were_passed_on_by
+from agent.relay.open import Asked, NotOpened, Opened, Opening
+from agent.relay.outward import AnswerEnd, Failed, Form, Outward, OutwardEvent, Provisional, Switched
 from agent.relay.refusals import Refusal
+from agent.relay.ways import Ways
+from agent.values.relay import Source
 
 IDLE_S: Final = 3600.0  # nothing comes either way
 HALF_OPEN_S: Final = 300.0  # and the client sends no more
 LOOK_S: Final = 30.0  # while nothing comes, so often it is looked whether anybody waits for it
 
 _REPEATABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
-
-
-class Connection(Protocol):
-    """To a server, or to a proxy that is asked for whole URLs."""
-
-    async def read(self) -> bytes: ...
-    async def write(self, data: bytes) -> None: ...
-    async def aclose(self) -> None: ...
-
-
-class Opened(msgspec.Struct, frozen=True):
-    """A connection, and how a request is put on it."""
-
-    connection: Connection
-    upstream: str
-    is_to_proxy: bool = False
-    authorization: Headers = ()
-
-
-class NotOpened(Exception):
-    """No connection; what the client is told."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.reason)
-        self.refusal = refusal
 
 
 class Opener(Protocol):
@@ -62,6 +42,27 @@ class Opener(Protocol):
 
     async def may_follow(self, request: Request, kept: Opened) -> bool:
         """Whether the request may take a connection that was opened for the same host and port before."""
+
+
+class ByOrders:
+    """For one client, by whatever the orders are when it asks."""
+
+    def __init__(self, opening: Opening, ways: Callable[[], Ways], *, source: Source, peer: str) -> None:
+        self._opening = opening
+        self._ways = ways
+        self._source = source
+        self._peer = peer
+        self._opened_by: Ways | None = None
+
+    async def open(self, request: Request) -> Opened:
+        self._opened_by = self._ways()
+        return await self._opening.open(self._asked(request), self._opened_by)
+
+    async def may_follow(self, request: Request, kept: Opened) -> bool:
+        return self._ways() is self._opened_by and await self._opening.may_follow(self._asked(request), kept)
+
+    def _asked(self, request: Request) -> Asked:
+        return Asked(request.host, request.port, source=self._source, peer=self._peer, is_tunnel=False)
 
 
 class Result(enum.Enum):
@@ -138,7 +139,7 @@ class Forwarding:
     async def aclose(self) -> None:
         kept, self._kept = self._kept, None
         if kept is not None:
-            await kept.opened.connection.aclose()
+            await kept.opened.aclose()
 
     # The connection.
 
@@ -156,29 +157,28 @@ class Forwarding:
     # One request and its answer.
 
     async def _exchange(self, request: Request, opened: Opened, body: _Body) -> Result | Failed:
-        self.upstream = opened.upstream
-        way = Way(self._name, is_to_proxy=opened.is_to_proxy, authorization=opened.authorization)
-        outward = Outward(request, way)
+        self.upstream = opened.way.upstream
+        outward = Outward(request, _form(self._name, opened))
         is_kept = False
         try:
-            result = await self._both_ways(opened.connection, outward, body)
+            result = await self._both_ways(opened, outward, body)
             is_kept = result is Result.TUNNEL or (result is Result.NEXT and outward.is_reusable)
             if is_kept:
                 self._kept = _Kept(request.host, request.port, opened)
             return result
         finally:
             if not is_kept:
-                await opened.connection.aclose()
+                await opened.aclose()
 
-    async def _both_ways(self, connection: Connection, outward: Outward, body: _Body) -> Result | Failed:
+    async def _both_ways(self, opened: Opened, outward: Outward, body: _Body) -> Result | Failed:
         sent = [outward.head(), *map(outward.piece, body.pieces), outward.end() if body.is_whole else b""]
-        is_open = await self._send(connection, b"".join(sent))
+        is_open = await self._send(opened, b"".join(sent))
         if body.is_whole or not is_open:
-            return await self._answer(connection, outward)
+            return await self._answer(opened, outward)
         try:
             async with asyncio.TaskGroup() as tasks:
-                sending = tasks.create_task(self._send_body(connection, outward))
-                result = await self._answer(connection, outward)
+                sending = tasks.create_task(self._send_body(opened, outward))
+                result = await self._answer(opened, outward)
                 sending.cancel()
         except* _ClientLost as lost:
             raise lost.exceptions[0] from None
@@ -192,19 +192,19 @@ class Forwarding:
             pieces.append(event.data)
         return _Body(pieces)
 
-    async def _send_body(self, connection: Connection, outward: Outward) -> None:
+    async def _send_body(self, opened: Opened, outward: Outward) -> None:
         is_open = True
         while is_open:
             event = self._conversation.next_event()
             if event is None:
                 self._conversation.receive(await self._from_client())
             elif isinstance(event, Piece):
-                is_open = await self._send(connection, outward.piece(event.data))
+                is_open = await self._send(opened, outward.piece(event.data))
             elif _is_end(event):
-                await self._send(connection, outward.end())
+                await self._send(opened, outward.end())
                 return
 
-    async def _answer(self, connection: Connection, outward: Outward) -> Result | Failed:
+    async def _answer(self, opened: Opened, outward: Outward) -> Result | Failed:
         while True:
             said: list[bytes] = []
             result: Result | Failed | None = None
@@ -212,11 +212,11 @@ class Forwarding:
                 result = event if isinstance(event, Failed) else self._say(event, said)
             if said:
                 await self._to_client(b"".join(said))
-            if result is Result.TUNNEL and not await self._send(connection, self._conversation.rest):
+            if result is Result.TUNNEL and not await self._send(opened, self._conversation.rest):
                 return Result.RESET
             if result is not None:
                 return result
-            heard = await self._heard(connection)
+            heard = await self._heard(opened)
             if isinstance(heard, Failed):
                 return heard
             outward.receive(heard)
@@ -242,7 +242,9 @@ class Forwarding:
 
     async def _told(self, opened: Opened, result: Result | Failed) -> Result:
         return (
-            await self._refuse(refusals.no_way(opened.upstream, result.what)) if isinstance(result, Failed) else result
+            await self._refuse(refusals.no_way(opened.way.upstream, result.what))
+            if isinstance(result, Failed)
+            else result
         )
 
     async def _refuse(self, refusal: Refusal) -> Result:
@@ -273,20 +275,20 @@ class Forwarding:
             raise _ClientLost from error
         self._touched = self._loop.time()
 
-    async def _send(self, connection: Connection, data: bytes) -> bool:
+    async def _send(self, opened: Opened, data: bytes) -> bool:
         """Whether it could be sent. If not, there may still be an answer that says why."""
         self.moved_up += len(data)
         try:
-            await connection.write(data)
+            await opened.write(data)
         except OSError:
             return False
         return True
 
-    async def _heard(self, connection: Connection) -> bytes | Failed:
+    async def _heard(self, opened: Opened) -> bytes | Failed:
         while True:
             try:
                 async with asyncio.timeout(self._look_s) as limit:
-                    data = await connection.read()
+                    data = await opened.read()
             except OSError:
                 if not limit.expired():  # a socket's own TimeoutError, too
                     return Failed("broke off")
@@ -305,6 +307,13 @@ class Forwarding:
         if self._loop.time() - self._touched < within_s:
             return None
         return Failed(f"nothing came for {within_s / 60:.0f} minutes")
+
+
+def _form(name: bytes, opened: Opened) -> Form:
+    proxy = opened.way.proxy
+    if not opened.is_to_proxy or proxy is None:
+        return Form(name)
+    return Form(name, is_to_proxy=True, authorization=authorization(known(proxy)))
 
 
 def _is_repeatable(request: Request) -> bool:

@@ -172,6 +172,19 @@ class Opening:
         self._failures.note_failed(first.upstream, first_failure, second.upstream)
         return opened
 
+    async def may_follow(self, asked: Asked, kept: Opened) -> bool:
+        """Whether what was opened for the same host and port may be used for it again.
+
+        A proxy looks the name up anew for each request: if it is on this host, so do we.
+        """
+        if kept.way.proxy is None:
+            return True
+        try:
+            await self._check_name(asked, str(kept.connected.getpeername()[0]))
+        except (OSError, _Forbidden):
+            return False
+        return True
+
     def _note(self, way: Way, failure: StreamFailed) -> None:
         """Only what is the upstream's fault: a host that is not there fails by each of them."""
         is_not_reached = way.proxy is not None and failure.step in _ITS_OWN

@@ -20,7 +20,7 @@ from agent.relay.strict import HTTP_PORT
 _PREFIX: Final = b"HTTP/"
 
 
-class Way(msgspec.Struct, frozen=True):
+class Form(msgspec.Struct, frozen=True):
     """How the request is put."""
 
     name: bytes  # ours, in Via
@@ -58,9 +58,9 @@ OutwardEvent = AnswerHead | Provisional | Switched | Piece | AnswerEnd | Failed
 class Outward:
     """Of one request."""
 
-    def __init__(self, request: Request, way: Way) -> None:
+    def __init__(self, request: Request, form: Form) -> None:
         self._request = request
-        self._way = way
+        self._form = form
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
         self._start = b""
         self._is_over = False
@@ -72,12 +72,12 @@ class Outward:
         asked = self._request
         host = authority(asked.host, asked.port) if asked.port != HTTP_PORT else _bare(asked.host)
         path = asked.path
-        if self._way.is_to_proxy:
+        if self._form.is_to_proxy:
             path = f"http://{host}".encode("ascii") + (b"" if path == b"*" else path)
         headers = [
             (b"Host", host.encode("ascii")),
-            *passed_on_by(asked.headers, self._way.name),
-            *self._way.authorization,
+            *passed_on_by(asked.headers, self._form.name),
+            *self._form.authorization,
         ]
         if asked.is_chunked:
             headers.append((b"Transfer-Encoding", b"chunked"))
@@ -131,7 +131,7 @@ class Outward:
 
     def _answered(self, event: h11.InformationalResponse | h11.Response) -> OutwardEvent:
         came = event.headers.raw_items()
-        headers = passed_on_by(end_to_end(came), self._way.name, event.http_version)
+        headers = passed_on_by(end_to_end(came), self._form.name, event.http_version)
         names = {name for name, _ in event.headers}
         if b"transfer-encoding" in names:  # then a length says nothing, and may be wrong
             self._is_doubtful = b"content-length" in names or event.http_version == b"1.0"

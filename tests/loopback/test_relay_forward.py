@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
+from agent.probe.dial import Address
 from agent.probe.stream import StreamFailed, Via, open_stream
 from agent.relay.client import Client
 from agent.relay.conversation import Conversation, Request
-from agent.relay.forward import Forwarding, NotOpened, Opened, Result
+from agent.relay.forward import ByOrders, Forwarding, Opener, Result
+from agent.relay.open import NotOpened, Opened, Opening
 from agent.relay.refusals import no_way
-from tests.loopback.servers import HOST, PATIENCE_S, Server, closed_port
+from agent.relay.ways import Way, Ways
+from agent.values.relay import Orders, RelayUpstream, Source
+from agent.values.secret import Secret
+from agent.values.settings import Credentials, ProxyUrl, Scheme
+from tests.loopback.servers import HOST, PATIENCE_S, Server, basic, closed_port
 
 NAME = b"relay-1"
 LARGE = bytes(range(256)) * 32768  # 8 MB, more than all buffers between
@@ -24,25 +30,20 @@ LARGE = bytes(range(256)) * 32768  # 8 MB, more than all buffers between
 class Directly:
     """Opens to the host that is asked for."""
 
-    def __init__(self, *, is_allowed_to_follow: bool = True) -> None:
-        self.opened = 0
-        self._may_follow = is_allowed_to_follow
-
     async def open(self, request: Request) -> Opened:
-        self.opened += 1
         try:
-            return Opened(await open_stream(request.host, request.port, Via()), "direct")
+            return Opened(Way("direct"), await open_stream(request.host, request.port, Via()))
         except StreamFailed as failure:
             raise NotOpened(no_way("direct", failure.evidence)) from failure
 
     async def may_follow(self, request: Request, kept: Opened) -> bool:
-        return self._may_follow
+        return True
 
 
 class Relay:
     """As the process will be, for whole URLs only. Keeps how each connection ended."""
 
-    def __init__(self, opener: Directly | None = None, look_s: float = 30) -> None:
+    def __init__(self, opener: Opener | None = None, look_s: float = 30) -> None:
         self.opener = opener or Directly()
         self.ended: list[Result | None] = []
         self._look_s = look_s
@@ -83,7 +84,7 @@ class Relay:
         await forwarding.aclose()
 
     async def _tunnel(self, client: Client, forwarding: Forwarding) -> None:
-        end = forwarding.switched().connection
+        end = forwarding.switched()
         async with asyncio.TaskGroup() as tasks:
             back = tasks.create_task(_copy(end.read, client.write))
             await _copy(client.read, end.write)
@@ -153,7 +154,6 @@ async def test_requests_to_one_host_share_a_connection() -> None:
 
         assert (await hear(client, b"two")).count(b"HTTP/1.1 200 OK") == 2
         assert origin.accepted == 1
-        assert relay.opener.opened == 1
 
 
 async def test_another_host_gets_a_connection_of_its_own() -> None:
@@ -166,14 +166,68 @@ async def test_another_host_gets_a_connection_of_its_own() -> None:
         await first.until_nobody_is_connected()
 
 
-async def test_orders_of_now_decide_whether_a_connection_may_be_used_again() -> None:
-    relay = Relay(Directly(is_allowed_to_follow=False))
-    async with Origin(answer(b"one")) as origin, relay.connected() as client:
-        for _ in range(2):
-            await say(client, asking(origin))
+def corp(server: Server) -> Ways:
+    url = ProxyUrl(Scheme.HTTP, HOST, server.port, Credentials("corp\\me", Secret("p@ss")))
+    return Ways(Orders(1, (RelayUpstream("corp", url, url),)))
+
+
+class AsTold:
+    """By orders that the test changes, for a container, and names that resolve to what it says."""
+
+    def __init__(self, ways: Ways) -> None:
+        self.ways = ways
+        self.address = "192.0.2.7"
+        opening = Opening(self, resolve=self._resolve, is_own=[].__contains__)
+        self.opener = ByOrders(opening, lambda: self.ways, source=Source.CONTAINERS, peer="172.17.0.2")
+
+    async def _resolve(self, host: str, port: int) -> Sequence[Address]:
+        return [(socket.AF_INET, (self.address, port))]
+
+    def note_failed(self, upstream: str, failure: StreamFailed, used: str = "", /) -> None:
+        raise AssertionError(failure)
+
+
+async def test_a_proxy_is_asked_for_the_whole_url_with_its_own_password() -> None:
+    async with Origin(answer(b"one"), answer(b"two")) as proxy:
+        async with Relay(AsTold(corp(proxy)).opener).connected() as client:
+            theirs = b"Proxy-Authorization: Basic dGhlaXJz\r\n"
+            await say(client, b"GET http://end.test/x HTTP/1.1\r\nHost: end.test\r\n" + theirs + b"\r\n")
             await hear(client, b"one")
 
-        assert origin.accepted == 2
+        assert proxy.heads[0].startswith(b"GET http://end.test/x HTTP/1.1\r\nHost: end.test\r\n")
+        assert basic("corp\\me", "p@ss") in proxy.heads[0]
+        assert theirs not in proxy.heads[0]
+
+
+async def test_a_new_way_is_taken_by_the_next_request() -> None:
+    async with Origin(answer(b"one"), answer(b"two")) as first, Origin(answer(b"three")) as second:
+        told = AsTold(corp(first))
+        async with Relay(told.opener).connected() as client:
+            asked = b"GET http://end.test/ HTTP/1.1\r\nHost: end.test\r\n\r\n"
+            for said in (b"one", b"two"):
+                await say(client, asked)
+                await hear(client, said)
+            assert first.accepted == 1
+
+            told.ways = corp(second)
+            await say(client, asked)
+            await hear(client, b"three")
+        assert first.accepted == second.accepted == 1
+
+
+async def test_a_name_that_leads_here_by_now_is_refused_on_a_connection_that_is_kept_too() -> None:
+    """The proxy is on this host, and looks the name up for each request: what it finds is as near to it as to us."""
+    async with Origin(answer(b"one"), answer(b"two")) as proxy:
+        told = AsTold(corp(proxy))
+        async with Relay(told.opener).connected() as client:
+            asked = b"GET http://end.test/ HTTP/1.1\r\nHost: end.test\r\n\r\n"
+            await say(client, asked)
+            await hear(client, b"one")
+
+            told.address = "127.0.0.1"
+            await say(client, asked)
+            assert (await hear(client)).startswith(b"HTTP/1.1 403 end.test is loopback\r\n")
+        assert len(proxy.heads) == 1
 
 
 async def test_a_server_that_closes_after_its_answer_is_asked_on_a_new_connection() -> None:

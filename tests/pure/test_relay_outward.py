@@ -11,24 +11,24 @@ from hypothesis import strategies as st
 
 from agent.relay.conversation import AnswerHead, Connect, Conversation, Phase, Piece, Request, RequestEnd
 from agent.relay.headers import were_passed_on_by
-from agent.relay.outward import AnswerEnd, Failed, Outward, OutwardEvent, Provisional, Switched, Way
+from agent.relay.outward import AnswerEnd, Failed, Form, Outward, OutwardEvent, Provisional, Switched
 from agent.relay.refusals import Refusal
 
 NAME = b"relay-1"
-DIRECT = Way(NAME)
-OFFICE = Way(NAME, is_to_proxy=True, authorization=((b"Proxy-Authorization", b"Basic b3BlbjpzZXNhbWU="),))
+DIRECT = Form(NAME)
+OFFICE = Form(NAME, is_to_proxy=True, authorization=((b"Proxy-Authorization", b"Basic b3BlbjpzZXNhbWU="),))
 VIA = b"Via: 1.1 relay-1\r\n"
 
 
 class Exchange:
     """One request through both sides, without a socket between them."""
 
-    def __init__(self, asked: bytes, way: Way = DIRECT) -> None:
+    def __init__(self, asked: bytes, form: Form = DIRECT) -> None:
         self.client = Conversation()
         self.client.receive(asked)
         request = self.client.next_event()
         assert isinstance(request, Request)
-        self.outward = Outward(request, way)
+        self.outward = Outward(request, form)
         self.sent = self.outward.head()
         self.said = b""
         self.seen: list[OutwardEvent] = []
