@@ -39,6 +39,7 @@ from agent.decide.clients import (
     told_apart,
 )
 from agent.decide.drift import WITHIN_S
+from agent.decide.relay import exclusions_of_clients
 from agent.system.clock import SYSTEM_CLOCK
 from agent.system.kept import Kept
 from agent.system.keyed import keyed, keyed_to_compare
@@ -194,14 +195,20 @@ class LocalClients:
         self._last: dict[Path, ClientFile] = {}
         self._stood: dict[Path, tuple[_Stood, ...]] = {}  # what our last writes found and left there
 
-    async def look(self, upstream: Upstream) -> ClientsSeen:
-        """Compare what every file says with what it should say. Nothing is changed."""
+    async def look(self, upstream: Upstream, relay: Upstream | None = None) -> ClientsSeen:
+        """Compare what every file says with what it should say. Nothing is changed.
+
+        `relay`: what they are given instead of the upstream, if anything.
+        """
         who = await self._everybody()
         bridge, around = Bridge(), Around()
+        exclusions = self._policy.no_proxy
+        if relay is not None:
+            upstream, exclusions = relay, exclusions_of_clients(exclusions)
         if who.accounts:
             bridge = await self._from_containers.bridge(upstream)
             around = await self._from_containers.around(upstream, is_resolved=self._policy.clients.resolve)
-        wanted = for_clients(upstream, self._policy.clients, self._policy.no_proxy, bridge=bridge, around=around)
+        wanted = for_clients(upstream, self._policy.clients, exclusions, bridge=bridge, around=around)
         owned = self._owned.all()
         left, unknown = await self._left(owned.keys() - {str(account.config) for account in who.accounts})
         everybody = [(account, wanted) for account in who.accounts] + [(account, BACK) for account in left]

@@ -18,8 +18,10 @@ import msgspec
 from agent.decide.choose import Choice
 from agent.decide.desired import for_dockerd
 from agent.values.condition import Code, Condition
+from agent.values.errors import AgentError, Unexpected
+from agent.values.machine_text import lines
 from agent.values.policy import Listen, Network, NoProxy, Policy, Relay, Upstream
-from agent.values.relay import Orders, RelayUpstream, Source
+from agent.values.relay import Orders, RelayState, RelayUpstream, Source
 from agent.values.settings import ProxyUrl, Scheme, Settings
 from agent.values.verdict import Outcome, Verdict
 
@@ -51,14 +53,17 @@ class Relaying(msgspec.Struct, frozen=True):
     asked: float | None = None  # CLOCK_BOOTTIME; None: not yet
     because: str = ""  # how the last probe through it failed; where it is given up or cannot be: why
 
+    @property
+    def is_used(self) -> bool:
+        """Whether it is to work."""
+        return self.stage in (Stage.TRIED, Stage.GIVEN)
 
-def begun(relay: Relay, *, is_in_docker: bool, cannot: str = "", gave_up: str = "") -> Relaying:
-    """As a policy is taken. `is_in_docker`: Docker has its address already: an agent before this one has seen it work.
 
-    `cannot`: why there can be none for this Docker. `gave_up`: why it was given up by an earlier agent.
+def begun(*, is_in_docker: bool, gave_up: str = "") -> Relaying:
+    """As a policy asks for it. `is_in_docker`: Docker has its address already: an agent before this has seen it work.
+
+    `gave_up`: why it was given up by an earlier agent.
     """
-    if not relay.enable or cannot:
-        return Relaying(Stage.OFF, because=cannot if relay.enable else "")
     if gave_up:
         return Relaying(Stage.FAILED, because=gave_up)
     return Relaying(Stage.GIVEN if is_in_docker else Stage.TRIED)
@@ -66,7 +71,7 @@ def begun(relay: Relay, *, is_in_docker: bool, cannot: str = "", gave_up: str = 
 
 def is_due(relaying: Relaying, now: float, recheck_s: float) -> bool:
     """Whether it is to be probed in this pass."""
-    if relaying.stage not in (Stage.TRIED, Stage.GIVEN):
+    if not relaying.is_used:
         return False
     if relaying.stage is Stage.TRIED:  # in any pass, but not in each of a storm
         return relaying.asked is None or now >= relaying.asked + AGAIN_S
@@ -76,7 +81,7 @@ def is_due(relaying: Relaying, now: float, recheck_s: float) -> bool:
 
 def next_at(relaying: Relaying, recheck_s: float) -> float | None:
     """When it is to be probed without any other reason for a pass; None: only in the next pass, or not at all."""
-    if relaying.stage not in (Stage.TRIED, Stage.GIVEN) or relaying.asked is None:
+    if not relaying.is_used or relaying.asked is None:
         return None
     return relaying.asked + (AGAIN_S if relaying.failures else recheck_s or PROVES_S)
 
@@ -113,6 +118,52 @@ def conditions(relaying: Relaying, *, is_enabled: bool) -> tuple[Condition, ...]
     return ()
 
 
+class Chosen(msgspec.Struct, frozen=True):
+    """What a pass has found and chosen, for the relay."""
+
+    network: Network
+    verdicts: Mapping[str, Verdict]
+    choice: Choice
+
+
+class Relayed(msgspec.Struct, frozen=True):
+    """The relay in one pass."""
+
+    relay: Relay = Relay()
+    relaying: Relaying = Relaying()
+    upstream: str | None = None  # that it uses now; None: none of the policy's
+    generation: int = 0  # of what it is told
+    state: RelayState | None = None  # what it says of itself; None: it does not run, or that does not count
+    fault: AgentError | None = None  # why it could not be told, or kept
+
+    @property
+    def address(self) -> Settings:
+        """What a dockerd runs with that uses it, whether or not it should."""
+        return for_docker(self.relay)
+
+    @property
+    def for_docker(self) -> Settings | None:
+        """None: Docker is given the upstream itself."""
+        return self.address if self.relaying.stage is Stage.GIVEN else None
+
+    @property
+    def for_clients(self) -> Upstream | None:
+        """None: clients are given the upstream itself."""
+        return for_clients(self.relay) if self.relaying.stage is Stage.GIVEN else None
+
+    @property
+    def is_broken(self) -> bool:
+        return self.relaying.stage is Stage.FAILED
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        said = conditions(self.relaying, is_enabled=self.relay.enable)
+        if self.fault is None:
+            return said
+        code = Code.INTERNAL_ERROR if isinstance(self.fault, Unexpected) else Code.TARGET_FAILED
+        return (*said, Condition(code, f"the relay: {self.fault.what}", self.fault.remedy, self.fault.where))
+
+
 # What Docker and clients are given.
 
 
@@ -145,6 +196,25 @@ def addresses(relay: Relay, bridge: str | None, *, has_ipv6: bool) -> tuple[str,
     if Listen.BRIDGE in relay.listen and bridge is not None:
         hosts.append(bridge)
     return tuple(f"{host}:{relay.port}" for host in hosts)
+
+
+def listening(where: Sequence[str]) -> str:
+    """The drop-in of its socket unit."""
+    listed = "".join(f"ListenStream={one}\n" for one in where)
+    about = "# Written by docker-proxy-agent, by its policy and the address of Docker's bridge."
+    return f"{about}\n[Socket]\nListenStream=\n{listed}"
+
+
+def listened(drop_in: str) -> tuple[str, ...]:
+    """Where it listens by that."""
+    found = (line.partition("=") for line in lines(drop_in))
+    return tuple(value for key, _, value in found if key == "ListenStream" and value)
+
+
+def bridge_of(where: Sequence[str], port: int) -> str | None:
+    """The address of the bridge among them; the bridge itself may be gone now, or not there yet."""
+    hosts = (one.removesuffix(f":{port}") for one in where if one.endswith(f":{port}"))
+    return next((host for host in hosts if host not in (LOOPBACK, f"[{LOOPBACK_IPV6}]")), None)
 
 
 # What the relay is told.
@@ -180,7 +250,7 @@ def orders(policy: Policy, names: Sequence[str], owners: Mapping[str, int | None
     return Orders(
         generation=0,
         upstreams=tuple(_way_out(policy.upstreams[name], owners) for name in names),
-        no_proxy=tuple(policy.no_proxy.always),
+        no_proxy=tuple(map(str, policy.no_proxy.always)),
         sources=sources,
         log=relay.log,
         max_connections=relay.max_connections,
@@ -193,7 +263,7 @@ def _way_out(upstream: Upstream, owners: Mapping[str, int | None]) -> RelayUpstr
         upstream.name,
         http=upstream.http_with_credentials,
         https=upstream.https_with_credentials,
-        no_proxy=upstream.no_proxy,
+        no_proxy=tuple(map(str, upstream.no_proxy)),
         owner=upstream.owner,
         owner_uid=owners.get(upstream.owner) if upstream.owner else None,
     )

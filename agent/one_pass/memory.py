@@ -29,6 +29,7 @@ from agent.one_pass.overrides import Overrides
 from agent.one_pass.past_restarts import PastRestarts
 from agent.one_pass.ports import Prober
 from agent.one_pass.refused_passwords import REFUSED, RefusedPasswords
+from agent.one_pass.relay_file import RelayFile
 from agent.one_pass.seen import Verdicts
 from agent.one_pass.shaken_file import KeptShaken, ShakenFile
 from agent.system.clock import SYSTEM_CLOCK
@@ -103,6 +104,7 @@ class Memory:
         self._prober: Prober = _NOBODY
         self._refused = RefusedPasswords(state)
         self._quarantine = Quarantine(state)
+        self._relay_file = RelayFile(state)
         self._in_force: _InForce | None = None
         self._in_flight = InFlight()
         self.is_held = False  # unfinished work comes first
@@ -124,6 +126,7 @@ class Memory:
         if is_another:  # last: it may fail on a full disk, and the new policy must be in place by then
             self.past_restarts.forget_otherwise()
             self._refused.forget()
+            self._relay_file.forget()
 
     def take_up(self) -> None:
         """Take over what the last agent process knew. Only the service does; a command behaves as after a change."""
@@ -142,9 +145,10 @@ class Memory:
         self._in_force = None
 
     def forgive(self) -> None:
-        """Forget quarantines, refused passwords and failed restarts: everything may be tried again."""
+        """Forget quarantines, refused passwords, failed restarts and a failed relay: everything may be tried again."""
         self._quarantine.forget()
         self._refused.forget()
+        self._relay_file.forget()
         self.past_restarts.forget()
 
     def note_offline(self) -> None:
@@ -370,12 +374,17 @@ class Memory:
             known = None
         if known is not None and known.is_believed and now - known.at < fresh_s:
             return known.verdict
+        verdict = await self.works_now(upstream, snapshot)
+        is_believed = verdict.is_ok or known is not None
+        self._in_force = _InForce(upstream, fingerprint, verdict, now, is_believed=is_believed)
+        return verdict
+
+    async def works_now(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:
+        """A refused password is not sent again here, either."""
         if self._refused.has(upstream, snapshot):
             return REFUSED
         verdict = (await self._prober.verdicts([upstream], lambda _: False))[upstream.name]
         self._heed(upstream, verdict, snapshot)
-        is_believed = verdict.is_ok or known is not None
-        self._in_force = _InForce(upstream, fingerprint, verdict, now, is_believed=is_believed)
         return verdict
 
     def restart_waits(self) -> str:
@@ -441,6 +450,9 @@ class Patiently:
 
     async def works(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:
         return await self._memory.works(upstream, snapshot)
+
+    async def works_now(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:
+        return await self._memory.works_now(upstream, snapshot)
 
 
 def only_looking(policy: Policy, prober: Prober, state: Path) -> Patiently:

@@ -6,7 +6,7 @@ just as real. Not known here: what a pass does with the answers (`reconcile.py`,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from agent.audit.record import Record
@@ -15,18 +15,22 @@ from agent.decide.choose import Choice
 from agent.decide.plan import Holding, OwnedDaemonJson, Plan
 from agent.decide.probation import Trial
 from agent.decide.rate import Asked
+from agent.decide.relay import Chosen, Relayed
 from agent.docker.journal import UnderWay
 from agent.docker.transaction import Applied
 from agent.one_pass.seen import AnySeen, Seen, Verdicts
 from agent.targets.container import Carried
 from agent.values.condition import Condition
 from agent.values.dockerd import FileFault, Reality, Running
+from agent.values.events import Facts
 from agent.values.policy import Network, Upstream
 from agent.values.reason import Reason
 from agent.values.settings import Settings
 from agent.values.snapshot import Snapshot
 from agent.values.vantage import Vantage
 from agent.values.verdict import Verdict
+
+Works = Callable[[str], Awaitable[Verdict]]  # by name of an upstream
 
 
 class Host(Protocol):
@@ -137,8 +141,32 @@ class Clients(Protocol):
         """Stop writes that are still under way."""
         ...
 
-    async def look(self, upstream: Upstream) -> ClientsSeen: ...
+    async def look(self, upstream: Upstream, relay: Upstream | None = None) -> ClientsSeen:
+        """`relay`: what they are given instead of the upstream, if anything."""
+        ...
+
     def carry_out(self, seen: ClientsSeen, record: Record) -> Coroutine[Any, Any, Sequence[ClientFile]]: ...
+
+
+class Relays(Protocol):
+    """Keeps the relay."""
+
+    def seen(self, *, is_in_docker: bool) -> Relayed:
+        """As it stands. `is_in_docker`: Docker runs with its address, or would after a start."""
+        ...
+
+    async def serve(self, chosen: Chosen, works: Works, *, may_start: bool) -> Relayed:
+        """Tell it of a choice, and probe it where that is due. `may_start`: whether systemd may be asked to."""
+        ...
+
+    def take_news(self) -> Sequence[Facts]:
+        """What there is to record of it, each once."""
+        ...
+
+    @property
+    def next_at(self) -> float | None:
+        """When it is to be probed, whatever else happens."""
+        ...
 
 
 class Choosing(Protocol):
@@ -173,6 +201,10 @@ class Choosing(Protocol):
         """Whether an upstream works here, whether or not `use` lists it."""
         ...
 
+    async def works_now(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:
+        """The same, asked at this moment."""
+        ...
+
 
 class Maker(Protocol):
     """Who makes a pass: the service, or a command on its own."""
@@ -204,7 +236,7 @@ class Maker(Protocol):
 
 
 class World(Protocol):
-    """The four of this host."""
+    """Those of this host."""
 
     @property
     def host(self) -> Host: ...
@@ -214,3 +246,5 @@ class World(Protocol):
     def daemon(self) -> Daemon: ...
     @property
     def clients(self) -> Clients: ...
+    @property
+    def relay(self) -> Relays: ...

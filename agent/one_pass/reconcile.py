@@ -24,6 +24,7 @@ from agent.decide.effective import effective, prospective
 from agent.decide.plan import NOTHING_HOLDS, Holding, Plan, keeps_down, plan, put_off
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
+from agent.decide.relay import Chosen, Relayed, for_docker
 from agent.decide.restart import When, why_ended
 from agent.decide.stillness import STILL_S, may_be_answered, only_more_came, still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
@@ -52,6 +53,7 @@ from agent.values.policy import Network, Policy, Upstream
 from agent.values.reason import Reason
 from agent.values.settings import Settings, agrees
 from agent.values.snapshot import Snapshot
+from agent.values.verdict import Outcome, Verdict
 
 STILL_AT_LAST_S: Final = 3.0  # a network that never stands still is taken as it is
 
@@ -64,30 +66,51 @@ _PAUSED: Final = "the agent is paused: nothing is written"
 _CLIENTS: Final = "the clients' files"
 
 
-async def look(
-    policy: Policy, world: World, choosing: Choosing, snapshot: Snapshot | None = None, *, is_hasty: bool = False
+async def look(  # noqa: PLR0913 - the last two are named at every call
+    policy: Policy,
+    world: World,
+    choosing: Choosing,
+    snapshot: Snapshot | None = None,
+    *,
+    is_hasty: bool = False,
+    is_served: bool = False,
 ) -> Seen:
-    """See, probe, choose and plan; nothing is changed. `is_hasty`: a restart does not wait for homes."""
+    """See, probe, choose and plan; Docker and clients are not touched. `is_hasty`: a restart does not wait for homes.
+
+    `is_served`: the relay is told of the choice as soon as it is made. Otherwise nothing is changed at all.
+    """
     snapshot = snapshot or await world.host.see()
     known = world.daemon.known()
     reality, meant = (
         (known, by_upstream(policy, world.prober.vantage)) if known else await _look_at_docker(policy, world)
     )
-    in_docker, kept_down = _in_docker(reality, meant), await what_keeps_it_down(reality, world.daemon)
+    relayed = world.relay.seen(is_in_docker=_is_relayed(reality, policy))
+    in_docker, kept_down = _in_docker(reality, meant, relayed), await what_keeps_it_down(reality, world.daemon)
     if snapshot.is_offline:
-        return Offline(snapshot=snapshot, reality=reality, in_docker=in_docker, keeps_down=kept_down)
+        return Offline(snapshot=snapshot, reality=reality, in_docker=in_docker, keeps_down=kept_down, relayed=relayed)
     recognised = recognise(policy.networks, snapshot)
     verdicts, choice = await choosing.choose(recognised.network, snapshot, in_docker)
+    if is_served and not choosing.is_paused:
+        relayed = await _serve(
+            Chosen(recognised.network, verdicts, choice),
+            relayed,
+            world,
+            choosing=choosing,
+            policy=policy,
+            snapshot=snapshot,
+        )
+        in_docker = _in_docker(reality, meant, relayed)
     if choice.upstream is None:
         return Undecided(
             snapshot=snapshot,
             reality=reality,
             in_docker=in_docker,
             keeps_down=kept_down,
-            clients=await _look_for_strangers(policy.upstreams[in_docker], world) if in_docker is not None else None,
+            clients=await _look_for_strangers(policy.upstreams.get(in_docker or ""), world, relayed),
             recognised=recognised,
             verdicts=verdicts,
             choice=choice,
+            relayed=relayed,
         )
     upstream = policy.upstreams[choice.upstream]
     weighing = _Weighing(
@@ -98,6 +121,7 @@ async def look(
         network=recognised.network,
         upstream=upstream.name,
         meant=meant,
+        relayed=relayed,
     )
     reality, planned = await _weigh(weighing, reality, is_known=known is not None)
     is_down = reality.unit.phase is Phase.BROKEN and not planned.starts_docker
@@ -108,24 +132,40 @@ async def look(
         reality=reality,
         in_docker=in_docker,
         keeps_down=kept_down if is_down else None,
-        clients=None if are_clients_next else await _look_at_clients(upstream, world),
+        clients=None if are_clients_next else await _look_at_clients(upstream, world, relayed),
         recognised=recognised,
         verdicts=verdicts,
         choice=choice,
+        relayed=relayed,
         upstream=upstream,
         plan=planned,
         beside=beside,
     )
 
 
+async def _serve(  # noqa: PLR0913 - named at its one call
+    chosen: Chosen, relayed: Relayed, world: World, *, choosing: Choosing, policy: Policy, snapshot: Snapshot
+) -> Relayed:
+    async def works(name: str) -> Verdict:
+        return await choosing.works_now(policy.upstreams[name], snapshot)
+
+    try:
+        return await world.relay.serve(chosen, works, may_start=not choosing.is_starting)
+    except AgentError as error:  # such as a full disk
+        fault = error
+    except Exception as error:  # noqa: BLE001 - the boundary of a target: Docker's half and the clients' go on
+        fault = unexpected("the relay", error)
+    return msgspec.structs.replace(relayed, fault=fault)
+
+
 async def _look_at_docker(policy: Policy, world: World) -> tuple[Reality, Mapping[str, Settings]]:
     """A whole look, and what each upstream means for the dockerd that was found."""
-    vantage = world.prober.vantage
+    vantage, relay = world.prober.vantage, for_docker(policy.relay)
     meant = by_upstream(policy, vantage)
-    reality = await world.daemon.reality(*meant.values())
+    reality = await world.daemon.reality(*meant.values(), relay)
     if world.prober.vantage != vantage:  # it stands elsewhere than the one before
         meant = by_upstream(policy, world.prober.vantage)
-        reality = await world.daemon.reality(*meant.values())
+        reality = await world.daemon.reality(*meant.values(), relay)
     return reality, meant
 
 
@@ -168,10 +208,11 @@ class _Weighing(msgspec.Struct, frozen=True):
     network: Network
     upstream: str  # the chosen one
     meant: Mapping[str, Settings]  # what each upstream means for dockerd
+    relayed: Relayed
 
     @property
     def desired(self) -> Settings:
-        return self.meant[self.upstream]
+        return self.relayed.for_docker or self.meant[self.upstream]
 
     def rough(self, reality: Reality) -> Plan:
         """The plan if nothing held it back."""
@@ -227,7 +268,9 @@ class _Weighing(msgspec.Struct, frozen=True):
             return str(error)
 
     async def _urgency(self, running: Settings) -> Urgency:
-        upstream = self.policy.upstreams.get(_meaning(running, self.meant) or "")
+        if self.relayed.is_broken and agrees(running, self.relayed.address):
+            return urgency(running, self.desired, "the relay", Verdict(Outcome.ERROR))
+        upstream = self.policy.upstreams.get(_meaning(running, self.meant, self.relayed) or "")
         is_other_secret = is_another_secret(running, self.desired) and can_be_asked(running)
         is_asked = upstream is not None and may_be_asked(upstream, self.network)
         if upstream is None and is_other_secret:  # the proxy itself was chosen here
@@ -258,16 +301,28 @@ def is_on_trial(daemon: Daemon) -> bool:
         return False
 
 
-def _in_docker(reality: Reality, meant: Mapping[str, Settings]) -> str | None:
+def _is_relayed(reality: Reality, policy: Policy) -> bool:
+    """Whether Docker runs with the relay's address, or would after a start."""
+    running = effective(reality)
+    try:
+        started = prospective(reality)
+    except TextRefused:  # the plan says so
+        started = None
+    return any(one is not None and agrees(one, for_docker(policy.relay)) for one in (running, started))
+
+
+def _in_docker(reality: Reality, meant: Mapping[str, Settings], relayed: Relayed) -> str | None:
     try:
         settings = effective(reality) or prospective(reality)
     except TextRefused:  # the plan says so
         return None
-    return _meaning(settings, meant)
+    return _meaning(settings, meant, relayed)
 
 
-def _meaning(settings: Settings, meant: Mapping[str, Settings]) -> str | None:
-    """The upstream that these settings mean."""
+def _meaning(settings: Settings, meant: Mapping[str, Settings], relayed: Relayed) -> str | None:
+    """The upstream that these settings mean; those of the relay mean the one that it uses, if it works."""
+    if agrees(settings, relayed.address):
+        return None if relayed.is_broken else relayed.upstream
     return next((name for name, meaning in meant.items() if agrees(settings, meaning)), None)
 
 
@@ -288,6 +343,8 @@ async def reconcile(  # noqa: PLR0913 - named at every call
     for tries_left in reversed(range(TRIES)):
         seen = await _note(await _look_at_rest(policy, world, choosing, maker), world.daemon, choosing)
         maker.tell(seen, record)
+        for facts in world.relay.take_news():
+            record(facts)
         if choosing.is_paused or not seen.acts:
             return Pass(seen)
         if await world.daemon.goes_down():
@@ -317,7 +374,8 @@ async def _carry_out(seen: Seen, world: World, record: Record, *, maker: Maker, 
     written: tuple[ClientFile, ...] = ()
     are_left = outcome is not None and (outcome.rolled_back or outcome.goes_down)
     if isinstance(seen, Planned) and seen.clients is None and not (outcome is not None and outcome.goes_down):
-        seen = msgspec.structs.replace(seen, clients=await _look_at_clients(seen.upstream, world))
+        clients = await _look_at_clients(seen.upstream, world, seen.relayed)
+        seen = msgspec.structs.replace(seen, clients=clients)
         if not are_left:
             seen = _judge_clients(seen, record, maker)
     if seen.clients is not None and not are_left:
@@ -342,20 +400,23 @@ def _judge_clients(seen: Planned, record: Record, maker: Maker) -> Planned:
     return msgspec.structs.replace(seen, clients=half.clients)
 
 
-async def _look_at_clients(upstream: Upstream, world: World) -> ClientsSeen:
+async def _look_at_clients(upstream: Upstream, world: World, relayed: Relayed) -> ClientsSeen:
     try:
-        return await world.clients.look(upstream)
+        return await world.clients.look(upstream, relayed.for_clients)
     except Exception as error:  # noqa: BLE001 - the boundary of a target: Docker's half goes on
         return ClientsSeen(Wanted(Intent.LEAVE, "not known"), unexpected=unexpected(_CLIENTS, error))
 
 
-async def _look_for_strangers(upstream: Upstream, world: World) -> ClientsSeen | None:
+async def _look_for_strangers(upstream: Upstream | None, world: World, relayed: Relayed) -> ClientsSeen | None:
     """Without a choice clients keep what they have, unless it leads to another user's listener by now."""
+    upstream = relayed.for_clients or upstream
+    if upstream is None:
+        return None
     urls = [url for url in (upstream.http, upstream.https) if url is not None]
     # A name may be this host's: Debian's /etc/hosts has 127.0.1.1 for it. The look at clients resolves it.
     if not any(is_loopback(url) or is_name(url.host) for url in urls):
         return None
-    seen = await _look_at_clients(upstream, world)
+    seen = await _look_at_clients(upstream, world, relayed)
     return seen if seen.wanted.is_somebody_elses else None
 
 
@@ -385,7 +446,9 @@ async def _look_at_rest(policy: Policy, world: World, choosing: Choosing, maker:
     while True:
         began = time.monotonic()
         snapshot = await world.host.see()
-        looking: Coroutine[Any, Any, Seen | None] = look(policy, world, choosing, snapshot, is_hasty=maker.is_hasty)
+        looking: Coroutine[Any, Any, Seen | None] = look(
+            policy, world, choosing, snapshot, is_hasty=maker.is_hasty, is_served=True
+        )
         may_begin_anew = began < given_up
         if may_begin_anew:
             looking = _look_undisturbed(looking, snapshot, world, choosing=choosing, maker=maker)

@@ -12,6 +12,7 @@ from agent.decide.choose import Choice, Ending
 from agent.decide.dead_end import dead_ends
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
+from agent.decide.relay import Relayed
 from agent.decide.stale import condition, expected
 from agent.docker.transaction import Applied
 from agent.targets.container import Carried
@@ -33,6 +34,7 @@ class _Look(msgspec.Struct, frozen=True, kw_only=True):
     keeps_down: FileFault | None = None  # what in daemon.json keeps a broken Docker down
     verdicts: Verdicts = {}
     clients: ClientsSeen | None = None  # None: not looked at
+    relayed: Relayed = Relayed()
 
     @property
     def acts(self) -> bool:
@@ -52,7 +54,7 @@ class _Look(msgspec.Struct, frozen=True, kw_only=True):
     def conditions(self) -> tuple[Condition, ...]:
         """What a person should know of this pass before anything is carried out."""
         of_clients = self.clients.conditions if self.clients is not None else ()
-        return (*self._of_docker, *self._of_choice, *of_clients)
+        return (*self._of_docker, *self._of_choice, *self.relayed.conditions, *of_clients)
 
     @property
     def _of_docker(self) -> tuple[Condition, ...]:

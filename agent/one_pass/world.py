@@ -43,6 +43,8 @@ from agent.docker.theirs import owned
 from agent.docker.transaction import Applied, Transaction
 from agent.docker.unit import Unit
 from agent.docker.which import beside, serving
+from agent.one_pass.relay import LocalRelay, RelayMemory
+from agent.one_pass.relay_units import RelayUnits
 from agent.one_pass.sockets import LocalSockets
 from agent.one_pass.standpoint import Standpoint
 from agent.probe.dial import Address, Ground, Resolve, in_a_thread
@@ -723,6 +725,7 @@ class Lasting(msgspec.Struct, frozen=True):
     loopback: Loopback = msgspec.field(default_factory=Loopback)
     standpoint: Standpoint = msgspec.field(default_factory=Standpoint)  # of dockerd
     carried: containers.Known = msgspec.field(default_factory=containers.Known)  # by its containers
+    relay: RelayMemory = msgspec.field(default_factory=RelayMemory)
 
 
 class TheWorld:
@@ -753,6 +756,16 @@ class TheWorld:
             standpoint=lasting.standpoint,
         )
         self.host = ThisHost(paths, policy, lasting.ways, self.prober.note_arrival)
+        systemd = None if policy.docker.restart_command else manager(paths)
+        self.relay = LocalRelay(
+            paths,
+            policy,
+            prober=self.prober,
+            sockets=LocalSockets(ThisSystem(paths.root)),
+            bridge=lambda: way_to_host(paths, config_file, lasting.standpoint.vantage).address,
+            memory=lasting.relay,
+            units=None if systemd is None else RelayUnits(paths, systemd),
+        )
         self._paths, self._config_file = paths, config_file
 
     def container_dns(self) -> tuple[str, ...]:

@@ -58,6 +58,10 @@ class Event(enum.Enum):
     RESUMED = "resumed"
     TARGET_FAILED = "target-failed"
     RESTORED = "restored"
+    RELAY_ENABLED = "relay-enabled"
+    RELAY_SWITCHED = "relay-switched"
+    RELAY_FAILED = "relay-failed"
+    RELAY_REFUSED = "relay-refused"
     LOG_RECOVERED = "log-recovered"
     LOG_TRIMMED = "log-trimmed"
 
@@ -520,6 +524,54 @@ class FilesRestored(Facts, frozen=True, kw_only=True):
     severity = Severity.NOTICE
     targets: Sequence[str]
     because: str | UnsetType = UNSET
+
+
+class RelayEnabled(Facts, frozen=True, kw_only=True):
+    """It has proved itself: from now on Docker is given its address."""
+
+    event = Event.RELAY_ENABLED
+    sentence = "The relay works[ at {listens}]: Docker and clients are given its address"
+    brief = "relay enabled"
+    severity = Severity.NOTICE
+    listens: Sequence[str]
+
+
+class RelaySwitched(Facts, frozen=True, kw_only=True):
+    """What goes through the relay goes another way from now on."""
+
+    event = Event.RELAY_SWITCHED
+    sentence = "The relay uses[ {upstream}][ in {network}][ instead of {previous_upstream}][; if that fails: {others}]"
+    brief = "relay switched[ to {upstream}]"
+    severity = Severity.NOTICE
+    upstream: str
+    previous_upstream: str | UnsetType = UNSET
+    network: str
+    others: Sequence[str]  # that it tries if that one cannot be opened, in order
+    generation: int  # of what the relay is told
+
+
+class RelayFailed(Facts, frozen=True, kw_only=True):
+    """It is given up until a person asks, or the policy is another."""
+
+    event = Event.RELAY_FAILED
+    sentence = "The relay does not work[: {because}]; Docker and clients are given the upstreams themselves"
+    brief = "relay given up"
+    severity = Severity.ERROR
+    because: str
+
+
+class RelayRefused(Facts, frozen=True, kw_only=True):
+    """Somebody tried to use the relay who may not; by what the relay says."""
+
+    event = Event.RELAY_REFUSED
+    sentence = "The relay refused[ {sources}], who may not use it"
+    severity = Severity.WARNING
+    sources: Sequence[str]  # addresses that were not told of before
+    times: int  # how often all of them came by now
+
+    @property
+    def is_by_itself(self) -> bool:
+        return True
 
 
 class LogRecovered(Facts, frozen=True, kw_only=True):

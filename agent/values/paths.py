@@ -194,6 +194,11 @@ class Paths(msgspec.Struct, frozen=True):
         return self.runtime / "relay.json"
 
     @property
+    def relay_drop_in(self) -> Path:
+        """Of the relay's socket unit: where it listens."""
+        return self.unit_file("docker-proxy-relay.socket.d") / "50-docker-proxy-agent.conf"
+
+    @property
     def relay_state(self) -> Path:
         """What the relay says of itself. Written by another user: a stranger's text."""
         return self.below(self.layout.relay) / "state.json"

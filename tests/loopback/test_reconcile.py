@@ -17,8 +17,9 @@ from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
 from agent.docker.transaction import Applied
 from agent.one_pass.memory import Memory, Patiently, only_looking
-from agent.one_pass.ports import Maker
+from agent.one_pass.ports import Maker, Relays
 from agent.one_pass.reconcile import Alone, look, reconcile
+from agent.one_pass.relay import NoRelay
 from agent.one_pass.seen import Offline, Pass, Planned, Undecided
 from agent.probe.side_by_side import probe_all
 from agent.system.files import Changed
@@ -71,7 +72,7 @@ class NoClients:
     async def let_go(self) -> None:
         """Nothing is under way."""
 
-    async def look(self, upstream: Upstream) -> ClientsSeen:
+    async def look(self, upstream: Upstream, relay: Upstream | None = None) -> ClientsSeen:
         return ClientsSeen(Wanted(Intent.SET, ""))
 
     async def carry_out(self, seen: ClientsSeen, record: Record) -> Sequence[ClientFile]:
@@ -84,7 +85,7 @@ class SomeClients(NoClients):
     def __init__(self, is_somebody_elses: bool) -> None:
         self._wanted = Wanted(Intent.WITHDRAW, "as it is", is_somebody_elses=is_somebody_elses)
 
-    async def look(self, upstream: Upstream) -> ClientsSeen:
+    async def look(self, upstream: Upstream, relay: Upstream | None = None) -> ClientsSeen:
         return ClientsSeen(self._wanted)
 
 
@@ -95,6 +96,7 @@ class Place:
         self.snapshot = snapshot
         self.daemon = dockerd
         self.clients: NoClients = NoClients()
+        self.relay: Relays = NoRelay()
         self.asked: list[str] = []
         self.connected: list[str] = []
         self.here: dict[str, tuple[str, ...]] = {}
@@ -413,7 +415,7 @@ class Alice(NoClients):
         self.docker_ran_with: list[Settings] = []
         self.looked_at_with: list[Settings] = []
 
-    async def look(self, upstream: Upstream) -> ClientsSeen:
+    async def look(self, upstream: Upstream, relay: Upstream | None = None) -> ClientsSeen:
         self.looked_at_with.append(self._dockerd.runs_with)
         return self.seen
 

@@ -867,7 +867,7 @@ async def test_what_docker_runs_with_is_shown_where_nothing_works(laptop: Laptop
 class Household(NoClients):
     """Alice's file is right, and bob's cannot be written."""
 
-    async def look(self, upstream: Upstream) -> ClientsSeen:
+    async def look(self, upstream: Upstream, relay: Upstream | None = None) -> ClientsSeen:
         def account(name: str) -> Account:
             home = Path("/home", name)
             return Account(name, 1000, 1000, (), home, home / "config.json", may_create=False, found_by=FoundBy.NAMED)

@@ -178,7 +178,7 @@ class BreakingClients:
     async def let_go(self) -> None:
         """Nothing is under way."""
 
-    async def look(self, upstream: Upstream) -> ClientsSeen:
+    async def look(self, upstream: Upstream, relay: Upstream | None = None) -> ClientsSeen:
         if self._breaks == "look":
             raise Broken
         return self._seen

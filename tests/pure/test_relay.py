@@ -17,12 +17,15 @@ from agent.decide.relay import (
     after,
     anew,
     begun,
+    bridge_of,
     conditions,
     first_of,
     follows,
     for_clients,
     for_docker,
     is_due,
+    listened,
+    listening,
     next_at,
     orders,
     ways_out,
@@ -41,18 +44,15 @@ RECHECK_S = 60.0
 
 
 @pytest.mark.parametrize(
-    ("relay", "given", "stage"),
+    ("is_in_docker", "gave_up", "stage"),
     [
-        pytest.param(Relay(), {"is_in_docker": False}, Stage.OFF, id="not-asked-for"),
-        pytest.param(Relay(), {"is_in_docker": True}, Stage.OFF, id="not-asked-for-any-more"),
-        pytest.param(ON, {"is_in_docker": False}, Stage.TRIED, id="it-must-answer-before-docker-is-told"),
-        pytest.param(ON, {"is_in_docker": True}, Stage.GIVEN, id="docker-has-it-already"),
-        pytest.param(ON, {"is_in_docker": True, "gave_up": "refused"}, Stage.FAILED, id="an-agent-before-gave-it-up"),
-        pytest.param(ON, {"is_in_docker": False, "cannot": "rootless"}, Stage.OFF, id="it-cannot-be-here"),
+        pytest.param(False, "", Stage.TRIED, id="it-must-answer-before-docker-is-told"),
+        pytest.param(True, "", Stage.GIVEN, id="docker-has-it-already"),
+        pytest.param(True, "refused", Stage.FAILED, id="an-agent-before-gave-it-up"),
     ],
 )
-def test_where_it_begins(relay: Relay, given: dict[str, bool], stage: Stage) -> None:
-    assert begun(relay, **given).stage is stage  # type: ignore[arg-type]
+def test_where_it_begins(is_in_docker: bool, gave_up: str, stage: Stage) -> None:
+    assert begun(is_in_docker=is_in_docker, gave_up=gave_up).stage is stage
 
 
 @pytest.mark.parametrize(
@@ -175,6 +175,8 @@ def test_clients_are_given_it_where_it_listens_for_them() -> None:
 )  # fmt: skip
 def test_where_it_listens(relay: Relay, bridge: str | None, has_ipv6: bool, listens: tuple[str, ...]) -> None:
     assert addresses(relay, bridge, has_ipv6=has_ipv6) == listens
+    assert listened(listening(listens)) == listens
+    assert bridge_of(listens, relay.port) == (bridge if Listen.BRIDGE in relay.listen else None)
 
 
 # What the relay is told.

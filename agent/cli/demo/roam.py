@@ -28,6 +28,7 @@ from agent.docker.config_file import ConfigFile
 from agent.docker.engine import EngineSocket
 from agent.one_pass.memory import only_looking
 from agent.one_pass.reconcile import Alone, look, reconcile
+from agent.one_pass.relay import NoRelay
 from agent.one_pass.world import LocalDaemon, Registries, local_clients
 from agent.system.lock import held
 from agent.system.policy_file import load
@@ -63,6 +64,7 @@ class DemoWorld:
         self.prober = Registries(paths, policy, names.resolve, config_file=config_file)
         self.daemon = LocalDaemon(paths, policy, config_file)
         self.clients = local_clients(paths, policy, config_file=config_file)
+        self.relay = NoRelay()
 
 
 async def roam(paths: Paths, told: Callable[[Policy, Stop], None]) -> tuple[Policy, tuple[Stop, ...]]:

@@ -1,0 +1,332 @@
+"""The relay, as the agent keeps it: told where to go as soon as that is chosen, probed, and given to Docker or not.
+
+relay.json is written without any stillness: switching back costs nothing, and Docker is not touched. It stays when
+the agent stops.
+Not known here: the rules (`decide/relay.py`), how systemd runs it (`relay_units.py`), and the relay itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from msgspec import UNSET
+
+from agent.decide.relay import (
+    Chosen,
+    Relayed,
+    Relaying,
+    Stage,
+    addresses,
+    after,
+    anew,
+    as_upstream,
+    begun,
+    bridge_of,
+    first_of,
+    follows,
+    is_due,
+    next_at,
+    orders,
+    ways_out,
+)
+from agent.docker.quarantine import Quarantine
+from agent.one_pass.ports import Prober, Works
+from agent.one_pass.relay_file import RelayFile
+from agent.one_pass.relay_report import Refusals, state_of
+from agent.one_pass.relay_units import Somebody, Units
+from agent.system.clock import SYSTEM_CLOCK, Clock
+from agent.system.files import FileState, Identity, identity_of, read_file, remove_file, replace_file
+from agent.system.passwd import group
+from agent.values.errors import AgentError
+from agent.values.events import Facts, RelayEnabled, RelayFailed, RelayRefused, RelaySwitched
+from agent.values.listening import Sockets
+from agent.values.machine_text import lines
+from agent.values.paths import Paths
+from agent.values.policy import Network, Policy, Relay
+from agent.values.relay import Orders, RelayState, orders_file, orders_in
+from agent.values.verdict import Outcome, Verdict
+
+GROUP: Final = "docker-proxy-relay"  # who may read relay.json
+_ORDERS_MODE: Final = 0o640
+_IPV6_LOOPBACK: Final = "0" * 31 + "1"  # as /proc/net/if_inet6 has ::1
+_MOST_NEWS: Final = 100  # of one look that begins anew and anew
+
+
+class RelayMemory:
+    """What outlives a policy."""
+
+    def __init__(self) -> None:
+        self.relay = Relay()
+        self.relaying = Relaying()
+        self.orders: Orders | None = None
+        self.orders_on_disk: Identity | None = None
+        self.news: list[Facts] = []
+        self.state: RelayState | None = None  # what it last said of itself
+        self.refusals = Refusals()
+        self.unsaved = ""  # why it was given up, where that could not be kept
+
+
+class NoRelay:
+    """Where there is none, as in the demo."""
+
+    next_at: float | None = None
+
+    def seen(self, *, is_in_docker: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
+        return Relayed()
+
+    async def serve(self, _: Chosen, __: Works, *, may_start: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
+        return Relayed()
+
+    def take_news(self) -> Sequence[Facts]:
+        return ()
+
+
+class LocalRelay:
+    """The relay of this host, for one policy."""
+
+    def __init__(  # noqa: PLR0913 - named at its one call
+        self,
+        paths: Paths,
+        policy: Policy,
+        *,
+        prober: Prober,
+        sockets: Sockets,
+        bridge: Callable[[], str | None],
+        memory: RelayMemory | None = None,
+        units: Units | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`bridge`: the address of Docker's default bridge; None: it is not known."""
+        self._paths, self._policy, self._relay = paths, policy, policy.relay
+        self._prober = prober
+        self._sockets = sockets
+        self._bridge = bridge
+        self._memory = memory or RelayMemory()
+        self._units = units or Somebody()
+        self._clock = clock
+        self._file = RelayFile(paths.state)
+        self._quarantine = Quarantine(paths.state)
+        known = self._memory
+        if known.relay != policy.relay:  # what else is in the policy does not matter to it
+            known.relay, known.relaying, known.unsaved = policy.relay, Relaying(), ""
+        self._is_in_docker = False
+
+    def seen(self, *, is_in_docker: bool) -> Relayed:
+        """As it stands. `is_in_docker`: Docker runs with its address, or would after a start."""
+        self._is_in_docker = is_in_docker
+        self._hear()
+        memory, cannot = self._memory, self._cannot()
+        if not self._relay.enable or cannot:
+            memory.relaying = Relaying(because=cannot)
+            return self._as_it_stands()
+        gave_up = self._file.load(self._relay) or memory.unsaved
+        if memory.relaying.stage is Stage.OFF:
+            memory.relaying = begun(is_in_docker=is_in_docker, gave_up=gave_up)
+        elif not gave_up:
+            memory.relaying = anew(memory.relaying)
+        if memory.relaying.is_used and self._is_quarantined():
+            self._conclude(Relaying(Stage.FAILED, because="Docker did not run with its address"))
+        return self._as_it_stands()
+
+    def _is_quarantined(self) -> bool:
+        until = self._quarantine.until({GROUP: self._as_it_stands().address})
+        return any(self._clock.boottime_s() < at for at in until.values())
+
+    def _cannot(self) -> str:
+        if not self._relay.enable:
+            return ""
+        if not self._paths.layout.bridge_is_here:
+            return "a rootless Docker has a network of its own, where this host's loopback is another"
+        if not self._prober.vantage.is_host:
+            return "this Docker is in a network of its own, where this host's loopback is another"
+        return ""
+
+    async def serve(self, chosen: Chosen, works: Works, *, may_start: bool) -> Relayed:
+        """Tell it of a choice, and probe it where that is due. `works`: how an upstream does without it, asked now.
+
+        `may_start`: whether systemd may be asked to start or stop something.
+        """
+        is_off = self._memory.relaying.stage is Stage.OFF
+        if is_off and not self._is_in_docker:
+            if may_start and self._units.where() is not None:
+                await self._end()
+            return self._as_it_stands()
+        if names := ways_out(chosen.network, chosen.choice, chosen.verdicts):
+            await self._tell(names, chosen.network)
+            if may_start and self._memory.relaying.is_used:
+                await self._keep(chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
+        return self._as_it_stands()
+
+    def _as_it_stands(self) -> Relayed:
+        memory, told = self._memory, self._orders()
+        return Relayed(
+            self._relay,
+            memory.relaying,
+            upstream=first_of(told, self._policy.upstreams),
+            generation=told.generation if told is not None else 0,
+            state=memory.state,
+        )
+
+    # What it is told.
+
+    def _orders(self) -> Orders | None:
+        """Those on disk; None: none, or none that can be understood."""
+        path, memory = self._paths.relay_orders, self._memory
+        if (found := identity_of(path)) != memory.orders_on_disk:
+            memory.orders_on_disk, memory.orders = found, None
+            with contextlib.suppress(AgentError):  # written anew with the next choice
+                state = read_file(path)
+                memory.orders = orders_in(state.data, str(path)) if state is not None and state.data else None
+        return memory.orders
+
+    async def _tell(self, names: Sequence[str], network: Network) -> None:
+        ca_file = self._policy.probe.ca_file
+        ca_there = str(self._paths.below(ca_file)) if ca_file else ""
+        wanted = orders(self._policy, names, await self._owners(names), ca_there)
+        before = self._orders()
+        if (written := follows(before, wanted)) is None:
+            return
+        self._write(orders_file(written))
+        self._memory.orders, self._memory.orders_on_disk = written, identity_of(self._paths.relay_orders)
+        used = first_of(before, self._policy.upstreams)
+        if used != names[0]:
+            self._note(
+                RelaySwitched(
+                    upstream=names[0],
+                    previous_upstream=used or UNSET,
+                    network=network.name,
+                    others=tuple(names[1:]),
+                    generation=written.generation,
+                )
+            )
+
+    async def _owners(self, names: Sequence[str]) -> dict[str, int | None]:
+        """The uids of the users that `owner` names; None: not known, and nothing is sent to that upstream."""
+        owners = {owner for name in names if (owner := self._policy.upstreams[name].owner)}
+        return {owner: await asyncio.to_thread(self._uid, owner) for owner in sorted(owners)}
+
+    def _uid(self, owner: str) -> int | None:
+        try:
+            return self._sockets.uid(owner)
+        except AgentError:
+            return None
+
+    def _write(self, data: bytes) -> None:
+        """Nobody but root and the relay may read it: its file has the right owner before anything is in it."""
+        path = self._paths.relay_orders
+        found = read_file(path)
+        if found is None:
+            found = replace_file(path, b"", expected=None)
+        found = self._for_the_relay(path, found)
+        replace_file(path, data, expected=found)
+
+    def _give(self) -> None:
+        if (found := read_file(self._paths.relay_orders)) is not None:
+            self._for_the_relay(self._paths.relay_orders, found)
+
+    def _for_the_relay(self, path: Path, found: FileState) -> FileState:
+        reader = self._reader()
+        if reader is None or (found.gid, found.mode) == (reader, _ORDERS_MODE):
+            return found
+        try:
+            os.chown(path, -1, reader, follow_symlinks=False)
+            path.chmod(_ORDERS_MODE)
+        except OSError as error:
+            raise AgentError(str(path), f"cannot be given to the relay: {error.strerror}") from error
+        given = read_file(path)
+        return found if given is None else given
+
+    def _reader(self) -> int | None:
+        """The relay's group; None: it is not installed, and runs as who the agent is."""
+        if not self._paths.is_the_systems:
+            return None
+        with contextlib.suppress(OSError):
+            found = group(self._paths.below("/etc/group").read_text(errors="replace"), GROUP)
+            return found.gid if found is not None else None
+        return None
+
+    # Whether it works.
+
+    async def _keep(self, known: Verdict | None, works: Callable[[], Awaitable[Verdict]]) -> None:
+        """`known`: the verdict on the upstream without the relay."""
+        relaying, wanted = self._memory.relaying, self._wanted()
+        is_asked = is_due(relaying, self._clock.boottime_s(), self._policy.probe.recheck)
+        is_moved = self._units.where() != wanted
+        problem = ""
+        if is_moved or (is_asked and (relaying.stage is Stage.TRIED or relaying.failures)):
+            try:
+                await self._units.bring_up(wanted, self._give)
+            except AgentError as error:
+                problem = str(error)
+        if not is_asked and not problem:
+            return
+        through = Verdict(Outcome.ERROR, problem) if problem else await self._through()
+        is_worth_asking = not through.is_ok and known is not None and known.is_ok
+        without = await works() if is_worth_asking else known
+        self._conclude(after(self._memory.relaying, through, without, self._clock.boottime_s()))
+
+    async def _through(self) -> Verdict:
+        through = as_upstream(self._relay.port)
+        return (await self._prober.verdicts([through], lambda _: False))[through.name]
+
+    def _conclude(self, now: Relaying) -> None:
+        before, self._memory.relaying = self._memory.relaying, now
+        if now.stage is before.stage:
+            return
+        if now.stage is Stage.GIVEN:
+            self._note(RelayEnabled(listens=self._wanted()))
+        elif now.stage is Stage.FAILED:
+            self._memory.unsaved = "" if self._file.save(self._relay, now.because) else now.because
+            self._note(RelayFailed(because=now.because))
+
+    def _wanted(self) -> tuple[str, ...]:
+        """Where it should listen. A bridge that is not there now is not forgotten: see FreeBind= in its unit."""
+        bridge = self._bridge() or bridge_of(self._units.where() or (), self._relay.port)
+        return addresses(self._relay, bridge, has_ipv6=_has_ipv6())
+
+    async def _end(self) -> None:
+        """Nobody uses it any more."""
+        await self._units.bring_down()
+        path = self._paths.relay_orders
+        if (found := read_file(path)) is not None:  # it holds passwords
+            remove_file(path, expected=found)
+
+    # What it says.
+
+    def _hear(self) -> None:
+        memory, now = self._memory, self._clock.boottime_s()
+        memory.state = state_of(self._paths) if memory.relaying.stage is not Stage.OFF else None
+        sources, times = memory.refusals.news(memory.state, now)
+        if sources:
+            memory.refusals = memory.refusals.after(sources, now)
+            self._note(RelayRefused(sources=sources, times=times))
+
+    # For the pass.
+
+    def _note(self, facts: Facts) -> None:
+        news = self._memory.news
+        news.append(facts)
+        del news[:-_MOST_NEWS]
+
+    def take_news(self) -> Sequence[Facts]:
+        news, self._memory.news = self._memory.news, []
+        return news
+
+    @property
+    def next_at(self) -> float | None:
+        return next_at(self._memory.relaying, self._policy.probe.recheck)
+
+
+def _has_ipv6() -> bool:
+    """Whether ::1 can be listened at: a kernel without IPv6 refuses it, and systemd the whole socket unit with it."""
+    try:
+        text = Path("/proc/net/if_inet6").read_text()
+    except OSError:
+        return False
+    return any(line.startswith(_IPV6_LOOPBACK) for line in lines(text))

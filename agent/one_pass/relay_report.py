@@ -1,0 +1,82 @@
+"""What the relay says of itself, read as a stranger's text: it parses what any container sends.
+
+No link is followed, the file must be the relay's own, and what is too long or not as it must be does not count at all.
+Not known here: what follows from it: a look at the upstreams, a record and some numbers for `status`, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.system.passwd import logins
+from agent.values.errors import AgentError
+from agent.values.paths import Paths
+from agent.values.relay import LARGEST_STATE, RelayState, state_in
+from agent.values.secret import escaped
+
+USER: Final = "docker-proxy-relay"
+TOLD_AGAIN_S: Final = 60.0  # one record a minute, whoever knocks
+_MOST_KNOWN: Final = 1000  # sources that were told of
+_MOST_TOLD: Final = 20  # in one record
+_LONGEST_SOURCE: Final = 64  # an IPv6 address with its zone
+
+
+def state_of(paths: Paths) -> RelayState | None:
+    """None: it does not run, or what it says does not count."""
+    path = paths.relay_state
+    try:
+        return state_in(_read(path, _owner(paths)), str(path))
+    except (OSError, AgentError):
+        return None
+
+
+def _owner(paths: Paths) -> int:
+    """Whose file it must be."""
+    if not paths.is_the_systems:
+        return os.geteuid()
+    passwd = paths.below("/etc/passwd").read_text(errors="replace")
+    found = next((one.uid for one in logins(passwd) if one.name == USER), None)
+    if found is None:
+        raise AgentError(USER, "is no user here")
+    return found
+
+
+def _read(path: Path, owner: int) -> bytes:
+    """Never waits: what is no regular file of this owner's is refused before a byte is read."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != owner:
+            raise AgentError(str(path), "is not the relay's own file")
+        return os.read(descriptor, LARGEST_STATE + 1)
+    finally:
+        os.close(descriptor)
+
+
+class Refusals(msgspec.Struct, frozen=True):
+    """The sources that were refused, as far as they were told of."""
+
+    known: frozenset[str] = frozenset()
+    told: float | None = None  # CLOCK_BOOTTIME
+
+    def news(self, state: RelayState | None, now: float) -> tuple[tuple[str, ...], int]:
+        """The sources to tell of now, and how often they came; () if there is nothing new, or it is too soon."""
+        if state is None or (self.told is not None and now < self.told + TOLD_AGAIN_S):
+            return (), 0
+        new = [one for one in state.refused if _shown(one.source) not in self.known][:_MOST_TOLD]
+        return tuple(_shown(one.source) for one in new), sum(one.times for one in new)
+
+    def after(self, sources: Iterable[str], now: float) -> Refusals:
+        """Who never stops at new addresses is forgotten, and told of again."""
+        known = self.known | frozenset(sources)
+        return Refusals(known if len(known) <= _MOST_KNOWN else frozenset(sources), now)
+
+
+def _shown(source: str) -> str:
+    return escaped(source, _LONGEST_SOURCE)

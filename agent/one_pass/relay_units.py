@@ -1,0 +1,104 @@
+"""The relay's socket and service, as systemd runs them: started at the addresses wanted, and stopped.
+
+systemd holds the sockets, so nothing is refused while the relay itself is started anew. Not known here: whether it
+works, and who is told its address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from agent.decide.relay import listened, listening
+from agent.system.systemd import Systemd
+from agent.system.text_files import read_text, write_text
+from agent.values.errors import AgentError, UnitFailed
+from agent.values.paths import Paths
+
+SERVICE: Final = "docker-proxy-relay.service"
+SOCKET: Final = "docker-proxy-relay.socket"
+_MODE: Final = 0o644
+
+
+class Units(Protocol):
+    """Brings the relay up and down."""
+
+    def where(self) -> tuple[str, ...] | None:
+        """The addresses at which it was brought up; None: it was not, or was brought down since."""
+        ...
+
+    async def bring_up(self, where: tuple[str, ...], user_is_there: Callable[[], None]) -> None:
+        """AgentError: why it cannot be. `user_is_there`: called once its user exists, and before it runs."""
+        ...
+
+    async def bring_down(self) -> None: ...
+
+
+class RelayUnits:
+    """Those of the system's systemd."""
+
+    def __init__(self, paths: Paths, systemd: Systemd) -> None:
+        self._systemd = systemd
+        self._drop_in = paths.relay_drop_in
+
+    def where(self) -> tuple[str, ...] | None:
+        try:
+            text = read_text(self._drop_in)
+        except AgentError:  # it is written anew
+            return ()
+        return None if text is None else listened(text)
+
+    async def bring_up(self, where: tuple[str, ...], user_is_there: Callable[[], None]) -> None:
+        """One that is up at other addresses is stopped first: systemd hands sockets over only at a start."""
+        before, wanted = await asyncio.to_thread(read_text, self._drop_in), listening(where)
+        if before != wanted:
+            await self._systemd.says("stop", SOCKET, SERVICE)
+            await asyncio.to_thread(write_text, self._drop_in, before, wanted, _MODE)
+            await self._systemd.call("daemon-reload")
+        if not await self._systemd.says("is-enabled", "--quiet", SOCKET):
+            await self._systemd.call("enable", "--quiet", SOCKET)
+        await self._systemd.says("reset-failed", SOCKET, SERVICE)
+        try:
+            await self._systemd.call("start", SOCKET)
+            user_is_there()
+            await self._systemd.call("start", SERVICE)
+        except UnitFailed as error:
+            raise AgentError(SOCKET, *await self._why(error)) from error
+
+    async def _why(self, error: UnitFailed) -> tuple[str, str]:
+        """systemctl only says that it failed; the unit's result says how."""
+        if "not found" in error.what:
+            return "is not installed", "Run: sudo docker-proxy-agent install"
+        socket, service = await self._systemd.show(("LoadState", "ActiveState", "Result"), (SOCKET, SERVICE))
+        for unit, shown in ((SOCKET, socket), (SERVICE, service)):
+            if shown.get("ActiveState") == "failed":
+                why = shown.get("Result", "not known why")
+                if why == "resources":  # as where bind(2) fails
+                    why = f"{why}: something else may listen there"
+                return f"{unit} failed ({why})", f"See: journalctl -u {unit} -n 20; sudo ss -tlnp"
+        return error.what, f"See: journalctl -u {SOCKET} -u {SERVICE} -n 20"
+
+    async def bring_down(self) -> None:
+        await self._systemd.says("disable", "--quiet", SOCKET)
+        await self._systemd.call("stop", SOCKET, SERVICE)
+        before = await asyncio.to_thread(read_text, self._drop_in)
+        await asyncio.to_thread(write_text, self._drop_in, before, None, None)
+        await self._systemd.call("daemon-reload")
+
+
+class Somebody:
+    """Somebody else's business, as where no systemd is: the probe tells whether it is there."""
+
+    def __init__(self) -> None:
+        self._where: tuple[str, ...] | None = None
+
+    def where(self) -> tuple[str, ...] | None:
+        return self._where
+
+    async def bring_up(self, where: tuple[str, ...], user_is_there: Callable[[], None]) -> None:
+        self._where = where
+        user_is_there()
+
+    async def bring_down(self) -> None:
+        self._where = None

@@ -1,0 +1,413 @@
+"""The relay as the service keeps it: told at once, probed, given to Docker, and taken back once and for all."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.clients.clients import ClientsSeen
+from agent.clients.users import ThisSystem
+from agent.decide.clients import Intent, Wanted
+from agent.decide.relay import Chosen
+from agent.decide.relay import Relayed as Seen
+from agent.one_pass.ports import Works
+from agent.one_pass.relay import LocalRelay, RelayMemory
+from agent.one_pass.sockets import LocalSockets
+from agent.service.requests import Command
+from agent.system.clock import SystemClock
+from agent.values.errors import AgentError
+from agent.values.paths import Paths
+from agent.values.policy import Policy, Upstream
+from agent.values.reason import Reason
+from agent.values.relay import Orders, orders_in
+from agent.values.settings import settings
+from agent.values.snapshot import Snapshot
+
+from .dockerd import Dockerd
+from .test_reconcile import OFFICE, POLICY, NoClients, Place, at
+from .test_service import Hand, Laptop
+
+RELAY = settings("http://127.0.0.1:3130", "http://127.0.0.1:3130", "localhost,127.0.0.0/8,::1")
+WITH_RELAY = POLICY + '[relay]\nenable = true\n[docker]\nmin_interval = "0s"\n'
+OFF = WITH_RELAY.replace("enable = true", "enable = false")
+HOME = at("10.20.0.1")
+LISTENS = ("127.0.0.1:3130", "[::1]:3130", "172.17.0.1:3130")
+
+
+class Ups:
+    """Where the relay was brought up; `fails`: why it cannot be."""
+
+    def __init__(self) -> None:
+        self.fails = ""
+        self.ups: list[tuple[str, ...]] = []
+        self.downs = 0
+        self._where: tuple[str, ...] | None = None
+
+    def where(self) -> tuple[str, ...] | None:
+        return self._where
+
+    async def bring_up(self, where: tuple[str, ...], user_is_there: Callable[[], None]) -> None:
+        if self.fails:
+            raise AgentError("docker-proxy-relay.socket", self.fails)
+        user_is_there()
+        self.ups.append(where)
+        self._where = where
+
+    async def bring_down(self) -> None:
+        self.downs += 1
+        self._where = None
+
+
+class Later(SystemClock):
+    """A clock that the test moves on."""
+
+    ahead_s = 0.0
+
+    def boottime_s(self) -> float:
+        return super().boottime_s() + self.ahead_s
+
+
+class Given(NoClients):
+    """What clients would be given."""
+
+    def __init__(self) -> None:
+        self.given: list[Upstream | None] = []
+
+    async def look(self, upstream: Upstream, relay: Upstream | None = None) -> ClientsSeen:
+        self.given.append(relay)
+        return ClientsSeen(Wanted(Intent.SET, ""))
+
+
+class Relayed(Laptop):
+    """A laptop with a relay, whose answers are those of the upstream `relay`."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.units, self.clock, self.memory = Ups(), Later(), RelayMemory()
+        self.bridge: str | None = "172.17.0.1"
+        self.kind = LocalRelay
+        self.clients = Given()
+        self.place.clients = self.clients
+        self.place.becomes(relay="ok")
+
+    def world(self, paths: Paths, policy: Policy) -> Place:
+        place = super().world(paths, policy)
+        place.relay = self.kind(
+            self.paths,
+            policy,
+            prober=place,
+            sockets=LocalSockets(ThisSystem(paths.root)),
+            bridge=lambda: self.bridge,
+            memory=self.memory,
+            units=self.units,
+            clock=self.clock,
+        )
+        return place
+
+    @property
+    def orders(self) -> Orders:
+        return orders_in(self.paths.relay_orders.read_bytes(), "relay.json")
+
+    def conditions(self) -> list[str]:
+        return [one["code"] for one in self.status()["conditions"]]
+
+    def restarted(self) -> None:
+        """Another process of the agent begins."""
+        self.memory, self.hand = RelayMemory(), Hand()
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Relayed:
+    return Relayed(tmp_path)
+
+
+def names(orders: Orders) -> list[str]:
+    return [one.name for one in orders.upstreams]
+
+
+async def test_docker_is_given_the_relay_once_it_works_and_never_restarted_again(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        assert laptop.dockerd.runs_with == RELAY
+        starts = laptop.dockerd.starts
+        assert names(laptop.orders) == ["office", "direct"]
+
+        for moves in range(1, 11):
+            laptop.place.snapshot = HOME
+            await hand.wake()
+            assert names(laptop.orders) == ["direct"]
+            laptop.place.snapshot = at("10.10.0.1")
+            await hand.wake()
+            assert names(laptop.orders) == ["office", "direct"]
+            assert laptop.orders.generation == 1 + 2 * moves
+
+        assert laptop.dockerd.starts == starts
+        assert laptop.status()["state"] == "steady"
+        assert laptop.status()["docker"]["in_use"] == "office"
+    assert laptop.units.ups == [LISTENS]
+    before_ready, *given = laptop.clients.given
+    assert before_ready is None  # nothing may be started then, so nothing is known of it yet
+    assert {one.name if one else "" for one in given} == {"relay"}
+    told = [event for event in laptop.events() if event.startswith("relay-")]
+    assert told == ["relay-switched", "relay-enabled", *["relay-switched"] * 20]
+    (enabled,) = laptop.facts("relay-enabled")
+    assert tuple(enabled["listens"]) == LISTENS
+    assert laptop.facts("relay-switched")[1] == {
+        "upstream": "direct", "previous_upstream": "office", "network": "elsewhere", "others": [], "generation": 2,
+    }  # fmt: skip
+
+
+class Slow(Place):
+    """Notes at each look at the network what was already written."""
+
+    paths = Paths()
+
+    def __init__(self, snapshot: Snapshot, dockerd: Dockerd, **outcomes: str) -> None:
+        super().__init__(snapshot, dockerd, **outcomes)
+        self.told: list[tuple[bool, bool]] = []
+
+    async def see(self) -> Snapshot:
+        self.told.append((self.paths.relay_orders.exists(), bool(self.daemon.files())))
+        return await super().see()
+
+
+async def test_the_relay_is_told_before_the_network_has_stood_still(laptop: Relayed) -> None:
+    slow = Slow(at("10.10.0.1"), laptop.dockerd, office="ok", direct="ok", relay="ok")
+    slow.paths, laptop.place = laptop.paths, slow
+    laptop.policy(WITH_RELAY)
+    async with laptop.running():
+        pass
+
+    assert slow.told[:2] == [(False, False), (True, False)]  # the look, and the one that finds that nothing moved
+
+
+async def test_a_relay_that_breaks_is_taken_back_once_and_there_it_stays(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        starts = laptop.dockerd.starts
+        laptop.place.becomes(relay="refused")
+        for ahead_s, runs_with in ((61, RELAY), (63, RELAY), (66, OFFICE)):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.TIMER)
+            assert laptop.dockerd.runs_with == runs_with
+            assert "relay-failed" in laptop.conditions()
+
+        laptop.place.becomes(relay="ok")
+        for ahead_s in (200, 300, 400):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.TIMER)
+        assert laptop.dockerd.starts == starts + 1
+        assert laptop.clients.given[-1] is None
+        assert names(laptop.orders) == ["office", "direct"]  # what still has its address goes on, if it can
+    assert [one["because"] for one in laptop.facts("relay-failed")] == ["refused"]
+
+    laptop.restarted()
+    async with laptop.running() as hand:
+        assert (laptop.dockerd.runs_with, laptop.dockerd.starts) == (OFFICE, starts + 1)
+        assert "relay-failed" in laptop.conditions()
+
+        await laptop.asks(Command.RELOAD)
+
+        assert laptop.dockerd.runs_with == RELAY
+        assert "relay-failed" not in laptop.conditions()
+
+
+async def test_another_policy_tries_it_again(laptop: Relayed) -> None:
+    laptop.place.becomes(relay="refused")
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        for ahead_s in (3, 6, 9):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.TIMER)
+        assert laptop.dockerd.runs_with == OFFICE  # as all the time
+        assert "relay-failed" in laptop.conditions()
+
+        laptop.place.becomes(relay="ok")
+        laptop.policy(WITH_RELAY + '[probe]\nrecheck = "30s"\n')
+        await hand.wake(Reason.FILES)
+
+        assert laptop.dockerd.runs_with == RELAY
+
+
+async def test_a_relay_that_does_not_come_up_is_said_with_why(laptop: Relayed) -> None:
+    laptop.units.fails = "failed (resources): something else may listen there"
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        assert laptop.dockerd.runs_with == OFFICE
+        (said,) = [one for one in laptop.status()["conditions"] if one["code"] == "relay-failed"]
+        assert "something else may listen there" in said["text"]
+
+        laptop.units.fails, laptop.clock.ahead_s = "", 3
+        await hand.wake(Reason.TIMER)
+
+        assert laptop.dockerd.runs_with == RELAY
+        assert "relay-failed" not in laptop.conditions()
+
+
+async def test_an_upstream_that_fails_as_well_says_nothing_of_the_relay(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        laptop.place.becomes(office="timeout", direct="timeout", relay="proxy-down")
+        for ahead_s in range(61, 90, 3):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.TIMER)
+
+        assert laptop.dockerd.runs_with == RELAY
+        assert "relay-failed" not in laptop.conditions()
+
+
+async def test_a_pause_keeps_the_relay_where_it_is(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        await laptop.asks(Command.PAUSE)
+        laptop.place.snapshot = HOME
+        await hand.wake()
+        assert names(laptop.orders) == ["office", "direct"]
+
+        await laptop.asks(Command.RESUME)
+
+        assert names(laptop.orders) == ["direct"]
+
+
+async def test_a_pin_is_the_only_way(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running():
+        await laptop.asks(Command.PIN, upstream="direct")
+
+        assert names(laptop.orders) == ["direct"]
+        assert laptop.dockerd.runs_with == RELAY
+
+
+@pytest.mark.parametrize("outcome", ["portal", "refused"])
+async def test_where_nothing_is_chosen_it_goes_on_as_it_was(laptop: Relayed, outcome: str) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        before = laptop.orders
+        laptop.place.snapshot = HOME
+        laptop.place.becomes(direct=outcome)
+        await hand.wake()
+        assert laptop.status()["upstream"]["name"] is None
+        assert (laptop.orders, laptop.dockerd.runs_with) == (before, RELAY)
+
+        laptop.place.snapshot = Snapshot()
+        await hand.wake()
+
+        assert (laptop.orders, laptop.dockerd.runs_with) == (before, RELAY)
+
+
+async def test_relay_json_stays_when_the_agent_stops_and_the_next_one_goes_on_from_there(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running():
+        starts = laptop.dockerd.starts
+    before = laptop.orders
+
+    laptop.restarted()
+    laptop.place.becomes(relay="refused ok")  # it was given already: one failure is nothing yet
+    async with laptop.running():
+        assert (laptop.orders, laptop.dockerd.starts) == (before, starts)
+
+    laptop.restarted()
+    laptop.place.snapshot = HOME
+    async with laptop.running():
+        assert laptop.orders.generation == before.generation + 1
+        assert laptop.facts("relay-switched")[-1]["previous_upstream"] == "office"
+
+
+async def test_switched_off_docker_comes_first_and_then_it_is_stopped(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        laptop.policy(OFF)
+        await hand.wake(Reason.FILES)
+        assert laptop.dockerd.runs_with == OFFICE
+        assert laptop.units.downs == 0
+
+        await hand.wake()
+
+        assert laptop.units.downs == 1
+        assert not laptop.paths.relay_orders.exists()  # it holds passwords
+
+
+async def test_switched_off_it_follows_the_laptop_for_as_long_as_docker_has_its_address(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        laptop.dockerd.containers = 1
+        laptop.policy(
+            WITH_RELAY.replace("enable = true", "enable = false").replace("[docker]", '[docker]\nrestart = "when-idle"')
+        )
+        await hand.wake(Reason.FILES)
+        assert laptop.dockerd.runs_with == RELAY
+        assert laptop.status()["docker"]["deferred"]
+
+        laptop.place.snapshot = HOME
+        await hand.wake()
+
+        assert names(laptop.orders) == ["direct"]
+        assert laptop.units.downs == 0
+
+
+async def test_a_docker_that_does_not_start_with_it_is_not_given_it_again(laptop: Relayed) -> None:
+    laptop.dockerd.refuses = RELAY
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        for _ in range(3):
+            await hand.wake()
+
+        assert laptop.dockerd.runs_with == OFFICE
+        assert "relay-failed" in laptop.conditions()
+    assert len(laptop.facts("rolled-back")) == 1
+
+
+async def test_the_bridge_moves_and_the_relay_with_it(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        laptop.bridge = None  # as before Docker has started: it is not forgotten
+        await hand.wake()
+        assert laptop.units.ups == [LISTENS]
+
+        laptop.bridge = "10.99.0.1"
+        await hand.wake()
+
+        assert laptop.units.ups == [LISTENS, (*LISTENS[:2], "10.99.0.1:3130")]
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [
+        pytest.param(AgentError("/run/docker-proxy-agent/relay.json", "no space left"), "target-failed", id="full"),
+        pytest.param(ZeroDivisionError(), "internal-error", id="unexpected"),
+    ],
+)
+async def test_a_relay_that_cannot_be_told_costs_docker_nothing(laptop: Relayed, broken: Exception, code: str) -> None:
+    class Broken(LocalRelay):
+        async def serve(self, chosen: Chosen, works: Works, *, may_start: bool) -> Seen:
+            raise broken
+
+    laptop.kind = Broken
+    laptop.policy(WITH_RELAY)
+    async with laptop.running():
+        assert laptop.dockerd.runs_with == OFFICE
+        assert code in laptop.conditions()
+
+
+PASSWORD = "s3cr3t-of-the-office"
+
+
+async def test_no_password_leaves_relay_json(laptop: Relayed) -> None:
+    secret = laptop.paths.policy.parent / "office.password"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o600)
+    named = f'username = "alice"\npassword_file = "/{secret.relative_to(laptop.paths.root)}"'
+    laptop.policy(WITH_RELAY.replace("[[network]]", f"{named}\n[[network]]"))
+    async with laptop.running() as hand:
+        assert PASSWORD in laptop.paths.relay_orders.read_text()
+        assert stat.S_IMODE(laptop.paths.relay_orders.stat().st_mode) & 0o007 == 0
+        laptop.place.becomes(relay="proxy-auth")
+        laptop.clock.ahead_s = 61
+        await hand.wake(Reason.TIMER)
+        shown = [laptop.paths.status.read_text(), laptop.paths.audit_log.read_text()]
+        shown += [str(text) for text in laptop.dockerd.files().values()]
+
+        assert not any(PASSWORD in text for text in shown)

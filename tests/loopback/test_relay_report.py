@@ -1,0 +1,100 @@
+"""state.json, which another user writes: what counts of it, and that nothing in it can hold the agent up."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agent.one_pass.relay_report import TOLD_AGAIN_S, Refusals, state_of
+from agent.values.paths import Paths
+from agent.values.relay import LARGEST_STATE, RefusedSource, RelayState, state_file
+
+STATE = RelayState(generation=7, connections=3, refused=(RefusedSource("192.0.2.7", 2),))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = Paths(tmp_path).relay_state
+    path.parent.mkdir(parents=True)
+    path.write_bytes(state_file(STATE))
+    return path
+
+
+def test_what_the_relay_says_is_read(tmp_path: Path, file: Path) -> None:
+    assert state_of(Paths(tmp_path)) == STATE
+
+    file.unlink()
+
+    assert state_of(Paths(tmp_path)) is None
+
+
+def test_a_link_is_not_followed(tmp_path: Path, file: Path) -> None:
+    file.rename(tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
+
+    assert state_of(Paths(tmp_path)) is None
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path, file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+    assert state_of(Paths(tmp_path)) is None
+
+
+@pytest.mark.needs_root
+def test_a_file_of_somebody_else_does_not_count(tmp_path: Path, file: Path) -> None:
+    os.chown(file, 65534, 65534)
+
+    assert state_of(Paths(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"{" * 100_000, id="deep"),
+        pytest.param(state_file(STATE) + b" " * LARGEST_STATE, id="long"),
+        pytest.param(b'{"format":1,"state":{"generation":-1}}', id="out-of-bounds"),
+        pytest.param(b'{"format":1,"state":{"more":1}}', id="of-another-kind"),
+        pytest.param(b"\xff", id="no-text"),
+    ],
+)
+def test_what_is_not_as_it_must_be_does_not_count(tmp_path: Path, file: Path, data: bytes) -> None:
+    file.write_bytes(data)
+
+    assert state_of(Paths(tmp_path)) is None
+
+
+def refused(*sources: str) -> RelayState:
+    return RelayState(refused=tuple(RefusedSource(one, 2) for one in sources))
+
+
+def test_each_source_is_told_of_once_and_at_most_once_a_minute() -> None:
+    refusals = Refusals()
+    assert refusals.news(refused("192.0.2.7"), 0) == (("192.0.2.7",), 2)
+
+    refusals = refusals.after(("192.0.2.7",), 0)
+
+    assert refusals.news(refused("192.0.2.7", "192.0.2.8"), TOLD_AGAIN_S / 2) == ((), 0)
+    assert refusals.news(refused("192.0.2.7", "192.0.2.8"), TOLD_AGAIN_S) == (("192.0.2.8",), 2)
+    assert refusals.news(refused("192.0.2.7"), 10 * TOLD_AGAIN_S) == ((), 0)
+    assert refusals.news(None, 10 * TOLD_AGAIN_S) == ((), 0)
+
+
+def test_a_source_is_a_strangers_text() -> None:
+    (shown,), _ = Refusals().news(refused("\x1b[31m\n" + "x" * 300), 0)
+
+    assert shown.isprintable()
+    assert len(shown) <= 64
+
+
+def test_one_who_comes_from_ever_new_addresses_fills_nothing() -> None:
+    refusals = Refusals()
+    for minute in range(200):
+        sources, _ = refusals.news(refused(*(f"2001:db8::{minute:x}:{one:x}" for one in range(20))), minute * 60)
+        refusals = refusals.after(sources, minute * 60)
+
+    assert len(refusals.known) <= 1000
