@@ -9,15 +9,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+import msgspec
+
 from agent.cli.install.install import check_can
 from agent.cli.install.uninstall import uninstall
 from agent.cli.policy_of import loaded_or_default
 from agent.cli.printing import complain, say
 from agent.cli.restore import lines, restore
 from agent.cli.session import quiet, record_for
+from agent.decide.effective import effective
+from agent.decide.relay import for_docker
+from agent.docker.which import serving
 from agent.one_pass.restore import Restored
+from agent.one_pass.world import LocalDaemon
 from agent.service.requests import requested
+from agent.system.files import is_there
 from agent.values.paths import Paths
+from agent.values.policy import Policy
+from agent.values.settings import agrees
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +44,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         record(requested("uninstall", is_now=args.now))
         done = await restore(paths, policy, record, is_asked_now=args.now)
         say(*lines(done))
-        return done
+        return await _unless_relayed(done, paths, policy)
 
     done = asyncio.run(uninstall(paths, say, put_back, is_purged=args.purge))
     if not done.is_failed:
@@ -44,3 +53,18 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         complain(left)
     complain("the service is stopped, but not everything is restored. Fix this, then run: docker-proxy-agent uninstall")
     return 1
+
+
+async def _unless_relayed(done: Restored, paths: Paths, policy: Policy) -> Restored:
+    """The relay must not go while Docker runs with its address: nothing would be pulled any more."""
+    if not is_there(paths.relay_drop_in):
+        return done
+    address = for_docker(policy.relay)
+    here = serving(paths, policy.docker.service_named(paths.layout.service))
+    reality = await LocalDaemon(here, policy).reality(address)
+    running = effective(reality)
+    if running is None or not agrees(running, address):
+        return done
+    restart = f"{reality.systemctl} restart {reality.unit_name}"
+    stays = f"the relay: Docker still runs with its address, so it stays. Run: {restart}"
+    return msgspec.structs.replace(done, left=(*done.left, stays))

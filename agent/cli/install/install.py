@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from agent import __version__
-from agent.cli.install import product
+from agent.cli.install import product, relay
 from agent.cli.install.systemd import UNIT, Service
 from agent.system.files import is_folder, is_there, read_file
 from agent.system.lock import held
@@ -61,8 +61,10 @@ async def install(paths: Paths, say: Say) -> None:
     product.check_can_be_run(text, command)
     if text != before:
         write_text(file, before, text, 0o644)
-        await service.systemctl("daemon-reload")
         say(f"unit         {file} {'written' if before is None else 'updated'}, which starts {command}")
+    is_relay_new = await relay.write_units(paths, command, say)
+    if text != before or is_relay_new:
+        await service.systemctl("daemon-reload")
     if not await service.says("is-enabled", "--quiet", UNIT):
         await service.systemctl("enable", "--quiet", UNIT)
         say(f"enabled      starts {'at boot' if paths.is_the_systems else 'when you log in'}, before Docker")
@@ -78,6 +80,7 @@ async def install(paths: Paths, say: Say) -> None:
             _note(paths, known, code)
         await service.systemctl("start", UNIT)
         say(f"{'restarted' if is_running else 'started':13}version {__version__}")
+        await relay.start_anew(paths, service, say)
     else:
         say("up to date   the service keeps running")
     _say_what_is_next(paths, say)

@@ -12,13 +12,14 @@ from pathlib import Path
 import msgspec
 
 from agent.cli.install.systemd import UNIT
+from agent.one_pass.relay_units import SERVICE, SOCKET
 from agent.system.files import is_there
 from agent.system.no_exec import refused
 from agent.values.errors import AgentError
 from agent.values.paths import Layout
 
 _CODE = Path(__file__).resolve().parents[2]
-_EXEC_START = re.compile(r"(?m)^ExecStart=\S+ (run(?: --user)?)$")
+_EXEC_START = re.compile(r"(?m)^ExecStart=\S+ (run(?: --user)?|relay)$")
 
 
 def command() -> str:
@@ -31,7 +32,15 @@ def command() -> str:
 
 def unit_text(path: str, layout: Layout) -> str:
     """The unit of this layout that starts the command at this path."""
-    file = _shared(UNIT if layout.user is None else f"user/{UNIT}")
+    return _filled_in(_shared(UNIT if layout.user is None else f"user/{UNIT}"), path)
+
+
+def relay_unit_texts(path: str) -> dict[str, str]:
+    """The relay's units by name, with the command at this path."""
+    return {SOCKET: _shared(SOCKET).read_text(), SERVICE: _filled_in(_shared(SERVICE), path)}
+
+
+def _filled_in(file: Path, path: str) -> str:
     start = "ExecStart=" + shlex.quote(path).replace("%", "%%")
     text, found = _EXEC_START.subn(lambda match: f"{start} {match[1]}", file.read_text())
     if found != 1:

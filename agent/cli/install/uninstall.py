@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.audit import system_journal
 from agent.audit.logs import send_to_journal
+from agent.cli.install import relay
 from agent.cli.install.install import Say, notes, unit_file
 from agent.cli.install.own_instances import own_instances
 from agent.cli.install.systemd import UNIT, Service
@@ -30,6 +31,7 @@ async def uninstall(paths: Paths, say: Say, restore: Callable[[], Awaitable[Rest
         restored = await restore()
         if restored.is_failed:
             return restored
+        await relay.remove(paths, service, say, is_purged=is_purged)
         if text is not None:
             write_text(unit, text, None, None)
             await service.systemctl("daemon-reload")
