@@ -7,6 +7,7 @@ just as real. Not known here: what a pass does with the answers (`reconcile.py`,
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from agent.audit.record import Record
@@ -25,6 +26,7 @@ from agent.values.dockerd import FileFault, Reality, Running
 from agent.values.events import Facts
 from agent.values.policy import Network, Upstream
 from agent.values.reason import Reason
+from agent.values.relay import RelayState
 from agent.values.settings import Settings
 from agent.values.snapshot import Snapshot
 from agent.values.vantage import Vantage
@@ -161,6 +163,19 @@ class Relays(Protocol):
 
     def take_news(self) -> Sequence[Facts]:
         """What there is to record of it, each once."""
+        ...
+
+    def take_failure(self) -> bool:
+        """Whether it says that an upstream could not be opened; each such time once."""
+        ...
+
+    def state(self) -> RelayState | None:
+        """What it says of itself now; None: it does not run, or that does not count."""
+        ...
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it says that; None: there is none to be heard."""
         ...
 
     @property

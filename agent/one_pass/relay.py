@@ -49,7 +49,7 @@ from agent.values.listening import Sockets
 from agent.values.machine_text import lines
 from agent.values.paths import Paths
 from agent.values.policy import Network, Policy, Relay
-from agent.values.relay import Orders, RelayState, orders_file, orders_in
+from agent.values.relay import Orders, RelayState, UpstreamFailed, orders_file, orders_in
 from agent.values.verdict import Outcome, Verdict
 
 GROUP: Final = "docker-proxy-relay"  # who may read relay.json
@@ -68,6 +68,8 @@ class RelayMemory:
         self.orders_on_disk: Identity | None = None
         self.news: list[Facts] = []
         self.state: RelayState | None = None  # what it last said of itself
+        self.is_silent = False  # it said something, and does not any more
+        self.failures = 0  # of connections, by its own count
         self.refusals = Refusals()
         self.unsaved = ""  # why it was given up, where that could not be kept
 
@@ -76,6 +78,7 @@ class NoRelay:
     """Where there is none, as in the demo."""
 
     next_at: float | None = None
+    folder: Path | None = None
 
     def seen(self, *, is_in_docker: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
         return Relayed()
@@ -85,6 +88,12 @@ class NoRelay:
 
     def take_news(self) -> Sequence[Facts]:
         return ()
+
+    def take_failure(self) -> bool:
+        return False
+
+    def state(self) -> RelayState | None:
+        return None
 
 
 class LocalRelay:
@@ -256,7 +265,8 @@ class LocalRelay:
     async def _keep(self, known: Verdict | None, works: Callable[[], Awaitable[Verdict]]) -> None:
         """`known`: the verdict on the upstream without the relay."""
         relaying, wanted = self._memory.relaying, self._wanted()
-        is_asked = is_due(relaying, self._clock.boottime_s(), self._policy.probe.recheck)
+        is_asked = self._memory.is_silent or is_due(relaying, self._clock.boottime_s(), self._policy.probe.recheck)
+        self._memory.is_silent = False
         is_moved = self._units.where() != wanted
         problem = ""
         if is_moved or (is_asked and (relaying.stage is Stage.TRIED or relaying.failures)):
@@ -299,9 +309,28 @@ class LocalRelay:
 
     # What it says.
 
+    def state(self) -> RelayState | None:
+        return state_of(self._paths) if self._memory.relaying.stage is not Stage.OFF else None
+
+    @property
+    def folder(self) -> Path | None:
+        return self._paths.relay_state.parent if self._memory.relaying.stage is not Stage.OFF else None
+
+    def take_failure(self) -> bool:
+        """Not one of orders that it had before: those are no longer what is done."""
+        failed, told = self._failed(), self._orders()
+        is_news = failed is not None and failed.number != self._memory.failures
+        self._memory.failures = failed.number if failed is not None else 0
+        return is_news and failed is not None and told is not None and failed.generation == told.generation
+
+    def _failed(self) -> UpstreamFailed | None:
+        state = self.state()
+        return state.failed if state is not None else None
+
     def _hear(self) -> None:
         memory, now = self._memory, self._clock.boottime_s()
-        memory.state = state_of(self._paths) if memory.relaying.stage is not Stage.OFF else None
+        before, memory.state = memory.state, self.state()
+        memory.is_silent = memory.is_silent or (before is not None and memory.state is None)
         sources, times = memory.refusals.news(memory.state, now)
         if sources:
             memory.refusals = memory.refusals.after(sources, now)

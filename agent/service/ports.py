@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from agent.service.watch.unwatched import Unwatched
 from agent.values.listening import LocalProxy
 from agent.values.reason import Reason
+from agent.values.relay import RelayState
 
 
 class Wakes(Protocol):
@@ -49,6 +50,10 @@ class Wakes(Protocol):
 
         `again_s`: the shortest time between two connections to one proxy.
         """
+        ...
+
+    def heed_relay(self, folder: Path | None, look: Callable[[], RelayState | None]) -> None:
+        """Wake by what the relay says in this folder; None: there is no relay. `look`: what it says."""
         ...
 
     def request(self) -> None:

@@ -224,7 +224,7 @@ class Service:
     async def _look_for(self, why: frozenset[Reason], requests: Sequence[Request]) -> float | None:
         if Reason.RESUME in why:
             self._memory.note_resumed()
-        if Reason.PROXY in why:
+        if Reason.PROXY in why or (Reason.RELAY in why and self._policy.world.relay.take_failure()):
             self._memory.ask_anew()
         record = self._record_of_this_pass(why, requests)
         # Changes of a file that cannot be watched are found by the timer.
@@ -364,6 +364,8 @@ class Service:
         self._wakes.follow(self._dockerd)
         self._wakes.follow_neighbours(are_followed=self._is_a_mac_missing)
         self._wakes.hold(self._held, self._recheck_s)
+        relay = self._policy.world.relay
+        self._wakes.heed_relay(relay.folder, relay.state)
 
     @property
     def _dockerd(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +12,14 @@ from agent.service.watch.netlink import NetworkWatch
 from agent.service.watch.paths import FileWatch
 from agent.service.watch.process import ProcessWatch
 from agent.service.watch.proxy import IsMeant, ProxyWatch
+from agent.service.watch.relay import RelayWatch
 from agent.service.watch.resume import ResumeWatch
 from agent.service.watch.timer import Timer
 from agent.service.watch.unwatched import Unwatched
 from agent.service.watch.wakeups import Wakeups
 from agent.values.listening import LocalProxy
 from agent.values.reason import Reason
+from agent.values.relay import RelayState
 
 SHORTEST_PAUSE_S: Final = 0.02  # a link comes a moment before its address and its route, and a move is all of them
 LONGEST_PAUSE_S: Final = 3.0  # while containers come and go, a real change is seen at most this late
@@ -42,6 +44,7 @@ class HostWakes:
         self._dockerd = ProcessWatch(self._wakeups.wake)
         self._are_neighbours_followed = False
         self._proxy = ProxyWatch(self._wakeups.wake, is_meant)
+        self._relay = RelayWatch(self._wakeups.wake)
         self._pause_s = SHORTEST_PAUSE_S
         self._listening_since_s = asyncio.get_running_loop().time() - _STORM_S
         self._listening: asyncio.TimerHandle | None = None
@@ -73,6 +76,10 @@ class HostWakes:
 
     def hold(self, proxies: Collection[LocalProxy], again_s: float) -> None:
         self._proxy.hold(proxies, again_s)
+
+    def heed_relay(self, folder: Path | None, look: Callable[[], RelayState | None]) -> None:
+        """Wake by what the relay says in this folder; None: there is no relay. `look`: what it says."""
+        self._relay.follow(folder, look)
 
     @property
     def unwatched(self) -> Unwatched:
@@ -107,7 +114,16 @@ class HostWakes:
     def close(self) -> None:
         if self._listening is not None:
             self._listening.cancel()
-        watches = (self._dockerd, self._files, self.homes, self._proxy, self._timer, self._resume, self._network)
+        watches = (
+            self._dockerd,
+            self._files,
+            self.homes,
+            self._proxy,
+            self._relay,
+            self._timer,
+            self._resume,
+            self._network,
+        )
         for watch in watches:
             watch.close()
 

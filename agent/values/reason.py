@@ -13,4 +13,5 @@ class Reason(enum.StrEnum):
     RESUME = "resume"
     TIMER = "timer"
     PROXY = "proxy"
+    RELAY = "relay"
     REQUEST = "request"

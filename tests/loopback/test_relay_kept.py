@@ -22,7 +22,7 @@ from agent.values.errors import AgentError
 from agent.values.paths import Paths
 from agent.values.policy import Policy, Upstream
 from agent.values.reason import Reason
-from agent.values.relay import Orders, orders_in
+from agent.values.relay import Orders, RefusedSource, RelayState, UpstreamFailed, orders_in, state_file
 from agent.values.settings import settings
 from agent.values.snapshot import Snapshot
 
@@ -390,6 +390,52 @@ async def test_a_relay_that_cannot_be_told_costs_docker_nothing(laptop: Relayed,
     async with laptop.running():
         assert laptop.dockerd.runs_with == OFFICE
         assert code in laptop.conditions()
+
+
+def says(laptop: Relayed, state: RelayState) -> None:
+    laptop.paths.relay_state.parent.mkdir(parents=True, exist_ok=True)
+    laptop.paths.relay_state.write_bytes(state_file(state))
+
+
+async def test_an_upstream_that_the_relay_could_not_open_is_asked_at_once_and_others_are_not(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        assert laptop.hand.relay_heeded == laptop.paths.relay_state.parent
+        generation = laptop.orders.generation
+        asked = len(laptop.place.asked)
+
+        says(laptop, RelayState(generation, failed=UpstreamFailed(1, "office", "refused", generation=generation)))
+        await hand.wake(Reason.RELAY)
+        assert "office" in laptop.place.asked[asked:]
+
+        asked = len(laptop.place.asked)
+        await hand.wake(Reason.RELAY)  # the same one
+        says(laptop, RelayState(generation, failed=UpstreamFailed(2, "office", "refused", generation=generation - 1)))
+        await hand.wake(Reason.RELAY)  # of earlier orders
+        assert laptop.place.asked[asked:] == []
+
+
+async def test_who_is_refused_stands_in_the_log(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        says(laptop, RelayState(refused=(RefusedSource("192.0.2.7", 2), RefusedSource("192.0.2.8"))))
+        for _ in range(3):
+            await hand.wake(Reason.RELAY)
+
+        assert laptop.facts("relay-refused") == [{"sources": ["192.0.2.7", "192.0.2.8"], "times": 3}]
+
+
+async def test_a_relay_that_falls_silent_is_probed_at_once(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        says(laptop, RelayState(1))
+        await hand.wake(Reason.RELAY)
+        asked = laptop.place.asked.count("relay")
+
+        laptop.paths.relay_state.unlink()
+        await hand.wake(Reason.RELAY)
+
+        assert laptop.place.asked.count("relay") == asked + 1
 
 
 PASSWORD = "s3cr3t-of-the-office"

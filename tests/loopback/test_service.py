@@ -40,6 +40,7 @@ from agent.values.listening import LocalProxy
 from agent.values.paths import Paths
 from agent.values.policy import Policy, Upstream
 from agent.values.reason import Reason
+from agent.values.relay import RelayState
 from agent.values.settings import DIRECT, Settings, Texts, settings
 from agent.values.snapshot import Interface, Snapshot, Way
 from agent.values.verdict import Verdict
@@ -64,6 +65,7 @@ class Hand:
         self.held: tuple[Collection[LocalProxy], float] = ((), 0.0)
         self.unwatched = Unwatched()
         self.are_neighbours_followed = False
+        self.relay_heeded: Path | None = None
         self._reasons: asyncio.Queue[Reason] = asyncio.Queue()
 
     async def next(self, at: float | None) -> frozenset[Reason]:
@@ -90,6 +92,9 @@ class Hand:
 
     def hold(self, proxies: Collection[LocalProxy], again_s: float) -> None:
         self.held = (proxies, again_s)
+
+    def heed_relay(self, folder: Path | None, look: Callable[[], RelayState | None]) -> None:
+        self.relay_heeded = folder
 
     async def files_told(self) -> None:
         await asyncio.wait_for(self.files.wait(), 600)
