@@ -18,6 +18,7 @@ agent only what stands below: `audit/`, `probe/`, `see/`, `system/` and `values/
     names            how a name is looked up
     open             a connection to host:port by the orders: the first upstream, and once the next one
     pump             bytes between two sockets, without a copy
+    pour             a known number of bytes, one way, without a copy: the rest of a large body
     draining         what ends an open tunnel: its address is gone, the process ends
     limits           how many connections there may be, and of whom
     state_file       what it says of itself

@@ -152,6 +152,10 @@ class Conversation:
     def answer_piece(self, data: bytes) -> bytes:
         return self._http.send(h11.Data(data=data))
 
+    def pour(self, count: int) -> None:
+        """So many bytes of a body with a length go to the client, and not by us."""
+        self._http.send_with_data_passthrough(h11.Data(data=_Poured(count)))  # type: ignore[arg-type]  # as h11 says
+
     def end_answer(self) -> bytes:
         """Then the next request follows, or the connection is to be closed: `phase`."""
         last = self._http.send(h11.EndOfMessage())
@@ -276,6 +280,16 @@ class Conversation:
 
 def _exchange() -> h11.Connection:
     return h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
+
+
+class _Poured:
+    """In the place of bytes of which only the number counts."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
 
 
 _AnyResponse = TypeVar("_AnyResponse", h11.Response, h11.InformationalResponse)

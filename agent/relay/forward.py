@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import socket
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -23,12 +24,15 @@ from agent.relay.conversation import AnswerHead, Conversation, Event, Phase, Pie
 from agent.relay.headers import were_passed_on_by
 from agent.relay.open import Asked, NotOpened, Opened, Opening
 from agent.relay.outward import AnswerEnd, Failed, Form, Outward, OutwardEvent, Provisional, Switched
+from agent.relay.pour import Pouring, SinkLost, SourceLost
+from agent.relay.pump import Pipes
 from agent.relay.refusals import Refusal
 from agent.relay.ways import Ways
 from agent.values.relay import Source
 
 IDLE_S: Final = 3600.0  # nothing comes either way
 HALF_OPEN_S: Final = 300.0  # and the client sends no more
+_POURED: Final = 128 * 1024  # bytes that are left of a body; less is not worth it
 LOOK_S: Final = 30.0  # while nothing comes, so often it is looked whether anybody waits for it
 
 _REPEATABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
@@ -87,6 +91,14 @@ class _Body(msgspec.Struct, frozen=True):
     is_whole: bool = False
 
 
+class _GivenUp(Exception):
+    """Nothing has come for too long."""
+
+    def __init__(self, failed: Failed) -> None:
+        super().__init__(failed.what)
+        self.failed = failed
+
+
 class _ClientLost(Exception):
     """It is gone, or what it sends is no body any more."""
 
@@ -95,17 +107,22 @@ class _ClientLost(Exception):
         self.refusal = refusal
 
 
+class Shared(msgspec.Struct, frozen=True):
+    """What all connections of one relay have in common."""
+
+    name: bytes  # its own, in Via: no other relay's, or a request that passed both would look as if it went in circles
+    pipes: Pipes
+    look_s: float = LOOK_S
+
+
 class Forwarding:
     """Of one client's connection. Use `aclose` at its end, but after a TUNNEL."""
 
-    def __init__(
-        self, conversation: Conversation, client: Client, opener: Opener, *, name: bytes, look_s: float = LOOK_S
-    ) -> None:
+    def __init__(self, conversation: Conversation, client: Client, opener: Opener, *, shared: Shared) -> None:
         self._conversation = conversation
         self._client = client
         self._opener = opener
-        self._name = name  # ours, in Via
-        self._look_s = look_s
+        self._shared = shared
         self._kept: _Kept | None = None
         self._touched = 0.0
         self._loop = asyncio.get_running_loop()
@@ -114,7 +131,7 @@ class Forwarding:
 
     async def carry(self, request: Request) -> Result:
         """Send it on, and answer it."""
-        if were_passed_on_by(request.headers, self._name):
+        if were_passed_on_by(request.headers, self._shared.name):
             return await self._refuse(Refusal(508, "the upstream leads back to this relay"))
         self._touched = self._loop.time()
         try:
@@ -158,7 +175,7 @@ class Forwarding:
 
     async def _exchange(self, request: Request, opened: Opened, body: _Body) -> Result | Failed:
         self.upstream = opened.way.upstream
-        outward = Outward(request, _form(self._name, opened))
+        outward = Outward(request, _form(self._shared.name, opened))
         is_kept = False
         try:
             result = await self._both_ways(opened, outward, body)
@@ -205,6 +222,12 @@ class Forwarding:
                 return
 
     async def _answer(self, opened: Opened, outward: Outward) -> Result | Failed:
+        try:
+            return await self._answered(opened, outward)
+        except _GivenUp as end:
+            return end.failed
+
+    async def _answered(self, opened: Opened, outward: Outward) -> Result | Failed:
         while True:
             said: list[bytes] = []
             result: Result | Failed | None = None
@@ -216,10 +239,34 @@ class Forwarding:
                 return Result.RESET
             if result is not None:
                 return result
+            if outward.left >= _POURED and (end := _bare(opened)):
+                if failed := await self._pour(opened, end, outward):
+                    return failed
+                continue
             heard = await self._heard(opened)
             if isinstance(heard, Failed):
                 return heard
             outward.receive(heard)
+
+    async def _pour(self, opened: Opened, end: socket.socket, outward: Outward) -> Failed | None:
+        """The rest of a large body, without a copy."""
+        left = outward.left
+
+        def moved(count: int) -> None:
+            self._touched = self._loop.time()
+            self.moved_down += count
+            opened.note_poured(count)
+
+        pouring = Pouring(end, self._client.connected, left, pipes=self._shared.pipes, moved=moved)
+        try:
+            await pouring.all(self._shared.look_s, self._look)
+        except SinkLost as error:
+            raise _ClientLost from error
+        except SourceLost:
+            return Failed("closed in the middle of its answer")
+        self._conversation.pour(left)
+        outward.pour()
+        return None
 
     def _say(self, event: OutwardEvent, said: list[bytes]) -> Result | None:
         conversation = self._conversation
@@ -287,26 +334,30 @@ class Forwarding:
     async def _heard(self, opened: Opened) -> bytes | Failed:
         while True:
             try:
-                async with asyncio.timeout(self._look_s) as limit:
+                async with asyncio.timeout(self._shared.look_s) as limit:
                     data = await opened.read()
             except OSError:
                 if not limit.expired():  # a socket's own TimeoutError, too
                     return Failed("broke off")
-                if failed := self._gives_up():
-                    return failed
+                self._look()
             else:
                 self._touched = self._loop.time()
                 return data
 
-    def _gives_up(self) -> Failed | None:
-        """Nothing has come for a while."""
+    def _look(self) -> None:
+        """Nothing has come for a while. Raises what ends the exchange."""
         sight = self._client.sight()
         if sight is Sight.GONE:
             raise _ClientLost
         within_s = HALF_OPEN_S if sight is Sight.HALF_CLOSED else IDLE_S
-        if self._loop.time() - self._touched < within_s:
-            return None
-        return Failed(f"nothing came for {within_s / 60:.0f} minutes")
+        if self._loop.time() - self._touched >= within_s:
+            raise _GivenUp(Failed(f"nothing came for {within_s / 60:.0f} minutes"))
+
+
+def _bare(opened: Opened) -> socket.socket | None:
+    """Its socket, if the bytes of the answer are on it as they are, and none has been received."""
+    over, received = opened.taken()
+    return over if isinstance(over, socket.socket) and not received else None
 
 
 def _form(name: bytes, opened: Opened) -> Form:

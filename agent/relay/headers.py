@@ -30,7 +30,7 @@ _NO_UPGRADE: Final = b"h2c"  # Java offers it with every request; through us it 
 
 def end_to_end(headers: Headers) -> Headers:
     """Without what was for this hop."""
-    lost = _OF_THIS_HOP | (set(_tokens(headers, b"connection")) - _NEVER_LOST)
+    lost = _OF_THIS_HOP | (set(tokens(headers, b"connection")) - _NEVER_LOST)
     return tuple((name, value) for name, value in headers if name.lower() not in lost)
 
 
@@ -46,14 +46,14 @@ def is_chunked(headers: Headers) -> bool:
 def upgrade(headers: Headers) -> bytes:
     """The protocol that is offered; b"" if none is."""
     offered = [value for name, value in headers if name.lower() == b"upgrade"]
-    if len(offered) != 1 or b"upgrade" not in _tokens(headers, b"connection"):
+    if len(offered) != 1 or b"upgrade" not in tokens(headers, b"connection"):
         return b""
-    return b"" if _NO_UPGRADE in _tokens(headers, b"upgrade") else offered[0]
+    return b"" if _NO_UPGRADE in tokens(headers, b"upgrade") else offered[0]
 
 
 def expectations(headers: Headers) -> tuple[bytes, ...]:
     """What is expected before the body."""
-    return _tokens(headers, b"expect")
+    return tokens(headers, b"expect")
 
 
 def passed_on_by(headers: Headers, name: bytes, version: bytes = b"1.1") -> Headers:
@@ -63,10 +63,10 @@ def passed_on_by(headers: Headers, name: bytes, version: bytes = b"1.1") -> Head
 
 def were_passed_on_by(headers: Headers, name: bytes) -> bool:
     """Whether they have been here before."""
-    return any(name.lower() in hop.split(b" ") for hop in _tokens(headers, b"via"))
+    return any(name.lower() in hop.split(b" ") for hop in tokens(headers, b"via"))
 
 
-def _tokens(headers: Headers, name: bytes) -> tuple[bytes, ...]:
+def tokens(headers: Headers, name: bytes) -> tuple[bytes, ...]:
     """Of a list, in lower case."""
     lists = (value.lower().split(b",") for header, value in headers if header.lower() == name)
     return tuple(token for tokens in lists for token in (one.strip(b" \t") for one in tokens) if token)

@@ -103,6 +103,9 @@ class Opened:
         else:
             self._over.close()
 
+    def note_poured(self, count: int) -> None:
+        """So many bytes came from the end, and were not read by this."""
+
     def taken(self) -> tuple[socket.socket | Stream, bytes]:
         """For a tunnel: what it goes over, and what has been received of it already. This is not used any more."""
         return self._over, self._received

@@ -14,7 +14,7 @@ import msgspec
 from agent.probe.exchange import HEAD_LIMIT, HttpAnswer, authority
 from agent.probe.through_proxy import auth_wanted
 from agent.relay.conversation import AnswerHead, Piece, Request
-from agent.relay.headers import Headers, end_to_end, passed_on_by, without
+from agent.relay.headers import Headers, end_to_end, passed_on_by, tokens, without
 from agent.relay.strict import HTTP_PORT
 
 _PREFIX: Final = b"HTTP/"
@@ -65,6 +65,9 @@ class Outward:
         self._start = b""
         self._is_over = False
         self._is_doubtful = False  # where the answer ended
+        self._is_last = False  # the other end closes after it
+        self._left = 0  # of a body with a length
+        self._is_poured = False  # what was left of it went by us
 
     # What is sent.
 
@@ -104,6 +107,9 @@ class Outward:
         """None: nothing before more bytes come."""
         if self._is_over:
             return None
+        if self._is_poured:
+            self._is_over = True
+            return AnswerEnd()
         # h11 would wait for the end of a head even if this is not HTTP (FACTS 36).
         if not _PREFIX.startswith(self._start[: len(_PREFIX)]):
             return self._failed("answers with something else than HTTP")
@@ -114,6 +120,7 @@ class Outward:
         if isinstance(event, h11.InformationalResponse | h11.Response):
             return self._answered(event)
         if isinstance(event, h11.Data):
+            self._left -= len(event.data)
             return Piece(bytes(event.data))
         if isinstance(event, h11.EndOfMessage):
             self._is_over = True
@@ -123,10 +130,20 @@ class Outward:
         return None
 
     @property
+    def left(self) -> int:
+        """How many bytes of the body are yet to come, if that is known. All that have come have been events."""
+        return max(self._left, 0)
+
+    def pour(self) -> None:
+        """They have been passed on, and were not received here. The end is the next event."""
+        self._is_poured = True
+
+    @property
     def is_reusable(self) -> bool:
         """Whether another request may follow on the same connection."""
         states = self._http.states
-        is_done = states[h11.CLIENT] is h11.DONE and states[h11.SERVER] is h11.DONE
+        is_whole = not self._is_last if self._is_poured else states[h11.SERVER] is h11.DONE
+        is_done = states[h11.CLIENT] is h11.DONE and is_whole
         return is_done and not self._is_doubtful and self._http.trailing_data == (b"", False)
 
     def _answered(self, event: h11.InformationalResponse | h11.Response) -> OutwardEvent:
@@ -144,7 +161,16 @@ class Outward:
         if event.status_code == 407:  # ours to answer, or to explain; a client would ask its user for a password
             return self._failed(auth_wanted(HttpAnswer(407, tuple(event.headers))))
         head = AnswerHead(event.status_code, bytes(event.reason), headers)
-        return head if isinstance(event, h11.Response) else Provisional(head)
+        if not isinstance(event, h11.Response):
+            return Provisional(head)
+        self._is_last = event.http_version == b"1.0" or b"close" in tokens(came, b"connection")
+        self._left = self._length(event, names)
+        return head
+
+    def _length(self, event: h11.Response, names: set[bytes]) -> int:
+        if self._request.method == b"HEAD" or event.status_code in (204, 304) or b"transfer-encoding" in names:
+            return 0
+        return next((int(value) for name, value in event.headers if name == b"content-length"), 0)
 
     def _broken(self, error: h11.RemoteProtocolError) -> str:
         """The error may quote the answer, which may quote our request."""

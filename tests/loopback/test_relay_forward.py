@@ -14,8 +14,9 @@ from agent.probe.dial import Address
 from agent.probe.stream import StreamFailed, Via, open_stream
 from agent.relay.client import Client
 from agent.relay.conversation import Conversation, Request
-from agent.relay.forward import ByOrders, Forwarding, Opener, Result
+from agent.relay.forward import ByOrders, Forwarding, Opener, Result, Shared
 from agent.relay.open import NotOpened, Opened, Opening
+from agent.relay.pump import Pipes
 from agent.relay.refusals import no_way
 from agent.relay.ways import Way, Ways
 from agent.values.relay import Orders, RelayUpstream, Source
@@ -46,7 +47,7 @@ class Relay:
     def __init__(self, opener: Opener | None = None, look_s: float = 30) -> None:
         self.opener = opener or Directly()
         self.ended: list[Result | None] = []
-        self._look_s = look_s
+        self._shared = Shared(NAME, Pipes(), look_s)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[socket.socket]:
@@ -63,7 +64,7 @@ class Relay:
 
     async def _serve(self, connected: socket.socket) -> None:
         conversation, client = Conversation(), Client(connected)
-        forwarding = Forwarding(conversation, client, self.opener, name=NAME, look_s=self._look_s)
+        forwarding = Forwarding(conversation, client, self.opener, shared=self._shared)
         result: Result | None = Result.NEXT
         while result is Result.NEXT:
             event = conversation.next_event()
@@ -271,6 +272,56 @@ async def test_large_bodies_go_both_ways() -> None:
         await saying
 
         assert heard.partition(b"\r\n\r\n")[2] == LARGE
+
+
+async def test_large_answers_follow_each_other_on_one_connection() -> None:
+    relay = Relay()
+    async with Origin(answer(LARGE), answer(LARGE), answer(b"end")) as origin, relay.connected() as client:
+        await say(client, asking(origin) * 3)
+
+        heard = await hear(client, b"\r\n\r\nend")
+
+        assert heard.count(LARGE) == 2
+        assert origin.accepted == 1
+
+
+async def test_after_a_large_answer_the_server_may_close() -> None:
+    relay = Relay()
+    last = answer(LARGE, b"Connection: close\r\n")
+    async with Origin(last, stays=False) as origin, relay.connected() as client:
+        for _ in range(2):
+            await say(client, asking(origin))
+            assert (await hear(client, LARGE[-512:])).endswith(LARGE)
+
+        assert origin.accepted == 2
+
+
+async def test_half_a_large_answer_is_no_answer() -> None:
+    relay = Relay()
+    async with Origin(answer(LARGE)[:-1], stays=False) as origin, relay.connected() as client:
+        await say(client, asking(origin))
+        with pytest.raises(ConnectionResetError):
+            await hear(client)
+
+
+async def test_who_goes_in_the_middle_of_a_large_answer_is_not_waited_for() -> None:
+    relay = Relay()
+    async with Origin(answer(LARGE) + LARGE) as origin:
+        async with relay.connected() as client:
+            await say(client, asking(origin))
+            await asyncio.get_running_loop().sock_recv(client, 1000)
+        await origin.until_nobody_is_connected()
+    assert relay.ended == [Result.RESET]
+
+
+async def test_who_reads_slowly_gets_all_of_a_large_answer() -> None:
+    relay = Relay(look_s=0.01)  # so it is looked often, and nobody is given up
+    async with Origin(answer(LARGE)) as origin, relay.connected() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        await say(client, asking(origin))
+        await asyncio.sleep(0.1)
+
+        assert (await hear(client, LARGE[-512:])).endswith(LARGE)
 
 
 class Declines(Server):

@@ -214,6 +214,50 @@ def test_an_answer_with_a_length() -> None:
     assert exchange.outward.is_reusable
 
 
+def test_the_rest_of_a_body_may_go_by_us() -> None:
+    exchange = Exchange(GET).answer(OK.removesuffix(b"llo"))
+    assert exchange.outward.left == 3
+
+    exchange.outward.pour()
+    exchange.client.pour(3)
+    exchange.answer(b"")
+
+    assert exchange.seen[-1] == AnswerEnd()
+    assert exchange.said.endswith(b"\r\n\r\nhe")
+    assert exchange.client.phase is Phase.IDLE
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_reusable"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", True, id="stays"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nConnection: X, Close\r\nContent-Length: 5\r\n\r\n", False, id="closes"),
+        pytest.param(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", False, id="1.0"),
+    ],
+)
+def test_whether_another_request_may_follow_a_body_that_went_by_us(answer: bytes, is_reusable: bool) -> None:
+    exchange = Exchange(GET).answer(answer)
+    exchange.outward.pour()
+    exchange.outward.next_event()
+
+    assert exchange.outward.is_reusable is is_reusable
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        pytest.param(HEAD, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", id="HEAD"),
+        pytest.param(GET, b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", id="304"),
+        pytest.param(GET, b"HTTP/1.1 200 OK\r\n\r\n", id="to-the-end"),
+        pytest.param(GET, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", id="chunks"),
+        pytest.param(GET, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n", id="both"),
+        pytest.param(GET, OK, id="all-has-come"),
+    ],
+)
+def test_only_a_body_with_a_length_can_go_by_us(asked: bytes, answer: bytes) -> None:
+    assert Exchange(asked).answer(answer).outward.left == 0
+
+
 CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 TO_THE_END = (b"HTTP/1.0 200 OK\r\n\r\nhello", b"")
 
