@@ -16,6 +16,7 @@ from agent.decide.choose import Choice
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
+from agent.decide.relay import Relayed, Stage
 from agent.decide.restart import Restarting, When
 from agent.docker.transaction import Applied
 from agent.one_pass.picture import (
@@ -28,6 +29,7 @@ from agent.one_pass.picture import (
     NetworkShown,
     Picture,
     PlanShown,
+    RelayShown,
     RestartShown,
     Role,
     SettingsShown,
@@ -43,6 +45,7 @@ from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Reality
 from agent.values.policy import Method
+from agent.values.secret import escaped
 from agent.values.settings import Settings, Texts, agrees
 from agent.values.snapshot import Snapshot
 from agent.values.verdict import Verdict
@@ -106,6 +109,7 @@ def _with_the_pass(picture: Picture, done: Pass, beside: Beside) -> Picture:
         picture,
         verdicts={name: shown_verdict(verdict, beside.asked.get(name)) for name, verdict in shown},
         clients=_clients(seen.clients, {file.path for file in _written(done)}) if seen.clients is not None else None,
+        relay=_relay(seen.relayed),
         done=_done(done) if is_carried_out or done.clients else None,
         left_out=picture.left_out + max(0, len(seen.verdicts) - MOST),
     )
@@ -118,6 +122,23 @@ def _with_the_pass(picture: Picture, done: Pass, beside: Beside) -> Picture:
         return picture
     plan = None if is_carried_out else _plan(seen, outcome)
     return msgspec.structs.replace(picture, settings=shown_settings(seen.plan.desired), plan=plan)
+
+
+def _relay(relayed: Relayed) -> RelayShown | None:
+    relaying, state = relayed.relaying, relayed.state
+    if relaying.stage is Stage.OFF:
+        return None
+    carried = sum(one.bytes_up + one.bytes_down for one in state.carried) if state is not None else None
+    return RelayShown(
+        state=relaying.stage.value,
+        upstream=relayed.upstream,
+        generation=relayed.generation,
+        taken=state.generation if state is not None else None,
+        connections=state.connections if state is not None else None,
+        bytes=carried,
+        turned_away=state.turned_away if state is not None else None,
+        problem=relaying.because or (escaped(state.problem) if state is not None else ""),
+    )
 
 
 def _was_left(outcome: Applied) -> bool:

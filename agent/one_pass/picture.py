@@ -81,6 +81,19 @@ class DockerShown(msgspec.Struct, frozen=True, kw_only=True):
     last_kept: int | None = None  # containers that ran on
 
 
+class RelayShown(msgspec.Struct, frozen=True, kw_only=True):
+    """The relay, where the policy asks for it."""
+
+    state: str  # `tried`, `given`, `failed`
+    upstream: str | None  # that it was told to use; None: none of the policy's, or not told yet
+    generation: int  # of what it was told; 0: nothing yet
+    taken: int | None  # the generation that it goes by; None: it does not run, or says nothing that counts
+    connections: int | None  # open when it last said so
+    bytes: int | None  # in both directions since it started
+    turned_away: int | None  # connections beyond its limits
+    problem: str  # why probes through it fail, or why it does not go by what it was told; '': neither
+
+
 class Role(enum.Enum):
     """Who reads a target."""
 
@@ -187,6 +200,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: Mapping[str, VerdictShown] = {}
     settings: SettingsShown | None = None  # what Docker should run with; None: nothing is chosen
     docker: DockerShown | None = None
+    relay: RelayShown | None = None  # None: Docker is given the upstreams themselves, by the policy
     targets: tuple[TargetShown, ...] = ()
     plan: PlanShown | None = None  # None: nothing is chosen, or it was carried out: see `done`
     clients: ClientsShown | None = None  # None: there are none, or they were not looked at

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from agent.one_pass.page import help_lines, in_network, in_short, in_words, left_out_lines
-from agent.one_pass.picture import DockerShown, State, TargetShown, TargetState, VerdictShown
+from agent.one_pass.picture import DockerShown, RelayShown, State, TargetShown, TargetState, VerdictShown
 from agent.one_pass.screen import INDENT, line
 from agent.service.status_file import Status
 from agent.values.condition import Code, Condition
@@ -20,6 +20,9 @@ from agent.values.verdict import Outcome
 _HEADLINES: Final = (Code.ENGINE_DOWN, Code.PAUSED, Code.PORTAL, Code.UNREACHABLE, Code.POLICY_ERROR, Code.NO_POLICY)
 _OF_THE_POLICY: Final = frozenset({Code.POLICY_ERROR, Code.NO_POLICY})
 _LABELS: Final = {TargetState.RIGHT: "written", TargetState.PENDING: "to write", TargetState.KEPT: "kept"}
+# Of `Stage` in `decide/relay.py`, whose imports would cost `status` its speed.
+_GIVEN: Final = "given"
+_NOT_GIVEN: Final = {"tried": "is tried: Docker gets it once it works", "failed": "given up"}
 _SHOWN_LAST: Final = 2  # events
 
 
@@ -29,6 +32,8 @@ def lines(status: Status, now: dt.datetime) -> Iterator[str]:
     yield f"{status.state.value.upper():<{INDENT}}{headline(status, now)}"
     if status.docker is not None and (text := _docker(status, status.docker, now)):
         yield line("docker", text)
+    if status.relay is not None:
+        yield line("relay", _relay(status.relay))
     yield from _wish(status)
     yield from _targets(status)
     if status.verdicts:
@@ -107,6 +112,26 @@ def _here(docker: DockerShown) -> str:
     return f", which does not work here: {docker.works.value}{_in_brackets(docker.evidence)}"
 
 
+def _relay(relay: RelayShown) -> str:
+    """What it does, and how much of it."""
+    if relay.state != _GIVEN:
+        return _NOT_GIVEN.get(relay.state, relay.state)
+    goes = f"goes by {relay.upstream}" if relay.upstream is not None else "was told of no upstream yet"
+    if relay.taken is None:
+        return f"{goes}; it says nothing of itself"
+    behind = "" if relay.taken == relay.generation else f", but does not know of it yet{_in_brackets(relay.problem)}"
+    many = "1 connection" if relay.connections == 1 else f"{relay.connections} connections"
+    return f"{goes}{behind}; {many}, {in_bytes(relay.bytes or 0)} by now"
+
+
+def in_bytes(count: int) -> str:
+    """Roughly, with the unit that fits."""
+    size, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.0f} {units[0]}" if size >= 10 or units[0] == "B" else f"{size:.1f} {units[0]}"
+
+
 def _in_brackets(text: str) -> str:
     return f" ({text})" if text else ""
 
@@ -117,7 +142,8 @@ def _docker(status: Status, docker: DockerShown, now: dt.datetime) -> str:
     if docker.version is None:
         parts = [docker.absence]
     elif chosen is not None and docker.in_use == chosen:
-        parts = [f"{docker.version} runs with it"]
+        is_relayed = status.relay is not None and status.relay.state == _GIVEN
+        parts = [f"{docker.version} runs with {'the relay' if is_relayed else 'it'}"]
     elif status.state is not State.DEFERRED:  # the headline says it
         parts = [f"{docker.version} runs with {_running(docker)}{_here(docker)}"]
     if docker.restarts and docker.last_restart is not None:

@@ -21,11 +21,15 @@ from agent.cli import main
 from agent.cli.plan import drawn, exit_status, waits
 from agent.cli.printing import page
 from agent.cli.status import NOT_RUNNING
+from agent.decide.relay import Chosen, Relayed, Relaying
+from agent.decide.relay import Stage as RelayStage
 from agent.docker.journal import Journal
 from agent.one_pass.memory import only_looking
 from agent.one_pass.page import pass_lines
 from agent.one_pass.picture import Picture
+from agent.one_pass.ports import Works
 from agent.one_pass.reconcile import look
+from agent.one_pass.relay import NoRelay
 from agent.one_pass.screen import folded, line
 from agent.service.requests import Command
 from agent.service.status_file import read
@@ -35,7 +39,9 @@ from agent.targets.container import carried
 from agent.values.dockerd import Phase
 from agent.values.errors import NoPolicy, PolicyRefused
 from agent.values.paths import Paths
+from agent.values.policy import Relay
 from agent.values.reason import Reason
+from agent.values.relay import Carried, RelayState
 from agent.values.settings import Texts
 from agent.values.snapshot import Snapshot
 
@@ -164,8 +170,50 @@ class Hour(NamedTuple):
     does_apply_wait: bool = False  # for its turn, which is longer than a test
 
 
+class Fixed(NoRelay):
+    """A relay that stands as it is."""
+
+    def __init__(self, relayed: Relayed) -> None:
+        self._relayed = relayed
+
+    def seen(self, *, is_in_docker: bool) -> Relayed:
+        return self._relayed
+
+    async def serve(self, _: Chosen, __: Works, *, may_start: bool) -> Relayed:
+        return self._relayed
+
+
+RELAY = Relayed(
+    Relay(enable=True),
+    Relaying(RelayStage.GIVEN, asked=1.0),
+    upstream="office",
+    generation=12,
+    state=RelayState(12, connections=3, carried=(Carried("office", bytes_up=1_200_000, bytes_down=340_000_000),)),
+)
+
+
+async def gets_a_relay(laptop: Laptop, hand: Hand) -> None:
+    laptop.place.relay = Fixed(RELAY)
+    await hand.wake()
+
+
+async def loses_its_relay(laptop: Laptop, hand: Hand) -> None:
+    await gets_a_relay(laptop, hand)
+    failed = Relaying(RelayStage.FAILED, 3, 1.0, "refused: connecting to 127.0.0.1:3130: nobody listens")
+    laptop.place.relay = Fixed(msgspec.structs.replace(RELAY, relaying=failed, state=None))
+    await hand.wake()
+
+
 HOURS = {
     "steady": Hour(),
+    "by the relay": Hour(
+        policy=POLICY + '[docker]\nmin_interval = "0s"\n',
+        turn=gets_a_relay,
+    ),
+    "a relay that was given up": Hour(
+        policy=POLICY + '[docker]\nmin_interval = "0s"\n',
+        turn=loses_its_relay,
+    ),
     "containers of another place": Hour(
         docker={"carried_by": (carried(["HTTP_PROXY=http://hotel:3128"]), carried(()))},
     ),
