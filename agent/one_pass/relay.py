@@ -236,8 +236,12 @@ class LocalRelay:
         replace_file(path, data, expected=found)
 
     def _give(self) -> None:
-        if (found := read_file(self._paths.relay_orders)) is not None:
-            self._for_the_relay(self._paths.relay_orders, found)
+        """A file from before its user was there is written anew: it would not look at the same one again."""
+        path = self._paths.relay_orders
+        found = read_file(path)
+        if found is not None and (given := self._for_the_relay(path, found)) is not found:
+            replace_file(path, given.data, expected=given)
+            self._memory.orders_on_disk = identity_of(path)
 
     def _for_the_relay(self, path: Path, found: FileState) -> FileState:
         reader = self._reader()
