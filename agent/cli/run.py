@@ -19,10 +19,10 @@ from agent.one_pass.sockets import LocalSockets
 from agent.one_pass.world import Lasting, TheWorld
 from agent.probe.guard import is_the_owners
 from agent.service.control import listening
-from agent.service.notify import Notify
 from agent.service.service import Service
 from agent.service.wakes import HostWakes
 from agent.system.lock import held
+from agent.system.notify import Notify
 from agent.system.policy_file import SYSTEM
 from agent.values.paths import Paths
 

@@ -14,10 +14,10 @@ from agent.audit.record import Record
 from agent.one_pass.drawing import Beside, RestartsMade, Since, client_targets, picture_of
 from agent.one_pass.picture import Picture, TargetShown
 from agent.one_pass.seen import Pass, Planned
-from agent.service.notify import Notify
 from agent.service.status_file import EventShown, PolicyStatus, StatusFile, status_of
 from agent.service.status_page import headline
 from agent.system.clock import now_text
+from agent.system.notify import Notify
 from agent.values.condition import Condition
 from agent.values.dockerd import Reality
 from agent.values.errors import AgentError

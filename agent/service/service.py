@@ -33,7 +33,6 @@ from agent.service.diary import Diary, agent_started
 from agent.service.display import Display
 from agent.service.failures import Failures, ServicePart
 from agent.service.lifetime import TOLD_TO_STOP, LastLife, Lifetime
-from agent.service.notify import Notify
 from agent.service.outages import Outages
 from agent.service.passes import Passes
 from agent.service.policy_in_use import PolicyInUse
@@ -43,6 +42,7 @@ from agent.service.starts import Starts
 from agent.service.unfinished import Unfinished
 from agent.system.clock import exact, now_text
 from agent.system.heap import give_back
+from agent.system.notify import Notify
 from agent.values.asker import Asker, Via
 from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import Phase, Reality

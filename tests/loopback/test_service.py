@@ -23,13 +23,13 @@ from agent.decide.probation import LASTS_S
 from agent.decide.unsteady import STANDS_S, WITHIN_S, Shaken
 from agent.docker.journal import Journal, Stage, UnderWay
 from agent.one_pass.shaken_file import KeptShaken, ShakenFile
-from agent.service.notify import Notify
 from agent.service.requests import Answer, Command, Request, Wish
 from agent.service.service import Service
 from agent.service.status_file import read
 from agent.service.unfinished import FINISH_AGAIN_S
 from agent.service.watch.unwatched import Unwatched
 from agent.system.clock import SYSTEM_CLOCK
+from agent.system.notify import Notify
 from agent.system.process_start import boot_id
 from agent.system.state_file import StateFile
 from agent.targets import drop_in

@@ -20,10 +20,10 @@ from agent.clients.clients import ClientFile, ClientsSeen
 from agent.clients.homes import Homes
 from agent.decide.backoff import again_s
 from agent.service.lifetime import Lifetime
-from agent.service.notify import Notify
 from agent.service.requests import Command
 from agent.service.service import Service
 from agent.service.watch.unwatched import Unwatched
+from agent.system.notify import Notify
 from agent.values.dockerd import Phase
 from agent.values.events import WentOffline
 from agent.values.policy import Upstream
