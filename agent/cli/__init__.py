@@ -16,6 +16,7 @@ from agent.cli.printing import complain, print_json
 from agent.values.errors import AgentError, PolicyRefused
 
 _OWN_SERVICE: Final = ["run", "--user"]
+_RELAY: Final = ["relay"]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -70,6 +71,8 @@ def _run(words: list[str]) -> int:
     elif words == _OWN_SERVICE:
         paths = importlib.import_module("agent.cli.instance").of_the_caller(asks_systemd=False)
         status = importlib.import_module("agent.cli.run").serve(paths)
+    elif words == _RELAY:
+        status = importlib.import_module("agent.cli.relay").serve()
     else:
         status = importlib.import_module("agent.cli.words").obey(words)
     printing.flush()

@@ -36,14 +36,15 @@ COMMANDS: Final = {
     "install": "set up the service, enable it and start it; run again, it upgrades",
     "uninstall": "remove the service and restore every file",
     "restore": "restore every file as it was before the agent first wrote it; the service stays",
+    "relay": "carry connections for Docker and containers; its systemd unit starts it",
     "demo": "show a roaming laptop, all on loopback and in a temporary directory; your system is not touched",
 }
 # These read no policy, so --policy would have no effect.
-_WITHOUT_POLICY: Final = frozenset({"status", "audit", "install", "demo"})
+_WITHOUT_POLICY: Final = frozenset({"status", "audit", "install", "demo", "relay"})
 # These print for a person only; a script uses their exit status.
-_WITHOUT_FACTS: Final = frozenset({"run", "init", "install", "uninstall", "demo"})
+_WITHOUT_FACTS: Final = frozenset({"run", "init", "install", "uninstall", "demo", "relay"})
 
-_WITHOUT_AN_INSTANCE: Final = frozenset({"demo"})
+_WITHOUT_AN_INSTANCE: Final = frozenset({"demo", "relay"})
 # systemd itself starts the one, with its environment; the other one reads what lies in the runtime folder.
 _ASK_NOTHING: Final = frozenset({"run", "status"})
 _SYSTEM: Final = Paths()

@@ -11,16 +11,19 @@ agent only what stands below: `audit/`, `probe/`, `see/`, `system/` and `values/
     refusals         what is answered instead, and what to do about it                                         pure
     client           the client's socket
     forward          requests for whole URLs on one client's connection, and their answers
-    process          what the unit starts: the sockets that it is given, the orders, signals
+    process          what the unit starts: the sockets that it is given, signals, the end
+    serving          whoever connects, from the first byte to the line in the log
+    orders_file      what the agent says, read again when it changes
     who              who may use it
     where            where a container may not go                                                              pure
-    ways             the ways that the orders allow to a host, in order                                         pure
+    ways             the ways that the orders allow to a host, in order                                        pure
     names            how a name is looked up
     open             a connection to host:port by the orders: the first upstream, and once the next one
     pump             bytes between two sockets, without a copy
     pour             a known number of bytes, one way, without a copy: the rest of a large body
-    draining         what ends an open tunnel: its address is gone, the process ends
-    limits           how many connections there may be, and of whom
-    state_file       what it says of itself
+    draining         what ends an open connection: its address is gone, it is idle, nobody is there any more
+    limits           how many connections there may be, and of whom                                            pure
+    tally            what it has done so far
+    state_file       when it says so
     connections_log  who went where, if that is asked for
 """

@@ -1,6 +1,6 @@
 """Who may use the relay: this host, and whoever the kernel reaches by a bridge of containers.
 
-A gateway's address answers on every interface (FACTS 20), also to a guest of the same café: so the address that a peer
+A gateway's address answers on every interface (FACTS 211), also to a guest of the same café: so the address that a peer
 spoke to says nothing. A connection exists only once our answers reach the peer; so the way that they take tells where
 it is, whatever it calls itself. Asked at each connection, so that a network that was a container's a moment ago and is
 the café's now is not believed. Only what kind of interface it is, is kept for a minute.

@@ -1,0 +1,169 @@
+"""What ends an open connection though neither end closed it.
+
+    its local address is gone     a roam, or a bridge that was removed: reset at once, a silent hang is what people hate
+    what we sent is not confirmed for 20 s: there is nobody any more
+    nothing came for an hour, or for five minutes while half of it is closed
+    the relay stops
+
+Not TCP_USER_TIMEOUT, which would do the second: it also ends a connection whose other end confirms everything and reads
+nothing for so long (FACTS 210), as a stopped container or a slow disk does. So the kernel is asked for the last
+confirmation.
+Not known here: what is carried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from agent.relay.pump import Ended
+from agent.see import netlink
+from agent.see.announcements import Announcements, MulticastGroup
+from agent.see.netlink import NetlinkFailed
+
+IDLE_S: Final = 3600.0
+HALF_OPEN_S: Final = 300.0
+SILENT_MS: Final = 20_000
+_SWEEP_S: Final = 5.0
+_SETTLES_S: Final = 0.05  # the kernel announces that an address goes before its route is gone
+
+# Bytes of struct tcp_info (linux/tcp.h), the same on all machines.
+_PROBES: Final = 2
+_UNACKED: Final = 24
+_LAST_ACK_RECEIVED: Final = 56
+_NOT_SENT: Final = 144
+_TCP_INFO: Final = 148
+_NUMBER: Final = struct.Struct("=I")
+
+# A peer that has gone while nothing is on its way: 20 s and three questions.
+_KEEPALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+
+
+class Open(Protocol):
+    """A connection that may be ended from here."""
+
+    @property
+    def client(self) -> socket.socket: ...
+    @property
+    def end(self) -> socket.socket | None:
+        """None: it is not open yet, or not any more."""
+
+    @property
+    def touched(self) -> float: ...
+    @property
+    def is_half_closed(self) -> bool: ...
+    def finish(self, how: Ended) -> None: ...
+
+
+class Draining:
+    """All that is open."""
+
+    def __init__(self, leads_here: Callable[[str], bool] = netlink.leads_here, sweep_s: float = _SWEEP_S) -> None:
+        self._leads_here = leads_here
+        self._sweep_s = sweep_s
+        self._loop = asyncio.get_running_loop()
+        self._open: set[Open] = set()
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._looking: asyncio.TimerHandle | None = None
+        self._kernel = Announcements((MulticastGroup.IPV4_ADDRESS, MulticastGroup.IPV6_ADDRESS))
+        self._loop.add_reader(self._kernel, self._told)
+
+    def add(self, one: Open) -> None:
+        self._open.add(one)
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(self._sweep_s, self._sweep)
+
+    def discard(self, one: Open) -> None:
+        self._open.discard(one)
+
+    def finish(self, how: Ended) -> None:
+        """All of them."""
+        for one in tuple(self._open):
+            one.finish(how)
+
+    def latest(self) -> float:
+        """When bytes came last, anywhere; 0: nothing is open."""
+        return max((one.touched for one in self._open), default=0.0)
+
+    def close(self) -> None:
+        for timer in (self._sweeping, self._looking):
+            if timer is not None:
+                timer.cancel()
+        self._loop.remove_reader(self._kernel)
+        self._kernel.close()
+
+    def _told(self) -> None:
+        if self._kernel.drain() and self._looking is None and self._open:
+            self._looking = self._loop.call_later(_SETTLES_S, self._look)
+
+    def _look(self) -> None:
+        """Which addresses are gone."""
+        self._looking = None
+        is_there: dict[str, bool] = {}
+        for one in tuple(self._open):
+            own = [_own_address(each) for each in (one.client, one.end) if each is not None]
+            for address in own:
+                if address not in is_there:
+                    is_there[address] = self._is_there(address)
+            if not all(is_there[address] for address in own):
+                one.finish(Ended.ADDRESS_GONE)
+
+    def _is_there(self, address: str) -> bool:
+        try:
+            return not address or self._leads_here(address)
+        except NetlinkFailed:  # not known is not gone
+            return True
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        self._sweeping = self._loop.call_later(self._sweep_s, self._sweep) if self._open else None
+        for one in tuple(self._open):
+            if now - one.touched > (HALF_OPEN_S if one.is_half_closed else IDLE_S):
+                one.finish(Ended.IDLE)
+            elif any(_is_silent(each) for each in (one.client, one.end) if each is not None):
+                one.finish(Ended.SILENT)
+
+
+def keep_alive(connected: Iterable[socket.socket]) -> None:
+    """A peer that is gone is noticed, also if nothing is sent."""
+    for one in connected:
+        with contextlib.suppress(OSError):  # it is gone already
+            for option in _KEEPALIVE:
+                one.setsockopt(*option)
+
+
+def silent_ms(info: bytes) -> int:
+    """By struct tcp_info: for how long nothing was confirmed of what we sent; 0 if nothing waits for that.
+
+    If the other end reads nothing, it is only asked now and then, up to two minutes apart, whether it does again: it is
+    silent if it did not answer that twice.
+    """
+    if len(info) < _TCP_INFO:
+        return 0
+    is_on_its_way = bool(_NUMBER.unpack_from(info, _UNACKED)[0])
+    is_kept_back = bool(_NUMBER.unpack_from(info, _NOT_SENT)[0]) and info[_PROBES] > 1
+    return int(_NUMBER.unpack_from(info, _LAST_ACK_RECEIVED)[0]) if is_on_its_way or is_kept_back else 0
+
+
+def _is_silent(connected: socket.socket) -> bool:
+    try:
+        info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO)
+    except OSError:
+        return False
+    return silent_ms(info) > SILENT_MS
+
+
+def _own_address(connected: socket.socket) -> str:
+    try:
+        return str(connected.getsockname()[0]).partition("%")[0]
+    except OSError:
+        return ""

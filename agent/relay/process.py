@@ -1,0 +1,208 @@
+"""The relay's process, which its unit starts with the sockets that systemd listens at.
+
+systemd keeps them while the relay restarts: who connects meanwhile waits, and is not refused. After SIGTERM nobody new
+is served; what is open may end by itself for ten seconds, or until nothing has come for two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import resource
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from agent.relay.connections_log import ConnectionsLog, Line
+from agent.relay.draining import Draining
+from agent.relay.open import Opening
+from agent.relay.orders_file import OrdersFile
+from agent.relay.serving import PATIENCE, Patience, Serving, Told
+from agent.relay.state_file import StateFile
+from agent.relay.tally import Tally
+from agent.relay.who import Who
+from agent.system.notify import Notify
+from agent.values.errors import AgentError
+from agent.values.paths import Paths
+from agent.values.relay import LogMode, Orders, RelayState
+
+DRAINS_S: Final = 10.0
+_QUIET_S: Final = 2.0
+_LOOK_S: Final = 0.1
+_FIRST: Final = 3  # SD_LISTEN_FDS_START
+_SUMMARY_S: Final = 60.0
+_DESCRIPTORS: Final = 65536  # six for each connection that is held back, and the default is 1024
+
+Say = Callable[[str], None]
+
+
+def given(environment: Mapping[str, str], pid: int) -> list[socket.socket]:
+    """The listening sockets that systemd has handed over (sd_listen_fds(3))."""
+    count = environment.get("LISTEN_FDS", "")
+    if environment.get("LISTEN_PID") != str(pid) or not count.isdecimal() or not int(count):
+        raise AgentError(
+            "relay", "no sockets were handed over", "systemd starts it: systemctl start docker-proxy-relay.socket"
+        )
+    found = [socket.socket(fileno=number) for number in range(_FIRST, _FIRST + int(count))]
+    for one in found:
+        one.set_inheritable(False)
+        _check(one)
+    return found
+
+
+def listening(ends: Sequence[str]) -> list[socket.socket]:
+    """The same by `ADDRESS:PORT`, for a relay that no systemd starts."""
+    found = []
+    for end in ends:
+        host, _, port = end.rpartition(":")
+        try:
+            address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+            family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+            found.append(socket.create_server((str(address), int(port)), family=family, backlog=1024))
+        except (ValueError, OverflowError) as error:
+            raise AgentError(f"--listen {end}", "is not an address and a port, such as 127.0.0.1:3130") from error
+        except OSError as error:
+            raise AgentError(f"--listen {end}", f"cannot listen there: {error.strerror}") from error
+        _check(found[-1])
+    return found
+
+
+def _check(one: socket.socket) -> None:
+    """AgentError for a socket that would serve everybody, or nobody."""
+    one.setblocking(False)  # noqa: FBT003 - the library's
+    wrong = _wrong_with(one)
+    if wrong:
+        one.close()
+        raise AgentError("relay", wrong, "Name the addresses one by one")
+
+
+def _wrong_with(one: socket.socket) -> str:
+    is_ip = one.family in (socket.AF_INET, socket.AF_INET6) and one.type == socket.SOCK_STREAM
+    if not is_ip or not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return "a socket that was handed over is none that listens for TCP"
+    address = ipaddress.ip_address(str(one.getsockname()[0]).partition("%")[0])
+    return f"listens at {address}, for the whole network" if address.is_unspecified else ""
+
+
+async def relay(paths: Paths, sockets: Sequence[socket.socket], say: Say, log: Path) -> None:
+    """Serve until SIGTERM. `log`: where connections are written down, if the orders want it."""
+    _raise_limit()
+    running = Running(paths, sockets, say, log)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # the orders are read when they change
+    notify = Notify()
+    running.start()
+    notify.ready()
+    try:
+        await stop.wait()
+        notify.stopping()
+        await running.drain()
+    finally:
+        await running.aclose()
+
+
+class Running:
+    """All parts of one relay."""
+
+    def __init__(
+        self, paths: Paths, sockets: Sequence[socket.socket], say: Say, log: Path, *, patience: Patience = PATIENCE
+    ) -> None:
+        self._say = say
+        self._sockets = sockets
+        self._loop = asyncio.get_running_loop()
+        self._tally = Tally()
+        self._draining = Draining()
+        self._mode = LogMode.NONE
+        self._log = ConnectionsLog(log)
+        self._log_has_failed = False
+        opening = Opening(self._tally, frozenset(one.getsockname()[1] for one in sockets))
+        self._state = StateFile(paths.relay_state, self._tally, self._counted, say)
+        told = Told(say, self._state.note, self._ended)
+        self._serving = Serving(
+            opening, self._tally, who=Who(), draining=self._draining, told=told, patience=patience
+        )  # fmt: skip
+        self._orders = OrdersFile(paths.relay_orders, self._obey)
+        self._summed: dict[str, tuple[int, int, int, int]] = {}
+        self._summary: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        self._orders.start()
+        self._state.write()
+        for one in self._sockets:
+            self._serving.listen(one)
+
+    async def drain(self) -> None:
+        self._serving.stop_listening()
+        deadline = self._loop.time() + DRAINS_S
+        while not self._serving.is_idle and self._loop.time() < deadline:
+            if self._loop.time() - self._draining.latest() > _QUIET_S:
+                return
+            await asyncio.sleep(_LOOK_S)
+
+    async def aclose(self) -> None:
+        self._orders.close()
+        await self._serving.aclose()
+        self._draining.close()
+        self._sum_up()
+        if self._summary is not None:
+            self._summary.cancel()
+        self._state.write()
+        self._state.close()
+        self._log.close()
+        for one in self._sockets:
+            one.close()
+
+    def _obey(self, orders: Orders | None, problem: str) -> None:
+        if problem:
+            self._say(problem)
+        self._mode = LogMode.NONE if orders is None else orders.log
+        self._serving.obey(orders)
+        self._tally.note_orders(orders.generation if orders is not None else 0, problem)
+        self._state.note()
+
+    def _counted(self) -> RelayState:
+        self._serving.count_moved()
+        return self._tally.state(self._serving.turned_away)
+
+    # What is written down of connections.
+
+    def _ended(self, line: Line) -> None:
+        if self._mode is LogMode.CONNECTIONS:
+            try:
+                self._log.write(line)
+            except OSError as failure:
+                if not self._log_has_failed:
+                    self._log_has_failed = True
+                    self._say(f"connections are not written down: {failure.strerror}")
+        elif self._mode is LogMode.SUMMARY and self._summary is None:
+            self._summary = self._loop.call_later(_SUMMARY_S, self._sum_up)
+
+    def _sum_up(self) -> None:
+        """A line for each upstream that anything was carried by."""
+        self._summary = None
+        if self._mode is not LogMode.SUMMARY:
+            return
+        self._serving.count_moved()
+        for name, totals in self._tally.totals().items():
+            before = self._summed.get(name, (0, 0, 0, 0))
+            connections, failed, up, down = (now - then for now, then in zip(totals, before, strict=True))
+            if connections or failed or up or down:
+                said = f", {failed} failed" if failed else ""
+                self._say(f"{name}: {connections} connections{said}, {_megabytes(down)} down, {_megabytes(up)} up")
+            self._summed[name] = totals
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1000**2:.1f} MB"
+
+
+def _raise_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

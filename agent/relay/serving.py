@@ -1,0 +1,469 @@
+"""Whoever connects is served: let in or not, asked what is wanted, led there, and written down.
+
+Each connection is a task of its own. This is the shell: who may, where to, how it is opened and what the bytes mean is
+decided elsewhere in this folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import time
+from collections.abc import Callable, Collection
+from typing import Final
+
+import msgspec
+
+from agent.probe.stream import Stream
+from agent.relay import refusals
+from agent.relay.client import Client
+from agent.relay.connections_log import Line
+from agent.relay.conversation import Connect, Conversation, Event, Gone, Phase, Request
+from agent.relay.draining import Draining, keep_alive
+from agent.relay.forward import ByOrders, Forwarding, Result, Shared
+from agent.relay.limits import Limits
+from agent.relay.open import Asked, NotOpened, Opened, Opening
+from agent.relay.pump import Carrying, Ended, Pipes, TlsTunnel, Tunnel, reset
+from agent.relay.refusals import Refusal
+from agent.relay.tally import Tally
+from agent.relay.ways import Ways
+from agent.relay.who import Who
+from agent.system.clock import rfc3339
+from agent.values.relay import Orders, Source
+
+_AT_ONCE: Final = 64  # connections accepted in a row
+_TURNED_AWAY: Final = 64  # that are told why at the same time; others are closed
+_PAUSE_S: Final = 0.1  # if there are no descriptors left
+NOTED_EVERY_S: Final = 60.0
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long clients may take."""
+
+    head_s: float = 10.0  # for the head of a request, and for its first byte on a new connection
+    next_s: float = 60.0  # for the next request on a connection that has been served
+
+
+PATIENCE: Final = Patience()
+
+
+class Told(msgspec.Struct, frozen=True):
+    """Who is told of what happens."""
+
+    say: Callable[[str], None]  # a line for a person
+    note: Callable[[], None]  # something was counted
+    log: Callable[[Line], None]  # a connection has ended
+
+
+class Serving:
+    """All connections of one relay."""
+
+    def __init__(  # noqa: PLR0913 - named at every call
+        self,
+        opening: Opening,
+        tally: Tally,
+        *,
+        who: Who,
+        draining: Draining,
+        told: Told,
+        patience: Patience = PATIENCE,
+    ) -> None:
+        self.opening = opening
+        self.tally = tally
+        self.draining = draining
+        self.patience = patience
+        self.note = told.note
+        self.log = told.log
+        self.pipes = Pipes()
+        # In Via, where another relay may be, too.
+        self.shared = Shared(f"docker-proxy-agent-{secrets.token_hex(4)}".encode(), self.pipes)
+        self._ways: Ways | None = None
+        self.live: set[_Carried] = set()
+        self._say = told.say
+        self._who = who
+        self._limits = Limits(Orders(0).max_connections)
+        self._sources: Collection[Source] = tuple(Source)
+        self._loop = asyncio.get_running_loop()
+        self._listening: list[socket.socket] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._noted_at = float("-inf")
+
+    @property
+    def turned_away(self) -> int:
+        return self._limits.turned_away
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._tasks
+
+    def obey(self, orders: Orders | None) -> None:
+        """From the next connection on. None: there are no orders, and nobody is led anywhere."""
+        self._ways = None if orders is None else Ways(orders)
+        if orders is not None:
+            self._limits.most = orders.max_connections
+            self._sources = orders.sources
+
+    def ways_now(self) -> Ways:
+        """Raises NotOpened."""
+        if self._ways is None:
+            raise NotOpened(refusals.not_ready("the agent has not said yet which upstream to use"))
+        return self._ways
+
+    def listen(self, listening: socket.socket) -> None:
+        self._listening.append(listening)
+        self._loop.add_reader(listening, self._accept, listening)
+
+    def stop_listening(self) -> None:
+        for listening in self._listening:
+            self._loop.remove_reader(listening)
+
+    async def aclose(self) -> None:
+        """End all that is open."""
+        self.stop_listening()
+        self.draining.finish(Ended.STOPPED)
+        for task in (*self._tasks, *self._leaving):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._leaving, return_exceptions=True)
+        self.pipes.close()
+
+    def count_moved(self) -> None:
+        """What is on its way is counted when it is asked for."""
+        for carried in self.live:
+            carried.count()
+
+    # Who connects.
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                connected, address = listening.accept()
+            except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+                return
+            except OSError as failure:  # no descriptors, no memory: it would be asked again at once
+                self._note_once(f"cannot accept connections: {failure.strerror}")
+                self._loop.remove_reader(listening)
+                self._loop.call_later(_PAUSE_S, self._accept_again, listening)
+                return
+            connected.setblocking(False)  # noqa: FBT003 - the library's
+            self._receive(connected, str(address[0]).partition("%")[0])
+
+    def _accept_again(self, listening: socket.socket) -> None:
+        if listening in self._listening and listening.fileno() >= 0:
+            self._loop.add_reader(listening, self._accept, listening)
+
+    def _receive(self, connected: socket.socket, peer: str) -> None:
+        source = self._who.source(peer)
+        if source is None or source not in self._sources:
+            reset(connected)
+            connected.close()
+            if self.tally.note_refused(peer):
+                self._say(f"refused: {peer} is neither this host nor a container of it")
+            self.note()
+            return
+        why = self._limits.admit(peer)
+        if why:
+            self._turn_away(connected, why)
+            return
+        task = self._loop.create_task(self._serve(connected, source, peer))
+        self._tasks.add(task)
+
+    def _turn_away(self, connected: socket.socket, why: str) -> None:
+        self._note_once(why)
+        self.tally.changes += 1
+        self.note()
+        if len(self._leaving) >= _TURNED_AWAY:
+            connected.close()
+            return
+        leaving = self._loop.create_task(_told(connected, refusals.too_many(why)))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    def _note_once(self, what: str) -> None:
+        now = self._loop.time()
+        if now - self._noted_at >= NOTED_EVERY_S:
+            self._noted_at = now
+            self._say(what)
+
+    async def _serve(self, connected: socket.socket, source: Source, peer: str) -> None:
+        try:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await _Visit(self, connected, source, peer).serve()
+        except OSError:
+            reset(connected)  # it is gone, in the middle of something
+        except asyncio.CancelledError:
+            reset(connected)
+            raise
+        finally:
+            connected.close()
+            self._limits.leave(peer)
+            task = asyncio.current_task()
+            if task is not None:
+                self._tasks.discard(task)
+
+
+async def _told(connected: socket.socket, refusal: Refusal) -> None:
+    client = Client(connected)
+    try:
+        async with asyncio.timeout(1.0):
+            await client.write(Conversation().refuse(refusal))
+            await client.part()
+    except (OSError, TimeoutError):
+        pass
+    finally:
+        connected.close()
+
+
+class _Carried(Opened):
+    """What is open to an end, counted, and ended if it must be."""
+
+    def __init__(self, serving: Serving, client: socket.socket, opened: Opened) -> None:
+        super().__init__(opened.way, *opened.taken(), is_to_proxy=opened.is_to_proxy)
+        self.client = client
+        self._serving = serving
+        self._up = self._down = 0
+        self._counted = (0, 0)
+        self._tunnel: Carrying | None = None
+        self._is_open = True
+        self._task = asyncio.current_task()
+        self.how: Ended | None = None  # ended by somebody else's decision
+        self.touched = self._loop.time()
+        serving.tally.note_opened(self.way.upstream)
+        serving.live.add(self)
+        serving.draining.add(self)
+        serving.note()
+
+    # As `Open` of draining.
+
+    @property
+    def end(self) -> socket.socket | None:
+        return self.connected if self._is_open else None
+
+    @property
+    def is_half_closed(self) -> bool:
+        return False  # of a request, `forward` sees to that
+
+    def finish(self, how: Ended) -> None:
+        if self.how is None and self._task is not None:
+            self.how = how
+            self._task.cancel()
+
+    # As it was opened.
+
+    async def read(self) -> bytes:
+        data = await super().read()
+        self.touched = self._loop.time()
+        self._down += len(data)
+        return data
+
+    async def write(self, data: bytes) -> None:
+        await super().write(data)
+        self.touched = self._loop.time()
+        self._up += len(data)
+
+    def note_poured(self, count: int) -> None:
+        self.touched = self._loop.time()
+        self._down += count
+
+    async def aclose(self) -> None:
+        self._leave()
+        await super().aclose()
+
+    # As a tunnel.
+
+    @property
+    def moved(self) -> tuple[int, int]:
+        up, down = self._tunnel.moved if self._tunnel is not None else (0, 0)
+        return self._up + up, self._down + down
+
+    async def run_tunnel(self, rest: bytes) -> Ended:
+        """All that comes goes through. `rest`: what the client has sent already."""
+        over, received = self.taken()
+        try:
+            if received:
+                await self._loop.sock_sendall(self.client, received)
+                self._down += len(received)
+            if rest:
+                await self.write(rest)
+        except BaseException:
+            await self.aclose()
+            raise
+        keep_alive((self.client, self.connected))
+        serving = self._serving
+        serving.draining.discard(self)
+        if isinstance(over, Stream):
+            self._tunnel = TlsTunnel(self.client, over)
+        else:
+            self._tunnel = Tunnel(self.client, over, serving.pipes)
+        serving.draining.add(self._tunnel)
+        try:
+            return await self._tunnel.run()
+        finally:
+            self._tunnel.finish(Ended.STOPPED)  # if this is cancelled
+            serving.draining.discard(self._tunnel)
+            self._leave()
+
+    def count(self) -> None:
+        up, down = self.moved
+        if (up, down) != self._counted:
+            self._serving.tally.note_moved(self.way.upstream, up - self._counted[0], down - self._counted[1])
+            self._counted = up, down
+
+    def _leave(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self.count()
+            serving = self._serving
+            serving.live.discard(self)
+            serving.draining.discard(self)
+            serving.tally.note_closed(self.way.upstream)
+            serving.note()
+
+
+class _ByOrders:
+    """How a request's end is reached, counted."""
+
+    def __init__(self, serving: Serving, client: socket.socket, source: Source, peer: str) -> None:
+        self._serving = serving
+        self._client = client
+        self._by_orders = ByOrders(serving.opening, serving.ways_now, source=source, peer=peer)
+        self.carried: _Carried | None = None  # the last
+
+    async def open(self, request: Request) -> Opened:
+        try:
+            self.carried = _Carried(self._serving, self._client, await self._by_orders.open(request))
+        finally:
+            self._serving.note()
+        return self.carried
+
+    async def may_follow(self, request: Request, kept: Opened) -> bool:
+        return await self._by_orders.may_follow(request, kept)
+
+
+class _Visit:
+    """One client's connection."""
+
+    def __init__(self, serving: Serving, connected: socket.socket, source: Source, peer: str) -> None:
+        self._serving = serving
+        self._client = Client(connected)
+        self._source = source
+        self._peer = peer
+        self._began = time.time()
+        self._loop = asyncio.get_running_loop()
+
+    async def serve(self) -> None:
+        conversation = Conversation()
+        event = await self._event(conversation, self._serving.patience.head_s)
+        if isinstance(event, Connect):
+            await self._tunnel(conversation, event)
+        elif isinstance(event, Request):
+            await self._requests(conversation, event)
+        else:
+            await self._part(conversation, event)
+
+    async def _event(self, conversation: Conversation, within_s: float) -> Event:
+        """What the client wants. A head that has begun has its own limit."""
+        head_s = self._serving.patience.head_s
+        try:
+            async with asyncio.timeout(within_s) as limit:
+                while (event := conversation.next_event()) is None:
+                    conversation.receive(await self._client.read())
+                    if conversation.phase is Phase.HEAD and within_s > head_s:
+                        within_s = head_s
+                        limit.reschedule(self._loop.time() + head_s)
+        except TimeoutError:
+            return refusals.too_slow() if conversation.phase is Phase.HEAD else Gone(is_cut_off=False)
+        return event
+
+    async def _part(self, conversation: Conversation, event: Event) -> None:
+        if isinstance(event, Refusal):
+            await self._client.write(conversation.refuse(event))
+            await self._client.part()
+
+    # CONNECT.
+
+    async def _tunnel(self, conversation: Conversation, asked: Connect) -> None:
+        carried = await self._opened(conversation, asked)
+        if carried is None:
+            return
+        try:
+            await self._client.write(conversation.established())
+        except BaseException:
+            await carried.aclose()
+            raise
+        rest = conversation.rest
+        del conversation  # a tunnel may last for hours
+        how = Ended.BROKEN
+        try:
+            how = await carried.run_tunnel(rest)
+        except asyncio.CancelledError:
+            how = carried.how or Ended.STOPPED
+            if carried.how is None:
+                raise
+            reset(self._client.connected)
+        finally:
+            self._written(asked.host, asked.port, carried, how.value)
+
+    async def _opened(self, conversation: Conversation, asked: Connect) -> _Carried | None:
+        serving = self._serving
+        try:
+            wanted = Asked(asked.host, asked.port, self._source, self._peer)
+            opened = await serving.opening.open(wanted, serving.ways_now())
+            return _Carried(serving, self._client.connected, opened)
+        except NotOpened as failure:
+            serving.note()
+            self._log(asked.host, asked.port, failure.upstream, moved=(0, 0), result=failure.refusal.reason)
+            await self._part(conversation, failure.refusal)
+            return None
+
+    # Whole URLs.
+
+    async def _requests(self, conversation: Conversation, event: Event) -> None:
+        opener = _ByOrders(self._serving, self._client.connected, self._source, self._peer)
+        forwarding = Forwarding(conversation, self._client, opener, shared=self._serving.shared)
+        try:
+            while isinstance(event, Request):
+                self._began = time.time()
+                before = forwarding.moved_up, forwarding.moved_down
+                result = await forwarding.carry(event)
+                if result is Result.TUNNEL:
+                    await self._switched(forwarding, opener, event)
+                    return
+                moved = forwarding.moved_up - before[0], forwarding.moved_down - before[1]
+                self._log(event.host, event.port, forwarding.upstream, moved=moved, result=result.name.lower())
+                if result is Result.RESET:
+                    reset(self._client.connected)
+                    return
+                if result is Result.PART:
+                    await self._client.part()
+                    return
+                event = await self._event(conversation, self._serving.patience.next_s)
+            await self._part(conversation, event)
+        except asyncio.CancelledError:
+            if opener.carried is None or opener.carried.how is None:
+                raise
+            reset(self._client.connected)
+        finally:
+            await forwarding.aclose()  # after a tunnel, once more
+
+    async def _switched(self, forwarding: Forwarding, opener: _ByOrders, asked: Request) -> None:
+        carried = opener.carried
+        assert carried is forwarding.switched()  # noqa: S101 - the last that was opened
+        how = await carried.run_tunnel(b"")
+        self._written(asked.host, asked.port, carried, how.value)
+
+    # What is written down.
+
+    def _written(self, host: str, port: int, carried: _Carried, result: str) -> None:
+        self._log(host, port, carried.way.upstream, moved=carried.moved, result=result)
+
+    def _log(self, host: str, port: int, upstream: str, *, moved: tuple[int, int], result: str) -> None:
+        now = time.time()
+        self._serving.log(
+            Line(
+                rfc3339(now), self._peer, host, port,
+                upstream=upstream, up=moved[0], down=moved[1],
+                seconds=round(max(0.0, now - self._began), 3), result=result,
+            )
+        )  # fmt: skip

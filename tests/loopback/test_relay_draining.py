@@ -1,0 +1,130 @@
+"""What ends an open connection: its address is gone, it is idle, or the other end is no more."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator
+from typing import Final
+
+import pytest_asyncio
+
+from agent.relay.draining import HALF_OPEN_S, IDLE_S, Draining, keep_alive
+from agent.relay.pump import Ended
+from tests.waiting import until_awaited
+
+PATIENCE_S: Final = 20.0
+
+
+class One:
+    """A connection."""
+
+    def __init__(self, *, touched_ago_s: float = 0.0, is_half_closed: bool = False) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self.end: socket.socket = socket.create_connection(listening.getsockname())
+            self.client, _ = listening.accept()
+        self.touched = asyncio.get_running_loop().time() - touched_ago_s
+        self.is_half_closed = is_half_closed
+        self.how: Ended | None = None
+
+    def finish(self, how: Ended) -> None:
+        self.how = how
+        self.client.close()
+        self.end.close()
+
+
+class Setting:
+    """Connections, on a host that has these addresses."""
+
+    def __init__(self) -> None:
+        self.gone: set[str] = set()
+        self.draining = Draining(lambda address: address not in self.gone, sweep_s=0.05)
+        self.made: list[One] = []
+
+    def one(self, **how: float) -> One:
+        made = One(**how)  # type: ignore[arg-type]
+        self.made.append(made)
+        self.draining.add(made)
+        return made
+
+
+@pytest_asyncio.fixture
+async def setting() -> AsyncIterator[Setting]:
+    made = Setting()
+    yield made
+    made.draining.close()
+    for one in made.made:
+        one.client.close()
+        one.end.close()
+
+
+async def until_ended(one: One) -> Ended:
+    await until_awaited(PATIENCE_S, lambda: one.how, "its end")
+    assert one.how is not None
+    return one.how
+
+
+async def test_what_is_idle_for_too_long_is_ended(setting: Setting) -> None:
+    fresh = setting.one(touched_ago_s=IDLE_S - 60)
+    idle = setting.one(touched_ago_s=IDLE_S + 1)
+
+    assert await until_ended(idle) is Ended.IDLE
+    assert fresh.how is None
+
+
+async def test_what_is_half_closed_has_less_time(setting: Setting) -> None:
+    whole = setting.one(touched_ago_s=HALF_OPEN_S + 1)
+    half = setting.one(touched_ago_s=HALF_OPEN_S + 1, is_half_closed=True)
+
+    assert await until_ended(half) is Ended.IDLE
+    assert whole.how is None
+
+
+async def test_what_has_lost_its_address_is_ended_and_the_rest_is_not(setting: Setting) -> None:
+    one = setting.one()
+    setting.draining._look()
+    assert one.how is None
+
+    setting.gone.add("127.0.0.1")
+    setting.draining._look()
+
+    assert one.how is Ended.ADDRESS_GONE
+
+
+async def test_who_reads_nothing_for_long_is_not_taken_for_gone(setting: Setting) -> None:
+    one = setting.one()
+    keep_alive((one.client, one.end))
+    one.client.setblocking(False)
+    try:
+        while True:
+            one.client.send(bytes(65536))
+    except BlockingIOError:
+        pass
+    await asyncio.sleep(0.3)  # sweeps
+
+    assert one.how is None
+
+
+async def test_the_kernels_own_limit_would_end_a_reader_that_only_waits(setting: Setting) -> None:
+    """Why it is not used (FACTS 210)."""
+    one = setting.one()
+    one.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 300)
+    one.client.setblocking(False)
+    try:
+        while True:
+            one.client.send(bytes(65536))
+    except BlockingIOError:
+        pass
+
+    def error() -> int:
+        return one.client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+    assert await until_awaited(PATIENCE_S, error, "the kernel's end") == errno.ETIMEDOUT
+
+
+async def test_it_looks_at_nothing_while_nothing_is_open(setting: Setting) -> None:
+    one = setting.one(touched_ago_s=IDLE_S + 1)
+    await until_ended(one)
+    setting.draining.discard(one)
+    await until_awaited(PATIENCE_S, lambda: setting.draining._sweeping is None, "the last sweep")

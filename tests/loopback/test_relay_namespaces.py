@@ -1,0 +1,187 @@
+"""The relay on a laptop with a bridge of containers and a Wi-Fi: who is served, where to, and what a roam ends.
+
+Real links and addresses in namespaces of their own; nothing leaves them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agent.values.relay import Orders, RelayState, RelayUpstream, orders_file, state_in
+from tests.loopback.test_see_namespaces import IP, Namespace
+from tests.waiting import until
+
+pytestmark = pytest.mark.needs_root
+
+ROOT: Final = Path(__file__).parents[2]
+PORT: Final = 3130
+WITHIN_S: Final = 20
+RELAY: Final = "from agent.cli import main; raise SystemExit(main())"
+# What a client says of its try: the status line's code, "closed", or what was echoed.
+CLIENT: Final = """
+import socket, sys
+relay, host, port = sys.argv[1], sys.argv[2], sys.argv[3]
+head = b""
+try:
+    with socket.create_connection((relay, 3130), timeout=10) as client:
+        client.sendall(f"CONNECT {host}:{port} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n".encode())
+        head = client.recv(4096)
+        if head.startswith(b"HTTP/1.1 200 "):
+            client.sendall(b"hello")
+            head += client.recv(4096)
+except ConnectionError:
+    pass
+print(head.split(b" ")[1].decode() if head else "closed", head.rpartition(b"\\r\\n\\r\\n")[2].decode()[:5])
+"""
+ECHO: Final = """
+import socket, sys, threading
+def serve(one):
+    while data := one.recv(65536):
+        one.sendall(data)
+    one.close()
+with socket.create_server((sys.argv[1], 8080), backlog=50) as listening:
+    print("ready", flush=True)
+    while True:
+        threading.Thread(target=serve, args=(listening.accept()[0],), daemon=True).start()
+"""
+
+
+class Laptop:
+    """With docker0, a container on it, a café's guest, a server out there, and a relay."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.host, self.container, self.guest = Namespace("relay"), Namespace("ctr"), Namespace("guest")
+        self._running: list[subprocess.Popen[str]] = []
+        self.host.ip(
+            "link set lo up", "link add docker0 type bridge", "addr add 172.17.0.1/16 dev docker0",
+            "link set docker0 up",
+            f"link add veth0 type veth peer name eth0 netns {self.container.name}", "link set veth0 master docker0",
+            "link set veth0 up", f"link add wlan0 type veth peer name lan netns {self.guest.name}",
+            "addr add 10.0.0.7/24 dev wlan0", "link set wlan0 up",
+        )  # fmt: skip
+        self.container.ip("addr add 172.17.0.2/16 dev eth0", "link set eth0 up", "route add default via 172.17.0.1")
+        self.guest.ip(
+            "link set lo up", "addr add 10.0.0.9/24 dev lan", "link set lan up", "route add 172.17.0.0/16 via 10.0.0.7"
+        )
+        (root / "run/docker-proxy-agent").mkdir(parents=True)
+        (root / "run/docker-proxy-relay").mkdir(parents=True)
+        orders = Orders(1, (RelayUpstream("direct"),))
+        (root / "run/docker-proxy-agent/relay.json").write_bytes(orders_file(orders))
+        self.serve_echo(self.guest, "10.0.0.9")
+        self.serve_echo(self.host, "127.0.0.1")
+        self.serve_echo(self.host, "10.0.0.7")
+        self.start(
+            self.host, RELAY, "--root", str(root), "relay", "--listen", f"127.0.0.1:{PORT}", "--listen",
+            f"172.17.0.1:{PORT}", waits=False,
+        )  # fmt: skip
+        until(WITHIN_S, self.has_state, "the relay")
+
+    def start(self, inside: Namespace, code: str, *words: str, waits: bool = True) -> subprocess.Popen[str]:
+        command = [IP, "netns", "exec", inside.name, sys.executable, "-c", code, *words]
+        running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self._running.append(running)
+        if waits:
+            assert running.stdout is not None
+            assert running.stdout.readline() == "ready\n"
+        return running
+
+    def serve_echo(self, inside: Namespace, address: str) -> None:
+        self.start(inside, ECHO, address)
+
+    def has_state(self) -> bool:
+        return (self._root / "run/docker-proxy-relay/state.json").exists()
+
+    def state(self) -> RelayState:
+        return state_in((self._root / "run/docker-proxy-relay/state.json").read_bytes(), "state.json")
+
+    def tries(self, who: Namespace, host: str, relay: str = "172.17.0.1") -> str:
+        return who.python(CLIENT, relay, host, "8080").strip()
+
+    def remove(self) -> None:
+        for running in self._running:
+            running.kill()
+            running.communicate(timeout=WITHIN_S)
+        for one in (self.host, self.container, self.guest):
+            one.remove()
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+    made = Laptop(tmp_path_factory.mktemp("relay"))
+    yield made
+    made.remove()
+
+
+def test_a_container_is_led_out(laptop: Laptop) -> None:
+    assert laptop.tries(laptop.container, "10.0.0.9") == "200 hello"
+
+
+def test_the_host_is_led_out_by_either_address(laptop: Laptop) -> None:
+    assert laptop.tries(laptop.host, "10.0.0.9", "127.0.0.1") == "200 hello"
+    assert laptop.tries(laptop.host, "10.0.0.9", "172.17.0.1") == "200 hello"
+
+
+def test_a_guest_of_the_cafe_is_closed_before_a_byte_is_read(laptop: Laptop) -> None:
+    """The gateway's address answers on every interface (FACTS 211)."""
+    assert laptop.tries(laptop.guest, "10.0.0.9") == "closed"
+    until(WITHIN_S, lambda: [one.source for one in laptop.state().refused] == ["10.0.0.9"], "who was refused")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "10.0.0.7", "172.17.0.1", "169.254.169.254", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"],
+)
+def test_a_container_is_not_led_to_the_host_itself(laptop: Laptop, host: str) -> None:
+    assert laptop.tries(laptop.container, host).startswith("403")
+
+
+def test_the_host_is_led_to_itself(laptop: Laptop) -> None:
+    assert laptop.tries(laptop.host, "127.0.0.1", "127.0.0.1") == "200 hello"
+
+
+# It waits for its end with an open tunnel: what it prints is how that ended, and after how many seconds.
+OPEN: Final = """
+import socket, sys, time
+client = socket.create_connection(("172.17.0.1", 3130), timeout=10)
+client.sendall(b"CONNECT 10.0.0.9:8080 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+client.sendall(b"hello")
+assert client.recv(5) == b"hello"
+print("ready", flush=True)
+client.settimeout(20)
+try:
+    print("closed" if not client.recv(1) else "data")
+except ConnectionResetError:
+    print("reset")
+except TimeoutError:
+    print("hangs")
+"""
+
+
+def test_a_tunnel_is_reset_as_soon_as_its_address_is_gone_and_the_next_works(laptop: Laptop) -> None:
+    opened = laptop.start(laptop.container, OPEN)
+
+    laptop.host.ip("addr del 10.0.0.7/24 dev wlan0")
+    try:
+        said, _ = opened.communicate(timeout=WITHIN_S + 10)
+        assert said == "reset\n"
+    finally:
+        laptop.host.ip("addr add 10.0.0.7/24 dev wlan0")
+    assert laptop.tries(laptop.container, "10.0.0.9") == "200 hello"
+
+
+def test_an_address_that_comes_back_within_a_moment_has_lost_nothing(laptop: Laptop) -> None:
+    opened = laptop.start(laptop.container, OPEN)
+
+    laptop.host.ip("addr add 10.0.0.8/24 dev wlan0", "addr del 10.0.0.8/24 dev wlan0")
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        opened.wait(timeout=1)
+    opened.kill()

@@ -1,0 +1,350 @@
+"""The relay as a whole: orders come by a file, what it says of itself goes into one, and in between it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agent.relay.process import given, listening
+from agent.relay.serving import Patience
+from agent.values.errors import AgentError
+from agent.values.relay import LogMode, Orders, RelayUpstream, Source, orders_file
+from agent.values.secret import Secret
+from agent.values.settings import Credentials, ProxyUrl, Scheme
+from tests.loopback.relays import DIRECT, PATIENCE_S, Client, relay
+from tests.loopback.servers import HttpProxy, Says, Server, closed_port
+from tests.waiting import until_awaited
+
+ROOT: Final = Path(__file__).parents[2]
+AS_SYSTEMD: Final = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+from agent.cli import main
+raise SystemExit(main(sys.argv[2:]))
+"""
+PASSWORD: Final = "pa55w0rd-of-the-relay"
+
+
+def echo() -> Server:
+    return Says(waits=False, stays=True, echoes=True)
+
+
+def by(name: str, url: ProxyUrl) -> RelayUpstream:
+    return RelayUpstream(name, url, url)
+
+
+async def test_a_tunnel_and_what_is_said_of_it(tmp_path: Path) -> None:
+    async with echo() as end, relay(tmp_path, Orders(7, (DIRECT,))) as one:
+        client = await one.tunnel("127.0.0.1", end.port)
+        assert await client.echoes()
+        client.close()
+        await until_awaited(PATIENCE_S, lambda: one.running._serving.is_idle, "the tunnel's end")
+        one.running._state.write()
+
+        state = one.state()
+        (carried,) = state.carried
+        assert (state.generation, state.pid, state.connections, state.problem) == (7, os.getpid(), 0, "")
+        assert (carried.upstream, carried.open, carried.connections) == ("direct", 0, 1)
+        assert (carried.bytes_up, carried.bytes_down) == (5, 5)
+
+
+async def test_bytes_of_an_open_tunnel_are_counted_while_it_is_open(tmp_path: Path) -> None:
+    async with echo() as end, relay(tmp_path, Orders(1, (DIRECT,))) as one:
+        client = await one.tunnel("127.0.0.1", end.port)
+        assert await client.echoes()
+        one.running._state.write()
+
+        assert (one.state().connections, one.state().carried[0].bytes_down) == (1, 5)
+        client.close()
+
+
+async def test_requests_for_urls_on_one_connection(tmp_path: Path) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    async with Says(answer) as server, Says(answer) as other, relay(tmp_path, Orders(1, (DIRECT,))) as one:
+        client = await one.client()
+        for asked in (server, other):
+            client.say(f"GET http://127.0.0.1:{asked.port}/x HTTP/1.1\r\nHost: 127.0.0.1:{asked.port}\r\n\r\n".encode())
+            assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+            assert await client.heard(2) == b"ok"
+        client.close()
+
+    assert server.heads[0].startswith(b"GET /x HTTP/1.1\r\n")
+    assert other.heads[0].startswith(b"GET /x HTTP/1.1\r\n")
+
+
+async def test_an_upgrade_becomes_a_tunnel(tmp_path: Path) -> None:
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    server = Says(switch, stays=True, echoes=True)
+    async with server, relay(tmp_path, Orders(1, (DIRECT,), log=LogMode.CONNECTIONS)) as one:
+        client = await one.client()
+        end = f"127.0.0.1:{server.port}"
+        client.say(
+            f"GET http://{end}/ws HTTP/1.1\r\nHost: {end}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n".encode()
+        )
+        assert (await client.head()).startswith(b"HTTP/1.1 101 ")
+        assert await client.echoes()
+        client.close()
+        await until_awaited(PATIENCE_S, one.log.exists, "the log")
+
+
+async def test_without_orders_it_says_so_and_begins_as_soon_as_they_come(tmp_path: Path) -> None:
+    async with echo() as end, relay(tmp_path) as one:
+        client = await one.client()
+        await client.connect("127.0.0.1", end.port)
+        assert (await client.head()).startswith(b"HTTP/1.1 503 ")
+        assert b"docker-proxy-agent status" in await client.rest()
+        client.close()
+        assert "is not there" in one.state().problem
+
+        one.obey(Orders(3, (DIRECT,)))
+
+        await one.until_it_obeys(3)
+        client = await one.tunnel("127.0.0.1", end.port)
+        assert await client.echoes()
+        client.close()
+
+
+async def test_orders_are_found_also_if_their_folder_comes_later(tmp_path: Path) -> None:
+    async with relay(tmp_path) as one:
+        folder = one.paths.relay_orders.parent
+        folder.rmdir()
+        await until_awaited(PATIENCE_S, lambda: one.running._orders._again is not None, "that the folder is gone")
+        folder.mkdir()
+        one.obey(Orders(3, (DIRECT,)))
+
+        await one.until_it_obeys(3)
+
+
+async def test_orders_that_are_torn_change_nothing_and_what_is_in_them_is_not_shown(tmp_path: Path) -> None:
+    proxy = ProxyUrl(Scheme.HTTP, "proxy.test", 3128, Credentials("me", Secret(PASSWORD)))
+    async with echo() as end, relay(tmp_path, Orders(3, (DIRECT,))) as one:
+        one.written(orders_file(Orders(4, (by("corp", proxy),)))[:-3])
+        await until_awaited(PATIENCE_S, lambda: one.state().problem, "the problem")
+
+        assert "cannot be understood" in one.state().problem
+        assert one.state().generation == 3
+        client = await one.tunnel("127.0.0.1", end.port)
+        assert await client.echoes()
+        client.close()
+        assert PASSWORD not in f"{one.said}{one.paths.relay_state.read_text()}"
+
+
+async def test_a_switch_leaves_open_tunnels_alone_and_the_next_goes_the_new_way(tmp_path: Path) -> None:
+    async with echo() as end, HttpProxy({"end.test:443": end}) as corp, relay(tmp_path, Orders(1, (DIRECT,))) as one:
+        before = await one.tunnel("127.0.0.1", end.port)
+        one.obey(Orders(2, (by("corp", corp.url()),)))
+        await one.until_it_obeys(2)
+
+        after = await one.tunnel("end.test", 443)
+        assert await after.echoes()
+        assert await before.echoes()
+        assert corp.asked == ["end.test:443"]
+        before.close()
+        after.close()
+
+
+async def test_that_an_upstream_failed_is_said_within_a_second(tmp_path: Path) -> None:
+    gone = by("corp", ProxyUrl(Scheme.HTTP, "127.0.0.1", closed_port()))
+    async with (
+        echo() as end,
+        HttpProxy({"end.test:443": end}) as backup,
+        relay(tmp_path, Orders(5, (gone, by("backup", backup.url())))) as one,
+    ):
+        client = await one.tunnel("end.test", 443)
+        assert await client.echoes()
+        await until_awaited(PATIENCE_S, lambda: one.state().failed, "the failure")
+
+        failed = one.state().failed
+        assert failed is not None
+        assert (failed.number, failed.upstream, failed.outcome) == (1, "corp", "refused")
+        assert (failed.generation, failed.used) == (5, "backup")
+        client.close()
+
+
+async def test_who_is_not_meant_is_closed_before_a_byte_is_read(tmp_path: Path) -> None:
+    async with relay(tmp_path, Orders(1, (DIRECT,), sources=(Source.CONTAINERS,))) as one:
+        for _ in range(2):
+            with contextlib.suppress(ConnectionResetError):
+                client = await one.client()
+                assert await client.rest() == b""
+                client.close()
+        await until_awaited(PATIENCE_S, lambda: one.state().refused, "who was refused")
+
+        assert one.state().refused[0].source == "127.0.0.1"
+        assert [line for line in one.said if "refused" in line] == [
+            "refused: 127.0.0.1 is neither this host nor a container of it"
+        ]
+
+
+async def test_who_has_too_many_is_told_why_and_the_others_are_served(tmp_path: Path) -> None:
+    async with echo() as end, relay(tmp_path, Orders(1, (DIRECT,), max_connections=8)) as one:
+        held = [await one.tunnel("127.0.0.1", end.port) for _ in range(2)]
+        client = await one.client()
+        await client.connect("127.0.0.1", end.port)
+        assert (await client.head()).startswith(b"HTTP/1.1 503 127.0.0.1 has 2 connections")
+        client.close()
+
+        other = await one.client("127.0.0.2")
+        await other.connect("127.0.0.1", end.port)
+        assert (await other.head()).startswith(b"HTTP/1.1 200 ")
+        assert await other.echoes()
+        one.running._state.write()
+        assert one.state().turned_away == 1
+        for each in (*held, other):
+            each.close()
+
+
+async def test_a_slow_head_is_given_up_and_who_says_nothing_is_closed(tmp_path: Path) -> None:
+    async with relay(tmp_path, Orders(1, (DIRECT,)), patience=Patience(head_s=0.2, next_s=0.2)) as one:
+        slow = await one.client()
+        slow.say(b"CONNECT end.test:443 HTTP/1.1\r\nHost: ")
+        assert (await slow.head()).startswith(b"HTTP/1.1 408 ")
+        slow.close()
+
+        silent = await one.client()
+        assert await silent.rest() == b""
+        silent.close()
+
+
+async def test_many_idle_tunnels_and_the_next_is_served(tmp_path: Path) -> None:
+    async with echo() as end, relay(tmp_path, Orders(1, (DIRECT,), max_connections=2000)) as one:
+        held = [await one.tunnel("127.0.0.1", end.port) for _ in range(200)]
+
+        client = await one.tunnel("127.0.0.1", end.port)
+        assert await client.echoes()
+        assert all([await each.echoes() for each in held])
+        for each in (client, *held):
+            each.close()
+
+
+async def test_connections_are_written_down_if_asked_for_without_paths_and_headers(tmp_path: Path) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    async with echo() as end, Says(answer) as server:
+        async with relay(tmp_path, Orders(1, (DIRECT,), log=LogMode.CONNECTIONS)) as one:
+            client = await one.tunnel("127.0.0.1", end.port)
+            assert await client.echoes()
+            client.say_no_more()
+            await client.rest()
+            client.close()
+            client = await one.client()
+            client.say(
+                f"GET http://127.0.0.1:{server.port}/secret?q=1 HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+                f"Authorization: {PASSWORD}\r\n\r\n".encode()
+            )
+            await client.head()
+            await client.heard(2)
+            await until_awaited(PATIENCE_S, lambda: one.log.exists() and one.log.read_text().count("\n") == 2, "lines")
+            client.close()
+
+        first, second = map(json.loads, one.log.read_text().splitlines())
+        assert (first["source"], first["host"], first["port"]) == ("127.0.0.1", "127.0.0.1", end.port)
+        assert (first["upstream"], first["up"], first["down"], first["result"]) == ("direct", 5, 5, "closed")
+        assert (second["port"], second["result"]) == (server.port, "next")
+        assert "secret" not in one.log.read_text()
+        assert PASSWORD not in one.log.read_text()
+
+
+async def test_in_the_summary_is_a_line_for_each_upstream(tmp_path: Path) -> None:
+    async with echo() as end, relay(tmp_path, Orders(1, (DIRECT,))) as one:
+        client = await one.tunnel("127.0.0.1", end.port)
+        assert await client.echoes()
+        client.close()
+        await until_awaited(PATIENCE_S, lambda: one.running._serving.is_idle, "the tunnel's end")
+        one.running._sum_up()
+        one.running._sum_up()
+
+        assert one.said == ["direct: 1 connections, 0.0 MB down, 0.0 MB up"]
+        assert not one.log.exists()
+
+
+# The process.
+
+
+@contextlib.contextmanager
+def started(root: Path, handed: socket.socket) -> Iterator[subprocess.Popen[bytes]]:
+    """As systemd starts it: the socket is its descriptor 3."""
+    running = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", AS_SYSTEMD, str(handed.fileno()), "--root", str(root), "relay"],
+        cwd=ROOT,
+        pass_fds=(handed.fileno(),),
+    )
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.wait(timeout=PATIENCE_S)
+
+
+async def _connected(port: int, host: str, end_port: int) -> Client:
+    async with asyncio.timeout(PATIENCE_S):
+        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+    await client.connect(host, end_port)
+    assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+    return client
+
+
+async def test_whoever_connects_while_it_restarts_waits_and_is_served(tmp_path: Path) -> None:
+    orders = tmp_path / "run/docker-proxy-agent/relay.json"
+    orders.parent.mkdir(parents=True)
+    (tmp_path / "run/docker-proxy-relay").mkdir(parents=True)
+    orders.write_bytes(orders_file(Orders(1, (DIRECT,))))
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as handed:
+        port = handed.getsockname()[1]
+        async with echo() as end:
+            with started(tmp_path, handed) as first:
+                client = await _connected(port, "127.0.0.1", end.port)
+                assert await client.echoes()
+                first.send_signal(signal.SIGTERM)
+                status = await asyncio.to_thread(first.wait, PATIENCE_S)
+                assert status == 0
+                with contextlib.suppress(ConnectionResetError):
+                    assert await client.rest() == b""
+                client.close()
+
+            waiting = asyncio.create_task(_connected(port, "127.0.0.1", end.port))
+            await asyncio.sleep(0)
+            with started(tmp_path, handed):
+                client = await waiting
+                assert await client.echoes()
+                client.close()
+
+
+async def test_what_is_under_way_at_the_end_is_carried_on(tmp_path: Path) -> None:
+    async with echo() as end, relay(tmp_path, Orders(1, (DIRECT,))) as one:
+        client = await one.tunnel("127.0.0.1", end.port)
+        draining = asyncio.create_task(one.running.drain())
+        assert await client.echoes()
+        assert not draining.done()
+        client.say_no_more()
+        await client.rest()
+        client.close()
+        async with asyncio.timeout(PATIENCE_S):
+            await draining
+
+
+def test_without_sockets_it_says_who_starts_it() -> None:
+    with pytest.raises(AgentError, match="systemd starts it: systemctl start docker-proxy-relay"):
+        given({}, os.getpid())
+
+
+@pytest.mark.parametrize("end", ["0.0.0.0:0", "[::]:0", "proxy.test:3130", "127.0.0.1:x", "127.0.0.1"])
+def test_it_never_listens_for_the_whole_network(end: str) -> None:
+    with pytest.raises(AgentError):
+        listening([end])
+
+
+def test_sockets_of_another_process_are_not_taken() -> None:
+    with pytest.raises(AgentError):
+        given({"LISTEN_PID": "1", "LISTEN_FDS": "1"}, os.getpid())
