@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from agent.system.files import open_to_read
 from agent.system.passwd import logins
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
@@ -49,7 +50,7 @@ def _owner(paths: Paths) -> int:
 
 def _read(path: Path, owner: int) -> bytes:
     """Never waits: what is no regular file of this owner's is refused before a byte is read."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    descriptor = open_to_read(path, os.O_NOFOLLOW)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != owner:

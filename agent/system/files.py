@@ -22,6 +22,7 @@ import os
 import re
 import signal
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -33,6 +34,8 @@ from agent.values.errors import LEFT, AgentError, TargetFailed
 
 LARGEST: Final = 1024 * 1024  # bytes; a daemon.json or config.json has a few hundred
 PRIVATE: Final = 0o600
+_SWAPPED_TRIES: Final = 20  # a swap takes a tenth of this
+_SWAPPED_S: Final = 0.001
 
 _AGAIN: Final = "Fix this, then run: docker-proxy-agent apply"
 
@@ -132,12 +135,27 @@ def identity_of(path: Path) -> Identity | None:
 
 
 def _read(path: Path) -> FileState:
-    # O_NONBLOCK: a named pipe must not block a pass; it is refused below.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    descriptor = open_to_read(path)
     try:
         return _read_open(path, descriptor)
     finally:
         os.close(descriptor)
+
+
+def open_to_read(path: Path, flags: int = 0) -> int:
+    """Never waits: a named pipe must not block a pass. What is no regular file is for the caller to refuse.
+
+    A file that is being swapped at this moment (`readers_wait`) is there a moment later: it is tried again. Who holds a
+    file back for longer is not waited for.
+    """
+    for tries_left in reversed(range(_SWAPPED_TRIES)):
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | flags)
+        except BlockingIOError:
+            if not tries_left:
+                raise
+            time.sleep(_SWAPPED_S)
+    raise AssertionError("unreachable")
 
 
 def _read_open(path: Path, descriptor: int) -> FileState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import gc
 import os
 import select
@@ -10,7 +11,8 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -145,6 +147,54 @@ def test_a_file_is_read_up_to_its_limit_and_refused_beyond(tmp_path: Path) -> No
     path.write_bytes(b" " * (LARGEST + 1))
     with pytest.raises(TargetFailed, match="larger than 1024 KiB"):
         read_file(path)
+
+
+class Swapping(LocalDisk):
+    """A replacement that somebody reads in the middle of the swap; it goes on as soon as the kernel tells of that."""
+
+    def __init__(self, path: Path, *, goes_on: bool) -> None:
+        self.path, self.goes_on = path, goes_on
+        self.read: bytes | TargetFailed | None = None
+        self.held = -1
+
+    def exchange(self, one: Path, other: Path) -> None:
+        super().exchange(one, other)
+
+        def told(*_: object) -> None:
+            if self.goes_on:
+                fcntl.fcntl(self.held, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+        was = signal.signal(signal.SIGURG, told)
+        try:
+            self.read = present(self.path).data
+        except TargetFailed as failed:
+            self.read = failed
+        finally:
+            signal.signal(signal.SIGURG, was)
+
+    @contextmanager
+    def readers_wait(self, descriptor: int) -> Iterator[None]:
+        self.held = descriptor
+        with super().readers_wait(descriptor):
+            yield
+
+
+def test_who_reads_in_the_middle_of_a_swap_gets_the_new_file_a_moment_later(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(OLD)
+    swapping = Swapping(tmp_path / "file", goes_on=True)
+
+    replace_file(tmp_path / "file", NEW, expected=present(tmp_path / "file"), disk=swapping)
+
+    assert swapping.read == NEW
+
+
+def test_who_holds_a_file_back_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(OLD)
+    swapping = Swapping(tmp_path / "file", goes_on=False)
+
+    replace_file(tmp_path / "file", NEW, expected=present(tmp_path / "file"), disk=swapping)
+
+    assert isinstance(swapping.read, TargetFailed)
 
 
 def test_a_state_does_not_show_what_stands_in_the_file(tmp_path: Path) -> None:
