@@ -40,7 +40,7 @@ class Layout(msgspec.Struct, frozen=True):
     state: str = f"/var/lib/{_OWN}"
     runtime: str = f"/run/{_OWN}"
     log: str = f"/var/log/{_OWN}"
-    relay: str = "/run/docker-proxy-relay"  # the relay's own; it has none beside a user's own instance
+    relay: str = "/run/docker-proxy-relay"  # the relay's own; beside a user's own instance there is none
     docker: str = "/etc/docker"  # the folder of daemon.json,
     certificates: str = ""  # and of certs.d; the same if it is empty
     configs: tuple[tuple[str, ...], ...] = ()  # of clients below a home, besides ~/.docker/config.json
@@ -91,6 +91,7 @@ def layout_of_user(uid: int, home: str, environment: Mapping[str, str]) -> Layou
         state=f"{state}/{_OWN}",
         runtime=f"{runtime}/{_OWN}",
         log=f"{state}/{_OWN}/log",
+        relay=f"{runtime}/docker-proxy-relay",
         docker=f"{config}/docker",
         socket=f"{runtime}/docker.sock",
         scope="local",  # `default` is for the system's Docker, whoever keeps it
