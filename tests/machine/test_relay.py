@@ -1,0 +1,180 @@
+"""The relay on a real systemd with a real Docker: a laptop roams, and nothing is restarted."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import Seen
+
+from .lab.box import Ran
+from .lab.docker import Container
+from .lab.laptop import Laptop
+from .lab.places import IMAGE, REGISTRY
+from .test_apply import DROP_IN, ENVIRONMENT, PASSWORD_FILE, PLACES, through
+from .test_service import NAME, started
+
+UNITS = Path(__file__).parents[2] / "systemd"
+RELAY = "http://127.0.0.1:3130"
+SERVICE, SOCKET = "docker-proxy-relay.service", "docker-proxy-relay.socket"
+ORDERS = "/run/docker-proxy-agent/relay.json"
+HELLO = "http://10.99.0.10/hello"
+ROAMS = 20
+trixie = pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
+
+
+def with_relay(laptop: Laptop, more: str = "") -> None:
+    """The office's proxy with a password at the office, direct elsewhere; all by the relay."""
+    laptop.write(PASSWORD_FILE, laptop.office.squid.password + "\n", mode=0o600)
+    for unit in (SERVICE, SOCKET):
+        laptop.write(f"/etc/systemd/system/{unit}", (UNITS / unit).read_text())
+    laptop.policy(f"[relay]\nenable = true\n{more}{through(laptop.office.squid)}{PLACES}")
+
+
+def given(laptop: Laptop, place: str) -> None:
+    """The service runs there, and Docker with the relay's address."""
+    laptop.plug(place)
+    started(laptop)
+    laptop.until(laptop.docker.reports, http=RELAY, https=RELAY, within=40)
+    laptop.until(laptop.exists, "/root/.docker/config.json")  # which comes after Docker
+
+
+def goes_by(laptop: Laptop, upstream: str) -> Seen:
+    relay = laptop.status().get("relay") or {}
+    return Seen(relay.get("upstream") == upstream and relay.get("taken") == relay.get("generation"), relay)
+
+
+def loads(web: Container, url: str = HELLO) -> Ran:
+    """What a program in the container is told by its environment to do."""
+    return web.docker.cli("exec", web.name, "wget", "-q", "-O", "-", url, check=False)
+
+
+def has_loaded(web: Container) -> Seen:
+    ran = loads(web)
+    return Seen("hello" in ran.stdout, ran)
+
+
+def condition(laptop: Laptop, code: str) -> Seen:
+    codes = [one["code"] for one in laptop.status().get("conditions", [])]
+    return Seen(code in codes, codes)
+
+
+@pytest.mark.long
+def test_twenty_moves_without_a_restart_and_a_container_that_follows(laptop: Laptop) -> None:
+    squid = laptop.office.squid
+    with_relay(laptop)
+    given(laptop, "home")
+    web = laptop.docker.start_container()
+    assert web.environment()["http_proxy"] == "http://172.17.0.1:3130"
+    laptop.until(has_loaded, web)
+    before = laptop.docker.invocation_id()
+
+    for move in range(ROAMS):
+        place, upstream = (("office", "office"), ("home", "direct"))[move % 2]
+        laptop.plug(place)
+        laptop.until(goes_by, laptop, upstream, within=20)
+        if move < 4:
+            laptop.until(has_loaded, web, within=20)
+
+    laptop.plug("office")
+    laptop.until(goes_by, laptop, "office", within=20)
+    squid.forget()
+    assert laptop.docker.pull().ok
+    assert f"{REGISTRY}:443" in squid.log()
+    assert (laptop.docker.invocation_id(), web.pid()) == (before, web.first_pid)
+    assert laptop.audit.events().count("relay-switched") >= ROAMS
+    assert laptop.docker.show("NRestarts", SERVICE) == "0"
+    _keeps_the_password_to_itself(laptop)
+
+    laptop.run("systemctl", "kill", "--signal=KILL", SERVICE)
+    laptop.until(laptop.docker.pulls, IMAGE, within=20)
+    laptop.run("systemctl", "kill", "--signal=KILL", NAME)
+    laptop.until(laptop.docker.pulls, IMAGE, within=20)
+    laptop.run("systemctl", "stop", NAME)
+    assert laptop.docker.pull().ok  # its orders stay
+    assert laptop.docker.invocation_id() == before
+
+
+def _keeps_the_password_to_itself(laptop: Laptop) -> None:
+    password = laptop.office.squid.password
+    assert laptop.run("stat", "-c", "%U %G %a", ORDERS).stdout == "root docker-proxy-relay 640\n"
+    assert laptop.run("cat", ORDERS, user="alice", check=False).code != 0
+    told = [laptop.read(path) for path in (ENVIRONMENT, DROP_IN, "/root/.docker/config.json")]
+    told += [json.dumps(laptop.status()), laptop.run("cat", "/run/docker-proxy-relay/state.json").stdout]
+    told += [laptop.run("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '").stdout, laptop.journal(lines=5000)]
+    assert not any(password in text for text in told)
+
+
+KNOCK = f"""
+import socket, sys
+try:
+    with socket.create_connection((sys.argv[1], 3130), 5) as peer:
+        peer.sendall(b"GET {HELLO} HTTP/1.0\\r\\n\\r\\n")
+        print(peer.recv(1000).decode() or "closed")
+except ConnectionResetError:
+    print("closed")
+except ConnectionRefusedError:
+    print("refused")
+"""
+
+
+def knocks(laptop: Laptop, address: str) -> str:
+    """What somebody at home gets who tries to use the relay at that address of the laptop."""
+    return laptop.home.ground.sh(f"{sys.executable} -c {shlex.quote(KNOCK)} {address}")
+
+
+@trixie
+def test_neither_the_cafe_nor_this_machine_is_reached_through_it(laptop: Laptop) -> None:
+    with_relay(laptop)
+    given(laptop, "home")
+    web = laptop.docker.start_container()
+    laptop.until(has_loaded, web)
+
+    for url in ("http://127.0.0.1:3130/", "http://169.254.169.254/", "http://172.17.0.1:3130/", "http://localhost:22/"):
+        assert "403" in loads(web, url).stderr, url
+
+    # A route is all that it takes to knock at the bridge's address from outside.
+    laptop.home.ground.sh("ip route replace 172.17.0.1 via 10.20.0.100")
+    assert knocks(laptop, "172.17.0.1") == "closed\n"  # before a byte was read
+    assert knocks(laptop, "10.20.0.100") == "refused\n"  # nobody listens there
+    laptop.home.ground.sh("ip route delete 172.17.0.1")
+    laptop.until(laptop.audit.has, "relay-refused", within=30)
+
+
+@trixie
+def test_a_broken_relay_is_left_once_and_uninstall_leaves_nothing_of_it(laptop: Laptop) -> None:
+    with_relay(
+        laptop, '[docker]\nmin_interval = "1s"\n[probe]\nrecheck = "2s"\nregistry = ["https://registry.example"]\n'
+    )
+    given(laptop, "home")
+    breaks = f"/etc/systemd/system/{SERVICE}.d/breaks.conf"
+    laptop.write(breaks, "[Service]\nExecStart=\nExecStart=/bin/false\n")
+    laptop.run("systemctl", "daemon-reload")
+    laptop.run("systemctl", "kill", "--signal=KILL", SERVICE)
+
+    laptop.until(laptop.docker.reports, https="", within=60)
+    laptop.until(condition, laptop, "relay-failed")
+    assert laptop.docker.pull().ok
+    assert laptop.audit.events().count("relay-failed") == 1
+
+    laptop.run("rm", "-r", str(Path(breaks).parent))
+    laptop.run("systemctl", "daemon-reload")
+    assert laptop.agent("reload").ok
+    laptop.until(laptop.docker.reports, https=RELAY, within=40)
+
+    gone = laptop.agent("uninstall", "--now")
+    assert gone.ok, gone
+    laptop.until(laptop.docker.reports, https="", within=20)
+    assert laptop.docker.pull().ok
+    left = laptop.run(
+        "sh",
+        "-c",
+        "ls -d /etc/systemd/system/*relay* /run/docker-proxy-relay; getent passwd docker-proxy-relay",
+        check=False,
+    )
+    assert left.stdout == ""
+    assert laptop.run("systemctl", "--failed", "--no-legend").stdout == ""
