@@ -22,6 +22,7 @@ from agent.one_pass.memory import only_looking
 from agent.one_pass.page import help_lines, seen_lines, to_do_lines
 from agent.one_pass.picture import Picture, State
 from agent.one_pass.reconcile import look
+from agent.one_pass.relay import AsIfItWorked
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Offline, Pass, Planned, Seen
 from agent.one_pass.world import TheWorld
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         )
     policy = loaded(args, paths, refuses_unsafe=False).policy
     world = TheWorld(paths, policy)
+    world.relay = AsIfItWorked(world.relay)
     choosing = only_looking(policy, world.prober, paths.state)
     seen = asyncio.run(look(policy, world, choosing))
     picture = drawn(seen, choosing.conditions, waits(seen, read(paths.status)))

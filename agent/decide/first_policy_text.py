@@ -28,14 +28,22 @@ _HEAD: Final = """\
 """
 
 
+_RELAY: Final = """\
+# To move without restarting Docker, and so that containers that run follow. What it costs: docs/relay.md.
+#[relay]
+#enable = true
+"""
+
+
 def password_file(folder: str, upstream: NewUpstream) -> str:
     """Where its password goes."""
     return f"{folder}/{upstream.name}.password"
 
 
-def policy_text(draft: Draft, folder: str) -> str:
-    """A whole policy. `folder`: of the policy, as it names the files in it."""
-    return _HEAD + "\n" + _blocks(draft, folder)
+def policy_text(draft: Draft, folder: str, *, offers_relay: bool = True) -> str:
+    """A whole policy. `folder`: its own, as it names the files in it. `offers_relay`: whether there can be one."""
+    relay = "\n" + _RELAY if offers_relay else ""
+    return _HEAD + relay + "\n" + _blocks(draft, folder)
 
 
 def as_shown(text: str, draft: Draft) -> str:

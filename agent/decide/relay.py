@@ -135,6 +135,7 @@ class Relayed(msgspec.Struct, frozen=True):
     generation: int = 0  # of what it is told
     state: RelayState | None = None  # what it says of itself; None: it does not run, or that does not count
     fault: AgentError | None = None  # why it could not be told, or kept
+    is_assumed: bool = False  # it is to be tried first, and is taken for one that works
 
     @property
     def address(self) -> Settings:

@@ -130,7 +130,7 @@ def _relay(relayed: Relayed) -> RelayShown | None:
         return None
     carried = sum(one.bytes_up + one.bytes_down for one in state.carried) if state is not None else None
     return RelayShown(
-        state=relaying.stage.value,
+        state=(Stage.TRIED if relayed.is_assumed else relaying.stage).value,
         upstream=relayed.upstream,
         generation=relayed.generation,
         taken=state.generation if state is not None else None,

@@ -30,6 +30,8 @@ from agent.values.verdict import Outcome
 _PLACES: Final = {"systemd-drop-in": "systemd drop-in", "daemon-json": "daemon.json"}
 _WHEN: Final = {"now": "now; ", "later": "later: ", "never": "not by the agent: "}
 HELP: Final = "what stands in the way: sudo docker-proxy-agent doctor"
+# Of `Stage` in `decide/relay.py`, whose imports would cost `status` its speed.
+RELAY_NOT_GIVEN: Final = {"tried": "is tried first: Docker gets it if it works", "failed": "given up"}
 _OF_THE_CHOICE: Final = frozenset({Code.PORTAL, Code.UNREACHABLE})  # the line "because" shows them
 
 
@@ -57,6 +59,8 @@ def seen_lines(picture: Picture) -> Iterator[str]:
         yield line("upstreams", " · ".join(f"{name} {_verdict(picture, name)}" for name in picture.network.use))
     if picture.docker is not None:
         yield line("docker", _docker(picture.docker, picture.done))
+    if picture.relay is not None and picture.relay.state in RELAY_NOT_GIVEN:
+        yield line("relay", RELAY_NOT_GIVEN[picture.relay.state])
     if picture.clients is not None and picture.clients.fact:
         yield line("clients", picture.clients.fact)
     yield from (line("note", str(condition)) for condition in _notes(picture))

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec import UNSET
 
 from agent.decide.relay import (
@@ -36,13 +37,14 @@ from agent.decide.relay import (
     ways_out,
 )
 from agent.docker.quarantine import Quarantine
-from agent.one_pass.ports import Prober, Works
+from agent.one_pass.ports import Prober, Relays, Works
 from agent.one_pass.relay_file import RelayFile
 from agent.one_pass.relay_report import Refusals, state_of
 from agent.one_pass.relay_units import Somebody, Units
 from agent.system.clock import SYSTEM_CLOCK, Clock
 from agent.system.files import FileState, Identity, identity_of, read_file, remove_file, replace_file
 from agent.system.passwd import group
+from agent.system.to_the_end import to_the_end
 from agent.values.errors import AgentError
 from agent.values.events import Facts, RelayEnabled, RelayFailed, RelayRefused, RelaySwitched
 from agent.values.listening import Sockets
@@ -94,6 +96,19 @@ class NoRelay:
 
     def state(self) -> RelayState | None:
         return None
+
+
+class AsIfItWorked(NoRelay):
+    """For a plan, which serves nothing: what a pass would try first, and works, is given. Else it is as it stands."""
+
+    def __init__(self, relay: Relays) -> None:
+        self._relay = relay
+
+    def seen(self, *, is_in_docker: bool) -> Relayed:
+        found = self._relay.seen(is_in_docker=is_in_docker)
+        if found.relaying.stage is not Stage.TRIED:
+            return found
+        return msgspec.structs.replace(found, relaying=Relaying(Stage.GIVEN), is_assumed=True)
 
 
 class LocalRelay:
@@ -275,7 +290,8 @@ class LocalRelay:
         problem = ""
         if is_moved or (is_asked and (relaying.stage is Stage.TRIED or relaying.failures)):
             try:
-                await self._units.bring_up(wanted, self._give)
+                # Not cut short by a move: one that is stopped to be started elsewhere must not stay so.
+                await to_the_end(self._units.bring_up(wanted, self._give), None)
             except AgentError as error:
                 problem = str(error)
         if not is_asked and not problem:
@@ -306,7 +322,7 @@ class LocalRelay:
 
     async def _end(self) -> None:
         """Nobody uses it any more."""
-        await self._units.bring_down()
+        await to_the_end(self._units.bring_down(), None)
         path = self._paths.relay_orders
         if (found := read_file(path)) is not None:  # it holds passwords
             remove_file(path, expected=found)

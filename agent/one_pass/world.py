@@ -43,6 +43,7 @@ from agent.docker.theirs import owned
 from agent.docker.transaction import Applied, Transaction
 from agent.docker.unit import Unit
 from agent.docker.which import beside, serving
+from agent.one_pass.ports import Relays
 from agent.one_pass.relay import LocalRelay, RelayMemory
 from agent.one_pass.relay_units import RelayUnits
 from agent.one_pass.sockets import LocalSockets
@@ -757,7 +758,7 @@ class TheWorld:
         )
         self.host = ThisHost(paths, policy, lasting.ways, self.prober.note_arrival)
         systemd = None if policy.docker.restart_command else manager(paths)
-        self.relay = LocalRelay(
+        self.relay: Relays = LocalRelay(
             paths,
             policy,
             prober=self.prober,

@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Final
 
-from agent.one_pass.page import help_lines, in_network, in_short, in_words, left_out_lines
+from agent.one_pass.page import RELAY_NOT_GIVEN, help_lines, in_network, in_short, in_words, left_out_lines
 from agent.one_pass.picture import DockerShown, RelayShown, State, TargetShown, TargetState, VerdictShown
 from agent.one_pass.screen import INDENT, line
 from agent.service.status_file import Status
@@ -20,9 +20,7 @@ from agent.values.verdict import Outcome
 _HEADLINES: Final = (Code.ENGINE_DOWN, Code.PAUSED, Code.PORTAL, Code.UNREACHABLE, Code.POLICY_ERROR, Code.NO_POLICY)
 _OF_THE_POLICY: Final = frozenset({Code.POLICY_ERROR, Code.NO_POLICY})
 _LABELS: Final = {TargetState.RIGHT: "written", TargetState.PENDING: "to write", TargetState.KEPT: "kept"}
-# Of `Stage` in `decide/relay.py`, whose imports would cost `status` its speed.
-_GIVEN: Final = "given"
-_NOT_GIVEN: Final = {"tried": "is tried: Docker gets it once it works", "failed": "given up"}
+_GIVEN: Final = "given"  # `Stage` in `decide/relay.py`
 _SHOWN_LAST: Final = 2  # events
 
 
@@ -115,7 +113,7 @@ def _here(docker: DockerShown) -> str:
 def _relay(relay: RelayShown) -> str:
     """What it does, and how much of it."""
     if relay.state != _GIVEN:
-        return _NOT_GIVEN.get(relay.state, relay.state)
+        return RELAY_NOT_GIVEN.get(relay.state, relay.state)
     goes = f"goes by {relay.upstream}" if relay.upstream is not None else "was told of no upstream yet"
     if relay.taken is None:
         return f"{goes}; it says nothing of itself"

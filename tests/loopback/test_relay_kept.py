@@ -13,14 +13,20 @@ from agent.clients.users import ThisSystem
 from agent.decide.clients import Intent, Wanted
 from agent.decide.relay import Chosen
 from agent.decide.relay import Relayed as Seen
+from agent.one_pass.drawing import picture_of
+from agent.one_pass.memory import only_looking
+from agent.one_pass.page import seen_lines
 from agent.one_pass.ports import Works
-from agent.one_pass.relay import LocalRelay, RelayMemory
+from agent.one_pass.reconcile import look
+from agent.one_pass.relay import AsIfItWorked, LocalRelay, RelayMemory
+from agent.one_pass.seen import Pass, Planned
 from agent.one_pass.sockets import LocalSockets
 from agent.service.requests import Command
 from agent.system.clock import SystemClock
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
 from agent.values.policy import Policy, Upstream
+from agent.values.policy_text import parse
 from agent.values.reason import Reason
 from agent.values.relay import Orders, RefusedSource, RelayState, UpstreamFailed, orders_in, state_file
 from agent.values.settings import settings
@@ -371,6 +377,25 @@ async def test_the_bridge_moves_and_the_relay_with_it(laptop: Relayed) -> None:
         await hand.wake()
 
         assert laptop.units.ups == [LISTENS, (*LISTENS[:2], "10.99.0.1:3130")]
+
+
+async def test_a_plan_takes_it_for_one_that_works_and_says_so(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    found = parse(WITH_RELAY)
+    assert isinstance(found, Policy)
+    place = laptop.world(laptop.paths, found)
+    place.relay = AsIfItWorked(place.relay)
+
+    seen = await look(found, place, only_looking(found, place, laptop.paths.state))
+
+    assert isinstance(seen, Planned)
+    assert seen.plan.desired == RELAY
+    shown = picture_of(Pass(seen)).relay
+    assert shown is not None
+    assert shown.state == "tried"
+    assert "  relay        is tried first: Docker gets it if it works" in seen_lines(picture_of(Pass(seen)))
+    assert not laptop.paths.relay_orders.exists()
+    assert laptop.units.ups == []
 
 
 @pytest.mark.parametrize(

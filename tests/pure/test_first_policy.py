@@ -397,3 +397,14 @@ def test_why_a_network_cannot_be_added(name: str, snapshot: Snapshot, why: str) 
     assert isinstance(policy, Policy)
 
     assert one_more(found(snapshot=snapshot), policy, name) == why
+
+
+def test_the_relay_is_offered_where_there_can_be_one_and_is_off() -> None:
+    draft = first_policy(found(said("http://proxy.corp.example:3128")))
+    text = policy_text(draft, FOLDER)
+    read_on = parse(text.replace("#[relay]", "[relay]").replace("#enable", "enable"))
+
+    assert not read(draft).relay.enable
+    assert isinstance(read_on, Policy)
+    assert read_on.relay.enable
+    assert "relay" not in policy_text(draft, FOLDER, offers_relay=False)

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         draft = first_policy(found)
         if not draft.upstreams:
             complain("note no proxy was found here")
-        text = policy_text(draft, folder)
+        text = policy_text(draft, folder, offers_relay=paths.layout.bridge_is_here)
     else:
         more = one_more(found, known, args.add_network)
         if isinstance(more, str):
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         draft, given = more, before or ""
         added = with_network(given, known, more, snapshot=found.snapshot, folder=folder)
         if added is None:
-            say(policy_text(draft, folder))
+            say(policy_text(draft, folder, offers_relay=paths.layout.bridge_is_here))
             raise AgentError(str(policy), "its networks are not tables [[network]] of their own", "Put this in by hand")
         text = added
     _show(found if known is None else found.by_others, draft, text)
