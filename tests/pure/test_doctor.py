@@ -27,6 +27,8 @@ from agent.cli.doctor.password import Refused
 from agent.cli.doctor.password import judge as of_passwords
 from agent.cli.doctor.pulls import Needed, Role
 from agent.cli.doctor.pulls import judge as of_pulls
+from agent.cli.doctor.relay import RelaySeen
+from agent.cli.doctor.relay import judge as of_relays
 from agent.cli.doctor.seat import free_address
 from agent.cli.doctor.service import Service
 from agent.cli.doctor.trust import Rejected, Trust
@@ -519,3 +521,22 @@ def test_nothing_found_is_said() -> None:
 
 def told(found: Iterable[Finding]) -> list[tuple[Sign, bool]]:
     return [(one.code, one.is_broken) for one in found]
+
+
+REFUSED_THERE = Verdict(Outcome.REFUSED, "connecting to 127.0.0.1:3130: nobody listens")
+
+
+@pytest.mark.parametrize(
+    ("through", "without", "found"),
+    [
+        pytest.param(REFUSED_THERE, Verdict(Outcome.OK), [(Sign.RELAY_SILENT, True)], id="it-leads-nowhere"),
+        pytest.param(Verdict(Outcome.OK), Verdict(Outcome.OK), [], id="it-works"),
+        pytest.param(Verdict(Outcome.PROXY_DOWN), Verdict(Outcome.TIMEOUT), [], id="the-upstream-fails-as-well"),
+        pytest.param(Verdict(Outcome.PROXY_DOWN), None, [], id="nothing-is-known-of-the-upstream"),
+    ],
+)
+def test_a_relay_that_leads_nowhere(through: Verdict, without: Verdict | None, found: list[tuple[Sign, bool]]) -> None:
+    seen = RelaySeen(port=3130, upstream="office", through=through, without=without)
+
+    assert told(of_relays(seen)) == found
+    assert told(of_relays(None)) == []

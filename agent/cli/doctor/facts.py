@@ -22,6 +22,7 @@ from agent.cli.doctor import (
     names,
     password,
     pulls,
+    relay,
     room,
     service,
     settings,
@@ -44,6 +45,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     unknown_to_containers: tuple[names.InContainers, ...] = ()
     engines: engines.Engines = engines.Engines()
     needed: tuple[pulls.Needed, ...] = ()
+    relay: relay.RelaySeen | None = None
     seats: tuple[firewall.Seat, ...] = ()
     compose: compose.Compose = compose.Compose()
     trust: trust.Trust = trust.Trust()
@@ -75,6 +77,7 @@ def judged(facts: Facts) -> Iterator[Finding]:
     yield from names.judge_in_containers(facts.unknown_to_containers)
     yield from listener.judge(facts.proxies, facts.policy)
     yield from pulls.judge(facts.needed)
+    yield from relay.judge(facts.relay)
     yield from firewall.judge(facts.seats)
     yield from compose.judge(facts.compose)
     yield from logins.judge(facts.logins)

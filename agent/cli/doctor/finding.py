@@ -35,6 +35,7 @@ class Sign(enum.Enum):
     CA_NOT_READ = "ca-not-read"
     TOKEN_SERVER = "token-server"  # noqa: S105 - it is none
     LAYERS_HOST = "layers-host"
+    RELAY_SILENT = "relay-silent"
     FIREWALL = "firewall"
     REGISTRY_BY_PROXY = "registry-by-proxy"
     COMPOSE_SERVICES = "compose-services"

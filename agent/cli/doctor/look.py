@@ -32,6 +32,7 @@ from agent.cli.doctor.names import Host, InContainers
 from agent.cli.doctor.password import Refused
 from agent.cli.doctor.people import private_registries, told_by_people
 from agent.cli.doctor.pulls import OF_HUB, Needed, Role
+from agent.cli.doctor.relay import RelaySeen
 from agent.cli.doctor.room import Room
 from agent.cli.doctor.seat import free_address, kept_by, tried
 from agent.cli.doctor.service import Service, unmasked
@@ -40,6 +41,7 @@ from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.units import Starts, Unit
 from agent.clients.users import ThisSystem
 from agent.decide.clients import Intent
+from agent.decide.relay import as_upstream
 from agent.docker.engine import EngineSocket
 from agent.docker.process import environment
 from agent.one_pass.memory import only_looking
@@ -70,7 +72,7 @@ from agent.values.listening import is_name, loopback_addresses, on_this_host
 from agent.values.machine_text import lines, words
 from agent.values.paths import Paths
 from agent.values.policy import DEFAULT_REGISTRY, Policy, RegistryUrl, Upstream
-from agent.values.settings import ProxyUrl, Settings
+from agent.values.settings import ProxyUrl, Settings, agrees
 from agent.values.vantage import HOST
 from agent.values.verdict import Outcome
 
@@ -86,7 +88,7 @@ _ENV_LIKE: Final = ("/etc/sysconfig/docker", "/etc/default/docker")  # Fedora's,
 _OF_THE_SERVICE: Final = frozenset(
     {
         Code.FILES_UNWATCHED, Code.GAVE_UP, Code.AUDIT_UNWRITABLE, Code.NOT_FINISHED, Code.QUARANTINED, Code.UNSTEADY,
-        Code.CONTAINERS_LOST, Code.CONTAINERS_STALE,
+        Code.CONTAINERS_LOST, Code.CONTAINERS_STALE, Code.RELAY_FAILED,
     }
 )  # fmt: skip
 _FILE_STATE: Final = "UnitFileState"
@@ -121,6 +123,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     logins: tuple[Login, ...] = ()
     needed: tuple[Needed, ...] = ()
     unknown_to_containers: tuple[InContainers, ...] = ()
+    relay: RelaySeen | None = None
     try:
         if policy is None:
             reality = await world.daemon.reality()
@@ -137,6 +140,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             logins = await _logins(clients, seen)
             unknown_to_containers = await _in_containers(paths, policy, seen)
             needed = await _needed(policy, world, seen)
+            relay = await _relay(world, seen)
             seats = await _seats(paths, policy, seen)
             unseen += [
                 f"{one.address}:{one.port} from a container's place: {one.why_not}" for one in seats if one.why_not
@@ -156,6 +160,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         hosts=await _hosts(asked, policy or Policy(), runs_with),
         engines=_engines(paths, policy or Policy(), reality, mask) if reality is not None else Engines(),
         compose=services,
+        relay=relay,
         seats=seats,
         trust=_trust(paths, reality, rejected),
         clock=_clock(paths),
@@ -226,7 +231,7 @@ async def _seats(paths: Paths, policy: Policy, seen: Seen) -> tuple[Seat, ...]:
     is_possible = paths.is_the_systems and os.geteuid() == 0 and paths.layout.bridge_is_here
     if not is_possible or not isinstance(seen, Planned) or seen.reality.engine is None:
         return ()
-    upstream = seen.upstream
+    upstream = seen.relayed.for_clients or seen.upstream
     bridge = await seen_from_containers(paths, policy, HOST).bridge(upstream)
     if bridge.address is None or bridge.heard_at:
         return ()
@@ -244,6 +249,21 @@ async def _seats(paths: Paths, policy: Policy, seen: Seen) -> tuple[Seat, ...]:
         kept_by=kept_by(paths),
     )
     return tuple([await tried(msgspec.structs.replace(asked, port=port), own) for port in ports if own])
+
+
+async def _relay(world: TheWorld, seen: Seen) -> RelaySeen | None:
+    """Where Docker has its address. The probe goes the way that pulls go."""
+    runs_with = _runs_with(seen.reality)
+    if isinstance(seen, Offline) or runs_with is None or not agrees(runs_with, seen.relayed.address):
+        return None
+    relay = as_upstream(seen.relayed.relay.port)
+    upstream = seen.relayed.upstream or ""
+    return RelaySeen(
+        port=seen.relayed.relay.port,
+        upstream=upstream,
+        through=(await world.prober.verdicts([relay], lambda _: False))[relay.name],
+        without=seen.verdicts.get(upstream),
+    )
 
 
 async def _clients(policy: Policy, seen: Seen) -> tuple[Client, ...]:

@@ -1,0 +1,37 @@
+"""The relay, where Docker has its address: whether it leads to a registry.
+
+Pure. Not known here: how it was probed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from agent.cli.doctor.finding import Finding, Sign
+from agent.values.verdict import Verdict
+
+
+class RelaySeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A probe through it. Where Docker does not have its address there is none."""
+
+    port: int
+    upstream: str  # that it was told to use
+    through: Verdict
+    without: Verdict | None = None  # how that upstream does by itself; None: not known
+
+
+def judge(relay: RelaySeen | None) -> Iterator[Finding]:
+    """Where the upstream fails as well, it is the upstream that is in the way."""
+    if relay is None or relay.through.is_ok or relay.without is None or not relay.without.is_ok:
+        return
+    evidence = f": {relay.through.evidence}" if relay.through.evidence else ""
+    yield Finding(
+        code=Sign.RELAY_SILENT,
+        is_broken=True,
+        where=f"127.0.0.1:{relay.port}",
+        what=f"the relay leads to no registry ({relay.through.outcome.value}{evidence})",
+        why=f"Docker and containers have its address, and {relay.upstream} itself works",
+        command="sudo systemctl restart docker-proxy-relay.service; journalctl -u docker-proxy-relay -n 50",
+    )
