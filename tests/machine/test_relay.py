@@ -146,6 +146,35 @@ def test_neither_the_cafe_nor_this_machine_is_reached_through_it(laptop: Laptop)
 
 
 @trixie
+def test_a_port_that_is_taken_and_a_bridge_that_moves(laptop: Laptop) -> None:
+    with_relay(laptop, '[docker]\nmin_interval = "1s"\n')
+    laptop.run("systemd-run", "--unit=squatter", "python3", "-m", "http.server", "--bind", "127.0.0.1", "3130")
+    laptop.plug("office")
+    started(laptop)
+    squid = laptop.office.squid
+    laptop.until(laptop.docker.reports, https=squid.url_reported, within=40)
+    laptop.until(condition, laptop, "relay-failed", within=20)
+    assert "something else may listen there" in json.dumps(laptop.status()["conditions"])
+    laptop.run("systemctl", "stop", "squatter")
+    assert laptop.agent("reload").ok
+    laptop.until(laptop.docker.reports, https=RELAY, within=40)
+    laptop.docker.cli("network", "create", "front")
+    laptop.docker.cli("network", "create", "--internal", "back")
+
+    laptop.write("/etc/docker/daemon.json", '{"bip": "10.200.0.1/24"}')
+    laptop.docker.restart()
+    laptop.until(lambda: "10.200.0.1:3130" in laptop.read("/root/.docker/config.json"), within=40)
+
+    web = laptop.docker.start_container()
+    laptop.until(has_loaded, web)
+    front = laptop.docker.start_container("--network", "front")
+    laptop.until(has_loaded, front)
+    back = laptop.docker.start_container("--network", "back")
+    assert not loads(back).ok
+    laptop.until(laptop.docker.pulls, IMAGE)
+
+
+@trixie
 def test_a_broken_relay_is_left_once_and_uninstall_leaves_nothing_of_it(laptop: Laptop) -> None:
     with_relay(
         laptop, '[docker]\nmin_interval = "1s"\n[probe]\nrecheck = "2s"\nregistry = ["https://registry.example"]\n'
@@ -165,6 +194,12 @@ def test_a_broken_relay_is_left_once_and_uninstall_leaves_nothing_of_it(laptop: 
     laptop.run("systemctl", "daemon-reload")
     assert laptop.agent("reload").ok
     laptop.until(laptop.docker.reports, https=RELAY, within=40)
+
+    laptop.docker.start_container()
+    stays = laptop.agent("uninstall")  # its restart of Docker would have to wait for the container
+    assert "Docker still runs with its address, so it stays" in stays.stderr, stays
+    assert stays.code == 1
+    assert laptop.docker.pull().ok
 
     gone = laptop.agent("uninstall", "--now")
     assert gone.ok, gone
