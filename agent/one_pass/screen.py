@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -21,6 +20,8 @@ def line(label: str, text: str) -> str:
 
 def width() -> int:
     """Of the terminal, but at most what is easy to read; the same if there is no terminal."""
+    import shutil  # noqa: PLC0415 - with bz2 and lzma 0.6 MB, in all that prints and knows no screen
+
     return min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
 
 
