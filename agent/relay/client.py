@@ -24,6 +24,8 @@ class Sight(enum.Enum):
 class Client:
     """Of one connection. The socket is non-blocking."""
 
+    __slots__ = ("_loop", "connected")
+
     def __init__(self, connected: socket.socket) -> None:
         self.connected = connected
         self._loop = asyncio.get_running_loop()

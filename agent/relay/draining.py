@@ -67,8 +67,16 @@ class Open(Protocol):
 class Draining:
     """All that is open."""
 
-    def __init__(self, leads_here: Callable[[str], bool] = netlink.leads_here, sweep_s: float = _SWEEP_S) -> None:
+    def __init__(
+        self,
+        leads_here: Callable[[str], bool] = netlink.leads_here,
+        sweep_s: float = _SWEEP_S,
+        *,
+        moved: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`moved`: called when this host has got or lost an address."""
         self._leads_here = leads_here
+        self._moved = moved
         self._sweep_s = sweep_s
         self._loop = asyncio.get_running_loop()
         self._open: set[Open] = set()
@@ -102,12 +110,13 @@ class Draining:
         self._kernel.close()
 
     def _told(self) -> None:
-        if self._kernel.drain() and self._looking is None and self._open:
+        if self._kernel.drain() and self._looking is None:
             self._looking = self._loop.call_later(_SETTLES_S, self._look)
 
     def _look(self) -> None:
         """Which addresses are gone."""
         self._looking = None
+        self._moved()
         is_there: dict[str, bool] = {}
         for one in tuple(self._open):
             own = [_own_address(each) for each in (one.client, one.end) if each is not None]

@@ -1,5 +1,6 @@
-"""How many connections there may be at once, and of whom: one container does not take them all.
+"""How many connections there may be at once, and of whom: one container does not take them all, nor do all of them.
 
+What this host itself needs, dockerd above all, is kept free: a container may have as many addresses as it likes.
 Not known here: what those are answered that are too many.
 """
 
@@ -16,6 +17,7 @@ class Limits:
     def __init__(self, most: int) -> None:
         self.most = most
         self.open = 0
+        self.of_containers = 0
         self.turned_away = 0
         self._by_source: dict[str, int] = {}
 
@@ -23,23 +25,32 @@ class Limits:
     def most_of_one(self) -> int:
         return max(1, self.most // _SHARE)
 
-    def admit(self, source: str) -> str:
+    @property
+    def most_of_containers(self) -> int:
+        """All of them together: a quarter is this host's alone."""
+        return max(1, self.most - self.most // _SHARE)
+
+    def admit(self, source: str, *, is_container: bool) -> str:
         """Why there is no room for one more; '' if there was, and then it is counted until `leave`."""
         of_source = self._by_source.get(source, 0)
         why = ""
         if self.open >= self.most:
             why = f"all {self.most} connections of the relay are in use"
+        elif is_container and self.of_containers >= self.most_of_containers:
+            why = f"containers have {self.of_containers} of {self.most} connections, and the rest is for this host"
         elif of_source >= self.most_of_one:
             why = f"{source} has {of_source} connections, and no source may have more than a quarter of {self.most}"
         if why:
             self.turned_away += 1
             return why
         self.open += 1
+        self.of_containers += is_container
         self._by_source[source] = of_source + 1
         return ""
 
-    def leave(self, source: str) -> None:
+    def leave(self, source: str, *, is_container: bool) -> None:
         self.open -= 1
+        self.of_containers -= is_container
         left = self._by_source[source] - 1
         if left:
             self._by_source[source] = left

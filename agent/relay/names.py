@@ -2,20 +2,27 @@
 
 dockerd, which is Go, believes an old one for five seconds. A look-up that hangs keeps its thread, whoever gave up
 waiting, so there is a limit to them, and no source has all of them: a container that asks for names in a network
-without DNS does not keep Docker from looking up its own.
+without DNS does not keep Docker from looking up its own. Who asks for what is just being looked up waits for that; but
+not for one that hangs, and not for one that was begun in another network.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from agent.probe.dial import Address, Resolve, in_a_thread
 
-MOST: Final = 64  # look-ups at once; each is a thread
-MOST_OF_ONE: Final = 16
+MOST: Final = 48  # look-ups at once; each is a thread, and the unit allows 64
+MOST_OF_ONE: Final = 12
+_SHARED_S: Final = 2.0  # one that takes longer may hang
+
+Looking = asyncio.Task[Sequence[Address]]
 
 
 class _Slots:
@@ -26,17 +33,37 @@ class _Slots:
         self.users = 0
 
 
+class _Shared(msgspec.Struct, frozen=True):
+    looking: Looking
+    began: float
+
+
 class Names:
     """Of one relay."""
 
     def __init__(self, resolve: Resolve = in_a_thread) -> None:
         self._resolve = resolve
+        self._loop = asyncio.get_running_loop()
         self._free = asyncio.Semaphore(MOST)
         self._by_source: dict[str, _Slots] = {}
-        self._running: set[asyncio.Task[Sequence[Address]]] = set()
+        self._running: dict[tuple[str, int], _Shared] = {}
+        self._kept: set[Looking] = set()
 
     async def of(self, source: str, host: str, port: int) -> Sequence[Address]:
         """As `Resolve`, on behalf of this source."""
+        shared = self._running.get((host, port))
+        if shared is None or self._loop.time() - shared.began > _SHARED_S:
+            shared = await self._begun(source, host, port)
+        try:
+            return await asyncio.shield(shared.looking)  # its slot is free when it ends, whoever waits
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, "no thread left for a look-up") from error
+
+    def forget(self) -> None:
+        """This may be another network: nobody waits for answers of the last one any more."""
+        self._running.clear()
+
+    async def _begun(self, source: str, host: str, port: int) -> _Shared:
         slots = self._by_source.setdefault(source, _Slots())
         slots.users += 1
         try:
@@ -49,13 +76,16 @@ class Names:
         except BaseException:
             self._leave(source, slots)
             raise
-        looking = asyncio.ensure_future(self._resolve(host, port))
-        self._running.add(looking)
-        looking.add_done_callback(functools.partial(self._done, source, slots))
-        return await asyncio.shield(looking)  # its slot is free when it ends, not when nobody waits any more
+        shared = _Shared(self._loop.create_task(self._resolve(host, port)), self._loop.time())
+        self._running[host, port] = shared
+        self._kept.add(shared.looking)
+        shared.looking.add_done_callback(functools.partial(self._done, source, slots, (host, port)))
+        return shared
 
-    def _done(self, source: str, slots: _Slots, looking: asyncio.Task[Sequence[Address]]) -> None:
-        self._running.discard(looking)
+    def _done(self, source: str, slots: _Slots, asked: tuple[str, int], looking: Looking) -> None:
+        self._kept.discard(looking)
+        if asked in self._running and self._running[asked].looking is looking:
+            del self._running[asked]
         self._free.release()
         slots.free.release()
         self._leave(source, slots)

@@ -72,6 +72,8 @@ class _Forbidden(Exception):
 class Opened:
     """Bytes to and from the end, or to a proxy that is to be asked for a whole URL. Close it, or take its socket."""
 
+    __slots__ = ("_loop", "_over", "_received", "is_to_proxy", "way")
+
     def __init__(
         self, way: Way, over: socket.socket | Stream, received: bytes = b"", *, is_to_proxy: bool = False
     ) -> None:
@@ -174,6 +176,10 @@ class Opening:
             raise NotOpened(_told(first, first_failure), first.upstream) from failure
         self._failures.note_failed(first.upstream, first_failure, second.upstream)
         return opened
+
+    def note_moved(self) -> None:
+        """This host has got or lost an address: it may be elsewhere."""
+        self._names.forget()
 
     async def may_follow(self, asked: Asked, kept: Opened) -> bool:
         """Whether what was opened for the same host and port may be used for it again.

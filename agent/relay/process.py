@@ -7,6 +7,7 @@ is served; what is open may end by itself for ten seconds, or until nothing has 
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import resource
 import signal
@@ -23,6 +24,7 @@ from agent.relay.serving import PATIENCE, Patience, Serving, Told
 from agent.relay.state_file import StateFile
 from agent.relay.tally import Tally
 from agent.relay.who import Who
+from agent.system import heap
 from agent.system.notify import Notify
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
@@ -116,11 +118,11 @@ class Running:
         self._sockets = sockets
         self._loop = asyncio.get_running_loop()
         self._tally = Tally()
-        self._draining = Draining()
         self._mode = LogMode.NONE
         self._log = ConnectionsLog(log)
         self._log_has_failed = False
         opening = Opening(self._tally, frozenset(one.getsockname()[1] for one in sockets))
+        self._draining = Draining(moved=opening.note_moved)
         self._state = StateFile(paths.relay_state, self._tally, self._counted, say)
         told = Told(say, self._state.note, self._ended)
         self._serving = Serving(
@@ -135,12 +137,14 @@ class Running:
         self._state.write()
         for one in self._sockets:
             self._serving.listen(one)
+        gc.collect()
+        heap.give_back()  # what the imports have left
 
     async def drain(self) -> None:
         self._serving.stop_listening()
-        deadline = self._loop.time() + DRAINS_S
-        while not self._serving.is_idle and self._loop.time() < deadline:
-            if self._loop.time() - self._draining.latest() > _QUIET_S:
+        began = self._loop.time()
+        while not self._serving.is_idle and self._loop.time() - began < DRAINS_S:
+            if self._loop.time() - max(began, self._draining.latest()) > _QUIET_S:
                 return
             await asyncio.sleep(_LOOK_S)
 

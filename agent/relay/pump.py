@@ -25,6 +25,7 @@ import fcntl
 import os
 import socket
 import struct
+from collections.abc import Awaitable
 from typing import Final, Protocol
 
 from agent.probe.stream import Stream
@@ -102,7 +103,8 @@ class Carrying(Protocol):
     def moved(self) -> tuple[int, int]:
         """Bytes from the client, and to it."""
 
-    async def run(self) -> Ended: ...
+    def run(self) -> Awaitable[Ended]:
+        """Until it has ended."""
 
     def finish(self, how: Ended) -> None:
         """End it now, by somebody else's decision."""
@@ -110,6 +112,8 @@ class Carrying(Protocol):
 
 class Tunnel:
     """Two connected sockets, non-blocking, that are each other's other end. It owns them from now on."""
+
+    __slots__ = ("client", "down", "end", "ended", "loop", "pipes", "touched", "up")
 
     def __init__(self, client: socket.socket, end: socket.socket, pipes: Pipes) -> None:
         self.client, self.end = client, end
@@ -120,9 +124,9 @@ class Tunnel:
         self.up = Direction(self, client.fileno(), end)
         self.down = Direction(self, end.fileno(), client)
 
-    async def run(self) -> Ended:
+    def run(self) -> Awaitable[Ended]:
         self.start()
-        return await self.ended
+        return self.ended
 
     def start(self) -> None:
         self.up.listen()

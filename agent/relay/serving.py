@@ -7,7 +7,7 @@ decided elsewhere in this folder.
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 import socket
 import time
 from collections.abc import Callable, Collection
@@ -77,7 +77,7 @@ class Serving:
         self.log = told.log
         self.pipes = Pipes()
         # In Via, where another relay may be, too.
-        self.shared = Shared(f"docker-proxy-agent-{secrets.token_hex(4)}".encode(), self.pipes)
+        self.shared = Shared(f"docker-proxy-agent-{os.urandom(4).hex()}".encode(), self.pipes)
         self._ways: Ways | None = None
         self.live: set[_Carried] = set()
         self._say = told.say
@@ -162,7 +162,7 @@ class Serving:
                 self._say(f"refused: {peer} is neither this host nor a container of it")
             self.note()
             return
-        why = self._limits.admit(peer)
+        why = self._limits.admit(peer, is_container=source is Source.CONTAINERS)
         if why:
             self._turn_away(connected, why)
             return
@@ -189,7 +189,10 @@ class Serving:
     async def _serve(self, connected: socket.socket, source: Source, peer: str) -> None:
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await _Visit(self, connected, source, peer).serve()
+            visit = _Visit(self, connected, source, peer)
+            opened = await visit.begun()
+            if opened is not None:
+                await visit.carry(*opened)
         except OSError:
             reset(connected)  # it is gone, in the middle of something
         except asyncio.CancelledError:
@@ -197,7 +200,7 @@ class Serving:
             raise
         finally:
             connected.close()
-            self._limits.leave(peer)
+            self._limits.leave(peer, is_container=source is Source.CONTAINERS)
             task = asyncio.current_task()
             if task is not None:
                 self._tasks.discard(task)
@@ -217,6 +220,10 @@ async def _told(connected: socket.socket, refusal: Refusal) -> None:
 
 class _Carried(Opened):
     """What is open to an end, counted, and ended if it must be."""
+
+    __slots__ = (
+        "_counted", "_down", "_is_open", "_serving", "_task", "_tunnel", "_up", "client", "how", "touched",
+    )  # fmt: skip
 
     def __init__(self, serving: Serving, client: socket.socket, opened: Opened) -> None:
         super().__init__(opened.way, *opened.taken(), is_to_proxy=opened.is_to_proxy)
@@ -292,16 +299,15 @@ class _Carried(Opened):
         keep_alive((self.client, self.connected))
         serving = self._serving
         serving.draining.discard(self)
-        if isinstance(over, Stream):
-            self._tunnel = TlsTunnel(self.client, over)
-        else:
-            self._tunnel = Tunnel(self.client, over, serving.pipes)
-        serving.draining.add(self._tunnel)
+        client, pipes = self.client, serving.pipes
+        tunnel = TlsTunnel(client, over) if isinstance(over, Stream) else Tunnel(client, over, pipes)
+        self._tunnel = tunnel
+        serving.draining.add(tunnel)
         try:
-            return await self._tunnel.run()
+            return await tunnel.run()
         finally:
-            self._tunnel.finish(Ended.STOPPED)  # if this is cancelled
-            serving.draining.discard(self._tunnel)
+            tunnel.finish(Ended.STOPPED)  # if this is cancelled
+            serving.draining.discard(tunnel)
             self._leave()
 
     def count(self) -> None:
@@ -344,6 +350,8 @@ class _ByOrders:
 class _Visit:
     """One client's connection."""
 
+    __slots__ = ("_began", "_client", "_loop", "_peer", "_serving", "_source")
+
     def __init__(self, serving: Serving, connected: socket.socket, source: Source, peer: str) -> None:
         self._serving = serving
         self._client = Client(connected)
@@ -352,15 +360,21 @@ class _Visit:
         self._began = time.time()
         self._loop = asyncio.get_running_loop()
 
-    async def serve(self) -> None:
+    async def begun(self) -> tuple[_Carried, bytes, Connect] | None:
+        """An open tunnel, and what the client has sent into it already; None: it is served, or gone.
+
+        Apart from what carries it, so that a tunnel that lasts for hours does not keep what its head was read with.
+        """
         conversation = Conversation()
         event = await self._event(conversation, self._serving.patience.head_s)
         if isinstance(event, Connect):
-            await self._tunnel(conversation, event)
-        elif isinstance(event, Request):
+            carried = await self._opened(conversation, event)
+            return None if carried is None else (carried, conversation.rest, event)
+        if isinstance(event, Request):
             await self._requests(conversation, event)
         else:
             await self._part(conversation, event)
+        return None
 
     async def _event(self, conversation: Conversation, within_s: float) -> Event:
         """What the client wants. A head that has begun has its own limit."""
@@ -383,17 +397,7 @@ class _Visit:
 
     # CONNECT.
 
-    async def _tunnel(self, conversation: Conversation, asked: Connect) -> None:
-        carried = await self._opened(conversation, asked)
-        if carried is None:
-            return
-        try:
-            await self._client.write(conversation.established())
-        except BaseException:
-            await carried.aclose()
-            raise
-        rest = conversation.rest
-        del conversation  # a tunnel may last for hours
+    async def carry(self, carried: _Carried, rest: bytes, asked: Connect) -> None:
         how = Ended.BROKEN
         try:
             how = await carried.run_tunnel(rest)
@@ -410,12 +414,18 @@ class _Visit:
         try:
             wanted = Asked(asked.host, asked.port, self._source, self._peer)
             opened = await serving.opening.open(wanted, serving.ways_now())
-            return _Carried(serving, self._client.connected, opened)
         except NotOpened as failure:
             serving.note()
             self._log(asked.host, asked.port, failure.upstream, moved=(0, 0), result=failure.refusal.reason)
             await self._part(conversation, failure.refusal)
             return None
+        carried = _Carried(serving, self._client.connected, opened)
+        try:
+            await self._client.write(conversation.established())
+        except BaseException:
+            await carried.aclose()
+            raise
+        return carried
 
     # Whole URLs.
 

@@ -25,6 +25,7 @@ from agent.values.settings import Credentials, ProxyUrl, Scheme
 from agent.values.verdict import Outcome
 from tests.loopback.certificates import CORP, server_tls
 from tests.loopback.servers import HttpProxy, Says, Server, SocksProxy, black_hole, closed_port
+from tests.waiting import until_awaited
 
 PATIENCE_S: Final = 20.0
 LOGIN: Final = ("corp\\me", "p@ss:w/rd")
@@ -328,27 +329,69 @@ async def test_the_owners_listener_gets_it() -> None:
         assert await echoed(await setting.open(docker("end.test", 443), upstream)) == b"hello"
 
 
-async def test_a_container_that_asks_for_names_without_end_does_not_keep_docker_from_its_own() -> None:
-    goes_on = threading.Event()
+class Resolver:
+    """Names that begin with `slow` hang until they may go on."""
 
-    def look_up(host: str, port: int) -> Sequence[Address]:
-        if host == "slow.test":
-            goes_on.wait(PATIENCE_S)
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+        self.asked: list[str] = []
+        self.names = Names(threaded(self._look_up))
+
+    def _look_up(self, host: str, port: int) -> Sequence[Address]:
+        self.asked.append(host)
+        if host.startswith("slow"):
+            self.goes_on.wait(PATIENCE_S)
         return [(socket.AF_INET, ("192.0.2.1", port))]
 
-    names = Names(threaded(look_up))
-    waiting = [asyncio.create_task(names.of("172.17.0.2", "slow.test", 80)) for _ in range(MOST_OF_ONE + 5)]
-    try:
+    def begin(self, source: str, host: str) -> asyncio.Task[Sequence[Address]]:
+        return asyncio.create_task(self.names.of(source, host, 443))
+
+    async def until_asked(self, times: int) -> None:
+        await until_awaited(PATIENCE_S, lambda: len(self.asked) == times, f"{times} look-ups")
+
+    async def end(self, *waiting: asyncio.Task[Sequence[Address]]) -> None:
+        self.goes_on.set()
         async with asyncio.timeout(PATIENCE_S):
-            assert await names.of("127.0.0.1", "hub.test", 443) == [(socket.AF_INET, ("192.0.2.1", 443))]
+            await asyncio.gather(*waiting, return_exceptions=True)
+        await until_awaited(PATIENCE_S, lambda: not self.names._kept, "that no look-up is left")
+
+
+async def test_a_container_that_asks_for_names_without_end_does_not_keep_docker_from_its_own() -> None:
+    resolver = Resolver()
+    waiting = [resolver.begin("172.17.0.2", f"slow{number}.test") for number in range(MOST_OF_ONE + 5)]
+    try:
+        await resolver.until_asked(MOST_OF_ONE)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await resolver.names.of("127.0.0.1", "hub.test", 443) == [(socket.AF_INET, ("192.0.2.1", 443))]
         waiting[0].cancel()  # its thread goes on, and so does what it counts
         await asyncio.gather(waiting[0], return_exceptions=True)
-        late = asyncio.create_task(names.of("172.17.0.2", "hub.test", 443))
+        late = resolver.begin("172.17.0.2", "late.test")
         await asyncio.sleep(0)
         assert not late.done()
     finally:
-        goes_on.set()
-        async with asyncio.timeout(PATIENCE_S):
-            await asyncio.gather(*waiting, return_exceptions=True)
+        await resolver.end(*waiting)
     assert await late == [(socket.AF_INET, ("192.0.2.1", 443))]
-    assert not names._by_source
+    assert not resolver.names._by_source
+
+
+async def test_a_name_that_is_just_being_looked_up_is_looked_up_once() -> None:
+    resolver = Resolver()
+    waiting = [resolver.begin("", "slow.test") for _ in range(50)]
+    await resolver.until_asked(1)
+    await resolver.end(*waiting)
+
+    assert resolver.asked == ["slow.test"]
+    assert {waited.result()[0] for waited in waiting} == {(socket.AF_INET, ("192.0.2.1", 443))}
+
+
+async def test_after_a_move_nobody_waits_for_the_name_server_of_the_last_place() -> None:
+    resolver = Resolver()
+    before = resolver.begin("", "slow.test")
+    await resolver.until_asked(1)
+
+    resolver.names.forget()
+    after = resolver.begin("", "slow.test")
+    await resolver.until_asked(2)
+
+    await resolver.end(before, after)
+    assert after.result() == [(socket.AF_INET, ("192.0.2.1", 443))]

@@ -8,29 +8,40 @@ from agent.relay.limits import Limits
 def test_no_source_has_more_than_a_quarter_and_the_others_are_served() -> None:
     limits = Limits(8)
 
-    assert [bool(limits.admit("172.17.0.2")) for _ in range(3)] == [False, False, True]
-    assert limits.admit("172.17.0.3") == ""
-    assert "172.17.0.2 has 2 connections" in limits.admit("172.17.0.2")
+    assert [bool(limits.admit("172.17.0.2", is_container=True)) for _ in range(3)] == [False, False, True]
+    assert limits.admit("172.17.0.3", is_container=True) == ""
+    assert "172.17.0.2 has 2 connections" in limits.admit("172.17.0.2", is_container=True)
 
 
 def test_all_together_have_no_more_than_there_are() -> None:
     limits = Limits(4)
-    assert [limits.admit(f"172.17.0.{number}") for number in range(4)] == [""] * 4
+    assert [limits.admit(f"127.0.0.{number}", is_container=False) for number in range(4)] == [""] * 4
 
-    assert limits.admit("127.0.0.1") == "all 4 connections of the relay are in use"
-    limits.leave("172.17.0.1")
-    assert limits.admit("127.0.0.1") == ""
+    assert limits.admit("127.0.0.9", is_container=False) == "all 4 connections of the relay are in use"
+    limits.leave("127.0.0.1", is_container=False)
+    assert limits.admit("127.0.0.9", is_container=False) == ""
     assert (limits.open, limits.turned_away) == (4, 1)
+
+
+def test_however_many_addresses_containers_have_a_quarter_is_left_for_this_host() -> None:
+    limits = Limits(8)
+    admitted = [limits.admit(f"172.17.0.{number}", is_container=True) == "" for number in range(20)]
+
+    assert sum(admitted) == 6
+    assert "the rest is for this host" in limits.admit("172.17.1.1", is_container=True)
+    assert limits.admit("127.0.0.1", is_container=False) == ""
+    limits.leave("172.17.0.1", is_container=True)
+    assert limits.admit("172.17.1.1", is_container=True) == ""
 
 
 def test_who_has_left_is_forgotten() -> None:
     limits = Limits(4)
     for _ in range(100):
-        assert limits.admit("172.17.0.2") == ""
-        limits.leave("172.17.0.2")
+        assert limits.admit("172.17.0.2", is_container=True) == ""
+        limits.leave("172.17.0.2", is_container=True)
 
     assert limits.open == 0
 
 
 def test_a_single_connection_is_always_possible() -> None:
-    assert Limits(1).admit("172.17.0.2") == ""
+    assert Limits(1).admit("172.17.0.2", is_container=True) == ""
