@@ -22,7 +22,7 @@ import msgspec
 from agent.relay import refusals
 from agent.relay.headers import Headers, end_to_end, expectations, is_chunked, upgrade, without
 from agent.relay.refusals import Refusal
-from agent.relay.strict import HTTP_PORT, Doubtful, begins_a_request, doubtful, end_of, framing
+from agent.relay.strict import HTTP_PORT, MOST_LINES, Doubtful, begins_a_request, doubtful, end_of, framing
 from agent.values.secret import escaped
 
 HEAD_LIMIT: Final = 64 * 1024
@@ -217,6 +217,8 @@ class Conversation:
 
     def _asked(self, head: bytes) -> Event:
         self._searched = 0
+        if head.count(b"\n") > MOST_LINES:
+            return self._refusal(refusals.too_long())
         wrong = framing(head)
         if wrong:
             return self._refusal(wrong)

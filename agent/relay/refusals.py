@@ -45,7 +45,7 @@ def too_slow() -> Refusal:
 
 
 def too_long() -> Refusal:
-    return Refusal(431, "the head of the request is too long")
+    return Refusal(431, "the head of the request is too long, or has too many lines")
 
 
 def forbidden(what: str) -> Refusal:

@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -201,7 +202,16 @@ def needed(program: str) -> None:
 
 
 async def ran(*command: str, proxy: int, cwd: Path, ca_file: Path | None = None, **environment: str) -> bytes:
-    """What a program prints that is told to use the relay, and nothing else about the network."""
+    """What a program prints, which must end well."""
+    said = await ended(*command, proxy=proxy, cwd=cwd, ca_file=ca_file, **environment)
+    assert said.returncode == 0, (said.stdout[-2000:], said.stderr[-2000:].decode(errors="replace"))
+    return said.stdout
+
+
+async def ended(
+    *command: str, proxy: int, cwd: Path, ca_file: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    """A program that is told to use the relay, and nothing else about the network."""
     needed(command[0])
     url = f"http://{HOST}:{proxy}"
     told = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), url)
@@ -231,5 +241,4 @@ async def ran(*command: str, proxy: int, cwd: Path, ca_file: Path | None = None,
         async with asyncio.timeout(PATIENCE_S):
             await process.wait()
         raise AssertionError(f"{command[0]} did not end") from None
-    assert process.returncode == 0, (out[-2000:], err[-2000:].decode(errors="replace"))
-    return out
+    return subprocess.CompletedProcess(command, process.returncode or 0, out, err)

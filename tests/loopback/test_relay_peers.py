@@ -12,11 +12,11 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.values.relay import Orders
+from agent.values.relay import Orders, RelayUpstream
 from tests.loopback.certificates import CORP, server_tls
-from tests.loopback.peers import LARGE, PROXIES, needed, own_address, ran, site, upstream
+from tests.loopback.peers import LARGE, PROXIES, ended, needed, own_address, ran, site, upstream
 from tests.loopback.relays import relay
-from tests.loopback.servers import HOST
+from tests.loopback.servers import HOST, closed_port
 
 SUM: Final = hashlib.sha256(LARGE).hexdigest().encode()
 
@@ -179,3 +179,16 @@ async def test_node_and_a_switch_to_another_protocol(tmp_path: Path) -> None:
         said = await here.ran("node", "-e", NODE, here.http, here.https, f"http://{HOST}:{here.relay}")
 
         assert said == b"%s %s\n%s\nhello\n" % (SUM, SUM, SUM)
+
+
+async def test_docker_shows_why_it_was_refused(tmp_path: Path) -> None:
+    """Its command asks the registry as dockerd does."""
+    needed("docker")
+    end = f"{own_address()}:{closed_port()}"
+    async with relay(tmp_path / "root", Orders(1, (RelayUpstream("corp"),))) as one:
+        await one.until_it_obeys(1)
+
+        said = await ended("docker", "manifest", "inspect", f"{end}/image", proxy=one.port, cwd=tmp_path)
+
+        assert said.returncode != 0
+        assert f'"https://{end}/v2/": through corp: connecting to {end}: nothing listens there'.encode() in said.stderr

@@ -6,6 +6,7 @@ import pytest
 
 from agent.relay.conversation import HEAD_LIMIT, Connect, Conversation, Event, Gone, Phase, Piece, Request, RequestEnd
 from agent.relay.refusals import Refusal, forbidden
+from agent.relay.strict import MOST_LINES
 
 
 def heard(*segments: bytes) -> tuple[Conversation, list[Event]]:
@@ -274,6 +275,13 @@ def test_a_head_of_64_kb_and_no_more() -> None:
     assert heard(start + b"x" * room + b"\r\n\r\n")[1] == [Connect("a", 1)]
     assert refused(start + b"x" * (room + 1) + b"\r\n\r\n")[0] == 431
     assert refused(start + b"x" * HEAD_LIMIT)[0] == 431
+
+
+def test_a_head_of_many_lines_is_not_read() -> None:
+    head = b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n"
+
+    assert heard(head + b"X: y\r\n" * (MOST_LINES - 3) + b"\r\n")[1] == [Connect("a", 1)]
+    assert refused(head + b"X: y\r\n" * (MOST_LINES - 2) + b"\r\n")[0] == 431
 
 
 # Closing.
