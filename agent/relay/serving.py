@@ -366,14 +366,14 @@ class _Visit:
         Apart from what carries it, so that a tunnel that lasts for hours does not keep what its head was read with.
         """
         conversation = Conversation()
-        event = await self._event(conversation, self._serving.patience.head_s)
+        event: Event | None = await self._event(conversation, self._serving.patience.head_s)
+        if isinstance(event, Request):
+            event = await self._requests(conversation, event)
+            self._began = time.time()
         if isinstance(event, Connect):
             carried = await self._opened(conversation, event)
             return None if carried is None else (carried, conversation.rest, event)
-        if isinstance(event, Request):
-            await self._requests(conversation, event)
-        else:
-            await self._part(conversation, event)
+        await self._part(conversation, event)
         return None
 
     async def _event(self, conversation: Conversation, within_s: float) -> Event:
@@ -390,7 +390,7 @@ class _Visit:
             return refusals.too_slow() if conversation.phase is Phase.HEAD else Gone(is_cut_off=False)
         return event
 
-    async def _part(self, conversation: Conversation, event: Event) -> None:
+    async def _part(self, conversation: Conversation, event: Event | None) -> None:
         if isinstance(event, Refusal):
             await self._client.write(conversation.refuse(event))
             await self._client.part()
@@ -429,7 +429,8 @@ class _Visit:
 
     # Whole URLs.
 
-    async def _requests(self, conversation: Conversation, event: Event) -> None:
+    async def _requests(self, conversation: Conversation, event: Event) -> Event | None:
+        """What comes after them; None: nothing more can be said."""
         opener = _ByOrders(self._serving, self._client.connected, self._source, self._peer)
         forwarding = Forwarding(conversation, self._client, opener, shared=self._serving.shared)
         try:
@@ -439,23 +440,24 @@ class _Visit:
                 result = await forwarding.carry(event)
                 if result is Result.TUNNEL:
                     await self._switched(forwarding, opener, event)
-                    return
+                    return None
                 moved = forwarding.moved_up - before[0], forwarding.moved_down - before[1]
                 self._log(event.host, event.port, forwarding.upstream, moved=moved, result=result.name.lower())
                 if result is Result.RESET:
                     reset(self._client.connected)
-                    return
+                    return None
                 if result is Result.PART:
                     await self._client.part()
-                    return
+                    return None
                 event = await self._event(conversation, self._serving.patience.next_s)
-            await self._part(conversation, event)
         except asyncio.CancelledError:
             if opener.carried is None or opener.carried.how is None:
                 raise
             reset(self._client.connected)
+            return None
         finally:
             await forwarding.aclose()  # after a tunnel, once more
+        return event
 
     async def _switched(self, forwarding: Forwarding, opener: _ByOrders, asked: Request) -> None:
         carried = opener.carried

@@ -84,6 +84,20 @@ async def test_requests_for_urls_on_one_connection(tmp_path: Path) -> None:
     assert other.heads[0].startswith(b"GET /x HTTP/1.1\r\n")
 
 
+async def test_a_tunnel_after_a_request_on_the_same_connection(tmp_path: Path) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    async with Says(answer) as server, echo() as end, relay(tmp_path, Orders(1, (DIRECT,))) as one:
+        client = await one.client()
+        client.say(f"GET http://127.0.0.1:{server.port}/ HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+        await client.head()
+        await client.heard(2)
+
+        await client.connect("127.0.0.1", end.port)
+        assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+        assert await client.echoes()
+        client.close()
+
+
 async def test_an_upgrade_becomes_a_tunnel(tmp_path: Path) -> None:
     switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     server = Says(switch, stays=True, echoes=True)
