@@ -26,6 +26,7 @@ from tests.loopback.servers import HOST, closed_port
 
 PATIENCE_S: Final = 60.0  # the machine may be busy
 ALICE: Final = Credentials("alice", Secret("open-sesame"))
+_SELDOM: Final = ("px", "node", "docker")  # .ci/run and tests/machine/prepare do not install them
 LARGE: Final = bytes(range(256)) * 16384  # 4 MB
 
 
@@ -197,7 +198,7 @@ async def _until_it_listens(process: asyncio.subprocess.Process, port: int) -> N
 
 
 def needed(program: str) -> None:
-    if shutil.which(program) is None:
+    if shutil.which(program) is None and (program in _SELDOM or not os.environ.get("CI")):
         pytest.skip(f"no {program} here")
 
 
