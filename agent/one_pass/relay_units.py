@@ -50,7 +50,7 @@ class RelayUnits:
         return None if text is None else listened(text)
 
     async def bring_up(self, where: tuple[str, ...], user_is_there: Callable[[], None]) -> None:
-        """One that is up at other addresses is stopped first: systemd hands sockets over only at a start."""
+        """One that is up at other addresses is stopped first, the service, too (FACTS 231)."""
         before, wanted = await asyncio.to_thread(read_text, self._drop_in), listening(where)
         if before != wanted:
             await self._systemd.says("stop", SOCKET, SERVICE)

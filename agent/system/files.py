@@ -145,7 +145,7 @@ def _read(path: Path) -> FileState:
 def open_to_read(path: Path, flags: int = 0) -> int:
     """Never waits: a named pipe must not block a pass. What is no regular file is for the caller to refuse.
 
-    A file that is being swapped at this moment (`readers_wait`) is there a moment later: it is tried again. Who holds a
+    A file that is being swapped at this moment (FACTS 232) is there a moment later: it is tried again. Who holds a
     file back for longer is not waited for.
     """
     for tries_left in reversed(range(_SWAPPED_TRIES)):
