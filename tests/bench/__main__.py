@@ -15,7 +15,19 @@ from tests.machine.lab.rootfs import TRIXIE, rootfs
 
 from .row import Row, in_the_middle, number, sections, shortfalls, table
 
-SUBJECTS = ("roams", "survivors", "memory", "idle", "storm", "decision", "black_holes", "commands", "records", "relay")
+SUBJECTS = (
+    "roams",
+    "relay_roams",
+    "survivors",
+    "memory",
+    "idle",
+    "storm",
+    "decision",
+    "black_holes",
+    "commands",
+    "records",
+    "relay",
+)
 # Counted and not timed: one run is as the next, and takes minutes.
 ONCE = frozenset({"memory", "idle", "storm"})
 MEASUREMENTS = Path(__file__).parents[2] / "docs/measurements.md"

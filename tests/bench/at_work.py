@@ -33,11 +33,15 @@ use = {use}
 
 def policy(world: World, probe: str = "", use: str = '["office", "direct"]', *, by_gateway: bool = False) -> str:
     """The office's proxy wherever it works, and no rule that spaces restarts within it out."""
+    return f"{upstreams(world, probe)}{(_BY_GATEWAY if by_gateway else _EVERYWHERE).format(use=use)}"
+
+
+def upstreams(world: World, probe: str = "") -> str:
+    """The same without its networks."""
     return (
         f'[probe]\nregistry = ["https://{REGISTRY}"]\n{probe}'
         f'[docker]\nmin_interval = "0s"\n'
         f'[upstream.office]\nurl = "{world.office.tinyproxy.url}"\n'
-        f"{(_BY_GATEWAY if by_gateway else _EVERYWHERE).format(use=use)}"
     )
 
 
