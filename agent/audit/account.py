@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -383,35 +383,6 @@ class Account:
     def _resumed(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
         yield from self._lanes.ends(Lane.PAUSED, at, head.seq)
         yield from _order(head, at, "resume")
-
-
-class Gathered(msgspec.Struct, frozen=True):
-    """All that touches a stretch of time."""
-
-    spans: tuple[Span, ...]
-    restarts: tuple[Restart, ...]
-    outages: tuple[Outage, ...]
-    orders: tuple[Order, ...]
-    breaks: tuple[Break, ...]
-    last: dt.datetime | None  # when the newest record of the whole log was written
-
-
-def gathered(heads: Iterable[Head], since: dt.datetime | None = None, until: dt.datetime | None = None) -> Gathered:
-    """What was so in it, also what began before or ended after it; in the order in which it ended."""
-    account = Account()
-    found: list[Told] = []
-
-    for head in heads:
-        found += (told for told in account.take(head) if is_within(told, since, until))
-    found += (told for told in account.now() if is_within(told, since, until))
-    return Gathered(
-        spans=tuple(one for one in found if isinstance(one, Span)),
-        restarts=tuple(one for one in found if isinstance(one, Restart)),
-        outages=tuple(one for one in found if isinstance(one, Outage)),
-        orders=tuple(one for one in found if isinstance(one, Order)),
-        breaks=tuple(one for one in found if isinstance(one, Break)),
-        last=account.last,
-    )
 
 
 def is_within(told: Told, since: dt.datetime | None, until: dt.datetime | None) -> bool:

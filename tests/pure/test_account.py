@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.audit.account import Gathered, gathered
+from agent.audit.account import Account, is_within
 from agent.audit.heads import Head
-from agent.audit.spans import Known, Lane
+from agent.audit.spans import Break, Known, Lane, Order, Outage, Restart, Span, Told
 from agent.values.events import Event
 from tests.share import fewer
 
@@ -23,6 +23,26 @@ ALICE: Final = {"via": "control", "uid": 0, "login_uid": 1000, "claimed": "alice
 
 def at(clock: str) -> dt.datetime:
     return dt.datetime.fromisoformat(f"2026-03-01T{clock}+00:00")
+
+
+class Gathered(msgspec.Struct, frozen=True):
+    """All that is told of a log."""
+
+    spans: tuple[Span, ...]
+    restarts: tuple[Restart, ...]
+    outages: tuple[Outage, ...]
+    orders: tuple[Order, ...]
+    breaks: tuple[Break, ...]
+
+
+def of(told: list[Told]) -> Gathered:
+    return Gathered(
+        spans=tuple(one for one in told if isinstance(one, Span)),
+        restarts=tuple(one for one in told if isinstance(one, Restart)),
+        outages=tuple(one for one in told if isinstance(one, Outage)),
+        orders=tuple(one for one in told if isinstance(one, Order)),
+        breaks=tuple(one for one in told if isinstance(one, Break)),
+    )
 
 
 class Log:
@@ -52,7 +72,9 @@ class Log:
 
     @property
     def account(self) -> Gathered:
-        return gathered(self.heads)
+        account = Account()
+        told = [one for head in self.heads for one in account.take(head)]
+        return of([*told, *account.now()])
 
     def lane(self, lane: Lane) -> list[tuple[str, str | None, str | None, Known]]:
         """Of each span: from, to, what, and how it is known."""
@@ -379,13 +401,13 @@ def test_records_of_the_first_schema_are_understood() -> None:
     assert log.lane(Lane.DOCKER)[-1] == ("10:00", None, "direct", SEEN)
 
 
-def test_only_what_touches_a_stretch_of_time_is_gathered() -> None:
+def test_what_touches_a_stretch_of_time_is_within_it() -> None:
     log = begun().write("10:00:00", Event.NETWORK_CHANGED, network="home")
     log.write("11:00:00", Event.NETWORK_CHANGED, network="cafe")
-    found = gathered(log.heads, since=at("10:10:00"), until=at("10:20:00"))
 
-    assert [one.value for one in found.spans if one.lane is Lane.NETWORK] == ["home"]
-    assert [one.value for one in found.spans if one.lane is Lane.DOCKER] == ["http://proxy:3128"]
+    within = [one for one in log.account.spans if is_within(one, at("10:10:00"), at("10:20:00"))]
+    assert [one.value for one in within if one.lane is Lane.NETWORK] == ["home"]
+    assert [one.value for one in within if one.lane is Lane.DOCKER] == ["http://proxy:3128"]
 
 
 @pytest.mark.parametrize("event", list(Event), ids=lambda event: event.value)

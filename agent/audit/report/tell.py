@@ -74,7 +74,7 @@ def report(heads: Iterable[Head], asked: Asked, chain: Chain) -> Report:
         telling.take(account.take(head))
     if telling is None:
         telling = _Telling(asked, asked.since or asked.now)
-    telling.take(account.now(), last=account.last)
+    telling.take(account.now(agent_runs=asked.is_running))
     return telling.report(chain)
 
 
@@ -147,13 +147,11 @@ class _Telling:
 
     # What the account says of them.
 
-    def take(self, told: Iterable[Told], last: dt.datetime | None = None) -> None:
-        """`last`: the log ends there, and what is told is what is still so."""
+    def take(self, told: Iterable[Told]) -> None:
         for one in told:
             match one:
                 case Span():
-                    for span in self._as_long_as_known(one, last):
-                        self._take_span(span)
+                    self._take_span(one)
                 case Outage():
                     self._take_outage(one)
                 case Restart() if self._is_in_period(one.at):
@@ -163,15 +161,6 @@ class _Telling:
                     self._orders.append(one)
                 case Break() if self._is_in_period(one.at):
                     self._breaks.append(one)
-
-    def _as_long_as_known(self, span: Span, last: dt.datetime | None) -> Iterator[Span]:
-        """Where no agent runs now and none said that it stops, nothing is known since the last record."""
-        is_open = span.end is None and span.known is Known.SEEN and span.lane not in (Lane.PINNED, Lane.PAUSED)
-        if self._asked.is_running or last is None or not is_open or (span.lane is Lane.AGENT and span.value is None):
-            yield span
-            return
-        yield msgspec.structs.replace(span, end=max(last, span.begin))
-        yield msgspec.structs.replace(span, begin=max(last, span.begin), known=Known.UNCERTAIN)
 
     def _take_span(self, span: Span) -> None:
         begin, end = max(span.begin, self._begin), min(span.end or self._end, self._end)
