@@ -66,9 +66,6 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     def has(self, moment: dt.datetime) -> bool:
         return self.begin <= moment and (self.end is None or moment < self.end)
 
-    def lasts_s(self, now: dt.datetime) -> float:
-        return ((self.end or now) - self.begin).total_seconds()
-
 
 class Restart(msgspec.Struct, frozen=True, kw_only=True):
     """A restart of Docker by the agent. None: not said."""
