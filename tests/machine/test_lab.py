@@ -203,7 +203,7 @@ def test_lab_authority_can_be_distrusted(laptop: Laptop) -> None:
     assert laptop.docker.pulls()  # Docker has certs.d
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 def test_until_says_what_was_last_seen(laptop: Laptop) -> None:
     started = time.monotonic()
     with pytest.raises(
