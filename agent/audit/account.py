@@ -78,6 +78,7 @@ class Account:
             Event.UNPINNED: self._unpinned,
             Event.PAUSED: self._paused,
             Event.RESUMED: self._resumed,
+            Event.LOG_RECOVERED: self._log_recovered,
         }
         self._takes = {event.value: take for event, take in takes.items()}
 
@@ -219,11 +220,19 @@ class Account:
         yield from self._lanes.says(Lane.NETWORK, at, Said(value=None, seq=head.seq))
 
     def _upstream_chosen(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        yield from self._is_in(head, at, facts)
         yield from self._lanes.says(Lane.CHOSEN, at, _known(head, _text(facts, "upstream"), facts))
 
     def _no_upstream(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        yield from self._is_in(head, at, facts)
         said = Said(value=None, seq=head.seq, because=_text(facts, "because") or "")
         yield from self._lanes.says(Lane.CHOSEN, at, said)
+
+    def _is_in(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        """The network in which a choice is made, where the record of the move is missing."""
+        network = _text(facts, "network")
+        if network and not self._lanes.is_seen(Lane.NETWORK):
+            yield from self._lanes.says(Lane.NETWORK, at, Said(value=network, seq=head.seq))
 
     def _unreachable_began(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         begin = min(_moment(facts, "since") or at, at)
@@ -355,6 +364,17 @@ class Account:
         said = Said(value=_text(facts, "error") or "", seq=head.seq)
         for target in _texts(facts, "targets"):
             yield from self._lanes.says(Lane.TARGET_FAILED, at, said, target)
+
+    # The log.
+
+    def _log_recovered(self, _head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        """Records that could not be written have no numbers that would be missing."""
+        missed = facts.get("missed")
+        since = _moment(missed, "since") if isinstance(missed, dict) else None
+        if since is not None:
+            what = "records could not be written"
+            self._lanes.leave(min(since, at), Known.MISSING, what)
+            yield from self._outage_unseen(what)
 
     # People.
 

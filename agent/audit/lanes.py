@@ -84,6 +84,11 @@ class Lanes:
         one = self._open.get((lane, about))
         return one.said if one is not None else None
 
+    def is_seen(self, lane: Lane) -> bool:
+        """Whether it is known what is so."""
+        one = self._open.get((lane, ""))
+        return one is not None and one.away is None and one.said.known is Known.SEEN
+
     def is_named(self, lane: Lane, about: str) -> None:
         """Records of before did not say what they are about: it is this."""
         if about and (lane, "") in self._open and (lane, about) not in self._open:

@@ -89,6 +89,7 @@ class AuditLog:
     ) -> None:
         self.path = path
         self.problem = ""  # what is wrong with where the last record went; '' if nothing is
+        self.has_lost = False  # records are not in it that were, or could not be written: who asks sets it back
         self.state = state_dir
         self._keep_s = keep_s
         self._max_bytes = max_bytes
@@ -120,12 +121,13 @@ class AuditLog:
     ) -> Anchor:
         """Write one record to disk. Raises AuditUnwritable."""
         about = _About(trigger, pass_id, by)
+        of_the_log = _About(trigger, pass_id, None)  # whoever asks now has not brought that about
         self.problem = ""
         try:
             self._give_to_readers()
-            self._recover(about)
+            self._recover(of_the_log)
             self._rotate()
-            self._trim(about)
+            self._trim(of_the_log)
             return self._write(event, about, facts)
         except OSError as error:
             raise self._failed(error) from error
@@ -190,6 +192,7 @@ class AuditLog:
         if self._missed is not None:
             because.append(f"{self._missed.records} could not be written since {self._missed.since}")
         if because:
+            self.has_lost = self.has_lost or kept is not None or self._missed is not None
             recovered = about_the_log.Recovered(
                 because="; ".join(because),
                 torn=Torn.of(end.rest) if end.rest else None,

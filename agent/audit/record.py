@@ -74,6 +74,11 @@ class Record:
         """What went wrong with the last record; '' if nothing."""
         return self._audit_log.problem
 
+    def take_lost(self) -> bool:
+        """Whether records were lost since the last call: the log does not say any more what they said."""
+        has_lost, self._audit_log.has_lost = self._audit_log.has_lost, False
+        return has_lost
+
     def __call__(self, facts: Facts) -> None:
         """Takes it down; it is on disk when this returns, unless there is a `problem`."""
         event, shown = facts.event, of_a_record(facts.by_name())

@@ -76,6 +76,10 @@ class SoFar:
         """Whether this agent has recorded that it is down."""
         return self.says_start(unit, "")
 
+    def forget_shown(self) -> None:
+        """What this agent's records said is not in the log any more."""
+        self.shown = Shown()
+
     def note(self, facts: Facts) -> None:
         match facts:
             case AgentStarted(unit=str(unit), invocation=str(start)):

@@ -15,14 +15,12 @@ from agent.audit.so_far import SoFar
 from agent.decide.effective import effective
 from agent.system.clock import MOMENTS
 from agent.values.dockerd import Cause, Phase, Reality, UnitState
-from agent.values.events import DockerStarted, DockerStopped, Facts, RestartDropped
+from agent.values.events import RECORDED_BEFORE, SAID_LATER, DockerStarted, DockerStopped, Facts, RestartDropped
 
 At = Callable[[float], str]  # a moment of CLOCK_MONOTONIC as RFC 3339; '' if that is not known
 
 _CRASHED: Final = "it crashed, and systemd started it"
-_SAID_LATER: Final = "it did not say at first what it runs with"
 _SERVED: Final = "the agent looks after this Docker from now on"
-_AS_BEFORE: Final = "an agent before this one has recorded this start"
 _DOWN: Final = {
     Phase.STOPPED: "it was stopped",
     Phase.BROKEN: "it failed",
@@ -45,7 +43,7 @@ def of_docker(reality: Reality, so_far: SoFar, at: At) -> Iterator[Facts]:
         cause = known.cause if is_known else Cause.OTHERS
         because = _CRASHED if unit.restarts and cause is Cause.OTHERS else ""
         if is_known:
-            because = _AS_BEFORE
+            because = RECORDED_BEFORE
         yield started(reality, cause=cause, at=at, because=_SERVED if is_another else because)
     elif unit.is_running and so_far.says_start(name, unit.invocation) and shown.is_silent and running is not None:
         yield DockerStarted(
@@ -54,7 +52,7 @@ def of_docker(reality: Reality, so_far: SoFar, at: At) -> Iterator[Facts]:
             effective=running,
             invocation=unit.invocation,
             started_at=shown.started_at or UNSET,
-            because=_SAID_LATER,
+            because=SAID_LATER,
         )
     elif unit.phase in _DOWN and not unit.has_job and not unit.comes_back and not so_far.says_down(name):
         is_said = reality.is_systemd or unit.phase is not Phase.STOPPED

@@ -36,7 +36,8 @@ class _Told(msgspec.Struct, frozen=True):
     ending: Ending | None = None
     upstream: str | None = None
     put_off: Settings | None = None  # what is to be written for a pending restart, and is not yet
-    is_start: bool = False  # nothing was told yet but that the agent started here
+    # The network, or that there is none, is known to whoever reads the log, or not any more; the rest is to be said.
+    is_to_be_said: bool = False
 
 
 def agent_started(
@@ -79,7 +80,7 @@ class Diary:
         """`agent-started` has told the network, if it knew one: a start there is no change."""
         if isinstance(started.network, str) and isinstance(seen, Planned | Undecided):
             told = _Told(network=started.network, fingerprint=seen.snapshot.fingerprint())
-            self._told = msgspec.structs.replace(told, is_start=True)
+            self._told = msgspec.structs.replace(told, is_to_be_said=True)
 
     def tell(self, seen: Seen, record: Record, *, is_paused: bool = False) -> None:
         """Record what is new since the last time."""
@@ -95,13 +96,16 @@ class Diary:
     def tell_of_docker(self, reality: Reality, record: Record) -> None:
         """Record a start or a stop of Docker that is not recorded yet."""
         MOMENTS.note()
+        if record.take_lost():
+            record.so_far.forget_shown()
+            self._told = msgspec.structs.replace(self._told, is_to_be_said=True)
         for facts in of_docker(reality, record.so_far, MOMENTS.at):
             record(facts)
 
     def _news(self, seen: Seen, here: Callable[[], PlaceSeen]) -> Iterator[Facts]:
         told = self._told
         if isinstance(seen, Offline):
-            if not told.is_offline:
+            if not told.is_offline or told.is_to_be_said:
                 yield WentOffline(previous_network=told.network or UNSET)
             return
         choice, network = seen.choice, seen.recognised.network.name
@@ -114,9 +118,9 @@ class Diary:
             previous = None if told.is_offline else told.network or UNSET
             yield network_changed(seen.recognised, here(), previous=previous)
         if choice.ending is not Ending.CHOSEN:
-            if is_new or told.is_start or choice.ending is not told.ending:
+            if is_new or told.is_to_be_said or choice.ending is not told.ending:
                 yield no_upstream(seen.recognised, choice, seen.verdicts, says_where=self._places.says_where)
-        elif is_new or told.is_start or told.ending is not Ending.CHOSEN or choice.upstream != told.upstream:
+        elif is_new or told.is_to_be_said or told.ending is not Ending.CHOSEN or choice.upstream != told.upstream:
             previous = told.upstream if told.upstream not in (None, choice.upstream) else UNSET
             yield upstream_chosen(
                 seen.recognised,
@@ -132,7 +136,7 @@ class Diary:
     def _after(self, seen: Seen) -> _Told:
         told = self._told
         if isinstance(seen, Offline):
-            return msgspec.structs.replace(told, is_offline=True)
+            return msgspec.structs.replace(told, is_offline=True, is_to_be_said=False)
         if seen.choice.ending is Ending.WAITING:
             return told
         return _Told(

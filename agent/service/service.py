@@ -169,6 +169,7 @@ class Service:
             self._record(started)
             self._policy.tell()
             self._diary.note_start(started, seen)
+            self._record.take_lost()  # what there is to say has just been said
 
     def _end(self, how: str) -> None:
         self._open()

@@ -342,6 +342,10 @@ class DockerRestarted(Facts, frozen=True, kw_only=True):
     left: Sequence[str] | UnsetType = UNSET  # what failed on the way
 
 
+RECORDED_BEFORE: Final = "this start was recorded before"
+SAID_LATER: Final = "it did not say at first what it runs with"
+
+
 class DockerStarted(Facts, frozen=True, kw_only=True):
     """What Docker runs with from now on, whoever started it.
 
@@ -367,7 +371,8 @@ class DockerStarted(Facts, frozen=True, kw_only=True):
 
     @property
     def is_by_itself(self) -> bool:
-        return self.cause is Cause.OTHERS
+        """Whoever asks now has not brought about what is told later, or once more."""
+        return self.cause is Cause.OTHERS or self.because in (RECORDED_BEFORE, SAID_LATER)
 
 
 class DockerStopped(Facts, frozen=True, kw_only=True):

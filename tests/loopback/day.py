@@ -14,8 +14,8 @@ import os
 import pickle
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -197,6 +197,19 @@ class Day(Laptop):
         """The lab has brought about that the next restart waits."""
         self.lab.note("waits", why=why)
 
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """No record can be written."""
+        log = self.paths.audit_log
+        aside = log.with_name("aside")
+        log.rename(aside)
+        log.mkdir()
+        self.lab.note("unwritable", is_so=True)
+        yield
+        log.rmdir()
+        aside.rename(log)
+        self.lab.note("unwritable", is_so=False)
+
     # What the agent is told, until it is asleep again.
 
     async def told(self, reason: Reason = Reason.NETWORK, times: int = 1) -> None:
@@ -374,6 +387,9 @@ async def evening(day: Day) -> None:
         await day.moves("office")
         await day.told(Reason.TIMER)
         day.dockerd.refuses = None
+        with day.full_disk():
+            day.dockerd.is_restarted_by_others()
+            await day.told(Reason.FILES)
         await day.signalled()
         await day.moves("home")
         await day.ordered(Command.APPLY, is_now=True)

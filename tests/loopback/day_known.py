@@ -97,6 +97,11 @@ class Day:
         """The one in which it happened, or the next one, in which the agent was told of it."""
         return next((act for act in self.acts if at <= act.ended), None)
 
+    def is_lost(self, at: float) -> bool:
+        """Whether what was seen then could not be written, until it is said again."""
+        full, free = (float(note["at"]) for note in self.lab.notes("unwritable"))
+        return full <= at <= until(self, free)
+
     def ran_at(self, at: float) -> Any:
         return [ran.runs for ran in self.docker if ran.at <= at][-1]
 
@@ -142,6 +147,8 @@ def possible(day: Day, at: float) -> list[Any]:
     found = [day.ran_at(at - AT_ONCE_S), *(ran.runs for ran in day.docker if abs(ran.at - at) <= AT_ONCE_S)]
     first, *_, last = [one for one in day.acts if life.began <= one.began <= life.ended]
     if at <= first.ended or at >= last.began:  # it has not looked yet; it has stopped, or left no record any more
+        found.append(NOT_KNOWN)
+    if day.is_lost(at):
         found.append(NOT_KNOWN)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.audit.log import AuditLog
@@ -12,11 +13,13 @@ from agent.audit.record import Record
 from agent.decide.choose import Choice, Ending
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
+from agent.docker.news import started
 from agent.one_pass.places import Places
 from agent.one_pass.seen import Offline, Planned, Seen, Undecided
 from agent.service.diary import Diary, agent_started
-from agent.values.dockerd import Phase, Reality, UnitState
-from agent.values.events import Event, sentence
+from agent.values.asker import Asker, Via
+from agent.values.dockerd import Cause, Phase, Reality, UnitState
+from agent.values.events import Event, Resumed, sentence
 from agent.values.policy import Network, Upstream
 from agent.values.settings import DIRECT
 from agent.values.snapshot import Interface, Snapshot
@@ -108,3 +111,43 @@ def test_a_move_while_the_first_choice_waited_is_told(tmp_path: Path) -> None:
     said = told_of(tmp_path, [WAITING, at("office", "10.10.0.7/24", "proxy")], first=WAITING)
 
     assert said[0].startswith("The network changed: office, before: cafe")
+
+
+UP = Reality(UnitState(Phase.RUNNING, invocation="4be1"), unit_name="docker.service")
+
+
+def test_what_a_log_said_that_is_gone_is_said_again_and_the_network_has_not_changed(tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    places = Places(tmp_path / "state")
+    diary, record = Diary(places), Record(AuditLog(log, tmp_path / "state"))
+    home = msgspec.structs.replace(at("home"), reality=UP)
+    diary.tell(home, record)
+    diary.tell(home, record)
+    before = [entry["event"] for entry in map(json.loads, log.read_text().splitlines())]
+    assert before == ["docker-started", "network-changed", "upstream-chosen"]
+
+    log.unlink()
+    record(Resumed(because="requested"))
+    diary.tell(home, record)
+    diary.tell(home, record)
+
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [entry["event"] for entry in entries] == ["log-recovered", "resumed", "docker-started", "upstream-chosen"]
+    assert entries[2]["facts"]["because"] == "this start was recorded before"
+
+
+def test_whoever_asks_has_brought_about_neither_a_lost_log_nor_a_start_that_is_told_again(tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    diary = Diary(Places(tmp_path / "state"))
+    record = Record(AuditLog(log, tmp_path / "state"))
+    record(started(UP, cause=Cause.AGENT))
+    log.unlink()
+    alices = record.for_pass("1", "control", Asker(Via.CONTROL, 0, 1000, "alice"))
+    alices(Resumed(because="requested"))
+    diary.tell_of_docker(UP, alices)
+
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(entry["event"], "by" in entry) for entry in entries] == [
+        ("log-recovered", False), ("resumed", True), ("docker-started", False),
+    ]  # fmt: skip
+    assert entries[2]["facts"]["cause"] == "agent"

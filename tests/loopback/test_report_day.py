@@ -88,7 +88,7 @@ def test_the_network_is_where_the_laptop_was(day: Day, found: Report) -> None:
         now = [where for since, where in places if since <= told][-1:]
         come = [where for since, where in places if told <= since <= at + AT_ONCE_S]
         first, *_, last = [one for one in day.acts if life.began <= one.began <= life.ended]
-        is_unknown = at <= first.ended or at >= last.began or at <= until(day, day.deleted_at)
+        is_unknown = at <= first.ended or at >= last.began or at <= until(day, day.deleted_at) or day.is_lost(at)
         unknown = [NOT_KNOWN] if is_unknown else []
         return {OFFLINE if where == NOWHERE else where for where in (*now, *come, *unknown)}
 

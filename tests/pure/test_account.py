@@ -118,6 +118,22 @@ def test_offline_stopped_and_without_a_choice_are_known_to_be_none() -> None:
     assert log.lane(Lane.CHOSEN)[-1] == ("11:00", None, None, SEEN)
 
 
+def test_what_could_not_be_written_is_not_known_until_it_is_said_again() -> None:
+    log = begun()
+    missed = {"records": 2, "since": "2026-03-01T10:00:00Z", "because": "No space left on device"}
+    log.write("11:00:00", Event.LOG_RECOVERED, because="2 could not be written", missed=missed)
+    log.write("11:30:00", Event.DOCKER_STARTED, cause="others", effective=DIRECT, invocation="i9",
+        started_at="2026-03-01T10:30:00Z")  # fmt: skip
+    log.write("11:30:00", Event.UPSTREAM_CHOSEN, upstream="direct", network="home", because="x")
+
+    assert log.lane(Lane.DOCKER)[-3:] == [
+        ("09:00", "10:00", "http://proxy:3128", SEEN),
+        ("10:00", "10:30", "http://proxy:3128", Known.MISSING),
+        ("10:30", None, "direct", SEEN),
+    ]
+    assert log.lane(Lane.NETWORK)[-2:] == [("10:00", "11:30", "office", Known.MISSING), ("11:30", None, "home", SEEN)]
+
+
 def test_a_start_by_others_began_when_it_began_and_not_when_it_was_seen() -> None:
     log = begun().write("10:05:00", Event.DOCKER_STARTED, cause="others", effective=DIRECT, invocation="i2",
         started_at="2026-03-01T10:04:00Z")  # fmt: skip

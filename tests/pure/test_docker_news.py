@@ -81,7 +81,7 @@ ROLLED_BACK = SettingsRolledBack(unit=DOCKER, because="x", started_again=())
 WAITS_TOLD = RestartDeferred(unit=DOCKER, due="x", waits="y")
 CRASHED = "it crashed, and systemd started it"
 SERVED = "the agent looks after this Docker from now on"
-AS_BEFORE = "an agent before this one has recorded this start"
+AS_BEFORE = "this start was recorded before"
 
 
 @pytest.mark.parametrize(
