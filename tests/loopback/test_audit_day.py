@@ -200,6 +200,44 @@ def test_how_each_agent_ended_and_what_policy_it_had(day: Day) -> None:
     ]  # fmt: skip
 
 
+def log_of(path: Path, *records: tuple[str, dict[str, Any]]) -> Path:
+    """Of records that follow each other by a second."""
+    lines = [
+        {"v": 2, "ts": f"2026-03-01T09:00:{seq:02}.000000Z", "seq": seq, "event": event, "facts": facts}
+        for seq, (event, facts) in enumerate(records, start=1)
+    ]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return path
+
+
+BEGAN: Final = ("unreachable-began", {"since": "2026-03-01T08:59:59.500000Z"})
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        pytest.param([], ["it goes on"], id="now"),
+        pytest.param(
+            [("agent-started", {"last_ended": "was killed, or crashed"})],
+            ["not known: the agent was killed, or crashed"],
+            id="killed",
+        ),
+        pytest.param(
+            [("agent-stopped", {}), BEGAN, ("unreachable-ended", {"lasted_s": 2.5, "because": "it works"})],
+            ["not known: records are missing", "it works"],
+            id="no-end-in-the-log",
+        ),
+    ],
+)
+def test_an_outage_whose_end_nobody_saw_has_none(
+    day: Day, tmp_path: Path, after: list[tuple[str, dict[str, Any]]], told: list[str]
+) -> None:
+    rows = asked(day, OUTAGES, log_of(tmp_path / "audit.jsonl", BEGAN, *after))
+
+    assert [because for *_, because in rows] == told
+    assert [since for since, *_ in rows] == [BEGAN[1]["since"]] * len(told)
+
+
 OLD: Final = """\
 {"ts":"2026-01-01T09:00:00.000000Z","seq":1,"boot_id":"b","pass":"","event":"agent-started","trigger":"service","facts":{"version":"1","before":"was killed"},"prev":"0","hash":"1"}
 {"ts":"2026-01-01T09:00:01.000000Z","seq":2,"boot_id":"b","pass":"1","event":"settings-written","trigger":"start","facts":{"method":"daemon-json"},"prev":"1","hash":"2"}
