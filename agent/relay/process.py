@@ -124,7 +124,7 @@ class Running:
         opening = Opening(self._tally, frozenset(one.getsockname()[1] for one in sockets))
         self._draining = Draining(moved=opening.note_moved)
         self._state = StateFile(paths.relay_state, self._tally, self._counted, say)
-        told = Told(say, self._state.note, self._ended)
+        told = Told(say, self._noted, self._write_down)
         self._serving = Serving(
             opening, self._tally, who=Who(), draining=self._draining, told=told, patience=patience
         )  # fmt: skip
@@ -175,16 +175,18 @@ class Running:
 
     # What is written down of connections.
 
-    def _ended(self, line: Line) -> None:
-        if self._mode is LogMode.CONNECTIONS:
-            try:
-                self._log.write(line)
-            except OSError as failure:
-                if not self._log_has_failed:
-                    self._log_has_failed = True
-                    self._say(f"connections are not written down: {failure.strerror}")
-        elif self._mode is LogMode.SUMMARY and self._summary is None:
+    def _noted(self) -> None:
+        self._state.note()
+        if self._mode is LogMode.SUMMARY and self._summary is None:
             self._summary = self._loop.call_later(_SUMMARY_S, self._sum_up)
+
+    def _write_down(self, line: Line) -> None:
+        try:
+            self._log.write(line)
+        except OSError as failure:
+            if not self._log_has_failed:
+                self._log_has_failed = True
+                self._say(f"connections are not written down: {failure.strerror}")
 
     def _sum_up(self) -> None:
         """A line for each upstream that anything was carried by."""

@@ -30,7 +30,7 @@ from agent.relay.tally import Tally
 from agent.relay.ways import Ways
 from agent.relay.who import Who
 from agent.system.clock import rfc3339
-from agent.values.relay import Orders, Source
+from agent.values.relay import LogMode, Orders, Source
 
 _AT_ONCE: Final = 64  # connections accepted in a row
 _TURNED_AWAY: Final = 64  # that are told why at the same time; others are closed
@@ -53,7 +53,7 @@ class Told(msgspec.Struct, frozen=True):
 
     say: Callable[[str], None]  # a line for a person
     note: Callable[[], None]  # something was counted
-    log: Callable[[Line], None]  # a connection has ended
+    log: Callable[[Line], None]  # a connection has ended, and is to be written down
 
 
 class Serving:
@@ -78,6 +78,7 @@ class Serving:
         self.pipes = Pipes()
         # In Via, where another relay may be, too.
         self.shared = Shared(f"docker-proxy-agent-{os.urandom(4).hex()}".encode(), self.pipes)
+        self.writes_down = False  # each connection
         self._ways: Ways | None = None
         self.live: set[_Carried] = set()
         self._say = told.say
@@ -104,6 +105,7 @@ class Serving:
         if orders is not None:
             self._limits.most = orders.max_connections
             self._sources = orders.sources
+            self.writes_down = orders.log is LogMode.CONNECTIONS
 
     def ways_now(self) -> Ways:
         """Raises NotOpened."""
@@ -198,12 +200,24 @@ class Serving:
         except asyncio.CancelledError:
             reset(connected)
             raise
+        except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
+            reset(connected)
+            self._note_once(f"a connection broke off by an error of the relay's own: {unexpected(error)}")
         finally:
             connected.close()
             self._limits.leave(peer, is_container=source is Source.CONTAINERS)
             task = asyncio.current_task()
             if task is not None:
                 self._tasks.discard(task)
+
+
+def unexpected(error: Exception) -> str:
+    """Its kind, and where it came from; not its words, which may quote anything."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f", {os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else ""  # noqa: PTH119
+    return f"{type(error).__name__}{where}"
 
 
 async def _told(connected: socket.socket, refusal: Refusal) -> None:
@@ -222,11 +236,13 @@ class _Carried(Opened):
     """What is open to an end, counted, and ended if it must be."""
 
     __slots__ = (
-        "_counted", "_down", "_is_open", "_serving", "_task", "_tunnel", "_up", "client", "how", "touched",
+        "_counted", "_down", "_is_here", "_is_open", "_serving", "_task", "_tunnel", "_up", "client", "how", "touched",
     )  # fmt: skip
 
-    def __init__(self, serving: Serving, client: socket.socket, opened: Opened) -> None:
+    def __init__(self, serving: Serving, client: socket.socket, opened: Opened, *, is_here: bool) -> None:
+        """`is_here`: the client is on this host; whoever ends there, the kernel says so."""
         super().__init__(opened.way, *opened.taken(), is_to_proxy=opened.is_to_proxy)
+        self._is_here = is_here
         self.client = client
         self._serving = serving
         self._up = self._down = 0
@@ -296,7 +312,7 @@ class _Carried(Opened):
         except BaseException:
             await self.aclose()
             raise
-        keep_alive((self.client, self.connected))
+        keep_alive((self.connected,) if self._is_here else (self.client, self.connected))
         serving = self._serving
         serving.draining.discard(self)
         client, pipes = self.client, serving.pipes
@@ -333,12 +349,14 @@ class _ByOrders:
     def __init__(self, serving: Serving, client: socket.socket, source: Source, peer: str) -> None:
         self._serving = serving
         self._client = client
+        self._is_here = source is Source.LOOPBACK
         self._by_orders = ByOrders(serving.opening, serving.ways_now, source=source, peer=peer)
         self.carried: _Carried | None = None  # the last
 
     async def open(self, request: Request) -> Opened:
         try:
-            self.carried = _Carried(self._serving, self._client, await self._by_orders.open(request))
+            opened = await self._by_orders.open(request)
+            self.carried = _Carried(self._serving, self._client, opened, is_here=self._is_here)
         finally:
             self._serving.note()
         return self.carried
@@ -419,7 +437,8 @@ class _Visit:
             self._log(asked.host, asked.port, failure.upstream, moved=(0, 0), result=failure.refusal.reason)
             await self._part(conversation, failure.refusal)
             return None
-        carried = _Carried(serving, self._client.connected, opened)
+        is_here = self._source is Source.LOOPBACK
+        carried = _Carried(serving, self._client.connected, opened, is_here=is_here)
         try:
             await self._client.write(conversation.established())
         except BaseException:
@@ -471,6 +490,8 @@ class _Visit:
         self._log(host, port, carried.way.upstream, moved=carried.moved, result=result)
 
     def _log(self, host: str, port: int, upstream: str, *, moved: tuple[int, int], result: str) -> None:
+        if not self._serving.writes_down:
+            return
         now = time.time()
         self._serving.log(
             Line(

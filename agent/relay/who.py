@@ -24,6 +24,7 @@ from agent.values.relay import Source
 KEPT_S: Final = 60.0
 _KEPT: Final = 256  # bridges
 _BRIDGE, _VETH = "bridge", "veth"
+_DOCKERDS: Final = "127.0.0.1"
 
 
 class Kernel(Protocol):
@@ -50,6 +51,8 @@ class Who:
 
     def source(self, peer: str) -> Source | None:
         """As whom this address comes; None: nobody who may."""
+        if peer == _DOCKERDS:
+            return Source.LOOPBACK
         address = ipaddress.ip_address(peer)
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
         meant = mapped or address

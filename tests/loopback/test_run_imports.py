@@ -64,3 +64,19 @@ def test_the_service_imports_only_what_it_needs(words: list[str], runtime: str) 
     assert f"{runtime}/docker-proxy-agent/lock" in done.stderr, done.stderr
     assert "agent.service.service" in modules
     assert not modules & NOT_NEEDED
+
+
+# 26 MB are little: neither what the agent's own work takes, nor what reads a disk or a terminal.
+NOT_THE_RELAYS = NOT_NEEDED | {
+    "agent.decide", "agent.docker", "agent.service", "agent.targets", "agent.values.policy", "bz2", "netifaces",
+    "random", "shutil", "structlog", "watchdog",
+}  # fmt: skip
+
+
+def test_the_relay_imports_only_what_it_needs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, agent.cli.relay; print('\\n'.join(sys.modules))"],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+
+    assert not NOT_THE_RELAYS & {*done.stdout.splitlines()}
