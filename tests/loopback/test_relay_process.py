@@ -10,14 +10,19 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from agent.probe.dial import Address
+from agent.relay.draining import Draining
+from agent.relay.open import Opening
 from agent.relay.process import given, listening
-from agent.relay.serving import Patience
+from agent.relay.serving import Patience, Serving, Told
+from agent.relay.tally import Tally
+from agent.relay.who import Who
 from agent.values.errors import AgentError
 from agent.values.relay import LogMode, Orders, RelayUpstream, Source, orders_file
 from agent.values.secret import Secret
@@ -362,3 +367,34 @@ def test_it_never_listens_for_the_whole_network(end: str) -> None:
 def test_sockets_of_another_process_are_not_taken() -> None:
     with pytest.raises(AgentError):
         given({"LISTEN_PID": "1", "LISTEN_FDS": "1"}, os.getpid())
+
+
+async def test_an_error_of_its_own_ends_one_connection_and_quotes_nothing(tmp_path: Path) -> None:
+    async def broken(_host: str, _port: int) -> Sequence[Address]:
+        raise LookupError(PASSWORD)
+
+    said: list[str] = []
+    draining, tally = Draining(), Tally()
+    told = Told(said.append, lambda: None, lambda _line: None)
+    serving = Serving(Opening(tally, resolve=broken), tally, who=Who(), draining=draining, told=told)
+    serving.obey(Orders(1, (DIRECT,)))
+    async with echo() as end:
+        with socket.create_server(("127.0.0.1", 0)) as one:
+            one.setblocking(False)
+            serving.listen(one)
+            for name, is_served in (("end.test", False), ("127.0.0.1", True)):
+                async with asyncio.timeout(PATIENCE_S):
+                    client = Client(*await asyncio.open_connection(*one.getsockname()))
+                await client.connect(name, end.port)
+                if is_served:
+                    assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+                else:
+                    with pytest.raises(ConnectionResetError):
+                        await client.rest()
+                client.close()
+            await serving.aclose()
+            draining.close()
+
+    (line,) = said
+    assert "LookupError, test_relay_process.py:" in line
+    assert PASSWORD not in line
