@@ -18,14 +18,15 @@ from agent.cli.printing import complain, say
 from agent.cli.restore import lines, restore
 from agent.cli.session import quiet, record_for
 from agent.decide.effective import effective
-from agent.decide.relay import for_docker
+from agent.decide.relay import for_docker, port_of
 from agent.docker.which import serving
+from agent.one_pass.relay_units import RelayUnits
 from agent.one_pass.restore import Restored
 from agent.one_pass.world import LocalDaemon
 from agent.service.requests import requested
-from agent.system.files import is_there
+from agent.system.systemd import OF_THE_SYSTEM
 from agent.values.paths import Paths
-from agent.values.policy import Policy
+from agent.values.policy import Policy, Relay
 from agent.values.settings import agrees
 
 
@@ -57,9 +58,10 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
 async def _unless_relayed(done: Restored, paths: Paths, policy: Policy) -> Restored:
     """The relay must not go while Docker runs with its address: nothing would be pulled any more."""
-    if not is_there(paths.relay_drop_in):
+    listens = RelayUnits(paths, OF_THE_SYSTEM).where()
+    if listens is None:
         return done
-    address = for_docker(policy.relay)
+    address = for_docker(Relay(port=port_of(listens)))  # whatever the policy says by now
     here = serving(paths, policy.docker.service_named(paths.layout.service))
     reality = await LocalDaemon(here, policy).reality(address)
     running = effective(reality)

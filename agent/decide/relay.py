@@ -30,6 +30,7 @@ LOOPBACK: Final = "127.0.0.1"
 LOOPBACK_IPV6: Final = "::1"
 MOST_FAILURES: Final = 3
 AGAIN_S: Final = 2.0  # as two probes of an upstream in use are apart
+_EARLY: Final = 0.1  # of that time
 PROVES_S: Final = 60.0  # with recheck = "0s", and while the upstreams fail as well
 
 # For ever the same, whatever the policy says: the relay itself knows what is not to go through an upstream.
@@ -76,7 +77,9 @@ def is_due(relaying: Relaying, now: float, recheck_s: float) -> bool:
     if relaying.stage is Stage.TRIED:  # in any pass, but not in each of a storm
         return relaying.asked is None or now >= relaying.asked + AGAIN_S
     at = next_at(relaying, recheck_s)
-    return at is None or now >= at
+    # With the upstreams, which were asked a moment before it: else each would have a timer of its own.
+    early_s = 0.0 if relaying.failures else (recheck_s or PROVES_S) * _EARLY
+    return at is None or now >= at - early_s
 
 
 def next_at(relaying: Relaying, recheck_s: float) -> float | None:
@@ -210,6 +213,12 @@ def listened(drop_in: str) -> tuple[str, ...]:
     """Where it listens by that."""
     found = (line.partition("=") for line in lines(drop_in))
     return tuple(value for key, _, value in found if key == "ListenStream" and value)
+
+
+def port_of(where: Sequence[str]) -> int:
+    """At which it listens there for dockerd."""
+    ports = (one.removeprefix(f"{LOOPBACK}:") for one in where if one.startswith(f"{LOOPBACK}:"))
+    return next((int(port) for port in ports if port.isdecimal()), Relay().port)
 
 
 def bridge_of(where: Sequence[str], port: int) -> str | None:

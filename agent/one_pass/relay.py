@@ -140,10 +140,11 @@ class LocalRelay:
         if known.relay != policy.relay:  # what else is in the policy does not matter to it
             known.relay, known.relaying, known.unsaved = policy.relay, Relaying(), ""
         self._is_in_docker = False
+        self._is_kept = False  # by the last pass
 
     def seen(self, *, is_in_docker: bool) -> Relayed:
         """As it stands. `is_in_docker`: Docker runs with its address, or would after a start."""
-        self._is_in_docker = is_in_docker
+        self._is_in_docker, self._is_kept = is_in_docker, False
         self._hear()
         memory, cannot = self._memory, self._cannot()
         if not self._relay.enable or cannot:
@@ -185,6 +186,7 @@ class LocalRelay:
             await self._tell(names, chosen.network)
             if may_start and self._memory.relaying.is_used:
                 await self._keep(chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
+                self._is_kept = True
         return self._as_it_stands()
 
     def _as_it_stands(self) -> Relayed:
@@ -369,7 +371,8 @@ class LocalRelay:
 
     @property
     def next_at(self) -> float | None:
-        return next_at(self._memory.relaying, self._policy.probe.recheck)
+        """None where the last pass did not come so far, as while paused: the next one would not, either."""
+        return next_at(self._memory.relaying, self._policy.probe.recheck) if self._is_kept else None
 
 
 def _has_ipv6() -> bool:

@@ -31,6 +31,7 @@ from agent.values.reason import Reason
 from agent.values.relay import Orders, RefusedSource, RelayState, UpstreamFailed, orders_in, state_file
 from agent.values.settings import settings
 from agent.values.snapshot import Snapshot
+from agent.values.vantage import Vantage
 
 from .dockerd import Dockerd
 from .test_reconcile import OFFICE, POLICY, NoClients, Place, at
@@ -278,6 +279,23 @@ async def test_a_pause_keeps_the_relay_where_it_is(laptop: Relayed) -> None:
         assert names(laptop.orders) == ["direct"]
 
 
+@pytest.mark.parametrize("is_paused", [True, False])
+async def test_a_pass_that_does_not_probe_it_sets_no_timer_for_it(laptop: Relayed, is_paused: bool) -> None:
+    """Else the next pass would be due at once, and the one after that."""
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        assert laptop.place.relay.next_at is not None
+        if is_paused:
+            await laptop.asks(Command.PAUSE)
+        else:
+            laptop.place.snapshot = Snapshot()
+        laptop.clock.ahead_s = 100
+
+        await hand.wake(Reason.TIMER)
+
+        assert laptop.place.relay.next_at is None
+
+
 async def test_a_pin_is_the_only_way(laptop: Relayed) -> None:
     laptop.policy(WITH_RELAY)
     async with laptop.running():
@@ -364,6 +382,17 @@ async def test_a_docker_that_does_not_start_with_it_is_not_given_it_again(laptop
         assert laptop.dockerd.runs_with == OFFICE
         assert "relay-failed" in laptop.conditions()
     assert len(laptop.facts("rolled-back")) == 1
+
+
+async def test_a_docker_in_a_network_of_its_own_has_no_relay_and_that_is_said(laptop: Relayed) -> None:
+    laptop.place.vantage = Vantage(is_host=False, gateway="10.0.2.2")  # as a rootless one has
+    laptop.policy(WITH_RELAY)
+    async with laptop.running():
+        assert laptop.dockerd.runs_with == OFFICE
+        (said,) = [one for one in laptop.status()["conditions"] if one["code"] == "blocked"]
+        assert "network of its own" in said["text"]
+        assert laptop.units.ups == []
+        assert not laptop.paths.relay_orders.exists()
 
 
 async def test_the_bridge_moves_and_the_relay_with_it(laptop: Relayed) -> None:

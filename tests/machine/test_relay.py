@@ -16,6 +16,7 @@ from .lab.docker import Container
 from .lab.laptop import Laptop
 from .lab.places import IMAGE, REGISTRY
 from .test_apply import DROP_IN, ENVIRONMENT, PASSWORD_FILE, PLACES, through
+from .test_boot import docker_starts
 from .test_service import NAME, started
 
 UNITS = Path(__file__).parents[2] / "systemd"
@@ -24,6 +25,7 @@ SERVICE, SOCKET = "docker-proxy-relay.service", "docker-proxy-relay.socket"
 ORDERS = "/run/docker-proxy-agent/relay.json"
 HELLO = "http://10.99.0.10/hello"
 ROAMS = 20
+EXPOSURE = 25  # tenths; the network is most of it
 trixie = pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
 
 
@@ -143,6 +145,23 @@ def test_neither_the_cafe_nor_this_machine_is_reached_through_it(laptop: Laptop)
     assert knocks(laptop, "10.20.0.100") == "refused\n"  # nobody listens there
     laptop.home.ground.sh("ip route delete 172.17.0.1")
     laptop.until(laptop.audit.has, "relay-refused", within=30)
+
+    laptop.run("systemd-analyze", "security", "--no-pager", "--offline=no", f"--threshold={EXPOSURE}", SERVICE)
+    assert laptop.run("systemd-analyze", "verify", SERVICE, SOCKET).stderr == ""
+    _is_there_from_the_boot_on(laptop)
+
+
+def _is_there_from_the_boot_on(laptop: Laptop) -> None:
+    restarts = laptop.audit.events().count("docker-restarted")
+    laptop.unplug()
+
+    laptop.reboot()
+    laptop.plug("office")
+
+    laptop.until(goes_by, laptop, "office", within=40)
+    laptop.until(laptop.docker.pulls, IMAGE, within=20)
+    assert docker_starts(laptop) == 1
+    assert laptop.audit.events().count("docker-restarted") == restarts
 
 
 @trixie

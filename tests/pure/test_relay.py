@@ -28,6 +28,7 @@ from agent.decide.relay import (
     listening,
     next_at,
     orders,
+    port_of,
     ways_out,
 )
 from agent.values.condition import Code
@@ -125,6 +126,14 @@ def test_when_it_is_probed(relaying: Relaying, recheck_s: float, at: float | Non
         assert not is_due(relaying, relaying.asked or 0, recheck_s)
 
 
+def test_it_is_probed_with_the_upstreams_which_were_asked_a_moment_before_it() -> None:
+    given_a_moment_later = Relaying(Stage.GIVEN, asked=7.05)
+
+    assert is_due(given_a_moment_later, 67, RECHECK_S)
+    assert not is_due(given_a_moment_later, 37, RECHECK_S)
+    assert not is_due(Relaying(Stage.GIVEN, 1, 7), 7 + AGAIN_S / 2, RECHECK_S)
+
+
 def test_a_storm_of_passes_is_none_of_probes() -> None:
     tried = Relaying(Stage.TRIED, asked=7)
 
@@ -176,6 +185,7 @@ def test_clients_are_given_it_where_it_listens_for_them() -> None:
 def test_where_it_listens(relay: Relay, bridge: str | None, has_ipv6: bool, listens: tuple[str, ...]) -> None:
     assert addresses(relay, bridge, has_ipv6=has_ipv6) == listens
     assert listened(listening(listens)) == listens
+    assert port_of(listens) == relay.port
     assert bridge_of(listens, relay.port) == (bridge if Listen.BRIDGE in relay.listen else None)
 
 
