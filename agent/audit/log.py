@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from agent.audit import about_the_log, anchor, files
-from agent.audit.about_the_log import DroppedFile, Missed, Torn
+from agent.audit.about_the_log import DroppedFile, Missed, Recovered, Torn, Trimmed
 from agent.audit.anchor import NoAnchor
 from agent.audit.chain import GENESIS, SCHEMA, Anchor, Entry, sealed
 from agent.audit.facts import Plain, of_a_record
@@ -45,6 +45,14 @@ class AuditUnwritable(AgentError):
 
 def utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
+
+
+class OfItself(msgspec.Struct, frozen=True):
+    """A record that the log has made about itself."""
+
+    event: Event
+    facts: Mapping[str, Plain]
+    anchor: Anchor
 
 
 class _About(msgspec.Struct, frozen=True):
@@ -89,6 +97,7 @@ class AuditLog:
     ) -> None:
         self.path = path
         self.problem = ""  # what is wrong with where the last record went; '' if nothing is
+        self.of_itself: list[OfItself] = []  # for the journal, which is to have every record: who asks empties it
         self.has_lost = False  # records are not in it that were, or could not be written: who asks sets it back
         self.state = state_dir
         self._keep_s = keep_s
@@ -193,7 +202,7 @@ class AuditLog:
             because.append(f"{self._missed.records} could not be written since {self._missed.since}")
         if because:
             self.has_lost = self.has_lost or kept is not None or self._missed is not None
-            recovered = about_the_log.Recovered(
+            recovered = Recovered(
                 because="; ".join(because),
                 torn=Torn.of(end.rest) if end.rest else None,
                 end=found,
@@ -203,7 +212,7 @@ class AuditLog:
             )
             # No number is used twice, not even that of a lost record.
             seq = max(end.seq, kept.seq if kept else 0) + 1
-            self._write(recovered.event, about, about_the_log.facts(recovered), seq)
+            self._write_of_itself(recovered, about, seq)
         self._missed = None
         self._is_compared = True
 
@@ -246,10 +255,8 @@ class AuditLog:
         if surplus:
             dropped = tuple(file.dropped for file in surplus)
             because = " and ".join(sorted({file.because for file in surplus}))
-            trimmed = about_the_log.Trimmed(
-                because=because, first=dropped[0].first, last=dropped[-1].last, files=dropped
-            )
-            self._write(trimmed.event, about, about_the_log.facts(trimmed))
+            trimmed = Trimmed(because=because, first=dropped[0].first, last=dropped[-1].last, files=dropped)
+            self._write_of_itself(trimmed, about)
             try:
                 for file in surplus:  # the oldest first: a crash in between leaves no hole
                     file.path.unlink()
@@ -275,6 +282,10 @@ class AuditLog:
 
     def _is_older(self, entry: Entry, seconds: float) -> bool:
         return (self._clock() - dt.datetime.fromisoformat(entry.ts)).total_seconds() > seconds
+
+    def _write_of_itself(self, said: Recovered | Trimmed, about: _About, seq: int | None = None) -> None:
+        facts = about_the_log.facts(said)
+        self.of_itself.append(OfItself(said.event, facts, self._write(said.event, about, facts, seq)))
 
     def _write(self, event: Event, about: _About, facts: Mapping[str, Plain], seq: int | None = None) -> Anchor:
         end = self._look()

@@ -22,7 +22,7 @@ from agent.audit.so_far import SoFar, Told
 from agent.audit.unexpected import unexpected
 from agent.system.clock import now_text
 from agent.values.asker import Asker
-from agent.values.events import Event, Facts, Severity, brief
+from agent.values.events import FACTS, Event, Facts, Severity, brief
 
 # The names that a record and a log line have already: no fact has one of them.
 RESERVED: Final = frozenset(
@@ -84,10 +84,21 @@ class Record:
         event, shown = facts.event, of_a_record(facts.by_name())
         by = None if facts.is_by_itself else self.by
         about = {**self._about(by), "severity": facts.severity.value}
-        log.log(_LEVEL[facts.severity], event.value, **shown, **about, **self._append(event, shown, by))
+        anchor = self._append(event, shown, by)
+        self._log_of_itself()
+        log.log(_LEVEL[facts.severity], event.value, **shown, **about, **anchor)
         self.so_far.note(facts)
         if facts.is_shown and (words := brief(event, shown)):
             self.so_far.recent.appendleft(Told(now_text(), words))
+
+    def _log_of_itself(self) -> None:
+        """What the audit log has recorded about itself before: who reads the journal alone is to know of it, too."""
+        found, self._audit_log.of_itself = self._audit_log.of_itself, []
+        for one in found:
+            severity = FACTS[one.event].severity
+            about = {**self._about(None), "severity": severity.value}
+            anchor = {"audit_seq": one.anchor.seq, "audit_hash": one.anchor.hash}
+            log.log(_LEVEL[severity], one.event.value, **of_a_record(one.facts), **about, **anchor)
 
     def _about(self, by: Asker | None) -> dict[str, Any]:
         about = {"pass": self.pass_id, "trigger": self._trigger, "by": by and msgspec.to_builtins(by)}

@@ -20,6 +20,7 @@ from .day import AGENT, PARTS, Lab
 
 REPOSITORY: Final = Path(__file__).parents[2]
 WITHIN_S: Final = 120
+ROUNDED_S: Final = 0.1  # a length in a record
 AT_ONCE_S: Final = 0.02  # two clocks are read one after the other
 NOT_KNOWN, DOWN = "not known", "down"
 NOT_PLAYED: Final = -1.0

@@ -25,6 +25,7 @@ from .day_known import (
     DOWN,
     NOT_KNOWN,
     REPOSITORY,
+    ROUNDED_S,
     WITHIN_S,
     Day,
     moment,
@@ -39,7 +40,6 @@ COMMAND: Final = "sudo docker-proxy-agent audit --json"
 WHO, WHY, RAN, DIRECT_AT_OFFICE, OUTAGES, ORDERS, MISSING = (
     block for block in re.findall(r"(?ms)^```sh\n(.*?)^```", DOCUMENT.read_text()) if COMMAND in block
 )
-ROUNDED_S: Final = 0.1  # a length in a record
 
 
 def asked(day: Day, question: str, log: Path | None = None) -> list[list[str]]:

@@ -63,6 +63,19 @@ def writing(tmp_path: Path) -> Iterator[Writing]:
     structlog.configure(**before)
 
 
+def test_the_journal_has_what_the_audit_log_says_of_itself(writing: Writing) -> None:
+    writing.record(WentOffline(previous_network="office"))
+    writing.path.unlink()
+
+    writing.record(Unpinned(upstream="direct", because="requested"))
+
+    assert [(line["event"], line["audit_seq"], line["audit_hash"]) for line in writing.logged][1:] == [
+        (record["event"], record["seq"], record["hash"]) for record in writing.audited
+    ]
+    assert [line["event"] for line in writing.logged] == ["offline", "log-recovered", "unpinned"]
+    assert writing.logged[1]["because"] == "records 1 to 1 are missing, says the anchor"
+
+
 def test_both_have_the_same_event_and_facts_and_the_log_anchors_the_record(writing: Writing) -> None:
     record = writing.record.for_pass("p7", "netlink")
 

@@ -17,7 +17,7 @@ from agent.audit.report.words import length
 from tests.pure.test_report import Read
 
 from .day import AGENT
-from .day_known import AT_ONCE_S, DOWN, NOT_KNOWN, Day, moment, outages_of, possible, until, upstream
+from .day_known import AT_ONCE_S, DOWN, NOT_KNOWN, ROUNDED_S, Day, moment, outages_of, possible, until, upstream
 
 OFFLINE, NOWHERE = "offline", "nowhere"  # the page's word for it, and the lab's
 LEAST: Final = 1500  # the part of the period below which bars are drawn together
@@ -107,11 +107,12 @@ def test_each_outage_is_drawn_and_has_its_line(day: Day, found: Report) -> None:
     for bar, (began, ended) in zip(drawn, outages, strict=True):
         assert began <= bar.begin.timestamp() <= until(day, began)
         assert ended <= bar.end.timestamp() <= until(day, ended)
-    lasted = sum(ended - began for began, ended in outages)
+    most = sum(until(day, ended) - began for began, ended in outages)
+    least = sum(ended - until(day, began) for began, ended in outages)
     assert found.figures[1].what == f"in {len(outages)} outages"
     assert found.headline.startswith(found.figures[1].number)
-    late = sum(until(day, ended) - ended for _, ended in outages)
-    assert found.figures[1].number in {length(lasted + part * late / 100) for part in range(-100, 101)}
+    least, most = least - len(outages) * ROUNDED_S, most + len(outages) * ROUNDED_S
+    assert found.figures[1].number in {length(least + part * (most - least) / 100) for part in range(101)}
 
 
 def test_each_start_of_docker_has_a_number_and_a_line(day: Day, found: Report) -> None:
