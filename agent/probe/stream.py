@@ -186,6 +186,11 @@ class Stream:
             self.connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         self._pipe.transport.abort()
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing has come that was not read, and the other end has not closed. Not for TLS to the end."""
+        return not self._pipe.received and not self._pipe.has_ended
+
     async def aclose(self) -> None:
         """Close at once: a TLS good-bye to a black hole would hang."""
         if self._tls and (last := self._tls.unsaid()):  # else the handshake would look broken off to the other end
@@ -274,18 +279,18 @@ class _Pipe(asyncio.Protocol):
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._news = asyncio.Event()
-        self._ended = False
+        self.has_ended = False
         self._error: Exception | None = None
 
     async def take(self) -> bytes:
-        while not self.received and not self._ended:
+        while not self.received and not self.has_ended:
             self._news.clear()
             await self._news.wait()
         if self._error is not None and not self.received:
             raise self._error
         taken = bytes(self.received)
         self.received.clear()
-        if not self._ended:
+        if not self.has_ended:
             self.transport.resume_reading()
         return taken
 
@@ -304,11 +309,11 @@ class _Pipe(asyncio.Protocol):
         self._news.set()
 
     def eof_received(self) -> None:
-        self._ended = True
+        self.has_ended = True
         self._news.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._ended = True
+        self.has_ended = True
         self._error = self._error or exc
         self._news.set()
         self._has_room.set()

@@ -165,7 +165,8 @@ class Forwarding:
         if kept is None:
             return None
         is_same = (kept.host, kept.port) == (request.host, request.port)
-        if is_same and _is_repeatable(request) and await self._opener.may_follow(request, kept.opened):
+        is_good = is_same and _is_repeatable(request) and kept.opened.is_quiet
+        if is_good and await self._opener.may_follow(request, kept.opened):
             self._kept = None
             return kept.opened
         await self.aclose()

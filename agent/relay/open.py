@@ -105,6 +105,19 @@ class Opened:
         else:
             self._over.close()
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing has come that was not read, not even the end."""
+        if isinstance(self._over, Stream):
+            return self._over.is_quiet and not self._received
+        try:
+            self._over.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return not self._received
+        except OSError:
+            pass
+        return False
+
     def note_poured(self, count: int) -> None:
         """So many bytes came from the end, and were not read by this."""
 

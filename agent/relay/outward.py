@@ -6,6 +6,7 @@ Not known here: sockets, time, and what the client is told of a failure.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import h11
@@ -15,9 +16,10 @@ from agent.probe.exchange import HEAD_LIMIT, HttpAnswer, authority
 from agent.probe.through_proxy import auth_wanted
 from agent.relay.conversation import AnswerHead, Piece, Request
 from agent.relay.headers import Headers, end_to_end, passed_on_by, tokens, without
-from agent.relay.strict import HTTP_PORT
+from agent.relay.strict import HTTP_PORT, MOST_LINES
 
 _PREFIX: Final = b"HTTP/"
+_HEAD_END: Final = re.compile(rb"\n\r?\n")  # as h11 takes it
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -63,6 +65,10 @@ class Outward:
         self._form = form
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
         self._start = b""
+        self._head = bytearray()  # of an answer, until it is whole
+        self._searched = 0  # of it
+        self._has_head = False  # of the final answer
+        self._has_ended = False
         self._is_over = False
         self._is_doubtful = False  # where the answer ended
         self._is_last = False  # the other end closes after it
@@ -99,9 +105,14 @@ class Outward:
 
     def receive(self, data: bytes) -> None:
         """What has come; b"" at the end."""
+        if not data:
+            self._has_ended = True
         if len(self._start) < len(_PREFIX):
             self._start += data[: len(_PREFIX)]
-        self._http.receive_data(data)
+        if self._has_head:
+            self._http.receive_data(data)
+        else:
+            self._head += data
 
     def next_event(self) -> OutwardEvent | None:
         """None: nothing before more bytes come."""
@@ -113,6 +124,8 @@ class Outward:
         # h11 would wait for the end of a head even if this is not HTTP (FACTS 36).
         if not _PREFIX.startswith(self._start[: len(_PREFIX)]):
             return self._failed("answers with something else than HTTP")
+        if not self._has_head and not self._hand_over_head():
+            return self._failed(f"answers with a head of more than {MOST_LINES} lines")
         try:
             event = self._http.next_event()
         except h11.RemoteProtocolError as error:
@@ -146,6 +159,25 @@ class Outward:
         is_done = states[h11.CLIENT] is h11.DONE and is_whole
         return is_done and not self._is_doubtful and self._http.trailing_data == (b"", False)
 
+    def _hand_over_head(self) -> bool:
+        """A whole head goes to h11; whether it may. One with thousands of lines would keep everybody waiting."""
+        end = _HEAD_END.search(self._head, max(0, self._searched - 2))
+        length = end.end() if end else len(self._head)
+        if self._head.count(b"\n", 0, length) > MOST_LINES:
+            return False
+        self._searched = 0 if end else length
+        if end or self._has_ended or length > HEAD_LIMIT:
+            self._hand_over(length)
+        return True
+
+    def _hand_over(self, length: int) -> None:
+        come = bytes(self._head[:length])
+        del self._head[:length]
+        if come:
+            self._http.receive_data(come)
+        if self._has_ended and not self._head:
+            self._http.receive_data(b"")
+
     def _answered(self, event: h11.InformationalResponse | h11.Response) -> OutwardEvent:
         came = event.headers.raw_items()
         headers = passed_on_by(end_to_end(came), self._form.name, event.http_version)
@@ -157,12 +189,14 @@ class Outward:
             self._is_over = True
             upgraded = [(name, value) for name, value in came if name.lower() == b"upgrade"]
             switched = ((b"Connection", b"Upgrade"), *upgraded, *headers)
-            return Switched(AnswerHead(101, bytes(event.reason), switched), self._http.trailing_data[0])
+            return Switched(AnswerHead(101, bytes(event.reason), switched), bytes(self._head))
         if event.status_code == 407:  # ours to answer, or to explain; a client would ask its user for a password
             return self._failed(auth_wanted(HttpAnswer(407, tuple(event.headers))))
         head = AnswerHead(event.status_code, bytes(event.reason), headers)
         if not isinstance(event, h11.Response):
             return Provisional(head)
+        self._has_head = True
+        self._hand_over(len(self._head))
         self._is_last = event.http_version == b"1.0" or b"close" in tokens(came, b"connection")
         self._left = self._length(event, names)
         return head
@@ -176,7 +210,7 @@ class Outward:
         """The error may quote the answer, which may quote our request."""
         if error.error_status_hint == 431:
             return f"answers with a head of more than {HEAD_LIMIT // 1024} KB"
-        if self._http.trailing_data[1]:
+        if self._has_ended:
             return "closed in the middle of its answer" if self._start else "closed without an answer"
         return "answers with broken HTTP"
 

@@ -175,11 +175,11 @@ def corp(server: Server) -> Ways:
 class AsTold:
     """By orders that the test changes, for a container, and names that resolve to what it says."""
 
-    def __init__(self, ways: Ways) -> None:
+    def __init__(self, ways: Ways, source: Source = Source.CONTAINERS) -> None:
         self.ways = ways
         self.address = "192.0.2.7"
         opening = Opening(self, resolve=self._resolve, is_own=[].__contains__)
-        self.opener = ByOrders(opening, lambda: self.ways, source=Source.CONTAINERS, peer="172.17.0.2")
+        self.opener = ByOrders(opening, lambda: self.ways, source=source, peer="172.17.0.2")
 
     async def _resolve(self, host: str, port: int) -> Sequence[Address]:
         return [(socket.AF_INET, (self.address, port))]
@@ -249,6 +249,41 @@ async def test_what_cannot_be_repeated_gets_a_new_connection() -> None:
         await say(client, asking(origin, b"POST", b"Content-Length: 0\r\n"))
         await hear(client, b"one")
 
+        assert origin.accepted == 2
+
+
+class SaysMore(Server):
+    """After its answer another one, when the test wants it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wanted = asyncio.Event()
+        self.said = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self.head(reader)
+        writer.write(answer(b"one"))
+        async with asyncio.timeout(PATIENCE_S):
+            await self.wanted.wait()
+        writer.write(answer(b"unasked"))
+        self.said.set()
+        await reader.read()
+
+
+@pytest.mark.parametrize("is_bare", [True, False], ids=["socket", "stream"])
+async def test_what_comes_unasked_is_no_answer_to_the_next_request(is_bare: bool) -> None:
+    direct = AsTold(Ways(Orders(1, (RelayUpstream("direct"),))), Source.LOOPBACK)
+    relay = Relay(direct.opener if is_bare else Directly())
+    async with SaysMore() as origin, relay.connected() as client:
+        await say(client, asking(origin))
+        await hear(client, b"one")
+        origin.wanted.set()
+        async with asyncio.timeout(PATIENCE_S):
+            await origin.said.wait()
+
+        await say(client, asking(origin))
+
+        assert b"unasked" not in await hear(client, b"one")
         assert origin.accepted == 2
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from agent.relay.conversation import AnswerHead, Connect, Conversation, Phase, P
 from agent.relay.headers import were_passed_on_by
 from agent.relay.outward import AnswerEnd, Failed, Form, Outward, OutwardEvent, Provisional, Switched
 from agent.relay.refusals import Refusal
+from agent.relay.strict import MOST_LINES
 
 NAME = b"relay-1"
 DIRECT = Form(NAME)
@@ -32,6 +34,7 @@ class Exchange:
         self.sent = self.outward.head()
         self.said = b""
         self.seen: list[OutwardEvent] = []
+        self.is_reset = False
         self.pass_on()
 
     def pass_on(self) -> None:
@@ -63,7 +66,9 @@ class Exchange:
             case AnswerEnd():
                 return self.client.end_answer()
             case Failed():
-                return self.client.refuse(Refusal(502, event.what))
+                refusal = self.client.refuse(Refusal(502, event.what))
+                self.is_reset = not refusal
+                return refusal
 
 
 GET = b"GET http://a.test/x HTTP/1.1\r\nHost: a.test\r\n\r\n"
@@ -364,6 +369,11 @@ BROKEN = [
     pytest.param((b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n",), "answers with broken HTTP", id="101-unasked"),
     pytest.param((b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70000,), "answers with a head of more than 64 KB", id="long"),
     pytest.param(
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * MOST_LINES,),
+        "answers with a head of more than 256 lines",
+        id="many-lines",
+    ),
+    pytest.param(
         (b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n",),
         "407, asks for Basic",
         id="407",
@@ -553,6 +563,57 @@ def test_whatever_comes_is_understood_or_refused_and_goes_on_beyond_doubt(
             outward = Outward(asked, OFFICE)
             again = understood(outward.head())
             assert again[:1] == [expected_behind(asked)]
+
+
+GOOD_ANSWERS = (
+    OK,
+    CHUNKS,
+    SWITCHED + b"frame",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n" + OK,
+    b"HTTP/1.0 200 OK\r\n\r\nhello",
+    b"HTTP/1.1 204 No Content\r\nConnection: X\r\nX: y\r\n\r\n",
+)
+
+
+@given(
+    asked=st.sampled_from((GET, GET_1_0, HEAD, UPGRADE)),
+    whole=st.sampled_from(GOOD_ANSWERS),
+    changes=CHANGES,
+    cuts=CUTS,
+)
+def test_whatever_is_answered_is_passed_on_as_one_answer_or_as_none(
+    asked: bytes, whole: bytes, changes: Sequence[tuple[int, int, bytes]], cuts: Sequence[int]
+) -> None:
+    for at, removed, put in changes:
+        start = at % (len(whole) + 1)
+        whole = whole[:start] + put + whole[start + removed :]
+
+    at_once = Exchange(asked).answer(whole, b"")
+    in_pieces = Exchange(asked).answer(*segmented(whole, cuts), b"")
+
+    assert in_pieces.client.phase is at_once.client.phase
+    assert received_behind(in_pieces, asked) == received_behind(at_once, asked)
+
+
+def received_behind(exchange: Exchange, asked: bytes) -> list[tuple[int, bytes]]:
+    """What a client makes of it: each status, and the body of the last; nobody is told of anything after it."""
+    client = h11.Connection(h11.CLIENT)
+    method, target, _ = asked.split(b" ", 2)
+    upgrade = [("Connection", "upgrade"), ("Upgrade", "websocket")] if asked == UPGRADE else []
+    client.send(h11.Request(method=method, target=target, headers=[("Host", "a.test"), *upgrade]))
+    client.send(h11.EndOfMessage())
+    client.receive_data(exchange.said)
+    if exchange.client.phase is Phase.OVER and not exchange.is_reset:
+        client.receive_data(b"")
+    found: list[tuple[int, bytes]] = []
+    while (event := client.next_event()) not in (h11.NEED_DATA, h11.PAUSED) and not isinstance(
+        event, h11.ConnectionClosed
+    ):
+        if isinstance(event, h11.InformationalResponse | h11.Response):
+            found.append((event.status_code, b""))
+        elif isinstance(event, h11.Data):
+            found[-1] = (found[-1][0], found[-1][1] + event.data)
+    return found
 
 
 def understood(*segments: bytes) -> list[object]:
