@@ -7,6 +7,7 @@ is served; what is open may end by itself for ten seconds, or until nothing has 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import ipaddress
 import resource
@@ -101,11 +102,22 @@ async def relay(paths: Paths, sockets: Sequence[socket.socket], say: Say, log: P
     running.start()
     notify.ready()
     try:
-        await stop.wait()
+        await _until(stop, notify)
         notify.stopping()
         await running.drain()
     finally:
         await running.aclose()
+
+
+async def _until(stop: asyncio.Event, notify: Notify) -> None:
+    """Meanwhile systemd is told that this loop still turns, if its unit asks for that."""
+    while notify.watchdog_s:
+        notify.alive()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(notify.watchdog_s / 3):
+                await stop.wait()
+                return
+    await stop.wait()
 
 
 class Running:

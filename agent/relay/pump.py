@@ -53,13 +53,14 @@ class Ended(enum.Enum):
 class Pipe:
     """Two descriptors."""
 
-    __slots__ = ("reader", "writer")
+    __slots__ = ("is_small", "reader", "writer")
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = CHUNK) -> None:
         self.reader, self.writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         # A user may have 64 MB of large pipes (pipe(7), pipe-user-pages-soft). Beyond that they are small, and work.
         with contextlib.suppress(OSError):
-            fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, CHUNK)
+            fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, size)
+        self.is_small = fcntl.fcntl(self.writer, fcntl.F_GETPIPE_SZ) < CHUNK
 
     def close(self) -> None:
         os.close(self.reader)
@@ -69,15 +70,16 @@ class Pipe:
 class Pipes:
     """Empty pipes, for whoever has bytes on their way."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = CHUNK) -> None:
+        self._size = size
         self._free: list[Pipe] = []
 
     def take(self) -> Pipe:
-        return self._free.pop() if self._free else Pipe()
+        return self._free.pop() if self._free else Pipe(self._size)
 
     def give_back(self, pipe: Pipe) -> None:
-        """An empty one."""
-        if len(self._free) < _KEPT_PIPES:
+        """An empty one. A small one is not kept: there may be room for a large one by now."""
+        if len(self._free) < _KEPT_PIPES and not pipe.is_small:
             self._free.append(pipe)
         else:
             pipe.close()

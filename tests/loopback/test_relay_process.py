@@ -353,6 +353,23 @@ async def test_what_is_under_way_at_the_end_is_carried_on(tmp_path: Path) -> Non
             await draining
 
 
+async def test_systemd_is_told_that_it_is_ready_and_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run/docker-proxy-relay").mkdir(parents=True)
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.bind(str(tmp_path / "notify"))
+    told.settimeout(PATIENCE_S)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "300000")
+    with told, socket.create_server(("127.0.0.1", 0)) as handed, started(tmp_path, handed) as running:
+        heard = [await asyncio.to_thread(told.recv, 100) for _ in range(4)]
+        running.send_signal(signal.SIGTERM)
+        while heard[-1] == b"WATCHDOG=1":
+            heard.append(await asyncio.to_thread(told.recv, 100))
+
+    assert heard[:4] == [b"READY=1", *[b"WATCHDOG=1"] * 3]
+    assert heard[-1] == b"STOPPING=1"
+
+
 def test_without_sockets_it_says_who_starts_it() -> None:
     with pytest.raises(AgentError, match="systemd starts it: systemctl start docker-proxy-relay"):
         given({}, os.getpid())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import random
 import socket
@@ -220,16 +219,12 @@ async def test_a_pipe_with_bytes_in_it_is_never_given_to_another_tunnel() -> Non
 
 
 async def test_it_goes_on_with_the_small_pipes_that_a_user_with_many_gets() -> None:
-    pipes = Pipes()
-    small = pipes.take()
-    fcntl.fcntl(small.writer, fcntl.F_SETPIPE_SZ, 4096)
-    pipes.give_back(small)
+    pipes = Pipes(size=4096)
     async with tunnel(pipes) as ends:
         sending = asyncio.create_task(sent(ends.server, SPOKEN * 8))
         assert await received(ends.client, 8 * len(SPOKEN)) == SPOKEN * 8
         await sending
-    assert pipes.take() is small
-    small.close()
+    assert not pipes._free
 
 
 @pytest.mark.parametrize("last", ["client", "server"])
