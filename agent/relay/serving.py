@@ -236,7 +236,7 @@ class _Carried(Opened):
     """What is open to an end, counted, and ended if it must be."""
 
     __slots__ = (
-        "_counted", "_down", "_is_here", "_is_open", "_serving", "_task", "_tunnel", "_up", "client", "how", "touched",
+        "_counted", "_down", "_is_here", "_is_open", "_serving", "_task", "_tunnel", "_up", "client", "how", "is_kept", "touched",
     )  # fmt: skip
 
     def __init__(self, serving: Serving, client: socket.socket, opened: Opened, *, is_here: bool) -> None:
@@ -251,6 +251,7 @@ class _Carried(Opened):
         self._is_open = True
         self._task = asyncio.current_task()
         self.how: Ended | None = None  # ended by somebody else's decision
+        self.is_kept = False  # for a next request: nothing is under way on it
         self.touched = self._loop.time()
         serving.tally.note_opened(self.way.upstream)
         serving.live.add(self)
@@ -267,10 +268,25 @@ class _Carried(Opened):
     def is_half_closed(self) -> bool:
         return False  # of a request, `forward` sees to that
 
+    @property
+    def is_open(self) -> bool:
+        return self._is_open
+
     def finish(self, how: Ended) -> None:
-        if self.how is None and self._task is not None:
+        if self.is_kept:
+            self._drop()
+        elif self.how is None and self._task is not None:
             self.how = how
             self._task.cancel()
+
+    def _drop(self) -> None:
+        """The client has lost nothing by it: its next request gets another connection."""
+        self._leave()
+        over, _ = self.taken()
+        if isinstance(over, Stream):
+            over.reset()
+        else:
+            over.close()
 
     # As it was opened.
 
@@ -361,7 +377,14 @@ class _ByOrders:
             self._serving.note()
         return self.carried
 
+    def keep(self, *, is_kept: bool) -> None:
+        """Between two requests, or not any more."""
+        if self.carried is not None:
+            self.carried.is_kept = is_kept
+
     async def may_follow(self, request: Request, kept: Opened) -> bool:
+        if self.carried is None or not self.carried.is_open:
+            return False
         return await self._by_orders.may_follow(request, kept)
 
 
@@ -456,6 +479,7 @@ class _Visit:
             while isinstance(event, Request):
                 self._began = time.time()
                 before = forwarding.moved_up, forwarding.moved_down
+                opener.keep(is_kept=False)
                 result = await forwarding.carry(event)
                 if result is Result.TUNNEL:
                     await self._switched(forwarding, opener, event)
@@ -468,6 +492,7 @@ class _Visit:
                 if result is Result.PART:
                     await self._client.part()
                     return None
+                opener.keep(is_kept=True)
                 event = await self._event(conversation, self._serving.patience.next_s)
         except asyncio.CancelledError:
             if opener.carried is None or opener.carried.how is None:

@@ -20,6 +20,7 @@ from agent.probe.dial import Address
 from agent.relay.draining import Draining
 from agent.relay.open import Opening
 from agent.relay.process import given, listening
+from agent.relay.pump import Ended
 from agent.relay.serving import Patience, Serving, Told
 from agent.relay.tally import Tally
 from agent.relay.who import Who
@@ -28,7 +29,7 @@ from agent.values.relay import LogMode, Orders, RelayUpstream, Source, orders_fi
 from agent.values.secret import Secret
 from agent.values.settings import Credentials, ProxyUrl, Scheme
 from tests.loopback.relays import DIRECT, PATIENCE_S, Client, relay
-from tests.loopback.servers import HttpProxy, Says, Server, closed_port
+from tests.loopback.servers import HttpProxy, Registry, Says, Server, closed_port
 from tests.waiting import until_awaited
 
 ROOT: Final = Path(__file__).parents[2]
@@ -101,6 +102,23 @@ async def test_a_tunnel_after_a_request_on_the_same_connection(tmp_path: Path) -
         assert (await client.head()).startswith(b"HTTP/1.1 200 ")
         assert await client.echoes()
         client.close()
+
+
+async def test_a_client_that_asks_for_nothing_just_now_loses_nothing_by_a_move(tmp_path: Path) -> None:
+    async with Registry() as server, relay(tmp_path, Orders(1, (DIRECT,))) as one:
+        client = await one.client()
+        asked = f"GET http://127.0.0.1:{server.port}/v2/ HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode()
+        for _ in range(2):
+            client.say(asked)
+            assert (await client.head()).startswith(b"HTTP/1.1 401 ")
+            assert await client.heard(2) == b"{}"
+            live = one.running._serving.live
+            await until_awaited(PATIENCE_S, lambda: all(carried.is_kept for carried in live), "that it is kept")
+            for carried in (*live,):
+                carried.finish(Ended.ADDRESS_GONE)
+        client.close()
+
+    assert server.accepted == 2
 
 
 async def test_an_upgrade_becomes_a_tunnel(tmp_path: Path) -> None:
