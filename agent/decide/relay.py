@@ -22,6 +22,7 @@ from agent.values.errors import AgentError, Unexpected
 from agent.values.machine_text import lines
 from agent.values.policy import Listen, Network, NoProxy, Policy, Relay, Upstream
 from agent.values.relay import Orders, RelayState, RelayUpstream, Source
+from agent.values.secret import escaped
 from agent.values.settings import ProxyUrl, Scheme, Settings
 from agent.values.verdict import Outcome, Verdict
 
@@ -29,6 +30,7 @@ RELAY: Final = "relay"  # its name as an upstream, in what a person reads
 LOOPBACK: Final = "127.0.0.1"
 LOOPBACK_IPV6: Final = "::1"
 MOST_FAILURES: Final = 3
+TAKES_S: Final = 5.0  # it takes what it is told within milliseconds, and says so within a second
 AGAIN_S: Final = 2.0  # as two probes of an upstream in use are apart
 _EARLY: Final = 0.1  # of that time
 PROVES_S: Final = 60.0  # with recheck = "0s", and while the upstreams fail as well
@@ -70,11 +72,11 @@ def begun(*, is_in_docker: bool, gave_up: str = "") -> Relaying:
     return Relaying(Stage.GIVEN if is_in_docker else Stage.TRIED)
 
 
-def is_due(relaying: Relaying, now: float, recheck_s: float) -> bool:
-    """Whether it is to be probed in this pass."""
+def is_due(relaying: Relaying, now: float, recheck_s: float, *, is_doubted: bool = False) -> bool:
+    """Whether it is to be probed in this pass. `is_doubted`: it says itself that something is wrong."""
     if not relaying.is_used:
         return False
-    if relaying.stage is Stage.TRIED:  # in any pass, but not in each of a storm
+    if relaying.stage is Stage.TRIED or is_doubted:  # in any pass, but not in each of a storm
         return relaying.asked is None or now >= relaying.asked + AGAIN_S
     at = next_at(relaying, recheck_s)
     # With the upstreams, which were asked a moment before it: else each would have a timer of its own.
@@ -87,6 +89,16 @@ def next_at(relaying: Relaying, recheck_s: float) -> float | None:
     if not relaying.is_used or relaying.asked is None:
         return None
     return relaying.asked + (AGAIN_S if relaying.failures else recheck_s or PROVES_S)
+
+
+def deaf(told: Orders | None, told_at: float | None, state: RelayState | None, now: float) -> str:
+    """Why it does not go by what it was told, although it had the time; '' if it does, or may yet, or says nothing."""
+    if told is None or told_at is None or state is None or state.generation == told.generation:
+        return ""
+    if now < told_at + TAKES_S:
+        return ""
+    why = f": {escaped(state.problem)}" if state.problem else ""
+    return f"it goes by generation {state.generation} of what it was told, and not by {told.generation}{why}"
 
 
 def after(relaying: Relaying, through: Verdict, without: Verdict | None, now: float) -> Relaying:

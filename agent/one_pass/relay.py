@@ -19,6 +19,8 @@ import msgspec
 from msgspec import UNSET
 
 from agent.decide.relay import (
+    AGAIN_S,
+    TAKES_S,
     Chosen,
     Relayed,
     Relaying,
@@ -29,6 +31,7 @@ from agent.decide.relay import (
     as_upstream,
     begun,
     bridge_of,
+    deaf,
     first_of,
     follows,
     is_due,
@@ -68,6 +71,7 @@ class RelayMemory:
         self.relaying = Relaying()
         self.orders: Orders | None = None
         self.orders_on_disk: Identity | None = None
+        self.told_at: float | None = None  # CLOCK_BOOTTIME: when they were written, or first seen
         self.news: list[Facts] = []
         self.state: RelayState | None = None  # what it last said of itself
         self.is_silent = False  # it said something, and does not any more
@@ -205,7 +209,7 @@ class LocalRelay:
         """Those on disk; None: none, or none that can be understood."""
         path, memory = self._paths.relay_orders, self._memory
         if (found := identity_of(path)) != memory.orders_on_disk:
-            memory.orders_on_disk, memory.orders = found, None
+            memory.orders_on_disk, memory.orders, memory.told_at = found, None, self._clock.boottime_s()
             with contextlib.suppress(AgentError):  # written anew with the next choice
                 state = read_file(path)
                 memory.orders = orders_in(state.data, str(path)) if state is not None and state.data else None
@@ -220,6 +224,7 @@ class LocalRelay:
             return
         self._write(orders_file(written))
         self._memory.orders, self._memory.orders_on_disk = written, identity_of(self._paths.relay_orders)
+        self._memory.told_at = self._clock.boottime_s()
         used = first_of(before, self._policy.upstreams)
         if used != names[0]:
             self._note(
@@ -285,18 +290,20 @@ class LocalRelay:
 
     async def _keep(self, known: Verdict | None, works: Callable[[], Awaitable[Verdict]]) -> None:
         """`known`: the verdict on the upstream without the relay."""
-        relaying, wanted = self._memory.relaying, self._wanted()
-        is_asked = self._memory.is_silent or is_due(relaying, self._clock.boottime_s(), self._policy.probe.recheck)
-        self._memory.is_silent = False
+        memory, relaying, wanted = self._memory, self._memory.relaying, self._wanted()
+        now = self._clock.boottime_s()
+        problem = deaf(self._orders(), memory.told_at, memory.state, now)
+        is_doubted = memory.is_silent or bool(problem)
+        is_asked = is_due(relaying, now, self._policy.probe.recheck, is_doubted=is_doubted)
+        memory.is_silent = memory.is_silent and not is_asked
         is_moved = self._units.where() != wanted
-        problem = ""
-        if is_moved or (is_asked and (relaying.stage is Stage.TRIED or relaying.failures)):
+        if is_moved or (is_asked and (relaying.stage is Stage.TRIED or relaying.failures or problem)):
             try:
                 # Not cut short by a move: one that is stopped to be started elsewhere must not stay so.
-                await to_the_end(self._units.bring_up(wanted, self._give), None)
+                await to_the_end(self._units.bring_up(wanted, self._give, is_anew=bool(problem)), None)
             except AgentError as error:
                 problem = str(error)
-        if not is_asked and not problem:
+        if not is_asked:
             return
         through = Verdict(Outcome.ERROR, problem) if problem else await self._through()
         is_worth_asking = not through.is_ok and known is not None and known.is_ok
@@ -372,7 +379,20 @@ class LocalRelay:
     @property
     def next_at(self) -> float | None:
         """None where the last pass did not come so far, as while paused: the next one would not, either."""
-        return next_at(self._memory.relaying, self._policy.probe.recheck) if self._is_kept else None
+        if not self._is_kept:
+            return None
+        memory = self._memory
+        times = [next_at(memory.relaying, self._policy.probe.recheck)]
+        if memory.relaying.is_used:
+            again_at = (memory.relaying.asked or 0.0) + AGAIN_S
+            times += [again_at] if memory.is_silent else []
+            times += [max(memory.told_at + TAKES_S, again_at)] if memory.told_at and not self._is_taken() else []
+        return min((at for at in times if at is not None), default=None)
+
+    def _is_taken(self) -> bool:
+        """Whether it goes by what it was told, by what it says."""
+        state, told = self._memory.state, self._orders()
+        return state is None or told is None or state.generation == told.generation
 
 
 def _has_ipv6() -> bool:

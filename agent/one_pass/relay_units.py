@@ -28,8 +28,13 @@ class Units(Protocol):
         """The addresses at which it was brought up; None: it was not, or was brought down since."""
         ...
 
-    async def bring_up(self, where: tuple[str, ...], user_is_there: Callable[[], None]) -> None:
-        """AgentError: why it cannot be. `user_is_there`: called once its user exists, and before it runs."""
+    async def bring_up(
+        self, where: tuple[str, ...], user_is_there: Callable[[], None], *, is_anew: bool = False
+    ) -> None:
+        """AgentError: why it cannot be. `user_is_there`: called once its user exists, and before it runs.
+
+        `is_anew`: one that runs is started anew.
+        """
         ...
 
     async def bring_down(self) -> None: ...
@@ -49,7 +54,9 @@ class RelayUnits:
             return ()
         return None if text is None else listened(text)
 
-    async def bring_up(self, where: tuple[str, ...], user_is_there: Callable[[], None]) -> None:
+    async def bring_up(
+        self, where: tuple[str, ...], user_is_there: Callable[[], None], *, is_anew: bool = False
+    ) -> None:
         """One that is up at other addresses is stopped first, the service, too (FACTS 231)."""
         before, wanted = await asyncio.to_thread(read_text, self._drop_in), listening(where)
         if before != wanted:
@@ -62,7 +69,7 @@ class RelayUnits:
         try:
             await self._systemd.call("start", SOCKET)
             user_is_there()
-            await self._systemd.call("start", SERVICE)
+            await self._systemd.call("restart" if is_anew else "start", SERVICE)
         except UnitFailed as error:
             raise AgentError(SOCKET, *await self._why(error)) from error
 
@@ -96,7 +103,13 @@ class Somebody:
     def where(self) -> tuple[str, ...] | None:
         return self._where
 
-    async def bring_up(self, where: tuple[str, ...], user_is_there: Callable[[], None]) -> None:
+    async def bring_up(
+        self,
+        where: tuple[str, ...],
+        user_is_there: Callable[[], None],
+        *,
+        is_anew: bool = False,  # noqa: ARG002 - a Protocol's
+    ) -> None:
         self._where = where
         user_is_there()
 

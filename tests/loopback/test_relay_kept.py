@@ -29,7 +29,7 @@ from agent.values.policy import Policy, Upstream
 from agent.values.policy_text import parse
 from agent.values.reason import Reason
 from agent.values.relay import Orders, RefusedSource, RelayState, UpstreamFailed, orders_in, state_file
-from agent.values.settings import settings
+from agent.values.settings import DIRECT, settings
 from agent.values.snapshot import Snapshot
 from agent.values.vantage import Vantage
 
@@ -50,16 +50,19 @@ class Ups:
     def __init__(self) -> None:
         self.fails = ""
         self.ups: list[tuple[str, ...]] = []
-        self.downs = 0
+        self.downs, self.anew = 0, 0
         self._where: tuple[str, ...] | None = None
 
     def where(self) -> tuple[str, ...] | None:
         return self._where
 
-    async def bring_up(self, where: tuple[str, ...], user_is_there: Callable[[], None]) -> None:
+    async def bring_up(
+        self, where: tuple[str, ...], user_is_there: Callable[[], None], *, is_anew: bool = False
+    ) -> None:
         if self.fails:
             raise AgentError("docker-proxy-relay.socket", self.fails)
         user_is_there()
+        self.anew += is_anew
         self.ups.append(where)
         self._where = where
 
@@ -479,7 +482,7 @@ async def test_who_is_refused_stands_in_the_log(laptop: Relayed) -> None:
         assert laptop.facts("relay-refused") == [{"sources": ["192.0.2.7", "192.0.2.8"], "times": 3}]
 
 
-async def test_a_relay_that_falls_silent_is_probed_at_once(laptop: Relayed) -> None:
+async def test_a_relay_that_falls_silent_is_probed_soon(laptop: Relayed) -> None:
     laptop.policy(WITH_RELAY)
     async with laptop.running() as hand:
         says(laptop, RelayState(1))
@@ -488,8 +491,51 @@ async def test_a_relay_that_falls_silent_is_probed_at_once(laptop: Relayed) -> N
 
         laptop.paths.relay_state.unlink()
         await hand.wake(Reason.RELAY)
+        assert laptop.place.asked.count("relay") == asked  # it was probed a moment ago
+        assert laptop.place.relay.next_at is not None
+        assert laptop.place.relay.next_at <= laptop.clock.boottime_s() + 2
+        laptop.clock.ahead_s = 2
+        await hand.wake(Reason.TIMER)
 
         assert laptop.place.asked.count("relay") == asked + 1
+
+
+async def test_a_relay_that_goes_by_old_orders_is_started_anew_and_then_left(laptop: Relayed) -> None:
+    """It answers, and by the wrong upstream: no probe tells that."""
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        says(laptop, RelayState(laptop.orders.generation))
+        laptop.place.snapshot = HOME
+        await hand.wake()
+        ups = len(laptop.units.ups)
+        assert laptop.place.relay.next_at is not None
+        assert laptop.place.relay.next_at <= laptop.clock.boottime_s() + 5
+
+        laptop.clock.ahead_s = 6
+        await hand.wake(Reason.TIMER)
+        assert laptop.units.anew == 1
+        (said,) = [one for one in laptop.status()["conditions"] if one["code"] == "relay-failed"]
+        assert "goes by generation 1 of what it was told, and not by 2" in said["text"]
+
+        for ahead_s in (9, 12):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.TIMER)
+        assert laptop.dockerd.runs_with == DIRECT
+        assert len(laptop.units.ups) == ups + 3
+
+
+async def test_a_relay_that_has_heard_is_not_doubted(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        laptop.place.snapshot = HOME
+        await hand.wake()
+        says(laptop, RelayState(laptop.orders.generation))
+        laptop.clock.ahead_s = 6
+
+        await hand.wake(Reason.TIMER)
+
+        assert laptop.units.anew == 0
+        assert "relay-failed" not in laptop.conditions()
 
 
 PASSWORD = "s3cr3t-of-the-office"

@@ -19,6 +19,7 @@ from agent.decide.relay import (
     begun,
     bridge_of,
     conditions,
+    deaf,
     first_of,
     follows,
     for_clients,
@@ -33,7 +34,7 @@ from agent.decide.relay import (
 )
 from agent.values.condition import Code
 from agent.values.policy import DIRECT, Exclusion, Listen, Network, NoProxy, Policy, Relay, Upstream
-from agent.values.relay import LogMode, Orders, RelayUpstream, Source
+from agent.values.relay import LogMode, Orders, RelayState, RelayUpstream, Source
 from agent.values.secret import Secret
 from agent.values.settings import Credentials, ProxyUrl, proxy
 from agent.values.verdict import Outcome, Verdict
@@ -139,6 +140,24 @@ def test_a_storm_of_passes_is_none_of_probes() -> None:
 
     assert not is_due(tried, 7 + AGAIN_S / 2, RECHECK_S)
     assert is_due(tried, 7 + AGAIN_S, RECHECK_S)  # the next pass that comes, for the network may be another by then
+
+
+@pytest.mark.parametrize(
+    ("told_at", "state", "is_deaf"),
+    [
+        pytest.param(0, RelayState(2), False, id="it-has-heard"),
+        pytest.param(0, RelayState(1), True, id="it-has-not"),
+        pytest.param(96, RelayState(1), False, id="it-may-yet"),
+        pytest.param(0, RelayState(0, problem="\x1b[31m"), True, id="it-cannot-read-them"),
+        pytest.param(0, None, False, id="it-says-nothing"),
+        pytest.param(None, RelayState(1), False, id="it-was-told-nothing"),
+    ],
+)
+def test_who_does_not_go_by_what_it_was_told(told_at: float | None, state: RelayState | None, *, is_deaf: bool) -> None:
+    said = deaf(Orders(2), told_at, state, 100)
+
+    assert bool(said) is is_deaf
+    assert "\x1b" not in said
 
 
 def codes(relaying: Relaying) -> list[Code]:
