@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -35,11 +34,25 @@ from .day_known import (
     wrong_about,
 )
 
-DOCUMENT: Final = REPOSITORY / "docs/audit.md"
+DOCUMENT: Final = (REPOSITORY / "docs/audit.md").read_text()
 COMMAND: Final = "sudo docker-proxy-agent audit --json"
-WHO, WHY, RAN, DIRECT_AT_OFFICE, OUTAGES, ORDERS, MISSING = (
-    block for block in re.findall(r"(?ms)^```sh\n(.*?)^```", DOCUMENT.read_text()) if COMMAND in block
-)
+
+
+def line_about(question: str) -> str:
+    """The one that follows these words in the document."""
+    (after,) = DOCUMENT.split(f"\n{question}")[1:]
+    block: str = after.split("```sh\n")[1].split("```")[0]
+    assert COMMAND in block
+    return block
+
+
+WHO: Final = line_about("Who changed what, when.")
+WHY: Final = line_about("Why a restart of Docker was due,")
+RAN: Final = line_about("What Docker ran with at any second:")
+DIRECT_AT_OFFICE: Final = line_about("Every time that Docker was direct in the network")
+OUTAGES: Final = line_about("Each outage:")
+ORDERS: Final = line_about("Every order by a person:")
+MISSING: Final = line_about("Which records are missing,")
 
 
 def asked(day: Day, question: str, log: Path | None = None) -> list[list[str]]:
