@@ -563,8 +563,9 @@ class LocalDaemon:
         unit = found.unit
         is_at_rest = not found.is_silent if unit.is_running else unit.phase in _AT_REST and not unit.comes_back
         self._places = self._places_of(found)
+        after = self._on_disk()
         # Nor is one that was started, or whose files were written, in the middle of the look: no glance would tell.
-        is_one_moment = self._is_start(unit) and self._on_disk() == before
+        is_one_moment = self._is_start(unit) and all(before[place] == after[place] for place in before.keys() & after)
         is_known = is_at_rest and is_one_moment and not found.is_place_unknown
         self._last = (found, self._glance(found)) if is_known else None
         self._has_answered = found.engine is not None and not found.is_silent
@@ -594,8 +595,8 @@ class LocalDaemon:
         return await self._look.running()
 
     def _is_start(self, unit: UnitState) -> bool:
-        """Whether Docker is still of that start, if it is up."""
-        return not unit.is_running or self._supervisor.started() == unit.invocation
+        """Whether Docker is still of that start, or still down."""
+        return self._supervisor.started() == (unit.invocation if unit.is_running else "")
 
     def _on_disk(self) -> dict[Path, Identity | None]:
         return {place: identity_of(place) for place in self._places}

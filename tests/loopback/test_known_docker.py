@@ -84,3 +84,17 @@ async def test_a_docker_that_is_started_in_the_middle_of_a_look_is_looked_at_aga
 
         assert found.engine is not None, "it was the first one that was asked"
         assert daemon.known() is None
+
+
+async def test_a_docker_that_is_down_is_known_until_it_is_started(
+    tmp_path: Path, another_dockerd: Callable[[], object]
+) -> None:
+    async with laptop(tmp_path, Moving()) as daemon:
+        pass  # it is gone, and its socket is left
+    for _ in range(2):
+        await daemon.reality()
+    assert daemon.known() is not None
+
+    another_dockerd()
+
+    assert daemon.known() is None
