@@ -1,16 +1,15 @@
 """How a name is looked up: by the C library, which reads resolv.conf again whenever it has changed.
 
 dockerd, which is Go, believes an old one for five seconds. A look-up that hangs keeps its thread, whoever gave up
-waiting, so there is a limit to them, and no source has all of them: a container that asks for names in a network
-without DNS does not keep Docker from looking up its own. Who asks for what is just being looked up waits for that; but
-not for one that hangs, and not for one that was begun in another network.
+waiting, so there is a limit to them, and neither one source nor all containers together have all of them: who asks for
+names in a network without DNS does not keep Docker from looking up its own. Who asks for what is just being looked up
+waits for that; but not for one that hangs, and not for one that was begun in another network.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import functools
 from collections.abc import Sequence
 from typing import Final
 
@@ -45,15 +44,16 @@ class Names:
         self._resolve = resolve
         self._loop = asyncio.get_running_loop()
         self._free = asyncio.Semaphore(MOST)
+        self._free_for_containers = asyncio.Semaphore(MOST - MOST_OF_ONE)
         self._by_source: dict[str, _Slots] = {}
         self._running: dict[tuple[str, int], _Shared] = {}
         self._kept: set[Looking] = set()
 
-    async def of(self, source: str, host: str, port: int) -> Sequence[Address]:
+    async def of(self, source: str, host: str, port: int, *, is_container: bool = False) -> Sequence[Address]:
         """As `Resolve`, on behalf of this source."""
         shared = self._running.get((host, port))
         if shared is None or self._loop.time() - shared.began > _SHARED_S:
-            shared = await self._begun(source, host, port)
+            shared = await self._begun(source, host, port, is_container=is_container)
         try:
             return await asyncio.shield(shared.looking)  # its slot is free when it ends, whoever waits
         except RuntimeError as error:
@@ -63,36 +63,36 @@ class Names:
         """This may be another network: nobody waits for answers of the last one any more."""
         self._running.clear()
 
-    async def _begun(self, source: str, host: str, port: int) -> _Shared:
+    async def _begun(self, source: str, host: str, port: int, *, is_container: bool) -> _Shared:
         slots = self._by_source.setdefault(source, _Slots())
         slots.users += 1
+        limits = (slots.free, self._free_for_containers, self._free) if is_container else (slots.free, self._free)
+        taken: list[asyncio.Semaphore] = []
         try:
-            await slots.free.acquire()
-            try:
-                await self._free.acquire()
-            except BaseException:
-                slots.free.release()
-                raise
+            for limit in limits:
+                await limit.acquire()
+                taken.append(limit)
         except BaseException:
-            self._leave(source, slots)
+            self._give_back(source, slots, taken)
             raise
         shared = _Shared(self._loop.create_task(self._resolve(host, port)), self._loop.time())
         self._running[host, port] = shared
         self._kept.add(shared.looking)
-        shared.looking.add_done_callback(functools.partial(self._done, source, slots, (host, port)))
+
+        def done(looking: Looking) -> None:
+            self._kept.discard(looking)
+            if self._running.get((host, port)) is shared:
+                del self._running[host, port]
+            self._give_back(source, slots, taken)
+            if not looking.cancelled():
+                looking.exception()  # nobody may be waiting for it
+
+        shared.looking.add_done_callback(done)
         return shared
 
-    def _done(self, source: str, slots: _Slots, asked: tuple[str, int], looking: Looking) -> None:
-        self._kept.discard(looking)
-        if asked in self._running and self._running[asked].looking is looking:
-            del self._running[asked]
-        self._free.release()
-        slots.free.release()
-        self._leave(source, slots)
-        if not looking.cancelled():
-            looking.exception()  # nobody may be waiting for it
-
-    def _leave(self, source: str, slots: _Slots) -> None:
+    def _give_back(self, source: str, slots: _Slots, taken: Sequence[asyncio.Semaphore]) -> None:
+        for limit in taken:
+            limit.release()
         slots.users -= 1
         if not slots.users:
             self._by_source.pop(source, None)

@@ -228,7 +228,8 @@ class Opening:
 
     async def _directly(self, asked: Asked, way: Way, watch: Stopwatch) -> Opened:
         async def resolve(host: str, port: int) -> Sequence[Address]:
-            found = await self._names.of(asked.peer, host, port)
+            is_container = asked.source is Source.CONTAINERS
+            found = await self._names.of(asked.peer, host, port, is_container=is_container)
             return self._allowed(asked, found)
 
         with failures_of(watch):
@@ -292,7 +293,7 @@ class Opening:
             return
         found: Sequence[Address] = ()
         with contextlib.suppress(OSError, UnicodeError):
-            found = await self._names.of(asked.peer, asked.host, asked.port)
+            found = await self._names.of(asked.peer, asked.host, asked.port, is_container=True)
         for _, address in found:
             if why := self._why_not(str(address[0])):
                 raise _Forbidden(f"{asked.host} {why}")

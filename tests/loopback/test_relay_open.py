@@ -15,7 +15,7 @@ import pytest
 
 from agent.probe.dial import Address, threaded
 from agent.probe.stream import StreamFailed
-from agent.relay.names import MOST_OF_ONE, Names
+from agent.relay.names import MOST, MOST_OF_ONE, Names
 from agent.relay.open import Asked, NotOpened, Opened, Opening
 from agent.relay.ways import Ways
 from agent.see.interfaces import addresses
@@ -344,7 +344,7 @@ class Resolver:
         return [(socket.AF_INET, ("192.0.2.1", port))]
 
     def begin(self, source: str, host: str) -> asyncio.Task[Sequence[Address]]:
-        return asyncio.create_task(self.names.of(source, host, 443))
+        return asyncio.create_task(self.names.of(source, host, 443, is_container=source.startswith("172.17.")))
 
     async def until_asked(self, times: int) -> None:
         await until_awaited(PATIENCE_S, lambda: len(self.asked) == times, f"{times} look-ups")
@@ -371,6 +371,18 @@ async def test_a_container_that_asks_for_names_without_end_does_not_keep_docker_
     finally:
         await resolver.end(*waiting)
     assert await late == [(socket.AF_INET, ("192.0.2.1", 443))]
+    assert not resolver.names._by_source
+
+
+async def test_nor_do_all_containers_together() -> None:
+    resolver = Resolver()
+    waiting = [resolver.begin(f"172.17.0.{number % 9}", f"slow{number}.test") for number in range(2 * MOST)]
+    try:
+        await resolver.until_asked(MOST - MOST_OF_ONE)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await resolver.names.of("127.0.0.1", "hub.test", 443) == [(socket.AF_INET, ("192.0.2.1", 443))]
+    finally:
+        await resolver.end(*waiting)
     assert not resolver.names._by_source
 
 
