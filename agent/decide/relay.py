@@ -22,7 +22,7 @@ from agent.values.errors import AgentError, Unexpected
 from agent.values.machine_text import lines
 from agent.values.policy import Listen, Network, NoProxy, Policy, Relay, Upstream
 from agent.values.relay import Orders, RelayState, RelayUpstream, Source
-from agent.values.secret import escaped
+from agent.values.secret import escaped, without_userinfo
 from agent.values.settings import ProxyUrl, Scheme, Settings
 from agent.values.verdict import Outcome, Verdict
 
@@ -97,8 +97,13 @@ def deaf(told: Orders | None, told_at: float | None, state: RelayState | None, n
         return ""
     if now < told_at + TAKES_S:
         return ""
-    why = f": {escaped(state.problem)}" if state.problem else ""
+    why = f": {said(state)}" if state.problem else ""
     return f"it goes by generation {state.generation} of what it was told, and not by {told.generation}{why}"
+
+
+def said(state: RelayState) -> str:
+    """What it says is wrong, for a person: another user's text."""
+    return escaped(without_userinfo(state.problem))
 
 
 def after(relaying: Relaying, through: Verdict, without: Verdict | None, now: float) -> Relaying:
@@ -173,11 +178,11 @@ class Relayed(msgspec.Struct, frozen=True):
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        said = conditions(self.relaying, is_enabled=self.relay.enable)
+        known = conditions(self.relaying, is_enabled=self.relay.enable)
         if self.fault is None:
-            return said
+            return known
         code = Code.INTERNAL_ERROR if isinstance(self.fault, Unexpected) else Code.TARGET_FAILED
-        return (*said, Condition(code, f"the relay: {self.fault.what}", self.fault.remedy, self.fault.where))
+        return (*known, Condition(code, f"the relay: {self.fault.what}", self.fault.remedy, self.fault.where))
 
 
 # What Docker and clients are given.

@@ -16,7 +16,7 @@ from agent.decide.choose import Choice
 from agent.decide.effective import effective
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
-from agent.decide.relay import Relayed, Stage
+from agent.decide.relay import Relayed, Stage, said
 from agent.decide.restart import Restarting, When
 from agent.docker.transaction import Applied
 from agent.one_pass.picture import (
@@ -45,7 +45,6 @@ from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Reality
 from agent.values.policy import Method
-from agent.values.secret import escaped
 from agent.values.settings import Settings, Texts, agrees
 from agent.values.snapshot import Snapshot
 from agent.values.verdict import Verdict
@@ -137,7 +136,7 @@ def _relay(relayed: Relayed) -> RelayShown | None:
         connections=state.connections if state is not None else None,
         bytes=carried,
         turned_away=state.turned_away if state is not None else None,
-        problem=relaying.because or (escaped(state.problem) if state is not None else ""),
+        problem=relaying.because or (said(state) if state is not None else ""),
     )
 
 

@@ -6,6 +6,7 @@ Not known here: what follows from it: a look at the upstreams, a record and some
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import stat
 from collections.abc import Iterable
@@ -19,13 +20,11 @@ from agent.system.passwd import logins
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
 from agent.values.relay import LARGEST_STATE, RelayState, state_in
-from agent.values.secret import escaped
 
 USER: Final = "docker-proxy-relay"
 TOLD_AGAIN_S: Final = 60.0  # one record a minute, whoever knocks
 _MOST_KNOWN: Final = 1000  # sources that were told of
 _MOST_TOLD: Final = 20  # in one record
-_LONGEST_SOURCE: Final = 64  # an IPv6 address with its zone
 
 
 def state_of(paths: Paths) -> RelayState | None:
@@ -70,8 +69,9 @@ class Refusals(msgspec.Struct, frozen=True):
         """The sources to tell of now, and how often they came; () if there is nothing new, or it is too soon."""
         if state is None or (self.told is not None and now < self.told + TOLD_AGAIN_S):
             return (), 0
-        new = [one for one in state.refused if _shown(one.source) not in self.known][:_MOST_TOLD]
-        return tuple(_shown(one.source) for one in new), sum(one.times for one in new)
+        came = {address: one.times for one in state.refused if (address := _address(one.source))}
+        new = [address for address in came if address not in self.known][:_MOST_TOLD]
+        return tuple(new), sum(came[address] for address in new)
 
     def after(self, sources: Iterable[str], now: float) -> Refusals:
         """Who never stops at new addresses is forgotten, and told of again."""
@@ -79,5 +79,9 @@ class Refusals(msgspec.Struct, frozen=True):
         return Refusals(known if len(known) <= _MOST_KNOWN else frozenset(sources), now)
 
 
-def _shown(source: str) -> str:
-    return escaped(source, _LONGEST_SOURCE)
+def _address(source: str) -> str:
+    """In its usual spelling, without a zone; '' for what is none, which nobody needs to read."""
+    try:
+        return str(ipaddress.ip_address(source.partition("%")[0]))
+    except ValueError:
+        return ""
