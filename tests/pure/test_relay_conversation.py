@@ -55,6 +55,19 @@ def test_connect(line: bytes, end: Connect) -> None:
     assert conversation.rest == b"hello"
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", id="a-body-of-nothing"),
+        pytest.param(b"\r\n\r\nCONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", id="empty-lines-first"),
+        pytest.param(b"CONNECT a:1 HTTP/1.0\r\n\r\n", id="1.0-without-Host"),
+    ],
+)
+def test_what_clients_do_and_nobody_can_mistake(sent: bytes) -> None:
+    assert heard(sent)[1] == [Connect("a", 1)]
+    assert heard(*(sent[at : at + 1] for at in range(len(sent))))[1] == [Connect("a", 1)]
+
+
 def test_what_comes_into_a_tunnel_before_it_is_open_is_kept() -> None:
     conversation, _ = heard(b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", b"GET http://", b"\r\n\r\n")
 
