@@ -1,7 +1,7 @@
 """`status`: what the running agent sees, chose, did, and waits for. Exits 3 if none runs.
 
-It only reads one file; with `-v` it also asks systemd and Docker, as a person would. Without a running agent it shows
-what the last one knew, and how old that is.
+It only reads one file, and that of a relay beside it; with `-v` it also asks systemd and Docker, as a person would.
+Without a running agent it shows what the last one knew, and how old that is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import msgspec
 
 from agent import __version__
 from agent.cli.printing import complain, page, print_json
+from agent.one_pass.picture import RelayShown
 from agent.service.status_file import Status, StatusFound, read
 from agent.service.status_page import ago, lines
 from agent.values.paths import Paths
@@ -49,6 +50,8 @@ def _show(found: StatusFound | None, args: argparse.Namespace, paths: Paths) -> 
     if not is_running:
         was = f", and this is what the last one knew {_age(status)} ago" if status is not None else ""
         complain(f"no agent runs here{was}; to start it: systemctl start docker-proxy-agent")
+    if status is not None and status.relay is not None:
+        status = msgspec.structs.replace(status, relay=_by_now(status.relay, paths))
     if found is not None and status is None:
         complain(f"version {found.version} of the agent wrote status.json, and {__version__} cannot read it")
     if args.json:
@@ -67,6 +70,11 @@ def _verified(paths: Paths) -> tuple[Mapping[str, Any], Iterable[str]]:
     sights = importlib.import_module("agent.cli.verification").seen_now(paths)
     drawn = importlib.import_module("agent.service.sights_page")
     return drawn.sights_shown(sights), drawn.sights_lines(sights)
+
+
+def _by_now(relay: RelayShown, paths: Paths) -> RelayShown:
+    """The agent looks once in a while, and the relay counts all the time. Imported only now, as above."""
+    return relay.saying(importlib.import_module("agent.one_pass.relay_report").state_of(paths))
 
 
 def _age(status: Status) -> str:

@@ -127,17 +127,13 @@ def _relay(relayed: Relayed) -> RelayShown | None:
     relaying, state = relayed.relaying, relayed.state
     if relaying.stage is Stage.OFF:
         return None
-    carried = sum(one.bytes_up + one.bytes_down for one in state.carried) if state is not None else None
-    return RelayShown(
+    shown = RelayShown(
         state=(Stage.TRIED if relayed.is_assumed else relaying.stage).value,
         upstream=relayed.upstream,
         generation=relayed.generation,
-        taken=state.generation if state is not None else None,
-        connections=state.connections if state is not None else None,
-        bytes=carried,
-        turned_away=state.turned_away if state is not None else None,
         problem=relaying.because or (said(state) if state is not None else ""),
     )
+    return shown.saying(state)
 
 
 def _was_left(outcome: Applied) -> bool:

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from agent.values.condition import Condition
+from agent.values.relay import RelayState
 from agent.values.verdict import Outcome
 
 SettingsShown = dict[str, str]  # http, https, all and no_proxy, as far as they are set; without a proxy: proxy = direct
@@ -87,11 +88,23 @@ class RelayShown(msgspec.Struct, frozen=True, kw_only=True):
     state: str  # `tried`, `given`, `failed`
     upstream: str | None  # that it was told to use; None: none of the policy's, or not told yet
     generation: int  # of what it was told; 0: nothing yet
-    taken: int | None  # the generation that it goes by; None: it does not run, or says nothing that counts
-    connections: int | None  # open when it last said so
-    bytes: int | None  # in both directions since it started
-    turned_away: int | None  # connections beyond its limits
     problem: str  # why probes through it fail, or why it does not go by what it was told; '': neither
+    taken: int | None = None  # the generation that it goes by; None: it does not run, or says nothing that counts
+    connections: int | None = None  # open when it last said so
+    bytes: int | None = None  # in both directions since it started
+    turned_away: int | None = None  # connections beyond its limits
+
+    def saying(self, state: RelayState | None) -> RelayShown:
+        """The same with what it says of itself."""
+        if state is None:
+            return self
+        return msgspec.structs.replace(
+            self,
+            taken=state.generation,
+            connections=state.connections,
+            bytes=sum(one.bytes_up + one.bytes_down for one in state.carried),
+            turned_away=state.turned_away,
+        )
 
 
 class Role(enum.Enum):

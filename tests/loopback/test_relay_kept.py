@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli import main
 from agent.clients.clients import ClientsSeen
 from agent.clients.users import ThisSystem
 from agent.decide.clients import Intent, Wanted
@@ -28,7 +29,7 @@ from agent.values.paths import Paths
 from agent.values.policy import Policy, Upstream
 from agent.values.policy_text import parse
 from agent.values.reason import Reason
-from agent.values.relay import Orders, RefusedSource, RelayState, UpstreamFailed, orders_in, state_file
+from agent.values.relay import Carried, Orders, RefusedSource, RelayState, UpstreamFailed, orders_in, state_file
 from agent.values.settings import DIRECT, settings
 from agent.values.snapshot import Snapshot
 from agent.values.vantage import Vantage
@@ -498,6 +499,19 @@ async def test_a_relay_that_falls_silent_is_probed_soon(laptop: Relayed) -> None
         await hand.wake(Reason.TIMER)
 
         assert laptop.place.asked.count("relay") == asked + 1
+
+
+async def test_status_has_the_numbers_of_now_and_not_of_the_last_pass(
+    laptop: Relayed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running():
+        says(laptop, RelayState(laptop.orders.generation, connections=5, carried=(Carried("office", bytes_up=2000),)))
+        capsys.readouterr()
+
+        assert main(["--root", str(laptop.paths.root), "status"]) == 0
+
+        assert "goes by office; 5 connections, 2.0 kB by now" in capsys.readouterr().out
 
 
 async def test_a_relay_that_goes_by_old_orders_is_started_anew_and_then_left(laptop: Relayed) -> None:
