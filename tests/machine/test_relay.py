@@ -188,6 +188,8 @@ def test_a_port_that_is_taken_and_a_bridge_that_moves(laptop: Laptop) -> None:
     laptop.until(has_loaded, web)
     front = laptop.docker.start_container("--network", "front")
     laptop.until(has_loaded, front)
+    beside = laptop.docker.start_container("--network", "host")
+    laptop.until(has_loaded, beside)
     back = laptop.docker.start_container("--network", "back")
     assert not loads(back).ok
     laptop.until(laptop.docker.pulls, IMAGE)
