@@ -29,7 +29,7 @@ from agent.relay import refusals
 from agent.relay.names import Names
 from agent.relay.refusals import Refusal
 from agent.relay.ways import Way, Ways
-from agent.relay.where import IsOwn, forbidden, literal
+from agent.relay.where import Near, forbidden, literal
 from agent.see import netlink
 from agent.values.listening import Listener
 from agent.values.relay import Source
@@ -157,13 +157,12 @@ class Opening:
     """Of one relay."""
 
     def __init__(
-        self, failures: Failures, own_ports: Collection[int] = (), *, resolve: Resolve = in_a_thread,
-        is_own: IsOwn = netlink.leads_here,
-    ) -> None:  # fmt: skip
+        self, failures: Failures, near: Near, own_ports: Collection[int] = (), *, resolve: Resolve = in_a_thread
+    ) -> None:
         self._failures = failures
         self._own_ports = own_ports  # that the relay itself listens at
         self._names = Names(resolve)
-        self._is_own = is_own
+        self._near = near
         self._trust: tuple[str, Trust] | None = None
 
     async def open(self, asked: Asked, ways: Ways) -> Opened:
@@ -300,7 +299,7 @@ class Opening:
 
     def _why_not(self, address: str) -> str:
         try:
-            return forbidden(ipaddress.ip_address(address), self._is_own)
+            return forbidden(ipaddress.ip_address(address), self._near)
         except netlink.NetlinkFailed:
             return "cannot be told from this host: the kernel does not answer"
 
@@ -308,7 +307,7 @@ class Opening:
         """Also if that cannot be told."""
         ip = ipaddress.ip_address(address)
         try:
-            return ip.is_loopback or self._is_own(str(ip).partition("%")[0])
+            return ip.is_loopback or self._near.is_own(str(ip).partition("%")[0])
         except netlink.NetlinkFailed:
             return True
 

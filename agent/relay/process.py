@@ -24,7 +24,9 @@ from agent.relay.orders_file import OrdersFile
 from agent.relay.serving import PATIENCE, Patience, Serving, Told
 from agent.relay.state_file import StateFile
 from agent.relay.tally import Tally
+from agent.relay.where import Near
 from agent.relay.who import Who
+from agent.see import netlink
 from agent.system import heap
 from agent.system.notify import Notify
 from agent.values.errors import AgentError
@@ -133,12 +135,14 @@ class Running:
         self._mode = LogMode.NONE
         self._log = ConnectionsLog(log)
         self._log_has_failed = False
-        opening = Opening(self._tally, frozenset(one.getsockname()[1] for one in sockets))
+        who = Who()
+        near = Near(netlink.leads_here, who.is_guest)
+        opening = Opening(self._tally, near, frozenset(one.getsockname()[1] for one in sockets))
         self._draining = Draining(moved=opening.note_moved)
         self._state = StateFile(paths.relay_state, self._tally, self._counted, say)
         told = Told(say, self._noted, self._write_down)
         self._serving = Serving(
-            opening, self._tally, who=Who(), draining=self._draining, told=told, patience=patience
+            opening, self._tally, who=who, draining=self._draining, told=told, patience=patience
         )  # fmt: skip
         self._orders = OrdersFile(paths.relay_orders, self._obey)
         self._summed: dict[str, tuple[int, int, int, int]] = {}

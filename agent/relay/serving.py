@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -149,14 +149,14 @@ class Serving:
                 self._loop.call_later(_PAUSE_S, self._accept_again, listening)
                 return
             connected.setblocking(False)  # noqa: FBT003 - the library's
-            self._receive(connected, str(address[0]).partition("%")[0])
+            self._receive(connected, _host(address))
 
     def _accept_again(self, listening: socket.socket) -> None:
         if listening in self._listening and listening.fileno() >= 0:
             self._loop.add_reader(listening, self._accept, listening)
 
     def _receive(self, connected: socket.socket, peer: str) -> None:
-        source = self._who.source(peer)
+        source = self._who.source(peer, _host(connected.getsockname()))
         if source is None or source not in self._sources:
             reset(connected)
             connected.close()
@@ -236,7 +236,8 @@ class _Carried(Opened):
     """What is open to an end, counted, and ended if it must be."""
 
     __slots__ = (
-        "_counted", "_down", "_is_here", "_is_open", "_serving", "_task", "_tunnel", "_up", "client", "how", "is_kept", "touched",
+        "_counted", "_down", "_is_here", "_is_open", "_serving", "_task", "_tunnel", "_up",
+        "client", "how", "is_kept", "touched",
     )  # fmt: skip
 
     def __init__(self, serving: Serving, client: socket.socket, opened: Opened, *, is_here: bool) -> None:
@@ -525,3 +526,7 @@ class _Visit:
                 seconds=round(max(0.0, now - self._began), 3), result=result,
             )
         )  # fmt: skip
+
+
+def _host(address: tuple[Any, ...]) -> str:
+    return str(address[0]).partition("%")[0]

@@ -1,8 +1,8 @@
 """Where a container may not go through the relay: to this host, and to what only this host can see.
 
 From a container's own address, this host's loopback and link (169.254.169.254 is the cloud's own service) are out of
-reach. Through the relay they would not be: it connects from here. Pure; which addresses are this host's own is asked of
-the kernel by whoever calls.
+reach, and so are other networks of containers: Docker isolates them where it forwards. Through the relay they would
+not be: it connects from here. Pure; what an address is to this host is asked of the kernel by whoever calls.
 Not known here: names. They are looked up first, and each address is judged by itself.
 """
 
@@ -11,10 +11,10 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-IsOwn = Callable[[str], bool]
+Is = Callable[[str], bool]
 
 _THIS_NETWORK: Final = ipaddress.IPv4Network("0.0.0.0/8")  # 0.1.2.3 is no address of a host, either
 _BROADCAST: Final = ipaddress.IPv4Address("255.255.255.255")
@@ -36,7 +36,14 @@ def literal(host: str) -> IpAddress | None:
         return None
 
 
-def forbidden(address: IpAddress, is_own: IsOwn) -> str:
+class Near(NamedTuple):
+    """What the kernel says of an address, without a zone."""
+
+    is_own: Is
+    is_guest: Is  # this host reaches it by a bridge of containers or virtual machines
+
+
+def forbidden(address: IpAddress, near: Near) -> str:
     """Why a container may not be connected to it; '' if it may. 198.18.0.0/15 may: fake-IP resolvers answer with it."""
     for meant in _meant(address):
         if meant.is_loopback:
@@ -47,8 +54,11 @@ def forbidden(address: IpAddress, is_own: IsOwn) -> str:
             return "is link-local"
         if meant.is_multicast or meant == _BROADCAST:
             return "is no single host"
-        if is_own(str(meant).partition("%")[0]):
+        text = str(meant).partition("%")[0]
+        if near.is_own(text):
             return "is this host"
+        if near.is_guest(text):
+            return "is a container or guest of this host"
     return ""
 
 

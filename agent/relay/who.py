@@ -23,7 +23,7 @@ from agent.values.relay import Source
 
 KEPT_S: Final = 60.0
 _KEPT: Final = 256  # bridges
-_BRIDGE, _VETH = "bridge", "veth"
+_BRIDGE, _VETH, _TUN = "bridge", "veth", "tun"
 _DOCKERDS: Final = "127.0.0.1"
 
 
@@ -36,8 +36,15 @@ class Kernel(Protocol):
     def default_routes(self) -> Sequence[Route]: ...
 
 
+class _Looked(msgspec.Struct, frozen=True):
+    """What an interface is."""
+
+    is_of_containers: bool  # a bridge that only containers are on
+    is_of_guests: bool  # a bridge that only guests of this host are on: containers, virtual machines
+
+
 class _Kept(msgspec.Struct, frozen=True):
-    is_of_containers: bool
+    looked: _Looked
     until: float
 
 
@@ -49,45 +56,62 @@ class Who:
         self._clock = clock
         self._kept: dict[int, _Kept] = {}
 
-    def source(self, peer: str) -> Source | None:
-        """As whom this address comes; None: nobody who may."""
-        if peer == _DOCKERDS:
+    def source(self, peer: str, listener: str) -> Source | None:
+        """As whom this address comes, to that address of ours; None: nobody who may.
+
+        Whoever comes from this host to the bridge's address counts as a container: slirp4netns and pasta make the
+        connections of a rootless container or a virtual machine from here, and keep it from loopback only.
+        """
+        if peer == _DOCKERDS == listener:
             return Source.LOOPBACK
-        address = ipaddress.ip_address(peer)
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        meant = mapped or address
+        from_here = Source.LOOPBACK if _address(listener).is_loopback else Source.CONTAINERS
+        meant = _address(peer)
         if meant.is_loopback:
-            return Source.LOOPBACK
+            return from_here
         if meant.is_link_local or meant.is_multicast:  # the same on every link
             return None
         # If the kernel cannot be asked, nobody is let in.
         with contextlib.suppress(NetlinkFailed):
-            return self._by_its_way(str(meant))
+            return self._by_its_way(str(meant), from_here)
         return None
 
-    def _by_its_way(self, peer: str) -> Source | None:
+    def is_guest(self, address: str) -> bool:
+        """Whether the kernel's way there leaves by a bridge of guests of this host. Raises NetlinkFailed."""
+        way = self._kernel.way_to(address)
+        return way is not None and any(self._of(hop.interface).is_of_guests for hop in way.hops)
+
+    def _by_its_way(self, peer: str, from_here: Source) -> Source | None:
         if self._kernel.leads_here(peer):  # from elsewhere, the kernel drops what claims to come from here
-            return Source.LOOPBACK
+            return from_here
         way = self._kernel.way_to(peer)
         if way is None or len(way.hops) != 1 or way.hops[0].gateway is not None:
             return None
-        return Source.CONTAINERS if self._is_of_containers(way.hops[0].interface) else None
+        return Source.CONTAINERS if self._of(way.hops[0].interface).is_of_containers else None
 
-    def _is_of_containers(self, interface: int) -> bool:
+    def _of(self, interface: int) -> _Looked:
         now = self._clock()
         kept = self._kept.get(interface)
-        if kept is None or not kept.is_of_containers or kept.until <= now:
+        if kept is None or not kept.looked.is_of_containers or kept.until <= now:
             if len(self._kept) >= _KEPT:
                 self._kept.clear()
-            kept = _Kept(self._looked(interface), now + KEPT_S)
+            kept = _Kept(self._look(interface), now + KEPT_S)
             self._kept[interface] = kept
-        return kept.is_of_containers
+        return kept.looked
 
-    def _looked(self, interface: int) -> bool:
+    def _look(self, interface: int) -> _Looked:
         links = self._kernel.links()
-        ports = [link.kind for link in links if link.master == interface]
-        is_bridge = any(link.index == interface and link.kind == _BRIDGE for link in links)
-        if not is_bridge or not ports or any(kind != _VETH for kind in ports):
-            return False
+        ports = {link.kind for link in links if link.master == interface}
         # In an LXC guest the uplink is a veth, too, and may be a port of a bridge.
-        return all(hop.interface != interface for route in self._kernel.default_routes() for hop in route.hops)
+        is_inside = any(link.index == interface and link.kind == _BRIDGE for link in links) and all(
+            hop.interface != interface for route in self._kernel.default_routes() for hop in route.hops
+        )
+        return _Looked(
+            is_of_containers=is_inside and ports == {_VETH},
+            is_of_guests=is_inside and ports <= {_VETH, _TUN},
+        )
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    address = ipaddress.ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

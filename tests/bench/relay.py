@@ -150,7 +150,7 @@ def _throughput(peers: Sequence[Peer], server: int, at_once: int) -> Row:
     shown = ", ".join(f"{name} {number(speed)}" for name, speed in speeds.items())
     named = f"{at_once} connection{'s' if at_once > 1 else ''}"
     what = f"Relay: the better peer's throughput ÷ its own, {named}"
-    short = f"GiB/s: {shown}; with one connection the two ends are the limit, and a bare loop of splice is hardly faster"
+    short = f"GiB/s: {shown}; the two ends are the limit: a bare loop of splice is hardly faster"
     return Row(what, better / speeds["relay"], 0.67, where=f"GiB/s: {shown}", short=short if at_once == 1 else "")
 
 

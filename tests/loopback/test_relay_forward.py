@@ -19,6 +19,7 @@ from agent.relay.open import NotOpened, Opened, Opening
 from agent.relay.pump import Pipes
 from agent.relay.refusals import no_way
 from agent.relay.ways import Way, Ways
+from agent.relay.where import Near
 from agent.values.relay import Orders, RelayUpstream, Source
 from agent.values.secret import Secret
 from agent.values.settings import Credentials, ProxyUrl, Scheme
@@ -178,7 +179,7 @@ class AsTold:
     def __init__(self, ways: Ways, source: Source = Source.CONTAINERS) -> None:
         self.ways = ways
         self.address = "192.0.2.7"
-        opening = Opening(self, resolve=self._resolve, is_own=[].__contains__)
+        opening = Opening(self, Near([].__contains__, [].__contains__), resolve=self._resolve)
         self.opener = ByOrders(opening, lambda: self.ways, source=source, peer="172.17.0.2")
 
     async def _resolve(self, host: str, port: int) -> Sequence[Address]:

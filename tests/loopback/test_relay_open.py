@@ -18,6 +18,7 @@ from agent.probe.stream import StreamFailed
 from agent.relay.names import MOST, MOST_OF_ONE, Names
 from agent.relay.open import Asked, NotOpened, Opened, Opening
 from agent.relay.ways import Ways
+from agent.relay.where import Near
 from agent.see.interfaces import addresses
 from agent.values.relay import Orders, RelayUpstream, Source
 from agent.values.secret import Secret
@@ -31,6 +32,8 @@ PATIENCE_S: Final = 20.0
 LOGIN: Final = ("corp\\me", "p@ss:w/rd")
 CREDENTIALS: Final = Credentials(LOGIN[0], Secret(LOGIN[1]))
 DIRECT: Final = RelayUpstream("direct")
+
+NOTHING_NEAR: Final = Near(frozenset[str]().__contains__, frozenset[str]().__contains__)
 
 
 class Failures:
@@ -46,11 +49,18 @@ class Failures:
 class Setting:
     """Names that resolve to what a table says, and a host whose own addresses are these."""
 
-    def __init__(self, names: Mapping[str, str] | None = None, own: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        names: Mapping[str, str] | None = None,
+        own: frozenset[str] = frozenset(),
+        guests: frozenset[str] = frozenset(),
+    ) -> None:
         self._names = names or {}
         self.failures = Failures()
         self.looked_up: list[str] = []
-        self.opening = Opening(self.failures, resolve=threaded(self._look_up), is_own=own.__contains__)
+        self.opening = Opening(
+            self.failures, Near(own.__contains__, guests.__contains__), resolve=threaded(self._look_up)
+        )
 
     def _look_up(self, host: str, port: int) -> Sequence[Address]:
         self.looked_up.append(host)
@@ -243,6 +253,19 @@ async def test_nor_directly_by_a_name_that_leads_here() -> None:
     assert told.value.refusal.status == 403
 
 
+@pytest.mark.parametrize("asked", ["198.18.7.7", "db.test"])
+async def test_nor_to_another_container_which_docker_keeps_apart(asked: str) -> None:
+    """By its address, and by a name of whoever's DNS; the address stands for one behind a bridge."""
+    setting = Setting({"db.test": "198.18.7.7"}, guests=frozenset({"198.18.7.7"}))
+    with pytest.raises(NotOpened) as told:
+        await setting.open(container(asked, 5432), DIRECT)
+
+    assert (told.value.refusal.status, told.value.refusal.reason) == (
+        403,
+        f"{asked} is a container or guest of this host",
+    )
+
+
 async def test_nor_by_a_second_look_up_that_answers_otherwise() -> None:
     """It is looked up once, and what was looked at is what is connected to."""
     known = addresses(netifaces.interfaces()).values()
@@ -255,7 +278,7 @@ async def test_nor_by_a_second_look_up_that_answers_otherwise() -> None:
         asked.append(host)
         return [(socket.AF_INET, ("127.0.0.1" if asked[1:] else elsewhere, port))]
 
-    opening = Opening(Failures(), resolve=threaded(look_up), is_own=frozenset[str]().__contains__)
+    opening = Opening(Failures(), NOTHING_NEAR, resolve=threaded(look_up))
     async with echo() as end, asyncio.timeout(PATIENCE_S):
         with pytest.raises(NotOpened) as told:
             await opening.open(container("evil.test", end.port), Ways(Orders(1, (DIRECT,))))
@@ -303,7 +326,7 @@ async def test_docker_itself_may_reach_this_host() -> None:
 
 async def test_the_relay_is_not_its_own_upstream() -> None:
     async with echo() as relay:
-        opening = Opening(Failures(), (relay.port,), is_own=frozenset[str]().__contains__)
+        opening = Opening(Failures(), NOTHING_NEAR, (relay.port,))
         with pytest.raises(NotOpened) as told:
             await opening.open(docker("end.test", 443), Ways(Orders(1, (by("loop", relay.url()),))))
         assert relay.accepted == 0

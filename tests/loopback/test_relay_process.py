@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +22,11 @@ from agent.relay.draining import Draining
 from agent.relay.open import Opening
 from agent.relay.process import given, listening
 from agent.relay.pump import Ended
-from agent.relay.serving import Patience, Serving, Told
+from agent.relay.serving import Patience, Serving, Told, _Carried
 from agent.relay.tally import Tally
+from agent.relay.where import Near
 from agent.relay.who import Who
+from agent.see import netlink
 from agent.values.errors import AgentError
 from agent.values.relay import LogMode, Orders, RelayUpstream, Source, orders_file
 from agent.values.secret import Secret
@@ -104,6 +107,10 @@ async def test_a_tunnel_after_a_request_on_the_same_connection(tmp_path: Path) -
         client.close()
 
 
+def all_kept(live: Iterable[_Carried]) -> bool:
+    return all(carried.is_kept for carried in live)
+
+
 async def test_a_client_that_asks_for_nothing_just_now_loses_nothing_by_a_move(tmp_path: Path) -> None:
     async with Registry() as server, relay(tmp_path, Orders(1, (DIRECT,))) as one:
         client = await one.client()
@@ -113,7 +120,7 @@ async def test_a_client_that_asks_for_nothing_just_now_loses_nothing_by_a_move(t
             assert (await client.head()).startswith(b"HTTP/1.1 401 ")
             assert await client.heard(2) == b"{}"
             live = one.running._serving.live
-            await until_awaited(PATIENCE_S, lambda: all(carried.is_kept for carried in live), "that it is kept")
+            await until_awaited(PATIENCE_S, functools.partial(all_kept, live), "that it is kept")
             for carried in (*live,):
                 carried.finish(Ended.ADDRESS_GONE)
         client.close()
@@ -411,7 +418,13 @@ async def test_an_error_of_its_own_ends_one_connection_and_quotes_nothing(tmp_pa
     said: list[str] = []
     draining, tally = Draining(), Tally()
     told = Told(said.append, lambda: None, lambda _line: None)
-    serving = Serving(Opening(tally, resolve=broken), tally, who=Who(), draining=draining, told=told)
+    serving = Serving(
+        Opening(tally, Near(netlink.leads_here, Who().is_guest), resolve=broken),
+        tally,
+        who=Who(),
+        draining=draining,
+        told=told,
+    )
     serving.obey(Orders(1, (DIRECT,)))
     async with echo() as end:
         with socket.create_server(("127.0.0.1", 0)) as one:

@@ -6,13 +6,17 @@ import ipaddress
 
 import pytest
 
-from agent.relay.where import forbidden, literal
+from agent.relay.where import Near, forbidden, literal
 
 OWN = frozenset({"192.168.1.7", "172.17.0.1", "2001:db8::7"})
 
 
+GUESTS = frozenset({"172.17.0.2", "10.0.3.9", "fd00:17::2"})
+NEAR = Near(OWN.__contains__, GUESTS.__contains__)
+
+
 def _judged(address: str) -> str:
-    return forbidden(ipaddress.ip_address(address), OWN.__contains__)
+    return forbidden(ipaddress.ip_address(address), NEAR)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +45,10 @@ def _judged(address: str) -> str:
         ("::ffff:192.168.1.7", "is this host"),
         ("64:ff9b::192.168.1.7", "is this host"),
         ("2001:db8::7", "is this host"),
+        ("172.17.0.2", "is a container or guest of this host"),
+        ("::ffff:172.17.0.2", "is a container or guest of this host"),
+        ("64:ff9b::10.0.3.9", "is a container or guest of this host"),
+        ("fd00:17::2", "is a container or guest of this host"),
     ],
 )
 def test_forbidden(address: str, why: str) -> None:
@@ -49,7 +57,7 @@ def test_forbidden(address: str, why: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["192.168.1.8", "10.0.0.1", "172.17.0.2", "203.0.113.9", "198.18.0.7", "2001:db8::8", "fd00::1", "64:ff9b::8.8.8.8", "2002:808:808::1"],
+    ["192.168.1.8", "10.0.0.1", "172.17.0.3", "203.0.113.9", "198.18.0.7", "2001:db8::8", "fd00::1", "64:ff9b::8.8.8.8", "2002:808:808::1"],
 )  # fmt: skip
 def test_allowed(address: str) -> None:
     assert _judged(address) == ""

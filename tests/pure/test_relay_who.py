@@ -13,7 +13,8 @@ from agent.see.netlink import NetlinkFailed
 from agent.see.netlink_messages import Hop, Link, Route
 from agent.values.relay import Source
 
-WLAN, BRIDGE, LAN_BRIDGE, EMPTY, UPLINK = 2, 3, 4, 5, 6
+WLAN, BRIDGE, LAN_BRIDGE, EMPTY, UPLINK, MACHINES = 2, 3, 4, 5, 6, 7
+BRIDGES = "172.17.0.1"  # what is listened at
 
 
 def _link(index: int, kind: str = "", master: int = 0) -> Link:
@@ -26,6 +27,7 @@ LINKS: Final = (
     _link(LAN_BRIDGE, "bridge"), _link(12, "veth", LAN_BRIDGE), _link(13, "", LAN_BRIDGE),
     _link(EMPTY, "bridge"),
     _link(UPLINK, "bridge"), _link(14, "veth", UPLINK),
+    _link(MACHINES, "bridge"), _link(15, "tun", MACHINES), _link(16, "veth", MACHINES),
 )  # fmt: skip
 
 
@@ -40,6 +42,7 @@ class Host:
             "10.9.0.2": Route((Hop(LAN_BRIDGE),), 254),
             "10.8.0.2": Route((Hop(EMPTY),), 254),
             "10.7.0.2": Route((Hop(UPLINK),), 254),
+            "10.5.0.2": Route((Hop(MACHINES),), 254),
             "10.6.0.2": Route((Hop(BRIDGE), Hop(WLAN)), 254),
         }
         self.links_now: Sequence[Link] = LINKS
@@ -63,10 +66,9 @@ class Host:
 @pytest.mark.parametrize(
     ("peer", "source"),
     [
-        pytest.param("127.0.0.1", Source.LOOPBACK, id="loopback"),
-        pytest.param("::1", Source.LOOPBACK, id="loopback-6"),
-        pytest.param("::ffff:127.0.0.1", Source.LOOPBACK, id="loopback-mapped"),
-        pytest.param("172.17.0.1", Source.LOOPBACK, id="this-host-by-the-bridge's-address"),
+        # Whatever makes the connections of a rootless container, or of a virtual machine, makes them so.
+        pytest.param("127.0.0.1", Source.CONTAINERS, id="loopback"),
+        pytest.param("172.17.0.1", Source.CONTAINERS, id="this-host-by-the-bridge's-address"),
         pytest.param("172.17.0.2", Source.CONTAINERS, id="container"),
         pytest.param("::ffff:172.17.0.2", Source.CONTAINERS, id="container-mapped"),
         pytest.param("10.0.0.9", None, id="guest-of-the-café"),
@@ -81,34 +83,60 @@ class Host:
     ],
 )
 def test_who_may(peer: str, source: Source | None) -> None:
-    assert Who(Host()).source(peer) is source
+    assert Who(Host()).source(peer, BRIDGES) is source
+
+
+@pytest.mark.parametrize(
+    ("peer", "listener"),
+    [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::ffff:127.0.0.1", "::ffff:127.0.0.1"), ("172.17.0.1", "127.0.0.1")],
+)
+def test_this_host_is_whoever_comes_from_it_to_loopback(peer: str, listener: str) -> None:
+    assert Who(Host()).source(peer, listener) is Source.LOOPBACK
+
+
+@pytest.mark.parametrize(
+    ("address", "is_guest"),
+    [
+        pytest.param("172.17.0.2", True, id="container"),
+        pytest.param("172.17.99.9", True, id="behind-a-container"),
+        pytest.param("10.6.0.2", True, id="one-way-of-two"),
+        pytest.param("10.8.0.2", True, id="bridge-without-ports"),
+        pytest.param("10.5.0.2", True, id="virtual-machine"),
+        pytest.param("10.9.0.2", False, id="bridge-with-an-uplink"),
+        pytest.param("10.7.0.2", False, id="bridge-that-is-the-way-out"),
+        pytest.param("10.0.0.9", False, id="neighbour-in-the-café"),
+        pytest.param("203.0.113.9", False, id="no-way"),
+    ],
+)
+def test_who_is_a_guest_of_this_host(address: str, is_guest: bool) -> None:
+    assert Who(Host()).is_guest(address) is is_guest
 
 
 def test_nobody_is_let_in_while_the_kernel_cannot_be_asked() -> None:
     host = Host()
     host.is_silent = True
 
-    assert Who(host).source("172.17.0.2") is None
+    assert Who(host).source("172.17.0.2", BRIDGES) is None
 
 
 def test_a_cafe_with_the_numbers_of_a_container_network_that_is_gone_is_not_believed_for_a_moment() -> None:
     host = Host()
     who = Who(host, lambda: 0.0)
-    assert who.source("172.17.0.2") is Source.CONTAINERS
+    assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
 
     host.ways["172.17.0.2"] = Route((Hop(WLAN),), 254)
 
-    assert who.source("172.17.0.2") is None
+    assert who.source("172.17.0.2", BRIDGES) is None
 
 
 def test_what_a_bridge_is_for_is_looked_at_again_after_a_minute_and_a_refusal_is_not_kept() -> None:
     host, now = Host(), [0.0]
     who = Who(host, lambda: now[0])
-    assert who.source("172.17.0.2") is Source.CONTAINERS
+    assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
 
     host.links_now = (_link(BRIDGE, "bridge"), _link(13, "", BRIDGE))
     now[0] = KEPT_S
-    assert who.source("172.17.0.2") is None
+    assert who.source("172.17.0.2", BRIDGES) is None
 
     host.links_now = LINKS
-    assert who.source("172.17.0.2") is Source.CONTAINERS
+    assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
