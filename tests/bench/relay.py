@@ -1,7 +1,7 @@
 """The relay beside tinyproxy and px: how fast it carries, how often it connects, how soon, and how large it is.
 
 All on loopback, with the sender, the proxy and the receiver on this machine's cores; so only the ratios of one run mean
-something. The receiver costs as little as it can: it throws away. px (PyPI: px-proxy) is measured if it is on PATH.
+something. The receiver costs as little as it can: it throws away. px is PyPI's px-proxy.
 Memory is that of Debian 13's Python.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,13 +16,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 from agent.values.relay import Orders, RelayUpstream, orders_file
 from agent.values.settings import ProxyUrl, Scheme
+from tests.loopback.peers import PX
 from tests.machine.lab.laptop import AGENT, Laptop
 from tests.machine.lab.places import World
 from tests.machine.lab.rootfs import TRIXIE
@@ -130,7 +130,7 @@ def rows(world: World) -> list[Row]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(_server())
-        peers = [stack.enter_context(started) for started in (_relay(folder), _tinyproxy(folder), *_px())]
+        peers = [stack.enter_context(started) for started in (_relay(folder), _tinyproxy(folder), _px())]
         relay, tinyproxy, *others = peers
         found = [
             *(_throughput(peers, server, at_once) for at_once in (1, 20)),
@@ -287,15 +287,10 @@ def _tinyproxy(folder: Path) -> Iterator[Peer]:
         yield Peer("tinyproxy", port, running.pid)
 
 
-def _px() -> list[AbstractContextManager[Peer]]:
-    """None where it is not installed."""
-    return [_started_px()] if shutil.which("px") else []
-
-
 @contextmanager
-def _started_px() -> Iterator[Peer]:
+def _px() -> Iterator[Peer]:
     port = _free_port()
-    command = ["px", f"--port={port}", "--listen=127.0.0.1", "--noproxy=127.0.0.1/8", "--foreground=1", "--threads=32"]
+    command = [PX, f"--port={port}", "--listen=127.0.0.1", "--noproxy=127.0.0.1/8", "--foreground=1", "--threads=32"]
     with _running(command, port) as running:
         yield Peer("px", port, running.pid)
 

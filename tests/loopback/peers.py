@@ -11,6 +11,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +27,8 @@ from tests.loopback.servers import HOST, closed_port
 
 PATIENCE_S: Final = 60.0  # the machine may be busy
 ALICE: Final = Credentials("alice", Secret("open-sesame"))
-_SELDOM: Final = ("px", "node", "docker")  # .ci/run and tests/machine/prepare do not install them
+PX: Final = str(Path(sys.executable).with_name("px"))
+_SELDOM: Final = ("node", "docker")  # .ci/run and tests/machine/prepare do not install them
 LARGE: Final = bytes(range(256)) * 16384  # 4 MB
 
 
@@ -146,7 +148,7 @@ def _px(folder: Path, port: int) -> Sequence[str]:
         f"[proxy]\nserver =\nport = {port}\nlisten = {HOST}\nnoproxy = {own_address()}\n"
         "[settings]\nworkers = 1\nlog = 0\n"
     )
-    return ("px", f"--config={config}")
+    return (PX, f"--config={config}")
 
 
 def _password() -> str:
