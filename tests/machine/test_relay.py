@@ -24,7 +24,7 @@ RELAY = "http://127.0.0.1:3130"
 SERVICE, SOCKET = "docker-proxy-relay.service", "docker-proxy-relay.socket"
 ORDERS = "/run/docker-proxy-agent/relay.json"
 HELLO = "http://10.99.0.10/hello"
-ROAMS = 20
+ROAMS = {"trixie": 20, "bookworm": 4}  # the older one is asked whether its systemd and its Docker do it at all
 EXPOSURE = 25  # tenths; the network is most of it
 trixie = pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
 
@@ -75,7 +75,8 @@ def test_twenty_moves_without_a_restart_and_a_container_that_follows(laptop: Lap
     laptop.until(has_loaded, web)
     before = laptop.docker.invocation_id()
 
-    for move in range(ROAMS):
+    roams = ROAMS[laptop.suite]
+    for move in range(roams):
         place, upstream = (("office", "office"), ("home", "direct"))[move % 2]
         laptop.plug(place)
         laptop.until(goes_by, laptop, upstream, within=20)
@@ -88,7 +89,7 @@ def test_twenty_moves_without_a_restart_and_a_container_that_follows(laptop: Lap
     assert laptop.docker.pull().ok
     assert f"{REGISTRY}:443" in squid.log()
     assert (laptop.docker.invocation_id(), web.pid()) == (before, web.first_pid)
-    assert laptop.audit.events().count("relay-switched") >= ROAMS
+    assert laptop.audit.events().count("relay-switched") >= roams
     assert laptop.docker.show("NRestarts", SERVICE) == "0"
     _keeps_the_password_to_itself(laptop)
 
