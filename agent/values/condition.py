@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from typing import Final
 
 import msgspec
@@ -60,6 +61,13 @@ _FAILURES: Final = frozenset(
     }
 )  # fmt: skip
 
+# As dockerd (daemon/config, `validateConfig…` and `findConfigurationConflicts`) and `decide/foreign.py` say it.
+_DIRECTIVES: Final = re.compile(
+    r"the following directives (?:don't match any configuration option"
+    r"|(?P<both>are specified both as a flag and in the configuration file)): "
+    r"(?P<keys>[a-z-]+(?:, [a-z-]+)*)(?=$|: | \(|;)"
+)
+
 
 class Condition(msgspec.Struct, frozen=True):
     """`target` is the file or unit that it is about; '' if it is about the whole."""
@@ -85,8 +93,17 @@ def down(unit_name: str, file: FileFault | None = None) -> Condition:
     if file is not None:
         text = f"{text} with {file.path}: {file.wrong}"
         # It may have failed so often that systemd refuses a mere restart.
-        remedy = f"Fix it, then run: systemctl reset-failed {unit_name}; systemctl restart {unit_name}"
+        remedy = f"{_mend(file)}, then run: systemctl reset-failed {unit_name}; systemctl restart {unit_name}"
     return Condition(Code.ENGINE_DOWN, text, remedy)
+
+
+def _mend(file: FileFault) -> str:
+    """What is to be done to the file, as far as dockerd's words tell."""
+    found = _DIRECTIVES.search(file.wrong)
+    if found is None:
+        return f"Correct {file.path}"
+    where = ", or from the flags of the unit" if found["both"] else ""
+    return f"Remove {found['keys']} from {file.path}{where}"
 
 
 def gave_up(target: str, because: str) -> Condition:

@@ -401,8 +401,21 @@ def test_what_is_broken_now_comes_first_and_each_once() -> None:
         "worth knowing:",
         "  pinned: pinned",
         "",
+        "When the first of these is done, look again: sudo docker-proxy-agent doctor",
+        "",
         "  not seen     auths",
     ]
+
+
+@pytest.mark.parametrize("code", [Code.PINNED, Code.PAUSED, Code.QUARANTINED])
+def test_what_keeps_a_proxy_from_docker_is_the_cause_of_what_it_does_not_find(code: Code) -> None:
+    hosts = (host(name="registry.test", why_not="no answer", is_in_use=True),)
+    conditions = (Condition(Code.UNREACHABLE, "nothing works"), Condition(code, "held", "Let go"))
+
+    these = shown(judged(Facts(conditions=conditions, hosts=hosts)), ())
+
+    assert [(one.condition, one.is_broken) for one in these.findings] == [(code.value, True), ("unreachable", True)]
+    assert [one.code for one in judged(Facts(hosts=hosts))] == [Sign.NAME_UNKNOWN]
 
 
 def test_a_proxy_whose_name_containers_do_not_know_is_said_once() -> None:

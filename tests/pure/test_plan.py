@@ -637,8 +637,31 @@ def test_of_a_docker_that_is_down_only_what_is_wrong_is_said() -> None:
     assert found.wrong == said
     assert str(down("docker.service", found)) == (
         f"Docker is down: docker.service does not start with {found.path}: {said}. "
-        "Fix it, then run: systemctl reset-failed docker.service; systemctl restart docker.service"
+        f"Remove proxies from {found.path}, then run: "
+        "systemctl reset-failed docker.service; systemctl restart docker.service"
     )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "deed"),
+    [
+        (
+            "the following directives are specified both as a flag and in the configuration file: "
+            "hosts: (from flag: [fd://], from file: [tcp://10.0.0.1])",
+            "Remove hosts from F, or from the flags of the unit",
+        ),
+        (
+            "the following directives don't match any configuration option: dbug, pull-all",
+            "Remove dbug, pull-all from F",
+        ),
+        ("invalid character '}' looking for the beginning of a key", "Correct F"),
+        ("the following directives don't match any configuration option: $(reboot)", "Correct F"),
+    ],
+)
+def test_what_is_to_be_done_to_a_file_that_keeps_docker_down(wrong: str, deed: str) -> None:
+    said = down("docker.service", FileFault("F", wrong, "", is_dockerds=True))
+
+    assert said.remedy.startswith(f"{deed}, then run: systemctl reset-failed")
 
 
 def test_a_docker_that_is_still_starting_is_slow_and_not_stopped() -> None:

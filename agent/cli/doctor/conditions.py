@@ -21,7 +21,8 @@ _NEED_ROOT: Final = re.compile(
 # What the other subjects say the cause of.
 _FOLLOWING: Final = frozenset({Code.UNREACHABLE, Code.REGISTRY_UNREACHABLE, Code.CLIENT_UNREACHABLE, Code.OUT_OF_REACH})
 
-_HOLDING: Final = frozenset({Code.PAUSED, Code.PINNED})  # what keeps Docker at what it has
+# What keeps Docker at what it has, or the agent from an upstream that works.
+_HOLDING: Final = frozenset({Code.PAUSED, Code.PINNED, Code.QUARANTINED})
 
 
 def judge(conditions: Iterable[Condition], *, is_docker_failing: bool = False) -> Iterator[Finding]:
@@ -36,6 +37,11 @@ def judge(conditions: Iterable[Condition], *, is_docker_failing: bool = False) -
             command=_as_root(one.remedy),
             condition=one.code.value,
         )
+
+
+def is_holding(finding: Finding) -> bool:
+    """Whether Docker's settings would work but for this."""
+    return finding.is_broken and finding.condition in {code.value for code in _HOLDING}
 
 
 def _as_root(remedy: str) -> str:

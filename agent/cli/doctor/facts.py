@@ -66,14 +66,17 @@ def judged(facts: Facts) -> Iterator[Finding]:
     if facts.unknown_to_containers:  # what clients get has one condition, and this is it
         said = tuple(one for one in said if one.code is not Code.CLIENT_UNREACHABLE)
     causes, following = conditions.causes_first(said)
+    is_failing = facts.is_docker_failing or any(one.code is Code.UNREACHABLE for one in said)
     yield from engines.judge(facts.engines)
     yield from room.judge(facts.rooms)
     yield from clock.judge(facts.clock)
     yield from units.judge_failed(facts.unit)
     yield from service.judge(facts.service, is_docker_failing=facts.is_docker_failing)
     yield from password.judge(facts.refused, facts.policy)
-    yield from conditions.judge(causes, is_docker_failing=facts.is_docker_failing)
-    yield from names.judge(facts.hosts)
+    held = [*conditions.judge(causes, is_docker_failing=is_failing)]
+    yield from held
+    # Asked directly only because a pin, a pause or a quarantine keeps the proxy from Docker.
+    yield from names.judge(facts.hosts, is_held=any(conditions.is_holding(one) for one in held))
     yield from names.judge_in_containers(facts.unknown_to_containers)
     yield from listener.judge(facts.proxies, facts.policy)
     yield from pulls.judge(facts.needed)

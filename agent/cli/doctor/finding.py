@@ -108,6 +108,9 @@ def finding_lines(these: DoctorShown) -> Iterator[str]:
             yield line("why", one.why)
         if one.command:
             yield line("do", one.command)
+    if these.broken:
+        yield ""
+        yield "When the first of these is done, look again: sudo docker-proxy-agent doctor"
     if these.unseen:
         yield ""
     for text in these.unseen:

@@ -52,10 +52,11 @@ def judge_in_containers(unknown: Iterable[InContainers]) -> Iterator[Finding]:
         )
 
 
-def judge(hosts: Iterable[Host]) -> Iterator[Finding]:
+def judge(hosts: Iterable[Host], *, is_held: bool = False) -> Iterator[Finding]:
+    """`is_held`: Docker would ask a proxy, but for what is found before this."""
     for one in hosts:
         if one.why_not:
-            if one.is_in_use:
+            if one.is_in_use and not (is_held and not one.is_proxy):
                 yield _unknown(one)
         elif one.addresses and all(map(_is_fake, one.addresses)):
             yield _fake(one) if one.is_tunnel else _dead(one)
@@ -78,7 +79,8 @@ def _unknown(one: Host) -> Finding:
         where=one.name,
         what=f"no address is known of this {what}: {one.why_not}",
         why="every pull fails with: no such host, or only after a long wait",
-        command=f"getent ahosts {one.name}; resolvectl status shows whom this host asks",
+        command=f"See: getent ahosts {one.name}. As long as that prints nothing, the name servers in "
+        "/etc/resolv.conf do not know it: its name may be wrong, or a VPN that does is down",
     )
 
 
