@@ -3,7 +3,8 @@
 The chain finds what was edited, removed, inserted or moved. The anchors find what was cut off the end, and a log that
 was rewritten from some record on. What the log says about itself counts only if the chain confirms it: a line that was
 cut short if `log-recovered` has its hash, a missing beginning if `log-trimmed` deleted it. Missing records stay
-missing, even if the agent noticed and recorded it.
+missing, even if the agent noticed and recorded it. That records are missing, and that one was altered, are
+two findings: what stands after a gap is checked, too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -18,6 +20,8 @@ from agent.audit import anchor, files
 from agent.audit.about_the_log import Recovered, Torn, Trimmed, said
 from agent.audit.chain import GENESIS, Anchor, Entry
 from agent.audit.files import Line
+
+_MOST_GAPS: Final = 100  # that are told
 
 
 class Source(enum.Enum):
@@ -29,16 +33,23 @@ class Source(enum.Enum):
 
 
 class Broken(msgspec.Struct, frozen=True):
-    """The first place where the log was changed."""
+    """A place where records are missing, or one is not as it was written."""
 
     seq: int
     what: str
     file: str = ""
     line: int = 0
+    last: int = 0  # of the records that are missing, from `seq` on; 0: none is, and what is there was altered
 
     def __str__(self) -> str:
         where = f" ({self.file}, line {self.line})" if self.file else ""
-        return f"record {self.seq}: {self.what}{where}"
+        if not self.last:
+            return f"record {self.seq}: {self.what}{where}"
+        records = f"record {self.seq} is" if self.seq == self.last else f"records {self.seq} to {self.last} are"
+        return f"{records} {self.what}{where}"
+
+    def has(self, seq: int) -> bool:
+        return self.seq <= seq <= self.last
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -61,10 +72,12 @@ class Verification(msgspec.Struct, frozen=True):
     records: int
     first: int | None  # seq of the oldest and the newest record that are there
     last: int | None
-    broken: Broken | None
+    broken: Broken | None  # the first place of both kinds
     compared: tuple[Compared, ...]
     notes: tuple[str, ...]  # what the log says about itself, and what could not be checked
     end: Anchor | None = None  # of the newest record: who keeps it elsewhere can give it later
+    altered: Broken | None = None  # the first place; what comes after it may be so because of it
+    missing: tuple[Broken, ...] = ()  # in their order; what is after them was checked all the same
 
     @property
     def is_whole(self) -> bool:
@@ -98,14 +111,18 @@ def verify(
     if in_journal is not None:
         notes += walk.forget_ended(in_journal)
     walk.arrive()
+    missing = tuple(sorted(walk.missing, key=lambda one: one.seq))
+    places = [*missing, *([walk.altered] if walk.altered else [])]
     return Verification(
         records=walk.records,
         first=walk.first.seq if walk.first else None,
         last=walk.last.seq if walk.last else None,
-        broken=walk.broken,
+        broken=min(places, key=lambda one: one.seq, default=None),
         compared=tuple(walk.compared(source) for source in anchors),
         notes=(*walk.notes, *notes, *walk.not_compared(given)),
         end=walk.last.anchor if walk.last else None,
+        altered=walk.altered,
+        missing=missing,
     )
 
 
@@ -116,7 +133,8 @@ class _Walk:
         self.records = 0
         self.first: Entry | None = None
         self.last: Entry | None = None
-        self.broken: Broken | None = None
+        self.altered: Broken | None = None
+        self.missing: list[Broken] = []
         self.notes: list[str] = []
         self._anchors = {source: tuple(of_source) for source, of_source in anchors.items()}
         self._wanted = {one.seq for of_source in self._anchors.values() for one in of_source}
@@ -129,7 +147,7 @@ class _Walk:
         if entry is None:
             self._no_records.append(line)
             return
-        if self.broken is None:  # what comes after the first place may be broken because of it
+        if self.altered is None:  # what comes after it may be so because of it
             self._look_at_the_lines_before(entry)
             self._look_at_the_order(entry, line)
         self._no_records = []
@@ -145,11 +163,14 @@ class _Walk:
             return
         expected = self.last.seq + 1
         if entry.seq > expected:
-            self._breaks(expected, f"is missing, up to {entry.seq - 1}", line)
+            self._misses(expected, entry.seq - 1, "missing", line)
+        elif gap := next((gap for gap in self.missing if gap.has(entry.seq)), None):  # it was not missing, but moved
+            self.missing.remove(gap)
+            self._alters(gap.seq, f"is not where it was: record {gap.last + 1} stands there", line)
         elif entry.seq < expected:
-            self._breaks(expected, f"is not where it was: record {entry.seq} stands there", line)
+            self._alters(expected, f"is not where it was: record {entry.seq} stands there", line)
         elif entry.prev != self.last.hash:
-            self._breaks(entry.seq, "does not continue the record before it", line)
+            self._alters(entry.seq, "does not continue the record before it", line)
 
     def _look_at_the_lines_before(self, entry: Entry) -> None:
         found = self._no_records
@@ -159,7 +180,7 @@ class _Walk:
             self.notes.append(f"a line before record {entry.seq} was cut short, as that says")
             return
         seq = self.last.seq + 1 if self.last else max(1, entry.seq - len(found))
-        self._breaks(seq, "is not as it was written", found[0])
+        self._alters(seq, "is not as it was written", found[0])
 
     def _listen_to(self, entry: Entry, line: Line) -> None:
         """Note what the log says about itself."""
@@ -173,13 +194,23 @@ class _Walk:
                 self.notes.append(f"the anchor was {recovered.no_anchor}, says record {entry.seq}")
             if recovered.anchor and recovered.end:
                 kept, end = recovered.anchor.seq, recovered.end.seq
-                what = f"is missing, up to {kept}" if kept > end else "is not the one that was written"
-                self._breaks(min(kept, end + 1), f"{what}, says record {entry.seq}", line)
+                if kept > end:
+                    self._misses(end + 1, kept, f"missing, says record {entry.seq}", line)
+                else:
+                    self._alters(kept, f"is not the one that was written, says record {entry.seq}", line)
 
-    def _breaks(self, seq: int, what: str, line: Line | None = None) -> None:
+    def _alters(self, seq: int, what: str, line: Line | None = None) -> None:
         """Only the first place is reported."""
-        if self.broken is None or seq < self.broken.seq:
-            self.broken = Broken(seq, what, str(line.file), line.number) if line else Broken(seq, what)
+        if self.altered is None or seq < self.altered.seq:
+            self.altered = Broken(seq, what, str(line.file), line.number) if line else Broken(seq, what)
+
+    def _misses(self, seq: int, last: int, what: str, line: Line | None = None) -> None:
+        """Records that are known to be missing are told once, and those after an altered one not at all."""
+        if self.altered is not None and self.altered.seq <= seq:
+            return
+        if len(self.missing) < _MOST_GAPS and not any(gap.has(seq) and gap.has(last) for gap in self.missing):
+            where = (str(line.file), line.number) if line else ("", 0)
+            self.missing.append(Broken(seq, what, *where, last=last))
 
     def forget_ended(self, logs: Sequence[Sequence[Anchor]]) -> list[str]:
         """Drop the anchors of logs that were ended before this one. Returns notes."""
@@ -190,14 +221,15 @@ class _Walk:
         return [f"the journal knows {len(ended)} records of a log that ended before this one"] if ended else []
 
     def arrive(self) -> None:
-        if self.broken is None:
+        if self.altered is None:
             self._look_at_the_end()
         self._look_at_the_beginning()
         first = self.first.seq if self.first else 1
         for source, of_source in self._anchors.items():
             for one in of_source:
-                if one.seq >= first and self._hashes.get(one.seq) != one.hash:
-                    self._breaks(one.seq, f"is not the one that the {source.value} knows")
+                is_gone = any(gap.has(one.seq) for gap in self.missing)
+                if one.seq >= first and not is_gone and self._hashes.get(one.seq) != one.hash:
+                    self._alters(one.seq, f"is not the one that the {source.value} knows")
 
     def _look_at_the_end(self) -> None:
         end = self.last.seq if self.last else 0
@@ -206,32 +238,39 @@ class _Walk:
             default=(0, ""),
         )
         if self._no_records and (newest > end or not _may_be_torn(self._no_records)):
-            self._breaks(end + 1, "is not as it was written", self._no_records[0])
+            self._alters(end + 1, "is not as it was written", self._no_records[0])
         elif self._no_records:
             self.notes.append(f"a line after record {end} is cut short; the agent's next record will say so")
         elif newest > end:
-            what = "is cut off" if self.records else "is gone with the whole log"
-            self._breaks(end + 1, f"{what}, up to {newest}, says the {source}")
+            what = "cut off" if self.records else "gone with the whole log"
+            self._misses(end + 1, newest, f"{what}, says the {source}")
 
     def _look_at_the_beginning(self) -> None:
         if self.first is None:
             return
         before = self.first.seq - 1
         if before == 0 and self.first.prev != GENESIS:
-            self._breaks(1, "does not begin the log")
+            self._alters(1, "does not begin the log")
         elif before > 0 and (before, self.first.prev) not in self._dropped:
             honest = max((seq for seq, _ in self._dropped if seq is not None and seq < before), default=0)
-            self._breaks(honest + 1, f"is missing, up to {before}, and no record says that it was dropped")
+            self._misses(honest + 1, before, "missing, and no record says that they were dropped")
 
     def not_compared(self, given: Sequence[Anchor]) -> list[str]:
         first = self.first.seq if self.first else 1
+        gone = {one.seq: any(gap.has(one.seq) for gap in self.missing) for one in given}
         return [
-            f"record {one.seq} was dropped: its anchor is compared with nothing" for one in given if one.seq < first
+            f"record {seq} {'is missing' if is_missing else 'was dropped'}: its anchor is compared with nothing"
+            for seq, is_missing in gone.items()
+            if is_missing or seq < first
         ]
 
     def compared(self, source: Source) -> Compared:
         first = self.first.seq if self.first else 1
-        seqs = [one.seq for one in self._anchors[source] if one.seq >= first]
+        seqs = [
+            one.seq
+            for one in self._anchors[source]
+            if one.seq >= first and not any(gap.has(one.seq) for gap in self.missing)
+        ]
         return Compared(source, len(seqs), max(seqs, default=0))
 
 

@@ -24,7 +24,10 @@ from agent.values.events import Event
 from agent.values.paths import Paths
 
 # What root can do to a log of which the journal has nothing.
-ALL = "can have written all of this anew: only an anchor that is kept elsewhere says otherwise: --anchor"
+ALL = (
+    "can have written this log anew, and nothing on this machine would show it. An anchor that you noted before, and"
+    " kept on another machine, would: audit verify --anchor"
+)
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 
 
@@ -200,7 +203,7 @@ def test_verify_names_the_first_broken_place_and_exits_1(diary: Host) -> None:
     status, out, _ = diary.audit("verify")
 
     assert status == 1
-    assert out[0] == f"broken: record 2: is not as it was written ({path}, line 2)"
+    assert out[0] == f"altered: record 2: is not as it was written ({path}, line 2)"
     assert json.loads(diary.audit("verify", "--json")[1][0])["broken"]["seq"] == 2
 
 
@@ -212,8 +215,7 @@ def end_of(host: Host) -> str:
 def test_an_anchor_that_was_kept_elsewhere_finds_a_log_that_was_written_anew(diary: Host) -> None:
     kept = end_of(diary)
     assert (
-        "can have hidden nothing up to record 4, whose anchor you gave"
-        in diary.audit("verify", "--anchor", kept)[1][-1]
+        "can have changed nothing from record 1 to 4 since you noted" in diary.audit("verify", "--anchor", kept)[1][-1]
     )
 
     shutil.rmtree(diary.paths.audit_log.parent)
@@ -224,7 +226,21 @@ def test_an_anchor_that_was_kept_elsewhere_finds_a_log_that_was_written_anew(dia
 
     assert diary.audit("verify")[0] == 0
     status, out, _ = diary.audit("verify", "--anchor", kept)
-    assert (status, out[0]) == (1, "broken: record 4: is not the one that the anchor that was given knows")
+    assert (status, out[0]) == (1, "altered: record 4: is not the one that the anchor that was given knows")
+
+
+def test_an_anchor_that_is_read_today_proves_nothing_about_what_was_missing_by_then(diary: Host) -> None:
+    path = diary.paths.audit_log
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[2:]))
+
+    status, out, _ = diary.audit("verify", "--anchor", end_of(diary))
+
+    assert (status, out[0]) == (1, "incomplete: records 1 to 2 are missing, and no record says that they were dropped")
+    assert out[-1] == (
+        "  root     can have changed nothing from record 3 to 4 since you noted that anchor; before you noted it, and"
+        " after record 4, anything. An anchor that is read from this log today proves nothing about before. Of what is"
+        " missing no anchor says anything"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "4", "4:", "0:" + "a" * 64, "4:" + "A" * 64, "4:" + "a" * 63])

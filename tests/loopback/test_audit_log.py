@@ -301,7 +301,7 @@ def test_records_cut_off_while_the_agent_is_down_are_noticed_and_stay_missing(la
     assert recovered["facts"]["because"] == "records 4 to 5 are missing, says the anchor"
     found = laptop.verified()
     assert found.broken is not None
-    assert (found.broken.seq, found.broken.what) == (4, "is missing, up to 5")
+    assert (found.broken.seq, found.broken.last, found.broken.what) == (4, 5, "missing")
 
 
 def test_a_log_removed_under_a_running_agent_does_not_begin_again(laptop: Laptop) -> None:

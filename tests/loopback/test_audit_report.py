@@ -93,7 +93,7 @@ def test_a_log_that_was_changed_is_shown_and_the_page_says_so(diary: Host) -> No
     status, out, err = diary.audit("report", "-o", "-")
 
     assert status == 0
-    assert "The log is not as it was written" in "\n".join(out)
+    assert "A record was altered: record 1: is not as it was written" in "\n".join(out)
     assert "See: docker-proxy-agent audit verify" in err[0]
 
 

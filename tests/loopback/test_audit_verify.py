@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.audit.chain import Anchor, Entry, opened, sealed
+from agent.audit.chain import Anchor, Entry, decoded, opened, sealed
 from agent.audit.log import AuditLog, AuditUnwritable
 from agent.audit.verify import Source, Verification, verify
 from agent.values.events import Event
@@ -120,6 +120,40 @@ def test_a_log_that_is_not_there_yet_is_whole(tmp_path: Path) -> None:
 
 
 # Somebody was there.
+
+
+def test_that_records_are_missing_hides_no_other_that_was_altered(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.write([{"n": str(n)} for n in range(9)])
+    lines = log.lines
+    log.lines = [*lines[:1], *lines[3:4], *lines[5:]]
+    found = log.verified()
+
+    assert [str(one).partition(" (")[0] for one in found.missing] == [
+        "records 2 to 3 are missing",
+        "record 5 is missing",
+    ]
+    assert (found.altered, found.broken) == (None, found.missing[0])
+
+    seventh = decoded(lines[6])
+    assert seventh is not None
+    forged = sealed(msgspec.structs.replace(seventh, facts={"n": "another"}))[0]
+    log.lines = [*lines[:1], *lines[3:4], lines[5], forged, *lines[7:]]
+    found = log.verified()
+
+    assert [one.seq for one in found.missing] == [2, 5]
+    assert str(found.altered).startswith("record 8: does not continue the record before it")
+
+
+def test_an_anchor_of_a_record_that_is_missing_is_compared_with_nothing(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.write([{}] * 5)
+    log.lines = log.lines[3:]
+
+    found = verify(log.path, log.state, given=[log.anchors[2]])
+
+    assert "record 3 is missing: its anchor is compared with nothing" in found.notes
+    assert [one.anchors for one in found.compared if one.source is Source.GIVEN] == [0]
 
 
 @few
@@ -372,8 +406,8 @@ def test_a_log_that_is_gone_with_its_anchor_is_missed_by_the_journal() -> None:
     with a_log(5) as log:
         is_gone(log)
 
-        assert whole(log, log.anchors) == "record 1: is gone with the whole log, up to 5, says the journal"
-        assert whole(log, log.anchors[:3]) == "record 1: is gone with the whole log, up to 3, says the journal"
+        assert whole(log, log.anchors) == "records 1 to 5 are gone with the whole log, says the journal"
+        assert whole(log, log.anchors[:3]) == "records 1 to 3 are gone with the whole log, says the journal"
 
 
 @pytest.mark.parametrize("records", [1, 5, 9])
@@ -382,7 +416,7 @@ def test_and_a_new_one_in_its_place_is_no_excuse(records: int) -> None:
         is_gone(log)
         log.write([{"later": "yes"}] * records)
 
-        assert whole(log, log.anchors).startswith("record 1: ")
+        assert whole(log, log.anchors).startswith(("record 1: ", "records 1 to "))
 
 
 def test_one_that_ended_in_good_order_is_missed_by_nobody() -> None:
@@ -399,7 +433,7 @@ def test_one_that_ended_in_good_order_is_missed_by_nobody() -> None:
         notes = verify(log.path, log.state, (before, now)).notes
         assert "the journal knows 5 records of a log that ended before this one" in notes
         is_gone(log)
-        assert whole(log, before, now) == "record 1: is gone with the whole log, up to 3, says the journal"
+        assert whole(log, before, now) == "records 1 to 3 are gone with the whole log, says the journal"
 
 
 def test_one_that_goes_on_after_an_end_is_looked_at_from_its_beginning() -> None:
@@ -412,9 +446,9 @@ def test_one_that_goes_on_after_an_end_is_looked_at_from_its_beginning() -> None
 
         log.lines = log.lines[:3]
 
-        assert whole(log, before, []) == "record 4: is cut off, up to 9, says the state directory"
+        assert whole(log, before, []) == "records 4 to 9 are cut off, says the state directory"
         (log.state / "anchors.json").unlink()
-        assert whole(log, before, []) == "record 4: is cut off, up to 5, says the journal"
+        assert whole(log, before, []) == "records 4 to 5 are cut off, says the journal"
 
 
 @pytest.mark.parametrize("name", ["audit.jsonl", "audit-0000000001.jsonl"])
@@ -444,7 +478,7 @@ def test_an_anchor_that_is_given_finds_an_end_that_was_cut_off(tmp_path: Path) -
 
     assert verify(log.path, log.state).is_whole
     broken = verify(log.path, log.state, given=log.anchors[2:]).broken
-    assert str(broken) == "record 3: is cut off, up to 3, says the anchor that was given"
+    assert str(broken) == "record 3 is cut off, says the anchor that was given"
 
 
 def test_an_anchor_of_a_record_that_was_dropped_proves_nothing_and_that_is_said(tmp_path: Path) -> None:

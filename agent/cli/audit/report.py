@@ -84,14 +84,14 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
 def _chain(found: Verification) -> Chain:
     kept = f"{found.records} records, {found.first} to {found.last}"
-    says = (
-        f"The log is whole: {kept}. None was changed, dropped or cut off."
-        if found.broken is None
-        else f"The log is not as it was written: {found.broken}. It has {kept}."
-    )
+    findings = [f"A record was altered: {found.altered}."] if found.altered else []
+    findings += [f"The log is incomplete: {one}." for one in found.missing]
+    if findings and not found.altered:
+        findings.append("What is there is as it was written.")
+    findings = [*findings, f"It has {kept}."] if findings else [f"The log is whole: {kept}."]
     return Chain(
         is_whole=found.is_whole,
-        says=says,
+        says=" ".join(findings),
         anchors=tuple(map(str, found.compared)),
         notes=(*found.notes, f"root {what_root_can(found)}"),
         last="" if found.end is None else f"{found.end.seq}:{found.end.hash}",

@@ -53,7 +53,9 @@ def plain_of(found: Verification) -> dict[str, object]:
 
 def _report(found: Verification) -> list[str]:
     kept = f"{found.records} records, {found.first} to {found.last}" if found.records else "no records"
-    lines = [f"whole: {kept}"] if found.broken is None else [f"broken: {found.broken}", f"  found    {kept}"]
+    lines = [f"altered: {found.altered}"] if found.altered else []
+    lines += [f"incomplete: {one}" for one in found.missing]
+    lines = [*lines, f"  found    {kept}"] if lines else [f"whole: {kept}"]
     lines += [f"  anchor   {compared}" for compared in found.compared]
     lines += [f"  note     {note}" for note in found.notes]
     if found.end is not None:
@@ -63,14 +65,24 @@ def _report(found: Verification) -> list[str]:
 
 def what_root_can(found: Verification) -> str:
     """What who is root can hide from this check, and what not."""
+    if found.altered is not None:
+        return f"can have changed anything here: the log is not as it was written from record {found.altered.seq} on"
     of = {compared.source: compared.newest for compared in found.compared if compared.anchors}
-    if Source.GIVEN in of:
+    # A hash is made over the record before, so a gap ends what an anchor speaks for.
+    since = max([found.first or 1, *(one.last + 1 for one in found.missing if one.last < (found.last or 0))])
+    missing = "" if not found.missing else ". Of what is missing no anchor says anything"
+    if of.get(Source.GIVEN, 0) >= since:
         return (
-            f"can have hidden nothing up to record {of[Source.GIVEN]}, whose anchor you gave; only what came after it"
+            f"can have changed nothing from record {since} to {of[Source.GIVEN]} since you noted that anchor; before"
+            f" you noted it, and after record {of[Source.GIVEN]}, anything. An anchor that is read from this log today"
+            f" proves nothing about before{missing}"
         )
-    if Source.JOURNAL in of:
+    if of.get(Source.JOURNAL, 0) >= since:
         return (
-            f"can have hidden nothing up to record {of[Source.JOURNAL]} without rewriting the journal, too. An anchor"
-            " that is kept elsewhere says more: --anchor"
+            f"can have changed nothing from record {since} to {of[Source.JOURNAL]} without rewriting the journal, too."
+            f" An anchor that you keep on another machine proves more: audit verify --anchor{missing}"
         )
-    return "can have written all of this anew: only an anchor that is kept elsewhere says otherwise: --anchor"
+    return (
+        "can have written this log anew, and nothing on this machine would show it. An anchor that you noted before,"
+        f" and kept on another machine, would: audit verify --anchor{missing}"
+    )
