@@ -12,6 +12,7 @@
     read            the records that a reader asks for
     heads           the same, with no more decoded than has to be
     account         what was so at any moment: spans, restarts, orders                          pure
+    hindrances      why Docker could not switch while it reached no registry                    pure
     lanes           spans on their way                                                          pure
     spans           what an account consists of                                                 pure
     report/         a period as a page to keep

@@ -20,6 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from agent.audit.heads import Head
+from agent.audit.hindrances import NOTED, Hindrances
 from agent.audit.lanes import Lanes, Said
 from agent.audit.spans import Break, Known, Lane, Order, Outage, Restart, Span, Told
 from agent.values.asker import Asker, Via
@@ -43,6 +44,7 @@ class Account:
         self._lanes = Lanes()
         self._is_running: bool | None = None  # an agent; None: the log has not begun
         self._outage: Outage | None = None
+        self._hindrances = Hindrances()
         self._boot = ""
         self._unit = ""  # of the Docker that the agent looks after; '': not said
         self._lately: deque[tuple[dt.datetime, int]] = deque(maxlen=_BEFORE_A_START)  # when records were written
@@ -94,7 +96,10 @@ class Account:
             at = self.last
         take = self._takes.get(head.event)
         if take is not None:
-            told += take(head, at, head.facts_of_today())
+            facts = head.facts_of_today()
+            if head.event in NOTED:
+                self._note(head, facts)
+            told += take(head, at, facts)
         self._seq, self.last, self._boot = seq, at, head.boot_id
         self._lately.append((at, seq))
         for one in told:
@@ -245,6 +250,7 @@ class Account:
             network=_text(facts, "network") or "",
             upstream=upstream,
             because=because,
+            why=self._hindrances.began(facts),
             verdicts=tuple(one for one in verdicts if isinstance(one, dict)) if isinstance(verdicts, list) else (),
             seq=head.seq,
         )
@@ -262,8 +268,18 @@ class Account:
             end=at,
             lasted_s=lasted_s,
             ended_because=_text(facts, "because") or "",
+            ended_by=self._hindrances.ended(facts),
             end_seq=head.seq,
         )
+
+    def _note(self, head: Head, facts: Mapping[str, Any]) -> None:
+        """What keeps Docker from being switched, also if it comes while an outage lasts."""
+        runs = facts.get("effective")
+        settings = _settings(runs) if isinstance(runs, dict) else "settings that no record says"
+        new = self._hindrances.note(head, facts, by=who(head.by) if head.by else "", settings=settings)
+        if new and self._outage is not None:
+            why = f"{self._outage.why}; then {new}" if self._outage.why else new
+            self._outage = msgspec.structs.replace(self._outage, why=why)
 
     def _outage_unseen(self, because: str) -> Iterator[Told]:
         """Nobody saw how the one that was open ended."""

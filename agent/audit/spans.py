@@ -95,9 +95,11 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
     lasted_s: float | None = None  # by a clock that nobody can set
     network: str = ""
     upstream: str = ""  # that Docker ran with; '': none of the policy's
-    because: str = ""
+    because: str = ""  # of what was chosen, as the record has it
+    why: str = ""  # Docker could not switch
     verdicts: tuple[Mapping[str, Any], ...] = ()
     ended_because: str = ""
+    ended_by: str = ""  # what had changed by then
     seq: int = 0  # 0: the record of its begin is not there
     end_seq: int = 0
 

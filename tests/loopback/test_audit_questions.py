@@ -153,8 +153,8 @@ def test_outages_have_begin_end_length_and_reason(day: Host) -> None:
         "2026-03-01 10:30:00  to 2026-03-01 10:40:00: 10 min 0 s",
         "  docker       reached no registry in home by direct",
         "  verdicts     direct refused [nobody listens]",
-        "  choice       it may come",
-        "  end          it works here",
+        "  why          nothing worked here: direct refused",
+        "  end          direct works again",
         "  records      6, 7",
         "1 outage: 10 min 0 s in all",
     ]

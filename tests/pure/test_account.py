@@ -283,6 +283,68 @@ def test_an_outage_counts_from_the_first_look_that_found_it() -> None:
     assert log.lane(Lane.OUTAGE) == [("09:58", "10:10", "corp", SEEN)]
 
 
+def out(log: Log, clock: str = "10:00:05", *, works: str = "ok") -> Log:
+    """Docker reaches nothing with corp; `works`: the verdict on direct."""
+    verdicts = [{"upstream": "corp", "verdict": "dns"}, {"upstream": "direct", "verdict": works}]
+    return log.write(clock, Event.UNREACHABLE_BEGAN, network="home", upstream="corp", since="2026-03-01T10:00:00Z",
+        because="the only one of home, and works", verdicts=verdicts)  # fmt: skip
+
+
+def ended(log: Log, upstream: str = "direct") -> Outage:
+    log.write("11:00:00", Event.UNREACHABLE_ENDED, lasted_s=3600.0, upstream=upstream, because="it works here")
+    (one,) = log.account.outages
+    return one
+
+
+WAITS: Final[dict[str, Any]] = {"due": "d", "waits": "stack.service hangs on Docker"}
+OF_SUDO: Final = "alice, login uid 1000"
+
+
+@pytest.mark.parametrize(
+    ("log", "why"),
+    [
+        pytest.param(
+            out(begun().write("09:59:00", Event.PAUSED, by=ALICE, until=None)),
+            f"the agent was paused by {OF_SUDO} (record 2)",
+            id="paused",
+        ),
+        pytest.param(
+            out(begun().write("09:59:00", Event.RESTART_DEFERRED, **WAITS)),
+            "the restart of Docker waited: stack.service hangs on Docker (record 2)",
+            id="waits",
+        ),
+        pytest.param(
+            out(begun()).write("10:00:06", Event.RESTART_DEFERRED, **WAITS),
+            "Docker ran with corp; what worked here was direct; then the restart of Docker waited: "
+            "stack.service hangs on Docker (record 3)",
+            id="waits-from-then-on",
+        ),
+        pytest.param(
+            out(begun().write("09:58:00", Event.RESTART_DEFERRED, **WAITS).write("09:59:00", Event.RESTART_DROPPED)),
+            "Docker ran with corp; what worked here was direct",
+            id="does-not-wait-any-more",
+        ),
+        pytest.param(
+            out(begun(), works="timeout"), "nothing worked here: corp dns, direct timeout", id="nothing-works"
+        ),
+        pytest.param(
+            out(begun(), works="portal"), "the only one of home, and works", id="portal: as the record has it"
+        ),
+    ],
+)
+def test_why_docker_could_not_switch_is_by_what_kept_it_from_it(log: Log, why: str) -> None:
+    assert ended(log).why == why
+
+
+def test_what_had_changed_when_an_outage_ended() -> None:
+    started = out(begun()).write("10:59:00", Event.DOCKER_STARTED, cause="agent", effective=DIRECT, invocation="i2")
+    moved = out(begun()).write("10:59:00", Event.NETWORK_CHANGED, network="office")
+
+    assert ended(started).ended_by == "Docker was started by the agent, with direct (record 3)"
+    assert ended(moved, "corp").ended_by == "the laptop moved to office (record 3)"
+    assert ended(out(begun()), "corp").ended_by == "corp works again"
+
+
 def test_an_outage_whose_end_nobody_saw_is_not_known_from_then_on() -> None:
     log = begun().write("10:00:00", Event.UNREACHABLE_BEGAN, upstream="corp", since="2026-03-01T10:00:00Z")
     log.write("10:20:00", Event.RESTART_DEFERRED, due="d", waits="w")

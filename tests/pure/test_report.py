@@ -182,7 +182,7 @@ def test_the_tables_are_what_the_records_say_and_lead_to_them() -> None:
             "5 min",
             "office",
             "corp",
-            "corp may still come; ended: what Docker runs with works here",
+            "nothing worked here: corp refused; ended: what Docker runs with works here",
         ]
     ]
     assert [[cell.text for cell in line] for line in restarts.lines] == [

@@ -186,7 +186,7 @@ class _Telling:
         lasted_s = one.lasted_s if is_whole and one.lasted_s is not None else (end - begin).total_seconds()
         self._sums.was_out(lasted_s)
         self._lost.append(one)
-        more = "; ".join(filter(None, (f"by {one.upstream}" if one.upstream else "", one.because)))
+        more = "; ".join(filter(None, (f"by {one.upstream}" if one.upstream else "", one.why or one.because)))
         is_open = one.end is None and one.seen_until is None
         self._outages.add(Bar(begin, end, length(lasted_s), Tone.BAD, more=more, is_open=is_open))
 
@@ -311,13 +311,14 @@ class _Telling:
         until = Cell("not over") if end is None else Cell(self._when(end), one.end_seq or None)
         lasted_s = one.lasted_s if one.lasted_s is not None else ((end or self._end) - one.begin).total_seconds()
         at_least = "" if one.end else "at least "
+        ended = one.ended_by or one.ended_because
         return (
             Cell(self._when(one.begin), one.seq or None),
             until,
             Cell(f"{at_least}{length(lasted_s)}"),
             Cell(one.network),
             Cell(one.upstream or "none of the policy's"),
-            Cell("; ".join(filter(None, (one.because, f"ended: {one.ended_because}" if one.ended_because else "")))),
+            Cell("; ".join(filter(None, (one.why or one.because, f"ended: {ended}" if ended else "")))),
         )
 
     def _start_table(self, starts: list[_Start]) -> Listing:

@@ -56,9 +56,9 @@ def _lines(one: Outage) -> Iterator[str]:
     way = f" by {one.upstream}" if one.upstream else ""
     yield line("docker", f"reached no registry{where}{way}")
     yield line("verdicts", "; ".join(map(_judged, one.verdicts)) or "none")
-    yield line("choice", one.because)
-    if one.ended_because:
-        yield line("end", one.ended_because)
+    yield line("why", one.why or one.because)
+    if one.ended_by or one.ended_because:
+        yield line("end", one.ended_by or one.ended_because)
     seqs = [str(seq) for seq in (one.seq, one.end_seq) if seq]
     yield line("records", ", ".join(seqs))
 
@@ -99,7 +99,9 @@ def _shown(one: Outage) -> OutageShown:
         network=one.network,
         upstream=one.upstream,
         because=one.because,
+        why=one.why,
         verdicts=one.verdicts,
         ended_because=one.ended_because,
+        ended_by=one.ended_by,
         records=tuple(seq for seq in (one.seq, one.end_seq) if seq),
     )

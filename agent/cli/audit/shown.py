@@ -56,8 +56,10 @@ class OutageShown(msgspec.Struct, frozen=True, kw_only=True):
     network: str
     upstream: str
     because: str
+    why: str
     verdicts: tuple[Mapping[str, Any], ...]
     ended_because: str
+    ended_by: str
     records: tuple[int, ...]
 
 
