@@ -33,6 +33,7 @@ from agent.system.clock import rfc3339
 from agent.values.relay import LogMode, Orders, Source
 
 _AT_ONCE: Final = 64  # connections accepted in a row
+_REFUSED_AT_ONCE: Final = 8  # of them, before those who may have their turn
 _TURNED_AWAY: Final = 64  # that are told why at the same time; others are closed
 _PAUSE_S: Final = 0.1  # if there are no descriptors left
 NOTED_EVERY_S: Final = 60.0
@@ -138,7 +139,10 @@ class Serving:
     # Who connects.
 
     def _accept(self, listening: socket.socket) -> None:
+        refused = 0
         for _ in range(_AT_ONCE):
+            if refused >= _REFUSED_AT_ONCE:
+                return  # the loop calls again for the others
             try:
                 connected, address = listening.accept()
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
@@ -149,27 +153,32 @@ class Serving:
                 self._loop.call_later(_PAUSE_S, self._accept_again, listening)
                 return
             connected.setblocking(False)  # noqa: FBT003 - the library's
-            self._receive(connected, _host(address))
+            refused += not self._receive(connected, _host(address))
 
     def _accept_again(self, listening: socket.socket) -> None:
         if listening in self._listening and listening.fileno() >= 0:
             self._loop.add_reader(listening, self._accept, listening)
 
-    def _receive(self, connected: socket.socket, peer: str) -> None:
+    def _receive(self, connected: socket.socket, peer: str) -> bool:
+        """Whether it was let in."""
         source = self._who.source(peer, _host(connected.getsockname()))
         if source is None or source not in self._sources:
-            reset(connected)
-            connected.close()
-            if self.tally.note_refused(peer):
-                self._say(f"refused: {peer} is neither this host nor a container of it")
-            self.note()
-            return
+            self._refuse(connected, peer)
+            return False
         why = self._limits.admit(peer, is_container=source is Source.CONTAINERS)
         if why:
             self._turn_away(connected, why)
-            return
+            return False
         task = self._loop.create_task(self._serve(connected, source, peer))
         self._tasks.add(task)
+        return True
+
+    def _refuse(self, connected: socket.socket, peer: str) -> None:
+        reset(connected)
+        connected.close()
+        if self.tally.note_refused(peer):
+            self._say(f"refused: {peer} is neither this host nor a container of it")
+        self.note()
 
     def _turn_away(self, connected: socket.socket, why: str) -> None:
         self._note_once(why)

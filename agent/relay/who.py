@@ -3,7 +3,10 @@
 A gateway's address answers on every interface (FACTS 211), also to a guest of the same café: so the address that a peer
 spoke to says nothing. A connection exists only once our answers reach the peer; so the way that they take tells where
 it is, whatever it calls itself. Asked at each connection, so that a network that was a container's a moment ago and is
-the café's now is not believed. Only what kind of interface it is, is kept for a minute.
+the café's now is not believed. Only what kind of interface it is, is kept: a yes for a minute, a no for a second.
+
+Whoever is not let in may ask as often as he likes, and nothing else is done meanwhile. So it costs the same however
+many containers there are: the kernel is asked for one interface, and for a bridge's ports once in a second.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from agent.see.netlink_messages import Link, Route
 from agent.values.relay import Source
 
 KEPT_S: Final = 60.0
+NO_KEPT_S: Final = 1.0
 _KEPT: Final = 256  # bridges
 _BRIDGE, _VETH, _TUN = "bridge", "veth", "tun"
 _DOCKERDS: Final = "127.0.0.1"
@@ -32,7 +36,8 @@ class Kernel(Protocol):
 
     def leads_here(self, address: str, /) -> bool: ...
     def way_to(self, address: str, /) -> Route | None: ...
-    def links(self) -> Sequence[Link]: ...
+    def link_at(self, index: int, /) -> Link | None: ...
+    def ports_of(self, bridge: int, /) -> Sequence[Link]: ...
     def default_routes(self) -> Sequence[Route]: ...
 
 
@@ -41,6 +46,9 @@ class _Looked(msgspec.Struct, frozen=True):
 
     is_of_containers: bool  # a bridge that only containers are on
     is_of_guests: bool  # a bridge that only guests of this host are on: containers, virtual machines
+
+
+_NEITHER: Final = _Looked(is_of_containers=False, is_of_guests=False)
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -91,24 +99,30 @@ class Who:
     def _of(self, interface: int) -> _Looked:
         now = self._clock()
         kept = self._kept.get(interface)
-        if kept is None or not kept.looked.is_of_containers or kept.until <= now:
-            if len(self._kept) >= _KEPT:
-                self._kept.clear()
-            kept = _Kept(self._look(interface), now + KEPT_S)
-            self._kept[interface] = kept
-        return kept.looked
+        if kept is not None and now < kept.until:
+            return kept.looked
+        looked, keeps_s = self._look(interface)
+        if len(self._kept) >= _KEPT:
+            self._kept.clear()
+        self._kept[interface] = _Kept(looked, now + keeps_s)
+        return looked
 
-    def _look(self, interface: int) -> _Looked:
-        links = self._kernel.links()
-        ports = {link.kind for link in links if link.master == interface}
+    def _look(self, interface: int) -> tuple[_Looked, float]:
+        """And for how long that is true enough."""
+        link = self._kernel.link_at(interface)
+        if link is None or link.kind != _BRIDGE:
+            return _NEITHER, NO_KEPT_S
+        kinds = {port.kind for port in self._kernel.ports_of(interface)}
         # In an LXC guest the uplink is a veth, too, and may be a port of a bridge.
-        is_inside = any(link.index == interface and link.kind == _BRIDGE for link in links) and all(
-            hop.interface != interface for route in self._kernel.default_routes() for hop in route.hops
-        )
-        return _Looked(
-            is_of_containers=is_inside and ports == {_VETH},
-            is_of_guests=is_inside and ports <= {_VETH, _TUN},
-        )
+        if not kinds <= {_VETH, _TUN} or self._leads_out(interface):
+            return _NEITHER, NO_KEPT_S
+        looked = _Looked(is_of_containers=kinds == {_VETH}, is_of_guests=True)
+        if not kinds:  # the first container may come at any moment, and nobody else comes from there
+            return looked, 0.0
+        return looked, KEPT_S if looked.is_of_containers else NO_KEPT_S
+
+    def _leads_out(self, interface: int) -> bool:
+        return any(hop.interface == interface for route in self._kernel.default_routes() for hop in route.hops)
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -1,6 +1,6 @@
 """Asks the kernel about its network, over netlink.
 
-Nine questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
+Eleven questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
 `socket_messages.py`), and waking up when something changes (`service/watch/`).
 """
 
@@ -41,6 +41,23 @@ class NetlinkFailed(AgentError):
 def links() -> list[Link]:
     """All interfaces."""
     return [link for message in ask(wire.links_request()) if (link := wire.link(message))]
+
+
+def link_at(index: int) -> Link | None:
+    """One interface, by its index; None if it is gone. All are asked for much longer if there are hundreds."""
+    try:
+        told = ask(wire.link_request(index))
+    except NetlinkFailed as failure:
+        if failure.errno == errno.ENODEV:
+            return None
+        raise
+    return next((link for message in told if (link := wire.link(message))), None)
+
+
+def ports_of(bridge: int) -> list[Link]:
+    """The interfaces that are ports of a bridge, by its index."""
+    found = (wire.link(message) for message in ask(wire.ports_request(bridge)))
+    return [link for link in found if link is not None and link.master == bridge]
 
 
 def labels() -> frozenset[str]:

@@ -141,6 +141,19 @@ def links_request() -> KernelRequest:
     return KernelRequest(RTM_GETLINK, _LINK.pack(AF_UNSPEC, 0, 0, 0, 0) + mask)
 
 
+def link_request(index: int) -> KernelRequest:
+    """One link."""
+    mask = _attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
+    return KernelRequest(RTM_GETLINK, _LINK.pack(AF_UNSPEC, 0, index, 0, 0) + mask, is_dump=False)
+
+
+def ports_request(master: int) -> KernelRequest:
+    """The links that are ports of this one. A kernel before 4.6 answers with all links."""
+    request = links_request()
+    wanted = _attribute(_IFLA_MASTER, struct.pack("=I", master))
+    return msgspec.structs.replace(request, body=request.body + wanted)
+
+
 def labels_request() -> KernelRequest:
     """All IPv4 addresses; IPv6 addresses have no labels."""
     return KernelRequest(RTM_GETADDR, _ADDRESS.pack(AF_INET, 0, 0, 0, 0))

@@ -185,3 +185,15 @@ def test_an_address_that_comes_back_within_a_moment_has_lost_nothing(laptop: Lap
     with pytest.raises(subprocess.TimeoutExpired):
         opened.wait(timeout=1)
     opened.kill()
+
+
+def test_the_kernel_tells_of_one_interface_and_of_one_bridges_ports(laptop: Laptop) -> None:
+    look = """
+import socket
+from agent.see import netlink
+bridge = socket.if_nametoindex("docker0")
+link = netlink.link_at(bridge)
+print(link.name, link.kind, [port.name for port in netlink.ports_of(bridge)], netlink.link_at(12345))
+print(netlink.ports_of(socket.if_nametoindex("wlan0")), link in netlink.links())
+"""
+    assert laptop.host.python(look).splitlines() == ["docker0 bridge ['veth0'] None", "[] True"]

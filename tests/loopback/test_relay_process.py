@@ -7,6 +7,7 @@ import contextlib
 import functools
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -230,6 +231,28 @@ async def test_who_is_not_meant_is_closed_before_a_byte_is_read(tmp_path: Path) 
         assert [line for line in one.said if "refused" in line] == [
             "refused: 127.0.0.1 is neither this host nor a container of it"
         ]
+
+
+async def test_strangers_who_come_all_at_once_do_not_take_a_whole_turn_of_the_loop(tmp_path: Path) -> None:
+    async with relay(tmp_path, Orders(1, (DIRECT,), sources=(Source.CONTAINERS,))) as one:
+        strangers = [socket.create_connection(("127.0.0.1", one.port), timeout=PATIENCE_S) for _ in range(40)]
+        refused: list[socket.socket] = []
+        turns = 0
+        while len(refused) < len(strangers):
+            before = len(refused)
+            await asyncio.sleep(0)
+            refused = [each for each in strangers if _is_reset(each)]
+            assert len(refused) - before <= 8
+            turns += 1
+            assert turns < 10_000
+        for each in strangers:
+            each.close()
+
+
+def _is_reset(connected: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(connected, 0)
+    return bool(poll.poll(0))  # POLLERR or POLLHUP
 
 
 async def test_who_has_too_many_is_told_why_and_the_others_are_served(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from agent.relay.who import KEPT_S, Who
+from agent.relay.who import KEPT_S, NO_KEPT_S, Who
 from agent.see.netlink import NetlinkFailed
 from agent.see.netlink_messages import Hop, Link, Route
 from agent.values.relay import Source
@@ -47,6 +47,8 @@ class Host:
         }
         self.links_now: Sequence[Link] = LINKS
         self.is_silent = False
+        self.asked: list[int] = []
+        self.asked_for_ports: list[int] = []
 
     def leads_here(self, address: str, /) -> bool:
         return address == "172.17.0.1"
@@ -56,8 +58,13 @@ class Host:
             raise NetlinkFailed("silent", errno.ENOBUFS)
         return self.ways.get(address)
 
-    def links(self) -> Sequence[Link]:
-        return self.links_now
+    def link_at(self, index: int, /) -> Link | None:
+        self.asked.append(index)
+        return next((link for link in self.links_now if link.index == index), None)
+
+    def ports_of(self, bridge: int, /) -> Sequence[Link]:
+        self.asked_for_ports.append(bridge)
+        return [link for link in self.links_now if link.master == bridge]
 
     def default_routes(self) -> Sequence[Route]:
         return [Route((Hop(WLAN, "10.0.0.1"),), 254), Route((Hop(UPLINK, "10.7.0.1"),), 254)]
@@ -129,7 +136,7 @@ def test_a_cafe_with_the_numbers_of_a_container_network_that_is_gone_is_not_beli
     assert who.source("172.17.0.2", BRIDGES) is None
 
 
-def test_what_a_bridge_is_for_is_looked_at_again_after_a_minute_and_a_refusal_is_not_kept() -> None:
+def test_what_a_bridge_is_for_is_looked_at_again_after_a_minute_and_after_a_no_in_a_second() -> None:
     host, now = Host(), [0.0]
     who = Who(host, lambda: now[0])
     assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
@@ -139,4 +146,30 @@ def test_what_a_bridge_is_for_is_looked_at_again_after_a_minute_and_a_refusal_is
     assert who.source("172.17.0.2", BRIDGES) is None
 
     host.links_now = LINKS
+    now[0] += NO_KEPT_S
     assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
+
+
+def test_the_first_container_of_a_bridge_is_let_in_at_once() -> None:
+    host = Host()
+    who = Who(host, lambda: 0.0)
+    assert who.source("10.8.0.2", BRIDGES) is None
+
+    host.links_now = (*LINKS, _link(17, "veth", EMPTY))
+
+    assert who.source("10.8.0.2", BRIDGES) is Source.CONTAINERS
+
+
+@pytest.mark.parametrize(("peer", "interface"), [("10.0.0.9", WLAN), ("10.9.0.2", LAN_BRIDGE), ("10.7.0.2", UPLINK)])
+def test_however_often_a_stranger_asks_the_kernel_is_asked_for_one_interface_once_in_a_second(
+    peer: str, interface: int
+) -> None:
+    host, now = Host(), [0.0]
+    who = Who(host, lambda: now[0])
+
+    for number in range(100):
+        now[0] = NO_KEPT_S * number / 100
+        assert who.source(peer, BRIDGES) is None
+
+    assert host.asked == [interface]
+    assert host.asked_for_ports == [interface] * (interface != WLAN)
