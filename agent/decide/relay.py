@@ -32,6 +32,9 @@ LOOPBACK_IPV6: Final = "::1"
 MOST_FAILURES: Final = 3
 TAKES_S: Final = 5.0  # it takes what it is told within milliseconds, and says so within a second
 AGAIN_S: Final = 2.0  # as two probes of an upstream in use are apart
+# What may pass by itself is given longer: who keeps it busy for some seconds does not decide on a restart of Docker.
+SOFT_AGAIN_S: Final = 15.0
+_SOFT: Final = frozenset({Outcome.TIMEOUT, Outcome.PROXY_DOWN})
 _EARLY: Final = 0.1  # of that time
 PROVES_S: Final = 60.0  # with recheck = "0s", and while the upstreams fail as well
 
@@ -55,6 +58,8 @@ class Relaying(msgspec.Struct, frozen=True):
     failures: int = 0  # in a row, each while the upstream worked without it
     asked: float | None = None  # CLOCK_BOOTTIME; None: not yet
     because: str = ""  # how the last probe through it failed; where it is given up or cannot be: why
+    is_soft: bool = False  # that failure may pass by itself
+    is_full: bool = False  # it answered that it has too many connections, which is no failure of its own
 
     @property
     def is_used(self) -> bool:
@@ -76,19 +81,24 @@ def is_due(relaying: Relaying, now: float, recheck_s: float, *, is_doubted: bool
     """Whether it is to be probed in this pass. `is_doubted`: it says itself that something is wrong."""
     if not relaying.is_used:
         return False
-    if relaying.stage is Stage.TRIED or is_doubted:  # in any pass, but not in each of a storm
-        return relaying.asked is None or now >= relaying.asked + AGAIN_S
     at = next_at(relaying, recheck_s)
+    if relaying.asked is None or at is None:
+        return True
+    if relaying.failures or relaying.is_full:
+        return now >= at
+    if relaying.stage is Stage.TRIED or is_doubted:  # in any pass, but not in each of a storm
+        return now >= relaying.asked + AGAIN_S
     # With the upstreams, which were asked a moment before it: else each would have a timer of its own.
-    early_s = 0.0 if relaying.failures else (recheck_s or PROVES_S) * _EARLY
-    return at is None or now >= at - early_s
+    return now >= at - (recheck_s or PROVES_S) * _EARLY
 
 
 def next_at(relaying: Relaying, recheck_s: float) -> float | None:
     """When it is to be probed without any other reason for a pass; None: only in the next pass, or not at all."""
     if not relaying.is_used or relaying.asked is None:
         return None
-    return relaying.asked + (AGAIN_S if relaying.failures else recheck_s or PROVES_S)
+    if relaying.failures or relaying.is_full:
+        return relaying.asked + (SOFT_AGAIN_S if relaying.is_soft else AGAIN_S)
+    return relaying.asked + (recheck_s or PROVES_S)
 
 
 def deaf(told: Orders | None, told_at: float | None, state: RelayState | None, now: float) -> str:
@@ -111,11 +121,22 @@ def after(relaying: Relaying, through: Verdict, without: Verdict | None, now: fl
     if through.is_ok:
         return Relaying(Stage.GIVEN, asked=now)
     because = through.outcome.value + (f": {through.evidence}" if through.evidence else "")
-    if without is None or not without.is_ok:  # it says nothing of the relay
-        return msgspec.structs.replace(relaying, asked=now, because=because)
+    asked = msgspec.structs.replace(
+        relaying, asked=now, because=because, is_soft=through.outcome in _SOFT, is_full=is_full(through)
+    )
+    if asked.is_full or without is None or not without.is_ok:  # it says nothing of the relay
+        return asked
     failures = relaying.failures + 1
     stage = Stage.FAILED if failures >= MOST_FAILURES else relaying.stage
-    return Relaying(stage, failures, asked=now, because=because)
+    return msgspec.structs.replace(asked, stage=stage, failures=failures)
+
+
+def is_full(through: Verdict) -> bool:
+    """Whether it turned the probe away for its limits: it works, and others keep it busy.
+
+    It answers 503 for that, and where it has no orders, which `deaf` sees.
+    """
+    return through.outcome is Outcome.PROXY_DOWN and through.evidence.startswith("503 ")
 
 
 def anew(relaying: Relaying) -> Relaying:
@@ -132,6 +153,11 @@ def conditions(relaying: Relaying, *, is_enabled: bool) -> tuple[Condition, ...]
             text = f"the relay does not work, so Docker has the upstreams themselves: {relaying.because}"
             remedy = "See: journalctl -u docker-proxy-relay. When it is mended: docker-proxy-agent reload"
             return (Condition(Code.RELAY_FAILED, text, remedy),)
+        case Stage.TRIED | Stage.GIVEN if relaying.is_full:
+            text = f"the relay has as many connections as it may, and turned a probe away: {relaying.because}"
+            return (
+                Condition(Code.RELAY_FAILED, text, "See who has them: sudo ss -tnp. Or raise relay.max_connections"),
+            )
         case Stage.TRIED | Stage.GIVEN if relaying.failures:
             text = f"{relaying.failures} of {MOST_FAILURES} probes through the relay failed: {relaying.because}"
             return (Condition(Code.RELAY_FAILED, text, "See: journalctl -u docker-proxy-relay"),)

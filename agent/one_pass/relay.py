@@ -296,13 +296,21 @@ class LocalRelay:
         is_doubted = memory.is_silent or bool(problem)
         is_asked = is_due(relaying, now, self._policy.probe.recheck, is_doubted=is_doubted)
         memory.is_silent = memory.is_silent and not is_asked
-        is_moved = self._units.where() != wanted
-        if is_moved or (is_asked and (relaying.stage is Stage.TRIED or relaying.failures or problem)):
+        # What was written is not what runs: a reload of systemd may have failed, or never been made.
+        is_deaf = is_asked and relaying.stage is Stage.GIVEN and bool(problem or self._units.silent_at(wanted))
+        if (
+            self._units.where() != wanted
+            or is_deaf
+            or (is_asked and (relaying.stage is Stage.TRIED or relaying.failures))
+        ):
             try:
                 # Not cut short by a move: one that is stopped to be started elsewhere must not stay so.
-                await to_the_end(self._units.bring_up(wanted, self._give, is_anew=bool(problem)), None)
+                await to_the_end(self._units.bring_up(wanted, self._give, is_anew=is_deaf), None)
             except AgentError as error:
                 problem = str(error)
+            else:
+                silent = self._units.silent_at(wanted)
+                problem = problem or (f"it does not listen at {', '.join(silent)}" if silent else "")
         if not is_asked:
             return
         through = Verdict(Outcome.ERROR, problem) if problem else await self._through()

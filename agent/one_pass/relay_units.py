@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from agent.decide.relay import listened, listening
+from agent.see import netlink
 from agent.system.systemd import Systemd
 from agent.system.text_files import read_text, write_text
 from agent.values.errors import AgentError, UnitFailed
@@ -28,12 +29,16 @@ class Units(Protocol):
         """The addresses at which it was brought up; None: it was not, or was brought down since."""
         ...
 
+    def silent_at(self, where: tuple[str, ...]) -> tuple[str, ...]:
+        """Of these addresses those at which nobody listens, whatever was written; () also if that cannot be learned."""
+        ...
+
     async def bring_up(
         self, where: tuple[str, ...], user_is_there: Callable[[], None], *, is_anew: bool = False
     ) -> None:
         """AgentError: why it cannot be. `user_is_there`: called once its user exists, and before it runs.
 
-        `is_anew`: one that runs is started anew.
+        `is_anew`: one that is up is brought down first.
         """
         ...
 
@@ -54,22 +59,32 @@ class RelayUnits:
             return ()
         return None if text is None else listened(text)
 
+    def silent_at(self, where: tuple[str, ...]) -> tuple[str, ...]:
+        ends = [(end, *end.rsplit(":", 1)) for end in where]
+        hosts = [(end, host.strip("[]"), int(port)) for end, host, port in ends]
+        try:
+            found = netlink.listeners(hosts[0][2], [host for _, host, _ in hosts]) if hosts else ()
+        except AgentError:
+            return ()
+        return tuple(end for end, host, port in hosts if not any(one.takes(host, port) for one in found))
+
     async def bring_up(
         self, where: tuple[str, ...], user_is_there: Callable[[], None], *, is_anew: bool = False
     ) -> None:
         """One that is up at other addresses is stopped first, the service, too (FACTS 231)."""
         before, wanted = await asyncio.to_thread(read_text, self._drop_in), listening(where)
-        if before != wanted:
+        if before != wanted or is_anew:
             await self._systemd.says("stop", SOCKET, SERVICE)
-            await asyncio.to_thread(write_text, self._drop_in, before, wanted, _MODE)
-            await self._systemd.call("daemon-reload")
+            if before != wanted:
+                await asyncio.to_thread(write_text, self._drop_in, before, wanted, _MODE)
+            await self._systemd.call("daemon-reload")  # also where an earlier one failed, or was never made
         if not await self._systemd.says("is-enabled", "--quiet", SOCKET):
             await self._systemd.call("enable", "--quiet", SOCKET)
         await self._systemd.says("reset-failed", SOCKET, SERVICE)
         try:
             await self._systemd.call("start", SOCKET)
             user_is_there()
-            await self._systemd.call("restart" if is_anew else "start", SERVICE)
+            await self._systemd.call("start", SERVICE)
         except UnitFailed as error:
             raise AgentError(SOCKET, *await self._why(error)) from error
 
@@ -102,6 +117,9 @@ class Somebody:
 
     def where(self) -> tuple[str, ...] | None:
         return self._where
+
+    def silent_at(self, where: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG002 - a Protocol's
+        return ()
 
     async def bring_up(
         self,

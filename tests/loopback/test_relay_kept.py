@@ -52,10 +52,15 @@ class Ups:
         self.fails = ""
         self.ups: list[tuple[str, ...]] = []
         self.downs, self.anew = 0, 0
+        self.silent: set[str] = set()  # nobody listens there
+        self.heard_anew: set[str] = set()  # … until it is brought down and up
         self._where: tuple[str, ...] | None = None
 
     def where(self) -> tuple[str, ...] | None:
         return self._where
+
+    def silent_at(self, where: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(set(where) & self.silent)
 
     async def bring_up(
         self, where: tuple[str, ...], user_is_there: Callable[[], None], *, is_anew: bool = False
@@ -63,6 +68,7 @@ class Ups:
         if self.fails:
             raise AgentError("docker-proxy-relay.socket", self.fails)
         user_is_there()
+        self.silent -= self.heard_anew if is_anew else set()
         self.anew += is_anew
         self.ups.append(where)
         self._where = where
@@ -499,6 +505,27 @@ async def test_a_relay_that_falls_silent_is_probed_soon(laptop: Relayed) -> None
         await hand.wake(Reason.TIMER)
 
         assert laptop.place.asked.count("relay") == asked + 1
+
+
+@pytest.mark.parametrize("helps", [True, False])
+async def test_a_bridge_at_which_nobody_listens_is_seen_whatever_was_written(laptop: Relayed, *, helps: bool) -> None:
+    """As where systemd's reload failed after the drop-in was written: dockerd's half works, containers' does not."""
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        laptop.units.silent = {LISTENS[2]}
+        laptop.units.heard_anew = {LISTENS[2]} if helps else set()
+        laptop.clock.ahead_s = 61
+        await hand.wake(Reason.TIMER)
+        assert laptop.units.anew == 1
+        if helps:
+            assert "relay-failed" not in laptop.conditions()
+            return
+        (said,) = [one for one in laptop.status()["conditions"] if one["code"] == "relay-failed"]
+        assert "it does not listen at 172.17.0.1:3130" in said["text"]
+        for ahead_s in (64, 67):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.TIMER)
+        assert laptop.dockerd.runs_with == OFFICE
 
 
 async def test_status_has_the_numbers_of_now_and_not_of_the_last_pass(

@@ -11,6 +11,7 @@ from agent.decide.relay import (
     AGAIN_S,
     MOST_FAILURES,
     PROVES_S,
+    SOFT_AGAIN_S,
     Relaying,
     Stage,
     addresses,
@@ -42,6 +43,8 @@ from agent.values.verdict import Outcome, Verdict
 ON = Relay(enable=True)
 OK = Verdict(Outcome.OK)
 REFUSED = Verdict(Outcome.REFUSED, "nothing listens")
+TIMEOUT = Verdict(Outcome.TIMEOUT)
+FULL = Verdict(Outcome.PROXY_DOWN, "503 Service Unavailable to CONNECT")
 RECHECK_S = 60.0
 
 
@@ -72,6 +75,14 @@ def test_where_it_begins(is_in_docker: bool, gave_up: str, stage: Stage) -> None
         pytest.param(
             Relaying(Stage.GIVEN, 2), REFUSED, REFUSED, Relaying(Stage.GIVEN, 2, 7, "refused: nothing listens"),
             id="the-upstream-fails-as-well",
+        ),
+        pytest.param(
+            Relaying(Stage.GIVEN), FULL, OK,
+            Relaying(Stage.GIVEN, 0, 7, "proxy-down: 503 Service Unavailable to CONNECT", is_soft=True, is_full=True),
+            id="others-keep-it-busy",
+        ),
+        pytest.param(
+            Relaying(Stage.GIVEN), TIMEOUT, OK, Relaying(Stage.GIVEN, 1, 7, "timeout", is_soft=True), id="it-may-pass"
         ),
         pytest.param(
             Relaying(Stage.GIVEN), REFUSED, None, Relaying(Stage.GIVEN, 0, 7, "refused: nothing listens"),
@@ -118,6 +129,12 @@ def test_what_was_given_up_is_tried_again_when_a_person_asks() -> None:
         pytest.param(Relaying(Stage.GIVEN, asked=7), 0, 7 + PROVES_S, id="without-a-recheck"),
         pytest.param(Relaying(Stage.GIVEN, 1, 7), 60, 7 + AGAIN_S, id="soon-after-a-failure"),
         pytest.param(Relaying(Stage.TRIED, 1, 7), 60, 7 + AGAIN_S, id="soon-after-a-failure-at-the-beginning"),
+        pytest.param(
+            Relaying(Stage.GIVEN, 1, 7, is_soft=True), 60, 7 + SOFT_AGAIN_S, id="later-after-one-that-may-pass"
+        ),
+        pytest.param(
+            Relaying(Stage.GIVEN, 0, 7, is_soft=True, is_full=True), 60, 7 + SOFT_AGAIN_S, id="whether-it-is-still-full"
+        ),
     ],
 )
 def test_when_it_is_probed(relaying: Relaying, recheck_s: float, at: float | None) -> None:
@@ -165,6 +182,7 @@ def codes(relaying: Relaying) -> list[Code]:
 
 
 def test_what_a_person_is_told() -> None:
+    assert codes(Relaying(Stage.GIVEN, 0, 7, "503", is_full=True)) == [Code.RELAY_FAILED]
     assert codes(Relaying(Stage.OFF, because="rootless")) == [Code.BLOCKED]
     assert codes(Relaying(Stage.OFF)) == codes(Relaying(Stage.TRIED)) == codes(Relaying(Stage.GIVEN)) == []
     assert codes(Relaying(Stage.GIVEN, 1, 7, "refused")) == [Code.RELAY_FAILED]
