@@ -194,6 +194,24 @@ def test_a_port_that_is_taken_and_a_bridge_that_moves(laptop: Laptop) -> None:
     back = laptop.docker.start_container("--network", "back")
     assert not loads(back).ok
     laptop.until(laptop.docker.pulls, IMAGE)
+    _hears_of_what_systemd_has_not_read(laptop, web)
+
+
+def _hears_of_what_systemd_has_not_read(laptop: Laptop, web: Container) -> None:
+    """As an agent leaves it that is killed between writing where it listens and the reload of systemd."""
+    laptop.run("systemctl", "stop", NAME)
+    drop_in = f"/etc/systemd/system/{SOCKET}.d/50-docker-proxy-agent.conf"
+    meant = laptop.read(drop_in)
+    laptop.write(drop_in, meant.replace("ListenStream=10.200.0.1:3130\n", ""))
+    laptop.run("systemctl", "daemon-reload")
+    laptop.run("systemctl", "stop", SOCKET, SERVICE)
+    laptop.run("systemctl", "start", SOCKET)
+    laptop.write(drop_in, meant)
+    assert not loads(web).ok
+
+    laptop.run("systemctl", "start", NAME)
+
+    laptop.until(has_loaded, web, within=40)
 
 
 @trixie
