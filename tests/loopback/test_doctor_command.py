@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import tempfile
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from agent.cli.misused import USAGE
 from agent.clients.users import Account, FoundBy
 from agent.one_pass.picture import Picture, State
 from agent.service.status_file import PolicyStatus, StatusFile, status_of
+from agent.system.programs import PATH_FOR_OTHERS
 from agent.values.condition import Code, Condition
 
 from .installation import PASSWORD, Installation, is_offline, knows_no_name, proxy
@@ -137,9 +137,10 @@ def test_a_name_that_a_person_wrote_is_looked_up_as_that_person(monkeypatch: pyt
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         program = Path(folder, "getent")
-        program.write_text('#!/bin/sh\necho "$(id -u)-$(id -G)-$3  STREAM"\n')
+        program.write_text('#!/bin/sh\necho "$(id -u)-$(id -G)-$3$HTTPS_PROXY  STREAM"\n')
         program.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        monkeypatch.setattr("agent.system.programs.PATH_FOR_OTHERS", f"{folder}:{PATH_FOR_OTHERS}")
+        monkeypatch.setenv("HTTPS_PROXY", "http://root:open-sesame@proxy.test:1")
         nobody = Account("nobody", 65534, 65534, (0,), Path("/"), Path("/x"), may_create=False, found_by=FoundBy.NAMED)
 
         found = asyncio.run(addresses_for(nobody, "registry.corp.test"))

@@ -19,6 +19,22 @@ async def test_how_a_program_ended_and_what_it_printed() -> None:
     assert (done.status, done.out, done.complaint) == (3, b"out\n", "two")
 
 
+async def test_a_program_that_becomes_anothers_gets_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://root:open-sesame@proxy.test:1")
+
+    done = await run(["/bin/sh", "-c", "pwd; cat /proc/self/environ"], 10, {"LANG": "C"}, is_anothers=True)
+
+    where, _, environment = done.out.partition(b"\n")
+    names = {one.partition(b"=")[0] for one in environment.strip(b"\0").split(b"\0")}
+    assert (where, names - {b"PWD"}) == (b"/", {b"LANG", b"PATH"})
+
+
+@pytest.mark.parametrize("where", ["1", "2"])
+async def test_a_program_that_prints_without_end_is_ended(where: str) -> None:
+    with pytest.raises(OSError, match="without end"):
+        await run(["sh", "-c", f"exec cat /dev/zero >&{where}"], 60)
+
+
 async def test_a_program_that_is_not_there() -> None:
     with pytest.raises(FileNotFoundError):
         await run(["/nonexistent/program"], 10)

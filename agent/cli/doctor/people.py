@@ -72,10 +72,10 @@ async def addresses_for(account: Account, host: str) -> tuple[str, ...]:
     if not is_name(host):
         return (host,)
     is_another = os.geteuid() == 0 and account.uid != 0  # only root can become one
-    user = ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--")
+    user = ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--no-new-privs", "--")
     as_user = user if is_another else ()
     try:
-        done = await run((*as_user, "getent", "--", "ahosts", host), _LOOK_UP_S)
+        done = await run((*as_user, "getent", "--", "ahosts", host), _LOOK_UP_S, is_anothers=is_another)
     except (OSError, TimeoutError):
         return ()
     rows = [words(line) for line in lines(done.out.decode(errors="replace"))]

@@ -278,9 +278,10 @@ def _of_environment(values: Mapping[str, str]) -> Settings:
 async def _gsettings(account: Account) -> str:
     """As the user whose settings they are; '' where there are none."""
     whose = {"HOME": str(account.home), "XDG_RUNTIME_DIR": f"/run/user/{account.uid}"}
-    as_user = ("runuser", "-u", account.name, "--") if os.geteuid() == 0 else ()
+    becomes_them = os.geteuid() == 0
+    as_user = ("runuser", "-u", account.name, "--") if becomes_them else ()
     try:
-        done = await run((*as_user, *desktop.GNOME), _WITHIN_S, whose)
+        done = await run((*as_user, *desktop.GNOME), _WITHIN_S, whose, is_anothers=becomes_them)
     except (OSError, TimeoutError):
         return ""
     return done.out.decode(errors="replace") if done.status == 0 else ""
