@@ -30,6 +30,11 @@ _SETTINGS: Final = ("http", "https", "all")
 _JITTER: Final = dt.timedelta(seconds=1)  # two that write at once may have their times the other way round
 _SHA_SHOWN: Final = 12
 _ENDED_SO: Final = "ended without a word"
+_RUNS_DIRECT: Final = "Docker runs with direct, and is to run with "  # as `decide/plan.py` says why a restart is due
+# After a start of the agent that said nothing of Docker.
+_TELLS_OF_DOCKER: Final = frozenset(
+    event.value for event in (Event.POLICY_LOADED, Event.DOCKER_STARTED, Event.DOCKER_STOPPED)
+)
 _OTHER_BOOT: Final = "ended with the machine, without a stop"
 # A start is recorded once the agent has looked: what it found to be finished from before has records in front of it.
 _BEFORE_A_START: Final = 64
@@ -45,6 +50,7 @@ class Account:
         self._is_running: bool | None = None  # an agent; None: the log has not begun
         self._outage: Outage | None = None
         self._hindrances = Hindrances()
+        self._silent: tuple[dt.datetime, Said, str] | None = None  # since when, and of which unit
         self._boot = ""
         self._unit = ""  # of the Docker that the agent looks after; '': not said
         self._lately: deque[tuple[dt.datetime, int]] = deque(maxlen=_BEFORE_A_START)  # when records were written
@@ -64,6 +70,7 @@ class Account:
             Event.NO_UPSTREAM: self._no_upstream,
             Event.UNREACHABLE_BEGAN: self._unreachable_began,
             Event.UNREACHABLE_ENDED: self._unreachable_ended,
+            Event.APPLY_STARTED: self._runs_still,
             Event.SETTINGS_WRITTEN: self._written,
             Event.DRIFT_CORRECTED: self._written,
             Event.RESTORED: self._written,
@@ -91,7 +98,11 @@ class Account:
             return
         seq = head.seq
         is_next = self.last is not None and self.last <= at and seq == self._seq + 1 and head.boot_id == self._boot
-        told = [] if is_next else [*self._goes_on(head, at)]  # a log may have a million records
+        told: list[Told] = []  # a log may have a million records
+        if self._silent is not None and not (is_next and head.event in _TELLS_OF_DOCKER):
+            told += self._said_nothing()
+        if not is_next:
+            told += self._goes_on(head, at)
         if self.last is not None and at < self.last:
             at = self.last
         take = self._takes.get(head.event)
@@ -115,6 +126,7 @@ class Account:
         if self._is_running and not agent_runs and self._lately:
             self._nobody_looked(*self._lately[-1], _ENDED_SO)
             yield from self._outage_unseen(f"the agent {_ENDED_SO}")
+        yield from self._said_nothing()
         while self._held:
             yield self._held.popleft()[1]
         yield from self._lanes.now()
@@ -313,7 +325,16 @@ class Account:
             self._lanes.goes_on(Lane.WAITING, unit)
         else:
             yield from self._lanes.ends(Lane.WAITING, at, head.seq, unit)
-        yield from self._lanes.says(Lane.DOCKER, at, said, unit)
+        if head.event == Event.AGENT_STARTED.value and not facts.keys() & {"effective", "invocation"}:
+            self._silent = (at, said, unit)  # the record of its start may come, and say since when it has run
+        else:
+            yield from self._lanes.says(Lane.DOCKER, at, said, unit)
+
+    def _said_nothing(self, before: dt.datetime | None = None) -> Iterator[Told]:
+        """An agent started, and no record said what Docker ran with then. `before`: from here on one does."""
+        silent, self._silent = self._silent, None
+        if silent is not None and (before is None or before > silent[0]):
+            yield from self._lanes.says(Lane.DOCKER, *silent)
 
     def _served(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> str:
         """The unit of the Docker that the record is about: the agent looks after one at a time."""
@@ -325,8 +346,19 @@ class Account:
                 self._lanes.leave_others(lane, unit, at, head.seq)
         return self._unit
 
+    def _runs_still(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        """What is said by the way of what Docker runs with counts where no other record says it."""
+        runs = facts.get("effective")
+        if head.event == Event.RESTART_DEFERRED.value and (_text(facts, "due") or "").startswith(_RUNS_DIRECT):
+            runs = {"direct": True}
+        unit = _unit(facts) or self._unit
+        if isinstance(runs, dict) and not self._lanes.is_seen(Lane.DOCKER, unit):
+            said = Said(value=_settings(runs), seq=head.seq, settings=runs)
+            yield from self._lanes.says(Lane.DOCKER, at, said, unit)
+
     def _docker_started(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         since = min(_moment(facts, "started_at") or at, at)
+        yield from self._said_nothing(since)
         down = _moment(facts, "down_since")
         before = self._lanes.value(Lane.DOCKER, self._served(head, at, facts))
         is_new = before is None or before.identity != _text(facts, "invocation")
@@ -338,6 +370,7 @@ class Account:
     def _docker_stopped(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         unit = self._served(head, at, facts)
         since = min(_moment(facts, "stopped_at") or at, at)
+        yield from self._said_nothing(since)
         said = Said(value=None, seq=head.seq, because=_text(facts, "because") or "", cause=_text(facts, "cause") or "")
         yield from self._lanes.says(Lane.DOCKER, since, said, unit)
         yield from self._lanes.ends(Lane.WAITING, at, head.seq, unit)
@@ -353,6 +386,7 @@ class Account:
         yield _restart(head, at, facts, is_rolled_back=True)
 
     def _restart_deferred(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        yield from self._runs_still(head, at, facts)
         said = Said(value=_text(facts, "waits") or "", seq=head.seq, because=_text(facts, "due") or "")
         yield from self._lanes.says(Lane.WAITING, at, said, self._of_waiting(facts))
 

@@ -84,9 +84,9 @@ class Lanes:
         one = self._open.get((lane, about))
         return one.said if one is not None else None
 
-    def is_seen(self, lane: Lane) -> bool:
+    def is_seen(self, lane: Lane, about: str = "") -> bool:
         """Whether it is known what is so."""
-        one = self._open.get((lane, ""))
+        one = self._open.get((lane, about))
         return one is not None and one.away is None and one.said.known is Known.SEEN
 
     def is_named(self, lane: Lane, about: str) -> None:

@@ -85,6 +85,7 @@ class Log:
         ]
 
 
+DIRECT_NOW: Final = "Docker runs with direct, and is to run with"
 SEEN, NO_AGENT, UNCERTAIN, MISSING, NOT_SAID = (
     *(Known.SEEN, Known.NO_AGENT, Known.UNCERTAIN, Known.MISSING, Known.NOT_SAID),
 )
@@ -436,6 +437,39 @@ def test_a_docker_that_records_of_before_do_not_name_is_the_one_that_is_named_ne
 
     assert log.lane(Lane.DOCKER) == [("09:00", "10:00", "http://proxy:3128", SEEN), ("10:00", None, "direct", SEEN)]
     assert log.lane(Lane.WAITING) == [("09:30", "10:00", "w", SEEN)]
+
+
+def test_after_a_crash_the_record_of_a_start_says_since_when_docker_has_run() -> None:
+    log = begun().write("11:00:00", Event.SETTINGS_WRITTEN, targets=[])
+    log.write("12:00:00", Event.AGENT_STARTED, version="1", last_ended="was killed, or crashed", gap_s=3600.0)
+    log.write("12:00:01", Event.POLICY_LOADED, path="/p", because="the agent started", warnings=[])
+    log.write("12:00:02", Event.DOCKER_STARTED, cause="agent", effective=DIRECT, invocation="i2",
+        started_at="2026-03-01T11:02:00Z", down_since="2026-03-01T11:01:00Z")  # fmt: skip
+
+    assert log.lane(Lane.DOCKER) == [
+        ("09:00", "11:00", "http://proxy:3128", SEEN),
+        ("11:00", "11:01", "http://proxy:3128", UNCERTAIN),
+        ("11:01", "11:02", None, SEEN),
+        ("11:02", None, "direct", SEEN),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "facts"),
+    [
+        pytest.param(Event.APPLY_STARTED, {"effective": OFFICE}, id="apply-started"),
+        pytest.param(Event.RESTART_DEFERRED, {"due": f"{DIRECT_NOW} http://proxy:3128", "waits": "w"}, id="deferred"),
+    ],
+)
+def test_what_is_said_by_the_way_of_docker_counts_where_nothing_else_says_it(
+    event: Event, facts: dict[str, Any]
+) -> None:
+    runs = "http://proxy:3128" if "effective" in facts else "direct"
+    log = Log(first=7).write("09:00:00", Event.NETWORK_CHANGED, network="home").write("09:10:00", event, **facts)
+    told = begun().write("09:10:00", event, **facts)
+
+    assert log.lane(Lane.DOCKER) == [("09:10", None, runs, SEEN)]
+    assert told.lane(Lane.DOCKER) == [("09:00", None, "http://proxy:3128", SEEN)]
 
 
 def test_a_start_that_names_no_docker_is_of_the_one_before() -> None:
