@@ -6,12 +6,13 @@ As in `pump.py`, but one way, and both sockets are the caller's afterwards: what
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable
 from typing import Final
 
-from agent.relay.pump import CHUNK, Pipe, Pipes
+from agent.relay.pump import CHUNK, Pipe, Pipes, read_on
 
 _FLAGS: Final = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _BURST: Final = 4  # chunks in a row, before others have their turn
@@ -59,16 +60,24 @@ class Pouring:
             if not self.left:
                 return
             try:
-                count = os.splice(self._source, pipe.writer, min(self.left, CHUNK), flags=_FLAGS)
-            except BlockingIOError:
-                while not await self._readable(look_s):
-                    look()
-                continue
+                count = await self._read(pipe, look_s, look)
             except OSError as error:
                 raise SourceLost from error
             if not count:
                 raise SourceLost
             await self._flush(pipe, count, look_s, look)
+
+    async def _read(self, pipe: Pipe, look_s: float, look: Look) -> int:
+        was_readable = False
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                return os.splice(self._source, pipe.writer, min(self.left, CHUNK), flags=_FLAGS)
+            if was_readable:
+                with contextlib.suppress(BlockingIOError):
+                    return read_on(self._source, pipe, self.left)
+            while not await self._readable(look_s):
+                look()
+            was_readable = True
 
     async def _flush(self, pipe: Pipe, count: int, look_s: float, look: Look) -> None:
         while count:

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from agent.probe.stream import Via, open_stream
+from agent.relay.pour import Pouring
 from agent.relay.pump import Ended, Pipes, TlsTunnel, Tunnel
 from agent.values.settings import Scheme
 from tests.loopback.certificates import server_tls, trust
@@ -121,6 +122,42 @@ async def test_a_reader_that_does_not_read_holds_back_the_sender_and_loses_nothi
 
         await sending
         assert got == data
+
+
+async def test_an_urgent_byte_holds_up_nothing_that_comes_after_it() -> None:
+    """splice(2) stops at it, though the socket is readable."""
+    async with tunnel() as ends:
+        await sent(ends.client, b"before")
+        assert await received(ends.server, 6) == b"before"
+
+        ends.client.send(b"!", socket.MSG_OOB)
+        await sent(ends.client, SPOKEN)
+
+        assert await received(ends.server, len(SPOKEN)) == SPOKEN
+        assert ends.tunnel.moved == (6 + len(SPOKEN), 0)
+
+
+async def test_nor_does_it_in_the_rest_of_a_body() -> None:
+    server, ours = _pair()
+    theirs, client = _pair()
+    pipes = Pipes()
+    moved: list[int] = []
+    pouring = Pouring(ours, theirs, 1 + len(SPOKEN), pipes=pipes, moved=moved.append)
+    async with asyncio.timeout(PATIENCE_S):
+        all_of_it = asyncio.create_task(pouring.all(PATIENCE_S, lambda: None))
+        await sent(server, b"a")
+        assert await received(client, 1) == b"a"
+
+        server.send(b"!", socket.MSG_OOB)
+        await sent(server, SPOKEN + b"of what follows it")
+
+        assert await received(client, len(SPOKEN)) == SPOKEN
+        await all_of_it
+    assert sum(moved) == 1 + len(SPOKEN)
+    assert ours.recv(100) == b"of what follows it"
+    pipes.close()
+    for each in (server, ours, theirs, client):
+        each.close()
 
 
 async def test_who_has_sent_all_may_still_listen() -> None:
