@@ -18,7 +18,7 @@ from agent.cli.printing import complain, say
 from agent.cli.restore import lines, restore
 from agent.cli.session import quiet, record_for
 from agent.decide.effective import effective
-from agent.decide.relay import for_docker, port_of
+from agent.decide.relay import for_docker, port_had, ports_of
 from agent.docker.which import serving
 from agent.one_pass.relay_units import RelayUnits
 from agent.one_pass.restore import Restored
@@ -27,7 +27,6 @@ from agent.service.requests import requested
 from agent.system.systemd import OF_THE_SYSTEM
 from agent.values.paths import Paths
 from agent.values.policy import Policy, Relay
-from agent.values.settings import agrees
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,11 +60,11 @@ async def _unless_relayed(done: Restored, paths: Paths, policy: Policy) -> Resto
     listens = RelayUnits(paths, OF_THE_SYSTEM).where()
     if listens is None:
         return done
-    address = for_docker(Relay(port=port_of(listens)))  # whatever the policy says by now
+    ports = ports_of(listens) or (Relay().port,)  # whatever the policy says by now
     here = serving(paths, policy.docker.service_named(paths.layout.service))
-    reality = await LocalDaemon(here, policy).reality(address)
+    reality = await LocalDaemon(here, policy).reality(*(for_docker(Relay(port=port)) for port in ports))
     running = effective(reality)
-    if running is None or not agrees(running, address):
+    if running is None or port_had([running], ports) is None:
         return done
     restart = f"{reality.systemctl} restart {reality.unit_name}"
     stays = f"the relay: Docker still runs with its address, so it stays. Run: {restart}"

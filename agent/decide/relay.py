@@ -10,7 +10,7 @@ Not known here: how the relay is started, probed and told (`one_pass/relay.py`).
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -23,7 +23,7 @@ from agent.values.machine_text import lines
 from agent.values.policy import Listen, Network, NoProxy, Policy, Relay, Upstream
 from agent.values.relay import Orders, RelayState, RelayUpstream, Source
 from agent.values.secret import escaped, without_userinfo
-from agent.values.settings import ProxyUrl, Scheme, Settings
+from agent.values.settings import ProxyUrl, Scheme, Settings, agrees
 from agent.values.verdict import Outcome, Verdict
 
 RELAY: Final = "relay"  # its name as an upstream, in what a person reads
@@ -177,6 +177,7 @@ class Relayed(msgspec.Struct, frozen=True):
 
     relay: Relay = Relay()
     relaying: Relaying = Relaying()
+    earlier: int | None = None  # the port of an earlier policy, at which Docker still has it
     upstream: str | None = None  # that it uses now; None: none of the policy's
     generation: int = 0  # of what it is told
     state: RelayState | None = None  # what it says of itself; None: it does not run, or that does not count
@@ -187,6 +188,11 @@ class Relayed(msgspec.Struct, frozen=True):
     def address(self) -> Settings:
         """What a dockerd runs with that uses it, whether or not it should."""
         return for_docker(self.relay)
+
+    def port_in(self, settings: Settings) -> int | None:
+        """At which port these settings of a dockerd lead to it; None: they do not."""
+        ports = (self.relay.port, *(() if self.earlier is None else (self.earlier,)))
+        return port_had([settings], ports)
 
     @property
     def for_docker(self) -> Settings | None:
@@ -225,6 +231,12 @@ def for_docker(relay: Relay) -> Settings:
     return for_dockerd(as_upstream(relay.port), _ALWAYS)
 
 
+def port_had(in_docker: Iterable[Settings], ports: Iterable[int]) -> int | None:
+    """The first of these ports at which a dockerd with one of these settings has the relay."""
+    had = tuple(in_docker)
+    return next((port for port in ports if any(agrees(one, for_docker(Relay(port=port))) for one in had)), None)
+
+
 def for_clients(relay: Relay) -> Upstream | None:
     """What clients are given, at the address of the bridge (`decide/clients.py`); None: the upstream itself, for the
     relay is out of their reach.
@@ -258,15 +270,15 @@ def listened(drop_in: str) -> tuple[str, ...]:
     return tuple(value for key, _, value in found if key == "ListenStream" and value)
 
 
-def port_of(where: Sequence[str]) -> int:
+def ports_of(where: Sequence[str]) -> tuple[int, ...]:
     """At which it listens there for dockerd."""
     ports = (one.removeprefix(f"{LOOPBACK}:") for one in where if one.startswith(f"{LOOPBACK}:"))
-    return next((int(port) for port in ports if port.isdecimal()), Relay().port)
+    return tuple(int(port) for port in ports if port.isdecimal())
 
 
-def bridge_of(where: Sequence[str], port: int) -> str | None:
+def bridge_of(where: Sequence[str]) -> str | None:
     """The address of the bridge among them; the bridge itself may be gone now, or not there yet."""
-    hosts = (one.removesuffix(f":{port}") for one in where if one.endswith(f":{port}"))
+    hosts = (one.rpartition(":")[0] for one in where)
     return next((host for host in hosts if host not in (LOOPBACK, f"[{LOOPBACK_IPV6}]")), None)
 
 

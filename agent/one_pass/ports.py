@@ -6,7 +6,7 @@ just as real. Not known here: what a pass does with the answers (`reconcile.py`,
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -153,8 +153,8 @@ class Clients(Protocol):
 class Relays(Protocol):
     """Keeps the relay."""
 
-    def seen(self, *, is_in_docker: bool) -> Relayed:
-        """As it stands. `is_in_docker`: Docker runs with its address, or would after a start."""
+    def seen(self, in_docker: Collection[Settings]) -> Relayed:
+        """As it stands. `in_docker`: what Docker runs with, and what it would after a start."""
         ...
 
     async def serve(self, chosen: Chosen, works: Works, *, may_start: bool) -> Relayed:

@@ -84,7 +84,7 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
     reality, meant = (
         (known, by_upstream(policy, world.prober.vantage)) if known else await _look_at_docker(policy, world)
     )
-    relayed = world.relay.seen(is_in_docker=_is_relayed(reality, policy))
+    relayed = world.relay.seen(_had_by_docker(reality))
     in_docker, kept_down = _in_docker(reality, meant, relayed), await what_keeps_it_down(reality, world.daemon)
     if snapshot.is_offline:
         return Offline(snapshot=snapshot, reality=reality, in_docker=in_docker, keeps_down=kept_down, relayed=relayed)
@@ -268,7 +268,7 @@ class _Weighing(msgspec.Struct, frozen=True):
             return str(error)
 
     async def _urgency(self, running: Settings) -> Urgency:
-        if self.relayed.is_broken and agrees(running, self.relayed.address):
+        if self.relayed.is_broken and self.relayed.port_in(running) is not None:
             return urgency(running, self.desired, "the relay", Verdict(Outcome.ERROR))
         upstream = self.policy.upstreams.get(_meaning(running, self.meant, self.relayed) or "")
         is_other_secret = is_another_secret(running, self.desired) and can_be_asked(running)
@@ -301,14 +301,14 @@ def is_on_trial(daemon: Daemon) -> bool:
         return False
 
 
-def _is_relayed(reality: Reality, policy: Policy) -> bool:
-    """Whether Docker runs with the relay's address, or would after a start."""
+def _had_by_docker(reality: Reality) -> tuple[Settings, ...]:
+    """What Docker runs with, and what it would after a start; what is not known is left out."""
     running = effective(reality)
     try:
         started = prospective(reality)
     except TextRefused:  # the plan says so
         started = None
-    return any(one is not None and agrees(one, for_docker(policy.relay)) for one in (running, started))
+    return tuple(one for one in (running, started) if one is not None)
 
 
 def _in_docker(reality: Reality, meant: Mapping[str, Settings], relayed: Relayed) -> str | None:
@@ -321,7 +321,7 @@ def _in_docker(reality: Reality, meant: Mapping[str, Settings], relayed: Relayed
 
 def _meaning(settings: Settings, meant: Mapping[str, Settings], relayed: Relayed) -> str | None:
     """The upstream that these settings mean; those of the relay mean the one that it uses, if it works."""
-    if agrees(settings, relayed.address):
+    if relayed.port_in(settings) is not None:
         return None if relayed.is_broken else relayed.upstream
     return next((name for name, meaning in meant.items() if agrees(settings, meaning)), None)
 

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import functools
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +37,8 @@ from agent.decide.relay import (
     is_due,
     next_at,
     orders,
+    port_had,
+    ports_of,
     ways_out,
 )
 from agent.docker.quarantine import Quarantine
@@ -55,6 +57,7 @@ from agent.values.machine_text import lines
 from agent.values.paths import Paths
 from agent.values.policy import Network, Policy, Relay
 from agent.values.relay import Orders, RelayState, UpstreamFailed, orders_file, orders_in
+from agent.values.settings import Settings
 from agent.values.verdict import Outcome, Verdict
 
 GROUP: Final = "docker-proxy-relay"  # who may read relay.json
@@ -86,7 +89,7 @@ class NoRelay:
     next_at: float | None = None
     folder: Path | None = None
 
-    def seen(self, *, is_in_docker: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
+    def seen(self, in_docker: Collection[Settings]) -> Relayed:  # noqa: ARG002 - a Protocol's
         return Relayed()
 
     async def serve(self, _: Chosen, __: Works, *, may_start: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
@@ -108,8 +111,8 @@ class AsIfItWorked(NoRelay):
     def __init__(self, relay: Relays) -> None:
         self._relay = relay
 
-    def seen(self, *, is_in_docker: bool) -> Relayed:
-        found = self._relay.seen(is_in_docker=is_in_docker)
+    def seen(self, in_docker: Collection[Settings]) -> Relayed:
+        found = self._relay.seen(in_docker)
         if found.relaying.stage is not Stage.TRIED:
             return found
         return msgspec.structs.replace(found, relaying=Relaying(Stage.GIVEN), is_assumed=True)
@@ -144,11 +147,15 @@ class LocalRelay:
         if known.relay != policy.relay:  # what else is in the policy does not matter to it
             known.relay, known.relaying, known.unsaved = policy.relay, Relaying(), ""
         self._is_in_docker = False
+        self._earlier: int | None = None  # the port of an earlier policy, if Docker still has that
         self._is_kept = False  # by the last pass
 
-    def seen(self, *, is_in_docker: bool) -> Relayed:
-        """As it stands. `is_in_docker`: Docker runs with its address, or would after a start."""
-        self._is_in_docker, self._is_kept = is_in_docker, False
+    def seen(self, in_docker: Collection[Settings]) -> Relayed:
+        """As it stands. `in_docker`: what Docker runs with, and what it would after a start."""
+        is_in_docker = port_had(in_docker, (self._relay.port,)) is not None
+        before = [port for port in ports_of(self._units.where() or ()) if port != self._relay.port]
+        self._earlier = port_had(in_docker, before)
+        self._is_in_docker, self._is_kept = is_in_docker or self._earlier is not None, False
         self._hear()
         memory, cannot = self._memory, self._cannot()
         if not self._relay.enable or cannot:
@@ -198,6 +205,7 @@ class LocalRelay:
         return Relayed(
             self._relay,
             memory.relaying,
+            earlier=self._earlier,
             upstream=first_of(told, self._policy.upstreams),
             generation=told.generation if told is not None else 0,
             state=memory.state,
@@ -334,8 +342,13 @@ class LocalRelay:
 
     def _wanted(self) -> tuple[str, ...]:
         """Where it should listen. A bridge that is not there now is not forgotten: see FreeBind= in its unit."""
-        bridge = self._bridge() or bridge_of(self._units.where() or (), self._relay.port)
-        return addresses(self._relay, bridge, has_ipv6=_has_ipv6())
+        bridge, has_ipv6 = self._bridge() or bridge_of(self._units.where() or ()), _has_ipv6()
+        wanted = addresses(self._relay, bridge, has_ipv6=has_ipv6)
+        if self._earlier is None:
+            return wanted
+        # Docker's restart may have to wait, and until then it must not be cut off.
+        earlier = msgspec.structs.replace(self._relay, port=self._earlier)
+        return (*wanted, *addresses(earlier, bridge, has_ipv6=has_ipv6))
 
     async def _end(self) -> None:
         """Nobody uses it any more."""

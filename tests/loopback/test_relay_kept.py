@@ -382,6 +382,47 @@ async def test_switched_off_it_follows_the_laptop_for_as_long_as_docker_has_its_
         assert laptop.units.downs == 0
 
 
+WHEN_IDLE = POLICY + '[docker]\nmin_interval = "0s"\nrestart = "when-idle"\n'
+
+
+@pytest.mark.parametrize(
+    ("table", "where"),
+    [
+        pytest.param("[relay]\nenable = true\nport = 3140", LISTENS, id="another-port"),
+        pytest.param("[relay]\nenable = false", (), id="off"),
+        pytest.param("", (), id="no-table"),
+    ],
+)
+async def test_docker_is_not_cut_off_from_the_port_of_an_earlier_policy(
+    laptop: Relayed, table: str, where: tuple[str, ...]
+) -> None:
+    """Its restart waits for a container, maybe for days."""
+    laptop.policy(f"{WHEN_IDLE}[relay]\nenable = true\nport = 3150")
+    async with laptop.running() as hand:
+        before = laptop.units.ups[-1]
+        laptop.dockerd.containers = 1
+        laptop.policy(WHEN_IDLE + table)
+        for ahead_s in (10, 20):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.FILES)
+            assert "3150" in str(laptop.dockerd.runs_with)
+            assert laptop.units.downs == 0
+            assert set(before) <= set(laptop.units.ups[-1])
+            assert laptop.status()["docker"]["in_use"] == "office"
+
+        laptop.place.snapshot = HOME
+        await hand.wake()
+        assert names(laptop.orders) == ["direct"]
+
+        laptop.place.snapshot = at("10.10.0.1")
+        laptop.dockerd.containers = 0
+        for ahead_s in (30, 40):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake()
+        assert "3150" not in str(laptop.dockerd.runs_with)
+        assert laptop.units.where() == (tuple(one.replace("3130", "3140") for one in where) or None)
+
+
 async def test_a_docker_that_does_not_start_with_it_is_not_given_it_again(laptop: Relayed) -> None:
     laptop.dockerd.refuses = RELAY
     laptop.policy(WITH_RELAY)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +42,7 @@ from agent.values.paths import Paths
 from agent.values.policy import Relay
 from agent.values.reason import Reason
 from agent.values.relay import Carried, RelayState
-from agent.values.settings import Texts
+from agent.values.settings import Settings, Texts
 from agent.values.snapshot import Snapshot
 
 from .test_reconcile import OFFICE, POLICY, Place, at
@@ -176,7 +176,7 @@ class Fixed(NoRelay):
     def __init__(self, relayed: Relayed) -> None:
         self._relayed = relayed
 
-    def seen(self, *, is_in_docker: bool) -> Relayed:
+    def seen(self, _: Collection[Settings]) -> Relayed:
         return self._relayed
 
     async def serve(self, _: Chosen, __: Works, *, may_start: bool) -> Relayed:

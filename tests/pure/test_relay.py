@@ -12,6 +12,7 @@ from agent.decide.relay import (
     MOST_FAILURES,
     PROVES_S,
     SOFT_AGAIN_S,
+    Relayed,
     Relaying,
     Stage,
     addresses,
@@ -30,14 +31,16 @@ from agent.decide.relay import (
     listening,
     next_at,
     orders,
-    port_of,
+    port_had,
+    ports_of,
     ways_out,
 )
 from agent.values.condition import Code
 from agent.values.policy import DIRECT, Exclusion, Listen, Network, NoProxy, Policy, Relay, Upstream
 from agent.values.relay import LogMode, Orders, RelayState, RelayUpstream, Source
 from agent.values.secret import Secret
-from agent.values.settings import Credentials, ProxyUrl, proxy
+from agent.values.settings import DIRECT as DOCKER_DIRECT
+from agent.values.settings import Credentials, ProxyUrl, Settings, proxy
 from agent.values.verdict import Outcome, Verdict
 
 ON = Relay(enable=True)
@@ -222,8 +225,8 @@ def test_clients_are_given_it_where_it_listens_for_them() -> None:
 def test_where_it_listens(relay: Relay, bridge: str | None, has_ipv6: bool, listens: tuple[str, ...]) -> None:
     assert addresses(relay, bridge, has_ipv6=has_ipv6) == listens
     assert listened(listening(listens)) == listens
-    assert port_of(listens) == relay.port
-    assert bridge_of(listens, relay.port) == (bridge if Listen.BRIDGE in relay.listen else None)
+    assert ports_of(listens) == (relay.port,)
+    assert bridge_of(listens) == (bridge if Listen.BRIDGE in relay.listen else None)
 
 
 # What the relay is told.
@@ -311,3 +314,14 @@ def test_the_upstream_in_use_is_the_first_of_them() -> None:
     assert first_of(told, {"direct"}) is None  # of another policy
     assert first_of(Orders(1), {"direct"}) is None
     assert first_of(None, {"direct"}) is None
+
+
+def test_at_which_port_docker_has_it() -> None:
+    def has(*ports: int) -> list[Settings]:
+        return [for_docker(Relay(port=port)) for port in ports]
+
+    assert port_had(has(3140, 3130), (3130, 3140)) == 3130
+    assert port_had(has(3140), (3130, 3140)) == 3140
+    assert port_had([DOCKER_DIRECT], (3130, 3140)) is None
+    assert Relayed(Relay(port=3150), earlier=3140).port_in(*has(3140)) == 3140
+    assert Relayed(Relay(port=3150)).port_in(*has(3140)) is None

@@ -72,7 +72,7 @@ from agent.values.listening import is_name, loopback_addresses, on_this_host
 from agent.values.machine_text import lines, words
 from agent.values.paths import Paths
 from agent.values.policy import DEFAULT_REGISTRY, Policy, RegistryUrl, Upstream
-from agent.values.settings import ProxyUrl, Settings, agrees
+from agent.values.settings import ProxyUrl, Settings
 from agent.values.vantage import HOST
 from agent.values.verdict import Outcome
 
@@ -254,12 +254,13 @@ async def _seats(paths: Paths, policy: Policy, seen: Seen) -> tuple[Seat, ...]:
 async def _relay(world: TheWorld, seen: Seen) -> RelaySeen | None:
     """Where Docker has its address. The probe goes the way that pulls go."""
     runs_with = _runs_with(seen.reality)
-    if isinstance(seen, Offline) or runs_with is None or not agrees(runs_with, seen.relayed.address):
+    port = seen.relayed.port_in(runs_with) if runs_with is not None else None
+    if isinstance(seen, Offline) or port is None:
         return None
-    relay = as_upstream(seen.relayed.relay.port)
+    relay = as_upstream(port)
     upstream = seen.relayed.upstream or ""
     return RelaySeen(
-        port=seen.relayed.relay.port,
+        port=port,
         upstream=upstream,
         through=(await world.prober.verdicts([relay], lambda _: False))[relay.name],
         without=seen.verdicts.get(upstream),
