@@ -104,6 +104,7 @@ def test_a_second_apply_writes_nothing_and_restarts_nothing(laptop: Laptop) -> N
     assert untouched(laptop) == before
 
 
+@pytest.mark.trixie
 def test_plan_says_what_apply_does_and_changes_nothing(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.plug("office")
@@ -137,6 +138,7 @@ def test_every_kind_of_upstream(laptop: Laptop) -> None:
         assert ASKED in proxy.log()
 
 
+@pytest.mark.trixie
 def test_socks5h_is_given_to_docker_as_socks5(laptop: Laptop) -> None:
     laptop.policy(f'[upstream.office]\nurl = "socks5h://10.10.0.2:1080"\n{PLACES}')
     laptop.plug("office")
@@ -401,6 +403,7 @@ def test_what_takes_our_values_away_is_said_and_nothing_is_restarted(laptop: Lap
     assert laptop.docker.invocation_id() == before
 
 
+@pytest.mark.trixie
 def test_who_may_not_read_the_password_is_told_so(laptop: Laptop) -> None:
     office_policy(laptop, laptop.office.squid)
 
@@ -439,6 +442,7 @@ def test_a_stopped_docker_stays_stopped_and_starts_right(laptop: Laptop) -> None
     assert laptop.docker.pull().ok
 
 
+@pytest.mark.trixie
 def test_a_running_container_is_spared_until_a_person_says_now(laptop: Laptop) -> None:
     office_policy(laptop, docker='[docker]\nrestart = "when-idle"\n')
     web = laptop.docker.start_container()
@@ -469,6 +473,7 @@ def test_four_moves_within_a_minute_do_not_meet_the_start_limit(laptop: Laptop) 
     assert laptop.audit.events().count("docker-restarted") == 5
 
 
+@pytest.mark.trixie
 def test_a_portal_changes_nothing_until_it_is_passed(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.plug("office")
@@ -485,6 +490,7 @@ def test_a_portal_changes_nothing_until_it_is_passed(laptop: Laptop) -> None:
     assert soon_pulls(laptop)
 
 
+@pytest.mark.trixie
 def test_offline_touches_nothing(laptop: Laptop) -> None:
     office_policy(laptop)
     before = laptop.docker.invocation_id()
@@ -496,6 +502,7 @@ def test_offline_touches_nothing(laptop: Laptop) -> None:
     assert not laptop.exists(ENVIRONMENT)
 
 
+@pytest.mark.trixie
 def test_offline_is_offline_whatever_lxd_and_virtual_machines_bring(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.network("""
@@ -511,6 +518,7 @@ def test_offline_is_offline_whatever_lxd_and_virtual_machines_bring(laptop: Lapt
         laptop.network("ip link delete guest0; ip link delete incusbr0")
 
 
+@pytest.mark.trixie
 def test_nothing_reachable_fails_and_keeps(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.plug("office")
@@ -525,6 +533,7 @@ def test_nothing_reachable_fails_and_keeps(laptop: Laptop) -> None:
     assert untouched(laptop) == before
 
 
+@pytest.mark.trixie
 def test_probe_tells_how_each_upstream_does(laptop: Laptop) -> None:
     squid = laptop.office.squid
     laptop.write(PASSWORD_FILE, "wrong\n", mode=0o600)
@@ -543,6 +552,7 @@ def test_probe_tells_how_each_upstream_does(laptop: Laptop) -> None:
     assert "Basic" in json.loads(ran.stdout)["verdicts"]["office"]["evidence"]
 
 
+@pytest.mark.trixie
 def test_without_a_policy_nothing_is_touched(laptop: Laptop) -> None:
     laptop.plug("home")
 
@@ -553,6 +563,7 @@ def test_without_a_policy_nothing_is_touched(laptop: Laptop) -> None:
     assert not laptop.exists("/var/lib/docker-proxy-agent")
 
 
+@pytest.mark.trixie
 def test_a_policy_that_others_can_write_is_refused(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.run("chmod", "666", "/etc/docker-proxy-agent/config.toml")

@@ -85,6 +85,7 @@ def test_run_and_build_follow_the_laptop_for_root_and_for_users(laptop: Laptop) 
     assert laptop.read("/home/bob/.docker/config.json") == BOBS
 
 
+@pytest.mark.trixie
 def test_whose_file_is_written_and_as_whom(laptop: Laptop) -> None:
     people(laptop)
     office_policy(laptop)
@@ -127,6 +128,7 @@ def test_who_leaves_gets_everything_back_while_the_service_runs(laptop: Laptop) 
     laptop.until(laptop.audit.has, "restored")
 
 
+@pytest.mark.trixie
 def test_no_password_in_a_container_unless_the_policy_says_so(laptop: Laptop) -> None:
     people(laptop)
     squid = laptop.office.squid
@@ -220,6 +222,7 @@ def conditions(laptop: Laptop, said: str) -> Seen:
     return Seen(any(each.startswith(f"client-unreachable: {said}") for each in found), found)
 
 
+@pytest.mark.trixie
 def test_who_listens_in_the_place_of_the_proxy_becomes_nobodys_proxy(laptop: Laptop) -> None:
     """bob is there first: on the bridge's address beside root's proxy, then on loopback in its place."""
     people(laptop)
@@ -268,6 +271,7 @@ def given(laptop: Laptop, home: str, proxy: str | None) -> Seen:
     return Seen(found.get("default", {}).get("httpProxy") == proxy, found)
 
 
+@pytest.mark.trixie
 def test_no_login_is_lost_while_apply_changes_its_mind(laptop: Laptop) -> None:
     """What `docker login`, `logout` and `context use` do: write a new file and rename it over the old one."""
     people(laptop)
@@ -337,6 +341,7 @@ HOSTILE = {
 UNTOUCHED = "cat /etc/shadow /home/alice/secret.json; ls -A /home/alice/private; stat -c %Z /home/alice/private"
 
 
+@pytest.mark.trixie
 def test_a_hostile_home_harms_only_itself(laptop: Laptop) -> None:
     people(laptop)
     laptop.run("sh", "-euc", "umask 077; cd; echo '{\"a\": 1}' > secret.json; mkdir private; chmod 700 .", user="alice")

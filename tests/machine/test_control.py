@@ -20,6 +20,7 @@ def at_the_office(laptop: Laptop) -> Laptop:
     return laptop
 
 
+@pytest.mark.trixie
 def test_a_pin_overrules_the_choice_until_it_is_taken_back(at_the_office: Laptop) -> None:
     laptop = at_the_office
 
@@ -38,6 +39,7 @@ def test_a_pin_overrules_the_choice_until_it_is_taken_back(at_the_office: Laptop
     assert events.index("pinned") < events.index("unpinned")
 
 
+@pytest.mark.trixie
 def test_paused_it_keeps_its_hands_off(at_the_office: Laptop) -> None:
     laptop = at_the_office
     before = laptop.docker.invocation_id()
@@ -53,6 +55,7 @@ def test_paused_it_keeps_its_hands_off(at_the_office: Laptop) -> None:
     laptop.until(laptop.docker.reports, https="", within=60)
 
 
+@pytest.mark.trixie
 def test_apply_and_reload_are_answered_when_the_pass_has_ended(at_the_office: Laptop) -> None:
     laptop = at_the_office
 
@@ -67,6 +70,7 @@ def test_apply_and_reload_are_answered_when_the_pass_has_ended(at_the_office: La
     assert laptop.docker.reports(https=laptop.office.tinyproxy.url)
 
 
+@pytest.mark.trixie
 def test_only_root_is_answered(at_the_office: Laptop) -> None:
     laptop = at_the_office
 

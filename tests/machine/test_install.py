@@ -306,6 +306,7 @@ def test_an_upgrade_writes_nothing_while_another_agent_is_at_work_and_is_in_nobo
     assert "up to date" in laptop.agent("install").stdout
 
 
+@pytest.mark.trixie
 def test_who_may_not_is_told_in_one_line(laptop: Laptop) -> None:
     ran = laptop.agent("install", user="alice")
 

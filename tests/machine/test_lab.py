@@ -36,6 +36,7 @@ def test_at_home_direct_works(laptop: Laptop) -> None:
     assert any(request.endswith("GET /v2/") for request in laptop.internet.requests())
 
 
+@pytest.mark.trixie
 def test_office_has_no_way_out_but_its_proxies(laptop: Laptop) -> None:
     laptop.plug("office")
 
@@ -76,6 +77,7 @@ def test_office_proxies_let_docker_through(laptop: Laptop) -> None:
         assert laptop.docker.pull().ok
 
 
+@pytest.mark.trixie
 def test_office_proxies_want_their_passwords(laptop: Laptop) -> None:
     laptop.plug("office")
 
@@ -86,6 +88,7 @@ def test_office_proxies_want_their_passwords(laptop: Laptop) -> None:
         assert proxy.log() == []
 
 
+@pytest.mark.trixie
 def test_cafe_has_a_portal_until_it_is_passed(laptop: Laptop) -> None:
     laptop.plug("cafe")
 
@@ -100,6 +103,7 @@ def test_cafe_has_a_portal_until_it_is_passed(laptop: Laptop) -> None:
     assert laptop.docker.pulls()
 
 
+@pytest.mark.trixie
 def test_roaming_leaves_no_trace_of_the_last_place(laptop: Laptop) -> None:
     for place, gateway in (("home", "10.20.0.1"), ("office", "10.10.0.1"), ("cafe", "10.30.0.1")):
         laptop.plug(place)
@@ -129,6 +133,7 @@ def test_a_reboot_keeps_disk_and_cable(laptop: Laptop) -> None:
     assert laptop.docker.pulls()
 
 
+@pytest.mark.trixie
 def test_box_has_no_network_of_its_own(laptop: Laptop) -> None:
     assert "default" not in laptop.network("ip route")
     assert not laptop.docker.pull().ok
@@ -146,6 +151,7 @@ def test_container_runs_and_can_be_told_from_its_successor(laptop: Laptop) -> No
     assert web.pid() != web.first_pid
 
 
+@pytest.mark.trixie
 def test_local_proxy_serves_the_laptop_and_its_containers(laptop: Laptop) -> None:
     laptop.plug("home")
     local = laptop.start_proxy(7890, "172.17.0.1")
@@ -176,6 +182,7 @@ def test_agent_is_installed_in_a_venv_of_its_own(laptop: Laptop) -> None:
     assert laptop.run(python, "-c", "import agent; print(agent.__file__)").stdout.startswith("/opt/docker-proxy-agent/")
 
 
+@pytest.mark.trixie
 def test_files_arrive_as_given(laptop: Laptop) -> None:
     laptop.policy("# nothing\n")
     laptop.write("/home/alice/.docker/config.json", "{}", 0o600, owner="alice")
@@ -203,6 +210,7 @@ def test_lab_authority_can_be_distrusted(laptop: Laptop) -> None:
     assert laptop.docker.pulls()  # Docker has certs.d
 
 
+@pytest.mark.trixie
 @pytest.mark.calm
 def test_until_says_what_was_last_seen(laptop: Laptop) -> None:
     started = time.monotonic()

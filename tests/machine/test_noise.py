@@ -165,6 +165,7 @@ def shown_no_error(laptop: Laptop) -> Seen:
     return Seen(not shown_error(laptop), shown_error(laptop))
 
 
+@pytest.mark.trixie
 def test_a_policy_that_is_broken_mended_removed_and_back(laptop: Laptop) -> None:
     proxy = laptop.office.tinyproxy
     office_policy(laptop, docker=AT_ONCE)

@@ -125,6 +125,7 @@ def test_uninstall_leaves_nothing_of_it_but_the_policy_and_the_log(laptop: Lapto
     assert {line.split()[-1] for line in left} <= {"/home/alice/.local/state"}
 
 
+@pytest.mark.trixie
 def test_it_is_the_users_own_and_never_roots(laptop: Laptop) -> None:
     laptop.rootless()
 
@@ -145,6 +146,7 @@ while True:
 """
 
 
+@pytest.mark.trixie
 def test_a_dockerd_of_another_unit_is_not_taken_for_the_one_that_is_served(laptop: Laptop) -> None:
     laptop.plug("office")
     own = own_instance(laptop)
@@ -174,6 +176,7 @@ def test_the_unit_closes_what_it_may_and_systemd_understands_each_line(laptop: L
     assert "Seccomp:\t2\n" in status
 
 
+@pytest.mark.trixie
 def test_its_containers_are_waited_for_and_the_user_is_told_the_users_own_command(laptop: Laptop) -> None:
     """They end with a rootless Docker, whatever live-restore says."""
     proxy = laptop.office.tinyproxy
@@ -236,6 +239,7 @@ def test_after_a_boot_elsewhere_ones_own_docker_starts_once_and_right(laptop: La
     assert own.docker.pull().ok
 
 
+@pytest.mark.trixie
 def test_a_password_of_the_users_is_the_users_alone(laptop: Laptop) -> None:
     squid, file = laptop.office.squid, f"{CONFIG}/office.password"
     laptop.plug("office")

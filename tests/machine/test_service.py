@@ -52,6 +52,7 @@ def test_it_follows_the_laptop(laptop: Laptop) -> None:
     assert "Chose office in office" in laptop.journal("docker-proxy-agent", lines=1000)
 
 
+@pytest.mark.trixie
 def test_ready_without_a_policy_and_a_policy_that_comes_later(laptop: Laptop) -> None:
     laptop.plug("office")
 
@@ -63,6 +64,7 @@ def test_ready_without_a_policy_and_a_policy_that_comes_later(laptop: Laptop) ->
     laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=15)
 
 
+@pytest.mark.trixie
 def test_a_second_agent_is_told_who_runs(laptop: Laptop) -> None:
     office_policy(laptop)
     started(laptop)
@@ -105,6 +107,7 @@ def test_containers_that_come_and_go_are_no_reason_for_anything(laptop: Laptop) 
     assert (laptop.docker.invocation_id(), laptop.audit.events()) == before
 
 
+@pytest.mark.trixie
 def test_a_proxy_that_dies_and_comes_back(laptop: Laptop) -> None:
     laptop.policy(
         '[probe]\nregistry = ["https://registry.example"]\nrecheck = "1s"\nfailback = "2s"\n'

@@ -91,6 +91,7 @@ def test_each_keeps_its_own_while_alice_logs_in_on_the_move(laptop: Laptop) -> N
     assert failures(laptop, own) == []
 
 
+@pytest.mark.trixie
 def test_what_one_of_them_takes_away_the_other_does_not_give(laptop: Laptop) -> None:
     own, proxy = both_agents(laptop), laptop.office.tinyproxy.url
     laptop.plug("office")

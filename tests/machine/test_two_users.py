@@ -37,6 +37,7 @@ def mentions(records: list[dict[str, Any]], *others: Own) -> list[dict[str, Any]
     return [one for one in records if any(text in json.dumps(one) for text in theirs)]
 
 
+@pytest.mark.trixie
 def test_home_office_home_each_user_has_what_is_the_users_own(laptop: Laptop) -> None:
     proxy = laptop.office.tinyproxy.url
     office_policy(laptop)
