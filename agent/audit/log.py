@@ -13,7 +13,7 @@ import contextlib
 import datetime as dt
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,9 @@ from agent.values.policy import Audit
 from agent.values.secret import escaped
 
 PARTS: Final = 10  # a file is full at a tenth of max_size, or of keep, so no more than that is deleted at once
+# What is too old by the clock is so only if a record of so long ago says so, too.
+_CONFIRMED_S: Final = 86400.0
+_PARTS_CONFIRMED: Final = 100  # of keep, if that is less
 MODE: Final = 0o640
 READERS: Final = "adm"  # who may read the system's logs
 _GROUPS: Final = Path("/etc/group")
@@ -233,7 +236,7 @@ class AuditLog:
         if end.first is None or end.length is None:
             return
         is_full = end.length[2] >= self._max_bytes / PARTS
-        if not is_full and not self._is_older(end.first, self._keep_s / PARTS):
+        if not is_full and not self._has_grown_old(end.first):
             return
         name = files.full_name(self.path, end.first.seq)
         try:
@@ -269,10 +272,11 @@ class AuditLog:
         full = [(path, path.stat().st_size) for path in files.full_files(self.path)]
         total = sum(size for _, size in full)
         allowed = self._max_bytes - self._max_bytes // PARTS  # the growing file has its tenth
-        surplus = []
-        for file, size in full:
-            first, last = files.first_entry(file), files.tail(file).last
-            is_old = last is not None and self._is_older(last, self._keep_s)
+        ends = [(file, size, files.first_entry(file), files.tail(file).last) for file, size in full]
+        written = [entry for _, _, first, last in ends for entry in (first, last) if entry is not None]
+        surplus: list[_Surplus] = []
+        for file, size, first, last in ends:
+            is_old = last is not None and not surplus and self._is_older(last, self._keep_s, written)
             if total <= allowed and not is_old:
                 break
             total -= size
@@ -280,8 +284,26 @@ class AuditLog:
             surplus.append(_Surplus(file, dropped, "keep" if is_old else "max_size"))
         return surplus
 
-    def _is_older(self, entry: Entry, seconds: float) -> bool:
-        return (self._clock() - dt.datetime.fromisoformat(entry.ts)).total_seconds() > seconds
+    def _has_grown_old(self, first: Entry) -> bool:
+        """Whether the growing file spans its part of `keep`."""
+        part_s = self._keep_s / PARTS
+        return self._age_s(first) > part_s and self._is_older(first, part_s, files.entries(self.path))
+
+    def _is_older(self, entry: Entry, seconds: float, written: Iterable[Entry]) -> bool:
+        """Whether more time than that has passed since a record, as an earlier record says as well.
+
+        A clock that is wrong for a while (a dead battery, a bad answer) must not make the log drop what is young.
+        """
+        since = dt.datetime.fromisoformat(entry.ts)
+        confirmed_s = min(_CONFIRMED_S, self._keep_s / _PARTS_CONFIRMED)
+        return any(
+            self._age_s(witness) >= confirmed_s
+            and (dt.datetime.fromisoformat(witness.ts) - since).total_seconds() > seconds
+            for witness in written
+        )
+
+    def _age_s(self, entry: Entry) -> float:
+        return (self._clock() - dt.datetime.fromisoformat(entry.ts)).total_seconds()
 
     def _write_of_itself(self, said: Recovered | Trimmed, about: _About, seq: int | None = None) -> None:
         facts = about_the_log.facts(said)

@@ -508,8 +508,29 @@ def test_keep_drops_files_whose_newest_record_is_too_old(laptop: Laptop) -> None
         laptop.now += dt.timedelta(days=0.6)
 
     ages = [laptop.now - dt.datetime.fromisoformat(record["ts"]) for record in laptop.records()]
-    assert dt.timedelta(days=10) <= max(ages) <= dt.timedelta(days=12.5)
+    assert dt.timedelta(days=10) <= max(ages) <= dt.timedelta(days=13)
     assert [record["facts"]["because"] for record in laptop.records() if record["event"] == "log-trimmed"][-1] == "keep"
+    assert laptop.verified().is_whole
+
+
+@pytest.mark.parametrize("wrong", [1, 5])
+def test_a_clock_that_is_wrong_for_a_while_drops_nothing(laptop: Laptop, wrong: int) -> None:
+    """Years ahead, as without a battery until the time is asked for."""
+    log = laptop.agent()
+    for _ in range(50):
+        write(log)
+        laptop.now += dt.timedelta(hours=1)
+    right = laptop.now
+    laptop.now += dt.timedelta(days=1000)
+    for _ in range(wrong):
+        write(log)
+        laptop.now += dt.timedelta(hours=2)
+    laptop.now = right
+    for _ in range(3):
+        write(log)
+
+    assert [record["seq"] for record in laptop.records()] == list(range(1, 54 + wrong))
+    assert "log-trimmed" not in laptop.events()
     assert laptop.verified().is_whole
 
 
