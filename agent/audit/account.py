@@ -51,6 +51,7 @@ class Account:
         self._outage: Outage | None = None
         self._hindrances = Hindrances()
         self._silent: tuple[dt.datetime, Said, str] | None = None  # since when, and of which unit
+        self._order: tuple[Order, str] | None = None  # the last one, and in which boot
         self._boot = ""
         self._unit = ""  # of the Docker that the agent looks after; '': not said
         self._lately: deque[tuple[dt.datetime, int]] = deque(maxlen=_BEFORE_A_START)  # when records were written
@@ -111,6 +112,9 @@ class Account:
             if head.event in NOTED:
                 self._note(head, facts)
             told += take(head, at, facts)
+        orders = [one for one in told if isinstance(one, Order)]
+        if orders:
+            self._order = (orders[-1], head.boot_id)
         self._seq, self.last, self._boot = seq, at, head.boot_id
         self._lately.append((at, seq))
         for one in told:
@@ -379,11 +383,18 @@ class Account:
         if head.v == 1 and "effective" in facts:  # no record of the start itself
             yield from self._docker(head, at, facts)
         yield from self._lanes.ends(Lane.WAITING, at, head.seq, self._of_waiting(facts))
-        yield _restart(head, at, facts, is_rolled_back=False)
+        yield _restart(head, at, facts, asked=self._asked_by(head), is_rolled_back=False)
 
     def _rolled_back(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         yield from self._lanes.ends(Lane.WAITING, at, head.seq, self._of_waiting(facts))
-        yield _restart(head, at, facts, is_rolled_back=True)
+        yield _restart(head, at, facts, asked=self._asked_by(head), is_rolled_back=True)
+
+    def _asked_by(self, head: Head) -> str:
+        """Whose order this pass answers, as far as a record says so."""
+        order, boot = self._order or (None, "")
+        if order is None or not head.pass_id or (order.pass_id, boot) != (head.pass_id, head.boot_id):
+            return ""
+        return f"after {order.what} by {order.who} (record {order.seq})"
 
     def _restart_deferred(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         yield from self._runs_still(head, at, facts)
@@ -474,12 +485,13 @@ def _is_down(said: Said) -> bool:
     return said.value is None and said.known is Known.SEEN
 
 
-def _restart(head: Head, at: dt.datetime, facts: Mapping[str, Any], *, is_rolled_back: bool) -> Restart:
+def _restart(head: Head, at: dt.datetime, facts: Mapping[str, Any], *, asked: str, is_rolled_back: bool) -> Restart:
     kept = facts.get("containers_kept")
     return Restart(
         at=at,
         seq=head.seq,
         pass_id=head.pass_id,
+        asked=asked,
         about=_unit(facts),
         is_rolled_back=is_rolled_back,
         took_s=_seconds(facts, "took_s"),

@@ -73,6 +73,7 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
     at: dt.datetime  # its record was written: Docker was up again
     seq: int
     pass_id: str
+    asked: str = ""  # by which order in the same pass, and whose; '': by none
     about: str = ""  # which Docker, where there are several
     is_rolled_back: bool = False
     took_s: float | None = None

@@ -26,7 +26,7 @@ class Asker(msgspec.Struct, frozen=True, omit_defaults=True):
     def __str__(self) -> str:
         if self.via is Via.SIGNAL:
             return "a signal"
-        known = [self.claimed] if self.claimed else []
+        known = [f"{self.claimed} (claimed by sudo)"] if self.claimed else []
         if self.login_uid is not None:
             known.append(f"login uid {self.login_uid}")
         elif self.uid is not None:

@@ -202,7 +202,7 @@ def test_who_asked_for_what_and_what_came_of_it(day: Host) -> None:
     _, out, _ = day.audit("who")
 
     assert out == [
-        "2026-03-01 11:30:00  pin corp, by alice, login uid 1000 (record 8)",
+        "2026-03-01 11:30:00  pin corp, by alice (claimed by sudo), login uid 1000 (record 8)",
         "  then         a restart of docker waits",
     ]
     (order,) = map(json.loads, day.audit("who", "--json")[1])

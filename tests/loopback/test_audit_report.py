@@ -111,7 +111,7 @@ def test_who_asked_is_on_it_and_no_password_is(host: Host) -> None:
     host.write(Event.DRIFT_CORRECTED, targets=["/x"], found={"http": "http://bob:hunter2@proxy.example:3128"})
 
     text = "\n".join(host.audit("report", "-o", "-")[1])
-    assert "alice, login uid 1000" in text
+    assert "alice (claimed by sudo), login uid 1000" in text
     assert "hunter2" not in text
     assert "bob" not in text
 

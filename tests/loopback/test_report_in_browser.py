@@ -136,7 +136,7 @@ def test_its_text_can_be_selected_in_the_picture_too(chromium: Browser, pages: d
         "corp-proxy",
         "a-café-with-a-long-name",
         "docker-restarted",
-        "alice, login uid 1000",
+        "alice (claimed by sudo), login uid 1000",
     ):
         assert text in selected
 

@@ -298,7 +298,7 @@ def ended(log: Log, upstream: str = "direct") -> Outage:
 
 
 WAITS: Final[dict[str, Any]] = {"due": "d", "waits": "stack.service hangs on Docker"}
-OF_SUDO: Final = "alice, login uid 1000"
+OF_SUDO: Final = "alice (claimed by sudo), login uid 1000"
 
 
 @pytest.mark.parametrize(
@@ -390,9 +390,9 @@ def test_who_ordered_what() -> None:
     log.write("12:00:00", Event.UNPINNED, upstream="direct", because="its time is over")
 
     assert [(one.what, one.who) for one in log.account.orders] == [
-        ("pin direct until 2026-03-01T12:00:00Z", "alice, login uid 1000"),
+        ("pin direct until 2026-03-01T12:00:00Z", "alice (claimed by sudo), login uid 1000"),
         ("reload", "a signal"),
-        ("apply --now", "alice, login uid 1000"),
+        ("apply --now", "alice (claimed by sudo), login uid 1000"),
     ]
     assert log.lane(Lane.PINNED) == [("10:00", "12:00", "direct", SEEN)]
 
@@ -437,6 +437,15 @@ def test_a_docker_that_records_of_before_do_not_name_is_the_one_that_is_named_ne
 
     assert log.lane(Lane.DOCKER) == [("09:00", "10:00", "http://proxy:3128", SEEN), ("10:00", None, "direct", SEEN)]
     assert log.lane(Lane.WAITING) == [("09:30", "10:00", "w", SEEN)]
+
+
+def test_a_restart_names_the_order_that_its_pass_answers() -> None:
+    log = begun().write("10:00:00", Event.UNPINNED, by={"via": "control", "uid": 1001, "login_uid": 1001}, upstream="d",
+        because="requested")  # fmt: skip
+    log.write("10:00:01", Event.DOCKER_RESTARTED, due="d", allowed="none runs")
+    log.heads.append(msgspec.structs.replace(log.heads[-1], seq=4, pass_id="q"))
+
+    assert [one.asked for one in log.account.restarts] == ["after unpin by login uid 1001 (record 2)", ""]
 
 
 def test_after_a_crash_the_record_of_a_start_says_since_when_docker_has_run() -> None:

@@ -190,8 +190,8 @@ def test_the_tables_are_what_the_records_say_and_lead_to_them() -> None:
         ["16:00:00", "others", "", "", "", ""],
     ]
     assert [[cell.text for cell in line] for line in orders.lines] == [
-        ["14:00:00", "alice, login uid 1000", "pin direct"],
-        ["15:00:00", "alice, login uid 1000", "unpin"],
+        ["14:00:00", "alice (claimed by sudo), login uid 1000", "pin direct"],
+        ["15:00:00", "alice (claimed by sudo), login uid 1000", "unpin"],
     ]
     assert [line[0].seq for listing in (outages, restarts, orders) for line in listing.lines] == [2, 8, 11, 9, 10]
 
@@ -264,7 +264,7 @@ def test_every_record_is_a_row_and_nothing_else_is() -> None:
     assert [*read.rows] == [head.seq for head in log.heads]
     for head in log.heads:
         assert head.event in read.rows[head.seq]
-    assert "alice, login uid 1000" in read.rows[9]
+    assert "alice (claimed by sudo), login uid 1000" in read.rows[9]
     assert f"-http {CORP}" in read.rows[6]
     assert "+direct" in read.rows[6]
 

@@ -364,7 +364,7 @@ def _restart(one: Restart) -> _Start:
     return _Start(
         at=one.at,
         tone=Tone.BAD if one.is_rolled_back else Tone.PLAIN,
-        by="the agent, rolled back" if one.is_rolled_back else "the agent",
+        by=", ".join(filter(None, ("the agent", "rolled back" if one.is_rolled_back else "", one.asked))),
         seq=one.seq,
         took_s=one.took_s,
         containers="; ".join([*kept, *lost, *along]),

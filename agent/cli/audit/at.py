@@ -135,6 +135,7 @@ def _lines(then: Then, records: Sequence[Entry]) -> Iterator[str]:
     if restart is not None:
         took = f", {restart.took_s:.1f} s" if restart.took_s is not None else ""
         what = "rolled back" if restart.is_rolled_back else "by the agent"
+        what += f", {restart.asked}," if restart.asked else ""
         because = "; ".join(part for part in (restart.due, restart.allowed) if part)
         yield line("restarted", f"{what} at {when.local(restart.at)}{took}: {because} (record {restart.seq})")
     for lane, (_, said) in _TROUBLES.items():
