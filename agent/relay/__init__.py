@@ -24,6 +24,7 @@ agent only what stands below: `audit/`, `probe/`, `see/`, `system/` and `values/
     draining         what ends an open connection: its address is gone, it is idle, nobody is there any more
     limits           how many connections there may be, and of whom                                            pure
     tally            what it has done so far
+    noted            what is said of it in the journal, once a minute
     state_file       when it says so
     connections_log  who went where, if that is asked for
 """

@@ -23,6 +23,7 @@ from agent.relay.conversation import Connect, Conversation, Event, Gone, Phase, 
 from agent.relay.draining import Draining, keep_alive
 from agent.relay.forward import ByOrders, Forwarding, Result, Shared
 from agent.relay.limits import Limits
+from agent.relay.noted import Kind, Noted
 from agent.relay.open import Asked, NotOpened, Opened, Opening
 from agent.relay.pump import Carrying, Ended, Pipes, TlsTunnel, Tunnel, reset
 from agent.relay.refusals import Refusal
@@ -36,7 +37,6 @@ _AT_ONCE: Final = 64  # connections accepted in a row
 _REFUSED_AT_ONCE: Final = 8  # of them, before those who may have their turn
 _TURNED_AWAY: Final = 64  # that are told why at the same time; others are closed
 _PAUSE_S: Final = 0.1  # if there are no descriptors left
-NOTED_EVERY_S: Final = 60.0
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -82,7 +82,7 @@ class Serving:
         self.writes_down = False  # each connection
         self._ways: Ways | None = None
         self.live: set[_Carried] = set()
-        self._say = told.say
+        self._noted = Noted(told.say)
         self._who = who
         self._limits = Limits(Orders(0).max_connections)
         self._sources: Collection[Source] = tuple(Source)
@@ -90,7 +90,6 @@ class Serving:
         self._listening: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._leaving: set[asyncio.Task[None]] = set()
-        self._noted_at = float("-inf")
 
     @property
     def turned_away(self) -> int:
@@ -148,7 +147,7 @@ class Serving:
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
                 return
             except OSError as failure:  # no descriptors, no memory: it would be asked again at once
-                self._note_once(f"cannot accept connections: {failure.strerror}")
+                self._noted.note(Kind.NOT_ACCEPTED, f"cannot accept connections: {failure.strerror}")
                 self._loop.remove_reader(listening)
                 self._loop.call_later(_PAUSE_S, self._accept_again, listening)
                 return
@@ -176,12 +175,12 @@ class Serving:
     def _refuse(self, connected: socket.socket, peer: str) -> None:
         reset(connected)
         connected.close()
-        if self.tally.note_refused(peer):
-            self._say(f"refused: {peer} is neither this host nor a container of it")
+        self.tally.note_refused(peer)
+        self._noted.note(Kind.REFUSED, f"refused: {peer} is neither this host nor a container of it")
         self.note()
 
     def _turn_away(self, connected: socket.socket, why: str) -> None:
-        self._note_once(why)
+        self._noted.note(Kind.TURNED_AWAY, why)
         self.tally.changes += 1
         self.note()
         if len(self._leaving) >= _TURNED_AWAY:
@@ -190,12 +189,6 @@ class Serving:
         leaving = self._loop.create_task(_told(connected, refusals.too_many(why)))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
-
-    def _note_once(self, what: str) -> None:
-        now = self._loop.time()
-        if now - self._noted_at >= NOTED_EVERY_S:
-            self._noted_at = now
-            self._say(what)
 
     async def _serve(self, connected: socket.socket, source: Source, peer: str) -> None:
         try:
@@ -211,7 +204,8 @@ class Serving:
             raise
         except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
             reset(connected)
-            self._note_once(f"a connection broke off by an error of the relay's own: {unexpected(error)}")
+            what = f"a connection broke off by an error of the relay's own: {unexpected(error)}"
+            self._noted.note(Kind.BROKEN, what)
         finally:
             connected.close()
             self._limits.leave(peer, is_container=source is Source.CONTAINERS)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
 
 from agent.probe.stream import StreamFailed
 from agent.values.relay import (
@@ -21,6 +23,9 @@ from agent.values.relay import (
 )
 from agent.values.secret import escaped
 
+REFUSED_IS_NEWS_S: Final = 60.0
+FAILED_IS_NEWS_S: Final = 5.0
+
 
 class _Counted:
     """By one upstream."""
@@ -32,9 +37,14 @@ class _Counted:
 
 
 class Tally:
-    """Of one relay. `news` counts what the agent should hear of soon; `changes` also what may wait."""
+    """Of one relay. `news` counts what the agent should hear of soon; `changes` also what may wait.
 
-    def __init__(self) -> None:
+    What strangers and containers can cause is news only now and then: the agent wakes at it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._refused_at = self._failed_at = float("-inf")  # when it was news
         self.news = 0
         self.changes = 0
         self._by_upstream: dict[str, _Counted] = {}
@@ -67,22 +77,27 @@ class Tally:
 
     def note_failed(self, upstream: str, failure: StreamFailed, used: str = "") -> None:
         self._of(upstream).failed += 1
+        now = self._clock()
+        was = self._failed.upstream if self._failed else None
         self._failed = UpstreamFailed(
             self._failed.number + 1 if self._failed else 1, escaped(upstream, LONGEST_TEXT), failure.outcome.value,
             evidence=escaped(failure.evidence, LONGEST_TEXT), generation=self._generation,
             used=escaped(used, LONGEST_TEXT),
         )  # fmt: skip
-        self.news += 1
+        self.changes += 1
+        if self._failed.upstream != was or now - self._failed_at >= FAILED_IS_NEWS_S:
+            self._failed_at = now
+            self.news += 1
 
-    def note_refused(self, source: str) -> bool:
-        """Whether it is a new one. A source that is refused again is no news."""
-        times = self._refused.pop(source, 0)
-        self._refused[source] = times + 1
+    def note_refused(self, source: str) -> None:
+        self._refused[source] = self._refused.pop(source, 0) + 1
         if len(self._refused) > MOST_REFUSED:
             self._refused.popitem(last=False)
         self.changes += 1
-        self.news += not times
-        return not times
+        now = self._clock()
+        if now - self._refused_at >= REFUSED_IS_NEWS_S:
+            self._refused_at = now
+            self.news += 1
 
     def totals(self) -> dict[str, tuple[int, int, int, int]]:
         """By upstream: connections, those that failed, bytes from clients, bytes to clients."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.probe.stopwatch import Step
 from agent.probe.stream import StreamFailed
 from agent.relay.state_file import bounded
-from agent.relay.tally import Tally
+from agent.relay.tally import FAILED_IS_NEWS_S, REFUSED_IS_NEWS_S, Tally
 from agent.values.relay import MOST_REFUSED, MOST_UPSTREAMS, state_in
 from agent.values.verdict import Outcome, Timings
 
@@ -31,7 +31,8 @@ def test_what_is_carried_is_counted_by_upstream() -> None:
 
 
 def test_what_is_news_and_what_may_wait() -> None:
-    tally = Tally()
+    now = [0.0]
+    tally = Tally(lambda: now[0])
     tally.note_opened("corp")
     tally.note_moved("corp", 1, 1)
     assert tally.news == 0
@@ -41,9 +42,27 @@ def test_what_is_news_and_what_may_wait() -> None:
     assert tally.news == 1
     tally.note_failed("corp", failure(""))
     assert tally.news == 2
-    assert tally.note_refused("192.168.1.9")
-    assert not tally.note_refused("192.168.1.9")
+    tally.note_failed("corp", failure(""))
+    assert tally.news == 2
+    tally.note_failed("backup", failure(""))
     assert tally.news == 3
+    now[0] = FAILED_IS_NEWS_S
+    tally.note_failed("backup", failure(""))
+    assert tally.news == 4
+
+
+def test_however_many_addresses_strangers_take_they_are_news_once_a_minute() -> None:
+    now = [0.0]
+    tally = Tally(lambda: now[0])
+    for number in range(1000):
+        now[0] = REFUSED_IS_NEWS_S * number / 1000
+        tally.note_refused(f"10.0.{number % 100}.9")
+    assert tally.news == 1
+    assert tally.changes == 1000
+
+    now[0] = REFUSED_IS_NEWS_S
+    tally.note_refused("10.0.0.9")
+    assert tally.news == 2
 
 
 def test_however_many_try_only_the_latest_are_kept() -> None:

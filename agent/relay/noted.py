@@ -1,0 +1,42 @@
+"""Lines in the journal that others cause: each kind of them at most once a minute, with how many there were meanwhile.
+
+Limited by time, and not by what was seen before: a memory of sources can be filled by whoever takes many addresses,
+and journald drops everything of a service that says too much.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Callable
+from typing import Final
+
+NOTED_EVERY_S: Final = 60.0
+
+
+class Kind(enum.Enum):
+    """What happens to connections."""
+
+    REFUSED = enum.auto()
+    TURNED_AWAY = enum.auto()
+    NOT_ACCEPTED = enum.auto()
+    BROKEN = enum.auto()
+
+
+class Noted:
+    """Of one relay."""
+
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._say = say
+        self._clock = clock
+        self._said_at: dict[Kind, float] = {}
+        self._left_out: dict[Kind, int] = {}
+
+    def note(self, kind: Kind, what: str) -> None:
+        now = self._clock()
+        if now - self._said_at.get(kind, float("-inf")) < NOTED_EVERY_S:
+            self._left_out[kind] = self._left_out.get(kind, 0) + 1
+            return
+        self._said_at[kind] = now
+        left_out = self._left_out.pop(kind, 0)
+        self._say(f"{what} (and {left_out} times something like it since the last such line)" if left_out else what)
