@@ -29,7 +29,7 @@ from agent.relay import refusals
 from agent.relay.names import Names
 from agent.relay.refusals import Refusal
 from agent.relay.ways import Way, Ways
-from agent.relay.where import Near, forbidden, literal
+from agent.relay.where import Near, forbidden, is_localhost, literal
 from agent.see import netlink
 from agent.values.listening import Listener
 from agent.values.relay import Source
@@ -38,11 +38,13 @@ from agent.values.verdict import Outcome
 
 WITHIN_S: Final = 10.0
 _FIRST_WITHIN_S: Final = 6.0  # if there is another to be tried after it
+_CHECKED_WITHIN_S: Final = 4.0  # before the proxy itself is too late
 _READ: Final = 64 * 1024
 
 # What says something about the upstream and not about where it was to lead: another one may do better. A proxy that
 # denies has answered: what a company forbids is not got past it.
 _NEXT: Final = frozenset(set(Outcome) - {Outcome.OK, Outcome.PROXY_DENIED})
+_UNKNOWN: Final = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_AGAIN, socket.EAI_FAIL})
 _ITS_OWN: Final = frozenset({Step.RESOLVE, Step.CONNECT})  # of a proxy: it was not even reached
 
 
@@ -167,7 +169,7 @@ class Opening:
 
     async def open(self, asked: Asked, ways: Ways) -> Opened:
         """Raises NotOpened."""
-        self._check_literal(asked)
+        self._check_spelled(asked)
         possible = ways.to(asked.host, asked.port, is_tunnel=asked.is_tunnel)
         if not possible:
             raise NotOpened(refusals.not_ready("no upstream is chosen here"))
@@ -270,10 +272,15 @@ class Opening:
 
     # What a container may not be connected to.
 
-    def _check_literal(self, asked: Asked) -> None:
+    def _check_spelled(self, asked: Asked) -> None:
+        """What can be told without a look-up, whatever the way."""
+        if asked.source is not Source.CONTAINERS:
+            return
         address = literal(asked.host)
-        if asked.source is Source.CONTAINERS and address is not None and (why := self._why_not(str(address))):
+        if address is not None and (why := self._why_not(str(address))):
             raise NotOpened(refusals.forbidden(f"{asked.host} {why}"))
+        if is_localhost(asked.host):
+            raise NotOpened(refusals.forbidden(f"{asked.host} is loopback"))
 
     def _allowed(self, asked: Asked, found: Sequence[Address]) -> Sequence[Address]:
         """The addresses of a name that may be connected to."""
@@ -290,12 +297,26 @@ class Opening:
             return
         if not self._is_here(proxy_address):
             return
-        found: Sequence[Address] = ()
-        with contextlib.suppress(OSError, UnicodeError):
-            found = await self._names.of(asked.peer, asked.host, asked.port, is_container=True)
-        for _, address in found:
-            if why := self._why_not(str(address[0])):
-                raise _Forbidden(f"{asked.host} {why}")
+        # Many a proxy leaves the dot at the end out before it looks a name up.
+        for name in dict.fromkeys((asked.host, asked.host.rstrip("."))):
+            for _, address in await self._known(asked, name):
+                if why := self._why_not(str(address[0])):
+                    raise _Forbidden(f"{asked.host} {why}")
+
+    async def _known(self, asked: Asked, name: str) -> Sequence[Address]:
+        """Nothing if nobody here knows it. That it could not be asked for is another thing, and no proxy's fault."""
+        try:
+            async with asyncio.timeout(_CHECKED_WITHIN_S):
+                return await self._names.of(asked.peer, name, asked.port, is_container=True)
+        except socket.gaierror as error:
+            if error.errno in _UNKNOWN:
+                return ()
+            why = error.strerror
+        except TimeoutError:
+            why = "that takes too long"
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", "") or "that is no name"
+        raise _Forbidden(f"{name} cannot be looked up here, where the proxy is: {why}")
 
     def _why_not(self, address: str) -> str:
         try:

@@ -36,6 +36,12 @@ def literal(host: str) -> IpAddress | None:
         return None
 
 
+def is_localhost(host: str) -> bool:
+    """By its name alone (RFC 6761): libcurl and systemd-resolved ask nobody what `x.localhost` is."""
+    name = host.rstrip(".").lower()
+    return name == "localhost" or name.endswith(".localhost")
+
+
 class Near(NamedTuple):
     """What the kernel says of an address, without a zone."""
 

@@ -308,6 +308,50 @@ async def test_nor_through_a_proxy_on_this_host_by_a_name_that_leads_here() -> N
     assert told.value.refusal.status == 403
 
 
+@pytest.mark.parametrize("host", ["evil.test.", "localhost", "localhost.", "x.localhost"])
+async def test_nor_by_one_that_the_proxy_reads_otherwise_than_this_hosts_resolver(host: str) -> None:
+    """glibc finds `localhost.` in no file; squid leaves the dot out."""
+    setting = Setting({"evil.test": "127.0.0.1"})
+    async with HttpProxy() as px:
+        with pytest.raises(NotOpened) as told:
+            await setting.open(container(host, 22), by("px", px.url()))
+        assert px.accepted == 0
+
+    assert told.value.refusal.status == 403
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        RuntimeError("can't start new thread"),
+        socket.gaierror(socket.EAI_SYSTEM, "System error"),
+        UnicodeError("label too long"),
+        None,  # it hangs
+    ],
+)
+async def test_a_name_that_could_not_be_looked_up_does_not_pass_and_is_no_fault_of_the_proxy(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception | None
+) -> None:
+    monkeypatch.setattr("agent.relay.open._CHECKED_WITHIN_S", 0.1)
+
+    async def look_up(_host: str, _port: int) -> Sequence[Address]:
+        if failure is None:
+            await asyncio.Event().wait()
+        raise failure or AssertionError
+
+    failures = Failures()
+    opening = Opening(failures, NOTHING_NEAR, resolve=look_up)
+    async with HttpProxy() as px, asyncio.timeout(PATIENCE_S):
+        orders = Orders(1, (by("px", px.url()), DIRECT))
+        with pytest.raises(NotOpened) as told:
+            await opening.open(container("end.test", 443), Ways(orders))
+        assert px.accepted == 0
+
+    assert told.value.refusal.status == 403
+    assert "cannot be looked up here" in told.value.refusal.reason
+    assert not failures.noted
+
+
 async def test_a_name_that_nobody_here_knows_passes_to_a_proxy_on_this_host() -> None:
     setting = Setting()
     async with echo() as end, HttpProxy({"only.corp.test:443": end}) as px:

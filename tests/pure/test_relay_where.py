@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from agent.relay.where import Near, forbidden, literal
+from agent.relay.where import Near, forbidden, is_localhost, literal
 
 OWN = frozenset({"192.168.1.7", "172.17.0.1", "2001:db8::7"})
 
@@ -78,3 +78,13 @@ def test_an_address_in_brackets_is_one() -> None:
 @pytest.mark.parametrize("host", ["", "registry.test", "127.0.0.1.nip.test", "1.2.3.4.5", "0x7g", "deadbeef", "ä.test"])
 def test_a_name_is_none(host: str) -> None:
     assert literal(host) is None
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost.", "x.localhost", "a.b.localhost.."])
+def test_localhost_by_its_name(host: str) -> None:
+    assert is_localhost(host)
+
+
+@pytest.mark.parametrize("host", ["localhost.test", "mylocalhost", "127.0.0.1", ""])
+def test_what_only_looks_like_localhost(host: str) -> None:
+    assert not is_localhost(host)
