@@ -7,6 +7,7 @@ works, and who is told its address.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -60,26 +61,26 @@ class RelayUnits:
         return None if text is None else listened(text)
 
     def silent_at(self, where: tuple[str, ...]) -> tuple[str, ...]:
-        ends = [(end, *end.rsplit(":", 1)) for end in where]
-        hosts = [(end, host.strip("[]"), int(port)) for end, host, port in ends]
         try:
-            found = netlink.listeners(hosts[0][2], [host for _, host, _ in hosts]) if hosts else ()
+            return tuple(end for end in where if not _is_heard(end))
         except AgentError:
             return ()
-        return tuple(end for end, host, port in hosts if not any(one.takes(host, port) for one in found))
 
     async def bring_up(
         self, where: tuple[str, ...], user_is_there: Callable[[], None], *, is_anew: bool = False
     ) -> None:
-        """One that is up at other addresses is stopped first, the service, too (FACTS 231)."""
+        """One that is up at other addresses is stopped first, the service, too (FACTS 231).
+
+        What can fail comes before that, as on a full disk: until then it goes on where it is. And whatever became of
+        the stop, it is started again.
+        """
         before, wanted = await asyncio.to_thread(read_text, self._drop_in), listening(where)
         if before != wanted or is_anew:
-            await self._systemd.says("stop", SOCKET, SERVICE)
             if before != wanted:
                 await asyncio.to_thread(write_text, self._drop_in, before, wanted, _MODE)
             await self._systemd.call("daemon-reload")  # also where an earlier one failed, or was never made
-        if not await self._systemd.says("is-enabled", "--quiet", SOCKET):
-            await self._systemd.call("enable", "--quiet", SOCKET)
+            with contextlib.suppress(UnitFailed):
+                await self._systemd.call("stop", SOCKET, SERVICE)
         await self._systemd.says("reset-failed", SOCKET, SERVICE)
         try:
             await self._systemd.call("start", SOCKET)
@@ -87,6 +88,8 @@ class RelayUnits:
             await self._systemd.call("start", SERVICE)
         except UnitFailed as error:
             raise AgentError(SOCKET, *await self._why(error)) from error
+        if not await self._systemd.says("is-enabled", "--quiet", SOCKET):
+            await self._systemd.call("enable", "--quiet", SOCKET)
 
     async def _why(self, error: UnitFailed) -> tuple[str, str]:
         """systemctl only says that it failed; the unit's result says how."""
@@ -107,6 +110,12 @@ class RelayUnits:
         before = await asyncio.to_thread(read_text, self._drop_in)
         await asyncio.to_thread(write_text, self._drop_in, before, None, None)
         await self._systemd.call("daemon-reload")
+
+
+def _is_heard(end: str) -> bool:
+    host, _, port = end.rpartition(":")
+    host = host.strip("[]")
+    return any(one.takes(host, int(port)) for one in netlink.listeners(int(port), [host]))
 
 
 class Somebody:

@@ -1,0 +1,86 @@
+"""The relay's units brought up by a systemd that does not do all that it is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from agent.decide.relay import listening
+from agent.one_pass.relay_units import SERVICE, SOCKET, RelayUnits
+from agent.system.systemd import OF_THE_SYSTEM
+from agent.values.errors import AgentError
+from agent.values.paths import Paths
+
+from .test_unit import Systemd
+
+HERE, THERE = ("127.0.0.1:3130", "172.17.0.1:3130"), ("127.0.0.1:3130", "10.9.0.1:3130")
+
+
+def nothing() -> None: ...
+
+
+class Relay:
+    """Brought up once, and then systemd refuses something."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        self.paths = Paths(folder / "root")
+        self.paths.relay_drop_in.parent.mkdir(parents=True)
+        self.paths.relay_drop_in.write_text(listening(HERE))
+        self._folder = folder
+        self.units = RelayUnits(self.paths, OF_THE_SYSTEM)
+        self.systemd = Systemd(folder, [{"ActiveState": "active"}])
+
+    def refuses(self, **why: str) -> None:
+        self.systemd = Systemd(self._folder, [{"ActiveState": "active"}], **why)
+
+    @property
+    def told(self) -> list[list[str]]:
+        path = Path(f"{self._folder / 'systemctl'}.log")
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def relay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Relay:
+    return Relay(tmp_path, monkeypatch)
+
+
+async def test_a_move_that_systemd_does_not_read_stops_nothing(relay: Relay) -> None:
+    """dockerd is at loopback, which does not move."""
+    relay.refuses(daemon_reload="No space left on device")
+
+    with pytest.raises(AgentError, match="No space left"):
+        await relay.units.bring_up(THERE, nothing)
+
+    assert relay.systemd.jobs == ["daemon-reload"]
+
+
+async def test_one_that_could_not_be_stopped_is_started_all_the_same(relay: Relay) -> None:
+    relay.refuses(stop="Job for docker-proxy-relay.service canceled.")
+
+    await relay.units.bring_up(THERE, nothing)
+
+    assert relay.told[-3:-1] == [["start", SOCKET], ["start", SERVICE]]
+    assert relay.units.where() == THERE
+
+
+async def test_one_that_cannot_be_enabled_is_up_all_the_same(relay: Relay) -> None:
+    """Links in /etc are the last thing that it needs."""
+    relay.refuses(is_enabled="disabled", enable="Read-only file system")
+
+    with pytest.raises(AgentError, match="Read-only"):
+        await relay.units.bring_up(THERE, nothing)
+
+    assert ["start", SERVICE] in relay.told
+
+
+def test_where_nobody_listens_is_asked_for_each_port(relay: Relay) -> None:
+    """After `relay.port` was changed there are two for a while."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        heard = [f"127.0.0.1:{at.getsockname()[1]}" for at in (one, other)]
+        assert relay.units.silent_at(tuple(heard)) == ()
+    assert relay.units.silent_at(tuple(heard)) == tuple(heard)
