@@ -20,6 +20,7 @@ from msgspec import UNSET
 
 from agent.decide.relay import (
     AGAIN_S,
+    MOST_FAILURES,
     TAKES_S,
     Chosen,
     Relayed,
@@ -45,12 +46,12 @@ from agent.docker.quarantine import Quarantine
 from agent.one_pass.ports import Prober, Relays, Works
 from agent.one_pass.relay_file import RelayFile
 from agent.one_pass.relay_report import Refusals, state_of
-from agent.one_pass.relay_units import Somebody, Units
+from agent.one_pass.relay_units import Anew, Somebody, Units
 from agent.system.clock import SYSTEM_CLOCK, Clock
 from agent.system.files import FileState, Identity, identity_of, read_file, remove_file, replace_file
 from agent.system.passwd import group
 from agent.system.to_the_end import to_the_end
-from agent.values.errors import AgentError
+from agent.values.errors import AgentError, TargetFailed
 from agent.values.events import Facts, RelayEnabled, RelayFailed, RelayRefused, RelaySwitched
 from agent.values.listening import Sockets
 from agent.values.machine_text import lines
@@ -301,30 +302,47 @@ class LocalRelay:
         memory, relaying, wanted = self._memory, self._memory.relaying, self._wanted()
         now = self._clock.boottime_s()
         problem = deaf(self._orders(), memory.told_at, memory.state, now)
-        is_doubted = memory.is_silent or bool(problem)
-        is_asked = is_due(relaying, now, self._policy.probe.recheck, is_doubted=is_doubted)
+        is_asked = is_due(relaying, now, self._policy.probe.recheck, is_doubted=memory.is_silent or bool(problem))
         memory.is_silent = memory.is_silent and not is_asked
-        # What was written is not what runs: a reload of systemd may have failed, or never been made.
-        is_deaf = is_asked and relaying.stage is Stage.GIVEN and bool(problem or self._units.silent_at(wanted))
-        if (
-            self._units.where() != wanted
-            or is_deaf
-            or (is_asked and (relaying.stage is Stage.TRIED or relaying.failures))
-        ):
+        fault = None
+        if self._units.where() != wanted or (is_asked and self._may_be_down(wanted, problem)):
             try:
                 # Not cut short by a move: one that is stopped to be started elsewhere must not stay so.
-                await to_the_end(self._units.bring_up(wanted, self._give, is_anew=is_deaf), None)
+                await to_the_end(self._units.bring_up(wanted, self._give, anew=self._anew(wanted, problem)), None)
+            except TargetFailed as error:  # it goes on where it was, and says nothing of whether it works
+                fault = error
             except AgentError as error:
                 problem = str(error)
             else:
                 silent = self._units.silent_at(wanted)
                 problem = problem or (f"it does not listen at {', '.join(silent)}" if silent else "")
-        if not is_asked:
-            return
-        through = Verdict(Outcome.ERROR, problem) if problem else await self._through()
-        is_worth_asking = not through.is_ok and known is not None and known.is_ok
-        without = await works() if is_worth_asking else known
-        self._conclude(after(self._memory.relaying, through, without, self._clock.boottime_s()))
+        if is_asked:
+            through = Verdict(Outcome.ERROR, problem) if problem else await self._through()
+            is_worth_asking = not through.is_ok and known is not None and known.is_ok
+            without = await works() if is_worth_asking else known
+            self._conclude(after(self._memory.relaying, through, without, self._clock.boottime_s()))
+        if fault is not None:
+            raise fault
+
+    def _may_be_down(self, wanted: tuple[str, ...], problem: str) -> bool:
+        relaying = self._memory.relaying
+        return (
+            relaying.stage is Stage.TRIED
+            or relaying.failures > 0
+            or bool(problem)
+            or bool(self._units.silent_at(wanted))
+        )
+
+    def _anew(self, wanted: tuple[str, ...], problem: str) -> Anew:
+        """What is one's own is mended before Docker is touched."""
+        relaying = self._memory.relaying
+        if relaying.stage is not Stage.GIVEN:
+            return Anew.NOTHING
+        # What was written is not what runs: a reload of systemd may have failed, or never been made.
+        if self._units.silent_at(wanted):
+            return Anew.ALL
+        hangs = relaying.failures == MOST_FAILURES - 1  # or does something else that no probe tells
+        return Anew.SERVICE if problem or hangs else Anew.NOTHING
 
     async def _through(self) -> Verdict:
         through = as_upstream(self._relay.port)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -23,6 +24,14 @@ SOCKET: Final = "docker-proxy-relay.socket"
 _MODE: Final = 0o644
 
 
+class Anew(enum.Enum):
+    """What of it is begun anew, even if it runs."""
+
+    NOTHING = "nothing"
+    SERVICE = "service"  # the sockets stay open, and who connects meanwhile waits
+    ALL = "all"
+
+
 class Units(Protocol):
     """Brings the relay up and down."""
 
@@ -35,11 +44,11 @@ class Units(Protocol):
         ...
 
     async def bring_up(
-        self, where: tuple[str, ...], user_is_there: Callable[[], None], *, is_anew: bool = False
+        self, where: tuple[str, ...], user_is_there: Callable[[], None], *, anew: Anew = Anew.NOTHING
     ) -> None:
-        """AgentError: why it cannot be. `user_is_there`: called once its user exists, and before it runs.
+        """AgentError: why it cannot be; TargetFailed: where it is to listen could not be written, and it is as it was.
 
-        `is_anew`: one that is up is brought down first.
+        `user_is_there`: called once its user exists, and before it runs.
         """
         ...
 
@@ -67,29 +76,36 @@ class RelayUnits:
             return ()
 
     async def bring_up(
-        self, where: tuple[str, ...], user_is_there: Callable[[], None], *, is_anew: bool = False
+        self, where: tuple[str, ...], user_is_there: Callable[[], None], *, anew: Anew = Anew.NOTHING
     ) -> None:
         """One that is up at other addresses is stopped first, the service, too (FACTS 231).
 
         What can fail comes before that, as on a full disk: until then it goes on where it is. And whatever became of
-        the stop, it is started again.
+        the stop, it is started again: dockerd has its address.
         """
         before, wanted = await asyncio.to_thread(read_text, self._drop_in), listening(where)
-        if before != wanted or is_anew:
-            if before != wanted:
-                await asyncio.to_thread(write_text, self._drop_in, before, wanted, _MODE)
+        is_stopped = before != wanted or anew is Anew.ALL
+        if before != wanted:
+            await asyncio.to_thread(write_text, self._drop_in, before, wanted, _MODE)
+        if is_stopped:
             await self._systemd.call("daemon-reload")  # also where an earlier one failed, or was never made
-            with contextlib.suppress(UnitFailed):
-                await self._systemd.call("stop", SOCKET, SERVICE)
-        await self._systemd.says("reset-failed", SOCKET, SERVICE)
+        try:
+            if is_stopped:
+                with contextlib.suppress(UnitFailed):
+                    await self._systemd.call("stop", SOCKET, SERVICE)
+            await self._systemd.says("reset-failed", SOCKET, SERVICE)
+        finally:
+            await self._start("restart" if anew is Anew.SERVICE else "start", user_is_there)
+        if not await self._systemd.says("is-enabled", "--quiet", SOCKET):
+            await self._systemd.call("enable", "--quiet", SOCKET)
+
+    async def _start(self, how: str, user_is_there: Callable[[], None]) -> None:
         try:
             await self._systemd.call("start", SOCKET)
             user_is_there()
-            await self._systemd.call("start", SERVICE)
+            await self._systemd.call(how, SERVICE)
         except UnitFailed as error:
             raise AgentError(SOCKET, *await self._why(error)) from error
-        if not await self._systemd.says("is-enabled", "--quiet", SOCKET):
-            await self._systemd.call("enable", "--quiet", SOCKET)
 
     async def _why(self, error: UnitFailed) -> tuple[str, str]:
         """systemctl only says that it failed; the unit's result says how."""
@@ -135,7 +151,7 @@ class Somebody:
         where: tuple[str, ...],
         user_is_there: Callable[[], None],
         *,
-        is_anew: bool = False,  # noqa: ARG002 - a Protocol's
+        anew: Anew = Anew.NOTHING,  # noqa: ARG002 - a Protocol's
     ) -> None:
         self._where = where
         user_is_there()

@@ -20,11 +20,12 @@ from agent.one_pass.page import seen_lines
 from agent.one_pass.ports import Works
 from agent.one_pass.reconcile import look
 from agent.one_pass.relay import AsIfItWorked, LocalRelay, RelayMemory
+from agent.one_pass.relay_units import Anew
 from agent.one_pass.seen import Pass, Planned
 from agent.one_pass.sockets import LocalSockets
 from agent.service.requests import Command
 from agent.system.clock import SystemClock
-from agent.values.errors import AgentError
+from agent.values.errors import AgentError, TargetFailed
 from agent.values.paths import Paths
 from agent.values.policy import Policy, Upstream
 from agent.values.policy_text import parse
@@ -51,7 +52,9 @@ class Ups:
     def __init__(self) -> None:
         self.fails = ""
         self.ups: list[tuple[str, ...]] = []
-        self.downs, self.anew = 0, 0
+        self.downs = 0
+        self.anew: list[Anew] = []
+        self.is_full = False  # the disk
         self.silent: set[str] = set()  # nobody listens there
         self.heard_anew: set[str] = set()  # … until it is brought down and up
         self._where: tuple[str, ...] | None = None
@@ -63,13 +66,15 @@ class Ups:
         return tuple(set(where) & self.silent)
 
     async def bring_up(
-        self, where: tuple[str, ...], user_is_there: Callable[[], None], *, is_anew: bool = False
+        self, where: tuple[str, ...], user_is_there: Callable[[], None], *, anew: Anew = Anew.NOTHING
     ) -> None:
+        if self.is_full:
+            raise TargetFailed("50-docker-proxy-agent.conf", "no space left")
         if self.fails:
             raise AgentError("docker-proxy-relay.socket", self.fails)
         user_is_there()
-        self.silent -= self.heard_anew if is_anew else set()
-        self.anew += is_anew
+        self.silent -= self.heard_anew if anew is Anew.ALL else set()
+        self.anew += [] if anew is Anew.NOTHING else [anew]
         self.ups.append(where)
         self._where = where
 
@@ -557,7 +562,7 @@ async def test_a_bridge_at_which_nobody_listens_is_seen_whatever_was_written(lap
         laptop.units.heard_anew = {LISTENS[2]} if helps else set()
         laptop.clock.ahead_s = 61
         await hand.wake(Reason.TIMER)
-        assert laptop.units.anew == 1
+        assert laptop.units.anew == [Anew.ALL]
         if helps:
             assert "relay-failed" not in laptop.conditions()
             return
@@ -567,6 +572,37 @@ async def test_a_bridge_at_which_nobody_listens_is_seen_whatever_was_written(lap
             laptop.clock.ahead_s = ahead_s
             await hand.wake(Reason.TIMER)
         assert laptop.dockerd.runs_with == OFFICE
+
+
+async def test_a_relay_that_hangs_is_started_anew_before_docker_is_touched(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        laptop.place.becomes(relay="refused refused ok")
+        for ahead_s in (61, 64, 67):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.TIMER)
+
+        assert laptop.units.anew == [Anew.SERVICE]
+        assert laptop.dockerd.runs_with == RELAY
+        assert "relay-failed" not in laptop.conditions()
+
+
+async def test_a_full_disk_does_not_take_the_relay_away(laptop: Relayed) -> None:
+    """The bridge moves, and where to listen cannot be written: dockerd's half goes on."""
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        laptop.units.is_full, laptop.bridge = True, "10.99.0.1"
+        for ahead_s in (61, 64, 67, 70, 130, 190):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.TIMER)
+
+        assert laptop.dockerd.runs_with == RELAY
+        assert "target-failed" in laptop.conditions()
+        assert "relay-failed" not in laptop.conditions()
+
+        laptop.units.is_full = False
+        await hand.wake()
+        assert laptop.units.ups[-1][2] == "10.99.0.1:3130"
 
 
 async def test_status_has_the_numbers_of_now_and_not_of_the_last_pass(
@@ -595,7 +631,7 @@ async def test_a_relay_that_goes_by_old_orders_is_started_anew_and_then_left(lap
 
         laptop.clock.ahead_s = 6
         await hand.wake(Reason.TIMER)
-        assert laptop.units.anew == 1
+        assert laptop.units.anew == [Anew.SERVICE]
         (said,) = [one for one in laptop.status()["conditions"] if one["code"] == "relay-failed"]
         assert "goes by generation 1 of what it was told, and not by 2" in said["text"]
 
@@ -616,7 +652,7 @@ async def test_a_relay_that_has_heard_is_not_doubted(laptop: Relayed) -> None:
 
         await hand.wake(Reason.TIMER)
 
-        assert laptop.units.anew == 0
+        assert laptop.units.anew == []
         assert "relay-failed" not in laptop.conditions()
 
 

@@ -49,7 +49,7 @@ def failed(number: int) -> RelayState:
 
 
 async def test_it_wakes_by_a_failure_and_by_who_is_refused_and_by_no_number(folder: Folder) -> None:
-    watch = RelayWatch(folder.wakeups.wake, apart_s=0.0)
+    watch = RelayWatch(folder.wakeups.wake, apart_s=0.0, looks_s=0.0)
     folder.says(RelayState(1))
     watch.follow(folder.path, folder.state)
     try:
@@ -67,7 +67,7 @@ async def test_it_wakes_by_a_failure_and_by_who_is_refused_and_by_no_number(fold
 
 
 async def test_it_wakes_at_most_once_in_a_while(folder: Folder) -> None:
-    watch = RelayWatch(folder.wakeups.wake, apart_s=NEVER_S)
+    watch = RelayWatch(folder.wakeups.wake, apart_s=NEVER_S, looks_s=0.0)
     watch.follow(folder.path, folder.state)
     try:
         folder.says(failed(1))
@@ -81,8 +81,28 @@ async def test_it_wakes_at_most_once_in_a_while(folder: Folder) -> None:
         watch.close()
 
 
+async def test_nor_does_what_is_done_to_the_folder_wake_more_often(folder: Folder) -> None:
+    """It belongs to the relay's user, who may do with it what he likes."""
+    watch = RelayWatch(folder.wakeups.wake, apart_s=NEVER_S, looks_s=0.0)
+    watch.follow(folder.path, folder.state)
+    try:
+        folder.says(failed(1))
+        assert await folder.wakeups.next(30) == RELAY
+
+        for number in range(2, 20):
+            folder.path.chmod(0o700 + number % 8)
+            folder.says(failed(number))
+            folder.path.rename(folder.path.with_name(f"gone-{number}"))
+            folder.path.mkdir()
+            watch.follow(folder.path, folder.state)
+
+        assert await folder.wakeups.next(0.3) == frozenset()
+    finally:
+        watch.close()
+
+
 async def test_what_came_too_soon_comes_later(folder: Folder) -> None:
-    watch = RelayWatch(folder.wakeups.wake, apart_s=0.2)
+    watch = RelayWatch(folder.wakeups.wake, apart_s=0.2, looks_s=0.0)
     watch.follow(folder.path, folder.state)
     try:
         folder.says(failed(1))
@@ -96,7 +116,7 @@ async def test_what_came_too_soon_comes_later(folder: Folder) -> None:
 
 
 async def test_it_wakes_when_the_relay_is_gone_and_hears_the_next_one(folder: Folder) -> None:
-    watch = RelayWatch(folder.wakeups.wake, apart_s=0.0)
+    watch = RelayWatch(folder.wakeups.wake, apart_s=0.0, looks_s=0.0)
     folder.says(RelayState(1))
     watch.follow(folder.path, folder.state)
     try:
@@ -119,7 +139,7 @@ async def test_a_link_in_its_place_is_not_followed(folder: Folder, tmp_path: Pat
     elsewhere = tmp_path / "elsewhere"
     folder.path.rename(elsewhere)
     folder.path.symlink_to(elsewhere)
-    watch = RelayWatch(folder.wakeups.wake, apart_s=0.0)
+    watch = RelayWatch(folder.wakeups.wake, apart_s=0.0, looks_s=0.0)
     watch.follow(folder.path, folder.state)
     try:
         (elsewhere / "more").touch()

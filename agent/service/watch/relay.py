@@ -20,19 +20,26 @@ from agent.values.relay import RelayState
 
 APART_S: Final = 5.0  # two wake-ups: each is a probe of the upstreams
 
+_LOOKS_S: Final = 1.0  # the relay says something once a second at most
+
 _Said = tuple[int, frozenset[str]] | None
+_GONE: Final[_Said] = (-1, frozenset())  # that its folder went is not told yet
 
 
 class RelayWatch:
     """Of the folder that the relay's file is in, while there is one."""
 
-    def __init__(self, wake: Wake, apart_s: float = APART_S) -> None:
+    def __init__(self, wake: Wake, apart_s: float = APART_S, looks_s: float = _LOOKS_S) -> None:
+        """`apart_s`: two wake-ups; `looks_s`: two readings of its file."""
         self._wake = wake
-        self._apart_s = apart_s
+        self._apart_s, self._looks_s = apart_s, looks_s
         self._inotify: Inotify | None = None
         self._look: Callable[[], RelayState | None] = lambda: None
         self._said: _Said = None
-        self._woke_s: float | None = None
+        self._folder = Path()
+        self._held: tuple[int, int] | None = None  # which folder is watched
+        self._loop = asyncio.get_running_loop()
+        self._woke_s = self._looked_s = float("-inf")
         self._later: asyncio.TimerHandle | None = None
 
     def follow(self, folder: Path | None, look: Callable[[], RelayState | None]) -> None:
@@ -40,8 +47,9 @@ class RelayWatch:
         self._look = look
         if folder is None:
             self.close()
-        elif self._inotify is None:
-            self._said = _said(look())
+            self._said = None
+        elif self._inotify is None and self._said is not _GONE:
+            self._said, self._folder = _said(look()), folder
             self._open(folder)
 
     def close(self) -> None:
@@ -50,7 +58,7 @@ class RelayWatch:
             self._later.cancel()
             self._later = None
         if self._inotify is not None:
-            asyncio.get_running_loop().remove_reader(self._inotify.descriptor)
+            self._loop.remove_reader(self._inotify.descriptor)
             self._inotify.close()
             self._inotify = None
 
@@ -67,34 +75,42 @@ class RelayWatch:
                     raise
             finally:
                 os.close(descriptor)
-            self._inotify = inotify
-            asyncio.get_running_loop().add_reader(inotify.descriptor, self._told)
+            self._inotify, self._held = inotify, self._identity()
+            self._loop.add_reader(inotify.descriptor, self._told)
 
     def _told(self) -> None:
-        """It is read once, however many events there are."""
-        if self._inotify is not None:
-            is_gone = any(not event.name for event in self._inotify.read())
-            if is_gone:  # the folder itself, with the relay; or there were too many events
-                self.close()
-                self._said = None
-                self._wake_up()
-            elif self._later is None:
-                self._compare()
+        """It is read once, however many events there are; an event without a name is of the folder, or of any."""
+        if self._inotify is None:
+            return
+        is_of_the_folder = any(not event.name for event in self._inotify.read())
+        if is_of_the_folder and self._identity() != self._held:  # it went with the relay
+            self.close()
+            self._said = _GONE
+        if self._later is None:
+            self._look_at(max(self._loop.time(), self._looked_s + self._looks_s))
+
+    def _look_at(self, at: float) -> None:
+        self._later = self._loop.call_at(at, self._compare)
 
     def _compare(self) -> None:
-        self._later = None
-        now, said = asyncio.get_running_loop().time(), _said(self._look())
+        """The one way to a wake-up, so the limit is here."""
+        self._later, self._looked_s = None, self._loop.time()
+        is_gone = self._said is _GONE
+        said = None if is_gone else _said(self._look())
         if said == self._said:
             return
-        if self._woke_s is not None and now < self._woke_s + self._apart_s:
-            self._later = asyncio.get_running_loop().call_at(self._woke_s + self._apart_s, self._compare)
+        if self._looked_s < self._woke_s + self._apart_s:
+            self._look_at(self._woke_s + self._apart_s)
             return
-        self._said = said
-        self._wake_up()
-
-    def _wake_up(self) -> None:
-        self._woke_s = asyncio.get_running_loop().time()
+        self._said, self._woke_s = said, self._looked_s
         self._wake(Reason.RELAY)
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = self._folder.lstat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
 
 def _said(state: RelayState | None) -> _Said:

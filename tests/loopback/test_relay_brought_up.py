@@ -1,0 +1,112 @@
+"""How the relay is brought up and moved: what can fail comes first, and what works is taken away last."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.decide.relay import listening
+from agent.one_pass.relay_units import SERVICE, SOCKET, Anew, RelayUnits
+from agent.system.systemd import Systemd
+from agent.values.errors import AgentError, TargetFailed, UnitFailed
+from agent.values.paths import Paths
+
+HERE = ("127.0.0.1:3130",)
+MOVED = ("127.0.0.1:3130", "10.99.0.1:3130")
+UP = [f"start {SOCKET}", "user", f"start {SERVICE}"]
+READY = [f"reset-failed {SOCKET} {SERVICE}"]
+ENABLED = [f"is-enabled --quiet {SOCKET}"]
+
+
+class Recorded(Systemd, frozen=True):
+    """A systemd that notes what it is asked, and fails at what it is told to."""
+
+    asked: list[str] = msgspec.field(default_factory=list)
+    fails: set[str] = msgspec.field(default_factory=set)
+
+    async def call(self, *arguments: str) -> str:
+        self.asked.append(" ".join(arguments))
+        if arguments[0] in self.fails:
+            raise UnitFailed(arguments[0], "did not end within 30 s")
+        return ""
+
+    async def says(self, *arguments: str) -> bool:
+        await self.call(*arguments)
+        return True
+
+
+class Up:
+    """Brought up here, and asked nothing yet."""
+
+    def __init__(self, root: Path) -> None:
+        self.drop_in = Paths(root).relay_drop_in
+        self.drop_in.parent.mkdir(parents=True)
+        self.drop_in.write_text(listening(HERE))
+        self.systemd = Recorded()
+        self.units = RelayUnits(Paths(root), self.systemd)
+
+    async def goes(self, where: tuple[str, ...], anew: Anew = Anew.NOTHING) -> list[str]:
+        await self.units.bring_up(where, lambda: self.systemd.asked.append("user"), anew=anew)
+        return self.systemd.asked
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Up:
+    return Up(tmp_path)
+
+
+async def test_one_that_is_up_is_only_seen_to(up: Up) -> None:
+    assert await up.goes(HERE) == [*READY, *UP, *ENABLED]
+
+
+async def test_one_that_moves_is_written_and_read_before_it_is_stopped(up: Up) -> None:
+    assert await up.goes(MOVED) == ["daemon-reload", f"stop {SOCKET} {SERVICE}", *READY, *UP, *ENABLED]
+    assert up.units.where() == MOVED
+
+
+async def test_the_sockets_of_one_that_hangs_stay_open(up: Up) -> None:
+    assert await up.goes(HERE, Anew.SERVICE) == [*READY, *UP[:2], f"restart {SERVICE}", *ENABLED]
+
+
+async def test_what_systemd_has_not_read_is_read_now(up: Up) -> None:
+    assert await up.goes(HERE, Anew.ALL) == ["daemon-reload", f"stop {SOCKET} {SERVICE}", *READY, *UP, *ENABLED]
+
+
+async def test_one_whose_place_cannot_be_written_is_not_touched(up: Up) -> None:
+    up.drop_in.unlink()
+    up.drop_in.parent.rmdir()
+    up.drop_in.parent.write_text("a file where a folder should be")
+
+    with pytest.raises(TargetFailed):
+        await up.goes(MOVED)
+
+    assert up.systemd.asked == []
+
+
+async def test_one_whose_place_is_not_read_is_not_stopped(up: Up) -> None:
+    up.systemd.fails.add("daemon-reload")
+
+    with pytest.raises(AgentError):
+        await up.goes(MOVED)
+
+    assert up.systemd.asked == ["daemon-reload"]
+
+
+@pytest.mark.parametrize("fails", ["is-enabled", "reset-failed"])
+async def test_it_is_started_whatever_failed_on_the_way(up: Up, fails: str) -> None:
+    up.systemd.fails.add(fails)
+
+    with pytest.raises(AgentError):
+        await up.goes(MOVED)
+
+    assert [one for one in up.systemd.asked if one in UP] == UP
+
+
+def test_whether_it_listens_is_asked_of_the_kernel(up: Up) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        assert up.units.silent_at((f"127.0.0.1:{port}", f"127.0.0.2:{port}")) == (f"127.0.0.2:{port}",)
