@@ -131,6 +131,11 @@ def after(relaying: Relaying, through: Verdict, without: Verdict | None, now: fl
     return msgspec.structs.replace(asked, stage=stage, failures=failures)
 
 
+def is_the_last_try(relaying: Relaying) -> bool:
+    """Whether one more failure gives it up: before Docker is restarted for it, it is started anew itself."""
+    return relaying.stage is Stage.GIVEN and relaying.failures == MOST_FAILURES - 1
+
+
 def is_full(through: Verdict) -> bool:
     """Whether it turned the probe away for its limits: it works, and others keep it busy.
 

@@ -20,7 +20,6 @@ from msgspec import UNSET
 
 from agent.decide.relay import (
     AGAIN_S,
-    MOST_FAILURES,
     TAKES_S,
     Chosen,
     Relayed,
@@ -36,6 +35,7 @@ from agent.decide.relay import (
     first_of,
     follows,
     is_due,
+    is_the_last_try,
     next_at,
     orders,
     port_had,
@@ -341,8 +341,7 @@ class LocalRelay:
         # What was written is not what runs: a reload of systemd may have failed, or never been made.
         if self._units.silent_at(wanted):
             return Anew.ALL
-        hangs = relaying.failures == MOST_FAILURES - 1  # or does something else that no probe tells
-        return Anew.SERVICE if problem or hangs else Anew.NOTHING
+        return Anew.SERVICE if problem or is_the_last_try(relaying) else Anew.NOTHING
 
     async def _through(self) -> Verdict:
         through = as_upstream(self._relay.port)

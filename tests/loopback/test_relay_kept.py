@@ -56,6 +56,7 @@ class Ups:
         self.anew: list[Anew] = []
         self.is_full = False  # the disk
         self.silent: set[str] = set()  # nobody listens there
+        self.came_up: Callable[[], None] = lambda: None
         self.heard_anew: set[str] = set()  # … until it is brought down and up
         self._where: tuple[str, ...] | None = None
 
@@ -77,6 +78,7 @@ class Ups:
         self.anew += [] if anew is Anew.NOTHING else [anew]
         self.ups.append(where)
         self._where = where
+        self.came_up()
 
     async def bring_down(self) -> None:
         self.downs += 1
@@ -235,6 +237,26 @@ async def test_a_relay_that_breaks_is_taken_back_once_and_there_it_stays(laptop:
 
         assert laptop.dockerd.runs_with == RELAY
         assert "relay-failed" not in laptop.conditions()
+
+
+async def test_one_that_hangs_is_started_anew_before_docker_is(laptop: Relayed) -> None:
+    """systemd's own watchdog would find it only after a minute."""
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        starts = laptop.dockerd.starts
+        laptop.place.becomes(relay="timeout")
+        for ahead_s in (61, 80):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.TIMER)
+            assert laptop.units.anew == []
+
+        laptop.units.came_up = lambda: laptop.place.becomes(relay="ok")
+        laptop.clock.ahead_s = 100
+        await hand.wake(Reason.TIMER)
+
+        assert laptop.units.anew == [Anew.SERVICE]
+        assert "relay-failed" not in laptop.conditions()
+        assert (laptop.dockerd.runs_with, laptop.dockerd.starts) == (RELAY, starts)
 
 
 async def test_another_policy_tries_it_again(laptop: Relayed) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.decide.relay import listening
+from agent.decide.relay import listening as drop_in
 from agent.one_pass.relay_units import SERVICE, SOCKET, RelayUnits
 from agent.system.systemd import OF_THE_SYSTEM
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
 
+from .listeners import ME, SOMEBODY, listening, needs_root
 from .test_unit import Systemd
 
 HERE, THERE = ("127.0.0.1:3130", "172.17.0.1:3130"), ("127.0.0.1:3130", "10.9.0.1:3130")
@@ -30,7 +31,7 @@ class Relay:
         monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
         self.paths = Paths(folder / "root")
         self.paths.relay_drop_in.parent.mkdir(parents=True)
-        self.paths.relay_drop_in.write_text(listening(HERE))
+        self.paths.relay_drop_in.write_text(drop_in(HERE))
         self._folder = folder
         self.units = RelayUnits(self.paths, OF_THE_SYSTEM)
         self.systemd = Systemd(folder, [{"ActiveState": "active"}])
@@ -76,6 +77,16 @@ async def test_one_that_cannot_be_enabled_is_up_all_the_same(relay: Relay) -> No
         await relay.units.bring_up(THERE, nothing)
 
     assert ["start", SERVICE] in relay.told
+
+
+@needs_root
+def test_where_somebody_else_listens_the_relay_does_not(relay: Relay) -> None:
+    """A probe through that one works, and everything would go by it."""
+    with listening(SOMEBODY, "127.0.0.1") as stranger:
+        theirs = (f"127.0.0.1:{stranger.port}",)
+        assert relay.units.silent_at(theirs) == theirs
+    with listening(ME, "127.0.0.1") as mine:
+        assert relay.units.silent_at((f"127.0.0.1:{mine.port}",)) == ()
 
 
 def test_where_nobody_listens_is_asked_for_each_port(relay: Relay) -> None:
