@@ -112,9 +112,6 @@ class Account:
             if head.event in NOTED:
                 self._note(head, facts)
             told += take(head, at, facts)
-        orders = [one for one in told if isinstance(one, Order)]
-        if orders:
-            self._order = (orders[-1], head.boot_id)
         self._seq, self.last, self._boot = seq, at, head.boot_id
         self._lately.append((at, seq))
         for one in told:
@@ -444,26 +441,35 @@ class Account:
         if command == "reload":
             yield from self._lanes.ends_all(Lane.GAVE_UP, at, head.seq)
         options = (f"--{option}" for option in _texts(facts, "options"))
-        yield from _order(head, at, " ".join([command, *options]))
+        yield from self._asks(head, at, " ".join([command, *options]))
 
     def _pinned(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         upstream, until = _text(facts, "upstream") or "", _until(facts)
         said = Said(value=upstream, seq=head.seq, because=until.strip())
         yield from self._lanes.says(Lane.PINNED, at, said)
-        yield from _order(head, at, f"pin {upstream}{until}")
+        yield from self._asks(head, at, f"pin {upstream}{until}")
 
     def _unpinned(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
         yield from self._lanes.ends(Lane.PINNED, at, head.seq)
-        yield from _order(head, at, "unpin")
+        yield from self._asks(head, at, "unpin")
 
     def _paused(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         until = _until(facts)
         yield from self._lanes.says(Lane.PAUSED, at, Said(value="", seq=head.seq, because=until.strip()))
-        yield from _order(head, at, f"pause{until}")
+        yield from self._asks(head, at, f"pause{until}")
 
     def _resumed(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
         yield from self._lanes.ends(Lane.PAUSED, at, head.seq)
-        yield from _order(head, at, "resume")
+        yield from self._asks(head, at, "resume")
+
+    def _asks(self, head: Head, at: dt.datetime, what: str) -> Iterator[Told]:
+        """If somebody asked for it; an end of a pin may also have come by itself."""
+        if head.by:
+            order = Order(
+                at=at, seq=head.seq, pass_id=head.pass_id, event=head.event, what=what, by=head.by, who=who(head.by)
+            )
+            self._order = (order, head.boot_id)
+            yield order
 
 
 def is_within(told: Told, since: dt.datetime | None, until: dt.datetime | None) -> bool:
@@ -504,14 +510,6 @@ def _restart(head: Head, at: dt.datetime, facts: Mapping[str, Any], *, asked: st
         started_again=_texts(facts, "started_again"),
         left=_texts(facts, "left"),
     )
-
-
-def _order(head: Head, at: dt.datetime, what: str) -> Iterator[Order]:
-    """If somebody asked for it; an end of a pin may also have come by itself."""
-    if head.by:
-        yield Order(
-            at=at, seq=head.seq, pass_id=head.pass_id, event=head.event, what=what, by=head.by, who=who(head.by)
-        )
 
 
 def who(by: Mapping[str, Any]) -> str:
