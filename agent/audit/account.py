@@ -22,9 +22,9 @@ import msgspec
 from agent.audit.heads import Head
 from agent.audit.hindrances import NOTED, Hindrances
 from agent.audit.lanes import Lanes, Said
-from agent.audit.spans import Break, Known, Lane, Order, Outage, Restart, Span, Told
+from agent.audit.spans import Break, Known, Lane, Order, Outage, Restart, Span, Start, Told
 from agent.values.asker import Asker, Via
-from agent.values.events import Event
+from agent.values.events import RECORDED_BEFORE, SAID_LATER, SERVED_FROM_NOW, Event
 
 _SETTINGS: Final = ("http", "https", "all")
 _JITTER: Final = dt.timedelta(seconds=1)  # two that write at once may have their times the other way round
@@ -35,6 +35,7 @@ _RUNS_DIRECT: Final = "Docker runs with direct, and is to run with "  # as `deci
 _TELLS_OF_DOCKER: Final = frozenset(
     event.value for event in (Event.POLICY_LOADED, Event.DOCKER_STARTED, Event.DOCKER_STOPPED)
 )
+_ANEW: Final = "it was started anew while nobody looked, by whom is not known"
 _OTHER_BOOT: Final = "ended with the machine, without a stop"
 # A start is recorded once the agent has looked: what it found to be finished from before has records in front of it.
 _BEFORE_A_START: Final = 64
@@ -51,6 +52,7 @@ class Account:
         self._outage: Outage | None = None
         self._hindrances = Hindrances()
         self._silent: tuple[dt.datetime, Said, str] | None = None  # since when, and of which unit
+        self._starts: dict[str, str] = {}  # by unit: systemd's id of the last one that is known; '': it is down
         self._order: tuple[Order, str] | None = None  # the last one, and in which boot
         self._boot = ""
         self._unit = ""  # of the Docker that the agent looks after; '': not said
@@ -321,6 +323,11 @@ class Account:
             settings=settings,
             cause=_text(facts, "cause") or "",
         )
+        start = self._start(head, at, said)
+        if start is not None:
+            yield start
+            if start.since is not None:
+                said = msgspec.structs.replace(said, because=_ANEW)
         before = self._lanes.value(Lane.DOCKER, unit)
         if before is not None and invocation and before.identity == invocation:
             self._lanes.goes_on(Lane.WAITING, unit)
@@ -330,6 +337,23 @@ class Account:
             self._silent = (at, said, unit)  # the record of its start may come, and say since when it has run
         else:
             yield from self._lanes.says(Lane.DOCKER, at, said, unit)
+
+    def _start(self, head: Head, at: dt.datetime, said: Said) -> Start | None:
+        """The start that a record tells of, if none did before."""
+        known, self._starts[self._unit] = self._starts.get(self._unit), said.identity
+        is_another = bool(said.identity) and said.identity != known
+        start = Start(
+            at=at, seq=head.seq, about=self._unit, by=said.cause, because=said.because, value=said.value
+        )  # fmt: skip
+        if head.event == Event.AGENT_STARTED.value:
+            since = self._lanes.away_since(Lane.DOCKER, self._unit)
+            is_unseen = is_another and known is not None and since is not None
+            return msgspec.structs.replace(start, since=since) if is_unseen else None
+        if head.event != Event.DOCKER_STARTED.value or said.because == SERVED_FROM_NOW:
+            return None
+        if known is None and said.because in {RECORDED_BEFORE, SAID_LATER}:  # in what is not in the log any more
+            return None
+        return start if is_another or not said.identity else None
 
     def _said_nothing(self, before: dt.datetime | None = None) -> Iterator[Told]:
         """An agent started, and no record said what Docker ran with then. `before`: from here on one does."""
@@ -352,8 +376,10 @@ class Account:
         runs = facts.get("effective")
         if head.event == Event.RESTART_DEFERRED.value and (_text(facts, "due") or "").startswith(_RUNS_DIRECT):
             runs = {"direct": True}
-        unit = _unit(facts) or self._unit
-        if isinstance(runs, dict) and not self._lanes.is_seen(Lane.DOCKER, unit):
+        if not isinstance(runs, dict):
+            return
+        unit = self._served(head, at, facts)
+        if not self._lanes.is_seen(Lane.DOCKER, unit):
             said = Said(value=_settings(runs), seq=head.seq, settings=runs)
             yield from self._lanes.says(Lane.DOCKER, at, said, unit)
 
@@ -372,6 +398,7 @@ class Account:
         unit = self._served(head, at, facts)
         since = min(_moment(facts, "stopped_at") or at, at)
         yield from self._said_nothing(since)
+        self._starts[unit] = ""
         said = Said(value=None, seq=head.seq, because=_text(facts, "because") or "", cause=_text(facts, "cause") or "")
         yield from self._lanes.says(Lane.DOCKER, since, said, unit)
         yield from self._lanes.ends(Lane.WAITING, at, head.seq, unit)
@@ -477,7 +504,7 @@ def is_within(told: Told, since: dt.datetime | None, until: dt.datetime | None) 
     match told:
         case Span() | Outage():
             begin, end = told.begin, told.end or (told.seen_until if isinstance(told, Outage) else None)
-        case Restart() | Order() | Break():
+        case Restart() | Start() | Order() | Break():
             begin = end = told.at
     return (until is None or begin < until) and (since is None or end is None or end >= since)
 

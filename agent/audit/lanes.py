@@ -59,7 +59,8 @@ class Lanes:
         before = self._open.get((lane, about))
         if before is not None:
             if said.identity and said.identity == before.said.identity:
-                self._open[lane, about] = _Open(before.begin, _completed(before.said, said), self._away(lane, at))
+                away = self._away(lane, max(at, before.begin))  # the second record may tell an earlier time
+                self._open[lane, about] = _Open(before.begin, _completed(before.said, said), away)
                 return
             at = max(at, before.begin)
             yield from _closed((lane, about), before, at, said.seq)
@@ -88,6 +89,11 @@ class Lanes:
         """Whether it is known what is so."""
         one = self._open.get((lane, about))
         return one is not None and one.away is None and one.said.known is Known.SEEN
+
+    def away_since(self, lane: Lane, about: str = "") -> dt.datetime | None:
+        """Since when nobody has looked; None: somebody does."""
+        one = self._open.get((lane, about))
+        return one.away.since if one is not None and one.away is not None else None
 
     def is_named(self, lane: Lane, about: str) -> None:
         """Records of before did not say what they are about: it is this."""

@@ -1,6 +1,7 @@
 """What was so, from when to when, as the records of the log say it. Values only.
 
     Span      one thing in one lane: a network, a choice, what Docker ran with, an outage
+    Start     one start of Docker, by whomever
     Restart   one restart of Docker by the agent, or its roll-back, and what it cost
     Outage    one time that Docker reached no registry, and why
     Order     one wish of somebody's
@@ -87,6 +88,18 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[str, ...] = ()  # what failed on the way
 
 
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """A start of Docker, by whomever; those of the agent are also a Restart."""
+
+    at: dt.datetime  # of an unseen one: when the next agent found it
+    since: dt.datetime | None = None  # nobody looked: some time from then on. None: it was seen
+    seq: int
+    about: str = ""  # which Docker, where there are several
+    by: str  # one of `dockerd.Cause`; '': not known
+    because: str = ""
+    value: str | None  # what it runs with; None: not said
+
+
 class Outage(msgspec.Struct, frozen=True, kw_only=True):
     """Docker reached no registry; the same in the lane `OUTAGE` has no more than begin and end."""
 
@@ -125,4 +138,4 @@ class Break(msgspec.Struct, frozen=True, kw_only=True):
     what: str
 
 
-Told = Span | Restart | Outage | Order | Break
+Told = Span | Start | Restart | Outage | Order | Break

@@ -15,12 +15,19 @@ from agent.audit.so_far import SoFar
 from agent.decide.effective import effective
 from agent.system.clock import MOMENTS
 from agent.values.dockerd import Cause, Phase, Reality, UnitState
-from agent.values.events import RECORDED_BEFORE, SAID_LATER, DockerStarted, DockerStopped, Facts, RestartDropped
+from agent.values.events import (
+    RECORDED_BEFORE,
+    SAID_LATER,
+    SERVED_FROM_NOW,
+    DockerStarted,
+    DockerStopped,
+    Facts,
+    RestartDropped,
+)
 
 At = Callable[[float], str]  # a moment of CLOCK_MONOTONIC as RFC 3339; '' if that is not known
 
 _CRASHED: Final = "it crashed, and systemd started it"
-_SERVED: Final = "the agent looks after this Docker from now on"
 _DOWN: Final = {
     Phase.STOPPED: "it was stopped",
     Phase.BROKEN: "it failed",
@@ -44,7 +51,7 @@ def of_docker(reality: Reality, so_far: SoFar, at: At) -> Iterator[Facts]:
         because = _CRASHED if unit.restarts and cause is Cause.OTHERS else ""
         if is_known:
             because = RECORDED_BEFORE
-        yield started(reality, cause=cause, at=at, because=_SERVED if is_another else because)
+        yield started(reality, cause=cause, at=at, because=SERVED_FROM_NOW if is_another else because)
     elif unit.is_running and so_far.says_start(name, unit.invocation) and shown.is_silent and running is not None:
         yield DockerStarted(
             unit=name,

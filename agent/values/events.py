@@ -343,6 +343,7 @@ class DockerRestarted(Facts, frozen=True, kw_only=True):
 
 
 RECORDED_BEFORE: Final = "this start was recorded before"
+SERVED_FROM_NOW: Final = "the agent looks after this Docker from now on"
 SAID_LATER: Final = "it did not say at first what it runs with"
 
 

@@ -120,10 +120,15 @@ def test_each_start_of_docker_has_a_number_and_a_line(day: Day, found: Report) -
     starts = [ran for ran in day.docker if ran.runs != DOWN and ran.at > day.deleted_at and day.life_at(ran.at)]
     by_others = [ran for ran in starts if ran.by != AGENT]
 
+    began = [life.began for life in day.lives]
+    unseen = [
+        ran for ran in day.docker if ran.runs != DOWN and not day.life_at(ran.at) and began[1] < ran.at < began[-1]
+    ]
+    assert len([mark for mark in marks if mark.tone is Tone.UNKNOWN]) == len(unseen) == 1
     assert [mark.number for mark in marks] == [*range(1, len(lines(found, "Restarts")) + 1)]
     others = [mark.at.timestamp() for mark in marks if mark.tone is Tone.OTHERS]
     assert [int(at) for at in others] == [int(ran.at) for ran in by_others]
-    assert len(marks) == len(starts)
+    assert len(marks) == len(starts) + len(unseen)
 
 
 def test_each_order_has_a_number_and_a_line(day: Day, found: Report) -> None:

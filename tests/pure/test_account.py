@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.audit.account import Account, is_within
 from agent.audit.heads import Head
-from agent.audit.spans import Break, Known, Lane, Order, Outage, Restart, Span, Told
+from agent.audit.spans import Break, Known, Lane, Order, Outage, Restart, Span, Start, Told
 from agent.values.events import Event
 from tests.share import fewer
 
@@ -31,6 +31,7 @@ class Gathered(msgspec.Struct, frozen=True):
     spans: tuple[Span, ...]
     restarts: tuple[Restart, ...]
     outages: tuple[Outage, ...]
+    starts: tuple[Start, ...]
     orders: tuple[Order, ...]
     breaks: tuple[Break, ...]
 
@@ -39,6 +40,7 @@ def of(told: list[Told]) -> Gathered:
     return Gathered(
         spans=tuple(one for one in told if isinstance(one, Span)),
         restarts=tuple(one for one in told if isinstance(one, Restart)),
+        starts=tuple(one for one in told if isinstance(one, Start)),
         outages=tuple(one for one in told if isinstance(one, Outage)),
         orders=tuple(one for one in told if isinstance(one, Order)),
         breaks=tuple(one for one in told if isinstance(one, Break)),
@@ -437,6 +439,30 @@ def test_a_docker_that_records_of_before_do_not_name_is_the_one_that_is_named_ne
 
     assert log.lane(Lane.DOCKER) == [("09:00", "10:00", "http://proxy:3128", SEEN), ("10:00", None, "direct", SEEN)]
     assert log.lane(Lane.WAITING) == [("09:30", "10:00", "w", SEEN)]
+
+
+def test_another_start_than_before_a_gap_was_made_while_nobody_looked() -> None:
+    log = begun().write("11:00:00", Event.AGENT_STOPPED, because="told to stop")
+    log.write("12:00:00", Event.AGENT_STARTED, version="1", effective=OFFICE, invocation="i2")
+    log.write("12:10:00", Event.DOCKER_STARTED, cause="others", effective=OFFICE, invocation="i3")
+    log.write("12:11:00", Event.DOCKER_STARTED, cause="others", effective=OFFICE, invocation="i3")
+
+    assert [(one.by, one.since, one.seq) for one in log.account.starts] == [
+        ("", at("11:00:00"), 3),
+        ("others", None, 4),
+    ]
+    docker = [one for one in log.account.spans if one.lane is Lane.DOCKER and one.seq == 3]
+    assert [one.because for one in docker] == ["it was started anew while nobody looked, by whom is not known"]
+
+
+def test_a_docker_that_the_agent_turns_to_was_not_started() -> None:
+    served = "the agent looks after this Docker from now on"
+    log = begun(unit="docker.service")
+    for clock, unit, invocation in (("10:00:00", "b.service", "j1"), ("11:00:00", "docker.service", "i1")):
+        log.write(clock, Event.DOCKER_STARTED, unit=unit, cause="others", effective=OFFICE, invocation=invocation,
+            because=served)  # fmt: skip
+
+    assert log.account.starts == ()
 
 
 def test_a_restart_names_the_order_that_its_pass_answers() -> None:

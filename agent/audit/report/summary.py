@@ -25,6 +25,7 @@ class Sums:
         self.outages = 0
         self.outage_s = 0.0
         self.restarts = 0  # by the agent
+        self.unseen_starts = 0  # of Docker, while nobody looked
         self.restart_s = 0.0
         self.rolled_back = 0
         self.lost = 0  # containers
@@ -62,8 +63,9 @@ def _cost(sums: Sums) -> str:
 
 
 def figures(sums: Sums, *, starts: int, orders: int, records: int, chain: Chain) -> tuple[Figure, ...]:
-    by_others = starts - sums.restarts - sums.rolled_back
+    by_others = starts - sums.restarts - sums.rolled_back - sums.unseen_starts
     others = f"; {count(by_others, 'start')} by others" if by_others else ""
+    others += f"; {sums.unseen_starts} while nobody looked" if sums.unseen_starts else ""
     whole = "whole" if chain.is_whole else "not whole"
     return (
         Figure(str(len(sums.networks)), f"{_plural('network', len(sums.networks))}, {count(sums.moves, 'move')}"),

@@ -21,7 +21,7 @@ from agent.audit.report.rows import row_of
 from agent.audit.report.summary import Sums, figures, headline, of_networks
 from agent.audit.report.values import Band, Bar, Cell, Chain, Key, Listing, Mark, Report, Tone
 from agent.audit.report.words import clock, count, is_one_day, length, moment
-from agent.audit.spans import Break, Known, Lane, Order, Outage, Restart, Span, Told
+from agent.audit.spans import Break, Known, Lane, Order, Outage, Restart, Span, Start, Told
 from agent.values.dockerd import Cause
 from agent.values.events import Event
 
@@ -100,7 +100,6 @@ class _Telling:
         self._starts: list[_Start] = []
         self._orders: list[Order] = []
         self._breaks: list[Break] = []
-        self._started = ""  # systemd's id of the start of Docker that was told last
         self._when = clock if is_one_day(begin, self._end) else moment
 
     def _bars(self) -> Bars:
@@ -124,26 +123,12 @@ class _Telling:
         match head.event:
             case Event.AGENT_STARTED.value:
                 self._palette.chosen = str(facts.get("upstream", ""))
-                self._started = str(facts.get("invocation", ""))
             case Event.UPSTREAM_CHOSEN.value:
                 self._palette.chosen = str(facts.get("upstream", ""))
             case Event.APPLY_STARTED.value:
                 self._palette.applies(facts.get("settings"))
             case name if name == RELAY_ENABLED:
                 self._palette.relays(facts.get("listens"))
-            case Event.DOCKER_STARTED.value:
-                self._note_start(head, facts)
-
-    def _note_start(self, head: Head, facts: Mapping[str, Any]) -> None:
-        invocation = str(facts.get("invocation", ""))
-        is_known = invocation == self._started and invocation != ""
-        self._started = invocation
-        if is_known or facts.get("cause") != Cause.OTHERS.value:
-            return
-        at = _moment(facts.get("started_at")) or head.moment()
-        if at is not None and self._is_in_period(at):
-            because = str(facts.get("because", ""))
-            self._starts.append(_Start(at, Tone.OTHERS, "others", head.seq, due=because))
 
     # What the account says of them.
 
@@ -157,10 +142,20 @@ class _Telling:
                 case Restart() if self._is_in_period(one.at):
                     self._starts.append(_restart(one))
                     self._sums.restarted(one)
+                case Start() if self._is_in_period(one.at) and one.by != Cause.AGENT.value:
+                    self._take_start(one)
                 case Order() if self._is_in_period(one.at):
                     self._orders.append(one)
                 case Break() if self._is_in_period(one.at):
                     self._breaks.append(one)
+
+    def _take_start(self, one: Start) -> None:
+        if one.since is None:
+            self._starts.append(_Start(one.at, Tone.OTHERS, one.by, one.seq, due=one.because))
+            return
+        due = f"some time between {self._when(one.since)} and then: another start of Docker was found"
+        self._starts.append(_Start(one.at, Tone.UNKNOWN, "not known: nobody looked", one.seq, due=due))
+        self._sums.unseen_starts += 1
 
     def _take_span(self, span: Span) -> None:
         begin, end = max(span.begin, self._begin), min(span.end or self._end, self._end)
@@ -351,7 +346,7 @@ RELAY_ENABLED: Final = "relay-enabled"  # of an agent that has one
 _NOTED: Final = frozenset(
     {
         *(Event.AGENT_STARTED.value, Event.UPSTREAM_CHOSEN.value, Event.APPLY_STARTED.value),
-        *(Event.DOCKER_STARTED.value, RELAY_ENABLED),
+        RELAY_ENABLED,
     }
 )
 
@@ -376,11 +371,3 @@ def _restart(one: Restart) -> _Start:
 def _in_words(one: _Start) -> str:
     took = "" if one.took_s is None else f", {length(one.took_s)}"
     return f"by {one.by}{took}{f', {one.containers}' if one.containers else ''}"
-
-
-def _moment(text: object) -> dt.datetime | None:
-    try:
-        found = dt.datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
