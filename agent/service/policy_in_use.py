@@ -28,8 +28,9 @@ from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
 from agent.values.events import Facts, PolicyLoaded, PolicyRejected, PolicyRemoved
 from agent.values.paths import Paths
-from agent.values.policy import Policy
+from agent.values.policy import Places, Policy
 from agent.values.policy_lines import difference, lines_of
+from agent.values.policy_text import without_match
 
 STARTED: Final = "the agent started"
 CHANGED: Final = "it changed"
@@ -210,8 +211,14 @@ class PolicyInUse:
 
     def _refuse(self, error: PolicyRefused) -> None:
         if self.refused is None or self.refused.problems != error.problems:
-            self._say(lambda: PolicyRejected(path=error.path, problems=error.problems))
+            self._say(lambda: PolicyRejected(path=error.path, problems=self._problems_of(error)))
         self.refused = error
+
+    def _problems_of(self, error: PolicyRefused) -> tuple[str, ...]:
+        """As the log may have them; without a policy in use, what it may have of places is not known."""
+        if self.current is not None and self.policy.audit.places is Places.FULL:
+            return error.problems
+        return tuple(map(without_match, error.problems))
 
     def _take(self, loaded: Loaded, because: str) -> None:
         world = self._make_world(self.served.here, loaded.policy)  # first: if this fails, the policy is not in use

@@ -45,12 +45,14 @@ from agent.values.policy import (
     UpstreamTable,
     UpstreamUrl,
 )
-from agent.values.secret import MORE, redacted
+from agent.values.secret import HIDDEN, MORE, redacted
 from agent.values.settings import Scheme
 
 T = TypeVar("T", bound=Table)
 _VALUES: Final = (Duration, Size, Address, Subnet, Mac, Pattern, Exclusion, RegistryUrl, ReachedHost, UpstreamUrl)
 _KNOWN_TABLES: Final = ("probe", "docker", "clients", "audit", "no_proxy", "relay", "upstream", "network")
+# As the problems and the lines of a policy name it; what a person wrote there follows, or is its key.
+_OF_MATCH: Final = re.compile(rf"(\.match\b(?:\.(?:{'|'.join(Match.__struct_encode_fields__)})\b)?).*", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MOST_FAILURES: Final = 100
 _CONNECTIONS: Final = range(16, 65537)  # a quarter of them is for one source; each takes two descriptors, or four
@@ -66,6 +68,11 @@ _BOUNDS: Final = {
 }
 _RARE_ENOUGH_S: Final = 5
 _MAY_BE_ZERO: Final = frozenset({"probe.recheck"})
+
+
+def without_match(text: str) -> str:
+    """A problem of a policy, without what its networks are recognised by: that says where somebody was."""
+    return _OF_MATCH.sub(rf"\1: {HIDDEN}", text)
 
 
 def parse(text: str) -> Policy | Problems:

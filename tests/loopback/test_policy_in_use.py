@@ -245,3 +245,23 @@ def test_what_was_kept_of_the_last_policy_is_written_anew_if_it_is_damaged(agent
         agent.in_use.read()
 
     assert [diff for _, _, diff in told(agent)][1:] == [None, ['-audit.keep = "30d"', '+audit.keep = "31d"']]
+
+
+@pytest.mark.parametrize(
+    ("before", "says_where"),
+    [('[audit]\nplaces = "names"\n', False), ('[audit]\nplaces = "full"\n', True), (None, False)],
+)
+def test_a_refused_policy_says_where_its_networks_are_only_if_the_log_may(
+    agent: Agent, before: str | None, says_where: bool
+) -> None:
+    if before is not None:
+        agent.policy(POLICY + before)
+        agent.in_use.read()
+    for match in ('{ssid = "CorpNet"}', '"CorpNet"', '{CorpNet = "x"}', '{gateway = ["192.168.77.300"]}'):
+        agent.policy(f'[[network]]\nname = "office"\nuse = ["direct"]\nmatch = {match}\n')
+        agent.in_use.read()
+
+    written = agent.paths.audit_log.read_text()
+    assert written.count("policy-rejected") == 4
+    assert "network 1 (office).match" in written
+    assert [("CorpNet" in written), ("192.168.77" in written)] == [says_where] * 2

@@ -6,17 +6,15 @@ recognised by, and what a portal or an issuer of certificates there said.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from agent.values.events import Event
+from agent.values.policy_text import without_match
 from agent.values.verdict import Outcome
 
 _TELLS_WHERE: Final = frozenset({Outcome.PORTAL.value, Outcome.TLS.value})
 _OF_A_PLACE: Final = ("interfaces", "fingerprint", "place", "is_new")
-# As the policy's errors name a key (`values/policy_text.py`): what it had follows.
-_MATCH: Final = re.compile(r"(\bmatch(?:\.\w+)?): .*", re.DOTALL)
 
 
 def without_places(event: str, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,7 +25,7 @@ def without_places(event: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(verdicts := kept.get("verdicts"), list):
         kept["verdicts"] = [_without_evidence(one) for one in verdicts]
     if isinstance(problems := kept.get("problems"), list):
-        kept["problems"] = [_MATCH.sub(r"\1 is wrong", one) if isinstance(one, str) else one for one in problems]
+        kept["problems"] = [without_match(one) if isinstance(one, str) else one for one in problems]
     return kept
 
 

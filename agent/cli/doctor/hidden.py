@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from agent.values.policy_text import without_match
 from agent.values.secret import HIDDEN
 
 _IPV4: Final = r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)(?:/\d{1,2})?"
@@ -25,7 +26,6 @@ _NO_PLACE: Final = re.compile(
     r"|10\.0\.0\.0/8|172\.16\.0\.0/12|192\.168\.0\.0/16|169\.254\.0\.0/16|fc00::/7|fe80::/10"
 )
 _HOME: Final = re.compile(r"(?<=/home/)[^/\s\"',:;]+")
-_OF_MATCH: Final = re.compile(r"(\.match\b(?:\.\w+)?).*", re.DOTALL)  # a problem quotes the value
 _FIELD: Final = re.compile(r"[a-z_]+")
 _EVERYBODYS: Final = frozenset({"root", "docker"})  # accounts that tell of nobody
 # Facts that hold nothing else.
@@ -60,7 +60,7 @@ class Hiding:
             text = self._users.sub(lambda found: self._mark("user", found[0]), text)
         if not self._hides_places:
             return text
-        text = _OF_MATCH.sub(rf"\1: {HIDDEN}", text)
+        text = without_match(text)
         if self._places is not None:
             text = self._places.sub(lambda found: self._mark("place", found[0]), text)
         return _ADDRESS.sub(self._address, text)
