@@ -7,7 +7,7 @@ import pytest
 from agent.cli.doctor.entries import Client, entries_of
 from agent.cli.doctor.entries import judge as of_entries
 from agent.cli.doctor.facts import Facts, judged
-from agent.cli.doctor.finding import Sign, finding_lines, shown
+from agent.cli.doctor.finding import Finding, Sign, finding_lines, shown
 from agent.cli.doctor.homes import Left
 from agent.cli.doctor.homes import judge as of_homes
 from agent.cli.doctor.room import Room
@@ -16,9 +16,10 @@ from agent.cli.doctor.service import Service, unmasked
 from agent.cli.doctor.service import judge as of_the_service
 from agent.cli.doctor.settings import Written, means_nothing
 from agent.cli.doctor.settings import judge as of_settings
-from agent.cli.doctor.units import Starts, Unit
+from agent.cli.doctor.units import Starts, Unit, with_room
 from agent.cli.doctor.units import judge as of_units
 from agent.cli.doctor.units import judge_failed as of_failed_units
+from agent.values.condition import Code, Condition
 from agent.values.dockerd import Engine, Flags, Layer, Phase, Reality, UnitState
 from agent.values.settings import Texts
 
@@ -157,30 +158,46 @@ def test_dockers_unit(unit: Unit, found: list[Sign]) -> None:
     assert told(of_units(unit)) == [(sign, False) for sign in found]
 
 
-def started(lately: int, most: int = 3, phase: Phase = Phase.RUNNING) -> Unit:
-    starts = Starts(most=most, within="1min", lately=lately)
-    return Unit(reality=docker_with(unit=UnitState(phase, pid=1)), starts=starts)
+def started(lately: int, most: int = 3) -> Unit:
+    running = UnitState(Phase.RUNNING, pid=1, triggers=("docker.socket",))
+    return Unit(reality=docker_with(unit=running), starts=Starts(most=most, lately=lately))
+
+
+RELOADED, RESTARTED = "sudo systemctl daemon-reload; ", "sudo systemctl restart docker.service"
+LIFTED = "sudo systemctl reset-failed docker.service docker.socket; "
 
 
 @pytest.mark.parametrize(
-    ("unit", "found"),
+    ("unit", "command", "typed"),
     [
-        pytest.param(started(1), [], id="room"),
-        pytest.param(started(2), [(Sign.START_LIMIT, False)], id="one-more-is-the-last"),
-        pytest.param(started(3), [(Sign.START_LIMIT, False)], id="all-are-used"),
-        pytest.param(started(4, most=0), [], id="no-limit"),
-        pytest.param(started(1, most=1), [], id="each-start-is-the-last"),
-        pytest.param(started(3, phase=Phase.BROKEN), [], id="it-is-down-which-is-told-by-itself"),
+        pytest.param(started(2), RELOADED + RESTARTED, RELOADED + LIFTED + RESTARTED, id="one-more-may-be-the-last"),
+        pytest.param(started(2), "sudo systemctl restart docker", LIFTED + "sudo systemctl restart docker", id="short"),
+        pytest.param(
+            started(4), "sudo systemctl start docker.service", LIFTED + "sudo systemctl start docker.service", id="start"
+        ),
+        pytest.param(started(1), RESTARTED, RESTARTED, id="room"),
+        pytest.param(started(4, most=0), RESTARTED, RESTARTED, id="no-limit"),
+        pytest.param(started(1, most=1), RESTARTED, RESTARTED, id="each-start-is-the-last"),
+        pytest.param(started(3), LIFTED + RESTARTED, LIFTED + RESTARTED, id="lifted-already"),
+        pytest.param(
+            started(3), "sudo systemctl restart docker-proxy-agent.service",
+            "sudo systemctl restart docker-proxy-agent.service", id="another-unit",
+        ),
+        pytest.param(Unit(starts=Starts(most=3, lately=3)), RESTARTED, RESTARTED, id="not-looked-at"),
     ],
-)
-def test_the_limit_of_starts(unit: Unit, found: list[tuple[Sign, bool]]) -> None:
-    assert told(of_units(unit)) == found
+)  # fmt: skip
+def test_what_is_told_to_be_typed_does_not_meet_the_start_limit(unit: Unit, command: str, typed: str) -> None:
+    found = Finding(code=Sign.CA_NOT_READ, is_broken=True, where="", what="", command=command)
+
+    assert with_room(found, unit).command == typed
 
 
-def test_a_start_limit_is_reset_for_docker_and_its_socket() -> None:
-    (found,) = of_units(started(3))
+def test_a_start_limit_that_is_near_is_no_finding_and_is_lifted_in_each_of_them() -> None:
+    said = Condition(Code.BLOCKED, "flags", "Remove them, then run: systemctl restart docker.service")
 
-    assert found.command.endswith("run: sudo systemctl reset-failed docker.service docker.socket")
+    (found,) = judged(Facts(conditions=(said,), unit=started(3)))
+
+    assert found.command == f"Remove them, then run: {LIFTED}{RESTARTED}"
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 def judged(facts: Facts) -> Iterator[Finding]:
     """What is found, in the order of the subjects: the cause before what follows from it."""
+    return (units.with_room(one, facts.unit) for one in _found(facts))
+
+
+def _found(facts: Facts) -> Iterator[Finding]:
     said = facts.conditions
     if facts.unknown_to_containers:  # what clients get has one condition, and this is it
         said = tuple(one for one in said if one.code is not Code.CLIENT_UNREACHABLE)

@@ -49,7 +49,6 @@ class Sign(enum.Enum):
     NO_PROXY_ENTRY = "no-proxy-entry"
     NEEDS_DAEMON_RELOAD = "needs-daemon-reload"
     LIVE_RESTORE = "live-restore"
-    START_LIMIT = "start-limit"
     UNITS_HANG = "units-hang"
     KILL_MODE = "kill-mode"
     SWARM = "swarm"

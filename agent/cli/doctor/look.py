@@ -413,7 +413,7 @@ async def _starts(paths: Paths, systemd: Systemd, unit: str) -> Starts:
     with contextlib.suppress(OSError, TimeoutError):  # no journal: it is not known how often
         done = await run([*command, f"MESSAGE_ID={_STARTING}", f"{named}={unit}"], _JOURNAL_S)
         lately = len(lines(done.out.decode(errors="replace")))
-    return Starts(most=int(most), within=within, lately=lately)
+    return Starts(most=int(most), lately=lately)
 
 
 async def _service(paths: Paths) -> Service | None:
