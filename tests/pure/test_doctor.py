@@ -33,7 +33,9 @@ from agent.cli.doctor.seat import free_address
 from agent.cli.doctor.service import Service
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.trust import judge as of_trust
+from agent.cli.doctor.units import Unit
 from agent.values.condition import Code, Condition
+from agent.values.dockerd import Phase, Reality, UnitState
 from agent.values.others import OTHERS, PODMAN
 from agent.values.verdict import Outcome, Verdict
 
@@ -416,6 +418,72 @@ def test_what_keeps_a_proxy_from_docker_is_the_cause_of_what_it_does_not_find(co
 
     assert [(one.condition, one.is_broken) for one in these.findings] == [(code.value, True), ("unreachable", True)]
     assert [one.code for one in judged(Facts(hosts=hosts))] == [Sign.NAME_UNKNOWN]
+
+
+FAILED = Unit(reality=Reality(UnitState(Phase.BROKEN)))
+MASKED = Engines(is_there=False, mask=UNMASK, others=(CONTAINERD,))
+REGISTRY = host(name="registry.test", why_not="no answer", is_in_use=True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "codes"),
+    [
+        pytest.param(
+            Facts(unit=FAILED, conditions=(Condition(Code.ENGINE_DOWN, "Docker is down"),)),
+            ["docker-failed"],
+            id="down-because-it-failed",
+        ),
+        pytest.param(
+            Facts(conditions=(Condition(Code.ENGINE_DOWN, "Docker is down"),)), ["engine-down"], id="down-by-a-known-file"
+        ),
+        pytest.param(
+            Facts(engines=MASKED, conditions=(Condition(Code.ENGINE_ABSENT, "containerd runs here"),)),
+            ["docker-masked"],
+            id="no-unit-because-it-is-masked",
+        ),
+        pytest.param(
+            Facts(conditions=(Condition(Code.ENGINE_ABSENT, "Docker's unit is absent"),)), ["engine-absent"], id="no-unit"
+        ),
+        pytest.param(
+            Facts(
+                refused=(Refused(upstream="office", is_in_use=True),),
+                conditions=(Condition(Code.UNREACHABLE, "nothing works"),),
+            ),
+            ["login-refused"],
+            id="nothing-works-because-of-the-password",
+        ),
+        pytest.param(
+            Facts(refused=(Refused(upstream="other"),), conditions=(Condition(Code.UNREACHABLE, "nothing works"),)),
+            ["login-refused", "unreachable"],
+            id="nothing-works-beside-a-password-of-another-place",
+        ),
+        pytest.param(
+            Facts(service=Service(is_running=False), is_docker_failing=True, hosts=(REGISTRY,)),
+            ["agent-down"],
+            id="no-address-where-the-agent-would-give-docker-a-proxy",
+        ),
+        pytest.param(
+            Facts(service=Service(is_running=False), hosts=(REGISTRY,)),
+            ["agent-down", "name-unknown"],
+            id="no-address-whatever-the-agent-does",
+        ),
+        pytest.param(
+            Facts(conditions=(Condition(Code.NOT_EFFECTIVE, "UnsetEnvironment="),), hosts=(REGISTRY,)),
+            ["not-effective"],
+            id="no-address-where-the-proxy-is-taken-away",
+        ),
+        pytest.param(
+            Facts(
+                conditions=(Condition(Code.BLOCKED, "flags"),),
+                hosts=(host(name="proxy.test", is_proxy=True, why_not="no answer", is_in_use=True),),
+            ),
+            ["blocked", "name-unknown"],
+            id="the-proxy-of-a-flag-has-no-address",
+        ),
+    ],
+)  # fmt: skip
+def test_what_only_follows_is_left_out_while_its_cause_stands(facts: Facts, codes: list[str]) -> None:
+    assert sorted(one.condition or one.code.value for one in judged(facts)) == sorted(codes)
 
 
 def test_a_proxy_whose_name_containers_do_not_know_is_said_once() -> None:

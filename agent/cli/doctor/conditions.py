@@ -21,8 +21,20 @@ _NEED_ROOT: Final = re.compile(
 # What the other subjects say the cause of.
 _FOLLOWING: Final = frozenset({Code.UNREACHABLE, Code.REGISTRY_UNREACHABLE, Code.CLIENT_UNREACHABLE, Code.OUT_OF_REACH})
 
+# What a person would see mended with the finding that is broken: beside it, it only misleads.
+_FOLLOWING_FROM: Final = {
+    Sign.DOCKER_MASKED: Code.ENGINE_ABSENT,
+    Sign.OTHER_ENGINE: Code.ENGINE_ABSENT,
+    Sign.DOCKER_FAILED: Code.ENGINE_DOWN,
+    Sign.LOGIN_REFUSED: Code.UNREACHABLE,
+    Sign.NAME_UNKNOWN_TO_CONTAINERS: Code.CLIENT_UNREACHABLE,
+}
+
 # What keeps Docker at what it has, or the agent from an upstream that works.
 _HOLDING: Final = frozenset({Code.PAUSED, Code.PINNED, Code.QUARANTINED})
+
+# What keeps the agent's settings from it.
+_BEATING: Final = frozenset({Code.NOT_EFFECTIVE, Code.BLOCKED})
 
 
 def judge(conditions: Iterable[Condition], *, is_docker_failing: bool = False) -> Iterator[Finding]:
@@ -41,7 +53,14 @@ def judge(conditions: Iterable[Condition], *, is_docker_failing: bool = False) -
 
 def is_holding(finding: Finding) -> bool:
     """Whether Docker's settings would work but for this."""
-    return finding.is_broken and finding.condition in {code.value for code in _HOLDING}
+    codes = {code.value for code in _HOLDING | _BEATING}
+    return finding.is_broken and (finding.condition in codes or finding.code is Sign.AGENT_DOWN)
+
+
+def without_what_follows(conditions: Iterable[Condition], causes: Iterable[Finding]) -> Sequence[Condition]:
+    """`causes`: what is found besides."""
+    following = {_FOLLOWING_FROM.get(one.code) for one in causes if one.is_broken}
+    return [one for one in conditions if one.code not in following]
 
 
 def _as_root(remedy: str) -> str:

@@ -66,22 +66,25 @@ def judged(facts: Facts) -> Iterator[Finding]:
 
 
 def _found(facts: Facts) -> Iterator[Finding]:
-    said = facts.conditions
-    if facts.unknown_to_containers:  # what clients get has one condition, and this is it
-        said = tuple(one for one in said if one.code is not Code.CLIENT_UNREACHABLE)
+    is_failing = facts.is_docker_failing or any(one.code is Code.UNREACHABLE for one in facts.conditions)
+    engine, failed = [*engines.judge(facts.engines)], [*units.judge_failed(facts.unit)]
+    refused = [*password.judge(facts.refused, facts.policy)]
+    nameless = [*names.judge_in_containers(facts.unknown_to_containers)]
+    said = conditions.without_what_follows(facts.conditions, [*engine, *failed, *refused, *nameless])
     causes, following = conditions.causes_first(said)
-    is_failing = facts.is_docker_failing or any(one.code is Code.UNREACHABLE for one in said)
-    yield from engines.judge(facts.engines)
+    held = [
+        *service.judge(facts.service, is_docker_failing=facts.is_docker_failing),
+        *refused,
+        *conditions.judge(causes, is_docker_failing=is_failing),
+    ]
+    yield from engine
     yield from room.judge(facts.rooms)
     yield from clock.judge(facts.clock)
-    yield from units.judge_failed(facts.unit)
-    yield from service.judge(facts.service, is_docker_failing=facts.is_docker_failing)
-    yield from password.judge(facts.refused, facts.policy)
-    held = [*conditions.judge(causes, is_docker_failing=is_failing)]
+    yield from failed
     yield from held
-    # Asked directly only because a pin, a pause or a quarantine keeps the proxy from Docker.
+    # Asked directly only because something keeps the proxy from Docker.
     yield from names.judge(facts.hosts, is_held=any(conditions.is_holding(one) for one in held))
-    yield from names.judge_in_containers(facts.unknown_to_containers)
+    yield from nameless
     yield from listener.judge(facts.proxies, facts.policy)
     yield from pulls.judge(facts.needed)
     yield from relay.judge(facts.relay)
