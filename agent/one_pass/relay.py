@@ -81,7 +81,7 @@ class RelayMemory:
         self.is_silent = False  # it said something, and does not any more
         self.failures = 0  # of connections, by its own count
         self.refusals = Refusals()
-        self.unsaved = ""  # why it was given up, where that could not be kept
+        self.unsaved = ""  # why it was given up, as long as that is not kept
 
 
 class NoRelay:
@@ -189,6 +189,12 @@ class LocalRelay:
 
         `may_start`: whether systemd may be asked to start or stop something.
         """
+        try:
+            return await self._serve(chosen, works, may_start=may_start)
+        finally:
+            self._keep_in_mind()
+
+    async def _serve(self, chosen: Chosen, works: Works, *, may_start: bool) -> Relayed:
         is_off = self._memory.relaying.stage is Stage.OFF
         if is_off and not self._is_in_docker:
             if may_start and self._units.where() is not None:
@@ -354,8 +360,14 @@ class LocalRelay:
         if now.stage is Stage.GIVEN:
             self._note(RelayEnabled(listens=self._wanted()))
         elif now.stage is Stage.FAILED:
-            self._memory.unsaved = "" if self._file.save(self._relay, now.because) else now.because
+            self._memory.unsaved = now.because
             self._note(RelayFailed(because=now.because))
+
+    def _keep_in_mind(self) -> None:
+        """Tried again with each pass, as on a full disk; a look alone, such as a plan's, writes nothing."""
+        memory = self._memory
+        if memory.unsaved and self._file.save(self._relay, memory.unsaved):
+            memory.unsaved = ""
 
     def _wanted(self) -> tuple[str, ...]:
         """Where it should listen. A bridge that is not there now is not forgotten: see FreeBind= in its unit."""

@@ -462,6 +462,49 @@ async def test_a_docker_that_does_not_start_with_it_is_not_given_it_again(laptop
     assert len(laptop.facts("rolled-back")) == 1
 
 
+async def test_a_plan_that_finds_it_given_up_writes_nothing(laptop: Relayed) -> None:
+    """Also where no agent has come to it yet."""
+    laptop.dockerd.refuses = RELAY
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        await hand.wake()
+    kept = laptop.paths.state / "relay-gave-up.json"
+    kept.unlink()
+    laptop.restarted()
+    found = parse(WITH_RELAY)
+    assert isinstance(found, Policy)
+    place = laptop.world(laptop.paths, found)
+
+    seen = await look(found, place, only_looking(found, place, laptop.paths.state))
+
+    assert isinstance(seen, Planned)
+    assert seen.relayed.is_broken
+    assert not kept.exists()
+
+
+async def test_that_it_was_given_up_is_kept_as_soon_as_that_can_be(laptop: Relayed) -> None:
+    """As on a full disk: another process of the agent must not try it again."""
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        kept = laptop.paths.state / "relay-gave-up.json"
+        kept.unlink(missing_ok=True)
+        kept.mkdir()
+        laptop.place.becomes(relay="refused")
+        for ahead_s in (61, 64, 67):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.TIMER)
+        assert laptop.dockerd.runs_with == OFFICE
+
+        kept.rmdir()
+        await hand.wake()
+
+    laptop.restarted()
+    laptop.place.becomes(relay="ok")
+    async with laptop.running():
+        assert laptop.dockerd.runs_with == OFFICE
+        assert "relay-failed" in laptop.conditions()
+
+
 async def test_a_docker_in_a_network_of_its_own_has_no_relay_and_that_is_said(laptop: Relayed) -> None:
     laptop.place.vantage = Vantage(is_host=False, gateway="10.0.2.2")  # as a rootless one has
     laptop.policy(WITH_RELAY)
