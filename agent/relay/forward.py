@@ -34,6 +34,7 @@ IDLE_S: Final = 3600.0  # nothing comes either way
 HALF_OPEN_S: Final = 300.0  # and the client sends no more
 _POURED: Final = 128 * 1024  # bytes that are left of a body; less is not worth it
 LOOK_S: Final = 30.0  # while nothing comes, so often it is looked whether anybody waits for it
+_EVENTS: Final = 64  # that are handled in one turn: about a millisecond
 
 _REPEATABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
@@ -115,6 +116,23 @@ class Shared(msgspec.Struct, frozen=True):
     look_s: float = LOOK_S
 
 
+class _Turn:
+    """Gives way to other connections: to await a socket that is ready is no pause, and a stranger keeps it ready."""
+
+    def __init__(self) -> None:
+        self._left = _EVENTS
+
+    async def event(self) -> None:
+        """One more of what was received is handled: a piece of one byte takes as long as a large one."""
+        self._left -= 1
+        if self._left <= 0:
+            await self.over()
+
+    async def over(self) -> None:
+        self._left = _EVENTS
+        await asyncio.sleep(0)
+
+
 class Forwarding:
     """Of one client's connection. Use `aclose` at its end, but after a TUNNEL."""
 
@@ -125,6 +143,7 @@ class Forwarding:
         self._shared = shared
         self._kept: _Kept | None = None
         self._touched = 0.0
+        self._up, self._down = _Turn(), _Turn()
         self._loop = asyncio.get_running_loop()
         self.upstream = ""  # that the last request went through
         self.moved_up = self.moved_down = 0  # bytes of bodies and heads, as the client sees them
@@ -135,7 +154,7 @@ class Forwarding:
             return await self._refuse(Refusal(508, "the upstream leads back to this relay"))
         self._touched = self._loop.time()
         try:
-            body = self._come_already()
+            body = await self._come_already()
             kept = await self._kept_for(request)
             if kept is not None:
                 result = await self._exchange(request, kept, body)
@@ -202,9 +221,10 @@ class Forwarding:
             raise lost.exceptions[0] from None
         return result
 
-    def _come_already(self) -> _Body:
+    async def _come_already(self) -> _Body:
         pieces: list[bytes] = []
         while event := self._conversation.next_event():
+            await self._up.event()
             if not isinstance(event, Piece):
                 return _Body(pieces, is_whole=_is_end(event))
             pieces.append(event.data)
@@ -214,6 +234,7 @@ class Forwarding:
         is_open = True
         while is_open:
             event = self._conversation.next_event()
+            await self._up.event()
             if event is None:
                 self._conversation.receive(await self._from_client())
             elif isinstance(event, Piece):
@@ -234,6 +255,7 @@ class Forwarding:
             result: Result | Failed | None = None
             while result is None and (event := outward.next_event()) is not None:
                 result = event if isinstance(event, Failed) else self._say(event, said)
+                await self._down.event()
             if said:
                 await self._to_client(b"".join(said))
             if result is Result.TUNNEL and not await self._send(opened, self._conversation.rest):
@@ -308,6 +330,7 @@ class Forwarding:
     # Bytes.
 
     async def _from_client(self) -> bytes:
+        await self._up.over()
         try:
             data = await self._client.read()
         except OSError as error:
@@ -333,6 +356,7 @@ class Forwarding:
         return True
 
     async def _heard(self, opened: Opened) -> bytes | Failed:
+        await self._down.over()
         while True:
             try:
                 async with asyncio.timeout(self._shared.look_s) as limit:

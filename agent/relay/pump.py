@@ -331,6 +331,7 @@ class TlsTunnel:
             self._up += len(data)
             if not self.is_half_closed:  # else the stream is closed, and this is for nobody
                 await self._stream.write(data)
+            await asyncio.sleep(0)  # to await what is ready is no pause
         self.is_half_closed = True
 
     async def _carry_down(self) -> None:
@@ -338,5 +339,6 @@ class TlsTunnel:
             self.touched = self._loop.time()
             await self._loop.sock_sendall(self.client, data)
             self._down += len(data)
+            await asyncio.sleep(0)
         self.is_half_closed = True
         self.client.shutdown(socket.SHUT_WR)

@@ -478,3 +478,78 @@ async def test_what_is_switched_to_something_else_is_a_tunnel() -> None:
         assert await hear(client, b"\x81\x00")
         client.shutdown(socket.SHUT_WR)
     assert relay.ended == [Result.TUNNEL]
+
+
+CHUNKS = b"1\r\na\r\n" * 1000  # pieces of one byte
+TIMES = 20
+
+
+class Ready(Opened):
+    """An end that has always sent more, and takes everything at once: no read and no write is a pause."""
+
+    def __init__(self, over: socket.socket, answers: list[bytes]) -> None:
+        super().__init__(Way("direct"), over)
+        self._answers = answers
+
+    async def read(self) -> bytes:
+        return self._answers.pop(0) if self._answers else b""
+
+    async def write(self, data: bytes) -> None:
+        """Taken."""
+
+
+class ReadyClient(Client):
+    """So is this one."""
+
+    def __init__(self, connected: socket.socket, says: list[bytes]) -> None:
+        super().__init__(connected)
+        self._says = says
+
+    async def read(self) -> bytes:
+        return self._says.pop(0) if self._says else b""
+
+    async def write(self, data: bytes) -> None:
+        """Taken."""
+
+
+class Given:
+    """Opens what it was given."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+
+    async def open(self, request: Request) -> Opened:
+        return self._opened
+
+    async def may_follow(self, request: Request, kept: Opened) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("is_upload", [False, True], ids=["download", "upload"])
+async def test_whoever_is_always_ready_holds_nobody_else_up(*, is_upload: bool) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        body = [*[CHUNKS] * TIMES, b"0\r\n\r\n"]
+        head = b"HTTP/1.1 200 OK\r\n"
+        answers = (
+            [head + b"Content-Length: 0\r\n\r\n"]
+            if is_upload
+            else [head + b"Transfer-Encoding: chunked\r\n\r\n", *body]
+        )
+        conversation = Conversation()
+        how = b"POST http://end.test/ HTTP/1.1\r\nHost: end.test\r\n"
+        conversation.receive(how + (b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKS if is_upload else b"\r\n"))
+        request = conversation.next_event()
+        assert isinstance(request, Request)
+        client = ReadyClient(ours, body if is_upload else [])
+        opener = Given(Ready(theirs, [] if is_upload else answers))
+        forwarding = Forwarding(conversation, client, opener, shared=Shared(NAME, Pipes()))
+
+        carrying = asyncio.create_task(forwarding.carry(request))
+        turns = 0
+        while not carrying.done():
+            turns += 1
+            await asyncio.sleep(0)
+
+        assert carrying.exception() is None
+    assert turns > (1 if is_upload else TIMES) * 1000 / 64
