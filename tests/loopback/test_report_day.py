@@ -135,8 +135,9 @@ def test_each_order_has_a_number_and_a_line(day: Day, found: Report) -> None:
     (marks,) = (band.marks for band in found.bands if band.name == "Orders by people")
     orders = [order for order in day.lab.notes("order") if order["at"] > day.deleted_at]
 
-    assert [what.split(" ")[0] for _, _, what in lines(found, "Orders")] == [order["command"] for order in orders]
-    assert [order["by"] in who for (_, who, _), order in zip(lines(found, "Orders"), orders, strict=True)] == [
+    assert [what.split(" ")[0] for _, _, what, _ in lines(found, "Orders")] == [order["command"] for order in orders]
+    assert all(result for *_, result in lines(found, "Orders"))
+    assert [order["by"] in who for (_, who, _, _), order in zip(lines(found, "Orders"), orders, strict=True)] == [
         True
     ] * len(orders)
     assert [

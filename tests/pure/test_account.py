@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agent.audit.account import Account, is_within
 from agent.audit.heads import Head
+from agent.audit.orders import Orders
 from agent.audit.spans import Break, Known, Lane, Order, Outage, Restart, Span, Start, Told
 from agent.values.events import Event
 from tests.share import fewer
@@ -463,6 +464,45 @@ def test_a_docker_that_the_agent_turns_to_was_not_started() -> None:
             because=served)  # fmt: skip
 
     assert log.account.starts == ()
+
+
+def answered(log: Log) -> list[list[str]]:
+    account, orders = Account(), Orders()
+    for head in log.heads:
+        orders.take(head, [*account.take(head)])
+    return [one.came_of_it for one in orders.end(account.now())]
+
+
+def in_pass(log: Log, name: str) -> Log:
+    log.heads[-1] = msgspec.structs.replace(log.heads[-1], pass_id=name)
+    return log
+
+
+def test_what_came_of_an_order_is_always_said() -> None:
+    log = in_pass(begun().write("10:00:00", Event.REQUESTED, ALICE, command="apply", options=["now"]), "1")
+    in_pass(log.write("10:01:00", Event.DOCKER_STARTED, cause="agent", effective=DIRECT, invocation="i2"), "1")
+    in_pass(log.write("10:01:01", Event.DOCKER_RESTARTED, took_s=0.7, due="d", allowed="a"), "1")
+    in_pass(log.write("10:10:00", Event.REQUESTED, ALICE, command="apply", options=[]), "2")
+    in_pass(log.write("10:20:00", Event.REQUESTED, ALICE, command="apply", options=[]), "3")
+    log.write("10:20:32", Event.AGENT_STOPPED, because="told to stop")
+
+    assert answered(log) == [
+        ["docker restarted, with direct"],
+        ["nothing is recorded: there was nothing to do"],
+        ["nothing is recorded; the agent stopped 32 s later"],
+    ]
+
+
+def test_a_pause_says_how_long_it_held_and_what_it_prevented() -> None:
+    log = in_pass(begun().write("09:50:00", Event.PAUSED, ALICE, until=None), "1")
+    log = out(log)
+    log.write("10:50:00", Event.RESUMED, ALICE, because="requested")
+    in_pass(log, "2").write("10:50:10", Event.UNREACHABLE_ENDED, lasted_s=3010.0, upstream="direct", because="b")
+
+    assert answered(log)[0] == [
+        "it held for 1 h (record 4)",
+        "Docker could not be switched, and reached no registry for 50 min 10 s (records 3, 5)",
+    ]
 
 
 def test_a_restart_names_the_order_that_its_pass_answers() -> None:

@@ -190,8 +190,8 @@ def test_the_tables_are_what_the_records_say_and_lead_to_them() -> None:
         ["16:00:00", "others", "", "", "", ""],
     ]
     assert [[cell.text for cell in line] for line in orders.lines] == [
-        ["14:00:00", "alice (claimed by sudo), login uid 1000", "pin direct"],
-        ["15:00:00", "alice (claimed by sudo), login uid 1000", "unpin"],
+        ["14:00:00", "alice (claimed by sudo), login uid 1000", "pin direct", "nothing is recorded"],
+        ["15:00:00", "alice (claimed by sudo), login uid 1000", "unpin", "nothing is recorded"],
     ]
     assert [line[0].seq for listing in (outages, restarts, orders) for line in listing.lines] == [2, 8, 11, 9, 10]
 

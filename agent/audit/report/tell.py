@@ -15,13 +15,14 @@ import msgspec
 
 from agent.audit.account import Account
 from agent.audit.heads import Head
+from agent.audit.orders import Answered, Orders
 from agent.audit.report.bars import Bars
 from agent.audit.report.palette import Palette, key_of
 from agent.audit.report.rows import row_of
 from agent.audit.report.summary import Sums, figures, headline, of_networks
 from agent.audit.report.values import Band, Bar, Cell, Chain, Key, Listing, Mark, Report, Tone
 from agent.audit.report.words import clock, count, is_one_day, length, moment
-from agent.audit.spans import Break, Known, Lane, Order, Outage, Restart, Span, Start, Told
+from agent.audit.spans import Break, Known, Lane, Outage, Restart, Span, Start, Told
 from agent.values.dockerd import Cause
 from agent.values.events import Event
 
@@ -71,10 +72,14 @@ def report(heads: Iterable[Head], asked: Asked, chain: Chain) -> Report:
         if telling is None:
             telling = _Telling(asked, asked.since or head.moment() or asked.now)
         telling.note(head)
-        telling.take(account.take(head))
+        told = [*account.take(head)]
+        telling.orders.take(head, told)
+        telling.take(told)
     if telling is None:
         telling = _Telling(asked, asked.since or asked.now)
-    telling.take(account.now(agent_runs=asked.is_running))
+    told = [*account.now(agent_runs=asked.is_running)]
+    telling.orders.end(told)
+    telling.take(told)
     return telling.report(chain)
 
 
@@ -98,7 +103,8 @@ class _Telling:
         self._in_period = 0  # records
         self._lost = deque[Outage](maxlen=MOST_LINES)
         self._starts: list[_Start] = []
-        self._orders: list[Order] = []
+        self.orders = Orders()
+        self._orders: list[Answered] = []
         self._breaks: list[Break] = []
         self._when = clock if is_one_day(begin, self._end) else moment
 
@@ -144,8 +150,6 @@ class _Telling:
                     self._sums.restarted(one)
                 case Start() if self._is_in_period(one.at) and one.by != Cause.AGENT.value:
                     self._take_start(one)
-                case Order() if self._is_in_period(one.at):
-                    self._orders.append(one)
                 case Break() if self._is_in_period(one.at):
                     self._breaks.append(one)
 
@@ -232,6 +236,7 @@ class _Telling:
     # The page.
 
     def report(self, chain: Chain) -> Report:
+        self._orders = [one for one in self.orders.found if self._is_in_period(one.order.at)]
         starts = sorted(self._starts, key=lambda one: one.at)
         rows = tuple(row_of(head, is_full=self._asked.is_full) for head in self._heads)
         bands = (*self._bands(starts),)
@@ -273,7 +278,7 @@ class _Telling:
         by_agent = f"{sums.restarts or 'none'} by the agent{took}"
         yield Band("Restarts of Docker", self._waiting.all(), tuple(marks), summary=by_agent)
         orders = (
-            Mark(one.at, number, Tone.PLAIN, f"{one.what}, by {one.who}")
+            Mark(one.order.at, number, Tone.PLAIN, f"{one.order.what}, by {one.order.who}")
             for number, one in enumerate(self._orders, start=1)
         )
         yield Band("Orders by people", self._standing.all(), tuple(orders), summary=str(len(self._orders) or "none"))
@@ -333,13 +338,16 @@ class _Telling:
     def _order_table(self) -> Listing:
         return Listing(
             "Orders by people",
-            ("When", "Who", "What"),
-            tuple(
-                (Cell(self._when(one.at), one.seq), Cell(one.who), Cell(one.what)) for one in self._orders[-MOST_LINES:]
-            ),
+            ("When", "Who", "What", "What came of it"),
+            tuple(self._order_line(one) for one in self._orders[-MOST_LINES:]),
             "Nobody asked for anything.",
             left_out=max(0, len(self._orders) - MOST_LINES),
         )
+
+    def _order_line(self, one: Answered) -> tuple[Cell, ...]:
+        order = one.order
+        said = (order.who, order.what, "; ".join(one.came_of_it))
+        return (Cell(self._when(order.at), order.seq), *map(Cell, said))
 
 
 RELAY_ENABLED: Final = "relay-enabled"  # of an agent that has one
