@@ -14,11 +14,12 @@ import pytest
 
 from agent.audit.account import Account
 from agent.audit.heads import heads
+from agent.audit.ran import RanWith
 from agent.audit.spans import Known, Lane, Order, Outage, Span
 from agent.audit.verify import verify
 from tests.records import wrong_in_facts
 
-from .day import AGENT, OTHERS
+from .day import AGENT, NO_PROXY, OTHERS
 from .day_known import (
     AT_ONCE_S,
     DOWN,
@@ -306,6 +307,34 @@ def test_the_account_of_the_commands_says_the_same(day: Day) -> None:
     assert [(one.at.timestamp(), one.event) for one in orders] == [
         (moment(at), event) for at, event, *_ in asked(day, ORDERS)
     ]
+
+
+def test_the_list_of_what_docker_ran_with_is_the_same_and_without_a_gap(day: Day) -> None:
+    account, told = Account(), RanWith()
+    for head in heads(day.log):
+        told.take(head, account.take(head))
+    told.take(None, account.now())
+    rows = [*told.rows()]
+
+    assert [before.end for before in rows[:-1]] == [after.begin for after in rows[1:]]
+    places = [(note["at"], note["where"]) for note in day.lab.notes("place")]
+    for row in rows:
+        assert row.end is None or row.begin < row.end
+        if row.network is not None and row.end is not None:
+            here = [where for at, where in places if at <= row.end.timestamp()]
+            assert row.network.replace("offline", "nowhere") in here[-3:]  # the agent is told a little later
+    known = [(row.begin.timestamp(), row.runs) for row in rows]
+    assert wrong_about(day, [(at, shown(runs)) for at, runs in known]) == []
+
+
+def shown(runs: str | None) -> Any:
+    if runs in (None, "did not run"):
+        return NOT_KNOWN if runs is None else DOWN
+    return (
+        {"direct": True}
+        if runs == "direct"
+        else {"http": runs, "https": runs, "no_proxy": ",".join(sorted(NO_PROXY.split(",")))}
+    )
 
 
 def begin(span: Span) -> float:

@@ -164,6 +164,32 @@ def test_outages_have_begin_end_length_and_reason(day: Host) -> None:
     assert day.audit("outages", "--since", "2026-03-01T05:11:00Z")[1] == ["no outages"]
 
 
+def test_what_docker_ran_with_and_where(day: Host) -> None:
+    _, out, _ = day.audit("ran", "--until", "2026-03-01T08:00:00Z")
+
+    assert out == [
+        "2026-03-01 09:00:00 to 2026-03-01 09:30:00, 30 min 0 s: http://proxy.test:3128 in office (record 1)",
+        "2026-03-01 09:30:00 to 2026-03-01 09:30:02, 2.0 s: http://proxy.test:3128 in home (record 1)",
+        "2026-03-01 09:30:02 to 2026-03-01 12:30:00, 2 h 59 min: direct in home, started by the agent (record 4)",
+        "2026-03-01 12:30:00 to 2026-03-01 13:30:00, 1 h 0 min: not known: no agent ran (record 4)",
+        "4 stretches, 3 h 30 min in all; for 1 h 0 min it is not known",
+    ]
+
+
+def test_whether_docker_was_ever_direct_at_the_office(day: Host) -> None:
+    asked = ("ran", "--until", "2026-03-01T08:00:00Z", "--upstream", "direct")
+
+    assert day.audit(*asked, "--network", "office")[1] == [
+        "never, as far as it is known; for 1 h 0 min it is not known"
+    ]
+    assert [line.partition(" (")[0] for line in day.audit(*asked, "--network", "home")[1]] == [
+        "2026-03-01 09:30:02 to 2026-03-01 12:30:00, 2 h 59 min: direct in home, started by the agent",
+        "1 stretch, 2 h 59 min in all; for 1 h 0 min it is not known",
+    ]
+    (one,) = map(json.loads, day.audit(*asked, "--network", "home", "--json")[1])
+    assert (one["runs"], one["network"], one["begin"], one["record"]) == ("direct", "home", "2026-03-01T04:00:02Z", 4)
+
+
 def test_an_outage_whose_end_nobody_saw_has_a_least_length(day: Host) -> None:
     day.at("08:00:00").write(Event.AGENT_STARTED, version="1")
     day.at("08:01:00").write(Event.UNREACHABLE_BEGAN, network="home", since="2026-03-01T08:01:00Z", because="b")

@@ -3,6 +3,7 @@
     command     which part is asked for; the log itself, filtered
     listing     records on the screen, or as lines of JSON; also as they come
     at          `audit at TIME`: what was so, and by which records
+    ran         `audit ran`: what Docker ran with, from when to when, and in which network
     outages     `audit outages`: each with its begin, its end and its length
     who         `audit who`: what people asked for, and what came of it
     report      `audit report`: a stretch of time as a page to keep

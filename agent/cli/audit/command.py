@@ -6,7 +6,7 @@ import argparse
 from types import ModuleType
 from typing import Final, NamedTuple
 
-from agent.cli.audit import at, contract, listing, outages, report, verifying, who
+from agent.cli.audit import at, contract, listing, outages, ran, report, verifying, who
 from agent.cli.misused import Misused
 from agent.cli.words import common_options
 from agent.values.errors import AgentError
@@ -23,6 +23,11 @@ class Part(NamedTuple):
 
 PARTS: Final = {
     "at": Part(at, "what was so at a time, and which records say so"),
+    "ran": Part(
+        ran,
+        "what Docker ran with, from when to when, and in which network",
+        frozenset({"--since", "--until", "--network", "--upstream"}),
+    ),
     "outages": Part(
         outages,
         "every time that Docker reached no registry: from, to, how long, why",

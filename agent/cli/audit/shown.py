@@ -73,3 +73,17 @@ class OrderShown(msgspec.Struct, frozen=True, kw_only=True):
     came_of_it: tuple[str, ...]
     record: int
     pass_id: str
+
+
+class RanShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One of `audit ran`."""
+
+    begin: str
+    end: str | None  # None: it is still so where the log ends
+    runs: str | None  # None: not known
+    upstream: str
+    network: str | None
+    why_not: str
+    cause: str
+    about: str
+    record: int

@@ -1,0 +1,96 @@
+"""`audit ran`: what Docker ran with, from when to when, in which network, and who started it so."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from agent.audit.account import Account
+from agent.audit.heads import heads
+from agent.audit.log import utc_now
+from agent.audit.ran import DOWN, OFFLINE, Ran, RanWith
+from agent.cli.audit import when
+from agent.cli.audit.shown import RanShown
+from agent.cli.printing import page, print_json
+from agent.service.status_file import read
+from agent.values.paths import Paths
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    when.stretch(parser, "what it ran with")
+    parser.add_argument("--network", default=argparse.SUPPRESS, metavar="NAME", help="only in this network")
+    parser.add_argument(
+        "--upstream", default=argparse.SUPPRESS, metavar="NAME", help='only with this upstream, such as "direct"'
+    )
+
+
+def run(args: argparse.Namespace, paths: Paths) -> int:
+    status = read(paths.status)
+    now = utc_now()
+    shown, ran_s, unknown_s = 0, 0.0, 0.0
+    rows = [*_rows(paths.audit_log, agent_runs=status is not None and status.is_running)]
+    dockers = {row.about for row in rows}
+    for row in rows:
+        begin, end = max(row.begin, args.since or row.begin), min(row.end or now, args.until or row.end or now)
+        if begin >= end or (args.network and row.network not in (args.network, None)):
+            continue
+        is_unknown = row.runs is None or (args.network != "" and row.network is None)
+        is_asked_for = not args.upstream or row.is_with(args.upstream)
+        if is_unknown:
+            unknown_s += (end - begin).total_seconds()
+        if (is_unknown and (args.network or args.upstream)) or not (is_unknown or is_asked_for):
+            continue
+        shown += 1
+        ran_s += 0.0 if is_unknown else (end - begin).total_seconds()
+        if args.json:
+            print_json(msgspec.to_builtins(_shown(row)), indent=None)
+        else:
+            page(_line(row, begin, end, is_now=row.end is None and end == now, is_one_of_several=len(dockers) > 1))
+    if not args.json:
+        page(_together(shown, ran_s, unknown_s))
+    return 0
+
+
+def _rows(path: Path, *, agent_runs: bool) -> Iterator[Ran]:
+    account, ran = Account(), RanWith()
+    for head in heads(path):
+        ran.take(head, account.take(head))
+    ran.take(None, account.now(agent_runs=agent_runs))
+    return ran.rows()
+
+
+def _line(row: Ran, begin: dt.datetime, end: dt.datetime, *, is_now: bool, is_one_of_several: bool) -> str:
+    until = "now" if is_now else when.local(end)
+    runs = row.runs or f"not known: {row.why_not}"
+    name = f" ({row.upstream})" if row.upstream not in ("", row.runs) else ""
+    where = f" in {row.network}" if row.network else " in a network that is not known" if row.runs else ""
+    where = f", {OFFLINE}" if row.network == OFFLINE else where
+    of = f" [{row.about}]" if is_one_of_several else ""
+    verb = "stopped" if row.runs == DOWN else "started"
+    by = f", {verb} by {'the agent' if row.cause == 'agent' else row.cause}" if row.cause else ""
+    lasted = when.length((end - begin).total_seconds())
+    return f"{when.local(begin)} to {until}, {lasted}: {runs}{name}{where}{by}{of} (record {row.seq})"
+
+
+def _together(shown: int, ran_s: float, unknown_s: float) -> str:
+    unknown = f"; for {when.length(unknown_s)} it is not known" if unknown_s else ""
+    stretches = "1 stretch" if shown == 1 else f"{shown} stretches"
+    return f"{stretches}, {when.length(ran_s)} in all{unknown}" if shown else f"never, as far as it is known{unknown}"
+
+
+def _shown(row: Ran) -> RanShown:
+    return RanShown(
+        begin=when.utc(row.begin) or "",
+        end=when.utc(row.end),
+        runs=row.runs,
+        upstream=row.upstream,
+        network=row.network,
+        why_not=row.why_not,
+        cause=row.cause,
+        about=row.about,
+        record=row.seq,
+    )
