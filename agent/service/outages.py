@@ -1,7 +1,9 @@
 """When what Docker runs with began not to work here, and when that ended. Each has a record.
 
 An outage counts from the first look that found it, once a second look in a row has found the same: a single failed
-probe is none. A move that is carried out in one pass is none either: `docker-restarted` says how long it took.
+probe is none, nor are two with hours between them. It is of one network, and of one upstream that Docker runs with:
+with another it ends, and the next begins with the look that found that. A move that is carried out in one pass is none
+either: `docker-restarted` says how long it took.
 
 Pure. Not known here: what is done about it.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 from msgspec import UNSET
@@ -19,10 +22,14 @@ from agent.one_pass.seen import Offline, Pass, Planned
 from agent.values.events import Facts, UnreachableBegan, UnreachableEnded, judged
 from agent.values.verdict import Verdict
 
+APART_S: Final = 600.0  # at most, of two looks in a row; or two `probe.recheck`, if that is more
+
 
 class _Outage(msgspec.Struct, frozen=True):
     since: float  # CLOCK_BOOTTIME
     since_text: str  # RFC 3339
+    network: str
+    used: str | None  # the upstream that Docker runs with; None: none of the policy's
     is_told: bool = False
     looks: tuple[object, ...] = ()  # the verdicts that said so: a remembered one, the very object, says nothing new
 
@@ -33,21 +40,27 @@ class Outages:
     def __init__(self) -> None:
         self._open: _Outage | None = None
 
-    def note(self, done: Pass, now: float, now_text: str, *, says_where: bool = True) -> Iterator[Facts]:
+    def note(
+        self, done: Pass, now: float, now_text: str, *, says_where: bool = True, recheck_s: float = 0.0
+    ) -> Iterator[Facts]:
         """What there is to record after a pass. `now`: CLOCK_BOOTTIME; `now_text`: RFC 3339.
 
-        `says_where`: see `events.judged`.
+        `says_where`: see `events.judged`. `recheck_s`: how long two looks are apart where nothing happens.
         """
         works = reaches(done)
+        if not works and self._open is not None and (other := _other(done, self._open, is_judged=works is False)):
+            yield from self.end(other, now)
         if works is None:
             return
         if works is False:
-            looks = _looks(done)
-            if self._open is None:
-                self._open = _Outage(now, now_text, looks=looks)
-            elif not self._open.is_told and not _is_remembered(looks, self._open.looks):
-                self._open = msgspec.structs.replace(self._open, is_told=True)
-                yield _began(done, self._open.since_text, says_where=says_where)
+            looks, before = _looks(done), self._open
+            is_new = before is None or not _is_remembered(looks, before.looks)
+            is_late = before is not None and now - before.since > max(APART_S, 2 * recheck_s)
+            if before is None or (is_new and is_late and not before.is_told):
+                self._open = _Outage(now, now_text, _network(done) or "", _used(done), looks=looks)
+            elif is_new and not before.is_told:
+                self._open = msgspec.structs.replace(before, is_told=True)
+                yield _began(done, before.since_text, says_where=says_where)
             return
         because = "what Docker runs with works here" if works is True else works
         yield from self.end(because, now, _used(done) if works is True else None)
@@ -77,6 +90,21 @@ def reaches(done: Pass) -> bool | str | None:
     if seen.choice.ending in (Ending.UNREACHABLE, Ending.PORTAL):
         return False
     return None
+
+
+def _other(done: Pass, before: _Outage, *, is_judged: bool) -> str:
+    """What is another than when it began; '' if nothing is. `is_judged`: whether what Docker runs with was asked."""
+    network, used = _network(done), _used(done)
+    if network is not None and network != before.network:
+        return f"the network is another: {network}"
+    is_known = used is not None or done.seen.reality.engine is not None
+    if is_judged and is_known and used != before.used:
+        return f"Docker runs with {used or 'settings of others'} now"
+    return ""
+
+
+def _network(done: Pass) -> str | None:
+    return None if isinstance(done.seen, Offline) else done.seen.recognised.network.name
 
 
 def _looks(done: Pass) -> tuple[object, ...]:

@@ -420,7 +420,8 @@ class Service:
     def _remember(self, done: Pass, record: Record) -> None:
         self._display.note(done)
         now, wall = self._memory.now(), exact(time.time())
-        for facts in self._outages.note(done, now, wall, says_where=self._places.says_where):
+        said = self._outages.note(done, now, wall, says_where=self._places.says_where, recheck_s=self._recheck_s)
+        for facts in said:
             record(facts)
         if isinstance(done.seen, Offline):
             self._memory.note_offline()

@@ -277,8 +277,8 @@ class UnreachableBegan(Facts, frozen=True, kw_only=True):
 
 class UnreachableEnded(Facts, frozen=True, kw_only=True):
     event = Event.UNREACHABLE_ENDED
-    sentence = "Docker reaches a registry again[ by {upstream}][, after {lasted_s}][: {because}]"
-    brief = "docker reaches a registry again[, after {lasted_s}]"
+    sentence = "The outage ended[, after {lasted_s}][: {because}][; Docker uses {upstream}]"
+    brief = "an outage ended[, after {lasted_s}]"
     severity = Severity.NOTICE
     lasted_s: float  # by a clock that runs while the machine is suspended
     upstream: str | UnsetType = UNSET

@@ -58,6 +58,12 @@ MOVED = planned("corp", "direct", outcome=Applied(restarted_s=0.5), corp=Outcome
 DEFERRED = planned("corp", "direct", outcome=Applied(deferred="3 containers run"), corp=Outcome.DNS, direct=Outcome.OK)
 
 
+HOME = Recognised(Network(name="home", use=("corp", "direct")), "because")
+BAD_AT_HOME = msgspec.structs.replace(BAD, seen=msgspec.structs.replace(BAD.seen, recognised=HOME))
+NOT_ASKED_AT_HOME = msgspec.structs.replace(BAD_AT_HOME, seen=msgspec.structs.replace(BAD_AT_HOME.seen, verdicts={}))
+DIRECT_IS_BAD = undecided("direct", Ending.WAITING, direct=Outcome.TIMEOUT)
+
+
 def probed_anew(done: Pass) -> Pass:
     if isinstance(done.seen, Offline):
         return done
@@ -86,6 +92,11 @@ def probed_anew(done: Pass) -> Pass:
         pytest.param([undecided(None, Ending.WAITING)] * 3, "", id="not-known"),
         pytest.param([BAD, BAD, BAD, BAD], "began@0", id="once"),
         pytest.param([planned("corp", "corp", corp=Outcome.REFUSED)] * 2, "began@0", id="pinned-and-failing"),
+        pytest.param([BAD, BAD_AT_HOME, BAD_AT_HOME, BAD, OK], "began@10 ended:20", id="first-seen-elsewhere"),
+        pytest.param([BAD, BAD, BAD_AT_HOME, BAD_AT_HOME], "began@0 ended:20 began@20", id="moved-and-no-better"),
+        pytest.param([BAD, BAD, NOT_ASKED_AT_HOME, BAD, OK], "began@0 ended:20", id="left"),
+        pytest.param([BAD, BAD, DIRECT_IS_BAD, DIRECT_IS_BAD], "began@0 ended:20 began@20", id="another-upstream"),
+        pytest.param([BAD, BAD, undecided(None, Ending.UNREACHABLE), OK], "began@0 ended:30", id="dockerd-is-silent"),
     ],
 )
 def test_each_begins_with_the_first_look_that_found_it(day: list[Pass], told: str) -> None:
@@ -142,3 +153,35 @@ def test_it_ends_where_nobody_looks_any_more() -> None:
 
     assert [*outages.end("the agent stopped", 7.0)] == [UnreachableEnded(lasted_s=7.0, because="the agent stopped")]
     assert [*outages.end("the agent stopped", 8.0)] == []
+
+
+@pytest.mark.parametrize(
+    ("recheck_s", "apart_s", "since"),
+    [
+        pytest.param(60.0, 60.0, 0.0, id="in-a-row"),
+        pytest.param(60.0, 3000.0, 3000.0, id="much-later"),
+        pytest.param(3600.0, 3600.0, 0.0, id="seldom-asked"),
+    ],
+)
+def test_two_looks_in_a_row_are_no_night_apart(recheck_s: float, apart_s: float, since: float) -> None:
+    outages = Outages()
+    said: list[Facts] = []
+    for at in (0.0, apart_s, apart_s + 10):
+        said += outages.note(probed_anew(BAD), at, str(at), recheck_s=recheck_s)
+
+    assert [facts.since for facts in said if isinstance(facts, UnreachableBegan)] == [str(since)]
+
+
+def test_a_network_and_its_verdicts_are_of_the_look_that_it_counts_from() -> None:
+    outages = Outages()
+    said = [
+        facts
+        for at, done in enumerate((BAD, BAD_AT_HOME, BAD_AT_HOME, BAD, BAD))
+        for facts in outages.note(probed_anew(done), float(at), str(at))
+    ]
+
+    began = [(facts.network, facts.since) for facts in said if isinstance(facts, UnreachableBegan)]
+    assert began == [("home", "1"), ("office", "3")]
+    assert [facts.because for facts in said if isinstance(facts, UnreachableEnded)] == [
+        "the network is another: office"
+    ]
