@@ -1,4 +1,4 @@
-"""The end of the chain, also kept in the state directory.
+"""The end of the chain, also kept in the state directory; and how many records could not be written after it.
 
 Who cuts records off the log would have to change this file, too. The journal has a third copy (`system_journal.py`).
 """
@@ -11,12 +11,15 @@ from typing import Final
 
 import msgspec
 
+from agent.audit.about_the_log import Missed
 from agent.audit.chain import Anchor
 from agent.system.files import read_file, replace_file
+from agent.system.state_file import StateFile
 from agent.values.errors import AgentError
 
 NAME: Final = "anchors.json"
 FORMAT: Final = 1
+_MISSED: Final = "missed-records.json"
 
 
 class NoAnchor(enum.Enum):
@@ -45,6 +48,11 @@ def read(state_dir: Path) -> Anchor | NoAnchor:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return NoAnchor.UNREADABLE
     return Anchor(file.seq, file.hash) if file.format == FORMAT else NoAnchor.UNREADABLE
+
+
+def missed_file(state_dir: Path) -> StateFile[Missed]:
+    """Not there unless records could not be written and none says so yet."""
+    return StateFile(state_dir / _MISSED, Missed, 1)
 
 
 def write(state_dir: Path, anchor: Anchor) -> None:

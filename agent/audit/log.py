@@ -21,7 +21,7 @@ import msgspec
 
 from agent.audit import about_the_log, anchor, files
 from agent.audit.about_the_log import DroppedFile, Missed, Recovered, Torn, Trimmed
-from agent.audit.anchor import NoAnchor
+from agent.audit.anchor import NoAnchor, missed_file
 from agent.audit.chain import GENESIS, SCHEMA, Anchor, Entry, sealed
 from agent.audit.facts import Plain, of_a_record
 from agent.system.clock import EXACT
@@ -109,6 +109,9 @@ class AuditLog:
         self._boot_id = boot_id() if this_boot is None else this_boot
         self._end: _End | None = None  # None: to be looked at
         self._missed: Missed | None = None
+        # For the next process, if this one cannot say it: the state is often on another disk, or has room for root.
+        self._kept_missed = missed_file(state_dir)
+        self._has_taken_up = False
         self._is_compared = False  # whether the end was compared with the anchor since we started
         self._readers = _group(READERS) if os.geteuid() == 0 else None  # None: the group that it has by itself
         self._is_given = False  # whether what was there before has that group
@@ -135,6 +138,7 @@ class AuditLog:
         about = _About(trigger, pass_id, by)
         of_the_log = _About(trigger, pass_id, None)  # whoever asks now has not brought that about
         self.problem = ""
+        self._take_up()
         try:
             self._give_to_readers()
             self._recover(of_the_log)
@@ -144,12 +148,21 @@ class AuditLog:
         except OSError as error:
             raise self._failed(error) from error
 
+    def _take_up(self) -> None:
+        """What a process before this one could not write, and did not live to say."""
+        if not self._has_taken_up:
+            with contextlib.suppress(AgentError):  # not readable: how many is not known
+                self._missed = self._kept_missed.load()
+        self._has_taken_up = True
+
     def _failed(self, error: OSError) -> AuditUnwritable:
         why = error.strerror or str(error)
         if self._missed is None:
             self._missed = Missed(1, self._now(), why)
         else:
             self._missed = msgspec.structs.replace(self._missed, records=self._missed.records + 1)
+        with contextlib.suppress(AgentError):  # full as well: it is said if this process lives to say it
+            self._kept_missed.save(self._missed)
         self.problem = f"{error.filename or self.path}: {why}"
         return AuditUnwritable(str(self.path), f"no record could be written ({why})", "The journal says what happened")
 
@@ -216,6 +229,9 @@ class AuditLog:
             # No number is used twice, not even that of a lost record.
             seq = max(end.seq, kept.seq if kept else 0) + 1
             self._write_of_itself(recovered, about, seq)
+        if self._missed is not None:
+            with contextlib.suppress(OSError):  # said twice is better than not at all
+                self._kept_missed.path.unlink(missing_ok=True)
         self._missed = None
         self._is_compared = True
 

@@ -9,6 +9,7 @@ two findings: what stands after a gap is checked, too.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from agent.audit import anchor, files
 from agent.audit.about_the_log import Recovered, Torn, Trimmed, said
 from agent.audit.chain import GENESIS, Anchor, Entry
 from agent.audit.files import Line
+from agent.values.errors import AgentError
 
 _MOST_GAPS: Final = 100  # that are told
 
@@ -103,6 +105,9 @@ def verify(
         anchors[Source.JOURNAL] = tuple(one for log in in_journal for one in log)
     else:
         notes.append("the journal was not read")
+    with contextlib.suppress(AgentError):  # damaged: how many is not known
+        if missed := anchor.missed_file(state_dir).load():
+            notes.append(f"{missed.records} could not be written since {missed.since}, and no record says so yet")
     if given:
         anchors[Source.GIVEN] = given
     walk = _Walk(anchors)

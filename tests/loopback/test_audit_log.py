@@ -385,6 +385,29 @@ def test_a_full_disk_is_said_and_the_gap_too_when_there_is_room_again(laptop: La
     assert laptop.verified().is_whole
 
 
+def test_records_that_could_not_be_written_are_said_by_the_next_process(laptop: Laptop) -> None:
+    write(laptop.agent())
+    (laptop.path.parent / "kept").mkdir()
+    laptop.path.rename(laptop.path.parent / "kept/log")
+    laptop.path.symlink_to("/dev/full")
+    for _ in range(2):
+        log = laptop.agent()  # as two commands, one after the other
+        for _ in range(2):
+            with pytest.raises(AuditUnwritable):
+                write(log)
+    laptop.path.unlink()
+    (laptop.path.parent / "kept/log").rename(laptop.path)
+    assert any("4 could not be written" in note for note in laptop.verified().notes)
+
+    for _ in range(2):
+        write(laptop.agent())
+
+    said = [record["facts"] for record in laptop.records() if record["event"] == "log-recovered"]
+    assert [facts["missed"]["records"] for facts in said] == [4]
+    assert any("4 could not be written, says record" in note for note in laptop.verified().notes)
+    assert not any("no record says so" in note for note in laptop.verified().notes)
+
+
 def test_a_folder_that_cannot_be_made(laptop: Laptop) -> None:
     log = laptop.agent()
     laptop.path.parent.write_text("a file where the folder should be")
