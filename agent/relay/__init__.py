@@ -22,6 +22,7 @@ agent only what stands below: `audit/`, `probe/`, `see/`, `system/` and `values/
     pump             bytes between two sockets, without a copy
     pour             a known number of bytes, one way, without a copy: the rest of a large body
     draining         what ends an open connection: its address is gone, it is idle, nobody is there any more
+    weight           which of them hold too much memory of the kernel's
     limits           how many connections there may be, and of whom                                            pure
     tally            what it has done so far
     noted            what is said of it in the journal, once a minute

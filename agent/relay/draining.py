@@ -3,6 +3,7 @@
     its local address is gone     a roam, or a bridge that was removed: reset at once, a silent hang is what people hate
     what we sent is not confirmed for 20 s: there is nobody any more
     nothing came for an hour, or for five minutes while half of it is closed
+    all together hold more memory of the kernel's than there is for them (`weight.py`)
     the relay stops
 
 Not TCP_USER_TIMEOUT, which would do the second: it also ends a connection whose other end confirms everything and reads
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from agent.relay.pump import Ended
+from agent.relay.weight import MARKS, KernelsAccount, Marks, Weight, held_by, too_heavy
 from agent.see import netlink
 from agent.see.announcements import Announcements, MulticastGroup
 from agent.see.netlink import NetlinkFailed
@@ -29,6 +31,10 @@ IDLE_S: Final = 3600.0
 HALF_OPEN_S: Final = 300.0
 SILENT_MS: Final = 20_000
 _SWEEP_S: Final = 5.0
+_WEIGHED_S: Final = 0.25
+_OFTEN_S: Final = 0.05  # while they hold much
+_STUCK_S: Final = 1.0
+_FEW: Final = 16  # whatever they hold, there is room for it
 _SETTLES_S: Final = 0.05  # the kernel announces that an address goes before its route is gone
 
 # Bytes of struct tcp_info (linux/tcp.h), the same on all machines.
@@ -73,10 +79,16 @@ class Draining:
         sweep_s: float = _SWEEP_S,
         *,
         moved: Callable[[], None] = lambda: None,
+        ended: Callable[[str], None] = lambda _what: None,
+        marks: Marks = MARKS,
     ) -> None:
-        """`moved`: called when this host has got or lost an address."""
+        """`moved`: called when this host has got or lost an address; `ended`: with what is to be said of it."""
         self._leads_here = leads_here
         self._moved = moved
+        self._ended = ended
+        self._marks = marks
+        self._account = KernelsAccount()
+        self._weighing: asyncio.TimerHandle | None = None
         self._sweep_s = sweep_s
         self._loop = asyncio.get_running_loop()
         self._open: set[Open] = set()
@@ -89,6 +101,8 @@ class Draining:
         self._open.add(one)
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(self._sweep_s, self._sweep)
+        if self._weighing is None and len(self._open) > _FEW:
+            self._weighing = self._loop.call_later(_WEIGHED_S, self.weigh)
 
     def discard(self, one: Open) -> None:
         self._open.discard(one)
@@ -103,11 +117,12 @@ class Draining:
         return max((one.touched for one in self._open), default=0.0)
 
     def close(self) -> None:
-        for timer in (self._sweeping, self._looking):
+        for timer in (self._sweeping, self._looking, self._weighing):
             if timer is not None:
                 timer.cancel()
         self._loop.remove_reader(self._kernel)
         self._kernel.close()
+        self._account.close()
 
     def _told(self) -> None:
         if self._kernel.drain() and self._looking is None:
@@ -140,6 +155,42 @@ class Draining:
                 one.finish(Ended.IDLE)
             elif any(_is_silent(each) for each in (one.client, one.end) if each is not None):
                 one.finish(Ended.SILENT)
+
+    def weigh(self) -> None:
+        """Now, and again in a while. What holds too much is ended."""
+        if self._weighing is not None:
+            self._weighing.cancel()
+            self._weighing = None
+        is_much = self._account.may_exceed(self._marks.much) and self._weighed() > self._marks.much
+        if len(self._open) > _FEW:
+            self._weighing = self._loop.call_later(_OFTEN_S if is_much else _WEIGHED_S, self.weigh)
+
+    def _weighed(self) -> int:
+        """Bytes that are held by all that is open; those that hold too much are ended."""
+        now = self._loop.time()
+        weighed = tuple(self._open)
+        weights = [_weight(one, is_stuck=now - one.touched > _STUCK_S) for one in weighed]
+        held = sum(one.held for one in weights)
+        ending = too_heavy(weights, self._marks)
+        for place in ending:
+            weighed[place].finish(Ended.TOO_HEAVY)
+        if ending:
+            self._ended(
+                f"{len(ending)} connections were ended, the first of {weights[ending[0]].source}: all together held"
+                f" {held // 1024**2} MB that were not read"
+            )
+        return held
+
+
+def _weight(one: Open, *, is_stuck: bool) -> Weight:
+    client = one.client
+    try:
+        source, own = str(client.getpeername()[0]), str(client.getsockname()[0])
+    except OSError:
+        source = own = ""
+    held = held_by(each for each in (client, one.end) if each is not None)
+    is_container = not own.removeprefix("::ffff:").startswith("127.") and own != "::1"
+    return Weight(held, source, is_container=is_container, is_stuck=is_stuck)
 
 
 def keep_alive(connected: Iterable[socket.socket]) -> None:

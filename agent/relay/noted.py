@@ -21,6 +21,7 @@ class Kind(enum.Enum):
     TURNED_AWAY = enum.auto()
     NOT_ACCEPTED = enum.auto()
     BROKEN = enum.auto()
+    TOO_HEAVY = enum.auto()
 
 
 class Noted:

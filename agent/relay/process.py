@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import ipaddress
 import resource
@@ -19,6 +20,7 @@ from typing import Final
 
 from agent.relay.connections_log import ConnectionsLog, Line
 from agent.relay.draining import Draining
+from agent.relay.noted import Kind, Noted
 from agent.relay.open import Opening
 from agent.relay.orders_file import OrdersFile
 from agent.relay.serving import PATIENCE, Patience, Serving, Told
@@ -138,9 +140,10 @@ class Running:
         who = Who()
         near = Near(netlink.leads_here, who.is_guest)
         opening = Opening(self._tally, near, frozenset(one.getsockname()[1] for one in sockets))
-        self._draining = Draining(moved=opening.note_moved)
+        noted = Noted(say)
+        self._draining = Draining(moved=opening.note_moved, ended=functools.partial(noted.note, Kind.TOO_HEAVY))
         self._state = StateFile(paths.relay_state, self._tally, self._counted, say)
-        told = Told(say, self._noted, self._write_down)
+        told = Told(noted, self._noted, self._write_down)
         self._serving = Serving(
             opening, self._tally, who=who, draining=self._draining, told=told, patience=patience
         )  # fmt: skip

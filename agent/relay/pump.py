@@ -27,7 +27,7 @@ import fcntl
 import os
 import socket
 import struct
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from agent.probe.stream import Stream
@@ -39,6 +39,7 @@ _KEPT_PIPES: Final = 32  # empty ones; each is two descriptors
 _FLAGS: Final = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # struct linger: close with a reset
 _READ: Final = 64 * 1024
+_LOOKED_AFTER: Final = 32 * 1024 * 1024  # bytes
 _PAGE: Final = 4096  # there is room for so much in any empty pipe
 
 
@@ -49,6 +50,7 @@ class Ended(enum.Enum):
     BROKEN = "broken off"  # reset by either end, or an error on its way
     IDLE = "idle"  # for too long
     SILENT = "no answer"  # what we sent was not confirmed
+    TOO_HEAVY = "too much held"  # by all, and by this one's source most
     ADDRESS_GONE = "address gone"
     STOPPED = "relay stopped"
 
@@ -73,8 +75,11 @@ class Pipe:
 class Pipes:
     """Empty pipes, for whoever has bytes on their way."""
 
-    def __init__(self, size: int = CHUNK) -> None:
+    def __init__(self, size: int = CHUNK, look: Callable[[], None] = lambda: None) -> None:
+        """`look`: called whenever much has been read, before more is; it may end tunnels."""
         self._size = size
+        self._look = look
+        self.read = 0  # bytes, since then
         self._free: list[Pipe] = []
 
     def take(self) -> Pipe:
@@ -86,6 +91,11 @@ class Pipes:
             self._free.append(pipe)
         else:
             pipe.close()
+
+    def look(self) -> None:
+        if self.read >= _LOOKED_AFTER:
+            self.read = 0
+            self._look()
 
     def close(self) -> None:
         while self._free:
@@ -207,6 +217,9 @@ class Direction:
 
     def _readable(self) -> None:
         tunnel = self._tunnel
+        tunnel.pipes.look()
+        if self.has_ended:
+            return
         try:
             pipe = self._pipe = tunnel.pipes.take()
             for turn in range(_BURST):
@@ -214,6 +227,7 @@ class Direction:
                 if not read:
                     self._end()
                     return
+                tunnel.pipes.read += read
                 if not self._flush():
                     tunnel.loop.remove_reader(self._source)
                     tunnel.loop.add_writer(self._sink, self._writable)

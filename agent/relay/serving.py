@@ -37,6 +37,7 @@ _AT_ONCE: Final = 64  # connections accepted in a row
 _REFUSED_AT_ONCE: Final = 8  # of them, before those who may have their turn
 _TURNED_AWAY: Final = 64  # that are told why at the same time; others are closed
 _PAUSE_S: Final = 0.1  # if there are no descriptors left
+_SENDING: Final = 200_000  # bytes to a client, which is near: one that does not read holds less
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -52,7 +53,7 @@ PATIENCE: Final = Patience()
 class Told(msgspec.Struct, frozen=True):
     """Who is told of what happens."""
 
-    say: Callable[[str], None]  # a line for a person
+    noted: Noted  # lines for a person
     note: Callable[[], None]  # something was counted
     log: Callable[[Line], None]  # a connection has ended, and is to be written down
 
@@ -76,13 +77,13 @@ class Serving:
         self.patience = patience
         self.note = told.note
         self.log = told.log
-        self.pipes = Pipes()
+        self.pipes = Pipes(look=draining.weigh)
         # In Via, where another relay may be, too.
         self.shared = Shared(f"docker-proxy-agent-{os.urandom(4).hex()}".encode(), self.pipes)
         self.writes_down = False  # each connection
         self._ways: Ways | None = None
         self.live: set[_Carried] = set()
-        self._noted = Noted(told.say)
+        self._noted = told.noted
         self._who = who
         self._limits = Limits(Orders(0).max_connections)
         self._sources: Collection[Source] = tuple(Source)
@@ -193,6 +194,7 @@ class Serving:
     async def _serve(self, connected: socket.socket, source: Source, peer: str) -> None:
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENDING)
             visit = _Visit(self, connected, source, peer)
             opened = await visit.begun()
             if opened is not None:

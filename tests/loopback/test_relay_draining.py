@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 from collections.abc import AsyncIterator
 from typing import Final
 
+import pytest
 import pytest_asyncio
 
 from agent.relay.draining import HALF_OPEN_S, IDLE_S, Draining, keep_alive
 from agent.relay.pump import Ended
+from agent.relay.weight import Marks
 from tests.waiting import until_awaited
 
 PATIENCE_S: Final = 20.0
@@ -128,3 +131,33 @@ async def test_it_looks_at_nothing_while_nothing_is_open(setting: Setting) -> No
     await until_ended(one)
     setting.draining.discard(one)
     await until_awaited(PATIENCE_S, lambda: setting.draining._sweeping is None, "the last sweep")
+
+
+async def test_of_all_that_nobody_reads_those_end_that_there_is_no_room_for_and_what_moves_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("agent.relay.draining._FEW", 2)
+    draining = Draining(ended=said.append, marks=Marks(much=0, most=500_000, too_much=1 << 40))
+    made = [One(touched_ago_s=1800.0) for _ in range(10)]
+    try:
+        for one in made:
+            one.end.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    one.end.send(bytes(65536))  # and `client` is not read
+        for one in made[8:]:
+            one.touched = asyncio.get_running_loop().time() + PATIENCE_S
+        for one in made:
+            draining.add(one)
+
+        await until_awaited(PATIENCE_S, lambda: said, "that some were ended")
+
+        assert {one.how for one in made[8:]} == {None}
+        assert Ended.TOO_HEAVY in {one.how for one in made[:8]}
+        assert "connections were ended, the first of 127.0.0.1" in said[0]
+    finally:
+        draining.close()
+        for one in made:
+            one.client.close()
+            one.end.close()

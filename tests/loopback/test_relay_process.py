@@ -20,6 +20,7 @@ import pytest
 
 from agent.probe.dial import Address
 from agent.relay.draining import Draining
+from agent.relay.noted import Noted
 from agent.relay.open import Opening
 from agent.relay.process import given, listening
 from agent.relay.pump import Ended
@@ -440,7 +441,7 @@ async def test_an_error_of_its_own_ends_one_connection_and_quotes_nothing(tmp_pa
 
     said: list[str] = []
     draining, tally = Draining(), Tally()
-    told = Told(said.append, lambda: None, lambda _line: None)
+    told = Told(Noted(said.append), lambda: None, lambda _line: None)
     serving = Serving(
         Opening(tally, Near(netlink.leads_here, Who().is_guest), resolve=broken),
         tally,

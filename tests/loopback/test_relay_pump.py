@@ -124,6 +124,19 @@ async def test_a_reader_that_does_not_read_holds_back_the_sender_and_loses_nothi
         assert got == data
 
 
+async def test_when_much_has_been_read_it_is_looked_at_before_more_is() -> None:
+    """What is read is then held by a socket of somebody who may not read."""
+    looked: list[int] = []
+    data = bytes(40 * 1024 * 1024)
+    pipes = Pipes(look=lambda: looked.append(pipes.read))
+    async with tunnel(pipes) as ends:
+        await asyncio.gather(sent(ends.server, data), received(ends.client, len(data)))
+        await asyncio.gather(sent(ends.client, data), received(ends.server, len(data)))
+
+    assert looked == [0, 0]
+    pipes.close()
+
+
 async def test_an_urgent_byte_holds_up_nothing_that_comes_after_it() -> None:
     """splice(2) stops at it, though the socket is readable."""
     async with tunnel() as ends:

@@ -1,0 +1,37 @@
+"""Which connections end when all together hold too much memory of the kernel's."""
+
+from __future__ import annotations
+
+from agent.relay.weight import Marks, Weight, too_heavy
+
+MARKS = Marks(much=10, most=100, too_much=200)
+
+
+def stuck(held: int, source: str = "172.17.0.2", *, is_container: bool = True) -> Weight:
+    return Weight(held, source, is_container=is_container, is_stuck=True)
+
+
+def moving(held: int, source: str = "172.17.0.3") -> Weight:
+    return Weight(held, source, is_container=True, is_stuck=False)
+
+
+def test_nothing_ends_while_there_is_room() -> None:
+    assert too_heavy([stuck(50), stuck(50)], MARKS) == []
+
+
+def test_those_of_whoever_holds_most_end_first_and_only_until_there_is_room() -> None:
+    weights = [stuck(40, "172.17.0.2"), *(stuck(10, "172.17.0.9") for _ in range(7))]
+
+    assert too_heavy(weights, MARKS) == [1, 2, 3, 4]
+
+
+def test_this_hosts_own_end_last() -> None:
+    weights = [stuck(90, "127.0.0.1", is_container=False), stuck(60)]
+
+    assert too_heavy(weights, MARKS) == [1, 0]
+    assert too_heavy([stuck(60, "127.0.0.1", is_container=False), stuck(60)], MARKS) == [1]
+
+
+def test_what_moves_ends_only_if_all_is_lost_else() -> None:
+    assert too_heavy([moving(150), stuck(5)], MARKS) == [1]
+    assert too_heavy([moving(80), moving(130), stuck(5)], MARKS) == [2, 1]
