@@ -160,6 +160,13 @@ class Box:
         user = None if owner == "root" else owner
         self.run("sh", "-euc", write, "sh", path, f"{mode:o}", input=content, user=user)
 
+    def processes(self, group: str) -> str:
+        """The numbers of those in this control group of the box, as they are outside; "" if it has none."""
+        try:
+            return (self._cgroup / "payload" / group / "cgroup.procs").read_text()
+        except OSError:  # it is not there, or goes just now
+            return ""
+
     def close(self) -> None:
         """Pull the plug."""
         self._holder.kill()

@@ -45,6 +45,10 @@ class RootlessDocker(Docker):
         # It gives dockerd 3 s to come up, and goes on from where it was when it is called again.
         until(90, self._is_installed, f"{user}'s Docker is installed", every=1)
 
+    @property
+    def group(self) -> str:
+        return f"user.slice/user-{self.uid}.slice/user@{self.uid}.service/app.slice/{self.service}"
+
     def _is_installed(self) -> Ran | None:
         tool = ("sh", "-c", f"PATH={_CONTRIB}:$PATH dockerd-rootless-setuptool.sh install --force")
         ran = self.run(*tool, check=False, timeout=120)
