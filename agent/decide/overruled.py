@@ -33,7 +33,7 @@ def overruled(desired: Settings, reality: Reality) -> Condition | None:
     if (
         alone and not desired.is_direct
     ):  # the unit's author means to keep the proxy from dockerd, whatever the other spelling would do
-        text = f"UnsetEnvironment={' '.join(alone)} takes away what the drop-in sets"
+        text = f"UnsetEnvironment={' '.join(alone)} takes away what {reality.drop_in_path} sets"
         return Condition(Code.NOT_EFFECTIVE, text, _remove(reality), found.unset_in or reality.unit_name)
     if would_get(desired, reality).meaning() == desired:
         return None
@@ -47,13 +47,17 @@ def overruled(desired: Settings, reality: Reality) -> Condition | None:
         if layer.values:
             text = f"{_names(layer.values)} in it, read after the agent's file, beats what the agent writes"
             return Condition(Code.NOT_EFFECTIVE, text, _ELSE, layer.path)
-    text = "UnsetEnvironment= takes away what the drop-in sets"
+    text = f"UnsetEnvironment= takes away what {reality.drop_in_path} sets"
     return Condition(Code.NOT_EFFECTIVE, text, _remove(reality), found.unset_in or reality.unit_name)
 
 
 def _remove(reality: Reality) -> str:
+    """Where its file is known, what is to be deleted stands there so."""
     again = f"{reality.systemctl} daemon-reload; {reality.systemctl} restart {reality.unit_name}"
-    return f"Remove it from the unit, then run: {again}"
+    found = reality.overruling
+    names = " ".join(dict.fromkeys(entry.partition("=")[0] for entry in found.unset))
+    what = f"Delete {names} from UnsetEnvironment= in {found.unset_in}" if found.unset_in else "Remove it from the unit"
+    return f"{what}, then run: {again}"
 
 
 def _given(desired: Settings, found: Overruling) -> Mapping[str, str]:

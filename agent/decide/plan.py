@@ -11,6 +11,7 @@ Not known here: how a file is replaced and Docker restarted (`docker/transaction
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -23,10 +24,11 @@ from agent.decide.urgent import Urgency, is_another_secret
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import CannotExpress, NotJson, TextRefused
 from agent.values.condition import Code, Condition
-from agent.values.dockerd import FileFault, Phase, Reality
+from agent.values.dockerd import FileFault, Flags, Phase, Reality
 from agent.values.others import PODMAN, told
 from agent.values.policy import Docker, Method
-from agent.values.settings import Settings, Texts, agrees
+from agent.values.secret import redacted
+from agent.values.settings import Settings, Texts, agrees, no_proxy_shown
 from agent.values.verdict import Verdict
 
 SECRET_MODE: Final = 0o600
@@ -341,12 +343,24 @@ def _in_the_way(reality: Reality) -> Condition | None:
         return Condition(
             Code.BLOCKED,
             f"dockerd is started with {', '.join(reality.flags.names)}: that beats every file, and nothing is written",
-            f"Remove the flag, then run: systemctl daemon-reload; systemctl restart {reality.unit_name}"
+            f"Delete {' '.join(_as_typed(reality.flags))} in {reality.flags_in}, and keep the rest of its line, "
+            f"then run: systemctl daemon-reload; systemctl restart {reality.unit_name}"
             if reality.flags_in
             else "Remove the flag from the unit or from DOCKER_OPTS",
             reality.flags_in,
         )
     return None
+
+
+def _as_typed(flags: Flags) -> Iterator[str]:
+    """The proxy flags as they stand there, but for a password."""
+    values = {
+        "--http-proxy": redacted(flags.proxies.http),
+        "--https-proxy": redacted(flags.proxies.https),
+        "--no-proxy": no_proxy_shown(flags.proxies.no_proxy.split(",")) if flags.proxies.no_proxy else "",
+    }
+    for name in flags.names:
+        yield f"{name}={values[name]}" if values.get(name) else name
 
 
 def _to_be_said(reality: Reality) -> Condition | None:

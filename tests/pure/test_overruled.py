@@ -93,13 +93,24 @@ def test_what_would_not_count_is_neither_written_nor_restarted_for(
     assert OTHER not in str(made.condition)
 
 
-def test_what_is_to_be_typed_after_a_value_taken_away_is_said() -> None:
-    made = planned(OFFICE, docker_beaten_by(Overruling(unset=("HTTP_PROXY",)), Texts(OTHER)))
+@pytest.mark.parametrize(
+    ("found", "deed"),
+    [
+        (Overruling(unset=("HTTP_PROXY",)), "Remove it from the unit"),
+        (
+            Overruling(unset=("HTTP_PROXY", "HTTPS_PROXY", "HTTP_PROXY"), unset_in="/etc/zzz.conf"),
+            "Delete HTTP_PROXY HTTPS_PROXY from UnsetEnvironment= in /etc/zzz.conf",
+        ),
+    ],
+)
+def test_what_is_to_be_deleted_and_typed_where_a_value_is_taken_away_is_said(found: Overruling, deed: str) -> None:
+    made = planned(OFFICE, docker_beaten_by(found, Texts(OTHER)))
 
     assert made.condition is not None
-    assert made.condition.remedy == (
-        "Remove it from the unit, then run: systemctl daemon-reload; systemctl restart docker.service"
+    assert made.condition.text.endswith(
+        " takes away what /etc/systemd/system/docker.service.d/zz-docker-proxy-agent.conf sets"
     )
+    assert made.condition.remedy == f"{deed}, then run: systemctl daemon-reload; systemctl restart docker.service"
 
 
 @pytest.mark.parametrize(

@@ -382,6 +382,19 @@ def test_nothing_is_written_where_it_would_not_count_or_would_harm(reality: Real
     assert made.condition.code is code
 
 
+def test_the_flag_that_is_to_be_deleted_is_named_with_its_file_and_without_its_password() -> None:
+    proxies = Texts("http://al:tr0ub4dor@a.test:1", "http://10.10.0.9:1", "localhost,.corp")
+    flags = Flags(proxies, ("--http-proxy", "--https-proxy", "--no-proxy"))
+
+    made = planned(OFFICE, docker_with(flags=flags, flags_in="/etc/by-hand.conf"))
+
+    assert made.condition is not None
+    assert made.condition.remedy.startswith(
+        "Delete --http-proxy=http://•••@a.test:1 --https-proxy=http://10.10.0.9:1 --no-proxy=localhost,.corp"
+        " in /etc/by-hand.conf, and keep the rest of its line, then run: systemctl daemon-reload;"
+    )
+
+
 @pytest.mark.parametrize(
     ("units", "text", "remedy"),
     [
