@@ -82,7 +82,7 @@ def password(laptop: Laptop) -> None:
 BOXES = [
     Box("agent-stopped", at_home(f"systemctl disable --now {NAME}"), f"{NAME}: does not run"),
     Box("agent-masked", at_home(f"mv /etc/systemd/system/{NAME} /usr/lib/systemd/system/; systemctl daemon-reload; systemctl mask --now {NAME}"), f"{NAME}: is masked"),
-    Box("paused", at_home("docker-proxy-agent pause"), "paused: nothing is written or restarted"),
+    Box("paused", at_home("docker-proxy-agent pause"), "the agent: is paused since "),
     Box("pinned", typed("docker-proxy-agent pin direct; docker-proxy-agent apply --now"), "direct is pinned"),
     Box("values-unset", drop_in("[Service]\nUnsetEnvironment=HTTP_PROXY HTTPS_PROXY http_proxy https_proxy\n"), f"{BY_HAND}: UnsetEnvironment=HTTP_PROXY HTTPS_PROXY", f"rm {BY_HAND}"),
     Box("flags", drop_in("[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// --https-proxy=http://10.10.0.9:1\n"), f"{BY_HAND}: dockerd is started with --https-proxy", f"rm {BY_HAND}", takes_flags=True),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
+from msgspec.structs import replace
 
 from agent.cli.doctor.clock import Clock
 from agent.cli.doctor.clock import judge as of_the_clock
 from agent.cli.doctor.compose import Compose, services_of
 from agent.cli.doctor.compose import judge as of_compose
+from agent.cli.doctor.conditions import judge as of_conditions
 from agent.cli.doctor.engines import Engines
 from agent.cli.doctor.engines import judge as of_engines
 from agent.cli.doctor.facts import Facts, judged
@@ -31,12 +33,14 @@ from agent.cli.doctor.relay import RelaySeen
 from agent.cli.doctor.relay import judge as of_relays
 from agent.cli.doctor.seat import free_address
 from agent.cli.doctor.service import Service
+from agent.cli.doctor.told import Around, Pause
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.trust import judge as of_trust
 from agent.cli.doctor.units import Unit
 from agent.values.condition import Code, Condition
-from agent.values.dockerd import Phase, Reality, UnitState
+from agent.values.dockerd import Engine, Flags, Phase, Reality, UnitState
 from agent.values.others import OTHERS, PODMAN
+from agent.values.settings import Texts
 from agent.values.verdict import Outcome, Verdict
 
 POLICY = "/etc/docker-proxy-agent/config.toml"
@@ -402,6 +406,7 @@ def test_what_is_broken_now_comes_first_and_each_once() -> None:
         "",
         "worth knowing:",
         "  pinned: pinned",
+        "  why          in another network Docker keeps what it has now, which may not work there",
         "",
         "When the first of these is done, look again: sudo docker-proxy-agent doctor",
         "",
@@ -548,6 +553,59 @@ NAMELESS = host(why_not="no answer", is_in_use=True)
 )
 def test_the_cause_comes_first(facts: Facts, first: tuple[Sign, bool]) -> None:
     assert told(shown(judged(facts), ()).findings)[0] == first
+
+
+WITHOUT = Reality(UnitState(Phase.RUNNING, pid=1), engine=Engine("26.1.5", (1, 45), False, Texts(), True, False, 0))
+FLAGS = Flags(Texts(https="http://al:tr0ub4dor@10.10.0.9:1"), ("--https-proxy",))
+PAUSE = Condition(
+    Code.PAUSED, "paused until 14:00: nothing is written or restarted", "To end it: docker-proxy-agent resume"
+)
+DIRECT = "Docker runs without the proxy of this network: pulls fail with: no such host, or after a long wait"
+
+
+@pytest.mark.parametrize(
+    ("condition", "around", "where", "what", "why"),
+    [
+        pytest.param(
+            PAUSE, Around(is_docker_failing=True, reality=WITHOUT, pause=Pause(at="2026-11-29 09:00", by="uid 1000")),
+            "the agent", "is paused until 14:00 since 2026-11-29 09:00, by uid 1000: it does not follow the network", DIRECT,
+            id="paused-and-docker-has-no-proxy",
+        ),
+        pytest.param(
+            PAUSE, Around(), "the agent", "is paused until 14:00: it does not follow the network",
+            "in another network Docker keeps what it has now, which may not work there", id="paused-by-whom-is-not-known",
+        ),
+        pytest.param(
+            Condition(Code.NOT_EFFECTIVE, "UnsetEnvironment=", "", "/etc/a.conf"), Around(reality=WITHOUT),
+            "/etc/a.conf", "UnsetEnvironment=", DIRECT, id="the-proxy-is-taken-away",
+        ),
+        pytest.param(
+            Condition(Code.NOT_EFFECTIVE, "it is beaten", "", "/etc/a.conf"), Around(),
+            "/etc/a.conf", "it is beaten", "Docker does not get what this network needs, so pulls may fail", id="beaten",
+        ),
+        pytest.param(
+            Condition(Code.BLOCKED, "flags", "", "/etc/a.conf"), Around(reality=replace(WITHOUT, flags=FLAGS)),
+            "/etc/a.conf", "dockerd is started with --https-proxy: that beats whatever the agent writes",
+            "in every network Docker asks http://•••@10.10.0.9:1: pulls fail where that does not work", id="a-flag",
+        ),
+        pytest.param(
+            Condition(Code.PINNED, "office is pinned"), Around(is_docker_failing=True),
+            "pinned", "office is pinned", "Docker has settings that do not work in this network: pulls fail", id="pinned",
+        ),
+    ],
+)  # fmt: skip
+def test_a_condition_is_told_to_whom_pulls_fail(
+    condition: Condition, around: Around, where: str, what: str, why: str
+) -> None:
+    (found,) = of_conditions([condition], around)
+
+    assert (found.where, found.what, found.why, found.condition) == (where, what, why, condition.code.value)
+
+
+def test_a_pause_is_ended_by_its_command() -> None:
+    (found,) = of_conditions([PAUSE])
+
+    assert found.command == "sudo docker-proxy-agent resume"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from agent.cli.doctor.finding import Finding, Sign
+from agent.cli.doctor.told import Around, told
 from agent.values.condition import Code, Condition
 
 # What changes something. A user's own instance, and systemd's for a user, need no root: those are spelled with --user.
@@ -33,27 +34,29 @@ _FOLLOWING_FROM: Final = {
 # What keeps Docker at what it has, or the agent from an upstream that works.
 _HOLDING: Final = frozenset({Code.PAUSED, Code.PINNED, Code.QUARANTINED})
 
-# What keeps the agent's settings from it.
-_BEATING: Final = frozenset({Code.NOT_EFFECTIVE, Code.BLOCKED})
+
+_NOTHING: Final = Around()
 
 
-def judge(conditions: Iterable[Condition], *, is_docker_failing: bool = False) -> Iterator[Finding]:
-    """`is_docker_failing`: what Docker runs with does not work here, and it would not keep it but for what is said."""
+def judge(conditions: Iterable[Condition], around: Around = _NOTHING) -> Iterator[Finding]:
+    """Of one that keeps Docker at what does not work here it says so."""
     for one in conditions:
-        is_in_the_way = one.code is Code.PINNED_BUT_FAILING or (one.code in _HOLDING and is_docker_failing)
+        is_in_the_way = one.code is Code.PINNED_BUT_FAILING or (one.code in _HOLDING and around.is_docker_failing)
+        words = told(one, around)
         yield Finding(
             code=Sign.CONDITION,
             is_broken=one.code.is_failure or is_in_the_way,
-            where=one.target or one.code.value,
-            what=one.text,
-            command=_as_root(one.remedy),
+            where=words.where,
+            what=words.what,
+            why=words.why,
+            command=_as_root(words.command),
             condition=one.code.value,
         )
 
 
 def is_holding(finding: Finding) -> bool:
     """Whether Docker's settings would work but for this."""
-    codes = {code.value for code in _HOLDING | _BEATING}
+    codes = {code.value for code in _HOLDING | {Code.NOT_EFFECTIVE}}
     return finding.is_broken and (finding.condition in codes or finding.code is Sign.AGENT_DOWN)
 
 

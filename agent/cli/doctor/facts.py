@@ -30,6 +30,7 @@ from agent.cli.doctor import (
     units,
 )
 from agent.cli.doctor.finding import Finding
+from agent.cli.doctor.told import Around, Pause
 from agent.values.condition import Code, Condition
 
 
@@ -39,6 +40,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     policy: str = "/etc/docker-proxy-agent/config.toml"
     conditions: tuple[Condition, ...] = ()
     is_docker_failing: bool = False  # what it runs with does not work here, and something holds it there
+    pause: Pause = Pause()
     refused: tuple[password.Refused, ...] = ()
     proxies: tuple[listener.LocalProxy, ...] = ()
     hosts: tuple[names.Host, ...] = ()
@@ -72,10 +74,11 @@ def _found(facts: Facts) -> Iterator[Finding]:
     nameless = [*names.judge_in_containers(facts.unknown_to_containers)]
     said = conditions.without_what_follows(facts.conditions, [*engine, *failed, *refused, *nameless])
     causes, following = conditions.causes_first(said)
+    around = Around(reality=facts.written.reality, pause=facts.pause, is_docker_failing=is_failing)
     held = [
         *service.judge(facts.service, is_docker_failing=facts.is_docker_failing),
         *refused,
-        *conditions.judge(causes, is_docker_failing=is_failing),
+        *conditions.judge(causes, around),
     ]
     yield from engine
     yield from room.judge(facts.rooms)
@@ -92,7 +95,7 @@ def _found(facts: Facts) -> Iterator[Finding]:
     yield from compose.judge(facts.compose)
     yield from logins.judge(facts.logins)
     yield from trust.judge(facts.trust)
-    yield from conditions.judge(following)
+    yield from conditions.judge(following, around)
     yield from homes.judge(facts.homes)
     yield from entries.judge(facts.clients, facts.engines.sockets)
     yield from settings.judge(facts.written)

@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,8 @@ import msgspec
 
 from agent import __version__
 from agent.audit import system_journal
+from agent.audit.account import who
+from agent.audit.read import Filter, Legible, moment_of, records
 from agent.cli.doctor.clock import Clock
 from agent.cli.doctor.compose import Compose, services_of
 from agent.cli.doctor.engines import Engines
@@ -37,6 +40,7 @@ from agent.cli.doctor.room import Room
 from agent.cli.doctor.seat import free_address, kept_by, tried
 from agent.cli.doctor.service import Service, unmasked
 from agent.cli.doctor.settings import Written
+from agent.cli.doctor.told import Pause
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.units import Starts, Unit
 from agent.clients.users import ThisSystem
@@ -68,6 +72,7 @@ from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Phase, Reality
 from agent.values.errors import AgentError, TargetFailed, UnitFailed
+from agent.values.events import Event
 from agent.values.listening import is_name, loopback_addresses, on_this_host
 from agent.values.machine_text import lines, words
 from agent.values.paths import Paths
@@ -155,6 +160,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         policy=str(paths.policy),
         conditions=tuple(dict.fromkeys((*said, *_of_the_service(paths)))),
         is_docker_failing=is_docker_failing,
+        pause=await asyncio.to_thread(_pause, paths) if any(one.code is Code.PAUSED for one in said) else Pause(),
         refused=passwords,
         proxies=await asyncio.to_thread(_on_this_host, paths, asked),
         hosts=await _hosts(asked, policy or Policy(), runs_with),
@@ -345,6 +351,20 @@ def _of_the_service(paths: Paths) -> Iterator[Condition]:
     found = read(paths.status)
     if found is not None and found.is_running and found.status is not None:
         yield from (one for one in found.status.conditions if one.code in _OF_THE_SERVICE)
+
+
+def _pause(paths: Paths) -> Pause:
+    """As the last record of one says."""
+    asked = Filter(events=frozenset({Event.PAUSED.value}))
+    try:
+        last = deque((one.entry for one in records(paths.audit_log, asked) if isinstance(one, Legible)), 1)
+    except OSError:  # it is said without
+        return Pause()
+    at = moment_of(last[0]) if last else None
+    if at is None:
+        return Pause()
+    by = last[0].by or {}
+    return Pause(at=f"{at.astimezone():%Y-%m-%d %H:%M}", by=who(by) if by else "", user=str(by.get("claimed") or ""))
 
 
 def _rooms(paths: Paths) -> tuple[Room, ...]:
