@@ -48,7 +48,7 @@ from agent.one_pass.relay_file import RelayFile
 from agent.one_pass.relay_report import Refusals, state_of
 from agent.one_pass.relay_units import Anew, Somebody, Units
 from agent.system.clock import SYSTEM_CLOCK, Clock
-from agent.system.files import FileState, Identity, identity_of, read_file, remove_file, replace_file
+from agent.system.files import FileState, Identity, identity_of, is_there, read_file, remove_file, replace_file
 from agent.system.passwd import group
 from agent.system.to_the_end import to_the_end
 from agent.values.errors import AgentError, TargetFailed
@@ -197,7 +197,7 @@ class LocalRelay:
     async def _serve(self, chosen: Chosen, works: Works, *, may_start: bool) -> Relayed:
         is_off = self._memory.relaying.stage is Stage.OFF
         if is_off and not self._is_in_docker:
-            if may_start and self._units.where() is not None:
+            if may_start and (self._units.where() is not None or is_there(self._paths.relay_orders)):
                 await self._end()
             return self._as_it_stands()
         if names := ways_out(chosen.network, chosen.choice, chosen.verdicts):
@@ -381,7 +381,8 @@ class LocalRelay:
 
     async def _end(self) -> None:
         """Nobody uses it any more."""
-        await to_the_end(self._units.bring_down(), None)
+        if self._units.where() is not None:
+            await to_the_end(self._units.bring_down(), None)
         path = self._paths.relay_orders
         if (found := read_file(path)) is not None:  # it holds passwords
             remove_file(path, expected=found)

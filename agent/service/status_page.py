@@ -117,7 +117,8 @@ def _relay(relay: RelayShown) -> str:
     goes = f"goes by {relay.upstream}" if relay.upstream is not None else "was told of no upstream yet"
     if relay.taken is None:
         return f"{goes}; it says nothing of itself"
-    behind = "" if relay.taken == relay.generation else f", but does not know of it yet{_in_brackets(relay.problem)}"
+    # By now it may know of more than the agent's last pass, whose file this is.
+    behind = "" if relay.taken >= relay.generation else f", but does not know of it yet{_in_brackets(relay.problem)}"
     many = "1 connection" if relay.connections == 1 else f"{relay.connections} connections"
     return f"{goes}{behind}; {many}, {in_bytes(relay.bytes or 0)} by now"
 

@@ -391,6 +391,22 @@ async def test_switched_off_docker_comes_first_and_then_it_is_stopped(laptop: Re
         assert not laptop.paths.relay_orders.exists()  # it holds passwords
 
 
+async def test_passwords_do_not_stay_where_an_earlier_agent_left_them(laptop: Relayed) -> None:
+    """Also where nobody knows any more who ran the relay, as without systemd."""
+    laptop.policy(WITH_RELAY)
+    async with laptop.running():
+        pass
+    laptop.restarted()
+    laptop.units = Ups()
+    laptop.policy(OFF)
+    async with laptop.running() as hand:
+        await hand.wake()
+
+        assert laptop.dockerd.runs_with == OFFICE
+        assert not laptop.paths.relay_orders.exists()
+        assert laptop.units.downs == 0
+
+
 async def test_switched_off_it_follows_the_laptop_for_as_long_as_docker_has_its_address(laptop: Relayed) -> None:
     laptop.policy(WITH_RELAY)
     async with laptop.running() as hand:

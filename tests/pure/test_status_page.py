@@ -12,6 +12,7 @@ from agent.one_pass.picture import (
     ClientsShown,
     DockerShown,
     NetworkShown,
+    RelayShown,
     Role,
     State,
     TargetShown,
@@ -116,6 +117,22 @@ def test_a_restart_that_waits_says_what_docker_uses_meanwhile_and_whether_that_w
         "  wanted       office via corp: first of corp, direct that works",
         "  waits        stack.service hangs on Docker",
     ]
+
+
+@pytest.mark.parametrize(
+    ("taken", "said"),
+    [
+        pytest.param(11, "goes by corp, but does not know of it yet; 3 connections", id="behind"),
+        pytest.param(12, "goes by corp; 3 connections", id="as-told"),
+        pytest.param(13, "goes by corp; 3 connections", id="a-pass-is-under-way"),
+    ],
+)
+def test_whether_the_relay_knows_what_it_was_told(taken: int, said: str) -> None:
+    shown = RelayShown(
+        state="given", upstream="corp", generation=12, problem="", taken=taken, connections=3, bytes=7, turned_away=0
+    )
+
+    assert said in "\n".join(lines(msgspec.structs.replace(AT_THE_OFFICE, relay=shown), NOW))
 
 
 def test_the_address_of_a_portal_is_shown() -> None:
