@@ -216,9 +216,8 @@ def _hears_of_what_systemd_has_not_read(laptop: Laptop, web: Container) -> None:
 
 @trixie
 def test_a_broken_relay_is_left_once_and_uninstall_leaves_nothing_of_it(laptop: Laptop) -> None:
-    with_relay(
-        laptop, '[docker]\nmin_interval = "1s"\n[probe]\nrecheck = "2s"\nregistry = ["https://registry.example"]\n'
-    )
+    more = '[docker]\nmin_interval = "1s"\n[probe]\nrecheck = "2s"\nregistry = ["https://registry.example"]\n'
+    with_relay(laptop, more)
     given(laptop, "home")
     breaks = f"/etc/systemd/system/{SERVICE}.d/breaks.conf"
     laptop.write(breaks, "[Service]\nExecStart=\nExecStart=/bin/false\n")
@@ -236,6 +235,10 @@ def test_a_broken_relay_is_left_once_and_uninstall_leaves_nothing_of_it(laptop: 
     laptop.until(laptop.docker.reports, https=RELAY, within=40)
 
     laptop.docker.start_container()
+    with_relay(laptop, "port = 3140\n" + more.replace("[docker]", '[docker]\nrestart = "when-idle"'))
+    laptop.until(lambda: "127.0.0.1:3140" in laptop.run("ss", "-Htln").stdout, within=40)
+    laptop.until(laptop.docker.pulls, IMAGE)  # by the port that it has, for its restart waits
+    assert laptop.docker.reports(https=RELAY)
     stays = laptop.agent("uninstall")  # its restart of Docker would have to wait for the container
     assert "Docker still runs with its address, so it stays" in stays.stderr, stays
     assert stays.code == 1
