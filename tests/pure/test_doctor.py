@@ -612,9 +612,17 @@ def test_a_pause_is_ended_by_its_command() -> None:
     ("refused", "where", "command"),
     [
         (
-            Refused(upstream="office", file="/etc/pw", is_in_use=True),
+            Refused(upstream="office", username="alice", file="/etc/pw", is_in_use=True),
             "/etc/pw",
-            "Put the right password into /etc/pw, then run: sudo docker-proxy-agent reload",
+            "Ask whoever runs the proxy for the password of alice, and write only that into /etc/pw, one line, as it is: "
+            """no quotes, no % encoding (sudo sh -c 'IFS= read -r p && printf "%s\\n" "$p" >/etc/pw' takes the line """
+            "that you type next), then run: sudo docker-proxy-agent reload",
+        ),
+        (
+            Refused(upstream="office", file="/etc/my pw"),
+            "/etc/my pw",
+            "Ask whoever runs the proxy for the password, and write only that into /etc/my pw, one line, as it is: "
+            "no quotes, no % encoding, then run: sudo docker-proxy-agent reload",
         ),
         (
             Refused(upstream="office"),
@@ -633,6 +641,7 @@ def test_a_refused_password_has_its_file_and_the_way_to_try_again(refused: Refus
 
     assert (found.code, found.is_broken) == (Sign.LOGIN_REFUSED, refused.is_in_use)
     assert (found.where, found.command) == (where, command)
+    assert ("not try that password again" in found.why) is refused.sends
 
 
 @pytest.mark.parametrize(

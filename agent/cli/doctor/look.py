@@ -226,6 +226,7 @@ def _passwords(policy: Policy, seen: Seen) -> Iterator[Refused]:
         if verdict.outcome is Outcome.PROXY_AUTH:
             yield Refused(
                 upstream=name,
+                username=upstream.username,
                 file=upstream.password_file,
                 sends=upstream.credentials is not None,
                 is_in_use=name == seen.in_docker or isinstance(seen, Undecided),

@@ -5,6 +5,7 @@ Pure. Not known here: how it was asked, nor the password.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -16,6 +17,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """An upstream whose proxy wants another login."""
 
     upstream: str
+    username: str = ""
     file: str = ""  # that has the password; '': none, or systemd keeps it
     sends: bool = True  # whether the policy has a password for it
     is_in_use: bool = False  # Docker has these settings, or would get them here
@@ -31,7 +33,8 @@ def judge(refused: Iterable[Refused], policy: str) -> Iterator[Finding]:
             what=f"the proxy of {table} refuses user and password"
             if one.sends
             else f"the proxy of {table} wants user and password",
-            why="pulls fail with error 407, and what was refused is not sent again: accounts lock",
+            why="pulls fail with error 407"
+            + ("; the agent does not try that password again, for the account might be locked" if one.sends else ""),
             command=f"{_deed(one, table)}, then run: sudo docker-proxy-agent reload",
         )
 
@@ -40,5 +43,16 @@ def _deed(one: Refused, table: str) -> str:
     if not one.sends:
         return f"Add username and password_file to {table}"
     if one.file:
-        return f"Put the right password into {one.file}"
+        whose = f" of {one.username}" if one.username else ""
+        return (
+            f"Ask whoever runs the proxy for the password{whose}, and write only that into {one.file}, "
+            f"one line, as it is: no quotes, no % encoding{_unseen(one.file)}"
+        )
     return f"Correct username and password of {table}"
+
+
+def _unseen(file: str) -> str:
+    """How it is typed without a trace of it in the shell's history; '' where the path would have to be quoted."""
+    if shlex.quote(file) != file:
+        return ""
+    return f""" (sudo sh -c 'IFS= read -r p && printf "%s\\n" "$p" >{file}' takes the line that you type next)"""
