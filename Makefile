@@ -56,9 +56,11 @@ bench: $(READY)
 # Run, not looked at: after an upgrade of the system's Python its files are all there, and none of them is found.
 # -I: nothing of the checkout is imported instead.
 WORKS  := $(OPT)/bin/python -I -c 'import pip, agent.service.service' 2>/dev/null
-ANEW   := $(PYTHON) -m venv --clear $(OPT)
+# For everybody, whatever root keeps to itself: the relay runs as a user of its own, and `status` as whoever asks.
+OPEN   := umask 022
+ANEW   := { $(OPEN) && $(PYTHON) -m venv --clear $(OPT); }
 # Built from a copy: nothing of root's is left in the checkout of a user.
-FILL   := copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
+FILL   := $(OPEN) && copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
 	cp -R agent systemd pyproject.toml README.md config.example.toml "$$copy" && \
 	$(OPT)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir "$$copy"
 

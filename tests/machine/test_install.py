@@ -85,8 +85,9 @@ def make(laptop: Laptop, target: str, *variables: str) -> str:
 
 
 def made(laptop: Laptop, target: str, *variables: str, check: bool = True) -> Ran:
-    # The recipes and no more: a box has no make.
-    script = _recipe(target, dict(variable.split("=") for variable in variables))
+    # The recipes and no more: a box has no make. By a root who keeps everything to himself.
+    recipe = _recipe(target, dict(variable.split("=") for variable in variables))
+    script = f"umask 077\n{recipe}"
     offline = ("PIP_NO_INDEX=1", "PIP_FIND_LINKS=/opt/wheels", "LC_ALL=C.UTF-8")
     return laptop.run("env", "-C", CHECKOUT, *offline, "sh", "-euxc", script, timeout=240, check=check)
 
@@ -132,6 +133,7 @@ def test_there_and_back_again(bare: Laptop) -> None:
     assert "no policy yet" in said
     assert laptop.agent("status").stdout.startswith(f"IDLE           {POLICY}: there is no policy")
     assert laptop.run("find", CHECKOUT, "!", "-user", "alice").stdout == ""
+    assert laptop.run("docker-proxy-agent", "relay", "--help", user="alice").ok  # as the relay's own user
 
     office_policy(laptop)
     laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
