@@ -51,15 +51,20 @@ NEW_CODE = "echo '# new' >>/opt/docker-proxy-agent/lib/python3.13/site-packages/
 
 
 @pytest.fixture
-def bare(checked_out: Laptop) -> Laptop:
-    """Without the agent, whose environment is made anew: some seconds of CPU."""
-    checked_out.run("sh", "-euc", "rm -rf /opt/docker-proxy-agent /usr/local/bin/docker-proxy-agent")
-    return checked_out
+def bare(laptop: Laptop) -> Laptop:
+    """Without the agent, whose environment is made anew, some seconds of CPU; and with a checkout of it."""
+    laptop.run("sh", "-euc", "rm -rf /opt/docker-proxy-agent /usr/local/bin/docker-proxy-agent")
+    return _with_a_checkout(laptop)
 
 
 @pytest.fixture
 def checked_out(laptop: Laptop) -> Laptop:
-    """With an environment that works, which is filled again, and a checkout of the agent that is alice's."""
+    """With an environment that works, which is filled again, and a checkout of the agent."""
+    return _with_a_checkout(laptop)
+
+
+def _with_a_checkout(laptop: Laptop) -> Laptop:
+    """Which is alice's."""
     _untar(laptop, "/opt/wheels", {path.name: path for path in wheelhouse().iterdir()})
     names = [
         *("Makefile", "pyproject.toml", "README.md", "config.example.toml"),
