@@ -52,6 +52,7 @@ class Account:
         self._outage: Outage | None = None
         self._hindrances = Hindrances()
         self._silent: tuple[dt.datetime, Said, str] | None = None  # since when, and of which unit
+        self._untils: dict[Lane, dt.datetime] = {}  # of a pin and a pause
         self._starts: dict[str, str] = {}  # by unit: systemd's id of the last one that is known; '': it is down
         self._order: tuple[Order, str] | None = None  # the last one, and in which boot
         self._boot = ""
@@ -102,8 +103,8 @@ class Account:
         seq = head.seq
         is_next = self.last is not None and self.last <= at and seq == self._seq + 1 and head.boot_id == self._boot
         told: list[Told] = []  # a log may have a million records
-        if self._silent is not None and not (is_next and head.event in _TELLS_OF_DOCKER):
-            told += self._said_nothing()
+        if head.by is not None or self._untils or self._silent is not None:
+            told += self._before(head, at, is_next=is_next)
         if not is_next:
             told += self._goes_on(head, at)
         if self.last is not None and at < self.last:
@@ -130,11 +131,29 @@ class Account:
             self._nobody_looked(*self._lately[-1], _ENDED_SO)
             yield from self._outage_unseen(f"the agent {_ENDED_SO}")
         yield from self._said_nothing()
+        for lane, until in self._untils.items():
+            yield from self._lanes.ends(lane, until, 0)
         while self._held:
             yield self._held.popleft()[1]
         yield from self._lanes.now()
         if self._outage is not None:
             yield self._outage
+
+    def _before(self, head: Head, at: dt.datetime, *, is_next: bool) -> Iterator[Told]:
+        """What had ended by then, or was so, though no record says so."""
+        if not (is_next and head.event in _TELLS_OF_DOCKER):
+            yield from self._said_nothing()
+        # A command acts itself only where no agent runs: the one before has ended without a word.
+        if self._is_running and head.by is not None and head.by.get("via") == Via.COMMAND.value:
+            if self._lately:
+                self._nobody_looked(*self._lately[-1], _ENDED_SO)
+            yield from self._outage_unseen(f"the agent {_ENDED_SO}")
+            self._is_running = False
+        # Pins and pauses have a time.
+        for lane, until in [*self._untils.items()]:
+            if until <= at:
+                del self._untils[lane]
+                yield from self._lanes.ends(lane, until, 0)
 
     def _nobody_looked(self, since: dt.datetime, seq_then: int, because: str) -> None:
         """What was recorded after that is of the next agent: of what it ended, nobody saw the rest."""
@@ -474,18 +493,28 @@ class Account:
         upstream, until = _text(facts, "upstream") or "", _until(facts)
         said = Said(value=upstream, seq=head.seq, because=until.strip())
         yield from self._lanes.says(Lane.PINNED, at, said)
+        self._holds(Lane.PINNED, at, facts)
         yield from self._asks(head, at, f"pin {upstream}{until}")
 
+    def _holds(self, lane: Lane, at: dt.datetime, facts: Mapping[str, Any]) -> None:
+        until = _moment(facts, "until")
+        self._untils.pop(lane, None)
+        if until is not None:
+            self._untils[lane] = max(until, at)
+
     def _unpinned(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
+        self._untils.pop(Lane.PINNED, None)
         yield from self._lanes.ends(Lane.PINNED, at, head.seq)
         yield from self._asks(head, at, "unpin")
 
     def _paused(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         until = _until(facts)
         yield from self._lanes.says(Lane.PAUSED, at, Said(value="", seq=head.seq, because=until.strip()))
+        self._holds(Lane.PAUSED, at, facts)
         yield from self._asks(head, at, f"pause{until}")
 
     def _resumed(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
+        self._untils.pop(Lane.PAUSED, None)
         yield from self._lanes.ends(Lane.PAUSED, at, head.seq)
         yield from self._asks(head, at, "resume")
 

@@ -53,6 +53,7 @@ class Lanes:
         self._open: dict[tuple[Lane, str], _Open] = {}
         self._over: dict[tuple[Lane, str], dt.datetime] = {}  # when what is over ended
         self._nobody: _Away | None = None
+        self._run = 0  # how often the clock was set back
 
     def says(self, lane: Lane, at: dt.datetime, said: Said, about: str = "") -> Iterator[Span]:
         """From `at` on it is so. Yields what it ends."""
@@ -63,7 +64,7 @@ class Lanes:
                 self._open[lane, about] = _Open(before.begin, _completed(before.said, said), away)
                 return
             at = max(at, before.begin)
-            yield from _closed((lane, about), before, at, said.seq)
+            yield from self._closed((lane, about), before, at, said.seq)
         at = max(at, self._over.get((lane, about), at))  # what is told of before may be told too late
         self._open[lane, about] = _Open(at, said, self._away(lane, at))
 
@@ -72,7 +73,7 @@ class Lanes:
         before = self._open.pop((lane, about), None)
         if before is not None:
             at = self._over[lane, about] = max(at, before.begin)
-            yield from _closed((lane, about), before, at, seq)
+            yield from self._closed((lane, about), before, at, seq)
 
     def ends_all(self, lane: Lane, at: dt.datetime, seq: int) -> Iterator[Span]:
         """The same, whatever it is about."""
@@ -131,15 +132,20 @@ class Lanes:
         """The clock: `before` was followed by `after`, which is earlier."""
         self._over.clear()
         for key, one in [*self._open.items()]:
-            yield from _closed(key, one, max(before, one.begin), 0)
+            yield from self._closed(key, one, max(before, one.begin), 0)
             away = one.away and msgspec.structs.replace(one.away, since=after)
             self._open[key] = _Open(after, one.said, away)
+        self._run += 1
         self._nobody = self._nobody and msgspec.structs.replace(self._nobody, since=after)
 
     def now(self) -> Iterator[Span]:
         """What is still so."""
         for key, one in self._open.items():
-            yield from _closed(key, one, None, 0)
+            yield from self._closed(key, one, None, 0)
+
+    def _closed(self, key: tuple[Lane, str], one: _Open, end: dt.datetime | None, end_seq: int) -> Iterator[Span]:
+        for span in _closed(key, one, end, end_seq):
+            yield msgspec.structs.replace(span, run=self._run) if self._run else span
 
     def _away(self, lane: Lane, at: dt.datetime) -> _Away | None:
         nobody = self._nobody

@@ -63,6 +63,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     end_seq: int = 0  # of the record that ends it; 0: none does
     settings: Mapping[str, Any] | None = None  # of Docker
     cause: str = ""  # who started Docker: one of `dockerd.Cause`
+    run: int = 0  # how often the clock had been set back by then
 
     def has(self, moment: dt.datetime) -> bool:
         return self.begin <= moment and (self.end is None or moment < self.end)

@@ -146,6 +146,15 @@ def test_a_time_that_was_twice_is_said_to_be(day: Host) -> None:
     assert any("cafe" in line for line in out)
 
 
+def test_of_a_time_that_was_twice_only_the_later_is_told(day: Host) -> None:
+    day.at("04:30:00").write(Event.AGENT_STARTED, version="1", network="cafe")
+
+    _, out, _ = day.audit("at", "2026-03-01T05:05:00Z")
+
+    assert any("cafe" in line for line in out)
+    assert not any("Docker reached no registry" in line for line in out)
+
+
 def test_outages_have_begin_end_length_and_reason(day: Host) -> None:
     _, out, _ = day.audit("outages")
 

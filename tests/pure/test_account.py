@@ -505,6 +505,28 @@ def test_a_pause_says_how_long_it_held_and_what_it_prevented() -> None:
     ]
 
 
+def test_a_pin_ends_with_its_time_whether_an_agent_says_so_or_not() -> None:
+    log = begun().write("10:00:00", Event.PINNED, by=ALICE, upstream="direct", until="2026-03-01T11:00:00+00:00")
+    log.write("10:30:00", Event.AGENT_STOPPED, because="told to stop")
+    assert log.lane(Lane.PINNED) == [("10:00", "11:00", "direct", SEEN)]
+
+    log.write("12:00:00", Event.AGENT_STARTED, version="1")
+    log.write("12:00:01", Event.UNPINNED, upstream="direct", because="its time is over")
+    assert log.lane(Lane.PINNED) == [("10:00", "11:00", "direct", SEEN)]
+
+
+def test_a_command_that_acts_itself_proves_that_no_agent_runs() -> None:
+    command = {"via": "command", "uid": 0}
+    log = begun().write("12:00:00", Event.REQUESTED, by=command, command="apply", options=[])
+    log.write("12:00:01", Event.NETWORK_CHANGED, by=command, network="home")
+    log.write(
+        "14:00:00", Event.AGENT_STARTED, version="1", network="home", last_ended="was killed, or crashed", gap_s=7199.0
+    )
+
+    assert log.lane(Lane.NETWORK)[0] == ("09:00", "12:00", "office", UNCERTAIN)
+    assert all(known is not SEEN for begin, _, _, known in log.lane(Lane.NETWORK) if "09:00" < begin < "14:00")
+
+
 def test_a_restart_names_the_order_that_its_pass_answers() -> None:
     log = begun().write("10:00:00", Event.UNPINNED, by={"via": "control", "uid": 1001, "login_uid": 1001}, upstream="d",
         because="requested")  # fmt: skip

@@ -182,7 +182,9 @@ class _Telling:
         if begin >= self._end or last <= self._begin:
             return
         is_whole = (begin, end) == (one.begin, one.end) and one.lasted_s is not None
-        lasted_s = one.lasted_s if is_whole and one.lasted_s is not None else (end - begin).total_seconds()
+        lasted_s = (end - begin).total_seconds()
+        if one.lasted_s is not None:  # no clock that was set for a moment makes it longer
+            lasted_s = one.lasted_s if is_whole else min(one.lasted_s, lasted_s)
         self._sums.was_out(lasted_s)
         self._lost.append(one)
         more = "; ".join(filter(None, (f"by {one.upstream}" if one.upstream else "", one.why or one.because)))
@@ -236,6 +238,7 @@ class _Telling:
     # The page.
 
     def report(self, chain: Chain) -> Report:
+        self._sums.looked_s = min(self._sums.looked_s, (self._end - self._begin).total_seconds())
         self._orders = [one for one in self.orders.found if self._is_in_period(one.order.at)]
         starts = sorted(self._starts, key=lambda one: one.at)
         rows = tuple(row_of(head, is_full=self._asked.is_full) for head in self._heads)

@@ -90,18 +90,16 @@ def at(path: Path, then: dt.datetime, *, agent_runs: bool) -> Then:
     account = Account()
     spans: dict[tuple[Lane, str], Span] = {}
     notes: dict[str, None] = {}
-    restart: Restart | None = None
+    restarts = _Restarts(then)
     first: dt.datetime | None = None
 
     def look(told: Iterable[object]) -> None:
-        nonlocal restart
         for one in told:
+            restarts.take(one)
             if isinstance(one, Span) and one.has(then):
                 if (one.lane, one.about) in spans:
                     notes[f"{when.local(then)} was twice: the clock was set back; this is the later one"] = None
                 spans[one.lane, one.about] = one
-            elif isinstance(one, Restart) and one.at <= then:
-                restart = one
             elif isinstance(one, Break) and "missing" in one.what:
                 notes[f"{one.what}, says record {one.seq} of {when.local(one.at)}"] = None
 
@@ -111,7 +109,35 @@ def at(path: Path, then: dt.datetime, *, agent_runs: bool) -> Then:
     look(account.now(agent_runs=agent_runs))
     if account.last is not None and then > account.last:
         notes[f"the log's newest record is of {when.local(account.last)}"] = None
-    return Then(at=then, spans=spans, restart=restart, first=first, last=account.last, notes=tuple(notes))
+    # Of a time that was twice only the later one: what was so at the first had ended by then.
+    latest = max((span.run for span in spans.values()), default=0)
+    spans = {key: span for key, span in spans.items() if span.run == latest}
+    return Then(
+        at=then, spans=spans, restart=restarts.before(latest), first=first, last=account.last, notes=tuple(notes)
+    )
+
+
+class _Restarts:
+    """The last one before a moment, also where the clock was set back."""
+
+    def __init__(self, then: dt.datetime) -> None:
+        self._then = then
+        self._run = 0  # how often the clock had been set back
+        self._last: dict[int, Restart] = {}  # by that number
+        self._by_then: dict[int, Restart] = {}
+
+    def take(self, one: object) -> None:
+        if isinstance(one, Break) and "set back" in one.what:
+            self._run += 1
+        elif isinstance(one, Restart):
+            self._last[self._run] = one
+            if one.at <= self._then:
+                self._by_then[self._run] = one
+
+    def before(self, run: int) -> Restart | None:
+        """The moment, after the clock was set back so often."""
+        earlier = [one for of_run, one in self._last.items() if of_run < run]
+        return self._by_then.get(run) or (earlier[-1] if earlier else None)
 
 
 def _records(path: Path, seqs: set[int]) -> Iterator[tuple[Entry, Mapping[str, Any]]]:
