@@ -86,6 +86,13 @@ def test_a_page_of_a_stretch_of_time_has_that_alone(host: Host) -> None:
     assert "office" in text  # where it was at the beginning
 
 
+def test_without_an_agent_a_page_ends_with_the_newest_record(host: Host) -> None:
+    host.at("09:00").write(Event.NETWORK_CHANGED, network="office")
+    host.at("11:00").write(Event.NETWORK_CHANGED, network="home")
+
+    assert "Sunday, 1 March 2026, 14:30 to 16:30" in "\n".join(host.audit("report", "-o", "-")[1])
+
+
 def test_a_log_that_was_changed_is_shown_and_the_page_says_so(diary: Host) -> None:
     log = diary.paths.audit_log
     log.write_text(log.read_text().replace("office", "orifice"))

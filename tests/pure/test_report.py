@@ -199,7 +199,10 @@ def test_the_tables_are_what_the_records_say_and_lead_to_them() -> None:
 def test_the_headline_and_the_numbers_count_all_of_it() -> None:
     found = reported(a_day())
 
-    assert found.headline == "5 min of 8 h without a registry; 1 restart by the agent took 0.7 s and lost 1 container"
+    assert (
+        found.headline
+        == "5 min without a registry in the 8 h that an agent looked; 1 restart by the agent took 0.7 s and lost 1 container"
+    )
     assert [(one.number, one.what) for one in found.figures] == [
         ("2", "networks, 1 move"), ("5 min", "in 1 outage"), ("1", "restart by the agent; 1 start by others"),
         ("1", "container lost"), ("2", "orders by people"), ("13", "records; the log is whole"),
@@ -209,7 +212,7 @@ def test_the_headline_and_the_numbers_count_all_of_it() -> None:
 @pytest.mark.parametrize(
     ("log", "headline"),
     [
-        pytest.param(begun(), "No outage in 9 h; no restart by the agent", id="quiet"),
+        pytest.param(begun(), "No outage in the 9 h that an agent looked; no restart by the agent", id="quiet"),
         pytest.param(Log(), "No agent ran in this time, so nothing is known", id="nothing"),
     ],
 )

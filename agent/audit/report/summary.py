@@ -49,8 +49,9 @@ def headline(sums: Sums) -> str:
     if not sums.looked_s:
         return "No agent ran in this time, so nothing is known"
     looked = length(sums.looked_s)
-    lasted = f"{length(sums.outage_s)} of {looked} without a registry" if sums.outages else f"No outage in {looked}"
-    return f"{lasted}; {_cost(sums)}"
+    lasted = f"{length(sums.outage_s)} without a registry" if sums.outages else "No outage"
+    unseen = f"; {count(sums.unseen_starts, 'start')} of Docker that nobody saw" if sums.unseen_starts else ""
+    return f"{lasted} in the {looked} that an agent looked; {_cost(sums)}{unseen}"
 
 
 def _cost(sums: Sums) -> str:
@@ -87,7 +88,8 @@ def _plural(word: str, number: int) -> str:
 
 def of_networks(sums: Sums) -> str:
     """How long it was where, the longest first."""
-    return " · ".join(_shares(sums))
+    shares = " · ".join(_shares(sums))
+    return f"{shares} of the time that is known" if shares else ""
 
 
 def _shares(sums: Sums) -> Iterator[str]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import os
 from pathlib import Path
 from typing import Final
 
 from agent import __version__
 from agent.audit import files, system_journal
+from agent.audit.chain import Entry
 from agent.audit.heads import heads
 from agent.audit.log import utc_now
+from agent.audit.read import moment_of
 from agent.audit.report.page import page
 from agent.audit.report.tell import Asked, report
 from agent.audit.report.values import Chain
@@ -58,13 +61,14 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         raise AgentError(str(paths.audit_log), "has no records")
     newest = files.newest(paths.audit_log)
     status = read(paths.status)
+    is_running = status is not None and status.is_running
     shown = report(
         heads(paths.audit_log),
         Asked(
             now=now,
             since=args.since,
-            until=args.until and until,
-            is_running=status is not None and status.is_running,
+            until=until if args.until else None if is_running else _end_of(newest, now),
+            is_running=is_running,
             is_full=args.full,
             host=newest.host if newest and newest.host else os.uname().nodename,
             version=__version__,
@@ -80,6 +84,12 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     if not found.is_whole:
         complain(f"{paths.audit_log}: {found.broken}. See: docker-proxy-agent audit verify")
     return 0
+
+
+def _end_of(newest: Entry | None, now: dt.datetime) -> dt.datetime | None:
+    """Of a log that nobody writes to any more: what comes after it is an empty picture."""
+    at = None if newest is None else moment_of(newest)
+    return None if at is None or at >= now else min(at + dt.timedelta(seconds=1), now)
 
 
 def _chain(found: Verification) -> Chain:
