@@ -173,7 +173,7 @@ def test_what_goes_through_the_relay_is_not_said_to_be_an_upstream() -> None:
 
 
 def test_the_tables_are_what_the_records_say_and_lead_to_them() -> None:
-    outages, restarts, orders = reported(a_day()).listings
+    outages, restarts, orders, ran = reported(a_day()).listings
 
     assert [[cell.text for cell in line] for line in outages.lines] == [
         [
@@ -192,6 +192,10 @@ def test_the_tables_are_what_the_records_say_and_lead_to_them() -> None:
     assert [[cell.text for cell in line] for line in orders.lines] == [
         ["14:00:00", "alice (claimed by sudo), login uid 1000", "pin direct", "nothing is recorded"],
         ["15:00:00", "alice (claimed by sudo), login uid 1000", "unpin", "nothing is recorded"],
+    ]
+    assert [[cell.text for cell in line] for line in ran.lines][:2] == [
+        ["10:00:00", "13:00:00", "3 h", CORP, "office", ""],
+        ["13:00:00", "13:00:03", "3.0 s", CORP, "home", ""],
     ]
     assert [line[0].seq for listing in (outages, restarts, orders) for line in listing.lines] == [2, 8, 11, 9, 10]
 

@@ -16,6 +16,7 @@ import msgspec
 from agent.audit.account import Account
 from agent.audit.heads import Head
 from agent.audit.orders import Answered, Orders
+from agent.audit.ran import Ran, RanWith
 from agent.audit.report.bars import Bars
 from agent.audit.report.palette import Palette, key_of
 from agent.audit.report.rows import row_of
@@ -74,11 +75,13 @@ def report(heads: Iterable[Head], asked: Asked, chain: Chain) -> Report:
         telling.note(head)
         told = [*account.take(head)]
         telling.orders.take(head, told)
+        telling.ran.take(head, told)
         telling.take(told)
     if telling is None:
         telling = _Telling(asked, asked.since or asked.now)
     told = [*account.now(agent_runs=asked.is_running)]
     telling.orders.end(told)
+    telling.ran.take(None, told)
     telling.take(told)
     return telling.report(chain)
 
@@ -104,6 +107,7 @@ class _Telling:
         self._lost = deque[Outage](maxlen=MOST_LINES)
         self._starts: list[_Start] = []
         self.orders = Orders()
+        self.ran = RanWith()
         self._orders: list[Answered] = []
         self._breaks: list[Break] = []
         self._when = clock if is_one_day(begin, self._end) else moment
@@ -255,7 +259,7 @@ class _Telling:
             ),
             bands=bands,
             keys=tuple(self._keys(bands)),
-            listings=(self._outage_table(), self._start_table(starts), self._order_table()),
+            listings=(self._outage_table(), self._start_table(starts), self._order_table(), self._ran_table()),
             rows=rows,
             rows_left_out=self._in_period - len(rows),
             chain=msgspec.structs.replace(chain, notes=(*chain.notes, *self._broken())),
@@ -346,6 +350,32 @@ class _Telling:
             "Nobody asked for anything.",
             left_out=max(0, len(self._orders) - MOST_LINES),
         )
+
+    def _ran_table(self) -> Listing:
+        lines = [self._ran_line(one) for one in self.ran.rows() if self._has_a_part_of(one)]
+        return Listing(
+            "What Docker ran with",
+            ("From", "To", "Lasted", "With", "Network", "Started by"),
+            tuple(lines[-MOST_LINES:]),
+            "No record says it.",
+            left_out=max(0, len(lines) - MOST_LINES),
+            is_marked=False,
+        )
+
+    def _has_a_part_of(self, one: Ran) -> bool:
+        return one.begin < self._end and (one.end is None or one.end > self._begin)
+
+    def _ran_line(self, one: Ran) -> tuple[Cell, ...]:
+        begin, end = max(one.begin, self._begin), min(one.end or self._end, self._end)
+        runs = one.runs or f"not known: {one.why_not}"
+        name = f" ({one.upstream})" if one.upstream not in ("", one.runs) else ""
+        said = (
+            length((end - begin).total_seconds()),
+            f"{runs}{name}",
+            one.network or "not known",
+            _BY.get(one.cause, one.cause),
+        )
+        return (Cell(self._when(begin), one.seq), Cell(self._when(end)), *map(Cell, said))
 
     def _order_line(self, one: Answered) -> tuple[Cell, ...]:
         order = one.order
