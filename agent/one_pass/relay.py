@@ -45,14 +45,14 @@ from agent.decide.relay import (
 from agent.docker.quarantine import Quarantine
 from agent.one_pass.ports import Prober, Relays, Works
 from agent.one_pass.relay_file import RelayFile
-from agent.one_pass.relay_report import Refusals, state_of
+from agent.one_pass.relay_report import FallenBack, Refusals, state_of
 from agent.one_pass.relay_units import Anew, Somebody, Units
 from agent.system.clock import SYSTEM_CLOCK, Clock
 from agent.system.files import FileState, Identity, identity_of, is_there, read_file, remove_file, replace_file
 from agent.system.passwd import group
 from agent.system.to_the_end import to_the_end
 from agent.values.errors import AgentError, TargetFailed
-from agent.values.events import Facts, RelayEnabled, RelayFailed, RelayRefused, RelaySwitched
+from agent.values.events import Facts, RelayEnabled, RelayFailed, RelayFellBack, RelayRefused, RelaySwitched
 from agent.values.listening import Sockets
 from agent.values.machine_text import lines
 from agent.values.paths import Paths
@@ -81,6 +81,7 @@ class RelayMemory:
         self.is_silent = False  # it said something, and does not any more
         self.failures = 0  # of connections, by its own count
         self.refusals = Refusals()
+        self.fallen_back = FallenBack()
         self.unsaved = ""  # why it was given up, as long as that is not kept
 
 
@@ -241,11 +242,11 @@ class LocalRelay:
         self._memory.orders, self._memory.orders_on_disk = written, identity_of(self._paths.relay_orders)
         self._memory.told_at = self._clock.boottime_s()
         used = first_of(before, self._policy.upstreams)
-        if used != names[0]:
+        if used != names[0] or _others(before) != _others(written):
             self._note(
                 RelaySwitched(
                     upstream=names[0],
-                    previous_upstream=used or UNSET,
+                    previous_upstream=UNSET if used is None or used == names[0] else used,
                     network=network.name,
                     others=tuple(names[1:]),
                     generation=written.generation,
@@ -415,6 +416,12 @@ class LocalRelay:
         if sources:
             memory.refusals = memory.refusals.after(sources, now)
             self._note(RelayRefused(sources=sources, times=times))
+        orders = self._orders()
+        memory.fallen_back, carried = memory.fallen_back.news(memory.state, orders, now)
+        for name, connections in carried.items():
+            if orders is not None:
+                chosen, generation = orders.upstreams[0].name, orders.generation
+                self._note(RelayFellBack(upstream=name, chosen=chosen, connections=connections, generation=generation))
 
     # For the pass.
 
@@ -453,3 +460,7 @@ def _has_ipv6() -> bool:
     except OSError:
         return False
     return any(line.startswith(_IPV6_LOOPBACK) for line in lines(text))
+
+
+def _others(orders: Orders | None) -> tuple[str, ...]:
+    return tuple(one.name for one in orders.upstreams[1:]) if orders is not None else ()

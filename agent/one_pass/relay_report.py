@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +19,11 @@ from agent.system.files import open_to_read
 from agent.system.passwd import logins
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
-from agent.values.relay import LARGEST_STATE, RelayState, state_in
+from agent.values.relay import LARGEST_STATE, Orders, RelayState, state_in
 
 USER: Final = "docker-proxy-relay"
 TOLD_AGAIN_S: Final = 60.0  # one record a minute, whoever knocks
+FELL_BACK_AGAIN_S: Final = 600.0  # one record in ten minutes for each upstream
 _MOST_KNOWN: Final = 1000  # sources that were told of
 _MOST_TOLD: Final = 20  # in one record
 
@@ -77,6 +78,35 @@ class Refusals(msgspec.Struct, frozen=True):
         """Who never stops at new addresses is forgotten, and told of again."""
         known = self.known | frozenset(sources)
         return Refusals(known if len(known) <= _MOST_KNOWN else frozenset(sources), now)
+
+
+class FallenBack(msgspec.Struct, frozen=True):
+    """What upstreams that are not the first of the orders carried, as far as it was told of."""
+
+    of: tuple[int, float] = (0, 0.0)  # the generation, and the start of the relay, that `counted` is of
+    counted: Mapping[str, int] = {}  # connections
+    told: Mapping[str, float] = {}  # CLOCK_BOOTTIME
+
+    def news(self, state: RelayState | None, orders: Orders | None, now: float) -> tuple[FallenBack, Mapping[str, int]]:
+        """What is known from now on, and what there is to tell: connections by upstream.
+
+        The relay counts from its own start: what an upstream carried as the first of earlier orders is not news.
+        """
+        if state is None or orders is None or state.generation != orders.generation:
+            return self, {}
+        others = {one.name for one in orders.upstreams[1:]}
+        counts = {one.upstream: one.connections for one in state.carried if one.upstream in others}
+        of, counted, told = (state.generation, state.started_s), dict(self.counted), dict(self.told)
+        if of != self.of:
+            counted, failed = dict(counts), state.failed
+            if failed is not None and failed.generation == state.generation and self.of != FallenBack().of:
+                counted[failed.used] = counted.get(failed.used, 0) - 1  # it came before the first look
+        news = {}
+        for name, count in counts.items():
+            is_soon = name in told and now < told[name] + FELL_BACK_AGAIN_S
+            if (more := count - counted.get(name, 0)) > 0 and not is_soon:
+                news[name], counted[name], told[name] = more, count, now
+        return FallenBack(of, counted, {name: at for name, at in told.items() if name in others}), news
 
 
 def _address(source: str) -> str:

@@ -62,6 +62,7 @@ class Event(enum.Enum):
     RELAY_SWITCHED = "relay-switched"
     RELAY_FAILED = "relay-failed"
     RELAY_REFUSED = "relay-refused"
+    RELAY_FELL_BACK = "relay-fell-back"
     LOG_RECOVERED = "log-recovered"
     LOG_TRIMMED = "log-trimmed"
 
@@ -543,7 +544,7 @@ class RelayEnabled(Facts, frozen=True, kw_only=True):
 
 
 class RelaySwitched(Facts, frozen=True, kw_only=True):
-    """What goes through the relay goes another way from now on."""
+    """What goes through the relay goes another way from now on, or would if the first upstream cannot be opened."""
 
     event = Event.RELAY_SWITCHED
     sentence = "The relay uses[ {upstream}][ in {network}][ instead of {previous_upstream}][; if that fails: {others}]"
@@ -574,6 +575,25 @@ class RelayRefused(Facts, frozen=True, kw_only=True):
     severity = Severity.WARNING
     sources: Sequence[str]  # addresses that were not told of before
     times: int  # how often all of them came by now
+
+    @property
+    def is_by_itself(self) -> bool:
+        return True
+
+
+class RelayFellBack(Facts, frozen=True, kw_only=True):
+    """By what the relay says, which nothing else proves; at most one in ten minutes for each upstream."""
+
+    event = Event.RELAY_FELL_BACK
+    sentence = (
+        "By what the relay says, another upstream carried connections[: {connections} by {upstream}][, not {chosen}]"
+    )
+    brief = "the relay fell back[ to {upstream}]"
+    severity = Severity.NOTICE
+    upstream: str  # the one that carried them; it is among `others` of `relay-switched`
+    chosen: str  # that could not be opened for them
+    connections: int  # since the last such record, or since it was told so
+    generation: int  # of what the relay is told
 
     @property
     def is_by_itself(self) -> bool:

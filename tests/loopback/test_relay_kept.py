@@ -616,6 +616,32 @@ async def test_who_is_refused_stands_in_the_log(laptop: Relayed) -> None:
         assert laptop.facts("relay-refused") == [{"sources": ["192.0.2.7", "192.0.2.8"], "times": 3}]
 
 
+async def test_what_it_carried_by_another_than_the_first_stands_in_the_log(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        generation = laptop.orders.generation
+        for connections in (0, 2):
+            says(laptop, RelayState(generation, carried=(Carried("direct", connections=connections),)))
+            await hand.wake(Reason.RELAY)
+
+        assert laptop.facts("relay-fell-back") == [
+            {"upstream": "direct", "chosen": "office", "connections": 2, "generation": generation}
+        ]
+
+
+async def test_what_it_may_fall_back_to_stands_in_the_log(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY.replace('use = ["office", "direct"]', 'use = ["office"]'))
+    async with laptop.running() as hand:
+        for policy in (WITH_RELAY, WITH_RELAY + "# the same\n"):
+            laptop.policy(policy)
+            await hand.wake(Reason.FILES)
+
+    told = [
+        (facts["upstream"], facts.get("previous_upstream"), facts["others"]) for facts in laptop.facts("relay-switched")
+    ]
+    assert told == [("office", None, []), ("office", None, ["direct"])]
+
+
 async def test_a_relay_that_falls_silent_is_probed_soon(laptop: Relayed) -> None:
     laptop.policy(WITH_RELAY)
     async with laptop.running() as hand:

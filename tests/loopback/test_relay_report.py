@@ -7,9 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from agent.one_pass.relay_report import TOLD_AGAIN_S, Refusals, state_of
+from agent.one_pass.relay_report import FELL_BACK_AGAIN_S, TOLD_AGAIN_S, FallenBack, Refusals, state_of
 from agent.values.paths import Paths
-from agent.values.relay import LARGEST_STATE, RefusedSource, RelayState, state_file
+from agent.values.relay import (
+    LARGEST_STATE,
+    Carried,
+    Orders,
+    RefusedSource,
+    RelayState,
+    RelayUpstream,
+    UpstreamFailed,
+    state_file,
+)
 
 STATE = RelayState(generation=7, connections=3, refused=(RefusedSource("192.0.2.7", 2),))
 
@@ -97,3 +106,54 @@ def test_one_who_comes_from_ever_new_addresses_fills_nothing() -> None:
         refusals = refusals.after(sources, minute * 60)
 
     assert len(refusals.known) <= 1000
+
+
+def orders(generation: int, *names: str) -> Orders:
+    return Orders(generation, tuple(RelayUpstream(name) for name in names))
+
+
+def carried(generation: int, failed: str = "", **connections: int) -> RelayState:
+    """`failed`: the upstream that carried what another could not be opened for."""
+    last = UpstreamFailed(1, "corp", "refused", generation=generation, used=failed) if failed else None
+    counts = tuple(Carried(name, connections=count) for name, count in connections.items())
+    return RelayState(generation, 7, 1.0, carried=counts, failed=last)
+
+
+AT_WORK = orders(1, "corp", "direct")
+
+
+def test_what_another_upstream_carried_is_told_at_most_once_in_ten_minutes() -> None:
+    known, news = FallenBack().news(carried(1, corp=5, direct=3), AT_WORK, 0)
+    assert news == {}  # by whom it was chosen then is not known
+
+    known, news = known.news(carried(1, corp=9, direct=4), AT_WORK, 1)
+    assert news == {"direct": 1}
+    known, news = known.news(carried(1, corp=9, direct=6), AT_WORK, FELL_BACK_AGAIN_S)
+    assert news == {}
+    known, news = known.news(carried(1, corp=9, direct=6), AT_WORK, 1 + FELL_BACK_AGAIN_S)
+    assert news == {"direct": 2}
+
+
+def test_what_it_carried_as_the_first_is_no_news() -> None:
+    known, _ = FallenBack().news(carried(1, direct=1), orders(1, "direct"), 0)
+
+    # It carried 8 more before it had the new orders.
+    known, news = known.news(carried(2, direct=9), orders(2, "corp", "direct"), 2)
+    assert news == {}
+    assert known.news(carried(2, direct=10), orders(2, "corp", "direct"), 3)[1] == {"direct": 1}
+
+
+def test_what_fell_back_before_the_first_look_is_told_too() -> None:
+    known, _ = FallenBack().news(carried(1, direct=1), orders(1, "direct"), 0)
+
+    known, news = known.news(carried(2, "direct", direct=10), orders(2, "corp", "direct"), 2)
+
+    assert news == {"direct": 1}
+    assert known.news(carried(2, "direct", direct=10), orders(2, "corp", "direct"), 9999)[1] == {}
+
+
+@pytest.mark.parametrize("name", ["", "corp", "nobody", "http://alice:secret@proxy"])
+def test_an_upstream_that_it_was_not_told_to_try_is_not_believed(name: str) -> None:
+    known, _ = FallenBack().news(carried(1), AT_WORK, 0)
+
+    assert known.news(carried(1, name, **{name: 3}), AT_WORK, 1)[1] == {}
