@@ -1,14 +1,17 @@
 """How many connections there may be at once, and of whom: one container does not take them all, nor do all of them.
 
-What this host itself needs, dockerd above all, is kept free: a container may have as many addresses as it likes.
+What this host itself needs is kept free: a container may have as many addresses as it likes. And of that, what root
+needs, dockerd and the agent above all: any user of this host comes from the same address as they do.
 Not known here: what those are answered that are too many.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 _SHARE: Final = 4  # of all connections, a source may have one in so many
+_ROOTS_SHARE: Final = 8  # and one in so many is root's alone
 
 
 class Limits:
@@ -30,8 +33,15 @@ class Limits:
         """All of them together: a quarter is this host's alone."""
         return max(1, self.most - self.most // _SHARE)
 
-    def admit(self, source: str, *, is_container: bool) -> str:
-        """Why there is no room for one more; '' if there was, and then it is counted until `leave`."""
+    @property
+    def most_of_others(self) -> int:
+        return max(1, self.most - self.most // _ROOTS_SHARE)
+
+    def admit(self, source: str, *, is_container: bool, is_roots: Callable[[], bool] = lambda: False) -> str:
+        """Why there is no room for one more; '' if there was, and then it is counted until `leave`.
+
+        `is_roots`: only asked if there is no room for others.
+        """
         of_source = self._by_source.get(source, 0)
         why = ""
         if self.open >= self.most:
@@ -40,7 +50,9 @@ class Limits:
             why = f"containers have {self.of_containers} of {self.most} connections, and the rest is for this host"
         elif of_source >= self.most_of_one:
             why = f"{source} has {of_source} connections, and no source may have more than a quarter of {self.most}"
-        if why:
+        elif self.open >= self.most_of_others:
+            why = f"{self.open} of {self.most} connections are in use, and the rest is for root on this host"
+        if why and (self.open >= self.most or is_container or not is_roots()):
             self.turned_away += 1
             return why
         self.open += 1

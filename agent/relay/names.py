@@ -44,7 +44,7 @@ class Names:
         self._resolve = resolve
         self._loop = asyncio.get_running_loop()
         self._free = asyncio.Semaphore(MOST)
-        self._free_for_containers = asyncio.Semaphore(MOST - MOST_OF_ONE)
+        self._free_for_containers = asyncio.Semaphore(MOST - 2 * MOST_OF_ONE)  # the relay's own, and this host's
         self._by_source: dict[str, _Slots] = {}
         self._running: dict[tuple[str, int], _Shared] = {}
         self._kept: set[Looking] = set()

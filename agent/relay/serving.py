@@ -153,19 +153,24 @@ class Serving:
                 self._loop.call_later(_PAUSE_S, self._accept_again, listening)
                 return
             connected.setblocking(False)  # noqa: FBT003 - the library's
-            refused += not self._receive(connected, _host(address))
+            refused += not self._receive(connected, address)
 
     def _accept_again(self, listening: socket.socket) -> None:
         if listening in self._listening and listening.fileno() >= 0:
             self._loop.add_reader(listening, self._accept, listening)
 
-    def _receive(self, connected: socket.socket, peer: str) -> bool:
+    def _receive(self, connected: socket.socket, address: tuple[Any, ...]) -> bool:
         """Whether it was let in."""
-        source = self._who.source(peer, _host(connected.getsockname()))
+        peer, own = _host(address), connected.getsockname()
+        source = self._who.source(peer, _host(own))
         if source is None or source not in self._sources:
             self._refuse(connected, peer)
             return False
-        why = self._limits.admit(peer, is_container=source is Source.CONTAINERS)
+        why = self._limits.admit(
+            peer,
+            is_container=source is Source.CONTAINERS,
+            is_roots=lambda: self._who.is_roots((peer, address[1]), (_host(own), own[1])),
+        )
         if why:
             self._turn_away(connected, why)
             return False

@@ -39,6 +39,7 @@ class Kernel(Protocol):
     def link_at(self, index: int, /) -> Link | None: ...
     def ports_of(self, bridge: int, /) -> Sequence[Link]: ...
     def default_routes(self) -> Sequence[Route]: ...
+    def owner_of(self, near: tuple[str, int], far: tuple[str, int], /) -> int | None: ...
 
 
 class _Looked(msgspec.Struct, frozen=True):
@@ -82,6 +83,12 @@ class Who:
         with contextlib.suppress(NetlinkFailed):
             return self._by_its_way(str(meant), from_here)
         return None
+
+    def is_roots(self, near: tuple[str, int], far: tuple[str, int]) -> bool:
+        """Whether the process of this host that is connected from `near` to `far` is root's, as dockerd is."""
+        with contextlib.suppress(NetlinkFailed):
+            return self._kernel.owner_of(near, far) == 0
+        return False
 
     def is_guest(self, address: str) -> bool:
         """Whether the kernel's way there leaves by a bridge of guests of this host. Raises NetlinkFailed."""

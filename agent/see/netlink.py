@@ -1,6 +1,6 @@
 """Asks the kernel about its network, over netlink.
 
-Eleven questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
+Twelve questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
 `socket_messages.py`), and waking up when something changes (`service/watch/`).
 """
 
@@ -119,6 +119,17 @@ def listeners(port: int, addresses: Iterable[str]) -> list[Listener]:
     if not found:
         ask(socket_messages.nothing_request())
     return list(dict.fromkeys(found))
+
+
+def owner_of(near: tuple[str, int], far: tuple[str, int]) -> int | None:
+    """The user whose socket of this host is connected from `near`, its own end, to `far`; None if there is none."""
+    try:
+        told = ask(socket_messages.connection_request(near, far))
+    except NetlinkFailed as failure:
+        if failure.errno == errno.ENOENT:
+            return None
+        raise
+    return next((uid for message in told if (uid := socket_messages.owner(message, far[1])) is not None), None)
 
 
 def _takers(address: str, port: int) -> Iterator[Listener]:

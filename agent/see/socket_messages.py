@@ -21,6 +21,7 @@ NETLINK_SOCK_DIAG: Final = 4  # the socket module does not name it
 SOCK_DIAG_BY_FAMILY: Final = 20
 
 _STATES_LISTEN: Final = 1 << 10  # TCP_LISTEN
+_STATES_ALL: Final = 0xFFFFFFFF
 _INET_DIAG_SKV6ONLY: Final = 11
 _NO_COOKIE: Final = b"\xff" * 8
 
@@ -43,6 +44,25 @@ def listener_request(address: str, port: int, interface: int = 0) -> KernelReque
     which = _ID.pack(port, 0, host.packed, b"") + _BOUND.pack(interface, 0)[:4] + _NO_COOKIE
     body = _REQUEST.pack(family, IPPROTO_TCP, 0, _STATES_LISTEN) + which
     return KernelRequest(SOCK_DIAG_BY_FAMILY, body, is_dump=False, protocol=NETLINK_SOCK_DIAG)
+
+
+def connection_request(near: tuple[str, int], far: tuple[str, int]) -> KernelRequest:
+    """The socket of this host that is connected from one end, its own, to the other."""
+    own, other = ipaddress.ip_address(near[0]), ipaddress.ip_address(far[0])
+    family = AF_INET if own.version == 4 else AF_INET6
+    which = _ID.pack(near[1], far[1], own.packed, other.packed) + _BOUND.pack(0, 0)[:4] + _NO_COOKIE
+    body = _REQUEST.pack(family, IPPROTO_TCP, 0, _STATES_ALL) + which
+    return KernelRequest(SOCK_DIAG_BY_FAMILY, body, is_dump=False, protocol=NETLINK_SOCK_DIAG)
+
+
+def owner(message: Message, far_port: int) -> int | None:
+    """The user of a socket that is connected to that port; None if the message is about something else."""
+    if message.type != SOCK_DIAG_BY_FAMILY:
+        return None
+    (whole,) = head(_WHOLE, message.body)
+    _port, to, _source, _destination = _ID.unpack_from(whole, _ANSWER.size)
+    *_, uid, _inode = _TAIL.unpack_from(whole, _ANSWER.size + _ID.size + _BOUND.size)
+    return int(uid) if to == far_port else None  # else it is the listener that would take one from there
 
 
 def nothing_request() -> KernelRequest:

@@ -256,7 +256,10 @@ def _is_reset(connected: socket.socket) -> bool:
     return bool(poll.poll(0))  # POLLERR or POLLHUP
 
 
-async def test_who_has_too_many_is_told_why_and_the_others_are_served(tmp_path: Path) -> None:
+async def test_who_has_too_many_is_told_why_and_the_others_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(netlink, "owner_of", lambda _near, _far: 1000)
     async with echo() as end, relay(tmp_path, Orders(1, (DIRECT,), max_connections=8)) as one:
         held = [await one.tunnel("127.0.0.1", end.port) for _ in range(2)]
         client = await one.client()
@@ -272,6 +275,16 @@ async def test_who_has_too_many_is_told_why_and_the_others_are_served(tmp_path: 
         assert one.state().turned_away == 1
         for each in (*held, other):
             each.close()
+
+
+def test_the_kernel_tells_whose_a_connection_is() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        accepted, address = server.accept()
+        with accepted:
+            assert netlink.owner_of(address, server.getsockname()) == os.getuid()
+            assert netlink.owner_of(("127.0.0.2", address[1]), server.getsockname()) is None
+            assert netlink.owner_of(server.getsockname(), ("127.0.0.1", 1)) is None
+            assert client.fileno() >= 0
 
 
 async def test_a_slow_head_is_given_up_and_who_says_nothing_is_closed(tmp_path: Path) -> None:

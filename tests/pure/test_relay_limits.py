@@ -45,3 +45,26 @@ def test_who_has_left_is_forgotten() -> None:
 
 def test_a_single_connection_is_always_possible() -> None:
     assert Limits(1).admit("172.17.0.2", is_container=True) == ""
+
+
+def test_whatever_others_of_this_host_hold_there_is_room_for_root() -> None:
+    limits = Limits(16)
+    held = [limits.admit(f"127.0.0.{number % 8}", is_container=False) == "" for number in range(40)]
+
+    assert sum(held) == 14
+    assert "for root on this host" in limits.admit("127.0.0.9", is_container=False)
+    assert limits.admit("127.0.0.1", is_container=False, is_roots=lambda: True) == ""
+    assert limits.admit("172.17.0.2", is_container=True, is_roots=lambda: True) != ""
+    assert limits.admit("127.0.0.1", is_container=False, is_roots=lambda: True) == ""
+    assert (
+        limits.admit("127.0.0.1", is_container=False, is_roots=lambda: True)
+        == "all 16 connections of the relay are in use"
+    )
+
+
+def test_root_has_more_than_a_source_may() -> None:
+    limits = Limits(8)
+    assert [limits.admit("127.0.0.1", is_container=False) for _ in range(2)] == ["", ""]
+
+    assert limits.admit("127.0.0.1", is_container=False) != ""
+    assert limits.admit("127.0.0.1", is_container=False, is_roots=lambda: True) == ""

@@ -47,6 +47,7 @@ class Host:
         }
         self.links_now: Sequence[Link] = LINKS
         self.is_silent = False
+        self.owner: int | None = None
         self.asked: list[int] = []
         self.asked_for_ports: list[int] = []
 
@@ -65,6 +66,11 @@ class Host:
     def ports_of(self, bridge: int, /) -> Sequence[Link]:
         self.asked_for_ports.append(bridge)
         return [link for link in self.links_now if link.master == bridge]
+
+    def owner_of(self, _near: tuple[str, int], _far: tuple[str, int], /) -> int | None:
+        if self.is_silent:
+            raise NetlinkFailed("silent", errno.ENOBUFS)
+        return self.owner
 
     def default_routes(self) -> Sequence[Route]:
         return [Route((Hop(WLAN, "10.0.0.1"),), 254), Route((Hop(UPLINK, "10.7.0.1"),), 254)]
@@ -173,3 +179,13 @@ def test_however_often_a_stranger_asks_the_kernel_is_asked_for_one_interface_onc
 
     assert host.asked == [interface]
     assert host.asked_for_ports == [interface] * (interface != WLAN)
+
+
+@pytest.mark.parametrize(("owner", "is_roots"), [(0, True), (1000, False), (None, False)])
+def test_whose_a_connection_of_this_host_is(owner: int | None, is_roots: bool) -> None:
+    host = Host()
+    host.owner = owner
+    assert Who(host).is_roots(("127.0.0.1", 40000), ("127.0.0.1", 3130)) is is_roots
+
+    host.is_silent = True
+    assert not Who(host).is_roots(("127.0.0.1", 40000), ("127.0.0.1", 3130))
