@@ -32,7 +32,9 @@ def test_what_may_be_in_the_way_later_is_told_and_nothing_is_changed(tmp_path: P
 
         assert ran.returncode == 0, ran
         where = f"{machine.paths.policy}: upstream.office at 127.0.0.1:{port}"
-        assert ran.stdout.startswith(f"worth knowing:\n  {where} may be anybody's: it has no owner\n")
+        assert ran.stdout.startswith(
+            f"nothing is broken now\n\nworth knowing:\n  1. {where} may be anybody's: it has no owner\n"
+        )
         assert '  do           Add to [upstream.office]: owner = "alice"\n' in ran.stdout
         assert as_it_lies(tmp_path) == before
 
@@ -71,7 +73,7 @@ def test_a_persons_file_that_cannot_be_used_is_broken_and_none_of_it_is_shown(tm
         ran = machine.ran("doctor")
 
     assert ran.returncode == 1, ran
-    assert ran.stdout.startswith(f"broken now:\n  {machine.config_json}: ")
+    assert ran.stdout.startswith(f"broken now:\n  1. {machine.config_json}: ")
     assert "tr0ub4dor" not in ran.stdout + ran.stderr
 
 

@@ -398,17 +398,18 @@ def test_what_is_broken_now_comes_first_and_each_once() -> None:
     ]
     assert [*finding_lines(these)] == [
         "broken now:",
-        "  dockerd: flags",
+        "  1. dockerd: flags",
         "  do           Remove them",
-        f"  {AT}: nothing listens there, and Docker is told to use it as its proxy",
+        "",
+        f"  2. {AT}: nothing listens there, and Docker is told to use it as its proxy",
         "  why          every pull fails with: connection refused",
         "  do           Start the proxy's program, or: sudo docker-proxy-agent apply",
         "",
         "worth knowing:",
-        "  pinned: pinned",
+        "  3. pinned: pinned",
         "  why          in another network Docker keeps what it has now, which may not work there",
         "",
-        "When the first of these is done, look again: sudo docker-proxy-agent doctor",
+        "When 1 is done, look again: sudo docker-proxy-agent doctor",
         "",
         "  not seen     auths",
     ]
@@ -661,6 +662,15 @@ def test_a_remedy_that_needs_root_says_so(remedy: str, command: str) -> None:
     (found,) = judged(Facts(conditions=(Condition(Code.BLOCKED, "flags", remedy),)))
 
     assert found.command == command
+
+
+def test_that_nothing_is_broken_is_said_before_what_is_worth_knowing() -> None:
+    these = shown(judged(Facts(conditions=(Condition(Code.UNSTEADY, "the network keeps changing"),))), ())
+
+    told_lines = [*finding_lines(these)]
+
+    assert told_lines[:3] == ["nothing is broken now", "", "worth knowing:"]
+    assert told_lines[3].startswith("  1. ")
 
 
 def test_nothing_found_is_said() -> None:

@@ -261,6 +261,16 @@ def test_a_docker_that_failed_is_started_anew_only_where_no_file_keeps_it_down(u
     assert all((one.code, one.is_broken) == (Sign.DOCKER_FAILED, True) for one in found)
 
 
+def test_a_docker_that_failed_has_its_last_words_without_a_password() -> None:
+    said = f"failed to start daemon: {PROXY} \x1b[31m"
+
+    (found,) = of_failed_units(Unit(reality=Reality(FAILED), last_words=said))
+
+    assert "; the last that it said: failed to start daemon: " in found.what
+    assert PASSWORD not in found.what
+    assert "\x1b" not in found.what
+
+
 def room(**differs: object) -> Room:
     return Room(**{"folder": "/etc", "file_system": 1, "free": 1 << 30, "inodes": 99, **differs})  # type: ignore[arg-type]
 

@@ -95,22 +95,28 @@ def finding_lines(these: DoctorShown) -> Iterator[str]:
     """Before long lines are folded."""
     if not these.findings:
         yield "nothing is found that stands in the way"
+    elif not these.broken:
+        yield "nothing is broken now"
     heading = ""
-    for one in these.findings:
+    for number, one in enumerate(these.findings, start=1):
+        if number > 1 or not these.broken:
+            yield ""
         if (under := "broken now:" if one.is_broken else "worth knowing:") != heading:
-            if heading:
-                yield ""
             heading = under
             yield under
-        yield f"  {one.where}: {one.what}"
-        if one.why:
-            yield line("why", one.why)
-        if one.command:
-            yield line("do", one.command)
+        yield from _lines(number, one)
     if these.broken:
         yield ""
-        yield "When the first of these is done, look again: sudo docker-proxy-agent doctor"
+        yield "When 1 is done, look again: sudo docker-proxy-agent doctor"
     if these.unseen:
         yield ""
     for text in these.unseen:
         yield line("not seen", text)
+
+
+def _lines(number: int, one: Finding) -> Iterator[str]:
+    yield f"  {number}. {one.where}: {one.what}"
+    if one.why:
+        yield line("why", one.why)
+    if one.command:
+        yield line("do", one.command)

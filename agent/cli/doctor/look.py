@@ -420,6 +420,7 @@ async def _unit(paths: Paths, reality: Reality | None, kept_down_by: str) -> Uni
         needs_reload=await _property(systemd, reality.unit_name, "NeedDaemonReload") == "yes",
         kept_down_by=kept_down_by,
         starts=await _starts(paths, systemd, reality.unit_name),
+        last_words=await _last_words(reality) if reality.unit.phase is Phase.BROKEN else "",
     )
 
 
@@ -435,6 +436,18 @@ async def _starts(paths: Paths, systemd: Systemd, unit: str) -> Starts:
         done = await run([*command, f"MESSAGE_ID={_STARTING}", f"{named}={unit}"], _JOURNAL_S)
         lately = len(lines(done.out.decode(errors="replace")))
     return Starts(most=int(most), lately=lately)
+
+
+async def _last_words(reality: Reality) -> str:
+    """Of its last start: a line of an earlier one would mislead."""
+    if not reality.unit.invocation:
+        return ""
+    command = ["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=1"]
+    with contextlib.suppress(OSError, TimeoutError):  # no journal: it is told without
+        done = await run([*command, f"_SYSTEMD_INVOCATION_ID={reality.unit.invocation}"], _JOURNAL_S)
+        said = lines(done.out.decode(errors="replace"))
+        return said[-1] if said else ""
+    return ""
 
 
 async def _service(paths: Paths) -> Service | None:

@@ -14,6 +14,7 @@ from agent.cli.doctor.finding import Finding, Sign
 from agent.decide.restart import cannot_keep, is_keeping
 from agent.targets.refused import TextRefused
 from agent.values.dockerd import Phase, Reality
+from agent.values.secret import escaped
 
 
 class Starts(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,7 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     needs_reload: bool = False  # its files changed after systemd read them
     kept_down_by: str = ""  # the file that it does not start with, if one is known
     starts: Starts = Starts()
+    last_words: str = ""  # of the start that failed; '': it said nothing, or that is not known
 
 
 def judge_failed(unit: Unit) -> Iterator[Finding]:
@@ -47,7 +49,8 @@ def judge_failed(unit: Unit) -> Iterator[Finding]:
         code=Sign.DOCKER_FAILED,
         is_broken=True,
         where=reality.unit_name,
-        what="has failed, and systemd no longer starts it by itself",
+        what="has failed, and systemd no longer starts it by itself"
+        + (f"; the last that it said: {escaped(unit.last_words)}" if unit.last_words else ""),
         why="after some failed starts in a row systemd refuses another one, even when the cause is gone",
         command=f"sudo {reality.systemctl} reset-failed {failed} && "
         f"sudo {reality.systemctl} restart {reality.unit_name}",
