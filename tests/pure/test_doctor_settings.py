@@ -228,6 +228,13 @@ def test_a_masked_agent_is_unmasked_before_it_is_started() -> None:
     )
 
 
+def test_an_agent_whose_work_is_needed_at_once_takes_some_seconds_for_it() -> None:
+    (found,) = of_the_service(Service(is_running=False), is_docker_failing=True)
+
+    start = "sudo systemctl enable --now docker-proxy-agent.service"
+    assert found.command == f"Type this, and wait some seconds: {start}"
+
+
 @pytest.mark.parametrize(
     ("file_state", "command"),
     [

@@ -43,7 +43,7 @@ def judge(service: Service | None, *, is_docker_failing: bool = False) -> Iterat
             what="is masked: nobody can start it" if service.mask else "does not run",
             why="Docker keeps the settings of the last network"
             + (", which do not work here" if is_docker_failing else ""),
-            command=_start(service),
+            command=f"Type this, and wait some seconds: {_start(service)}" if is_docker_failing else _start(service),
         )
         return
     if service.is_enabled is False:
