@@ -339,13 +339,14 @@ def _way_out(upstream: Upstream, owners: Mapping[str, int | None]) -> RelayUpstr
     )
 
 
-def follows(before: Orders | None, wanted: Orders) -> Orders | None:
-    """What is to be written; None: the relay has it already. Another generation is always a later one."""
-    if before is None:
-        return msgspec.structs.replace(wanted, generation=1)
-    if before == msgspec.structs.replace(wanted, generation=before.generation):
+def follows(before: Orders | None, wanted: Orders, latest: int = 0) -> Orders | None:
+    """What is to be written; None: the relay has it already. Another generation is always a later one.
+
+    `latest`: that this agent has written, should somebody have removed it.
+    """
+    if before is not None and before == msgspec.structs.replace(wanted, generation=before.generation):
         return None
-    return msgspec.structs.replace(wanted, generation=before.generation + 1)
+    return msgspec.structs.replace(wanted, generation=max(latest, before.generation if before is not None else 0) + 1)
 
 
 def first_of(orders: Orders | None, names: Collection[str]) -> str | None:

@@ -75,6 +75,7 @@ class RelayMemory:
         self.relaying = Relaying()
         self.orders: Orders | None = None
         self.orders_on_disk: Identity | None = None
+        self.latest = 0  # generation that was written
         self.told_at: float | None = None  # CLOCK_BOOTTIME: when they were written, or first seen
         self.news: list[Facts] = []
         self.state: RelayState | None = None  # what it last said of itself
@@ -236,11 +237,11 @@ class LocalRelay:
         ca_there = str(self._paths.below(ca_file)) if ca_file else ""
         wanted = orders(self._policy, names, await self._owners(names), ca_there)
         before = self._orders()
-        if (written := follows(before, wanted)) is None:
+        if (written := follows(before, wanted, self._memory.latest)) is None:
             return
         self._write(orders_file(written))
         self._memory.orders, self._memory.orders_on_disk = written, identity_of(self._paths.relay_orders)
-        self._memory.told_at = self._clock.boottime_s()
+        self._memory.told_at, self._memory.latest = self._clock.boottime_s(), written.generation
         used = first_of(before, self._policy.upstreams)
         if used != names[0] or _others(before) != _others(written):
             self._note(

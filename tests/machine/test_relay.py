@@ -112,6 +112,21 @@ def _keeps_the_password_to_itself(laptop: Laptop) -> None:
     assert not any(password in text for text in told)
 
 
+STRANGER = """
+import socket, threading
+def carry(one, other):
+    while data := one.recv(65536):
+        other.sendall(data)
+def serve(peer):
+    peer.recv(65536)
+    there = socket.create_connection(("10.10.0.2", 8888))
+    there.sendall(b"CONNECT registry.example:443 HTTP/1.1\\r\\nHost: registry.example:443\\r\\n\\r\\n")
+    threading.Thread(target=carry, args=(there, peer)).start()
+    carry(peer, there)
+server = socket.create_server(("127.0.0.1", 3130))
+while True:
+    threading.Thread(target=serve, args=(server.accept()[0],)).start()
+"""
 KNOCK = f"""
 import socket, sys
 try:
@@ -212,6 +227,21 @@ def _hears_of_what_systemd_has_not_read(laptop: Laptop, web: Container) -> None:
     laptop.run("systemctl", "start", NAME)
 
     laptop.until(has_loaded, web, within=40)
+    _is_not_taken_for_a_stranger(laptop)
+
+
+def _is_not_taken_for_a_stranger(laptop: Laptop) -> None:
+    """Somebody without rights listens where the relay did, and would lead to the registry as well."""
+    laptop.run("systemctl", "stop", NAME)
+    laptop.run("systemctl", "stop", SOCKET, SERVICE)
+    laptop.run("systemd-run", "--unit=stranger", "--uid=alice", "python3", "-c", STRANGER)
+    laptop.until(lambda: "3130" in laptop.network("ss -Htln sport = :3130"))
+
+    laptop.run("systemctl", "start", NAME)
+
+    laptop.until(condition, laptop, "relay-failed", within=40)
+    assert "something else may listen there" in json.dumps(laptop.status()["conditions"])
+    laptop.until(laptop.docker.reports, https=laptop.office.squid.url_reported, within=60)
 
 
 @trixie

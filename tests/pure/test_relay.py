@@ -302,6 +302,9 @@ def test_another_generation_is_a_later_one_and_the_same_is_not_written_again() -
     assert first is not None
     assert first.generation == 1
     assert follows(first, wanted) is None
+    again = follows(None, wanted, latest=7)  # somebody has removed the file
+    assert again is not None
+    assert again.generation == 8
     second = follows(first, Orders(0))
     assert second is not None
     assert second.generation == 2
