@@ -95,6 +95,8 @@ def test_twenty_moves_without_a_restart_and_a_container_that_follows(laptop: Lap
 
     laptop.run("systemctl", "kill", "--signal=KILL", SERVICE)
     laptop.until(laptop.docker.pulls, IMAGE, within=20)
+    laptop.run("systemctl", "kill", "--signal=STOP", SERVICE)  # it hangs
+    laptop.until(laptop.docker.pulls, IMAGE, within=60)
     laptop.run("systemctl", "kill", "--signal=KILL", NAME)
     laptop.until(laptop.docker.pulls, IMAGE, within=20)
     laptop.run("systemctl", "stop", NAME)
