@@ -78,8 +78,8 @@ class Serving:
         self.note = told.note
         self.log = told.log
         self.pipes = Pipes(look=draining.weigh)
-        # In Via, where another relay may be, too.
-        self.shared = Shared(f"docker-proxy-agent-{os.urandom(4).hex()}".encode(), self.pipes)
+        # In Via, which every site reads: another name at each start, and not what this is.
+        self.shared = Shared(os.urandom(8).hex().encode(), self.pipes)
         self.writes_down = False  # each connection
         self._ways: Ways | None = None
         self.live: set[_Carried] = set()

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -483,3 +484,14 @@ async def test_an_error_of_its_own_ends_one_connection_and_quotes_nothing(tmp_pa
     (line,) = said
     assert "LookupError, test_relay_process.py:" in line
     assert PASSWORD not in line
+
+
+async def test_no_site_is_told_what_this_is(tmp_path: Path) -> None:
+    async with Says() as end, relay(tmp_path, Orders(1, (DIRECT,))) as one:
+        client = await one.client()
+        client.say(f"GET http://127.0.0.1:{end.port}/ HTTP/1.1\r\nHost: 127.0.0.1:{end.port}\r\n\r\n".encode())
+        await until_awaited(PATIENCE_S, lambda: end.heads, "the request")
+        client.close()
+
+        (via,) = re.findall(rb"^via:.*", end.heads[0].lower(), re.MULTILINE)
+        assert b"docker" not in via
