@@ -16,6 +16,7 @@ from agent.cli.doctor.finding import DoctorShown, Finding, Sign
 from agent.cli.doctor.hidden import Hiding
 from agent.cli.doctor.homes import Left
 from agent.cli.doctor.listener import LocalProxy
+from agent.cli.doctor.told import Pause
 from agent.values.policy import Address as Ip
 from agent.values.policy import Clients, Docker, Mac, Match, Network, Pattern, Policy, Upstream
 from agent.values.secret import Secret
@@ -159,12 +160,20 @@ def test_a_pattern_hides_what_it_matches(text: str, shown: str) -> None:
 
 def test_who_is_named_by_what_was_found_is_known() -> None:
     facts = Facts(
+        pause=Pause(at="2026-11-29 09:00", by="fay (claimed by sudo)", user="fay"),
         clients=(Client(path="/c", whose="ann"),),
         homes=(Left(whose="ben", why="it hangs"),),
         proxies=(LocalProxy(at="127.0.0.1:1", port=1, owner="cat", listens=("dan",)),),
     )
 
-    assert {*users_found(facts, [{"by": {"claimed": "eve"}}, {"by": None}, {}])} == {"ann", "ben", "cat", "dan", "eve"}
+    assert {*users_found(facts, [{"by": {"claimed": "eve"}}, {"by": None}, {}])} == {
+        "ann",
+        "ben",
+        "cat",
+        "dan",
+        "eve",
+        "fay",
+    }
 
 
 def test_a_place_that_is_called_as_a_field_hides_no_field() -> None:
