@@ -117,7 +117,7 @@ def test_what_a_pull_needs_besides_and_the_proxy_does_not_lead_to(tmp_path: Path
         ran = machine.ran("doctor", "--json")
 
     found = [(one["code"], one["condition"], one["where"]) for one in json.loads(ran.stdout)["findings"]]
-    assert found[:2] == [("layers-host", "", "blobs.test:8443"), ("condition", "unreachable", "unreachable")]
+    assert found[:2] == [("layers-host", "", "blobs.test:8443"), ("condition", "unreachable", "this network")]
 
 
 @pytest.mark.needs_root  # to serve at port 53
@@ -160,7 +160,7 @@ def test_what_only_the_running_agent_knows_is_told(tmp_path: Path) -> None:
         ran = machine.ran("doctor")
 
     assert ran.returncode == 0, ran
-    assert "files-unwatched: /home cannot be watched\n" in ran.stdout
+    assert ". the agent: /home cannot be watched\n" in ran.stdout
     assert "  do           Raise fs.inotify.max_user_watches\n" in ran.stdout
 
 

@@ -406,7 +406,7 @@ def test_what_is_broken_now_comes_first_and_each_once() -> None:
         "  do           Start the proxy's program, or: sudo docker-proxy-agent apply",
         "",
         "worth knowing:",
-        "  3. pinned: pinned",
+        "  3. the agent: pinned",
         "  why          in another network Docker keeps what it has now, which may not work there",
         "",
         "When 1 is done, look again: sudo docker-proxy-agent doctor",
@@ -591,7 +591,7 @@ DIRECT = "Docker runs without the proxy of this network: pulls fail with: no suc
         ),
         pytest.param(
             Condition(Code.PINNED, "office is pinned"), Around(is_docker_failing=True),
-            "pinned", "office is pinned", "Docker has settings that do not work in this network: pulls fail", id="pinned",
+            "the agent", "office is pinned", "Docker has settings that do not work in this network: pulls fail", id="pinned",
         ),
     ],
 )  # fmt: skip
@@ -601,6 +601,30 @@ def test_a_condition_is_told_to_whom_pulls_fail(
     (found,) = of_conditions([condition], around)
 
     assert (found.where, found.what, found.why, found.condition) == (where, what, why, condition.code.value)
+
+
+@pytest.mark.parametrize(
+    ("condition", "where", "what"),
+    [
+        (Condition(Code.UNREACHABLE, "nothing works (office timeout, direct dns): kept as it is"), "this network",
+         "no upstream of the policy leads to a registry from here: office timeout, direct dns"),
+        (Condition(Code.UNSTEADY, "the network keeps changing"), "this network", "the network keeps changing"),
+        (Condition(Code.ENGINE_DOWN, "Docker is down"), "Docker", "Docker is down"),
+        (Condition(Code.FILES_UNWATCHED, "/home cannot be watched"), "the agent", "/home cannot be watched"),
+        (Condition(Code.NOT_EFFECTIVE, "it is beaten", "", "/etc/a.conf"), "/etc/a.conf", "it is beaten"),
+        (Condition(Code.CLIENT_NO_CREDENTIALS, "office asks"), POLICY, "containers and builds do not get the proxy's password"),
+    ],
+)  # fmt: skip
+def test_each_condition_has_a_heading_in_words(condition: Condition, where: str, what: str) -> None:
+    (found,) = of_conditions([condition])
+
+    assert (found.where, found.what, found.condition) == (where, what, condition.code.value)
+
+
+def test_every_condition_has_one() -> None:
+    codes = {code.value for code in Code}
+
+    assert not [one for code in Code for one in of_conditions([Condition(code, "so")]) if one.where in codes]
 
 
 def test_a_pause_is_ended_by_its_command() -> None:

@@ -74,7 +74,7 @@ def _found(facts: Facts) -> Iterator[Finding]:
     nameless = [*names.judge_in_containers(facts.unknown_to_containers)]
     said = conditions.without_what_follows(facts.conditions, [*engine, *failed, *refused, *nameless])
     causes, following = conditions.causes_first(said)
-    around = Around(reality=facts.written.reality, pause=facts.pause, is_docker_failing=is_failing)
+    around = Around(policy=facts.policy, reality=facts.written.reality, pause=facts.pause, is_docker_failing=is_failing)
     held = [
         *service.judge(facts.service, is_docker_failing=facts.is_docker_failing),
         *refused,

@@ -5,13 +5,27 @@ Pure. Of a code that is not named here its own text stands.
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 import msgspec
 
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Reality
 from agent.values.secret import redacted
 
-_PAUSED = ": nothing is written or restarted"
+_PAUSED: Final = ": nothing is written or restarted"
+_NOTHING_WORKS: Final = re.compile(r"nothing works \((.*)\): kept as it is")
+_AGENT, _NETWORK, _DOCKER, _CONTAINERS = "the agent", "this network", "Docker", "containers"
+# What a condition without a file or unit is about; of others it is the agent.
+_WHERE: Final = {
+    Code.PORTAL: _NETWORK, Code.UNREACHABLE: _NETWORK, Code.UNSTEADY: _NETWORK, Code.REGISTRY_UNREACHABLE: _NETWORK,
+    Code.OUT_OF_REACH: _NETWORK, Code.QUARANTINED: _DOCKER, Code.BLOCKED: _DOCKER, Code.ENGINE_ABSENT: _DOCKER,
+    Code.ENGINE_STOPPED: _DOCKER, Code.ENGINE_DOWN: _DOCKER, Code.ENGINE_SILENT: _DOCKER, Code.ENGINE_SLOW: _DOCKER,
+    Code.UNSUPPORTED: _DOCKER, Code.NOT_EFFECTIVE: _DOCKER, Code.CONTAINERS_LOST: _CONTAINERS,
+    Code.CONTAINERS_STALE: _CONTAINERS, Code.CLIENT_UNREACHABLE: _CONTAINERS, Code.CLIENT_NOT_EFFECTIVE: _CONTAINERS,
+    Code.RELAY_FAILED: "the relay",
+}  # fmt: skip
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +39,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
 class Around(msgspec.Struct, frozen=True, kw_only=True):
     """What else is known."""
 
+    policy: str = "/etc/docker-proxy-agent/config.toml"
     reality: Reality | None = None
     pause: Pause = Pause()
     is_docker_failing: bool = False  # what it runs with does not work here
@@ -41,7 +56,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 def told(condition: Condition, around: Around) -> Told:
     plain = Told(
-        where=condition.target or condition.code.value,
+        where=condition.target or _WHERE.get(condition.code, _AGENT),
         what=condition.text,
         why=_why(condition, around),
         command=condition.remedy,
@@ -49,12 +64,27 @@ def told(condition: Condition, around: Around) -> Told:
     reality = around.reality
     if condition.code is Code.PAUSED:
         return msgspec.structs.replace(
-            plain, where="the agent", what=_paused(condition, around.pause), command="docker-proxy-agent resume"
+            plain, where=_AGENT, what=_paused(condition, around.pause), command="docker-proxy-agent resume"
         )
+    if condition.code is Code.CLIENT_NO_CREDENTIALS:
+        return _no_credentials(around.policy)
+    if condition.code is Code.UNREACHABLE and (tried := _NOTHING_WORKS.fullmatch(condition.text)):
+        what = f"no upstream of the policy leads to a registry from here: {tried[1]}"
+        return msgspec.structs.replace(plain, what=what)
     if condition.code is Code.BLOCKED and reality is not None and reality.flags.names:
         what = f"dockerd is started with {', '.join(reality.flags.names)}: that beats whatever the agent writes"
         return msgspec.structs.replace(plain, what=what)
     return plain
+
+
+def _no_credentials(policy: str) -> Told:
+    return Told(
+        where=policy,
+        what="containers and builds do not get the proxy's password",
+        why="the proxy may refuse them; docker pull does not need it",
+        command="If they need it, set in [clients]: credentials = true "
+        "(whoever can look at a container then sees the password)",
+    )
 
 
 def _paused(condition: Condition, pause: Pause) -> str:
@@ -76,6 +106,8 @@ def _why(condition: Condition, around: Around) -> str:
             return _without(reality) or "Docker has settings that do not work in this network: pulls fail"
         case Code.PAUSED | Code.PINNED:
             return "in another network Docker keeps what it has now, which may not work there"
+        case Code.UNREACHABLE:
+            return "pulls fail; Docker keeps the settings that it has"
         case Code.ENGINE_DOWN:
             return "docker fails with: Cannot connect to the Docker daemon"
     return ""
