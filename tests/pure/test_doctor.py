@@ -20,7 +20,7 @@ from agent.cli.doctor.firewall import Answer, Filter, Seat
 from agent.cli.doctor.firewall import judge as of_firewalls
 from agent.cli.doctor.listener import LocalProxy
 from agent.cli.doctor.listener import judge as of_listeners
-from agent.cli.doctor.logins import MOST, Login, registries_of
+from agent.cli.doctor.logins import MOST, Login, may_be_of_a_network, registries_of
 from agent.cli.doctor.logins import judge as of_logins
 from agent.cli.doctor.look import listening
 from agent.cli.doctor.names import Host, InContainers
@@ -347,7 +347,27 @@ def test_a_registry_of_this_network_that_docker_asks_the_proxy_for(upstream: str
 
     assert (found.code, found.is_broken, found.where) == (Sign.REGISTRY_BY_PROXY, LATER, "r.corp.test")
     assert found.what.startswith("alice, bob logged in to this registry, which is at 10.0.0.7,")
+    assert "as a look-up of alice's says" in found.what
     assert deed in found.command
+
+
+@pytest.mark.parametrize(
+    ("host", "may_be"),
+    [
+        ("r.corp.test", True),
+        ("docker.io.corp.test", True),
+        ("notdocker.io", True),
+        ("registry.probed.test", False),
+        ("registry-1.docker.io", False),
+        ("docker.io", False),
+        ("INDEX.docker.io.", False),
+        ("auth.docker.com", False),
+    ],
+)
+def test_whatever_a_person_says_what_the_policy_probes_and_docker_hub_go_by_the_proxy(host: str, may_be: bool) -> None:
+    (asked,) = registries_of(f'{{"auths": {{"{host}": {{}}}}}}')
+
+    assert may_be_of_a_network(asked, registries_of('{"auths": {"registry.probed.test:5000": {}}}')) is may_be
 
 
 DAY_S = 86_400.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -20,6 +20,7 @@ from agent.values.policy import RegistryUrl
 
 MOST: Final = 16  # of one person; each is a look-up
 _LONGEST: Final = 300
+_OF_HUB: Final = (".docker.io", ".docker.com")
 _SCHEME: Final = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -53,15 +54,26 @@ def _registry(name: object) -> RegistryUrl | None:
         return None
 
 
+def may_be_of_a_network(registry: RegistryUrl, probed: Collection[RegistryUrl]) -> bool:
+    """Not one that the policy probes, nor a public one that everybody knows: those are what the proxy is for.
+
+    Where one is, is said by a look-up as a person, which that person can make say anything.
+    """
+    host = registry.host.rstrip(".")
+    return host not in {one.host for one in probed} and not f".{host}".endswith(_OF_HUB)
+
+
 def judge(logins: Iterable[Login]) -> Iterator[Finding]:
     for one in logins:
         where = f"to no_proxy of [upstream.{one.upstream}]" if one.upstream else "to always of [no_proxy] in the policy"
+        said = "" if one.host == one.address else f"as a look-up of {one.whose[0]}'s says, "
         yield Finding(
             code=Sign.REGISTRY_BY_PROXY,
             is_broken=False,
             where=one.host,
             what=f"{', '.join(one.whose)} logged in to this registry, which is at {one.address}, a private address, "
-            "and Docker asks the proxy for it",
+            f"{said}and Docker asks the proxy for it",
             why="most proxies lead out of a network, and not back into it: pulls from there end with Forbidden or wait",
-            command=f'Unless they work: add "{one.host}" {where}, then run: sudo docker-proxy-agent apply',
+            command=f'Unless they work, if you know it to be in this network: add "{one.host}" {where}, '
+            "then run: sudo docker-proxy-agent apply",
         )

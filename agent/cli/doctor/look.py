@@ -30,7 +30,7 @@ from agent.cli.doctor.facts import Facts
 from agent.cli.doctor.firewall import Answer, Seat
 from agent.cli.doctor.homes import Left
 from agent.cli.doctor.listener import LocalProxy
-from agent.cli.doctor.logins import Login
+from agent.cli.doctor.logins import Login, may_be_of_a_network
 from agent.cli.doctor.names import Host, InContainers
 from agent.cli.doctor.password import Refused
 from agent.cli.doctor.people import private_registries, told_by_people
@@ -142,7 +142,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             rejected, left = tuple(_rejected(seen)), tuple(_left(seen))
             services = await _services(world, seen)
             clients = await _clients(policy, seen)
-            logins = await _logins(clients, seen)
+            logins = await _logins(policy, clients, seen)
             unknown_to_containers = await _in_containers(paths, policy, seen)
             needed = await _needed(policy, world, seen)
             relay = await _relay(world, seen)
@@ -280,7 +280,7 @@ async def _clients(policy: Policy, seen: Seen) -> tuple[Client, ...]:
     return await told_by_people(policy, seen.clients.files, is_direct=seen.clients.wanted.settings.is_direct)
 
 
-async def _logins(clients: Sequence[Client], seen: Seen) -> tuple[Login, ...]:
+async def _logins(policy: Policy, clients: Sequence[Client], seen: Seen) -> tuple[Login, ...]:
     """But for those of daemon.json, which the pass has asked for."""
     runs_with = _runs_with(seen.reality)
     if seen.clients is None or runs_with is None or runs_with.is_direct:
@@ -292,7 +292,8 @@ async def _logins(clients: Sequence[Client], seen: Seen) -> tuple[Login, ...]:
         of_daemon = {one.host for one in registries_named(insecure, mirrors)}
 
     def is_asked_for(registry: RegistryUrl) -> bool:
-        return registry.host not in of_daemon and not _is_asked_directly(registry, runs_with)
+        may_be = may_be_of_a_network(registry, policy.probe.registry) and registry.host not in of_daemon
+        return may_be and not _is_asked_directly(registry, runs_with)
 
     return await private_registries(clients, seen.clients.files, is_asked_for, seen.in_docker or "")
 
