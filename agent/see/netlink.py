@@ -129,7 +129,7 @@ def owner_of(near: tuple[str, int], far: tuple[str, int]) -> int | None:
         if failure.errno == errno.ENOENT:
             return None
         raise
-    return next((uid for message in told if (uid := socket_messages.owner(message, far[1])) is not None), None)
+    return next((uid for message in told if (uid := socket_messages.uid_behind(message, far[1])) is not None), None)
 
 
 def _takers(address: str, port: int) -> Iterator[Listener]:

@@ -55,7 +55,7 @@ def connection_request(near: tuple[str, int], far: tuple[str, int]) -> KernelReq
     return KernelRequest(SOCK_DIAG_BY_FAMILY, body, is_dump=False, protocol=NETLINK_SOCK_DIAG)
 
 
-def owner(message: Message, far_port: int) -> int | None:
+def uid_behind(message: Message, far_port: int) -> int | None:
     """The user of a socket that is connected to that port; None if the message is about something else."""
     if message.type != SOCK_DIAG_BY_FAMILY:
         return None

@@ -160,7 +160,7 @@ def test_a_pattern_hides_what_it_matches(text: str, shown: str) -> None:
 
 def test_who_is_named_by_what_was_found_is_known() -> None:
     facts = Facts(
-        pause=Pause(at="2026-11-29 09:00", by="fay (claimed by sudo)", user="fay"),
+        pause=Pause(at="2026-11-29 09:00", by="fay (claimed by sudo)", whose="fay"),
         clients=(Client(path="/c", whose="ann"),),
         homes=(Left(whose="ben", why="it hangs"),),
         proxies=(LocalProxy(at="127.0.0.1:1", port=1, owner="cat", listens=("dan",)),),

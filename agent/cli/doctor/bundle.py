@@ -89,7 +89,7 @@ def _places(bundle: Bundle) -> Iterator[str]:
 
 def users_found(facts: Facts, records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Those whom findings or records name."""
-    yield from filter(None, (facts.pause.user,))
+    yield from filter(None, (facts.pause.whose,))
     yield from (one.whose for one in facts.clients)
     yield from (one.whose for one in facts.homes)
     for login in facts.logins:

@@ -366,7 +366,7 @@ def _pause(paths: Paths) -> Pause:
     if at is None:
         return Pause()
     by = last[0].by or {}
-    return Pause(at=f"{at.astimezone():%Y-%m-%d %H:%M}", by=who(by) if by else "", user=str(by.get("claimed") or ""))
+    return Pause(at=f"{at.astimezone():%Y-%m-%d %H:%M}", by=who(by) if by else "", whose=str(by.get("claimed") or ""))
 
 
 def _rooms(paths: Paths) -> tuple[Room, ...]:

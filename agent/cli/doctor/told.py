@@ -33,7 +33,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
 
     at: str = ""
     by: str = ""
-    user: str = ""  # among the words of `by`
+    whose: str = ""  # the name among the words of `by`
 
 
 class Around(msgspec.Struct, frozen=True, kw_only=True):
