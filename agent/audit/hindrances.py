@@ -27,6 +27,9 @@ NOTED: Final = _WAITS_NO_LONGER | {
 }
 
 
+_BY: Final = {Cause.AGENT.value: " by the agent", Cause.OTHERS.value: " by others"}
+
+
 class Hindrances:
     """At this place of the log."""
 
@@ -51,8 +54,8 @@ class Hindrances:
                 self._waits = f"the restart of Docker waited: {facts.get('waits', '')} {record}"
                 return "" if self._pause else self._waits
             case Event.DOCKER_STARTED.value:
-                who = "by the agent" if facts.get("cause") == Cause.AGENT.value else "by others"
-                self._started = f"Docker was started {who}, with {settings} {record}"
+                who = _BY.get(str(facts.get("cause")), "")
+                self._started = f"Docker was started{who}, with {settings} {record}"
             case Event.NETWORK_CHANGED.value:
                 self._moved = f"the laptop moved to {facts.get('network', 'another network')} {record}"
             case Event.OFFLINE.value:

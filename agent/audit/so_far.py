@@ -42,7 +42,7 @@ class OfDocker(msgspec.Struct, frozen=True):
     """What the records of all agents say of one Docker."""
 
     start: str = ""  # the InvocationID of the start that was recorded last
-    cause: Cause = Cause.OTHERS  # of that start
+    cause: Cause | None = None  # of that start; None: not known
     restart_waits: bool = False
 
 
@@ -92,7 +92,7 @@ class SoFar:
                 known = self.of(unit)
                 # Another start has read what waited; the same one, told once more, has not.
                 waits = known.restart_waits and known.start == start
-                self._keep(unit, OfDocker(start, cause, restart_waits=waits))
+                self._keep(unit, OfDocker(start, cause if isinstance(cause, Cause) else None, restart_waits=waits))
                 at = facts.started_at if isinstance(facts.started_at, str) else ""
                 self.shown = Shown(unit, start, is_silent=facts.effective is UNSET, started_at=at)
             case DockerStopped(unit=unit):  # whoever starts it now, it is another start

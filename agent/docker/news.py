@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from agent.audit.so_far import SoFar
 from agent.decide.effective import effective
@@ -47,7 +47,7 @@ def of_docker(reality: Reality, so_far: SoFar, at: At) -> Iterator[Facts]:
     at = _not_told if is_another else at
     if unit.is_running and unit.invocation and not so_far.says_start(name, unit.invocation):
         is_known = unit.invocation == known.start
-        cause = known.cause if is_known else Cause.OTHERS
+        cause = known.cause or UNSET if is_known else Cause.OTHERS
         because = _CRASHED if unit.restarts and cause is Cause.OTHERS else ""
         if is_known:
             because = RECORDED_BEFORE
@@ -55,7 +55,7 @@ def of_docker(reality: Reality, so_far: SoFar, at: At) -> Iterator[Facts]:
     elif unit.is_running and so_far.says_start(name, unit.invocation) and shown.is_silent and running is not None:
         yield DockerStarted(
             unit=name,
-            cause=known.cause,
+            cause=known.cause or UNSET,
             effective=running,
             invocation=unit.invocation,
             started_at=shown.started_at or UNSET,
@@ -73,7 +73,7 @@ def _not_told(_moment: float) -> str:
     return ""
 
 
-def started(reality: Reality, *, cause: Cause, at: At = MOMENTS.at, because: str = "") -> DockerStarted:
+def started(reality: Reality, *, cause: Cause | UnsetType, at: At = MOMENTS.at, because: str = "") -> DockerStarted:
     """The start of the Docker that was seen to run."""
     running, unit = effective(reality), reality.unit
     return DockerStarted(

@@ -359,7 +359,7 @@ class DockerStarted(Facts, frozen=True, kw_only=True):
     brief = "docker started"
     severity = Severity.NOTICE
     unit: str
-    cause: Cause
+    cause: Cause | UnsetType = UNSET  # absent: not known; it ran before an agent saw it
     effective: Settings | UnsetType = UNSET  # absent: it did not say
     invocation: str  # systemd's, of this start
     started_at: str | UnsetType = UNSET  # RFC 3339: a start by others is seen later
@@ -369,12 +369,12 @@ class DockerStarted(Facts, frozen=True, kw_only=True):
     @property
     def is_shown(self) -> bool:
         """`docker-restarted` is shown already."""
-        return self.cause is Cause.OTHERS
+        return self.cause is not Cause.AGENT
 
     @property
     def is_by_itself(self) -> bool:
         """Whoever asks now has not brought about what is told later, or once more."""
-        return self.cause is Cause.OTHERS or self.because in (RECORDED_BEFORE, SAID_LATER)
+        return self.cause is not Cause.AGENT or self.because in (RECORDED_BEFORE, SAID_LATER)
 
 
 class DockerStopped(Facts, frozen=True, kw_only=True):

@@ -65,7 +65,7 @@ def test_who_made_a_start_outlives_the_agent_but_not_that_it_was_told(tmp_path: 
     assert (so_far.of(DOCKER).start, so_far.of(DOCKER).cause) == ("a", Cause.AGENT)
     assert not so_far.says_start(DOCKER, "a")
     assert not so_far.says_down(DOCKER)
-    assert noted(tmp_path, begun("b")).of(DOCKER).cause is Cause.OTHERS
+    assert noted(tmp_path, begun("b")).of(DOCKER).cause is None  # nobody saw who started it
 
 
 def test_what_was_kept_and_is_damaged_is_written_anew(tmp_path: Path) -> None:
