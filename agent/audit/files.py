@@ -11,7 +11,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -73,7 +73,7 @@ def lines(path: Path) -> Iterator[Line]:
     """Every line of the log, the oldest first; none if there is no log. OSError if it cannot be read."""
     growing = _growing(path)
     try:
-        yield from _full(path, growing)
+        yield from _full(full_files(path), growing)
         if growing is not None:
             yield from (Line(path, number, raw) for number, raw in enumerate(growing, start=1))
     finally:
@@ -84,9 +84,9 @@ def lines(path: Path) -> Iterator[Line]:
 def followed(path: Path) -> Iterator[Line | None]:
     """The same, and then what is appended, without an end. None: nothing more for now."""
     growing = _growing(path)
-    number = 0
+    known, number = full_files(path), 0
     try:
-        yield from _full(path, growing)
+        yield from _full(known, growing)
         while True:
             if growing is not None:
                 # First of all: nothing is appended to a file any more once another one stands in its place.
@@ -98,8 +98,12 @@ def followed(path: Path) -> Iterator[Line | None]:
                 if not is_full:
                     yield None
                     continue
-                growing.close()
-            growing, number = _growing(path), 0
+            ended, growing, number = growing, _growing(path), 0
+            if ended is not None:  # who follows may have stood still: others may have become full since
+                with ended:
+                    later = [file for file in full_files(path) if file not in known and _is_replaced(file, ended)]
+                known = full_files(path)
+                yield from _full(later, growing)
             if growing is None:
                 yield None
     finally:
@@ -114,13 +118,13 @@ def _growing(path: Path) -> BinaryIO | None:
         return None
 
 
-def _full(path: Path, growing: BinaryIO | None) -> Iterator[Line]:
+def _full(files: Iterable[Path], growing: BinaryIO | None) -> Iterator[Line]:
     """The lines of the full files.
 
     `growing` is open already: if it is renamed meanwhile, it appears among the full ones and is not read twice.
     """
     grown = None if growing is None else os.fstat(growing.fileno())
-    for file in full_files(path):
+    for file in files:
         with _stream(file) as stream:
             if grown is not None and os.path.samestat(os.fstat(stream.fileno()), grown):
                 break

@@ -337,6 +337,22 @@ def test_a_line_that_is_being_written_is_not_read_in_half(tmp_path: Path) -> Non
     assert [line.raw for line in iter(coming.__next__, None)] == [b"half\n"]
 
 
+def test_who_follows_and_stood_still_while_files_became_full_misses_none(tmp_path: Path) -> None:
+    path = tmp_path / "log/audit.jsonl"
+    log = AuditLog(path, tmp_path / "state", max_bytes=10_000)
+    log.append(Event.OFFLINE, "test", "", {})
+    coming = followed(path)
+    seen = list(iter(coming.__next__, None))
+
+    for _ in range(2):
+        for _ in range(7):
+            log.append(Event.OFFLINE, "test", "", {"previous_network": "x" * 100})
+        seen += iter(coming.__next__, None)
+
+    assert len(full_files(path)) > 2
+    assert [entry.seq for line in seen if (entry := line.decoded())] == [*range(1, 16)]
+
+
 def test_follow_shows_the_last_ones_and_then_those_that_come(day: Host) -> None:
     code = "import sys; from agent.cli import main; sys.exit(main())"
     words = ["--root", str(day.paths.root), "audit", "--follow", "--last", "1"]
