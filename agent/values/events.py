@@ -23,7 +23,7 @@ from agent.values.dockerd import Cause
 from agent.values.policy import Method
 from agent.values.secret import escaped
 from agent.values.settings import Settings
-from agent.values.verdict import Outcome, Verdict
+from agent.values.verdict import IN_OUR_WORDS, Verdict
 
 
 class Event(enum.Enum):
@@ -109,17 +109,14 @@ class Judged(msgspec.Struct, frozen=True, omit_defaults=True):
     evidence: str = ""
 
 
-_TELLS_WHERE: Final = frozenset({Outcome.PORTAL, Outcome.TLS})  # the portal's address, the issuer that intercepts
-
-
 def judged(verdicts: Mapping[str, Verdict], *, says_where: bool = True) -> tuple[Judged, ...]:
-    """As a record has them: in the order of the policy. `says_where`: also the evidence that tells where this is."""
+    """As a record has them: in the order of the policy. `says_where`: also the evidence that may tell where this is."""
     return tuple(
         Judged(
             name,
             verdict.outcome.value,
             round(verdict.timings.total, 1),
-            verdict.evidence if says_where or verdict.outcome not in _TELLS_WHERE else "",
+            verdict.evidence if says_where or verdict.outcome in IN_OUR_WORDS else "",
         )
         for name, verdict in verdicts.items()
     )

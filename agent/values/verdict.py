@@ -33,6 +33,10 @@ SOFT: Final = frozenset(
     {Outcome.DNS, Outcome.NO_ROUTE, Outcome.TIMEOUT, Outcome.ERROR, Outcome.PROXY_DOWN, Outcome.REGISTRY}
 )
 
+# Whose evidence is in our words alone: whom we asked, and how long it took. The others quote whoever answered there,
+# and that may tell where it is: a portal's name, an issuer of certificates, the reason phrase of some box.
+IN_OUR_WORDS: Final = frozenset({Outcome.OK, Outcome.NO_ROUTE, Outcome.DNS, Outcome.REFUSED, Outcome.TIMEOUT})
+
 
 class DeadEnd(enum.Enum):
     """What is in the way of a dockerd in a network of its own, and not in the way of this host."""

@@ -10,7 +10,8 @@ from typing import Final
 import pytest
 
 from agent.audit.about_the_log import Recovered, Trimmed
-from agent.values.events import FACTS, Event, Facts, LogRecovered, LogTrimmed
+from agent.values.events import FACTS, Event, Facts, LogRecovered, LogTrimmed, judged
+from agent.values.verdict import Outcome, Verdict
 
 AGENT: Final = Path(__file__).parents[2] / "agent"
 KINDS: Final = [*FACTS.values()]
@@ -48,3 +49,12 @@ def test_no_sentence_asks_for_a_fact_that_its_event_has_not(kind: type[Facts]) -
 @pytest.mark.parametrize("kind", KINDS, ids=named)
 def test_every_fact_is_given_by_somebody(kind: type[Facts]) -> None:
     assert set(kind.__struct_fields__) <= GIVEN[kind.__name__]
+
+
+def test_without_places_no_evidence_is_kept_that_is_in_the_words_of_whoever_answered() -> None:
+    verdicts = {outcome.value: Verdict(outcome, "as it was said") for outcome in Outcome}
+
+    kept = {one.verdict for one in judged(verdicts, says_where=False) if one.evidence}
+
+    assert kept == {"ok", "no-route", "dns", "refused", "timeout"}
+    assert {one.verdict for one in judged(verdicts) if one.evidence} == {outcome.value for outcome in Outcome}

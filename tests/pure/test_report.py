@@ -390,12 +390,13 @@ def _somewhere() -> Log:
         "10:00:00", Event.NETWORK_CHANGED, network="cafe", because="match.ssid CorpNet on wlan7", interfaces=[PLACE]
     )
     verdict = {"upstream": "direct", "verdict": "portal", "ms": 1.0, "evidence": "a redirect to http://portal.example"}
-    log.write("10:00:01", Event.NO_UPSTREAM, network="cafe", because="a portal answers", verdicts=[verdict])
+    box = {"upstream": "corp", "verdict": "error", "ms": 1.0, "evidence": "no HTTP: Welcome to Hotel Adlon"}
+    log.write("10:00:01", Event.NO_UPSTREAM, network="cafe", because="a portal answers", verdicts=[verdict, box])
     wrong = 'network 2 (office).match.gateway: "10.99.0.300" is not an address'
     return log.write("10:00:02", Event.POLICY_REJECTED, path="/p", problems=[wrong])
 
 
-@pytest.mark.parametrize("said", ["CorpNet", "10.99.0", "wlan7", "portal.example", "67ad3bba747b", "5c0d9f6a"])
+@pytest.mark.parametrize("said", ["CorpNet", "10.99.0", "wlan7", "portal.example", "Adlon", "67ad3bba747b", "5c0d9f6a"])
 def test_where_the_laptop_was_is_not_on_the_page(said: str) -> None:
     assert said not in page(reported(_somewhere()))
     assert "cafe" in page(reported(_somewhere()))
@@ -410,10 +411,12 @@ def test_where_the_laptop_was_is_on_a_full_page(said: str) -> None:
 
 def test_a_record_of_a_newer_agent_has_a_row() -> None:
     log = begun()
-    log.heads.append(type(log.heads[0])(v=9, ts="2026-03-01T10:00:00Z", seq=2, boot_id="b", pass_id="p", event="relay-enabled",
+    log.heads.append(type(log.heads[0])(v=9, ts="2026-03-01T10:00:00Z", seq=2, boot_id="b", pass_id="p", event="teleported",
                                          trigger="t", facts=log.heads[0].facts))  # fmt: skip
 
-    assert "relay-enabled" in Read(page(reported(log))).rows[2]
+    assert "teleported" in Read(page(reported(log))).rows[2]
+    assert "office" not in Read(page(reported(log))).rows[2]  # nobody knows here which of its facts tell of a place
+    assert "office" in Read(page(reported(log, is_full=True))).rows[2]
 
 
 @pytest.mark.parametrize("ts", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1969-07-20T20:17:40Z"])

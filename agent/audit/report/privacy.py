@@ -1,7 +1,7 @@
 """What of a record's facts is on the page: not where the laptop was, unless that is asked for.
 
 Pure. As with `audit.places = "names"`: a network has the name that the policy gives it. What is left out is what it was
-recognised by, and what a portal or an issuer of certificates there said.
+recognised by, and what somebody there said: a portal, an issuer of certificates, a proxy.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from agent.values.events import Event
 from agent.values.policy_text import without_match
-from agent.values.verdict import Outcome
+from agent.values.verdict import IN_OUR_WORDS
 
-_TELLS_WHERE: Final = frozenset({Outcome.PORTAL.value, Outcome.TLS.value})
+_IN_OUR_WORDS: Final = frozenset(outcome.value for outcome in IN_OUR_WORDS)
 _OF_A_PLACE: Final = ("interfaces", "fingerprint", "place", "is_new")
 
 
@@ -30,6 +30,6 @@ def without_places(event: str, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_evidence(judged: object) -> object:
-    if isinstance(judged, dict) and judged.get("verdict") in _TELLS_WHERE:
+    if isinstance(judged, dict) and judged.get("verdict") not in _IN_OUR_WORDS:
         return {name: fact for name, fact in judged.items() if name != "evidence"}
     return judged

@@ -25,7 +25,7 @@ _EVENTS: Final = frozenset(event.value for event in Event)
 def row_of(head: Head, *, is_full: bool) -> Row:
     """`is_full`: also where the laptop was."""
     facts = head.facts_of_today()
-    shown = facts if is_full else without_places(head.event, facts)
+    shown = facts if is_full else without_places(head.event, facts) if head.event in _EVENTS else {}
     return Row(
         seq=head.seq,
         at=head.moment(),
@@ -40,7 +40,7 @@ def row_of(head: Head, *, is_full: bool) -> Row:
 
 def _said(head: Head, facts: Mapping[str, Any]) -> str:
     if head.event not in _EVENTS:  # written by a newer agent
-        return json.dumps(facts, ensure_ascii=False)
+        return json.dumps(facts, ensure_ascii=False) if facts else ""
     # The difference has lines of its own.
     return sentence(Event(head.event), {name: fact for name, fact in facts.items() if name != "diff"})
 

@@ -137,7 +137,7 @@ class _Telling:
                 self._palette.chosen = str(facts.get("upstream", ""))
             case Event.APPLY_STARTED.value:
                 self._palette.applies(facts.get("settings"))
-            case name if name == RELAY_ENABLED:
+            case Event.RELAY_ENABLED.value:
                 self._palette.relays(facts.get("listens"))
 
     # What the account says of them.
@@ -383,12 +383,8 @@ class _Telling:
         return (Cell(self._when(order.at), order.seq), *map(Cell, said))
 
 
-RELAY_ENABLED: Final = "relay-enabled"  # of an agent that has one
 _NOTED: Final = frozenset(
-    {
-        *(Event.AGENT_STARTED.value, Event.UPSTREAM_CHOSEN.value, Event.APPLY_STARTED.value),
-        RELAY_ENABLED,
-    }
+    one.value for one in (Event.AGENT_STARTED, Event.UPSTREAM_CHOSEN, Event.APPLY_STARTED, Event.RELAY_ENABLED)
 )
 
 
