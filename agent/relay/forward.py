@@ -212,13 +212,16 @@ class Forwarding:
         is_open = await self._send(opened, b"".join(sent))
         if body.is_whole or not is_open:
             return await self._answer(opened, outward)
+        gone: list[BaseException] = []
         try:
             async with asyncio.TaskGroup() as tasks:
                 sending = tasks.create_task(self._send_body(opened, outward))
                 result = await self._answer(opened, outward)
                 sending.cancel()
         except* _ClientLost as lost:
-            raise lost.exceptions[0] from None
+            gone += lost.exceptions  # raised from here, Python up to 3.11.2 would put it into a group again
+        if gone:
+            raise gone[0]
         return result
 
     async def _come_already(self) -> _Body:
