@@ -270,11 +270,11 @@ class _Walk:
         ]
 
     def compared(self, source: Source) -> Compared:
+        """By the anchors of our own it is known what is missing; one that was given for it says nothing more."""
         first = self.first.seq if self.first else 1
+        gaps = self.missing if source is Source.GIVEN else []
         seqs = [
-            one.seq
-            for one in self._anchors[source]
-            if one.seq >= first and not any(gap.has(one.seq) for gap in self.missing)
+            one.seq for one in self._anchors[source] if one.seq >= first and not any(gap.has(one.seq) for gap in gaps)
         ]
         return Compared(source, len(seqs), max(seqs, default=0))
 

@@ -408,6 +408,8 @@ def test_a_log_that_is_gone_with_its_anchor_is_missed_by_the_journal() -> None:
 
         assert whole(log, log.anchors) == "records 1 to 5 are gone with the whole log, says the journal"
         assert whole(log, log.anchors[:3]) == "records 1 to 3 are gone with the whole log, says the journal"
+        (journal,) = verify(log.path, log.state, [log.anchors]).compared
+        assert str(journal) == "journal: 5 anchors, the newest of record 5"  # it is by them that they are missed
 
 
 @pytest.mark.parametrize("records", [1, 5, 9])
