@@ -14,6 +14,7 @@ import msgspec
 from agent.audit.heads import Head
 from agent.audit.report.palette import Palette
 from agent.audit.spans import Known, Lane, Span, Told
+from agent.audit.texts import Texts
 from agent.values.events import Event
 
 DOWN, OFFLINE = "did not run", "offline"
@@ -39,24 +40,36 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
 class RanWith:
     """On its way along the log."""
 
-    def __init__(self) -> None:
+    def __init__(self, palette: Palette | None = None) -> None:
+        """`palette`: of somebody who reads the records for it, too."""
         self._docker: list[Span] = []
         self._networks: list[Span] = []
-        self._palette = Palette()
+        self._palette = palette or Palette()
+        self._texts = Texts()
 
-    def take(self, head: Head | None, told: Iterable[Told]) -> None:
-        """A record, and what the account tells of it. None: where the log ends."""
-        if head is not None and head.event in (Event.AGENT_STARTED.value, Event.UPSTREAM_CHOSEN.value):
+    def note(self, head: Head) -> None:
+        """A record, before what the account tells of it."""
+        if head.event in (Event.AGENT_STARTED.value, Event.UPSTREAM_CHOSEN.value):
             self._palette.chosen = str(head.facts_of_today().get("upstream", ""))
-        elif head is not None and head.event == Event.APPLY_STARTED.value:
+        elif head.event == Event.APPLY_STARTED.value:
             self._palette.applies(head.facts_of_today().get("settings"))
-        elif head is not None and head.event == Event.RELAY_ENABLED.value:
+        elif head.event == Event.RELAY_ENABLED.value:
             self._palette.relays(head.facts_of_today().get("listens"))
+
+    def take(self, told: Iterable[Told]) -> None:
         for one in told:
             if isinstance(one, Span) and one.lane is Lane.DOCKER:
-                self._docker.append(one)
+                self._docker.append(self._kept(one))
             elif isinstance(one, Span) and one.lane is Lane.NETWORK:
-                self._networks.append(one)
+                self._networks.append(self._kept(one))
+
+    def _kept(self, span: Span) -> Span:
+        once = self._texts.once
+        return msgspec.structs.replace(
+            span,
+            value=None if span.value is None else once(span.value),
+            because=once(span.because), cause=once(span.cause), about=once(span.about),
+        )  # fmt: skip
 
     def rows(self) -> Iterator[Ran]:
         """In the order of time; of one Docker they do not overlap, unless the clock was set back."""

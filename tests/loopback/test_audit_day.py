@@ -312,8 +312,9 @@ def test_the_account_of_the_commands_says_the_same(day: Day) -> None:
 def test_the_list_of_what_docker_ran_with_is_the_same_and_without_a_gap(day: Day) -> None:
     account, told = Account(), RanWith()
     for head in heads(day.log):
-        told.take(head, account.take(head))
-    told.take(None, account.now())
+        told.note(head)
+        told.take(account.take(head))
+    told.take(account.now())
     rows = [*told.rows()]
 
     assert [before.end for before in rows[:-1]] == [after.begin for after in rows[1:]]

@@ -24,6 +24,7 @@ from agent.audit.report.summary import Sums, figures, headline, of_networks
 from agent.audit.report.values import Band, Bar, Cell, Chain, Key, Listing, Mark, Report, Tone
 from agent.audit.report.words import clock, count, is_one_day, length, moment
 from agent.audit.spans import Break, Known, Lane, Outage, Restart, Span, Start, Told
+from agent.audit.texts import Texts
 from agent.values.dockerd import Cause
 from agent.values.events import Event
 
@@ -75,13 +76,13 @@ def report(heads: Iterable[Head], asked: Asked, chain: Chain) -> Report:
         telling.note(head)
         told = [*account.take(head)]
         telling.orders.take(head, told)
-        telling.ran.take(head, told)
+        telling.ran.take(told)
         telling.take(told)
     if telling is None:
         telling = _Telling(asked, asked.since or asked.now)
     told = [*account.now(agent_runs=asked.is_running)]
     telling.orders.end(told)
-    telling.ran.take(None, told)
+    telling.ran.take(told)
     telling.take(told)
     return telling.report(chain)
 
@@ -106,8 +107,9 @@ class _Telling:
         self._in_period = 0  # records
         self._lost = deque[Outage](maxlen=MOST_LINES)
         self._starts: list[_Start] = []
+        self._texts = Texts()
         self.orders = Orders()
-        self.ran = RanWith()
+        self.ran = RanWith(self._palette)
         self._orders: list[Answered] = []
         self._breaks: list[Break] = []
         self._when = clock if is_one_day(begin, self._end) else moment
@@ -150,7 +152,7 @@ class _Telling:
                 case Outage():
                     self._take_outage(one)
                 case Restart() if self._is_in_period(one.at):
-                    self._starts.append(_restart(one))
+                    self._starts.append(_restart(one, self._texts))
                     self._sums.restarted(one)
                 case Start() if self._is_in_period(one.at) and one.by != Cause.AGENT.value:
                     self._take_start(one)
@@ -352,13 +354,18 @@ class _Telling:
         )
 
     def _ran_table(self) -> Listing:
-        lines = [self._ran_line(one) for one in self.ran.rows() if self._has_a_part_of(one)]
+        shown = deque[Ran](maxlen=MOST_LINES)  # of a large log there are many more
+        in_period = 0
+        for one in self.ran.rows():
+            if self._has_a_part_of(one):
+                shown.append(one)
+                in_period += 1
         return Listing(
             "What Docker ran with",
             ("From", "To", "Lasted", "With", "Network", "Started by"),
-            tuple(lines[-MOST_LINES:]),
+            tuple(self._ran_line(one) for one in shown),
             "No record says it.",
-            left_out=max(0, len(lines) - MOST_LINES),
+            left_out=in_period - len(shown),
             is_marked=False,
         )
 
@@ -388,7 +395,7 @@ _NOTED: Final = frozenset(
 )
 
 
-def _restart(one: Restart) -> _Start:
+def _restart(one: Restart, texts: Texts) -> _Start:
     kept = [] if one.kept is None else [f"{one.kept} kept"]
     gone = ((one.lost, "lost"), (one.stopped, "stopped"))
     lost = [f"{len(names)} {word}: {', '.join(names)}" for names, word in gone if names]
@@ -396,12 +403,12 @@ def _restart(one: Restart) -> _Start:
     return _Start(
         at=one.at,
         tone=Tone.BAD if one.is_rolled_back else Tone.PLAIN,
-        by=", ".join(filter(None, ("the agent", "rolled back" if one.is_rolled_back else "", one.asked))),
+        by=texts.once(", ".join(filter(None, ("the agent", "rolled back" if one.is_rolled_back else "", one.asked)))),
         seq=one.seq,
         took_s=one.took_s,
-        containers="; ".join([*kept, *lost, *along]),
-        due=one.due,
-        allowed="; ".join(filter(None, (one.allowed, *one.left))),
+        containers=texts.once("; ".join([*kept, *lost, *along])),
+        due=texts.once(one.due),
+        allowed=texts.once("; ".join(filter(None, (one.allowed, *one.left)))),
     )
 
 

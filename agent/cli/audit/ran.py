@@ -58,8 +58,9 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 def _rows(path: Path, *, agent_runs: bool) -> Iterator[Ran]:
     account, ran = Account(), RanWith()
     for head in heads(path):
-        ran.take(head, account.take(head))
-    ran.take(None, account.now(agent_runs=agent_runs))
+        ran.note(head)
+        ran.take(account.take(head))
+    ran.take(account.now(agent_runs=agent_runs))
     return ran.rows()
 
 
