@@ -288,6 +288,8 @@ class Registries:
         question = msgspec.structs.replace(self._question(), on_their_way=self._on_their_way)
 
         async def ask(upstream: Upstream) -> Verdict:
+            if upstream.is_pac:  # what it stands for is probed, not itself
+                return Verdict(Outcome.ERROR, "its PAC is not asked here")
             there = as_reached(upstream, question.vantage)
             excluded = for_dockerd(upstream, self._policy.no_proxy).no_proxy
             hosts = {url.host for url in (there.http, there.https) if url is not None}

@@ -223,9 +223,7 @@ class UpstreamUrl:
             return cls(None)
         url = proxy(text)
         if _has_path(text):
-            raise ValueError(
-                'has a path: a PAC file is not a proxy; write the proxy that it names, such as "http://proxy.example:3128"'
-            )
+            raise ValueError('has a path: a proxy has none; a PAC file is written as pac = "…", instead of url')
         if not isinstance(url, ProxyUrl) or "://" not in text:
             raise ValueError('is not a proxy\'s URL, such as "http://proxy.example:3128" or "socks5://…"')
         if not _is_possible(url.host):
@@ -233,6 +231,42 @@ class UpstreamUrl:
         if url.credentials:
             raise ValueError("holds a user or password: write username and password_file instead")
         return cls(url)
+
+
+class PacUrl(str):
+    """Where a PAC file is, or `auto`; '' is none."""
+
+    __slots__ = ()
+    AUTO: Final = "auto"
+    _TEXT = re.compile(
+        r"(?P<web>https?)://(?P<authority>[^/?#]+)(?:[/?][^#]*)?|file://(?P<path>/[^?#]+)", re.IGNORECASE
+    )
+    _LONGEST: Final = 2048
+
+    @classmethod
+    def parse(cls, text: str) -> PacUrl:
+        if text in ("", cls.AUTO):
+            return cls(text)
+        parts = cls._TEXT.fullmatch(text)
+        if parts is None or not text.isascii() or re.search(r"[\0- \x7f]", text) or len(text) > cls._LONGEST:
+            raise ValueError(
+                'is not where a PAC file is, such as "http://wpad.example/wpad.dat", "file:///etc/corp.pac" or "auto"'
+            )
+        if parts["path"] is not None:
+            return cls(f"file://{parts['path']}")
+        url = proxy(f"{parts['web']}://{parts['authority']}")
+        if not isinstance(url, ProxyUrl) or not _is_possible(url.host):
+            raise ValueError("names no host that a PAC file could be on")
+        if url.credentials:
+            raise ValueError("holds a user or password: a PAC file is fetched without one")
+        return cls(text)
+
+    @property
+    def host(self) -> str:
+        """Who is asked for it; '' for a file, and for `auto`."""
+        parts = self._TEXT.fullmatch(self)
+        url = proxy(f"{parts['web']}://{parts['authority']}") if parts and parts["web"] else None
+        return url.host if isinstance(url, ProxyUrl) else ""
 
 
 def _has_path(text: str) -> bool:
@@ -356,6 +390,9 @@ class Relay(Table, frozen=True):
     max_connections: int = 1024
 
 
+PAC_REFRESH: Final = Duration(3600)
+
+
 class UpstreamTable(Table, frozen=True):
     """[upstream.NAME] as it is written."""
 
@@ -368,6 +405,9 @@ class UpstreamTable(Table, frozen=True):
     no_proxy: tuple[Exclusion, ...] = ()
     owner: str = ""
     container_url: UpstreamUrl = UpstreamUrl(None)
+    pac: PacUrl = PacUrl("")
+    pac_refresh: Duration = PAC_REFRESH
+    trusted: tuple[Pattern, ...] = ()
 
 
 class Match(Table, frozen=True):
@@ -408,10 +448,17 @@ class Upstream(msgspec.Struct, frozen=True):
     no_proxy: tuple[str, ...] = ()
     owner: str = ""  # whose listener it must be; '': anybody's
     container_url: ProxyUrl | None = None
+    pac: PacUrl = PacUrl("")  # says what the upstreams are that it stands for
+    pac_refresh: Duration = PAC_REFRESH
+    trusted: tuple[Pattern, ...] = ()  # the hosts among them that the password may go to
 
     @property
     def is_direct(self) -> bool:
         return self.name == DIRECT_NAME
+
+    @property
+    def is_pac(self) -> bool:
+        return bool(self.pac)
 
     @property
     def sends_password(self) -> bool:

@@ -18,6 +18,7 @@ from agent.values.listening import is_loopback
 from agent.values.policy import (
     DIRECT,
     DIRECT_NAME,
+    PAC_REFRESH,
     Address,
     Audit,
     Clients,
@@ -31,6 +32,7 @@ from agent.values.policy import (
     Network,
     NetworkTable,
     NoProxy,
+    PacUrl,
     Pattern,
     Policy,
     Probing,
@@ -49,7 +51,10 @@ from agent.values.secret import HIDDEN, MORE, redacted
 from agent.values.settings import Scheme
 
 T = TypeVar("T", bound=Table)
-_VALUES: Final = (Duration, Size, Address, Subnet, Mac, Pattern, Exclusion, RegistryUrl, ReachedHost, UpstreamUrl)
+_VALUES: Final = (
+    *(Duration, Size, Address, Subnet, Mac, Pattern, Exclusion, RegistryUrl, ReachedHost, UpstreamUrl),
+    PacUrl,
+)
 _KNOWN_TABLES: Final = ("probe", "docker", "clients", "audit", "no_proxy", "relay", "upstream", "network")
 # As the problems and the lines of a policy name it; what a person wrote there follows, or is its key.
 _OF_MATCH: Final = re.compile(rf"(\.match\b(?:\.(?:{'|'.join(Match.__struct_encode_fields__)})\b)?).*", re.DOTALL)
@@ -66,6 +71,7 @@ _BOUNDS: Final = {
     "docker.min_interval": ("0s", "1d"),
     "audit.keep": ("1h", "36500d"),
 }
+_PAC_REFRESH_BOUNDS: Final = ("10s", "7d")
 _RARE_ENOUGH_S: Final = 5
 _MAY_BE_ZERO: Final = frozenset({"probe.recheck"})
 
@@ -238,6 +244,9 @@ class _Reading:
             no_proxy=_one_by_one(read.no_proxy),
             owner=read.owner,
             container_url=read.container_url.url,
+            pac=read.pac,
+            pac_refresh=read.pac_refresh,
+            trusted=read.trusted,
         )
 
     def _networks(self, upstreams: Mapping[str, Upstream]) -> tuple[Network, ...]:
@@ -254,6 +263,8 @@ class _Reading:
                 continue
             if "use" not in wrong:
                 self._check_use(label, read.use, upstreams)
+                if read.match.is_empty and "match" not in wrong:
+                    self._check_is_not_auto(label, read.use, upstreams)
             found.append(Network(read.name or f"network {number}", read.use, read.match, read.unreachable))
         names = [network.name for network in found]
         for name in sorted({name for name in names if names.count(name) > 1}):
@@ -271,16 +282,19 @@ class _Reading:
             elif use.count(name) > 1:
                 self.problems.append(f'{label}.use: "{name}" stands twice')
 
+    def _check_is_not_auto(self, label: str, use: tuple[str, ...], upstreams: Mapping[str, Upstream]) -> None:
+        self.problems += [
+            f'{label}.use: "{name}" has pac = "auto", which asks whoever answers: give the network a match'
+            for name in dict.fromkeys(use)
+            if name in upstreams and upstreams[name].pac == PacUrl.AUTO
+        ]
+
 
 def _upstream_problems(read: UpstreamTable, wrong: frozenset[str]) -> list[str]:
     """What is wrong between the keys of an upstream, or with one that is right by its kind."""
     found = []
-    apart = bool(read.http_url.url or read.https_url.url)
-    if wrong.isdisjoint({"url", "http_url", "https_url"}):
-        if read.url.url and apart:
-            found.append(": url stands beside http_url or https_url: write one or the other")
-        elif not read.url.url and not apart:
-            found.append(': url is missing, such as "http://proxy.example:3128"')
+    if wrong.isdisjoint({"url", "http_url", "https_url", "pac"}):
+        found += _pac_problems(read) if read.pac else _url_problems(read)
     if read.password_file and read.password_credential:
         found.append(".password_file and password_credential: write one of them")
     if (read.password_file or read.password_credential) and not read.username and "username" not in wrong:
@@ -291,6 +305,36 @@ def _upstream_problems(read: UpstreamTable, wrong: frozenset[str]) -> list[str]:
         found.append(f'.password_credential: "{read.password_credential}" is not the name of a credential')
     if read.owner and (problem := _owner_problem(read)):
         found.append(f".{problem}")
+    return found
+
+
+def _url_problems(read: UpstreamTable) -> list[str]:
+    found = []
+    apart = bool(read.http_url.url or read.https_url.url)
+    if read.url.url and apart:
+        found.append(": url stands beside http_url or https_url: write one or the other")
+    elif not read.url.url and not apart:
+        found.append(': url is missing, such as "http://proxy.example:3128"')
+    if read.trusted:
+        found.append(".trusted: goes with pac")
+    if read.pac_refresh != PAC_REFRESH:
+        found.append(".pac_refresh: goes with pac")
+    return found
+
+
+def _pac_problems(read: UpstreamTable) -> list[str]:
+    """A PAC file says what the proxies are."""
+    beside = {
+        "url": read.url.url,
+        "http_url": read.http_url.url,
+        "https_url": read.https_url.url,
+        "container_url": read.container_url.url,
+        "owner": read.owner,
+    }
+    found = [f".{key}: stands beside pac: write one or the other" for key, value in beside.items() if value]
+    least, most = _PAC_REFRESH_BOUNDS
+    if not Duration.parse(least) <= read.pac_refresh <= Duration.parse(most):
+        found.append(f'.pac_refresh: {read.pac_refresh:g} s is out of bounds: write "{least}" to "{most}"')
     return found
 
 
@@ -451,7 +495,13 @@ def warnings(policy: Policy) -> tuple[str, ...]:
     elif policy.probe.recheck < _RARE_ENOUGH_S:
         found.append(f"probe.recheck: every {policy.probe.recheck:g} s is a load: a registry may answer 429, too many")
     for upstream in policy.upstreams.values():
-        if not upstream.is_direct and (upstream.http is None or upstream.https is None):
+        if upstream.is_pac:
+            if upstream.sends_password and not upstream.trusted:
+                found.append(
+                    f"upstream.{upstream.name}: its password goes to none of the proxies that the PAC names: list in"
+                    " trusted those that it may go to"
+                )
+        elif not upstream.is_direct and (upstream.http is None or upstream.https is None):
             missing, given = ("https_url", "http_url") if upstream.https is None else ("http_url", "https_url")
             found.append(f"upstream.{upstream.name}: {given} without {missing}: the other half goes direct")
     found += _network_warnings(policy)
@@ -464,7 +514,13 @@ def _network_warnings(policy: Policy) -> list[str]:
         label = f"network {number} ({network.name})"
         if not network.match.is_empty:
             continue
-        sent = [name for name in network.use if policy.upstreams[name].sends_password]
+        unasked = [name for name in network.use if policy.upstreams[name].is_pac]
+        if unasked:
+            found.append(
+                f"{label}: has no match, so the PAC of {', '.join(unasked)} is not asked here: that is done only in a"
+                " network that is recognised"
+            )
+        sent = [name for name in network.use if policy.upstreams[name].sends_password and name not in unasked]
         if sent:
             found.append(f"{label}: has no match, so the password of {', '.join(sent)} is sent in every network")
         if number < len(policy.networks):
@@ -487,6 +543,9 @@ def cautions(policy: Policy) -> tuple[str, ...]:
             )
         if not upstream.sends_password or upstream.owner:
             continue
+        if upstream.is_pac:
+            found += _pac_cautions(name, upstream, policy)
+            continue
         clear = [url for url in (upstream.http, upstream.https) if url and url.scheme is not Scheme.HTTPS]
         if any(is_loopback(url) for url in clear):
             found.append(
@@ -501,3 +560,14 @@ def cautions(policy: Policy) -> tuple[str, ...]:
                     f" match, for an {scheme}:// proxy does not prove who it is; an https:// one does"
                 )
     return tuple(found)
+
+
+def _pac_cautions(name: str, upstream: Upstream, policy: Policy) -> list[str]:
+    if not upstream.trusted:
+        return []
+    return [
+        f"network {number} ({network.name}): the password of {name} is sent to whoever shows this match and is called"
+        f" {' or '.join(upstream.trusted)} by its PAC; in clear, unless that says HTTPS"
+        for number, network in enumerate(policy.networks, start=1)
+        if name in network.use and not network.match.is_empty
+    ]

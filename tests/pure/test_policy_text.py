@@ -82,6 +82,11 @@ UPSTREAM = "[upstream.a]\n"
 URL = 'url = "http://proxy:3128"\n'
 
 
+PAC = 'pac = "http://wpad.corp.example/wpad.dat"\n'
+PASSWORD = 'username = "u"\npassword_file = "/p"\n'
+NO_PAC = 'is not where a PAC file is, such as "http://wpad.example/wpad.dat", "file:///etc/corp.pac" or "auto"'
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -131,9 +136,9 @@ URL = 'url = "http://proxy:3128"\n'
         ('[upstream.direct]\nurl = ""', "upstream.direct: direct is built in and cannot be defined; use another name"),
         (UPSTREAM, 'upstream.a: url is missing, such as "http://proxy.example:3128"'),
         (UPSTREAM + 'url = "proxy:3128"', 'upstream.a.url: "proxy:3128" is not a proxy\'s URL, such as "http://proxy.example:3128" or "socks5://…"'),
-        (UPSTREAM + 'url = "http://wpad/wpad.dat"', 'upstream.a.url: "http://wpad/…" has a path: a PAC file is not a proxy; write the proxy that it names, such as "http://proxy.example:3128"'),
-        (UPSTREAM + 'url = "http://proxy:3128/path"', 'upstream.a.url: "http://proxy:3128/…" has a path: a PAC file is not a proxy; write the proxy that it names, such as "http://proxy.example:3128"'),
-        (UPSTREAM + 'url = "file:///etc/proxy.pac"', 'upstream.a.url: "‹unparsable›/…" has a path: a PAC file is not a proxy; write the proxy that it names, such as "http://proxy.example:3128"'),
+        (UPSTREAM + 'url = "http://wpad/wpad.dat"', 'upstream.a.url: "http://wpad/…" has a path: a proxy has none; a PAC file is written as pac = "…", instead of url'),
+        (UPSTREAM + 'url = "http://proxy:3128/path"', 'upstream.a.url: "http://proxy:3128/…" has a path: a proxy has none; a PAC file is written as pac = "…", instead of url'),
+        (UPSTREAM + 'url = "file:///etc/proxy.pac"', 'upstream.a.url: "‹unparsable›/…" has a path: a proxy has none; a PAC file is written as pac = "…", instead of url'),
         (UPSTREAM + 'url = "http://10.0.0.300:3128"', 'upstream.a.url: "http://10.0.0.300:3128" names no proxy: "10.0.0.300" is not an address'),
         (UPSTREAM + URL + 'container_url = "http://10.0.0.1-9"', 'upstream.a.container_url: "http://10.0.0.1-9" names no proxy: "10.0.0.1-9" is not an address'),
         (UPSTREAM + 'url = "socks4://proxy"', 'upstream.a.url: "socks4://proxy" is not a proxy\'s URL, such as "http://proxy.example:3128" or "socks5://…"'),
@@ -142,11 +147,27 @@ URL = 'url = "http://proxy:3128"\n'
         (UPSTREAM + URL + 'password_file = "/p"', "upstream.a: username is missing; a password does not go without"),
         (UPSTREAM + URL + 'username = "u"\npassword_file = "p"', 'upstream.a.password_file: "p" is not an absolute path'),
         (UPSTREAM + URL + 'username = "u"\npassword_file = "/p"\npassword_credential = "c"', "upstream.a.password_file and password_credential: write one of them"),
-        (UPSTREAM + URL + 'password = "hunter2"', 'upstream.a.password: unknown; did you mean "password_file"? Known are url, http_url, https_url, username, password_file, password_credential, no_proxy, owner, container_url'),
+        (UPSTREAM + URL + 'password = "hunter2"', 'upstream.a.password: unknown; did you mean "password_file"? Known are url, http_url, https_url, username, password_file, password_credential, no_proxy, owner, container_url, pac, pac_refresh, trusted'),
         (UPSTREAM + URL + 'owner = "alice"', "upstream.a.owner: goes with a proxy on loopback, such as 127.0.0.1, and http://proxy:3128 is elsewhere"),
         (UPSTREAM + 'http_url = "http://[::1]:1"\nhttps_url = "http://proxy:1"\nowner = "alice"', "upstream.a.owner: goes with a proxy on loopback, such as 127.0.0.1, and http://proxy:1 is elsewhere"),
         (UPSTREAM + 'url = "http://127.0.0.1:1"\nowner = "a:b"', 'upstream.a.owner: "a:b" is not the name of a user'),
         (UPSTREAM + 'url = "http://127.0.0.1:1"\nowner = 1000', "upstream.a.owner: 1000 is not a text in quotes"),
+        (UPSTREAM + 'pac = "wpad.dat"', f'upstream.a.pac: "wpad.dat" {NO_PAC}'),
+        (UPSTREAM + 'pac = "ftp://wpad/wpad.dat"', f'upstream.a.pac: "ftp://wpad/…" {NO_PAC}'),
+        (UPSTREAM + 'pac = "file://etc/wpad.dat"', f'upstream.a.pac: "file://etc/…" {NO_PAC}'),
+        (UPSTREAM + 'pac = "http://wp ad/wpad.dat"', f'upstream.a.pac: "‹unparsable›/…" {NO_PAC}'),
+        (UPSTREAM + 'pac = "http://u:hunter2@wpad/wpad.dat"', 'upstream.a.pac: "‹unparsable›" holds a user or password: a PAC file is fetched without one'),
+        (UPSTREAM + 'pac = "http://10.0.0.300/wpad.dat"', 'upstream.a.pac: "http://10.0.0.300/…" names no host that a PAC file could be on'),
+        (UPSTREAM + PAC + URL, "upstream.a.url: stands beside pac: write one or the other"),
+        (UPSTREAM + PAC + 'http_url = "http://b"', "upstream.a.http_url: stands beside pac: write one or the other"),
+        (UPSTREAM + PAC + 'https_url = "http://b"', "upstream.a.https_url: stands beside pac: write one or the other"),
+        (UPSTREAM + PAC + 'container_url = "http://b"', "upstream.a.container_url: stands beside pac: write one or the other"),
+        (UPSTREAM + PAC + 'owner = "alice"', "upstream.a.owner: stands beside pac: write one or the other"),
+        (UPSTREAM + PAC + 'pac_refresh = "1s"', 'upstream.a.pac_refresh: 1 s is out of bounds: write "10s" to "7d"'),
+        (UPSTREAM + PAC + 'password_file = "/p"', "upstream.a: username is missing; a password does not go without"),
+        (UPSTREAM + URL + 'trusted = ["*.corp.example"]', "upstream.a.trusted: goes with pac"),
+        (UPSTREAM + URL + 'pac_refresh = "2h"', "upstream.a.pac_refresh: goes with pac"),
+        (UPSTREAM + 'pac = "auto"\n[[network]]\nuse = ["a"]', 'network 1.use: "a" has pac = "auto", which asks whoever answers: give the network a match'),
         ("network = 3", "network: expected [[network]], with two brackets"),
         ("[network]\nuse = []", "network: expected [[network]], with two brackets"),
         ("[[network]]", "network 1.use: is missing"),
@@ -165,6 +186,25 @@ URL = 'url = "http://proxy:3128"\n'
 )  # fmt: skip
 def test_what_is_wrong_is_said_where_what_and_what_was_expected(text: str, line: str) -> None:
     assert problems(text) == (line,)
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("http://wpad.corp.example/wpad.dat", "wpad.corp.example"),
+        ("HTTPS://Wpad:8443/p.pac?site=1", "wpad"),
+        ("http://[fd00::1]/wpad.dat", "fd00::1"),
+        ("http://wpad", "wpad"),
+        ("file:///etc/corp.pac", ""),
+        ("auto", ""),
+    ],
+)
+def test_who_is_asked_for_a_pac_file(text: str, host: str) -> None:
+    read = policy(f'{UPSTREAM}pac = "{text}"').upstreams["a"]
+
+    assert read.is_pac
+    assert (read.pac, read.pac.host) == (text, host)
+    assert read.http is read.https is None
 
 
 def test_all_that_is_wrong_is_told_in_one_reading() -> None:
@@ -203,7 +243,7 @@ use = 1
             'no_proxy.always: "a;b"',
             'no_proxy.always: "c;d"',
             "upstream.a: url",
-            'upstream.b.url: "http://wpad/…" has a path: a PAC file',
+            'upstream.b.url: "http://wpad/…" has a path: a proxy has none; a PAC file',
             "upstream.b: username",
             'upstream.b.password_file: "secret"',
             'network 1.use: "offce"',
@@ -236,6 +276,8 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         ('[upstream.a]\nhttps_url = "http://a"', "upstream.a: https_url without http_url"),
         ('[upstream.a]\nhttp_url = "http://a"', "upstream.a: http_url without https_url"),
         (f'{UPSTREAM}{URL}username="u"\npassword_file="/p"\n[[network]]\nuse=["a"]', "network 1 (network 1): has no match, so the password of a is sent"),
+        (UPSTREAM + PAC + '[[network]]\nuse = ["a"]', "network 1 (network 1): has no match, so the PAC of a is not asked here"),
+        (UPSTREAM + PAC + PASSWORD, "upstream.a: its password goes to none of the proxies that the PAC names"),
         ('[[network]]\nuse=["direct"]\n[[network]]\nuse=["direct"]', "network 1 (network 1): has no match, so what stands below it is never reached"),
     ],
 )  # fmt: skip
@@ -243,13 +285,13 @@ def test_what_is_valid_and_unwise_is_warned_of(text: str, warning: str) -> None:
     assert [line for line in warnings(policy(text)) if line.startswith(warning)], warnings(policy(text))
 
 
-PASSWORD = 'username = "u"\npassword_file = "/p"\n'
 OFFICE = '[[network]]\nname = "office"\nuse = ["a"]\nmatch.gateway = ["10.10.0.1"]\n'
 IN_CLEAR = (
     "network 1 (office): the password of a is sent in clear to whoever shows this match, for an {} proxy does not prove who"
     " it is; an https:// one does"
 )
 BY_THE_RELAY = "upstream.a: by the relay every user and every container of this machine may use it, with its password, though none of them sees that"
+TO_WHOM_IT_NAMES = "network 1 (office): the password of a is sent to whoever shows this match and is called *.corp.example or proxy by its PAC; in clear, unless that says HTTPS"
 TO_WHOEVER_LISTENS = "upstream.a: its password is sent to whoever listens there on this machine; with `owner` to that user's listener alone"
 
 
@@ -265,6 +307,8 @@ TO_WHOEVER_LISTENS = "upstream.a: its password is sent to whoever listens there 
         (UPSTREAM + URL + 'username = "u"\n' + OFFICE, []),
         ("[relay]\nenable = true\n" + UPSTREAM + URL + PASSWORD, [BY_THE_RELAY]),
         ("[relay]\nenable = true\n" + UPSTREAM + URL, []),
+        (UPSTREAM + PAC + PASSWORD + OFFICE, []),
+        (UPSTREAM + PAC + 'trusted = ["*.corp.example", "proxy"]\n' + PASSWORD + OFFICE, [TO_WHOM_IT_NAMES]),
         (UPSTREAM + URL + PASSWORD, []),
         (UPSTREAM + URL + PASSWORD + '[[network]]\nuse = ["a"]', []),
     ],
