@@ -14,7 +14,7 @@ KEPT   := /etc/docker-proxy-agent /var/log/docker-proxy-agent
 # Tests start hundreds of Pythons: where the environment forbids to keep bytecode, each would compile everything again.
 test check test-machine: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test check lint docs format test-machine bench install uninstall clean
+.PHONY: demo test check lint docs picture format test-machine bench install uninstall clean
 
 demo: $(READY)
 	$(BIN)/docker-proxy-agent demo
@@ -37,6 +37,10 @@ docs: $(READY)
 	$(BIN)/python -m tests.house
 	$(BIN)/python -m tests.audit_table
 	$(BIN)/docker-proxy-agent audit schema >docs/audit.schema.json
+
+# The pictures of the demo in README.md, of what it prints.
+picture: $(READY)
+	$(BIN)/python -m tests.picture
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
