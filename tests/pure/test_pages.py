@@ -1,0 +1,125 @@
+"""The pages that a user reads: every link leads somewhere, every policy is one, every command exists."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agent.cli.words import COMMANDS, _module, _parser
+from agent.values.policy import Problems
+from agent.values.policy_text import parse
+from tests.sources import ROOT
+
+PAGES: Final = {
+    str(path.relative_to(ROOT)): path.read_text() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
+}
+FENCED: Final = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+LINK: Final = re.compile(r"(?<!!)\[[^]]*\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"|srcset=\"([^\"]+)\"")
+HEADING: Final = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
+# A command of ours in a line of a shell, and its words.
+OURS: Final = re.compile(r"(?:^|[ (|])docker-proxy-agent((?: [^|;&)>#]+)?)")
+MAKE: Final = re.compile(r"(?:^|[ (|])make((?: [a-z-]+)+)")
+
+every_page = pytest.mark.parametrize("page", sorted(PAGES))
+
+
+def blocks(text: str, *languages: str) -> Iterator[str]:
+    for indent, language, block in FENCED.findall(text):
+        if language in languages:
+            yield re.sub(rf"^{indent}", "", block, flags=re.MULTILINE)
+
+
+def anchors(text: str) -> set[str]:
+    """As GitHub makes them: a second heading of the same words has a number."""
+    found: dict[str, int] = {}
+    for heading in HEADING.findall(FENCED.sub("", text)):
+        words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
+        slug = re.sub(r"[^\w\- ]", "", words.lower()).strip().replace(" ", "-")
+        found[slug] = found.get(slug, -1) + 1
+    return {f"{slug}-{number}" if number else slug for slug, last in found.items() for number in range(last + 1)}
+
+
+@every_page
+def test_every_link_leads_to_a_page_that_is_there_and_to_a_heading_in_it(page: str) -> None:
+    folder = (ROOT / page).parent
+    links = ("".join(found) for found in LINK.findall(FENCED.sub("", PAGES[page])))
+
+    assert [link for link in links if "://" not in link and not leads_somewhere(link, folder, page)] == []
+
+
+def leads_somewhere(link: str, folder: Path, page: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = (folder / path).resolve() if path else ROOT / page
+    if not target.exists() or not target.is_relative_to(ROOT):
+        return False
+    return not anchor or anchor in anchors(target.read_text())
+
+
+@every_page
+def test_every_policy_that_it_shows_is_one(page: str) -> None:
+    """A part of one, such as an upstream alone, is one as well."""
+    shown = list(blocks(PAGES[page], "toml"))
+
+    assert [(block, found.lines) for block in shown if isinstance(found := parse(block), Problems)] == []
+
+
+@every_page
+def test_every_command_that_it_shows_exists_with_its_options(page: str) -> None:
+    assert [line for line in commands(PAGES[page]) if not is_understood(line)] == []
+
+
+def commands(text: str) -> Iterator[str]:
+    """The words behind `docker-proxy-agent` in each line of a shell: what is typed, not what is printed."""
+    for block in blocks(text, "sh"):
+        yield from (words for line in block.split("\n") for words in OURS.findall(line.partition(" #")[0]))
+    for block in blocks(text, "console"):
+        typed = (line[2:] for line in block.split("\n") if line.startswith(("$ ", "# ")))
+        yield from (words for line in typed for words in OURS.findall(line.partition(" #")[0]))
+
+
+def is_understood(words: str) -> bool:
+    given = shlex.split(words)
+    name = next((word for word in given if not word.startswith("-")), None)
+    if name is None:
+        return True
+    if name not in COMMANDS:
+        return False
+    known = options(_parser(name, importlib.import_module(_module(name))))
+    return all(word.partition("=")[0] in known for word in given if re.match(r"--?[a-z]", word))
+
+
+def options(parser: argparse.ArgumentParser) -> set[str]:
+    """Of it and of what is below it."""
+    found: set[str] = set()
+    for action in parser._actions:
+        found |= {*action.option_strings}
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                found |= options(below)
+    return found
+
+
+@every_page
+def test_every_command_of_make_that_it_shows_exists(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    lines = (line.partition(" #")[0] for block in blocks(PAGES[page], "sh") for line in block.split("\n"))
+    asked = {word for line in lines for words in MAKE.findall(line) for word in words.split()}
+
+    assert asked <= targets
+
+
+def test_what_is_no_link_no_policy_and_no_command_is_found() -> None:
+    assert not leads_somewhere("docs/nowhere.md", ROOT, "README.md")
+    assert not leads_somewhere("README.md#nowhere", ROOT, "README.md")
+    assert anchors("# A `b`: c\n\n# A b c\n") == {"a-b-c", "a-b-c-1"}
+    assert list(commands("```sh\nsudo docker-proxy-agent frobnicate --now   # x\n```\n")) == [" frobnicate --now  "]
+    assert not is_understood(" frobnicate --now")
+    assert not is_understood(" apply --later")
+    assert is_understood(" apply --now")
