@@ -9,12 +9,14 @@ PYTEST := $(BIN)/pytest --numprocesses=auto --dist=load --maxschedchunk=1
 LINK   := /usr/local/bin/docker-proxy-agent
 TRACES := $(OPT) /etc/systemd/system/docker-proxy-agent.service /var/lib/docker-proxy-agent /etc/docker-proxy-agent/dockerd.env
 COMMA  := ,
+# Of what is built: the last commit's, or where there is none the one that the sources came with.
+EPOCH   = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md))
 KEPT   := /etc/docker-proxy-agent /var/log/docker-proxy-agent
 
 # Tests start hundreds of Pythons: where the environment forbids to keep bytecode, each would compile everything again.
 test check test-machine: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test check lint docs picture format test-machine bench install uninstall clean
+.PHONY: demo test check lint docs picture man completions format test-machine bench install uninstall clean
 
 demo: $(READY)
 	$(BIN)/docker-proxy-agent demo
@@ -41,6 +43,13 @@ docs: $(READY)
 # The pictures of the demo in README.md, of what it prints.
 picture: $(READY)
 	$(BIN)/python -m tests.picture
+
+# Below build/share, as below /usr/share:
+#   man/man1/docker-proxy-agent.1, man/man5/docker-proxy-agent.5
+#   bash-completion/completions/docker-proxy-agent, zsh/site-functions/_docker-proxy-agent,
+#   fish/vendor_completions.d/docker-proxy-agent.fish
+man completions: $(READY)
+	SOURCE_DATE_EPOCH=$(EPOCH) $(BIN)/python -m generate.$@ build/share
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NoReturn
@@ -66,8 +67,8 @@ def obey(words: list[str]) -> int:
     """Run the named command and return its exit status."""
     # Import only this command, so that `--help` and `check` are fast.
     name = _named(words)
-    module = importlib.import_module(_module(name)) if name in COMMANDS else None
-    parser = _parser(name, module)
+    module = _imported(name) if name in COMMANDS else None
+    parser = _parser({} if module is None else {name: module})
     args = parser.parse_args(words)
     if module is None:
         if args.json:
@@ -95,8 +96,13 @@ def _paths(name: str | None, args: argparse.Namespace) -> Paths:
     return paths
 
 
-def _module(name: str | None) -> str:
-    return f"agent.cli.{name}.command" if name in _FOLDERS else f"agent.cli.{name}"
+def tree() -> argparse.ArgumentParser:
+    """The parser with the arguments of every command, for man pages and completions: it imports all of them."""
+    return _parser({name: _imported(name) for name in COMMANDS})
+
+
+def _imported(name: str | None) -> ModuleType:
+    return importlib.import_module(f"agent.cli.{name}.command" if name in _FOLDERS else f"agent.cli.{name}")
 
 
 def _named(words: list[str]) -> str | None:
@@ -107,7 +113,8 @@ def _named(words: list[str]) -> str | None:
     return found
 
 
-def _parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
+def _parser(modules: Mapping[str | None, ModuleType]) -> argparse.ArgumentParser:
+    """Only of these commands with their arguments."""
     common = _Parser(add_help=False)
     common_options(common, argparse.SUPPRESS)
     parser = _Parser(prog="docker-proxy-agent", description=SUMMARY)
@@ -115,9 +122,9 @@ def _parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentPar
     common_options(parser, None)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for command, text in COMMANDS.items():
-        is_asked = command == name and module is not None
-        own = commands.add_parser(command, help=text, description=text, parents=[common] if is_asked else [])
-        if is_asked and module is not None:
+        module = modules.get(command)
+        own = commands.add_parser(command, help=text, description=text, parents=[] if module is None else [common])
+        if module is not None:
             module.arguments(own)
     return parser
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import re
 import shlex
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from agent.cli.words import COMMANDS, _module, _parser
+from agent.cli.words import COMMANDS, tree
 from agent.values.policy import Problems
 from agent.values.policy_text import parse
 from tests.sources import ROOT
@@ -26,6 +25,8 @@ HEADING: Final = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 # A command of ours in a line of a shell, and its words.
 OURS: Final = re.compile(r"(?:^|[ (|])docker-proxy-agent((?: [^|;&)>#]+)?)")
 MAKE: Final = re.compile(r"(?:^|[ (|])make((?: [a-z-]+)+)")
+
+PARSERS: Final = next(action.choices for action in tree()._actions if isinstance(action, argparse._SubParsersAction))
 
 every_page = pytest.mark.parametrize("page", sorted(PAGES))
 
@@ -91,7 +92,7 @@ def is_understood(words: str) -> bool:
         return True
     if name not in COMMANDS:
         return False
-    known = options(_parser(name, importlib.import_module(_module(name))))
+    known = options(PARSERS[name]) | {"--version"}
     return all(word.partition("=")[0] in known for word in given if re.match(r"--?[a-z]", word))
 
 
