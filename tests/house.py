@@ -16,7 +16,7 @@ ORDER: Final = (
     ("cli",),
     ("service",),
     ("one_pass",),
-    ("docker", "clients", "relay"),
+    ("docker", "clients", "relay", "pac"),
     ("decide", "audit"),
     ("targets",),
     ("system", "see", "probe"),

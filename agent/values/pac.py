@@ -189,8 +189,15 @@ class PacQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str
 
 
+def question(host: str, port: int, *, is_https: bool) -> PacQuestion:
+    """About a host. A browser tells a PAC no path of what it asks for by https, and no PAC needs one."""
+    name = f"[{host}]" if ":" in host else host
+    scheme, default = ("https", 443) if is_https else ("http", 80)
+    return PacQuestion(f"{scheme}://{name}{'' if port == default else f':{port}'}/", host)
+
+
 class PacReply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What it returned, or why it returned nothing."""
+    """What it returned, or why it returned nothing. The first one, with neither, says that the script has come."""
 
     answer: str = ""
     error: str = ""

@@ -1,4 +1,4 @@
-"""The house: thirteen folders, and who may import whom. Three of them are pure."""
+"""The house: fourteen folders, and who may import whom. Three of them are pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_house_is_these_folders_and_nothing_lies_beside_them() -> None:
     there = {path.name for path in AGENT.iterdir() if path.is_file() or any(path.rglob("*.py"))}
 
     assert there == {*FLOOR, "__init__.py"}
-    assert len(FLOOR) == 13
+    assert len(FLOOR) == 14
 
 
 def test_the_picture_of_it_is_what_the_imports_are() -> None:
@@ -112,6 +112,13 @@ def test_the_relay_knows_nothing_of_docker_and_of_the_rules() -> None:
     folders = {name.split(".")[1] for file in files for name in imported(file) if name.startswith("agent.")}
 
     assert folders <= {"relay", "audit", "probe", "see", "system", "values"}
+
+
+def test_what_evaluates_a_script_of_the_network_knows_nothing_of_us() -> None:
+    files = [file for file in FILES if file.is_relative_to(AGENT / "pac")]
+
+    assert files
+    assert not {name for file in files for name in imported(file) if name.startswith("agent")}
 
 
 def test_a_call_with_many_arguments_names_them() -> None:
