@@ -41,6 +41,7 @@ _OTHER_BOOT: Final = "ended with the machine, without a stop"
 _BEFORE_A_START: Final = 64
 _LONGEST_S: Final = 1e10  # three hundred years
 _ROUNDED: Final = dt.timedelta(seconds=0.1)  # `gap_s`
+_SAME_OUTAGE: Final = dt.timedelta(seconds=2)  # its record is written a moment after its end
 
 
 class Account:
@@ -50,6 +51,8 @@ class Account:
         self._lanes = Lanes()
         self._is_running: bool | None = None  # an agent; None: the log has not begun
         self._outage: Outage | None = None
+        self._cut: Outage | None = None  # one that may have gone on where records are missing
+        self._behind_the_relay = ""  # the upstream, whether or not Docker is given the relay yet
         self._hindrances = Hindrances()
         self._silent: tuple[dt.datetime, Said, str] | None = None  # since when, and of which unit
         self._untils: dict[Lane, dt.datetime] = {}  # of a pin and a pause
@@ -91,6 +94,10 @@ class Account:
             Event.UNPINNED: self._unpinned,
             Event.PAUSED: self._paused,
             Event.RESUMED: self._resumed,
+            Event.RELAY_ENABLED: self._relay_enabled,
+            Event.RELAY_SWITCHED: self._relay_switched,
+            Event.RELAY_FAILED: self._relay_ended,
+            Event.RELAY_DISABLED: self._relay_ended,
             Event.LOG_RECOVERED: self._log_recovered,
         }
         self._takes = {event.value: take for event, take in takes.items()}
@@ -130,6 +137,7 @@ class Account:
         if self._is_running and not agent_runs and self._lately:
             self._nobody_looked(*self._lately[-1], _ENDED_SO)
             yield from self._outage_unseen(f"the agent {_ENDED_SO}")
+        yield from self._cut_off()
         yield from self._said_nothing()
         for lane, until in self._untils.items():
             yield from self._lanes.ends(lane, until, 0)
@@ -183,7 +191,7 @@ class Account:
             what = f"records {gone} are missing" if head.seq > self._seq + 1 else "it is not the next record"
             yield Break(at=at, seq=head.seq, what=what)
             self._lanes.leave(self.last, Known.MISSING, what)
-            yield from self._outage_unseen(what)
+            yield from self._outage_cut(what)
         if self._is_running and head.boot_id != self._boot:  # what is recorded before its start is of the next agent
             self._is_running = False
             self._lanes.nobody_looks(self.last, Known.UNCERTAIN, _OTHER_BOOT, self._seq)
@@ -215,7 +223,29 @@ class Account:
             yield from self._lanes.says(Lane.POLICY, at, Said(value=policy and policy[:_SHA_SHOWN], seq=head.seq))
         if policy:
             yield from self._lanes.ends_all(Lane.POLICY_ERROR, at, head.seq)
+        yield from self._cut_off()
+        yield from self._as_it_found(head, at, facts)
         yield from self._docker(head, at, facts)
+
+    def _as_it_found(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        """What it says of the relay and of a person's orders; they are in other records, which may be gone."""
+        if "relay" not in facts:
+            if self._lanes.value(Lane.RELAY) is not None:
+                yield from self._lanes.says(Lane.RELAY, at, Said(value=None, seq=head.seq, known=Known.NOT_SAID))
+        elif (upstream := _text(facts, "relay")) is None:
+            yield from self._lanes.ends(Lane.RELAY, at, head.seq)
+        else:
+            self._behind_the_relay = upstream
+            yield from self._relay(head, at)
+        for lane, value, name in (
+            (Lane.PINNED, _text(facts, "pinned"), "pinned_until"),
+            (Lane.PAUSED, "" if facts.get("is_paused") is True else None, "paused_until"),
+        ):
+            before = self._lanes.value(lane)
+            if value is not None and (before is None or before.value != value):
+                until = _until(facts, name).strip()
+                yield from self._lanes.says(lane, at, Said(value=value, seq=head.seq, because=until))
+                self._holds(lane, at, _moment(facts, name))
 
     def _written_last(self, at: dt.datetime, facts: Mapping[str, Any]) -> tuple[dt.datetime, int]:
         """By the agent before the one that starts: `gap_s` is since then."""
@@ -278,6 +308,12 @@ class Account:
         upstream, because = _text(facts, "upstream") or "", _text(facts, "because") or ""
         yield from self._lanes.says(Lane.OUTAGE, begin, Said(value=upstream, seq=head.seq, because=because))
         yield from self._outage_unseen("no record says so")
+        cut, self._cut = self._cut, None
+        if cut is not None and cut.begin == begin:  # said once more, by an agent that found its log cut off
+            self._outage = msgspec.structs.replace(cut, seen_until=None, ended_because="")
+            return
+        if cut is not None:
+            yield cut
         verdicts = facts.get("verdicts")
         self._outage = Outage(
             begin=begin,
@@ -294,6 +330,11 @@ class Account:
         lasted_s = _seconds(facts, "lasted_s")
         begun, self._outage = self._outage, None
         begin = _earlier(at, lasted_s or 0)
+        cut, self._cut = self._cut, None
+        if cut is not None and abs(cut.begin - begin) <= _SAME_OUTAGE:
+            begun = msgspec.structs.replace(cut, seen_until=None, ended_because="")
+        elif cut is not None:
+            yield cut
         if begun is not None and begun.begin <= at:  # else the clock was set back since
             begin = begun.begin
         yield msgspec.structs.replace(
@@ -322,6 +363,17 @@ class Account:
                 self._outage, seen_until=max(self.last or self._outage.begin, self._outage.begin), ended_because=because
             )
         self._outage = None
+
+    def _outage_cut(self, because: str) -> Iterator[Told]:
+        """The same, but the agent goes on: it may say it once more, or its end."""
+        yield from self._cut_off()
+        unseen = [*self._outage_unseen(because)]
+        self._cut = next((one for one in unseen if isinstance(one, Outage)), None)
+
+    def _cut_off(self) -> Iterator[Told]:
+        cut, self._cut = self._cut, None
+        if cut is not None:
+            yield cut
 
     # Docker.
 
@@ -469,6 +521,24 @@ class Account:
         for target in _texts(facts, "targets"):
             yield from self._lanes.says(Lane.TARGET_FAILED, at, said, target)
 
+    # The relay.
+
+    def _relay_switched(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
+        self._behind_the_relay = _text(facts, "upstream") or ""
+        if self._lanes.value(Lane.RELAY) is not None:  # else Docker is not given it, or not yet
+            yield from self._relay(head, at)
+
+    def _relay_enabled(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
+        yield from self._relay(head, at)
+
+    def _relay(self, head: Head, at: dt.datetime) -> Iterator[Told]:
+        before = self._lanes.value(Lane.RELAY)
+        if before is None or before.value != self._behind_the_relay or not self._lanes.is_seen(Lane.RELAY):
+            yield from self._lanes.says(Lane.RELAY, at, Said(value=self._behind_the_relay, seq=head.seq))
+
+    def _relay_ended(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
+        yield from self._lanes.ends(Lane.RELAY, at, head.seq)
+
     # The log.
 
     def _log_recovered(self, _head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
@@ -478,7 +548,7 @@ class Account:
         if since is not None:
             what = "records could not be written"
             self._lanes.leave(min(since, at), Known.MISSING, what)
-            yield from self._outage_unseen(what)
+            yield from self._outage_cut(what)
 
     # People.
 
@@ -493,11 +563,10 @@ class Account:
         upstream, until = _text(facts, "upstream") or "", _until(facts)
         said = Said(value=upstream, seq=head.seq, because=until.strip())
         yield from self._lanes.says(Lane.PINNED, at, said)
-        self._holds(Lane.PINNED, at, facts)
+        self._holds(Lane.PINNED, at, _moment(facts, "until"))
         yield from self._asks(head, at, f"pin {upstream}{until}")
 
-    def _holds(self, lane: Lane, at: dt.datetime, facts: Mapping[str, Any]) -> None:
-        until = _moment(facts, "until")
+    def _holds(self, lane: Lane, at: dt.datetime, until: dt.datetime | None) -> None:
         self._untils.pop(lane, None)
         if until is not None:
             self._untils[lane] = max(until, at)
@@ -510,7 +579,7 @@ class Account:
     def _paused(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         until = _until(facts)
         yield from self._lanes.says(Lane.PAUSED, at, Said(value="", seq=head.seq, because=until.strip()))
-        self._holds(Lane.PAUSED, at, facts)
+        self._holds(Lane.PAUSED, at, _moment(facts, "until"))
         yield from self._asks(head, at, f"pause{until}")
 
     def _resumed(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
@@ -593,8 +662,8 @@ def _unit(facts: Mapping[str, Any]) -> str:
     return _text(facts, "unit") or ""
 
 
-def _until(facts: Mapping[str, Any]) -> str:
-    until = _text(facts, "until")
+def _until(facts: Mapping[str, Any], name: str = "until") -> str:
+    until = _text(facts, name)
     return f" until {until}" if until else ""
 
 

@@ -29,6 +29,7 @@ class Lane(enum.Enum):
     DOCKER = "docker"  # what it runs with. None: it does not run
     POLICY = "policy"  # the beginning of its SHA-256. None: there is none
     # These are only there while they last.
+    RELAY = "relay"  # Docker is given it: the upstream behind it
     OUTAGE = "outage"
     WAITING = "waiting"  # a restart that is due
     PINNED = "pinned"

@@ -25,6 +25,7 @@ from agent.one_pass.restore import Restored
 from agent.one_pass.world import LocalDaemon
 from agent.service.requests import requested
 from agent.system.systemd import OF_THE_SYSTEM
+from agent.values.events import RelayDisabled
 from agent.values.paths import Paths
 from agent.values.policy import Policy, Relay
 
@@ -46,7 +47,10 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         say(*lines(done))
         return await _unless_relayed(done, paths, policy)
 
-    done = asyncio.run(uninstall(paths, say, put_back, is_purged=args.purge))
+    def note_end_of_relay() -> None:
+        record(RelayDisabled(because="the agent was uninstalled"))
+
+    done = asyncio.run(uninstall(paths, say, put_back, is_purged=args.purge, note_end_of_relay=note_end_of_relay))
     if not done.is_failed:
         return 0
     for left in done.left:

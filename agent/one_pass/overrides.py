@@ -16,7 +16,7 @@ from agent.decide.standing import Pause, Pin
 from agent.one_pass.standing_file import LaidDown, StandingFile
 from agent.system.clock import SYSTEM_CLOCK
 from agent.values.condition import Code, Condition
-from agent.values.events import Facts, Resumed, Unpinned
+from agent.values.events import Facts, Paused, Pinned, Resumed, Unpinned
 from agent.values.verdict import Verdict
 
 
@@ -69,6 +69,14 @@ class Overrides:
         now, wall = SYSTEM_CLOCK.boottime_s(), time.time()
         return self._kept.pin_at(now, wall), self._kept.pause_at(now, wall)
 
+    def laid_down(self) -> Iterator[Pinned | Paused]:
+        """The records of the pin and the pause, for a log that has lost them, or begins."""
+        wall, kept = time.time(), self._kept
+        if kept.pin is not None and (kept.pin_until is None or wall < kept.pin_until):
+            yield Pinned(upstream=kept.pin, until=clock(kept.pin_until))
+        if kept.is_paused and (kept.paused_until is None or wall < kept.paused_until):
+            yield Paused(until=clock(kept.paused_until))
+
     @property
     def is_paused(self) -> bool:
         _, pause = self.standing()
@@ -92,6 +100,11 @@ class Overrides:
         if kept != self._kept:
             self._file.save(kept)
             self._kept = kept
+
+
+def clock(at: float | None) -> str | None:
+    """RFC 3339, as the wall's clock has it; None: without an end."""
+    return None if at is None else time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(at))
 
 
 def _pinned(upstream: str, until: str, verdict: Verdict | None) -> Condition:

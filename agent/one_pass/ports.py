@@ -165,6 +165,10 @@ class Relays(Protocol):
         """What there is to record of it, each once."""
         ...
 
+    def once_more(self, network: str) -> Sequence[Facts]:
+        """What the records say of it now, for a log that has lost them. `network`: where this host is."""
+        ...
+
     def take_failure(self) -> bool:
         """Whether it says that an upstream could not be opened; each such time once."""
         ...

@@ -52,7 +52,15 @@ from agent.system.files import FileState, Identity, identity_of, is_there, read_
 from agent.system.passwd import group
 from agent.system.to_the_end import to_the_end
 from agent.values.errors import AgentError, TargetFailed
-from agent.values.events import Facts, RelayEnabled, RelayFailed, RelayFellBack, RelayRefused, RelaySwitched
+from agent.values.events import (
+    Facts,
+    RelayDisabled,
+    RelayEnabled,
+    RelayFailed,
+    RelayFellBack,
+    RelayRefused,
+    RelaySwitched,
+)
 from agent.values.listening import Sockets
 from agent.values.machine_text import lines
 from agent.values.paths import Paths
@@ -65,6 +73,7 @@ GROUP: Final = "docker-proxy-relay"  # who may read relay.json
 _ORDERS_MODE: Final = 0o640
 _IPV6_LOOPBACK: Final = "0" * 31 + "1"  # as /proc/net/if_inet6 has ::1
 _MOST_NEWS: Final = 100  # of one look that begins anew and anew
+_NOT_ASKED_FOR: Final = "the policy does not ask for it"
 
 
 class RelayMemory:
@@ -99,6 +108,9 @@ class NoRelay:
         return Relayed()
 
     def take_news(self) -> Sequence[Facts]:
+        return ()
+
+    def once_more(self, _: str) -> Sequence[Facts]:
         return ()
 
     def take_failure(self) -> bool:
@@ -388,6 +400,7 @@ class LocalRelay:
         path = self._paths.relay_orders
         if (found := read_file(path)) is not None:  # it holds passwords
             remove_file(path, expected=found)
+        self._note(RelayDisabled(because=self._cannot() or _NOT_ASKED_FOR))
 
     # What it says.
 
@@ -434,6 +447,16 @@ class LocalRelay:
     def take_news(self) -> Sequence[Facts]:
         news, self._memory.news = self._memory.news, []
         return news
+
+    def once_more(self, network: str) -> Sequence[Facts]:
+        told, relaying = self._orders(), self._memory.relaying
+        if relaying.stage is Stage.FAILED:
+            return (RelayFailed(because=relaying.because),)
+        if relaying.stage is not Stage.GIVEN or told is None or not told.upstreams:
+            return ()
+        upstream, others, generation = told.upstreams[0].name, _others(told), told.generation
+        switched = RelaySwitched(upstream=upstream, network=network, others=others, generation=generation)
+        return (switched, RelayEnabled(listens=self._wanted()))
 
     @property
     def next_at(self) -> float | None:

@@ -5,15 +5,16 @@ Not known here: what is done about it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from agent import __version__
 from agent.audit.record import Record
 from agent.decide.choose import Ending
 from agent.decide.effective import effective
+from agent.decide.relay import Relayed
 from agent.docker.news import of_docker
 from agent.one_pass.places import Places
 from agent.one_pass.reconcile import network_changed, no_upstream, upstream_chosen
@@ -23,7 +24,7 @@ from agent.service.lifetime import LastLife
 from agent.system.clock import MOMENTS
 from agent.system.policy_file import PolicyFile
 from agent.values.dockerd import Reality
-from agent.values.events import AgentStarted, Facts, PlaceSeen, RestartDeferred, WentOffline
+from agent.values.events import AgentStarted, Facts, Paused, Pinned, PlaceSeen, RestartDeferred, WentOffline
 from agent.values.settings import Settings
 
 
@@ -40,14 +41,25 @@ class _Told(msgspec.Struct, frozen=True):
     is_to_be_said: bool = False
 
 
-def agent_started(
-    last: LastLife | None, seen: Seen | None, reality: Reality | None, *, places: Places, policy: PolicyFile | None
+def agent_started(  # noqa: PLR0913 - named at every call
+    last: LastLife | None,
+    seen: Seen | None,
+    reality: Reality | None,
+    *,
+    places: Places,
+    policy: PolicyFile | None,
+    laid_down: Sequence[Pinned | Paused] = (),
 ) -> AgentStarted:
-    """The start of the agent, with what it found: what Docker runs with, the network and the choice."""
+    """The start of the agent, with what it found: what Docker runs with, the network and the choice.
+
+    `laid_down`: the pin and the pause that a person left, for the log that had them may be gone.
+    """
     there = seen if isinstance(seen, Planned | Undecided) else None
     here = places.seen(there.snapshot) if there else PlaceSeen()
     is_up = reality is not None and reality.unit.is_running
     running = effective(reality) if reality is not None and is_up else None
+    pin = next((one for one in laid_down if isinstance(one, Pinned)), None)
+    pause = next((one for one in laid_down if isinstance(one, Paused)), None)
     return AgentStarted(
         version=__version__,
         last_ended=UNSET if last is None else last.how,
@@ -62,7 +74,19 @@ def agent_started(
         fingerprint=here.fingerprint,
         interfaces=here.interfaces,
         upstream=(there.choice.upstream or UNSET) if there else UNSET,
+        relay=UNSET if seen is None else _behind_the_relay(seen.relayed, running),
+        pinned=UNSET if pin is None else pin.upstream,
+        pinned_until=UNSET if pin is None else pin.until or UNSET,
+        is_paused=UNSET if pause is None else True,
+        paused_until=UNSET if pause is None else pause.until or UNSET,
     )
+
+
+def _behind_the_relay(relayed: Relayed, running: Settings | None) -> str | UnsetType | None:
+    has_it = running is not None and relayed.port_in(running) is not None  # it may be taken back, and not yet gone
+    if relayed.for_docker is None and not has_it:
+        return None
+    return relayed.upstream or UNSET
 
 
 class Diary:
@@ -82,25 +106,27 @@ class Diary:
             told = _Told(network=started.network, fingerprint=seen.snapshot.fingerprint())
             self._told = msgspec.structs.replace(told, is_to_be_said=True)
 
-    def tell(self, seen: Seen, record: Record, *, is_paused: bool = False) -> None:
-        """Record what is new since the last time."""
+    def tell(self, seen: Seen, record: Record, *, is_paused: bool = False) -> bool:
+        """Record what is new since the last time; whether the log has lost what was said before."""
         self._is_paused = is_paused
-        self.tell_of_docker(seen.reality, record)
+        is_lost = self.tell_of_docker(seen.reality, record)
         for facts in (
             *self._news(seen, lambda: self._places.seen(seen.snapshot)),
             *of_a_restart_that_waited(seen, record.so_far),
         ):
             record(facts)
         self._told = self._after(seen)
+        return is_lost
 
-    def tell_of_docker(self, reality: Reality, record: Record) -> None:
-        """Record a start or a stop of Docker that is not recorded yet."""
+    def tell_of_docker(self, reality: Reality, record: Record) -> bool:
+        """Record a start or a stop of Docker that is not recorded yet; whether the log has lost what was said."""
         MOMENTS.note()
-        if record.take_lost():
+        if is_lost := record.take_lost():
             record.so_far.forget_shown()
             self._told = msgspec.structs.replace(self._told, is_to_be_said=True)
         for facts in of_docker(reality, record.so_far, MOMENTS.at):
             record(facts)
+        return is_lost
 
     def _news(self, seen: Seen, here: Callable[[], PlaceSeen]) -> Iterator[Facts]:
         told = self._told

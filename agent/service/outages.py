@@ -30,7 +30,7 @@ class _Outage(msgspec.Struct, frozen=True):
     since_text: str  # RFC 3339
     network: str
     used: str | None  # the upstream that Docker runs with; None: none of the policy's
-    is_told: bool = False
+    told: UnreachableBegan | None = None  # its record; None: there is none yet
     looks: tuple[object, ...] = ()  # the verdicts that said so: a remembered one, the very object, says nothing new
 
 
@@ -56,21 +56,27 @@ class Outages:
             looks, before = _looks(done), self._open
             is_new = before is None or not _is_remembered(looks, before.looks)
             is_late = before is not None and now - before.since > max(APART_S, 2 * recheck_s)
-            if before is None or (is_new and is_late and not before.is_told):
+            if before is None or (is_new and is_late and before.told is None):
                 self._open = _Outage(now, now_text, _network(done) or "", _used(done), looks=looks)
-            elif is_new and not before.is_told:
-                self._open = msgspec.structs.replace(before, is_told=True)
-                yield _began(done, before.since_text, says_where=says_where)
+            elif is_new and before.told is None:
+                began = _began(done, before.since_text, says_where=says_where)
+                self._open = msgspec.structs.replace(before, told=began)
+                yield began
             return
         because = "what Docker runs with works here" if works is True else works
         yield from self.end(because, now, _used(done) if works is True else None)
 
     def end(self, because: str, now: float, upstream: str | None = None) -> Iterator[Facts]:
         """What there is to record if it ends now, or nobody looks any more."""
-        if self._open is not None and self._open.is_told:
+        if self._open is not None and self._open.told is not None:
             lasted_s = round(max(0.0, now - self._open.since), 1)
             yield UnreachableEnded(lasted_s=lasted_s, upstream=upstream or UNSET, because=because)
         self._open = None
+
+    def once_more(self) -> Iterator[Facts]:
+        """The record of the one that is open, for a log that has lost it."""
+        if self._open is not None and self._open.told is not None:
+            yield self._open.told
 
 
 def reaches(done: Pass) -> bool | str | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import time
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ import msgspec
 
 from agent.audit.record import Record
 from agent.decide.rate import Asked
-from agent.one_pass.overrides import Overrides
+from agent.one_pass.overrides import Overrides, clock
 from agent.one_pass.page import pass_lines
 from agent.one_pass.picture import Picture
 from agent.one_pass.screen import line
@@ -95,7 +94,7 @@ def obey(wish: Wish, overrides: Overrides, policy: Policy | None, record: Record
             if policy is None or wish.upstream not in policy.upstreams:
                 names = ", ".join(policy.upstreams) if policy is not None else "none: there is no policy"
                 return Answer(1, (f'pin: the policy has no upstream "{wish.upstream}"; it has {names}',))
-            until = _clock(overrides.pin(wish.upstream, wish.for_s))
+            until = clock(overrides.pin(wish.upstream, wish.for_s))
             record(Pinned(upstream=wish.upstream, until=until))
             return [f"pinned to {wish.upstream}" + (f" until {until}" if until else "")]
         case Command.UNPIN:
@@ -105,7 +104,7 @@ def obey(wish: Wish, overrides: Overrides, policy: Policy | None, record: Record
             record(Unpinned(upstream=was, because=REQUESTED))
             return [f"no longer pinned to {was}"]
         case Command.PAUSE:
-            until = _clock(overrides.pause(wish.for_s))
+            until = clock(overrides.pause(wish.for_s))
             record(Paused(until=until))
             return ["paused" + (f" until {until}" if until else "") + ": nothing is written or restarted"]
         case Command.RESUME:
@@ -154,8 +153,3 @@ def wrong_lines(missing: NoPolicy | PolicyRefused) -> tuple[str, ...]:
     if isinstance(missing, PolicyRefused):
         return tuple(f"{missing.path}: {problem}" for problem in missing.problems)
     return (str(missing),)
-
-
-def _clock(at: float | None) -> str | None:
-    """RFC 3339, on the wall clock."""
-    return None if at is None else time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(at))

@@ -47,7 +47,7 @@ from agent.values.asker import Asker, Via
 from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import Phase, Reality
 from agent.values.errors import AgentError
-from agent.values.events import AgentStopped
+from agent.values.events import AgentStopped, Facts
 from agent.values.listening import LocalProxy
 from agent.values.paths import Paths
 from agent.values.policy import Policy
@@ -165,7 +165,10 @@ class Service:
             self._is_start_told = True
             in_use, there = self._policy.current, seen.reality if seen is not None else reality
             policy = in_use.loaded.file if in_use is not None else None
-            started = agent_started(self._last_life, seen, there, places=self._places, policy=policy)
+            laid_down = [*self._memory.overrides.laid_down()]
+            started = agent_started(
+                self._last_life, seen, there, places=self._places, policy=policy, laid_down=laid_down
+            )
             self._record(started)
             self._policy.tell()
             self._diary.note_start(started, seen)
@@ -326,7 +329,8 @@ class Service:
             return await self._fail(error, record)
         self._failures.clear(ServicePart.WHOLE)
         self._open(reality=reality)
-        self._diary.tell_of_docker(reality, record)
+        if self._diary.tell_of_docker(reality, record):
+            self._tell_once_more(())
         for facts in self._outages.end("there is no policy: nothing is probed", self._memory.now()):
             record(facts)
         return self._starting_at(reality)
@@ -401,7 +405,14 @@ class Service:
 
     def tell(self, seen: Seen, record: Record) -> None:
         self._open(seen)
-        self._diary.tell(seen, record, is_paused=self._memory.overrides.is_paused)
+        if self._diary.tell(seen, record, is_paused=self._memory.overrides.is_paused):
+            network = "" if isinstance(seen, Offline) else seen.recognised.network.name
+            self._tell_once_more(self._policy.world.relay.once_more(network))
+
+    def _tell_once_more(self, of_the_relay: Sequence[Facts]) -> None:
+        """What a log that was lost said of a person's orders, an outage and the relay: whoever asks now did not ask."""
+        for facts in (*self._memory.overrides.laid_down(), *self._outages.once_more(), *of_the_relay):
+            self._record(facts)
 
     def judge(self, seen: AnySeen, record: Record) -> AnySeen:
         return self._corrections.judge(seen, self._memory.now(), record)

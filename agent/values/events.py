@@ -61,6 +61,7 @@ class Event(enum.Enum):
     RELAY_ENABLED = "relay-enabled"
     RELAY_SWITCHED = "relay-switched"
     RELAY_FAILED = "relay-failed"
+    RELAY_DISABLED = "relay-disabled"
     RELAY_REFUSED = "relay-refused"
     RELAY_FELL_BACK = "relay-fell-back"
     LOG_RECOVERED = "log-recovered"
@@ -144,7 +145,9 @@ class PlaceSeen(msgspec.Struct, frozen=True, kw_only=True):
 class AgentStarted(Facts, frozen=True, kw_only=True):
     event = Event.AGENT_STARTED
     sentence = (
-        "The agent[ {version}] started[ in {network}][; Docker runs with {effective}][; the agent before: {last_ended}]"
+        "The agent[ {version}] started[ in {network}][; Docker runs with {effective}][; the relay uses {relay}]"
+        "[; pinned to {pinned}][ until {pinned_until}][; paused: {is_paused}][ until {paused_until}]"
+        "[; the agent before: {last_ended}]"
     )
     version: str
     last_ended: str | UnsetType = UNSET  # how the agent before this one did; absent: none did
@@ -159,6 +162,11 @@ class AgentStarted(Facts, frozen=True, kw_only=True):
     fingerprint: str | UnsetType = UNSET
     interfaces: Sequence[InterfaceSeen] | UnsetType = UNSET
     upstream: str | UnsetType = UNSET  # that is chosen
+    relay: str | UnsetType | None = UNSET  # the upstream behind it. None: Docker and clients are not given the relay
+    pinned: str | UnsetType = UNSET  # an upstream
+    pinned_until: str | UnsetType = UNSET  # absent: until it is taken back
+    is_paused: bool | UnsetType = UNSET
+    paused_until: str | UnsetType = UNSET
 
 
 class AgentStopped(Facts, frozen=True, kw_only=True):
@@ -561,6 +569,16 @@ class RelayFailed(Facts, frozen=True, kw_only=True):
     sentence = "The relay does not work[: {because}]; Docker and clients are given the upstreams themselves"
     brief = "relay given up"
     severity = Severity.ERROR
+    because: str
+
+
+class RelayDisabled(Facts, frozen=True, kw_only=True):
+    """Nobody has its address any more, and it is stopped."""
+
+    event = Event.RELAY_DISABLED
+    sentence = "The relay is switched off[: {because}]; Docker and clients are given the upstreams themselves"
+    brief = "relay switched off"
+    severity = Severity.NOTICE
     because: str
 
 

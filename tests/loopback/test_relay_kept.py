@@ -316,6 +316,30 @@ async def test_a_pause_keeps_the_relay_where_it_is(laptop: Relayed) -> None:
         assert names(laptop.orders) == ["direct"]
 
 
+async def test_what_is_behind_the_relay_is_said_again_where_the_log_is_lost_and_by_the_next_agent(
+    laptop: Relayed,
+) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        laptop.paths.audit_log.unlink()
+        laptop.place.snapshot = HOME
+        await hand.wake()  # which finds that it is gone
+        await hand.wake()
+        told = [event for event in laptop.events() if event.startswith("relay-")]
+        assert told == ["relay-switched", "relay-switched", "relay-enabled"]
+        assert laptop.facts("relay-switched")[-1]["upstream"] == "direct"
+    laptop.restarted()
+    async with laptop.running():
+        assert laptop.facts("agent-started")[-1]["relay"] == "direct"
+    laptop.policy(OFF)
+    laptop.restarted()
+    async with laptop.running():
+        pass
+    laptop.restarted()
+    async with laptop.running():
+        assert laptop.facts("agent-started")[-1]["relay"] is None
+
+
 @pytest.mark.parametrize("is_paused", [True, False])
 async def test_a_pass_that_does_not_probe_it_sets_no_timer_for_it(laptop: Relayed, is_paused: bool) -> None:
     """Else the next pass would be due at once, and the one after that."""
@@ -389,6 +413,9 @@ async def test_switched_off_docker_comes_first_and_then_it_is_stopped(laptop: Re
 
         assert laptop.units.downs == 1
         assert not laptop.paths.relay_orders.exists()  # it holds passwords
+
+        await hand.wake()
+        assert laptop.facts("relay-disabled") == [{"because": "the policy does not ask for it"}]
 
 
 async def test_passwords_do_not_stay_where_an_earlier_agent_left_them(laptop: Relayed) -> None:

@@ -205,6 +205,35 @@ async def test_it_follows_the_laptop_and_shows_it(laptop: Laptop) -> None:
     ]  # fmt: skip
 
 
+async def test_what_a_log_said_that_is_gone_is_said_again_by_the_running_agent_and_by_the_next(laptop: Laptop) -> None:
+    laptop.policy()
+    laptop.place = Place(at("10.10.0.1"), laptop.dockerd, office="ok dns", direct="dns")
+    async with laptop.running() as hand:
+        await laptop.asks(Command.PIN, upstream="office")
+        await laptop.asks(Command.PAUSE, for_s=3600.0)
+        for _ in range(3):
+            laptop.place.asked.clear()
+            await hand.wake(Reason.RESUME)
+        (began,) = laptop.facts("unreachable-began")
+
+        laptop.paths.audit_log.unlink()
+        await laptop.asks(Command.RELOAD)
+
+        assert [one["upstream"] for one in laptop.facts("pinned")] == ["office"]
+        assert len(laptop.facts("paused")) == 1
+        assert laptop.facts("unreachable-began") == [began]
+        assert not any("by" in one for one in laptop.records() if one["event"] in ("pinned", "paused"))
+    laptop.paths.audit_log.unlink()
+
+    laptop.hand = Hand()
+    async with laptop.running():
+        (started,) = laptop.facts("agent-started")
+        assert (started["pinned"], started["is_paused"]) == ("office", True)
+        assert "paused_until" in started
+        assert "pinned_until" not in started
+        assert laptop.facts("pinned") == []
+
+
 async def test_another_docker_is_served_by_the_pass_that_follows_the_end_of_a_restart(laptop: Laptop) -> None:
     laptop.policy()
     system = System(laptop.paths.root)

@@ -278,6 +278,8 @@ def test_a_broken_relay_is_left_once_and_uninstall_leaves_nothing_of_it(laptop: 
 
     gone = laptop.agent("uninstall", "--now")
     assert gone.ok, gone
+    (off,) = (one["facts"] for one in laptop.audit.records() if one["event"] == "relay-disabled")
+    assert off == {"because": "the agent was uninstalled"}
     laptop.until(laptop.docker.reports, https="", within=20)
     assert laptop.docker.pull().ok
     left = laptop.run(

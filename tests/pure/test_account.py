@@ -357,6 +357,97 @@ def test_an_outage_whose_end_nobody_saw_is_not_known_from_then_on() -> None:
     assert log.lane(Lane.OUTAGE) == [("10:00", "10:20", "corp", SEEN), ("10:20", "11:00", "corp", UNCERTAIN)]
 
 
+MISSED: Final = {"records": 2, "since": "2026-03-01T10:20:00Z", "because": "No space left on device"}
+
+
+@pytest.mark.parametrize("is_said_again", [True, False], ids=["said-again", "only-its-end"])
+def test_an_outage_that_goes_on_where_records_are_missing_is_one(is_said_again: bool) -> None:
+    log = out(begun()).write("10:30:00", Event.LOG_RECOVERED, because="2 could not be written", missed=MISSED)
+    if is_said_again:
+        out(log, "10:30:01")
+
+    one = ended(log)
+
+    assert (one.begin, one.end, one.seen_until) == (at("10:00:00"), at("11:00:00"), None)
+    assert (one.seq, one.ended_because) == (2, "it works here")
+
+
+def test_one_that_nobody_tells_of_again_was_seen_up_to_where_records_are_missing() -> None:
+    log = out(begun()).write("10:30:00", Event.LOG_RECOVERED, because="2 could not be written", missed=MISSED)
+    log.write("11:00:05", Event.UNREACHABLE_BEGAN, network="home", upstream="corp", since="2026-03-01T11:00:00Z",
+        because="corp may still come")  # fmt: skip
+
+    assert [(one.begin, one.ended_because) for one in log.account.outages] == [
+        (at("10:00:00"), "records could not be written"),
+        (at("11:00:00"), ""),
+    ]
+
+
+# The relay.
+
+
+def relayed(log: Log) -> Log:
+    """Docker is given it at ten, and it leads to corp."""
+    log.write("09:59:59", Event.RELAY_SWITCHED, upstream="corp", network="office", others=["direct"], generation=1)
+    return log.write("10:00:00", Event.RELAY_ENABLED, listens=["127.0.0.1:3130"])
+
+
+@pytest.mark.parametrize(
+    ("event", "facts"),
+    [
+        pytest.param(Event.RELAY_FAILED, {"because": "refused"}, id="failed"),
+        pytest.param(Event.RELAY_DISABLED, {"because": "the policy does not ask for it"}, id="switched-off"),
+    ],
+)
+def test_docker_had_the_relay_from_then_to_then_and_through_which_upstream(event: Event, facts: dict[str, Any]) -> None:
+    log = relayed(begun())
+    log.write("11:00:00", Event.RELAY_SWITCHED, upstream="direct", network="home", others=[], generation=2)
+    log.write("11:30:00", Event.RELAY_SWITCHED, upstream="direct", network="home", others=["x"], generation=3)
+    log.write("12:00:00", event, **facts)
+    log.write("13:00:00", Event.RELAY_SWITCHED, upstream="corp", network="home", others=[], generation=4)
+
+    assert log.lane(Lane.RELAY) == [("10:00", "11:00", "corp", SEEN), ("11:00", "12:00", "direct", SEEN)]
+
+
+@pytest.mark.parametrize(
+    ("found", "then"),
+    [
+        pytest.param({"relay": "corp"}, [("12:00", None, "corp", SEEN)], id="the-same"),
+        pytest.param({"relay": "direct"}, [("12:00", None, "direct", SEEN)], id="another"),
+        pytest.param({"relay": None}, [], id="not-given"),
+        pytest.param({}, [("12:00", None, None, NOT_SAID)], id="not-said"),
+    ],
+)
+def test_the_next_agent_says_what_is_behind_the_relay(found: dict[str, Any], then: list[Any]) -> None:
+    log = relayed(begun()).write("11:00:00", Event.AGENT_STOPPED, because="told to stop")
+    log.write("12:00:00", Event.AGENT_STARTED, version="1", **found)
+
+    assert log.lane(Lane.RELAY) == [("10:00", "11:00", "corp", SEEN), ("11:00", "12:00", "corp", NO_AGENT), *then]
+
+
+def test_a_relay_of_which_a_start_said_nothing_is_known_again_once_it_is_switched() -> None:
+    log = relayed(begun()).write("12:00:00", Event.AGENT_STARTED, version="1")
+    log.write("13:00:00", Event.RELAY_SWITCHED, upstream="direct", network="home", others=[], generation=2)
+
+    assert log.lane(Lane.RELAY)[-1] == ("13:00", None, "direct", SEEN)
+
+
+def test_a_log_that_begins_anew_knows_the_pin_and_the_pause_by_the_start() -> None:
+    log = begun(pinned="corp", pinned_until="2026-03-01T11:00:00Z", is_paused=True)
+
+    log.write("12:00:00", Event.NETWORK_CHANGED, network="home")
+    assert log.lane(Lane.PINNED) == [("09:00", "11:00", "corp", SEEN)]
+    assert log.lane(Lane.PAUSED) == [("09:00", None, "", SEEN)]
+
+
+def test_a_pin_that_an_earlier_record_has_goes_on_over_a_start() -> None:
+    log = begun().write("10:00:00", Event.PINNED, by=ALICE, upstream="corp", until=None)
+    log.write("11:00:00", Event.AGENT_STARTED, version="1", pinned="corp")
+
+    assert log.lane(Lane.PINNED) == [("10:00", None, "corp", SEEN)]
+    assert len(log.account.orders) == 1
+
+
 def test_a_restart_that_waits_ends_with_the_restart() -> None:
     log = begun().write("10:00:00", Event.RESTART_DEFERRED, due="direct", waits="3 containers run")
     log.write("10:30:00", Event.DOCKER_STARTED, cause="agent", effective=DIRECT, invocation="i2")

@@ -127,6 +127,17 @@ def test_what_is_said_of_it() -> None:
     ]
 
 
+def test_a_log_that_has_lost_the_record_of_one_gets_it_once_more() -> None:
+    outages = Outages()
+    assert [*outages.note(BAD, 0.0, "T"), *outages.once_more()] == []
+    (began,) = outages.note(probed_anew(BAD), 1.0, "U")
+
+    assert [*outages.once_more()] == [began]
+
+    [*outages.end("it is over", 2.0)]
+    assert [*outages.once_more()] == []
+
+
 def test_a_verdict_that_is_only_remembered_makes_no_outage_of_one_probe() -> None:
     outages = Outages()
 

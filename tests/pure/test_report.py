@@ -135,6 +135,21 @@ def test_the_bands_are_what_the_records_say() -> None:
     assert [(one.number, f"{one.at:%H:%M}") for one in band(found, "Orders").marks] == [(1, "13:00"), (2, "14:00")]
 
 
+def test_what_was_behind_the_relay_has_a_band_while_docker_was_given_it() -> None:
+    log = begun()
+    log.write("10:00:00", Event.RELAY_SWITCHED, upstream="corp", network="office", others=[], generation=1)
+    log.write("10:00:00", Event.RELAY_ENABLED, listens=["127.0.0.1:3130"])
+    log.write("12:00:00", Event.RELAY_SWITCHED, upstream="direct", network="home", others=[], generation=2)
+    log.write("15:00:00", Event.RELAY_DISABLED, because="the policy does not ask for it")
+
+    found = reported(log)
+
+    assert bars(found, "Behind the relay") == [("10:00", "12:00", "corp"), ("12:00", "15:00", "direct")]
+    chosen = next(one.tone for one in band(found, "Chosen").bars if one.label == "corp")
+    assert band(found, "Behind the relay").bars[0].tone is chosen
+    assert "Behind the relay" not in [one.name for one in reported(a_day()).bands]
+
+
 def test_docker_has_the_name_and_colour_of_the_upstream_whose_settings_it_runs_with() -> None:
     log = begun(effective=DIRECT)
     log.write("09:30:00", Event.UPSTREAM_CHOSEN, upstream="corp", network="office", because="first")

@@ -100,6 +100,7 @@ class _Telling:
         self._network = self._bars()
         self._chosen = self._bars()
         self._docker: dict[str, Bars] = {}  # by unit
+        self._relay = self._bars()
         self._outages = self._bars()
         self._waiting = self._bars()
         self._standing = self._bars()  # pins and pauses
@@ -207,6 +208,8 @@ class _Telling:
                 if span.about not in self._docker and len(self._docker) >= MOST_DOCKERS:
                     return None
                 return self._docker.setdefault(span.about, self._bars())
+            case Lane.RELAY:
+                return self._relay
             case Lane.WAITING if span.known is Known.SEEN:
                 return self._waiting
             case Lane.PINNED | Lane.PAUSED:
@@ -221,8 +224,8 @@ class _Telling:
     def _shown(self, span: Span) -> tuple[str, Tone, str]:
         """Label, colour, and what is said to who points at it."""
         palette, value = self._palette, span.value or ""
-        if span.known is not Known.SEEN and span.lane in _NONE:
-            before = palette.name_of(span) or _NONE[span.lane][0]
+        if span.known is not Known.SEEN and (span.lane in _NONE or span.lane is Lane.RELAY):
+            before = palette.name_of(span) or _NONE.get(span.lane, ("not said",))[0]
             return span.known.value, Tone.UNKNOWN, "" if span.known is Known.NOT_SAID else f"before: {before}"
         if span.value is None and span.lane in _NONE:
             return *_NONE[span.lane], span.because
@@ -233,6 +236,8 @@ class _Telling:
                 name = palette.name_of(span)
                 by = f"started by {_BY.get(span.cause, span.cause)}" if span.cause else ""
                 return name, palette.of_upstream(name), "; ".join(filter(None, (value if value != name else "", by)))
+            case Lane.RELAY if not value:
+                return "no record says through which upstream", Tone.UNKNOWN, ""
             case Lane.WAITING:
                 return "waits", Tone.WAITS, value
             case Lane.PINNED:
@@ -280,6 +285,8 @@ class _Telling:
         for unit, bars in dockers:
             which = f" ({unit})" if unit and len(dockers) > 1 else ""
             yield Band(f"What Docker ran with{which}", self._from_the_beginning(bars))
+        if behind := self._relay.all():
+            yield Band("Behind the relay", behind, summary="while Docker was given it")
         lasted = f"{count(sums.outages, 'outage')}, {length(sums.outage_s)}" if sums.outages else "never"
         yield Band("Docker reached no registry", self._outages.all(), summary=lasted)
         marks = (Mark(one.at, number, one.tone, _in_words(one)) for number, one in enumerate(starts, start=1))

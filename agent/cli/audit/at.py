@@ -157,6 +157,8 @@ def _lines(then: Then, records: Sequence[Entry]) -> Iterator[str]:
         for span in spans or (None,):
             which = f"{span.about}: " if span is not None and len(spans) > 1 else ""
             yield line(lane.value, f"{which}{_said(lane, span, then)}")
+    for span in then.of(Lane.RELAY):
+        yield line(Lane.RELAY.value, f"Docker was given it: {_said(Lane.RELAY, span, then)}")
     restart = then.restart
     if restart is not None:
         took = f", {restart.took_s:.1f} s" if restart.took_s is not None else ""
@@ -194,6 +196,8 @@ def _said(lane: Lane, span: Span | None, then: Then) -> str:
 
 
 def _value(lane: Lane, span: Span) -> str:
+    if lane is Lane.RELAY:
+        return f"through {span.value}" if span.value else "through which upstream no record says"
     if span.value is None:
         return _NONE[lane]
     if lane is Lane.DOCKER and span.settings:
@@ -232,6 +236,7 @@ def _shown(then: Then, records: Iterable[tuple[Entry, Mapping[str, Any]]]) -> At
         chosen=held(Lane.CHOSEN),
         docker=tuple(map(_held, then.of(Lane.DOCKER))),
         policy=held(Lane.POLICY),
+        relay=next(map(_held, then.of(Lane.RELAY)), None),
         conditions=tuple(
             Trouble(code=code, text=_trouble(said, span), held=_held(span))
             for lane, (code, said) in _TROUBLES.items()

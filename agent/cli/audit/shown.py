@@ -40,6 +40,7 @@ class AtShown(msgspec.Struct, frozen=True, kw_only=True):
     chosen: Held
     docker: tuple[Held, ...]
     policy: Held
+    relay: Held | None  # the upstream behind it; None: Docker was not given the relay, or no record says so
     conditions: tuple[Trouble, ...]
     records: tuple[Mapping[str, Any], ...]  # that say so
     newest: str | None  # when the log's newest record was written

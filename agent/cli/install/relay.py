@@ -47,10 +47,11 @@ async def start_anew(paths: Paths, service: Service, say: Say) -> None:
         say("restarted    the relay")
 
 
-async def remove(paths: Paths, service: Service, say: Say, *, is_purged: bool) -> None:
-    """Docker and clients do not have its address any more."""
+async def remove(paths: Paths, service: Service, say: Say, *, is_purged: bool) -> bool:
+    """Docker and clients do not have its address any more. Returns whether it was in use until now."""
     if not paths.is_the_systems:
-        return
+        return False
+    was_in_use = is_there(paths.relay_drop_in)
     files = [paths.unit_file(name) for name in (SOCKET, SERVICE)]
     if any(map(is_there, files)):
         await service.says("disable", "--now", "--quiet", SOCKET)
@@ -64,6 +65,7 @@ async def remove(paths: Paths, service: Service, say: Say, *, is_purged: bool) -
         await service.systemctl("daemon-reload")
         say(f"removed      {', '.join(map(str, removed))}")
     await _remove_user(paths, say, is_purged=is_purged)
+    return was_in_use
 
 
 async def _remove_user(paths: Paths, say: Say, *, is_purged: bool) -> None:

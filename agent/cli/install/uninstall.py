@@ -20,7 +20,14 @@ from agent.system.text_files import read_text, write_text
 from agent.values.paths import Paths
 
 
-async def uninstall(paths: Paths, say: Say, restore: Callable[[], Awaitable[Restored]], *, is_purged: bool) -> Restored:
+async def uninstall(
+    paths: Paths,
+    say: Say,
+    restore: Callable[[], Awaitable[Restored]],
+    *,
+    is_purged: bool,
+    note_end_of_relay: Callable[[], None],
+) -> Restored:
     """Policy and audit log stay unless `is_purged`. The state stays where something could not be restored."""
     unit, service = unit_file(paths), Service(paths)
     text = read_text(unit)
@@ -31,7 +38,8 @@ async def uninstall(paths: Paths, say: Say, restore: Callable[[], Awaitable[Rest
         restored = await restore()
         if restored.is_failed:
             return restored
-        await relay.remove(paths, service, say, is_purged=is_purged)
+        if await relay.remove(paths, service, say, is_purged=is_purged):
+            note_end_of_relay()
         if text is not None:
             write_text(unit, text, None, None)
             await service.systemctl("daemon-reload")
