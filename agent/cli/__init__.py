@@ -1,7 +1,7 @@
 """The commands: each file reads its arguments, asks one thing and prints it.
 
-Data goes to stdout, everything else to stderr. A new command is a file here with `arguments` and `run`, and a line in
-COMMANDS (`words.py`).
+Data goes to stdout, everything else to stderr. A new command is a file here with `run`, and a line in
+GROUPS (`commands.py`); its options are a function in `options.py`.
 """
 
 from __future__ import annotations

@@ -14,11 +14,5 @@ from agent.service.requests import Command, Wish
 from agent.values.paths import Paths
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--now", action="store_true", help="do not wait: restart Docker if needed, even if containers run"
-    )
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     return ask_and_print(args, paths, Wish(Command.APPLY, is_now=args.now, claimed=claimed()))

@@ -36,7 +36,7 @@ from agent.system.clock import now_text
 from agent.system.lock import held
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
 from agent.values.paths import Paths
-from agent.values.policy import Duration, Policy
+from agent.values.policy import Policy
 
 # Watching for that minute would make every script wait. The journal keeps the old settings.
 _UNWATCHED: Final = (
@@ -76,17 +76,6 @@ def _print(answer: Answer, *, is_json: bool) -> None:
         return
     facts = {**({"said": said} if said or not problems else {}), **({"problems": problems} if problems else {})}
     print_json(answer.facts if answer.facts is not None else facts)
-
-
-def lasting(text: str) -> float:
-    """Seconds, from a duration as the policy writes it."""
-    try:
-        seconds = float(Duration.parse(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f'"{text}" {error}') from error
-    if not seconds:
-        raise argparse.ArgumentTypeError(f'"{text}" must be longer than 0 s')
-    return seconds
 
 
 def _ask_the_agent(paths: Paths, wish: Wish) -> Answer:

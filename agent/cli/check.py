@@ -16,14 +16,6 @@ from agent.values.paths import Paths
 from agent.values.policy import Policy
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--offline",
-        action="store_true",
-        help="the policy is for another machine: do not look for the files and users that it names",
-    )
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     try:
         found = _for_elsewhere(args, paths) if args.offline else loaded(args, paths, refuses_unsafe=False)

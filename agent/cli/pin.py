@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from agent.cli.asking import ask_and_print, lasting
+from agent.cli.asking import ask_and_print
 from agent.cli.session import claimed
 from agent.service.requests import Command, Wish
 from agent.values.paths import Paths
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("upstream", metavar="NAME", help="an upstream of the policy, or direct")
-    parser.add_argument(
-        "--for", dest="for_s", type=lasting, metavar="TIME", help="for how long, such as 90s, 45m or 2h"
-    )
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:

@@ -34,10 +34,6 @@ from agent.values.paths import Paths
 CHANGES = 2
 
 
-def arguments(_parser: argparse.ArgumentParser) -> None:
-    """None of its own."""
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     if paths.is_the_systems and os.geteuid() != 0:  # it could not read everything, and would plan something else

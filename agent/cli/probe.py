@@ -24,10 +24,6 @@ from agent.values.policy import Policy
 from agent.values.verdict import Outcome
 
 
-def arguments(_parser: argparse.ArgumentParser) -> None:
-    """None of its own."""
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     policy = loaded(args, paths, refuses_unsafe=False).policy

@@ -9,7 +9,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from agent.cli.printing import complain
 from agent.relay.process import given, listening, relay
@@ -22,16 +22,6 @@ class Options(Protocol):
     """Its options."""
 
     listen: list[str]
-
-
-def arguments(parser: Any) -> None:
-    parser.add_argument(
-        "--listen",
-        action="append",
-        default=[],
-        metavar="ADDRESS:PORT",
-        help="listen there, instead of at the sockets that systemd hands over; may be given several times",
-    )
 
 
 def run(args: Options, paths: Paths) -> int:

@@ -31,10 +31,6 @@ from agent.values.paths import Paths
 from agent.values.policy import Docker, Policy
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--now", action="store_true", help="restart Docker if needed, even if containers run")
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     policy = loaded_or_default(args, paths)

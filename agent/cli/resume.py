@@ -10,9 +10,5 @@ from agent.service.requests import Command, Wish
 from agent.values.paths import Paths
 
 
-def arguments(_parser: argparse.ArgumentParser) -> None:
-    """None of its own."""
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     return ask_and_print(args, paths, Wish(Command.RESUME, claimed=claimed()))

@@ -34,10 +34,6 @@ class Options(Protocol):
     verbose: int
 
 
-def arguments(_parser: object) -> None:
-    """None of its own."""
-
-
 def run(args: Options, paths: Paths) -> int:
     return serve(paths, args.policy, level=logging.DEBUG if args.verbose else logging.INFO)
 

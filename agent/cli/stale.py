@@ -43,10 +43,6 @@ _HEADINGS = {
 _CONTAINERS = "containers and builders"
 
 
-def arguments(_parser: argparse.ArgumentParser) -> None:
-    """None of its own."""
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     if paths.is_the_systems and os.geteuid() != 0:

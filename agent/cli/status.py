@@ -26,10 +26,6 @@ NOT_RUNNING = 3
 _LOOK_AGAIN_S = 0.5
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--watch", action="store_true", help="keep running and print it again whenever it changes")
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     found = read(paths.status)
     _show(found, args, paths)

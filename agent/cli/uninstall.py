@@ -30,11 +30,6 @@ from agent.values.paths import Paths
 from agent.values.policy import Policy, Relay
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--now", action="store_true", help="restart Docker if needed, even if containers run")
-    parser.add_argument("--purge", action="store_true", help="also remove the policy and the audit log")
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     check_can("uninstall", paths)

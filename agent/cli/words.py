@@ -7,39 +7,17 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from collections.abc import Mapping
-from pathlib import Path
-from types import ModuleType
-from typing import Any, Final, NoReturn
+from collections.abc import Collection
+from typing import Final
 
 from agent import __version__
-from agent.cli.misused import USAGE, Misused
+from agent.cli.commands import COMMANDS
+from agent.cli.help import PROG, Front, Parser, description, examples, unknown
+from agent.cli.misused import USAGE
+from agent.cli.options import OPTIONS, common
 from agent.values.paths import Paths
 
 SUMMARY: Final = "Keeps Docker's proxy settings right while the machine moves between networks"
-COMMANDS: Final = {
-    "init": "write a first policy from what this system has; or add the place where it is now",
-    "apply": "run one pass now: find an upstream that works, write it, and restart Docker if needed",
-    "plan": "show what a pass would do and why, as a diff; change nothing",
-    "probe": "test every upstream now and show each result with its timings",
-    "check": "check the policy and list everything that is wrong with it",
-    "stale": "list what was made with other settings: containers, builders, images; with the command for each",
-    "doctor": "find what stands in the way of a pull, and say what helps; change nothing",
-    "run": "run the service; the systemd unit starts it",
-    "status": "show what the running agent sees, chose, did and waits for",
-    "pin": "use one upstream in every network, whether it works or not",
-    "unpin": "let the agent choose again",
-    "pause": "write nothing and restart nothing until resume",
-    "resume": "end a pause",
-    "reload": "read the policy and the password files again, and retry what was given up",
-    "env": "show the lines for one container, one build or one shell, or what another system's Docker wants",
-    "audit": "show the audit log, or answer a question by it: at TIME, outages, who, verify",
-    "install": "set up the service, enable it and start it; run again, it upgrades",
-    "uninstall": "remove the service and restore every file",
-    "restore": "restore every file as it was before the agent first wrote it; the service stays",
-    "relay": "carry connections for Docker and containers; its systemd unit starts it",
-    "demo": "show a roaming laptop, all on loopback and in a temporary directory; your system is not touched",
-}
 # These read no policy, so --policy would have no effect.
 _WITHOUT_POLICY: Final = frozenset({"status", "audit", "install", "demo", "relay"})
 # These print for a person only; a script uses their exit status.
@@ -54,23 +32,14 @@ _SYSTEM: Final = Paths()
 _FOLDERS: Final = frozenset({"audit", "demo", "doctor", "env", "init", "install"})
 
 
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, **how: Any) -> None:
-        """Options cannot be abbreviated: an abbreviation in a script could become ambiguous later."""
-        super().__init__(allow_abbrev=False, **how)
-
-    def error(self, message: str) -> NoReturn:
-        raise Misused(f"{self.prog}: {message}. See: {self.prog} --help")
-
-
 def obey(words: list[str]) -> int:
     """Run the named command and return its exit status."""
-    # Import only this command, so that `--help` and `check` are fast.
     name = _named(words)
-    module = _imported(name) if name in COMMANDS else None
-    parser = _parser({} if module is None else {name: module})
-    args = parser.parse_args(words)
-    if module is None:
+    parser = _parser({name} & COMMANDS.keys())
+    args, left = parser.parse_known_args(words)
+    if left:
+        unknown(left, parser, [chosen for chosen in (args.command, getattr(args, "question", None)) if chosen])
+    if args.command is None:
         if args.json:
             parser.error("name a command")
         parser.print_help()
@@ -83,6 +52,8 @@ def obey(words: list[str]) -> int:
         parser.error("--user and --root exclude each other")
     if args.user and name in _WITHOUT_AN_INSTANCE:
         parser.error(f"{name} is about no instance: leave --user out")
+    # Only now, so that help and a wrong command line are answered at once.
+    module = importlib.import_module(f"agent.cli.{name}.command" if name in _FOLDERS else f"agent.cli.{name}")
     status: int = module.run(args, _paths(name, args))
     return status
 
@@ -97,64 +68,34 @@ def _paths(name: str | None, args: argparse.Namespace) -> Paths:
 
 
 def tree() -> argparse.ArgumentParser:
-    """The parser with the arguments of every command, for man pages and completions: it imports all of them."""
-    return _parser({name: _imported(name) for name in COMMANDS})
-
-
-def _imported(name: str | None) -> ModuleType:
-    return importlib.import_module(f"agent.cli.{name}.command" if name in _FOLDERS else f"agent.cli.{name}")
+    """The parser with the arguments of every command, for man pages and completions."""
+    return _parser(COMMANDS.keys())
 
 
 def _named(words: list[str]) -> str | None:
-    parser = _Parser(add_help=False)
-    common_options(parser, None)
+    """The command. Misused for an option before it that nothing before a command takes."""
+    parser = Parser(prog=PROG, add_help=False)
+    common(parser, None)
     parser.add_argument("command", nargs="?")
-    found: str | None = parser.parse_known_args(words)[0].command
-    return found
+    found, left = parser.parse_known_args(words)
+    name: str | None = found.command
+    if name is not None and name not in COMMANDS:
+        before = [word for word in words[: words.index(name)] if word in left and word not in ("-h", "--help")]
+        if before and "--version" not in before:
+            unknown(before, _parser(()), ())
+    return name
 
 
-def _parser(modules: Mapping[str | None, ModuleType]) -> argparse.ArgumentParser:
-    """Only of these commands with their arguments."""
-    common = _Parser(add_help=False)
-    common_options(common, argparse.SUPPRESS)
-    parser = _Parser(prog="docker-proxy-agent", description=SUMMARY)
+def _parser(commands: Collection[str | None]) -> Front:
+    """The parser; only these commands have their arguments."""
+    parser = Front(prog=PROG, description=SUMMARY)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    common_options(parser, None)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for command, text in COMMANDS.items():
-        module = modules.get(command)
-        own = commands.add_parser(command, help=text, description=text, parents=[] if module is None else [common])
-        if module is not None:
-            module.arguments(own)
+    common(parser, None)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
+    for name, command in COMMANDS.items():
+        own = subparsers.add_parser(name, help=command.text, description=description(command), epilog=examples(command))
+        if name in commands:
+            if name in OPTIONS:
+                OPTIONS[name](own)
+            common(own, argparse.SUPPRESS)
     return parser
-
-
-def common_options(parser: argparse.ArgumentParser, default: str | None) -> None:
-    """Options before or after the command. After it, their defaults must not overwrite what came before."""
-    is_first = default is None
-    parser.add_argument(
-        "--policy",
-        type=Path,
-        metavar="FILE",
-        default=default,
-        help="use this policy (default: /etc/docker-proxy-agent/config.toml)",
-    )
-    parser.add_argument(
-        "--root", type=Path, metavar="DIR", default=Path("/") if is_first else default,
-        help="use DIR in place of / for every path; never call systemctl",
-    )  # fmt: skip
-    parser.add_argument(
-        "--user",
-        action="store_true",
-        default=False if is_first else default,
-        help="your own instance, for a Docker of your own (docs/rootless.md)",
-    )
-    parser.add_argument(
-        "--json",
-        action="store_true",
-        default=False if is_first else default,
-        help="print JSON, for scripts (docs/json.md)",
-    )
-    parser.add_argument(
-        "-v", "--verbose", action="count", default=0 if is_first else default, help="print more on stderr"
-    )

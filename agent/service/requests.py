@@ -20,6 +20,7 @@ from agent.one_pass.picture import Picture
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Pass
 from agent.values.asker import Asker
+from agent.values.close import did_you_mean
 from agent.values.errors import NoPolicy, PolicyRefused
 from agent.values.events import REQUESTED, Paused, Pinned, Requested, Resumed, Unpinned
 from agent.values.policy import Duration, Policy
@@ -92,8 +93,7 @@ def obey(wish: Wish, overrides: Overrides, policy: Policy | None, record: Record
     match wish.command:
         case Command.PIN:
             if policy is None or wish.upstream not in policy.upstreams:
-                names = ", ".join(policy.upstreams) if policy is not None else "none: there is no policy"
-                return Answer(1, (f'pin: the policy has no upstream "{wish.upstream}"; it has {names}',))
+                return Answer(1, (_cannot_pin(wish.upstream, policy),))
             until = clock(overrides.pin(wish.upstream, wish.for_s))
             record(Pinned(upstream=wish.upstream, until=until))
             return [f"pinned to {wish.upstream}" + (f" until {until}" if until else "")]
@@ -117,6 +117,14 @@ def obey(wish: Wish, overrides: Overrides, policy: Policy | None, record: Record
         case Command.RELOAD:
             record(requested(wish.command.value))
     return []
+
+
+def _cannot_pin(named: str, policy: Policy | None) -> str:
+    if policy is None:
+        return "pin: there is no policy, so there is no upstream. Try: docker-proxy-agent init"
+    close = did_you_mean(named, policy.upstreams)
+    listed = f"{' It' if close else '; it'} has {', '.join(policy.upstreams)}"
+    return f'pin: the policy has no upstream "{named}"{close}{listed}'
 
 
 def requested(command: str, *, is_now: bool = False) -> Requested:

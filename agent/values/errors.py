@@ -23,7 +23,8 @@ class AgentError(Exception):
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{line}. {self.remedy}" if self.remedy else line
+        end = "" if line.endswith("?") else "."
+        return f"{line}{end} {self.remedy}" if self.remedy else line
 
 
 class PolicyRefused(AgentError):

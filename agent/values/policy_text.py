@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
+from agent.values.close import closest
 from agent.values.listening import is_loopback
 from agent.values.policy import (
     DIRECT,
@@ -431,12 +432,10 @@ def _unknown(key: str, known: Iterable[str]) -> str:
 
 def _meant(word: str, known: Iterable[str]) -> str:
     """What a person may have meant, and what there is."""
-    from difflib import get_close_matches  # noqa: PLC0415 - 0.1 MB that a service with a valid policy never needs
-
     known = list(known)
-    close = get_close_matches(word.lower(), known, 1)
+    meant = closest(word, known)
     listed = f"nown are {', '.join(known)}"
-    return f'did you mean "{close[0]}"? K{listed}' if close else f"k{listed}"
+    return f'did you mean "{meant}"? K{listed}' if meant is not None else f"k{listed}"
 
 
 def _steps(path: str) -> list[str]:

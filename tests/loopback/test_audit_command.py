@@ -17,6 +17,7 @@ from agent.audit.chain import Anchor
 from agent.audit.facts import Plain
 from agent.audit.log import AuditLog
 from agent.cli.audit import command
+from agent.cli.audit.options import arguments
 from agent.cli.install.systemd import UNIT
 from agent.values.asker import Asker
 from agent.values.errors import AgentError
@@ -56,7 +57,7 @@ class Host:
         """Exit status and the lines of stdout and stderr."""
         parser = argparse.ArgumentParser()
         parser.add_argument("--json", action="store_true")
-        command.arguments(parser)
+        arguments(parser)
         status = command.run(parser.parse_args(words), self.paths)
         out, err = self._printed.readouterr()
         return status, out.splitlines(), err.splitlines()

@@ -219,7 +219,7 @@ def test_a_full_disk_is_one_line_and_no_traceback(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (("--upstream", "corb"), 1, 'no upstream "corb". There are: direct, corp, local'),
+        (("--upstream", "corb"), 1, 'no upstream "corb"; did you mean "corp"? There are: direct, corp, local'),
         (("--upstream", "corp", "--merge", "x"), 64, "--merge needs --system"),
         (("--upstream", "corp", "--shell", "sh", "--json"), 64, "--shell has no JSON output"),
         (("--url", "http://alice:hunter2@x.test:1"), 64, "holds a user or password"),

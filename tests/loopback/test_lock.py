@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.words import COMMANDS
+from agent.cli.commands import COMMANDS
 from agent.system.lock import held
 from agent.values.errors import Locked
 

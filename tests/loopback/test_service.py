@@ -1164,7 +1164,9 @@ async def test_a_name_that_the_policy_does_not_have_cannot_be_pinned(laptop: Lap
     async with laptop.running():
         answer = await laptop.asks(Command.PIN, upstream="offcie")
 
-    assert answer == Answer(1, ('pin: the policy has no upstream "offcie"; it has direct, office',))
+    assert answer == Answer(
+        1, ('pin: the policy has no upstream "offcie"; did you mean "office"? It has direct, office',)
+    )
     assert "pinned" not in laptop.events()
 
 

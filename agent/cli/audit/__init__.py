@@ -9,9 +9,10 @@
     report      `audit report`: a stretch of time as a page to keep
     verifying   `audit verify`: whether the log is as it was written, and what that is worth
     contract    `audit schema`: the JSON Schema of a record
+    options     what may follow `audit` and its questions
     when        times and lengths, on the command line and on the screen
     shown       what `--json` prints
 
-Another question is a file here with `arguments` and `run`, and a line in PARTS (`command.py`). What was so
-at a moment is found by `agent/audit/account.py`; here it is only asked for and printed.
+Another question is a file here with `run`, a line in QUESTIONS (`options.py`) and one in ANSWERED_BY (`command.py`).
+What was so at a moment is found by `agent/audit/account.py`; here it is only asked for and printed.
 """

@@ -59,12 +59,6 @@ class Then(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(span for (one, _), span in sorted(self.spans.items(), key=_by_about) if one is lane)
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "time", nargs="+", metavar="TIME", help='such as "14:00", "yesterday 9:30", "2h ago", "2026-03-01T09:12:04Z"'
-    )
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     written = " ".join(args.time)
     now = utc_now()

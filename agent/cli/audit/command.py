@@ -3,61 +3,35 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from types import ModuleType
-from typing import Final, NamedTuple
+from typing import Final
 
 from agent.cli.audit import at, contract, listing, outages, ran, report, verifying, who
+from agent.cli.audit.options import OPTIONS, QUESTIONS
 from agent.cli.misused import Misused
-from agent.cli.words import common_options
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
 
-
-class Part(NamedTuple):
-    """A question. `takes`: what it has in common with the listing of records."""
-
-    module: ModuleType
-    text: str
-    takes: frozenset[str] = frozenset()
-
-
-PARTS: Final = {
-    "at": Part(at, "what was so at a time, and which records say so"),
-    "ran": Part(
-        ran,
-        "what Docker ran with, from when to when, and in which network",
-        frozenset({"--since", "--until", "--network", "--upstream"}),
-    ),
-    "outages": Part(
-        outages,
-        "every time that Docker reached no registry: from, to, how long, why",
-        frozenset({"--since", "--until", "--network"}),
-    ),
-    "who": Part(who, "what people asked for, and what came of it", frozenset({"--since", "--until", "--by"})),
-    "report": Part(
-        report, "a stretch of time as one page, to be kept, printed or shown", frozenset({"--since", "--until"})
-    ),
-    "verify": Part(verifying, "find records that were changed, removed or cut off"),
-    "schema": Part(contract, "the JSON Schema of a record"),
+ANSWERED_BY: Final[Mapping[str, ModuleType]] = {
+    "at": at,
+    "ran": ran,
+    "outages": outages,
+    "who": who,
+    "report": report,
+    "verify": verifying,
+    "schema": contract,
 }
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    listing.arguments(parser)
-    parts = parser.add_subparsers(dest="what", metavar="QUESTION", title="questions")
-    for name, part in PARTS.items():
-        own = parts.add_parser(name, help=part.text, description=part.text)
-        common_options(own, argparse.SUPPRESS)
-        part.module.arguments(own)
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
-    part = PARTS[args.what] if args.what else Part(listing, "", frozenset(listing.OPTIONS))
-    for option, name in listing.OPTIONS.items():
-        if getattr(args, name, None) and option not in part.takes:
-            raise Misused(f"audit {args.what} has no {option}: leave it out")
+    takes = QUESTIONS[args.question].takes if args.question else OPTIONS.keys()
+    for option, name in OPTIONS.items():
+        if getattr(args, name, None) and option not in takes:
+            raise Misused(f"audit {args.question} has no {option}: leave it out")
+    answering = ANSWERED_BY[args.question] if args.question else listing
     try:
-        status: int = part.module.run(args, paths)
+        status: int = answering.run(args, paths)
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -9,10 +9,6 @@ from agent.cli.printing import exact_json
 from agent.values.paths import Paths
 
 
-def arguments(_parser: argparse.ArgumentParser) -> None:
-    pass
-
-
 def run(_args: argparse.Namespace, _paths: Paths) -> int:
     schema = importlib.import_module("agent.audit.schema").schema  # no other command needs what it imports
     exact_json(schema())  # a constant: nothing in it has to be cut or redacted

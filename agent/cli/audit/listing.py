@@ -25,14 +25,6 @@ from agent.values.events import LONGEST, Event, Severity, sentence
 from agent.values.paths import Paths
 from agent.values.secret import escaped
 
-# By option: where its value is. Empty, 0 or None: it was not given.
-OPTIONS: Final = {
-    **{
-        f"--{name}": name for name in ("since", "until", "event", "network", "upstream", "by", "boot", "target", "last")
-    },
-    "--pass": "pass_id",
-    "--follow": "follow",
-}
 _LOOK_AGAIN_S: Final = 0.5
 _COLOURS: Final = {
     Severity.ERROR.value: Colour.RED,
@@ -40,36 +32,6 @@ _COLOURS: Final = {
     Severity.NOTICE.value: Colour.BOLD,
 }
 _BEFORE: Final = 10  # records that `--follow` shows first, as `tail` and `journalctl --follow` do
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    when.stretch(parser, "records", None)
-    parser.add_argument(
-        "--event",
-        action="append",
-        default=[],
-        choices=[event.value for event in Event],
-        metavar="NAME",
-        help="only this event, such as docker-restarted; may be repeated",
-    )
-    parser.add_argument("--network", default="", metavar="NAME", help="only records about this network")
-    parser.add_argument("--upstream", default="", metavar="NAME", help="only records about this upstream")
-    parser.add_argument("--by", default="", metavar="NAME", help="only what this user, uid or signal brought about")
-    parser.add_argument("--pass", default="", dest="pass_id", metavar="ID", help="only what this pass did")
-    parser.add_argument(
-        "--boot", default="", metavar="ID", help="only this boot: its id, or how it begins; 0 is this one, -1 the last"
-    )
-    parser.add_argument(
-        "--target", default="", metavar="FILE", help="only records about this file, such as daemon.json"
-    )
-    parser.add_argument("--last", type=_count, default=0, metavar="N", help="only the last N")
-    parser.add_argument("--follow", "-f", action="store_true", help="go on with records that come; ends with Ctrl-C")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'"{text}" is not a number of records')
-    return int(text)
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:

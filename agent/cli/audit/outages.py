@@ -19,11 +19,6 @@ from agent.service.status_file import read
 from agent.values.paths import Paths
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    when.stretch(parser, "what lasted")
-    parser.add_argument("--network", default=argparse.SUPPRESS, metavar="NAME", help="only those in this network")
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     number, lasted_s, unknown = 0, 0.0, 0
     status = read(paths.status)

@@ -20,14 +20,6 @@ from agent.service.status_file import read
 from agent.values.paths import Paths
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    when.stretch(parser, "what it ran with")
-    parser.add_argument("--network", default=argparse.SUPPRESS, metavar="NAME", help="only in this network")
-    parser.add_argument(
-        "--upstream", default=argparse.SUPPRESS, metavar="NAME", help='only with this upstream, such as "direct"'
-    )
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     status = read(paths.status)
     now = utc_now()

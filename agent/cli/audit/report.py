@@ -30,21 +30,6 @@ from agent.values.paths import Paths
 STDOUT: Final = Path("-")
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    when.stretch(parser, "what happened")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="write the page here, readable by you alone; what is there already stays. -: to stdout",
-    )
-    parser.add_argument(
-        "--full", action="store_true", help="also where the laptop was: SSIDs, addresses, what a portal said"
-    )
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     if args.json:
         raise Misused("audit report has no JSON output: leave --json out, or use audit --json")

@@ -16,19 +16,7 @@ from agent.values.paths import Paths
 _SEQ_AND_HASH: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--anchor",
-        action="append",
-        default=[],
-        type=_anchor,
-        metavar="SEQ:HASH",
-        help="compare with what you kept elsewhere: `end` of an earlier time, or DPA_AUDIT_SEQ and DPA_AUDIT_HASH of "
-        "a line on a log server; may be repeated",
-    )
-
-
-def _anchor(text: str) -> Anchor:
+def anchor(text: str) -> Anchor:
     found = _SEQ_AND_HASH.fullmatch(text.strip())
     if found is None:
         raise argparse.ArgumentTypeError(f'"{text}" is not the number of a record, a colon and its hash of 64 digits')

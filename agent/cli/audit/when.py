@@ -9,18 +9,6 @@ from agent.audit.log import utc_now
 from agent.values.moments import NoSuchTime, moment
 
 
-def stretch(parser: argparse.ArgumentParser, about: str, default: str | None = argparse.SUPPRESS) -> None:
-    """`--since` and `--until`. Of a question they have no default: they may stand before its word as well."""
-    parser.add_argument(
-        "--since",
-        type=a_moment,
-        default=default,
-        metavar="TIME",
-        help=f'only {about} from then on: "14:00", "yesterday 9:30", "2h ago", "2026-03-01T09:12:04Z"',
-    )
-    parser.add_argument("--until", type=a_moment, default=default, metavar="TIME", help=f"only {about} before this")
-
-
 def a_moment(text: str) -> dt.datetime:
     try:
         return moment(text, utc_now())

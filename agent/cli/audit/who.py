@@ -20,13 +20,6 @@ from agent.service.status_file import read
 from agent.values.paths import Paths
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    when.stretch(parser, "orders")
-    parser.add_argument(
-        "--by", default=argparse.SUPPRESS, metavar="NAME", help="only those of this user, uid or signal"
-    )
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     who = person(args.by, paths) if args.by else None
     status = read(paths.status)

@@ -39,10 +39,6 @@ _READ_ALOUD: Final = Filter(
 )
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--keep", action="store_true", help="keep the temporary directory and print its path")
-
-
 def run(args: argparse.Namespace, _paths: Paths) -> int:
     configure(logging.INFO if args.verbose else logging.WARNING)
     with root.throw_away_root(is_kept=args.keep) as paths:

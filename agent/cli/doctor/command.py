@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import os
-from pathlib import Path
 
 import msgspec
 
@@ -27,18 +26,6 @@ from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
 from agent.values.paths import Paths
 from agent.values.policy import Policy
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--bundle",
-        type=Path,
-        metavar="FILE",
-        help="also write what a helpdesk asks for into this new file, without passwords, users and places",
-    )
-    parser.add_argument(
-        "--full", action="store_true", help="with --bundle: with SSIDs, addresses and search domains of places"
-    )
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:

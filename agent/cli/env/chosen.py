@@ -14,6 +14,7 @@ import msgspec
 
 from agent.service.status_file import Status, read
 from agent.system.policy_file import load, owners
+from agent.values.close import did_you_mean
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
 from agent.values.paths import Paths
 from agent.values.policy import Policy, Upstream
@@ -36,7 +37,8 @@ def chosen(args: argparse.Namespace, paths: Paths) -> Chosen:
     policy = _policy(args, paths)
     if args.upstream is not None:
         if args.upstream not in policy.upstreams:
-            raise AgentError(_HERE, f'no upstream "{args.upstream}"', f"There are: {', '.join(policy.upstreams)}")
+            said = f'no upstream "{args.upstream}"{did_you_mean(args.upstream, policy.upstreams)}'
+            raise AgentError(_HERE, said, f"There are: {', '.join(policy.upstreams)}")
         return Chosen(policy.upstreams[args.upstream], "as named by --upstream", policy)
     status = None if args.policy is not None else _shown(paths)
     found = _by_the_agent(status, policy) if status is not None else None

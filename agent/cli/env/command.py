@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -29,37 +28,10 @@ from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, TargetFailed
 from agent.values.paths import Paths
 from agent.values.places import PLACES
-from agent.values.policy import Upstream, UpstreamUrl
+from agent.values.policy import Upstream
 from agent.values.secret import escaped
-from agent.values.settings import ProxyUrl
 
 _HERE: Final = "env"
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--upstream", metavar="NAME", help="for this upstream of the policy, whatever is chosen")
-    which.add_argument("--url", type=_url, metavar="URL", help="for this proxy; no policy is needed")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        "--shell",
-        choices=[shell.value for shell in Shell],
-        help='variables for the programs of a shell, to be evaluated: eval "$(docker-proxy-agent env --shell sh)", '
-        "docker-proxy-agent env --shell fish | source, or, not tried in a PowerShell: "
-        "docker-proxy-agent env --shell pwsh | Out-String | Invoke-Expression",
-    )
-    what.add_argument("--system", choices=PLACES, help="the files and commands that the Docker of another system wants")
-    parser.add_argument(
-        "--merge",
-        type=Path,
-        metavar="FILE",
-        help="with --system: print FILE with the settings in it; nothing is written",
-    )
-    parser.add_argument(
-        "--show-secrets",
-        action="store_true",
-        help="with user and password: whoever sees your screen, your history or the container sees them, too",
-    )
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
@@ -222,14 +194,3 @@ def _merged(args: argparse.Namespace, found: Chosen) -> bytes:
     if made is None:
         raise AgentError(_HERE, f"{place.title} has no file to set keys in", f"See: env --system {place.name}")
     return made
-
-
-def _url(text: str) -> ProxyUrl:
-    """What may be a password is not repeated."""
-    try:
-        url = UpstreamUrl.parse(text).url
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    if url is None:
-        raise argparse.ArgumentTypeError("is empty")
-    return url

@@ -31,13 +31,6 @@ from agent.values.paths import Paths
 _YES: Final = frozenset({"y", "yes"})
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--write", action="store_true", help="write it without asking")
-    parser.add_argument(
-        "--add-network", metavar="NAME", help="add the place where the machine is now to the policy that there is"
-    )
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     if paths.is_the_systems and os.geteuid() != 0:  # passwords, and other people's files

@@ -11,10 +11,6 @@ from agent.cli.session import quiet
 from agent.values.paths import Paths
 
 
-def arguments(_parser: argparse.ArgumentParser) -> None:
-    """None of its own."""
-
-
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     check_can("install", paths)
