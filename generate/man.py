@@ -19,7 +19,9 @@ from typing import Final
 from argparse_manpage.manpage import Manpage
 
 from agent import __version__
-from agent.cli.words import SUMMARY, common_options, tree
+from agent.cli.help import sentence
+from agent.cli.options import common as common_options
+from agent.cli.words import SUMMARY, tree
 from agent.values.paths import Paths
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -83,7 +85,8 @@ def _leave_out_what_all_have(parser: argparse.ArgumentParser) -> None:
             for own in one._actions:
                 if shared & {*own.option_strings}:
                     own.help = argparse.SUPPRESS
-            said = [one.description if one.description != texts.get(name) else None, one.epilog]
+            begins = sentence(texts.get(name) or " ")  # said already
+            said = [(one.description or "").removeprefix(begins).strip(), one.epilog]
             one.description = "\n\n".join(text for text in said if text) or None
             _leave_out_what_all_have(one)
 

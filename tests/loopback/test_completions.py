@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from agent.cli.words import COMMANDS
+from agent.cli.commands import COMMANDS
 from agent.targets.shells import Shell
 from tests.loopback.test_env import there
 from tests.sources import ROOT

@@ -11,7 +11,8 @@ from typing import Final
 
 import pytest
 
-from agent.cli.words import COMMANDS, tree
+from agent.cli.commands import COMMANDS
+from agent.cli.words import tree
 from agent.values.policy import Problems
 from agent.values.policy_text import parse
 from tests.sources import ROOT
