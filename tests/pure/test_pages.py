@@ -72,6 +72,14 @@ def test_every_policy_that_it_shows_is_one(page: str) -> None:
     assert [(block, found.lines) for block in shown if isinstance(found := parse(block), Problems)] == []
 
 
+def test_the_policies_by_example_are_whole_ones() -> None:
+    """Each can be taken as it is: it names what it uses, and where."""
+    policies = [parse(block) for block in blocks(PAGES["docs/policy.md"], "toml")]
+
+    assert len(policies) >= 12
+    assert [policy for policy in policies if isinstance(policy, Problems) or not policy.networks] == []
+
+
 @every_page
 def test_every_command_that_it_shows_exists_with_its_options(page: str) -> None:
     assert [line for line in commands(PAGES[page]) if not is_understood(line)] == []
