@@ -1,8 +1,9 @@
 """Where a container may not go through the relay: to this host, and to what only this host can see.
 
-From a container's own address, this host's loopback and link (169.254.169.254 is the cloud's own service) are out of
-reach, and so are other networks of containers: Docker isolates them where it forwards. Through the relay they would
-not be: it connects from here. Pure; what an address is to this host is asked of the kernel by whoever calls.
+From a container's own address, this host's loopback and link are out of reach, and so are other networks of containers:
+Docker isolates them where it forwards. Through the relay they would not be: it connects from here. Nor is it led to what
+a cloud tells each of its machines, passwords among it: that is for this host, and not for whoever it runs.
+Pure; what an address is to this host is asked of the kernel by whoever calls.
 Not known here: names. They are looked up first, and each address is judged by itself.
 """
 
@@ -18,8 +19,19 @@ Is = Callable[[str], bool]
 
 _THIS_NETWORK: Final = ipaddress.IPv4Network("0.0.0.0/8")  # 0.1.2.3 is no address of a host, either
 _BROADCAST: Final = ipaddress.IPv4Address("255.255.255.255")
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes are the IPv4 address
-_LAST_FOUR: Final = (_NAT64, ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("::ffff:0:0:0/96"))
+# Whose last four bytes are the IPv4 address that a gateway or the kernel takes it for (RFC 6052, 4291, 2765).
+_LAST_FOUR: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
+_LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215: its length is the network's own choice
+_ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})  # RFC 5214: stands before the last four bytes
+# Where clouds tell their machines about themselves, if it is not link-local.
+_CLOUDS: Final = (
+    ipaddress.ip_network("100.100.100.200"),  # Alibaba
+    ipaddress.ip_network("168.63.129.16"),  # Azure
+    ipaddress.ip_network("192.0.0.192"),  # Oracle, before 2.0
+    ipaddress.ip_network("fd00:ec2::/32"),  # Amazon
+    ipaddress.ip_network("fd00:42::42"),  # Scaleway
+    ipaddress.ip_network("fd20:ce::254"),  # Google
+)
 
 
 def literal(host: str) -> IpAddress | None:
@@ -60,6 +72,8 @@ def forbidden(address: IpAddress, near: Near) -> str:
             return "is link-local"
         if meant.is_multicast or meant == _BROADCAST:
             return "is no single host"
+        if any(meant in network for network in _CLOUDS):
+            return "is a cloud's own service for this host"
         text = str(meant).partition("%")[0]
         if near.is_own(text):
             return "is this host"
@@ -69,13 +83,26 @@ def forbidden(address: IpAddress, near: Near) -> str:
 
 
 def _meant(address: IpAddress) -> tuple[IpAddress, ...]:
-    """The address, and the IPv4 address within it that a gateway or the kernel would take it for."""
+    """The address, and the IPv4 addresses within it that a gateway or the kernel would take it for."""
     if isinstance(address, ipaddress.IPv4Address):
         return (address,)
     if address.ipv4_mapped is not None:
         return (address.ipv4_mapped,)
     if address.sixtofour is not None:
         return (address, address.sixtofour)
-    if int(address) > 0xFFFF and any(address in network for network in _LAST_FOUR):
-        return (address, ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    if address.teredo is not None:
+        return (address, *address.teredo)
+    number = int(address)
+    is_isatap = number >> 32 & 0xFFFFFFFF in _ISATAP
+    if number > 0xFFFF and (is_isatap or any(address in network for network in _LAST_FOUR)):
+        return (address, ipaddress.IPv4Address(number & 0xFFFFFFFF))
+    if address in _LOCAL_NAT64:
+        return (address, *_translated(address.packed))
     return (address,)
+
+
+def _translated(packed: bytes) -> tuple[IpAddress, ...]:
+    """By a prefix of 48, 56, 64 or 96 bits; the ninth byte belongs to none of them (RFC 6052, 2.2)."""
+    without_ninth = packed[:8] + packed[9:]
+    read = (without_ninth[6:10], without_ninth[7:11], without_ninth[8:12], packed[12:])
+    return tuple(ipaddress.IPv4Address(each) for each in read if each[0])  # else it was read by another length

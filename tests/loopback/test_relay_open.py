@@ -230,7 +230,18 @@ async def test_without_orders_for_this_place_nothing_is_opened() -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "127.1", "2130706433", "::1", "::ffff:127.0.0.1", "0.0.0.0", "169.254.169.254", "192.0.2.7"],
+    [
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "::1",
+        "::ffff:127.0.0.1",
+        "0.0.0.0",
+        "169.254.169.254",
+        "192.0.2.7",
+        "100.100.100.200",
+        "fd00:ec2::254",
+    ],
 )
 @pytest.mark.parametrize("upstream", ["direct", "distant", "here"])
 async def test_a_container_is_not_led_to_an_address_of_this_host_whatever_the_way(host: str, upstream: str) -> None:
