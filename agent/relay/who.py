@@ -39,6 +39,7 @@ class Kernel(Protocol):
     def link_at(self, index: int, /) -> Link | None: ...
     def ports_of(self, bridge: int, /) -> Sequence[Link]: ...
     def default_routes(self) -> Sequence[Route]: ...
+    def routers_are_behind(self, interface: int, /) -> bool: ...
     def owner_of(self, near: tuple[str, int], far: tuple[str, int], /) -> int | None: ...
 
 
@@ -46,10 +47,11 @@ class _Looked(msgspec.Struct, frozen=True):
     """What an interface is."""
 
     is_of_containers: bool  # a bridge that only containers are on
-    is_of_guests: bool  # a bridge that only guests of this host are on: containers, virtual machines
+    is_of_guests: bool  # only guests of this host are behind it: containers, virtual machines
 
 
 _NEITHER: Final = _Looked(is_of_containers=False, is_of_guests=False)
+_A_GUESTS: Final = _Looked(is_of_containers=False, is_of_guests=True)
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -91,7 +93,7 @@ class Who:
         return False
 
     def is_guest(self, address: str) -> bool:
-        """Whether the kernel's way there leaves by a bridge of guests of this host. Raises NetlinkFailed."""
+        """Whether the kernel's way there leads to guests of this host. Raises NetlinkFailed."""
         way = self._kernel.way_to(address)
         return way is not None and any(self._of(hop.interface).is_of_guests for hop in way.hops)
 
@@ -117,6 +119,8 @@ class Who:
     def _look(self, interface: int) -> tuple[_Looked, float]:
         """And for how long that is true enough."""
         link = self._kernel.link_at(interface)
+        if link is not None and link.kind == _VETH:
+            return _A_GUESTS if self._is_a_guests(link) else _NEITHER, NO_KEPT_S
         if link is None or link.kind != _BRIDGE:
             return _NEITHER, NO_KEPT_S
         kinds = {port.kind for port in self._kernel.ports_of(interface)}
@@ -127,6 +131,13 @@ class Who:
         if not kinds:  # the first container may come at any moment, and nobody else comes from there
             return looked, 0.0
         return looked, KEPT_S if looked.is_of_containers else NO_KEPT_S
+
+    def _is_a_guests(self, link: Link) -> bool:
+        """As Calico and systemd-nspawn give one: no bridge, but a route of its own. Its users are none of Docker's.
+
+        In an LXC guest the uplink is such a veth as well: routers are behind that one.
+        """
+        return link.ends_elsewhere and not self._kernel.routers_are_behind(link.index)
 
     def _leads_out(self, interface: int) -> bool:
         return any(hop.interface == interface for route in self._kernel.default_routes() for hop in route.hops)

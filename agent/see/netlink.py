@@ -1,6 +1,6 @@
 """Asks the kernel about its network, over netlink.
 
-Twelve questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
+Thirteen questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
 `socket_messages.py`), and waking up when something changes (`service/watch/`).
 """
 
@@ -68,6 +68,12 @@ def labels() -> frozenset[str]:
 def default_routes() -> list[Route]:
     """The default routes of all tables, IPv4 and IPv6."""
     return [route for message in ask(wire.routes_request()) if (route := wire.default_route(message))]
+
+
+def routers_are_behind(interface: int) -> bool:
+    """Whether any route of this host leads to a router that is reached by this interface, by its index."""
+    found = (wire.way_by_a_router(message) for message in ask(wire.routes_request()))
+    return any(hop.interface == interface for route in found if route is not None for hop in route.hops)
 
 
 def way_to(address: str) -> Route | None:

@@ -103,6 +103,7 @@ class Link(msgspec.Struct, frozen=True):
     kind: str = ""  # "bridge", "veth", "tun" …; '' for hardware, and where a special driver made it
     master: int = 0  # the bridge or bond that it is a port of; 0: none
     below: int = 0  # the interface below a VLAN; 0: none, or none in this namespace
+    ends_elsewhere: bool = False  # its other end, or what is below it, is in another network namespace
 
 
 class Radio(msgspec.Struct, frozen=True):
@@ -257,6 +258,7 @@ def link(message: Message) -> Link | None:
         master=_number(attributes[_IFLA_MASTER]) if _IFLA_MASTER in attributes else 0,
         # With the number of a namespace, it is an index in that namespace.
         below=_number(attributes[_IFLA_LINK]) if attributes.keys() & _LOWER == {_IFLA_LINK} else 0,
+        ends_elsewhere=_IFLA_LINK_NETNSID in attributes,
     )
 
 
@@ -273,6 +275,12 @@ def default_route(message: Message) -> Route | None:
     if message.type != RTM_NEWROUTE or head(_ROUTE, message.body)[1] != 0:
         return None
     return way(message)
+
+
+def way_by_a_router(message: Message) -> Route | None:
+    """None if the message is no route, or one to what is on the link itself."""
+    found = way(message)
+    return found if found is not None and any(hop.gateway is not None for hop in found.hops) else None
 
 
 def way(message: Message) -> Route | None:

@@ -133,8 +133,8 @@ def torn(datagram: bytes) -> bytes:
 def test_links() -> None:
     assert decoded(wire.link, LINKS) == [
         Link(1, "lo", has_carrier=True, has_neighbours=False, is_ethernet=False),
-        Link(2, "wlan0", has_carrier=True, has_neighbours=True, kind="veth"),
-        Link(3, "eth0", has_carrier=False, has_neighbours=True, kind="veth"),
+        Link(2, "wlan0", has_carrier=True, has_neighbours=True, kind="veth", ends_elsewhere=True),
+        Link(3, "eth0", has_carrier=False, has_neighbours=True, kind="veth", ends_elsewhere=True),
         Link(4, "tun0", has_carrier=False, has_neighbours=False, is_ethernet=False, kind="tun"),
     ]
 

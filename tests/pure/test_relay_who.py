@@ -6,6 +6,7 @@ import errno
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import pytest
 
 from agent.relay.who import KEPT_S, NO_KEPT_S, Who
@@ -13,7 +14,7 @@ from agent.see.netlink import NetlinkFailed
 from agent.see.netlink_messages import Hop, Link, Route
 from agent.values.relay import Source
 
-WLAN, BRIDGE, LAN_BRIDGE, EMPTY, UPLINK, MACHINES = 2, 3, 4, 5, 6, 7
+WLAN, BRIDGE, LAN_BRIDGE, EMPTY, UPLINK, MACHINES, OWN_VETH, LXC, PAIR = 2, 3, 4, 5, 6, 7, 8, 9, 18
 BRIDGES = "172.17.0.1"  # what is listened at
 
 
@@ -28,6 +29,9 @@ LINKS: Final = (
     _link(EMPTY, "bridge"),
     _link(UPLINK, "bridge"), _link(14, "veth", UPLINK),
     _link(MACHINES, "bridge"), _link(15, "tun", MACHINES), _link(16, "veth", MACHINES),
+    msgspec.structs.replace(_link(OWN_VETH, "veth"), ends_elsewhere=True),
+    msgspec.structs.replace(_link(LXC, "veth"), ends_elsewhere=True),
+    _link(PAIR, "veth"),
 )  # fmt: skip
 
 
@@ -44,6 +48,9 @@ class Host:
             "10.7.0.2": Route((Hop(UPLINK),), 254),
             "10.5.0.2": Route((Hop(MACHINES),), 254),
             "10.6.0.2": Route((Hop(BRIDGE), Hop(WLAN)), 254),
+            "10.4.0.2": Route((Hop(OWN_VETH),), 254),
+            "10.3.0.2": Route((Hop(LXC),), 254),
+            "10.2.0.2": Route((Hop(PAIR),), 254),
         }
         self.links_now: Sequence[Link] = LINKS
         self.is_silent = False
@@ -72,6 +79,9 @@ class Host:
             raise NetlinkFailed("silent", errno.ENOBUFS)
         return self.owner
 
+    def routers_are_behind(self, interface: int, /) -> bool:
+        return interface in (WLAN, LXC)
+
     def default_routes(self) -> Sequence[Route]:
         return [Route((Hop(WLAN, "10.0.0.1"),), 254), Route((Hop(UPLINK, "10.7.0.1"),), 254)]
 
@@ -90,6 +100,8 @@ class Host:
         pytest.param("10.8.0.2", None, id="bridge-without-ports"),
         pytest.param("10.7.0.2", None, id="bridge-that-is-the-way-out"),
         pytest.param("10.6.0.2", None, id="two-ways"),
+        pytest.param("10.4.0.2", None, id="guest-with-a-route-of-its-own"),
+        pytest.param("10.3.0.2", None, id="neighbour-of-an-lxc-guest"),
         pytest.param("203.0.113.9", None, id="no-way"),
         pytest.param("fe80::1%3", None, id="link-local"),
         pytest.param("169.254.7.7", None, id="link-local-4"),
@@ -117,6 +129,9 @@ def test_this_host_is_whoever_comes_from_it_to_loopback(peer: str, listener: str
         pytest.param("10.5.0.2", True, id="virtual-machine"),
         pytest.param("10.9.0.2", False, id="bridge-with-an-uplink"),
         pytest.param("10.7.0.2", False, id="bridge-that-is-the-way-out"),
+        pytest.param("10.4.0.2", True, id="guest-with-a-route-of-its-own"),
+        pytest.param("10.3.0.2", False, id="neighbour-of-an-lxc-guest"),
+        pytest.param("10.2.0.2", False, id="veth-that-ends-here"),
         pytest.param("10.0.0.9", False, id="neighbour-in-the-café"),
         pytest.param("203.0.113.9", False, id="no-way"),
     ],
