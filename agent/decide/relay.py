@@ -313,7 +313,14 @@ def _is_out(verdict: Verdict | None) -> bool:
     return verdict is not None and verdict.outcome in _NOT_TRIED
 
 
-def orders(policy: Policy, names: Sequence[str], owners: Mapping[str, int | None], ca_file: str) -> Orders:
+def orders(
+    policy: Policy,
+    names: Sequence[str],
+    owners: Mapping[str, int | None],
+    *,
+    ca_file: str = "",
+    internal: tuple[str, ...] = (),
+) -> Orders:
     """What is in relay.json but for the generation. `owners`: the uids of the users that `owner` names."""
     relay = policy.relay
     sources = (Source.LOOPBACK, *((Source.CONTAINERS,) if Listen.BRIDGE in relay.listen else ()))
@@ -325,6 +332,7 @@ def orders(policy: Policy, names: Sequence[str], owners: Mapping[str, int | None
         log=relay.log,
         max_connections=relay.max_connections,
         ca_file=ca_file,
+        internal=internal,
     )
 
 

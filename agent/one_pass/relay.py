@@ -44,6 +44,7 @@ from agent.decide.relay import (
 )
 from agent.docker.quarantine import Quarantine
 from agent.one_pass.ports import Prober, Relays, Works
+from agent.one_pass.relay_bridges import Bridges
 from agent.one_pass.relay_file import RelayFile
 from agent.one_pass.relay_report import FallenBack, Refusals, state_of
 from agent.one_pass.relay_units import Anew, Somebody, Units
@@ -64,7 +65,7 @@ from agent.values.events import (
 from agent.values.listening import Sockets
 from agent.values.machine_text import lines
 from agent.values.paths import Paths
-from agent.values.policy import Network, Policy, Relay
+from agent.values.policy import Listen, Network, Policy, Relay
 from agent.values.relay import Orders, RelayState, UpstreamFailed, orders_file, orders_in
 from agent.values.settings import Settings
 from agent.values.verdict import Outcome, Verdict
@@ -144,6 +145,7 @@ class LocalRelay:
         prober: Prober,
         sockets: Sockets,
         bridge: Callable[[], str | None],
+        bridges: Bridges | None = None,
         memory: RelayMemory | None = None,
         units: Units | None = None,
         clock: Clock = SYSTEM_CLOCK,
@@ -153,6 +155,7 @@ class LocalRelay:
         self._prober = prober
         self._sockets = sockets
         self._bridge = bridge
+        self._bridges = bridges
         self._memory = memory or RelayMemory()
         self._units = units or Somebody()
         self._clock = clock
@@ -216,6 +219,8 @@ class LocalRelay:
             return self._as_it_stands()
         if names := ways_out(chosen.network, chosen.choice, chosen.verdicts):
             await self._tell(names, chosen.network)
+            if await self._learn_bridges():  # which must not keep a switch waiting
+                await self._tell(names, chosen.network)
             if may_start and self._memory.relaying.is_used:
                 await self._keep(chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
                 self._is_kept = True
@@ -247,8 +252,9 @@ class LocalRelay:
     async def _tell(self, names: Sequence[str], network: Network) -> None:
         ca_file = self._policy.probe.ca_file
         ca_there = str(self._paths.below(ca_file)) if ca_file else ""
-        wanted = orders(self._policy, names, await self._owners(names), ca_there)
         before = self._orders()
+        internal = self._internal(before)
+        wanted = orders(self._policy, names, await self._owners(names), ca_file=ca_there, internal=internal)
         if (written := follows(before, wanted, self._memory.latest)) is None:
             return
         self._write(orders_file(written))
@@ -265,6 +271,21 @@ class LocalRelay:
                     generation=written.generation,
                 )
             )
+
+    async def _learn_bridges(self) -> bool:
+        """Whether others are internal now."""
+        if self._bridges is None or Listen.BRIDGE not in self._relay.listen:
+            return False
+        before = self._bridges.internal
+        await self._bridges.look()
+        return self._bridges.internal != before
+
+    def _internal(self, before: Orders | None) -> tuple[str, ...]:
+        """As it was told before as long as Docker has said nothing: its containers may run without it."""
+        found = self._bridges.internal if self._bridges is not None else None
+        if found is not None:
+            return found
+        return before.internal if before is not None else ()
 
     async def _owners(self, names: Sequence[str]) -> dict[str, int | None]:
         """The uids of the users that `owner` names; None: not known, and nothing is sent to that upstream."""

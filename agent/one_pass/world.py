@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,7 @@ from agent.decide.desired import as_reached, for_dockerd
 from agent.decide.plan import OwnedDaemonJson, Plan, without_ours
 from agent.decide.probation import Trial
 from agent.decide.recognise import is_like
-from agent.docker import containers, validate
+from agent.docker import containers, networks, validate
 from agent.docker.client_version import DockerClient
 from agent.docker.config_file import ConfigFile
 from agent.docker.engine import EngineSocket
@@ -45,6 +45,7 @@ from agent.docker.unit import Unit
 from agent.docker.which import beside, serving
 from agent.one_pass.ports import Relays
 from agent.one_pass.relay import LocalRelay, RelayMemory
+from agent.one_pass.relay_bridges import Bridges
 from agent.one_pass.relay_units import RelayUnits
 from agent.one_pass.sockets import LocalSockets
 from agent.one_pass.standpoint import Standpoint
@@ -586,6 +587,15 @@ class LocalDaemon:
                 unexpected("the look at Docker's containers", error)
         return self._carries
 
+    async def bridges(self) -> Mapping[str, bool] | None:
+        """By name, and whether their networks are internal; None: not known now."""
+        try:
+            if not self._has_answered or not await self._look.may_be_asked():
+                return None
+            return await networks.bridges(self._engine)
+        except AgentError:  # silent by now
+            return None
+
     async def note_place(self) -> None:
         """Take note of where dockerd stands, for a probe without a pass."""
         self._standpoint.note(await self._look.place())
@@ -767,6 +777,7 @@ class TheWorld:
             prober=self.prober,
             sockets=LocalSockets(ThisSystem(paths.root)),
             bridge=lambda: way_to_host(paths, config_file, lasting.standpoint.vantage).address,
+            bridges=Bridges(self.daemon.bridges),
             memory=lasting.relay,
             units=None if systemd is None else RelayUnits(paths, systemd),
         )

@@ -52,6 +52,7 @@ class Ended(enum.Enum):
     SILENT = "no answer"  # what we sent was not confirmed
     TOO_HEAVY = "too much held"  # by all, and by this one's source most
     ADDRESS_GONE = "address gone"
+    NOT_ALLOWED = "not allowed any more"
     STOPPED = "relay stopped"
 
 
@@ -135,7 +136,7 @@ class Carrying(Protocol):
 class Tunnel:
     """Two connected sockets, non-blocking, that are each other's other end. It owns them from now on."""
 
-    __slots__ = ("client", "down", "end", "ended", "loop", "pipes", "touched", "up")
+    __slots__ = ("client", "down", "end", "ended", "is_over", "loop", "pipes", "touched", "up")
 
     def __init__(self, client: socket.socket, end: socket.socket, pipes: Pipes) -> None:
         self.client, self.end = client, end
@@ -143,6 +144,7 @@ class Tunnel:
         self.pipes = pipes
         self.touched = self.loop.time()
         self.ended: asyncio.Future[Ended] = self.loop.create_future()
+        self.is_over = False  # `ended` is done also if whoever awaits it is cancelled
         self.up = Direction(self, client.fileno(), end)
         self.down = Direction(self, end.fileno(), client)
 
@@ -168,15 +170,17 @@ class Tunnel:
             self.finish(Ended.CLOSED)
 
     def finish(self, how: Ended) -> None:
-        if self.ended.done():
+        if self.is_over:
             return
+        self.is_over = True
         self.up.stop()
         self.down.stop()
         for one in (self.client, self.end):
             if how is not Ended.CLOSED:
                 reset(one)
             one.close()
-        self.ended.set_result(how)
+        if not self.ended.done():
+            self.ended.set_result(how)
 
 
 def reset(connected: socket.socket) -> None:

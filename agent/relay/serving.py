@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -86,10 +86,10 @@ class Serving:
         self._noted = told.noted
         self._who = who
         self._limits = Limits(Orders(0).max_connections)
-        self._sources: Collection[Source] = tuple(Source)
+        self._sources: tuple[Source, ...] = tuple(Source)
         self._loop = asyncio.get_running_loop()
         self._listening: list[socket.socket] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], tuple[str, str]] = {}  # from which address, to which of ours
         self._leaving: set[asyncio.Task[None]] = set()
 
     @property
@@ -105,8 +105,11 @@ class Serving:
         self._ways = None if orders is None else Ways(orders)
         if orders is not None:
             self._limits.most = orders.max_connections
-            self._sources = orders.sources
             self.writes_down = orders.log is LogMode.CONNECTIONS
+            are_others = self._who.keep_out(orders.internal) or orders.sources != self._sources
+            self._sources = orders.sources
+            if are_others:
+                self._end_who_may_not()
 
     def ways_now(self) -> Ways:
         """Raises NotOpened."""
@@ -162,8 +165,8 @@ class Serving:
     def _receive(self, connected: socket.socket, address: tuple[Any, ...]) -> bool:
         """Whether it was let in."""
         peer, own = _host(address), connected.getsockname()
-        source = self._who.source(peer, _host(own))
-        if source is None or source not in self._sources:
+        source = self._source_of(peer, _host(own))
+        if source is None:
             self._refuse(connected, peer)
             return False
         why = self._limits.admit(
@@ -175,14 +178,30 @@ class Serving:
             self._turn_away(connected, why)
             return False
         task = self._loop.create_task(self._serve(connected, source, peer))
-        self._tasks.add(task)
+        self._tasks[task] = peer, _host(own)
         return True
+
+    def _source_of(self, peer: str, own: str) -> Source | None:
+        """None: nobody who may."""
+        source = self._who.source(peer, own)
+        return source if source in self._sources else None
+
+    def _end_who_may_not(self) -> None:
+        """By the orders of now: whoever came before they were written."""
+        came = {ends: self._source_of(*ends) is not None for ends in set(self._tasks.values())}
+        ending = {task for task, ends in self._tasks.items() if not came[ends]}
+        for carried in tuple(self.live):
+            if carried.task in ending and not carried.is_kept:
+                ending.discard(carried.task)
+                carried.finish(Ended.NOT_ALLOWED)
+        for task in ending:
+            task.cancel()
 
     def _refuse(self, connected: socket.socket, peer: str) -> None:
         reset(connected)
         connected.close()
         self.tally.note_refused(peer)
-        self._noted.note(Kind.REFUSED, f"refused: {peer} is neither this host nor a container of it")
+        self._noted.note(Kind.REFUSED, f"refused: {peer} is neither this host nor a container of it that has a way out")
         self.note()
 
     def _turn_away(self, connected: socket.socket, why: str) -> None:
@@ -218,7 +237,7 @@ class Serving:
             self._limits.leave(peer, is_container=source is Source.CONTAINERS)
             task = asyncio.current_task()
             if task is not None:
-                self._tasks.discard(task)
+                self._tasks.pop(task, None)
 
 
 def unexpected(error: Exception) -> str:
@@ -246,8 +265,8 @@ class _Carried(Opened):
     """What is open to an end, counted, and ended if it must be."""
 
     __slots__ = (
-        "_counted", "_down", "_is_here", "_is_open", "_serving", "_task", "_tunnel", "_up",
-        "client", "how", "is_kept", "touched",
+        "_counted", "_down", "_is_here", "_is_open", "_serving", "_tunnel", "_up",
+        "client", "how", "is_kept", "task", "touched",
     )  # fmt: skip
 
     def __init__(self, serving: Serving, client: socket.socket, opened: Opened, *, is_here: bool) -> None:
@@ -260,7 +279,7 @@ class _Carried(Opened):
         self._counted = (0, 0)
         self._tunnel: Carrying | None = None
         self._is_open = True
-        self._task = asyncio.current_task()
+        self.task = asyncio.current_task()
         self.how: Ended | None = None  # ended by somebody else's decision
         self.is_kept = False  # for a next request: nothing is under way on it
         self.touched = self._loop.time()
@@ -284,11 +303,13 @@ class _Carried(Opened):
         return self._is_open
 
     def finish(self, how: Ended) -> None:
-        if self.is_kept:
+        if self._tunnel is not None:
+            self._tunnel.finish(how)
+        elif self.is_kept:
             self._drop()
-        elif self.how is None and self._task is not None:
+        elif self.how is None and self.task is not None:
             self.how = how
-            self._task.cancel()
+            self.task.cancel()
 
     def _drop(self) -> None:
         """The client has lost nothing by it: its next request gets another connection."""

@@ -3,7 +3,8 @@
 A gateway's address answers on every interface (FACTS 211), also to a guest of the same café: so the address that a peer
 spoke to says nothing. A connection exists only once our answers reach the peer; so the way that they take tells where
 it is, whatever it calls itself. Asked at each connection, so that a network that was a container's a moment ago and is
-the café's now is not believed. Only what kind of interface it is, is kept: a yes for a minute, a no for a second.
+the café's now is not believed. A network that Docker keeps from the world stays so: which bridge is of one, the agent
+says. Only what kind of interface it is, is kept: a yes for a minute, a no for a second.
 
 Whoever is not let in may ask as often as he likes, and nothing else is done meanwhile. So it costs the same however
 many containers there are: the kernel is asked for one interface, and for a bridge's ports once in a second.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -46,7 +47,7 @@ class Kernel(Protocol):
 class _Looked(msgspec.Struct, frozen=True):
     """What an interface is."""
 
-    is_of_containers: bool  # a bridge that only containers are on
+    is_of_containers: bool  # a bridge that only containers are on, and that leads out
     is_of_guests: bool  # only guests of this host are behind it: containers, virtual machines
 
 
@@ -66,6 +67,15 @@ class Who:
         self._kernel = kernel
         self._clock = clock
         self._kept: dict[int, _Kept] = {}
+        self._internal: frozenset[str] = frozenset()
+
+    def keep_out(self, internal: Iterable[str]) -> bool:
+        """Nobody comes in by these bridges from now on. Whether they are others than before."""
+        before, self._internal = self._internal, frozenset(internal)
+        if before == self._internal:
+            return False
+        self._kept.clear()
+        return True
 
     def source(self, peer: str, listener: str) -> Source | None:
         """As whom this address comes, to that address of ours; None: nobody who may.
@@ -127,7 +137,8 @@ class Who:
         # In an LXC guest the uplink is a veth, too, and may be a port of a bridge.
         if not kinds <= {_VETH, _TUN} or self._leads_out(interface):
             return _NEITHER, NO_KEPT_S
-        looked = _Looked(is_of_containers=kinds == {_VETH}, is_of_guests=True)
+        is_let_in = kinds == {_VETH} and link.name not in self._internal
+        looked = _Looked(is_of_containers=is_let_in, is_of_guests=True)
         if not kinds:  # the first container may come at any moment, and nobody else comes from there
             return looked, 0.0
         return looked, KEPT_S if looked.is_of_containers else NO_KEPT_S

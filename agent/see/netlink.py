@@ -1,6 +1,6 @@
 """Asks the kernel about its network, over netlink.
 
-Thirteen questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
+Fourteen questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
 `socket_messages.py`), and waking up when something changes (`service/watch/`).
 """
 
@@ -58,6 +58,12 @@ def ports_of(bridge: int) -> list[Link]:
     """The interfaces that are ports of a bridge, by its index."""
     found = (wire.link(message) for message in ask(wire.ports_request(bridge)))
     return [link for link in found if link is not None and link.master == bridge]
+
+
+def bridges() -> list[Link]:
+    """All bridges."""
+    found = (wire.link(message) for message in ask(wire.bridges_request()))
+    return [link for link in found if link is not None and link.kind == "bridge"]
 
 
 def labels() -> frozenset[str]:

@@ -148,6 +148,13 @@ def link_request(index: int) -> KernelRequest:
     return KernelRequest(RTM_GETLINK, _LINK.pack(AF_UNSPEC, 0, index, 0, 0) + mask, is_dump=False)
 
 
+def bridges_request() -> KernelRequest:
+    """The links that are bridges. A kernel before 4.6 answers with all links."""
+    request = links_request()
+    wanted = _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, b"bridge"))
+    return msgspec.structs.replace(request, body=request.body + wanted)
+
+
 def ports_request(master: int) -> KernelRequest:
     """The links that are ports of this one. A kernel before 4.6 answers with all links."""
     request = links_request()

@@ -63,6 +63,7 @@ class Orders(msgspec.Struct, frozen=True):
     log: LogMode = LogMode.SUMMARY
     max_connections: int = 1024
     ca_file: str = ""  # besides the system's: who may sign an https proxy's certificate
+    internal: tuple[str, ...] = ()  # bridges of networks that lead nowhere: nobody is let in from there
 
 
 class _Upstream(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -84,6 +85,7 @@ class _Orders(msgspec.Struct, forbid_unknown_fields=True):
     log: LogMode
     max_connections: int
     ca_file: str
+    internal: tuple[str, ...] = ()  # an agent of before did not write it
 
 
 class _Format(msgspec.Struct):

@@ -20,9 +20,11 @@ from agent.one_pass.page import seen_lines
 from agent.one_pass.ports import Works
 from agent.one_pass.reconcile import look
 from agent.one_pass.relay import AsIfItWorked, LocalRelay, RelayMemory
+from agent.one_pass.relay_bridges import Bridges
 from agent.one_pass.relay_units import Anew
 from agent.one_pass.seen import Pass, Planned
 from agent.one_pass.sockets import LocalSockets
+from agent.see.netlink_messages import Link
 from agent.service.requests import Command
 from agent.system.clock import SystemClock
 from agent.values.errors import AgentError, TargetFailed
@@ -112,6 +114,8 @@ class Relayed(Laptop):
         super().__init__(root)
         self.units, self.clock, self.memory = Ups(), Later(), RelayMemory()
         self.bridge: str | None = "172.17.0.1"
+        self.there: tuple[Link, ...] = ()  # bridges
+        self.listed: dict[str, bool] | None = {}  # by Docker
         self.kind = LocalRelay
         self.clients = Given()
         self.place.clients = self.clients
@@ -125,11 +129,15 @@ class Relayed(Laptop):
             prober=place,
             sockets=LocalSockets(ThisSystem(paths.root)),
             bridge=lambda: self.bridge,
+            bridges=Bridges(self.bridges, lambda: self.there),
             memory=self.memory,
             units=self.units,
             clock=self.clock,
         )
         return place
+
+    async def bridges(self) -> dict[str, bool] | None:
+        return self.listed
 
     @property
     def orders(self) -> Orders:
@@ -182,6 +190,38 @@ async def test_docker_is_given_the_relay_once_it_works_and_never_restarted_again
     assert laptop.facts("relay-switched")[1] == {
         "upstream": "direct", "previous_upstream": "office", "network": "elsewhere", "others": [], "generation": 2,
     }  # fmt: skip
+
+
+async def test_it_is_told_which_networks_lead_nowhere_also_while_docker_says_nothing(laptop: Relayed) -> None:
+    laptop.there = (Link(5, "br-back", has_carrier=True, has_neighbours=True, kind="bridge"),)
+    laptop.listed = {"br-back": True}
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        await hand.wake()
+        assert laptop.orders.internal == ("br-back",)
+
+    laptop.restarted()
+    laptop.listed = None
+    async with laptop.running() as hand:
+        laptop.place.snapshot = HOME
+        await hand.wake()
+        assert laptop.orders.internal == ("br-back",)
+
+        laptop.there, laptop.listed = (), {}
+        generation = laptop.orders.generation
+        for _ in range(2):
+            await hand.wake()
+        told = laptop.orders
+        assert (told.internal, told.generation) == ((), generation + 1)
+
+
+async def test_nothing_is_asked_of_networks_for_a_relay_that_no_container_reaches(laptop: Relayed) -> None:
+    laptop.there = (Link(5, "br-back", has_carrier=True, has_neighbours=True, kind="bridge"),)
+    laptop.listed = {"br-back": True}
+    laptop.policy(WITH_RELAY.replace("enable = true", 'enable = true\nlisten = ["loopback"]'))
+    async with laptop.running() as hand:
+        await hand.wake()
+        assert laptop.orders.internal == ()
 
 
 class Slow(Place):

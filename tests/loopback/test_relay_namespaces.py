@@ -13,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from agent.system.files import read_file, replace_file
 from agent.values.relay import Orders, RelayState, RelayUpstream, orders_file, state_in
 from tests.loopback.test_see_namespaces import IP, Namespace
 from tests.waiting import until
@@ -77,8 +78,7 @@ class Laptop:
         )
         (root / "run/docker-proxy-agent").mkdir(parents=True)
         (root / "run/docker-proxy-relay").mkdir(parents=True)
-        orders = Orders(1, (RelayUpstream("direct"),))
-        (root / "run/docker-proxy-agent/relay.json").write_bytes(orders_file(orders))
+        self.obey(Orders(1, (RelayUpstream("direct"),)))
         self.serve_echo(self.guest, "10.0.0.9")
         self.serve_echo(self.routed, "10.244.1.5")
         self.serve_echo(self.host, "127.0.0.1")
@@ -100,6 +100,14 @@ class Laptop:
 
     def serve_echo(self, inside: Namespace, address: str) -> None:
         self.start(inside, ECHO, address)
+
+    def obey(self, orders: Orders) -> None:
+        path = self._root / "run/docker-proxy-agent/relay.json"
+        replace_file(path, orders_file(orders), expected=read_file(path))
+
+    def obeys(self, orders: Orders) -> None:
+        self.obey(orders)
+        until(WITHIN_S, lambda: self.state().generation == orders.generation, "the new orders")
 
     def has_state(self) -> bool:
         return (self._root / "run/docker-proxy-relay/state.json").exists()
@@ -190,6 +198,21 @@ def test_a_tunnel_is_reset_as_soon_as_its_address_is_gone_and_the_next_works(lap
     assert laptop.tries(laptop.container, "10.0.0.9") == "200 hello"
 
 
+def test_who_comes_by_a_bridge_that_leads_nowhere_is_not_let_in_and_what_was_open_ends(laptop: Laptop) -> None:
+    """A container of an --internal network makes itself a route."""
+    opened = laptop.start(laptop.container, OPEN)
+    try:
+        laptop.obeys(Orders(2, (RelayUpstream("direct"),), internal=("docker0",)))
+
+        said, _ = opened.communicate(timeout=WITHIN_S + 10)
+        assert said == "reset\n"
+        assert laptop.tries(laptop.container, "10.0.0.9") == "closed"
+        assert laptop.tries(laptop.host, "10.0.0.9") == "200 hello"
+    finally:
+        laptop.obeys(Orders(3, (RelayUpstream("direct"),)))
+    assert laptop.tries(laptop.container, "10.0.0.9") == "200 hello"
+
+
 def test_an_address_that_comes_back_within_a_moment_has_lost_nothing(laptop: Laptop) -> None:
     opened = laptop.start(laptop.container, OPEN)
 
@@ -208,5 +231,11 @@ bridge = socket.if_nametoindex("docker0")
 link = netlink.link_at(bridge)
 print(link.name, link.kind, [port.name for port in netlink.ports_of(bridge)], netlink.link_at(12345))
 print(netlink.ports_of(socket.if_nametoindex("wlan0")), link in netlink.links())
+wlan0, cali0 = map(socket.if_nametoindex, ("wlan0", "cali0"))
+print([one.name for one in netlink.bridges()], netlink.routers_are_behind(wlan0), netlink.routers_are_behind(cali0))
 """
-    assert laptop.host.python(look).splitlines() == ["docker0 bridge ['veth0'] None", "[] True"]
+    assert laptop.host.python(look).splitlines() == [
+        "docker0 bridge ['veth0'] None",
+        "[] True",
+        "['docker0'] True False",
+    ]

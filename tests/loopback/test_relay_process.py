@@ -231,8 +231,26 @@ async def test_who_is_not_meant_is_closed_before_a_byte_is_read(tmp_path: Path) 
 
         assert one.state().refused[0].source == "127.0.0.1"
         assert [line for line in one.said if "refused" in line] == [
-            "refused: 127.0.0.1 is neither this host nor a container of it"
+            "refused: 127.0.0.1 is neither this host nor a container of it that has a way out"
         ]
+
+
+async def test_whoever_may_not_any_more_is_ended_as_soon_as_that_is_said(tmp_path: Path) -> None:
+    """A network may be known to lead nowhere only after its first container has come."""
+    async with echo() as end, Says(b"", stays=True) as silent, relay(tmp_path, Orders(1, (DIRECT,))) as one:
+        tunnel = await one.tunnel("127.0.0.1", end.port)
+        asking = await one.client()
+        asking.say(f"GET http://127.0.0.1:{silent.port}/ HTTP/1.1\r\nHost: 127.0.0.1:{silent.port}\r\n\r\n".encode())
+        await until_awaited(PATIENCE_S, lambda: silent.heads, "the request")
+        waiting = await one.client()
+        waiting.say(b"CONNECT")
+
+        one.obey(Orders(2, (DIRECT,), sources=(Source.CONTAINERS,)))
+
+        for client in (tunnel, asking, waiting):
+            with pytest.raises(ConnectionResetError):
+                await client.rest()
+            client.close()
 
 
 async def test_strangers_who_come_all_at_once_do_not_take_a_whole_turn_of_the_loop(tmp_path: Path) -> None:

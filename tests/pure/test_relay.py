@@ -276,7 +276,7 @@ def test_what_it_is_told() -> None:
         upstreams={"direct": DIRECT, "corp": corp},
     )
 
-    told = orders(policy, ("corp", "direct"), {"bob": 1001}, "/ca.pem")
+    told = orders(policy, ("corp", "direct"), {"bob": 1001}, ca_file="/ca.pem", internal=("br-1",))
 
     there = url("http://alice:pass@proxy:3128")
     assert there.credentials == Credentials("alice", Secret("pass"))
@@ -290,6 +290,7 @@ def test_what_it_is_told() -> None:
         sources=(Source.LOOPBACK,),
         log=LogMode.NONE,
         max_connections=64,
+        internal=("br-1",),
         ca_file="/ca.pem",
     )
 

@@ -1,0 +1,74 @@
+"""Which bridges the relay lets nobody in from: Docker made their networks with `--internal`, so that nothing leads out.
+
+Docker is asked only if there is a bridge that it has not told of, so a pass that finds nothing new asks nothing. A
+network cannot become internal, or not internal any more: it is made anew, and so is its bridge. Docker makes the bridge
+before it lists the network, and others have bridges, too: for a while, one that is not listed is asked for again.
+Not known here: how Docker is asked (`docker/networks.py`), and how the relay tells who comes by a bridge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from agent.see import netlink
+from agent.see.netlink import NetlinkFailed
+from agent.see.netlink_messages import Link
+from agent.system.clock import SYSTEM_CLOCK, Clock
+
+LISTED_WITHIN_S: Final = 60.0
+_MOST: Final = 1000
+
+Ask = Callable[[], Awaitable[Mapping[str, bool] | None]]
+
+
+class _Known(msgspec.Struct, frozen=True):
+    since: float  # CLOCK_BOOTTIME
+    is_internal: bool | None = None  # None: Docker does not list it
+
+
+class Bridges:
+    """Of one host."""
+
+    def __init__(
+        self,
+        ask: Ask,
+        there: Callable[[], Iterable[Link]] = netlink.bridges,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`ask`: by name, whether it is internal; None: not known now. `there`: those of the kernel."""
+        self._ask = ask
+        self._there = there
+        self._clock = clock
+        self._known: dict[tuple[int, str], _Known] | None = None
+
+    @property
+    def internal(self) -> tuple[str, ...] | None:
+        """Their names; None: not known yet."""
+        if self._known is None:
+            return None
+        return tuple(sorted(name for (_, name), one in self._known.items() if one.is_internal))[:_MOST]
+
+    async def look(self) -> None:
+        """Learn of those that are new, and forget those that are gone."""
+        try:
+            there = {(link.index, link.name) for link in self._there()}
+        except NetlinkFailed:  # the next pass looks again
+            return
+        known, now = self._known or {}, self._clock.boottime_s()
+        if self._known is not None:
+            self._known = {bridge: one for bridge, one in known.items() if bridge in there}
+            if not any(_is_open(known.get(bridge), now) for bridge in there):
+                return
+        listed = await self._ask()
+        if listed is not None:
+            self._known = {
+                bridge: _Known(known[bridge].since if bridge in known else now, listed.get(bridge[1]))
+                for bridge in there
+            }
+
+
+def _is_open(known: _Known | None, now: float) -> bool:
+    return known is None or (known.is_internal is None and now < known.since + LISTED_WITHIN_S)
