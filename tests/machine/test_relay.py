@@ -217,7 +217,7 @@ def _keeps_an_internal_network_in(laptop: Laptop) -> None:
     back = laptop.docker.start_container("--network", "back", "--cap-add", "NET_ADMIN")
     assert not loads(back).ok
     gateway = laptop.docker.cli("network", "inspect", "back", "--format", "{{(index .IPAM.Config 0).Gateway}}").stdout
-    laptop.docker.cli("exec", back.name, "ip", "route", "add", "default", "via", gateway.strip())
+    laptop.docker.cli("exec", back.name, "busybox", "ip", "route", "add", "default", "via", gateway.strip())
     assert not loads(back).ok
     laptop.until(laptop.audit.has, "relay-refused", within=30)
 
