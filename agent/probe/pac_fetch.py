@@ -1,0 +1,271 @@
+"""Fetches a PAC file: directly, never through a proxy, for it is what says which proxy there is.
+
+What comes may be anybody's: it is bounded, decoded, and a page is told from a script. Not known here: when one is
+fetched, what serves if it cannot be, and what the script says (`pac.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import stat
+import time
+from typing import Final
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+import h11
+import msgspec
+
+from agent.probe.dial import HERE, Ground
+from agent.probe.exchange import (
+    HEAD_LIMIT,
+    USER_AGENT,
+    Dialogue,
+    DialogueFailed,
+    Headers,
+    HttpAnswer,
+    as_text,
+    authority,
+)
+from agent.probe.stopwatch import Step, Stopwatch
+from agent.probe.stream import StreamFailed, Via, failures_of, open_stream
+from agent.probe.tls import Trust
+from agent.values.pac import LARGEST_SCRIPT, PacFault, PacScript, decoded, is_html
+from agent.values.secret import escaped, redacted
+from agent.values.verdict import Outcome
+
+MOST_REDIRECTS: Final = 3
+LONGEST_URL: Final = 2048
+_CHARSET: Final = re.compile(r';\s*charset="?([\w.:-]{1,40})', re.IGNORECASE)
+_HTTP: Final = b"HTTP/"
+_START: Final = 20  # bytes of what is no HTTP that are shown
+_LONGEST_MARK: Final = 200  # characters of an ETag or a date that are kept, and sent back
+_AS_IT_IS: Final = "/%:@!$&'()*+,;=-._~?"  # of a path and a query
+_NEW: Final = 200
+_UNCHANGED: Final = 304
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_WITH_WORDS: Final = frozenset({511})  # Network Authentication Required: only portals send it
+
+
+class PacPlace(msgspec.Struct, frozen=True):
+    """A URL, in its parts."""
+
+    scheme: str
+    host: str
+    port: int
+    target: str  # path and query, as they are asked for; of a file, its path
+
+    @property
+    def is_https(self) -> bool:
+        return self.scheme == "https"
+
+
+class Fetching(msgspec.Struct, frozen=True):
+    """How one is fetched."""
+
+    tls: Trust  # with the policy's ca_file
+    timeout_s: float  # of all of it, redirects included
+    ground: Ground = HERE
+
+
+async def fetch(url: str, earlier: PacScript | None, by: Fetching) -> PacScript | PacFault:
+    """The script that is there now. `earlier`: the last one, which is returned with a new time if nothing changed."""
+    watch = Stopwatch()
+    try:
+        async with asyncio.timeout(by.timeout_s):
+            place = place_of(url)
+            if isinstance(place, str):
+                return PacFault(Outcome.ERROR, f"{shown(url)}: {place}")
+            if place.scheme == "file":
+                return await asyncio.to_thread(read_file, place.target)
+            return await _fetch(place, url, earlier if earlier and earlier.url == url else None, watch=watch, by=by)
+    except StreamFailed as failure:
+        return PacFault(failure.outcome, failure.evidence)
+    except TimeoutError:
+        return PacFault(Outcome.TIMEOUT, f"{watch.doing}: not done after {by.timeout_s:g} s")
+
+
+def place_of(url: str) -> PacPlace | str:
+    """A text: what is wrong with it."""
+    if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url:
+        return "is no URL"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "is no URL"
+    if "@" in parts.netloc:
+        return "has a user or a password in it: a PAC file is asked for without"
+    if parts.scheme == "file":
+        path = unquote(parts.path)
+        is_here = parts.netloc in ("", "localhost") and path.startswith("/") and "\0" not in path
+        return PacPlace("file", "", 0, path) if is_here else "is no path of this host"
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return "is neither http nor https, nor a file"
+    query = f"?{parts.query}" if parts.query else ""
+    target = quote(f"{parts.path or '/'}{query}", safe=_AS_IT_IS)
+    return PacPlace(parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80), target)
+
+
+def shown(url: str) -> str:
+    """For a person: without what may be a password, in its query, too."""
+    found = place_of(url)
+    if isinstance(found, str):
+        return escaped(redacted(url))
+    if found.scheme == "file":
+        return escaped(f"file://{found.target}")
+    return escaped(f"{found.scheme}://{authority(found.host, found.port)}{found.target.partition('?')[0]}")
+
+
+async def _fetch(
+    place: PacPlace, url: str, earlier: PacScript | None, *, watch: Stopwatch, by: Fetching
+) -> PacScript | PacFault:
+    at, here = place, url
+    for _ in range(MOST_REDIRECTS + 1):
+        answer = await _asked(at, earlier, watch, by)
+        if answer.status not in _REDIRECTS:
+            return _judged(answer, at, url, earlier)
+        here = _redirected(here, next(iter(answer.values(b"location")), ""))
+        further = place_of(here)
+        where = authority(at.host, at.port)
+        if isinstance(further, str):
+            return PacFault(Outcome.ERROR, f"{where} redirects to what {further}")
+        if further.scheme == "file" or (at.is_https and not further.is_https):
+            return PacFault(Outcome.ERROR, f"{where} redirects from {at.scheme} to {further.scheme}")
+        at = further
+    return PacFault(Outcome.ERROR, f"{shown(url)}: more than {MOST_REDIRECTS} redirects")
+
+
+def _redirected(here: str, to: str) -> str:
+    try:
+        return urljoin(here, to) if to else ""
+    except ValueError:
+        return ""
+
+
+async def _asked(place: PacPlace, earlier: PacScript | None, watch: Stopwatch, by: Fetching) -> HttpAnswer:
+    end_tls = by.tls.context(place.host, place.port) if place.is_https else None
+    stream = await open_stream(place.host, place.port, Via(ground=by.ground), end_tls=end_tls, watch=watch)
+    async with stream:
+        watch.enter(Step.ANSWER, f"waiting for the PAC file of {place.host}")
+        with failures_of(watch):
+            return await stream.converse(_get(place, _conditions(earlier)))
+
+
+def _conditions(earlier: PacScript | None) -> Headers:
+    if earlier is None:
+        return ()
+    marks = ((b"If-None-Match", earlier.etag), (b"If-Modified-Since", earlier.last_modified))
+    return [(name, value.encode("ascii")) for name, value in marks if value]
+
+
+def _get(place: PacPlace, conditions: Headers) -> Dialogue[HttpAnswer]:
+    """The whole answer; `rest` is its body, of which no more is read than a script may have."""
+    http1 = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+    host = authority(place.host, place.port)
+    headers = [
+        (b"Host", host.removesuffix(f":{443 if place.is_https else 80}").encode("ascii")),
+        (b"User-Agent", USER_AGENT),
+        (b"Accept", b"application/x-ns-proxy-autoconfig, */*"),
+        (b"Connection", b"close"),
+        *conditions,
+    ]
+    request = h11.Request(method=b"GET", target=place.target.encode("ascii"), headers=headers)
+    received = yield http1.send(request) + http1.send(h11.EndOfMessage())
+    start, body = b"", bytearray()
+    head: h11.Response | None = None
+    while True:
+        start = (start + received)[:_START]
+        if head is None:
+            _check_is_http(start, received)
+        head = _take(http1, received, body) or head
+        if head is not None and (len(body) > LARGEST_SCRIPT or http1.their_state is not h11.SEND_BODY):
+            return HttpAnswer(head.status_code, tuple(head.headers), bytes(body))
+        received = yield b""
+
+
+def _check_is_http(start: bytes, received: bytes) -> None:
+    if not start.startswith(_HTTP[: len(start)]):  # h11 would wait for the end of a head all the same (FACTS 36)
+        raise DialogueFailed(Outcome.ERROR, f"no HTTP: {as_text(start)}")
+    if not received:
+        raise DialogueFailed(Outcome.ERROR, "broke off" if start else "closed without an answer")
+
+
+def _take(http1: h11.Connection, received: bytes, body: bytearray) -> h11.Response | None:
+    """What has come, the body added to the rest of it. The head, if it is complete now."""
+    head = None
+    try:
+        http1.receive_data(received)
+        while (event := http1.next_event()) is not h11.NEED_DATA:
+            if isinstance(event, h11.Response):
+                head = event
+            elif isinstance(event, h11.Data):
+                body += event.data
+            elif not isinstance(event, h11.InformationalResponse):
+                break  # the end
+    except h11.RemoteProtocolError:  # it may quote the answer
+        raise DialogueFailed(Outcome.ERROR, "answered with broken HTTP, or broke off") from None
+    return head
+
+
+def _judged(answer: HttpAnswer, at: PacPlace, url: str, earlier: PacScript | None) -> PacScript | PacFault:
+    where = authority(at.host, at.port)
+    if answer.status == _UNCHANGED and earlier is not None:
+        return msgspec.structs.replace(earlier, fetched_at=time.time())
+    if answer.status in _WITH_WORDS:
+        return PacFault(Outcome.PORTAL, f"{where} answers {answer.words}")
+    if answer.status != _NEW:
+        return PacFault(Outcome.ERROR, f"{where} answers {answer.words}")
+    if answer.values(b"content-encoding") not in ((), ("identity",)):
+        return PacFault(Outcome.ERROR, f"{where} sends it compressed, which was not asked for")
+    kind = next(iter(answer.values(b"content-type")), "")
+    charset = _CHARSET.search(kind[:_LONGEST_MARK])
+    script = _script(answer.rest, charset[1] if charset else "", url, where)
+    if isinstance(script, PacFault):
+        return script
+    return msgspec.structs.replace(
+        script,
+        fetched_at=time.time(),
+        etag=_mark(answer, b"etag"),
+        last_modified=_mark(answer, b"last-modified"),
+    )
+
+
+def _mark(answer: HttpAnswer, name: bytes) -> str:
+    """What a server calls this version; '' if it is nothing that could be sent back."""
+    value = next(iter(answer.values(name)), "").strip()
+    return value if len(value) <= _LONGEST_MARK and value.isascii() and value.isprintable() else ""
+
+
+def _script(data: bytes, charset: str, url: str, where: str) -> PacScript | PacFault:
+    if len(data) > LARGEST_SCRIPT:
+        return PacFault(Outcome.ERROR, f"{where}: the PAC file has more than {LARGEST_SCRIPT // 2**20} MiB")
+    text = decoded(data, charset)
+    if is_html(text):
+        return PacFault(Outcome.PORTAL, f"{where} answers with a page instead of a PAC file")
+    return PacScript(text, url)
+
+
+def read_file(path: str, *, is_asked_for: bool = False) -> PacScript | PacFault:
+    """A PAC file of this host. One that others can write decides for root where Docker goes: it is refused.
+
+    `is_asked_for`: by a person, to see what it says: then it may be anybody's.
+    """
+    where = escaped(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return PacFault(Outcome.ERROR, f"{where} is no regular file")
+            if not is_asked_for and (status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022):
+                return PacFault(Outcome.ERROR, f"{where} can be written by others. Try: chown root, chmod go-w")
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(LARGEST_SCRIPT + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return PacFault(Outcome.ERROR, f"{where} cannot be read: {error.strerror}")
+    script = _script(data, "", f"file://{path}", where)
+    return script if isinstance(script, PacFault) else msgspec.structs.replace(script, fetched_at=time.time())

@@ -1,0 +1,299 @@
+"""PAC files fetched from real servers: whole, unchanged, in any encoding, and what is none."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.probe.dial import Ground
+from agent.probe.pac_fetch import Fetching, fetch, read_file
+from agent.probe.tls import Trust
+from agent.values.pac import LARGEST_SCRIPT, PacFault, PacScript
+from agent.values.verdict import Outcome
+from tests.loopback.certificates import INTERCEPTOR, server_tls, trust
+from tests.loopback.servers import HOST, Says, Server, closed_port
+from tests.loopback.test_probe import a_hanging_resolver, the_tests_names
+
+SCRIPT = 'function FindProxyForURL(url, host) { return "PROXY büro:8080"; }'
+WITHIN_S = 10.0
+SOON_S = 0.4
+
+
+def answer(body: bytes = SCRIPT.encode(), *headers: str, status: str = "200 OK") -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def moved(to: str, status: str = "302 Found") -> bytes:
+    return answer(b"", f"Location: {to}", status=status)
+
+
+class Wpad(Server):
+    """Answers each path as it is told to, and by the mark of what it has with 304."""
+
+    def __init__(self, pages: dict[str, bytes] | None = None, *, mark: str = "", **kind: object) -> None:
+        super().__init__(**kind)  # type: ignore[arg-type]  # the server's own
+        self.pages = pages or {"/wpad.dat": answer()}
+        self._mark = mark
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await self.head(reader)).decode()
+        path = head.split(" ")[1]
+        if self._mark and self._mark in head:
+            writer.write(b"HTTP/1.1 304 Not Modified\r\n\r\n")
+        else:
+            writer.write(self.pages.get(path, answer(b"no", status="404 Not Found")))
+        await writer.drain()
+        writer.write_eof() if writer.can_write_eof() else writer.close()
+        await reader.read()
+
+
+async def fetched(
+    url: str, earlier: PacScript | None = None, *, tls: Trust | None = None, within_s: float = WITHIN_S
+) -> PacScript | PacFault:
+    return await fetch(url, earlier, Fetching(tls or Trust(), within_s, Ground(resolve=the_tests_names)))
+
+
+async def script_of(url: str, earlier: PacScript | None = None, *, tls: Trust | None = None) -> PacScript:
+    found = await fetched(url, earlier, tls=tls)
+    assert isinstance(found, PacScript), found
+    return found
+
+
+async def fault_of(url: str, *, tls: Trust | None = None, within_s: float = WITHIN_S) -> tuple[str, str]:
+    found = await fetched(url, tls=tls, within_s=within_s)
+    assert isinstance(found, PacFault), found
+    assert found.evidence.isprintable()
+    return found.outcome.value, found.evidence
+
+
+async def test_a_script_is_fetched_and_says_when() -> None:
+    async with Wpad(
+        {"/wpad.dat?x=%20y": answer(SCRIPT.encode(), "Content-Type: application/x-ns-proxy-autoconfig")}
+    ) as wpad:
+        began = time.time()
+
+        found = await script_of(f"http://wpad.test:{wpad.port}/wpad.dat?x=%20y")
+
+    assert (found.text, found.url) == (SCRIPT, f"http://wpad.test:{wpad.port}/wpad.dat?x=%20y")
+    assert began <= found.fetched_at <= time.time()
+    head = wpad.heads[0].decode()
+    assert head.startswith("GET /wpad.dat?x=%20y HTTP/1.1\r\n")
+    assert f"Host: wpad.test:{wpad.port}\r\n" in head
+    assert "If-" not in head
+
+
+@pytest.mark.parametrize(("header", "mark"), [
+    ('ETag: "seven"', 'If-None-Match: "seven"'),
+    ("Last-Modified: Fri, 27 Nov 2026 10:00:00 GMT", "If-Modified-Since: Fri, 27 Nov 2026 10:00:00 GMT"),
+])  # fmt: skip
+async def test_one_that_is_unchanged_is_not_sent_again(header: str, mark: str) -> None:
+    async with Wpad({"/wpad.dat": answer(SCRIPT.encode(), header)}, mark=mark) as wpad:
+        url = f"http://{HOST}:{wpad.port}/wpad.dat"
+        first = await script_of(url)
+
+        again = await script_of(url, first)
+        elsewhere = await script_of(
+            url, PacScript("other", "http://other/", etag=first.etag, last_modified=first.last_modified)
+        )
+
+    assert again.text == SCRIPT
+    assert again.fetched_at > first.fetched_at
+    assert (again.etag, again.last_modified) == (first.etag, first.last_modified)
+    assert mark in wpad.heads[1].decode()
+    assert elsewhere.text == SCRIPT  # the mark of another file is not sent
+    assert "If-" not in wpad.heads[2].decode()
+
+
+async def test_one_that_changed_is_sent_again() -> None:
+    async with Wpad({"/wpad.dat": answer(SCRIPT.encode(), 'ETag: "7"')}) as wpad:
+        url = f"http://{HOST}:{wpad.port}/wpad.dat"
+        first = await script_of(url)
+        wpad.pages["/wpad.dat"] = answer(b"// new", 'ETag: "8"')
+
+        found = await script_of(url, first)
+
+    assert (found.text, found.etag) == ("// new", '"8"')
+
+
+@pytest.mark.parametrize("mark", ["x" * 300, "a\x1b[2Jb", "b\u00fcro"])
+async def test_a_mark_that_could_not_be_sent_back_is_none(mark: str) -> None:
+    async with Says(b"HTTP/1.1 200 OK\r\nETag: " + mark.encode("latin-1") + b"\r\n\r\n" + SCRIPT.encode()) as wpad:
+        found = await fetched(f"http://{HOST}:{wpad.port}/wpad.dat")
+
+    assert isinstance(found, PacFault) or found.etag == ""
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"".join(
+    f"{len(part):x}\r\n".encode() + part + b"\r\n" for part in (SCRIPT.encode()[:20], SCRIPT.encode()[20:], b"")
+)
+
+
+@pytest.mark.parametrize("said", [
+    pytest.param(answer(SCRIPT.encode(), "Content-Type: text/html"), id="the-wrong-type"),
+    pytest.param(answer(b"\xef\xbb\xbf" + SCRIPT.encode(), "Content-Type: text/plain; charset=iso-8859-1"), id="with-a-BOM"),
+    pytest.param(answer(SCRIPT.encode("latin-1"), 'Content-Type: text/plain; charset="ISO-8859-1"'), id="ISO-8859-1"),
+    pytest.param(answer(SCRIPT.encode("latin-1")), id="ISO-8859-1-that-nobody-told"),
+    pytest.param(answer(SCRIPT.encode("utf-16")), id="UTF-16"),
+    pytest.param(CHUNKED, id="chunked"),
+    pytest.param(b"HTTP/1.0 200 OK\r\n\r\n" + SCRIPT.encode(), id="until-the-end"),
+    pytest.param(b"HTTP/1.1 103 Early Hints\r\n\r\n" + answer(), id="after-another-head"),
+])  # fmt: skip
+async def test_a_script_is_taken_as_it_comes(said: bytes) -> None:
+    async with Says(said) as wpad:
+        found = await script_of(f"http://{HOST}:{wpad.port}/wpad.dat")
+
+    assert found.text == SCRIPT
+
+
+async def test_a_byte_more_than_1024_kilobytes_is_too_much() -> None:
+    just, more = b"/" * LARGEST_SCRIPT, b"/" * (LARGEST_SCRIPT + 1)
+    async with Wpad(
+        {"/just": answer(just), "/more": answer(more), "/endless": b"HTTP/1.1 200 OK\r\n\r\n" + more * 3}
+    ) as wpad:
+        at = f"http://{HOST}:{wpad.port}"
+
+        assert len((await script_of(f"{at}/just")).text) == LARGEST_SCRIPT
+        for path in ("/more", "/endless"):
+            assert await fault_of(at + path) == ("error", f"{HOST}:{wpad.port}: the PAC file has more than 1 MiB")
+
+
+@pytest.mark.parametrize(("said", "fault"), [
+    pytest.param(answer(b"<!DOCTYPE html><title>Sign in</title>"), ("portal", "{at} answers with a page instead of a PAC file"), id="a-page"),
+    pytest.param(answer(b"", status="511 Network Authentication Required"), ("portal", "{at} answers 511 Network Authentication Required"), id="511"),
+    pytest.param(answer(b"", status="404 \x1b[2J"), ("error", "{at} answers 404 Not Found"), id="404"),
+    pytest.param(answer(b"", status="304 Not Modified"), ("error", "{at} answers 304 Not Modified"), id="304-of-nothing"),
+    pytest.param(answer(b"", status="407 Proxy Authentication Required"), ("error", "{at} answers 407 Proxy Authentication Required"), id="407"),
+    pytest.param(answer(b"x", "Content-Encoding: gzip"), ("error", "{at} sends it compressed, which was not asked for"), id="compressed"),
+    pytest.param(b"SSH-2.0-x\r\n", ("error", 'waiting for the PAC file of 127.0.0.1: no HTTP: "SSH-2.0-x\\x0d\\x0a"'), id="no-HTTP"),
+    pytest.param(b"", ("error", "waiting for the PAC file of 127.0.0.1: closed without an answer"), id="nothing"),
+    pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nfunction", ("error", "waiting for the PAC file of 127.0.0.1: answered with broken HTTP, or broke off"), id="half"),
+    pytest.param(b"HTTP/1.1 200 OK\r\nX", ("error", "waiting for the PAC file of 127.0.0.1: broke off"), id="half-a-head"),
+    pytest.param(moved("file:///etc/passwd"), ("error", "{at} redirects from http to file"), id="to-a-file"),
+    pytest.param(moved("ftp://x/"), ("error", "{at} redirects to what is neither http nor https, nor a file"), id="to-ftp"),
+    pytest.param(moved("http://[::1"), ("error", "{at} redirects to what is neither http nor https, nor a file"), id="to-nothing"),
+    pytest.param(moved("http://u:p@x/"), ("error", "{at} redirects to what has a user or a password in it: a PAC file is asked for without"), id="with-a-password"),
+    pytest.param(answer(b"", status="302 Found"), ("error", "{at} redirects to what is neither http nor https, nor a file"), id="to-nowhere"),
+    pytest.param(moved("/wpad.dat"), ("error", "http://{at}/wpad.dat: more than 3 redirects"), id="in-circles"),
+])  # fmt: skip
+async def test_what_is_no_script_is_called_what_it_is(said: bytes, fault: tuple[str, str]) -> None:
+    async with Says(said) as wpad:
+        outcome, evidence = await fault_of(f"http://{HOST}:{wpad.port}/wpad.dat?secret=1")
+
+    assert (outcome, evidence) == (fault[0], fault[1].format(at=f"{HOST}:{wpad.port}"))
+
+
+async def test_three_redirects_are_followed() -> None:
+    pages = {"/0": moved("/1"), "/1": moved("2", "307 Temporary Redirect"), "/3": answer()}
+    async with Wpad(pages) as wpad:
+        wpad.pages["/2"] = moved(f"http://other.test:{wpad.port}/3", "301 Moved Permanently")
+
+        found = await script_of(f"http://{HOST}:{wpad.port}/0")
+
+    assert (found.text, found.url) == (SCRIPT, f"http://{HOST}:{wpad.port}/0")
+    assert f"Host: other.test:{wpad.port}" in wpad.heads[3].decode()
+
+
+async def test_a_portal_sends_to_its_page() -> None:
+    async with Wpad({"/wpad.dat": moved("/sign-in"), "/sign-in": answer(b"\n<html>")}) as portal:
+        outcome, _ = await fault_of(f"http://{HOST}:{portal.port}/wpad.dat")
+
+    assert outcome == "portal"
+
+
+async def test_https_is_checked_against_the_policys_ca(tmp_path: Path) -> None:
+    ours, theirs = server_tls("wpad.test"), server_tls("wpad.test", ca=INTERCEPTOR)
+    async with Wpad(tls=ours) as good, Wpad(tls=theirs) as bad:
+        found = await script_of(f"https://wpad.test:{good.port}/wpad.dat", tls=trust(tmp_path))
+        outcome, evidence = await fault_of(f"https://wpad.test:{bad.port}/wpad.dat", tls=trust(tmp_path))
+        good.pages["/wpad.dat"] = moved(f"http://wpad.test:{good.port}/")
+        weaker = await fault_of(f"https://wpad.test:{good.port}/wpad.dat", tls=trust(tmp_path))
+
+    assert found.text == SCRIPT
+    assert outcome == "tls"
+    assert evidence.startswith("TLS with wpad.test: ")
+    assert bad.heads == []  # nothing was asked of it
+    assert weaker == ("error", f"wpad.test:{good.port} redirects from https to http")
+
+
+async def test_who_cannot_be_reached_is_called_as_by_a_probe() -> None:
+    assert (await fault_of(f"http://{HOST}:{closed_port()}/"))[0] == "refused"
+    assert (await fault_of("http://nobody.invalid/"))[0] == "dns"
+
+
+async def test_a_slow_one_is_not_waited_for() -> None:
+    async with Says(b"HTTP/1.1 200 OK\r\n\r\nfunction", stays=True) as wpad:
+        began = time.monotonic()
+
+        found = await fault_of(f"http://{HOST}:{wpad.port}/", within_s=SOON_S)
+
+    assert found == ("timeout", "waiting for the PAC file of 127.0.0.1: not done after 0.4 s")
+    assert time.monotonic() - began < WITHIN_S / 2
+
+
+async def test_a_hanging_look_up_is_not_waited_for() -> None:
+    found = await fetch("http://wpad.test/", None, Fetching(Trust(), SOON_S, Ground(resolve=a_hanging_resolver)))
+
+    assert found == PacFault(Outcome.TIMEOUT, "looking up wpad.test: not done after 0.4 s")
+
+
+@pytest.mark.parametrize(("url", "evidence"), [
+    ("http://alice:Zecret9@wpad/", "‹unparsable›: has a user or a password in it: a PAC file is asked for without"),
+    ("gopher://wpad/", "gopher://wpad: is neither http nor https, nor a file"),
+    ("wpad.dat", "wpad.dat: is neither http nor https, nor a file"),
+    ("http://wpad:99999/", "http://wpad:99999: is no URL"),
+    ("http://wpad/\x1b[2J", "‹unparsable›: is no URL"),
+    ("file://server/share.pac", "‹unparsable›: is no path of this host"),
+])  # fmt: skip
+async def test_what_is_no_url_of_one(url: str, evidence: str) -> None:
+    outcome, said = await fault_of(url)
+
+    assert outcome == "error"
+    assert said.endswith(evidence.partition(": ")[2])
+    assert "Zecret9" not in said
+
+
+async def test_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "my proxy.pac"
+    file.write_bytes(SCRIPT.encode("utf-16"))
+    file.chmod(0o644)
+
+    found = await script_of(f"file://{tmp_path}/my%20proxy.pac")
+
+    assert found.text == SCRIPT
+    assert found.fetched_at > 0
+
+
+@pytest.mark.parametrize(("broken", "why"), [
+    (lambda file: file.chmod(0o666), "can be written by others. Try: chown root, chmod go-w"),
+    (lambda file: os.mkfifo(file.rename(file.with_suffix(".old")).with_suffix(".pac")), "is no regular file"),
+    (lambda file: file.rename(file.with_suffix(".old")).with_suffix(".pac").mkdir(), "is no regular file"),
+    (lambda file: file.unlink(), "cannot be read: No such file or directory"),
+    (lambda file: file.write_bytes(b"/" * (LARGEST_SCRIPT + 1)), ": the PAC file has more than 1 MiB"),
+])  # fmt: skip
+async def test_a_file_that_is_not_taken(tmp_path: Path, broken: Callable[[Path], object], why: str) -> None:
+    file = tmp_path / "office.pac"
+    file.write_text(SCRIPT)
+    file.chmod(0o644)
+    broken(file)
+
+    outcome, evidence = await fault_of(f"file://{file}")
+
+    assert outcome == "error"
+    assert evidence == f"{file}{'' if why.startswith(':') else ' '}{why}"
+
+
+def test_a_person_may_ask_about_any_file(tmp_path: Path) -> None:
+    file = tmp_path / "downloaded.pac"
+    file.write_text(SCRIPT)
+    file.chmod(0o666)
+
+    found = read_file(str(file), is_asked_for=True)
+
+    assert isinstance(found, PacScript)
+    assert found.text == SCRIPT
