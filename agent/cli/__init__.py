@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         _complain(words, misused.problem)
         raise
     except PolicyRefused as error:
-        _complain(words, *(f"{error.path}: {problem}" for problem in error.problems))
+        _complain(words, *error.lines)
         return 1
     except AgentError as error:
         _complain(words, str(error))

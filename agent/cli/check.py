@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agent.cli.policy_of import loaded
+from agent.cli.policy_of import loaded, warn
 from agent.cli.printing import complain, print_json, say
-from agent.service.status_file import PolicyStatus
+from agent.service.policy_shown import parts_shown
+from agent.service.status_file import PolicyPart, PolicyStatus
 from agent.system.policy_file import Loaded, load_for_elsewhere
 from agent.values.errors import AgentError, PolicyRefused
 from agent.values.paths import Paths
@@ -23,18 +24,21 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         if args.json:
             print_json(_facts(PolicyStatus(error.path, error="; ".join(error.problems)), error.problems, ()))
             return 1
-        complain(*(f"{error.path}: {problem}" for problem in error.problems))
+        complain(*error.lines)
         if not args.offline and _is_for_elsewhere(args, paths):
             complain(
                 "On a machine that has these, it would be valid. To check a policy for another machine: check --offline"
             )
         return 1
-    for line in found.cautions:
-        complain(f"{found.path}: warning: {line}")
+    warn(found.path, found.cautions)
+    parts = parts_shown(found)
     if args.json:
-        print_json(_facts(PolicyStatus(found.path), (), (*found.warnings, *found.cautions, *found.unsafe)))
-    else:
-        say(f"{found.path}: valid: {_counted(found.policy)}")
+        said = (remark.beside(found.path) for remark in (*found.warnings, *found.cautions))
+        print_json(_facts(PolicyStatus(found.path, files=parts), (), (*said, *found.unsafe)))
+        return 0
+    say(f"{found.path}: valid: {_counted(found.policy)}")
+    if [part.file for part in parts] != [found.path]:
+        say(*(f"{part.file}: {_held(part)}" for part in parts))
     return 0
 
 
@@ -42,7 +46,7 @@ def _facts(policy: PolicyStatus, problems: Sequence[str], warnings: Sequence[str
     """`policy` as in status.json; a check loads nothing."""
     return {
         "valid": not problems,
-        "policy": msgspec.structs.asdict(policy),
+        "policy": msgspec.to_builtins(policy),
         "problems": problems,
         "warnings": warnings,
     }
@@ -50,8 +54,7 @@ def _facts(policy: PolicyStatus, problems: Sequence[str], warnings: Sequence[str
 
 def _for_elsewhere(args: argparse.Namespace, paths: Paths) -> Loaded:
     found = load_for_elsewhere(args.policy or paths.policy)
-    for line in found.warnings:
-        complain(f"{found.path}: warning: {line}")
+    warn(found.path, found.warnings)
     return found
 
 
@@ -62,6 +65,12 @@ def _is_for_elsewhere(args: argparse.Namespace, paths: Paths) -> bool:
     except AgentError:
         return False
     return True
+
+
+def _held(part: PolicyPart) -> str:
+    """What stands in one file of several."""
+    lists = {"upstreams": part.upstreams, "networks": part.networks, "tables": part.tables}
+    return " · ".join(f"{kind} {', '.join(names)}" for kind, names in lists.items() if names) or "nothing"
 
 
 def _counted(policy: Policy) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterable
 
 import msgspec
 
@@ -14,19 +15,28 @@ from agent.system.policy_file import Loaded, load, load_safely, owners
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
 from agent.values.paths import Paths
 from agent.values.policy import Policy
+from agent.values.policy_parts import Origins
+from agent.values.remark import Remark
 
 
 def loaded(args: argparse.Namespace, paths: Paths, *, refuses_unsafe: bool) -> Loaded:
     """Load it, and print warnings on stderr. Raises NoPolicy or PolicyRefused."""
     reading = load_safely if refuses_unsafe else load
     found = reading(args.policy or paths.policy, owners(paths), os.environ, paths)
-    found = msgspec.structs.replace(found, warnings=(*found.warnings, *_unknown_owners(found.policy, paths)))
-    for line in (*found.warnings, *found.unsafe):
-        complain(f"{found.path}: warning: {line}")
+    found = msgspec.structs.replace(
+        found, warnings=(*found.warnings, *_unknown_owners(found.policy, paths, found.origins))
+    )
+    warn(found.path, (*found.warnings, *map(Remark, found.unsafe)))
     return found
 
 
-def _unknown_owners(policy: Policy, paths: Paths) -> list[str]:
+def warn(path: str, remarks: Iterable[Remark]) -> None:
+    """Print remarks on the policy at this path on stderr."""
+    for remark in remarks:
+        complain(f"{remark.at(path)}: warning: {remark.text}")
+
+
+def _unknown_owners(policy: Policy, paths: Paths, origins: Origins) -> list[Remark]:
     """Only a warning: accounts from the network may not be known yet."""
     sockets = LocalSockets(ThisSystem(paths.root))
     found = []
@@ -34,9 +44,10 @@ def _unknown_owners(policy: Policy, paths: Paths) -> list[str]:
         try:
             if upstream.owner and sockets.uid(upstream.owner) is None:
                 text = f'there is no user "{upstream.owner}" here, so no listener is accepted'
-                found.append(f"upstream.{name}.owner: {text}")
+                found.append(Remark(f"upstream.{name}.owner: {text}", origins.upstreams.get(name, "")))
         except AgentError as unknown:
-            found.append(f'upstream.{name}.owner: cannot look up user "{upstream.owner}": {unknown}')
+            text = f'upstream.{name}.owner: cannot look up user "{upstream.owner}": {unknown}'
+            found.append(Remark(text, origins.upstreams.get(name, "")))
     return found
 
 

@@ -16,12 +16,14 @@ import msgspec
 from agent.decide.first_policy import Draft, NewNetwork, NewUpstream
 from agent.decide.recognise import recognise
 from agent.values.policy import Match, Policy, Problems
-from agent.values.policy_text import parse
+from agent.values.policy_parts import Origins, Part, join
+from agent.values.policy_text import NO_ORIGINS, parse_joined
 from agent.values.secret import HIDDEN
 from agent.values.settings import Credentials
 from agent.values.snapshot import Snapshot
 
 _HEADER = re.compile(r"[ \t]*\[\[[ \t]*network[ \t]*\]\][ \t]*(?:#.*)?")
+_OWN_FILE: Final = "config.toml"
 _HEAD: Final = """\
 # The policy of docker-proxy-agent, made by `init` from what this system has. config.example.toml explains every key.
 # After a change: docker-proxy-agent check
@@ -63,37 +65,60 @@ def _blocks(draft: Draft, folder: str) -> str:
     return "\n".join((*upstreams, *map(_network, draft.networks)))
 
 
-def with_network(text: str, policy: Policy, draft: Draft, *, snapshot: Snapshot, folder: str) -> str | None:
-    """The policy's text with one more network, before the first that matches here: behind that it would never be used.
+class Written(msgspec.Struct, frozen=True):
+    """A policy as it is written."""
 
-    None: the text does not have its networks as [[network]] each, so a person has to put it in.
+    text: str  # of its own file
+    before: tuple[Part, ...] = ()  # of config.d: what stands there is tried first
+    origins: Origins = NO_ORIGINS
+
+
+class Nowhere(msgspec.Struct, frozen=True):
+    """Why a text cannot take one more network."""
+
+    wrong: str
+    file: str = ""  # '': the policy's own
+
+
+_NOT_APART: Final = Nowhere("its networks are not tables [[network]] of their own")
+
+
+def with_network(written: Written, policy: Policy, draft: Draft, *, snapshot: Snapshot, folder: str) -> str | Nowhere:
+    """The policy's own text with one more network, before the first that matches here: behind that it would never be
+    used. Nowhere: a person has to put it in.
     """
-    found = recognise(policy.networks, snapshot).network
+    text, found = written.text, recognise(policy.networks, snapshot).network
     index = next((number for number, one in enumerate(policy.networks) if one == found), len(policy.networks))
+    in_folder = {part.file for part in written.before}
+    first = sum(spot.file in in_folder for spot in written.origins.networks)
+    if index < first:
+        file = written.origins.networks[index].file
+        return Nowhere(f"its network {found.name} matches here, and is tried before all that {_OWN_FILE} names", file)
     lines = text.split("\n")
     headers = [number for number, line in enumerate(lines) if _HEADER.fullmatch(line.rstrip("\r"))]
-    if len(headers) != len(policy.networks):
-        return None
+    if len(headers) != len(policy.networks) - first:
+        return _NOT_APART
     block = _blocks(draft, folder).rstrip("\n")
-    if index == len(headers):
-        after = text.rstrip("\n") + "\n\n" + block + "\n"
+    if index - first == len(headers):
+        after = (text.rstrip("\n") + "\n\n" + block + "\n").lstrip("\n")
     else:
-        line = headers[index]
+        line = headers[index - first]
         while line and lines[line - 1].lstrip().startswith("#"):  # comments above it are its own
             line -= 1
         after = "\n".join((*lines[:line], *block.split("\n"), "", *lines[line:]))
-    return after if _is_as_meant(after, policy, draft, index) else None
+    return after if _is_as_meant(msgspec.structs.replace(written, text=after), policy, draft, index) else _NOT_APART
 
 
-def _is_as_meant(text: str, before: Policy, draft: Draft, index: int) -> bool:
+def _is_as_meant(written: Written, before: Policy, draft: Draft, index: int) -> bool:
     """Read back: all that was there is there, and the network is where it belongs."""
-    after = parse(text)
+    joined = join((*written.before, Part(written.text)))
+    after = joined if isinstance(joined, Problems) else parse_joined(joined)
     if isinstance(after, Problems):
         return False
     names = [network.name for network in after.networks]
     new = draft.networks[0]
     names_before = [network.name for network in before.networks]
-    is_unnamed = any(not network.get("name") for network in tomllib.loads(text).get("network", []))
+    is_unnamed = any(not network.get("name") for network in tomllib.loads(written.text).get("network", []))
     left = (*after.networks[:index], *after.networks[index + 1 :])
     same = [network.match for network in left] == [network.match for network in before.networks]
     return (

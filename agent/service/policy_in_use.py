@@ -17,15 +17,26 @@ from msgspec import UNSET, UnsetType
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
 from agent.one_pass.ports import World
+from agent.service.policy_shown import parts_shown
 from agent.service.served import Served
 from agent.service.status_file import PolicyStatus
 from agent.system.clock import now_text
 from agent.system.files import identity_of
 from agent.system.keyed import keyed
-from agent.system.policy_file import NO_POLICY, WRITE_ONE, Loaded, PolicyFile, load_safely, named, owners
+from agent.system.policy_file import (
+    NO_POLICY,
+    WRITE_ONE,
+    Loaded,
+    PolicyFile,
+    files_of,
+    folder_beside,
+    load_safely,
+    named,
+    owners,
+)
 from agent.system.state_file import StateFile
 from agent.values.condition import Code, Condition
-from agent.values.errors import AgentError, NoPolicy, PolicyRefused
+from agent.values.errors import AgentError, NoPolicy, PolicyRefused, TargetFailed
 from agent.values.events import Facts, PolicyLoaded, PolicyRejected, PolicyRemoved
 from agent.values.paths import Paths
 from agent.values.policy import Places, Policy
@@ -160,12 +171,13 @@ class PolicyInUse:
             str(self.path),
             self.current.at if self.current is not None else None,
             "; ".join(self.refused.problems) if self.refused is not None else None,
+            parts_shown(self.current.loaded) if self.current is not None else (),
         )
 
     def conditions(self) -> Iterator[Condition]:
         if self.refused is not None:
-            for problem in self.refused.problems:
-                yield Condition(Code.POLICY_ERROR, problem, target=self.refused.path)
+            for wrong in self.refused.found:
+                yield Condition(Code.POLICY_ERROR, wrong.text, target=wrong.at(self.refused.path))
         elif self.current is None:
             yield Condition(Code.NO_POLICY, NO_POLICY, WRITE_ONE, str(self.path))
 
@@ -210,7 +222,7 @@ class PolicyInUse:
             self._idle_world = None
 
     def _refuse(self, error: PolicyRefused) -> None:
-        if self.refused is None or self.refused.problems != error.problems:
+        if self.refused is None or self.refused.found != error.found:
             self._say(lambda: PolicyRejected(path=error.path, problems=self._problems_of(error)))
         self.refused = error
 
@@ -236,18 +248,19 @@ class PolicyInUse:
             path=loaded.path,
             because=because,
             policy_sha256=file.sha256 if file else UNSET,
+            files=file.sums if file and file.sums else UNSET,
             size=file.size if file else UNSET,
             owner=file.owner if file else UNSET,
             changed=file.changed if file else UNSET,
             diff=UNSET if file is None else self._difference(file),
-            warnings=loaded.warnings,
+            warnings=tuple(warning.beside(loaded.path) for warning in loaded.warnings),
         )
 
     def _difference(self, file: PolicyFile) -> tuple[str, ...] | UnsetType:
         """To the last policy, whichever agent loaded it; UNSET if none did, or that is not known any more."""
         before = None
         try:
-            lines = list(lines_of(file.text, self._digest))
+            lines = list(lines_of(file.parts, self._digest))
         except AgentError:  # a full disk: there is no key
             return UNSET
         with contextlib.suppress(AgentError):  # damaged: it is written anew
@@ -272,7 +285,15 @@ class PolicyInUse:
         """Including those of a refused policy: a missing file may be what makes it valid."""
         in_use = named(self.current.policy) if self.current is not None else ()
         refused = self.refused.named if self.refused is not None else ()
-        return [self.path, *map(self._paths.below, dict.fromkeys((*in_use, *refused)))]
+        return [*self._parts(), *map(self._paths.below, dict.fromkeys((*in_use, *refused)))]
+
+    def _parts(self) -> list[Path]:
+        """The policy's own files, and the folder of those that may come."""
+        try:
+            files = files_of(self.path)
+        except TargetFailed:  # `read` says so
+            files = [self.path]
+        return [folder_beside(self.path), *files]
 
     def _files_on_disk(self) -> tuple[object, ...]:
         """Changes whenever the policy on disk does."""

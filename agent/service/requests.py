@@ -159,5 +159,5 @@ def by_the_policy_of_before(answer: Answer, wrong: Sequence[str], still_used: st
 def wrong_lines(missing: NoPolicy | PolicyRefused) -> tuple[str, ...]:
     """A line for each thing that is wrong."""
     if isinstance(missing, PolicyRefused):
-        return tuple(f"{missing.path}: {problem}" for problem in missing.problems)
+        return missing.lines
     return (str(missing),)

@@ -24,12 +24,22 @@ from agent.values.shown import plain
 PUBLIC: Final = 0o644
 
 
+class PolicyPart(msgspec.Struct, frozen=True):
+    """One file of a policy, and what stands in it."""
+
+    file: str
+    upstreams: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()  # the others
+
+
 class PolicyStatus(msgspec.Struct, frozen=True):
     """Which policy the agent uses."""
 
     path: str
     loaded: str | None = None  # when, RFC 3339; None: it uses none
     error: str | None = None  # what is wrong with the file as it stands
+    files: tuple[PolicyPart, ...] = ()  # of the policy in use, in the order in which they count
 
 
 class EventShown(msgspec.Struct, frozen=True):

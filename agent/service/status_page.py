@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Final
 
 from agent.one_pass.page import RELAY_NOT_GIVEN, help_lines, in_network, in_short, in_words, left_out_lines
@@ -14,6 +15,7 @@ from agent.one_pass.picture import DockerShown, RelayShown, State, TargetShown, 
 from agent.one_pass.screen import INDENT, line
 from agent.service.status_file import Status
 from agent.values.condition import Code, Condition
+from agent.values.paths import FOLDER
 from agent.values.verdict import Outcome
 
 # These conditions can be the headline, the gravest first. They are then not repeated as a note.
@@ -34,6 +36,8 @@ def lines(status: Status, now: dt.datetime) -> Iterator[str]:
         yield line("relay", _relay(status.relay))
     yield from _wish(status)
     yield from _targets(status)
+    if text := _written_in(status):
+        yield line("policy", text)
     if status.verdicts:
         yield line("upstreams", " · ".join(f"{name} {_verdict(found, now)}" for name, found in status.verdicts.items()))
     if status.last:
@@ -180,6 +184,20 @@ def _targets(status: Status) -> Iterator[str]:
     for target in status.targets:
         if target.error:
             yield line("not written", f"{target.name}: {target.error}")
+
+
+def _written_in(status: Status) -> str:
+    """Where the network and its upstreams are written, if the policy is in several files."""
+    if status.network is None or not any(PurePath(part.file).parent.name == FOLDER for part in status.policy.files):
+        return ""
+    here, folder = status.network, PurePath(status.policy.path).parent
+    said = []
+    for part in status.policy.files:
+        upstreams = [name for name in here.use if name in part.upstreams]
+        names = [f"network {here.name}", *upstreams] if here.name in part.networks else upstreams
+        if names:
+            said.append(f"{', '.join(names)} in {PurePath(part.file).relative_to(folder)}")
+    return " · ".join(said)
 
 
 def _said_there(target: TargetShown, docker: DockerShown | None) -> str:

@@ -1,6 +1,7 @@
-"""The policy's file and the files that it names: who may write them, and the passwords in them.
+"""The policy's files and the files that they name: who may write them, and the passwords in them.
 
-Not known here: what the policy's text means (`values/policy_text.py`).
+A policy is config.toml and what stands in config.d beside it, either of which may be missing.
+Not known here: how their texts become one (`values/policy_parts.py`), and what that means (`values/policy_text.py`).
 """
 
 from __future__ import annotations
@@ -8,22 +9,26 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Final
 
 import msgspec
 
 from agent.system.clock import exact
+from agent.system.files import is_there
 from agent.system.passwd import is_private, login_of, owner_of
 from agent.system.text_files import read_text
 from agent.values.errors import NoPolicy, PolicyRefused, TargetFailed
-from agent.values.paths import Paths
+from agent.values.paths import FOLDER, Paths
 from agent.values.policy import Policy, Problems, Upstream
-from agent.values.policy_text import cautions, parse, warnings
+from agent.values.policy_parts import Joined, Origins, Part, join
+from agent.values.policy_text import NO_ORIGINS, cautions, parse_joined, warnings
+from agent.values.remark import Remark
 from agent.values.secret import Secret
 
 _LARGEST_PASSWORD = 4096
+_MOST_FILES: Final = 256  # each is looked at whenever one changes
 SYSTEM: Final = Paths()
 
 
@@ -34,13 +39,14 @@ def owners(paths: Paths) -> frozenset[int]:
 
 
 class PolicyFile(msgspec.Struct, frozen=True):
-    """The file of a policy as it was read."""
+    """The files of a policy as they were read, in the order in which they count."""
 
-    text: str
-    size: int  # bytes
-    sha256: str  # as sha256sum shows it. A valid policy holds no password: they are in files of their own
+    parts: tuple[Part, ...]
+    size: int  # bytes, together
+    sha256: str  # of all that, as `cat … | sha256sum` shows it. A valid policy holds no password: they have own files
+    sums: tuple[str, ...] = ()  # a line of sha256sum for each, where there is a config.d
     owner: str = ""
-    changed: str = ""  # its mtime, RFC 3339
+    changed: str = ""  # the newest mtime, RFC 3339
 
     def __repr__(self) -> str:
         return f"PolicyFile({self.sha256[:12]}, {self.size} bytes)"
@@ -55,14 +61,15 @@ class Loaded(msgspec.Struct, frozen=True):
 
     path: str
     policy: Policy
-    warnings: tuple[str, ...] = ()
-    cautions: tuple[str, ...] = ()
+    warnings: tuple[Remark, ...] = ()
+    cautions: tuple[Remark, ...] = ()
     unsafe: tuple[str, ...] = ()
     file: PolicyFile | None = None
+    origins: Origins = NO_ORIGINS
 
     def means(self, other: Loaded) -> bool:
         """Whether both are the same policy; the text may differ, such as in a comment."""
-        return self == msgspec.structs.replace(other, file=self.file)
+        return self == msgspec.structs.replace(other, file=self.file, origins=self.origins)
 
 
 NO_POLICY: Final = "there is no policy"
@@ -70,64 +77,134 @@ WRITE_ONE: Final = "Run: docker-proxy-agent init. Or write one; config.example.t
 
 
 def load(path: Path, owners: frozenset[int], environment: Mapping[str, str], paths: Paths = SYSTEM) -> Loaded:
-    """The policy of a file; NoPolicy if there is none, PolicyRefused with every problem if it is wrong.
+    """The policy of a file and of config.d beside it; NoPolicy if there is none, PolicyRefused with every problem if it
+    is wrong.
 
     `owners`: the users that the files may belong to. `environment`: has systemd's $CREDENTIALS_DIRECTORY. `paths`: the
     files that the policy names are below its root.
     """
-    policy, text = _policy_at(path)
-    passwords = _Passwords(owners, environment, paths)
+    parts = _read(path)
+    policy, origins = _policy_of(path, parts)
+    passwords = _Passwords(owners, environment, paths, origins)
     upstreams = {name: passwords.fill(upstream) for name, upstream in policy.upstreams.items()}
-    problems = [*_ca_problems(policy.probe.ca_file, paths), *passwords.problems]
+    problems = [*_ca_problems(policy.probe.ca_file, paths, origins), *passwords.problems]
     if problems:
         raise PolicyRefused(str(path), tuple(problems), named(policy))
-    unsafe = [line for place in (path, path.parent) for line in _unsafe(place, owners, paths, may_be_read=True)]
+    unsafe = [line for place in _places(path, parts) for line in _unsafe(place, owners, paths, may_be_read=True)]
     unsafe += passwords.unsafe
     policy = msgspec.structs.replace(policy, upstreams=upstreams)
     return Loaded(
         str(path),
         policy,
-        warnings=warnings(policy),
-        cautions=cautions(policy),
+        warnings=warnings(policy, origins),
+        cautions=cautions(policy, origins),
         unsafe=tuple(unsafe),
-        file=_as_read(path, text, paths),
+        file=_as_read(parts, paths),
+        origins=origins,
     )
 
 
 def load_for_elsewhere(path: Path) -> Loaded:
     """The policy of a file for another machine: the files that it names and its owner are not checked."""
-    policy, _ = _policy_at(path)
-    return Loaded(str(path), policy, warnings=warnings(policy), cautions=cautions(policy))
+    policy, origins = _policy_of(path, _read(path))
+    return Loaded(
+        str(path), policy, warnings=warnings(policy, origins), cautions=cautions(policy, origins), origins=origins
+    )
 
 
-def _as_read(path: Path, text: str, paths: Paths) -> PolicyFile:
-    data = text.encode()
-    file = PolicyFile(text, len(data), hashlib.sha256(data).hexdigest())
+def folder_beside(path: Path) -> Path:
+    """Where the policy at this path has its other files."""
+    return path.parent / FOLDER
+
+
+def files_of(path: Path) -> list[Path]:
+    """All files that a policy is read from, in the order in which they count; the last one may not be there.
+
+    What a package manager or an editor puts beside a file has another ending, or a dot before its name. TargetFailed
+    if the folder cannot be read.
+    """
+    folder = folder_beside(path)
     try:
-        status = path.stat()
-    except OSError:  # it was removed just now, and is read again
-        return file
-    return msgspec.structs.replace(file, owner=owner_of(status.st_uid, paths), changed=exact(status.st_mtime))
+        names = [found.name for found in folder.iterdir()]
+    except FileNotFoundError:
+        names = []
+    except OSError as error:
+        raise TargetFailed(str(folder), f"cannot be read: {_why(error)}") from error
+    found = sorted((name for name in names if name.endswith(".toml") and not name.startswith(".")), key=os.fsencode)
+    return [*(folder / name for name in found), path]
 
 
-def _policy_at(path: Path) -> tuple[Policy, str]:
+def is_there_any(path: Path) -> bool:
+    """Whether there is a policy at this path, be it a wrong one."""
     try:
-        text = read_text(path)
+        return any(map(is_there, files_of(path)))
+    except TargetFailed:  # nobody knows, so nobody may write a first one
+        return True
+
+
+def _read(path: Path) -> tuple[Part, ...]:
+    try:
+        files = files_of(path)
     except TargetFailed as error:
-        raise PolicyRefused(str(path), (error.wrong,)) from error
-    if text is None:
-        raise NoPolicy(str(path), NO_POLICY, WRITE_ONE)
-    policy = parse(text)
+        raise PolicyRefused(str(path), (Remark(error.wrong, error.where),)) from error
+    if len(files) > _MOST_FILES:
+        text = f"holds {len(files) - 1} files: {_MOST_FILES - 1} are read at most"
+        raise PolicyRefused(str(path), (Remark(text, str(folder_beside(path))),))
+    found = [_part(file, may_be_absent=file == path) for file in files]
+    if problems := tuple(one for one in found if isinstance(one, Remark)):
+        raise PolicyRefused(str(path), problems)
+    if parts := tuple(one for one in found if isinstance(one, Part)):
+        return parts
+    raise NoPolicy(str(path), NO_POLICY, WRITE_ONE)
+
+
+def _part(file: Path, *, may_be_absent: bool) -> Part | Remark | None:
+    """None: there is no such file, or none any more."""
+    try:
+        text = read_text(file)
+    except TargetFailed as error:
+        return Remark(error.wrong, str(file))
+    if text is not None:
+        return Part(text, str(file))
+    is_wrong = not may_be_absent and os.path.islink(file)  # noqa: PTH114 - pathlib raises where it cannot be told
+    return Remark("is a link to a file that does not exist", str(file)) if is_wrong else None
+
+
+def _places(path: Path, parts: Sequence[Part]) -> list[Path]:
+    """Files and folders that make up the policy."""
+    files = [Path(part.file) for part in parts]
+    return list(dict.fromkeys((path, path.parent, *(file.parent for file in files), *files)))
+
+
+def _as_read(parts: tuple[Part, ...], paths: Paths) -> PolicyFile:
+    data = [part.text.encode() for part in parts]
+    sums = tuple(f"{hashlib.sha256(one).hexdigest()}  {part.file}" for one, part in zip(data, parts, strict=True))
+    together = b"".join(data)
+    is_alone = len(parts) == 1 and PurePath(parts[0].file).parent.name != FOLDER
+    file = PolicyFile(parts, len(together), hashlib.sha256(together).hexdigest(), sums=() if is_alone else sums)
+    try:
+        found = [Path(part.file).stat() for part in parts]
+    except OSError:  # one was removed just now, and all is read again
+        return file
+    owners = dict.fromkeys(owner_of(status.st_uid, paths) for status in found)
+    newest = max(status.st_mtime for status in found)
+    return msgspec.structs.replace(file, owner=", ".join(owners), changed=exact(newest))
+
+
+def _policy_of(path: Path, parts: Sequence[Part]) -> tuple[Policy, Origins]:
+    joined = join(parts)
+    policy = joined if isinstance(joined, Problems) else parse_joined(joined)
     if isinstance(policy, Problems):
-        raise PolicyRefused(str(path), policy.lines)
-    return policy, text
+        raise PolicyRefused(str(path), policy.found)
+    assert isinstance(joined, Joined)  # noqa: S101 - else there was no policy
+    return policy, joined.origins
 
 
 def load_safely(path: Path, owners: frozenset[int], environment: Mapping[str, str], paths: Paths = SYSTEM) -> Loaded:
     """The same for a caller that will write: what is unsafe is refused, too."""
     found = load(path, owners, environment, paths)
     if found.unsafe:
-        raise PolicyRefused(found.path, found.unsafe, named(found.policy))
+        raise PolicyRefused(found.path, tuple(map(Remark, found.unsafe)), named(found.policy))
     return found
 
 
@@ -137,7 +214,7 @@ def named(policy: Policy) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (*passwords, policy.probe.ca_file))))
 
 
-def _ca_problems(said: str, paths: Paths) -> list[str]:
+def _ca_problems(said: str, paths: Paths, origins: Origins) -> list[Remark]:
     """A CA file that cannot be used would otherwise show up as a rejected certificate, far from here."""
     if not said:
         return []
@@ -148,16 +225,17 @@ def _ca_problems(said: str, paths: Paths) -> list[str]:
         ssl.create_default_context(cafile=path)
     except (OSError, ssl.SSLError) as error:
         why = "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read: {_why(error)}"
-        return [f'probe.ca_file: "{path}" {why}']
+        return [Remark(f'probe.ca_file: "{path}" {why}', origins.tables["probe"])]
     return []
 
 
 class _Passwords:
-    def __init__(self, owners: frozenset[int], environment: Mapping[str, str], paths: Paths) -> None:
+    def __init__(self, owners: frozenset[int], environment: Mapping[str, str], paths: Paths, origins: Origins) -> None:
+        self._origins = origins
         self._owners = owners
         self._paths = paths
         self._credentials = environment.get("CREDENTIALS_DIRECTORY", "")
-        self.problems: list[str] = []
+        self.problems: list[Remark] = []
         self.unsafe: list[str] = []
 
     def fill(self, upstream: Upstream) -> Upstream:
@@ -172,27 +250,27 @@ class _Passwords:
             path = Path(self._credentials) / upstream.password_credential
         else:
             return upstream
-        password = self._read(label, path)
+        password = self._read(label, path, self._origins.upstreams[upstream.name])
         return msgspec.structs.replace(upstream, password=password)
 
-    def _read(self, label: str, path: Path) -> Secret | None:
+    def _read(self, label: str, path: Path, written_in: str) -> Secret | None:
         try:
             found = read_text(path)
         except TargetFailed as error:
-            self._note_unread(label, path, error)
+            self._note_unread(f'{label}: "{path}"', error, written_in)
             return None
         if found is None:
-            self.problems.append(f'{label}: "{path}" does not exist')
+            self.problems.append(Remark(f'{label}: "{path}" does not exist', written_in))
         elif len(found) > _LARGEST_PASSWORD:
-            self.problems.append(f'{label}: "{path}" is larger than any password')
+            self.problems.append(Remark(f'{label}: "{path}" is larger than any password', written_in))
         return None if found is None else Secret(found.removesuffix("\n"))
 
-    def _note_unread(self, label: str, path: Path, error: TargetFailed) -> None:
+    def _note_unread(self, what: str, error: TargetFailed, written_in: str) -> None:
         if isinstance(error.__cause__, PermissionError) and os.geteuid() != 0:
             # A command that only looks can go on without it; one that writes would write a URL without a password.
-            self.unsafe.append(f'{label}: "{path}" is not checked: it may not be read by you')
+            self.unsafe.append(f"{what} is not checked: it may not be read by you")
         else:
-            self.problems.append(f'{label}: "{path}" {error.wrong}')
+            self.problems.append(Remark(f"{what} {error.wrong}", written_in))
 
 
 def _unsafe(path: Path, owners: frozenset[int], paths: Paths, *, may_be_read: bool) -> list[str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from agent.values.remark import Remark
+
 LEFT: Final = "left as it is"  # what becomes of a file that is not as it must be
 
 
@@ -28,16 +30,27 @@ class AgentError(Exception):
 
 
 class PolicyRefused(AgentError):
-    """The policy or a file that it names is wrong; `problems` has one line for each mistake.
+    """The policy or a file that it names is wrong; `found` has one remark for each mistake.
 
     `named`: the files that it names, as far as it could be read: one that comes may be all that is missing.
     """
 
-    def __init__(self, path: str, problems: tuple[str, ...], named: tuple[str, ...] = ()) -> None:
-        super().__init__(path, problems[0] if problems else "refused")
+    def __init__(self, path: str, found: tuple[Remark, ...], named: tuple[str, ...] = ()) -> None:
+        first = found[0] if found else Remark("refused")
+        super().__init__(first.at(path), first.text)
         self.path = path
-        self.problems = problems
+        self.found = found
         self.named = named
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """To be told beside the policy's path: where another file is wrong, it is named."""
+        return tuple(remark.beside(self.path) for remark in self.found)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Each with the file that is wrong."""
+        return tuple(f"{remark.at(self.path)}: {remark.text}" for remark in self.found)
 
 
 class NoPolicy(AgentError):

@@ -181,6 +181,7 @@ class PolicyLoaded(Facts, frozen=True, kw_only=True):
     path: str
     because: str
     policy_sha256: str | UnsetType = UNSET
+    files: Sequence[str] | UnsetType = UNSET  # as sha256sum prints them, in their order; absent: there is no config.d
     size: int | UnsetType = UNSET  # bytes
     owner: str | UnsetType = UNSET
     changed: str | UnsetType = UNSET  # RFC 3339: its mtime

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
+FOLDER: Final = "config.d"  # beside a policy: its other files
 _OWN: Final = "docker-proxy-agent"
 
 

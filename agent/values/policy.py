@@ -15,6 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 from agent.values.relay import LogMode
+from agent.values.remark import Remark
 from agent.values.secret import Secret
 from agent.values.settings import DEFAULT_PORT, Credentials, ProxyUrl, no_proxy_entry, proxy
 
@@ -513,6 +514,10 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Problems(msgspec.Struct, frozen=True):
-    """Why a text is no policy: a line for each, each naming table, key, value and what was expected."""
+    """Why one text or several are no policy."""
 
-    lines: tuple[str, ...]
+    found: tuple[Remark, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return tuple(remark.text for remark in self.found)

@@ -8,19 +8,23 @@ difference says that they changed.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePath
 from typing import Any, Final
 
+from agent.values.paths import FOLDER
+from agent.values.policy_parts import Part, documents
 from agent.values.secret import HIDDEN
 
 MOST: Final = 60  # lines of a difference
 _MARK: Final = f"{HIDDEN} #"  # before the digest
 
 
-def lines_of(text: str, digest: Callable[[str], str]) -> tuple[str, ...]:
-    """The lines of a valid policy, in its order. `digest`: a keyed one."""
-    return tuple(_lines(tomllib.loads(text), (), digest))
+def lines_of(parts: Sequence[Part], digest: Callable[[str], str]) -> tuple[str, ...]:
+    """The lines of a valid policy, in its order. `digest`: a keyed one. Those of a file of config.d begin with it."""
+    return tuple(
+        f"{_named(file)}{line}" for file, document in documents(parts) for line in _lines(document, (), digest)
+    )
 
 
 def difference(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
@@ -29,6 +33,12 @@ def difference(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
     found = [*(f"-{line}" for line in before if line not in new), *(f"+{line}" for line in after if line not in old)]
     shown = [f"{line.partition(_MARK)[0]}{HIDDEN}" if _MARK in line else line for line in found]
     return (*shown[:MOST], f"… and {len(shown) - MOST} more") if len(shown) > MOST else tuple(shown)
+
+
+def _named(file: str) -> str:
+    """Where one network more in a file of config.d would not make all of the next file's another one."""
+    path = PurePath(file)
+    return f"{path.parent.name}/{path.name}: " if path.parent.name == FOLDER else ""
 
 
 def _lines(value: Any, path: tuple[str, ...], digest: Callable[[str], str]) -> Iterator[str]:

@@ -2,14 +2,14 @@
 
 Pure: the text of the TOML file goes in, a `Policy` or its problems come out, and what is valid but unwise.
 Every problem names table, key and value, and what was expected; all of them are found in one reading.
+Not known here: how several files become one document (`policy_parts.py`).
 """
 
 from __future__ import annotations
 
 import enum
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar, get_args
 
 import msgspec
@@ -48,6 +48,8 @@ from agent.values.policy import (
     UpstreamTable,
     UpstreamUrl,
 )
+from agent.values.policy_parts import NETWORK, UPSTREAM, Joined, Origins, Part, join
+from agent.values.remark import Remark
 from agent.values.secret import HIDDEN, MORE, redacted
 from agent.values.settings import Scheme
 
@@ -84,31 +86,32 @@ def without_match(text: str) -> str:
 
 def parse(text: str) -> Policy | Problems:
     """The policy that a TOML text means, or everything that is wrong with it."""
-    try:
-        document = tomllib.loads(text)
-        has_nul = "\0" in str(document) or "\\x00" in str(document)
-    except tomllib.TOMLDecodeError as error:
-        return Problems((f"not TOML: {error}",))
-    except ValueError:  # a number of thousands of digits
-        return Problems(("not a policy: a number in it is too long",))
-    except RecursionError:
-        return Problems(("not a policy: nested too deeply",))
-    if has_nul:
-        return Problems(("not a policy: no text in it may hold a NUL",))
-    return _Reading(document).policy()
+    joined = join([Part(text)])
+    return joined if isinstance(joined, Problems) else parse_joined(joined)
+
+
+def parse_joined(joined: Joined) -> Policy | Problems:
+    """The same of several files."""
+    return _Reading(joined).policy()
 
 
 class _Reading:
     """One reading of a document; collects what is wrong on the way."""
 
-    def __init__(self, document: dict[str, Any]) -> None:
-        self.document = document
-        self.problems: list[str] = []
+    def __init__(self, joined: Joined) -> None:
+        self.document = joined.document
+        self._origins = joined.origins
+        self._file = ""  # of what is being looked at
+        self.problems = list(joined.problems)
+
+    def _note(self, *texts: str) -> None:
+        self.problems += [Remark(text, self._file) for text in texts]
 
     def policy(self) -> Policy | Problems:
-        for key in self.document:
+        for key, file in self._origins.tables.items():
             if key not in _KNOWN_TABLES:
-                self.problems.append(f"{key}: {_unknown(key, _KNOWN_TABLES)}")
+                self._file = file
+                self._note(f"{key}: {_unknown(key, _KNOWN_TABLES)}")
         probe, clients = self._single("probe", Probing), self._single("clients", Clients)
         docker = self._single("docker", Docker)
         audit, exclusions = self._single("audit", Audit), self._single("no_proxy", NoProxy)
@@ -136,6 +139,7 @@ class _Reading:
 
     def _single(self, name: str, kind: type[T]) -> T:
         """A table that stands once; what is wrong in it has its default, so that the rest can be looked at."""
+        self._turn_to(name)
         read, _ = self._table(name, self.document.get(name, {}), kind)
         read = read or kind()
         for key in read.__struct_fields__:
@@ -144,6 +148,9 @@ class _Reading:
                 self._check_bounds(f"{name}.{key}", value)
         return read
 
+    def _turn_to(self, table: str) -> None:
+        self._file = self._origins.tables.get(table, "")
+
     def _check_bounds(self, label: str, value: Duration) -> None:
         least, most = _BOUNDS[label]
         if not value and label in _MAY_BE_ZERO:
@@ -151,9 +158,7 @@ class _Reading:
         if not Duration.parse(least) <= value <= Duration.parse(most):
             table, _, key = label.partition(".")
             zero = '"0s", or ' if label in _MAY_BE_ZERO else ""
-            self.problems.append(
-                f'{label}: "{self.document[table][key]}" is out of bounds: write {zero}"{least}" to "{most}"'
-            )
+            self._note(f'{label}: "{self.document[table][key]}" is out of bounds: write {zero}"{least}" to "{most}"')
 
     def _table(self, label: str, raw: object, kind: type[T]) -> tuple[T | None, frozenset[str]]:
         """The valid part of a table, and its wrong keys, each reported and removed."""
@@ -164,77 +169,73 @@ class _Reading:
             except msgspec.ValidationError as error:
                 fault = _fault(str(error))
                 if fault.missing not in wrong:
-                    self.problems.append(_worded(label, raw, fault, kind))
+                    self._note(_worded(label, raw, fault, kind))
                 if not fault.steps or not _taken_out(raw, fault.steps):
                     break
                 wrong.add(fault.steps[0])
         return None, frozenset(wrong)
 
     def _check_probe(self, probe: Probing) -> None:
+        self._turn_to("probe")
         if probe.failures < 1:
-            self.problems.append(f"probe.failures: {probe.failures} is not at least 1")
+            self._note(f"probe.failures: {probe.failures} is not at least 1")
         elif probe.failures > _MOST_FAILURES:
-            self.problems.append(f"probe.failures: {probe.failures} is more than {_MOST_FAILURES}")
+            self._note(f"probe.failures: {probe.failures} is more than {_MOST_FAILURES}")
         if probe.ca_file and not probe.ca_file.startswith("/"):
-            self.problems.append(f'probe.ca_file: "{probe.ca_file}" is not an absolute path')
+            self._note(f'probe.ca_file: "{probe.ca_file}" is not an absolute path')
 
     def _check_docker(self, docker: Docker) -> None:
+        self._turn_to("docker")
         if docker.service and not re.fullmatch(r"[A-Za-z0-9:_.@-]+\.service", docker.service):
-            self.problems.append(
-                f'docker.service: "{docker.service}" is not the name of a unit, such as "docker.service"'
-            )
+            self._note(f'docker.service: "{docker.service}" is not the name of a unit, such as "docker.service"')
         if docker.socket and not docker.socket.startswith("/"):
-            self.problems.append(f'docker.socket: "{docker.socket}" is not an absolute path')
+            self._note(f'docker.socket: "{docker.socket}" is not an absolute path')
         if docker.restart_command and docker.method is Method.DROP_IN:
-            self.problems.append(
-                'docker.restart_command: goes with method = "daemon-json" only; systemd reads the drop-in'
+            self._note('docker.restart_command: goes with method = "daemon-json" only; systemd reads the drop-in')
+        self._note(
+            *(
+                f'docker.take_along: "{name}" is not the name of a unit or a pattern, such as "*-firewall.service"'
+                for name in docker.take_along
+                if not re.fullmatch(r"[A-Za-z0-9:_.@\\*?\[\]!-]+\.[a-z*]+|.*\*", name)
             )
-        self.problems += [
-            f'docker.take_along: "{name}" is not the name of a unit or a pattern, such as "*-firewall.service"'
-            for name in docker.take_along
-            if not re.fullmatch(r"[A-Za-z0-9:_.@\\*?\[\]!-]+\.[a-z*]+|.*\*", name)
-        ]
+        )
 
     def _check_relay(self, relay: Relay) -> None:
+        self._turn_to("relay")
         if relay.port not in range(1, 65536):
-            self.problems.append(f"relay.port: {relay.port} is not a port: write 1 to 65535")
-        is_listen_read = not any(problem.startswith("relay.listen") for problem in self.problems)
+            self._note(f"relay.port: {relay.port} is not a port: write 1 to 65535")
+        is_listen_read = not any(problem.text.startswith("relay.listen") for problem in self.problems)
         if is_listen_read and Listen.LOOPBACK not in relay.listen:
-            self.problems.append('relay.listen: "loopback" is missing; dockerd reaches the relay there')
+            self._note('relay.listen: "loopback" is missing; dockerd reaches the relay there')
         if relay.max_connections not in _CONNECTIONS:
             least, most = _CONNECTIONS[0], _CONNECTIONS[-1]
-            self.problems.append(
-                f"relay.max_connections: {relay.max_connections} is out of bounds: write {least} to {most}"
-            )
+            self._note(f"relay.max_connections: {relay.max_connections} is out of bounds: write {least} to {most}")
 
     def _check_is_no_loop(self, relay: Relay, upstreams: Mapping[str, Upstream]) -> None:
         for name, upstream in upstreams.items():
+            self._file = self._origins.upstreams.get(name, "")
             urls = [url for url in (upstream.http, upstream.https) if url is not None]
             if any(url.port == relay.port and is_loopback(url) for url in urls):
-                self.problems.append(
+                self._note(
                     f"upstream.{name}: is at port {relay.port} of this host, where the relay listens: write another"
                     " relay.port"
                 )
 
     def _upstreams(self) -> dict[str, Upstream]:
-        raw = self.document.get("upstream", {})
         found = {DIRECT_NAME: DIRECT}
-        if not isinstance(raw, dict):
-            self.problems.append("upstream: expected tables, such as [upstream.corp-proxy]")
-            return found
-        for name, table in raw.items():
-            label = f"upstream.{name}"
+        for name, table in self.document[UPSTREAM].items():
+            label, self._file = f"upstream.{name}", self._origins.upstreams[name]
             if name == DIRECT_NAME:
-                self.problems.append(f"{label}: direct is built in and cannot be defined; use another name")
+                self._note(f"{label}: direct is built in and cannot be defined; use another name")
                 continue
             if not _NAME.fullmatch(name):
-                self.problems.append(f'{label}: "{name}" is not a name: letters, digits, dot, dash and underscore')
+                self._note(f'{label}: "{name}" is not a name: letters, digits, dot, dash and underscore')
             read, wrong = self._table(label, table, UpstreamTable)
             found[name] = DIRECT if read is None else self._upstream(label, name, read, wrong)
         return found
 
     def _upstream(self, label: str, name: str, read: UpstreamTable, wrong: frozenset[str]) -> Upstream:
-        self.problems += [f"{label}{problem}" for problem in _upstream_problems(read, wrong)]
+        self._note(*(f"{label}{problem}" for problem in _upstream_problems(read, wrong)))
         return Upstream(
             name,
             http=read.url.url or read.http_url.url,
@@ -251,14 +252,13 @@ class _Reading:
         )
 
     def _networks(self, upstreams: Mapping[str, Upstream]) -> tuple[Network, ...]:
-        raw = self.document.get("network", [])
-        if not isinstance(raw, list):
-            self.problems.append("network: expected [[network]], with two brackets")
-            return ()
-        found = []
-        for number, table in enumerate(raw, start=1):
+        found: list[Network] = []
+        files: dict[str, list[str]] = {}  # of each name
+        for number, table in enumerate(self.document[NETWORK], start=1):
+            spot = self._origins.spot(number)
+            self._file = spot.file
             named = table.get("name") if isinstance(table, dict) else None
-            label = f"network {number} ({named})" if isinstance(named, str) and named else f"network {number}"
+            label = network_label(spot.number, named if isinstance(named, str) else "")
             read, wrong = self._table(label, table, NetworkTable)
             if read is None:
                 continue
@@ -267,28 +267,36 @@ class _Reading:
                 if read.match.is_empty and "match" not in wrong:
                     self._check_is_not_auto(label, read.use, upstreams)
             found.append(Network(read.name or f"network {number}", read.use, read.match, read.unreachable))
-        names = [network.name for network in found]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            self.problems.append(
-                f'network: the name "{name}" stands {names.count(name)} times; a name is for one network'
-            )
+            files.setdefault(found[-1].name, []).append(spot.file)
+        self._check_names(files)
         return tuple(found)
+
+    def _check_names(self, files: Mapping[str, Sequence[str]]) -> None:
+        for name, those in sorted(files.items()):
+            if len(those) < 2:
+                continue
+            self._file = those[-1]
+            others = [file for file in dict.fromkeys(those) if file != self._file]
+            where = f" (in {' and '.join(others)}, too)" if others else ""
+            self._note(f'network: the name "{name}" stands {len(those)} times{where}; a name is for one network')
 
     def _check_use(self, label: str, use: tuple[str, ...], upstreams: Mapping[str, Upstream]) -> None:
         if not use:
-            self.problems.append(f'{label}.use: names no upstream; write ["direct"] for none')
+            self._note(f'{label}.use: names no upstream; write ["direct"] for none')
         for name in dict.fromkeys(use):
             if name not in upstreams:
-                self.problems.append(f'{label}.use: "{name}" is no upstream; {_meant(name, upstreams)}')
+                self._note(f'{label}.use: "{name}" is no upstream; {_meant(name, upstreams)}')
             elif use.count(name) > 1:
-                self.problems.append(f'{label}.use: "{name}" stands twice')
+                self._note(f'{label}.use: "{name}" stands twice')
 
     def _check_is_not_auto(self, label: str, use: tuple[str, ...], upstreams: Mapping[str, Upstream]) -> None:
-        self.problems += [
-            f'{label}.use: "{name}" has pac = "auto", which asks whoever answers: give the network a match'
-            for name in dict.fromkeys(use)
-            if name in upstreams and upstreams[name].pac == PacUrl.AUTO
-        ]
+        self._note(
+            *(
+                f'{label}.use: "{name}" has pac = "auto", which asks whoever answers: give the network a match'
+                for name in dict.fromkeys(use)
+                if name in upstreams and upstreams[name].pac == PacUrl.AUTO
+            )
+        )
 
 
 def _upstream_problems(read: UpstreamTable, wrong: frozenset[str]) -> list[str]:
@@ -486,87 +494,121 @@ def _shown_text(value: str) -> str:
     return redacted(f"{scheme}://{host}") + f"/{MORE}" if path else redacted(value)
 
 
-def warnings(policy: Policy) -> tuple[str, ...]:
-    """Warnings: valid, but unwise."""
+NO_ORIGINS: Final = Origins()
+
+
+def network_label(number: int, name: str) -> str:
+    """How a network is called in a line about its file."""
+    return f"network {number} ({name})" if name else f"network {number}"
+
+
+def warnings(policy: Policy, origins: Origins = NO_ORIGINS) -> tuple[Remark, ...]:
+    """Warnings: valid, but unwise. `origins`: where each of it is written."""
     found = []
+    probe = origins.tables.get("probe", "")
     if not policy.probe.recheck:
-        found.append('probe.recheck: "0s" looks only on events: a proxy that dies between two is noticed at the next')
+        text = 'probe.recheck: "0s" looks only on events: a proxy that dies between two is noticed at the next'
+        found.append(Remark(text, probe))
     elif policy.probe.recheck < _RARE_ENOUGH_S:
-        found.append(f"probe.recheck: every {policy.probe.recheck:g} s is a load: a registry may answer 429, too many")
+        text = f"probe.recheck: every {policy.probe.recheck:g} s is a load: a registry may answer 429, too many"
+        found.append(Remark(text, probe))
     for upstream in policy.upstreams.values():
         if upstream.is_pac:
             if upstream.sends_password and not upstream.trusted:
-                found.append(
+                text = (
                     f"upstream.{upstream.name}: its password goes to none of the proxies that the PAC names: list in"
                     " trusted those that it may go to"
                 )
+                found.append(Remark(text, origins.upstreams.get(upstream.name, "")))
         elif not upstream.is_direct and (upstream.http is None or upstream.https is None):
             missing, given = ("https_url", "http_url") if upstream.https is None else ("http_url", "https_url")
-            found.append(f"upstream.{upstream.name}: {given} without {missing}: the other half goes direct")
-    found += _network_warnings(policy)
+            text = f"upstream.{upstream.name}: {given} without {missing}: the other half goes direct"
+            found.append(Remark(text, origins.upstreams.get(upstream.name, "")))
+    found += _network_warnings(policy, origins)
     return tuple(found)
 
 
-def _network_warnings(policy: Policy) -> list[str]:
+def _network_warnings(policy: Policy, origins: Origins) -> list[Remark]:
     found = []
     for number, network in enumerate(policy.networks, start=1):
-        label = f"network {number} ({network.name})"
         if not network.match.is_empty:
             continue
+        spot = origins.spot(number)
+        label = network_label(spot.number, network.name)
         unasked = [name for name in network.use if policy.upstreams[name].is_pac]
         if unasked:
-            found.append(
+            text = (
                 f"{label}: has no match, so the PAC of {', '.join(unasked)} is not asked here: that is done only in a"
                 " network that is recognised"
             )
+            found.append(Remark(text, spot.file))
         sent = [name for name in network.use if policy.upstreams[name].sends_password and name not in unasked]
         if sent:
-            found.append(f"{label}: has no match, so the password of {', '.join(sent)} is sent in every network")
+            text = f"{label}: has no match, so the password of {', '.join(sent)} is sent in every network"
+            found.append(Remark(text, spot.file))
         if number < len(policy.networks):
-            found.append(f"{label}: has no match, so what stands below it is never reached")
+            found.append(Remark(f"{label}: has no match, so {_below(origins, number)} is never reached", spot.file))
             break
     return found
 
 
-def cautions(policy: Policy) -> tuple[str, ...]:
+def _below(origins: Origins, number: int) -> str:
+    """What comes after a network."""
+    spot, after = origins.spot(number), origins.networks[number:]
+    others = tuple(dict.fromkeys(one.file for one in after if one.file != spot.file))
+    below = ("what stands below it",) if not others or spot.file in {one.file for one in after} else ()
+    return " and ".join((*below, *(f"what stands in {file}" for file in others)))
+
+
+def cautions(policy: Policy, origins: Origins = NO_ORIGINS) -> tuple[Remark, ...]:
     """What is valid and may be as it must be, and should be known: who gets to see a password on the way.
 
     Said by `check` alone: most proxies that want one are so.
     """
     found = []
     for name, upstream in policy.upstreams.items():
+        file = origins.upstreams.get(name, "")
         if policy.relay.enable and upstream.sends_password:
-            found.append(
+            text = (
                 f"upstream.{name}: by the relay every user and every container of this machine may use it, with its"
                 " password, though none of them sees that"
             )
+            found.append(Remark(text, file))
         if not upstream.sends_password or upstream.owner:
             continue
         if upstream.is_pac:
-            found += _pac_cautions(name, upstream, policy)
+            found += _pac_cautions(upstream, policy, origins)
             continue
         clear = [url for url in (upstream.http, upstream.https) if url and url.scheme is not Scheme.HTTPS]
         if any(is_loopback(url) for url in clear):
-            found.append(
+            text = (
                 f"upstream.{name}: its password is sent to whoever listens there on this machine; with `owner` to that"
                 " user's listener alone"
             )
+            found.append(Remark(text, file))
         for number, network in enumerate(policy.networks, start=1):
             if name in network.use and not network.match.is_empty and not all(map(is_loopback, clear)):
                 scheme = next(url.scheme.value for url in clear if not is_loopback(url))
-                found.append(
-                    f"network {number} ({network.name}): the password of {name} is sent in clear to whoever shows this"
-                    f" match, for an {scheme}:// proxy does not prove who it is; an https:// one does"
+                spot = origins.spot(number)
+                text = (
+                    f"{network_label(spot.number, network.name)}: the password of {name} is sent in clear to whoever"
+                    f" shows this match, for an {scheme}:// proxy does not prove who it is; an https:// one does"
                 )
+                found.append(Remark(text, spot.file))
     return tuple(found)
 
 
-def _pac_cautions(name: str, upstream: Upstream, policy: Policy) -> list[str]:
+def _pac_cautions(upstream: Upstream, policy: Policy, origins: Origins) -> list[Remark]:
     if not upstream.trusted:
         return []
-    return [
-        f"network {number} ({network.name}): the password of {name} is sent to whoever shows this match and is called"
-        f" {' or '.join(upstream.trusted)} by its PAC; in clear, unless that says HTTPS"
-        for number, network in enumerate(policy.networks, start=1)
-        if name in network.use and not network.match.is_empty
-    ]
+    found = []
+    for number, network in enumerate(policy.networks, start=1):
+        if upstream.name in network.use and not network.match.is_empty:
+            spot = origins.spot(number)
+            text = (
+                f"{network_label(spot.number, network.name)}: the password of {upstream.name} is sent to whoever shows"
+                f" this match and is called {' or '.join(upstream.trusted)} by its PAC; in clear, unless that says"
+                " HTTPS"
+            )
+            found.append(Remark(text, spot.file))
+    return found

@@ -151,9 +151,42 @@ def test_a_check_says_in_json_which_policy_it_was_as_the_status_does(tmp_path: P
     broken = json.loads(asked(tmp_path, "check", "--json").stdout)
 
     assert (valid["valid"], valid["problems"]) == (True, [])
+    (part,) = valid["policy"].pop("files")
+    assert part["file"] == str(path)
     assert valid["policy"] == {"path": str(path), "loaded": None, "error": None}
     assert (broken["valid"], broken["warnings"]) == (False, [])
-    assert broken["policy"] == {"path": str(path), "loaded": None, "error": "; ".join(broken["problems"])}
+    assert broken["policy"] == {"path": str(path), "loaded": None, "error": "; ".join(broken["problems"]), "files": []}
+
+
+def test_a_check_says_in_which_file_everything_stands(tmp_path: Path) -> None:
+    own = Paths(tmp_path).policy
+    with_policy(Paths(tmp_path), '[probe]\nfailures = 3\n[[network]]\nuse = ["corp", "direct"]\n')
+    corp = own.parent / "config.d/10-corp.toml"
+    corp.parent.mkdir(mode=0o755)
+    corp.write_text('[upstream.corp]\nurl = "http://proxy:1"\n[[network]]\nname = "lab"\nuse = ["direct"]\n')
+    corp.chmod(0o644)
+
+    done, facts = asked(tmp_path, "check"), json.loads(asked(tmp_path, "check", "--json").stdout)
+    corp.write_text('[probe]\nfailures = 3\n[upstream.corp]\nurl = "proxy"\n')
+    broken = asked(tmp_path, "check")
+
+    assert done.stdout.splitlines() == [
+        f"{own}: valid: 1 upstream and direct, 2 networks and elsewhere",
+        f"{corp}: upstreams corp · networks lab",
+        f"{own}: networks network 2 · tables probe",
+    ]
+    warning = f"network 1 (lab): has no match, so what stands in {own} is never reached"
+    assert done.stderr == f"{corp}: warning: {warning}\n"
+    assert facts["warnings"] == [f"{corp}: {warning}"]
+    assert [(one["file"], one["upstreams"], one["networks"], one["tables"]) for one in facts["policy"]["files"]] == [
+        (str(corp), ["corp"], ["lab"], []),
+        (str(own), [], ["network 2"], ["probe"]),
+    ]
+    assert broken.returncode == 1
+    assert broken.stderr.splitlines() == [
+        f"{own}: probe: stands in {corp}, too; write all of it in one file",
+        f'{corp}: upstream.corp.url: "proxy" is not a proxy\'s URL, such as "http://proxy.example:3128" or "socks5://…"',
+    ]
 
 
 def test_where_no_agent_has_ever_run_status_says_so_as_json(tmp_path: Path) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from agent.system.passwd import logins, owner_of
-from agent.system.policy_file import Loaded, load, load_for_elsewhere, owners
+from agent.system.policy_file import Loaded, load, load_for_elsewhere, load_safely, owners
 from agent.values.errors import NoPolicy, PolicyRefused
 from agent.values.paths import Paths, layout_of_user
 from agent.values.secret import Secret
@@ -29,7 +33,7 @@ class Etc:
         folder.chmod(0o755)
         self.policy = folder / "config.toml"
 
-    def write(self, text: str, mode: int = 0o644) -> Etc:
+    def write(self, text: str, mode: int = 0o644) -> Self:
         self.policy.write_text(text)
         self.policy.chmod(mode)
         return self
@@ -248,3 +252,153 @@ def test_below_another_root_lies_what_a_policy_names_and_who_it_belongs_to(tmp_p
         f'"{paths.policy}" belongs to landlady', f'"{etc}" belongs to landlady', "upstream.office.password_file",
     ]  # fmt: skip
     assert "belongs to landlady" in load(paths.policy, somebody_else, {}, paths).unsafe[-1]
+
+
+class Folder(Etc):
+    """The same with a config.d."""
+
+    def part(self, name: str, text: str, mode: int = 0o644) -> Path:
+        file = self.folder / "config.d" / name
+        file.parent.mkdir(mode=0o755, exist_ok=True)
+        file.write_text(text)
+        file.chmod(mode)
+        return file
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def network(name: str) -> str:
+    return f'[[network]]\nname = "{name}"\nmatch.gateway = ["10.0.0.1"]\nuse = ["direct"]\n'
+
+
+def test_files_of_config_d_count_in_the_order_of_their_bytes_and_before_the_policys_own(several: Folder) -> None:
+    several.write(network("own"))
+    for name in ("b.toml", "B.toml", "10.toml", "9.toml", "é.toml", "z.toml"):
+        several.part(name, network(name.removesuffix(".toml")))
+
+    assert [one.name for one in several.load().policy.networks] == ["10", "9", "B", "b", "z", "é", "own"]
+
+
+def test_what_editors_and_package_managers_put_beside_a_file_is_passed_over(several: Folder) -> None:
+    several.write("")
+    for name in (".#a.toml", ".a.toml.swp", "a.toml~", "a.toml.dpkg-new", "a.toml.rpmsave", "a.TOML", "README"):
+        several.part(name, "nonsense", 0o666)
+
+    assert several.load().unsafe == ()
+
+
+def test_config_d_alone_is_a_policy_and_an_empty_one_is_none(several: Folder) -> None:
+    (several.folder / "config.d").mkdir(mode=0o755)
+    with pytest.raises(NoPolicy):
+        several.load()
+
+    several.part("10.toml", OFFICE)
+
+    assert "office" in several.load().policy.upstreams
+    assert load_for_elsewhere(several.policy).path == str(several.policy)
+
+
+def test_digest_and_size_are_of_all_files_and_each_has_a_line_of_its_own(several: Folder) -> None:
+    alone = several.write("# own\n").load().file
+    part = several.part("10.toml", OFFICE)
+
+    file = several.load().file
+
+    assert alone is not None
+    assert alone.sums == ()
+    assert file is not None
+    data = OFFICE.encode() + b"# own\n"
+    assert (file.sha256, file.size) == (hashlib.sha256(data).hexdigest(), len(data))
+    checked = subprocess.run(
+        ["sha256sum", "--check", "--quiet"], input="\n".join(file.sums), text=True, check=False, timeout=60
+    )
+    assert checked.returncode == 0
+    assert [one.partition("  ")[2] for one in file.sums] == [str(part), str(several.policy)]
+
+
+@pytest.mark.parametrize("at", ["config.d/10.toml", "config.d"])
+def test_a_part_that_others_can_write_is_unsafe(several: Folder, at: str) -> None:
+    several.write("").part("10.toml", OFFICE)
+    (several.folder / at).chmod(0o777)
+
+    assert [line for line in several.load().unsafe if f'"{several.folder / at}" can be written by others' in line]
+    with pytest.raises(PolicyRefused):
+        load_safely(several.policy, ME, {})
+
+
+def test_a_part_of_somebody_else_is_unsafe(several: Folder) -> None:
+    part = several.write("").part("10.toml", "")
+
+    assert {line.partition(" belongs")[0] for line in several.load(NOBODY).unsafe} == {
+        f'"{path}"' for path in (several.policy, several.folder, part.parent, part)
+    }
+
+
+def test_what_is_wrong_names_the_file_that_it_is_in(several: Folder) -> None:
+    part = several.write(OFFICE).part(
+        "10.toml", '[upstream.x]\nurl = "http://x:1"\nusername = "u"\npassword_file = "/no"'
+    )
+
+    with pytest.raises(PolicyRefused) as refused:
+        several.load()
+
+    assert refused.value.lines == (f'{part}: upstream.x.password_file: "/no" does not exist',)
+    assert refused.value.problems == refused.value.lines
+    assert str(refused.value) == refused.value.lines[0]
+
+
+def make_a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_a_link_to_nothing(path: Path) -> None:
+    path.symlink_to("/nonexistent")
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (make_a_pipe, "is not a regular file"),
+        (Path.mkdir, "is not a regular file"),
+        (make_a_link_to_nothing, "is a link to a file that does not exist"),
+    ],
+)
+def test_a_part_that_cannot_be_read_is_not_left_out(several: Folder, make: Callable[[Path], None], what: str) -> None:
+    part = several.write("").part("10.toml", "").with_name("20.toml")
+    make(part)
+
+    with pytest.raises(PolicyRefused) as refused:
+        several.load()
+
+    assert refused.value.lines[0].startswith(f"{part}: {what}")
+
+
+def test_a_config_d_that_is_no_folder_is_refused(several: Folder) -> None:
+    several.write("").folder.joinpath("config.d").write_text("")
+
+    with pytest.raises(PolicyRefused, match=r"config\.d: cannot be read: Not a directory"):
+        several.load()
+
+
+def test_more_files_than_anybody_meant_are_refused(several: Folder) -> None:
+    several.write("")
+    for number in range(256):
+        several.part(f"{number}.toml", "")
+
+    with pytest.raises(PolicyRefused, match=r"config\.d: holds 256 files: 255 are read at most"):
+        several.load()
+
+
+def test_links_are_followed_as_the_policys_own_is(several: Folder, tmp_path: Path) -> None:
+    real = several.write("").part("10.toml", "").with_name("elsewhere")
+    real.write_text(OFFICE)
+    real.chmod(0o664)
+    real.with_name("20.toml").symlink_to(real)
+
+    found = several.load()
+
+    assert "office" in found.policy.upstreams
+    assert [line for line in found.unsafe if "20.toml" in line and "can be written by others" in line]

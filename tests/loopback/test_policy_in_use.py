@@ -210,6 +210,70 @@ def test_each_change_of_the_policy_is_recorded_with_what_changed(agent: Agent) -
     assert agent.served == [agent.served[0]] * 2  # nothing is made anew for a comment
 
 
+PART = '[[network]]\nname = "lab"\nmatch.gateway = ["10.9.9.9"]\nuse = ["direct"]\n'
+
+
+def test_a_file_of_config_d_that_comes_changes_breaks_and_goes(agent: Agent) -> None:
+    folder = agent.paths.policy.parent / "config.d"
+    part = folder / "10-lab.toml"
+
+    def names() -> list[str]:
+        return [network.name for network in agent.in_use.policy.networks]
+
+    agent.policy(POLICY)
+    assert agent.in_use.read()
+    own = names()
+    assert folder in agent.in_use.watched
+    folder.mkdir(mode=0o755)
+    part.write_text(PART)
+    assert agent.in_use.read()
+    assert names() == ["lab", *own]
+    assert part in agent.in_use.watched
+    part.write_text("nonsense")
+    assert agent.in_use.read_early()
+    assert not agent.in_use.read()
+    assert names() == ["lab", *own]  # the last good one is in force, whole
+    (condition,) = agent.in_use.conditions()
+    assert condition.target == str(part)
+    assert str(agent.in_use.status.error).startswith(f"{part}: not TOML: ")
+    assert [one.file for one in agent.in_use.status.files] == [str(part), str(agent.paths.policy)]
+    part.unlink()
+    assert agent.in_use.read()
+    assert names() == own
+
+    assert [(event, because) for event, because, _ in told(agent)] == [
+        ("policy-loaded", "the agent started"),
+        ("policy-loaded", "it changed"),
+        ("policy-rejected", ""),
+        ("policy-loaded", "it is fixed"),
+    ]
+    assert told(agent)[1][2] == [
+        '+config.d/10-lab.toml: network.1.name = "lab"',
+        "+config.d/10-lab.toml: network.1.match.gateway = •••",
+        '+config.d/10-lab.toml: network.1.use = ["direct"]',
+    ]
+    facts = [json.loads(line)["facts"] for line in agent.paths.audit_log.read_text().splitlines()]
+    assert facts[1]["files"] == [
+        f"{hashlib.sha256(text.encode()).hexdigest()}  {file}"
+        for text, file in ((PART, part), (POLICY, agent.paths.policy))
+    ]
+    assert facts[1]["policy_sha256"] == hashlib.sha256((PART + POLICY).encode()).hexdigest()
+    assert "files" not in facts[0]
+
+
+def test_without_config_toml_what_is_in_config_d_is_the_policy(agent: Agent) -> None:
+    folder = agent.paths.policy.parent / "config.d"
+    folder.mkdir(mode=0o755)
+    (folder / "10.toml").write_text(POLICY)
+    assert agent.in_use.read()
+
+    (folder / "10.toml").unlink()
+
+    assert not agent.in_use.read()
+    assert agent.in_use.current is None
+    assert told(agent)[-1][0] == "policy-removed"
+
+
 def test_what_was_changed_while_no_agent_ran_is_said_by_the_next(agent: Agent, tmp_path: Path) -> None:
     agent.policy(POLICY)
     agent.in_use.read()

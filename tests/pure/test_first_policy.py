@@ -11,16 +11,18 @@ import msgspec
 import pytest
 
 from agent.decide.first_policy import Draft, first_policy, name_of, one_more
-from agent.decide.first_policy_text import as_shown, policy_text, quoted, with_network
+from agent.decide.first_policy_text import Nowhere, Written, as_shown, policy_text, quoted, with_network
 from agent.decide.place_here import is_of_a_place, place_here
 from agent.decide.recognise import recognise
 from agent.values.found import Found, Kind, LocalPort, Said
 from agent.values.policy import Match, Pattern, Policy
-from agent.values.policy_text import parse, warnings
+from agent.values.policy_parts import Joined, Part, join
+from agent.values.policy_text import parse, parse_joined, warnings
 from agent.values.settings import ProxyUrl, proxy, settings
 from agent.values.snapshot import Interface, Snapshot, Way
 
 FOLDER: Final = "/etc/docker-proxy-agent"
+NOT_APART: Final = Nowhere("its networks are not tables [[network]] of their own")
 CORP: Final = "http://proxy.corp.example:3128"
 WLAN0: Final = Interface(
     "wlan0", ssid="CorpNet", ipv4=("10.10.0.7/16",), gateways=("10.10.0.1",), gateway_macs=("52:54:00:00:00:01",)
@@ -304,12 +306,15 @@ use = ["direct"]
 """
 
 
-def added(text: str, name: str, what: Found) -> str | None:
-    policy = parse(text)
+def added(text: str, name: str, what: Found, *before: Part) -> str | Nowhere:
+    joined = join([*before, Part(text, "config.toml")])
+    assert isinstance(joined, Joined)
+    policy = parse_joined(joined)
     assert isinstance(policy, Policy)
     draft = one_more(what, policy, name)
     assert isinstance(draft, Draft), draft
-    return with_network(text, policy, draft, snapshot=what.snapshot, folder=FOLDER)
+    written = Written(text, before, joined.origins)
+    return with_network(written, policy, draft, snapshot=what.snapshot, folder=FOLDER)
 
 
 def test_the_vpn_comes_before_the_office_that_matches_below_it_with_its_comments() -> None:
@@ -317,7 +322,7 @@ def test_the_vpn_comes_before_the_office_that_matches_below_it_with_its_comments
 
     text = added(POLICY, "vpn", at_vpn)
 
-    assert text is not None
+    assert isinstance(text, str)
     policy = parse(text)
     assert isinstance(policy, Policy)
     assert [network.name for network in policy.networks] == ["vpn", "office", "network 3"]
@@ -333,7 +338,8 @@ def test_a_place_that_no_network_matches_comes_before_the_one_for_all() -> None:
 
     text = added(POLICY, "home", found(snapshot=Snapshot((home,))))
 
-    policy = parse(text or "")
+    assert isinstance(text, str)
+    policy = parse(text)
     assert isinstance(policy, Policy)
     assert [network.name for network in policy.networks] == ["office", "home", "network 3"]
 
@@ -341,18 +347,42 @@ def test_a_place_that_no_network_matches_comes_before_the_one_for_all() -> None:
 def test_without_a_network_for_all_it_comes_last() -> None:
     text = added('[upstream.a]\nurl = "http://a:1"\n', "home", found())
 
-    assert isinstance(policy := parse(text or ""), Policy)
+    assert isinstance(text, str)
+    assert isinstance(policy := parse(text), Policy)
     assert [network.name for network in policy.networks] == ["home"]
 
 
+IN_FOLDER: Final = Part(
+    '[upstream.corp]\nurl = "http://corp:1"\n[[network]]\nname = "lab"\nmatch.gateway = ["10.9.9.9"]\nuse = ["corp"]\n',
+    "config.d/10-corp.toml",
+)
+
+
+@pytest.mark.parametrize("own", ["", '[[network]]\nname = "rest"\nuse = ["corp", "direct"]\n'])
+def test_with_files_in_config_d_it_goes_into_the_policys_own(own: str) -> None:
+    text = added(own, "home", found(), IN_FOLDER)
+
+    assert isinstance(text, str)
+    assert text.partition("\n")[2].startswith('[[network]]\nname = "home"')
+    assert text.endswith(own)
+
+
+def test_behind_one_of_config_d_that_matches_here_it_would_never_be_used() -> None:
+    first = Part('[[network]]\nname = "anywhere"\nuse = ["direct"]\n', "config.d/10-corp.toml")
+
+    assert added(POLICY, "home", found(), first) == Nowhere(
+        "its network anywhere matches here, and is tried before all that config.toml names", "config.d/10-corp.toml"
+    )
+
+
 def test_a_text_that_is_written_otherwise_is_left_to_a_person() -> None:
-    assert added('network = [{name = "a", use = ["direct"]}]\n', "home", found()) is None
+    assert added('network = [{name = "a", use = ["direct"]}]\n', "home", found()) == NOT_APART
 
 
 def test_a_header_in_a_text_of_many_lines_is_no_header() -> None:
     text = '[upstream.a]\nurl = "http://a:1"\nusername = """\n[[network]]\n"""\n[[network]]\nuse = ["direct"]\n'
 
-    assert added(text, "home", found()) is None
+    assert added(text, "home", found()) == NOT_APART
 
 
 def test_where_there_is_no_network_the_policy_names_no_place_and_says_so() -> None:
@@ -372,7 +402,10 @@ def test_a_new_proxy_of_this_place_comes_with_it_and_what_the_agent_wrote_does_n
         snapshot=here(search=["client.example"]),
     )
 
-    policy = parse(added(POLICY, "client", seen) or "")
+    text = added(POLICY, "client", seen)
+
+    assert isinstance(text, str)
+    policy = parse(text)
 
     assert isinstance(policy, Policy)
     assert [*policy.upstreams] == ["direct", "corp-proxy", "client-proxy"]

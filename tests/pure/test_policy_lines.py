@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.values.policy_lines import MOST, difference, lines_of
+from agent.values.policy_parts import Part
 
 BEFORE = """
 # password hunter2
@@ -20,7 +21,7 @@ use = ["direct"]
 
 def lined(text: str) -> tuple[str, ...]:
     """With a digest that shows how long the value was."""
-    return lines_of(text, lambda value: f"d{len(value)}")
+    return lines_of([Part(text)], lambda value: f"d{len(value)}")
 
 
 def test_each_value_is_a_line_and_neither_comments_nor_users_are_shown() -> None:

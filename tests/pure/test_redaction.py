@@ -26,6 +26,7 @@ from agent.audit.facts import plain
 from agent.values.errors import PolicyRefused, TargetFailed
 from agent.values.events import Event, sentence
 from agent.values.policy import Policy, Upstream
+from agent.values.remark import Remark
 from agent.values.secret import Secret, redacted
 from agent.values.settings import Credentials, ProxyUrl, Scheme, Settings, Texts, proxy, settings
 from agent.values.verdict import Outcome, Verdict
@@ -167,7 +168,7 @@ def test_neither_an_exception_nor_its_traceback_shows_it(form: logs.Form, passwo
     for error in (
         ValueError(f"cannot parse {url}"),
         TargetFailed("/etc/docker/daemon.json", f"{url} is not taken"),
-        PolicyRefused("/config.toml", (f"url: {url}",)),
+        PolicyRefused("/config.toml", (Remark(f"url: {url}"),)),
         KeyError(secret),
         TypeError(ProxyUrl(Scheme.HTTP, "proxy", 1, Credentials(USER, secret))),
     ):

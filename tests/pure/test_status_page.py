@@ -21,7 +21,7 @@ from agent.one_pass.picture import (
     VerdictShown,
 )
 from agent.one_pass.screen import folded
-from agent.service.status_file import EventShown, PolicyStatus, Status
+from agent.service.status_file import EventShown, PolicyPart, PolicyStatus, Status
 from agent.service.status_page import headline, lines
 from agent.values.condition import Code, Condition
 from agent.values.verdict import Outcome
@@ -88,6 +88,27 @@ def test_a_steady_day_at_the_office() -> None:
     ]
     assert rest[4].startswith("  last         ")
     assert rest[4].endswith(":48:00 docker restarted")
+
+
+def test_where_the_policy_is_in_several_files_what_is_used_here_names_its_file() -> None:
+    folder = "/etc/docker-proxy-agent"
+    alone = (PolicyPart(f"{folder}/config.toml", upstreams=("corp",), networks=("office",)),)
+    several = (
+        PolicyPart(f"{folder}/config.d/10-corp.toml", upstreams=("other", "corp"), networks=("office",)),
+        PolicyPart(f"{folder}/config.d/20-x.toml", upstreams=("unused",)),
+        PolicyPart(f"{folder}/config.toml", upstreams=("backup",)),
+    )
+    network = NetworkShown(name="office", fingerprint="0", because="", use=("corp", "backup", "direct"))
+
+    def policy_lines(files: tuple[PolicyPart, ...]) -> list[str]:
+        policy = msgspec.structs.replace(POLICY, files=files)
+        status = msgspec.structs.replace(AT_THE_OFFICE, policy=policy, network=network)
+        return [one for one in lines(status, NOW) if one.startswith("  policy ")]
+
+    assert policy_lines(alone) == []
+    assert policy_lines(several) == [
+        "  policy       network office, corp in config.d/10-corp.toml · backup in config.toml"
+    ]
 
 
 def test_what_was_seen_of_the_proxy_of_clients_is_said_once() -> None:

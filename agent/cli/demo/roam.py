@@ -35,6 +35,7 @@ from agent.system.policy_file import load
 from agent.values.errors import AgentError, PolicyRefused
 from agent.values.paths import Paths
 from agent.values.policy import Policy
+from agent.values.remark import Remark
 from agent.values.settings import Texts
 from agent.values.snapshot import Snapshot
 
@@ -107,7 +108,7 @@ def _policy(paths: Paths) -> Policy:
     """Load it as a command does; a warning is an error here."""
     found = load(paths.policy, frozenset({0, os.geteuid()}), os.environ, paths)
     if found.unsafe or found.warnings:
-        raise PolicyRefused(found.path, (*found.unsafe, *found.warnings))
+        raise PolicyRefused(found.path, (*map(Remark, found.unsafe), *found.warnings))
     return found.policy
 
 

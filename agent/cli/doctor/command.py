@@ -60,4 +60,4 @@ def _policy(args: argparse.Namespace, paths: Paths) -> tuple[Policy | None, tupl
     except NoPolicy as error:
         return None, (Condition(Code.NO_POLICY, error.what, error.remedy, error.where),)
     except PolicyRefused as error:
-        return None, tuple(Condition(Code.POLICY_ERROR, problem, "", error.path) for problem in error.problems)
+        return None, tuple(Condition(Code.POLICY_ERROR, wrong.text, "", wrong.at(error.path)) for wrong in error.found)

@@ -21,8 +21,9 @@ from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, say
 from agent.cli.session import quiet
 from agent.decide.first_policy import Draft, becomes, first_policy, one_more
-from agent.decide.first_policy_text import as_shown, password_file, policy_text, with_network
+from agent.decide.first_policy_text import Nowhere, Written, as_shown, password_file, policy_text, with_network
 from agent.system.files import PRIVATE, is_there, read_file, remove_file, write_new
+from agent.system.policy_file import Loaded, is_there_any
 from agent.system.text_files import NEW_FILE, read_text, write_text
 from agent.values.errors import AgentError
 from agent.values.found import Found
@@ -37,7 +38,8 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         raise AgentError("init", "needs root, to read what Docker reads", "Try: sudo docker-proxy-agent init")
     policy: Path = (args.policy or paths.policy).absolute()
     before = read_text(policy)
-    if before is not None and args.add_network is None and args.write:
+    is_policy = before is not None or is_there_any(policy)
+    if is_policy and args.add_network is None and args.write:
         raise AgentError(
             str(policy),
             "there is a policy already",
@@ -45,28 +47,28 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
             then="left as it is",
         )
     # Before the look, which takes seconds.
-    known = loaded(args, paths, refuses_unsafe=False).policy if args.add_network is not None else None
+    given = loaded(args, paths, refuses_unsafe=False) if args.add_network is not None else None
     found = asyncio.run(look(paths))
     folder = paths.layout.policy if args.policy is None else str(policy.parent)
-    if known is None:
+    if given is None:
         draft = first_policy(found)
         if not draft.upstreams:
             complain("note no proxy was found here")
         text = policy_text(draft, folder, offers_relay=paths.layout.bridge_is_here)
     else:
-        more = one_more(found, known, args.add_network)
+        more = one_more(found, given.policy, args.add_network)
         if isinstance(more, str):
             raise AgentError("--add-network", more)
-        draft, given = more, before or ""
-        added = with_network(given, known, more, snapshot=found.snapshot, folder=folder)
-        if added is None:
+        draft = more
+        added = with_network(_written(given, before), given.policy, more, snapshot=found.snapshot, folder=folder)
+        if isinstance(added, Nowhere):
             say(policy_text(draft, folder, offers_relay=paths.layout.bridge_is_here))
-            raise AgentError(str(policy), "its networks are not tables [[network]] of their own", "Put this in by hand")
+            raise AgentError(added.file or str(policy), added.wrong, "Put this in by hand")
         text = added
-    _show(found if known is None else found.by_others, draft, text)
+    _show(found if given is None else found.by_others, draft, text)
     with _Beside(policy, text, _passwords(paths, draft, folder)) as beside:
         is_good = _tried(args, paths, beside.draft)
-        if before is not None and known is None:
+        if is_policy and given is None:
             complain(
                 f"{policy}: there is a policy already; it is left as it is. To add this place: init --add-network NAME"
             )
@@ -77,6 +79,12 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         beside.keep(before, _mode(draft))
     complain(f"{policy}: written. The service takes it up by itself; without it: docker-proxy-agent apply")
     return 0
+
+
+def _written(given: Loaded, text: str | None) -> Written:
+    """The policy's own text, and what stands in config.d."""
+    parts = given.file.parts if given.file is not None else ()
+    return Written(text or "", tuple(part for part in parts if part.file != given.path), given.origins)
 
 
 def _show(found: Found, draft: Draft, text: str) -> None:

@@ -13,9 +13,10 @@ import msgspec
 from agent import __version__
 from agent.cli.install import product, relay
 from agent.cli.install.systemd import UNIT, Service
-from agent.system.files import is_folder, is_there, read_file
+from agent.system.files import is_folder, is_there
 from agent.system.lock import held
 from agent.system.passwd import owner_of
+from agent.system.policy_file import is_there_any
 from agent.system.state_file import StateFile
 from agent.system.systemd import manager
 from agent.system.text_files import read_text, write_text
@@ -93,7 +94,7 @@ def _say_what_is_next(paths: Paths, say: Say) -> None:
         if not is_there(_LINGERING / owner_of(os.geteuid(), paths)):
             say("note         it ends when you log out, as your Docker does. To have both from boot on:")
             say("             sudo loginctl enable-linger $USER")
-    if read_file(paths.policy) is None:
+    if not is_there_any(paths.policy):
         say("next         there is no policy yet, so nothing is changed. The service reads one at once.")
         say("             A first one from what is here, at the place that needs the proxy:")
         say(f"             {sudo}docker-proxy-agent init{whose}")
