@@ -89,6 +89,11 @@ class Client:
         async with asyncio.timeout(PATIENCE_S):
             return await self._reader.readexactly(length)
 
+    async def some(self) -> bytes:
+        """What comes next; empty at the end."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._reader.read(65536)
+
     async def rest(self) -> bytes:
         """Up to the end. ConnectionResetError if it was reset."""
         async with asyncio.timeout(PATIENCE_S):
