@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -396,10 +397,7 @@ async def _connected(port: int, host: str, end_port: int) -> Client:
 
 
 async def test_whoever_connects_while_it_restarts_waits_and_is_served(tmp_path: Path) -> None:
-    orders = tmp_path / "run/docker-proxy-agent/relay.json"
-    orders.parent.mkdir(parents=True)
-    (tmp_path / "run/docker-proxy-relay").mkdir(parents=True)
-    orders.write_bytes(orders_file(Orders(1, (DIRECT,))))
+    _write_orders(tmp_path, Orders(1, (DIRECT,)))
     with socket.create_server(("127.0.0.1", 0), backlog=100) as handed:
         port = handed.getsockname()[1]
         async with echo() as end:
@@ -419,6 +417,62 @@ async def test_whoever_connects_while_it_restarts_waits_and_is_served(tmp_path: 
                 client = await waiting
                 assert await client.echoes()
                 client.close()
+
+
+def test_a_thousand_idle_tunnels_by_a_policy_that_allows_them_take_little_memory(tmp_path: Path) -> None:
+    """From several sources, of which each may have a quarter; and one more is served."""
+    _write_orders(tmp_path, Orders(1, (DIRECT,), max_connections=2048))
+    with (
+        _descriptors(4096),
+        socket.create_server(("127.0.0.1", 0), backlog=1100) as handed,
+        socket.create_server(("127.0.0.1", 0), backlog=1100) as end,
+        started(tmp_path, handed) as process,
+        contextlib.ExitStack() as held,
+    ):
+        end.settimeout(PATIENCE_S)
+        ports = handed.getsockname()[1], end.getsockname()[1]
+        for source in range(2, 6):
+            _hold(held, *ports, source=f"127.0.0.{source}", end=end)
+        before = _resident_kb(process.pid)
+
+        ends = [_hold(held, *ports, source=f"127.0.0.{2 + number % 4}", end=end) for number in range(1000)]
+
+        grown = _resident_kb(process.pid) - before
+        for near, far in (ends[0], ends[-1]):
+            near.sendall(b"hello")
+            assert far.recv(5) == b"hello"
+        assert grown < 8 * 1024, f"{grown} KB"
+
+
+def _write_orders(root: Path, orders: Orders) -> None:
+    path = root / "run/docker-proxy-agent/relay.json"
+    path.parent.mkdir(parents=True)
+    (root / "run/docker-proxy-relay").mkdir(parents=True)
+    path.write_bytes(orders_file(orders))
+
+
+def _hold(
+    held: contextlib.ExitStack, port: int, end_port: int, *, source: str, end: socket.socket
+) -> tuple[socket.socket, socket.socket]:
+    """A tunnel, and both its ends."""
+    near = held.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE_S, (source, 0)))
+    near.sendall(f"CONNECT 127.0.0.1:{end_port} HTTP/1.1\r\nHost: 127.0.0.1:{end_port}\r\n\r\n".encode())
+    assert near.recv(1000).startswith(b"HTTP/1.1 200 ")
+    return near, held.enter_context(end.accept()[0])
+
+
+@contextlib.contextmanager
+def _descriptors(least: int) -> Iterator[None]:
+    """Both ends of each tunnel are this process's."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, least), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _resident_kb(pid: int) -> int:
+    shown = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^VmRSS:\s+(\d+) kB$", shown, re.MULTILINE)[1])  # type: ignore[index]
 
 
 async def test_what_is_under_way_at_the_end_is_carried_on(tmp_path: Path) -> None:

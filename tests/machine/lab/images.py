@@ -1,6 +1,7 @@
 """One-layer busybox images: put into a registry over its HTTP API, or imported without one.
 
-Run as a program (in the registry's network): images.py BUSYBOX CA_FILE REGISTRY NAME...
+Run as a program (in the registry's network): images.py BUSYBOX CA_FILE REGISTRY NAME[=MEGABYTES]...
+With MEGABYTES it has a file of so many zeros, and its layer is not compressed: it is as large on its way.
 """
 
 import gzip
@@ -19,9 +20,10 @@ APPLETS = (
     "touch", "true", "wget",
 )  # fmt: skip
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 
 
-def root_tar(busybox: Path, name: str) -> bytes:
+def root_tar(busybox: Path, name: str, megabytes: int = 0) -> bytes:
     """The root file system of the image, as a tar."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
@@ -33,6 +35,7 @@ def root_tar(busybox: Path, name: str) -> bytes:
             "bin/busybox": busybox.read_bytes(),
             "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n",
             "etc/image": name.encode(),  # so that no two images share a layer: every pull is one
+            **({"large": bytes(megabytes * 2**20)} if megabytes else {}),
         }
         for path, data in content.items():
             entry = tarfile.TarInfo(path)
@@ -48,9 +51,9 @@ def root_tar(busybox: Path, name: str) -> bytes:
 def push(busybox: Path, ca_file: Path, registry: str, names: list[str]) -> None:
     context = ssl.create_default_context(cafile=str(ca_file))
     connection = http.client.HTTPSConnection(registry, context=context, timeout=20)
-    for name in names:
-        root = root_tar(busybox, name)
-        layer = gzip.compress(root, compresslevel=1, mtime=0)
+    for name, megabytes in map(_parts, names):
+        root = root_tar(busybox, name, megabytes)
+        layer = root if megabytes else gzip.compress(root, compresslevel=1, mtime=0)
         config = json.dumps(
             {
                 "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()],
@@ -64,7 +67,7 @@ def push(busybox: Path, ca_file: Path, registry: str, names: list[str]) -> None:
                 "schemaVersion": 2,
                 "mediaType": MANIFEST,
                 "config": _described("application/vnd.docker.container.image.v1+json", config),
-                "layers": [_described("application/vnd.docker.image.rootfs.diff.tar.gzip", layer)],
+                "layers": [_described(LAYER if megabytes else f"{LAYER}.gzip", layer)],
             }
         ).encode()
         for blob in (config, layer):
@@ -73,6 +76,11 @@ def push(busybox: Path, ca_file: Path, registry: str, names: list[str]) -> None:
             _request(connection, "PUT", f"{path}&digest={_digest(blob)}", blob, 201)
         _request(connection, "PUT", f"/v2/{name}/manifests/latest", manifest, 201)
     connection.close()
+
+
+def _parts(name: str) -> tuple[str, int]:
+    name, _, megabytes = name.partition("=")
+    return name, int(megabytes or 0)
 
 
 def _request(connection: http.client.HTTPSConnection, method: str, path: str, body: bytes, expected: int) -> str:

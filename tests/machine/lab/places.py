@@ -91,13 +91,19 @@ class Internet:
         )
         self._registry = self.ground.serve(["docker-registry", "serve", str(config)], scratch / "registry.log", [443])
         resolve_by(self.ground, scratch, "10.99.0.1")
-        self.ground.python(HERE / "images.py", str(busybox), str(ca_file()), REGISTRY, "busybox", "library/busybox")
+        self._busybox = busybox
+        self.put_images("busybox", "library/busybox")
         self._mark = 0
-        web = scratch / "web"
-        web.mkdir()
-        (web / "hello").write_text("hello from the internet\n")
-        server = [sys.executable, "-m", "http.server", "--bind", "10.99.0.10", "--directory", str(web), "80"]
+        self.files = scratch / "web"  # what http://10.99.0.10 has
+        self.files.mkdir()
+        (self.files / "hello").write_text("hello from the internet\n")
+        module = [sys.executable, "-m", "http.server", "--protocol", "HTTP/1.1"]  # which keeps connections
+        server = [*module, "--bind", "10.99.0.10", "--directory", str(self.files), "80"]
         self.web = self.ground.serve(server, scratch / "web.log", [80])
+
+    def put_images(self, *names: str) -> None:
+        """Into the registry, as `images.py` takes them."""
+        self.ground.python(HERE / "images.py", str(self._busybox), str(ca_file()), REGISTRY, *names)
 
     def requests(self) -> list[str]:
         """What the registry was asked since the test began: "ADDRESS METHOD PATH"."""
