@@ -7,6 +7,8 @@ OPT    := /opt/docker-proxy-agent
 # Side by side, one at a time to whoever is free; how many: tests/conftest.py. Without these, pytest runs one by one.
 PYTEST := $(BIN)/pytest --numprocesses=auto --dist=load --maxschedchunk=1
 LINK   := /usr/local/bin/docker-proxy-agent
+SHARE  := /usr/local/share
+PYTHONS ?= 3.11 3.12 3.13 3.14
 TRACES := $(OPT) /etc/systemd/system/docker-proxy-agent.service /var/lib/docker-proxy-agent /etc/docker-proxy-agent/dockerd.env
 COMMA  := ,
 # Of what is built: the last commit's, or where there is none the one that the sources came with.
@@ -16,7 +18,7 @@ KEPT   := /etc/docker-proxy-agent /var/log/docker-proxy-agent
 # Tests start hundreds of Pythons: where the environment forbids to keep bytecode, each would compile everything again.
 test check test-machine: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test check lint docs picture man completions format test-machine bench install uninstall clean
+.PHONY: demo test check lint docs picture man completions format test-machine bench lock wheelhouse install uninstall clean
 
 demo: $(READY)
 	$(BIN)/docker-proxy-agent demo
@@ -72,14 +74,50 @@ WORKS  := $(OPT)/bin/python -I -c 'import pip, agent.service.service' 2>/dev/nul
 # For everybody, whatever root keeps to itself: the relay runs as a user of its own, and `status` as whoever asks.
 OPEN   := umask 022
 ANEW   := { $(OPEN) && $(PYTHON) -m venv --clear $(OPT); }
-# Built from a copy: nothing of root's is left in the checkout of a user.
-FILL   := $(OPEN) && copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
-	cp -R agent systemd pyproject.toml README.md config.example.toml "$$copy" && \
-	$(OPT)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir "$$copy"
+PIP    := $(OPT)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir
+# Without a network: from the folder that `make wheelhouse` filled on another machine.
+GET     = $(PIP) $(if $(WHEELHOUSE),--no-index --find-links='$(WHEELHOUSE)') --require-hashes --no-deps \
+	--no-build-isolation --use-pep517
+# Below SHARE, what `make man completions` makes; and the folders that may have been made for it.
+PAGES  := man/man1/docker-proxy-agent.1 man/man5/docker-proxy-agent.5 bash-completion/completions/docker-proxy-agent \
+	zsh/site-functions/_docker-proxy-agent fish/vendor_completions.d/docker-proxy-agent.fish
+FOLDERS := man/man1 man/man5 bash-completion/completions bash-completion zsh/site-functions zsh fish/vendor_completions.d fish
+# Built from a copy: nothing of root's is left in the checkout of a user. By what is pinned alone: what builds, and what
+# makes the pages, each in a folder that goes; what the product needs; the product.
+FILL    = $(OPEN) && copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
+	cp -R agent generate systemd docs pyproject.toml README.md LICENSE config.example.toml "$$copy" && { \
+		$(GET) --no-compile --target "$$copy/tools" --requirement requirements/build.txt && export PYTHONPATH="$$copy/tools" && \
+		$(GET) --no-compile --target "$$copy/pages" --requirement requirements/pages.txt && \
+		$(GET) --requirement requirements/run.txt || { \
+			echo 'make: pip could not get what is needed. Behind a proxy: sudo --preserve-env=https_proxy make install' >&2; \
+			echo 'Without a network: make wheelhouse on another machine, then make install WHEELHOUSE=FOLDER' >&2; exit 1; }; } && \
+	$(PIP) --no-index --no-deps --no-build-isolation "$$copy" && \
+	cd "$$copy" && export PYTHONPATH="$$copy/pages" && $(OPT)/bin/python -m generate.man share && $(OPT)/bin/python -m generate.completions share && \
+	mkdir -p $(SHARE) && cp -R share/. $(SHARE)
 
-# As root. Again is an upgrade.
+# What `make install` fetches, for the Pythons named, into a folder: for a machine of the same kind that has no network.
+wheelhouse:
+	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" && \
+	get() { "$$tools/bin/pip" download --quiet --disable-pip-version-check --require-hashes --no-deps \
+		--dest '$(or $(WHEELHOUSE),wheelhouse)' "$$@"; } && \
+	get --requirement requirements/build.txt --requirement requirements/pages.txt && \
+	for python in $(PYTHONS); do get --python-version $$python --requirement requirements/run.txt || exit 1; done
+
+# The newest of everything that `make install` needs, with hashes. One file is for every Python: where they need different
+# versions, it says so.
+lock:
+	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" && \
+	"$$tools/bin/pip" install --quiet --disable-pip-version-check uv && \
+	compile() { "$$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --upgrade "$$@"; } && \
+	compile pyproject.toml --output-file requirements/run.txt && \
+	for name in build pages; do compile requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
+
+# As root. Again is an upgrade. WHEELHOUSE=folder: without a network.
 install:
 	@test "$$(id -u)" = 0 || { echo 'make install: must be run as root. Try: sudo make install' >&2; exit 1; }
+	@test -z '$(WHEELHOUSE)' || test -d '$(WHEELHOUSE)' || { \
+		echo 'make install: $(WHEELHOUSE): no such folder. To fill it, on a machine with a network: make wheelhouse' >&2; exit 1; }
 	@$(PYTHON) -B -m agent.system.no_exec systemd/docker-proxy-agent.service
 	$(WORKS) || $(ANEW)
 	$(FILL)
@@ -106,7 +144,8 @@ uninstall:
 		for user in $$own; do echo "    sudo -u $$user docker-proxy-agent uninstall --user" >&2; done; exit 1; \
 	fi
 	rm -rf $(OPT)
-	rm -f $(LINK)
+	rm -f $(LINK) $(addprefix $(SHARE)/,$(PAGES))
+	cd $(SHARE) && rmdir --ignore-fail-on-non-empty $(FOLDERS) 2>/dev/null || true
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

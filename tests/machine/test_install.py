@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import io
 import subprocess
+import sys
 import tarfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.waiting import Seen
 
+from .lab.authority import issue
 from .lab.box import Ran
 from .lab.laptop import POLICY, Laptop
+from .lab.layer import LAB_CA
 from .lab.wheelhouse import REPOSITORY, wheelhouse
 from .test_apply import office_policy
 from .test_roam import trixie
 from .test_service import NAME
 from .test_unit import opened
 
+INDEX = Path(__file__).parent / "lab/index.py"
 CHECKOUT = "/home/alice/docker-proxy-agent"
 # With a formatting of its own, and somebody else's proxies: in the file, which bookworm's Docker would not take, or
 # in the unit's environment.
@@ -35,7 +40,9 @@ find etc home root -path home/alice/docker-proxy-agent -prune -o -path etc/docke
 find etc home root -path home/alice/docker-proxy-agent -prune -o -path etc/docker-proxy-agent -prune -o \
     -type f -print0 | sort -z | xargs -0 sha256sum
 ls -1 /opt /usr/local/bin
+find /usr/local/share
 """
+WHEELS = "/opt/wheels"
 
 SNAPS = "/etc/systemd/system/snap.docker.dockerd.service.d"
 # As a version left its notes that did not know the snap, whose unit made that folder nevertheless.
@@ -47,6 +54,13 @@ said["state"]["folders"].remove("{SNAPS}")
 said["state"]["code"] = "another"
 notes.write_text(json.dumps(said))
 """
+PAGES = (
+    "man/man1/docker-proxy-agent.1",
+    "man/man5/docker-proxy-agent.5",
+    "bash-completion/completions/docker-proxy-agent",
+    "zsh/site-functions/_docker-proxy-agent",
+    "fish/vendor_completions.d/docker-proxy-agent.fish",
+)
 NEW_CODE = "echo '# new' >>/opt/docker-proxy-agent/lib/python3.13/site-packages/agent/__init__.py"
 
 
@@ -63,14 +77,25 @@ def checked_out(laptop: Laptop) -> Laptop:
     return _with_a_checkout(laptop)
 
 
+@pytest.fixture
+def index(laptop: Laptop, tmp_path: Path) -> Iterator[str]:
+    """Packages of Python on the internet: its URL."""
+    internet = laptop.internet
+    address = "10.99.0.10"
+    certificate, key = issue(tmp_path, address)
+    argv = [sys.executable, str(INDEX), str(wheelhouse()), address, "8443", str(certificate), str(key)]
+    server = internet.ground.serve(argv, tmp_path / "index.log", [8443])
+    yield f"https://{address}:8443"
+    server.stop()
+
+
 def _with_a_checkout(laptop: Laptop) -> Laptop:
     """Which is alice's."""
-    _untar(laptop, "/opt/wheels", {path.name: path for path in wheelhouse().iterdir()})
-    names = [
-        *("Makefile", "pyproject.toml", "README.md", "config.example.toml"),
-        *(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "systemd").iterdir()),
-        *(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "agent").rglob("*.py")),
-    ]
+    _untar(laptop, WHEELS, {path.name: path for path in wheelhouse().iterdir()})
+    names = ["Makefile", "pyproject.toml", "README.md", "LICENSE", "config.example.toml"]
+    for folder in ("agent", "docs", "generate", "requirements", "systemd"):
+        files = (path for path in (REPOSITORY / folder).rglob("*") if path.suffix != ".pyc" and path.is_file())
+        names += (str(path.relative_to(REPOSITORY)) for path in files)
     _untar(laptop, CHECKOUT, {name: REPOSITORY / name for name in names})
     laptop.run("chown", "-R", "alice:alice", CHECKOUT)
     return laptop
@@ -89,12 +114,15 @@ def make(laptop: Laptop, target: str, *variables: str) -> str:
     return made(laptop, target, *variables).stdout
 
 
-def made(laptop: Laptop, target: str, *variables: str, check: bool = True) -> Ran:
+def made(laptop: Laptop, target: str, *variables: str, check: bool = True, environment: Sequence[str] = ()) -> Ran:
+    """Without a network, but where an environment says how to reach one."""
     # The recipes and no more: a box has no make. By a root who keeps everything to himself.
-    recipe = _recipe(target, dict(variable.split("=") for variable in variables))
+    offline = () if environment else (f"WHEELHOUSE={WHEELS}",)
+    recipe = _recipe(target, dict(variable.split("=") for variable in (*offline, *variables)))
     script = f"umask 077\n{recipe}"
-    offline = ("PIP_NO_INDEX=1", "PIP_FIND_LINKS=/opt/wheels", "LC_ALL=C.UTF-8")
-    return laptop.run("env", "-C", CHECKOUT, *offline, "sh", "-euxc", script, timeout=240, check=check)
+    return laptop.run(
+        *("env", "-C", CHECKOUT, "LC_ALL=C.UTF-8", *environment), *("sh", "-euxc", script), timeout=240, check=check
+    )
 
 
 def _recipe(target: str, variables: dict[str, str]) -> str:
@@ -121,7 +149,7 @@ def in_force(laptop: Laptop) -> dict[str, object]:
 
 
 @pytest.mark.long
-def test_there_and_back_again(bare: Laptop) -> None:
+def test_there_and_back_again(bare: Laptop, index: str) -> None:
     laptop = bare
     is_old = laptop.suite == "bookworm"
     laptop.write("/etc/docker/daemon.json", OLD_DAEMON_JSON if is_old else DAEMON_JSON, mode=0o640)
@@ -132,10 +160,17 @@ def test_there_and_back_again(bare: Laptop) -> None:
     laptop.docker.restart()
     before, before_in_force = listing(laptop), in_force(laptop)
 
-    said = make(laptop, "install")
+    laptop.office.tinyproxy.forget()
+    # As `sudo --preserve-env=https_proxy make install` hands it on; the index has a certificate of the lab's.
+    behind_a_proxy = f"https_proxy={laptop.office.tinyproxy.url}", f"PIP_INDEX_URL={index}/simple", f"PIP_CERT={LAB_CA}"
 
+    said = made(laptop, "install", environment=behind_a_proxy).stdout
+
+    assert {*laptop.office.tinyproxy.log()} == {index.removeprefix("https://")}
     assert laptop.docker.show("ActiveState", NAME) == "active"
     assert "no policy yet" in said
+    for page in PAGES:
+        assert laptop.run("stat", "-c", "%a %U", f"/usr/local/share/{page}").stdout == "644 root\n"
     assert laptop.agent("status").stdout.startswith(f"IDLE           {POLICY}: there is no policy")
     assert laptop.run("find", CHECKOUT, "!", "-user", "alice").stdout == ""
     assert laptop.run("docker-proxy-agent", "relay", "--help", user="alice").ok  # as the relay's own user

@@ -10,7 +10,7 @@ from .cache import digest, kept
 from .ground import ALONE, output
 from .places import REGISTRY
 from .rootfs import Suite, rootfs
-from .wheelhouse import dependencies, product_wheel, wheelhouse
+from .wheelhouse import built, dependencies, product_wheel, wheelhouse
 
 NEEDS = " ".join(f"'{need}'" for need in dependencies())
 LAB_CA = "/etc/ssl/lab-ca.crt"
@@ -38,7 +38,7 @@ cp /mnt/ca/ca.crt /usr/local/share/ca-certificates/lab.crt
 update-ca-certificates
 install -D -m 644 /mnt/ca/ca.crt /etc/docker/certs.d/{REGISTRY}/ca.crt
 python3 -m venv /opt/docker-proxy-agent
-/opt/docker-proxy-agent/bin/pip install --no-index --find-links /mnt/wheels {NEEDS}
+/opt/docker-proxy-agent/bin/pip install --no-index --find-links /mnt/wheels --find-links /mnt/built {NEEDS}
 ln -s /opt/docker-proxy-agent/bin/docker-proxy-agent /usr/local/bin/docker-proxy-agent
 touch /etc/.updated /var/.updated
 """
@@ -50,7 +50,7 @@ def layers(suite: Suite) -> Sequence[Path]:
     """The directories to put under a box's overlay, the uppermost first."""
     base = rootfs(suite)
     wheels, wheel = wheelhouse(), product_wheel()
-    given = {"wheels": wheels, "ca": ca_file().parent}
+    given = {"wheels": wheels, "built": built(), "ca": ca_file().parent}
 
     def make_ready(layer: Path) -> None:
         _run_on([base], layer, READY, given)

@@ -1,4 +1,4 @@
-"""The product and what it needs, as wheels: a box has no network to fetch them from."""
+"""The product and what it needs, as packages of PyPI: a box has no network to fetch them from."""
 
 import hashlib
 import os
@@ -20,25 +20,30 @@ def dependencies() -> list[str]:
     return sorted(project["dependencies"])
 
 
-def build_requires() -> list[str]:
-    return sorted(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["build-system"]["requires"])
-
-
 def wheelhouse() -> Path:
-    """Wheels of the dependencies for every suite's Python, and of what builds the product; from the cache or PyPI."""
-    pythons = sorted({suite.python for suite in SUITES.values()})
+    """What `make wheelhouse` fetches for every suite's Python; from the cache or PyPI."""
+    pythons = " ".join(sorted({suite.python for suite in SUITES.values()}))
+    locks = [file.read_text() for file in sorted((REPOSITORY / "requirements").glob("*.txt"))]
 
     def make(house: Path) -> None:
-        # sdnotify has no wheel on PyPI (docs/facts.md 38).
-        for need in dependencies():
-            if need.startswith("sdnotify"):
-                _pip("wheel", "--use-pep517", "--no-deps", "--wheel-dir", str(house), need)
-        for python in pythons:
-            exactly = ("--only-binary", ":all:", "--python-version", python)
-            _pip("download", *exactly, "--find-links", str(house), "--dest", str(house), *dependencies())
-        _pip("wheel", "--wheel-dir", str(house), *build_requires(), "wheel")
+        _run(
+            *("make", "--directory", str(REPOSITORY), "wheelhouse"),
+            *(f"WHEELHOUSE={house}", f"PYTHONS={pythons}", f"PYTHON={sys.executable}"),
+        )
 
-    return kept("wheelhouse", digest(*dependencies(), *build_requires(), *pythons), make)
+    return kept("wheelhouse", digest(*locks, pythons), make)
+
+
+def built() -> Path:
+    """A wheel of each that has none on PyPI (docs/facts.md 38): not built anew for every suite."""
+    house = wheelhouse()
+
+    def make(folder: Path) -> None:
+        _pip(
+            "wheel", "--use-pep517", "--no-deps", "--wheel-dir", str(folder), *map(str, house.glob("sdnotify-*.tar.gz"))
+        )
+
+    return kept("built", digest(house.name), make)
 
 
 @cache
@@ -76,8 +81,12 @@ def _sources() -> dict[str, bytes]:
 
 
 def _pip(*arguments: str) -> None:
+    _run(sys.executable, "-m", "pip", "--quiet", *arguments)
+
+
+def _run(*argv: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "--quiet", *arguments],
+        argv,
         cwd="/",
         env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
         stdin=subprocess.DEVNULL,
@@ -87,4 +96,4 @@ def _pip(*arguments: str) -> None:
         timeout=600,
     )
     if done.returncode != 0:
-        raise RuntimeError(f"pip {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+        raise RuntimeError(f"{' '.join(argv)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
