@@ -17,6 +17,7 @@ from agent.values.errors import AgentError, PolicyRefused
 
 _OWN_SERVICE: Final = ["run", "--user"]
 _RELAY: Final = ["relay"]
+_EVALUATOR: Final = ["pac", "--evaluator"]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -71,6 +72,8 @@ def _run(words: list[str]) -> int:
     elif words == _OWN_SERVICE:
         paths = importlib.import_module("agent.cli.instance").of_the_caller(asks_systemd=False)
         status = importlib.import_module("agent.cli.run").serve(paths)
+    elif words == _EVALUATOR:
+        importlib.import_module("agent.probe.pac_program").become_it()
     elif words == _RELAY:
         status = importlib.import_module("agent.cli.relay").serve()
     else:

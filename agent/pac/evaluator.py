@@ -120,7 +120,8 @@ def _begun(pacparser: Any, script: str, my_ip: str) -> str:
         pacparser.init()
         if my_ip:
             pacparser.setmyip(my_ip)
-        pacparser.parse_pac_string(script)
+        # On the same line, or its lines would be counted otherwise. Before 1.5 there is no such function.
+        pacparser.parse_pac_string(f"function alert() {{}} {script}" if _version(pacparser) < (1, 5) else script)
     except Exception as error:  # noqa: BLE001 - the engine's, whatever it is: what is not understood is an answer, too
         reason = _reason(error)
         is_old = _version(pacparser) < (1, 5)

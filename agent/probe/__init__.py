@@ -16,6 +16,7 @@
     tls              whom a registry's certificate must be signed by
     der              whose a certificate is, and who signed it                                  pure
     pac              what a PAC script says of a host, asked of the process that evaluates it
+    pac_program      that process, as it is started
     pac_fetch        a PAC file, from a server or a file
     stopwatch        which step is under way, and how long each took
 

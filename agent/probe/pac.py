@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
-import shlex
 import socket
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,18 +16,16 @@ from typing import Final, Protocol, Self
 
 import msgspec
 
+from agent.probe import pac_program
 from agent.values.pac import PacAnswer, PacFault, PacOrder, PacQuestion, PacReply, PacScript, read_answer
 from agent.values.secret import escaped
 from agent.values.verdict import Outcome
 
-_PROGRAM: Final = Path(__file__).parents[1] / "pac" / "evaluator.py"
 _LONGEST_REPLY: Final = 256 * 1024  # bytes of a line: 8193 characters, each written out
 _ENDS_WITHIN_S: Final = 1.0  # a child that was killed
 _LIVED_S: Final = 3.5  # the process ends by itself after 4 s; its CPU is used up sooner
 _REASON: Final = 120  # characters
 LIMITS: Final = "1 s of CPU, 128 MB of memory"
-
-NEEDED: Final = (1, 5)  # of pacparser, for the JavaScript of today
 
 
 class Opened(msgspec.Struct):
@@ -72,7 +67,7 @@ class ByChild(msgspec.Struct, frozen=True):
         ours, theirs = socket.socketpair()
         try:
             child = await asyncio.create_subprocess_exec(
-                *(self.argv or child_argv()),
+                *(self.argv or pac_program.argv()),
                 stdin=theirs.fileno(),
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
@@ -105,14 +100,6 @@ class ByEither(msgspec.Struct, frozen=True):
             return await ByUnit(self.socket).open()
         except OSError:
             return await ByChild().open()
-
-
-def child_argv() -> tuple[str, ...]:
-    """The evaluator as a program of its own: nothing of ours is imported by it, and no .pth file run."""
-    found = importlib.util.find_spec("pacparser")
-    folders = found.submodule_search_locations if found is not None else None
-    engine_in = str(Path(folders[0]).parent) if folders else ""
-    return (sys.executable, "-I", "-S", "-X", "utf8", str(_PROGRAM), engine_in)
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
@@ -254,14 +241,5 @@ def _too_late(timeout_s: float) -> PacFault:
 def _failed(what: str) -> PacFault:
     evidence = f"evaluating the PAC file: {escaped(what, _REASON)}"
     if what.startswith("needs pacparser") or what == "pacparser is not installed":
-        evidence = f"{evidence}. Run: {how_to_install()}"
+        evidence = f"{evidence}. Run: {pac_program.how_to_install()}"
     return PacFault(Outcome.ERROR, evidence)
-
-
-def how_to_install() -> str:
-    """The command that brings a pacparser to this Python."""
-    wanted = shlex.quote(f"pacparser>={'.'.join(map(str, NEEDED))}")
-    if sys.prefix != sys.base_prefix:
-        return f"sudo {sys.prefix}/bin/pip install {wanted}"
-    # Debian's own is older. pip puts it below /usr/local, where the system's Python looks first.
-    return f"sudo python3 -m pip install --break-system-packages {wanted}"

@@ -206,6 +206,11 @@ class Paths(msgspec.Struct, frozen=True):
         return self.below(self.layout.relay) / "state.json"
 
     @property
+    def pac_socket(self) -> Path:
+        """Where PAC files are evaluated, if systemd does that. Its unit names it, too."""
+        return self.runtime / "pac.sock"
+
+    @property
     def audit_log(self) -> Path:
         return self.below(self.layout.log) / "audit.jsonl"
 

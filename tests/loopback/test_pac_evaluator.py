@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from agent.pac.evaluator import CPU_S, MEMORY
-from agent.probe.pac import LIMITS, ByChild, ByEither, ByUnit, PacAsker, ask, child_argv
+from agent.probe import pac_program
+from agent.probe.pac import LIMITS, ByChild, ByEither, ByUnit, PacAsker, ask
 from agent.values.pac import PacAnswer, PacFault, PacQuestion, PacScript, Way, decoded, question, read_answer
 from agent.values.verdict import Outcome
 from tests.waiting import until
@@ -153,6 +154,46 @@ async def test_a_process_that_was_taken_over_is_believed_nothing(tmp_path: Path,
     assert found == PacFault(Outcome.ERROR, "evaluating the PAC file: its process answered with something else")
 
 
+# As 1.4.5 of Debian 13 does (FACTS 234); it cannot be had beside the one that is installed.
+OLD_ENGINE = """
+import os
+class error(Exception): pass
+def version(): return "v1.4.5"
+def init(): pass
+def setmyip(address): pass
+def parse_pac_string(script):
+    if "let " in script or "FindProxyForURL(" not in script or not script.startswith("function alert() {} "):
+        os.write(2, b"JSERROR: PAC script:1:\\n    SyntaxError: missing ; before statement\\n")
+        os.write(2, b"pacparser.c: pacparser_parse_pac_string: Failed to evaluate the pac script.\\n")
+        raise error("Could not parse pac script string")
+def find_proxy(url, host): return "DIRECT"
+"""
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    pytest.param("let a = (1);", "evaluating the PAC file: needs pacparser 1.5, this is 1.4.5: SyntaxError: missing ; before statement. Run: ", id="modern"),
+    pytest.param("no JavaScript", "evaluating the PAC file: SyntaxError: missing ; before statement", id="wrong-in-any"),
+    pytest.param(says("return 'DIRECT'"), "", id="as-it-was-in-1996"),
+])  # fmt: skip
+async def test_an_old_engine_says_what_it_lacks(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "pacparser.py").write_text(OLD_ENGINE)
+    argv = (*pac_program.argv()[:-1], str(tmp_path))
+
+    (found,) = await ask(ByChild(argv), PacScript(text, ""), "10.0.0.7", (HUB,), WITHIN_S)
+
+    if said.endswith("Run: "):
+        said += pac_program.how_to_install()
+    assert found == (PacFault(Outcome.ERROR, said) if said else PacAnswer((Way(),)))
+
+
+async def test_without_an_engine_it_says_how_to_have_one() -> None:
+    (found,) = await ask(ByChild(pac_program.argv()[:-1]), PacScript("", ""), "", (HUB,), WITHIN_S)
+
+    assert found == PacFault(
+        Outcome.ERROR, f"evaluating the PAC file: pacparser is not installed. Run: {pac_program.how_to_install()}"
+    )
+
+
 async def test_nobody_there_is_no_way(tmp_path: Path) -> None:
     script = PacScript(says("return 'DIRECT'"), "")
 
@@ -228,7 +269,7 @@ async def test_it_does_not_outlive_who_asked(tmp_path: Path) -> None:
     caller = f"""if True:
         import subprocess, socket, sys, time
         ours, theirs = socket.socketpair()
-        child = subprocess.Popen({child_argv()!r}, stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        child = subprocess.Popen({pac_program.argv()!r}, stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         ours.sendall(b'{{"length": 0}}\\n')
         assert ours.recv(3) == b"{{}}\\n"
         open({str(told)!r}, "w").write(f"{{child.pid}}\\n")

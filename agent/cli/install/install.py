@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from agent import __version__
-from agent.cli.install import product, relay
+from agent.cli.install import pac, product, relay
 from agent.cli.install.systemd import UNIT, Service
 from agent.system.files import is_folder, is_there
 from agent.system.lock import held
@@ -64,8 +64,11 @@ async def install(paths: Paths, say: Say) -> None:
         write_text(file, before, text, 0o644)
         say(f"unit         {file} {'written' if before is None else 'updated'}, which starts {command}")
     is_relay_new = await relay.write_units(paths, command, say)
-    if text != before or is_relay_new:
+    is_pac_new = await pac.write_units(paths, command, say)
+    if text != before or is_relay_new or is_pac_new:
         await service.systemctl("daemon-reload")
+    if is_pac_new:
+        await pac.start_anew(paths, service)
     if not await service.says("is-enabled", "--quiet", UNIT):
         await service.systemctl("enable", "--quiet", UNIT)
         say(f"enabled      starts {'at boot' if paths.is_the_systems else 'when you log in'}, before Docker")

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from agent.cli.install.systemd import UNIT
+from agent.one_pass import pac_units
 from agent.one_pass.relay_units import SERVICE, SOCKET
 from agent.system.files import is_there
 from agent.system.no_exec import refused
@@ -19,7 +20,7 @@ from agent.values.errors import AgentError
 from agent.values.paths import Layout
 
 _CODE = Path(__file__).resolve().parents[2]
-_EXEC_START = re.compile(r"(?m)^ExecStart=\S+ (run(?: --user)?|relay)$")
+_EXEC_START = re.compile(r"(?m)^ExecStart=\S+ (run(?: --user)?|relay|pac --evaluator)$")
 
 
 def command() -> str:
@@ -38,6 +39,12 @@ def unit_text(path: str, layout: Layout) -> str:
 def relay_unit_texts(path: str) -> dict[str, str]:
     """The relay's units by name, with the command at this path."""
     return {SOCKET: _shared(SOCKET).read_text(), SERVICE: _filled_in(_shared(SERVICE), path)}
+
+
+def pac_unit_texts(path: str) -> dict[str, str]:
+    """Those that evaluate PAC files, the same."""
+    socket, service = pac_units.SOCKET, pac_units.SERVICE
+    return {socket: _shared(socket).read_text(), service: _filled_in(_shared(service), path)}
 
 
 def _filled_in(file: Path, path: str) -> str:

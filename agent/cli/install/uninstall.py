@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.audit import system_journal
 from agent.audit.logs import send_to_journal
-from agent.cli.install import relay
+from agent.cli.install import pac, relay
 from agent.cli.install.install import Say, notes, unit_file
 from agent.cli.install.own_instances import own_instances
 from agent.cli.install.systemd import UNIT, Service
@@ -40,6 +40,7 @@ async def uninstall(
             return restored
         if await relay.remove(paths, service, say, is_purged=is_purged):
             note_end_of_relay()
+        await pac.remove(paths, service, say)
         if text is not None:
             write_text(unit, text, None, None)
             await service.systemctl("daemon-reload")

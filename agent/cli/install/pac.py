@@ -1,0 +1,51 @@
+"""The units that evaluate PAC files: written beside the agent's, removed with them. A policy with `pac` starts them.
+
+Not known here: when that is (`one_pass/pac_units.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agent.cli.install import product
+from agent.cli.install.systemd import Service
+from agent.one_pass.pac_units import SERVICE, SOCKET
+from agent.system.files import is_there
+from agent.system.text_files import read_text, write_text
+from agent.values.paths import Paths
+
+Say = Callable[[str], None]
+
+
+async def write_units(paths: Paths, command: str, say: Say) -> bool:
+    """Whether systemd has to read them."""
+    if not paths.is_the_systems:  # a user's own instance evaluates by a child
+        return False
+    changed = False
+    for name, text in product.pac_unit_texts(command).items():
+        file, before = paths.unit_file(name), read_text(paths.unit_file(name))
+        if text != before:
+            write_text(file, before, text, 0o644)
+            say(f"unit         {file} {'written' if before is None else 'updated'}, for upstreams with `pac`")
+            changed = True
+    return changed
+
+
+async def start_anew(paths: Paths, service: Service) -> None:
+    """Once systemd has read what is new: a connection's process is of the new code by itself, the socket is not."""
+    if paths.is_the_systems:
+        await service.says("try-restart", SOCKET)
+
+
+async def remove(paths: Paths, service: Service, say: Say) -> None:
+    """Nobody asks it any more."""
+    if not paths.is_the_systems:
+        return
+    removed = [file for file in (paths.unit_file(SOCKET), paths.unit_file(SERVICE)) if is_there(file)]
+    if not removed:
+        return
+    await service.says("disable", "--now", "--quiet", SOCKET)
+    for file in removed:
+        write_text(file, read_text(file), None, None)
+    await service.systemctl("daemon-reload")
+    say(f"removed      {', '.join(map(str, removed))}")
