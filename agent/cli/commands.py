@@ -71,6 +71,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
             (
                 Example("status", "shows it once"),
                 Example("status --watch", "shows it until Ctrl-C, always as it is now"),
+                Example("status --short", "one line, for a prompt or a bar"),
             ),
             needs_root=False,
         ),

@@ -80,7 +80,12 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _status(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--watch", action="store_true", help="keep running and print it again whenever it changes")
+    parser.add_argument(
+        "--watch", action="store_true", help="show it as it is now, until Ctrl-C; in a pipe, again whenever it changes"
+    )
+    parser.add_argument(
+        "--short", action="store_true", help="one line, for a prompt or a bar; with --json as waybar reads it"
+    )
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:

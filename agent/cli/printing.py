@@ -13,11 +13,12 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, TextIO
 
-from agent.one_pass.screen import folded, width
+from agent.cli.charset import STAND_INS, is_ascii, started_with
+from agent.one_pass.screen import WIDEST, folded, width
 from agent.values.errors import AgentError
 from agent.values.secret import escaped, escaped_lines
 from agent.values.shown import plain
@@ -34,26 +35,70 @@ class Colour(enum.Enum):
     PLAIN = "0"
     BOLD = "1"
     RED = "31"
+    GREEN = "32"
     YELLOW = "33"
 
 
 def say(*lines: str, file: TextIO | None = None) -> None:
     """One line each, whatever it contains."""
-    print(*map(_shown, lines), sep="\n", file=file)
+    print(*(_shown(line, file) for line in lines), sep="\n", file=file)
 
 
-def page(*lines: str, file: TextIO | None = None) -> None:
-    """The same, but long lines are folded on a terminal, or if COLUMNS gives a width. Without a line, nothing."""
+def page(*lines: str, file: TextIO | None = None, first: Colour = Colour.PLAIN) -> None:
+    """The same, but long lines are folded on a terminal, or if COLUMNS gives a width. Without a line, nothing.
+
+    `first`: on a terminal, the colour of the first word.
+    """
     if not lines:
         return
-    shown = [*map(_shown, lines)]
+    shown = [_shown(line, file) for line in lines]
     is_folded = (file or sys.stdout).isatty() or os.environ.get("COLUMNS", "").isdecimal()
-    print(*(folded(shown, width()) if is_folded else shown), sep="\n", file=file)
+    shown = [*folded(shown, width())] if is_folded else shown
+    if first is not Colour.PLAIN and has_colours():
+        shown[0] = _coloured(shown[0], first)
+    print(*shown, sep="\n", file=file)
+
+
+def _coloured(line: str, colour: Colour) -> str:
+    word = line.split(" ", 1)[0]
+    return f"\x1b[{colour.value}m{word}\x1b[0m{line[len(word) :]}"
+
+
+@contextlib.contextmanager
+def whole_screen() -> Iterator[Callable[[Sequence[str], Colour], None]]:
+    """The terminal as a page that is drawn again and again in place; what was on it before is there again afterwards.
+
+    What is drawn is cut to its size: the lines, with the colour of the first word of the second one, below a heading.
+    """
+    # The other screen, without a cursor, and no line that goes on in the next one.
+    _draw("\x1b[?1049h\x1b[?25l\x1b[?7l")
+    try:
+        yield _draw_page
+    finally:
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            _draw("\x1b[?7h\x1b[?25h\x1b[?1049l")
+
+
+def _draw_page(lines: Sequence[str], colour: Colour) -> None:
+    """In one write and without clearing before, or it would flicker: each line is cleared behind its end."""
+    size = os.get_terminal_size(sys.stdout.fileno())
+    columns, rows = size if size.columns and size.lines else (80, 24)  # some consoles do not know theirs
+    shown = [line[:columns] for line in folded((_shown(line) for line in lines), min(columns, WIDEST))]
+    if len(shown) > rows:
+        shown = [*shown[: rows - 1], f"  {len(shown) - rows + 1} more lines: make the window higher"[:columns]]
+    if colour is not Colour.PLAIN and has_colours() and len(shown) > 2:
+        shown[2] = _coloured(shown[2], colour)
+    _draw("\x1b[H" + "\n".join(f"{line}\x1b[K" for line in shown) + "\x1b[J")
+
+
+def _draw(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def entry(at: str, name: str, said: str, colour: Colour) -> None:
     """What happened when. On a terminal the name has this colour, and lines that follow begin below it."""
-    at, name, said = _shown(at), _shown(name), _shown(said)
+    at, name, said = (_shown(text) for text in (at, name, said))
     begin = f"{at}  {name:<{_NAME}} "
     is_folded = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
     first, *others = folded([begin + said], width(), len(at) + 2) if is_folded else [begin + said]
@@ -64,7 +109,12 @@ def entry(at: str, name: str, said: str, colour: Colour) -> None:
 
 def has_colours() -> bool:
     """Whether what is printed goes to a terminal whose user does not mind colours (no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return has_screen() and not os.environ.get("NO_COLOR")
+
+
+def has_screen() -> bool:
+    """Whether it goes to a terminal that is more than a roll of paper."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def complain(*lines: str) -> None:
@@ -74,7 +124,7 @@ def complain(*lines: str) -> None:
 
 def headline(text: str, *, is_bold: bool) -> None:
     """A heading, below an empty line."""
-    shown = escaped(text, LONGEST)
+    shown = _shown(text)
     print(f"\n\x1b[1m{shown}\x1b[0m" if is_bold else f"\n{shown}")
 
 
@@ -84,6 +134,21 @@ def print_json(facts: object, indent: int | None = 2) -> None:
     text = json.dumps(shown, indent=indent, ensure_ascii=False)
     # `backslashreplace` would write something that is not JSON.
     print(text if _can_be_printed(text) else json.dumps(shown, indent=indent))
+
+
+def print_for_a_bar(text: str, whole: Sequence[str], state: str) -> None:
+    """JSON for waybar, on one line. It takes texts for Pango's markup, and `class` for its style sheet."""
+    shown = {
+        "text": _as_markup(_shown(text)),
+        "alt": state,
+        "tooltip": "\n".join(_as_markup(_shown(line)) for line in whole),
+        "class": state,
+    }
+    print(json.dumps(shown, ensure_ascii=not _can_be_printed("".join(shown.values()))))
+
+
+def _as_markup(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def print_json_line(line: str) -> None:
@@ -102,7 +167,14 @@ def exact(text: str) -> None:
     """Lines to be pasted or evaluated, on stdout, as they are. AgentError for what a terminal would obey."""
     if not text.replace("\n", "").replace("\t", "").isprintable():
         raise AgentError("stdout", "the text holds a character that does not print")
-    exact_bytes(text.encode())
+    exact_bytes("\n".join(map(_as_a_remark, text.split("\n"))).encode())
+
+
+def _as_a_remark(line: str) -> str:
+    """What begins with `#` is read, and not run: it need not be exact."""
+    if not line.startswith("#") or _can_be_printed(line):
+        return line
+    return line.translate(STAND_INS).encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding)
 
 
 def exact_json(facts: object) -> None:
@@ -139,8 +211,9 @@ def _written() -> Iterator[None]:
         raise AgentError("stdout", f"cannot be written to: {error.strerror}") from error
 
 
-def _shown(line: str) -> str:
-    return escaped(_spelled(line), LONGEST)
+def _shown(line: str, file: TextIO | None = None) -> str:
+    shown = escaped(_spelled(line), LONGEST)
+    return shown if _can_be_printed(shown, file) else shown.translate(STAND_INS)
 
 
 def _spelled(facts: Any) -> Any:
@@ -152,23 +225,27 @@ def _spelled(facts: Any) -> Any:
     return [*map(_spelled, facts)] if isinstance(facts, list) and _spelling else facts
 
 
-def _can_be_printed(text: str) -> bool:
+def _can_be_printed(text: str, file: TextIO | None = None) -> bool:
+    if text.isascii():
+        return True
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
+        text.encode(getattr(file or sys.stdout, "encoding", None) or "utf-8")  # a stream may be closed: `>&-`
     except UnicodeEncodeError:
         return False
     return True
 
 
 def ready(spelling: Spelling | None = None) -> None:
-    """Call once, before anything is printed: afterwards no text can fail to be encoded.
+    """Call once, before anything is printed: afterwards no text can fail to be encoded, and where the C locale was
+    asked for, it is ASCII.
 
     `spelling`: how commands are spelled for who asks, if not as for the system's instance.
     """
     _spelling[:] = [] if spelling is None else [spelling]
+    encoding = "ascii" if is_ascii(started_with()) else None
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
     sys.excepthook = _unexpected
 
 

@@ -9,45 +9,44 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import importlib
-import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from agent import __version__
-from agent.cli.printing import complain, page, print_json
-from agent.one_pass.picture import RelayShown
+from agent.cli.printing import Colour, complain, page, print_for_a_bar, print_json, say
+from agent.one_pass.picture import State
 from agent.service.status_file import Status, StatusFound, read
 from agent.service.status_page import ago, lines
 from agent.values.paths import Paths
 
 NOT_RUNNING = 3
-_LOOK_AGAIN_S = 0.5
+_COLOURS: Final = {
+    State.STEADY: Colour.GREEN,
+    State.DEFERRED: Colour.YELLOW,
+    State.WAITING: Colour.YELLOW,
+    State.FAILED: Colour.RED,
+}
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
+    if args.watch:  # imported only now: what is shown once does without
+        status: int = importlib.import_module("agent.cli.watching").watch(args, paths)
+        return status
     found = read(paths.status)
-    _show(found, args, paths)
-    while args.watch and found is not None and found.is_running:
-        time.sleep(_LOOK_AGAIN_S)
-        now = read(paths.status)
-        if now is None or not now.is_running or now.status != found.status:
-            if not args.json:
-                page("")
-            _show(now, args, paths)
-        found = now
+    show(found, args, paths)
     return 0 if found is not None and found.is_running else NOT_RUNNING
 
 
-def _show(found: StatusFound | None, args: argparse.Namespace, paths: Paths) -> None:
+def show(found: StatusFound | None, args: argparse.Namespace, paths: Paths) -> None:
+    if args.short:
+        _show_short(found, args, paths)
+        return
+    status = by_now(found, paths)
     is_running = found is not None and found.is_running
-    status = found.status if found is not None else None
     if not is_running:
-        was = f", and this is what the last one knew {_age(status)} ago" if status is not None else ""
-        complain(f"no agent runs here{was}; to start it: systemctl start docker-proxy-agent")
-    if status is not None and status.relay is not None:
-        status = msgspec.structs.replace(status, relay=_by_now(status.relay, paths))
+        complain(not_running(status))
     if found is not None and status is None:
         complain(f"version {found.version} of the agent wrote status.json, and {__version__} cannot read it")
     if args.json:
@@ -56,9 +55,39 @@ def _show(found: StatusFound | None, args: argparse.Namespace, paths: Paths) -> 
         print_json({**known, "running": is_running, **more}, indent=None if args.watch else 2)  # one of many is a line
         return
     if status is not None:
-        page(*lines(status, dt.datetime.now(dt.UTC)))
+        page(*lines(status, dt.datetime.now(dt.UTC)), first=colour_of(status))
     if args.verbose:
         page(*_verified(paths)[1])
+
+
+def _show_short(found: StatusFound | None, args: argparse.Namespace, paths: Paths) -> None:
+    """What is wrong goes into the line: nobody sees the stderr of a bar."""
+    shown = importlib.import_module("agent.service.status_line")
+    if not args.json:
+        say(shown.in_a_line(found))
+        return
+    status = by_now(found, paths)
+    whole = [] if found is not None and found.is_running else [not_running(status)]
+    whole += lines(status, dt.datetime.now(dt.UTC)) if status is not None else ()
+    print_for_a_bar(shown.in_a_line(found), whole, shown.word_of(found))
+
+
+def not_running(status: Status | None) -> str:
+    was = f", and this is what the last one knew {_age(status)} ago" if status is not None else ""
+    return f"no agent runs here{was}; to start it: systemctl start docker-proxy-agent"
+
+
+def colour_of(status: Status) -> Colour:
+    return _COLOURS.get(status.state, Colour.BOLD)
+
+
+def by_now(found: StatusFound | None, paths: Paths) -> Status | None:
+    """The agent looks at a relay once in a while, and that counts all the time. Imported only now, as above."""
+    status = found.status if found is not None else None
+    if status is None or status.relay is None:
+        return status
+    relay = status.relay.saying(importlib.import_module("agent.one_pass.relay_report").state_of(paths))
+    return msgspec.structs.replace(status, relay=relay)
 
 
 def _verified(paths: Paths) -> tuple[Mapping[str, Any], Iterable[str]]:
@@ -66,11 +95,6 @@ def _verified(paths: Paths) -> tuple[Mapping[str, Any], Iterable[str]]:
     sights = importlib.import_module("agent.cli.verification").seen_now(paths)
     drawn = importlib.import_module("agent.service.sights_page")
     return drawn.sights_shown(sights), drawn.sights_lines(sights)
-
-
-def _by_now(relay: RelayShown, paths: Paths) -> RelayShown:
-    """The agent looks once in a while, and the relay counts all the time. Imported only now, as above."""
-    return relay.saying(importlib.import_module("agent.one_pass.relay_report").state_of(paths))
 
 
 def _age(status: Status) -> str:

@@ -11,7 +11,7 @@ _LABEL: Final = 13
 INDENT: Final = 2 + _LABEL  # where the text begins
 _TOGETHER: Final = "\u00a0"  # a blank that does not break
 _UNIT: Final = re.compile(r"(?<=[0-9]) (?=(?:ms|s|min|h|days)\b)")
-_WIDEST: Final = 100  # columns: a longer line is hard to read
+WIDEST: Final = 100  # columns: a longer line is hard to read
 
 
 def line(label: str, text: str) -> str:
@@ -22,7 +22,7 @@ def width() -> int:
     """Of the terminal, but at most what is easy to read; the same if there is no terminal."""
     import shutil  # noqa: PLC0415 - with bz2 and lzma 0.6 MB, in all that prints and knows no screen
 
-    return min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
+    return min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)
 
 
 def folded(lines: Iterable[str], columns: int, indent: int = INDENT) -> Iterator[str]:

@@ -28,7 +28,7 @@ _SHOWN_LAST: Final = 2  # events
 
 def lines(status: Status, now: dt.datetime) -> Iterator[str]:
     """The status on a screen, before long lines are folded."""
-    said = _said_first(status)
+    said = said_first(status)
     yield f"{status.state.value.upper():<{INDENT}}{headline(status, now)}"
     if status.docker is not None and (text := _docker(status, status.docker, now)):
         yield line("docker", text)
@@ -51,7 +51,7 @@ def lines(status: Status, now: dt.datetime) -> Iterator[str]:
 
 def headline(status: Status, now: dt.datetime | None) -> str:
     """The state in one line. `now` is None if the line may be read much later."""
-    said = _said_first(status)
+    said = said_first(status)
     place = f"{status.network.name}: " if status.network is not None else ""
     if said is not None:
         return _first_words(said, place)
@@ -70,7 +70,7 @@ def headline(status: Status, now: dt.datetime | None) -> str:
     return f"{choice}{_since(upstream.since, now)}: {upstream.why}"
 
 
-def _said_first(status: Status) -> Condition | None:
+def said_first(status: Status) -> Condition | None:
     """The condition that is the headline."""
     for code in _HEADLINES:
         if code is Code.PAUSED and status.state is not State.IDLE:
@@ -167,7 +167,7 @@ def _running(docker: DockerShown) -> str:
 def _wish(status: Status) -> Iterator[str]:
     """What is wanted, if the headline does not say it, and what it waits for."""
     if status.network is not None and status.upstream is not None and status.upstream.name is not None:
-        is_said = status.state in (State.STEADY, State.WAITING) and _said_first(status) is None
+        is_said = status.state in (State.STEADY, State.WAITING) and said_first(status) is None
         if not is_said:
             yield line("wanted", f"{in_network(status.network.name, status.upstream.name)}: {status.upstream.why}")
     if status.docker is not None and status.docker.deferred:

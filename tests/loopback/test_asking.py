@@ -233,12 +233,6 @@ def test_an_error_behind_records_is_a_line_of_json_as_they_are(tmp_path: Path) -
     assert error["problems"] == [f"{in_the_way}: cannot be read (a directory stands there). The log belongs to root"]
 
 
-def test_each_status_that_is_watched_is_a_line_of_json(tmp_path: Path) -> None:
-    done = asked(tmp_path, "status", "--watch", "--json")
-
-    assert (done.returncode, [json.loads(line) for line in done.stdout.splitlines()]) == (3, [{"running": False}])
-
-
 @pytest.mark.parametrize(
     ("policy", "is_named"),
     [
