@@ -156,6 +156,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
                 Example("audit at 14:00", "what was so at that time"),
                 Example("audit report -o report.html", "a page to be kept or shown"),
             ),
+            more="The group adm may read it, too.",
         ),
     },
     "started by systemd": {
