@@ -65,7 +65,7 @@ from agent.values.events import (
 from agent.values.listening import Sockets
 from agent.values.machine_text import lines
 from agent.values.paths import Paths
-from agent.values.policy import Listen, Network, Policy, Relay
+from agent.values.policy import Listen, Network, Places, Policy, Relay
 from agent.values.relay import Orders, RelayState, UpstreamFailed, orders_file, orders_in
 from agent.values.settings import Settings
 from agent.values.verdict import Outcome, Verdict
@@ -450,7 +450,8 @@ class LocalRelay:
         sources, times = memory.refusals.news(memory.state, now)
         if sources:
             memory.refusals = memory.refusals.after(sources, now)
-            self._note(RelayRefused(sources=sources, times=times))
+            says_where = self._policy.audit.places is Places.FULL
+            self._note(RelayRefused(sources=sources if says_where else UNSET, times=times))
         orders = self._orders()
         memory.fallen_back, carried = memory.fallen_back.news(memory.state, orders, now)
         for name, connections in carried.items():

@@ -46,6 +46,10 @@ from agent.values.policy_text import without_match
 STARTED: Final = "the agent started"
 CHANGED: Final = "it changed"
 FIXED: Final = "it is fixed"
+# With another file and the same policy, or the same file and another policy.
+TOUCHED: Final = "it was written again with the same content"
+NOT_ITS_MEANING: Final = "only comments, blanks or the order in it changed"
+WHAT_IT_NAMES: Final = "a file that it names changed, such as a password"
 
 
 class InUse(msgspec.Struct, frozen=True):
@@ -200,10 +204,13 @@ class PolicyInUse:
         is_fixed, self.refused = self.refused is not None, None
         if self.current is None or not self.current.loaded.means(loaded):
             self._see_which_docker(loaded.policy)
-            self._take(loaded, FIXED if is_fixed else CHANGED if self._has_read else STARTED)
+            names = self.current is not None and _has_the_same_text(self.current.loaded, loaded)
+            changed = WHAT_IT_NAMES if names else CHANGED
+            self._take(loaded, FIXED if is_fixed else changed if self._has_read else STARTED)
             return True
         if is_fixed or self.current.loaded.file != loaded.file:
-            self._tell(loaded, FIXED if is_fixed else CHANGED)
+            changed = TOUCHED if _has_the_same_text(self.current.loaded, loaded) else NOT_ITS_MEANING
+            self._tell(loaded, FIXED if is_fixed else changed)
             self.current = msgspec.structs.replace(self.current, loaded=loaded)
         return self._follow_docker(loaded.policy)
 
@@ -298,3 +305,7 @@ class PolicyInUse:
     def _files_on_disk(self) -> tuple[object, ...]:
         """Changes whenever the policy on disk does."""
         return tuple(map(identity_of, self._files()))
+
+
+def _has_the_same_text(before: Loaded, loaded: Loaded) -> bool:
+    return before.file is not None and loaded.file is not None and before.file.parts == loaded.file.parts

@@ -587,9 +587,9 @@ class RelayRefused(Facts, frozen=True, kw_only=True):
     """Somebody tried to use the relay who may not; by what the relay says."""
 
     event = Event.RELAY_REFUSED
-    sentence = "The relay refused[ {sources}], who may not use it"
+    sentence = "The relay refused somebody who may not use it[: {sources}]"
     severity = Severity.WARNING
-    sources: Sequence[str]  # addresses that were not told of before
+    sources: Sequence[str] | UnsetType = UNSET  # addresses not told of before; absent with `audit.places = "names"`
     times: int  # how often all of them came by now
 
     @property

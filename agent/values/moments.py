@@ -39,6 +39,17 @@ def moment(text: str, now: dt.datetime, zone: dt.tzinfo | None = None) -> dt.dat
     return found
 
 
+def fold_of(local: dt.datetime) -> str:
+    """` +02:00` behind a local time that was twice, when clocks were put back: which of the two it is. Else ''."""
+    clock = local.replace(tzinfo=None)
+    try:
+        first, second = (clock.replace(fold=fold).astimezone().utcoffset() for fold in (0, 1))
+    except (OverflowError, ValueError, OSError):  # at the beginning or the end of time
+        return ""
+    offset = f"{local:%z}"
+    return f" {offset[:3]}:{offset[3:5]}" if first != second and offset else ""
+
+
 def _ago(written: str, now: dt.datetime) -> dt.datetime | None:
     if written == "now":
         return now.astimezone(dt.UTC)

@@ -18,7 +18,8 @@ from agent.audit.report.bars import Bars
 from agent.audit.report.page import page
 from agent.audit.report.tell import MOST_ROWS, Asked, report
 from agent.audit.report.values import HUES, Band, Bar, Chain, Report, Tone
-from agent.audit.report.words import length, period, share, zone
+from agent.audit.report.words import clock, length, moment, period, share, zone
+from agent.cli.audit.when import local
 from agent.values.events import Event
 from agent.values.secret import escaped
 
@@ -188,7 +189,7 @@ def test_what_goes_through_the_relay_is_not_said_to_be_an_upstream() -> None:
 
 
 def test_the_tables_are_what_the_records_say_and_lead_to_them() -> None:
-    outages, restarts, orders, ran = reported(a_day()).listings
+    outages, restarts, orders, ran, others, away = reported(a_day()).listings
 
     assert [[cell.text for cell in line] for line in outages.lines] == [
         [
@@ -213,6 +214,70 @@ def test_the_tables_are_what_the_records_say_and_lead_to_them() -> None:
         ["13:00:00", "13:00:03", "3.0 s", CORP, "home", ""],
     ]
     assert [line[0].seq for listing in (outages, restarts, orders) for line in listing.lines] == [2, 8, 11, 9, 10]
+    assert others.lines == ()
+    assert [[cell.text for cell in line] for line in away.lines] == [["17:00:00", "18:00:00", "1 h", "told to stop"]]
+    assert [(line[0].seq, line[1].seq) for line in away.lines] == [(12, 13)]
+
+
+def test_what_others_changed_is_a_table_with_when_whose_and_what_came_of_it() -> None:
+    log = begun()
+    file = ["/home/alice/.docker/config.json"]
+    log.write("10:00:00", Event.ADOPTED, targets=["/etc/docker/daemon.json"], found={"http": "http://old:1"})
+    log.write("10:01:00", Event.DRIFT_CORRECTED, targets=file, found=DIRECT, owner="alice",
+              changed="2026-03-01T10:00:58.1Z", password_before="a", password_after=None)  # fmt: skip
+    log.write("10:02:00", Event.DRIFT_CORRECTED, targets=file, owner=None, password_before=None, password_after=None)
+    log.write("10:03:00", Event.GAVE_UP, targets=file, because="changed 5 times in 10 min", owner="alice")
+
+    *_, others, _ = reported(log).listings
+
+    assert [[cell.text for cell in line] for line in others.lines] == [
+        [
+            "11:00:00",
+            "/etc/docker/daemon.json",
+            "",
+            "http http://old:1",
+            "replaced by the agent for the first time; kept for `restore`",
+        ],
+        ["11:00:58", file[0], "alice", "direct", "corrected; another password"],
+        ["11:02:00", file[0], "it was removed", "", "corrected"],
+        ["11:03:00", file[0], "alice", "", "left to them: changed 5 times in 10 min"],
+    ]
+    assert [line[0].seq for line in others.lines] == [2, 3, 4, 5]
+
+
+def test_an_agent_that_was_killed_did_not_look_some_time_before_the_next() -> None:
+    log = begun().write("10:00:00", Event.NETWORK_CHANGED, network="home")
+    log.write("11:00:00", Event.AGENT_STARTED, version="1", last_ended="was killed, or crashed")
+
+    *_, away = reported(log).listings
+
+    assert [[cell.text for cell in line] for line in away.lines] == [
+        ["11:00:00", "12:00:00", "1 h", "it was killed, or crashed, some time then"]
+    ]
+
+
+def test_colours_of_networks_are_explained_as_they_are_in_the_background() -> None:
+    found = reported(a_day())
+
+    assert [(key.name, key.is_ground) for key in found.keys][:2] == [("office", True), ("home", True)]
+    assert {key.name for key in found.keys if not key.is_ground} >= {"corp", "direct", "not known"}
+
+
+def test_starts_by_the_agent_and_by_others_that_are_drawn_as_one_are_neither() -> None:
+    log = begun()
+    for minute in range(6):
+        log.write(f"10:0{minute}:00", Event.DOCKER_STARTED, cause="others", effective=OFFICE, invocation=f"o{minute}")
+    apart = Read(page(reported(log)))
+    log.write("10:06:00", Event.DOCKER_STARTED, cause="agent", effective=DIRECT, invocation="i2")
+    log.write("10:06:00", Event.DOCKER_RESTARTED, took_s=0.7, due="d", allowed="a")
+
+    found = reported(log)
+
+    assert "several, by the agent and by others" in [key.name for key in found.keys]
+    assert {named["class"] for tag, named in Read(page(found)).tags if tag == "svg" and "mark" in named["class"]} == {
+        "mark mixed"
+    }
+    assert not [named for _, named in apart.tags if "mixed" in named.get("class", "")]
 
 
 def test_the_headline_and_the_numbers_count_all_of_it() -> None:
@@ -407,6 +472,7 @@ def _somewhere() -> Log:
     verdict = {"upstream": "direct", "verdict": "portal", "ms": 1.0, "evidence": "a redirect to http://portal.example"}
     box = {"upstream": "corp", "verdict": "error", "ms": 1.0, "evidence": "no HTTP: Welcome to Hotel Adlon"}
     log.write("10:00:01", Event.NO_UPSTREAM, network="cafe", because="a portal answers", verdicts=[verdict, box])
+    log.write("10:00:01", Event.RELAY_REFUSED, sources=["10.99.0.66"], times=1)
     wrong = 'network 2 (office).match.gateway: "10.99.0.300" is not an address'
     return log.write("10:00:02", Event.POLICY_REJECTED, path="/p", problems=[wrong])
 
@@ -418,7 +484,8 @@ def test_where_the_laptop_was_is_not_on_the_page(said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ['wlan7 "CorpNet" gateway 10.99.0.1 10.99.0.7/16', "portal.example", "10.99.0.300", "match.ssid"]
+    "said",
+    ['wlan7 "CorpNet" gateway 10.99.0.1 10.99.0.7/16', "portal.example", "10.99.0.300", "match.ssid", "10.99.0.66"],
 )
 def test_where_the_laptop_was_is_on_a_full_page(said: str) -> None:
     assert said in Read(page(reported(_somewhere(), is_full=True))).text
@@ -522,6 +589,15 @@ def test_a_length(seconds: float, said: str) -> None:
 )
 def test_a_share_is_all_only_if_it_is_all(part: float, said: str) -> None:
     assert share(part, 100) == said
+
+
+def test_an_hour_that_was_twice_has_its_offset() -> None:
+    before, first, second = (dt.datetime(2026, 10, 24, 23, 30, tzinfo=dt.UTC) + dt.timedelta(hours=n) for n in range(3))
+
+    assert [clock(each) for each in (before, first, second)] == ["01:30:00", "02:30:00 +02:00", "02:30:00 +01:00"]
+    assert moment(second) == "25 Oct 02:30:00 +01:00"
+    assert local(first) == "2026-10-25 02:30:00 +02:00"
+    assert period(before, second) == "Sunday, 25 October 2026, 01:30 to 02:30 +01:00"
 
 
 def test_a_time_over_which_the_clocks_change_has_both_zones() -> None:

@@ -66,8 +66,7 @@ def _top(report: Report) -> Markup:
 
 def _keys(report: Report) -> Markup:
     items = (
-        tag("li", swatch(key.tone), key.name, *([" ", tag("span", key.means)] if key.means else []))
-        for key in report.keys
+        tag("li", swatch(key), key.name, *([" ", tag("span", key.means)] if key.means else [])) for key in report.keys
     )
     return tag("ul", *items, class_="keys")
 

@@ -23,6 +23,7 @@ _SPECIAL: Final = {
     Tone.UNKNOWN: ("not known", "no agent ran, or no record says it"),
     Tone.PLAIN: ("by the agent", "or an order"),
     Tone.OTHERS: ("by others", ""),
+    Tone.MIXED: ("several, by the agent and by others", ""),
 }
 
 
@@ -62,6 +63,11 @@ class Palette:
 
     def of_upstream(self, name: str) -> Tone:
         return self._upstreams.setdefault(name, HUES[len(self._upstreams) % len(HUES)])
+
+    def keys_of_networks(self, names: set[str]) -> Iterator[Key]:
+        for name, tone in self._networks.items():
+            if name in names:
+                yield Key(tone, name, is_ground=True)
 
     def keys(self, used: set[Tone]) -> Iterator[Key]:
         meant = {name: proxies for proxies, name in self._names.items() if name}

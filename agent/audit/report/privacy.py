@@ -22,6 +22,8 @@ def without_places(event: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: fact for name, fact in facts.items() if name not in _OF_A_PLACE}
     if event == Event.NETWORK_CHANGED.value:
         kept.pop("because", None)
+    if event == Event.RELAY_REFUSED.value:  # addresses of the network that this was in
+        kept.pop("sources", None)
     if isinstance(verdicts := kept.get("verdicts"), list):
         kept["verdicts"] = [_without_evidence(one) for one in verdicts]
     if isinstance(problems := kept.get("problems"), list):

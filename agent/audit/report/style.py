@@ -57,6 +57,8 @@ svg.bar{overflow:hidden}svg.bar.thin{overflow:visible}
 .swatch.none .block{stroke:var(--stripe)}
 .unknown line.thin,.none line.thin{stroke:var(--stripe)}
 .others .block{fill:var(--paper);stroke:var(--mark)}.timeline .others .number{fill:var(--ink)}
+.mixed .block{stroke:var(--ink);stroke-width:2;stroke-dasharray:3 2}
+.swatch.ground .block{fill-opacity:var(--tint)}
 .keys{display:flex;flex-wrap:wrap;gap:4px 20px;margin:12px 0 0;padding:0;list-style:none;font-size:13px}
 .keys svg{margin-right:6px;vertical-align:-1px}
 .keys span{color:var(--soft)}
@@ -102,7 +104,7 @@ h2{break-after:avoid}tr,.figures,.keys li,.chain{break-inside:avoid}thead{displa
 
 def _tones() -> str:
     hues = [f"h{number}" for number in range(1, 9)]
-    colours = {**{hue: hue for hue in hues}, "plain": "mark", "bad": "bad", "waits": "waits"}
+    colours = {**{hue: hue for hue in hues}, "plain": "mark", "mixed": "mark", "bad": "bad", "waits": "waits"}
     return "".join(
         f".{name} .block{{fill:var(--{colour})}}.{name} line.thin{{stroke:var(--{colour})}}\n"
         for name, colour in colours.items()

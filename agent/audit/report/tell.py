@@ -18,9 +18,11 @@ from agent.audit.heads import Head
 from agent.audit.orders import Answered, Orders
 from agent.audit.ran import Ran, RanWith
 from agent.audit.report.bars import Bars
+from agent.audit.report.others import BY_OTHERS, ByOthers, by_others
 from agent.audit.report.palette import Palette, key_of
 from agent.audit.report.rows import row_of
 from agent.audit.report.summary import Sums, figures, headline, of_networks
+from agent.audit.report.timeline import mixes
 from agent.audit.report.values import Band, Bar, Cell, Chain, Key, Listing, Mark, Report, Tone
 from agent.audit.report.words import clock, count, is_one_day, length, moment
 from agent.audit.spans import Break, Known, Lane, Outage, Restart, Span, Start, Told
@@ -107,6 +109,9 @@ class _Telling:
         self._heads: deque[Head] = deque(maxlen=MOST_ROWS)
         self._in_period = 0  # records
         self._lost = deque[Outage](maxlen=MOST_LINES)
+        self._by_others = deque[ByOthers](maxlen=MOST_LINES)
+        self._away = deque[Span](maxlen=MOST_LINES)  # without an agent, or without one that could tell
+        self._aways = self._others = 0  # also of those for which there is no room
         self._starts: list[_Start] = []
         self._texts = Texts()
         self.orders = Orders()
@@ -129,6 +134,9 @@ class _Telling:
             self._heads.append(head)
             self._in_period += 1
             self._sums.moves += head.event == Event.NETWORK_CHANGED.value
+            if head.event in BY_OTHERS:
+                self._others += 1
+                self._by_others.append(by_others(head, self._texts))
         if head.event in _NOTED:
             self._note(head, head.facts_of_today())
 
@@ -175,6 +183,9 @@ class _Telling:
         bars = self._bars_of(span)
         if bars is not None:
             bars.add(self._bar(span))
+        if span.lane is Lane.AGENT and (span.value is None or span.known is not Known.SEEN):
+            self._aways += 1
+            self._away.append(span)
         if span.known is not Known.SEEN:
             return
         match span.lane:
@@ -266,7 +277,14 @@ class _Telling:
             ),
             bands=bands,
             keys=tuple(self._keys(bands)),
-            listings=(self._outage_table(), self._start_table(starts), self._order_table(), self._ran_table()),
+            listings=(
+                self._outage_table(),
+                self._start_table(starts),
+                self._order_table(),
+                self._ran_table(),
+                self._others_table(),
+                self._away_table(),
+            ),
             rows=rows,
             rows_left_out=self._in_period - len(rows),
             chain=msgspec.structs.replace(chain, notes=(*chain.notes, *self._broken())),
@@ -309,8 +327,11 @@ class _Telling:
     def _keys(self, bands: Iterable[Band]) -> Iterator[Key]:
         used = {bar.tone for band in bands for bar in band.bars if not band.is_ground}
         used |= {bar.tone for band in bands for bar in band.bars if bar.tone in (Tone.UNKNOWN, Tone.NONE)}
+        yield from self._palette.keys_of_networks({bar.label for band in bands if band.is_ground for bar in band.bars})
         yield from self._palette.keys(used)
         used |= {mark.tone for band in bands for mark in band.marks}
+        if any(mixes(band, self._begin, self._end) for band in bands):
+            used.add(Tone.MIXED)
         yield from (key_of(tone) for tone in Tone if tone in used and key_of(tone).name)
 
     def _outage_table(self) -> Listing:
@@ -374,6 +395,42 @@ class _Telling:
             "No record says it.",
             left_out=in_period - len(shown),
             is_marked=False,
+        )
+
+    def _others_table(self) -> Listing:
+        return Listing(
+            "What others changed",
+            ("When", "Which", "Whose", "It had then", "What came of it"),
+            tuple(self._others_line(one) for one in self._by_others),
+            "Nothing that the agent writes.",
+            left_out=self._others - len(self._by_others),
+            is_marked=False,
+        )
+
+    def _others_line(self, one: ByOthers) -> tuple[Cell, ...]:
+        when = "" if one.at is None else self._when(one.at)
+        return (Cell(when, one.seq), *map(Cell, (one.targets, one.owner, one.found, one.came_of_it)))
+
+    def _away_table(self) -> Listing:
+        return Listing(
+            "Times without an agent that looked",
+            ("From", "To", "Lasted", "Why"),
+            tuple(self._away_line(one) for one in self._away),
+            "None: one looked all the time.",
+            left_out=self._aways - len(self._away),
+            is_marked=False,
+        )
+
+    def _away_line(self, one: Span) -> tuple[Cell, ...]:
+        begin, end = max(one.begin, self._begin), min(one.end or self._end, self._end)
+        why = one.because or str(one.known.value)
+        if one.known is Known.UNCERTAIN:
+            why = f"it {why}, some time then"
+        lasted = length((end - begin).total_seconds())
+        return (
+            Cell(self._when(begin), one.seq or None),
+            Cell(self._when(end), one.end_seq or None),
+            *map(Cell, (lasted, why)),
         )
 
     def _has_a_part_of(self, one: Ran) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 
 from agent.audit.report.axis import Tick, ticks
 from agent.audit.report.markup import NOTHING, Markup, percent, tag
-from agent.audit.report.values import Band, Bar, Mark, Tone
+from agent.audit.report.values import Band, Bar, Key, Mark, Tone
 from agent.audit.report.words import clock, is_one_day, length, moment
 
 _CAPTION: Final = 20  # pixels, the name of a band
@@ -44,8 +44,12 @@ class _Scale(msgspec.Struct, frozen=True):
         return min(1.0, max(0.0, (moment - self.begin).total_seconds() / self.length_s))
 
 
+def _scale(begin: dt.datetime, end: dt.datetime) -> _Scale:
+    return _Scale(begin, max((end - begin).total_seconds(), 1e-6))
+
+
 def timeline(bands: Sequence[Band], begin: dt.datetime, end: dt.datetime) -> Markup:
-    scale = _Scale(begin, max((end - begin).total_seconds(), 1e-6))
+    scale = _scale(begin, end)
     bottom = len(bands) * (_CAPTION + _TALL + _GAP)
     marked = ticks(begin, end)
     return tag(
@@ -228,15 +232,30 @@ def _pills(marks: Sequence[Mark], scale: _Scale, width: int) -> list[_Pill]:
 
 def _mark(marks: Sequence[Mark], pill: _Pill, top: float, tells: _Tells) -> Markup:
     half = pill.half
-    tones = Counter(mark.tone for mark in marks)
-    tone = Tone.BAD if Tone.BAD in tones else tones.most_common(1)[0][0]
+    tone = tone_of(marks)
     title = tag("title", *tells.of_marks(marks))
     shape = tag("rect", x=-half, y=_TALL / 2 - _RADIUS, width=2 * half, height=2 * _RADIUS, rx=_RADIUS, class_="block")
     number = tag("text", pill.numbers, x=0, y=_TALL / 2 + 4, class_="number middle")
     return tag("svg", title, shape, number, x=percent(pill.at), y=top, class_=f"mark {tone.value}")
 
 
-def swatch(tone: Tone) -> Markup:
+def tone_of(marks: Sequence[Mark]) -> Tone:
+    """Of those that are drawn as one."""
+    tones = Counter(mark.tone for mark in marks)
+    if Tone.BAD in tones:
+        return Tone.BAD
+    return Tone.MIXED if {Tone.PLAIN, Tone.OTHERS} <= {*tones} else tones.most_common(1)[0][0]
+
+
+def mixes(band: Band, begin: dt.datetime, end: dt.datetime) -> bool:
+    """Whether marks of the agent's and of others' are drawn as one somewhere, on a screen or on a telephone."""
+    scale = _scale(begin, end)
+    pills = (pill for width in _ROOM.values() for pill in _pills(band.marks, scale, width))
+    return any(tone_of(band.marks[pill.begin : pill.end]) is Tone.MIXED for pill in pills)
+
+
+def swatch(key: Key) -> Markup:
     """The colour beside its meaning."""
     block = tag("rect", width=16, height=12, rx=2, class_="block")
-    return tag("svg", block, class_=f"swatch {tone.value}", width=16, height=12)
+    ground = " ground" if key.is_ground else ""
+    return tag("svg", block, class_=f"swatch {key.tone.value}{ground}", width=16, height=12)

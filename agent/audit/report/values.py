@@ -30,6 +30,7 @@ class Tone(enum.Enum):
     BAD = "bad"
     WAITS = "waits"
     OTHERS = "others"  # not by the agent
+    MIXED = "mixed"  # several marks as one, some of the agent's and some of others'
 
 
 HUES: Final = tuple(tone for tone in Tone if tone.value[1:].isdigit())
@@ -71,6 +72,7 @@ class Key(msgspec.Struct, frozen=True):
     tone: Tone
     name: str
     means: str = ""
+    is_ground: bool = False  # as it is drawn in the background
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
+from agent.values.moments import fold_of
+
 _AN_HOUR: Final = dt.timedelta(hours=1)
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 
@@ -33,7 +35,8 @@ def length(seconds: float) -> str:
 
 
 def clock(at: dt.datetime) -> str:
-    return f"{local_time(at):%H:%M:%S}"
+    local = local_time(at)
+    return f"{local:%H:%M:%S}{fold_of(local)}"
 
 
 def day(at: dt.datetime) -> str:
@@ -43,7 +46,7 @@ def day(at: dt.datetime) -> str:
 
 def moment(at: dt.datetime) -> str:
     local = local_time(at)
-    return f"{local.day} {local:%b %H:%M:%S}"
+    return f"{local.day} {local:%b %H:%M:%S}{fold_of(local)}"
 
 
 def is_one_day(begin: dt.datetime, end: dt.datetime) -> bool:
@@ -55,10 +58,10 @@ def period(begin: dt.datetime, end: dt.datetime) -> str:
     first, last = local_time(begin), local_time(end)
     if first.date() == last.date():
         shown = "%H:%M" if end - begin >= _AN_HOUR else "%H:%M:%S"
-        return f"{day(first)}, {first:{shown}} to {last:{shown}}"
-    of_last = f"{last.day} {last:%B %Y, %H:%M}"
+        return f"{day(first)}, {first:{shown}}{fold_of(first)} to {last:{shown}}{fold_of(last)}"
+    of_last = f"{last.day} {last:%B %Y, %H:%M}{fold_of(last)}"
     year = "" if first.year == last.year else f" {first.year}"
-    return f"{first.day} {first:%B}{year}, {first:%H:%M} to {of_last}"
+    return f"{first.day} {first:%B}{year}, {first:%H:%M}{fold_of(first)} to {of_last}"
 
 
 def zone(begin: dt.datetime, end: dt.datetime) -> str:

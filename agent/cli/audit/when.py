@@ -6,7 +6,7 @@ import argparse
 import datetime as dt
 
 from agent.audit.log import utc_now
-from agent.values.moments import NoSuchTime, moment
+from agent.values.moments import NoSuchTime, fold_of, moment
 
 
 def a_moment(text: str) -> dt.datetime:
@@ -17,9 +17,10 @@ def a_moment(text: str) -> dt.datetime:
 
 
 def local(when: dt.datetime) -> str:
-    """To the second."""
+    """To the second; with the offset where the clocks were put back, and the time was twice."""
     try:
-        return f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+        there = when.astimezone()
+        return f"{there:%Y-%m-%d %H:%M:%S}{fold_of(there)}"
     except (OverflowError, ValueError):  # at the beginning or the end of time
         return when.isoformat()
 
