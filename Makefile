@@ -1,13 +1,15 @@
 # `make demo` and `make test` set themselves up: Python 3.11+ with its venv module is all they need.
 PYTHON ?= python3
 VENV   := .venv
-BIN    := $(VENV)/bin
+BIN     = $(abspath $(VENV))/bin
 READY  := $(VENV)/.ready
 OPT    := /opt/docker-proxy-agent
 # Side by side, one at a time to whoever is free; how many: tests/conftest.py. Without these, pytest runs one by one.
 PYTEST := $(BIN)/pytest --numprocesses=auto --dist=load --maxschedchunk=1
 LINK   := /usr/local/bin/docker-proxy-agent
 SHARE  := /usr/local/share
+SOURCES := agent debian docs generate requirements systemd tests CHANGELOG.md CONTRIBUTING.md LICENSE MANIFEST.in Makefile \
+	README.md SECURITY.md config.example.toml pyproject.toml
 PYTHONS ?= 3.11 3.12 3.13 3.14
 TRACES := $(OPT) /etc/systemd/system/docker-proxy-agent.service /var/lib/docker-proxy-agent /etc/docker-proxy-agent/dockerd.env
 COMMA  := ,
@@ -18,7 +20,7 @@ KEPT   := /etc/docker-proxy-agent /var/log/docker-proxy-agent
 # Tests start hundreds of Pythons: where the environment forbids to keep bytecode, each would compile everything again.
 test check test-machine: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test check lint docs picture man completions format test-machine bench lock wheelhouse install uninstall clean
+.PHONY: demo test check lint docs picture man completions format test-machine bench lock wheelhouse dist release install uninstall clean
 
 demo: $(READY)
 	$(BIN)/docker-proxy-agent demo
@@ -67,6 +69,26 @@ test-machine: $(READY)
 bench: $(READY)
 	tests/machine/prepare
 	$(BIN)/python -m tests.bench $(SUBJECTS)
+
+# In dist/, sdist and wheel: the same sources make the same bytes, whoever makes them and when. From a copy, because setuptools
+# takes into the sdist what an earlier one left here; packed again, because it leaves owners and times in it.
+dist: $(READY)
+	rm -rf dist && umask 022 && mkdir dist && work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && \
+	export SOURCE_DATE_EPOCH=$(EPOCH) && \
+	mkdir "$$work/source" && cp -R $(wildcard $(SOURCES)) "$$work/source" && \
+	$(BIN)/python -m build --no-isolation --sdist --outdir "$$work" "$$work/source" >"$$work/log" && \
+	tar -xzf "$$work"/*.tar.gz -C "$$work/source" --one-top-level=sdist && cd "$$work/source/sdist" && \
+	name=$$(echo *) && chmod -R u=rwX,go=rX "$$name" && \
+	tar --sort=name --mtime=@$$SOURCE_DATE_EPOCH --owner=0 --group=0 --numeric-owner --format=ustar -cf - "$$name" | gzip -9n >"$(CURDIR)/dist/$$name.tar.gz" && \
+	$(BIN)/python -m build --no-isolation --wheel --outdir "$(CURDIR)/dist" "$$name" >"$$work/log"
+
+# What docs/releasing.md publishes: dist/ with the .deb, and the checksums of all of it.
+release:
+	$(BIN)/python -m generate.release
+	rm -rf build/deb
+	$(MAKE) dist deb
+	cp build/deb/*.deb dist
+	cd dist && sha256sum -- * >SHA256SUMS && cat SHA256SUMS
 
 # Run, not looked at: after an upgrade of the system's Python its files are all there, and none of them is found.
 # -I: nothing of the checkout is imported instead.
@@ -147,9 +169,10 @@ uninstall:
 	rm -f $(LINK) $(addprefix $(SHARE)/,$(PAGES))
 	cd $(SHARE) && rmdir --ignore-fail-on-non-empty $(FOLDERS) 2>/dev/null || true
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml requirements/build.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements/build.txt
+	$(BIN)/pip install --quiet --no-build-isolation --editable '.[dev]'
 	touch $@
 
 clean:
