@@ -11,6 +11,7 @@ import os
 import re
 import stat
 import time
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -269,3 +270,43 @@ def read_file(path: str, *, is_asked_for: bool = False) -> PacScript | PacFault:
         return PacFault(Outcome.ERROR, f"{where} cannot be read: {error.strerror}")
     script = _script(data, "", f"file://{path}", where)
     return script if isinstance(script, PacFault) else msgspec.structs.replace(script, fetched_at=time.time())
+
+
+# WPAD: where a PAC file may be, in a place that does not say it in the policy.
+
+_MOST_NAMED: Final = 3  # by DHCP
+_MOST_DOMAINS: Final = 6  # MAXDNSRCH of glibc's resolv.h before 2.26
+
+
+def wpad(by_dhcp: Sequence[str], search: Sequence[str]) -> tuple[str, ...]:
+    """Where it may be, in order: what DHCP says (option 252), then `wpad` in each search domain, and in none above it.
+
+    A domain without a dot is nobody's: `wpad.com` is somebody else's.
+    """
+    named = [url for url in map(_trimmed, by_dhcp) if _is_on_the_web(url)][:_MOST_NAMED]
+    domains = [name for name in (one.strip(".").lower() for one in search) if "." in name][:_MOST_DOMAINS]
+    found = (*named, *(f"http://wpad.{domain}/wpad.dat" for domain in domains))
+    return tuple(dict.fromkeys(url for url in found if _is_on_the_web(url)))
+
+
+def _trimmed(text: str) -> str:
+    """Some servers end it as a text of C, or as a line."""
+    return text.strip("\0\r\n\t ")
+
+
+def _is_on_the_web(url: str) -> bool:
+    found = place_of(url)
+    return isinstance(found, PacPlace) and found.scheme != "file"
+
+
+async def fetch_first(urls: Sequence[str], earlier: PacScript | None, by: Fetching) -> PacScript | PacFault:
+    """The first of these that has one. They are asked side by side: a server that is gone costs nothing twice."""
+    if not urls:
+        return PacFault(Outcome.DNS, "WPAD: neither DHCP (option 252) nor a search domain says where a PAC file is")
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(fetch(url, earlier, by)) for url in urls]
+    found = [task.result() for task in asked]
+    scripts = [one for one in found if isinstance(one, PacScript)]
+    faults = [one for one in found if isinstance(one, PacFault)]
+    # A name that does not exist says less than a server that does not answer.
+    return next(iter(scripts), None) or min(faults, key=lambda fault: fault.outcome is Outcome.DNS)

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from agent.probe.dial import Ground
-from agent.probe.pac_fetch import Fetching, fetch, read_file
+from agent.probe.pac_fetch import Fetching, fetch, fetch_first, read_file, wpad
 from agent.probe.tls import Trust
+from agent.system.wpad_by_dhcp import by_network_manager, wpad_by_dhcp
 from agent.values.pac import LARGEST_SCRIPT, PacFault, PacScript
+from agent.values.paths import Paths
 from agent.values.verdict import Outcome
 from tests.loopback.certificates import INTERCEPTOR, server_tls, trust
 from tests.loopback.servers import HOST, Says, Server, closed_port
@@ -297,3 +299,76 @@ def test_a_person_may_ask_about_any_file(tmp_path: Path) -> None:
 
     assert isinstance(found, PacScript)
     assert found.text == SCRIPT
+
+
+@pytest.mark.parametrize(("by_dhcp", "search", "urls"), [
+    pytest.param(["http://proxy.corp.example/a.pac\0"], ["corp.example"], ["http://proxy.corp.example/a.pac", "http://wpad.corp.example/wpad.dat"], id="both"),
+    pytest.param([], ["Corp.Example.", "b.example", "corp.example"], ["http://wpad.corp.example/wpad.dat", "http://wpad.b.example/wpad.dat"], id="by-DNS"),
+    pytest.param([], ["com", "", "."], [], id="a-domain-that-is-nobodys"),
+    pytest.param([], ["a b.example", "x\x1b.example", "..", "u@v.example"], [], id="no-names"),
+    pytest.param(["file:///etc/passwd", "http://u:p@x/", "\n", "http://x\n"], [], ["http://x"], id="what-is-no-URL"),
+    pytest.param([f"http://h{n}/" for n in range(9)], [f"d{n}.example" for n in range(9)],
+                 [*(f"http://h{n}/" for n in range(3)), *(f"http://wpad.d{n}.example/wpad.dat" for n in range(6))], id="not-too-many"),
+])  # fmt: skip
+def test_where_a_pac_file_may_be(by_dhcp: list[str], search: list[str], urls: list[str]) -> None:
+    assert wpad(by_dhcp, search) == tuple(urls)
+
+
+async def test_the_first_that_has_one_is_taken() -> None:
+    async with (
+        Wpad({"/none": answer(b"", status="404 Not Found")}) as first,
+        Wpad({"/wpad.dat": answer(b"// second")}) as second,
+    ):
+        by = Fetching(Trust(), WITHIN_S, Ground(resolve=the_tests_names))
+        urls = [f"http://{HOST}:{first.port}/none", f"http://{HOST}:{second.port}/wpad.dat", "http://nobody.invalid/"]
+
+        found = await fetch_first(urls, None, by)
+        nothing = await fetch_first([urls[2], urls[0]], None, by)
+
+    assert isinstance(found, PacScript)
+    assert (found.text, found.url) == ("// second", urls[1])
+    assert nothing == PacFault(Outcome.ERROR, f"{HOST}:{first.port} answers 404 Not Found")
+    assert await fetch_first([], None, by) == PacFault(
+        Outcome.DNS, "WPAD: neither DHCP (option 252) nor a search domain says where a PAC file is"
+    )
+
+
+async def test_what_networkd_was_told_by_dhcp(tmp_path: Path) -> None:
+    leases = tmp_path / "run/systemd/netif/leases"
+    leases.mkdir(parents=True)
+    url = "http://wpad.corp.example/a.pac"
+    (leases / "2").write_text(f"ADDRESS=10.10.0.7\nOPTION_252={url.encode().hex()}\nDOMAINNAME=corp.example\n")
+    (leases / "3").write_text("OPTION_252=zz\nOPTION_251=6868\n")
+    (leases / "4").write_text(f"OPTION_252={b'x'.hex() * 3000}\n")
+
+    assert await wpad_by_dhcp(Paths(tmp_path)) == (url,)
+    assert await wpad_by_dhcp(Paths(tmp_path / "nowhere")) == ()
+
+
+BUSCTL = """#!/bin/sh
+[ "$1 $2 $3 $4" = "--system --json=short get-property org.freedesktop.NetworkManager" ] || exit 9
+case "$5 $7" in
+*"NetworkManager PrimaryConnection") echo '{"type":"o","data":"/org/freedesktop/NetworkManager/ActiveConnection/2"}' ;;
+*"NetworkManager ActiveConnections") echo '{"type":"ao","data":["/org/freedesktop/NetworkManager/ActiveConnection/1","/org/freedesktop/NetworkManager/ActiveConnection/2",7]}' ;;
+*"ActiveConnection/1 Dhcp4Config") echo '{"type":"o","data":"/org/freedesktop/NetworkManager/DHCP4Config/1"}' ;;
+*"ActiveConnection/2 Dhcp4Config") echo '{"type":"o","data":"/org/freedesktop/NetworkManager/DHCP4Config/2"}' ;;
+*"DHCP4Config/1 Options") echo '{"type":"a{sv}","data":{"ip_address":{"type":"s","data":"10.1.0.7"},"wpad":{"type":"s","data":"http://one/"}}}' ;;
+*"DHCP4Config/2 Options") echo '{"type":"a{sv}","data":{"wpad":{"type":"s","data":"http://two/"}}}' ;;
+*) exit 1 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(("program", "said"), [
+    pytest.param(BUSCTL, ["http://two/", "http://one/"], id="the-way-out-first"),
+    pytest.param("#!/bin/sh\nexit 1\n", [], id="not-allowed"),
+    pytest.param("#!/bin/sh\necho no JSON\n", [], id="no-JSON"),
+    pytest.param("#!/bin/sh\necho '{\"data\": {\"wpad\": 3}}'\n", [], id="of-another-kind"),
+])  # fmt: skip
+async def test_what_network_manager_was_told_by_dhcp(tmp_path: Path, program: str, said: list[str]) -> None:
+    busctl = tmp_path / "busctl"
+    busctl.write_text(program)
+    busctl.chmod(0o755)
+
+    assert await by_network_manager(str(busctl)) == said
+    assert await by_network_manager(str(tmp_path / "none")) == []
