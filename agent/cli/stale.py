@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -28,10 +28,12 @@ from agent.one_pass.reconcile import look
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Offline, Planned, Seen
 from agent.one_pass.world import TheWorld
+from agent.probe.exchange import authority
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 from agent.values.secret import HIDDEN, escaped
+from agent.values.settings import ProxyUrl, Settings
 from agent.values.shown import BOUNDS
 
 SOME = 2
@@ -76,6 +78,21 @@ async def _found(policy: Policy, this: TheWorld, paths: Paths) -> StaleListShown
     )
 
 
+async def made_with(ends: Sequence[str], paths: Paths, policy: Policy) -> tuple[StaleShown, ...]:
+    """Everything that has one of these addresses (`host:port`) for a proxy, where new things get none of them."""
+    daemon = TheWorld(paths, policy).daemon
+    found = await daemon.inventory() if ends else None
+    if found is None:
+        return ()
+    things = stale_things(found, Expected(Settings(), is_given=False), (), _client(paths, policy))
+    return tuple(_shown(one) for one in things if _has(one.carries, ends))[:MOST]
+
+
+def _has(carries: Settings, ends: Sequence[str]) -> bool:
+    urls = (one for one in (carries.http, carries.https, carries.all) if isinstance(one, ProxyUrl))
+    return any(authority(one.host, one.port) in ends for one in urls)
+
+
 def _expected(seen: Seen) -> tuple[str, Expected]:
     if not isinstance(seen, Planned):
         why = "offline" if isinstance(seen, Offline) else seen.choice.because
@@ -118,16 +135,21 @@ def _print(shown: StaleListShown) -> None:
     page(f"a new container gets {in_words(shown.expected)}")
     if not shown.stale:
         page("nothing was made with other settings")
+    print_things(shown.stale)
+    if shown.left_out:
+        page("", f"{shown.left_out} more are not looked at")
+
+
+def print_things(things: Iterable[StaleShown]) -> None:
+    """Each with its command, in a line of its own."""
     heading = ""
-    for one in shown.stale:
+    for one in things:
         if (under := _HEADINGS.get(Kind(one.kind), _CONTAINERS)) != heading:
             heading = under
             page("", f"{heading}:")
         page(*_lines(one))
         # Never folded: it is to be pasted. What is not whole would remove the one and make another.
         say(f"    {one.command}" if one.is_whole else f"    # {one.command}")
-    if shown.left_out:
-        page("", f"{shown.left_out} more are not looked at")
 
 
 def _lines(one: StaleShown) -> Iterator[str]:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from typing import Final
 
 import msgspec
 
+from agent.cli.install import package, product
 from agent.cli.install.install import check_can
-from agent.cli.install.uninstall import uninstall
+from agent.cli.install.uninstall import make_way, uninstall
 from agent.cli.policy_of import loaded_or_default
 from agent.cli.printing import complain, say
 from agent.cli.restore import lines, restore
 from agent.cli.session import quiet, record_for
+from agent.cli.stale import made_with, print_things
 from agent.decide.effective import effective
 from agent.decide.relay import for_docker, port_had, ports_of
 from agent.docker.which import serving
@@ -25,14 +28,27 @@ from agent.one_pass.restore import Restored
 from agent.one_pass.world import LocalDaemon
 from agent.service.requests import requested
 from agent.system.systemd import OF_THE_SYSTEM
+from agent.values.errors import AgentError
 from agent.values.events import RelayDisabled
 from agent.values.paths import Paths
 from agent.values.policy import Policy, Relay
+
+_FAILED: Final = (
+    "the service is stopped, but not everything is restored. Fix this, then run: docker-proxy-agent uninstall"
+)
+_FAILED_FOR_DPKG: Final = (
+    "not everything is restored, and the package is removed all the same. What is needed for another try is kept until "
+    "`apt purge`: install it again, then run: docker-proxy-agent restore"
+)
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     check_can("uninstall", paths)
+    is_dpkgs = product.is_packaged() and paths.is_the_systems
+    if is_dpkgs and not package.is_asked_by("prerm"):
+        how = f"Run: sudo apt {'purge' if args.purge else 'remove'} docker-proxy-agent"
+        raise AgentError("uninstall", "a package has installed it", how)
     policy = loaded_or_default(args, paths)
     record = record_for("uninstall", paths, policy)
 
@@ -40,31 +56,63 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         record(requested("uninstall", is_now=args.now))
         done = await restore(paths, policy, record, is_asked_now=args.now)
         say(*lines(done))
-        return await _unless_relayed(done, paths, policy)
+        return done
+
+    async def unless_relayed() -> Restored:
+        done = await put_back()
+        restart = await _restart_that_ends_the_relay(paths, policy)
+        stays = f"the relay: Docker still runs with its address, so it stays. Run: {restart}"
+        return msgspec.structs.replace(done, left=(*done.left, stays)) if restart else done
+
+    async def whatever_is_left() -> Restored:
+        try:
+            done = await put_back()
+        except AgentError as error:  # as where its own state cannot be read: the package goes all the same
+            done = Restored(left=(str(error),))
+        await _say_what_needs_the_relay(paths, policy)
+        return done
 
     def note_end_of_relay() -> None:
         record(RelayDisabled(because="the agent was uninstalled"))
 
-    done = asyncio.run(uninstall(paths, say, put_back, is_purged=args.purge, note_end_of_relay=note_end_of_relay))
+    if is_dpkgs:
+        going = make_way(paths, say, whatever_is_left, note_end_of_relay=note_end_of_relay)
+    else:
+        going = uninstall(paths, say, unless_relayed, is_purged=args.purge, note_end_of_relay=note_end_of_relay)
+    done = asyncio.run(going)
     if not done.is_failed:
         return 0
     for left in done.left:
         complain(left)
-    complain("the service is stopped, but not everything is restored. Fix this, then run: docker-proxy-agent uninstall")
+    complain(_FAILED_FOR_DPKG if is_dpkgs else _FAILED)
     return 1
 
 
-async def _unless_relayed(done: Restored, paths: Paths, policy: Policy) -> Restored:
-    """The relay must not go while Docker runs with its address: nothing would be pulled any more."""
+async def _restart_that_ends_the_relay(paths: Paths, policy: Policy) -> str:
+    """The command, if Docker runs with its address: without the relay nothing would be pulled any more; else ''."""
     listens = RelayUnits(paths, OF_THE_SYSTEM).where()
     if listens is None:
-        return done
+        return ""
     ports = ports_of(listens) or (Relay().port,)  # whatever the policy says by now
     here = serving(paths, policy.docker.service_named(paths.layout.service))
     reality = await LocalDaemon(here, policy).reality(*(for_docker(Relay(port=port)) for port in ports))
     running = effective(reality)
     if running is None or port_had([running], ports) is None:
-        return done
-    restart = f"{reality.systemctl} restart {reality.unit_name}"
-    stays = f"the relay: Docker still runs with its address, so it stays. Run: {restart}"
-    return msgspec.structs.replace(done, left=(*done.left, stays))
+        return ""
+    return f"{reality.systemctl} restart {reality.unit_name}"
+
+
+async def _say_what_needs_the_relay(paths: Paths, policy: Policy) -> None:
+    """It goes with its package: Docker until it is restarted, and containers that were made with its address."""
+    listens = RelayUnits(paths, OF_THE_SYSTEM).where() or ()
+    try:
+        restart = await _restart_that_ends_the_relay(paths, policy)
+        if restart:
+            say(f"note         Docker still has the relay's address, where nobody listens any more. Run: {restart}")
+        things = await made_with(listens, paths, policy)
+    except AgentError as error:
+        complain(str(error))
+        return
+    if things:
+        say("note         these were made with the relay's address, and reach nothing until they are made again:")
+        print_things(things)

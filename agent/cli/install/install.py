@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from agent import __version__
-from agent.cli.install import pac, product, relay
+from agent.cli.install import pac, package, product, relay
 from agent.cli.install.systemd import UNIT, Service
 from agent.system.files import is_folder, is_there
 from agent.system.lock import held
@@ -56,8 +56,49 @@ def check_can(what: str, paths: Paths) -> None:
 
 
 async def install(paths: Paths, say: Say) -> None:
-    """Write unit and folders, enable and start. Restart only if unit or code is new, or the service does not run."""
-    file, command, service = unit_file(paths), product.command(), Service(paths)
+    """Write unit and folders, enable and start. Restart only if unit or code is new, or the service does not run.
+
+    A package brings the units, and leaves enabling and starting the system's to a person.
+    """
+    service, is_packaged = Service(paths), product.is_packaged()
+    are_units_new = await (package.clear_the_way if is_packaged else _write_units)(paths, service, say)
+    is_a_persons = is_packaged and paths.is_the_systems
+    is_enabled = await service.says("is-enabled", "--quiet", UNIT)
+    if not is_enabled and not is_a_persons:
+        await service.systemctl("enable", "--quiet", UNIT)
+        say(f"enabled      starts {'at boot' if paths.is_the_systems else 'when you log in'}, before Docker")
+    code = product.code_digest()
+    known = notes(paths).load()
+    is_new = are_units_new or known is None or known.code != code
+    is_running = await service.says("is-active", "--quiet", UNIT)
+    if is_packaged and is_new:
+        await pac.start_anew(paths, service)
+    if is_running and not is_new:
+        say("up to date   the service keeps running")
+    elif is_running or not is_a_persons:
+        await service.says("reset-failed", UNIT)  # it may have reached its start limit with the old code
+        # Between stop and start: the running service holds the lock, and sweeps this folder.
+        await service.systemctl("stop", UNIT)
+        with held(paths.lock):
+            _note(paths, known, code)
+        await service.systemctl("start", UNIT)
+        say(f"{'restarted' if is_running else 'started':13}version {__version__}")
+        await relay.start_anew(paths, service, say)
+    else:
+        with held(paths.lock):
+            _note(paths, known, code)
+        say(f"installed    version {__version__}; the service does not run")
+        if is_new:  # it carries Docker's connections, also while the agent is stopped
+            await relay.start_anew(paths, service, say)
+    if is_a_persons:
+        package.remove_the_other(say)
+    _say_what_is_next(paths, say, is_to_be_started=is_a_persons and not (is_running and is_enabled))
+
+
+async def _write_units(paths: Paths, service: Service, say: Say) -> bool:
+    """Whether one is new."""
+    package.check_not_packaged("install")
+    file, command = unit_file(paths), product.command()
     text, before = product.unit_text(command, paths.layout), read_text(file)
     product.check_can_be_run(text, command)
     if text != before:
@@ -69,35 +110,21 @@ async def install(paths: Paths, say: Say) -> None:
         await service.systemctl("daemon-reload")
     if is_pac_new:
         await pac.start_anew(paths, service)
-    if not await service.says("is-enabled", "--quiet", UNIT):
-        await service.systemctl("enable", "--quiet", UNIT)
-        say(f"enabled      starts {'at boot' if paths.is_the_systems else 'when you log in'}, before Docker")
-    code = product.code_digest()
-    known = notes(paths).load()
-    is_new = text != before or known is None or known.code != code
-    is_running = await service.says("is-active", "--quiet", UNIT)
-    if is_new or not is_running:
-        await service.says("reset-failed", UNIT)  # it may have reached its start limit with the old code
-        # Between stop and start: the running service holds the lock, and sweeps this folder.
-        await service.systemctl("stop", UNIT)
-        with held(paths.lock):
-            _note(paths, known, code)
-        await service.systemctl("start", UNIT)
-        say(f"{'restarted' if is_running else 'started':13}version {__version__}")
-        await relay.start_anew(paths, service, say)
-    else:
-        say("up to date   the service keeps running")
-    _say_what_is_next(paths, say)
+    return text != before or is_relay_new
 
 
-def _say_what_is_next(paths: Paths, say: Say) -> None:
+def _say_what_is_next(paths: Paths, say: Say, *, is_to_be_started: bool) -> None:
     sudo, edit, whose = "sudo ", "sudoedit", ""
     if not paths.is_the_systems:
         sudo, edit, whose = "", "editor", " --user"
         if not is_there(_LINGERING / owner_of(os.geteuid(), paths)):
             say("note         it ends when you log out, as your Docker does. To have both from boot on:")
             say("             sudo loginctl enable-linger $USER")
-    if not is_there_any(paths.policy):
+    if is_to_be_started:
+        say("next         a policy, and then the step that lets it act:")
+        say("             sudo docker-proxy-agent init")
+        say(f"             sudo systemctl enable --now {UNIT}")
+    elif not is_there_any(paths.policy):
         say("next         there is no policy yet, so nothing is changed. The service reads one at once.")
         say("             A first one from what is here, at the place that needs the proxy:")
         say(f"             {sudo}docker-proxy-agent init{whose}")
@@ -125,8 +152,8 @@ def _note(paths: Paths, known: Installed | None, code: str) -> None:
 
 def _of_packages(paths: Paths) -> Iterator[str]:
     """The folders of their drop-ins, if absent or empty: an earlier version did not note that its unit makes them."""
-    for package in paths.layout.others:
-        folder = paths.drop_in(package.service).parent
+    for other in paths.layout.others:
+        folder = paths.drop_in(other.service).parent
         try:
             is_ours = not any(folder.iterdir())
         except FileNotFoundError:

@@ -44,8 +44,13 @@ async def remove(paths: Paths, service: Service, say: Say) -> None:
     removed = [file for file in (paths.unit_file(SOCKET), paths.unit_file(SERVICE)) if is_there(file)]
     if not removed:
         return
-    await service.says("disable", "--now", "--quiet", SOCKET)
+    await put_away(service)
     for file in removed:
         write_text(file, read_text(file), None, None)
     await service.systemctl("daemon-reload")
     say(f"removed      {', '.join(map(str, removed))}")
+
+
+async def put_away(service: Service) -> None:
+    """Where the units are a package's."""
+    await service.says("disable", "--now", "--quiet", SOCKET)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -20,7 +22,10 @@ from agent.values.errors import AgentError
 from agent.values.paths import Layout
 
 _CODE = Path(__file__).resolve().parents[2]
-_EXEC_START = re.compile(r"(?m)^ExecStart=\S+ (run(?: --user)?|relay|pac --evaluator)$")
+_OF_THE_PACKAGE = Path("/usr/lib/docker-proxy-agent/agent")  # where debian/rules puts the code
+PACKAGES_UNITS: Final = Path("/usr/lib/systemd")
+PACKAGES_COMMAND: Final = "/usr/bin/docker-proxy-agent"
+_EXEC_START = re.compile(r"(?m)^ExecStart=(\S+) (run(?: --user)?|relay|pac --evaluator)$")
 
 
 def command() -> str:
@@ -29,6 +34,24 @@ def command() -> str:
     if found is None or not Path(found).name.startswith("docker-proxy-agent"):
         raise AgentError(sys.argv[0], "the unit needs the path of a command", "Run: docker-proxy-agent install")
     return str(Path(found).absolute())
+
+
+def is_packaged() -> bool:
+    """Whether this is the code of Debian's package, which brings the units as well."""
+    return _CODE == _OF_THE_PACKAGE
+
+
+def packages_units() -> tuple[str, ...]:
+    """The names of the package's units for the system."""
+    return tuple(sorted(file.name for file in (PACKAGES_UNITS / "system").glob("docker-proxy-*.*")))
+
+
+def starts_another(unit: str) -> bool:
+    """Whether this unit was written by another `install` than the package's: it starts a command elsewhere.
+
+    One that a person has copied to edit it starts the package's.
+    """
+    return any(found[1] != PACKAGES_COMMAND for found in _EXEC_START.finditer(unit))
 
 
 def unit_text(path: str, layout: Layout) -> str:
@@ -49,7 +72,7 @@ def pac_unit_texts(path: str) -> dict[str, str]:
 
 def _filled_in(file: Path, path: str) -> str:
     start = "ExecStart=" + shlex.quote(path).replace("%", "%%")
-    text, found = _EXEC_START.subn(lambda match: f"{start} {match[1]}", file.read_text())
+    text, found = _EXEC_START.subn(lambda match: f"{start} {match[2]}", file.read_text())
     if found != 1:
         raise AgentError(str(file), "has no ExecStart= to fill in", "Reinstall the package")
     return text
@@ -70,10 +93,11 @@ def example() -> Path:
 
 
 def code_digest() -> str:
-    """Differs for any other code, even of the same version."""
+    """Differs for any other code, even of the same version; for any other unit, too, where the package brings them."""
     digest = hashlib.sha256()
-    for file in sorted(_CODE.rglob("*.py")):
-        digest.update(str(file.relative_to(_CODE)).encode() + b"\0" + file.read_bytes())
+    units = PACKAGES_UNITS.rglob("docker-proxy-*.*") if is_packaged() else ()
+    for file in (*sorted(_CODE.rglob("*.py")), *sorted(units)):
+        digest.update(os.path.relpath(file, _CODE).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 
 

@@ -54,8 +54,7 @@ async def remove(paths: Paths, service: Service, say: Say, *, is_purged: bool) -
     was_in_use = is_there(paths.relay_drop_in)
     files = [paths.unit_file(name) for name in (SOCKET, SERVICE)]
     if any(map(is_there, files)):
-        await service.says("disable", "--now", "--quiet", SOCKET)
-        await service.says("stop", SERVICE)
+        await _end(service)
     removed = [file for file in (paths.relay_drop_in, *files) if is_there(file)]
     for file in removed:
         write_text(file, read_text(file), None, None)
@@ -66,6 +65,28 @@ async def remove(paths: Paths, service: Service, say: Say, *, is_purged: bool) -
         say(f"removed      {', '.join(map(str, removed))}")
     await _remove_user(paths, say, is_purged=is_purged)
     return was_in_use
+
+
+async def put_away(paths: Paths, service: Service, say: Say) -> bool:
+    """Where the units are a package's: ended, and where it listens is forgotten. Its log and its user stay.
+
+    Whether it was in use.
+    """
+    await _end(service)
+    drop_in = paths.relay_drop_in
+    was_in_use = is_there(drop_in)
+    if was_in_use:
+        write_text(drop_in, read_text(drop_in), None, None)
+        await service.systemctl("daemon-reload")
+        say(f"removed      {drop_in}")
+    with contextlib.suppress(OSError):  # it is not there, or holds a drop-in of somebody else's
+        drop_in.parent.rmdir()
+    return was_in_use
+
+
+async def _end(service: Service) -> None:
+    await service.says("disable", "--now", "--quiet", SOCKET)
+    await service.says("stop", SERVICE)
 
 
 async def _remove_user(paths: Paths, say: Say, *, is_purged: bool) -> None:

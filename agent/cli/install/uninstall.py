@@ -5,19 +5,25 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from agent.audit import system_journal
 from agent.audit.logs import send_to_journal
-from agent.cli.install import pac, relay
+from agent.cli.install import pac, product, relay
 from agent.cli.install.install import Say, notes, unit_file
 from agent.cli.install.own_instances import own_instances
 from agent.cli.install.systemd import UNIT, Service
 from agent.one_pass.restore import Restored
 from agent.system.lock import held
 from agent.system.text_files import read_text, write_text
+from agent.values.errors import Locked
 from agent.values.paths import Paths
+
+_PATIENCE_S: Final = 60.0  # for a command that a person has started
+_AGAIN_S: Final = 0.2
 
 
 async def uninstall(
@@ -31,7 +37,7 @@ async def uninstall(
     """Policy and audit log stay unless `is_purged`. The state stays where something could not be restored."""
     unit, service = unit_file(paths), Service(paths)
     text = read_text(unit)
-    if text is not None:
+    if text is not None or product.is_packaged():
         await service.systemctl("disable", "--now", "--quiet", UNIT)
         say(f"stopped      and disabled{' at boot' if paths.is_the_systems else ''}")
     with held(paths.lock):
@@ -56,6 +62,50 @@ async def uninstall(
         say(f"goes on      the instance of {user}, with the same code. To remove it, before that is removed:")
         say(f"             sudo -u {user} docker-proxy-agent uninstall --user")
     return restored
+
+
+async def make_way(
+    paths: Paths, say: Say, restore: Callable[[], Awaitable[Restored]], *, note_end_of_relay: Callable[[], None]
+) -> Restored:
+    """Before dpkg removes the package's files: stop, restore everything, and only then end the relay.
+
+    Policy, state and audit log stay for `purge`. Whatever could not be restored, the rest goes on, as dpkg does.
+    """
+    service = Service(paths)
+    await service.says("disable", "--now", "--quiet", UNIT)
+    say("stopped      and disabled at boot")
+    with _held_at_last(paths.lock):
+        restored = await restore()
+        if await relay.put_away(paths, service, say):
+            note_end_of_relay()
+        await pac.put_away(service)
+        known = notes(paths).load()
+        for one in map(Path, known.folders if known else ()):
+            with contextlib.suppress(OSError):  # somebody else uses it
+                one.rmdir()
+        notes(paths).path.unlink(missing_ok=True)  # what is there at the next installation is noted anew
+        _end_the_log(paths.layout.user)
+        shutil.rmtree(paths.runtime, ignore_errors=True)
+    for user in own_instances():
+        say(f"left         the instance of {user}, and what it has written, which needs the package. Installed again:")
+        say(f"             sudo -u {user} docker-proxy-agent uninstall --user")
+    return restored
+
+
+@contextlib.contextmanager
+def _held_at_last(lock: Path) -> Iterator[None]:
+    """A command of a person's may have it: dpkg would go on without us."""
+    until = time.monotonic() + _PATIENCE_S
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(held(lock))
+                break
+            except Locked:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_AGAIN_S)
+        yield
 
 
 def _end_the_log(user: int | None) -> None:
