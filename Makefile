@@ -20,7 +20,7 @@ KEPT   := /etc/docker-proxy-agent /var/log/docker-proxy-agent
 # Tests start hundreds of Pythons: where the environment forbids to keep bytecode, each would compile everything again.
 test check test-machine: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test check lint docs picture man completions format test-machine bench lock wheelhouse dist release install uninstall clean
+.PHONY: demo test check lint docs picture man completions format test-machine bench deb lock wheelhouse dist release install uninstall clean
 
 demo: $(READY)
 	$(BIN)/docker-proxy-agent demo
@@ -69,6 +69,10 @@ test-machine: $(READY)
 bench: $(READY)
 	tests/machine/prepare
 	$(BIN)/python -m tests.bench $(SUBJECTS)
+
+# The .deb, in build/deb. Needs the Debian packages debhelper and dh-python; VERSION=… gives it another version.
+deb: man completions
+	SOURCE_DATE_EPOCH=$(EPOCH) debian/build build/deb
 
 # In dist/, sdist and wheel: the same sources make the same bytes, whoever makes them and when. From a copy, because setuptools
 # takes into the sdist what an earlier one left here; packed again, because it leaves owners and times in it.
@@ -140,6 +144,8 @@ install:
 	@test "$$(id -u)" = 0 || { echo 'make install: must be run as root. Try: sudo make install' >&2; exit 1; }
 	@test -z '$(WHEELHOUSE)' || test -d '$(WHEELHOUSE)' || { \
 		echo 'make install: $(WHEELHOUSE): no such folder. To fill it, on a machine with a network: make wheelhouse' >&2; exit 1; }
+	@test ! -e /usr/lib/systemd/system/docker-proxy-agent.service || { \
+		echo 'make install: the package docker-proxy-agent is installed. Remove it first: sudo apt remove docker-proxy-agent' >&2; exit 1; }
 	@$(PYTHON) -B -m agent.system.no_exec systemd/docker-proxy-agent.service
 	$(WORKS) || $(ANEW)
 	$(FILL)

@@ -6,6 +6,7 @@ here: what dpkg does with the package's files, and what `purge` deletes, which n
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -25,6 +26,16 @@ _NAME: Final = "docker-proxy-agent"
 # Where `make install` puts it.
 _OPT: Final = Path("/opt/docker-proxy-agent")
 _LINK: Final = Path("/usr/local/bin/docker-proxy-agent")
+_PAGES: Final = tuple(
+    Path("/usr/local/share", name)
+    for name in (
+        "man/man1/docker-proxy-agent.1",
+        "man/man5/docker-proxy-agent.5",
+        "bash-completion/completions/docker-proxy-agent",
+        "zsh/site-functions/_docker-proxy-agent",
+        "fish/vendor_completions.d/docker-proxy-agent.fish",
+    )
+)
 
 
 def check_not_packaged(what: str) -> None:
@@ -76,7 +87,7 @@ def _has_no_command(name: str) -> bool:
 
 
 def remove_the_other(say: Say) -> None:
-    """The code that `make install` put into /opt, once nothing of the system's runs from it any more."""
+    """The code that `make install` put into /opt, and its pages, once nothing of the system's runs from it any more."""
     if not is_there(_OPT / "bin" / _NAME):
         return
     removal = f"sudo rm -r {_OPT} {_LINK}"
@@ -90,4 +101,9 @@ def remove_the_other(say: Say) -> None:
     target = _link_of(_LINK)
     if target is not None and target.is_relative_to(_OPT):
         _LINK.unlink()
+    for page in _PAGES:
+        with contextlib.suppress(OSError):  # not there; a folder may have files of others
+            page.unlink()
+            page.parent.rmdir()
+            page.parent.parent.rmdir()
     say(f"removed      {_OPT}, of an earlier make install")

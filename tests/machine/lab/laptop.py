@@ -34,6 +34,7 @@ class Laptop:
         self.suite, self.world = suite.name, world
         self.home, self.office, self.guest, self.cafe = world.home, world.office, world.guest, world.cafe
         self.campus, self.internet = world.campus, world.internet
+        self.command = AGENT  # where the agent's is
         self._place: Place | None = None
         self._vpns: list[Vpn] = []
         world.reset()
@@ -115,7 +116,7 @@ class Laptop:
 
     def agent(self, *argv: str, user: str | None = None, timeout: float = 120) -> Ran:
         """A command of the agent; a failure is an answer, not an error."""
-        return self.run(AGENT, *argv, user=user, check=False, timeout=timeout)
+        return self.run(self.command, *argv, user=user, check=False, timeout=timeout)
 
     def policy(self, text: str) -> None:
         """The policy file; probes go to the lab's registry unless the text has a [probe] of its own."""
