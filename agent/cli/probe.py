@@ -15,8 +15,10 @@ from agent.cli.policy_of import loaded
 from agent.cli.printing import print_json, say
 from agent.cli.session import quiet
 from agent.decide.recognise import recognise
-from agent.one_pass.drawing import shown_network, shown_verdict
-from agent.one_pass.picture import NetworkShown, VerdictShown
+from agent.one_pass.drawing import shown_network, shown_pac, shown_verdict
+from agent.one_pass.page import pac_in_words
+from agent.one_pass.picture import NetworkShown, PacShown, VerdictShown
+from agent.one_pass.reconcile import unfolded
 from agent.one_pass.world import TheWorld
 from agent.probe.side_by_side import everything
 from agent.values.paths import Paths
@@ -27,23 +29,36 @@ from agent.values.verdict import Outcome
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     policy = loaded(args, paths, refuses_unsafe=False).policy
-    network, verdicts = asyncio.run(_probe_all(policy, TheWorld(paths, policy)))
+    found = asyncio.run(_probe_all(policy, TheWorld(paths, policy)))
+    network, verdicts = found.network, found.verdicts
     works = any(verdicts[name].verdict is Outcome.OK for name in network.use)
     if args.json:
-        print_json(msgspec.to_builtins({"network": network, "works": works, "verdicts": verdicts}))
+        shown = {"network": network, "works": works, "verdicts": verdicts, "pacs": found.pacs}
+        print_json(msgspec.to_builtins(shown))
     else:
-        say(f"{network.name}  ({network.because})", *_table(network.use, verdicts))
+        pacs = (f"  {pac_in_words(name, pac)}" for name, pac in found.pacs.items())
+        say(f"{network.name}  ({network.because})", *pacs, *_table(network.use, verdicts))
     return 0 if works else 1
 
 
-async def _probe_all(policy: Policy, this: TheWorld) -> tuple[NetworkShown, dict[str, VerdictShown]]:
+class _Found(msgspec.Struct, frozen=True):
+    network: NetworkShown
+    verdicts: dict[str, VerdictShown]
+    pacs: dict[str, PacShown]
+
+
+async def _probe_all(policy: Policy, this: TheWorld) -> _Found:
     snapshot = await this.host.see()
     await this.daemon.note_place()
-    recognised = recognise(policy.networks, snapshot)
+    policy, recognised = await unfolded(policy, recognise(policy.networks, snapshot), snapshot, pacs=this.pacs)
     use = recognised.network.use
-    others = [name for name in policy.upstreams if name not in use]
+    others = [name for name, upstream in policy.upstreams.items() if name not in use and not upstream.candidates]
     verdicts = await this.prober.verdicts([policy.upstreams[name] for name in (*use, *others)], everything)
-    return shown_network(recognised, snapshot), {name: shown_verdict(verdict) for name, verdict in verdicts.items()}
+    return _Found(
+        shown_network(recognised, snapshot),
+        {name: shown_verdict(verdict) for name, verdict in verdicts.items()},
+        {pac.name: shown_pac(pac) for pac in this.pacs.seen()},
+    )
 
 
 def _table(use: tuple[str, ...], verdicts: Mapping[str, VerdictShown]) -> Iterator[str]:

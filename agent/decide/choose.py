@@ -15,7 +15,7 @@ import msgspec
 
 from agent.decide.history import History, Streak
 from agent.decide.standing import Standing
-from agent.values.policy import DIRECT_NAME, Network, Policy, Probing, Unreachable
+from agent.values.policy import DIRECT_NAME, Network, Policy, Probing, Unreachable, Upstream
 from agent.values.verdict import Outcome, Verdict
 
 PATIENCE_S: Final = 5.0  # after a network change DHCP, DNS and VPNs still arrive (FACTS 23)
@@ -92,12 +92,37 @@ def choose(
 
 def choose_on(situation: Situation, now: float) -> Choice:
     """The upstream to go on with. The one in use is given up, or left for a better one, only on evidence."""
-    policy, network = situation.policy, situation.network
-    history, standing = situation.history, situation.standing
+    policy, history, standing = situation.policy, situation.history, situation.standing
     pinned = standing.pinned(policy.upstreams, now)
     # A quarantine beats a pin, too: Docker did not start with these settings, and would not the next time.
     if pinned is not None and not standing.is_quarantined(pinned, now):
         return Choice(Ending.CHOSEN, _reason_of_pin(history.verdict(pinned)), pinned, is_pinned=True)
+    if (pac := standing.pinned_pac(policy.upstreams, now)) is not None:
+        return _pinned_to(pac, _choose_on(situation, now), history)
+    return _choose_on(situation, now)
+
+
+def within_pin(network: Network, policy: Policy, standing: Standing, now: float) -> Network:
+    """The network; while a PAC is pinned, it uses nothing but what that names."""
+    pac = standing.pinned_pac(policy.upstreams, now)
+    if pac is None:
+        return network
+    use = pac.candidates or (pac.name,)
+    return msgspec.structs.replace(network, use=use, unreachable=Unreachable.KEEP)
+
+
+def _pinned_to(pac: Upstream, choice: Choice, history: History) -> Choice:
+    """Of what a pinned PAC names the first that works; if none does, the first, as with any pin."""
+    said = f"pinned is {pac.name}: {choice.because}"
+    if choice.ending is Ending.UNREACHABLE and pac.candidates:
+        first = pac.candidates[0]
+        return Choice(Ending.CHOSEN, f"{said}; {_reason_of_pin(history.verdict(first))}", first, is_pinned=True)
+    return msgspec.structs.replace(choice, because=said, is_pinned=True)
+
+
+def _choose_on(situation: Situation, now: float) -> Choice:
+    policy, network = situation.policy, situation.network
+    history, standing = situation.history, situation.standing
     quarantined = {name: "quarantined" for name in policy.upstreams if standing.is_quarantined(name, now)}
     held = history.chosen if history.chosen in network.use and history.chosen not in quarantined else None
     streak = None if held is None else history.streaks.get(held)

@@ -32,8 +32,12 @@ def as_reached(upstream: Upstream, vantage: Vantage) -> Upstream:
 
 
 def by_upstream(policy: Policy, vantage: Vantage = HOST) -> dict[str, Settings]:
-    """What each upstream of the policy means for a dockerd that stands there."""
-    return {name: for_dockerd(upstream, policy.no_proxy, vantage) for name, upstream in policy.upstreams.items()}
+    """What each upstream of the policy means for a dockerd that stands there. A PAC means nothing by itself."""
+    return {
+        name: for_dockerd(upstream, policy.no_proxy, vantage)
+        for name, upstream in policy.upstreams.items()
+        if not upstream.is_pac
+    }
 
 
 def as_upstream(settings: Settings, name: str) -> Upstream:

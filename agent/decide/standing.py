@@ -5,9 +5,11 @@ Pure values; times are CLOCK_BOOTTIME seconds. Not known here: how a pin or a qu
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 
 import msgspec
+
+from agent.values.policy import Upstream
 
 
 class Pin(msgspec.Struct, frozen=True):
@@ -38,11 +40,21 @@ class Standing(msgspec.Struct, frozen=True):
     on_loopback: frozenset[str] = frozenset()  # the upstreams that are apps on this host
     in_docker: str | None = None  # the upstream that Docker's settings name already
 
-    def pinned(self, upstreams: Container[str], now: float) -> str | None:
-        """The upstream pinned now; a pin ends with its time, and with a policy that has no such name."""
-        if self.pin is None or self.pin.upstream not in upstreams:
-            return None
-        return None if self.pin.is_over(now) else self.pin.upstream
+    def pinned(self, upstreams: Mapping[str, Upstream], now: float) -> str | None:
+        """The upstream pinned now; a pin ends with its time, and with a policy that has no such name.
+
+        Not a PAC, which is none to go by: see `choose.within_pin`.
+        """
+        found = self._pinned(upstreams, now)
+        return found.name if found is not None and not found.is_pac else None
+
+    def pinned_pac(self, upstreams: Mapping[str, Upstream], now: float) -> Upstream | None:
+        """The PAC pinned now."""
+        found = self._pinned(upstreams, now)
+        return found if found is not None and found.is_pac else None
+
+    def _pinned(self, upstreams: Mapping[str, Upstream], now: float) -> Upstream | None:
+        return None if self.pin is None or self.pin.is_over(now) else upstreams.get(self.pin.upstream)
 
     def is_paused(self, now: float) -> bool:
         return self.pause is not None and not self.pause.is_over(now)

@@ -106,4 +106,5 @@ def _is_proved(
 
 
 def _before(network: Network, networks: Sequence[Network]) -> Sequence[Network]:
-    return networks[: networks.index(network)]
+    names = [one.name for one in networks]  # what its PAC says may be another by now
+    return networks[: names.index(network.name)]

@@ -14,6 +14,7 @@ import msgspec
 from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.choose import Choice
 from agent.decide.effective import effective
+from agent.decide.pac import PacSeen, candidate_names
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
 from agent.decide.relay import Relayed, Stage, said
@@ -27,6 +28,7 @@ from agent.one_pass.picture import (
     DockerShown,
     DoneShown,
     NetworkShown,
+    PacShown,
     Picture,
     PlanShown,
     RelayShown,
@@ -40,6 +42,7 @@ from agent.one_pass.picture import (
     VerdictShown,
 )
 from agent.one_pass.seen import Offline, Pass, Planned, Undecided
+from agent.system.clock import rfc3339
 from agent.targets import daemon_json, drop_in, environment
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
@@ -115,12 +118,29 @@ def _with_the_pass(picture: Picture, done: Pass, beside: Beside) -> Picture:
     if isinstance(seen, Offline):
         return picture
     picture = msgspec.structs.replace(
-        picture, network=shown_network(seen.recognised, seen.snapshot), upstream=_upstream(seen.choice, beside.since)
+        picture,
+        network=shown_network(seen.recognised, seen.snapshot),
+        upstream=_upstream(seen.choice, beside.since),
+        pacs={pac.name: shown_pac(pac) for pac in islice(seen.pacs, MOST)},
     )
     if isinstance(seen, Undecided):
         return picture
     plan = None if is_carried_out else _plan(seen, outcome)
     return msgspec.structs.replace(picture, settings=shown_settings(seen.plan.desired), plan=plan)
+
+
+def shown_pac(pac: PacSeen) -> PacShown:
+    verdict = pac.said.verdict
+    return PacShown(
+        url=pac.url or None,
+        fetched=rfc3339(pac.fetched_at) if pac.fetched_at is not None else None,
+        problem=pac.problem if pac.problem and verdict is None else None,
+        fault=verdict.evidence if verdict is not None else None,
+        names=candidate_names(pac.name, pac.said),
+        skipped=pac.said.skipped,
+        excepted=tuple(map(str, pac.said.excepted)),
+        untrusted=pac.untrusted,
+    )
 
 
 def _relay(relayed: Relayed) -> RelayShown | None:

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from agent.decide import rate
-from agent.decide.choose import BELIEVED_S, Choice, Ending, Situation, choose_on, patience_left
+from agent.decide.choose import BELIEVED_S, Choice, Ending, Situation, choose_on, patience_left, within_pin
 from agent.decide.desired import by_upstream
 from agent.decide.history import History, after, chose, moved, resumed, without
 from agent.decide.next_look import NextLook, next_look
@@ -100,7 +100,7 @@ class Memory:
         self._shaken_file = ShakenFile(state)
         self._waits = rate.Allowed(0.0, "")
         self._look: NextLook | None = None
-        self._policy = Policy()
+        self._policy = self._written = Policy()  # with what its PACs say, and as it is written
         self._prober: Prober = _NOBODY
         self._refused = RefusedPasswords(state)
         self._quarantine = Quarantine(state)
@@ -118,15 +118,29 @@ class Memory:
 
     def use(self, policy: Policy, prober: Prober) -> None:
         """Take another policy. What is known of upstreams that it changes is forgotten."""
-        before = self._policy.upstreams
+        before = self._written.upstreams
         changed = {name for name in before if before[name] != policy.upstreams.get(name)}
+        changed |= {name for name, one in self._policy.upstreams.items() if one.named_by in changed}
         self._history = without(self._history, changed)
-        is_another = self._prober is not _NOBODY and policy != self._policy
-        self._policy, self._prober = policy, prober
+        is_another = self._prober is not _NOBODY and policy != self._written
+        self._policy, self._written, self._prober = policy, policy, prober
         if is_another:  # last: it may fail on a full disk, and the new policy must be in place by then
             self.past_restarts.forget_otherwise()
             self._refused.forget()
             self._relay_file.forget()
+
+    def know(self, policy: Policy) -> None:
+        """The policy with what its PACs say here. What is known of upstreams that are others by now is forgotten."""
+        now, before = policy.upstreams, self._policy.upstreams
+        if policy is not self._policy:
+            self._history = without(self._history, {name for name in before if before[name] != now.get(name)})
+            self._policy = policy
+
+    @property
+    def pinned(self) -> str | None:
+        pin, _ = self.overrides.standing()
+        is_over = pin is None or pin.is_over(SYSTEM_CLOCK.boottime_s())
+        return None if pin is None or is_over else pin.upstream
 
     def take_up(self) -> None:
         """Take over what the last agent process knew. Only the service does; a command behaves as after a change."""
@@ -213,6 +227,7 @@ class Memory:
             self._vantage = self._prober.vantage
             self._asks_all = True  # what dockerd did not reach, it may reach from there
         self._come_to(fingerprint, place_of(network, snapshot))
+        network = within_pin(network, self._policy, self._standing(in_docker), SYSTEM_CLOCK.boottime_s())
         situation = self._situation(network, in_docker)
         asked, connects = self._due(network, situation.standing)
         heard = dict(self._prober.take_heard())
@@ -424,6 +439,13 @@ class Patiently:
 
     def is_patient(self, snapshot: Snapshot) -> bool:
         return self._memory.is_patient(snapshot)
+
+    def know(self, policy: Policy) -> None:
+        self._memory.know(policy)
+
+    @property
+    def pinned(self) -> str | None:
+        return self._memory.pinned
 
     async def choose(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
         while True:

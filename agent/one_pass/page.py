@@ -15,6 +15,7 @@ from agent.one_pass.picture import (
     DockerShown,
     DoneShown,
     NetworkShown,
+    PacShown,
     Picture,
     PlanShown,
     Role,
@@ -57,6 +58,7 @@ def seen_lines(picture: Picture) -> Iterator[str]:
         yield line("because", picture.upstream.why)
         yield line("recognised", picture.network.because)
         yield line("upstreams", " · ".join(f"{name} {_verdict(picture, name)}" for name in picture.network.use))
+    yield from (line("pac", pac_in_words(name, pac)) for name, pac in picture.pacs.items())
     if picture.docker is not None:
         yield line("docker", _docker(picture.docker, picture.done))
     if picture.relay is not None and picture.relay.state in RELAY_NOT_GIVEN:
@@ -86,6 +88,25 @@ def _verdict(picture: Picture, name: str) -> str:
 
 def in_short(verdict: VerdictShown) -> str:
     return f"ok {verdict.ms} ms" if verdict.verdict is Outcome.OK else verdict.verdict.value
+
+
+def pac_in_words(name: str, pac: PacShown, fetched: str = "") -> str:
+    """Where it is from, and what is odd about it. `fetched`: when, in words."""
+    fault = (pac.fault or "").removeprefix("its PAC: ")
+    if pac.url is None:
+        return f"{name} cannot be had: {fault}"
+    parts = [f"{name} is {pac.url}{f', fetched {fetched}' if fetched else ''}"]
+    if fault:
+        parts.append(fault)
+    if pac.problem is not None:
+        parts.append(f"this is a copy, for its server fails: {pac.problem}")
+    if pac.names and pac.skipped:
+        parts.append(f"skipped: {', '.join(pac.skipped)}")
+    if pac.excepted:
+        parts.append(f"directly: {', '.join(pac.excepted)}")
+    if pac.untrusted:
+        parts.append(f"no password for {', '.join(pac.untrusted)} (not in trusted)")
+    return "; ".join(parts)
 
 
 def _docker(docker: DockerShown, done: DoneShown | None) -> str:

@@ -63,6 +63,19 @@ class VerdictShown(msgspec.Struct, frozen=True, kw_only=True):
     at: str | None = None  # when it was asked, RFC 3339; None: just now
 
 
+class PacShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What a PAC said in this network."""
+
+    url: str | None  # where its script is from; None: there is none
+    fetched: str | None  # when, or when it was last found unchanged
+    problem: str | None  # why that is no newer: it is a copy
+    fault: str | None  # why it says nothing
+    names: tuple[str, ...]  # the upstreams that it stands for, in its order
+    skipped: tuple[str, ...]  # words of it that say no way
+    excepted: tuple[str, ...]  # registries that it sends directly, and that are in no_proxy therefore
+    untrusted: tuple[str, ...]  # hosts that the password does not go to
+
+
 class DockerShown(msgspec.Struct, frozen=True, kw_only=True):
     """Docker's state, and what it runs with."""
 
@@ -211,6 +224,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     network: NetworkShown | None = None  # None: offline, or there was no pass
     upstream: UpstreamShown | None = None
     verdicts: Mapping[str, VerdictShown] = {}
+    pacs: Mapping[str, PacShown] = {}  # by upstream: those that this network uses
     settings: SettingsShown | None = None  # what Docker should run with; None: nothing is chosen
     docker: DockerShown | None = None
     relay: RelayShown | None = None  # None: Docker is given the upstreams themselves, by the policy

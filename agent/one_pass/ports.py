@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from agent.audit.record import Record
 from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.choose import Choice
+from agent.decide.pac import PacSeen
 from agent.decide.plan import Holding, OwnedDaemonJson, Plan
 from agent.decide.probation import Trial
 from agent.decide.rate import Asked
@@ -24,7 +25,7 @@ from agent.targets.container import Carried
 from agent.values.condition import Condition
 from agent.values.dockerd import FileFault, Reality, Running
 from agent.values.events import Facts
-from agent.values.policy import Network, Upstream
+from agent.values.policy import Network, Policy, Upstream
 from agent.values.reason import Reason
 from agent.values.relay import RelayState
 from agent.values.settings import Settings
@@ -188,6 +189,42 @@ class Relays(Protocol):
         ...
 
 
+class Pacs(Protocol):
+    """Asks the policy's PACs what they stand for."""
+
+    def known(self, policy: Policy) -> Policy:
+        """The policy with the upstreams that they have named, here or elsewhere, as far as that is known."""
+        ...
+
+    async def unfold(self, policy: Policy, network: Network, snapshot: Snapshot, *, pinned: str | None) -> Policy:
+        """The same, and the network uses what they name here. They are asked when it is due, and where a `match` holds.
+
+        If the answer takes long and a later pass can have it, this one does not wait for it.
+        """
+        ...
+
+    def seen(self) -> tuple[PacSeen, ...]:
+        """What each said in the network that was unfolded last."""
+        ...
+
+    def ask_anew(self) -> None:
+        """A person asked: the next time all of them are."""
+        ...
+
+    def keep(self) -> None:
+        """Write down what is new, for a later process, and for when a server is down. The same again costs nothing."""
+        ...
+
+    def rest(self) -> None:
+        """There is no network: nothing is due."""
+        ...
+
+    @property
+    def next_at(self) -> float | None:
+        """When one of them is to be asked, whatever else happens."""
+        ...
+
+
 class Choosing(Protocol):
     """Probes the upstreams of a network, chooses one, and knows what holds a restart back."""
 
@@ -206,6 +243,15 @@ class Choosing(Protocol):
 
     def is_patient(self, snapshot: Snapshot) -> bool:
         """Whether this is a network to arrive in, or the host arrived there a moment ago."""
+        ...
+
+    def know(self, policy: Policy) -> None:
+        """Take what the policy's PACs say here: the upstreams that `choose` may choose from."""
+        ...
+
+    @property
+    def pinned(self) -> str | None:
+        """The upstream that a person has pinned."""
         ...
 
     async def choose(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
@@ -267,3 +313,5 @@ class World(Protocol):
     def clients(self) -> Clients: ...
     @property
     def relay(self) -> Relays: ...
+    @property
+    def pacs(self) -> Pacs: ...

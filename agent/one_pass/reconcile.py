@@ -7,8 +7,9 @@ time, never from memory. Not known here: what woke the pass, and how it is shown
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -21,6 +22,7 @@ from agent.decide.choose import Choice
 from agent.decide.clients import Intent, Wanted
 from agent.decide.desired import as_upstream, by_upstream
 from agent.decide.effective import effective, prospective
+from agent.decide.pac import PacSeen, told
 from agent.decide.plan import NOTHING_HOLDS, Holding, Plan, keeps_down, plan, put_off
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
@@ -30,8 +32,9 @@ from agent.decide.stillness import STILL_S, may_be_answered, only_more_came, sti
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
 from agent.docker.transaction import Applied
 from agent.one_pass.places import Places
-from agent.one_pass.ports import Choosing, Daemon, Host, Maker, World
+from agent.one_pass.ports import Choosing, Daemon, Host, Maker, Pacs, World
 from agent.one_pass.seen import AnySeen, Offline, Pass, Planned, Seen, Undecided, Verdicts
+from agent.system.clock import rfc3339
 from agent.system.files import Changed
 from agent.system.running_time import Left
 from agent.system.text_files import TRIES
@@ -41,8 +44,10 @@ from agent.values.dockerd import GOES_DOWN, FileFault, Phase, Reality
 from agent.values.errors import AgentError
 from agent.values.events import (
     ApplyStarted,
+    Facts,
     NetworkChanged,
     NoUpstream,
+    PacTold,
     PlaceSeen,
     TargetNotWritten,
     UpstreamChosen,
@@ -80,6 +85,9 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
     `is_served`: the relay is told of the choice as soon as it is made. Otherwise nothing is changed at all.
     """
     snapshot = snapshot or await world.host.see()
+    recognised = recognise(policy.networks, snapshot)
+    policy, recognised = await unfolded(policy, recognised, snapshot, pacs=world.pacs, pinned=choosing.pinned)
+    choosing.know(policy)
     known = world.daemon.known()
     reality, meant = (
         (known, by_upstream(policy, world.prober.vantage)) if known else await _look_at_docker(policy, world)
@@ -88,7 +96,6 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
     in_docker, kept_down = _in_docker(reality, meant, relayed), await what_keeps_it_down(reality, world.daemon)
     if snapshot.is_offline:
         return Offline(snapshot=snapshot, reality=reality, in_docker=in_docker, keeps_down=kept_down, relayed=relayed)
-    recognised = recognise(policy.networks, snapshot)
     verdicts, choice = await choosing.choose(recognised.network, snapshot, in_docker)
     if is_served and not choosing.is_paused:
         relayed = await _serve(
@@ -111,6 +118,7 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
             verdicts=verdicts,
             choice=choice,
             relayed=relayed,
+            pacs=world.pacs.seen(),
         )
     upstream = policy.upstreams[choice.upstream]
     weighing = _Weighing(
@@ -137,10 +145,25 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
         verdicts=verdicts,
         choice=choice,
         relayed=relayed,
+        pacs=world.pacs.seen(),
         upstream=upstream,
         plan=planned,
         beside=beside,
     )
+
+
+async def unfolded(
+    policy: Policy, recognised: Recognised, snapshot: Snapshot, *, pacs: Pacs, pinned: str | None = None
+) -> tuple[Policy, Recognised]:
+    """With what the policy's PACs say here in their place."""
+    if snapshot.is_offline:
+        pacs.rest()
+        return pacs.known(policy), recognised
+    with_candidates = await pacs.unfold(policy, recognised.network, snapshot, pinned=pinned)
+    if recognised.network not in policy.networks:  # the built-in last one
+        return with_candidates, recognised
+    here = with_candidates.networks[policy.networks.index(recognised.network)]
+    return with_candidates, msgspec.structs.replace(recognised, network=here)
 
 
 async def _serve(  # noqa: PLR0913 - named at its one call
@@ -285,9 +308,14 @@ async def _or_put_off(planned: Plan, reality: Reality, daemon: Daemon, choosing:
     return put_off(planned) if may_be_put_off and await asyncio.to_thread(is_on_trial, daemon) else planned
 
 
-async def _note(seen: Seen, daemon: Daemon, choosing: Choosing) -> Seen:
-    """Note what Docker runs with. If that starts its minute of probation, this pass writes nothing over it."""
+async def _note(seen: Seen, daemon: Daemon, pacs: Pacs, choosing: Choosing) -> Seen:
+    """Note what Docker runs with, and what PACs said.
+
+    If that starts Docker's minute of probation, this pass writes nothing over it.
+    """
     await asyncio.to_thread(daemon.note, seen.reality)
+    with contextlib.suppress(AgentError):  # a full disk: what is known here is not lost by that
+        await asyncio.to_thread(pacs.keep)
     if not isinstance(seen, Planned):
         return seen
     return msgspec.structs.replace(seen, plan=await _or_put_off(seen.plan, seen.reality, daemon, choosing))
@@ -341,7 +369,7 @@ async def reconcile(  # noqa: PLR0913 - named at every call
     Raises Interrupted if another pass is requested before anything was written.
     """
     for tries_left in reversed(range(TRIES)):
-        seen = await _note(await _look_at_rest(policy, world, choosing, maker), world.daemon, choosing)
+        seen = await _note(await _look_at_rest(policy, world, choosing, maker), world.daemon, world.pacs, choosing)
         maker.tell(seen, record)
         for facts in world.relay.take_news():
             record(facts)
@@ -457,8 +485,9 @@ async def _look_at_rest(policy: Policy, world: World, choosing: Choosing, maker:
             continue
         if not may_begin_anew or not (seen.acts or maker.has_news(seen)):
             return seen
-        await asyncio.sleep(began + _still_s(policy, seen) - time.monotonic())
-        if (stood := _stood(policy, seen, await world.host.see())) is not None:
+        known = world.pacs.known(policy)
+        await asyncio.sleep(began + _still_s(known, seen) - time.monotonic())
+        if (stood := _stood(known, seen, await world.host.see())) is not None:
             return stood
 
 
@@ -626,6 +655,7 @@ def upstream_chosen(  # noqa: PLR0913 - named at every call
     verdicts: Verdicts,
     *,
     previous: str | UnsetType = UNSET,
+    pacs: Sequence[PacSeen] = (),
     says_where: bool = True,
     is_paused: bool = False,
 ) -> UpstreamChosen:
@@ -638,12 +668,28 @@ def upstream_chosen(  # noqa: PLR0913 - named at every call
         because=choice.because,
         withheld=_PAUSED if is_paused else UNSET,
         verdicts=judged(verdicts, says_where=says_where),
+        pacs=_told(pacs, says_where=says_where),
     )
 
 
-def no_upstream(recognised: Recognised, choice: Choice, verdicts: Verdicts, *, says_where: bool = True) -> NoUpstream:
-    told = judged(verdicts, says_where=says_where)
-    return NoUpstream(network=recognised.network.name, because=choice.because, verdicts=told)
+def no_upstream(
+    recognised: Recognised,
+    choice: Choice,
+    verdicts: Verdicts,
+    *,
+    pacs: Sequence[PacSeen] = (),
+    says_where: bool = True,
+) -> NoUpstream:
+    return NoUpstream(
+        network=recognised.network.name,
+        because=choice.because,
+        verdicts=judged(verdicts, says_where=says_where),
+        pacs=_told(pacs, says_where=says_where),
+    )
+
+
+def _told(pacs: Sequence[PacSeen], *, says_where: bool) -> tuple[PacTold, ...] | UnsetType:
+    return told(pacs, rfc3339, says_where=says_where) or UNSET
 
 
 class Alone:
@@ -674,6 +720,9 @@ class Alone:
         says_where = self._places is not None and self._places.says_where
         record(network_changed(seen.recognised, here))
         if isinstance(seen, Planned):
-            record(upstream_chosen(seen.recognised, seen.choice, seen.verdicts, says_where=says_where))
+            facts: Facts = upstream_chosen(
+                seen.recognised, seen.choice, seen.verdicts, pacs=seen.pacs, says_where=says_where
+            )
         else:
-            record(no_upstream(seen.recognised, seen.choice, seen.verdicts, says_where=says_where))
+            facts = no_upstream(seen.recognised, seen.choice, seen.verdicts, pacs=seen.pacs, says_where=says_where)
+        record(facts)

@@ -7,19 +7,19 @@ the network does not count: starting a virtual machine adds a bridge, and the pr
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from agent.decide.desired import for_dockerd
+from agent.decide.way_out import way_out
 from agent.system.keyed import digest, to_compare
 from agent.system.state_file import StateFile
 from agent.targets.for_dockerd import as_written
 from agent.values.errors import AgentError
 from agent.values.policy import NoProxy, Upstream
-from agent.values.snapshot import Interface, Snapshot
+from agent.values.snapshot import Snapshot
 from agent.values.verdict import Outcome, Verdict
 
 _MOST: Final = 200  # kept; the oldest are forgotten first
@@ -69,30 +69,7 @@ class RefusedPasswords:
 
 def _encoded(upstream: Upstream, snapshot: Snapshot) -> bytes:
     sent = as_written(for_dockerd(upstream, NoProxy(always=())))
-    return msgspec.json.encode([sent.http, sent.https, *_way_out(snapshot)])
-
-
-def _way_out(snapshot: Snapshot) -> tuple[object, ...]:
-    """How the host reaches the world, and which routes a VPN changed: just enough to tell two places apart.
-
-    IPv6 comes a moment later than IPv4, and goes again: where there is IPv4, it says nothing.
-    """
-    way = snapshot.way_ipv4 or snapshot.way_ipv6
-    online = [interface for interface in snapshot.interfaces if interface.is_online]
-    # Without a way to the world, or by an interface that does not count, any of them may lead to the proxy.
-    leaving = [interface for interface in online if way is not None and interface.name == way.interface] or online
-    links = [(link.name, link.ssid, _networks(link), _gateways(link), link.gateway_macs) for link in leaving]
-    return way and (way.interface, way.gateway, way.table), links, snapshot.ways
-
-
-def _networks(interface: Interface) -> list[str]:
-    """The networks, not the addresses: a new lease in the same network is the same place."""
-    return sorted({str(ipaddress.ip_interface(text).network) for text in interface.ipv4 or interface.ipv6_64s})
-
-
-def _gateways(interface: Interface) -> list[str]:
-    ipv4 = [gateway for gateway in interface.gateways if ":" not in gateway]
-    return sorted(ipv4 or interface.gateways)
+    return msgspec.json.encode([sent.http, sent.https, *way_out(snapshot)])
 
 
 def _sends_secret(upstream: Upstream) -> bool:

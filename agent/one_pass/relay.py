@@ -148,10 +148,15 @@ class LocalRelay:
         bridges: Bridges | None = None,
         memory: RelayMemory | None = None,
         units: Units | None = None,
+        unfolded: Callable[[], Policy] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`bridge`: the address of Docker's default bridge; None: it is not known."""
+        """`bridge`: the address of Docker's default bridge; None: it is not known.
+
+        `unfolded`: the policy with what its PACs say.
+        """
         self._paths, self._policy, self._relay = paths, policy, policy.relay
+        self._unfolded = unfolded or (lambda: policy)
         self._prober = prober
         self._sockets = sockets
         self._bridge = bridge
@@ -232,7 +237,7 @@ class LocalRelay:
             self._relay,
             memory.relaying,
             earlier=self._earlier,
-            upstream=first_of(told, self._policy.upstreams),
+            upstream=first_of(told, self._unfolded().upstreams),
             generation=told.generation if told is not None else 0,
             state=memory.state,
         )
@@ -254,13 +259,13 @@ class LocalRelay:
         ca_there = str(self._paths.below(ca_file)) if ca_file else ""
         before = self._orders()
         internal = self._internal(before)
-        wanted = orders(self._policy, names, await self._owners(names), ca_file=ca_there, internal=internal)
+        wanted = orders(self._unfolded(), names, await self._owners(names), ca_file=ca_there, internal=internal)
         if (written := follows(before, wanted, self._memory.latest)) is None:
             return
         self._write(orders_file(written))
         self._memory.orders, self._memory.orders_on_disk = written, identity_of(self._paths.relay_orders)
         self._memory.told_at, self._memory.latest = self._clock.boottime_s(), written.generation
-        used = first_of(before, self._policy.upstreams)
+        used = first_of(before, self._unfolded().upstreams)
         if used != names[0] or _others(before) != _others(written):
             self._note(
                 RelaySwitched(
@@ -289,7 +294,7 @@ class LocalRelay:
 
     async def _owners(self, names: Sequence[str]) -> dict[str, int | None]:
         """The uids of the users that `owner` names; None: not known, and nothing is sent to that upstream."""
-        owners = {owner for name in names if (owner := self._policy.upstreams[name].owner)}
+        owners = {owner for name in names if (owner := self._unfolded().upstreams[name].owner)}
         return {owner: await asyncio.to_thread(self._uid, owner) for owner in sorted(owners)}
 
     def _uid(self, owner: str) -> int | None:

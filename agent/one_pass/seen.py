@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.choose import Choice, Ending
 from agent.decide.dead_end import dead_ends
+from agent.decide.pac import PacSeen, split_of
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
 from agent.decide.relay import Relayed
@@ -76,6 +77,7 @@ class _InNetwork(_Look, frozen=True, kw_only=True):
 
     recognised: Recognised
     choice: Choice
+    pacs: tuple[PacSeen, ...] = ()  # those that this network uses
 
     @property
     def _dead_ends(self) -> tuple[Condition, ...]:
@@ -135,7 +137,14 @@ class Planned(_InNetwork, frozen=True, kw_only=True):
     @property
     def _of_choice(self) -> tuple[Condition, ...]:
         said = self.plan.condition
-        return (*(() if said is None or self._is_said_of_docker(said) else (said,)), *self._dead_ends, *self.beside)
+        of_plan = () if said is None or self._is_said_of_docker(said) else (said,)
+        return (*of_plan, *self._dead_ends, *self.beside, *self._splits)
+
+    @property
+    def _splits(self) -> Iterator[Condition]:
+        """With the relay the PAC decides for each request."""
+        if self.relayed.for_docker is None:
+            yield from (one for pac in self.pacs if pac.name == self.upstream.named_by for one in split_of(pac))
 
     def _is_said_of_docker(self, said: Condition) -> bool:
         """Whether the condition `engine-down` says it already."""

@@ -43,13 +43,15 @@ from agent.docker.theirs import owned
 from agent.docker.transaction import Applied, Transaction
 from agent.docker.unit import Unit
 from agent.docker.which import beside, serving
+from agent.one_pass.pac import LocalPacs, PacMemory
+from agent.one_pass.pac_source import HostPacs
 from agent.one_pass.ports import Relays
 from agent.one_pass.relay import LocalRelay, RelayMemory
 from agent.one_pass.relay_bridges import Bridges
 from agent.one_pass.relay_units import RelayUnits
 from agent.one_pass.sockets import LocalSockets
 from agent.one_pass.standpoint import Standpoint
-from agent.probe.dial import Address, Ground, Resolve, in_a_thread
+from agent.probe.dial import HERE, Address, Ground, Resolve, in_a_thread
 from agent.probe.exchange import DialogueFailed, authority
 from agent.probe.guard import Guard
 from agent.probe.listens import answers
@@ -88,6 +90,7 @@ _NOT_REACHED: Final = frozenset({Outcome.NO_ROUTE, Outcome.REFUSED, Outcome.TIME
 Loopback = dict[
     str, tuple[str, ...]
 ]  # by name of a proxy: its loopback addresses at the last look-up; () if it is elsewhere
+_PAC_NOT_ASKED: Final = Verdict(Outcome.ERROR, "its PAC is not asked here: only in a network with a match that uses it")
 BESIDE_AGAIN_S: Final = 600.0  # each costs the proxy a request, and a note is not urgent
 _AT_REST: Final = frozenset({Phase.STOPPED, Phase.ABSENT, Phase.MASKED, Phase.BROKEN})
 
@@ -95,13 +98,21 @@ _AT_REST: Final = frozenset({Phase.STOPPED, Phase.ABSENT, Phase.MASKED, Phase.BR
 class ThisHost:
     """The host that the agent runs on."""
 
-    def __init__(self, paths: Paths, policy: Policy, ways: Ways, arrived: Callable[[], None] = lambda: None) -> None:
-        """`arrived`: called in another network, to forget what was known of the last one."""
+    def __init__(
+        self,
+        paths: Paths,
+        policy: Policy,
+        ways: Ways,
+        arrived: Callable[[], None] = lambda: None,
+        of_pacs: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
+        """`arrived`: called in another network, to forget what was known of the last one. `of_pacs`: more hosts."""
         self._paths = paths
         self._policy = policy
         self._ways = ways
         self._hosts = hosts_connected_to(policy)
         self._proxies = proxies_of(policy)
+        self._of_pacs = of_pacs
         self._names = frozenset(name for network in policy.networks for name in network.match.interface)
         self._arrived = arrived
         self._fingerprint = ""
@@ -110,7 +121,7 @@ class ThisHost:
         return any(is_like(interface, name) for name in self._names)
 
     def _to_upstreams(self) -> frozenset[str]:
-        return self._ways.leaving(self._proxies)
+        return self._ways.leaving(self._proxies | self._of_pacs())
 
     async def see(self) -> Snapshot:
         found = await see(
@@ -119,7 +130,7 @@ class ThisHost:
             is_named=self._is_named,
             to_upstreams=self._to_upstreams,
         )
-        snapshot = self._ways.seen(found, self._hosts)
+        snapshot = self._ways.seen(found, self._hosts | self._of_pacs())
         if (fingerprint := snapshot.fingerprint()) != self._fingerprint:
             self._fingerprint = fingerprint
             self._arrived()
@@ -140,12 +151,14 @@ def proxies_of(policy: Policy) -> frozenset[str]:
     return frozenset(url.host for url in urls if url is not None and not is_loopback(url))
 
 
-def noting(resolve: Resolve, ways: Ways, hosts: Container[str]) -> Resolve:
+def noting(
+    resolve: Resolve, ways: Ways, hosts: Container[str], of_pacs: Callable[[], frozenset[str]] = frozenset
+) -> Resolve:
     """The look-up that also tells `ways` the addresses of these hosts."""
 
     async def resolve_and_note(host: str, port: int) -> Sequence[Address]:
         found = await resolve(host, port)
-        if host in hosts:
+        if host in hosts or host in of_pacs():
             ways.note_resolved(host, [address[0] for _, address in found])
         return found
 
@@ -290,7 +303,7 @@ class Registries:
 
         async def ask(upstream: Upstream) -> Verdict:
             if upstream.is_pac:  # what it stands for is probed, not itself
-                return Verdict(Outcome.ERROR, "its PAC is not asked here")
+                return upstream.fault or _PAC_NOT_ASKED
             there = as_reached(upstream, question.vantage)
             excluded = for_dockerd(upstream, self._policy.no_proxy).no_proxy
             hosts = {url.host for url in (there.http, there.https) if url is not None}
@@ -420,6 +433,12 @@ def _default_registries(config_file: ConfigFile) -> tuple[RegistryUrl, ...]:
         return (*(RegistryUrl.parse(mirror) for mirror in mirrors), hub)
     except (TextRefused, TargetFailed, ValueError):  # dockerd would refuse it, too: the plan says so
         return (hub,)
+
+
+def _hub_and_mirrors(config_file: ConfigFile) -> tuple[RegistryUrl, ...]:
+    """The same for a PAC: whom Docker asks in any case is first."""
+    *mirrors, hub = _default_registries(config_file)
+    return (hub, *mirrors)
 
 
 def _default_bridge(config_file: ConfigFile) -> str | None:
@@ -740,6 +759,7 @@ class Lasting(msgspec.Struct, frozen=True):
     standpoint: Standpoint = msgspec.field(default_factory=Standpoint)  # of dockerd
     carried: containers.Known = msgspec.field(default_factory=containers.Known)  # by its containers
     relay: RelayMemory = msgspec.field(default_factory=RelayMemory)
+    pacs: PacMemory = msgspec.field(default_factory=PacMemory)
 
 
 class TheWorld:
@@ -759,7 +779,25 @@ class TheWorld:
             paths, policy, lasting.homes, told, config_file=config_file, vantage=lambda: lasting.standpoint.vantage
         )
         self.daemon = LocalDaemon(paths, policy, config_file, lasting.standpoint, carried=lasting.carried)
-        resolve = noting(lasting.standpoint.resolve, lasting.ways, hosts_connected_to(policy))
+
+        def of_pacs() -> frozenset[str]:
+            return self.pacs.hosts
+
+        self.pacs = LocalPacs(
+            policy,
+            paths.state,
+            HostPacs(
+                paths,
+                policy,
+                Ground(noting(in_a_thread, lasting.ways, (), of_pacs), HERE.connect),
+                manager(paths) if told is not None else None,
+            ),
+            registries=lambda: policy.probe.registry or _hub_and_mirrors(config_file),
+            told=told,
+            memory=lasting.pacs,
+        )
+
+        resolve = noting(lasting.standpoint.resolve, lasting.ways, hosts_connected_to(policy), of_pacs)
         self.prober = Registries(
             paths,
             policy,
@@ -769,7 +807,7 @@ class TheWorld:
             config_file=config_file,
             standpoint=lasting.standpoint,
         )
-        self.host = ThisHost(paths, policy, lasting.ways, self.prober.note_arrival)
+        self.host = ThisHost(paths, policy, lasting.ways, self.prober.note_arrival, of_pacs=of_pacs)
         systemd = None if policy.docker.restart_command else manager(paths)
         self.relay: Relays = LocalRelay(
             paths,
@@ -779,6 +817,7 @@ class TheWorld:
             bridge=lambda: way_to_host(paths, config_file, lasting.standpoint.vantage).address,
             bridges=Bridges(self.daemon.bridges),
             memory=lasting.relay,
+            unfolded=lambda: self.pacs.known(policy),
             units=None if systemd is None else RelayUnits(paths, systemd),
         )
         self._paths, self._config_file = paths, config_file

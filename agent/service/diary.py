@@ -145,7 +145,8 @@ class Diary:
             yield network_changed(seen.recognised, here(), previous=previous)
         if choice.ending is not Ending.CHOSEN:
             if is_new or told.is_to_be_said or choice.ending is not told.ending:
-                yield no_upstream(seen.recognised, choice, seen.verdicts, says_where=self._places.says_where)
+                says_where = self._places.says_where
+                yield no_upstream(seen.recognised, choice, seen.verdicts, pacs=seen.pacs, says_where=says_where)
         elif is_new or told.is_to_be_said or told.ending is not Ending.CHOSEN or choice.upstream != told.upstream:
             previous = told.upstream if told.upstream not in (None, choice.upstream) else UNSET
             yield upstream_chosen(
@@ -153,6 +154,7 @@ class Diary:
                 choice,
                 seen.verdicts,
                 previous=previous,
+                pacs=seen.pacs,
                 says_where=self._places.says_where,
                 is_paused=self._is_paused,
             )

@@ -35,6 +35,7 @@ class Passes:
         self._memory = memory
         self._failures = failures
         self._unfinished = unfinished
+        self._asks_pacs = False  # a person asked
 
     def lay_down(
         self, requests: Sequence[Request], policy: Policy | None, record: Record, *, is_reload: bool = False
@@ -54,6 +55,7 @@ class Passes:
             self._forgive()
         if forgives or requests:
             self._memory.ask_anew()
+            self._asks_pacs = True
         for request in requests:
             if not request.pass_id:  # else it was met before, and waits for its answer
                 request.pass_id = record.pass_id
@@ -76,6 +78,9 @@ class Passes:
         maker: Maker,
     ) -> Pass:
         """Raises AgentError, or an unexpected exception, if the pass fails."""
+        if self._asks_pacs:
+            self._asks_pacs = False
+            in_use.world.pacs.ask_anew()
         done = await reconcile(
             in_use.policy,
             in_use.world,

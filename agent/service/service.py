@@ -316,6 +316,7 @@ class Service:
             self._starting_at(last.seen.reality),
             self._unfinished.due_at if self._unfinished.is_left else None,
             in_use.world.relay.next_at,
+            in_use.world.pacs.next_at,
         )
 
     async def _pass_without_a_policy(self, record: Record) -> float | None:

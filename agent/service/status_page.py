@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Final
 
-from agent.one_pass.page import RELAY_NOT_GIVEN, help_lines, in_network, in_short, in_words, left_out_lines
+from agent.one_pass.page import (
+    RELAY_NOT_GIVEN,
+    help_lines,
+    in_network,
+    in_short,
+    in_words,
+    left_out_lines,
+    pac_in_words,
+)
 from agent.one_pass.picture import DockerShown, RelayShown, State, TargetShown, TargetState, VerdictShown
 from agent.one_pass.screen import INDENT, line
 from agent.service.status_file import Status
@@ -40,6 +48,8 @@ def lines(status: Status, now: dt.datetime) -> Iterator[str]:
         yield line("policy", text)
     if status.verdicts:
         yield line("upstreams", " · ".join(f"{name} {_verdict(found, now)}" for name, found in status.verdicts.items()))
+    for name, pac in status.pacs.items():
+        yield line("pac", pac_in_words(name, pac, f"{ago(pac.fetched, now)} ago" if pac.fetched else ""))
     if status.last:
         yield line("last", " · ".join(f"{_clock(one.at)} {one.text}" for one in status.last[:_SHOWN_LAST]))
     shown = {target.error for target in status.targets}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Final
@@ -87,7 +88,8 @@ def load(path: Path, owners: frozenset[int], environment: Mapping[str, str], pat
     policy, origins = _policy_of(path, parts)
     passwords = _Passwords(owners, environment, paths, origins)
     upstreams = {name: passwords.fill(upstream) for name, upstream in policy.upstreams.items()}
-    problems = [*_ca_problems(policy.probe.ca_file, paths, origins), *passwords.problems]
+    of_files = (*_ca_problems(policy.probe.ca_file, paths, origins), *_pac_problems(policy, origins))
+    problems = [*of_files, *passwords.problems]
     if problems:
         raise PolicyRefused(str(path), tuple(problems), named(policy))
     unsafe = [line for place in _places(path, parts) for line in _unsafe(place, owners, paths, may_be_read=True)]
@@ -227,6 +229,21 @@ def _ca_problems(said: str, paths: Paths, origins: Origins) -> list[Remark]:
         why = "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read: {_why(error)}"
         return [Remark(f'probe.ca_file: "{path}" {why}', origins.tables["probe"])]
     return []
+
+
+def _pac_problems(policy: Policy, origins: Origins) -> list[Remark]:
+    """What evaluates a PAC is not part of every installation; it is never imported here."""
+    named_by = next((name for name, upstream in policy.upstreams.items() if upstream.is_pac), None)
+    if named_by is None:
+        return []
+    from importlib.util import find_spec  # noqa: PLC0415 - a twentieth of what `check` takes, and few policies have a PAC
+
+    if find_spec("pacparser") is not None:
+        return []
+    is_apart = sys.prefix != sys.base_prefix  # in an environment of its own, as `make install` has it
+    command = f"{sys.prefix}/bin/pip install 'pacparser>=1.5'" if is_apart else "apt install python3-pacparser"
+    what = f"upstream.{named_by}.pac: needs pacparser, which is not installed. Run: sudo {command}"
+    return [Remark(what, origins.upstreams[named_by])]
 
 
 class _Passwords:

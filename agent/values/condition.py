@@ -46,6 +46,7 @@ class Code(enum.Enum):
     CLIENT_NOT_EFFECTIVE = "client-not-effective"
     CONTAINERS_STALE = "containers-stale"
     RELAY_FAILED = "relay-failed"
+    PAC_SPLIT = "pac-split"
 
     @property
     def is_failure(self) -> bool:

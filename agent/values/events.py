@@ -123,6 +123,19 @@ def judged(verdicts: Mapping[str, Verdict], *, says_where: bool = True) -> tuple
     )
 
 
+class PacTold(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a PAC said for the registries."""
+
+    upstream: str
+    names: tuple[str, ...] = ()  # the upstreams that it stands for, in its order
+    excepted: tuple[str, ...] = ()  # registries that it sends directly
+    fault: str = ""  # why it says nothing
+    # Only with `audit.places = "full"`: where the script is from, and why it is no newer.
+    url: str = ""
+    fetched: str = ""  # RFC 3339
+    problem: str = ""
+
+
 class InterfaceSeen(msgspec.Struct, frozen=True, omit_defaults=True):
     """One interface that counts."""
 
@@ -256,6 +269,7 @@ class UpstreamChosen(Facts, frozen=True, kw_only=True):
     because: str
     withheld: str | UnsetType = UNSET  # why nothing comes of it for now
     verdicts: Sequence[Judged]
+    pacs: Sequence[PacTold] | UnsetType = UNSET  # of those that this network uses
 
 
 class NoUpstream(Facts, frozen=True, kw_only=True):
@@ -266,6 +280,7 @@ class NoUpstream(Facts, frozen=True, kw_only=True):
     network: str
     because: str
     verdicts: Sequence[Judged]
+    pacs: Sequence[PacTold] | UnsetType = UNSET
 
 
 class UnreachableBegan(Facts, frozen=True, kw_only=True):

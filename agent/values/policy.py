@@ -18,6 +18,7 @@ from agent.values.relay import LogMode
 from agent.values.remark import Remark
 from agent.values.secret import Secret
 from agent.values.settings import DEFAULT_PORT, Credentials, ProxyUrl, no_proxy_entry, proxy
+from agent.values.verdict import Verdict
 
 DIRECT_NAME: Final = "direct"
 ELSEWHERE_NAME: Final = "elsewhere"
@@ -452,6 +453,9 @@ class Upstream(msgspec.Struct, frozen=True):
     pac: PacUrl = PacUrl("")  # says what the upstreams are that it stands for
     pac_refresh: Duration = PAC_REFRESH
     trusted: tuple[Pattern, ...] = ()  # the hosts among them that the password may go to
+    candidates: tuple[str, ...] = ()  # what its PAC says, where that is known: these upstreams, in this order
+    fault: Verdict | None = None  # why that is not known
+    named_by: str = ""  # the upstream whose PAC says this one; '': the policy does
 
     @property
     def is_direct(self) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import struct
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -218,6 +219,17 @@ def test_a_policy_for_another_machine_is_checked_without_the_files_that_it_names
     assert found.unsafe == ()
     with pytest.raises(PolicyRefused, match="No such file"):
         load(etc.policy, ME, {})
+
+
+def test_a_pac_needs_what_evaluates_it(etc: Etc, monkeypatch: pytest.MonkeyPatch) -> None:
+    etc.write('[upstream.corp]\npac = "file:///etc/corp.pac"\n')
+    assert etc.load().policy.upstreams["corp"].is_pac
+
+    monkeypatch.setitem(sys.modules, "pacparser", None)  # as where it is not installed
+
+    with pytest.raises(PolicyRefused, match=r"upstream\.corp\.pac: needs pacparser, which is not installed"):
+        etc.load()
+    assert load_for_elsewhere(etc.policy).policy.upstreams["corp"].is_pac
 
 
 def test_what_is_wrong_with_its_text_is_wrong_everywhere(etc: Etc) -> None:

@@ -17,7 +17,8 @@ from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
 from agent.docker.transaction import Applied
 from agent.one_pass.memory import Memory, Patiently, only_looking
-from agent.one_pass.ports import Maker, Relays
+from agent.one_pass.pac import NoPacs
+from agent.one_pass.ports import Maker, Pacs, Relays
 from agent.one_pass.reconcile import Alone, look, reconcile
 from agent.one_pass.relay import NoRelay
 from agent.one_pass.seen import Offline, Pass, Planned, Undecided
@@ -97,6 +98,7 @@ class Place:
         self.daemon = dockerd
         self.clients: NoClients = NoClients()
         self.relay: Relays = NoRelay()
+        self.pacs: Pacs = NoPacs()
         self.asked: list[str] = []
         self.connected: list[str] = []
         self.here: dict[str, tuple[str, ...]] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,10 +22,12 @@ from agent.cli import main
 from agent.cli.plan import drawn, exit_status, waits
 from agent.cli.printing import page
 from agent.cli.status import NOT_RUNNING
+from agent.decide.pac import Answered, PacSeen, Said, unfold
 from agent.decide.relay import Chosen, Relayed, Relaying
 from agent.decide.relay import Stage as RelayStage
 from agent.docker.journal import Journal
 from agent.one_pass.memory import only_looking
+from agent.one_pass.pac import NoPacs
 from agent.one_pass.page import pass_lines
 from agent.one_pass.picture import Picture
 from agent.one_pass.ports import Works
@@ -38,12 +41,14 @@ from agent.system.policy_file import load, owners
 from agent.targets.container import carried
 from agent.values.dockerd import Phase
 from agent.values.errors import NoPolicy, PolicyRefused
+from agent.values.pac import PacFault, read_answer
 from agent.values.paths import Paths
-from agent.values.policy import Relay
+from agent.values.policy import Network, Policy, RegistryUrl, Relay
 from agent.values.reason import Reason
 from agent.values.relay import Carried, RelayState
 from agent.values.settings import Settings, Texts
 from agent.values.snapshot import Snapshot
+from agent.values.verdict import Outcome
 
 from .test_reconcile import OFFICE, POLICY, Place, at
 from .test_service import Hand, Laptop
@@ -204,6 +209,54 @@ async def loses_its_relay(laptop: Laptop, hand: Hand) -> None:
     await hand.wake()
 
 
+class Saying(NoPacs):
+    """PACs that say this everywhere."""
+
+    def __init__(self, **said: PacSeen) -> None:
+        self._said = said
+
+    async def unfold(self, policy: Policy, network: Network, snapshot: Snapshot, *, pinned: str | None) -> Policy:
+        return unfold(policy, network, {name: pac.said for name, pac in self._said.items()})
+
+    def seen(self) -> tuple[PacSeen, ...]:
+        return tuple(self._said.values())
+
+
+def says(host: str, answer: str) -> Answered:
+    return Answered(RegistryUrl.parse(f"https://{host}"), read_answer(answer))
+
+
+BY_PAC = POLICY.replace('use = ["office"', 'use = ["corp"').replace(
+    "[[network]]", '[upstream.corp]\npac = "http://wpad/wpad.dat"\nusername = "al"\n[[network]]'
+)
+TWO_WAYS = Said(
+    (
+        says("registry-1.docker.io", "PROXY null:1; PROXY office:3128; DIRECT"),
+        says("own.example", "DIRECT"),
+        says("other.example", "PROXY b:8080"),
+    )
+)
+
+
+async def its_pac_is_a_copy(laptop: Laptop, hand: Hand) -> None:
+    problem = "connecting to wpad:80: not done after 3 s"
+    laptop.place.becomes(**{"corp → office:3128": "ok"})
+    laptop.place.pacs = Saying(
+        corp=PacSeen(
+            name="corp", url="http://wpad:80/wpad.dat", said=TWO_WAYS, fetched_at=time.time() - 725, problem=problem,
+            untrusted=("office",),
+        )
+    )  # fmt: skip
+    await hand.wake()
+
+
+async def its_pac_is_not_there(laptop: Laptop, hand: Hand) -> None:
+    said = Said(fault=PacFault(Outcome.REFUSED, "connecting to wpad:80: nobody listens"))
+    laptop.place.becomes(corp="refused")
+    laptop.place.pacs = Saying(corp=PacSeen(name="corp", url="", said=said))
+    await hand.wake()
+
+
 HOURS = {
     "steady": Hour(),
     "by the relay": Hour(
@@ -213,6 +266,14 @@ HOURS = {
     "a relay that was given up": Hour(
         policy=POLICY + '[docker]\nmin_interval = "0s"\n',
         turn=loses_its_relay,
+    ),
+    "by the copy of a PAC that says two ways": Hour(
+        policy=BY_PAC,
+        turn=its_pac_is_a_copy,
+    ),
+    "by a PAC that is not there": Hour(
+        policy=BY_PAC,
+        turn=its_pac_is_not_there,
     ),
     "containers of another place": Hour(
         docker={"carried_by": (carried(["HTTP_PROXY=http://hotel:3128"]), carried(()))},

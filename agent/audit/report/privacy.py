@@ -26,9 +26,17 @@ def without_places(event: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         kept.pop("sources", None)
     if isinstance(verdicts := kept.get("verdicts"), list):
         kept["verdicts"] = [_without_evidence(one) for one in verdicts]
+    if isinstance(pacs := kept.get("pacs"), list):
+        kept["pacs"] = [_without_source(one) for one in pacs]
     if isinstance(problems := kept.get("problems"), list):
         kept["problems"] = [without_match(one) if isinstance(one, str) else one for one in problems]
     return kept
+
+
+def _without_source(pac: object) -> object:
+    return (
+        {name: pac[name] for name in ("upstream", "names", "excepted") if name in pac} if isinstance(pac, dict) else pac
+    )
 
 
 def _without_evidence(judged: object) -> object:

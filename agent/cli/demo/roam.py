@@ -27,6 +27,7 @@ from agent.cli.demo.supervisor import StandInSystemd
 from agent.docker.config_file import ConfigFile
 from agent.docker.engine import EngineSocket
 from agent.one_pass.memory import only_looking
+from agent.one_pass.pac import NoPacs
 from agent.one_pass.reconcile import Alone, look, reconcile
 from agent.one_pass.relay import NoRelay
 from agent.one_pass.world import LocalDaemon, Registries, local_clients
@@ -66,6 +67,7 @@ class DemoWorld:
         self.daemon = LocalDaemon(paths, policy, config_file)
         self.clients = local_clients(paths, policy, config_file=config_file)
         self.relay = NoRelay()
+        self.pacs = NoPacs()
 
 
 async def roam(paths: Paths, told: Callable[[Policy, Stop], None]) -> tuple[Policy, tuple[Stop, ...]]:

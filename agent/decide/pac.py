@@ -1,0 +1,232 @@
+"""The upstreams that a PAC file stands for, in one network.
+
+Pure. The policy and what its PACs answered come in, a policy comes out in which the network uses, instead of the PAC,
+what it names: each an upstream of its own, called `corp → proxy.corp.example:8080`, and `direct` where it says so. So
+nothing that probes, chooses or shows upstreams needs to know of a PAC.
+
+Docker has one proxy. Where the PAC sends registries different ways, the first that it sends through a proxy decides;
+those that it sends directly are excepted from the proxy, and what is left is said (`splits`).
+Not known here: how a PAC is fetched and evaluated, and when (`one_pass/pac.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from agent.decide.recognise import is_like
+from agent.values.condition import Code, Condition
+from agent.values.events import PacTold
+from agent.values.pac import PacAnswer, PacFault, Way
+from agent.values.policy import DIRECT_NAME, Exclusion, Network, Pattern, Policy, RegistryUrl, Upstream
+from agent.values.settings import ProxyUrl
+from agent.values.snapshot import Snapshot
+from agent.values.verdict import IN_OUR_WORDS, Outcome, Verdict
+
+_SHOWN: Final = 4  # registries in a condition
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """What a PAC says for one registry."""
+
+    registry: RegistryUrl
+    answer: PacAnswer
+
+    @property
+    def is_direct(self) -> bool:
+        """By its first word: what Docker is told to reach without a proxy, it never tries with one."""
+        return bool(self.answer.ways) and self.answer.ways[0].is_direct
+
+    @property
+    def is_by_proxy(self) -> bool:
+        return bool(self.answer.ways) and not self.is_direct
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What the PAC of one upstream says here."""
+
+    answers: tuple[Answered, ...] = ()  # in the order of the registries
+    fault: PacFault | None = None  # why there are no answers
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Those that Docker can have."""
+        found = self._decisive
+        return found.answer.ways if found is not None else ()
+
+    @property
+    def _decisive(self) -> Answered | None:
+        """The first registry that goes by a proxy: the others can be excepted from one, but not the other way round."""
+        by_proxy = (one for one in self.answers if one.is_by_proxy)
+        return next(by_proxy, next((one for one in self.answers if one.answer.ways), None))
+
+    @property
+    def excepted(self) -> tuple[Exclusion, ...]:
+        """The registries that it sends directly, where others go by a proxy."""
+        decisive = self._decisive
+        if decisive is None or not decisive.is_by_proxy:
+            return ()
+        found = (_as_exclusion(one.registry) for one in self.answers if one.is_direct)
+        return tuple(dict.fromkeys(entry for entry in found if entry is not None))
+
+    @property
+    def split(self) -> tuple[Answered, ...]:
+        """What Docker cannot have: the registries that go another way than the one that decides."""
+        decisive = self._decisive
+        if decisive is None:
+            return ()
+        others = (one for one in self.answers if one.is_by_proxy)
+        return tuple(one for one in others if one.answer.ways != decisive.answer.ways)
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """What of the answers says no way."""
+        return tuple(dict.fromkeys(word for one in self.answers for word in one.answer.skipped))
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Why there is no way; None: there is one."""
+        if self.ways:
+            return None
+        if self.fault is not None:
+            return Verdict(self.fault.outcome, f"its PAC: {self.fault.evidence}")
+        return Verdict(Outcome.ERROR, f"its PAC names no way out: {'; '.join(self.skipped) or 'it was not asked'}")
+
+
+class PacSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person should know of a PAC in this network."""
+
+    name: str  # of the upstream
+    url: str  # where the script is from; '': there is none
+    said: Said
+    fetched_at: float | None = None  # of the wall clock
+    problem: str = ""  # why it is no newer; '': it is as its server has it
+    untrusted: tuple[str, ...] = ()  # the hosts that do not get the password, where there is one
+
+
+def told(pacs: Iterable[PacSeen], when: Callable[[float], str], *, says_where: bool) -> tuple[PacTold, ...]:
+    """As a record has them. `when`: a moment of the wall clock, in words. `says_where`: see `events.judged`."""
+    return tuple(_told(one, when, says_where=says_where) for one in pacs)
+
+
+def _told(pac: PacSeen, when: Callable[[float], str], *, says_where: bool) -> PacTold:
+    verdict = pac.said.verdict
+    is_in_our_words = says_where or (verdict is not None and verdict.outcome in IN_OUR_WORDS)
+    found = PacTold(
+        pac.name,
+        names=candidate_names(pac.name, pac.said),
+        excepted=tuple(map(str, pac.said.excepted)),
+        fault=verdict.evidence if verdict is not None and is_in_our_words else "",
+    )
+    if not says_where:
+        return found
+    fetched = when(pac.fetched_at) if pac.fetched_at is not None else ""
+    return msgspec.structs.replace(found, url=pac.url, fetched=fetched, problem=pac.problem)
+
+
+def untrusted(upstream: Upstream, said: Said) -> tuple[str, ...]:
+    """To whom the password does not go."""
+    if not upstream.username:
+        return ()
+    hosts = dict.fromkeys(way.proxy.host for way in said.ways if way.proxy is not None)
+    return tuple(host for host in hosts if not is_trusted(host, upstream.trusted))
+
+
+def my_ip(snapshot: Snapshot) -> str:
+    """What `myIpAddress()` says: the source of the way to the world, or, where there is none, the first address."""
+    for way in (snapshot.way_ipv4, snapshot.way_ipv6):
+        if way is not None and way.source is not None:
+            return way.source
+    addresses = (text for one in snapshot.interfaces if one.is_online and one.is_ground for text in one.ipv4)
+    return next((text.partition("/")[0] for text in addresses), "")
+
+
+def unfold(policy: Policy, network: Network, said: Mapping[str, Said]) -> Policy:
+    """The policy in which this network uses what its PACs name. `said`: by the name of the upstream.
+
+    A PAC that says nothing stays in its place, with the reason.
+    """
+    upstreams = _with_candidates(policy, said.items())
+    use = tuple(dict.fromkeys(one for name in network.use for one in upstreams[name].candidates or (name,)))
+    unfolded = msgspec.structs.replace(network, use=use)
+    networks = tuple(unfolded if one.name == network.name else one for one in policy.networks)
+    return msgspec.structs.replace(policy, upstreams=upstreams, networks=networks)
+
+
+def knowing(policy: Policy, said: Iterable[tuple[str, Said]]) -> Policy:
+    """The policy with what its PACs named elsewhere or before, so that Docker's settings are recognised.
+
+    No network uses it. The first of a name counts.
+    """
+    upstreams = dict(policy.upstreams)
+    for name, one in said:
+        for candidate in _candidates(upstreams[name], one):
+            upstreams.setdefault(candidate.name, candidate)
+    return msgspec.structs.replace(policy, upstreams=upstreams)
+
+
+def _with_candidates(policy: Policy, said: Iterable[tuple[str, Said]]) -> dict[str, Upstream]:
+    upstreams = dict(policy.upstreams)
+    for name, one in said:
+        upstream = policy.upstreams[name]
+        upstreams |= {candidate.name: candidate for candidate in _candidates(upstream, one)}
+        upstreams[name] = msgspec.structs.replace(upstream, candidates=candidate_names(name, one), fault=one.verdict)
+    return upstreams
+
+
+def _candidates(upstream: Upstream, said: Said) -> list[Upstream]:
+    no_proxy = (*upstream.no_proxy, *said.excepted)
+    ways = ((way, way.proxy) for way in said.ways)
+    return [_candidate(upstream, _name_of(upstream.name, way), url, no_proxy) for way, url in ways if url is not None]
+
+
+def _candidate(upstream: Upstream, name: str, url: ProxyUrl, no_proxy: tuple[str, ...]) -> Upstream:
+    """http and https go alike: the PAC was asked for registries."""
+    found = Upstream(name, http=url, https=url, no_proxy=no_proxy, named_by=upstream.name)
+    if not is_trusted(url.host, upstream.trusted):
+        return found
+    return msgspec.structs.replace(
+        found,
+        username=upstream.username,
+        password_file=upstream.password_file,
+        password_credential=upstream.password_credential,
+        password=upstream.password,
+    )
+
+
+def candidate_names(pac: str, said: Said) -> tuple[str, ...]:
+    """What its ways are called, as upstreams."""
+    return tuple(_name_of(pac, way) for way in said.ways)
+
+
+def _name_of(pac: str, way: Way) -> str:
+    return DIRECT_NAME if way.is_direct else f"{pac} → {way}"
+
+
+def is_trusted(host: str, trusted: Iterable[Pattern]) -> bool:
+    """Whether the password may go there. By name alone: what a PAC says is no proof of who answers."""
+    return any(is_like(host.lower(), pattern.lower()) for pattern in trusted)
+
+
+def _as_exclusion(registry: RegistryUrl) -> Exclusion | None:
+    try:
+        return Exclusion.parse(registry.host)
+    except ValueError:  # Docker could not read it
+        return None
+
+
+def split_of(pac: PacSeen) -> Iterator[Condition]:
+    """What Docker cannot have by this PAC without the relay."""
+    said = pac.said
+    if not said.split:
+        return
+    others = [f"{other.registry.host} by {other.answer.ways[0]}" for other in said.split]
+    more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+    yield Condition(
+        Code.PAC_SPLIT,
+        f"the PAC of {pac.name} sends {', '.join(others[:_SHOWN])}{more}, and Docker, which has one proxy, is given"
+        f" {said.ways[0]}",
+        "With [relay] enable = true it decides for each request",
+    )

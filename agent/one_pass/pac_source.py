@@ -1,0 +1,52 @@
+"""Where PAC scripts come from and who evaluates them, on this host.
+
+Not known here: when they are asked (`pac.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.one_pass.pac_units import PacUnits, of_a_command, of_the_agent
+from agent.probe.dial import Ground
+from agent.probe.pac import ask
+from agent.probe.pac_fetch import Fetching, fetch
+from agent.probe.tls import Trust
+from agent.system.files import is_there
+from agent.system.systemd import Systemd
+from agent.values.errors import AgentError
+from agent.values.pac import PacAnswer, PacFault, PacQuestion, PacScript
+from agent.values.paths import Paths
+from agent.values.policy import Policy
+from agent.values.secret import escaped
+from agent.values.verdict import Outcome
+
+
+class HostPacs:
+    """Those that are asked for one policy."""
+
+    def __init__(self, paths: Paths, policy: Policy, ground: Ground, agents_systemd: Systemd | None = None) -> None:
+        """`ground`: this host's, where dockerd may not be. `agents_systemd`: the running agent's; None: a command."""
+        ca_file, timeout_s = policy.probe.ca_file, float(policy.probe.timeout)
+        trust = Trust(str(paths.below(ca_file)) if ca_file else "", paths.docker_certificates)
+        self._fetching = Fetching(trust, timeout_s, ground)
+        self._socket = paths.pac_socket
+        self._units = PacUnits(agents_systemd) if agents_systemd is not None and paths.is_the_systems else None
+        self._evaluator = of_the_agent(paths, agents_systemd) if self._units is not None else of_a_command(paths)
+
+    async def fetch(self, pac: str, earlier: PacScript | None) -> PacScript | PacFault:
+        return await fetch(pac, earlier, self._fetching)
+
+    async def ask(
+        self, script: PacScript, my_ip: str, questions: Sequence[PacQuestion]
+    ) -> Sequence[PacAnswer | PacFault]:
+        if self._units is not None and not is_there(self._socket):
+            try:
+                await self._units.bring_up()
+            except AgentError as error:
+                return [PacFault(Outcome.ERROR, escaped(f"evaluating the PAC file: {error}"))] * len(questions)
+        return await ask(self._evaluator, script, my_ip, questions, timeout_s=self._fetching.timeout_s)
+
+    async def leave(self) -> None:
+        if self._units is not None and is_there(self._socket):
+            await self._units.bring_down()

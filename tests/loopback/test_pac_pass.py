@@ -1,0 +1,420 @@
+"""A pass in a network whose upstream is a PAC: real files and a real transaction; what the PAC says is the test's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.decide.pac import PacSeen
+from agent.one_pass.memory import Memory
+from agent.one_pass.overrides import Overrides
+from agent.one_pass.pac import LocalPacs, PacMemory
+from agent.one_pass.pac_source import HostPacs
+from agent.one_pass.seen import Pass, Planned, Undecided
+from agent.probe.dial import HERE
+from agent.system.state_file import StateFile
+from agent.values.pac import PacAnswer, PacFault, PacQuestion, PacScript, read_answer
+from agent.values.paths import Paths
+from agent.values.policy import Policy, RegistryUrl
+from agent.values.settings import DIRECT, settings
+from agent.values.snapshot import Snapshot
+from agent.values.verdict import Outcome
+
+from .dockerd import Dockerd
+from .servers import HOST
+from .test_pac_fetch import Wpad, answer
+from .test_reconcile import POLICY as OF_A_PROXY
+from .test_reconcile import Place, at, policy
+
+HUB, OWN = map(RegistryUrl.parse, ("https://registry-1.docker.io", "https://registry.corp.example"))
+POLICY = """
+[upstream.corp]
+pac = "http://wpad.corp.example/wpad.dat"
+[[network]]
+name = "office"
+match.gateway = ["10.10.0.1", "10.10.0.2"]
+use = ["corp", "direct"]
+[[network]]
+name = "anywhere"
+use = ["corp", "direct"]
+"""
+OFFICE, BRANCH, HOME = at("10.10.0.1"), at("10.10.0.2"), at("192.168.0.1")
+DOWN = PacFault(Outcome.TIMEOUT, "connecting to wpad.corp.example:80")
+A, B = "corp → a:8080", "corp → b:8080"
+
+
+class Server:
+    """A PAC server, and what its script says: for every registry the text, or by the registry's host."""
+
+    def __init__(self, text: str | PacFault, **by_host: str) -> None:
+        self.text = text
+        self.by_host = by_host
+        self.fetched = 0
+        self.evaluated = 0
+        self.answers = asyncio.Event()  # cleared: it is slow
+        self.answers.set()
+        self.my_ips: list[str] = []
+        self.left = 0
+
+    async def fetch(self, pac: str, earlier: PacScript | None) -> PacScript | PacFault:
+        self.fetched += 1
+        await asyncio.wait_for(self.answers.wait(), 30)
+        return self.text if isinstance(self.text, PacFault) else PacScript(self.text, pac, 1.7e9 + self.fetched)
+
+    async def ask(
+        self, script: PacScript, my_ip: str, questions: Sequence[PacQuestion]
+    ) -> Sequence[PacAnswer | PacFault]:
+        self.evaluated += 1
+        self.my_ips.append(my_ip)
+        if script.text == "broken":
+            return [PacFault(Outcome.ERROR, "evaluating the PAC file: not JavaScript")] * len(questions)
+        return [read_answer(self.by_host.get(one.host.split(".")[0], script.text)) for one in questions]
+
+    async def leave(self) -> None:
+        self.left += 1
+
+
+class Ticks:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def boottime_s(self) -> float:
+        return self.now
+
+    def monotonic_s(self) -> float:
+        return self.now
+
+
+class Office(Place):
+    """Its agent may be started anew, which forgets all but what is on disk."""
+
+    def __init__(self, snapshot: Snapshot, dockerd: Dockerd, server: Server, **outcomes: str) -> None:
+        super().__init__(snapshot, dockerd, **outcomes)
+        self.becomes(**{A: "ok", B: "ok", "corp": "error", "direct": "ok", **outcomes})
+        self.server, self.clock = server, Ticks()
+        self.policy = policy(POLICY)
+        self.registries: tuple[RegistryUrl, ...] = (HUB,)
+        self.told = 0
+        self.is_told = asyncio.Event()
+        self.start()
+
+    def start(self, *, is_service: bool = False) -> None:
+        self.memory = PacMemory()
+        self.use(self.policy, is_service=is_service)
+
+    def use(self, policy: Policy, *, is_service: bool = False) -> None:
+        self.policy = policy
+        self.local = LocalPacs(
+            policy,
+            self.daemon.root / "state",
+            self.server,
+            registries=lambda: self.registries,
+            told=self._tell if is_service else None,
+            memory=self.memory,
+            clock=self.clock,
+        )
+        self.pacs = self.local
+
+    def _tell(self) -> None:
+        self.told += 1
+        self.is_told.set()
+
+    async def chosen(self) -> str | None:
+        seen = (await self.passed()).seen
+        return seen.upstream.name if isinstance(seen, Planned) else None
+
+    async def said(self) -> PacSeen:
+        return one_pac(await self.passed())
+
+
+def one_pac(done: Pass) -> PacSeen:
+    assert isinstance(done.seen, Planned | Undecided)
+    (found,) = done.seen.pacs
+    return found
+
+
+@pytest.fixture
+def dockerd(tmp_path: Path) -> Dockerd:
+    return Dockerd(tmp_path)
+
+
+async def test_docker_is_given_what_the_pac_names(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080; DIRECT"))
+
+    assert await office.chosen() == A
+    assert dockerd.runs_with == settings("http://a:8080", "http://a:8080", "localhost,127.0.0.0/8,::1")
+    assert office.server.my_ips == ["10.10.0.7"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcomes", "chosen"),
+    [
+        ("PROXY a:8080; PROXY b:8080", {A: "refused"}, B),
+        ("PROXY a:8080; PROXY b:8080", {A: "refused", B: "refused"}, "direct"),
+        ("PROXY a:8080; DIRECT; PROXY b:8080", {A: "refused"}, "direct"),
+        ("DIRECT", {}, "direct"),
+        ("PROXY null:1", {}, "direct"),
+    ],
+)
+async def test_the_first_that_works_is_chosen(
+    dockerd: Dockerd, answer: str, outcomes: Mapping[str, str], chosen: str
+) -> None:
+    assert await Office(OFFICE, dockerd, Server(answer), **{"corp": "refused", **outcomes}).chosen() == chosen
+
+
+async def test_while_nothing_changes_nothing_is_asked(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080"))
+    await office.passed()
+    before = {path: path.stat().st_mtime_ns for path in (dockerd.root / "state").rglob("*")}
+
+    for _ in range(5):
+        office.clock.now += 700.0
+        await office.passed()
+
+    assert (office.server.fetched, office.server.evaluated) == (1, 1)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert office.local.next_at == 1000.0 + 3600.0
+    office.clock.now = 1000.0 + 3600.0
+    await office.passed()
+    assert (office.server.fetched, office.server.evaluated) == (2, 2)
+
+
+async def test_it_is_asked_again_in_another_network_and_when_a_person_asks(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080"))
+    await office.passed()
+
+    office.snapshot = BRANCH
+    await office.passed()
+    office.pacs.ask_anew()
+    await office.passed()
+    office.registries = (HUB, OWN)
+    await office.passed()
+
+    assert office.server.fetched == 4
+
+
+async def test_where_no_match_holds_nobody_is_asked(dockerd: Dockerd) -> None:
+    office = Office(HOME, dockerd, Server("PROXY a:8080"))
+
+    assert await office.chosen() == "direct"
+    assert office.server.fetched == 0
+    assert office.local.next_at is None
+
+
+async def test_a_policy_without_any_ends_what_evaluates_them(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080"), office="ok")
+    await office.passed()
+    before = office.server.left
+
+    office.use(policy(OF_A_PROXY))
+    await office.passed()
+
+    assert (before, office.server.left) == (0, 1)
+    assert office.memory.pacs == {}
+
+
+async def test_offline_nothing_is_due(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server(DOWN), corp="refused")
+    await office.passed()
+    assert office.local.next_at is not None
+
+    office.snapshot = Snapshot()
+    await office.passed()
+
+    assert office.local.next_at is None
+
+
+async def test_another_script_is_another_choice_in_the_same_network(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080"))
+    assert await office.chosen() == A
+
+    office.server.text = "PROXY b:8080"
+    office.clock.now += 3600.0
+
+    assert await office.chosen() == B
+    assert dockerd.runs_with == settings("http://b:8080", "http://b:8080", "localhost,127.0.0.0/8,::1")
+
+
+async def test_the_copy_of_yesterday_serves_while_the_server_is_down(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080"))
+    fetched_at = (await office.said()).fetched_at
+    office.server.text = DOWN
+    office.start()
+
+    seen = await office.said()
+
+    assert await office.chosen() == A
+    assert (seen.fetched_at, seen.problem) == (fetched_at, DOWN.evidence)
+    assert office.local.next_at is not None  # it is asked again soon
+    assert office.local.next_at < office.clock.now + 5
+    office.server.text = "PROXY b:8080"
+    office.clock.now = office.local.next_at
+    assert await office.chosen() == B
+    assert (await office.said()).problem == ""
+
+
+@pytest.mark.parametrize(
+    ("place", "fault"),
+    [
+        pytest.param(BRANCH, DOWN, id="a copy of another place"),
+        pytest.param(OFFICE, PacFault(Outcome.PORTAL, "a page"), id="somebody else answers"),
+    ],
+)
+async def test_no_copy_serves(dockerd: Dockerd, place: Snapshot, fault: PacFault) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080"))
+    await office.passed()
+    office.server.text, office.snapshot = fault, place
+    office.becomes(corp="refused")
+    office.start()
+
+    assert await office.chosen() == "direct"
+    assert (await office.said()).said.fault == fault
+
+
+async def test_a_script_that_cannot_be_evaluated_is_no_copy(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080"))
+    await office.passed()
+    office.server.text = "broken"
+    office.becomes(corp="refused")
+    office.clock.now += 3600.0
+    assert await office.chosen() == "direct"
+
+    office.server.text = DOWN
+    office.start()
+
+    assert await office.chosen() == A
+
+
+async def test_after_a_restart_and_elsewhere_it_is_known_what_docker_runs_with(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080", registry="DIRECT"))
+    office.registries = (HUB, OWN)
+    await office.passed()
+    assert dockerd.runs_with == settings(
+        "http://a:8080", "http://a:8080", "localhost,127.0.0.0/8,::1,registry.corp.example"
+    )
+
+    office.start()
+    office.snapshot = Snapshot()
+
+    assert (await office.passed()).seen.in_docker == A
+    office.snapshot = HOME
+    await office.passed()
+    assert dockerd.runs_with == DIRECT
+
+
+async def test_a_server_that_is_slow_is_not_waited_for_by_the_service(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080"), corp="refused")
+    office.start(is_service=True)
+    office.server.answers.clear()
+    assert await office.chosen() == "direct"
+
+    office.server.answers.set()
+    async with asyncio.timeout(10):
+        await office.is_told.wait()
+
+    assert await office.chosen() == A
+    assert (office.told, office.server.fetched) == (1, 1)
+
+
+async def test_one_that_answers_at_once_is_no_reason_for_another_pass(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080"))
+    office.start(is_service=True)
+
+    assert await office.chosen() == A
+    assert office.told == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "outcomes", "chosen"),
+    [
+        (OFFICE, {A: "ok", B: "ok"}, A),
+        (OFFICE, {A: "refused", B: "ok"}, B),
+        (OFFICE, {A: "refused", B: "refused"}, A),
+    ],
+)
+async def test_a_pinned_pac_is_the_first_that_works_of_what_it_names(
+    dockerd: Dockerd, place: Snapshot, outcomes: Mapping[str, str], chosen: str
+) -> None:
+    office = Office(place, dockerd, Server("PROXY a:8080; PROXY b:8080"), **outcomes)
+    office.use(policy(POLICY.replace('use = ["corp", "direct"]', 'use = ["direct"]')))
+    Overrides(dockerd.root / "state").pin("corp", None)
+
+    assert await office.chosen() == chosen
+
+
+async def test_a_pinned_pac_that_says_nothing_changes_nothing(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server(DOWN), corp="refused")
+    Overrides(dockerd.root / "state").pin("corp", None)
+
+    assert await office.chosen() is None
+    assert dockerd.files() == {}
+
+
+async def test_what_is_another_by_now_has_no_history(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080; PROXY b:8080"))
+    memory = Memory(dockerd.root / "state")
+    memory.use(office.policy, office)
+    first = await office.local.unfold(office.policy, office.policy.networks[0], OFFICE, pinned=None)
+    memory.know(first)
+    _, choice = await memory.choose(first.networks[0], OFFICE, None)
+    assert choice.upstream == A
+
+    office.server.text = "PROXY b:8080"
+    office.pacs.ask_anew()
+    office.asked.clear()
+    second = await office.local.unfold(office.policy, office.policy.networks[0], OFFICE, pinned=None)
+    memory.know(second)
+    _, choice = await memory.choose(second.networks[0], OFFICE, None)
+
+    assert choice.upstream == B
+    assert office.asked[0] == B
+    assert A not in office.asked  # it is none of this network's any more
+    assert A in second.upstreams  # but Docker's settings are still known
+
+
+async def test_copies_are_bounded(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080"))
+    for number in range(20):
+        office.snapshot = Snapshot((at(f"10.10.0.{1 + number % 2}").interfaces[0],), dns_servers=(f"10.0.0.{number}",))
+        await office.passed()
+    assert len(list((dockerd.root / "state" / "pac").iterdir())) == 2  # DNS is no other place
+
+    for number in range(20):
+        office.use(policy(POLICY.replace("wpad.dat", f"{number}.dat")))
+        await office.passed()
+
+    assert len(list((dockerd.root / "state" / "pac").iterdir())) == 16
+    assert len(StateFile(dockerd.root / "state" / "pac.json", list[object], 1).load() or []) == 16
+    assert {path.stat().st_mode & 0o777 for path in (dockerd.root / "state" / "pac").iterdir()} == {0o600}
+
+
+SCRIPT = """
+function FindProxyForURL(url, host) {
+  if (dnsDomainIs(host, ".corp.example")) return "DIRECT";
+  if (isInNet(myIpAddress(), "10.10.0.0", "255.255.0.0")) return "PROXY a:8080; DIRECT";
+  return "PROXY elsewhere:8080";
+}
+"""
+
+
+async def test_a_real_server_and_a_real_evaluator(dockerd: Dockerd, tmp_path: Path) -> None:
+    async with Wpad({"/wpad.dat?site=secret": answer(SCRIPT.encode())}) as wpad:
+        office = Office(OFFICE, dockerd, Server(DOWN))
+        text = POLICY.replace("http://wpad.corp.example/wpad.dat", f"http://{HOST}:{wpad.port}/wpad.dat?site=secret")
+        source = HostPacs(Paths(tmp_path), policy(text), HERE)
+        office.local = LocalPacs(
+            policy(text), dockerd.root / "state", source, registries=lambda: (HUB, OWN), clock=office.clock
+        )
+        office.policy, office.pacs = policy(text), office.local
+
+        seen = await office.said()
+
+    excepted = "localhost,127.0.0.0/8,::1,registry.corp.example"
+    assert dockerd.runs_with == settings("http://a:8080", "http://a:8080", excepted)
+    assert (seen.url, seen.problem) == (f"http://{HOST}:{wpad.port}/wpad.dat", "")
+    assert office.local.hosts == {HOST, "a"}

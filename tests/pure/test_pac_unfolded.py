@@ -1,0 +1,225 @@
+"""The upstreams that a PAC stands for, in one network."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.decide.desired import by_upstream
+from agent.decide.pac import Answered, PacSeen, Said, is_trusted, knowing, split_of, unfold
+from agent.values.pac import PacFault, read_answer
+from agent.values.policy import DIRECT, Network, Pattern, Policy, RegistryUrl, Upstream
+from agent.values.policy_text import parse
+from agent.values.secret import Secret
+from agent.values.settings import proxy
+from agent.values.verdict import Outcome, Verdict
+from tests.share import fewer
+
+HUB = "https://registry-1.docker.io"
+TEXT = """
+[upstream.corp]
+pac = "http://wpad.corp.example/wpad.dat"
+username = "alice"
+password_file = "/p"
+trusted = ["*.corp.example", "10.1.*"]
+no_proxy = [".corp.example"]
+[upstream.other]
+pac = "file:///etc/other.pac"
+[upstream.backup]
+url = "http://backup:3128"
+[[network]]
+name = "office"
+match.gateway = ["10.10.0.1"]
+use = ["corp", "backup", "direct"]
+[[network]]
+name = "home"
+use = ["direct", "backup"]
+"""
+
+
+def policy(text: str = TEXT) -> Policy:
+    read = parse(text)
+    assert isinstance(read, Policy), read
+    return read
+
+
+def said(answer: str = "", **others: str) -> Said:
+    """What it answers for Docker Hub, and for other registries by their first label."""
+    answers = {HUB: answer, **{f"https://{name}.corp.example": text for name, text in others.items()}}
+    return Said(tuple(Answered(RegistryUrl.parse(url), read_answer(text)) for url, text in answers.items()))
+
+
+def office(found: Policy) -> Network:
+    return found.networks[0]
+
+
+def at_the_office(*answers: Said) -> Policy:
+    before = policy()
+    return unfold(before, office(before), dict(zip(("corp", "other"), answers, strict=False)))
+
+
+@pytest.mark.parametrize(
+    ("answer", "use"),
+    [
+        ("PROXY a:8080", ("corp → a:8080", "backup", "direct")),
+        ("PROXY a:8080; PROXY b:8080", ("corp → a:8080", "corp → b:8080", "backup", "direct")),
+        ("PROXY a:8080; HTTPS a:8080; SOCKS5 a:8080", ("corp → a:8080", "corp → https://a:8080", "corp → socks5://a:8080", "backup", "direct")),
+        ("PROXY a:8080; PROXY A:8080; HTTP a:8080", ("corp → a:8080", "backup", "direct")),
+        ("PROXY a:8080; DIRECT", ("corp → a:8080", "direct", "backup")),
+        ("DIRECT; PROXY a:8080", ("direct", "corp → a:8080", "backup")),
+        ("DIRECT", ("direct", "backup")),
+        ("PROXY null:1; PROXY a:8080", ("corp → a:8080", "backup", "direct")),
+        ("PROXY null:1", ("corp", "backup", "direct")),
+        ("", ("corp", "backup", "direct")),
+    ],
+)  # fmt: skip
+def test_a_network_uses_what_the_pac_names(answer: str, use: tuple[str, ...]) -> None:
+    found = at_the_office(said(answer))
+
+    assert office(found).use == use
+    assert found.networks[1] == policy().networks[1]
+
+
+def test_a_candidate_is_an_upstream_of_its_own() -> None:
+    found = at_the_office(said("HTTPS Proxy.corp.example:443; PROXY elsewhere:8080; DIRECT"))
+
+    trusted, other = found.upstreams["corp → https://proxy.corp.example:443"], found.upstreams["corp → elsewhere:8080"]
+    assert trusted.http == trusted.https == proxy("https://proxy.corp.example:443")
+    assert (trusted.username, trusted.password_file, trusted.named_by) == ("alice", "/p", "corp")
+    assert trusted.no_proxy == (".corp.example",)
+    assert (other.username, other.password_file, other.credentials) == ("", "", None)
+    assert found.upstreams["direct"] == DIRECT
+    assert found.upstreams["corp"].candidates == (trusted.name, other.name, "direct")
+    assert found.upstreams["corp"].fault is None
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        (Said(fault=PacFault(Outcome.DNS, "wpad.corp.example: unknown")), Verdict(Outcome.DNS, "its PAC: wpad.corp.example: unknown")),
+        (Said(fault=PacFault(Outcome.PORTAL, "a page")), Verdict(Outcome.PORTAL, "its PAC: a page")),
+        (said("PROXY null:1; GOPHER x:1"), Verdict(Outcome.ERROR, "its PAC names no way out: PROXY null:1: no host and port that a proxy could have; GOPHER x:1")),
+        (said(""), Verdict(Outcome.ERROR, "its PAC names no way out: an empty answer")),
+        (Said(), Verdict(Outcome.ERROR, "its PAC names no way out: it was not asked")),
+    ],
+)  # fmt: skip
+def test_a_pac_that_says_nothing_stays_in_its_place_with_the_reason(found: Said, verdict: Verdict) -> None:
+    unfolded = at_the_office(found)
+
+    assert office(unfolded).use == ("corp", "backup", "direct")
+    assert unfolded.upstreams["corp"].fault == verdict
+    assert unfolded.upstreams["corp"].candidates == ()
+
+
+@pytest.mark.parametrize(
+    ("found", "use", "excepted"),
+    [
+        (said("PROXY a:1", own="PROXY a:1"), "corp → a:1", ()),
+        (said("PROXY a:1", own="DIRECT"), "corp → a:1", ("own.corp.example",)),
+        (said("PROXY a:1", own="DIRECT; PROXY a:1"), "corp → a:1", ("own.corp.example",)),
+        (said("PROXY a:1", own="DIRECT", more="DIRECT"), "corp → a:1", ("own.corp.example", "more.corp.example")),
+        # What goes directly can be excepted from a proxy, and not the other way round.
+        (said("DIRECT", own="PROXY a:1"), "corp → a:1", ("registry-1.docker.io",)),
+        (said("DIRECT", own="DIRECT"), "direct", ()),
+        (said("", own="DIRECT"), "direct", ()),
+        (said("", own="PROXY a:1"), "corp → a:1", ()),
+    ],
+)  # fmt: skip
+def test_registries_that_go_directly_are_excepted_from_the_proxy(
+    found: Said, use: str, excepted: tuple[str, ...]
+) -> None:
+    unfolded = at_the_office(found)
+
+    assert office(unfolded).use[0] == use
+    if use != "direct":
+        assert unfolded.upstreams[use].no_proxy == (".corp.example", *excepted)
+
+
+@pytest.mark.parametrize(
+    ("found", "texts"),
+    [
+        (said("PROXY a:1", own="DIRECT"), []),
+        (said("PROXY a:1; DIRECT", own="PROXY a:1; DIRECT"), []),
+        (said("PROXY a:1", own="PROXY b:1"), ["the PAC of corp sends own.corp.example by b:1, and Docker, which has one proxy, is given a:1"]),
+        (said("PROXY a:1", own="PROXY b:1", more="SOCKS c:1"), ["the PAC of corp sends own.corp.example by b:1, more.corp.example by socks5://c:1, and Docker, which has one proxy, is given a:1"]),
+        (said("PROXY a:1", **{f"r{n}": f"PROXY p{n}:1" for n in range(9)}), ["the PAC of corp sends r0.corp.example by p0:1, r1.corp.example by p1:1, r2.corp.example by p2:1, r3.corp.example by p3:1 and 5 more, and Docker, which has one proxy, is given a:1"]),
+        (Said(fault=PacFault(Outcome.DNS, "no")), []),
+    ],
+)  # fmt: skip
+def test_what_one_proxy_cannot_have_is_said(found: Said, texts: list[str]) -> None:
+    assert [one.text for one in split_of(PacSeen(name="corp", url="", said=found))] == texts
+
+
+def test_what_a_pac_named_elsewhere_is_recognised_and_not_used() -> None:
+    here = unfold(policy(), office(policy()), {"corp": said("PROXY a.corp.example:1")})
+
+    found = knowing(
+        here, [("corp", said("PROXY b:1", own="DIRECT")), ("corp", said("PROXY a.corp.example:1", own="DIRECT"))]
+    )
+
+    assert found.networks == here.networks
+    assert found.upstreams["corp → a.corp.example:1"] == here.upstreams["corp → a.corp.example:1"]
+    assert found.upstreams["corp → b:1"].no_proxy == (".corp.example", "own.corp.example")
+    meant = by_upstream(found)
+    assert meant["corp → b:1"].https == proxy("http://b:1")
+    assert "corp" not in meant  # by itself it means nothing, least of all direct
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted", "answer"),
+    [
+        ("proxy.corp.example", ("*.corp.example",), True),
+        ("PROXY.corp.example", ("*.CORP.example",), True),
+        ("corp.example", ("*.corp.example",), False),
+        ("proxy.corp.example.evil", ("*.corp.example",), False),
+        ("evilcorp.example", ("*.corp.example", "corp.example"), False),
+        ("10.1.0.3", ("10.1.*",), True),
+        ("anything", ("*",), True),
+        ("anything", (), False),
+    ],
+)
+def test_whom_the_password_may_go_to(host: str, trusted: tuple[str, ...], answer: bool) -> None:
+    assert is_trusted(host, map(Pattern, trusted)) is answer
+
+
+WAYS = st.sampled_from(["a.corp.example", "b.corp.example", "c", "10.1.0.3", "10.2.0.3"]).flatmap(
+    lambda host: st.sampled_from([f"PROXY {host}:1", f"HTTPS {host}:1", f"SOCKS {host}:2"])
+)
+ANSWERS = st.lists(WAYS | st.sampled_from(["DIRECT", "PROXY null:1", "", "🙂"]), max_size=20).map("; ".join)
+
+
+@settings(max_examples=fewer(100), deadline=None)
+@given(st.lists(ANSWERS, max_size=4), ANSWERS, st.permutations(["corp", "other", "backup", "direct"]))
+def test_whatever_it_says(answers: list[str], of_other: str, use: list[str]) -> None:
+    secret = Secret("hunter2")
+    before = policy(TEXT.replace('["corp", "backup", "direct"]', str(use).replace("'", '"')))
+    upstreams = {**before.upstreams, "corp": with_password(before.upstreams["corp"], secret)}
+    before = Policy(upstreams=upstreams, networks=before.networks)
+    found_said = {"corp": said("", **{f"r{n}": text for n, text in enumerate(answers)}), "other": said(of_other)}
+
+    found = unfold(before, office(before), found_said)
+
+    names = office(found).use
+    assert names
+    assert len(set(names)) == len(names)
+    assert all(name in found.upstreams for name in names)
+    expected = [one for name in use for one in found.upstreams[name].candidates or (name,)]
+    assert list(names) == list(dict.fromkeys(expected))
+    assert all(found.upstreams[name] == before.upstreams[name] for name in ("backup", "direct"))
+    for upstream in found.upstreams.values():
+        if upstream.named_by:
+            assert upstream.http is not None
+            assert upstream.http == upstream.https
+            is_theirs = upstream.named_by == "corp" and is_trusted(upstream.http.host, before.upstreams["corp"].trusted)
+            assert (upstream.password == secret) is is_theirs
+            assert bool(upstream.credentials) is is_theirs
+    for name in ("corp", "other"):
+        assert (found.upstreams[name].fault is None) is bool(found.upstreams[name].candidates)
+
+
+def with_password(upstream: Upstream, password: Secret) -> Upstream:
+    return Upstream(
+        upstream.name, username=upstream.username, password=password, no_proxy=upstream.no_proxy, pac=upstream.pac,
+        trusted=upstream.trusted,
+    )  # fmt: skip
