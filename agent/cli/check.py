@@ -27,7 +27,8 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         complain(*error.lines)
         if not args.offline and _is_for_elsewhere(args, paths):
             complain(
-                "On a machine that has these, it would be valid. To check a policy for another machine: check --offline"
+                "On a machine that has these, it would be valid. "
+                "To check a policy for another machine: docker-proxy-agent check --offline"
             )
         return 1
     warn(found.path, found.cautions)

@@ -15,4 +15,6 @@ def started_with(layout: Layout) -> dict[str, str] | None:
     try:
         return None if systemd is None else asyncio.run(systemd.started_with())
     except UnitFailed as error:
-        raise AgentError("--user", f"your systemd does not answer: {error.what}") from error
+        raise AgentError(
+            "--user", f"your systemd does not answer: {error.what}", "See: systemctl --user status"
+        ) from error

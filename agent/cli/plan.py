@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 from collections.abc import Sequence
 
 import msgspec
@@ -28,7 +27,6 @@ from agent.one_pass.seen import Offline, Pass, Planned, Seen
 from agent.one_pass.world import TheWorld
 from agent.service.status_file import StatusFound, read
 from agent.values.condition import Condition
-from agent.values.errors import AgentError
 from agent.values.paths import Paths
 
 CHANGES = 2
@@ -36,10 +34,6 @@ CHANGES = 2
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
-    if paths.is_the_systems and os.geteuid() != 0:  # it could not read everything, and would plan something else
-        raise AgentError(
-            "plan", "needs root, to read everything that a pass reads", "Try: sudo docker-proxy-agent plan"
-        )
     policy = loaded(args, paths, refuses_unsafe=False).policy
     world = TheWorld(paths, policy)
     world.relay = AsIfItWorked(world.relay)

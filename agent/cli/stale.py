@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -47,8 +46,6 @@ _CONTAINERS = "containers and builders"
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
-    if paths.is_the_systems and os.geteuid() != 0:
-        raise AgentError("stale", "needs root, to know what a pass would choose", "Try: sudo docker-proxy-agent stale")
     policy = loaded(args, paths, refuses_unsafe=False).policy
     shown = asyncio.run(_found(policy, TheWorld(paths, policy), paths))
     if args.json:
@@ -63,7 +60,8 @@ async def _found(policy: Policy, this: TheWorld, paths: Paths) -> StaleListShown
     upstream, expects = _expected(seen)
     found = await this.daemon.inventory()
     if found is None:
-        raise AgentError(seen.reality.unit_name, "does not run, so nobody can be asked", "It is not started for that")
+        start = f"{seen.reality.systemctl} start {seen.reality.unit_name}"
+        raise AgentError(seen.reality.unit_name, "does not run, so nobody can be asked", f"Start it first: {start}")
     dns, docker = this.container_dns(), _client(paths, policy)
     things = list(stale_things(found, expects, dns, docker))
     alone = frozenset(name for one in things if one.kind is not Kind.BUILDER for name in one.containers)

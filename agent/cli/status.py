@@ -48,7 +48,7 @@ def show(found: StatusFound | None, args: argparse.Namespace, paths: Paths) -> N
     if not is_running:
         complain(not_running(status))
     if found is not None and status is None:
-        complain(f"version {found.version} of the agent wrote status.json, and {__version__} cannot read it")
+        complain(unreadable(found))
     if args.json:
         known = msgspec.to_builtins(status) if status is not None else {}
         more, _ = _verified(paths) if args.verbose else ({}, ())
@@ -75,6 +75,11 @@ def _show_short(found: StatusFound | None, args: argparse.Namespace, paths: Path
 def not_running(status: Status | None) -> str:
     was = f", and this is what the last one knew {_age(status)} ago" if status is not None else ""
     return f"no agent runs here{was}; to start it: systemctl start docker-proxy-agent"
+
+
+def unreadable(found: StatusFound) -> str:
+    remedy = "Restart it: systemctl restart docker-proxy-agent"
+    return f"version {found.version} of the agent wrote status.json, and {__version__} cannot read it. {remedy}"
 
 
 def colour_of(status: Status) -> Colour:

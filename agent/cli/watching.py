@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from agent.cli.printing import Colour, flush, has_screen, page, whole_screen
-from agent.cli.status import by_now, colour_of, not_running, show
+from agent.cli.status import by_now, colour_of, not_running, show, unreadable
 from agent.service.status_file import read
 from agent.service.status_line import in_a_line
 from agent.service.status_page import lines
@@ -91,7 +91,7 @@ def _picture(paths: Paths) -> tuple[list[str], Colour]:
     heading = f"{now.astimezone():%H:%M:%S}  {'Ctrl-C ends this' if is_running else not_running(status)}"
     if status is not None:
         return [heading, "", *lines(status, now)], colour_of(status) if is_running else Colour.PLAIN
-    unread = [] if found is None else [f"status.json is by version {found.version} of the agent; this is another one"]
+    unread = [] if found is None else [unreadable(found)]
     return [heading, "", *unread], Colour.PLAIN
 
 

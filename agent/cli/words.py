@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 from collections.abc import Collection
 from typing import Final
 
@@ -15,6 +16,7 @@ from agent.cli.commands import COMMANDS
 from agent.cli.help import PROG, Front, Parser, description, examples, unknown
 from agent.cli.misused import USAGE
 from agent.cli.options import OPTIONS, common
+from agent.values.errors import AgentError
 from agent.values.paths import Paths
 
 SUMMARY: Final = "Keeps Docker's proxy settings right while the machine moves between networks"
@@ -24,6 +26,7 @@ _WITHOUT_POLICY: Final = frozenset({"status", "audit", "install", "demo", "relay
 _WITHOUT_FACTS: Final = frozenset({"run", "init", "install", "uninstall", "demo", "relay"})
 
 _WITHOUT_AN_INSTANCE: Final = frozenset({"demo", "relay"})
+_READ_BY_A_GROUP: Final = frozenset({"audit"})  # adm reads the log
 # systemd itself starts the one, with its environment; the other one reads what lies in the runtime folder.
 _ASK_NOTHING: Final = frozenset({"run", "status"})
 _SYSTEM: Final = Paths()
@@ -52,9 +55,18 @@ def obey(words: list[str]) -> int:
         parser.error("--user and --root exclude each other")
     if args.user and name in _WITHOUT_AN_INSTANCE:
         parser.error(f"{name} is about no instance: leave --user out")
+    paths = _paths(name, args)
+    if (
+        COMMANDS[args.command].needs_root
+        and name not in _READ_BY_A_GROUP
+        and paths.is_the_systems
+        and os.geteuid() != 0
+    ):
+        typed = importlib.import_module("shlex").join(words)
+        raise AgentError(args.command, "needs root", f"Try: sudo {PROG} {typed}")
     # Only now, so that help and a wrong command line are answered at once.
     module = importlib.import_module(f"agent.cli.{name}.command" if name in _FOLDERS else f"agent.cli.{name}")
-    status: int = module.run(args, _paths(name, args))
+    status: int = module.run(args, paths)
     return status
 
 

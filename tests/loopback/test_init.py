@@ -155,7 +155,7 @@ def test_a_pac_file_of_a_connection_is_told_and_not_fetched(laptop: Laptop, root
 
     shown = laptop.python(f"import sys\nsys.stderr = sys.stdout\n{INIT}", "", "--root", str(root), "init")
 
-    assert f'note {keyfile}: the connection "Office" has a PAC file, which names proxy.test:8080.' in shown
+    assert f'note: {keyfile}: the connection "Office" has a PAC file, which names proxy.test:8080.' in shown
 
 
 def test_a_proxy_that_keeps_us_waiting_is_here(laptop: Laptop, root: Path) -> None:

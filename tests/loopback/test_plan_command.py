@@ -29,7 +29,7 @@ def test_it_needs_root_and_says_so_in_one_line() -> None:
     ran = plan()
 
     assert (ran.returncode, ran.stdout) == (1, "")
-    assert ran.stderr == "plan: needs root, to read everything that a pass reads. Try: sudo docker-proxy-agent plan\n"
+    assert ran.stderr == "plan: needs root. Try: sudo docker-proxy-agent plan\n"
 
 
 def test_below_another_root_anybody_may_ask() -> None:

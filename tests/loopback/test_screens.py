@@ -490,8 +490,11 @@ def test_what_another_version_wrote_is_not_shown_and_that_is_said(
 
     assert main(["--root", str(tmp_path), "status"]) == NOT_RUNNING
 
-    said = "version 0.0.1 of the agent wrote status.json, and 0.1.0 cannot read it\n"
-    assert capsys.readouterr() == ("", f"no agent runs here; to start it: systemctl start docker-proxy-agent\n{said}")
+    said = "version 0.0.1 of the agent wrote status.json, and 0.1.0 cannot read it. Restart it: systemctl restart"
+    assert capsys.readouterr() == (
+        "",
+        f"no agent runs here; to start it: systemctl start docker-proxy-agent\n{said} docker-proxy-agent\n",
+    )
 
 
 def test_a_long_line_is_folded_where_it_is_known_how_wide(

@@ -156,7 +156,7 @@ def test_what_another_version_wrote_is_not_drawn(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text('{"version": "0.0.1", "pid": 1, "started": 1, "state": "steady", "verdicts": null}')
     with watching(tmp_path) as terminal:
-        terminal.until(r"status\.json is by version 0\.0\.1 of the agent")
+        terminal.until(r"version 0\.0\.1 of the agent wrote status\.json")
 
 
 def test_it_has_the_size_of_its_window_also_of_a_new_one(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_only_root_is_answered(at_the_office: Laptop) -> None:
     asked = laptop.agent("pause", user="alice")
 
     assert asked.code == 1
-    assert asked.stderr.strip().endswith("Run it as root")
+    assert asked.stderr.strip().endswith("Try: sudo docker-proxy-agent pause")
     assert laptop.status()["state"] == "steady"
     mode = laptop.run("stat", "-c", "%a %U", "/run/docker-proxy-agent/control.sock").stdout.split()
     assert mode == ["600", "root"]

@@ -375,4 +375,4 @@ def test_who_may_not_is_told_in_one_line(laptop: Laptop) -> None:
     ran = laptop.agent("install", user="alice")
 
     assert ran.code == 1
-    assert ran.stderr == "install: must be run as root. Try: sudo docker-proxy-agent install\n"
+    assert ran.stderr == "install: needs root. Try: sudo docker-proxy-agent install\n"

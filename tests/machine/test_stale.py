@@ -146,5 +146,8 @@ def test_a_docker_that_is_stopped_is_not_started_for_it(laptop: Laptop) -> None:
     ran = laptop.agent("stale")
 
     assert ran.code == 1
-    assert ran.stderr == "docker.service: does not run, so nobody can be asked. It is not started for that\n"
+    assert (
+        ran.stderr
+        == "docker.service: does not run, so nobody can be asked. Start it first: systemctl start docker.service\n"
+    )
     assert not laptop.docker.is_active()

@@ -9,6 +9,7 @@ from typing import Final
 
 from agent.cli.audit import at, contract, listing, outages, ran, report, verifying, who
 from agent.cli.audit.options import OPTIONS, QUESTIONS
+from agent.cli.help import PROG
 from agent.cli.misused import Misused
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
@@ -28,14 +29,15 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     takes = QUESTIONS[args.question].takes if args.question else OPTIONS.keys()
     for option, name in OPTIONS.items():
         if getattr(args, name, None) and option not in takes:
-            raise Misused(f"audit {args.question} has no {option}: leave it out")
+            asked = f"{PROG} audit {args.question}"
+            raise Misused(f"{asked}: there is no option {option}: leave it out. See: {asked} --help")
     answering = ANSWERED_BY[args.question] if args.question else listing
     try:
         status: int = answering.run(args, paths)
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise AgentError(
-            str(error.filename or paths.audit_log), f"cannot be read ({error.strerror})", "The log belongs to root"
-        ) from error
+        where = str(error.filename or paths.audit_log)
+        remedy = f"Try: sudo {PROG} audit" if isinstance(error, PermissionError) else f"See: ls -ld {where}"
+        raise AgentError(where, f"cannot be read ({error.strerror})", remedy) from error
     return status

@@ -172,7 +172,7 @@ QUESTIONS: Final = {
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'"{text}" is not a number of records')
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of records, such as 20')
     return int(text)
 
 

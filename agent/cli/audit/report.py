@@ -32,18 +32,17 @@ STDOUT: Final = Path("-")
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
     if args.json:
-        raise Misused("audit report has no JSON output: leave --json out, or use audit --json")
+        raise Misused("docker-proxy-agent audit report has no JSON output: leave --json out, or use audit --json")
     if args.output != STDOUT:
         check_new(args.output)  # now, for a long log takes its time
     now = utc_now()
     until = now if args.until is None else min(args.until, now)
     if args.since is not None and args.since >= until:
-        raise AgentError(
-            "audit report", f"nothing can have happened from {when.local(args.since)} to {when.local(until)}"
-        )
+        lies = f"nothing can have happened from {when.local(args.since)} to {when.local(until)}"
+        raise AgentError("audit report", lies, "Give an earlier --since, or a later --until")
     found = verify(paths.audit_log, paths.state, system_journal.ask(paths.layout.user) if paths.is_real else None)
     if not found.records:
-        raise AgentError(str(paths.audit_log), "has no records")
+        raise AgentError(str(paths.audit_log), "has no records yet", "The first pass writes some")
     newest = files.newest(paths.audit_log)
     status = read(paths.status)
     is_running = status is not None and status.is_running

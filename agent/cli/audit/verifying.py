@@ -19,7 +19,8 @@ _SEQ_AND_HASH: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 def anchor(text: str) -> Anchor:
     found = _SEQ_AND_HASH.fullmatch(text.strip())
     if found is None:
-        raise argparse.ArgumentTypeError(f'"{text}" is not the number of a record, a colon and its hash of 64 digits')
+        expected = "is not the number of a record, a colon and its hash of 64 digits, as `audit verify` prints its end"
+        raise argparse.ArgumentTypeError(f'"{text}" {expected}')
     return Anchor(int(found[1]), found[2])
 
 

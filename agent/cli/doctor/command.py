@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 
 import msgspec
 
@@ -23,7 +22,7 @@ from agent.cli.printing import complain, page, print_json
 from agent.cli.session import quiet
 from agent.system.files import check_new, write_new
 from agent.values.condition import Code, Condition
-from agent.values.errors import AgentError, NoPolicy, PolicyRefused
+from agent.values.errors import NoPolicy, PolicyRefused
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 
@@ -32,10 +31,6 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     if args.full and args.bundle is None:
         raise Misused("docker-proxy-agent doctor: --full needs --bundle. See: docker-proxy-agent doctor --help")
     quiet(args.verbose)
-    if paths.is_the_systems and os.geteuid() != 0:
-        raise AgentError(
-            "doctor", "needs root, to look at all that a pass reads", "Try: sudo docker-proxy-agent doctor"
-        )
     if args.bundle is not None:
         check_new(args.bundle)  # now, for the look takes its time
     policy, refused = _policy(args, paths)

@@ -57,7 +57,9 @@ def _check_options(args: argparse.Namespace) -> None:
         raise Misused("docker-proxy-agent env: --merge needs --system. See: docker-proxy-agent env --help")
     if args.json and (args.shell is not None or args.merge is not None):
         what = "--shell" if args.shell is not None else "--merge"
-        raise Misused(f"docker-proxy-agent env: {what} has no JSON output: leave --json out")
+        raise Misused(
+            f"docker-proxy-agent env: {what} has no JSON output: leave --json out. See: docker-proxy-agent env --help"
+        )
 
 
 def _check_password(upstream: Upstream, args: argparse.Namespace) -> None:
@@ -181,16 +183,17 @@ def _merged(args: argparse.Namespace, found: Chosen) -> bytes:
     if needs_password(place, found.upstream) and not args.show_secrets:
         what = f"the file would hold the user and the password of {found.upstream.name}"
         raise AgentError(str(args.merge), what, "To print them: --show-secrets")
+    whole = f"docker-proxy-agent env --system {place.name}"
     try:
         there = read_file(args.merge)
     except TargetFailed as failed:  # its remedy is for who writes there
-        raise AgentError(str(args.merge), failed.wrong, f"A whole one: env --system {place.name}") from failed
+        raise AgentError(str(args.merge), failed.wrong, f"For a whole one: {whole}") from failed
     if there is None:
-        raise AgentError(str(args.merge), "there is no such file", f"A whole one: env --system {place.name}")
+        raise AgentError(str(args.merge), "there is no such file", f"For a whole one: {whole}")
     try:
         made = merged(place, there.data, found.upstream, found.policy.no_proxy)
     except TextRefused as refused:
         raise AgentError(str(args.merge), str(refused), "Fix it first") from refused
     if made is None:
-        raise AgentError(_HERE, f"{place.title} has no file to set keys in", f"See: env --system {place.name}")
+        raise AgentError(_HERE, f"{place.title} has no file to set keys in", f"See: {whole}")
     return made

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -34,8 +33,6 @@ _YES: Final = frozenset({"y", "yes"})
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
-    if paths.is_the_systems and os.geteuid() != 0:  # passwords, and other people's files
-        raise AgentError("init", "needs root, to read what Docker reads", "Try: sudo docker-proxy-agent init")
     policy: Path = (args.policy or paths.policy).absolute()
     before = read_text(policy)
     is_policy = before is not None or is_there_any(policy)
@@ -53,7 +50,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     if given is None:
         draft = first_policy(found)
         if not draft.upstreams:
-            complain("note no proxy was found here")
+            complain("note: no proxy was found here")
         text = policy_text(draft, folder, offers_relay=paths.layout.bridge_is_here)
     else:
         more = one_more(found, given.policy, args.add_network)
@@ -63,18 +60,22 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         added = with_network(_written(given, before), given.policy, more, snapshot=found.snapshot, folder=folder)
         if isinstance(added, Nowhere):
             say(policy_text(draft, folder, offers_relay=paths.layout.bridge_is_here))
-            raise AgentError(added.file or str(policy), added.wrong, "Put this in by hand")
+            raise AgentError(added.file or str(policy), added.wrong, "Put in by hand what is printed above")
         text = added
     _show(found if given is None else found.by_others, draft, text)
     with _Beside(policy, text, _passwords(paths, draft, folder)) as beside:
         is_good = _tried(args, paths, beside.draft)
         if is_policy and given is None:
             complain(
-                f"{policy}: there is a policy already; it is left as it is. To add this place: init --add-network NAME"
+                f"{policy}: there is a policy already; it is left as it is. "
+                "To add this place: docker-proxy-agent init --add-network NAME"
             )
             return 0
         if not is_good or not (args.write or _is_wanted(policy)):
-            complain(f"{policy}: not written" + ("" if args.write or not is_good else "; init --write writes it"))
+            complain(
+                f"{policy}: not written"
+                + ("" if args.write or not is_good else ". To write it: docker-proxy-agent init --write")
+            )
             return 0 if is_good else 1
         beside.keep(before, _mode(draft))
     complain(f"{policy}: written. The service takes it up by itself; without it: docker-proxy-agent apply")
@@ -91,7 +92,7 @@ def _show(found: Found, draft: Draft, text: str) -> None:
     for said in found.said:
         complain(f"found {said.where}: {_values(found, said.where)}; {becomes(said)}")
     for remark in dict.fromkeys(draft.remarks):
-        complain(f"note {remark}")
+        complain(f"note: {remark}")
     text = as_shown(text, draft)
     say(*text.rstrip("\n").split("\n"))
     sys.stdout.flush()
@@ -154,7 +155,7 @@ class _Beside:
                     self._made.append(path)
                 elif there.data.removesuffix(b"\n") != password:
                     raise AgentError(
-                        str(path), "has another password than was found", "Move it away, then run it again"
+                        str(path), "holds another password than was found here", "Move it away, then run init again"
                     )
             if (state := read_file(self.draft)) is not None:
                 remove_file(self.draft, expected=state)

@@ -47,7 +47,7 @@ def check_can(what: str, paths: Paths) -> None:
     if not paths.is_real:
         raise AgentError(what, "a service belongs to a whole system", "Leave out --root")
     if paths.is_the_systems and os.geteuid() != 0:
-        raise AgentError(what, "must be run as root", f"Try: sudo docker-proxy-agent {what}")
+        raise AgentError(what, "needs root", f"Try: sudo docker-proxy-agent {what}")
     if manager(paths) is None:
         why = "this system was not started by systemd"
         if not paths.is_the_systems:
