@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from agent.audit.counters import Noted
 from agent.audit.facts import Plain, of_a_record
 from agent.audit.log import AuditLog, AuditUnwritable
 from agent.audit.logs import log
@@ -54,7 +55,7 @@ class Record:
         self.pass_id = pass_id
         self._trigger = trigger
         self.by = by
-        self.so_far = SoFar(audit_log.state) if so_far is None else so_far
+        self.so_far = SoFar(audit_log.state, audit_log.path) if so_far is None else so_far
 
     def for_pass(self, pass_id: str, trigger: str, by: Asker | None = None) -> Record:
         """A Record for what happens in this pass. `by`: who asked for it, if somebody did."""
@@ -88,6 +89,10 @@ class Record:
         self._log_of_itself()
         log.log(_LEVEL[facts.severity], event.value, **shown, **about, **anchor)
         self.so_far.note(facts)
+        if self.so_far.counters is not None:
+            seq = anchor.get("audit_seq")
+            noted = Noted(event=event.value, facts=shown, trigger=self._trigger, is_asked=by is not None, at=now_text())
+            self.so_far.counters.note(seq if isinstance(seq, int) else None, noted)
         if facts.is_shown and (words := brief(event, shown)):
             self.so_far.recent.appendleft(Told(now_text(), words))
 

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
+from agent.audit.counters import Counters
 from agent.system.state_file import StateFile
 from agent.values.dockerd import Cause
 from agent.values.errors import AgentError
@@ -58,8 +59,9 @@ class Shown(msgspec.Struct, frozen=True):
 class SoFar:
     """Of one agent, or of one command."""
 
-    def __init__(self, state: Path | None = None) -> None:
-        """`state`: the state directory; None: nothing is kept."""
+    def __init__(self, state: Path | None = None, log: Path | None = None) -> None:
+        """`state`: the state directory; None: nothing is kept. `log`: of the records; None: they are not counted."""
+        self.counters = None if state is None or log is None else Counters(log, state)
         self.recent = deque[Told](maxlen=_RECENT)
         self.shown = Shown()
         self._file = None if state is None else StateFile(state / "docker-recorded.json", dict[str, OfDocker], 1)

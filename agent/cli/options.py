@@ -86,6 +86,11 @@ def _status(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--short", action="store_true", help="one line, for a prompt or a bar; with --json as waybar reads it"
     )
+    parser.add_argument(
+        "--format",
+        choices=["prometheus"],
+        help="print metrics for a program that collects them (docs/monitoring.md)",
+    )
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:

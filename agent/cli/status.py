@@ -15,7 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from agent import __version__
-from agent.cli.printing import Colour, complain, page, print_for_a_bar, print_json, say
+from agent.cli.misused import Misused
+from agent.cli.printing import Colour, complain, exact_bytes, page, print_for_a_bar, print_json, say
 from agent.one_pass.picture import State
 from agent.service.status_file import Status, StatusFound, read
 from agent.service.status_page import ago, lines
@@ -31,12 +32,23 @@ _COLOURS: Final = {
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
+    if args.format is not None and (args.watch or args.short or args.json or args.verbose):
+        raise Misused("status --format prints nothing else: leave --watch, --short, --json and -v out")
     if args.watch:  # imported only now: what is shown once does without
         status: int = importlib.import_module("agent.cli.watching").watch(args, paths)
         return status
     found = read(paths.status)
+    if args.format is not None:
+        return _export(found)
     show(found, args, paths)
     return 0 if found is not None and found.is_running else NOT_RUNNING
+
+
+def _export(found: StatusFound | None) -> int:
+    """0 without an agent, too: that is what it tells. Imported only now, as above."""
+    metrics = importlib.import_module("agent.service.metrics")
+    exact_bytes(metrics.text(found, __version__, dt.datetime.now(dt.UTC)).encode())
+    return 0
 
 
 def show(found: StatusFound | None, args: argparse.Namespace, paths: Paths) -> None:

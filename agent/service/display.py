@@ -10,11 +10,12 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from agent.audit.counters import CAUSES
 from agent.audit.record import Record
 from agent.one_pass.drawing import Beside, RestartsMade, Since, client_targets, picture_of
 from agent.one_pass.picture import Picture, TargetShown
 from agent.one_pass.seen import Pass, Planned
-from agent.service.status_file import EventShown, PolicyStatus, StatusFile, status_of
+from agent.service.status_file import CountersShown, EventShown, PolicyStatus, StatusFile, status_of
 from agent.service.status_page import headline
 from agent.system.clock import now_text
 from agent.system.notify import Notify
@@ -58,10 +59,24 @@ class Display:
     ) -> None:
         """`idle`: dockerd, where no policy asks for a pass."""
         picture = self.picture(done, conditions, idle, is_working=is_working)
-        status = status_of(picture, policy, tuple(EventShown(told.at, told.text) for told in self._record.recent))
+        recent = tuple(EventShown(told.at, told.text) for told in self._record.recent)
+        status = status_of(picture, policy, recent, self._counters())
         with contextlib.suppress(AgentError):  # a full disk: the next pass tries again
             self._file.show(status)
         self._notify.status(f"{status.state.value}: {headline(status, None)}")
+
+    def _counters(self) -> CountersShown | None:
+        if self._record.so_far.counters is None:
+            return None
+        counted = self._record.so_far.counters.now
+        return CountersShown(
+            restarts={cause: counted.restarts.get(cause, 0) for cause in CAUSES},
+            starts_by_others=counted.starts_by_others,
+            rollbacks=counted.rollbacks,
+            corrections=counted.corrections,
+            unreachable_s=round(counted.unreachable_s + counted.open_s, 1),
+            deferred_since=counted.deferred_since or None,
+        )
 
     def picture(
         self,

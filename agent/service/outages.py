@@ -73,6 +73,12 @@ class Outages:
             yield UnreachableEnded(lasted_s=lasted_s, upstream=upstream or UNSET, because=because)
         self._open = None
 
+    def open_s(self, now: float) -> float:
+        """How long the one that is recorded and goes on has lasted; 0: there is none."""
+        if self._open is None or self._open.told is None:
+            return 0.0
+        return round(max(0.0, now - self._open.since), 1)
+
     def once_more(self) -> Iterator[Facts]:
         """The record of the one that is open, for a log that has lost it."""
         if self._open is not None and self._open.told is not None:

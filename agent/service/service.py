@@ -435,6 +435,8 @@ class Service:
         said = self._outages.note(done, now, wall, says_where=self._places.says_where, recheck_s=self._recheck_s)
         for facts in said:
             record(facts)
+        if (counters := self._record.so_far.counters) is not None:
+            counters.note_open(self._outages.open_s(now))
         if isinstance(done.seen, Offline):
             self._memory.note_offline()
         for cause in self._starts.note(done):

@@ -49,6 +49,17 @@ class EventShown(msgspec.Struct, frozen=True):
     text: str
 
 
+class CountersShown(msgspec.Struct, frozen=True, kw_only=True):
+    """How often what happened, by all agents that this machine had, and how long."""
+
+    restarts: dict[str, int]  # of Docker, by cause
+    starts_by_others: int
+    rollbacks: int
+    corrections: int
+    unreachable_s: float
+    deferred_since: str | None  # RFC 3339; None: no restart waits
+
+
 class Status(Picture, frozen=True, kw_only=True):
     """status.json: the picture of the last pass, and whose it is."""
 
@@ -58,9 +69,15 @@ class Status(Picture, frozen=True, kw_only=True):
     policy: PolicyStatus
     at: str = ""  # when this was so, RFC 3339
     last: tuple[EventShown, ...] = ()  # the last first
+    counters: CountersShown | None = None  # None: not counted
 
 
-def status_of(picture: Picture, policy: PolicyStatus, last: tuple[EventShown, ...]) -> Status:
+def status_of(
+    picture: Picture,
+    policy: PolicyStatus,
+    last: tuple[EventShown, ...],
+    counters: CountersShown | None = None,
+) -> Status:
     """What this process shows now."""
     return Status(
         **msgspec.structs.asdict(public(picture)),
@@ -70,6 +87,7 @@ def status_of(picture: Picture, policy: PolicyStatus, last: tuple[EventShown, ..
         policy=policy,
         at=now_text(),
         last=last,
+        counters=counters,
     )
 
 

@@ -195,6 +195,18 @@ def test_where_no_agent_has_ever_run_status_says_so_as_json(tmp_path: Path) -> N
     assert (done.returncode, json.loads(done.stdout)) == (3, {"running": False})
 
 
+def test_where_no_agent_has_ever_run_prometheus_is_told_so_and_it_is_no_failure(tmp_path: Path) -> None:
+    done = asked(tmp_path, "status", "--format", "prometheus")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\ndocker_proxy_agent_up 0\n" in done.stdout
+
+
+@pytest.mark.parametrize("option", ["--watch", "--json", "-v"])
+def test_metrics_are_printed_alone(tmp_path: Path, option: str) -> None:
+    assert asked(tmp_path, "status", "--format", "prometheus", option).returncode == 64
+
+
 def test_what_a_pass_says_first_is_among_its_facts(tmp_path: Path) -> None:
     with_policy(Paths(tmp_path), POLICY)
 

@@ -397,7 +397,11 @@ def screen(text: Iterable[str], root: Path) -> str:
 
 def in_json(status: Mapping[str, Any], root: Path) -> str:
     """A line for each name, without what is another at each run."""
-    facts = {name: fact for name, fact in status.items() if name not in ("pid", "started", "version", "at", "last")}
+    facts = {
+        name: fact
+        for name, fact in status.items()
+        if name not in ("pid", "started", "version", "at", "last", "counters")
+    }
     facts["network"] = facts["network"] and facts["network"]["name"]
     if facts["docker"]:
         facts["docker"] = {**facts["docker"], "last_took_s": "T" if facts["docker"]["last_took_s"] else None}

@@ -685,6 +685,20 @@ async def test_a_file_that_dockerd_would_not_take_is_no_fight(laptop: Laptop, is
         assert laptop.dockerd.runs_with == OFFICE
 
 
+async def test_what_it_counts_is_shown_and_outlives_it(laptop: Laptop) -> None:
+    laptop.policy()
+    async with laptop.running() as hand:
+        laptop.place.snapshot = at("10.20.0.1")
+        await hand.wake()
+        await hand.wake()
+        before = laptop.status()["counters"]
+    async with laptop.running():
+        after = laptop.status()["counters"]
+
+    assert before["restarts"]["network"] == laptop.events().count("docker-restarted") - before["restarts"]["other"] == 1
+    assert after == before
+
+
 async def test_an_idle_pass_writes_nothing(laptop: Laptop) -> None:
     laptop.policy()
     async with laptop.running() as hand:
