@@ -72,6 +72,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
                 Example("status", "shows it once"),
                 Example("status --watch", "shows it until Ctrl-C, always as it is now"),
                 Example("status --short", "one line, for a prompt or a bar"),
+                Example("status --format prometheus", "metrics, for the textfile collector of node_exporter"),
             ),
             needs_root=False,
         ),
