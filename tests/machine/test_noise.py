@@ -18,7 +18,11 @@ from .test_service import NAME, started
 
 AT_TIMES = f'[probe]\nregistry = ["https://{REGISTRY}"]\n'
 ONLY_EVENTS = AT_TIMES + 'recheck = "0s"\n'  # no timer is asked for: what is probed all the same was no event's due
-EVERYWHERE = "/etc /root /home /run/docker-proxy-agent /var/lib/docker-proxy-agent /var/log/docker-proxy-agent"
+STATE = "/var/lib/docker-proxy-agent"
+EVERYWHERE = f"/etc /root /home /run/docker-proxy-agent {STATE} /var/log/docker-proxy-agent"
+# The minute after the agent's own restart of Docker ends by the clock, on a busy machine before the last container does.
+OF_THE_MINUTE_AFTER = {STATE, f"{STATE}/journal.json", f"{STATE}/last-good.json"}
+A_LOOK_TICKS = 30  # that nothing but the clock asks for may ask helpers; 200 containers that did would make it 500
 
 
 @pytest.mark.alone
@@ -30,26 +34,28 @@ def test_two_hundred_containers_and_a_restart_of_our_own_are_no_reason_to_probe_
     office_policy(laptop, docker=ONLY_EVENTS)
     laptop.plug("office")
     started(laptop)
-    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=15)
-    laptop.until(is_there, laptop, "office", "office")
-    laptop.until(is_at_rest, laptop, within=30)
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=60)
+    laptop.until(is_there, laptop, "office", "office", within=30)
+    laptop.until(is_at_rest, laptop, within=60)
     shown = laptop.status()
     probed, before = laptop.internet.requests(), docker_starts(laptop)
     laptop.run("touch", "/run/before")
     helpers = cpu_of_children(laptop)
 
     at_once = "seq 200 | xargs -P 6 -I {} docker run --rm --network {net} lab/busybox:latest true"
-    laptop.run("sh", "-euc", f"docker network create other; {at_once.replace('{net}', 'other')}", timeout=240)
+    laptop.run("sh", "-euc", f"docker network create other; {at_once.replace('{net}', 'other')}", timeout=900)
 
     assert laptop.status() == shown
-    assert laptop.run("find", *EVERYWHERE.split(), "-newer", "/run/before").stdout == ""
+    written = laptop.run("find", *EVERYWHERE.split(), "-newer", "/run/before").stdout.splitlines()
+    assert {*written} <= OF_THE_MINUTE_AFTER
     assert laptop.internet.requests() == probed
     assert docker_starts(laptop) == before == 2
-    # The one look after the restart may ask helpers; 200 containers that did would make it 500 ticks.
-    assert cpu_of_children(laptop) - helpers < 30, "a pass that found nothing to do started processes"
+    spent = cpu_of_children(laptop) - helpers
+    # One after the restart, and one at the end of its minute.
+    assert spent < 2 * A_LOOK_TICKS, f"{spent} ticks: a pass that found nothing to do started processes"
     # It has not gone deaf.
     laptop.plug("home")
-    laptop.until(laptop.docker.reports, https="", within=20)
+    laptop.until(laptop.docker.reports, https="", within=60)
 
 
 def is_at_rest(laptop: Laptop) -> bool:
