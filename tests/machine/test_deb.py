@@ -156,6 +156,12 @@ def test_it_takes_over_from_make_install_and_is_purged_at_once_with_the_relay_on
         1, "uninstall: a package has installed it. Run: sudo apt remove docker-proxy-agent\n"
     )  # fmt: skip
 
+    # As a `make install` would.
+    laptop.run("cp", "-R", "/usr/lib/docker-proxy-agent", "/srv/other")
+    other = "import sys; from agent.cli import main; sys.exit(main(['install']))"
+    beside = laptop.run("env", "PYTHONPATH=/srv/other", "python3", "-c", other, check=False)
+    assert "install: the package docker-proxy-agent is installed" in beside.stderr
+
     said = apt(laptop, "purge", "docker-proxy-agent")
 
     assert "systemctl restart docker.service, which stops 1 container" in said
@@ -176,9 +182,10 @@ def test_it_takes_over_from_make_install_and_is_purged_at_once_with_the_relay_on
 
 
 @trixie
-def test_purge_removes_what_restore_could_not(laptop: Laptop) -> None:
+def test_a_users_own_instance_is_the_packages_and_purge_removes_what_restore_could_not(laptop: Laptop) -> None:
     without_the_other(laptop)
     install(laptop, ONE)
+    _of_alices_own(laptop)
     office_policy(laptop)
     laptop.plug("office")
     laptop.docker.systemctl("enable", "--now", NAME)
@@ -198,6 +205,27 @@ def test_purge_removes_what_restore_could_not(laptop: Laptop) -> None:
     assert laptop.run("sh", "-c", OURS).stdout == ""
     laptop.docker.restart()
     assert laptop.docker.reports(https="")
+
+
+def _of_alices_own(laptop: Laptop) -> None:
+    """With a unit that a `make install` has left her, for a command that is gone."""
+    unit = f"/home/alice/.config/systemd/user/{NAME}"
+    laptop.write(unit, "[Service]\nExecStart=/usr/local/bin/docker-proxy-agent run --user\n", owner="alice")
+    uid = laptop.run("id", "--user", "alice").stdout.strip()
+    linger = "mkdir -p /var/lib/systemd/linger; touch /var/lib/systemd/linger/alice; systemctl start user@$1.service"
+    laptop.run("sh", "-euc", linger, "sh", uid)
+
+    def hers(*argv: str) -> str:
+        return laptop.run("env", f"XDG_RUNTIME_DIR=/run/user/{uid}", *argv, user="alice").stdout
+
+    assert "started      version" in hers(COMMAND, "install", "--user")
+    shown = hers("systemctl", "--user", "show", "--property=FragmentPath,ActiveState,UnitFileState", NAME)
+    assert shown == f"ActiveState=active\nFragmentPath=/usr/lib/systemd/user/{NAME}\nUnitFileState=enabled\n"
+    assert "up to date" in hers(COMMAND, "install", "--user")
+    assert "stopped      and disabled" in hers(COMMAND, "uninstall", "--user", "--purge")
+    shown = hers("systemctl", "--user", "show", "--property=ActiveState,UnitFileState", NAME)
+    assert shown == "ActiveState=inactive\nUnitFileState=disabled\n"
+    assert not laptop.exists(unit)
 
 
 def test_a_debian_developer_finds_nothing_to_say_and_the_same_bytes_twice(tmp_path: Path, world: object) -> None:
