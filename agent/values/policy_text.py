@@ -177,21 +177,19 @@ class _Reading:
 
     def _check_probe(self, probe: Probing) -> None:
         self._turn_to("probe")
-        if probe.failures < 1:
-            self._note(f"probe.failures: {probe.failures} is not at least 1")
-        elif probe.failures > _MOST_FAILURES:
-            self._note(f"probe.failures: {probe.failures} is more than {_MOST_FAILURES}")
+        if not 1 <= probe.failures <= _MOST_FAILURES:
+            self._note(f"probe.failures: {probe.failures} is out of bounds: write 1 to {_MOST_FAILURES}")
         if probe.ca_file and not probe.ca_file.startswith("/"):
-            self._note(f'probe.ca_file: "{probe.ca_file}" is not an absolute path')
+            self._note(f'probe.ca_file: "{probe.ca_file}" is not an absolute path, such as "/etc/ssl/certs/corp.pem"')
 
     def _check_docker(self, docker: Docker) -> None:
         self._turn_to("docker")
         if docker.service and not re.fullmatch(r"[A-Za-z0-9:_.@-]+\.service", docker.service):
             self._note(f'docker.service: "{docker.service}" is not the name of a unit, such as "docker.service"')
         if docker.socket and not docker.socket.startswith("/"):
-            self._note(f'docker.socket: "{docker.socket}" is not an absolute path')
+            self._note(f'docker.socket: "{docker.socket}" is not an absolute path, such as "/run/docker.sock"')
         if docker.restart_command and docker.method is Method.DROP_IN:
-            self._note('docker.restart_command: goes with method = "daemon-json" only; systemd reads the drop-in')
+            self._note('docker.restart_command: goes with method = "daemon-json" only: set that, or leave it out')
         self._note(
             *(
                 f'docker.take_along: "{name}" is not the name of a unit or a pattern, such as "*-firewall.service"'
@@ -206,7 +204,7 @@ class _Reading:
             self._note(f"relay.port: {relay.port} is not a port: write 1 to 65535")
         is_listen_read = not any(problem.text.startswith("relay.listen") for problem in self.problems)
         if is_listen_read and Listen.LOOPBACK not in relay.listen:
-            self._note('relay.listen: "loopback" is missing; dockerd reaches the relay there')
+            self._note('relay.listen: "loopback" is missing: add it, because dockerd reaches the relay there')
         if relay.max_connections not in _CONNECTIONS:
             least, most = _CONNECTIONS[0], _CONNECTIONS[-1]
             self._note(f"relay.max_connections: {relay.max_connections} is out of bounds: write {least} to {most}")
@@ -229,7 +227,7 @@ class _Reading:
                 self._note(f"{label}: direct is built in and cannot be defined; use another name")
                 continue
             if not _NAME.fullmatch(name):
-                self._note(f'{label}: "{name}" is not a name: letters, digits, dot, dash and underscore')
+                self._note(f'{label}: "{name}" is not a name: write letters, digits, dots, dashes and underscores')
             read, wrong = self._table(label, table, UpstreamTable)
             found[name] = DIRECT if read is None else self._upstream(label, name, read, wrong)
         return found
@@ -287,7 +285,7 @@ class _Reading:
             if name not in upstreams:
                 self._note(f'{label}.use: "{name}" is no upstream; {_meant(name, upstreams)}')
             elif use.count(name) > 1:
-                self._note(f'{label}.use: "{name}" stands twice')
+                self._note(f'{label}.use: "{name}" stands twice: once is enough')
 
     def _check_is_not_auto(self, label: str, use: tuple[str, ...], upstreams: Mapping[str, Upstream]) -> None:
         self._note(
@@ -309,9 +307,11 @@ def _upstream_problems(read: UpstreamTable, wrong: frozenset[str]) -> list[str]:
     if (read.password_file or read.password_credential) and not read.username and "username" not in wrong:
         found.append(": username is missing; a password does not go without")
     if read.password_file and not read.password_file.startswith("/"):
-        found.append(f'.password_file: "{read.password_file}" is not an absolute path')
+        such_as = 'such as "/etc/docker-proxy-agent/office.password"'
+        found.append(f'.password_file: "{read.password_file}" is not an absolute path, {such_as}')
     if read.password_credential and not re.fullmatch(r"[A-Za-z0-9_.-]+", read.password_credential):
-        found.append(f'.password_credential: "{read.password_credential}" is not the name of a credential')
+        such_as = "as LoadCredential= gives it"
+        found.append(f'.password_credential: "{read.password_credential}" is not the name of a credential, {such_as}')
     if read.owner and (problem := _owner_problem(read)):
         found.append(f".{problem}")
     return found
