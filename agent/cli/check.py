@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from agent.cli.policy_of import loaded, warn
-from agent.cli.printing import complain, print_json, say
+from agent.cli.printing import complain, page, print_json
 from agent.service.policy_shown import parts_shown
 from agent.service.status_file import PolicyPart, PolicyStatus
 from agent.system.policy_file import Loaded, load_for_elsewhere
@@ -37,9 +37,9 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         said = (remark.beside(found.path) for remark in (*found.warnings, *found.cautions))
         print_json(_facts(PolicyStatus(found.path, files=parts), (), (*said, *found.unsafe)))
         return 0
-    say(f"{found.path}: valid: {_counted(found.policy)}")
+    page(f"{found.path}: valid: {_counted(found.policy)}")
     if [part.file for part in parts] != [found.path]:
-        say(*(f"{part.file}: {_held(part)}" for part in parts))
+        page(*(f"{part.file}: {_held(part)}" for part in parts))
     return 0
 
 

@@ -124,8 +124,8 @@ def complain(*lines: str) -> None:
 
 def headline(text: str, *, is_bold: bool) -> None:
     """A heading, below an empty line."""
-    shown = _shown(text)
-    print(f"\n\x1b[1m{shown}\x1b[0m" if is_bold else f"\n{shown}")
+    shown = folded([_shown(text)], width(), 3)
+    print("", *(f"\x1b[1m{line}\x1b[0m" if is_bold else line for line in shown), sep="\n")
 
 
 def print_json(facts: object, indent: int | None = 2) -> None:
@@ -174,7 +174,7 @@ def _as_a_remark(line: str) -> str:
     """What begins with `#` is read, and not run: it need not be exact."""
     if not line.startswith("#") or _can_be_printed(line):
         return line
-    return line.translate(STAND_INS).encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding)
+    return _with_stand_ins(line)
 
 
 def exact_json(facts: object) -> None:
@@ -213,7 +213,13 @@ def _written() -> Iterator[None]:
 
 def _shown(line: str, file: TextIO | None = None) -> str:
     shown = escaped(_spelled(line), LONGEST)
-    return shown if _can_be_printed(shown, file) else shown.translate(STAND_INS)
+    return shown if _can_be_printed(shown, file) else _with_stand_ins(shown, file)
+
+
+def _with_stand_ins(text: str, file: TextIO | None = None) -> str:
+    """As long as it will be on the screen, because it may be folded."""
+    encoding = (file or sys.stdout).encoding
+    return text.translate(STAND_INS).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _spelled(facts: Any) -> Any:

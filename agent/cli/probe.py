@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from agent.cli.policy_of import loaded
-from agent.cli.printing import print_json, say
+from agent.cli.printing import page, print_json
 from agent.cli.session import quiet
 from agent.decide.recognise import recognise
 from agent.one_pass.drawing import shown_network, shown_pac, shown_verdict
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         print_json(msgspec.to_builtins(shown))
     else:
         pacs = (f"  {pac_in_words(name, pac)}" for name, pac in found.pacs.items())
-        say(f"{network.name}  ({network.because})", *pacs, *_table(network.use, verdicts))
+        page(f"{network.name}  ({network.because})", *pacs, *_table(network.use, verdicts))
     return 0 if works else 1
 
 

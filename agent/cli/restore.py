@@ -14,7 +14,7 @@ import msgspec
 from agent.audit.facts import plain
 from agent.audit.record import Record
 from agent.cli.policy_of import loaded_or_default
-from agent.cli.printing import complain, print_json, say
+from agent.cli.printing import complain, page, print_json
 from agent.cli.session import quiet, record_for
 from agent.clients.homes import Homes
 from agent.clients.users import Account
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     if args.json:
         print_json(plain(done))
     else:
-        say(*lines(done))
+        page(*lines(done))
     for left in done.left:
         complain(left)
     if record.problem:

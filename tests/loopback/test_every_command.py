@@ -1,4 +1,4 @@
-"""Every example of the help is run, with LANG=C and in a pipe: what it prints is ASCII, and nothing of a terminal."""
+"""Every example of the help is run, with LANG=C, in a pipe and at 60 columns: it is ASCII, and folded between words."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ EXAMPLES: Final = [
     *(example.words for command in COMMANDS.values() for example in command.examples if example.words not in NOT_HERE),
     *(f"audit {question.example}" for question in QUESTIONS.values()),
 ]
+COLUMNS: Final = 60
+TO_BE_PASTED: Final = ("init", "env", "audit schema", "audit verify")
 ROWS: Final = re.findall(r"(?m)^\| (`.+`) \| .+ \| (.+) \|$", (ROOT / "docs/commands.md").read_text())
 
 
@@ -59,6 +61,7 @@ class Machine:
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     with pytest.MonkeyPatch.context() as patch, proxy() as port:
         patch.setenv("LC_ALL", "C")
+        patch.setenv("COLUMNS", str(COLUMNS))
         with Zygote() as zygote:
             machine = Machine(tmp_path_factory.mktemp("every"), port, zygote)
             with machine.installation:
@@ -86,3 +89,6 @@ def test_an_example_ends_as_documented_and_prints_nothing_but_ascii(machine: Mac
     for line in (out + err).split(b"\n"):
         assert line.isascii()
         assert line.decode().isprintable()
+    if not words.startswith(TO_BE_PASTED):
+        lines = out.decode().replace("\\xe9", "e").split("\n")  # the demo's, which is folded before
+        assert [line for line in lines if len(line) > COLUMNS and " " in line.strip()] == []

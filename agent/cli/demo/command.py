@@ -109,9 +109,10 @@ class _Screen:
         sys.stdout.flush()
 
     def head(self, title: str, about: str) -> None:
-        text = f"── {title} ── {about} "
+        text = f"── {title} ── {about}"
         self.text += f"{text}\n"
-        headline(text.ljust(self._width, "─"), is_bold=self._is_bold)
+        room = self._width - len(text) - 1
+        headline(f"{text} {'─' * room}" if room > 0 else text, is_bold=self._is_bold)
 
 
 def _opening(paths: Paths, *, is_kept: bool) -> Iterator[str]:
