@@ -88,6 +88,14 @@ GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
             (Example("probe", "tests every upstream of the policy"),),
             needs_root=False,
         ),
+        "pac": Command(
+            "show what a PAC file says, and the way each registry takes",
+            (
+                Example("pac", "asks the PAC files of the policy for this network"),
+                Example("pac --pac wpad.dat ghcr.io", "asks this file about ghcr.io; no policy is needed"),
+            ),
+            needs_root=False,
+        ),
         "doctor": Command(
             "find what stands in the way of a pull, and say what helps",
             (

@@ -105,6 +105,18 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _pac(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "urls",
+        nargs="*",
+        type=_asked_about,
+        metavar="URL",
+        help="what it is asked about, such as ghcr.io; default: the registries of the policy, or Docker Hub",
+    )
+    parser.add_argument("--pac", type=_pac_file, metavar="FILE", help="this file or URL, or auto; no policy is needed")
+    parser.add_argument("--evaluator", action="store_true", help="evaluate one file; its systemd unit starts it")
+
+
 def _pin(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("upstream", metavar="NAME", help="an upstream of the policy, or direct")
     _pause(parser)
@@ -177,6 +189,7 @@ OPTIONS: Final[Mapping[str, Callable[[argparse.ArgumentParser], None]]] = {
     "demo": _demo,
     "status": _status,
     "doctor": _doctor,
+    "pac": _pac,
     "apply": _apply,
     "pin": _pin,
     "pause": _pause,
@@ -203,6 +216,25 @@ def _lasting(text: str) -> float:
     if not seconds:
         raise argparse.ArgumentTypeError(f'"{text}" must be longer than 0 s')
     return seconds
+
+
+def _asked_about(text: str) -> Any:
+    try:
+        return importlib.import_module("agent.values.pac").asked_about(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _pac_file(text: str) -> str:
+    """What may be a password is not repeated."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty")
+    if "://" in text:
+        try:
+            importlib.import_module("agent.values.policy").PacUrl.parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def _url(text: str) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,6 +22,7 @@ LARGEST_SCRIPT: Final = 1024 * 1024  # bytes
 LONGEST_ANSWER: Final = 8192  # characters of an answer that are looked at; 16 ways have 500
 MOST_WAYS: Final = 16
 MOST_SKIPPED: Final = 8
+_LONGEST_URL: Final = 2048
 _SHOWN: Final = 80  # characters of a word that is skipped
 
 _BLANKS: Final = " \t\r\n\f\v"
@@ -194,6 +196,25 @@ def question(host: str, port: int, *, is_https: bool) -> PacQuestion:
     name = f"[{host}]" if ":" in host else host
     scheme, default = ("https", 443) if is_https else ("http", 80)
     return PacQuestion(f"{scheme}://{name}{'' if port == default else f':{port}'}/", host)
+
+
+def asked_about(text: str) -> PacQuestion:
+    """By what a person writes: a URL, or a host with or without a port. ValueError: it is neither."""
+    url = text if "://" in text else f"https://{text}"
+    wrong = "is no URL that a PAC file could be asked about, such as https://ghcr.io"
+    if not url.isascii() or not url.isprintable() or " " in url or len(url) > _LONGEST_URL:
+        raise ValueError(wrong)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(wrong) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError(wrong)
+    if parts.scheme == "http" and (parts.path or parts.query):
+        return PacQuestion(url, parts.hostname)
+    is_https = parts.scheme == "https"
+    return question(parts.hostname, port or (443 if is_https else 80), is_https=is_https)
 
 
 class PacReply(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from agent.audit import verify
+from agent.cli import pac
 from agent.cli.audit import shown as audit_shown
 from agent.cli.doctor import finding
 from agent.cli.doctor.finding import Sign
@@ -32,7 +33,7 @@ from .test_unattended import WRITTEN, planned
 DOCUMENT = (Path(__file__).parents[2] / "docs/json.md").read_text()
 SHAPES = [
     kind
-    for module in (picture, status_file, env_shown, finding, audit_shown, verify)
+    for module in (picture, status_file, pac, env_shown, finding, audit_shown, verify)
     for name, kind in inspect.getmembers(module, inspect.isclass)
     if issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__ and not name.startswith("_")
 ]
