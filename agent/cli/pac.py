@@ -18,18 +18,20 @@ import msgspec
 from agent.cli.policy_of import loaded
 from agent.cli.printing import print_json, say
 from agent.cli.session import quiet
+from agent.decide.pac import my_ip
 from agent.decide.recognise import recognise
-from agent.one_pass.pac_units import of_a_command
-from agent.one_pass.world import TheWorld
-from agent.probe.pac import ask
-from agent.probe.pac_fetch import Fetching, fetch, fetch_first, read_file, shown, wpad
+from agent.docker.config_file import ConfigFile
+from agent.one_pass.pac_copies import PacCopies
+from agent.one_pass.pac_source import HostPacs
+from agent.one_pass.world import TheWorld, hub_and_mirrors
+from agent.probe.dial import HERE
+from agent.probe.pac_fetch import read_file, shown
 from agent.probe.pac_program import become_it
-from agent.probe.tls import Trust
-from agent.system.wpad_by_dhcp import wpad_by_dhcp
+from agent.service.status_page import ago
 from agent.values.errors import AgentError, NoPolicy
 from agent.values.pac import PacAnswer, PacFault, PacQuestion, PacScript, question
 from agent.values.paths import Paths
-from agent.values.policy import DEFAULT_REGISTRY, PacUrl, Policy, RegistryUrl
+from agent.values.policy import PacUrl, Policy
 from agent.values.snapshot import Snapshot
 from agent.values.verdict import Outcome
 
@@ -59,11 +61,11 @@ class PacShown(msgspec.Struct, frozen=True):
     pac: str  # where it was found, or looked for
     fetched: str | None = None  # when, RFC 3339
     answers: tuple[PacWays, ...] = ()
-    problem: PacProblem | None = None
+    problem: PacProblem | None = None  # with answers: they are of a copy
 
     @property
     def is_whole(self) -> bool:
-        return self.problem is None and all(answer.ways for answer in self.answers)
+        return bool(self.answers) and all(answer.ways for answer in self.answers)
 
 
 class PacsShown(msgspec.Struct, frozen=True):
@@ -89,16 +91,16 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 async def _look(args: argparse.Namespace, paths: Paths) -> PacsShown:
     policy = _policy(args, paths)
     snapshot = await TheWorld(paths, policy).host.see()
-    asking = _Asking(paths, policy, snapshot, tuple(args.urls) or _registries(policy))
+    asking = _Asking(paths, policy, snapshot, tuple(args.urls) or _registries(policy, paths))
     if args.pac is not None:
-        return PacsShown(None, asking.my_ip, (await asking.shown(None, args.pac),))
+        return PacsShown(None, asking.my_ip, (await asking.named(args.pac),))
     network = recognise(policy.networks, snapshot).network
     named = [name for name in network.use if policy.upstreams[name].is_pac]
     if not named:
         raise AgentError("pac", f"{network.name} uses no upstream with `pac`", _ONE)
     if network.match.is_empty:
         raise AgentError("pac", f"{network.name} has no match, so nobody is asked for a PAC file here", _ONE)
-    pacs = [await asking.shown(name, str(policy.upstreams[name].pac)) for name in named]
+    pacs = [await asking.of_upstream(name, str(policy.upstreams[name].pac)) for name in named]
     return PacsShown(network.name, asking.my_ip, tuple(pacs))
 
 
@@ -112,8 +114,8 @@ def _policy(args: argparse.Namespace, paths: Paths) -> Policy:
         return Policy()
 
 
-def _registries(policy: Policy) -> tuple[PacQuestion, ...]:
-    registries = policy.probe.registry or (RegistryUrl.parse(DEFAULT_REGISTRY),)
+def _registries(policy: Policy, paths: Paths) -> tuple[PacQuestion, ...]:
+    registries = policy.probe.registry or hub_and_mirrors(ConfigFile(paths))
     return tuple(question(one.host, one.port, is_https=one.is_https) for one in registries)
 
 
@@ -121,31 +123,35 @@ class _Asking:
     """The host at this moment, and what is asked about."""
 
     def __init__(self, paths: Paths, policy: Policy, snapshot: Snapshot, questions: tuple[PacQuestion, ...]) -> None:
-        self.my_ip = _source(snapshot)
+        self.my_ip = my_ip(snapshot)
         self._paths = paths
         self._snapshot = snapshot
         self._questions = questions
-        ca_file, self._timeout_s = policy.probe.ca_file, float(policy.probe.timeout)
-        trust = Trust(str(paths.below(ca_file)) if ca_file else "", paths.docker_certificates)
-        self._fetching = Fetching(trust, self._timeout_s)
+        self._source = HostPacs(paths, policy, HERE)
 
-    async def shown(self, upstream: str | None, pac: str) -> PacShown:
-        script = await self._script(pac, is_asked_for=upstream is None)
+    async def named(self, pac: str) -> PacShown:
+        """By who asks."""
+        if pac != PacUrl.AUTO and "://" not in pac:
+            script = await asyncio.to_thread(read_file, _path(pac), is_asked_for=True)
+        else:
+            script = await self._source.fetch(pac, None, self._snapshot.dns_search)
+        return await self._shown(None, pac, script)
+
+    async def of_upstream(self, name: str, pac: str) -> PacShown:
+        """As the agent has it: the copy of this place serves while there is no other, if it may be read."""
+        copy = PacCopies(self._paths.state).find(pac, self._snapshot)
+        script = await self._source.fetch(pac, copy[0] if copy is not None else None, self._snapshot.dns_search)
+        if copy is None or not isinstance(script, PacFault) or script.outcome is Outcome.PORTAL:
+            return await self._shown(name, pac, script)
+        return msgspec.structs.replace(await self._shown(name, pac, copy[0]), problem=_problem(script))
+
+    async def _shown(self, upstream: str | None, pac: str, script: PacScript | PacFault) -> PacShown:
         if isinstance(script, PacFault):
             return PacShown(upstream, pac if pac == PacUrl.AUTO else shown(_url(pac)), problem=_problem(script))
-        answers = await ask(of_a_command(self._paths), script, self.my_ip, self._questions, self._timeout_s)
+        answers = await self._source.ask(script, self.my_ip, self._questions)
         fetched = dt.datetime.fromtimestamp(script.fetched_at, dt.UTC).isoformat(timespec="seconds")
         ways = tuple(_ways(asked, answer) for asked, answer in zip(self._questions, answers, strict=True))
         return PacShown(upstream, shown(script.url), fetched.replace("+00:00", "Z"), ways)
-
-    async def _script(self, pac: str, *, is_asked_for: bool) -> PacScript | PacFault:
-        if pac == PacUrl.AUTO:
-            return await fetch_first(
-                wpad(await wpad_by_dhcp(self._paths), self._snapshot.dns_search), None, self._fetching
-            )
-        if "://" not in pac:
-            return await asyncio.to_thread(read_file, _path(pac), is_asked_for=is_asked_for)
-        return await fetch(pac, None, self._fetching)
 
 
 def _url(pac: str) -> str:
@@ -154,11 +160,6 @@ def _url(pac: str) -> str:
 
 def _path(name: str) -> str:
     return str(Path(name).absolute())
-
-
-def _source(snapshot: Snapshot) -> str:
-    ways = (snapshot.way_ipv4, snapshot.way_ipv6)
-    return next((way.source for way in ways if way is not None and way.source is not None), "")
 
 
 def _ways(asked: PacQuestion, answer: PacAnswer | PacFault) -> PacWays:
@@ -174,10 +175,13 @@ def _problem(fault: PacFault) -> PacProblem:
 def _lines(found: PacsShown) -> Iterator[str]:
     for pac in found.pacs:
         name = f"{pac.upstream}: " if pac.upstream is not None else ""
-        if pac.problem is not None:
+        if not pac.answers and pac.problem is not None:
             yield f"{name}{pac.pac}  {pac.problem.verdict.value}: {pac.problem.evidence}"
             continue
         yield f"{name}{pac.pac}  (this host is {found.my_ip or 'nowhere'})"
+        if pac.problem is not None and pac.fetched is not None:
+            age = ago(pac.fetched, dt.datetime.now(dt.UTC))
+            yield f"  a copy of {age} ago: {pac.problem.verdict.value}: {pac.problem.evidence}"
         yield from _table(pac.answers)
 
 

@@ -40,7 +40,9 @@ _NOT_YET: Final = PacFault(Outcome.TIMEOUT, "it is being fetched")
 class PacSource(Protocol):
     """Where scripts come from, and who evaluates them."""
 
-    async def fetch(self, pac: str, earlier: PacScript | None) -> PacScript | PacFault: ...
+    async def fetch(self, pac: str, earlier: PacScript | None, search: Sequence[str]) -> PacScript | PacFault:
+        """`search`: the search domains here, for `auto`."""
+        ...
 
     async def ask(
         self, script: PacScript, my_ip: str, questions: Sequence[PacQuestion]
@@ -309,7 +311,7 @@ class LocalPacs:
             return _Known(said=Said(fault=fault), problem=fault)
 
     async def _ask(self, asked: _Asked, known: _Known) -> _Known:
-        found = await self._source.fetch(str(asked.upstream.pac), known.script)
+        found = await self._source.fetch(str(asked.upstream.pac), known.script, asked.snapshot.dns_search)
         problem = None
         if isinstance(found, PacFault):
             # A page in its place is no server that is down: somebody else answers here.

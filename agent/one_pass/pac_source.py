@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from agent.one_pass.pac_units import PacUnits, of_a_command, of_the_agent
 from agent.probe.dial import Ground
 from agent.probe.pac import ask
-from agent.probe.pac_fetch import Fetching, fetch
+from agent.probe.pac_fetch import Fetching, fetch, fetch_first, wpad
 from agent.probe.tls import Trust
 from agent.system.files import is_there
 from agent.system.systemd import Systemd
+from agent.system.wpad_by_dhcp import wpad_by_dhcp
 from agent.values.errors import AgentError
 from agent.values.pac import PacAnswer, PacFault, PacQuestion, PacScript
 from agent.values.paths import Paths
-from agent.values.policy import Policy
+from agent.values.policy import PacUrl, Policy
 from agent.values.secret import escaped
 from agent.values.verdict import Outcome
 
@@ -30,11 +31,14 @@ class HostPacs:
         ca_file, timeout_s = policy.probe.ca_file, float(policy.probe.timeout)
         trust = Trust(str(paths.below(ca_file)) if ca_file else "", paths.docker_certificates)
         self._fetching = Fetching(trust, timeout_s, ground)
+        self._paths = paths
         self._socket = paths.pac_socket
         self._units = PacUnits(agents_systemd) if agents_systemd is not None and paths.is_the_systems else None
         self._evaluator = of_the_agent(paths, agents_systemd) if self._units is not None else of_a_command(paths)
 
-    async def fetch(self, pac: str, earlier: PacScript | None) -> PacScript | PacFault:
+    async def fetch(self, pac: str, earlier: PacScript | None, search: Sequence[str]) -> PacScript | PacFault:
+        if pac == PacUrl.AUTO:
+            return await fetch_first(wpad(await wpad_by_dhcp(self._paths), search), earlier, self._fetching)
         return await fetch(pac, earlier, self._fetching)
 
     async def ask(

@@ -435,7 +435,7 @@ def _default_registries(config_file: ConfigFile) -> tuple[RegistryUrl, ...]:
         return (hub,)
 
 
-def _hub_and_mirrors(config_file: ConfigFile) -> tuple[RegistryUrl, ...]:
+def hub_and_mirrors(config_file: ConfigFile) -> tuple[RegistryUrl, ...]:
     """The same for a PAC: whom Docker asks in any case is first."""
     *mirrors, hub = _default_registries(config_file)
     return (hub, *mirrors)
@@ -792,7 +792,7 @@ class TheWorld:
                 Ground(noting(in_a_thread, lasting.ways, (), of_pacs), HERE.connect),
                 manager(paths) if told is not None else None,
             ),
-            registries=lambda: policy.probe.registry or _hub_and_mirrors(config_file),
+            registries=lambda: policy.probe.registry or hub_and_mirrors(config_file),
             told=told,
             memory=lasting.pacs,
         )

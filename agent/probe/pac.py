@@ -23,7 +23,7 @@ from agent.values.verdict import Outcome
 
 _LONGEST_REPLY: Final = 256 * 1024  # bytes of a line: 8193 characters, each written out
 _ENDS_WITHIN_S: Final = 1.0  # a child that was killed
-_LIVED_S: Final = 3.5  # the process ends by itself after 4 s; its CPU is used up sooner
+_AT_ONCE_S: Final = 0.5  # a process whose time is up; a script that does not end takes longer to be ended
 _REASON: Final = 120  # characters
 LIMITS: Final = "1 s of CPU, 128 MB of memory"
 
@@ -134,7 +134,7 @@ class PacAsker:
         self._script = script.text.encode()
         self._my_ip = my_ip
         self._opened: Opened | None = None
-        self._began_at = 0.0
+        self._has_answered = False
         self._turn = asyncio.Lock()
 
     async def answer(self, question: PacQuestion, timeout_s: float) -> PacAnswer | PacFault:
@@ -169,11 +169,14 @@ class PacAsker:
         if self._opened is not None and self._opened.reader.at_eof():
             await self.aclose()
         opened = self._opened or await self._begin()
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
         opened.writer.write(msgspec.json.encode(question) + b"\n")
         reply = await _reply(opened)
         if reply is None:
-            has_lived = asyncio.get_running_loop().time() - self._began_at >= _LIVED_S
-            raise _Ended(_failed(f"ended at its limits ({LIMITS})"), is_over=has_lived)
+            was_over = self._has_answered and loop.time() - asked_at < _AT_ONCE_S
+            raise _Ended(_failed(f"ended at its limits ({LIMITS})"), is_over=was_over)
+        self._has_answered = True
         return reply
 
     async def _begin(self) -> Opened:
@@ -181,7 +184,7 @@ class PacAsker:
             self._opened = opened = await self._evaluator.open()
         except OSError as error:
             raise _Ended(_failed(f"cannot be started ({error.strerror or 'no reason given'})")) from error
-        self._began_at = asyncio.get_running_loop().time()
+        self._has_answered = False
         opened.writer.write(msgspec.json.encode(PacOrder(len(self._script), self._my_ip)) + b"\n" + self._script)
         if await _reply(opened) is None:
             raise _Ended(_failed("its process did not start. See: journalctl -u 'docker-proxy-agent-pac*'"))

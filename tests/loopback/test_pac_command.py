@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from agent.decide.pac import Answered
+from agent.one_pass.pac_copies import PacCopies
+from agent.one_pass.world import TheWorld
+from agent.values.pac import PacScript, read_answer
+from agent.values.paths import Paths
+from agent.values.policy import PacUrl, Policy, RegistryUrl, Upstream
+from tests.loopback.installation import is_offline
 from tests.loopback.runs import ran
+from tests.loopback.servers import closed_port
 from tests.loopback.test_pac_fetch import Wpad, answer
 
 OFFICE = """
@@ -93,6 +102,42 @@ async def test_one_by_url_needs_no_policy_and_a_portal_is_one(tmp_path: Path) ->
         1,
         f"http://{at}/portal  portal: {at} answers with a page instead of a PAC file\n",
     )
+
+
+async def test_auto_is_what_dhcp_says_in_a_policy_too(tmp_path: Path) -> None:
+    leases = tmp_path / "root/run/systemd/netif/leases"
+    leases.mkdir(parents=True)
+    written(tmp_path / "root", "auto")
+    async with Wpad({"/a.pac": answer(OFFICE.encode())}) as wpad:
+        url = f"http://127.0.0.1:{wpad.port}/a.pac"
+        (leases / "2").write_text(f"OPTION_252={url.encode().hex()}00\n")
+
+        done = await asyncio.to_thread(ran, "--root", str(tmp_path / "root"), "pac", "ghcr.io")
+
+    assert done.returncode == 0, done
+    assert done.stdout.startswith(f"corp: {url}  (this host is ")
+
+
+@pytest.mark.skipif(is_offline(), reason="offline, there is no place that a copy could be of")
+async def test_a_copy_of_this_place_serves_while_its_server_is_down(tmp_path: Path) -> None:
+    pac = f"http://127.0.0.1:{closed_port()}/wpad.dat"
+    paths = Paths(tmp_path / "root")
+    written(paths.root, pac)
+    paths.state.mkdir(parents=True, mode=0o700)
+    policy = Policy(upstreams={"corp": Upstream("corp", pac=PacUrl(pac))})
+    snapshot = await TheWorld(paths, policy).host.see()
+    two_hours_ago = time.time() - 7300
+    said = Answered(RegistryUrl.parse("https://ghcr.io"), read_answer("DIRECT"))
+    PacCopies(paths.state).keep(pac, snapshot, PacScript(OFFICE, pac, two_hours_ago), (said,))
+
+    done = await asyncio.to_thread(ran, "--root", str(paths.root), "pac", "ghcr.io")
+
+    assert done.returncode == 0, done
+    at = pac.removesuffix("/wpad.dat").removeprefix("http://")
+    assert done.stdout.splitlines()[1:] == [
+        f"  a copy of 2 h ago: refused: connecting to {at}: nothing listens there",
+        "  https://ghcr.io/  a:8080, then socks5://c:1080, then direct",
+    ]
 
 
 @pytest.mark.parametrize(("words", "said"), [

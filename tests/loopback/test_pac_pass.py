@@ -59,7 +59,7 @@ class Server:
         self.my_ips: list[str] = []
         self.left = 0
 
-    async def fetch(self, pac: str, earlier: PacScript | None) -> PacScript | PacFault:
+    async def fetch(self, pac: str, earlier: PacScript | None, search: Sequence[str]) -> PacScript | PacFault:
         self.fetched += 1
         await asyncio.wait_for(self.answers.wait(), 30)
         return self.text if isinstance(self.text, PacFault) else PacScript(self.text, pac, 1.7e9 + self.fetched)
