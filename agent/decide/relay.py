@@ -21,7 +21,7 @@ from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, Unexpected
 from agent.values.machine_text import lines
 from agent.values.policy import Listen, Network, NoProxy, Policy, Relay, Upstream
-from agent.values.relay import Orders, RelayState, RelayUpstream, Source
+from agent.values.relay import Orders, RelayPac, RelayState, RelayUpstream, Source
 from agent.values.secret import escaped, without_userinfo
 from agent.values.settings import ProxyUrl, Scheme, Settings, agrees
 from agent.values.verdict import Outcome, Verdict
@@ -35,6 +35,8 @@ AGAIN_S: Final = 2.0  # as two probes of an upstream in use are apart
 # What may pass by itself is given longer: who keeps it busy for some seconds does not decide on a restart of Docker.
 SOFT_AGAIN_S: Final = 15.0
 _SOFT: Final = frozenset({Outcome.TIMEOUT, Outcome.PROXY_DOWN})
+MOST_OF_A_SCRIPT: Final = 400 * 1024  # bytes; in JSON they may be twice as many, and relay.json has a limit
+MOST_KNOWN: Final = 64  # of what a PAC has named
 _EARLY: Final = 0.1  # of that time
 PROVES_S: Final = 60.0  # with recheck = "0s", and while the upstreams fail as well
 
@@ -313,13 +315,14 @@ def _is_out(verdict: Verdict | None) -> bool:
     return verdict is not None and verdict.outcome in _NOT_TRIED
 
 
-def orders(
+def orders(  # noqa: PLR0913 - named at its one call
     policy: Policy,
     names: Sequence[str],
     owners: Mapping[str, int | None],
     *,
     ca_file: str = "",
     internal: tuple[str, ...] = (),
+    pac: RelayPac | None = None,
 ) -> Orders:
     """What is in relay.json but for the generation. `owners`: the uids of the users that `owner` names."""
     relay = policy.relay
@@ -333,7 +336,28 @@ def orders(
         max_connections=relay.max_connections,
         ca_file=ca_file,
         internal=internal,
+        pac=pac,
     )
+
+
+def pac_in_force(policy: Policy, choice: Choice) -> Upstream | None:
+    """The PAC that decides for each request: the one that names the chosen upstream.
+
+    None: whoever pins `direct` wants that for everything, and so does who lists it in `use` for when the PAC fails.
+    """
+    upstream = policy.upstreams.get(choice.upstream or "")
+    if upstream is None or (upstream.is_direct and choice.is_pinned):
+        return None
+    named_by = (one for one in policy.upstreams.values() if one.is_pac and upstream.name in one.candidates)
+    return next((one for one in named_by if upstream.is_direct or one.name == upstream.named_by), None)
+
+
+def relay_pac(policy: Policy, pac: Upstream, script: str, my_ip: str) -> RelayPac | None:
+    """What the relay is told of it; None: the script is too long, and what it says of the registries is for all."""
+    if len(script.encode()) > MOST_OF_A_SCRIPT:
+        return None
+    known = tuple(_way_out(one, {}) for one in policy.upstreams.values() if one.named_by == pac.name)
+    return RelayPac(pac.name, script, my_ip, no_proxy=tuple(map(str, pac.no_proxy)), known=known[:MOST_KNOWN])
 
 
 def _way_out(upstream: Upstream, owners: Mapping[str, int | None]) -> RelayUpstream:

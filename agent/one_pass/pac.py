@@ -195,6 +195,13 @@ class LocalPacs:
     def rest(self) -> None:
         self._is_here = False
 
+    def script_of(self, name: str) -> tuple[str, str] | None:
+        """The script of one that is used here, and the address that it is told; None: there is none."""
+        pac = self._memory.pacs.get(name)
+        if pac is None or pac.known.script is None or not pac.known.said.answers:
+            return None
+        return pac.known.script.text, pac.asked.my_ip
+
     def seen(self) -> tuple[PacSeen, ...]:
         return tuple(_seen(pac.asked.upstream, pac.known) for pac in self._memory.pacs.values() if self._is_here)
 

@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
+from agent.decide.choose import Choice
 from agent.decide.relay import (
     AGAIN_S,
     TAKES_S,
@@ -38,8 +39,10 @@ from agent.decide.relay import (
     is_the_last_try,
     next_at,
     orders,
+    pac_in_force,
     port_had,
     ports_of,
+    relay_pac,
     ways_out,
 )
 from agent.docker.quarantine import Quarantine
@@ -65,8 +68,8 @@ from agent.values.events import (
 from agent.values.listening import Sockets
 from agent.values.machine_text import lines
 from agent.values.paths import Paths
-from agent.values.policy import Listen, Network, Places, Policy, Relay
-from agent.values.relay import Orders, RelayState, UpstreamFailed, orders_file, orders_in
+from agent.values.policy import Listen, Places, Policy, Relay
+from agent.values.relay import Orders, RelayPac, RelayState, UpstreamFailed, orders_file, orders_in
 from agent.values.settings import Settings
 from agent.values.verdict import Outcome, Verdict
 
@@ -75,6 +78,9 @@ _ORDERS_MODE: Final = 0o640
 _IPV6_LOOPBACK: Final = "0" * 31 + "1"  # as /proc/net/if_inet6 has ::1
 _MOST_NEWS: Final = 100  # of one look that begins anew and anew
 _NOT_ASKED_FOR: Final = "the policy does not ask for it"
+
+
+ScriptOf = Callable[[str], tuple[str, str] | None]
 
 
 class RelayMemory:
@@ -149,14 +155,16 @@ class LocalRelay:
         memory: RelayMemory | None = None,
         units: Units | None = None,
         unfolded: Callable[[], Policy] | None = None,
+        script_of: ScriptOf = lambda _: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`bridge`: the address of Docker's default bridge; None: it is not known.
 
-        `unfolded`: the policy with what its PACs say.
+        `unfolded`: the policy with what its PACs say. `script_of`: the script of one, and what it is told of this host.
         """
         self._paths, self._policy, self._relay = paths, policy, policy.relay
         self._unfolded = unfolded or (lambda: policy)
+        self._script_of = script_of
         self._prober = prober
         self._sockets = sockets
         self._bridge = bridge
@@ -223,9 +231,9 @@ class LocalRelay:
                 await self._end()
             return self._as_it_stands()
         if names := ways_out(chosen.network, chosen.choice, chosen.verdicts):
-            await self._tell(names, chosen.network)
+            await self._tell(names, chosen)
             if await self._learn_bridges():  # which must not keep a switch waiting
-                await self._tell(names, chosen.network)
+                await self._tell(names, chosen)
             if may_start and self._memory.relaying.is_used:
                 await self._keep(chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
                 self._is_kept = True
@@ -254,12 +262,19 @@ class LocalRelay:
                 memory.orders = orders_in(state.data, str(path)) if state is not None and state.data else None
         return memory.orders
 
-    async def _tell(self, names: Sequence[str], network: Network) -> None:
+    async def _tell(self, names: Sequence[str], chosen: Chosen) -> None:
         ca_file = self._policy.probe.ca_file
         ca_there = str(self._paths.below(ca_file)) if ca_file else ""
         before = self._orders()
         internal = self._internal(before)
-        wanted = orders(self._unfolded(), names, await self._owners(names), ca_file=ca_there, internal=internal)
+        wanted = orders(
+            self._unfolded(),
+            names,
+            await self._owners(names),
+            ca_file=ca_there,
+            internal=internal,
+            pac=self._pac(chosen.choice),
+        )
         if (written := follows(before, wanted, self._memory.latest)) is None:
             return
         self._write(orders_file(written))
@@ -271,7 +286,7 @@ class LocalRelay:
                 RelaySwitched(
                     upstream=names[0],
                     previous_upstream=UNSET if used is None or used == names[0] else used,
-                    network=network.name,
+                    network=chosen.network.name,
                     others=tuple(names[1:]),
                     generation=written.generation,
                 )
@@ -291,6 +306,15 @@ class LocalRelay:
         if found is not None:
             return found
         return before.internal if before is not None else ()
+
+    def _pac(self, choice: Choice) -> RelayPac | None:
+        policy = self._unfolded()
+        pac = pac_in_force(policy, choice)
+        found = self._script_of(pac.name) if pac is not None else None
+        if pac is None or found is None:
+            return None
+        script, my_ip = found
+        return relay_pac(policy, pac, script, my_ip)
 
     async def _owners(self, names: Sequence[str]) -> dict[str, int | None]:
         """The uids of the users that `owner` names; None: not known, and nothing is sent to that upstream."""

@@ -818,6 +818,7 @@ class TheWorld:
             bridges=Bridges(self.daemon.bridges),
             memory=lasting.relay,
             unfolded=lambda: self.pacs.known(policy),
+            script_of=self.pacs.script_of,
             units=None if systemd is None else RelayUnits(paths, systemd),
         )
         self._paths, self._config_file = paths, config_file

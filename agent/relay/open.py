@@ -26,6 +26,7 @@ from agent.probe.stream import Stream, StreamFailed, Via, failures_of, open_prox
 from agent.probe.through_proxy import handshake
 from agent.probe.tls import Trust
 from agent.relay import refusals
+from agent.relay.by_pac import ByPac
 from agent.relay.names import Names
 from agent.relay.refusals import Refusal
 from agent.relay.ways import Way, Ways
@@ -160,9 +161,16 @@ class Opening:
     """Of one relay."""
 
     def __init__(
-        self, failures: Failures, near: Near, own_ports: Collection[int] = (), *, resolve: Resolve = in_a_thread
+        self,
+        failures: Failures,
+        near: Near,
+        own_ports: Collection[int] = (),
+        *,
+        resolve: Resolve = in_a_thread,
+        by_pac: ByPac | None = None,
     ) -> None:
         self._failures = failures
+        self._by_pac = by_pac
         self._own_ports = own_ports  # that the relay itself listens at
         self._names = Names(resolve)
         self._near = near
@@ -171,7 +179,7 @@ class Opening:
     async def open(self, asked: Asked, ways: Ways) -> Opened:
         """Raises NotOpened."""
         self._check_spelled(asked)
-        possible = ways.to(asked.host, asked.port, is_tunnel=asked.is_tunnel)
+        possible = await self._possible(asked, ways)
         if not possible:
             raise NotOpened(refusals.not_ready("no upstream is chosen here"))
         first, *others = possible
@@ -192,9 +200,19 @@ class Opening:
         self._failures.note_failed(first.upstream, first_failure, second.upstream)
         return opened
 
+    async def _possible(self, asked: Asked, ways: Ways) -> tuple[Way, ...]:
+        pac = ways.orders.pac
+        if pac is not None and self._by_pac is not None and ways.is_for_the_pac(asked.host, asked.port):
+            named = await self._by_pac.ways(pac, asked.host, asked.port, is_tunnel=asked.is_tunnel)
+            if named:
+                return ways.by(named)
+        return ways.to(asked.host, asked.port, is_tunnel=asked.is_tunnel)
+
     def note_moved(self) -> None:
         """This host has got or lost an address: it may be elsewhere."""
         self._names.forget()
+        if self._by_pac is not None:
+            self._by_pac.forget()
 
     async def may_follow(self, asked: Asked, kept: Opened) -> bool:
         """Whether what was opened for the same host and port may be used for it again.
@@ -245,6 +263,7 @@ class Opening:
             return await self._names.of("", host, port)  # the relay's own: no container keeps it from that
 
         async def connect(family: int, address: tuple[Any, ...]) -> socket.socket:
+            self._check_unknown(asked, way, str(address[0]))
             await self._check_name(asked, str(address[0]))
             return await self._connect(family, address)
 
@@ -293,6 +312,11 @@ class Opening:
         if found and all(refused):
             raise _Forbidden(f"{asked.host} {refused[0]}")
         return [address for address, why in zip(found, refused, strict=True) if not why]
+
+    def _check_unknown(self, asked: Asked, way: Way, proxy_address: str) -> None:
+        """A PAC may say anything of what a container asks for. It opens no door to what is near and no known proxy."""
+        if way.is_unknown and asked.source is Source.CONTAINERS and (why := self._why_not(proxy_address)):
+            raise _Forbidden(f"the proxy that the PAC of {way.upstream} names for {asked.host} {why}")
 
     async def _check_name(self, asked: Asked, proxy_address: str) -> None:
         """If the proxy is on this host, what it is asked for is as near to it as to us."""

@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from agent.probe.pac import ByChild, ByUnit
+from agent.relay.by_pac import ByPac
 from agent.relay.connections_log import ConnectionsLog, Line
 from agent.relay.draining import Draining
 from agent.relay.noted import Kind, Noted
@@ -139,7 +141,8 @@ class Running:
         self._log_has_failed = False
         who = Who()
         near = Near(netlink.leads_here, who.is_guest)
-        opening = Opening(self._tally, near, frozenset(one.getsockname()[1] for one in sockets))
+        self._by_pac = by_pac = ByPac(ByUnit(paths.pac_socket) if paths.is_the_systems else ByChild())
+        opening = Opening(self._tally, near, frozenset(one.getsockname()[1] for one in sockets), by_pac=by_pac)
         noted = Noted(say)
         self._draining = Draining(moved=opening.note_moved, ended=functools.partial(noted.note, Kind.TOO_HEAVY))
         self._state = StateFile(paths.relay_state, self._tally, self._counted, say)
@@ -170,6 +173,7 @@ class Running:
     async def aclose(self) -> None:
         self._orders.close()
         await self._serving.aclose()
+        await self._by_pac.aclose()
         self._draining.close()
         self._sum_up()
         if self._summary is not None:

@@ -6,11 +6,13 @@ Docker.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from agent.probe.no_proxy import excludes
+from agent.values.pac import Way as PacWay
 from agent.values.relay import Orders, RelayUpstream
 from agent.values.settings import ProxyUrl
 
@@ -26,6 +28,7 @@ class Way(msgspec.Struct, frozen=True):
     proxy: ProxyUrl | None = None
     owner: str = ""
     owner_uid: int | None = None
+    is_unknown: bool = False  # a PAC has named the proxy, and nobody has seen yet whether it is one
 
 
 class Ways:
@@ -45,6 +48,24 @@ class Ways:
             found = self._known[key] = self._found(host, port, is_tunnel=is_tunnel)
         return found
 
+    def is_for_the_pac(self, host: str, port: int) -> bool:
+        """Whether the PAC decides, where there is one."""
+        pac = self.orders.pac
+        return pac is not None and not excludes((*self.orders.no_proxy, *pac.no_proxy), host, port)
+
+    def by(self, named: Sequence[PacWay]) -> tuple[Way, ...]:
+        """Those that a PAC names, at most two.
+
+        From the one on that the agent has chosen, if it is among them: those before it are known to fail.
+        """
+        pac = self.orders.pac
+        assert pac is not None  # noqa: S101 - it was asked
+        by_url = {one.https.without_credentials(): one for one in pac.known if one.https}
+        found = [_by_pac(way, by_url, pac.name) for way in named]
+        chosen = self.orders.upstreams[0].name if self.orders.upstreams else ""
+        at = next((place for place, way in enumerate(found) if way.upstream == chosen), 0)
+        return tuple([*found[at:], *found[:at]][:_TRIED])
+
     def _found(self, host: str, port: int, *, is_tunnel: bool) -> tuple[Way, ...]:
         if excludes(self.orders.no_proxy, host, port):
             return (Way(DIRECTLY),)
@@ -56,6 +77,13 @@ class Ways:
             if len(ways) == _TRIED:
                 break
         return tuple(ways)
+
+
+def _by_pac(way: PacWay, known: Mapping[ProxyUrl, RelayUpstream], pac: str) -> Way:
+    if way.proxy is None:
+        return Way(DIRECTLY)
+    one = known.get(way.proxy)
+    return Way(pac, way.proxy, is_unknown=True) if one is None else Way(one.name, one.https)
 
 
 def _by(upstream: RelayUpstream, host: str, port: int, *, is_tunnel: bool) -> Way:

@@ -53,6 +53,16 @@ class RelayUpstream(msgspec.Struct, frozen=True):
     owner_uid: int | None = None  # None, with an owner: there is no such user, and nothing is sent
 
 
+class RelayPac(msgspec.Struct, frozen=True):
+    """A PAC that decides for each request. Its script is what came from the network: it may say anything."""
+
+    name: str  # of its upstream
+    script: str
+    my_ip: str = ""
+    no_proxy: tuple[str, ...] = ()  # of the policy: it is not asked for these
+    known: tuple[RelayUpstream, ...] = ()  # that it may name, besides `upstreams`; what else it names gets no password
+
+
 class Orders(msgspec.Struct, frozen=True):
     """All that the relay goes by."""
 
@@ -64,6 +74,7 @@ class Orders(msgspec.Struct, frozen=True):
     max_connections: int = 1024
     ca_file: str = ""  # besides the system's: who may sign an https proxy's certificate
     internal: tuple[str, ...] = ()  # bridges of networks that lead nowhere: nobody is let in from there
+    pac: RelayPac | None = None  # None: `upstreams` are for everything
 
 
 class _Upstream(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -77,6 +88,14 @@ class _Upstream(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     owner_uid: int | None = None
 
 
+class _Pac(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    name: str
+    script: str
+    my_ip: str = ""
+    no_proxy: tuple[str, ...] = ()
+    known: tuple[_Upstream, ...] = ()
+
+
 class _Orders(msgspec.Struct, forbid_unknown_fields=True):
     generation: int
     upstreams: tuple[_Upstream, ...]
@@ -86,6 +105,7 @@ class _Orders(msgspec.Struct, forbid_unknown_fields=True):
     max_connections: int
     ca_file: str
     internal: tuple[str, ...] = ()  # an agent of before did not write it
+    pac: _Pac | None = None  # nor this
 
 
 class _Format(msgspec.Struct):
@@ -102,28 +122,49 @@ class _OrdersFile(_Format, forbid_unknown_fields=True):
 def orders_file(orders: Orders) -> bytes:
     """relay.json. It shows passwords: nobody but the relay may read it."""
     fields = {name: getattr(orders, name) for name in Orders.__struct_fields__}
-    upstreams = tuple(
-        _Upstream(
-            one.name, _revealed(one.http), _revealed(one.https),
-            no_proxy=one.no_proxy, owner=one.owner, owner_uid=one.owner_uid,
-        )
-        for one in orders.upstreams
-    )  # fmt: skip
-    return msgspec.json.encode(_OrdersFile(ORDERS_FORMAT, _Orders(**{**fields, "upstreams": upstreams})))
+    pac = orders.pac and _Pac(
+        orders.pac.name,
+        orders.pac.script,
+        my_ip=orders.pac.my_ip,
+        no_proxy=orders.pac.no_proxy,
+        known=_written(orders.pac.known),
+    )
+    written = _Orders(**{**fields, "upstreams": _written(orders.upstreams), "pac": pac})
+    return msgspec.json.encode(_OrdersFile(ORDERS_FORMAT, written))
 
 
 def orders_in(data: bytes, where: str) -> Orders:
     """What is in relay.json. AgentError if it cannot be understood; `where` is its path."""
     written = _decoded(data, where, _OrdersFile, ORDERS_FORMAT).orders
-    upstreams = tuple(
+    pac = written.pac and RelayPac(
+        written.pac.name,
+        written.pac.script,
+        my_ip=written.pac.my_ip,
+        no_proxy=written.pac.no_proxy,
+        known=_read(written.pac.known, where),
+    )
+    fields = {name: getattr(written, name) for name in _Orders.__struct_fields__}
+    return Orders(**{**fields, "upstreams": _read(written.upstreams, where), "pac": pac})
+
+
+def _written(upstreams: tuple[RelayUpstream, ...]) -> tuple[_Upstream, ...]:
+    return tuple(
+        _Upstream(
+            one.name, _revealed(one.http), _revealed(one.https),
+            no_proxy=one.no_proxy, owner=one.owner, owner_uid=one.owner_uid,
+        )
+        for one in upstreams
+    )  # fmt: skip
+
+
+def _read(upstreams: tuple[_Upstream, ...], where: str) -> tuple[RelayUpstream, ...]:
+    return tuple(
         RelayUpstream(
             one.name, _url(one.http, where), _url(one.https, where),
             no_proxy=one.no_proxy, owner=one.owner, owner_uid=one.owner_uid,
         )
-        for one in written.upstreams
+        for one in upstreams
     )  # fmt: skip
-    fields = {name: getattr(written, name) for name in _Orders.__struct_fields__}
-    return Orders(**{**fields, "upstreams": upstreams})
 
 
 def _revealed(url: ProxyUrl | None) -> str:

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.decide.choose import Choice, Ending
 from agent.decide.desired import by_upstream
 from agent.decide.pac import Answered, PacSeen, Said, is_trusted, knowing, split_of, unfold
+from agent.decide.relay import pac_in_force, relay_pac
 from agent.values.pac import PacFault, read_answer
 from agent.values.policy import DIRECT, Network, Pattern, Policy, RegistryUrl, Upstream
 from agent.values.policy_text import parse
@@ -223,3 +225,38 @@ def with_password(upstream: Upstream, password: Secret) -> Upstream:
         upstream.name, username=upstream.username, password=password, no_proxy=upstream.no_proxy, pac=upstream.pac,
         trusted=upstream.trusted,
     )  # fmt: skip
+
+
+def chosen(upstream: str | None, *, is_pinned: bool = False) -> Choice:
+    return Choice(Ending.CHOSEN if upstream else Ending.UNREACHABLE, "", upstream, is_pinned=is_pinned)
+
+
+@pytest.mark.parametrize(
+    ("answer", "choice", "pac"),
+    [
+        ("PROXY a:1; DIRECT", chosen("corp → a:1"), "corp"),
+        ("PROXY a:1; DIRECT", chosen("corp → a:1", is_pinned=True), "corp"),
+        ("PROXY a:1; DIRECT", chosen("direct"), "corp"),
+        ("PROXY a:1; DIRECT", chosen("direct", is_pinned=True), None),
+        ("PROXY a:1", chosen("direct"), None),  # `use` says it, for when the PAC's fails
+        ("PROXY a:1", chosen("backup"), None),
+        ("PROXY a:1", chosen(None), None),
+    ],
+)
+def test_by_the_relay_the_pac_decides_where_it_names_what_is_chosen(
+    answer: str, choice: Choice, pac: str | None
+) -> None:
+    found = pac_in_force(at_the_office(said(answer)), choice)
+
+    assert (found.name if found is not None else None) == pac
+
+
+def test_the_relay_is_told_the_script_and_what_it_may_name() -> None:
+    found = knowing(at_the_office(said("PROXY a:1")), [("corp", said("PROXY b.corp.example:1"))])
+
+    told = relay_pac(found, found.upstreams["corp"], "script", "10.0.0.1")
+
+    assert told is not None
+    assert (told.name, told.script, told.my_ip, told.no_proxy) == ("corp", "script", "10.0.0.1", (".corp.example",))
+    assert [one.name for one in told.known] == ["corp → a:1", "corp → b.corp.example:1"]
+    assert relay_pac(found, found.upstreams["corp"], "x" * 500_000, "") is None

@@ -15,6 +15,7 @@ from agent.values.relay import (
     LogMode,
     Orders,
     RefusedSource,
+    RelayPac,
     RelayState,
     RelayUpstream,
     Source,
@@ -37,6 +38,9 @@ ORDERS = Orders(
     log=LogMode.CONNECTIONS,
     max_connections=64,
     ca_file="/etc/ca.pem",
+    pac=RelayPac(
+        "corp", "function é() {}", "10.0.0.1", no_proxy=(".corp.test",), known=(RelayUpstream("a", PROXY, PROXY),)
+    ),
 )
 STATE = RelayState(
     7, pid=12, started_s=3.5, connections=2, carried=(Carried("corp", 1, 4, 1, 100, 2000),), problem="no orders",

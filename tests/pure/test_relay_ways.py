@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 import pytest
 
 from agent.relay.ways import Way, Ways
-from agent.values.relay import Orders, RelayUpstream
-from agent.values.settings import ProxyUrl, Scheme
+from agent.values.pac import read_answer
+from agent.values.relay import Orders, RelayPac, RelayUpstream
+from agent.values.secret import Secret
+from agent.values.settings import Credentials, ProxyUrl, Scheme
 
 CORP: Final = ProxyUrl(Scheme.HTTP, "proxy.test", 3128)
 BACKUP: Final = ProxyUrl(Scheme.SOCKS5, "backup.test", 1080)
@@ -62,3 +65,34 @@ def test_who_asks_for_ever_new_names_fills_nothing() -> None:
         ways.to(f"host{number}.test", 443, is_tunnel=True)
 
     assert len(ways._known) <= 1024
+
+
+A, B, C = (ProxyUrl(Scheme.HTTP, host, 8080) for host in ("a.test", "b.test", "c.test"))
+B_WITH_PASSWORD: Final = ProxyUrl(Scheme.HTTP, "b.test", 8080, Credentials("alice", Secret("hunter2")))
+KNOWN_A, KNOWN_B = RelayUpstream("corp → a", A, A), RelayUpstream("corp → b", B_WITH_PASSWORD, B_WITH_PASSWORD)
+BACKUP_AT_C: Final = RelayUpstream("backup", msgspec.structs.replace(C, credentials=B_WITH_PASSWORD.credentials), C)
+PAC: Final = RelayPac("corp", "", no_proxy=("own.test",), known=(KNOWN_A, KNOWN_B))
+
+
+@pytest.mark.parametrize(
+    ("answer", "ways"),
+    [
+        pytest.param("PROXY a.test:8080; PROXY b.test:8080", (Way("corp → b", B_WITH_PASSWORD), Way("corp → a", A)), id="from-the-chosen-on"),
+        pytest.param("PROXY a.test:8080; PROXY b.test:8080; DIRECT", (Way("corp → b", B_WITH_PASSWORD), Way("direct")), id="and-what-is-behind-it"),
+        pytest.param("PROXY a.test:8080; DIRECT", (Way("corp → a", A), Way("direct")), id="the-chosen-is-not-among-them"),
+        pytest.param("DIRECT", (Way("direct"),), id="directly"),
+        # The policy has an upstream of its own there, with a password: a PAC does not dispose of that.
+        pytest.param("PROXY c.test:8080", (Way("corp", C, is_unknown=True),), id="unknown"),
+    ],
+)  # fmt: skip
+def test_ways_that_a_pac_names(answer: str, ways: tuple[Way, ...]) -> None:
+    asked = Ways(Orders(1, (KNOWN_B, BACKUP_AT_C, DIRECT), pac=PAC))
+
+    assert asked.by(read_answer(answer).ways) == ways
+
+
+def test_who_is_excepted_is_not_for_the_pac() -> None:
+    asked = Ways(Orders(1, (KNOWN_B,), no_proxy=("nas.lan",), pac=PAC))
+
+    assert [asked.is_for_the_pac(host, 443) for host in ("hub.test", "nas.lan", "git.own.test")] == [True, False, False]
+    assert not Ways(Orders(1, (KNOWN_B,))).is_for_the_pac("hub.test", 443)

@@ -1,0 +1,180 @@
+"""The relay goes for each request where the PAC says: real proxies, and a real evaluator."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from agent.probe.dial import threaded
+from agent.probe.pac import ByChild, Opened
+from agent.relay.by_pac import MOST_KEPT, ByPac
+from agent.relay.open import Asked, NotOpened, Opening
+from agent.relay.ways import Ways
+from agent.relay.where import Near
+from agent.values.relay import Orders, RelayPac, RelayUpstream
+from agent.values.settings import ProxyUrl, Scheme
+
+from .servers import HttpProxy, closed_port
+from .test_relay_open import CREDENTIALS, LOGIN, Failures, Setting, container, docker, echo, echoed
+
+WITHIN_S = 30.0
+
+
+class Evaluator:
+    """A child, as where no systemd is; counts how many there were."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.is_there = True
+
+    async def open(self) -> Opened:
+        self.begun += 1
+        if not self.is_there:
+            raise OSError("nobody listens")
+        return await ByChild().open()
+
+
+class Ticks:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def script(*lines: str) -> str:
+    return "\n".join(["function FindProxyForURL(url, host) {", *lines, "}"])
+
+
+def upstream(name: str, proxy: HttpProxy, *, has_password: bool = False) -> RelayUpstream:
+    url = ProxyUrl(Scheme.HTTP, "127.0.0.1", proxy.port, CREDENTIALS if has_password else None)
+    return RelayUpstream(name, url, url)
+
+
+class Relay:
+    """What opens connections by orders with a PAC."""
+
+    def __init__(self, own: frozenset[str] = frozenset()) -> None:
+        self.evaluator, self.clock = Evaluator(), Ticks()
+        self.by_pac = ByPac(self.evaluator, self.clock)
+        names = Setting({"end.test": "127.0.0.1"})
+        self.opening = Opening(
+            Failures(),
+            Near(own.__contains__, frozenset[str]().__contains__),
+            resolve=threaded(names._look_up),
+            by_pac=self.by_pac,
+        )
+
+    async def way(self, orders: Orders, asked: Asked) -> str:
+        """The upstream by which it was opened, and worked."""
+        async with asyncio.timeout(WITHIN_S):
+            opened = await self.opening.open(asked, Ways(orders))
+            assert await echoed(opened) == b"hello"
+            return opened.way.upstream
+
+
+@asynccontextmanager
+async def a_relay(own: frozenset[str] = frozenset()) -> AsyncIterator[Relay]:
+    relay = Relay(own)
+    try:
+        yield relay
+    finally:
+        await relay.by_pac.aclose()
+
+
+async def test_each_host_goes_its_own_way() -> None:
+    async with echo() as end, a_relay() as relay:
+        everywhere = {"one.test:443": end, "two.test:443": end, f"end.test:{end.port}": end}
+        async with HttpProxy(everywhere, login=LOGIN) as one, HttpProxy(everywhere) as two:
+            text = script(
+                f'if (host == "two.test") return "PROXY 127.0.0.1:{two.port}";',
+                'if (host == "end.test") return "DIRECT";',
+                f'return "PROXY 127.0.0.1:{closed_port()}; PROXY 127.0.0.1:{one.port}";',
+            )
+            known = upstream("corp → one", one, has_password=True)
+            orders = Orders(1, (known,), pac=RelayPac("corp", text, known=(known,)))
+
+            found = [
+                await relay.way(orders, docker(host, port))
+                for host, port in (("one.test", 443), ("two.test", 443), ("end.test", end.port), ("one.test", 443))
+            ]
+
+            # What nobody knows is used all the same, and never with a password; `one` wants one.
+            assert found == ["corp → one", "corp", "direct", "corp → one"]
+            assert (one.asked, two.asked) == (["one.test:443"] * 2, ["two.test:443"])
+            assert relay.evaluator.begun == 1
+
+
+async def test_an_answer_is_kept_for_a_minute_and_another_script_asks_anew() -> None:
+    async with echo() as end, HttpProxy({"one.test:443": end}) as one, a_relay() as relay:
+        known = upstream("corp → one", one)
+        text = script(f'return "PROXY 127.0.0.1:{one.port}";')
+        orders = Orders(1, (known,), pac=RelayPac("corp", text, known=(known,)))
+        assert await relay.way(orders, docker("one.test", 443)) == "corp → one"
+        relay.evaluator.is_there = False
+        await relay.by_pac._asker.aclose()  # type: ignore[union-attr]  # as its limits do
+
+        relay.clock.now = 59.0
+        assert await relay.way(orders, docker("one.test", 443)) == "corp → one"
+        assert relay.evaluator.begun == 1
+
+        relay.clock.now = 61.0
+        assert await relay.way(orders, docker("one.test", 443)) == "corp → one"  # by the orders: nobody answers
+        assert relay.evaluator.begun == 2
+        assert await relay.way(orders, docker("one.test", 443)) == "corp → one"
+        assert relay.evaluator.begun == 2  # and nobody is asked again for some seconds
+
+
+async def test_a_script_that_never_ends_leads_where_the_registries_go() -> None:
+    async with echo() as end, HttpProxy({"one.test:443": end}) as one, a_relay() as relay:
+        known = upstream("corp → one", one)
+        orders = Orders(1, (known,), pac=RelayPac("corp", script("while (true) {}"), known=(known,)))
+
+        assert await relay.way(orders, docker("one.test", 443)) == "corp → one"
+
+
+async def test_what_the_policy_excepts_is_not_asked() -> None:
+    async with echo() as end, a_relay() as relay:
+        text = script('return "PROXY 127.0.0.1:1";')
+        excepted = Orders(1, (RelayUpstream("direct"),), no_proxy=("end.test",), pac=RelayPac("corp", text))
+        of_corp = Orders(1, (RelayUpstream("direct"),), pac=RelayPac("corp", text, no_proxy=("end.test",)))
+
+        assert await relay.way(excepted, docker("end.test", end.port)) == "direct"
+        assert await relay.way(of_corp, docker("end.test", end.port)) == "direct"
+        assert relay.evaluator.begun == 0
+
+
+async def test_it_opens_no_door_for_a_container() -> None:
+    """A PAC that says of a name where a container wants to get in on this host."""
+    async with echo() as end, HttpProxy({"one.test:443": end}) as one, a_relay() as relay:
+        text = script(
+            f'if (host == "one.test") return "PROXY 127.0.0.1:{one.port}";',
+            f'if (host == "door.test") return "PROXY 127.0.0.1:{end.port}";',
+            'return "DIRECT";',
+        )
+        known = upstream("corp → one", one)
+        orders = Orders(1, (known,), pac=RelayPac("corp", text, known=(known,)))
+
+        assert await relay.way(orders, container("one.test", 443)) == "corp → one"  # the agent knows it as a proxy
+        for host, port in (("door.test", 443), ("end.test", end.port)):
+            with pytest.raises(NotOpened) as refused:
+                await relay.way(orders, container(host, port))
+            assert refused.value.refusal.status == 403
+        unknown = Orders(1, (known,), pac=RelayPac("corp", text))
+        with pytest.raises(NotOpened):
+            await relay.way(unknown, container("one.test", 443))
+
+
+async def test_no_more_hosts_are_kept_than_that() -> None:
+    async with a_relay() as relay:
+        pac = RelayPac("corp", script('return "DIRECT";'))
+        async with asyncio.timeout(WITHIN_S):
+            for number in range(MOST_KEPT + 10):
+                assert await relay.by_pac.ways(pac, f"host{number}.test", 443, is_tunnel=True)
+
+        assert len(relay.by_pac._kept) == MOST_KEPT
