@@ -231,9 +231,12 @@ class Office(Place):
         super().__init__(internet, scratch)
         self.ground.sh(f"ip address add {self.PROXIES}/24 dev lan")
         # Knows the names of the house, and says of all others that there is no such name.
-        serve_dns(
-            self.ground, scratch, self.gateway, [f"--address=/proxy.corp.example/{self.PROXIES}", "--address=/#/"]
-        )
+        names = [f"--address=/{name}.corp.example/{self.PROXIES}" for name in ("proxy", "pac")]
+        serve_dns(self.ground, scratch, self.gateway, [*names, "--address=/#/"])
+        self._pac = scratch / "pac"
+        self._pac.mkdir()
+        server = [sys.executable, "-m", "http.server", "--bind", self.PROXIES, "--directory", str(self._pac), "80"]
+        self.pac_server = self.ground.serve(server, scratch / "pac.log", [80])
         self._password = PASSWORD
         self.tinyproxy = serve_tinyproxy(self.ground, self.scratch, self.PROXIES, f"http://{self.PROXIES}:8888")
         self.squid, self.tls = self._squid()
@@ -242,6 +245,12 @@ class Office(Place):
         self.proxies = [self.tinyproxy, self.squid, self.tls, self.socks, self.socks_with_password]
         self.reset()
 
+    PAC = "http://pac.corp.example/proxy.pac"
+
+    def says(self, *lines: str) -> None:
+        """What the office's PAC file does."""
+        (self._pac / "proxy.pac").write_text("\n".join(["function FindProxyForURL(url, host) {", *lines, "}", ""]))
+
     def swallow(self) -> None:
         """From now on packets to the outside vanish, instead of being answered with "network unreachable"."""
         self.forward("-j DROP")
@@ -249,6 +258,7 @@ class Office(Place):
     def reset(self) -> None:
         self.forward("-j REJECT --reject-with icmp-net-unreachable")
         self.change_password(PASSWORD)
+        self.pac_server.start()
         for proxy in self.proxies:
             proxy.start()
             proxy.forget()
