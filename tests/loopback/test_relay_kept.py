@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from agent.audit.spans import Known, Lane
 from agent.cli import main
+from agent.cli.audit.at import at as what_was_so
 from agent.clients.clients import ClientsSeen
 from agent.clients.users import ThisSystem
 from agent.decide.clients import Intent, Wanted
@@ -378,6 +381,48 @@ async def test_what_is_behind_the_relay_is_said_again_where_the_log_is_lost_and_
     laptop.restarted()
     async with laptop.running():
         assert laptop.facts("agent-started")[-1]["relay"] is None
+
+
+async def test_the_log_tells_from_when_to_when_docker_had_the_relay_and_through_which_upstream(laptop: Relayed) -> None:
+    """What the test saw at each moment, by its own clock, is what `audit at` says of it."""
+    seen: list[tuple[dt.datetime, str | None, Known | None]] = []
+
+    def note(upstream: str | None, known: Known | None = Known.SEEN) -> None:
+        seen.append((dt.datetime.now(dt.UTC), upstream, known if upstream else None))
+
+    laptop.policy(WITH_RELAY)
+    note(None)
+    async with laptop.running() as hand:
+        note("office")
+        laptop.place.snapshot = HOME
+        await hand.wake()
+        note("direct")
+    note("direct", Known.NO_AGENT)
+    laptop.restarted()
+    async with laptop.running() as hand:
+        note("direct")
+        laptop.place.snapshot = at("10.10.0.1")
+        await hand.wake()
+        note("office")
+        laptop.policy(OFF)
+        for _ in range(2):
+            await hand.wake(Reason.FILES)
+        note(None)
+        laptop.policy(WITH_RELAY)
+        for _ in range(2):
+            await hand.wake(Reason.FILES)
+        note("office")
+        laptop.place.becomes(relay="error")
+        for _ in range(3):
+            laptop.clock.ahead_s += 100
+            await hand.wake(Reason.TIMER)
+        note(None)
+        assert laptop.facts("relay-failed")
+
+    for moment, upstream, known in seen:
+        spans = what_was_so(laptop.paths.audit_log, moment, agent_runs=False).of(Lane.RELAY)
+        told = [(span.value, span.known) for span in spans]
+        assert told == ([] if upstream is None else [(upstream, known)]), (moment, laptop.events())
 
 
 @pytest.mark.parametrize("is_paused", [True, False])

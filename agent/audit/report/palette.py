@@ -67,7 +67,7 @@ class Palette:
     def keys_of_networks(self, names: set[str]) -> Iterator[Key]:
         for name, tone in self._networks.items():
             if name in names:
-                yield Key(tone, name, is_ground=True)
+                yield Key(tone, name, "network", is_ground=True)
 
     def keys(self, used: set[Tone]) -> Iterator[Key]:
         meant = {name: proxies for proxies, name in self._names.items() if name}
