@@ -12,6 +12,7 @@
     corrections    foreign changes of our keys
     diary          what was recorded last, so that each change is recorded once
     display        what it shows: `status_file` (status.json), `status_page` (a screen)
+    choice_file    choice.env, for other programs of this host
     lifetime       how the last agent ended
     notify         what systemd is told
 

@@ -28,6 +28,7 @@ from agent.one_pass.ports import World
 from agent.one_pass.reconcile import Interrupted, what_keeps_it_down
 from agent.one_pass.seen import AnySeen, Offline, Pass, Planned, Seen
 from agent.service.answers import AfterPass, OpenRequests, refusal_by_another_policy
+from agent.service.choice_file import ChoiceFile
 from agent.service.corrections import Corrections
 from agent.service.diary import Diary, agent_started
 from agent.service.display import Display
@@ -93,6 +94,7 @@ class Service:
         self._unfinished = Unfinished(self._failures, self._record, stops_within_s=_STOPS_WITHIN_S)
         self._passes = Passes(self._memory, self._failures, self._unfinished)
         self._display = Display(paths.status, notify, self._record)
+        self._choice_file = ChoiceFile(paths.choice)
         self._requests = OpenRequests()
         self._interrupted: Record | None = None  # of the last pass, if the next one has to answer for it
         self._is_reload_due = False
@@ -419,6 +421,7 @@ class Service:
         return self._corrections.judge(seen, self._memory.now(), record)
 
     def begin(self, seen: Seen, _: Record) -> None:
+        self._tell_others(seen)
         self._show(Pass(seen), is_working=True)
         if seen.restarts:
             self._slow = asyncio.create_task(self._show_when_slow(seen))
@@ -431,6 +434,7 @@ class Service:
 
     def _remember(self, done: Pass, record: Record) -> None:
         self._display.note(done)
+        self._tell_others(done.seen)
         now, wall = self._memory.now(), exact(time.time())
         said = self._outages.note(done, now, wall, says_where=self._places.says_where, recheck_s=self._recheck_s)
         for facts in said:
@@ -444,6 +448,11 @@ class Service:
         if done.has_restarted:
             self._lost = done.containers_lost
         self._note_what_was_in_vain(done)
+
+    def _tell_others(self, seen: Seen) -> None:
+        if not self._memory.is_paused:
+            is_pinned = self._memory.pinned is not None
+            self._choice_file.show(seen, self._policy.policy.no_proxy, is_pinned=is_pinned)
 
     def _note_what_was_in_vain(self, done: Pass) -> None:
         """Do not repeat what failed before something changes that could help."""

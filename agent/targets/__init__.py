@@ -10,6 +10,7 @@
     for_dockerd    settings as they are written for dockerd, and as it shows them
     elsewhere      what a person copies into the places of other Dockers; a file of theirs with our keys set
     one_off        the lines for one container, one build, a Compose service
+    choice         variables for the other programs of this host
     shells         how a shell spells a text
     desktop        what a desktop's own settings say; only read
     refused        what cannot be read or edited, and where in the text

@@ -182,6 +182,11 @@ class Paths(msgspec.Struct, frozen=True):
         return self.runtime / "status.json"
 
     @property
+    def choice(self) -> Path:
+        """What other programs of this host can use now; whoever may enter the folder may read it."""
+        return self.runtime / "choice.env"
+
+    @property
     def control(self) -> Path:
         """Where the running agent is asked; for root and for whoever the agent runs as."""
         return self.runtime / "control.sock"
