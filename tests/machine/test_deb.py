@@ -190,14 +190,29 @@ def test_a_users_own_instance_is_the_packages_and_purge_removes_what_restore_cou
     laptop.plug("office")
     laptop.docker.systemctl("enable", "--now", NAME)
     laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
-    laptop.run("systemctl", "stop", NAME)
-    laptop.run("sh", "-euc", "echo torn >/var/lib/docker-proxy-agent/originals.json")
+    state = "/var/lib/docker-proxy-agent/originals.json"
+    laptop.run("mv", state, "/srv/originals")
+    laptop.write(state, "torn")
 
     said = apt(laptop, "remove", "docker-proxy-agent")
 
+    assert f"{state}: cannot be understood" in said
     assert "the package is removed all the same" in said
     assert laptop.exists(DROP_IN)
     assert laptop.exists(ENVIRONMENT)
+
+    # Another try, as it has said, and the next removal.
+    install(laptop, ONE)
+    laptop.run("cp", "/srv/originals", state)
+    assert laptop.agent("restore").ok
+    assert laptop.docker.reports(https="")
+    assert not laptop.exists(DROP_IN)
+    verified = laptop.agent("audit", "verify")
+    assert verified.ok, verified
+    laptop.docker.systemctl("start", NAME)
+    laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
+    laptop.docker.systemctl("stop", NAME)
+    laptop.write(state, "torn")
 
     said = apt(laptop, "purge", "docker-proxy-agent")
 

@@ -79,17 +79,23 @@ async def make_way(
         if await relay.put_away(paths, service, say):
             note_end_of_relay()
         await pac.put_away(service)
-        known = notes(paths).load()
-        for one in map(Path, known.folders if known else ()):
-            with contextlib.suppress(OSError):  # somebody else uses it
-                one.rmdir()
-        notes(paths).path.unlink(missing_ok=True)  # what is there at the next installation is noted anew
+        if not restored.is_failed:
+            _forget_folders(paths)
         _end_the_log(paths.layout.user)
         shutil.rmtree(paths.runtime, ignore_errors=True)
     for user in own_instances():
         say(f"left         the instance of {user}, and what it has written, which needs the package. Installed again:")
         say(f"             sudo -u {user} docker-proxy-agent uninstall --user")
     return restored
+
+
+def _forget_folders(paths: Paths) -> None:
+    """Those that were made for us are removed, if empty. What is there at the next installation is noted anew."""
+    known = notes(paths).load()
+    for one in map(Path, known.folders if known else ()):
+        with contextlib.suppress(OSError):  # somebody else uses it
+            one.rmdir()
+    notes(paths).path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
