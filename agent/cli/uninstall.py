@@ -69,7 +69,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
             done = await put_back()
         except AgentError as error:  # as where its own state cannot be read: the package goes all the same
             done = Restored(left=(str(error),))
-        await _say_what_needs_the_relay(paths, policy)
+        await _say_what_needs_the_relay(paths, policy, is_put_back=not done.is_failed)
         return done
 
     def note_end_of_relay() -> None:
@@ -102,13 +102,15 @@ async def _restart_that_ends_the_relay(paths: Paths, policy: Policy) -> str:
     return f"{reality.systemctl} restart {reality.unit_name}"
 
 
-async def _say_what_needs_the_relay(paths: Paths, policy: Policy) -> None:
+async def _say_what_needs_the_relay(paths: Paths, policy: Policy, *, is_put_back: bool) -> None:
     """It goes with its package: Docker until it is restarted, and containers that were made with its address."""
+    first = "" if is_put_back else "sudo apt purge docker-proxy-agent; "  # or it would be given the address again
     listens = RelayUnits(paths, OF_THE_SYSTEM).where() or ()
     try:
         restart = await _restart_that_ends_the_relay(paths, policy)
         if restart:
-            say(f"note         Docker still has the relay's address, where nobody listens any more. Run: {restart}")
+            way = f"{first}sudo {restart}"
+            say(f"note         Docker still has the relay's address, where nobody listens any more. Run: {way}")
         things = await made_with(listens, paths, policy)
     except AgentError as error:
         complain(str(error))

@@ -165,7 +165,7 @@ def test_it_takes_over_from_make_install_and_is_purged_at_once_with_the_relay_on
     said = apt(laptop, "purge", "docker-proxy-agent")
 
     assert "systemctl restart docker.service, which stops 1 container" in said
-    assert "where nobody listens any more. Run: systemctl restart docker.service" in said
+    assert "where nobody listens any more. Run: sudo systemctl restart docker.service" in said
     assert "made with the relay's address" in said
     assert "container-1" in said
     assert "the instance of '#4711'" in said
