@@ -63,13 +63,13 @@ def show(found: StatusFound | None, args: argparse.Namespace, paths: Paths) -> N
         complain(unreadable(found))
     if args.json:
         known = msgspec.to_builtins(status) if status is not None else {}
-        more, _ = _verified(paths) if args.verbose else ({}, ())
+        more, _ = verified(paths) if args.verbose else ({}, ())
         print_json({**known, "running": is_running, **more}, indent=None if args.watch else 2)  # one of many is a line
         return
     if status is not None:
         page(*lines(status, dt.datetime.now(dt.UTC)), first=colour_of(status))
     if args.verbose:
-        page(*_verified(paths)[1])
+        page(*verified(paths)[1])
 
 
 def _show_short(found: StatusFound | None, args: argparse.Namespace, paths: Paths) -> None:
@@ -107,7 +107,7 @@ def by_now(found: StatusFound | None, paths: Paths) -> Status | None:
     return msgspec.structs.replace(status, relay=relay)
 
 
-def _verified(paths: Paths) -> tuple[Mapping[str, Any], Iterable[str]]:
+def verified(paths: Paths) -> tuple[Mapping[str, Any], Iterable[str]]:
     """Imported only now: `status` alone does without."""
     sights = importlib.import_module("agent.cli.verification").seen_now(paths)
     drawn = importlib.import_module("agent.service.sights_page")

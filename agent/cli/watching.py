@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from agent.cli.printing import Colour, flush, has_screen, page, whole_screen
-from agent.cli.status import by_now, colour_of, not_running, show, unreadable
-from agent.service.status_file import read
+from agent.cli.status import by_now, colour_of, not_running, show, unreadable, verified
+from agent.service.status_file import StatusFound, read
 from agent.service.status_line import in_a_line
 from agent.service.status_page import lines
 from agent.values.paths import Paths
@@ -33,7 +33,7 @@ _NOTED: Final = (signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
 
 def watch(args: argparse.Namespace, paths: Paths) -> int:
     if has_screen() and not args.json and not args.short:
-        return _in_place(paths)
+        return _in_place(_Picture(paths, is_verbose=bool(args.verbose)))
     _whenever_it_changes(args, paths)
     return 0
 
@@ -56,12 +56,12 @@ def _whenever_it_changes(args: argparse.Namespace, paths: Paths) -> None:
             return
 
 
-def _in_place(paths: Paths) -> int:
+def _in_place(picture: _Picture) -> int:
     with _signals() as noted:
         while True:
             with whole_screen() as draw, _keys() as keys:
                 try:
-                    is_suspended = _draw_until_told(paths, draw, noted, keys)
+                    is_suspended = _draw_until_told(picture, draw, noted, keys)
                 except KeyboardInterrupt:  # how everybody ends it
                     return 0
             if not is_suspended:
@@ -72,10 +72,10 @@ def _in_place(paths: Paths) -> int:
             signal.signal(signal.SIGTSTP, before)
 
 
-def _draw_until_told(paths: Paths, draw: Draw, noted: int, keys: int | None) -> bool:
+def _draw_until_told(picture: _Picture, draw: Draw, noted: int, keys: int | None) -> bool:
     """Whether it is to be suspended, and not ended."""
     while True:
-        draw(*_picture(paths))
+        draw(*picture.now())
         ready, _, _ = select.select([noted, *([] if keys is None else [keys])], [], [], _DRAW_AGAIN_S)
         if keys is not None and keys in ready and _QUITS & {*os.read(keys, 64)}:
             return False
@@ -83,16 +83,28 @@ def _draw_until_told(paths: Paths, draw: Draw, noted: int, keys: int | None) -> 
             return True
 
 
-def _picture(paths: Paths) -> tuple[list[str], Colour]:
-    found = read(paths.status)
-    status = by_now(found, paths)
-    now = dt.datetime.now(dt.UTC)
-    is_running = found is not None and found.is_running
-    heading = f"{now.astimezone():%H:%M:%S}  {'Ctrl-C ends this' if is_running else not_running(status)}"
-    if status is not None:
-        return [heading, "", *lines(status, now)], colour_of(status) if is_running else Colour.PLAIN
-    unread = [] if found is None else [unreadable(found)]
-    return [heading, "", *unread], Colour.PLAIN
+class _Picture:
+    """What is drawn. `is_verbose`: with what systemd and Docker say, asked when the agent has something new."""
+
+    def __init__(self, paths: Paths, *, is_verbose: bool) -> None:
+        self._paths = paths
+        self._is_verbose = is_verbose
+        self._last: StatusFound | None = None
+        self._said: list[str] = []
+
+    def now(self) -> tuple[list[str], Colour]:
+        found = read(self._paths.status)
+        status = by_now(found, self._paths)
+        now = dt.datetime.now(dt.UTC)
+        is_running = found is not None and found.is_running
+        if self._is_verbose and (found != self._last or not self._said):
+            self._said = [*verified(self._paths)[1]]
+            self._last = found
+        heading = f"{now.astimezone():%H:%M:%S}  {'Ctrl-C ends this' if is_running else not_running(status)}"
+        if status is not None:
+            return [heading, "", *lines(status, now), *self._said], colour_of(status) if is_running else Colour.PLAIN
+        unread = [] if found is None else [unreadable(found)]
+        return [heading, "", *unread, *self._said], Colour.PLAIN
 
 
 @contextlib.contextmanager

@@ -295,3 +295,12 @@ def test_a_bar_that_takes_markup_gets_none_of_others(tmp_path: Path, capsys: pyt
 
     tooltip = json.loads(capsys.readouterr().out)["tooltip"]
     assert '"&lt;b&gt;&amp;amp;&lt;/b&gt;\\x1b[2J\\x0a"' in tooltip
+
+
+def test_it_also_draws_what_systemd_and_docker_say(tmp_path: Path) -> None:
+    show(tmp_path)
+    with watching(tmp_path, "-v", rows=60) as terminal:
+        terminal.until(r"\x1b\[J")
+        frame = lines_of(terminal.until(r"\x1b\[J"))  # also of the second picture, for which nobody is asked
+
+        assert "  process      dockerd: it does not run" in frame
