@@ -20,23 +20,28 @@ KEPT   := /etc/docker-proxy-agent /var/log/docker-proxy-agent
 # Tests start hundreds of Pythons: where the environment forbids to keep bytecode, each would compile everything again.
 test check test-machine: export PYTHONDONTWRITEBYTECODE =
 
+# Beside lint, which needs one core: the tests are compiled, once, where else every worker would do it at the same time.
+BEGIN   = $(BIN)/pytest --collect-only -qq $(1) >/dev/null 2>&1 & \
+	{ $(LINT); }; is_clean=$$?; wait; exit $$is_clean
+LINT    = $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
 .PHONY: demo test check lint docs picture man completions format test-machine bench deb lock wheelhouse dist release install uninstall clean
 
 demo: $(READY)
 	$(BIN)/docker-proxy-agent demo
 
-test: $(READY) lint
+test: $(READY)
+	$(call BEGIN,)
 	$(PYTEST)
 
 # Every test, but less of what a test tries many times (tests/share.py): those alone take minutes.
 check: export SHARE ?= 10
-check: $(READY) lint
+check: $(READY)
+	$(call BEGIN,tests/pure tests/loopback)
 	$(PYTEST) tests/pure tests/loopback
 
 lint: $(READY)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(LINT)
 
 # The picture of the house in docs/architecture.md, drawn from the imports; the table of events and the schema of records.
 docs: $(READY)
@@ -76,15 +81,17 @@ deb: man completions
 
 # In dist/, sdist and wheel: the same sources make the same bytes, whoever makes them and when. From a copy, because setuptools
 # takes into the sdist what an earlier one left here; packed again, because it leaves owners and times in it.
+BUILD   = $(BIN)/python -c 'import sys, setuptools.build_meta as made; getattr(made, sys.argv[1])(sys.argv[2])'
 dist: $(READY)
 	rm -rf dist && umask 022 && mkdir dist && work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && \
 	export SOURCE_DATE_EPOCH=$(EPOCH) && \
 	mkdir "$$work/source" && cp -R $(wildcard $(SOURCES)) "$$work/source" && \
-	$(BIN)/python -m build --no-isolation --sdist --outdir "$$work" "$$work/source" >"$$work/log" && \
+	(cd "$$work/source" && $(BUILD) build_sdist .. >"$$work/log") && \
 	tar -xzf "$$work"/*.tar.gz -C "$$work/source" --one-top-level=sdist && cd "$$work/source/sdist" && \
 	name=$$(echo *) && chmod -R u=rwX,go=rX "$$name" && \
-	tar --sort=name --mtime=@$$SOURCE_DATE_EPOCH --owner=0 --group=0 --numeric-owner --format=ustar -cf - "$$name" | gzip -9n >"$(CURDIR)/dist/$$name.tar.gz" && \
-	$(BIN)/python -m build --no-isolation --wheel --outdir "$(CURDIR)/dist" "$$name" >"$$work/log"
+	tar --sort=name --mtime=@$$SOURCE_DATE_EPOCH --owner=0 --group=0 --numeric-owner --format=ustar -cf - "$$name" | \
+		gzip -9n >"$(CURDIR)/dist/$$name.tar.gz" && \
+	cd "$$name" && $(BUILD) build_wheel "$(CURDIR)/dist" >"$$work/log"
 
 # What docs/releasing.md publishes: dist/ with the .deb, and the checksums of all of it.
 release:

@@ -16,14 +16,14 @@ import pytest
 from generate.release import problems
 from tests.sources import ROOT
 
-LEFT_OUT: Final = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "wheelhouse", "*.egg-info")
+LEFT_OUT: Final = shutil.ignore_patterns(".*", "build", "dist", "wheelhouse", "*.egg-info")
 A_DAY: Final = "1750000000"
 
 
 def dist(folder: Path, umask: int) -> Path:
     """`make dist` in a checkout there."""
     checkout = folder / "docker-proxy-agent"
-    shutil.copytree(ROOT, checkout, ignore=LEFT_OUT)
+    shutil.copytree(ROOT, checkout, ignore=_left_out)
     for path in checkout.rglob("*"):
         path.chmod(0o777 & ~umask if path.is_dir() or os.access(path, os.X_OK) else 0o666 & ~umask)
     ready = f"{sys.prefix}/.ready"
@@ -34,26 +34,28 @@ def dist(folder: Path, umask: int) -> Path:
     return checkout / "dist"
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return dist(tmp_path_factory.mktemp("d"), 0o022)
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    """What is made, and of whoever works there."""
+    return LEFT_OUT(folder, names) if Path(folder) == ROOT else {"__pycache__"} & {*names}
 
 
-def test_the_same_sources_make_the_same_bytes_by_anybody(made: Path, tmp_path: Path) -> None:
-    again = dist(tmp_path / "a longer path", 0o077)
+def test_the_same_sources_make_the_same_bytes_with_all_that_it_takes_by_anybody(tmp_path: Path) -> None:
+    made, again = dist(tmp_path, 0o022), dist(tmp_path / "a longer path", 0o077)
 
-    assert sorted(file.name for file in again.iterdir()) == sorted(file.name for file in made.iterdir())
-    for file in made.iterdir():
-        assert file.read_bytes() == (again / file.name).read_bytes(), file.name
+    files = {file.name: file.read_bytes() for file in made.iterdir()}
+    assert files == {file.name: file.read_bytes() for file in again.iterdir()}
+    sdist, wheel = sorted(made.iterdir(), key=lambda file: file.suffix)
+    _holds_what_the_recipes_use(sdist)
+    _holds_the_code_the_units_and_the_example(wheel)
 
 
-def test_the_sdist_has_what_the_recipes_use(made: Path) -> None:
-    with tarfile.open(next(made.glob("*.tar.gz"))) as tar:
+def _holds_what_the_recipes_use(sdist: Path) -> None:
+    with tarfile.open(sdist) as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
         owners = {(member.uid, member.gid, member.mtime) for member in tar.getmembers()}
     ours = {
         str(path.relative_to(ROOT))
-        for folder in ("agent", "docs", "generate", "requirements", "systemd", "tests")
+        for folder in ("agent", "debian", "docs", "generate", "requirements", "systemd", "tests")
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
@@ -63,9 +65,9 @@ def test_the_sdist_has_what_the_recipes_use(made: Path) -> None:
     assert owners == {(0, 0, int(A_DAY))}
 
 
-def test_the_wheel_has_the_code_the_units_and_the_example(made: Path) -> None:
-    with zipfile.ZipFile(next(made.glob("*.whl"))) as wheel:
-        names = wheel.namelist()
+def _holds_the_code_the_units_and_the_example(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as packed:
+        names = packed.namelist()
 
     ours = {str(path.relative_to(ROOT)) for path in (ROOT / "agent").rglob("*.py")}
     assert ours - {*names} == set()
