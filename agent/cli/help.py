@@ -110,8 +110,11 @@ def _worded(message: str) -> str:
 def description(command: Command) -> str:
     """The first lines of a command's help."""
     said = f"{sentence(command.text)}{command.more and f' {command.more}'}"
-    needs = "Needs root; with --user, which is about your own instance, it does not."
-    return f"{said}\n\n{needs if command.needs_root else 'Needs no root.'}"
+    return f"{said}\n\n{needs(is_root=command.needs_root)}"
+
+
+def needs(*, is_root: bool) -> str:
+    return "Needs root; with --user, which is about your own instance, it does not." if is_root else "Needs no root."
 
 
 def sentence(text: str) -> str:

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 _NOW: Final = "restart Docker if needed, even if containers run"
 
 
-def common(parser: argparse.ArgumentParser, default: str | None) -> None:
-    """Options before or after the command. After it, their defaults must not overwrite what came before."""
+def common(parser: argparse.ArgumentParser, default: str | None, hidden: Collection[str] = ()) -> None:
+    """Options before or after the command. After it, their defaults must not overwrite what came before.
+
+    `hidden`: what this command refuses, so that its help does not offer it.
+    """
     is_first = default is None
+
+    def help_of(option: str, text: str) -> str:
+        return argparse.SUPPRESS if option in hidden else text
+
     shared = parser.add_argument_group("options of every command") if not is_first else parser
     shared.add_argument(
         "--policy",
         type=Path,
         metavar="FILE",
         default=default,
-        help="use this policy (default: /etc/docker-proxy-agent/config.toml)",
+        help=help_of("--policy", "use this policy (default: /etc/docker-proxy-agent/config.toml)"),
     )
     shared.add_argument(
         "--root", type=Path, metavar="DIR", default=Path("/") if is_first else default,
@@ -34,13 +41,13 @@ def common(parser: argparse.ArgumentParser, default: str | None) -> None:
         "--user",
         action="store_true",
         default=False if is_first else default,
-        help="your own instance, for a Docker of your own (docs/rootless.md)",
+        help=help_of("--user", "your own instance, for a Docker of your own (docs/rootless.md)"),
     )
     shared.add_argument(
         "--json",
         action="store_true",
         default=False if is_first else default,
-        help="print JSON, for scripts (docs/json.md)",
+        help=help_of("--json", "print JSON, for scripts (docs/json.md)"),
     )
     shared.add_argument(
         "-v", "--verbose", action="count", default=0 if is_first else default, help="print more on stderr"

@@ -26,6 +26,7 @@ _WITHOUT_POLICY: Final = frozenset({"status", "audit", "install", "demo", "relay
 _WITHOUT_FACTS: Final = frozenset({"run", "init", "install", "uninstall", "demo", "relay"})
 
 _WITHOUT_AN_INSTANCE: Final = frozenset({"demo", "relay"})
+_REFUSED: Final = {"--policy": _WITHOUT_POLICY, "--json": _WITHOUT_FACTS, "--user": _WITHOUT_AN_INSTANCE}
 _READ_BY_A_GROUP: Final = frozenset({"audit"})  # adm reads the log
 # systemd itself starts the one, with its environment; the other one reads what lies in the runtime folder.
 _ASK_NOTHING: Final = frozenset({"run", "status"})
@@ -109,5 +110,5 @@ def _parser(commands: Collection[str | None]) -> Front:
         if name in commands:
             if name in OPTIONS:
                 OPTIONS[name](own)
-            common(own, argparse.SUPPRESS)
+            common(own, argparse.SUPPRESS, [option for option, those in _REFUSED.items() if name in those])
     return parser

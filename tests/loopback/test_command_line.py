@@ -44,7 +44,7 @@ def test_help_of_a_command_says_whether_it_needs_root_and_has_an_example(
     page = helped(capsys, *words)
 
     sudo = "sudo " if COMMANDS[words[0]].needs_root else ""
-    assert len(words) > 1 or ("\nNeeds root;" in page, "\nNeeds no root." in page) == (bool(sudo), not sudo)
+    assert ("\nNeeds root;" in page, "\nNeeds no root." in page) == (bool(sudo), not sudo)
     assert re.search(rf"\nexamples?:\n  {sudo}docker-proxy-agent {' '.join(words)}\b", page)
 
 
@@ -137,3 +137,19 @@ def test_what_is_not_understood_is_answered_with_what_may_be_meant(
 )  # fmt: skip
 def test_a_time_may_stand_behind_a_command_as_it_is(words: str, seconds: float | None) -> None:
     assert tree().parse_args(words.split()).for_s == seconds
+
+
+@pytest.mark.parametrize("words", PAGES[1:], ids=" ".join)
+def test_help_offers_no_option_that_is_refused(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    page = helped(capsys, *words)
+    arguments = ["x"] if words[0] == "pin" or words[1:] == ("at",) else []
+
+    for option in ("--policy", "--json", "--user"):
+        given = [option, "x"] if option == "--policy" else [option]
+        refused = f"{words[0]} uses no policy", f"{words[0]} has no JSON output", f"{words[0]} is about no instance"
+        if f"  {option}" not in page:
+            with pytest.raises(SystemExit) as end:
+                main([*words, *arguments, *given, *(["-o", "x"] if words[1:] == ("report",) else [])])
+            assert end.value.code == USAGE
+            err = capsys.readouterr().err
+            assert any(text in err for text in refused)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from agent.cli.help import PROG, sentence
+from agent.cli.help import PROG, needs, sentence
 from agent.cli.options import common
 from agent.values.events import Event
 
@@ -42,11 +42,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         own = parts.add_parser(
             name,
             help=question.text,
-            description=sentence(question.text),
+            description=f"{sentence(question.text)}\n\n{needs(is_root=True)}",
             epilog=f"example:\n  sudo {PROG} audit {question.example}",
         )
         question.options(own)
-        common(own, argparse.SUPPRESS)
+        common(own, argparse.SUPPRESS, ["--policy"])
 
 
 def _listing(parser: argparse.ArgumentParser) -> None:
