@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import fcntl
 import socket
+import struct
+import termios
 from typing import Final
 
 _READ: Final = 64 * 1024
@@ -19,6 +22,10 @@ class Sight(enum.Enum):
     THERE = "it waits, or has sent more"
     HALF_CLOSED = "it sends no more, and may still read"
     GONE = "it has reset the connection"
+
+
+_COUNT: Final = struct.Struct("=i")
+_SIGHTS: Final = {7: Sight.GONE, 8: Sight.HALF_CLOSED}  # by tcpi_state of linux/tcp_states.h: CLOSE, CLOSE_WAIT
 
 
 class Client:
@@ -38,13 +45,29 @@ class Client:
         await self._loop.sock_sendall(self.connected, data)
 
     def sight(self) -> Sight:
+        """Also while there is something to be read: then a read would not tell."""
         try:
-            seen = self.connected.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return Sight.THERE
+            state = self.connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
         except OSError:
             return Sight.GONE
-        return Sight.THERE if seen else Sight.HALF_CLOSED
+        return _SIGHTS.get(state, Sight.THERE)
+
+    @property
+    def unread(self) -> int:
+        """How many bytes of it are in the kernel; 0 also if it is gone."""
+        with contextlib.suppress(OSError):
+            return int(_COUNT.unpack(fcntl.ioctl(self.connected, termios.FIONREAD, bytes(_COUNT.size)))[0])
+        return 0
+
+    def say_at_once(self, data: bytes) -> None:
+        """And close: whatever was sent before, and without waiting for anything."""
+        with contextlib.suppress(OSError):
+            self.connected.send(data, socket.MSG_DONTWAIT)
+            self.connected.shutdown(socket.SHUT_WR)
+            left = _PARTING  # a socket that is closed with unread bytes in it is reset
+            while left > 0 and (read := self.connected.recv(_READ, socket.MSG_DONTWAIT)):
+                left -= len(read)
+        self.connected.close()
 
     async def part(self) -> None:
         """Close, after the client has had time to read what was written last.

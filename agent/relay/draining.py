@@ -2,6 +2,7 @@
 
     its local address is gone     a roam, or a bridge that was removed: reset at once, a silent hang is what people hate
     what we sent is not confirmed for 20 s: there is nobody any more
+    the client has reset it, and what it sent before is taken by nobody
     nothing came for an hour, or for five minutes while half of it is closed
     all together hold more memory of the kernel's than there is for them (`weight.py`)
     the relay stops
@@ -38,6 +39,7 @@ _FEW: Final = 16  # whatever they hold, there is room for it
 _SETTLES_S: Final = 0.05  # the kernel announces that an address goes before its route is gone
 
 # Bytes of struct tcp_info (linux/tcp.h), the same on all machines.
+_CLOSED: Final = 7  # as its first byte: TCP_CLOSE (linux/tcp_states.h)
 _PROBES: Final = 2
 _UNACKED: Final = 24
 _LAST_ACK_RECEIVED: Final = 56
@@ -153,6 +155,8 @@ class Draining:
         for one in tuple(self._open):
             if now - one.touched > (HALF_OPEN_S if one.is_half_closed else IDLE_S):
                 one.finish(Ended.IDLE)
+            elif _is_gone(one.client):
+                one.finish(Ended.BROKEN)
             elif any(_is_silent(each) for each in (one.client, one.end) if each is not None):
                 one.finish(Ended.SILENT)
 
@@ -220,6 +224,14 @@ def _is_silent(connected: socket.socket) -> bool:
     except OSError:
         return False
     return silent_ms(info) > SILENT_MS
+
+
+def _is_gone(client: socket.socket) -> bool:
+    """Whether it was reset: who does not read of it, as long as the other end takes nothing, does not see that."""
+    try:
+        return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _CLOSED
+    except OSError:
+        return False
 
 
 def _own_address(connected: socket.socket) -> str:

@@ -27,13 +27,14 @@ from agent.relay.outward import AnswerEnd, Failed, Form, Outward, OutwardEvent, 
 from agent.relay.pour import Pouring, SinkLost, SourceLost
 from agent.relay.pump import Pipes
 from agent.relay.refusals import Refusal
-from agent.relay.ways import Ways
+from agent.relay.ways import Way, Ways
 from agent.values.relay import Source
 
 IDLE_S: Final = 3600.0  # nothing comes either way
 HALF_OPEN_S: Final = 300.0  # and the client sends no more
 _POURED: Final = 128 * 1024  # bytes that are left of a body; less is not worth it
 LOOK_S: Final = 30.0  # while nothing comes, so often it is looked whether anybody waits for it
+LEAVES_S: Final = 1.0  # while it sends a body, so often it is looked whether it is still there
 _EVENTS: Final = 16  # that are handled in one turn: less than half a millisecond
 
 _REPEATABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
@@ -47,6 +48,9 @@ class Opener(Protocol):
 
     async def may_follow(self, request: Request, kept: Opened) -> bool:
         """Whether the request may take a connection that was opened for the same host and port before."""
+
+    def note_refused(self, way: Way, evidence: str) -> None:
+        """A proxy wants another password."""
 
 
 class ByOrders:
@@ -65,6 +69,9 @@ class ByOrders:
 
     async def may_follow(self, request: Request, kept: Opened) -> bool:
         return self._ways() is self._opened_by and await self._opening.may_follow(self._asked(request), kept)
+
+    def note_refused(self, way: Way, evidence: str) -> None:
+        self._opening.note_refused(way, evidence)
 
     def _asked(self, request: Request) -> Asked:
         return Asked(request.host, request.port, source=self._source, peer=self._peer, is_tunnel=False)
@@ -114,6 +121,7 @@ class Shared(msgspec.Struct, frozen=True):
     name: bytes  # its own, in Via: no other relay's, or a request that passed both would look as if it went in circles
     pipes: Pipes
     look_s: float = LOOK_S
+    leaves_s: float = LEAVES_S
 
 
 class _Turn:
@@ -143,6 +151,8 @@ class Forwarding:
         self._shared = shared
         self._kept: _Kept | None = None
         self._touched = 0.0
+        self._awaited: int | None = None  # bytes of the client's body that were not read yet; None: not known
+        self._is_sending = False  # all of it that was read
         self._up, self._down = _Turn(), _Turn()
         self._loop = asyncio.get_running_loop()
         self.upstream = ""  # that the last request went through
@@ -153,6 +163,7 @@ class Forwarding:
         if were_passed_on_by(request.headers, self._shared.name):
             return await self._refuse(Refusal(508, "the upstream leads back to this relay"))
         self._touched = self._loop.time()
+        self._awaited = _length(request)
         try:
             body = await self._come_already()
             kept = await self._kept_for(request)
@@ -199,6 +210,8 @@ class Forwarding:
         is_kept = False
         try:
             result = await self._both_ways(opened, outward, body)
+            if isinstance(result, Failed) and result.wants_password and opened.is_to_proxy:
+                self._opener.note_refused(opened.way, result.what)
             is_kept = result is Result.TUNNEL or (result is Result.NEXT and outward.is_reusable)
             if is_kept:
                 self._kept = _Kept(request.host, request.port, opened)
@@ -216,8 +229,10 @@ class Forwarding:
         try:
             async with asyncio.TaskGroup() as tasks:
                 sending = tasks.create_task(self._send_body(opened, outward))
+                watching = tasks.create_task(self._watch_client())
                 result = await self._answer(opened, outward)
                 sending.cancel()
+                watching.cancel()
         except* _ClientLost as lost:
             gone += lost.exceptions  # raised from here, Python up to 3.11.2 would put it into a group again
         if gone:
@@ -230,22 +245,38 @@ class Forwarding:
             await self._up.event()
             if not isinstance(event, Piece):
                 return _Body(pieces, is_whole=_is_end(event))
-            pieces.append(event.data)
+            pieces.append(self._taken(event.data))
         return _Body(pieces)
 
     async def _send_body(self, opened: Opened, outward: Outward) -> None:
         while True:
             pieces: list[bytes] = []  # of one read: whoever sends single bytes does not get a packet for each
             while isinstance(event := self._conversation.next_event(), Piece):
-                pieces.append(event.data)
+                pieces.append(self._taken(event.data))
                 await self._up.event()
+            self._is_sending = True
             if pieces and not await self._send(opened, outward.piece(b"".join(pieces))):
                 return
+            self._is_sending = False
             if event is None:
                 self._conversation.receive(await self._from_client())
             elif _is_end(event):
                 await self._send(opened, outward.end())
                 return
+
+    def _taken(self, data: bytes) -> bytes:
+        if self._awaited is not None:
+            self._awaited -= len(data)
+        return data
+
+    async def _watch_client(self) -> None:
+        """Who takes the body may be slow, and then nothing is read of whoever sends it. Raises _ClientLost."""
+        while True:
+            await asyncio.sleep(self._shared.leaves_s)
+            sight = self._client.sight()
+            is_cut_off = self._is_sending and self._awaited is not None and self._client.unread < self._awaited
+            if sight is Sight.GONE or (sight is Sight.HALF_CLOSED and is_cut_off):
+                raise _ClientLost
 
     async def _answer(self, opened: Opened, outward: Outward) -> Result | Failed:
         try:
@@ -394,6 +425,12 @@ def _form(name: bytes, opened: Opened) -> Form:
     if not opened.is_to_proxy or proxy is None:
         return Form(name)
     return Form(name, is_to_proxy=True, authorization=authorization(known(proxy)))
+
+
+def _length(request: Request) -> int | None:
+    if request.is_chunked:
+        return None
+    return next((int(value) for name, value in request.headers if name.lower() == b"content-length"), None)
 
 
 def _is_repeatable(request: Request) -> bool:

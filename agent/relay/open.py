@@ -35,7 +35,7 @@ from agent.see import netlink
 from agent.values.listening import Listener
 from agent.values.relay import Source
 from agent.values.settings import ProxyUrl, Scheme
-from agent.values.verdict import Outcome
+from agent.values.verdict import Outcome, Timings
 
 WITHIN_S: Final = 10.0
 _FIRST_WITHIN_S: Final = 6.0  # if there is another to be tried after it
@@ -213,6 +213,10 @@ class Opening:
         self._names.forget()
         if self._by_pac is not None:
             self._by_pac.forget()
+
+    def note_refused(self, way: Way, evidence: str) -> None:
+        """The proxy took the request, and answered it with 407."""
+        self._failures.note_failed(way.upstream, StreamFailed(Outcome.PROXY_AUTH, evidence, Step.PROXY, Timings()))
 
     async def may_follow(self, asked: Asked, kept: Opened) -> bool:
         """Whether what was opened for the same host and port may be used for it again.

@@ -52,6 +52,7 @@ class Failed(msgspec.Struct, frozen=True):
 
     what: str
     is_before_any_byte: bool = False  # on a connection that was used before, it may just have been closed
+    wants_password: bool = False  # 407
 
 
 OutwardEvent = AnswerHead | Provisional | Switched | Piece | AnswerEnd | Failed
@@ -191,7 +192,8 @@ class Outward:
             switched = ((b"Connection", b"Upgrade"), *upgraded, *headers)
             return Switched(AnswerHead(101, bytes(event.reason), switched), bytes(self._head))
         if event.status_code == 407:  # ours to answer, or to explain; a client would ask its user for a password
-            return self._failed(auth_wanted(HttpAnswer(407, tuple(event.headers))))
+            failed = self._failed(auth_wanted(HttpAnswer(407, tuple(event.headers))))
+            return msgspec.structs.replace(failed, wants_password=True)
         head = AnswerHead(event.status_code, bytes(event.reason), headers)
         if not isinstance(event, h11.Response):
             return Provisional(head)

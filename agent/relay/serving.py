@@ -28,14 +28,14 @@ from agent.relay.open import Asked, NotOpened, Opened, Opening
 from agent.relay.pump import Carrying, Ended, Pipes, TlsTunnel, Tunnel, reset
 from agent.relay.refusals import Refusal
 from agent.relay.tally import Tally
-from agent.relay.ways import Ways
+from agent.relay.ways import Way, Ways
 from agent.relay.who import Who
 from agent.system.clock import rfc3339
 from agent.values.relay import LogMode, Orders, Source
 
 _AT_ONCE: Final = 64  # connections accepted in a row
 _REFUSED_AT_ONCE: Final = 8  # of them, before those who may have their turn
-_TURNED_AWAY: Final = 64  # that are told why at the same time; others are closed
+_TURNED_AWAY: Final = 64  # that are told why and may take their time to hear it; others are told and closed
 _PAUSE_S: Final = 0.1  # if there are no descriptors left
 _SENDING: Final = 200_000  # bytes to a client, which is near: one that does not read holds less
 
@@ -208,10 +208,11 @@ class Serving:
         self._noted.note(Kind.TURNED_AWAY, why)
         self.tally.changes += 1
         self.note()
+        said = Conversation().refuse(refusals.too_many(why))
         if len(self._leaving) >= _TURNED_AWAY:
-            connected.close()
+            Client(connected).say_at_once(said)
             return
-        leaving = self._loop.create_task(_told(connected, refusals.too_many(why)))
+        leaving = self._loop.create_task(_told(connected, said))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 
@@ -249,11 +250,11 @@ def unexpected(error: Exception) -> str:
     return f"{type(error).__name__}{where}"
 
 
-async def _told(connected: socket.socket, refusal: Refusal) -> None:
+async def _told(connected: socket.socket, said: bytes) -> None:
     client = Client(connected)
     try:
         async with asyncio.timeout(1.0):
-            await client.write(Conversation().refuse(refusal))
+            await client.write(said)
             await client.part()
     except (OSError, TimeoutError):
         pass
@@ -413,6 +414,10 @@ class _ByOrders:
         """Between two requests, or not any more."""
         if self.carried is not None:
             self.carried.is_kept = is_kept
+
+    def note_refused(self, way: Way, evidence: str) -> None:
+        self._by_orders.note_refused(way, evidence)
+        self._serving.note()
 
     async def may_follow(self, request: Request, kept: Opened) -> bool:
         if self.carried is None or not self.carried.is_open:

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from agent.relay.draining import HALF_OPEN_S, IDLE_S, Draining, keep_alive
-from agent.relay.pump import Ended
+from agent.relay.pump import Ended, reset
 from agent.relay.weight import Marks
 from tests.waiting import until_awaited
 
@@ -93,6 +93,15 @@ async def test_what_has_lost_its_address_is_ended_and_the_rest_is_not(setting: S
     setting.draining._look()
 
     assert one.how is Ended.ADDRESS_GONE
+
+
+async def test_whose_client_has_reset_it_is_ended_though_nobody_takes_what_it_sent(setting: Setting) -> None:
+    one = setting.one()
+    one.end.send(b"not read")
+    reset(one.end)
+    one.end.close()
+
+    assert await until_ended(one) is Ended.BROKEN
 
 
 async def test_who_reads_nothing_for_long_is_not_taken_for_gone(setting: Setting) -> None:

@@ -24,6 +24,7 @@ from agent.values.relay import Orders, RelayUpstream, Source
 from agent.values.secret import Secret
 from agent.values.settings import Credentials, ProxyUrl, Scheme
 from tests.loopback.servers import HOST, PATIENCE_S, Server, basic, closed_port
+from tests.waiting import until_awaited
 
 NAME = b"relay-1"
 LARGE = bytes(range(256)) * 32768  # 8 MB, more than all buffers between
@@ -41,6 +42,9 @@ class Directly:
     async def may_follow(self, request: Request, kept: Opened) -> bool:
         return True
 
+    def note_refused(self, way: Way, evidence: str) -> None:
+        raise AssertionError(evidence)
+
 
 class Relay:
     """As the process will be, for whole URLs only. Keeps how each connection ended."""
@@ -48,7 +52,7 @@ class Relay:
     def __init__(self, opener: Opener | None = None, look_s: float = 30) -> None:
         self.opener = opener or Directly()
         self.ended: list[Result | None] = []
-        self._shared = Shared(NAME, Pipes(), look_s)
+        self._shared = Shared(NAME, Pipes(), look_s, leaves_s=0.02)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[socket.socket]:
@@ -411,6 +415,49 @@ async def test_who_is_gone_in_the_middle_of_its_body_takes_the_request_along() -
     assert relay.ended == [Result.RESET]
 
 
+class Hesitates(Opened):
+    """Takes a head, and more only when the test wants it; then it answers."""
+
+    def __init__(self, over: socket.socket) -> None:
+        super().__init__(Way("direct"), over)
+        self.is_asked = False
+        self.wanted = asyncio.Event()
+        self.came = 0
+
+    async def read(self) -> bytes:
+        await self.wanted.wait()
+        return answer(b"", b"Connection: close\r\n")
+
+    async def write(self, data: bytes) -> None:
+        if self.is_asked:
+            await self.wanted.wait()
+            self.came += len(data)
+        self.is_asked = True
+
+
+@pytest.mark.parametrize("how", ["reset", "closed", "whole"])
+async def test_an_upload_that_nobody_takes_ends_with_its_client_unless_it_has_sent_all(how: str) -> None:
+    body = LARGE[:100_000]
+    theirs, end = socket.socketpair()
+    hesitates = Hesitates(theirs)
+    relay = Relay(Given(hesitates))
+    with theirs, end:
+        async with relay.connected() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+            await say(client, b"PUT http://end.test/ HTTP/1.1\r\nHost: end.test\r\nContent-Length: 100000\r\n\r\n")
+            await until_awaited(PATIENCE_S, lambda: hesitates.is_asked, "the head")
+            await say(client, body if how == "whole" else body[:-1])
+            if how == "reset":
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            elif how == "whole":
+                client.shutdown(socket.SHUT_WR)
+                await asyncio.sleep(0.2)  # it is looked at some times
+                assert relay.ended == []
+                hesitates.wanted.set()
+                await hear(client)
+    assert relay.ended == [Result.PART if how == "whole" else Result.RESET]
+
+
 async def test_a_body_that_is_none_is_refused_and_the_request_is_broken_off() -> None:
     relay = Relay()
     async with Origin(b"") as origin, relay.connected() as client:
@@ -524,10 +571,13 @@ class Given:
     async def may_follow(self, request: Request, kept: Opened) -> bool:
         return True
 
+    def note_refused(self, way: Way, evidence: str) -> None:
+        raise AssertionError(evidence)
+
 
 @pytest.mark.parametrize("is_upload", [False, True], ids=["download", "upload"])
 async def test_whoever_is_always_ready_holds_nobody_else_up(*, is_upload: bool) -> None:
-    ours, theirs = socket.socketpair()
+    ours, theirs = await _pair()
     with ours, theirs:
         body = [*[CHUNKS] * TIMES, b"0\r\n\r\n"]
         head = b"HTTP/1.1 200 OK\r\n"

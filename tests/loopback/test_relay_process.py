@@ -297,6 +297,45 @@ async def test_who_has_too_many_is_told_why_and_the_others_are_served(
             each.close()
 
 
+async def test_however_many_are_turned_away_at_once_each_is_told_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe among them must not take the relay for one that does not work."""
+    monkeypatch.setattr(netlink, "owner_of", lambda _near, _far: 1000)
+    async with echo() as end, relay(tmp_path, Orders(1, (DIRECT,), max_connections=8)) as one:
+        held = [await one.tunnel("127.0.0.1", end.port) for _ in range(2)]
+        turned = [await one.client() for _ in range(150)]
+        for client in turned[::2]:
+            await client.connect("127.0.0.1", end.port)
+
+        for client in turned:
+            assert (await client.head()).startswith(b"HTTP/1.1 503 127.0.0.1 has 2 connections")
+        for client in (*turned, *held):
+            client.close()
+
+
+async def test_that_an_upstream_wants_another_password_for_a_url_is_said_and_that_a_server_does_is_not(
+    tmp_path: Path,
+) -> None:
+    refuses = b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
+    async with (
+        HttpProxy(login=("me", PASSWORD)) as corp,
+        Says(refuses) as server,
+        relay(tmp_path, Orders(1, (by("corp", corp.url()),), no_proxy=("127.0.0.1",))) as one,
+    ):
+        for host in (f"127.0.0.1:{server.port}", "end.test"):
+            assert one.state().failed is None
+            client = await one.client()
+            client.say(f"GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert b" 502 " in await client.head()
+            client.close()
+
+        await until_awaited(PATIENCE_S, lambda: one.state().failed, "the failure")
+        failed = one.state().failed
+        assert failed is not None
+        assert (failed.upstream, failed.outcome, failed.evidence) == ("corp", "proxy-auth", "407, asks for Basic")
+
+
 def test_the_kernel_tells_whose_a_connection_is() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         accepted, address = server.accept()
