@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from agent.relay.pump import Ended
-from agent.relay.weight import MARKS, KernelsAccount, Marks, Weight, held_by, too_heavy
+from agent.relay.weight import MARKS, KernelsAccount, Marks, Weight, held_by, narrow, share, too_heavy, widen
 from agent.see import netlink
 from agent.see.announcements import Announcements, MulticastGroup
 from agent.see.netlink import NetlinkFailed
@@ -34,8 +34,9 @@ SILENT_MS: Final = 20_000
 _SWEEP_S: Final = 5.0
 _WEIGHED_S: Final = 0.25
 _OFTEN_S: Final = 0.05  # while they hold much
+_APART_S: Final = 0.02  # two looks, however much is read
 _STUCK_S: Final = 1.0
-_FEW: Final = 16  # whatever they hold, there is room for it
+_FEW: Final = 8  # whatever they hold, there is room for it
 _SETTLES_S: Final = 0.05  # the kernel announces that an address goes before its route is gone
 
 # Bytes of struct tcp_info (linux/tcp.h), the same on all machines.
@@ -91,6 +92,9 @@ class Draining:
         self._marks = marks
         self._account = KernelsAccount()
         self._weighing: asyncio.TimerHandle | None = None
+        self._weighed_at = float("-inf")
+        self._narrowed: set[Open] = set()
+        self._share = 0  # bytes of a buffer of theirs
         self._sweep_s = sweep_s
         self._loop = asyncio.get_running_loop()
         self._open: set[Open] = set()
@@ -108,6 +112,7 @@ class Draining:
 
     def discard(self, one: Open) -> None:
         self._open.discard(one)
+        self._narrowed.discard(one)
 
     def finish(self, how: Ended) -> None:
         """All of them."""
@@ -136,7 +141,7 @@ class Draining:
         self._moved()
         is_there: dict[str, bool] = {}
         for one in tuple(self._open):
-            own = [_own_address(each) for each in (one.client, one.end) if each is not None]
+            own = list(map(_own_address, _sockets(one)))
             for address in own:
                 if address not in is_there:
                     is_there[address] = self._is_there(address)
@@ -157,17 +162,28 @@ class Draining:
                 one.finish(Ended.IDLE)
             elif _is_gone(one.client):
                 one.finish(Ended.BROKEN)
-            elif any(_is_silent(each) for each in (one.client, one.end) if each is not None):
+            elif any(map(_is_silent, _sockets(one))):
                 one.finish(Ended.SILENT)
+
+    def look(self) -> None:
+        """Much has been read: weigh, unless that was done just now."""
+        if self._loop.time() - self._weighed_at >= _APART_S:
+            self.weigh()
 
     def weigh(self) -> None:
         """Now, and again in a while. What holds too much is ended."""
         if self._weighing is not None:
             self._weighing.cancel()
             self._weighing = None
-        is_much = self._account.may_exceed(self._marks.much) and self._weighed() > self._marks.much
+        held = self._weighed() if self._account.may_exceed(self._marks.much // 2) else 0
+        self._weighed_at = self._loop.time()
         if len(self._open) > _FEW:
-            self._weighing = self._loop.call_later(_OFTEN_S if is_much else _WEIGHED_S, self.weigh)
+            is_soon = held > self._marks.most // 2
+            self._weighing = self._loop.call_later(_OFTEN_S if is_soon else _WEIGHED_S, self.weigh)
+        if held > self._marks.much and len(self._open) > _FEW:
+            self._narrow()
+        elif held <= self._marks.much // 2:
+            self._widen()
 
     def _weighed(self) -> int:
         """Bytes that are held by all that is open; those that hold too much are ended."""
@@ -185,6 +201,26 @@ class Draining:
             )
         return held
 
+    def _narrow(self) -> None:
+        size = share(len(self._open))
+        if size <= self._share // 2:  # there are many more by now
+            self._narrowed.clear()
+        if not self._narrowed:
+            self._share = size
+        for one in self._open - self._narrowed:
+            narrow(_sockets(one), size)
+        self._narrowed = set(self._open)
+
+    def _widen(self) -> None:
+        for one in self._narrowed:
+            widen(one.client, one.end)
+        self._narrowed.clear()
+
+
+def _sockets(one: Open) -> tuple[socket.socket, ...]:
+    end = one.end
+    return (one.client,) if end is None else (one.client, end)
+
 
 def _weight(one: Open, *, is_stuck: bool) -> Weight:
     client = one.client
@@ -192,7 +228,7 @@ def _weight(one: Open, *, is_stuck: bool) -> Weight:
         source, own = str(client.getpeername()[0]), str(client.getsockname()[0])
     except OSError:
         source = own = ""
-    held = held_by(each for each in (client, one.end) if each is not None)
+    held = held_by(_sockets(one))
     is_container = not own.removeprefix("::ffff:").startswith("127.") and own != "::1"
     return Weight(held, source, is_container=is_container, is_stuck=is_stuck)
 

@@ -39,7 +39,7 @@ _KEPT_PIPES: Final = 32  # empty ones; each is two descriptors
 _FLAGS: Final = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # struct linger: close with a reset
 _READ: Final = 64 * 1024
-_LOOKED_AFTER: Final = 32 * 1024 * 1024  # bytes
+_LOOKED_AFTER: Final = 8 * 1024 * 1024  # bytes
 _PAGE: Final = 4096  # there is room for so much in any empty pipe
 
 

@@ -29,6 +29,7 @@ from agent.relay.pump import Carrying, Ended, Pipes, TlsTunnel, Tunnel, reset
 from agent.relay.refusals import Refusal
 from agent.relay.tally import Tally
 from agent.relay.ways import Way, Ways
+from agent.relay.weight import SENDING
 from agent.relay.who import Who
 from agent.system.clock import rfc3339
 from agent.values.relay import LogMode, Orders, Source
@@ -37,7 +38,6 @@ _AT_ONCE: Final = 64  # connections accepted in a row
 _REFUSED_AT_ONCE: Final = 8  # of them, before those who may have their turn
 _TURNED_AWAY: Final = 64  # that are told why and may take their time to hear it; others are told and closed
 _PAUSE_S: Final = 0.1  # if there are no descriptors left
-_SENDING: Final = 200_000  # bytes to a client, which is near: one that does not read holds less
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -77,7 +77,7 @@ class Serving:
         self.patience = patience
         self.note = told.note
         self.log = told.log
-        self.pipes = Pipes(look=draining.weigh)
+        self.pipes = Pipes(look=draining.look)
         # In Via, which every site reads: another name at each start, and not what this is.
         self.shared = Shared(os.urandom(8).hex().encode(), self.pipes)
         self.writes_down = False  # each connection
@@ -219,7 +219,7 @@ class Serving:
     async def _serve(self, connected: socket.socket, source: Source, peer: str) -> None:
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENDING)
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENDING)
             visit = _Visit(self, connected, source, peer)
             opened = await visit.begun()
             if opened is not None:

@@ -5,8 +5,9 @@ by others. The number of connections bounds that to nothing that the unit's `Mem
 there, so the process would be killed, and all that Docker does with it. To bound each connection alike would make a
 fast one over a long way slow. So all are weighed:
 
-    over MUCH      a socket that has much to be read gets a smaller window. Not the window but its reader is what it
-                   waits for, so nothing becomes slower by it
+    over MUCH      each socket gets buffers of its share, so that no new data come in faster than they are read. The
+                   kernel would let the window of whoever is read a megabyte at a time grow to ten at once; and what
+                   is offered to a sender cannot be taken back
     over MOST      those end that nothing moves through, until the others have room
     over TOO_MUCH  whatever moves; a reader who takes a byte a second holds as much as one who takes none
 
@@ -29,19 +30,25 @@ _MB: Final = 1024 * 1024
 class Marks(NamedTuple):
     """Bytes of all connections; the unit has 1 GB."""
 
-    much: int = 32 * _MB
-    most: int = 256 * _MB
-    too_much: int = 512 * _MB
+    much: int = 128 * _MB
+    most: int = 384 * _MB
+    too_much: int = 640 * _MB
 
 
 MARKS: Final = Marks()
 _LEFT: Final = 3 / 4  # of it, when some have ended
-_UNREAD: Final = 1 * _MB  # is much for one
-_WINDOW: Final = 512 * 1024
+SENDING: Final = 200_000  # bytes to a client, which is near: one that does not read holds less
+_SHARED: Final = 128 * _MB  # by all, while they hold much
+_LEAST: Final = 16 * 1024  # the kernel doubles it, for what the data are kept in
+_LARGEST: Final = 1 * _MB  # most kernels give less, unless asked by root (net.core.rmem_max)
+
+SO_BUF_LOCK: Final = 72  # asm-generic/socket.h, Linux 5.14: which of its buffers the kernel may not change
+_SNDBUF_LOCK: Final = 1
 
 # linux/sock_diag.h: numbers of 32 bits. Received and not read, being sent, kept for either, not yet looked at.
 _SO_MEMINFO: Final = 55
-_MEMINFO: Final = struct.Struct("=9I")
+# Without a sign in there; but what is kept is below zero for a moment while more is taken than was asked for.
+_MEMINFO: Final = struct.Struct("=9i")
 _RECEIVED, _KEPT, _QUEUED, _BACKLOG = 0, 4, 5, 7
 _IN_USE: Final = re.compile(rb"^TCP:.* mem (\d+)$", re.MULTILINE)
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
@@ -89,17 +96,43 @@ def _until(mark: int, total: int, ranked: Sequence[int], held: Sequence[int]) ->
 
 
 def held_by(sockets: Iterable[socket.socket]) -> int:
-    """Bytes; nothing by one that is closed. One that has much to be read receives less from now on."""
+    """Bytes; nothing by one that is closed."""
     held = 0
     for one in sockets:
         with contextlib.suppress(OSError):
             told = one.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-            if len(told) == _MEMINFO.size:
-                numbers = _MEMINFO.unpack(told)
-                held += numbers[_RECEIVED] + numbers[_KEPT] + numbers[_QUEUED] + numbers[_BACKLOG]
-                if numbers[_RECEIVED] > _UNREAD:
-                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP, _WINDOW)
+            held += counted(told)
     return held
+
+
+def counted(told: bytes) -> int:
+    """Of what the kernel says of one socket."""
+    if len(told) != _MEMINFO.size:
+        return 0
+    numbers = _MEMINFO.unpack(told)
+    return sum(max(0, numbers[place]) for place in (_RECEIVED, _KEPT, _QUEUED, _BACKLOG))
+
+
+def share(of: int) -> int:
+    """What a buffer may have if there are so many connections, each with two that fill."""
+    return max(_LEAST, min(_LARGEST, _SHARED // max(1, of) // 4))
+
+
+def narrow(sockets: Iterable[socket.socket], size: int) -> None:
+    """They receive and keep no more than that; what they hold already stays."""
+    for one in sockets:
+        with contextlib.suppress(OSError):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, min(size, SENDING))
+
+
+def widen(client: socket.socket, end: socket.socket | None) -> None:
+    """As before they were narrowed: how much they receive is the kernel's to find out."""
+    with contextlib.suppress(OSError):  # closed, or an older kernel, where they stay narrow
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENDING)
+        client.setsockopt(socket.SOL_SOCKET, SO_BUF_LOCK, _SNDBUF_LOCK)
+        if end is not None:
+            end.setsockopt(socket.SOL_SOCKET, SO_BUF_LOCK, 0)
 
 
 class KernelsAccount:

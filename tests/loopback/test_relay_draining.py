@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from agent.relay.draining import HALF_OPEN_S, IDLE_S, Draining, keep_alive
 from agent.relay.pump import Ended, reset
-from agent.relay.weight import Marks
+from agent.relay.weight import SENDING, SO_BUF_LOCK, Marks, share
 from tests.waiting import until_awaited
 
 PATIENCE_S: Final = 20.0
@@ -118,9 +118,9 @@ async def test_who_reads_nothing_for_long_is_not_taken_for_gone(setting: Setting
     assert one.how is None
 
 
-async def test_the_kernels_own_limit_would_end_a_reader_that_only_waits(setting: Setting) -> None:
+async def test_the_kernels_own_limit_would_end_a_reader_that_only_waits() -> None:
     """Why it is not used (FACTS 210)."""
-    one = setting.one()
+    one = One()
     one.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 300)
     one.client.setblocking(False)
     try:
@@ -133,6 +133,7 @@ async def test_the_kernels_own_limit_would_end_a_reader_that_only_waits(setting:
         return one.client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
     assert await until_awaited(PATIENCE_S, error, "the kernel's end") == errno.ETIMEDOUT
+    one.finish(Ended.CLOSED)
 
 
 async def test_it_looks_at_nothing_while_nothing_is_open(setting: Setting) -> None:
@@ -170,3 +171,48 @@ async def test_of_all_that_nobody_reads_those_end_that_there_is_no_room_for_and_
         for one in made:
             one.client.close()
             one.end.close()
+
+
+async def test_while_much_is_held_buffers_have_their_share_and_then_again_what_the_kernel_gives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.relay.draining._FEW", 2)
+    draining = Draining(marks=Marks(much=1_000_000, most=1 << 40, too_much=1 << 40))
+    made = [One() for _ in range(200)]
+    narrow = 2 * share(len(made))
+    try:
+        heavy = made[:20]
+        for one in heavy:
+            one.end.setblocking(False)
+            one.client.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    one.end.send(bytes(65536))
+        for one in made:
+            draining.add(one)
+
+        await until_awaited(PATIENCE_S, lambda: {_receives(one.end) for one in made} == {narrow}, "that all are narrow")
+        assert {_sends(one.client) for one in made} == {narrow}
+        late = One()
+        made.append(late)
+        draining.add(late)
+        less = 2 * share(len(made))
+        await until_awaited(PATIENCE_S, lambda: _receives(late.client) == less, "that whoever comes later is, too")
+
+        for one in heavy:
+            one.client.close()
+        await until_awaited(PATIENCE_S, lambda: _sends(late.client) == 2 * SENDING, "that they are wide again")
+        assert late.end.getsockopt(socket.SOL_SOCKET, SO_BUF_LOCK) == 0
+    finally:
+        draining.close()
+        for one in made:
+            one.client.close()
+            one.end.close()
+
+
+def _receives(one: socket.socket) -> int:
+    return one.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+
+
+def _sends(one: socket.socket) -> int:
+    return one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)

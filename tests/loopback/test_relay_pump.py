@@ -133,7 +133,8 @@ async def test_when_much_has_been_read_it_is_looked_at_before_more_is() -> None:
         await asyncio.gather(sent(ends.server, data), received(ends.client, len(data)))
         await asyncio.gather(sent(ends.client, data), received(ends.server, len(data)))
 
-    assert looked == [0, 0]
+    assert set(looked) == {0}
+    assert 8 <= len(looked) <= 10
     pipes.close()
 
 

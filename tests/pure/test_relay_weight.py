@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from agent.relay.weight import Marks, Weight, too_heavy
+import struct
+
+from agent.relay.weight import Marks, Weight, counted, share, too_heavy
 
 MARKS = Marks(much=10, most=100, too_much=200)
 
@@ -35,3 +37,20 @@ def test_this_hosts_own_end_last() -> None:
 def test_what_moves_ends_only_if_all_is_lost_else() -> None:
     assert too_heavy([moving(150), stuck(5)], MARKS) == [1]
     assert too_heavy([moving(80), moving(130), stuck(5)], MARKS) == [2, 1]
+
+
+def test_what_the_kernel_counts_below_zero_for_a_moment_is_nothing() -> None:
+    """It comes without a sign: 4 GB that nobody holds would end whoever is fastest."""
+    kept = (-4096) & 0xFFFFFFFF
+
+    assert counted(struct.pack("=9I", 100, 1 << 17, 30, 1 << 17, kept, 7, 0, 5, 0)) == 112
+    assert counted(b"") == 0
+
+
+def test_the_more_there_are_the_smaller_is_the_share_of_one() -> None:
+    shares = [share(of) for of in (1, 10, 100, 1000, 10_000)]
+
+    assert shares == sorted(shares, reverse=True)
+    assert all(share(of) * 4 * of <= 128 * 1024 * 1024 for of in (32, 100, 1000))
+    assert share(0) == share(1) == 1024 * 1024
+    assert shares[-1] == 16 * 1024
