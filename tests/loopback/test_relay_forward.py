@@ -425,14 +425,18 @@ class Hesitates(Opened):
         self.came = 0
 
     async def read(self) -> bytes:
-        await self.wanted.wait()
+        await self._until_wanted()
         return answer(b"", b"Connection: close\r\n")
 
     async def write(self, data: bytes) -> None:
         if self.is_asked:
-            await self.wanted.wait()
+            await self._until_wanted()
             self.came += len(data)
         self.is_asked = True
+
+    async def _until_wanted(self) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await self.wanted.wait()
 
 
 @pytest.mark.parametrize("how", ["reset", "closed", "whole"])
