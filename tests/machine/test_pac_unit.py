@@ -112,6 +112,12 @@ def test_what_does_not_end_is_ended_nobody_else_may_ask_and_all_of_it_goes(lapto
     again = Talk(laptop, says("return 'DIRECT';"))
     assert again.answer("registry") == {"answer": "DIRECT"}
     again.close()
+    laptop.write("/tmp/office.pac", says("return 'PROXY a:8080; DIRECT';"))
+    asked = laptop.run("systemctl", "show", "--property=NAccepted", "--value", SOCKET).stdout
+    for user in (None, "alice"):  # by the unit; who may not ask it, by a child
+        shown = laptop.agent("pac", "--pac", "/tmp/office.pac", "ghcr.io", user=user)
+        assert shown.stdout.endswith("\n  https://ghcr.io/  a:8080, then direct\n"), shown
+    assert int(laptop.run("systemctl", "show", "--property=NAccepted", "--value", SOCKET).stdout) == int(asked) + 1
     connects = f"import socket; socket.socket(socket.AF_UNIX).connect('{PATH}')"
     assert "Permission denied" in laptop.run("python3", "-c", connects, user="alice", check=False).stderr
 
