@@ -111,6 +111,9 @@ PIP    := $(OPT)/bin/pip install --quiet --disable-pip-version-check --no-cache-
 # Without a network: from the folder that `make wheelhouse` filled on another machine.
 GET     = $(PIP) $(if $(WHEELHOUSE),--no-index --find-links='$(WHEELHOUSE)') --require-hashes --no-deps \
 	--no-build-isolation --use-pep517
+# Beside the package: its units would be hidden, and its state removed.
+NO_DEB  = test ! -e /usr/lib/systemd/system/docker-proxy-agent.service || { \
+	echo 'make $@: the package docker-proxy-agent is installed. Remove it first: sudo apt remove docker-proxy-agent' >&2; exit 1; }
 # Below SHARE, what `make man completions` makes; and the folders that may have been made for it.
 PAGES  := man/man1/docker-proxy-agent.1 man/man5/docker-proxy-agent.5 bash-completion/completions/docker-proxy-agent \
 	zsh/site-functions/_docker-proxy-agent fish/vendor_completions.d/docker-proxy-agent.fish
@@ -149,10 +152,9 @@ lock:
 # As root. Again is an upgrade. WHEELHOUSE=folder: without a network.
 install:
 	@test "$$(id -u)" = 0 || { echo 'make install: must be run as root. Try: sudo make install' >&2; exit 1; }
+	@$(NO_DEB)
 	@test -z '$(WHEELHOUSE)' || test -d '$(WHEELHOUSE)' || { \
 		echo 'make install: $(WHEELHOUSE): no such folder. To fill it, on a machine with a network: make wheelhouse' >&2; exit 1; }
-	@test ! -e /usr/lib/systemd/system/docker-proxy-agent.service || { \
-		echo 'make install: the package docker-proxy-agent is installed. Remove it first: sudo apt remove docker-proxy-agent' >&2; exit 1; }
 	@$(PYTHON) -B -m agent.system.no_exec systemd/docker-proxy-agent.service
 	$(WORKS) || $(ANEW)
 	$(FILL)
@@ -163,6 +165,7 @@ install:
 # Restoring needs an environment that works; one that does not is made anew first.
 uninstall:
 	@test "$$(id -u)" = 0 || { echo 'make uninstall: must be run as root. Try: sudo make uninstall' >&2; exit 1; }
+	@$(NO_DEB)
 	@found=; for trace in $(TRACES); do test ! -e "$$trace" || found=1; done; if test -n "$$found"; then \
 		$(WORKS) || { echo '$(OPT) does not work with this Python: made anew' && $(ANEW) && $(FILL); } || { \
 			echo 'make uninstall: nothing is restored or removed. To do it yourself: docs/troubleshooting.md' >&2; exit 1; }; \

@@ -12,7 +12,7 @@ from .lab.laptop import POLICY, Laptop
 from .lab.places import HUB_IMAGE
 from .test_apply import DROP_IN, ENVIRONMENT, office_policy
 from .test_init import LOGGED_IN, by_dockers_manual, init, networks, pulls_by_the_office
-from .test_install import in_force, listing
+from .test_install import CHECKOUT, in_force, listing, made
 from .test_relay import RELAY, SERVICE, SOCKET, goes_by, with_relay
 from .test_roam import is_there, trixie
 from .test_service import NAME
@@ -156,7 +156,12 @@ def test_it_takes_over_from_make_install_and_is_purged_at_once_with_the_relay_on
         1, "uninstall: a package has installed it. Run: sudo apt remove docker-proxy-agent\n"
     )  # fmt: skip
 
-    # As a `make install` would.
+    laptop.run("mkdir", "-p", CHECKOUT)
+    for target in ("install", "uninstall"):
+        beside = made(laptop, target, check=False)
+        assert f"make {target}: the package docker-proxy-agent is installed" in beside.stderr
+        assert beside.code == 1
+    laptop.run("rmdir", CHECKOUT)
     laptop.run("cp", "-R", "/usr/lib/docker-proxy-agent", "/srv/other")
     other = "import sys; from agent.cli import main; sys.exit(main(['install']))"
     beside = laptop.run("env", "PYTHONPATH=/srv/other", "python3", "-c", other, check=False)
