@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from agent.cli.policy_of import loaded
-from agent.cli.printing import print_json, say
+from agent.cli.printing import page, print_json
 from agent.cli.session import quiet
 from agent.decide.pac import my_ip
 from agent.decide.recognise import recognise
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     if args.json:
         print_json(msgspec.to_builtins(found))
     else:
-        say(*_lines(found))
+        page(*_lines(found))
     return 0 if all(one.is_whole for one in found.pacs) else 1
 
 

@@ -32,7 +32,7 @@ EXAMPLES: Final = [
     *(f"audit {question.example}" for question in QUESTIONS.values()),
 ]
 COLUMNS: Final = 60
-TO_BE_PASTED: Final = ("init", "env", "audit schema", "audit verify")
+TO_BE_PASTED: Final = ("init", "env", "audit schema", "audit verify", "status --format")
 ROWS: Final = re.findall(r"(?m)^\| (`.+`) \| .+ \| (.+) \|$", (ROOT / "docs/commands.md").read_text())
 
 
@@ -46,10 +46,11 @@ class Machine:
         policy = self.installation.paths.policy
         policy.write_text(policy.read_text().replace("branch", "corp-proxy"))
         (folder / "config.toml").write_text(policy.read_text())
+        (folder / "wpad.dat").write_text('function FindProxyForURL(url, host) { return "DIRECT"; }\n')
 
     def run(self, words: str) -> tuple[int, bytes, bytes]:
         out, err = self.folder / "out", self.folder / "err"
-        files = {name: str(self.folder / name) for name in ("config.toml", "report.json", "report.html")}
+        files = {name: str(self.folder / name) for name in ("config.toml", "wpad.dat", "report.json", "report.html")}
         for name in ("report.json", "report.html"):
             (self.folder / name).unlink(missing_ok=True)
         said = [files.get(word, word) for word in words.split()]
