@@ -102,6 +102,8 @@ async def beyond(
     if not verdict.is_ok:
         return Beyond()
     tokens = [*dict.fromkeys(realms)]
+    # With a time of their own: here a slow registry is no reason to call the server behind it unreachable.
+    ends_at = asyncio.get_running_loop().time() + question.timeout_s
     found = await _reached(upstream, question, no_proxy, ends_at=ends_at, hosts=(*tokens, *hosts))
     each = [*zip((*tokens, *hosts), found, strict=True)]
     return Beyond(tuple(each[: len(tokens)]), tuple(each[len(tokens) :]))

@@ -624,6 +624,32 @@ async def test_a_proxy_that_denies_where_the_registry_sends_for_tokens_is_not_ok
             assert verdict.evidence.startswith("auth.test:443: ")
 
 
+class SlowProxy(HttpProxy):
+    """Takes more than half of the time that the test gives a probe, for each connection."""
+
+    async def join(self, end: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes) -> None:
+        await asyncio.sleep(2.2)
+        await super().join(end, reader, writer, first)
+
+
+@pytest.mark.calm
+async def test_behind_a_slow_registry_its_token_server_has_a_time_of_its_own(laptop: Laptop) -> None:
+    async with Registry(server_tls("auth.test")) as auth:
+        place = end(auth, "auth.test")
+        registry = asks_for_a_token(f"https://{place}/token")
+        async with registry, SlowProxy({end(registry): registry, place: auth}) as proxy:
+            question = Question(
+                (RegistryUrl.parse(https(registry)),),
+                any_of=True,
+                tls=laptop.tls,
+                timeout_s=4.0,
+                ground=Ground(the_tests_names),
+            )
+            found = await beyond(via(proxy.url()), question, (), ())
+
+    assert [(str(host), verdict.is_ok) for host, verdict in found.tokens] == [(f"https://{place}", True)]
+
+
 async def test_how_each_is_reached_is_told_apart(laptop: Laptop) -> None:
     async with (
         asks_for_a_token("https://auth.test:8443/token") as registry,
