@@ -94,7 +94,7 @@ dist: $(READY)
 	cd "$$name" && $(BUILD) build_wheel "$(CURDIR)/dist" >"$$work/log"
 
 # What docs/releasing.md publishes: dist/ with the .deb, and the checksums of all of it.
-release:
+release: $(READY)
 	$(BIN)/python -m generate.release
 	rm -rf build/deb
 	$(MAKE) dist deb
