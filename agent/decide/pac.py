@@ -21,10 +21,11 @@ from agent.values.condition import Code, Condition
 from agent.values.events import PacTold
 from agent.values.pac import PacAnswer, PacFault, Way
 from agent.values.policy import DIRECT_NAME, Exclusion, Network, Pattern, Policy, RegistryUrl, Upstream
-from agent.values.settings import ProxyUrl
+from agent.values.settings import ProxyUrl, proxy
 from agent.values.snapshot import Snapshot
 from agent.values.verdict import IN_OUR_WORDS, Outcome, Verdict
 
+_NAMES: Final = " → "
 _SHOWN: Final = 4  # registries in a condition
 
 
@@ -167,6 +168,15 @@ def knowing(policy: Policy, said: Iterable[tuple[str, Said]]) -> Policy:
     return msgspec.structs.replace(policy, upstreams=upstreams)
 
 
+def candidate(policy: Policy, name: str, excepted: Iterable[str] = ()) -> Upstream | None:
+    """The upstream that is called so, if a PAC of this policy may have named it: no more is known than its name."""
+    pac, _, way = name.partition(_NAMES)
+    upstream, url = policy.upstreams.get(pac), proxy(way)
+    if upstream is None or not upstream.is_pac or not isinstance(url, ProxyUrl) or url.credentials:
+        return None
+    return _candidate(upstream, name, url, (*upstream.no_proxy, *excepted))
+
+
 def _with_candidates(policy: Policy, said: Iterable[tuple[str, Said]]) -> dict[str, Upstream]:
     upstreams = dict(policy.upstreams)
     for name, one in said:
@@ -202,7 +212,7 @@ def candidate_names(pac: str, said: Said) -> tuple[str, ...]:
 
 
 def _name_of(pac: str, way: Way) -> str:
-    return DIRECT_NAME if way.is_direct else f"{pac} → {way}"
+    return DIRECT_NAME if way.is_direct else f"{pac}{_NAMES}{way}"
 
 
 def is_trusted(host: str, trusted: Iterable[Pattern]) -> bool:

@@ -83,18 +83,19 @@ class _Pac:
         self.known = _Known()
         self.task: asyncio.Task[_Known] | None = None
         self.is_awaited = False  # by a pass, right now
-        self.tried_at: float | None = None  # CLOCK_BOOTTIME; None: not yet here
+        self.began_at: float | None = None  # to be asked, CLOCK_BOOTTIME; None: not yet here
         self.failures = 0
         self.kept: _Known | None = None
         self.kept_at = 0.0
 
     def due_at(self) -> float:
-        if self.tried_at is None:
+        """While it is asked: if that ends as the last time. Otherwise there is news, and a pass for it."""
+        if self.began_at is None:
             return 0.0
         if not self.failures:
-            return self.tried_at + self.asked.upstream.pac_refresh
-        again_s = _AGAIN_S[min(self.failures, len(_AGAIN_S)) - 1] if self.failures <= _SOON else _AGAIN_LATER_S
-        return self.tried_at + again_s
+            return self.began_at + self.asked.upstream.pac_refresh
+        failures = self.failures + (self.task is not None)
+        return self.began_at + (_AGAIN_S[min(failures, len(_AGAIN_S)) - 1] if failures <= _SOON else _AGAIN_LATER_S)
 
     def end(self) -> None:
         if self.task is not None:
@@ -207,12 +208,13 @@ class LocalPacs:
 
     def ask_anew(self) -> None:
         for pac in self._memory.pacs.values():
-            pac.tried_at = None
+            if pac.task is None:
+                pac.began_at = None
 
     @property
     def next_at(self) -> float | None:
-        waiting = (pac.due_at() for pac in self._memory.pacs.values() if pac.task is None)
-        return min(waiting, default=None) if self._is_here else None
+        due = (pac.due_at() for pac in self._memory.pacs.values())
+        return min(due, default=None) if self._is_here else None
 
     @property
     def hosts(self) -> frozenset[str]:
@@ -253,9 +255,9 @@ class LocalPacs:
             known = before.get(upstream.name)
             if known is None or known.asked.fingerprint != fingerprint or known.asked.upstream != upstream:
                 pacs[upstream.name] = self._begun(asked, known)
-            elif known.asked != asked:
+            elif (known.asked.registries, known.asked.my_ip) != (asked.registries, asked.my_ip):
                 known.end()
-                known.asked, known.tried_at = asked, None
+                known.asked, known.began_at = asked, None
 
     def _begun(self, asked: _Asked, before: _Pac | None) -> _Pac:
         if before is not None:
@@ -287,14 +289,17 @@ class LocalPacs:
                 pac.is_awaited = False
 
     def _begin(self, pac: _Pac) -> None:
+        pac.began_at = self._clock.boottime_s()
         pac.task = asyncio.get_running_loop().create_task(self._asked(pac.asked, pac.known))
         pac.task.add_done_callback(lambda task: self._take(pac, task))
 
     def _take(self, pac: _Pac, task: asyncio.Task[_Known]) -> None:
-        if pac.task is not task or task.cancelled():
+        if pac.task is not task:
             return
-        before, pac.known, pac.task = pac.known, task.result(), None
-        pac.tried_at = self._clock.boottime_s()
+        pac.task = None
+        if task.cancelled():
+            return
+        before, pac.known = pac.known, task.result()
         is_failed = pac.known.problem is not None or pac.known.said.fault is not None
         pac.failures = pac.failures + 1 if is_failed else 0
         if pac.known.said.answers:

@@ -321,6 +321,32 @@ async def test_a_server_that_is_slow_is_not_waited_for_by_the_service(dockerd: D
     assert (office.told, office.server.fetched) == (1, 1)
 
 
+@pytest.mark.parametrize(("text", "again_s"), [("PROXY a:8080", 3600.0), (DOWN, 0.6)])
+async def test_one_that_is_slow_and_says_the_same_is_asked_again_in_time(
+    dockerd: Dockerd, text: str | PacFault, again_s: float
+) -> None:
+    """No pass follows such an answer, so the timer must be set before it comes."""
+    office = Office(OFFICE, dockerd, Server(text), corp="refused")
+    office.start(is_service=True)
+    await office.passed()
+    office.clock.now = at_first = office.local.next_at or 0.0
+    office.server.answers.clear()
+    await office.passed()
+    assert office.server.fetched == 2
+
+    next_at, asking = office.local.next_at or 0.0, office.memory.pacs["corp"].task
+    assert asking is not None
+    office.server.answers.set()
+    await asyncio.wait({asking}, timeout=30)
+
+    assert office.memory.pacs["corp"].task is None
+    assert next_at == at_first + again_s
+    assert office.told == 0
+    office.clock.now = next_at
+    await office.passed()
+    assert office.server.fetched == 3
+
+
 async def test_one_that_answers_at_once_is_no_reason_for_another_pass(dockerd: Dockerd) -> None:
     office = Office(OFFICE, dockerd, Server("PROXY a:8080"))
     office.start(is_service=True)

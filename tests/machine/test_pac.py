@@ -8,6 +8,8 @@ from tests.waiting import Seen
 
 from .lab.laptop import Laptop
 from .lab.places import IMAGE, REGISTRY, Proxy
+from .test_apply import PASSWORD_FILE
+from .test_relay import RELAY, has_loaded, loads
 
 DEAD = "10.10.0.2:9999"
 POLICY = """
@@ -36,6 +38,11 @@ def named(proxy: Proxy) -> str:
 def pac_is(laptop: Laptop, problem: str) -> Seen:
     found = laptop.status().get("pacs", {}).get("corp") or {}
     return Seen(problem in (found.get("problem") or "nothing"), found)
+
+
+def says_now(laptop: Laptop, name: str) -> Seen:
+    status = laptop.status()
+    return Seen(name in str(status.get("pacs")), (status.get("pacs"), status.get("at"), asked(laptop)))
 
 
 def asked(laptop: Laptop) -> int:
@@ -68,9 +75,15 @@ def test_an_office_that_has_nothing_but_its_pac(laptop: Laptop) -> None:
     assert named(office.tinyproxy) in shown
     assert f"{named(office.tinyproxy).partition(' ')[0]} → {DEAD} refused" in shown
     assert laptop.docker.show("ActiveState", "docker-proxy-agent-pac.socket") == "active"
+    for command, word in (("env", office.tinyproxy.url), ("plan", "nothing: Docker runs with"), ("probe", "200 OK")):
+        ran = laptop.agent(command)
+        assert ran.ok, ran
+        assert word in ran.stdout
+    assert laptop.agent("doctor").stdout == "nothing is found that stands in the way\n"
 
     office.says(f'return "{way(other)}";')
-    laptop.until(laptop.docker.reports, https=other.url, within=40)  # nobody moved
+    laptop.until(says_now, laptop, named(other), within=40)  # nobody moved
+    laptop.until(laptop.docker.reports, https=other.url, within=20)
 
     laptop.plug("home")
     laptop.until(laptop.docker.reports, https="", within=60)
@@ -82,4 +95,37 @@ def test_an_office_that_has_nothing_but_its_pac(laptop: Laptop) -> None:
     laptop.until(pac_is, laptop, "pac.corp.example", within=20)
     assert laptop.status()["docker"]["in_use"] == named(other)
     assert laptop.agent("audit", "verify").ok
-    assert "pac-copies" not in laptop.journal("docker-proxy-agent", lines=1000)
+
+
+@pytest.mark.trixie
+def test_by_the_relay_it_decides_for_each_request(laptop: Laptop) -> None:
+    office, squid, tinyproxy = laptop.office, laptop.office.squid, laptop.office.tinyproxy
+    office.says(
+        f'if (host == "10.99.0.10") return "{way(tinyproxy)}";',
+        'if (host == "door.example") return "PROXY 127.0.0.1:22";',
+        f'return "PROXY {DEAD}; {way(squid)}";',
+    )
+    laptop.write(PASSWORD_FILE, squid.password + "\n", mode=0o600)
+    login = f'username = "{squid.user}"\npassword_file = "{PASSWORD_FILE}"\ntrusted = ["10.10.0.*"]\n'
+    policy = POLICY.format(pac=office.PAC).replace('"10s"\n', f'"10s"\n{login}')
+    laptop.policy(f"[relay]\nenable = true\n{policy}")
+    laptop.plug("office")
+    assert laptop.agent("install").ok
+    laptop.until(laptop.docker.reports, http=RELAY, https=RELAY, within=40)
+    laptop.until(laptop.exists, "/root/.docker/config.json")
+    squid.forget()
+    tinyproxy.forget()
+
+    assert laptop.docker.pull().ok
+
+    assert f"{REGISTRY}:443" in squid.log()
+    web = laptop.docker.start_container()
+    laptop.until(has_loaded, web)
+    assert any("10.99.0.10" in one for one in tinyproxy.log())
+    assert not any("10.99.0.10" in one for one in squid.log())
+    door = loads(web, "http://door.example/")
+    assert not door.ok
+    assert "403" in door.stderr
+    status = laptop.status()
+    assert status["relay"]["upstream"] == named(squid)
+    assert [one["code"] for one in status["conditions"]] == []

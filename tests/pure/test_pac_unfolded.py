@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.decide.choose import Choice, Ending
 from agent.decide.desired import by_upstream
-from agent.decide.pac import Answered, PacSeen, Said, is_trusted, knowing, split_of, unfold
+from agent.decide.pac import Answered, PacSeen, Said, candidate, is_trusted, knowing, split_of, unfold
 from agent.decide.relay import pac_in_force, relay_pac
 from agent.values.pac import PacFault, read_answer
 from agent.values.policy import DIRECT, Network, Pattern, Policy, RegistryUrl, Upstream
@@ -166,6 +166,15 @@ def test_what_a_pac_named_elsewhere_is_recognised_and_not_used() -> None:
     meant = by_upstream(found)
     assert meant["corp → b:1"].https == proxy("http://b:1")
     assert "corp" not in meant  # by itself it means nothing, least of all direct
+
+
+def test_one_that_is_known_by_its_name_alone() -> None:
+    found = at_the_office(said("HTTPS a.corp.example:1; PROXY b:1", own="DIRECT"))
+
+    for name in ("corp → https://a.corp.example:1", "corp → b:1"):
+        assert candidate(policy(), name, ["own.corp.example"]) == found.upstreams[name]
+    for name in ("corp", "direct", "backup → b:1", "gone → b:1", "corp → ", "corp → http://u:p@b:1"):
+        assert candidate(policy(), name) is None
 
 
 @pytest.mark.parametrize(

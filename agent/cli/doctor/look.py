@@ -135,6 +135,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         else:
             choosing = only_looking(policy, world.prober, paths.state)
             seen = await look(policy, world, choosing)
+            policy = world.pacs.known(policy)  # what is in use may be what a PAC names
             reality, said = seen.reality, (*refused, *choosing.conditions, *seen.conditions)
             kept_down_by = seen.keeps_down.path if seen.keeps_down is not None else ""
             is_docker_failing = await _is_docker_failing(policy, world, seen, is_pinned=_is_pinned(choosing.conditions))
@@ -318,6 +319,8 @@ async def _needed(policy: Policy, world: TheWorld, seen: Seen) -> tuple[Needed, 
 
     def may_lead_there(name: str) -> bool:
         verdict = seen.verdicts.get(name)
+        if policy.upstreams[name].is_pac:  # leads nowhere by itself
+            return False
         if verdict is None:
             return policy.upstreams[name].credentials is None and not isinstance(seen, Offline)
         return verdict.outcome not in _NOT_BEYOND

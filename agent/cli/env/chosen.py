@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 
 import msgspec
 
@@ -39,6 +40,9 @@ def chosen(args: argparse.Namespace, paths: Paths) -> Chosen:
         if args.upstream not in policy.upstreams:
             said = f'no upstream "{args.upstream}"{did_you_mean(args.upstream, policy.upstreams)}'
             raise AgentError(_HERE, said, f"There are: {', '.join(policy.upstreams)}")
+        if policy.upstreams[args.upstream].is_pac:
+            said = f'"{args.upstream}" is a PAC, and what it names here is chosen'
+            raise AgentError(_HERE, said, "Leave --upstream out, or see: docker-proxy-agent pac")
         return Chosen(policy.upstreams[args.upstream], "as named by --upstream", policy)
     status = None if args.policy is not None else _shown(paths)
     found = _by_the_agent(status, policy) if status is not None else None
@@ -72,17 +76,27 @@ def _shown(paths: Paths) -> Status | None:
 def _by_the_agent(status: Status, policy: Policy) -> Chosen | None:
     """None: it has none, or one that this policy does not know."""
     named = "" if status.upstream is None else status.upstream.name or ""
-    if status.upstream is not None and named in policy.upstreams:
+    excepted = [host for pac in status.pacs.values() if named in pac.names for host in pac.excepted]
+    if status.upstream is not None and (upstream := _named(policy, named, excepted)) is not None:
         where = f" in {status.network.name}" if status.network is not None else ""
-        return Chosen(policy.upstreams[named], f"chosen{where}: {status.upstream.why}", policy)
+        return Chosen(upstream, f"chosen{where}: {status.upstream.why}", policy)
     running = "" if status.docker is None else status.docker.in_use or ""
-    if running in policy.upstreams:
-        return Chosen(policy.upstreams[running], "nothing is chosen here; Docker runs with it", policy)
+    if (upstream := _named(policy, running)) is not None:
+        return Chosen(upstream, "nothing is chosen here; Docker runs with it", policy)
     return None
+
+
+def _named(policy: Policy, name: str, excepted: Sequence[str] = ()) -> Upstream | None:
+    """None: this policy does not know it."""
+    if name in policy.upstreams or not any(upstream.is_pac for upstream in policy.upstreams.values()):
+        return policy.upstreams.get(name)
+    from agent.decide.pac import candidate  # noqa: PLC0415 - few policies have one, and a shell waits
+
+    return candidate(policy, name, excepted)
 
 
 def _by_a_look(policy: Policy, paths: Paths) -> Chosen:
     from agent.cli.env.look import chosen_here  # noqa: PLC0415 - it takes longer than all the rest
 
-    name, because = chosen_here(policy, paths)
-    return Chosen(policy.upstreams[name], because, policy)
+    upstream, because = chosen_here(policy, paths)
+    return Chosen(upstream, because, policy)

@@ -7,6 +7,7 @@ import asyncio
 from agent.decide.clients import Wanted, for_clients
 from agent.decide.recognise import recognise
 from agent.one_pass.memory import only_looking
+from agent.one_pass.reconcile import unfolded
 from agent.one_pass.world import Lasting, TheWorld, seen_from_containers
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
@@ -16,22 +17,25 @@ _HERE = "env"
 _NAME_ONE = "Name one: docker-proxy-agent env --upstream NAME"
 
 
-def chosen_here(policy: Policy, paths: Paths) -> tuple[str, str]:
+def chosen_here(policy: Policy, paths: Paths) -> tuple[Upstream, str]:
     """The upstream that a pass would choose, and why. AgentError: none."""
     return asyncio.run(_chosen_here(policy, paths))
 
 
-async def _chosen_here(policy: Policy, paths: Paths) -> tuple[str, str]:
+async def _chosen_here(policy: Policy, paths: Paths) -> tuple[Upstream, str]:
     world = TheWorld(paths, policy)
     snapshot = await world.host.see()
     if snapshot.is_offline:
         raise AgentError(_HERE, "offline: nothing can be chosen", _NAME_ONE)
     await world.daemon.note_place()
+    choosing = only_looking(policy, world.prober, paths.state)
     recognised = recognise(policy.networks, snapshot)
-    _, choice = await only_looking(policy, world.prober, paths.state).choose(recognised.network, snapshot, None)
+    policy, recognised = await unfolded(policy, recognised, snapshot, pacs=world.pacs, pinned=choosing.pinned)
+    choosing.know(policy)
+    _, choice = await choosing.choose(recognised.network, snapshot, None)
     if choice.upstream is None:
         raise AgentError(_HERE, f"nothing is chosen in {recognised.network.name}: {choice.because}", _NAME_ONE)
-    return choice.upstream, f"chosen in {recognised.network.name}: {choice.because}"
+    return policy.upstreams[choice.upstream], f"chosen in {recognised.network.name}: {choice.because}"
 
 
 def needed_by_containers(upstream: Upstream, policy: Policy, paths: Paths) -> Wanted:
