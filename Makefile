@@ -7,7 +7,7 @@ OPT    := /opt/docker-proxy-agent
 # Side by side, one at a time to whoever is free; how many: tests/conftest.py. Without these, pytest runs one by one.
 PYTEST := $(BIN)/pytest --numprocesses=auto --dist=load --maxschedchunk=1
 LINK   := /usr/local/bin/docker-proxy-agent
-SHARE  := /usr/local/share
+SHARED := /usr/local/share
 SOURCES := agent debian docs generate requirements systemd tests CHANGELOG.md CONTRIBUTING.md LICENSE MANIFEST.in Makefile \
 	README.md SECURITY.md config.example.toml pyproject.toml
 PYTHONS ?= 3.11 3.12 3.13 3.14
@@ -114,7 +114,7 @@ GET     = $(PIP) $(if $(WHEELHOUSE),--no-index --find-links='$(WHEELHOUSE)') --r
 # Beside the package: its units would be hidden, and its state removed.
 NO_DEB  = test ! -e /usr/lib/systemd/system/docker-proxy-agent.service || { \
 	echo 'make $@: the package docker-proxy-agent is installed. Remove it first: sudo apt remove docker-proxy-agent' >&2; exit 1; }
-# Below SHARE, what `make man completions` makes; and the folders that may have been made for it.
+# Below SHARED, what `make man completions` makes; and the folders that may have been made for it.
 PAGES  := man/man1/docker-proxy-agent.1 man/man5/docker-proxy-agent.5 bash-completion/completions/docker-proxy-agent \
 	zsh/site-functions/_docker-proxy-agent fish/vendor_completions.d/docker-proxy-agent.fish
 FOLDERS := man/man1 man/man5 bash-completion/completions bash-completion zsh/site-functions zsh fish/vendor_completions.d fish
@@ -129,7 +129,7 @@ FILL    = $(OPEN) && copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
 			echo 'Without a network: make wheelhouse on another machine, then make install WHEELHOUSE=FOLDER' >&2; exit 1; }; } && \
 	$(PIP) --no-index --no-deps --no-build-isolation "$$copy" && \
 	cd "$$copy" && export PYTHONPATH="$$copy/pages" && $(OPT)/bin/python -m generate.man share && $(OPT)/bin/python -m generate.completions share && \
-	mkdir -p $(SHARE) && cp -R share/. $(SHARE)
+	mkdir -p $(SHARED) && cp -R share/. $(SHARED)
 
 # What `make install` fetches, for the Pythons named, into a folder: for a machine of the same kind that has no network.
 wheelhouse:
@@ -182,8 +182,8 @@ uninstall:
 		for user in $$own; do echo "    sudo -u $$user docker-proxy-agent uninstall --user" >&2; done; exit 1; \
 	fi
 	rm -rf $(OPT)
-	rm -f $(LINK) $(addprefix $(SHARE)/,$(PAGES))
-	cd $(SHARE) && rmdir --ignore-fail-on-non-empty $(FOLDERS) 2>/dev/null || true
+	rm -f $(LINK) $(addprefix $(SHARED)/,$(PAGES))
+	cd $(SHARED) && rmdir --ignore-fail-on-non-empty $(FOLDERS) 2>/dev/null || true
 
 $(READY): pyproject.toml requirements/build.txt
 	$(PYTHON) -m venv $(VENV)
