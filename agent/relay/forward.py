@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import socket
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -36,6 +37,8 @@ _POURED: Final = 128 * 1024  # bytes that are left of a body; less is not worth 
 LOOK_S: Final = 30.0  # while nothing comes, so often it is looked whether anybody waits for it
 LEAVES_S: Final = 1.0  # while it sends a body, so often it is looked whether it is still there
 _EVENTS: Final = 16  # that are handled in one turn: less than half a millisecond
+_AT_ONCE: Final = 4  # connections that have a turn each time the loop comes round
+_SELDOM: Final = 8  # turns
 
 _REPEATABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
@@ -56,11 +59,20 @@ class Opener(Protocol):
 class ByOrders:
     """For one client, by whatever the orders are when it asks."""
 
-    def __init__(self, opening: Opening, ways: Callable[[], Ways], *, source: Source, peer: str) -> None:
+    def __init__(
+        self,
+        opening: Opening,
+        ways: Callable[[], Ways],
+        *,
+        source: Source,
+        peer: str,
+        is_roots: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._opening = opening
         self._ways = ways
         self._source = source
         self._peer = peer
+        self._is_roots = is_roots
         self._opened_by: Ways | None = None
 
     async def open(self, request: Request) -> Opened:
@@ -74,7 +86,14 @@ class ByOrders:
         self._opening.note_refused(way, evidence)
 
     def _asked(self, request: Request) -> Asked:
-        return Asked(request.host, request.port, source=self._source, peer=self._peer, is_tunnel=False)
+        return Asked(
+            request.host,
+            request.port,
+            source=self._source,
+            peer=self._peer,
+            is_tunnel=False,
+            is_roots=self._is_roots,
+        )
 
 
 class Result(enum.Enum):
@@ -115,30 +134,72 @@ class _ClientLost(Exception):
         self.refusal = refusal
 
 
-class Shared(msgspec.Struct, frozen=True):
-    """What all connections of one relay have in common."""
+class Turns:
+    """Who has had enough events waits here: a few go on each time that the loop comes round, whoever waits.
 
-    name: bytes  # its own, in Via: no other relay's, or a request that passed both would look as if it went in circles
-    pipes: Pipes
-    look_s: float = LOOK_S
-    leaves_s: float = LEAVES_S
-
-
-class _Turn:
-    """Gives way to other connections: to await a socket that is ready is no pause, and a stranger keeps it ready."""
+    So a round takes a millisecond or two, also with hundreds that have something to do all the time. Who has waited
+    seldom goes first: a short request need not wait for those.
+    """
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._first: deque[asyncio.Future[None]] = deque()
+        self._others: deque[asyncio.Future[None]] = deque()
+        self._is_due = False
+
+    async def next(self, *, is_first: bool) -> None:
+        waiting = self._loop.create_future()
+        (self._first if is_first else self._others).append(waiting)
+        self._be_due()
+        await waiting
+
+    def _be_due(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._grant)
+
+    def _grant(self) -> None:
+        self._is_due = False
+        left = _AT_ONCE
+        while left and (queue := self._first or self._others):
+            waiting = queue.popleft()
+            if not waiting.done():  # it was cancelled
+                waiting.set_result(None)
+                left -= 1
+        if self._first or self._others:
+            self._be_due()
+
+
+class Turn:
+    """Gives way to other connections: to await a socket that is ready is no pause, and a stranger keeps it ready."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self._waited = 0
         self._left = _EVENTS
 
     async def event(self) -> None:
         """One more of what was received is handled: a piece of one byte takes as long as a large one."""
         self._left -= 1
         if self._left <= 0:
-            await self.over()
+            self._left = _EVENTS
+            self._waited += 1
+            await self._turns.next(is_first=self._waited <= _SELDOM)
 
     async def over(self) -> None:
-        self._left = _EVENTS
+        """Before a read."""
+        await self.event()
         await asyncio.sleep(0)
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """What all connections of one relay have in common."""
+
+    name: bytes  # its own, in Via: no other relay's, or a request that passed both would look as if it went in circles
+    pipes: Pipes
+    turns: Turns
+    look_s: float = LOOK_S
+    leaves_s: float = LEAVES_S
 
 
 class Forwarding:
@@ -153,7 +214,7 @@ class Forwarding:
         self._touched = 0.0
         self._awaited: int | None = None  # bytes of the client's body that were not read yet; None: not known
         self._is_sending = False  # all of it that was read
-        self._up, self._down = _Turn(), _Turn()
+        self._up, self._down = Turn(shared.turns), Turn(shared.turns)
         self._loop = asyncio.get_running_loop()
         self.upstream = ""  # that the last request went through
         self.moved_up = self.moved_down = 0  # bytes of bodies and heads, as the client sees them

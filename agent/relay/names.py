@@ -2,23 +2,25 @@
 
 dockerd, which is Go, believes an old one for five seconds. A look-up that hangs keeps its thread, whoever gave up
 waiting, so there is a limit to them, and neither one source nor all containers together have all of them: who asks for
-names in a network without DNS does not keep Docker from looking up its own. Who asks for what is just being looked up
-waits for that; but not for one that hangs, and not for one that was begun in another network.
+names in a network without DNS does not keep Docker from looking up its own. Nor does another user of this host, who
+comes from the same address as dockerd: some are root's alone. Who asks for what is just being looked up waits for that;
+but not for one that hangs, and not for one that was begun in another network.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from agent.probe.dial import Address, Resolve, in_a_thread
 
-MOST: Final = 48  # look-ups at once; each is a thread, and the unit allows 64
+MOST: Final = 60  # look-ups at once; each is a thread, and the unit allows 80
 MOST_OF_ONE: Final = 12
+ROOTS: Final = "root"  # as a source: who has none left asks as this, if root it is
 _SHARED_S: Final = 2.0  # one that takes longer may hang
 
 Looking = asyncio.Task[Sequence[Address]]
@@ -44,15 +46,27 @@ class Names:
         self._resolve = resolve
         self._loop = asyncio.get_running_loop()
         self._free = asyncio.Semaphore(MOST)
-        self._free_for_containers = asyncio.Semaphore(MOST - 2 * MOST_OF_ONE)  # the relay's own, and this host's
+        # Without the relay's own, this host's, and root's.
+        self._free_for_containers = asyncio.Semaphore(MOST - 3 * MOST_OF_ONE)
         self._by_source: dict[str, _Slots] = {}
         self._running: dict[tuple[str, int], _Shared] = {}
         self._kept: set[Looking] = set()
 
-    async def of(self, source: str, host: str, port: int, *, is_container: bool = False) -> Sequence[Address]:
-        """As `Resolve`, on behalf of this source."""
+    async def of(
+        self,
+        source: str,
+        host: str,
+        port: int,
+        *,
+        is_container: bool = False,
+        is_roots: Callable[[], bool] = lambda: False,
+    ) -> Sequence[Address]:
+        """As `Resolve`, on behalf of this source. `is_roots`: only asked if it has none left."""
         shared = self._running.get((host, port))
         if shared is None or self._loop.time() - shared.began > _SHARED_S:
+            used_up = self._by_source.get(source)
+            if used_up is not None and used_up.free.locked() and not is_container and is_roots():
+                source = ROOTS
             shared = await self._begun(source, host, port, is_container=is_container)
         try:
             return await asyncio.shield(shared.looking)  # its slot is free when it ends, whoever waits

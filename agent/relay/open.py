@@ -13,7 +13,7 @@ import contextlib
 import ipaddress
 import socket
 import ssl
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -58,6 +58,7 @@ class Asked(msgspec.Struct, frozen=True):
     source: Source
     peer: str  # its address
     is_tunnel: bool = True  # else it is a request for an http URL
+    is_roots: Callable[[], bool] = lambda: False  # whether root of this host wants it, as dockerd is
 
 
 class NotOpened(Exception):
@@ -253,9 +254,8 @@ class Opening:
     async def _directly(self, asked: Asked, way: Way, watch: Stopwatch) -> Opened:
         async def resolve(host: str, port: int) -> Sequence[Address]:
             is_container = asked.source is Source.CONTAINERS
-            found = await self._names.of(
-                asked.peer if is_container else _THIS_HOST, host, port, is_container=is_container
-            )
+            source = asked.peer if is_container else _THIS_HOST
+            found = await self._names.of(source, host, port, is_container=is_container, is_roots=asked.is_roots)
             return self._allowed(asked, found)
 
         with failures_of(watch):

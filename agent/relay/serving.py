@@ -21,7 +21,7 @@ from agent.relay.client import Client
 from agent.relay.connections_log import Line
 from agent.relay.conversation import Connect, Conversation, Event, Gone, Phase, Request
 from agent.relay.draining import Draining, keep_alive
-from agent.relay.forward import ByOrders, Forwarding, Result, Shared
+from agent.relay.forward import ByOrders, Forwarding, Result, Shared, Turns
 from agent.relay.limits import Limits
 from agent.relay.noted import Kind, Noted
 from agent.relay.open import Asked, NotOpened, Opened, Opening
@@ -79,7 +79,7 @@ class Serving:
         self.log = told.log
         self.pipes = Pipes(look=draining.look)
         # In Via, which every site reads: another name at each start, and not what this is.
-        self.shared = Shared(os.urandom(8).hex().encode(), self.pipes)
+        self.shared = Shared(os.urandom(8).hex().encode(), self.pipes, Turns())
         self.writes_down = False  # each connection
         self._ways: Ways | None = None
         self.live: set[_Carried] = set()
@@ -169,15 +169,15 @@ class Serving:
         if source is None:
             self._refuse(connected, peer)
             return False
-        why = self._limits.admit(
-            peer,
-            is_container=source is Source.CONTAINERS,
-            is_roots=lambda: self._who.is_roots((peer, address[1]), (_host(own), own[1])),
-        )
+
+        def is_roots() -> bool:
+            return self._who.is_roots((peer, address[1]), (_host(own), own[1]))
+
+        why = self._limits.admit(peer, is_container=source is Source.CONTAINERS, is_roots=is_roots)
         if why:
             self._turn_away(connected, why)
             return False
-        task = self._loop.create_task(self._serve(connected, source, peer))
+        task = self._loop.create_task(self._serve(connected, source, peer, is_roots))
         self._tasks[task] = peer, _host(own)
         return True
 
@@ -216,11 +216,11 @@ class Serving:
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 
-    async def _serve(self, connected: socket.socket, source: Source, peer: str) -> None:
+    async def _serve(self, connected: socket.socket, source: Source, peer: str, is_roots: Callable[[], bool]) -> None:
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENDING)
-            visit = _Visit(self, connected, source, peer)
+            visit = _Visit(self, connected, source, peer=peer, is_roots=is_roots)
             opened = await visit.begun()
             if opened is not None:
                 await visit.carry(*opened)
@@ -395,11 +395,11 @@ class _Carried(Opened):
 class _ByOrders:
     """How a request's end is reached, counted."""
 
-    def __init__(self, serving: Serving, client: socket.socket, source: Source, peer: str) -> None:
+    def __init__(self, serving: Serving, client: socket.socket, by_orders: ByOrders, *, is_here: bool) -> None:
         self._serving = serving
         self._client = client
-        self._is_here = source is Source.LOOPBACK
-        self._by_orders = ByOrders(serving.opening, serving.ways_now, source=source, peer=peer)
+        self._is_here = is_here
+        self._by_orders = by_orders
         self.carried: _Carried | None = None  # the last
 
     async def open(self, request: Request) -> Opened:
@@ -428,13 +428,16 @@ class _ByOrders:
 class _Visit:
     """One client's connection."""
 
-    __slots__ = ("_began", "_client", "_loop", "_peer", "_serving", "_source")
+    __slots__ = ("_began", "_client", "_is_roots", "_loop", "_peer", "_serving", "_source")
 
-    def __init__(self, serving: Serving, connected: socket.socket, source: Source, peer: str) -> None:
+    def __init__(
+        self, serving: Serving, connected: socket.socket, source: Source, *, peer: str, is_roots: Callable[[], bool]
+    ) -> None:
         self._serving = serving
         self._client = Client(connected)
         self._source = source
         self._peer = peer
+        self._is_roots = is_roots
         self._began = time.time()
         self._loop = asyncio.get_running_loop()
 
@@ -490,7 +493,7 @@ class _Visit:
     async def _opened(self, conversation: Conversation, asked: Connect) -> _Carried | None:
         serving = self._serving
         try:
-            wanted = Asked(asked.host, asked.port, self._source, self._peer)
+            wanted = Asked(asked.host, asked.port, self._source, self._peer, is_roots=self._is_roots)
             opened = await serving.opening.open(wanted, serving.ways_now())
         except NotOpened as failure:
             serving.note()
@@ -510,8 +513,13 @@ class _Visit:
 
     async def _requests(self, conversation: Conversation, event: Event) -> Event | None:
         """What comes after them; None: nothing more can be said."""
-        opener = _ByOrders(self._serving, self._client.connected, self._source, self._peer)
-        forwarding = Forwarding(conversation, self._client, opener, shared=self._serving.shared)
+        serving = self._serving
+        by_orders = ByOrders(
+            serving.opening, serving.ways_now, source=self._source, peer=self._peer, is_roots=self._is_roots
+        )
+        is_here = self._source is Source.LOOPBACK
+        opener = _ByOrders(serving, self._client.connected, by_orders, is_here=is_here)
+        forwarding = Forwarding(conversation, self._client, opener, shared=serving.shared)
         try:
             while isinstance(event, Request):
                 self._began = time.time()

@@ -14,7 +14,7 @@ from agent.probe.dial import Address
 from agent.probe.stream import StreamFailed, Via, open_stream
 from agent.relay.client import Client
 from agent.relay.conversation import Conversation, Request
-from agent.relay.forward import ByOrders, Forwarding, Opener, Result, Shared
+from agent.relay.forward import ByOrders, Forwarding, Opener, Result, Shared, Turn, Turns
 from agent.relay.open import NotOpened, Opened, Opening
 from agent.relay.pump import Pipes
 from agent.relay.refusals import no_way
@@ -52,7 +52,7 @@ class Relay:
     def __init__(self, opener: Opener | None = None, look_s: float = 30) -> None:
         self.opener = opener or Directly()
         self.ended: list[Result | None] = []
-        self._shared = Shared(NAME, Pipes(), look_s, leaves_s=0.02)
+        self._shared = Shared(NAME, Pipes(), Turns(), look_s, leaves_s=0.02)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[socket.socket]:
@@ -597,7 +597,7 @@ async def test_whoever_is_always_ready_holds_nobody_else_up(*, is_upload: bool) 
         assert isinstance(request, Request)
         client = ReadyClient(ours, body if is_upload else [])
         opener = Given(Ready(theirs, [] if is_upload else answers))
-        forwarding = Forwarding(conversation, client, opener, shared=Shared(NAME, Pipes()))
+        forwarding = Forwarding(conversation, client, opener, shared=Shared(NAME, Pipes(), Turns()))
 
         carrying = asyncio.create_task(forwarding.carry(request))
         turns = 0
@@ -607,3 +607,35 @@ async def test_whoever_is_always_ready_holds_nobody_else_up(*, is_upload: bool) 
 
         assert carrying.exception() is None
     assert turns > (1 if is_upload else TIMES) * 1000 / 16
+
+
+async def test_however_many_are_always_ready_a_round_of_the_loop_is_short_and_a_newcomer_does_not_wait_for_them() -> (
+    None
+):
+    turns, events, is_over = Turns(), 0, False
+
+    async def never_pauses() -> None:
+        nonlocal events
+        turn = Turn(turns)
+        while not is_over:
+            events += 1
+            await turn.event()
+
+    busy = [asyncio.create_task(never_pauses()) for _ in range(200)]
+    try:
+        await until_awaited(PATIENCE_S, lambda: events > 200 * 200, "that none is new any more")
+        rounds = []
+        for _ in range(50):
+            before = events
+            await asyncio.sleep(0)
+            rounds.append(events - before)
+        assert 0 < max(rounds) <= 4 * 16
+
+        before, newcomer = events, Turn(turns)
+        for _ in range(40):  # events
+            await newcomer.event()
+        assert events - before <= 4 * 4 * 16
+    finally:
+        is_over = True
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(*busy)

@@ -456,12 +456,17 @@ async def test_nor_do_all_containers_together() -> None:
     resolver = Resolver()
     waiting = [resolver.begin(f"172.17.0.{number % 9}", f"slow{number}.test") for number in range(2 * MOST)]
     try:
-        await resolver.until_asked(MOST - 2 * MOST_OF_ONE)
+        await resolver.until_asked(MOST - 3 * MOST_OF_ONE)
         async with asyncio.timeout(PATIENCE_S):
             assert await resolver.names.of("127.0.0.1", "hub.test", 443) == [(socket.AF_INET, ("192.0.2.1", 443))]
             # Nor do they and this host's users together keep the relay from those of its upstreams.
             waiting += [resolver.begin("127.0.0.1", f"slow-too{number}.test") for number in range(2 * MOST_OF_ONE)]
-            await resolver.until_asked(MOST - MOST_OF_ONE + 1)
+            await resolver.until_asked(MOST - 2 * MOST_OF_ONE + 1)
+            # And root has its own, whatever other users of this host do.
+            waiting.append(asyncio.create_task(resolver.names.of("127.0.0.1", "theirs.test", 443)))
+            found = await resolver.names.of("127.0.0.1", "hub.test", 443, is_roots=lambda: True)
+            assert found == [(socket.AF_INET, ("192.0.2.1", 443))]
+            assert "theirs.test" not in resolver.asked
             assert await resolver.names.of("", "proxy.test", 3128) == [(socket.AF_INET, ("192.0.2.1", 3128))]
     finally:
         await resolver.end(*waiting)

@@ -14,13 +14,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from agent.probe.dial import Address
+from agent.probe.dial import Address, Resolve
 from agent.relay.draining import Draining
 from agent.relay.noted import Noted
 from agent.relay.open import Opening
@@ -560,37 +560,90 @@ def test_sockets_of_another_process_are_not_taken() -> None:
         given({"LISTEN_PID": "1", "LISTEN_FDS": "1"}, os.getpid())
 
 
+async def _opened(port: int) -> Client:
+    async with asyncio.timeout(PATIENCE_S):
+        return Client(*await asyncio.open_connection("127.0.0.1", port))
+
+
+@contextlib.asynccontextmanager
+async def serving(resolve: Resolve, orders: Orders, said: list[str]) -> AsyncIterator[int]:
+    """At a port on loopback, with names that are looked up so."""
+    draining, tally = Draining(), Tally()
+    told = Told(Noted(said.append), lambda: None, lambda _line: None)
+    opening = Opening(tally, Near(netlink.leads_here, Who().is_guest), resolve=resolve)
+    one = Serving(opening, tally, who=Who(), draining=draining, told=told)
+    one.obey(orders)
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as listens:
+        listens.setblocking(False)
+        one.listen(listens)
+        try:
+            yield listens.getsockname()[1]
+        finally:
+            await one.aclose()
+            draining.close()
+
+
+@pytest.mark.needs_root
+async def test_whatever_another_user_fills_dockerd_gets_its_connection_and_its_look_up() -> None:
+    goes_on = asyncio.Event()
+
+    async def resolve(host: str, port: int) -> Sequence[Address]:
+        if host != "hub.test":
+            async with asyncio.timeout(PATIENCE_S):
+                await goes_on.wait()
+        return [(socket.AF_INET, ("127.0.0.1", port))]
+
+    async with echo() as end, serving(resolve, Orders(1, (DIRECT,), max_connections=64), []) as port:
+        theirs = [_of_another_user(f"127.0.0.{1 + number % 8}", port) for number in range(100)]
+        try:
+            for number, each in enumerate(theirs):
+                each.sendall(f"CONNECT slow{number}.test:443 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            refused = 0
+            for each in theirs[56:]:
+                async with asyncio.timeout(PATIENCE_S):
+                    refused += (await asyncio.get_running_loop().sock_recv(each, 13)) == b"HTTP/1.1 503 "
+            assert refused == len(theirs) - 56
+
+            client = await _opened(port)
+            await client.connect("hub.test", end.port)
+            assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+            assert await client.echoes()
+            client.close()
+        finally:
+            goes_on.set()
+            for each in theirs:
+                each.close()
+
+
+def _of_another_user(source: str, port: int) -> socket.socket:
+    """A socket is that user's who makes it."""
+    os.seteuid(65534)
+    try:
+        made = socket.socket()
+    finally:
+        os.seteuid(0)
+    made.bind((source, 0))
+    made.settimeout(PATIENCE_S)
+    made.connect(("127.0.0.1", port))
+    made.setblocking(False)
+    return made
+
+
 async def test_an_error_of_its_own_ends_one_connection_and_quotes_nothing(tmp_path: Path) -> None:
     async def broken(_host: str, _port: int) -> Sequence[Address]:
         raise LookupError(PASSWORD)
 
     said: list[str] = []
-    draining, tally = Draining(), Tally()
-    told = Told(Noted(said.append), lambda: None, lambda _line: None)
-    serving = Serving(
-        Opening(tally, Near(netlink.leads_here, Who().is_guest), resolve=broken),
-        tally,
-        who=Who(),
-        draining=draining,
-        told=told,
-    )
-    serving.obey(Orders(1, (DIRECT,)))
-    async with echo() as end:
-        with socket.create_server(("127.0.0.1", 0)) as one:
-            one.setblocking(False)
-            serving.listen(one)
-            for name, is_served in (("end.test", False), ("127.0.0.1", True)):
-                async with asyncio.timeout(PATIENCE_S):
-                    client = Client(*await asyncio.open_connection(*one.getsockname()))
-                await client.connect(name, end.port)
-                if is_served:
-                    assert (await client.head()).startswith(b"HTTP/1.1 200 ")
-                else:
-                    with pytest.raises(ConnectionResetError):
-                        await client.rest()
-                client.close()
-            await serving.aclose()
-            draining.close()
+    async with echo() as end, serving(broken, Orders(1, (DIRECT,)), said) as port:
+        for name, is_served in (("end.test", False), ("127.0.0.1", True)):
+            client = await _opened(port)
+            await client.connect(name, end.port)
+            if is_served:
+                assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+            else:
+                with pytest.raises(ConnectionResetError):
+                    await client.rest()
+            client.close()
 
     (line,) = said
     assert "LookupError, test_relay_process.py:" in line
