@@ -23,6 +23,7 @@ LONGEST_ANSWER: Final = 8192  # characters of an answer that are looked at; 16 w
 MOST_WAYS: Final = 16
 MOST_SKIPPED: Final = 8
 _LONGEST_URL: Final = 2048
+_LONGEST_HOST: Final = 253  # characters, as DNS has it; it becomes part of an upstream's name
 _SHOWN: Final = 80  # characters of a word that is skipped
 
 _BLANKS: Final = " \t\r\n\f\v"
@@ -123,7 +124,7 @@ def _by_proxy(scheme: Scheme, where: str) -> Way | None:
     if not {"@", "/"}.isdisjoint(where):
         return None
     url = proxy(f"{scheme.value}://{where}")
-    if not isinstance(url, ProxyUrl) or url.host in _NOBODY:
+    if not isinstance(url, ProxyUrl) or url.host in _NOBODY or len(url.host) > _LONGEST_HOST:
         return None
     try:
         address = ipaddress.ip_address(url.host)

@@ -35,6 +35,7 @@ NO_HOST = "no host and port that a proxy could have"
     pytest.param("", [], ["an empty answer"], id="empty"),
     pytest.param(" ; ;", [], ["an empty answer"], id="nothing but separators"),
     pytest.param("null", [], ["null"], id="what JavaScript makes of nothing"),
+    pytest.param(f"PROXY {'a' * 254}:1; DIRECT", [DIRECT], [f"PROXY {'a' * 73}…: {NO_HOST}"], id="a host that no name can be"),
     pytest.param("PROXY null:1; DIRECT", [DIRECT], [f"PROXY null:1: {NO_HOST}"], id="null:1"),
     pytest.param("PROXY undefined:8080", [], [f"PROXY undefined:8080: {NO_HOST}"], id="undefined"),
     pytest.param("PROXY 0.0.0.0:3421", [], [f"PROXY 0.0.0.0:3421: {NO_HOST}"], id="nowhere"),
