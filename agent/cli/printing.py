@@ -114,7 +114,7 @@ def has_colours() -> bool:
 
 def has_screen() -> bool:
     """Whether it goes to a terminal that is more than a roll of paper."""
-    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return sys.stdout.isatty() and (os.environ.get("TERM") or "dumb") != "dumb"
 
 
 def complain(*lines: str) -> None:

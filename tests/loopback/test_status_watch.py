@@ -49,7 +49,9 @@ def show(root: Path, status: Status = AT_THE_OFFICE, *, is_running: bool = True,
 class Terminal:
     """One that a command has for itself, as a shell gives it."""
 
-    def __init__(self, root: Path, *words: str, columns: int = 80, rows: int = 24, **environment: str) -> None:
+    def __init__(
+        self, root: Path, *words: str, columns: int = 80, rows: int = 24, environment: Mapping[str, str] | None = None
+    ) -> None:
         self._ours, theirs = os.openpty()
         self.resize(columns, rows)
         self.modes = termios.tcgetattr(theirs)
@@ -59,7 +61,7 @@ class Terminal:
         self.process = subprocess.Popen(
             ["sh", "-c", f'exec "$@" <>{terminal} >&0 2>&0', "sh", *AGENT, "--root", str(root), *words],
             cwd=ROOT, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            env={"PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8", **environment},
+            env={"PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8", **(environment or {})},
         )  # fmt: skip
         self.text = ""
 
@@ -129,7 +131,7 @@ def test_it_is_drawn_in_place_and_follows_what_changes(tmp_path: Path) -> None:
 
 
 def test_it_survives_a_restart_of_the_service(tmp_path: Path) -> None:
-    with watching(tmp_path, NO_COLOR="1") as terminal:
+    with watching(tmp_path, environment={"NO_COLOR": "1"}) as terminal:
         before = terminal.until(r"\x1b\[J")
         assert "no agent runs here; to start it: systemctl start" in " ".join(lines_of(before))
 
@@ -198,11 +200,31 @@ def test_the_terminal_is_put_right_while_it_is_suspended(tmp_path: Path) -> None
 
 def test_a_terminal_that_cannot_be_drawn_on_is_a_roll_of_paper(tmp_path: Path) -> None:
     show(tmp_path)
-    with watching(tmp_path, TERM="dumb") as terminal:
+    with watching(tmp_path, environment={"TERM": "dumb"}) as terminal:
         first = terminal.until("upstreams")
         show(tmp_path, state=State.DEFERRED)
 
         assert "\x1b" not in first + terminal.until("DEFERRED")
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_coloured"),
+    [
+        ({}, True),
+        ({"NO_COLOR": ""}, True),
+        ({"NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+        ({"TERM": ""}, False),
+    ],
+)
+def test_only_the_state_has_a_colour(tmp_path: Path, environment: dict[str, str], is_coloured: bool) -> None:
+    show(tmp_path)
+    with contextlib.closing(Terminal(tmp_path, "status", environment=environment)) as terminal:
+        text = terminal.until("docker restarted")
+
+    word = "\x1b[32mSTEADY\x1b[0m" if is_coloured else "STEADY"
+    assert text.startswith(f"{word}         office via corp")
+    assert text.count("\x1b") == 2 * is_coloured
 
 
 @contextlib.contextmanager
