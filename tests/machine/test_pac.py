@@ -7,7 +7,7 @@ import pytest
 from tests.waiting import Seen
 
 from .lab.laptop import Laptop
-from .lab.places import IMAGE, REGISTRY, Proxy
+from .lab.places import IMAGE, REGISTRY, Place, Proxy
 from .test_apply import PASSWORD_FILE
 from .test_relay import RELAY, has_loaded, loads
 
@@ -20,6 +20,19 @@ pac_refresh = "10s"
 [[network]]
 name = "office"
 match.gateway = ["10.10.0.1"]
+use = ["corp", "direct"]
+"""
+# Where the search domain is the only thing that tells the office, and nobody says where its PAC file is.
+WPAD = f"""
+[upstream.corp]
+pac = "auto"
+username = "alice"
+password_file = "{PASSWORD_FILE}"
+trusted = ["*.corp.example"]
+
+[[network]]
+name = "office"
+match.dns_search = ["corp.example"]
 use = ["corp", "direct"]
 """
 DOCKERFILE = "FROM lab/busybox\nRUN wget -q -O /hello http://10.99.0.10/hello && cat /hello\n"
@@ -95,6 +108,45 @@ def test_an_office_that_has_nothing_but_its_pac(laptop: Laptop) -> None:
     laptop.until(pac_is, laptop, "pac.corp.example", within=20)
     assert laptop.status()["docker"]["in_use"] == named(other)
     assert laptop.agent("audit", "verify").ok
+
+
+def heads_for_wpad(place: Place) -> set[str]:
+    return {name for name in place.names_asked() if name.split(".")[0] == "wpad"}
+
+
+@pytest.mark.trixie
+def test_wpad_is_asked_at_the_office_and_nowhere_else(laptop: Laptop) -> None:
+    office, home, cafe = laptop.office, laptop.home, laptop.cafe
+    squid = office.squid.url_reported.replace(office.PROXIES, "proxy.corp.example")
+    office.says(f'return "PROXY proxy.corp.example:3128; PROXY {DEAD}";')
+    laptop.write(PASSWORD_FILE, office.squid.password + "\n", mode=0o600)
+    laptop.policy(WPAD)
+    laptop.plug("home")
+    assert laptop.agent("install").ok
+    laptop.until(laptop.docker.pulls, IMAGE, within=20)
+
+    laptop.plug("office")
+    laptop.until(laptop.docker.reports, https=squid, within=30)
+    laptop.until(laptop.docker.pulls, IMAGE, within=20)
+    assert f"{REGISTRY}:443" in office.squid.log()
+    assert "wpad.corp.example" in office.names_asked()
+
+    laptop.plug("cafe")
+    cafe.pass_portal()
+    laptop.until(laptop.docker.reports, https="", within=60)
+    laptop.until(laptop.docker.pulls, IMAGE, within=20)
+    assert (heads_for_wpad(home), heads_for_wpad(cafe)) == (set(), set())
+    assert (cafe.pacs_given(), cafe.heard()) == (0, "")
+
+    # It claims to be the office, by all that the policy goes by: then it is asked, and gets no password all the same.
+    laptop.write("/etc/resolv.conf", cafe.resolv_conf.replace(cafe.SEARCH, office.SEARCH))
+    laptop.until(says_now, laptop, f"{cafe.gateway}:{cafe.PROXY_PORT}", within=20)
+    laptop.until(lambda: Seen("CONNECT" in cafe.heard(), cafe.heard()))
+    laptop.until(laptop.docker.pulls, IMAGE, within=20)
+    assert laptop.status()["pacs"]["corp"]["untrusted"] == [cafe.gateway]
+    assert laptop.status()["docker"]["in_use"] == "direct"
+    assert "Authorization" not in cafe.heard()
+    assert (heads_for_wpad(cafe), cafe.pacs_given() > 0) == ({"wpad.corp.example"}, True)
 
 
 @pytest.mark.trixie

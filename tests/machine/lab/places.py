@@ -2,9 +2,11 @@
 
     internet   10.99.0.0/24    registry.example is 10.99.0.10; so is Docker Hub (registry-1.docker.io)
     home       10.20.0.0/24    NAT; direct works
-    office     10.10.0.0/24    no way out but the proxies on 10.10.0.2 (proxy.corp.example)
+    office     10.10.0.0/24    no way out but the proxies on 10.10.0.2 (proxy.corp.example); a PAC file at
+                               pac.corp.example, and where WPAD looks for one
     guest      10.10.0.0/24    NAT; direct works; a stranger sits where the office has its proxies
-    cafe       10.30.0.0/24    a portal; direct works once it is passed
+    cafe       10.30.0.0/24    a portal; direct works once it is passed. Whoever asks for `wpad` gets a PAC file that
+                               names a stranger on 10.30.0.1
     campus     fd00:40::/64    IPv6 and nothing else; direct works, and so does a proxy on ::2
 
 In each the gateway and the DNS server are .1 and the laptop gets .100 (on the campus ::1 and ::100).
@@ -130,6 +132,7 @@ class Place:
         scratch.mkdir()
         self.name = type(self).__name__.lower()
         self.scratch = scratch
+        self.dns_log = scratch / "dnsmasq.log"
         self.gateway = f"{self.NETWORK}.1"
         self.gateway_mac = f"{self.MAC}:" + ":".join(f"{int(part):02x}" for part in self.gateway.split("."))
         self.laptop_address = f"{self.NETWORK}.100"
@@ -159,6 +162,11 @@ class Place:
         self.ground.sh(
             "; ".join(["iptables -F FORWARD", *(f"iptables -A FORWARD -i lan {rule}" for rule in (first, *rules))])
         )
+
+    def names_asked(self) -> set[str]:
+        """What the DNS server of the place was asked for since the laboratory was made."""
+        lines = self.dns_log.read_text(errors="replace").split("\n")
+        return {line.partition("] ")[2].partition(" ")[0] for line in lines if "query[" in line}
 
     def reset(self) -> None:
         """As it was before the test."""
@@ -200,17 +208,29 @@ class Guest(Place):
 
 
 class Cafe(Place):
-    NETWORK, WAN = "10.30.0", "10.99.0.30"
+    NETWORK, WAN, SEARCH = "10.30.0", "10.99.0.30", "cafe.example"
 
     def __init__(self, internet: Internet, scratch: Path) -> None:
         super().__init__(internet, scratch)
-        serve_dns(
-            self.ground, scratch, self.gateway, ["--server=10.99.0.1", f"--address=/portal.cafe.example/{self.gateway}"]
-        )
-        portal = [sys.executable, str(HERE / "portal.py"), self.gateway, "80"]
-        self.ground.serve(portal, scratch / "portal.log", [80])
+        own = ("portal.cafe.example", "wpad", "wpad.cafe.example", "wpad.corp.example")
+        names = [f"--address=/{name}/{self.gateway}" for name in own]
+        serve_dns(self.ground, scratch, self.gateway, ["--server=10.99.0.1", *names])
+        portal = [sys.executable, str(HERE / "portal.py"), self.gateway, "80", f"{self.gateway}:{self.PROXY_PORT}"]
+        self._portal = self.ground.serve(portal, scratch / "portal.log", [80])
+        argv = [sys.executable, str(HERE / "stranger.py"), self.gateway, str(self.PROXY_PORT)]
+        self._stranger = self.ground.serve(argv, scratch / "stranger.log", [self.PROXY_PORT])
         self.ground.sh("iptables -t nat -A POSTROUTING -o wan -j MASQUERADE")
         self.reset()
+
+    PROXY_PORT = 3128
+
+    def pacs_given(self) -> int:
+        """How often its PAC file was fetched since the laboratory was made."""
+        return self._portal.log_file.read_text(errors="replace").count("/wpad.dat HTTP")
+
+    def heard(self) -> str:
+        """What the stranger was told since the laboratory was made."""
+        return self._stranger.log_file.read_text()
 
     def pass_portal(self) -> None:
         """As if a person had accepted the terms: from now on everything goes through."""
@@ -231,10 +251,11 @@ class Office(Place):
         super().__init__(internet, scratch)
         self.ground.sh(f"ip address add {self.PROXIES}/24 dev lan")
         # Knows the names of the house, and says of all others that there is no such name.
-        names = [f"--address=/{name}.corp.example/{self.PROXIES}" for name in ("proxy", "pac")]
+        names = [f"--address=/{name}.corp.example/{self.PROXIES}" for name in ("proxy", "pac", "wpad")]
         serve_dns(self.ground, scratch, self.gateway, [*names, "--address=/#/"])
         self._pac = scratch / "pac"
         self._pac.mkdir()
+        (self._pac / "wpad.dat").symlink_to("proxy.pac")
         server = [sys.executable, "-m", "http.server", "--bind", self.PROXIES, "--directory", str(self._pac), "80"]
         self.pac_server = self.ground.serve(server, scratch / "pac.log", [80])
         self._password = PASSWORD
@@ -432,8 +453,8 @@ def serve_tinyproxy(ground: Ground, scratch: Path, address: str, url: str) -> Pr
 
 def serve_dns(ground: Ground, scratch: Path, address: str, answers: list[str]) -> Server:
     quiet = ["--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--pid-file=", "--user=root"]
-    argv = ["dnsmasq", *quiet, "--bind-interfaces", f"--listen-address={address}", "--log-facility=-", *answers]
-    return ground.serve(argv, scratch / "dnsmasq.log", [53])
+    argv = ["dnsmasq", *quiet, "--bind-interfaces", f"--listen-address={address}", "--log-facility=-", "--log-queries"]
+    return ground.serve([*argv, *answers], scratch / "dnsmasq.log", [53])
 
 
 def resolve_by(ground: Ground, scratch: Path, server: str) -> None:
