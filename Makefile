@@ -156,10 +156,11 @@ install:
 	@test -z '$(WHEELHOUSE)' || test -d '$(WHEELHOUSE)' || { \
 		echo 'make install: $(WHEELHOUSE): no such folder. To fill it, on a machine with a network: make wheelhouse' >&2; exit 1; }
 	@$(PYTHON) -B -m agent.system.no_exec systemd/docker-proxy-agent.service
-	$(WORKS) || $(ANEW)
-	$(FILL)
-	ln -sfT $(OPT)/bin/docker-proxy-agent $(LINK)
-	$(LINK) install
+	@echo 'environment  $(OPT), with what requirements/ pins'
+	@$(WORKS) || $(ANEW)
+	@$(FILL)
+	@ln -sfT $(OPT)/bin/docker-proxy-agent $(LINK)
+	@$(LINK) install
 
 # As root. PURGE=1 removes the policy and the audit log, too, also later; NOW=1 restarts Docker even if containers run.
 # Restoring needs an environment that works; one that does not is made anew first.
@@ -181,9 +182,9 @@ uninstall:
 		echo "make uninstall: $(OPT) is kept: instances of users run from it. Run, then make uninstall again:" >&2; \
 		for user in $$own; do echo "    sudo -u $$user docker-proxy-agent uninstall --user" >&2; done; exit 1; \
 	fi
-	rm -rf $(OPT)
-	rm -f $(LINK) $(addprefix $(SHARED)/,$(PAGES))
-	cd $(SHARED) && rmdir --ignore-fail-on-non-empty $(FOLDERS) 2>/dev/null || true
+	@test ! -e $(OPT) || { rm -rf $(OPT) && echo 'removed      $(OPT)'; }
+	@rm -f $(LINK) $(addprefix $(SHARED)/,$(PAGES))
+	@cd $(SHARED) && rmdir --ignore-fail-on-non-empty $(FOLDERS) 2>/dev/null || true
 
 $(READY): pyproject.toml requirements/build.txt
 	$(PYTHON) -m venv $(VENV)
