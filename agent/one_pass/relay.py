@@ -230,7 +230,10 @@ class LocalRelay:
             if may_start and (self._units.where() is not None or is_there(self._paths.relay_orders)):
                 await self._end()
             return self._as_it_stands()
-        if names := ways_out(chosen.network, chosen.choice, chosen.verdicts):
+        # A PAC is no way by itself: where it cannot be had it would be one without a proxy.
+        known = self._unfolded().upstreams
+        ways = ways_out(chosen.network, chosen.choice, chosen.verdicts)
+        if names := tuple(name for name in ways if not known[name].is_pac):
             await self._tell(names, chosen)
             if await self._learn_bridges():  # which must not keep a switch waiting
                 await self._tell(names, chosen)
@@ -466,7 +469,9 @@ class LocalRelay:
         failed, told = self._failed(), self._orders()
         is_news = failed is not None and failed.number != self._memory.failures
         self._memory.failures = failed.number if failed is not None else 0
-        return is_news and failed is not None and told is not None and failed.generation == told.generation
+        if not is_news or failed is None or told is None or failed.generation != told.generation:
+            return False
+        return told.pac is None or failed.upstream != told.pac.name  # else a proxy that is none of the upstreams
 
     def _failed(self) -> UpstreamFailed | None:
         state = self.state()

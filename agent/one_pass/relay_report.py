@@ -94,6 +94,8 @@ class FallenBack(msgspec.Struct, frozen=True):
         """
         if state is None or orders is None or state.generation != orders.generation:
             return self, {}
+        if orders.pac is not None:  # which sends some requests by another way than the first, and means it
+            return self, {}
         others = {one.name for one in orders.upstreams[1:]}
         counts = {one.upstream: one.connections for one in state.carried if one.upstream in others}
         of, counted, told = (state.generation, state.started_s), dict(self.counted), dict(self.told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.one_pass.relay_report import FELL_BACK_AGAIN_S, TOLD_AGAIN_S, FallenBack, Refusals, state_of
@@ -14,6 +15,7 @@ from agent.values.relay import (
     Carried,
     Orders,
     RefusedSource,
+    RelayPac,
     RelayState,
     RelayUpstream,
     UpstreamFailed,
@@ -120,6 +122,15 @@ def carried(generation: int, failed: str = "", **connections: int) -> RelayState
 
 
 AT_WORK = orders(1, "corp", "direct")
+
+
+def test_what_a_pac_sends_by_another_upstream_has_not_fallen_back() -> None:
+    by_a_pac = msgspec.structs.replace(AT_WORK, pac=RelayPac("corp", ""))
+    known, _ = FallenBack().news(carried(1, corp=5, direct=3), by_a_pac, 0)
+
+    _, news = known.news(carried(1, corp=9, direct=9), by_a_pac, 1)
+
+    assert news == {}
 
 
 def test_what_another_upstream_carried_is_told_at_most_once_in_ten_minutes() -> None:

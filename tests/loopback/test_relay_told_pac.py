@@ -1,0 +1,108 @@
+"""What the relay is told where the upstream in use is a PAC's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.clients.users import ThisSystem
+from agent.one_pass.pac import LocalPacs, PacMemory
+from agent.one_pass.relay import LocalRelay
+from agent.one_pass.relay_bridges import Bridges
+from agent.one_pass.sockets import LocalSockets
+from agent.values.pac import PacFault
+from agent.values.paths import Paths
+from agent.values.policy import Policy
+from agent.values.relay import RelayState, UpstreamFailed, state_file
+
+from .test_pac_pass import DOWN, HUB, Server
+from .test_reconcile import Place
+from .test_relay_kept import HOME, WITH_RELAY, Relayed, names
+
+PAC = '[upstream.corp]\npac = "http://wpad.corp.example/wpad.dat"\nno_proxy = [".corp.example"]\n'
+POLICY = PAC + WITH_RELAY.replace('use = ["office"', 'use = ["corp", "office"')
+A, B = "corp → a:8080", "corp → b:8080"
+
+
+class WithPac(Relayed):
+    """Its PAC is what the test says."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.server = Server("PROXY a:8080; PROXY b:8080")
+        self.pacs = PacMemory()
+        self.place.becomes(**{A: "ok", B: "ok", "corp": "refused"})
+
+    def world(self, paths: Paths, policy: Policy) -> Place:
+        place = super().world(paths, policy)
+        local = LocalPacs(
+            policy,
+            paths.state,
+            self.server,
+            registries=lambda: (HUB,),
+            told=self.hand.request,
+            memory=self.pacs,
+        )
+        place.pacs = local
+        place.relay = LocalRelay(
+            self.paths,
+            policy,
+            prober=place,
+            sockets=LocalSockets(ThisSystem(paths.root)),
+            bridge=lambda: self.bridge,
+            bridges=Bridges(self.bridges, lambda: self.there),
+            memory=self.memory,
+            units=self.units,
+            unfolded=lambda: local.known(policy),
+            script_of=local.script_of,
+            clock=self.clock,
+        )
+        return place
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> WithPac:
+    return WithPac(tmp_path)
+
+
+async def test_it_is_told_the_script_where_the_pac_is_in_use_and_nowhere_else(laptop: WithPac) -> None:
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        told = laptop.orders
+        assert names(told) == [A, B, "office", "direct"]
+        assert told.pac is not None
+        assert (told.pac.name, told.pac.script, told.pac.my_ip) == ("corp", laptop.server.text, "10.10.0.7")
+        assert told.pac.no_proxy == (".corp.example",)
+        assert [one.name for one in told.pac.known] == [A, B]
+        assert laptop.status()["relay"]["upstream"] == A
+
+        laptop.place.snapshot = HOME
+        await hand.wake()
+
+        assert laptop.orders.pac is None
+        assert names(laptop.orders) == ["direct"]
+
+
+async def test_a_pac_that_cannot_be_had_is_no_way_out(laptop: WithPac) -> None:
+    """It has no proxy, and what has none goes directly."""
+    laptop.server.text = PacFault(DOWN.outcome, DOWN.evidence)
+    laptop.policy(POLICY)
+    async with laptop.running():
+        assert laptop.status()["upstream"]["name"] == "office"
+        assert names(laptop.orders) == ["office", "direct"]
+        assert laptop.orders.pac is None
+
+
+@pytest.mark.parametrize(("upstream", "is_news"), [("corp", False), (A, True)])
+async def test_a_proxy_that_is_no_upstream_is_no_reason_to_probe_them(
+    laptop: WithPac, upstream: str, is_news: bool
+) -> None:
+    laptop.policy(POLICY)
+    async with laptop.running():
+        generation = laptop.orders.generation
+        failed = UpstreamFailed(1, upstream, "refused", generation=generation)
+        laptop.paths.relay_state.parent.mkdir(parents=True, exist_ok=True)
+        laptop.paths.relay_state.write_bytes(state_file(RelayState(generation, pid=1, failed=failed)))
+
+        assert laptop.place.relay.take_failure() is is_news
