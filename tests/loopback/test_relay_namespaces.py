@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,10 +28,10 @@ RELAY: Final = "from agent.cli import main; raise SystemExit(main())"
 # What a client says of its try: the status line's code, "closed", or what was echoed.
 CLIENT: Final = """
 import socket, sys
-relay, host, port = sys.argv[1], sys.argv[2], sys.argv[3]
+relay, host, port, source, within_s = sys.argv[1:]
 head = b""
 try:
-    with socket.create_connection((relay, 3130), timeout=10) as client:
+    with socket.create_connection((relay, 3130), float(within_s), (source, 0) if source else None) as client:
         client.sendall(f"CONNECT {host}:{port} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n".encode())
         head = client.recv(4096)
         if head.startswith(b"HTTP/1.1 200 "):
@@ -39,6 +39,8 @@ try:
             head += client.recv(4096)
 except ConnectionError:
     pass
+except TimeoutError:
+    head = b"- silent \\r\\n\\r\\n"
 print(head.split(b" ")[1].decode() if head else "closed", head.rpartition(b"\\r\\n\\r\\n")[2].decode()[:5])
 """
 ECHO: Final = """
@@ -52,6 +54,23 @@ with socket.create_server((sys.argv[1], 8080), backlog=50) as listening:
     while True:
         threading.Thread(target=serve, args=(listening.accept()[0],), daemon=True).start()
 """
+
+
+# Whatever it is asked for is that one address.
+DNS: Final = """
+import ipaddress, socket, sys
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind((sys.argv[1], 53))
+found = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\0\\0\\4" + ipaddress.ip_address(sys.argv[2]).packed
+print("ready", flush=True)
+while True:
+    asked, who = server.recvfrom(512)
+    end = asked.index(b"\\0", 12) + 5
+    is_ipv4 = asked[end - 4:end - 2] == b"\\0\\1"
+    head = asked[:2] + b"\\x81\\x80\\0\\1\\0" + bytes([is_ipv4]) + b"\\0\\0\\0\\0"
+    server.sendto(head + asked[12:end] + (found if is_ipv4 else b""), who)
+"""
+WITH_DNS: Final = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
 
 
 class Laptop:
@@ -74,7 +93,11 @@ class Laptop:
         self.routed.ip("addr add 10.244.1.5/32 dev eth0", "link set eth0 up", "route add default dev eth0")
         self.container.ip("addr add 172.17.0.2/16 dev eth0", "link set eth0 up", "route add default via 172.17.0.1")
         self.guest.ip(
-            "link set lo up", "addr add 10.0.0.9/24 dev lan", "link set lan up", "route add 172.17.0.0/16 via 10.0.0.7"
+            "link set lo up",
+            "addr add 10.0.0.9/24 dev lan",
+            "addr add 10.0.0.10/24 dev lan",
+            "link set lan up",
+            "route add 172.17.0.0/16 via 10.0.0.7",
         )
         (root / "run/docker-proxy-agent").mkdir(parents=True)
         (root / "run/docker-proxy-relay").mkdir(parents=True)
@@ -83,20 +106,30 @@ class Laptop:
         self.serve_echo(self.routed, "10.244.1.5")
         self.serve_echo(self.host, "127.0.0.1")
         self.serve_echo(self.host, "10.0.0.7")
+        self._resolv_conf = root / "resolv.conf"
+        self.asks("10.0.0.9")
+        self.start(self.guest, DNS, "10.0.0.9", "10.0.0.9")
+        self.start(self.guest, DNS, "10.0.0.10", "10.0.0.7")
         self.start(
             self.host, RELAY, "--root", str(root), "relay", "--listen", f"127.0.0.1:{PORT}", "--listen",
-            f"172.17.0.1:{PORT}", waits=False,
+            f"172.17.0.1:{PORT}", waits=False, inside_of=("sh", "-c", WITH_DNS, str(self._resolv_conf)),
         )  # fmt: skip
         until(WITHIN_S, self.has_state, "the relay")
 
-    def start(self, inside: Namespace, code: str, *words: str, waits: bool = True) -> subprocess.Popen[str]:
-        command = [IP, "netns", "exec", inside.name, sys.executable, "-c", code, *words]
+    def start(
+        self, inside: Namespace, code: str, *words: str, waits: bool = True, inside_of: Sequence[str] = ()
+    ) -> subprocess.Popen[str]:
+        command = [IP, "netns", "exec", inside.name, *inside_of, sys.executable, "-c", code, *words]
         running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         self._running.append(running)
         if waits:
             assert running.stdout is not None
             assert running.stdout.readline() == "ready\n"
         return running
+
+    def asks(self, server: str) -> None:
+        """Whom the host asks for names from now on."""
+        self._resolv_conf.write_text(f"nameserver {server}\n")
 
     def serve_echo(self, inside: Namespace, address: str) -> None:
         self.start(inside, ECHO, address)
@@ -115,8 +148,10 @@ class Laptop:
     def state(self) -> RelayState:
         return state_in((self._root / "run/docker-proxy-relay/state.json").read_bytes(), "state.json")
 
-    def tries(self, who: Namespace, host: str, relay: str = "172.17.0.1") -> str:
-        return who.python(CLIENT, relay, host, "8080").strip()
+    def tries(
+        self, who: Namespace, host: str, relay: str = "172.17.0.1", *, source: str = "", within_s: float = 10
+    ) -> str:
+        return who.python(CLIENT, relay, host, "8080", source, str(within_s)).strip()
 
     def remove(self) -> None:
         for running in self._running:
@@ -146,6 +181,30 @@ def test_a_guest_of_the_cafe_is_closed_before_a_byte_is_read(laptop: Laptop) -> 
     """The gateway's address answers on every interface (FACTS 211)."""
     assert laptop.tries(laptop.guest, "10.0.0.9") == "closed"
     until(WITHIN_S, lambda: "10.0.0.9" in [one.source for one in laptop.state().refused], "who was refused")
+
+
+def test_nor_is_one_whose_network_has_the_numbers_of_dockers(laptop: Laptop) -> None:
+    laptop.guest.ip("addr add 172.17.0.9/32 dev lan", "addr add 172.18.0.9/16 dev lan")
+    laptop.host.ip("addr add 172.18.0.7/16 dev wlan0")  # where a bridge of Docker's was a moment ago
+    try:
+        # The answer goes to the bridge, and so there is no connection.
+        assert laptop.tries(laptop.guest, "10.0.0.9", source="172.17.0.9", within_s=0.5) == "silent"
+        assert laptop.tries(laptop.guest, "10.0.0.9", source="172.18.0.9") == "closed"
+    finally:
+        laptop.host.ip("addr del 172.18.0.7/16 dev wlan0")
+        laptop.guest.ip("addr del 172.17.0.9/32 dev lan", "addr del 172.18.0.9/16 dev lan")
+
+
+def test_a_name_is_looked_up_where_resolv_conf_says_now(laptop: Laptop) -> None:
+    assert laptop.tries(laptop.container, "end.test") == "200 hello"
+
+    laptop.asks("10.0.0.10")
+    try:
+        assert laptop.tries(laptop.container, "end.test").startswith("403")
+        assert laptop.tries(laptop.host, "end.test", "127.0.0.1") == "200 hello"
+    finally:
+        laptop.asks("10.0.0.9")
+    assert laptop.tries(laptop.container, "end.test") == "200 hello"
 
 
 @pytest.mark.parametrize(
