@@ -83,6 +83,7 @@ class Serving:
         self.writes_down = False  # each connection
         self._ways: Ways | None = None
         self.live: set[_Carried] = set()
+        self._is_stopping = False
         self._noted = told.noted
         self._who = who
         self._limits = Limits(Orders(0).max_connections)
@@ -128,6 +129,7 @@ class Serving:
     async def aclose(self) -> None:
         """End all that is open."""
         self.stop_listening()
+        self._is_stopping = True
         self.draining.finish(Ended.STOPPED)
         for task in (*self._tasks, *self._leaving):
             task.cancel()
@@ -217,17 +219,20 @@ class Serving:
         leaving.add_done_callback(self._leaving.discard)
 
     async def _serve(self, connected: socket.socket, source: Source, peer: str, is_roots: Callable[[], bool]) -> None:
+        visit = _Visit(self, connected, source, peer=peer, is_roots=is_roots)
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENDING)
-            visit = _Visit(self, connected, source, peer=peer, is_roots=is_roots)
             opened = await visit.begun()
             if opened is not None:
                 await visit.carry(*opened)
         except OSError:
             reset(connected)  # it is gone, in the middle of something
         except asyncio.CancelledError:
-            reset(connected)
+            if self._is_stopping and (said := visit.last_word()):
+                Client(connected).say_at_once(said)
+            else:
+                reset(connected)
             raise
         except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
             reset(connected)
@@ -428,7 +433,7 @@ class _ByOrders:
 class _Visit:
     """One client's connection."""
 
-    __slots__ = ("_began", "_client", "_is_roots", "_loop", "_peer", "_serving", "_source")
+    __slots__ = ("_asked", "_began", "_client", "_is_roots", "_loop", "_peer", "_serving", "_source")
 
     def __init__(
         self, serving: Serving, connected: socket.socket, source: Source, *, peer: str, is_roots: Callable[[], bool]
@@ -438,6 +443,7 @@ class _Visit:
         self._source = source
         self._peer = peer
         self._is_roots = is_roots
+        self._asked: Conversation | None = None  # while it may still be answered
         self._began = time.time()
         self._loop = asyncio.get_running_loop()
 
@@ -446,16 +452,24 @@ class _Visit:
 
         Apart from what carries it, so that a tunnel that lasts for hours does not keep what its head was read with.
         """
-        conversation = Conversation()
+        self._asked = conversation = Conversation()
         event: Event | None = await self._event(conversation, self._serving.patience.head_s)
         if isinstance(event, Request):
             event = await self._requests(conversation, event)
             self._began = time.time()
         if isinstance(event, Connect):
             carried = await self._opened(conversation, event)
+            self._asked = None
             return None if carried is None else (carried, conversation.rest, event)
         await self._part(conversation, event)
         return None
+
+    def last_word(self) -> bytes:
+        """What is said to a client that waits for its way to open, when there is no more time for that."""
+        asked = self._asked
+        if asked is None or asked.phase in (Phase.IDLE, Phase.OVER):
+            return b""
+        return asked.refuse(refusals.not_ready("the relay is being stopped, or started anew"))
 
     async def _event(self, conversation: Conversation, within_s: float) -> Event:
         """What the client wants. A head that has begun has its own limit."""

@@ -527,6 +527,25 @@ async def test_what_is_under_way_at_the_end_is_carried_on(tmp_path: Path) -> Non
             await draining
 
 
+async def test_whoever_waits_for_a_way_when_it_stops_is_told_so(tmp_path: Path) -> None:
+    """A probe of the agent's in that moment must not take it for broken."""
+    async with (
+        Says(stays=True) as hangs,
+        relay(tmp_path, Orders(1, (by("corp", ProxyUrl(Scheme.HTTP, "127.0.0.1", hangs.port)),))) as one,
+    ):
+        waiting, silent = await one.client(), await one.client()
+        await waiting.connect("end.test", 443)
+        await until_awaited(PATIENCE_S, lambda: hangs.heads, "that the proxy was asked")
+
+        await one.running._serving.aclose()
+
+        assert (await waiting.head()).startswith(b"HTTP/1.1 503 the relay is being stopped")
+        with pytest.raises(ConnectionResetError):
+            await silent.rest()
+        for client in (waiting, silent):
+            client.close()
+
+
 async def test_systemd_is_told_that_it_is_ready_and_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "run/docker-proxy-relay").mkdir(parents=True)
     told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
