@@ -215,6 +215,11 @@ def _name_of(pac: str, way: Way) -> str:
     return DIRECT_NAME if way.is_direct else f"{pac}{_NAMES}{way}"
 
 
+def name_in_policy(name: str) -> str:
+    """Of an upstream: that of the PAC's, where a PAC names it."""
+    return name.partition(_NAMES)[0]
+
+
 def is_trusted(host: str, trusted: Iterable[Pattern]) -> bool:
     """Whether the password may go there. By name alone: what a PAC says is no proof of who answers."""
     return any(is_like(host.lower(), pattern.lower()) for pattern in trusted)

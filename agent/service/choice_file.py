@@ -39,7 +39,7 @@ class ChoiceFile:
         text = choice.text(
             _settings(seen, exclusions),
             network=seen.recognised.network.name,
-            upstream=seen.upstream.name,
+            upstream=seen.upstream.named_by or seen.upstream.name,  # what a PAC names has no name in the policy
             state=PINNED if is_pinned else CHOSEN,
         )
         with contextlib.suppress(AgentError):  # a full disk: the next pass tries again

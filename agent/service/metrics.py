@@ -13,7 +13,8 @@ from typing import Final
 
 import msgspec
 
-from agent.one_pass.picture import State
+from agent.decide.pac import name_in_policy
+from agent.one_pass.picture import State, VerdictShown
 from agent.service.status_file import CountersShown, Status, StatusFound
 from agent.values.verdict import Outcome
 
@@ -70,7 +71,7 @@ def _of_now(status: Status, now: dt.datetime) -> Iterator[Metric]:
     is_valid = status.policy.loaded is not None and status.policy.error is None
     yield _gauge("policy_valid", "Whether the policy as it is written now is in use.", is_valid)
     if status.network is not None and status.upstream is not None:
-        chosen = {"network": status.network.name, "upstream": status.upstream.name or ""}
+        chosen = {"network": status.network.name, "upstream": name_in_policy(status.upstream.name or "")}
         yield Metric("choice", "gauge", "The network and the upstream chosen for it, as labels.", ((chosen, 1),))
     if status.docker is not None and status.docker.as_wanted is not None:
         yield _gauge("docker_as_wanted", "Whether Docker runs with what it should.", status.docker.as_wanted)
@@ -83,11 +84,21 @@ def _of_now(status: Status, now: dt.datetime) -> Iterator[Metric]:
         yield Metric("condition", "gauge", "1 for each condition that a person should know of.", conditions)
     if status.verdicts:
         probed, worked = [], []
-        for name, verdict in status.verdicts.items():
+        for name, verdict in _by_policy(status.verdicts).items():
             probed.append(({"upstream": name, "outcome": verdict.verdict.value}, verdict.ms / 1000))
             worked.append(({"upstream": name}, float(verdict.verdict is Outcome.OK)))
         yield Metric("probe_duration_seconds", "gauge", "How long the last probe took, and its outcome.", tuple(probed))
         yield Metric("probe_ok", "gauge", "Whether the last probe of the upstream succeeded.", tuple(worked))
+
+
+def _by_policy(verdicts: Mapping[str, VerdictShown]) -> Mapping[str, VerdictShown]:
+    """By the policy's names: of the proxies that a PAC names, and whose names say where they are, one that works."""
+    found: dict[str, VerdictShown] = {}
+    for name, verdict in verdicts.items():
+        named = name_in_policy(name)
+        if named not in found or (verdict.verdict is Outcome.OK and found[named].verdict is not Outcome.OK):
+            found[named] = verdict
+    return found
 
 
 def _deferred_s(status: Status, now: dt.datetime) -> float:

@@ -9,10 +9,13 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from agent.decide.pac import Answered, Said, candidate_names
 from agent.one_pass.picture import DockerShown, NetworkShown, State, UpstreamShown, VerdictShown
 from agent.service.metrics import text
 from agent.service.status_file import CountersShown, PolicyStatus, Status, StatusFound
 from agent.values.condition import Code, Condition
+from agent.values.pac import read_answer
+from agent.values.policy import DEFAULT_REGISTRY, RegistryUrl
 from agent.values.verdict import Outcome
 from tests.sources import ROOT
 
@@ -142,6 +145,26 @@ def test_nothing_tells_where_the_laptop_was() -> None:
     )
 
     assert secret not in text(StatusFound(status, "1", is_running=True), "1", NOW)
+
+
+def test_what_a_pac_names_goes_by_the_policys_name_and_once() -> None:
+    answer = read_answer("PROXY a.corp:3128; PROXY b.corp:3128; DIRECT")
+    names = candidate_names("auto", Said((Answered(RegistryUrl.parse(DEFAULT_REGISTRY), answer),)))
+    assert "a.corp" in names[0]
+    verdicts = {
+        names[0]: verdict(Outcome.REFUSED, 1, None),
+        names[1]: verdict(Outcome.OK, 20, None),
+        names[2]: verdict(Outcome.DNS, 3, None),
+    }
+    upstream = UpstreamShown(name=names[1], why="", since=None)
+
+    status = msgspec.structs.replace(OFFICE, verdicts=verdicts, upstream=upstream)
+    found = of(status)
+
+    assert value(found, "choice", network="office", upstream="auto") == 1
+    assert value(found, "probe_duration_seconds", upstream="auto", outcome="ok") == 0.02
+    assert (value(found, "probe_ok", upstream="auto"), value(found, "probe_ok", upstream="direct")) == (1, 0)
+    assert "corp:3128" not in text(StatusFound(status, "1", is_running=True), "1", NOW)
 
 
 def test_a_verdict_that_was_just_given_has_no_time_of_its_own() -> None:
