@@ -1,7 +1,7 @@
 """Which of Docker's bridges lead nowhere: a network that was made with `--internal`.
 
 The kernel does not tell: such a bridge differs by Docker's rules for what is forwarded, and has an address of this host
-like any other.
+like any other (FACTS 237).
 Not known here: whether Docker may be asked, and what follows.
 """
 

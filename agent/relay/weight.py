@@ -7,7 +7,7 @@ fast one over a long way slow. So all are weighed:
 
     over MUCH      each socket gets buffers of its share, so that no new data come in faster than they are read. The
                    kernel would let the window of whoever is read a megabyte at a time grow to ten at once; and what
-                   is offered to a sender cannot be taken back
+                   is offered to a sender cannot be taken back (FACTS 239)
     over MOST      those end that nothing moves through, until the others have room
     over TOO_MUCH  whatever moves; a reader who takes a byte a second holds as much as one who takes none
 

@@ -146,7 +146,7 @@ class Who:
     def _is_a_guests(self, link: Link) -> bool:
         """As Calico and systemd-nspawn give one: no bridge, but a route of its own. Its users are none of Docker's.
 
-        In an LXC guest the uplink is such a veth as well: routers are behind that one.
+        In an LXC guest the uplink is such a veth as well (FACTS 238): routers are behind that one.
         """
         return link.ends_elsewhere and not self._kernel.routers_are_behind(link.index)
 
