@@ -17,6 +17,7 @@ import msgspec
 
 from agent.audit.unexpected import unexpected
 from agent.decide.pac import Answered, PacSeen, Said, knowing, my_ip, unfold, untrusted
+from agent.decide.way_out import way_out
 from agent.one_pass.pac_copies import PacCopies
 from agent.probe.pac_fetch import shown
 from agent.system.clock import SYSTEM_CLOCK, Clock
@@ -73,6 +74,7 @@ class _Known(msgspec.Struct, frozen=True):
     script: PacScript | None = None
     said: Said = Said(fault=_NOT_YET)
     problem: PacFault | None = None  # why there is no newer script
+    is_copy: bool = False  # from disk: nobody has answered here yet
 
 
 class _Pac:
@@ -263,12 +265,15 @@ class LocalPacs:
         if before is not None:
             before.end()
         pac = _Pac(asked)
+        if before is not None and before.known.script is not None and _is_same_place(before.asked, asked):
+            pac.known, pac.kept, pac.kept_at = before.known, before.kept, before.kept_at
+            return pac
         copy = self._copies.find(asked.upstream.pac, asked.snapshot)
         if copy is not None:
             script, answers = copy
             by_registry = {one.registry: one for one in answers}
             kept = tuple(by_registry[one] for one in asked.registries if one in by_registry)
-            pac.known = _Known(script, Said(kept, None if kept else _NOT_YET), _NOT_YET)
+            pac.known = _Known(script, Said(kept, None if kept else _NOT_YET), _NOT_YET, is_copy=True)
         return pac
 
     async def _ask_those_due(self) -> None:
@@ -326,9 +331,9 @@ class LocalPacs:
         found = await self._source.fetch(str(asked.upstream.pac), known.script, asked.snapshot.dns_search)
         problem = None
         if isinstance(found, PacFault):
-            # A page in its place is no server that is down: somebody else answers here.
-            if known.script is None or found.outcome is Outcome.PORTAL:
-                return _Known(known.script, Said(fault=found), found)
+            # A page in its place is no server that is down: somebody else answers here, or it is not the server's day.
+            if known.script is None or (known.is_copy and found.outcome is Outcome.PORTAL):
+                return _Known(known.script, Said(fault=found), found, is_copy=known.is_copy)
             problem, found = found, known.script
         answers = await self._source.ask(found, asked.my_ip, asked.questions)
         told = tuple(
@@ -337,7 +342,11 @@ class LocalPacs:
             if isinstance(answer, PacAnswer)
         )
         fault = next((answer for answer in answers if isinstance(answer, PacFault)), None)
-        return _Known(found, Said(told, None if told else fault), problem)
+        is_copy = known.is_copy and problem is not None
+        if not told and known.said.answers and known.script is not None and known.script.text == found.text:
+            # It has said something before: what evaluates it has no time, or no memory.
+            return _Known(found, known.said, fault, is_copy=is_copy)
+        return _Known(found, Said(told, None if told else fault), problem, is_copy=is_copy)
 
     # What is kept.
 
@@ -350,6 +359,11 @@ class LocalPacs:
             if not is_same or now >= pac.kept_at + _KEPT_AGAIN_S:
                 self._copies.keep(pac.asked.upstream.pac, pac.asked.snapshot, known.script, known.said.answers)
                 pac.kept, pac.kept_at = known, now
+
+
+def _is_same_place(one: _Asked, other: _Asked) -> bool:
+    """With another address, or other DNS."""
+    return one.upstream == other.upstream and way_out(one.snapshot) == way_out(other.snapshot)
 
 
 def _same(kept: _Known, known: _Known) -> bool:

@@ -99,7 +99,7 @@ def pac_in_words(name: str, pac: PacShown, fetched: str = "") -> str:
     if fault:
         parts.append(fault)
     if pac.problem is not None:
-        parts.append(f"this is a copy, for its server fails: {pac.problem}")
+        parts.append(f"this is a copy of this place: {pac.problem}")
     if pac.names and pac.skipped:
         parts.append(f"skipped: {', '.join(pac.skipped)}")
     if pac.excepted:

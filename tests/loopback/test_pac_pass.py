@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.decide.pac import PacSeen
@@ -58,6 +59,7 @@ class Server:
         self.answers.set()
         self.my_ips: list[str] = []
         self.left = 0
+        self.is_broken = False
 
     async def fetch(self, pac: str, earlier: PacScript | None, search: Sequence[str]) -> PacScript | PacFault:
         self.fetched += 1
@@ -69,7 +71,7 @@ class Server:
     ) -> Sequence[PacAnswer | PacFault]:
         self.evaluated += 1
         self.my_ips.append(my_ip)
-        if script.text == "broken":
+        if script.text == "broken" or self.is_broken:
             return [PacFault(Outcome.ERROR, "evaluating the PAC file: not JavaScript")] * len(questions)
         return [read_answer(self.by_host.get(one.host.split(".")[0], script.text)) for one in questions]
 
@@ -274,6 +276,41 @@ async def test_no_copy_serves(dockerd: Dockerd, place: Snapshot, fault: PacFault
 
     assert await office.chosen() == "direct"
     assert (await office.said()).said.fault == fault
+
+
+PAGE = PacFault(Outcome.PORTAL, "a page")
+
+
+@pytest.mark.parametrize(("text", "is_broken"), [(DOWN, False), (PAGE, False), ("PROXY a:8080", True)])
+async def test_what_it_has_said_here_stands_while_it_says_nothing(
+    dockerd: Dockerd, text: str | PacFault, is_broken: bool
+) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080"), corp="refused")
+    assert await office.chosen() == A
+
+    office.server.text, office.server.is_broken = text, is_broken
+    office.clock.now += 3600.0
+
+    assert await office.chosen() == A
+    assert (await office.said()).problem
+    assert office.local.next_at is not None
+    assert office.local.next_at < office.clock.now + 10  # it is asked again soon
+
+
+async def test_other_dns_in_the_same_place_takes_nothing_back(dockerd: Dockerd) -> None:
+    """Also if nothing could be kept, and its server takes its time."""
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080"), corp="refused")
+    office.start(is_service=True)
+    assert await office.chosen() == A
+    for path in ("pac", "pac.json"):
+        (dockerd.root / "state" / path).rename(dockerd.root / path)
+    office.memory.pacs["corp"].kept = None
+    office.server.answers.clear()
+
+    office.snapshot = msgspec.structs.replace(OFFICE, dns_servers=("10.10.0.53",))
+
+    assert await office.chosen() == A
+    assert office.server.fetched == 2
 
 
 async def test_a_script_that_cannot_be_evaluated_is_no_copy(dockerd: Dockerd) -> None:
